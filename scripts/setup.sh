@@ -1,0 +1,23 @@
+#!/bin/sh
+# Make $VENV from the pinned requirements and install the package into it, editable.
+# On a bare Debian the venv module is a package of its own: as root we install it, else we say how.
+set -eu
+PYTHON="${PYTHON:-python3}"
+VENV="${VENV:-.venv}"
+
+"$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || {
+    echo "tidemill needs Python 3.11 or newer; '$PYTHON' is missing or older. Name another with: make PYTHON=python3.11 ..." >&2
+    exit 1
+}
+if ! "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null
+    else
+        echo "Python's venv module is missing. Install it with: sudo apt-get install python3-venv" >&2
+        exit 1
+    fi
+fi
+[ -x "$VENV/bin/python" ] || "$PYTHON" -m venv "$VENV"
+echo "Installing pinned dependencies into $VENV (about a minute the first time) ..."
+"$VENV/bin/python" -m pip install -q --disable-pip-version-check -r requirements-dev.txt
+"$VENV/bin/python" -m pip install -q --disable-pip-version-check --no-deps --editable .
