@@ -1,0 +1,76 @@
+"""The intake log: durable, ordered, append-only. What every implementation promises.
+
+Order: `seq` rises by append order, is never reused, and has no meaning beyond order (gaps are allowed).
+Durability: when `append`'s future resolves, the bytes survive SIGKILL and power loss; never before.
+Atomicity: entries of one commit are durable together or not at all; a failed commit fails all its waiters.
+Not promised: that two appends from different callers keep the callers' order.
+"""
+
+from concurrent.futures import Future
+from typing import Protocol
+
+import msgspec
+
+from tidemill.model.payload import Logged, Payload
+
+
+class Appended(msgspec.Struct, frozen=True):
+    """The answer to an append. `replayed` is true when an earlier append with the same idempotency key was found:
+    then `seq`, `receipt` and `received_ns` are the earlier one's, and nothing was written."""
+
+    seq: int
+    receipt: str
+    received_ns: int
+    replayed: bool = False
+
+
+class LogHealth(msgspec.Struct, frozen=True):
+    """What `/readyz` and `tidemill status` show of a log. `last_seq` is the newest durable place (0: none yet)."""
+
+    implementation: str
+    accepting: bool
+    reason: str
+    first_seq: int
+    last_seq: int
+    size_bytes: int
+    free_bytes: int
+    details: dict[str, str]
+
+
+class LogReader(Protocol):
+    """Reads durable entries; any number of readers, in any process."""
+
+    def read(self, after: int, max_count: int, max_bytes: int) -> list[Logged]:
+        """Entries with seq > `after` in order; at least one if there is one, then up to both limits. [] at the end.
+
+        Raises LogUnavailableError.
+        """
+
+    def find(self, tenant: str, receipt: str) -> Logged | None:
+        """The entry of a receipt if the log still keeps it and it is this tenant's, else None."""
+
+    def first_seq(self) -> int:
+        """The oldest seq kept (0 when empty): a reader positioned before it has to know that it missed nothing."""
+
+    def last_seq(self) -> int:
+        """The newest durable seq, also when its entry was trimmed (0: nothing was ever appended)."""
+
+    def close(self) -> None: ...
+
+
+class IntakeLog(LogReader, Protocol):
+    """The one writer's side. Exactly one process owns it."""
+
+    def append(self, payload: Payload, *, idempotency_key: str | None = None) -> Future[Appended]:
+        """Queue a payload; the future resolves after the commit that holds it is durable.
+
+        The future raises DiskFullError or LogUnavailableError (nothing was acknowledged: the payload may or may not
+        be in the log; the client sends again, with an idempotency key if it must not be taken twice), or ConflictError
+        when the key was used with another body in the last 7 days. Idempotency is per (tenant, feed, key).
+        Thread-safe. Never blocks for longer than queueing.
+        """
+
+    def trim(self, applied: int) -> int:
+        """Delete entries with seq <= `applied` that are older or bulkier than the retention; returns how many."""
+
+    def health(self) -> LogHealth: ...

@@ -1,0 +1,55 @@
+"""What is sent and what the log keeps of it: payloads, their places in the log, and refusals.
+
+A payload never changes after it is appended. Everything that later becomes of it is in the store.
+"""
+
+import enum
+
+import msgspec
+
+from tidemill.errors import Fault
+
+MAX_RECORDS = 1 << 20  # records a payload may hold: its index is 20 bits of a point's version
+
+
+class Kind(enum.IntEnum):
+    """What a log entry asks the mill to do."""
+
+    DATA = 0  # bytes of a feed: decode, check, store
+    REFUSED = (
+        1  # bytes the contract refused at intake: keep them and the reasons in the ledger, make no points
+    )
+    DELETE_SERIES = 2  # body is the series id (16 hex digits): its points up to here are gone
+
+
+class Payload(msgspec.Struct, frozen=True, gc=False):
+    """The bytes of one request or one poll, verbatim (after content decoding), and what is known of them.
+
+    `feed_version` is the version that was current at intake; the mill applies that one. `content_type` is the format
+    that intake settled on (`json`, `ndjson`, ...), not what the client claimed. `faults` is empty unless REFUSED.
+    `sha256` is the raw digest of `body` (32 bytes). Times are ns since the epoch, UTC.
+    """
+
+    receipt: str
+    tenant: str
+    feed: str
+    feed_version: int
+    received_ns: int
+    format: str
+    body: bytes
+    sha256: bytes
+    kind: Kind = Kind.DATA
+    faults: tuple[Fault, ...] = ()
+
+
+class Logged(msgspec.Struct, frozen=True, gc=False):
+    """A payload and its place in the log."""
+
+    seq: int
+    payload: Payload
+
+
+def version(seq: int, index: int, *, first_wins: bool) -> int:
+    """The version of a point: of two, the larger stays. Last wins: +(seq, index); first wins: -(seq, index)."""
+    place = seq << 20 | index
+    return -place if first_wins else place
