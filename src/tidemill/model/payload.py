@@ -16,9 +16,7 @@ class Kind(enum.IntEnum):
     """What a log entry asks the mill to do."""
 
     DATA = 0  # bytes of a feed: decode, check, store
-    REFUSED = (
-        1  # bytes the contract refused at intake: keep them and the reasons in the ledger, make no points
-    )
+    REFUSED = 1  # bytes the contract refused at intake: keep them and the reasons in the ledger, make no points
     DELETE_SERIES = 2  # body is the series id (16 hex digits): its points up to here are gone
 
 

@@ -18,7 +18,8 @@ _RFC3339: Final = re.compile(
 )
 _UNITS_NS: Final = {
     "ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000, "s": NS_PER_S,
-    "m": 60 * NS_PER_S, "min": 60 * NS_PER_S, "h": 3600 * NS_PER_S, "d": 86400 * NS_PER_S, "w": 7 * 86400 * NS_PER_S,
+    "m": 60 * NS_PER_S, "min": 60 * NS_PER_S, "h": 3600 * NS_PER_S,
+    "d": 86400 * NS_PER_S, "w": 7 * 86400 * NS_PER_S,
 }  # fmt: skip
 _DURATION: Final = re.compile(r"(\d+)(?:\.(\d+))?\s*(ns|us|µs|ms|s|min|m|h|d|w)", re.ASCII)
 
@@ -34,9 +35,7 @@ def parse_wall(text: str) -> tuple[int, int | None]:
         raise ValueError(f"'{text[:40]}' is not an RFC 3339 time such as 2026-01-31T12:00:00Z")
     year, month, day, hour, minute, second, fraction, zulu, sign, off_h, off_m = match.groups()
     if second == "60":
-        raise ValueError(
-            "leap seconds (:60) have no place in UTC epoch time; send :59 or :00 of the next minute"
-        )
+        raise ValueError("leap seconds (:60) have no place in UTC epoch time; send :59 or :00 of the next minute")
     try:
         whole = datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), tzinfo=UTC)
     except ValueError as error:

@@ -1,0 +1,171 @@
+"""What a feed is, as data: the structs that a feed's TOML becomes. Frozen, checked once by `load.py`, trusted after.
+
+A feed says how bytes become points: input > tags, fields, labels > time > rules > duplicates > shape > rollups,
+and for how long they stay. It names nothing that runs; `decode`, `rules` and `mill` read it.
+Paths are `$`, `$.name` or `$.name.other`, relative to one record. Durations are texts such as `15m` (model/time.py).
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+Format = Literal["json", "ndjson"]
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A TOML table: unknown keys are faults."""
+
+
+class Input(_Table):
+    """How a payload splits into records.
+
+    `records` is where the record, or the array of records, is in a JSON document. `on_fault` says what a record that
+    breaks the contract (not JSON, missing, wrong type, out of range, not finite) leads to: `refuse` answers 400 at once
+    and keeps bytes and reasons in the ledger; `reject` takes the payload and rejects the record in the mill.
+    """
+
+    formats: tuple[Format, ...] = ("json", "ndjson")
+    records: str = "$"
+    on_fault: Literal["refuse", "reject"] = "refuse"
+
+
+class TimePolicy(_Table):
+    """Where a record's time is and how it becomes UTC.
+
+    `format`: `rfc3339`, or a number of `unix_s|unix_ms|unix_us|unix_ns`. An explicit offset always wins. Without one:
+    `offset = "required"` makes it a contract fault; else the zone comes from `zone` (IANA name), from `zone_path`
+    (a text in the record) or from `zone_position` (paths of latitude and longitude; at sea the nautical zone).
+    `gap`: a local time that never was; `fold`: one that was twice. `received` takes the time of receipt instead.
+    """
+
+    path: str | None = None
+    format: Literal["rfc3339", "unix_s", "unix_ms", "unix_us", "unix_ns", "received"] = "rfc3339"
+    offset: Literal["required", "optional"] = "required"
+    zone: str | None = None
+    zone_path: str | None = None
+    zone_position: tuple[str, str] | None = None
+    gap: Literal["reject", "shift_forward"] = "reject"
+    fold: Literal["earlier", "later", "reject"] = "earlier"
+
+
+class Tag(_Table):
+    """A text that is part of a series' identity."""
+
+    path: str
+    required: bool = True
+    max_length: int = 256
+
+
+class Field(_Table):
+    """A measured value. `number`: a finite JSON number. `numbers`: an array of them, at least one (for `summary`).
+    `float32_le`: four bytes, as an array of integers 0..255 or as base64. `min` and `max` are inclusive."""
+
+    path: str
+    type: Literal["number", "numbers", "float32_le"] = "number"
+    required: bool = True
+    min: float | None = None
+    max: float | None = None
+    unit: str | None = None
+    description: str | None = None
+
+
+class Registers(_Table):
+    """Fields that are not known beforehand: every key of the record that matches none of `except_keys` is a number
+    field of that name (meters: OBIS codes)."""
+
+    except_keys: tuple[str, ...]
+    unit: str | None = None
+
+
+class Labels(_Table):
+    """A list of words in a record that rules may look at and that is not part of any identity (telemetry's `tags`)."""
+
+    path: str
+    required: bool = False
+
+
+class Rule(_Table):
+    """A named check of `rules/`: `check` is its name, `reason` the code it gives (default: the check's own),
+    `options` what it needs (for instance `{ max_age = "1h" }`)."""
+
+    check: str
+    reason: str | None = None
+    options: dict[str, Any] = {}
+
+
+class Shape(_Table):
+    """What a record becomes. `points`: one point a field. `summary`: mean, stddev, stddev_pop and count of the one
+    `numbers` field. `samples`: the payload is one evenly or unevenly sampled series (contract `signals`)."""
+
+    kind: Literal["points", "summary", "samples"] = "points"
+
+
+class Rollup(_Table):
+    """Aggregates kept over fixed UTC windows, recomputed from points for exactly the windows a batch touched."""
+
+    every: str
+    aggregates: tuple[Literal["mean", "min", "max", "sum", "count"], ...] = ("mean",)
+
+
+class Retention(_Table):
+    """How long points stay after they were *received* (None: for ever). `seal_rollups`: when a window's points go, its
+    rollup stays for good and later records for it are rejected `window_sealed`."""
+
+    points: str | None = None
+    seal_rollups: bool = False
+
+
+class SourceWindow(_Table):
+    """Read a source in windows of `size` from `start` (RFC 3339) to now minus `lag`; `{start}` and `{stop}` in `params`
+    are written as `format`. The last `overlap` is read again each time."""
+
+    start: str
+    size: str = "1d"
+    lag: str = "0s"
+    overlap: str = "0s"
+    format: Literal["date", "rfc3339"] = "rfc3339"
+
+
+class Source(_Table):
+    """A pull connector. `url`, `params` and `headers` may hold `${NAME:-default}` from the environment, read at load.
+
+    `each` repeats the poll for every value of a parameter, with a cursor each. `drain`: poll until `empty_status`, then
+    wait `every`."""
+
+    url: str
+    params: dict[str, str] = {}
+    each: dict[str, str] = {}  # parameter -> comma-separated values
+    headers: dict[str, str] = {}
+    every: str = "10s"
+    drain: bool = False
+    empty_status: tuple[int, ...] = (204, 404)
+    timeout: str = "10s"
+    max_bytes: int = 8 << 20
+    max_backoff: str = "60s"
+    window: SourceWindow | None = None
+
+
+class Feed(_Table):
+    """A feed definition. `name` is unique within a tenant; `version` is given by the catalog."""
+
+    name: str
+    title: str = ""
+    description: str = ""
+    version: int = 0
+    input: Input = Input()
+    time: TimePolicy = TimePolicy()
+    tags: dict[str, Tag] = {}
+    fields: dict[str, Field] = {}
+    registers: Registers | None = None
+    labels: Labels | None = None
+    rules: tuple[Rule, ...] = ()
+    duplicates: Literal["first", "last", "keep"] = "last"
+    shape: Shape = Shape()
+    rollups: Rollup | None = None
+    retention: Retention = Retention()
+    source: Source | None = None
+
+    @property
+    def first_wins(self) -> bool:
+        """Whether of two points at one instant the first submitted stays."""
+        return self.duplicates == "first"

@@ -1,0 +1,105 @@
+"""Every setting, as one table in code: its name, default, and meaning.
+
+A setting comes from the command line, else from `TIDEMILL_<NAME>` in the environment, else from its default here.
+`Runtime` is not for users: it is what the supervisor hands to the processes it starts.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from tidemill.errors import StartupError
+
+MIB = 1 << 20
+
+
+def _setting(help_text: str, **constraints: Any) -> Any:
+    return msgspec.Meta(description=help_text, **constraints)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user may set. Sizes in bytes, times in seconds, unless the name says otherwise."""
+
+    data: Annotated[str, _setting("Folder that holds everything: log, catalog, store.")] = "data"
+    listen: Annotated[str, _setting("HOST:PORT to serve on.")] = "127.0.0.1:8080"
+    demo: Annotated[bool, _setting("Run the simulators against this server, so that there is something to see.")] = (
+        False
+    )
+    max_body: Annotated[int, _setting("Largest request body, after unpacking it may be 8 times that.", ge=1024)] = (
+        8 * MIB
+    )
+    max_bulk_body: Annotated[int, _setting("Largest body of POST /v1/series.", ge=1024)] = 64 * MIB
+    max_unpacked: Annotated[int, _setting("Largest body after gzip or zstd is undone.", ge=1024)] = 64 * MIB
+    max_ratio: Annotated[int, _setting("Largest ratio of unpacked to packed size.", ge=1)] = 100
+    body_timeout: Annotated[float, _setting("Seconds a client may take to send a body.", gt=0)] = 30.0
+    max_depth: Annotated[int, _setting("Deepest nesting of JSON.", ge=2)] = 16
+    max_wait: Annotated[float, _setting("Longest wait that `Prefer: wait=N` may ask for.", ge=0)] = 30.0
+    series_wait: Annotated[float, _setting("Seconds POST /v1/series waits for the series to be readable.", ge=0)] = 0.25
+    log_keep_s: Annotated[float, _setting("Seconds an applied payload stays in the log.", ge=0)] = 86_400.0
+    log_keep_bytes: Annotated[int, _setting("Bytes of applied payloads that stay in the log.", ge=0)] = 2048 * MIB
+    min_free_bytes: Annotated[int, _setting("Free disk below which nothing is accepted.", ge=0)] = 256 * MIB
+    min_free_ratio: Annotated[float, _setting("The same as a share of the disk; the larger counts.", ge=0, lt=1)] = 0.05
+    query_timeout: Annotated[float, _setting("Seconds a query may run in the store.", gt=0)] = 30.0
+    query_memory: Annotated[int, _setting("Bytes a query may use in the store.", ge=MIB)] = 1024 * MIB
+    log_level: Annotated[str, _setting("debug, info, warning or error.", pattern="^(debug|info|warning|error)$")] = (
+        "info"
+    )
+
+    @property
+    def host(self) -> str:
+        """The host part of `listen`."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The port part of `listen`."""
+        return int(self.listen.rpartition(":")[2])
+
+    @property
+    def folder(self) -> Path:
+        """`data` as an absolute path."""
+        return Path(self.data).absolute()
+
+
+def load(given: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Settings:
+    """Settings from what was given (None: not given), then the environment, then the defaults.
+
+    Raises StartupError that names the setting, its value and what it must be.
+    """
+    environment = os.environ if environment is None else environment
+    chosen: dict[str, Any] = {}
+    for name in Settings.__struct_fields__:
+        variable = f"TIDEMILL_{name.upper()}"
+        if given.get(name) is not None:
+            chosen[name] = given[name]
+        elif environment.get(variable):
+            chosen[name] = environment[variable]
+    try:
+        settings = msgspec.convert(chosen, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise StartupError(f"A setting is wrong: {error}. `tidemill serve --help` lists them all.") from None
+    host, colon, port = settings.listen.rpartition(":")
+    if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
+        raise StartupError(f"--listen must be HOST:PORT such as 127.0.0.1:8080, not '{settings.listen}'")
+    return settings
+
+
+class Runtime(msgspec.Struct, frozen=True, kw_only=True):
+    """What the supervisor hands to `api`, `mill` and `store` (as JSON in the environment; never shown).
+
+    `listen_fd` and `internal_fd` are listening sockets that outlive a restart of `api`, so that a connection made
+    meanwhile waits instead of being refused. `hint_fd` is one end of a datagram socket pair between `api` and `mill`:
+    `api` says that the log grew, `mill` says how far it applied; hints may be lost, nothing depends on them.
+    """
+
+    settings: Settings
+    secret: str
+    store_port: int
+    internal_port: int
+    listen_fd: int = -1
+    internal_fd: int = -1
+    hint_fd: int = -1
+    open_access: bool = False
