@@ -1,0 +1,177 @@
+"""Runs one request on one session and hands its answer over as bytes. All of it runs in a worker thread.
+
+A result that its format allows to be cut anywhere is streamed, holding its session until it is read or closed;
+all others are whole before the first byte is sent, so that their errors are clean. Data of an INSERT is fed to
+the engine in pieces; the call returns after the parts are written (and synced, where the table says so).
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from tidemill.store.engine.errors import SYNTAX_ERROR, from_chdb, refusal
+from tidemill.store.engine.request import Reader, Request, decoded, pieces, read_piece
+from tidemill.store.engine.sessions import Session, SessionPool, SessionState, quoted
+from tidemill.store.engine.statement import Statement, is_insert, split
+
+# chDB encodes each block of a stream by itself: only formats without a head or foot can be put together again.
+_STREAMED = frozenset({"Native", "TabSeparated", "TSV", "CSV", "RowBinary", "JSONEachRow"})
+_HEAD_BYTES = 1 << 20
+_SLICE_BYTES = 256 << 10
+
+
+class Answer(msgspec.Struct):
+    """What a statement gave. `size` is null while a result is streamed; `format` null when there is no result."""
+
+    chunks: Iterator[bytes]
+    size: int | None
+    format: str | None
+    summary: dict[str, str]
+    close: Callable[[], None]
+
+
+def execute(pool: SessionPool, request: Request, defaults: dict[str, str], tag: str) -> Answer:
+    """Run a request. A comment with `tag` goes into the statement, for KILL QUERY to find. Raises EngineError."""
+    statement, rest = _statement(request)
+    settings = tuple(sorted((defaults | request.settings).items()))
+    session = pool.take(SessionState(request.database, settings))
+    held = False
+    try:
+        if statement.insert_format:
+            return _insert(session, request, statement, rest, tag)
+        answer = _query(session, request, statement, tag)
+        held = answer.size is None
+        if held:
+            answer.close = _releasing(pool, session, answer.close)
+        return answer
+    finally:
+        if not held:
+            pool.give_back(session)
+
+
+def comment(tag: str, effect: str) -> bytes:
+    """What marks a running statement: its tag and whether it reads or writes."""
+    return f"/*{effect}:{tag}*/".encode()
+
+
+def _statement(request: Request) -> tuple[Statement, Reader]:
+    """The statement, and the reader of what follows its inline data."""
+    reader = decoded(request.body, request.encoding)
+    head = read_piece(reader, _HEAD_BYTES)
+    source = request.query + b"\n" + head if request.query and head else request.query or head
+    if not source.strip():
+        raise refusal(SYNTAX_ERROR, "SYNTAX_ERROR", "Empty query")
+    if is_insert(source):
+        statement = split(source)
+        if statement.insert_format:
+            return statement, reader
+    return split(source + b"".join(pieces(reader))), reader
+
+
+def _query(session: Session, request: Request, statement: Statement, tag: str) -> Answer:
+    name, count = session.classify(statement.text)
+    if count > 1:
+        raise refusal(SYNTAX_ERROR, "SYNTAX_ERROR", "Multi-statements are not allowed")
+    session.reusable = name in {"READ_ONLY", "MUTATING", "UNKNOWN"}
+    fmt = statement.output_format or request.default_format or "TabSeparated"
+    # In front of an INSERT, where the end may be data; else behind, where it leaves positions in errors alone.
+    if is_insert(statement.text):
+        sql = comment(tag, "write") + statement.text
+    else:
+        sql = statement.text + b"\n" + comment(tag, "read" if name == "READ_ONLY" else "write")
+    if name == "READ_ONLY" and fmt in _STREAMED and not request.buffered:
+        return _stream(session, sql, fmt, request.params)
+    result = session.run(sql, fmt, request.params)
+    has_result = name == "READ_ONLY" or (name == "CONTROL" and result.size() > 0)
+    return Answer(_slices(result), result.size(), fmt if has_result else None, _summary(result), _nothing)
+
+
+def _stream(session: Session, sql: bytes, fmt: str, params: dict[str, str]) -> Answer:
+    connection = session.chdb
+    try:
+        stream = connection.send_query(sql, fmt, params=params)
+        first = connection.streaming_fetch_result(stream)
+    except Exception as error:
+        raise from_chdb(error) from None
+
+    def chunks() -> Iterator[bytes]:
+        block = first
+        while block is not None and block.rows_read() > 0:
+            yield block.bytes()
+            try:
+                block = connection.streaming_fetch_result(stream)
+            except Exception as error:
+                raise from_chdb(error) from None
+
+    def cancel() -> None:
+        with suppress(RuntimeError):
+            connection.streaming_cancel_query(stream)
+
+    return Answer(chunks(), None, fmt, {"read_rows": "0", "read_bytes": "0"}, cancel)
+
+
+def _insert(session: Session, request: Request, statement: Statement, rest: Reader, tag: str) -> Answer:
+    started = time.monotonic_ns()
+    for name, value in request.params.items():
+        session.reusable = False
+        session.run(f"SET `param_{name}` = {quoted(value)}".encode())
+    connection = session.chdb
+    try:
+        inserter = connection.send_insert(comment(tag, "write") + statement.text, statement.insert_format)
+    except Exception as error:
+        raise from_chdb(error) from None
+    try:
+        if statement.data:
+            connection.insert_append(inserter, statement.data)
+        for piece in pieces(rest):
+            connection.insert_append(inserter, piece)
+        result = connection.insert_done(inserter)
+    except BaseException as error:
+        session.reusable = False
+        with suppress(RuntimeError):
+            connection.insert_cancel(inserter)
+        raise (from_chdb(error) if isinstance(error, RuntimeError) else error) from None
+    summary = {
+        "read_rows": str(result.rows_written()),
+        "read_bytes": str(result.bytes_written()),
+        "written_rows": str(result.rows_written()),
+        "written_bytes": str(result.bytes_written()),
+        "elapsed_ns": str(time.monotonic_ns() - started),
+    }
+    return Answer(iter(()), 0, None, summary, _nothing)
+
+
+def _slices(result: Any) -> Iterator[bytes]:
+    """A whole result in slices, so that only one slice is held twice."""
+    if result.size() == 0:
+        return
+    view = result.get_memview().view()
+    for start in range(0, result.size(), _SLICE_BYTES):
+        yield bytes(view[start : start + _SLICE_BYTES])
+
+
+def _summary(result: Any) -> dict[str, str]:
+    return {
+        "read_rows": str(result.storage_rows_read()),
+        "read_bytes": str(result.storage_bytes_read()),
+        "written_rows": str(result.rows_written()),
+        "written_bytes": str(result.bytes_written()),
+        "result_rows": str(result.rows_read()),
+        "result_bytes": str(result.size()),
+        "elapsed_ns": str(int(result.elapsed() * 1e9)),
+    }
+
+
+def _releasing(pool: SessionPool, session: Session, close: Callable[[], None]) -> Callable[[], None]:
+    def release() -> None:
+        close()
+        pool.give_back(session)
+
+    return release
+
+
+def _nothing() -> None:
+    """A whole answer holds nothing."""

@@ -1,0 +1,202 @@
+"""The engine's process: options, the lock on its folder, the server, and an orderly end.
+
+It ends on SIGTERM or SIGINT (exit 0 within a few seconds: reads that run on are cancelled, writes are finished), and
+when its parent has died. Only one engine may hold a folder: a second one says who holds it and exits 1.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import uvicorn
+
+from tidemill import telemetry
+from tidemill.errors import StartupError
+from tidemill.lock import FolderLock
+from tidemill.store.engine.app import EngineApp, EngineConfig
+from tidemill.store.engine.sessions import SessionPool
+
+_log = logging.getLogger(__name__)
+
+# Settings of every query unless its request says otherwise. 100 partitions an insert, the engine's default, would
+# refuse twenty years of daily data in one upload.
+DEFAULT_SETTINGS = {
+    "max_threads": "2",
+    "max_memory_usage": str(768 << 20),
+    "max_execution_time": "60",
+    "max_result_bytes": str(1 << 30),
+    "max_partitions_per_insert_block": "0",
+    "async_insert": "0",
+}
+_GRACE_S = 3
+_PURGE_EVERY_S = 2.0
+
+
+class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How to run an engine. `listen` is HOST:PORT, port 0 takes a free one; sizes in bytes."""
+
+    path: Path
+    secret: str
+    listen: str = "127.0.0.1:0"
+    ready_file: Path | None = None
+    sessions: int = 8
+    queue: int = 64
+    max_memory: int = 1 << 30
+    end_with_parent: bool = True
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run an engine until it is told to end; returns the exit status, or ends the process with status 0."""
+    telemetry.configure("store", "info")
+    try:
+        run(_options(arguments))
+    except StartupError as error:
+        _log.error(error.message)
+        return 1
+    logging.shutdown()
+    # Not sys.exit: it would wait for a query that did not heed its cancellation. Acknowledged writes are synced.
+    os._exit(0)
+
+
+def run(options: EngineOptions) -> None:
+    """Run an engine in this process until SIGTERM or SIGINT. Call it from the main thread, once. Raises StartupError.
+
+    Afterwards end the process with `os._exit`: a query that did not heed its cancellation may still hold a thread.
+    """
+    parent = os.getppid()
+    if not options.secret:
+        raise StartupError("TIDEMILL_STORE_SECRET is not set; give the engine the secret that its clients will use")
+    options.path.mkdir(parents=True, exist_ok=True)
+    lock = FolderLock(options.path, "engine.lock")
+    try:
+        with _listener(options.listen) as listener:
+            asyncio.run(_serve(options, listener, parent))
+    finally:
+        lock.release()
+    _log.info("stopped")
+
+
+async def _serve(options: EngineOptions, listener: socket.socket, parent: int) -> None:
+    spool = options.path / "spool"
+    spool.mkdir(exist_ok=True)
+    pool = SessionPool(options.path / "chdb", options.sessions, options.max_memory)
+    _report_detached(pool)
+    config = EngineConfig(
+        user="tidemill",
+        secret=options.secret,
+        spool_dir=str(spool),
+        defaults=DEFAULT_SETTINGS,
+        sessions=options.sessions,
+        queue=options.queue,
+    )
+    app = EngineApp(pool, config)
+    server = _server(app)
+    # uvicorn raises the signal again once it has ended; by then it has done its work.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    helpers = [
+        asyncio.ensure_future(_announce(server, listener, options.ready_file)),
+        asyncio.ensure_future(_purge_when_idle(pool, app)),
+        asyncio.ensure_future(_cancel_when_stopping(server, app)),
+    ]
+    if options.end_with_parent:
+        helpers.append(asyncio.ensure_future(_end_with_parent(server, parent)))
+    await server.serve(sockets=[listener])
+    for helper in helpers:
+        helper.cancel()
+    await asyncio.to_thread(pool.close)
+
+
+def _server(app: EngineApp) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    # An answer that breaks off on purpose (see app.py) is no fault of the application.
+    logging.getLogger("uvicorn.error").addFilter(lambda record: "without completing" not in record.getMessage())
+    return uvicorn.Server(config)
+
+
+async def _announce(server: uvicorn.Server, listener: socket.socket, ready_file: Path | None) -> None:
+    while not server.started:
+        await asyncio.sleep(0.01)
+    port = listener.getsockname()[1]
+    _log.info("listening", extra={"facts": {"port": port, "pid": os.getpid()}})
+    if ready_file:
+        draft = ready_file.with_name(ready_file.name + ".new")
+        draft.write_text(json.dumps({"port": port, "pid": os.getpid()}))
+        draft.replace(ready_file)
+
+
+async def _end_with_parent(server: uvicorn.Server, parent: int) -> None:
+    while os.getppid() == parent:
+        await asyncio.sleep(0.5)
+    _log.warning("the parent process has ended; stopping")
+    server.should_exit = True
+
+
+async def _cancel_when_stopping(server: uvicorn.Server, app: EngineApp) -> None:
+    """From the signal on: no new queries at once, and reads that still run after a second are cancelled."""
+    while not server.should_exit:
+        await asyncio.sleep(0.1)
+    app.stopping = True
+    await asyncio.sleep(1.0)
+    await app.kill_reads()
+
+
+async def _purge_when_idle(pool: SessionPool, app: EngineApp) -> None:
+    """Give memory back after work (5 ms a time): the allocator alone keeps hundreds of megabytes after a large read."""
+    purged = time.monotonic()
+    while True:
+        await asyncio.sleep(_PURGE_EVERY_S)
+        if app.last_used > purged:
+            purged = time.monotonic()
+            await asyncio.to_thread(pool.control, "SYSTEM JEMALLOC PURGE")
+
+
+def _report_detached(pool: SessionPool) -> None:
+    count = int(pool.control("SELECT count() FROM system.detached_parts"))
+    if count:
+        _log.warning("the store has detached parts, which no query reads", extra={"facts": {"parts": count}})
+
+
+def _listener(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Head and body of an answer leave in two writes: without this, the second waits 40 ms for an acknowledgement.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.bind((host.strip("[]"), int(port)))
+        listener.listen(1024)
+    except (OSError, ValueError, OverflowError) as error:
+        listener.close()
+        raise StartupError(f"Cannot listen on {address!r}: {error}; give HOST:PORT, port 0 for a free one") from None
+    return listener
+
+
+def _options(arguments: Sequence[str] | None) -> EngineOptions:
+    parser = argparse.ArgumentParser(prog="tidemill.store.engine", description="The embedded store of Tidemill.")
+    parser.add_argument("--path", type=Path, required=True, help="folder of the store; made if missing")
+    parser.add_argument("--listen", default="127.0.0.1:0", help="HOST:PORT; port 0 takes a free one")
+    parser.add_argument("--ready-file", type=Path, help='receives {"port", "pid"} once queries are answered')
+    parser.add_argument("--sessions", type=int, default=8, help="queries that run at once")
+    parser.add_argument("--queue", type=int, default=64, help="queries that may wait for a session")
+    parser.add_argument("--max-memory", type=int, default=1 << 30, help="bytes that all queries may use together")
+    given = parser.parse_args(arguments)
+    # Taken out of the environment, so that no child and no crash report carries it.
+    return EngineOptions(secret=os.environ.pop("TIDEMILL_STORE_SECRET", ""), **vars(given))
