@@ -1,0 +1,66 @@
+"""`make bench`: run the cases against real servers in a temporary folder and print their figures.
+
+python -m bench                 all cases
+python -m bench location kill   some of them
+python -m bench --quick         all, shortened (to see that they run; the figures mean less)
+"""
+
+import argparse
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+from bench.cases import dropzone, kill, location, memory, readyourwrites, series
+
+CASES = {
+    "memory": memory.run,
+    "location": location.run,
+    "dropzone": dropzone.run,
+    "series": series.run,
+    "readyourwrites": readyourwrites.run,
+    "kill": kill.run,
+}
+
+
+def machine() -> str:
+    """The machine and the versions that figures depend on."""
+    cpu = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.machine(),
+    )
+    cores = Path("/proc/cpuinfo").read_text().count("processor\t")
+    memory_gib = int(Path("/proc/meminfo").read_text().split()[1]) / 2**20
+    packages = ("tidemill", "apsw", "chdb-core", "clickhouse-connect", "litestar", "msgspec", "polars", "uvicorn")
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    return (
+        f"{cores} x {cpu}, {memory_gib:.0f} GiB, {platform.platform()}, Python {platform.python_version()}\n{versions}"
+    )
+
+
+def main() -> int:
+    """Run the chosen cases; the exit status is the number of cases that missed a figure or failed."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("cases", nargs="*", choices=[[], *CASES], help="which cases (default: all)")
+    parser.add_argument("--quick", action="store_true", help="shorter runs")
+    options = parser.parse_args()
+    print(time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), machine(), sep="\n", flush=True)
+    missed = 0
+    for name in options.cases or CASES:
+        print(f"\n== {name}: {(CASES[name].__doc__ or '').splitlines()[0]}", flush=True)
+        folder = Path(tempfile.mkdtemp(prefix=f"tidemill-bench-{name}-"))
+        try:
+            figures = CASES[name](folder, quick=options.quick)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        for figure in figures:
+            print(f"   {figure}", flush=True)
+            missed += figure.missed
+    return missed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

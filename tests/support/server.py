@@ -1,0 +1,121 @@
+"""A real `tidemill serve` for tests and benchmarks: started in a folder, watched, measured, ended."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import psutil
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Server:
+    """A running server: `url`, its supervisor `process`, and a plain HTTP client."""
+
+    url: str
+    port: int
+    data: Path
+    process: subprocess.Popen[bytes]
+    ready_s: float
+    log: Path
+    client: httpx.Client = field(repr=False)
+
+    def part(self, role: str) -> psutil.Process:
+        """The supervised process of a role (`api`, `mill`, `store`)."""
+        for child in psutil.Process(self.process.pid).children():
+            with contextlib.suppress(psutil.Error):
+                if ["tidemill.service", role] == child.cmdline()[2:4]:
+                    return child
+        raise LookupError(f"no process for {role}")
+
+    def kill(self, role: str) -> None:
+        self.part(role).send_signal(signal.SIGKILL)
+
+    def rss_mib(self) -> dict[str, float]:
+        """Resident memory of every process, by role, in MiB."""
+        found = {"serve": psutil.Process(self.process.pid).memory_info().rss / 2**20}
+        for role in ("store", "mill", "api"):
+            with contextlib.suppress(LookupError, psutil.Error):
+                found[role] = self.part(role).memory_info().rss / 2**20
+        return found
+
+    def wait_ready(self, timeout_s: float = 30) -> None:
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the server ended with {self.process.returncode}:\n{self.log.read_text()[-3000:]}")
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"{self.url}/readyz", timeout=2, trust_env=False).status_code == 200:
+                    return
+            time.sleep(0.05)
+        raise TimeoutError(f"not ready after {timeout_s} s:\n{self.log.read_text()[-3000:]}")
+
+    def wait_applied(
+        self, receipt: str, timeout_s: float = 30, headers: dict[str, str] | None = None
+    ) -> dict[str, object]:
+        """Poll a receipt until its outcome is known, and return it."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            answer = self.client.get(f"/v1/receipts/{receipt}", headers=headers)
+            if answer.status_code == 200 and answer.json()["state"] != "stored":
+                found: dict[str, object] = answer.json()
+                return found
+            time.sleep(0.02)
+        raise TimeoutError(f"receipt {receipt} was not applied in {timeout_s} s: {answer.text}")
+
+    def stop(self) -> int:
+        """SIGTERM and wait; returns the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(15)
+
+
+@contextlib.contextmanager
+def running_server(data: Path, *, listen_port: int = 0, env: dict[str, str] | None = None) -> Iterator[Server]:
+    """Serve `data` on a free loopback port until the block ends. `env` adds settings (`TIDEMILL_...`).
+
+    Sources point at closed ports unless `env` says otherwise, so that nothing is polled by accident.
+    """
+    port = listen_port or free_port()
+    data.mkdir(parents=True, exist_ok=True)
+    quiet = {
+        "TIDEMILL_TELEMETRY_URL": f"http://127.0.0.1:{free_port()}/",
+        "TIDEMILL_METERS_URL": f"http://127.0.0.1:{free_port()}/meterdata/measurement",
+    }
+    log_path = data.parent / f"{data.name}.log"
+    with log_path.open("ab") as log:
+        started = time.monotonic()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tidemill.cli", "serve", "--data", str(data), "--listen", f"127.0.0.1:{port}"],
+            env=os.environ | quiet | (env or {}),
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+        )
+    url = f"http://127.0.0.1:{port}"
+    with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+        server = Server(url, port, data, process, 0.0, log_path, client)
+        try:
+            server.wait_ready()
+            server.ready_s = time.monotonic() - started
+            yield server
+        finally:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                server.stop()
+            if process.poll() is None:
+                for child in psutil.Process(process.pid).children(recursive=True):
+                    child.kill()
+                process.kill()
+                process.wait()
