@@ -14,7 +14,7 @@ import msgspec
 from tidemill.model.payload import Logged, Payload
 
 
-class Appended(msgspec.Struct, frozen=True):
+class Appended(msgspec.Struct, frozen=True, gc=False):
     """The answer to an append. `replayed` is true when an earlier append with the same idempotency key was found:
     then `seq`, `receipt` and `received_ns` are the earlier one's, and nothing was written."""
 
@@ -55,7 +55,8 @@ class LogReader(Protocol):
     def last_seq(self) -> int:
         """The newest durable seq, also when its entry was trimmed (0: nothing was ever appended)."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let go of what was opened. Harmless when repeated."""
 
 
 class IntakeLog(LogReader, Protocol):
@@ -70,7 +71,12 @@ class IntakeLog(LogReader, Protocol):
         Thread-safe. Never blocks for longer than queueing.
         """
 
+    async def append_async(self, payload: Payload, idempotency_key: str | None = None) -> Appended:
+        """`append` for event loops: the same promises and errors. Cheaper, as a loop is woken once a commit."""
+        ...
+
     def trim(self, applied: int) -> int:
         """Delete entries with seq <= `applied` that are older or bulkier than the retention; returns how many."""
 
-    def health(self) -> LogHealth: ...
+    def health(self) -> LogHealth:
+        """Whether the log accepts payloads, and if not why; never raises."""

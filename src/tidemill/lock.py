@@ -1,0 +1,39 @@
+"""One owner for a data folder: an advisory lock on a file in it that names the owner's process id.
+
+The kernel gives the lock back when the owner ends, however it ends, so there is no stale lock to clean up; the file
+itself stays. Guards against a second server on one machine, not against another machine (see `log/local_disk.py`).
+"""
+
+import fcntl
+import os
+from pathlib import Path
+
+from tidemill.errors import StartupError
+
+
+class FolderLock:
+    """Holds `directory/name` locked until `release` or the end of the process.
+
+    Raises StartupError, naming the owner's process id, if another process (or another lock of this one) holds it.
+    """
+
+    def __init__(self, directory: Path, name: str = "tidemill.lock") -> None:
+        self.path = directory / name
+        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            owner = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(self._fd)
+            raise StartupError(
+                f"{directory} is in use by another Tidemill process (pid {owner}, lock {name}); "
+                f"stop it first, or choose another data folder with --data"
+            ) from None
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Give the lock back; harmless when repeated."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

@@ -1,0 +1,64 @@
+"""The high-water mark: the newest seq that was durable, kept apart from the log so that a lost log shows.
+
+A log that is shorter than its mark lost acknowledged payloads (an older copy was put back, a `-wal` file was deleted);
+going on would hand out their places again. The mark is written after each commit and forced to disk by `sync`, so it
+never runs ahead of the log; after a power cut it may lag by what was committed since the last `sync`.
+"""
+
+import os
+import zlib
+from pathlib import Path
+
+from tidemill.errors import LogCorruptError
+
+
+class HighWaterMark:
+    """One small file, overwritten in place within one disk sector. `note` and `sync` may come from two threads."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            self.value = self._load()
+        except LogCorruptError:
+            os.close(self._fd)
+            raise
+        self._synced = self.value
+
+    def note(self, seq: int) -> None:
+        """Write `seq` (about 2 µs, not yet forced to disk)."""
+        os.pwrite(self._fd, _encode(seq), 0)
+        self.value = seq
+
+    def sync(self) -> None:
+        """Force the newest value to disk if it changed since the last time."""
+        value = self.value
+        if value != self._synced:
+            os.fdatasync(self._fd)
+            self._synced = value
+
+    def close(self) -> None:
+        """Force the newest value to disk and close."""
+        if self._fd >= 0:
+            try:
+                self.sync()
+            finally:
+                os.close(self._fd)
+                self._fd = -1
+
+    def _load(self) -> int:
+        content = os.pread(self._fd, 64, 0)
+        if not content:
+            return 0
+        digits = content.split(b" ", 1)[0]
+        if not digits.isdigit() or content != _encode(int(digits)):
+            raise LogCorruptError(
+                f"{self.path} is not a high-water mark; if you know that the log beside it is complete, "
+                f"delete this file and start again"
+            )
+        return int(digits)
+
+
+def _encode(seq: int) -> bytes:
+    digits = b"%020d" % seq
+    return b"%s %08x\n" % (digits, zlib.crc32(digits))

@@ -1,0 +1,66 @@
+"""Idempotency keys: the same key and body is the same receipt, the same key and another body is a conflict.
+
+A key belongs to (tenant, feed) and is written in the commit that holds its payload, so neither is there without the
+other. `Keys` is made for one commit and also settles keys that come twice within it.
+"""
+
+import apsw
+
+from tidemill.errors import ConflictError
+from tidemill.log.contract import Appended
+from tidemill.model.payload import Payload
+
+_Used = tuple[bytes, Appended]  # sha256 of the body the key was used with, and what was answered
+
+
+class Keys:
+    """The keys used in one commit; `fresh_after_ns` is the time before which a key has expired."""
+
+    def __init__(self, connection: apsw.Connection, now_ns: int, fresh_after_ns: int) -> None:
+        self._connection = connection
+        self._now_ns = now_ns
+        self._fresh_after_ns = fresh_after_ns
+        self._new: dict[tuple[str, str, str], _Used] = {}
+
+    def earlier(self, payload: Payload, key: str) -> Appended | ConflictError | None:
+        """What a payload with this key is to be answered without appending it; None: append it."""
+        used = self._new.get((payload.tenant, payload.feed, key)) or self._stored(payload, key)
+        if used is None:
+            return None
+        sha256, appended = used
+        if sha256 == payload.sha256:
+            return Appended(appended.seq, appended.receipt, appended.received_ns, replayed=True)
+        return ConflictError(
+            f"the idempotency key was used on feed {payload.feed} with another body (receipt {appended.receipt}); "
+            f"send this body with a key of its own"
+        )
+
+    def use(self, payload: Payload, key: str, appended: Appended) -> None:
+        """Note that `key` is now used for `payload`; an expired use of it is replaced."""
+        self._new[payload.tenant, payload.feed, key] = (payload.sha256, appended)
+        self._connection.execute(
+            "INSERT OR REPLACE INTO idempotency (tenant, feed, key, sha256, receipt, seq, received_ns, used_ns)"
+            " VALUES (?,?,?,?,?,?,?,?)",
+            (
+                payload.tenant, payload.feed, key, payload.sha256,
+                appended.receipt, appended.seq, appended.received_ns, self._now_ns,
+            ),
+        )  # fmt: skip
+
+    def _stored(self, payload: Payload, key: str) -> _Used | None:
+        row = self._connection.execute(
+            "SELECT sha256, seq, receipt, received_ns FROM idempotency"
+            " WHERE tenant = ? AND feed = ? AND key = ? AND used_ns > ?",
+            (payload.tenant, payload.feed, key, self._fresh_after_ns),
+        ).get
+        return None if row is None else (row[0], Appended(row[1], row[2], row[3]))
+
+
+def delete_expired(connection: apsw.Connection, fresh_after_ns: int, count: int = 512) -> int:
+    """Delete up to `count` expired keys; returns how many."""
+    connection.execute(
+        "DELETE FROM idempotency WHERE (tenant, feed, key) IN"
+        " (SELECT tenant, feed, key FROM idempotency WHERE used_ns <= ? LIMIT ?)",
+        (fresh_after_ns, count),
+    )
+    return connection.changes()

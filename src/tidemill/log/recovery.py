@@ -1,0 +1,57 @@
+"""Opening the log again after an error: never trusting what only the page cache says.
+
+After a failed fsync the kernel may call pages clean that never reached the disk. So the WAL's cached pages are dropped
+(what is read next is what the disk has), the tail is verified against what was acknowledged, and a checkpoint writes
+everything to the main file afresh, with its own fsync, before the log accepts anything again.
+"""
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import apsw
+
+from tidemill.errors import DiskFullError, LogUnavailableError
+from tidemill.log import database
+
+
+def reopen(path: Path, vfs: str | None, durable: int) -> tuple[apsw.Connection, int]:
+    """A verified connection and the log's last seq.
+
+    Raises LogCorruptError when entries up to `durable` are not all there, else apsw.Error or OSError while the disk
+    does not do its work.
+    """
+    _drop_cached_pages(Path(f"{path}-wal"))
+    connection = database.open_writer(path, vfs)
+    try:
+        last = database.verify_tail(connection, durable)
+        with suppress(apsw.BusyError):  # a reader is in the WAL: it was checkpointed as far as that reader allows
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+    except BaseException:
+        close_quietly(connection)
+        raise
+    return connection, last
+
+
+def close_quietly(connection: apsw.Connection) -> None:
+    """Close a connection whose disk may be failing; what it did not commit is gone in any case."""
+    with suppress(apsw.Error, OSError):
+        connection.close(True)
+
+
+def as_unavailable(error: BaseException, path: Path) -> LogUnavailableError:
+    """An error of SQLite or the system as what a client is told."""
+    full = isinstance(error, apsw.FullError) or (isinstance(error, OSError) and error.errno == errno.ENOSPC)
+    if full:
+        return DiskFullError(f"the disk under {path} is full; nothing was acknowledged", 5.0)
+    return LogUnavailableError(f"the log {path} could not be written ({error}); nothing was acknowledged", 1.0)
+
+
+def _drop_cached_pages(path: Path) -> None:
+    with suppress(OSError):
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(fd)

@@ -1,0 +1,34 @@
+-- The intake log. Version 1 (PRAGMA user_version).
+
+-- One row a payload. AUTOINCREMENT: a seq that was trimmed is never handed out again.
+-- `body` comes last, so that reading the other columns never follows its overflow pages.
+CREATE TABLE entries (
+    seq          INTEGER PRIMARY KEY AUTOINCREMENT,
+    receipt      TEXT    NOT NULL,  -- UUIDv7, so that the index below grows at its right edge
+    tenant       TEXT    NOT NULL,
+    feed         TEXT    NOT NULL,
+    feed_version INTEGER NOT NULL,
+    received_ns  INTEGER NOT NULL,  -- ns since the epoch, UTC
+    format       TEXT    NOT NULL,
+    kind         INTEGER NOT NULL,  -- model/payload.py: Kind
+    faults       TEXT,              -- JSON array of Fault; null: none
+    sha256       BLOB    NOT NULL,  -- 32 bytes, of body
+    body         BLOB    NOT NULL
+);
+
+CREATE INDEX entries_by_receipt ON entries (receipt);
+
+-- What an idempotency key was used for; outlives the entry. Written in the commit that holds the entry.
+CREATE TABLE idempotency (
+    tenant      TEXT    NOT NULL,
+    feed        TEXT    NOT NULL,
+    key         TEXT    NOT NULL,
+    sha256      BLOB    NOT NULL,
+    receipt     TEXT    NOT NULL,
+    seq         INTEGER NOT NULL,
+    received_ns INTEGER NOT NULL,  -- of the payload, as it was answered
+    used_ns     INTEGER NOT NULL,  -- when the key was written, by this machine's clock; it expires by this
+    PRIMARY KEY (tenant, feed, key)
+) WITHOUT ROWID;
+
+CREATE INDEX idempotency_by_age ON idempotency (used_ns);

@@ -1,0 +1,175 @@
+"""The embedded log: one SQLite file in WAL mode, committed in groups, with its high-water mark beside it.
+
+Puts the parts together: `writer.py` commits, `upkeep.py` checkpoints, `retention.py` trims, `reader.py` reads.
+One process owns it; `log.lock` in the data folder says which. Keeps the promises of `contract.py`.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+import apsw
+
+from tidemill.errors import LogUnavailableError
+from tidemill.lock import FolderLock
+from tidemill.log import database, retention
+from tidemill.log.contract import Appended, LogHealth
+from tidemill.log.high_water import HighWaterMark
+from tidemill.log.limits import LogLimits
+from tidemill.log.local_disk import FreeSpace, refuse_network_file_system
+from tidemill.log.reader import SqliteLogReader
+from tidemill.log.upkeep import Upkeep
+from tidemill.log.waiters import Waiter
+from tidemill.log.writer import Writer
+from tidemill.model.payload import Logged, Payload
+
+T = TypeVar("T")
+
+TRIM_SLICES: Final = 200  # slices one call of `trim` deletes at most, so that it returns
+
+
+class SqliteLog:
+    """The log in `directory`, which is made if need be.
+
+    Raises StartupError (another owner, network file system, SQLite too old) or LogCorruptError (shorter than its
+    high-water mark, or a tail that does not match its sha256). `now_ns` is the clock, ns since the epoch.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        limits: LogLimits | None = None,
+        now_ns: Callable[[], int] = time.time_ns,
+        vfs: str | None = None,
+    ) -> None:
+        database.check_sqlite_version()
+        directory.mkdir(parents=True, exist_ok=True)
+        refuse_network_file_system(directory)
+        self._limits = limits or LogLimits()
+        self._now_ns = now_ns
+        self._path = directory / database.FILE
+        self._lock = FolderLock(directory, "log.lock")
+        self._space = FreeSpace(directory, self._limits)
+        try:
+            self._mark = HighWaterMark(directory / "log.high-water")
+            self._writer = Writer(
+                self._path, limits=self._limits, mark=self._mark, space=self._space, now_ns=now_ns, vfs=vfs
+            )
+        except BaseException:
+            self._lock.release()
+            raise
+        self._reader = SqliteLogReader(directory, vfs=vfs)
+        self._upkeep = Upkeep(self._path, self._writer, self._mark, self._expired_before_ns, vfs)
+        self._writer.start()
+        self._upkeep.start()
+
+    def append(self, payload: Payload, *, idempotency_key: str | None = None) -> Future[Appended]:
+        """Queue a payload; see `IntakeLog.append`."""
+        future: Future[Appended] = Future()
+        try:
+            self._writer.put(Waiter(payload, idempotency_key, future, None))
+        except LogUnavailableError as error:
+            future.set_exception(error)
+        return future
+
+    async def append_async(self, payload: Payload, idempotency_key: str | None = None) -> Appended:
+        """Like `append`, for an event loop, which is woken once a commit and not once a payload."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Appended] = loop.create_future()
+        self._writer.put(Waiter(payload, idempotency_key, future, loop))
+        return await future
+
+    def read(self, after: int, max_count: int, max_bytes: int) -> list[Logged]:
+        """See `LogReader.read`."""
+        return self._reader.read(after, max_count, max_bytes)
+
+    def find(self, tenant: str, receipt: str) -> Logged | None:
+        """See `LogReader.find`."""
+        return self._reader.find(tenant, receipt)
+
+    def first_seq(self) -> int:
+        """See `LogReader.first_seq`."""
+        return self._reader.first_seq()
+
+    def last_seq(self) -> int:
+        """The newest durable seq (0: nothing was ever appended)."""
+        return self._writer.last_seq
+
+    def trim(self, applied: int) -> int:
+        """Delete applied entries that retention no longer keeps; returns how many. Appends go on between slices.
+
+        One call deletes at most about 100,000; call again while it returns more than 0. Raises LogUnavailableError.
+        """
+        total = 0
+        for _ in range(TRIM_SLICES):
+            cut = self._reader.query(
+                partial(retention.next_cut, applied=applied, now_ns=self._now_ns(), limits=self._limits)
+            )
+            if cut == 0:
+                break
+            total += self._between_commits(partial(retention.delete_up_to, cut=cut))
+        self._shrink()
+        return total
+
+    def health(self) -> LogHealth:
+        """What `/readyz` shows; never raises."""
+        short = self._space.short(now=True)
+        down = self._writer.down
+        reason = down.message if down else f"free disk below {self._space.needed_bytes} bytes" if short else ""
+        try:
+            first = self._reader.first_seq()
+        except LogUnavailableError as error:
+            first, reason = 0, reason or error.message
+        return LogHealth(
+            implementation="sqlite",
+            accepting=down is None and not short,
+            reason=reason,
+            first_seq=first,
+            last_seq=self._writer.last_seq,
+            size_bytes=_size(self._path) + _size(Path(f"{self._path}-wal")),
+            free_bytes=self._space.free_bytes,
+            details={
+                "sqlite_version": apsw.sqlite_lib_version(),
+                "journal_mode": "wal",
+                "synchronous": "full",
+                "high_water": str(self._mark.value),
+                "needed_free_bytes": str(self._space.needed_bytes),
+                "wal_bytes": str(_size(Path(f"{self._path}-wal"))),
+                "commits": str(self._writer.commits),
+            },
+        )
+
+    def close(self) -> None:
+        """Commit what was queued, then close everything and give the lock back. Harmless when repeated."""
+        self._upkeep.stop()
+        self._reader.close()
+        self._writer.close()
+        self._mark.close()
+        self._lock.release()
+
+    def _expired_before_ns(self) -> int:
+        return self._now_ns() - int(self._limits.keep_keys_s * 1e9)
+
+    def _shrink(self) -> None:
+        for _ in range(TRIM_SLICES):
+            if not self._reader.query(partial(retention.shrinkable, disk_short=self._space.short())):
+                return
+            self._between_commits(retention.shrink)
+
+    def _between_commits(self, work: Callable[[apsw.Connection], T]) -> T:
+        try:
+            return self._writer.run_between_commits(work).result()
+        except apsw.Error as error:
+            raise LogUnavailableError(f"the log {self._path} could not be trimmed: {error}") from error
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,269 @@
+"""What every `IntakeLog` promises, run over every implementation. A new one adds its name to LOGS and its opener."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.log.payloads import NOW_NS, payload
+from tidemill.errors import ConflictError, Fault
+from tidemill.log.contract import IntakeLog
+from tidemill.log.limits import LogLimits
+from tidemill.log.sqlite import SqliteLog
+from tidemill.model.payload import Kind
+
+DAY_NS = 86_400 * 10**9
+OPENERS: dict[str, Callable[..., IntakeLog]] = {"sqlite": SqliteLog}
+Open = Callable[..., IntakeLog]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.ns = NOW_NS
+
+    def __call__(self) -> int:
+        return self.ns
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=OPENERS)
+def open_log(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Open]:
+    opened: list[IntakeLog] = []
+
+    def open_one(**limits: Any) -> IntakeLog:
+        generous = {"min_free_bytes": 0, "min_free_ratio": 0.0}
+        log = OPENERS[request.param](tmp_path / "data", limits=LogLimits(**generous | limits), now_ns=clock)
+        opened.append(log)
+        return log
+
+    yield open_one
+    for log in opened:
+        log.close()
+
+
+@pytest.fixture
+def log(open_log: Open) -> IntakeLog:
+    return open_log()
+
+
+def test_what_is_appended_is_read_back_as_it_was(log: IntakeLog) -> None:
+    plain = payload(b"\x00\xff raw", feed_version=7, format="ndjson")
+    refused = payload(
+        b"not json",
+        kind=Kind.REFUSED,
+        faults=(Fault("$.data[17]", "not_finite", "NaN is no number"), Fault("$", "x", "ü\n")),
+    )
+    for each in (plain, refused):
+        log.append(each).result(5)
+    entries = log.read(0, 10, 1 << 20)
+    assert [entry.payload for entry in entries] == [plain, refused]
+    assert isinstance(entries[1].payload.kind, Kind)
+
+
+def test_places_rise_in_order_of_append_and_the_answer_names_them(log: IntakeLog) -> None:
+    sent = [payload(b"%d" % n) for n in range(50)]
+    answers = [future.result(5) for future in [log.append(each) for each in sent]]
+    assert [answer.receipt for answer in answers] == [each.receipt for each in sent]
+    seqs = [answer.seq for answer in answers]
+    assert seqs == sorted(set(seqs))
+    assert [(entry.seq, entry.payload) for entry in log.read(0, 100, 1 << 20)] == list(zip(seqs, sent, strict=True))
+    assert (log.first_seq(), log.last_seq()) == (seqs[0], seqs[-1])
+
+
+def test_empty_log_reads_as_empty(log: IntakeLog) -> None:
+    assert log.read(0, 10, 100) == []
+    assert (log.first_seq(), log.last_seq()) == (0, 0)
+    assert log.find("default", "01234567-0000-7000-8000-000000000000") is None
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(after=st.integers(0, 14), max_count=st.integers(1, 15), max_bytes=st.integers(0, 900))
+def test_read_stops_at_both_limits_but_never_before_the_first_entry(
+    log: IntakeLog, after: int, max_count: int, max_bytes: int
+) -> None:
+    sizes = [0, 300, 5, 0, 70, 900, 1, 1, 1, 50, 250, 33]
+    if log.last_seq() == 0:
+        for size in sizes:
+            log.append(payload(b"x" * size)).result(5)
+    everything = log.read(0, 100, 1 << 20)
+    rest = [entry for entry in everything if entry.seq > after]
+    got = log.read(after, max_count, max_bytes)
+    assert got == rest[: len(got)]
+    assert len(got) <= max_count
+    assert bool(got) == bool(rest)
+    taken = sum(len(entry.payload.body) for entry in got)
+    assert taken <= max_bytes or len(got) == 1
+    if len(got) < min(max_count, len(rest)):
+        assert taken + len(rest[len(got)].payload.body) > max_bytes
+
+
+def test_receipt_is_found_by_its_tenant_only(log: IntakeLog) -> None:
+    mine = payload(b"mine", tenant="acme")
+    log.append(mine).result(5)
+    found = log.find("acme", mine.receipt)
+    assert found is not None and found.payload == mine
+    assert log.find("default", mine.receipt) is None
+
+
+def test_many_threads_and_tasks_append_at_once_and_nothing_is_lost(log: IntakeLog) -> None:
+    async def tasks() -> list[int]:
+        answers = await asyncio.gather(*[log.append_async(payload(b"task %d" % n)) for n in range(200)])
+        return [answer.seq for answer in answers]
+
+    with ThreadPoolExecutor(8) as pool:
+        from_threads = [
+            pool.submit(lambda n=n: log.append(payload(b"thread %d" % n)).result(5).seq) for n in range(200)
+        ]
+        from_tasks = asyncio.run(tasks())
+        seqs = [future.result(5) for future in from_threads] + from_tasks
+    assert len(set(seqs)) == 400
+    assert {entry.seq for entry in log.read(0, 1000, 1 << 20)} == set(seqs)
+
+
+def test_waiter_that_gave_up_hurts_nobody(log: IntakeLog) -> None:
+    async def impatient() -> None:
+        task = asyncio.create_task(log.append_async(payload(b"cancelled")))
+        await asyncio.sleep(0)
+        task.cancel()
+        assert (await log.append_async(payload(b"patient"))).seq > 0
+
+    asyncio.run(impatient())
+    log.append(payload()).cancel()
+    assert log.append(payload()).result(5).seq == log.last_seq()
+
+
+def test_payload_that_cannot_be_written_fails_alone(log: IntakeLog) -> None:
+    good, bad, also_good = (
+        log.append(payload(b"good")),
+        log.append(payload(feed="\ud800")),
+        log.append(payload(b"also good")),
+    )
+    assert good.result(5).seq < also_good.result(5).seq
+    assert bad.exception(5) is not None
+    assert [entry.payload.body for entry in log.read(0, 10, 1000)] == [b"good", b"also good"]
+
+
+def test_same_key_and_body_is_the_same_receipt_and_written_once(log: IntakeLog) -> None:
+    first = payload(b"once")
+    answer = log.append(first, idempotency_key="k").result(5)
+    again = log.append(payload(b"once", received_ns=NOW_NS + 5), idempotency_key="k").result(5)
+    assert (again.seq, again.receipt, again.received_ns) == (answer.seq, first.receipt, first.received_ns)
+    assert (answer.replayed, again.replayed) == (False, True)
+    assert len(log.read(0, 10, 1000)) == 1
+
+
+def test_same_key_with_another_body_is_a_conflict(log: IntakeLog) -> None:
+    log.append(payload(b"one"), idempotency_key="k").result(5)
+    with pytest.raises(ConflictError):
+        log.append(payload(b"two"), idempotency_key="k").result(5)
+    assert len(log.read(0, 10, 1000)) == 1
+
+
+def test_keys_belong_to_tenant_and_feed(log: IntakeLog) -> None:
+    for tenant, feed in (("a", "x"), ("a", "y"), ("b", "x")):
+        answer = log.append(payload(feed.encode(), tenant=tenant, feed=feed), idempotency_key="k").result(5)
+        assert not answer.replayed
+    assert len(log.read(0, 10, 1000)) == 3
+
+
+def test_key_expires_after_seven_days(open_log: Open, clock: Clock) -> None:
+    log = open_log()
+    log.append(payload(b"one"), idempotency_key="k").result(5)
+    clock.ns += 7 * DAY_NS - 1
+    assert log.append(payload(b"one"), idempotency_key="k").result(5).replayed
+    clock.ns += 1
+    assert not log.append(payload(b"two"), idempotency_key="k").result(5).replayed
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(sends=st.lists(st.tuples(st.sampled_from("abc"), st.binary(max_size=1)), max_size=12), together=st.booleans())
+def test_idempotency_is_the_same_within_a_commit_and_across_commits(
+    log: IntakeLog, sends: list[tuple[str, bytes]], together: bool
+) -> None:
+    feed = f"feed-{log.append(payload()).result(5).seq}"  # keys of its own for each example
+    start = log.last_seq()
+    futures = []
+    for key, body in sends:
+        futures.append(log.append(payload(body, feed=feed), idempotency_key=key))
+        if not together:
+            futures[-1].exception(5)
+    first: dict[str, tuple[bytes, int]] = {}
+    for (key, body), future in zip(sends, futures, strict=True):
+        error = future.exception(5)
+        if key not in first:
+            assert error is None and not future.result().replayed
+            first[key] = (body, future.result().seq)
+        elif body == first[key][0]:
+            assert future.result().replayed and future.result().seq == first[key][1]
+        else:
+            assert isinstance(error, ConflictError)
+    assert [entry.seq for entry in log.read(start, 100, 1000)] == [seq for _, seq in first.values()]
+
+
+def test_trim_keeps_what_was_not_applied_and_what_is_young(open_log: Open, clock: Clock) -> None:
+    log = open_log(keep_applied_s=3600)
+    old = [log.append(payload(received_ns=NOW_NS)).result(5).seq for _ in range(10)]
+    clock.ns += 3601 * 10**9
+    young = [log.append(payload(received_ns=clock.ns)).result(5).seq for _ in range(5)]
+    assert log.trim(old[3]) == 4
+    assert log.first_seq() == old[4]
+    assert log.trim(young[-1]) == 6
+    assert log.trim(young[-1]) == 0
+    assert [entry.seq for entry in log.read(0, 100, 1000)] == young
+
+
+def test_trim_deletes_the_oldest_applied_beyond_the_size_limit(open_log: Open) -> None:
+    log = open_log(keep_bytes=1 << 20)
+    seqs = [log.append(payload(b"x" * 10_000)).result(5).seq for _ in range(300)]
+    assert log.trim(0) == 0
+    deleted = log.trim(seqs[-1])
+    assert 150 < deleted < 250
+    assert [entry.seq for entry in log.read(0, 1000, 1 << 30)] == seqs[deleted:]
+
+
+def test_place_is_not_reused_after_everything_was_trimmed_and_the_log_reopened(open_log: Open, clock: Clock) -> None:
+    log = open_log(keep_applied_s=0)
+    last = log.append(payload()).result(5).seq
+    clock.ns += 1
+    assert log.trim(last) == 1
+    assert (log.first_seq(), log.last_seq()) == (0, last)
+    log.close()
+    reopened = open_log()
+    assert reopened.last_seq() == last
+    assert reopened.append(payload()).result(5).seq > last
+
+
+def test_reopened_log_has_everything_that_was_acknowledged(open_log: Open) -> None:
+    log = open_log()
+    sent = [payload(b"%d" % n) for n in range(20)]
+    for each in sent:
+        log.append(each, idempotency_key=each.receipt).result(5)
+    log.close()
+    log.close()
+    reopened = open_log()
+    assert [entry.payload for entry in reopened.read(0, 100, 1 << 20)] == sent
+    assert reopened.append(sent[0], idempotency_key=sent[0].receipt).result(5).replayed
+
+
+def test_closed_log_acknowledges_nothing(open_log: Open) -> None:
+    log = open_log()
+    log.close()
+    assert log.append(payload()).exception(5) is not None
+
+
+def test_health_says_that_it_accepts_and_where_it_is(log: IntakeLog) -> None:
+    last = log.append(payload(b"x" * 5000)).result(5).seq
+    health = log.health()
+    assert health.accepting and health.reason == ""
+    assert (health.first_seq, health.last_seq) == (last, last)
+    assert health.size_bytes > 5000
+    assert health.free_bytes > 0
