@@ -1,0 +1,41 @@
+"""Contract 5: fetch meter data window by window, answer the same request in the same shape."""
+
+import subprocess
+import sys
+import time
+
+import httpx
+
+from tests.support.server import Server
+
+HOUSEHOLD = "0c5d4ad6-6cbf-4a52-9a43-6f0d6b1a9d11"
+SOLAR = "7f2f9f0e-35a1-4f0e-9f0b-2f6f0d1c8a22"
+
+
+def month(url: str, muid: str) -> list[dict[str, object]]:
+    params = {"muid": muid, "measurement": "energy", "limit": 5000, "start": "2023-02-01", "stop": "2023-03-01"}
+    answer = httpx.get(f"{url}/meterdata/measurement", params=params, trust_env=False, timeout=10)
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, object]] = answer.json()["data"]
+    return found
+
+
+def test_what_the_source_has_is_what_we_answer(server: Server, sources: dict[str, int]) -> None:
+    simulator = subprocess.Popen(
+        [sys.executable, "-m", "tidemill.cli", "simulate", "meters", "--port", str(sources["meters"])],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if len(month(server.url, SOLAR)) == len(month(server.url, HOUSEHOLD)) == 28 * 96:
+                break
+            time.sleep(0.3)
+        for muid in (HOUSEHOLD, SOLAR):
+            assert month(server.url, muid) == month(f"http://127.0.0.1:{sources['meters']}", muid)
+        registers = {key for record in month(server.url, SOLAR) for key in record}
+        assert "0100021D00FF" in registers
+    finally:
+        simulator.terminate()
+        simulator.wait(10)
