@@ -15,7 +15,7 @@ LAYERS = (
     {"mill", "query", "sources"},
     {"api", "simulate"},
     {"service"},
-    {"supervise"},
+    {"supervise", "banner"},
     {"cli", "client", "docs", "__main__"},
 )
 # Siblings that may be joined, each for a reason.

@@ -1,0 +1,258 @@
+"""`tidemill serve`: starts store, mill and api, watches over them, and ends them.
+
+Owns what must outlive a restart of any of them: the listening sockets (a connection made while `api` restarts waits
+instead of being refused), the hint sockets, the secret and the store's port of this start. A process that exits, or
+falls silent, is started again: at once, and with growing pauses if it keeps failing. Holds no data.
+"""
+
+import contextlib
+import ipaddress
+import logging
+import os
+import secrets
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from tidemill.catalog.keys import KeyRing
+from tidemill.catalog.sqlite import SqliteCatalog
+from tidemill.errors import StartupError
+from tidemill.lock import FolderLock
+from tidemill.service import RUNTIME_VARIABLE
+from tidemill.settings import Runtime, Settings
+
+log = logging.getLogger(__name__)
+
+STOP_S: Final = 9.0  # SIGTERM ends everything within 10 s
+PATIENCE: Final = 3  # quick deaths in a row that are restarted without a pause
+STEADY_S: Final = 5.0  # a process that ran this long has recovered
+MAX_PAUSE_S: Final = 5.0
+SILENCE_S: Final = {"store": 30.0, "mill": 120.0, "api": 30.0, "demo": 600.0}
+_FEW_THREADS: Final = {
+    "MALLOC_ARENA_MAX": "2",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "POLARS_MAX_THREADS": "2",
+    "PYTHONUNBUFFERED": "1",
+}
+
+
+@dataclass
+class Part:
+    """One supervised process and what has become of it so far."""
+
+    role: str
+    process: subprocess.Popen[bytes] | None = None
+    lifeline: socket.socket | None = None
+    started: float = 0.0
+    heard: float = 0.0
+    quick_deaths: int = 0
+    restart_at: float | None = 0.0
+    restarts: int = 0
+    pass_fds: tuple[int, ...] = field(default=())
+
+
+class Supervisor:
+    """Runs the processes of one data folder until it is told to stop. One instance a process; not reentrant."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._selector = selectors.DefaultSelector()
+        self._stopping = False
+        self._parts: dict[str, Part] = {}
+        self._sockets: list[socket.socket] = []
+        self._lock: FolderLock | None = None
+        self.open_access = False
+
+    @property
+    def url(self) -> str:
+        """Where the public listener can be reached, also when port 0 was asked for."""
+        host, port = self._sockets[0].getsockname()[:2]
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+    def prepare(self) -> None:
+        """Lock the folder, decide about access, open the sockets. Raises StartupError that says what to do."""
+        folder = self._settings.folder
+        _make(folder / "run")
+        self._lock = FolderLock(folder, "serve.lock")
+        self.open_access = self._decide_access()
+        public = _listener(self._settings.host, self._settings.port)
+        internal = _listener("127.0.0.1", 0)
+        for_api, for_mill = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._sockets = [public, internal, for_api, for_mill]
+        self._runtime = Runtime(
+            settings=self._settings,
+            secret=secrets.token_urlsafe(32),
+            store_port=_free_port(),
+            internal_port=internal.getsockname()[1],
+            listen_fd=public.fileno(),
+            internal_fd=internal.fileno(),
+            open_access=self.open_access,
+        )
+        self._hint_fds = {"api": for_api.fileno(), "mill": for_mill.fileno()}
+        api_fds = (public.fileno(), internal.fileno(), for_api.fileno())
+        self._parts = {
+            "store": Part("store"),
+            "mill": Part("mill", pass_fds=(for_mill.fileno(),)),
+            "api": Part("api", pass_fds=api_fds),
+        }
+        if self._settings.demo:
+            self._parts["demo"] = Part("demo")
+
+    def run(self) -> None:
+        """Keep everything running until SIGTERM or SIGINT, then end it, within 10 s."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._ask_to_stop)
+        try:
+            while not self._stopping:
+                self._turn()
+        finally:
+            self._end()
+
+    def _ask_to_stop(self, number: int, _frame: object) -> None:
+        self._stopping = True
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        for part in self._parts.values():
+            if part.process is None and part.restart_at is not None and now >= part.restart_at:
+                self._start(part)
+        for key, _ in self._selector.select(timeout=0.1):
+            self._hear(key.data)
+        for part in self._parts.values():
+            self._look_after(part)
+
+    def _start(self, part: Part) -> None:
+        ours, theirs = socket.socketpair()
+        runtime = msgspec.structs.replace(self._runtime, hint_fd=self._hint_fds.get(part.role, -1))
+        environment = _FEW_THREADS | os.environ | {RUNTIME_VARIABLE: msgspec.json.encode(runtime).decode()}
+        environment["TIDEMILL_PUBLIC_URL"] = self.url
+        part.process = subprocess.Popen(
+            [sys.executable, "-m", "tidemill.service", part.role, str(theirs.fileno())],
+            env=environment,
+            pass_fds=(theirs.fileno(), *part.pass_fds),
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C reaches the supervisor alone, which ends the others in order
+        )
+        theirs.close()
+        ours.setblocking(False)
+        part.lifeline = ours
+        part.started = part.heard = time.monotonic()
+        part.restart_at = None
+        self._selector.register(ours, selectors.EVENT_READ, part)
+        log.info("started", extra={"facts": {"part": part.role, "pid": part.process.pid, "restarts": part.restarts}})
+
+    def _hear(self, part: Part) -> None:
+        assert part.lifeline is not None
+        with contextlib.suppress(BlockingIOError, ConnectionResetError):
+            if part.lifeline.recv(4096):
+                part.heard = time.monotonic()
+                return
+        self._selector.unregister(part.lifeline)
+
+    def _look_after(self, part: Part) -> None:
+        process = part.process
+        if process is None:
+            return
+        silent_s = time.monotonic() - part.heard
+        if process.poll() is None and silent_s > SILENCE_S[part.role]:
+            log.error("silent: killed", extra={"facts": {"part": part.role, "silent_s": round(silent_s)}})
+            process.kill()
+            process.wait()
+        if process.poll() is None:
+            return
+        self._forget(part)
+        if process.returncode == 0 and part.role == "demo":
+            return
+        uptime = time.monotonic() - part.started
+        part.quick_deaths = 0 if uptime > STEADY_S else part.quick_deaths + 1
+        pause = 0.0 if part.quick_deaths <= PATIENCE else min(MAX_PAUSE_S, 0.1 * 2 ** (part.quick_deaths - PATIENCE))
+        part.restart_at = time.monotonic() + pause
+        part.restarts += 1
+        facts = {"part": part.role, "status": process.returncode, "uptime_s": round(uptime, 1), "pause_s": pause}
+        log.warning("ended unasked: starting it again", extra={"facts": facts})
+
+    def _forget(self, part: Part) -> None:
+        part.process = None
+        if part.lifeline is not None:
+            with contextlib.suppress(KeyError, ValueError):
+                self._selector.unregister(part.lifeline)
+            part.lifeline.close()
+            part.lifeline = None
+
+    def _end(self) -> None:
+        """Ask the writers first, the store last; whoever does not listen is killed in time."""
+        deadline = time.monotonic() + STOP_S
+        for roles, by in ((("demo",), 1.5), (("api", "mill"), 6.5), (("store",), STOP_S)):
+            processes = [p.process for r in roles if (p := self._parts.get(r)) and p.process is not None]
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                try:
+                    process.wait(max(0.05, deadline - STOP_S + by - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    log.warning("did not end in time: killed", extra={"facts": {"pid": process.pid}})
+                    process.kill()
+                    process.wait()
+        for each in self._sockets:
+            each.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    def _decide_access(self) -> bool:
+        catalog = SqliteCatalog(self._settings.folder / "catalog.sqlite")
+        try:
+            any_keys = KeyRing(catalog).any_keys()
+        finally:
+            catalog.close()
+        if any_keys:
+            return False
+        if _is_loopback(self._settings.host):
+            return True
+        raise StartupError(
+            f"Refusing to serve on {self._settings.listen} without a key: anyone could read and write.\n"
+            f"Create one first:  tidemill key create --data {self._settings.data} --tenant default "
+            "--scope read,write,admin\nor serve on 127.0.0.1 only."
+        )
+
+
+def _make(folder: os.PathLike[str]) -> None:
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - mode for the parents as well
+    except OSError as error:
+        raise StartupError(f"Cannot make the data folder '{folder}': {error.strerror}") from error
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(4096)
+    except OSError as error:
+        listener.close()
+        reason = error.strerror or str(error)
+        raise StartupError(f"Cannot listen on {host}:{port}: {reason}. Choose another with --listen.") from error
+    return listener
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
