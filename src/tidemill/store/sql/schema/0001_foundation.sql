@@ -8,6 +8,8 @@
 --   version  +(seq, index) for last wins, -(seq, index) for first wins: order of application does not matter
 --   value    null is a sample that is present but missing
 --   flags    bit 0: a local time that was twice, taken as the earlier
+--   deleted  1: a gravestone. The record that won this instant has no value for this field, the one that lost had;
+--            FINAL leaves the row out, so only a query without FINAL must look at it
 --   granules of 2,048 rows: duplicates and lineage look up single instants
 CREATE TABLE points (
     tenant LowCardinality(String),
@@ -19,8 +21,9 @@ CREATE TABLE points (
     seq UInt64 CODEC(DoubleDelta, ZSTD),
     idx UInt32 CODEC(DoubleDelta, ZSTD),
     flags UInt8 CODEC(ZSTD),
-    received_at DateTime64(9, 'UTC') CODEC(DoubleDelta, ZSTD)
-) ENGINE = ReplacingMergeTree(version)
+    received_at DateTime64(9, 'UTC') CODEC(DoubleDelta, ZSTD),
+    deleted UInt8 DEFAULT 0 CODEC(ZSTD)
+) ENGINE = ReplacingMergeTree(version, deleted)
 ORDER BY (tenant, series, time, ordinal)
 SETTINGS index_granularity = 2048, fsync_after_insert = 1, fsync_part_directory = 1;
 
@@ -69,6 +72,7 @@ SETTINGS index_granularity = 256, fsync_after_insert = 1, fsync_part_directory =
 
 -- rejections: a record that did not become points, with every reason. time is null where none could be read.
 --   winner_*  of a duplicate: the payload and index that stands at this instant
+--   version   of a duplicate -(winner_seq, winner_idx), else 0: whatever the order, the first submitted is the winner
 CREATE TABLE rejections (
     tenant LowCardinality(String),
     feed LowCardinality(String),
@@ -82,12 +86,14 @@ CREATE TABLE rejections (
     record String CODEC(ZSTD),
     rules_version UInt32,
     winner_seq UInt64,
-    winner_idx UInt32
-) ENGINE = ReplacingMergeTree
+    winner_idx UInt32,
+    version Int64 DEFAULT 0
+) ENGINE = ReplacingMergeTree(version)
 ORDER BY (tenant, feed, seq, idx)
 SETTINGS index_granularity = 1024, fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- replaced: every value that stood at an instant and does so no more (last wins).
+--   version  -(by_seq, by_idx): the nearest successor is the one that replaced it, also when it is applied again
 CREATE TABLE replaced (
     tenant LowCardinality(String),
     series UInt64,
@@ -97,13 +103,15 @@ CREATE TABLE replaced (
     value Nullable(Float64),
     by_seq UInt64,
     by_idx UInt32,
-    received_at DateTime64(9, 'UTC')
-) ENGINE = ReplacingMergeTree
+    received_at DateTime64(9, 'UTC'),
+    version Int64 DEFAULT 0
+) ENGINE = ReplacingMergeTree(version)
 ORDER BY (tenant, series, time, seq, idx)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- rollups: aggregates of a series over one fixed window, recomputed from points, never incremented.
---   sealed   its points are past retention: the row is final
+--   count    0: the window lost its points (a deleted series); answers leave it out
+--   sealed   its points are past retention: the row is final. sealed_seq: the last payload that could count for it
 --   version  rises with every recomputation
 CREATE TABLE rollups (
     tenant LowCardinality(String),
@@ -116,6 +124,7 @@ CREATE TABLE rollups (
     max Float64,
     sum Float64,
     sealed Bool,
+    sealed_seq UInt64 DEFAULT 0,
     version UInt64
 ) ENGINE = ReplacingMergeTree(version)
 ORDER BY (tenant, series, every_s, window)
