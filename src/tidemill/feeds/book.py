@@ -1,0 +1,94 @@
+"""The feed definitions in force, by tenant and name: texts come from the catalog, are compiled once and kept.
+
+Thread-safe. A hit costs two dictionary look-ups. Versions never change, so only `current` can go stale; `refresh`
+(called by whoever watches the catalog) forgets it.
+"""
+
+import os
+import threading
+from collections.abc import Mapping
+from typing import Protocol
+
+import msgspec
+
+from tidemill.errors import NotFoundError
+from tidemill.feeds.definition import Feed
+from tidemill.feeds.load import load
+from tidemill.model.feed_text import FeedText
+
+
+class FeedTexts(Protocol):
+    """Where feed texts are kept. Reads may touch a disk; `apply` is durable on return."""
+
+    def current(self, tenant: str, name: str) -> FeedText | None:
+        """The newest version, or None."""
+
+    def version(self, tenant: str, name: str, number: int) -> FeedText | None:
+        """One version, or None."""
+
+    def list(self, tenant: str) -> list[FeedText]:
+        """The newest version of every feed of a tenant, by name."""
+
+    def apply(self, tenant: str, name: str, text: str) -> FeedText:
+        """Keep a text as the next version; the same text as the current one makes no new version."""
+
+
+class FeedBook:
+    """Compiled feeds over a `FeedTexts`. `environment` fills `${NAME:-default}` of sources (default: the process')."""
+
+    def __init__(self, texts: FeedTexts, environment: Mapping[str, str] | None = None) -> None:
+        self._texts = texts
+        self._environment = os.environ if environment is None else environment
+        self._current: dict[tuple[str, str], Feed] = {}
+        self._versions: dict[tuple[str, str, int], Feed] = {}
+        self._lock = threading.Lock()
+        self._generation = 0
+
+    def current(self, tenant: str, name: str) -> Feed:
+        """The feed in force. Raises NotFoundError when the tenant has none of that name."""
+        feed = self._current.get((tenant, name))
+        if feed is not None:
+            return feed
+        generation = self._generation
+        text = self._texts.current(tenant, name)
+        if text is None:
+            raise NotFoundError(f"there is no feed '{name[:100]}'")
+        return self._remember(tenant, text, generation)
+
+    def version(self, tenant: str, name: str, number: int) -> Feed:
+        """One version of a feed. Raises NotFoundError when there is none."""
+        feed = self._versions.get((tenant, name, number))
+        if feed is not None:
+            return feed
+        text = self._texts.version(tenant, name, number)
+        if text is None:
+            raise NotFoundError(f"there is no version {number} of a feed '{name[:100]}'")
+        return self._compile(tenant, text)
+
+    def list(self, tenant: str) -> list[Feed]:
+        """Every feed of a tenant, by name."""
+        generation = self._generation
+        return [self._remember(tenant, text, generation) for text in self._texts.list(tenant)]
+
+    def refresh(self) -> None:
+        """Forget which version is current; the next question reads it again."""
+        with self._lock:
+            self._generation += 1
+            self._current = {}
+
+    def _remember(self, tenant: str, text: FeedText, generation: int) -> Feed:
+        feed = self._compile(tenant, text)
+        with self._lock:
+            if generation == self._generation:  # else it may have been read before the change that was announced
+                self._current[tenant, text.name] = feed
+        return feed
+
+    def _compile(self, tenant: str, text: FeedText) -> Feed:
+        key = (tenant, text.name, text.version)
+        feed = self._versions.get(key)
+        if feed is None:
+            source = f"{text.name} (version {text.version})"
+            feed = load(text.text, source=source, environment=self._environment)
+            feed = msgspec.structs.replace(feed, version=text.version)
+            self._versions[key] = feed
+        return feed

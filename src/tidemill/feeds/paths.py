@@ -1,0 +1,18 @@
+"""Paths into a record: `$`, `$.name`, `$.name.other`. Nothing else; a feed that needs more needs another shape."""
+
+import re
+from typing import Final
+
+_PATH: Final = re.compile(r"\$(?:\.[^.\[\]\"'\\\x00-\x20\x7f]+)*")
+
+
+def parse_path(text: str) -> tuple[str, ...]:
+    """`$.a.b` -> ("a", "b"); `$` -> (). Raises ValueError with a sentence for anything else."""
+    if _PATH.fullmatch(text) is None:
+        raise ValueError(f"'{text[:60]}' is not a path such as $.name or $.name.other")
+    return tuple(text.split(".")[1:])
+
+
+def format_path(keys: tuple[str | int, ...]) -> str:
+    """("data", 17) -> `$.data[17]`; the inverse of `parse_path` for names alone."""
+    return "$" + "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)

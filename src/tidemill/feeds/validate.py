@@ -1,0 +1,229 @@
+"""What a feed definition must be beyond its types: names, paths, durations, zones and choices that fit together.
+
+Each function yields the faults of one part; `validate` joins them, so that one reading names them all.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from tidemill.feeds.checks import CHECKS, compile_rule
+from tidemill.feeds.convert import Finding, did_you_mean
+from tidemill.feeds.definition import Feed
+from tidemill.feeds.paths import parse_path
+from tidemill.feeds.places import Key
+from tidemill.model.time import duration_ns, parse_instant
+from tidemill.model.zones import zone
+
+_FEED_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}", re.ASCII)
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", re.ASCII)
+_CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+
+# Tags and fields are query parameters and columns of answers; these are taken there.
+RESERVED: Final = frozenset(
+    [
+        *("time", "start", "end", "window", "limit", "cursor", "order", "every", "agg", "tz", "fill", "format"),
+        *("feed", "field", "series", "receipt", "tenant", "seq", "idx"),
+    ]
+)
+
+
+def validate(feed: Feed) -> list[Finding]:
+    """Every fault of a feed whose types are right; [] when there is none."""
+    parts = (_names, _paths, _time, _fields, _shape, _duplicates, _rules, _rollups, _retention, _source)
+    return [finding for part in parts for finding in part(feed)]
+
+
+def _names(feed: Feed) -> Iterator[Finding]:
+    if _FEED_NAME.fullmatch(feed.name) is None:
+        yield Finding(("name",), "bad_name", f"'{feed.name[:80]}' must be a-z, 0-9, _ and -, starting with a letter")
+    for table, names in (("tags", feed.tags), ("fields", feed.fields)):
+        for name in names:
+            if _NAME.fullmatch(name) is None:
+                yield Finding((table, name), "bad_name", "a name is letters, digits, _ and -, at most 64")
+            elif name in RESERVED:
+                yield Finding((table, name), "reserved_name", f"'{name}' has a meaning in answers; choose another name")
+    for name in feed.tags.keys() & feed.fields.keys():
+        yield Finding(("tags", name), "reserved_name", f"'{name}' is a field as well; choose another name")
+    if not feed.input.formats:
+        yield Finding(("input", "formats"), "empty", "name at least one format")
+
+
+def _paths(feed: Feed) -> Iterator[Finding]:
+    paths: list[tuple[Key, str | None]] = [
+        (("input", "records"), feed.input.records),
+        (("time", "path"), feed.time.path),
+        (("time", "zone_path"), feed.time.zone_path),
+        *((("tags", name, "path"), tag.path) for name, tag in feed.tags.items()),
+        *((("fields", name, "path"), field.path) for name, field in feed.fields.items()),
+        (("labels", "path"), feed.labels.path if feed.labels else None),
+        *((("time", "zone_position", n), path) for n, path in enumerate(feed.time.zone_position or ())),
+    ]
+    numbers = {field.path for field in feed.fields.values() if field.type == "number"}
+    taken: dict[tuple[str, ...], Key] = {}
+    for key, path in paths:
+        if path is None:
+            continue
+        try:
+            keys = parse_path(path)
+        except ValueError as error:
+            yield Finding(key, "bad_path", str(error))
+            continue
+        if key == ("input", "records") or (key[:2] == ("time", "zone_position") and path in numbers):
+            continue
+        if not keys:
+            yield Finding(key, "bad_path", "'$' is the whole record; name a member such as $.value")
+        elif other := next(
+            (known for known in taken if known[: len(keys)] == keys or keys[: len(known)] == known), None
+        ):
+            message = f"overlaps {'.'.join(map(str, taken[other]))}; every member of a record has one use"
+            yield Finding(key, "bad_path", message)
+        else:
+            taken[keys] = key
+
+
+def _time(feed: Feed) -> Iterator[Finding]:
+    time = feed.time
+    zones = [name for name in ("zone", "zone_path", "zone_position") if getattr(time, name) is not None]
+    if feed.shape.kind == "samples":
+        if time != type(time)():
+            yield Finding(("time",), "conflict", "samples bring their own times; leave [time] out")
+        return
+    if time.format == "received":
+        if time.path is not None or zones:
+            yield Finding(("time",), "conflict", "format 'received' takes no path and no zone")
+        return
+    if time.path is None:
+        yield Finding(("time", "path"), "missing", "say where the time is (path), or take format = 'received'")
+    if len(zones) > 1:
+        yield Finding(("time", zones[1]), "conflict", f"one source of the zone, not {' and '.join(zones)}")
+    if zones and (time.format != "rfc3339" or time.offset == "required"):
+        why = "numbers are UTC" if time.format != "rfc3339" else "offset = 'required' leaves nothing to find out"
+        yield Finding(("time", zones[0]), "conflict", f"a zone is of no use: {why}")
+    if time.format == "rfc3339" and time.offset == "optional" and not zones:
+        yield Finding(("time", "offset"), "missing", "without an offset a zone, zone_path or zone_position is needed")
+    if time.zone is not None and zone(time.zone) is None:
+        yield Finding(
+            ("time", "zone"), "unknown_zone", f"there is no zone '{time.zone[:60]}'; write it as Europe/Zurich"
+        )
+
+
+def _fields(feed: Feed) -> Iterator[Finding]:
+    if feed.shape.kind != "samples" and not feed.fields and feed.registers is None:
+        yield Finding(("fields",), "missing", "a feed needs at least one field (or [registers])")
+    for name, field in feed.fields.items():
+        if field.min is not None and field.max is not None and field.min > field.max:
+            yield Finding(("fields", name, "min"), "conflict", f"min {field.min} is above max {field.max}")
+    for name, tag in feed.tags.items():
+        if not 1 <= tag.max_length <= 4096:
+            yield Finding(("tags", name, "max_length"), "out_of_range", "max_length is 1 to 4096")
+    if feed.registers is not None and feed.fields:
+        yield Finding(("registers",), "conflict", "a feed has [fields] or [registers], not both")
+    if feed.registers is not None:
+        yield from _registers(feed)
+
+
+def _registers(feed: Feed) -> Iterator[Finding]:
+    assert feed.registers is not None
+    used = [feed.time.path, *(tag.path for tag in feed.tags.values()), feed.labels.path if feed.labels else None]
+    for path in used:
+        first = path.split(".")[1:2] if path else []
+        if first and first[0] not in feed.registers.except_keys:
+            message = f"'{first[0]}' is read for something else; add it to except_keys"
+            yield Finding(("registers", "except_keys"), "conflict", message)
+
+
+def _shape(feed: Feed) -> Iterator[Finding]:
+    numbers = [name for name, field in feed.fields.items() if field.type == "numbers"]
+    if feed.shape.kind == "summary" and (len(numbers) != 1 or len(feed.fields) != 1):
+        yield Finding(("shape", "kind"), "conflict", "a summary needs exactly one field, of type 'numbers'")
+    if feed.shape.kind == "summary" and numbers and not feed.fields[numbers[0]].required:
+        yield Finding(("fields", numbers[0], "required"), "conflict", "the field of a summary is required")
+    if feed.shape.kind == "points" and numbers:
+        message = "a field of type 'numbers' needs [shape] kind = 'summary'"
+        yield Finding(("fields", numbers[0], "type"), "conflict", message)
+    if feed.shape.kind == "samples":
+        for table, given in (("fields", feed.fields), ("tags", feed.tags), ("labels", feed.labels)):
+            if given:
+                yield Finding((table,), "conflict", "samples bring their own tags and values; leave this out")
+        if feed.registers is not None:
+            yield Finding(("registers",), "conflict", "samples bring their own values; leave this out")
+        if feed.rules:
+            yield Finding(("rules",), "conflict", "samples take no rules")
+        if "ndjson" in feed.input.formats or feed.input.records != "$":
+            yield Finding(("input",), "conflict", "samples are one JSON object: formats = ['json'], records = '$'")
+
+
+def _duplicates(feed: Feed) -> Iterator[Finding]:
+    if feed.duplicates != "first" or feed.shape.kind != "points":
+        return
+    if not any(field.required for field in feed.fields.values()):
+        message = "duplicates = 'first' needs a required field: it decides which record was first"
+        yield Finding(("duplicates",), "conflict", message)
+
+
+def _rules(feed: Feed) -> Iterator[Finding]:
+    for number, rule in enumerate(feed.rules):
+        key: Key = ("rules", number)
+        if rule.check not in CHECKS:
+            message = f"unknown check '{rule.check[:60]}'{did_you_mean(rule.check, CHECKS)}"
+            yield Finding((*key, "check"), "unknown_check", message)
+            continue
+        if rule.reason is not None and _CODE.fullmatch(rule.reason) is None:
+            yield Finding((*key, "reason"), "bad_name", "a reason code is a-z, 0-9 and _, starting with a letter")
+        try:
+            check = compile_rule(rule)
+        except msgspec.ValidationError as error:
+            yield Finding((*key, "options"), "bad_options", f"{rule.check}: {error}")
+            continue
+        for option, message in check.faults(feed):
+            yield Finding((*key, "options", option), "bad_options", message)
+
+
+def _rollups(feed: Feed) -> Iterator[Finding]:
+    if feed.rollups is None:
+        return
+    yield from _duration(("rollups", "every"), feed.rollups.every, whole_seconds=True)
+    if not feed.rollups.aggregates:
+        yield Finding(("rollups", "aggregates"), "empty", "name at least one aggregate")
+
+
+def _retention(feed: Feed) -> Iterator[Finding]:
+    if feed.retention.points is not None:
+        yield from _duration(("retention", "points"), feed.retention.points)
+    if feed.retention.seal_rollups and (feed.rollups is None or feed.retention.points is None):
+        yield Finding(("retention", "seal_rollups"), "conflict", "sealing needs [rollups] and retention.points")
+
+
+def _source(feed: Feed) -> Iterator[Finding]:
+    source = feed.source
+    if source is None:
+        return
+    if not source.url.startswith(("http://", "https://")):
+        yield Finding(("source", "url"), "bad_url", f"'{source.url[:60]}' is not an http:// or https:// URL")
+    for name in ("every", "timeout", "max_backoff"):
+        yield from _duration(("source", name), getattr(source, name))
+    if source.max_bytes < 1:
+        yield Finding(("source", "max_bytes"), "out_of_range", "max_bytes is at least 1")
+    if source.window is None:
+        return
+    for name in ("size", "lag", "overlap"):
+        text = getattr(source.window, name)
+        if name == "size" or text != "0s":
+            yield from _duration(("source", "window", name), text)
+    try:
+        parse_instant(source.window.start)
+    except ValueError as error:
+        yield Finding(("source", "window", "start"), "bad_time", str(error))
+
+
+def _duration(key: Key, text: str, *, whole_seconds: bool = False) -> Iterator[Finding]:
+    try:
+        length = duration_ns(text)
+    except ValueError as error:
+        yield Finding(key, "bad_duration", str(error))
+        return
+    if whole_seconds and length % 1_000_000_000:
+        yield Finding(key, "bad_duration", f"'{text}' must be whole seconds")
