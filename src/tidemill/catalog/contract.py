@@ -39,4 +39,5 @@ class Catalog(Protocol):
         """Call `changed` (from another thread) within about a second after any write under `prefix` by any process;
         several writes may be one call. Returns a function that ends the watch."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """End the watches and let go of what was opened. Harmless when repeated."""

@@ -1,0 +1,87 @@
+"""Versions of feed definitions over any Catalog: their texts, word for word. What a text means is `feeds/`' matter.
+
+Each version is a key of its own, `feeds/<tenant>/<name>/<version>`, written once and never changed; the highest is the
+one in force. Two who apply at once get two versions, in some order.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+
+from tidemill.catalog.contract import Catalog, Entry
+from tidemill.errors import ConflictError
+from tidemill.model.feed_text import FeedText
+
+PREFIX: Final = "feeds/"
+
+
+class CatalogFeeds:
+    """The feed texts of all tenants. Every method raises what the catalog raises; `now_ns` is the clock."""
+
+    def __init__(self, catalog: Catalog, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self._catalog = catalog
+        self._now_ns = now_ns
+
+    def current(self, tenant: str, name: str) -> FeedText | None:
+        """The newest version, or None."""
+        entries = self._catalog.list(_key(tenant, name))
+        return _text(entries[-1]) if entries else None
+
+    def version(self, tenant: str, name: str, number: int) -> FeedText | None:
+        """One version, or None."""
+        entry = self._catalog.get(_key(tenant, name, number)) if number > 0 else None
+        return None if entry is None else _text(entry)
+
+    def list(self, tenant: str) -> list[FeedText]:
+        """The newest version of every feed of a tenant, by name."""
+        newest = {entry.key.rpartition("/")[0]: entry for entry in self._catalog.list(_key(tenant))}
+        return [_text(newest[name]) for name in sorted(newest)]
+
+    def apply(self, tenant: str, name: str, text: str) -> FeedText:
+        """Keep a text as the next version, durable on return; the same text as the current one makes no new version."""
+        sha256 = _sha256(text)
+        while True:
+            current = self.current(tenant, name)
+            if current is not None and current.sha256 == sha256:
+                return current
+            with suppress(ConflictError):  # somebody else made this version: look again
+                return self._make(tenant, name, 1 if current is None else current.version + 1, text)
+
+    def install(self, tenant: str, recipes: Mapping[str, str]) -> None:
+        """Give a tenant the recipes (name -> text) that it has no version of; what it has stays as it is."""
+        have = {text.name for text in self.list(tenant)}
+        for name in sorted(recipes.keys() - have):
+            with suppress(ConflictError):  # somebody else was first
+                self._make(tenant, name, 1, recipes[name])
+
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Call `changed` within about a second after any tenant's feeds changed; returns what ends that."""
+        return self._catalog.watch(PREFIX, changed)
+
+    def _make(self, tenant: str, name: str, number: int, text: str) -> FeedText:
+        made = FeedText(name, number, text, _sha256(text), self._now_ns())
+        self._catalog.put(_key(tenant, name, number), msgspec.json.encode(made), expect=0)
+        return made
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _key(tenant: str, name: str | None = None, number: int | None = None) -> str:
+    """A version's key, or the prefix of a feed's or a tenant's; ten digits, so that order of keys is order of versions.
+
+    A name of a URL cannot reach another tenant's feeds: what holds a slash is no feed's name.
+    """
+    if name is None:
+        return f"{PREFIX}{tenant}/"
+    name = name.replace("/", "%2F")
+    return f"{PREFIX}{tenant}/{name}/" + ("" if number is None else f"{number:010d}")
+
+
+def _text(entry: Entry) -> FeedText:
+    return msgspec.json.decode(entry.value, type=FeedText)

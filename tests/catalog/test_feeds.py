@@ -1,0 +1,82 @@
+"""Versions of feed texts."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+
+import pytest
+
+from tidemill.catalog.feeds import CatalogFeeds
+from tidemill.catalog.sqlite import SqliteCatalog
+
+
+@pytest.fixture
+def feeds(catalog: SqliteCatalog) -> CatalogFeeds:
+    return CatalogFeeds(catalog, now_ns=lambda: 7)
+
+
+def test_text_is_kept_word_for_word(feeds: CatalogFeeds) -> None:
+    text = 'name = "büro"\r\n# a comment\n'
+    made = feeds.apply("acme", "buero", text)
+    assert (made.name, made.version, made.text, made.created_ns) == ("buero", 1, text, 7)
+    assert made.sha256 == sha256(text.encode()).hexdigest()
+    assert feeds.current("acme", "buero") == feeds.version("acme", "buero", 1) == made
+
+
+def test_change_makes_the_next_version_and_the_earlier_stays(feeds: CatalogFeeds) -> None:
+    versions = [feeds.apply("acme", "f", f"v{n}") for n in range(12)]
+    assert [each.version for each in versions] == list(range(1, 13))
+    assert feeds.current("acme", "f") == versions[-1]
+    assert feeds.version("acme", "f", 2) == versions[1]
+    assert feeds.version("acme", "f", 13) is feeds.version("acme", "f", 0) is None
+
+
+def test_same_text_again_makes_no_version_but_an_earlier_text_does(feeds: CatalogFeeds) -> None:
+    first = feeds.apply("acme", "f", "a")
+    assert feeds.apply("acme", "f", "a") == first
+    feeds.apply("acme", "f", "b")
+    assert feeds.apply("acme", "f", "a").version == 3
+
+
+def test_list_has_the_newest_of_each_feed_of_one_tenant(feeds: CatalogFeeds) -> None:
+    feeds.apply("acme", "b", "1")
+    feeds.apply("acme", "a-x", "1")
+    feeds.apply("acme", "a", "1")
+    feeds.apply("acme", "a", "2")
+    feeds.apply("acme2", "c", "1")
+    assert [(each.name, each.version) for each in feeds.list("acme")] == [("a", 2), ("a-x", 1), ("b", 1)]
+    assert feeds.current("acme", "c") is None
+
+
+def test_name_with_a_slash_reaches_no_other_feed(feeds: CatalogFeeds) -> None:
+    feeds.apply("acme", "a", "1")
+    for name in ("a/0000000001", "../acme/a", "", "a/"):
+        assert feeds.current("acme", name) is None
+
+
+def test_recipes_are_installed_once_and_never_over_what_a_tenant_changed(feeds: CatalogFeeds) -> None:
+    feeds.apply("acme", "a", "mine")
+    for _ in range(2):
+        feeds.install("acme", {"a": "recipe a", "b": "recipe b"})
+    assert [(each.name, each.version, each.text) for each in feeds.list("acme")] == [
+        ("a", 1, "mine"),
+        ("b", 1, "recipe b"),
+    ]
+
+
+def test_two_who_apply_at_once_get_two_versions(feeds: CatalogFeeds) -> None:
+    start = threading.Barrier(4)
+
+    def apply(n: int) -> int:
+        start.wait()
+        return feeds.apply("acme", "f", f"text {n}").version
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(apply, range(4))) == [1, 2, 3, 4]
+
+
+def test_change_is_told(feeds: CatalogFeeds) -> None:
+    changed = threading.Event()
+    feeds.watch(changed.set)
+    feeds.apply("acme", "f", "1")
+    assert changed.wait(1.0)
