@@ -1,0 +1,78 @@
+"""The schema is applied once, in order, and a file that changed afterwards is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from tidemill.errors import StartupError, StoreQueryError
+from tidemill.store.client import Store, StoreAddress
+from tidemill.store.migrate import FOLDER, migrate, split
+from tidemill.store.queries import query
+
+QUERIES = {
+    q.name: q
+    for q in (
+        query("tables", "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase() ORDER BY 1"),
+        query("forget_last", "ALTER TABLE schema_migrations DELETE WHERE file = '0001_a.sql' AND statement = 2"
+              " SETTINGS mutations_sync = 1"),
+        query("count", "SELECT count() AS n FROM b"),
+    )
+}  # fmt: skip
+TWO = "-- first;\nCREATE TABLE a (x Int8) ENGINE = MergeTree ORDER BY x;\n\n-- second\nCREATE TABLE b (x Int8)\nENGINE = Log;\n"
+
+
+def tables(address: StoreAddress) -> list[dict[str, object]]:
+    return Store(address, queries=QUERIES).rows("tables")
+
+
+def test_our_schema_applied_twice_is_our_schema_applied_once(address: StoreAddress) -> None:
+    assert migrate(address) == [path.name for path in sorted(FOLDER.glob("*.sql"))]
+    once = tables(address)
+    assert {"points", "series", "payloads", "rejections", "rollups", "polls"} <= {row["name"] for row in once}
+    assert migrate(address) == []
+    assert tables(address) == once
+
+
+def test_new_file_is_applied_after_the_old(address: StoreAddress, tmp_path: Path) -> None:
+    (tmp_path / "0001_a.sql").write_text(TWO)
+    assert migrate(address, tmp_path) == ["0001_a.sql"]
+    (tmp_path / "0002_b.sql").write_text("INSERT INTO b VALUES (1);")
+    assert migrate(address, tmp_path) == ["0002_b.sql"]
+    assert migrate(address, tmp_path) == []
+    assert Store(address, queries=QUERIES).rows("count") == [{"n": 1}]
+
+
+def test_changed_file_is_refused(address: StoreAddress, tmp_path: Path) -> None:
+    (tmp_path / "0001_a.sql").write_text(TWO)
+    migrate(address, tmp_path)
+    (tmp_path / "0001_a.sql").write_text(TWO + "-- a word more\n")
+    with pytest.raises(StartupError, match=r"0001_a.sql was changed"):
+        migrate(address, tmp_path)
+
+
+def test_run_that_was_killed_before_it_recorded_a_statement_goes_on(address: StoreAddress, tmp_path: Path) -> None:
+    (tmp_path / "0001_a.sql").write_text(TWO)
+    migrate(address, tmp_path)
+    Store(address, queries=QUERIES).command("forget_last")
+    assert migrate(address, tmp_path) == ["0001_a.sql"]
+    assert migrate(address, tmp_path) == []
+
+
+def test_statement_that_the_store_refuses_stops_and_is_tried_again(address: StoreAddress, tmp_path: Path) -> None:
+    file = tmp_path / "0001_a.sql"
+    file.write_text(TWO + "CREATE TABEL c;\n")
+    with pytest.raises(StoreQueryError):
+        migrate(address, tmp_path)
+    with pytest.raises(StoreQueryError):
+        migrate(address, tmp_path)
+
+
+def test_misnamed_file_is_refused(address: StoreAddress, tmp_path: Path) -> None:
+    (tmp_path / "points.sql").write_text("SELECT 1;")
+    with pytest.raises(StartupError, match=r"0001_foundation.sql"):
+        migrate(address, tmp_path)
+
+
+def test_statements_end_at_a_semicolon_at_the_end_of_a_line() -> None:
+    assert list(split("-- c;\nSELECT ';'\n, 2; \n\n-- more\nSELECT 3")) == ["SELECT ';'\n, 2", "SELECT 3"]
+    assert list(split("-- only a comment\n")) == []

@@ -1,0 +1,56 @@
+"""Named queries are read from files, and a file that is at fault says where."""
+
+from pathlib import Path
+
+import pytest
+
+from tidemill.errors import StartupError
+from tidemill.store.queries import load, packaged
+
+GOOD = """-- Queries about points.
+
+-- name: points_range
+-- The points of one series in a range, in order of time.
+SELECT time, value FROM points WHERE series = {series:UInt64} AND time >= fromUnixTimestamp64Nano({start:Int64})
+-- a comment inside
+ORDER BY time;
+
+-- name: count
+-- How many.
+SELECT count() FROM points
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    (folder / "points.sql").write_text(text)
+    return folder
+
+
+def test_blocks_become_queries_with_the_values_they_take(tmp_path: Path) -> None:
+    queries = load(write(tmp_path, GOOD))
+    assert queries.keys() == {"points_range", "count"}
+    one = queries["points_range"]
+    assert one.comment == "The points of one series in a range, in order of time."
+    assert one.takes == {"series", "start"}
+    assert one.sql.startswith("SELECT time") and one.sql.endswith("ORDER BY time")
+    with pytest.raises(TypeError, match="points_range takes"):
+        one.check({"series": 1})
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("-- name: a\n-- A.\nSELECT 1\n-- name: a\n-- B.\nSELECT 2\n", r"points.sql:4: a query named a exists"),
+        ("-- name: a\nSELECT 1\n", r"points.sql:1: say in a comment"),
+        ("-- name: a\n-- A.\n", r"points.sql:1: a has no SQL"),
+        ("-- name: Not-Good\n-- A.\nSELECT 1\n", r"points.sql:1: a name is lower-case"),
+        ("SELECT 1\n", r"points.sql:1: SQL stands before"),
+    ],
+)
+def test_faulty_file_names_the_line(tmp_path: Path, text: str, fault: str) -> None:
+    with pytest.raises(StartupError, match=fault):
+        load(write(tmp_path, text))
+
+
+def test_packaged_queries_load() -> None:
+    assert all(query.comment and query.sql for query in packaged().values())
