@@ -1,0 +1,82 @@
+"""What the mill is doing, as numbers that health and metrics show: counters in memory, a small file for others to read.
+
+The file is replaced at most twice a second; losing it loses nothing.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from tidemill.mill.position import write_atomically
+
+_WRITE_EVERY_S = 0.5
+
+
+class MillStatus(msgspec.Struct, kw_only=True):
+    """Counters since the mill started; times in ns since the epoch (0: never), `stage_s` seconds spent by stage."""
+
+    state: Literal["starting", "idle", "applying", "waiting_for_store", "waiting_for_log", "stopped"] = "starting"
+    looped_at_ns: int = 0
+    position: int = 0
+    log_seq: int = 0
+    last_error: str = ""
+    last_error_at_ns: int = 0
+    retries: int = 0
+    batches: int = 0
+    payloads: int = 0
+    refused: int = 0
+    poisoned: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    points: int = 0
+    replaced: int = 0
+    rollups: int = 0
+    lookups: int = 0
+    restated: int = 0
+    sealed: int = 0
+    stage_s: dict[str, float] = {}
+
+    @property
+    def lag(self) -> int:
+        """How many places of the log are not applied yet (gaps included)."""
+        return max(0, self.log_seq - self.position)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time spent inside to `stage_s[name]`."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stage_s[name] = self.stage_s.get(name, 0.0) + time.perf_counter() - begun
+
+
+class Heartbeat:
+    """Writes a MillStatus to `path` as JSON, at most twice a second unless forced. A full disk is not its business."""
+
+    def __init__(self, path: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._monotonic = monotonic
+        self._written = -_WRITE_EVERY_S
+
+    def beat(self, status: MillStatus, *, force: bool = False) -> None:
+        """Write `status` if it is time."""
+        now = self._monotonic()
+        if not force and now - self._written < _WRITE_EVERY_S:
+            return
+        self._written = now
+        with contextlib.suppress(OSError):
+            write_atomically(self._path, msgspec.json.encode(status), durable=False)
+
+
+def read(path: Path) -> MillStatus | None:
+    """The last status that a mill wrote, or None."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=MillStatus)
+    except (OSError, msgspec.MsgspecError):
+        return None

@@ -1,0 +1,208 @@
+-- What the mill asks of the store and tells it. Times are bound and answered as ns since the epoch (Int64).
+-- (`time_ns`, not `time`: an alias would hide the column from WHERE.)
+-- Look-ups by exact key go without FINAL: they return few rows, and the mill picks the one that stands.
+
+-- name: mill_highest
+-- The highest payload that the store knows of, and the highest version that anything of ours was given.
+SELECT
+    (SELECT max(seq) FROM payloads) AS seq,
+    greatest((SELECT max(version) FROM payloads), (SELECT max(version) FROM rollups)) AS version
+
+-- name: mill_series
+-- What the store knows of these series.
+SELECT series, feed, name, unit, description, deleted, deleted_seq, version,
+    toUnixTimestamp64Nano(created_at) AS created_ns
+FROM series FINAL
+WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
+
+-- name: mill_latest
+-- The latest instant of each of these series, if it has any at or after `since`.
+SELECT series, toUnixTimestamp64Nano(max(time)) AS latest
+FROM points
+WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
+    AND time >= fromUnixTimestamp64Nano({since:Int64}, 'UTC')
+GROUP BY series
+
+-- name: mill_sealed_until
+-- The latest sealed window of each of these series that has one.
+SELECT series, toUnixTimestamp64Nano(max(window)) AS sealed_until
+FROM rollups
+WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND sealed
+GROUP BY series
+
+-- name: mill_sealed
+-- Which of these windows are sealed, and the last payload that could count for each.
+SELECT series, toUnixTimestamp64Nano(window) AS window_ns, max(sealed_seq) AS sealed_seq
+FROM rollups
+WHERE tenant = {tenant:String} AND every_s = {every_s:UInt32} AND sealed
+    AND (series, window) IN (
+        SELECT arrayJoin(arrayZip({series:Array(UInt64)},
+            arrayMap(w -> fromUnixTimestamp64Nano(w, 'UTC'), {windows:Array(Int64)}))))
+GROUP BY series, window_ns
+
+-- name: mill_standing
+-- Every version of the points at these instants, gravestones too.
+SELECT series, toUnixTimestamp64Nano(time) AS time_ns, ordinal, seq, idx, value, version, deleted,
+    toUnixTimestamp64Nano(received_at) AS received_ns
+FROM points
+WHERE tenant = {tenant:String}
+    AND (series, time) IN (
+        SELECT arrayJoin(arrayZip({series:Array(UInt64)},
+            arrayMap(t -> fromUnixTimestamp64Nano(t, 'UTC'), {times:Array(Int64)}))))
+
+-- name: mill_siblings
+-- The points of records that lost, in all series that have the tags of one of the anchors. Rare: only when a payload
+-- is applied after one that was submitted later.
+SELECT series, toUnixTimestamp64Nano(time) AS time_ns, ordinal, seq, idx
+FROM points
+WHERE tenant = {tenant:String}
+    AND series IN (
+        SELECT series FROM series
+        WHERE tenant = {tenant:String} AND feed = {feed:String} AND toString(tags) IN (
+            SELECT toString(tags) FROM series WHERE tenant = {tenant:String} AND series IN {anchors:Array(UInt64)}))
+    AND time IN (SELECT fromUnixTimestamp64Nano(arrayJoin({times:Array(Int64)}), 'UTC'))
+    AND (seq, idx) IN (SELECT arrayJoin(arrayZip({seqs:Array(UInt64)}, {idxs:Array(UInt32)})))
+
+-- name: mill_payloads
+-- The payloads at these places, with their bytes in hexadecimal.
+SELECT seq, receipt, feed_version, format, state, toUnixTimestamp64Nano(received_at) AS received_ns, hex(body) AS body
+FROM payloads FINAL
+WHERE tenant = {tenant:String} AND seq IN {seqs:Array(UInt64)}
+
+-- name: mill_applied
+-- Which of these payloads were applied already.
+SELECT seq FROM payloads FINAL
+WHERE tenant = {tenant:String} AND seq IN {seqs:Array(UInt64)} AND state = 'applied'
+
+-- name: mill_settled
+-- The records of these payloads that lost to a duplicate or came too late for their window.
+SELECT seq, idx, reasons, detail, winner_seq, winner_idx
+FROM rejections FINAL
+WHERE tenant = {tenant:String} AND feed = {feed:String} AND seq IN {seqs:Array(UInt64)}
+    AND hasAny(reasons, ['duplicate', 'window_sealed'])
+
+-- name: mill_repoint
+-- Duplicates of a record that now lost itself become duplicates of the one it lost to.
+INSERT INTO rejections
+SELECT * REPLACE (
+    {winner_seqs:Array(UInt64)}[place] AS winner_seq,
+    {winner_idxs:Array(UInt32)}[place] AS winner_idx,
+    -toInt64(bitOr(bitShiftLeft({winner_seqs:Array(UInt64)}[place], 20), {winner_idxs:Array(UInt32)}[place])) AS version)
+FROM (
+    SELECT *
+    FROM rejections FINAL
+    WHERE tenant = {tenant:String} AND feed = {feed:String} AND seq > arrayMin({seqs:Array(UInt64)})
+        AND has(reasons, 'duplicate')
+        AND has(arrayZip({seqs:Array(UInt64)}, {idxs:Array(UInt32)}), (winner_seq, winner_idx)))
+ARRAY JOIN [indexOf(arrayZip({seqs:Array(UInt64)}, {idxs:Array(UInt32)}), (winner_seq, winner_idx))] AS place
+
+-- name: mill_restate
+-- Count the outcome of applied payloads again, from the rejections that there are now.
+INSERT INTO payloads
+SELECT tenant, receipt, seq, feed, feed_version, received_at, format, bytes, sha256, state,
+    toUInt32(accepted + rejected - r.n), toUInt32(r.n), r.by_reason, faults, body, {version:UInt64}
+FROM (
+    SELECT * FROM payloads FINAL
+    WHERE tenant = {tenant:String} AND seq IN {seqs:Array(UInt64)} AND state = 'applied') AS p
+INNER JOIN (
+    SELECT seq AS of, count() AS n,
+        CAST(sumMap(reasons, arrayMap(x -> toUInt32(1), reasons)), 'Map(LowCardinality(String), UInt32)') AS by_reason
+    FROM rejections FINAL
+    WHERE tenant = {tenant:String} AND feed = {feed:String} AND seq IN {seqs:Array(UInt64)}
+    GROUP BY seq) AS r ON p.seq = r.of
+
+-- name: mill_rollups
+-- Recompute windows from the points that stand. A window that lost its points gets a row with count 0.
+-- The set of windows prunes by primary key: rounding a time down is monotonic.
+INSERT INTO rollups (tenant, series, every_s, window, count, mean, min, max, sum, sealed, sealed_seq, version)
+SELECT {tenant:String}, w.1 AS of_series, {every_s:UInt32}, w.2 AS of_window, r.n,
+    if(r.n = 0, 0, r.total / r.n), ifNull(r.low, 0), ifNull(r.high, 0), r.total, {sealed_seq:UInt64} > 0,
+    {sealed_seq:UInt64}, {version:UInt64}
+FROM (
+    SELECT arrayJoin(arrayZip({series:Array(UInt64)},
+        arrayMap(t -> fromUnixTimestamp64Nano(t, 'UTC'), {windows:Array(Int64)}))) AS w) AS touched
+LEFT JOIN (
+    SELECT series, toStartOfInterval(time, toIntervalSecond({every_s:UInt32})) AS begin,
+        count(value) AS n, min(value) AS low, max(value) AS high, ifNull(sum(value), 0) AS total
+    FROM points FINAL
+    WHERE tenant = {tenant:String}
+        AND (series, toStartOfInterval(time, toIntervalSecond({every_s:UInt32}))) IN (
+            SELECT arrayJoin(arrayZip({series:Array(UInt64)},
+                arrayMap(t -> fromUnixTimestamp64Nano(t, 'UTC'), {windows:Array(Int64)}))))
+        AND seq > transform(series, {deleted_series:Array(UInt64)}, {deleted_seqs:Array(UInt64)}, toUInt64(0))
+    GROUP BY series, begin) AS r
+    ON r.series = touched.w.1 AND r.begin = touched.w.2
+SETTINGS enable_extended_results_for_datetime_functions = 1
+
+-- name: mill_empty_rollups
+-- The rollups of deleted series: every window gets a row with count 0.
+INSERT INTO rollups (tenant, series, every_s, window, count, mean, min, max, sum, sealed, sealed_seq, version)
+SELECT tenant, series, every_s, window, 0, 0, 0, 0, 0, false, 0, {version:UInt64}
+FROM rollups FINAL
+WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND count > 0
+
+-- name: mill_deleted
+-- Deleted series whose points are still on disk.
+SELECT tenant, series, deleted_seq
+FROM (SELECT tenant, series, deleted_seq FROM series FINAL WHERE deleted_seq > 0) AS gone
+WHERE (tenant, series) IN (
+    SELECT p.tenant, p.series
+    FROM points AS p
+    INNER JOIN (SELECT tenant, series, deleted_seq FROM series FINAL WHERE deleted_seq > 0) AS d
+        ON p.tenant = d.tenant AND p.series = d.series
+    WHERE (p.tenant, p.series) IN (SELECT tenant, series FROM series WHERE deleted_seq > 0) AND p.seq <= d.deleted_seq)
+ORDER BY tenant, series
+LIMIT {limit:UInt32}
+
+-- name: mill_purge_points
+-- Remove the points of a deleted series from disk.
+DELETE FROM points
+WHERE tenant = {tenant:String} AND series = {series:UInt64} AND seq <= {deleted_seq:UInt64}
+
+-- name: mill_purge_replaced
+-- Remove the replaced values of a deleted series from disk.
+DELETE FROM replaced
+WHERE tenant = {tenant:String} AND series = {series:UInt64} AND seq <= {deleted_seq:UInt64}
+
+-- name: mill_feeds
+-- Every feed that has series.
+SELECT DISTINCT tenant, feed FROM series ORDER BY tenant, feed
+
+-- name: mill_newest_received
+-- When the newest payload was received; 0 if there is none.
+SELECT toUnixTimestamp64Nano(max(received_at)) AS received_ns FROM payloads
+
+-- name: mill_expired_windows
+-- Windows of a feed with a point that was received before `before`.
+SELECT series, toUnixTimestamp64Nano(toDateTime64(
+    toStartOfInterval(time, toIntervalSecond({every_s:UInt32})), 9, 'UTC')) AS window_ns
+FROM points
+WHERE tenant = {tenant:String}
+    AND series IN (SELECT series FROM series WHERE tenant = {tenant:String} AND feed = {feed:String})
+    AND received_at < fromUnixTimestamp64Nano({before:Int64}, 'UTC')
+GROUP BY series, window_ns
+ORDER BY series, window_ns
+LIMIT {limit:UInt32}
+SETTINGS enable_extended_results_for_datetime_functions = 1
+
+-- name: mill_delete_windows
+-- Remove all points of these windows from disk.
+DELETE FROM points
+WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
+    AND (series, toUnixTimestamp64Nano(time) - positiveModulo(toUnixTimestamp64Nano(time), {every_ns:Int64})) IN (
+        SELECT arrayJoin(arrayZip({series:Array(UInt64)}, {windows:Array(Int64)})))
+
+-- name: mill_expired_count
+-- How many points of a feed were received before `before`.
+SELECT count() AS n
+FROM points
+WHERE tenant = {tenant:String}
+    AND series IN (SELECT series FROM series WHERE tenant = {tenant:String} AND feed = {feed:String})
+    AND received_at < fromUnixTimestamp64Nano({before:Int64}, 'UTC')
+
+-- name: mill_delete_expired
+-- Remove the points of a feed that were received before `before` from disk.
+DELETE FROM points
+WHERE tenant = {tenant:String}
+    AND series IN (SELECT series FROM series WHERE tenant = {tenant:String} AND feed = {feed:String})
+    AND received_at < fromUnixTimestamp64Nano({before:Int64}, 'UTC')
