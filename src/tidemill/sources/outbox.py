@@ -1,0 +1,151 @@
+"""Carries fetched payloads to intake: started in order, several in flight, each until it is taken or refused.
+
+A payload is sent again with the same bytes and the same idempotency key for as long as intake is unavailable, so it
+becomes durable once. From its first failure on it is also kept by the desk, so that it survives the end of the process.
+Not promised: that payloads in flight at the same time reach the log in the order they were fetched.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from tidemill.errors import ConflictError, InputError
+from tidemill.sources.backoff import Backoff
+from tidemill.sources.desk import Desk
+from tidemill.sources.state import Unsent
+
+log = logging.getLogger(__name__)
+
+Send = Callable[[Unsent], Awaitable[str]]
+
+
+class Submit(Protocol):
+    """Hands payloads to intake."""
+
+    async def __call__(self, tenant: str, feed: str, body: bytes, content_type: str, idempotency_key: str) -> str:
+        """Return the receipt's id once the payload is durable. Called many times at once.
+
+        Raises UnavailableError (send again), InputError (refused; retrying would not help), ConflictError (the key
+        was used for other bytes).
+        """
+        ...
+
+
+class Outbox:
+    """The payloads of one source that are not yet durable."""
+
+    def __init__(
+        self, send: Send, desk: Desk, source: str, *, backoff: Backoff, rng: random.Random, limit: int
+    ) -> None:
+        self._send = send
+        self._desk = desk
+        self._source = source
+        self._backoff = backoff
+        self._rng = rng
+        self._limit = limit
+        self._tasks: dict[asyncio.Task[None], Unsent] = {}
+        self._failing: dict[str, str] = {}
+        self._kept: set[str] = set()
+        self._changed = asyncio.Event()
+        self._released = False
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why intake does not take the oldest failing payload, or None."""
+        return next(iter(self._failing.values()), None)
+
+    @property
+    def ready(self) -> bool:
+        """Whether another payload may be fetched: there is room, and intake takes what it is given."""
+        return len(self._tasks) < self._limit and not self._failing
+
+    async def wait_ready(self) -> None:
+        """Wait until `ready`, or `release` was called."""
+        while not self.ready and not self._released:
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def wait_empty(self) -> None:
+        """Wait until everything was taken or refused, or `release` was called."""
+        while self._tasks and not self._released:
+            self._changed.clear()
+            await self._changed.wait()
+
+    def release(self) -> None:
+        """End all waiting, now and later: the source is stopping."""
+        self._released = True
+        self._changed.set()
+
+    def put(self, unsent: Unsent, done: Callable[[str | None, str], None], *, kept: bool = False) -> None:
+        """Start to send a payload. `done(receipt, "")` when it was taken, `done(None, why)` when it was refused.
+        `kept`: the desk has it already."""
+        if kept:
+            self._kept.add(unsent.key)
+        task = asyncio.create_task(self._carry(unsent, done))
+        self._tasks[task] = unsent
+        task.add_done_callback(self._finished)
+
+    async def close(self, grace_s: float) -> None:
+        """Give what is in flight `grace_s` seconds, then leave the rest with the desk for the next start."""
+        if self._tasks and grace_s > 0:
+            await asyncio.wait(self._tasks, timeout=grace_s)
+        rest = dict(self._tasks)
+        for task in rest:
+            task.cancel()
+        if rest:
+            await asyncio.wait(rest)
+        for unsent in rest.values():
+            await self._keep(unsent)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task, None)
+        self._changed.set()
+
+    async def _carry(self, unsent: Unsent, done: Callable[[str | None, str], None]) -> None:
+        failures = 0
+        while True:
+            try:
+                receipt: str | None = await self._send(unsent)
+                why = ""
+            except (InputError, ConflictError) as error:
+                receipt, why = None, error.message
+            except Exception as error:  # whatever it is: a fetched payload is not dropped because of it
+                failures += 1
+                await self._failed(unsent, failures, error)
+                continue
+            break
+        self._failing.pop(unsent.key, None)
+        done(receipt, why)
+        if unsent.key in self._kept:
+            await self._drop(unsent)
+
+    async def _failed(self, unsent: Unsent, failures: int, error: Exception) -> None:
+        if failures == 1:
+            log.warning("intake did not take a payload of %s: %s; sending it again", self._source, error)
+        self._failing[unsent.key] = str(error)
+        await self._keep(unsent)
+        await asyncio.sleep(self._backoff.delay_s(failures, self._rng, getattr(error, "retry_after_s", 0.0)))
+
+    async def _keep(self, unsent: Unsent) -> None:
+        if unsent.key in self._kept:
+            return
+        try:
+            await self._desk.keep(self._source, unsent)
+            self._kept.add(unsent.key)
+        except Exception:
+            log.exception("a fetched payload of %s is in memory only: the catalog cannot keep it", self._source)
+
+    async def _drop(self, unsent: Unsent) -> None:
+        try:
+            await self._desk.drop(self._source, unsent)
+            self._kept.discard(unsent.key)
+        except Exception:
+            log.exception(
+                "a taken payload of %s stays in the catalog and is sent again, with its key, at the start",
+                self._source,
+            )

@@ -1,0 +1,205 @@
+"""Polls all sources: one task each, so that none delays another, in one thread with its own event loop.
+
+`sources` says what there is; `changed` (from any thread) makes the poller look again: tasks of new sources start, of
+gone or changed ones end, the others are not touched. States and poll rows are written once a second, never by a task.
+Knows nothing of log and store: payloads go to `submit`, what must be remembered to the catalog, poll rows to `record`.
+"""
+
+import asyncio
+import logging
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final
+
+import uvloop
+
+from tidemill.catalog.contract import Catalog
+from tidemill.feeds.definition import Feed
+from tidemill.sources.desk import Desk
+from tidemill.sources.outbox import Submit
+from tidemill.sources.pull import Pull, compile_pulls, source_key
+from tidemill.sources.state import Poll, SourceState
+from tidemill.sources.task import Pacing, SourceTask
+
+log = logging.getLogger(__name__)
+
+Sources = Callable[[], Iterable[tuple[str, Feed]]]
+_ROWS_AT_ONCE: Final = 5_000
+_MAX_ROWS: Final = 200_000  # kept while the ledger cannot be written; beyond it the oldest go
+
+
+class Poller:
+    """Runs from `start` to `stop`. `sources` gives (tenant, current feed) pairs and may block; `submit` is called in
+    the poller's loop; `record` (poll rows; may raise, then they come again) and the catalog in one other thread."""
+
+    def __init__(
+        self,
+        sources: Sources,
+        catalog: Catalog,
+        submit: Submit,
+        *,
+        record: Callable[[Sequence[Poll]], None] | None = None,
+        pacing: Pacing | None = None,
+        now_ns: Callable[[], int] = time.time_ns,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._sources = sources
+        self._catalog = catalog
+        self._submit = submit
+        self._record = record
+        self._pacing = pacing or Pacing()
+        self._now_ns = now_ns
+        self._rng = rng or random.Random()
+        self._running: dict[str, tuple[SourceTask, asyncio.Task[None]]] = {}
+        self._faulty: set[str] = set()
+        self._cleared = False
+        self._rows: deque[Poll] = deque(maxlen=_MAX_ROWS)
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._look = asyncio.Event()
+        self._ending = False
+
+    def start(self) -> None:
+        """Start polling in a thread."""
+        self._thread = threading.Thread(target=self._main, name="poller", daemon=True)
+        self._thread.start()
+
+    def changed(self) -> None:
+        """Feeds may have changed: look again soon. Thread-safe; harmless before `start` and after `stop`."""
+        self._wake()
+
+    def stop(self, timeout_s: float = 8.0) -> bool:
+        """End all polling; whether it ended in time. What was fetched is delivered or kept by the catalog."""
+        self._ending = True
+        self._wake()
+        if self._thread is None:
+            return True
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _wake(self) -> None:
+        loop = self._loop
+        if loop is not None:
+            try:
+                loop.call_soon_threadsafe(self._look.set)
+            except RuntimeError:
+                return  # the loop has ended
+
+    def _main(self) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            self._loop = runner.get_loop()
+            runner.run(self._run())
+
+    async def _run(self) -> None:
+        self._desk = Desk(self._catalog)
+        writing = asyncio.create_task(self._write_forever())
+        while not self._ending:
+            self._look.clear()
+            wait_s = None if await self._reconcile() else self._pacing.write_every_s
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._look.wait()
+            except TimeoutError:
+                continue
+        await self._end(list(self._running))
+        writing.cancel()
+        await asyncio.wait({writing})
+        await self._write_rows()
+        self._desk.close()
+
+    async def _reconcile(self) -> bool:
+        """Make the tasks those of the current feeds; false if that has to be tried again."""
+        try:
+            feeds = await self._desk.call(lambda: list(self._sources()))
+        except Exception:
+            log.exception("the list of sources cannot be read; the ones that run go on")
+            return False
+        wanted = {pull.key: pull for tenant, feed in feeds for pull in await self._compile(tenant, feed)}
+        if not self._cleared:
+            await self._attempt(self._desk.forget_others(set(wanted) | self._faulty))
+            self._cleared = True
+        for key in wanted.keys() - self._running.keys():
+            self._begin(wanted[key])
+        gone = [key for key, (task, _) in self._running.items() if wanted.get(key) != task.pull]
+        await self._end(gone)
+        for key in gone:
+            if key in wanted:
+                self._begin(wanted[key])
+            else:
+                await self._attempt(self._desk.forget_state(key))
+        return True
+
+    async def _compile(self, tenant: str, feed: Feed) -> list[Pull]:
+        """The pulls of a feed; one that cannot be polled shows why in its state."""
+        try:
+            return compile_pulls(tenant, feed)
+        except ValueError as error:
+            log.error("feed %s of tenant %s cannot be polled: %s", feed.name, tenant, error)
+            key = source_key(tenant, feed.name, "")
+            self._faulty.add(key)
+            state = SourceState(
+                tenant=tenant,
+                feed=feed.name,
+                item="",
+                state="failing",
+                since_ns=self._now_ns(),
+                reason="definition",
+                detail=str(error),
+            )
+            await self._attempt(self._desk.save_state(key, state))
+            return []
+
+    def _begin(self, pull: Pull) -> None:
+        rng = random.Random(self._rng.getrandbits(64))
+        task = SourceTask(pull, self._submit, self._desk, pacing=self._pacing, now_ns=self._now_ns, rng=rng)
+        self._running[pull.key] = task, asyncio.create_task(task.run(), name=pull.key)
+
+    async def _end(self, keys: Sequence[str]) -> None:
+        """Stop these tasks: their fetch may complete within the grace, what it brought is delivered or kept."""
+        if not keys:
+            return
+        ending = [self._running.pop(key) for key in keys]
+        for task, _ in ending:
+            task.stop()
+        _, late = await asyncio.wait({running for _, running in ending}, timeout=self._pacing.fetch_grace_s)
+        for running in late:
+            running.cancel()
+        for key, (task, running) in zip(keys, ending, strict=True):
+            if isinstance(error := (await asyncio.gather(running, return_exceptions=True))[0], Exception):
+                log.error("the task of %s ended with an error", key, exc_info=error)
+            await self._write_one(task)
+
+    async def _write_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self._pacing.write_every_s)
+            for task, _ in list(self._running.values()):
+                await self._write_one(task)
+            await self._write_rows()
+
+    async def _write_one(self, task: SourceTask) -> None:
+        state = task.take_state()
+        if state is not None and not await self._attempt(self._desk.save_state(task.pull.key, state)):
+            task.tracker.touch()
+        if self._record is not None:
+            self._rows.extend(task.tracker.polls)
+        task.tracker.polls.clear()
+
+    async def _write_rows(self) -> None:
+        record = self._record
+        while record is not None and self._rows:
+            rows = [self._rows.popleft() for _ in range(min(len(self._rows), _ROWS_AT_ONCE))]
+            if not await self._attempt(self._desk.call(lambda rows=rows: record(rows))):  # type: ignore[misc]
+                self._rows.extendleft(reversed(rows))
+                return
+
+    async def _attempt(self, work: Awaitable[object]) -> bool:
+        """Do what may fail without harm: the next round does it again."""
+        try:
+            await work
+        except Exception as error:
+            log.warning("the poller could not write down what it knows: %s", error)
+            return False
+        return True
