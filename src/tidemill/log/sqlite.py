@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -55,14 +56,14 @@ class SqliteLog:
         self._path = directory / database.FILE
         self._lock = FolderLock(directory, "log.lock")
         self._space = FreeSpace(directory, self._limits)
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._lock.release)
             self._mark = HighWaterMark(directory / "log.high-water")
+            undo.callback(self._mark.close)
             self._writer = Writer(
                 self._path, limits=self._limits, mark=self._mark, space=self._space, now_ns=now_ns, vfs=vfs
             )
-        except BaseException:
-            self._lock.release()
-            raise
+            undo.pop_all()
         self._reader = SqliteLogReader(directory, vfs=vfs)
         self._upkeep = Upkeep(self._path, self._writer, self._mark, self._expired_before_ns, vfs)
         self._writer.start()

@@ -24,7 +24,7 @@ from tidemill.log.high_water import HighWaterMark
 from tidemill.log.idempotency import Keys
 from tidemill.log.limits import LogLimits
 from tidemill.log.local_disk import FreeSpace
-from tidemill.log.waiters import Outcome, Waiter, fail, settle
+from tidemill.log.waiters import Outcome, Waiter, copy_of, fail, settle
 
 T = TypeVar("T")
 
@@ -76,7 +76,7 @@ class Writer(threading.Thread):
             if self._closing.is_set():
                 raise LogUnavailableError("the log is closed; try again when the server is back")
             if self.down is not None:
-                raise LogUnavailableError(self.down.message, self.down.retry_after_s)
+                raise copy_of(self.down)
             size = len(waiter.payload.body)
             if (
                 self._queue.qsize() >= self._limits.max_waiting

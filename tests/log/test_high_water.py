@@ -1,0 +1,27 @@
+"""The high-water mark."""
+
+from pathlib import Path
+
+import pytest
+
+from tidemill.errors import LogCorruptError
+from tidemill.log.high_water import HighWaterMark
+
+
+def test_mark_is_what_was_noted_last(tmp_path: Path) -> None:
+    mark = HighWaterMark(tmp_path / "mark")
+    assert mark.value == 0
+    mark.note(5)
+    mark.note(2**43)
+    mark.close()
+    mark.close()
+    again = HighWaterMark(tmp_path / "mark")
+    assert again.value == 2**43
+    again.close()
+
+
+@pytest.mark.parametrize("content", [b"x", b"5\n", b"00000000000000000007 deadbeef\n", b"\x00" * 30])
+def test_file_that_is_no_mark_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "mark").write_bytes(content)
+    with pytest.raises(LogCorruptError, match="not a high-water mark"):
+        HighWaterMark(tmp_path / "mark")

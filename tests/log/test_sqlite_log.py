@@ -1,0 +1,187 @@
+"""What is particular to the SQLite log: its one owner, its mark, its limits, its file."""
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import apsw
+import pytest
+
+from tests.log.payloads import NOW_NS, payload
+from tidemill.errors import LogCorruptError, LogUnavailableError, StartupError
+from tidemill.log import database
+from tidemill.log.limits import LogLimits
+from tidemill.log.reader import SqliteLogReader
+from tidemill.log.sqlite import SqliteLog
+
+FREE = {"min_free_bytes": 0, "min_free_ratio": 0.0}
+LIMITS = LogLimits(**FREE)
+
+
+def filled(folder: Path, count: int = 5) -> int:
+    log = SqliteLog(folder, limits=LIMITS)
+    for future in [log.append(payload(b"%d" % n)) for n in range(count)]:
+        future.result(5)
+    log.close()
+    return count
+
+
+def test_second_owner_is_refused_by_name_of_the_first(tmp_path: Path) -> None:
+    hold = (
+        "import sys; from pathlib import Path; from tidemill.log.sqlite import SqliteLog\n"
+        "log = SqliteLog(Path(sys.argv[1])); print('ready', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as owner:
+        assert owner.stdout is not None and owner.stdout.readline() == b"ready\n"
+        with pytest.raises(StartupError, match=rf"pid {owner.pid}\b"):
+            SqliteLog(tmp_path, limits=LIMITS)
+        owner.kill()
+    SqliteLog(tmp_path, limits=LIMITS).close()
+
+
+def test_log_that_is_shorter_than_its_mark_is_refused_until_a_person_says_otherwise(tmp_path: Path) -> None:
+    filled(tmp_path, 3)
+    older = (tmp_path / "log.sqlite").read_bytes()
+    filled(tmp_path, 4)
+    (tmp_path / "log.sqlite").write_bytes(older)
+    for _ in range(2):
+        with pytest.raises(LogCorruptError, match=r"ends at 3 but was durable up to 7.*log\.high-water"):
+            SqliteLog(tmp_path, limits=LIMITS)
+    (tmp_path / "log.high-water").unlink()
+    log = SqliteLog(tmp_path, limits=LIMITS)
+    assert log.last_seq() == 3
+    log.close()
+
+
+def test_missing_log_beside_its_mark_is_refused(tmp_path: Path) -> None:
+    filled(tmp_path)
+    (tmp_path / "log.sqlite").unlink()
+    with pytest.raises(LogCorruptError):
+        SqliteLog(tmp_path, limits=LIMITS)
+
+
+def test_tail_that_does_not_match_its_sha256_is_refused(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path, limits=LIMITS)
+    log.append(payload(b"a body that a disk will garble")).result(5)
+    log.close()
+    file = tmp_path / "log.sqlite"
+    file.write_bytes(file.read_bytes().replace(b"will garble", b"did garble!"))
+    with pytest.raises(LogCorruptError, match="sha256"):
+        SqliteLog(tmp_path, limits=LIMITS)
+
+
+def test_log_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    filled(tmp_path)
+    connection = apsw.Connection(str(tmp_path / "log.sqlite"))
+    connection.pragma("user_version", 99)
+    connection.close()
+    with pytest.raises(StartupError, match="newer"):
+        SqliteLog(tmp_path, limits=LIMITS)
+
+
+def test_writer_is_as_durable_as_promised(tmp_path: Path) -> None:
+    connection = database.open_writer(tmp_path / "log.sqlite")
+    assert (connection.pragma("synchronous"), connection.pragma("journal_mode")) == (2, "wal")
+    connection.close()
+    log = SqliteLog(tmp_path, limits=LIMITS)
+    details = log.health().details
+    assert details["sqlite_version"] == apsw.sqlite_lib_version()
+    assert (details["journal_mode"], details["synchronous"]) == ("wal", "full")
+    log.close()
+
+
+def test_sqlite_older_than_needed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "OLDEST_SQLITE", (99, 0, 0))
+    with pytest.raises(StartupError, match=r"99\.0\.0"):
+        SqliteLog(tmp_path, limits=LIMITS)
+
+
+def test_appends_beyond_the_queue_are_refused_at_once_and_the_queued_go_through(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path, limits=LogLimits(max_waiting=10, **FREE))
+    held = threading.Event()
+    busy = log._writer.run_between_commits(lambda _: held.wait(10))
+    futures = [log.append(payload()) for _ in range(30)]
+    refused = [future for future in futures if future.done()]
+    held.set()
+    assert busy.result(5)
+    assert len(refused) in (20, 21)  # what holds the writer may be in the queue or out of it
+    assert all(isinstance(future.exception(), LogUnavailableError) for future in refused)
+    assert len({future.result(5).seq for future in futures if future not in refused}) == 30 - len(refused)
+    log.close()
+
+
+def test_queue_is_bounded_by_bytes_too(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path, limits=LogLimits(max_waiting_bytes=1000, **FREE))
+    assert isinstance(log.append(payload(b"x" * 1001)).exception(5), LogUnavailableError)
+    for _ in range(5):
+        assert log.append(payload(b"x" * 900)).result(5).seq
+    log.close()
+
+
+def test_expired_keys_are_deleted_in_passing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidemill.log.upkeep.EXPIRE_EVERY_S", 0.05)
+    clock = [NOW_NS]
+    log = SqliteLog(tmp_path, limits=LogLimits(keep_keys_s=60, **FREE), now_ns=lambda: clock[0])
+    for n in range(20):
+        log.append(payload(b"%d" % n), idempotency_key=str(n)).result(5)
+    clock[0] += 61 * 10**9
+    reader = database.open_reader(tmp_path / "log.sqlite")
+    deadline = time.monotonic() + 5
+    while reader.execute("SELECT count(*) FROM idempotency").get:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    reader.close()
+    assert len(log.read(0, 100, 1000)) == 20
+    log.close()
+
+
+def test_backlog_that_was_worked_off_goes_back_to_the_disk(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path, limits=LogLimits(keep_applied_s=0, **FREE))
+    body = b"x" * 1_000_000
+    for future in [log.append(payload(body)) for _ in range(100)]:
+        last = future.result(10).seq
+    while log.trim(last):
+        pass
+    log.close()
+    assert (tmp_path / "log.sqlite").stat().st_size < 80 << 20
+
+
+def test_reader_may_come_before_the_log_and_outlive_it(tmp_path: Path) -> None:
+    reader = SqliteLogReader(tmp_path)
+    with pytest.raises(LogUnavailableError):
+        reader.last_seq()
+    filled(tmp_path, 5)
+    assert reader.last_seq() == 5
+    filled(tmp_path, 2)
+    assert [entry.seq for entry in reader.read(5, 10, 1000)] == [6, 7]
+    reader.close()
+    assert reader.first_seq() == 1
+    reader.close()
+
+
+def test_wal_stays_bounded_under_load_with_a_busy_reader(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path, limits=LIMITS)
+    reader = SqliteLogReader(tmp_path)
+    ended = threading.Event()
+
+    def read() -> None:
+        while not ended.wait(0.002):
+            reader.read(max(0, log.last_seq() - 200), 1000, 1 << 20)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    written = 0
+    started = time.monotonic()
+    while time.monotonic() - started < 1.5 or written < 40 << 20:
+        for future in [log.append(payload(b"x" * 20_000)) for _ in range(16)]:
+            future.result(5)
+        written += 16 * 20_000
+    ended.set()
+    thread.join()
+    assert int(log.health().details["wal_bytes"]) < written // 2
+    reader.close()
+    log.close()
