@@ -8,8 +8,8 @@ from collections import Counter
 import httpx
 import msgspec
 import pytest
-from tests.sources.conftest import FAST, drained, until
 
+from tests.sources.conftest import FAST, drained, until
 from tidemill.feeds.definition import Feed, Source, SourceWindow
 from tidemill.simulate.data_server import DataServer, DataServerOptions
 from tidemill.simulate.faults import FAULTS

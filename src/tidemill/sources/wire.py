@@ -15,6 +15,7 @@ import msgspec
 Reason = Literal["timeout", "too_large", "refused", "dns", "tls", "bad_status", "redirects", "protocol"]
 
 _MAX_HEAD_BYTES: Final = 64 * 1024
+_LONG_HEAD: Final = f"the headers are longer than {_MAX_HEAD_BYTES} bytes"
 
 
 class WireError(Exception):
@@ -53,7 +54,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._headers: dict[str, str] = {}
         self._chunks: list[bytes] = []
-        self._size = self._head_size = 0
+        self._size = self._head_size = self._header_size = 0
         self._max_bytes = max_bytes
         self._head_done = self._complete = False
         self._timeout_s = timeout_s
@@ -98,7 +99,7 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._fail("protocol", f"the answer is not HTTP: {error}")
         if not self._head_done and self._head_size > _MAX_HEAD_BYTES:
-            self._fail("protocol", f"the headers are longer than {_MAX_HEAD_BYTES} bytes")
+            self._fail("protocol", _LONG_HEAD)
 
     def connection_lost(self, error: Exception | None) -> None:
         """The other side closed, or the network did; a body without a stated length ends here."""
@@ -121,6 +122,9 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header of the response."""
+        self._header_size += len(name) + len(value)
+        if self._header_size > _MAX_HEAD_BYTES:
+            self._fail("protocol", _LONG_HEAD)
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:

@@ -1,0 +1,59 @@
+"""Windows cover all time from the start to now, in order, whatever their size, lag and overlap."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidemill.feeds.definition import Feed, Source, SourceWindow
+from tidemill.model.time import NS_PER_S, parse_instant
+from tidemill.sources.pull import compile_pulls, recognised
+from tidemill.sources.windows import Window, Windows
+
+DAY = 86_400 * NS_PER_S
+durations = st.integers(1, 40 * DAY)
+
+
+@given(start=st.integers(0, 60_000 * DAY), size=durations, lag=durations, overlap=durations, ahead=st.integers(0, 300))
+def test_windows_leave_no_gap_and_end(start, size, lag, overlap, ahead):
+    windows = Windows(start_ns=start, size_ns=size, lag_ns=lag, overlap_ns=overlap)
+    now = start + lag + size * ahead // 10
+    cursor, count = None, 0
+    while (window := windows.next(cursor, now)) is not None and not window.last:
+        assert start <= window.start_ns <= (start if cursor is None else cursor) < window.stop_ns
+        assert window.stop_ns <= now - lag
+        cursor, count = window.stop_ns, count + 1
+    assert count <= ahead // 10 + 1
+    if window is None:
+        assert (cursor is None and now - lag <= start) or overlap == 0
+    else:
+        assert window.stop_ns == now - lag
+
+
+def test_bounds_as_dates_leave_no_instant_out():
+    windows = Windows(start_ns=0, size_ns=DAY, dates=True)
+    start, stop = parse_instant("2023-02-01T10:00:00Z"), parse_instant("2023-02-02T00:00:00.5Z")
+    url = "http://x/?start=%7Bstart%7D&stop={stop}"
+    assert windows.fill(url, Window(start, stop, False)) == "http://x/?start=2023-02-01&stop=2023-02-03"
+    midnight = parse_instant("2023-02-02T00:00:00Z")
+    assert windows.fill(url, Window(start, midnight, False)).endswith("stop=2023-02-02")
+
+
+def test_each_value_is_a_source_of_its_own():
+    window = SourceWindow(start="2023-02-01T00:00:00Z", lag="0s", overlap="1d")
+    source = Source(
+        url="http://x/data?fixed=1", params={"start": "{start}"}, each={"muid": "a, b", "kind": "e/1"}, window=window
+    )
+    one, two = compile_pulls("default", Feed(name="meters", source=source))
+    assert (one.item, two.item) == ("muid=a,kind=e/1", "muid=b,kind=e/1")
+    assert one.key == "sources/default/meters/muid=a,kind=e%2F1"
+    assert one.url == "http://x/data?fixed=1&start=%7Bstart%7D&muid=a&kind=e%2F1"
+    assert one.windows is not None and one.windows.lag_ns == 0
+    assert compile_pulls("default", Feed(name="meters", title="other", source=source)) == [one, two]
+
+
+def test_well_formed_bytes_are_told_from_garbage():
+    formats = ("json", "ndjson")
+    assert recognised(b'{"a": [1, null]}', formats) == "application/json"
+    assert recognised(b'{"a": 1}\n{"a": 2}\n', formats) == "application/x-ndjson"
+    assert recognised(b'{"a": 1}\n{"a": 2}\n', ("json",)) is None
+    for garbage in (b"", b"<html>", b'{"a": ', b"\xff\xfe", b"[" * 100_000, b'{"a": NaN}'):
+        assert recognised(garbage, ("json",)) is None
