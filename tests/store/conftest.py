@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
-from tests.support.engine import running_engine
 
+from tests.support.engine import running_engine
 from tidemill.store.client import Store, StoreAddress
 from tidemill.store.queries import query
 

@@ -23,7 +23,8 @@ QUERIES = {
             "create",
             "CREATE TABLE t (series UInt64, time DateTime64(9, 'UTC'),"
             " value Nullable(Float64), tags Map(String, String), name LowCardinality(String), sum Float64,"
-            " body String) ENGINE = MergeTree ORDER BY (series, time) SETTINGS fsync_after_insert = 1, fsync_part_directory = 1",
+            " body String) ENGINE = MergeTree ORDER BY (series, time)"
+            " SETTINGS fsync_after_insert = 1, fsync_part_directory = 1",
         ),
         query("all", "SELECT * FROM t ORDER BY series, time"),
         query("count", "SELECT count() AS n FROM t"),

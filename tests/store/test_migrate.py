@@ -12,13 +12,25 @@ from tidemill.store.queries import query
 QUERIES = {
     q.name: q
     for q in (
-        query("tables", "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase() ORDER BY 1"),
-        query("forget_last", "ALTER TABLE schema_migrations DELETE WHERE file = '0001_a.sql' AND statement = 2"
-              " SETTINGS mutations_sync = 1"),
+        query(
+            "tables",
+            "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase() ORDER BY name",
+        ),
+        query(
+            "forget_last",
+            "ALTER TABLE schema_migrations DELETE WHERE file = '0001_a.sql' AND statement = 2"
+            " SETTINGS mutations_sync = 1",
+        ),
         query("count", "SELECT count() AS n FROM b"),
     )
-}  # fmt: skip
-TWO = "-- first;\nCREATE TABLE a (x Int8) ENGINE = MergeTree ORDER BY x;\n\n-- second\nCREATE TABLE b (x Int8)\nENGINE = Log;\n"
+}
+TWO = """-- first;
+CREATE TABLE a (x Int8) ENGINE = MergeTree ORDER BY x;
+
+-- second
+CREATE TABLE b (x Int8)
+ENGINE = Log;
+"""
 
 
 def tables(address: StoreAddress) -> list[dict[str, object]]:

@@ -85,6 +85,8 @@ def _query(session: Session, request: Request, statement: Statement, tag: str) -
     if name == "READ_ONLY" and fmt in _STREAMED and not request.buffered:
         return _stream(session, sql, fmt, request.params)
     result = session.run(sql, fmt, request.params)
+    if count == 0:  # nothing but comments, or bytes that the engine skips
+        raise refusal(SYNTAX_ERROR, "SYNTAX_ERROR", "Empty query")
     has_result = name == "READ_ONLY" or (name == "CONTROL" and result.size() > 0)
     return Answer(_slices(result), result.size(), fmt if has_result else None, _summary(result), _nothing)
 

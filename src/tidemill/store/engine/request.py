@@ -104,7 +104,7 @@ def decoded(body: IO[bytes], encoding: str) -> Reader:
     if encoding == "lz4":
         return lz4.frame.LZ4FrameFile(body)  # type: ignore[no-any-return]
     if encoding in {"gzip", "x-gzip"}:
-        return gzip.GzipFile(fileobj=body)
+        return gzip.GzipFile(fileobj=body, mode="rb")
     if encoding == "deflate":
         return io.BytesIO(zlib.decompress(body.read()))
     raise refusal(CANNOT_DECOMPRESS, "CANNOT_DECOMPRESS", f"Unknown Content-Encoding {encoding!r}")

@@ -35,6 +35,9 @@ DEFAULT_SETTINGS = {
     "max_result_bytes": str(1 << 30),
     "max_partitions_per_insert_block": "0",
     "async_insert": "0",
+    # The embedded engine has these on and a server has them off: `'text'` alone is no query.
+    "implicit_select": "0",
+    "allow_introspection_functions": "0",
 }
 _GRACE_S = 3
 _PURGE_EVERY_S = 2.0

@@ -22,6 +22,10 @@ sys.modules.setdefault("pyarrow", None)  # type: ignore[arg-type]
 import chdb  # noqa: E402, F401  (prepares and loads the engine library)
 from chdb import _chdb  # noqa: E402
 
+# chDB's own handlers leave a process that has crashed hanging; without them it dies, and its supervisor sees it.
+_chdb.set_signal_handlers_enabled(False)  # type: ignore[attr-defined]
+_chdb.reset_signal_handlers()  # type: ignore[attr-defined]
+
 # Caches and pools sized for a small process. The engine's own defaults (5 GiB mark and primary-key caches,
 # 10,000 threads) are for a whole machine.
 _ENGINE_OPTIONS = {
