@@ -1,0 +1,134 @@
+"""Points of one series: raw pages that the store streams, or windows.
+
+Where a page ends is asked first, so that its cursor is known before the first byte is sent; the page itself is then a
+range of places and needs no limit.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from tidemill.errors import Fault, InputError
+from tidemill.model.ids import format_series
+from tidemill.query import answers
+from tidemill.query.answers import Page
+from tidemill.query.cursor import encode
+from tidemill.query.parameters import (
+    AGG,
+    END,
+    EVERY,
+    FILL,
+    FORMAT,
+    ORDER,
+    START,
+    UNIT,
+    ZONE,
+    Asked,
+    limit,
+    page_cursor,
+    time_range,
+)
+from tidemill.query.series import Description, SeriesQueries
+from tidemill.query.windows import windows
+from tidemill.store.client import Store
+
+_LOWEST: Final = -(2**63)
+_HIGHEST: Final = 2**63 - 1
+
+POINTS_PARAMETERS: Final = (
+    START,
+    END,
+    UNIT,
+    EVERY,
+    AGG,
+    ZONE,
+    FILL,
+    ORDER,
+    limit(10_000, 1_000_000),
+    page_cursor(int, int),
+    FORMAT,
+)
+
+
+class Point(msgspec.Struct, frozen=True):
+    """One point; `value` is null for a sample that is present but missing."""
+
+    time: str
+    value: float | None
+
+
+class PointPage(msgspec.Struct, frozen=True):
+    """A page of raw points. With `every`, items hold `time` (the window's start) and one member for each of `agg`."""
+
+    series: str
+    items: list[Point]
+    next: str | None
+    every: str | None = None
+    tz: str = "UTC"
+
+
+class PointQueries:
+    """Reads the points of a series. Raises NotFoundError as `SeriesQueries` does."""
+
+    def __init__(self, store: Store, series: SeriesQueries) -> None:
+        self._store, self._series = store, series
+
+    def page(self, tenant: str, series: str, asked: Asked) -> Page:
+        """A page by POINTS_PARAMETERS. Raises InputError for combinations that make no sense."""
+        check(asked)
+        described = self._series.describe(tenant, series)
+        if asked["every"] is not None:
+            return windows(self._store, tenant, described, asked)
+        return self._raw(tenant, described, asked)
+
+    def _raw(self, tenant: str, described: Description, asked: Asked) -> Page:
+        places, following = self._places(tenant, described, asked)
+        kind = asked["format"]
+        bound = {**places, "sign": -1 if asked["order"] == "desc" else 1}
+        if kind in answers.COLUMNAR:
+            stream = self._store.stream("points_typed", answers.STORE_FORMATS[kind], **bound)
+            return Page(stream, answers.MEDIA_TYPES[kind], following)
+        fmt = "JSONEachRow" if kind == "json" else answers.STORE_FORMATS[kind]
+        stream = self._store.stream("points_text", fmt, **bound, tz=asked["tz"])
+        if kind == "json":
+            head = {"series": format_series(described.series), "tz": asked["tz"]}
+            stream = answers.framed(head, "items", answers.array(stream), {"next": following})
+        return Page(stream, answers.MEDIA_TYPES[kind], following)
+
+    def _places(self, tenant: str, described: Description, asked: Asked) -> tuple[dict[str, Any], str | None]:
+        """The page as a range of places (both ends included), and the cursor of the next one."""
+        span = time_range(asked)
+        bound: dict[str, Any] = {
+            "tenant": tenant,
+            "series": described.series,
+            "deleted_seq": described.deleted_seq,
+            "first": span.first_ns,
+            "last": span.last_ns,
+        }
+        low, high = _LOWEST, _HIGHEST
+        descending = asked["order"] == "desc"
+        if asked["cursor"] and descending:
+            bound["last"], high = asked["cursor"]
+        elif asked["cursor"]:
+            bound["first"], low = asked["cursor"]
+        if descending:
+            found = self._store.rows("points_behind", **bound, last_ordinal=high, limit=asked["limit"])
+        else:
+            found = self._store.rows("points_ahead", **bound, first_ordinal=low, limit=asked["limit"])
+        if found and descending:
+            bound["first"], low = found[0]["ns"], found[0]["ordinal"] + 1
+        elif found:
+            bound["last"], high = found[0]["ns"], found[0]["ordinal"] - 1
+        following = encode(found[0]["ns"], found[0]["ordinal"]) if found else None
+        return {**bound, "first_ordinal": low, "last_ordinal": high}, following
+
+
+def check(asked: Asked) -> None:
+    """Raise InputError, naming every fault, for parameters that do not go together."""
+    faults = []
+    if asked["every"] is None and asked["fill"] is not None:
+        faults.append(Fault("$query.fill", "needs_every", "'fill' is about windows; give their length with 'every'"))
+    if asked["every"] is not None and asked["order"] == "desc":
+        faults.append(Fault("$query.order", "not_with_every", "windows come in ascending order only"))
+    if faults:
+        raise InputError(f"{len(faults)} fault(s) in the query: {faults[0].message}", tuple(faults))

@@ -1,0 +1,173 @@
+"""Readers of single query parameters: a text in, a value out, or a ValueError with a sentence for the caller.
+
+`Context` is every parameter of the request as text, for those whose meaning depends on another (`unit`, `tz`).
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from functools import lru_cache
+from importlib import resources
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from tidemill.model.ids import parse_series
+from tidemill.model.time import NS_PER_S, check_range, parse_instant, parse_wall
+
+Context = Mapping[str, str]
+Reader = Callable[[str, Context], Any]
+
+UNITS_NS: Final = {"s": NS_PER_S, "ms": 1_000_000, "us": 1_000, "ns": 1}
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_EPOCH: Final = re.compile(r"([+-]?)(\d{1,20})(?:\.(\d{1,9}))?", re.ASCII)
+_PLUS_LOST: Final = re.compile(r"(.*\d\d:\d\d:\d\d(?:\.\d+)?) (\d\d:\d\d)", re.ASCII)
+_WINDOW: Final = re.compile(r"(\d{1,9})(ns|us|ms|s|min|mo|m|h|d|w|y)", re.ASCII)
+_STEP_NS: Final = {
+    **UNITS_NS, "m": 60 * NS_PER_S, "h": 3600 * NS_PER_S, "d": 86400 * NS_PER_S, "w": 7 * 86400 * NS_PER_S,
+    "mo": 30 * 86400 * NS_PER_S, "y": 365 * 86400 * NS_PER_S,
+}  # fmt: skip
+_MAX_WINDOW_NS: Final = 100 * 366 * 86400 * NS_PER_S
+
+
+class Window(msgspec.Struct, frozen=True):
+    """A length of windows: `count` of `unit` (ns, us, ms, s, m, h, d, w, mo, y). Days and more follow a calendar."""
+
+    count: int
+    unit: str
+
+    @property
+    def text(self) -> str:
+        """As it is asked for: `15m`, `1mo`."""
+        return f"{self.count}{self.unit}"
+
+    @property
+    def nominal_ns(self) -> int:
+        """Its length in ns, with days of 24 hours, months of 30 and years of 365 days."""
+        return self.count * _STEP_NS[self.unit]
+
+
+def instant(text: str, context: Context) -> int:
+    """RFC 3339; a date (midnight in `tz`, else UTC); or a number since the epoch in `unit` -> ns UTC."""
+    epoch = _EPOCH.fullmatch(text)
+    if epoch is not None:
+        return _epoch(epoch, context)
+    if _DATE.fullmatch(text):
+        return _midnight(text, context.get("tz", "UTC"))
+    lost = _PLUS_LOST.fullmatch(text)  # a '+' that the client did not encode arrives as a space
+    return parse_instant(f"{lost[1]}+{lost[2]}" if lost else text)
+
+
+def _epoch(match: re.Match[str], context: Context) -> int:
+    unit = context.get("unit")
+    if unit not in UNITS_NS:
+        raise ValueError(f"'{match[0]}' is a number; say its unit with unit=s, ms, us or ns, or send an RFC 3339 time")
+    scale = UNITS_NS[unit]
+    fraction = (match[3] or "").ljust(9, "0")
+    ns = int(match[2]) * scale + int(fraction) * scale // NS_PER_S
+    return check_range(-ns if match[1] == "-" else ns)
+
+
+def _midnight(text: str, zone_name: str) -> int:
+    wall, _ = parse_wall(f"{text}T00:00:00")
+    if zone_name == "UTC" or zone_name not in zones():
+        return check_range(wall)
+    return check_range(wall_to_utc(wall, zone_name))
+
+
+def wall_to_utc(wall_ns: int, zone_name: str) -> int:
+    """Wall-clock ns in a zone -> ns UTC; of a time that is twice the earlier (PEP 495, fold 0)."""
+    seconds, fraction = divmod(wall_ns, NS_PER_S)
+    naive = datetime(1970, 1, 1) + timedelta(seconds=seconds)
+    offset = naive.replace(tzinfo=ZoneInfo(zone_name)).astimezone(UTC).replace(tzinfo=None) - naive
+    return (seconds + round(offset.total_seconds())) * NS_PER_S + fraction
+
+
+@lru_cache(maxsize=1)
+def zones() -> frozenset[str]:
+    """The IANA zone names of the pinned tzdata."""
+    listed = resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
+    return frozenset(listed) - {"Factory", "localtime", "posixrules"}
+
+
+def zone(text: str, _: Context) -> str:
+    """An IANA zone name such as Europe/Zurich."""
+    if text not in zones():
+        raise ValueError(f"'{text[:40]}' is not an IANA time zone such as Europe/Zurich{nearest(text, zones())}")
+    return text
+
+
+def window(text: str, _: Context) -> Window:
+    """`15m`, `1h`, `1d`, `1w`, `1mo`, `1y`: a whole number and a unit; hours divide a day; at most a hundred years."""
+    match = _WINDOW.fullmatch(text)
+    if match is None or int(match[1]) == 0:
+        raise ValueError(f"'{text[:40]}' is not a length such as 100ms, 15m, 1h, 1d, 1w, 1mo or 1y")
+    found = Window(int(match[1]), "m" if match[2] == "min" else match[2])
+    if found.nominal_ns > _MAX_WINDOW_NS:
+        raise ValueError(f"'{text[:40]}' is longer than a hundred years")
+    if found.unit == "h" and 24 % found.count:
+        raise ValueError(f"'{text[:40]}' does not divide a day; hours are 1, 2, 3, 4, 6, 8, 12 or 24")
+    return found
+
+
+def limit(maximum: int) -> Reader:
+    """A whole number from 1 to `maximum`."""
+
+    def read(text: str, _: Context) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= maximum):
+            raise ValueError(f"must be a whole number from 1 to {maximum}, not '{text[:40]}'")
+        return int(text)
+
+    return read
+
+
+def choice(*allowed: str) -> Reader:
+    """One of some words."""
+
+    def read(text: str, _: Context) -> str:
+        if text not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}, not '{text[:40]}'{nearest(text, allowed)}")
+        return text
+
+    return read
+
+
+def choices(*allowed: str) -> Reader:
+    """Some of some words, separated by commas; twice the same counts once."""
+    one = choice(*allowed)
+
+    def read(text: str, context: Context) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(one(word.strip(), context) for word in text.split(",")))
+
+    return read
+
+
+def quantiles(text: str, _: Context) -> tuple[float, ...]:
+    """Up to 100 numbers from 0 to 1, separated by commas."""
+    words = text.split(",")
+    if len(words) > 100:
+        raise ValueError("at most 100 quantiles at a time")
+    found = []
+    for word in words:
+        if not re.fullmatch(r"\s*(0?\.\d{1,17}|0|1|1\.0+|0\.|1\.)\s*", word, re.ASCII):
+            raise ValueError(f"'{word[:40]}' is not a number from 0 to 1 such as 0.95")
+        found.append(float(word))
+    return tuple(dict.fromkeys(found))
+
+
+def word(text: str, _: Context) -> str:
+    """Any text."""
+    return text
+
+
+def series(text: str, _: Context) -> int:
+    """A series id, 16 hexadecimal digits."""
+    return parse_series(text)
+
+
+def nearest(text: str, known: "frozenset[str] | tuple[str, ...] | list[str]") -> str:
+    """` (did you mean 'x'?)` for the nearest known word, or nothing."""
+    close = get_close_matches(text, known, n=1, cutoff=0.6)
+    return f" (did you mean '{close[0]}'?)" if close else ""

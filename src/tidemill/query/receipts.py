@@ -1,0 +1,121 @@
+"""Receipts: what became of a payload, and its bytes as they came.
+
+What is applied is answered by the store; what is not yet is answered by the log, as state `stored`. The bytes are there
+from the moment of the acknowledgement, whichever of the two holds them.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+from tidemill.errors import NotFoundError, StoreUnavailableError
+from tidemill.log.contract import LogReader
+from tidemill.model.payload import Logged
+from tidemill.model.time import format_instant
+from tidemill.store.client import Store
+
+MEDIA_TYPES: Final = {"json": "application/json", "ndjson": "application/x-ndjson"}
+
+
+class Links(msgspec.Struct, frozen=True):
+    """Where a receipt, its bytes and its rejections are."""
+
+    self: str
+    payload: str
+    rejections: str
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """A receipt as it is answered. `accepted` and `rejected` are null until the payload is applied; then they add up to
+    the records in it. `reasons` counts rejected records by reason code. `rules_version` is the feed's version."""
+
+    id: str
+    feed: str
+    received_at: str
+    bytes: int
+    sha256: str
+    state: Literal["stored", "applied", "refused", "poison"]
+    accepted: int | None
+    rejected: int | None
+    reasons: dict[str, int]
+    rules_version: int
+    links: Links
+
+
+class Bytes(msgspec.Struct, frozen=True):
+    """A payload verbatim: `sha256` in hexadecimal, `media_type` of the format that intake settled on."""
+
+    body: bytes
+    media_type: str
+    sha256: str
+
+
+class Receipts:
+    """Looks in the store first and then in the log: the mill writes the outcome before the log forgets the payload.
+
+    While the store cannot be reached, what the log still holds is answered from there.
+    """
+
+    def __init__(self, store: Store, log: LogReader) -> None:
+        self._store, self._log = store, log
+
+    def receipt(self, tenant: str, receipt: str) -> Receipt:
+        """The receipt of this id. Raises NotFoundError, StoreUnavailableError (and the log does not hold it)."""
+        try:
+            rows = self._store.rows("receipt", tenant=tenant, receipt=receipt)
+        except StoreUnavailableError:
+            logged = self._log.find(tenant, receipt)
+            if logged is None:
+                raise
+            return _stored(logged)
+        if rows:
+            return msgspec.convert({**rows[0], "links": links(receipt)}, Receipt)
+        return _stored(self._logged(tenant, receipt))
+
+    def payload(self, tenant: str, receipt: str) -> Bytes:
+        """The payload's bytes. Raises NotFoundError, StoreUnavailableError (and the log does not hold it)."""
+        logged = self._log.find(tenant, receipt)
+        if logged is not None:
+            payload = logged.payload
+            return Bytes(payload.body, _media_type(payload.format), payload.sha256.hex())
+        facts = self._store.rows("payload_facts", tenant=tenant, receipt=receipt)
+        if not facts:
+            raise _unknown(receipt)
+        body = self._store.raw("payload_body", "RawBLOB", tenant=tenant, receipt=receipt)
+        return Bytes(body, _media_type(facts[0]["format"]), facts[0]["sha256"])
+
+    def _logged(self, tenant: str, receipt: str) -> Logged:
+        logged = self._log.find(tenant, receipt)
+        if logged is None:
+            raise _unknown(receipt)
+        return logged
+
+
+def links(receipt: str) -> Links:
+    """The links of a receipt."""
+    return Links(f"/v1/receipts/{receipt}", f"/v1/receipts/{receipt}/payload", f"/v1/rejections?receipt={receipt}")
+
+
+def _stored(logged: Logged) -> Receipt:
+    payload = logged.payload
+    return Receipt(
+        id=payload.receipt,
+        feed=payload.feed,
+        received_at=format_instant(payload.received_ns),
+        bytes=len(payload.body),
+        sha256=payload.sha256.hex(),
+        state="stored",
+        accepted=None,
+        rejected=None,
+        reasons={},
+        rules_version=payload.feed_version,
+        links=links(payload.receipt),
+    )
+
+
+def _unknown(receipt: str) -> NotFoundError:
+    return NotFoundError(f"there is no receipt '{receipt[:64]}'")
+
+
+def _media_type(format_name: str) -> str:
+    return MEDIA_TYPES.get(format_name, "application/octet-stream")

@@ -1,0 +1,166 @@
+"""Rows of feeds with shape `summary`, and where a row comes from: its payload, and every row it replaced."""
+
+from typing import Any, Final
+
+import msgspec
+
+from tidemill.errors import InputError, NotFoundError
+from tidemill.feeds.definition import Feed
+from tidemill.model.time import parse_instant
+from tidemill.query import answers
+from tidemill.query.answers import Page
+from tidemill.query.cursor import encode
+from tidemill.query.feeds import before, matching, shapeless
+from tidemill.query.parameters import END, ORDER, START, TAGS, UNIT, Asked, Range, limit, page_cursor, time_range
+from tidemill.query.receipts import Links, links
+from tidemill.query.series import Hidden
+from tidemill.store.client import Store
+
+ROW_PARAMETERS: Final = (START, END, UNIT, ORDER, TAGS, limit(1000, 10_000), page_cursor(int, str))
+LINEAGE_PARAMETERS: Final = (TAGS,)
+MAX_REPLACED: Final = 10_000
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A summary of the numbers of one record. `stddev` divides by n - 1 and is null for one number, `stddev_pop` by n.
+    `receipt` is the payload's that the record came with. A feed with tags adds them as members."""
+
+    time: str
+    mean: float | None
+    stddev: float | None
+    stddev_pop: float | None
+    count: int | None
+    receipt: str | None
+
+
+class Replaced(msgspec.Struct, frozen=True):
+    """A row that once stood: its values, its payload and place in it, and the record that replaced it."""
+
+    mean: float | None
+    stddev: float | None
+    stddev_pop: float | None
+    count: int | None
+    receipt: str | None
+    index: int
+    sha256: str | None
+    received_at: str
+    payload: str | None
+    replaced_by: str | None
+    replaced_by_index: int
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """The feed version whose rules made a row, and where to read them."""
+
+    feed: str
+    version: int
+    definition: str
+
+
+class Lineage(msgspec.Struct, frozen=True):
+    """Where a row comes from. `index` is the record's place in the payload, `sha256` the payload's (hexadecimal)."""
+
+    row: dict[str, Any]
+    receipt: str | None
+    index: int
+    received_at: str
+    sha256: str | None
+    links: Links | None
+    rules: Rules
+    replaced: list[Replaced]
+
+
+class RowQueries:
+    """Reads rows of summaries."""
+
+    def __init__(self, store: Store, hidden: Hidden) -> None:
+        self._store, self._hidden = store, hidden
+
+    def page(self, tenant: str, feed: Feed, asked: Asked) -> Page:
+        """A JSON array of Row by ROW_PARAMETERS. Raises InputError for a feed of another shape."""
+        found = self._rows(tenant, feed, asked, time_range(asked), asked["limit"] + 1)
+        page = found[: asked["limit"]]
+        following = encode(page[-1]["ns"], page[-1]["tags_text"]) if len(found) > len(page) else None
+        return answers.encoded([_row(row, feed) for row in page], following)
+
+    def lineage(self, tenant: str, feed: Feed, time: str, asked: Asked) -> Lineage:
+        """Where the row at `time` (RFC 3339, any offset) comes from. A feed with tags needs those that name one row.
+
+        Raises NotFoundError when there is none, InputError for a time that is none, several rows, or another shape.
+        """
+        try:
+            ns = parse_instant(time)
+        except ValueError:
+            raise NotFoundError(f"there is no row at '{time[:64]}' in '{feed.name}': that is no time") from None
+        found = self._rows(tenant, feed, {**asked, "order": "asc", "cursor": None}, Range(ns, ns), 2)
+        if not found:
+            raise NotFoundError(f"there is no row at {time[:64]} in '{feed.name}'")
+        if len(found) > 1:
+            raise InputError(f"several rows of '{feed.name}' are at {time[:64]}; name one by its tags (tag.NAME=VALUE)")
+        row = found[0]
+        return Lineage(
+            row=_row(row, feed),
+            receipt=row["receipt"] or None,
+            index=row["idx"],
+            received_at=row["received_at"],
+            sha256=row["sha256"] or None,
+            links=links(row["receipt"]) if row["receipt"] else None,
+            rules=_rules(feed, row["feed_version"] or feed.version),
+            replaced=self._replaced(tenant, feed, ns, row["tags_text"]),
+        )
+
+    def _rows(self, tenant: str, feed: Feed, asked: Asked, span: Range, count: int) -> list[dict[str, Any]]:
+        if feed.shape.kind != "summary":
+            raise shapeless(feed, "rows", "has no rows")
+        sign = -1 if asked["order"] == "desc" else 1
+        after_ns, after_tags = asked["cursor"] or (before(sign), "")
+        return self._store.rows(
+            "summary_rows",
+            **matching(tenant, feed, asked, self._hidden(tenant)),
+            first=span.first_ns,
+            last=span.last_ns,
+            sign=sign,
+            after_ns=after_ns,
+            after_tags=after_tags,
+            limit=count,
+        )
+
+    def _replaced(self, tenant: str, feed: Feed, ns: int, tags_text: str) -> list[Replaced]:
+        rows = self._store.rows(
+            "summary_replaced",
+            tenant=tenant,
+            feed=feed.name,
+            hidden=sorted(self._hidden(tenant)),
+            tags=tags_text,
+            ns=ns,
+            limit=MAX_REPLACED,
+        )
+        return [_replaced(row) for row in rows]
+
+
+def _row(row: dict[str, Any], feed: Feed) -> dict[str, Any]:
+    """The members of Row, with the feed's tags after the time."""
+    tags = {tag: row["tags"].get(tag) for tag in feed.tags}
+    values = {name: row[name] for name in ("mean", "stddev", "stddev_pop", "count")}
+    return {"time": row["time"], **tags, **values, "receipt": row["receipt"] or None}
+
+
+def _replaced(row: dict[str, Any]) -> Replaced:
+    receipt = row["receipt"] or None
+    return Replaced(
+        mean=row["mean"],
+        stddev=row["stddev"],
+        stddev_pop=row["stddev_pop"],
+        count=row["count"],
+        receipt=receipt,
+        index=row["idx"],
+        sha256=row["sha256"] or None,
+        received_at=row["received_at"],
+        payload=links(receipt).payload if receipt else None,
+        replaced_by=row["by_receipt"] or None,
+        replaced_by_index=row["by_idx"],
+    )
+
+
+def _rules(feed: Feed, version: int) -> Rules:
+    return Rules(feed.name, version, f"/v1/feeds/{feed.name}?version={version}")

@@ -1,0 +1,236 @@
+"""Series: the list with filters, the count, one series in full, and its metrics.
+
+A series that is deleted is in no answer, from the moment of the acknowledgement: `hidden` names those whose deletion
+the mill has not applied yet.
+"""
+
+from collections.abc import Callable, Collection
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from tidemill.analysis.statistics import TimeMetrics, time_metrics
+from tidemill.errors import LimitError, NotFoundError
+from tidemill.model.ids import format_series, parse_series
+from tidemill.model.time import format_instant
+from tidemill.query import answers
+from tidemill.query.answers import Page
+from tidemill.query.cursor import encode
+from tidemill.query.parameters import (
+    END,
+    FEED,
+    FIELD,
+    FORMAT,
+    NAME,
+    QUANTILES,
+    START,
+    TAGS,
+    UNIT,
+    Asked,
+    limit,
+    page_cursor,
+    time_range,
+)
+from tidemill.store.client import Store
+
+MAX_ARRAY_SAMPLES: Final = 5_000_000  # the largest series answered as two JSON arrays, or measured at once
+Hidden = Callable[[str], Collection[int]]
+
+FILTERS: Final = (FEED, FIELD, NAME, TAGS)
+PAGE_PARAMETERS: Final = (*FILTERS, limit(100, 1000), page_cursor(str, str, str, int))
+FULL_PARAMETERS: Final = (FORMAT,)
+METRICS_PARAMETERS: Final = (QUANTILES, START, END, UNIT)
+
+
+class SeriesItem(msgspec.Struct, frozen=True):
+    """A series in a list. `count` is of present (not null) points; `first` and `last` are times of samples."""
+
+    id: str
+    feed: str
+    name: str
+    field: str
+    tags: dict[str, str]
+    unit: str | None
+    count: int
+    first: str | None
+    last: str | None
+
+
+class SeriesPage(msgspec.Struct, frozen=True):
+    """A page of series, ordered by feed, name, field and id."""
+
+    items: list[SeriesItem]
+    next: str | None
+
+
+class SeriesCount(msgspec.Struct, frozen=True):
+    """How many series there are."""
+
+    count: int
+    by_feed: dict[str, int]
+
+
+class Description(msgspec.Struct, frozen=True):
+    """What a series is. `deleted_seq`: points up to this place in the log are not its any more."""
+
+    series: int
+    feed: str
+    name: str
+    field: str
+    tags: dict[str, str]
+    unit: str
+    description: str
+    deleted_seq: int
+
+
+class FullSeries(msgspec.Struct, frozen=True):
+    """A series with every sample: `values` (null: missing) and `times` have `count` items each."""
+
+    id: str
+    feed: str
+    name: str
+    field: str
+    tags: dict[str, str]
+    unit: str | None
+    description: str | None
+    count: int
+    missing: int
+    start: str | None
+    end: str | None
+    values: list[float | None]
+    times: list[str]
+
+
+class SeriesMetrics(TimeMetrics, frozen=True, kw_only=True):
+    """Time-domain metrics of a series over a range, with the times of its first and last sample there."""
+
+    id: str
+    unit: str | None
+    start: str | None
+    end: str | None
+
+
+class SeriesQueries:
+    """Reads series. Raises NotFoundError for a series that is not this tenant's, was never, or is deleted."""
+
+    def __init__(self, store: Store, hidden: Hidden) -> None:
+        self._store, self._hidden = store, hidden
+
+    def page(self, tenant: str, asked: Asked) -> SeriesPage:
+        """A page by PAGE_PARAMETERS."""
+        feed, name, field, series = asked["cursor"] or ("", "", "", 0)
+        rows = self._store.rows(
+            "series_page",
+            after_feed=feed,
+            after_name=name,
+            after_field=field,
+            after_series=series,
+            limit=asked["limit"] + 1,
+            **self._filters(tenant, asked),
+        )
+        page = rows[: asked["limit"]]
+        last = page[-1] if len(rows) > len(page) else None
+        after = encode(last["feed"], last["name"], last["field"], last["series"]) if last else None
+        return SeriesPage([_item(row) for row in page], after)
+
+    def count(self, tenant: str, asked: Asked) -> SeriesCount:
+        """How many series match FILTERS."""
+        return msgspec.convert(self._store.rows("series_count", **self._filters(tenant, asked))[0], SeriesCount)
+
+    def describe(self, tenant: str, series: str) -> Description:
+        """What the series of this id is."""
+        try:
+            number = parse_series(series)
+        except ValueError:
+            raise _unknown(series) from None
+        rows = [] if number in self._hidden(tenant) else self._store.rows("series_one", tenant=tenant, series=number)
+        if not rows:
+            raise _unknown(series)
+        return msgspec.convert({**rows[0], "series": number}, Description)
+
+    def full(self, tenant: str, series: str, asked: Asked) -> Page:
+        """Every sample of a series (FullSeries as JSON; else rows of `time` and `value`), streamed by the store.
+
+        Raises LimitError for JSON of more than MAX_ARRAY_SAMPLES samples; other formats have no limit.
+        """
+        described = self.describe(tenant, series)
+        bound = {"tenant": tenant, "series": described.series, "deleted_seq": described.deleted_seq}
+        extent = self._store.rows("series_extent", **bound)[0]
+        span = {"first": extent["first_ns"], "last": extent["last_ns"]}
+        kind = asked["format"]
+        if kind != "json":
+            name = "points_typed" if kind in answers.COLUMNAR else "points_text"
+            zone = {} if kind in answers.COLUMNAR else {"tz": "UTC"}
+            ordinals = {"first_ordinal": -(2**63), "last_ordinal": 2**63 - 1, "sign": 1}
+            stream = self._store.stream(name, answers.STORE_FORMATS[kind], **bound, **span, **ordinals, **zone)
+            return Page(stream, answers.MEDIA_TYPES[kind])
+        _check_samples(extent["count"], series)
+        columns = self._store.stream("series_samples", "JSONColumns", **bound, **span)
+        return Page(answers.with_columns(_head(described, extent), columns))
+
+    def metrics(self, tenant: str, series: str, asked: Asked) -> SeriesMetrics:
+        """Time-domain metrics by METRICS_PARAMETERS. Raises LimitError above MAX_ARRAY_SAMPLES samples."""
+        described = self.describe(tenant, series)
+        span = time_range(asked)
+        bound = {"tenant": tenant, "series": described.series, "deleted_seq": described.deleted_seq}
+        _check_samples(self._store.rows("series_extent", **bound)[0]["count"], series)
+        frame = self._store.frame("series_arrays", first=span.first_ns, last=span.last_ns, **bound)
+        times = frame["ns"].to_numpy()
+        values = frame["value"].to_numpy()  # null becomes NaN
+        found = time_metrics(times, values.astype(np.float64, copy=False), asked["q"])
+        return SeriesMetrics(
+            id=series,
+            unit=described.unit or None,
+            start=format_instant(int(times[0])) if len(times) else None,
+            end=format_instant(int(times[-1])) if len(times) else None,
+            **msgspec.structs.asdict(found),
+        )
+
+    def _filters(self, tenant: str, asked: Asked) -> dict[str, Any]:
+        return {
+            "tenant": tenant,
+            "hidden": sorted(self._hidden(tenant)),
+            "feed": asked["feed"] or "",
+            "field": asked["field"] or "",
+            "name": asked["name"] or "",
+            "tag_keys": list(asked["tag."]),
+            "tag_values": list(asked["tag."].values()),
+        }
+
+
+def _item(row: dict[str, Any]) -> SeriesItem:
+    number = row.pop("series")
+    return msgspec.convert({**row, "id": format_series(number), "unit": row["unit"] or None}, SeriesItem)
+
+
+def _head(described: Description, extent: dict[str, Any]) -> dict[str, Any]:
+    """The members of FullSeries that come before the arrays."""
+    some = extent["count"] > 0
+    return {
+        "id": format_series(described.series),
+        "feed": described.feed,
+        "name": described.name,
+        "field": described.field,
+        "tags": described.tags,
+        "unit": described.unit or None,
+        "description": described.description or None,
+        "count": extent["count"],
+        "missing": extent["missing"],
+        "start": format_instant(extent["first_ns"]) if some else None,
+        "end": format_instant(extent["last_ns"]) if some else None,
+    }
+
+
+def _check_samples(count: int, series: str) -> None:
+    if count > MAX_ARRAY_SAMPLES:
+        raise LimitError(
+            "max_array_samples",
+            MAX_ARRAY_SAMPLES,
+            f"The series has {count} samples, more than {MAX_ARRAY_SAMPLES}; ask"
+            f" /v1/series/{series}/points for a range, for windows (every=1m), or page by page",
+        )
+
+
+def _unknown(series: str) -> NotFoundError:
+    return NotFoundError(f"there is no series '{series[:64]}'")

@@ -1,0 +1,130 @@
+-- Points of one series: raw, page by page, or aggregated over windows.
+
+-- name: points_ahead
+-- Where a page in ascending order ends: the place (ns, ordinal) of the first point that no longer fits. No row: it fits.
+SELECT toUnixTimestamp64Nano(p.time) AS ns, p.ordinal AS ordinal
+FROM points AS p FINAL
+WHERE p.tenant = {tenant:String}
+  AND p.series = {series:UInt64}
+  AND p.seq > {deleted_seq:UInt64}
+  AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+  AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+  AND (p.time > fromUnixTimestamp64Nano({first:Int64}, 'UTC') OR p.ordinal >= {first_ordinal:Int64})
+ORDER BY p.tenant, p.series, p.time, p.ordinal
+LIMIT 1 OFFSET {limit:UInt32}
+
+-- name: points_behind
+-- The same in descending order.
+SELECT toUnixTimestamp64Nano(p.time) AS ns, p.ordinal AS ordinal
+FROM points AS p FINAL
+WHERE p.tenant = {tenant:String}
+  AND p.series = {series:UInt64}
+  AND p.seq > {deleted_seq:UInt64}
+  AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+  AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+  AND (p.time < fromUnixTimestamp64Nano({last:Int64}, 'UTC') OR p.ordinal <= {last_ordinal:Int64})
+ORDER BY p.tenant DESC, p.series DESC, p.time DESC, p.ordinal DESC
+LIMIT 1 OFFSET {limit:UInt32}
+
+-- name: points_text
+-- A page of points from (first, first_ordinal) to (last, last_ordinal), both included, for text formats: RFC 3339 times in
+-- a zone. `sign` is 1 for ascending, -1 for descending order.
+WITH
+    t -> replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T') AS digits,
+    t -> formatDateTime(t, '%z') AS offset
+SELECT
+    if({tz:String} = 'UTC',
+        concat(digits(p.time), 'Z'),
+        concat(
+            digits(toTimeZone(p.time, {tz:String})),
+            substring(offset(toTimeZone(p.time, {tz:String})), 1, 3),
+            ':',
+            substring(offset(toTimeZone(p.time, {tz:String})), 4, 2)
+        )
+    ) AS time,
+    p.value AS value
+FROM points AS p FINAL
+WHERE p.tenant = {tenant:String}
+  AND p.series = {series:UInt64}
+  AND p.seq > {deleted_seq:UInt64}
+  AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+  AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+  AND (p.time > fromUnixTimestamp64Nano({first:Int64}, 'UTC') OR p.ordinal >= {first_ordinal:Int64})
+  AND (p.time < fromUnixTimestamp64Nano({last:Int64}, 'UTC') OR p.ordinal <= {last_ordinal:Int64})
+ORDER BY {sign:Int8} * toUnixTimestamp64Nano(p.time), {sign:Int8} * p.ordinal
+
+-- name: points_typed
+-- The same for columnar formats: times as timestamps in ns UTC.
+SELECT p.time AS time, p.value AS value
+FROM points AS p FINAL
+WHERE p.tenant = {tenant:String}
+  AND p.series = {series:UInt64}
+  AND p.seq > {deleted_seq:UInt64}
+  AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+  AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+  AND (p.time > fromUnixTimestamp64Nano({first:Int64}, 'UTC') OR p.ordinal >= {first_ordinal:Int64})
+  AND (p.time < fromUnixTimestamp64Nano({last:Int64}, 'UTC') OR p.ordinal <= {last_ordinal:Int64})
+ORDER BY {sign:Int8} * toUnixTimestamp64Nano(p.time), {sign:Int8} * p.ordinal
+
+-- name: points_windows
+-- Aggregates over windows of `count` `unit`s, in order of the windows' starts (ns). Windows shorter than a minute count
+-- from the epoch; minutes, hours, days, weeks (from Monday), months and years follow the clock and calendar of `tz`: a
+-- day of a clock change has 23 or 25 hours. Missing samples (null) count for nothing.
+WITH
+    (t, step) -> toUnixTimestamp64Nano(t) - positiveModulo(toUnixTimestamp64Nano(t), {count:Int64} * step) AS even,
+    start -> toUnixTimestamp64Nano(toDateTime64(start, 9, {tz:String})) AS in_ns,
+    t -> multiIf(
+        {unit:String} = 'ns', even(t, 1),
+        {unit:String} = 'us', even(t, 1000),
+        {unit:String} = 'ms', even(t, 1000000),
+        {unit:String} = 's', even(t, 1000000000),
+        {unit:String} = 'm', in_ns(toStartOfInterval(t, toIntervalMinute({count:Int64}), {tz:String})),
+        {unit:String} = 'h', in_ns(toStartOfInterval(t, toIntervalHour({count:Int64}), {tz:String})),
+        {unit:String} = 'd', in_ns(toStartOfInterval(t, toIntervalDay({count:Int64}), {tz:String})),
+        {unit:String} = 'w', in_ns(toStartOfInterval(t, toIntervalWeek({count:Int64}), {tz:String})),
+        {unit:String} = 'mo', in_ns(toStartOfInterval(t, toIntervalMonth({count:Int64}), {tz:String})),
+        in_ns(toStartOfInterval(t, toIntervalYear({count:Int64}), {tz:String}))
+    ) AS window_of
+SELECT
+    window_of(p.time) AS ns,
+    avg(p.value) AS mean,
+    min(p.value) AS min,
+    max(p.value) AS max,
+    sum(p.value) AS sum,
+    count(p.value) AS count,
+    argMin(p.value, (p.time, p.ordinal)) AS first,
+    argMax(p.value, (p.time, p.ordinal)) AS last,
+    if(count(p.value) > 1, stddevSampStable(p.value), NULL) AS stddev,
+    quantileExactInclusive(0.5)(p.value) AS median
+FROM points AS p FINAL
+WHERE p.tenant = {tenant:String}
+  AND p.series = {series:UInt64}
+  AND p.seq > {deleted_seq:UInt64}
+  AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+  AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+  AND isNotNull(p.value)
+GROUP BY ns
+HAVING ns > {after:Int64}
+ORDER BY ns
+LIMIT {limit:UInt32}
+SETTINGS enable_extended_results_for_datetime_functions = 1
+
+-- name: window_start
+-- The start (ns) of the window that an instant is in, by the same rules.
+WITH
+    (t, step) -> toUnixTimestamp64Nano(t) - positiveModulo(toUnixTimestamp64Nano(t), {count:Int64} * step) AS even,
+    start -> toUnixTimestamp64Nano(toDateTime64(start, 9, {tz:String})) AS in_ns,
+    t -> multiIf(
+        {unit:String} = 'ns', even(t, 1),
+        {unit:String} = 'us', even(t, 1000),
+        {unit:String} = 'ms', even(t, 1000000),
+        {unit:String} = 's', even(t, 1000000000),
+        {unit:String} = 'm', in_ns(toStartOfInterval(t, toIntervalMinute({count:Int64}), {tz:String})),
+        {unit:String} = 'h', in_ns(toStartOfInterval(t, toIntervalHour({count:Int64}), {tz:String})),
+        {unit:String} = 'd', in_ns(toStartOfInterval(t, toIntervalDay({count:Int64}), {tz:String})),
+        {unit:String} = 'w', in_ns(toStartOfInterval(t, toIntervalWeek({count:Int64}), {tz:String})),
+        {unit:String} = 'mo', in_ns(toStartOfInterval(t, toIntervalMonth({count:Int64}), {tz:String})),
+        in_ns(toStartOfInterval(t, toIntervalYear({count:Int64}), {tz:String}))
+    ) AS window_of
+SELECT window_of(fromUnixTimestamp64Nano({at:Int64}, 'UTC')) AS ns
+SETTINGS enable_extended_results_for_datetime_functions = 1

@@ -1,0 +1,33 @@
+-- What became of a payload, and its bytes. Every query binds the tenant. `instant` is the same text everywhere:
+-- RFC 3339 UTC with only as many fraction digits as needed.
+
+-- name: receipt
+-- One receipt as its JSON shows it, without links; no row if it was never applied or belongs to somebody else.
+WITH t -> concat(replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T'), 'Z') AS instant
+SELECT
+    p.receipt AS id,
+    p.feed AS feed,
+    instant(p.received_at) AS received_at,
+    p.bytes AS bytes,
+    lower(hex(p.sha256)) AS sha256,
+    p.state AS state,
+    p.accepted AS accepted,
+    p.rejected AS rejected,
+    CAST(p.reasons AS Map(String, UInt32)) AS reasons,
+    p.feed_version AS rules_version
+FROM payloads AS p FINAL
+WHERE p.tenant = {tenant:String} AND p.receipt = {receipt:String}
+
+-- name: payload_facts
+-- What has to be known before the bytes of a payload are sent: format and SHA-256 (hex).
+SELECT format, lower(hex(sha256)) AS sha256, bytes
+FROM payloads FINAL
+WHERE tenant = {tenant:String} AND receipt = {receipt:String}
+
+-- name: payload_body
+-- The bytes of a payload, as they came (read as RawBLOB). Versions differ in outcome, never in body: no FINAL needed.
+SELECT body FROM payloads WHERE tenant = {tenant:String} AND receipt = {receipt:String} LIMIT 1
+
+-- name: receipts_by_seq
+-- The receipts of some places in the log.
+SELECT DISTINCT seq, receipt FROM payloads WHERE tenant = {tenant:String} AND seq IN ({seqs:Array(UInt64)})

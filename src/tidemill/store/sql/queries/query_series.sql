@@ -1,0 +1,93 @@
+-- Series: what they are, and how much is in them. `hidden` holds series whose deletion is acknowledged but not yet
+-- applied; a deleted series, and points up to `deleted_seq`, are in no answer.
+
+-- name: series_page
+-- A page of series by (feed, name, field, id), with counts of present points and the times of the first and last one.
+-- Empty text means no filter; `tag_keys` and `tag_values` are pairs; (after_*) is where the last page ended.
+WITH
+    t -> concat(replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T'), 'Z') AS instant,
+    page AS (
+        SELECT series, toString(feed) AS feed, name, toString(field) AS field, tags, unit, deleted_seq
+        FROM series FINAL
+        WHERE tenant = {tenant:String}
+          AND NOT deleted
+          AND series NOT IN ({hidden:Array(UInt64)})
+          AND ({feed:String} = '' OR feed = {feed:String})
+          AND ({field:String} = '' OR field = {field:String})
+          AND ({name:String} = '' OR name = {name:String})
+          AND arrayAll((k, v) -> mapContains(tags, k) AND tags[k] = v, {tag_keys:Array(String)}, {tag_values:Array(String)})
+          AND (toString(feed), name, toString(field), series)
+              > ({after_feed:String}, {after_name:String}, {after_field:String}, {after_series:UInt64})
+        ORDER BY feed, name, field, series
+        LIMIT {limit:UInt32}
+    )
+SELECT
+    page.series AS series,
+    page.feed AS feed,
+    page.name AS name,
+    page.field AS field,
+    page.tags AS tags,
+    page.unit AS unit,
+    found.n AS count,
+    if(found.n_all = 0, NULL, instant(found.first)) AS first,
+    if(found.n_all = 0, NULL, instant(found.last)) AS last
+FROM page
+LEFT JOIN (
+    SELECT p.series AS series, count(p.value) AS n, count() AS n_all, min(p.time) AS first, max(p.time) AS last
+    FROM points AS p FINAL
+    INNER JOIN page AS chosen ON chosen.series = p.series
+    WHERE p.tenant = {tenant:String} AND p.series IN (SELECT series FROM page) AND p.seq > chosen.deleted_seq
+    GROUP BY p.series
+) AS found ON found.series = page.series
+ORDER BY page.feed, page.name, page.field, page.series
+
+-- name: series_count
+-- How many series there are, by feed, with the filters of series_page.
+SELECT count() AS count, sumMap(map(toString(feed), toUInt64(1))) AS by_feed
+FROM series FINAL
+WHERE tenant = {tenant:String}
+  AND NOT deleted
+  AND series NOT IN ({hidden:Array(UInt64)})
+  AND ({feed:String} = '' OR feed = {feed:String})
+  AND ({field:String} = '' OR field = {field:String})
+  AND ({name:String} = '' OR name = {name:String})
+  AND arrayAll((k, v) -> mapContains(tags, k) AND tags[k] = v, {tag_keys:Array(String)}, {tag_values:Array(String)})
+
+-- name: series_one
+-- What one series is; no row if there is none.
+SELECT feed, name, field, tags, unit, description, deleted_seq
+FROM series FINAL
+WHERE tenant = {tenant:String} AND series = {series:UInt64} AND NOT deleted
+
+-- name: series_extent
+-- Samples of a series (`missing` of them null), and its first and last instant in ns.
+SELECT
+    count() AS count,
+    count() - count(value) AS missing,
+    toUnixTimestamp64Nano(min(time)) AS first_ns,
+    toUnixTimestamp64Nano(max(time)) AS last_ns
+FROM points FINAL
+WHERE tenant = {tenant:String} AND series = {series:UInt64} AND seq > {deleted_seq:UInt64}
+
+-- name: series_samples
+-- Every sample of a series over a range: two columns, in time order. As JSONColumns it is the two arrays of an answer.
+WITH t -> concat(replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T'), 'Z') AS instant
+SELECT p.value AS values, instant(p.time) AS times
+FROM points AS p FINAL
+WHERE p.tenant = {tenant:String}
+  AND p.series = {series:UInt64}
+  AND p.seq > {deleted_seq:UInt64}
+  AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+  AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+ORDER BY p.time, p.ordinal
+
+-- name: series_arrays
+-- Times (ns) and values of a series over a range, in time order: what analysis works on.
+SELECT toUnixTimestamp64Nano(p.time) AS ns, p.value AS value
+FROM points AS p FINAL
+WHERE p.tenant = {tenant:String}
+  AND p.series = {series:UInt64}
+  AND p.seq > {deleted_seq:UInt64}
+  AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+  AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+ORDER BY p.time, p.ordinal
