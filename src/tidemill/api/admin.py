@@ -1,0 +1,139 @@
+"""What is defined and what it does: feeds, sources, and every reason code."""
+
+from typing import Any, Final
+
+import msgspec
+from litestar import get
+from litestar.params import FromPath
+
+from tidemill.api.problems import PROBLEMS
+from tidemill.api.services import Services
+from tidemill.catalog.keys import Principal
+from tidemill.decode.codes import FAULT_CODES
+from tidemill.errors import NotFoundError
+from tidemill.feeds.definition import Feed
+from tidemill.model.time import format_instant
+from tidemill.sources.state import SourceState
+
+SOURCES_PREFIX: Final = "sources/"
+
+
+class FeedItem(msgspec.Struct, frozen=True):
+    """A feed in the list."""
+
+    name: str
+    title: str
+    description: str
+    version: int
+    formats: tuple[str, ...]
+    shape: str
+    duplicates: str
+    polls: bool
+    links: dict[str, str]
+
+
+class FeedPage(msgspec.Struct, frozen=True):
+    """Every feed of a tenant, by name."""
+
+    items: list[FeedItem]
+
+
+class FeedDetail(msgspec.Struct, frozen=True):
+    """One feed: its definition as data, and its text word for word (for administrators: sources may hold secrets)."""
+
+    name: str
+    version: int
+    sha256: str
+    created_at: str
+    definition: dict[str, Any]
+    text: str | None
+
+
+class SourcePage(msgspec.Struct, frozen=True):
+    """The states of every source of a tenant, as the poller wrote them last; times are RFC 3339."""
+
+    items: list[dict[str, Any]]
+
+
+class Code(msgspec.Struct, frozen=True):
+    """A stable code and what it means."""
+
+    code: str
+    meaning: str
+
+
+class Codes(msgspec.Struct, frozen=True):
+    """Codes of faults (a payload breaks its feed's contract), and of problem documents."""
+
+    faults: list[Code]
+    problems: list[Code]
+
+
+@get("/v1/feeds", tags=["admin"], summary="List the feeds", operation_id="listFeeds", sync_to_thread=True)
+def list_feeds(principal: Principal, services: Services) -> FeedPage:
+    """Every feed of this tenant, by name, in the version that is in force."""
+    return FeedPage([feed_item(feed) for feed in services.book.list(principal.tenant)])
+
+
+@get("/v1/feeds/{feed:str}", tags=["admin"], summary="One feed", operation_id="getFeed", sync_to_thread=True)
+def get_feed(feed: FromPath[str], principal: Principal, services: Services) -> FeedDetail:
+    """The definition in force, its version, and for administrators its TOML text."""
+    text = services.texts.current(principal.tenant, feed)
+    if text is None:
+        raise NotFoundError(f"there is no feed '{feed[:100]}'")
+    definition = msgspec.to_builtins(services.book.version(principal.tenant, feed, text.version))
+    definition.pop("source", None)
+    return FeedDetail(
+        name=text.name,
+        version=text.version,
+        sha256=text.sha256,
+        created_at=format_instant(text.created_ns),
+        definition=definition,
+        text=text.text if "admin" in principal.scopes else None,
+    )
+
+
+@get("/v1/sources", tags=["admin"], summary="List the sources", operation_id="listSources", sync_to_thread=True)
+def list_sources(principal: Principal, services: Services) -> SourcePage:
+    """Each source of this tenant: what its last poll did, when it polls next, and how far it has read."""
+    entries = services.catalog.list(f"{SOURCES_PREFIX}{principal.tenant}/")
+    states = [entry.value for entry in entries if entry.key.endswith("/state")]
+    return SourcePage([source_item(msgspec.json.decode(state, type=SourceState)) for state in states])
+
+
+@get("/v1/codes", tags=["admin"], summary="List every code", operation_id="listCodes", opt={"scope": None})
+async def list_codes() -> Codes:
+    """Every code that a fault or a problem can have, with its meaning."""
+    return Codes(
+        [Code(code, meaning) for code, meaning in FAULT_CODES.items()],
+        [Code(code, f"{meaning.status} {meaning.title}. {meaning.help}") for code, meaning in PROBLEMS.items()],
+    )
+
+
+def feed_item(feed: Feed) -> FeedItem:
+    """A feed as the list shows it."""
+    return FeedItem(
+        name=feed.name,
+        title=feed.title,
+        description=feed.description,
+        version=feed.version,
+        formats=feed.input.formats,
+        shape=feed.shape.kind,
+        duplicates=feed.duplicates,
+        polls=feed.source is not None,
+        links={"self": f"/v1/feeds/{feed.name}", "rejections": f"/v1/rejections?feed={feed.name}"},
+    )
+
+
+def source_item(state: SourceState) -> dict[str, Any]:
+    """A source's state as it is shown: `..._ns` becomes `..._at`, RFC 3339."""
+    shown: dict[str, Any] = {}
+    for name, value in msgspec.structs.asdict(state).items():
+        if name.endswith("_ns"):
+            shown[name.removesuffix("_ns") + "_at"] = format_instant(value) if value else None
+        elif name != "tenant":
+            shown[name] = value
+    return shown
+
+
+ADMIN_ROUTES: Final = [list_feeds, get_feed, list_sources, list_codes]

@@ -1,0 +1,90 @@
+"""Puts the HTTP application together: the front layer with the intake routes, and Litestar with everything else.
+
+Leaves running it to `server.py` and choosing the parts to `service.py`.
+"""
+
+from functools import cached_property
+from typing import Any, Final
+
+from litestar import Litestar, Request
+from litestar.connection import ASGIConnection
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.handlers import BaseRouteHandler
+
+from tidemill.api import lifecycle, litestar_errors, openapi
+from tidemill.api.admin import ADMIN_ROUTES
+from tidemill.api.auth import Authenticator
+from tidemill.api.body import Gate
+from tidemill.api.front import Front, Routes
+from tidemill.api.health import HEALTH_ROUTES, Health
+from tidemill.api.intake import Intake
+from tidemill.api.intake_routes import IntakeRoutes
+from tidemill.api.metrics import Metrics
+from tidemill.api.outcomes import Outcomes
+from tidemill.api.pages import PAGE_ROUTES
+from tidemill.api.series import SeriesRoutes
+from tidemill.api.services import Services
+from tidemill.catalog.keys import Principal
+
+HANDLERS: Final[list[Any]] = [*HEALTH_ROUTES, *ADMIN_ROUTES, *PAGE_ROUTES]
+
+
+class Document:
+    """The OpenAPI document, described once, when first asked for."""
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """The document as plain data."""
+        return openapi.describe(HANDLERS, _dependencies({}))
+
+
+def create_app(services: Services) -> Front:
+    """The ASGI application over `services`. Its lifespan starts the background work and at the end closes the log."""
+    gate, metrics = Gate(), Metrics()
+    authenticator = Authenticator(services.keys, open_access=services.open_access)
+    intake = Intake(services, gate, metrics)
+    outcomes = Outcomes(services)
+    routes = Routes(
+        [
+            *IntakeRoutes(services, intake, authenticator, outcomes).routes(),
+            *SeriesRoutes(services, intake, authenticator, outcomes).routes(),
+        ]
+    )
+    health = Health(services, gate, metrics, lambda: authenticator.is_open)
+    shared = {"services": services, "health": health, "document": Document()}
+
+    def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        """Let a request through if it has the scope that its handler names (`read` unless said otherwise)."""
+        scope = handler.opt.get("scope", "read")
+        if scope is not None:
+            headers = dict(connection.scope["headers"])
+            connection.scope["principal"] = authenticator.authorize(headers, scope)  # type: ignore[typeddict-unknown-key]
+
+    inner = Litestar(
+        HANDLERS,
+        guards=[guard],
+        dependencies=_dependencies(shared),
+        exception_handlers=litestar_errors.handlers(routes.methods),
+        lifespan=[lifecycle.lifespan(services)],
+        state=State(shared),
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=services.settings.max_body,
+    )
+    return Front(inner, routes, gate, metrics)
+
+
+def _principal(request: Request[Any, Any, Any]) -> Principal:
+    principal: Principal = request.scope["principal"]  # type: ignore[typeddict-item]
+    return principal
+
+
+def _dependencies(shared: dict[str, Any]) -> dict[str, Provide]:
+    """What handlers may ask for by name: `principal`, `services`, `health`, `document`."""
+
+    def give(name: str) -> Provide:
+        return Provide(lambda: shared[name], sync_to_thread=False)
+
+    named = {name: give(name) for name in ("services", "health", "document")}
+    return {"principal": Provide(_principal, sync_to_thread=False), **named}

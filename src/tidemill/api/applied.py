@@ -1,0 +1,91 @@
+"""How far the mill has applied the log, for those who wait for it, and the waking of the mill when the log grew.
+
+Hints come over a socket pair and may be lost, so the position is also looked up. Lives in one event loop.
+"""
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Callable
+from typing import Final
+
+from tidemill.hints import Hints
+
+LOOK_S: Final = 0.05  # between looks at the position while somebody waits
+IDLE_LOOK_S: Final = 0.5
+
+
+class Applied:
+    """`seq` is the newest place up to which everything is applied, as far as this process knows.
+
+    `position` reads the mill's durable position (microseconds); `hints` is this process's end of the pair, or null.
+    """
+
+    def __init__(self, position: Callable[[], int], hints: Hints | None = None) -> None:
+        self._position, self._hints = position, hints
+        self.seq = position()
+        self._waiting: list[tuple[int, int, asyncio.Future[bool]]] = []
+        self._order = itertools.count()
+        self._grown = 0
+        self._look: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to listen and look, in the running event loop."""
+        if self._hints is not None:
+            asyncio.get_running_loop().add_reader(self._hints.fileno(), self._hinted, self._hints)
+        self._look = asyncio.create_task(self._keep_looking(), name="applied")
+
+    def stop(self) -> None:
+        """End listening; those who wait are told that nothing was applied."""
+        if self._hints is not None:
+            asyncio.get_running_loop().remove_reader(self._hints.fileno())
+        if self._look is not None:
+            self._look.cancel()
+        for _, _, future in self._waiting:
+            _resolve(future, False)
+
+    def grew(self, seq: int) -> None:
+        """Wake the mill: the log now reaches `seq`. Costs one system call for all that grew in one turn of the loop."""
+        if not self._grown and self._hints is not None:
+            asyncio.get_running_loop().call_soon(self._tell, self._hints)
+        self._grown = max(self._grown, seq)
+
+    async def wait(self, seq: int, timeout_s: float) -> bool:
+        """Whether everything up to `seq` is applied, now or within `timeout_s` seconds."""
+        if seq <= self.seq:
+            return True
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[bool] = loop.create_future()
+        heapq.heappush(self._waiting, (seq, next(self._order), future))
+        timer = loop.call_later(timeout_s, _resolve, future, False)
+        try:
+            return await future
+        finally:
+            timer.cancel()
+
+    def advance(self, seq: int) -> None:
+        """Take a newer position; earlier ones are passed over."""
+        if seq <= self.seq:
+            return
+        self.seq = seq
+        while self._waiting and self._waiting[0][0] <= seq:
+            _resolve(heapq.heappop(self._waiting)[2], True)
+
+    def _hinted(self, hints: Hints) -> None:
+        self.advance(hints.receive() or 0)
+
+    def _tell(self, hints: Hints) -> None:
+        hints.send(self._grown)
+        self._grown = 0
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S if self._waiting else IDLE_LOOK_S)
+            self.advance(self._position())
+            while self._waiting and self._waiting[0][2].done():  # gave up
+                heapq.heappop(self._waiting)
+
+
+def _resolve(future: asyncio.Future[bool], value: bool) -> None:
+    if not future.done():
+        future.set_result(value)

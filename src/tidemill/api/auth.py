@@ -1,0 +1,57 @@
+"""Who is asking: keys from `Authorization: Bearer` or `X-API-Key`, else open access where that is on.
+
+Keys are `catalog/keys.py`'s matter; this module reads headers and says what is missing. That another tenant's things
+are not found is nobody's special case: everything is asked for by tenant.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from tidemill.catalog.keys import SCOPES, KeyRing, Principal, Scope
+from tidemill.errors import AccessError
+
+OPEN_TENANT: Final = "default"
+ANYONE: Final = Principal(OPEN_TENANT, frozenset(SCOPES), "open")
+
+
+class Authenticator:
+    """Turns request headers into a principal. `open_access`: nobody needs a key while none exists."""
+
+    def __init__(self, keys: KeyRing, *, open_access: bool) -> None:
+        self._keys, self._open = keys, open_access
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a request without a key is let in at this moment."""
+        return self._open and not self._keys.any_keys()
+
+    def authorize(self, headers: Mapping[bytes, bytes], scope: Scope) -> Principal:
+        """The principal of a request, which has the scope.
+
+        Raises AccessError: no key where one is needed, an unknown one, or one without the scope.
+        """
+        secret = _secret(headers)
+        if secret is None:
+            if self.is_open:
+                return ANYONE
+            raise AccessError("This needs a key: send `Authorization: Bearer KEY` or `X-API-Key: KEY`.")
+        principal = self._keys.authenticate(secret)
+        if principal is None:
+            raise AccessError("The key is not known here, or it was revoked.")
+        if scope not in principal.scopes:
+            raise AccessError(f"This needs a key with the scope '{scope}'.", missing_scope=scope)
+        return principal
+
+
+def _secret(headers: Mapping[bytes, bytes]) -> str | None:
+    """The secret that was sent; X-API-Key when both are there. Raises AccessError for another scheme."""
+    key = headers.get(b"x-api-key")
+    if key is not None:
+        return key.decode("latin-1").strip()
+    header = headers.get(b"authorization")
+    if header is None:
+        return None
+    scheme, _, secret = header.decode("latin-1").strip().partition(" ")
+    if scheme.lower() != "bearer" or not secret.strip():
+        raise AccessError("Of the Authorization schemes only Bearer is taken: `Authorization: Bearer KEY`.")
+    return secret.strip()

@@ -1,0 +1,82 @@
+"""Which format a body is in: by its content type, or by a look at it when the type says nothing.
+
+`curl -d` says `application/x-www-form-urlencoded` whatever it sends, so that type, none at all, text/plain and
+application/octet-stream are looked through; a type that names another format is refused.
+"""
+
+from typing import Final
+
+import msgspec
+
+from tidemill.api.problems import MediaTypeError
+
+TAKEN: Final = (
+    "application/json",
+    "application/x-ndjson",
+    "application/jsonl",
+    "and, looked through: no content type, application/x-www-form-urlencoded, text/plain, application/octet-stream",
+)
+_NAMED: Final = {
+    b"application/json": "json",
+    b"text/json": "json",
+    b"application/x-ndjson": "ndjson",
+    b"application/ndjson": "ndjson",
+    b"application/jsonl": "ndjson",
+    b"application/x-jsonl": "ndjson",
+    b"application/jsonlines": "ndjson",
+    b"application/x-jsonlines": "ndjson",
+    b"application/json-seq": None,
+}
+_VAGUE: Final = {b"", b"application/x-www-form-urlencoded", b"text/plain", b"application/octet-stream", b"*/*"}
+_BOM: Final = b"\xef\xbb\xbf"
+_UTF8: Final = {b"utf-8", b"utf8", b"us-ascii", b"ascii"}
+
+
+def named(content_type: bytes | None) -> str | None:
+    """The format that a content type names; null when the body has to be looked at. Raises MediaTypeError."""
+    if content_type == b"application/json":  # nearly always
+        return "json"
+    kind, _, parameters = (content_type or b"").partition(b";")
+    kind = kind.strip().lower()
+    _check_charset(parameters)
+    found = _NAMED.get(kind)
+    if found is not None:
+        return found
+    if kind in _VAGUE:
+        return None
+    if kind.startswith(b"application/") and kind.endswith(b"+json"):
+        return "json"
+    raise MediaTypeError(
+        f"The content type '{kind.decode('latin-1')[:80]}' is not taken. Taken are: {'; '.join(TAKEN)}."
+    )
+
+
+def settle(found: str | None, body: bytes, taken: tuple[str, ...]) -> str:
+    """The format of a body: as named, else as it looks; one that the feed takes. Raises MediaTypeError."""
+    chosen = found or ("ndjson" if "ndjson" in taken and _looks_like_lines(body) else "json")
+    if chosen not in taken:
+        raise MediaTypeError(f"This feed does not take {chosen}; it takes {', '.join(taken)}.")
+    return chosen
+
+
+def _looks_like_lines(body: bytes) -> bool:
+    """Whether the first line is an object of its own and others follow it."""
+    text = body.removeprefix(_BOM).lstrip()
+    first, _, rest = text.partition(b"\n")
+    if not (first.startswith(b"{") and rest.strip()):
+        return False
+    try:
+        msgspec.json.decode(first, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def _check_charset(parameters: bytes) -> None:
+    if b"charset" not in parameters.lower():
+        return
+    for part in parameters.split(b";"):
+        name, _, value = part.partition(b"=")
+        charset = value.strip().strip(b"\"'").lower()
+        if name.strip().lower() == b"charset" and charset not in _UTF8:
+            raise MediaTypeError(f"The charset '{charset.decode('latin-1')[:40]}' is not taken; JSON is UTF-8.")

@@ -1,0 +1,145 @@
+"""Intake: one payload from its request to a durable place in the log, checked against its feed's contract.
+
+Knows nothing of the store. What it answers 2xx to is durable; what the contract refuses is durable too, as REFUSED with
+its faults. What never became a payload (unknown feed, unreadable format, over a limit) is not kept.
+"""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from typing import Final
+
+import msgspec
+
+from tidemill.api import body, formats, unpack
+from tidemill.api.body import Gate, Incoming
+from tidemill.api.metrics import Metrics
+from tidemill.api.problems import RefusedError
+from tidemill.api.services import Services
+from tidemill.catalog.keys import Principal
+from tidemill.decode.decoder import Decoder
+from tidemill.errors import Fault
+from tidemill.feeds.definition import Feed
+from tidemill.log.contract import Appended
+from tidemill.model.ids import new_receipt
+from tidemill.model.payload import Kind, Payload
+
+OFF_LOOP_BYTES: Final = 128 << 10  # larger bodies are unpacked, hashed and checked in a thread (about 1 ms of work)
+MAX_DECODERS: Final = 1024
+
+
+class Declared(msgspec.Struct, frozen=True):
+    """What the headers say of a body: its format and its encoding, each null where they say nothing."""
+
+    format: str | None
+    encoding: str | None
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """A body as it will be kept: unpacked, its format settled, hashed, its faults found."""
+
+    body: bytes
+    format: str
+    sha256: bytes
+    faults: tuple[Fault, ...]
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """A payload that is durable, and its place."""
+
+    payload: Payload
+    appended: Appended
+
+
+class Intake:
+    """Takes payloads of any feed. One per process; lives in one event loop."""
+
+    def __init__(self, services: Services, gate: Gate, metrics: Metrics) -> None:
+        self._services = services
+        self._settings = services.settings
+        self._metrics = metrics
+        self._gate = gate
+        self._decoders: OrderedDict[tuple[str, str, int], Decoder] = OrderedDict()
+
+    async def accept(self, incoming: Incoming, principal: Principal, name: str, *, bulk: bool = False) -> Accepted:
+        """Read, check and append one payload of the feed `name`.
+
+        Raises NotFoundError, InputError (RefusedError when the bytes were kept), UnavailableError, ConflictError.
+        """
+        feed = self._services.book.current(principal.tenant, name)
+        headers = incoming.headers
+        declared = Declared(
+            formats.named(headers.get(b"content-type")), unpack.encoding(headers.get(b"content-encoding"))
+        )
+        raw = await self._read(incoming, bulk=bulk or feed.shape.kind == "samples")
+        received_ns = self._services.clock()
+        if declared.encoding is None and len(raw) < OFF_LOOP_BYTES:
+            checked = self._check(principal.tenant, feed, raw, declared, received_ns)
+        else:
+            checked = await asyncio.to_thread(self._check, principal.tenant, feed, raw, declared, received_ns)
+            incoming.hold(self._gate, len(checked.body) if declared.encoding else 0)
+        return await self._append(incoming, principal.tenant, feed, checked, received_ns)
+
+    def decoder(self, tenant: str, feed: Feed) -> Decoder:
+        """The decoder of a feed version, made once."""
+        key = (tenant, feed.name, feed.version)
+        decoder = self._decoders.get(key)
+        if decoder is None:
+            decoder = self._decoders[key] = Decoder(feed, max_depth=self._settings.max_depth)
+            if len(self._decoders) > MAX_DECODERS:
+                self._decoders.popitem(last=False)
+        return decoder
+
+    async def append(self, payload: Payload, key: str | None = None) -> Appended:
+        """Make a payload durable and wake the mill. Raises LogUnavailableError or ConflictError."""
+        appended = await self._services.log.append_async(payload, key)
+        self._services.applied.grew(appended.seq)
+        if not appended.replayed:
+            self._metrics.took(payload.feed, payload.kind.name.lower(), len(payload.body))
+        return appended
+
+    async def _read(self, incoming: Incoming, *, bulk: bool) -> bytes:
+        if bulk:
+            return await body.read(incoming, self._gate, self._settings.max_bulk_body, "max_bulk_body")
+        return await body.read(incoming, self._gate, self._settings.max_body, "max_body")
+
+    def _check(self, tenant: str, feed: Feed, raw: bytes, declared: Declared, received_ns: int) -> Checked:
+        if declared.encoding is not None:
+            sizes = self._settings
+            raw = unpack.unpack(raw, declared.encoding, max_size=sizes.max_unpacked, max_ratio=sizes.max_ratio)
+        settled = formats.settle(declared.format, raw, feed.input.formats)
+        faults: tuple[Fault, ...] = ()
+        if feed.input.on_fault == "refuse":
+            faults = self.decoder(tenant, feed).check(raw, settled, received_ns)
+        return Checked(raw, settled, hashlib.sha256(raw).digest(), faults)
+
+    async def _append(
+        self, incoming: Incoming, tenant: str, feed: Feed, checked: Checked, received_ns: int
+    ) -> Accepted:
+        payload = Payload(
+            receipt=new_receipt(received_ns),
+            tenant=tenant,
+            feed=feed.name,
+            feed_version=feed.version,
+            received_ns=received_ns,
+            format=checked.format,
+            body=checked.body,
+            sha256=checked.sha256,
+            kind=Kind.REFUSED if checked.faults else Kind.DATA,
+            faults=checked.faults,
+        )
+        if checked.faults:  # a refused payload does not use up its idempotency key: it is sent again, corrected
+            appended = await self.append(payload)
+            raise RefusedError(_sentence(checked.faults, feed), checked.faults, appended.receipt)
+        return Accepted(payload, await self.append(payload, _key(incoming)))
+
+
+def _key(incoming: Incoming) -> str | None:
+    key = incoming.headers.get(b"idempotency-key")
+    return key.decode("latin-1") if key else None
+
+
+def _sentence(faults: tuple[Fault, ...], feed: Feed) -> str:
+    first = f"{faults[0].path}: {faults[0].message}"
+    more = f" ({len(faults) - 1} more in `errors`)" if len(faults) > 1 else ""
+    return f"The feed '{feed.name}' refuses this payload. {first}{more}"

@@ -1,0 +1,56 @@
+"""Litestar's errors, and ours raised in its handlers, as problem documents."""
+
+from typing import Any
+
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException, ValidationException
+
+from tidemill.api import problems
+from tidemill.api.problems import Answer, MethodError
+from tidemill.errors import Fault, InputError, LimitError, NotFoundError, TidemillError
+
+
+def handlers(intake_methods: Any) -> dict[Any, Any]:
+    """The exception handlers for the Litestar app. `intake_methods`: path -> methods that the front layer takes."""
+
+    def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        return to_response(problems.answer(translate(request, error, intake_methods)))
+
+    return {Exception: handle, HTTPException: handle, TidemillError: handle}
+
+
+def to_response(answer: Answer) -> Response[bytes]:
+    """An `Answer` as a Litestar response."""
+    headers = {name.decode(): value.decode("latin-1") for name, value in answer.headers}
+    kind = headers.pop("content-type")
+    headers.pop("content-length", None)
+    return Response(answer.body, status_code=answer.status, headers=headers, media_type=kind)
+
+
+def translate(request: Request[Any, Any, Any], error: Exception, intake_methods: Any) -> Exception:
+    """Litestar's own errors as ours; every other as it is."""
+    path, method = request.scope["path"], request.scope["method"]
+    if isinstance(error, MethodNotAllowedException | NotFoundException):
+        allowed = set(intake_methods(path)) | _allowed(error)
+        if allowed:
+            return MethodError(method, path, tuple(sorted(allowed)))
+        return NotFoundError(f"There is nothing at {path[:200]}. /docs lists what there is.")
+    if isinstance(error, ValidationException):
+        return InputError(error.detail, tuple(_faults(error)))
+    if isinstance(error, HTTPException) and error.status_code == 413:
+        return LimitError("max_body", 0, "The body is too large.")
+    if isinstance(error, HTTPException) and 400 <= error.status_code < 500:
+        return InputError(error.detail)
+    return error
+
+
+def _allowed(error: HTTPException) -> set[str]:
+    header = (error.headers or {}).get("Allow", "")
+    return {name.strip() for name in header.split(",") if name.strip()}
+
+
+def _faults(error: ValidationException) -> list[Fault]:
+    found: Any = error.extra if isinstance(error.extra, list) else []
+    return [
+        Fault(f"${item.get('source', '')}.{item.get('key', '')}", "invalid", item.get("message", "")) for item in found
+    ]

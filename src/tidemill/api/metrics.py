@@ -1,0 +1,90 @@
+"""Counters of this process in Prometheus' text format (version 0.0.4). Counting is one dictionary step a request."""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final
+
+BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+# name -> (type, help). Everything that `/metrics` shows is named here.
+METRICS: Final[dict[str, tuple[str, str]]] = {
+    "tidemill_http_requests_total": ("counter", "Requests answered, by route and status."),
+    "tidemill_http_request_seconds": ("histogram", "Time to answer, by route."),
+    "tidemill_intake_bytes_total": ("counter", "Bytes of payloads made durable (unpacked), by feed."),
+    "tidemill_intake_payloads_total": ("counter", "Payloads made durable, by feed and kind (data, refused)."),
+    "tidemill_intake_in_flight": ("gauge", "Intake requests in flight."),
+    "tidemill_intake_in_flight_bytes": ("gauge", "Bytes of bodies in flight."),
+    "tidemill_log_last_seq": ("gauge", "Newest durable place in the log."),
+    "tidemill_log_first_seq": ("gauge", "Oldest place that the log keeps."),
+    "tidemill_log_bytes": ("gauge", "Size of the log on disk."),
+    "tidemill_log_free_bytes": ("gauge", "Free disk where the log is."),
+    "tidemill_log_accepting": ("gauge", "1 when payloads can be acknowledged, else 0."),
+    "tidemill_applied_seq": ("gauge", "Place in the log up to which the mill has applied everything."),
+    "tidemill_store_up": ("gauge", "1 when the store answers, else 0."),
+}
+
+
+class Metrics:
+    """Counts answers and payloads; `render` writes them with the gauges it is given."""
+
+    def __init__(self) -> None:
+        self.answers: Counter[tuple[str, int]] = Counter()
+        self._buckets: dict[str, list[int]] = {}
+        self._seconds: Counter[str] = Counter()
+        self.payloads: Counter[tuple[str, str]] = Counter()
+        self.bytes: Counter[str] = Counter()
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """Count one answer of a route (its template, so that the number of routes is bounded)."""
+        self.answers[route, status] += 1
+        buckets = self._buckets.get(route)
+        if buckets is None:
+            buckets = self._buckets[route] = [0] * (len(BUCKETS_S) + 1)
+        buckets[bisect_left(BUCKETS_S, seconds)] += 1
+        self._seconds[route] += seconds  # type: ignore[assignment]  # a Counter of floats
+
+    def took(self, feed: str, kind: str, size: int) -> None:
+        """Count one durable payload."""
+        self.payloads[feed, kind] += 1
+        self.bytes[feed] += size
+
+    def render(self, gauges: dict[str, float]) -> str:
+        """The whole page. `gauges` are values of this moment by metric name."""
+        lines: list[str] = []
+        for name, (kind, text) in METRICS.items():
+            lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
+            if name in gauges:
+                lines.append(f"{name} {gauges[name]:g}" if gauges[name] < 1e6 else f"{name} {gauges[name]:.0f}")
+            elif name == "tidemill_http_requests_total":
+                lines += [
+                    f"{name}{_labels(route=route, status=str(status))} {count}"
+                    for (route, status), count in sorted(self.answers.items())
+                ]
+            elif name == "tidemill_http_request_seconds":
+                lines += self._histogram(name)
+            elif name == "tidemill_intake_bytes_total":
+                lines += [f"{name}{_labels(feed=feed)} {size}" for feed, size in sorted(self.bytes.items())]
+            elif name == "tidemill_intake_payloads_total":
+                lines += [
+                    f"{name}{_labels(feed=feed, kind=kind)} {count}"
+                    for (feed, kind), count in sorted(self.payloads.items())
+                ]
+        return "\n".join(lines) + "\n"
+
+    def _histogram(self, name: str) -> Iterable[str]:
+        for route, buckets in sorted(self._buckets.items()):
+            total = 0
+            for bound, count in zip((*map(str, BUCKETS_S), "+Inf"), buckets, strict=True):
+                total += count
+                yield f"{name}_bucket{_labels(route=route, le=bound)} {total}"
+            yield f"{name}_sum{_labels(route=route)} {self._seconds[route]:.6f}"
+            yield f"{name}_count{_labels(route=route)} {total}"
+
+
+def _labels(**labels: str) -> str:
+    inner = ",".join(
+        '{}="{}"'.format(name, value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n"))
+        for name, value in labels.items()
+    )
+    return "{" + inner + "}"

@@ -1,0 +1,230 @@
+"""The OpenAPI operations of the routes that the front layer answers itself (Litestar describes all others)."""
+
+from typing import Any, Final
+
+_FIX: Final = {
+    "timestamp": "2017-01-01 13:05:12",
+    "lat": 40.701,
+    "long": -73.916,
+    "accuracy": 11.3,
+    "speed": 1.4,
+    "user_id": "a1",
+}
+_FILE: Final = {"time_stamp": "2019-05-01T06:00:00-04:00", "data": [0.37, 1.58, 2.11]}
+_SERIES: Final = {
+    "name": "pump-3 vibration",
+    "unit": "g",
+    "tags": {"site": "north"},
+    "start": "2026-01-01T00:00:00Z",
+    "interval": "39.0625us",
+    "values": [0.1, 0.2, None, -0.4],
+}
+_ANY: Final = {"description": "Looked through: it is JSON or NDJSON, whatever curl said.", "schema": {}}
+
+PREFER: Final = {
+    "name": "Prefer",
+    "in": "header",
+    "description": "`wait=N`: answer `200` with the applied outcome if it is known within N seconds.",
+    "schema": {"type": "string", "examples": ["wait=2"]},
+}
+KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "The same key and body within 7 days is the same receipt; the same key with another body is `409`.",
+    "schema": {"type": "string", "maxLength": 255},
+}
+ENCODING: Final = {
+    "name": "Content-Encoding",
+    "in": "header",
+    "description": "One of gzip, zstd. What is kept and hashed is the unpacked body.",
+    "schema": {"type": "string", "enum": ["gzip", "zstd", "identity"]},
+}
+FEED: Final = {
+    "name": "feed",
+    "in": "path",
+    "required": True,
+    "description": "The feed's name; `GET /v1/feeds` lists them.",
+    "schema": {"type": "string", "examples": ["dropzone"]},
+}
+SERIES_ID: Final = {
+    "name": "series_id",
+    "in": "path",
+    "required": True,
+    "description": "A series' id.",
+    "schema": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+}
+
+
+def _body(example: dict[str, Any], schema: dict[str, Any], *, lines: bool = True) -> dict[str, Any]:
+    content: dict[str, Any] = {"application/json": {"schema": schema, "example": example}}
+    if lines:
+        content["application/x-ndjson"] = {"schema": {"type": "string", "description": "One record a line."}}
+    for vague in ("application/x-www-form-urlencoded", "text/plain", "application/octet-stream"):
+        content[vague] = _ANY
+    return {"required": True, "content": content}
+
+
+def _answer(schema: str, description: str, *headers: str) -> dict[str, Any]:
+    known = {
+        "Location": "Where the receipt, or the series, is.",
+        "Preference-Applied": "The wait that was kept to.",
+        "Idempotency-Replayed": "`true`: an earlier request had this key and body; this is its receipt.",
+    }
+    answer: dict[str, Any] = {
+        "description": description,
+        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}},
+    }
+    if headers:
+        answer["headers"] = {name: {"description": known[name], "schema": {"type": "string"}} for name in headers}
+    return answer
+
+
+_RECEIPT_HEADERS: Final = ("Location", "Preference-Applied", "Idempotency-Replayed")
+_OUTCOME: Final = _answer("Receipt", "Applied: the outcome, because `Prefer: wait` asked for it.", *_RECEIPT_HEADERS)
+_STORED: Final = _answer("Receipt", "Durable: the receipt.", "Location", "Idempotency-Replayed")
+_PROBLEMS: Final = ["400", "401", "403", "404", "408", "409", "413", "415", "503", "507"]
+
+# path -> method -> operation. `problems` lists the statuses of problem documents; `openapi.py` writes them out.
+OPERATIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {
+    "/location": {
+        "put": {
+            "tags": ["intake"],
+            "operationId": "putLocation",
+            "summary": "Send one fix of a phone",
+            "description": "The feed `location`. `200` means durable; `400` names every fault of the fix.",
+            "parameters": [PREFER, KEY, ENCODING],
+            "requestBody": _body(_FIX, {"$ref": "#/components/schemas/Fix"}),
+            "responses": {"200": _answer("Receipt", "Durable (with `Prefer: wait=N`: applied).", *_RECEIPT_HEADERS)},
+            "problems": _PROBLEMS,
+        }
+    },
+    "/v1/feeds/{feed}": {
+        "post": {
+            "tags": ["intake"],
+            "operationId": "postPayload",
+            "summary": "Send a payload of a feed",
+            "description": "The bytes are kept as they came before the answer is sent. JSON or NDJSON, by content "
+            "type or by a look at the body.",
+            "parameters": [FEED, PREFER, KEY, ENCODING],
+            "requestBody": _body(_FILE, {"description": "What the feed's definition says."}),
+            "responses": {"200": _OUTCOME, "202": _STORED},
+            "problems": _PROBLEMS,
+        }
+    },
+    "/v1/series": {
+        "post": {
+            "tags": ["series"],
+            "operationId": "postSeries",
+            "summary": "Store a raw series",
+            "description": "The feed `signals`: evenly sampled (`start` and `interval` or `sample_rate_hz`) or with "
+            "`times`. Up to 1,000,000 samples. `201` when it can be read at once, else `202`; the id is the same.",
+            "parameters": [KEY, ENCODING],
+            "requestBody": _body(_SERIES, {"$ref": "#/components/schemas/NewSeries"}, lines=False),
+            "responses": {
+                "201": _answer("CreatedSeries", "Stored and readable.", "Location", "Idempotency-Replayed"),
+                "202": _answer("CreatedSeries", "Durable; readable soon.", "Location", "Idempotency-Replayed"),
+            },
+            "problems": _PROBLEMS,
+        }
+    },
+    "/v1/series/{series_id}": {
+        "delete": {
+            "tags": ["series"],
+            "operationId": "deleteSeries",
+            "summary": "Delete a series",
+            "description": "Gone from every answer at once. Sending it again afterwards works.",
+            "parameters": [SERIES_ID],
+            "responses": {"204": {"description": "Gone."}},
+            "problems": ["401", "403", "404", "503", "507"],
+        }
+    },
+}
+
+SCHEMAS: Final[dict[str, Any]] = {
+    "Receipt": {
+        "type": "object",
+        "description": "Proof that a payload is durable. `accepted + rejected` is its number of records once applied.",
+        "required": ["id", "feed", "received_at", "bytes", "sha256", "state", "accepted", "rejected", "reasons"],
+        "properties": {
+            "id": {"type": "string", "format": "uuid", "description": "UUIDv7"},
+            "feed": {"type": "string"},
+            "received_at": {"type": "string", "format": "date-time"},
+            "bytes": {"type": "integer"},
+            "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+            "state": {"type": "string", "enum": ["stored", "applied", "refused", "poison"]},
+            "accepted": {"type": ["integer", "null"], "description": "null until applied"},
+            "rejected": {"type": ["integer", "null"], "description": "null until applied"},
+            "reasons": {"type": "object", "additionalProperties": {"type": "integer"}},
+            "rules_version": {"type": "integer"},
+            "links": {"type": "object", "additionalProperties": {"type": "string"}},
+        },
+    },
+    "Fix": {
+        "type": "object",
+        "required": ["timestamp", "lat", "long", "accuracy", "speed", "user_id"],
+        "properties": {
+            "timestamp": {"type": "string", "description": "Local time at the position, or with an offset."},
+            "lat": {"type": "number", "minimum": -90, "maximum": 90},
+            "long": {"type": "number", "minimum": -180, "maximum": 180},
+            "accuracy": {"type": "number", "minimum": 0},
+            "speed": {"type": "number", "minimum": 0},
+            "user_id": {"type": "string"},
+        },
+    },
+    "NewSeries": {
+        "type": "object",
+        "required": ["values"],
+        "properties": {
+            "name": {"type": "string"},
+            "unit": {"type": "string"},
+            "description": {"type": "string"},
+            "tags": {"type": "object", "additionalProperties": {"type": "string"}},
+            "start": {"type": "string", "format": "date-time"},
+            "interval": {"type": "string", "examples": ["39.0625us", "15m"]},
+            "sample_rate_hz": {"type": "number", "exclusiveMinimum": 0},
+            "times": {"type": "array", "items": {"type": "string", "format": "date-time"}},
+            "values": {"type": "array", "items": {"type": ["number", "null"]}, "maxItems": 1_000_000},
+        },
+    },
+    "CreatedSeries": {
+        "type": "object",
+        "required": ["id", "count", "start", "end", "receipt"],
+        "properties": {
+            "id": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+            "name": {"type": ["string", "null"]},
+            "unit": {"type": ["string", "null"]},
+            "tags": {"type": "object", "additionalProperties": {"type": "string"}},
+            "count": {"type": "integer"},
+            "start": {"type": "string", "format": "date-time"},
+            "end": {"type": "string", "format": "date-time"},
+            "receipt": {"$ref": "#/components/schemas/Receipt"},
+            "links": {"type": "object", "additionalProperties": {"type": "string"}},
+        },
+    },
+    "Problem": {
+        "type": "object",
+        "description": "RFC 9457. `receipt` is there when the bytes were kept, `incident` when the fault is ours.",
+        "required": ["type", "title", "status", "code", "detail", "errors"],
+        "properties": {
+            "type": {"type": "string", "format": "uri-reference"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "code": {"type": "string"},
+            "detail": {"type": "string"},
+            "errors": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["path", "code", "message"],
+                    "properties": {
+                        "path": {"type": "string", "examples": ["$.data[17]"]},
+                        "code": {"type": "string"},
+                        "message": {"type": "string"},
+                    },
+                },
+            },
+            "receipt": {"type": "string"},
+            "incident": {"type": "string"},
+        },
+    },
+}

@@ -1,0 +1,57 @@
+"""The uvicorn server that runs the API: its protocol, its time limits, and a graceful end.
+
+On SIGTERM: no new connections, waits for outcomes are cut short (they answer `202`), requests finish, then the
+application's lifespan ends (which closes the log).
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import uvicorn
+
+from tidemill.api.protocol import LimitedProtocol
+from tidemill.settings import Settings
+
+KEEP_ALIVE_S: Final = 75
+SHUTDOWN_S: Final = 6  # SIGTERM has to end everything within 10 s
+_TICKS_A_LOOK: Final = 5  # uvicorn ticks every 100 ms
+
+
+class ApiServer(uvicorn.Server):
+    """`await serve(sockets=[...])` runs it until SIGTERM or SIGINT; `should_exit = True` ends it too."""
+
+    def __init__(self, config: uvicorn.Config, before_shutdown: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._before_shutdown = before_shutdown
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look for requests that take too long to arrive."""
+        if counter % _TICKS_A_LOOK == 0:
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, LimitedProtocol):
+                    connection.look(connection.loop.time())
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        """End waits, then let requests finish."""
+        self._before_shutdown()
+        await super().shutdown(sockets)
+
+
+def build(app: Any, settings: Settings, before_shutdown: Callable[[], None] = lambda: None) -> ApiServer:
+    """The server of `app`; `before_shutdown` is called in the loop when it begins to end (`applied.stop`)."""
+    protocol = type("ApiProtocol", (LimitedProtocol,), {"arrival_s": settings.body_timeout})
+    config = uvicorn.Config(
+        app,
+        http=protocol,
+        loop="uvloop",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+        backlog=2048,
+    )
+    return ApiServer(config, before_shutdown)

@@ -1,0 +1,51 @@
+"""What the API works with, put together by `service.py` (the composition root) and handed to `create_app`."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from tidemill.api.applied import Applied
+from tidemill.api.deleted import Deleted
+from tidemill.catalog.contract import Catalog
+from tidemill.catalog.keys import KeyRing
+from tidemill.feeds.book import FeedBook, FeedTexts
+from tidemill.log.contract import Appended, IntakeLog
+from tidemill.mill.status import MillStatus
+from tidemill.model.payload import Payload
+from tidemill.query.queries import Queries
+from tidemill.settings import Settings
+from tidemill.store.client import Store
+
+
+class AsyncLog(IntakeLog, Protocol):
+    """An intake log that event loops can wait for."""
+
+    async def append_async(self, payload: Payload, idempotency_key: str | None = None) -> Appended:
+        """Like `IntakeLog.append`; wakes the loop once a commit, not once a payload."""
+
+    def close(self) -> None:
+        """Commit what was queued and give everything back."""
+
+
+class Services(msgspec.Struct, frozen=True, kw_only=True):
+    """Every collaborator of the API.
+
+    `clock` is ns since the epoch, UTC. `mill_status` is what the mill said last of itself. `internal_secret` opens
+    `/internal/...`; `open_access` says that nobody needs a key while none exists.
+    """
+
+    settings: Settings
+    log: AsyncLog
+    keys: KeyRing
+    book: FeedBook
+    texts: FeedTexts
+    catalog: Catalog
+    store: Store
+    queries: Queries
+    applied: Applied
+    deleted: Deleted
+    mill_status: Callable[[], MillStatus | None]
+    clock: Callable[[], int]
+    internal_secret: str
+    open_access: bool

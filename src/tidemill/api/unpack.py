@@ -1,0 +1,96 @@
+"""Undoes gzip and zstd on bodies, one whole frame each, within limits of size and ratio.
+
+Refused: several encodings, several members or frames one after the other, bytes after the end, a cut-off stream.
+What is kept and hashed is the unpacked body.
+"""
+
+import zlib
+from collections.abc import Iterator
+from typing import Final
+
+import zstandard
+
+from tidemill.api.problems import MediaTypeError
+from tidemill.errors import Fault, InputError, LimitError
+
+RATIO_FLOOR: Final = 64 << 10  # bytes: below this a high ratio harms nobody (a night of zeros packs 500:1)
+_PIECE: Final = 64 << 10
+_ZSTD_PIECE: Final = 512  # packed bytes a step: a zstd block of 4 bytes may unpack to 128 KiB
+_MAX_WINDOW: Final = 64 << 20
+
+ENCODINGS: Final = ("gzip", "zstd")
+
+
+def encoding(header: bytes | None) -> str | None:
+    """The one encoding of a Content-Encoding header, null for none. Raises MediaTypeError."""
+    if header is None:
+        return None
+    names = [name for part in header.decode("latin-1").lower().split(",") if (name := part.strip()) != "identity"]
+    if not names or names == [""]:
+        return None
+    if len(names) > 1:
+        raise MediaTypeError(
+            f"Several content encodings ({', '.join(names)[:80]}) are not taken; use one of gzip, zstd."
+        )
+    name = {"x-gzip": "gzip"}.get(names[0], names[0])
+    if name not in ENCODINGS:
+        raise MediaTypeError(f"The content encoding '{names[0][:40]}' is not taken; use gzip, zstd or none.")
+    return name
+
+
+def unpack(body: bytes, name: str, *, max_size: int, max_ratio: int) -> bytes:
+    """The unpacked body. Raises LimitError (`max_unpacked`, `max_ratio`) or InputError (garbage, cut off, trailing)."""
+    allowed = min(max_size, max(RATIO_FLOOR, max_ratio * len(body)))
+    pieces: list[bytes] = []
+    size = 0
+    for piece in _gunzip(body) if name == "gzip" else _unzstd(body):
+        size += len(piece)
+        if size > allowed:
+            raise _over(allowed, max_size, max_ratio)
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _over(allowed: int, max_size: int, max_ratio: int) -> LimitError:
+    if allowed == max_size:
+        return LimitError("max_unpacked", max_size, f"The body unpacks to more than max_unpacked ({max_size} bytes).")
+    return LimitError("max_ratio", max_ratio, f"The body unpacks to more than max_ratio ({max_ratio}) times its size.")
+
+
+def _gunzip(body: bytes) -> Iterator[bytes]:
+    stream = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    rest = body
+    try:
+        while not stream.eof:
+            piece = stream.decompress(rest, _PIECE)
+            rest = stream.unconsumed_tail
+            if piece:
+                yield piece
+            elif not stream.eof and not rest:
+                raise _broken("gzip", "truncated", "it is cut off")
+    except zlib.error as error:
+        raise _broken("gzip", "not_gzip", str(error)) from None
+    if stream.unused_data:
+        raise _broken("gzip", "trailing_bytes", "bytes follow its end (concatenated members are not taken)")
+
+
+def _unzstd(body: bytes) -> Iterator[bytes]:
+    stream = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).decompressobj()
+    at = 0
+    try:
+        while at < len(body) and not stream.eof:
+            piece = stream.decompress(body[at : at + _ZSTD_PIECE])
+            at += _ZSTD_PIECE
+            if piece:
+                yield piece
+    except zstandard.ZstdError as error:
+        raise _broken("zstd", "not_zstd", str(error)) from None
+    if not stream.eof:
+        raise _broken("zstd", "truncated", "it is cut off")
+    if at < len(body) or stream.unused_data:
+        raise _broken("zstd", "trailing_bytes", "bytes follow its end (concatenated frames are not taken)")
+
+
+def _broken(name: str, code: str, why: str) -> InputError:
+    message = f"The body is not one whole {name} stream: {why}."
+    return InputError(message, (Fault("$", code, message),))
