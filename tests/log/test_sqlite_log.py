@@ -83,6 +83,26 @@ def test_log_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         SqliteLog(tmp_path, limits=LIMITS)
 
 
+def test_file_that_is_no_log_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "log.sqlite").write_bytes(b"hello, I am a text" * 1000)
+    with pytest.raises(LogCorruptError, match="damaged"):
+        SqliteLog(tmp_path, limits=LIMITS)
+    (tmp_path / "file").touch()
+    with pytest.raises(StartupError, match="--data"):
+        SqliteLog(tmp_path / "file" / "data")
+
+
+def test_folder_that_vanishes_stops_the_log_from_accepting(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path / "data", limits=LIMITS)
+    log.append(payload()).result(5)
+    (tmp_path / "data").rename(tmp_path / "moved")
+    deadline = time.monotonic() + 5
+    while log.append(payload()).exception(5) is None:
+        assert time.monotonic() < deadline
+    assert not log.health().accepting and log.health().reason
+    log.close()
+
+
 def test_writer_is_as_durable_as_promised(tmp_path: Path) -> None:
     connection = database.open_writer(tmp_path / "log.sqlite")
     assert (connection.pragma("synchronous"), connection.pragma("journal_mode")) == (2, "wal")

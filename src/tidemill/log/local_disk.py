@@ -18,6 +18,14 @@ NETWORK_FILE_SYSTEMS: Final = frozenset({
 CHECK_EVERY_S: Final = 1.0  # a check costs 2 µs; the limit leaves room for far more than a second of payloads
 
 
+def make_folder(directory: Path) -> None:
+    """Make the data folder if it is not there. Raises StartupError if that cannot be."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartupError(f"the data folder cannot be made ({error}); choose another with --data") from None
+
+
 def refuse_network_file_system(directory: Path, mounts: Path = Path("/proc/mounts")) -> None:
     """Raise StartupError if `directory` is on a network file system. Without `/proc/mounts` nothing is refused."""
     try:

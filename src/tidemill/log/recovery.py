@@ -7,12 +7,13 @@ everything to the main file afresh, with its own fsync, before the log accepts a
 
 import errno
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import apsw
 
-from tidemill.errors import DiskFullError, LogUnavailableError
+from tidemill.errors import DiskFullError, LogCorruptError, LogUnavailableError, StartupError
 from tidemill.log import database
 
 
@@ -46,6 +47,17 @@ def as_unavailable(error: BaseException, path: Path) -> LogUnavailableError:
     if full:
         return DiskFullError(f"the disk under {path} is full; nothing was acknowledged", 5.0)
     return LogUnavailableError(f"the log {path} could not be written ({error}); nothing was acknowledged", 1.0)
+
+
+@contextmanager
+def as_startup_error(path: Path) -> Iterator[None]:
+    """While opening at start: what SQLite says of the file becomes LogCorruptError or StartupError."""
+    try:
+        yield
+    except (apsw.NotADBError, apsw.CorruptError) as error:
+        raise LogCorruptError(f"{path} is damaged ({error}); put a complete copy of it and its -wal back") from error
+    except apsw.Error as error:
+        raise StartupError(f"the log {path} cannot be opened: {error}") from error
 
 
 def _drop_cached_pages(path: Path) -> None:

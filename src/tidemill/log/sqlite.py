@@ -17,11 +17,11 @@ import apsw
 
 from tidemill.errors import LogUnavailableError
 from tidemill.lock import FolderLock
-from tidemill.log import database, retention
+from tidemill.log import database, recovery, retention
 from tidemill.log.contract import Appended, LogHealth
 from tidemill.log.high_water import HighWaterMark
 from tidemill.log.limits import LogLimits
-from tidemill.log.local_disk import FreeSpace, refuse_network_file_system
+from tidemill.log.local_disk import FreeSpace, make_folder, refuse_network_file_system
 from tidemill.log.reader import SqliteLogReader
 from tidemill.log.upkeep import Upkeep
 from tidemill.log.waiters import Waiter
@@ -49,7 +49,7 @@ class SqliteLog:
         vfs: str | None = None,
     ) -> None:
         database.check_sqlite_version()
-        directory.mkdir(parents=True, exist_ok=True)
+        make_folder(directory)
         refuse_network_file_system(directory)
         self._limits = limits or LogLimits()
         self._now_ns = now_ns
@@ -60,6 +60,7 @@ class SqliteLog:
             undo.callback(self._lock.release)
             self._mark = HighWaterMark(directory / "log.high-water")
             undo.callback(self._mark.close)
+            undo.enter_context(recovery.as_startup_error(self._path))
             self._writer = Writer(
                 self._path, limits=self._limits, mark=self._mark, space=self._space, now_ns=now_ns, vfs=vfs
             )
@@ -119,16 +120,17 @@ class SqliteLog:
 
     def health(self) -> LogHealth:
         """What `/readyz` shows; never raises."""
-        short = self._space.short(now=True)
         down = self._writer.down
-        reason = down.message if down else f"free disk below {self._space.needed_bytes} bytes" if short else ""
+        first, reason = 0, down.message if down else ""
         try:
+            if self._space.short(now=True):
+                reason = reason or f"free disk is below {self._space.needed_bytes} bytes"
             first = self._reader.first_seq()
-        except LogUnavailableError as error:
-            first, reason = 0, reason or error.message
+        except (OSError, LogUnavailableError) as error:
+            reason = reason or str(error)
         return LogHealth(
             implementation="sqlite",
-            accepting=down is None and not short,
+            accepting=not reason,
             reason=reason,
             first_seq=first,
             last_seq=self._writer.last_seq,

@@ -4,6 +4,7 @@ Runs in one thread with a connection of its own, so that commits wait for none o
 checkpoint. The WAL stays near CHECKPOINT_FRAMES while readers keep their transactions short, however many there are.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +13,6 @@ from typing import Final
 
 import apsw
 
-from tidemill.errors import LogUnavailableError
 from tidemill.log import database
 from tidemill.log.high_water import HighWaterMark
 from tidemill.log.idempotency import delete_expired
@@ -25,6 +25,7 @@ CHECKPOINT_FRAMES: Final = 1_000  # 4 MiB
 CROWDED_FRAMES: Final = 16_000  # 64 MiB: now it is worth making commits wait until readers have left the WAL
 CROWDED_EVERY_S: Final = 10.0
 CROWDED_WAIT_MS: Final = 100
+_log = logging.getLogger(__name__)
 
 
 class Upkeep(threading.Thread):
@@ -47,11 +48,17 @@ class Upkeep(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        """The thread's loop. An error of the disk is met again, and dealt with, by the writer."""
+        """The thread's loop. An error of the disk is met again, and dealt with, by the writer; here the next tick
+        tries once more."""
+        failing = False
         while not self._stopped.wait(TICK_S):
             try:
                 self._tick()
-            except (apsw.Error, OSError, LogUnavailableError):
+                failing = False
+            except Exception:
+                if not failing:
+                    _log.warning("the log's upkeep failed; it is tried again", exc_info=True)
+                failing = True
                 self._drop()
         self._drop()
 

@@ -6,6 +6,7 @@ nothing was acknowledged, the file is closed, opened again and its tail verified
 failed commit is not retried. Places handed to a failed commit are not handed out again.
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -30,6 +31,7 @@ T = TypeVar("T")
 
 MAX_BATCH: Final = 512  # payloads a commit: bounds what one failed commit takes with it
 MAX_BATCH_BYTES: Final = 16 << 20
+_log = logging.getLogger(__name__)
 BACKOFF_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 
 
@@ -224,6 +226,7 @@ class Writer(threading.Thread):
         """Tell everybody that the commit failed, then open the file again, with back-off, until it verifies."""
         with self._gate:
             self.down = recovery.as_unavailable(error, self._path)
+        _log.error("%s; opening the log again", self.down.message, exc_info=error)
         fail(batch, self.down)
         if self._connection is not None:
             recovery.close_quietly(self._connection)
@@ -261,4 +264,5 @@ class Writer(threading.Thread):
         self._handed_out = max(self._handed_out, last)
         with self._gate:
             self.down = None
+        _log.warning("the log is open again, verified up to %d", last)
         return True
