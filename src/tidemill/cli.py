@@ -124,9 +124,11 @@ def create_key(
     The first key of a data folder ends open access: from then on every request needs one.
     """
     from tidemill.catalog.keys import create_key as create
+    from tidemill.service import feed_texts
 
     catalog = _catalog(data)
     info, secret = create(catalog, tenant, tuple(part.strip() for part in scope.split(",") if part.strip()), name)
+    feed_texts(catalog, tenant)  # a new tenant starts with the recipes
     err.print(f"Key {info.key_id} for tenant {info.tenant} with scope {','.join(info.scopes)}. Shown once:")
     print(secret)
 

@@ -41,6 +41,10 @@ class CatalogFeeds:
         newest = {entry.key.rpartition("/")[0]: entry for entry in self._catalog.list(_key(tenant))}
         return [_text(newest[name]) for name in sorted(newest)]
 
+    def tenants(self) -> list[str]:
+        """Every tenant that has feeds, by name."""
+        return sorted({entry.key.removeprefix(PREFIX).partition("/")[0] for entry in self._catalog.list(PREFIX)})
+
     def apply(self, tenant: str, name: str, text: str) -> FeedText:
         """Keep a text as the next version, durable on return; the same text as the current one makes no new version."""
         sha256 = _sha256(text)

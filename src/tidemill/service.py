@@ -1,0 +1,261 @@
+"""The composition root: the one place that names concrete classes and puts each process together.
+
+`python -m tidemill.service ROLE LIFELINE_FD`, started by `supervise.py` with a `Runtime` in the environment.
+"""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from tidemill import telemetry
+from tidemill.catalog.contract import Catalog
+from tidemill.catalog.feeds import PREFIX as FEEDS_PREFIX
+from tidemill.catalog.feeds import CatalogFeeds
+from tidemill.catalog.sqlite import SqliteCatalog
+from tidemill.errors import StartupError, TidemillError, UnavailableError
+from tidemill.feeds.book import FeedBook
+from tidemill.feeds.definition import Feed
+from tidemill.feeds.recipes import RECIPES
+from tidemill.lifeline import Lifeline
+from tidemill.settings import Runtime
+
+log = logging.getLogger(__name__)
+
+RUNTIME_VARIABLE: Final = "TIDEMILL_RUNTIME"
+DEFAULT_TENANT: Final = "default"
+_MILL_NICE: Final = 5  # acknowledging comes before applying
+_STORE_NICE: Final = 3
+_MILL_SILENCE_S: Final = 60.0
+
+
+def feed_texts(catalog: Catalog, tenant: str = DEFAULT_TENANT) -> CatalogFeeds:
+    """The feed texts of a catalog; `tenant` has the recipes from then on."""
+    texts = CatalogFeeds(catalog)
+    texts.install(tenant, RECIPES)
+    return texts
+
+
+def open_book(catalog: Catalog, tenant: str = DEFAULT_TENANT) -> FeedBook:
+    """The feed definitions of a catalog; `tenant` has the recipes from then on."""
+    return FeedBook(feed_texts(catalog, tenant))
+
+
+def run_store(runtime: Runtime, lifeline: Lifeline) -> None:
+    """The embedded engine, until SIGTERM."""
+    from tidemill.store.engine.server import EngineOptions, run
+
+    os.nice(_STORE_NICE)
+    lifeline.hold()
+    run(
+        EngineOptions(
+            path=runtime.settings.folder / "store", secret=runtime.secret, listen=f"127.0.0.1:{runtime.store_port}"
+        )
+    )
+
+
+def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
+    """The mill and, in a thread beside it, the poller, until SIGTERM."""
+    from tidemill.hints import Hints
+    from tidemill.log.reader import SqliteLogReader
+    from tidemill.mill.position import Position
+    from tidemill.mill.worker import Mill
+    from tidemill.sources.poller import Poller
+    from tidemill.sources.submit import InternalIntake
+
+    os.nice(_MILL_NICE)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    folder = runtime.settings.folder
+    catalog = SqliteCatalog(folder / "catalog.sqlite")
+    book = open_book(catalog)
+    store = _store(runtime)
+    mill = Mill(
+        SqliteLogReader(folder / "log"),
+        store,
+        book,
+        Position(folder / "mill" / "position"),
+        Hints.from_fd(runtime.hint_fd),
+    )
+    started = time.monotonic()
+    lifeline.hold(lambda: _is_turning(mill.status.looped_at_ns, started))
+    if not _bring_up_to_date(runtime, stop):
+        return
+    poller = Poller(
+        lambda: _sources(catalog, book),
+        catalog,
+        InternalIntake(runtime.internal_port, runtime.secret),
+        record=lambda polls: store.insert("polls", _poll_rows(polls)),
+    )
+
+    def feeds_changed() -> None:
+        book.refresh()
+        poller.changed()
+
+    catalog.watch(FEEDS_PREFIX, feeds_changed)
+    poller.start()
+    mill.run(stop)
+    poller.stop()
+
+
+def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
+    """HTTP on the public and the internal listener, until SIGTERM."""
+    import asyncio
+
+    from tidemill.api.app import create_app
+    from tidemill.api.applied import Applied
+    from tidemill.api.deleted import Deleted
+    from tidemill.api.server import build
+    from tidemill.api.services import Services
+    from tidemill.catalog.keys import KeyRing
+    from tidemill.hints import Hints
+    from tidemill.log.limits import LogLimits
+    from tidemill.log.sqlite import SqliteLog
+    from tidemill.mill import position, status
+    from tidemill.query.queries import Queries
+
+    settings, folder = runtime.settings, runtime.settings.folder
+    limits = LogLimits(
+        keep_applied_s=settings.log_keep_s,
+        keep_bytes=settings.log_keep_bytes,
+        min_free_bytes=settings.min_free_bytes,
+        min_free_ratio=settings.min_free_ratio,
+    )
+    intake_log = SqliteLog(folder / "log", limits=limits)
+    catalog = SqliteCatalog(folder / "catalog.sqlite")
+    texts = feed_texts(catalog)
+    store = _store(runtime)
+    applied = Applied(lambda: position.read(folder / "mill" / "position"), Hints.from_fd(runtime.hint_fd))
+    deleted = Deleted(applied)
+    services = Services(
+        settings=settings,
+        log=intake_log,
+        keys=KeyRing(catalog),
+        book=FeedBook(texts),
+        texts=texts,
+        catalog=catalog,
+        store=store,
+        queries=Queries(store, intake_log, deleted.of),
+        applied=applied,
+        deleted=deleted,
+        mill_status=lambda: status.read(folder / "mill" / "mill.json"),
+        clock=time.time_ns,
+        internal_secret=runtime.secret,
+        open_access=runtime.open_access,
+    )
+    lifeline.hold()
+    sockets = [socket.socket(fileno=fd) for fd in (runtime.listen_fd, runtime.internal_fd)]
+    asyncio.run(build(create_app(services), settings, applied.stop).serve(sockets))
+
+
+def run_demo(runtime: Runtime, lifeline: Lifeline) -> None:
+    """Simulated traffic through all five feeds, until SIGTERM."""
+    from tidemill.simulate.demo import run
+
+    lifeline.hold()
+    run(os.environ["TIDEMILL_PUBLIC_URL"])
+
+
+ROLES: Final[dict[str, Callable[[Runtime, Lifeline], None]]] = {
+    "store": run_store,
+    "mill": run_mill,
+    "api": run_api,
+    "demo": run_demo,
+}
+
+
+def _store(runtime: Runtime) -> Any:
+    from tidemill.store.client import Store, StoreAddress
+
+    settings = runtime.settings
+    return Store(
+        StoreAddress(host="127.0.0.1", port=runtime.store_port, password=runtime.secret),
+        settings={"max_execution_time": int(settings.query_timeout), "max_memory_usage": settings.query_memory},
+    )
+
+
+def _bring_up_to_date(runtime: Runtime, stop: threading.Event) -> bool:
+    """Migrate the store, waiting for it as long as it takes; false if told to stop meanwhile."""
+    from tidemill.store.migrate import migrate
+
+    while not stop.is_set():
+        try:
+            applied = migrate(_store(runtime).address)
+        except UnavailableError:
+            stop.wait(0.05)
+        else:
+            if applied:
+                log.info("migrated the store", extra={"facts": {"files": applied}})
+            return True
+    return False
+
+
+def _sources(catalog: Catalog, book: FeedBook) -> Iterator[tuple[str, Feed]]:
+    """Every feed that polls. A recipe as shipped polls for the default tenant only: two tenants that drain one server
+    would each get half of it. A definition that a tenant applied polls for that tenant."""
+    texts = CatalogFeeds(catalog)
+    for tenant in texts.tenants():
+        for text in texts.list(tenant):
+            if tenant == DEFAULT_TENANT or text.text != RECIPES.get(text.name):
+                feed = book.current(tenant, text.name)
+                if feed.source is not None:
+                    yield tenant, feed
+
+
+def _poll_rows(polls: Sequence[Any]) -> Any:
+    """Rows of the poll ledger as a frame of table `polls`."""
+    import polars as pl
+
+    return pl.DataFrame(
+        {
+            "tenant": [poll.tenant for poll in polls],
+            "feed": [poll.feed for poll in polls],
+            "item": [poll.item for poll in polls],
+            "started_at": pl.Series([poll.started_ns for poll in polls]).cast(pl.Datetime("ns", "UTC")),
+            "result": [poll.result for poll in polls],
+            "status": pl.Series([poll.status for poll in polls], dtype=pl.UInt16),
+            "latency_ms": pl.Series([poll.latency_ms for poll in polls], dtype=pl.Float64),
+            "bytes": pl.Series([poll.size_bytes for poll in polls], dtype=pl.UInt64),
+            "sha256": pl.Series([poll.sha256.ljust(32, b"\0") for poll in polls], dtype=pl.Binary),
+            "receipt": [poll.receipt for poll in polls],
+            "detail": [poll.detail for poll in polls],
+        }
+    )
+
+
+def _is_turning(looped_at_ns: int, started: float) -> bool:
+    """Whether the mill's loop turned lately (it may not have begun yet: the store migrates)."""
+    if looped_at_ns == 0:
+        return time.monotonic() - started < _MILL_SILENCE_S
+    return time.time_ns() - looped_at_ns < _MILL_SILENCE_S * 1e9
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one role until it is told to end; the exit status is 0 then."""
+    role, lifeline_fd = arguments or sys.argv[1:3]
+    runtime = msgspec.json.decode(os.environ.pop(RUNTIME_VARIABLE), type=Runtime)
+    telemetry.configure(role, runtime.settings.log_level)
+    try:
+        ROLES[role](runtime, Lifeline(int(lifeline_fd)))
+    except StartupError as error:
+        log.error(error.message)
+        return 2
+    except TidemillError:
+        log.exception("ended by an error")
+        return 1
+    logging.shutdown()
+    # Not sys.exit: it would wait for threads that may hold a query which does not heed its cancellation. All that was
+    # acknowledged is durable by now.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
