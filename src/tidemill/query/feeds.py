@@ -4,7 +4,7 @@ The feed's definition is the caller's to find; a feed without the shape that is 
 where its data is instead.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -36,6 +36,7 @@ POINTS_PARAMETERS: Final = (
     START, END, UNIT, FIELD, TAGS, limit(100_000, 1_000_000), page_cursor(int, int, int)
 )  # fmt: skip
 ROLLUP_PARAMETERS: Final = (START, END, UNIT, ORDER, TAGS, limit(1000, 10_000), page_cursor(int, str))
+_OWN: Final = frozenset(p.name for p in (*POINTS_PARAMETERS, *ROLLUP_PARAMETERS))
 _LOWEST: Final = -(2**63)
 
 
@@ -98,14 +99,19 @@ class FeedQueries:
         return answers.encoded([_window(row, feed) for row in page], following)
 
 
-def plain_tags(feed: Feed) -> tuple[Parameter, ...]:
-    """A feed's own tags as parameters by their plain names (`user_id=a1` for `tag.user_id=a1`)."""
-    return tuple(Parameter(name, f"Only where the tag {name} has this value.", word, {}) for name in feed.tags)
+def with_tags(known: Sequence[Parameter], feed: Feed) -> tuple[Parameter, ...]:
+    """`known` and the feed's own tags by their plain names: `user_id=a1` for `tag.user_id=a1`.
+
+    A tag with the name of another parameter is only reached as `tag.NAME`.
+    """
+    taken = {parameter.name for parameter in known}
+    names = [name for name in feed.tags if name not in taken]
+    return (*known, *(Parameter(name, f"Only where the tag {name} has this value.", word, {}) for name in names))
 
 
 def tag_filter(feed: Feed, asked: Asked) -> dict[str, str]:
     """The tags that a request filters by, under either spelling. Raises InputError when the two contradict."""
-    plain = {name: asked[name] for name in feed.tags if asked.get(name) is not None}
+    plain = {name: asked[name] for name in feed.tags if isinstance(asked.get(name), str) and name not in _OWN}
     dotted: dict[str, str] = asked["tag."]
     clash = [name for name, value in plain.items() if dotted.get(name, value) != value]
     if clash:

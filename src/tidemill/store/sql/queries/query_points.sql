@@ -52,6 +52,7 @@ WHERE p.tenant = {tenant:String}
   AND (p.time > fromUnixTimestamp64Nano({first:Int64}, 'UTC') OR p.ordinal >= {first_ordinal:Int64})
   AND (p.time < fromUnixTimestamp64Nano({last:Int64}, 'UTC') OR p.ordinal <= {last_ordinal:Int64})
 ORDER BY {sign:Int8} * toUnixTimestamp64Nano(p.time), {sign:Int8} * p.ordinal
+SETTINGS format_csv_null_representation = ''
 
 -- name: points_typed
 -- The same for columnar formats: times as timestamps in ns UTC.
