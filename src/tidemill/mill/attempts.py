@@ -55,9 +55,7 @@ class Attempts:
         if crashes > 1:
             self._limit = max(1, attempt.count // _CUT)
         self._crashed = msgspec.structs.replace(attempt, crashes=crashes)
-        _log.warning(
-            "the mill ended %d time(s) while applying payloads %d to %d", crashes, attempt.first, attempt.last
-        )
+        _log.warning("the mill ended %d time(s) while applying payloads %d to %d", crashes, attempt.first, attempt.last)
 
     def limit(self, position: int) -> int:
         """How many payloads the next batch may hold (0: as many as it likes)."""

@@ -1,7 +1,7 @@
 """Where the mill is in the log: the highest seq of which everything is in the store. A file of its own.
 
 Saved by write, fsync, rename and fsync of the folder, with a checksum, so that a reader (the API, to trim the log)
-sees the old place or the new one. A file that is missing or damaged means 0: everything the mill does may be done twice.
+sees the old place or the new one. A file that is missing or damaged means 0: what the mill does may be done twice.
 """
 
 import logging
@@ -53,7 +53,9 @@ def reconcile(position: int, *, in_store: int, first_seq: int, last_seq: int) ->
         _log.error("the log ends at %d but the position is %d: applying all that the log holds", last_seq, position)
         start = 0
     elif in_store < position:
-        _log.warning("the store ends at payload %d but the position is %d: applying again from there", in_store, position)
+        _log.warning(
+            "the store ends at payload %d but the position is %d: applying again from there", in_store, position
+        )
         start = in_store
     if first_seq > start + 1:
         _log.error("the log begins at %d: payloads %d to %d are only in backups", first_seq, start + 1, first_seq - 1)

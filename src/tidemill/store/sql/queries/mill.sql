@@ -154,15 +154,27 @@ WHERE (tenant, series) IN (
 ORDER BY tenant, series
 LIMIT {limit:UInt32}
 
+-- name: mill_delete_series
+-- Mark series as deleted up to these payloads; a row that a later payload wrote stays alive.
+INSERT INTO series
+SELECT * REPLACE (
+    version <= up_to AS deleted,
+    greatest(deleted_seq, up_to) AS deleted_seq,
+    greatest(version, up_to) AS version)
+FROM (SELECT * FROM series FINAL WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)})
+ARRAY JOIN [transform(series, {series:Array(UInt64)}, {seqs:Array(UInt64)}, toUInt64(0))] AS up_to
+
 -- name: mill_purge_points
--- Remove the points of a deleted series from disk.
+-- Remove the points of deleted series from disk.
 DELETE FROM points
-WHERE tenant = {tenant:String} AND series = {series:UInt64} AND seq <= {deleted_seq:UInt64}
+WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
+    AND seq <= transform(series, {series:Array(UInt64)}, {seqs:Array(UInt64)}, toUInt64(0))
 
 -- name: mill_purge_replaced
--- Remove the replaced values of a deleted series from disk.
+-- Remove the replaced values of deleted series from disk.
 DELETE FROM replaced
-WHERE tenant = {tenant:String} AND series = {series:UInt64} AND seq <= {deleted_seq:UInt64}
+WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
+    AND seq <= transform(series, {series:Array(UInt64)}, {seqs:Array(UInt64)}, toUInt64(0))
 
 -- name: mill_feeds
 -- Every feed that has series.

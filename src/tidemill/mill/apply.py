@@ -1,0 +1,217 @@
+"""Applies entries of the log to the store: everything that one micro-batch changes, in an order that a crash
+cannot hurt.
+
+Ledger of what is overtaken, series, replaced, rejections; points; rollups; then the payloads: when a payload's row is
+there, all of it can be read. Every write is keyed, so applying entries again changes nothing.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import groupby
+
+import polars as pl
+
+from tidemill.crash_points import reach
+from tidemill.feeds.book import FeedBook
+from tidemill.mill import ledger, overtaken, rollups
+from tidemill.mill.decide import Decider
+from tidemill.mill.known import KnownSeries
+from tidemill.mill.ledger import Outcome
+from tidemill.mill.series import remember, series_rows
+from tidemill.mill.stages import Milled, Stages
+from tidemill.mill.status import MillStatus
+from tidemill.mill.writes import Touched, Writes, point_rows, replaced_rows
+from tidemill.model.payload import Kind, Logged
+from tidemill.store.client import Store
+
+_DELETED = Outcome("applied", 0, 0, {})
+
+
+class Applier:
+    """The only writer of points, series, replaced, rejections, rollups and payloads. Not thread-safe.
+
+    Raises StoreUnavailableError or StoreQueryError with some of it written: apply the same entries again.
+    """
+
+    def __init__(
+        self, store: Store, book: FeedBook, status: MillStatus, clock: Callable[[], int] = time.time_ns
+    ) -> None:
+        self.known = KnownSeries(store)
+        self.status = status
+        self.deleted = False  # since someone looked: points of deleted series wait to be removed
+        self._store = store
+        self._clock = clock
+        self._stages = Stages(book, status)
+        self._decider = Decider(store, self.known, status)
+        self._version = 0
+        self._pool = ThreadPoolExecutor(4, thread_name_prefix="mill-write")
+
+    def resume(self) -> int:
+        """Read from the store how far it is; returns its highest payload. Call before the first `apply`."""
+        row = self._store.rows("mill_highest")[0]
+        self._version = max(self._version, int(row["version"]))
+        self.known.forget()
+        return int(row["seq"])
+
+    def next_version(self) -> int:
+        """A version above all that were used, also when the clock stands still or runs back."""
+        self._version = max(self._version + 1, self._clock())
+        return self._version
+
+    def apply(self, entries: Sequence[Logged]) -> None:
+        """Make the store what it must be after these entries, which follow each other in the log."""
+        try:
+            for deletes, run in groupby(entries, key=lambda entry: entry.payload.kind is Kind.DELETE_SERIES):
+                (self._delete if deletes else self._apply)(list(run))
+        except BaseException:
+            self.known.forget()  # what it remembers may not have been written
+            raise
+        self.known.trim()
+
+    def set_aside(self, entry: Logged, why: str) -> None:
+        """Keep a payload that cannot be applied, with the reason, and make nothing of it."""
+        rejections = ledger.poison(entry, why)
+        writes = Writes(self._store, self._pool, self.status)
+        writes.rejections.append(self._rejection_rows(entry.payload.tenant, entry.payload.feed, [entry], rejections))
+        writes.payloads = ledger.payload_rows(
+            [entry], {entry.seq: ledger.summary("poison", rejections)}, self.next_version()
+        )
+        writes.run([])
+        self.status.poisoned += 1
+        self.status.last_error = f"payload {entry.seq} is set aside: {why}"
+        self.status.last_error_at_ns = self._clock()
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown()
+
+    def _apply(self, entries: list[Logged]) -> None:
+        version = self.next_version()
+        writes = Writes(self._store, self._pool, self.status)
+        outcomes: dict[int, Outcome] = {}
+        touched: list[Touched] = []
+        for (tenant, feed), of_feed in _by_feed(entries):
+            data = [entry for entry in of_feed if entry.payload.kind is Kind.DATA]
+            refused = {
+                e.seq: ledger.refusal(e, self._stages.records_path(e))
+                for e in of_feed
+                if e.payload.kind is Kind.REFUSED
+            }
+            outcomes |= {seq: ledger.summary("refused", rejections) for seq, rejections in refused.items()}
+            rejections = list(refused.values())
+            if data:
+                found, windows = self._data(tenant, feed, data, writes, version)
+                outcomes |= ledger.outcomes(*found)
+                rejections.append(found[1])
+                touched += windows
+            writes.rejections.append(self._rejection_rows(tenant, feed, of_feed, ledger.rejected(rejections)))
+        writes.payloads = ledger.payload_rows(entries, outcomes, version)
+        reach("mill.before_insert")
+        writes.run([partial(one.recompute, self._store, self.known, version) for one in touched])
+        self._count(outcomes, writes, touched)
+
+    def _data(
+        self, tenant: str, feed: str, entries: list[Logged], writes: Writes, version: int
+    ) -> tuple[tuple[pl.DataFrame, pl.DataFrame], list[Touched]]:
+        """Mill one feed's payloads into `writes`; returns their counts and rejections, and the windows touched."""
+        milled = [
+            self._stages.run(tenant, feed, number, list(of_version))
+            for number, of_version in groupby(
+                sorted(entries, key=lambda e: e.payload.feed_version), key=lambda e: e.payload.feed_version
+            )
+        ]
+        rejections = [one.rejections for one in milled]
+        touched: list[Touched] = []
+        for same in _by_policy(milled):
+            points = pl.concat([one.points for one in same])
+            if points.is_empty():
+                continue
+            with self.status.stage("decide"):
+                since = points["time"].min()
+                self.known.load(tenant, points["series"].unique(), since if isinstance(since, int) else 0)
+                decision = self._decider.decide(tenant, same[-1].feed, points)
+            rejections.append(decision.rejections)
+            kept = decision.points.with_columns(deleted=pl.lit(0, pl.UInt8))
+            if not decision.overtaken.is_empty():
+                kept = self._overtake(tenant, feed, decision.overtaken, decision.points, kept, writes, version)
+            with self.status.stage("frames"):
+                writes.points.append(point_rows(tenant, kept))
+                writes.replaced.append(replaced_rows(tenant, decision.replaced))
+                writes.stood |= decision.replaced["stood"].any()
+                writes.series.append(series_rows(self.known, tenant, pl.concat([m.series for m in same]), kept))
+                remember(self.known, kept)
+            every = rollups.every_ns(same[-1].feed)
+            if every:
+                touched.append(Touched(tenant, every, rollups.touched(kept, every)))
+        return (pl.concat([one.counts for one in milled]), ledger.rejected(rejections)), touched
+
+    def _overtake(
+        self,
+        tenant: str,
+        feed: str,
+        lost: pl.DataFrame,
+        points: pl.DataFrame,
+        kept: pl.DataFrame,
+        writes: Writes,
+        version: int,
+    ) -> pl.DataFrame:
+        """Write the ledger of records that stood and lost, before anything else; returns points and gravestones."""
+        rows, seqs = overtaken.rejections_of(self._store, tenant, feed, lost, self._stages.text_of)
+        self._store.insert("rejections", rows)
+        overtaken.restate(self._store, tenant, feed, lost, seqs, version)
+        self.status.restated += len(seqs)
+        graves = overtaken.gravestones(self._store, tenant, feed, lost, points)
+        filled = graves.with_columns(
+            value=pl.lit(None, pl.Float64), flags=pl.lit(0, kept["flags"].dtype), deleted=pl.lit(1, pl.UInt8)
+        )
+        return pl.concat([kept, filled.select(name for name in kept.columns if name in filled.columns)], how="diagonal")
+
+    def _delete(self, entries: list[Logged]) -> None:
+        """Series whose deletion was asked for: rollups first, so that a crash between is made good."""
+        version = self.next_version()
+        by_tenant: dict[str, dict[int, int]] = {}
+        for entry in entries:
+            wanted = by_tenant.setdefault(entry.payload.tenant, {})
+            wanted[int(entry.payload.body, 16)] = entry.seq
+        for tenant, wanted in by_tenant.items():
+            self.known.load(tenant, wanted, 0)
+            todo = {one: seq for one, seq in wanted.items() if self.known.state(one).deleted_seq < seq}
+            if todo:
+                self._store.command("mill_empty_rollups", tenant=tenant, series=list(todo), version=version)
+                self._store.command("mill_delete_series", tenant=tenant, series=list(todo), seqs=list(todo.values()))
+                self.deleted = True
+        self.known.forget_these(one for wanted in by_tenant.values() for one in wanted)
+        found = {entry.seq: _DELETED for entry in entries}
+        self._store.insert("payloads", ledger.payload_rows(entries, found, version))
+
+    def _rejection_rows(
+        self, tenant: str, feed: str, entries: Sequence[Logged], rejections: pl.DataFrame
+    ) -> pl.DataFrame:
+        by_seq = {entry.seq: entry for entry in entries}
+        with self.status.stage("ledger"):
+            texts = [self._stages.text_of(by_seq[seq], idx) for seq, idx in rejections.select("seq", "idx").iter_rows()]
+            return ledger.rejection_rows(rejections, tenant, feed, ledger.origins(entries), texts)
+
+    def _count(self, outcomes: dict[int, Outcome], writes: Writes, touched: list[Touched]) -> None:
+        status = self.status
+        status.refused += sum(one.state == "refused" for one in outcomes.values())
+        status.accepted += sum(one.accepted for one in outcomes.values())
+        status.rejected += sum(one.rejected for one in outcomes.values())
+        status.points += sum(frame.height for frame in writes.points)
+        status.replaced += sum(frame.height for frame in writes.replaced)
+        status.rollups += sum(one.windows.height for one in touched)
+
+
+def _by_feed(entries: Sequence[Logged]) -> Iterator[tuple[tuple[str, str], list[Logged]]]:
+    groups: dict[tuple[str, str], list[Logged]] = {}
+    for entry in entries:
+        groups.setdefault((entry.payload.tenant, entry.payload.feed), []).append(entry)
+    yield from groups.items()
+
+
+def _by_policy(milled: list[Milled]) -> Iterator[list[Milled]]:
+    """Versions of a feed whose points contend with each other, newest last."""
+    for _, same in groupby(sorted(milled, key=lambda m: m.feed.duplicates), key=lambda m: m.feed.duplicates):
+        yield sorted(same, key=lambda m: m.feed.version)

@@ -1,0 +1,98 @@
+"""Decides what becomes of one feed's points in one batch: settled long ago, too late for a sealed window, duplicate,
+or stored. Joins what is known, the look-ups and the contest; writes nothing, except that it clears the dead out
+of the way.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+import polars as pl
+
+from tidemill.feeds.definition import Feed
+from tidemill.mill import contest, retention, standing
+from tidemill.mill.contest import Contest
+from tidemill.mill.known import KnownSeries
+from tidemill.mill.ledger import rejected
+from tidemill.mill.status import MillStatus
+from tidemill.store.client import Store
+
+_RECORD = ["seq", "idx"]
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """`points` to store (columns of the shape), `rejections` (REJECTED), `overtaken` and `replaced` (see Contest)."""
+
+    points: pl.DataFrame
+    rejections: pl.DataFrame
+    overtaken: pl.DataFrame
+    replaced: pl.DataFrame
+
+
+class Decider:
+    """Decisions against one store. `known` has every series of the points."""
+
+    def __init__(self, store: Store, known: KnownSeries, status: MillStatus) -> None:
+        self._store = store
+        self._known = known
+        self._status = status
+
+    def decide(self, tenant: str, feed: Feed, points: pl.DataFrame) -> Decision:
+        """The fate of every point of the batch that belongs to this feed."""
+        points = points.join(self._known.frame(points["series"].unique()), on="series", maintain_order="left")
+        points, gone = self._settle_deleted(tenant, feed, points)
+        points, late = self._settle_sealed(tenant, feed, points)
+        outcome = self._contest(tenant, feed, points)
+        duplicates = outcome.losers.with_columns(
+            reasons=pl.lit(["duplicate"]), detail=pl.lit("an earlier record of this instant stands")
+        )
+        replaced = standing.never_applied(self._store, tenant, outcome.replaced)
+        kept = outcome.points.drop("latest", "deleted_seq", "sealed_until")
+        return Decision(kept, rejected([gone, late, duplicates]), outcome.overtaken, replaced)
+
+    def _settle_deleted(self, tenant: str, feed: Feed, points: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Applied again after their series was deleted: no points, and the outcome that they had."""
+        dead = points.filter(pl.col("seq") <= pl.col("deleted_seq"))
+        if dead.is_empty():
+            return points, dead.select(_RECORD)
+        before = standing.earlier_rejections(self._store, tenant, feed.name, dead.filter("anchor"))
+        alive = points.filter(pl.col("seq") > pl.col("deleted_seq"))
+        return alive.join(before, on=_RECORD, how="anti"), before
+
+    def _settle_sealed(self, tenant: str, feed: Feed, points: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Records of sealed windows: too late, unless they counted for the window (then the outcome that they had)."""
+        if not feed.retention.seal_rollups:
+            return points, points.clear().select(_RECORD)
+        found = standing.sealed(self._store, tenant, feed, points.filter("anchor"))
+        if found.is_empty():
+            return points, points.clear().select(_RECORD)
+        before = found.filter(pl.col("seq") <= pl.col("sealed_seq"))
+        late = found.filter(pl.col("seq") > pl.col("sealed_seq")).select(
+            "seq",
+            "idx",
+            "time",
+            reasons=pl.lit(["window_sealed"]),
+            detail=pl.lit("the window of this instant is past retention and sealed"),
+        )
+        rejections = [late]
+        if not before.is_empty():
+            rejections.append(standing.earlier_rejections(self._store, tenant, feed.name, before))
+        return points.join(found, on=_RECORD, how="anti"), rejected(rejections)
+
+    def _contest(self, tenant: str, feed: Feed, points: pl.DataFrame) -> Contest:
+        if feed.duplicates == "keep" or points.is_empty():
+            return contest.keep_all(points)
+        contested = points.filter("anchor") if feed.first_wins else points
+        stands = standing.standing(self._store, self._status, tenant, contested)
+        dead = stands.filter(pl.col("seq") <= pl.col("deleted_seq"))
+        alive = stands.filter(pl.col("seq") > pl.col("deleted_seq"))
+        if not feed.first_wins:
+            return contest.last_wins(points, alive)
+        if not dead.is_empty():
+            # Of two the first submitted stays, but this one was deleted: out of the way before its successor comes.
+            retention.purge(self._store, tenant, self._known.deleted(_ids(points)))
+        return contest.first_wins(points, alive)
+
+
+def _ids(points: pl.DataFrame) -> Iterable[int]:
+    ids: list[int] = points["series"].unique().to_list()
+    return ids

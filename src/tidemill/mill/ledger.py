@@ -1,0 +1,155 @@
+"""Turns what became of payloads into rows of `payloads` and `rejections`. Pure: frames in, frames out.
+
+Of every payload applied: accepted + rejected = its records. A record is rejected once, with all its reasons.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from tidemill.model.payload import Logged
+
+INSTANT = pl.Datetime("ns", "UTC")
+REASONS = pl.List(pl.Struct({"key": pl.String, "value": pl.UInt32}))
+
+# A record that was rejected, whatever by. `time`, `winner_*`: null where there is none.
+REJECTED: dict[str, Any] = {
+    "seq": pl.UInt64,
+    "idx": pl.UInt32,
+    "time": pl.Int64,
+    "reasons": pl.List(pl.String),
+    "detail": pl.String,
+    "winner_seq": pl.UInt64,
+    "winner_idx": pl.UInt32,
+}
+_INDEX = re.compile(r"\[(\d+)\]")
+_DETAIL_FAULTS = 20
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of one payload."""
+
+    state: str
+    accepted: int
+    rejected: int
+    reasons: Mapping[str, int]
+
+
+def rejected(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """Frames of rejections of any origin as one, with the columns of REJECTED (missing ones null)."""
+    whole = [
+        frame.select(
+            (pl.col(name) if name in frame.columns else pl.lit(None)).cast(kind).alias(name)
+            for name, kind in REJECTED.items()
+        )
+        for frame in frames
+    ]
+    return pl.concat([pl.DataFrame(schema=REJECTED), *whole]).sort("seq", "idx")
+
+
+def outcomes(counts: pl.DataFrame, rejections: pl.DataFrame) -> dict[int, Outcome]:
+    """By seq, from `counts` (`seq`, `records`) and the rejections of the same payloads (REJECTED)."""
+    lost: dict[int, int] = dict(rejections.group_by("seq").len().iter_rows())
+    by_seq: dict[int, dict[str, int]] = {}
+    for seq, reason, n in rejections.select("seq", pl.col("reasons").explode()).group_by("seq", "reasons").len().rows():
+        by_seq.setdefault(seq, {})[reason] = n
+    return {
+        seq: Outcome("applied", records - lost.get(seq, 0), lost.get(seq, 0), by_seq.get(seq, {}))
+        for seq, records in counts.select("seq", "records").iter_rows()
+    }
+
+
+def refusal(entry: Logged, records: str) -> pl.DataFrame:
+    """The rejections (REJECTED) of a payload that was refused at intake: one for each record that its faults name,
+    one (index 0) for the whole where they name none. `records` is where the feed has its records."""
+    by_index: dict[int, list[Any]] = {}
+    for fault in entry.payload.faults:
+        match = _INDEX.match(fault.path.removeprefix(records))
+        by_index.setdefault(int(match.group(1)) if match else 0, []).append(fault)
+    rows = [
+        {
+            "seq": entry.seq,
+            "idx": index,
+            "reasons": list(dict.fromkeys(fault.code for fault in faults)),
+            "detail": "; ".join(f"{fault.path}: {fault.message}" for fault in faults[:_DETAIL_FAULTS]),
+        }
+        for index, faults in sorted(by_index.items())
+    ] or [{"seq": entry.seq, "idx": 0, "reasons": ["refused"], "detail": "refused at intake"}]
+    return rejected([pl.DataFrame(rows, schema_overrides={"seq": pl.UInt64, "idx": pl.UInt32})])
+
+
+def poison(entry: Logged, why: str) -> pl.DataFrame:
+    """The rejection of a payload that cannot be applied."""
+    row = {"seq": [entry.seq], "idx": [0], "reasons": [["poison"]], "detail": [why[:4096]]}
+    return rejected([pl.DataFrame(row)])
+
+
+def summary(state: str, rejections: pl.DataFrame) -> Outcome:
+    """The outcome of one payload that was not applied, from its rejections."""
+    reasons = rejections["reasons"].explode().value_counts(name="n")
+    return Outcome(state, 0, rejections.height, dict(reasons.iter_rows()))
+
+
+def payload_rows(entries: Sequence[Logged], found: Mapping[int, Outcome], version: int) -> pl.DataFrame:
+    """Rows of table `payloads`, the bytes verbatim."""
+    payloads = [entry.payload for entry in entries]
+    ends = [found[entry.seq] for entry in entries]
+    return pl.DataFrame(
+        {
+            "tenant": [p.tenant for p in payloads],
+            "receipt": [p.receipt for p in payloads],
+            "seq": pl.Series([entry.seq for entry in entries], dtype=pl.UInt64),
+            "feed": [p.feed for p in payloads],
+            "feed_version": pl.Series([p.feed_version for p in payloads], dtype=pl.UInt32),
+            "received_at": pl.Series([p.received_ns for p in payloads], dtype=pl.Int64).cast(INSTANT),
+            "format": [p.format for p in payloads],
+            "bytes": pl.Series([len(p.body) for p in payloads], dtype=pl.UInt64),
+            "sha256": pl.Series([p.sha256 for p in payloads], dtype=pl.Binary),
+            "state": [end.state for end in ends],
+            "accepted": pl.Series([end.accepted for end in ends], dtype=pl.UInt32),
+            "rejected": pl.Series([end.rejected for end in ends], dtype=pl.UInt32),
+            "reasons": pl.Series(
+                [[{"key": key, "value": n} for key, n in sorted(end.reasons.items())] for end in ends], dtype=REASONS
+            ),
+            "faults": [msgspec.json.encode(p.faults).decode() if p.faults else "" for p in payloads],
+            "body": pl.Series([p.body for p in payloads], dtype=pl.Binary),
+            "version": pl.Series([version] * len(payloads), dtype=pl.UInt64),
+        }
+    )
+
+
+def origins(entries: Iterable[Logged]) -> pl.DataFrame:
+    """Where rejections come from: `seq`, `receipt`, `received_ns`, `rules_version` of each payload."""
+    rows = [(e.seq, e.payload.receipt, e.payload.received_ns, e.payload.feed_version) for e in entries]
+    schema = {"seq": pl.UInt64, "receipt": pl.String, "received_ns": pl.Int64, "rules_version": pl.UInt32}
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def rejection_rows(
+    rejections: pl.DataFrame, tenant: str, feed: str, payloads: pl.DataFrame, records: Sequence[str]
+) -> pl.DataFrame:
+    """Rows of table `rejections` from REJECTED, the `origins` of its payloads, and the text of each record."""
+    place = pl.col("winner_seq").cast(pl.Int64) * (1 << 20) + pl.col("winner_idx").cast(pl.Int64)
+    return (
+        rejections.with_columns(pl.Series("record", records, dtype=pl.String))
+        .join(payloads, on="seq", how="left", maintain_order="left")
+        .select(
+            pl.lit(tenant).alias("tenant"),
+            pl.lit(feed).alias("feed"),
+            "seq",
+            "idx",
+            "receipt",
+            pl.col("received_ns").cast(INSTANT).alias("received_at"),
+            pl.col("time").cast(INSTANT),
+            "reasons",
+            pl.col("detail").fill_null(""),
+            "record",
+            "rules_version",
+            pl.col("winner_seq").fill_null(0),
+            pl.col("winner_idx").fill_null(0),
+            (-place).fill_null(0).alias("version"),
+        )
+    )

@@ -1,0 +1,84 @@
+"""A record that stood and lost: one that was submitted earlier was applied later. Rare, and order must not matter.
+
+Everything of this is written before the winner's points: were it after, a crash between would leave nobody who knows.
+"""
+
+from collections.abc import Callable, Mapping
+
+import polars as pl
+
+from tidemill.mill import ledger
+from tidemill.model.payload import Kind, Logged, Payload
+from tidemill.store.client import Store
+
+RecordText = Callable[[Logged, int], str]
+
+
+def rejections_of(
+    store: Store, tenant: str, feed: str, overtaken: pl.DataFrame, text_of: RecordText
+) -> tuple[pl.DataFrame, list[int]]:
+    """Rows of table `rejections` for records that lost, and the payloads whose outcome that changes.
+
+    A payload that the store does not have yet is passed over: it is still to be applied, and will lose then.
+    """
+    seqs = overtaken["seq"].unique()
+    found = {row["seq"]: row for row in store.rows("mill_payloads", tenant=tenant, seqs=seqs)}
+    lost = overtaken.filter(pl.col("seq").is_in(list(found))).with_columns(
+        reasons=pl.lit(["duplicate"]), detail=pl.lit("an earlier record of this instant was applied later")
+    )
+    entries = {seq: _entry(tenant, feed, row) for seq, row in found.items()}
+    texts = [text_of(entries[seq], idx) for seq, idx in lost.select("seq", "idx").iter_rows()]
+    rows = ledger.rejection_rows(ledger.rejected([lost]), tenant, feed, ledger.origins(entries.values()), texts)
+    return rows, list(found)
+
+
+def gravestones(store: Store, tenant: str, feed: str, overtaken: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
+    """Deleted points (columns of `points` and `deleted`) for the fields that the loser had and the winner has not."""
+    lost = store.frame(
+        "mill_siblings",
+        tenant=tenant,
+        feed=feed,
+        anchors=overtaken["series"].unique(),
+        times=overtaken["time"].unique(),
+        seqs=overtaken["seq"],
+        idxs=overtaken["idx"],
+    ).rename({"time_ns": "time"})
+    winners = overtaken.select("time", "seq", "idx", "winner_seq", "winner_idx", "version")
+    bare = lost.join(winners, on=["time", "seq", "idx"]).join(points, on=["series", "time"], how="anti")
+    received = points.select("seq", "idx", "received_ns").unique(["seq", "idx"])
+    return (
+        bare.drop("seq", "idx")
+        .rename({"winner_seq": "seq", "winner_idx": "idx"})
+        .unique(["series", "time", "ordinal"])
+        .join(received, on=["seq", "idx"])
+    )
+
+
+def restate(store: Store, tenant: str, feed: str, overtaken: pl.DataFrame, seqs: list[int], version: int) -> None:
+    """Once the rejections are written: duplicates of a loser point to the winner, and outcomes are counted again."""
+    store.command(
+        "mill_repoint",
+        tenant=tenant,
+        feed=feed,
+        seqs=overtaken["seq"],
+        idxs=overtaken["idx"],
+        winner_seqs=overtaken["winner_seq"],
+        winner_idxs=overtaken["winner_idx"],
+    )
+    if seqs:
+        store.command("mill_restate", tenant=tenant, feed=feed, seqs=seqs, version=version)
+
+
+def _entry(tenant: str, feed: str, row: Mapping[str, object]) -> Logged:
+    payload = Payload(
+        receipt=str(row["receipt"]),
+        tenant=tenant,
+        feed=feed,
+        feed_version=int(str(row["feed_version"])),
+        received_ns=int(str(row["received_ns"])),
+        format=str(row["format"]),
+        body=bytes.fromhex(str(row["body"])),
+        sha256=b"",
+        kind=Kind.DATA,
+    )
+    return Logged(int(str(row["seq"])), payload)

@@ -1,0 +1,212 @@
+"""Takes points away: those past their feed's retention (by when they were received), and those of deleted series.
+
+Runs in the mill's thread between batches, in small steps, hourly and at start. A feed that seals: a window with a point
+past retention gets its last rollup, marked sealed, before any of its points goes; later records for it are rejected.
+
+Its clock is its own: it never runs faster than twice the time that really passes. A system clock that jumps forward by
+years takes a day's worth at most, and a week's worth only after days of warnings in the log.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from tidemill.errors import NotFoundError, StoreQueryError
+from tidemill.feeds.book import FeedBook
+from tidemill.feeds.definition import Feed
+from tidemill.mill import rollups
+from tidemill.mill.known import KnownSeries
+from tidemill.mill.position import write_atomically
+from tidemill.mill.status import MillStatus
+from tidemill.model.time import duration_ns
+from tidemill.store.client import Store
+
+_log = logging.getLogger(__name__)
+
+_EVERY_S = 3600.0
+_RETRY_S = 60.0
+_FASTEST = 2  # times real time
+_WINDOWS = 5_000  # sealed and removed in one step: about 100 ms
+_PURGES = 1_000
+_PURGE_AFTER_S = 10.0  # removing rewrites parts of whole tables: several series at a time
+_SLACK_NS = 3600 * 1_000_000_000
+_AWAY_NS = 24 * 3600 * 1_000_000_000
+
+
+class Surroundings(Protocol):
+    """What retention shares with the loop: what is known of series, versions that rise, counters, the place."""
+
+    known: KnownSeries
+    status: MillStatus
+
+    def next_version(self) -> int:
+        """A version above all that were used."""
+
+
+class _Believed(msgspec.Struct, frozen=True):
+    """`now_ns` is the time retention went by when the system's clock said `system_ns`."""
+
+    now_ns: int
+    system_ns: int
+
+
+class RetentionClock:
+    """The time that retention goes by, kept in a file; `advance` moves it towards the system's clock."""
+
+    def __init__(self, path: Path, clock: Callable[[], int], monotonic: Callable[[], float]) -> None:
+        self._path = path
+        self._clock = clock
+        self._monotonic = monotonic
+        self._advanced = monotonic()
+        self._believed: int | None = None
+        try:
+            last = msgspec.json.decode(path.read_bytes(), type=_Believed)
+        except (OSError, msgspec.MsgspecError):
+            return
+        # How long the process was away nobody knows; a day is given once for each stretch of the system's clock.
+        self._believed = last.now_ns + min(max(clock() - last.system_ns, 0), _AWAY_NS)
+
+    def advance(self, newest_received_ns: int) -> int:
+        """The time to go by now. `newest_received_ns` (0: nothing was received) is all there is the first time."""
+        now, passed = self._clock(), self._monotonic()
+        if self._believed is None:
+            self._believed = min(now, newest_received_ns or now)
+        allowed = self._believed + int(_FASTEST * (passed - self._advanced) * 1e9)
+        if now > allowed + _SLACK_NS:
+            days = (now - allowed) / 86400e9
+            _log.warning(
+                "the clock is %.1f days ahead of the time that passed; retention follows slowly. If the clock is "
+                "right, stop the mill and remove %s",
+                days,
+                self._path,
+            )
+        self._advanced = passed
+        self._believed = min(now, allowed)
+        write_atomically(self._path, msgspec.json.encode(_Believed(self._believed, now)), durable=False)
+        return self._believed
+
+
+class Retention:
+    """The job. `step` does a little and returns whether it did anything."""
+
+    def __init__(
+        self,
+        store: Store,
+        book: FeedBook,
+        surroundings: Surroundings,
+        path: Path,
+        clock: Callable[[], int] = time.time_ns,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._book = book
+        self._shared = surroundings
+        self._clock = RetentionClock(path, clock, monotonic)
+        self._monotonic = monotonic
+        self._due = monotonic()
+        self._purge_at = float("inf")
+        self._work: list[Callable[[], bool]] = []
+
+    def step(self) -> bool:
+        """Do the next small piece of work if any is due. Raises StoreUnavailableError."""
+        try:
+            if self._work:
+                if not self._work[0]():
+                    self._work.pop(0)
+                return True
+            now = self._monotonic()
+            if now < self._due and now < self._purge_at:
+                return False
+            self._work = [self._purge] if now < self._due else self._plan()
+        except StoreQueryError as error:
+            _log.error("retention is put off: %s", error.message)
+            self._work = []
+            self._due = self._monotonic() + _RETRY_S
+            return True
+        if now >= self._due:
+            self._due = now + _EVERY_S
+        return True
+
+    def purge_soon(self) -> None:
+        """Series were deleted: remove their points without waiting for the hour."""
+        self._purge_at = min(self._purge_at, self._monotonic() + _PURGE_AFTER_S)
+
+    def run(self) -> None:
+        """Do all that is due now, whatever the hour."""
+        self._due = self._monotonic()
+        while self.step():
+            pass
+
+    def _plan(self) -> list[Callable[[], bool]]:
+        newest = int(self._store.rows("mill_newest_received")[0]["received_ns"])
+        now = self._clock.advance(newest)
+        work: list[Callable[[], bool]] = [self._purge]
+        for row in self._store.rows("mill_feeds"):
+            try:
+                feed = self._book.current(row["tenant"], row["feed"])
+            except NotFoundError:
+                continue  # its definition is gone: keep what it left
+            if feed.retention.points is None:
+                continue
+            before = now - duration_ns(feed.retention.points)
+            work.append(self._task(row["tenant"], feed, before))
+        return work
+
+    def _task(self, tenant: str, feed: Feed, before: int) -> Callable[[], bool]:
+        if feed.retention.seal_rollups and feed.rollups:
+            return lambda: self._seal(tenant, feed, before)
+        return lambda: self._expire(tenant, feed, before)
+
+    def _expire(self, tenant: str, feed: Feed, before: int) -> bool:
+        count = self._store.rows("mill_expired_count", tenant=tenant, feed=feed.name, before=before)[0]["n"]
+        if count:
+            _log.info("removing %d points of %s/%s past retention", count, tenant, feed.name)
+            self._store.command("mill_delete_expired", tenant=tenant, feed=feed.name, before=before)
+        return False
+
+    def _seal(self, tenant: str, feed: Feed, before: int) -> bool:
+        """Seal some windows and remove their points; whether there may be more. Safe to be killed anywhere."""
+        every = rollups.every_ns(feed)
+        every_s = every // 1_000_000_000
+        windows = self._store.frame(
+            "mill_expired_windows", tenant=tenant, feed=feed.name, before=before, every_s=every_s, limit=_WINDOWS
+        ).rename({"window_ns": "window"})
+        if windows.is_empty():
+            return False
+        keys = {"tenant": tenant, "series": windows["series"], "windows": windows["window"]}
+        # Sealed already, and killed before the points went: their rollup must not be computed from what is left.
+        done = self._store.frame("mill_sealed", every_s=every_s, **keys).rename({"window_ns": "window"})
+        fresh = windows.join(done, on=["series", "window"], how="anti")
+        self._shared.known.load(tenant, windows["series"].unique().to_list(), 0)
+        if not fresh.is_empty():
+            rollups.recompute(
+                self._store,
+                self._shared.known,
+                tenant=tenant,
+                every=every,
+                windows=fresh,
+                version=self._shared.next_version(),
+                sealed_seq=max(1, self._shared.status.position),
+            )
+            self._shared.known.seal(fresh["series"].to_list(), fresh["window"].to_list())
+        self._store.command("mill_delete_windows", every_ns=every, **keys)
+        self._shared.status.sealed += fresh.height
+        return windows.height == _WINDOWS
+
+    def _purge(self) -> bool:
+        self._purge_at = float("inf")
+        rows = self._store.rows("mill_deleted", limit=_PURGES)
+        for tenant in sorted({row["tenant"] for row in rows}):
+            purge(self._store, tenant, {row["series"]: row["deleted_seq"] for row in rows if row["tenant"] == tenant})
+        return len(rows) == _PURGES
+
+
+def purge(store: Store, tenant: str, deleted: Mapping[int, int]) -> None:
+    """Remove from disk what series held up to the payload that deleted them (`deleted`: seq by series)."""
+    keys = {"tenant": tenant, "series": list(deleted), "seqs": list(deleted.values())}
+    store.command("mill_purge_points", **keys)
+    store.command("mill_purge_replaced", **keys)

@@ -1,0 +1,79 @@
+"""Bytes to points: runs decode, rules and shape for the payloads of one feed version in one go. No I/O.
+
+Decoders are built once per feed version and kept; versions never change.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+import polars as pl
+
+from tidemill.decode.decoder import Decoder
+from tidemill.errors import TidemillError
+from tidemill.feeds.book import FeedBook
+from tidemill.feeds.definition import Feed
+from tidemill.mill import ledger
+from tidemill.mill.status import MillStatus
+from tidemill.model.payload import Logged
+from tidemill.rules.apply import apply_rules
+from tidemill.rules.shape import shape
+
+_KEEP = 1_000
+_RAW_TEXT = 64 << 10
+
+
+class Milled(msgspec.Struct, frozen=True):
+    """Payloads of one feed version after its rules. `counts`: `seq`, `records`; `rejections`: REJECTED."""
+
+    feed: Feed
+    points: pl.DataFrame
+    series: pl.DataFrame
+    rejections: pl.DataFrame
+    counts: pl.DataFrame
+
+
+class Stages:
+    """The stages before the store, for every feed version of every tenant."""
+
+    def __init__(self, book: FeedBook, status: MillStatus) -> None:
+        self._book = book
+        self._status = status
+        self._decoders: dict[tuple[str, str, int], Decoder] = {}
+
+    def run(self, tenant: str, name: str, version: int, entries: Sequence[Logged]) -> Milled:
+        """Decode, check and shape. Raises NotFoundError when there is no such feed version."""
+        feed = self._book.version(tenant, name, version)
+        with self._status.stage("decode"):
+            batch = self._decoder(tenant, name, version).decode(entries)
+        with self._status.stage("rules"):
+            checked = apply_rules(feed, batch)
+        with self._status.stage("shape"):
+            shaped = shape(feed, tenant, checked, batch)
+        rejections = ledger.rejected([batch.rejections, checked.rejections])
+        return Milled(feed, shaped.points, shaped.series, rejections, batch.counts)
+
+    def text_of(self, entry: Logged, index: int) -> str:
+        """A record as the ledger keeps it; the payload's beginning where the feed cannot say."""
+        payload = entry.payload
+        try:
+            decoder = self._decoder(payload.tenant, payload.feed, payload.feed_version)
+            return decoder.record(payload.body, payload.format, index)
+        except Exception:  # a text for people; what is wrong with the bytes is in the reasons
+            return payload.body[:_RAW_TEXT].decode("utf-8", "replace")
+
+    def records_path(self, entry: Logged) -> str:
+        """Where the records of a payload are; `$` where the feed is unknown."""
+        payload = entry.payload
+        try:
+            return self._book.version(payload.tenant, payload.feed, payload.feed_version).input.records
+        except TidemillError:
+            return "$"
+
+    def _decoder(self, tenant: str, name: str, version: int) -> Decoder:
+        key = (tenant, name, version)
+        decoder = self._decoders.get(key)
+        if decoder is None:
+            if len(self._decoders) >= _KEEP:
+                self._decoders.clear()
+            decoder = self._decoders[key] = Decoder(self._book.version(tenant, name, version))
+        return decoder

@@ -1,0 +1,203 @@
+"""The mill's loop: micro-batches from the log, through the rules, into the store; then the position, then a hint.
+
+At once when idle, in larger batches under load: the API needs the processor more. At least once in, exactly once in
+effect. A store or log that is away is waited for; a payload that cannot be applied is set aside; the log moves on.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from tidemill.crash_points import reach
+from tidemill.errors import LogUnavailableError, StoreQueryError, StoreUnavailableError, UnavailableError
+from tidemill.feeds.book import FeedBook
+from tidemill.hints import Hints
+from tidemill.log.contract import LogReader
+from tidemill.mill.apply import Applier
+from tidemill.mill.attempts import Attempts
+from tidemill.mill.position import Position, reconcile
+from tidemill.mill.retention import Retention
+from tidemill.mill.status import Heartbeat, MillStatus
+from tidemill.model.payload import Logged
+from tidemill.store.client import Store
+
+_log = logging.getLogger(__name__)
+
+MAX_PAYLOADS = 10_000
+MAX_BYTES = 16 << 20
+LOOK_EVERY_S = 0.05  # a lost hint costs this much
+# Between the beginnings of two batches, by the length of the last. A batch costs the two processes 30 to 40 ms of
+# processor however small it is, 250 ms for 5,000 payloads (decision 0006).
+SMALL_BATCH, SMALL_GAP_S = 100, 0.1
+LARGE_GAP_S = 0.4
+_BACKOFF_S = (0.1, 1.0)
+_TRIES_ALONE = 5
+_TEND_EVERY_S = 5.0  # retention goes on under load, too
+# Refusals that are about the store and not about what it was given: no such table or database yet, read-only,
+# no space, too many parts, wrong password.
+_STORE_AT_FAULT = frozenset({60, 81, 164, 192, 193, 243, 252, 516})
+
+
+class Mill:
+    """One mill over one log. `run` it in the main thread of its process; `step` applies one micro-batch.
+
+    Its small files (attempt, heartbeat, the clock of retention) are beside the position.
+    """
+
+    def __init__(
+        self,
+        reader: LogReader,
+        store: Store,
+        book: FeedBook,
+        position: Position,
+        hints: Hints,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        folder = position.path.parent
+        self.status = MillStatus(position=position.seq)
+        self._reader = reader
+        self._store = store
+        self._position = position
+        self._hints = hints
+        self._clock = clock
+        self._attempts = Attempts(folder / "mill.attempt")
+        self._heartbeat = Heartbeat(folder / "mill.json")
+        self._applier = Applier(store, book, self.status, clock)
+        self._retention = Retention(store, book, self._applier, folder / "mill.retention", clock)
+        self._started = False
+        self._last_begun = 0.0
+        self._tended = 0.0
+        self._last_count = 0
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set; the batch under way is finished first."""
+        backoff_s = _BACKOFF_S[0]
+        while not stop.is_set():
+            try:
+                self._pace(stop)
+                if self.step() == 0:
+                    self._rest()
+                elif time.monotonic() > self._tended + _TEND_EVERY_S:
+                    self._tend()
+                backoff_s = _BACKOFF_S[0]
+            except UnavailableError as error:
+                self._note(error)
+                stop.wait(backoff_s)
+                backoff_s = min(2 * backoff_s, _BACKOFF_S[1])
+            self._heartbeat.beat(self.status)
+        self.status.state = "stopped"
+        self._heartbeat.beat(self.status, force=True)
+        self._applier.close()
+
+    def step(self) -> int:
+        """Apply one micro-batch; returns how many payloads it held. Raises UnavailableError: nothing is lost."""
+        if not self._started:
+            self._start()
+        self.status.looped_at_ns = self._clock()
+        limit = self._attempts.limit(self._position.seq) or MAX_PAYLOADS
+        with self.status.stage("read"):
+            entries = self._reader.read(self._position.seq, limit, MAX_BYTES)
+        if entries:
+            self._last_begun = time.monotonic()
+            self._last_count = len(entries)
+            self.status.state = "applying"
+            self.status.log_seq = max(self.status.log_seq, entries[-1].seq)
+            self._advance(entries)
+        return len(entries)
+
+    def _start(self) -> None:
+        in_store = self._applier.resume()
+        start = reconcile(
+            self._position.seq, in_store=in_store, first_seq=self._reader.first_seq(), last_seq=self._reader.last_seq()
+        )
+        if start != self._position.seq:
+            self._position.save(start)
+        self.status.position = start
+        self._attempts.resume(start)
+        self._started = True
+
+    def _pace(self, stop: threading.Event) -> None:
+        """Let a batch gather while there is load; never when the last one was full."""
+        if self._last_count >= MAX_PAYLOADS:
+            return
+        gap_s = SMALL_GAP_S if self._last_count <= SMALL_BATCH else LARGE_GAP_S
+        wait_s = self._last_begun + gap_s - time.monotonic()
+        if wait_s > 0:
+            stop.wait(wait_s)
+
+    def _rest(self) -> None:
+        self.status.state = "idle"
+        self._last_count = 0
+        if not self._tend():
+            told = self._hints.wait(LOOK_EVERY_S)
+            self.status.log_seq = max(self.status.log_seq, told or 0)
+
+    def _tend(self) -> bool:
+        """A piece of retention's work; whether there was any."""
+        self._tended = time.monotonic()
+        if self._applier.deleted:
+            self._applier.deleted = False
+            self._retention.purge_soon()
+        return self._retention.step()
+
+    def _advance(self, entries: Sequence[Logged]) -> None:
+        """Apply entries and move on; in halves when they cannot be applied together."""
+        if self._attempts.poisoned(entries):
+            self._applier.set_aside(entries[0], "it ended the process twice while it was applied alone")
+        else:
+            try:
+                self._attempts.begin(entries)
+                self._applier.apply(entries)
+            except (StoreUnavailableError, LogUnavailableError):
+                raise
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:  # a panic in a library is a BaseException
+                self._halve(entries, error)
+                return
+        self._moved(entries)
+
+    def _moved(self, entries: Sequence[Logged]) -> None:
+        reach("mill.after_insert")
+        with self.status.stage("position"):
+            self._position.save(entries[-1].seq)
+        reach("mill.after_position")
+        self.status.position = self._position.seq
+        self.status.batches += 1
+        self.status.payloads += len(entries)
+        self._hints.send(self._position.seq)
+
+    def _halve(self, entries: Sequence[Logged], error: BaseException) -> None:
+        if isinstance(error, StoreQueryError) and error.store_code in _STORE_AT_FAULT:
+            raise StoreUnavailableError(f"The store refuses every write: {error.message}") from error
+        _log.warning("payloads %d to %d: %s: %s", entries[0].seq, entries[-1].seq, type(error).__name__, error)
+        if len(entries) > 1:
+            middle = len(entries) // 2
+            self._advance(entries[:middle])
+            self._advance(entries[middle:])
+        elif isinstance(error, StoreQueryError) and not self._refused_again(entries):
+            self._moved(entries)
+        else:
+            _log.error("payload %d is set aside", entries[0].seq, exc_info=error)
+            self._applier.set_aside(entries[0], f"{type(error).__name__}: {error}")
+            self._moved(entries)
+
+    def _refused_again(self, entries: Sequence[Logged]) -> bool:
+        """Whether the store refuses this payload however often it is asked: memory may only be short for a while."""
+        for attempt in range(1, _TRIES_ALONE):
+            time.sleep(min(_BACKOFF_S[0] * 2**attempt, _BACKOFF_S[1]))
+            try:
+                self._applier.apply(entries)
+            except StoreQueryError:
+                continue
+            return False
+        return True
+
+    def _note(self, error: UnavailableError) -> None:
+        self.status.state = "waiting_for_log" if isinstance(error, LogUnavailableError) else "waiting_for_store"
+        self.status.retries += 1
+        self.status.last_error_at_ns = self._clock()
+        if error.message != self.status.last_error:
+            _log.warning("waiting: %s", error.message)
+        self.status.last_error = error.message

@@ -1,0 +1,119 @@
+"""The inserts of one micro-batch: one frame a table for all feeds together, side by side where order is free.
+
+Before the points: whatever only the store's present state can tell (a value about to be replaced). After them: rollups.
+Last: the payloads.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+
+import msgspec
+import polars as pl
+
+from tidemill.crash_points import reach
+from tidemill.mill import rollups
+from tidemill.mill.known import KnownSeries
+from tidemill.mill.ledger import INSTANT
+from tidemill.mill.status import MillStatus
+from tidemill.store.client import Store
+
+
+class Touched(msgspec.Struct, frozen=True):
+    """Rollup windows (`series`, `window`) of a tenant that must be computed again; `every` in ns."""
+
+    tenant: str
+    every: int
+    windows: pl.DataFrame
+
+    def recompute(self, store: Store, known: KnownSeries, version: int) -> None:
+        """Write their rollups."""
+        rollups.recompute(store, known, tenant=self.tenant, every=self.every, windows=self.windows, version=version)
+
+
+class Writes:
+    """Frames to insert. `stood`: some replaced values stand in the store, so they go in before the points."""
+
+    def __init__(self, store: Store, pool: Executor, status: MillStatus) -> None:
+        self.series: list[pl.DataFrame] = []
+        self.points: list[pl.DataFrame] = []
+        self.replaced: list[pl.DataFrame] = []
+        self.rejections: list[pl.DataFrame] = []
+        self.payloads = pl.DataFrame()
+        self.stood = False
+        self._store = store
+        self._pool = pool
+        self._status = status
+
+    def run(self, after_points: Sequence[Callable[[], None]]) -> None:
+        """Insert everything; `after_points` runs between the points and the payloads. Raises StoreUnavailableError,
+        StoreQueryError."""
+        ledger = {"series": self.series, "replaced": self.replaced, "rejections": self.rejections}
+        points = {"points": self.points}
+        with self._status.stage("insert"):
+            self._insert(ledger if self.stood else ledger | points)
+            if self.stood:
+                self._insert(points)
+        reach("mill.after_points")
+        with self._status.stage("rollups"):
+            self._together(after_points)
+        with self._status.stage("payloads"):
+            self._store.insert("payloads", self.payloads)
+
+    def _insert(self, tables: dict[str, list[pl.DataFrame]]) -> None:
+        frames = {table: _joined(frames) for table, frames in tables.items()}
+        self._together(
+            [
+                lambda table=table, frame=frame: self._store.insert(table, frame)  # type: ignore[misc]
+                for table, frame in frames.items()
+                if not frame.is_empty()
+            ]
+        )
+
+    def _together(self, tasks: Sequence[Callable[[], None]]) -> None:
+        """Run all and wait for all; the first error is raised once none is under way."""
+        if len(tasks) == 1:
+            tasks[0]()
+            return
+        futures = [self._pool.submit(task) for task in tasks]
+        errors = [future.exception() for future in futures]
+        for error in errors:
+            if error is not None:
+                raise error
+
+
+def point_rows(tenant: str, points: pl.DataFrame) -> pl.DataFrame:
+    """Rows of table `points`, in its order."""
+    return points.select(
+        pl.lit(tenant).alias("tenant"),
+        "series",
+        pl.col("time").cast(INSTANT),
+        "ordinal",
+        "value",
+        "version",
+        "seq",
+        "idx",
+        "flags",
+        pl.col("received_ns").cast(INSTANT).alias("received_at"),
+        "deleted",
+    )
+
+
+def replaced_rows(tenant: str, replaced: pl.DataFrame) -> pl.DataFrame:
+    """Rows of table `replaced`."""
+    place = pl.col("by_seq").cast(pl.Int64) * (1 << 20) + pl.col("by_idx").cast(pl.Int64)
+    return replaced.select(
+        pl.lit(tenant).alias("tenant"),
+        "series",
+        pl.col("time").cast(INSTANT),
+        "seq",
+        "idx",
+        "value",
+        "by_seq",
+        "by_idx",
+        pl.col("received_ns").cast(INSTANT).alias("received_at"),
+        (-place).alias("version"),
+    )
+
+
+def _joined(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    return pl.concat(frames) if frames else pl.DataFrame()

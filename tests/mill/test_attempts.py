@@ -1,0 +1,72 @@
+"""A crash names its suspects: tried again whole, then in ever shorter batches, then alone, then set aside."""
+
+from pathlib import Path
+
+from tests.log.payloads import payload
+from tidemill.mill.attempts import Attempts
+from tidemill.model.payload import Logged
+
+
+def entries(first: int, count: int) -> list[Logged]:
+    return [Logged(seq, payload()) for seq in range(first, first + count)]
+
+
+def started(path: Path, position: int) -> Attempts:
+    attempts = Attempts(path)
+    attempts.resume(position)
+    return attempts
+
+
+def test_after_one_crash_the_same_batch_is_tried_again(tmp_path: Path) -> None:
+    started(tmp_path / "a", 0).begin(entries(1, 5000))
+    assert started(tmp_path / "a", 0).limit(0) == 0
+
+
+def test_after_every_further_crash_the_batch_is_cut(tmp_path: Path) -> None:
+    started(tmp_path / "a", 0).begin(entries(1, 5000))
+    started(tmp_path / "a", 0).begin(entries(1, 5000))
+    attempts = started(tmp_path / "a", 0)
+    assert attempts.limit(0) == 312
+    attempts.begin(entries(1, 312))
+    assert attempts.limit(4999) == 312, "the rest of the batch is suspect, too"
+    assert attempts.limit(5000) == 0
+
+
+def test_the_culprit_is_found_wherever_it_is(tmp_path: Path) -> None:
+    """The whole loop, with a process that dies on payload 777 of 1,000."""
+    position, crashes = 0, 0
+    while True:
+        attempts = started(tmp_path / "a", position)
+        crashed = False
+        while position < 1000 and not crashed:
+            batch = entries(position + 1, min(attempts.limit(position) or 1000, 1000 - position))
+            if attempts.poisoned(batch):
+                assert [entry.seq for entry in batch] == [777]
+                assert crashes < 12
+                return
+            attempts.begin(batch)
+            crashed = any(entry.seq == 777 for entry in batch)
+            position = position if crashed else batch[-1].seq
+        assert crashed
+        crashes += 1
+
+
+def test_two_crashes_of_a_long_batch_do_not_condemn_its_first_payload(tmp_path: Path) -> None:
+    for _ in range(2):
+        started(tmp_path / "a", 0).begin(entries(1, 16))
+    attempts = started(tmp_path / "a", 0)
+    assert attempts.limit(0) == 1
+    assert not attempts.poisoned(entries(1, 1))
+
+
+def test_an_attempt_that_was_finished_is_no_crash(tmp_path: Path) -> None:
+    started(tmp_path / "a", 0).begin(entries(1, 1))
+    started(tmp_path / "a", 0).begin(entries(1, 1))
+    attempts = started(tmp_path / "a", 1)
+    assert not attempts.poisoned(entries(1, 1))
+    assert attempts.limit(1) == 0
+
+
+def test_a_damaged_attempt_file_is_ignored(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"{")
+    assert started(tmp_path / "a", 0).limit(0) == 0
