@@ -1,0 +1,161 @@
+"""A batch: the records of many payloads as one columnar frame, what broke the contract, and whose they are.
+
+`frame` has a row for each well-formed record (shape `samples`: for each sample), in no promised order:
+
+    seq u64, idx u32        the payload and the record's index in it
+    received_ns i64         when the payload was received, UTC
+    identity u32            row of `identities`
+    wall_ns i64, local bool the instant; where `local` is true, a wall clock whose zone the rules must find
+    zone str|null           the zone that the record names (feeds with `zone_path`)
+    f.<field> f64|null      one column a field (list[f64] for type `numbers`)
+    p.lat, p.long f64|null  the position, where it is no field
+    labels list[str]|null
+"""
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from tidemill.decode.faults import codes, sentence
+from tidemill.decode.plan import Column, Plan
+from tidemill.decode.reader import Reading
+from tidemill.model.payload import Logged
+
+TAGS: Final = pl.List(pl.Struct({"key": pl.String, "value": pl.String}))
+Schema = dict[str, Any]
+REJECTIONS: Final[Schema] = {
+    "seq": pl.UInt64,
+    "idx": pl.UInt32,
+    "reasons": pl.List(pl.String),
+    "detail": pl.String,
+}
+REGISTERS: Final[Schema] = {"seq": pl.UInt64, "idx": pl.UInt32, "field": pl.String, "value": pl.Float64}
+IDENTITIES: Final[Schema] = {
+    "identity": pl.UInt32,
+    "tags": TAGS,
+    "name": pl.String,
+    "unit": pl.String,
+    "description": pl.String,
+}
+_TYPES: Final[Schema] = {
+    "zone": pl.String,
+    "number": pl.Float64,
+    "float32_le": pl.Float64,
+    "numbers": pl.List(pl.Float64),
+    "labels": pl.List(pl.String),
+}
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Many payloads decoded. `counts`: `seq`, `records` of each payload: well-formed ones and rejections together.
+
+    `identities`: `identity`, `tags` (list of key and value, sorted by key), and for samples `name`, `unit`,
+    `description` (else empty). `registers`: `seq`, `idx`, `field`, `value`, only for feeds with registers."""
+
+    frame: pl.DataFrame
+    rejections: pl.DataFrame
+    identities: pl.DataFrame
+    counts: pl.DataFrame
+    registers: pl.DataFrame | None = None
+
+
+def identities(tags: Sequence[dict[str, str]]) -> pl.DataFrame:
+    """The identities frame of some tag sets (without names and units)."""
+    pairs = [[{"key": key, "value": value} for key, value in sorted(one.items())] for one in tags]
+    empty = [""] * len(tags)
+    columns = [range(len(tags)), pairs, empty, empty, empty]
+    return pl.DataFrame(dict(zip(IDENTITIES, columns, strict=True)), schema=IDENTITIES)
+
+
+def counts(payloads: Sequence[Logged], records: Sequence[int]) -> pl.DataFrame:
+    """The counts frame."""
+    return pl.DataFrame(
+        {"seq": [logged.seq for logged in payloads], "records": records},
+        schema={"seq": pl.UInt64, "records": pl.UInt32},
+    )
+
+
+def rejections(reading: Reading, payloads: Sequence[Logged]) -> pl.DataFrame:
+    """The rejections frame of the records that broke the contract."""
+    rows = []
+    for place in reading.faulty:
+        faults = place.faults.all()
+        rows.append((payloads[place.payload].seq, place.index, codes(faults), sentence(faults)))
+    return pl.DataFrame(rows, schema=REJECTIONS, orient="row")
+
+
+def assemble(plan: Plan, reading: Reading, payloads: Sequence[Logged]) -> Batch:
+    """One batch of everything that was read."""
+    chunks = reading.chunks
+    seqs = np.array([logged.seq for logged in payloads], np.uint64)
+    received = np.array([logged.payload.received_ns for logged in payloads], np.int64)
+    rows = _joined([chunk[1] for chunk in chunks])
+    frame: dict[str, Any] = {
+        "seq": seqs[rows],
+        "idx": _joined([chunk[2] for chunk in chunks]).astype(np.uint32),
+        "received_ns": received[rows],
+    }
+    tags = [number for number, column in enumerate(plan.columns) if column.kind == "tag"]
+    identity, known = _identify(plan, [_values(reading, number) for number in tags], len(rows))
+    frame["identity"] = identity
+    if plan.time_format == "received":
+        frame["wall_ns"], frame["local"] = frame["received_ns"], np.zeros(len(rows), np.bool_)
+    else:
+        frame["wall_ns"] = _joined([chunk[0].walls.ns for chunk in chunks])
+        frame["local"] = _joined([chunk[0].walls.local for chunk in chunks]).astype(np.bool_)
+    for number, column in enumerate(plan.columns):
+        if column.kind in _TYPES:
+            frame[column.name] = _series(column, _values(reading, number))
+    registers = None if plan.except_keys is None else _registers(reading, frame["seq"], frame["idx"])
+    return Batch(
+        pl.DataFrame(frame),
+        rejections(reading, payloads),
+        identities(known),
+        counts(payloads, reading.counts),
+        registers,
+    )
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+
+def _values(reading: Reading, number: int) -> list[Any]:
+    if len(reading.chunks) == 1:
+        return reading.chunks[0][0].values[number]
+    return list(chain.from_iterable(chunk[0].values[number] for chunk in reading.chunks))
+
+
+def _series(column: Column, values: list[Any]) -> pl.Series:
+    if column.kind == "number" and column.required:  # no nulls: NumPy reads a list of floats faster
+        return pl.Series(column.name, np.array(values, np.float64))
+    return pl.Series(column.name, values, dtype=_TYPES[column.kind])
+
+
+def _identify(plan: Plan, tags: list[list[Any]], count: int) -> tuple[Any, list[dict[str, str]]]:
+    """(identity of each row, the tags of each identity). Equal tags are one identity; a null tag is not there."""
+    names = [column.name.removeprefix("t.") for column in plan.columns if column.kind == "tag"]
+    if not names:
+        return np.zeros(count, np.uint32), [{}] if count else []
+    known: dict[Any, int] = {}
+    rows = [known.setdefault(key, len(known)) for key in zip(*tags, strict=True)]
+    sets = [{name: value for name, value in zip(names, key, strict=True) if value is not None} for key in known]
+    return np.array(rows, np.uint32), sets
+
+
+def _registers(reading: Reading, seqs: Any, indexes: Any) -> pl.DataFrame:
+    records = list(chain.from_iterable(chunk[0].registers or [] for chunk in reading.chunks))
+    sizes = [len(registers) for registers in records]
+    return pl.DataFrame(
+        {
+            "seq": np.repeat(seqs, sizes),
+            "idx": np.repeat(indexes, sizes),
+            "field": list(chain.from_iterable(records)),
+            "value": list(chain.from_iterable(registers.values() for registers in records)),
+        },
+        schema=REGISTERS,
+    )

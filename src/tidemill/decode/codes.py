@@ -1,0 +1,32 @@
+"""Every code a fault of decoding can have, and what it means. Documentation and the API's list come from here."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+FAULT_CODES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "empty_body": "The payload has no bytes but white space.",
+        "invalid_utf8": "The payload is not UTF-8.",
+        "invalid_json": "The payload, or a line of it, is not JSON (RFC 8259).",
+        "too_deep": "Arrays and objects are nested deeper than the stated limit.",
+        "too_many_records": "The payload holds more records than one payload may.",
+        "unknown_format": "The feed does not take payloads of this format.",
+        "missing": "A required member is not there.",
+        "wrong_type": "A member is of another type than the feed needs.",
+        "empty": "A text or an array has nothing in it.",
+        "too_long": "A text is longer than the feed allows.",
+        "duplicate_key": "An object has a member twice, so that its meaning depends on the reader.",
+        "lone_surrogate": "A text holds half of a surrogate pair, which is no character.",
+        "control_character": "A text that names something holds a control character, such as NUL.",
+        "not_finite": "A number is NaN, infinite, or too large for a double (1e999).",
+        "out_of_range": "A number is outside the range that the feed states.",
+        "time_invalid": "A time is not of the feed's format, or never was (24:00, second 60, 30 February, year 0).",
+        "time_no_offset": "A time has no offset from UTC, and the feed has no zone for it.",
+        "time_out_of_range": "A time is outside 1900-01-01 to 2262-04-11.",
+        "duplicate_time": "A series names the same time twice.",
+        "unequal_length": "A series has not as many times as values.",
+        "conflict": "Members that exclude each other are both there.",
+        "more_faults": "There are more faults than are named here; the message says how many.",
+    }
+)

@@ -1,0 +1,112 @@
+"""A plan -> what msgspec decodes into: a struct for the record, functions that take its columns out, and the keys whose
+occurrences are counted so that none is there twice."""
+
+import operator
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from tidemill.decode.plan import Column, Node, Plan
+
+# RFC 3339 texts that are certain to be good (29 February and the edges of the range are left to the careful reader).
+CERTAIN_TIME: Final = (
+    r"\A(?:190[1-9]|19[1-9]\d|2[01]\d\d|22[0-5]\d)-"
+    r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|02-(?:0[1-9]|1\d|2[0-8]))"
+    r"[Tt ](?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.[0-9]+)?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)"
+).replace(r"\d", "[0-9]")
+
+Getter = Callable[[Any], Any]
+
+
+def compile_struct(plan: Plan, *, certain_time: bool) -> type[msgspec.Struct]:
+    """The struct of a record. With `certain_time` a time that is not certain to be good fails to decode."""
+    return _struct(plan.root, plan, certain_time)
+
+
+def _struct(node: Node, plan: Plan, certain_time: bool) -> type[msgspec.Struct]:
+    fields: list[Any] = []
+    rename: dict[str, str] = {}
+    members: list[tuple[str, Any, bool]] = [
+        (key, _type(plan.columns[number], plan, certain_time), plan.columns[number].required)
+        for key, number in node.columns.items()
+    ]
+    members += [
+        (key, _struct(below, plan, certain_time), below.required(plan.columns)) for key, below in node.nodes.items()
+    ]
+    for key, kind, required in sorted(members, key=lambda member: not member[2]):
+        name = _attribute(node, key)
+        rename[name] = key
+        fields.append((name, kind) if required else (name, kind | None | UnsetType, UNSET))
+    return msgspec.defstruct("Record", fields, rename=rename, gc=False)
+
+
+def _attribute(node: Node, key: str) -> str:
+    """A valid attribute name for a key, whatever the key is."""
+    return f"m{[*node.columns, *node.nodes].index(key)}"
+
+
+def _type(column: Column, plan: Plan, certain_time: bool) -> Any:
+    if column.kind == "time_text":
+        ending = r"\Z" if plan.offset_required else r"?\Z"
+        return Annotated[str, Meta(pattern=CERTAIN_TIME + ending)] if certain_time else str
+    if column.kind == "time_number":
+        return int | float
+    if column.kind in ("tag", "zone"):
+        return Annotated[str, Meta(min_length=1, max_length=column.max_length)]
+    if column.kind == "labels":
+        return list[str]
+    if column.kind == "float32_le":
+        octet = Annotated[int, Meta(ge=0, le=255)]
+        return Annotated[list[octet], Meta(min_length=4, max_length=4)] | str
+    number: Any = float
+    if column.min is not None or column.max is not None:
+        number = Annotated[float, Meta(ge=column.min, le=column.max)]
+    return number if column.kind == "number" else Annotated[list[number], Meta(min_length=1)]
+
+
+def compile_getter(plan: Plan, column: Column) -> Getter:
+    """A function that takes a column's value out of a record struct; UNSET or None where it is not there."""
+    return _getter(plan, column.keys)
+
+
+def _getter(plan: Plan, keys: tuple[str, ...]) -> Getter:
+    node, names, sure = plan.root, [], True
+    for key in keys:
+        names.append(_attribute(node, key))
+        if key in node.nodes:
+            node = node.nodes[key]
+            sure = sure and (key == keys[-1] or node.required(plan.columns))
+    if sure:
+        return operator.attrgetter(".".join(names))
+
+    def get(record: Any) -> Any:
+        for name in names:
+            if record is UNSET or record is None:
+                return UNSET
+            record = getattr(record, name)
+        return record
+
+    return get
+
+
+def key_tokens(plan: Plan) -> list[tuple[bytes, int, list[Getter]]]:
+    """For each key that is read: its bytes with quotes, how often every record has it, and getters of the optional
+    members of that name (a record has one where the getter gives anything but UNSET)."""
+    found: dict[str, tuple[int, list[Getter]]] = {}
+
+    def visit(node: Node, above: tuple[str, ...], sure: bool) -> None:
+        members = {key: plan.columns[number].required for key, number in node.columns.items()}
+        members |= {key: below.required(plan.columns) for key, below in node.nodes.items()}
+        for key, required in members.items():
+            count, getters = found.setdefault(key, (0, []))
+            if sure and required:
+                found[key] = (count + 1, getters)
+            else:
+                getters.append(_getter(plan, (*above, key)))
+        for key, below in node.nodes.items():
+            visit(below, (*above, key), sure and members[key])
+
+    visit(plan.root, (), True)
+    return [(f'"{key}"'.encode(), count, getters) for key, (count, getters) in found.items()]

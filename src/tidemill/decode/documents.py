@@ -1,0 +1,118 @@
+"""Payloads -> decoded records, many payloads in one call of msgspec, and payloads -> the bytes of their records.
+
+Why payloads may be joined by line feeds: each begins with a bracket and ends with the closing one, no JSON text has
+`}` and then `{` (or `]` and then `[`) with only white space between, and none has a raw line feed inside a text.
+So if the joined bytes decode to as many values as there are payloads, each value is exactly one payload.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from tidemill.decode.scan import BOM
+
+WHITE: Final = b" \t\r\n"
+_FAILURES: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class Documents:
+    """Typed decoders of one record type for every way in which records come: alone, in an array, in lines, or inside
+    a document at `records`."""
+
+    def __init__(self, record: Any, records: tuple[str, ...]) -> None:
+        self._single = msgspec.json.Decoder(record)
+        self._array = msgspec.json.Decoder(list[record])
+        self._outer: msgspec.json.Decoder[Any] | None = None
+        self._outer_tokens = [f'"{key}"'.encode() for key in records]
+        self._depth = len(records)
+        if records:
+            kind: Any = list[record]
+            for key in reversed(records):
+                kind = msgspec.defstruct("Document", [("inner", kind)], rename={"inner": key}, gc=False)
+            self._outer = msgspec.json.Decoder(kind)
+
+    def records(self, bodies: Sequence[bytes], *, lines: bool) -> tuple[bytes, list[Any], list[int]] | None:
+        """(the bytes joined, every record in order, how many each payload has); None where msgspec refuses or it is
+        not certain which record came from which payload. Payloads are stripped (`strip`)."""
+        joined = bodies[0] if len(bodies) == 1 else b"\n".join(bodies)
+        try:
+            if lines:
+                return self._from_lines(bodies, joined)
+            if not _alike(bodies):
+                return None
+            if self._outer is not None:
+                return self._from_outer(bodies, joined)
+            if bodies[0][0] == ord("{"):
+                found = self._single.decode_lines(joined)
+                return (joined, found, [1] * len(bodies)) if len(found) == len(bodies) else None
+            return _flat(joined, self._array.decode_lines(joined), len(bodies))
+        except _FAILURES:
+            return None
+
+    def _from_lines(self, bodies: Sequence[bytes], joined: bytes) -> tuple[bytes, list[Any], list[int]] | None:
+        counts = [_count_lines(body) for body in bodies]
+        if not all(counts):
+            return None
+        found = self._single.decode_lines(joined)
+        return (joined, found, counts) if len(found) == sum(counts) else None
+
+    def _from_outer(self, bodies: Sequence[bytes], joined: bytes) -> tuple[bytes, list[Any], list[int]] | None:
+        assert self._outer is not None
+        found = self._outer.decode_lines(joined)
+        if any(joined.count(token) != len(bodies) for token in self._outer_tokens) or b"\\" in joined:
+            return None
+        for _ in range(self._depth):
+            found = [document.inner for document in found]
+        return _flat(joined, found, len(bodies))
+
+
+def strip(body: bytes) -> bytes:
+    """A payload without a byte order mark (RFC 8259, 8.1, lets readers ignore it) and outer white space."""
+    return body.removeprefix(BOM).strip(WHITE)
+
+
+def split_lines(body: bytes) -> list[bytes]:
+    """The lines of NDJSON that are not blank."""
+    return [line for line in body.split(b"\n") if line.strip(WHITE)]
+
+
+class Splitter:
+    """Cuts a JSON document into the bytes of its records."""
+
+    def __init__(self, records: tuple[str, ...]) -> None:
+        self._documents = Documents(msgspec.Raw, records)
+        self.path = "".join(f".{key}" for key in records)
+
+    def split(self, body: bytes) -> list[bytes] | None:
+        """The records of an array of them; None where the document is anything else, or not JSON."""
+        if not body or (body[:1] == b"{" and not self.path):
+            return None
+        found = self._documents.records([body], lines=False)
+        return None if found is None else [bytes(record) for record in found[1]]
+
+
+def _alike(bodies: Sequence[bytes]) -> bool:
+    """Whether all begin with the same bracket and end with the one that closes it."""
+    first = bodies[0][:1]
+    if first not in (b"{", b"["):
+        return False
+    last = b"}" if first == b"{" else b"]"
+    return all(body[:1] == first and body[-1:] == last for body in bodies)
+
+
+def _count_lines(body: bytes) -> int:
+    """How many records NDJSON holds, if each line is exactly one object as far as brackets tell; else 0."""
+    if body[:1] != b"{" or body[-1:] != b"}":
+        return 0
+    breaks = body.count(b"\n")
+    if breaks == body.count(b"}\n{") + body.count(b"}\r\n{"):
+        return breaks + 1
+    lines = [line.strip(WHITE) for line in split_lines(body)]
+    return len(lines) if all(line[:1] == b"{" and line[-1:] == b"}" for line in lines) else 0
+
+
+def _flat(joined: bytes, found: Sequence[list[Any]], expected: int) -> tuple[bytes, list[Any], list[int]] | None:
+    if len(found) != expected:
+        return None
+    return joined, [record for records in found for record in records], [len(records) for records in found]

@@ -1,0 +1,101 @@
+"""The fast reader: typed decoding by msgspec into structs compiled for a feed, many documents in one call.
+
+It takes records only when they are without any fault and hands back None otherwise, never saying why: that is for the
+strict reader (`strict.py`). What msgspec would take silently is caught by counting: every key that is read must occur
+in the bytes exactly as often as records have it.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec import UNSET
+
+from tidemill.decode.compile import compile_getter, compile_struct, key_tokens
+from tidemill.decode.documents import Documents
+from tidemill.decode.plan import Plan
+from tidemill.decode.registers import RegisterValue, register_values
+from tidemill.decode.scan import plain
+from tidemill.decode.times import UNIT_NS, Walls, in_range, parse_numbers, parse_texts
+from tidemill.decode.values import float32_column
+
+
+class Columns(msgspec.Struct, frozen=True):
+    """Records without fault, column by column: `walls` for the time, `values` in the plan's order (the time's own
+    entry is empty), `registers` a mapping for each record where the feed has registers."""
+
+    count: int
+    walls: Walls
+    values: list[list[Any]]
+    registers: list[dict[str, float]] | None = None
+
+
+class FastReader:
+    """Reads the records of some payloads at once; None means: ask the strict reader."""
+
+    def __init__(self, plan: Plan, max_depth: int) -> None:
+        self._plan = plan
+        self._max_depth = max_depth
+        self._documents = Documents(compile_struct(plan, certain_time=False), plan.records)
+        self._with_registers = Documents(dict[str, RegisterValue], plan.records) if plan.except_keys else None
+        self._getters = [compile_getter(plan, column) for column in plan.columns]
+        self._tokens = key_tokens(plan)
+        self._any_escape = plan.except_keys is not None or any(
+            "/" in key or not key.isascii() for key in plan.root.every_key()
+        )
+
+    def read(self, bodies: Sequence[bytes], *, lines: bool) -> tuple[Columns, list[int]] | None:
+        """Payloads of one format (`lines`: NDJSON), stripped of outer white space -> their records as columns, and how
+        many each had; None if anything about any of them is not certain."""
+        found = self._documents.records(bodies, lines=lines)
+        if found is None:
+            return None
+        joined, records, counts = found
+        columns = self._columns(joined, records)
+        if columns is None or self._with_registers is None:
+            return None if columns is None else (columns, counts)
+        again = self._with_registers.records(bodies, lines=lines)
+        registers = None if again is None else register_values(joined, again[1], self._plan.except_keys or frozenset())
+        return None if registers is None else (msgspec.structs.replace(columns, registers=registers), counts)
+
+    def _columns(self, body: bytes, records: Sequence[Any]) -> Columns | None:
+        """The columns of decoded `records`, all of which came from `body`; None if anything is not certain."""
+        if not plain(body, self._max_depth, any_escape=self._any_escape) or not self._keys_are_single(body, records):
+            return None
+        values: list[list[Any]] = []
+        walls = no_walls(len(records))
+        for column, getter in zip(self._plan.columns, self._getters, strict=True):
+            taken: list[Any] = [None if value is UNSET else value for value in map(getter, records)]
+            if column.kind == "time_text":
+                walls, taken = parse_texts(taken), []
+            elif column.kind == "time_number":
+                walls, taken = parse_numbers(taken, UNIT_NS[self._plan.time_format]), []
+            elif column.kind == "float32_le":
+                floats = float32_column(taken, column)
+                if floats is None:
+                    return None
+                taken = list(floats)
+            values.append(taken)
+        return Columns(len(records), walls, values) if times_good(walls, self._plan) else None
+
+    def _keys_are_single(self, body: bytes, records: Sequence[Any]) -> bool:
+        for token, required, getters in self._tokens:
+            expected = required * len(records)
+            for getter in getters:
+                expected += len(records) - sum(value is UNSET for value in map(getter, records))
+            if body.count(token) != expected:
+                return False
+        return True
+
+
+def no_walls(count: int) -> Walls:
+    """Times of a feed that takes the time of receipt: filled in with it later."""
+    return Walls(np.zeros(count, np.int64), np.zeros(count, np.bool_), np.ones(count, np.bool_))
+
+
+def times_good(walls: Walls, plan: Plan) -> bool:
+    """Whether every time was read, is in range, and has the offset that the feed asks for."""
+    if plan.offset_required and walls.local.any():
+        return False
+    return bool(walls.ok.all() and in_range(walls).all())

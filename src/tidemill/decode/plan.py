@@ -1,0 +1,121 @@
+"""A feed compiled for decoding: which members of a record are read, in which order, and as what.
+
+A column is one member that becomes one column of the batch. Both readers, fast and strict, follow the same plan.
+"""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from tidemill.feeds.definition import Feed
+from tidemill.feeds.paths import parse_path
+
+Kind = Literal["time_text", "time_number", "zone", "tag", "number", "numbers", "float32_le", "labels"]
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """One member of a record: where it is, what it must be, and the name of its column in the batch."""
+
+    name: str
+    keys: tuple[str, ...]
+    kind: Kind
+    required: bool
+    min: float | None = None
+    max: float | None = None
+    max_length: int = 0
+
+
+class Node(msgspec.Struct):
+    """The members that are read of one object: columns by key, and objects below it by key."""
+
+    columns: dict[str, int] = {}
+    nodes: dict[str, "Node"] = {}
+
+    def every_key(self) -> Iterator[str]:
+        """Every key that is read here or below."""
+        yield from self.columns
+        for key, node in self.nodes.items():
+            yield key
+            yield from node.every_key()
+
+    def required(self, columns: tuple[Column, ...]) -> bool:
+        """Whether something below must be there, so that this object must be."""
+        below = any(columns[number].required for number in self.columns.values())
+        return below or any(node.required(columns) for node in self.nodes.values())
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What is read of a record. `records` is where the records are in a JSON document; `except_keys` is None unless
+    every other key is a register."""
+
+    columns: tuple[Column, ...]
+    root: Node
+    records: tuple[str, ...]
+    offset_required: bool
+    time_format: str
+    except_keys: frozenset[str] | None
+
+    def number(self, name: str) -> int | None:
+        """The place of a column, or None."""
+        return next((place for place, column in enumerate(self.columns) if column.name == name), None)
+
+
+def compile_plan(feed: Feed) -> Plan:
+    """The plan of a feed that `load` returned (shape `samples` has none: `decode/samples.py`)."""
+    columns = tuple(_columns(feed))
+    root = Node()
+    for number, column in enumerate(columns):
+        node = root
+        for key in column.keys[:-1]:
+            node = node.nodes.setdefault(key, Node())
+        node.columns[column.keys[-1]] = number
+    return Plan(
+        columns=columns,
+        root=root,
+        records=parse_path(feed.input.records),
+        offset_required=feed.time.offset == "required",
+        time_format=feed.time.format,
+        except_keys=None if feed.registers is None else frozenset(feed.registers.except_keys),
+    )
+
+
+def _columns(feed: Feed) -> Iterator[Column]:
+    time = feed.time
+    if time.path is not None:
+        kind: Kind = "time_text" if time.format == "rfc3339" else "time_number"
+        yield Column(name="time", keys=parse_path(time.path), kind=kind, required=True)
+    if time.zone_path is not None:
+        yield Column(name="zone", keys=parse_path(time.zone_path), kind="zone", required=False, max_length=64)
+    for name, tag in feed.tags.items():
+        keys = parse_path(tag.path)
+        yield Column(name=f"t.{name}", keys=keys, kind="tag", required=tag.required, max_length=tag.max_length)
+    for name, field in feed.fields.items():
+        yield Column(
+            name=f"f.{name}",
+            keys=parse_path(field.path),
+            kind=field.type,
+            required=field.required,
+            min=field.min,
+            max=field.max,
+        )
+    if feed.labels is not None:
+        yield Column(name="labels", keys=parse_path(feed.labels.path), kind="labels", required=feed.labels.required)
+    yield from _position(feed)
+
+
+def _position(feed: Feed) -> Iterator[Column]:
+    """Latitude and longitude, where they are not fields already."""
+    fields = {field.path for field in feed.fields.values()}
+    for name, path, limit in zip(("p.lat", "p.long"), feed.time.zone_position or (), (90.0, 180.0), strict=False):
+        if path not in fields:
+            yield Column(name=name, keys=parse_path(path), kind="number", required=False, min=-limit, max=limit)
+
+
+def position_columns(feed: Feed) -> tuple[str, str] | None:
+    """The names of the columns that hold latitude and longitude for the zone, or None."""
+    if feed.time.zone_position is None:
+        return None
+    fields = {field.path: f"f.{name}" for name, field in feed.fields.items()}
+    latitude, longitude = feed.time.zone_position
+    return fields.get(latitude, "p.lat"), fields.get(longitude, "p.long")

@@ -1,0 +1,310 @@
+"""The strict reader: one JSON document or record at a time, naming every fault with its path. What it says is so.
+
+It is some twenty times slower than `fast.py` and is asked only where that one found something it could not be sure of.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+
+from tidemill.decode.faults import Faults
+from tidemill.decode.plan import Column, Node, Plan
+from tidemill.decode.scan import depth_within, is_utf8
+from tidemill.decode.times import LOCAL_MAX_NS, LOCAL_MIN_NS, UNIT_NS, Walls, number_ns
+from tidemill.decode.values import float32
+from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S, parse_wall
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_MISSING: Final = object()
+_EXACT_DIGITS: Final = 20  # integers of more digits fit no int64 and are taken as the nearest double
+
+
+class Object(dict[str, Any]):
+    """A JSON object that remembers which keys it had twice."""
+
+    twice: frozenset[str] = frozenset()
+
+
+class NotJson(float):
+    """NaN or an infinity written as a word, which is not JSON."""
+
+
+class Record:
+    """One record as the strict reader found it: a value for each column, the time, the registers."""
+
+    def __init__(self, width: int) -> None:
+        self.values: list[Any] = [None] * width
+        self.wall_ns = 0
+        self.local = False
+        self.registers: dict[str, float] | None = None
+
+    def walls(self) -> Walls:
+        """The time as a column of one."""
+        return Walls(np.array([self.wall_ns]), np.array([self.local]), np.ones(1, np.bool_))
+
+
+def parse(body: bytes, path: str, max_depth: int, faults: Faults) -> Any:
+    """The value of a JSON text, or None with a fault. Objects are `Object`, words such as NaN are `NotJson`."""
+    if not body.strip(b" \t\r\n"):
+        faults.add(path, "empty_body", "there is nothing here; send a JSON document")
+    elif not is_utf8(body):
+        faults.add(path, "invalid_utf8", _utf8_message(body))
+    elif not depth_within(body, max_depth):
+        faults.add(path, "too_deep", f"arrays and objects nest deeper than {max_depth}")
+    else:
+        try:
+            return _JSON.decode(body.decode())
+        except json.JSONDecodeError as error:
+            where = f"line {error.lineno}, column {error.colno}"
+            faults.add(path, "invalid_json", f"not JSON: {error.msg} at {where}")
+        except RecursionError:
+            faults.add(path, "too_deep", f"arrays and objects nest deeper than {max_depth}")
+    return None
+
+
+def _utf8_message(body: bytes) -> str:
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        return f"not UTF-8: byte {error.start} ({body[error.start]:#04x}) {error.reason}"
+    return "not UTF-8"
+
+
+def read_record(value: Any, path: str, plan: Plan, faults: Faults) -> Record:
+    """Read one record by the plan, adding each of its faults. What is returned is only good when none was added."""
+    record = Record(len(plan.columns))
+    if not isinstance(value, Object):
+        faults.add(path, "wrong_type", f"must be an object, is {name_of(value)}")
+        return record
+    _Walk(plan, record, faults).node(value, path, plan.root)
+    if plan.except_keys is not None:
+        record.registers = _read_registers(value, path, plan.except_keys, faults)
+    for where in words(value, path):
+        faults.add_once(where, "not_finite", "NaN and Infinity are not JSON; leave the member out or send a number")
+    return record
+
+
+class _Walk:
+    """One way through one record, object by object."""
+
+    def __init__(self, plan: Plan, record: Record, faults: Faults) -> None:
+        self._plan = plan
+        self._record = record
+        self._faults = faults
+
+    def node(self, value: Object, path: str, node: Node) -> None:
+        """Everything that is read of one object and below it."""
+        for key in sorted(value.twice & {*node.columns, *node.nodes}):
+            self._faults.add(f"{path}.{key}", "duplicate_key", f"'{key}' is there twice")
+        for key, number in node.columns.items():
+            self._column(value.get(key, _MISSING), f"{path}.{key}", number)
+        for key, below in node.nodes.items():
+            inner, where = value.get(key, _MISSING), f"{path}.{key}"
+            if isinstance(inner, Object):
+                self.node(inner, where, below)
+            elif _is_there(inner, where, below.required(self._plan.columns), "an object", self._faults):
+                self._faults.add(where, "wrong_type", f"must be an object, is {name_of(inner)}")
+
+    def _column(self, value: Any, path: str, number: int) -> None:
+        column, faults, values = self._plan.columns[number], self._faults, self._record.values
+        if not _is_there(value, path, column.required, _EXPECTED[column.kind], faults):
+            return
+        if column.kind in ("time_text", "time_number"):
+            self._record.wall_ns, self._record.local = _read_time(value, path, self._plan, faults)
+        elif column.kind in ("tag", "zone"):
+            values[number] = read_text(value, path, column.max_length, faults)
+        elif column.kind == "number":
+            values[number] = read_number(value, path, column, faults)
+        elif column.kind == "numbers":
+            values[number] = _read_numbers(value, path, column, faults)
+        elif column.kind == "float32_le":
+            values[number] = _read_float32(value, path, column, faults)
+        else:
+            values[number] = _read_labels(value, path, faults)
+
+
+def _is_there(value: Any, path: str, required: bool, expected: str, faults: Faults) -> bool:
+    """False for what is missing or null: a fault where it is required."""
+    if value is _MISSING:
+        if required:
+            faults.add(path, "missing", f"is missing; it must be {expected}")
+        return False
+    return required or value is not None
+
+
+def read_text(value: Any, path: str, max_length: int, faults: Faults) -> str | None:
+    """A text that names something: not empty, not too long, no control characters, no half characters."""
+    if not isinstance(value, str):
+        faults.add(path, "wrong_type", f"must be a text, is {name_of(value)}")
+    elif not value:
+        faults.add(path, "empty", "must not be empty")
+    elif has_lone_surrogate(value):
+        faults.add(path, "lone_surrogate", "holds half of a surrogate pair, which is no character")
+    elif control := _CONTROL.search(value):
+        faults.add(path, "control_character", f"holds the control character U+{ord(control[0]):04X}")
+    elif len(value) > max_length:
+        faults.add(path, "too_long", f"has {len(value)} characters, at most {max_length} are allowed")
+    else:
+        return value
+    return None
+
+
+def read_number(value: Any, path: str, column: Column | None, faults: Faults) -> float | None:
+    """A finite number, within the column's range. Integers of any size count as the nearest double."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        faults.add(path, "wrong_type", f"must be a number, is {name_of(value)}")
+        return None
+    number = float(value)
+    if not math.isfinite(number):
+        faults.add(path, "not_finite", "must be a finite number that a double can hold")
+    elif column is not None and column.min is not None and number < column.min:
+        faults.add(path, "out_of_range", f"{number!r} is below {column.min:g}")
+    elif column is not None and column.max is not None and number > column.max:
+        faults.add(path, "out_of_range", f"{number!r} is above {column.max:g}")
+    return number
+
+
+def _read_numbers(value: Any, path: str, column: Column, faults: Faults) -> list[float | None] | None:
+    if not isinstance(value, list):
+        faults.add(path, "wrong_type", f"must be an array of numbers, is {name_of(value)}")
+        return None
+    if not value:
+        faults.add(path, "empty", "must hold at least one number")
+    return [read_number(item, f"{path}[{n}]", column, faults) for n, item in enumerate(value)]
+
+
+def _read_float32(value: Any, path: str, column: Column, faults: Faults) -> float | None:
+    if isinstance(value, list):
+        before = faults.count
+        for n, item in enumerate(value):
+            if type(item) is not int:
+                faults.add(f"{path}[{n}]", "wrong_type", f"must be an integer 0..255, is {name_of(item)}")
+            elif not 0 <= item <= 255:
+                faults.add(f"{path}[{n}]", "out_of_range", f"must be an integer 0..255, is {item}")
+        if faults.count > before:
+            return None
+    elif not isinstance(value, str):
+        faults.add(path, "wrong_type", f"must be {_EXPECTED['float32_le']}, is {name_of(value)}")
+        return None
+    try:
+        return read_number(float32(value), path, column, faults)
+    except ValueError as error:
+        faults.add(path, "wrong_type", str(error))
+        return None
+
+
+def _read_labels(value: Any, path: str, faults: Faults) -> list[str] | None:
+    if not isinstance(value, list):
+        faults.add(path, "wrong_type", f"must be an array of texts, is {name_of(value)}")
+        return None
+    for n, item in enumerate(value):
+        if not isinstance(item, str):
+            faults.add(f"{path}[{n}]", "wrong_type", f"must be a text, is {name_of(item)}")
+        elif has_lone_surrogate(item):
+            faults.add(f"{path}[{n}]", "lone_surrogate", "holds half of a surrogate pair, which is no character")
+    return value
+
+
+def _read_time(value: Any, path: str, plan: Plan, faults: Faults) -> tuple[int, bool]:
+    """(ns, local). Local times are wall clock as if UTC."""
+    if plan.time_format != "rfc3339":
+        before = faults.count
+        read_number(value, path, None, faults)
+        ns, local = (0 if faults.count > before else number_ns(value, UNIT_NS[plan.time_format])), False
+    elif not isinstance(value, str):
+        faults.add(path, "wrong_type", f"must be an RFC 3339 time as text, is {name_of(value)}")
+        return 0, False
+    else:
+        try:
+            wall, offset = parse_wall(value)
+        except ValueError as error:
+            faults.add(path, "time_invalid", str(error).encode(errors="backslashreplace").decode())
+            return 0, False
+        ns, local = wall - (offset or 0) * NS_PER_S, offset is None
+        if local and plan.offset_required:
+            faults.add(path, "time_no_offset", f"'{value}' has no offset from UTC; add Z or, for example, +01:00")
+    low, high = (LOCAL_MIN_NS, LOCAL_MAX_NS) if local else (MIN_NS, MAX_NS)
+    if not low <= ns <= high:
+        faults.add(path, "time_out_of_range", "the time is outside 1900-01-01 to 2262-04-11")
+        return 0, local
+    return ns, local
+
+
+def _read_registers(value: Object, path: str, except_keys: frozenset[str], faults: Faults) -> dict[str, float]:
+    """Every member that is not excepted, as a number; null is a register without a reading and is left out."""
+    found: dict[str, float] = {}
+    for key, item in value.items():
+        if key in except_keys:
+            continue
+        if key in value.twice:
+            faults.add(f"{path}.{key}", "duplicate_key", f"'{key}' is there twice")
+        name = read_text(key, path, 256, faults)
+        number = None if item is None else read_number(item, f"{path}.{key}", None, faults)
+        if name is not None and number is not None:
+            found[name] = number
+    if not found:
+        faults.add(path, "missing", "has no register (a member with a number)")
+    return found
+
+
+def has_lone_surrogate(text: str) -> bool:
+    """Whether a text holds half of a surrogate pair."""
+    return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def words(value: Any, path: str) -> Iterator[str]:
+    """The paths of every NaN or infinity written as a word in a value."""
+    if isinstance(value, NotJson):
+        yield path
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from words(item, f"{path}.{key}")
+    elif isinstance(value, list):
+        for n, item in enumerate(value):
+            if not isinstance(item, int) and type(item) is not float and not isinstance(item, str):
+                yield from words(item, f"{path}[{n}]")
+
+
+def name_of(value: Any) -> str:
+    """What a JSON value is, in words."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return "a text"
+    if isinstance(value, int | float):
+        return "a number"
+    return "an array" if isinstance(value, list) else "an object"
+
+
+_EXPECTED: Final = {
+    "time_text": "an RFC 3339 time as text",
+    "time_number": "a number",
+    "zone": "a text",
+    "tag": "a text",
+    "number": "a number",
+    "numbers": "an array of numbers",
+    "float32_le": "four bytes: an array of 4 integers 0..255, or their base64",
+    "labels": "an array of texts",
+}
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Object:
+    found = Object(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        found.twice = frozenset(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+    return found
+
+
+def _integer(text: str) -> float:
+    """Python refuses to read integers of thousands of digits; past an int64 only the nearest double matters."""
+    return int(text) if len(text) <= _EXACT_DIGITS else float(text)
+
+
+_JSON: Final = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_constant=NotJson)

@@ -1,0 +1,26 @@
+"""Every reason a record can be rejected for, and what it means. Documentation and the API's list are made from this."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from tidemill.decode.codes import FAULT_CODES
+from tidemill.feeds.checks import CHECKS
+
+TIME_REASONS: Final = {
+    "dst_gap": "The local time never was: clocks were put forward over it.",
+    "dst_fold": "The local time was twice, and the feed takes neither.",
+    "zone_missing": "The time is local and the record says nothing of where.",
+    "zone_unknown": "The record names a time zone that does not exist.",
+}
+STATE_REASONS: Final = {
+    "duplicate": "Another record of the same series and time was submitted first.",
+    "window_sealed": "The rollup window of the record's time is final: its points are past retention.",
+    "poison": "The payload ended the process that applied it, twice, and was set aside.",
+}
+RULE_REASONS: Final = {check.reason: " ".join((check.__doc__ or "").split()) for check in CHECKS.values()}
+
+# A feed may give a rule another code of its own; these are the ones that the software itself knows.
+REASONS: Final[Mapping[str, str]] = MappingProxyType(
+    {**dict(FAULT_CODES), **TIME_REASONS, **RULE_REASONS, **STATE_REASONS}
+)

@@ -1,0 +1,160 @@
+"""Records that passed -> points and their series. What a record becomes never depends on other records.
+
+`points`: series u64, field str, time i64 ns, ordinal i64, value f64|null, version i64, seq u64, idx u32, flags u8,
+received_ns i64, anchor bool. `series`: series u64, feed, name, field, tags (list of key and value), unit, description.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from tidemill.decode.batch import TAGS, Batch
+from tidemill.feeds.definition import Feed
+from tidemill.model.ids import series_id
+from tidemill.rules.apply import Checked
+from tidemill.rules.summary import SUMMARY
+
+POINTS: Final[dict[str, Any]] = {
+    "series": pl.UInt64,
+    "field": pl.String,
+    "time": pl.Int64,
+    "ordinal": pl.Int64,
+    "value": pl.Float64,
+    "version": pl.Int64,
+    "seq": pl.UInt64,
+    "idx": pl.UInt32,
+    "flags": pl.UInt8,
+    "received_ns": pl.Int64,
+    "anchor": pl.Boolean,
+}
+SERIES: Final[dict[str, Any]] = {
+    "series": pl.UInt64,
+    "feed": pl.String,
+    "name": pl.String,
+    "field": pl.String,
+    "tags": TAGS,
+    "unit": pl.String,
+    "description": pl.String,
+}
+_RECORD: Final = ("time", "seq", "idx", "flags", "received_ns")
+
+
+class Shaped(msgspec.Struct, frozen=True):
+    """The points of a batch, and every distinct series among them."""
+
+    points: pl.DataFrame
+    series: pl.DataFrame
+
+
+def shape(feed: Feed, tenant: str, checked: Checked, batch: Batch) -> Shaped:
+    """One point for each field that a record has.
+
+    A missing optional field gives no point; where the first record wins it gives one without a value, so that the
+    losing record's value cannot stay, whichever of the two was applied first.
+    """
+    names = Names(feed, tenant, batch)
+    if feed.registers is not None:
+        points = _register_points(checked, batch, names)
+    else:
+        points = _field_points(feed, checked.frame, names)
+    place = pl.col("seq").cast(pl.Int64) * (1 << 20) + pl.col("idx")
+    points = points.with_columns(
+        version=-place if feed.first_wins else place,
+        ordinal=place if feed.duplicates == "keep" else pl.lit(0, pl.Int64),
+    )
+    return Shaped(points.select(list(POINTS)), names.series())
+
+
+def field_names(feed: Feed) -> tuple[str, ...]:
+    """The fields of a feed's points, the anchor first; () where they are not known beforehand (registers)."""
+    if feed.shape.kind == "samples":
+        return ("value",)
+    if feed.shape.kind == "summary":
+        return SUMMARY
+    anchor = next((name for name, field in feed.fields.items() if field.required), None)
+    return tuple(sorted(feed.fields, key=lambda name: name != anchor))
+
+
+class Names:
+    """Series of a batch by (identity, field), made when first asked for."""
+
+    def __init__(self, feed: Feed, tenant: str, batch: Batch) -> None:
+        self._feed = feed
+        self._tenant = tenant
+        self._identities = batch.identities.rows(named=True)
+        self._tags = [tuple((pair["key"], pair["value"]) for pair in row["tags"]) for row in self._identities]
+        self._known: dict[tuple[int, str], int] = {}
+
+    def of(self, identities: Sequence[int], fields: Sequence[str]) -> list[int]:
+        """The series of each (identity, field)."""
+        found = []
+        for key in zip(identities, fields, strict=True):
+            number = self._known.get(key)
+            if number is None:
+                number = _series(self._tenant, self._feed.name, self._tags[key[0]], key[1])
+                self._known[key] = number
+            found.append(number)
+        return found
+
+    def series(self) -> pl.DataFrame:
+        """A row for every series that was asked for."""
+        rows = []
+        for (identity, field), number in self._known.items():
+            row = self._identities[identity]
+            unit, description = self._about(field)
+            name = row["name"] or "/".join([*(value for _, value in self._tags[identity]), field])
+            row_unit, row_description = row["unit"] or unit, row["description"] or description
+            rows.append((number, self._feed.name, name, field, row["tags"], row_unit, row_description))
+        return pl.DataFrame(rows, schema=SERIES, orient="row")
+
+    def _about(self, field: str) -> tuple[str, str]:
+        """Unit and description that the feed gives a field."""
+        if self._feed.registers is not None:
+            return self._feed.registers.unit or "", ""
+        if self._feed.shape.kind == "summary":
+            spec = next(iter(self._feed.fields.values()))
+            return ("" if field == "count" else spec.unit or ""), spec.description or ""
+        found = self._feed.fields.get(field)
+        return (found.unit or "", found.description or "") if found else ("", "")
+
+
+@lru_cache(maxsize=1 << 16)
+def _series(tenant: str, feed: str, tags: tuple[tuple[str, str], ...], field: str) -> int:
+    return series_id(tenant, feed, dict(tags), field)
+
+
+def _field_points(feed: Feed, frame: pl.DataFrame, names: Names) -> pl.DataFrame:
+    if frame.is_empty():
+        return pl.DataFrame(schema=POINTS)
+    identities = frame["identity"].to_numpy()
+    distinct = np.unique(identities)
+    lookup = np.zeros(int(distinct[-1]) + 1, np.uint64)
+    parts = []
+    for number, field in enumerate(field_names(feed)):
+        optional = feed.shape.kind == "points" and not feed.fields[field].required
+        rows = frame.filter(pl.col(f"f.{field}").is_not_null()) if optional and not feed.first_wins else frame
+        owners = identities if rows is frame else rows["identity"].to_numpy()
+        present = distinct if rows is frame else np.unique(owners)
+        lookup[present] = names.of(present.tolist(), [field] * len(present))
+        parts.append(
+            rows.select(
+                pl.Series("series", lookup[owners]),
+                pl.lit(field).alias("field"),
+                *_RECORD,
+                pl.col(f"f.{field}").alias("value"),
+                pl.lit(number == 0).alias("anchor"),
+            )
+        )
+    return pl.concat(parts)
+
+
+def _register_points(checked: Checked, batch: Batch, names: Names) -> pl.DataFrame:
+    assert batch.registers is not None
+    rows = batch.registers.join(checked.frame.select("identity", *_RECORD), on=["seq", "idx"], how="inner")
+    series = names.of(rows["identity"].to_list(), rows["field"].to_list())
+    first = pl.struct("seq", "idx").is_first_distinct()
+    return rows.with_columns(pl.Series("series", series, dtype=pl.UInt64), first.alias("anchor"))

@@ -1,0 +1,93 @@
+"""Local times -> instants, a column at a time, by the pinned time zone data.
+
+Offsets come from `model.zones` (and so from the same data that reads a single time), not from the column engine: its
+own copy of the data is of another date and knows no daylight saving time after 2100.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+import numpy as np
+import tzfpy
+from numpy.typing import NDArray
+
+from tidemill.model.time import NS_PER_S
+from tidemill.model.zones import offset_s, zone
+
+UNKNOWN: Final = -1  # zone number of a row whose zone is missing or unknown
+_DAY_S: Final = 86_400
+_FAR_NS: Final = 1 << 62
+
+# A position's zone; at sea the nautical one (`Etc/GMT+5`). Exact positions are kept, so that keeping changes nothing.
+zone_at = lru_cache(maxsize=1 << 16)(tzfpy.get_tz)
+
+
+class Instants(msgspec.Struct, frozen=True):
+    """`earlier` and `later` are the instants that a local time can be (equal but in a fold). In a gap, `earlier` is the
+    time shifted forward by the length of the gap."""
+
+    earlier: NDArray[np.int64]
+    later: NDArray[np.int64]
+    gap: NDArray[np.bool_]
+    fold: NDArray[np.bool_]
+
+
+class Offsets(msgspec.Struct, frozen=True):
+    """The offsets of a zone around one year: `offset_ns[i]` holds from `start_ns[i]` (UTC) to the next start."""
+
+    start_ns: NDArray[np.int64]
+    offset_ns: NDArray[np.int64]
+
+
+def to_instants(wall_ns: NDArray[np.int64], zones: NDArray[np.int64], names: Sequence[str]) -> Instants:
+    """The instants of wall clocks (ns as if UTC) in zones (numbers into `names`, none of them UNKNOWN)."""
+    result = Instants(wall_ns.copy(), wall_ns.copy(), np.zeros(len(zones), np.bool_), np.zeros(len(zones), np.bool_))
+    years = wall_ns.astype("datetime64[ns]").astype("datetime64[Y]").astype(np.int64) + 1970
+    groups, row_group = np.unique(zones * 10_000 + years, return_inverse=True)
+    for number, group in enumerate(groups):
+        rows = slice(None) if len(groups) == 1 else np.flatnonzero(row_group == number)
+        offsets = offsets_around(names[group // 10_000], int(group % 10_000))
+        _resolve(wall_ns[rows], offsets, result, rows)
+    return result
+
+
+def _resolve(wall: NDArray[np.int64], offsets: Offsets, result: Instants, rows: slice | NDArray[np.int64]) -> None:
+    begins = offsets.start_ns + offsets.offset_ns  # wall clock at which each stretch of one offset begins
+    ends = np.append(offsets.start_ns[1:] + offsets.offset_ns[:-1], _FAR_NS * 2 - 1)
+    first = np.searchsorted(ends, wall, side="right")  # the first stretch that has not ended at that wall clock
+    gap = wall < begins[first]
+    following = np.minimum(first + 1, len(begins) - 1)
+    fold = (following > first) & (wall >= begins[following])
+    before = np.where(gap, first - 1, first)  # in a gap, clocks that were not put forward still show this time
+    result.earlier[rows] = wall - offsets.offset_ns[before]
+    result.later[rows] = wall - offsets.offset_ns[np.where(fold, following, before)]
+    result.gap[rows] = gap
+    result.fold[rows] = fold
+
+
+@lru_cache(maxsize=4096)
+def offsets_around(name: str, year: int) -> Offsets:
+    """The offsets that hold in a zone from two days before a year to two days after it."""
+    where = zone(name)
+    assert where is not None, name
+    first = int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) - 2 * _DAY_S
+    days = range(first, first + 371 * _DAY_S, _DAY_S)
+    found = [offset_s(where, day) for day in days]
+    starts, offsets = [-_FAR_NS], [found[0] * NS_PER_S]
+    for day, before, after in zip(days, found, found[1:], strict=False):
+        if before != after:
+            starts.append(_change(where, day, day + _DAY_S, before) * NS_PER_S)
+            offsets.append(after * NS_PER_S)
+    return Offsets(np.array(starts), np.array(offsets))
+
+
+def _change(where: ZoneInfo, low: int, high: int, before: int) -> int:
+    """The first second in (low, high] at which the offset is no longer `before`."""
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if offset_s(where, middle) == before else (low, middle)
+    return high
