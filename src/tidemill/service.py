@@ -108,8 +108,6 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
 
 def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     """HTTP on the public and the internal listener, until SIGTERM."""
-    import asyncio
-
     from tidemill.api.app import create_app
     from tidemill.api.applied import Applied
     from tidemill.api.deleted import Deleted
@@ -153,7 +151,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     )
     lifeline.hold()
     sockets = [socket.socket(fileno=fd) for fd in (runtime.listen_fd, runtime.internal_fd)]
-    asyncio.run(build(create_app(services), settings, applied.stop).serve(sockets))
+    build(create_app(services), settings, applied.stop).run(sockets)  # on uvloop
 
 
 def run_demo(runtime: Runtime, lifeline: Lifeline) -> None:

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import msgspec
 from litestar import get
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
 from tidemill.api.problems import PROBLEMS
@@ -16,6 +17,7 @@ from tidemill.model.time import format_instant
 from tidemill.sources.state import SourceState
 
 SOURCES_PREFIX: Final = "sources/"
+NOT_FOUND: Final = {404: ResponseSpec(dict[str, Any], generate_examples=False, description="No such feed.")}
 
 
 class FeedItem(msgspec.Struct, frozen=True):
@@ -75,7 +77,14 @@ def list_feeds(principal: Principal, services: Services) -> FeedPage:
     return FeedPage([feed_item(feed) for feed in services.book.list(principal.tenant)])
 
 
-@get("/v1/feeds/{feed:str}", tags=["admin"], summary="One feed", operation_id="getFeed", sync_to_thread=True)
+@get(
+    "/v1/feeds/{feed:str}",
+    tags=["admin"],
+    summary="One feed",
+    operation_id="getFeed",
+    responses=NOT_FOUND,
+    sync_to_thread=True,
+)
 def get_feed(feed: FromPath[str], principal: Principal, services: Services) -> FeedDetail:
     """The definition in force, its version, and for administrators its TOML text."""
     text = services.texts.current(principal.tenant, feed)

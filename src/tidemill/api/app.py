@@ -23,11 +23,12 @@ from tidemill.api.intake_routes import IntakeRoutes
 from tidemill.api.metrics import Metrics
 from tidemill.api.outcomes import Outcomes
 from tidemill.api.pages import PAGE_ROUTES
+from tidemill.api.reads import READ_ROUTES
 from tidemill.api.series import SeriesRoutes
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 
-HANDLERS: Final[list[Any]] = [*HEALTH_ROUTES, *ADMIN_ROUTES, *PAGE_ROUTES]
+HANDLERS: Final[list[Any]] = [*HEALTH_ROUTES, *ADMIN_ROUTES, *PAGE_ROUTES, *READ_ROUTES]
 
 
 class Document:
@@ -52,7 +53,7 @@ def create_app(services: Services) -> Front:
         ]
     )
     health = Health(services, gate, metrics, lambda: authenticator.is_open)
-    shared = {"services": services, "health": health, "document": Document()}
+    shared = {"services": services, "queries": services.queries, "health": health, "document": Document()}
 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         """Let a request through if it has the scope that its handler names (`read` unless said otherwise)."""
@@ -81,10 +82,10 @@ def _principal(request: Request[Any, Any, Any]) -> Principal:
 
 
 def _dependencies(shared: dict[str, Any]) -> dict[str, Provide]:
-    """What handlers may ask for by name: `principal`, `services`, `health`, `document`."""
+    """What handlers may ask for by name: `principal`, `services`, `queries`, `health`, `document`."""
 
     def give(name: str) -> Provide:
         return Provide(lambda: shared[name], sync_to_thread=False)
 
-    named = {name: give(name) for name in ("services", "health", "document")}
+    named = {name: give(name) for name in ("services", "queries", "health", "document")}
     return {"principal": Provide(_principal, sync_to_thread=False), **named}

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 from litestar import Response, get
+from litestar.openapi.datastructures import ResponseSpec
 
 from tidemill.api.body import Gate
 from tidemill.api.metrics import Metrics
@@ -112,7 +113,14 @@ async def healthz() -> dict[str, str]:
     return {"status": "alive"}
 
 
-@get("/readyz", opt=PUBLIC, tags=["health"], summary="Can acknowledge", operation_id="readyz")
+@get(
+    "/readyz",
+    opt=PUBLIC,
+    tags=["health"],
+    summary="Can acknowledge",
+    operation_id="readyz",
+    responses={503: ResponseSpec(Ready, generate_examples=False, description="It cannot; `Retry-After` says when.")},
+)
 async def readyz(health: Health) -> Response[Ready]:
     """Whether payloads can be made durable and acknowledged; shows log, mill and store. `503` when they cannot."""
     state = await health.ready()

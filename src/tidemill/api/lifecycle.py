@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from tidemill.api.services import Services
+from tidemill.catalog.feeds import PREFIX as FEEDS_PREFIX
 from tidemill.errors import UnavailableError
 
 log = logging.getLogger(__name__)
 
 TRIM_EVERY_S: Final = 10.0
-FEEDS_PREFIX: Final = "feeds/"
 
 
 @asynccontextmanager

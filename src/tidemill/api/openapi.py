@@ -1,11 +1,15 @@
 """The OpenAPI 3.1 document: Litestar's description of its handlers, the intake operations, and what all have in common
-(problem documents, keys)."""
+(problem documents, keys).
 
-import re
+A Litestar handler says in `responses` which problem statuses it has of its own; `401` and `403` are added to those
+whose `opt["scope"]` is not null.
+"""
+
 from collections.abc import Sequence
 from typing import Any, Final
 
 from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, License, SecurityScheme, Tag
 from litestar.types import ControllerRouterHandler
@@ -23,7 +27,6 @@ TAGS: Final = {
     "health": "Alive, ready, counted.",
 }
 _SECURITY: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {"apiKey": []}, {}]
-_PARAMETER_KIND: Final = re.compile(r"\{(\w+):\w+\}")
 
 
 def describe(handlers: Sequence[ControllerRouterHandler], dependencies: dict[str, Any]) -> dict[str, Any]:
@@ -33,6 +36,7 @@ def describe(handlers: Sequence[ControllerRouterHandler], dependencies: dict[str
         version=__version__,
         summary="The time-series service that can account for every point",
         license=License(name="Apache-2.0", identifier="Apache-2.0"),
+        use_handler_docstrings=True,
         tags=[Tag(name=name, description=text) for name, text in TAGS.items()],
         components=Components(
             security_schemes={
@@ -46,39 +50,42 @@ def describe(handlers: Sequence[ControllerRouterHandler], dependencies: dict[str
     for path, operations in OPERATIONS.items():
         document["paths"].setdefault(path, {}).update({method: dict(op) for method, op in operations.items()})
     document["components"].setdefault("schemas", {}).update(SCHEMAS)
-    public = _public(described)
+    handlers_by_route = _handlers(described)
     for path, item in document["paths"].items():
         for method, operation in item.items():
             if isinstance(operation, dict) and "responses" in operation:
-                _finish(operation, public=(path, method) in public)
+                _finish(operation, handlers_by_route.get((path, method)))
     document["paths"] = dict(sorted(document["paths"].items()))
     return document
 
 
-def _public(app: Litestar) -> set[tuple[str, str]]:
-    """(path, method) of the handlers that need no key."""
-    found = set()
+def _handlers(app: Litestar) -> dict[tuple[str, str], HTTPRouteHandler]:
+    """The handlers by path and method."""
+    found = {}
     for route in app.routes:
         for method, (handler, _) in getattr(route, "route_handler_map", {}).items():
-            if handler.opt.get("scope", "read") is None:
-                found.add((getattr(route, "path_format", route.path), method.lower()))
+            found[getattr(route, "path_format", route.path), method.lower()] = handler
     return found
 
 
-def _finish(operation: dict[str, Any], *, public: bool) -> None:
-    """Write out the problem statuses, replace Litestar's own error shape by ours, say whether a key is needed."""
-    listed = [str(status) for status in operation.pop("problems", [])]
-    known = {status: answer for status, answer in operation["responses"].items() if status[0] in "23"}
-    failed = [status for status in operation["responses"] if status[0] in "45" and not public]
-    if not public:
+def _finish(operation: dict[str, Any], handler: HTTPRouteHandler | None) -> None:
+    """Write out the problems in place of what Litestar guesses; say whether a key is needed."""
+    problems = {int(status) for status in operation.pop("problems", [])}
+    if handler is not None:
+        problems |= {status for status in handler.responses or {} if status >= 400}
+    if handler is None or handler.opt.get("scope", "read") is not None:
         operation["security"] = _SECURITY
-        listed = [*listed, *failed, "401", "403"]
-    else:
-        known |= {status: answer for status, answer in operation["responses"].items() if status[0] in "45"}
-    for status in sorted(set(listed)):
-        known[status] = _problem(int(status))
-    known["default"] = _problem(0)
-    operation["responses"] = known
+        problems |= {401, 403}
+    answers = {status: answer for status, answer in operation["responses"].items() if status[0] in "23"}
+    own = {status: operation["responses"][str(status)] for status in problems if _is_own(operation, status)}
+    answers |= {str(status): own.get(status) or _problem(status) for status in sorted(problems)}
+    operation["responses"] = answers | {"default": _problem(0)}
+
+
+def _is_own(operation: dict[str, Any], status: int) -> bool:
+    """Whether a failure is answered with a document that is no problem document (`/readyz`)."""
+    content = operation["responses"].get(str(status), {}).get("content", {})
+    return any("$ref" in media.get("schema", {}) for media in content.values())
 
 
 def _problem(status: int) -> dict[str, Any]:

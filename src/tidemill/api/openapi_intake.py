@@ -19,7 +19,7 @@ _SERIES: Final = {
     "interval": "39.0625us",
     "values": [0.1, 0.2, None, -0.4],
 }
-_ANY: Final = {"description": "Looked through: it is JSON or NDJSON, whatever curl said.", "schema": {}}
+_ANY: Final = {"schema": {"description": "Looked through: it is JSON or NDJSON, whatever curl said."}}
 
 PREFER: Final = {
     "name": "Prefer",
@@ -47,7 +47,7 @@ FEED: Final = {
     "schema": {"type": "string", "examples": ["dropzone"]},
 }
 SERIES_ID: Final = {
-    "name": "series_id",
+    "name": "series",
     "in": "path",
     "required": True,
     "description": "A series' id.",
@@ -82,7 +82,7 @@ def _answer(schema: str, description: str, *headers: str) -> dict[str, Any]:
 _RECEIPT_HEADERS: Final = ("Location", "Preference-Applied", "Idempotency-Replayed")
 _OUTCOME: Final = _answer("Receipt", "Applied: the outcome, because `Prefer: wait` asked for it.", *_RECEIPT_HEADERS)
 _STORED: Final = _answer("Receipt", "Durable: the receipt.", "Location", "Idempotency-Replayed")
-_PROBLEMS: Final = ["400", "401", "403", "404", "408", "409", "413", "415", "503", "507"]
+_PROBLEMS: Final = (400, 404, 408, 409, 413, 415, 503, 507)
 
 # path -> method -> operation. `problems` lists the statuses of problem documents; `openapi.py` writes them out.
 OPERATIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {
@@ -127,7 +127,7 @@ OPERATIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {
             "problems": _PROBLEMS,
         }
     },
-    "/v1/series/{series_id}": {
+    "/v1/series/{series}": {
         "delete": {
             "tags": ["series"],
             "operationId": "deleteSeries",
@@ -135,30 +135,13 @@ OPERATIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {
             "description": "Gone from every answer at once. Sending it again afterwards works.",
             "parameters": [SERIES_ID],
             "responses": {"204": {"description": "Gone."}},
-            "problems": ["401", "403", "404", "503", "507"],
+            "problems": (404, 503, 507),
         }
     },
 }
 
+# What the operations above refer to; `Receipt` is described by the routes that read receipts.
 SCHEMAS: Final[dict[str, Any]] = {
-    "Receipt": {
-        "type": "object",
-        "description": "Proof that a payload is durable. `accepted + rejected` is its number of records once applied.",
-        "required": ["id", "feed", "received_at", "bytes", "sha256", "state", "accepted", "rejected", "reasons"],
-        "properties": {
-            "id": {"type": "string", "format": "uuid", "description": "UUIDv7"},
-            "feed": {"type": "string"},
-            "received_at": {"type": "string", "format": "date-time"},
-            "bytes": {"type": "integer"},
-            "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
-            "state": {"type": "string", "enum": ["stored", "applied", "refused", "poison"]},
-            "accepted": {"type": ["integer", "null"], "description": "null until applied"},
-            "rejected": {"type": ["integer", "null"], "description": "null until applied"},
-            "reasons": {"type": "object", "additionalProperties": {"type": "integer"}},
-            "rules_version": {"type": "integer"},
-            "links": {"type": "object", "additionalProperties": {"type": "string"}},
-        },
-    },
     "Fix": {
         "type": "object",
         "required": ["timestamp", "lat", "long", "accuracy", "speed", "user_id"],

@@ -31,7 +31,7 @@ class SeriesRoutes:
 
     def routes(self) -> list[Route]:
         """The table that `Front` works by."""
-        return [Route("DELETE", "/v1/series/{series_id}", self.delete_series)]
+        return [Route("DELETE", "/v1/series/{series}", self.delete_series)]
 
     async def delete_series(self, incoming: Incoming) -> Answer:
         """`204` when the deletion is durable; from then on the series is in no answer. `404` if there is none."""

@@ -4,7 +4,10 @@ On SIGTERM: no new connections, waits for outcomes are cut short (they answer `2
 application's lifespan ends (which closes the log).
 """
 
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import uvicorn
@@ -18,11 +21,24 @@ _TICKS_A_LOOK: Final = 5  # uvicorn ticks every 100 ms
 
 
 class ApiServer(uvicorn.Server):
-    """`await serve(sockets=[...])` runs it until SIGTERM or SIGINT; `should_exit = True` ends it too."""
+    """`run(sockets)` runs it on uvloop until SIGTERM or SIGINT; `should_exit = True` ends it too."""
 
     def __init__(self, config: uvicorn.Config, before_shutdown: Callable[[], None]) -> None:
         super().__init__(config)
         self._before_shutdown = before_shutdown
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End on SIGTERM and SIGINT, as a success: uvicorn would raise the signal again and die of it."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     async def on_tick(self, counter: int) -> bool:
         """Look for requests that take too long to arrive."""
