@@ -44,7 +44,7 @@ def close_quietly(connection: apsw.Connection) -> None:
 def as_unavailable(error: BaseException, path: Path) -> LogUnavailableError:
     """An error of SQLite or the system as what a client is told."""
     full = isinstance(error, apsw.FullError) or (isinstance(error, OSError) and error.errno == errno.ENOSPC)
-    if full:
+    if full or getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHMSIZE:  # the WAL's index could not grow
         return DiskFullError(f"the disk under {path} is full; nothing was acknowledged", 5.0)
     return LogUnavailableError(f"the log {path} could not be written ({error}); nothing was acknowledged", 1.0)
 
