@@ -1,48 +1,91 @@
-"""Hands what sources fetched to intake, over the API's internal listener on loopback.
+"""Hands what sources fetched to the API's internal intake, over loopback, many at once.
 
-One keep-alive client for all sources. Safe to send again: the idempotency key makes a payload durable once.
+One kept connection for each payload under way (the poller bounds how many). What cannot be told apart from "later" is
+UnavailableError, so that the payload comes again with its key: a refused connection, a cut answer, any 5xx, 408, 429,
+and 404 (the feed may come back). Only a refusal for what the bytes are is final.
 """
 
+import asyncio
 from typing import Final
+from urllib.parse import quote
 
-import httpx
+import msgspec
 
 from tidemill.errors import ConflictError, InputError, UnavailableError
+from tidemill.sources.wire import Connection, Response, WireError
 
-_CONNECTIONS: Final = 16
-_TIMEOUT_S: Final = 30.0
-_CONFLICT: Final = 409
-_TRY_AGAIN: Final = frozenset({401, 403, 404, 408, 425, 429})  # a restart under way, or too much at once
+_PATH: Final = "/internal/payloads"
+_TIMEOUT_S: Final = 20.0
+_MAX_ANSWER_BYTES: Final = 1 << 20
+_LATER: Final = frozenset({404, 408, 429})
+
+
+class _Answer(msgspec.Struct):
+    """What matters of a receipt or of a problem document."""
+
+    id: str = ""
+    detail: str = ""
 
 
 class InternalIntake:
-    """`Submit` over HTTP. Use it in one event loop. `secret` is the one of this start of the server."""
+    """Intake at a loopback port, for processes that know the installation's secret. See `outbox.Submit`."""
 
     def __init__(self, port: int, secret: str) -> None:
-        self._client = httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{port}",
-            headers={"X-Tidemill-Secret": secret},
-            timeout=_TIMEOUT_S,
-            trust_env=False,
-            limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS),
-        )
+        self._port = port
+        self._secret = secret
+        self._idle: list[Connection] = []
 
     async def __call__(self, tenant: str, feed: str, body: bytes, content_type: str, idempotency_key: str) -> str:
-        """The receipt's id, once the payload is durable. Raises UnavailableError, InputError or ConflictError."""
+        """Return the receipt's id once the payload is durable. Raises UnavailableError, InputError, ConflictError."""
+        request = self._request(tenant, feed, body, content_type, idempotency_key)
         try:
-            answer = await self._client.post(
-                "/internal/payloads",
-                params={"tenant": tenant, "feed": feed},
-                content=body,
-                headers={"Content-Type": content_type, "Idempotency-Key": idempotency_key},
-            )
-        except httpx.HTTPError as error:
-            raise UnavailableError(f"intake cannot be reached: {error or type(error).__name__}") from error
-        if answer.is_success:
-            return str(answer.json()["id"])
-        message = f"intake answered {answer.status_code}: {answer.text[:500]}"
-        if answer.status_code == _CONFLICT:
-            raise ConflictError(message)
-        if answer.is_server_error or answer.status_code in _TRY_AGAIN:
-            raise UnavailableError(message, float(answer.headers.get("Retry-After", 1)))
+            response = await self._exchange(request)
+        except (WireError, OSError) as error:
+            raise UnavailableError(f"intake cannot be reached: {error}") from None
+        return _receipt(response)
+
+    def _request(self, tenant: str, feed: str, body: bytes, content_type: str, key: str) -> bytes:
+        head = (
+            f"POST {_PATH}?tenant={quote(tenant, safe='')}&feed={quote(feed, safe='')} HTTP/1.1\r\n"
+            f"host: 127.0.0.1:{self._port}\r\nx-tidemill-secret: {self._secret}\r\n"
+            f"content-type: {content_type}\r\nidempotency-key: {key}\r\ncontent-length: {len(body)}\r\n\r\n"
+        )
+        return head.encode("latin-1") + body
+
+    async def _exchange(self, request: bytes) -> Response:
+        """Send on an idle connection; on a new one when there is none or it turns out to be closed (the key makes
+        sending again harmless)."""
+        while self._idle:
+            connection = self._idle.pop()
+            try:
+                return await self._send(connection, request)
+            except WireError as error:
+                if not error.untouched:
+                    raise
+        loop = asyncio.get_running_loop()
+        return await self._send((await loop.create_connection(Connection, "127.0.0.1", self._port))[1], request)
+
+    async def _send(self, connection: Connection, request: bytes) -> Response:
+        response = await connection.exchange(request, timeout_s=_TIMEOUT_S, max_bytes=_MAX_ANSWER_BYTES)
+        if connection.usable:
+            self._idle.append(connection)
+        else:
+            connection.close()
+        return response
+
+
+def _receipt(response: Response) -> str:
+    """The receipt's id of an answer, or the error that the answer is."""
+    try:
+        answer = msgspec.json.decode(response.body, type=_Answer)
+    except msgspec.DecodeError as error:
+        raise UnavailableError(f"intake answered {response.status} with no document: {error}") from None
+    if 200 <= response.status < 300 and answer.id:
+        return answer.id
+    message = f"intake answered {response.status}: {answer.detail}"
+    if response.status == 409:
+        raise ConflictError(message)
+    if 400 <= response.status < 500 and response.status not in _LATER:
         raise InputError(message)
+    after = response.headers.get("retry-after", "")
+    raise UnavailableError(message, float(after) if after.isascii() and after.isdigit() else 1.0)

@@ -1,0 +1,54 @@
+"""Traffic through all five feeds, so that a new installation has something to show: the two servers that it polls, and
+phones, machines and files that send to it. Runs until SIGTERM or SIGINT; sends again what a restarting server refused.
+"""
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from tidemill.model.time import NS_PER_S, format_instant
+from tidemill.simulate import data_server, files, machines, meters, phones
+from tidemill.simulate.server import App, running
+from tidemill.simulate.summary import Summary
+
+log = logging.getLogger(__name__)
+
+_PATIENCE_S = 3600.0
+
+
+def run(url: str, key: str = "") -> None:
+    """Serve and send until told to end. `key`: an API key with the scopes read and write, where keys are needed."""
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    now_ns = time.time_ns() // NS_PER_S * NS_PER_S
+    # Walks take about 11 s a fix, so at this rate the eight phones live in real time.
+    phone = phones.PhonesOptions(
+        url=url, key=key, count=0, rate=0.85, patience_s=_PATIENCE_S, seed=now_ns % 997, start=format_instant(now_ns)
+    )
+    machine = machines.MachinesOptions(url=url, key=key, count=0, rate=0.1, patience_s=_PATIENCE_S, keep=50)
+    file = files.FilesOptions(url=url, key=key, count=0, rate=0.5, patience_s=_PATIENCE_S)
+    with ExitStack() as servers:
+        telemetry = data_server.DataServer(data_server.DataServerOptions(rate=5, faults="500=0.002,slow=0.002"))
+        _serve(servers, telemetry, data_server.DEFAULT_PORT)
+        _serve(servers, meters.MeterServer(meters.MetersOptions()), meters.DEFAULT_PORT)
+        for simulate in (lambda: phones.run(phone), lambda: machines.run(machine), lambda: files.run(file)):
+            threading.Thread(target=_send, args=(simulate,), daemon=True).start()
+        ended.wait()
+
+
+def _serve(servers: ExitStack, app: App, port: int) -> None:
+    try:
+        servers.enter_context(running(app, port=port))
+    except OSError as error:
+        log.warning("the demonstration leaves out the server on port %s: %s", port, error)
+
+
+def _send(simulate: Callable[[], Summary]) -> None:
+    try:
+        log.info(simulate().text())
+    except Exception:
+        log.exception("a simulator ended; the others go on")

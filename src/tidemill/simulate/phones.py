@@ -1,0 +1,145 @@
+"""Phones that send one fix at a time to `PUT /location`, and check each answer.
+
+Among the fixes: duplicates (the same timestamp and user, other values), bursts, late records, and broken ones of every
+kind, which must be refused by name. With `verify` the averages per user and minute are read back at the end and
+compared with those of the first-submitted fixes. A user's fixes are sent in order, by one worker.
+"""
+
+import random
+from collections import defaultdict
+from collections.abc import Awaitable, Iterator, Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+
+from tidemill.model.time import NS_PER_S, format_instant, parse_instant
+from tidemill.simulate.session import Options, Progress, Session, Unexpected, accepts, refuses, run_workers
+from tidemill.simulate.summary import Summary
+from tidemill.simulate.walks import Fix, broken, walk
+
+_FIELDS: Final = ("lat", "long", "accuracy", "speed")
+_MINUTE_NS: Final = 60 * NS_PER_S
+Minutes = dict[tuple[str, int], dict[str, Fix]]  # (user, minute) -> the fixes that count, by timestamp
+
+
+class PhonesOptions(Options, frozen=True, kw_only=True):
+    """`users` phones whose walks begin at `start` (RFC 3339). `verify`: compare the averages at the end."""
+
+    users: int = 8
+    start: str = "2017-01-01T12:00:00Z"
+    verify: bool = False
+
+
+class Sending(msgspec.Struct, frozen=True):
+    """One request to come. `kind` `late` fixes are older than ones sent before; of a `burst` none waits."""
+
+    fix: Fix
+    kind: Literal["fix", "duplicate", "late", "burst", "broken"]
+    number: int = 0
+
+
+def sendings(seed: int, user: int, start_ns: int) -> Iterator[Sending]:
+    """What one phone sends, without end: a walk with some fixes held back, sent twice, in bursts or broken."""
+    draw = random.Random(f"phone {seed} {user}")
+    held: list[Fix] = []
+    burst = 0
+    sent: list[Fix] = []
+    for number, fix in enumerate(walk(seed, user, start_ns)):
+        place = draw.random()
+        if burst:
+            burst -= 1
+            yield Sending(fix, "burst")
+        elif place < 0.06:
+            held.append(fix)
+            continue
+        else:
+            burst = draw.randint(5, 15) if place > 0.98 else 0
+            yield Sending(fix, "fix")
+        sent = [*sent[-20:], fix]
+        if draw.random() < 0.08:
+            other = {"accuracy": 99.9, "speed": 9.9}
+            yield Sending(msgspec.structs.replace(draw.choice(sent), **other), "duplicate")
+        if held and draw.random() < 0.1:
+            late = held.pop(0)
+            sent.append(late)
+            yield Sending(late, "late")
+        if draw.random() < 0.06:
+            yield Sending(fix, "broken", number + user)
+
+
+def run(options: PhonesOptions, progress: Progress | None = None) -> Summary:
+    """Send `count` records and check the answers. Raises ValueError for a `start` that is no instant."""
+    start_ns = parse_instant(options.start)
+    minutes: Minutes = defaultdict(dict)
+    workers = max(1, min(options.connections, options.users))
+
+    def work(session: Session) -> Sequence[Awaitable[None]]:
+        users = range(options.users)
+        return [_work(session, options, list(users[place::workers]), start_ns, minutes) for place in range(workers)]
+
+    async def finish(session: Session) -> None:
+        await _verify(session, minutes)
+
+    return run_workers("phones", options, work, progress, finish if options.verify else None)
+
+
+async def _work(session: Session, options: PhonesOptions, users: list[int], start_ns: int, minutes: Minutes) -> None:
+    """Send for these users in turn."""
+    streams = [sendings(options.seed, user, start_ns) for user in users]
+    while True:
+        for stream in streams:
+            if session.take() is None:
+                return
+            sending = next(stream)
+            if sending.kind != "burst":
+                await session.pace()
+            await _send(session, sending, minutes if options.verify else None)
+
+
+async def _send(session: Session, sending: Sending, minutes: Minutes | None) -> None:
+    fix = sending.fix
+    if sending.kind == "broken":
+        body, paths = broken(fix, sending.number)
+        await session.call("PUT", "/location", refuses(400, *paths), body=body, headers=_JSON)
+        return
+    body = msgspec.json.encode(fix.record())
+    reply = await session.call("PUT", "/location", accepts(200), body=body, headers=_JSON)
+    if reply is not None and minutes is not None:
+        minute = fix.instant_ns // _MINUTE_NS * _MINUTE_NS
+        minutes[fix.user_id, minute].setdefault(fix.timestamp, fix)
+
+
+_JSON: Final = {"Content-Type": "application/json"}
+
+
+async def _verify(session: Session, minutes: Minutes) -> None:
+    """Compare every minute of every user."""
+    for user in sorted({user for user, _ in minutes}):
+        mine = {minute: fixes for (name, minute), fixes in minutes.items() if name == user}
+
+        async def compare(user: str = user, mine: dict[int, dict[str, Fix]] = mine) -> None:
+            bounds = {"start": format_instant(min(mine)), "end": format_instant(max(mine) + _MINUTE_NS)}
+            rows = await _rollups(session, {"user_id": user, "limit": "10000", **bounds})
+            for minute, fixes in mine.items():
+                _compare(user, minute, list(fixes.values()), rows.get(minute))
+            if extra := rows.keys() - mine.keys():
+                raise Unexpected(f"{user} has a minute that was never sent: {format_instant(min(extra))}")
+
+        await session.verify(f"averages of {user}", compare)
+
+
+async def _rollups(session: Session, params: dict[str, str]) -> dict[int, dict[str, Any]]:
+    rows = await session.read("/v1/feeds/location/rollups", params)
+    return {parse_instant(row["minute"] if "minute" in row else row["time"]): row for row in rows}
+
+
+def _compare(user: str, minute: int, fixes: list[Fix], row: dict[str, Any] | None) -> None:
+    when = f"{user} at {format_instant(minute)}"
+    if row is None:
+        raise Unexpected(f"{when} is missing ({len(fixes)} fixes)")
+    if row["count"] != len(fixes):
+        raise Unexpected(f"{when} counts {row['count']} fixes, {len(fixes)} were sent")
+    for field in _FIELDS:
+        mean = sum(getattr(fix, field) for fix in fixes) / len(fixes)
+        if row[field] is None or abs(row[field] - mean) > 1e-9 * max(1.0, abs(mean)):
+            raise Unexpected(f"{when}: {field} is {row[field]}, its average is {mean}")

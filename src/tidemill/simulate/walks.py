@@ -1,0 +1,129 @@
+"""Where simulated phones go: one walk for each user, as the fixes a device would record, and ways to break a record.
+
+Pure and seeded. A device writes its local time (zone of its position) without an offset, now and then with one; two of
+the users cross from one zone into another and back. A user never has the same local text twice for two instants, so
+that what counts as a duplicate is never in doubt.
+"""
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+import tzfpy
+
+from tidemill.model.time import NS_PER_S
+from tidemill.model.zones import zone
+
+_PLACES: Final = (
+    (-7.033, 38.88),  # Caia: Portugal | Spain
+    (-85.18, 33.00),  # Georgia | Alabama
+    (-73.916, 40.701),  # New York
+    (8.541, 47.374),  # Zürich
+    (85.324, 27.717),  # Kathmandu, UTC+5:45
+    (-46.633, -23.55),  # São Paulo
+    (139.76, 35.68),  # Tokyo
+    (-30.0, 45.0),  # at sea
+)
+CROSSING: Final = 2  # the first so many places are on a border
+
+
+class Fix(msgspec.Struct, frozen=True, kw_only=True):
+    """One fix as sent (`timestamp` is the device's text) and the instant it means, ns UTC."""
+
+    user_id: str
+    timestamp: str
+    lat: float
+    long: float
+    accuracy: float
+    speed: float
+    instant_ns: int
+
+    def record(self) -> dict[str, Any]:
+        """The fix as the body of `PUT /location`."""
+        record = msgspec.structs.asdict(self)
+        del record["instant_ns"]
+        return record
+
+
+def walk(seed: int, user: int, start_ns: int) -> Iterator[Fix]:
+    """The fixes of one user, in the order of time, without end. The same for the same arguments."""
+    draw = random.Random(f"walk {seed} {user}")
+    long, lat = _PLACES[user % len(_PLACES)]
+    moment = datetime.fromtimestamp(start_ns // NS_PER_S, UTC)
+    heading = draw.choice((-1, 1))
+    said: set[str] = set()
+    for step in range(10**12):
+        moment += timedelta(seconds=draw.randint(2, 20), milliseconds=draw.choice((0, 0, 0, 250, 123)))
+        if step % 40 == 20:
+            heading = -heading
+        speed = round(draw.uniform(0.2, 2.2), 2)
+        long = round(long + heading * 0.0015, 6)
+        lat = round(lat + draw.uniform(-0.0004, 0.0004), 6)
+        text = _device_text(moment, lat, long, with_offset=draw.random() < 0.05)
+        if text in said:
+            continue
+        said.add(text)
+        if len(said) > 20_000:
+            said.clear()  # longer ago than any border can set a clock back
+        yield Fix(
+            user_id=f"sim{seed}-{user}",
+            timestamp=text,
+            lat=lat,
+            long=long,
+            accuracy=round(draw.uniform(3.0, 40.0), 1),
+            speed=speed,
+            instant_ns=int(moment.timestamp()) * NS_PER_S + moment.microsecond * 1000,
+        )
+
+
+def _device_text(moment: datetime, lat: float, long: float, *, with_offset: bool) -> str:
+    """A local time as devices write it; one that the clock shows twice gets its offset, or it would be read as the
+    earlier one."""
+    local = moment.astimezone(zone(tzfpy.get_tz(long, lat)))
+    twice = local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
+    text = local.strftime("%Y-%m-%d %H:%M:%S")
+    if local.microsecond:
+        text += f".{local.microsecond:06d}".rstrip("0")
+    if not (with_offset or twice):
+        return text
+    offset = local.strftime("%z")
+    return f"{text.replace(' ', 'T')}{offset[:3]}:{offset[3:5]}"
+
+
+def broken(fix: Fix, number: int) -> tuple[bytes, tuple[str, ...]]:
+    """The `number`-th way to break a record: the body, and the paths that the refusal must name."""
+    record = fix.record()
+    changes, paths = _BREAKS[number % len(_BREAKS)]
+    if isinstance(changes, bytes):
+        return changes or msgspec.json.encode(record)[:-20], paths
+    for name, value in changes.items():
+        if value is _GONE:
+            del record[name]
+        else:
+            record[name] = value
+    # what JSON cannot say is put in as text
+    return msgspec.json.encode(record).replace(b'"<nan>"', b"NaN").replace(b'"<huge>"', b"1e999"), paths
+
+
+_GONE: Final = object()
+_BREAKS: Final[tuple[tuple[bytes | dict[str, Any], tuple[str, ...]], ...]] = (
+    ({"lat": 90.5}, ("$.lat",)),
+    ({"long": -181}, ("$.long",)),
+    ({"lat": "north"}, ("$.lat",)),
+    ({"timestamp": _GONE}, ("$.timestamp",)),
+    ({"user_id": _GONE}, ("$.user_id",)),
+    ({"user_id": ["a1"]}, ("$.user_id",)),
+    ({"timestamp": "yesterday"}, ("$.timestamp",)),
+    ({"timestamp": "2017-02-29 12:00:00"}, ("$.timestamp",)),
+    ({"timestamp": 1483272312}, ("$.timestamp",)),
+    ({"speed": "<huge>"}, ("$.speed",)),
+    ({"speed": None}, ("$.speed",)),
+    ({"accuracy": -1}, ("$.accuracy",)),
+    ({"lat": _GONE, "long": "x", "speed": -3}, ("$.lat", "$.long", "$.speed")),
+    ({"lat": "<nan>"}, ()),
+    (b"", ()),  # cut short
+    (b"[]", ()),
+    (b"lat=40.7&long=-73.9", ()),
+)
