@@ -340,17 +340,28 @@ def test_eight_threads_at_once(client: Client, table: str) -> None:
     assert client.command(f"SELECT count() FROM {table}") == 8 * 15
 
 
-def test_read_whose_client_has_gone_is_cancelled(server: StoreAddress, client: Client) -> None:
+GONE = {
+    "while it runs": "SELECT count() FROM numbers(1e13) WHERE number % 7 = 1 AND '{mark}' != ''",
+    "while it is streamed": "SELECT number, '{mark}' FROM numbers(1e13)",
+    "between two blocks": "SELECT number FROM numbers(1e13) WHERE (number = 5 OR number > 1e12) AND '{mark}' != ''",
+}
+
+
+@pytest.mark.parametrize("moment", GONE)
+def test_read_whose_client_has_gone_is_cancelled(server: StoreAddress, client: Client, moment: str) -> None:
     mark = secrets.token_hex(8)
-    sql = f"SELECT count() FROM numbers(1e13) WHERE number % 7 = 1 AND '{mark}' != ''"
-    with suppress(httpx.ReadTimeout):
-        httpx.post(
+    with (
+        suppress(httpx.ReadTimeout),
+        httpx.stream(
+            "POST",
             f"http://{server.host}:{server.port}/",
-            params={"cancel_http_readonly_queries_on_client_close": "1"},
-            content=sql,
+            params={"cancel_http_readonly_queries_on_client_close": "1", "max_block_size": "1000"},
+            content=GONE[moment].replace("{mark}", mark),
             auth=(server.user, server.password),
             timeout=0.5,
-        )
+        ) as answer,
+    ):
+        next(answer.iter_raw())
     running = (
         "SELECT count() FROM system.processes"
         " WHERE position(query, {mark:String}) > 0 AND position(query, 'system.processes') = 0"

@@ -26,8 +26,8 @@ from chdb import _chdb  # noqa: E402
 _chdb.set_signal_handlers_enabled(False)  # type: ignore[attr-defined]
 _chdb.reset_signal_handlers()  # type: ignore[attr-defined]
 
-# Caches and pools sized for a small process. The engine's own defaults (5 GiB mark and primary-key caches,
-# 10,000 threads) are for a whole machine.
+# Caches and pools sized for a small process. The engine's own defaults are for a whole machine: 5 GiB mark and
+# primary-key caches; 128 threads to remove old parts, which all start a few seconds after a burst of inserts.
 _ENGINE_OPTIONS = {
     "mark_cache_size": 64 << 20,
     "primary_index_cache_size": 64 << 20,
@@ -36,6 +36,11 @@ _ENGINE_OPTIONS = {
     "compiled_expression_cache_size": 8 << 20,
     "max_thread_pool_size": 256,
     "max_thread_pool_free_size": 8,
+    "max_io_thread_pool_size": 16,
+    "max_parts_cleaning_thread_pool_size": 2,
+    "max_active_parts_loading_thread_pool_size": 4,
+    "max_outdated_parts_loading_thread_pool_size": 2,
+    "max_unexpected_parts_loading_thread_pool_size": 2,
     "background_pool_size": 2,
     "background_schedule_pool_size": 2,
 }

@@ -1,0 +1,74 @@
+"""What ClickHouse's HTTP interface looks like on the wire: the heads of answers, errors, and the two error forms."""
+
+import json
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from tidemill.store.engine.compression import Compressor
+from tidemill.store.engine.errors import TOO_MANY_SIMULTANEOUS_QUERIES, EngineError
+from tidemill.store.engine.execute import Answer
+from tidemill.store.engine.request import Request
+
+# ASGI's own shapes.
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+_CONTENT_TYPES = {
+    "JSON": b"application/json; charset=UTF-8",
+    "JSONCompact": b"application/json; charset=UTF-8",
+    "JSONEachRow": b"application/x-ndjson; charset=UTF-8",
+    "CSV": b"text/csv; charset=UTF-8; header=absent",
+    "CSVWithNames": b"text/csv; charset=UTF-8; header=present",
+    "TabSeparated": b"text/tab-separated-values; charset=UTF-8",
+}
+
+
+def answer_headers(answer: Answer, request: Request, marker: str, compressor: Compressor | None) -> Headers:
+    """The head of a good answer. `marker` is what an exception block behind the bytes would carry."""
+    fmt = answer.format
+    headers = [
+        (b"x-clickhouse-server-display-name", b"tidemill"),
+        (b"x-clickhouse-query-id", (request.query_id or str(uuid.uuid4())).encode("ascii", "replace")),
+        (b"x-clickhouse-timezone", b"UTC"),
+        (b"x-clickhouse-summary", json.dumps(answer.summary).encode()),
+        (b"x-clickhouse-exception-tag", marker.encode()),
+    ]
+    if fmt:
+        headers.append((b"x-clickhouse-format", fmt.encode("ascii", "replace")))
+    kind = _CONTENT_TYPES.get(fmt, b"application/octet-stream") if fmt else b"text/plain; charset=UTF-8"
+    headers.append((b"content-type", kind))
+    if compressor:
+        headers.append((b"content-encoding", compressor.name))
+    elif answer.size is not None:
+        headers.append((b"content-length", str(answer.size).encode()))
+    return headers
+
+
+def exception_block(error: EngineError, marker: str) -> bytes:
+    """How ClickHouse (25.11 and later) reports an error behind bytes already sent."""
+    text = error.message + "\n"
+    size = len(text.encode())
+    return f"\r\n__exception__\r\n{marker}\r\n{text}{size} {marker}\r\n__exception__\r\n".encode()
+
+
+async def send_error(send: Send, error: EngineError) -> None:
+    """Answer with an error: its status, its code in a header, its text as the body."""
+    headers = [(b"x-clickhouse-exception-code", str(error.number).encode())]
+    if error.number == TOO_MANY_SIMULTANEOUS_QUERIES:
+        headers.append((b"retry-after", b"1"))
+    await send_text(send, error.status, f"{error.message}\n", headers)
+
+
+async def send_text(send: Send, status: int, text: str, headers: Headers | None = None) -> None:
+    """Answer with a short text."""
+    body = text.encode(errors="replace")
+    fields = [
+        (b"content-type", b"text/plain; charset=UTF-8"),
+        (b"content-length", str(len(body)).encode()),
+        *(headers or []),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": fields})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
