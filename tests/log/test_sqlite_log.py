@@ -134,6 +134,24 @@ def test_appends_beyond_the_queue_are_refused_at_once_and_the_queued_go_through(
     log.close()
 
 
+@pytest.mark.parametrize("key", [None, "k"])
+def test_payload_that_cannot_be_written_fails_alone_in_a_shared_commit(tmp_path: Path, key: str | None) -> None:
+    log = SqliteLog(tmp_path, limits=LIMITS)
+    held = threading.Event()
+    busy = log._writer.run_between_commits(lambda _: held.wait(10))
+    good = [log.append(payload(b"%d" % n), idempotency_key=key and f"{key}{n}") for n in range(3)]
+    bad = log.append(payload(tenant="\ud800"), idempotency_key=key)
+    good += [log.append(payload(b"%d" % n), idempotency_key=key and f"{key}{n}") for n in range(3, 6)]
+    held.set()
+    assert busy.result(5)
+    assert isinstance(bad.exception(5), LogUnavailableError)
+    answers = [future.result(5) for future in good]
+    assert not any(answer.replayed for answer in answers)
+    assert [entry.payload.body for entry in log.read(0, 100, 1000)] == [b"%d" % n for n in range(6)]
+    assert log.health().accepting
+    log.close()
+
+
 def test_queue_is_bounded_by_bytes_too(tmp_path: Path) -> None:
     log = SqliteLog(tmp_path, limits=LogLimits(max_waiting_bytes=1000, **FREE))
     assert isinstance(log.append(payload(b"x" * 1001)).exception(5), LogUnavailableError)
