@@ -2,34 +2,17 @@
 
 import io
 import json
-from typing import Any
 
 import polars as pl
 import pytest
 
-from tests.query.conftest import Writer, asked, ns
+from tests.query.conftest import Writer
+from tests.query.support import SECOND, START, asked, queries, whole
 from tidemill.errors import LimitError, NotFoundError
 from tidemill.model.ids import parse_series
 from tidemill.query import series as series_module
-from tidemill.query.answers import Page
-from tidemill.query.queries import Queries
 from tidemill.query.series import FILTERS, FULL_PARAMETERS, METRICS_PARAMETERS, PAGE_PARAMETERS
 from tidemill.store.client import Store
-
-START = ns("2026-01-01T00:00:00Z")
-SECOND = 10**9
-
-
-class NoLog:
-    """Queries need a log for receipts only."""
-
-
-def queries(store: Store, **options: Any) -> Queries:
-    return Queries(store, NoLog(), **options)  # type: ignore[arg-type]
-
-
-def whole(page: Page) -> bytes:
-    return page.body if isinstance(page.body, bytes) else b"".join(page.body)
 
 
 def test_a_series_comes_back_with_every_sample(store: Store, writer: Writer) -> None:
@@ -113,7 +96,9 @@ def test_list_has_counts_and_times_of_present_points(store: Store, writer: Write
 
 def test_list_filters_and_pages(store: Store, writer: Writer) -> None:
     made = {
-        (user, field): writer.series("location", field, {"user_id": user}) for user in "abc" for field in ("lat", "long")
+        (user, field): writer.series("location", field, {"user_id": user})
+        for user in "abc"
+        for field in ("lat", "long")
     }
     writer.series("other", "lat", {"user_id": "a"}, name="x")
     Writer(store, "elsewhere").series("location", "lat", {"user_id": "a"})
@@ -156,9 +141,7 @@ def test_another_tenants_series_looks_like_none(store: Store, writer: Writer) ->
             queries(store).series.describe("default", text)
 
 
-def test_too_many_samples_for_one_document(
-    store: Store, writer: Writer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_many_samples_for_one_document(store: Store, writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(series_module, "MAX_ARRAY_SAMPLES", 2)
     key = writer.series("signals", "value")
     writer.points(key, [START, START + 1, START + 2], [1.0, 2.0, 3.0])
