@@ -133,13 +133,13 @@ class Applier:
                 self.known.load(tenant, points["series"].unique(), since if isinstance(since, int) else 0)
                 decision = self._decider.decide(tenant, same[-1].feed, points)
             rejections.append(decision.rejections)
-            kept = decision.points.with_columns(deleted=pl.lit(0, pl.UInt8))
+            kept = decision.points
             if not decision.overtaken.is_empty():
-                kept = self._overtake(tenant, feed, decision.overtaken, decision.points, kept, writes, version)
+                self._overtake(tenant, feed, decision.overtaken, version)
             with self.status.stage("frames"):
                 writes.points.append(point_rows(tenant, kept))
                 writes.replaced.append(replaced_rows(tenant, decision.replaced))
-                writes.stood |= decision.replaced["stood"].any()
+                writes.stood |= bool(decision.replaced["stood"].any())
                 writes.series.append(series_rows(self.known, tenant, pl.concat([m.series for m in same]), kept))
                 remember(self.known, kept)
             every = rollups.every_ns(same[-1].feed)
@@ -147,26 +147,12 @@ class Applier:
                 touched.append(Touched(tenant, every, rollups.touched(kept, every)))
         return (pl.concat([one.counts for one in milled]), ledger.rejected(rejections)), touched
 
-    def _overtake(
-        self,
-        tenant: str,
-        feed: str,
-        lost: pl.DataFrame,
-        points: pl.DataFrame,
-        kept: pl.DataFrame,
-        writes: Writes,
-        version: int,
-    ) -> pl.DataFrame:
-        """Write the ledger of records that stood and lost, before anything else; returns points and gravestones."""
+    def _overtake(self, tenant: str, feed: str, lost: pl.DataFrame, version: int) -> None:
+        """Write the ledger of records that stood and lost, before anything else."""
         rows, seqs = overtaken.rejections_of(self._store, tenant, feed, lost, self._stages.text_of)
         self._store.insert("rejections", rows)
-        overtaken.restate(self._store, tenant, feed, lost, seqs, version)
+        overtaken.restate(self._store, tenant, feed, lost, seqs=seqs, version=version)
         self.status.restated += len(seqs)
-        graves = overtaken.gravestones(self._store, tenant, feed, lost, points)
-        filled = graves.with_columns(
-            value=pl.lit(None, pl.Float64), flags=pl.lit(0, kept["flags"].dtype), deleted=pl.lit(1, pl.UInt8)
-        )
-        return pl.concat([kept, filled.select(name for name in kept.columns if name in filled.columns)], how="diagonal")
 
     def _delete(self, entries: list[Logged]) -> None:
         """Series whose deletion was asked for: rollups first, so that a crash between is made good."""

@@ -3,24 +3,24 @@ or stored. Joins what is known, the look-ups and the contest; writes nothing, ex
 of the way.
 """
 
-from collections.abc import Iterable
-
 import msgspec
 import polars as pl
 
 from tidemill.feeds.definition import Feed
-from tidemill.mill import contest, retention, standing
-from tidemill.mill.contest import Contest
+from tidemill.mill import retention, standing
 from tidemill.mill.known import KnownSeries
-from tidemill.mill.ledger import rejected
+from tidemill.mill.ledger import DUPLICATE, rejected
+from tidemill.mill.replaced import REPLACED, last_wins
 from tidemill.mill.status import MillStatus
+from tidemill.rules.duplicates import LOSERS, contest
 from tidemill.store.client import Store
 
 _RECORD = ["seq", "idx"]
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """`points` to store (columns of the shape), `rejections` (REJECTED), `overtaken` and `replaced` (see Contest)."""
+    """`points` to store (columns of the shape), `rejections` (REJECTED), `overtaken`: records that stood and lost
+    (`rules.duplicates.LOSERS`), `replaced` (REPLACED)."""
 
     points: pl.DataFrame
     rejections: pl.DataFrame
@@ -41,13 +41,20 @@ class Decider:
         points = points.join(self._known.frame(points["series"].unique()), on="series", maintain_order="left")
         points, gone = self._settle_deleted(tenant, feed, points)
         points, late = self._settle_sealed(tenant, feed, points)
-        outcome = self._contest(tenant, feed, points)
-        duplicates = outcome.losers.with_columns(
-            reasons=pl.lit(["duplicate"]), detail=pl.lit("an earlier record of this instant stands")
+        losers, gave_way = pl.DataFrame(schema=LOSERS), pl.DataFrame(schema=REPLACED)
+        if feed.duplicates == "first":
+            points, losers = self._first_wins(tenant, feed, points)
+        elif feed.duplicates == "last":
+            points, gave_way = self._last_wins(tenant, points)
+        duplicates = losers.filter(~pl.col("stood")).with_columns(
+            reasons=pl.lit(["duplicate"]), detail=pl.lit(DUPLICATE)
         )
-        replaced = standing.never_applied(self._store, tenant, outcome.replaced)
-        kept = outcome.points.drop("latest", "deleted_seq", "sealed_until")
-        return Decision(kept, rejected([gone, late, duplicates]), outcome.overtaken, replaced)
+        return Decision(
+            points=points.drop("latest", "deleted_seq", "sealed_until"),
+            rejections=rejected([gone, late, duplicates]),
+            overtaken=losers.filter("stood"),
+            replaced=gave_way,
+        )
 
     def _settle_deleted(self, tenant: str, feed: Feed, points: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Applied again after their series was deleted: no points, and the outcome that they had."""
@@ -78,21 +85,18 @@ class Decider:
             rejections.append(standing.earlier_rejections(self._store, tenant, feed.name, before))
         return points.join(found, on=_RECORD, how="anti"), rejected(rejections)
 
-    def _contest(self, tenant: str, feed: Feed, points: pl.DataFrame) -> Contest:
-        if feed.duplicates == "keep" or points.is_empty():
-            return contest.keep_all(points)
-        contested = points.filter("anchor") if feed.first_wins else points
-        stands = standing.standing(self._store, self._status, tenant, contested)
-        dead = stands.filter(pl.col("seq") <= pl.col("deleted_seq"))
+    def _first_wins(self, tenant: str, feed: Feed, points: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The points that stay, and the records that lost."""
+        stands = standing.standing(self._store, self._status, tenant, points.filter("anchor"))
         alive = stands.filter(pl.col("seq") > pl.col("deleted_seq"))
-        if not feed.first_wins:
-            return contest.last_wins(points, alive)
-        if not dead.is_empty():
+        if alive.height < stands.height:
             # Of two the first submitted stays, but this one was deleted: out of the way before its successor comes.
-            retention.purge(self._store, tenant, self._known.deleted(_ids(points)))
-        return contest.first_wins(points, alive)
+            retention.purge(self._store, tenant, self._known.deleted(points["series"].unique()))
+        outcome = contest(feed, points, alive)
+        return outcome.points, outcome.losers
 
-
-def _ids(points: pl.DataFrame) -> Iterable[int]:
-    ids: list[int] = points["series"].unique().to_list()
-    return ids
+    def _last_wins(self, tenant: str, points: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The points that stay, and the values that were replaced."""
+        stands = standing.standing(self._store, self._status, tenant, points)
+        kept, gave_way = last_wins(points, stands.filter(pl.col("seq") > pl.col("deleted_seq")))
+        return kept, standing.never_applied(self._store, tenant, gave_way)

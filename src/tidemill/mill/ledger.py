@@ -27,6 +27,7 @@ REJECTED: dict[str, Any] = {
 }
 _INDEX = re.compile(r"\[(\d+)\]")
 _DETAIL_FAULTS = 20
+DUPLICATE = "duplicate: another record of the same series and time was submitted first"
 
 
 class Outcome(msgspec.Struct, frozen=True):

@@ -1,5 +1,6 @@
 """A record that stood and lost: one that was submitted earlier was applied later. Rare, and order must not matter.
 
+The winner's points cover all of the loser's (it has one for every field of the feed, if need be without a value).
 Everything of this is written before the winner's points: were it after, a crash between would leave nobody who knows.
 """
 
@@ -24,7 +25,7 @@ def rejections_of(
     seqs = overtaken["seq"].unique()
     found = {row["seq"]: row for row in store.rows("mill_payloads", tenant=tenant, seqs=seqs)}
     lost = overtaken.filter(pl.col("seq").is_in(list(found))).with_columns(
-        reasons=pl.lit(["duplicate"]), detail=pl.lit("an earlier record of this instant was applied later")
+        reasons=pl.lit(["duplicate"]), detail=pl.lit(ledger.DUPLICATE)
     )
     entries = {seq: _entry(tenant, feed, row) for seq, row in found.items()}
     texts = [text_of(entries[seq], idx) for seq, idx in lost.select("seq", "idx").iter_rows()]
@@ -32,29 +33,7 @@ def rejections_of(
     return rows, list(found)
 
 
-def gravestones(store: Store, tenant: str, feed: str, overtaken: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
-    """Deleted points (columns of `points` and `deleted`) for the fields that the loser had and the winner has not."""
-    lost = store.frame(
-        "mill_siblings",
-        tenant=tenant,
-        feed=feed,
-        anchors=overtaken["series"].unique(),
-        times=overtaken["time"].unique(),
-        seqs=overtaken["seq"],
-        idxs=overtaken["idx"],
-    ).rename({"time_ns": "time"})
-    winners = overtaken.select("time", "seq", "idx", "winner_seq", "winner_idx", "version")
-    bare = lost.join(winners, on=["time", "seq", "idx"]).join(points, on=["series", "time"], how="anti")
-    received = points.select("seq", "idx", "received_ns").unique(["seq", "idx"])
-    return (
-        bare.drop("seq", "idx")
-        .rename({"winner_seq": "seq", "winner_idx": "idx"})
-        .unique(["series", "time", "ordinal"])
-        .join(received, on=["seq", "idx"])
-    )
-
-
-def restate(store: Store, tenant: str, feed: str, overtaken: pl.DataFrame, seqs: list[int], version: int) -> None:
+def restate(store: Store, tenant: str, feed: str, overtaken: pl.DataFrame, *, seqs: list[int], version: int) -> None:
     """Once the rejections are written: duplicates of a loser point to the winner, and outcomes are counted again."""
     store.command(
         "mill_repoint",

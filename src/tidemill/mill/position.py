@@ -28,7 +28,7 @@ class Position:
 
 
 def read(path: Path) -> int:
-    """The place in a position file; 0, with a warning, if it cannot be read."""
+    """The place in a position file; 0 if there is none, 0 with a warning if it cannot be read."""
     try:
         text = path.read_text("ascii")
         magic, seq, checksum = text.split()
@@ -36,10 +36,10 @@ def read(path: Path) -> int:
             raise ValueError("its checksum is wrong")
         return int(seq)
     except FileNotFoundError:
-        _log.info("no position at %s: starting at the beginning of the log", path)
+        return 0
     except (OSError, ValueError) as error:
-        _log.warning("the position at %s cannot be read (%s): starting at the beginning of the log", path, error)
-    return 0
+        _log.warning("the position at %s cannot be read (%s): it counts as 0", path, error)
+        return 0
 
 
 def reconcile(position: int, *, in_store: int, first_seq: int, last_seq: int) -> int:

@@ -99,6 +99,7 @@ class Retention:
         book: FeedBook,
         surroundings: Surroundings,
         path: Path,
+        *,
         clock: Callable[[], int] = time.time_ns,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -36,9 +36,7 @@ def standing(store: Store, status: MillStatus, tenant: str, points: pl.DataFrame
         status.lookups += 1
         found = store.frame("mill_standing", tenant=tenant, series=part["series"], times=part["time"])
         found = found.rename({"time_ns": "time"}).sort("version", descending=True)
-        found = found.unique(["series", "time", "ordinal"], keep="first", maintain_order=True).filter(
-            pl.col("deleted") == 0
-        )
+        found = found.unique(["series", "time", "ordinal"], keep="first", maintain_order=True)
         frames.append(found.join(part, on=["series", "time"]).select(_STANDING))
     return pl.concat(frames)
 

@@ -52,9 +52,11 @@ class Mill:
         book: FeedBook,
         position: Position,
         hints: Hints,
+        *,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         folder = position.path.parent
+        folder.mkdir(parents=True, exist_ok=True)
         self.status = MillStatus(position=position.seq)
         self._reader = reader
         self._store = store
@@ -64,7 +66,7 @@ class Mill:
         self._attempts = Attempts(folder / "mill.attempt")
         self._heartbeat = Heartbeat(folder / "mill.json")
         self._applier = Applier(store, book, self.status, clock)
-        self._retention = Retention(store, book, self._applier, folder / "mill.retention", clock)
+        self._retention = Retention(store, book, self._applier, folder / "mill.retention", clock=clock)
         self._started = False
         self._last_begun = 0.0
         self._tended = 0.0
@@ -81,7 +83,7 @@ class Mill:
                 elif time.monotonic() > self._tended + _TEND_EVERY_S:
                     self._tend()
                 backoff_s = _BACKOFF_S[0]
-            except UnavailableError as error:
+            except (UnavailableError, OSError) as error:
                 self._note(error)
                 stop.wait(backoff_s)
                 backoff_s = min(2 * backoff_s, _BACKOFF_S[1])
@@ -143,16 +145,15 @@ class Mill:
 
     def _advance(self, entries: Sequence[Logged]) -> None:
         """Apply entries and move on; in halves when they cannot be applied together."""
+        self.status.looped_at_ns = self._clock()
         if self._attempts.poisoned(entries):
             self._applier.set_aside(entries[0], "it ended the process twice while it was applied alone")
         else:
             try:
                 self._attempts.begin(entries)
                 self._applier.apply(entries)
-            except (StoreUnavailableError, LogUnavailableError):
-                raise
-            except (KeyboardInterrupt, SystemExit):
-                raise
+            except (UnavailableError, OSError, KeyboardInterrupt, SystemExit):
+                raise  # nothing that a payload could be blamed for
             except BaseException as error:  # a panic in a library is a BaseException
                 self._halve(entries, error)
                 return
@@ -194,10 +195,10 @@ class Mill:
             return False
         return True
 
-    def _note(self, error: UnavailableError) -> None:
+    def _note(self, error: UnavailableError | OSError) -> None:
         self.status.state = "waiting_for_log" if isinstance(error, LogUnavailableError) else "waiting_for_store"
         self.status.retries += 1
         self.status.last_error_at_ns = self._clock()
-        if error.message != self.status.last_error:
-            _log.warning("waiting: %s", error.message)
-        self.status.last_error = error.message
+        if str(error) != self.status.last_error:
+            _log.warning("waiting: %s", error)
+        self.status.last_error = str(error)

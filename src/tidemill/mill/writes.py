@@ -94,7 +94,6 @@ def point_rows(tenant: str, points: pl.DataFrame) -> pl.DataFrame:
         "idx",
         "flags",
         pl.col("received_ns").cast(INSTANT).alias("received_at"),
-        "deleted",
     )
 
 

@@ -41,27 +41,14 @@ WHERE tenant = {tenant:String} AND every_s = {every_s:UInt32} AND sealed
 GROUP BY series, window_ns
 
 -- name: mill_standing
--- Every version of the points at these instants, gravestones too.
-SELECT series, toUnixTimestamp64Nano(time) AS time_ns, ordinal, seq, idx, value, version, deleted,
+-- Every version of the points at these instants.
+SELECT series, toUnixTimestamp64Nano(time) AS time_ns, ordinal, seq, idx, value, version,
     toUnixTimestamp64Nano(received_at) AS received_ns
 FROM points
 WHERE tenant = {tenant:String}
     AND (series, time) IN (
         SELECT arrayJoin(arrayZip({series:Array(UInt64)},
             arrayMap(t -> fromUnixTimestamp64Nano(t, 'UTC'), {times:Array(Int64)}))))
-
--- name: mill_siblings
--- The points of records that lost, in all series that have the tags of one of the anchors. Rare: only when a payload
--- is applied after one that was submitted later.
-SELECT series, toUnixTimestamp64Nano(time) AS time_ns, ordinal, seq, idx
-FROM points
-WHERE tenant = {tenant:String}
-    AND series IN (
-        SELECT series FROM series
-        WHERE tenant = {tenant:String} AND feed = {feed:String} AND toString(tags) IN (
-            SELECT toString(tags) FROM series WHERE tenant = {tenant:String} AND series IN {anchors:Array(UInt64)}))
-    AND time IN (SELECT fromUnixTimestamp64Nano(arrayJoin({times:Array(Int64)}), 'UTC'))
-    AND (seq, idx) IN (SELECT arrayJoin(arrayZip({seqs:Array(UInt64)}, {idxs:Array(UInt32)})))
 
 -- name: mill_payloads
 -- The payloads at these places, with their bytes in hexadecimal.

@@ -8,8 +8,6 @@
 --   version  +(seq, index) for last wins, -(seq, index) for first wins: order of application does not matter
 --   value    null is a sample that is present but missing
 --   flags    bit 0: a local time that was twice, taken as the earlier
---   deleted  1: a gravestone. The record that won this instant has no value for this field, the one that lost had;
---            FINAL leaves the row out, so only a query without FINAL must look at it
 --   granules of 2,048 rows: duplicates and lineage look up single instants
 CREATE TABLE points (
     tenant LowCardinality(String),
@@ -21,9 +19,8 @@ CREATE TABLE points (
     seq UInt64 CODEC(DoubleDelta, ZSTD),
     idx UInt32 CODEC(DoubleDelta, ZSTD),
     flags UInt8 CODEC(ZSTD),
-    received_at DateTime64(9, 'UTC') CODEC(DoubleDelta, ZSTD),
-    deleted UInt8 DEFAULT 0 CODEC(ZSTD)
-) ENGINE = ReplacingMergeTree(version, deleted)
+    received_at DateTime64(9, 'UTC') CODEC(DoubleDelta, ZSTD)
+) ENGINE = ReplacingMergeTree(version)
 ORDER BY (tenant, series, time, ordinal)
 SETTINGS index_granularity = 2048, fsync_after_insert = 1, fsync_part_directory = 1;
 

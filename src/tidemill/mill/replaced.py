@@ -1,0 +1,40 @@
+"""Which values the last submission replaced, exactly: a chain, whatever the order and however records are batched.
+
+A value is replaced by its nearest successor, and only if that one differs: reading a source again replaces nothing.
+"""
+
+import polars as pl
+
+REPLACED = {
+    "series": pl.UInt64,
+    "time": pl.Int64,
+    "seq": pl.UInt64,
+    "idx": pl.UInt32,
+    "value": pl.Float64,
+    "received_ns": pl.Int64,
+    "stood": pl.Boolean,
+    "by_seq": pl.UInt64,
+    "by_idx": pl.UInt32,
+}
+_KEY = ["series", "time", "ordinal"]
+_PLACE = ["seq", "idx"]
+
+
+def last_wins(points: pl.DataFrame, standing: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(the points that stand after all, REPLACED) of a batch and what stands in the store at its instants.
+
+    `stood` tells a replaced value that is in the store from one of the batch. The same point in both is one point.
+    """
+    if standing.is_empty() and not points.select(_KEY).is_duplicated().any():
+        return points, pl.DataFrame(schema=REPLACED)
+    columns = [*_KEY, *_PLACE, "version", "value", "received_ns"]
+    arrived = points.select(columns).with_columns(stood=pl.lit(False))
+    stood = standing.select(columns).with_columns(stood=pl.lit(True)).join(arrived, on=[*_KEY, *_PLACE], how="anti")
+    ranked = pl.concat([arrived, stood]).sort(*_KEY, "version")
+    beaten = ranked.with_columns(
+        pl.col("seq").shift(-1).over(_KEY).alias("by_seq"),
+        pl.col("idx").shift(-1).over(_KEY).alias("by_idx"),
+        pl.col("value").shift(-1).over(_KEY).alias("by_value"),
+    ).filter(pl.col("by_seq").is_not_null())
+    kept = points.join(beaten, on=[*_KEY, *_PLACE], how="anti")
+    return kept, beaten.filter(pl.col("value").ne_missing(pl.col("by_value"))).select(list(REPLACED))

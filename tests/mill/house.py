@@ -1,0 +1,121 @@
+"""A small house for tests of the mill: the real log, the real engine, the real recipes, a clock of the test's."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tests.log.payloads import NOW_NS, payload
+from tidemill.catalog.feeds import CatalogFeeds
+from tidemill.catalog.sqlite import SqliteCatalog
+from tidemill.feeds.book import FeedBook
+from tidemill.feeds.recipes import RECIPES
+from tidemill.hints import Hints
+from tidemill.log.limits import LogLimits
+from tidemill.log.reader import SqliteLogReader
+from tidemill.log.sqlite import SqliteLog
+from tidemill.mill.position import Position
+from tidemill.mill.worker import Mill
+from tidemill.model.payload import Kind, Logged
+from tidemill.store.client import Store, StoreAddress
+from tidemill.store.queries import Query, packaged, query
+
+__all__ = ["NOW_NS", "House", "Payload"]
+
+Payload = dict[str, Any]
+TABLES = {
+    "points": "tenant, series, time, ordinal, value, seq, idx, flags, received_at",
+    "series": "tenant, series, feed, name, field, tags, unit, deleted, deleted_seq",
+    "rejections": "tenant, feed, seq, idx, time, reasons, record, rules_version, winner_seq, winner_idx",
+    "payloads": "tenant, seq, receipt, feed, feed_version, state, accepted, rejected, reasons, hex(body) AS body, "
+    "hex(sha256) AS sha256, faults",
+    "rollups": "tenant, series, window, count, mean, min, max, sum, sealed",
+    "replaced": "tenant, series, time, seq, idx, value, by_seq, by_idx",
+}
+
+
+def _questions() -> dict[str, Query]:
+    return {
+        f"all_{table}": query(
+            f"all_{table}",
+            f"SELECT {columns} FROM {table} FINAL WHERE tenant = {{tenant:String}}"
+            + (" AND count > 0" if table == "rollups" else "")
+            + " ORDER BY ALL",
+        )
+        for table, columns in TABLES.items()
+    }
+
+
+class House:
+    """One log, one mill, one tenant of its own on an engine that may be shared."""
+
+    def __init__(
+        self, folder: Path, address: StoreAddress, tenant: str, clock: Callable[[], int] | None = None
+    ) -> None:
+        self.folder = folder
+        self.tenant = tenant
+        self.clock = clock or (lambda: NOW_NS)
+        self.log = SqliteLog(folder / "log", limits=LogLimits(min_free_bytes=0, min_free_ratio=0.0), now_ns=self.clock)
+        self.catalog = SqliteCatalog(folder / "catalog.sqlite")
+        self.texts = CatalogFeeds(self.catalog)
+        self.texts.install(tenant, RECIPES)
+        self.book = FeedBook(self.texts, {})
+        self.store = Store(address, queries=dict(packaged()) | _questions())
+        self.ours, theirs = Hints.pair()
+        self.mill = self.new_mill(theirs)
+
+    def new_mill(self, hints: Hints | None = None) -> Mill:
+        """A mill that starts from the position on disk, as after a restart."""
+        end = hints or Hints.pair()[1]
+        reader = SqliteLogReader(self.folder / "log")
+        position = Position(self.folder / "mill" / "position")
+        self.mill = Mill(reader, self.store, self.book, position, end, clock=self.clock)
+        return self.mill
+
+    def send(self, feed: str, body: Any, **other: Any) -> int:
+        """Append one payload (a body that is no bytes is sent as JSON); its seq."""
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.log.append(payload(raw, tenant=self.tenant, feed=feed, **other)).result(10).seq
+
+    def delete(self, series: int) -> int:
+        """Append the deletion of a series; its seq."""
+        return self.send("signals", f"{series:016x}".encode(), kind=Kind.DELETE_SERIES)
+
+    def work(self) -> int:
+        """Apply all that the log holds."""
+        count = 0
+        while done := self.mill.step():
+            count += done
+        return count
+
+    def entries(self) -> list[Logged]:
+        return SqliteLogReader(self.folder / "log").read(0, 100_000, 1 << 30)
+
+    def apply(self, batches: Iterator[Sequence[Logged]] | list[Sequence[Logged]]) -> None:
+        """Apply entries in these batches, whatever their order in the log."""
+        applier = self.mill._applier
+        applier.resume()
+        for batch in batches:
+            applier.apply(batch)
+
+    def all(self, table: str) -> list[dict[str, Any]]:
+        return self.store.rows(f"all_{table}", tenant=self.tenant)
+
+    def everything(self, *without: str) -> dict[str, list[dict[str, Any]]]:
+        return {table: self.all(table) for table in TABLES if table not in without}
+
+    def values(self, field: str) -> dict[int, float | None]:
+        """time -> value of the only series of this field."""
+        ids = {row["series"] for row in self.all("series") if row["field"] == field and not row["deleted"]}
+        assert len(ids) == 1, ids
+        return {row["time"]: row["value"] for row in self.all("points") if row["series"] in ids}
+
+    def frame(self, table: str) -> pl.DataFrame:
+        return self.store.frame(f"all_{table}", tenant=self.tenant)
+
+    def close(self) -> None:
+        self.log.close()
+        self.store.close()
+        self.catalog.close()

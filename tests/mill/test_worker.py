@@ -1,0 +1,194 @@
+"""From the log to rows: every recipe through the real engine, and what becomes of each payload."""
+
+import base64
+import json
+import struct
+from collections.abc import Callable
+
+from tests.mill.house import NOW_NS, House
+from tidemill.errors import Fault
+from tidemill.model.payload import Kind
+from tidemill.model.time import parse_instant
+
+MINUTE = parse_instant("2017-01-01T18:05:00Z")
+
+
+def fix(second: int, user: str = "a1", **other: object) -> dict[str, object]:
+    """A fix in New York: 13:05 local time is 18:05 UTC."""
+    return {
+        "timestamp": f"2017-01-01 13:05:{second:02}",
+        "lat": 40.701,
+        "long": -73.916,
+        "accuracy": 11.3,
+        "speed": 1.0,
+        "user_id": user,
+    } | other
+
+
+def outcomes(house: House) -> list[tuple[str, int, int, dict[str, int]]]:
+    rows = sorted(house.all("payloads"), key=lambda row: row["seq"])
+    return [(row["state"], row["accepted"], row["rejected"], row["reasons"]) for row in rows]
+
+
+def test_a_fix_becomes_points_series_and_a_rollup(house: House) -> None:
+    seq = house.send("location", fix(12))
+    assert house.work() == 1
+    assert house.values("speed") == {MINUTE + 12 * 10**9: 1.0}
+    assert {row["field"] for row in house.all("series")} == {"lat", "long", "accuracy", "speed"}
+    means = {row["mean"]: row["count"] for row in house.all("rollups")}
+    assert means == {40.701: 1, -73.916: 1, 11.3: 1, 1.0: 1}
+    assert outcomes(house) == [("applied", 1, 0, {})]
+    assert house.mill.status.position == seq
+    assert house.ours.receive() == seq
+
+
+def test_the_bytes_are_kept_as_they_came(house: House) -> None:
+    body = b' {"timestamp":"2017-01-01 13:05:12","lat":1,"long":2,"accuracy":3,"speed":4,"user_id":"\xc3\xa9"}\r\n'
+    house.send("location", body)
+    house.work()
+    [row] = house.all("payloads")
+    assert bytes.fromhex(row["body"]) == body
+    assert row["sha256"].lower() == house.entries()[0].payload.sha256.hex()
+
+
+def test_the_first_of_two_fixes_stays_and_the_other_is_a_duplicate(house: House) -> None:
+    winner = house.send("location", fix(12, speed=1.0))
+    loser = house.send("location", fix(12, speed=9.0))
+    house.work()
+    [row] = house.all("rejections")
+    assert (row["seq"], row["reasons"], row["winner_seq"]) == (loser, ["duplicate"], winner)
+    assert json.loads(row["record"])["speed"] == 9.0
+    assert list(house.values("speed").values()) == [1.0]
+    assert outcomes(house) == [("applied", 1, 0, {}), ("applied", 0, 1, {"duplicate": 1})]
+
+
+def test_a_duplicate_of_an_earlier_batch_is_found_in_the_store(house: House) -> None:
+    winner = house.send("location", fix(12, speed=1.0))
+    house.work()
+    house.new_mill()
+    house.send("location", fix(12, speed=9.0))
+    house.work()
+    [row] = house.all("rejections")
+    assert row["winner_seq"] == winner
+    assert list(house.values("speed").values()) == [1.0]
+
+
+def test_live_data_needs_no_look_up(house: House) -> None:
+    for second in range(3):
+        house.send("location", fix(second))
+        house.work()
+    assert house.mill.status.lookups == 0
+    house.send("location", fix(0))
+    house.work()
+    assert house.mill.status.lookups == 1
+
+
+def test_a_late_fix_changes_its_minute(house: House) -> None:
+    for second, speed in ((10, 1.0), (30, 2.0), (20, 6.0)):
+        house.send("location", fix(second, speed=speed))
+        house.work()
+    [row] = [row for row in house.all("rollups") if row["max"] == 6.0]
+    assert (row["mean"], row["count"], row["window"]) == (3.0, 3, MINUTE)
+
+
+def test_a_file_sent_again_replaces_and_the_same_again_does_not(house: House) -> None:
+    def send(values: list[float], stamp: str = "2019-05-01T06:00:00-04:00") -> int:
+        seq = house.send("dropzone", {"time_stamp": stamp, "data": values})
+        house.work()
+        return seq
+
+    first = send([1.0, 3.0])
+    again = send([1.0, 3.0], "2019-05-01T10:00:00Z")
+    assert house.all("replaced") == []
+    last = send([2.0, 4.0])
+    assert list(house.values("mean").values()) == [3.0]
+    gone = {(row["seq"], row["by_seq"], row["value"]) for row in house.all("replaced")}
+    assert gone == {(again, last, 2.0)}, "only the mean changed, and the second file's stood"
+    assert {row["seq"] for row in house.all("points")} == {last}
+    assert first < again
+
+
+def test_telemetry_carries_every_reason(house: House) -> None:
+    def point(age_s: int, tags: list[str]) -> dict[str, object]:
+        value = base64.b64encode(struct.pack("<f", 1.5)).decode()
+        return {"time": NOW_NS // 10**9 - age_s, "value": value, "tags": tags}
+
+    for body in (point(5, []), point(4000, ["system", "suspect"]), point(5, []), point(7, ["suspect"])):
+        house.send("telemetry", body)
+    house.work()
+    assert len(house.all("points")) == 2, "a feed that keeps all keeps two at one second"
+    assert outcomes(house)[1] == ("applied", 0, 1, {"too_old": 1, "internal": 1, "suspect": 1})
+    assert outcomes(house)[3] == ("applied", 0, 1, {"suspect": 1})
+
+
+def test_a_refused_payload_is_in_the_ledger_with_its_faults(house: House) -> None:
+    faults = (
+        Fault("$[1].data[17]", "wrong_type", "must be a number"),
+        Fault("$[1].time_stamp", "missing", "must be there"),
+        Fault("$[4].data", "empty", "must not be empty"),
+    )
+    house.send("dropzone", b"[1, {}, 3, 4, {}]", kind=Kind.REFUSED, faults=faults)
+    house.send("dropzone", b"\xff\x00", kind=Kind.REFUSED, faults=(Fault("$", "invalid_utf8", "is not UTF-8"),))
+    house.work()
+    rows = sorted(house.all("rejections"), key=lambda row: (row["seq"], row["idx"]))
+    assert [(row["idx"], row["reasons"]) for row in rows] == [
+        (1, ["wrong_type", "missing"]),
+        (4, ["empty"]),
+        (0, ["invalid_utf8"]),
+    ]
+    assert outcomes(house)[0] == ("refused", 0, 2, {"wrong_type": 1, "missing": 1, "empty": 1})
+    [first, second] = sorted(house.all("payloads"), key=lambda row: row["seq"])
+    assert json.loads(first["faults"])[0]["path"] == "$[1].data[17]"
+    assert bytes.fromhex(second["body"]) == b"\xff\x00"
+
+
+def test_meters_read_twice_are_stored_once(house: House) -> None:
+    def record(hour: int, value: float) -> dict[str, object]:
+        stamp = f"2023-02-01T{hour:02}:00:00.000Z"
+        return {
+            "measurement": "energy",
+            "timestamp": stamp,
+            "tags": {"muid": "m", "quality": "measured"},
+            "0100011D00FF": value,
+            "0100021D00FF": 0.5,
+        }
+
+    for _ in range(2):
+        house.send("meters", {"data": [record(hour, float(hour)) for hour in range(24)]})
+        house.work()
+    assert len(house.all("points")) == 48
+    assert house.all("replaced") == []
+    house.send("meters", {"data": [record(3, 30.0)]})
+    house.work()
+    assert [row["value"] for row in house.all("replaced")] == [3.0]
+    assert {(one, two) for _, one, two, _ in outcomes(house)} == {(24, 0), (1, 0)}
+
+
+def test_a_series_of_many_samples_is_stored_whole(house: House) -> None:
+    body = {"name": "pump", "start": "2026-01-01T00:00:00Z", "interval": "39.0625us", "values": list(range(50_000))}
+    house.send("signals", body)
+    house.work()
+    assert len(house.values("value")) == 50_000
+
+
+def test_payloads_of_many_feeds_share_a_batch(house: House) -> None:
+    house.send("location", fix(1))
+    house.send("dropzone", {"time_stamp": "2019-05-01T06:00:00Z", "data": [1]})
+    house.send("location", b"nonsense")
+    house.work()
+    assert house.mill.status.batches == 1
+    assert outcomes(house) == [
+        ("applied", 1, 0, {}),
+        ("applied", 1, 0, {}),
+        ("applied", 0, 1, {"invalid_json": 1}),
+    ]
+
+
+def test_tenants_do_not_meet(build: Callable[..., House]) -> None:
+    one, other = build(), build()
+    one.send("location", fix(12, speed=1.0))
+    one.work()
+    other.send("location", fix(12, speed=2.0))
+    other.work()
+    assert list(other.values("speed").values()) == [2.0]
+    assert other.all("rejections") == []
