@@ -1,4 +1,4 @@
-"""The real API on a real socket, in a thread: real log, catalog and feeds; the store is whatever address it is given."""
+"""The real API on a real socket, in a thread: real log, catalog and feeds; the store is what address it is given."""
 
 import asyncio
 import secrets
@@ -27,8 +27,10 @@ from tidemill.feeds.book import FeedBook
 from tidemill.feeds.recipes import RECIPES
 from tidemill.hints import Hints
 from tidemill.log.limits import LogLimits
+from tidemill.log.reader import SqliteLogReader
 from tidemill.log.sqlite import SqliteLog
 from tidemill.mill import position
+from tidemill.mill.worker import Mill
 from tidemill.query.queries import Queries
 from tidemill.settings import Settings
 from tidemill.store.client import Store, StoreAddress
@@ -85,6 +87,23 @@ def services(
         internal_secret=SECRET,
         open_access=open_access,
     )
+
+
+@contextmanager
+def running_mill(folder: Path, store: StoreAddress, hints: Hints) -> Iterator[None]:
+    """The real mill in a thread, on the log, catalog and position of `services(folder)`."""
+    catalog = SqliteCatalog(folder / "catalog.sqlite")
+    reader, client, stop = SqliteLogReader(folder / "log"), Store(store), threading.Event()
+    mill = Mill(reader, client, FeedBook(CatalogFeeds(catalog), {}), position.Position(folder / "position"), hints)
+    thread = threading.Thread(target=mill.run, args=(stop,), name="mill")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(20)
+        reader.close()
+        catalog.close()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import msgspec
 from litestar import get
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
@@ -72,7 +73,7 @@ class Codes(msgspec.Struct, frozen=True):
 
 
 @get("/v1/feeds", tags=["admin"], summary="List the feeds", operation_id="listFeeds", sync_to_thread=True)
-def list_feeds(principal: Principal, services: Services) -> FeedPage:
+def list_feeds(principal: NamedDependency[Principal], services: NamedDependency[Services]) -> FeedPage:
     """Every feed of this tenant, by name, in the version that is in force."""
     return FeedPage([feed_item(feed) for feed in services.book.list(principal.tenant)])
 
@@ -85,7 +86,9 @@ def list_feeds(principal: Principal, services: Services) -> FeedPage:
     responses=NOT_FOUND,
     sync_to_thread=True,
 )
-def get_feed(feed: FromPath[str], principal: Principal, services: Services) -> FeedDetail:
+def get_feed(
+    feed: FromPath[str], principal: NamedDependency[Principal], services: NamedDependency[Services]
+) -> FeedDetail:
     """The definition in force, its version, and for administrators its TOML text."""
     text = services.texts.current(principal.tenant, feed)
     if text is None:
@@ -103,7 +106,7 @@ def get_feed(feed: FromPath[str], principal: Principal, services: Services) -> F
 
 
 @get("/v1/sources", tags=["admin"], summary="List the sources", operation_id="listSources", sync_to_thread=True)
-def list_sources(principal: Principal, services: Services) -> SourcePage:
+def list_sources(principal: NamedDependency[Principal], services: NamedDependency[Services]) -> SourcePage:
     """Each source of this tenant: what its last poll did, when it polls next, and how far it has read."""
     entries = services.catalog.list(f"{SOURCES_PREFIX}{principal.tenant}/")
     states = [entry.value for entry in entries if entry.key.endswith("/state")]

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 from litestar import Response, get
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 
 from tidemill.api.body import Gate
@@ -121,7 +122,7 @@ async def healthz() -> dict[str, str]:
     operation_id="readyz",
     responses={503: ResponseSpec(Ready, generate_examples=False, description="It cannot; `Retry-After` says when.")},
 )
-async def readyz(health: Health) -> Response[Ready]:
+async def readyz(health: NamedDependency[Health]) -> Response[Ready]:
     """Whether payloads can be made durable and acknowledged; shows log, mill and store. `503` when they cannot."""
     state = await health.ready()
     if state.ready:
@@ -137,7 +138,7 @@ async def readyz(health: Health) -> Response[Ready]:
     operation_id="metrics",
     media_type="text/plain",
 )
-async def metrics(health: Health) -> Response[str]:
+async def metrics(health: NamedDependency[Health]) -> Response[str]:
     """Counters and gauges of this process in Prometheus' text format."""
     return Response(await health.metrics(), media_type="text/plain; version=0.0.4")
 

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any, Final
 
 from litestar import Request, Response, get
+from litestar.di import NamedDependency
 
 from tidemill import __version__
 from tidemill.api import docs_page, html
@@ -18,14 +19,14 @@ HIDDEN: Final[dict[str, Any]] = {"opt": {"scope": None}, "include_in_schema": Fa
 
 
 @get("/openapi.json", **HIDDEN)
-async def openapi_json(document: Any) -> Response[dict[str, Any]]:
+async def openapi_json(document: NamedDependency[Any]) -> Response[dict[str, Any]]:
     """The OpenAPI 3.1 document."""
     data = await asyncio.to_thread(lambda: document.data)
     return Response(data, media_type="application/json")
 
 
 @get("/docs", **HIDDEN)
-async def docs(document: Any, request: Request[Any, Any, Any]) -> Response[str]:
+async def docs(document: NamedDependency[Any], request: Request[Any, Any, Any]) -> Response[str]:
     """Every operation, as a page."""
     data = await asyncio.to_thread(lambda: document.data)
     return html.page("Tidemill API", docs_page.render(data, _base(request)))
@@ -50,7 +51,9 @@ async def docs_problems() -> Response[str]:
 
 
 @get("/", **HIDDEN)
-async def start(services: Services, health: Health, request: Request[Any, Any, Any]) -> Response[str]:
+async def start(
+    services: NamedDependency[Services], health: NamedDependency[Health], request: Request[Any, Any, Any]
+) -> Response[str]:
     """What runs here, and three lines to try. Feeds are shown only while access is open."""
     state = await health.ready()
     feeds = await asyncio.to_thread(services.book.list, "default") if state.open_access else []
