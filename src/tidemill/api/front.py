@@ -21,7 +21,8 @@ from tidemill.api.problems import Answer
 log = logging.getLogger("tidemill.access")
 
 SLOW_S: Final = 1.0  # answers slower than this are logged
-LINGER_S: Final = 1.0  # how long an answered client may go on sending before it is cut off
+LINGER_S: Final = 1.0  # how long, and how much, an answered client may go on sending before it is cut off
+LINGER_BYTES: Final = 8 << 20
 DRAIN_BYTES: Final = 64 << 10  # bodies up to this are read to their end after an error, so that the connection stays
 UNROUTED: Final = "(none)"
 
@@ -149,8 +150,11 @@ async def _answer_and_linger(incoming: Incoming, answer: Answer, send: Any) -> N
     headers = [*answer.headers, (b"connection", b"close")]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+    size = 0
     with suppress(TimeoutError):
         async with asyncio.timeout(LINGER_S):
-            while not incoming.complete:
-                incoming.complete = not (await incoming.receive()).get("more_body", False)
+            while not incoming.complete and size < LINGER_BYTES:
+                message = await incoming.receive()
+                incoming.complete = not message.get("more_body", False)
+                size += len(message.get("body", b""))
     await send({"type": "http.response.body", "body": b""})

@@ -22,6 +22,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """Start the clock: a connection that never sends anything ends too."""
         super().connection_made(transport)
         self._began: float | None = self.loop.time()
+        self._silent = True
         self._in_head = True
         self._head_bytes = 0
         self._refusal = ("invalid", "This is not a well-formed HTTP/1.1 request.")
@@ -40,6 +41,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """A request's first byte."""
         super().on_message_begin()
         self._began = self.loop.time()
+        self._silent = False
 
     def on_headers_complete(self) -> None:
         """The body comes next."""
@@ -66,8 +68,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._began is None or now - self._began <= self.arrival_s:
             return
         cycle = self.cycle
-        idle = cycle is None or cycle.response_complete
-        if not (idle and self._in_head and self._head_bytes == 0) and (idle or not cycle.response_started):
+        if not self._silent and (cycle is None or cycle.response_complete or not cycle.response_started):
             detail = f"The request did not arrive within body_timeout ({self.arrival_s:g} s)."
             self._write(problems.document("too_slow", detail))
         self._abandon()
