@@ -20,6 +20,7 @@ from tidemill.simulate.summary import Counter, Summary
 
 Progress = Callable[[int, int], None]  # (sent so far, requests in all; 0: no end)
 _TIMEOUT_S: Final = 35.0  # the server gives a body 30 s
+_VERIFY_S = 10.0
 _TRY_AGAIN: Final = frozenset({429, 502, 503, 507})
 
 
@@ -144,10 +145,10 @@ class Session:
             raise Unexpected(f"GET {path} answered {reply.status}: {reply.body[:200]!r}")
         return reply.json()
 
-    async def verify(self, what: str, compare: Callable[[], Awaitable[None]], within_s: float = 10.0) -> bool:
+    async def verify(self, what: str, compare: Callable[[], Awaitable[None]], within_s: float | None = None) -> bool:
         """Compare what was sent with what can be read, until it agrees or `within_s` passed (the mill applies after
         the answer). `compare` raises Unexpected with what differs; a document of another shape counts as differing."""
-        end = time.monotonic() + within_s
+        end = time.monotonic() + (_VERIFY_S if within_s is None else within_s)
         while True:
             try:
                 await compare()

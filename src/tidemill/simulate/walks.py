@@ -17,8 +17,8 @@ from tidemill.model.time import NS_PER_S
 from tidemill.model.zones import zone
 
 _PLACES: Final = (
-    (-7.033, 38.88),  # Caia: Portugal | Spain
-    (-85.18, 33.00),  # Georgia | Alabama
+    (-7.035, 38.88),  # Caia: Portugal | Spain
+    (-85.21, 33.00),  # Georgia | Alabama
     (-73.916, 40.701),  # New York
     (8.541, 47.374),  # Zürich
     (85.324, 27.717),  # Kathmandu, UTC+5:45
@@ -124,6 +124,6 @@ _BREAKS: Final[tuple[tuple[bytes | dict[str, Any], tuple[str, ...]], ...]] = (
     ({"lat": _GONE, "long": "x", "speed": -3}, ("$.lat", "$.long", "$.speed")),
     ({"lat": "<nan>"}, ()),
     (b"", ()),  # cut short
-    (b"[]", ()),
+    (b"[1]", ("$[0]",)),
     (b"lat=40.7&long=-73.9", ()),
 )
