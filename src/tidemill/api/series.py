@@ -8,18 +8,53 @@ import asyncio
 import hashlib
 from typing import Final
 
+import msgspec
+
+from tidemill.api import receipts
 from tidemill.api.auth import Authenticator
 from tidemill.api.body import Incoming
 from tidemill.api.front import Route
-from tidemill.api.intake import Intake
+from tidemill.api.intake import OFF_LOOP_BYTES, Accepted, Intake
+from tidemill.api.intake_routes import JSON, REPLAYED
 from tidemill.api.outcomes import Outcomes
 from tidemill.api.problems import Answer
 from tidemill.api.services import Services
+from tidemill.decode.decoder import Decoder
+from tidemill.decode.scan import BOM
 from tidemill.errors import NotFoundError
-from tidemill.model.ids import new_receipt
+from tidemill.log.contract import Appended
+from tidemill.model.ids import format_series, new_receipt
 from tidemill.model.payload import Kind, Payload
+from tidemill.model.time import format_instant
+from tidemill.query.receipts import Receipt
 
 SIGNALS: Final = "signals"
+
+
+class Created(msgspec.Struct, frozen=True):
+    """The answer to a new series. `count`, `start` and `end` are of the samples of this request."""
+
+    id: str
+    name: str | None
+    unit: str | None
+    tags: dict[str, str]
+    count: int
+    start: str
+    end: str
+    receipt: msgspec.Raw
+    links: dict[str, str]
+
+
+class _Named(msgspec.Struct):
+    """What the answer repeats of a body that was checked; its arrays are passed over."""
+
+    name: str | None = None
+    unit: str | None = None
+    tags: dict[str, str] | None = None
+
+
+_encoder: Final = msgspec.json.Encoder()
+_named: Final = msgspec.json.Decoder(_Named)
 
 
 class SeriesRoutes:
@@ -31,7 +66,24 @@ class SeriesRoutes:
 
     def routes(self) -> list[Route]:
         """The table that `Front` works by."""
-        return [Route("DELETE", "/v1/series/{series}", self.delete_series)]
+        return [
+            Route("POST", "/v1/series", self.post_series),
+            Route("DELETE", "/v1/series/{series}", self.delete_series),
+        ]
+
+    async def post_series(self, incoming: Incoming) -> Answer:
+        """`201` when the series can be read within `series_wait`, else `202`; its id is the same either way."""
+        principal = self._authenticator.authorize(incoming.headers, "write")
+        accepted = await self._intake.accept(incoming, principal, SIGNALS, bulk=True)
+        payload, appended = accepted.payload, accepted.appended
+        outcome = asyncio.create_task(self._readable(principal.tenant, appended))
+        created = await self._created(accepted)
+        applied = await outcome
+        receipt = receipts.stored(payload, appended) if applied is None else _encoder.encode(applied)
+        status = 202 if applied is None else 201
+        body = _encoder.encode(msgspec.structs.replace(created, receipt=msgspec.Raw(receipt)))
+        headers = [JSON, (b"content-length", b"%d" % len(body)), (b"location", f"/v1/series/{created.id}".encode())]
+        return Answer(status, headers + ([REPLAYED] if appended.replayed else []), body)
 
     async def delete_series(self, incoming: Incoming) -> Answer:
         """`204` when the deletion is durable; from then on the series is in no answer. `404` if there is none."""
@@ -57,3 +109,46 @@ class SeriesRoutes:
         services.deleted.add(principal.tenant, described.series, appended.seq)
         await services.applied.wait(appended.seq, services.settings.series_wait)
         return Answer(204, [], b"")
+
+    async def _readable(self, tenant: str, appended: Appended) -> Receipt | None:
+        """The applied outcome, if the mill and the store give it within `series_wait`."""
+        wait_s = self._services.settings.series_wait
+        try:
+            async with asyncio.timeout(wait_s):
+                outcome = await self._outcomes.of(tenant, appended.receipt, appended.seq, wait_s)
+        except TimeoutError:
+            return None
+        return outcome if outcome is not None and outcome.state == "applied" else None
+
+    async def _created(self, accepted: Accepted) -> Created:
+        """What the payload will be as a series; of a replay, what the first one was."""
+        appended = accepted.appended
+        payload = msgspec.structs.replace(accepted.payload, receipt=appended.receipt, received_ns=appended.received_ns)
+        decoder = self._intake.decoder(
+            payload.tenant, self._services.book.version(payload.tenant, payload.feed, payload.feed_version)
+        )
+        if len(payload.body) < OFF_LOOP_BYTES:
+            return _describe(decoder, payload)
+        return await asyncio.to_thread(_describe, decoder, payload)
+
+
+def _describe(decoder: Decoder, payload: Payload) -> Created:
+    head = decoder.samples(payload)
+    named = _named.decode(payload.body.removeprefix(BOM))
+    series = format_series(head.series)
+    return Created(
+        id=series,
+        name=named.name,
+        unit=named.unit,
+        tags=named.tags or {},
+        count=head.count,
+        start=format_instant(head.start_ns),
+        end=format_instant(head.end_ns),
+        receipt=msgspec.Raw(b"null"),
+        links={
+            "self": f"/v1/series/{series}",
+            "points": f"/v1/series/{series}/points",
+            "metrics": f"/v1/series/{series}/metrics",
+            "receipt": f"/v1/receipts/{payload.receipt}",
+        },
+    )
