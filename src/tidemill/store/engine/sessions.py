@@ -5,7 +5,6 @@ A connection is kept with the settings and the database it was given, and reused
 that may have changed its state (SET, USE, temporary tables) closes it. Opening one costs 0.3 ms, so closing is cheap.
 """
 
-import sys
 import threading
 from collections import deque
 from pathlib import Path
@@ -15,16 +14,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from tidemill.store.engine.errors import from_chdb
-
-# chDB imports pyarrow when it finds it (60 MB resident) only for result types that no HTTP answer uses.
-sys.modules.setdefault("pyarrow", None)  # type: ignore[arg-type]
-
-import chdb  # noqa: E402, F401  (prepares and loads the engine library)
-from chdb import _chdb  # noqa: E402
-
-# chDB's own handlers leave a process that has crashed hanging; without them it dies, and its supervisor sees it.
-_chdb.set_signal_handlers_enabled(False)  # type: ignore[attr-defined]
-_chdb.reset_signal_handlers()  # type: ignore[attr-defined]
+from tidemill.store.engine.library import load
 
 # Caches and pools sized for a small process. The engine's own defaults are for a whole machine: 5 GiB mark and
 # primary-key caches; 128 threads to remove old parts, which all start a few seconds after a burst of inserts.
@@ -59,7 +49,7 @@ class Session:
     def __init__(self, address: str, state: SessionState) -> None:
         self.state = state
         self.reusable = True
-        self.chdb: Any = _chdb.connect(address)  # type: ignore[attr-defined]
+        self.chdb: Any = load().connect(address)
         try:
             if state.settings:
                 pairs = ", ".join(f"`{name}` = {quoted(value)}" for name, value in state.settings)
