@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from tidemill.decode.faults import codes, sentence
+from tidemill.decode.faults import Faults, codes, sentence
 from tidemill.decode.plan import Column, Plan
 from tidemill.decode.reader import Reading
 from tidemill.model.payload import Logged
@@ -79,12 +79,12 @@ def counts(payloads: Sequence[Logged], records: Sequence[int]) -> pl.DataFrame:
     )
 
 
-def rejections(reading: Reading, payloads: Sequence[Logged]) -> pl.DataFrame:
-    """The rejections frame of the records that broke the contract."""
+def rejection_rows(refused: Sequence[tuple[int, int, Faults]]) -> pl.DataFrame:
+    """The rejections frame of (seq, index, faults) of records that broke the contract."""
     rows = []
-    for place in reading.faulty:
-        faults = place.faults.all()
-        rows.append((payloads[place.payload].seq, place.index, codes(faults), sentence(faults)))
+    for seq, index, found in refused:
+        faults = found.all()
+        rows.append((seq, index, codes(faults), sentence(faults)))
     return pl.DataFrame(rows, schema=REJECTIONS, orient="row")
 
 
@@ -113,7 +113,7 @@ def assemble(plan: Plan, reading: Reading, payloads: Sequence[Logged]) -> Batch:
     registers = None if plan.except_keys is None else _registers(reading, frame["seq"], frame["idx"])
     return Batch(
         pl.DataFrame(frame),
-        rejections(reading, payloads),
+        rejection_rows([(payloads[one.payload].seq, one.index, one.faults) for one in reading.faulty]),
         identities(known),
         counts(payloads, reading.counts),
         registers,
@@ -141,10 +141,10 @@ def _identify(plan: Plan, tags: list[list[Any]], count: int) -> tuple[Any, list[
     names = [column.name.removeprefix("t.") for column in plan.columns if column.kind == "tag"]
     if not names:
         return np.zeros(count, np.uint32), [{}] if count else []
-    known: dict[Any, int] = {}
-    rows = [known.setdefault(key, len(known)) for key in zip(*tags, strict=True)]
+    keys = list(zip(*tags, strict=True))
+    known = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     sets = [{name: value for name, value in zip(names, key, strict=True) if value is not None} for key in known]
-    return np.array(rows, np.uint32), sets
+    return np.fromiter(map(known.__getitem__, keys), np.uint32, count), sets
 
 
 def _registers(reading: Reading, seqs: Any, indexes: Any) -> pl.DataFrame:

@@ -110,3 +110,16 @@ def key_tokens(plan: Plan) -> list[tuple[bytes, int, list[Getter]]]:
 
     visit(plan.root, (), True)
     return [(f'"{key}"'.encode(), count, getters) for key, (count, getters) in found.items()]
+
+
+def required_brackets(plan: Plan) -> int:
+    """How many objects and arrays every record holds at least, itself included."""
+
+    def count(node: Node) -> int:
+        arrays = sum(
+            plan.columns[number].required and plan.columns[number].kind in ("numbers", "labels")
+            for number in node.columns.values()
+        )
+        return 1 + arrays + sum(count(below) for below in node.nodes.values() if below.required(plan.columns))
+
+    return count(plan.root)

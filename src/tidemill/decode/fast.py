@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from msgspec import UNSET
 
-from tidemill.decode.compile import compile_getter, compile_struct, key_tokens
+from tidemill.decode.compile import compile_getter, compile_struct, key_tokens, required_brackets
 from tidemill.decode.documents import Documents
 from tidemill.decode.plan import Plan
 from tidemill.decode.registers import RegisterValue, register_values
@@ -38,9 +38,10 @@ class FastReader:
         self._plan = plan
         self._max_depth = max_depth
         self._documents = Documents(compile_struct(plan, certain_time=False), plan.records)
-        self._with_registers = Documents(dict[str, RegisterValue], plan.records) if plan.except_keys else None
+        self._registers = Documents(dict[str, RegisterValue], plan.records) if plan.except_keys else None
         self._getters = [compile_getter(plan, column) for column in plan.columns]
         self._tokens = key_tokens(plan)
+        self._brackets = required_brackets(plan)
         self._any_escape = plan.except_keys is not None or any(
             "/" in key or not key.isascii() for key in plan.root.every_key()
         )
@@ -53,20 +54,26 @@ class FastReader:
             return None
         joined, records, counts = found
         columns = self._columns(joined, records)
-        if columns is None or self._with_registers is None:
+        if columns is None or self._registers is None:
             return None if columns is None else (columns, counts)
-        again = self._with_registers.records(bodies, lines=lines)
+        again = self._registers.records(bodies, lines=lines)
         registers = None if again is None else register_values(joined, again[1], self._plan.except_keys or frozenset())
         return None if registers is None else (msgspec.structs.replace(columns, registers=registers), counts)
 
     def _columns(self, body: bytes, records: Sequence[Any]) -> Columns | None:
         """The columns of decoded `records`, all of which came from `body`; None if anything is not certain."""
-        if not plain(body, self._max_depth, any_escape=self._any_escape) or not self._keys_are_single(body, records):
+        # Every record opens at least so many brackets: only what is beyond that can nest deeper than one record does.
+        usual = (len(records) - 1) * self._brackets if records else 0
+        if not plain(body, self._max_depth, usual_brackets=usual, any_escape=self._any_escape):
+            return None
+        if not self._keys_are_single(body, records):
             return None
         values: list[list[Any]] = []
         walls = no_walls(len(records))
         for column, getter in zip(self._plan.columns, self._getters, strict=True):
-            taken: list[Any] = [None if value is UNSET else value for value in map(getter, records)]
+            taken: list[Any] = list(map(getter, records))
+            if not column.required:
+                taken = [None if value is UNSET else value for value in taken]
             if column.kind == "time_text":
                 walls, taken = parse_texts(taken), []
             elif column.kind == "time_number":
@@ -80,13 +87,29 @@ class FastReader:
         return Columns(len(records), walls, values) if times_good(walls, self._plan) else None
 
     def _keys_are_single(self, body: bytes, records: Sequence[Any]) -> bool:
+        """Whether no record has a key that is read twice."""
+        expected = []
         for token, required, getters in self._tokens:
-            expected = required * len(records)
+            there = required * len(records)
             for getter in getters:
-                expected += len(records) - sum(value is UNSET for value in map(getter, records))
-            if body.count(token) != expected:
-                return False
-        return True
+                there += len(records) - sum(value is UNSET for value in map(getter, records))
+            expected.append((token, there))
+        # Every member has a colon. If there are no more colons than the members that were read and the texts in them
+        # have, there is nothing else in the bytes. One pass; without that, one for each key.
+        if self._registers is None:
+            colons = sum(there * (1 + token.count(b":")) for token, there in expected)
+            if body.count(b":") == colons + self._colons_in_texts(records):
+                return True
+        return all(body.count(token) == there for token, there in expected)
+
+    def _colons_in_texts(self, records: Sequence[Any]) -> int:
+        found = 0
+        for column, getter in zip(self._plan.columns, self._getters, strict=True):
+            if column.kind in ("time_text", "tag", "zone"):
+                found += "".join(text for text in map(getter, records) if text).count(":")
+            elif column.kind == "labels":
+                found += sum("".join(labels).count(":") for labels in map(getter, records) if labels)
+        return found
 
 
 def no_walls(count: int) -> Walls:

@@ -20,13 +20,14 @@ _MARK: Final = _STEP.copy()
 _MARK[ord('"')] = 2
 
 
-def plain(body: bytes, max_depth: int, *, any_escape: bool = False) -> bool:
+def plain(body: bytes, max_depth: int, *, usual_brackets: int = 0, any_escape: bool = False) -> bool:
     """Whether nothing in `body` needs the strict reader: valid UTF-8, no telling escapes, no DEL, not too deep.
 
+    `usual_brackets`: opening brackets that are known not to nest in others (they are of other records).
     `any_escape`: every escape tells (because keys are looked for that escapes other than those can spell)."""
     if b"\\" in body and (any_escape or _ESCAPES.search(body)):
         return False
-    return b"\x7f" not in body and is_utf8(body) and depth_within(body, max_depth)
+    return b"\x7f" not in body and is_utf8(body) and depth_within(body, max_depth, usual_brackets)
 
 
 def is_utf8(body: bytes) -> bool:
@@ -40,12 +41,12 @@ def is_utf8(body: bytes) -> bool:
     return True
 
 
-def depth_within(body: bytes, max_depth: int) -> bool:
+def depth_within(body: bytes, max_depth: int, usual_brackets: int = 0) -> bool:
     """Whether arrays and objects nest at most `max_depth` deep. Brackets inside texts do not count.
 
     For bytes that are not JSON the answer may be either; they fail elsewhere.
     """
-    if body.count(b"[") + body.count(b"{") <= max_depth:
+    if body.count(b"[") + body.count(b"{") - usual_brackets <= max_depth:
         return True
     if b"\\" in body:  # a backslash only means something inside a text: drop escaped backslashes, then escaped quotes
         body = body.replace(b"\\\\", b"").replace(b'\\"', b"")

@@ -63,7 +63,11 @@ def contest(feed: Feed, points: pl.DataFrame, standing: pl.DataFrame) -> Contest
 
 
 def _nothing_to_decide(points: pl.DataFrame, standing: pl.DataFrame) -> bool:
-    return standing.is_empty() and points.select(_KEY).n_unique() == points.height
+    if not standing.is_empty():
+        return False
+    series, time = points["series"].to_numpy(), points["time"].to_numpy()
+    follows = (series[1:] > series[:-1]) | ((series[1:] == series[:-1]) & (time[1:] > time[:-1]))
+    return bool(follows.all()) or points.select(_KEY).n_unique() == points.height
 
 
 def _first_wins(points: pl.DataFrame, stood: pl.DataFrame) -> Contest:

@@ -26,12 +26,18 @@ class _Times:
     def __init__(self, wall: NDArray[np.int64]) -> None:
         self.ns = wall.copy()
         self.flags = np.zeros(len(wall), np.uint8)
-        self.reasons: list[str | None] = [None] * len(wall)
+        self.reasons: dict[int, str] = {}
 
     def refuse(self, rows: NDArray[np.int64], reason: str) -> None:
         """Rows without an instant; the first reason stays."""
         for row in rows.tolist():
-            self.reasons[row] = self.reasons[row] or reason
+            self.reasons.setdefault(row, reason)
+
+    def reason(self) -> pl.Series:
+        """The reasons as a column."""
+        if not self.reasons:
+            return pl.repeat(None, len(self.ns), dtype=pl.String, eager=True)
+        return pl.Series([self.reasons.get(row) for row in range(len(self.ns))], dtype=pl.String)
 
 
 def resolve_times(feed: Feed, frame: pl.DataFrame) -> pl.DataFrame:
@@ -47,7 +53,7 @@ def resolve_times(feed: Feed, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(
         pl.Series("time", times.ns, dtype=pl.Int64),
         pl.Series("flags", times.flags, dtype=pl.UInt8),
-        pl.Series("time_reason", times.reasons, dtype=pl.String),
+        times.reason().alias("time_reason"),
     ).with_columns(pl.when(pl.col("time_reason").is_null()).then(pl.col("time")))
 
 

@@ -1,0 +1,113 @@
+"""One request, one stretch of one series (shape `samples`): what the JSON object holds and what it means.
+
+Null values are samples that are missing; they stay points without a value. The name is part of the identity, as the
+tag `name`. As for records there is a fast reader (here) and a strict one (`strict_samples.py`).
+"""
+
+import re
+from typing import Final
+
+import msgspec
+import numpy as np
+from msgspec import UNSET
+from numpy.typing import NDArray
+
+from tidemill.decode.faults import Faults
+from tidemill.decode.sample_times import SampleBody, even_times, given_times
+from tidemill.decode.scan import plain
+from tidemill.model.payload import MAX_RECORDS
+
+MAX_TAGS: Final = 32
+MAX_TEXT: Final = 1024  # characters of a description
+MAX_NAME: Final = 256  # characters of a name, a unit, a tag's value
+
+_OPENING: Final = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*\[")
+
+
+class Samples(msgspec.Struct, frozen=True):
+    """A series as read. `start_ns` is None where the time of receipt stands in; then `times_ns` counts from it."""
+
+    tags: dict[str, str]
+    name: str
+    unit: str
+    description: str
+    values: NDArray[np.float64]
+    times_ns: NDArray[np.int64]
+    from_receipt: bool
+
+    def at(self, received_ns: int) -> NDArray[np.int64]:
+        """The times, given when the series was received."""
+        return self.times_ns + received_ns if self.from_receipt else self.times_ns
+
+
+_DECODER: Final = msgspec.json.Decoder(SampleBody)
+_KEYS: Final = tuple(f'"{field}"'.encode() for field in SampleBody.__struct_fields__)
+
+
+def read_fast(body: bytes, max_depth: int) -> SampleBody | None:
+    """The members of a body that is without doubt as far as JSON and types go, else None."""
+    try:
+        found = _DECODER.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    # The two long arrays hold nothing that needs a look; the rest is short.
+    rest = _without_array(_without_array(body, b'"values"'), b'"times"')
+    if not plain(rest, max_depth):
+        return None
+    tags = found.tags or {}
+    present = [getattr(found, field) is not UNSET for field in SampleBody.__struct_fields__]
+    single = all(rest.count(key) == there for key, there in zip(_KEYS, present, strict=True))
+    return found if single and all(rest.count(f'"{tag}"'.encode()) == 1 for tag in tags) else None
+
+
+def _without_array(body: bytes, key: bytes) -> bytes:
+    """The body without the items of the first array that is the value of `key`."""
+    match = _OPENING.match(body, body.find(key) + len(key))
+    return body if match is None else body[: match.end()] + body[body.find(b"]", match.end()) :]
+
+
+def understand(body: SampleBody, received_ns: int, faults: Faults) -> Samples | None:
+    """What the members mean together; None with faults where they do not fit."""
+    _texts(body, faults)
+    values = np.array(body.values, np.float64)
+    if not len(values):
+        faults.add("$.values", "empty", "must hold at least one value")
+    elif len(values) > MAX_RECORDS:
+        faults.add("$.values", "too_many_records", f"{len(values)} samples are more than {MAX_RECORDS}; send several")
+    if faults.count:
+        return None
+    times = given_times(body, faults) if body.times else even_times(body, len(values), received_ns, faults)
+    if faults.count or times is None:
+        return None
+    name = body.name or ""
+    tags = {**(body.tags or {}), **({"name": name} if name else {})}
+    return Samples(
+        tags=dict(sorted(tags.items())),
+        name=name,
+        unit=body.unit or "",
+        description=body.description or "",
+        values=values,
+        times_ns=times,
+        from_receipt=not body.times and (body.start is UNSET or body.start is None),
+    )
+
+
+def _texts(body: SampleBody, faults: Faults) -> None:
+    for name, longest in (("name", MAX_NAME), ("unit", MAX_NAME), ("description", MAX_TEXT)):
+        text = getattr(body, name)
+        if text and len(text) > longest:
+            faults.add(f"$.{name}", "too_long", f"has {len(text)} characters, at most {longest} are allowed")
+    if body.name == "":
+        faults.add("$.name", "empty", "must not be empty; leave it out")
+    tags = body.tags or {}
+    if len(tags) > MAX_TAGS:
+        faults.add("$.tags", "out_of_range", f"{len(tags)} tags are more than {MAX_TAGS}")
+    for tag, text in tags.items():
+        if not tag or not text:
+            faults.add(f"$.tags.{tag}", "empty", "a tag and its value must not be empty")
+        if len(tag) > MAX_NAME or len(text) > MAX_NAME:
+            faults.add(f"$.tags.{tag}", "too_long", f"at most {MAX_NAME} characters are allowed")
+    if "receipt" in tags:
+        faults.add("$.tags.receipt", "conflict", "'receipt' marks series without name and tags; choose another tag")
+    if body.name and tags.get("name", body.name) != body.name:
+        faults.add("$.tags.name", "conflict", "contradicts $.name, which becomes the tag 'name'")

@@ -1,0 +1,110 @@
+"""The strict reader of a series: names every fault of the JSON object with its path."""
+
+import math
+from typing import Any
+
+from tidemill.decode.faults import Faults
+from tidemill.decode.sample_times import SampleBody
+from tidemill.decode.strict import Object, has_lone_surrogate, name_of, parse, read_number, read_text, words
+
+_LONG = 1 << 30  # lengths are judged where the members' meaning is
+
+
+def read_strict(body: bytes, max_depth: int, faults: Faults) -> SampleBody | None:
+    """The members of a body; None with every fault of JSON and types."""
+    value = parse(body, "$", max_depth, faults)
+    if faults.count:
+        return None
+    if not isinstance(value, Object):
+        faults.add("$", "wrong_type", f"must be an object, is {name_of(value)}")
+        return None
+    known = set(SampleBody.__struct_fields__)
+    for key in sorted(value.twice & known):
+        faults.add(f"$.{key}", "duplicate_key", f"'{key}' is there twice")
+    members: dict[str, Any] = {}
+    for key in value:
+        if key in known and value[key] is not None:
+            members[key] = _member(key, value[key], faults)
+    if "values" not in value:
+        faults.add("$.values", "missing", "is missing; it must be an array of numbers")
+    elif value["values"] is None:
+        faults.add("$.values", "wrong_type", "must be an array of numbers, is null")
+    for where in words(value, "$"):
+        faults.add_once(where, "not_finite", "NaN and Infinity are not JSON; send null for a sample that is missing")
+    return None if faults.count else SampleBody(**members)
+
+
+def _member(key: str, value: Any, faults: Faults) -> Any:
+    path = f"$.{key}"
+    if key == "values":
+        return _values(value, path, faults)
+    if key == "times":
+        return _times(value, path, faults)
+    if key == "tags":
+        return _tags(value, path, faults)
+    if key == "start":
+        return value if isinstance(value, str) and value else _time(value, path, faults)
+    if key == "sample_rate_hz":
+        read_number(value, path, None, faults)
+        return value
+    if key == "description":
+        return _description(value, path, faults)
+    return "" if value == "" and key in ("name", "unit") else read_text(value, path, _LONG, faults)
+
+
+def _values(value: Any, path: str, faults: Faults) -> list[float | None]:
+    if not isinstance(value, list):
+        faults.add(path, "wrong_type", f"must be an array of numbers, is {name_of(value)}")
+        return []
+    found: list[float | None] = []
+    for place, item in enumerate(value):
+        if type(item) is float and math.isfinite(item):
+            found.append(item)
+        else:
+            found.append(None if item is None else read_number(item, f"{path}[{place}]", None, faults))
+    return found
+
+
+def _times(value: Any, path: str, faults: Faults) -> list[Any]:
+    if not isinstance(value, list):
+        faults.add(path, "wrong_type", f"must be an array of times, is {name_of(value)}")
+        return []
+    return [item if isinstance(item, str) else _time(item, f"{path}[{n}]", faults) for n, item in enumerate(value)]
+
+
+def _time(value: Any, path: str, faults: Faults) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        faults.add(path, "wrong_type", f"must be an RFC 3339 time as text, or a number, is {name_of(value)}")
+    elif isinstance(value, str):
+        return value
+    else:
+        read_number(value, path, None, faults)
+    return value
+
+
+def _tags(value: Any, path: str, faults: Faults) -> dict[str, str]:
+    if not isinstance(value, Object):
+        faults.add(path, "wrong_type", f"must be an object of texts, is {name_of(value)}")
+        return {}
+    found = {}
+    for key, item in value.items():
+        where = f"{path}.{key}"
+        if key in value.twice:
+            faults.add(where, "duplicate_key", f"'{key}' is there twice")
+        name, text = read_text(key, where, _LONG, faults), read_text(item, where, _LONG, faults)
+        if name is not None and text is not None:
+            found[name] = text
+    return found
+
+
+def _description(value: Any, path: str, faults: Faults) -> str:
+    """A text for people: line breaks are fine in it."""
+    if not isinstance(value, str):
+        faults.add(path, "wrong_type", f"must be a text, is {name_of(value)}")
+    elif has_lone_surrogate(value):
+        faults.add(path, "lone_surrogate", "holds half of a surrogate pair, which is no character")
+    elif "\x00" in value:
+        faults.add(path, "control_character", "holds the control character U+0000")
+    else:
+        return value
+    return ""
