@@ -173,9 +173,16 @@ class SeriesQueries:
         """Time-domain metrics by METRICS_PARAMETERS. Raises LimitError above MAX_ARRAY_SAMPLES samples."""
         described = self.describe(tenant, series)
         span = time_range(asked)
-        bound = {"tenant": tenant, "series": described.series, "deleted_seq": described.deleted_seq}
-        _check_samples(self._store.rows("series_extent", **bound)[0]["count"], series)
-        frame = self._store.frame("series_arrays", first=span.first_ns, last=span.last_ns, **bound)
+        frame = self._store.frame(
+            "series_arrays",
+            tenant=tenant,
+            series=described.series,
+            deleted_seq=described.deleted_seq,
+            first=span.first_ns,
+            last=span.last_ns,
+            limit=MAX_ARRAY_SAMPLES + 1,
+        )
+        _check_samples(len(frame), series)
         times = frame["ns"].to_numpy()
         values = frame["value"].to_numpy()  # null becomes NaN
         found = time_metrics(times, values.astype(np.float64, copy=False), asked["q"])
@@ -227,7 +234,7 @@ def _check_samples(count: int, series: str) -> None:
         raise LimitError(
             "max_array_samples",
             MAX_ARRAY_SAMPLES,
-            f"The series has {count} samples, more than {MAX_ARRAY_SAMPLES}; ask"
+            f"The series has {count} samples or more, and at most {MAX_ARRAY_SAMPLES} fit; ask"
             f" /v1/series/{series}/points for a range, for windows (every=1m), or page by page",
         )
 

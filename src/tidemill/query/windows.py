@@ -57,6 +57,7 @@ def _aggregated(
         count=every.count,
         unit=every.unit,
         tz=asked["tz"],
+        agg=list(asked["agg"]),
         after=after,
         limit=limit,
     )

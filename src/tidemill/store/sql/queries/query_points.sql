@@ -70,7 +70,8 @@ ORDER BY {sign:Int8} * toUnixTimestamp64Nano(p.time), {sign:Int8} * p.ordinal
 -- name: points_windows
 -- Aggregates over windows of `count` `unit`s, in order of the windows' starts (ns). Windows shorter than a minute count
 -- from the epoch; minutes, hours, days, weeks (from Monday), months and years follow the clock and calendar of `tz`: a
--- day of a clock change has 23 or 25 hours. Missing samples (null) count for nothing.
+-- day of a clock change has 23 or 25 hours. Missing samples (null) count for nothing. The dear aggregates are only
+-- worked out when `agg` names them.
 WITH
     (t, step) -> toUnixTimestamp64Nano(t) - positiveModulo(toUnixTimestamp64Nano(t), {count:Int64} * step) AS even,
     start -> toUnixTimestamp64Nano(toDateTime64(start, 9, {tz:String})) AS in_ns,
@@ -93,10 +94,10 @@ SELECT
     max(p.value) AS max,
     sum(p.value) AS sum,
     count(p.value) AS count,
-    argMin(p.value, (p.time, p.ordinal)) AS first,
-    argMax(p.value, (p.time, p.ordinal)) AS last,
-    if(count(p.value) > 1, stddevSampStable(p.value), NULL) AS stddev,
-    quantileExactInclusive(0.5)(p.value) AS median
+    argMinIf(p.value, (p.time, p.ordinal), has({agg:Array(String)}, 'first')) AS first,
+    argMaxIf(p.value, (p.time, p.ordinal), has({agg:Array(String)}, 'last')) AS last,
+    if(count(p.value) > 1, stddevSampStableIf(p.value, has({agg:Array(String)}, 'stddev')), NULL) AS stddev,
+    quantileExactInclusiveIf(0.5)(p.value, has({agg:Array(String)}, 'median')) AS median
 FROM points AS p FINAL
 WHERE p.tenant = {tenant:String}
   AND p.series = {series:UInt64}

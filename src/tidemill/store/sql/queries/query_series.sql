@@ -82,7 +82,7 @@ WHERE p.tenant = {tenant:String}
 ORDER BY p.time, p.ordinal
 
 -- name: series_arrays
--- Times (ns) and values of a series over a range, in time order: what analysis works on.
+-- Times (ns) and values of a series over a range, in time order, at most `limit`: what analysis works on.
 SELECT toUnixTimestamp64Nano(p.time) AS ns, p.value AS value
 FROM points AS p FINAL
 WHERE p.tenant = {tenant:String}
@@ -91,3 +91,4 @@ WHERE p.tenant = {tenant:String}
   AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
   AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
 ORDER BY p.time, p.ordinal
+LIMIT {limit:UInt32}
