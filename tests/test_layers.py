@@ -16,6 +16,7 @@ LAYERS = (
     {"api", "simulate"},
     {"service"},
     {"supervise", "banner"},
+    {"cli_simulate"},
     {"cli", "client", "docs", "__main__"},
 )
 # Siblings that may be joined, each for a reason.

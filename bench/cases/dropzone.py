@@ -7,10 +7,11 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from tests.support.server import Server, running_server
 
 from bench.figures import Figure
-from bench.load import Request, request, run as send
-from tests.support.server import Server, running_server
+from bench.load import Request, request
+from bench.load import run as send
 
 RATE = 1_000
 START = datetime(2019, 5, 1, tzinfo=UTC)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+from tests.support.server import Server, running_server
 
 from bench.figures import Figure
-from tests.support.server import Server, running_server
 
 FIX = '{{"timestamp": "2017-01-{day:02d} {hour:02d}:{minute:02d}:{second:02d}", "lat": 40.7, "long": -73.9, \
 "accuracy": 5, "speed": 1.5, "user_id": "w{worker}"}}'

@@ -5,9 +5,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.figures import Figure
-from bench.load import Request, request, run as send
 from tests.support.server import Server, running_server
+
+from bench.figures import Figure
+from bench.load import Request, request
+from bench.load import run as send
 
 USERS = 1_000
 

@@ -3,8 +3,9 @@
 import time
 from pathlib import Path
 
-from bench.figures import Figure
 from tests.support.server import running_server
+
+from bench.figures import Figure
 
 
 def run(folder: Path, *, quick: bool) -> list[Figure]:

@@ -4,9 +4,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+from tests.support.server import running_server
 
 from bench.figures import Figure
-from tests.support.server import running_server
 
 
 def run(folder: Path, *, quick: bool) -> list[Figure]:

@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import polars as pl
+from tests.support.server import running_server
 
 from bench.figures import Figure
-from tests.support.server import running_server
 
 
 def run(folder: Path, *, quick: bool) -> list[Figure]:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tidemill import __version__
+from tidemill import __version__, cli_simulate
 from tidemill.errors import InputError, StartupError, TidemillError
 from tidemill.settings import Settings, load
 
@@ -27,6 +27,7 @@ keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
 feeds = typer.Typer(no_args_is_help=True, help="Feeds: check a definition, list, show, apply.")
 app.add_typer(keys, name="key")
 app.add_typer(feeds, name="feed")
+app.add_typer(cli_simulate.app, name="simulate")
 
 out = Console()
 err = Console(stderr=True)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import statistics
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.support.server import Server
@@ -35,8 +36,9 @@ def test_the_curl_of_the_contract_works_as_typed(server: Server, curl: Curl, sam
     assert server.client.get(f"/v1/receipts/{receipt['id']}/payload").content == sent
 
     document = json.loads(sample.read_text())
-    (row,) = rows(server, "2019-05-01T00:00:00Z", "2019-05-02T00:00:00Z")
-    assert row["time"] == "2019-05-01T10:00:00Z"  # 06:00 at -04:00
+    instant = datetime.fromisoformat(document["time_stamp"]).astimezone(UTC)
+    (row,) = rows(server, instant.isoformat(), (instant + timedelta(seconds=1)).isoformat())
+    assert row["time"] == instant.strftime("%Y-%m-%dT%H:%M:%SZ")
     assert row["receipt"] == receipt["id"]
     assert row["count"] == len(document["data"])
     assert abs(row["mean"] - statistics.fmean(document["data"])) < 1e-12
