@@ -1,13 +1,21 @@
 """Litestar's errors, and ours raised in its handlers, as problem documents."""
 
+import re
+from functools import lru_cache
 from typing import Any
 
-from litestar import Request, Response
+from litestar import Litestar, Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException, ValidationException
+from litestar.routes import HTTPRoute
 
 from tidemill.api import problems
 from tidemill.api.problems import Answer, MethodError
 from tidemill.errors import Fault, InputError, LimitError, NotFoundError, TidemillError
+
+
+@lru_cache(maxsize=512)
+def _pattern(path_format: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\{\w+\}", "[^/]+", path_format))
 
 
 def handlers(intake_methods: Any) -> dict[Any, Any]:
@@ -31,7 +39,7 @@ def translate(request: Request[Any, Any, Any], error: Exception, intake_methods:
     """Litestar's own errors as ours; every other as it is."""
     path, method = request.scope["path"], request.scope["method"]
     if isinstance(error, MethodNotAllowedException | NotFoundException):
-        allowed = set(intake_methods(path)) | _allowed(error)
+        allowed = set(intake_methods(path)) | _methods(request.app, path)
         if allowed:
             return MethodError(method, path, tuple(sorted(allowed)))
         return NotFoundError(f"There is nothing at {path[:200]}. /docs lists what there is.")
@@ -44,9 +52,11 @@ def translate(request: Request[Any, Any, Any], error: Exception, intake_methods:
     return error
 
 
-def _allowed(error: HTTPException) -> set[str]:
-    header = (error.headers or {}).get("Allow", "")
-    return {name.strip() for name in header.split(",") if name.strip()}
+def _methods(app: Litestar, path: str) -> set[str]:
+    """The methods that Litestar's routes have for a path. Looked for only when a request failed."""
+    wanted = path.rstrip("/") or "/"
+    routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
+    return {method for route in routes if _pattern(route.path_format).fullmatch(wanted) for method in route.methods}
 
 
 def _faults(error: ValidationException) -> list[Fault]:

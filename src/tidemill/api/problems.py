@@ -31,7 +31,7 @@ from tidemill.errors import (
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE: Final = b"application/problem+json"
-MAX_ERRORS: Final = 100  # faults a problem document names; the ledger keeps the rest of the story
+MAX_ERRORS: Final = 101  # faults a problem document names: a decoder gives 100 and how many more there are
 
 Header = tuple[bytes, bytes]
 
