@@ -48,7 +48,7 @@ def read(given: Iterable[tuple[str, str]], known: Sequence[Parameter]) -> Asked:
     faults: list[Fault] = []
     seen: set[str] = set()
     for name, text in pairs:
-        parameter = next((p for p in known if name == p.name or _under(name, p.name)), None)
+        parameter = next((p for p in known if _names(p.name, name)), None)
         fault = _unfit(name, text, parameter, known) if name not in seen else _repeated(name)
         if parameter is not None and fault is None:
             fault = _take(name, text, parameter, context, asked)
@@ -94,8 +94,9 @@ def _repeated(name: str) -> Fault:
     return _fault(name[:80], "repeated", f"'{name[:80]}' is given more than once")
 
 
-def _under(name: str, prefix: str) -> bool:
-    return prefix.endswith(".") and name.startswith(prefix) and len(name) > len(prefix)
+def _names(known: str, name: str) -> bool:
+    """Whether a parameter called `known` is the one for `name`."""
+    return name.startswith(known) and len(name) > len(known) if known.endswith(".") else name == known
 
 
 def _disorder(asked: Asked) -> list[Fault]:

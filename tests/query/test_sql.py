@@ -1,0 +1,32 @@
+"""The named queries of this area: one spelling of an instant, and a tenant bound in each."""
+
+import re
+
+from tidemill.store.queries import FOLDER, load
+
+INSTANT = "t -> concat(replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T'), 'Z') AS instant"
+QUERIES = {
+    name: query
+    for path in FOLDER.glob("query_*.sql")
+    for name, query in load(FOLDER).items()
+    if f"-- name: {name}\n" in path.read_text()
+}
+
+
+def test_every_query_binds_the_tenant() -> None:
+    assert len(QUERIES) > 15
+    free = {name for name, query in QUERIES.items() if "tenant" not in query.takes}
+    assert free == {"window_start"}  # asks nothing of any table
+
+
+def test_every_table_is_read_with_its_own_tenant_bound() -> None:
+    for name, query in QUERIES.items():
+        reads = len(re.findall(r"\b(?:FROM|JOIN) (?:points|series|payloads|rejections|replaced|rollups)\b", query.sql))
+        binds = len(re.findall(r"\btenant = \{tenant:String\}", query.sql))
+        assert binds == reads, name
+
+
+def test_an_instant_is_spelled_the_same_everywhere() -> None:
+    for name, query in QUERIES.items():
+        if "AS instant" in query.sql:
+            assert INSTANT in query.sql, name
