@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from litestar import Response, get
+from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from tidemill.api.reads_common import AnyRequest, answers, ask, parameters, respond, taking
@@ -13,7 +14,7 @@ from tidemill.query.feeds import POINTS_PARAMETERS, ROLLUP_PARAMETERS, FeedPoint
 from tidemill.query.rows import LINEAGE_PARAMETERS, ROW_PARAMETERS, Lineage, Row
 
 
-async def _feed(services: Services, principal: Principal, name: str) -> Feed:
+async def _feed(services: NamedDependency[Services], principal: NamedDependency[Principal], name: str) -> Feed:
     """The feed in force. Raises NotFoundError."""
     return await ask(lambda: services.book.current(principal.tenant, name))
 
@@ -28,7 +29,7 @@ async def _feed(services: Services, principal: Principal, name: str) -> Feed:
     opt={"scope": "read"},
 )
 async def list_feed_points(
-    feed: FromPath[str], request: AnyRequest, principal: Principal, services: Services
+    feed: FromPath[str], request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
 ) -> Response[Any]:
     """Points of one field in [start, end), in time order. A feed with several fields needs `field`; its tags filter,
     also by their plain names."""
@@ -47,7 +48,7 @@ async def list_feed_points(
     opt={"scope": "read"},
 )
 async def list_rows(
-    feed: FromPath[str], request: AnyRequest, principal: Principal, services: Services
+    feed: FromPath[str], request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
 ) -> Response[Any]:
     """Mean, deviations and count of each record of a feed with shape `summary`, and the receipt it came with."""
     found = await _feed(services, principal, feed)
@@ -65,7 +66,11 @@ async def list_rows(
     opt={"scope": "read"},
 )
 async def get_lineage(
-    feed: FromPath[str], time: FromPath[str], request: AnyRequest, principal: Principal, services: Services
+    feed: FromPath[str],
+    time: FromPath[str],
+    request: AnyRequest,
+    principal: NamedDependency[Principal],
+    services: NamedDependency[Services],
 ) -> Lineage:
     """From a row (its time in any offset) to the payload, byte for byte, that made it, the version of the rules, and
     every row that stood there before, newest first."""
@@ -85,7 +90,7 @@ async def get_lineage(
     opt={"scope": "read"},
 )
 async def list_rollups(
-    feed: FromPath[str], request: AnyRequest, principal: Principal, services: Services
+    feed: FromPath[str], request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
 ) -> Response[Any]:
     """One row a window and set of tags. A field's mean has the field's name, other aggregates `field_aggregate`;
     `count` is how many records the window has. Tags filter, also by their plain names (`user_id=a1`)."""

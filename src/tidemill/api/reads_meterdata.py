@@ -3,6 +3,7 @@
 from typing import Final
 
 from litestar import get
+from litestar.di import NamedDependency
 
 from tidemill.api.reads_common import AnyRequest, answers, ask, parameters, taking
 from tidemill.api.services import Services
@@ -19,7 +20,9 @@ from tidemill.query.meterdata import PARAMETERS, Measurements
     responses=answers(Measurements, "Records of meters, oldest first."),
     opt={"scope": "read"},
 )
-async def list_measurements(request: AnyRequest, principal: Principal, services: Services) -> Measurements:
+async def list_measurements(
+    request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
+) -> Measurements:
     """Records in [start, stop), oldest first, at most `limit`; each register (OBIS code) under its own key. Timestamps
     are UTC with three fraction digits."""
     asked = parameters(request, PARAMETERS)

@@ -4,6 +4,7 @@ import base64
 from typing import Any, Final
 
 from litestar import Response, get
+from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from tidemill.api.reads_common import AnyRequest, answers, ask, parameters, taking
@@ -21,7 +22,12 @@ from tidemill.query.receipts import Bytes, Receipt
     responses=answers(Receipt, "The receipt. Once applied, `accepted` and `rejected` add up to the records in it."),
     opt={"scope": "read"},
 )
-async def get_receipt(receipt: FromPath[str], request: AnyRequest, principal: Principal, services: Services) -> Receipt:
+async def get_receipt(
+    receipt: FromPath[str],
+    request: AnyRequest,
+    principal: NamedDependency[Principal],
+    services: NamedDependency[Services],
+) -> Receipt:
     """The receipt of one payload: durable since when, applied or not, records accepted, and rejected by reason."""
     parameters(request, ())
     found: Receipt = await ask(lambda: services.queries.receipts.receipt(principal.tenant, receipt))
@@ -38,7 +44,10 @@ async def get_receipt(receipt: FromPath[str], request: AnyRequest, principal: Pr
     opt={"scope": "read"},
 )
 async def get_payload(
-    receipt: FromPath[str], request: AnyRequest, principal: Principal, services: Services
+    receipt: FromPath[str],
+    request: AnyRequest,
+    principal: NamedDependency[Principal],
+    services: NamedDependency[Services],
 ) -> Response[Any]:
     """The payload byte for byte, as a download that no browser will run. `ETag` is its SHA-256 in hexadecimal,
     `Repr-Digest` (RFC 9530) and `Digest` (RFC 3230) are the same in Base64. `If-None-Match` is answered 304."""

@@ -3,6 +3,7 @@
 from typing import Final
 
 from litestar import get
+from litestar.di import NamedDependency
 
 from tidemill.api.reads_common import AnyRequest, answers, ask, parameters, taking
 from tidemill.api.services import Services
@@ -19,7 +20,9 @@ from tidemill.query.rejections import PAGE_PARAMETERS, SUMMARY_PARAMETERS, Rejec
     responses=answers(RejectionPage, "A page of rejections; `next` is the cursor of the following one."),
     opt={"scope": "admin"},
 )
-async def list_rejections(request: AnyRequest, principal: Principal, services: Services) -> RejectionPage:
+async def list_rejections(
+    request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
+) -> RejectionPage:
     """Rejected records, newest first (by their payload's place in the log, then by their index in it). `start` and
     `end` are times of receipt. Each carries every reason, the record itself, and for a duplicate the winner."""
     asked = parameters(request, PAGE_PARAMETERS)
@@ -36,7 +39,9 @@ async def list_rejections(request: AnyRequest, principal: Principal, services: S
     responses=answers(RejectionSummary, "Counts by reason and by feed."),
     opt={"scope": "admin"},
 )
-async def summarize_rejections(request: AnyRequest, principal: Principal, services: Services) -> RejectionSummary:
+async def summarize_rejections(
+    request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
+) -> RejectionSummary:
     """Counts of rejected records. A record with two reasons counts once in `total` and under both reasons."""
     asked = parameters(request, SUMMARY_PARAMETERS)
     summary: RejectionSummary = await ask(lambda: services.queries.rejections.summary(principal.tenant, asked))

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from litestar import Response, get
+from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from tidemill.api.reads_common import AnyRequest, answers, ask, parameters, respond, taking
@@ -30,7 +31,9 @@ from tidemill.query.series import (
     responses=answers(SeriesPage, "A page of series; `next` is the cursor of the following one."),
     opt={"scope": "read"},
 )
-async def list_series(request: AnyRequest, principal: Principal, services: Services) -> SeriesPage:
+async def list_series(
+    request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
+) -> SeriesPage:
     """Series by feed, name, field and id, with the count of present points and the times of the first and last."""
     asked = parameters(request, PAGE_PARAMETERS)
     page: SeriesPage = await ask(lambda: services.queries.series.page(principal.tenant, asked))
@@ -46,7 +49,9 @@ async def list_series(request: AnyRequest, principal: Principal, services: Servi
     responses=answers(SeriesCount, "How many series match, in all and by feed."),
     opt={"scope": "read"},
 )
-async def count_series(request: AnyRequest, principal: Principal, services: Services) -> SeriesCount:
+async def count_series(
+    request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
+) -> SeriesCount:
     """How many series match the filters. A deleted series counts no more from the moment its deletion is answered."""
     asked = parameters(request, FILTERS)
     count: SeriesCount = await ask(lambda: services.queries.series.count(principal.tenant, asked))
@@ -63,7 +68,10 @@ async def count_series(request: AnyRequest, principal: Principal, services: Serv
     opt={"scope": "read"},
 )
 async def get_series(
-    series: FromPath[str], request: AnyRequest, principal: Principal, services: Services
+    series: FromPath[str],
+    request: AnyRequest,
+    principal: NamedDependency[Principal],
+    services: NamedDependency[Services],
 ) -> Response[Any]:
     """Every sample in time order, streamed: JSON up to 5,000,000 samples, ndjson, csv, arrow and parquet without
     limit. A sample that is present but missing is null."""
@@ -81,7 +89,10 @@ async def get_series(
     opt={"scope": "read"},
 )
 async def list_points(
-    series: FromPath[str], request: AnyRequest, principal: Principal, services: Services
+    series: FromPath[str],
+    request: AnyRequest,
+    principal: NamedDependency[Principal],
+    services: NamedDependency[Services],
 ) -> Response[Any]:
     """Points in [start, end), raw or (with `every`) aggregated over windows that follow the calendar of `tz`. The first
     and last window hold only points in the range; `time` is where the window starts."""
@@ -99,7 +110,10 @@ async def list_points(
     opt={"scope": "read"},
 )
 async def get_metrics(
-    series: FromPath[str], request: AnyRequest, principal: Principal, services: Services
+    series: FromPath[str],
+    request: AnyRequest,
+    principal: NamedDependency[Principal],
+    services: NamedDependency[Services],
 ) -> SeriesMetrics:
     """Location, spread, shape, amplitude and sampling of the samples in [start, end). `kurtosis` is 3 for a normal
     distribution, `kurtosis_excess` 0; quantiles interpolate linearly (type 7)."""
