@@ -18,15 +18,12 @@ from tidemill.feeds.book import FeedBook
 from tidemill.mill import ledger, overtaken, rollups
 from tidemill.mill.decide import Decider
 from tidemill.mill.known import KnownSeries
-from tidemill.mill.ledger import Outcome
 from tidemill.mill.series import remember, series_rows
 from tidemill.mill.stages import Milled, Stages
 from tidemill.mill.status import MillStatus
 from tidemill.mill.writes import Touched, Writes, point_rows, replaced_rows
 from tidemill.model.payload import Kind, Logged
 from tidemill.store.client import Store
-
-_DELETED = Outcome("applied", 0, 0, {})
 
 
 class Applier:
@@ -75,9 +72,8 @@ class Applier:
         rejections = ledger.poison(entry, why)
         writes = Writes(self._store, self._pool, self.status)
         writes.rejections.append(self._rejection_rows(entry.payload.tenant, entry.payload.feed, [entry], rejections))
-        writes.payloads = ledger.payload_rows(
-            [entry], {entry.seq: ledger.summary("poison", rejections)}, self.next_version()
-        )
+        found = ledger.outcomes_without_points(rejections, "poison")
+        writes.payloads = ledger.payload_rows([entry], found, self.next_version())
         writes.run([])
         self.status.poisoned += 1
         self.status.last_error = f"payload {entry.seq} is set aside: {why}"
@@ -90,27 +86,23 @@ class Applier:
     def _apply(self, entries: list[Logged]) -> None:
         version = self.next_version()
         writes = Writes(self._store, self._pool, self.status)
-        outcomes: dict[int, Outcome] = {}
+        outcomes = [pl.DataFrame(schema=ledger.OUTCOMES)]
         touched: list[Touched] = []
         for (tenant, feed), of_feed in _by_feed(entries):
             data = [entry for entry in of_feed if entry.payload.kind is Kind.DATA]
-            refused = {
-                e.seq: ledger.refusal(e, self._stages.records_path(e))
-                for e in of_feed
-                if e.payload.kind is Kind.REFUSED
-            }
-            outcomes |= {seq: ledger.summary("refused", rejections) for seq, rejections in refused.items()}
-            rejections = list(refused.values())
+            refused = [entry for entry in of_feed if entry.payload.kind is Kind.REFUSED]
+            rejections = [ledger.refusal(entry, self._stages.records_path(entry)) for entry in refused]
+            outcomes.append(ledger.outcomes_without_points(ledger.rejected(rejections), "refused"))
             if data:
                 found, windows = self._data(tenant, feed, data, writes, version)
-                outcomes |= ledger.outcomes(*found)
+                outcomes.append(ledger.outcomes(*found, "applied"))
                 rejections.append(found[1])
                 touched += windows
             writes.rejections.append(self._rejection_rows(tenant, feed, of_feed, ledger.rejected(rejections)))
-        writes.payloads = ledger.payload_rows(entries, outcomes, version)
+        writes.payloads = ledger.payload_rows(entries, pl.concat(outcomes), version)
         reach("mill.before_insert")
         writes.run([partial(one.recompute, self._store, self.known, version) for one in touched])
-        self._count(outcomes, writes, touched)
+        self._count(writes, touched)
 
     def _data(
         self, tenant: str, feed: str, entries: list[Logged], writes: Writes, version: int
@@ -169,7 +161,8 @@ class Applier:
                 self._store.command("mill_delete_series", tenant=tenant, series=list(todo), seqs=list(todo.values()))
                 self.deleted = True
         self.known.forget_these(one for wanted in by_tenant.values() for one in wanted)
-        found = {entry.seq: _DELETED for entry in entries}
+        nothing = pl.DataFrame({"seq": [entry.seq for entry in entries]}, schema={"seq": pl.UInt64})
+        found = ledger.outcomes(nothing.with_columns(records=0), ledger.rejected([]), "applied")
         self._store.insert("payloads", ledger.payload_rows(entries, found, version))
 
     def _rejection_rows(
@@ -180,11 +173,11 @@ class Applier:
             texts = [self._stages.text_of(by_seq[seq], idx) for seq, idx in rejections.select("seq", "idx").iter_rows()]
             return ledger.rejection_rows(rejections, tenant, feed, ledger.origins(entries), texts)
 
-    def _count(self, outcomes: dict[int, Outcome], writes: Writes, touched: list[Touched]) -> None:
+    def _count(self, writes: Writes, touched: list[Touched]) -> None:
         status = self.status
-        status.refused += sum(one.state == "refused" for one in outcomes.values())
-        status.accepted += sum(one.accepted for one in outcomes.values())
-        status.rejected += sum(one.rejected for one in outcomes.values())
+        status.refused += int((writes.payloads["state"] == "refused").sum())
+        status.accepted += int(writes.payloads["accepted"].sum())
+        status.rejected += int(writes.payloads["rejected"].sum())
         status.points += sum(frame.height for frame in writes.points)
         status.replaced += sum(frame.height for frame in writes.replaced)
         status.rollups += sum(one.windows.height for one in touched)

@@ -4,7 +4,7 @@ Of every payload applied: accepted + rejected = its records. A record is rejecte
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -25,18 +25,16 @@ REJECTED: dict[str, Any] = {
     "winner_seq": pl.UInt64,
     "winner_idx": pl.UInt32,
 }
+OUTCOMES: dict[str, Any] = {
+    "seq": pl.UInt64,
+    "state": pl.String,
+    "accepted": pl.UInt32,
+    "rejected": pl.UInt32,
+    "reasons": REASONS,
+}
 _INDEX = re.compile(r"\[(\d+)\]")
 _DETAIL_FAULTS = 20
 DUPLICATE = "duplicate: another record of the same series and time was submitted first"
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """What became of one payload."""
-
-    state: str
-    accepted: int
-    rejected: int
-    reasons: Mapping[str, int]
 
 
 def rejected(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
@@ -51,16 +49,35 @@ def rejected(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
     return pl.concat([pl.DataFrame(schema=REJECTED), *whole]).sort("seq", "idx")
 
 
-def outcomes(counts: pl.DataFrame, rejections: pl.DataFrame) -> dict[int, Outcome]:
-    """By seq, from `counts` (`seq`, `records`) and the rejections of the same payloads (REJECTED)."""
-    lost: dict[int, int] = dict(rejections.group_by("seq").len().iter_rows())
-    by_seq: dict[int, dict[str, int]] = {}
-    for seq, reason, n in rejections.select("seq", pl.col("reasons").explode()).group_by("seq", "reasons").len().rows():
-        by_seq.setdefault(seq, {})[reason] = n
-    return {
-        seq: Outcome("applied", records - lost.get(seq, 0), lost.get(seq, 0), by_seq.get(seq, {}))
-        for seq, records in counts.select("seq", "records").iter_rows()
-    }
+def outcomes(counts: pl.DataFrame, rejections: pl.DataFrame, state: str) -> pl.DataFrame:
+    """OUTCOMES of payloads, from `counts` (`seq`, `records`) and their rejections (REJECTED)."""
+    lost = rejections.group_by("seq").agg(pl.len().cast(pl.UInt32).alias("rejected"))
+    by_reason = (
+        rejections.select("seq", "reasons")
+        .explode("reasons")
+        .group_by("seq", "reasons")
+        .agg(pl.len().cast(pl.UInt32).alias("value"))
+        .sort("seq", "reasons")
+        .group_by("seq")
+        .agg(pl.struct(pl.col("reasons").alias("key"), "value").alias("reasons"))
+    )
+    n = pl.col("rejected").fill_null(0)
+    return (
+        counts.join(lost, on="seq", how="left")
+        .join(by_reason, on="seq", how="left")
+        .select(
+            "seq",
+            pl.lit(state).alias("state"),
+            (pl.col("records") - n).cast(pl.UInt32).alias("accepted"),
+            n.alias("rejected"),
+            pl.col("reasons").cast(REASONS).fill_null([]),
+        )
+    )
+
+
+def outcomes_without_points(rejections: pl.DataFrame, state: str) -> pl.DataFrame:
+    """OUTCOMES of payloads that were not applied: as many records as were rejected, none accepted."""
+    return outcomes(rejections.group_by("seq").agg(pl.len().alias("records")), rejections, state)
 
 
 def refusal(entry: Logged, records: str) -> pl.DataFrame:
@@ -88,17 +105,10 @@ def poison(entry: Logged, why: str) -> pl.DataFrame:
     return rejected([pl.DataFrame(row)])
 
 
-def summary(state: str, rejections: pl.DataFrame) -> Outcome:
-    """The outcome of one payload that was not applied, from its rejections."""
-    reasons = rejections["reasons"].explode().value_counts(name="n")
-    return Outcome(state, 0, rejections.height, dict(reasons.iter_rows()))
-
-
-def payload_rows(entries: Sequence[Logged], found: Mapping[int, Outcome], version: int) -> pl.DataFrame:
-    """Rows of table `payloads`, the bytes verbatim."""
+def payload_rows(entries: Sequence[Logged], found: pl.DataFrame, version: int) -> pl.DataFrame:
+    """Rows of table `payloads`, the bytes verbatim; `found` (OUTCOMES) has every entry."""
     payloads = [entry.payload for entry in entries]
-    ends = [found[entry.seq] for entry in entries]
-    return pl.DataFrame(
+    rows = pl.DataFrame(
         {
             "tenant": [p.tenant for p in payloads],
             "receipt": [p.receipt for p in payloads],
@@ -109,16 +119,12 @@ def payload_rows(entries: Sequence[Logged], found: Mapping[int, Outcome], versio
             "format": [p.format for p in payloads],
             "bytes": pl.Series([len(p.body) for p in payloads], dtype=pl.UInt64),
             "sha256": pl.Series([p.sha256 for p in payloads], dtype=pl.Binary),
-            "state": [end.state for end in ends],
-            "accepted": pl.Series([end.accepted for end in ends], dtype=pl.UInt32),
-            "rejected": pl.Series([end.rejected for end in ends], dtype=pl.UInt32),
-            "reasons": pl.Series(
-                [[{"key": key, "value": n} for key, n in sorted(end.reasons.items())] for end in ends], dtype=REASONS
-            ),
             "faults": [msgspec.json.encode(p.faults).decode() if p.faults else "" for p in payloads],
             "body": pl.Series([p.body for p in payloads], dtype=pl.Binary),
-            "version": pl.Series([version] * len(payloads), dtype=pl.UInt64),
         }
+    )
+    return rows.join(found, on="seq", how="left", maintain_order="left").with_columns(
+        pl.lit(version, pl.UInt64).alias("version")
     )
 
 

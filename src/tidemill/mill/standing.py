@@ -3,6 +3,8 @@
 Most batches need none: `KnownSeries` says that nothing can be there. Keys go as server-bound arrays, in key order.
 """
 
+from typing import Any
+
 import polars as pl
 
 from tidemill.feeds.definition import Feed
@@ -12,7 +14,7 @@ from tidemill.store.client import Store
 
 _CHUNK = 10_000  # keys in one question: 400 kB of bound values, some 50 ms
 _SEALED = {"series": pl.UInt64, "window": pl.Int64, "sealed_seq": pl.UInt64}
-_STANDING = {
+_STANDING: dict[str, Any] = {
     "series": pl.UInt64,
     "time": pl.Int64,
     "ordinal": pl.Int64,
@@ -37,7 +39,7 @@ def standing(store: Store, status: MillStatus, tenant: str, points: pl.DataFrame
         found = store.frame("mill_standing", tenant=tenant, series=part["series"], times=part["time"])
         found = found.rename({"time_ns": "time"}).sort("version", descending=True)
         found = found.unique(["series", "time", "ordinal"], keep="first", maintain_order=True)
-        frames.append(found.join(part, on=["series", "time"]).select(_STANDING))
+        frames.append(found.join(part, on=["series", "time"]).select(list(_STANDING)))
     return pl.concat(frames)
 
 
