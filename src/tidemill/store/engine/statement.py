@@ -6,9 +6,10 @@ import re
 
 import msgspec
 
+# What is not closed goes on to the end, so that every byte is looked at once.
 _TOKEN = re.compile(
-    rb"""(?P<skip> \s+ | --[^\n]* | \#[\ !][^\n]* | /\*.*?\*/ )
-       | (?P<quoted> '(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*" | `(?:[^`\\]|\\.)*` )
+    rb"""(?P<skip> \s+ | --[^\n]* | \#[\ !][^\n]* | /\*.*?(?:\*/|\Z) )
+       | (?P<quoted> '(?:[^'\\]|\\.)*+(?:'|\\?\Z) | "(?:[^"\\]|\\.)*+(?:"|\\?\Z) | `(?:[^`\\]|\\.)*+(?:`|\\?\Z) )
        | (?P<word> [A-Za-z_][A-Za-z0-9_]* )
        | (?P<open> [(\[{] )
        | (?P<close> [)\]}] )
