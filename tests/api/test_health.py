@@ -1,0 +1,109 @@
+"""Alive, ready, counted; and what a browser sees."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from tests.api.samples import fix, problem, row
+from tests.support.api import Api, running_api
+from tidemill.api.metrics import METRICS
+from tidemill.api.problems import PROBLEMS
+from tidemill.decode.codes import FAULT_CODES
+from tidemill.log.limits import LogLimits
+
+
+def test_alive(api: Api) -> None:
+    assert api.client.get("/healthz").json() == {"status": "alive"}
+
+
+def test_ready_without_a_store_which_is_shown(api: Api) -> None:
+    answer = api.client.get("/readyz")
+    assert answer.status_code == 200
+    state = answer.json()
+    assert state["ready"] and state["log"]["accepting"]
+    assert state["store"]["up"] is False and state["store"]["reason"]
+    assert state["mill"]["lag"] == state["log"]["last_seq"]
+
+
+def test_a_full_disk_is_507_and_not_ready(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("full")
+    with running_api(folder, limits=LogLimits(min_free_bytes=1 << 60)) as api:
+        answer = api.client.put("/location", json=fix())
+        problem(answer, 507, "disk_full")
+        assert int(answer.headers["retry-after"]) > 0
+        state = api.client.get("/readyz")
+        assert (state.status_code, state.json()["ready"]) == (503, False)
+        assert "retry-after" in state.headers
+        assert "disk" in state.json()["log"]["reason"]
+
+
+def test_every_metric_is_shown_in_prometheus_form(api: Api) -> None:
+    api.client.post("/v1/feeds/dropzone", json=row())
+    api.client.get("/no/such/route")
+    answer = api.client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    lines = answer.text.splitlines()
+    for name in METRICS:
+        assert f"# HELP {name} {METRICS[name][1]}" in lines
+    sample = re.compile(r'[a-z_]+(\{[a-z]+="[^"]*"(,[a-z]+="[^"]*")*\})? [0-9.e+-]+')
+    values = {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
+    assert all(sample.fullmatch(line) for line in lines if not line.startswith("#"))
+    assert values['tidemill_http_requests_total{route="/v1/feeds/{feed}",status="202"}'] >= 1
+    assert values['tidemill_http_requests_total{route="(none)",status="404"}'] >= 1
+    assert values['tidemill_intake_payloads_total{feed="dropzone",kind="data"}'] >= 1
+    assert values["tidemill_log_accepting"] == 1
+    bucket = values['tidemill_http_request_seconds_bucket{route="/v1/feeds/{feed}",le="+Inf"}']
+    assert bucket == values['tidemill_http_request_seconds_count{route="/v1/feeds/{feed}"}']
+
+
+class _Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.ids: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag not in ("script", "link", "img", "iframe")
+        for name, value in attrs:
+            if name == "href" and value:
+                self.links.append(value)
+            if name == "id" and value:
+                self.ids.add(value)
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/docs/problems"])
+def test_pages_are_self_contained_and_their_links_lead_somewhere(api: Api, path: str) -> None:
+    answer = api.client.get(path)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    page = _Links()
+    page.feed(answer.text)
+    assert path == "/docs/problems" or page.links
+    for link in page.links:
+        if link.startswith("#"):
+            assert link[1:] in page.ids
+        else:
+            assert link.startswith("/")
+            assert api.client.get(link).status_code == 200, link
+
+
+def test_every_code_has_its_place_on_the_page_of_codes(api: Api) -> None:
+    page = _Links()
+    page.feed(api.client.get("/docs/problems").text)
+    assert set(PROBLEMS) <= page.ids
+    assert {f"fault-{code}" for code in FAULT_CODES} <= page.ids
+    listed = api.client.get("/v1/codes").json()
+    assert {code["code"] for code in listed["problems"]} == set(PROBLEMS)
+
+
+def test_feeds_are_listed_and_shown(api: Api) -> None:
+    items = api.client.get("/v1/feeds").json()["items"]
+    assert [item["name"] for item in items] == ["dropzone", "location", "meters", "signals", "telemetry"]
+    detail = api.client.get("/v1/feeds/telemetry").json()
+    assert detail["version"] == 1
+    assert detail["definition"]["rules"][0]["reason"] == "too_old"
+    assert "source" not in detail["definition"]
+    problem(api.client.get("/v1/feeds/nope"), 404, "not_found")
