@@ -44,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     min_free_ratio: Annotated[float, _setting("The same as a share of the disk; the larger counts.", ge=0, lt=1)] = 0.05
     query_timeout: Annotated[float, _setting("Seconds a query may run in the store.", gt=0)] = 30.0
     query_memory: Annotated[int, _setting("Bytes a query may use in the store.", ge=MIB)] = 1024 * MIB
+    silence: Annotated[float, _setting("Seconds of silence after which a process is replaced.", ge=2)] = 30.0
     log_level: Annotated[str, _setting("debug, info, warning or error.", pattern="^(debug|info|warning|error)$")] = (
         "info"
     )

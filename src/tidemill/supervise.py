@@ -34,7 +34,6 @@ STOP_S: Final = 9.0  # SIGTERM ends everything within 10 s
 PATIENCE: Final = 3  # quick deaths in a row that are restarted without a pause
 STEADY_S: Final = 5.0  # a process that ran this long has recovered
 MAX_PAUSE_S: Final = 5.0
-SILENCE_S: Final = {"store": 30.0, "mill": 120.0, "api": 30.0, "demo": 600.0}
 _FEW_THREADS: Final = {
     "MALLOC_ARENA_MAX": "2",
     "OMP_NUM_THREADS": "1",
@@ -162,7 +161,7 @@ class Supervisor:
         if process is None:
             return
         silent_s = time.monotonic() - part.heard
-        if process.poll() is None and silent_s > SILENCE_S[part.role]:
+        if process.poll() is None and silent_s > self._settings.silence:
             log.error("silent: killed", extra={"facts": {"part": part.role, "silent_s": round(silent_s)}})
             process.kill()
             process.wait()
