@@ -52,12 +52,19 @@ class House:
     """One log, one mill, one tenant of its own on an engine that may be shared."""
 
     def __init__(
-        self, folder: Path, address: StoreAddress, tenant: str, clock: Callable[[], int] | None = None
+        self,
+        folder: Path,
+        address: StoreAddress,
+        tenant: str,
+        *,
+        clock: Callable[[], int] | None = None,
+        log: SqliteLog | None = None,
     ) -> None:
         self.folder = folder
         self.tenant = tenant
         self.clock = clock or (lambda: NOW_NS)
-        self.log = SqliteLog(folder / "log", limits=LogLimits(min_free_bytes=0, min_free_ratio=0.0), now_ns=self.clock)
+        limits = LogLimits(min_free_bytes=0, min_free_ratio=0.0)
+        self.log = log or SqliteLog(folder / "log", limits=limits, now_ns=self.clock)
         self.catalog = SqliteCatalog(folder / "catalog.sqlite")
         self.texts = CatalogFeeds(self.catalog)
         self.texts.install(tenant, RECIPES)

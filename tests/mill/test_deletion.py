@@ -1,0 +1,105 @@
+"""A deleted series is gone at once, may come back, and its points leave the disk."""
+
+from tests.mill.house import House
+from tests.mill.test_worker import fix
+
+
+def alive(house: House) -> dict[int, float | None]:
+    """time -> value of the points that answers show."""
+    deleted = {row["series"]: row["deleted_seq"] for row in house.all("series")}
+    return {row["time"]: row["value"] for row in house.all("points") if row["seq"] > deleted[row["series"]]}
+
+
+def send(house: House, values: list[float]) -> None:
+    house.send("signals", {"name": "pump", "start": "2026-01-01T00:00:00Z", "interval": "1s", "values": values})
+
+
+def the_series(house: House, field: str = "value") -> int:
+    [series] = [row["series"] for row in house.all("series") if row["field"] == field]
+    return int(series)
+
+
+def test_a_deleted_series_is_marked_and_purged(house: House) -> None:
+    send(house, [1.0, 2.0])
+    house.work()
+    house.delete(the_series(house))
+    house.work()
+    assert alive(house) == {}
+    assert [row["deleted"] for row in house.all("series")] == [True]
+    house.mill._retention.run()
+    assert house.all("points") == []
+    assert {row["state"] for row in house.all("payloads")} == {"applied"}
+
+
+def test_sent_again_it_is_back_with_only_what_is_new(house: House) -> None:
+    send(house, [1.0, 2.0, 3.0])
+    house.work()
+    house.delete(the_series(house))
+    send(house, [4.0])
+    house.work()
+    assert list(alive(house).values()) == [4.0]
+    assert [row["deleted"] for row in house.all("series")] == [False]
+    assert house.all("replaced") == [], "a deleted value is not replaced"
+    house.mill._retention.run()
+    assert [row["value"] for row in house.all("points")] == [4.0]
+
+
+def test_data_deletion_and_data_again_in_one_batch(house: House) -> None:
+    send(house, [1.0, 2.0])
+    house.work()
+    series = the_series(house)
+    house.delete(series)
+    send(house, [5.0, 6.0])
+    house.delete(series)
+    send(house, [7.0])
+    house.work()
+    assert house.mill.status.batches == 2
+    assert list(alive(house).values()) == [7.0]
+
+
+def test_where_the_first_wins_a_deleted_point_does_not(house: House) -> None:
+    house.send("location", fix(12, speed=1.0))
+    house.work()
+    for row in house.all("series"):
+        house.delete(row["series"])
+    house.send("location", fix(12, speed=2.0))
+    house.work()
+    assert 2.0 in alive(house).values()
+    assert 1.0 not in alive(house).values()
+    assert house.all("rejections") == []
+    assert sorted(row["mean"] for row in house.all("rollups"))[1] == 2.0
+
+
+def test_rollups_go_with_their_series(house: House) -> None:
+    house.send("location", fix(12))
+    house.work()
+    for row in house.all("series"):
+        house.delete(row["series"])
+    house.work()
+    assert house.all("rollups") == []
+
+
+def test_deleting_what_is_not_there_is_harmless(house: House) -> None:
+    house.delete(4711)
+    house.work()
+    assert house.all("series") == []
+    assert [(row["accepted"], row["rejected"]) for row in house.all("payloads")] == [(0, 0)]
+
+
+def test_replay_over_a_deletion_changes_nothing(house: House) -> None:
+    for speed in (1.0, 9.0):
+        house.send("location", fix(12, speed=speed))
+    house.work()
+    for row in house.all("series"):
+        house.delete(row["series"])
+    for speed in (2.0, 8.0):
+        house.send("location", fix(12, speed=speed))
+    house.work()
+    house.mill._retention.run()
+    before = house.everything()
+    (house.folder / "mill" / "position").unlink()
+    house.new_mill()
+    house.apply([[entry] for entry in house.entries()])
+    assert house.everything() == before
+    rows = house.store.rows("all_rejections", tenant=house.tenant)
+    assert [(row["seq"], row["winner_seq"]) for row in rows] == [(2, 1), (8, 7)]

@@ -1,0 +1,155 @@
+"""Points go a set time after they were received; what is sealed stays as it was; a clock that jumps takes nothing."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.mill.house import NOW_NS, House
+from tests.mill.test_worker import fix
+from tidemill.mill.retention import Retention, RetentionClock
+
+DAY_S = 86_400
+DAY_NS = DAY_S * 10**9
+Build = Callable[..., House]
+
+
+class Clocks:
+    """A wall clock and a monotonic one that may be moved apart."""
+
+    def __init__(self) -> None:
+        self.wall_ns = NOW_NS
+        self.passed_s = 0.0
+
+    def now(self) -> int:
+        return self.wall_ns
+
+    def monotonic(self) -> float:
+        return self.passed_s
+
+    def pass_days(self, days: float) -> None:
+        self.wall_ns += int(days * DAY_NS)
+        self.passed_s += days * DAY_S
+
+
+def retention(house: House, clocks: Clocks) -> Retention:
+    path = house.folder / "retention"
+    applier = house.mill._applier
+    return Retention(house.store, house.book, applier, path, clock=clocks.now, monotonic=clocks.monotonic)
+
+
+def test_a_window_past_retention_is_sealed_and_its_points_go(build: Build) -> None:
+    clocks = Clocks()
+    house = build(clock=clocks.now)
+    house.send("location", fix(12, speed=1.0))
+    house.send("location", fix(20, speed=3.0))
+    house.work()
+    job = retention(house, clocks)
+    job.run()
+    clocks.pass_days(6.9)
+    house.send("location", fix(30, speed=5.0), received_ns=clocks.now())
+    house.work()
+    job.run()
+    assert len(house.all("points")) == 12, "nothing is past seven days"
+    clocks.pass_days(0.2)
+    job.run()
+    assert house.all("points") == []
+    [row] = [row for row in house.all("rollups") if row["max"] == 5.0]
+    assert (row["mean"], row["count"], row["sealed"]) == (3.0, 3, True)
+
+
+def test_a_record_for_a_sealed_window_is_rejected_and_changes_nothing(build: Build) -> None:
+    clocks = Clocks()
+    house = build(clock=clocks.now)
+    house.send("location", fix(12))
+    house.work()
+    job = retention(house, clocks)
+    job.run()
+    clocks.pass_days(7.5)
+    job.run()
+    before = house.all("rollups")
+    house.send("location", fix(12, speed=9.0), received_ns=clocks.now())
+    house.send("location", fix(40, speed=9.0), received_ns=clocks.now())
+    house.new_mill()  # nothing in memory
+    house.work()
+    assert {tuple(row["reasons"]) for row in house.all("rejections")} == {("window_sealed",)}
+    assert house.all("rollups") == before
+    assert house.all("points") == []
+    house.send("location", fix(12) | {"timestamp": "2017-01-01 13:06:00"}, received_ns=clocks.now())
+    house.work()
+    assert len(house.all("points")) == 4, "the next minute is open"
+
+
+def test_replay_over_a_seal_changes_nothing(build: Build) -> None:
+    clocks = Clocks()
+    house = build(clock=clocks.now)
+    for speed in (1.0, 2.0):
+        house.send("location", fix(12, speed=speed))
+    house.work()
+    job = retention(house, clocks)
+    job.run()
+    clocks.pass_days(8)
+    job.run()
+    before = house.everything()
+    house.new_mill()
+    house.apply([[entry] for entry in house.entries()])
+    assert house.everything() == before
+
+
+def test_an_old_event_received_today_stays(build: Build) -> None:
+    clocks = Clocks()
+    house = build(clock=clocks.now)
+    house.send("location", fix(12))  # an event of 2017
+    house.work()
+    job = retention(house, clocks)
+    clocks.pass_days(1)
+    job.run()
+    assert len(house.all("points")) == 4
+
+
+def test_a_feed_without_retention_keeps_everything(build: Build) -> None:
+    clocks = Clocks()
+    house = build(clock=clocks.now)
+    house.send("dropzone", {"time_stamp": "2019-05-01T06:00:00Z", "data": [1]})
+    house.work()
+    job = retention(house, clocks)
+    job.run()
+    clocks.pass_days(10_000)
+    job.run()
+    assert len(house.all("points")) == 4
+
+
+def test_a_clock_that_jumps_by_years_takes_nothing(build: Build) -> None:
+    clocks = Clocks()
+    house = build(clock=clocks.now)
+    house.send("location", fix(12))
+    house.work()
+    job = retention(house, clocks)
+    job.run()
+    clocks.wall_ns += 3650 * DAY_NS
+    house.send("location", fix(12, "b2"), received_ns=clocks.now())
+    house.work()
+    for _ in range(24):
+        clocks.pass_days(1 / 24)
+        job.run()
+    assert len(house.all("points")) == 8
+    retention(house, clocks).run()
+    assert len(house.all("points")) == 8, "nor after a restart"
+
+
+def test_time_away_counts_for_a_day_at_most(tmp_path: Path) -> None:
+    clocks = Clocks()
+    path = tmp_path / "clock"
+    RetentionClock(path, clocks.now, clocks.monotonic).advance(NOW_NS)
+    clocks.wall_ns += 100 * DAY_NS
+    assert RetentionClock(path, clocks.now, clocks.monotonic).advance(NOW_NS) == NOW_NS + DAY_NS
+    assert RetentionClock(path, clocks.now, clocks.monotonic).advance(NOW_NS) == NOW_NS + DAY_NS
+
+
+def test_the_clock_of_retention_follows_time_that_passes(tmp_path: Path) -> None:
+    clocks = Clocks()
+    clock = RetentionClock(tmp_path / "clock", clocks.now, clocks.monotonic)
+    clock.advance(NOW_NS)
+    for _ in range(10):
+        clocks.pass_days(1)
+        assert clock.advance(NOW_NS) == clocks.now()
+    clocks.wall_ns -= 5 * DAY_NS
+    assert clock.advance(NOW_NS) == clocks.now(), "a clock put back is followed"
