@@ -27,3 +27,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
         migrate(address)
         with running_api(folder, store=address) as running, running_mill(folder, address, running.hints):
             yield running
+
+
+@pytest.fixture(scope="session")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """Needs a key for everything; its store is not there."""
+    with running_api(tmp_path_factory.mktemp("keyed"), open_access=False) as running:
+        yield running

@@ -60,6 +60,7 @@ def services(
     settings: Settings | None = None,
     store: StoreAddress | None = None,
     limits: LogLimits | None = None,
+    store_settings: dict[str, str | int] | None = None,
     open_access: bool = True,
     hints: Hints | None = None,
 ) -> Services:
@@ -70,7 +71,7 @@ def services(
     texts.install("default", RECIPES)
     applied = Applied(lambda: position.read(folder / "position"), hints)
     deleted = Deleted(applied)
-    client = Store(store or StoreAddress("127.0.0.1", free_port(), password="x", database="default"))
+    client = Store(store or StoreAddress("127.0.0.1", free_port(), password="x", database="default"), settings=store_settings)
     return Services(
         settings=settings,
         log=log,

@@ -54,7 +54,7 @@ def describe(handlers: Sequence[ControllerRouterHandler], dependencies: dict[str
     for path, item in document["paths"].items():
         for method, operation in item.items():
             if isinstance(operation, dict) and "responses" in operation:
-                _finish(operation, handlers_by_route.get((path, method)))
+                _finish(operation, handlers_by_route.get((path, method)), is_one_thing="{" in path)
     document["paths"] = dict(sorted(document["paths"].items()))
     return document
 
@@ -68,11 +68,13 @@ def _handlers(app: Litestar) -> dict[tuple[str, str], HTTPRouteHandler]:
     return found
 
 
-def _finish(operation: dict[str, Any], handler: HTTPRouteHandler | None) -> None:
-    """Write out the problems in place of what Litestar guesses; say whether a key is needed."""
+def _finish(operation: dict[str, Any], handler: HTTPRouteHandler | None, *, is_one_thing: bool) -> None:
+    """Write out the problems in place of what Litestar guesses; say whether a key is needed. What asks for many things
+    finds none of them, which is no error."""
     problems = {int(status) for status in operation.pop("problems", [])}
     if handler is not None:
         problems |= {status for status in handler.responses or {} if status >= 400}
+        problems -= set() if is_one_thing else {404}
     if handler is None or handler.opt.get("scope", "read") is not None:
         operation["security"] = _SECURITY
         problems |= {401, 403}

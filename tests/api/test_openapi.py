@@ -1,0 +1,275 @@
+"""The OpenAPI document: complete, valid in itself, and true: every status that it documents is reached here."""
+
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from tests.api.samples import body, fix, row
+from tests.support.api import Api, running_api
+from tidemill.api.app import HANDLERS, Document
+from tidemill.api.body import MAX_REQUESTS
+from tidemill.api.openapi import TAGS
+from tidemill.catalog.keys import create_key
+from tidemill.log.limits import LogLimits
+from tidemill.log.sqlite import SqliteLog
+
+DOCUMENT = Document().data
+OPERATIONS = {
+    (method, path): operation
+    for path, item in DOCUMENT["paths"].items()
+    for method, operation in item.items()
+    if "responses" in operation
+}
+DOCUMENTED = [
+    (method, path, int(status))
+    for (method, path), operation in OPERATIONS.items()
+    for status in operation["responses"]
+    if status != "default"
+]
+INTAKE = {("put", "/location"), ("post", "/v1/feeds/{feed}"), ("post", "/v1/series")}
+WAIT = {"Prefer": "wait=10"}
+SERIES = {"name": "documented", "start": "2026-01-01T00:00:00Z", "interval": "1s", "values": [1, 2, 4]}
+METER = {"measurement": "energy", "timestamp": "2023-02-01T00:00:00Z", "tags": {"muid": "m1"}, "0100011D00FF": 0.5}
+
+
+class Houses(msgspec.Struct):
+    """Every state of the house that some status needs, and what there is in it to ask for."""
+
+    alone: Api
+    whole: Api
+    keyed: Api
+    full: Api
+    tired: Api
+    known: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def houses(api: Api, whole: Api, keyed: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Houses]:
+    address = whole.services.store.address
+    full, tired = tmp_path_factory.mktemp("full"), tmp_path_factory.mktemp("tired")
+    receipt = whole.client.post("/v1/feeds/dropzone", json=row(time_stamp="2021-01-01T00:00:00Z"), headers=WAIT).json()
+    whole.client.put("/location", json=fix())
+    series = whole.client.post("/v1/series", json=SERIES).json()
+    whole.client.post("/v1/feeds/meters", json={"data": [METER]})
+    whole.client.post("/v1/feeds/telemetry", content=b"x")
+    whole.client.post(
+        "/v1/feeds/telemetry", json={"time": int(time.time()), "value": [0, 0, 0, 0], "tags": []}, headers=WAIT
+    )
+    known = {"receipt": receipt["id"], "series": series["id"], "feed": "dropzone", "time": "2021-01-01T00:00:00Z"}
+    with (
+        running_api(full, store=address, limits=LogLimits(min_free_bytes=1 << 60)) as no_disk,
+        running_api(
+            tired, store=address, store_settings={"max_memory_usage": 1, "max_untracked_memory": 0}
+        ) as impatient,
+    ):
+        yield Houses(api, whole, keyed, no_disk, impatient, known)
+
+
+def url(path: str, known: dict[str, str]) -> str:
+    """A documented path with its parameters filled in."""
+    other = {"/v1/feeds/{feed}/rollups": "location", "/v1/feeds/{feed}/points": "telemetry"}.get(path)
+    if other and known["feed"] != "never":
+        known = known | {"feed": other}
+    return re.sub(r"\{(\w+)\}", lambda match: known[match[1]], path)
+
+
+def sent(path: str) -> bytes:
+    return body({"/location": fix(), "/v1/series": SERIES}.get(path) or row())
+
+
+def ask(api: Api, method: str, path: str, known: dict[str, str], **options: Any) -> httpx.Response:
+    """The request of an operation as it should be; `options` change it."""
+    if (method, path) in INTAKE:
+        options = {"content": sent(path)} | options
+    if path == "/meterdata/measurement":
+        options.setdefault("params", {"muid": "m1", "measurement": "energy", "limit": "10"})
+    return api.client.request(method, url(path, known), **options)
+
+
+def key(api: Api, scope: str, tenant: str = "default") -> dict[str, str]:
+    _, secret = create_key(api.services.catalog, tenant, [scope])
+    api.services.keys.refresh()
+    return {"X-API-Key": secret}
+
+
+def good(houses: Houses, method: str, path: str) -> httpx.Response:
+    return ask(houses.whole, method, path, houses.known)
+
+
+def waited(houses: Houses, method: str, path: str) -> httpx.Response:
+    if (method, path) in INTAKE:
+        return ask(houses.whole, method, path, houses.known, headers=WAIT)
+    return good(houses, method, path)
+
+
+def created(houses: Houses, method: str, path: str) -> httpx.Response:
+    for _ in range(10):
+        answer = good(houses, method, path)
+        if answer.status_code == 201:
+            break
+    return answer
+
+
+def stored(houses: Houses, method: str, path: str) -> httpx.Response:
+    return ask(houses.alone, method, path, houses.known)
+
+
+def deleted(houses: Houses, method: str, path: str) -> httpx.Response:
+    series = houses.whole.client.post("/v1/series", json=SERIES | {"name": "to delete"}).json()["id"]
+    houses.whole.client.post("/v1/feeds/dropzone", json=row(), headers=WAIT)
+    return ask(houses.whole, method, path, houses.known | {"series": series})
+
+
+def malformed(houses: Houses, method: str, path: str) -> httpx.Response:
+    if (method, path) in INTAKE:
+        return ask(houses.alone, method, path, houses.known, content=b"{")
+    return ask(houses.whole, method, path, houses.known, params={"no_such_parameter": "1"})
+
+
+def without_key(houses: Houses, method: str, path: str) -> httpx.Response:
+    return ask(houses.keyed, method, path, houses.known)
+
+
+def wrong_scope(houses: Houses, method: str, path: str) -> httpx.Response:
+    scope = "write" if method == "get" else "read"
+    return ask(houses.keyed, method, path, houses.known, headers=key(houses.keyed, scope))
+
+
+def missing(houses: Houses, method: str, path: str) -> httpx.Response:
+    if (method, path) in INTAKE:  # a tenant without feeds
+        return ask(houses.keyed, method, path, houses.known, headers=key(houses.keyed, "write", "bare"))
+    never = {"receipt": "01a200c7-1b60-74c3-be95-2838c89ec96f", "series": "0" * 16, "feed": "never", "time": "x"}
+    return ask(houses.whole, method, path, never)
+
+
+def too_slow(houses: Houses, method: str, path: str) -> httpx.Response:
+    with socket.create_connection(("127.0.0.1", houses.alone.port), timeout=5) as wire:
+        where = url(path, houses.known)
+        wire.sendall(f"{method.upper()} {where} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n".encode())
+        head, _, content = wire.makefile("rb").read().partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines[1:])
+    return httpx.Response(int(lines[0].split()[1]), headers=headers, content=content)
+
+
+def contradicting(houses: Houses, method: str, path: str) -> httpx.Response:
+    headers = {"Idempotency-Key": f"{method} {path}"}
+    ask(houses.alone, method, path, houses.known, headers=headers)
+    changed = sent(path).replace(b"1", b"2", 1) if path == "/v1/series" else sent(path)
+    return ask(houses.alone, method, path, houses.known, headers=headers, content=changed + b" ")
+
+
+def too_large(houses: Houses, method: str, path: str) -> httpx.Response:
+    return ask(houses.alone, method, path, houses.known, content=b" " * 5_000_000)
+
+
+def unreadable(houses: Houses, method: str, path: str) -> httpx.Response:
+    return ask(houses.alone, method, path, houses.known, headers={"Content-Type": "image/png"})
+
+
+def too_big_a_question(houses: Houses, method: str, path: str) -> httpx.Response:
+    return ask(houses.tired, method, path, houses.known)
+
+
+def unavailable(houses: Houses, method: str, path: str) -> httpx.Response:
+    if path == "/readyz":
+        return houses.full.client.get(path)
+    if (method, path) in INTAKE:
+        log = houses.tired.services.log
+        assert isinstance(log, SqliteLog)
+        log.close()
+        return ask(houses.tired, method, path, houses.known)
+    return ask(houses.alone, method, path, houses.known)
+
+
+def no_disk(houses: Houses, method: str, path: str) -> httpx.Response:
+    return ask(houses.full, method, path, houses.known)
+
+
+Reach = Callable[[Houses, str, str], httpx.Response]
+REACH: dict[int, Reach] = {
+    200: waited,
+    201: created,
+    202: stored,
+    204: deleted,
+    400: malformed,
+    401: without_key,
+    403: wrong_scope,
+    404: missing,
+    408: too_slow,
+    409: contradicting,
+    413: too_large,
+    415: unreadable,
+    422: too_big_a_question,
+    503: unavailable,
+    507: no_disk,
+}
+
+
+@pytest.mark.parametrize(("method", "path", "status"), DOCUMENTED, ids=str)
+def test_every_documented_status_is_reached(houses: Houses, method: str, path: str, status: int) -> None:
+    answer = REACH[status](houses, method, path)
+    assert answer.status_code == status, answer.text
+    content = OPERATIONS[method, path]["responses"][str(status)].get("content", {})
+    if content and "application/octet-stream" not in content:  # a payload comes back as the type that it was
+        assert answer.headers["content-type"].partition(";")[0] in {kind.partition(";")[0] for kind in content}
+    if status in (503, 507):
+        assert int(answer.headers["retry-after"]) >= 1
+    for name in OPERATIONS[method, path]["responses"][str(status)].get("headers", {}):
+        assert name != "Location" or answer.headers["location"].startswith("/v1/")
+
+
+def test_every_route_is_documented(api: Api) -> None:
+    shown = {("/docs", "get"), ("/docs/problems", "get"), ("/openapi.json", "get"), ("/", "get")}  # pages
+    for handler in HANDLERS:
+        for path in handler.paths:
+            plain = re.sub(r"\{(\w+):\w+\}", r"{\1}", path)
+            for method in handler.http_methods:
+                assert (method.lower(), plain) in OPERATIONS or (plain, method.lower()) in shown, (method, plain)
+    for method, path in INTAKE | {("delete", "/v1/series/{series}")}:
+        assert (method, path) in OPERATIONS
+
+
+def test_the_document_is_whole(api: Api) -> None:
+    served = api.client.get("/openapi.json").json()
+    assert served["openapi"].startswith("3.1")
+    assert served == msgspec.json.decode(msgspec.json.encode(DOCUMENT))
+    text = api.client.get("/openapi.json").text
+    for name in set(re.findall(r'"#/components/schemas/([^"]+)"', text)):
+        assert name in served["components"]["schemas"], name
+    seen = set()
+    for (method, path), operation in OPERATIONS.items():
+        assert operation["operationId"] not in seen
+        seen.add(operation["operationId"])
+        assert set(operation["tags"]) <= set(TAGS), (method, path)
+        assert operation["summary"]
+        assert operation["description"]
+        declared = {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"}
+        assert declared == set(re.findall(r"\{(\w+)\}", path))
+
+
+def test_too_many_requests_at_once_are_told_to_come_back() -> None:
+    from tidemill.api.body import Gate
+    from tidemill.api.problems import OverloadedError, answer
+
+    gate = Gate(max_requests=2, max_bytes=10)
+    gate.enter()
+    gate.enter()
+    with pytest.raises(OverloadedError) as caught:
+        gate.enter()
+    told = answer(caught.value)
+    assert told.status == 503
+    assert dict(told.headers)[b"retry-after"] == b"1"
+    gate.take(10)
+    with pytest.raises(OverloadedError):
+        gate.take(1)
+    gate.leave(10)
+    gate.enter()
+    gate.take(10)
+    assert MAX_REQUESTS > 1000
