@@ -18,6 +18,7 @@ def sources() -> dict[str, int]:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, sources: dict[str, int]) -> Iterator[Server]:
     env = {
+        "TIDEMILL_SERIES_WAIT": "10",  # a busy machine is no reason for a 202
         "TIDEMILL_TELEMETRY_URL": f"http://127.0.0.1:{sources['telemetry']}/",
         "TIDEMILL_METERS_URL": f"http://127.0.0.1:{sources['meters']}/meterdata/measurement",
     }

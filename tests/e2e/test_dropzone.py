@@ -52,8 +52,8 @@ def test_the_same_instant_replaces_and_lineage_remembers(server: Server) -> None
     (row,) = rows(server, "2020-01-01T00:00:00Z", "2020-01-02T00:00:00Z")
     assert (row["mean"], row["count"], row["receipt"]) == (15, 2, second["id"])
     lineage = server.client.get("/v1/feeds/dropzone/rows/2020-01-01T12:00:00Z/lineage").json()
-    assert lineage["receipt"]["id"] == second["id"]
-    assert lineage["receipt"]["sha256"] == second["sha256"]
+    assert (lineage["receipt"], lineage["sha256"]) == (second["id"], second["sha256"])
+    assert server.client.get(lineage["links"]["payload"]).json()["data"] == [10, 20]
     (replaced,) = lineage["replaced"]
     assert (replaced["receipt"], replaced["mean"], replaced["count"]) == (first["id"], 2, 3)
 

@@ -52,8 +52,11 @@ def named(content_type: bytes | None) -> str | None:
 
 
 def settle(found: str | None, body: bytes, taken: tuple[str, ...]) -> str:
-    """The format of a body: as named, else as it looks; one that the feed takes. Raises MediaTypeError."""
-    chosen = found or ("ndjson" if "ndjson" in taken and _looks_like_lines(body) else "json")
+    """The format of a body: as named, else as it looks (lines of JSON often come as `application/json`); one that the
+    feed takes. Raises MediaTypeError."""
+    chosen = found or "json"
+    if chosen == "json" and "ndjson" in taken and _looks_like_lines(body):  # as JSON it would be refused whole
+        chosen = "ndjson"
     if chosen not in taken:
         raise MediaTypeError(f"This feed does not take {chosen}; it takes {', '.join(taken)}.")
     return chosen
