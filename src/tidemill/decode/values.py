@@ -17,7 +17,8 @@ def float32_column(values: Sequence[Any], column: Column) -> list[float | None] 
     not four bytes, not finite, or outside the column's range."""
     floats: list[float | None]
     if values and all(type(value) is list for value in values):
-        floats = list(np.array(values, np.uint8).reshape(-1).view("<f4").astype(np.float64).tolist())
+        with np.errstate(invalid="ignore"):  # widening a signalling NaN; it is refused below
+            floats = list(np.array(values, np.uint8).reshape(-1).view("<f4").astype(np.float64).tolist())
     else:
         try:
             floats = [None if value is None else float32(value) for value in values]

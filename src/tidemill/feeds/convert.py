@@ -28,11 +28,13 @@ def convert(data: Any, kind: Any, key: Key, found: list[Finding]) -> Any:
     if get_origin(kind) is dict and _is_struct(get_args(kind)[1]):
         if not isinstance(data, dict):
             return _wrong(key, "a table", data, found)
-        return {name: convert(value, get_args(kind)[1], (*key, name), found) for name, value in data.items()}
+        members = {name: convert(value, get_args(kind)[1], (*key, name), found) for name, value in data.items()}
+        return {name: value for name, value in members.items() if value is not None}
     if get_origin(kind) is tuple and _is_struct(get_args(kind)[0]):
         if not isinstance(data, list):
             return _wrong(key, f"an array of tables ([[{key[-1]}]])", data, found)
-        return tuple(convert(value, get_args(kind)[0], (*key, n), found) for n, value in enumerate(data))
+        items = [convert(value, get_args(kind)[0], (*key, n), found) for n, value in enumerate(data)]
+        return tuple(item for item in items if item is not None)
     return _convert_leaf(data, kind, key, found)
 
 

@@ -1,0 +1,28 @@
+"""The decoder with its fast reader taken out: what the strict reader alone says."""
+
+from tidemill.decode.documents import Splitter
+from tidemill.decode.fast import FastReader
+from tidemill.decode.plan import Plan, compile_plan
+from tidemill.decode.reader import Reader
+from tidemill.feeds.definition import Feed
+
+
+class NoFast(FastReader):
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan, 16)
+
+    def read(self, bodies, *, lines):  # type: ignore[no-untyped-def]
+        return None
+
+
+class NoSplitter(Splitter):
+    def split(self, body: bytes) -> None:
+        return None
+
+
+def strict_reader(feed: Feed) -> Reader:
+    plan = compile_plan(feed)
+    reader = Reader(plan, feed.input.formats, 16)
+    reader._fast = NoFast(plan)
+    reader._splitter = NoSplitter(plan.records)
+    return reader
