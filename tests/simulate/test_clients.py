@@ -11,10 +11,10 @@ from tidemill.simulate.server import running
 
 def simulate(kind, url, **more):
     if kind == "phones":
-        return phones.run(phones.PhonesOptions(url=url, count=400, verify=True, **more))
+        return phones.run(phones.PhonesOptions(url=url, count=200, verify=True, **more))
     if kind == "files":
-        return files.run(files.FilesOptions(url=url, count=120, **more))
-    return machines.run(machines.MachinesOptions(url=url, count=40, samples=300, **more))
+        return files.run(files.FilesOptions(url=url, count=60, **more))
+    return machines.run(machines.MachinesOptions(url=url, count=20, samples=300, **more))
 
 
 @pytest.mark.parametrize("kind", ["phones", "files", "machines"])

@@ -1,0 +1,96 @@
+"""Sources through the whole house: stand-ins with faults, `tidemill serve`, and restarts in the middle of it."""
+
+import signal
+from collections import Counter
+
+import httpx
+import pytest
+
+from tests.sources.conftest import until
+from tests.support.server import Server, free_port, running_server
+from tidemill.simulate import files, machines, phones
+from tidemill.simulate.data_server import DataServer, DataServerOptions
+from tidemill.simulate.meters import HOUSEHOLD_MUID, SOLAR_MUID, MeterServer, MetersOptions, parse_bound
+from tidemill.simulate.server import running
+
+POINTS = 600
+
+
+@pytest.fixture(scope="module")
+def telemetry_port():
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def meters():
+    return MeterServer(MetersOptions(end="2023-03-01T00:00:00Z", faults="500=0.05,garbage=0.03"))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, telemetry_port, meters):
+    with running(meters) as url:
+        env = {
+            "TIDEMILL_TELEMETRY_URL": f"http://127.0.0.1:{telemetry_port}/",
+            "TIDEMILL_METERS_URL": f"{url}/meterdata/measurement",
+        }
+        with running_server(tmp_path_factory.mktemp("sources") / "data", env=env) as serving:
+            yield serving
+
+
+def state(server: Server, feed: str):
+    items = server.client.get("/v1/sources").json()["items"]
+    return [item for item in items if item["feed"] == feed]
+
+
+def summary(server: Server):
+    return server.client.get("/v1/rejections/summary", params={"feed": "telemetry"}).json()
+
+
+def kept(server: Server):
+    return server.client.get("/v1/feeds/telemetry/points", params={"limit": 100_000}).json()
+
+
+def test_every_point_of_a_faulty_server_is_kept_or_rejected_once_across_restarts(server, telemetry_port):
+    down = until(lambda: [s for s in state(server, "telemetry") if s["state"] == "failing"])
+    assert down[0]["reason"] == "refused", "the data server is not there yet, and the state says so"
+    options = DataServerOptions(count=POINTS, rate=400, faults="500=0.005,reset=0.005,garbage=0.005", seed=5)
+    with running(DataServer(options), port=telemetry_port) as url:
+
+        def tally():
+            return httpx.get(f"{url}/tally?points=1", trust_env=False).json()
+
+        until(lambda: tally()["handed_out"] > POINTS / 4, 30)
+        server.part("api").send_signal(signal.SIGKILL)
+        until(lambda: tally()["handed_out"] > POINTS / 2, 30)
+        server.part("mill").send_signal(signal.SIGTERM)
+        until(lambda: tally()["handed_out"] == POINTS, 60)
+        expected = tally()
+        until(lambda: len(kept(server)) == expected["kept"], 30)
+        reasons = until(lambda: (s := summary(server))["total"] >= expected["rejected"] and s, 30)["by_reason"]
+    mine = Counter((point["time"], point["value"]) for point in expected["points"] if not point["reasons"])
+    assert Counter(point["value"] for point in kept(server)) == Counter(value for _, value in mine.elements())
+    assert {code: reasons[code] for code in expected["by_reason"]} == expected["by_reason"]
+
+
+def test_meters_are_read_to_the_end_and_their_state_shows_it(server, meters):
+    month = {"measurement": "energy", "limit": 5000, "start": "2023-02-01", "stop": "2023-03-01"}
+    for muid in (HOUSEHOLD_MUID, SOLAR_MUID):
+        truth = meters.records(muid, parse_bound("2023-02-01"), parse_bound("2023-03-01"), 5000)
+        assert len(truth) == 28 * 96
+
+        def same(muid=muid, truth=truth):
+            return server.client.get("/meterdata/measurement", params={"muid": muid, **month}).json()["data"] == truth
+
+        until(same, 60)
+    shown = until(lambda: [s for s in state(server, "meters") if s["cursor"] and s["cursor"] > "2023-03"], 20)
+    assert all(source["item"].startswith("muid=") for source in shown)
+
+
+def test_simulated_clients_find_nothing_unexpected(server):
+    found = [
+        phones.run(phones.PhonesOptions(url=server.url, count=150, verify=True)),
+        files.run(files.FilesOptions(url=server.url, count=30)),
+        machines.run(machines.MachinesOptions(url=server.url, count=4, samples=500)),
+    ]
+    assert [one.examples for one in found] == [(), (), ()]
+    assert all(one.exit_code == 0 and one.verified for one in found)
