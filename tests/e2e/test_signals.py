@@ -32,7 +32,7 @@ def test_the_curl_of_the_contract_works_as_typed(server: Server, curl: Curl) -> 
     assert series["values"] == [0.1, 0.2, None, -0.4]
     assert series["times"] == [
         "2026-01-01T00:00:00Z",
-        "2026-01-01T00:00:00.000039062Z",
+        "2026-01-01T00:00:00.000039063Z",
         "2026-01-01T00:00:00.000078125Z",
         "2026-01-01T00:00:00.000117188Z",
     ]

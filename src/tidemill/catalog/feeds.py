@@ -36,14 +36,14 @@ class CatalogFeeds:
         entry = self._catalog.get(_key(tenant, name, number)) if number > 0 else None
         return None if entry is None else _text(entry)
 
+    def tenants(self) -> list[str]:
+        """Every tenant that has feeds, by name."""
+        return sorted({entry.key.removeprefix(PREFIX).partition("/")[0] for entry in self._catalog.list(PREFIX)})
+
     def list(self, tenant: str) -> list[FeedText]:
         """The newest version of every feed of a tenant, by name."""
         newest = {entry.key.rpartition("/")[0]: entry for entry in self._catalog.list(_key(tenant))}
         return [_text(newest[name]) for name in sorted(newest)]
-
-    def tenants(self) -> list[str]:
-        """Every tenant that has feeds, by name."""
-        return sorted({entry.key.removeprefix(PREFIX).partition("/")[0] for entry in self._catalog.list(PREFIX)})
 
     def apply(self, tenant: str, name: str, text: str) -> FeedText:
         """Keep a text as the next version, durable on return; the same text as the current one makes no new version."""
