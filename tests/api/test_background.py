@@ -1,0 +1,179 @@
+"""Beside the requests: waiting for the mill, pending deletions, trimming, and an orderly end."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.api.samples import body, fix, row
+from tests.support.api import Api, running_api, services
+from tidemill.api import lifecycle
+from tidemill.api.applied import Applied
+from tidemill.api.deleted import Deleted
+from tidemill.hints import Hints
+from tidemill.log.limits import LogLimits
+from tidemill.log.sqlite import SqliteLog
+from tidemill.mill.position import Position
+from tidemill.model.payload import Kind, Payload
+
+
+def test_a_wait_ends_when_the_mill_says_so_or_in_time() -> None:
+    async def story() -> None:
+        ours, theirs = Hints.pair()
+        applied = Applied(lambda: 3, ours)
+        applied.start()
+        assert await applied.wait(3, 0)
+        assert not await applied.wait(4, 0.01)
+        waits = [asyncio.create_task(applied.wait(seq, 5)) for seq in (9, 5, 7)]
+        await asyncio.sleep(0.01)
+        theirs.send(7)
+        assert await asyncio.wait_for(waits[1], 1)
+        assert await asyncio.wait_for(waits[2], 1)
+        assert not waits[0].done()
+        applied.stop()
+        assert not await waits[0]
+
+    asyncio.run(story())
+
+
+def test_a_lost_hint_costs_a_moment() -> None:
+    async def story() -> None:
+        place = 0
+        applied = Applied(lambda: place)
+        applied.start()
+        waiting = asyncio.create_task(applied.wait(2, 5))
+        await asyncio.sleep(0.01)
+        place = 2
+        began = time.monotonic()
+        assert await waiting
+        assert time.monotonic() - began < 1
+        applied.stop()
+
+    asyncio.run(story())
+
+
+def test_growth_is_told_once_a_turn_of_the_loop() -> None:
+    async def story() -> None:
+        ours, theirs = Hints.pair()
+        applied = Applied(lambda: 0, ours)
+        for seq in (4, 9, 6):
+            applied.grew(seq)
+        await asyncio.sleep(0)
+        assert theirs.receive() == 9
+        applied.grew(10)
+        await asyncio.sleep(0)
+        assert theirs.receive() == 10
+
+    asyncio.run(story())
+
+
+def test_pending_deletions_are_known_after_a_restart(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path, limits=LogLimits(min_free_bytes=0, min_free_ratio=0))
+    for number, kind in enumerate([Kind.DELETE_SERIES, Kind.DATA, Kind.DELETE_SERIES]):
+        log.append(
+            Payload(f"r{number}", "t", "signals", 1, 0, "x", f"{number:016x}".encode(), b"0" * 32, kind)
+        ).result()
+    applied = Applied(lambda: 0)
+    deleted = Deleted(applied)
+    deleted.rebuild(log)
+    assert deleted.of("t") == {0, 2}
+    assert deleted.of("other") == frozenset()
+    assert deleted.gone("t", 2) and not deleted.gone("t", 1) and not deleted.gone("other", 2)
+    applied.advance(1)
+    assert deleted.of("t") == {2}
+    applied.advance(3)
+    assert deleted.of("t") == frozenset()
+    log.close()
+
+
+def test_what_is_applied_is_trimmed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "TRIM_EVERY_S", 0.05)
+    limits = LogLimits(keep_applied_s=0, min_free_bytes=0, min_free_ratio=0)
+    with running_api(tmp_path, limits=limits) as api:
+        for _ in range(5):
+            api.client.put("/location", json=fix())
+        Position(tmp_path / "position").save(3)
+        deadline = time.monotonic() + 5
+        while api.services.log.first_seq() != 4:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def test_at_the_end_waits_are_cut_short_and_the_log_is_closed(tmp_path: Path) -> None:
+    answers: list[httpx.Response] = []
+
+    def wait(api: Api) -> None:
+        with httpx.Client(trust_env=False, timeout=20) as client:
+            answers.append(client.post(f"{api.url}/v1/feeds/dropzone", json=row(), headers={"Prefer": "wait=15"}))
+
+    began = time.monotonic()
+    with running_api(tmp_path) as api:
+        waiting = threading.Thread(target=wait, args=(api,))
+        waiting.start()
+        while api.services.log.last_seq() == 0:
+            time.sleep(0.01)
+    waiting.join()
+    assert time.monotonic() - began < 6
+    assert [answer.status_code for answer in answers] == [202]
+    parts = services(tmp_path)  # the folder's lock is free, and what was acknowledged is there
+    assert parts.log.find("default", answers[0].json()["id"]) is not None
+    parts.log.close()
+    parts.keys.close()
+    parts.catalog.close()
+
+
+PROGRAM = """
+import json, socket, sys
+from pathlib import Path
+from tests.support.api import services
+from tidemill.api.app import create_app
+from tidemill.api.server import build
+parts = services(Path(sys.argv[1]))
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+build(create_app(parts), parts.settings, parts.applied.stop).run([listener])
+parts.keys.close()
+parts.catalog.close()
+"""
+
+
+def test_sigterm_under_load_ends_with_success_and_loses_nothing(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
+    process = subprocess.Popen(command, cwd=root, env=os.environ | {"PYTHONPATH": str(root)}, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    url = f"http://127.0.0.1:{int(process.stdout.readline())}"
+    receipts: list[str] = []
+
+    def load() -> None:
+        with httpx.Client(base_url=url, trust_env=False, timeout=10) as client:
+            try:
+                while True:
+                    receipts.append(client.put("/location", content=body(fix())).json()["id"])
+            except (httpx.HTTPError, json.JSONDecodeError):
+                return
+
+    loads = [threading.Thread(target=load) for _ in range(4)]
+    for each in loads:
+        each.start()
+    deadline = time.monotonic() + 10
+    while len(receipts) < 50 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+    for each in loads:
+        each.join()
+    parts = services(tmp_path)
+    assert len(receipts) >= 50
+    assert all(parts.log.find("default", receipt) for receipt in receipts)
+    parts.log.close()
+    parts.keys.close()
+    parts.catalog.close()
