@@ -3,7 +3,7 @@
 import itertools
 import json
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidemill.query.answers import array, framed, with_columns
@@ -11,6 +11,7 @@ from tidemill.query.answers import array, framed, with_columns
 rows = st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=5) | st.floats(allow_nan=False), max_size=2))
 
 
+@settings(deadline=None)
 @given(rows, st.lists(st.integers(0, 400)))
 def test_an_array_is_the_same_however_its_lines_are_cut(items: list[dict[str, object]], cuts: list[int]) -> None:
     lines = b"".join(json.dumps(item).encode() + b"\n" for item in items)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.query.support import ns
@@ -106,11 +106,13 @@ def test_words_that_are_none(name: str, text: str) -> None:
     assert faults([(name, text)], POINTS_PARAMETERS) == {f"$query.{name}": "invalid"}
 
 
+@settings(deadline=None)
 @given(st.integers(-(2**63), 2**64 - 1), st.text())
 def test_cursors_come_back(number: int, text: str) -> None:
     assert cursor(int, str)(encode(number, text), {}) == (number, text)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_no_text_breaks_the_reading_of_a_cursor(text: str) -> None:
     try:
@@ -120,6 +122,7 @@ def test_no_text_breaks_the_reading_of_a_cursor(text: str) -> None:
     assert all(isinstance(part, int) for part in parts)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(["start", "end", "unit", "limit", "tz", "tag.x", "q"]), st.text(max_size=30)))
 )
