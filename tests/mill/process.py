@@ -1,0 +1,47 @@
+"""A mill in a process of its own, for tests that kill it: applies all that the log holds, prints the position, ends.
+
+`python -m tests.mill.process FOLDER ADDRESS_JSON`. A payload with `KILL` in it ends the process while it is
+decoded, as a fault in native code would.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from tidemill.catalog.feeds import CatalogFeeds
+from tidemill.catalog.sqlite import SqliteCatalog
+from tidemill.decode.batch import Batch
+from tidemill.decode.decoder import Decoder
+from tidemill.feeds.book import FeedBook
+from tidemill.hints import Hints
+from tidemill.log.reader import SqliteLogReader
+from tidemill.mill.position import Position
+from tidemill.mill.worker import Mill
+from tidemill.model.payload import Logged
+from tidemill.store.client import Store, StoreAddress
+
+_decode = Decoder.decode
+
+
+def _fragile(self: Decoder, payloads: Sequence[Logged]) -> Batch:
+    if any(b"KILL" in entry.payload.body for entry in payloads):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return _decode(self, payloads)
+
+
+def main(folder: Path, address: StoreAddress) -> None:
+    Decoder.decode = _fragile  # type: ignore[method-assign]
+    book = FeedBook(CatalogFeeds(SqliteCatalog(folder / "catalog.sqlite")), {})
+    reader = SqliteLogReader(folder / "log")
+    mill = Mill(reader, Store(address), book, Position(folder / "mill" / "position"), Hints.pair()[0])
+    while mill.step():
+        pass
+    print(mill.status.position)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), msgspec.json.decode(sys.argv[2], type=StoreAddress))

@@ -1,0 +1,198 @@
+"""The process dies at the worst moments, the store goes away, a payload is deadly: nothing lost, doubled or stuck."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+import pytest
+
+from tests.mill.house import House
+from tests.mill.test_order import strip
+from tests.mill.test_worker import fix
+from tests.support.engine import Engine
+from tidemill.decode.batch import Batch
+from tidemill.decode.decoder import Decoder
+from tidemill.errors import StoreUnavailableError
+from tidemill.mill.status import read as read_status
+from tidemill.model.payload import Logged
+from tidemill.store.client import Store
+from tidemill.store.migrate import migrate
+
+SIGKILLED = -9
+Build = Callable[..., House]
+
+
+def run(house: House, crash_at: str = "") -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if key != "TIDEMILL_CRASH_AT"}
+    if crash_at:
+        environment["TIDEMILL_CRASH_AT"] = crash_at
+    address = msgspec.json.encode(house.store.address).decode()
+    command = [sys.executable, "-m", "tests.mill.process", str(house.folder), address]
+    root = Path(__file__).parents[2]
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def traffic(house: House) -> None:
+    """Duplicates in one batch and against the store, values that are replaced, a record out of its minute."""
+    house.send("location", [fix(1, speed=1.0), fix(1, speed=2.0)])
+    house.send("dropzone", {"time_stamp": "2019-05-01T06:00:00Z", "data": [1.0, 2.0]})
+
+
+def more_traffic(house: House) -> None:
+    house.send("location", [fix(1, speed=3.0), fix(2, speed=4.0)])
+    house.send("dropzone", {"time_stamp": "2019-05-01T06:00:00Z", "data": [5.0, 6.0]})
+    house.send("dropzone", {"time_stamp": "2019-05-01T06:00:01Z", "data": [7.0]})
+
+
+@pytest.mark.parametrize("point", ["before_insert", "after_points", "after_insert", "after_position"])
+def test_a_crash_anywhere_is_made_good(build: Build, point: str) -> None:
+    calm, crashing = build(), build()
+    for house in (calm, crashing):
+        traffic(house)
+        house.work()
+        more_traffic(house)
+    calm.work()
+    assert run(crashing, f"mill.{point}").returncode == SIGKILLED
+    crashing.new_mill()
+    crashing.work()
+    assert crashing.mill.status.position == 5
+    assert strip(crashing.everything()) == strip(calm.everything())
+
+
+def test_a_payload_that_kills_the_mill_is_set_aside_and_the_log_moves_on(build: Build) -> None:
+    house = build()
+    for second in range(6):
+        house.send("location", fix(second, "KILL" if second == 3 else "a1"))
+    kills = 0
+    while (ended := run(house)).returncode == SIGKILLED:
+        kills += 1
+        assert kills < 8
+    assert ended.stdout.strip() == "6"
+    states = {row["seq"]: row["state"] for row in house.all("payloads")}
+    assert states == {1: "applied", 2: "applied", 3: "applied", 4: "poison", 5: "applied", 6: "applied"}
+    [row] = house.all("rejections")
+    assert (row["seq"], row["reasons"]) == (4, ["poison"])
+    [poison] = [row for row in house.all("payloads") if row["state"] == "poison"]
+    assert b"KILL" in bytes.fromhex(poison["body"])
+
+
+def test_a_payload_that_raises_is_set_aside_alone(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    decode = Decoder.decode
+
+    def fragile(self: Decoder, payloads: Sequence[Logged]) -> Batch:
+        if any(b"RAISE" in entry.payload.body for entry in payloads):
+            raise RuntimeError("a fault of ours")
+        return decode(self, payloads)
+
+    monkeypatch.setattr(Decoder, "decode", fragile)
+    house = build()
+    for second in range(7):
+        house.send("location", fix(second, "RAISE" if second in {0, 5} else "a1"))
+    house.work()
+    poison = [row["seq"] for row in house.all("payloads") if row["state"] == "poison"]
+    assert poison == [1, 6]
+    assert len(house.all("payloads")) == 7
+    assert house.mill.status.poisoned == 2
+    assert house.mill.status.position == 7
+    assert "a fault of ours" in house.mill.status.last_error
+
+
+def test_a_feed_that_is_gone_does_not_block_the_log(build: Build) -> None:
+    house = build()
+    house.send("no-such-feed", {})
+    house.send("location", fix(1))
+    house.work()
+    assert {row["seq"]: row["state"] for row in house.all("payloads")} == {1: "poison", 2: "applied"}
+
+
+def working(house: House) -> tuple[threading.Event, threading.Thread]:
+    stop = threading.Event()
+    thread = threading.Thread(target=house.mill.run, args=(stop,))
+    thread.start()
+    return stop, thread
+
+
+def wait_for(what: Callable[[], Any], timeout_s: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not what():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def test_a_store_that_goes_away_is_waited_for(tmp_path: Path) -> None:
+    engine = Engine(tmp_path / "engine", database="tidemill").start()
+    migrate(engine.address)
+    house = House(tmp_path / "house", engine.address, "waiting")
+    stop, thread = working(house)
+    try:
+        house.send("location", fix(1))
+        wait_for(lambda: house.mill.status.position == 1)
+        engine.kill()
+        house.send("location", fix(2))
+        wait_for(lambda: house.mill.status.state == "waiting_for_store")
+        begun = house.mill.status.retries
+        time.sleep(1.0)
+        assert house.mill.status.retries - begun < 8, "it does not spin"
+        assert house.mill.status.position == 1
+        engine.start()
+        wait_for(lambda: house.mill.status.position == 2)
+        assert house.mill.status.poisoned == 0
+        assert sorted(house.values("speed").values()) == [1.0, 1.0]
+        wait_for(lambda: house.mill.status.state == "idle")
+    finally:
+        stop.set()
+        thread.join(10)
+        engine.stop()
+    found = read_status(tmp_path / "house" / "mill" / "mill.json")
+    assert found is not None
+    assert (found.state, found.position, found.lag) == ("stopped", 2, 0)
+
+
+def test_an_idle_mill_applies_within_a_moment_of_the_hint(build: Build) -> None:
+    house = build()
+    stop, thread = working(house)
+    try:
+        house.ours.send(house.send("location", fix(0)))  # the first loads code and zones
+        wait_for(lambda: house.mill.status.position == 1)
+        time.sleep(0.2)
+        begun = time.monotonic()
+        house.ours.send(house.send("location", fix(1)))
+        wait_for(lambda: house.mill.status.position == 2)
+        assert time.monotonic() - begun < 1.0
+    finally:
+        stop.set()
+        thread.join(10)
+
+
+@pytest.mark.parametrize("table", ["points", "rejections", "payloads"])
+def test_a_write_that_fails_while_a_standing_record_is_overtaken(
+    build: Build, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    calm, shaken = build(), build()
+    for house in (calm, shaken):
+        for speed in (1.0, 2.0, 3.0):
+            house.send("location", fix(1, speed=speed))
+        house.send("dropzone", {"time_stamp": "2019-05-01T06:00:00Z", "data": [1.0, 2.0]})
+        house.send("dropzone", {"time_stamp": "2019-05-01T06:00:00Z", "data": [5.0, 6.0]})
+    calm.apply([[entry] for entry in calm.entries()])
+    first, second, third, fourth, fifth = shaken.entries()
+    shaken.apply([[second, third, fourth]])
+    insert = Store.insert
+
+    def failing(self: Store, name: str, frame: pl.DataFrame) -> None:
+        if name == table:
+            raise StoreUnavailableError("gone in the middle")
+        insert(self, name, frame)
+
+    with monkeypatch.context() as patch, pytest.raises(StoreUnavailableError):
+        patch.setattr(Store, "insert", failing)
+        shaken.apply([[first, fifth]])
+    shaken.apply([[first, fifth]])
+    assert strip(shaken.everything()) == strip(calm.everything())
