@@ -17,6 +17,7 @@ from tidemill.api import problems
 from tidemill.api.body import ClientGoneError, Gate, Incoming
 from tidemill.api.metrics import Metrics
 from tidemill.api.problems import Answer
+from tidemill.errors import UnavailableError
 
 log = logging.getLogger("tidemill.access")
 
@@ -97,6 +98,10 @@ class Front:
                 self._gate.leave(incoming.held)
         except ClientGoneError:
             return None
+        except asyncio.CancelledError:  # only when the server ends and the request did not finish in time
+            return problems.answer(
+                UnavailableError("The server is ending; nothing of this is known to be stored.", 1.0)
+            )
         except Exception as error:
             return problems.answer(error)
 
