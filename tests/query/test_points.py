@@ -179,7 +179,7 @@ def test_where_windows_start(store: Store, writer: Writer, every: str, zone: str
 def test_windows_work_over_the_whole_range_of_time(store: Store, writer: Writer, year: str, zone: str) -> None:
     key = writer.series("meters", "x")
     writer.points(key, [ns(f"{year}-06-15T10:17:00.5Z")], [1.0])
-    for every in ("1s", "15m", "1h", "6h", "1d", "1mo"):
+    for every in ("15m", "6h", "1mo"):
         start = ns(str(items(store, key, every=every, tz=zone)[0][0]))
         assert 0 <= ns(f"{year}-06-15T10:17:00.5Z") - start < 31 * 86400 * SECOND
     assert ns(str(items(store, key, every="1s", tz=zone)[0][0])) == ns(f"{year}-06-15T10:17:00Z")
