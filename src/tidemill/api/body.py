@@ -1,7 +1,7 @@
 """Reads request bodies within stated limits, and bounds what all requests together hold in memory.
 
 How long a body may take is watched by the protocol (`protocol.py`), not here: a timer for each request would cost a
-third of what the hot path costs in all.
+tenth of what the hot path costs in all.
 """
 
 from typing import Any, Final

@@ -4,6 +4,7 @@
 application/octet-stream are looked through; a type that names another format is refused.
 """
 
+import re
 from typing import Final
 
 import msgspec
@@ -28,7 +29,7 @@ _NAMED: Final = {
     b"application/json-seq": None,
 }
 _VAGUE: Final = {b"", b"application/x-www-form-urlencoded", b"text/plain", b"application/octet-stream", b"*/*"}
-_BOM: Final = b"\xef\xbb\xbf"
+_FIRST_LINE: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*(\{[^\n]*\})[ \t\r]*\n\s*\S")
 _UTF8: Final = {b"utf-8", b"utf8", b"us-ascii", b"ascii"}
 
 
@@ -64,12 +65,11 @@ def settle(found: str | None, body: bytes, taken: tuple[str, ...]) -> str:
 
 def _looks_like_lines(body: bytes) -> bool:
     """Whether the first line is an object of its own and others follow it."""
-    text = body.removeprefix(_BOM).lstrip()
-    first, _, rest = text.partition(b"\n")
-    if not (first.startswith(b"{") and rest.strip()):
+    match = _FIRST_LINE.match(body) if b"\n" in body else None
+    if match is None:
         return False
     try:
-        msgspec.json.decode(first, type=msgspec.Raw)
+        msgspec.json.decode(match[1], type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return False
     return True

@@ -1,6 +1,6 @@
 """The outermost ASGI layer: answers the intake routes itself and hands every other request to Litestar.
 
-Intake is the hot path: this layer costs a fifth of what a Litestar handler costs (decision record 0007). It counts,
+Intake is the hot path: a Litestar handler would add 110 µs to a request, this layer adds 8 (decision 0007). It counts,
 bounds and logs every request, and turns every error of an intake route into a problem document.
 """
 
