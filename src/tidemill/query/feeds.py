@@ -36,6 +36,7 @@ POINTS_PARAMETERS: Final = (
     START, END, UNIT, FIELD, TAGS, limit(100_000, 1_000_000), page_cursor(int, int, int)
 )  # fmt: skip
 ROLLUP_PARAMETERS: Final = (START, END, UNIT, ORDER, TAGS, limit(1000, 10_000), page_cursor(int, str))
+_WINDOW_NAMES: Final = {"1m": "minute", "1h": "hour", "1d": "day"}
 _OWN: Final = frozenset(p.name for p in (*POINTS_PARAMETERS, *ROLLUP_PARAMETERS))
 _LOWEST: Final = -(2**63)
 
@@ -74,7 +75,8 @@ class FeedQueries:
         return Page(answers.array(self._store.stream("feed_points", "JSONEachRow", **bound)), next=following)
 
     def rollups(self, tenant: str, feed: Feed, asked: Asked) -> Page:
-        """A JSON array of windows by ROLLUP_PARAMETERS: `time`, the tags, each field's aggregates, and `count`.
+        """A JSON array of windows by ROLLUP_PARAMETERS: when it begins (`minute`, `hour` or `day` for windows of that
+        length, else `time`), the tags, each field's aggregates, and `count`.
 
         The mean of a field has the field's own name, other aggregates `<field>_<aggregate>`. Raises InputError for a
         feed without rollups.
@@ -166,7 +168,8 @@ def _window(row: dict[str, Any], feed: Feed) -> dict[str, Any]:
     aggregates = feed.rollups.aggregates if feed.rollups else ()
     found = {name: place for place, name in enumerate(row["fields"])}
     names = [*feed.fields, *sorted(set(found) - set(feed.fields))]
-    window: dict[str, Any] = {"time": row["time"], **{tag: row["tags"].get(tag) for tag in feed.tags}}
+    begins = _WINDOW_NAMES.get(feed.rollups.every if feed.rollups else "", "time")
+    window: dict[str, Any] = {begins: row["time"], **{tag: row["tags"].get(tag) for tag in feed.tags}}
     for name in names:
         for aggregate in aggregates:
             column = row["counts"] if aggregate == "count" else row[f"{aggregate}s"]

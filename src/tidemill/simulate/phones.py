@@ -130,7 +130,7 @@ async def _verify(session: Session, minutes: Minutes) -> None:
 
 async def _rollups(session: Session, params: dict[str, str]) -> dict[int, dict[str, Any]]:
     rows = await session.read("/v1/feeds/location/rollups", params)
-    return {parse_instant(row["minute"] if "minute" in row else row["time"]): row for row in rows}
+    return {parse_instant(row["minute"]): row for row in rows}
 
 
 def _compare(user: str, minute: int, fixes: list[Fix], row: dict[str, Any] | None) -> None:
