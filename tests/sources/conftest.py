@@ -77,7 +77,7 @@ def polling(catalog, intake):
 
     @contextmanager
     def run(*feeds, pacing=FAST, **more):
-        listed = feeds if not (feeds and isinstance(feeds[0], list)) else feeds[0]
+        listed = feeds[0] if feeds and isinstance(feeds[0], list) else feeds
         poller = Poller(lambda: [("default", feed) for feed in listed], catalog, intake.submit, pacing=pacing, **more)
         poller.start()
         try:

@@ -172,11 +172,18 @@ def test_feeds_added_changed_and_removed_while_running(polling, intake, states):
             until(lambda: set(states()) == {"b"})
 
 
-def test_source_that_cannot_be_polled_says_so(polling, states):
-    feed = Feed(name="broken", source=Source(url="ftp://example.org/"))
-    with polling(feed):
-        state = until(lambda: states().get("broken"))
-    assert (state.state, state.reason) == ("failing", "definition")
+def test_source_that_cannot_be_polled_says_so_until_it_can(polling, states):
+    feeds = [drained("feed", closed_port())]
+    with polling(feeds) as poller:
+        until(lambda: states().get("feed"))
+        feeds[0] = drained("feed", "ftp://example.org/")
+        poller.changed()
+        until(lambda: (s := states().get("feed")) and s.reason == "definition")
+        feeds[0] = drained("feed", closed_port(), each={"muid": "a"})
+        poller.changed()
+        until(lambda: set(states()) == {"feed/muid=a"})
+    with polling([]):
+        until(lambda: states() == {})
 
 
 def test_plain_source_is_polled_once_each_time(polling, intake):

@@ -57,13 +57,10 @@ class Desk:
         """Remove the state of a source that is no more (its cursor stays, in case it returns)."""
         await self.call(lambda: self._catalog.delete(f"{source}/state"))
 
-    async def forget_others(self, sources: set[str]) -> None:
-        """Remove the states of all sources but these."""
+    async def shown(self) -> set[str]:
+        """The sources that have a state, of all tenants."""
         keys = [entry.key for entry in await self.call(lambda: self._catalog.list(_PREFIX))]
-        for key in keys:
-            source, _, last = key.rpartition("/")
-            if last == "state" and source not in sources:
-                await self.forget_state(source)
+        return {key.removesuffix("/state") for key in keys if key.endswith("/state")}
 
     async def unsent(self, source: str) -> list[Unsent]:
         """The payloads that were fetched and never taken, oldest first."""

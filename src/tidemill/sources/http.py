@@ -54,11 +54,20 @@ class FetchFailure(msgspec.Struct, frozen=True):
     retry_after_s: float | None = None
 
 
+class _Target(msgspec.Struct, frozen=True):
+    """A URL made ready to be asked."""
+
+    url: httpx.URL
+    origin: tuple[str, str, int]
+    request: bytes
+
+
 class HttpClient:
     """Fetches for one source: one request at a time, one kept connection. Belongs to the running loop."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
+        self._asked: tuple[str, dict[str, str], _Target] | None = None  # the same is asked again and again
         self._kept: tuple[tuple[str, str, int], Connection] | None = None
 
     async def get(
@@ -68,7 +77,7 @@ class HttpClient:
         started = time.monotonic()
         try:
             async with asyncio.timeout(limits.deadline_s):
-                response = await self._follow(httpx.URL(url), headers, limits)
+                response = await self._follow(self._first(url, headers), headers, limits)
                 body = _unpacked(response, limits.max_bytes)
         except WireError as error:
             return FetchFailure(error.reason, error.message, time.monotonic() - started)
@@ -89,23 +98,27 @@ class HttpClient:
             self._kept[1].close()
             self._kept = None
 
-    async def _follow(self, url: httpx.URL, headers: Mapping[str, str], limits: Limits) -> Response:
+    def _first(self, url: str, headers: Mapping[str, str]) -> _Target:
+        if self._asked is None or self._asked[0] != url or self._asked[1] != headers:
+            self._asked = url, dict(headers), _target(httpx.URL(url), headers)
+        return self._asked[2]
+
+    async def _follow(self, target: _Target, headers: Mapping[str, str], limits: Limits) -> Response:
         for _ in range(_MAX_REDIRECTS + 1):
-            response = await self._exchange(url, headers, limits)
+            response = await self._exchange(target, limits)
             location = response.headers.get("location")
             if response.status not in _REDIRECTS or location is None:
                 return response
-            target = url.join(location)
-            if url.scheme == "https" and target.scheme != "https":
-                raise WireError("redirects", f"a redirect leads from https to {target.scheme}")
-            if _origin(target) != _origin(url):
+            url = target.url.join(location)
+            if target.url.scheme == "https" and url.scheme != "https":
+                raise WireError("redirects", f"a redirect leads from https to {url.scheme}")
+            if _origin(url) != target.origin:
                 headers = {}
-            url = target
+            target = _target(url, headers)
         raise WireError("redirects", f"more than {_MAX_REDIRECTS} redirects")
 
-    async def _exchange(self, url: httpx.URL, headers: Mapping[str, str], limits: Limits) -> Response:
-        request = _request(url, headers)
-        origin = _origin(url)
+    async def _exchange(self, target: _Target, limits: Limits) -> Response:
+        origin, request = target.origin, target.request
         connection = self._take(origin)
         if connection is not None:
             stale = asyncio.get_running_loop().time() - connection.idle_since > _STALE_S
@@ -162,6 +175,10 @@ async def _addresses(host: str, port: int) -> list[str]:
     except (socket.gaierror, UnicodeError) as error:
         raise WireError("dns", f"the name {host} cannot be resolved: {error}") from None
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def _target(url: httpx.URL, headers: Mapping[str, str]) -> _Target:
+    return _Target(url, _origin(url), _request(url, headers))
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int]:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from tidemill.errors import ConflictError, InputError
 from tidemill.sources.backoff import Backoff
@@ -17,6 +17,8 @@ from tidemill.sources.desk import Desk
 from tidemill.sources.state import Unsent
 
 log = logging.getLogger(__name__)
+
+_MAX_BYTES: Final = 32 << 20  # of one source under way: with more, the next fetch waits
 
 Send = Callable[[Unsent], Awaitable[str]]
 
@@ -46,6 +48,7 @@ class Outbox:
         self._rng = rng
         self._limit = limit
         self._tasks: dict[asyncio.Task[None], Unsent] = {}
+        self._bytes = 0
         self._failing: dict[str, str] = {}
         self._kept: set[str] = set()
         self._changed = asyncio.Event()
@@ -62,7 +65,8 @@ class Outbox:
     @property
     def ready(self) -> bool:
         """Whether another payload may be fetched: there is room, and intake takes what it is given."""
-        return len(self._tasks) < self._limit and not self._failing
+        room = len(self._tasks) < self._limit and self._bytes < _MAX_BYTES
+        return room and not self._failing
 
     async def wait_ready(self) -> None:
         """Wait until `ready`, or `release` was called."""
@@ -88,6 +92,7 @@ class Outbox:
             self._kept.add(unsent.key)
         task = asyncio.create_task(self._carry(unsent, done))
         self._tasks[task] = unsent
+        self._bytes += len(unsent.body)
         task.add_done_callback(self._finished)
 
     async def close(self, grace_s: float) -> None:
@@ -103,7 +108,7 @@ class Outbox:
             await self._keep(unsent)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(task, None)
+        self._bytes -= len(self._tasks.pop(task).body)
         self._changed.set()
 
     async def _carry(self, unsent: Unsent, done: Callable[[str | None, str], None]) -> None:

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
+import msgspec
 import uvloop
 
 from tidemill.catalog.contract import Catalog
@@ -54,8 +55,7 @@ class Poller:
         self._now_ns = now_ns
         self._rng = rng or random.Random()
         self._running: dict[str, tuple[SourceTask, asyncio.Task[None]]] = {}
-        self._faulty: set[str] = set()
-        self._cleared = False
+        self._shown: set[str] | None = None  # sources with a state in the catalog; None: not known yet
         self._rows: deque[Poll] = deque(maxlen=_MAX_ROWS)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -117,40 +117,37 @@ class Poller:
         except Exception:
             log.exception("the list of sources cannot be read; the ones that run go on")
             return False
-        wanted = {pull.key: pull for tenant, feed in feeds for pull in await self._compile(tenant, feed)}
-        if not self._cleared:
-            await self._attempt(self._desk.forget_others(set(wanted) | self._faulty))
-            self._cleared = True
+        wanted, faulty = self._compile(feeds)
         for key in wanted.keys() - self._running.keys():
             self._begin(wanted[key])
         gone = [key for key, (task, _) in self._running.items() if wanted.get(key) != task.pull]
         await self._end(gone)
-        for key in gone:
-            if key in wanted:
-                self._begin(wanted[key])
-            else:
-                await self._attempt(self._desk.forget_state(key))
-        return True
+        for key in wanted.keys() & set(gone):
+            self._begin(wanted[key])
+        return await self._attempt(self._show(wanted.keys(), faulty))
 
-    async def _compile(self, tenant: str, feed: Feed) -> list[Pull]:
-        """The pulls of a feed; one that cannot be polled shows why in its state."""
-        try:
-            return compile_pulls(tenant, feed)
-        except ValueError as error:
-            log.error("feed %s of tenant %s cannot be polled: %s", feed.name, tenant, error)
-            key = source_key(tenant, feed.name, "")
-            self._faulty.add(key)
-            state = SourceState(
-                tenant=tenant,
-                feed=feed.name,
-                item="",
-                state="failing",
-                since_ns=self._now_ns(),
-                reason="definition",
-                detail=str(error),
-            )
-            await self._attempt(self._desk.save_state(key, state))
-            return []
+    def _compile(self, feeds: Iterable[tuple[str, Feed]]) -> tuple[dict[str, Pull], dict[str, SourceState]]:
+        """What is to be polled, by key; and the states of feeds that cannot be, which say why."""
+        wanted: dict[str, Pull] = {}
+        faulty: dict[str, SourceState] = {}
+        for tenant, feed in feeds:
+            try:
+                wanted |= {pull.key: pull for pull in compile_pulls(tenant, feed)}
+            except ValueError as error:
+                log.error("feed %s of tenant %s cannot be polled: %s", feed.name, tenant, error)
+                state = SourceState(tenant=tenant, feed=feed.name, item="", state="failing", since_ns=self._now_ns())
+                state = msgspec.structs.replace(state, reason="definition", detail=str(error))
+                faulty[source_key(tenant, feed.name, "")] = state
+        return wanted, faulty
+
+    async def _show(self, wanted: Iterable[str], faulty: dict[str, SourceState]) -> None:
+        """Show the states of faulty feeds, and none of sources that are no more."""
+        for key, state in faulty.items():
+            await self._desk.save_state(key, state)
+        shown = await self._desk.shown() if self._shown is None else self._shown
+        for key in shown - set(wanted) - faulty.keys():
+            await self._desk.forget_state(key)
+        self._shown = {*wanted, *faulty}
 
     def _begin(self, pull: Pull) -> None:
         rng = random.Random(self._rng.getrandbits(64))
