@@ -49,7 +49,7 @@ def agree(name: str, bodies: list[bytes], format: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(data=st.data())
 def test_fast_and_strict_agree_on_json(name: str, data: st.DataObject) -> None:
     inside = "data" if name == "meters" else None
@@ -85,7 +85,7 @@ def test_no_bytes_raise_anything(body: bytes) -> None:
             assert DECODERS[name].record(body, format, 0) is not None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(data=st.data())
 def test_a_batch_split_in_any_way_gives_the_same_result(data: st.DataObject) -> None:
     bodies = data.draw(st.lists(documents(RECORDS["location"]), min_size=1, max_size=12))

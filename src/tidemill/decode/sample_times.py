@@ -128,7 +128,7 @@ def _parse(given: list[Any], path: str, body: SampleBody, faults: Faults) -> NDA
     if not texts and (unit is UNSET or unit is None):
         faults.add("$.time_unit", "missing", "times are numbers: say their unit, one of s, ms, us, ns")
         return None
-    if unit and unit not in TIME_UNITS:
+    if unit is not UNSET and unit is not None and unit not in TIME_UNITS:
         faults.add("$.time_unit", "wrong_type", "must be one of s, ms, us, ns")
         return None
     walls = parse_texts(given) if texts else parse_numbers(given, TIME_UNITS[str(unit)])

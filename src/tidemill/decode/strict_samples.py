@@ -49,7 +49,7 @@ def _member(key: str, value: Any, faults: Faults) -> Any:
         return value
     if key == "description":
         return _description(value, path, faults)
-    return "" if value == "" and key in ("name", "unit") else read_text(value, path, _LONG, faults)
+    return value if value == "" else read_text(value, path, _LONG, faults)  # whether it may be empty, its meaning says
 
 
 def _values(value: Any, path: str, faults: Faults) -> list[float | None]:

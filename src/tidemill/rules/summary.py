@@ -1,13 +1,15 @@
 """Mean, standard deviations and count of the numbers in each record (shape `summary`).
 
-Two passes (the deviations are taken from the mean), as in Chan, Golub & LeVeque (1983), so that a large mean costs no
-digits. Where squares or sums leave the range of a double, the same is computed on numbers scaled by their largest.
+Corrected two-pass (Chan, Golub & LeVeque, 1983, eq. 1.7): deviations are taken from a first mean and what they sum to
+is taken out again, so that a large mean costs no digits. Where sums or squares leave the range of a double, the same is
+computed on numbers scaled by their largest.
 """
 
 import math
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 SUMMARY: Final = ("mean", "stddev", "stddev_pop", "count")
@@ -16,20 +18,27 @@ SUMMARY: Final = ("mean", "stddev", "stddev_pop", "count")
 def add_summary(frame: pl.DataFrame, field: str) -> pl.DataFrame:
     """The frame with `f.mean`, `f.stddev` (sample, n - 1; null for one number), `f.stddev_pop` and `f.count` instead of
     the list column `f.<field>`. A figure that no double can hold is infinite."""
-    numbers = pl.col(f"f.{field}").list
-    found = frame.with_columns(
-        numbers.mean().alias("f.mean"),
-        numbers.std(1).alias("f.stddev"),
-        numbers.std(0).alias("f.stddev_pop"),
-        numbers.len().cast(pl.Float64).alias("f.count"),
+    lists = frame[f"f.{field}"]
+    count = lists.list.len().to_numpy()
+    if not len(count):
+        return frame.drop(f"f.{field}").with_columns(pl.lit(0.0).alias(f"f.{name}") for name in SUMMARY)
+    flat, starts = lists.explode().to_numpy(), np.cumsum(count, dtype=np.int64) - count
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        first = np.add.reduceat(flat, starts) / count
+        deviations = flat - np.repeat(first, count)
+        rest = np.add.reduceat(deviations, starts) / count
+        squares = np.maximum(np.add.reduceat(deviations**2, starts) - count * rest**2, 0.0)
+        figures = [first + rest, np.sqrt(squares / (count - 1.0)), np.sqrt(squares / count), count.astype(np.float64)]
+    for row in np.flatnonzero(~np.isfinite(figures[0]) | ~np.isfinite(squares)).tolist():
+        for figure, value in zip(figures, summarise(lists[row].to_list()), strict=True):
+            figure[row] = math.nan if value is None else value
+    columns = [pl.Series(f"f.{name}", figure) for name, figure in zip(SUMMARY, figures, strict=True)]
+    single = pl.Series(count == 1)
+    return (
+        frame.drop(f"f.{field}")
+        .with_columns(columns)
+        .with_columns(pl.when(~single).then(pl.col("f.stddev")).alias("f.stddev"))
     )
-    figures = [pl.col("f.mean"), pl.col("f.stddev").fill_null(0.0), pl.col("f.stddev_pop")]
-    odd = found.select(~pl.all_horizontal([figure.is_finite() for figure in figures])).to_series().arg_true()
-    for row in odd.to_list():
-        values = summarise(found[f"f.{field}"][row].to_list())
-        for name, value in zip(SUMMARY, values, strict=True):
-            found[row, f"f.{name}"] = value
-    return found.drop(f"f.{field}")
 
 
 def summarise(numbers: Sequence[float]) -> tuple[float, float | None, float, float]:

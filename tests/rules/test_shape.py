@@ -1,0 +1,86 @@
+"""Points and series of records that passed."""
+
+import json
+
+import polars as pl
+
+from tests.support.payloads import FEEDS, FIX, RECEIVED_NS, logged
+from tidemill.decode.decoder import Decoder
+from tidemill.feeds.definition import Feed
+from tidemill.model.ids import series_id
+from tidemill.model.payload import Logged, version
+from tidemill.rules.apply import REJECTIONS, apply_rules
+from tidemill.rules.sealing import reject_sealed
+from tidemill.rules.shape import POINTS, SERIES, Shaped, shape
+
+
+def shaped(feed: Feed, *payloads: Logged) -> Shaped:
+    batch = Decoder(feed).decode(payloads)
+    return shape(feed, "default", apply_rules(feed, batch), batch)
+
+
+def test_a_fix_becomes_a_point_for_each_field() -> None:
+    found = shaped(FEEDS["location"], logged(7, FIX))
+    rows = {row["field"]: row for row in found.points.rows(named=True)}
+    assert {field: row["value"] for field, row in rows.items()} == {
+        "lat": 40.701, "long": -73.916, "accuracy": 11.3, "speed": 1.4
+    }  # fmt: skip
+    lat = rows["lat"]
+    assert lat["series"] == series_id("default", "location", {"user_id": "a1"}, "lat")
+    assert (lat["version"], lat["ordinal"], lat["seq"], lat["idx"]) == (version(7, 0, first_wins=True), 0, 7, 0)
+    assert (lat["anchor"], lat["flags"], lat["received_ns"]) == (True, 0, RECEIVED_NS)
+    assert [row["anchor"] for row in rows.values()].count(True) == 1
+    assert found.points.schema == pl.Schema(POINTS)
+
+
+def test_series_are_named_once_with_unit_and_tags() -> None:
+    found = shaped(FEEDS["location"], logged(1, FIX), logged(2, FIX), logged(3, FIX.replace(b"a1", b"b2")))
+    assert found.series.height == found.series["series"].n_unique() == 8
+    speed = found.series.filter(field="speed").sort("name").rows(named=True)[0]
+    assert (speed["name"], speed["unit"], speed["feed"]) == ("a1/speed", "m/s", "location")
+    assert speed["tags"] == [{"key": "user_id", "value": "a1"}]
+    assert found.series.schema == pl.Schema(SERIES)
+
+
+def test_registers_become_fields_of_their_own_series() -> None:
+    base = {"measurement": "energy", "timestamp": "2023-02-01T00:00:00Z", "tags": {"muid": "m1"}}
+    body = json.dumps({"data": [{**base, "r1": 1.5, "r2": 2}, {**base, "timestamp": "2023-02-01T00:15:00Z", "r2": 3}]})
+    found = shaped(FEEDS["meters"], logged(1, body.encode(), "meters"))
+    points = found.points.select("idx", "field", "value", "anchor").sort("idx", "field").rows()
+    assert points == [(0, "r1", 1.5, True), (0, "r2", 2.0, False), (1, "r2", 3.0, True)]
+    assert found.series.select("field", "unit").sort("field").rows() == [("r1", "kWh"), ("r2", "kWh")]
+
+
+def test_samples_become_points_of_one_series() -> None:
+    body = json.dumps(
+        {"name": "pump", "unit": "g", "start": "2026-01-01T00:00:00Z", "interval": "1ms", "values": [1, None]}
+    )
+    payload = logged(5, body.encode(), "signals")
+    found = shaped(FEEDS["signals"], payload)
+    assert found.points["value"].to_list() == [1.0, None]
+    assert found.points["version"].to_list() == [version(5, 0, first_wins=False), version(5, 1, first_wins=False)]
+    row = found.series.row(0, named=True)
+    assert (found.series.height, row["name"], row["unit"], row["field"]) == (1, "pump", "g", "value")
+    assert row["series"] == Decoder(FEEDS["signals"]).samples(payload.payload).series
+
+
+def test_a_batch_without_records_has_every_column() -> None:
+    for name, feed in FEEDS.items():
+        found = shaped(feed, logged(1, b"!", name))
+        assert (found.points.height, found.series.height) == (0, 0)
+        assert found.points.schema == pl.Schema(POINTS)
+        assert found.series.schema == pl.Schema(SERIES)
+
+
+def test_a_record_in_a_sealed_window_is_rejected_whole() -> None:
+    other = FIX.replace(b"13:05:12", b"13:06:00")
+    points = shaped(FEEDS["location"], logged(1, FIX), logged(2, other)).points
+    minute_ns = 60_000_000_000
+    lat = points.filter(field="lat", seq=1).row(0, named=True)
+    sealed = pl.DataFrame({"series": [lat["series"]], "window": [lat["time"] // minute_ns * minute_ns]},
+                          schema={"series": pl.UInt64, "window": pl.Int64})  # fmt: skip
+    found = reject_sealed(FEEDS["location"], points, sealed)
+    assert found.points["seq"].unique().to_list() == [2]
+    assert found.rejections.select("seq", "idx", "time", "reasons").rows() == [(1, 0, lat["time"], ["window_sealed"])]
+    assert found.rejections.schema == pl.Schema(REJECTIONS)
+    assert reject_sealed(FEEDS["location"], points, sealed.clear()).points.height == points.height
