@@ -9,8 +9,8 @@ from tests.api.samples import fix, problem, row
 from tests.support.api import Api, running_api
 from tidemill.api.metrics import METRICS
 from tidemill.api.problems import PROBLEMS
-from tidemill.decode.codes import FAULT_CODES
 from tidemill.log.limits import LogLimits
+from tidemill.rules.reasons import REASONS
 
 
 def test_alive(api: Api) -> None:
@@ -94,9 +94,17 @@ def test_every_code_has_its_place_on_the_page_of_codes(api: Api) -> None:
     page = _Links()
     page.feed(api.client.get("/docs/problems").text)
     assert set(PROBLEMS) <= page.ids
-    assert {f"fault-{code}" for code in FAULT_CODES} <= page.ids
+    assert {f"reason-{code}" for code in REASONS} <= page.ids
     listed = api.client.get("/v1/codes").json()
     assert {code["code"] for code in listed["problems"]} == set(PROBLEMS)
+    assert {code["code"] for code in listed["reasons"]} == set(REASONS)
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/docs", "/v1/feeds", "/readyz"])
+def test_head_is_get_without_the_body(api: Api, path: str) -> None:
+    answer = api.client.head(path)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert int(answer.headers["content-length"]) > 10
 
 
 def test_feeds_are_listed_and_shown(api: Api) -> None:

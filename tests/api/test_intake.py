@@ -229,5 +229,7 @@ def test_sources_submit_with_the_secret_only(api: Api) -> None:
     answer = api.client.post(path, content=sent, headers=secret)
     assert answer.status_code == 202
     assert kept(api, answer.json()["id"]).feed == "telemetry"
+    page = api.client.post(path, content=b"<html>", headers=secret | {"Content-Type": "text/html"})
+    assert kept(api, page.json()["id"]).body == b"<html>", "what a source says of its format is not believed"
     document = problem(api.client.post("/internal/payloads?feed=x", headers=secret), 400, "invalid")
     assert [fault["path"] for fault in document["errors"]] == ["$query.tenant"]

@@ -11,10 +11,10 @@ from litestar.params import FromPath
 from tidemill.api.problems import PROBLEMS
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
-from tidemill.decode.codes import FAULT_CODES
 from tidemill.errors import NotFoundError
 from tidemill.feeds.definition import Feed
 from tidemill.model.time import format_instant
+from tidemill.rules.reasons import REASONS
 from tidemill.sources.state import SourceState
 
 SOURCES_PREFIX: Final = "sources/"
@@ -66,9 +66,9 @@ class Code(msgspec.Struct, frozen=True):
 
 
 class Codes(msgspec.Struct, frozen=True):
-    """Codes of faults (a payload breaks its feed's contract), and of problem documents."""
+    """Codes of reasons (why a payload is refused, or a record rejected), and of problem documents."""
 
-    faults: list[Code]
+    reasons: list[Code]
     problems: list[Code]
 
 
@@ -115,9 +115,9 @@ def list_sources(principal: NamedDependency[Principal], services: NamedDependenc
 
 @get("/v1/codes", tags=["admin"], summary="List every code", operation_id="listCodes", opt={"scope": None})
 async def list_codes() -> Codes:
-    """Every code that a fault or a problem can have, with its meaning."""
+    """Every reason and every problem code, with its meaning. A feed may give a rule a code of its own."""
     return Codes(
-        [Code(code, meaning) for code, meaning in FAULT_CODES.items()],
+        [Code(code, meaning) for code, meaning in REASONS.items()],
         [Code(code, f"{meaning.status} {meaning.title}. {meaning.help}") for code, meaning in PROBLEMS.items()],
     )
 

@@ -114,6 +114,8 @@ class Front:
                 status = message["status"]
             await send(message)
 
+        if scope["method"] == "HEAD":  # is GET to Litestar; the server leaves the body out
+            scope = {**scope, "method": "GET"}
         await self._inner(scope, receive, watched)
         self._done(scope.get("path_template") or UNROUTED, scope, status, started)
 

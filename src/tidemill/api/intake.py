@@ -14,7 +14,7 @@ import msgspec
 from tidemill.api import body, formats, unpack
 from tidemill.api.body import Gate, Incoming
 from tidemill.api.metrics import Metrics
-from tidemill.api.problems import RefusedError
+from tidemill.api.problems import MediaTypeError, RefusedError
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.decode.decoder import Decoder
@@ -61,17 +61,15 @@ class Intake:
         self._gate = gate
         self._decoders: OrderedDict[tuple[str, str, int], Decoder] = OrderedDict()
 
-    async def accept(self, incoming: Incoming, principal: Principal, name: str, *, bulk: bool = False) -> Accepted:
-        """Read, check and append one payload of the feed `name`.
+    async def accept(self, incoming: Incoming, principal: Principal, name: str, *, fetched: bool = False) -> Accepted:
+        """Read, check and append one payload of the feed `name`. `fetched`: a source brought it, so what it says of its
+        own format may be wrong, and it may be as large as a bulk body.
 
         Raises NotFoundError, InputError (RefusedError when the bytes were kept), UnavailableError, ConflictError.
         """
         feed = self._services.book.current(principal.tenant, name)
-        headers = incoming.headers
-        declared = Declared(
-            formats.named(headers.get(b"content-type")), unpack.encoding(headers.get(b"content-encoding"))
-        )
-        raw = await self._read(incoming, bulk=bulk or feed.shape.kind == "samples")
+        declared = _declared(incoming, fetched=fetched)
+        raw = await self._read(incoming, bulk=fetched or feed.shape.kind == "samples")
         received_ns = self._services.clock()
         if declared.encoding is None and len(raw) < OFF_LOOP_BYTES:
             checked = self._check(principal.tenant, feed, raw, declared, received_ns)
@@ -132,6 +130,17 @@ class Intake:
             appended = await self.append(payload)
             raise RefusedError(_sentence(checked.faults, feed), checked.faults, appended.receipt)
         return Accepted(payload, await self.append(payload, _key(incoming)))
+
+
+def _declared(incoming: Incoming, *, fetched: bool) -> Declared:
+    headers = incoming.headers
+    encoding = unpack.encoding(headers.get(b"content-encoding"))
+    try:
+        return Declared(formats.named(headers.get(b"content-type")), encoding)
+    except MediaTypeError:
+        if fetched:
+            return Declared(None, encoding)
+        raise
 
 
 def _key(incoming: Incoming) -> str | None:

@@ -63,7 +63,7 @@ class IntakeRoutes:
             faults = tuple(Fault(f"$query.{name}", "missing", f"'{name}' is needed, once") for name in missing)
             raise InputError("The query has to name a tenant and a feed.", faults)
         principal = Principal(query["tenant"][0], frozenset({"write"}), "internal")
-        accepted = await self._intake.accept(incoming, principal, query["feed"][0], bulk=True)
+        accepted = await self._intake.accept(incoming, principal, query["feed"][0], fetched=True)
         return await self._receipt(incoming, accepted, 202)
 
     async def _receipt(self, incoming: Incoming, accepted: Accepted, status: int) -> Answer:

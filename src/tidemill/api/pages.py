@@ -12,8 +12,8 @@ from tidemill.api.health import Health, Ready
 from tidemill.api.html import table, text
 from tidemill.api.problems import PROBLEMS
 from tidemill.api.services import Services
-from tidemill.decode.codes import FAULT_CODES
 from tidemill.feeds.definition import Feed
+from tidemill.rules.reasons import REASONS
 
 HIDDEN: Final[dict[str, Any]] = {"opt": {"scope": None}, "include_in_schema": False}
 
@@ -39,13 +39,13 @@ async def docs_problems() -> Response[str]:
         (f'<code id="{code}">{code}</code>', str(meaning.status), f"<b>{text(meaning.title)}.</b> {text(meaning.help)}")
         for code, meaning in PROBLEMS.items()
     ]
-    faults = [(f'<code id="fault-{code}">{code}</code>', text(meaning)) for code, meaning in FAULT_CODES.items()]
+    reasons = [(f'<code id="reason-{code}">{code}</code>', text(meaning)) for code, meaning in REASONS.items()]
     body = (
         "<h1>Codes</h1><h2>Problems</h2><p>Every error is one <code>application/problem+json</code> document "
         "(RFC 9457) with one of these as its <code>code</code>.</p>"
         + table(("code", "status", "meaning"), problems)
-        + "<h2>Faults</h2><p>What breaks a feed's contract; each in <code>errors</code> with its path.</p>"
-        + table(("code", "meaning"), faults)
+        + "<h2>Reasons</h2><p>Why a payload is refused (each fault in <code>errors</code> with its path) or a record "
+        "rejected (in the ledger). A feed may give a rule a code of its own.</p>" + table(("code", "meaning"), reasons)
     )
     return html.page("Tidemill: codes", body)
 

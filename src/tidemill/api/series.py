@@ -74,7 +74,7 @@ class SeriesRoutes:
     async def post_series(self, incoming: Incoming) -> Answer:
         """`201` when the series can be read within `series_wait`, else `202`; its id is the same either way."""
         principal = self._authenticator.authorize(incoming.headers, "write")
-        accepted = await self._intake.accept(incoming, principal, SIGNALS, bulk=True)
+        accepted = await self._intake.accept(incoming, principal, SIGNALS)
         payload, appended = accepted.payload, accepted.appended
         outcome = asyncio.create_task(self._readable(principal.tenant, appended))
         created = await self._created(accepted)
