@@ -9,8 +9,7 @@ from tidemill.decode.decoder import Decoder
 from tidemill.feeds.definition import Feed
 from tidemill.model.ids import series_id
 from tidemill.model.payload import Logged, version
-from tidemill.rules.apply import REJECTIONS, apply_rules
-from tidemill.rules.sealing import reject_sealed
+from tidemill.rules.apply import apply_rules
 from tidemill.rules.shape import POINTS, SERIES, Shaped, shape
 
 
@@ -70,17 +69,3 @@ def test_a_batch_without_records_has_every_column() -> None:
         assert (found.points.height, found.series.height) == (0, 0)
         assert found.points.schema == pl.Schema(POINTS)
         assert found.series.schema == pl.Schema(SERIES)
-
-
-def test_a_record_in_a_sealed_window_is_rejected_whole() -> None:
-    other = FIX.replace(b"13:05:12", b"13:06:00")
-    points = shaped(FEEDS["location"], logged(1, FIX), logged(2, other)).points
-    minute_ns = 60_000_000_000
-    lat = points.filter(field="lat", seq=1).row(0, named=True)
-    sealed = pl.DataFrame({"series": [lat["series"]], "window": [lat["time"] // minute_ns * minute_ns]},
-                          schema={"series": pl.UInt64, "window": pl.Int64})  # fmt: skip
-    found = reject_sealed(FEEDS["location"], points, sealed)
-    assert found.points["seq"].unique().to_list() == [2]
-    assert found.rejections.select("seq", "idx", "time", "reasons").rows() == [(1, 0, lat["time"], ["window_sealed"])]
-    assert found.rejections.schema == pl.Schema(REJECTIONS)
-    assert reject_sealed(FEEDS["location"], points, sealed.clear()).points.height == points.height

@@ -16,8 +16,10 @@ from tidemill.decode.documents import Splitter, split_lines, strip
 from tidemill.decode.fast import Columns, FastReader
 from tidemill.decode.faults import Faults
 from tidemill.decode.plan import Plan
+from tidemill.decode.quick import quick_check
 from tidemill.decode.scan import depth_within, is_utf8
-from tidemill.decode.strict import Object, Record, name_of, parse, read_record, words
+from tidemill.decode.strict import Record, read_record
+from tidemill.decode.strict_json import Object, name_of, parse, words
 from tidemill.model.payload import MAX_RECORDS
 
 _TOGETHER: Final = 1024  # payloads read in one call: past some hundred the gain is small, the cost of halving is not
@@ -68,6 +70,7 @@ class Reader:
         self._max_depth = max_depth
         self._fast = FastReader(plan, max_depth)
         self._splitter = Splitter(plan.records)
+        self._quick = quick_check(plan, max_depth)
 
     def read(self, payloads: Sequence[tuple[bytes, str]], *, limit: int | None = None) -> Reading:
         """Read (body, format) of each payload."""
@@ -95,11 +98,21 @@ class Reader:
                 reading.counts[number] = count
             reading.add(columns, np.repeat(numbers, counts), _indexes(counts))
         elif len(numbers) > 1:
-            middle = len(numbers) // 2
-            self._group(reading, numbers[:middle], bodies, lines=lines)
-            self._group(reading, numbers[middle:], bodies, lines=lines)
+            for part in self._parts(numbers, bodies, lines=lines):
+                self._group(reading, part, bodies, lines=lines)
         else:
             self._payload(reading, numbers[0], bodies[numbers[0]], lines=lines)
+
+    def _parts(self, numbers: list[int], bodies: list[bytes], *, lines: bool) -> tuple[list[int], list[int]]:
+        """Two parts of payloads that are not all certain: the certain and the others where that is quickly known, else
+        two halves."""
+        if self._quick is not None and not lines and len(numbers) >= _STRICT_BELOW:
+            certain = [number for number in numbers if self._quick(bodies[number])]
+            if 0 < len(certain) < len(numbers):
+                known = set(certain)
+                return certain, [number for number in numbers if number not in known]
+        middle = len(numbers) // 2
+        return numbers[:middle], numbers[middle:]
 
     def _payload(self, reading: Reading, number: int, body: bytes, *, lines: bool) -> None:
         if not body:

@@ -1,36 +1,23 @@
-"""The strict reader: one JSON document or record at a time, naming every fault with its path. What it says is so.
+"""The strict reader: one record at a time, naming every fault with its path. What it says is so.
 
 It is some twenty times slower than `fast.py` and is asked only where that one found something it could not be sure of.
 """
 
-import json
 import math
 import re
-from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
 
 from tidemill.decode.faults import Faults
 from tidemill.decode.plan import Column, Node, Plan
-from tidemill.decode.scan import depth_within, is_utf8
+from tidemill.decode.strict_json import Object, has_lone_surrogate, name_of, words
 from tidemill.decode.times import LOCAL_MAX_NS, LOCAL_MIN_NS, UNIT_NS, Walls, number_ns
 from tidemill.decode.values import float32
 from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S, parse_wall
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _MISSING: Final = object()
-_EXACT_DIGITS: Final = 20  # integers of more digits fit no int64 and are taken as the nearest double
-
-
-class Object(dict[str, Any]):
-    """A JSON object that remembers which keys it had twice."""
-
-    twice: frozenset[str] = frozenset()
-
-
-class NotJson(float):
-    """NaN or an infinity written as a word, which is not JSON."""
 
 
 class Record:
@@ -45,33 +32,6 @@ class Record:
     def walls(self) -> Walls:
         """The time as a column of one."""
         return Walls(np.array([self.wall_ns]), np.array([self.local]), np.ones(1, np.bool_))
-
-
-def parse(body: bytes, path: str, max_depth: int, faults: Faults) -> Any:
-    """The value of a JSON text, or None with a fault. Objects are `Object`, words such as NaN are `NotJson`."""
-    if not body.strip(b" \t\r\n"):
-        faults.add(path, "empty_body", "there is nothing here; send a JSON document")
-    elif not is_utf8(body):
-        faults.add(path, "invalid_utf8", _utf8_message(body))
-    elif not depth_within(body, max_depth):
-        faults.add(path, "too_deep", f"arrays and objects nest deeper than {max_depth}")
-    else:
-        try:
-            return _JSON.decode(body.decode())
-        except json.JSONDecodeError as error:
-            where = f"line {error.lineno}, column {error.colno}"
-            faults.add(path, "invalid_json", f"not JSON: {error.msg} at {where}")
-        except RecursionError:
-            faults.add(path, "too_deep", f"arrays and objects nest deeper than {max_depth}")
-    return None
-
-
-def _utf8_message(body: bytes) -> str:
-    try:
-        body.decode()
-    except UnicodeDecodeError as error:
-        return f"not UTF-8: byte {error.start} ({body[error.start]:#04x}) {error.reason}"
-    return "not UTF-8"
 
 
 def read_record(value: Any, path: str, plan: Plan, faults: Faults) -> Record:
@@ -251,37 +211,6 @@ def _read_registers(value: Object, path: str, except_keys: frozenset[str], fault
     return found
 
 
-def has_lone_surrogate(text: str) -> bool:
-    """Whether a text holds half of a surrogate pair."""
-    return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
-
-
-def words(value: Any, path: str) -> Iterator[str]:
-    """The paths of every NaN or infinity written as a word in a value."""
-    if isinstance(value, NotJson):
-        yield path
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from words(item, f"{path}.{key}")
-    elif isinstance(value, list):
-        for n, item in enumerate(value):
-            if not isinstance(item, int) and type(item) is not float and not isinstance(item, str):
-                yield from words(item, f"{path}[{n}]")
-
-
-def name_of(value: Any) -> str:
-    """What a JSON value is, in words."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return "a text"
-    if isinstance(value, int | float):
-        return "a number"
-    return "an array" if isinstance(value, list) else "an object"
-
-
 _EXPECTED: Final = {
     "time_text": "an RFC 3339 time as text",
     "time_number": "a number",
@@ -292,19 +221,3 @@ _EXPECTED: Final = {
     "float32_le": "four bytes: an array of 4 integers 0..255, or their base64",
     "labels": "an array of texts",
 }
-
-
-def _object(pairs: list[tuple[str, Any]]) -> Object:
-    found = Object(pairs)
-    if len(found) != len(pairs):
-        seen: set[str] = set()
-        found.twice = frozenset(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-    return found
-
-
-def _integer(text: str) -> float:
-    """Python refuses to read integers of thousands of digits; past an int64 only the nearest double matters."""
-    return int(text) if len(text) <= _EXACT_DIGITS else float(text)
-
-
-_JSON: Final = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_constant=NotJson)

@@ -5,7 +5,8 @@ from typing import Any
 
 from tidemill.decode.faults import Faults
 from tidemill.decode.sample_times import SampleBody
-from tidemill.decode.strict import Object, has_lone_surrogate, name_of, parse, read_number, read_text, words
+from tidemill.decode.strict import read_number, read_text
+from tidemill.decode.strict_json import Object, has_lone_surrogate, name_of, parse, words
 
 _LONG = 1 << 30  # lengths are judged where the members' meaning is
 

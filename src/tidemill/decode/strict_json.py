@@ -1,0 +1,95 @@
+"""Strict JSON (RFC 8259): one text at a time, remembering what a plain parse forgets — keys that are there twice, NaN
+and infinities written as words, integers of thousands of digits — and saying what a text is where it is no JSON."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from tidemill.decode.faults import Faults
+from tidemill.decode.scan import depth_within, is_utf8
+
+_EXACT_DIGITS: Final = 20  # integers of more digits fit no int64 and are taken as the nearest double
+
+
+class Object(dict[str, Any]):
+    """A JSON object that remembers which keys it had twice."""
+
+    twice: frozenset[str] = frozenset()
+
+
+class NotJson(float):
+    """NaN or an infinity written as a word, which is not JSON."""
+
+
+def parse(body: bytes, path: str, max_depth: int, faults: Faults) -> Any:
+    """The value of a JSON text, or None with a fault. Objects are `Object`, words such as NaN are `NotJson`."""
+    if not body.strip(b" \t\r\n"):
+        faults.add(path, "empty_body", "there is nothing here; send a JSON document")
+    elif not is_utf8(body):
+        faults.add(path, "invalid_utf8", _utf8_message(body))
+    elif not depth_within(body, max_depth):
+        faults.add(path, "too_deep", f"arrays and objects nest deeper than {max_depth}")
+    else:
+        try:
+            return _JSON.decode(body.decode())
+        except json.JSONDecodeError as error:
+            where = f"line {error.lineno}, column {error.colno}"
+            faults.add(path, "invalid_json", f"not JSON: {error.msg} at {where}")
+        except RecursionError:
+            faults.add(path, "too_deep", f"arrays and objects nest deeper than {max_depth}")
+    return None
+
+
+def _utf8_message(body: bytes) -> str:
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        return f"not UTF-8: byte {error.start} ({body[error.start]:#04x}) {error.reason}"
+    return "not UTF-8"
+
+
+def has_lone_surrogate(text: str) -> bool:
+    """Whether a text holds half of a surrogate pair."""
+    return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def words(value: Any, path: str) -> Iterator[str]:
+    """The paths of every NaN or infinity written as a word in a value."""
+    if isinstance(value, NotJson):
+        yield path
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from words(item, f"{path}.{key}")
+    elif isinstance(value, list):
+        for n, item in enumerate(value):
+            if not isinstance(item, int) and type(item) is not float and not isinstance(item, str):
+                yield from words(item, f"{path}[{n}]")
+
+
+def name_of(value: Any) -> str:
+    """What a JSON value is, in words."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return "a text"
+    if isinstance(value, int | float):
+        return "a number"
+    return "an array" if isinstance(value, list) else "an object"
+
+
+def _object(pairs: list[tuple[str, Any]]) -> Object:
+    found = Object(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        found.twice = frozenset(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+    return found
+
+
+def _integer(text: str) -> float:
+    """Python refuses to read integers of thousands of digits; past an int64 only the nearest double matters."""
+    return int(text) if len(text) <= _EXACT_DIGITS else float(text)
+
+
+_JSON: Final = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_constant=NotJson)
