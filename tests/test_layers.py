@@ -17,7 +17,8 @@ LAYERS = (
     {"service"},
     {"supervise", "banner"},
     {"cli_simulate"},
-    {"cli", "client", "docs", "__main__"},
+    {"cli", "client"},
+    {"docs"},
 )
 # Siblings that may be joined, each for a reason.
 JOINS = {

@@ -1,0 +1,28 @@
+"""The generated reference says what the code says, and the README names nothing that is not there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tidemill import docs
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("name", sorted(docs.pages()))
+def test_generated_pages_are_up_to_date(name: str) -> None:
+    assert (ROOT / docs.FOLDER / name).read_text("utf-8") == docs.pages()[name], "run `make docs` and commit the result"
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_links_lead_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text("utf-8")):
+        assert (ROOT / target).exists(), f"{page} links to {target}"
+
+
+def test_every_make_target_of_the_readme_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    for page in ("README.md", "CONTRIBUTING.md"):
+        named = set(re.findall(r"^make ([a-z]+)", (ROOT / page).read_text("utf-8"), re.MULTILINE))
+        assert named <= targets
