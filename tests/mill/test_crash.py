@@ -171,7 +171,7 @@ def test_an_idle_mill_applies_within_a_moment_of_the_hint(build: Build) -> None:
         thread.join(10)
 
 
-@pytest.mark.parametrize("table", ["points", "rejections", "payloads"])
+@pytest.mark.parametrize("table", ["points", "rejections", "replaced", "payloads"])
 def test_a_write_that_fails_while_a_standing_record_is_overtaken(
     build: Build, monkeypatch: pytest.MonkeyPatch, table: str
 ) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.mill.house import House
@@ -66,7 +66,11 @@ RECORDS = st.lists(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+# No shrinking: every example costs the engine a second, and a failure prints what was drawn.
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
+
+
+@settings(max_examples=10, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), payloads=st.lists(RECORDS, min_size=2, max_size=7))
 @pytest.mark.parametrize("policy", ["first", "last"])
 def test_order_and_batches_do_not_matter(
