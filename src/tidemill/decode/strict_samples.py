@@ -8,7 +8,7 @@ from tidemill.decode.sample_times import SampleBody
 from tidemill.decode.strict import read_number, read_text
 from tidemill.decode.strict_json import Object, has_lone_surrogate, name_of, parse, words
 
-_LONG = 1 << 30  # lengths are judged where the members' meaning is
+_LONG = 1 << 30
 
 
 def read_strict(body: bytes, max_depth: int, faults: Faults) -> SampleBody | None:
@@ -50,7 +50,12 @@ def _member(key: str, value: Any, faults: Faults) -> Any:
         return value
     if key == "description":
         return _description(value, path, faults)
-    return value if value == "" else read_text(value, path, _LONG, faults)  # whether it may be empty, its meaning says
+    return _text(value, path, faults)
+
+
+def _text(value: Any, path: str, faults: Faults) -> str | None:
+    """A text; whether it may be empty, and how long, is judged where its meaning is."""
+    return value if value == "" else read_text(value, path, _LONG, faults)
 
 
 def _values(value: Any, path: str, faults: Faults) -> list[float | None]:
@@ -92,7 +97,7 @@ def _tags(value: Any, path: str, faults: Faults) -> dict[str, str]:
         where = f"{path}.{key}"
         if key in value.twice:
             faults.add(where, "duplicate_key", f"'{key}' is there twice")
-        name, text = read_text(key, where, _LONG, faults), read_text(item, where, _LONG, faults)
+        name, text = _text(key, where, faults), _text(item, where, faults)
         if name is not None and text is not None:
             found[name] = text
     return found
