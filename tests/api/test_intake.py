@@ -215,6 +215,18 @@ def test_the_same_key_and_body_is_the_same_receipt(api: Api) -> None:
     problem(post(api, body(row()), **{"Idempotency-Key": "k1"}), 409, "conflict")
 
 
+def test_a_key_is_not_longer_than_stated(api: Api) -> None:
+    assert post(api, body(row()), **{"Idempotency-Key": "k" * 255}).status_code == 202
+    document = problem(post(api, body(row()), **{"Idempotency-Key": "k" * 256}), 400, "invalid")
+    assert [fault["path"] for fault in document["errors"]] == ["$header.Idempotency-Key"]
+
+
+def test_lines_that_curl_joined_get_a_hint(api: Api) -> None:
+    joined = LINES.replace(b"\n", b"")  # what `curl -d @file` does
+    answer = post(api, joined, **{"Content-Type": "application/x-www-form-urlencoded"})
+    assert "--data-binary" in problem(answer, 400, "invalid")["detail"]
+
+
 def test_a_refused_payload_does_not_use_up_its_key(api: Api) -> None:
     problem(post(api, b"{}", **{"Idempotency-Key": "k2"}), 400, "invalid")
     assert post(api, body(row()), **{"Idempotency-Key": "k2"}).status_code == 202

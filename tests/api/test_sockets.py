@@ -148,6 +148,20 @@ def test_a_silent_connection_is_closed(wire: Wire) -> None:
     assert wire.closed()
 
 
+def test_answers_that_nobody_reads_are_given_up(api: Api) -> None:
+    with connected(api) as wire:
+        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        wire.send(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 400)
+        time.sleep(2.5)
+        received = 0
+        with pytest.raises((ConnectionError, EOFError)):
+            while piece := wire.socket.recv(1 << 16):
+                received += len(piece)
+            raise EOFError
+        size = len(api.client.get("/openapi.json").content)
+        assert received < 300 * size
+
+
 def test_slow_headers_after_a_good_request_are_ended_in_time(wire: Wire) -> None:
     wire.send(request(body(row())) + b"POST /v1/fe")
     assert wire.answer()[0] == 202

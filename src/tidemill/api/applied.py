@@ -28,6 +28,7 @@ class Applied:
         self._order = itertools.count()
         self._grown = 0
         self._look: asyncio.Task[None] | None = None
+        self._stopped = False
 
     def start(self) -> None:
         """Begin to listen and look, in the running event loop."""
@@ -36,7 +37,8 @@ class Applied:
         self._look = asyncio.create_task(self._keep_looking(), name="applied")
 
     def stop(self) -> None:
-        """End listening; those who wait are told that nothing was applied."""
+        """End listening; those who wait, now or later, are told that it is not applied yet. Harmless when repeated."""
+        self._stopped = True
         if self._hints is not None:
             asyncio.get_running_loop().remove_reader(self._hints.fileno())
         if self._look is not None:
@@ -54,6 +56,8 @@ class Applied:
         """Whether everything up to `seq` is applied, now or within `timeout_s` seconds."""
         if seq <= self.seq:
             return True
+        if self._stopped:
+            return False
         loop = asyncio.get_running_loop()
         future: asyncio.Future[bool] = loop.create_future()
         heapq.heappush(self._waiting, (seq, next(self._order), future))

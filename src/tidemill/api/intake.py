@@ -18,7 +18,7 @@ from tidemill.api.problems import MediaTypeError, RefusedError
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.decode.decoder import Decoder
-from tidemill.errors import Fault
+from tidemill.errors import Fault, InputError
 from tidemill.feeds.definition import Feed
 from tidemill.log.contract import Appended
 from tidemill.model.ids import new_receipt
@@ -26,6 +26,8 @@ from tidemill.model.payload import Kind, Payload
 
 OFF_LOOP_BYTES: Final = 128 << 10  # larger bodies are unpacked, hashed and checked in a thread (about 1 ms of work)
 MAX_DECODERS: Final = 1024
+MAX_KEY: Final = 255  # characters of an Idempotency-Key
+_CURL_FORM: Final = b"application/x-www-form-urlencoded"
 
 
 class Declared(msgspec.Struct, frozen=True):
@@ -126,10 +128,11 @@ class Intake:
             kind=Kind.REFUSED if checked.faults else Kind.DATA,
             faults=checked.faults,
         )
+        key = _key(incoming)
         if checked.faults:  # a refused payload does not use up its idempotency key: it is sent again, corrected
             appended = await self.append(payload)
-            raise RefusedError(_sentence(checked.faults, feed), checked.faults, appended.receipt)
-        return Accepted(payload, await self.append(payload, _key(incoming)))
+            raise RefusedError(_sentence(checked.faults, feed, incoming), checked.faults, appended.receipt)
+        return Accepted(payload, await self.append(payload, key))
 
 
 def _declared(incoming: Incoming, *, fetched: bool) -> Declared:
@@ -145,10 +148,16 @@ def _declared(incoming: Incoming, *, fetched: bool) -> Declared:
 
 def _key(incoming: Incoming) -> str | None:
     key = incoming.headers.get(b"idempotency-key")
+    if key and len(key) > MAX_KEY:
+        message = f"An Idempotency-Key has at most {MAX_KEY} characters."
+        raise InputError(message, (Fault("$header.Idempotency-Key", "too_long", message),))
     return key.decode("latin-1") if key else None
 
 
-def _sentence(faults: tuple[Fault, ...], feed: Feed) -> str:
+def _sentence(faults: tuple[Fault, ...], feed: Feed, incoming: Incoming) -> str:
     first = f"{faults[0].path}: {faults[0].message}"
     more = f" ({len(faults) - 1} more in `errors`)" if len(faults) > 1 else ""
-    return f"The feed '{feed.name}' refuses this payload. {first}{more}"
+    hint = ""
+    if faults[0].code == "invalid_json" and incoming.headers.get(b"content-type") == _CURL_FORM:
+        hint = " curl -d takes line breaks out of a file; send lines with --data-binary."
+    return f"The feed '{feed.name}' refuses this payload. {first}{more}{hint}"

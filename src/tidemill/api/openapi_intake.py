@@ -118,7 +118,7 @@ OPERATIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {
             "summary": "Store a raw series",
             "description": "The feed `signals`: evenly sampled (`start` and `interval` or `sample_rate_hz`) or with "
             "`times`. Up to 1,000,000 samples. `201` when it can be read at once, else `202`; the id is the same.",
-            "parameters": [KEY, ENCODING],
+            "parameters": [PREFER, KEY, ENCODING],
             "requestBody": _body(_SERIES, {"$ref": "#/components/schemas/NewSeries"}, lines=False),
             "responses": {
                 "201": _answer("CreatedSeries", "Stored and readable.", "Location", "Idempotency-Replayed"),

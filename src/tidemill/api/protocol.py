@@ -1,5 +1,5 @@
 """uvicorn's HTTP/1.1 protocol with the limits that it lacks: the size of the headers, and how long a request may take
-to arrive, from its first byte to its last (`408`, then the connection is closed).
+to arrive, from its first byte to its last (`408`, then the connection is closed), or not to read its answer.
 
 One look at all connections a second costs less than a timer for each request. Malformed HTTP gets a problem document.
 """
@@ -23,6 +23,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._began: float | None = self.loop.time()
         self._silent = True
+        self._unread = (0, 0.0)
         self._in_head = True
         self._head_bytes = 0
         self._refusal = ("invalid", "This is not a well-formed HTTP/1.1 request.")
@@ -64,7 +65,14 @@ class LimitedProtocol(HttpToolsProtocol):
         self._abandon()
 
     def look(self, now: float) -> None:
-        """End the connection if its request takes too long to arrive. `now` is the loop's time."""
+        """End the connection if its request takes too long to arrive, or its answer is left unread as long. `now` is the
+        loop's time."""
+        waiting = self.transport.get_write_buffer_size()
+        if waiting == 0 or waiting != self._unread[0]:
+            self._unread = (waiting, now)
+        elif now - self._unread[1] > self.arrival_s:
+            self.transport.abort()
+            return
         if self._began is None or now - self._began <= self.arrival_s:
             return
         cycle = self.cycle

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from tidemill.api import receipts
+from tidemill.api import prefer, receipts
 from tidemill.api.auth import Authenticator
 from tidemill.api.body import Incoming
 from tidemill.api.front import Route
@@ -72,17 +72,22 @@ class SeriesRoutes:
         ]
 
     async def post_series(self, incoming: Incoming) -> Answer:
-        """`201` when the series can be read within `series_wait`, else `202`; its id is the same either way."""
+        """`201` when it can be read within `series_wait` (or `Prefer: wait=N`), else `202`; the id is the same."""
         principal = self._authenticator.authorize(incoming.headers, "write")
         accepted = await self._intake.accept(incoming, principal, SIGNALS)
         payload, appended = accepted.payload, accepted.appended
-        outcome = asyncio.create_task(self._readable(principal.tenant, appended))
+        settings = self._services.settings
+        preferred = prefer.wait_s(incoming.headers.get(b"prefer"), settings.max_wait)
+        wait_s = settings.series_wait if preferred is None else preferred
+        outcome = asyncio.create_task(self._readable(principal.tenant, appended, wait_s))
         created = await self._created(accepted)
         applied = await outcome
         receipt = receipts.stored(payload, appended) if applied is None else _encoder.encode(applied)
         status = 202 if applied is None else 201
         body = _encoder.encode(msgspec.structs.replace(created, receipt=msgspec.Raw(receipt)))
         headers = [JSON, (b"content-length", b"%d" % len(body)), (b"location", f"/v1/series/{created.id}".encode())]
+        if preferred is not None and applied is not None:
+            headers.append(prefer.applied_header(preferred))
         return Answer(status, headers + ([REPLAYED] if appended.replayed else []), body)
 
     async def delete_series(self, incoming: Incoming) -> Answer:
@@ -110,9 +115,8 @@ class SeriesRoutes:
         await services.applied.wait(appended.seq, services.settings.series_wait)
         return Answer(204, [], b"")
 
-    async def _readable(self, tenant: str, appended: Appended) -> Receipt | None:
-        """The applied outcome, if the mill and the store give it within `series_wait`."""
-        wait_s = self._services.settings.series_wait
+    async def _readable(self, tenant: str, appended: Appended, wait_s: float) -> Receipt | None:
+        """The applied outcome, if the mill and the store give it within `wait_s` seconds."""
         try:
             async with asyncio.timeout(wait_s):
                 outcome = await self._outcomes.of(tenant, appended.receipt, appended.seq, wait_s)
