@@ -65,7 +65,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._abandon()
 
     def look(self, now: float) -> None:
-        """End the connection if its request takes too long to arrive, or its answer is left unread as long. `now` is the
+        """End the connection if it takes too long to send a request, or leaves its answer unread as long. `now` is the
         loop's time."""
         waiting = self.transport.get_write_buffer_size()
         if waiting == 0 or waiting != self._unread[0]:
