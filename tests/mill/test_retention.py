@@ -2,10 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.mill.house import NOW_NS, House
 from tests.mill.test_worker import fix
+from tidemill.errors import StoreUnavailableError
 from tidemill.mill.retention import Retention, RetentionClock
+from tidemill.store.client import Store
 
 DAY_S = 86_400
 DAY_NS = DAY_S * 10**9
@@ -153,3 +158,29 @@ def test_the_clock_of_retention_follows_time_that_passes(tmp_path: Path) -> None
         assert clock.advance(NOW_NS) == clocks.now()
     clocks.wall_ns -= 5 * DAY_NS
     assert clock.advance(NOW_NS) == clocks.now(), "a clock put back is followed"
+
+
+def test_a_seal_that_was_cut_short_keeps_its_rollup(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    clocks = Clocks()
+    house = build(clock=clocks.now)
+    house.send("location", fix(12, speed=1.0))
+    house.send("location", fix(20, speed=3.0), received_ns=NOW_NS + 3 * DAY_NS)
+    house.work()
+    job = retention(house, clocks)
+    job.run()
+    clocks.pass_days(7.5)
+    command = Store.command
+
+    def failing(self: Store, name: str, /, **values: Any) -> None:
+        if name == "mill_delete_windows":
+            raise StoreUnavailableError("gone in the middle")
+        command(self, name, **values)
+
+    with monkeypatch.context() as patch, pytest.raises(StoreUnavailableError):
+        patch.setattr(Store, "command", failing)
+        job.run()
+    house.store.command("mill_delete_expired", tenant=house.tenant, feed="location", before=NOW_NS + DAY_NS)
+    retention(house, clocks).run()
+    assert house.all("points") == []
+    [row] = [row for row in house.all("rollups") if row["max"] == 3.0]
+    assert (row["mean"], row["count"], row["sealed"]) == (2.0, 2, True)
