@@ -69,7 +69,7 @@ def test_rollups_are_minutes_of_a_user(whole: Api) -> None:
     found = whole.client.get("/v1/feeds/location/rollups", params={"user_id": "rolled"}).json()
     assert found == [
         {
-            "time": "2017-01-01T18:05:00Z",
+            "minute": "2017-01-01T18:05:00Z",
             "user_id": "rolled",
             "lat": 40.5,
             "long": -73.5,

@@ -47,7 +47,7 @@ def test_a_series_is_created_read_deleted_and_sent_again(whole: Api) -> None:
     created = answer.json()
     assert answer.headers["location"] == f"/v1/series/{created['id']}"
     assert (created["count"], created["start"], created["end"]) == (3, "2026-01-01T00:00:00Z", "2026-01-01T00:00:02Z")
-    assert (created["name"], created["unit"], created["tags"]) == ("pump", "g", {"site": "north"})
+    assert (created["name"], created["unit"], created["tags"]) == ("pump", "g", {"name": "pump", "site": "north"})
     assert (created["receipt"]["state"], created["receipt"]["accepted"]) == ("applied", 3)
     assert client.get(f"/v1/series/{created['id']}").json()["values"] == [1, None, 3]
     count = client.get("/v1/series/count").json()["count"]

@@ -20,7 +20,6 @@ from tidemill.api.outcomes import Outcomes
 from tidemill.api.problems import Answer
 from tidemill.api.services import Services
 from tidemill.decode.decoder import Decoder
-from tidemill.decode.scan import BOM
 from tidemill.errors import NotFoundError
 from tidemill.log.contract import Appended
 from tidemill.model.ids import format_series, new_receipt
@@ -32,7 +31,7 @@ SIGNALS: Final = "signals"
 
 
 class Created(msgspec.Struct, frozen=True):
-    """The answer to a new series. `count`, `start` and `end` are of the samples of this request."""
+    """The answer to a new series. `tags` hold its name, too; `count`, `start`, `end` are of this request."""
 
     id: str
     name: str | None
@@ -45,16 +44,7 @@ class Created(msgspec.Struct, frozen=True):
     links: dict[str, str]
 
 
-class _Named(msgspec.Struct):
-    """What the answer repeats of a body that was checked; its arrays are passed over."""
-
-    name: str | None = None
-    unit: str | None = None
-    tags: dict[str, str] | None = None
-
-
 _encoder: Final = msgspec.json.Encoder()
-_named: Final = msgspec.json.Decoder(_Named)
 
 
 class SeriesRoutes:
@@ -138,13 +128,12 @@ class SeriesRoutes:
 
 def _describe(decoder: Decoder, payload: Payload) -> Created:
     head = decoder.samples(payload)
-    named = _named.decode(payload.body.removeprefix(BOM))
     series = format_series(head.series)
     return Created(
         id=series,
-        name=named.name,
-        unit=named.unit,
-        tags=named.tags or {},
+        name=head.name or None,
+        unit=head.unit or None,
+        tags=head.tags,
         count=head.count,
         start=format_instant(head.start_ns),
         end=format_instant(head.end_ns),

@@ -17,10 +17,13 @@ from tidemill.model.payload import Logged, Payload
 
 
 class SamplesHead(msgspec.Struct, frozen=True):
-    """What a series payload will be: its series, how many samples, and its first and last time (ns UTC, both of
-    samples that are there)."""
+    """What a series payload will be: its series, what it is called (texts are empty where it says nothing), how many
+    samples, and its first and last time (ns UTC, both of samples that are there)."""
 
     series: int
+    name: str
+    unit: str
+    tags: dict[str, str]
     count: int
     start_ns: int
     end_ns: int
@@ -51,7 +54,8 @@ class SampleDecoder:
             raise ValueError("the payload is not a series")
         times = found.at(payload.received_ns)
         series = series_id(payload.tenant, payload.feed, _identity(found, payload), "value")
-        return SamplesHead(series, len(times), int(times.min()), int(times.max()))
+        span = int(times.min()), int(times.max())
+        return SamplesHead(series, found.name, found.unit, found.tags, len(times), *span)
 
     def decode(self, payloads: Sequence[Logged]) -> Batch:
         """Many payloads as one batch, a row a sample."""
