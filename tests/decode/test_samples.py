@@ -167,7 +167,7 @@ members = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(members, st.booleans())
 def test_the_fast_and_the_strict_reader_agree(given_members: dict[str, object], ascii_only: bool) -> None:
     payload = json.dumps(given_members, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")

@@ -82,7 +82,7 @@ record = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.lists(record, max_size=4), max_size=6), st.data())
 def test_order_and_batches_do_not_matter(bodies: list[list[dict[str, object]]], data: st.DataObject) -> None:
     payloads = [logged(seq, json.dumps(body).encode(), "p") for seq, body in enumerate(bodies)]
@@ -100,7 +100,7 @@ def test_order_and_batches_do_not_matter(bodies: list[list[dict[str, object]]], 
         assert other.state() == whole.state()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.lists(record, max_size=4), max_size=6))
 def test_every_record_of_a_first_wins_feed_either_stands_or_is_a_duplicate(
     bodies: list[list[dict[str, object]]],
