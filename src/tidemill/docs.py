@@ -4,13 +4,13 @@ A test generates them again and compares, so a setting, route, reason code or co
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-import click
 import msgspec
-import typer
+import typer.main
+from typer.core import TyperGroup
 
 from tidemill import cli
 from tidemill.api.app import Document
@@ -122,11 +122,20 @@ def _commands() -> str:
     return "\n".join(parts)
 
 
-def _walk(name: str, command: click.Command) -> Iterable[tuple[str, click.Command]]:
-    inner: dict[str, click.Command] = getattr(command, "commands", {})
-    if not inner:
+class _Command(Protocol):
+    """What a page says of a command; Typer names no public class for it."""
+
+    @property
+    def help(self) -> str | None: ...
+    @property
+    def params(self) -> Sequence[Any]: ...
+
+
+def _walk(name: str, command: _Command) -> Iterable[tuple[str, _Command]]:
+    if not isinstance(command, TyperGroup):
         yield name, command
-    for word, child in inner.items():
+        return
+    for word, child in command.commands.items():
         yield from _walk(f"{name} {word}", child)
 
 
