@@ -58,6 +58,7 @@ def test_multiples_are_rounded_exactly(numerator: int, denominator: int, count: 
 def test_times_may_be_texts_or_numbers_in_any_order() -> None:
     texts = ["2026-01-01T00:00:02Z", "2026-01-01T01:00:00+01:00", "2026-01-01T00:00:01.5Z"]
     assert times(bare(times=texts)) == [START_NS + 2 * NS_PER_S, START_NS, START_NS + 1_500_000_000]
+    assert times(bare(values=[1], times=["2026-01-01T00:00:00.5" + "0" * 60 + "Z"])) == [START_NS + 500_000_000]
     assert times(bare(times=[1, 2.5, 0], time_unit="ms")) == [1_000_000, 2_500_000, 0]
 
 

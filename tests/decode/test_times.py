@@ -37,6 +37,7 @@ def scalar(text: str) -> tuple[int, bool] | None:
 @given(st.lists(near | broken | alphabet, max_size=20))
 @example(["2262-04-11T23:47:16.854775807Z", "2262-04-11T23:47:16.854775808Z", "1900-01-01T00:00:00Z"])
 @example(["2262-04-12T01:47:16.854775807+02:00", "1899-12-31T23:00:00-01:00", "2024-02-29T00:00:00Z"])
+@example(["2026-01-01T00:00:00." + "123456789" * 9 + "-01:00", "2262-04-12T00:00:00." + "0" * 50, "1" * 99])
 @example(["2016-12-31T23:59:60Z", "2017-01-01T24:00:00Z", "0000-01-01T00:00:00Z", "10000-01-01T00:00:00Z"])
 def test_a_column_of_texts_reads_as_each_text_does(texts: list[str]) -> None:
     walls = parse_texts(texts)

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S
+from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S, parse_wall
 
 UNIT_NS: Final = {"unix_s": NS_PER_S, "unix_ms": 1_000_000, "unix_us": 1_000, "unix_ns": 1}
 
@@ -18,8 +18,10 @@ UNIT_NS: Final = {"unix_s": NS_PER_S, "unix_ms": 1_000_000, "unix_us": 1_000, "u
 _SLACK_NS: Final = 16 * 3600 * NS_PER_S
 LOCAL_MIN_NS: Final = MIN_NS - _SLACK_NS
 LOCAL_MAX_NS: Final = MAX_NS - _SLACK_NS
+_FIRST_S: Final = MIN_NS // NS_PER_S - 86_400  # before this, a text is not even read
 
 _BLOCK: Final = 1 << 15  # rows parsed at a time: what they need stays in the processor's cache
+_LONG: Final = 65  # characters; from here on (more than 39 digits of a second) texts are read one by one
 _DIGITS: Final = (0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18)
 _MONTH_DAYS: Final = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 
@@ -46,9 +48,9 @@ def parse_texts(texts: Sequence[str]) -> Walls:
     buffer = np.frombuffer(joined.encode("ascii"), np.uint8)
     lengths = np.fromiter(map(len, texts), np.int64, count)
     starts = np.cumsum(lengths) - lengths
-    for length in np.unique(lengths):
-        if not 19 <= length <= 64:
-            continue
+    for row in np.flatnonzero(lengths >= _LONG).tolist():
+        _parse_long(texts[row], row, walls)
+    for length in np.unique(lengths[(lengths >= 19) & (lengths < _LONG)]):
         rows = np.flatnonzero(lengths == length)
         for first in range(0, len(rows), _BLOCK):
             some = rows[first : first + _BLOCK]
@@ -86,6 +88,17 @@ def in_range(walls: Walls) -> NDArray[np.bool_]:
     return (low <= walls.ns) & (walls.ns <= high)
 
 
+def _parse_long(text: str, row: int, walls: Walls) -> None:
+    """One text as `parse_wall` reads it."""
+    try:
+        wall, offset = parse_wall(text)
+    except ValueError:
+        return
+    ns = wall - (offset or 0) * NS_PER_S
+    if _FIRST_S * NS_PER_S <= ns <= MAX_NS:
+        walls.ns[row], walls.local[row], walls.ok[row] = ns, offset is None, True
+
+
 def _matrix(buffer: NDArray[np.uint8], starts: NDArray[np.int64], length: int) -> NDArray[np.uint8]:
     """The texts of one length as a matrix with a row per character position, so that each step reads contiguously."""
     if starts[-1] - starts[0] == (len(starts) - 1) * length:
@@ -110,7 +123,7 @@ def _parse_block(matrix: NDArray[np.uint8], rows: NDArray[np.int64], walls: Wall
         nanos, fraction_good = _fraction_ns(part[19 : length - size])
         total = (seconds if every else seconds[ending]) - shift
         # Cut before the multiplication what int64 could not hold after it; `in_range` decides to the nanosecond.
-        fits = (total >= MIN_NS // NS_PER_S - 86_400) & (total <= MAX_NS // NS_PER_S)
+        fits = (total >= _FIRST_S) & (total <= MAX_NS // NS_PER_S)
         at = rows if every else rows[ending]
         walls.ns[at] = np.where(fits, total, 0) * NS_PER_S + nanos
         walls.local[at] = size == 0

@@ -1,6 +1,6 @@
 """Instants: int64 nanoseconds since 1970-01-01T00:00:00Z, UTC, end to end.
 
-Parses one RFC 3339 instant and writes one; whole columns are parsed in `rules/time.py` by the same grammar
+Parses one RFC 3339 instant and writes one; whole columns are parsed in `decode/times.py` by the same grammar
 (a property test holds them together). Range: that of DateTime64(9), 1900-01-01 to 2262-04-11.
 """
 
