@@ -31,8 +31,9 @@ log = logging.getLogger(__name__)
 
 RUNTIME_VARIABLE: Final = "TIDEMILL_RUNTIME"
 DEFAULT_TENANT: Final = "default"
-_MILL_NICE: Final = 5  # acknowledging comes before applying
-_STORE_NICE: Final = 3
+_MILL_NICE: Final = 10  # acknowledging comes before applying
+_STORE_NICE: Final = 10
+_SWITCH_S: Final = 0.0005  # the log's thread asks for the interpreter after each commit: answers wait for it
 _MILL_SILENCE_S: Final = 60.0
 
 
@@ -120,6 +121,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     from tidemill.mill import position, status
     from tidemill.query.queries import Queries
 
+    sys.setswitchinterval(_SWITCH_S)
     settings, folder = runtime.settings, runtime.settings.folder
     limits = LogLimits(
         keep_applied_s=settings.log_keep_s,

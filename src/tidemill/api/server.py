@@ -66,6 +66,7 @@ def build(app: Any, settings: Settings, before_shutdown: Callable[[], None] = la
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here asks who the client is
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_S,
         backlog=2048,

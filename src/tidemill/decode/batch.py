@@ -65,10 +65,17 @@ class Batch(msgspec.Struct, frozen=True):
 
 def identities(tags: Sequence[dict[str, str]]) -> pl.DataFrame:
     """The identities frame of some tag sets (without names and units)."""
-    pairs = [[{"key": key, "value": value} for key, value in sorted(one.items())] for one in tags]
-    empty = [""] * len(tags)
-    columns = [range(len(tags)), pairs, empty, empty, empty]
-    return pl.DataFrame(dict(zip(IDENTITIES, columns, strict=True)), schema=IDENTITIES)
+    pairs = [(number, key, value) for number, one in enumerate(tags) for key, value in sorted(one.items())]
+    owners, keys, values = zip(*pairs, strict=True) if pairs else ((), (), ())
+    held = pl.DataFrame(
+        {"identity": owners, "key": keys, "value": values},
+        schema={"identity": pl.UInt32, "key": pl.String, "value": pl.String},
+    )
+    grouped = held.group_by("identity", maintain_order=True).agg(pl.struct("key", "value").alias("tags"))
+    every = pl.DataFrame({"identity": range(len(tags))}, schema={"identity": pl.UInt32})
+    found = every.join(grouped, on="identity", how="left", maintain_order="left")
+    empty = (pl.lit("").alias(name) for name in ("name", "unit", "description"))
+    return found.with_columns(pl.col("tags").fill_null(pl.lit([], dtype=TAGS)), *empty)
 
 
 def counts(payloads: Sequence[Logged], records: Sequence[int]) -> pl.DataFrame:

@@ -31,7 +31,8 @@ LOOK_EVERY_S = 0.05  # a lost hint costs this much
 # Between the beginnings of two batches, by the length of the last. A batch costs mill and store about 70 ms of
 # processor however small it is, and less than 400 ms for 5,000 payloads (decision 0006).
 SMALL_BATCH, SMALL_GAP_S = 100, 0.1
-LARGE_GAP_S = 0.4
+LARGE_BATCH, LARGE_GAP_S = 1_000, 1.0
+MIDDLE_GAP_S = 0.4
 _BACKOFF_S = (0.1, 1.0)
 _TRIES_ALONE = 5
 _TEND_EVERY_S = 5.0  # retention goes on under load, too
@@ -125,7 +126,11 @@ class Mill:
         """Let a batch gather while there is load; never when the last one was full."""
         if self._last_count >= MAX_PAYLOADS:
             return
-        gap_s = SMALL_GAP_S if self._last_count <= SMALL_BATCH else LARGE_GAP_S
+        gap_s = MIDDLE_GAP_S
+        if self._last_count <= SMALL_BATCH:
+            gap_s = SMALL_GAP_S
+        elif self._last_count >= LARGE_BATCH:
+            gap_s = LARGE_GAP_S
         wait_s = self._last_begun + gap_s - time.monotonic()
         if wait_s > 0:
             stop.wait(wait_s)

@@ -85,8 +85,10 @@ class Names:
     def __init__(self, feed: Feed, tenant: str, batch: Batch) -> None:
         self._feed = feed
         self._tenant = tenant
-        self._identities = batch.identities.rows(named=True)
-        self._tags = [tuple((pair["key"], pair["value"]) for pair in row["tags"]) for row in self._identities]
+        self._identities = batch.identities
+        self._tags = [
+            tuple((pair["key"], pair["value"]) for pair in tags) for tags in batch.identities["tags"].to_list()
+        ]
         self._known: dict[tuple[int, str], int] = {}
 
     def of(self, identities: Sequence[int], fields: Sequence[str]) -> list[int]:
@@ -101,15 +103,30 @@ class Names:
         return found
 
     def series(self) -> pl.DataFrame:
-        """A row for every series that was asked for."""
-        rows = []
-        for (identity, field), number in self._known.items():
-            row = self._identities[identity]
-            unit, description = self._about(field)
-            name = row["name"] or "/".join([*(value for _, value in self._tags[identity]), field])
-            row_unit, row_description = row["unit"] or unit, row["description"] or description
-            rows.append((number, self._feed.name, name, field, row["tags"], row_unit, row_description))
-        return pl.DataFrame(rows, schema=SERIES, orient="row")
+        """A row for every series that was asked for. One without a name is called by its tags' values and its field."""
+        owners = [identity for identity, _ in self._known]
+        fields = [field for _, field in self._known]
+        about = {field: self._about(field) for field in set(fields)}
+        return (
+            self._identities[owners]
+            .with_columns(
+                pl.Series("series", list(self._known.values()), dtype=pl.UInt64),
+                pl.lit(self._feed.name).alias("feed"),
+                pl.Series("field", fields, dtype=pl.String),
+                pl.Series("called", ["/".join([*(v for _, v in self._tags[i]), f]) for i, f in self._known]),
+                pl.Series("own_unit", [about[field][0] for field in fields], dtype=pl.String),
+                pl.Series("own_description", [about[field][1] for field in fields], dtype=pl.String),
+            )
+            .select(
+                "series",
+                "feed",
+                _or_else("name", "called"),
+                "field",
+                "tags",
+                _or_else("unit", "own_unit"),
+                _or_else("description", "own_description"),
+            )
+        )
 
     def _about(self, field: str) -> tuple[str, str]:
         """Unit and description that the feed gives a field."""
@@ -120,6 +137,11 @@ class Names:
             return ("" if field == "count" else spec.unit or ""), spec.description or ""
         found = self._feed.fields.get(field)
         return (found.unit or "", found.description or "") if found else ("", "")
+
+
+def _or_else(column: str, instead: str) -> pl.Expr:
+    """A text column, with another's value where it is empty."""
+    return pl.when(pl.col(column) == "").then(instead).otherwise(column).alias(column)
 
 
 @lru_cache(maxsize=1 << 16)
