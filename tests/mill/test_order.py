@@ -103,6 +103,16 @@ def test_a_record_applied_late_wins_and_the_ledger_follows(build: Callable[..., 
     assert counts == [(1, 1, 0), (2, 0, 1), (3, 0, 1)]
 
 
+def test_a_duplicate_in_the_payload_of_a_record_that_is_overtaken_names_the_winner(build: Callable[..., House]) -> None:
+    house = build()
+    house.send("location", fix(12, speed=1.0))
+    house.send("location", [fix(12, speed=2.0), fix(12, speed=3.0)])
+    one, both = house.entries()
+    house.apply([[both], [one]])
+    rows = sorted((row["seq"], row["idx"], row["winner_seq"], row["winner_idx"]) for row in house.all("rejections"))
+    assert rows == [(2, 0, 1, 0), (2, 1, 1, 0)]
+
+
 def test_replay_from_the_beginning_changes_nothing(build: Callable[..., House]) -> None:
     house = build()
     for second, speed in ((1, 1.0), (1, 2.0), (2, 3.0)):

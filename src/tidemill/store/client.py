@@ -18,7 +18,8 @@ from clickhouse_connect.driver.httputil import get_pool_manager
 from urllib3.exceptions import HTTPError
 
 from tidemill.errors import StoreQueryError, StoreUnavailableError
-from tidemill.store.faults import translate, translate_broken_stream
+from tidemill.store.answers import pieces, whole
+from tidemill.store.faults import translate
 from tidemill.store.queries import Query, packaged
 from tidemill.store.values import bindable, insertable, plain_rows
 
@@ -28,7 +29,8 @@ clickhouse_connect.common.set_setting("dict_parameter_format", "map")
 _T = TypeVar("_T")
 _CONNECT_TIMEOUT_S = 2
 _CONNECTIONS = 32
-_CHUNK_BYTES = 256 << 10
+# An error never hides in good JSON: it comes as a status, or as a block behind the bytes.
+_READ_SETTINGS = {"http_write_exception_in_output_format": "0"}
 # Loopback and data-centre links are faster than LZ4 (1,000,000 points: 62 ms without, 83 ms with).
 _FRAME_SETTINGS = {"output_format_arrow_compression_method": "none"}
 _ROWS_SETTINGS = {
@@ -105,9 +107,7 @@ class Store:
     def stream(self, query: str, fmt: str, /, **values: Any) -> Iterator[bytes]:
         """Like `raw`, in pieces while the store works. Errors before the first byte are raised by the call itself,
         later ones by the iterator. Close the iterator to give up early: the store then cancels the query."""
-        asked = self._query(query, values)
-        response: Any = self._call(lambda client: client.raw_stream(asked.sql, bindable(values), fmt=fmt))
-        return _pieces(response)
+        return pieces(self._ask(query, fmt, values, {}))
 
     def insert(self, table: str, frame: pl.DataFrame) -> None:
         """Insert a frame's rows in one INSERT, columns by name; columns not given take their defaults.
@@ -141,11 +141,19 @@ class Store:
         asked.check(values)
         return asked
 
-    def _read(self, name: str, fmt: str, values: Mapping[str, Any], settings: dict[str, Any]) -> bytes:
-        asked = self._query(name, values)
-        return self._call(
-            lambda client: client.raw_query(asked.sql, bindable(values), fmt=fmt, settings=dict(settings))
-        )
+    def _read(self, name: str, fmt: str, values: Mapping[str, Any], settings: Mapping[str, str]) -> bytes:
+        # All of it is held here anyway: so the store may wait for the end, and then says cleanly if it failed.
+        response = self._ask(name, fmt, values, {**settings, "wait_end_of_query": "1"})
+        try:
+            return whole(response)
+        except StoreUnavailableError:
+            self._forget()
+            raise
+
+    def _ask(self, name: str, fmt: str, values: Mapping[str, Any], settings: Mapping[str, str]) -> Any:
+        """Run a query; returns the answer once its status is there."""
+        asked, chosen = self._query(name, values), {**_READ_SETTINGS, **settings}
+        return self._call(lambda client: client.raw_stream(asked.sql, bindable(values), settings=chosen, fmt=fmt))
 
     def _call(self, work: Callable[[Client], _T]) -> _T:
         try:
@@ -186,21 +194,6 @@ class Store:
         with self._lock:
             self._client = None
         self._connections.clear()
-
-
-def _pieces(response: Any) -> Iterator[bytes]:
-    # One piece is held back: when the answer breaks off, the store's reason is in its last bytes.
-    held = b""
-    try:
-        for piece in response.stream(_CHUNK_BYTES):
-            if held:
-                yield held
-            held = piece
-        yield held
-    except HTTPError as error:
-        raise translate_broken_stream(held, error) from None
-    finally:
-        response.close()
 
 
 __all__ = ["Store", "StoreAddress", "StoreQueryError", "StoreUnavailableError"]

@@ -1,13 +1,17 @@
 """Translates what the driver raises into the two errors that callers know: the store is not there, or it refuses."""
 
 import re
+from typing import Final
 
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError, ProgrammingError
 from urllib3.exceptions import HTTPError
 
 from tidemill.errors import StoreQueryError, StoreUnavailableError
 
-_BLOCK = re.compile(rb"__exception__\r\n\w+\r\n(.*)\n\d+ \w+\r\n__exception__", re.DOTALL)
+# A store keeps what it says behind the bytes within 16 KiB.
+TAIL_BYTES: Final = 32 << 10
+
+_BLOCK = re.compile(rb"\r\n__exception__\r\n(\w+)\r\n(.*)\n\d+ \1\r\n__exception__", re.DOTALL)
 _CODE = re.compile(r"Code: (\d+)\.")
 # ClickHouse's codes for "not now": too many queries, network, shutdown, a table that is read-only for a while.
 _UNAVAILABLE = frozenset({202, 209, 210, 236, 242, 425})
@@ -28,11 +32,17 @@ def translate(error: Exception, host: str, port: int) -> StoreUnavailableError |
     return StoreUnavailableError(f"The store at {host}:{port} does not answer: {message}")
 
 
-def translate_broken_stream(tail: bytes, error: HTTPError) -> StoreUnavailableError | StoreQueryError:
-    """The error to raise for an answer that broke off; `tail` is the last of it that came."""
-    block = _BLOCK.search(tail)
-    if block is None:
-        return StoreUnavailableError(f"The store broke off in the middle of an answer: {error}")
-    message = block.group(1).decode(errors="replace")
-    code = _CODE.search(message)
-    return StoreQueryError(int(code.group(1)) if code else 0, message)
+def late_failure(
+    tail: bytes, tag: str | None, broken: HTTPError | None
+) -> StoreUnavailableError | StoreQueryError | None:
+    """Why an answer whose status was good failed later; null if it did not. `tail` is the last of it that came, `tag`
+    what marks the store's own words in this answer (so that they cannot be in the data), `broken` how it broke off."""
+    block = _BLOCK.search(tail) if tag else None
+    if block is not None and tag is not None and block.group(1) == tag.encode():
+        message = block.group(2).decode(errors="replace")
+        code = _CODE.search(message)
+        number = int(code.group(1)) if code else 0
+        return StoreUnavailableError(message) if number in _UNAVAILABLE else StoreQueryError(number, message)
+    if broken is not None:
+        return StoreUnavailableError(f"The store broke off in the middle of an answer: {broken}")
+    return None

@@ -78,7 +78,7 @@ SELECT * REPLACE (
 FROM (
     SELECT *
     FROM rejections FINAL
-    WHERE tenant = {tenant:String} AND feed = {feed:String} AND seq > arrayMin({seqs:Array(UInt64)})
+    WHERE tenant = {tenant:String} AND feed = {feed:String} AND seq >= arrayMin({seqs:Array(UInt64)})
         AND has(reasons, 'duplicate')
         AND has(arrayZip({seqs:Array(UInt64)}, {idxs:Array(UInt32)}), (winner_seq, winner_idx)))
 ARRAY JOIN [indexOf(arrayZip({seqs:Array(UInt64)}, {idxs:Array(UInt32)}), (winner_seq, winner_idx))] AS place
