@@ -6,7 +6,7 @@ keeps bytes as bytes and columns as columns: pandas, PyArrow and NumPy are never
 
 import io
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, TypeVar
 
 import clickhouse_connect
@@ -104,7 +104,7 @@ class Store:
         """The result of a named query in one of the store's output formats, as the store wrote it."""
         return self._read(query, fmt, values, {})
 
-    def stream(self, query: str, fmt: str, /, **values: Any) -> Iterator[bytes]:
+    def stream(self, query: str, fmt: str, /, **values: Any) -> Generator[bytes]:
         """Like `raw`, in pieces while the store works. Errors before the first byte are raised by the call itself,
         later ones by the iterator. Close the iterator to give up early: the store then cancels the query."""
         return pieces(self._ask(query, fmt, values, {}))

@@ -16,6 +16,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
+_BLOCK_TEXT_BYTES = 16_000
 _CONTENT_TYPES = {
     "JSON": b"application/json; charset=UTF-8",
     "JSONCompact": b"application/json; charset=UTF-8",
@@ -48,10 +49,10 @@ def answer_headers(answer: Answer, request: Request, marker: str, compressor: Co
 
 
 def exception_block(error: EngineError, marker: str) -> bytes:
-    """How ClickHouse (25.11 and later) reports an error behind bytes already sent."""
-    text = error.message + "\n"
-    size = len(text.encode())
-    return f"\r\n__exception__\r\n{marker}\r\n{text}{size} {marker}\r\n__exception__\r\n".encode()
+    """How ClickHouse (25.11 and later) reports an error behind bytes already sent: in at most 16 KiB."""
+    text = error.message.encode(errors="replace")[:_BLOCK_TEXT_BYTES] + b"\n"
+    tag = marker.encode()
+    return b"\r\n__exception__\r\n%b\r\n%b%d %b\r\n__exception__\r\n" % (tag, text, len(text), tag)
 
 
 async def send_error(send: Send, error: EngineError) -> None:
