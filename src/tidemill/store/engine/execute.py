@@ -1,6 +1,6 @@
 """Runs one request on one session and hands its answer over as bytes. All of it runs in a worker thread.
 
-A result that its format allows to be cut anywhere is streamed, holding its session until it is read or closed;
+A long result that its format allows to be cut anywhere is streamed, holding its session until it is read or closed;
 all others are whole before the first byte is sent, so that their errors are clean. Data of an INSERT is fed to
 the engine in pieces; the call returns after the parts are written (and synced, where the table says so).
 """
@@ -8,11 +8,12 @@ the engine in pieces; the call returns after the parts are written (and synced, 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 import msgspec
 
-from tidemill.store.engine.errors import SYNTAX_ERROR, from_chdb, refusal
+from tidemill.store.engine.errors import SYNTAX_ERROR, EngineError, from_chdb, refusal
 from tidemill.store.engine.request import Reader, Request, decoded, pieces, read_piece
 from tidemill.store.engine.sessions import Session, SessionPool, SessionState, quoted
 from tidemill.store.engine.statement import Statement, is_insert, split
@@ -21,6 +22,7 @@ from tidemill.store.engine.statement import Statement, is_insert, split
 _STREAMED = frozenset({"Native", "TabSeparated", "TSV", "CSV", "RowBinary", "JSONEachRow"})
 _HEAD_BYTES = 1 << 20
 _SLICE_BYTES = 256 << 10
+_WHOLE_BYTES = 256 << 10  # a result up to here is not streamed: it fails before its status is sent, if it does
 
 
 class Answer(msgspec.Struct):
@@ -47,6 +49,9 @@ def execute(pool: SessionPool, request: Request, defaults: dict[str, str], tag: 
         if held:
             answer.close = _releasing(pool, session, answer.close)
         return answer
+    except BaseException:
+        session.reusable = False
+        raise
     finally:
         if not held:
             pool.give_back(session)
@@ -95,24 +100,38 @@ def _stream(session: Session, sql: bytes, fmt: str, params: dict[str, str]) -> A
     connection = session.chdb
     try:
         stream = connection.send_query(sql, fmt, params=params)
-        first = connection.streaming_fetch_result(stream)
     except Exception as error:
         raise from_chdb(error) from None
-
-    def chunks() -> Iterator[bytes]:
-        block = first
-        while block is not None and block.rows_read() > 0:
-            yield block.bytes()
-            try:
-                block = connection.streaming_fetch_result(stream)
-            except Exception as error:
-                raise from_chdb(error) from None
 
     def cancel() -> None:
         with suppress(RuntimeError):
             connection.streaming_cancel_query(stream)
 
-    return Answer(chunks(), None, fmt, {"read_rows": "0", "read_bytes": "0"}, cancel)
+    chunks = _blocks(session, stream)
+    head, size = [], 0
+    try:
+        while size < _WHOLE_BYTES and (block := next(chunks, b"")):
+            head.append(block)
+            size += len(block)
+    except EngineError:
+        cancel()
+        raise
+    summary = {"read_rows": "0", "read_bytes": "0"}
+    if size < _WHOLE_BYTES:
+        cancel()
+        return Answer(iter(head), size, fmt, summary, _nothing)
+    return Answer(chain(head, chunks), None, fmt, summary, cancel)
+
+
+def _blocks(session: Session, stream: Any) -> Iterator[bytes]:
+    """The blocks of a streaming query, as bytes. The session may be used again only if it came to its end."""
+    reusable, session.reusable = session.reusable, False
+    try:
+        while (block := session.chdb.streaming_fetch_result(stream)) is not None and block.rows_read() > 0:
+            yield block.bytes()
+    except Exception as error:
+        raise from_chdb(error) from None
+    session.reusable = reusable
 
 
 def _insert(session: Session, request: Request, statement: Statement, rest: Reader, tag: str) -> Answer:

@@ -2,7 +2,8 @@
 
 A chDB connection runs one query at a time, and several to one path share one engine (caches, merges, limits).
 A connection is kept with the settings and the database it was given, and reused only for the same ones; anything
-that may have changed its state (SET, USE, temporary tables) closes it. Opening one costs 0.3 ms, so closing is cheap.
+that may have changed its state (SET, USE, temporary tables) closes it, and so does an error: what a failed query had
+written already stays in its connection and would head the next answer. Opening one costs 0.3 ms, so closing is cheap.
 """
 
 import threading
@@ -13,7 +14,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from tidemill.store.engine.errors import from_chdb
+from tidemill.store.engine.errors import EngineError, from_chdb
 from tidemill.store.engine.library import load
 
 # Caches and pools sized for a small process. The engine's own defaults are for a whole machine: 5 GiB mark and
@@ -119,7 +120,12 @@ class SessionPool:
     def control(self, sql: str, params: dict[str, str] | None = None) -> bytes:
         """Run a small statement beside all queries. Raises EngineError."""
         with self._keeper_lock:
-            return bytes(self._keeper.run(sql.encode(), params=params).bytes())
+            try:
+                return bytes(self._keeper.run(sql.encode(), params=params).bytes())
+            except EngineError:
+                spent, self._keeper = self._keeper, Session(self._address, SessionState())
+                spent.close()
+                raise
 
     def close(self) -> None:
         """Close every idle session, then the engine. Sessions in use are left to the end of the process."""
