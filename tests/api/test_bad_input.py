@@ -35,6 +35,7 @@ DROPZONE: dict[str, bytes] = {
     "a number": b"1",
     "null": b"null",
     "empty object": b"{}",
+    "no record": b"[]",
     "single quotes": b"{'time_stamp': 1}",
     "no data": b'{"time_stamp": "2019-05-01T06:00:00-04:00"}',
     "data null": raw("null"),
@@ -117,6 +118,13 @@ def test_every_fault_of_a_fix_is_named(api: Api, fields: dict[str, Any], expecte
     document = refused(api, api.client.put("/location", content=sent), sent)
     found = {fault["path"]: fault["code"] for fault in document["errors"]}
     assert expected.items() <= found.items(), found
+
+
+def test_an_array_without_a_fix_is_no_submission(api: Api) -> None:
+    document = refused(api, api.client.put("/location", content=b"[]"), b"[]")
+    assert document["errors"] == [
+        {"path": "$", "code": "empty", "message": "holds no record; send one, or an array of them"}
+    ]
 
 
 def test_many_faults_are_cut_off_with_a_count(api: Api) -> None:

@@ -7,6 +7,8 @@ import pytest
 from tests.support.payloads import FEEDS, FIX, RECEIVED_NS, logged
 from tidemill.decode.codes import FAULT_CODES
 from tidemill.decode.decoder import Decoder
+from tidemill.feeds.load import load
+from tidemill.feeds.recipes import RECIPES
 from tidemill.model.payload import MAX_RECORDS
 
 DECODERS = {name: Decoder(feed) for name, feed in FEEDS.items()}
@@ -52,6 +54,8 @@ def raw(key: str, literal: bytes) -> bytes:
         (b"5", "wrong_type"),
         (b"null", "wrong_type"),
         (b'"text"', "wrong_type"),
+        (b"[]", "empty"),
+        (b"\xef\xbb\xbf[ \n ]", "empty"),
     ],
 )
 def test_a_body_that_is_no_document_is_one_fault_of_the_whole(body: bytes, code: str) -> None:
@@ -110,7 +114,6 @@ def test_a_member_at_fault_is_named(body: bytes, path: str, code: str) -> None:
     [
         b"\xef\xbb\xbf" + FIX,
         b"\n " + FIX + b"\r\n",
-        b"[]",
         fix(extra={"lat": 1, "deep": [[[1]]]}),
         raw("extra", b'{"a": 1, "a": 2}'),
         raw("extra", b"1e999"),
@@ -230,3 +233,17 @@ def test_telemetry_values_are_four_bytes(value: bytes, expected: list[tuple[str,
 )  # fmt: skip
 def test_records_inside_a_document(body: bytes, expected: list[tuple[str, str]]) -> None:
     assert found(body, "meters") == expected
+
+
+@pytest.mark.parametrize("body", [b"", b"\n\n", b" \r\n \n"])
+def test_lines_that_are_all_blank_are_an_empty_body(body: bytes) -> None:
+    assert found(body, format="ndjson") == [("$", "empty_body")]
+
+
+def test_a_feed_that_rejects_or_polls_may_get_no_record() -> None:
+    assert found(b'{"data": []}', "meters") == []
+    assert found(b"[]", "telemetry") == []
+    decoded = DECODERS["meters"].decode([logged(1, b'{"data": []}', "meters")])
+    assert decoded.counts.rows() == [(1, 0)]
+    polling = RECIPES["location"] + '\n[source]\nurl = "http://127.0.0.1:1/"\nevery = "1s"\n'
+    assert Decoder(load(polling)).check(b"[]", "json", RECEIVED_NS) == ()

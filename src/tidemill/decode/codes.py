@@ -14,7 +14,7 @@ FAULT_CODES: Final[Mapping[str, str]] = MappingProxyType(
         "unknown_format": "The feed does not take payloads of this format.",
         "missing": "A required member is not there.",
         "wrong_type": "A member is of another type than the feed needs.",
-        "empty": "A text or an array has nothing in it.",
+        "empty": "A text or an array has nothing in it, or a payload no record.",
         "too_long": "A text is longer than the feed allows.",
         "duplicate_key": "An object has a member twice, so that its meaning depends on the reader.",
         "lone_surrogate": "A text holds half of a surrogate pair, which is no character.",

@@ -47,7 +47,7 @@ class Node(msgspec.Struct):
 
 class Plan(msgspec.Struct, frozen=True):
     """What is read of a record. `records` is where the records are in a JSON document; `except_keys` is None unless
-    every other key is a register."""
+    every other key is a register; `may_be_empty`: a payload without a record is no fault."""
 
     columns: tuple[Column, ...]
     root: Node
@@ -55,6 +55,7 @@ class Plan(msgspec.Struct, frozen=True):
     offset_required: bool
     time_format: str
     except_keys: frozenset[str] | None
+    may_be_empty: bool
 
     def number(self, name: str) -> int | None:
         """The place of a column, or None."""
@@ -77,6 +78,7 @@ def compile_plan(feed: Feed) -> Plan:
         offset_required=feed.time.offset == "required",
         time_format=feed.time.format,
         except_keys=None if feed.registers is None else frozenset(feed.registers.except_keys),
+        may_be_empty=feed.input.on_fault == "reject" or feed.source is not None,
     )
 
 

@@ -86,6 +86,9 @@ class Reader:
                 continue
             for first in range(0, len(numbers), _TOGETHER):
                 self._group(reading, numbers[first : first + _TOGETHER], bodies, lines=name == "ndjson")
+        if not self._plan.may_be_empty and not reading.stopped:
+            for number in [number for number, count in enumerate(reading.counts) if count == 0]:
+                _refuse(reading, number, "empty", "holds no record; send one, or an array of them")
         return reading
 
     def _group(self, reading: Reading, numbers: list[int], bodies: list[bytes], *, lines: bool) -> None:

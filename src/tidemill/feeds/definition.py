@@ -21,7 +21,8 @@ class Input(_Table, frozen=True):
 
     `records` is where the record, or the array of records, is in a JSON document. `on_fault` says what a record that
     breaks the contract (not JSON, missing, wrong type, out of range, not finite) leads to: `refuse` answers 400 at once
-    and keeps bytes and reasons in the ledger; `reject` takes the payload and rejects the record in the mill.
+    and keeps bytes and reasons in the ledger; `reject` takes the payload and rejects the record in the mill. To hold no
+    record at all is such a fault for `refuse`, unless the feed has a source: that may have nothing to give.
     """
 
     formats: tuple[Format, ...] = ("json", "ndjson")
