@@ -114,6 +114,16 @@ def test_receipt_is_found_by_its_tenant_only(log: IntakeLog) -> None:
     assert log.find("default", mine.receipt) is None
 
 
+def test_deletions_are_read_without_the_data_between_them(log: IntakeLog) -> None:
+    kinds = [Kind.DATA, Kind.DELETE_SERIES, Kind.REFUSED, Kind.DELETE_SERIES, Kind.DATA, Kind.DELETE_SERIES]
+    seqs = [log.append(payload(b"%016x" % n, kind=kind)).result(5).seq for n, kind in enumerate(kinds)]
+    found = log.deletions(0)
+    assert [(entry.seq, entry.payload.body) for entry in found] == [(seqs[n], b"%016x" % n) for n in (1, 3, 5)]
+    assert all(entry.payload.kind is Kind.DELETE_SERIES for entry in found)
+    assert [entry.seq for entry in log.deletions(seqs[3])] == [seqs[5]]
+    assert log.deletions(seqs[5]) == []
+
+
 def test_many_threads_and_tasks_append_at_once_and_nothing_is_lost(log: IntakeLog) -> None:
     async def tasks() -> list[int]:
         answers = await asyncio.gather(*[log.append_async(payload(b"task %d" % n)) for n in range(200)])

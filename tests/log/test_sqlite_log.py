@@ -83,6 +83,23 @@ def test_log_of_a_newer_version_is_refused(tmp_path: Path) -> None:
         SqliteLog(tmp_path, limits=LIMITS)
 
 
+def test_log_of_version_1_is_brought_to_what_a_fresh_one_is(tmp_path: Path) -> None:
+    filled(tmp_path, 3)
+    connection = apsw.Connection(str(tmp_path / "log.sqlite"))
+    schema = "SELECT type, name, sql FROM sqlite_schema ORDER BY name"
+    fresh = connection.execute(schema).fetchall()
+    connection.execute("DROP INDEX entries_deletions")
+    connection.pragma("user_version", 1)
+    connection.close()
+    filled(tmp_path, 4)
+    connection = apsw.Connection(str(tmp_path / "log.sqlite"))
+    assert connection.execute(schema).fetchall() == fresh
+    assert connection.pragma("user_version") == 2
+    plan = connection.execute(f"EXPLAIN QUERY PLAN {database.DELETIONS}", (0,)).fetchall()
+    assert [row[3] for row in plan] == ["SEARCH entries USING INDEX entries_deletions (seq>?)"]
+    connection.close()
+
+
 def test_file_that_is_no_log_is_refused(tmp_path: Path) -> None:
     (tmp_path / "log.sqlite").write_bytes(b"hello, I am a text" * 1000)
     with pytest.raises(LogCorruptError, match="damaged"):

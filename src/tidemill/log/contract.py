@@ -49,6 +49,11 @@ class LogReader(Protocol):
     def find(self, tenant: str, receipt: str) -> Logged | None:
         """The entry of a receipt if the log still keeps it and it is this tenant's, else None."""
 
+    def deletions(self, after: int) -> list[Logged]:
+        """The deletions of series (`Kind.DELETE_SERIES`) with seq > `after` in order, found without reading the data
+        between them. Raises LogUnavailableError.
+        """
+
     def first_seq(self) -> int:
         """The oldest seq kept (0 when empty): a reader positioned before it has to know that it missed nothing."""
 

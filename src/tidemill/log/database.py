@@ -18,7 +18,7 @@ from tidemill.model.payload import Kind, Logged, Payload
 
 FILE: Final = "log.sqlite"
 OLDEST_SQLITE: Final = (3, 51, 3)  # older ones can lose commits when a WAL is reset while it is being checkpointed
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 BUSY_MS: Final = 5_000
 ROWS_A_STATEMENT: Final = 32
 
@@ -30,7 +30,14 @@ _INSERT: Final = [
     f"INSERT INTO entries ({_COLUMNS}) VALUES {','.join([_ROW] * n)}" for n in range(ROWS_A_STATEMENT + 1)
 ]
 READ: Final = f"SELECT {_COLUMNS} FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
+# The index is named: otherwise the planner prefers the primary key and walks over all the data.
+DELETIONS: Final = (
+    f"SELECT {_COLUMNS} FROM entries INDEXED BY entries_deletions WHERE kind = 2 AND seq > ? ORDER BY seq"
+)
 FIND: Final = f"SELECT {_COLUMNS} FROM entries WHERE receipt = ? AND tenant = ? LIMIT 1"
+
+# What brings a log of an older version to the next one; `schema.sql` is the newest.
+UPGRADES: Final = {1: "CREATE INDEX entries_deletions ON entries (seq) WHERE kind = 2"}
 
 _KINDS: Final = {int(kind): kind for kind in Kind}
 _decode_faults: Final = msgspec.json.Decoder(tuple[Fault, ...]).decode
@@ -146,13 +153,16 @@ def _require(connection: apsw.Connection, path: Path) -> None:
 
 def _migrate(connection: apsw.Connection, path: Path) -> None:
     version = connection.pragma("user_version")
+    if version > SCHEMA_VERSION:
+        raise StartupError(f"{path} was written by a newer Tidemill (log schema {version}); upgrade Tidemill")
     if version == SCHEMA_VERSION:
         return
-    if version != 0:
-        raise StartupError(f"{path} was written by a newer Tidemill (log schema {version}); upgrade Tidemill")
-    ddl = resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
     with connection:
-        connection.execute(ddl)
+        if version == 0:
+            connection.execute(resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8"))
+        else:
+            for older in range(version, SCHEMA_VERSION):
+                connection.execute(UPGRADES[older])
         connection.pragma("user_version", SCHEMA_VERSION)
 
 

@@ -40,6 +40,14 @@ class SqliteLogReader:
         row = self.query(lambda connection: connection.execute(database.FIND, (receipt, tenant)).get)
         return None if row is None else database.from_row(row)
 
+    def deletions(self, after: int) -> list[Logged]:
+        """The deletions of series with seq > `after` in order, by an index that holds nothing else.
+
+        Raises LogUnavailableError.
+        """
+        rows = self.query(lambda connection: connection.execute(database.DELETIONS, (after,)).fetchall())
+        return [database.from_row(row) for row in rows]
+
     def first_seq(self) -> int:
         """The oldest seq kept (0 when empty)."""
         return self.query(database.first_seq)

@@ -1,4 +1,4 @@
--- The intake log. Version 1 (PRAGMA user_version).
+-- The intake log. Version 2 (PRAGMA user_version).
 
 -- One row a payload. AUTOINCREMENT: a seq that was trimmed is never handed out again.
 -- `body` comes last, so that reading the other columns never follows its overflow pages.
@@ -17,6 +17,9 @@ CREATE TABLE entries (
 );
 
 CREATE INDEX entries_by_receipt ON entries (receipt);
+
+-- Deletions of series (kind 2) among all the data: the api asks for them at each start. Since version 2.
+CREATE INDEX entries_deletions ON entries (seq) WHERE kind = 2;
 
 -- What an idempotency key was used for; outlives the entry. Written in the commit that holds the entry.
 CREATE TABLE idempotency (

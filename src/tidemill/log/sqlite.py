@@ -94,6 +94,10 @@ class SqliteLog:
         """See `LogReader.find`."""
         return self._reader.find(tenant, receipt)
 
+    def deletions(self, after: int) -> list[Logged]:
+        """See `LogReader.deletions`."""
+        return self._reader.deletions(after)
+
     def first_seq(self) -> int:
         """See `LogReader.first_seq`."""
         return self._reader.first_seq()
