@@ -85,6 +85,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
         book,
         Position(folder / "mill" / "position"),
         Hints.from_fd(runtime.hint_fd),
+        max_depth=runtime.settings.max_depth,
     )
     started = time.monotonic()
     lifeline.hold(lambda: _is_turning(mill.status.looped_at_ns, started))

@@ -35,7 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_unpacked: Annotated[int, _setting("Largest body after gzip or zstd is undone.", ge=1024)] = 64 * MIB
     max_ratio: Annotated[int, _setting("Largest ratio of unpacked to packed size.", ge=1)] = 100
     body_timeout: Annotated[float, _setting("Seconds a client may take to send a body.", gt=0)] = 30.0
-    max_depth: Annotated[int, _setting("Deepest nesting of JSON.", ge=2)] = 16
+    max_depth: Annotated[int, _setting("Deepest nesting of JSON.", ge=2, le=128)] = 16
     max_wait: Annotated[float, _setting("Longest wait that `Prefer: wait=N` may ask for.", ge=0)] = 30.0
     series_wait: Annotated[float, _setting("Seconds POST /v1/series waits for the series to be readable.", ge=0)] = 0.25
     log_keep_s: Annotated[float, _setting("Seconds an applied payload stays in the log.", ge=0)] = 86_400.0

@@ -18,6 +18,8 @@ from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed
 from tidemill.model.payload import Logged, Payload
 
+MAX_DEPTH: Final = 16  # of arrays and objects in each other, unless told otherwise
+DEEPEST: Final = 128  # what `max_depth` may be; far below where a reader would run out of stack
 MAX_RECORD_TEXT: Final = 64 << 10  # bytes of a record kept in the ledger
 _FAULTY_RECORDS: Final = 1000  # after so many, a check has said enough
 
@@ -25,7 +27,7 @@ _FAULTY_RECORDS: Final = 1000  # after so many, a check has said enough
 class Decoder:
     """Checks and decodes payloads of one feed."""
 
-    def __init__(self, feed: Feed, *, max_depth: int = 16) -> None:
+    def __init__(self, feed: Feed, *, max_depth: int = MAX_DEPTH) -> None:
         self._plan = compile_plan(feed)
         self._reader = Reader(self._plan, feed.input.formats, max_depth)
         self._quick = quick_check(self._plan, max_depth)

@@ -14,6 +14,7 @@ from itertools import groupby
 import polars as pl
 
 from tidemill.crash_points import reach
+from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.feeds.book import FeedBook
 from tidemill.mill import ledger, overtaken, rollups
 from tidemill.mill.decide import Decider
@@ -33,14 +34,20 @@ class Applier:
     """
 
     def __init__(
-        self, store: Store, book: FeedBook, status: MillStatus, clock: Callable[[], int] = time.time_ns
+        self,
+        store: Store,
+        book: FeedBook,
+        status: MillStatus,
+        clock: Callable[[], int] = time.time_ns,
+        *,
+        max_depth: int = MAX_DEPTH,
     ) -> None:
         self.known = KnownSeries(store)
         self.status = status
         self.deleted = False  # since someone looked: points of deleted series wait to be removed
         self._store = store
         self._clock = clock
-        self._stages = Stages(book, status)
+        self._stages = Stages(book, status, max_depth)
         self._decider = Decider(store, self.known, status)
         self._version = 0
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="mill-write")

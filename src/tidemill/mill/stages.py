@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 import polars as pl
 
-from tidemill.decode.decoder import Decoder
+from tidemill.decode.decoder import DEEPEST, MAX_DEPTH, Decoder
 from tidemill.errors import TidemillError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
@@ -39,11 +39,16 @@ def warm() -> None:
 
 
 class Stages:
-    """The stages before the store, for every feed version of every tenant."""
+    """The stages before the store, for every feed version of every tenant.
 
-    def __init__(self, book: FeedBook, status: MillStatus) -> None:
+    `max_depth` of JSON holds for feeds whose records are judged here. What intake judged and took is not judged again:
+    the setting may have been another one then.
+    """
+
+    def __init__(self, book: FeedBook, status: MillStatus, max_depth: int = MAX_DEPTH) -> None:
         self._book = book
         self._status = status
+        self._max_depth = max_depth
         self._decoders: dict[tuple[str, str, int], Decoder] = {}
 
     def run(self, tenant: str, name: str, version: int, entries: Sequence[Logged]) -> Milled:
@@ -81,5 +86,7 @@ class Stages:
         if decoder is None:
             if len(self._decoders) >= _KEEP:
                 self._decoders.clear()
-            decoder = self._decoders[key] = Decoder(self._book.version(tenant, name, version))
+            feed = self._book.version(tenant, name, version)
+            depth = DEEPEST if feed.input.on_fault == "refuse" else self._max_depth
+            decoder = self._decoders[key] = Decoder(feed, max_depth=depth)
         return decoder

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from tidemill.crash_points import reach
+from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.errors import LogUnavailableError, StoreQueryError, StoreUnavailableError, UnavailableError
 from tidemill.feeds.book import FeedBook
 from tidemill.hints import Hints
@@ -56,6 +57,7 @@ class Mill:
         hints: Hints,
         *,
         clock: Callable[[], int] = time.time_ns,
+        max_depth: int = MAX_DEPTH,
     ) -> None:
         folder = position.path.parent
         folder.mkdir(parents=True, exist_ok=True)
@@ -67,7 +69,7 @@ class Mill:
         self._clock = clock
         self._attempts = Attempts(folder / "mill.attempt")
         self._heartbeat = Heartbeat(folder / "mill.json")
-        self._applier = Applier(store, book, self.status, clock)
+        self._applier = Applier(store, book, self.status, clock, max_depth=max_depth)
         self._retention = Retention(store, book, self._applier, folder / "mill.retention", clock=clock)
         self._started = False
         self._last_begun = 0.0

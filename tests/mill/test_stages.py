@@ -1,0 +1,59 @@
+"""The stages alone: what intake took is never refused again, whatever the settings are by now."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.support.payloads import logged
+from tidemill.catalog.feeds import CatalogFeeds
+from tidemill.catalog.sqlite import SqliteCatalog
+from tidemill.decode.decoder import DEEPEST, Decoder
+from tidemill.errors import StartupError
+from tidemill.feeds.book import FeedBook
+from tidemill.feeds.recipes import RECIPES
+from tidemill.mill.stages import Milled, Stages
+from tidemill.mill.status import MillStatus
+from tidemill.settings import Settings, load
+
+DROPZONE = {"time_stamp": "2019-05-01T06:00:00-04:00", "data": [1]}
+POINT = {"time": 1_700_000_000, "value": [0, 0, 128, 63], "tags": []}
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> FeedBook:
+    texts = CatalogFeeds(SqliteCatalog(tmp_path / "catalog.sqlite"))
+    texts.install("default", RECIPES)
+    return FeedBook(texts, {})
+
+
+def nested(record: Mapping[str, object], depth: int) -> bytes:
+    """A record that is so deep, itself counted."""
+    return json.dumps(record).encode()[:-1] + b', "more": ' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
+
+
+def mill(book: FeedBook, feed: str, body: bytes, max_depth: int) -> Milled:
+    return Stages(book, MillStatus(), max_depth).run("default", feed, 1, [logged(1, body, feed)])
+
+
+def test_what_intake_judged_is_not_judged_again(book: FeedBook) -> None:
+    body = nested(DROPZONE, DEEPEST)
+    assert Decoder(book.current("default", "dropzone"), max_depth=DEEPEST).check(body, "json", 0) == ()
+    assert mill(book, "dropzone", body, max_depth=2).rejections.is_empty()
+
+
+def test_the_limit_holds_where_the_mill_judges(book: FeedBook) -> None:
+    assert mill(book, "telemetry", nested(POINT, 20), max_depth=20).rejections.is_empty()
+    found = mill(book, "telemetry", nested(POINT, 21), max_depth=20).rejections
+    assert found["reasons"].to_list() == [["too_deep"]]
+
+
+def test_no_setting_is_deeper_than_the_readers_can_go(book: FeedBook) -> None:
+    assert load({"max_depth": DEEPEST}, {}).max_depth == DEEPEST
+    with pytest.raises(StartupError, match="max_depth"):
+        load({"max_depth": DEEPEST + 1}, {})
+    assert Settings().max_depth <= DEEPEST
+    body = nested(DROPZONE, DEEPEST).replace(b"[]", b"[NaN]")
+    faults = Decoder(book.current("default", "dropzone"), max_depth=DEEPEST).check(body, "json", 0)
+    assert [fault.code for fault in faults] == ["not_finite"]
