@@ -2,6 +2,7 @@
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from tests.api.samples import fix, problem, row
 from tests.support.api import Api, running_api
 from tidemill.api.metrics import METRICS
 from tidemill.api.problems import PROBLEMS
+from tidemill.feeds.recipes import RECIPES
 from tidemill.log.limits import LogLimits
 from tidemill.rules.reasons import REASONS
 
@@ -115,3 +117,20 @@ def test_feeds_are_listed_and_shown(api: Api) -> None:
     assert detail["definition"]["rules"][0]["reason"] == "too_old"
     assert "source" not in detail["definition"]
     problem(api.client.get("/v1/feeds/nope"), 404, "not_found")
+
+
+def test_a_version_of_a_feed_is_shown_exactly_as_lineage_names_it(tmp_path: Path) -> None:
+    with running_api(tmp_path) as api:
+        text = RECIPES["dropzone"].replace('"dropzone"', '"versioned"')
+        api.services.texts.apply("default", "versioned", text)
+        api.services.texts.apply("default", "versioned", text + "\n# changed\n")
+        first = api.client.get("/v1/feeds/versioned?version=1").json()
+        assert (first["version"], first["definition"]["version"], first["text"]) == (1, 1, text)
+        second = api.client.get("/v1/feeds/versioned?version=2").json()
+        assert (second["version"], second["text"]) == (2, text + "\n# changed\n")
+        assert api.client.get("/v1/feeds/versioned").json() == second
+        assert "version 3" in problem(api.client.get("/v1/feeds/versioned?version=3"), 404, "not_found")["detail"]
+        for wrong in ("x", "0", "-1", "1.0", "", "9" * 30):
+            document = problem(api.client.get("/v1/feeds/versioned", params={"version": wrong}), 400, "invalid")
+            assert document["errors"][0]["path"] == "$query.version"
+        problem(api.client.get("/v1/feeds/versioned?versoin=1"), 400, "invalid")

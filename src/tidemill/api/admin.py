@@ -9,16 +9,22 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
 from tidemill.api.problems import PROBLEMS
+from tidemill.api.reads_common import AnyRequest, parameters, taking
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.errors import NotFoundError
 from tidemill.feeds.definition import Feed
 from tidemill.model.time import format_instant
+from tidemill.query.parameters import VERSION
 from tidemill.rules.reasons import REASONS
 from tidemill.sources.state import SourceState
 
 SOURCES_PREFIX: Final = "sources/"
-NOT_FOUND: Final = {404: ResponseSpec(dict[str, Any], generate_examples=False, description="No such feed.")}
+FEED_PARAMETERS: Final = (VERSION,)
+FEED_PROBLEMS: Final = {
+    400: ResponseSpec(dict[str, Any], generate_examples=False, description="The query is at fault."),
+    404: ResponseSpec(dict[str, Any], generate_examples=False, description="No such feed, or no such version of it."),
+}
 
 
 class FeedItem(msgspec.Struct, frozen=True):
@@ -83,16 +89,22 @@ def list_feeds(principal: NamedDependency[Principal], services: NamedDependency[
     tags=["admin"],
     summary="One feed",
     operation_id="getFeed",
-    responses=NOT_FOUND,
+    operation_class=taking(FEED_PARAMETERS),
+    responses=FEED_PROBLEMS,
     sync_to_thread=True,
 )
 def get_feed(
-    feed: FromPath[str], principal: NamedDependency[Principal], services: NamedDependency[Services]
+    feed: FromPath[str],
+    request: AnyRequest,
+    principal: NamedDependency[Principal],
+    services: NamedDependency[Services],
 ) -> FeedDetail:
-    """The definition in force, its version, and for administrators its TOML text."""
-    text = services.texts.current(principal.tenant, feed)
+    """The definition in force, or that of `version`; and for administrators its TOML text. Versions never change."""
+    number = parameters(request, FEED_PARAMETERS)["version"]
+    texts = services.texts
+    text = texts.current(principal.tenant, feed) if number is None else texts.version(principal.tenant, feed, number)
     if text is None:
-        raise NotFoundError(f"there is no feed '{feed[:100]}'")
+        raise NotFoundError(f"there is no {'' if number is None else f'version {number} of a '}feed '{feed[:100]}'")
     definition = msgspec.to_builtins(services.book.version(principal.tenant, feed, text.version))
     definition.pop("source", None)
     return FeedDetail(

@@ -168,6 +168,12 @@ TAGS: Final = Parameter("tag.", "Only where this tag has this value; `tag.user_i
 QUANTILES: Final = Parameter(
     "q", "Quantiles from 0 to 1, separated by commas.", readers.quantiles, _TEXT, (0.05, 0.25, 0.5, 0.75, 0.95)
 )
+VERSION: Final = Parameter(
+    "version",
+    "This version of the feed, exactly; without it the one in force.",
+    readers.limit(999_999_999),
+    {"type": "integer", "minimum": 1},
+)
 
 
 def limit(default: int, maximum: int) -> Parameter:
