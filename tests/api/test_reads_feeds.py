@@ -38,6 +38,19 @@ def test_a_row_and_the_row_it_replaced(whole: Api) -> None:
     problem(whole.client.get("/v1/feeds/dropzone/rows/2011-05-01T10:00:01Z/lineage"), 404, "not_found")
 
 
+def test_every_submission_of_a_row_is_in_its_lineage(whole: Api) -> None:
+    body = {"time_stamp": "2011-06-01T06:00:00Z", "data": [1, 2]}
+    sent = [send(whole, "dropzone", body) for _ in range(3)]
+    sent.append(send(whole, "dropzone", body | {"data": [1, 3]}))
+    lineage = whole.client.get("/v1/feeds/dropzone/rows/2011-06-01T06:00:00Z/lineage").json()
+    assert lineage["receipt"] == sent[3]
+    assert [old["receipt"] for old in lineage["replaced"]] == sent[2::-1]
+    assert [old["replaced_by"] for old in lineage["replaced"]] == sent[:0:-1]
+    assert {(old["mean"], old["stddev_pop"], old["count"]) for old in lineage["replaced"]} == {(1.5, 0.5, 2)}
+    definition = whole.client.get(lineage["rules"]["definition"]).json()
+    assert (definition["name"], definition["version"]) == ("dropzone", lineage["rules"]["version"])
+
+
 def test_rows_are_paged_by_a_link(whole: Api) -> None:
     for minute in range(3):
         send(whole, "dropzone", {"time_stamp": f"2012-01-01T00:0{minute}:00Z", "data": [minute]})

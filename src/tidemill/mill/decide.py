@@ -45,7 +45,7 @@ class Decider:
         if feed.duplicates == "first":
             points, losers = self._first_wins(tenant, feed, points)
         elif feed.duplicates == "last":
-            points, gave_way = self._last_wins(tenant, points)
+            points, gave_way = self._last_wins(tenant, feed, points)
         duplicates = losers.filter(~pl.col("stood")).with_columns(
             reasons=pl.lit(["duplicate"]), detail=pl.lit(DUPLICATE)
         )
@@ -95,8 +95,9 @@ class Decider:
         outcome = contest(feed, points, alive)
         return outcome.points, outcome.losers
 
-    def _last_wins(self, tenant: str, points: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """The points that stay, and the values that were replaced."""
+    def _last_wins(self, tenant: str, feed: Feed, points: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The points that stay, and the values that were replaced: of a summary whole rows, also by the same row."""
         stands = standing.standing(self._store, self._status, tenant, points)
-        kept, gave_way = last_wins(points, stands.filter(pl.col("seq") > pl.col("deleted_seq")))
+        alive = stands.filter(pl.col("seq") > pl.col("deleted_seq"))
+        kept, gave_way = last_wins(points, alive, with_same=feed.shape.kind == "summary")
         return kept, standing.never_applied(self._store, tenant, gave_way)
