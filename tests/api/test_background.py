@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -16,24 +17,35 @@ import pytest
 from tests.api.samples import body, fix, row
 from tests.support.api import Api, running_api, services
 from tidemill.api import lifecycle
-from tidemill.api.applied import Applied
+from tidemill.api.applied import IDLE_LOOK_S, Applied
 from tidemill.api.deleted import Deleted
 from tidemill.hints import Hints
 from tidemill.log.limits import LogLimits
 from tidemill.log.sqlite import SqliteLog
 from tidemill.mill.position import Position
+from tidemill.mill.status import Heartbeat, MillStatus
 from tidemill.model.payload import Kind, Payload
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait until it is so; fail after some seconds."""
+    deadline = time.monotonic() + 5
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_a_wait_ends_when_the_mill_says_so_or_in_time() -> None:
     async def story() -> None:
         ours, theirs = Hints.pair()
-        applied = Applied(lambda: 3, ours)
+        place = 3
+        applied = Applied(lambda: place, ours)
         applied.start()
         assert await applied.wait(3, 0)
         assert not await applied.wait(4, 0.01)
         waits = [asyncio.create_task(applied.wait(seq, 5)) for seq in (9, 5, 7)]
         await asyncio.sleep(0.01)
+        place = 7
         theirs.send(7)
         assert await asyncio.wait_for(waits[1], 1)
         assert await asyncio.wait_for(waits[2], 1)
@@ -81,30 +93,104 @@ def test_pending_deletions_are_known_after_a_restart(tmp_path: Path) -> None:
         log.append(
             Payload(f"r{number}", "t", "signals", 1, 0, "x", f"{number:016x}".encode(), b"0" * 32, kind)
         ).result()
-    applied = Applied(lambda: 0)
+    place = 0
+    applied = Applied(lambda: place)
     deleted = Deleted(applied)
     deleted.rebuild(log)
     assert deleted.of("t") == {0, 2}
     assert deleted.of("other") == frozenset()
     assert deleted.gone("t", 2) and not deleted.gone("t", 1) and not deleted.gone("other", 2)
-    applied.advance(1)
+    place = 1
+    applied.look()
     assert deleted.of("t") == {2}
-    applied.advance(3)
+    place = 3
+    applied.look()
     assert deleted.of("t") == frozenset()
     log.close()
 
 
-def test_what_is_applied_is_trimmed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle, "TRIM_EVERY_S", 0.05)
+def test_deletions_come_back_when_the_mill_goes_back(tmp_path: Path) -> None:
+    position = Position(tmp_path / "position")
+    with running_api(tmp_path) as api:
+        for number in (1, 2):
+            body = f"{number:016x}".encode()
+            api.services.log.append(
+                Payload(f"r{number}", "t", "signals", 1, 0, "x", body, b"0" * 32, Kind.DELETE_SERIES)
+            ).result()
+        position.save(2)
+        until(lambda: api.services.applied.seq == 2)
+        api.services.deleted.add("t", 9, 2)  # forgets those that are applied
+        assert api.services.deleted.of("t") == frozenset()
+        position.save(1)
+        until(lambda: api.services.deleted.of("t") == {2, 9})
+        assert api.services.applied.seq == 1
+
+
+def test_a_hint_of_an_earlier_start_is_not_believed() -> None:
+    async def story() -> None:
+        ours, theirs = Hints.pair()
+        theirs.send(9)
+        applied = Applied(lambda: 3, ours)
+        applied.start()
+        assert not await applied.wait(5, 0.05)
+        assert applied.seq == 3
+        applied.stop()
+
+    asyncio.run(story())
+
+
+def test_a_wait_after_the_mill_went_back_is_not_over_too_early() -> None:
+    async def story() -> None:
+        place = 9
+        applied = Applied(lambda: place)
+        applied.start()
+        assert await applied.wait(9, 0)
+        place = 4
+        await asyncio.sleep(2 * IDLE_LOOK_S)
+        waiting = asyncio.create_task(applied.wait(9, 5))
+        await asyncio.sleep(0.02)
+        assert not waiting.done()
+        place = 9
+        assert await waiting
+        applied.stop()
+
+    asyncio.run(story())
+
+
+def test_what_a_running_mill_has_confirmed_is_trimmed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lifecycle, "TRIM_EVERY_S", 0.02)
     limits = LogLimits(keep_applied_s=0, min_free_bytes=0, min_free_ratio=0)
+    heartbeat = Heartbeat(tmp_path / "mill.json")
+    heartbeat.beat(MillStatus(state="idle", looped_at_ns=1, position=5), force=True)  # of an earlier start
+    Position(tmp_path / "position").save(5)
     with running_api(tmp_path, limits=limits) as api:
         for _ in range(5):
             api.client.put("/location", json=fix())
+        time.sleep(0.2)
+        heartbeat.beat(MillStatus(state="starting", position=5), force=True)
+        time.sleep(0.2)
+        assert api.services.log.first_seq() == 1, "no mill has compared this store with the position"
         Position(tmp_path / "position").save(3)
-        deadline = time.monotonic() + 5
-        while api.services.log.first_seq() != 4:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        heartbeat.beat(MillStatus(state="idle", looped_at_ns=2, position=5), force=True)
+        until(lambda: api.services.log.first_seq() == 4)
+        heartbeat.beat(MillStatus(state="applying", looped_at_ns=3, position=5), force=True)
+        time.sleep(0.2)
+        assert api.services.log.first_seq() == 4, "the position is below"
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "place"),
+    [
+        (None, None, 0),
+        (None, MillStatus(state="idle", looped_at_ns=2, position=7), 7),
+        (MillStatus(looped_at_ns=2), MillStatus(state="idle", looped_at_ns=2, position=7), 0),
+        (MillStatus(looped_at_ns=2), MillStatus(state="waiting_for_store", looped_at_ns=0, position=7), 0),
+        (MillStatus(looped_at_ns=2), MillStatus(state="stopped", looped_at_ns=3, position=7), 0),
+        (MillStatus(looped_at_ns=2), MillStatus(state="idle", looped_at_ns=3, position=12), 9),
+    ],
+)
+def test_how_far_the_log_may_be_trimmed(before: MillStatus | None, now: MillStatus | None, place: int) -> None:
+    assert lifecycle.trimmable(9, before, now) == place
 
 
 def test_at_the_end_waits_are_cut_short_and_the_log_is_closed(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from tidemill.hints import Hints
 from tidemill.log.limits import LogLimits
 from tidemill.log.reader import SqliteLogReader
 from tidemill.log.sqlite import SqliteLog
-from tidemill.mill import position
+from tidemill.mill import position, status
 from tidemill.mill.worker import Mill
 from tidemill.query.queries import Queries
 from tidemill.settings import Settings
@@ -83,7 +83,7 @@ def services(
         queries=Queries(client, log, deleted.of),
         applied=applied,
         deleted=deleted,
-        mill_status=lambda: None,
+        mill_status=lambda: status.read(folder / "mill.json"),
         clock=time.time_ns,
         internal_secret=SECRET,
         open_access=open_access,

@@ -1,22 +1,26 @@
 """How far the mill has applied the log, for those who wait for it, and the waking of the mill when the log grew.
 
-Hints come over a socket pair and may be lost, so the position is also looked up. Lives in one event loop.
+Only the mill's durable position counts. Hints come over a socket pair, may be lost, and may be of an earlier start: one
+says when to look. The position may fall, when the mill found that the store lacks what it held. Lives in one loop.
 """
 
 import asyncio
 import heapq
 import itertools
+import logging
 from collections.abc import Callable
 from typing import Final
 
 from tidemill.hints import Hints
 
+log = logging.getLogger(__name__)
+
 LOOK_S: Final = 0.05  # between looks at the position while somebody waits
-IDLE_LOOK_S: Final = 0.5
+IDLE_LOOK_S: Final = 0.2
 
 
 class Applied:
-    """`seq` is the newest place up to which everything is applied, as far as this process knows.
+    """`seq` is the place up to which everything is applied, as it was when last looked at; `fell` is set when it fell.
 
     `position` reads the mill's durable position (microseconds); `hints` is this process's end of the pair, or null.
     """
@@ -24,6 +28,7 @@ class Applied:
     def __init__(self, position: Callable[[], int], hints: Hints | None = None) -> None:
         self._position, self._hints = position, hints
         self.seq = position()
+        self.fell = asyncio.Event()
         self._waiting: list[tuple[int, int, asyncio.Future[bool]]] = []
         self._order = itertools.count()
         self._grown = 0
@@ -67,16 +72,20 @@ class Applied:
         finally:
             timer.cancel()
 
-    def advance(self, seq: int) -> None:
-        """Take a newer position; earlier ones are passed over."""
-        if seq <= self.seq:
-            return
+    def look(self) -> int:
+        """Read the position now, higher or lower than before, and end the waits that it fulfils."""
+        seq = self._position()
+        if seq < self.seq:
+            log.warning("the mill went back from %d to %d: what is between is applied again", self.seq, seq)
+            self.fell.set()
         self.seq = seq
         while self._waiting and self._waiting[0][0] <= seq:
             _resolve(heapq.heappop(self._waiting)[2], True)
+        return seq
 
     def _hinted(self, hints: Hints) -> None:
-        self.advance(hints.receive() or 0)
+        hints.receive()
+        self.look()
 
     def _tell(self, hints: Hints) -> None:
         hints.send(self._grown)
@@ -85,7 +94,7 @@ class Applied:
     async def _keep_looking(self) -> None:
         while True:
             await asyncio.sleep(LOOK_S if self._waiting else IDLE_LOOK_S)
-            self.advance(self._position())
+            self.look()
             while self._waiting and self._waiting[0][2].done():  # gave up
                 heapq.heappop(self._waiting)
 

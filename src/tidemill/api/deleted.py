@@ -1,17 +1,14 @@
 """Series that are deleted but whose deletion the mill has not applied yet: gone from every answer at once.
 
-In memory; made again at start from the part of the log that is not applied. Read routes ask `gone` or `of`.
+In memory; made again at start, and whenever the mill went back, from the part of the log that is not applied. Read
+routes ask `gone` or `of`, from any thread: what they look at is replaced as a whole and never changed.
 """
 
-from typing import Final
+import threading
 
 from tidemill.api.applied import Applied
 from tidemill.log.contract import LogReader
 from tidemill.model.ids import parse_series
-from tidemill.model.payload import Kind
-
-_COUNT: Final = 2048
-_BYTES: Final = 32 << 20
 
 
 class Deleted:
@@ -20,12 +17,11 @@ class Deleted:
     def __init__(self, applied: Applied) -> None:
         self._applied = applied
         self._places: dict[tuple[str, int], int] = {}
+        self._changing = threading.Lock()
 
     def add(self, tenant: str, series: int, seq: int) -> None:
         """Remember a deletion; forget those that are applied."""
-        done = self._applied.seq
-        self._places = {key: place for key, place in self._places.items() if place > done}
-        self._places[tenant, series] = seq
+        self._merge({(tenant, series): seq})
 
     def gone(self, tenant: str, series: int) -> bool:
         """Whether the series is deleted and the store does not know it yet."""
@@ -33,16 +29,23 @@ class Deleted:
 
     def of(self, tenant: str) -> frozenset[int]:
         """All such series of a tenant."""
-        if not self._places:
+        places = self._places
+        if not places:
             return frozenset()
         done = self._applied.seq
-        return frozenset(series for (owner, series), seq in self._places.items() if owner == tenant and seq > done)
+        return frozenset(series for (owner, series), seq in places.items() if owner == tenant and seq > done)
 
     def rebuild(self, log: LogReader) -> None:
         """Read the deletions in the part of the log that is not applied. Raises LogUnavailableError."""
-        after = self._applied.seq
-        while entries := log.read(after, _COUNT, _BYTES):
-            for entry in entries:
-                if entry.payload.kind is Kind.DELETE_SERIES:
-                    self.add(entry.payload.tenant, parse_series(entry.payload.body.decode()), entry.seq)
-            after = entries[-1].seq
+        found: dict[tuple[str, int], int] = {}
+        for entry in log.deletions(self._applied.seq):
+            found[entry.payload.tenant, parse_series(entry.payload.body.decode())] = entry.seq
+        self._merge(found)
+
+    def _merge(self, newer: dict[tuple[str, int], int]) -> None:
+        done = self._applied.seq
+        with self._changing:
+            places = {key: place for key, place in self._places.items() if place > done}
+            for key, place in newer.items():
+                places[key] = max(place, places.get(key, 0))
+            self._places = places

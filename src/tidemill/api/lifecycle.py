@@ -1,4 +1,7 @@
-"""What runs beside the requests: listening to the mill, following feed changes, trimming the log. And the end."""
+"""What runs beside the requests: listening to the mill, following feed changes, trimming the log. And the end.
+
+The log is trimmed only up to where a mill that runs now has confirmed that the store holds everything.
+"""
 
 import asyncio
 import logging
@@ -9,10 +12,12 @@ from typing import Any, Final
 from tidemill.api.services import Services
 from tidemill.catalog.feeds import PREFIX as FEEDS_PREFIX
 from tidemill.errors import UnavailableError
+from tidemill.mill.status import MillStatus
 
 log = logging.getLogger(__name__)
 
 TRIM_EVERY_S: Final = 10.0
+_AGAIN_S: Final = 1.0
 
 
 @asynccontextmanager
@@ -21,13 +26,17 @@ async def running(services: Services) -> AsyncIterator[None]:
     services.applied.start()
     await asyncio.to_thread(services.deleted.rebuild, services.log)
     end_watch = services.catalog.watch(FEEDS_PREFIX, services.book.refresh)
-    trimming = asyncio.create_task(_trim(services), name="trim")
+    beside = [
+        asyncio.create_task(_trim(services), name="trim"),
+        asyncio.create_task(_follow_falls(services), name="follow_falls"),
+    ]
     try:
         yield
     finally:
-        trimming.cancel()
-        with suppress(asyncio.CancelledError):
-            await trimming
+        for task in beside:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         end_watch()
         services.applied.stop()
         await asyncio.to_thread(services.log.close)
@@ -44,11 +53,30 @@ def lifespan(services: Services) -> Any:
     return of_app
 
 
+def trimmable(position: int, before: MillStatus | None, now: MillStatus | None) -> int:
+    """The place up to which the log may be trimmed; 0: not now. `before` and `now` are what the mill said last at the
+    look before this one and at this one; only a mill that turned between them counts.
+
+    A mill that turns has compared the store with its position: until then the position may be that of a store that was
+    wiped or restored, and the log holds what the store lacks.
+    """
+    if now is None or now.looped_at_ns == 0 or now.state in ("starting", "stopped"):
+        return 0
+    if before is not None and before.looped_at_ns == now.looped_at_ns:
+        return 0
+    return min(position, now.position)
+
+
 async def _trim(services: Services) -> None:
+    before = await asyncio.to_thread(services.mill_status)
     while True:
         await asyncio.sleep(TRIM_EVERY_S)
+        now = await asyncio.to_thread(services.mill_status)
+        place, before = trimmable(services.applied.look(), before, now), now
+        if place == 0:
+            continue
         try:
-            gone = await asyncio.to_thread(services.log.trim, services.applied.seq)
+            gone = await asyncio.to_thread(services.log.trim, place)
         except UnavailableError as error:
             log.warning("the log could not be trimmed: %s", error)
         except Exception:
@@ -56,3 +84,16 @@ async def _trim(services: Services) -> None:
         else:
             if gone:
                 log.info("trimmed the log", extra={"facts": {"entries": gone}})
+
+
+async def _follow_falls(services: Services) -> None:
+    """When the mill goes back, deletions that it had applied are to be applied again: hide their series until then."""
+    while True:
+        await services.applied.fell.wait()
+        services.applied.fell.clear()
+        try:
+            await asyncio.to_thread(services.deleted.rebuild, services.log)
+        except Exception as error:
+            log.warning("the deletions in the log could not be read, trying again: %s", error)
+            services.applied.fell.set()
+            await asyncio.sleep(_AGAIN_S)
