@@ -82,6 +82,8 @@ def test_a_new_tenant_starts_with_the_recipes(tmp_path: Path) -> None:
 
 def test_a_feed_is_shown_as_it_was_written_and_applied_as_a_new_version(tmp_path: Path) -> None:
     data = ("--data", str(tmp_path / "data"))
+    assert tidemill("feed", "show", "location", *data).returncode == 2  # no such folder: not made by looking
+    tidemill("key", "create", *data, "--tenant", "default", "--scope", "read")
     shown = tidemill("feed", "show", "location", *data)
     assert shown.stdout == RECIPES["location"]
     changed = tmp_path / "location.toml"
@@ -110,6 +112,11 @@ def test_every_fault_of_a_feed_is_explained_with_its_place(tmp_path: Path) -> No
     assert "required" in done.stderr  # did you mean
     assert f"{file}:7" in done.stderr
     assert tidemill("feed", "apply", str(file), "--data", str(tmp_path)).returncode == 2
+
+
+def test_a_fault_is_told_once(tmp_path: Path) -> None:
+    told = tidemill("key", "create", "--data", str(tmp_path), "--tenant", "Acme!", "--scope", "read").stderr
+    assert told.count("cannot be a tenant") == 1
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 Errors of ours end the command with their message on standard error and status 2 (a faulty file or option) or 1.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -44,7 +45,8 @@ def main() -> None:
     try:
         app()
     except InputError as error:
-        err.print(f"[red]{error.message}[/red]", highlight=False)
+        if len(error.faults) != 1 or error.faults[0].message != error.message:
+            err.print(error.message.partition("\n")[0], style="red", highlight=False, markup=False)
         for fault in error.faults:
             err.print(f"  {fault.path}: {fault.message} ({fault.code})", highlight=False, markup=False)
         sys.exit(2)
@@ -91,11 +93,15 @@ def serve(
 @app.command("settings")
 def show_settings() -> None:
     """List every setting: its environment variable, value now, and meaning."""
+    from tidemill.feeds.recipes import variables as recipe_variables
+
     settings = load({})
     table = Table("variable", "value", "meaning", box=None)
     for name in Settings.__struct_fields__:
         meaning: Any = Settings.__annotations__[name]
         table.add_row(f"TIDEMILL_{name.upper()}", str(getattr(settings, name)), meaning.__metadata__[0].description)
+    for name, default in recipe_variables().items():
+        table.add_row(name, os.environ.get(name) or default, "Where a feed recipe polls.")
     out.print(table)
 
 
@@ -105,11 +111,15 @@ def version() -> None:
     out.print(__version__, highlight=False)
 
 
-def _catalog(data: str | None) -> Any:
+def _catalog(data: str | None, *, make: bool = True) -> Any:
+    """The catalog of a data folder; `make` False: it must be there."""
     from tidemill.catalog.sqlite import SqliteCatalog
 
+    os.umask(0o077)
     folder = load({"data": data}).folder
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not make and not (folder / "catalog.sqlite").exists():
+        raise StartupError(f"There is no Tidemill data in '{folder}'. Name its folder with --data or TIDEMILL_DATA.")
+    folder.mkdir(parents=True, exist_ok=True)
     return SqliteCatalog(folder / "catalog.sqlite")
 
 
@@ -141,7 +151,7 @@ def list_keys(data: DataOption = None) -> None:
     from tidemill.model.time import format_instant
 
     table = Table("id", "tenant", "scopes", "name", "created", box=None)
-    for info in listed(_catalog(data)):
+    for info in listed(_catalog(data, make=False)):
         table.add_row(info.key_id, info.tenant, ",".join(info.scopes), info.name, format_instant(info.created_ns))
     out.print(table)
 
@@ -151,7 +161,7 @@ def revoke_key(key_id: str, data: DataOption = None) -> None:
     """Revoke a key; running servers refuse it within a second."""
     from tidemill.catalog.keys import revoke
 
-    revoke(_catalog(data), key_id)
+    revoke(_catalog(data, make=False), key_id)
     out.print(f"Key {key_id} is revoked.")
 
 
@@ -170,7 +180,7 @@ def list_feeds(tenant: TenantOption = "default", data: DataOption = None) -> Non
     from tidemill.service import open_book
 
     table = Table("feed", "version", "title", box=None)
-    for feed in open_book(_catalog(data)).list(tenant):
+    for feed in open_book(_catalog(data, make=False)).list(tenant):
         table.add_row(feed.name, str(feed.version), feed.title)
     out.print(table)
 
@@ -180,7 +190,7 @@ def show_feed(name: str, tenant: TenantOption = "default", data: DataOption = No
     """Print the current definition of a feed, as it was applied."""
     from tidemill.service import feed_texts
 
-    text = feed_texts(_catalog(data)).current(tenant, name)
+    text = feed_texts(_catalog(data, make=False)).current(tenant, name)
     if text is None:
         raise InputError(f"Tenant '{tenant}' has no feed '{name}'. `tidemill feed list` names them.")
     err.print(f"# {name}, version {text.version}", highlight=False)

@@ -11,8 +11,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from typing import Final
 
-BEAT_S = 1.0
+BEAT_S: Final = 1.0
+_PATIENCE_S: Final = 10.0  # an orphan that does not heed its SIGTERM must not meet the next server
 
 
 class Lifeline:
@@ -22,17 +24,19 @@ class Lifeline:
         self._socket = socket.socket(fileno=fd) if fd >= 0 else None
 
     def beat(self) -> None:
-        """Say: alive. Never blocks, never raises."""
+        """Say: alive. Call it from the loop that does the work. Never blocks, never raises."""
         if self._socket is not None:
             with contextlib.suppress(OSError):
                 self._socket.send(b".", socket.MSG_DONTWAIT)
 
-    def hold(self, alive: Callable[[], bool] = lambda: True) -> None:
-        """Watch for the supervisor's end, and beat every second for as long as `alive()` is true, in two threads."""
-        if self._socket is None:
-            return
-        threading.Thread(target=self._watch, name="lifeline-watch", daemon=True).start()
-        threading.Thread(target=self._beat_while, args=(alive,), name="lifeline-beat", daemon=True).start()
+    def watch(self) -> None:
+        """Look out for the supervisor's end, in a thread."""
+        if self._socket is not None:
+            threading.Thread(target=self._watch, args=(self._socket,), name="lifeline", daemon=True).start()
+
+    def beat_while(self, alive: Callable[[], bool]) -> None:
+        """Beat every second for as long as `alive()` is true, in a thread: for work that has no loop of its own."""
+        threading.Thread(target=self._beat_while, args=(alive,), name="heartbeat", daemon=True).start()
 
     def _beat_while(self, alive: Callable[[], bool]) -> None:
         while True:
@@ -40,8 +44,9 @@ class Lifeline:
                 self.beat()
             time.sleep(BEAT_S)
 
-    def _watch(self) -> None:
-        assert self._socket is not None
+    def _watch(self, end: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            self._socket.recv(1)
+            end.recv(1)
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_PATIENCE_S)
+        os._exit(1)

@@ -25,6 +25,7 @@ from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.recipes import RECIPES
 from tidemill.lifeline import Lifeline
+from tidemill.lock import FolderLock
 from tidemill.settings import Runtime
 
 log = logging.getLogger(__name__)
@@ -54,12 +55,10 @@ def run_store(runtime: Runtime, lifeline: Lifeline) -> None:
     from tidemill.store.engine.server import EngineOptions, run
 
     os.nice(_STORE_NICE)
-    lifeline.hold()
-    run(
-        EngineOptions(
-            path=runtime.settings.folder / "store", secret=runtime.secret, listen=f"127.0.0.1:{runtime.store_port}"
-        )
+    options = EngineOptions(
+        path=runtime.settings.folder / "store", secret=runtime.store_secret, listen=f"127.0.0.1:{runtime.store_port}"
     )
+    run(options, lifeline.beat)
 
 
 def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
@@ -76,6 +75,8 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     folder = runtime.settings.folder
+    (folder / "mill").mkdir(exist_ok=True)
+    lock = FolderLock(folder / "mill", "mill.lock")
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     book = open_book(catalog)
     store = _store(runtime)
@@ -88,13 +89,13 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
         max_depth=runtime.settings.max_depth,
     )
     started = time.monotonic()
-    lifeline.hold(lambda: _is_turning(mill.status.looped_at_ns, started))
+    lifeline.beat_while(lambda: _is_turning(mill.status.looped_at_ns, started))
     if not _bring_up_to_date(runtime, stop):
         return
     poller = Poller(
         lambda: _sources(catalog, book),
         catalog,
-        InternalIntake(runtime.internal_port, runtime.secret),
+        InternalIntake(runtime.internal_port, runtime.intake_secret),
         record=lambda polls: store.insert("polls", _poll_rows(polls)),
     )
 
@@ -104,8 +105,15 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
 
     catalog.watch(FEEDS_PREFIX, feeds_changed)
     poller.start()
-    mill.run(stop)
-    poller.stop()
+    # Both are told to end at the same moment: what the poller fetched must reach the log before the API ends.
+    ending = threading.Thread(target=lambda: (stop.wait(), poller.stop()), name="end-poller")
+    ending.start()
+    try:
+        mill.run(stop)
+    finally:
+        stop.set()
+        ending.join()
+        lock.release()
 
 
 def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
@@ -149,19 +157,18 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
         deleted=deleted,
         mill_status=lambda: status.read(folder / "mill" / "mill.json"),
         clock=time.time_ns,
-        internal_secret=runtime.secret,
+        internal_secret=runtime.intake_secret,
         open_access=runtime.open_access,
     )
-    lifeline.hold()
     sockets = [socket.socket(fileno=fd) for fd in (runtime.listen_fd, runtime.internal_fd)]
-    build(create_app(services), settings, applied.stop).run(sockets)  # on uvloop
+    build(create_app(services), settings, applied.stop, lifeline.beat).run(sockets)  # on uvloop
 
 
 def run_demo(runtime: Runtime, lifeline: Lifeline) -> None:
     """Simulated traffic through all five feeds, until SIGTERM."""
     from tidemill.simulate.demo import run
 
-    lifeline.hold()
+    lifeline.beat_while(lambda: True)
     run(os.environ["TIDEMILL_PUBLIC_URL"])
 
 
@@ -178,7 +185,7 @@ def _store(runtime: Runtime) -> Any:
 
     settings = runtime.settings
     return Store(
-        StoreAddress(host="127.0.0.1", port=runtime.store_port, password=runtime.secret),
+        StoreAddress(host="127.0.0.1", port=runtime.store_port, password=runtime.store_secret),
         settings={"max_execution_time": int(settings.query_timeout), "max_memory_usage": settings.query_memory},
     )
 
@@ -187,9 +194,10 @@ def _bring_up_to_date(runtime: Runtime, stop: threading.Event) -> bool:
     """Migrate the store, waiting for it as long as it takes; false if told to stop meanwhile."""
     from tidemill.store.migrate import migrate
 
+    address = _store(runtime).address
     while not stop.is_set():
         try:
-            applied = migrate(_store(runtime).address)
+            applied = migrate(address)
         except UnavailableError:
             stop.wait(0.05)
         else:
@@ -206,7 +214,11 @@ def _sources(catalog: Catalog, book: FeedBook) -> Iterator[tuple[str, Feed]]:
     for tenant in texts.tenants():
         for text in texts.list(tenant):
             if tenant == DEFAULT_TENANT or text.text != RECIPES.get(text.name):
-                feed = book.current(tenant, text.name)
+                try:
+                    feed = book.current(tenant, text.name)
+                except TidemillError as error:  # for instance a ${NAME} that this process has not: the others go on
+                    log.error("a source cannot run", extra={"facts": {"feed": text.name, "error": error.message}})
+                    continue
                 if feed.source is not None:
                     yield tenant, feed
 
@@ -245,7 +257,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     runtime = msgspec.json.decode(os.environ.pop(RUNTIME_VARIABLE), type=Runtime)
     telemetry.configure(role, runtime.settings.log_level)
     try:
-        ROLES[role](runtime, Lifeline(int(lifeline_fd)))
+        lifeline = Lifeline(int(lifeline_fd))
+        lifeline.watch()
+        ROLES[role](runtime, lifeline)
     except StartupError as error:
         log.error(error.message)
         return 2

@@ -97,7 +97,8 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     settings: Settings
-    secret: str
+    intake_secret: str
+    store_secret: str
     store_port: int
     internal_port: int
     listen_fd: int = -1

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 STOP_S: Final = 9.0  # SIGTERM ends everything within 10 s
 PATIENCE: Final = 3  # quick deaths in a row that are restarted without a pause
+STARTING: Final = 10  # a start may take so many times the silence that is allowed later (a large store loads)
 STEADY_S: Final = 5.0  # a process that ran this long has recovered
 MAX_PAUSE_S: Final = 5.0
 _FEW_THREADS: Final = {
@@ -51,7 +52,7 @@ class Part:
     process: subprocess.Popen[bytes] | None = None
     lifeline: socket.socket | None = None
     started: float = 0.0
-    heard: float = 0.0
+    heard: float | None = None  # the last beat; none yet: it is still starting
     quick_deaths: int = 0
     restart_at: float | None = 0.0
     restarts: int = 0
@@ -79,17 +80,20 @@ class Supervisor:
     def prepare(self) -> None:
         """Lock the folder, decide about access, open the sockets. Raises StartupError that says what to do."""
         folder = self._settings.folder
+        os.umask(0o077)  # what is measured, and the hashes of keys, are for this user alone
         _make(folder / "run")
         self._lock = FolderLock(folder, "serve.lock")
         self.open_access = self._decide_access()
         public = _listener(self._settings.host, self._settings.port)
         internal = _listener("127.0.0.1", 0)
+        reserved = _reserve_port()
         for_api, for_mill = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._sockets = [public, internal, for_api, for_mill]
+        self._sockets = [public, internal, for_api, for_mill, reserved]
         self._runtime = Runtime(
             settings=self._settings,
-            secret=secrets.token_urlsafe(32),
-            store_port=_free_port(),
+            intake_secret=secrets.token_urlsafe(32),
+            store_secret=secrets.token_urlsafe(32),
+            store_port=reserved.getsockname()[1],
             internal_port=internal.getsockname()[1],
             listen_fd=public.fileno(),
             internal_fd=internal.fileno(),
@@ -131,37 +135,52 @@ class Supervisor:
     def _start(self, part: Part) -> None:
         ours, theirs = socket.socketpair()
         runtime = msgspec.structs.replace(self._runtime, hint_fd=self._hint_fds.get(part.role, -1))
+        if part.role == "demo":  # comes from outside, like any client
+            runtime = msgspec.structs.replace(runtime, intake_secret="", store_secret="")
         environment = _FEW_THREADS | os.environ | {RUNTIME_VARIABLE: msgspec.json.encode(runtime).decode()}
         environment["TIDEMILL_PUBLIC_URL"] = self.url
-        part.process = subprocess.Popen(
-            [sys.executable, "-m", "tidemill.service", part.role, str(theirs.fileno())],
-            env=environment,
-            pass_fds=(theirs.fileno(), *part.pass_fds),
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C reaches the supervisor alone, which ends the others in order
-        )
-        theirs.close()
+        try:
+            part.process = subprocess.Popen(
+                [sys.executable, "-m", "tidemill.service", part.role, str(theirs.fileno())],
+                env=environment,
+                pass_fds=(theirs.fileno(), *part.pass_fds),
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C reaches the supervisor alone, which ends the others in order
+            )
+        except OSError as error:  # no memory, too many processes: the parts that run go on
+            log.error("cannot be started now", extra={"facts": {"part": part.role, "error": str(error)}})
+            ours.close()
+            part.restart_at = time.monotonic() + MAX_PAUSE_S
+            return
+        finally:
+            theirs.close()
         ours.setblocking(False)
         part.lifeline = ours
-        part.started = part.heard = time.monotonic()
+        part.started, part.heard = time.monotonic(), None
         part.restart_at = None
         self._selector.register(ours, selectors.EVENT_READ, part)
         log.info("started", extra={"facts": {"part": part.role, "pid": part.process.pid, "restarts": part.restarts}})
 
     def _hear(self, part: Part) -> None:
         assert part.lifeline is not None
-        with contextlib.suppress(BlockingIOError, ConnectionResetError):
-            if part.lifeline.recv(4096):
-                part.heard = time.monotonic()
-                return
-        self._selector.unregister(part.lifeline)
+        try:
+            beats = part.lifeline.recv(4096)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            beats = b""
+        if beats:
+            part.heard = time.monotonic()
+        else:
+            self._selector.unregister(part.lifeline)  # it has ended, or is about to
 
     def _look_after(self, part: Part) -> None:
         process = part.process
         if process is None:
             return
-        silent_s = time.monotonic() - part.heard
-        if process.poll() is None and silent_s > self._settings.silence:
+        silent_s = time.monotonic() - (part.heard or part.started)
+        allowed_s = self._settings.silence * (1 if part.heard else STARTING)
+        if process.poll() is None and silent_s > allowed_s:
             log.error("silent: killed", extra={"facts": {"part": part.role, "silent_s": round(silent_s)}})
             process.kill()
             process.wait()
@@ -172,7 +191,7 @@ class Supervisor:
             return
         uptime = time.monotonic() - part.started
         part.quick_deaths = 0 if uptime > STEADY_S else part.quick_deaths + 1
-        pause = 0.0 if part.quick_deaths <= PATIENCE else min(MAX_PAUSE_S, 0.1 * 2 ** (part.quick_deaths - PATIENCE))
+        pause = _pause_s(part.quick_deaths)
         part.restart_at = time.monotonic() + pause
         part.restarts += 1
         facts = {"part": part.role, "status": process.returncode, "uptime_s": round(uptime, 1), "pause_s": pause}
@@ -208,10 +227,10 @@ class Supervisor:
     def _decide_access(self) -> bool:
         catalog = SqliteCatalog(self._settings.folder / "catalog.sqlite")
         try:
-            any_keys = KeyRing(catalog).any_keys()
+            ever_keys = KeyRing(catalog).ever_keys()
         finally:
             catalog.close()
-        if any_keys:
+        if ever_keys:
             return False
         if _is_loopback(self._settings.host):
             return True
@@ -220,6 +239,12 @@ class Supervisor:
             f"Create one first:  tidemill key create --data {self._settings.data} --tenant default "
             "--scope read,write,admin\nor serve on 127.0.0.1 only."
         )
+
+
+def _pause_s(quick_deaths: int) -> float:
+    """How long to wait before a part is started again: not at all at first, then 0.2 s doubling up to MAX_PAUSE_S."""
+    over = min(quick_deaths - PATIENCE, 10)  # bounded before the power: a crash loop may last for days
+    return min(MAX_PAUSE_S, 0.1 * 2**over) if over > 0 else 0.0
 
 
 def _make(folder: os.PathLike[str]) -> None:
@@ -243,9 +268,13 @@ def _listener(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+def _reserve_port() -> socket.socket:
+    """A socket that holds a loopback port for the store and never listens: while the store is down a connection is
+    refused at once, and no other process can take its place (and its clients' password)."""
+    holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    holder.bind(("127.0.0.1", 0))
+    return holder
 
 
 def _is_loopback(host: str) -> bool:

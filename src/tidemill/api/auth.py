@@ -23,7 +23,7 @@ class Authenticator:
     @property
     def is_open(self) -> bool:
         """Whether a request without a key is let in at this moment."""
-        return self._open and not self._keys.any_keys()
+        return self._open and not self._keys.ever_keys()
 
     def authorize(self, headers: Mapping[bytes, bytes], scope: Scope) -> Principal:
         """The principal of a request, which has the scope.

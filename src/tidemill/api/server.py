@@ -18,14 +18,18 @@ from tidemill.settings import Settings
 KEEP_ALIVE_S: Final = 75
 SHUTDOWN_S: Final = 6  # SIGTERM has to end everything within 10 s
 _TICKS_A_LOOK: Final = 5  # uvicorn ticks every 100 ms
+_TICKS_A_BEAT: Final = 10
 
 
 class ApiServer(uvicorn.Server):
     """`run(sockets)` runs it on uvloop until SIGTERM or SIGINT; `should_exit = True` ends it too."""
 
-    def __init__(self, config: uvicorn.Config, before_shutdown: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, before_shutdown: Callable[[], None], beat: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__(config)
         self._before_shutdown = before_shutdown
+        self._beat = beat
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -42,6 +46,8 @@ class ApiServer(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Look for requests that take too long to arrive."""
+        if counter % _TICKS_A_BEAT == 0:
+            self._beat()
         if counter % _TICKS_A_LOOK == 0:
             for connection in list(self.server_state.connections):
                 if isinstance(connection, LimitedProtocol):
@@ -54,8 +60,14 @@ class ApiServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def build(app: Any, settings: Settings, before_shutdown: Callable[[], None] = lambda: None) -> ApiServer:
-    """The server of `app`; `before_shutdown` is called in the loop when it begins to end (`applied.stop`)."""
+def build(
+    app: Any,
+    settings: Settings,
+    before_shutdown: Callable[[], None] = lambda: None,
+    beat: Callable[[], None] = lambda: None,
+) -> ApiServer:
+    """The server of `app`; `before_shutdown` is called in the loop when it begins to end (`applied.stop`), `beat` about
+    once a second for as long as the loop turns."""
     protocol = type("ApiProtocol", (LimitedProtocol,), {"arrival_s": settings.body_timeout})
     config = uvicorn.Config(
         app,
@@ -71,4 +83,4 @@ def build(app: Any, settings: Settings, before_shutdown: Callable[[], None] = la
         timeout_graceful_shutdown=SHUTDOWN_S,
         backlog=2048,
     )
-    return ApiServer(config, before_shutdown)
+    return ApiServer(config, before_shutdown, beat)

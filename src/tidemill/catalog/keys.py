@@ -21,6 +21,7 @@ from tidemill.errors import Fault, InputError, NotFoundError
 Scope = Literal["read", "write", "admin"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 PREFIX: Final = "keys/"
+CLOSED: Final = "access/closed"  # written with the first key and never removed: revoking the last one opens nothing
 SECRET_PREFIX: Final = "tm_"
 # An unknown key may have been made a moment ago in another process: the catalog is asked, but no more often than this,
 # so that guessing keys costs the server nothing.
@@ -59,6 +60,7 @@ def create_key(catalog: Catalog, tenant: str, scopes: Iterable[str], name: str =
     secret = SECRET_PREFIX + secrets.token_urlsafe(32)
     info = KeyInfo(secrets.token_hex(8), tenant, _check_scopes(scopes), name, time.time_ns())
     kept = _Kept(info, hashlib.sha256(secret.encode()).digest())
+    catalog.put(CLOSED, b"1")
     catalog.put(PREFIX + info.key_id, msgspec.json.encode(kept), expect=0)
     return info, secret
 
@@ -87,6 +89,7 @@ class KeyRing:
         self._catalog = catalog
         self._lock = threading.Lock()
         self._by_hash: dict[bytes, tuple[bytes, Principal]] = {}
+        self._closed = False
         self._asked_at = 0.0
         self._end_watch: Callable[[], None] = catalog.watch(PREFIX, self.refresh)
         self.refresh()
@@ -101,13 +104,14 @@ class KeyRing:
             principal = self._look_up(digest)
         return principal
 
-    def any_keys(self) -> bool:
-        """Whether there is a key at all; without one, a server on loopback is open."""
-        return bool(self._by_hash)
+    def ever_keys(self) -> bool:
+        """Whether there was ever a key; if not, a server on loopback is open."""
+        return self._closed
 
     def refresh(self) -> None:
         """Read all keys again. Raises what the catalog raises."""
         with self._lock:
+            self._closed = self._closed or self._catalog.get(CLOSED) is not None
             self._by_hash = {kept.sha256[:8]: (kept.sha256, _principal(kept.info)) for kept in _load(self._catalog)}
 
     def close(self) -> None:

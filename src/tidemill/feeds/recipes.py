@@ -1,5 +1,6 @@
 """The five recipes that every tenant starts with, as their TOML texts (`recipes/*.toml`)."""
 
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from types import MappingProxyType
@@ -13,3 +14,8 @@ def _read() -> dict[str, str]:
 
 
 RECIPES: Final[Mapping[str, str]] = MappingProxyType(_read())
+
+
+def variables() -> dict[str, str]:
+    """The environment variables that the recipes' sources read, with the defaults that they name."""
+    return dict(re.findall(r"\$\{(\w+):-([^}]*)\}", "".join(RECIPES.values())))

@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -69,9 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os._exit(0)
 
 
-def run(options: EngineOptions) -> None:
+def run(options: EngineOptions, beat: Callable[[], None] = lambda: None) -> None:
     """Run an engine in this process until SIGTERM or SIGINT. Call it from the main thread, once. Raises StartupError.
 
+    `beat` is called from its event loop about once a second: as long as it is, requests are being looked at.
     Afterwards end the process with `os._exit`: a query that did not heed its cancellation may still hold a thread.
     """
     parent = os.getppid()
@@ -81,13 +82,13 @@ def run(options: EngineOptions) -> None:
     lock = FolderLock(options.path, "engine.lock")
     try:
         with _listener(options.listen) as listener:
-            asyncio.run(_serve(options, listener, parent))
+            asyncio.run(_serve(options, listener, parent, beat))
     finally:
         lock.release()
     _log.info("stopped")
 
 
-async def _serve(options: EngineOptions, listener: socket.socket, parent: int) -> None:
+async def _serve(options: EngineOptions, listener: socket.socket, parent: int, beat: Callable[[], None]) -> None:
     spool = options.path / "spool"
     spool.mkdir(exist_ok=True)
     pool = SessionPool(options.path / "chdb", options.sessions, options.max_memory)
@@ -108,6 +109,7 @@ async def _serve(options: EngineOptions, listener: socket.socket, parent: int) -
     helpers = [
         asyncio.ensure_future(_announce(server, listener, options.ready_file)),
         asyncio.ensure_future(_purge_when_idle(pool, app)),
+        asyncio.ensure_future(_keep_beating(beat)),
         asyncio.ensure_future(_cancel_when_stopping(server, app)),
     ]
     if options.end_with_parent:
@@ -143,6 +145,12 @@ async def _announce(server: uvicorn.Server, listener: socket.socket, ready_file:
         draft = ready_file.with_name(ready_file.name + ".new")
         draft.write_text(json.dumps({"port": port, "pid": os.getpid()}))
         draft.replace(ready_file)
+
+
+async def _keep_beating(beat: Callable[[], None]) -> None:
+    while True:
+        beat()
+        await asyncio.sleep(1.0)
 
 
 async def _end_with_parent(server: uvicorn.Server, parent: int) -> None:
@@ -184,6 +192,7 @@ def _listener(address: str) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Head and body of an answer leave in two writes: without this, the second waits 40 ms for an acknowledgement.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # the supervisor holds the port for us
         listener.bind((host.strip("[]"), int(port)))
         listener.listen(1024)
     except (OSError, ValueError, OverflowError) as error:
