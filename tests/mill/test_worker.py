@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable
 
 from tests.mill.house import NOW_NS, House
-from tidemill.errors import Fault
+from tidemill.decode.decoder import Decoder
 from tidemill.model.payload import Kind
 from tidemill.model.time import parse_instant
 
@@ -121,25 +121,59 @@ def test_telemetry_carries_every_reason(house: House) -> None:
     assert outcomes(house)[3] == ("applied", 0, 1, {"suspect": 1})
 
 
-def test_a_refused_payload_is_in_the_ledger_with_its_faults(house: House) -> None:
-    faults = (
-        Fault("$[1].data[17]", "wrong_type", "must be a number"),
-        Fault("$[1].time_stamp", "missing", "must be there"),
-        Fault("$[4].data", "empty", "must not be empty"),
-    )
-    house.send("dropzone", b"[1, {}, 3, 4, {}]", kind=Kind.REFUSED, faults=faults)
-    house.send("dropzone", b"\xff\x00", kind=Kind.REFUSED, faults=(Fault("$", "invalid_utf8", "is not UTF-8"),))
+def refused(house: House, feed: str, body: object) -> int:
+    """Send what the feed's own check refuses; its seq."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    faults = Decoder(house.book.current(house.tenant, feed)).check(raw, "json", NOW_NS)
+    assert faults
+    return house.send(feed, raw, kind=Kind.REFUSED, faults=faults)
+
+
+def test_every_record_of_a_refused_payload_is_in_the_ledger(house: House) -> None:
+    good = {"time_stamp": "2019-05-01T06:00:00-04:00", "data": [1]}
+    broken = {"data": [1] * 17 + ["x"]}
+    refused(house, "dropzone", [good, broken, good, {**good, "data": []}])
+    refused(house, "dropzone", b"\xff\x00")
+    refused(house, "dropzone", broken)
     house.work()
     rows = sorted(house.all("rejections"), key=lambda row: (row["seq"], row["idx"]))
-    assert [(row["idx"], row["reasons"]) for row in rows] == [
-        (1, ["wrong_type", "missing"]),
-        (4, ["empty"]),
-        (0, ["invalid_utf8"]),
+    ten = parse_instant("2019-05-01T10:00:00Z")
+    assert [
+        (row["idx"], sorted(row["reasons"]), row["time"]) for row in rows if row["seq"] == 1 and row["idx"] % 2 == 0
+    ] == [
+        (0, ["payload_refused"], ten),
+        (2, ["payload_refused"], ten),
     ]
-    assert outcomes(house)[0] == ("refused", 0, 2, {"wrong_type": 1, "missing": 1, "empty": 1})
-    [first, second] = sorted(house.all("payloads"), key=lambda row: row["seq"])
-    assert json.loads(first["faults"])[0]["path"] == "$[1].data[17]"
+    assert [
+        (row["seq"], row["idx"], sorted(row["reasons"])) for row in rows if row["reasons"] != ["payload_refused"]
+    ] == [
+        (1, 1, ["missing", "wrong_type"]),
+        (1, 3, ["empty"]),
+        (2, 0, ["invalid_utf8"]),
+        (3, 0, ["missing", "wrong_type"]),
+    ]
+    assert json.loads(rows[2]["record"]) == good
+    assert outcomes(house) == [
+        ("refused", 0, 4, {"missing": 1, "wrong_type": 1, "empty": 1, "payload_refused": 2}),
+        ("refused", 0, 1, {"invalid_utf8": 1}),
+        ("refused", 0, 1, {"missing": 1, "wrong_type": 1}),
+    ]
+    [first, second, _] = sorted(house.all("payloads"), key=lambda row: row["seq"])
+    assert json.loads(first["faults"])[0]["path"] in ("$[1].data[17]", "$[1].time_stamp")
     assert bytes.fromhex(second["body"]) == b"\xff\x00"
+
+
+def test_refused_records_beyond_the_named_faults_carry_their_own_reasons_too(house: House) -> None:
+    good = {"time_stamp": "2019-05-01T06:00:00-04:00", "data": [1]}
+    refused(house, "dropzone", [good] + [{**good, "data": []} for _ in range(150)])
+    house.work()
+    assert outcomes(house) == [("refused", 0, 151, {"empty": 150, "payload_refused": 1})]
+
+
+def test_a_refused_series_is_one_record(house: House) -> None:
+    refused(house, "signals", {"start": "2026-01-01T00:00:00Z", "interval": "1s", "values": [1, "x", "y"]})
+    house.work()
+    assert outcomes(house) == [("refused", 0, 1, {"wrong_type": 1})]
 
 
 def test_meters_read_twice_are_stored_once(house: House) -> None:

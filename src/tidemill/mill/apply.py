@@ -75,7 +75,9 @@ class Applier:
         self.known.trim()
 
     def set_aside(self, entry: Logged, why: str) -> None:
-        """Keep a payload that cannot be applied, with the reason, and make nothing of it."""
+        """Keep a payload that cannot be applied, with the reason, and make nothing of it: what an attempt at it may
+        have written goes. (What its values replaced stays in `replaced`.)"""
+        self._withdraw(entry)
         rejections = ledger.poison(entry, why)
         writes = Writes(self._store, self._pool, self.status)
         writes.rejections.append(self._rejection_rows(entry.payload.tenant, entry.payload.feed, [entry], rejections))
@@ -85,6 +87,13 @@ class Applier:
         self.status.poisoned += 1
         self.status.last_error = f"payload {entry.seq} is set aside: {why}"
         self.status.last_error_at_ns = self._clock()
+
+    def _withdraw(self, entry: Logged) -> None:
+        tenant, feed = entry.payload.tenant, entry.payload.feed
+        self._store.command("mill_withdraw_rejections", tenant=tenant, feed=feed, seq=entry.seq)
+        if self._store.rows("mill_points_of", tenant=tenant, seq=entry.seq)[0]["n"]:
+            self._store.command("mill_rollups_without", tenant=tenant, seq=entry.seq, version=self.next_version())
+            self._store.command("mill_withdraw_points", tenant=tenant, seq=entry.seq)
 
     def close(self) -> None:
         """End the threads."""
@@ -98,7 +107,7 @@ class Applier:
         for (tenant, feed), of_feed in _by_feed(entries):
             data = [entry for entry in of_feed if entry.payload.kind is Kind.DATA]
             refused = [entry for entry in of_feed if entry.payload.kind is Kind.REFUSED]
-            rejections = [ledger.refusal(entry, self._stages.records_path(entry)) for entry in refused]
+            rejections = [self._stages.refused(entry) for entry in refused]
             outcomes.append(ledger.outcomes_without_points(ledger.rejected(rejections), "refused"))
             if data:
                 found, windows = self._data(tenant, feed, data, writes, version)

@@ -3,7 +3,6 @@
 Of every payload applied: accepted + rejected = its records. A record is rejected once, with all its reasons.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -32,8 +31,6 @@ OUTCOMES: dict[str, Any] = {
     "rejected": pl.UInt32,
     "reasons": REASONS,
 }
-_INDEX = re.compile(r"\[(\d+)\]")
-_DETAIL_FAULTS = 20
 DUPLICATE = "duplicate: another record of the same series and time was submitted first"
 
 
@@ -78,25 +75,6 @@ def outcomes(counts: pl.DataFrame, rejections: pl.DataFrame, state: str) -> pl.D
 def outcomes_without_points(rejections: pl.DataFrame, state: str) -> pl.DataFrame:
     """OUTCOMES of payloads that were not applied: as many records as were rejected, none accepted."""
     return outcomes(rejections.group_by("seq").agg(pl.len().alias("records")), rejections, state)
-
-
-def refusal(entry: Logged, records: str) -> pl.DataFrame:
-    """The rejections (REJECTED) of a payload that was refused at intake: one for each record that its faults name,
-    one (index 0) for the whole where they name none. `records` is where the feed has its records."""
-    by_index: dict[int, list[Any]] = {}
-    for fault in entry.payload.faults:
-        match = _INDEX.match(fault.path.removeprefix(records))
-        by_index.setdefault(int(match.group(1)) if match else 0, []).append(fault)
-    rows = [
-        {
-            "seq": entry.seq,
-            "idx": index,
-            "reasons": list(dict.fromkeys(fault.code for fault in faults)),
-            "detail": "; ".join(f"{fault.path}: {fault.message}" for fault in faults[:_DETAIL_FAULTS]),
-        }
-        for index, faults in sorted(by_index.items())
-    ] or [{"seq": entry.seq, "idx": 0, "reasons": ["refused"], "detail": "refused at intake"}]
-    return rejected([pl.DataFrame(rows, schema_overrides={"seq": pl.UInt64, "idx": pl.UInt32})])
 
 
 def poison(entry: Logged, why: str) -> pl.DataFrame:

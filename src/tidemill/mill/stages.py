@@ -12,11 +12,12 @@ from tidemill.decode.decoder import DEEPEST, MAX_DEPTH, Decoder
 from tidemill.errors import TidemillError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
-from tidemill.mill import ledger
+from tidemill.mill import ledger, refused
 from tidemill.mill.status import MillStatus
 from tidemill.model.payload import Logged
 from tidemill.rules.apply import apply_rules
 from tidemill.rules.shape import shape
+from tidemill.rules.time import resolve_times
 from tidemill.rules.zones import zone_at
 
 _KEEP = 1_000
@@ -72,13 +73,18 @@ class Stages:
         except Exception:  # a text for people; what is wrong with the bytes is in the reasons
             return payload.body[:_RAW_TEXT].decode("utf-8", "replace")
 
-    def records_path(self, entry: Logged) -> str:
-        """Where the records of a payload are; `$` where the feed is unknown."""
+    def refused(self, entry: Logged) -> pl.DataFrame:
+        """The rejections (REJECTED) of a payload that was refused at intake: one for each record that it held."""
         payload = entry.payload
         try:
-            return self._book.version(payload.tenant, payload.feed, payload.feed_version).input.records
+            feed = self._book.version(payload.tenant, payload.feed, payload.feed_version)
         except TidemillError:
-            return "$"
+            return refused.whole(entry)
+        named = refused.by_record(payload.faults, feed.input.records)
+        if named is None or feed.shape.kind == "samples" or payload.format not in feed.input.formats:
+            return refused.whole(entry)
+        batch = self._decoder(payload.tenant, payload.feed, payload.feed_version).decode([entry])
+        return refused.each(entry, named, batch, resolve_times(feed, batch.frame))
 
     def _decoder(self, tenant: str, name: str, version: int) -> Decoder:
         key = (tenant, name, version)

@@ -15,6 +15,7 @@ TIME_REASONS: Final = {
 }
 STATE_REASONS: Final = {
     "duplicate": "Another record of the same series and time was submitted first.",
+    "payload_refused": "Another record of the payload was at fault, so the whole payload was refused.",
     "window_sealed": "The rollup window of the record's time is final: its points are past retention.",
     "poison": "The payload ended the process that applied it, twice, and was set aside.",
 }
