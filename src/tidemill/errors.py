@@ -32,6 +32,11 @@ class Fault(msgspec.Struct, frozen=True):
     message: str
 
 
+def count_of_faults(count: int, *, more: bool = False) -> str:
+    """`1 fault`, `3 faults`; with `more`, `1 more fault`."""
+    return f"{count}{' more' if more else ''} fault{'' if count == 1 else 's'}"
+
+
 class TidemillError(Exception):
     """The root of every error that Tidemill raises on purpose."""
 

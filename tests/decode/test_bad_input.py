@@ -157,7 +157,7 @@ def test_a_hundred_faults_are_named_and_the_rest_counted() -> None:
     values = json.dumps({"time_stamp": "2019-05-01T06:00:00-04:00", "data": ["x"] * 1000}).encode()
     faults = DECODERS["dropzone"].check(values, "json", 0)
     assert [fault.path for fault in faults[:100]] == [f"$.data[{n}]" for n in range(100)]
-    assert (len(faults), faults[100].code, faults[100].message) == (101, "more_faults", "900 more fault(s)")
+    assert (len(faults), faults[100].code, faults[100].message) == (101, "more_faults", "900 more faults")
 
 
 def test_in_lines_only_the_line_at_fault_is_rejected() -> None:

@@ -103,7 +103,7 @@ def test_the_head_is_known_without_the_mill() -> None:
     [
         (b"", [("$", "empty_body")]),
         (b"[]", [("$", "wrong_type")]),
-        (b"{}", [("$.values", "missing")]),
+        (b"{}", [("$.values", "missing"), ("$.interval", "missing")]),
         (body(values=[]), [("$.values", "empty")]),
         (body(values=None), [("$.values", "wrong_type")]),
         (body(values=[1, "x", True, [1]]), [(f"$.values[{n}]", "wrong_type") for n in (1, 2, 3)]),
@@ -114,7 +114,8 @@ def test_the_head_is_known_without_the_mill() -> None:
         (b'{"interval": "1s", "values": [1], "values": [2]}', [("$.values", "duplicate_key")]),
         (b'{"interval": "1s", "values": [1], "tags": {"a": "1", "a": "2"}}', [("$.tags.a", "duplicate_key")]),
         (bare(), [("$.interval", "missing")]),
-        (body(interval="fast"), [("$.interval", "wrong_type")]),
+        *((body(interval=text), [("$.interval", "invalid_value")]) for text in ("fast", "zz", "0s", "-1s", "")),
+        (body(values=[1], interval="zz"), [("$.interval", "invalid_value")]),
         (body(interval=5), [("$.interval", "wrong_type")]),
         (body(interval="0.1ns"), [("$.interval", "out_of_range")]),
         (body(sample_rate_hz=5), [("$.sample_rate_hz", "conflict")]),
@@ -128,7 +129,8 @@ def test_the_head_is_known_without_the_mill() -> None:
         (bare(times=[1, 2], time_unit="s"), [("$.times", "unequal_length")]),
         (bare(times=[], time_unit="s"), [("$.times", "unequal_length")]),
         (bare(times=[1, 2, 3]), [("$.time_unit", "missing")]),
-        (bare(times=[1, 2, 3], time_unit="h"), [("$.time_unit", "wrong_type")]),
+        (bare(times=[1, 2, 3], time_unit="h"), [("$.time_unit", "invalid_value")]),
+        (body(time_unit="h"), [("$.time_unit", "invalid_value")]),
         (bare(times=[1, "x", 3], time_unit="s"), [("$.times", "wrong_type")]),
         (bare(times=[3, 1, 3], time_unit="s"), [("$.times[2]", "duplicate_time")]),
         (
@@ -144,11 +146,48 @@ def test_the_head_is_known_without_the_mill() -> None:
         (body(tags={"name": "other"}), [("$.tags.name", "conflict")]),
         (body(tags={"receipt": "r"}), [("$.tags.receipt", "conflict")]),
         (body(tags={f"t{n}": "x" for n in range(33)}), [("$.tags", "out_of_range")]),
-        (body(values=[1.0] * (2**20 + 1)), [("$.values", "too_many_records")]),
+        (body(values=[1.0] * 1_000_001), [("$.values", "too_many_records")]),
     ],
 )
 def test_faults_are_named(payload: bytes, expected: list[tuple[str, str]]) -> None:
     assert faults(payload) == expected
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        (
+            b'{"name":5,"unit":7,"tags":[],"start":"x","interval":"q","values":["a",null]}',
+            {"name": "wrong_type", "unit": "wrong_type", "tags": "wrong_type", "values[0]": "wrong_type",
+             "start": "time_invalid", "interval": "invalid_value"},
+        ),
+        (
+            b'{"values":["x"],"interval":"zz","start":"nope"}',
+            {"values[0]": "wrong_type", "interval": "invalid_value", "start": "time_invalid"},
+        ),
+        (
+            b'{"values":[],"name":"","start":"2026-01-01T00:00:00","interval":7,"sample_rate_hz":0,"time_unit":"h"}',
+            {"values": "empty", "name": "empty", "start": "time_no_offset", "interval": "wrong_type",
+             "sample_rate_hz": "conflict", "time_unit": "invalid_value"},
+        ),
+        (
+            b'{"values":[1,true,3],"times":["2026-01-01T00:00:00Z","2026-01-01T00:00:00Z"],"start":5}',
+            {"values[1]": "wrong_type", "times": "unequal_length", "times[1]": "duplicate_time", "start": "conflict"},
+        ),
+        (b'{"values":null,"times":5,"tags":{"a":""}}',
+         {"values": "wrong_type", "times": "wrong_type", "tags.a": "empty"}),
+        (b'{"values":[1,2],"times":[1,"x"],"time_unit":7}', {"times": "wrong_type", "time_unit": "wrong_type"}),
+        (b'{"values":5,"start":5,"interval":"1s"}', {"values": "wrong_type", "time_unit": "missing"}),
+    ],
+)  # fmt: skip
+def test_every_fault_is_named_at_once(payload: bytes, expected: dict[str, str]) -> None:
+    assert sorted(faults(payload)) == sorted((f"$.{path}", code) for path, code in expected.items())
+
+
+def test_a_request_may_hold_a_million_samples_and_the_message_says_so() -> None:
+    (fault,) = DECODER.check(body(values=[0] * 1_000_001), "json", RECEIVED_NS)
+    assert (fault.path, fault.code) == ("$.values", "too_many_records")
+    assert "1000001 samples are more than the 1000000 that one request may hold" in fault.message
 
 
 members = st.fixed_dictionaries(
@@ -173,12 +212,13 @@ members = st.fixed_dictionaries(
 def test_the_fast_and_the_strict_reader_agree(given_members: dict[str, object], ascii_only: bool) -> None:
     payload = json.dumps(given_members, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
     fast, found = read_fast(payload, 16), Faults()
-    strict = read_strict(payload, 16, found)
+    members = read_strict(payload, 16, found)
     if fast is not None:
         assert found.count == 0
-        assert strict is not None
+        assert members is not None
+        assert not members.spoiled
         for name in SampleBody.__struct_fields__:
-            assert (getattr(fast, name) or None) == (getattr(strict, name) or None)
+            assert (getattr(fast, name) or None) == (getattr(members.body, name) or None)
 
 
 def test_a_million_samples_end_on_the_nanosecond() -> None:

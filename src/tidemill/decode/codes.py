@@ -14,6 +14,7 @@ FAULT_CODES: Final[Mapping[str, str]] = MappingProxyType(
         "unknown_format": "The feed does not take payloads of this format.",
         "missing": "A required member is not there.",
         "wrong_type": "A member is of another type than the feed needs.",
+        "invalid_value": "A member is of the right type but says nothing that is known: an unknown unit, no duration.",
         "empty": "A text or an array has nothing in it, or a payload no record.",
         "too_long": "A text is longer than the feed allows.",
         "duplicate_key": "An object has a member twice, so that its meaning depends on the reader.",

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from tidemill.errors import Fault
+from tidemill.errors import Fault, count_of_faults
 
 MAX_FAULTS: Final = 100
 
@@ -37,7 +37,7 @@ class Faults:
         left = self.count - len(self._kept)
         if not left and not stopped:
             return tuple(self._kept)
-        message = f"{'at least ' if stopped else ''}{left} more fault(s)"
+        message = f"{'at least ' if stopped else ''}{count_of_faults(left, more=True)}"
         return (*self._kept, Fault("$", "more_faults", message))
 
 

@@ -4,6 +4,7 @@ Sample i of an even series is at start + round(i * interval), halves up, in exac
 39.0625 us end on the nanosecond. Without a start the series starts when it was received.
 """
 
+from collections.abc import Collection
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
@@ -37,19 +38,38 @@ class SampleBody(msgspec.Struct, kw_only=True):
     time_unit: str | UnsetType | None = UNSET
 
 
-def even_times(body: SampleBody, count: int, received_ns: int, faults: Faults) -> NDArray[np.int64] | None:
-    """Times by start and interval; counted from the receipt where there is no start."""
-    if body.times is not UNSET and body.times is not None:
-        faults.add("$.times", "unequal_length", f"has 0 times for {count} values")
-        return None
-    interval = _interval(body, count, faults)
-    start = _start(body, faults)
-    if faults.count:
+class Members(msgspec.Struct, frozen=True):
+    """A body as read. `spoiled` names the members that are there but at fault, so that nothing else is known of them;
+    of `values` that are not spoiled at least the number is right."""
+
+    body: SampleBody
+    spoiled: Collection[str] = ()
+
+    def there(self, name: str) -> bool:
+        """Whether a member is there, good or not; null is not."""
+        return name in self.spoiled or getattr(self.body, name) not in (UNSET, None)
+
+    @property
+    def count(self) -> int | None:
+        """How many values there are, where that is known."""
+        return None if "values" in self.spoiled else len(self.body.values)
+
+
+def sample_times(members: Members, received_ns: int, faults: Faults) -> NDArray[np.int64] | None:
+    """The time of each sample, in their order, ns UTC; counted from the receipt where there is no start. None where
+    that cannot be said: then every fault of the members that tell the time is added."""
+    unit = members.body.time_unit
+    if "time_unit" not in members.spoiled and members.there("time_unit") and unit not in TIME_UNITS:
+        faults.add("$.time_unit", "invalid_value", f"must be one of {', '.join(TIME_UNITS)}")
+    return _given(members, faults) if members.there("times") else _even(members, received_ns, faults)
+
+
+def _even(members: Members, received_ns: int, faults: Faults) -> NDArray[np.int64] | None:
+    """Times by start and interval."""
+    interval, start, count = _interval(members, faults), _start(members, faults), members.count
+    if faults.count or interval is None or not count:
         return None
     first = received_ns if start is None else start
-    if count > 1 and interval < 1:
-        faults.add("$.interval", "out_of_range", "samples are at least a nanosecond apart")
-        return None
     if not (first >= MIN_NS and first + (count - 1) * interval <= MAX_NS):
         faults.add("$.start", "time_out_of_range", "the series reaches outside 1900-01-01 to 2262-04-11")
         return None
@@ -67,48 +87,58 @@ def multiples(interval: Fraction, count: int) -> NDArray[np.int64]:
     return np.array(exact, np.int64)
 
 
-def _interval(body: SampleBody, count: int, faults: Faults) -> Fraction:
-    """Nanoseconds between samples, exactly."""
-    rate, interval = body.sample_rate_hz or None, body.interval
-    if body.sample_rate_hz is not UNSET and body.sample_rate_hz is not None:
-        if interval is not UNSET and interval is not None:
+def _interval(members: Members, faults: Faults) -> Fraction | None:
+    """Nanoseconds between samples, exactly; None with a fault, or where one was found before. One sample needs none."""
+    body = members.body
+    if members.there("sample_rate_hz"):
+        if members.there("interval"):
             faults.add("$.sample_rate_hz", "conflict", "interval and sample_rate_hz exclude each other")
-        elif not rate or rate < 0 or rate > 1e12:
-            faults.add("$.sample_rate_hz", "out_of_range", "must be above 0 and at most 1e9")
-        else:
-            return NS_PER_S / Fraction(Decimal(repr(rate)))
-        return Fraction(1)
-    if interval is UNSET or interval is None:
-        if count > 1:
-            faults.add("$.interval", "missing", "say when the samples were: interval, sample_rate_hz or times")
-        return Fraction(1)
-    try:
-        return Fraction(*parse_duration_ns(interval))
-    except ValueError as error:
-        faults.add("$.interval", "wrong_type", str(error))
-        return Fraction(1)
-
-
-def _start(body: SampleBody, faults: Faults) -> int | None:
-    if body.start is UNSET or body.start is None:
+            return None
+        return None if "sample_rate_hz" in members.spoiled else _of_rate(body.sample_rate_hz or 0, faults)
+    if not members.there("interval"):
+        if members.count == 1:
+            return Fraction(1)
+        faults.add("$.interval", "missing", "say when the samples were: interval, sample_rate_hz or times")
         return None
-    times = _parse([body.start], "$.start", body, faults)
+    if "interval" in members.spoiled:
+        return None
+    try:
+        interval = Fraction(*parse_duration_ns(body.interval or ""))
+    except ValueError as error:
+        faults.add("$.interval", "invalid_value", str(error))
+        return None
+    if interval < 1 and members.count != 1:
+        faults.add("$.interval", "out_of_range", "samples are at least a nanosecond apart")
+        return None
+    return interval
+
+
+def _of_rate(rate: float, faults: Faults) -> Fraction | None:
+    if 0 < rate <= NS_PER_S:
+        return NS_PER_S / Fraction(Decimal(repr(rate)))
+    faults.add("$.sample_rate_hz", "out_of_range", "must be above 0 and at most 1e9")
+    return None
+
+
+def _start(members: Members, faults: Faults) -> int | None:
+    if not members.there("start") or "start" in members.spoiled:
+        return None
+    times = _parse([members.body.start], "$.start", members, faults)
     return None if times is None else int(times[0])
 
 
-def given_times(body: SampleBody, faults: Faults) -> NDArray[np.int64] | None:
+def _given(members: Members, faults: Faults) -> NDArray[np.int64] | None:
     """Times that were given, one a value, in any order but each only once."""
-    assert body.times
+    given, count = members.body.times or [], members.count
     for other in ("start", "interval", "sample_rate_hz"):
-        if getattr(body, other) not in (UNSET, None):
+        if members.there(other):
             faults.add(f"$.{other}", "conflict", f"times and {other} exclude each other")
-    if len(body.times) != len(body.values):
-        faults.add("$.times", "unequal_length", f"has {len(body.times)} times for {len(body.values)} values")
+    if "times" in members.spoiled:
         return None
-    times = _parse(body.times, "$.times", body, faults)
-    if times is None or faults.count:
-        return None
-    if not (np.diff(times) > 0).all():
+    if count and len(given) != count:
+        faults.add("$.times", "unequal_length", f"has {len(given)} times for {count} values")
+    times = _parse(given, "$.times", members, faults) if given else None
+    if times is not None and not (np.diff(times) > 0).all():
         order = np.argsort(times, kind="stable")
         again = order[1:][np.diff(times[order]) == 0]
         for place in np.sort(again).tolist():
@@ -118,20 +148,19 @@ def given_times(body: SampleBody, faults: Faults) -> NDArray[np.int64] | None:
     return times
 
 
-def _parse(given: list[Any], path: str, body: SampleBody, faults: Faults) -> NDArray[np.int64] | None:
+def _parse(given: list[Any], path: str, members: Members, faults: Faults) -> NDArray[np.int64] | None:
     """Times of one kind, texts or numbers, as ns; None with a fault for each that is not good."""
     texts = isinstance(given[0], str)
     if any((kind is str) != texts for kind in set(map(type, given))):
         faults.add(path, "wrong_type", "must be all RFC 3339 texts or all numbers")
         return None
-    unit = body.time_unit
-    if not texts and (unit is UNSET or unit is None):
-        faults.add("$.time_unit", "missing", "times are numbers: say their unit, one of s, ms, us, ns")
+    if not texts and not members.there("time_unit"):
+        faults.add("$.time_unit", "missing", f"times are numbers: say their unit, one of {', '.join(TIME_UNITS)}")
         return None
-    if unit is not UNSET and unit is not None and unit not in TIME_UNITS:
-        faults.add("$.time_unit", "wrong_type", "must be one of s, ms, us, ns")
+    unit = TIME_UNITS.get(str(members.body.time_unit))
+    if not texts and unit is None:
         return None
-    walls = parse_texts(given) if texts else parse_numbers(given, TIME_UNITS[str(unit)])
+    walls = parse_texts(given) if texts else parse_numbers(given, unit or 1)
     good = walls.ok & ~walls.local & (walls.ns >= MIN_NS) & (walls.ns <= MAX_NS)
     if not good.all():
         for row in np.flatnonzero(~good).tolist():

@@ -13,10 +13,10 @@ from msgspec import UNSET
 from numpy.typing import NDArray
 
 from tidemill.decode.faults import Faults
-from tidemill.decode.sample_times import SampleBody, even_times, given_times
+from tidemill.decode.sample_times import Members, SampleBody, sample_times
 from tidemill.decode.scan import plain
-from tidemill.model.payload import MAX_RECORDS
 
+MAX_SAMPLES: Final = 1_000_000  # of one request (contract 1)
 MAX_TAGS: Final = 32
 MAX_TEXT: Final = 1024  # characters of a description
 MAX_NAME: Final = 256  # characters of a name, a unit, a tag's value
@@ -66,17 +66,16 @@ def _without_array(body: bytes, key: bytes) -> bytes:
     return body if match is None else body[: match.end()] + body[body.find(b"]", match.end()) :]
 
 
-def understand(body: SampleBody, received_ns: int, faults: Faults) -> Samples | None:
-    """What the members mean together; None with faults where they do not fit."""
+def understand(members: Members, received_ns: int, faults: Faults) -> Samples | None:
+    """What the members mean together; None where there are faults, found before or here."""
+    body, count = members.body, members.count
     _texts(body, faults)
-    values = np.array(body.values, np.float64)
-    if not len(values):
+    if count == 0:
         faults.add("$.values", "empty", "must hold at least one value")
-    elif len(values) > MAX_RECORDS:
-        faults.add("$.values", "too_many_records", f"{len(values)} samples are more than {MAX_RECORDS}; send several")
-    if faults.count:
-        return None
-    times = given_times(body, faults) if body.times else even_times(body, len(values), received_ns, faults)
+    elif count is not None and count > MAX_SAMPLES:
+        message = f"{count} samples are more than the {MAX_SAMPLES} that one request may hold; send several requests"
+        faults.add("$.values", "too_many_records", message)
+    times = sample_times(members, received_ns, faults)
     if faults.count or times is None:
         return None
     name = body.name or ""
@@ -86,7 +85,7 @@ def understand(body: SampleBody, received_ns: int, faults: Faults) -> Samples | 
         name=name,
         unit=body.unit or "",
         description=body.description or "",
-        values=values,
+        values=np.array(body.values, np.float64),
         times_ns=times,
         from_receipt=not body.times and (body.start is UNSET or body.start is None),
     )

@@ -1,18 +1,18 @@
-"""The strict reader of a series: names every fault of the JSON object with its path."""
+"""The strict reader of a series: names every fault of the JSON object with its path, and hands on what is good."""
 
 import math
 from typing import Any
 
 from tidemill.decode.faults import Faults
-from tidemill.decode.sample_times import SampleBody
+from tidemill.decode.sample_times import Members, SampleBody
 from tidemill.decode.strict import read_number, read_text
 from tidemill.decode.strict_json import Object, has_lone_surrogate, name_of, parse, words
 
 _LONG = 1 << 30
 
 
-def read_strict(body: bytes, max_depth: int, faults: Faults) -> SampleBody | None:
-    """The members of a body; None with every fault of JSON and types."""
+def read_strict(body: bytes, max_depth: int, faults: Faults) -> Members | None:
+    """The members of a body, with every fault of JSON and types added; None for what is no JSON object."""
     value = parse(body, "$", max_depth, faults)
     if faults.count:
         return None
@@ -22,17 +22,24 @@ def read_strict(body: bytes, max_depth: int, faults: Faults) -> SampleBody | Non
     known = set(SampleBody.__struct_fields__)
     for key in sorted(value.twice & known):
         faults.add(f"$.{key}", "duplicate_key", f"'{key}' is there twice")
-    members: dict[str, Any] = {}
-    for key in value:
-        if key in known and value[key] is not None:
-            members[key] = _member(key, value[key], faults)
-    if "values" not in value:
-        faults.add("$.values", "missing", "is missing; it must be an array of numbers")
-    elif value["values"] is None:
-        faults.add("$.values", "wrong_type", "must be an array of numbers, is null")
+    members: dict[str, Any] = {"values": []}
+    spoiled = set()
+    for key, item in value.items():
+        if key in known and item is not None:
+            before = faults.count
+            members[key] = _member(key, item, faults)
+            if faults.count > before and not (isinstance(item, list) and key == "values"):
+                spoiled.add(key)
+    if value.get("values") is None:
+        spoiled.add("values")
+        if "values" in value:
+            faults.add("$.values", "wrong_type", "must be an array of numbers, is null")
+        else:
+            faults.add("$.values", "missing", "is missing; it must be an array of numbers")
     for where in words(value, "$"):
         faults.add_once(where, "not_finite", "NaN and Infinity are not JSON; send null for a sample that is missing")
-    return None if faults.count else SampleBody(**members)
+    good = {key: item for key, item in members.items() if key not in spoiled or key == "values"}
+    return Members(SampleBody(**good), frozenset(spoiled))
 
 
 def _member(key: str, value: Any, faults: Faults) -> Any:

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tidemill.errors import Fault, FeedDefinitionError
+from tidemill.errors import Fault, FeedDefinitionError, count_of_faults
 from tidemill.feeds.convert import Finding, convert
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.places import Key, Places
@@ -73,4 +73,4 @@ def _substitute(node: Any, environment: Mapping[str, str], key: Key, found: list
 def _summary(source: str, faults: tuple[Fault, ...]) -> str:
     lines = [f"{fault.path}: {fault.message}" for fault in faults[:20]]
     more = [f"and {len(faults) - 20} more"] if len(faults) > 20 else []
-    return "\n".join([f"{source} is not a feed definition: {len(faults)} fault(s)", *lines, *more])
+    return "\n".join([f"{source} is not a feed definition: {count_of_faults(len(faults))}", *lines, *more])

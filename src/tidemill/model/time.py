@@ -12,6 +12,10 @@ NS_PER_S: Final = 1_000_000_000
 MIN_NS: Final = -2_208_988_800 * NS_PER_S  # 1900-01-01T00:00:00Z
 MAX_NS: Final = 9_223_372_036_854_775_807  # 2262-04-11T23:47:16.854775807Z
 
+# What a text may be asked to be, as messages say it.
+INSTANT_TEXT: Final = "an RFC 3339 time such as 2026-01-31T12:00:00Z"
+WALL_TEXT: Final = "a time such as 2017-01-01 13:05:12 (local) or 2017-01-01T13:05:12+01:00"
+
 _RFC3339: Final = re.compile(
     r"(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9})\d*)?(?:([Zz])|([+-])(\d{2}):(\d{2}))?",
     re.ASCII,
@@ -21,18 +25,19 @@ _UNITS_NS: Final = {
     "m": 60 * NS_PER_S, "min": 60 * NS_PER_S, "h": 3600 * NS_PER_S,
     "d": 86400 * NS_PER_S, "w": 7 * 86400 * NS_PER_S,
 }  # fmt: skip
-_DURATION: Final = re.compile(r"(\d+)(?:\.(\d+))?\s*(ns|us|µs|ms|s|min|m|h|d|w)", re.ASCII)
+_DURATION: Final = re.compile(r"(-?)(\d+)(?:\.(\d+))?\s*(ns|us|µs|ms|s|min|m|h|d|w)", re.ASCII)
 
 
-def parse_wall(text: str) -> tuple[int, int | None]:
+def parse_wall(text: str, expected: str = INSTANT_TEXT) -> tuple[int, int | None]:
     """Split an RFC 3339 text into (wall-clock ns as if UTC, offset in seconds or None when it has none).
 
     `24:00`, leap seconds (`:60`), year 0 and anything not of the grammar raise ValueError with a sentence that says
     why. `-00:00` means UTC (RFC 3339, 4.3); offsets go to 23:59. Digits past the ninth are cut, not rounded.
+    `expected` is what the sentence asks for instead of a text that is no time at all.
     """
     match = _RFC3339.fullmatch(text)
     if match is None:
-        raise ValueError(f"'{text[:40]}' is not an RFC 3339 time such as 2026-01-31T12:00:00Z")
+        raise ValueError(f"'{text[:40]}' is not {expected}")
     year, month, day, hour, minute, second, fraction, zulu, sign, off_h, off_m = match.groups()
     if second == "60":
         raise ValueError("leap seconds (:60) have no place in UTC epoch time; send :59 or :00 of the next minute")
@@ -82,10 +87,10 @@ def parse_duration_ns(text: str) -> tuple[int, int]:
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"'{text[:40]}' is not a duration such as 39.0625us, 15m, 1h or 7d")
-    whole, decimals, unit = match.groups()
+    sign, whole, decimals, unit = match.groups()
     denominator = 10 ** len(decimals or "")
     numerator = int(whole + (decimals or "")) * _UNITS_NS[unit]
-    if numerator == 0:
+    if sign or numerator == 0:
         raise ValueError(f"'{text[:40]}' must be longer than zero")
     return numerator, denominator
 
