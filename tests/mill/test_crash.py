@@ -19,9 +19,9 @@ from tests.mill.test_worker import fix
 from tests.support.engine import Engine
 from tidemill.decode.batch import Batch
 from tidemill.decode.decoder import Decoder
-from tidemill.errors import StoreUnavailableError
+from tidemill.errors import Fault, StoreQueryError, StoreUnavailableError
 from tidemill.mill.status import read as read_status
-from tidemill.model.payload import Logged
+from tidemill.model.payload import Kind, Logged
 from tidemill.store.client import Store
 from tidemill.store.migrate import migrate
 
@@ -196,3 +196,84 @@ def test_a_write_that_fails_while_a_standing_record_is_overtaken(
         shaken.apply([[first, fifth]])
     shaken.apply([[first, fifth]])
     assert strip(shaken.everything()) == strip(calm.everything())
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, code: int, refused: Callable[[str, pl.DataFrame], bool]) -> None:
+    insert = Store.insert
+
+    def choosy(self: Store, name: str, frame: pl.DataFrame) -> None:
+        if refused(name, frame):
+            raise StoreQueryError(code, "refused by the test")
+        insert(self, name, frame)
+
+    monkeypatch.setattr(Store, "insert", choosy)
+
+
+@pytest.mark.parametrize("code", [241, 159, 173, 74, 243, 394, 439, 1001, 60, 0])
+def test_a_store_that_refuses_for_reasons_of_its_own_is_waited_for(
+    house: House, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    for second in range(3):
+        house.send("location", fix(second))
+    with monkeypatch.context() as patch:
+        refusing(patch, code, lambda name, frame: name == "points")
+        for _ in range(3):
+            with pytest.raises(StoreUnavailableError, match=f"{code}"):
+                house.mill.step()
+    assert house.work() == 3
+    assert {row["state"] for row in house.all("payloads")} == {"applied"}
+    assert len(house.values("speed")) == 3
+
+
+def test_a_store_with_memory_for_few_payloads_is_given_few(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    for second in range(20):
+        house.send("location", fix(second))
+    refusing(monkeypatch, 241, lambda name, frame: name == "payloads" and frame.height > 3)
+    done = refusals = 0
+    while done < 20:
+        try:
+            done += house.mill.step()
+        except StoreUnavailableError:
+            refusals += 1
+            assert refusals < 20
+    assert len(house.values("speed")) == 20
+    assert house.mill.status.poisoned == 0
+
+
+def test_a_payload_that_is_set_aside_leaves_nothing(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    calm, shaken = build(), build()
+    for house in (calm, shaken):
+        house.send("location", [fix(1, speed=1.0), fix(2, speed=2.0)])
+        house.work()
+    both = [fix(3, speed=9.0), fix(1, speed=9.0), fix(4) | {"timestamp": "2017-01-01 14:00:00"}]
+    bad = shaken.send("location", both)
+    calm.send("location", both, kind=Kind.REFUSED, faults=(Fault("$", "poison", ""),))
+    calm.work()
+    monkeypatch.setattr("tidemill.mill.worker._TRIES_ALONE", 2)
+    with monkeypatch.context() as patch:
+        refusing(patch, 117, lambda name, frame: name == "payloads" and "applied" in frame["state"])
+        shaken.work()
+    states = {row["seq"]: (row["state"], row["rejected"]) for row in shaken.all("payloads")}
+    assert states == {1: ("applied", 0), bad: ("poison", 1)}
+    assert [row["reasons"] for row in shaken.all("rejections")] == [["poison"]]
+    left = {
+        house: strip({table: house.all(table) for table in ("series", "points", "rollups")}) for house in (calm, shaken)
+    }
+    for table in ("points", "rollups"):
+        assert left[shaken][table] == left[calm][table]
+
+
+def test_a_store_that_refuses_what_is_set_aside_does_not_end_the_mill(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidemill.mill.worker._TRIES_ALONE", 1)
+    house.send("location", fix(1))
+    with monkeypatch.context() as patch:
+        refusing(patch, 117, lambda name, frame: name == "payloads")
+        stop, thread = working(house)
+        wait_for(lambda: house.mill.status.retries > 1)
+        assert "refused by the test" in house.mill.status.last_error
+        assert thread.is_alive()
+    wait_for(lambda: house.mill.status.position == 1)
+    stop.set()
+    thread.join(10)

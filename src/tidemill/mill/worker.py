@@ -17,6 +17,7 @@ from tidemill.hints import Hints
 from tidemill.log.contract import LogReader
 from tidemill.mill.apply import Applier
 from tidemill.mill.attempts import Attempts
+from tidemill.mill.blame import blames_payload
 from tidemill.mill.position import Position, reconcile
 from tidemill.mill.retention import Retention
 from tidemill.mill.stages import warm
@@ -37,9 +38,6 @@ MIDDLE_GAP_S = 0.4
 _BACKOFF_S = (0.1, 1.0)
 _TRIES_ALONE = 5
 _TEND_EVERY_S = 5.0  # retention goes on under load, too
-# Refusals that are about the store and not about what it was given: no such table or database yet, read-only,
-# no space, too many parts, wrong password.
-_STORE_AT_FAULT = frozenset({60, 81, 164, 192, 193, 243, 252, 516})
 
 
 class Mill:
@@ -75,6 +73,7 @@ class Mill:
         self._last_begun = 0.0
         self._tended = 0.0
         self._last_count = 0
+        self._at_most = MAX_PAYLOADS  # less while the store refuses for want of something (memory, time)
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; the batch under way is finished first."""
@@ -87,7 +86,7 @@ class Mill:
                 elif time.monotonic() > self._tended + _TEND_EVERY_S:
                     self._tend()
                 backoff_s = _BACKOFF_S[0]
-            except (UnavailableError, OSError) as error:
+            except (UnavailableError, StoreQueryError, OSError) as error:
                 self._note(error)
                 stop.wait(backoff_s)
                 backoff_s = min(2 * backoff_s, _BACKOFF_S[1])
@@ -101,7 +100,7 @@ class Mill:
         if not self._started:
             self._start()
         self.status.looped_at_ns = self._clock()
-        limit = self._attempts.limit(self._position.seq) or MAX_PAYLOADS
+        limit = min(self._attempts.limit(self._position.seq) or MAX_PAYLOADS, self._at_most)
         with self.status.stage("read"):
             entries = self._reader.read(self._position.seq, limit, MAX_BYTES)
         if entries:
@@ -173,14 +172,16 @@ class Mill:
         with self.status.stage("position"):
             self._position.save(entries[-1].seq)
         reach("mill.after_position")
+        self._at_most = min(MAX_PAYLOADS, 2 * self._at_most)
         self.status.position = self._position.seq
         self.status.batches += 1
         self.status.payloads += len(entries)
         self._hints.send(self._position.seq)
 
     def _halve(self, entries: Sequence[Logged], error: BaseException) -> None:
-        if isinstance(error, StoreQueryError) and error.store_code in _STORE_AT_FAULT:
-            raise StoreUnavailableError(f"The store refuses every write: {error.message}") from error
+        if isinstance(error, StoreQueryError) and not blames_payload(error):
+            self._at_most = max(1, len(entries) // 2)
+            raise _refusing(error) from error
         _log.warning("payloads %d to %d: %s: %s", entries[0].seq, entries[-1].seq, type(error).__name__, error)
         if len(entries) > 1:
             middle = len(entries) // 2
@@ -194,20 +195,26 @@ class Mill:
             self._moved(entries)
 
     def _refused_again(self, entries: Sequence[Logged]) -> bool:
-        """Whether the store refuses this payload however often it is asked: memory may only be short for a while."""
+        """Whether the store refuses this payload however often it is asked: it may have answered for another reason."""
         for attempt in range(1, _TRIES_ALONE):
             time.sleep(min(_BACKOFF_S[0] * 2**attempt, _BACKOFF_S[1]))
             try:
                 self._applier.apply(entries)
-            except StoreQueryError:
+            except StoreQueryError as error:
+                if not blames_payload(error):
+                    raise _refusing(error) from error
                 continue
             return False
         return True
 
-    def _note(self, error: UnavailableError | OSError) -> None:
+    def _note(self, error: UnavailableError | StoreQueryError | OSError) -> None:
         self.status.state = "waiting_for_log" if isinstance(error, LogUnavailableError) else "waiting_for_store"
         self.status.retries += 1
         self.status.last_error_at_ns = self._clock()
         if str(error) != self.status.last_error:
             _log.warning("waiting: %s", error)
         self.status.last_error = str(error)
+
+
+def _refusing(error: StoreQueryError) -> StoreUnavailableError:
+    return StoreUnavailableError(f"The store refuses to work (code {error.store_code}): {error.message}")

@@ -116,6 +116,47 @@ FROM (
     GROUP BY series, begin)
 SETTINGS enable_extended_results_for_datetime_functions = 1
 
+-- name: mill_rollups_without
+-- Recompute the windows that hold points of one payload as if these were not there. Before they go: then a crash
+-- between leaves what says which windows they are. Sealed windows stay.
+INSERT INTO rollups (tenant, series, every_s, window, count, mean, min, max, sum, sealed, sealed_seq, version)
+WITH
+    hit AS (
+        SELECT DISTINCT p.series AS series, e.every_s AS every_s, p.t - positiveModulo(p.t, e.every_s * 1000000000) AS begin
+        FROM (SELECT series, toUnixTimestamp64Nano(time) AS t FROM points
+            WHERE tenant = {tenant:String} AND seq = {seq:UInt64}) AS p
+        INNER JOIN (SELECT series, every_s FROM rollups FINAL WHERE tenant = {tenant:String} AND NOT sealed
+            GROUP BY series, every_s) AS e ON p.series = e.series),
+    rest AS (
+        SELECT series, toUnixTimestamp64Nano(time) AS t, tupleElement(argMax(tuple(value), version), 1) AS value
+        FROM points
+        WHERE tenant = {tenant:String} AND seq != {seq:UInt64} AND series IN (SELECT series FROM hit)
+            AND (tenant, series, seq) NOT IN (
+                SELECT q.tenant, q.series, q.seq FROM points AS q
+                INNER JOIN (SELECT series, deleted_seq FROM series FINAL
+                    WHERE tenant = {tenant:String} AND deleted_seq > 0) AS d ON q.series = d.series
+                WHERE q.tenant = {tenant:String} AND q.seq <= d.deleted_seq)
+        GROUP BY series, time, ordinal)
+SELECT {tenant:String}, h.series, h.every_s, fromUnixTimestamp64Nano(h.begin, 'UTC'), count(r.value),
+    ifNull(avg(r.value), 0), ifNull(min(r.value), 0), ifNull(max(r.value), 0), ifNull(sum(r.value), 0),
+    false, 0, {version:UInt64}
+FROM hit AS h
+LEFT JOIN rest AS r ON h.series = r.series AND h.begin = r.t - positiveModulo(r.t, h.every_s * 1000000000)
+GROUP BY h.series, h.every_s, h.begin
+SETTINGS join_use_nulls = 1
+
+-- name: mill_withdraw_points
+-- Remove the points of one payload from disk.
+DELETE FROM points WHERE tenant = {tenant:String} AND seq = {seq:UInt64}
+
+-- name: mill_withdraw_rejections
+-- Remove what was said of the records of one payload.
+DELETE FROM rejections WHERE tenant = {tenant:String} AND feed = {feed:String} AND seq = {seq:UInt64}
+
+-- name: mill_points_of
+-- How many points one payload left.
+SELECT count() AS n FROM points WHERE tenant = {tenant:String} AND seq = {seq:UInt64}
+
 -- name: mill_empty_rollups
 -- The rollups of deleted series: every window gets a row with count 0.
 INSERT INTO rollups (tenant, series, every_s, window, count, mean, min, max, sum, sealed, sealed_seq, version)
