@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +18,7 @@ from tidemill.errors import TidemillError
 from tidemill.log.contract import LogHealth
 
 STORE_MEMORY_S: Final = 1.0  # the store is not asked more often than this, whoever asks us
+STORE_PROMPT_S: Final = 0.2  # what is asked now is waited for this long; it is shown at the next look otherwise
 STORE_PATIENCE_S: Final = 2.0
 MILL_SILENT_S: Final = 5.0
 PUBLIC: Final = {"scope": None}
@@ -47,38 +50,50 @@ class Ready(msgspec.Struct, frozen=True):
     store: StoreView
 
 
+class StoreWatch:
+    """Asks the store whether it answers, one question at a time; nobody waits for a store that hangs."""
+
+    def __init__(self, ping: Callable[[], object]) -> None:
+        self._ping = ping
+        self._thread = ThreadPoolExecutor(1, "store-ping")
+        self._view = StoreView(False, "not asked yet")
+        self._asked = 0.0
+        self._asking: asyncio.Task[None] | None = None
+
+    async def view(self) -> StoreView:
+        """The store's last answer, at most about a second old, or that there is none."""
+        now = time.monotonic()
+        if self._asking is None or (self._asking.done() and now - self._asked > STORE_MEMORY_S):
+            self._asked, self._asking = now, asyncio.create_task(self._ask(), name="store_ping")
+        prompt_s = self._asked + STORE_PROMPT_S - now
+        if prompt_s > 0:
+            await asyncio.wait({self._asking}, timeout=prompt_s)
+        if not self._asking.done() and now - self._asked > STORE_PATIENCE_S:
+            return StoreView(False, f"no answer within {STORE_PATIENCE_S:g} s")
+        return self._view
+
+    async def _ask(self) -> None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._ping)
+        except TidemillError as error:
+            self._view = StoreView(False, error.message)
+        except Exception as error:  # whatever it is: it does not answer as a store does
+            self._view = StoreView(False, f"{type(error).__name__}: {error}")
+        else:
+            self._view = StoreView(True, "")
+
+
 class Health:
-    """Looks at the parts; remembers the store's state for a moment."""
+    """Looks at the parts."""
 
     def __init__(self, services: Services, gate: Gate, metrics: Metrics, is_open: Any) -> None:
         self._services, self._gate, self._metrics, self._is_open = services, gate, metrics, is_open
-        self._store = StoreView(False, "not asked yet")
-        self._asked = -STORE_MEMORY_S
-        self._asking = asyncio.Lock()
+        self._store = StoreWatch(services.store.ping)
 
     async def ready(self) -> Ready:
         """The state of everything, now."""
         log = await asyncio.to_thread(self._services.log.health)
-        store = await self.store()
-        return Ready(log.accepting, self._is_open(), log, self.mill(), store)
-
-    async def store(self) -> StoreView:
-        """Whether the store answers; asked at most once a second."""
-        async with self._asking:
-            if time.monotonic() - self._asked > STORE_MEMORY_S:
-                self._store = await self._ask_store()
-                self._asked = time.monotonic()
-        return self._store
-
-    async def _ask_store(self) -> StoreView:
-        try:
-            async with asyncio.timeout(STORE_PATIENCE_S):
-                await asyncio.to_thread(self._services.store.ping)
-        except TimeoutError:
-            return StoreView(False, f"no answer within {STORE_PATIENCE_S:g} s")
-        except TidemillError as error:
-            return StoreView(False, error.message)
-        return StoreView(True, "")
+        return Ready(log.accepting, self._is_open(), log, self.mill(), await self._store.view())
 
     def mill(self) -> MillView:
         """How far the mill is, and what it said last."""

@@ -1,13 +1,16 @@
 """Intake: one payload from its request to a durable place in the log, checked against its feed's contract.
 
 Knows nothing of the store. What it answers 2xx to is durable; what the contract refuses is durable too, as REFUSED with
-its faults. What never became a payload (unknown feed, unreadable format, over a limit) is not kept.
+its faults; a body whose content coding cannot be undone is kept packed, as it came. What never became a payload
+(unknown feed, unknown format or coding, over a limit) is not kept.
 """
 
 import asyncio
 import hashlib
 from collections import OrderedDict
-from typing import Final
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -16,6 +19,7 @@ from tidemill.api.body import Gate, Incoming
 from tidemill.api.metrics import Metrics
 from tidemill.api.problems import MediaTypeError, RefusedError
 from tidemill.api.services import Services
+from tidemill.api.unpack import EncodingError
 from tidemill.catalog.keys import Principal
 from tidemill.decode.decoder import Decoder
 from tidemill.errors import Fault, InputError
@@ -25,9 +29,11 @@ from tidemill.model.ids import new_receipt
 from tidemill.model.payload import Kind, Payload
 
 OFF_LOOP_BYTES: Final = 128 << 10  # larger bodies are unpacked, hashed and checked in a thread (about 1 ms of work)
+THREADS: Final = 4  # of its own: whoever waits for the store elsewhere must not hold intake up
 MAX_DECODERS: Final = 1024
 MAX_KEY: Final = 255  # characters of an Idempotency-Key
 _CURL_FORM: Final = b"application/x-www-form-urlencoded"
+_T = TypeVar("_T")
 
 
 class Declared(msgspec.Struct, frozen=True):
@@ -38,7 +44,8 @@ class Declared(msgspec.Struct, frozen=True):
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """A body as it will be kept: unpacked, its format settled, hashed, its faults found."""
+    """A body as it will be kept: unpacked, its format settled, hashed, its faults found. One that cannot be unpacked is
+    as it came; its format is its coding."""
 
     body: bytes
     format: str
@@ -62,6 +69,7 @@ class Intake:
         self._metrics = metrics
         self._gate = gate
         self._decoders: OrderedDict[tuple[str, str, int], Decoder] = OrderedDict()
+        self._threads = ThreadPoolExecutor(THREADS, "intake")
 
     async def accept(self, incoming: Incoming, principal: Principal, name: str, *, fetched: bool = False) -> Accepted:
         """Read, check and append one payload of the feed `name`. `fetched`: a source brought it, so what it says of its
@@ -76,9 +84,13 @@ class Intake:
         if declared.encoding is None and len(raw) < OFF_LOOP_BYTES:
             checked = self._check(principal.tenant, feed, raw, declared, received_ns)
         else:
-            checked = await asyncio.to_thread(self._check, principal.tenant, feed, raw, declared, received_ns)
+            checked = await self.off_loop(lambda: self._check(principal.tenant, feed, raw, declared, received_ns))
             incoming.hold(self._gate, len(checked.body) if declared.encoding else 0)
         return await self._append(incoming, principal.tenant, feed, checked, received_ns)
+
+    async def off_loop(self, work: Callable[[], _T]) -> _T:
+        """Do work on a large body in a thread of intake's."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def decoder(self, tenant: str, feed: Feed) -> Decoder:
         """The decoder of a feed version, made once."""
@@ -106,7 +118,10 @@ class Intake:
     def _check(self, tenant: str, feed: Feed, raw: bytes, declared: Declared, received_ns: int) -> Checked:
         if declared.encoding is not None:
             sizes = self._settings
-            raw = unpack.unpack(raw, declared.encoding, max_size=sizes.max_unpacked, max_ratio=sizes.max_ratio)
+            try:
+                raw = unpack.unpack(raw, declared.encoding, max_size=sizes.max_unpacked, max_ratio=sizes.max_ratio)
+            except EncodingError as error:
+                return Checked(raw, declared.encoding, hashlib.sha256(raw).digest(), error.faults)
         settled = formats.settle(declared.format, raw, feed.input.formats)
         faults: tuple[Fault, ...] = ()
         if feed.input.on_fault == "refuse":

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import msgspec
@@ -11,6 +12,8 @@ from tidemill.errors import UnavailableError
 from tidemill.query.receipts import Receipt
 
 log = logging.getLogger(__name__)
+THREADS: Final = 4  # of its own, so that a wait can be given up and at most so many questions hang with the store
+PATIENCE_S: Final = 1.0  # for the store's answer, after the mill's
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -19,14 +22,18 @@ class Outcomes:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._threads = ThreadPoolExecutor(THREADS, "outcomes")
 
     async def of(self, tenant: str, receipt: str, seq: int, wait_s: float) -> Receipt | None:
-        """The applied outcome of a receipt within `wait_s` seconds, else null (it is durable all the same)."""
+        """The applied outcome of a receipt, else null (it is durable all the same): within `wait_s` seconds and a moment
+        for the store."""
         if not await self._services.applied.wait(seq, wait_s):
             return None
+        read = self._services.queries.receipts.receipt
         try:
-            outcome = await asyncio.to_thread(self._services.queries.receipts.receipt, tenant, receipt)
-        except UnavailableError as error:
+            async with asyncio.timeout(PATIENCE_S):
+                outcome = await asyncio.get_running_loop().run_in_executor(self._threads, read, tenant, receipt)
+        except (UnavailableError, TimeoutError) as error:
             log.info("an outcome could not be read: %s", error)
             return None
         return None if outcome.state == "stored" else outcome

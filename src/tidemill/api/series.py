@@ -18,6 +18,7 @@ from tidemill.api.intake import OFF_LOOP_BYTES, Accepted, Intake
 from tidemill.api.intake_routes import JSON, REPLAYED
 from tidemill.api.outcomes import Outcomes
 from tidemill.api.problems import Answer
+from tidemill.api.reads_common import ask
 from tidemill.api.services import Services
 from tidemill.decode.decoder import Decoder
 from tidemill.errors import NotFoundError
@@ -84,7 +85,7 @@ class SeriesRoutes:
         """`204` when the deletion is durable; from then on the series is in no answer. `404` if there is none."""
         principal = self._authenticator.authorize(incoming.headers, "write")
         services = self._services
-        described = await asyncio.to_thread(services.queries.series.describe, principal.tenant, incoming.path)
+        described = await ask(lambda: services.queries.series.describe(principal.tenant, incoming.path))
         body = incoming.path.encode()
         received_ns = services.clock()
         payload = Payload(
@@ -123,7 +124,7 @@ class SeriesRoutes:
         )
         if len(payload.body) < OFF_LOOP_BYTES:
             return _describe(decoder, payload)
-        return await asyncio.to_thread(_describe, decoder, payload)
+        return await self._intake.off_loop(lambda: _describe(decoder, payload))
 
 
 def _describe(decoder: Decoder, payload: Payload) -> Created:
