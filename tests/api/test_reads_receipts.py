@@ -1,7 +1,9 @@
 """Receipts and their bytes over HTTP."""
 
 import base64
+import gzip
 import hashlib
+import time
 
 from tests.api.samples import problem
 from tests.support.api import Api
@@ -76,3 +78,19 @@ def test_what_only_the_store_knows_is_503_while_it_is_away(api: Api) -> None:
         answer = api.client.get(path)
         problem(answer, 503, "store_unavailable")
         assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_a_body_that_cannot_be_unpacked_is_in_the_ledger(whole: Api) -> None:
+    packed = gzip.compress(SENT)[:-3]
+    answer = whole.client.post("/v1/feeds/dropzone", content=packed, headers={"Content-Encoding": "gzip"})
+    url = f"/v1/receipts/{problem(answer, 400, 'invalid')['receipt']}"
+    deadline = time.monotonic() + 10
+    while (receipt := whole.client.get(url).json())["state"] == "stored":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert (receipt["state"], receipt["accepted"], receipt["rejected"]) == ("refused", 0, 1)
+    assert receipt["reasons"] == {"invalid_encoding": 1}
+    assert receipt["sha256"] == hashlib.sha256(packed).hexdigest()
+    (item,) = whole.client.get(receipt["links"]["rejections"]).json()["items"]
+    assert item["reasons"] == ["invalid_encoding"]
+    assert whole.client.get(receipt["links"]["payload"]).content == packed

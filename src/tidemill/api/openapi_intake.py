@@ -36,7 +36,9 @@ KEY: Final = {
 ENCODING: Final = {
     "name": "Content-Encoding",
     "in": "header",
-    "description": "One of gzip, zstd. What is kept and hashed is the unpacked body.",
+    "description": "The content coding of the body: gzip or zstd, one whole stream. It is undone first: what is "
+    "checked, hashed and kept is the unpacked body. A body whose coding cannot be undone is kept packed and refused "
+    "(`invalid_encoding`).",
     "schema": {"type": "string", "enum": ["gzip", "zstd", "identity"]},
 }
 FEED: Final = {
@@ -103,8 +105,8 @@ OPERATIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {
             "tags": ["intake"],
             "operationId": "postPayload",
             "summary": "Send a payload of a feed",
-            "description": "The bytes are kept as they came before the answer is sent. JSON or NDJSON, by content "
-            "type or by a look at the body.",
+            "description": "The bytes of the body, its content coding undone, are kept exactly as they came before the "
+            "answer is sent. JSON or NDJSON, by content type or by a look at the body.",
             "parameters": [FEED, PREFER, KEY, ENCODING],
             "requestBody": _body(_FILE, {"description": "What the feed's definition says."}),
             "responses": {"200": _OUTCOME, "202": _STORED},

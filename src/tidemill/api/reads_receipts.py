@@ -40,7 +40,9 @@ async def get_receipt(
     summary="The bytes of a payload",
     operation_id="getPayload",
     operation_class=taking(),
-    responses=answers(bytes, "The payload, byte for byte as it came.", "application/octet-stream"),
+    responses=answers(
+        bytes, "The payload, byte for byte as it came, its content coding undone.", "application/octet-stream"
+    ),
     opt={"scope": "read"},
 )
 async def get_payload(
@@ -49,8 +51,9 @@ async def get_payload(
     principal: NamedDependency[Principal],
     services: NamedDependency[Services],
 ) -> Response[Any]:
-    """The payload byte for byte, as a download that no browser will run. `ETag` is its SHA-256 in hexadecimal,
-    `Repr-Digest` (RFC 9530) and `Digest` (RFC 3230) are the same in Base64. `If-None-Match` is answered 304."""
+    """The payload byte for byte (of a packed body what was in it), as a download that no browser will run. `ETag` is
+    its SHA-256 in hexadecimal, `Repr-Digest` (RFC 9530) and `Digest` (RFC 3230) are the same in Base64. `If-None-Match`
+    is answered 304."""
     parameters(request, ())
     found: Bytes = await ask(lambda: services.queries.receipts.payload(principal.tenant, receipt))
     headers = _headers(receipt, found)

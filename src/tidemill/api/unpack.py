@@ -1,7 +1,7 @@
 """Undoes gzip and zstd on bodies, one whole frame each, within limits of size and ratio.
 
 Refused: several encodings, several members or frames one after the other, bytes after the end, a cut-off stream.
-What is kept and hashed is the unpacked body.
+What is kept and hashed is the unpacked body, or the packed one where it cannot be unpacked.
 """
 
 import zlib
@@ -19,6 +19,10 @@ _ZSTD_PIECE: Final = 512  # packed bytes a step: a zstd block of 4 bytes may unp
 _MAX_WINDOW: Final = 64 << 20
 
 ENCODINGS: Final = ("gzip", "zstd")
+
+
+class EncodingError(InputError):
+    """A body is not one whole stream of the encoding that it names."""
 
 
 def encoding(header: bytes | None) -> str | None:
@@ -39,7 +43,7 @@ def encoding(header: bytes | None) -> str | None:
 
 
 def unpack(body: bytes, name: str, *, max_size: int, max_ratio: int) -> bytes:
-    """The unpacked body. Raises LimitError (`max_unpacked`, `max_ratio`) or InputError (garbage, cut off, trailing)."""
+    """The unpacked body. Raises LimitError (`max_unpacked`, `max_ratio`) or EncodingError (garbage, cut off, more)."""
     allowed = min(max_size, max(RATIO_FLOOR, max_ratio * len(body)))
     pieces: list[bytes] = []
     size = 0
@@ -67,11 +71,11 @@ def _gunzip(body: bytes) -> Iterator[bytes]:
             if piece:
                 yield piece
             elif not stream.eof and not rest:
-                raise _broken("gzip", "truncated", "it is cut off")
+                raise _broken("gzip", "it is cut off")
     except zlib.error as error:
-        raise _broken("gzip", "not_gzip", str(error)) from None
+        raise _broken("gzip", str(error)) from None
     if stream.unused_data:
-        raise _broken("gzip", "trailing_bytes", "bytes follow its end (concatenated members are not taken)")
+        raise _broken("gzip", "bytes follow its end (concatenated members are not taken)")
 
 
 def _unzstd(body: bytes) -> Iterator[bytes]:
@@ -84,13 +88,13 @@ def _unzstd(body: bytes) -> Iterator[bytes]:
             if piece:
                 yield piece
     except zstandard.ZstdError as error:
-        raise _broken("zstd", "not_zstd", str(error)) from None
+        raise _broken("zstd", str(error)) from None
     if not stream.eof:
-        raise _broken("zstd", "truncated", "it is cut off")
+        raise _broken("zstd", "it is cut off")
     if at < len(body) or stream.unused_data:
-        raise _broken("zstd", "trailing_bytes", "bytes follow its end (concatenated frames are not taken)")
+        raise _broken("zstd", "bytes follow its end (concatenated frames are not taken)")
 
 
-def _broken(name: str, code: str, why: str) -> InputError:
+def _broken(name: str, why: str) -> EncodingError:
     message = f"The body is not one whole {name} stream: {why}."
-    return InputError(message, (Fault("$", code, message),))
+    return EncodingError(message, (Fault("$", "invalid_encoding", message),))

@@ -7,6 +7,9 @@ from typing import Final
 from tidemill.decode.codes import FAULT_CODES
 from tidemill.feeds.checks import CHECKS
 
+INTAKE_REASONS: Final = {
+    "invalid_encoding": "The body is not one whole stream of the Content-Encoding it names; it is kept as it came.",
+}
 TIME_REASONS: Final = {
     "dst_gap": "The local time never was: clocks were put forward over it.",
     "dst_fold": "The local time was twice, and the feed takes neither.",
@@ -23,5 +26,5 @@ RULE_REASONS: Final = {check.reason: " ".join((check.__doc__ or "").split()) for
 
 # A feed may give a rule another code of its own; these are the ones that the software itself knows.
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
-    {**dict(FAULT_CODES), **TIME_REASONS, **RULE_REASONS, **STATE_REASONS}
+    {**dict(FAULT_CODES), **INTAKE_REASONS, **TIME_REASONS, **RULE_REASONS, **STATE_REASONS}
 )
