@@ -20,7 +20,6 @@ from tidemill.api.metrics import Metrics
 from tidemill.api.problems import MediaTypeError, RefusedError
 from tidemill.api.services import Services
 from tidemill.api.unpack import EncodingError
-from tidemill.api.unpack import EncodingError
 from tidemill.catalog.keys import Principal
 from tidemill.decode.decoder import Decoder
 from tidemill.errors import Fault, InputError
@@ -120,10 +119,7 @@ class Intake:
         if declared.encoding is not None:
             sizes = self._settings
             try:
-                try:
                 raw = unpack.unpack(raw, declared.encoding, max_size=sizes.max_unpacked, max_ratio=sizes.max_ratio)
-            except EncodingError as error:
-                return Checked(raw, declared.encoding, hashlib.sha256(raw).digest(), error.faults)
             except EncodingError as error:
                 return Checked(raw, declared.encoding, hashlib.sha256(raw).digest(), error.faults)
         settled = formats.settle(declared.format, raw, feed.input.formats)
