@@ -14,12 +14,12 @@ import polars as pl
 import pytest
 
 from tests.mill.house import House
-from tests.mill.test_order import strip
+from tests.mill.test_order import LOCATION, strip
 from tests.mill.test_worker import fix
 from tests.support.engine import Engine
 from tidemill.decode.batch import Batch
 from tidemill.decode.decoder import Decoder
-from tidemill.errors import Fault, StoreQueryError, StoreUnavailableError
+from tidemill.errors import Fault, FeedDefinitionError, StoreQueryError, StoreUnavailableError, UnavailableError
 from tidemill.mill.status import read as read_status
 from tidemill.model.payload import Kind, Logged
 from tidemill.store.client import Store
@@ -104,12 +104,25 @@ def test_a_payload_that_raises_is_set_aside_alone(build: Build, monkeypatch: pyt
     assert "a fault of ours" in house.mill.status.last_error
 
 
-def test_a_feed_that_is_gone_does_not_block_the_log(build: Build) -> None:
-    house = build()
-    house.send("no-such-feed", {})
+def test_payloads_of_a_feed_that_the_catalog_lacks_wait_for_it(house: House) -> None:
     house.send("location", fix(1))
+    house.send("mine", fix(2))
+    with pytest.raises(UnavailableError, match="version 1 of feed 'mine'"):
+        house.mill.step()
+    house.texts.apply(house.tenant, "mine", house.texts.list(house.tenant)[1].text.replace("location", "mine"))
+    assert house.work() == 2
+    assert {row["state"] for row in house.all("payloads")} == {"applied"}
+
+
+def test_a_variable_that_only_polling_needs_holds_no_payload_up(house: House) -> None:
+    text = LOCATION + '[source]\nurl = "${TIDEMILL_TEST_NOWHERE}"\nevery = "1m"\n[retention]\npoints = "30d"\n'
+    version = house.texts.apply(house.tenant, "location", text).version
+    with pytest.raises(FeedDefinitionError, match="TIDEMILL_TEST_NOWHERE"):
+        house.book.version(house.tenant, "location", version)
+    house.send("location", fix(1), feed_version=version)
     house.work()
-    assert {row["seq"]: row["state"] for row in house.all("payloads")} == {1: "poison", 2: "applied"}
+    assert [row["state"] for row in house.all("payloads")] == ["applied"]
+    house.mill._retention.run()
 
 
 def working(house: House) -> tuple[threading.Event, threading.Thread]:

@@ -34,15 +34,23 @@ class FeedTexts(Protocol):
 
 
 class FeedBook:
-    """Compiled feeds over a `FeedTexts`. `environment` fills `${NAME:-default}` of sources (default: the process')."""
+    """Compiled feeds over a `FeedTexts`. `environment` fills `${NAME:-default}` of sources (default: the process').
+    Without `with_sources` feeds have no [source], and need nothing of the environment."""
 
-    def __init__(self, texts: FeedTexts, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, texts: FeedTexts, environment: Mapping[str, str] | None = None, *, with_sources: bool = True
+    ) -> None:
         self._texts = texts
+        self._with_sources = with_sources
         self._environment = os.environ if environment is None else environment
         self._current: dict[tuple[str, str], Feed] = {}
         self._versions: dict[tuple[str, str, int], Feed] = {}
         self._lock = threading.Lock()
         self._generation = 0
+
+    def without_sources(self) -> "FeedBook":
+        """Another book of the same texts for who polls nothing; it is refreshed by itself."""
+        return FeedBook(self._texts, with_sources=False)
 
     def current(self, tenant: str, name: str) -> Feed:
         """The feed in force. Raises NotFoundError when the tenant has none of that name."""
@@ -88,7 +96,7 @@ class FeedBook:
         feed = self._versions.get(key)
         if feed is None:
             source = f"{text.name} (version {text.version})"
-            feed = load(text.text, source=source, environment=self._environment)
+            feed = load(text.text, source=source, environment=self._environment, with_source=self._with_sources)
             feed = msgspec.structs.replace(feed, version=text.version)
             self._versions[key] = feed
         return feed

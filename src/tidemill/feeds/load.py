@@ -19,10 +19,19 @@ _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _AT: Final = re.compile(r"(.*) \(at line (\d+), column (\d+)\)")
 
 
-def load(text: str, *, source: str = "feed.toml", environment: Mapping[str, str] | None = None) -> Feed:
+def load(
+    text: str,
+    *,
+    source: str = "feed.toml",
+    environment: Mapping[str, str] | None = None,
+    with_source: bool = True,
+) -> Feed:
     """The feed of a TOML text, version 0. `source` names it in messages; without an `environment` every variable of
-    [source] takes its default. Raises FeedDefinitionError with every fault (`path` is `file:line: key`)."""
+    [source] takes its default; not `with_source` passes over [source]. Raises FeedDefinitionError with every fault
+    (`path` is `file:line: key`)."""
     data = _parse(text, source)
+    if not with_source:
+        data.pop("source", None)
     places = Places(text, source)
     found: list[Finding] = []
     if "source" in data:

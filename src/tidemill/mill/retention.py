@@ -15,7 +15,7 @@ from typing import Protocol
 
 import msgspec
 
-from tidemill.errors import NotFoundError, StoreQueryError
+from tidemill.errors import FeedDefinitionError, NotFoundError, StoreQueryError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
 from tidemill.mill import rollups
@@ -146,11 +146,12 @@ class Retention:
         newest = int(self._store.rows("mill_newest_received")[0]["received_ns"])
         now = self._clock.advance(newest)
         work: list[Callable[[], bool]] = [self._purge]
+        self._book.refresh()
         for row in self._store.rows("mill_feeds"):
             try:
                 feed = self._book.current(row["tenant"], row["feed"])
-            except NotFoundError:
-                continue  # its definition is gone: keep what it left
+            except (NotFoundError, FeedDefinitionError):
+                continue  # its definition is gone or cannot be read: keep what it left
             if feed.retention.points is None:
                 continue
             before = now - duration_ns(feed.retention.points)

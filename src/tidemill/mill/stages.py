@@ -9,7 +9,7 @@ import msgspec
 import polars as pl
 
 from tidemill.decode.decoder import DEEPEST, MAX_DEPTH, Decoder
-from tidemill.errors import TidemillError
+from tidemill.errors import FeedDefinitionError, NotFoundError, TidemillError, UnavailableError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
 from tidemill.mill import ledger, refused
@@ -53,8 +53,9 @@ class Stages:
         self._decoders: dict[tuple[str, str, int], Decoder] = {}
 
     def run(self, tenant: str, name: str, version: int, entries: Sequence[Logged]) -> Milled:
-        """Decode, check and shape. Raises NotFoundError when there is no such feed version."""
-        feed = self._book.version(tenant, name, version)
+        """Decode, check and shape. Raises UnavailableError while there is no such feed version, or none that can be
+        read: payloads were taken for it, so it is the catalog's fault and not theirs."""
+        feed = self._feed(tenant, name, version)
         with self._status.stage("decode"):
             batch = self._decoder(tenant, name, version).decode(entries)
         with self._status.stage("rules"):
@@ -85,6 +86,15 @@ class Stages:
             return refused.whole(entry)
         batch = self._decoder(payload.tenant, payload.feed, payload.feed_version).decode([entry])
         return refused.each(entry, named, batch, resolve_times(feed, batch.frame))
+
+    def _feed(self, tenant: str, name: str, version: int) -> Feed:
+        try:
+            return self._book.version(tenant, name, version)
+        except (NotFoundError, FeedDefinitionError) as error:
+            raise UnavailableError(
+                f"payloads wait for version {version} of feed '{name}' of tenant '{tenant}': {error.message}. Put the "
+                f"catalog back that has it, or apply definitions of the feed until it has this version"
+            ) from error
 
     def _decoder(self, tenant: str, name: str, version: int) -> Decoder:
         key = (tenant, name, version)

@@ -20,7 +20,9 @@ _WRITE_EVERY_S = 0.5
 class MillStatus(msgspec.Struct, kw_only=True):
     """Counters since the mill started; times in ns since the epoch (0: never), `stage_s` seconds spent by stage."""
 
-    state: Literal["starting", "idle", "applying", "waiting_for_store", "waiting_for_log", "stopped"] = "starting"
+    state: Literal[
+        "starting", "idle", "applying", "waiting_for_store", "waiting_for_log", "waiting_for_catalog", "stopped"
+    ] = "starting"
     looped_at_ns: int = 0
     position: int = 0
     log_seq: int = 0

@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from tidemill.crash_points import reach
 from tidemill.decode.decoder import MAX_DEPTH
@@ -67,6 +68,7 @@ class Mill:
         self._clock = clock
         self._attempts = Attempts(folder / "mill.attempt")
         self._heartbeat = Heartbeat(folder / "mill.json")
+        book = book.without_sources()  # a variable that only the poller needs must not hold payloads up
         self._applier = Applier(store, book, self.status, clock, max_depth=max_depth)
         self._retention = Retention(store, book, self._applier, folder / "mill.retention", clock=clock)
         self._started = False
@@ -208,12 +210,20 @@ class Mill:
         return True
 
     def _note(self, error: UnavailableError | StoreQueryError | OSError) -> None:
-        self.status.state = "waiting_for_log" if isinstance(error, LogUnavailableError) else "waiting_for_store"
+        self.status.state = _waits_for(error)
         self.status.retries += 1
         self.status.last_error_at_ns = self._clock()
         if str(error) != self.status.last_error:
             _log.warning("waiting: %s", error)
         self.status.last_error = str(error)
+
+
+def _waits_for(error: Exception) -> Literal["waiting_for_store", "waiting_for_log", "waiting_for_catalog"]:
+    if isinstance(error, LogUnavailableError):
+        return "waiting_for_log"
+    if isinstance(error, UnavailableError) and not isinstance(error, StoreUnavailableError):
+        return "waiting_for_catalog"
+    return "waiting_for_store"
 
 
 def _refusing(error: StoreQueryError) -> StoreUnavailableError:
