@@ -107,6 +107,8 @@ def test_hints_name_what_was_probably_meant() -> None:
         ("[retention]\npoints = 'soon'", "plant.toml:9: retention.points", "bad_duration"),
         ("[retention]\nseal_rollups = true", "plant.toml:9: retention.seal_rollups", "conflict"),
         ("[source]\nurl = 'ftp://x'", "plant.toml:9: source.url", "bad_url"),
+        ("[source]\nurl = 'http://[::1/'", "plant.toml:9: source.url", "bad_url"),
+        ("[source]\nurl = 'http:///data'", "plant.toml:9: source.url", "bad_url"),
         ("[source]\nurl = 'http://x/${NOT_SET}'", "plant.toml:9: source.url", "variable_unset"),
         ("[source]\nurl = 'http://x'\nevery = '-1s'", "plant.toml:10: source.every", "bad_duration"),
         (

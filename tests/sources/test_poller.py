@@ -15,6 +15,7 @@ from tidemill.simulate.data_server import DataServer, DataServerOptions
 from tidemill.simulate.faults import FAULTS
 from tidemill.simulate.meters import HOUSEHOLD_MUID, SOLAR_MUID, MeterServer, MetersOptions
 from tidemill.simulate.server import running
+from tidemill.sources.poller import Poller
 
 
 def tally(url):
@@ -184,6 +185,35 @@ def test_source_that_cannot_be_polled_says_so_until_it_can(polling, states):
         until(lambda: set(states()) == {"feed/muid=a"})
     with polling([]):
         until(lambda: states() == {})
+
+
+@pytest.mark.parametrize("url", ["http://[::1/", "http://x:port/"])
+def test_one_broken_url_stops_no_other_source(url, polling, intake, states):
+    with (
+        running(DataServer(DataServerOptions(count=5, rate=0))) as fine,
+        polling(drained("a", url), drained("b", fine)),
+    ):
+        until(lambda: len(intake.bodies()) == 5)
+        until(lambda: (s := states().get("a")) and s.reason == "definition" and "source.url" in s.detail)
+
+
+def test_a_list_of_sources_that_breaks_off_is_read_again(catalog, intake):
+    tries = []
+
+    def listed():
+        tries.append(1)
+        yield "default", drained("first", fine)
+        if len(tries) < 3:
+            raise RuntimeError("a definition cannot be read")
+
+    with running(DataServer(DataServerOptions(count=5, rate=0))) as fine:
+        poller = Poller(listed, catalog, intake.submit, pacing=FAST)
+        poller.start()
+        try:
+            until(lambda: len(intake.bodies()) == 5)
+        finally:
+            assert poller.stop()
+    assert len(tries) == 3
 
 
 def test_plain_source_is_polled_once_each_time(polling, intake):

@@ -98,7 +98,7 @@ class Poller:
         writing = asyncio.create_task(self._write_forever())
         while not self._ending:
             self._look.clear()
-            wait_s = None if await self._reconcile() else self._pacing.write_every_s
+            wait_s = None if await self._attempt(self._reconcile()) else self._pacing.write_every_s
             try:
                 async with asyncio.timeout(wait_s):
                     await self._look.wait()
@@ -110,13 +110,9 @@ class Poller:
         await self._write_rows()
         self._desk.close()
 
-    async def _reconcile(self) -> bool:
-        """Make the tasks those of the current feeds; false if that has to be tried again."""
-        try:
-            feeds = await self._desk.call(lambda: list(self._sources()))
-        except Exception:
-            log.exception("the list of sources cannot be read; the ones that run go on")
-            return False
+    async def _reconcile(self) -> None:
+        """Make the tasks those of the current feeds. Whatever it raises: the ones that run go on, and it comes again."""
+        feeds = await self._desk.call(lambda: list(self._sources()))
         wanted, faulty = self._compile(feeds)
         for key in wanted.keys() - self._running.keys():
             self._begin(wanted[key])
@@ -124,7 +120,7 @@ class Poller:
         await self._end(gone)
         for key in wanted.keys() & set(gone):
             self._begin(wanted[key])
-        return await self._attempt(self._show(wanted.keys(), faulty))
+        await self._show(wanted.keys(), faulty)
 
     def _compile(self, feeds: Iterable[tuple[str, Feed]]) -> tuple[dict[str, Pull], dict[str, SourceState]]:
         """What is to be polled, by key; and the states of feeds that cannot be, which say why."""
@@ -133,7 +129,7 @@ class Poller:
         for tenant, feed in feeds:
             try:
                 wanted |= {pull.key: pull for pull in compile_pulls(tenant, feed)}
-            except ValueError as error:
+            except Exception as error:  # whatever is wrong with one feed: the others are polled
                 log.error("feed %s of tenant %s cannot be polled: %s", feed.name, tenant, error)
                 state = SourceState(tenant=tenant, feed=feed.name, item="", state="failing", since_ns=self._now_ns())
                 state = msgspec.structs.replace(state, reason="definition", detail=str(error))
@@ -197,6 +193,6 @@ class Poller:
         try:
             await work
         except Exception as error:
-            log.warning("the poller could not write down what it knows: %s", error)
+            log.warning("the poller could not read or write what it needs: %s: %s", type(error).__name__, error)
             return False
         return True

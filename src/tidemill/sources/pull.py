@@ -77,15 +77,11 @@ def recognised(body: bytes, formats: tuple[str, ...]) -> str | None:
 
 
 def _compile(tenant: str, feed: Feed, source: Source, chosen: dict[str, str]) -> Pull:
-    params = {**source.params, **chosen}
-    url = httpx.URL(source.url)
-    if url.scheme not in {"http", "https"} or not url.host:
-        raise ValueError(f"source.url: '{source.url[:80]}' is not an http or https URL")
     return Pull(
         tenant=tenant,
         feed=feed.name,
         item=",".join(f"{name}={value}" for name, value in chosen.items()),
-        url=str(url.copy_merge_params(params) if params else url),
+        url=_url(source.url, {**source.params, **chosen}),
         headers=source.headers,
         every_s=_seconds(source.every),
         drain=source.drain,
@@ -96,6 +92,18 @@ def _compile(tenant: str, feed: Feed, source: Source, chosen: dict[str, str]) ->
         windows=_windows(source),
         formats=feed.input.formats,
     )
+
+
+def _url(text: str, params: dict[str, str]) -> str:
+    """A URL with its parameters. Raises ValueError with a sentence."""
+    try:
+        url = httpx.URL(text)
+        whole = str(url.copy_merge_params(params) if params else url)
+    except httpx.InvalidURL as error:  # not a ValueError
+        raise ValueError(f"source.url: '{text[:80]}' is not a URL: {error}") from None
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise ValueError(f"source.url: '{text[:80]}' is not an http or https URL")
+    return whole
 
 
 def _windows(source: Source) -> Windows | None:
@@ -109,10 +117,6 @@ def _windows(source: Source) -> Windows | None:
         overlap_ns=_ns_or_zero(window.overlap),
         dates=window.format == "date",
     )
-
-
-def _listed(text: str) -> list[str]:
-    return [value.strip() for value in text.split(",") if value.strip()]
 
 
 def _seconds(text: str) -> float:
