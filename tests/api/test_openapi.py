@@ -159,6 +159,9 @@ def too_slow(houses: Houses, method: str, path: str) -> httpx.Response:
 
 
 def contradicting(houses: Houses, method: str, path: str) -> httpx.Response:
+    if method == "delete":
+        (shared,) = houses.whole.client.get("/v1/series?feed=dropzone&limit=1").json()["items"]
+        return ask(houses.whole, method, path, houses.known | {"series": shared["id"]})
     headers = {"Idempotency-Key": f"{method} {path}"}
     ask(houses.alone, method, path, houses.known, headers=headers)
     changed = sent(path).replace(b"1", b"2", 1) if path == "/v1/series" else sent(path)

@@ -88,3 +88,15 @@ def test_ready_shows_the_parts(whole: Api) -> None:
     state = whole.client.get("/readyz").json()
     assert state["ready"] is True
     assert state["store"] == {"up": True, "reason": ""}
+
+
+def test_a_series_of_records_cannot_be_deleted_by_itself(whole: Api) -> None:
+    fix_of = fix(user_id="stays")
+    assert whole.client.put("/location", json=fix_of, headers={"Prefer": "wait=10"}).status_code == 200
+    url = "/v1/series?feed=location&tag.user_id=stays"
+    items = whole.client.get(url).json()["items"]
+    assert len(items) == 4
+    for item in items:
+        document = problem(whole.client.delete(f"/v1/series/{item['id']}"), 409, "not_deletable")
+        assert "'location'" in document["detail"]
+    assert whole.client.get(url).json()["items"] == items

@@ -134,10 +134,12 @@ OPERATIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {
             "tags": ["series"],
             "operationId": "deleteSeries",
             "summary": "Delete a series",
-            "description": "Gone from every answer at once. Sending it again afterwards works.",
+            "description": "Gone from every answer at once. Sending it again afterwards works. Only a series that was "
+            "sent whole (feeds of shape `samples`, such as `signals`); of others the points come from records that other "
+            "series have points of, too: `409`. Receipts stay.",
             "parameters": [SERIES_ID],
             "responses": {"204": {"description": "Gone."}},
-            "problems": (404, 503, 507),
+            "problems": (404, 409, 503, 507),
         }
     },
 }

@@ -62,6 +62,11 @@ PROBLEMS: Final[dict[str, Meaning]] = {
     "conflict": Meaning(
         409, "The request contradicts an earlier one", "Use a new Idempotency-Key for another body, or the same body."
     ),
+    "not_deletable": Meaning(
+        409,
+        "This series cannot be deleted by itself",
+        "Only series that were sent whole (feeds of shape `samples`) are deleted; points of others come from records.",
+    ),
     "too_large": Meaning(413, "The body is over a stated limit", "`errors` names the limit. Send smaller payloads."),
     "uri_too_long": Meaning(414, "The request line is too long", "Shorten the URL."),
     "unsupported_media_type": Meaning(
@@ -130,6 +135,12 @@ class MethodError(TidemillError):
     def __init__(self, method: str, path: str, allowed: tuple[str, ...]) -> None:
         super().__init__(f"{path} does not take {method}; it takes {', '.join(allowed)}.")
         self.allowed = allowed
+
+
+class NotDeletableError(ConflictError):
+    """A series whose points come from records that other series share; deleting it would tear them apart."""
+
+    code = "not_deletable"
 
 
 class RefusedError(InputError):

@@ -17,7 +17,7 @@ from tidemill.api.front import Route
 from tidemill.api.intake import OFF_LOOP_BYTES, Accepted, Intake
 from tidemill.api.intake_routes import JSON, REPLAYED
 from tidemill.api.outcomes import Outcomes
-from tidemill.api.problems import Answer
+from tidemill.api.problems import Answer, NotDeletableError
 from tidemill.api.reads_common import ask
 from tidemill.api.services import Services
 from tidemill.decode.decoder import Decoder
@@ -82,17 +82,24 @@ class SeriesRoutes:
         return Answer(status, headers + ([REPLAYED] if appended.replayed else []), body)
 
     async def delete_series(self, incoming: Incoming) -> Answer:
-        """`204` when the deletion is durable; from then on the series is in no answer. `404` if there is none."""
+        """`204` when the deletion is durable; from then on the series is in no answer. `404` if there is none, `409` if
+        its points come from records that other series have points of, too."""
         principal = self._authenticator.authorize(incoming.headers, "write")
         services = self._services
         described = await ask(lambda: services.queries.series.describe(principal.tenant, incoming.path))
+        feed = services.book.current(principal.tenant, described.feed)
+        if feed.shape.kind != "samples":
+            raise NotDeletableError(
+                f"The series '{incoming.path}' belongs to the feed '{feed.name}': its points come from records that"
+                " other series have points of, too, so it cannot be deleted by itself. Series that were sent whole can."
+            )
         body = incoming.path.encode()
         received_ns = services.clock()
         payload = Payload(
             receipt=new_receipt(received_ns),
             tenant=principal.tenant,
             feed=described.feed,
-            feed_version=services.book.current(principal.tenant, described.feed).version,
+            feed_version=feed.version,
             received_ns=received_ns,
             format="series_id",
             body=body,
