@@ -1,5 +1,6 @@
 """The store after some payloads is the same in whatever order and in whatever batches they were applied."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,17 @@ def test_a_record_applied_late_wins_and_the_ledger_follows(build: Callable[..., 
     assert rows == [(2, 1), (3, 1)], "also who lost to a record that lost itself"
     counts = sorted((row["seq"], row["accepted"], row["rejected"]) for row in house.all("payloads"))
     assert counts == [(1, 1, 0), (2, 0, 1), (3, 0, 1)]
+
+
+def test_each_of_several_records_that_are_overtaken_keeps_its_own_text(build: Callable[..., House]) -> None:
+    house = build()
+    for order in ((0, 1, 2), (2, 1, 0)):
+        house.send("location", [fix(second, "u1", lat=float(second)) for second in order])
+    first, second = house.entries()
+    house.apply([[second], [first]])
+    rejections = house.all("rejections")
+    assert [(row["seq"], row["idx"]) for row in rejections] == [(second.seq, idx) for idx in range(3)]
+    assert [json.loads(row["record"])["lat"] for row in rejections] == [2.0, 1.0, 0.0]
 
 
 def test_a_duplicate_in_the_payload_of_a_record_that_is_overtaken_names_the_winner(build: Callable[..., House]) -> None:

@@ -27,9 +27,10 @@ def rejections_of(
     lost = overtaken.filter(pl.col("seq").is_in(list(found))).with_columns(
         reasons=pl.lit(["duplicate"]), detail=pl.lit(ledger.DUPLICATE)
     )
+    rejections = ledger.rejected([lost])
     entries = {seq: _entry(tenant, feed, row) for seq, row in found.items()}
-    texts = [text_of(entries[seq], idx) for seq, idx in lost.select("seq", "idx").iter_rows()]
-    rows = ledger.rejection_rows(ledger.rejected([lost]), tenant, feed, ledger.origins(entries.values()), texts)
+    texts = [text_of(entries[seq], idx) for seq, idx in rejections.select("seq", "idx").iter_rows()]
+    rows = ledger.rejection_rows(rejections, tenant, feed, ledger.origins(entries.values()), texts)
     return rows, list(found)
 
 
