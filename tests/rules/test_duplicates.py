@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
 from hypothesis import given, settings
@@ -13,10 +14,10 @@ from tidemill.feeds.definition import Feed
 from tidemill.feeds.load import load
 from tidemill.model.payload import Logged
 from tidemill.rules.apply import apply_rules
-from tidemill.rules.duplicates import STANDING, contest
-from tidemill.rules.shape import Shaped, shape
+from tidemill.rules.duplicates import LOSERS, STANDING, first_wins
+from tidemill.rules.shape import shape
 
-FIRST = load(
+FEED = load(
     """name = "p"
 duplicates = "first"
 [time]
@@ -31,49 +32,33 @@ required = false
 path = "$.v"
 """
 )
-LAST = load(
-    """name = "p"
-[time]
-path = "$.t"
-format = "unix_s"
-[tags.who]
-path = "$.who"
-[fields.v]
-path = "$.v"
-"""
-)
-Row = tuple[int, int, float | None]
 
 
-def shaped(feed: Feed, payloads: Sequence[Logged]) -> Shaped:
+def shaped(payloads: Sequence[Logged], feed: Feed = FEED) -> pl.DataFrame:
     batch = Decoder(feed).decode(payloads)
-    return shape(feed, "default", apply_rules(feed, batch), batch)
+    return shape(feed, "default", apply_rules(feed, batch), batch).points
 
 
 class Store:
     """What a table that keeps the largest version does, and the ledger beside it."""
 
-    def __init__(self, feed: Feed) -> None:
-        self.feed = feed
-        self.points: dict[tuple[int, int], dict[str, object]] = {}
+    def __init__(self) -> None:
+        self.points: dict[tuple[int, int], dict[str, Any]] = {}
         self.losers: set[tuple[int, int]] = set()
-        self.replaced: set[tuple[int, int, int, int, float | None]] = set()
 
     def apply(self, payloads: Sequence[Logged]) -> None:
-        points = shaped(self.feed, payloads).points
+        points = shaped(payloads)
         keys = set(points.select("series", "time").rows())
         standing = pl.DataFrame([self.points[key] for key in keys if key in self.points], schema=STANDING)
-        result = contest(self.feed, points, standing)
-        for row in result.points.select(list(STANDING)).rows(named=True):
+        kept, losers = first_wins(points, standing)
+        for row in kept.select(*STANDING, "value", "version").rows(named=True):
             key = (row["series"], row["time"])
             if key not in self.points or self.points[key]["version"] <= row["version"]:
                 self.points[key] = row
-        self.losers |= set(result.losers.select("seq", "idx").rows())
-        self.replaced |= set(result.replaced.select("series", "time", "seq", "idx", "value").rows())
+        self.losers |= set(losers.select("seq", "idx").rows())
 
     def state(self) -> object:
-        stands = {(key, row["seq"], row["idx"], row["value"]) for key, row in self.points.items()}
-        return stands, self.losers, self.replaced
+        return {(key, row["seq"], row["idx"], row["value"]) for key, row in self.points.items()}, self.losers
 
 
 record = st.fixed_dictionaries(
@@ -86,26 +71,24 @@ record = st.fixed_dictionaries(
 @given(st.lists(st.lists(record, max_size=4), max_size=6), st.data())
 def test_order_and_batches_do_not_matter(bodies: list[list[dict[str, object]]], data: st.DataObject) -> None:
     payloads = [logged(seq, json.dumps(body).encode(), "p") for seq, body in enumerate(bodies)]
-    for feed in (FIRST, LAST):
-        whole = Store(feed)
-        whole.apply(payloads)
-        other = Store(feed)
-        order = data.draw(st.permutations(payloads))
-        while order:
-            size = data.draw(st.integers(1, len(order)))
+    whole, other = Store(), Store()
+    whole.apply(payloads)
+    order = data.draw(st.permutations(payloads))
+    while order:
+        size = data.draw(st.integers(1, len(order)))
+        other.apply(order[:size])
+        if data.draw(st.booleans()):  # a crash after the insert: the same batch again
             other.apply(order[:size])
-            if data.draw(st.booleans()):  # a crash after the insert: the same batch again
-                other.apply(order[:size])
-            order = order[size:]
-        assert other.state() == whole.state()
+        order = order[size:]
+    assert other.state() == whole.state()
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.lists(record, max_size=4), max_size=6))
-def test_every_record_of_a_first_wins_feed_either_stands_or_is_a_duplicate(
+def test_every_record_either_stands_or_is_a_duplicate(
     bodies: list[list[dict[str, object]]],
 ) -> None:
-    store = Store(FIRST)
+    store = Store()
     store.apply([logged(seq, json.dumps(body).encode(), "p") for seq, body in enumerate(bodies)])
     standing = {(row["seq"], row["idx"]) for row in store.points.values()}
     every = {(seq, idx) for seq, body in enumerate(bodies) for idx in range(len(body))}
@@ -119,46 +102,36 @@ def test_first_submitted_stays_and_the_loser_names_it() -> None:
         b'{"t": 1, "who": "a", "v": 6, "extra": 7}',
         b'{"t": 1, "who": "b", "v": 8}',
     ]
-    points = shaped(FIRST, [logged(seq, body, "p") for seq, body in enumerate(bodies)]).points
-    result = contest(FIRST, points, pl.DataFrame(schema=STANDING))
-    assert result.losers.rows() == [(1, 0, 1_000_000_000, 0, 0, False)]
-    kept = result.points.select("seq", "field", "value").sort("seq", "field").rows()
-    assert kept == [(0, "extra", None), (0, "v", 5.0), (2, "extra", None), (2, "v", 8.0)]
+    points = shaped([logged(seq, body, "p") for seq, body in enumerate(bodies)])
+    kept, losers = first_wins(points, pl.DataFrame(schema=STANDING))
+    assert losers.rows() == [(1, 0, 1_000_000_000, 0, 0, False)]
+    stay = kept.select("seq", "field", "value").sort("seq", "field").rows()
+    assert stay == [(0, "extra", None), (0, "v", 5.0), (2, "extra", None), (2, "v", 8.0)]
 
 
 def test_an_earlier_record_that_comes_later_takes_the_place() -> None:
-    late = shaped(FIRST, [logged(3, b'{"t": 1, "who": "a", "v": 5}', "p")]).points
-    standing = shaped(FIRST, [logged(9, b'{"t": 1, "who": "a", "v": 6}', "p")]).points.filter("anchor")
-    result = contest(FIRST, late, standing)
-    assert result.losers.rows() == [(9, 0, 1_000_000_000, 3, 0, True)]
-    assert result.points["seq"].unique().to_list() == [3]
+    late = shaped([logged(3, b'{"t": 1, "who": "a", "v": 5}', "p")])
+    standing = shaped([logged(9, b'{"t": 1, "who": "a", "v": 6}', "p")]).filter("anchor")
+    kept, losers = first_wins(late, standing)
+    assert losers.rows() == [(9, 0, 1_000_000_000, 3, 0, True)]
+    assert kept["seq"].unique().to_list() == [3]
 
 
-def test_last_wins_keeps_what_it_replaced() -> None:
-    bodies = [b'{"t": 1, "who": "a", "v": 5}', b'[{"t": 1, "who": "a", "v": 6}, {"t": 1, "who": "a", "v": 7}]']
-    points = shaped(LAST, [logged(seq, body, "p") for seq, body in enumerate(bodies)]).points
-    result = contest(LAST, points, pl.DataFrame(schema=STANDING))
-    assert result.points.select("seq", "idx", "value").rows() == [(1, 1, 7.0)]
-    replaced = result.replaced.select("seq", "idx", "value", "by_seq", "by_idx").sort("seq", "idx").rows()
-    assert replaced == [(0, 0, 5.0, 1, 1), (1, 0, 6.0, 1, 1)]
-    assert result.losers.is_empty()
+def test_a_record_alone_at_its_instant_stays() -> None:
+    points = shaped([logged(0, b'[{"t": 1, "who": "a", "v": 5}, {"t": 2, "who": "a", "v": 5}]', "p")])
+    kept, losers = first_wins(points, pl.DataFrame(schema=STANDING))
+    assert kept.equals(points)
+    assert (losers.height, dict(losers.schema)) == (0, LOSERS)
 
 
-def test_a_feed_that_keeps_all_decides_nothing() -> None:
+def test_points_of_a_feed_that_keeps_all_never_meet() -> None:
     body = b'{"time": 1700000000, "value": [0, 0, 128, 63]}'
-    feed = FEEDS["telemetry"]
-    points = shaped(feed, [logged(seq, body, "telemetry") for seq in range(3)]).points
-    result = contest(feed, points, pl.DataFrame(schema=STANDING))
-    assert result.points.height == 3
-    assert points["ordinal"].n_unique() == 3
+    points = shaped([logged(seq, body, "telemetry") for seq in range(3)], FEEDS["telemetry"])
+    assert points.select("series", "time", "ordinal").n_unique() == 3
 
 
-def test_a_summary_replaces_all_its_figures_also_by_null() -> None:
-    feed = FEEDS["dropzone"]
-    bodies = [
-        b'{"time_stamp": "2019-05-01T06:00:00-04:00", "data": [1, 3]}',
-        b'{"time_stamp": "2019-05-01T10:00:00Z", "data": [5]}',
-    ]
-    points = shaped(feed, [logged(seq, body, "dropzone") for seq, body in enumerate(bodies)]).points
-    kept = contest(feed, points, pl.DataFrame(schema=STANDING)).points
-    assert dict(kept.select("field", "value").rows()) == {"mean": 5.0, "stddev": None, "stddev_pop": 0.0, "count": 1.0}
+def test_a_summary_has_all_its_figures_so_that_it_replaces_all_of_another() -> None:
+    body = b'{"time_stamp": "2019-05-01T10:00:00Z", "data": [5]}'
+    points = shaped([logged(1, body, "dropzone")], FEEDS["dropzone"])
+    figures = dict(points.select("field", "value").rows())
+    assert figures == {"mean": 5.0, "stddev": None, "stddev_pop": 0.0, "count": 1.0}

@@ -12,7 +12,7 @@ from tidemill.mill.known import KnownSeries
 from tidemill.mill.ledger import DUPLICATE, rejected
 from tidemill.mill.replaced import REPLACED, last_wins
 from tidemill.mill.status import MillStatus
-from tidemill.rules.duplicates import LOSERS, contest
+from tidemill.rules.duplicates import LOSERS, first_wins
 from tidemill.store.client import Store
 
 _RECORD = ["seq", "idx"]
@@ -43,7 +43,7 @@ class Decider:
         points, late = self._settle_sealed(tenant, feed, points)
         losers, gave_way = pl.DataFrame(schema=LOSERS), pl.DataFrame(schema=REPLACED)
         if feed.duplicates == "first":
-            points, losers = self._first_wins(tenant, feed, points)
+            points, losers = self._first_wins(tenant, points)
         elif feed.duplicates == "last":
             points, gave_way = self._last_wins(tenant, feed, points)
         duplicates = losers.filter(~pl.col("stood")).with_columns(
@@ -85,15 +85,14 @@ class Decider:
             rejections.append(standing.earlier_rejections(self._store, tenant, feed.name, before))
         return points.join(found, on=_RECORD, how="anti"), rejected(rejections)
 
-    def _first_wins(self, tenant: str, feed: Feed, points: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def _first_wins(self, tenant: str, points: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The points that stay, and the records that lost."""
         stands = standing.standing(self._store, self._status, tenant, points.filter("anchor"))
         alive = stands.filter(pl.col("seq") > pl.col("deleted_seq"))
         if alive.height < stands.height:
             # Of two the first submitted stays, but this one was deleted: out of the way before its successor comes.
             retention.purge(self._store, tenant, self._known.deleted(points["series"].unique()))
-        outcome = contest(feed, points, alive)
-        return outcome.points, outcome.losers
+        return first_wins(points, alive)
 
     def _last_wins(self, tenant: str, feed: Feed, points: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The points that stay, and the values that were replaced: of a summary whole rows, also by the same row."""
