@@ -70,3 +70,32 @@ def test_an_attempt_that_was_finished_is_no_crash(tmp_path: Path) -> None:
 def test_a_damaged_attempt_file_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"{")
     assert started(tmp_path / "a", 0).limit(0) == 0
+
+
+def test_an_end_while_the_store_is_waited_for_is_no_crash(tmp_path: Path) -> None:
+    for _ in range(5):
+        attempts = started(tmp_path / "a", 0)
+        attempts.begin(entries(1, 1))
+        attempts.forgive()
+    assert not started(tmp_path / "a", 0).poisoned(entries(1, 1))
+    for _ in range(2):
+        started(tmp_path / "a", 0).begin(entries(1, 1))
+    assert started(tmp_path / "a", 0).poisoned(entries(1, 1))
+
+
+def test_what_was_counted_before_is_not_forgiven(tmp_path: Path) -> None:
+    for _ in range(2):
+        started(tmp_path / "a", 0).begin(entries(1, 5000))
+    attempts = started(tmp_path / "a", 0)
+    attempts.begin(entries(1, 312))
+    attempts.forgive()
+    again = started(tmp_path / "a", 0)
+    assert again.limit(0) == 312, "it stays cut"
+
+
+def test_an_end_by_force_after_it_was_told_to_stop_is_no_crash(tmp_path: Path) -> None:
+    for _ in range(5):
+        attempts = started(tmp_path / "a", 0)
+        attempts.stopping()
+        attempts.begin(entries(1, 1))
+    assert not started(tmp_path / "a", 0).poisoned(entries(1, 1))

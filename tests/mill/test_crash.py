@@ -168,6 +168,40 @@ def test_a_store_that_goes_away_is_waited_for(tmp_path: Path) -> None:
     assert (found.state, found.position, found.lag) == ("stopped", 2, 0)
 
 
+def test_ends_by_force_while_a_slow_store_is_waited_for_condemn_nobody(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told to stop in the middle of an insert, and killed before it returns: three times, then the store is well."""
+    house = build()
+    house.send("location", fix(1))
+    insert, answers, asked = Store.insert, threading.Event(), threading.Event()
+
+    def slow(self: Store, name: str, frame: pl.DataFrame) -> None:
+        asked.set()
+        answers.wait(30)
+        insert(self, name, frame)
+
+    attempt = house.folder / "mill" / "mill.attempt"
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "insert", slow)
+        for _ in range(3):
+            asked.clear()
+            answers.clear()
+            house.new_mill()
+            stop, thread = working(house)
+            assert asked.wait(20)
+            stop.set()
+            wait_for(lambda: b'"forgiven":true' in attempt.read_bytes())
+            as_killed = attempt.read_bytes()
+            answers.set()
+            thread.join(10)
+            attempt.write_bytes(as_killed)
+            house.mill._position.save(0)
+    house.new_mill()
+    house.work()
+    assert [row["state"] for row in house.all("payloads")] == ["applied"]
+
+
 def test_an_idle_mill_applies_within_a_moment_of_the_hint(build: Build) -> None:
     house = build()
     stop, thread = working(house)

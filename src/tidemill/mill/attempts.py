@@ -2,11 +2,14 @@
 
 After one crash the same batch is tried again (the power may have failed); after every further one without progress the
 batch is cut to a sixteenth. A payload that was tried alone and ended the process twice is the culprit: `poisoned`.
+An end while the mill waits for the store, or once it was told to stop, is nobody's fault: such attempts are forgiven.
 No fsync: a crash of the process leaves the page cache, and a power cut is nobody's fault.
 """
 
 import logging
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -22,7 +25,8 @@ _CRASHES_ALONE = 2
 class Attempt(msgspec.Struct, frozen=True):
     """A batch under way: its first and last seq, its length, and how often it ended the process.
 
-    Until `suspect_until` is passed no batch is longer than `limit` (0: as long as it likes)."""
+    Until `suspect_until` is passed no batch is longer than `limit` (0: as long as it likes). `forgiven`: if the process
+    ends now, that is no crash."""
 
     first: int
     last: int
@@ -30,16 +34,21 @@ class Attempt(msgspec.Struct, frozen=True):
     crashes: int = 0
     suspect_until: int = 0
     limit: int = 0
+    forgiven: bool = False
 
 
 class Attempts:
-    """The attempt file at `path`. Call `resume` once at start, `begin` before each batch."""
+    """The attempt file at `path`. Call `resume` once at start, `begin` before each batch. `stopping` may come from
+    another thread."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._crashed: Attempt | None = None
         self._suspect_until = 0
         self._limit = 0
+        self._current: Attempt | None = None
+        self._stopping = False
+        self._lock = threading.Lock()
 
     def resume(self, position: int) -> None:
         """Take up after a start: an attempt beyond the position ended the process."""
@@ -49,12 +58,14 @@ class Attempts:
         if attempt.last <= position:
             self._suspect_until, self._limit = attempt.suspect_until, attempt.limit
             return
-        crashes = attempt.crashes + 1
+        crashes = attempt.crashes + (not attempt.forgiven)
         self._suspect_until = max(attempt.last, attempt.suspect_until)
         self._limit = attempt.limit
-        if crashes > 1:
+        if crashes > 1 and not attempt.forgiven:
             self._limit = max(1, attempt.count // _CUT)
-        self._crashed = msgspec.structs.replace(attempt, crashes=crashes)
+        self._crashed = msgspec.structs.replace(attempt, crashes=crashes, forgiven=False)
+        if attempt.forgiven:
+            return
         _log.warning("the mill ended %d time(s) while applying payloads %d to %d", crashes, attempt.first, attempt.last)
 
     def limit(self, position: int) -> int:
@@ -70,8 +81,27 @@ class Attempts:
         if self._crashed is not None and self._crashed.first == first:
             # Shorter than before: its count of crashes alone begins anew when it first is alone.
             crashes = self._crashed.crashes if len(entries) > 1 or self._crashed.count == 1 else 0
-        attempt = Attempt(first, last, len(entries), crashes, self._suspect_until, self._limit)
-        write_atomically(self._path, msgspec.json.encode(attempt), durable=False)
+        with self._lock:
+            self._current = Attempt(
+                first, last, len(entries), crashes, self._suspect_until, self._limit, forgiven=self._stopping
+            )
+            self._write()
+
+    def forgive(self) -> None:
+        """The batch under way is only waiting: until the next `begin` an end of the process is nobody's fault."""
+        with self._lock:
+            if self._current is not None and not self._current.forgiven:
+                self._current = msgspec.structs.replace(self._current, forgiven=True)
+                with suppress(OSError):
+                    self._write()
+
+    def stopping(self) -> None:
+        """The process was told to end: that it is ended by force is nobody's fault from now on."""
+        self._stopping = True
+        self.forgive()
+
+    def _write(self) -> None:
+        write_atomically(self._path, msgspec.json.encode(self._current), durable=False)
 
     def poisoned(self, entries: Sequence[Logged]) -> bool:
         """Whether this batch is one payload that already ended the process twice when it was alone."""

@@ -79,6 +79,7 @@ class Mill:
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; the batch under way is finished first."""
+        threading.Thread(target=lambda: (stop.wait(), self._attempts.stopping()), name="mill-stop", daemon=True).start()
         backoff_s = _BACKOFF_S[0]
         while not stop.is_set():
             try:
@@ -89,6 +90,7 @@ class Mill:
                     self._tend()
                 backoff_s = _BACKOFF_S[0]
             except (UnavailableError, StoreQueryError, OSError) as error:
+                self._attempts.forgive()
                 self._note(error)
                 stop.wait(backoff_s)
                 backoff_s = min(2 * backoff_s, _BACKOFF_S[1])
