@@ -91,6 +91,20 @@ def test_a_late_fix_changes_its_minute(house: House) -> None:
     assert (row["mean"], row["count"], row["window"]) == (3.0, 3, MINUTE)
 
 
+def test_the_mean_of_a_rollup_is_within_its_extremes(house: House) -> None:
+    for second, speed in ((1, 1.4), (2, 1.4), (3, 1.4)):
+        house.send("location", fix(second, speed=speed))
+    house.send("location", fix(4, "other", speed=1e16))
+    house.send("location", [fix(second, "other", speed=1.0) for second in range(5, 9)])
+    house.work()
+    for row in house.all("rollups"):
+        assert row["min"] <= row["mean"] <= row["max"], row
+    [row] = [row for row in house.all("rollups") if row["max"] == 1.4]
+    assert (row["mean"], row["count"]) == (1.4, 3)
+    [row] = [row for row in house.all("rollups") if row["max"] == 1e16]
+    assert row["sum"] == 1e16 + 4, "small ones are not lost beside a large one"
+
+
 def test_a_file_sent_again_replaces_its_whole_row_also_by_the_same(house: House) -> None:
     def send(values: list[float], stamp: str = "2019-05-01T06:00:00-04:00") -> int:
         seq = house.send("dropzone", {"time_stamp": stamp, "data": values})

@@ -101,12 +101,14 @@ INNER JOIN (
 -- name: mill_rollups
 -- Recompute windows from the points that stand. The set of windows prunes by primary key: rounding a time down is
 -- monotonic. No join with the windows asked for: it doubles the cost, and a window never loses its last point here.
+-- A mean is never outside what it is the mean of, as rounding would have it (three times 1.4).
 INSERT INTO rollups (tenant, series, every_s, window, count, mean, min, max, sum, sealed, sealed_seq, version)
-SELECT {tenant:String}, series, {every_s:UInt32}, begin, n, if(n = 0, 0, total / n), ifNull(low, 0), ifNull(high, 0),
+SELECT {tenant:String}, series, {every_s:UInt32}, begin, n, if(n = 0, 0, least(greatest(total / n, low), high)), low, high,
     total, {sealed_seq:UInt64} > 0, {sealed_seq:UInt64}, {version:UInt64}
 FROM (
     SELECT series, toStartOfInterval(time, toIntervalSecond({every_s:UInt32})) AS begin,
-        count(value) AS n, min(value) AS low, max(value) AS high, ifNull(sum(value), 0) AS total
+        count(value) AS n, ifNull(min(value), 0) AS low, ifNull(max(value), 0) AS high,
+        ifNull(sumKahan(value), 0) AS total
     FROM points FINAL
     WHERE tenant = {tenant:String}
         AND (series, toStartOfInterval(time, toIntervalSecond({every_s:UInt32}))) IN (

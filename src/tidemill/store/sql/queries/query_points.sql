@@ -89,10 +89,10 @@ WITH
     ) AS window_of
 SELECT
     window_of(p.time) AS ns,
-    avg(p.value) AS mean,
+    least(greatest(sumKahan(p.value) / count(p.value), min(p.value)), max(p.value)) AS mean,
     min(p.value) AS min,
     max(p.value) AS max,
-    sum(p.value) AS sum,
+    sumKahan(p.value) AS sum,
     count(p.value) AS count,
     argMinIf(p.value, (p.time, p.ordinal), has({agg:Array(String)}, 'first')) AS first,
     argMaxIf(p.value, (p.time, p.ordinal), has({agg:Array(String)}, 'last')) AS last,
