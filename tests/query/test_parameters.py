@@ -11,6 +11,7 @@ from tidemill.errors import InputError
 from tidemill.query.cursor import cursor, encode
 from tidemill.query.parameters import END, START, TAGS, UNIT, ZONE, limit, read, time_range
 from tidemill.query.points import POINTS_PARAMETERS
+from tidemill.query.series import METRICS_PARAMETERS
 
 KNOWN = (START, END, UNIT, ZONE, TAGS, limit(10, 100))
 
@@ -100,10 +101,26 @@ def test_windows_that_are_none(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name,text", [("agg", "mean,median,mode"), ("fill", "zero"), ("format", "xml"), ("order", "up")]
+    "name,text", [("agg[2]", "mean,median,mode"), ("fill", "zero"), ("format", "xml"), ("order", "up")]
 )
 def test_words_that_are_none(name: str, text: str) -> None:
-    assert faults([(name, text)], POINTS_PARAMETERS) == {f"$query.{name}": "invalid"}
+    assert faults([(name.partition("[")[0], text)], POINTS_PARAMETERS) == {f"$query.{name}": "invalid"}
+
+
+def test_every_faulty_item_of_a_list_is_named() -> None:
+    with pytest.raises(InputError) as caught:
+        read([("q", "1.5,a,0"), ("start", "soon")], METRICS_PARAMETERS)
+    named = {fault.path: fault.message for fault in caught.value.faults}
+    assert list(named) == ["$query.q[0]", "$query.q[1]", "$query.start"]
+    assert "'1.5'" in named["$query.q[0]"] and "'a'" in named["$query.q[1]"]
+    assert read([("q", "1,.5,1")], METRICS_PARAMETERS)["q"] == (1.0, 0.5)
+
+
+def test_a_parameter_with_a_name_behind_its_dot_is_hinted_as_it_is_written() -> None:
+    with pytest.raises(InputError, match=r"did you mean 'tag\.NAME'"):
+        read([("tag.", "1")], KNOWN)
+    with pytest.raises(InputError, match=r"known are .*tag\.NAME, limit"):
+        read([("something", "1")], KNOWN)
 
 
 @settings(deadline=None)

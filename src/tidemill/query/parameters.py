@@ -51,7 +51,7 @@ def read(given: Iterable[tuple[str, str]], known: Sequence[Parameter]) -> Asked:
         parameter = next((p for p in known if _names(p.name, name)), None)
         fault = _unfit(name, text, parameter, known) if name not in seen else _repeated(name)
         if parameter is not None and fault is None:
-            fault = _take(name, text, parameter, context, asked)
+            faults += _take(name, text, parameter, context, asked)
         faults += [fault] if fault else []
         seen.add(name)
     faults += [_fault(p.name, "missing", f"'{p.name}' is needed") for p in known if p.required and p.name not in seen]
@@ -61,17 +61,19 @@ def read(given: Iterable[tuple[str, str]], known: Sequence[Parameter]) -> Asked:
     return asked
 
 
-def _take(name: str, text: str, parameter: Parameter, context: readers.Context, asked: Asked) -> Fault | None:
-    """Read one pair into `asked`; what is wrong with it, if anything."""
+def _take(name: str, text: str, parameter: Parameter, context: readers.Context, asked: Asked) -> list[Fault]:
+    """Read one pair into `asked`; everything that is wrong with it."""
     try:
         value = parameter.reader(text, context)
+    except readers.ItemsError as error:
+        return [_fault(f"{name}[{place}]", "invalid", f"{name}: {wrong}") for place, wrong in error.items.items()]
     except ValueError as error:
-        return _fault(name, "invalid", f"{name}: {error}")
+        return [_fault(name, "invalid", f"{name}: {error}")]
     if parameter.name.endswith("."):
         asked[parameter.name][name.removeprefix(parameter.name)] = value
     else:
         asked[parameter.name] = value
-    return None
+    return []
 
 
 def _unfit(name: str, text: str, parameter: Parameter | None, known: Sequence[Parameter]) -> Fault | None:
@@ -83,11 +85,17 @@ def _unfit(name: str, text: str, parameter: Parameter | None, known: Sequence[Pa
         return _fault(shown, "too_long", f"'{shown}' is longer than {MAX_LENGTH} characters")
     if parameter is None:
         names = [p.name for p in known]
-        hint = readers.nearest(name, names) or (f"; known are {', '.join(names)}" if names else "; none is taken here")
+        listed = f"; known are {', '.join(map(_written, names))}" if names else "; none is taken here"
+        hint = readers.nearest(name, names, _written) or listed
         return _fault(shown, "unknown_parameter", f"'{shown}' is not a parameter of this route{hint}")
     if text == "":
         return _fault(shown, "empty", f"'{shown}' is empty; leave it out or give it a value")
     return None
+
+
+def _written(name: str) -> str:
+    """A parameter's name as callers write it: what ends with a dot takes a name behind it."""
+    return f"{name}NAME" if name.endswith(".") else name
 
 
 def _repeated(name: str) -> Fault:

@@ -4,12 +4,12 @@
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib import resources
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -19,6 +19,7 @@ from tidemill.model.time import NS_PER_S, check_range, parse_instant, parse_wall
 
 Context = Mapping[str, str]
 Reader = Callable[[str, Context], Any]
+_T = TypeVar("_T")
 
 UNITS_NS: Final = {"s": NS_PER_S, "ms": 1_000_000, "us": 1_000, "ns": 1}
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -30,6 +31,14 @@ _STEP_NS: Final = {
     "mo": 30 * 86400 * NS_PER_S, "y": 365 * 86400 * NS_PER_S,
 }  # fmt: skip
 _MAX_WINDOW_NS: Final = 100 * 366 * 86400 * NS_PER_S
+
+
+class ItemsError(ValueError):
+    """What is wrong with items of a list, by their places in it."""
+
+    def __init__(self, items: dict[int, str]) -> None:
+        super().__init__("; ".join(items.values()))
+        self.items = items
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -139,7 +148,7 @@ def choices(*allowed: str) -> Reader:
     one = choice(*allowed)
 
     def read(text: str, context: Context) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(one(word.strip(), context) for word in text.split(",")))
+        return _each(text.split(","), lambda word: one(word.strip(), context))
 
     return read
 
@@ -149,12 +158,27 @@ def quantiles(text: str, _: Context) -> tuple[float, ...]:
     words = text.split(",")
     if len(words) > 100:
         raise ValueError("at most 100 quantiles at a time")
-    found = []
-    for word in words:
-        if not re.fullmatch(r"\s*(0?\.\d{1,17}|0|1|1\.0+|0\.|1\.)\s*", word, re.ASCII):
-            raise ValueError(f"'{word[:40]}' is not a number from 0 to 1 such as 0.95")
-        found.append(float(word))
-    return tuple(dict.fromkeys(found))
+    return _each(words, _quantile)
+
+
+def _quantile(text: str) -> float:
+    if not re.fullmatch(r"\s*(0?\.\d{1,17}|0|1|1\.0+|0\.|1\.)\s*", text, re.ASCII):
+        raise ValueError(f"'{text[:40]}' is not a number from 0 to 1 such as 0.95")
+    return float(text)
+
+
+def _each(words: Sequence[str], read: Callable[[str], _T]) -> tuple[_T, ...]:
+    """Every item of a list read, twice the same once. Raises ItemsError naming every faulty one."""
+    found: dict[_T, None] = {}
+    wrong: dict[int, str] = {}
+    for place, word in enumerate(words):
+        try:
+            found[read(word)] = None
+        except ValueError as error:
+            wrong[place] = str(error)
+    if wrong:
+        raise ItemsError(wrong)
+    return tuple(found)
 
 
 def word(text: str, _: Context) -> str:
@@ -167,7 +191,7 @@ def series(text: str, _: Context) -> int:
     return parse_series(text)
 
 
-def nearest(text: str, known: "frozenset[str] | tuple[str, ...] | list[str]") -> str:
-    """` (did you mean 'x'?)` for the nearest known word, or nothing."""
-    close = get_close_matches(text, known, n=1, cutoff=0.6)
-    return f" (did you mean '{close[0]}'?)" if close else ""
+def nearest(text: str, known: Iterable[str], written: Callable[[str], str] = str) -> str:
+    """` (did you mean 'x'?)` for the nearest known word, as it is `written`, or nothing."""
+    close = get_close_matches(text, list(known), n=1, cutoff=0.6)
+    return f" (did you mean '{written(close[0])}'?)" if close else ""
