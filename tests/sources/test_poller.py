@@ -135,12 +135,13 @@ def test_what_intake_could_not_take_before_a_restart_is_taken_after_it(polling, 
     intake.up = False
     with running(DataServer(DataServerOptions(count=50, rate=0))) as url:
         with polling(drained("telemetry", url)):
-            until(lambda: catalog.list("sources/default/telemetry/-/unsent/"))
+            until(lambda: catalog.list("unsent/default/telemetry/-/"))
+            assert not any("unsent" in entry.key for entry in catalog.list("sources/")), "bodies are not listed"
         intake.up = True
         with polling(drained("telemetry", url)):
             until(lambda: len(intake.bodies()) == 50)
         assert points(intake.bodies()) == handed_out(tally(url))
-    assert catalog.list("sources/default/telemetry/-/unsent/") == []
+    assert catalog.list("unsent/default/telemetry/-/") == []
 
 
 def test_hanging_fetch_does_not_hold_up_the_end(polling, states):

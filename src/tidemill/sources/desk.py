@@ -1,7 +1,8 @@
 """The catalog as the poller sees it: cursors, states and unsent payloads of sources, from one thread of its own.
 
 The catalog blocks (it is durable on return), the poller's loop must not: every call runs on the desk's one thread, in
-order. Keys: `sources/{tenant}/{feed}/{item}/state`, `.../cursor`, `.../unsent/{key}`.
+order. Keys: `sources/{tenant}/{feed}/{item}/state`, `.../cursor`; and `unsent/{tenant}/{feed}/{item}/{key}`, apart, for
+these are large and the others are listed by prefix.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from tidemill.sources.state import Cursor, SourceState, Unsent
 
 T = TypeVar("T")
 _PREFIX = "sources/"
+_UNSENT_PREFIX = "unsent/"
 
 
 class Desk:
@@ -64,22 +66,26 @@ class Desk:
 
     async def unsent(self, source: str) -> list[Unsent]:
         """The payloads that were fetched and never taken, oldest first."""
-        entries = await self.call(lambda: self._catalog.list(f"{source}/unsent/"))
+        entries = await self.call(lambda: self._catalog.list(_unsent(source)))
         entries.sort(key=lambda entry: entry.revision)
         return [msgspec.msgpack.decode(entry.value, type=Unsent) for entry in entries]
 
     async def keep(self, source: str, unsent: Unsent) -> None:
         """Make a fetched payload durable here while intake cannot take it."""
         value = msgspec.msgpack.encode(unsent)
-        await self.call(lambda: self._catalog.put(f"{source}/unsent/{unsent.key}", value))
+        await self.call(lambda: self._catalog.put(_unsent(source) + unsent.key, value))
 
     async def drop(self, source: str, unsent: Unsent) -> None:
         """Forget a payload that was taken."""
-        await self.call(lambda: self._catalog.delete(f"{source}/unsent/{unsent.key}"))
+        await self.call(lambda: self._catalog.delete(_unsent(source) + unsent.key))
 
     def close(self) -> None:
         """End the thread after its last call."""
         self._thread.shutdown(wait=True)
+
+
+def _unsent(source: str) -> str:
+    return f"{_UNSENT_PREFIX}{source.removeprefix(_PREFIX)}/"
 
 
 def read_states(catalog: Catalog, tenant: str) -> list[SourceState]:

@@ -111,7 +111,7 @@ class Poller:
         self._desk.close()
 
     async def _reconcile(self) -> None:
-        """Make the tasks those of the current feeds. Whatever it raises: the ones that run go on, and it comes again."""
+        """Make the tasks those of the current feeds. Whatever it raises: those that run go on, and it comes again."""
         feeds = await self._desk.call(lambda: list(self._sources()))
         wanted, faulty = self._compile(feeds)
         for key in wanted.keys() - self._running.keys():
