@@ -28,6 +28,32 @@ def test_windows_leave_no_gap_and_end(start, size, lag, overlap, ahead):
         assert window.stop_ns == now - lag
 
 
+@given(jump=st.integers(1, 400), away=st.floats(0, 0.99), overlap=st.sampled_from([0, DAY]))
+def test_a_clock_that_jumped_ahead_and_came_back_leaves_no_gap(jump, away, overlap):
+    windows = Windows(start_ns=0, size_ns=DAY, overlap_ns=overlap)
+    true_now = 10 * DAY
+    cursor = true_now + jump * DAY  # all of it was read; of what is ahead there was nothing
+    true_now += int(away * DAY)
+    window = windows.next(cursor, true_now)
+    assert window.start_ns <= 10 * DAY and window.stop_ns == true_now and window.last
+    following = windows.next(window.stop_ns, true_now + 1)
+    assert following.start_ns <= true_now and following.stop_ns == true_now + 1
+
+
+@given(start=st.integers(0, 1000 * DAY), length=st.integers(1, 400 * DAY), dates=st.booleans())
+def test_halves_are_the_window_down_to_a_second_or_a_date(start, length, dates):
+    windows = Windows(start_ns=0, size_ns=DAY, dates=dates)
+    window = Window(start, start + length, True)
+    pair = windows.halves(window)
+    if pair is None:
+        assert length <= (2 * DAY if dates else 2 * NS_PER_S)
+    else:
+        first, second = pair
+        assert window.start_ns == first.start_ns < first.stop_ns == second.start_ns < second.stop_ns == window.stop_ns
+        assert second.last and not first.last
+        assert not dates or first.stop_ns % DAY == 0
+
+
 def test_bounds_as_dates_leave_no_instant_out():
     windows = Windows(start_ns=0, size_ns=DAY, dates=True)
     start, stop = parse_instant("2023-02-01T10:00:00Z"), parse_instant("2023-02-02T00:00:00.5Z")

@@ -1,5 +1,7 @@
 """Which stretch of time a window source reads next. Pure: cursor and clock in, window out.
 
+A cursor that is ahead of the clock was set while the clock was wrong: the last `size` before now is read again.
+
 A window is read as a whole or not at all, and the cursor is where the next one goes on. The last `overlap` before the
 cursor is read again each time, so that values which a source corrects or delivers late are still found.
 """
@@ -12,6 +14,7 @@ from tidemill.model.time import NS_PER_S, format_instant
 
 _START = ("{start}", "%7Bstart%7D")
 _STOP = ("{stop}", "%7Bstop%7D")
+_DAY_NS = 86_400 * NS_PER_S
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -36,11 +39,23 @@ class Windows(msgspec.Struct, frozen=True, kw_only=True):
         """The window after the cursor (None: from the beginning); None when there is nothing to ask for yet."""
         position = self.start_ns if cursor_ns is None else max(cursor_ns, self.start_ns)
         horizon = now_ns - self.lag_ns
+        if position > horizon:
+            position = max(horizon - self.size_ns, self.start_ns)
         start = max(self.start_ns, position - self.overlap_ns)
         stop = min(position + self.size_ns, horizon)
         if stop <= start:
             return None
         return Window(start, stop, stop == horizon)
+
+    def halves(self, window: Window) -> tuple[Window, Window] | None:
+        """A window in two, each at least a second (a date: a day); None when it is too short for that."""
+        unit = _DAY_NS if self.dates else NS_PER_S
+        middle = (window.start_ns + window.stop_ns) // 2 // unit * unit
+        if middle <= window.start_ns:
+            middle += unit
+        if middle >= window.stop_ns:
+            return None
+        return Window(window.start_ns, middle, False), Window(middle, window.stop_ns, window.last)
 
     def fill(self, url: str, window: Window) -> str:
         """The URL with `{start}` and `{stop}` (also percent-encoded) filled in."""
@@ -53,5 +68,5 @@ class Windows(msgspec.Struct, frozen=True, kw_only=True):
         if not self.dates:
             return format_instant(ns)
         day = datetime.fromtimestamp(ns // NS_PER_S, UTC)
-        inside = ns % (86_400 * NS_PER_S) != 0
+        inside = ns % _DAY_NS != 0
         return (day + timedelta(days=1) if up and inside else day).strftime("%Y-%m-%d")
