@@ -1,10 +1,13 @@
 """The client against a real engine: what goes in comes out, and errors say what happened."""
 
 import math
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import polars as pl
@@ -199,6 +202,39 @@ def test_store_that_is_not_there_is_unavailable() -> None:
     for work in (store.ping, lambda: store.rows("count"), lambda: store.insert("t", points(1))):
         with pytest.raises(StoreUnavailableError):
             work()
+
+
+def test_callers_of_a_store_that_hangs_fail_soon_and_not_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidemill.store.client._GREETING_TIMEOUT_S", 1)
+    with socket.create_server(("127.0.0.1", 0)) as hangs:  # takes connections, and never answers
+        store = Store(StoreAddress("127.0.0.1", hangs.getsockname()[1]), queries=QUERIES)
+
+        def ask() -> None:
+            with pytest.raises(StoreUnavailableError):
+                store.rows("count")
+
+        assert not store.busy
+        begun = time.monotonic()
+        with ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(ask) for _ in range(8)]
+            time.sleep(0.2)
+            assert store.busy
+            for one in asked:
+                one.result()
+        assert time.monotonic() - begun < 4.0
+        assert not store.busy
+
+
+def test_a_query_may_take_longer_than_the_greeting(address: StoreAddress, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidemill.store.client._GREETING_TIMEOUT_S", 1)
+    sleeping = {"sleep": query("sleep", "SELECT sleepEachRow(0.5) AS n FROM numbers(3)")}
+    store = Store(address, queries=sleeping)
+    assert len(store.rows("sleep")) == 3
+    store.close()
+    short = Store(address, queries=sleeping, timeout_s=1)
+    with pytest.raises(StoreUnavailableError):
+        short.rows("sleep")
+    short.close()
 
 
 def test_wrong_password_is_refused(address: StoreAddress) -> None:

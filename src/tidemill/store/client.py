@@ -6,7 +6,8 @@ keeps bytes as bytes and columns as columns: pandas, PyArrow and NumPy are never
 
 import io
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import clickhouse_connect
@@ -16,6 +17,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.httputil import get_pool_manager
 from urllib3.exceptions import HTTPError
+from urllib3.util import Timeout
 
 from tidemill.errors import StoreQueryError, StoreUnavailableError
 from tidemill.store.answers import pieces, whole
@@ -28,6 +30,7 @@ clickhouse_connect.common.set_setting("dict_parameter_format", "map")
 
 _T = TypeVar("_T")
 _CONNECT_TIMEOUT_S = 2
+_GREETING_TIMEOUT_S = 5  # to the first answer of a store: one that hangs must not hold everybody as long as a query may
 _CONNECTIONS = 32
 # An error never hides in good JSON: it comes as a status, or as a block behind the bytes.
 _READ_SETTINGS = {"http_write_exception_in_output_format": "0"}
@@ -80,7 +83,13 @@ class Store:
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._client: Client | None = None
+        self._under_way = 0
         self._connections = get_pool_manager(maxsize=_CONNECTIONS)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call is under way now. None is for ever: a store that says nothing is given up by `timeout_s`."""
+        return self._under_way > 0
 
     def ping(self) -> None:
         """Return if the store answers. Raises StoreUnavailableError."""
@@ -143,12 +152,13 @@ class Store:
 
     def _read(self, name: str, fmt: str, values: Mapping[str, Any], settings: Mapping[str, str]) -> bytes:
         # All of it is held here anyway: so the store may wait for the end, and then says cleanly if it failed.
-        response = self._ask(name, fmt, values, {**settings, "wait_end_of_query": "1"})
-        try:
-            return whole(response)
-        except StoreUnavailableError:
-            self._forget()
-            raise
+        with self._counted():
+            response = self._ask(name, fmt, values, {**settings, "wait_end_of_query": "1"})
+            try:
+                return whole(response)
+            except StoreUnavailableError:
+                self._forget()
+                raise
 
     def _ask(self, name: str, fmt: str, values: Mapping[str, Any], settings: Mapping[str, str]) -> Any:
         """Run a query; returns the answer once its status is there."""
@@ -157,7 +167,8 @@ class Store:
 
     def _call(self, work: Callable[[Client], _T]) -> _T:
         try:
-            return work(self._connected())
+            with self._counted():
+                return work(self._connected())
         except (ClickHouseError, HTTPError) as error:
             failure = translate(error, self.address.host, self.address.port)
         if isinstance(failure, StoreUnavailableError):
@@ -165,14 +176,26 @@ class Store:
         raise failure from None
 
     def _connected(self) -> Client:
+        client = self._client
+        if client is None:
+            client = self._connect()  # not under the lock: nobody waits for another one's hung connection
+            with self._lock:
+                self._client = client
+        return client
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
         with self._lock:
-            if self._client is None:
-                self._client = self._connect()
-            return self._client
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._under_way -= 1
 
     def _connect(self) -> Client:
         address = self.address
-        return clickhouse_connect.get_client(
+        client = clickhouse_connect.get_client(
             interface="https" if address.secure else "http",
             host=address.host,
             port=address.port,
@@ -184,10 +207,12 @@ class Store:
             autogenerate_session_id=False,
             query_retries=0,
             connect_timeout=_CONNECT_TIMEOUT_S,
-            send_receive_timeout=self._timeout_s,
+            send_receive_timeout=_GREETING_TIMEOUT_S,
             show_clickhouse_errors="scrub",
             pool_mgr=self._connections,
         )
+        client.timeout = Timeout(connect=_CONNECT_TIMEOUT_S, read=self._timeout_s)
+        return client
 
     def _forget(self) -> None:
         """Connect anew at the next call: what answers then may be another server."""
