@@ -153,6 +153,7 @@ def test_a_store_that_goes_away_is_waited_for(tmp_path: Path) -> None:
         begun = house.mill.status.retries
         time.sleep(1.0)
         assert house.mill.status.retries - begun < 8, "it does not spin"
+        assert time.monotonic() - house.mill.last_turn < 1.5, "it turns while it waits"
         assert house.mill.status.position == 1
         engine.start()
         wait_for(lambda: house.mill.status.position == 2)

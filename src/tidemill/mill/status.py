@@ -24,6 +24,7 @@ class MillStatus(msgspec.Struct, kw_only=True):
         "starting", "idle", "applying", "waiting_for_store", "waiting_for_log", "waiting_for_catalog", "stopped"
     ] = "starting"
     looped_at_ns: int = 0
+    turned: float = 0.0
     position: int = 0
     log_seq: int = 0
     last_error: str = ""
@@ -48,13 +49,19 @@ class MillStatus(msgspec.Struct, kw_only=True):
         """How many places of the log are not applied yet (gaps included)."""
         return max(0, self.log_seq - self.position)
 
+    def turn(self) -> None:
+        """A sign of life: `turned` is now, by the monotonic clock of the mill's own process."""
+        self.turned = time.monotonic()
+
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Add the time spent inside to `stage_s[name]`."""
         begun = time.perf_counter()
+        self.turn()
         try:
             yield
         finally:
+            self.turn()
             self.stage_s[name] = self.stage_s.get(name, 0.0) + time.perf_counter() - begun
 
 

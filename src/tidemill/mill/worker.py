@@ -75,13 +75,22 @@ class Mill:
         self._last_begun = 0.0
         self._tended = 0.0
         self._last_count = 0
+        self.status.turn()
         self._at_most = MAX_PAYLOADS  # less while the store refuses for want of something (memory, time)
+
+    @property
+    def last_turn(self) -> float:
+        """The last sign of life, by `time.monotonic()`: between the stages of a batch, between the steps of retention,
+        while nothing is to be done, and all the while that a part is waited for (no wait for the store is for ever).
+        """
+        return time.monotonic() if self._store.busy else self.status.turned
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; the batch under way is finished first."""
         threading.Thread(target=lambda: (stop.wait(), self._attempts.stopping()), name="mill-stop", daemon=True).start()
         backoff_s = _BACKOFF_S[0]
         while not stop.is_set():
+            self.status.turn()
             try:
                 self._pace(stop)
                 if self.step() == 0:
@@ -201,6 +210,7 @@ class Mill:
     def _refused_again(self, entries: Sequence[Logged]) -> bool:
         """Whether the store refuses this payload however often it is asked: it may have answered for another reason."""
         for attempt in range(1, _TRIES_ALONE):
+            self.status.turn()
             time.sleep(min(_BACKOFF_S[0] * 2**attempt, _BACKOFF_S[1]))
             try:
                 self._applier.apply(entries)
