@@ -2,6 +2,7 @@
 
 import random
 import socket
+import threading
 import time
 from collections import Counter
 
@@ -319,6 +320,22 @@ def test_every_poll_is_recorded_and_recording_may_fail_for_a_while(polling, inta
     taken = [row for row in rows if row.result == "data"]
     assert all(row.receipt and row.sha256 and row.status == 200 and row.size_bytes for row in taken)
     assert len({row.receipt for row in taken}) == 40
+
+
+def test_a_ledger_that_hangs_holds_up_nothing(polling, intake, states, catalog):
+    going_on = threading.Event()
+    try:
+        with (
+            running(DataServer(DataServerOptions(count=40, rate=0))) as url,
+            polling(drained("telemetry", url), record=lambda polls: going_on.wait(30)) as poller,
+        ):
+            until(lambda: len(intake.bodies()) == 40)
+            until(lambda: (s := states().get("telemetry")) and s.payloads == 40)
+            started = time.monotonic()
+            assert poller.stop()
+            assert time.monotonic() - started < 4
+    finally:
+        going_on.set()
 
 
 def closed_port():

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import msgspec
@@ -34,7 +35,8 @@ _MAX_ROWS: Final = 200_000  # kept while the ledger cannot be written; beyond it
 
 class Poller:
     """Runs from `start` to `stop`. `sources` gives (tenant, current feed) pairs and may block; `submit` is called in
-    the poller's loop; `record` (poll rows; may raise, then they come again) and the catalog in one other thread."""
+    the poller's loop, the catalog in one other thread, and `record` (poll rows; may raise, then they come again) in a
+    third: it may take long, and at the end it is not waited for longer than `record_grace_s`."""
 
     def __init__(
         self,
@@ -57,6 +59,7 @@ class Poller:
         self._running: dict[str, tuple[SourceTask, asyncio.Task[None]]] = {}
         self._shown: set[str] | None = None  # sources with a state in the catalog; None: not known yet
         self._rows: deque[Poll] = deque(maxlen=_MAX_ROWS)
+        self._recording = asyncio.Lock()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._look = asyncio.Event()
@@ -95,7 +98,8 @@ class Poller:
 
     async def _run(self) -> None:
         self._desk = Desk(self._catalog)
-        writing = asyncio.create_task(self._write_forever())
+        self._recorder = ThreadPoolExecutor(1, "sources-record")
+        writing = [asyncio.create_task(work) for work in (self._write_forever(), self._record_forever())]
         while not self._ending:
             self._look.clear()
             wait_s = None if await self._attempt(self._reconcile()) else self._pacing.write_every_s
@@ -105,9 +109,11 @@ class Poller:
             except TimeoutError:
                 continue
         await self._end(list(self._running))
-        writing.cancel()
-        await asyncio.wait({writing})
-        await self._write_rows()
+        await self._record_last()
+        for task in writing:
+            task.cancel()
+        await asyncio.wait(writing)
+        self._recorder.shutdown(wait=False)
         self._desk.close()
 
     async def _reconcile(self) -> None:
@@ -170,7 +176,18 @@ class Poller:
             await asyncio.sleep(self._pacing.write_every_s)
             for task, _ in list(self._running.values()):
                 await self._write_one(task)
-            await self._write_rows()
+
+    async def _record_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self._pacing.write_every_s)
+            await self._record_rows()
+
+    async def _record_last(self) -> None:
+        try:
+            async with asyncio.timeout(self._pacing.record_grace_s):
+                await self._record_rows()
+        except TimeoutError:
+            log.warning("the last polls may be missing in the poll ledger: it could not be written in time")
 
     async def _write_one(self, task: SourceTask) -> None:
         state = task.take_state()
@@ -180,13 +197,14 @@ class Poller:
             self._rows.extend(task.tracker.polls)
         task.tracker.polls.clear()
 
-    async def _write_rows(self) -> None:
-        record = self._record
-        while record is not None and self._rows:
-            rows = [self._rows.popleft() for _ in range(min(len(self._rows), _ROWS_AT_ONCE))]
-            if not await self._attempt(self._desk.call(lambda rows=rows: record(rows))):  # type: ignore[misc]
-                self._rows.extendleft(reversed(rows))
-                return
+    async def _record_rows(self) -> None:
+        record, loop = self._record, asyncio.get_running_loop()
+        async with self._recording:
+            while record is not None and self._rows:
+                rows = [self._rows.popleft() for _ in range(min(len(self._rows), _ROWS_AT_ONCE))]
+                if not await self._attempt(loop.run_in_executor(self._recorder, record, rows)):
+                    self._rows.extendleft(reversed(rows))
+                    return
 
     async def _attempt(self, work: Awaitable[object]) -> bool:
         """Do what may fail without harm: the next round does it again."""

@@ -31,7 +31,8 @@ log = logging.getLogger(__name__)
 class Pacing(msgspec.Struct, frozen=True, kw_only=True):
     """How the poller behaves, in seconds; a feed sets the rest. A fetch may take `deadline_factor` times the feed's
     time-out in all. At the end a fetch gets `fetch_grace_s` to complete, then what it brought `submit_grace_s` to be
-    taken. `in_flight` payloads of a source may be under way at once."""
+    taken, and the last rows of the poll ledger `record_grace_s` to be written. `in_flight` payloads of a source may be
+    under way at once."""
 
     first_backoff_s: float = 1.0
     submit_backoff: Backoff = Backoff(first_s=0.1, cap_s=5.0)
@@ -39,6 +40,7 @@ class Pacing(msgspec.Struct, frozen=True, kw_only=True):
     deadline_factor: float = 3.0
     fetch_grace_s: float = 2.0
     submit_grace_s: float = 3.0
+    record_grace_s: float = 1.0
     write_every_s: float = 1.0
     in_flight: int = 32
 
