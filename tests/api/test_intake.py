@@ -233,7 +233,16 @@ def test_a_key_is_not_longer_than_stated(api: Api) -> None:
 def test_lines_that_curl_joined_get_a_hint(api: Api) -> None:
     joined = LINES.replace(b"\n", b"")  # what `curl -d @file` does
     answer = post(api, joined, **{"Content-Type": "application/x-www-form-urlencoded"})
-    assert "--data-binary" in problem(answer, 400, "invalid")["detail"]
+    assert problem(answer, 400, "invalid")["detail"].endswith(
+        ". curl -d takes line breaks out of a file; send lines with --data-binary."
+    )
+
+
+def test_one_broken_document_from_curl_gets_no_hint_of_lines(api: Api) -> None:
+    answer = post(api, b'{"time_stamp": }', **{"Content-Type": "application/x-www-form-urlencoded"})
+    assert problem(answer, 400, "invalid")["detail"] == (
+        "The feed 'dropzone' refuses this payload. $: not JSON: Expecting value at line 1, column 16."
+    )
 
 
 def test_a_refused_payload_does_not_use_up_its_key(api: Api) -> None:

@@ -204,9 +204,9 @@ def test_dropzone_names_the_item(body: bytes, expected: list[tuple[str, str]]) -
     [
         (b"[0,0,128,63]", []),
         (b'"AACAPw=="', []),
-        (b'"AACAPw"', [("$.value", "wrong_type")]),
-        (b'"AACA"', [("$.value", "wrong_type")]),
-        (b"[0,0,128]", [("$.value", "wrong_type")]),
+        (b'"AACAPw"', [("$.value", "invalid_value")]),
+        (b'"AACA"', [("$.value", "invalid_value")]),
+        (b"[0,0,128]", [("$.value", "invalid_value")]),
         (b"[0,0,256,-1]", [("$.value[2]", "out_of_range"), ("$.value[3]", "out_of_range")]),
         (b"[0,0,128.0,true]", [("$.value[2]", "wrong_type"), ("$.value[3]", "wrong_type")]),
         (b"[0,0,192,127]", [("$.value", "not_finite")]),
@@ -247,3 +247,53 @@ def test_a_feed_that_rejects_or_polls_may_get_no_record() -> None:
     assert decoded.counts.rows() == [(1, 0)]
     polling = RECIPES["location"] + '\n[source]\nurl = "http://127.0.0.1:1/"\nevery = "1s"\n'
     assert Decoder(load(polling)).check(b"[]", "json", RECEIVED_NS) == ()
+
+
+def messages(body: bytes, feed: str = "location", format: str = "json") -> list[str]:
+    return [fault.message for fault in DECODERS[feed].check(body, format, RECEIVED_NS)]
+
+
+LOCAL = "a time such as 2017-01-01 13:05:12 (local) or 2017-01-01T13:05:12+01:00"
+RFC3339 = "an RFC 3339 time such as 2026-01-31T12:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("feed", "body", "message"),
+    [
+        ("location", fix(timestamp="now"), f"'now' is not {LOCAL}"),
+        ("location", fix(timestamp=5), f"must be {LOCAL}, is a number"),
+        ("location", raw("timestamp", b"null"), f"must be {LOCAL}, is null"),
+        ("dropzone", b'{"time_stamp": "now", "data": [1]}', f"'now' is not {RFC3339}"),
+        ("dropzone", b'{"data": [1]}', f"is missing; it must be {RFC3339}"),
+        (
+            "telemetry",
+            b'{"time": "now", "value": [0,0,0,0]}',
+            "must be a number, the seconds since 1970-01-01T00:00:00Z, is a text",
+        ),
+    ],
+)
+def test_a_time_that_is_none_is_told_what_the_feed_wants(feed: str, body: bytes, message: str) -> None:
+    assert messages(body, feed) == [message]
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        (b"{broken\n" + FIX, ["line 1, column 2"]),
+        (FIX + b"\n{broken\n" + FIX + b"\n{'a'}", ["line 2, column 2", "line 4, column 2"]),
+        (b"\xef\xbb\xbf\n\r\n" + FIX + b"\n \n {broken", ["line 5, column 3"]),
+        (b"\n".join([FIX] * 1000) + b"\n\n{broken", ["line 1002, column 2"]),
+        (FIX + b"\n" + FIX.replace(b"a1", b"\xff"), [f"line 2, byte {FIX.index(b'a1') + 1}"]),
+    ],
+)
+def test_a_broken_line_is_named_by_its_number(body: bytes, where: list[str]) -> None:
+    found = messages(body, format="ndjson")
+    assert [message.rsplit(" at ", 1)[1] for message in found] == where
+
+
+def test_a_place_in_a_document_is_counted_from_its_first_byte() -> None:
+    (message,) = messages(b'\n\n  {"lat": 1,\n "long" 2}')
+    assert message.endswith("at line 4, column 9")
+    assert messages(FIX + FIX) == [
+        f"not JSON: the document ends and something follows it at line 1, column {len(FIX) + 1}"
+    ]

@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from tests.support.payloads import logged
+from tests.support.payloads import FIX, logged
 from tidemill.catalog.feeds import CatalogFeeds
 from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.decode.decoder import DEEPEST, Decoder
@@ -15,6 +16,8 @@ from tidemill.feeds.book import FeedBook
 from tidemill.feeds.recipes import RECIPES
 from tidemill.mill.stages import Milled, Stages
 from tidemill.mill.status import MillStatus
+from tidemill.model.payload import Kind, Logged
+from tidemill.model.time import parse_instant
 from tidemill.settings import Settings, load
 
 DROPZONE = {"time_stamp": "2019-05-01T06:00:00-04:00", "data": [1]}
@@ -57,3 +60,24 @@ def test_no_setting_is_deeper_than_the_readers_can_go(book: FeedBook) -> None:
     body = nested(DROPZONE, DEEPEST).replace(b"[]", b"[NaN]")
     faults = Decoder(book.current("default", "dropzone"), max_depth=DEEPEST).check(body, "json", 0)
     assert [fault.code for fault in faults] == ["not_finite"]
+
+
+def refused(book: FeedBook, feed: str, body: bytes) -> list[tuple[int, int | None]]:
+    """Index and time of the ledger rows of a payload that intake refused."""
+    entry = logged(1, body, feed)
+    faults = Decoder(book.current("default", feed)).check(body, "json", entry.payload.received_ns)
+    assert faults
+    payload = msgspec.structs.replace(entry.payload, kind=Kind.REFUSED, faults=faults)
+    return Stages(book, MillStatus()).refused(Logged(1, payload)).select("idx", "time").rows()
+
+
+def test_refused_records_keep_the_time_that_they_tell(book: FeedBook) -> None:
+    ten = parse_instant("2019-05-01T10:00:00Z")
+    empty = {**DROPZONE, "data": []}
+    assert refused(book, "dropzone", json.dumps(empty).encode()) == [(0, ten)]
+    body = json.dumps([{"data": []}, empty, DROPZONE]).encode()
+    assert refused(book, "dropzone", body) == [(0, None), (1, ten), (2, ten)]
+    evening = parse_instant("2017-01-01T18:05:12Z")
+    assert refused(book, "location", FIX.replace(b"1.4", b"null")) == [(0, evening)]
+    assert refused(book, "location", FIX + b"x") == [(0, None)]
+    assert refused(book, "signals", b'{"values": ["x"], "start": "2017-01-01T00:00:00Z"}') == [(0, None)]

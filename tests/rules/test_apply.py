@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.payloads import FEEDS, RECEIVED_NS, logged
+from tests.support.payloads import FEEDS, FIX, RECEIVED_NS, logged
 from tidemill.decode.decoder import Decoder
 from tidemill.feeds.checks import CHECKS
 from tidemill.feeds.load import load
-from tidemill.model.time import NS_PER_S
+from tidemill.model.time import NS_PER_S, parse_instant
 from tidemill.rules.apply import Checked, apply_rules
 from tidemill.rules.checks import broken, explain
 from tidemill.rules.reasons import REASONS
@@ -62,6 +62,26 @@ def test_faults_of_decoding_and_of_rules_are_in_one_ledger() -> None:
         (2, RECEIVED_NS - 2 * HOUR * NS_PER_S, ["too_old"]),
         (3, None, ["invalid_json"]),
     ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "2017-01-01T18:05:12Z"),
+        ({"timestamp": "2017-01-01T13:05:12+01:00", "lat": "x"}, "2017-01-01T12:05:12Z"),
+        ({"lat": None}, None),
+        ({"lat": 91}, None),
+        ({"timestamp": "2017-03-12 02:30:00"}, None),
+        ({"timestamp": "soon"}, None),
+    ],
+)
+def test_a_record_that_broke_the_contract_has_the_time_that_it_tells(
+    changes: dict[str, object], expected: str | None
+) -> None:
+    body = json.dumps({**json.loads(FIX), "speed": "fast", **changes}).encode()
+    batch = Decoder(FEEDS["location"]).decode([logged(1, FIX), logged(2, body), logged(3, b"{")])
+    found = apply_rules(FEEDS["location"], batch).rejections.select("seq", "idx", "time").rows()
+    assert found == [(2, 0, parse_instant(expected) if expected else None), (3, 0, None)]
 
 
 @settings(deadline=None, max_examples=50)

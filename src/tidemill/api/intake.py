@@ -7,6 +7,7 @@ its faults; a body whose content coding cannot be undone is kept packed, as it c
 
 import asyncio
 import hashlib
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,7 @@ THREADS: Final = 4  # of its own: whoever waits for the store elsewhere must not
 MAX_DECODERS: Final = 1024
 MAX_KEY: Final = 255  # characters of an Idempotency-Key
 _CURL_FORM: Final = b"application/x-www-form-urlencoded"
+_GLUED: Final = re.compile(rb"\}[ \t]*\{")  # documents one after the other in one line
 _T = TypeVar("_T")
 
 
@@ -146,7 +148,7 @@ class Intake:
         key = _key(incoming)
         if checked.faults:  # a refused payload does not use up its idempotency key: it is sent again, corrected
             appended = await self.append(payload)
-            raise RefusedError(_sentence(checked.faults, feed, incoming), checked.faults, appended.receipt)
+            raise RefusedError(_sentence(checked, feed, incoming), checked.faults, appended.receipt)
         return Accepted(payload, await self.append(payload, key))
 
 
@@ -169,10 +171,12 @@ def _key(incoming: Incoming) -> str | None:
     return key.decode("latin-1") if key else None
 
 
-def _sentence(faults: tuple[Fault, ...], feed: Feed, incoming: Incoming) -> str:
+def _sentence(checked: Checked, feed: Feed, incoming: Incoming) -> str:
+    faults = checked.faults
     first = f"{faults[0].path}: {faults[0].message}"
     more = f" ({len(faults) - 1} more in `errors`)" if len(faults) > 1 else ""
     hint = ""
-    if faults[0].code == "invalid_json" and incoming.headers.get(b"content-type") == _CURL_FORM:
+    from_curl = incoming.headers.get(b"content-type") == _CURL_FORM
+    if from_curl and faults[0].code == "invalid_json" and _GLUED.search(checked.body):
         hint = " curl -d takes line breaks out of a file; send lines with --data-binary."
-    return f"The feed '{feed.name}' refuses this payload. {first}{more}{hint}"
+    return f"The feed '{feed.name}' refuses this payload. {first}{more}.{hint}"

@@ -24,6 +24,7 @@ from tidemill.decode.faults import Faults, codes, sentence
 from tidemill.decode.plan import Column, Plan
 from tidemill.decode.reader import Reading
 from tidemill.model.payload import Logged
+from tidemill.decode.stamps import stamps
 
 TAGS: Final = pl.List(pl.Struct({"key": pl.String, "value": pl.String}))
 Schema = dict[str, Any]
@@ -54,7 +55,8 @@ class Batch(msgspec.Struct, frozen=True):
     """Many payloads decoded. `counts`: `seq`, `records` of each payload: well-formed ones and rejections together.
 
     `identities`: `identity`, `tags` (list of key and value, sorted by key), and for samples `name`, `unit`,
-    `description` (else empty). `registers`: `seq`, `idx`, `field`, `value`, only for feeds with registers."""
+    `description` (else empty). `registers`: `seq`, `idx`, `field`, `value`, only for feeds with registers. `stamps`:
+    the time of rejected records, where it could be read (`stamps.py`); shape `samples` has none."""
 
     frame: pl.DataFrame
     rejections: pl.DataFrame
@@ -63,6 +65,7 @@ class Batch(msgspec.Struct, frozen=True):
     registers: pl.DataFrame | None = None
 
 
+    stamps: pl.DataFrame | None = None
 def identities(tags: Sequence[dict[str, str]]) -> pl.DataFrame:
     """The identities frame of some tag sets (without names and units)."""
     pairs = [(number, key, value) for number, one in enumerate(tags) for key, value in sorted(one.items())]
@@ -126,6 +129,7 @@ def assemble(plan: Plan, reading: Reading, payloads: Sequence[Logged]) -> Batch:
         registers,
     )
 
+        stamps(plan, [(payloads[one.payload], one.index, one.record) for one in reading.faulty if one.record]),
 
 def _joined(parts: Sequence[Any]) -> Any:
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)

@@ -47,7 +47,8 @@ class Node(msgspec.Struct):
 
 class Plan(msgspec.Struct, frozen=True):
     """What is read of a record. `records` is where the records are in a JSON document; `except_keys` is None unless
-    every other key is a register; `may_be_empty`: a payload without a record is no fault."""
+    every other key is a register; `may_be_empty`: a payload without a record is no fault;
+    `position`: the columns of latitude and longitude that give local times their zone."""
 
     columns: tuple[Column, ...]
     root: Node
@@ -56,6 +57,7 @@ class Plan(msgspec.Struct, frozen=True):
     time_format: str
     except_keys: frozenset[str] | None
     may_be_empty: bool
+    position: tuple[str, str] | None
 
     def number(self, name: str) -> int | None:
         """The place of a column, or None."""
@@ -79,6 +81,7 @@ def compile_plan(feed: Feed) -> Plan:
         time_format=feed.time.format,
         except_keys=None if feed.registers is None else frozenset(feed.registers.except_keys),
         may_be_empty=feed.input.on_fault == "reject" or feed.source is not None,
+        position=position_columns(feed),
     )
 
 

@@ -12,12 +12,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.decode.documents import Splitter, split_lines, strip
+from tidemill.decode.documents import WHITE, Splitter, split_lines, strip
 from tidemill.decode.fast import Columns, FastReader
 from tidemill.decode.faults import Faults
 from tidemill.decode.plan import Plan
 from tidemill.decode.quick import quick_check
-from tidemill.decode.scan import depth_within, is_utf8
+from tidemill.decode.scan import BOM, depth_within, is_utf8
 from tidemill.decode.strict import Record, read_record
 from tidemill.decode.strict_json import Object, name_of, parse, words
 from tidemill.model.payload import MAX_RECORDS
@@ -27,27 +27,34 @@ _STRICT_BELOW: Final = 8  # records that are not worth halving further
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a faulty record is: the payload's place in what was asked, the record's index in it."""
+    """Where a faulty record is: the payload's place in what was asked, the record's index in it; `record` is what was
+    read of it where that tells its time."""
 
     payload: int
     index: int
     faults: Faults
+    record: Record | None = None
 
 
 class Reading:
     """What was read: `chunks` of columns with the payload and index of each row, `faulty` records, `counts` of records
     for each payload. Ends early (`stopped`) once `limit` faulty records were found."""
 
-    def __init__(self, payloads: int, limit: int | None) -> None:
+    def __init__(self, payloads: Sequence[tuple[bytes, str]], limit: int | None) -> None:
         self.chunks: list[tuple[Columns, NDArray[np.int64], NDArray[np.int64]]] = []
         self.faulty: list[Place] = []
-        self.counts = [0] * payloads
+        self.counts = [0] * len(payloads)
+        self._payloads = payloads
         self._limit = limit
 
     @property
     def stopped(self) -> bool:
         """Whether so many faulty records were found that reading on tells nothing new."""
         return self._limit is not None and len(self.faulty) >= self._limit
+
+    def whole(self, number: int) -> bytes:
+        """A payload as it came, but for a byte order mark: places in it are counted from here."""
+        return self._payloads[number][0].removeprefix(BOM)
 
     def add(self, columns: Columns, payloads: NDArray[np.int64], indexes: NDArray[np.int64]) -> None:
         """Take rows without fault."""
@@ -74,7 +81,7 @@ class Reader:
 
     def read(self, payloads: Sequence[tuple[bytes, str]], *, limit: int | None = None) -> Reading:
         """Read (body, format) of each payload."""
-        reading = Reading(len(payloads), limit)
+        reading = Reading(payloads, limit)
         by_format: dict[str, list[int]] = {}
         for number, (_, name) in enumerate(payloads):
             by_format.setdefault(name, []).append(number)
@@ -128,28 +135,30 @@ class Reader:
             whole = is_utf8(body) and depth_within(body, self._max_depth)
             pieces = self._splitter.split(body) if whole else None
         if pieces is None:
-            self._document(reading, number, body)
+            self._document(reading, number, reading.whole(number))
         elif len(pieces) > MAX_RECORDS:
             _refuse(reading, number, "too_many_records", _too_many(len(pieces)))
         else:
             reading.counts[number] = len(pieces)
-            self._pieces(reading, number, pieces, 0, "" if lines else self._splitter.path)
+            self._pieces(reading, number, pieces, 0, _line_numbers(reading.whole(number)) if lines else None)
 
-    def _pieces(self, reading: Reading, number: int, pieces: list[bytes], first: int, path: str) -> None:
-        """Records cut apart, of which at least one needs the strict reader."""
+    def _pieces(self, reading: Reading, number: int, pieces: list[bytes], first: int, lines: list[int] | None) -> None:
+        """Records cut apart, of which at least one needs the strict reader. `lines`: the line of each of the payload's
+        records, where it has lines."""
         if reading.stopped:
             return
         if len(pieces) < _STRICT_BELOW:
             for index, piece in enumerate(pieces, first):
                 faults = Faults()
-                value = parse(piece, f"${path}[{index}]", self._max_depth, faults)
-                self._record(reading, (number, index), value, f"${path}[{index}]", faults)
+                path, line = (f"$[{index}]", lines[index]) if lines else (f"${self._splitter.path}[{index}]", 1)
+                value = parse(piece, path, self._max_depth, faults, line=line)
+                self._record(reading, (number, index), value, path, faults)
             return
         middle = len(pieces) // 2
         for start, half in ((first, pieces[:middle]), (first + middle, pieces[middle:])):
             found = self._fast.read([b"\n".join(half)], lines=True)
             if found is None:
-                self._pieces(reading, number, half, start, path)
+                self._pieces(reading, number, half, start, lines)
             else:
                 reading.add(found[0], np.full(len(half), number), np.arange(start, start + len(half)))
 
@@ -174,9 +183,14 @@ class Reader:
     def _record(self, reading: Reading, place: tuple[int, int], value: Any, path: str, faults: Faults) -> None:
         record = None if faults.count else read_record(value, path, self._plan, faults)
         if record is None or faults.count:
-            reading.faulty.append(Place(*place, faults))
+            reading.faulty.append(Place(*place, faults, record if record and record.timed else None))
         else:
             reading.add_record(record, *place)
+
+
+def _line_numbers(body: bytes) -> list[int]:
+    """The number of each line that is not blank, from 1."""
+    return [number for number, line in enumerate(body.split(b"\n"), 1) if line.strip(WHITE)]
 
 
 def _descend(value: Any, path: str, key: str, faults: Faults) -> Any:

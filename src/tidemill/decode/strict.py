@@ -14,19 +14,20 @@ from tidemill.decode.plan import Column, Node, Plan
 from tidemill.decode.strict_json import Object, has_lone_surrogate, name_of, words
 from tidemill.decode.times import LOCAL_MAX_NS, LOCAL_MIN_NS, UNIT_NS, Walls, number_ns
 from tidemill.decode.values import float32
-from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S, parse_wall
+from tidemill.model.time import INSTANT_TEXT, MAX_NS, MIN_NS, NS_PER_S, WALL_TEXT, parse_wall
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _MISSING: Final = object()
 
 
 class Record:
-    """One record as the strict reader found it: a value for each column, the time, the registers."""
+    """One record as the strict reader found it: a value for each column, the time (good if `timed`), the registers."""
 
     def __init__(self, width: int) -> None:
         self.values: list[Any] = [None] * width
         self.wall_ns = 0
         self.local = False
+        self.timed = False
         self.registers: dict[str, float] | None = None
 
     def walls(self) -> Walls:
@@ -37,6 +38,7 @@ class Record:
 def read_record(value: Any, path: str, plan: Plan, faults: Faults) -> Record:
     """Read one record by the plan, adding each of its faults. What is returned is only good when none was added."""
     record = Record(len(plan.columns))
+    record.timed = plan.time_format == "received" and isinstance(value, Object)
     if not isinstance(value, Object):
         faults.add(path, "wrong_type", f"must be an object, is {name_of(value)}")
         return record
@@ -62,6 +64,8 @@ class _Walk:
             self._faults.add(f"{path}.{key}", "duplicate_key", f"'{key}' is there twice")
         for key, number in node.columns.items():
             self._column(value.get(key, _MISSING), f"{path}.{key}", number)
+            if key in value.twice:
+                self._forget(number)
         for key, below in node.nodes.items():
             inner, where = value.get(key, _MISSING), f"{path}.{key}"
             if isinstance(inner, Object):
@@ -69,13 +73,22 @@ class _Walk:
             elif _is_there(inner, where, below.required(self._plan.columns), "an object", self._faults):
                 self._faults.add(where, "wrong_type", f"must be an object, is {name_of(inner)}")
 
+    def _forget(self, number: int) -> None:
+        """Nothing is known of a column whose member is there twice."""
+        self._record.values[number] = None
+        self._record.timed &= self._plan.columns[number].kind not in ("time_text", "time_number")
+
     def _column(self, value: Any, path: str, number: int) -> None:
         column, faults, values = self._plan.columns[number], self._faults, self._record.values
-        if not _is_there(value, path, column.required, _EXPECTED[column.kind], faults):
+        timely = column.kind in ("time_text", "time_number")
+        expected = _expected_time(self._plan) if timely else _EXPECTED[column.kind]
+        if not _is_there(value, path, column.required, expected, faults):
             return
-        if column.kind in ("time_text", "time_number"):
+        if timely:
+            before = faults.count
             self._record.wall_ns, self._record.local = _read_time(value, path, self._plan, faults)
-        elif column.kind in ("tag", "zone"):
+            self._record.timed = faults.count == before
+        elif column.kind in ("tag", "attribute", "zone"):
             values[number] = read_text(value, path, column.max_length, faults)
         elif column.kind == "number":
             values[number] = read_number(value, path, column, faults)
@@ -113,10 +126,12 @@ def read_text(value: Any, path: str, max_length: int, faults: Faults) -> str | N
     return None
 
 
-def read_number(value: Any, path: str, column: Column | None, faults: Faults) -> float | None:
+def read_number(
+    value: Any, path: str, column: Column | None, faults: Faults, expected: str = "a number"
+) -> float | None:
     """A finite number, within the column's range. Integers of any size count as the nearest double."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        faults.add(path, "wrong_type", f"must be a number, is {name_of(value)}")
+        faults.add(path, "wrong_type", f"must be {expected}, is {name_of(value)}")
         return None
     number = float(value)
     if not math.isfinite(number):
@@ -153,7 +168,7 @@ def _read_float32(value: Any, path: str, column: Column, faults: Faults) -> floa
     try:
         return read_number(float32(value), path, column, faults)
     except ValueError as error:
-        faults.add(path, "wrong_type", str(error))
+        faults.add(path, "invalid_value", str(error))
         return None
 
 
@@ -173,14 +188,14 @@ def _read_time(value: Any, path: str, plan: Plan, faults: Faults) -> tuple[int, 
     """(ns, local). Local times are wall clock as if UTC."""
     if plan.time_format != "rfc3339":
         before = faults.count
-        read_number(value, path, None, faults)
+        read_number(value, path, None, faults, _expected_time(plan))
         ns, local = (0 if faults.count > before else number_ns(value, UNIT_NS[plan.time_format])), False
     elif not isinstance(value, str):
-        faults.add(path, "wrong_type", f"must be an RFC 3339 time as text, is {name_of(value)}")
+        faults.add(path, "wrong_type", f"must be {_expected_time(plan)}, is {name_of(value)}")
         return 0, False
     else:
         try:
-            wall, offset = parse_wall(value)
+            wall, offset = parse_wall(value, _expected_time(plan))
         except ValueError as error:
             faults.add(path, "time_invalid", str(error).encode(errors="backslashreplace").decode())
             return 0, False
@@ -197,6 +212,7 @@ def _read_time(value: Any, path: str, plan: Plan, faults: Faults) -> tuple[int, 
 def _read_registers(value: Object, path: str, except_keys: frozenset[str], faults: Faults) -> dict[str, float]:
     """Every member that is not excepted, as a number; null is a register without a reading and is left out."""
     found: dict[str, float] = {}
+    before = faults.count
     for key, item in value.items():
         if key in except_keys:
             continue
@@ -206,16 +222,23 @@ def _read_registers(value: Object, path: str, except_keys: frozenset[str], fault
         number = None if item is None else read_number(item, f"{path}.{key}", None, faults)
         if name is not None and number is not None:
             found[name] = number
-    if not found:
+    if not found and faults.count == before:
         faults.add(path, "missing", "has no register (a member with a number)")
     return found
 
 
+def _expected_time(plan: Plan) -> str:
+    """The format that the feed wants, in words."""
+    if plan.time_format == "rfc3339":
+        return INSTANT_TEXT if plan.offset_required else WALL_TEXT
+    return f"a number, the {_UNITS[plan.time_format]} since 1970-01-01T00:00:00Z"
+
+
+_UNITS: Final = {"unix_s": "seconds", "unix_ms": "milliseconds", "unix_us": "microseconds", "unix_ns": "nanoseconds"}
 _EXPECTED: Final = {
-    "time_text": "an RFC 3339 time as text",
-    "time_number": "a number",
     "zone": "a text",
     "tag": "a text",
+    "attribute": "a text",
     "number": "a number",
     "numbers": "an array of numbers",
     "float32_le": "four bytes: an array of 4 integers 0..255, or their base64",

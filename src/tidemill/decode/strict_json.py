@@ -21,30 +21,39 @@ class NotJson(float):
     """NaN or an infinity written as a word, which is not JSON."""
 
 
-def parse(body: bytes, path: str, max_depth: int, faults: Faults) -> Any:
-    """The value of a JSON text, or None with a fault. Objects are `Object`, words such as NaN are `NotJson`."""
+def parse(body: bytes, path: str, max_depth: int, faults: Faults, *, line: int = 1) -> Any:
+    """The value of a JSON text, or None with a fault. Objects are `Object`, words such as NaN are `NotJson`. `line` is
+    the number of the text's first line."""
     if not body.strip(b" \t\r\n"):
         faults.add(path, "empty_body", "there is nothing here; send a JSON document")
     elif not is_utf8(body):
-        faults.add(path, "invalid_utf8", _utf8_message(body))
+        faults.add(path, "invalid_utf8", _utf8_message(body, line))
     elif not depth_within(body, max_depth):
         faults.add(path, "too_deep", f"arrays and objects nest deeper than {max_depth}")
     else:
         try:
             return _JSON.decode(body.decode())
         except json.JSONDecodeError as error:
-            where = f"line {error.lineno}, column {error.colno}"
-            faults.add(path, "invalid_json", f"not JSON: {error.msg} at {where}")
+            where = f"line {error.lineno + line - 1}, column {error.colno}"
+            faults.add(path, "invalid_json", f"not JSON: {_what_is_wrong(error)} at {where}")
         except RecursionError:
             faults.add(path, "too_deep", f"arrays and objects nest deeper than {max_depth}")
     return None
 
 
-def _utf8_message(body: bytes) -> str:
+def _what_is_wrong(error: json.JSONDecodeError) -> str:
+    if error.msg == "Extra data":
+        return "the document ends and something follows it"
+    return error.msg
+
+
+def _utf8_message(body: bytes, line: int) -> str:
     try:
         body.decode()
     except UnicodeDecodeError as error:
-        return f"not UTF-8: byte {error.start} ({body[error.start]:#04x}) {error.reason}"
+        before = body[: error.start]
+        number, byte = line + before.count(b"\n"), error.start - before.rfind(b"\n")
+        return f"not UTF-8: {error.reason} ({body[error.start]:#04x}) at line {number}, byte {byte}"
     return "not UTF-8"
 
 

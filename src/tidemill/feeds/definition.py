@@ -37,6 +37,7 @@ class TimePolicy(_Table, frozen=True):
     `offset = "required"` makes it a contract fault; else the zone comes from `zone` (IANA name), from `zone_path`
     (a text in the record) or from `zone_position` (paths of latitude and longitude; at sea the nautical zone).
     `gap`: a local time that never was; `fold`: one that was twice. `received` takes the time of receipt instead.
+    Times are kept to the nanosecond: further digits of a second are cut in a text, and rounded in a number.
     """
 
     path: str | None = None

@@ -42,15 +42,19 @@ def whole(entry: Logged) -> pl.DataFrame:
     return _frame(entry.seq, {0: _told(known)})
 
 
-def each(entry: Logged, named: Named, batch: Batch, times: pl.DataFrame) -> pl.DataFrame:
+def each(entry: Logged, named: Named, batch: Batch) -> pl.DataFrame:
     """REJECTED of every record of a payload. `batch` is the payload decoded again: it counts the records, and knows the
-    faults of those beyond the hundred that intake names. `times` (`idx`, `time`) of the records that have one."""
+    faults of those beyond the hundred that intake names."""
     read = {index: (reasons, detail) for _, index, reasons, detail in batch.rejections.iter_rows()}
     count = max(int(batch.counts["records"].sum()), max(named) + 1)
     innocent = ([_INNOCENT], STATE_REASONS[_INNOCENT])
     told = {index: _told(named[index]) if index in named else read.get(index, innocent) for index in range(count)}
-    frame = _frame(entry.seq, told).drop("time")
-    return rejected([frame.join(times.select("idx", "time"), on="idx", how="left")])
+    return _frame(entry.seq, told)
+
+
+def timed(rejections: pl.DataFrame, times: pl.DataFrame) -> pl.DataFrame:
+    """REJECTED with the times (`seq`, `idx`, `time`) of the records that have one."""
+    return rejected([rejections.drop("time").join(times, on=["seq", "idx"], how="left")])
 
 
 def _told(faults: Sequence[Fault]) -> tuple[list[str], str]:

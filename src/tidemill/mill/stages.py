@@ -17,7 +17,7 @@ from tidemill.mill.status import MillStatus
 from tidemill.model.payload import Logged
 from tidemill.rules.apply import apply_rules
 from tidemill.rules.shape import shape
-from tidemill.rules.time import resolve_times
+from tidemill.rules.time import instants, resolve_times
 from tidemill.rules.zones import zone_at
 
 _KEEP = 1_000
@@ -82,10 +82,14 @@ class Stages:
         except TidemillError:
             return refused.whole(entry)
         named = refused.by_record(payload.faults, feed.input.records)
-        if named is None or feed.shape.kind == "samples" or payload.format not in feed.input.formats:
+        if feed.shape.kind == "samples" or payload.format not in feed.input.formats:
             return refused.whole(entry)
         batch = self._decoder(payload.tenant, payload.feed, payload.feed_version).decode([entry])
-        return refused.each(entry, named, batch, resolve_times(feed, batch.frame))
+        times = instants(feed, batch.stamps)
+        if named is None:
+            return refused.timed(refused.whole(entry), times)
+        good = resolve_times(feed, batch.frame).select(times.columns)
+        return refused.timed(refused.each(entry, named, batch), pl.concat([times, good]))
 
     def _feed(self, tenant: str, name: str, version: int) -> Feed:
         try:

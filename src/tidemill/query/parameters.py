@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tidemill.errors import Fault, InputError
+from tidemill.errors import Fault, InputError, count_of_faults
 from tidemill.model.time import MAX_NS, MIN_NS
 from tidemill.query import readers
 from tidemill.query.cursor import cursor
@@ -57,7 +57,7 @@ def read(given: Iterable[tuple[str, str]], known: Sequence[Parameter]) -> Asked:
     faults += [_fault(p.name, "missing", f"'{p.name}' is needed") for p in known if p.required and p.name not in seen]
     faults += [] if faults else _disorder(asked)
     if faults:
-        raise InputError(f"{len(faults)} fault(s) in the query: {faults[0].message}", tuple(faults))
+        raise InputError(f"{count_of_faults(len(faults))} in the query: {faults[0].message}", tuple(faults))
     return asked
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tidemill.errors import Fault, InputError
+from tidemill.errors import Fault, InputError, count_of_faults
 from tidemill.model.ids import format_series
 from tidemill.query import answers
 from tidemill.query.answers import Page
@@ -131,4 +131,4 @@ def check(asked: Asked) -> None:
     if asked["every"] is not None and asked["order"] == "desc":
         faults.append(Fault("$query.order", "not_with_every", "windows come in ascending order only"))
     if faults:
-        raise InputError(f"{len(faults)} fault(s) in the query: {faults[0].message}", tuple(faults))
+        raise InputError(f"{count_of_faults(len(faults))} in the query: {faults[0].message}", tuple(faults))

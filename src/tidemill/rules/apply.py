@@ -12,7 +12,7 @@ from tidemill.feeds.definition import Feed
 from tidemill.rules.checks import broken, explain
 from tidemill.rules.reasons import REASONS
 from tidemill.rules.summary import SUMMARY, add_summary
-from tidemill.rules.time import resolve_times
+from tidemill.rules.time import instants, resolve_times
 
 REJECTIONS: Final[dict[str, Any]] = {
     "seq": pl.UInt64,
@@ -52,7 +52,8 @@ def apply_rules(feed: Feed, batch: Batch) -> Checked:
         codes = [*([time_reason] if time_reason else []), *(reasons[number] for number in broke)]
         said = [*([REASONS[time_reason]] if time_reason else []), *(details[number] for number in broke)]
         rows.append((seq, index, time, list(dict.fromkeys(codes)), "; ".join(said)))
-    early = batch.rejections.with_columns(time=pl.lit(None, pl.Int64)).select(list(REJECTIONS))
+    times = instants(feed, batch.stamps)
+    early = batch.rejections.join(times, on=["seq", "idx"], how="left", maintain_order="left").select(list(REJECTIONS))
     late = pl.DataFrame(rows, schema=REJECTIONS, orient="row")
     return Checked(passed.drop("time_reason"), pl.concat([early, late]))
 

@@ -57,6 +57,13 @@ def resolve_times(feed: Feed, frame: pl.DataFrame) -> pl.DataFrame:
     ).with_columns(pl.when(pl.col("time_reason").is_null()).then(pl.col("time")))
 
 
+def instants(feed: Feed, stamps: pl.DataFrame | None) -> pl.DataFrame:
+    """`seq`, `idx`, `time` (ns UTC) of the rejected records whose instant the feed's policy can say."""
+    if stamps is None or stamps.is_empty():
+        return pl.DataFrame(schema={"seq": pl.UInt64, "idx": pl.UInt32, "time": pl.Int64})
+    return resolve_times(feed, stamps).filter(pl.col("time").is_not_null()).select("seq", "idx", "time")
+
+
 def _apply_policy(feed: Feed, times: _Times, rows: NDArray[np.int64], found: Instants) -> None:
     later = feed.time.fold == "later"
     times.ns[rows] = np.where(found.fold & later, found.later, found.earlier)
