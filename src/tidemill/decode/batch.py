@@ -23,8 +23,8 @@ import polars as pl
 from tidemill.decode.faults import Faults, codes, sentence
 from tidemill.decode.plan import Column, Plan
 from tidemill.decode.reader import Reading
-from tidemill.model.payload import Logged
 from tidemill.decode.stamps import stamps
+from tidemill.model.payload import Logged
 
 TAGS: Final = pl.List(pl.Struct({"key": pl.String, "value": pl.String}))
 Schema = dict[str, Any]
@@ -63,9 +63,9 @@ class Batch(msgspec.Struct, frozen=True):
     identities: pl.DataFrame
     counts: pl.DataFrame
     registers: pl.DataFrame | None = None
-
-
     stamps: pl.DataFrame | None = None
+
+
 def identities(tags: Sequence[dict[str, str]]) -> pl.DataFrame:
     """The identities frame of some tag sets (without names and units)."""
     pairs = [(number, key, value) for number, one in enumerate(tags) for key, value in sorted(one.items())]
@@ -127,9 +127,9 @@ def assemble(plan: Plan, reading: Reading, payloads: Sequence[Logged]) -> Batch:
         identities(known),
         counts(payloads, reading.counts),
         registers,
+        stamps(plan, [(payloads[one.payload], one.index, one.record) for one in reading.faulty if one.record]),
     )
 
-        stamps(plan, [(payloads[one.payload], one.index, one.record) for one in reading.faulty if one.record]),
 
 def _joined(parts: Sequence[Any]) -> Any:
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)
