@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.payloads import FEEDS, RECEIVED_NS, logged
 from tidemill.decode.decoder import Decoder
 from tidemill.decode.faults import Faults
-from tidemill.decode.sample_times import SampleBody, multiples
+from tidemill.decode.sample_times import Members, SampleBody, multiples
 from tidemill.decode.samples import read_fast
 from tidemill.decode.strict_samples import read_strict
 from tidemill.model.time import NS_PER_S, format_instant, parse_instant
@@ -217,8 +217,61 @@ def test_the_fast_and_the_strict_reader_agree(given_members: dict[str, object], 
         assert found.count == 0
         assert members is not None
         assert not members.spoiled
-        for name in SampleBody.__struct_fields__:
-            assert (getattr(fast, name) or None) == (getattr(members.body, name) or None)
+        assert same_column(fast, members)
+        for name in set(SampleBody.__struct_fields__) - {"values"}:
+            assert (getattr(fast.body, name) or None) == (getattr(members.body, name) or None)
+
+
+def same_column(fast: Members, strict: Members) -> bool:
+    assert fast.column is not None
+    return np.array_equal(fast.column, np.array(strict.body.values, np.float64), equal_nan=True)
+
+
+LONG = ", ".join(str(n / 7) if n % 5 else "null" for n in range(20_000))
+ODD_ARRAYS = {
+    "long": LONG,
+    "spaced": f"\n {LONG} \t",
+    "blank": " \n ",
+    "comma first": "," + LONG,
+    "comma last": LONG + ",",
+    "two commas": f"{LONG},,{LONG}",
+    "two far commas": f"{LONG},{' ' * 40_000},{LONG}",
+    "text": f'{LONG}, "1", {LONG}',
+    "text with a bracket": f'{LONG}, "]", {LONG}',
+    "text with the key": f'{LONG}, "values", {LONG}',
+    "array": f"{LONG}, [1], {LONG}",
+    "object": LONG + ', {"a": 1}',
+    "true": f"{LONG}, true, {LONG}",
+    "NaN": f"{LONG}, NaN, {LONG}",
+    "too large": f"{LONG}, 1e999, {LONG}",
+    "leading zero": f"{LONG}, 01, {LONG}",
+    "comment": f"{LONG}, /* 1 */ 2",
+    "DEL": LONG + ", \x7f1",
+}
+
+
+@pytest.mark.parametrize("items", ODD_ARRAYS.values(), ids=ODD_ARRAYS)
+@pytest.mark.parametrize(
+    "frame",
+    [
+        '{"interval": "1s", "values": [@]}',
+        '{"values" :\n[@], "interval": "1s", "times": null}',
+        '{"interval": "1s", "name": "values", "values": [@]}',
+        '{"interval": "1s", "other": {"values": [@]}, "values": [1]}',
+        '{"interval": "1s", "other": {"values": [@]}, "v\\u0061lues": []}',
+        '{"interval": "1s", "tags": {"values": [@]}, "values": []}',
+    ],
+)
+def test_long_arrays_are_read_in_pieces_as_they_are_read_whole(frame: str, items: str) -> None:
+    payload = frame.replace("@", items).encode()
+    fast, found = read_fast(payload, 16), Faults()
+    strict = read_strict(payload, 16, found)
+    if fast is not None:
+        assert found.count == 0
+        assert strict is not None
+        assert same_column(fast, strict)
+    elif frame.endswith('"values": [@]}') and '"name"' not in frame:
+        assert found.count, "without a fault it is read fast"
 
 
 def test_a_million_samples_end_on_the_nanosecond() -> None:

@@ -10,7 +10,6 @@ import polars as pl
 from tidemill.decode.batch import Batch, counts, identities, rejection_rows
 from tidemill.decode.documents import strip
 from tidemill.decode.faults import Faults
-from tidemill.decode.sample_times import Members
 from tidemill.decode.samples import Samples, read_fast, understand
 from tidemill.decode.strict_samples import read_strict
 from tidemill.model.ids import series_id
@@ -79,8 +78,7 @@ class SampleDecoder:
             faults.add("$", "unknown_format", f"this feed takes {' or '.join(self._formats)}")
             return None, faults
         bare = strip(body)
-        certain = read_fast(bare, self._max_depth)
-        members = read_strict(bare, self._max_depth, faults) if certain is None else Members(certain)
+        members = read_fast(bare, self._max_depth) or read_strict(bare, self._max_depth, faults)
         return (None if members is None else understand(members, received_ns, faults)), faults
 
 

@@ -40,10 +40,12 @@ class SampleBody(msgspec.Struct, kw_only=True):
 
 class Members(msgspec.Struct, frozen=True):
     """A body as read. `spoiled` names the members that are there but at fault, so that nothing else is known of them;
-    of `values` that are not spoiled at least the number is right."""
+    of `values` that are not spoiled at least the number is right. `column`: the values, NaN for null, where they were
+    read as a column already; `body.values` is empty then."""
 
     body: SampleBody
     spoiled: Collection[str] = ()
+    column: NDArray[np.float64] | None = None
 
     def there(self, name: str) -> bool:
         """Whether a member is there, good or not; null is not."""
@@ -52,7 +54,9 @@ class Members(msgspec.Struct, frozen=True):
     @property
     def count(self) -> int | None:
         """How many values there are, where that is known."""
-        return None if "values" in self.spoiled else len(self.body.values)
+        if "values" in self.spoiled:
+            return None
+        return len(self.body.values if self.column is None else self.column)
 
 
 def sample_times(members: Members, received_ns: int, faults: Faults) -> NDArray[np.int64] | None:

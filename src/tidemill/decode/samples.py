@@ -12,6 +12,7 @@ import numpy as np
 from msgspec import UNSET
 from numpy.typing import NDArray
 
+from tidemill.decode.documents import WHITE
 from tidemill.decode.faults import Faults
 from tidemill.decode.sample_times import Members, SampleBody, sample_times
 from tidemill.decode.scan import plain
@@ -21,7 +22,10 @@ MAX_TAGS: Final = 32
 MAX_TEXT: Final = 1024  # characters of a description
 MAX_NAME: Final = 256  # characters of a name, a unit, a tag's value
 
-_OPENING: Final = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*\[")
+_OPENINGS: Final = {key: re.compile(rb'"%b"[ \t\r\n]*:[ \t\r\n]*\[' % key.encode()) for key in ("values", "times")}
+# Bytes of values read in one call, during which no other thread runs. A million samples (10 MB) take 135 ms so, and
+# threads beside it wait 8 ms at most; in one call it is 170 ms, for both.
+_PIECE: Final = 32 << 10
 
 
 class Samples(msgspec.Struct, frozen=True):
@@ -40,35 +44,59 @@ class Samples(msgspec.Struct, frozen=True):
         return self.times_ns + received_ns if self.from_receipt else self.times_ns
 
 
+_FAILURES: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _DECODER: Final = msgspec.json.Decoder(SampleBody)
+_VALUES: Final = msgspec.json.Decoder(list[float | None])
 _KEYS: Final = tuple(f'"{field}"'.encode() for field in SampleBody.__struct_fields__)
 
 
-def read_fast(body: bytes, max_depth: int) -> SampleBody | None:
+def read_fast(body: bytes, max_depth: int) -> Members | None:
     """The members of a body that is without doubt as far as JSON and types go, else None."""
+    short, values = _cut(body, "values")
     try:
-        found = _DECODER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found, column = _DECODER.decode(short), _column(values)
+    except _FAILURES:
         return None
     # The two long arrays hold nothing that needs a look; the rest is short.
-    rest = _without_array(_without_array(body, b'"values"'), b'"times"')
-    if not plain(rest, max_depth):
+    rest, _ = _cut(short, "times")
+    if column is None or found.values or not plain(rest, max_depth):
         return None
     tags = found.tags or {}
     present = [getattr(found, field) is not UNSET for field in SampleBody.__struct_fields__]
+    # That "values" is there once says also that what was cut out is the value of this member and of no other.
     single = all(rest.count(key) == there for key, there in zip(_KEYS, present, strict=True))
-    return found if single and all(rest.count(f'"{tag}"'.encode()) == 1 for tag in tags) else None
+    certain = single and all(rest.count(f'"{tag}"'.encode()) == 1 for tag in tags)
+    return Members(found, column=column) if certain else None
 
 
-def _without_array(body: bytes, key: bytes) -> bytes:
-    """The body without the items of the first array that is the value of `key`."""
-    match = _OPENING.match(body, body.find(key) + len(key))
-    return body if match is None else body[: match.end()] + body[body.find(b"]", match.end()) :]
+def _cut(body: bytes, key: str) -> tuple[bytes, bytes]:
+    """(the body without the items of the first array that is the value of `key`, these items as they are)."""
+    match = _OPENINGS[key].search(body)
+    end = -1 if match is None else body.find(b"]", match.end())
+    if match is None or end < 0:
+        return body, b""
+    return body[: match.end()] + body[end:], body[match.end() : end]
+
+
+def _column(items: bytes) -> NDArray[np.float64] | None:
+    """The items of an array of numbers and nulls, NaN for null. None or a DecodeError if they are anything else."""
+    if not items.strip(WHITE):
+        return np.zeros(0)
+    parts, start = [], 0
+    while start <= len(items):
+        comma = items.find(b",", start + _PIECE)
+        end = len(items) if comma < 0 else comma
+        numbers = _VALUES.decode(b"[%b]" % items[start:end])
+        if not numbers:  # nothing between two commas
+            return None
+        parts.append(np.array(numbers, np.float64))
+        start = end + 1
+    return np.concatenate(parts)
 
 
 def understand(members: Members, received_ns: int, faults: Faults) -> Samples | None:
     """What the members mean together; None where there are faults, found before or here."""
-    body, count = members.body, members.count
+    body, count, column = members.body, members.count, members.column
     _texts(body, faults)
     if count == 0:
         faults.add("$.values", "empty", "must hold at least one value")
@@ -85,7 +113,7 @@ def understand(members: Members, received_ns: int, faults: Faults) -> Samples | 
         name=name,
         unit=body.unit or "",
         description=body.description or "",
-        values=np.array(body.values, np.float64),
+        values=np.array(body.values, np.float64) if column is None else column,
         times_ns=times,
         from_receipt=not body.times and (body.start is UNSET or body.start is None),
     )
