@@ -1,5 +1,7 @@
-"""The demonstration sends to feeds and serves what others poll. (Its first series of samples comes after ten seconds, so
-it is not waited for here.)"""
+"""The demonstration sends to feeds and serves what others poll.
+
+Its first series of samples comes after ten seconds, so it is not waited for here.
+"""
 
 import signal
 import subprocess
