@@ -27,6 +27,7 @@ _TABLES: Final = (
     definition.Input,
     definition.TimePolicy,
     definition.Tag,
+    definition.Attribute,
     definition.Field,
     definition.Registers,
     definition.Labels,

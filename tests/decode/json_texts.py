@@ -145,4 +145,5 @@ RECORDS = {
             "0100021D00FF": numbers | st.just(b"null"),
         }
     ),
+    "plant": objects({"timestamp": times, "tags": texts, "x": texts, "data": numbers}),
 }

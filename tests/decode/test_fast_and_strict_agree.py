@@ -9,12 +9,22 @@ from polars.testing import assert_frame_equal
 
 from tests.decode.json_texts import RECORDS, documents, lines
 from tests.decode.strict_only import strict_reader
-from tests.support.payloads import FEEDS, FIX, logged
+from tests.support.payloads import FEEDS as OF_RECIPES
+from tests.support.payloads import FIX, logged
 from tidemill.decode.batch import assemble
 from tidemill.decode.decoder import Decoder
 from tidemill.decode.plan import compile_plan
 from tidemill.decode.reader import Reader
+from tidemill.feeds.load import load
 
+PLANT = """
+name = "plant"
+time.path = "$.timestamp"
+attributes.quality = { path = "$.tags", required = true }
+attributes.method = { path = "$.x", max_length = 4 }
+fields.power.path = "$.data"
+"""
+FEEDS = {**OF_RECIPES, "plant": load(PLANT)}
 NAMES = sorted(RECORDS)
 DECODERS = {name: Decoder(FEEDS[name]) for name in NAMES}
 STRICT = {name: strict_reader(FEEDS[name]) for name in NAMES}

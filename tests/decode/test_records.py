@@ -47,7 +47,19 @@ def test_registers_differ_from_record_to_record() -> None:
         (1, 0, "0100021D00FF", 4.0),
         (1, 1, "0100021D00FF", 1000.0),
     ]
-    assert [len(tags) for tags in batch.identities["tags"].to_list()] == [3, 2]
+    assert [len(tags) for tags in batch.identities["tags"].to_list()] == [2, 2]
+
+
+def test_attributes_are_columns_and_no_part_of_the_identity() -> None:
+    qualities: list[dict[str, str | None]] = [{"quality": "estimated"}, {"quality": "measured"}, {"quality": None}, {}]
+    records = [{**METER, "tags": {"muid": "m1", **quality}, "r": 1} for quality in qualities]
+    batch = DECODERS["meters"].decode([logged(1, json.dumps({"data": records}).encode(), "meters")])
+    assert batch.frame.sort("idx")["a.quality"].to_list() == ["estimated", "measured", None, None]
+    assert batch.identities.height == 1
+    bad = [{**METER, "tags": {"muid": "m1", "quality": quality}, "r": 1} for quality in ("", 3, "x" * 257, "a\n")]
+    faults = DECODERS["meters"].check(json.dumps({"data": bad}).encode(), "json", 0)
+    assert [fault.code for fault in faults] == ["empty", "wrong_type", "too_long", "control_character"]
+    assert {fault.path.split("]", 1)[1] for fault in faults} == {".tags.quality"}
 
 
 def test_a_register_that_is_no_number_is_named() -> None:

@@ -39,3 +39,38 @@ def test_what_the_source_has_is_what_we_answer(server: Server, sources: dict[str
     finally:
         simulator.terminate()
         simulator.wait(10)
+
+
+def test_a_measured_reading_replaces_the_estimated_one(server: Server) -> None:
+    muid = "5d1f9c1e-2f4b-4c55-8a3e-1b6a7d0e9f33"
+
+    def record(value: float, quality: str) -> dict[str, object]:
+        return {
+            "measurement": "energy",
+            "timestamp": "2023-02-01T00:15:00.000Z",
+            "tags": {"muid": muid, "quality": quality},
+            "0100011D00FF": value,
+        }
+
+    def post(*records: dict[str, object]) -> None:
+        answer = httpx.post(
+            f"{server.url}/v1/feeds/meters",
+            json={"data": records},
+            headers={"Prefer": "wait=10"},
+            trust_env=False,
+            timeout=20,
+        )
+        assert (answer.status_code, answer.json()["accepted"]) == (200, len(records)), answer.text
+
+    post(record(0.5, "estimated"))
+    assert month(server.url, muid) == [record(0.5, "estimated")]
+    post(record(0.75, "measured"))
+    assert month(server.url, muid) == [record(0.75, "measured")], "one record, the new value, the new quality"
+    post(record(0.75, "validated"))
+    assert month(server.url, muid) == [record(0.75, "validated")], "the same value again, of another quality"
+    post(record(0.8, "estimated"), record(0.9, "corrected"))
+    assert month(server.url, muid) == [record(0.9, "corrected")], "of one payload the last record"
+    found = httpx.get(f"{server.url}/v1/series", params={"feed": "meters", "tag.muid": muid}, trust_env=False)
+    [series] = found.json()["items"]
+    assert series["tags"] == {"measurement": "energy", "muid": muid}
+    assert series["count"] == 1

@@ -26,7 +26,7 @@ __all__ = ["NOW_NS", "House", "Payload"]
 
 Payload = dict[str, Any]
 TABLES = {
-    "points": "tenant, series, time, ordinal, value, seq, idx, flags, received_at",
+    "points": "tenant, series, time, ordinal, value, seq, idx, flags, received_at, attributes",
     "series": "tenant, series, feed, name, field, tags, unit, deleted, deleted_seq",
     "rejections": "tenant, feed, seq, idx, time, reasons, record, rules_version, winner_seq, winner_idx",
     "payloads": "tenant, seq, receipt, feed, feed_version, state, accepted, rejected, reasons, hex(body) AS body, "

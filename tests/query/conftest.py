@@ -73,9 +73,11 @@ class Writer:
         idx: int = 0,
         ordinals: Sequence[int] | None = None,
         first_wins: bool = False,
+        attributes: Mapping[str, str] | None = None,
     ) -> None:
         place = seq << 20 | idx
         count = len(at)
+        pairs = [{"key": k, "value": v} for k, v in (attributes or {}).items()]
         self._insert(
             "points",
             pl.DataFrame(
@@ -90,6 +92,7 @@ class Writer:
                     "idx": pl.Series([idx] * count, dtype=pl.UInt32),
                     "flags": pl.Series([0] * count, dtype=pl.UInt8),
                     "received_at": times([ns("2026-01-02T03:04:05Z") + seq] * count),
+                    "attributes": pl.Series([pairs] * count, dtype=KEY_VALUE),
                 }
             ),
         )

@@ -211,9 +211,11 @@ def measurements(store: Store, tenant: str = "default", **given: str):  # type: 
 
 
 def test_meter_data_has_the_shape_of_its_source(store: Store, writer: Writer) -> None:
-    tags = {"measurement": "energy", "muid": MUID, "quality": "measured"}
+    tags = {"measurement": "energy", "muid": MUID}
+    measured = {"quality": "measured"}
     for field, value in (("0100011D00FF", 0.0123), ("0100021D00FF", 0.0)):
-        writer.points(writer.series("meters", field, tags), [ns("2023-02-01T00:00:00Z")], [value])
+        series = writer.series("meters", field, tags)
+        writer.points(series, [ns("2023-02-01T00:00:00Z")], [value], attributes=measured)
     writer.points(writer.series("meters", "0100011D00FF", tags), [ns("2023-02-01T00:15:00.5Z")], [1.0])
     other = {**tags, "muid": "other"}
     writer.points(writer.series("meters", "0100011D00FF", other), [ns("2023-02-01T00:00:00Z")], [2.0])
@@ -229,6 +231,7 @@ def test_meter_data_has_the_shape_of_its_source(store: Store, writer: Writer) ->
     assert found[0] == record
     assert list(found[0]) == list(record)
     assert found[1]["timestamp"] == "2023-02-01T00:15:00.500Z"
+    assert found[1]["tags"] == {"muid": MUID}, "a reading without quality has none"
     for change, count in (
         ({"limit": "1"}, 1),
         ({"stop": "2023-02-01T00:15:00Z"}, 1),
@@ -240,3 +243,21 @@ def test_meter_data_has_the_shape_of_its_source(store: Store, writer: Writer) ->
         assert len(measurements(store, **{**asked_for, **change})) == count
     assert len(measurements(store)) == 3
     assert measurements(store, "elsewhere", **asked_for) == []
+
+
+def test_of_an_instant_the_newest_reading_tells_the_quality(store: Store, writer: Writer) -> None:
+    tags, at = {"measurement": "energy", "muid": MUID}, [ns("2023-02-01T00:00:00Z")]
+    first, second = (writer.series("meters", field, tags) for field in ("0100011D00FF", "0100021D00FF"))
+    writer.points(first, at, [1.0], seq=1, attributes={"quality": "estimated"})
+    writer.points(second, at, [2.0], seq=1, attributes={"quality": "estimated"})
+    writer.points(second, at, [2.5], seq=3, attributes={"quality": "measured"})
+    writer.points(second, at, [2.0], seq=2, attributes={"quality": "guessed"})
+    assert measurements(store) == [
+        {
+            "measurement": "energy",
+            "timestamp": "2023-02-01T00:00:00.000Z",
+            "tags": {"muid": MUID, "quality": "measured"},
+            "0100011D00FF": 1.0,
+            "0100021D00FF": 2.5,
+        }
+    ]

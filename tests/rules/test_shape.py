@@ -7,6 +7,7 @@ import polars as pl
 from tests.support.payloads import FEEDS, FIX, RECEIVED_NS, logged
 from tidemill.decode.decoder import Decoder
 from tidemill.feeds.definition import Feed
+from tidemill.feeds.load import load
 from tidemill.model.ids import series_id
 from tidemill.model.payload import Logged, version
 from tidemill.rules.apply import apply_rules
@@ -48,6 +49,37 @@ def test_registers_become_fields_of_their_own_series() -> None:
     points = found.points.select("idx", "field", "value", "anchor").sort("idx", "field").rows()
     assert points == [(0, "r1", 1.5, True), (0, "r2", 2.0, False), (1, "r2", 3.0, True)]
     assert found.series.select("field", "unit").sort("field").rows() == [("r1", "kWh"), ("r2", "kWh")]
+
+
+def test_points_carry_the_attributes_of_their_record() -> None:
+    base = {"measurement": "energy", "timestamp": "2023-02-01T00:00:00Z", "r1": 1, "r2": 2}
+    tags = [{"muid": "m1", "quality": "estimated"}, {"muid": "m1", "quality": "measured"}, {"muid": "m1"}]
+    body = json.dumps({"data": [{**base, "tags": one} for one in tags]})
+    found = shaped(FEEDS["meters"], logged(1, body.encode(), "meters"))
+    assert found.series.height == 2, "quality is no part of the identity"
+    of = {(idx, field): pairs for idx, field, pairs in found.points.select("idx", "field", "attributes").rows()}
+    for field in ("r1", "r2"):
+        assert of[0, field] == [{"key": "quality", "value": "estimated"}]
+        assert of[1, field] == [{"key": "quality", "value": "measured"}]
+        assert of[2, field] == []
+
+
+def test_attributes_of_plain_fields_are_sorted_and_shared() -> None:
+    feed = load(
+        """
+name = "plant"
+time.path = "$.at"
+tags.site.path = "$.site"
+attributes.quality.path = "$.quality"
+attributes.method = { path = "$.how.method", required = true }
+fields.power.path = "$.power"
+fields.heat = { path = "$.heat", required = false }
+"""
+    )
+    body = b'{"at": "2026-01-01T00:00:00Z", "site": "a", "quality": "q", "how": {"method": "x"}, "power": 1, "heat": 2}'
+    points = shaped(feed, logged(1, body, "plant")).points
+    pairs = [{"key": "method", "value": "x"}, {"key": "quality", "value": "q"}]
+    assert points.select("field", "attributes").rows() == [("power", pairs), ("heat", pairs)]
 
 
 def test_samples_become_points_of_one_series() -> None:

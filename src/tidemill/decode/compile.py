@@ -53,7 +53,7 @@ def _type(column: Column, plan: Plan, certain_time: bool) -> Any:
         return Annotated[str, Meta(pattern=CERTAIN_TIME + ending)] if certain_time else str
     if column.kind == "time_number":
         return int | float
-    if column.kind in ("tag", "zone"):
+    if column.kind in ("tag", "attribute", "zone"):
         return Annotated[str, Meta(min_length=1, max_length=column.max_length)]
     if column.kind == "labels":
         return list[str]

@@ -105,7 +105,7 @@ class FastReader:
     def _colons_in_texts(self, records: Sequence[Any]) -> int:
         found = 0
         for column, getter in zip(self._plan.columns, self._getters, strict=True):
-            if column.kind in ("time_text", "tag", "zone"):
+            if column.kind in ("time_text", "tag", "attribute", "zone"):
                 found += "".join(text for text in map(getter, records) if text).count(":")
             elif column.kind == "labels":
                 found += sum("".join(labels).count(":") for labels in map(getter, records) if labels)

@@ -11,7 +11,7 @@ import msgspec
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.paths import parse_path
 
-Kind = Literal["time_text", "time_number", "zone", "tag", "number", "numbers", "float32_le", "labels"]
+Kind = Literal["time_text", "time_number", "zone", "tag", "attribute", "number", "numbers", "float32_le", "labels"]
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +95,9 @@ def _columns(feed: Feed) -> Iterator[Column]:
     for name, tag in feed.tags.items():
         keys = parse_path(tag.path)
         yield Column(name=f"t.{name}", keys=keys, kind="tag", required=tag.required, max_length=tag.max_length)
+    for name, text in feed.attributes.items():
+        keys = parse_path(text.path)
+        yield Column(name=f"a.{name}", keys=keys, kind="attribute", required=text.required, max_length=text.max_length)
     for name, field in feed.fields.items():
         yield Column(
             name=f"f.{name}",

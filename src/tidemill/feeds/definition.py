@@ -1,7 +1,7 @@
 """What a feed is, as data: the structs that a feed's TOML becomes. Frozen, checked once by `load.py`, trusted after.
 
-A feed says how bytes become points: input > tags, fields, labels > time > rules > duplicates > shape > rollups,
-and for how long they stay. It names nothing that runs; `decode`, `rules` and `mill` read it.
+A feed says how bytes become points: input > tags, attributes, fields, labels > time > rules > duplicates > shape >
+rollups, and for how long they stay. It names nothing that runs; `decode`, `rules` and `mill` read it.
 Paths are `$`, `$.name` or `$.name.other`, relative to one record. Durations are texts such as `15m` (model/time.py).
 """
 
@@ -55,6 +55,15 @@ class Tag(_Table, frozen=True):
 
     path: str
     required: bool = True
+    max_length: int = 256
+
+
+class Attribute(_Table, frozen=True):
+    """A text that travels with every point of a record and is no part of a series' identity: whatever stands at an
+    instant brings its own (a meter reading that is "estimated" gives way to one that is "measured")."""
+
+    path: str
+    required: bool = False
     max_length: int = 256
 
 
@@ -157,6 +166,7 @@ class Feed(_Table, frozen=True):
     input: Input = Input()
     time: TimePolicy = TimePolicy()
     tags: dict[str, Tag] = {}
+    attributes: dict[str, Attribute] = {}
     fields: dict[str, Field] = {}
     registers: Registers | None = None
     labels: Labels | None = None

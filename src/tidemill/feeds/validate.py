@@ -39,7 +39,7 @@ def validate(feed: Feed) -> list[Finding]:
 def _names(feed: Feed) -> Iterator[Finding]:
     if _FEED_NAME.fullmatch(feed.name) is None:
         yield Finding(("name",), "bad_name", f"'{feed.name[:80]}' must be a-z, 0-9, _ and -, starting with a letter")
-    for table, names in (("tags", feed.tags), ("fields", feed.fields)):
+    for table, names in (("tags", feed.tags), ("attributes", feed.attributes), ("fields", feed.fields)):
         for name in names:
             if _NAME.fullmatch(name) is None:
                 yield Finding((table, name), "bad_name", "a name is letters, digits, _ and -, at most 64")
@@ -47,6 +47,9 @@ def _names(feed: Feed) -> Iterator[Finding]:
                 yield Finding((table, name), "reserved_name", f"'{name}' has a meaning in answers; choose another name")
     for name in feed.tags.keys() & feed.fields.keys():
         yield Finding(("tags", name), "reserved_name", f"'{name}' is a field as well; choose another name")
+    for name in feed.attributes.keys() & (feed.tags.keys() | feed.fields.keys()):
+        message = f"'{name}' is a {'tag' if name in feed.tags else 'field'} as well; choose another name"
+        yield Finding(("attributes", name), "reserved_name", message)
     if not feed.input.formats:
         yield Finding(("input", "formats"), "empty", "name at least one format")
 
@@ -57,6 +60,7 @@ def _paths(feed: Feed) -> Iterator[Finding]:
         (("time", "path"), feed.time.path),
         (("time", "zone_path"), feed.time.zone_path),
         *((("tags", name, "path"), tag.path) for name, tag in feed.tags.items()),
+        *((("attributes", name, "path"), attribute.path) for name, attribute in feed.attributes.items()),
         *((("fields", name, "path"), field.path) for name, field in feed.fields.items()),
         (("labels", "path"), feed.labels.path if feed.labels else None),
         *((("time", "zone_position", n), path) for n, path in enumerate(feed.time.zone_position or ())),
@@ -116,9 +120,10 @@ def _fields(feed: Feed) -> Iterator[Finding]:
     for name, field in feed.fields.items():
         if field.min is not None and field.max is not None and field.min > field.max:
             yield Finding(("fields", name, "min"), "conflict", f"min {field.min} is above max {field.max}")
-    for name, tag in feed.tags.items():
-        if not 1 <= tag.max_length <= 4096:
-            yield Finding(("tags", name, "max_length"), "out_of_range", "max_length is 1 to 4096")
+    for table, texts in (("tags", feed.tags), ("attributes", feed.attributes)):
+        for name, text in texts.items():
+            if not 1 <= text.max_length <= 4096:
+                yield Finding((table, name, "max_length"), "out_of_range", "max_length is 1 to 4096")
     if feed.registers is not None and feed.fields:
         yield Finding(("registers",), "conflict", "a feed has [fields] or [registers], not both")
     if feed.registers is not None:
@@ -127,7 +132,11 @@ def _fields(feed: Feed) -> Iterator[Finding]:
 
 def _registers(feed: Feed) -> Iterator[Finding]:
     assert feed.registers is not None
-    used = [feed.time.path, *(tag.path for tag in feed.tags.values()), feed.labels.path if feed.labels else None]
+    used = [
+        feed.time.path,
+        *(text.path for texts in (feed.tags, feed.attributes) for text in texts.values()),
+        feed.labels.path if feed.labels else None,
+    ]
     for path in used:
         first = path.split(".")[1:2] if path else []
         if first and first[0] not in feed.registers.except_keys:
@@ -145,7 +154,8 @@ def _shape(feed: Feed) -> Iterator[Finding]:
         message = "a field of type 'numbers' needs [shape] kind = 'summary'"
         yield Finding(("fields", numbers[0], "type"), "conflict", message)
     if feed.shape.kind == "samples":
-        for table, given in (("fields", feed.fields), ("tags", feed.tags), ("labels", feed.labels)):
+        own = ("fields", feed.fields), ("tags", feed.tags), ("attributes", feed.attributes), ("labels", feed.labels)
+        for table, given in own:
             if given:
                 yield Finding((table,), "conflict", "samples bring their own tags and values; leave this out")
         if feed.registers is not None:

@@ -60,7 +60,7 @@ class Writes:
             self._store.insert("payloads", self.payloads)
 
     def _insert(self, tables: dict[str, list[pl.DataFrame]]) -> None:
-        frames = {table: _joined(frames) for table, frames in tables.items()}
+        frames = {table: _lean(_joined(frames)) for table, frames in tables.items()}
         self._together(
             [
                 lambda table=table, frame=frame: self._store.insert(table, frame)  # type: ignore[misc]
@@ -94,6 +94,7 @@ def point_rows(tenant: str, points: pl.DataFrame) -> pl.DataFrame:
         "idx",
         "flags",
         pl.col("received_ns").cast(INSTANT).alias("received_at"),
+        "attributes",
     )
 
 
@@ -116,3 +117,14 @@ def replaced_rows(tenant: str, replaced: pl.DataFrame) -> pl.DataFrame:
 
 def _joined(frames: list[pl.DataFrame]) -> pl.DataFrame:
     return pl.concat(frames) if frames else pl.DataFrame()
+
+
+def _lean(frame: pl.DataFrame) -> pl.DataFrame:
+    """Without attributes where no point has any: the table's default says the same, and 20,000 empty maps cost 0.5 ms
+    to encode."""
+    nulls = frame["attributes"].null_count() if "attributes" in frame.columns else 0
+    if not nulls:
+        return frame
+    if nulls == frame.height:
+        return frame.drop("attributes")
+    return frame.with_columns(pl.col("attributes").fill_null(pl.lit([], dtype=frame.schema["attributes"])))

@@ -23,8 +23,8 @@ PARAMETERS: Final = (
 
 
 class Measurements(msgspec.Struct, frozen=True):
-    """Records, oldest first: `measurement`, `timestamp`, `tags` (`muid`, `quality`), and each register's value under
-    its own key (OBIS code)."""
+    """Records, one an instant and meter, oldest first: `measurement`, `timestamp`, `tags` (`muid`, and `quality` where
+    the reading has one), and each register's value under its own key (OBIS code)."""
 
     data: list[dict[str, Any]]
 

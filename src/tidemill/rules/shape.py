@@ -1,7 +1,8 @@
 """Records that passed -> points and their series. What a record becomes never depends on other records.
 
 `points`: series u64, field str, time i64 ns, ordinal i64, value f64|null, version i64, seq u64, idx u32, flags u8,
-received_ns i64, anchor bool. `series`: series u64, feed, name, field, tags (list of key and value), unit, description.
+received_ns i64, attributes (list of key and value; null where the feed has none), anchor bool. `series`: series u64,
+feed, name, field, tags (list of key and value), unit, description. Such lists are sorted by key.
 """
 
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ POINTS: Final[dict[str, Any]] = {
     "idx": pl.UInt32,
     "flags": pl.UInt8,
     "received_ns": pl.Int64,
+    "attributes": TAGS,
     "anchor": pl.Boolean,
 }
 SERIES: Final[dict[str, Any]] = {
@@ -40,7 +42,7 @@ SERIES: Final[dict[str, Any]] = {
     "unit": pl.String,
     "description": pl.String,
 }
-_RECORD: Final = ("time", "seq", "idx", "flags", "received_ns")
+_RECORD: Final = ("time", "seq", "idx", "flags", "received_ns", "attributes")
 
 
 class Shaped(msgspec.Struct, frozen=True):
@@ -57,10 +59,11 @@ def shape(feed: Feed, tenant: str, checked: Checked, batch: Batch) -> Shaped:
     losing record's value cannot stay, whichever of the two was applied first.
     """
     names = Names(feed, tenant, batch)
+    records = checked.frame.with_columns(_attributes(feed).alias("attributes"))
     if feed.registers is not None:
-        points = _register_points(checked, batch, names)
+        points = _register_points(records, batch, names)
     else:
-        points = _field_points(feed, checked.frame, names)
+        points = _field_points(feed, records, names)
     place = pl.col("seq").cast(pl.Int64) * (1 << 20) + pl.col("idx")
     points = points.with_columns(
         version=-place if feed.first_wins else place,
@@ -149,6 +152,18 @@ def _series(tenant: str, feed: str, tags: tuple[tuple[str, str], ...], field: st
     return series_id(tenant, feed, dict(tags), field)
 
 
+def _attributes(feed: Feed) -> pl.Expr:
+    """The attributes that a record has. Null where the feed has none: a column of nulls is cheap to carry, one of empty
+    lists is not (0.05 and 0.8 ms for 20,000 points)."""
+    pairs = [
+        pl.when(pl.col(f"a.{name}").is_not_null()).then(
+            pl.struct(pl.lit(name).alias("key"), pl.col(f"a.{name}").alias("value"))
+        )
+        for name in sorted(feed.attributes)
+    ]
+    return pl.concat_list(pairs).list.drop_nulls() if pairs else pl.lit(None, dtype=TAGS)
+
+
 def _field_points(feed: Feed, frame: pl.DataFrame, names: Names) -> pl.DataFrame:
     if frame.is_empty():
         return pl.DataFrame(schema=POINTS)
@@ -174,9 +189,9 @@ def _field_points(feed: Feed, frame: pl.DataFrame, names: Names) -> pl.DataFrame
     return pl.concat(parts)
 
 
-def _register_points(checked: Checked, batch: Batch, names: Names) -> pl.DataFrame:
+def _register_points(records: pl.DataFrame, batch: Batch, names: Names) -> pl.DataFrame:
     assert batch.registers is not None
-    rows = batch.registers.join(checked.frame.select("identity", *_RECORD), on=["seq", "idx"], how="inner")
+    rows = batch.registers.join(records.select("identity", *_RECORD), on=["seq", "idx"], how="inner")
     series = names.of(rows["identity"].to_list(), rows["field"].to_list())
     first = pl.struct("seq", "idx").is_first_distinct()
     return rows.with_columns(pl.Series("series", series, dtype=pl.UInt64), first.alias("anchor"))

@@ -1,13 +1,14 @@
 -- Meter data in the shape of the metering API that the feed `meters` reads.
 
 -- name: meterdata
--- Records of meters, one an instant, measurement, meter and quality, with the values of their registers; oldest first.
+-- Records of meters, one an instant, measurement and meter, with the values of their registers; oldest first. Registers
+-- of one record share its quality; where records brought them one by one, the newest tells.
 -- Timestamps have three fraction digits, as the source writes them.
 SELECT
     concat(replaceOne(substring(toString(p.time), 1, 23), ' ', 'T'), 'Z') AS timestamp,
     s.tags['measurement'] AS measurement,
     s.tags['muid'] AS muid,
-    s.tags['quality'] AS quality,
+    argMax(p.attributes['quality'], (p.seq, p.idx)) AS quality,
     groupArray(toString(s.field)) AS registers,
     groupArray(assumeNotNull(p.value)) AS values
 FROM points AS p FINAL
@@ -28,6 +29,6 @@ WHERE p.tenant = {tenant:String}
   AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
   AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
   AND isNotNull(p.value)
-GROUP BY p.time, s.tags['measurement'], s.tags['muid'], s.tags['quality']
-ORDER BY p.time, muid, measurement, quality
+GROUP BY p.time, s.tags['measurement'], s.tags['muid']
+ORDER BY p.time, muid, measurement
 LIMIT {limit:UInt32}

@@ -8,6 +8,7 @@
 --   version  +(seq, index) for last wins, -(seq, index) for first wins: order of application does not matter
 --   value    null is a sample that is present but missing
 --   flags    bit 0: a local time that was twice, taken as the earlier
+--   attributes  texts of the record that are no part of the identity: the row that stands brings its own. Mostly empty
 --   granules of 2,048 rows: duplicates and lineage look up single instants
 CREATE TABLE points (
     tenant LowCardinality(String),
@@ -19,7 +20,8 @@ CREATE TABLE points (
     seq UInt64 CODEC(DoubleDelta, ZSTD),
     idx UInt32 CODEC(DoubleDelta, ZSTD),
     flags UInt8 CODEC(ZSTD),
-    received_at DateTime64(9, 'UTC') CODEC(DoubleDelta, ZSTD)
+    received_at DateTime64(9, 'UTC') CODEC(DoubleDelta, ZSTD),
+    attributes Map(LowCardinality(String), String)
 ) ENGINE = ReplacingMergeTree(version)
 ORDER BY (tenant, series, time, ordinal)
 SETTINGS index_granularity = 2048, fsync_after_insert = 1, fsync_part_directory = 1;
