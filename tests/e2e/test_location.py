@@ -21,6 +21,13 @@ def put(server: Server, record: dict[str, object], wait: int = 10) -> dict[str, 
     return answer.json()
 
 
+def flags(server: Server, user: str) -> list[list[str]]:
+    """The flags of every point of a user, over all series."""
+    series = server.client.get(f"/v1/series?feed=location&tag.user_id={user}").json()["items"]
+    pages = [server.client.get(f"/v1/series/{one['id']}/points").json() for one in series]
+    return [item["flags"] for page in pages for item in page["items"]]
+
+
 def minutes(server: Server, user: str) -> list[dict[str, object]]:
     answer = server.client.get("/v1/feeds/location/rollups", params={"user_id": user})
     assert answer.status_code == 200, answer.text
@@ -78,6 +85,8 @@ def test_zones_come_from_the_position(server: Server) -> None:
     for name, (record, minute) in cases.items():
         put(server, record)
         assert [row["minute"] for row in minutes(server, str(record["user_id"]))] == [minute], name
+    assert flags(server, "z5") == [["fold_earlier"]] * 4, "a point says that its local time was twice"
+    assert flags(server, "z3") == [[]] * 4
 
 
 def test_a_local_time_that_never_was_is_rejected(server: Server) -> None:

@@ -73,6 +73,7 @@ class Writer:
         idx: int = 0,
         ordinals: Sequence[int] | None = None,
         first_wins: bool = False,
+        flags: Sequence[int] | None = None,
         attributes: Mapping[str, str] | None = None,
     ) -> None:
         place = seq << 20 | idx
@@ -90,7 +91,7 @@ class Writer:
                     "version": pl.Series([-place if first_wins else place] * count, dtype=pl.Int64),
                     "seq": pl.Series([seq] * count, dtype=pl.UInt64),
                     "idx": pl.Series([idx] * count, dtype=pl.UInt32),
-                    "flags": pl.Series([0] * count, dtype=pl.UInt8),
+                    "flags": pl.Series(flags or [0] * count, dtype=pl.UInt8),
                     "received_at": times([ns("2026-01-02T03:04:05Z") + seq] * count),
                     "attributes": pl.Series([pairs] * count, dtype=KEY_VALUE),
                 }

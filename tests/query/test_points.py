@@ -2,6 +2,7 @@
 
 import io
 import json
+import typing
 from statistics import median, stdev
 
 import polars as pl
@@ -11,7 +12,8 @@ from tests.query.conftest import Writer
 from tests.query.support import SECOND, START, asked, document, ns, queries, whole
 from tidemill.errors import InputError, LimitError
 from tidemill.query import windows
-from tidemill.query.points import POINTS_PARAMETERS
+from tidemill.query.points import FLAGS, POINTS_PARAMETERS, Point
+from tidemill.rules.time import FOLD_EARLIER, FOLD_LATER, GAP_SHIFTED
 from tidemill.store.client import Store
 from tidemill.store.queries import query
 
@@ -30,7 +32,12 @@ def points(store: Store, series: str, **given: str) -> dict[str, object]:
 def items(store: Store, series: str, **given: str) -> list[tuple[object, ...]]:
     found = points(store, series, **given)["items"]
     assert isinstance(found, list)
-    return [tuple(item.values()) for item in found]
+    return [bare(item) for item in found]
+
+
+def bare(item: dict[str, object]) -> tuple[object, ...]:
+    """The members of an item but its flags."""
+    return tuple(value for name, value in item.items() if name != "flags")
 
 
 @pytest.fixture
@@ -50,7 +57,7 @@ def test_pages_join_to_the_whole(store: Store, ten: str, order: str, limit: int)
     cursor: dict[str, str] = {}
     while True:
         page = points(store, ten, order=order, limit=str(limit), **cursor)
-        found = [tuple(item.values()) for item in page["items"]]  # type: ignore[attr-defined]
+        found = [bare(item) for item in page["items"]]  # type: ignore[attr-defined]
         assert 1 <= len(found) <= limit
         seen += found
         if page["next"] is None:
@@ -107,6 +114,24 @@ def test_formats_of_pages_and_windows(store: Store, ten: str, kind: str) -> None
             assert frame["time"].dt.epoch("ns").to_list() == [START, START + SECOND]
             rows = frame.to_dicts()
         assert [row[name] for row in rows] == [0.0, 1.0]
+
+
+def test_flags_are_words_in_the_formats_that_are_read(store: Store, writer: Writer) -> None:
+    assert [1 << bit for bit in range(len(FLAGS))] == [FOLD_EARLIER, FOLD_LATER, GAP_SHIFTED]
+    assert typing.get_args(typing.get_args(typing.get_type_hints(Point)["flags"])[0]) == FLAGS
+    key = writer.series("signals", "value")
+    writer.points(key, [START + n for n in range(5)], [1.0] * 5, flags=[0, FOLD_EARLIER, FOLD_LATER, GAP_SHIFTED, 5])
+    expected = [[], ["fold_earlier"], ["fold_later"], ["gap_shifted"], ["fold_earlier", "gap_shifted"]]
+    for zone in ("UTC", "Europe/Zurich"):
+        found = points(store, key, tz=zone)["items"]
+        assert [item["flags"] for item in found] == expected  # type: ignore[attr-defined]
+    lines = whole(queries(store).points.page("default", key, asked(POINTS_PARAMETERS, format="ndjson"))).splitlines()
+    assert [json.loads(line)["flags"] for line in lines] == expected
+    table = pl.read_csv(whole(queries(store).points.page("default", key, asked(POINTS_PARAMETERS, format="csv"))))
+    assert table.columns == ["time", "value", "flags"]
+    assert table["flags"].fill_null("").to_list() == [" ".join(words) for words in expected]
+    windows_of_it = points(store, key, every="1s")["items"]
+    assert [set(window) for window in windows_of_it] == [{"time", "mean"}]  # type: ignore[attr-defined]
 
 
 def test_every_aggregate_of_a_window(store: Store, ten: str) -> None:

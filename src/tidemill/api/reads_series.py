@@ -95,7 +95,9 @@ async def list_points(
     services: NamedDependency[Services],
 ) -> Response[Any]:
     """Points in [start, end), raw or (with `every`) aggregated over windows that follow the calendar of `tz`. The first
-    and last window hold only points in the range; `time` is where the window starts."""
+    and last window hold only points in the range; `time` is where the window starts. A raw point as json, ndjson or csv
+    has `flags`: what was decided about a local time that a clock change made twice (`fold_earlier`, `fold_later`) or
+    skipped (`gap_shifted`)."""
     asked = parameters(request, POINTS_PARAMETERS)
     return respond(request, await ask(lambda: services.queries.points.page(principal.tenant, series, asked)))
 

@@ -4,7 +4,8 @@ Where a page ends is asked first, so that its cursor is known before the first b
 range of places and needs no limit.
 """
 
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -35,6 +36,8 @@ from tidemill.store.client import Store
 _LOWEST: Final = -(2**63)
 _HIGHEST: Final = 2**63 - 1
 
+FLAGS: Final = ("fold_earlier", "fold_later", "gap_shifted")  # the words of a point's bits, the lowest first
+
 POINTS_PARAMETERS: Final = (
     START,
     END,
@@ -51,10 +54,13 @@ POINTS_PARAMETERS: Final = (
 
 
 class Point(msgspec.Struct, frozen=True):
-    """One point; `value` is null for a sample that is present but missing."""
+    """One point; `value` is null for a sample that is present but missing. `flags` say what was decided about a local
+    time: `fold_earlier` or `fold_later` (it was twice, and is taken as that one), `gap_shifted` (it never was, and is
+    put forward by the length of the gap). In CSV they are joined by spaces."""
 
     time: str
     value: float | None
+    flags: list[Literal["fold_earlier", "fold_later", "gap_shifted"]]
 
 
 class PointPage(msgspec.Struct, frozen=True):
@@ -85,11 +91,13 @@ class PointQueries:
         places, following = self._places(tenant, described, asked)
         kind = asked["format"]
         bound = {**places, "sign": -1 if asked["order"] == "desc" else 1}
+        stream: Iterator[bytes]
         if kind in answers.COLUMNAR:
             stream = self._store.stream("points_typed", answers.STORE_FORMATS[kind], **bound)
             return Page(stream, answers.MEDIA_TYPES[kind], following)
         fmt = "JSONEachRow" if kind == "json" else answers.STORE_FORMATS[kind]
-        stream = self._store.stream("points_text", fmt, **bound, tz=asked["tz"])
+        name = "points_flagged_csv" if kind == "csv" else "points_flagged"
+        stream = self._store.stream(name, fmt, **bound, tz=asked["tz"], flags=list(FLAGS))
         if kind == "json":
             head = {"series": format_series(described.series), "tz": asked["tz"]}
             stream = answers.framed(head, "items", answers.array(stream), {"next": following})

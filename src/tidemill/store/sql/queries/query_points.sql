@@ -54,6 +54,66 @@ WHERE p.tenant = {tenant:String}
 ORDER BY {sign:Int8} * toUnixTimestamp64Nano(p.time), {sign:Int8} * p.ordinal
 SETTINGS format_csv_null_representation = ''
 
+-- name: points_flagged
+-- The same with the words of each point's flags: `flags` are those of the bits, the lowest first.
+WITH
+    t -> replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T') AS digits,
+    t -> formatDateTime(t, '%z') AS offset
+SELECT
+    if({tz:String} = 'UTC',
+        concat(digits(p.time), 'Z'),
+        concat(
+            digits(toTimeZone(p.time, {tz:String})),
+            substring(offset(toTimeZone(p.time, {tz:String})), 1, 3),
+            ':',
+            substring(offset(toTimeZone(p.time, {tz:String})), 4, 2)
+        )
+    ) AS time,
+    p.value AS value,
+    if(p.flags = 0, emptyArrayString(), arrayFilter(
+        (word, bit) -> bitTest(p.flags, bit - 1), {flags:Array(String)}, arrayEnumerate({flags:Array(String)})
+    )) AS flags
+FROM points AS p FINAL
+WHERE p.tenant = {tenant:String}
+  AND p.series = {series:UInt64}
+  AND p.seq > {deleted_seq:UInt64}
+  AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+  AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+  AND (p.time > fromUnixTimestamp64Nano({first:Int64}, 'UTC') OR p.ordinal >= {first_ordinal:Int64})
+  AND (p.time < fromUnixTimestamp64Nano({last:Int64}, 'UTC') OR p.ordinal <= {last_ordinal:Int64})
+ORDER BY {sign:Int8} * toUnixTimestamp64Nano(p.time), {sign:Int8} * p.ordinal
+SETTINGS format_csv_null_representation = ''
+
+-- name: points_flagged_csv
+-- The same with the words joined by spaces.
+WITH
+    t -> replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T') AS digits,
+    t -> formatDateTime(t, '%z') AS offset
+SELECT
+    if({tz:String} = 'UTC',
+        concat(digits(p.time), 'Z'),
+        concat(
+            digits(toTimeZone(p.time, {tz:String})),
+            substring(offset(toTimeZone(p.time, {tz:String})), 1, 3),
+            ':',
+            substring(offset(toTimeZone(p.time, {tz:String})), 4, 2)
+        )
+    ) AS time,
+    p.value AS value,
+    if(p.flags = 0, '', arrayStringConcat(arrayFilter(
+        (word, bit) -> bitTest(p.flags, bit - 1), {flags:Array(String)}, arrayEnumerate({flags:Array(String)})
+    ), ' ')) AS flags
+FROM points AS p FINAL
+WHERE p.tenant = {tenant:String}
+  AND p.series = {series:UInt64}
+  AND p.seq > {deleted_seq:UInt64}
+  AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+  AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+  AND (p.time > fromUnixTimestamp64Nano({first:Int64}, 'UTC') OR p.ordinal >= {first_ordinal:Int64})
+  AND (p.time < fromUnixTimestamp64Nano({last:Int64}, 'UTC') OR p.ordinal <= {last_ordinal:Int64})
+ORDER BY {sign:Int8} * toUnixTimestamp64Nano(p.time), {sign:Int8} * p.ordinal
+SETTINGS format_csv_null_representation = ''
+
 -- name: points_typed
 -- The same for columnar formats: times as timestamps in ns UTC.
 SELECT p.time AS time, p.value AS value
