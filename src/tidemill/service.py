@@ -138,7 +138,8 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
         min_free_bytes=settings.min_free_bytes,
         min_free_ratio=settings.min_free_ratio,
     )
-    intake_log = SqliteLog(folder / "log", limits=limits)
+    applied_seq = position.read(folder / "mill" / "position")
+    intake_log = SqliteLog(folder / "log", limits=limits, known_seq=applied_seq)
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     texts = feed_texts(catalog)
     store = _store(runtime)

@@ -43,18 +43,47 @@ def test_second_owner_is_refused_by_name_of_the_first(tmp_path: Path) -> None:
     SqliteLog(tmp_path, limits=LIMITS).close()
 
 
-def test_log_that_is_shorter_than_its_mark_is_refused_until_a_person_says_otherwise(tmp_path: Path) -> None:
+def test_log_that_is_shorter_than_its_mark_is_refused_until_a_person_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     filled(tmp_path, 3)
     older = (tmp_path / "log.sqlite").read_bytes()
     filled(tmp_path, 4)
     (tmp_path / "log.sqlite").write_bytes(older)
     for _ in range(2):
-        with pytest.raises(LogCorruptError, match=r"ends at 3 but was durable up to 7.*log\.high-water"):
+        with pytest.raises(LogCorruptError, match=r"ends at 3 but was durable up to 7.*TIDEMILL_ACCEPT_LOSS=7"):
             SqliteLog(tmp_path, limits=LIMITS)
-    (tmp_path / "log.high-water").unlink()
-    log = SqliteLog(tmp_path, limits=LIMITS)
-    assert log.last_seq() == 3
+    monkeypatch.setenv("TIDEMILL_ACCEPT_LOSS", "6")
+    with pytest.raises(LogCorruptError):
+        SqliteLog(tmp_path, limits=LIMITS)
+    monkeypatch.setenv("TIDEMILL_ACCEPT_LOSS", "7")
+    for seq in (8, 9):  # set longer than needed, it changes nothing
+        log = SqliteLog(tmp_path, limits=LIMITS)
+        assert log.append(payload()).result(5).seq == seq
+        log.close()
+    assert caplog.text.count("entries 4 to 7 of the log are lost") == 1
+    (tmp_path / "log.sqlite").write_bytes(older)
+    with pytest.raises(LogCorruptError, match="TIDEMILL_ACCEPT_LOSS=9"):
+        SqliteLog(tmp_path, limits=LIMITS)
+
+
+def test_log_that_ends_before_what_was_applied_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Log and mark are gone together: the mill's position still knows."""
+    with pytest.raises(LogCorruptError, match=r"ends at 0 but was durable up to 40.*TIDEMILL_ACCEPT_LOSS=40"):
+        SqliteLog(tmp_path, limits=LIMITS, known_seq=40)
+    monkeypatch.setenv("TIDEMILL_ACCEPT_LOSS", "40")
+    log = SqliteLog(tmp_path, limits=LIMITS, known_seq=40)
+    assert log.last_seq() == 40
+    assert log.append(payload()).result(5).seq == 41
+    assert [entry.seq for entry in log.read(40, 10, 1000)] == [41]
     log.close()
+
+
+@pytest.mark.parametrize("value", ["yes", "-1", "1e3", "9" * 30])
+def test_loss_that_is_no_place_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("TIDEMILL_ACCEPT_LOSS", value)
+    with pytest.raises(StartupError, match="TIDEMILL_ACCEPT_LOSS"):
+        SqliteLog(tmp_path, limits=LIMITS)
 
 
 def test_missing_log_beside_its_mark_is_refused(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """Where the mill is survives, and what cannot be read means the beginning."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from tidemill.errors import LogUnavailableError, StartupError
 from tidemill.mill.position import Position, read, reconcile
 
 
@@ -34,8 +36,29 @@ def test_a_store_that_knows_more_is_applied_again_from_the_position() -> None:
     assert reconcile(500, in_store=550, first_seq=1, last_seq=600) == 500
 
 
-def test_another_log_is_applied_whole() -> None:
-    assert reconcile(500, in_store=500, first_seq=1, last_seq=3) == 0
+@pytest.mark.parametrize(("position", "in_store"), [(500, 500), (0, 500), (500, 0)])
+@pytest.mark.parametrize("last_seq", [0, 3, 499])
+def test_a_log_that_ends_before_what_was_applied_is_refused(position: int, in_store: int, last_seq: int) -> None:
+    with pytest.raises(StartupError, match=r"up to 500 .* TIDEMILL_ACCEPT_LOSS=500"):
+        reconcile(position, in_store=in_store, first_seq=0, last_seq=last_seq)
+    with pytest.raises(StartupError):
+        reconcile(position, in_store=in_store, first_seq=0, last_seq=last_seq, accepted=499)
+
+
+def test_a_loss_that_is_accepted_waits_for_the_log_to_go_on_above_it() -> None:
+    with pytest.raises(LogUnavailableError):
+        reconcile(500, in_store=500, first_seq=1, last_seq=3, accepted=500)
+    assert reconcile(500, in_store=500, first_seq=1, last_seq=500, accepted=500) == 500
+
+
+def test_a_write_that_falls_short_keeps_the_old_position(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    position = Position(tmp_path / "position")
+    position.save(7)
+    write = os.write
+    monkeypatch.setattr("os.write", lambda descriptor, content: write(descriptor, content[:5]))
+    with pytest.raises(OSError, match="only 5 of"):
+        position.save(8)
+    assert (position.seq, read(position.path)) == (7, 7)
 
 
 def test_what_a_trimmed_log_cannot_give_is_said(caplog: pytest.LogCaptureFixture) -> None:

@@ -14,6 +14,7 @@ import apsw
 import msgspec
 
 from tidemill.errors import Fault, LogCorruptError, StartupError
+from tidemill.log.loss import how_to_go_on
 from tidemill.model.payload import Kind, Logged, Payload
 
 FILE: Final = "log.sqlite"
@@ -131,8 +132,8 @@ def verify_tail(connection: apsw.Connection, durable: int, count: int = 64) -> i
     last = last_seq(connection)
     if last < durable:
         raise LogCorruptError(
-            f"the log ends at {last} but was durable up to {durable}: entries that were acknowledged are gone. Put the "
-            f"complete log back; to go on without them, delete the file log.high-water beside it"
+            f"the log ends at {last} but was durable up to {durable}: entries that were acknowledged are gone. "
+            + how_to_go_on(durable)
         )
     for seq, sha256, body in connection.execute(
         "SELECT seq, sha256, body FROM entries ORDER BY seq DESC LIMIT ?", (count,)

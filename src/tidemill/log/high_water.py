@@ -53,8 +53,8 @@ class HighWaterMark:
         digits = content.split(b" ", 1)[0]
         if not digits.isdigit() or content != _encode(int(digits)):
             raise LogCorruptError(
-                f"{self.path} is not a high-water mark; if you know that the log beside it is complete, "
-                f"delete this file and start again"
+                f"{self.path} is not a high-water mark; put back a copy of it, or, if you know that the log beside "
+                f"it is complete, delete this file and start again"
             )
         return int(digits)
 

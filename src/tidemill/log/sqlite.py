@@ -37,7 +37,8 @@ class SqliteLog:
     """The log in `directory`, which is made if need be.
 
     Raises StartupError (another owner, network file system, SQLite too old) or LogCorruptError (shorter than its
-    high-water mark, or a tail that does not match its sha256). `now_ns` is the clock, ns since the epoch.
+    high-water mark or than `known_seq`, the newest place that anybody else knows of; or a tail that does not match its
+    sha256). `now_ns` is the clock, ns since the epoch.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class SqliteLog:
         limits: LogLimits | None = None,
         now_ns: Callable[[], int] = time.time_ns,
         vfs: str | None = None,
+        known_seq: int = 0,
     ) -> None:
         database.check_sqlite_version()
         make_folder(directory)
@@ -62,7 +64,13 @@ class SqliteLog:
             undo.callback(self._mark.close)
             undo.enter_context(recovery.as_startup_error(self._path))
             self._writer = Writer(
-                self._path, limits=self._limits, mark=self._mark, space=self._space, now_ns=now_ns, vfs=vfs
+                self._path,
+                limits=self._limits,
+                mark=self._mark,
+                durable=max(self._mark.value, known_seq),
+                space=self._space,
+                now_ns=now_ns,
+                vfs=vfs,
             )
             undo.pop_all()
         self._reader = SqliteLogReader(directory, vfs=vfs)

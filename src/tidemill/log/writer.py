@@ -25,6 +25,7 @@ from tidemill.log.high_water import HighWaterMark
 from tidemill.log.idempotency import Keys
 from tidemill.log.limits import LogLimits
 from tidemill.log.local_disk import FreeSpace
+from tidemill.log.loss import accepted_loss, skip_to
 from tidemill.log.waiters import Outcome, Waiter, copy_of, fail, settle
 
 T = TypeVar("T")
@@ -51,6 +52,7 @@ class Writer(threading.Thread):
         *,
         limits: LogLimits,
         mark: HighWaterMark,
+        durable: int,
         space: FreeSpace,
         now_ns: Callable[[], int],
         vfs: str | None = None,
@@ -66,11 +68,19 @@ class Writer(threading.Thread):
         self.commits = 0
         self._connection: apsw.Connection | None = database.open_writer(path, vfs)
         try:
-            self.last_seq = database.verify_tail(self._connection, mark.value)
+            self._accept_loss(self._connection, durable)
+            self.last_seq = database.verify_tail(self._connection, durable)
         except BaseException:
             self._connection.close()
             raise
         self._handed_out = self.last_seq
+
+    def _accept_loss(self, connection: apsw.Connection, durable: int) -> None:
+        accepted, last = accepted_loss(), database.last_seq(connection)
+        if last < accepted and accepted >= durable:
+            skip_to(connection, accepted)
+            self._mark.note(accepted)
+            _log.error("entries %d to %d of the log are lost, and this was accepted", last + 1, accepted)
 
     def put(self, waiter: Waiter) -> None:
         """Queue a payload. Raises LogUnavailableError at once when the queue is full, or the log closed or down."""

@@ -4,10 +4,14 @@ Saved by write, fsync, rename and fsync of the folder, with a checksum, so that 
 sees the old place or the new one. A file that is missing or damaged means 0: what the mill does may be done twice.
 """
 
+import errno
 import logging
 import os
 import zlib
 from pathlib import Path
+
+from tidemill.errors import LogUnavailableError, StartupError
+from tidemill.log.loss import how_to_go_on
 
 _log = logging.getLogger(__name__)
 _MAGIC = "tidemill-position-1"
@@ -42,21 +46,25 @@ def read(path: Path) -> int:
         return 0
 
 
-def reconcile(position: int, *, in_store: int, first_seq: int, last_seq: int) -> int:
+def reconcile(position: int, *, in_store: int, first_seq: int, last_seq: int, accepted: int = 0) -> int:
     """The place to start at, given the highest payload in the store and what the log holds.
 
-    A store that knows less than the position was wiped or restored: what it lacks is applied again. A log that ends
-    before the position is another log: all of it is applied. Says so when the log no longer holds what is missing.
+    A store that knows less than the position was wiped or restored: what it lacks is applied again. Says so when the
+    log no longer holds what is missing. Raises StartupError when the log ends before what was applied: another log,
+    or one that lost entries, would give their places to other payloads; LogUnavailableError when that loss is
+    `accepted` and the log's owner has yet to go on above it.
     """
-    start = position
-    if last_seq < position:
-        _log.error("the log ends at %d but the position is %d: applying all that the log holds", last_seq, position)
-        start = 0
-    elif in_store < position:
+    known = max(position, in_store)
+    if last_seq < known:
+        message = f"the log ends at {last_seq}, but payloads up to {known} were applied to the store from it"
+        if accepted >= known:
+            raise LogUnavailableError(f"{message}: waiting until it goes on above {accepted}")
+        raise StartupError(f"{message}: it is another log, or lost entries. {how_to_go_on(known)}")
+    start = min(position, in_store)
+    if start < position:
         _log.warning(
             "the store ends at payload %d but the position is %d: applying again from there", in_store, position
         )
-        start = in_store
     if first_seq > start + 1:
         _log.error("the log begins at %d: payloads %d to %d are only in backups", first_seq, start + 1, first_seq - 1)
     return start
@@ -67,7 +75,9 @@ def write_atomically(path: Path, content: bytes, *, durable: bool) -> None:
     new = path.with_name(path.name + ".new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        os.write(descriptor, content)
+        written = os.write(descriptor, content)
+        if written < len(content):  # as on a disk that fills up
+            raise OSError(errno.ENOSPC, f"only {written} of {len(content)} bytes could be written", str(new))
         if durable:
             os.fsync(descriptor)
     finally:

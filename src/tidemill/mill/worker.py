@@ -16,6 +16,7 @@ from tidemill.errors import LogUnavailableError, StoreQueryError, StoreUnavailab
 from tidemill.feeds.book import FeedBook
 from tidemill.hints import Hints
 from tidemill.log.contract import LogReader
+from tidemill.log.loss import accepted_loss
 from tidemill.mill.apply import Applier
 from tidemill.mill.attempts import Attempts
 from tidemill.mill.blame import blames_payload
@@ -87,7 +88,7 @@ class Mill:
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; the batch under way is finished first."""
-        threading.Thread(target=lambda: (stop.wait(), self._attempts.stopping()), name="mill-stop", daemon=True).start()
+        threading.Thread(target=self._forgive_when, args=(stop,), name="mill-stop", daemon=True).start()
         backoff_s = _BACKOFF_S[0]
         while not stop.is_set():
             self.status.turn()
@@ -108,6 +109,10 @@ class Mill:
         self._heartbeat.beat(self.status, force=True)
         self._applier.close()
 
+    def _forgive_when(self, stop: threading.Event) -> None:
+        stop.wait()
+        self._attempts.stopping()
+
     def step(self) -> int:
         """Apply one micro-batch; returns how many payloads it held. Raises UnavailableError: nothing is lost."""
         if not self._started:
@@ -127,7 +132,11 @@ class Mill:
     def _start(self) -> None:
         in_store = self._applier.resume()
         start = reconcile(
-            self._position.seq, in_store=in_store, first_seq=self._reader.first_seq(), last_seq=self._reader.last_seq()
+            self._position.seq,
+            in_store=in_store,
+            first_seq=self._reader.first_seq(),
+            last_seq=self._reader.last_seq(),
+            accepted=accepted_loss(),
         )
         if start != self._position.seq:
             self._position.save(start)

@@ -15,6 +15,7 @@ import msgspec
 import polars as pl
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.httpclient import HttpClient
 from clickhouse_connect.driver.httputil import get_pool_manager
 from urllib3.exceptions import HTTPError
 from urllib3.util import Timeout
@@ -211,6 +212,7 @@ class Store:
             show_clickhouse_errors="scrub",
             pool_mgr=self._connections,
         )
+        assert isinstance(client, HttpClient)
         client.timeout = Timeout(connect=_CONNECT_TIMEOUT_S, read=self._timeout_s)
         return client
 

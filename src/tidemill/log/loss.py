@@ -1,0 +1,44 @@
+"""Going on without entries that are lost for good, because a person says so: `TIDEMILL_ACCEPT_LOSS=N`.
+
+N is the last place that was lost. Places are never handed out again (the store knows them: deletions, versions and the
+ledger go by them), so the log goes on above N. Set again later it changes nothing, and accepts no other loss.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Final
+
+import apsw
+
+from tidemill.errors import StartupError
+
+VARIABLE: Final = "TIDEMILL_ACCEPT_LOSS"
+_HIGHEST: Final = 1 << 40  # a point's version has 43 bits for places
+
+
+def accepted_loss(environment: Mapping[str, str] = os.environ) -> int:
+    """The last place whose loss is accepted; 0: none. Raises StartupError when it is no place."""
+    text = environment.get(VARIABLE, "").strip()
+    if not text:
+        return 0
+    if not text.isascii() or not text.isdigit() or int(text) > _HIGHEST:
+        raise StartupError(
+            f"{VARIABLE} must be a place in the log, as the message about the loss names it: not '{text}'"
+        )
+    return int(text)
+
+
+def how_to_go_on(last_lost: int) -> str:
+    """What to do when entries up to this place are lost."""
+    return (
+        f"Put the complete log back (log.sqlite, log.sqlite-wal and log.high-water of the same moment); to go on "
+        f"without what is lost, start once with {VARIABLE}={last_lost}"
+    )
+
+
+def skip_to(connection: apsw.Connection, seq: int) -> None:
+    """Let the next entry come after `seq`."""
+    with connection:
+        connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'entries'", (seq,))
+        if connection.changes() == 0:
+            connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('entries', ?)", (seq,))
