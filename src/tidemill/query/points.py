@@ -4,7 +4,6 @@ Where a page ends is asked first, so that its cursor is known before the first b
 range of places and needs no limit.
 """
 
-from collections.abc import Iterator
 from typing import Any, Final, Literal
 
 import msgspec
@@ -91,17 +90,16 @@ class PointQueries:
         places, following = self._places(tenant, described, asked)
         kind = asked["format"]
         bound = {**places, "sign": -1 if asked["order"] == "desc" else 1}
-        stream: Iterator[bytes]
         if kind in answers.COLUMNAR:
             stream = self._store.stream("points_typed", answers.STORE_FORMATS[kind], **bound)
             return Page(stream, answers.MEDIA_TYPES[kind], following)
         fmt = "JSONEachRow" if kind == "json" else answers.STORE_FORMATS[kind]
         name = "points_flagged_csv" if kind == "csv" else "points_flagged"
-        stream = self._store.stream(name, fmt, **bound, tz=asked["tz"], flags=list(FLAGS))
-        if kind == "json":
-            head = {"series": format_series(described.series), "tz": asked["tz"]}
-            stream = answers.framed(head, "items", answers.array(stream), {"next": following})
-        return Page(stream, answers.MEDIA_TYPES[kind], following)
+        rows = self._store.stream(name, fmt, **bound, tz=asked["tz"], flags=list(FLAGS))
+        if kind != "json":
+            return Page(rows, answers.MEDIA_TYPES[kind], following)
+        head = {"series": format_series(described.series), "tz": asked["tz"]}
+        return Page(answers.framed(head, "items", answers.array(rows), {"next": following}), next=following)
 
     def _places(self, tenant: str, described: Description, asked: Asked) -> tuple[dict[str, Any], str | None]:
         """The page as a range of places (both ends included), and the cursor of the next one."""
