@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from tests.sources.conftest import FAST, drained, until
-from tidemill.feeds.definition import Feed, Source, SourceWindow
+from tidemill.feeds.definition import Feed, Input, Source, SourceWindow
 from tidemill.simulate.data_server import DataServer, DataServerOptions
 from tidemill.simulate.faults import FAULTS
 from tidemill.simulate.meters import HOUSEHOLD_MUID, SOLAR_MUID, MeterServer, MetersOptions
@@ -227,14 +227,19 @@ def test_plain_source_is_polled_once_each_time(polling, intake):
             assert time.monotonic() - started > 0.15
 
 
-def meters(url, **more):
+def meters(url, limit=5000, max_backoff="60s", **more):
     window = {"start": "2023-02-01T00:00:00Z", "size": "7d", "overlap": "1d", "format": "date", **more}
-    params = {"measurement": "energy", "limit": "5000", "start": "{start}", "stop": "{stop}"}
+    params = {"measurement": "energy", "limit": str(limit), "start": "{start}", "stop": "{stop}"}
     each = {"muid": f"{HOUSEHOLD_MUID}, {SOLAR_MUID}"}
     source = Source(
-        url=f"{url}/meterdata/measurement", params=params, each=each, every="50ms", window=SourceWindow(**window)
+        url=f"{url}/meterdata/measurement",
+        params=params,
+        each=each,
+        every="50ms",
+        max_backoff=max_backoff,
+        window=SourceWindow(**window),
     )
-    return Feed(name="meters", source=source)
+    return Feed(name="meters", input=Input(records="$.data"), source=source)
 
 
 def records(bodies):
@@ -271,6 +276,38 @@ def test_windows_are_read_to_now_and_resumed_after_a_restart(polling, intake, st
         again = records(intake.bodies()[payloads:])
         assert len(set(records(intake.bodies()))) == 2 * (20 * 96 + 40)
         assert min(moment for _, moment in again) == "2023-02-19T00:00:00.000Z", "it went on where it stopped"
+
+
+@pytest.mark.parametrize(("limit", "format"), [(200, "date"), (40, "rfc3339")])
+def test_windows_that_fill_the_limit_are_read_by_halves(limit, format, polling, intake, states):
+    at("2023-02-20T10:00:00Z")
+    rows = []
+    with running(MeterServer(MetersOptions(), clock_ns=clock)) as url:
+        with polling(meters(url, limit, format=format), now_ns=clock, record=rows.extend):
+            until(lambda: len(states()) == 2 and all(s.cursor == "2023-02-20T10:00:00Z" for s in states().values()))
+            payloads = len(intake.bodies())
+            until(lambda: sum(row.result == "unchanged" for row in rows) > 40)
+        assert len(set(records(intake.bodies()))) == 2 * (19 * 96 + 40), "nothing is left out"
+        assert len(intake.bodies()) <= payloads + 12, "what did not change is not sent again"
+    assert all(len(msgspec.json.decode(body)["data"]) < limit for body in intake.bodies())
+    assert any(row.result == "truncated" for row in rows)
+
+
+def test_the_shortest_window_that_fills_the_limit_is_a_failure(polling, intake, states):
+    at("2023-02-20T10:00:00Z")
+    with running(MeterServer(MetersOptions(), clock_ns=clock)) as url, polling(meters(url, 96), now_ns=clock):
+        until(lambda: len(states()) == 2 and all(s.failures_in_a_row >= 3 for s in states().values()))
+        assert {(s.state, s.reason, s.cursor) for s in states().values()} == {("failing", "truncated", None)}
+        assert intake.bodies() == []
+
+
+def test_garbage_for_a_window_is_submitted_once(polling, intake, states):
+    at("2023-02-20T10:00:00Z")
+    server = MeterServer(MetersOptions(faults="garbage=1"), clock_ns=clock)
+    with running(server) as url, polling(meters(url, max_backoff="100ms"), now_ns=clock):
+        until(lambda: len(states()) == 2 and all(s.failures_in_a_row >= 4 for s in states().values()))
+        assert {(s.state, s.reason, s.cursor) for s in states().values()} == {("failing", "garbage", None)}
+        assert intake.calls == 2
 
 
 def test_unchanged_window_is_not_sent_again(polling, intake, states):

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tidemill.feeds.definition import Feed, Source, SourceWindow
 from tidemill.model.time import NS_PER_S, parse_instant
-from tidemill.sources.pull import compile_pulls, recognised
+from tidemill.sources.pull import compile_pulls, count, recognised
 from tidemill.sources.windows import Window, Windows
 
 DAY = 86_400 * NS_PER_S
@@ -83,3 +83,12 @@ def test_well_formed_bytes_are_told_from_garbage():
     assert recognised(b'{"a": 1}\n{"a": 2}\n', ("json",)) is None
     for garbage in (b"", b"<html>", b'{"a": ', b"\xff\xfe", b"[" * 100_000, b'{"a": NaN}'):
         assert recognised(garbage, ("json",)) is None
+
+
+def test_records_are_counted_where_they_are():
+    json = "application/json"
+    assert count(b'{"a": {"data": [1, {"b": []}, 3]}}', json, ("a", "data")) == 3
+    assert count(b"[1, 2]", json, ()) == 2
+    assert count(b'{"x": 1}\n{"x": 2}\n', "application/x-ndjson", ()) == 2
+    for other in (b'{"data": null}', b"{}", b"[]", b"7"):
+        assert count(other, json, ("data",)) == 0

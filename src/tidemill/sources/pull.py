@@ -12,16 +12,20 @@ import httpx
 import msgspec
 
 from tidemill.feeds.definition import Feed, Source
+from tidemill.feeds.paths import parse_path
 from tidemill.model.time import NS_PER_S, duration_ns, parse_instant
 from tidemill.sources.windows import Windows
 
 _CONTENT_TYPES: Final = {"json": "application/json", "ndjson": "application/x-ndjson"}
 _json = msgspec.json.Decoder(msgspec.Raw)
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_array = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class Pull(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to poll. `item` tells it from its siblings of the same feed (`muid=...`; empty when there is one).
-    `formats` are those of the feed: an answer in none of them is garbage."""
+    `formats` are those of the feed: an answer in none of them is garbage. `limit` is the URL's parameter of that name:
+    an answer of as many records (counted at the path `records`) is probably cut off; None: it has no such number."""
 
     tenant: str
     feed: str
@@ -36,6 +40,8 @@ class Pull(msgspec.Struct, frozen=True, kw_only=True):
     max_backoff_s: float
     windows: Windows | None
     formats: tuple[str, ...]
+    records: tuple[str, ...] = ()
+    limit: int | None = None
 
     @property
     def key(self) -> str:
@@ -76,12 +82,26 @@ def recognised(body: bytes, formats: tuple[str, ...]) -> str | None:
     return None
 
 
+def count(body: bytes, content_type: str, records: tuple[str, ...]) -> int:
+    """How many records there are at a path of well-formed bytes; 0 where nothing is there."""
+    try:
+        if content_type == _CONTENT_TYPES["ndjson"]:
+            return len(_json.decode_lines(body))
+        raw: bytes | msgspec.Raw = body
+        for name in records:
+            raw = _object.decode(raw)[name]
+        return len(_array.decode(raw))
+    except (msgspec.DecodeError, KeyError):
+        return 0
+
+
 def _compile(tenant: str, feed: Feed, source: Source, chosen: dict[str, str]) -> Pull:
+    url = _url(source.url, {**source.params, **chosen})
     return Pull(
         tenant=tenant,
         feed=feed.name,
         item=",".join(f"{name}={value}" for name, value in chosen.items()),
-        url=_url(source.url, {**source.params, **chosen}),
+        url=url,
         headers=source.headers,
         every_s=_seconds(source.every),
         drain=source.drain,
@@ -91,6 +111,8 @@ def _compile(tenant: str, feed: Feed, source: Source, chosen: dict[str, str]) ->
         max_backoff_s=_seconds(source.max_backoff),
         windows=_windows(source),
         formats=feed.input.formats,
+        records=parse_path(feed.input.records),
+        limit=_limit(url),
     )
 
 
@@ -104,6 +126,11 @@ def _url(text: str, params: dict[str, str]) -> str:
     if url.scheme not in {"http", "https"} or not url.host:
         raise ValueError(f"source.url: '{text[:80]}' is not an http or https URL")
     return whole
+
+
+def _limit(url: str) -> int | None:
+    text = httpx.URL(url).params.get("limit", "")
+    return int(text) if text.isascii() and text.isdigit() and int(text) > 0 else None
 
 
 def _windows(source: Source) -> Windows | None:

@@ -13,8 +13,9 @@ State = Literal["starting", "ok", "empty", "failing"]
 class SourceState(msgspec.Struct, frozen=True, kw_only=True):
     """How a source is doing. Times in ns since the epoch, UTC; counts since the source was first polled.
 
-    `ok`: the last poll brought data; `empty`: the source answered that it had none; `failing`: see `reason` (a reason
-    of `wire.py`, or `garbage`, `payload_refused`, `intake_unavailable`, `definition`, `internal`) and `detail`.
+    `ok`: the last poll brought data; `empty`: the source answered that it had none; `failing`: `reason` and `detail`
+    say why. A reason is one of `wire.py`, or `garbage`, `truncated` (the shortest window still fills the `limit`),
+    `payload_refused`, `intake_unavailable`, `definition`, `internal`.
     `since_ns` is when the state began, `waiting` how many fetched payloads are not yet durable.
     """
 
@@ -41,7 +42,8 @@ class SourceState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Poll(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the poll ledger. `result`: `data`, `empty`, `unchanged`, or the reason of the failure. `status` 0: no
+    """A row of the poll ledger. `result`: `data`, `empty`, `unchanged`, `truncated` (as many records as the `limit`:
+    asked again by halves), or the reason of the failure. `status` 0: no
     answer. `sha256` is empty unless bytes came; `receipt` unless they were taken. `latency_ms` is the source's."""
 
     tenant: str

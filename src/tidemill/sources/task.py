@@ -1,6 +1,7 @@
 """Polls one source for as long as it is told to: fetch, submit, remember where it stopped, wait, again.
 
 A drained source is asked until it is empty; a window source one window after the other; any other once each `every`.
+An answer that fills its limit is not believed whole: the window is read by halves.
 The cursor moves only after `submit` returned. What was fetched is submitted, whatever comes between: while intake is
 away nothing more is fetched, and at the end of the process the desk keeps what could not be delivered.
 Every failure becomes the source's state and a longer wait; none ends the task.
@@ -11,7 +12,8 @@ import hashlib
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
+from typing import Final
 
 import msgspec
 
@@ -20,12 +22,15 @@ from tidemill.sources.backoff import Backoff
 from tidemill.sources.desk import Desk
 from tidemill.sources.http import Fetched, FetchFailure, HttpClient, Limits
 from tidemill.sources.outbox import Outbox, Submit
-from tidemill.sources.pull import Pull, recognised
+from tidemill.sources.pull import Pull, count, recognised
 from tidemill.sources.state import Cursor, SourceState, Unsent
 from tidemill.sources.tracker import Tracker
 from tidemill.sources.windows import Window, Windows
 
 log = logging.getLogger(__name__)
+
+
+BAD_FOR_S: Final = 3600.0  # a feed may be corrected meanwhile
 
 
 class Pacing(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +48,17 @@ class Pacing(msgspec.Struct, frozen=True, kw_only=True):
     record_grace_s: float = 1.0
     write_every_s: float = 1.0
     in_flight: int = 32
+
+
+class Bad(msgspec.Struct, frozen=True):
+    """An answer that is garbage or was refused for the window at `position_ns`. The ledger has it: until `until_s`
+    (monotonic) the same bytes are not submitted again."""
+
+    position_ns: int
+    sha256: bytes
+    until_s: float
+    reason: str
+    detail: str
 
 
 class SourceTask:
@@ -70,6 +86,8 @@ class SourceTask:
         self._stopping = asyncio.Event()
         self._cursor: Cursor | None = None
         self._refused: str | None = None
+        self._read: frozenset[str] = frozenset()  # digests of the window that was read last, and of its parts
+        self._bad: Bad | None = None
         self._run_id = f"{rng.getrandbits(64):016x}{time.time_ns():016x}"
         self._number = 0
 
@@ -134,11 +152,12 @@ class SourceTask:
         if fetched.status in self._empty:
             return self._nothing(started, fetched, "empty")
         self._number += 1
-        well_formed = self._put(started, fetched, f"{self._run_id}-{self._number}")
+        content_type = recognised(fetched.body, self.pull.formats)
+        self._put(started, fetched, f"{self._run_id}-{self._number}", content_type)
         refused, self._refused = self._refused, None
         if refused is not None:
             return self._trouble("payload_refused", refused)
-        if not well_formed:
+        if not content_type:
             return self._trouble("garbage", f"the answer is none of {', '.join(self.pull.formats)}")
         self.tracker.good("ok")
         return 0.0 if self.pull.drain else self.pull.every_s
@@ -148,25 +167,68 @@ class SourceTask:
         window = windows.next(cursor.position_ns, self._now_ns())
         if window is None:
             return self.pull.every_s
-        url = windows.fill(self.pull.url, window)
+        parts, read, before = [window], [], self._read | {cursor.last}
+        while parts and not self._stopping.is_set():
+            part = parts.pop()
+            digest = await self._read_part(windows, part, cursor, before)
+            if isinstance(digest, float):
+                return digest
+            if isinstance(digest, tuple):
+                parts += reversed(digest)
+            else:
+                read.append(digest)
+        if parts:
+            return 0.0
+        self._read = frozenset(read)
+        new = [digest for digest in read if digest and digest not in before]
+        self.tracker.good("ok" if new else "empty")
+        if new:
+            cursor = Cursor(cursor.position_ns, cursor.number + 1, new[-1])
+        return await self._move(msgspec.structs.replace(cursor, position_ns=window.stop_ns), window)
+
+    async def _read_part(
+        self, windows: Windows, part: Window, cursor: Cursor, before: Container[str]
+    ) -> str | tuple[Window, Window] | float:
+        """Read a window or a part of one: the digest of what was taken (empty if there was nothing), its halves if the
+        answer was cut off, or after a failure the seconds to wait. `before`: digests that were taken and need not be.
+        """
+        url = windows.fill(self.pull.url, part)
         started, fetched = await self._fetch(url)
         if isinstance(fetched, FetchFailure):
             return self._fetch_failed(started, fetched)
         digest = hashlib.sha256(url.encode() + b"\n" + fetched.body).hexdigest()
-        if fetched.status in self._empty or digest == cursor.last:
-            self._nothing(started, fetched, "empty" if fetched.status in self._empty else "unchanged")
-            return await self._move(msgspec.structs.replace(cursor, position_ns=window.stop_ns), window)
-        well_formed = self._put(started, fetched, f"{cursor.number + 1}-{digest}")
+        if fetched.status in self._empty or digest in before:
+            empty = fetched.status in self._empty
+            self.tracker.row(started, fetched, "empty" if empty else "unchanged")
+            return "" if empty else digest
+        sha256, bad = hashlib.sha256(fetched.body).digest(), self._bad
+        if bad and (bad.position_ns, bad.sha256) == (cursor.position_ns, sha256) and time.monotonic() < bad.until_s:
+            self.tracker.row(started, fetched, bad.reason, sha256=sha256, detail=bad.detail)
+            return self._trouble(bad.reason, bad.detail)
+        content_type = recognised(fetched.body, self.pull.formats)
+        limit = self.pull.limit
+        if content_type and limit and count(fetched.body, content_type, self.pull.records) >= limit:
+            return self._cut_off(windows, part, started, fetched)
+        self._put(started, fetched, f"{cursor.number + 1}-{digest}", content_type)
         await self._wait_for_intake(self._outbox.wait_empty)
         refused, self._refused = self._refused, None
-        if refused is not None:
-            return self._trouble("payload_refused", refused)
-        if len(self._outbox):  # stopping: not known to be taken, so the cursor stays
+        if refused is None and len(self._outbox):  # stopping: not known to be taken, so the cursor stays
             return 0.0
-        if not well_formed:
-            return self._trouble("garbage", f"the answer is none of {', '.join(self.pull.formats)}")
-        self.tracker.good("ok")
-        return await self._move(Cursor(window.stop_ns, cursor.number + 1, digest), window)
+        if refused is None and content_type:
+            return digest
+        reason = "garbage" if refused is None else "payload_refused"
+        detail = refused or f"the answer is none of {', '.join(self.pull.formats)}"
+        self._bad = Bad(cursor.position_ns, sha256, time.monotonic() + BAD_FOR_S, reason, detail)
+        return self._trouble(reason, detail)
+
+    def _cut_off(self, windows: Windows, part: Window, started: int, fetched: Fetched) -> tuple[Window, Window] | float:
+        """An answer that fills the limit is not taken: its window is read again by halves."""
+        halves = windows.halves(part)
+        detail = f"the answer holds as many records as its limit ({self.pull.limit})"
+        self.tracker.row(started, fetched, "truncated", detail=detail)
+        if halves is None:
+            return self._trouble("truncated", f"{detail} in the shortest window that can be asked for; raise the limit")
+        return halves
 
     async def _move(self, cursor: Cursor, window: Window) -> float:
         await self._desk.save_cursor(self.pull.key, cursor)
@@ -193,12 +255,10 @@ class SourceTask:
         """Note a failure; seconds to wait after it."""
         return self._backoff.delay_s(self.tracker.failed(reason, detail), self._rng, at_least_s)
 
-    def _put(self, started: int, fetched: Fetched, key: str) -> bool:
-        """Submit what was fetched, garbage too (the ledger shows it); whether it was well-formed."""
-        content_type = recognised(fetched.body, self.pull.formats)
+    def _put(self, started: int, fetched: Fetched, key: str, content_type: str | None) -> None:
+        """Submit what was fetched, garbage (no content type) too: the ledger shows it."""
         unsent = Unsent(fetched.body, content_type or "application/octet-stream", key)
         self._outbox.put(unsent, self._delivered(len(fetched.body), started, fetched))
-        return content_type is not None
 
     def _delivered(
         self, size: int, started: int = 0, fetched: Fetched | None = None
