@@ -109,6 +109,30 @@ def test_pending_deletions_are_known_after_a_restart(tmp_path: Path) -> None:
     log.close()
 
 
+def test_deletions_are_read_while_others_are_added() -> None:
+    deleted = Deleted(Applied(lambda: 0))
+    faults: list[Exception] = []
+    done = threading.Event()
+
+    def read() -> None:
+        try:
+            while not done.is_set():
+                deleted.of("t")
+        except Exception as error:
+            faults.append(error)
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for number in range(1500):
+        deleted.add("t", number, number + 1)
+    done.set()
+    for reader in readers:
+        reader.join()
+    assert faults == []
+    assert len(deleted.of("t")) == 1500
+
+
 def test_deletions_come_back_when_the_mill_goes_back(tmp_path: Path) -> None:
     position = Position(tmp_path / "position")
     with running_api(tmp_path) as api:
