@@ -16,6 +16,7 @@ from tidemill.api.metrics import Metrics
 from tidemill.api.services import Services
 from tidemill.errors import TidemillError
 from tidemill.log.contract import LogHealth
+from tidemill.model.time import format_instant
 
 STORE_MEMORY_S: Final = 1.0  # the store is not asked more often than this, whoever asks us
 STORE_PROMPT_S: Final = 0.2  # what is asked now is waited for this long; it is shown at the next look otherwise
@@ -25,12 +26,15 @@ PUBLIC: Final = {"scope": None}
 
 
 class MillView(msgspec.Struct, frozen=True):
-    """The mill as the API sees it: how far it is, how far behind, and what it says of itself."""
+    """The mill as the API sees it: how far it is, how far behind, and what it says of itself. `last_error` is its last
+    since it started ("": none); `recovered` says that it went on since."""
 
     state: str
     applied_seq: int
     lag: int
     last_error: str
+    last_error_at: str | None = None
+    recovered: bool = True
 
 
 class StoreView(msgspec.Struct, frozen=True):
@@ -103,7 +107,8 @@ class Health:
             return MillView("unknown", applied, last - applied, "")
         silent_s = (self._services.clock() - status.looped_at_ns) / 1e9
         state = "silent" if silent_s > MILL_SILENT_S else status.state
-        return MillView(state, applied, last - applied, status.last_error)
+        at = format_instant(status.last_error_at_ns) if status.last_error_at_ns else None
+        return MillView(state, applied, last - applied, status.last_error, at, status.recovered)
 
     async def metrics(self) -> str:
         """The Prometheus page."""

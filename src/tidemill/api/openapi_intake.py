@@ -135,8 +135,8 @@ OPERATIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {
             "operationId": "deleteSeries",
             "summary": "Delete a series",
             "description": "Gone from every answer at once. Sending it again afterwards works. Only a series that was "
-            "sent whole (feeds of shape `samples`, such as `signals`); of others the points come from records that other "
-            "series have points of, too: `409`. Receipts stay.",
+            "sent whole (feeds of shape `samples`, such as `signals`); of others the points come from records that "
+            "other series have points of, too: `409`. Receipts stay.",
             "parameters": [SERIES_ID],
             "responses": {"204": {"description": "Gone."}},
             "problems": (404, 409, 503, 507),

@@ -87,6 +87,7 @@ class Applier:
         self.status.poisoned += 1
         self.status.last_error = f"payload {entry.seq} is set aside: {why}"
         self.status.last_error_at_ns = self._clock()
+        self.status.recovered = False
 
     def _withdraw(self, entry: Logged) -> None:
         tenant, feed = entry.payload.tenant, entry.payload.feed

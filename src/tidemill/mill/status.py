@@ -18,7 +18,8 @@ _WRITE_EVERY_S = 0.5
 
 
 class MillStatus(msgspec.Struct, kw_only=True):
-    """Counters since the mill started; times in ns since the epoch (0: never), `stage_s` seconds spent by stage."""
+    """Counters since the mill started; times in ns since the epoch (0: never), `stage_s` seconds spent by stage.
+    `recovered`: the mill went on after `last_error`."""
 
     state: Literal[
         "starting", "idle", "applying", "waiting_for_store", "waiting_for_log", "waiting_for_catalog", "stopped"
@@ -29,6 +30,7 @@ class MillStatus(msgspec.Struct, kw_only=True):
     log_seq: int = 0
     last_error: str = ""
     last_error_at_ns: int = 0
+    recovered: bool = True
     retries: int = 0
     batches: int = 0
     payloads: int = 0

@@ -39,6 +39,7 @@ LARGE_BATCH, LARGE_GAP_S = 1_000, 1.0
 MIDDLE_GAP_S = 0.4
 _BACKOFF_S = (0.1, 1.0)
 _TRIES_ALONE = 5
+_QUIET_S = 10.0  # so long the log may be missing at the start before that is an error
 _TEND_EVERY_S = 5.0  # retention goes on under load, too
 
 
@@ -73,6 +74,7 @@ class Mill:
         self._applier = Applier(store, book, self.status, clock, max_depth=max_depth)
         self._retention = Retention(store, book, self._applier, folder / "mill.retention", clock=clock)
         self._started = False
+        self._made = time.monotonic()
         self._last_begun = 0.0
         self._tended = 0.0
         self._last_count = 0
@@ -99,6 +101,7 @@ class Mill:
                 elif time.monotonic() > self._tended + _TEND_EVERY_S:
                     self._tend()
                 backoff_s = _BACKOFF_S[0]
+                self.status.recovered = True
             except (UnavailableError, StoreQueryError, OSError) as error:
                 self._attempts.forgive()
                 self._note(error)
@@ -230,8 +233,16 @@ class Mill:
             return False
         return True
 
+    def _log_may_come(self, error: Exception) -> bool:
+        """Whether this is only that the log is not there yet: whoever makes it starts at the same time."""
+        at_start = not self._started and time.monotonic() < self._made + _QUIET_S
+        return at_start and isinstance(error, LogUnavailableError)
+
     def _note(self, error: UnavailableError | StoreQueryError | OSError) -> None:
         self.status.state = _waits_for(error)
+        if self._log_may_come(error):
+            return
+        self.status.recovered = False
         self.status.retries += 1
         self.status.last_error_at_ns = self._clock()
         if str(error) != self.status.last_error:
