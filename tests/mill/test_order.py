@@ -115,6 +115,21 @@ def test_each_of_several_records_that_are_overtaken_keeps_its_own_text(build: Ca
     assert [json.loads(row["record"])["lat"] for row in rejections] == [2.0, 1.0, 0.0]
 
 
+def test_replay_and_order_may_mix(build: Callable[..., House]) -> None:
+    """The loser stands in the store, and comes again in the batch that brings the winner."""
+    straight, mixed = build(), build()
+    for house in (straight, mixed):
+        house.send("location", fix(12, speed=1.0))
+        house.send("location", [fix(12, speed=2.0), fix(13)])
+        house.send("location", fix(12, speed=3.0))
+    straight.apply([straight.entries()])
+    one, two, three = mixed.entries()
+    mixed.apply([[two, three], [one, two], [one, two, three]])
+    counts = sorted((row["seq"], row["accepted"], row["rejected"]) for row in mixed.all("payloads"))
+    assert counts == [(1, 1, 0), (2, 1, 1), (3, 0, 1)]
+    assert strip(mixed.everything()) == strip(straight.everything())
+
+
 def test_a_duplicate_in_the_payload_of_a_record_that_is_overtaken_names_the_winner(build: Callable[..., House]) -> None:
     house = build()
     house.send("location", fix(12, speed=1.0))

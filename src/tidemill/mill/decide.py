@@ -41,12 +41,14 @@ class Decider:
         points = points.join(self._known.frame(points["series"].unique()), on="series", maintain_order="left")
         points, gone = self._settle_deleted(tenant, feed, points)
         points, late = self._settle_sealed(tenant, feed, points)
+        seqs = points["seq"].unique()
         losers, gave_way = pl.DataFrame(schema=LOSERS), pl.DataFrame(schema=REPLACED)
         if feed.duplicates == "first":
             points, losers = self._first_wins(tenant, points)
         elif feed.duplicates == "last":
             points, gave_way = self._last_wins(tenant, feed, points)
-        duplicates = losers.filter(~pl.col("stood")).with_columns(
+        # One that stood and is applied again in this very batch is counted with its batch, too.
+        duplicates = losers.filter(~pl.col("stood") | pl.col("seq").is_in(seqs.implode())).with_columns(
             reasons=pl.lit(["duplicate"]), detail=pl.lit(DUPLICATE)
         )
         return Decision(
