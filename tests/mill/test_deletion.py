@@ -1,7 +1,12 @@
 """A deleted series is gone at once, may come back, and its points leave the disk."""
 
+import polars as pl
+
 from tests.mill.house import House
 from tests.mill.test_worker import fix
+from tidemill.mill import rollups
+from tidemill.store.client import Store
+from tidemill.store.queries import query
 
 
 def alive(house: House) -> dict[int, float | None]:
@@ -77,6 +82,39 @@ def test_rollups_go_with_their_series(house: House) -> None:
         house.delete(row["series"])
     house.work()
     assert house.all("rollups") == []
+
+
+def test_a_deleted_series_is_sealed_no_more_whether_merged_or_not(house: House) -> None:
+    house.send("location", fix(12))
+    house.work()
+    rows = house.all("rollups")
+    windows = pl.DataFrame({"series": [row["series"] for row in rows], "window": [row["window"] for row in rows]})
+    windows = windows.cast({"series": pl.UInt64, "window": pl.Int64})
+    applier = house.mill._applier
+    rollups.recompute(
+        house.store,
+        applier.known,
+        tenant=house.tenant,
+        every=60 * 10**9,
+        windows=windows,
+        version=applier.next_version(),
+        sealed_seq=1,
+    )
+
+    def sealed() -> tuple[int, int]:
+        keys = {"tenant": house.tenant, "series": windows["series"]}
+        exact = house.store.rows("mill_sealed", every_s=60, windows=windows["window"], **keys)
+        return len(exact), len(house.store.rows("mill_sealed_until", **keys))
+
+    assert sealed() == (4, 4)
+    for series in windows["series"]:
+        house.delete(series)
+    house.work()
+    before = sealed()
+    merging = Store(house.store.address, queries={"merge": query("merge", "OPTIMIZE TABLE rollups FINAL")})
+    merging.command("merge")
+    merging.close()
+    assert before == sealed() == (0, 0)
 
 
 def test_deleting_what_is_not_there_is_harmless(house: House) -> None:

@@ -24,21 +24,20 @@ WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
 GROUP BY series
 
 -- name: mill_sealed_until
--- The latest sealed window of each of these series that has one.
+-- The latest sealed window of each of these series that has one. FINAL: a window of a deleted series is sealed no more.
 SELECT series, toUnixTimestamp64Nano(max(window)) AS sealed_until
-FROM rollups
+FROM rollups FINAL
 WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND sealed
 GROUP BY series
 
 -- name: mill_sealed
 -- Which of these windows are sealed, and the last payload that could count for each.
-SELECT series, toUnixTimestamp64Nano(window) AS window_ns, max(sealed_seq) AS sealed_seq
-FROM rollups
+SELECT series, toUnixTimestamp64Nano(window) AS window_ns, sealed_seq
+FROM rollups FINAL
 WHERE tenant = {tenant:String} AND every_s = {every_s:UInt32} AND sealed
     AND (series, window) IN (
         SELECT arrayJoin(arrayZip({series:Array(UInt64)},
             arrayMap(w -> fromUnixTimestamp64Nano(w, 'UTC'), {windows:Array(Int64)}))))
-GROUP BY series, window_ns
 
 -- name: mill_standing
 -- Every version of the points at these instants.
@@ -160,11 +159,11 @@ DELETE FROM rejections WHERE tenant = {tenant:String} AND feed = {feed:String} A
 SELECT count() AS n FROM points WHERE tenant = {tenant:String} AND seq = {seq:UInt64}
 
 -- name: mill_empty_rollups
--- The rollups of deleted series: every window gets a row with count 0.
+-- The rollups of deleted series: every window gets a row with count 0, and is sealed no more: the series begins anew.
 INSERT INTO rollups (tenant, series, every_s, window, count, mean, min, max, sum, sealed, sealed_seq, version)
 SELECT tenant, series, every_s, window, 0, 0, 0, 0, 0, false, 0, {version:UInt64}
 FROM rollups FINAL
-WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND count > 0
+WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND (count > 0 OR sealed)
 
 -- name: mill_deleted
 -- Deleted series whose points are still on disk.
