@@ -88,10 +88,11 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
         Hints.from_fd(runtime.hint_fd),
         max_depth=runtime.settings.max_depth,
     )
-    started = time.monotonic()
-    lifeline.beat_while(lambda: _is_turning(mill.status.looped_at_ns, started))
+    turning = threading.Event()  # not yet: it waits for the store, as long as that takes
+    lifeline.beat_while(lambda: not turning.is_set() or time.monotonic() - mill.last_turn < _MILL_SILENCE_S)
     if not _bring_up_to_date(runtime, stop):
         return
+    turning.set()
     poller = Poller(
         lambda: _sources(catalog, book),
         catalog,
@@ -243,13 +244,6 @@ def _poll_rows(polls: Sequence[Any]) -> Any:
             "detail": [poll.detail for poll in polls],
         }
     )
-
-
-def _is_turning(looped_at_ns: int, started: float) -> bool:
-    """Whether the mill's loop turned lately (it may not have begun yet: the store migrates)."""
-    if looped_at_ns == 0:
-        return time.monotonic() - started < _MILL_SILENCE_S
-    return time.time_ns() - looped_at_ns < _MILL_SILENCE_S * 1e9
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
