@@ -170,3 +170,23 @@ def test_allow_names_the_methods_of_both_layers(api: Api) -> None:
     assert {"GET", "POST"} <= set(answer.headers["allow"].split(", "))
     answer = api.client.patch("/v1/series/0000000000000000")
     assert {"GET", "DELETE"} <= set(answer.headers["allow"].split(", "))
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/location", {"PUT", "OPTIONS"}),
+        ("/v1/feeds/dropzone", {"POST", "GET", "HEAD", "OPTIONS"}),
+        ("/v1/series", {"POST", "GET", "HEAD", "OPTIONS"}),
+        ("/v1/series/0123456789abcdef", {"GET", "HEAD", "DELETE", "OPTIONS"}),
+        ("/healthz", {"GET", "HEAD", "OPTIONS"}),
+    ],
+)
+def test_options_are_those_that_a_refused_method_is_told(api: Api, path: str, methods: set[str]) -> None:
+    options = api.client.options(path)
+    assert (options.status_code, options.content) == (204, b"")
+    assert set(options.headers["allow"].split(", ")) == methods
+    told = api.client.patch(path)
+    problem(told, 405, "method_not_allowed")
+    assert told.headers["allow"] == options.headers["allow"]
+    problem(api.client.options("/nothing/here"), 404, "not_found")

@@ -73,7 +73,7 @@ def create_app(services: Services) -> Front:
         logging_config=None,
         request_max_body_size=services.settings.max_body,
     )
-    return Front(inner, routes, gate, metrics)
+    return Front(inner, routes, gate, metrics, lambda path: litestar_errors.allowed(inner, path, routes.methods))
 
 
 def _principal(request: Request[Any, Any, Any]) -> Principal:

@@ -29,6 +29,7 @@ UNROUTED: Final = "(none)"
 
 Scope = Any  # ASGI: mutable mappings and callables, typed differently by every framework
 Handle = Callable[[Incoming], Awaitable[Answer]]
+Allowed = Callable[[str], Sequence[str]]
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -63,10 +64,12 @@ class Routes:
 
 
 class Front:
-    """The ASGI application that the server runs. `inner` is Litestar."""
+    """The ASGI application that the server runs. `inner` is Litestar; `allowed` are the methods of a path, whoever
+    answers them."""
 
-    def __init__(self, inner: Any, routes: Routes, gate: Gate, metrics: Metrics) -> None:
+    def __init__(self, inner: Any, routes: Routes, gate: Gate, metrics: Metrics, allowed: Allowed) -> None:
         self._inner, self._routes, self._gate, self._metrics = inner, routes, gate, metrics
+        self._allowed = allowed
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Answer one request, or hand it on."""
@@ -76,7 +79,11 @@ class Front:
         started = time.perf_counter()
         route, parameter = self._routes.find(scope["method"], scope["path"])
         if route is None:
-            await self._hand_on(scope, receive, send, started)
+            known = self._allowed(scope["path"]) if scope["method"] == "OPTIONS" else ()
+            if known:
+                await self._options(known, scope, send, started)
+            else:
+                await self._hand_on(scope, receive, send, started)
             return
         incoming = Incoming(parameter, scope["query_string"], _headers(scope["headers"]), receive)
         answer = await self._answer(route, incoming)
@@ -104,6 +111,12 @@ class Front:
             )
         except Exception as error:
             return problems.answer(error)
+
+    async def _options(self, known: Sequence[str], scope: Scope, send: Any, started: float) -> None:
+        headers = [(b"allow", ", ".join(known).encode())]
+        await send({"type": "http.response.start", "status": 204, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+        self._done(UNROUTED, scope, 204, started)
 
     async def _hand_on(self, scope: Scope, receive: Any, send: Any, started: float) -> None:
         status = 0

@@ -39,9 +39,9 @@ def translate(request: Request[Any, Any, Any], error: Exception, intake_methods:
     """Litestar's own errors as ours; every other as it is."""
     path, method = request.scope["path"], request.scope["method"]
     if isinstance(error, MethodNotAllowedException | NotFoundException):
-        allowed = set(intake_methods(path)) | _methods(request.app, path)
-        if allowed:
-            return MethodError(method, path, tuple(sorted(allowed)))
+        known = allowed(request.app, path, intake_methods)
+        if known:
+            return MethodError(method, path, known)
         return NotFoundError(f"There is nothing at {path[:200]}. /docs lists what there is.")
     if isinstance(error, ValidationException):
         return InputError(error.detail, tuple(_faults(error)))
@@ -50,6 +50,14 @@ def translate(request: Request[Any, Any, Any], error: Exception, intake_methods:
     if isinstance(error, HTTPException) and 400 <= error.status_code < 500:
         return InputError(error.detail)
     return error
+
+
+def allowed(app: Litestar, path: str, intake_methods: Any) -> tuple[str, ...]:
+    """Every method that a path takes, for `Allow`; () where there is nothing. What takes GET takes HEAD."""
+    known = set(intake_methods(path)) | _methods(app, path)
+    if known:
+        known |= {"OPTIONS"} | ({"HEAD"} if "GET" in known else set())
+    return tuple(sorted(known))
 
 
 def _methods(app: Litestar, path: str) -> set[str]:
