@@ -26,8 +26,13 @@ class Clock:
     def __init__(self) -> None:
         self.ns = NOW_NS
 
+        self.jumped_ns = 0
+
     def __call__(self) -> int:
-        return self.ns
+        return self.ns + self.jumped_ns
+
+    def passed(self) -> float:
+        return (self.ns - NOW_NS) / 1e9
 
 
 @pytest.fixture
@@ -41,7 +46,9 @@ def open_log(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> It
 
     def open_one(**limits: Any) -> IntakeLog:
         generous = {"min_free_bytes": 0, "min_free_ratio": 0.0}
-        log = OPENERS[request.param](tmp_path / "data", limits=LogLimits(**generous | limits), now_ns=clock)
+        log = OPENERS[request.param](
+            tmp_path / "data", limits=LogLimits(**generous | limits), now_ns=clock, monotonic=clock.passed
+        )
         opened.append(log)
         return log
 
@@ -188,10 +195,25 @@ def test_keys_belong_to_tenant_and_feed(log: IntakeLog) -> None:
 def test_key_expires_after_seven_days(open_log: Open, clock: Clock) -> None:
     log = open_log()
     log.append(payload(b"one"), idempotency_key="k").result(5)
-    clock.ns += 7 * DAY_NS - 1
+    clock.ns += 7 * DAY_NS - 10**9
     assert log.append(payload(b"one"), idempotency_key="k").result(5).replayed
-    clock.ns += 1
+    clock.ns += 2 * 10**9
     assert not log.append(payload(b"two"), idempotency_key="k").result(5).replayed
+
+
+@pytest.mark.parametrize("reopened", [False, True])
+def test_a_clock_that_jumps_forward_expires_no_key(open_log: Open, clock: Clock, reopened: bool) -> None:
+    log = open_log()
+    log.append(payload(b"one"), idempotency_key="old").result(5)
+    for jump in (9, 400):
+        clock.jumped_ns = jump * DAY_NS
+        if reopened:
+            log.close()
+            log = open_log()
+        log.append(payload(b"two"), idempotency_key=f"new {jump}").result(5)
+        assert log.append(payload(b"one"), idempotency_key="old").result(5).replayed
+    clock.jumped_ns = 0
+    assert log.append(payload(b"one"), idempotency_key="old").result(5).replayed
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

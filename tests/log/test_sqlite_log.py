@@ -209,7 +209,8 @@ def test_queue_is_bounded_by_bytes_too(tmp_path: Path) -> None:
 def test_expired_keys_are_deleted_in_passing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidemill.log.upkeep.EXPIRE_EVERY_S", 0.05)
     clock = [NOW_NS]
-    log = SqliteLog(tmp_path, limits=LogLimits(keep_keys_s=60, **FREE), now_ns=lambda: clock[0])
+    limits = LogLimits(keep_keys_s=60, **FREE)
+    log = SqliteLog(tmp_path, limits=limits, now_ns=lambda: clock[0], monotonic=lambda: clock[0] / 1e9)
     for n in range(20):
         log.append(payload(b"%d" % n), idempotency_key=str(n)).result(5)
     clock[0] += 61 * 10**9

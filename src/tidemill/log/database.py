@@ -5,7 +5,6 @@ Leaves threads, queues and retries to `writer.py`. A connection from `open_write
 """
 
 import hashlib
-import os
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +13,7 @@ import apsw
 import msgspec
 
 from tidemill.errors import Fault, LogCorruptError, StartupError
+from tidemill.log.local_disk import sync_folder
 from tidemill.log.loss import how_to_go_on
 from tidemill.model.payload import Kind, Logged, Payload
 
@@ -65,7 +65,7 @@ def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
         connection.pragma("journal_size_limit", 64 << 20)
         _require(connection, path)
         _migrate(connection, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except BaseException:
         connection.close()
         raise
@@ -165,12 +165,3 @@ def _migrate(connection: apsw.Connection, path: Path) -> None:
             for older in range(version, SCHEMA_VERSION):
                 connection.execute(UPGRADES[older])
         connection.pragma("user_version", SCHEMA_VERSION)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make new files' names durable."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -4,6 +4,8 @@ A key belongs to (tenant, feed) and is written in the commit that holds its payl
 other. `Keys` is made for one commit and also settles keys that come twice within it.
 """
 
+from collections.abc import Callable
+
 import apsw
 
 from tidemill.errors import ConflictError
@@ -11,6 +13,25 @@ from tidemill.log.contract import Appended
 from tidemill.model.payload import Payload
 
 _Used = tuple[bytes, Appended]  # sha256 of the body the key was used with, and what was answered
+
+
+class KeyClock:
+    """The time by which keys are written and expire, ns: goes on from the newest key as fast as time passes.
+
+    The system's clock counts only while there is no key: one that jumps forward (also while the process is away) must
+    not expire keys, or what is sent again is taken twice. The time in which the process is away does not count either,
+    so a key lasts seven days or longer.
+    """
+
+    def __init__(self, now_ns: Callable[[], int], monotonic: Callable[[], float], connection: apsw.Connection) -> None:
+        newest: int | None = connection.execute("SELECT max(used_ns) FROM idempotency").get
+        self._monotonic = monotonic
+        self._begun = monotonic()
+        self._base_ns = now_ns() if newest is None else newest
+
+    def __call__(self) -> int:
+        """The time now."""
+        return self._base_ns + int((self._monotonic() - self._begun) * 1e9)
 
 
 class Keys:

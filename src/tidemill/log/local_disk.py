@@ -19,11 +19,23 @@ CHECK_EVERY_S: Final = 1.0  # a check costs 2 µs; the limit leaves room for far
 
 
 def make_folder(directory: Path) -> None:
-    """Make the data folder if it is not there. Raises StartupError if that cannot be."""
+    """Make the data folder if it is not there, its name durable. Raises StartupError if that cannot be."""
     try:
+        missing = [one for one in (directory, *directory.parents) if not one.exists()]
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for one in missing:
+            sync_folder(one.parent)
     except OSError as error:
         raise StartupError(f"the data folder cannot be made ({error}); choose another with --data") from None
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names of new files and folders in a folder durable. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def refuse_network_file_system(directory: Path, mounts: Path = Path("/proc/mounts")) -> None:

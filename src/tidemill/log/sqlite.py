@@ -47,6 +47,7 @@ class SqliteLog:
         *,
         limits: LogLimits | None = None,
         now_ns: Callable[[], int] = time.time_ns,
+        monotonic: Callable[[], float] = time.monotonic,
         vfs: str | None = None,
         known_seq: int = 0,
     ) -> None:
@@ -70,6 +71,7 @@ class SqliteLog:
                 durable=max(self._mark.value, known_seq),
                 space=self._space,
                 now_ns=now_ns,
+                monotonic=monotonic,
                 vfs=vfs,
             )
             undo.pop_all()
@@ -168,7 +170,7 @@ class SqliteLog:
         self._lock.release()
 
     def _expired_before_ns(self) -> int:
-        return self._now_ns() - int(self._limits.keep_keys_s * 1e9)
+        return self._writer.key_clock() - int(self._limits.keep_keys_s * 1e9)
 
     def _shrink(self) -> None:
         for _ in range(TRIM_SLICES):

@@ -22,7 +22,7 @@ from tidemill.errors import DiskFullError, LogCorruptError, LogUnavailableError,
 from tidemill.log import database, recovery
 from tidemill.log.contract import Appended
 from tidemill.log.high_water import HighWaterMark
-from tidemill.log.idempotency import Keys
+from tidemill.log.idempotency import KeyClock, Keys
 from tidemill.log.limits import LogLimits
 from tidemill.log.local_disk import FreeSpace
 from tidemill.log.loss import accepted_loss, skip_to
@@ -55,11 +55,12 @@ class Writer(threading.Thread):
         durable: int,
         space: FreeSpace,
         now_ns: Callable[[], int],
+        monotonic: Callable[[], float],
         vfs: str | None = None,
     ) -> None:
         super().__init__(name="tidemill-log-writer", daemon=True)
         self._path, self._vfs = path, vfs
-        self._limits, self._mark, self._space, self._now_ns = limits, mark, space, now_ns
+        self._limits, self._mark, self._space = limits, mark, space
         self._queue: SimpleQueue[Waiter | Job | None] = SimpleQueue()
         self._gate = threading.Lock()
         self._waiting_bytes = 0
@@ -70,6 +71,7 @@ class Writer(threading.Thread):
         try:
             self._accept_loss(self._connection, durable)
             self.last_seq = database.verify_tail(self._connection, durable)
+            self.key_clock = KeyClock(now_ns, monotonic, self._connection)
         except BaseException:
             self._connection.close()
             raise
@@ -175,7 +177,7 @@ class Writer(threading.Thread):
             database.insert(self._connection, rows)  # one statement: a transaction of its own
         else:
             self._connection.execute("BEGIN IMMEDIATE")
-            now_ns = self._now_ns()
+            now_ns = self.key_clock()
             keys = Keys(self._connection, now_ns, now_ns - int(self._limits.keep_keys_s * 1e9))
             outcomes, rows = self._place(batch, keys)
             database.insert(self._connection, rows)
