@@ -1,8 +1,9 @@
 """Applies entries of the log to the store: everything that one micro-batch changes, in an order that a crash
 cannot hurt.
 
-Ledger of what is overtaken, series, replaced, rejections; points; rollups; then the payloads: when a payload's row is
-there, all of it can be read. Every write is keyed, so applying entries again changes nothing.
+First the ledger of what is overtaken; then series, replaced, rejections and points side by side (the points after the
+others where a value that stands is replaced: only the store can tell which); rollups; last the payloads. When a
+payload's row is there, all of it can be read. Every write is keyed, so applying entries again changes nothing.
 """
 
 import time

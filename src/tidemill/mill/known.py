@@ -98,7 +98,7 @@ class KnownSeries:
             state.latest = since - 1  # nothing is later than this, unless the next question finds something
         stored = [row["series"] for row in rows]
         if not stored:
-            return  # a series is written before its points
+            return  # points without a series row are of a batch that was cut short: all of it is applied again
         for row in self._store.rows("mill_latest", tenant=tenant, series=stored, since=since):
             self._states[row["series"]].latest = row["latest"]
         for row in self._store.rows("mill_sealed_until", tenant=tenant, series=stored):
