@@ -148,3 +148,16 @@ def test_too_many_samples_for_one_document(store: Store, writer: Writer, monkeyp
     with pytest.raises(LimitError, match="3 samples"):
         queries(store).series.full("default", key, asked(FULL_PARAMETERS))
     assert whole(queries(store).series.full("default", key, asked(FULL_PARAMETERS, format="csv")))
+
+
+def test_the_list_counts_what_came_after_each_deletion(store: Store, writer: Writer) -> None:
+    kept, gone, again = (
+        writer.series("signals", "value", {"n": str(n)}, deleted_seq=deleted_seq)
+        for n, deleted_seq in enumerate((0, 5, 7))
+    )
+    for key in (kept, gone, again):
+        writer.points(key, [START, START + SECOND], [1.0, 2.0], seq=5)
+        writer.points(key, [START + 2 * SECOND], [3.0], seq=7 if key != again else 8)
+    page = queries(store).series.page("default", asked(PAGE_PARAMETERS))
+    assert {item.id: item.count for item in page.items} == {kept: 3, gone: 1, again: 1}
+    assert {item.first for item in page.items if item.id != kept} == {"2026-01-01T00:00:02Z"}

@@ -4,6 +4,7 @@
 -- name: series_page
 -- A page of series by (feed, name, field, id), with counts of present points and the times of the first and last one.
 -- Empty text means no filter; `tag_keys` and `tag_values` are pairs; (after_*) is where the last page ended.
+-- Deletions are looked up in two arrays, and only where there was one: a join costs 30 ms more a million points.
 WITH
     t -> concat(replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T'), 'Z') AS instant,
     page AS (
@@ -20,7 +21,8 @@ WITH
               > ({after_feed:String}, {after_name:String}, {after_field:String}, {after_series:UInt64})
         ORDER BY feed, name, field, series
         LIMIT {limit:UInt32}
-    )
+    ),
+    (SELECT (arrayPushBack(groupArray(series), 0), arrayPushBack(groupArray(deleted_seq), 0)) FROM page) AS chosen
 SELECT
     page.series AS series,
     page.feed AS feed,
@@ -35,8 +37,8 @@ FROM page
 LEFT JOIN (
     SELECT p.series AS series, count(p.value) AS n, count() AS n_all, min(p.time) AS first, max(p.time) AS last
     FROM points AS p FINAL
-    INNER JOIN page AS chosen ON chosen.series = p.series
-    WHERE p.tenant = {tenant:String} AND p.series IN (SELECT series FROM page) AND p.seq > chosen.deleted_seq
+    WHERE p.tenant = {tenant:String} AND p.series IN (SELECT series FROM page)
+      AND (arrayMax(chosen.2) = 0 OR p.seq > transform(p.series, chosen.1, chosen.2, toUInt64(0)))
     GROUP BY p.series
 ) AS found ON found.series = page.series
 ORDER BY page.feed, page.name, page.field, page.series
