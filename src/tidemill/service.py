@@ -36,6 +36,7 @@ _MILL_NICE: Final = 10  # acknowledging comes before applying
 _STORE_NICE: Final = 10
 _SWITCH_S: Final = 0.0005  # the log's thread asks for the interpreter after each commit: answers wait for it
 _MILL_SILENCE_S: Final = 60.0
+_MILL_TIMEOUT_S: Final = 100.0  # a statement of the mill's must end some time, not as soon as a person's question
 
 
 def feed_texts(catalog: Catalog, tenant: str = DEFAULT_TENANT) -> CatalogFeeds:
@@ -79,7 +80,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
     lock = FolderLock(folder / "mill", "mill.lock")
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     book = open_book(catalog)
-    store = _store(runtime)
+    store = _store(runtime, _MILL_TIMEOUT_S)
     mill = Mill(
         SqliteLogReader(folder / "log"),
         store,
@@ -143,7 +144,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     intake_log = SqliteLog(folder / "log", limits=limits, known_seq=applied_seq)
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     texts = feed_texts(catalog)
-    store = _store(runtime)
+    store = _store(runtime, settings.query_timeout)
     applied = Applied(lambda: position.read(folder / "mill" / "position"), Hints.from_fd(runtime.hint_fd))
     deleted = Deleted(applied)
     services = Services(
@@ -182,13 +183,13 @@ ROLES: Final[dict[str, Callable[[Runtime, Lifeline], None]]] = {
 }
 
 
-def _store(runtime: Runtime) -> Any:
+def _store(runtime: Runtime, query_timeout_s: float) -> Any:
     from tidemill.store.client import Store, StoreAddress
 
     settings = runtime.settings
     return Store(
         StoreAddress(host="127.0.0.1", port=runtime.store_port, password=runtime.store_secret),
-        settings={"max_execution_time": int(settings.query_timeout), "max_memory_usage": settings.query_memory},
+        settings={"max_execution_time": int(query_timeout_s), "max_memory_usage": settings.query_memory},
     )
 
 
@@ -196,7 +197,7 @@ def _bring_up_to_date(runtime: Runtime, stop: threading.Event) -> bool:
     """Migrate the store, waiting for it as long as it takes; false if told to stop meanwhile."""
     from tidemill.store.migrate import migrate
 
-    address = _store(runtime).address
+    address = _store(runtime, _MILL_TIMEOUT_S).address
     while not stop.is_set():
         try:
             applied = migrate(address)
