@@ -21,8 +21,8 @@ def fixes(count: int, first: int = 0) -> Iterator[Request]:
         minute, second = divmod(step, 60)
         body = (
             f'{{"timestamp": "2017-01-01 {13 + minute // 60:02d}:{minute % 60:02d}:{second:02d}", '
-            f'"lat": {40.7 + user % 50 / 1000}, "long": -73.{916 + user % 50}, "accuracy": 11.3, "speed": 1.{step % 10}, '
-            f'"user_id": "u{user}"}}'
+            f'"lat": {40.7 + user % 50 / 1000}, "long": -73.{916 + user % 50}, "accuracy": 11.3, '
+            f'"speed": 1.{step % 10}, "user_id": "u{user}"}}'
         )
         yield request("PUT", "/location", body.encode(), "Content-Type: application/json\r\n")
 

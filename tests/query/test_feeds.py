@@ -176,7 +176,14 @@ def test_rollups_have_one_row_a_minute_and_user(store: Store, writer: Writer) ->
     time = "2026-01-01T00:00:00Z"
     a1 = {"minute": time, "user_id": "a1", "lat": 10.0, "long": 11.0, "accuracy": 12.0, "speed": 13.0, "count": 4}
     b2 = {"minute": time, "user_id": "b2", "lat": 110.0, "long": 111.0, "accuracy": 112.0, "speed": 113.0, "count": 4}
-    late = {"minute": "2026-01-01T00:02:00Z", "user_id": "a1", "lat": 5.0, "long": None, "accuracy": None, "speed": None}
+    late = {
+        "minute": "2026-01-01T00:02:00Z",
+        "user_id": "a1",
+        "lat": 5.0,
+        "long": None,
+        "accuracy": None,
+        "speed": None,
+    }
     assert rollups(store) == [a1, b2, {**late, "count": 1}]
     assert list(rollups(store)[0]) == list(a1)
     assert rollups(store, user_id="b2") == [b2]

@@ -71,7 +71,9 @@ def services(
     texts.install("default", RECIPES)
     applied = Applied(lambda: position.read(folder / "position"), hints)
     deleted = Deleted(applied)
-    client = Store(store or StoreAddress("127.0.0.1", free_port(), password="x", database="default"), settings=store_settings)
+    client = Store(
+        store or StoreAddress("127.0.0.1", free_port(), password="x", database="default"), settings=store_settings
+    )
     return Services(
         settings=settings,
         log=log,

@@ -7,7 +7,7 @@
 --   ordinal  0 where a feed lets one point an instant; (seq, index) where it keeps all (telemetry: whole seconds)
 --   version  +(seq, index) for last wins, -(seq, index) for first wins: order of application does not matter
 --   value    null is a sample that is present but missing
---   flags    bit 0: a local time that was twice, taken as the earlier
+--   flags    of a local time: bit 0 it was twice, taken as the earlier; bit 1 as the later; bit 2 it never was, shifted
 --   attributes  texts of the record that are no part of the identity: the row that stands brings its own. Mostly empty
 --   granules of 2,048 rows: duplicates and lineage look up single instants
 CREATE TABLE points (
