@@ -7,6 +7,7 @@ Content-Length only, which is what the server sends for these routes.
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import cast
@@ -86,7 +87,7 @@ class _Run:
         self.requests, self.rate, self.keep = requests, rate, keep
         self.result = Result()
         self.done = asyncio.get_running_loop().create_future()
-        self.waiting: list[_Connection] = []
+        self.waiting: deque[_Connection] = deque()  # in turn: the server ends connections that never send
         self.under_way = 0
         self.over = False
 
@@ -121,6 +122,8 @@ class _Run:
             self.idle(connection)
 
     def lost(self, connection: _Connection) -> None:
+        if connection in self.waiting:
+            self.waiting.remove(connection)
         if connection.busy:
             self.under_way -= 1
             self.result.failures += 1
@@ -138,7 +141,7 @@ class _Run:
             if not self.waiting:
                 await asyncio.sleep(0.0005)
                 continue
-            self._next(self.waiting.pop(), due)
+            self._next(self.waiting.popleft(), due)
             sent += 1
 
 
@@ -163,8 +166,15 @@ def run(
         started = time.perf_counter()
         made = [await loop.create_connection(lambda: _Connection(state), host, port) for _ in range(connections)]
         pacing = asyncio.ensure_future(state.pace()) if rate is not None else None
-        await asyncio.wait_for(state.done, timeout_s)
+        ends = [state.done, pacing] if pacing else [state.done]  # pacing ends by itself only with an error
+        done, _ = await asyncio.wait(ends, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         state.result.wall_s = time.perf_counter() - started
+        if pacing in done and not state.done.done():
+            pacing.result()
+            await asyncio.wait_for(state.done, timeout_s)
+            state.result.wall_s = time.perf_counter() - started
+        elif not done:
+            raise TimeoutError(f"no end after {timeout_s} s: {state.result.line()}")
         if pacing:
             pacing.cancel()
         for transport, _ in made:

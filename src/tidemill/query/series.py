@@ -183,8 +183,7 @@ class SeriesQueries:
             limit=MAX_ARRAY_SAMPLES + 1,
         )
         _check_samples(len(frame), series)
-        times = frame["ns"].to_numpy()
-        values = frame["value"].to_numpy()  # null becomes NaN
+        times, values = _in_time_order(frame["ns"].to_numpy(), frame["value"].to_numpy())  # null becomes NaN
         found = time_metrics(times, values.astype(np.float64, copy=False), asked["q"])
         return SeriesMetrics(
             id=series,
@@ -204,6 +203,14 @@ class SeriesQueries:
             "tag_keys": list(asked["tag."]),
             "tag_values": list(asked["tag."].values()),
         }
+
+
+def _in_time_order(times: Any, values: Any) -> tuple[Any, Any]:
+    """Both columns sorted by time; as they are when they are sorted already."""
+    if bool((times[1:] >= times[:-1]).all()):
+        return times, values
+    order = np.argsort(times, kind="stable")
+    return times[order], values[order]
 
 
 def _item(row: dict[str, Any]) -> SeriesItem:
