@@ -91,7 +91,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
     )
     turning = threading.Event()  # not yet: it waits for the store, as long as that takes
     lifeline.beat_while(lambda: not turning.is_set() or time.monotonic() - mill.last_turn < _MILL_SILENCE_S)
-    if not _bring_up_to_date(runtime, stop):
+    if not _bring_up_to_date(store.address, stop):
         return
     turning.set()
     poller = Poller(
@@ -140,12 +140,12 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
         min_free_bytes=settings.min_free_bytes,
         min_free_ratio=settings.min_free_ratio,
     )
-    applied_seq = position.read(folder / "mill" / "position")
-    intake_log = SqliteLog(folder / "log", limits=limits, known_seq=applied_seq)
+    place = folder / "mill" / "position"
+    intake_log = SqliteLog(folder / "log", limits=limits, known_seq=position.read(place))
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     texts = feed_texts(catalog)
     store = _store(runtime, settings.query_timeout)
-    applied = Applied(lambda: position.read(folder / "mill" / "position"), Hints.from_fd(runtime.hint_fd))
+    applied = Applied(lambda: position.read(place), Hints.from_fd(runtime.hint_fd))
     deleted = Deleted(applied)
     services = Services(
         settings=settings,
@@ -193,11 +193,10 @@ def _store(runtime: Runtime, query_timeout_s: float) -> Any:
     )
 
 
-def _bring_up_to_date(runtime: Runtime, stop: threading.Event) -> bool:
+def _bring_up_to_date(address: Any, stop: threading.Event) -> bool:
     """Migrate the store, waiting for it as long as it takes; false if told to stop meanwhile."""
     from tidemill.store.migrate import migrate
 
-    address = _store(runtime, _MILL_TIMEOUT_S).address
     while not stop.is_set():
         try:
             applied = migrate(address)

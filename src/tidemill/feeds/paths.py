@@ -11,8 +11,3 @@ def parse_path(text: str) -> tuple[str, ...]:
     if _PATH.fullmatch(text) is None:
         raise ValueError(f"'{text[:60]}' is not a path such as $.name or $.name.other")
     return tuple(text.split(".")[1:])
-
-
-def format_path(keys: tuple[str | int, ...]) -> str:
-    """("data", 17) -> `$.data[17]`; the inverse of `parse_path` for names alone."""
-    return "$" + "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys)

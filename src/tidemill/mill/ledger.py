@@ -10,6 +10,7 @@ import msgspec
 import polars as pl
 
 from tidemill.model.payload import Logged
+from tidemill.rules.shape import place
 
 INSTANT = pl.Datetime("ns", "UTC")
 REASONS = pl.List(pl.Struct({"key": pl.String, "value": pl.UInt32}))
@@ -117,7 +118,6 @@ def rejection_rows(
     rejections: pl.DataFrame, tenant: str, feed: str, payloads: pl.DataFrame, records: Sequence[str]
 ) -> pl.DataFrame:
     """Rows of table `rejections` from REJECTED, the `origins` of its payloads, and the text of each record."""
-    place = pl.col("winner_seq").cast(pl.Int64) * (1 << 20) + pl.col("winner_idx").cast(pl.Int64)
     return (
         rejections.with_columns(pl.Series("record", records, dtype=pl.String))
         .join(payloads, on="seq", how="left", maintain_order="left")
@@ -135,6 +135,6 @@ def rejection_rows(
             "rules_version",
             pl.col("winner_seq").fill_null(0),
             pl.col("winner_idx").fill_null(0),
-            (-place).fill_null(0).alias("version"),
+            (-place("winner_seq", "winner_idx")).fill_null(0).alias("version"),
         )
     )

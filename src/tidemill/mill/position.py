@@ -11,6 +11,7 @@ import zlib
 from pathlib import Path
 
 from tidemill.errors import LogUnavailableError, StartupError
+from tidemill.log.local_disk import sync_folder
 from tidemill.log.loss import how_to_go_on
 
 _log = logging.getLogger(__name__)
@@ -84,15 +85,7 @@ def write_atomically(path: Path, content: bytes, *, durable: bool) -> None:
         os.close(descriptor)
     new.replace(path)
     if durable:
-        _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_folder(path.parent)
 
 
 def _encode(seq: int) -> bytes:

@@ -15,6 +15,7 @@ from tidemill.mill import rollups
 from tidemill.mill.known import KnownSeries
 from tidemill.mill.ledger import INSTANT
 from tidemill.mill.status import MillStatus
+from tidemill.rules.shape import place
 from tidemill.store.client import Store
 
 
@@ -100,7 +101,6 @@ def point_rows(tenant: str, points: pl.DataFrame) -> pl.DataFrame:
 
 def replaced_rows(tenant: str, replaced: pl.DataFrame) -> pl.DataFrame:
     """Rows of table `replaced`."""
-    place = pl.col("by_seq").cast(pl.Int64) * (1 << 20) + pl.col("by_idx").cast(pl.Int64)
     return replaced.select(
         pl.lit(tenant).alias("tenant"),
         "series",
@@ -111,7 +111,7 @@ def replaced_rows(tenant: str, replaced: pl.DataFrame) -> pl.DataFrame:
         "by_seq",
         "by_idx",
         pl.col("received_ns").cast(INSTANT).alias("received_at"),
-        (-place).alias("version"),
+        (-place("by_seq", "by_idx")).alias("version"),
     )
 
 

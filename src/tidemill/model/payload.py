@@ -9,7 +9,8 @@ import msgspec
 
 from tidemill.errors import Fault
 
-MAX_RECORDS = 1 << 20  # records a payload may hold: its index is 20 bits of a point's version
+INDEX_BITS = 20  # of a point's version; the rest is the payload's place in the log
+MAX_RECORDS = 1 << INDEX_BITS  # records a payload may hold
 
 
 class Kind(enum.IntEnum):
@@ -23,8 +24,8 @@ class Kind(enum.IntEnum):
 class Payload(msgspec.Struct, frozen=True, gc=False):
     """The bytes of one request or one poll, verbatim (after content decoding), and what is known of them.
 
-    `feed_version` is the version that was current at intake; the mill applies that one. `content_type` is the format
-    that intake settled on (`json`, `ndjson`, ...), not what the client claimed. `faults` is empty unless REFUSED.
+    `feed_version` is the version that was current at intake; the mill applies that one. `format` is the one that intake
+    settled on (`json`, `ndjson`, ...), not what the client claimed. `faults` is empty unless REFUSED.
     `sha256` is the raw digest of `body` (32 bytes). Times are ns since the epoch, UTC.
     """
 
@@ -49,5 +50,5 @@ class Logged(msgspec.Struct, frozen=True, gc=False):
 
 def version(seq: int, index: int, *, first_wins: bool) -> int:
     """The version of a point: of two, the larger stays. Last wins: +(seq, index); first wins: -(seq, index)."""
-    place = seq << 20 | index
+    place = seq << INDEX_BITS | index
     return -place if first_wins else place

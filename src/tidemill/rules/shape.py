@@ -16,6 +16,7 @@ import polars as pl
 from tidemill.decode.batch import TAGS, Batch
 from tidemill.feeds.definition import Feed
 from tidemill.model.ids import series_id
+from tidemill.model.payload import INDEX_BITS
 from tidemill.rules.apply import Checked
 from tidemill.rules.summary import SUMMARY
 
@@ -64,12 +65,16 @@ def shape(feed: Feed, tenant: str, checked: Checked, batch: Batch) -> Shaped:
         points = _register_points(records, batch, names)
     else:
         points = _field_points(feed, records, names)
-    place = pl.col("seq").cast(pl.Int64) * (1 << 20) + pl.col("idx")
     points = points.with_columns(
-        version=-place if feed.first_wins else place,
-        ordinal=place if feed.duplicates == "keep" else pl.lit(0, pl.Int64),
+        version=-place() if feed.first_wins else place(),
+        ordinal=place() if feed.duplicates == "keep" else pl.lit(0, pl.Int64),
     )
     return Shaped(points.select(list(POINTS)), names.series())
+
+
+def place(seq: str = "seq", idx: str = "idx") -> pl.Expr:
+    """(seq, index) as one number that orders as they do: `model.payload.version` of columns, for last wins."""
+    return pl.col(seq).cast(pl.Int64) * (1 << INDEX_BITS) + pl.col(idx).cast(pl.Int64)
 
 
 def field_names(feed: Feed) -> tuple[str, ...]:
