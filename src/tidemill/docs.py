@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from tidemill import cli
 from tidemill.api.app import Document
 from tidemill.api.problems import PROBLEMS
-from tidemill.feeds import definition
+from tidemill.feeds import definition, source
 from tidemill.feeds.checks import CHECKS
 from tidemill.rules.reasons import REASONS
 from tidemill.settings import Settings
@@ -35,8 +35,8 @@ _TABLES: Final = (
     definition.Shape,
     definition.Rollup,
     definition.Retention,
-    definition.Source,
-    definition.SourceWindow,
+    source.Source,
+    source.SourceWindow,
 )
 
 

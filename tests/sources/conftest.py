@@ -8,7 +8,8 @@ import pytest
 
 from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.errors import UnavailableError
-from tidemill.feeds.definition import Feed, Source
+from tidemill.feeds.definition import Feed
+from tidemill.feeds.source import Source
 from tidemill.log.sqlite import SqliteLog
 from tidemill.model.ids import new_receipt
 from tidemill.model.payload import Payload

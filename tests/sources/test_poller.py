@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from tests.sources.conftest import FAST, drained, until
-from tidemill.feeds.definition import Feed, Input, Source, SourceWindow
+from tidemill.feeds.definition import Feed, Input
+from tidemill.feeds.source import Source, SourceWindow
 from tidemill.simulate.data_server import DataServer, DataServerOptions
 from tidemill.simulate.faults import FAULTS
 from tidemill.simulate.meters import HOUSEHOLD_MUID, SOLAR_MUID, MeterServer, MetersOptions

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.feeds.definition import Feed, Source, SourceWindow
+from tidemill.feeds.definition import Feed
+from tidemill.feeds.source import Source, SourceWindow
 from tidemill.model.time import NS_PER_S, parse_instant
 from tidemill.sources.pull import compile_pulls, count, recognised
 from tidemill.sources.windows import Window, Windows

@@ -7,16 +7,13 @@ Paths are `$`, `$.name` or `$.name.other`, relative to one record. Durations are
 
 from typing import Any, Literal
 
-import msgspec
+from tidemill.feeds.source import Source
+from tidemill.feeds.table import Table
 
 Format = Literal["json", "ndjson"]
 
 
-class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A TOML table: unknown keys are faults."""
-
-
-class Input(_Table, frozen=True):
+class Input(Table, frozen=True):
     """How a payload splits into records.
 
     `records` is where the record, or the array of records, is in a JSON document. `on_fault` says what a record that
@@ -30,7 +27,7 @@ class Input(_Table, frozen=True):
     on_fault: Literal["refuse", "reject"] = "refuse"
 
 
-class TimePolicy(_Table, frozen=True):
+class TimePolicy(Table, frozen=True):
     """Where a record's time is and how it becomes UTC.
 
     `format`: `rfc3339`, or a number of `unix_s|unix_ms|unix_us|unix_ns`. An explicit offset always wins. Without one:
@@ -50,7 +47,7 @@ class TimePolicy(_Table, frozen=True):
     fold: Literal["earlier", "later", "reject"] = "earlier"
 
 
-class Tag(_Table, frozen=True):
+class Tag(Table, frozen=True):
     """A text that is part of a series' identity."""
 
     path: str
@@ -58,7 +55,7 @@ class Tag(_Table, frozen=True):
     max_length: int = 256
 
 
-class Attribute(_Table, frozen=True):
+class Attribute(Table, frozen=True):
     """A text that travels with every point of a record and is no part of a series' identity: whatever stands at an
     instant brings its own (a meter reading that is "estimated" gives way to one that is "measured")."""
 
@@ -67,7 +64,7 @@ class Attribute(_Table, frozen=True):
     max_length: int = 256
 
 
-class Field(_Table, frozen=True):
+class Field(Table, frozen=True):
     """A measured value. `number`: a finite JSON number. `numbers`: an array of them, at least one (for `summary`).
     `float32_le`: four bytes, as an array of integers 0..255 or as base64. `min` and `max` are inclusive."""
 
@@ -80,7 +77,7 @@ class Field(_Table, frozen=True):
     description: str | None = None
 
 
-class Registers(_Table, frozen=True):
+class Registers(Table, frozen=True):
     """Fields that are not known beforehand: every key of the record that matches none of `except_keys` is a number
     field of that name (meters: OBIS codes)."""
 
@@ -88,14 +85,14 @@ class Registers(_Table, frozen=True):
     unit: str | None = None
 
 
-class Labels(_Table, frozen=True):
+class Labels(Table, frozen=True):
     """A list of words in a record that rules may look at and that is not part of any identity (telemetry's `tags`)."""
 
     path: str
     required: bool = False
 
 
-class Rule(_Table, frozen=True):
+class Rule(Table, frozen=True):
     """A named check of `rules/`: `check` is its name, `reason` the code it gives (default: the check's own),
     `options` what it needs (for instance `{ max_age = "1h" }`)."""
 
@@ -104,21 +101,21 @@ class Rule(_Table, frozen=True):
     options: dict[str, Any] = {}
 
 
-class Shape(_Table, frozen=True):
+class Shape(Table, frozen=True):
     """What a record becomes. `points`: one point a field. `summary`: mean, stddev, stddev_pop and count of the one
     `numbers` field. `samples`: the payload is one evenly or unevenly sampled series (contract `signals`)."""
 
     kind: Literal["points", "summary", "samples"] = "points"
 
 
-class Rollup(_Table, frozen=True):
+class Rollup(Table, frozen=True):
     """Aggregates kept over fixed UTC windows, recomputed from points for exactly the windows a batch touched."""
 
     every: str
     aggregates: tuple[Literal["mean", "min", "max", "sum", "count"], ...] = ("mean",)
 
 
-class Retention(_Table, frozen=True):
+class Retention(Table, frozen=True):
     """How long points stay after they were *received* (None: for ever). `seal_rollups`: when a window's points go, its
     rollup stays for good and later records for it are rejected `window_sealed`."""
 
@@ -126,37 +123,7 @@ class Retention(_Table, frozen=True):
     seal_rollups: bool = False
 
 
-class SourceWindow(_Table, frozen=True):
-    """Read a source in windows of `size` from `start` (RFC 3339) to now minus `lag`; `{start}` and `{stop}` in `params`
-    are written as `format`. The last `overlap` is read again each time."""
-
-    start: str
-    size: str = "1d"
-    lag: str = "0s"
-    overlap: str = "0s"
-    format: Literal["date", "rfc3339"] = "rfc3339"
-
-
-class Source(_Table, frozen=True):
-    """A pull connector. `url`, `params` and `headers` may hold `${NAME:-default}` from the environment, read at load.
-
-    `each` repeats the poll for every value of a parameter, with a cursor each. `drain`: poll until `empty_status`, then
-    wait `every`."""
-
-    url: str
-    params: dict[str, str] = {}
-    each: dict[str, str] = {}  # parameter -> comma-separated values
-    headers: dict[str, str] = {}
-    every: str = "10s"
-    drain: bool = False
-    empty_status: tuple[int, ...] = (204, 404)
-    timeout: str = "10s"
-    max_bytes: int = 8 << 20
-    max_backoff: str = "60s"
-    window: SourceWindow | None = None
-
-
-class Feed(_Table, frozen=True):
+class Feed(Table, frozen=True):
     """A feed definition. `name` is unique within a tenant; `version` is given by the catalog."""
 
     name: str

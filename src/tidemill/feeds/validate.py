@@ -12,9 +12,10 @@ import msgspec
 from tidemill.feeds.checks import CHECKS, compile_rule
 from tidemill.feeds.convert import Finding, did_you_mean
 from tidemill.feeds.definition import Feed
+from tidemill.feeds.durations import duration_findings
 from tidemill.feeds.paths import parse_path
 from tidemill.feeds.places import Key
-from tidemill.model.time import duration_ns, parse_instant
+from tidemill.feeds.validate_source import source_findings
 from tidemill.model.zones import zone
 
 _FEED_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}", re.ASCII)
@@ -32,7 +33,7 @@ RESERVED: Final = frozenset(
 
 def validate(feed: Feed) -> list[Finding]:
     """Every fault of a feed whose types are right; [] when there is none."""
-    parts = (_names, _paths, _time, _fields, _shape, _duplicates, _rules, _rollups, _retention, _source)
+    parts = (_names, _paths, _time, _fields, _shape, _duplicates, _rules, _rollups, _retention, source_findings)
     return [finding for part in parts for finding in part(feed)]
 
 
@@ -66,7 +67,7 @@ def _paths(feed: Feed) -> Iterator[Finding]:
         *((("time", "zone_position", n), path) for n, path in enumerate(feed.time.zone_position or ())),
     ]
     numbers = {field.path for field in feed.fields.values() if field.type == "number"}
-    taken: dict[tuple[str, ...], Key] = {}
+    taken = dict[tuple[str, ...], Key]()
     for key, path in paths:
         if path is None:
             continue
@@ -176,7 +177,7 @@ def _duplicates(feed: Feed) -> Iterator[Finding]:
 
 def _rules(feed: Feed) -> Iterator[Finding]:
     for number, rule in enumerate(feed.rules):
-        key: Key = ("rules", number)
+        key = ("rules", number)
         if rule.check not in CHECKS:
             message = f"unknown check '{rule.check[:60]}'{did_you_mean(rule.check, CHECKS)}"
             yield Finding((*key, "check"), "unknown_check", message)
@@ -195,56 +196,13 @@ def _rules(feed: Feed) -> Iterator[Finding]:
 def _rollups(feed: Feed) -> Iterator[Finding]:
     if feed.rollups is None:
         return
-    yield from _duration(("rollups", "every"), feed.rollups.every, whole_seconds=True)
+    yield from duration_findings(("rollups", "every"), feed.rollups.every, whole_seconds=True)
     if not feed.rollups.aggregates:
         yield Finding(("rollups", "aggregates"), "empty", "name at least one aggregate")
 
 
 def _retention(feed: Feed) -> Iterator[Finding]:
     if feed.retention.points is not None:
-        yield from _duration(("retention", "points"), feed.retention.points)
+        yield from duration_findings(("retention", "points"), feed.retention.points)
     if feed.retention.seal_rollups and (feed.rollups is None or feed.retention.points is None):
         yield Finding(("retention", "seal_rollups"), "conflict", "sealing needs [rollups] and retention.points")
-
-
-def _source(feed: Feed) -> Iterator[Finding]:
-    source = feed.source
-    if source is None:
-        return
-    yield from _source_url(source.url)
-    for name in ("every", "timeout", "max_backoff"):
-        yield from _duration(("source", name), getattr(source, name))
-    if source.max_bytes < 1:
-        yield Finding(("source", "max_bytes"), "out_of_range", "max_bytes is at least 1")
-    if source.window is None:
-        return
-    for name in ("size", "lag", "overlap"):
-        text = getattr(source.window, name)
-        if name == "size" or text != "0s":
-            yield from _duration(("source", "window", name), text)
-    try:
-        parse_instant(source.window.start)
-    except ValueError as error:
-        yield Finding(("source", "window", "start"), "bad_time", str(error))
-
-
-def _source_url(text: str) -> Iterator[Finding]:
-    import httpx  # here: it takes 0.2 s, and most who load feeds poll nothing
-
-    try:
-        url = httpx.URL(text)
-    except httpx.InvalidURL as error:
-        yield Finding(("source", "url"), "bad_url", f"'{text[:60]}' is not a URL: {error}")
-        return
-    if url.scheme not in ("http", "https") or not url.host:
-        yield Finding(("source", "url"), "bad_url", f"'{text[:60]}' is not an http:// or https:// URL")
-
-
-def _duration(key: Key, text: str, *, whole_seconds: bool = False) -> Iterator[Finding]:
-    try:
-        length = duration_ns(text)
-    except ValueError as error:
-        yield Finding(key, "bad_duration", str(error))
-        return
-    if whole_seconds and length % 1_000_000_000:
-        yield Finding(key, "bad_duration", f"'{text}' must be whole seconds")

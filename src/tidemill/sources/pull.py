@@ -11,8 +11,9 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from tidemill.feeds.definition import Feed, Source
+from tidemill.feeds.definition import Feed
 from tidemill.feeds.paths import parse_path
+from tidemill.feeds.source import Source
 from tidemill.model.time import NS_PER_S, duration_ns, parse_instant
 from tidemill.sources.windows import Windows
 
