@@ -20,7 +20,7 @@ class Source(Table, frozen=True):
     """A pull connector. `url`, `params` and `headers` may hold `${NAME:-default}` from the environment, read at load.
 
     `each` repeats the poll for every value of a parameter, with a cursor each. `drain`: poll until `empty_status`, then
-    wait `every`."""
+    wait `every`. `allow`: the private networks (CIDR) that this source means to reach, of those the server allows."""
 
     url: str
     params: dict[str, str] = {}
@@ -32,4 +32,5 @@ class Source(Table, frozen=True):
     timeout: str = "10s"
     max_bytes: int = 8 << 20
     max_backoff: str = "60s"
+    allow: tuple[str, ...] = ()
     window: SourceWindow | None = None

@@ -1,6 +1,7 @@
 """What a `[source]` must be beyond its types: a URL that can be asked, durations, bounds."""
 
-from collections.abc import Iterator
+import ipaddress
+from collections.abc import Iterator, Sequence
 
 from tidemill.feeds.convert import Finding
 from tidemill.feeds.definition import Feed
@@ -18,6 +19,7 @@ def source_findings(feed: Feed) -> Iterator[Finding]:
         yield from duration_findings(("source", name), getattr(source, name))
     if source.max_bytes < 1:
         yield Finding(("source", "max_bytes"), "out_of_range", "max_bytes is at least 1")
+    yield from _networks(source.allow)
     if source.window is None:
         return
     for name in ("size", "lag", "overlap"):
@@ -40,3 +42,12 @@ def _url(text: str) -> Iterator[Finding]:
         return
     if url.scheme not in ("http", "https") or not url.host:
         yield Finding(("source", "url"), "bad_url", f"'{text[:60]}' is not an http:// or https:// URL")
+
+
+def _networks(allow: Sequence[str]) -> Iterator[Finding]:
+    for place, text in enumerate(allow):
+        try:
+            ipaddress.ip_network(text)
+        except ValueError as error:
+            message = f"{error}; write it such as 10.1.0.0/16 or 127.0.0.1/32"
+            yield Finding(("source", "allow", place), "bad_network", message)
