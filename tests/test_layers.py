@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1] / "src" / "tidemill"
 LAYERS = (
     {"errors", "settings", "telemetry", "hints", "lifeline", "lock", "crash_points", "plugins"},
     {"model"},
+    {"checks"},
     {"store", "log", "catalog", "rules", "decode", "feeds", "analysis"},
     {"mill", "query", "sources"},
     {"api", "simulate"},

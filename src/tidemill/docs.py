@@ -15,8 +15,9 @@ from typer.core import TyperGroup
 from tidemill import cli
 from tidemill.api.app import Document
 from tidemill.api.problems import PROBLEMS
+from tidemill.checks.check import meaning
+from tidemill.checks.library import OURS
 from tidemill.feeds import definition, source
-from tidemill.feeds.checks import CHECKS
 from tidemill.rules.reasons import REASONS
 from tidemill.settings import Settings
 
@@ -72,7 +73,9 @@ def _feeds() -> str:
         ]
         parts.append(_table(("key", "type", "default"), rows))
     parts.append("## Checks that rules may name\n\n")
-    rows = [(f"`{name}`", f"`{check.reason}`", _prose(check)) for name, check in sorted(CHECKS.items())]
+    rows = [
+        (f"`{check.name}`", f"`{check.reason}`", meaning(check)) for check in sorted(OURS, key=lambda check: check.name)
+    ]
     parts.append(_table(("check", "reason", "rejects a record when"), rows))
     return "\n".join(parts)
 

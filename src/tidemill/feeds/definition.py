@@ -5,26 +5,20 @@ rollups, and for how long they stay. It names nothing that runs; `decode`, `rule
 Paths are `$`, `$.name` or `$.name.other`, relative to one record. Durations are texts such as `15m` (model/time.py).
 """
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+import msgspec
+
+from tidemill.checks.check import Check, Columns
+from tidemill.checks.library import checks, compile_check
+from tidemill.feeds.input import Input, Layout
+from tidemill.feeds.members import Attribute, Field, Part, Tag
 from tidemill.feeds.source import Source
 from tidemill.feeds.table import Table
 
-Format = Literal["json", "ndjson"]
+__all__ = ["Attribute", "Feed", "Field", "Input", "Layout", "Tag"]
 
-
-class Input(Table, frozen=True):
-    """How a payload splits into records.
-
-    `records` is where the record, or the array of records, is in a JSON document. `on_fault` says what a record that
-    breaks the contract (not JSON, missing, wrong type, out of range, not finite) leads to: `refuse` answers 400 at once
-    and keeps bytes and reasons in the ledger; `reject` takes the payload and rejects the record in the mill. To hold no
-    record at all is such a fault for `refuse`, unless the feed has a source: that may have nothing to give.
-    """
-
-    formats: tuple[Format, ...] = ("json", "ndjson")
-    records: str = "$"
-    on_fault: Literal["refuse", "reject"] = "refuse"
+SUMMARY: Final = ("mean", "stddev", "stddev_pop", "count")  # the fields of shape `summary`
 
 
 class TimePolicy(Table, frozen=True):
@@ -35,9 +29,13 @@ class TimePolicy(Table, frozen=True):
     (a text in the record) or from `zone_position` (paths of latitude and longitude; at sea the nautical zone).
     `gap`: a local time that never was; `fold`: one that was twice. `received` takes the time of receipt instead.
     Times are kept to the nanosecond: further digits of a second are cut in a text, and rounded in a number.
+    In a binary record the time stands `at` a byte and is a number of `type` (`uint32_be` ...), see [input.layout].
     """
 
     path: str | None = None
+    at: int | None = None
+    in_: Part = msgspec.field(default="record", name="in")
+    type: str | None = None
     format: Literal["rfc3339", "unix_s", "unix_ms", "unix_us", "unix_ns", "received"] = "rfc3339"
     offset: Literal["required", "optional"] = "required"
     zone: str | None = None
@@ -45,36 +43,6 @@ class TimePolicy(Table, frozen=True):
     zone_position: tuple[str, str] | None = None
     gap: Literal["reject", "shift_forward"] = "reject"
     fold: Literal["earlier", "later", "reject"] = "earlier"
-
-
-class Tag(Table, frozen=True):
-    """A text that is part of a series' identity."""
-
-    path: str
-    required: bool = True
-    max_length: int = 256
-
-
-class Attribute(Table, frozen=True):
-    """A text that travels with every point of a record and is no part of a series' identity: whatever stands at an
-    instant brings its own (a meter reading that is "estimated" gives way to one that is "measured")."""
-
-    path: str
-    required: bool = False
-    max_length: int = 256
-
-
-class Field(Table, frozen=True):
-    """A measured value. `number`: a finite JSON number. `numbers`: an array of them, at least one (for `summary`).
-    `float32_le`: four bytes, as an array of integers 0..255 or as base64. `min` and `max` are inclusive."""
-
-    path: str
-    type: Literal["number", "numbers", "float32_le"] = "number"
-    required: bool = True
-    min: float | None = None
-    max: float | None = None
-    unit: str | None = None
-    description: str | None = None
 
 
 class Registers(Table, frozen=True):
@@ -93,12 +61,27 @@ class Labels(Table, frozen=True):
 
 
 class Rule(Table, frozen=True):
-    """A named check of `rules/`: `check` is its name, `reason` the code it gives (default: the check's own),
-    `options` what it needs (for instance `{ max_age = "1h" }`)."""
+    """A named check of `checks/`: `check` is its name, `reason` the code it gives (default: the check's own),
+    `options` what it needs (for instance `{ max_age = "1h" }`).
+
+    `action` says what becomes of a record that breaks it: `reject` (no points, a row in the ledger), `flag` (it is
+    kept, and its points carry the reason as a mark that queries can filter on) or `refuse` (the payload is answered
+    400 at once; where nobody waits for an answer, as with a source, it rejects).
+    """
 
     check: str
     reason: str | None = None
+    action: Literal["reject", "flag", "refuse"] = "reject"
     options: dict[str, Any] = {}
+
+    @property
+    def code(self) -> str:
+        """The reason code that it gives."""
+        return self.reason or checks()[self.check].reason
+
+    def compiled(self) -> Check:
+        """Its check with the options. Never raises for a rule of a feed that `load` returned."""
+        return compile_check(self.check, self.options)
 
 
 class Shape(Table, frozen=True):
@@ -109,9 +92,15 @@ class Shape(Table, frozen=True):
 
 
 class Rollup(Table, frozen=True):
-    """Aggregates kept over fixed UTC windows, recomputed from points for exactly the windows a batch touched."""
+    """Aggregates kept over fixed UTC windows, recomputed from points for exactly the windows a batch touched.
+
+    `interval` is the time from one point to the next, where it is known (else it is learnt from the points): how many
+    a window should hold follows. A point is late when it was received more than `late_after` after its window's end.
+    """
 
     every: str
+    interval: str | None = None
+    late_after: str = "1h"
     aggregates: tuple[Literal["mean", "min", "max", "sum", "count"], ...] = ("mean",)
 
 
@@ -143,6 +132,18 @@ class Feed(Table, frozen=True):
     rollups: Rollup | None = None
     retention: Retention = Retention()
     source: Source | None = None
+
+    @property
+    def columns(self) -> Columns:
+        """What its records have for checks to look at."""
+        numbers = tuple(name for name, field in self.fields.items() if not field.is_array)
+        return Columns(
+            fields=SUMMARY if self.shape.kind == "summary" else numbers,
+            tags=tuple(self.tags),
+            attributes=tuple(self.attributes),
+            labels=self.labels is not None,
+            registers=self.registers is not None,
+        )
 
     @property
     def first_wins(self) -> bool:

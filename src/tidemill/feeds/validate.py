@@ -9,7 +9,8 @@ from typing import Final
 
 import msgspec
 
-from tidemill.feeds.checks import CHECKS, compile_rule
+from tidemill.checks.check import HistoryCheck
+from tidemill.checks.library import checks
 from tidemill.feeds.convert import Finding, did_you_mean
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.durations import duration_findings
@@ -178,18 +179,20 @@ def _duplicates(feed: Feed) -> Iterator[Finding]:
 def _rules(feed: Feed) -> Iterator[Finding]:
     for number, rule in enumerate(feed.rules):
         key = ("rules", number)
-        if rule.check not in CHECKS:
-            message = f"unknown check '{rule.check[:60]}'{did_you_mean(rule.check, CHECKS)}"
+        if rule.check not in checks():
+            message = f"unknown check '{rule.check[:60]}'{did_you_mean(rule.check, checks())}"
             yield Finding((*key, "check"), "unknown_check", message)
             continue
         if rule.reason is not None and _CODE.fullmatch(rule.reason) is None:
             yield Finding((*key, "reason"), "bad_name", "a reason code is a-z, 0-9 and _, starting with a letter")
         try:
-            check = compile_rule(rule)
+            check = rule.compiled()
         except msgspec.ValidationError as error:
             yield Finding((*key, "options"), "bad_options", f"{rule.check}: {error}")
             continue
-        for option, message in check.faults(feed):
+        if rule.action == "refuse" and isinstance(check, HistoryCheck):
+            yield Finding((*key, "action"), "conflict", f"'{rule.check}' needs the past, which intake does not look at")
+        for option, message in check.faults(feed.columns):
             yield Finding((*key, "options", option), "bad_options", message)
 
 
@@ -197,6 +200,9 @@ def _rollups(feed: Feed) -> Iterator[Finding]:
     if feed.rollups is None:
         return
     yield from duration_findings(("rollups", "every"), feed.rollups.every, whole_seconds=True)
+    yield from duration_findings(("rollups", "late_after"), feed.rollups.late_after)
+    if feed.rollups.interval is not None:
+        yield from duration_findings(("rollups", "interval"), feed.rollups.interval)
     if not feed.rollups.aggregates:
         yield Finding(("rollups", "aggregates"), "empty", "name at least one aggregate")
 

@@ -39,6 +39,7 @@ class Decider:
     def decide(self, tenant: str, feed: Feed, points: pl.DataFrame) -> Decision:
         """The fate of every point of the batch that belongs to this feed."""
         points = points.join(self._known.frame(points["series"].unique()), on="series", maintain_order="left")
+        offered = points.select(*_RECORD, "series")
         points, gone = self._settle_deleted(tenant, feed, points)
         points, late = self._settle_sealed(tenant, feed, points)
         seqs = points["seq"].unique()
@@ -53,7 +54,7 @@ class Decider:
         )
         return Decision(
             points=points.drop("latest", "deleted_seq", "sealed_until"),
-            rejections=rejected([gone, late, duplicates]),
+            rejections=rejected([gone, _with_series(late, offered), _with_series(duplicates, offered)]),
             overtaken=losers.filter("stood"),
             replaced=gave_way,
         )
@@ -102,3 +103,11 @@ class Decider:
         alive = stands.filter(pl.col("seq") > pl.col("deleted_seq"))
         kept, gave_way = last_wins(points, alive, with_same=feed.shape.kind == "summary")
         return kept, standing.never_applied(self._store, tenant, gave_way)
+
+
+def _with_series(lost: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
+    """Records that lost, with the series of the points that they had offered."""
+    if lost.is_empty():
+        return lost
+    of = points.join(lost.select(_RECORD), on=_RECORD, how="semi").group_by(_RECORD).agg("series")
+    return lost.join(of, on=_RECORD, how="left")

@@ -15,13 +15,14 @@ from tidemill.rules.shape import place
 INSTANT = pl.Datetime("ns", "UTC")
 REASONS = pl.List(pl.Struct({"key": pl.String, "value": pl.UInt32}))
 
-# A record that was rejected, whatever by. `time`, `winner_*`: null where there is none.
+# A record that was rejected, whatever by. `time`, `series`, `winner_*`: null where there is none.
 REJECTED: dict[str, Any] = {
     "seq": pl.UInt64,
     "idx": pl.UInt32,
     "time": pl.Int64,
     "reasons": pl.List(pl.String),
     "detail": pl.String,
+    "series": pl.List(pl.UInt64),
     "winner_seq": pl.UInt64,
     "winner_idx": pl.UInt32,
 }
@@ -84,8 +85,8 @@ def poison(entry: Logged, why: str) -> pl.DataFrame:
     return rejected([pl.DataFrame(row)])
 
 
-def payload_rows(entries: Sequence[Logged], found: pl.DataFrame, version: int) -> pl.DataFrame:
-    """Rows of table `payloads`, the bytes verbatim; `found` (OUTCOMES) has every entry."""
+def payload_rows(entries: Sequence[Logged], found: pl.DataFrame, version: int, replay: str = "") -> pl.DataFrame:
+    """Rows of table `payloads`, the bytes verbatim; `found` (OUTCOMES) has every entry. `replay`: what applied them."""
     payloads = [entry.payload for entry in entries]
     rows = pl.DataFrame(
         {
@@ -100,6 +101,7 @@ def payload_rows(entries: Sequence[Logged], found: pl.DataFrame, version: int) -
             "sha256": pl.Series([p.sha256 for p in payloads], dtype=pl.Binary),
             "faults": [msgspec.json.encode(p.faults).decode() if p.faults else "" for p in payloads],
             "body": pl.Series([p.body for p in payloads], dtype=pl.Binary),
+            "replay": replay,
         }
     )
     return rows.join(found, on="seq", how="left", maintain_order="left").with_columns(
@@ -133,6 +135,7 @@ def rejection_rows(
             pl.col("detail").fill_null(""),
             "record",
             "rules_version",
+            pl.col("series").fill_null([]),
             pl.col("winner_seq").fill_null(0),
             pl.col("winner_idx").fill_null(0),
             (-place("winner_seq", "winner_idx")).fill_null(0).alias("version"),

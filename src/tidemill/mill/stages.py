@@ -62,7 +62,7 @@ class Stages:
             checked = apply_rules(feed, batch)
         with self._status.stage("shape"):
             shaped = shape(feed, tenant, checked, batch)
-        rejections = ledger.rejected([checked.rejections])
+        rejections = ledger.rejected([shaped.rejections])
         return Milled(feed, shaped.points, shaped.series, rejections, batch.counts)
 
     def text_of(self, entry: Logged, index: int) -> str:

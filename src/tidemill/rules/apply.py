@@ -1,5 +1,5 @@
-"""A batch -> records that passed, with their instants, and rejections with every reason. Pure: the same batch and feed
-give the same answer at any time (age is measured against the time of receipt)."""
+"""A batch -> records that passed, with their instants and marks, and rejections with every reason. Pure: the same batch
+and feed give the same answer at any time (age is measured against the time of receipt)."""
 
 from typing import Any, Final
 
@@ -7,16 +7,15 @@ import msgspec
 import polars as pl
 
 from tidemill.decode.batch import Batch
-from tidemill.feeds.checks import compile_rule, reason_of
-from tidemill.feeds.definition import Feed
-from tidemill.rules.checks import broken, explain
+from tidemill.feeds.definition import SUMMARY, Feed
 from tidemill.rules.reasons import REASONS
-from tidemill.rules.summary import SUMMARY, add_summary
+from tidemill.rules.summary import add_summary
 from tidemill.rules.time import instants, resolve_times
 
 REJECTIONS: Final[dict[str, Any]] = {
     "seq": pl.UInt64,
     "idx": pl.UInt32,
+    "identity": pl.UInt32,
     "time": pl.Int64,
     "reasons": pl.List(pl.String),
     "detail": pl.String,
@@ -24,12 +23,22 @@ REJECTIONS: Final[dict[str, Any]] = {
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """`frame`: the batch's frame with `time` i64 (ns UTC) and `flags` u8, only records that passed. `rejections`:
-    `seq`, `idx`, `time` (null where none could be read), `reasons` in the feed's order, `detail`; those of decoding
-    are among them."""
+    """`frame`: the batch's frame with `time` i64 (ns UTC), `flags` u8 and `marks` list[str] (the codes of the rules
+    that flagged the record; null where the feed flags nothing), only records that passed. `rejections`: `seq`, `idx`,
+    `identity` (null where the record broke the contract), `time` (null where none could be read), `reasons` in the
+    feed's order, `detail`; those of decoding are among them."""
 
     frame: pl.DataFrame
     rejections: pl.DataFrame
+
+
+class Test(msgspec.Struct, frozen=True):
+    """One question to every record: the code and the sentence of who breaks it, the expression, and what follows."""
+
+    code: str
+    detail: str
+    broken: pl.Expr
+    flags: bool = False
 
 
 def apply_rules(feed: Feed, batch: Batch) -> Checked:
@@ -37,47 +46,79 @@ def apply_rules(feed: Feed, batch: Batch) -> Checked:
     frame = resolve_times(feed, batch.frame)
     if feed.shape.kind == "summary":
         frame = add_summary(frame, next(iter(feed.fields)))
-    reasons, details, tests = _tests(feed)
-    marks = [f"broken.{number}" for number in range(len(tests))]
-    marked = _with_tags(feed, frame, batch).with_columns(
-        test.fill_null(False).alias(mark) for test, mark in zip(tests, marks, strict=True)
+    asked = tests(feed)
+    judged = with_texts(feed, frame, batch).with_columns(
+        test.broken.fill_null(False).alias(_hit(number)) for number, test in enumerate(asked)
     )
-    failed = pl.col("time_reason").is_not_null() | pl.any_horizontal(pl.lit(False), *marks)
-    refused = marked.filter(failed)
-    passed = frame if refused.is_empty() else frame.filter(marked.select(~failed).to_series())
-    rows = []
-    for row in refused.select("seq", "idx", "time", "time_reason", *marks).iter_rows():
-        seq, index, time, time_reason, *hits = row
-        broke = [number for number, hit in enumerate(hits) if hit]
-        codes = [*([time_reason] if time_reason else []), *(reasons[number] for number in broke)]
-        said = [*([REASONS[time_reason]] if time_reason else []), *(details[number] for number in broke)]
-        rows.append((seq, index, time, list(dict.fromkeys(codes)), "; ".join(said)))
+    failing = [_hit(number) for number, test in enumerate(asked) if not test.flags]
+    failed = pl.any_horizontal(pl.col("time_reason").is_not_null(), *failing)
+    passed = judged.filter(~failed) if failing or judged["time_reason"].null_count() < judged.height else judged
     times = instants(feed, batch.stamps)
-    early = batch.rejections.join(times, on=["seq", "idx"], how="left", maintain_order="left").select(list(REJECTIONS))
-    late = pl.DataFrame(rows, schema=REJECTIONS, orient="row")
-    return Checked(passed.drop("time_reason"), pl.concat([early, late]))
+    early = batch.rejections.join(times, on=["seq", "idx"], how="left", maintain_order="left").with_columns(
+        identity=pl.lit(None, pl.UInt32)
+    )
+    late = _rejections(judged.filter(failed), asked)
+    return Checked(
+        passed.with_columns(_marks(asked)).select(*frame.drop("time_reason").columns, "marks"),
+        pl.concat([early.select(list(REJECTIONS)), late]),
+    )
 
 
-def _tests(feed: Feed) -> tuple[list[str], list[str], list[pl.Expr]]:
-    """Reason, sentence and expression of each rule; a summary that overflows breaks one of its own."""
-    checks = [compile_rule(rule) for rule in feed.rules]
-    reasons = [reason_of(rule) for rule in feed.rules]
-    details = [f"{reason}: {explain(check)}" for reason, check in zip(reasons, checks, strict=True)]
-    tests = [broken(check) for check in checks]
+def tests(feed: Feed) -> list[Test]:
+    """The tests of a feed's rules, in their order; a summary that overflows breaks one of its own."""
+    found = []
+    for rule in feed.rules:
+        check = rule.compiled()
+        found.append(Test(rule.code, f"{rule.code}: {check.explain()}", check.broken(), rule.action == "flag"))
     if feed.shape.kind == "summary":
-        reasons.append("not_finite")
-        details.append("not_finite: its mean or standard deviation is beyond the range of a double")
-        tests.append(pl.any_horizontal([pl.col(f"f.{name}").is_infinite() for name in SUMMARY]))
-    return reasons, details, tests
+        detail = "not_finite: its mean or standard deviation is beyond the range of a double"
+        overflow = pl.any_horizontal([pl.col(f"f.{name}").is_infinite() for name in SUMMARY])
+        found.append(Test("not_finite", detail, overflow))
+    return found
 
 
-def _with_tags(feed: Feed, frame: pl.DataFrame, batch: Batch) -> pl.DataFrame:
-    """The frame with `t.<tag>` for the tags that rules look at."""
-    wanted = {rule.options["tag"] for rule in feed.rules if rule.check == "one_of"}
-    for tag in sorted(wanted):
-        value = [
-            next((pair["value"] for pair in tags if pair["key"] == tag), None) for tags in batch.identities["tags"]
-        ]
-        column = pl.Series(f"t.{tag}", value, dtype=pl.String).gather(frame["identity"])
-        frame = frame.with_columns(column)
+def with_texts(feed: Feed, frame: pl.DataFrame, batch: Batch) -> pl.DataFrame:
+    """The frame with `t.<tag>`, and `f.<register>` of a feed with registers: what rules look at by name."""
+    if not feed.rules:
+        return frame
+    tags = [{pair["key"]: pair["value"] for pair in tags} for tags in batch.identities["tags"].to_list()]
+    for tag in feed.tags:
+        values = pl.Series(f"t.{tag}", [of.get(tag) for of in tags], dtype=pl.String)
+        frame = frame.with_columns(values.gather(frame["identity"]))
+    if batch.registers is None:
+        return frame
+    for field in {str(rule.options["field"]) for rule in feed.rules if "field" in rule.options}:
+        values_of = batch.registers.filter(pl.col("field") == field).select(
+            "seq", "idx", pl.col("value").alias(f"f.{field}")
+        )
+        frame = frame.join(values_of, on=["seq", "idx"], how="left", maintain_order="left")
     return frame
+
+
+def _hit(number: int) -> str:
+    return f"broken.{number}"
+
+
+def _rejections(refused: pl.DataFrame, asked: list[Test]) -> pl.DataFrame:
+    """REJECTIONS of records that broke something, a column at a time: there may be a million of them."""
+    time_detail = pl.col("time_reason").replace_strict(dict(REASONS), default=None, return_dtype=pl.String)
+    broke = [(pl.when(_hit(n)), test) for n, test in enumerate(asked) if not test.flags]
+    codes = pl.concat_list("time_reason", *(hit.then(pl.lit(test.code)) for hit, test in broke))
+    details = [time_detail, *(hit.then(pl.lit(test.detail)) for hit, test in broke)]
+    return refused.select(
+        "seq",
+        "idx",
+        "identity",
+        "time",
+        codes.list.drop_nulls().list.unique(maintain_order=True).alias("reasons"),
+        pl.concat_str(details, separator="; ", ignore_nulls=True).alias("detail"),
+    )
+
+
+def _marks(asked: list[Test]) -> pl.Expr:
+    """The codes of the rules that flagged a record; null where none did."""
+    hits = [pl.when(_hit(n)).then(pl.lit(test.code)) for n, test in enumerate(asked) if test.flags]
+    if not hits:
+        return pl.lit(None, pl.List(pl.String)).alias("marks")
+    codes = pl.concat_list(hits).list.drop_nulls().list.unique(maintain_order=True)
+    return pl.when(codes.list.len() > 0).then(codes).alias("marks")

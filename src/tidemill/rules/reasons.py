@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from tidemill.checks.check import meaning
+from tidemill.checks.library import OURS
 from tidemill.decode.codes import FAULT_CODES
-from tidemill.feeds.checks import CHECKS
 
 INTAKE_REASONS: Final = {
     "invalid_encoding": "The body is not one whole stream of the Content-Encoding it names; it is kept as it came.",
@@ -22,7 +23,7 @@ STATE_REASONS: Final = {
     "window_sealed": "The rollup window of the record's time is final: its points are past retention.",
     "poison": "The payload ended the process that applied it, twice, and was set aside.",
 }
-RULE_REASONS: Final = {check.reason: " ".join((check.__doc__ or "").split()) for check in CHECKS.values()}
+RULE_REASONS: Final = {check.reason: meaning(check) for check in OURS}
 
 # A feed may give a rule another code of its own; these are the ones that the software itself knows.
 REASONS: Final[Mapping[str, str]] = MappingProxyType(

@@ -1,8 +1,9 @@
 """Records that passed -> points and their series. What a record becomes never depends on other records.
 
 `points`: series u64, field str, time i64 ns, ordinal i64, value f64|null, version i64, seq u64, idx u32, flags u8,
-received_ns i64, attributes (list of key and value; null where the feed has none), anchor bool. `series`: series u64,
-feed, name, field, tags (list of key and value), unit, description. Such lists are sorted by key.
+received_ns i64, attributes (list of key and value; null where the feed has none), marks (list of str, or null), anchor
+bool. `series`: series u64, feed, name, field, tags (list of key and value), unit, description. Such lists are sorted by
+key.
 """
 
 from collections.abc import Sequence
@@ -14,11 +15,10 @@ import numpy as np
 import polars as pl
 
 from tidemill.decode.batch import TAGS, Batch
-from tidemill.feeds.definition import Feed
+from tidemill.feeds.definition import SUMMARY, Feed
 from tidemill.model.ids import series_id
 from tidemill.model.payload import INDEX_BITS
 from tidemill.rules.apply import Checked
-from tidemill.rules.summary import SUMMARY
 
 POINTS: Final[dict[str, Any]] = {
     "series": pl.UInt64,
@@ -32,6 +32,7 @@ POINTS: Final[dict[str, Any]] = {
     "flags": pl.UInt8,
     "received_ns": pl.Int64,
     "attributes": TAGS,
+    "marks": pl.List(pl.String),
     "anchor": pl.Boolean,
 }
 SERIES: Final[dict[str, Any]] = {
@@ -43,14 +44,16 @@ SERIES: Final[dict[str, Any]] = {
     "unit": pl.String,
     "description": pl.String,
 }
-_RECORD: Final = ("time", "seq", "idx", "flags", "received_ns", "attributes")
+_RECORD: Final = ("time", "seq", "idx", "flags", "received_ns", "attributes", "marks")
 
 
 class Shaped(msgspec.Struct, frozen=True):
-    """The points of a batch, and every distinct series among them."""
+    """The points of a batch, every distinct series among them, and the rejections of `Checked` with `series`: the list
+    of those that the record's points would have been of (null where that is not known)."""
 
     points: pl.DataFrame
     series: pl.DataFrame
+    rejections: pl.DataFrame
 
 
 def shape(feed: Feed, tenant: str, checked: Checked, batch: Batch) -> Shaped:
@@ -69,7 +72,25 @@ def shape(feed: Feed, tenant: str, checked: Checked, batch: Batch) -> Shaped:
         version=-place() if feed.first_wins else place(),
         ordinal=place() if feed.duplicates == "keep" else pl.lit(0, pl.Int64),
     )
-    return Shaped(points.select(list(POINTS)), names.series())
+    return Shaped(points.select(list(POINTS)), names.series(), _with_series(feed, tenant, checked.rejections, batch))
+
+
+def _with_series(feed: Feed, tenant: str, rejections: pl.DataFrame, batch: Batch) -> pl.DataFrame:
+    """Rejections with `series`. Names of their own: a series is not made by what is not of it."""
+    names = Names(feed, tenant, batch)
+    known = rejections.filter(pl.col("identity").is_not_null())
+    if known.is_empty():
+        return rejections.drop("identity").with_columns(series=pl.lit(None, pl.List(pl.UInt64)))
+    if batch.registers is not None:
+        rows = batch.registers.join(known.select("seq", "idx", "identity"), on=["seq", "idx"], how="inner")
+        ids = pl.Series("series", names.of(rows["identity"].to_list(), rows["field"].to_list()), dtype=pl.UInt64)
+        of = rows.with_columns(ids).group_by("seq", "idx").agg("series")
+        return rejections.drop("identity").join(of, on=["seq", "idx"], how="left", maintain_order="left")
+    fields = field_names(feed)
+    identities = known["identity"].unique()
+    lists = [names.of([one] * len(fields), fields) for one in identities]
+    of = pl.DataFrame({"identity": identities, "series": pl.Series(lists, dtype=pl.List(pl.UInt64))})
+    return rejections.join(of, on="identity", how="left", maintain_order="left").drop("identity")
 
 
 def place(seq: str = "seq", idx: str = "idx") -> pl.Expr:

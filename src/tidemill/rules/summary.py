@@ -7,12 +7,11 @@ computed on numbers scaled by their largest.
 
 import math
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 import polars as pl
 
-SUMMARY: Final = ("mean", "stddev", "stddev_pop", "count")
+from tidemill.feeds.definition import SUMMARY
 
 
 def add_summary(frame: pl.DataFrame, field: str) -> pl.DataFrame:

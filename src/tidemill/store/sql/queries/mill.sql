@@ -86,7 +86,7 @@ ARRAY JOIN [indexOf(arrayZip({seqs:Array(UInt64)}, {idxs:Array(UInt32)}), (winne
 -- Count the outcome of applied payloads again, from the rejections that there are now.
 INSERT INTO payloads
 SELECT tenant, receipt, seq, feed, feed_version, received_at, format, bytes, sha256, state,
-    toUInt32(accepted + rejected - r.n), toUInt32(r.n), r.by_reason, faults, body, {version:UInt64}
+    toUInt32(accepted + rejected - r.n), toUInt32(r.n), r.by_reason, faults, body, replay, {version:UInt64}
 FROM (
     SELECT * FROM payloads FINAL
     WHERE tenant = {tenant:String} AND seq IN {seqs:Array(UInt64)} AND state = 'applied') AS p

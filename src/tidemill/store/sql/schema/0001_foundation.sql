@@ -9,6 +9,7 @@
 --   value    null is a sample that is present but missing
 --   flags    of a local time: bit 0 it was twice, taken as the earlier; bit 1 as the later; bit 2 it never was, shifted
 --   attributes  texts of the record that are no part of the identity: the row that stands brings its own. Mostly empty
+--   marks    reason codes of the rules that flagged the record (action `flag`): it is kept, and said to be doubtful
 --   granules of 2,048 rows: duplicates and lineage look up single instants
 CREATE TABLE points (
     tenant LowCardinality(String),
@@ -21,7 +22,8 @@ CREATE TABLE points (
     idx UInt32 CODEC(DoubleDelta, ZSTD),
     flags UInt8 CODEC(ZSTD),
     received_at DateTime64(9, 'UTC') CODEC(DoubleDelta, ZSTD),
-    attributes Map(LowCardinality(String), String)
+    attributes Map(LowCardinality(String), String),
+    marks Array(LowCardinality(String))
 ) ENGINE = ReplacingMergeTree(version)
 ORDER BY (tenant, series, time, ordinal)
 SETTINGS index_granularity = 2048, fsync_after_insert = 1, fsync_part_directory = 1;
@@ -46,6 +48,9 @@ ORDER BY (tenant, series)
 SETTINGS index_granularity = 1024, fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- payloads: the bytes as they came, and what became of them. Text ids of UUIDv7 sort by time of receipt.
+--   feed_version  the version it was applied under last
+--   replay   the replay that applied it last; empty: it was applied once, as it came
+--   state    stored, applied, refused, poison, or deleted (then body is empty: the bytes are gone)
 --   version  rises when the outcome changes (a point that lost a duplicate contest later, a replay)
 CREATE TABLE payloads (
     tenant LowCardinality(String),
@@ -63,6 +68,7 @@ CREATE TABLE payloads (
     reasons Map(LowCardinality(String), UInt32),
     faults String CODEC(ZSTD),
     body String CODEC(ZSTD(3)),
+    replay LowCardinality(String),
     version UInt64,
     INDEX seq_range seq TYPE minmax GRANULARITY 1
 ) ENGINE = ReplacingMergeTree(version)
@@ -70,7 +76,9 @@ ORDER BY (tenant, receipt)
 SETTINGS index_granularity = 256, fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- rejections: a record that did not become points, with every reason. time is null where none could be read.
+--   series    those that its points would have been of, where that is known (a record that broke the contract: none)
 --   winner_*  of a duplicate: the payload and index that stands at this instant
+--   recovered_by  the replay that made points of the record after all: it is no longer among the rejected
 --   version   of a duplicate -(winner_seq, winner_idx), else 0: whatever the order, the first submitted is the winner
 CREATE TABLE rejections (
     tenant LowCardinality(String),
@@ -84,9 +92,13 @@ CREATE TABLE rejections (
     detail String CODEC(ZSTD),
     record String CODEC(ZSTD),
     rules_version UInt32,
+    series Array(UInt64),
     winner_seq UInt64,
     winner_idx UInt32,
-    version Int64 DEFAULT 0
+    recovered_by LowCardinality(String),
+    recovered_at Nullable(DateTime64(9, 'UTC')),
+    version Int64 DEFAULT 0,
+    INDEX time_range time TYPE minmax GRANULARITY 1
 ) ENGINE = ReplacingMergeTree(version)
 ORDER BY (tenant, feed, seq, idx)
 SETTINGS index_granularity = 1024, fsync_after_insert = 1, fsync_part_directory = 1;
@@ -110,6 +122,8 @@ SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- rollups: aggregates of a series over one fixed window, recomputed from points, never incremented.
 --   count    0: the window lost its points (a deleted series); answers leave it out
+--   late     how many of its points were received after the window had ended for longer than the feed's `late_after`
+--   restated_at  when a value that had been published was last changed (null: never)
 --   sealed   its points are past retention: the row is final. sealed_seq: the last payload that could count for it
 --   version  rises with every recomputation
 CREATE TABLE rollups (
@@ -122,12 +136,65 @@ CREATE TABLE rollups (
     min Float64,
     max Float64,
     sum Float64,
+    late UInt64 DEFAULT 0,
+    restated_at Nullable(DateTime64(9, 'UTC')),
     sealed Bool,
     sealed_seq UInt64 DEFAULT 0,
     version UInt64
 ) ENGINE = ReplacingMergeTree(version)
 ORDER BY (tenant, series, every_s, window)
 SETTINGS index_granularity = 2048, fsync_after_insert = 1, fsync_part_directory = 1;
+
+-- changes: every published value that changed: a point that another replaced or that went, a rollup window restated.
+--   key      what caused it: the payload (seq, idx) at which it was published, so that writing it twice changes nothing.
+--            seq rises with the log, so that (seq, idx, series, every_s, time) is a cursor for whoever follows
+--   every_s  0 for a point, else the width of the rollup window
+--   old, new  of a window its mean; null: there was none, or there is none any more
+--   why      replaced, overtaken, late, replay, deleted
+--   cause_*  the payload that brought the new value (zero: none did)
+CREATE TABLE changes (
+    tenant LowCardinality(String),
+    seq UInt64 CODEC(DoubleDelta, ZSTD),
+    idx UInt32,
+    series UInt64,
+    every_s UInt32,
+    time DateTime64(9, 'UTC') CODEC(DoubleDelta, ZSTD),
+    feed LowCardinality(String),
+    old Nullable(Float64),
+    new Nullable(Float64),
+    old_count UInt64,
+    new_count UInt64,
+    why LowCardinality(String),
+    cause_seq UInt64,
+    cause_idx UInt32,
+    replay LowCardinality(String),
+    changed_at DateTime64(9, 'UTC') CODEC(DoubleDelta, ZSTD),
+    version UInt64
+) ENGINE = ReplacingMergeTree(version)
+ORDER BY (tenant, seq, idx, series, every_s, time)
+SETTINGS index_granularity = 2048, fsync_after_insert = 1, fsync_part_directory = 1;
+
+-- deletions: what was deleted on request, so that neither a replay nor a second application brings it back.
+--   seq      its place in the log: what was submitted later is not concerned
+--   kind     series, range, feed or payload; selector: what was asked for, as JSON
+--   erased_at  when the bytes were gone from disk, log included (null: not yet); erase_by: when they must be
+CREATE TABLE deletions (
+    tenant LowCardinality(String),
+    id String,
+    seq UInt64,
+    kind LowCardinality(String),
+    selector String,
+    requested_at DateTime64(9, 'UTC'),
+    applied_at DateTime64(9, 'UTC'),
+    erase_by DateTime64(9, 'UTC'),
+    erased_at Nullable(DateTime64(9, 'UTC')),
+    points UInt64,
+    records UInt64,
+    payloads UInt64,
+    version UInt64
+) ENGINE = ReplacingMergeTree(version)
+ORDER BY (tenant, id)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- polls: one row for each poll of a source.
 CREATE TABLE polls (

@@ -1,0 +1,71 @@
+"""What a check is. A check's options are its attributes; its docstring says when a record breaks it.
+
+Other packages bring their own by the entry-point group `tidemill.rules`: a class like those in this folder.
+"""
+
+from typing import Any, ClassVar
+
+import msgspec
+import polars as pl
+
+
+class Columns(msgspec.Struct, frozen=True, kw_only=True):
+    """What a feed's records have for checks to look at: names of number fields, tags and attributes (texts), whether
+    there are labels, and whether any other number field may come (`registers`)."""
+
+    fields: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
+    labels: bool = False
+    registers: bool = False
+
+
+class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A named check. `reason` is the code it gives unless the rule names another.
+
+    The frame that `broken` is asked about has a row for each record: `time` (i64 ns UTC), `received_ns` (i64),
+    `f.<field>` (f64 or null), `t.<tag>` and `a.<attribute>` (text or null), `labels` (list of text or null), `seq`
+    (u64) and `idx` (u32): the record's place. A check of other people may rely on these and on no others.
+    """
+
+    name: ClassVar[str]
+    reason: ClassVar[str]
+
+    def faults(self, columns: Columns) -> list[tuple[str, str]]:
+        """What is wrong with the options for such a feed: (option, sentence) each; [] when nothing is."""
+        return []
+
+    def broken(self) -> pl.Expr:
+        """Where a record breaks the check: true; else false or null. Of one record only, never of its neighbours."""
+        raise NotImplementedError(type(self).__name__)
+
+    def explain(self) -> str:
+        """What a record did to break the check, as the end of a sentence."""
+        raise NotImplementedError(type(self).__name__)
+
+
+class HistoryCheck(Check, frozen=True):
+    """A check that compares a record with what its series held before: the points that stand, were submitted earlier
+    and are earlier in time, not further back than `within`. `rules/history.py` asks it; `broken` is never called.
+    """
+
+    field: str
+    within: str = "1d"
+
+
+def meaning(check: type[Check]) -> str:
+    """A check's docstring as one paragraph."""
+    return " ".join((check.__doc__ or "").split())
+
+
+def options(check: type[Check]) -> list[dict[str, Any]]:
+    """The options of a check: name, type as text, whether it is required, default."""
+    return [
+        {
+            "name": field.name,
+            "type": (field.type.__name__ if isinstance(field.type, type) else str(field.type)).replace("typing.", ""),
+            "required": field.required,
+            "default": None if field.default is msgspec.NODEFAULT else field.default,
+        }
+        for field in msgspec.structs.fields(check)
+    ]
