@@ -50,7 +50,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 def _convert_struct(data: Any, kind: type[msgspec.Struct], key: Key, found: list[Finding]) -> Any:
     if not isinstance(data, dict):
         return _wrong(key, "a table", data, found)
-    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     for name in data:
         if name not in fields:
             found.append(Finding((*key, name), "unknown_key", f"unknown key '{name}'{did_you_mean(name, fields)}"))
@@ -60,7 +60,7 @@ def _convert_struct(data: Any, kind: type[msgspec.Struct], key: Key, found: list
             before = len(found)
             value = convert(data[name], field.type, (*key, name), found)
             if value is not None or (len(found) == before and not field.required):
-                values[name] = value  # else its default stands in, so that the rest can be looked at as well
+                values[field.name] = value  # else its default stands in, so that the rest can be looked at as well
         elif field.required:
             found.append(Finding((*key, name), "missing", f"'{name}' is missing"))
     try:

@@ -1,0 +1,37 @@
+"""The formats a feed can take: ours, and those that decoders of installed packages bring (`decode/plugin.py`)."""
+
+import logging
+from functools import cache
+from typing import Any, Final
+
+from tidemill.plugins import DECODERS, load
+
+log = logging.getLogger(__name__)
+
+JSON_FORMATS: Final = ("json", "ndjson")
+LAYOUT_FORMATS: Final = ("binary", "base64", "hex")
+
+
+@cache
+def plugged() -> dict[str, Any]:
+    """The decoders of installed packages by the name of their format; a class is made an object. One that is no decoder
+    is reported and passed over."""
+    found = {}
+    for name, given in load(DECODERS).items():
+        if name in JSON_FORMATS or name in LAYOUT_FORMATS:
+            log.error("a plug-in cannot take over the format '%s'", name)
+            continue
+        try:
+            decoder = given() if isinstance(given, type) else given
+            if not callable(decoder.records) or not isinstance(decoder.media_types, tuple):
+                raise TypeError("it needs a method 'records' and a tuple of 'media_types'")
+        except Exception as error:  # whatever it is: it is theirs
+            log.error("the decoder '%s' cannot be used: %s: %s", name, type(error).__name__, error)
+        else:
+            found[name] = decoder
+    return found
+
+
+def known_formats() -> tuple[str, ...]:
+    """Every format that a feed may name."""
+    return (*JSON_FORMATS, *LAYOUT_FORMATS, *plugged())

@@ -1,0 +1,86 @@
+"""The members of a record: tags, attributes and fields, where each is and what it holds.
+
+In JSON (and what a plug-in decodes) a member has a `path`. In a binary record it stands `at` a byte: counted from 0,
+`in` the record itself or in the header, which then holds for each record of the payload.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from tidemill.feeds.packed import Packed, packed
+from tidemill.feeds.table import Table
+
+Part = Literal["record", "header"]
+
+
+class Member(Table, frozen=True):
+    """Where a member is: at a `path` of a JSON record, or `at` a byte of a binary one."""
+
+    path: str | None = None
+    at: int | None = None
+    in_: Part = msgspec.field(default="record", name="in")
+
+
+class Tag(Member, frozen=True):
+    """A text that is part of a series' identity.
+
+    In a binary record (`at`) its `type` is `text` (UTF-8 of `length` bytes, filled up with NUL; all NUL is no text),
+    `hex` (`length` bytes as hexadecimal digits, lower case) or an integer type of fields (its decimal digits)."""
+
+    required: bool = True
+    max_length: int = 256
+    type: str = "text"
+    length: int | None = None
+
+
+class Attribute(Member, frozen=True):
+    """A text that travels with every point of a record and is no part of a series' identity: whatever stands at an
+    instant brings its own (a meter reading that is "estimated" gives way to one that is "measured"). In a binary record
+    its types are those of a tag."""
+
+    required: bool = False
+    max_length: int = 256
+    type: str = "text"
+    length: int | None = None
+
+
+class Field(Member, frozen=True):
+    """A measured value.
+
+    `number`: a finite JSON number. `numbers`: an array of them, at least one (for `summary`). Packed numbers, which are
+    bytes: `int8`, `uint8`, and with `_le` or `_be` for the order of bytes (little or big end first) `int16`, `uint16`,
+    `int32`, `uint32`, `int64`, `uint64`, `float32`, `float64`. `[]` behind a packed type (`int16_be[]`) makes it an
+    array of such numbers, used like `numbers`; in a binary record `length` says of how many.
+
+    In JSON the bytes are written as `encoding` says: `array` (integers 0..255), `base64`, `hex`, or `auto` (array or
+    base64). The value is the number times `scale` plus `offset`, in double precision; `min` and `max` are inclusive
+    and hold for that value. A packed integer beyond 2^53 that no double can hold exactly is a fault, `not_exact`; a
+    value that is not finite is one, `not_finite`.
+    """
+
+    type: str = "number"
+    required: bool = True
+    min: float | None = None
+    max: float | None = None
+    scale: float = 1.0
+    offset: float = 0.0
+    encoding: Literal["auto", "array", "base64", "hex"] = "auto"
+    length: int | None = None
+    unit: str | None = None
+    description: str | None = None
+
+    @property
+    def packed(self) -> Packed | None:
+        """Its packed type; None for `number` and `numbers`."""
+        return packed(self.type)
+
+    @property
+    def is_array(self) -> bool:
+        """Whether it is several numbers (for shape `summary`)."""
+        return self.type == "numbers" or self.type.endswith("[]")
+
+    @property
+    def scaled(self) -> bool:
+        """Whether its value is another than the number that is sent."""
+        return self.scale != 1 or self.offset != 0
