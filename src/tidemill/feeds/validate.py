@@ -16,6 +16,7 @@ from tidemill.feeds.definition import Feed
 from tidemill.feeds.durations import duration_findings
 from tidemill.feeds.paths import parse_path
 from tidemill.feeds.places import Key
+from tidemill.feeds.validate_input import input_findings
 from tidemill.feeds.validate_source import source_findings
 from tidemill.model.zones import zone
 
@@ -34,7 +35,19 @@ RESERVED: Final = frozenset(
 
 def validate(feed: Feed) -> list[Finding]:
     """Every fault of a feed whose types are right; [] when there is none."""
-    parts = (_names, _paths, _time, _fields, _shape, _duplicates, _rules, _rollups, _retention, source_findings)
+    parts = (
+        _names,
+        _paths,
+        _time,
+        _fields,
+        _shape,
+        _duplicates,
+        _rules,
+        _rollups,
+        _retention,
+        source_findings,
+        input_findings,
+    )
     return [finding for part in parts for finding in part(feed)]
 
 
@@ -52,8 +65,6 @@ def _names(feed: Feed) -> Iterator[Finding]:
     for name in feed.attributes.keys() & (feed.tags.keys() | feed.fields.keys()):
         message = f"'{name}' is a {'tag' if name in feed.tags else 'field'} as well; choose another name"
         yield Finding(("attributes", name), "reserved_name", message)
-    if not feed.input.formats:
-        yield Finding(("input", "formats"), "empty", "name at least one format")
 
 
 def _paths(feed: Feed) -> Iterator[Finding]:
@@ -67,7 +78,7 @@ def _paths(feed: Feed) -> Iterator[Finding]:
         (("labels", "path"), feed.labels.path if feed.labels else None),
         *((("time", "zone_position", n), path) for n, path in enumerate(feed.time.zone_position or ())),
     ]
-    numbers = {field.path for field in feed.fields.values() if field.type == "number"}
+    numbers = {field.path for field in feed.fields.values() if not field.is_array}
     taken = dict[tuple[str, ...], Key]()
     for key, path in paths:
         if path is None:
@@ -101,7 +112,7 @@ def _time(feed: Feed) -> Iterator[Finding]:
         if time.path is not None or zones:
             yield Finding(("time",), "conflict", "format 'received' takes no path and no zone")
         return
-    if time.path is None:
+    if time.path is None and feed.input.layout is None:
         yield Finding(("time", "path"), "missing", "say where the time is (path), or take format = 'received'")
     if len(zones) > 1:
         yield Finding(("time", zones[1]), "conflict", f"one source of the zone, not {' and '.join(zones)}")
@@ -147,13 +158,14 @@ def _registers(feed: Feed) -> Iterator[Finding]:
 
 
 def _shape(feed: Feed) -> Iterator[Finding]:
-    numbers = [name for name, field in feed.fields.items() if field.type == "numbers"]
+    numbers = [name for name, field in feed.fields.items() if field.is_array]
     if feed.shape.kind == "summary" and (len(numbers) != 1 or len(feed.fields) != 1):
-        yield Finding(("shape", "kind"), "conflict", "a summary needs exactly one field, of type 'numbers'")
+        message = "a summary needs exactly one field, of type 'numbers' or an array such as int16_le[]"
+        yield Finding(("shape", "kind"), "conflict", message)
     if feed.shape.kind == "summary" and numbers and not feed.fields[numbers[0]].required:
         yield Finding(("fields", numbers[0], "required"), "conflict", "the field of a summary is required")
     if feed.shape.kind == "points" and numbers:
-        message = "a field of type 'numbers' needs [shape] kind = 'summary'"
+        message = f"a field of type '{feed.fields[numbers[0]].type}' needs [shape] kind = 'summary'"
         yield Finding(("fields", numbers[0], "type"), "conflict", message)
     if feed.shape.kind == "samples":
         own = ("fields", feed.fields), ("tags", feed.tags), ("attributes", feed.attributes), ("labels", feed.labels)
@@ -164,7 +176,7 @@ def _shape(feed: Feed) -> Iterator[Finding]:
             yield Finding(("registers",), "conflict", "samples bring their own values; leave this out")
         if feed.rules:
             yield Finding(("rules",), "conflict", "samples take no rules")
-        if "ndjson" in feed.input.formats or feed.input.records != "$":
+        if feed.input.formats != ("json",) or feed.input.records != "$":
             yield Finding(("input",), "conflict", "samples are one JSON object: formats = ['json'], records = '$'")
 
 
