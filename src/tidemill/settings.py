@@ -4,16 +4,18 @@ A setting comes from the command line, else from `TIDEMILL_<NAME>` in the enviro
 `Runtime` is not for users: it is what the supervisor hands to the processes it starts.
 """
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from tidemill.errors import StartupError
 
 MIB = 1 << 20
+_LOOPBACK: Final = "127.0.0.0/8,::1/128"
 
 
 def _setting(help_text: str, **constraints: Any) -> Any:
@@ -44,6 +46,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     min_free_ratio: Annotated[float, _setting("The same as a share of the disk; the larger counts.", ge=0, lt=1)] = 0.05
     query_timeout: Annotated[float, _setting("Seconds a query may run in the store.", gt=0)] = 30.0
     query_memory: Annotated[int, _setting("Bytes a query may use in the store.", ge=MIB)] = 1024 * MIB
+    secrets: Annotated[str, _setting("Folder that `${file:...}` of a [source] may read from.")] = "/run/secrets"
+    source_allow: Annotated[
+        str,
+        _setting(
+            "Private networks that sources may poll (CIDRs, comma-separated, or none). Default: loopback if the server "
+            "listens on loopback, else none."
+        ),
+    ] = ""
     silence: Annotated[float, _setting("Seconds of silence after which a process is replaced.", ge=2)] = 30.0
     log_level: Annotated[str, _setting("debug, info, warning or error.", pattern="^(debug|info|warning|error)$")] = (
         "info"
@@ -58,6 +68,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def port(self) -> int:
         """The port part of `listen`."""
         return int(self.listen.rpartition(":")[2])
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def source_networks(self) -> str:
+        """The private networks that sources may poll, as CIDRs with commas between them; empty for none."""
+        if not self.source_allow:
+            return _LOOPBACK if self.on_loopback else ""
+        return "" if self.source_allow.strip() == "none" else self.source_allow
 
     @property
     def folder(self) -> Path:
@@ -85,7 +112,18 @@ def load(given: Mapping[str, Any], environment: Mapping[str, str] | None = None)
     host, colon, port = settings.listen.rpartition(":")
     if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
         raise StartupError(f"--listen must be HOST:PORT such as 127.0.0.1:8080, not '{settings.listen}'")
+    _check_networks(settings.source_networks)
     return settings
+
+
+def _check_networks(text: str) -> None:
+    for network in filter(None, (part.strip() for part in text.split(","))):
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise StartupError(
+                f"TIDEMILL_SOURCE_ALLOW must be networks such as 10.1.0.0/16,::1/128 (or none): {error}"
+            ) from None
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):

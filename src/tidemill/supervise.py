@@ -6,7 +6,6 @@ falls silent, is started again: at once, and with growing pauses if it keeps fai
 """
 
 import contextlib
-import ipaddress
 import logging
 import os
 import secrets
@@ -232,7 +231,7 @@ class Supervisor:
             catalog.close()
         if ever_keys:
             return False
-        if _is_loopback(self._settings.host):
+        if self._settings.on_loopback:
             return True
         raise StartupError(
             f"Refusing to serve on {self._settings.listen} without a key: anyone could read and write.\n"
@@ -275,12 +274,3 @@ def _reserve_port() -> socket.socket:
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     holder.bind(("127.0.0.1", 0))
     return holder
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -1,0 +1,31 @@
+"""Settings: what follows from them, and what a wrong one says."""
+
+import pytest
+
+from tidemill.errors import StartupError
+from tidemill.settings import load
+
+
+@pytest.mark.parametrize(
+    ("listen", "source_allow", "networks"),
+    [
+        ("127.0.0.1:8080", "", "127.0.0.0/8,::1/128"),
+        ("localhost:8080", "", "127.0.0.0/8,::1/128"),
+        ("[::1]:8080", "", "127.0.0.0/8,::1/128"),
+        ("0.0.0.0:8080", "", ""),
+        ("[::]:8080", "", ""),
+        ("tidemill.example.org:8080", "", ""),
+        ("127.0.0.1:8080", "none", ""),
+        ("127.0.0.1:8080", "10.1.0.0/16", "10.1.0.0/16"),
+        ("0.0.0.0:8080", "127.0.0.0/8, 10.1.0.0/16", "127.0.0.0/8, 10.1.0.0/16"),
+    ],
+)
+def test_sources_reach_loopback_only_when_the_server_is_there_or_somebody_says_so(listen, source_allow, networks):
+    settings = load({"listen": listen}, {"TIDEMILL_SOURCE_ALLOW": source_allow})
+    assert settings.source_networks == networks
+
+
+@pytest.mark.parametrize("text", ["10.1.2.3/16", "localhost", "10.0.0.0/8 ::1/128", "none,10.0.0.0/8", "10.0.0.0/40"])
+def test_networks_that_are_none_stop_the_start_and_name_the_setting(text):
+    with pytest.raises(StartupError, match=r"TIDEMILL_SOURCE_ALLOW must be networks such as 10\.1\.0\.0/16"):
+        load({}, {"TIDEMILL_SOURCE_ALLOW": text})
