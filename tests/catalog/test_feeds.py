@@ -8,6 +8,7 @@ import pytest
 
 from tidemill.catalog.feeds import CatalogFeeds
 from tidemill.catalog.sqlite import SqliteCatalog
+from tidemill.errors import ConflictError
 
 
 @pytest.fixture
@@ -80,3 +81,17 @@ def test_change_is_told(feeds: CatalogFeeds) -> None:
     feeds.watch(changed.set)
     feeds.apply("acme", "f", "1")
     assert changed.wait(1.0)
+
+
+def test_versions_are_listed_oldest_first_and_of_one_feed_only(feeds: CatalogFeeds) -> None:
+    made = [feeds.apply("acme", "f", f"v{n}") for n in range(11)]
+    feeds.apply("acme", "f-2", "other")
+    assert feeds.versions("acme", "f") == made
+    assert feeds.versions("acme", "g") == feeds.versions("other", "f") == []
+
+
+def test_version_that_exists_is_not_made_again(feeds: CatalogFeeds) -> None:
+    first = feeds.add("acme", "f", 1, "a")
+    with pytest.raises(ConflictError):
+        feeds.add("acme", "f", 1, "b")
+    assert feeds.current("acme", "f") == first

@@ -67,6 +67,11 @@ PROBLEMS: Final[dict[str, Meaning]] = {
         "This series cannot be deleted by itself",
         "Only series that were sent whole (feeds of shape `samples`) are deleted; points of others come from records.",
     ),
+    "version_mismatch": Meaning(
+        412,
+        "Another version is in force",
+        "Nothing was changed. Read that version, and make the change to it.",
+    ),
     "too_large": Meaning(413, "The body is over a stated limit", "`errors` names the limit. Send smaller payloads."),
     "uri_too_long": Meaning(414, "The request line is too long", "Shorten the URL."),
     "unsupported_media_type": Meaning(
@@ -101,6 +106,7 @@ _LIMIT_CODES: Final = {
     "max_bulk_body": "too_large",
     "max_unpacked": "too_large",
     "max_ratio": "too_large",
+    "max_feed": "too_large",
     "body_timeout": "too_slow",
     "max_headers": "headers_too_large",
 }

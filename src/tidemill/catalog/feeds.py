@@ -36,6 +36,10 @@ class CatalogFeeds:
         entry = self._catalog.get(_key(tenant, name, number)) if number > 0 else None
         return None if entry is None else _text(entry)
 
+    def versions(self, tenant: str, name: str) -> list[FeedText]:
+        """Every version of a feed, oldest first; [] where there is none."""
+        return [_text(entry) for entry in self._catalog.list(_key(tenant, name))]
+
     def tenants(self) -> list[str]:
         """Every tenant that has feeds, by name."""
         return sorted({entry.key.removeprefix(PREFIX).partition("/")[0] for entry in self._catalog.list(PREFIX)})
@@ -53,20 +57,21 @@ class CatalogFeeds:
             if current is not None and current.sha256 == sha256:
                 return current
             with suppress(ConflictError):  # somebody else made this version: look again
-                return self._make(tenant, name, 1 if current is None else current.version + 1, text)
+                return self.add(tenant, name, 1 if current is None else current.version + 1, text)
 
     def install(self, tenant: str, recipes: Mapping[str, str]) -> None:
         """Give a tenant the recipes (name -> text) that it has no version of; what it has stays as it is."""
         have = {text.name for text in self.list(tenant)}
         for name in sorted(recipes.keys() - have):
             with suppress(ConflictError):  # somebody else was first
-                self._make(tenant, name, 1, recipes[name])
+                self.add(tenant, name, 1, recipes[name])
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         """Call `changed` within about a second after any tenant's feeds changed; returns what ends that."""
         return self._catalog.watch(PREFIX, changed)
 
-    def _make(self, tenant: str, name: str, number: int, text: str) -> FeedText:
+    def add(self, tenant: str, name: str, number: int, text: str) -> FeedText:
+        """Keep a text as version `number`, durable on return. Raises ConflictError when that version exists."""
         made = FeedText(name, number, text, _sha256(text), self._now_ns())
         self._catalog.put(_key(tenant, name, number), msgspec.json.encode(made), expect=0)
         return made
