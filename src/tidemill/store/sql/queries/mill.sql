@@ -61,11 +61,11 @@ SELECT seq FROM payloads FINAL
 WHERE tenant = {tenant:String} AND seq IN {seqs:Array(UInt64)} AND state = 'applied'
 
 -- name: mill_settled
--- The records of these payloads that lost to a duplicate or came too late for their window.
+-- The records of these payloads that lost to a duplicate or came too late for their window (recovered ones did not).
 SELECT seq, idx, reasons, detail, winner_seq, winner_idx
 FROM rejections FINAL
 WHERE tenant = {tenant:String} AND feed = {feed:String} AND seq IN {seqs:Array(UInt64)}
-    AND hasAny(reasons, ['duplicate', 'window_sealed'])
+    AND hasAny(reasons, ['duplicate', 'window_sealed']) AND recovered_by = ''
 
 -- name: mill_repoint
 -- Duplicates of a record that now lost itself become duplicates of the one it lost to.
@@ -94,7 +94,7 @@ INNER JOIN (
     SELECT seq AS of, count() AS n,
         CAST(sumMap(reasons, arrayMap(x -> toUInt32(1), reasons)), 'Map(LowCardinality(String), UInt32)') AS by_reason
     FROM rejections FINAL
-    WHERE tenant = {tenant:String} AND feed = {feed:String} AND seq IN {seqs:Array(UInt64)}
+    WHERE tenant = {tenant:String} AND feed = {feed:String} AND seq IN {seqs:Array(UInt64)} AND recovered_by = ''
     GROUP BY seq) AS r ON p.seq = r.of
 
 -- name: mill_rollups

@@ -169,7 +169,9 @@ CREATE TABLE changes (
     cause_idx UInt32,
     replay LowCardinality(String),
     changed_at DateTime64(9, 'UTC') CODEC(DoubleDelta, ZSTD),
-    version UInt64
+    version UInt64,
+    INDEX series_set series TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX time_range time TYPE minmax GRANULARITY 1
 ) ENGINE = ReplacingMergeTree(version)
 ORDER BY (tenant, seq, idx, series, every_s, time)
 SETTINGS index_granularity = 2048, fsync_after_insert = 1, fsync_part_directory = 1;
