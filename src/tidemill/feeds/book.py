@@ -7,6 +7,7 @@ Thread-safe. A hit costs two dictionary look-ups. Versions never change, so only
 import os
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -35,13 +36,20 @@ class FeedTexts(Protocol):
 
 class FeedBook:
     """Compiled feeds over a `FeedTexts`. `environment` fills `${NAME:-default}` of sources (default: the process').
-    Without `with_sources` feeds have no [source], and need nothing of the environment."""
+    Without `with_sources` feeds have no [source], and need nothing of the environment. Who polls gives the
+    `secrets_folder`; others need no secret from a file."""
 
     def __init__(
-        self, texts: FeedTexts, environment: Mapping[str, str] | None = None, *, with_sources: bool = True
+        self,
+        texts: FeedTexts,
+        environment: Mapping[str, str] | None = None,
+        *,
+        with_sources: bool = True,
+        secrets_folder: Path | None = None,
     ) -> None:
         self._texts = texts
         self._with_sources = with_sources
+        self._secrets_folder = secrets_folder
         self._environment = os.environ if environment is None else environment
         self._current: dict[tuple[str, str], Feed] = {}
         self._versions: dict[tuple[str, str, int], Feed] = {}
@@ -96,7 +104,13 @@ class FeedBook:
         feed = self._versions.get(key)
         if feed is None:
             source = f"{text.name} (version {text.version})"
-            feed = load(text.text, source=source, environment=self._environment, with_source=self._with_sources)
+            feed = load(
+                text.text,
+                source=source,
+                environment=self._environment,
+                with_source=self._with_sources,
+                secrets_folder=self._secrets_folder,
+            )
             feed = msgspec.structs.replace(feed, version=text.version)
             self._versions[key] = feed
         return feed

@@ -13,7 +13,7 @@ import msgspec
 
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.paths import parse_path
-from tidemill.feeds.source import Source
+from tidemill.feeds.source import DEFAULT_EVERY, Source
 from tidemill.model.time import NS_PER_S, duration_ns, parse_instant
 from tidemill.sources.windows import Windows
 
@@ -104,7 +104,7 @@ def _compile(tenant: str, feed: Feed, source: Source, chosen: dict[str, str]) ->
         item=",".join(f"{name}={value}" for name, value in chosen.items()),
         url=url,
         headers=source.headers,
-        every_s=_seconds(source.every),
+        every_s=_seconds(source.every or DEFAULT_EVERY),
         drain=source.drain,
         empty_status=source.empty_status,
         timeout_s=_seconds(source.timeout),

@@ -1,0 +1,110 @@
+"""Fills in `${NAME}`, `${NAME:-default}` and `${file:PATH}` inside [source], and says what of it must stay secret.
+
+What comes from a file, or from a variable that has no default or an empty one, is taken for a secret: a fault at a key
+that holds one does not show its value. Files are read from one folder only (an administrator's feed must not be a way
+to read the server's disk), and only for whoever polls: others keep the reference as it is written.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from tidemill.feeds.convert import Finding
+from tidemill.feeds.places import Key
+
+_REFERENCE: Final = re.compile(r"\$\{(?:file:([^}]*)|([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?)\}")
+_MAX_BYTES: Final = 64 * 1024
+_HOLDS_SECRETS: Final = frozenset({"url", "params", "headers", "options"})
+_HINT: Final = "write its value again, or look at where it comes from"
+
+
+class Filler:
+    """Fills one [source] table. `secrets_folder` None: files are not read."""
+
+    def __init__(self, environment: Mapping[str, str], secrets_folder: Path | None) -> None:
+        self._environment = environment
+        self._folder = secrets_folder
+        self._found: list[Finding] = []
+        self._hiding: set[Key] = set()  # keys whose values hold a secret
+        self._unread: set[Key] = set()  # keys whose values hold a reference that could not be filled in
+        self.secrets: list[str] = []
+
+    def fill(self, node: Any, key: Key) -> Any:
+        """`node` with every reference in its texts filled in."""
+        if isinstance(node, dict):
+            if key == ("source",) and "secrets" in node:
+                self._found.append(Finding((*key, "secrets"), "unknown_key", "unknown key 'secrets'"))
+            return {name: self.fill(value, (*key, name)) for name, value in node.items()}
+        if isinstance(node, list):
+            return [self.fill(value, (*key, n)) for n, value in enumerate(node)]
+        return _REFERENCE.sub(lambda match: self._value(match, key), node) if isinstance(node, str) else node
+
+    def findings(self, found: list[Finding]) -> list[Finding]:
+        """Its own findings and those of others about the filled table, without values that must not be shown."""
+        shown = list(self._found)
+        for one in found:
+            if one.key in self._hiding:
+                message = f"what was filled in is not right ({one.code}); {_HINT}"
+                one = msgspec.structs.replace(one, message=message)  # noqa: PLW2901
+            if one.key not in self._unread:
+                shown.append(one)
+        return shown
+
+    def _value(self, match: re.Match[str], key: Key) -> str:
+        path, name, default = match.groups()
+        if path is not None:
+            return self._file(path, match[0], key)
+        value = self._environment.get(name)
+        if value is None and default is None:
+            message = f"the environment has no {name}; set it, or give a default: ${{{name}:-...}}"
+            self._found.append(Finding(key, "variable_unset", message))
+            self._unread.add(key)
+        if value is not None and not default:
+            self._keep(value, key)
+        return (default or "") if value is None else value
+
+    def _file(self, path: str, reference: str, key: Key) -> str:
+        if not _HOLDS_SECRETS.intersection(key[1:2]):
+            names = ", ".join(sorted(_HOLDS_SECRETS))
+            self._found.append(Finding(key, "misplaced_secret", f"a secret is filled in inside {names} only"))
+        if self._folder is None:
+            self._unread.add(key)
+            return reference
+        try:
+            value = _read(Path(path), self._folder)
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
+            self._found.append(Finding(key, "secret_unreadable", f"the secret {path} cannot be read: {why}"))
+            self._unread.add(key)
+            return ""
+        self._keep(value, key)
+        return value
+
+    def _keep(self, value: str, key: Key) -> None:
+        if value and _HOLDS_SECRETS.intersection(key[1:2]):
+            self._hiding.add(key)
+            if value not in self.secrets:
+                self.secrets.append(value)
+
+
+def _read(path: Path, folder: Path) -> str:
+    """The text of a file without the newline at its end. Raises OSError, ValueError with a sentence without it."""
+    if not path.is_absolute() or not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"it must be a file below {folder} (setting `secrets`)")
+    if not path.is_file():
+        raise FileNotFoundError(2, "there is no such file")
+    with path.open("rb") as file:
+        data = file.read(_MAX_BYTES + 1)
+    if len(data) > _MAX_BYTES:
+        raise ValueError(f"it is longer than {_MAX_BYTES} bytes")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8 text") from None
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise ValueError("it is empty")
+    return text
