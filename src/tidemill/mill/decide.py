@@ -47,7 +47,7 @@ class Decider:
         if feed.duplicates == "first":
             points, losers = self._first_wins(tenant, points)
         elif feed.duplicates == "last":
-            points, gave_way = self._last_wins(tenant, feed, points)
+            points, gave_way = self._last_wins(tenant, points)
         # One that stood and is applied again in this very batch is counted with its batch, too.
         duplicates = losers.filter(~pl.col("stood") | pl.col("seq").is_in(seqs.implode())).with_columns(
             reasons=pl.lit(["duplicate"]), detail=pl.lit(DUPLICATE)
@@ -97,11 +97,11 @@ class Decider:
             retention.purge(self._store, tenant, self._known.deleted(points["series"].unique()))
         return first_wins(points, alive)
 
-    def _last_wins(self, tenant: str, feed: Feed, points: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """The points that stay, and the values that were replaced: of a summary whole rows, also by the same row."""
+    def _last_wins(self, tenant: str, points: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """The points that stay, and the values that were replaced, also by the same value."""
         stands = standing.standing(self._store, self._status, tenant, points)
         alive = stands.filter(pl.col("seq") > pl.col("deleted_seq"))
-        kept, gave_way = last_wins(points, alive, with_same=feed.shape.kind == "summary")
+        kept, gave_way = last_wins(points, alive)
         return kept, standing.never_applied(self._store, tenant, gave_way)
 
 

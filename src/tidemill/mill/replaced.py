@@ -1,7 +1,7 @@
 """Which values the last submission replaced, exactly: a chain, whatever the order and however records are batched.
 
-A value is replaced by its nearest successor. Where the chain is of values, one that does not differ replaces nothing
-(reading a source again); where it is of whole rows, every submission is a link of it.
+A value is replaced by its nearest successor, also by one that does not differ (reading a source again): so every
+accepted record leaves a trace at its instant, and takes its place again should its successor be withdrawn.
 """
 
 import polars as pl
@@ -21,11 +21,8 @@ _KEY = ["series", "time", "ordinal"]
 _PLACE = ["seq", "idx"]
 
 
-def last_wins(
-    points: pl.DataFrame, standing: pl.DataFrame, *, with_same: bool = False
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+def last_wins(points: pl.DataFrame, standing: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(the points that stand after all, REPLACED) of a batch and what stands in the store at its instants.
-    `with_same`: a value that gave way to the same value is among the replaced, too.
 
     `stood` tells a replaced value that is in the store from one of the batch. The same point in both is one point.
     """
@@ -38,9 +35,6 @@ def last_wins(
     beaten = ranked.with_columns(
         pl.col("seq").shift(-1).over(_KEY).alias("by_seq"),
         pl.col("idx").shift(-1).over(_KEY).alias("by_idx"),
-        pl.col("value").shift(-1).over(_KEY).alias("by_value"),
     ).filter(pl.col("by_seq").is_not_null())
     kept = points.join(beaten, on=[*_KEY, *_PLACE], how="anti")
-    if not with_same:
-        beaten = beaten.filter(pl.col("value").ne_missing(pl.col("by_value")))
     return kept, beaten.select(list(REPLACED))
