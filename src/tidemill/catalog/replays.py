@@ -1,0 +1,77 @@
+"""Replays over any Catalog: `replays/<tenant>/<id>`, one key each. Ids are UUIDv7, so order of keys is order of time.
+
+The API makes them and may cancel one; the mill does everything else. Both write with compare-and-set.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from tidemill.catalog.contract import Catalog
+from tidemill.errors import ConflictError, NotFoundError
+from tidemill.model.replay import OVER, Replay
+
+PREFIX: Final = "replays/"
+_KEEP: Final = 200  # of a tenant that are over; beyond it the oldest go
+
+
+class CatalogReplays:
+    """The replays of all tenants. Every method raises what the catalog raises."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def create(self, replay: Replay) -> None:
+        """Keep a new replay, durable on return; forgets the oldest that are over."""
+        self._catalog.put(_key(replay.tenant, replay.id), msgspec.json.encode(replay), expect=0)
+        over = [one for one in self.list(replay.tenant) if one.state in OVER]
+        for one in over[:-_KEEP]:
+            self._catalog.delete(_key(one.tenant, one.id))
+
+    def get(self, tenant: str, replay: str) -> Replay:
+        """One replay. Raises NotFoundError."""
+        entry = self._catalog.get(_key(tenant, replay))
+        if entry is None:
+            raise NotFoundError(f"there is no replay '{replay[:64]}'")
+        return msgspec.json.decode(entry.value, type=Replay)
+
+    def list(self, tenant: str | None = None) -> list[Replay]:
+        """All replays of a tenant, or of all, oldest first."""
+        entries = self._catalog.list(PREFIX if tenant is None else f"{PREFIX}{tenant}/")
+        found = [msgspec.json.decode(entry.value, type=Replay) for entry in entries]
+        return sorted(found, key=lambda replay: replay.id)
+
+    def change(self, replay: Replay, **changes: Any) -> Replay:
+        """Write these changes of a replay; what others changed meanwhile stays. One that is over is not changed.
+
+        Raises NotFoundError, and ConflictError when it is over (somebody cancelled it).
+        """
+        while True:
+            entry = self._catalog.get(_key(replay.tenant, replay.id))
+            if entry is None:
+                raise NotFoundError(f"there is no replay '{replay.id[:64]}'")
+            now = msgspec.json.decode(entry.value, type=Replay)
+            if now.state in OVER:
+                raise ConflictError(f"replay {now.id} is {now.state}")
+            changed = msgspec.structs.replace(now, **changes)
+            try:
+                self._catalog.put(entry.key, msgspec.json.encode(changed), expect=entry.revision)
+            except ConflictError:
+                continue  # somebody else wrote between: look again
+            return changed
+
+    def cancel(self, tenant: str, replay: str, now_ns: int) -> Replay:
+        """End a replay that publishes nothing yet. Raises NotFoundError, and ConflictError when it is too late."""
+        found = self.get(tenant, replay)
+        if found.state not in ("queued", "running"):
+            raise ConflictError(f"replay {found.id} is {found.state}: it cannot be cancelled any more")
+        return self.change(found, state="cancelled", finished_ns=now_ns)
+
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Call `changed` within about a second after any replay changed; returns what ends that."""
+        return self._catalog.watch(PREFIX, changed)
+
+
+def _key(tenant: str, replay: str) -> str:
+    return f"{PREFIX}{tenant}/{replay.replace('/', '%2F')}"

@@ -1,0 +1,98 @@
+"""A replay: payloads that are put through the rules again, under another version of their feed. What was asked for, how
+far it is, and what it changes; kept in the catalog, shown by the API, worked on by the mill."""
+
+from typing import Literal
+
+import msgspec
+
+State = Literal["queued", "running", "publishing", "done", "failed", "cancelled"]
+OVER: frozenset[str] = frozenset({"done", "failed", "cancelled"})
+
+
+class RejectionFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Payloads with rejected records that match all that is given. Times are of receipt, ns UTC, [start, end)."""
+
+    reason: str | None = None
+    receipt: str | None = None
+    start_ns: int | None = None
+    end_ns: int | None = None
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """Which payloads of a feed, by exactly one of three: a range of the time of receipt ([start, end), ns UTC, either
+    may be open), their receipts, or their rejections. A range takes what was applied or set aside as poison; payloads
+    that were refused come only when they are named by their receipts or their rejections.
+
+    `version` is the version of the feed to apply. `dry_run`: find the difference and write nothing."""
+
+    feed: str
+    version: int
+    dry_run: bool
+    start_ns: int | None = None
+    end_ns: int | None = None
+    receipts: tuple[str, ...] | None = None
+    rejections: RejectionFilter | None = None
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """A rollup window that changes: `mean` null: it has no points before, or after."""
+
+    series: str
+    window_ns: int
+    every_s: int
+    old_mean: float | None
+    new_mean: float | None
+    old_count: int
+    new_count: int
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """A value that changes: null where there was none before, or is none after."""
+
+    series: str
+    time_ns: int
+    old: float | None
+    new: float | None
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """What a replay changes, or would change. Counts are of records unless they say otherwise.
+
+    `newly_accepted` is by the reason of the rejection that falls, `newly_rejected` by the new reason; a record with two
+    reasons counts under both there and once in the totals. `windows` and `points` are those with the largest change
+    (of mean, of value), at most a hundred; one that appears or goes comes before all others.
+    """
+
+    payloads: int = 0
+    records: int = 0
+    accepted_before: int = 0
+    accepted_after: int = 0
+    newly_accepted_total: int = 0
+    newly_rejected_total: int = 0
+    newly_accepted: dict[str, int] = {}
+    newly_rejected: dict[str, int] = {}
+    reasons_changed: int = 0
+    points_added: int = 0
+    points_removed: int = 0
+    points_changed: int = 0
+    windows_changed: int = 0
+    largest_window_change: float | None = None
+    largest_point_change: float | None = None
+    windows: tuple[Window, ...] = ()
+    points: tuple[Point, ...] = ()
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True):
+    """A replay as it stands. Times in ns since the epoch, UTC; `done` of `total` payloads went through the rules."""
+
+    id: str
+    tenant: str
+    request: Request
+    state: State
+    created_ns: int
+    started_ns: int | None = None
+    finished_ns: int | None = None
+    total: int = 0
+    done: int = 0
+    error: str = ""
+    difference: Difference | None = None
