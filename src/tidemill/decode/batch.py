@@ -8,7 +8,7 @@
     wall_ns i64, local bool the instant; where `local` is true, a wall clock whose zone the rules must find
     zone str|null           the zone that the record names (feeds with `zone_path`)
     a.<name> str|null       one column an attribute
-    f.<field> f64|null      one column a field (list[f64] for type `numbers`)
+    f.<field> f64|null      one column a field (list[f64] for arrays of numbers)
     p.lat, p.long f64|null  the position, where it is no field
     labels list[str]|null
 """
@@ -47,8 +47,9 @@ _TYPES: Final[Schema] = {
     "zone": pl.String,
     "attribute": pl.String,
     "number": pl.Float64,
-    "float32_le": pl.Float64,
+    "packed": pl.Float64,
     "numbers": pl.List(pl.Float64),
+    "packed_list": pl.List(pl.Float64),
     "labels": pl.List(pl.String),
 }
 

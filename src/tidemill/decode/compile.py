@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from tidemill.decode.plan import Column, Node, Plan
+from tidemill.feeds.packed import Packed
 
 # RFC 3339 texts that are certain to be good (29 February and the edges of the range are left to the careful reader).
 CERTAIN_TIME: Final = (
@@ -57,13 +58,18 @@ def _type(column: Column, plan: Plan, certain_time: bool) -> Any:
         return Annotated[str, Meta(min_length=1, max_length=column.max_length)]
     if column.kind == "labels":
         return list[str]
-    if column.kind == "float32_le":
-        octet = Annotated[int, Meta(ge=0, le=255)]
-        return Annotated[list[octet], Meta(min_length=4, max_length=4)] | str
+    if column.packed is not None:
+        return _packed_type(column, column.packed)
     number: Any = float
-    if column.min is not None or column.max is not None:
+    if not column.scaled and (column.min is not None or column.max is not None):
         number = Annotated[float, Meta(ge=column.min, le=column.max)]
     return number if column.kind == "number" else Annotated[list[number], Meta(min_length=1)]
+
+
+def _packed_type(column: Column, kind: Packed) -> Any:
+    octet = Annotated[int, Meta(ge=0, le=255)]
+    array: Any = Annotated[list[octet], Meta(min_length=kind.size, max_length=None if kind.array else kind.size)]
+    return {"auto": array | str, "array": array}.get(column.encoding, str)
 
 
 def compile_getter(plan: Plan, column: Column) -> Getter:

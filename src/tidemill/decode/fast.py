@@ -18,7 +18,7 @@ from tidemill.decode.plan import Plan
 from tidemill.decode.registers import RegisterValue, register_values
 from tidemill.decode.scan import plain
 from tidemill.decode.times import UNIT_NS, Walls, in_range, parse_numbers, parse_texts
-from tidemill.decode.values import float32_column
+from tidemill.decode.values import packed_column, scaled_column
 
 
 class Columns(msgspec.Struct, frozen=True):
@@ -78,11 +78,11 @@ class FastReader:
                 walls, taken = parse_texts(taken), []
             elif column.kind == "time_number":
                 walls, taken = parse_numbers(taken, UNIT_NS[self._plan.time_format]), []
-            elif column.kind == "float32_le":
-                floats = float32_column(taken, column)
-                if floats is None:
+            elif column.packed is not None or column.scaled:
+                found = packed_column(taken, column) if column.packed else scaled_column(taken, column)
+                if found is None:
                     return None
-                taken = list(floats)
+                taken = found
             values.append(taken)
         return Columns(len(records), walls, values) if times_good(walls, self._plan) else None
 

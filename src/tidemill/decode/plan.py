@@ -8,14 +8,18 @@ from typing import Literal
 
 import msgspec
 
-from tidemill.feeds.definition import Feed
+from tidemill.feeds.definition import Feed, Field
+from tidemill.feeds.packed import Packed
 from tidemill.feeds.paths import parse_path
 
-Kind = Literal["time_text", "time_number", "zone", "tag", "attribute", "number", "numbers", "float32_le", "labels"]
+Kind = Literal[
+    "time_text", "time_number", "zone", "tag", "attribute", "labels", "number", "numbers", "packed", "packed_list"
+]
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
-    """One member of a record: where it is, what it must be, and the name of its column in the batch."""
+    """One member of a record: where it is, what it must be, and the name of its column in the batch. `min` and `max`
+    hold for the value: the number times `scale` plus `offset`."""
 
     name: str
     keys: tuple[str, ...]
@@ -24,6 +28,15 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     min: float | None = None
     max: float | None = None
     max_length: int = 0
+    scale: float = 1.0
+    offset: float = 0.0
+    packed: Packed | None = None
+    encoding: str = "auto"
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the value is another than the number that was sent."""
+        return self.scale != 1 or self.offset != 0
 
 
 class Node(msgspec.Struct):
@@ -93,23 +106,34 @@ def _columns(feed: Feed) -> Iterator[Column]:
     if time.zone_path is not None:
         yield Column(name="zone", keys=parse_path(time.zone_path), kind="zone", required=False, max_length=64)
     for name, tag in feed.tags.items():
-        keys = parse_path(tag.path)
+        keys = parse_path(tag.path or "$")
         yield Column(name=f"t.{name}", keys=keys, kind="tag", required=tag.required, max_length=tag.max_length)
     for name, text in feed.attributes.items():
-        keys = parse_path(text.path)
+        keys = parse_path(text.path or "$")
         yield Column(name=f"a.{name}", keys=keys, kind="attribute", required=text.required, max_length=text.max_length)
     for name, field in feed.fields.items():
-        yield Column(
-            name=f"f.{name}",
-            keys=parse_path(field.path),
-            kind=field.type,
-            required=field.required,
-            min=field.min,
-            max=field.max,
-        )
+        yield field_column(name, field)
     if feed.labels is not None:
         yield Column(name="labels", keys=parse_path(feed.labels.path), kind="labels", required=feed.labels.required)
     yield from _position(feed)
+
+
+def field_column(name: str, field: Field) -> Column:
+    """The column of a field."""
+    plain: Kind = "numbers" if field.is_array else "number"
+    packed: Kind = "packed_list" if field.is_array else "packed"
+    return Column(
+        name=f"f.{name}",
+        keys=() if field.path is None else parse_path(field.path),
+        kind=plain if field.packed is None else packed,
+        required=field.required,
+        min=field.min,
+        max=field.max,
+        scale=field.scale,
+        offset=field.offset,
+        packed=field.packed,
+        encoding=field.encoding,
+    )
 
 
 def _position(feed: Feed) -> Iterator[Column]:

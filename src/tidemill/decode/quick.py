@@ -10,11 +10,12 @@ from tidemill.decode.plan import Plan
 
 def quick_check(plan: Plan, max_depth: int) -> Callable[[bytes], bool] | None:
     """A function that says True only for one JSON object without any fault; None for feeds whose records msgspec alone
-    cannot vouch for (optional members, epoch numbers, raw bytes, registers, records inside a document)."""
+    cannot vouch for (optional members, epoch numbers, packed or scaled ones, registers, records inside a document)."""
     tokens = key_tokens(plan)
     kinds = {column.kind for column in plan.columns}
     optional = any(getters for _, _, getters in tokens)
-    if plan.records or plan.except_keys is not None or optional or kinds & {"time_number", "float32_le"}:
+    beyond = kinds & {"time_number", "packed", "packed_list"} or any(column.scaled for column in plan.columns)
+    if plan.records or plan.except_keys is not None or optional or beyond:
         return None
     decode = msgspec.json.Decoder(compile_struct(plan, certain_time=True)).decode
     expected = [(token, count) for token, count, _ in tokens]

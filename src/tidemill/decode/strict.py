@@ -13,7 +13,7 @@ from tidemill.decode.faults import Faults
 from tidemill.decode.plan import Column, Node, Plan
 from tidemill.decode.strict_json import Object, has_lone_surrogate, name_of, words
 from tidemill.decode.times import LOCAL_MAX_NS, LOCAL_MIN_NS, UNIT_NS, Walls, number_ns
-from tidemill.decode.values import float32
+from tidemill.decode.values import octets, packed_text, unpacked
 from tidemill.model.time import INSTANT_TEXT, MAX_NS, MIN_NS, NS_PER_S, WALL_TEXT, parse_wall
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -81,7 +81,7 @@ class _Walk:
     def _column(self, value: Any, path: str, number: int) -> None:
         column, faults, values = self._plan.columns[number], self._faults, self._record.values
         timely = column.kind in ("time_text", "time_number")
-        expected = _expected_time(self._plan) if timely else _EXPECTED[column.kind]
+        expected = _expected_time(self._plan) if timely else _expected(column)
         if not _is_there(value, path, column.required, expected, faults):
             return
         if timely:
@@ -94,8 +94,8 @@ class _Walk:
             values[number] = read_number(value, path, column, faults)
         elif column.kind == "numbers":
             values[number] = _read_numbers(value, path, column, faults)
-        elif column.kind == "float32_le":
-            values[number] = _read_float32(value, path, column, faults)
+        elif column.packed is not None:
+            values[number] = _read_packed(value, path, column, faults)
         else:
             values[number] = _read_labels(value, path, faults)
 
@@ -129,13 +129,18 @@ def read_text(value: Any, path: str, max_length: int, faults: Faults) -> str | N
 def read_number(
     value: Any, path: str, column: Column | None, faults: Faults, expected: str = "a number"
 ) -> float | None:
-    """A finite number, within the column's range. Integers of any size count as the nearest double."""
+    """A finite number, to the column's scale and within its range. Integers of any size count as the nearest double."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         faults.add(path, "wrong_type", f"must be {expected}, is {name_of(value)}")
         return None
     number = float(value)
     if not math.isfinite(number):
         faults.add(path, "not_finite", "must be a finite number that a double can hold")
+        return number
+    if column is not None and column.scaled:
+        number = number * column.scale + column.offset
+    if not math.isfinite(number):
+        faults.add(path, "not_finite", "with scale and offset it is no finite number that a double can hold")
     elif column is not None and column.min is not None and number < column.min:
         faults.add(path, "out_of_range", f"{number!r} is below {column.min:g}")
     elif column is not None and column.max is not None and number > column.max:
@@ -152,8 +157,11 @@ def _read_numbers(value: Any, path: str, column: Column, faults: Faults) -> list
     return [read_number(item, f"{path}[{n}]", column, faults) for n, item in enumerate(value)]
 
 
-def _read_float32(value: Any, path: str, column: Column, faults: Faults) -> float | None:
-    if isinstance(value, list):
+def _read_packed(value: Any, path: str, column: Column, faults: Faults) -> Any:
+    """A packed number, or the list of them."""
+    kind = column.packed
+    assert kind is not None
+    if isinstance(value, list) and column.encoding in ("auto", "array"):
         before = faults.count
         for n, item in enumerate(value):
             if type(item) is not int:
@@ -162,14 +170,27 @@ def _read_float32(value: Any, path: str, column: Column, faults: Faults) -> floa
                 faults.add(f"{path}[{n}]", "out_of_range", f"must be an integer 0..255, is {item}")
         if faults.count > before:
             return None
-    elif not isinstance(value, str):
-        faults.add(path, "wrong_type", f"must be {_EXPECTED['float32_le']}, is {name_of(value)}")
+    elif not isinstance(value, str) or column.encoding == "array":
+        faults.add(path, "wrong_type", f"must be {packed_text(column)}, is {name_of(value)}")
+        return None
+    if kind.array and not value:
+        faults.add(path, "empty", "must hold at least one number")
         return None
     try:
-        return read_number(float32(value), path, column, faults)
+        numbers = unpacked(octets(value, column), kind)
     except ValueError as error:
         faults.add(path, "invalid_value", str(error))
         return None
+    if not kind.array:
+        return _read_exact(numbers[0], path, column, faults)
+    return [_read_exact(number, f"{path}[{n}]", column, faults) for n, number in enumerate(numbers)]
+
+
+def _read_exact(number: Any, path: str, column: Column, faults: Faults) -> float | None:
+    if isinstance(number, int) and int(float(number)) != number:
+        faults.add(path, "not_exact", f"{number} is an integer that a double cannot hold exactly")
+        return None
+    return read_number(number, path, column, faults)
 
 
 def _read_labels(value: Any, path: str, faults: Faults) -> list[str] | None:
@@ -227,6 +248,11 @@ def _read_registers(value: Object, path: str, except_keys: frozenset[str], fault
     return found
 
 
+def _expected(column: Column) -> str:
+    """What a member must be, in words."""
+    return packed_text(column) if column.packed else _EXPECTED[column.kind]
+
+
 def _expected_time(plan: Plan) -> str:
     """The format that the feed wants, in words."""
     if plan.time_format == "rfc3339":
@@ -241,6 +267,5 @@ _EXPECTED: Final = {
     "attribute": "a text",
     "number": "a number",
     "numbers": "an array of numbers",
-    "float32_le": "four bytes: an array of 4 integers 0..255, or their base64",
     "labels": "an array of texts",
 }

@@ -1,42 +1,134 @@
-"""Values that need more than JSON: four little-endian bytes as a float32, as an array or as base64."""
+"""Values that need more than JSON: packed numbers (bytes as an array, as base64 or in hexadecimal), scale and offset.
+
+The functions on arrays are shared with binary records (`layout.py`); all of them give doubles.
+"""
 
 import base64
 import binascii
-import math
-import struct
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tidemill.decode.plan import Column
+from tidemill.feeds.packed import Packed
+
+_WORDS: Final = {1: "one byte", 2: "two bytes", 4: "four bytes", 8: "eight bytes"}
+_EXACT: Final = 2**53  # every integer up to here is a double
 
 
-def float32_column(values: Sequence[Any], column: Column) -> list[float | None] | None:
-    """Each four bytes (list of 4 ints 0..255, or base64) as float64; None for None. The whole is None if any value is
-    not four bytes, not finite, or outside the column's range."""
-    floats: list[float | None]
-    if values and all(type(value) is list for value in values):
-        with np.errstate(invalid="ignore"):  # widening a signalling NaN; it is refused below
-            floats = list(np.array(values, np.uint8).reshape(-1).view("<f4").astype(np.float64).tolist())
-    else:
-        try:
-            floats = [None if value is None else float32(value) for value in values]
-        except ValueError:
-            return None
-    low = -math.inf if column.min is None else column.min
-    high = math.inf if column.max is None else column.max
-    good = all(value is None or (math.isfinite(value) and low <= value <= high) for value in floats)
-    return floats if good else None
-
-
-def float32(value: list[int] | str) -> float:
-    """Four bytes as a float32, widened; may be NaN or infinite. Raises ValueError unless there are exactly four."""
+def packed_column(values: Sequence[Any], column: Column) -> list[Any] | None:
+    """The values of a column of packed numbers (floats, or lists of them; None for None). The whole is None if any
+    value is not such bytes or no number that fits the column."""
+    kind = column.packed
+    assert kind is not None
+    present = [value for value in values if value is not None]
     try:
-        octets = base64.b64decode(value, validate=True) if isinstance(value, str) else bytes(value)
+        if all(type(value) is list for value in present):
+            parts = list(map(bytes, present))
+        else:
+            parts = [octets(value, column) for value in present]
+    except ValueError:
+        return None
+    counts = [len(part) // kind.size for part in parts] if kind.array else []
+    joined = b"".join(parts)
+    if kind.array and any(len(part) % kind.size for part in parts):
+        return None
+    numbers = np.frombuffer(joined, kind.code)
+    certain = kind.size < 8 or not kind.integer or exact(numbers).all()
+    return _placed(numbers, values, counts, column) if certain else None
+
+
+def scaled_column(values: Sequence[Any], column: Column) -> list[Any] | None:
+    """The numbers (or lists of numbers) of a column times its scale plus its offset. None if any does not fit."""
+    present = [value for value in values if value is not None]
+    if column.kind == "number":
+        return _placed(np.array(present, np.float64), values, [], column)
+    flat = np.array([number for value in present for number in value], np.float64)
+    return _placed(flat, values, [len(value) for value in present], column)
+
+
+def _placed(numbers: NDArray[Any], values: Sequence[Any], counts: list[int], column: Column) -> list[Any] | None:
+    """Numbers to scale and checked, in place of the `values` that they are of."""
+    flat = to_scale(numbers, column)
+    if not fits(flat, column).all():
+        return None
+    found: list[Any] = flat.tolist()
+    if column.kind in ("numbers", "packed_list"):
+        ends = np.cumsum(counts).tolist()
+        found = [found[end - count : end] for end, count in zip(ends, counts, strict=True)]
+    if len(found) == len(values):
+        return found
+    rest = iter(found)
+    return [None if value is None else next(rest) for value in values]
+
+
+def exact(numbers: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where a double can hold the number exactly."""
+    if numbers.dtype.kind == "f" or numbers.dtype.itemsize < 8 or not numbers.size:
+        return np.ones(numbers.shape, np.bool_)
+    sizes = np.abs(numbers).astype(np.uint64)  # -2^63 has no counterpart in int64; as uint64 it is right again
+    if sizes.max() <= _EXACT:
+        return np.ones(numbers.shape, np.bool_)
+    lowest = np.maximum(sizes & (~sizes + np.uint64(1)), np.uint64(1))  # what the number is a multiple of: its last bit
+    return np.asarray(sizes // lowest <= _EXACT)
+
+
+def to_scale(numbers: NDArray[Any], column: Column) -> NDArray[np.float64]:
+    """Numbers as doubles, times the column's scale plus its offset; may be NaN or infinite."""
+    with np.errstate(invalid="ignore", over="ignore"):  # a signalling NaN, a product too large: refused later
+        wide = numbers.astype(np.float64)
+        return wide * column.scale + column.offset if column.scaled else wide
+
+
+def fits(numbers: NDArray[np.float64], column: Column) -> NDArray[np.bool_]:
+    """Where a value is finite and within the column's bounds."""
+    good = np.isfinite(numbers)
+    if column.min is not None:
+        good &= numbers >= column.min
+    if column.max is not None:
+        good &= numbers <= column.max
+    return good
+
+
+def octets(value: list[int] | str, column: Column) -> bytes:
+    """The bytes of one value, at least those of one number. Raises ValueError with a sentence."""
+    kind = column.packed
+    assert kind is not None
+    try:
+        if not isinstance(value, str):
+            found = bytes(value)
+        elif column.encoding == "hex":
+            found = binascii.unhexlify(value)
+        else:
+            found = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
-        raise ValueError("must be four bytes: an array of 4 integers 0..255, or their base64") from None
-    if len(octets) != 4:
-        raise ValueError(f"must be four bytes, not {len(octets)}")
-    number: float = struct.unpack("<f", octets)[0]
-    return number
+        raise ValueError(f"must be {packed_text(column)}") from None
+    if kind.array and (not found or len(found) % kind.size):
+        raise ValueError(f"must be one or more numbers of {_WORDS[kind.size]} each, not {len(found)} bytes")
+    if not kind.array and len(found) != kind.size:
+        raise ValueError(f"must be {_WORDS[kind.size]}, not {len(found)}")
+    return found
+
+
+def unpacked(found: bytes, kind: Packed) -> list[Any]:
+    """Bytes as Python's numbers: integers exactly, floats widened."""
+    with np.errstate(invalid="ignore"):
+        numbers = np.frombuffer(found, kind.code)
+        return list((numbers if kind.integer else numbers.astype(np.float64)).tolist())
+
+
+def packed_text(column: Column) -> str:
+    """What a packed member must be, in words."""
+    kind = column.packed
+    assert kind is not None
+    how_many = "" if kind.array else f"{kind.size} "
+    integers = f"an array of {how_many}integer{'' if how_many == '1 ' else 's'} 0..255"
+    written = {
+        "auto": f"{integers}, or their base64",
+        "array": integers,
+        "base64": "as base64",
+        "hex": "in hexadecimal",
+    }[column.encoding]
+    return f"{f'numbers of {_WORDS[kind.size]} each' if kind.array else _WORDS[kind.size]}: {written}"
