@@ -36,7 +36,11 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         return []
 
     def broken(self) -> pl.Expr:
-        """Where a record breaks the check: true; else false or null. Of one record only, never of its neighbours."""
+        """Where a record breaks the check: true; else false or null. Of one record only, never of its neighbours.
+
+        It names the columns that it looks at (`pl.col("f.v")`, no selectors): only those are laid out for it, and a
+        check that looks at nothing but tags is asked once for each set of tags that a batch holds.
+        """
         raise NotImplementedError(type(self).__name__)
 
     def explain(self) -> str:
