@@ -1,34 +1,45 @@
 """Safe GET over http and https: every limit stated, every failure with a stable reason, nothing from the environment.
 
-At most three redirects, followed by hand; headers of the feed (credentials) stay with the origin they were meant for.
-Gzip and deflate are undone within the size limit. One deadline covers the name, the connection, redirects and the body.
-Leaves back-off to the caller. A name is resolved once and exactly the addresses found are connected to (`_addresses`).
+A host is resolved once for each connection; if the policy refuses any of its addresses nothing is connected to, else
+exactly those addresses are. At most three redirects, followed by hand, each judged anew; what belongs to an origin
+stays with it (`request`). Gzip and deflate are undone within the size limit. One deadline covers the name, the
+connection, redirects and the body. What a body means, HTML or not, and back-off are the caller's.
 """
 
 import asyncio
-import base64
-import socket
+import functools
 import ssl
 import time
-import zlib
 from collections.abc import Container, Mapping
 from typing import Final
-from urllib.parse import unquote
 
 import httpx
 import msgspec
 
-from tidemill import __version__
+from tidemill.sources.addresses import AddressPolicy
+from tidemill.sources.request import Origin, Target, Validators, first_target, redirected
+from tidemill.sources.resolve import resolve
+from tidemill.sources.unpack import unpacked
 from tidemill.sources.wire import Connection, Reason, Response, WireError
 
 _MAX_REDIRECTS: Final = 3
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _STALE_S: Final = 0.5  # a kept connection idle for longer may have been closed by the server: worth one more try
-_PORTS: Final = {"http": 80, "https": 443}
+_MAX_VALIDATOR: Final = 1024  # a longer one is not worth keeping and sending back
+_OWN_MACHINE: Final = AddressPolicy.parse("127.0.0.0/8, ::1/128")
+_NO_VALIDATORS: Final = Validators()
+_HINTS: Final = {
+    401: "look at the credentials in [source] headers",
+    403: "look at the credentials in [source] headers",
+    404: "look at source.url",
+    410: "look at source.url",
+    429: "it is asked too often, raise source.every",
+}
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """`timeout_s`: longest silence; `deadline_s`: the whole fetch; `max_bytes`: the body, also after unpacking."""
+    """`timeout_s`: longest silence, also while connecting to an address; `deadline_s`: the whole fetch; `max_bytes`:
+    the body, also after unpacking."""
 
     timeout_s: float = 10.0
     deadline_s: float = 30.0
@@ -36,12 +47,18 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Fetched(msgspec.Struct, frozen=True):
-    """An answer with a status that was expected. `content_type` is empty when the server gave none."""
+    """An answer with a status that was expected; headers that the server did not give are empty.
+
+    `etag` and `last_modified` are for `Validators` of the next request, and empty if another origin gave them after a
+    redirect. `link`: all its `Link` headers as one."""
 
     status: int
     content_type: str
     body: bytes
     elapsed_s: float
+    etag: str = ""
+    last_modified: str = ""
+    link: str = ""
 
 
 class FetchFailure(msgspec.Struct, frozen=True):
@@ -54,43 +71,51 @@ class FetchFailure(msgspec.Struct, frozen=True):
     retry_after_s: float | None = None
 
 
-class _Target(msgspec.Struct, frozen=True):
-    """A URL made ready to be asked."""
-
-    url: httpx.URL
-    origin: tuple[str, str, int]
-    request: bytes
-
-
 class HttpClient:
-    """Fetches for one source: one request at a time, one kept connection. Belongs to the running loop."""
+    """Fetches for one source: one request at a time, one kept connection. Belongs to the running loop.
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    `tls` None: the certificate must be of a public authority and for the host of the URL."""
+
+    def __init__(self, policy: AddressPolicy = _OWN_MACHINE, tls: ssl.SSLContext | None = None) -> None:
+        self._policy = policy
         self._tls = tls
-        self._asked: tuple[str, dict[str, str], _Target] | None = None  # the same is asked again and again
-        self._kept: tuple[tuple[str, str, int], Connection] | None = None
+        self._asked: tuple[str, dict[str, str], Target] | None = None  # the same is asked again and again
+        self._kept: tuple[Origin, Connection] | None = None
 
     async def get(
-        self, url: str, headers: Mapping[str, str], limits: Limits, expected: Container[int]
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        limits: Limits,
+        expected: Container[int],
+        validators: Validators | None = None,
     ) -> Fetched | FetchFailure:
-        """Fetch `url`; any status not in `expected` is a failure. Never raises but for cancellation."""
+        """Fetch `url`; any status not in `expected` is a failure, 304 as well. `validators` are of an earlier answer to
+        this URL. Never raises but for cancellation."""
         started = time.monotonic()
         try:
             async with asyncio.timeout(limits.deadline_s):
-                response = await self._follow(self._first(url, headers), headers, limits)
-                body = _unpacked(response, limits.max_bytes)
+                first = self._first(url, headers, validators or _NO_VALIDATORS)
+                response, origin = await self._follow(first, limits)
+                body = unpacked(response, limits.max_bytes)
         except WireError as error:
             return FetchFailure(error.reason, error.message, time.monotonic() - started)
         except TimeoutError:
-            message = f"not complete after {limits.deadline_s:g} s"
+            message = f"not complete after {limits.deadline_s:g} s: ask for less at once, or raise source.timeout"
             return FetchFailure("timeout", message, time.monotonic() - started)
-        except (httpx.InvalidURL, ValueError) as error:
-            return FetchFailure("protocol", f"the URL or a header cannot be sent: {error}", time.monotonic() - started)
         elapsed = time.monotonic() - started
         if response.status not in expected:
-            message = f"the server answered {response.status}"
-            return FetchFailure("bad_status", message, elapsed, response.status, _retry_after(response))
-        return Fetched(response.status, response.headers.get("content-type", ""), body, elapsed)
+            return _bad_status(response, elapsed)
+        own = response.headers if origin == first.origin else {}
+        return Fetched(
+            response.status,
+            response.headers.get("content-type", ""),
+            body,
+            elapsed,
+            etag=_validator(own, "etag"),
+            last_modified=_validator(own, "last-modified"),
+            link=response.headers.get("link", ""),
+        )
 
     def close(self) -> None:
         """Drop the kept connection."""
@@ -98,26 +123,24 @@ class HttpClient:
             self._kept[1].close()
             self._kept = None
 
-    def _first(self, url: str, headers: Mapping[str, str]) -> _Target:
-        if self._asked is None or self._asked[0] != url or self._asked[1] != headers:
-            self._asked = url, dict(headers), _target(httpx.URL(url), headers)
-        return self._asked[2]
+    def _first(self, url: str, headers: Mapping[str, str], validators: Validators) -> Target:
+        asked = self._asked
+        if asked is None or asked[0] != url or asked[1] != headers or asked[2].validators != validators:
+            self._asked = asked = url, dict(headers), first_target(url, headers, validators)
+        return asked[2]
 
-    async def _follow(self, target: _Target, headers: Mapping[str, str], limits: Limits) -> Response:
+    async def _follow(self, target: Target, limits: Limits) -> tuple[Response, Origin]:
+        """The answer after redirects, and the origin that gave it."""
         for _ in range(_MAX_REDIRECTS + 1):
             response = await self._exchange(target, limits)
             location = response.headers.get("location")
             if response.status not in _REDIRECTS or location is None:
-                return response
-            url = target.url.join(location)
-            if target.url.scheme == "https" and url.scheme != "https":
-                raise WireError("redirects", f"a redirect leads from https to {url.scheme}")
-            if _origin(url) != target.origin:
-                headers = {}
-            target = _target(url, headers)
-        raise WireError("redirects", f"more than {_MAX_REDIRECTS} redirects")
+                return response, target.origin
+            target = redirected(target, location)
+        message = f"more than {_MAX_REDIRECTS} redirects: write the final address as source.url, unless they are a loop"
+        raise WireError("redirects", message)
 
-    async def _exchange(self, target: _Target, limits: Limits) -> Response:
+    async def _exchange(self, target: Target, limits: Limits) -> Response:
         origin, request = target.origin, target.request
         connection = self._take(origin)
         if connection is not None:
@@ -127,11 +150,9 @@ class HttpClient:
             except WireError as error:
                 if not (stale and error.untouched):
                     raise
-        return await self._send(origin, await self._connect(origin), request, limits)
+        return await self._send(origin, await self._connect(origin, limits.timeout_s), request, limits)
 
-    async def _send(
-        self, origin: tuple[str, str, int], connection: Connection, request: bytes, limits: Limits
-    ) -> Response:
+    async def _send(self, origin: Origin, connection: Connection, request: bytes, limits: Limits) -> Response:
         response = await connection.exchange(request, timeout_s=limits.timeout_s, max_bytes=limits.max_bytes)
         if connection.usable:
             self._kept = (origin, connection)
@@ -139,7 +160,7 @@ class HttpClient:
             connection.close()
         return response
 
-    def _take(self, origin: tuple[str, str, int]) -> Connection | None:
+    def _take(self, origin: Origin) -> Connection | None:
         kept, self._kept = self._kept, None
         if kept is None:
             return None
@@ -148,81 +169,53 @@ class HttpClient:
         kept[1].close()
         return None
 
-    async def _connect(self, origin: tuple[str, str, int]) -> Connection:
+    async def _connect(self, origin: Origin, timeout_s: float) -> Connection:
         scheme, host, port = origin
-        failure = WireError("refused", f"{host} has no address")
-        for address in await _addresses(host, port):
+        failure = WireError("dns", f"the name {host} has no address")
+        for address in await resolve(host, port, self._policy):
             try:
-                return await self._open(scheme, host, address, port)
+                async with asyncio.timeout(timeout_s):
+                    return await self._open(scheme, host, address, port)
             except ssl.SSLError as error:
-                raise WireError("tls", f"no secure connection to {host}: {error.reason or error}") from None
+                raise WireError("tls", _tls_message(host, error)) from None
+            except TimeoutError:
+                failure = WireError("timeout", f"no connection to {address} port {port} within {timeout_s:g} s")
             except OSError as error:
-                failure = WireError("refused", f"cannot connect to {address} port {port}: {error.strerror or error}")
+                message = f"cannot connect to {address} port {port} ({error.strerror or error}): is the server running?"
+                failure = WireError("refused", message)
         raise failure
 
     async def _open(self, scheme: str, host: str, address: str, port: int) -> Connection:
         loop = asyncio.get_running_loop()
         if scheme == "http":
             return (await loop.create_connection(Connection, address, port))[1]
-        self._tls = self._tls or httpx.create_ssl_context(trust_env=False)
-        return (await loop.create_connection(Connection, address, port, ssl=self._tls, server_hostname=host))[1]
+        name = host.partition("%")[0].removesuffix(".")  # a certificate names neither a scope nor the root
+        tls = self._tls or _public_tls()
+        return (await loop.create_connection(Connection, address, port, ssl=tls, server_hostname=name))[1]
 
 
-async def _addresses(host: str, port: int) -> list[str]:
-    """The addresses of a name, in the resolver's order: what may be connected to is decided here, once."""
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (socket.gaierror, UnicodeError) as error:
-        raise WireError("dns", f"the name {host} cannot be resolved: {error}") from None
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+@functools.cache
+def _public_tls() -> ssl.SSLContext:
+    """One for all sources: reading the authorities takes tens of milliseconds and a megabyte."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
-def _target(url: httpx.URL, headers: Mapping[str, str]) -> _Target:
-    return _Target(url, _origin(url), _request(url, headers))
+def _tls_message(host: str, error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        what = f"{host} has no valid certificate ({error.verify_message.rstrip('.')})"
+        return f"{what}: it needs one of a public authority, for this name and in date"
+    return f"no secure connection to {host} ({error.reason or error}): does it speak TLS on this port?"
 
 
-def _origin(url: httpx.URL) -> tuple[str, str, int]:
-    if url.scheme not in _PORTS or not url.host:
-        raise WireError("protocol", f"'{str(url)[:80]}' is not an http or https URL")
-    return url.scheme, url.raw_host.decode("ascii").strip("[]"), url.port or _PORTS[url.scheme]
+def _bad_status(response: Response, elapsed_s: float) -> FetchFailure:
+    hint = _HINTS.get(response.status)
+    message = f"the server answered {response.status}" + (f": {hint}" if hint else "")
+    return FetchFailure("bad_status", message, elapsed_s, response.status, _retry_after(response))
 
 
-def _request(url: httpx.URL, headers: Mapping[str, str]) -> bytes:
-    """The bytes of a GET. Raises ValueError for a header that would break out of its line."""
-    lines = {
-        "host": url.netloc.decode("ascii"),
-        "user-agent": f"tidemill/{__version__}",
-        "accept": "*/*",
-        "accept-encoding": "gzip",
-    }
-    if url.userinfo:
-        pair = ":".join((unquote(url.username), unquote(url.password)))
-        lines["authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
-    lines |= {name.lower(): value for name, value in headers.items()}
-    for name, value in lines.items():
-        if not name or any(c in f"{name}{value}" for c in "\r\n\0") or ":" in name or " " in name:
-            raise ValueError(f"header {name!r} is not sendable")
-    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-    return b"GET " + url.raw_path + b" HTTP/1.1\r\n" + head.encode("latin-1") + b"\r\n"
-
-
-def _unpacked(response: Response, max_bytes: int) -> bytes:
-    """The body with its content encoding undone. Raises WireError `too_large` or `protocol`."""
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding in {"", "identity"} or not response.body:
-        return response.body
-    if encoding not in {"gzip", "x-gzip", "deflate"}:
-        raise WireError("protocol", f"the body is encoded as '{encoding[:20]}', which was not asked for")
-    inflate = zlib.decompressobj(wbits=47)  # gzip or zlib, told apart by the header
-    try:
-        body = inflate.decompress(response.body, max_bytes + 1)
-    except zlib.error as error:
-        raise WireError("protocol", f"the compressed body is broken: {error}") from None
-    if len(body) > max_bytes:
-        raise WireError("too_large", f"the body is larger than {max_bytes} bytes when unpacked")
-    if not inflate.eof:
-        raise WireError("protocol", "the compressed body is cut short")
-    return body
+def _validator(headers: Mapping[str, str], name: str) -> str:
+    value = headers.get(name, "")
+    return value if len(value) <= _MAX_VALIDATOR else ""
 
 
 def _retry_after(response: Response) -> float | None:

@@ -12,10 +12,11 @@ from typing import Final, Literal, cast
 import httptools
 import msgspec
 
-Reason = Literal["timeout", "too_large", "refused", "dns", "tls", "bad_status", "redirects", "protocol"]
+Reason = Literal["timeout", "too_large", "refused", "dns", "tls", "bad_status", "redirects", "address", "protocol"]
 
 _MAX_HEAD_BYTES: Final = 64 * 1024
-_LONG_HEAD: Final = f"the headers are longer than {_MAX_HEAD_BYTES} bytes"
+_LONG_HEAD: Final = f"the headers are longer than {_MAX_HEAD_BYTES} bytes: the server is at fault"
+_BODILESS: Final = frozenset({204, 304})  # a length there is that of another answer
 
 
 class WireError(Exception):
@@ -29,7 +30,8 @@ class WireError(Exception):
 
 
 class Response(msgspec.Struct, frozen=True):
-    """A complete response; `body` as it came over the wire (chunks joined, still compressed)."""
+    """A complete response; `body` as it came over the wire (chunks joined, still compressed). Header names are in lower
+    case, headers that came several times are joined by commas, trailers are left out."""
 
     status: int
     headers: dict[str, str]
@@ -53,8 +55,8 @@ class Connection(asyncio.Protocol):
             raise WireError("protocol", "the connection was closed", untouched=True)
         self._parser = httptools.HttpResponseParser(self)
         self._headers: dict[str, str] = {}
-        self._chunks: list[bytes] = []
-        self._size = self._head_size = self._header_size = 0
+        self._body = bytearray()
+        self._head_size = self._header_size = 0
         self._max_bytes = max_bytes
         self._head_done = self._complete = False
         self._timeout_s = timeout_s
@@ -97,7 +99,7 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             self._fail("protocol", "the server switched protocols")
         except httptools.HttpParserError as error:
-            self._fail("protocol", f"the answer is not HTTP: {error}")
+            self._fail("protocol", f"the answer is not HTTP ({error}): look at the port and the scheme of source.url")
         if not self._head_done and self._head_size > _MAX_HEAD_BYTES:
             self._fail("protocol", _LONG_HEAD)
 
@@ -110,8 +112,8 @@ class Connection(asyncio.Protocol):
             self._finish()
         else:
             what = "reset" if isinstance(error, ConnectionResetError) else "closed"
-            untouched = self._head_size == 0
-            self._fail("protocol", f"the connection was {what} before the answer was complete", untouched=untouched)
+            message = f"the connection was {what} before the answer was complete, after {len(self._body)} bytes of body"
+            self._fail("protocol", f"{message}: the server or a proxy is at fault", untouched=self._head_size == 0)
 
     # httptools
 
@@ -121,26 +123,29 @@ class Connection(asyncio.Protocol):
             self.usable = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header of the response."""
+        """A header of the response, or a trailer."""
         self._header_size += len(name) + len(value)
         if self._header_size > _MAX_HEAD_BYTES:
             self._fail("protocol", _LONG_HEAD)
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        if not self._head_done:
+            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+            self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
 
     def on_headers_complete(self) -> None:
         """The head is complete; a body that says that it is too long is not waited for."""
         self._head_done = True
+        if self._parser.get_status_code() in _BODILESS:
+            return
         length = self._headers.get("content-length", "")
         if length.isascii() and length.isdigit() and int(length) > self._max_bytes:
             self._too_large()
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
-        self._size += len(body)
-        if self._size > self._max_bytes:
+        if len(self._body) + len(body) > self._max_bytes:
             self._too_large()
         else:
-            self._chunks.append(body)
+            self._body += body  # not a list of parts: a body may come in chunks of one byte
 
     def on_message_complete(self) -> None:
         """The response is complete; interim ones (1xx) are passed over."""
@@ -155,10 +160,11 @@ class Connection(asyncio.Protocol):
         if self._waiting is not None and not self._waiting.done():
             self._complete = True
             status = self._parser.get_status_code()
-            self._waiting.set_result(Response(status, self._headers, b"".join(self._chunks)))
+            self._waiting.set_result(Response(status, self._headers, bytes(self._body)))
 
     def _too_large(self) -> None:
-        self._fail("too_large", f"the body is larger than {self._max_bytes} bytes")
+        message = f"the body is larger than {self._max_bytes} bytes: ask for less at once, or raise source.max_bytes"
+        self._fail("too_large", message)
 
     def _fail(self, reason: Reason, message: str, *, untouched: bool = False) -> None:
         if self._waiting is not None and not self._waiting.done():
@@ -168,6 +174,7 @@ class Connection(asyncio.Protocol):
     def _check_time(self) -> None:
         left = self._last_byte + self._timeout_s - self._loop.time()
         if left <= 0:
-            self._fail("timeout", f"no byte came for {self._timeout_s:g} s")
+            message = f"no byte came for {self._timeout_s:g} s: if the server is only slow, raise source.timeout"
+            self._fail("timeout", message)
         else:
             self._timer = self._loop.call_later(left, self._check_time)
