@@ -6,6 +6,8 @@ import struct
 import threading
 from contextlib import contextmanager
 
+import uvloop
+
 from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.http import Fetched, FetchFailure, HttpClient, Limits
 
@@ -87,7 +89,8 @@ def get(*urls, headers=None, limits=LIMITS, expected=(200,), validators=None, pa
         finally:
             client.close()
 
-    return asyncio.run(main())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as the poller does
+        return runner.run(main())
 
 
 def body(*answers, **more):
