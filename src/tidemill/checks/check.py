@@ -3,10 +3,17 @@
 Other packages bring their own by the entry-point group `tidemill.rules`: a class like those in this folder.
 """
 
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 import polars as pl
+
+Kind = Literal["value", "time", "text", "history"]
+
+
+def meant(description: str) -> msgspec.Meta:
+    """What an option means, for its documentation: `field: Annotated[str, meant("the number field")]`."""
+    return msgspec.Meta(description=description)
 
 
 class Columns(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +28,8 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A named check. `reason` is the code it gives unless the rule names another.
+    """A named check. `reason` is the code it gives unless the rule names another; `kind` says what it looks at, and
+    `example` is the options of a rule as TOML, for its documentation.
 
     The frame that `broken` is asked about has a row for each record: `time` (i64 ns UTC), `received_ns` (i64),
     `f.<field>` (f64 or null), `t.<tag>` and `a.<attribute>` (text or null), `labels` (list of text or null), `seq`
@@ -30,6 +38,8 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     name: ClassVar[str]
     reason: ClassVar[str]
+    kind: ClassVar[Kind] = "value"
+    example: ClassVar[str] = ""
 
     def faults(self, columns: Columns) -> list[tuple[str, str]]:
         """What is wrong with the options for such a feed: (option, sentence) each; [] when nothing is."""
@@ -53,23 +63,7 @@ class HistoryCheck(Check, frozen=True):
     and are earlier in time, not further back than `within`. `rules/history.py` asks it; `broken` is never called.
     """
 
-    field: str
-    within: str = "1d"
+    kind: ClassVar[Kind] = "history"
 
-
-def meaning(check: type[Check]) -> str:
-    """A check's docstring as one paragraph."""
-    return " ".join((check.__doc__ or "").split())
-
-
-def options(check: type[Check]) -> list[dict[str, Any]]:
-    """The options of a check: name, type as text, whether it is required, default."""
-    return [
-        {
-            "name": field.name,
-            "type": (field.type.__name__ if isinstance(field.type, type) else str(field.type)).replace("typing.", ""),
-            "required": field.required,
-            "default": None if field.default is msgspec.NODEFAULT else field.default,
-        }
-        for field in msgspec.structs.fields(check)
-    ]
+    field: Annotated[str, meant("the number field")]
+    within: Annotated[str, meant("how far back to look")] = "1d"

@@ -1,5 +1,8 @@
 """Faults that several checks' options can have: a duration that is none, a field or text that the feed has not."""
 
+import difflib
+from collections.abc import Iterable
+
 from tidemill.checks.check import Columns
 from tidemill.model.time import duration_ns
 
@@ -17,5 +20,30 @@ def field_faults(columns: Columns, field: str, option: str = "field") -> list[tu
     """The fault of naming a number field that the feed has not."""
     if columns.registers or field in columns.fields:
         return []
-    known = ", ".join(columns.fields) or "none"
-    return [(option, f"'{field}' is not a number field of this feed (known: {known})")]
+    return [(option, f"'{field}' is not a number field of this feed{nearest(field, columns.fields)}")]
+
+
+def tag_faults(columns: Columns, tag: str, option: str = "tag") -> list[tuple[str, str]]:
+    """The fault of naming a tag that the feed has not."""
+    if tag in columns.tags:
+        return []
+    return [(option, f"'{tag}' is not a tag of this feed{nearest(tag, columns.tags)}")]
+
+
+def attribute_faults(columns: Columns, attribute: str, option: str = "attribute") -> list[tuple[str, str]]:
+    """The fault of naming an attribute that the feed has not."""
+    if attribute in columns.attributes:
+        return []
+    return [(option, f"'{attribute}' is not an attribute of this feed{nearest(attribute, columns.attributes)}")]
+
+
+def label_faults(columns: Columns, option: str) -> list[tuple[str, str]]:
+    """The fault of looking at labels that the feed has not."""
+    return [] if columns.labels else [(option, "this feed has no [labels] to look at")]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """` (did you mean 'x'?)`, or the known names."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, 1)
+    return f" (did you mean '{close[0]}'?)" if close else f" (known: {', '.join(names) or 'none'})"

@@ -1,10 +1,11 @@
 """Checks of a record's labels: the words that rules may look at and that are part of no identity."""
 
+from typing import Annotated, ClassVar
+
 import polars as pl
 
-from tidemill.checks.check import Check, Columns
-
-_NO_LABELS = [("label", "this feed has no [labels] to look at")]
+from tidemill.checks.check import Check, Columns, Kind, meant
+from tidemill.checks.faults import label_faults
 
 
 class LabelAbsent(Check, frozen=True):
@@ -12,11 +13,14 @@ class LabelAbsent(Check, frozen=True):
 
     name = "label_absent"
     reason = "label_present"
-    label: str
+    kind: ClassVar[Kind] = "text"
+    example = 'label = "test"'
+
+    label: Annotated[str, meant("the label that must be absent")]
 
     def faults(self, columns: Columns) -> list[tuple[str, str]]:
         """The feed must have labels."""
-        return [] if columns.labels else _NO_LABELS
+        return label_faults(columns, "label")
 
     def broken(self) -> pl.Expr:
         """The label is there."""
@@ -32,11 +36,14 @@ class LabelPresent(Check, frozen=True):
 
     name = "label_present"
     reason = "label_absent"
-    label: str
+    kind: ClassVar[Kind] = "text"
+    example = 'label = "calibrated"'
+
+    label: Annotated[str, meant("the label that must be present")]
 
     def faults(self, columns: Columns) -> list[tuple[str, str]]:
         """The feed must have labels."""
-        return [] if columns.labels else _NO_LABELS
+        return label_faults(columns, "label")
 
     def broken(self) -> pl.Expr:
         """The label is not there."""

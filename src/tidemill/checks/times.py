@@ -1,8 +1,10 @@
 """Checks of a record's time against the time it was received: a replay decides the same."""
 
+from typing import Annotated, ClassVar
+
 import polars as pl
 
-from tidemill.checks.check import Check, Columns
+from tidemill.checks.check import Check, Columns, Kind, meant
 from tidemill.checks.faults import duration_faults
 from tidemill.model.time import duration_ns
 
@@ -13,7 +15,10 @@ class MaxAge(Check, frozen=True):
 
     name = "max_age"
     reason = "too_old"
-    max_age: str
+    kind: ClassVar[Kind] = "time"
+    example = 'max_age = "1h"'
+
+    max_age: Annotated[str, meant("the greatest age that passes")]
 
     def faults(self, columns: Columns) -> list[tuple[str, str]]:
         """`max_age` must be a duration."""
@@ -33,7 +38,10 @@ class MaxFuture(Check, frozen=True):
 
     name = "max_future"
     reason = "in_future"
-    max_future: str
+    kind: ClassVar[Kind] = "time"
+    example = 'max_future = "5m"'
+
+    max_future: Annotated[str, meant("the greatest lead that passes")]
 
     def faults(self, columns: Columns) -> list[tuple[str, str]]:
         """`max_future` must be a duration."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from tidemill.checks.check import meaning
+from tidemill.checks.describe import meaning
 from tidemill.checks.library import OURS
 from tidemill.decode.codes import FAULT_CODES
 
@@ -23,7 +23,8 @@ STATE_REASONS: Final = {
     "window_sealed": "The rollup window of the record's time is final: its points are past retention.",
     "poison": "The payload ended the process that applied it, twice, and was set aside.",
 }
-RULE_REASONS: Final = {check.reason: meaning(check) for check in OURS}
+# A check that repeats what the contract can ask for (`required`, `finite`, `type`) gives the contract's code.
+RULE_REASONS: Final = {check.reason: meaning(check) for check in OURS if check.reason not in FAULT_CODES}
 
 # A feed may give a rule another code of its own; these are the ones that the software itself knows.
 REASONS: Final[Mapping[str, str]] = MappingProxyType(

@@ -1,0 +1,63 @@
+"""A check as its documentation shows it: what it means, its options, an example. Made from the class itself."""
+
+import types
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+
+import msgspec
+
+from tidemill.checks.check import Check
+
+_TYPES: Final = {str: "text", float: "number", int: "integer", bool: "boolean"}
+
+
+class Option(msgspec.Struct, frozen=True):
+    """An option of a check. `meaning` is empty where the check says nothing of it."""
+
+    name: str
+    type: str
+    required: bool
+    default: Any
+    meaning: str
+
+
+def meaning(check: type[Check]) -> str:
+    """A check's docstring as one paragraph."""
+    return " ".join((check.__doc__ or "").split())
+
+
+def options(check: type[Check]) -> list[Option]:
+    """The options of a check, in their order."""
+    found = []
+    for field in msgspec.structs.fields(check):
+        kind, text = _annotated(field.type)
+        default = None if field.required else _default(field)
+        found.append(Option(field.name, _type(kind), field.required, default, text))
+    return found
+
+
+def example(check: type[Check]) -> str:
+    """A rule that names the check, as it stands in a feed's TOML."""
+    return f'[[rules]]\ncheck = "{check.name}"\noptions = {{ {check.example} }}\n'
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    return field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+
+
+def _annotated(kind: Any) -> tuple[Any, str]:
+    if get_origin(kind) is not Annotated:
+        return kind, ""
+    inner, *metas = get_args(kind)
+    return inner, next((m.description for m in metas if isinstance(m, msgspec.Meta) and m.description), "")
+
+
+def _type(kind: Any) -> str:
+    kind = _annotated(kind)[0]
+    origin, inside = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_type(one) for one in inside if one is not types.NoneType)
+    if origin is Literal:
+        return " or ".join(f'"{one}"' for one in inside)
+    if origin in (tuple, list):
+        return f"list of {_type(inside[0])}"
+    return _TYPES.get(kind, getattr(kind, "__name__", str(kind)))

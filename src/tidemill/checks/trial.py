@@ -1,0 +1,72 @@
+"""A check tried before a feed is taken: compiled, asked for its faults, and evaluated once.
+
+A check of another package can raise anything at any of these, and what would raise for a payload must be found while
+the feed is still only a text: then it is a fault of the feed, and no payload is set aside for it.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+import polars as pl
+
+from tidemill.checks.check import Check, Columns, HistoryCheck
+from tidemill.checks.library import compile_check
+
+Faults = list[tuple[str | None, str]]
+_ALWAYS: Final[dict[str, Any]] = {"time": pl.Int64, "received_ns": pl.Int64, "seq": pl.UInt64, "idx": pl.UInt32}
+
+
+def trial(name: str, options: Mapping[str, Any], columns: Columns) -> tuple[Check | None, Faults]:
+    """(the check with its options, what is wrong: option or None, sentence) for a feed with these columns. The check is
+    None where the options do not fit at all. Never raises for a known name."""
+    try:
+        check = compile_check(name, options)
+    except msgspec.ValidationError as error:
+        return None, [(None, str(error))]
+    except Exception as error:  # of another package's code
+        return None, [(None, _raised("cannot be made", error))]
+    try:
+        found: Faults = list(check.faults(columns))
+    except Exception as error:
+        return check, [(None, _raised("cannot look at its options", error))]
+    return check, found or _evaluated(check, columns)
+
+
+def _evaluated(check: Check, columns: Columns) -> Faults:
+    try:
+        sentence: object = check.explain()
+    except Exception as error:
+        return [(None, _raised("cannot explain itself", error))]
+    if not isinstance(sentence, str):
+        return [(None, f"must explain itself with a text, not {type(sentence).__name__}")]
+    if isinstance(check, HistoryCheck):
+        return []
+    try:
+        expression = check.broken()
+        frame = _record(columns, expression)
+        answers = [part.select(expression.alias("broken"))["broken"] for part in (frame.clear(), frame)]
+    except Exception as error:
+        return [(None, _raised("cannot be evaluated", error))]
+    if any(answer.dtype not in (pl.Boolean, pl.Null) for answer in answers) or len(answers[1]) != 1:
+        return [(None, "must answer true, false or null for each record")]
+    return []
+
+
+def _record(columns: Columns, expression: pl.Expr) -> pl.DataFrame:
+    """One record that has nothing but its place."""
+    schema = {
+        **_ALWAYS,
+        **{f"f.{name}": pl.Float64 for name in columns.fields},
+        **{f"t.{name}": pl.String for name in columns.tags},
+        **{f"a.{name}": pl.String for name in columns.attributes},
+    }
+    if columns.labels:
+        schema["labels"] = pl.List(pl.String)
+    if columns.registers:
+        schema |= {name: pl.Float64 for name in expression.meta.root_names() if name.startswith("f.")}
+    return pl.DataFrame({name: [0 if name in _ALWAYS else None] for name in schema}, schema=schema)
+
+
+def _raised(what: str, error: Exception) -> str:
+    return f"{what}: {type(error).__name__}: {str(error).splitlines()[0][:300] if str(error) else ''}".rstrip(": ")
