@@ -51,7 +51,7 @@ def outcome(reader: Reader, name: str, bodies: list[bytes], format: str) -> tupl
 
 
 def agree(name: str, bodies: list[bytes], format: str) -> None:
-    fast = outcome(DECODERS[name]._reader, name, bodies, format)
+    fast = outcome(DECODERS[name]._of._reader, name, bodies, format)
     strict = outcome(STRICT[name], name, bodies, format)
     assert fast[1:] == strict[1:]
     assert_frame_equal(fast[0], strict[0], check_exact=True)

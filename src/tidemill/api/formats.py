@@ -1,7 +1,8 @@
 """Which format a body is in: by its content type, or by a look at it when the type says nothing.
 
 `curl -d` says `application/x-www-form-urlencoded` whatever it sends, so that type, none at all, text/plain and
-application/octet-stream are looked through; a type that names another format is refused.
+application/octet-stream are looked through; a type that names another format is refused. A feed of binary records takes
+any type: its payloads are bytes. A plug-in's format is known by the content types that it names.
 """
 
 import re
@@ -10,6 +11,7 @@ from typing import Final
 import msgspec
 
 from tidemill.api.problems import MediaTypeError
+from tidemill.feeds.formats import JSON_FORMATS, LAYOUT_FORMATS, plugged
 
 TAKEN: Final = (
     "application/json",
@@ -33,12 +35,18 @@ _FIRST_LINE: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*(\{[^\n]*\})[ \t\r]*\n\s*
 _UTF8: Final = {b"utf-8", b"utf8", b"us-ascii", b"ascii"}
 
 
-def named(content_type: bytes | None) -> str | None:
-    """The format that a content type names; null when the body has to be looked at. Raises MediaTypeError."""
-    if content_type == b"application/json":  # nearly always
+def named(content_type: bytes | None, taken: tuple[str, ...] = JSON_FORMATS) -> str | None:
+    """The format that a content type names to a feed that takes some; null when the body has to be looked at. Raises
+    MediaTypeError."""
+    if taken[0] in LAYOUT_FORMATS:
+        return taken[0]
+    if content_type == b"application/json" and taken[0] in JSON_FORMATS:  # nearly always
         return "json"
     kind, _, parameters = (content_type or b"").partition(b";")
     kind = kind.strip().lower()
+    theirs = {media_type: name for name in taken if name in plugged() for media_type in plugged()[name].media_types}
+    if (known := kind.decode("latin-1")) in theirs:
+        return theirs[known]
     _check_charset(parameters)
     found = _NAMED.get(kind)
     if found is not None:
@@ -48,13 +56,17 @@ def named(content_type: bytes | None) -> str | None:
     if kind.startswith(b"application/") and kind.endswith(b"+json"):
         return "json"
     raise MediaTypeError(
-        f"The content type '{kind.decode('latin-1')[:80]}' is not taken. Taken are: {'; '.join(TAKEN)}."
+        f"The content type '{kind.decode('latin-1')[:80]}' is not taken. Taken are: {'; '.join([*theirs, *TAKEN])}."
     )
 
 
 def settle(found: str | None, body: bytes, taken: tuple[str, ...]) -> str:
     """The format of a body: as named, else as it looks (lines of JSON often come as `application/json`); one that the
     feed takes. Raises MediaTypeError."""
+    if found is None and not set(taken) & set(JSON_FORMATS):
+        if len(taken) > 1:
+            raise MediaTypeError(f"Say by the content type which format this is: {', '.join(taken)}.")
+        return taken[0]
     chosen = found or "json"
     if chosen == "json" and "ndjson" in taken and _looks_like_lines(body):  # as JSON it would be refused whole
         chosen = "ndjson"

@@ -80,7 +80,7 @@ class Intake:
         Raises NotFoundError, InputError (RefusedError when the bytes were kept), UnavailableError, ConflictError.
         """
         feed = self._services.book.current(principal.tenant, name)
-        declared = _declared(incoming, fetched=fetched)
+        declared = _declared(incoming, feed, fetched=fetched)
         raw = await self._read(incoming, bulk=fetched or feed.shape.kind == "samples")
         received_ns = self._services.clock()
         if declared.encoding is None and len(raw) < OFF_LOOP_BYTES:
@@ -152,11 +152,11 @@ class Intake:
         return Accepted(payload, await self.append(payload, key))
 
 
-def _declared(incoming: Incoming, *, fetched: bool) -> Declared:
+def _declared(incoming: Incoming, feed: Feed, *, fetched: bool) -> Declared:
     headers = incoming.headers
     encoding = unpack.encoding(headers.get(b"content-encoding"))
     try:
-        return Declared(formats.named(headers.get(b"content-type")), encoding)
+        return Declared(formats.named(headers.get(b"content-type"), feed.input.formats), encoding)
     except MediaTypeError:
         if fetched:
             return Declared(None, encoding)

@@ -16,13 +16,16 @@ from tidemill.decode.documents import WHITE, Splitter, split_lines, strip
 from tidemill.decode.fast import Columns, FastReader
 from tidemill.decode.faults import Faults
 from tidemill.decode.plan import Plan
+from tidemill.decode.plugin import as_json
 from tidemill.decode.quick import quick_check
 from tidemill.decode.scan import BOM, depth_within, is_utf8
 from tidemill.decode.strict import Record, read_record
 from tidemill.decode.strict_json import Object, name_of, parse, words
+from tidemill.feeds.formats import JSON_FORMATS
 from tidemill.model.payload import MAX_RECORDS
 
 _TOGETHER: Final = 1024  # payloads read in one call: past some hundred the gain is small, the cost of halving is not
+_DECODED: Final = ""  # the format of what a plug-in made: a JSON array of records
 _STRICT_BELOW: Final = 8  # records that are not worth halving further
 
 
@@ -74,6 +77,7 @@ class Reader:
     def __init__(self, plan: Plan, formats: tuple[str, ...], max_depth: int) -> None:
         self._plan = plan
         self._formats = formats
+        self._plugged = [name for name in formats if name not in JSON_FORMATS]
         self._max_depth = max_depth
         self._fast = FastReader(plan, max_depth)
         self._splitter = Splitter(plan.records)
@@ -81,13 +85,19 @@ class Reader:
 
     def read(self, payloads: Sequence[tuple[bytes, str]], *, limit: int | None = None) -> Reading:
         """Read (body, format) of each payload."""
+        undecodable: dict[int, str] = {}
+        if self._plugged:
+            payloads = [self._plain(number, *payload, undecodable) for number, payload in enumerate(payloads)]
         reading = Reading(payloads, limit)
         by_format: dict[str, list[int]] = {}
         for number, (_, name) in enumerate(payloads):
-            by_format.setdefault(name, []).append(number)
+            if number not in undecodable:
+                by_format.setdefault(name, []).append(number)
+        for number, message in undecodable.items():
+            _refuse(reading, number, "undecodable", message)
         bodies = [strip(body) for body, _ in payloads]
         for name, numbers in by_format.items():
-            if name not in self._formats:
+            if name != _DECODED and name not in self._formats:
                 for number in numbers:
                     _refuse(reading, number, "unknown_format", f"this feed takes {' or '.join(self._formats)}")
                 continue
@@ -97,6 +107,16 @@ class Reader:
             for number in [number for number, count in enumerate(reading.counts) if count == 0]:
                 _refuse(reading, number, "empty", "holds no record; send one, or an array of them")
         return reading
+
+    def _plain(self, number: int, body: bytes, name: str, undecodable: dict[int, str]) -> tuple[bytes, str]:
+        """A payload as it is read: what a plug-in makes of it, if its format is a plug-in's."""
+        if name not in self._plugged:
+            return body, name
+        try:
+            return as_json(name, body), _DECODED
+        except ValueError as error:
+            undecodable[number] = str(error)
+            return b"", _DECODED
 
     def _group(self, reading: Reading, numbers: list[int], bodies: list[bytes], *, lines: bool) -> None:
         if reading.stopped:

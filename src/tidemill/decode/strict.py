@@ -182,11 +182,12 @@ def _read_packed(value: Any, path: str, column: Column, faults: Faults) -> Any:
         faults.add(path, "invalid_value", str(error))
         return None
     if not kind.array:
-        return _read_exact(numbers[0], path, column, faults)
-    return [_read_exact(number, f"{path}[{n}]", column, faults) for n, number in enumerate(numbers)]
+        return read_exact(numbers[0], path, column, faults)
+    return [read_exact(number, f"{path}[{n}]", column, faults) for n, number in enumerate(numbers)]
 
 
-def _read_exact(number: Any, path: str, column: Column, faults: Faults) -> float | None:
+def read_exact(number: Any, path: str, column: Column, faults: Faults) -> float | None:
+    """A packed number, which a double must be able to hold exactly."""
     if isinstance(number, int) and int(float(number)) != number:
         faults.add(path, "not_exact", f"{number} is an integer that a double cannot hold exactly")
         return None

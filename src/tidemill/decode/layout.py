@@ -1,0 +1,187 @@
+"""A feed's layout compiled: which bytes of a record and of the header are what, as NumPy's structured types.
+
+`judge_*` look at one column of all records at once and say of each record whether it is good; why it is not is asked
+afterwards, record by record, and told as the strict JSON reader tells it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tidemill.decode.faults import Faults
+from tidemill.decode.plan import Column, field_column
+from tidemill.decode.strict import read_exact, read_number, read_text
+from tidemill.decode.times import UNIT_NS, number_ns, parse_numbers
+from tidemill.decode.values import exact, fits, to_scale
+from tidemill.feeds.definition import Attribute, Feed, Layout, Tag, TimePolicy
+from tidemill.feeds.packed import Packed, packed
+from tidemill.model.time import MAX_NS, MIN_NS
+
+Explain = Callable[[int, str, Faults], None]
+
+
+class Judged(msgspec.Struct):
+    """A column of records: values where `good` (of texts: `codes`, places in `values`), and a function that adds the
+    faults of one row at a path."""
+
+    values: Any
+    good: NDArray[np.bool_]
+    explain: Explain
+    codes: NDArray[np.int64] | None = None
+
+    def repeated(self, owners: NDArray[np.int64]) -> "Judged":
+        """The same of a header's column for each record: `owners` is the header that each belongs to."""
+        return Judged(
+            self.values if self.codes is not None else self.values[owners],
+            self.good[owners],
+            lambda row, path, faults: self.explain(int(owners[row]), path, faults),
+            None if self.codes is None else self.codes[owners],
+        )
+
+
+class Slot(msgspec.Struct, frozen=True):
+    """One column of a layout: its `name` in faults, its `column` in a batch, and who judges it."""
+
+    name: str
+    column: str
+    in_header: bool
+    judge: Callable[[NDArray[Any]], Judged]
+
+
+class Compiled(msgspec.Struct, frozen=True):
+    """A layout ready to read. The types have a member for each slot, by its `column`."""
+
+    slots: tuple[Slot, ...]
+    record: Any
+    header: Any
+
+
+def compile_layout(feed: Feed, layout: Layout) -> Compiled:
+    """The layout of a feed that `load` returned."""
+    slots: list[Slot] = []
+    parts: dict[bool, list[tuple[str, Any, int]]] = {False: [], True: []}
+
+    def add(name: str, column: str, member: Any, kind: Any, judge: Callable[[NDArray[Any]], Judged]) -> None:
+        in_header = member.in_ == "header"
+        slots.append(Slot(name, column, in_header, judge))
+        parts[in_header].append((column, kind, member.at))
+
+    if feed.time.format != "received":
+        clock = packed(feed.time.type or "")
+        assert clock is not None
+        add("time", "time", feed.time, clock.code, _time_judge(feed.time))
+    texts: list[tuple[str, Mapping[str, Tag | Attribute]]] = [("t", feed.tags), ("a", feed.attributes)]
+    for letter, members in texts:
+        for name, text in members.items():
+            number = packed(text.type)
+            kind: Any = number.code if number else ("u1", (text.length,))
+            add(name, f"{letter}.{name}", text, kind, _text_judge(text, number))
+    for name, field in feed.fields.items():
+        column = field_column(name, field)
+        assert column.packed is not None
+        kind = (column.packed.code, (field.length,)) if column.packed.array else column.packed.code
+        add(name, column.name, field, kind, _number_judge(column))
+    return Compiled(tuple(slots), _type(parts[False], layout.record_bytes), _type(parts[True], layout.header_bytes))
+
+
+def _type(parts: Sequence[tuple[str, Any, int]], size: int) -> Any:
+    names, kinds, places = ([part[n] for part in parts] for n in range(3))
+    described: Any = {"names": names, "formats": kinds, "offsets": places, "itemsize": max(size, 1)}
+    return np.dtype(described)
+
+
+def _time_judge(time: TimePolicy) -> Callable[[NDArray[Any]], Judged]:
+    unit_ns = UNIT_NS[time.format]
+    first, last = -(-MIN_NS // unit_ns), MAX_NS // unit_ns
+
+    def explain(value: Any, path: str, faults: Faults) -> None:
+        before = faults.count
+        read_number(value, path, None, faults)
+        if faults.count == before and not MIN_NS <= number_ns(value, unit_ns) <= MAX_NS:
+            faults.add(path, "time_out_of_range", "the time is outside 1900-01-01 to 2262-04-11")
+
+    def judge(raw: NDArray[Any]) -> Judged:
+        if raw.dtype.kind == "f":
+            finite = np.isfinite(raw)
+            walls = parse_numbers(np.where(finite, raw, 0.0).tolist(), unit_ns)
+            ns, good = walls.ns, walls.ok & finite
+        else:
+            good = (raw >= first) & (raw <= last)
+            ns = np.where(good, raw, 0).astype(np.int64) * unit_ns
+        return Judged(ns, good, lambda row, path, faults: explain(raw[row].item(), path, faults))
+
+    return judge
+
+
+def _number_judge(column: Column) -> Callable[[NDArray[Any]], Judged]:
+    def judge(raw: NDArray[Any]) -> Judged:
+        values = to_scale(raw, column)
+        good = fits(values, column) & exact(raw)
+
+        def explain(row: int, path: str, faults: Faults) -> None:
+            if raw.ndim == 1:
+                read_exact(raw[row].item(), path, column, faults)
+                return
+            for n, number in enumerate(raw[row].tolist()):
+                read_exact(number, f"{path}[{n}]", column, faults)
+
+        return Judged(values, good if raw.ndim == 1 else np.asarray(good.all(axis=1)), explain)
+
+    return judge
+
+
+def _text_judge(member: Tag | Attribute, kind: Packed | None) -> Callable[[NDArray[Any]], Judged]:
+    def read(value: Any, path: str, faults: Faults) -> str | None:
+        if kind is not None:
+            return str(value)
+        octets = bytes(value)
+        if member.type == "hex":
+            return octets.hex()
+        try:
+            text = octets.rstrip(b"\x00").decode()
+        except UnicodeDecodeError as error:
+            faults.add(path, "invalid_utf8", f"not UTF-8: {error.reason} at its byte {error.start}")
+            return None
+        return read_text(text, path, member.max_length, faults) if text or member.required else None
+
+    def judge(raw: NDArray[Any]) -> Judged:
+        codes, first = distinct(words(raw))
+        values: list[str | None] = []
+        good = np.ones(len(first), np.bool_)
+        for number, row in enumerate(first.tolist()):
+            faults = Faults()
+            values.append(read(raw[row].tolist(), "", faults))
+            good[number] = faults.count == 0
+
+        def explain(row: int, path: str, faults: Faults) -> None:
+            read(raw[row].tolist(), path, faults)
+
+        return Judged(values, good[codes], explain, codes)
+
+    return judge
+
+
+def words(raw: NDArray[Any]) -> list[NDArray[Any]]:
+    """A column as columns of integers that are equal where it is equal."""
+    if raw.ndim == 1:
+        return [raw.astype(raw.dtype.newbyteorder("="))]
+    padded = np.zeros((len(raw), -(-raw.shape[1] // 8) * 8), np.uint8)
+    padded[:, : raw.shape[1]] = raw
+    return list(np.ascontiguousarray(padded.view(np.uint64).T))
+
+
+def distinct(columns: Sequence[NDArray[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(a number for each row, equal where all `columns` are; a row of each number). Numbers count from 0."""
+    count = len(columns[0])
+    if count <= 1:
+        return np.zeros(count, np.int64), np.arange(count)
+    frame = pl.DataFrame({str(n): column for n, column in enumerate(columns)})
+    rows = frame.with_row_index("row").select(pl.col("row").first().over(frame.columns)).to_series().to_numpy()
+    first = np.flatnonzero(rows == np.arange(count))
+    numbers = np.zeros(count, np.int64)
+    numbers[first] = np.arange(len(first))
+    return numbers[rows], first

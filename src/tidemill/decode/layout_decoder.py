@@ -1,0 +1,226 @@
+"""Checks and decodes payloads of binary records: many payloads as one array, column by column."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tidemill.decode.batch import Batch, counts, identities, rejection_rows
+from tidemill.decode.envelope import unwrap
+from tidemill.decode.faults import Faults
+from tidemill.decode.layout import Judged, Slot, compile_layout, distinct
+from tidemill.errors import Fault
+from tidemill.feeds.definition import Feed, Layout
+from tidemill.model.payload import MAX_RECORDS, Logged
+
+_FAULTY_RECORDS: Final = 1000  # after so many, a check has said enough
+_MAX_BYTES: Final = 32 << 10  # of a record in the ledger: twice as many digits
+
+
+class Read(msgspec.Struct):
+    """What was read of some payloads: records of each, those at fault as a whole, for each row its payload and index,
+    and the columns by slot; `good` where a row has no fault."""
+
+    counts: list[int]
+    refused: dict[int, Faults]
+    payloads: NDArray[np.int64]
+    indexes: NDArray[np.int64]
+    columns: list[Judged]
+    good: NDArray[np.bool_]
+
+
+class LayoutDecoder:
+    """Reads binary payloads. Thread-safe."""
+
+    def __init__(self, feed: Feed, layout: Layout) -> None:
+        self._formats = feed.input.formats
+        self._layout = layout
+        self._compiled = compile_layout(feed, layout)
+        self._may_be_empty = feed.input.on_fault == "reject" or feed.source is not None
+        self._received = feed.time.format == "received"
+
+    def check(self, body: bytes, format: str) -> tuple[Fault, ...]:
+        """Every fault of a payload; () when all its records fit the contract."""
+        read = self._read([(body, format)])
+        if read.refused:
+            return read.refused[0].all()
+        bad = np.flatnonzero(~read.good)
+        faults = Faults()
+        for row in bad[:_FAULTY_RECORDS].tolist():
+            faults.extend(self._faults(read, row))
+        return faults.all(stopped=len(bad) > _FAULTY_RECORDS)
+
+    def decode(self, payloads: Sequence[Logged]) -> Batch:
+        """Many payloads as one batch."""
+        read = self._read([(logged.payload.body, logged.payload.format) for logged in payloads])
+        seqs = np.array([logged.seq for logged in payloads], np.uint64)
+        received = np.array([logged.payload.received_ns for logged in payloads], np.int64)
+        good, bad = np.flatnonzero(read.good), np.flatnonzero(~read.good)
+        identity, tags = self._identify(read, good)
+        faulty = [(payloads[number].seq, 0, faults) for number, faults in read.refused.items()]
+        for row in bad.tolist():
+            faulty.append((payloads[read.payloads[row]].seq, int(read.indexes[row]), self._faults(read, row)))
+        return Batch(
+            self._frame(read, good, seqs, received, identity),
+            rejection_rows(faulty),
+            identities(tags),
+            counts(payloads, read.counts),
+            stamps=self._times(read, bad[self._timed(read)[bad]], seqs, received),
+        )
+
+    def record(self, body: bytes, format: str, index: int) -> bytes:
+        """The digits of one record's bytes; the payload as it came where there is no such record, or of a binary one
+        its digits."""
+        try:
+            whole = unwrap(body, format)
+        except ValueError:
+            return body
+        start = self._layout.header_bytes + index * self._layout.record_bytes
+        piece = whole[start : start + self._layout.record_bytes]
+        if len(piece) < self._layout.record_bytes or self._sizes(whole):
+            piece = whole
+        return piece[:_MAX_BYTES].hex().encode()
+
+    def _sizes(self, whole: bytes) -> tuple[str, str] | None:
+        """The fault of a payload's size, or None."""
+        header, record = self._layout.header_bytes, self._layout.record_bytes
+        body = len(whole) - header
+        if not whole and (header or not self._may_be_empty):
+            return "empty_body", "there is nothing here; send records"
+        head = f"a header of {header} and " if header else ""
+        if body < 0 or body % record:
+            left = f"{body % record} bytes are over" if body >= 0 else "it ends within the header"
+            return "wrong_size", f"has {len(whole)} bytes, which is not {head}whole records of {record}: {left}"
+        if body == 0 and not self._may_be_empty:
+            return "empty", "holds no record"
+        if body // record > MAX_RECORDS:
+            return "too_many_records", f"{body // record} records are more than the {MAX_RECORDS} of a payload"
+        return None
+
+    def _read(self, payloads: Sequence[tuple[bytes, str]]) -> Read:
+        sizes, refused = [0] * len(payloads), dict[int, Faults]()
+        heads, bodies, taken = [], [], []
+        for number, (body, format) in enumerate(payloads):
+            whole = self._whole(body, format, refused, number)
+            if whole is None:
+                sizes[number] = 1
+                continue
+            view = memoryview(whole)
+            heads.append(view[: self._layout.header_bytes])
+            bodies.append(view[self._layout.header_bytes :])
+            taken.append(number)
+            sizes[number] = len(bodies[-1]) // self._layout.record_bytes
+        per_payload = np.array([sizes[number] for number in taken], np.int64)
+        records = np.frombuffer(_joined(bodies), self._compiled.record)
+        headers = np.frombuffer(_joined(heads), self._compiled.header) if self._layout.header_bytes else None
+        owners = np.repeat(np.arange(len(taken)), per_payload)
+        columns = [self._judged(slot, records, headers, owners) for slot in self._compiled.slots]
+        good = np.ones(len(records), np.bool_)
+        for column in columns:
+            good &= column.good
+        starts = np.cumsum(per_payload) - per_payload
+        return Read(
+            sizes,
+            refused,
+            np.array(taken, np.int64)[owners],
+            np.arange(len(records)) - starts[owners],
+            columns,
+            good,
+        )
+
+    def _judged(self, slot: Slot, records: Any, headers: Any, owners: NDArray[np.int64]) -> Judged:
+        return slot.judge(headers[slot.column]).repeated(owners) if slot.in_header else slot.judge(records[slot.column])
+
+    def _whole(self, body: bytes, format: str, refused: dict[int, Faults], number: int) -> bytes | None:
+        """The bytes of a payload of the right size; else None, with its fault."""
+        faults = refused[number] = Faults()
+        if format not in self._formats:
+            faults.add("$", "unknown_format", f"this feed takes {' or '.join(self._formats)}")
+            return None
+        try:
+            whole = unwrap(body, format)
+        except ValueError as error:
+            faults.add("$", "undecodable", str(error))
+            return None
+        fault = self._sizes(whole)
+        if fault is not None:
+            faults.add("$", *fault)
+            return None
+        del refused[number]
+        return whole
+
+    def _faults(self, read: Read, row: int) -> Faults:
+        faults = Faults()
+        for slot, column in zip(self._compiled.slots, read.columns, strict=True):
+            if not column.good[row]:
+                column.explain(row, f"$[{read.indexes[row]}].{slot.name}", faults)
+        return faults
+
+    def _identify(self, read: Read, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint32], list[dict[str, str]]]:
+        """(identity of each row, the tags of each identity)."""
+        tags = [
+            (slot.name, column.codes[rows], column.values)
+            for slot, column in zip(self._compiled.slots, read.columns, strict=True)
+            if slot.column.startswith("t.") and column.codes is not None
+        ]
+        if not tags:
+            return np.zeros(len(rows), np.uint32), [{}] if len(rows) else []
+        numbers, first = distinct([codes for _, codes, _ in tags])
+        sets = [{name: values[codes[row]] for name, codes, values in tags} for row in first.tolist()]
+        present = [{name: value for name, value in one.items() if value is not None} for one in sets]
+        return numbers.astype(np.uint32), present
+
+    def _times(
+        self, read: Read, rows: NDArray[np.int64], seqs: NDArray[np.uint64], received: NDArray[np.int64]
+    ) -> pl.DataFrame:
+        """`seq`, `idx`, `wall_ns`, `local` of rows."""
+        payloads = read.payloads[rows]
+        time = received[payloads] if self._received else read.columns[0].values[rows]
+        return pl.DataFrame(
+            {
+                "seq": seqs[payloads],
+                "idx": read.indexes[rows].astype(np.uint32),
+                "wall_ns": time,
+                "local": np.zeros(len(rows), np.bool_),
+            }
+        )
+
+    def _timed(self, read: Read) -> NDArray[np.bool_]:
+        return np.ones(len(read.good), np.bool_) if self._received else read.columns[0].good
+
+    def _frame(
+        self,
+        read: Read,
+        rows: NDArray[np.int64],
+        seqs: NDArray[np.uint64],
+        received: NDArray[np.int64],
+        identity: NDArray[np.uint32],
+    ) -> pl.DataFrame:
+        times = self._times(read, rows, seqs, received)
+        columns: list[Any] = [
+            times["seq"],
+            times["idx"],
+            pl.Series("received_ns", received[read.payloads[rows]]),
+            pl.Series("identity", identity),
+            times["wall_ns"],
+            times["local"],
+        ]
+        for slot, column in zip(self._compiled.slots, read.columns, strict=True):
+            if slot.column.startswith("a."):
+                assert column.codes is not None
+                columns.append(pl.Series(slot.column, column.values, dtype=pl.String)[column.codes[rows]])
+            elif slot.column.startswith("f."):
+                columns.append(_numbers(slot.column, column.values[rows]))
+        return pl.DataFrame(columns)
+
+
+def _numbers(name: str, values: NDArray[np.float64]) -> pl.Series:
+    series = pl.Series(name, values)
+    return series if values.ndim == 1 else series.cast(pl.List(pl.Float64))
+
+
+def _joined(parts: Sequence[memoryview]) -> Any:
+    return parts[0] if len(parts) == 1 else b"".join(parts)

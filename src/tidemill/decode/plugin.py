@@ -1,0 +1,51 @@
+"""Decoders that other packages bring: bytes of their format -> plain records, which the JSON readers then judge.
+
+A package names its decoder in its metadata, the key being the format that a feed's [input] names:
+
+    [project.entry-points."tidemill.decoders"]
+    nmea = "their_package.nmea:Nmea"
+
+It must give the same records for the same bytes for ever: intake decodes to check, the mill to store, a replay once
+more. Whatever it raises is a fault of that payload, `undecodable`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from tidemill.feeds.formats import plugged
+
+
+class PayloadDecoder(Protocol):
+    """A decoder: an object, or a class that is called without arguments once a process. Used by several threads."""
+
+    media_types: tuple[str, ...]
+    """Content types, lower case and without parameters, by which a payload is known to be of this format. A feed that
+    takes no other format takes vague ones (text/plain, application/octet-stream, none) for it as well."""
+
+    def records(self, body: bytes) -> Sequence[Mapping[str, Any]]:
+        """The records of a payload, in order: members as JSON has them (texts, numbers, true, false, None, lists,
+        mappings), where the feed's paths find them; bytes become base64 and datetimes RFC 3339. Raises ValueError with
+        a sentence for bytes that are not of the format."""
+        ...
+
+
+def as_json(name: str, body: bytes) -> bytes:
+    """A payload of a plug-in's format as a JSON array of its records. Raises ValueError with a sentence, whatever the
+    plug-in does."""
+    try:
+        records = [dict(record) for record in plugged()[name].records(body)]
+        return _encode(records)
+    except ValueError as error:
+        raise ValueError(f"{error}" or f"the decoder '{name}' makes nothing of it") from None
+    except (Exception, SystemExit) as error:  # theirs: no payload may end a process
+        raise ValueError(f"the decoder '{name}' failed: {type(error).__name__}: {error}") from None
+
+
+def _encode(records: list[dict[str, Any]]) -> bytes:
+    try:
+        return json.dumps(records, ensure_ascii=False, default=msgspec.to_builtins).encode()
+    except UnicodeEncodeError:  # half a surrogate pair: the strict reader says where
+        return json.dumps(records, default=msgspec.to_builtins).encode()
