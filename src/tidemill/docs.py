@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from tidemill import cli
 from tidemill.api.app import Document
 from tidemill.api.problems import PROBLEMS
-from tidemill.checks.check import meaning
+from tidemill.checks.describe import meaning
 from tidemill.checks.library import OURS
 from tidemill.feeds import definition, source
 from tidemill.rules.reasons import REASONS

@@ -7,10 +7,9 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-import msgspec
-
 from tidemill.checks.check import HistoryCheck
-from tidemill.checks.library import checks
+from tidemill.checks.library import checks, unusable
+from tidemill.checks.trial import trial
 from tidemill.feeds.convert import Finding, did_you_mean
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.durations import duration_findings
@@ -192,20 +191,22 @@ def _rules(feed: Feed) -> Iterator[Finding]:
     for number, rule in enumerate(feed.rules):
         key = ("rules", number)
         if rule.check not in checks():
-            message = f"unknown check '{rule.check[:60]}'{did_you_mean(rule.check, checks())}"
+            wrong = unusable().get(rule.check)
+            message = (
+                f"the plug-in '{rule.check[:60]}' cannot be used: {wrong}"
+                if wrong
+                else f"unknown check '{rule.check[:60]}'{did_you_mean(rule.check, checks())}"
+            )
             yield Finding((*key, "check"), "unknown_check", message)
             continue
         if rule.reason is not None and _CODE.fullmatch(rule.reason) is None:
             yield Finding((*key, "reason"), "bad_name", "a reason code is a-z, 0-9 and _, starting with a letter")
-        try:
-            check = rule.compiled()
-        except msgspec.ValidationError as error:
-            yield Finding((*key, "options"), "bad_options", f"{rule.check}: {error}")
-            continue
+        check, faults = trial(rule.check, rule.options, feed.columns)
         if rule.action == "refuse" and isinstance(check, HistoryCheck):
             yield Finding((*key, "action"), "conflict", f"'{rule.check}' needs the past, which intake does not look at")
-        for option, message in check.faults(feed.columns):
-            yield Finding((*key, "options", option), "bad_options", message)
+        for option, message in faults:
+            where = ("options", option) if option else ("options",)
+            yield Finding((*key, *where), "bad_options", message if option else f"{rule.check}: {message}")
 
 
 def _rollups(feed: Feed) -> Iterator[Finding]:
