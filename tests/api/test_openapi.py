@@ -16,6 +16,7 @@ from tidemill.api.app import HANDLERS, Document
 from tidemill.api.body import MAX_REQUESTS
 from tidemill.api.openapi import TAGS
 from tidemill.catalog.keys import create_key
+from tidemill.feeds.recipes import RECIPES
 from tidemill.log.limits import LogLimits
 from tidemill.log.sqlite import SqliteLog
 
@@ -33,6 +34,7 @@ DOCUMENTED = [
     if status != "default"
 ]
 INTAKE = {("put", "/location"), ("post", "/v1/feeds/{feed}"), ("post", "/v1/series")}
+PUT_FEED = ("put", "/v1/feeds/{feed}")
 WAIT = {"Prefer": "wait=10"}
 SERIES = {"name": "documented", "start": "2026-01-01T00:00:00Z", "interval": "1s", "values": [1, 2, 4]}
 METER = {"measurement": "energy", "timestamp": "2023-02-01T00:00:00Z", "tags": {"muid": "m1"}, "0100011D00FF": 0.5}
@@ -62,6 +64,7 @@ def houses(api: Api, whole: Api, keyed: Api, tmp_path_factory: pytest.TempPathFa
         "/v1/feeds/telemetry", json={"time": int(time.time()), "value": [0, 0, 0, 0], "tags": []}, headers=WAIT
     )
     known = {"receipt": receipt["id"], "series": series["id"], "feed": "dropzone", "time": "2021-01-01T00:00:00Z"}
+    known |= {"version": "1"}
     with (
         running_api(full, store=address, limits=LogLimits(min_free_bytes=1 << 60)) as no_disk,
         running_api(
@@ -87,6 +90,8 @@ def ask(api: Api, method: str, path: str, known: dict[str, str], **options: Any)
     """The request of an operation as it should be; `options` change it."""
     if (method, path) in INTAKE:
         options = {"content": sent(path)} | options
+    if (method, path) == PUT_FEED:
+        options = {"content": RECIPES["dropzone"].replace('"dropzone"', f'"{known["feed"]}"')} | options
     if path == "/meterdata/measurement":
         options.setdefault("params", {"muid": "m1", "measurement": "energy", "limit": "10"})
     return api.client.request(method, url(path, known), **options)
@@ -109,6 +114,8 @@ def waited(houses: Houses, method: str, path: str) -> httpx.Response:
 
 
 def created(houses: Houses, method: str, path: str) -> httpx.Response:
+    if (method, path) == PUT_FEED:
+        return ask(houses.whole, method, path, {"feed": "documented"})
     for _ in range(10):
         answer = good(houses, method, path)
         if answer.status_code == 201:
@@ -145,6 +152,7 @@ def missing(houses: Houses, method: str, path: str) -> httpx.Response:
     if (method, path) in INTAKE:  # a tenant without feeds
         return ask(houses.keyed, method, path, houses.known, headers=key(houses.keyed, "write", "bare"))
     never = {"receipt": "01a200c7-1b60-74c3-be95-2838c89ec96f", "series": "0" * 16, "feed": "never", "time": "x"}
+    never |= {"version": "1"}
     return ask(houses.whole, method, path, never)
 
 
@@ -166,6 +174,10 @@ def contradicting(houses: Houses, method: str, path: str) -> httpx.Response:
     ask(houses.alone, method, path, houses.known, headers=headers)
     changed = sent(path).replace(b"1", b"2", 1) if path == "/v1/series" else sent(path)
     return ask(houses.alone, method, path, houses.known, headers=headers, content=changed + b" ")
+
+
+def stale(houses: Houses, method: str, path: str) -> httpx.Response:
+    return ask(houses.whole, method, path, houses.known, headers={"If-Match": '"99"'})
 
 
 def too_large(houses: Houses, method: str, path: str) -> httpx.Response:
@@ -207,6 +219,7 @@ REACH: dict[int, Reach] = {
     404: missing,
     408: too_slow,
     409: contradicting,
+    412: stale,
     413: too_large,
     415: unreadable,
     422: too_big_a_question,

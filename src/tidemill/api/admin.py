@@ -8,6 +8,7 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
+from tidemill.api.feed_admin import FEED_ADMIN_ROUTES
 from tidemill.api.problems import PROBLEMS
 from tidemill.api.reads_common import AnyRequest, parameters, taking
 from tidemill.api.services import Services
@@ -160,4 +161,4 @@ def source_item(state: SourceState) -> dict[str, Any]:
     return shown
 
 
-ADMIN_ROUTES: Final = [list_feeds, get_feed, list_sources, list_codes]
+ADMIN_ROUTES: Final = [list_feeds, get_feed, list_sources, list_codes, *FEED_ADMIN_ROUTES]

@@ -9,7 +9,8 @@ from tidemill.api.applied import Applied
 from tidemill.api.deleted import Deleted
 from tidemill.catalog.contract import Catalog
 from tidemill.catalog.keys import KeyRing
-from tidemill.feeds.book import FeedBook, FeedTexts
+from tidemill.feeds.book import FeedBook
+from tidemill.feeds.revise import FeedVersions
 from tidemill.log.contract import Appended, IntakeLog
 from tidemill.mill.status import MillStatus
 from tidemill.model.payload import Payload
@@ -39,7 +40,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     log: AsyncLog
     keys: KeyRing
     book: FeedBook
-    texts: FeedTexts
+    texts: FeedVersions
     catalog: Catalog
     store: Store
     queries: Queries
