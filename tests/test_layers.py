@@ -16,8 +16,8 @@ LAYERS = (
     {"mill", "query", "sources"},
     {"api", "simulate"},
     {"service"},
-    {"supervise", "banner"},
-    {"cli_simulate"},
+    {"supervise", "banner", "feed_desk", "cli_common"},
+    {"cli_simulate", "cli_feed"},
     {"cli", "client"},
     {"docs"},
 )

@@ -1,18 +1,17 @@
-"""The `tidemill` command: serve, keys, feeds. Maps options to calls; decides nothing itself.
+"""The `tidemill` command: serve, settings, keys. Maps options to calls; decides nothing itself.
 
 Errors of ours end the command with their message on standard error and status 2 (a faulty file or option) or 1.
 """
 
 import os
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from tidemill import __version__, cli_simulate
+from tidemill import __version__, cli_feed, cli_simulate
+from tidemill.cli_common import DataOption, TenantOption, err, open_catalog, out
 from tidemill.errors import InputError, StartupError, TidemillError
 from tidemill.settings import Settings, load
 
@@ -25,19 +24,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
-feeds = typer.Typer(no_args_is_help=True, help="Feeds: check a definition, list, show, apply.")
 app.add_typer(keys, name="key")
-app.add_typer(feeds, name="feed")
+app.add_typer(cli_feed.app, name="feed")
 app.add_typer(cli_simulate.app, name="simulate")
-
-out = Console()
-err = Console(stderr=True)
-
-DataOption = Annotated[
-    str | None,
-    typer.Option("--data", help="Folder that holds everything.", envvar="TIDEMILL_DATA", show_default="data"),
-]
-TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant.")]
 
 
 def main() -> None:
@@ -111,18 +100,6 @@ def version() -> None:
     out.print(__version__, highlight=False)
 
 
-def _catalog(data: str | None, *, make: bool = True) -> Any:
-    """The catalog of a data folder; `make` False: it must be there."""
-    from tidemill.catalog.sqlite import SqliteCatalog
-
-    os.umask(0o077)
-    folder = load({"data": data}).folder
-    if not make and not (folder / "catalog.sqlite").exists():
-        raise StartupError(f"There is no Tidemill data in '{folder}'. Name its folder with --data or TIDEMILL_DATA.")
-    folder.mkdir(parents=True, exist_ok=True)
-    return SqliteCatalog(folder / "catalog.sqlite")
-
-
 @keys.command("create")
 def create_key(
     tenant: TenantOption,
@@ -137,7 +114,7 @@ def create_key(
     from tidemill.catalog.keys import create_key as create
     from tidemill.service import feed_texts
 
-    catalog = _catalog(data)
+    catalog = open_catalog(data)
     info, secret = create(catalog, tenant, tuple(part.strip() for part in scope.split(",") if part.strip()), name)
     feed_texts(catalog, tenant)  # a new tenant starts with the recipes
     err.print(f"Key {info.key_id} for tenant {info.tenant} with scope {','.join(info.scopes)}. Shown once:")
@@ -151,7 +128,7 @@ def list_keys(data: DataOption = None) -> None:
     from tidemill.model.time import format_instant
 
     table = Table("id", "tenant", "scopes", "name", "created", box=None)
-    for info in listed(_catalog(data, make=False)):
+    for info in listed(open_catalog(data, make=False)):
         table.add_row(info.key_id, info.tenant, ",".join(info.scopes), info.name, format_instant(info.created_ns))
     out.print(table)
 
@@ -161,65 +138,8 @@ def revoke_key(key_id: str, data: DataOption = None) -> None:
     """Revoke a key; running servers refuse it within a second."""
     from tidemill.catalog.keys import revoke
 
-    revoke(_catalog(data, make=False), key_id)
+    revoke(open_catalog(data, make=False), key_id)
     out.print(f"Key {key_id} is revoked.")
-
-
-@feeds.command("check")
-def check_feed(file: Annotated[Path, typer.Argument(help="A feed definition (TOML).")]) -> None:
-    """Check a feed definition and explain every fault with its place."""
-    from tidemill.feeds.load import load as load_feed
-
-    feed = load_feed(_read(file), source=str(file))
-    out.print(f"{file}: feed '{feed.name}' is right.", highlight=False)
-
-
-@feeds.command("list")
-def list_feeds(tenant: TenantOption = "default", data: DataOption = None) -> None:
-    """List the feeds of a tenant."""
-    from tidemill.service import open_book
-
-    table = Table("feed", "version", "title", box=None)
-    for feed in open_book(_catalog(data, make=False)).list(tenant):
-        table.add_row(feed.name, str(feed.version), feed.title)
-    out.print(table)
-
-
-@feeds.command("show")
-def show_feed(name: str, tenant: TenantOption = "default", data: DataOption = None) -> None:
-    """Print the current definition of a feed, as it was applied."""
-    from tidemill.service import feed_texts
-
-    text = feed_texts(_catalog(data, make=False)).current(tenant, name)
-    if text is None:
-        raise InputError(f"Tenant '{tenant}' has no feed '{name}'. `tidemill feed list` names them.")
-    err.print(f"# {name}, version {text.version}", highlight=False)
-    print(text.text, end="")
-
-
-@feeds.command("apply")
-def apply_feed(
-    file: Annotated[Path, typer.Argument(help="A feed definition (TOML).")],
-    tenant: TenantOption = "default",
-    data: DataOption = None,
-) -> None:
-    """Make a definition the current version of its feed; running servers take it up within a second."""
-    from tidemill.feeds.load import load as load_feed
-    from tidemill.service import feed_texts
-
-    text = _read(file)
-    feed = load_feed(text, source=str(file))
-    applied = feed_texts(_catalog(data)).apply(tenant, feed.name, text)
-    out.print(f"Feed '{feed.name}' of tenant '{tenant}' is at version {applied.version}.", highlight=False)
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text("utf-8")
-    except OSError as error:
-        raise InputError(f"Cannot read {file}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file} is not UTF-8: byte {error.start} is wrong") from None
 
 
 if __name__ == "__main__":

@@ -1,0 +1,31 @@
+"""What the commands share: their options, where they print, and the catalog of a data folder."""
+
+import os
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from tidemill.errors import StartupError
+from tidemill.settings import load
+
+out = Console()
+err = Console(stderr=True)
+
+DataOption = Annotated[
+    str | None,
+    typer.Option("--data", help="Folder that holds everything.", envvar="TIDEMILL_DATA", show_default="data"),
+]
+TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant.")]
+
+
+def open_catalog(data: str | None, *, make: bool = True) -> Any:
+    """The catalog of a data folder; `make` False: it must be there, else StartupError."""
+    from tidemill.catalog.sqlite import SqliteCatalog
+
+    os.umask(0o077)
+    folder = load({"data": data}).folder
+    if not make and not (folder / "catalog.sqlite").exists():
+        raise StartupError(f"There is no Tidemill data in '{folder}'. Name its folder with --data or TIDEMILL_DATA.")
+    folder.mkdir(parents=True, exist_ok=True)
+    return SqliteCatalog(folder / "catalog.sqlite")

@@ -1,0 +1,227 @@
+"""`tidemill feed ...`: check, list, show, apply, versions, diff. Maps options to a desk and prints what it answers."""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from tidemill.cli_common import DataOption, TenantOption, err, open_catalog, out
+from tidemill.errors import Fault, InputError, count_of_faults
+
+if TYPE_CHECKING:
+    from tidemill.feed_desk import Applied, Desk
+    from tidemill.feeds.diff import Change
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Feeds: check a definition, apply it, list feeds and their versions, show what changed.",
+)
+
+FilesArgument = Annotated[list[Path], typer.Argument(help="Feed definitions (TOML).", metavar="FILE")]
+NameArgument = Annotated[str, typer.Argument(help="The feed's name.")]
+UrlOption = Annotated[str, typer.Option(help="A server to speak to, instead of the data folder.")]
+KeyOption = Annotated[str, typer.Option(help="An API key for it (changes need scope admin).", envvar="TIDEMILL_KEY")]
+_STYLES: Final = {"+": "green", "-": "red", "@": "cyan"}
+_MARKS: Final = {"added": "+", "removed": "-", "changed": "~", "moved": ">"}
+_COLOURS: Final = {"added": "green", "removed": "red", "changed": "yellow", "moved": "cyan"}
+
+
+@app.command("check")
+def check_feed(files: FilesArgument) -> None:
+    """Check definitions and explain every fault with its line.
+
+    Nothing is changed and no server is needed. Example: `tidemill feed check pumps.toml`
+    """
+    from tidemill.feeds.load import load
+
+    texts = _read(files)
+    faults: list[Fault] = []
+    for file, text in texts.items():
+        try:
+            feed = load(text, source=str(file), environment=os.environ)
+        except InputError as error:
+            faults += error.faults
+        else:
+            out.print(f"{file}: feed '{feed.name}' is right.", highlight=False, soft_wrap=True)
+    if faults:
+        raise InputError(count_of_faults(len(faults)), tuple(faults))
+
+
+@app.command("list")
+def list_feeds(
+    tenant: TenantOption = "default", data: DataOption = None, url: UrlOption = "", key: KeyOption = ""
+) -> None:
+    """List the feeds, each with the version in force.
+
+    Example: `tidemill feed list --data data`
+    """
+    table = _table("feed", "version", "shape", "", "title")
+    for feed in _desk(tenant, data, url, key).feeds():
+        table.add_row(feed.name, str(feed.version), feed.shape, "polls" if feed.polls else "", feed.title)
+    out.print(table)
+
+
+@app.command("show")
+def show_feed(
+    name: NameArgument,
+    version: Annotated[int | None, typer.Option(help="This version.", show_default="the one in force")] = None,
+    tenant: TenantOption = "default",
+    data: DataOption = None,
+    url: UrlOption = "",
+    key: KeyOption = "",
+) -> None:
+    """Print a definition, word for word as it was applied.
+
+    Example: `tidemill feed show location > location.toml`, then edit it and `tidemill feed apply location.toml`
+    """
+    number, text = _desk(tenant, data, url, key).show(name, version)
+    err.print(f"# {name}, version {number}", highlight=False)
+    print(text, end="")
+
+
+@app.command("apply")
+def apply_feed(
+    files: FilesArgument,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; change nothing.")] = False,
+    tenant: TenantOption = "default",
+    data: DataOption = None,
+    url: UrlOption = "",
+    key: KeyOption = "",
+) -> None:
+    """Make definitions the current versions of their feeds, and print what changes.
+
+    All of them or none: any fault in any file leaves every feed as it is. Running servers of the data folder take it up
+    within a second. Example: `tidemill feed apply pumps.toml valves.toml --dry-run`, or at a server:
+    `tidemill feed apply pumps.toml --url https://tidemill.example.com --key $KEY`
+    """
+    desk = _desk(tenant, data, url, key, make=True)
+    texts = _read(files)
+    faults: list[Fault] = []
+    tried: list[Applied] = []
+    for file, text in texts.items():
+        try:
+            tried.append(desk.apply(str(file), text, dry_run=True))
+        except InputError as error:
+            faults += error.faults
+    if faults:
+        raise InputError(f"{count_of_faults(len(faults))}; nothing was changed", tuple(faults))
+    if dry_run:
+        for one in tried:
+            out.print(_outcome(one, "would be"))
+        return
+    for file, text in texts.items():
+        out.print(_outcome(desk.apply(str(file), text), "is"))
+
+
+@app.command("versions")
+def list_versions(
+    name: NameArgument,
+    tenant: TenantOption = "default",
+    data: DataOption = None,
+    url: UrlOption = "",
+    key: KeyOption = "",
+) -> None:
+    """List the versions of a feed, newest first, each with what it changed of the one before.
+
+    Example: `tidemill feed versions location`
+    """
+    table = _table("version", "made", "sha256", "changed")
+    for one in _desk(tenant, data, url, key).versions(name):
+        table.add_row(str(one.version), f"{one.created_at[:19]}Z", one.sha256[:12], _diff(one.diff))
+    out.print(table)
+
+
+@app.command("diff")
+def diff_versions(
+    name: NameArgument,
+    one: Annotated[int, typer.Argument(help="A version.", metavar="A")],
+    other: Annotated[int, typer.Argument(help="Another.", metavar="B")],
+    tenant: TenantOption = "default",
+    data: DataOption = None,
+    url: UrlOption = "",
+    key: KeyOption = "",
+) -> None:
+    """Show what changed from version A to version B: in what the feed does, and line by line.
+
+    Example: `tidemill feed diff location 1 3`
+    """
+    found = _desk(tenant, data, url, key).diff(name, one, other)
+    out.print(_diff(found.diff))
+    for line in (found.text or "").splitlines():
+        out.print(Text(line, style=_STYLES.get(line[:1], "")), soft_wrap=True)
+
+
+def _desk(tenant: str, data: str | None, url: str, key: str, *, make: bool = False) -> "Desk":
+    from tidemill.feed_desk import CatalogDesk, ServerDesk
+    from tidemill.feeds.book import FeedBook
+    from tidemill.service import feed_texts
+
+    if url:
+        return ServerDesk(url, key)
+    texts = feed_texts(open_catalog(data, make=make), tenant)
+    return CatalogDesk(texts, FeedBook(texts), tenant)
+
+
+def _read(files: Sequence[Path]) -> dict[Path, str]:
+    """The texts of files. Raises InputError for the first that cannot be read."""
+    texts = {}
+    for file in files:
+        try:
+            texts[file] = file.read_bytes().decode()
+        except OSError as error:
+            raise InputError(f"Cannot read {file}: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise InputError(f"{file} is not UTF-8: byte {error.start} is wrong") from None
+    return texts
+
+
+def _outcome(applied: "Applied", verb: str) -> RenderableType:
+    head = Text.assemble("Feed '", (applied.name, "bold"), f"' {verb} at version {applied.version}")
+    if not applied.changed:
+        return head.append(" already: the same text.")
+    if applied.diff is None:
+        return head.append(": a new feed.")
+    return Group(head.append(":"), Padding(_diff(applied.diff), (0, 0, 0, 2), expand=False))
+
+
+def _diff(found: "Iterable[Change] | None") -> RenderableType:
+    """Changes as a small table; a word where there are none."""
+    if found is None:
+        return Text("the first", style="dim")
+    table = Table.grid(padding=(0, 2))
+    for one in found:
+        colour = _COLOURS[one.change]
+        table.add_row(Text(_MARKS[one.change], style=colour), Text(one.path), _values(one))
+    return table if table.row_count else Text("nothing but comments or layout", style="dim")
+
+
+def _values(one: "Change") -> Text:
+    if one.hidden:
+        return Text("(not shown)", style="dim")
+    if one.change == "moved":
+        return Text(f"was rule {one.old + 1}, is rule {one.new + 1}")
+    if one.change == "changed":
+        return Text.assemble((_shown(one.old), "red"), " → ", (_shown(one.new), "green"))
+    return Text(_shown(one.new if one.change == "added" else one.old), style=_COLOURS[one.change])
+
+
+def _shown(value: Any) -> str:
+    """A value as TOML writes it inline; `""` is said, for an empty text cannot be seen."""
+    if isinstance(value, dict):
+        inside = ", ".join(f"{name} = {_shown(each)}" for name, each in value.items() if each not in ({}, []))
+        return f"{{ {inside} }}" if inside else "{}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_shown, value))}]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _table(*columns: str) -> Table:
+    return Table(*columns, box=None, pad_edge=False, header_style="bold")

@@ -1,0 +1,240 @@
+"""Where the `feed` commands find feeds: in the catalog of a data folder, whether or not a server runs, or at a server.
+
+Both answer the same and raise the same: InputError with every fault, NotFoundError, AccessError, UnavailableError.
+"""
+
+import os
+import tomllib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import msgspec
+
+from tidemill.errors import (
+    AccessError,
+    Fault,
+    InputError,
+    NotFoundError,
+    StartupError,
+    TidemillError,
+    UnavailableError,
+)
+from tidemill.feeds.diff import Change, changes, text_diff
+from tidemill.feeds.revise import revise
+from tidemill.model.feed_text import FeedText
+from tidemill.model.time import format_instant
+
+if TYPE_CHECKING:
+    import httpx
+
+_MAX_PAGE: Final = 100
+_TIMEOUT_S: Final = 30.0
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """A feed in the list."""
+
+    name: str
+    version: int
+    title: str
+    shape: str
+    polls: bool
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """What became, or would become, of a text. `diff` is None for a new feed."""
+
+    name: str
+    version: int
+    changed: bool
+    diff: list[Change] | None
+
+
+class Version(msgspec.Struct, frozen=True):
+    """A version; `diff` is what it changed of the one before it, None for the first."""
+
+    version: int
+    created_at: str
+    sha256: str
+    diff: list[Change] | None
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """What differs between two versions: of the definitions, and of the texts (None: not for this key)."""
+
+    diff: list[Change]
+    text: str | None
+
+
+class Desk(Protocol):
+    """Feeds of one tenant."""
+
+    def feeds(self) -> list[Listed]:
+        """Every feed, by name."""
+
+    def show(self, name: str, version: int | None) -> tuple[int, str]:
+        """The number and the text of a version; None: of the one in force."""
+
+    def apply(self, source: str, text: str, *, dry_run: bool = False) -> Applied:
+        """Make a text the next version of the feed that it names. `source` names the text in messages."""
+
+    def versions(self, name: str) -> list[Version]:
+        """Every version, newest first."""
+
+    def diff(self, name: str, one: int, other: int) -> Difference:
+        """What differs from one version to another."""
+
+
+class CatalogDesk:
+    """Feeds in a catalog. `texts` and `book` are of that catalog."""
+
+    def __init__(self, texts: Any, book: Any, tenant: str) -> None:
+        self._texts, self._book, self._tenant = texts, book, tenant
+
+    def feeds(self) -> list[Listed]:
+        """See `Desk`."""
+        feeds = self._book.without_sources().list(self._tenant)
+        polls = {text.name: "source" in tomllib.loads(text.text) for text in self._texts.list(self._tenant)}
+        return [Listed(feed.name, feed.version, feed.title, feed.shape.kind, polls[feed.name]) for feed in feeds]
+
+    def show(self, name: str, version: int | None) -> tuple[int, str]:
+        """See `Desk`."""
+        text = self._kept(name, version)
+        return text.version, text.text
+
+    def apply(self, source: str, text: str, *, dry_run: bool = False) -> Applied:
+        """See `Desk`."""
+        name = name_of(text)
+        made = revise(self._texts, self._tenant, name, text, source=source, environment=os.environ, dry_run=dry_run)
+        return Applied(name, made.version, made.changed, None if made.before is None else list(made.diff))
+
+    def versions(self, name: str) -> list[Version]:
+        """See `Desk`."""
+        texts: list[FeedText] = self._texts.versions(self._tenant, name)
+        if not texts:
+            raise self._missing(name)
+        made = [
+            Version(
+                text.version,
+                format_instant(text.created_ns),
+                text.sha256,
+                None if before is None else list(changes(before.text, text.text)),
+            )
+            for text, before in zip(texts, [None, *texts], strict=False)
+        ]
+        return made[::-1]
+
+    def diff(self, name: str, one: int, other: int) -> Difference:
+        """See `Desk`."""
+        old, new = self._kept(name, one), self._kept(name, other)
+        names = (f"{name} (version {one})", f"{name} (version {other})")
+        return Difference(list(changes(old.text, new.text)), text_diff(old.text, new.text, names))
+
+    def _kept(self, name: str, version: int | None) -> FeedText:
+        if version is None:
+            text = self._texts.current(self._tenant, name)
+        else:
+            text = self._texts.version(self._tenant, name, version)
+        if text is None:
+            raise self._missing(name, version)
+        return text  # type: ignore[no-any-return]
+
+    def _missing(self, name: str, version: int | None = None) -> NotFoundError:
+        what = f"feed '{name}'" if version is None else f"version {version} of a feed '{name}'"
+        return NotFoundError(f"Tenant '{self._tenant}' has no {what}. `tidemill feed list` names its feeds.")
+
+
+class ServerDesk:
+    """Feeds at a server, of the tenant that the key belongs to."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self._url, self._headers = url.rstrip("/"), {"Authorization": f"Bearer {key}"} if key else {}
+
+    def feeds(self) -> list[Listed]:
+        """See `Desk`."""
+        return msgspec.convert(self._get("/v1/feeds")["items"], list[Listed])
+
+    def show(self, name: str, version: int | None) -> tuple[int, str]:
+        """See `Desk`."""
+        found = self._get(f"/v1/feeds/{_quoted(name)}", **({} if version is None else {"version": str(version)}))
+        if found["text"] is None:
+            raise AccessError("The text of a feed is shown to keys with the scope 'admin' only.", missing_scope="admin")
+        return found["version"], found["text"]
+
+    def apply(self, source: str, text: str, *, dry_run: bool = False) -> Applied:
+        """See `Desk`."""
+        name = name_of(text)
+        params = {"dry_run": "true"} if dry_run else {}
+        path = f"/v1/feeds/{_quoted(name)}"
+        answer = self._ask(lambda http: http.put(path, params=params, content=text.encode()))
+        return msgspec.convert(_checked(answer, f"{name[:80]}.toml", source), Applied)
+
+    def versions(self, name: str) -> list[Version]:
+        """See `Desk`."""
+        found, cursor = list[Version](), ""
+        while not found or cursor:
+            page = self._get(
+                f"/v1/feeds/{_quoted(name)}/versions",
+                limit=str(_MAX_PAGE),
+                **({"cursor": cursor} if cursor else {}),
+            )
+            found += msgspec.convert(page["items"], list[Version])
+            cursor = page["next"] or ""
+        return found
+
+    def diff(self, name: str, one: int, other: int) -> Difference:
+        """See `Desk`."""
+        return msgspec.convert(self._get(f"/v1/feeds/{_quoted(name)}/versions/{one}/diff", to=str(other)), Difference)
+
+    def _get(self, path: str, **params: str) -> Any:
+        return _checked(self._ask(lambda http: http.get(path, params=params)))
+
+    def _ask(self, request: Callable[["httpx.Client"], "httpx.Response"]) -> "httpx.Response":
+        import httpx  # here: it takes 0.2 s, and a data folder needs none of it
+
+        try:
+            with httpx.Client(base_url=self._url, headers=self._headers, timeout=_TIMEOUT_S, trust_env=False) as http:
+                return request(http)
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+            raise StartupError(f"--url must be like http://127.0.0.1:8080, not '{self._url}'") from None
+        except httpx.HTTPError as error:
+            why = str(error) or type(error).__name__
+            raise UnavailableError(f"No answer from {self._url}: {why}") from None
+
+
+def name_of(text: str) -> str:
+    """The name that a text gives its feed; "unnamed" where it cannot be told (what `revise` makes of it says why)."""
+    try:
+        name = tomllib.loads(text).get("name")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return "unnamed"
+    return name if isinstance(name, str) and name else "unnamed"
+
+
+def _quoted(name: str) -> str:
+    from urllib.parse import quote
+
+    return quote(name, safe="")
+
+
+def _checked(answer: "httpx.Response", theirs: str = "", ours: str = "") -> Any:
+    """The document of an answer. Raises the error that a problem document tells of; in it the server's name for a text
+    (`theirs`) is ours."""
+    try:
+        document = answer.json()
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise TidemillError(f"{answer.url} is no Tidemill: it answered {answer.status_code} and no JSON document.")
+    if answer.is_success:
+        return document
+    detail = str(document.get("detail", answer.status_code)).replace(theirs, ours)
+    if answer.status_code in (401, 403):
+        raise AccessError(f"{detail} Give one with --key or TIDEMILL_KEY.")
+    if answer.status_code == 404:
+        raise NotFoundError(detail)
+    if answer.status_code >= 500:
+        raise UnavailableError(detail)
+    faults = msgspec.convert(document.get("errors", []), tuple[Fault, ...])
+    moved = (msgspec.structs.replace(fault, path=fault.path.replace(theirs, ours, 1)) for fault in faults)
+    raise InputError(detail, tuple(moved))
