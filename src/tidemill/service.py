@@ -144,6 +144,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     intake_log = SqliteLog(folder / "log", limits=limits, known_seq=position.read(place))
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     texts = feed_texts(catalog)
+    book = FeedBook(texts)
     store = _store(runtime, settings.query_timeout)
     applied = Applied(lambda: position.read(place), Hints.from_fd(runtime.hint_fd))
     deleted = Deleted(applied)
@@ -151,11 +152,11 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
         settings=settings,
         log=intake_log,
         keys=KeyRing(catalog),
-        book=FeedBook(texts),
+        book=book,
         texts=texts,
         catalog=catalog,
         store=store,
-        queries=Queries(store, intake_log, deleted.of),
+        queries=Queries(store, intake_log, book, deleted.of, lambda: applied.seq),
         applied=applied,
         deleted=deleted,
         mill_status=lambda: status.read(folder / "mill" / "mill.json"),

@@ -1,5 +1,6 @@
 """One engine for these tests, one database a test, and a small writer of rows in the shapes that the mill writes."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
@@ -22,13 +23,18 @@ def times(values: Sequence[int]) -> pl.Series:
     return pl.Series(values, dtype=pl.Int64).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
 
 
+def ids(*series: str) -> pl.Series:
+    """One list of series, as a column."""
+    return pl.Series([[int(one, 16) for one in series]], dtype=pl.List(pl.UInt64))
+
+
 class Writer:
     """Writes rows as the mill does; every payload's receipt is `r<seq>`."""
 
     def __init__(self, store: Store, tenant: str = "default") -> None:
         self.store, self.tenant = store, tenant
 
-    def _insert(self, table: str, frame: pl.DataFrame) -> None:
+    def insert(self, table: str, frame: pl.DataFrame) -> None:
         WRITTEN.add(table)
         self.store.insert(table, frame)
 
@@ -60,7 +66,7 @@ class Writer:
             "created_at": times([0]),
             "version": pl.Series([version], dtype=pl.UInt64),
         }
-        self._insert("series", pl.DataFrame(row))
+        self.insert("series", pl.DataFrame(row))
         return format_series(identity)
 
     def points(
@@ -74,12 +80,13 @@ class Writer:
         ordinals: Sequence[int] | None = None,
         first_wins: bool = False,
         flags: Sequence[int] | None = None,
+        marks: Sequence[str] = (),
         attributes: Mapping[str, str] | None = None,
     ) -> None:
         place = seq << 20 | idx
         count = len(at)
         pairs = [{"key": k, "value": v} for k, v in (attributes or {}).items()]
-        self._insert(
+        self.insert(
             "points",
             pl.DataFrame(
                 {
@@ -94,6 +101,7 @@ class Writer:
                     "flags": pl.Series(flags or [0] * count, dtype=pl.UInt8),
                     "received_at": times([ns("2026-01-02T03:04:05Z") + seq] * count),
                     "attributes": pl.Series([pairs] * count, dtype=KEY_VALUE),
+                    "marks": pl.Series([list(marks)] * count, dtype=pl.List(pl.String)),
                 }
             ),
         )
@@ -119,7 +127,7 @@ class Writer:
             **facts,
         }
         frame = pl.DataFrame({k: v if isinstance(v, pl.Series) else [v] for k, v in values.items()})
-        self._insert("payloads", frame)
+        self.insert("payloads", frame)
         return receipt
 
     def rejection(self, seq: int, idx: int, feed: str, reasons: list[str], **facts: Any) -> None:
@@ -140,10 +148,10 @@ class Writer:
             **facts,
         }
         frame = pl.DataFrame({k: v if isinstance(v, pl.Series | list) else [v] for k, v in values.items()})
-        self._insert("rejections", frame)
+        self.insert("rejections", frame)
 
-    def rollup(self, series: str, window: int, mean: float, count: int, version: int = 1) -> None:
-        self._insert(
+    def rollup(self, series: str, window: int, mean: float, count: int, version: int = 1, **facts: Any) -> None:
+        self.insert(
             "rollups",
             pl.DataFrame(
                 {
@@ -159,11 +167,11 @@ class Writer:
                     "sealed": [False],
                     "version": pl.Series([version], dtype=pl.UInt64),
                 }
-            ),
+            ).with_columns(**facts),
         )
 
     def replaced(self, series: str, at: int, value: float | None, *, seq: int, by_seq: int) -> None:
-        self._insert(
+        self.insert(
             "replaced",
             pl.DataFrame(
                 {
@@ -179,6 +187,51 @@ class Writer:
                 }
             ),
         )
+
+    def change(
+        self, series: str, at: int, old: float | None, new: float | None, why: str, **facts: pl.Series | pl.Expr
+    ) -> None:
+        """A published value that changed: of a point, unless `every_s` says otherwise."""
+        row = {
+            "tenant": [self.tenant],
+            "seq": pl.Series([9], dtype=pl.UInt64),
+            "idx": pl.Series([0], dtype=pl.UInt32),
+            "series": pl.Series([int(series, 16)], dtype=pl.UInt64),
+            "every_s": pl.Series([0], dtype=pl.UInt32),
+            "time": times([at]),
+            "feed": ["any"],
+            "old": pl.Series([old], dtype=pl.Float64),
+            "new": pl.Series([new], dtype=pl.Float64),
+            "old_count": pl.Series([1], dtype=pl.UInt64),
+            "new_count": pl.Series([1], dtype=pl.UInt64),
+            "why": [why],
+            "cause_seq": pl.Series([9], dtype=pl.UInt64),
+            "cause_idx": pl.Series([0], dtype=pl.UInt32),
+            "replay": [""],
+            "changed_at": times([ns("2026-01-03T00:00:00Z")]),
+            "version": pl.Series([1], dtype=pl.UInt64),
+        }
+        self.insert("changes", pl.DataFrame(row).with_columns(**facts))
+
+    def deletion(self, seq: int, kind: str, selector: Mapping[str, Any], **facts: Any) -> None:
+        at = times([ns("2026-01-05T00:00:00Z")])
+        values = {
+            "tenant": self.tenant,
+            "id": f"d{seq}",
+            "seq": seq,
+            "kind": kind,
+            "selector": json.dumps(selector),
+            "requested_at": at,
+            "applied_at": at,
+            "erase_by": at,
+            "points": 0,
+            "records": 0,
+            "payloads": 0,
+            "version": 1,
+            **facts,
+        }
+        frame = pl.DataFrame({k: v if isinstance(v, pl.Series) else [v] for k, v in values.items()})
+        self.insert("deletions", frame)
 
 
 EMPTY = {"empty": query("empty", "TRUNCATE TABLE {table:Identifier}")}

@@ -12,7 +12,8 @@ from tests.query.conftest import Writer
 from tests.query.support import SECOND, START, asked, document, ns, queries, whole
 from tidemill.errors import InputError, LimitError
 from tidemill.query import windows
-from tidemill.query.points import FLAGS, POINTS_PARAMETERS, Point
+from tidemill.query.flags import FLAGS
+from tidemill.query.points import POINTS_PARAMETERS, Point
 from tidemill.rules.time import FOLD_EARLIER, FOLD_LATER, GAP_SHIFTED
 from tidemill.store.client import Store
 from tidemill.store.queries import query

@@ -69,6 +69,7 @@ def services(
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     texts = CatalogFeeds(catalog)
     texts.install("default", RECIPES)
+    book = FeedBook(texts, {})
     applied = Applied(lambda: position.read(folder / "position"), hints)
     deleted = Deleted(applied)
     client = Store(
@@ -78,11 +79,11 @@ def services(
         settings=settings,
         log=log,
         keys=KeyRing(catalog),
-        book=FeedBook(texts, {}),
+        book=book,
         texts=texts,
         catalog=catalog,
         store=client,
-        queries=Queries(client, log, deleted.of),
+        queries=Queries(client, log, book, deleted.of, lambda: applied.seq),
         applied=applied,
         deleted=deleted,
         mill_status=lambda: status.read(folder / "mill.json"),

@@ -13,6 +13,7 @@ from tidemill.model.ids import format_series
 from tidemill.query import answers
 from tidemill.query.answers import Page
 from tidemill.query.cursor import encode
+from tidemill.query.flags import FLAGS
 from tidemill.query.parameters import (
     AGG,
     END,
@@ -34,8 +35,6 @@ from tidemill.store.client import Store
 
 _LOWEST: Final = -(2**63)
 _HIGHEST: Final = 2**63 - 1
-
-FLAGS: Final = ("fold_earlier", "fold_later", "gap_shifted")  # the words of a point's bits, the lowest first
 
 POINTS_PARAMETERS: Final = (
     START,

@@ -1,29 +1,44 @@
 """Every question the API can ask about what is stored, by area. Sync and thread-safe; one instance a process."""
 
+from collections.abc import Callable
+
+from tidemill.feeds.book import FeedBook
 from tidemill.log.contract import LogReader
 from tidemill.query.feeds import FeedQueries
+from tidemill.query.lineage import LineageQueries
 from tidemill.query.meterdata import Meterdata
 from tidemill.query.points import PointQueries
 from tidemill.query.receipts import Receipt, Receipts
 from tidemill.query.rejections import Rejections
 from tidemill.query.rows import RowQueries
 from tidemill.query.series import Hidden, SeriesQueries
+from tidemill.query.window_lineage import WindowLineageQueries
 from tidemill.store.client import Store
 
 
 class Queries:
     """The areas over one store and log.
 
-    `hidden` gives the ids of a tenant's series whose deletion is acknowledged but not applied yet: they are in no
-    answer. Every method of an area may raise StoreUnavailableError and StoreQueryError.
+    `book` has every version of every feed. `hidden` gives the ids of a tenant's series whose deletion is acknowledged
+    but not applied yet: they are in no answer. `applied` is the place in the log up to which the store has everything.
+    Every method of an area may raise StoreUnavailableError and StoreQueryError.
     """
 
-    def __init__(self, store: Store, log: LogReader, hidden: Hidden = lambda tenant: ()) -> None:
+    def __init__(
+        self,
+        store: Store,
+        log: LogReader,
+        book: FeedBook,
+        hidden: Hidden = lambda tenant: (),
+        applied: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.receipts = Receipts(store, log)
         self.rejections = Rejections(store)
         self.series = SeriesQueries(store, hidden)
         self.points = PointQueries(store, self.series)
         self.rows = RowQueries(store, hidden)
+        self.lineage = LineageQueries(store, self.series, book)
+        self.windows = WindowLineageQueries(store, self.series, book)
         self.feeds = FeedQueries(store, hidden)
         self.meterdata = Meterdata(store, hidden)
 

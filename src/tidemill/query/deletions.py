@@ -1,0 +1,93 @@
+"""What was deleted on request, and whether that concerns a series, an instant or a payload.
+
+The selector of a deletion is what was asked for, as JSON: of `feed`, `series`, `receipt` and a range `start`, `end`
+those that it names. It concerns what fits all of them and was submitted before it.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from tidemill.model.ids import format_series
+from tidemill.model.time import parse_instant
+from tidemill.store.client import Store
+
+MAX_DELETIONS: Final = 10_000
+
+
+class Deletion(msgspec.Struct, frozen=True):
+    """A deletion. Times in ns; `erased_ns` is null until the bytes are gone from disk."""
+
+    id: str
+    seq: int
+    kind: str
+    selector: dict[str, Any]
+    requested_ns: int
+    applied_ns: int
+    erase_by_ns: int
+    erased_ns: int | None
+
+    def names(self, receipt: str) -> bool:
+        """Whether it is of this payload."""
+        return receipt in _texts(self.selector, "receipt", "receipts", "payload")
+
+    def covers(self, feed: str, series: int, at_ns: int) -> bool:
+        """Whether it is of a series, a range of one or a whole feed, and this instant of this series is in it."""
+        chosen = self.selector
+        named = _texts(chosen, "series")
+        if self.kind == "payload" or chosen.get("feed", feed) != feed:
+            return False
+        if named and format_series(series) not in named:
+            return False
+        return (bool(named) or "feed" in chosen) and _within(chosen, at_ns)
+
+
+def deletions(store: Store, tenant: str) -> list[Deletion]:
+    """The deletions of a tenant, newest first, at most MAX_DELETIONS."""
+    return [_deletion(row) for row in store.rows("why_deletions", tenant=tenant, limit=MAX_DELETIONS)]
+
+
+def gone_at(store: Store, tenant: str, receipts: Collection[str]) -> dict[str, int]:
+    """Since when the bytes of these payloads are gone from answers (ns), as far as a deletion says it."""
+    known = deletions(store, tenant)
+    return {receipt: found.applied_ns for receipt in receipts for found in known if found.names(receipt)}
+
+
+def _deletion(row: Mapping[str, Any]) -> Deletion:
+    try:
+        selector = msgspec.json.decode(row["selector"], type=dict[str, Any])
+    except msgspec.MsgspecError:
+        selector = {}
+    return Deletion(
+        id=row["id"],
+        seq=row["seq"],
+        kind=row["kind"],
+        selector=selector,
+        requested_ns=row["requested_at"],
+        applied_ns=row["applied_at"],
+        erase_by_ns=row["erase_by"],
+        erased_ns=row["erased_at"],
+    )
+
+
+def _texts(selector: Mapping[str, Any], *names: str) -> list[str]:
+    found: list[str] = []
+    for name in names:
+        value = selector.get(name, [])
+        found += [value] if isinstance(value, str) else [item for item in value if isinstance(item, str)]
+    return found
+
+
+def _within(selector: Mapping[str, Any], at_ns: int) -> bool:
+    start, end = (_ns(selector.get(name)) for name in ("start", "end"))
+    return (start is None or start <= at_ns) and (end is None or at_ns < end)
+
+
+def _ns(bound: Any) -> int | None:
+    if isinstance(bound, int):
+        return bound
+    try:
+        return parse_instant(bound) if isinstance(bound, str) else None
+    except ValueError:
+        return None

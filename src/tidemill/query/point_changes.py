@@ -1,0 +1,65 @@
+"""Published values of a series that changed: rows of table `changes` for some instants."""
+
+from collections.abc import Collection
+from typing import Any, Final
+
+import msgspec
+
+from tidemill.model.time import format_instant
+from tidemill.store.client import Store
+
+MAX_CHANGES: Final = 1_000
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A published value that changed. `every_s` is null for a point, else the width of the rollup window, and the
+    values are its means; null: there was none, or there is none any more. `replay`: the replay that caused it."""
+
+    changed_at: str
+    time: str
+    every_s: int | None
+    old: float | None
+    new: float | None
+    old_count: int
+    new_count: int
+    why: str
+    replay: str | None
+
+
+def changes_of(
+    store: Store,
+    tenant: str,
+    series: Collection[int],
+    *,
+    deleted_seq: int,
+    first_ns: int,
+    last_ns: int,
+    widths: Collection[int] = (0,),
+) -> list[Change]:
+    """The changes of these series' points (width 0) in [first, last], and of their windows of these widths that begin
+    there, in the order in which they changed."""
+    rows = store.rows(
+        "lineage_changes",
+        tenant=tenant,
+        series=list(series),
+        widths=list(widths),
+        deleted_seq=deleted_seq,
+        first=first_ns,
+        last=last_ns,
+        limit=MAX_CHANGES,
+    )
+    return [_change(row) for row in rows]
+
+
+def _change(row: dict[str, Any]) -> Change:
+    return Change(
+        changed_at=format_instant(row["changed_at"]),
+        time=format_instant(row["at"]),
+        every_s=row["every_s"] or None,
+        old=row["old"],
+        new=row["new"],
+        old_count=row["old_count"],
+        new_count=row["new_count"],
+        why=row["why"],
+        replay=row["replay"] or None,
+    )

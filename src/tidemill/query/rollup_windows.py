@@ -1,0 +1,82 @@
+"""Rollup windows of one series, found by their widths and starts, with their evidence."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from tidemill.feeds.definition import Feed
+from tidemill.model.ids import format_series
+from tidemill.model.time import NS_PER_S, duration_ns, format_instant
+from tidemill.store.client import Store
+
+
+class RollupWindow(msgspec.Struct, frozen=True):
+    """A rollup window: aggregates of `count` points. `expected` and `coverage` are null unless the feed says how far
+    apart its points are; `late` of the points were received after the window had been over for a while."""
+
+    window: str
+    every_s: int
+    count: int
+    mean: float
+    min: float
+    max: float
+    sum: float
+    expected: int | None
+    coverage: float | None
+    late: int
+    restated_at: str | None
+    sealed: bool
+    links: dict[str, str]
+
+
+def widths(feed: Feed | None) -> list[int]:
+    """The widths in s of the windows that a feed keeps: one or none."""
+    return [duration_ns(feed.rollups.every) // NS_PER_S] if feed and feed.rollups else []
+
+
+def begin(at_ns: int, every_s: int) -> int:
+    """The start (ns) of the window of this width that an instant is in."""
+    return at_ns - at_ns % (every_s * NS_PER_S)
+
+
+def around(feed: Feed | None, at_ns: int) -> list[tuple[int, int]]:
+    """(width in s, start in ns) of every window of a feed that an instant is in."""
+    return [(every_s, begin(at_ns, every_s)) for every_s in widths(feed)]
+
+
+def windows_of(
+    store: Store, tenant: str, series: int, wanted: list[tuple[int, int]], feed: Feed | None = None
+) -> list[RollupWindow]:
+    """Those of the wanted windows that the series has. `feed` tells how many points are expected."""
+    if not wanted:
+        return []
+    rows = store.rows(
+        "lineage_windows",
+        tenant=tenant,
+        series=series,
+        widths=[every_s for every_s, _ in wanted],
+        starts=[start for _, start in wanted],
+    )
+    return [_window(series, row, feed) for row in rows]
+
+
+def _window(series: int, row: Mapping[str, Any], feed: Feed | None) -> RollupWindow:
+    window, text = format_instant(row["begin"]), format_series(series)
+    expected = _expected(feed, row["every_s"])
+    return RollupWindow(
+        window=window,
+        every_s=row["every_s"],
+        **{name: row[name] for name in ("count", "mean", "min", "max", "sum", "late", "sealed")},
+        expected=expected,
+        coverage=min(1.0, row["count"] / expected) if expected else None,
+        restated_at=None if row["restated_at"] is None else format_instant(row["restated_at"]),
+        links={"lineage": f"/v1/series/{text}/lineage?window={window}", "series": f"/v1/series/{text}"},
+    )
+
+
+def _expected(feed: Feed | None, every_s: int) -> int | None:
+    """How many points a window should hold, where the feed declares how far apart they are."""
+    if feed is None or feed.rollups is None or feed.rollups.interval is None:
+        return None
+    return every_s * NS_PER_S // duration_ns(feed.rollups.interval) or None

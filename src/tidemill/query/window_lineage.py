@@ -1,0 +1,159 @@
+"""Where a rollup window comes from: its row with the evidence, the payloads that its points came with, page by page,
+the values replaced and records rejected in it, and its restatements."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from tidemill.errors import Fault, InputError, NotFoundError
+from tidemill.feeds.book import FeedBook
+from tidemill.feeds.definition import Feed
+from tidemill.model.ids import format_series
+from tidemill.model.time import NS_PER_S, format_instant
+from tidemill.query.cursor import encode
+from tidemill.query.lineage import ReplacedValue, replaced_value
+from tidemill.query.origins import Origin, Origins, Rules, origin, rules
+from tidemill.query.parameters import Asked
+from tidemill.query.point_changes import Change, changes_of
+from tidemill.query.rollup_windows import RollupWindow, begin, widths, windows_of
+from tidemill.query.series import Description, SeriesQueries
+from tidemill.query.together import together
+from tidemill.store.client import Store
+
+_WINDOW_REPLACED: Final = 1_000
+
+
+class WindowPayload(msgspec.Struct, frozen=True):
+    """A payload with points in a window: how many stand there, and the lowest index in it of those records."""
+
+    payload: Origin
+    points: int
+    first_index: int
+
+
+class RejectedInWindow(msgspec.Struct, frozen=True):
+    """Records in a window that were rejected, by reason; `possible`: those of nobody knows which series of the feed."""
+
+    by_reason: dict[str, int]
+    possible: dict[str, int]
+    link: str
+
+
+class WindowLineage(msgspec.Struct, frozen=True):
+    """Everything behind one rollup window of a series. `payloads` is a page: `next` leads to more. Of a sealed window
+    the points are past retention: it has no payloads any more. At most 1,000 of `replaced` and `changes` are shown."""
+
+    series: str
+    feed: str
+    field: str
+    tags: dict[str, str]
+    unit: str | None
+    window: RollupWindow
+    rules: Rules
+    payloads: list[WindowPayload]
+    next: str | None
+    replaced: list[ReplacedValue]
+    rejected: RejectedInWindow
+    changes: list[Change]
+    links: dict[str, str]
+
+
+class WindowLineageQueries:
+    """Lineage of rollup windows. Raises NotFoundError for a series or a window that is not there."""
+
+    def __init__(self, store: Store, series: SeriesQueries, book: FeedBook) -> None:
+        self._store, self._series = store, series
+        self._origins = Origins(store, book)
+
+    def window(self, tenant: str, series: str, begin_ns: int, asked: Asked) -> WindowLineage:
+        """Where the window that begins at an instant (ns) comes from; a page of its payloads by `limit` and `cursor`.
+
+        Raises InputError for an instant at which no window of the feed begins, and for a feed without rollups.
+        """
+        described = self._series.describe(tenant, series)
+        feed = self._origins.feed(tenant, described.feed, None)
+        every_s = _width(described, feed, begin_ns)
+        last = begin_ns + every_s * NS_PER_S - 1
+        span = {"first": begin_ns, "last": last}
+        bound = {"tenant": tenant, "series": described.series, "deleted_seq": described.deleted_seq, **span}
+        after = asked["cursor"][0] if asked["cursor"] else 0
+        windows, rows, old, lost, changes = together(
+            lambda: windows_of(self._store, tenant, described.series, [(every_s, begin_ns)], feed),
+            lambda: self._store.rows("lineage_window_payloads", **bound, after=after, limit=asked["limit"] + 1),
+            lambda: self._store.rows("lineage_replaced", **bound, limit=_WINDOW_REPLACED),
+            lambda: self._rejected(tenant, described, span),
+            lambda: self._changes(tenant, described, begin_ns, last, every_s),
+        )
+        if not windows:
+            raise _empty(described, begin_ns, every_s)
+        page = rows[: asked["limit"]]
+        named = {row["seq"] for row in page} | {row[name] for row in old for name in ("seq", "by_seq")}
+        facts = self._origins.facts(tenant, named)
+        return WindowLineage(
+            series=series,
+            feed=described.feed,
+            field=described.field,
+            tags=described.tags,
+            unit=described.unit or None,
+            window=windows[0],
+            rules=rules(described.feed, feed, feed.version if feed else 0),
+            payloads=[WindowPayload(origin(facts.get(r["seq"])), r["points"], r["first_index"]) for r in page],
+            next=encode(page[-1]["seq"]) if len(rows) > len(page) else None,
+            replaced=[replaced_value(row, facts) for row in old],
+            rejected=lost,
+            changes=changes,
+            links=_links(described, begin_ns, last + 1),
+        )
+
+    def _rejected(self, tenant: str, described: Description, span: Mapping[str, int]) -> RejectedInWindow:
+        rows = self._store.rows(
+            "lineage_window_rejected", tenant=tenant, feed=described.feed, series=described.series, **span
+        )
+        return RejectedInWindow(
+            by_reason={row["reason"]: row["certain"] for row in rows if row["certain"]},
+            possible={row["reason"]: row["possible"] for row in rows if row["possible"]},
+            link=f"/v1/rejections?feed={described.feed}&series={format_series(described.series)}",
+        )
+
+    def _changes(self, tenant: str, described: Description, first: int, last: int, every_s: int) -> list[Change]:
+        return changes_of(
+            self._store,
+            tenant,
+            [described.series],
+            deleted_seq=described.deleted_seq,
+            first_ns=first,
+            last_ns=last,
+            widths=(0, every_s),
+        )
+
+
+def _width(described: Description, feed: Feed | None, begin_ns: int) -> int:
+    """The width in s of the window of the feed that begins at an instant."""
+    if not widths(feed):
+        message = f"the feed '{described.feed}' keeps no rollups; ask with time= for the lineage of a point"
+        raise InputError(message, (Fault("$query.window", "no_such_shape", message),))
+    every_s = widths(feed)[0]
+    start = begin(begin_ns, every_s)
+    if start != begin_ns:
+        at, of = format_instant(begin_ns), format_instant(start)
+        message = f"no window of {every_s} s begins at {at}; it is in that of {of}"
+        raise InputError(message, (Fault("$query.window", "invalid", message),))
+    return every_s
+
+
+def _empty(described: Description, begin_ns: int, every_s: int) -> NotFoundError:
+    series = format_series(described.series)
+    return NotFoundError(
+        f"series '{series}' has no points in the window of {every_s} s from {format_instant(begin_ns)}; "
+        f"/v1/feeds/{described.feed}/rollups lists the windows that there are"
+    )
+
+
+def _links(described: Description, begin_ns: int, end_ns: int) -> dict[str, str]:
+    series, start, end = format_series(described.series), format_instant(begin_ns), format_instant(end_ns)
+    return {
+        "series": f"/v1/series/{series}",
+        "feed": f"/v1/feeds/{described.feed}",
+        "points": f"/v1/series/{series}/points?start={start}&end={end}",
+    }

@@ -1,0 +1,112 @@
+-- Where a point or a rollup window comes from. Every query touches ranges of a key, or rows that a skipping index finds.
+-- Times are bound and answered as ns since the epoch.
+
+-- name: lineage_points
+-- The points that stand at an instant of a series: one, unless the feed keeps all that share an instant.
+SELECT p.ordinal AS ordinal, p.value AS value, p.seq AS seq, p.idx AS idx, p.flags AS flags, p.received_at AS received_at,
+    p.attributes AS attributes, CAST(p.marks AS Array(String)) AS marks
+FROM points AS p FINAL
+WHERE p.tenant = {tenant:String} AND p.series = {series:UInt64} AND p.time = fromUnixTimestamp64Nano({at:Int64}, 'UTC')
+  AND p.seq > {deleted_seq:UInt64}
+ORDER BY p.ordinal
+LIMIT {limit:UInt32}
+
+-- name: lineage_replaced
+-- The values that stood in [first, last] and do so no more, in the order of submission, each with its successor's place.
+SELECT r.time AS at, r.seq AS seq, r.idx AS idx, r.value AS value, r.by_seq AS by_seq, r.by_idx AS by_idx,
+    r.received_at AS received_at
+FROM replaced AS r FINAL
+WHERE r.tenant = {tenant:String} AND r.series = {series:UInt64} AND r.seq > {deleted_seq:UInt64}
+  AND r.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') AND r.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+ORDER BY r.time, r.seq, r.idx
+LIMIT {limit:UInt32}
+
+-- name: lineage_changes
+-- Published values that changed: of a series' points (every_s 0) in [first, last], and of its windows that begin there.
+SELECT c.seq AS seq, c.idx AS idx, c.every_s AS every_s, c.time AS at, c.old AS old, c.new AS new,
+    c.old_count AS old_count, c.new_count AS new_count, c.why AS why, c.cause_seq AS cause_seq, c.cause_idx AS cause_idx,
+    c.replay AS replay, c.changed_at AS changed_at
+FROM changes AS c FINAL
+WHERE c.tenant = {tenant:String} AND c.series IN {series:Array(UInt64)} AND c.every_s IN {widths:Array(UInt32)}
+  AND c.seq > {deleted_seq:UInt64}
+  AND c.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') AND c.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+ORDER BY c.changed_at, c.seq, c.idx, c.every_s
+LIMIT {limit:UInt32}
+
+-- name: lineage_windows
+-- The rollup windows of these widths and starts (pairs), if a series has them.
+SELECT r.every_s AS every_s, r.window AS begin, r.count AS count, r.mean AS mean, r.min AS min, r.max AS max, r.sum AS sum,
+    r.late AS late, r.restated_at AS restated_at, r.sealed AS sealed
+FROM rollups AS r FINAL
+WHERE r.tenant = {tenant:String} AND r.series = {series:UInt64} AND r.count > 0
+  AND (r.every_s, r.window) IN (
+    SELECT arrayJoin(arrayZip({widths:Array(UInt32)},
+        arrayMap(t -> fromUnixTimestamp64Nano(t, 'UTC'), {starts:Array(Int64)}))))
+ORDER BY r.every_s
+
+-- name: lineage_duplicates
+-- Records that lost against those of an instant: where they are, not what they say.
+SELECT r.seq AS seq, r.idx AS idx, r.receipt AS receipt, r.received_at AS received_at, r.winner_seq AS winner_seq,
+    r.winner_idx AS winner_idx
+FROM rejections AS r FINAL
+WHERE r.tenant = {tenant:String} AND r.feed = {feed:String} AND r.time = fromUnixTimestamp64Nano({at:Int64}, 'UTC')
+  AND r.recovered_by = '' AND has(r.reasons, 'duplicate')
+  AND r.winner_seq IN {seqs:Array(UInt64)}
+ORDER BY r.seq, r.idx
+LIMIT {limit:UInt32}
+
+-- name: lineage_payloads
+-- What is known of the payloads at these places, but for their bytes.
+SELECT p.seq AS seq, p.receipt AS receipt, lower(hex(p.sha256)) AS sha256, p.received_at AS received_at, p.bytes AS bytes,
+    p.format AS format, p.state AS state, p.feed_version AS feed_version, p.replay AS replay
+FROM payloads AS p FINAL
+WHERE p.tenant = {tenant:String} AND p.seq IN {seqs:Array(UInt64)}
+
+-- name: lineage_body_start
+-- The beginning of a payload (read as RawBLOB), for payloads whose records cannot be cut out.
+SELECT substring(body, 1, {length:UInt32}) FROM payloads WHERE tenant = {tenant:String} AND receipt = {receipt:String} LIMIT 1
+
+-- name: lineage_window_payloads
+-- A page of the payloads that the points of a window came with, in the order of submission, with how many each brought.
+SELECT p.seq AS seq, count() AS points, min(p.idx) AS first_index
+FROM points AS p FINAL
+WHERE p.tenant = {tenant:String} AND p.series = {series:UInt64} AND p.seq > {deleted_seq:UInt64}
+  AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+GROUP BY p.seq
+HAVING p.seq > {after:UInt64}
+ORDER BY p.seq
+LIMIT {limit:UInt32}
+
+-- name: lineage_window_rejected
+-- How many records of a series were rejected in [first, last], by reason, and how many more of nobody knows which series.
+SELECT arrayJoin(arrayDistinct(CAST(r.reasons AS Array(String)))) AS reason,
+    countIf(notEmpty(r.series)) AS certain, countIf(empty(r.series)) AS possible
+FROM rejections AS r FINAL
+WHERE r.tenant = {tenant:String} AND r.feed = {feed:String} AND r.recovered_by = ''
+  AND (has(r.series, {series:UInt64}) OR empty(r.series))
+  AND r.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') AND r.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+GROUP BY reason
+ORDER BY reason
+
+-- name: lineage_near
+-- The nearest points of a series before and after an instant. In the order of the key, so that one granule each is read;
+-- an instant that is there in any version is there: FINAL only for the values.
+SELECT p.time AS at, p.value AS value
+FROM points AS p FINAL
+WHERE p.tenant = {tenant:String} AND p.series = {series:UInt64} AND p.seq > {deleted_seq:UInt64}
+  AND p.time IN (
+    SELECT time FROM (
+        SELECT time FROM points
+        WHERE tenant = {tenant:String} AND series = {series:UInt64} AND seq > {deleted_seq:UInt64}
+          AND time < fromUnixTimestamp64Nano({at:Int64}, 'UTC')
+        ORDER BY tenant DESC, series DESC, time DESC
+        LIMIT 1)
+    UNION ALL
+    SELECT time FROM (
+        SELECT time FROM points
+        WHERE tenant = {tenant:String} AND series = {series:UInt64} AND seq > {deleted_seq:UInt64}
+          AND time > fromUnixTimestamp64Nano({at:Int64}, 'UTC')
+        ORDER BY tenant, series, time
+        LIMIT 1))
+ORDER BY p.time, p.ordinal
+LIMIT 1 BY p.time
