@@ -11,7 +11,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -22,11 +23,14 @@ from tidemill.catalog.feeds import CatalogFeeds
 from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.errors import StartupError, TidemillError, UnavailableError
 from tidemill.feeds.book import FeedBook
-from tidemill.feeds.definition import Feed
 from tidemill.feeds.recipes import RECIPES
 from tidemill.lifeline import Lifeline
 from tidemill.lock import FolderLock
 from tidemill.settings import Runtime
+
+if TYPE_CHECKING:
+    from tidemill.feeds.definition import Feed
+    from tidemill.sources.state import Unusable
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +50,9 @@ def feed_texts(catalog: Catalog, tenant: str = DEFAULT_TENANT) -> CatalogFeeds:
     return texts
 
 
-def open_book(catalog: Catalog, tenant: str = DEFAULT_TENANT) -> FeedBook:
-    """The feed definitions of a catalog; `tenant` has the recipes from then on."""
-    return FeedBook(feed_texts(catalog, tenant))
+def open_book(catalog: Catalog, tenant: str = DEFAULT_TENANT, secrets_folder: Path | None = None) -> FeedBook:
+    """The feed definitions of a catalog; `tenant` has the recipes from then on. Who polls gives a `secrets_folder`."""
+    return FeedBook(feed_texts(catalog, tenant), secrets_folder=secrets_folder)
 
 
 def run_store(runtime: Runtime, lifeline: Lifeline) -> None:
@@ -68,6 +72,8 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
     from tidemill.log.reader import SqliteLogReader
     from tidemill.mill.position import Position
     from tidemill.mill.worker import Mill
+    from tidemill.sources.addresses import AddressPolicy
+    from tidemill.sources.ledger import poll_rows
     from tidemill.sources.poller import Poller
     from tidemill.sources.submit import InternalIntake
 
@@ -79,7 +85,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
     (folder / "mill").mkdir(exist_ok=True)
     lock = FolderLock(folder / "mill", "mill.lock")
     catalog = SqliteCatalog(folder / "catalog.sqlite")
-    book = open_book(catalog)
+    book = open_book(catalog, secrets_folder=Path(runtime.settings.secrets))
     store = _store(runtime, _MILL_TIMEOUT_S)
     mill = Mill(
         SqliteLogReader(folder / "log"),
@@ -98,7 +104,8 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
         lambda: _sources(catalog, book),
         catalog,
         InternalIntake(runtime.internal_port, runtime.intake_secret),
-        record=lambda polls: store.insert("polls", _poll_rows(polls)),
+        policy=AddressPolicy.parse(runtime.settings.source_networks),
+        record=lambda polls: store.insert("polls", poll_rows(polls)),
     )
 
     def feeds_changed() -> None:
@@ -210,9 +217,11 @@ def _bring_up_to_date(address: Any, stop: threading.Event) -> bool:
     return False
 
 
-def _sources(catalog: Catalog, book: FeedBook) -> Iterator[tuple[str, Feed]]:
+def _sources(catalog: Catalog, book: FeedBook) -> "Iterator[tuple[str, Feed | Unusable]]":
     """Every feed that polls. A recipe as shipped polls for the default tenant only: two tenants that drain one server
     would each get half of it. A definition that a tenant applied polls for that tenant."""
+    from tidemill.sources.state import Unusable
+
     texts = CatalogFeeds(catalog)
     for tenant in texts.tenants():
         for text in texts.list(tenant):
@@ -220,31 +229,11 @@ def _sources(catalog: Catalog, book: FeedBook) -> Iterator[tuple[str, Feed]]:
                 try:
                     feed = book.current(tenant, text.name)
                 except TidemillError as error:  # for instance a ${NAME} that this process has not: the others go on
-                    log.error("a source cannot run", extra={"facts": {"feed": text.name, "error": error.message}})
+                    if "[source" in text.text:
+                        yield tenant, Unusable(text.name, error.message)
                     continue
                 if feed.source is not None:
                     yield tenant, feed
-
-
-def _poll_rows(polls: Sequence[Any]) -> Any:
-    """Rows of the poll ledger as a frame of table `polls`."""
-    import polars as pl
-
-    return pl.DataFrame(
-        {
-            "tenant": [poll.tenant for poll in polls],
-            "feed": [poll.feed for poll in polls],
-            "item": [poll.item for poll in polls],
-            "started_at": pl.Series([poll.started_ns for poll in polls]).cast(pl.Datetime("ns", "UTC")),
-            "result": [poll.result for poll in polls],
-            "status": pl.Series([poll.status for poll in polls], dtype=pl.UInt16),
-            "latency_ms": pl.Series([poll.latency_ms for poll in polls], dtype=pl.Float64),
-            "bytes": pl.Series([poll.size_bytes for poll in polls], dtype=pl.UInt64),
-            "sha256": pl.Series([poll.sha256.ljust(32, b"\0") for poll in polls], dtype=pl.Binary),
-            "receipt": [poll.receipt for poll in polls],
-            "detail": [poll.detail for poll in polls],
-        }
-    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

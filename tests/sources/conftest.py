@@ -13,17 +13,21 @@ from tidemill.feeds.source import Source
 from tidemill.log.sqlite import SqliteLog
 from tidemill.model.ids import new_receipt
 from tidemill.model.payload import Payload
+from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.backoff import Backoff
 from tidemill.sources.desk import read_states
+from tidemill.sources.pacing import Pacing
 from tidemill.sources.poller import Poller
-from tidemill.sources.task import Pacing
 
+HERE = ("127.0.0.0/8",)
+LOCAL = AddressPolicy.parse("127.0.0.0/8")
 FAST = Pacing(
     first_backoff_s=0.02,
     submit_backoff=Backoff(0.01, 0.1),
     fetch_grace_s=0.5,
     submit_grace_s=0.5,
     write_every_s=0.05,
+    look_again_s=0.1,
 )
 
 
@@ -79,7 +83,8 @@ def polling(catalog, intake):
     @contextmanager
     def run(*feeds, pacing=FAST, **more):
         listed = feeds[0] if feeds and isinstance(feeds[0], list) else feeds
-        poller = Poller(lambda: [("default", feed) for feed in listed], catalog, intake.submit, pacing=pacing, **more)
+        more = {"pacing": pacing, "policy": LOCAL, **more}
+        poller = Poller(lambda: [("default", feed) for feed in listed], catalog, intake.submit, **more)
         poller.start()
         try:
             yield poller
@@ -109,4 +114,5 @@ def until(condition, timeout_s=8.0):
 
 
 def drained(name, url, **more):
-    return Feed(name=name, source=Source(url=url, **{"every": "50ms", "drain": True, "timeout": "300ms", **more}))
+    options = {"every": "50ms", "drain": True, "timeout": "300ms", "allow": HERE, **more}
+    return Feed(name=name, source=Source(url=url, **options))

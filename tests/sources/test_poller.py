@@ -10,7 +10,7 @@ import httpx
 import msgspec
 import pytest
 
-from tests.sources.conftest import FAST, drained, until
+from tests.sources.conftest import FAST, HERE, LOCAL, drained, until
 from tidemill.feeds.definition import Feed, Input
 from tidemill.feeds.source import Source, SourceWindow
 from tidemill.simulate.data_server import DataServer, DataServerOptions
@@ -210,7 +210,7 @@ def test_a_list_of_sources_that_breaks_off_is_read_again(catalog, intake):
             raise RuntimeError("a definition cannot be read")
 
     with running(DataServer(DataServerOptions(count=5, rate=0))) as fine:
-        poller = Poller(listed, catalog, intake.submit, pacing=FAST)
+        poller = Poller(listed, catalog, intake.submit, policy=LOCAL, pacing=FAST)
         poller.start()
         try:
             until(lambda: len(intake.bodies()) == 5)
@@ -238,6 +238,7 @@ def meters(url, limit=5000, max_backoff="60s", **more):
         each=each,
         every="50ms",
         max_backoff=max_backoff,
+        allow=HERE,
         window=SourceWindow(**window),
     )
     return Feed(name="meters", input=Input(records="$.data"), source=source)

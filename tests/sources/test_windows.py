@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.source import Source, SourceWindow
 from tidemill.model.time import NS_PER_S, parse_instant
-from tidemill.sources.pull import compile_pulls, count, recognised
+from tidemill.sources.answers import count, recognised
+from tidemill.sources.pull import compile_pulls
 from tidemill.sources.windows import Window, Windows
 
 DAY = 86_400 * NS_PER_S
@@ -91,5 +92,8 @@ def test_records_are_counted_where_they_are():
     assert count(b'{"a": {"data": [1, {"b": []}, 3]}}', json, ("a", "data")) == 3
     assert count(b"[1, 2]", json, ()) == 2
     assert count(b'{"x": 1}\n{"x": 2}\n', "application/x-ndjson", ()) == 2
+    assert count(b'{"x": 1}', json, ()) == 1
+    assert (count(b'{"data": []}', json, ("data",)), count(b"", "application/x-ndjson", ())) == (0, 0)
     for other in (b'{"data": null}', b"{}", b"[]", b"7"):
-        assert count(other, json, ("data",)) == 0
+        assert count(other, json, ("data",)) is None
+    assert count(b"a,b", "text/csv", ()) is None

@@ -26,7 +26,6 @@ _MAX_REDIRECTS: Final = 3
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _STALE_S: Final = 0.5  # a kept connection idle for longer may have been closed by the server: worth one more try
 _MAX_VALIDATOR: Final = 1024  # a longer one is not worth keeping and sending back
-_OWN_MACHINE: Final = AddressPolicy.parse("127.0.0.0/8, ::1/128")
 _NO_VALIDATORS: Final = Validators()
 _HINTS: Final = {
     401: "look at the credentials in [source] headers",
@@ -76,7 +75,7 @@ class HttpClient:
 
     `tls` None: the certificate must be of a public authority and for the host of the URL."""
 
-    def __init__(self, policy: AddressPolicy = _OWN_MACHINE, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, policy: AddressPolicy, tls: ssl.SSLContext | None = None) -> None:
         self._policy = policy
         self._tls = tls
         self._asked: tuple[str, dict[str, str], Target] | None = None  # the same is asked again and again

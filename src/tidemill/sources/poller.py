@@ -20,23 +20,28 @@ import uvloop
 
 from tidemill.catalog.contract import Catalog
 from tidemill.feeds.definition import Feed
+from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.desk import Desk
 from tidemill.sources.outbox import Submit
+from tidemill.sources.pacing import Pacing
 from tidemill.sources.pull import Pull, compile_pulls, source_key
-from tidemill.sources.state import Poll, SourceState
-from tidemill.sources.task import Pacing, SourceTask
+from tidemill.sources.redact import Redaction
+from tidemill.sources.state import Poll, SourceState, Unusable
+from tidemill.sources.task import SourceTask
 
 log = logging.getLogger(__name__)
 
-Sources = Callable[[], Iterable[tuple[str, Feed]]]
+Sources = Callable[[], Iterable[tuple[str, Feed | Unusable]]]
+_PUBLIC: Final = AddressPolicy()
 _ROWS_AT_ONCE: Final = 5_000
 _MAX_ROWS: Final = 200_000  # kept while the ledger cannot be written; beyond it the oldest go
 
 
 class Poller:
-    """Runs from `start` to `stop`. `sources` gives (tenant, current feed) pairs and may block; `submit` is called in
-    the poller's loop, the catalog in one other thread, and `record` (poll rows; may raise, then they come again) in a
-    third: it may take long, and at the end it is not waited for longer than `record_grace_s`."""
+    """Runs from `start` to `stop`. `sources` gives (tenant, current feed) pairs and may block; `policy` says what the
+    server lets them reach; `submit` is called in the poller's loop, the catalog in one other thread, and `record` (poll
+    rows; may raise, then they come again) in a third: it may take long, and at the end it is not waited for longer than
+    `record_grace_s`."""
 
     def __init__(
         self,
@@ -44,6 +49,7 @@ class Poller:
         catalog: Catalog,
         submit: Submit,
         *,
+        policy: AddressPolicy = _PUBLIC,
         record: Callable[[Sequence[Poll]], None] | None = None,
         pacing: Pacing | None = None,
         now_ns: Callable[[], int] = time.time_ns,
@@ -52,12 +58,14 @@ class Poller:
         self._sources = sources
         self._catalog = catalog
         self._submit = submit
+        self._policy = policy
         self._record = record
         self._pacing = pacing or Pacing()
         self._now_ns = now_ns
         self._rng = rng or random.Random()
         self._running: dict[str, tuple[SourceTask, asyncio.Task[None]]] = {}
         self._shown: set[str] | None = None  # sources with a state in the catalog; None: not known yet
+        self._faulty: dict[str, SourceState] = {}  # the states of feeds that cannot be polled
         self._rows: deque[Poll] = deque(maxlen=_MAX_ROWS)
         self._recording = asyncio.Lock()
         self._thread: threading.Thread | None = None
@@ -102,7 +110,8 @@ class Poller:
         writing = [asyncio.create_task(work) for work in (self._write_forever(), self._record_forever())]
         while not self._ending:
             self._look.clear()
-            wait_s = None if await self._attempt(self._reconcile()) else self._pacing.write_every_s
+            done = await self._attempt(self._reconcile())
+            wait_s = (self._pacing.look_again_s if self._faulty else None) if done else self._pacing.write_every_s
             try:
                 async with asyncio.timeout(wait_s):
                     await self._look.wait()
@@ -119,28 +128,38 @@ class Poller:
     async def _reconcile(self) -> None:
         """Make the tasks those of the current feeds. Whatever it raises: those that run go on, and it comes again."""
         feeds = await self._desk.call(lambda: list(self._sources()))
-        wanted, faulty = self._compile(feeds)
+        wanted, self._faulty = self._compile(feeds)
         for key in wanted.keys() - self._running.keys():
             self._begin(wanted[key])
         gone = [key for key, (task, _) in self._running.items() if wanted.get(key) != task.pull]
         await self._end(gone)
         for key in wanted.keys() & set(gone):
             self._begin(wanted[key])
-        await self._show(wanted.keys(), faulty)
+        await self._show(wanted.keys(), self._faulty)
 
-    def _compile(self, feeds: Iterable[tuple[str, Feed]]) -> tuple[dict[str, Pull], dict[str, SourceState]]:
+    def _compile(self, feeds: Iterable[tuple[str, Feed | Unusable]]) -> tuple[dict[str, Pull], dict[str, SourceState]]:
         """What is to be polled, by key; and the states of feeds that cannot be, which say why."""
         wanted: dict[str, Pull] = {}
         faulty: dict[str, SourceState] = {}
         for tenant, feed in feeds:
-            try:
-                wanted |= {pull.key: pull for pull in compile_pulls(tenant, feed)}
-            except Exception as error:  # whatever is wrong with one feed: the others are polled
-                log.error("feed %s of tenant %s cannot be polled: %s", feed.name, tenant, error)
-                state = SourceState(tenant=tenant, feed=feed.name, item="", state="failing", since_ns=self._now_ns())
-                state = msgspec.structs.replace(state, reason="definition", detail=str(error))
-                faulty[source_key(tenant, feed.name, "")] = state
+            why = feed.why if isinstance(feed, Unusable) else ""
+            if not isinstance(feed, Unusable):
+                try:
+                    wanted |= {pull.key: pull for pull in compile_pulls(tenant, feed)}
+                except Exception as error:  # whatever is wrong with one feed: the others are polled
+                    why = Redaction(feed.source.secrets if feed.source else ()).hide(str(error))
+            if why:
+                key = source_key(tenant, feed.name, "")
+                faulty[key] = self._failing(tenant, feed.name, why, self._faulty.get(key))
         return wanted, faulty
+
+    def _failing(self, tenant: str, name: str, why: str, before: SourceState | None) -> SourceState:
+        """The state of a feed that cannot be polled; as it was, if that is known already."""
+        if before is not None and before.detail == why:
+            return before
+        log.error("feed %s of tenant %s cannot be polled: %s", name, tenant, why)
+        state = SourceState(tenant=tenant, feed=name, item="", state="failing", since_ns=self._now_ns())
+        return msgspec.structs.replace(state, reason="definition", detail=why)
 
     async def _show(self, wanted: Iterable[str], faulty: dict[str, SourceState]) -> None:
         """Show the states of faulty feeds, and none of sources that are no more."""
@@ -153,7 +172,9 @@ class Poller:
 
     def _begin(self, pull: Pull) -> None:
         rng = random.Random(self._rng.getrandbits(64))
-        task = SourceTask(pull, self._submit, self._desk, pacing=self._pacing, now_ns=self._now_ns, rng=rng)
+        task = SourceTask(
+            pull, self._policy, self._submit, self._desk, pacing=self._pacing, now_ns=self._now_ns, rng=rng
+        )
         self._running[pull.key] = task, asyncio.create_task(task.run(), name=pull.key)
 
     async def _end(self, keys: Sequence[str]) -> None:

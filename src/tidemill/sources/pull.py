@@ -5,7 +5,7 @@ mean the same polling compile to equal ones, so that an unrelated change of a fe
 """
 
 import itertools
-from typing import Final
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -13,41 +13,52 @@ import msgspec
 
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.paths import parse_path
-from tidemill.feeds.source import DEFAULT_EVERY, Source
+from tidemill.feeds.source import DEFAULT_EVERY, HTTP, Source
 from tidemill.model.time import NS_PER_S, duration_ns, parse_instant
+from tidemill.sources.backoff import Backoff
+from tidemill.sources.breaker import Breaker
+from tidemill.sources.paging import Paging
+from tidemill.sources.schedule import Cron, Every, Schedule
 from tidemill.sources.windows import Windows
-
-_CONTENT_TYPES: Final = {"json": "application/json", "ndjson": "application/x-ndjson"}
-_json = msgspec.json.Decoder(msgspec.Raw)
-_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_array = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class Pull(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to poll. `item` tells it from its siblings of the same feed (`muid=...`; empty when there is one).
     `formats` are those of the feed: an answer in none of them is garbage. `limit` is the URL's parameter of that name:
-    an answer of as many records (counted at the path `records`) is probably cut off; None: it has no such number."""
+    an answer of as many records (counted at the path `records`) is probably cut off; None: it has no such number.
+    `kind` names the plug-in that is asked with `options`, or `http`."""
 
     tenant: str
     feed: str
     item: str
+    kind: str
+    options: dict[str, Any]
     url: str
     headers: dict[str, str]
-    every_s: float
+    allow: tuple[str, ...]
+    schedule: Schedule
     drain: bool
     empty_status: tuple[int, ...]
+    conditional: bool
+    skip_unchanged: bool
     timeout_s: float
+    slow_after_s: float
     max_bytes: int
-    max_backoff_s: float
+    breaker: Breaker
     windows: Windows | None
+    paging: Paging | None
     formats: tuple[str, ...]
-    records: tuple[str, ...] = ()
-    limit: int | None = None
+    records: tuple[str, ...]
+    limit: int | None
+    secrets: tuple[str, ...]
 
     @property
     def key(self) -> str:
         """Where the catalog keeps what belongs to this source: `sources/{tenant}/{feed}/{item}`."""
         return source_key(self.tenant, self.feed, self.item)
+
+    def __repr__(self) -> str:
+        return f"Pull({self.key})"  # not its values: they may be secrets
 
 
 def source_key(tenant: str, feed: str, item: str) -> str:
@@ -66,54 +77,34 @@ def compile_pulls(tenant: str, feed: Feed) -> list[Pull]:
     return [_compile(tenant, feed, source, dict(chosen)) for chosen in itertools.product(*values)]
 
 
-def recognised(body: bytes, formats: tuple[str, ...]) -> str | None:
-    """The content type of bytes that are well-formed in one of the formats (`json`, `ndjson`), None for garbage.
-
-    What a server claims is not looked at: many say text/plain or text/html. What the bytes mean is the mill's to judge.
-    """
-    for name in formats:
-        try:
-            if name == "json":
-                _json.decode(body)
-            else:
-                _json.decode_lines(body)
-        except (msgspec.DecodeError, RecursionError):
-            continue
-        return _CONTENT_TYPES[name]
-    return None
-
-
-def count(body: bytes, content_type: str, records: tuple[str, ...]) -> int:
-    """How many records there are at a path of well-formed bytes; 0 where nothing is there."""
-    try:
-        if content_type == _CONTENT_TYPES["ndjson"]:
-            return len(_json.decode_lines(body))
-        raw: bytes | msgspec.Raw = body
-        for name in records:
-            raw = _object.decode(raw)[name]
-        return len(_array.decode(raw))
-    except (msgspec.DecodeError, KeyError):
-        return 0
-
-
 def _compile(tenant: str, feed: Feed, source: Source, chosen: dict[str, str]) -> Pull:
-    url = _url(source.url, {**source.params, **chosen})
+    own = source.kind == HTTP
+    url = _url(source.url, {**source.params, **chosen}) if own else ""
+    timeout_s = _seconds(source.timeout)
     return Pull(
         tenant=tenant,
         feed=feed.name,
         item=",".join(f"{name}={value}" for name, value in chosen.items()),
+        kind=source.kind,
+        options={} if own else {**source.options, **chosen},
         url=url,
         headers=source.headers,
-        every_s=_seconds(source.every or DEFAULT_EVERY),
+        allow=source.allow,
+        schedule=_schedule(source),
         drain=source.drain,
         empty_status=source.empty_status,
-        timeout_s=_seconds(source.timeout),
+        conditional=source.conditional,
+        skip_unchanged=source.skip_unchanged,
+        timeout_s=timeout_s,
+        slow_after_s=timeout_s / 2 if source.slow_after is None else _seconds(source.slow_after),
         max_bytes=source.max_bytes,
-        max_backoff_s=_seconds(source.max_backoff),
+        breaker=_breaker(source),
         windows=_windows(source),
+        paging=_paging(source),
         formats=feed.input.formats,
         records=parse_path(feed.input.records),
         limit=_limit(url),
+        secrets=source.secrets,
     )
 
 
@@ -134,6 +125,19 @@ def _limit(url: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and int(text) > 0 else None
 
 
+def _schedule(source: Source) -> Schedule:
+    if source.cron is None:
+        return Every(_seconds(source.every or DEFAULT_EVERY))
+    cron = Cron(source.cron, source.tz)
+    cron.due_ns(0)  # raises for what cannot be followed
+    return cron
+
+
+def _breaker(source: Source) -> Breaker:
+    backoff = Backoff(cap_s=_seconds(source.max_backoff))
+    return Breaker(open_after=source.open_after, open_for_s=_seconds(source.open_for), backoff=backoff)
+
+
 def _windows(source: Source) -> Windows | None:
     window = source.window
     if window is None:
@@ -145,6 +149,14 @@ def _windows(source: Source) -> Windows | None:
         overlap_ns=_ns_or_zero(window.overlap),
         dates=window.format == "date",
     )
+
+
+def _paging(source: Source) -> Paging | None:
+    page = source.page
+    if page is None:
+        return None
+    path = parse_path(page.cursor_path or "$")
+    return Paging(by=page.by, path=path, param=page.param, start=page.start, keep=page.keep, max_pages=page.max_pages)
 
 
 def _seconds(text: str) -> float:

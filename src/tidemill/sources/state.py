@@ -1,20 +1,23 @@
 """What can be known of a source: its state (one value, overwritten), its polls (one row each), its cursor.
 
-All three are plain structs; `desk.py` writes them down. The API shows them as they are.
+All three are plain structs; `desk.py` writes them down. The API shows states as they are.
 """
 
 from typing import Literal
 
 import msgspec
 
-State = Literal["starting", "ok", "empty", "failing"]
+State = Literal["starting", "ok", "empty", "unchanged", "slow", "failing", "open"]
 
 
 class SourceState(msgspec.Struct, frozen=True, kw_only=True):
     """How a source is doing. Times in ns since the epoch, UTC; counts since the source was first polled.
 
-    `ok`: the last poll brought data; `empty`: the source answered that it had none; `failing`: `reason` and `detail`
-    say why. A reason is one of `wire.py`, or `garbage`, `truncated` (the shortest window still fills the `limit`),
+    `ok`: the last poll brought data; `slow`: it did, and took longer than the feed's `slow_after`; `empty`: the source
+    answered that it had none; `unchanged`: it has what was taken already. `failing`: it could not be asked, or its
+    answer not be used; `open`: it failed so often that it is left alone until `next_due_ns`, when one poll tries it.
+    Then `reason` and `detail` say why. A reason is one of `wire.py`, or `garbage`, `truncated` (the shortest window
+    still fills the `limit`), `loop` and `foreign_link` (pages that lead back or to another origin), `plugin`,
     `payload_refused`, `intake_unavailable`, `definition`, `internal`.
     `since_ns` is when the state began, `waiting` how many fetched payloads are not yet durable.
     """
@@ -37,14 +40,16 @@ class SourceState(msgspec.Struct, frozen=True, kw_only=True):
     payloads: int = 0
     payload_bytes: int = 0
     empty: int = 0
+    unchanged: int = 0
     failures: int = 0
     failures_in_a_row: int = 0
 
 
 class Poll(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the poll ledger. `result`: `data`, `empty`, `unchanged`, `truncated` (as many records as the `limit`:
-    asked again by halves), or the reason of the failure. `status` 0: no
-    answer. `sha256` is empty unless bytes came; `receipt` unless they were taken. `latency_ms` is the source's."""
+    asked again by halves), or the reason of the failure. `status` 0: no answer over HTTP. `sha256` is empty unless
+    bytes came; `receipt` unless they were taken. `latency_ms` is the source's. `next_due_ns`: when the source was to
+    be polled next, as known when the row was written (None: not at all, it was being stopped)."""
 
     tenant: str
     feed: str
@@ -54,18 +59,30 @@ class Poll(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 0
     latency_ms: float = 0.0
     size_bytes: int = 0
+    records: int = 0
     sha256: bytes = b""
     receipt: str = ""
     detail: str = ""
+    next_due_ns: int | None = None
 
 
-class Cursor(msgspec.Struct, frozen=True):
-    """Where a window source goes on: everything before `position_ns` was taken. `number` counts the payloads taken and
-    `last` is the digest of the newest one with its window, so that the same answer is not sent twice."""
+class Cursor(msgspec.Struct, frozen=True, kw_only=True):
+    """What a source remembers across restarts, written only after what it stands for was taken.
 
-    position_ns: int
+    `number` counts the payloads taken and `last` is the digest of the newest one with what was asked, so that the same
+    answer is not sent twice. Windows: everything before `position_ns` was taken. Pages and plug-ins: `token` is the
+    cursor or link to go on at (None: begin anew), given `by` that kind of paging. A plain poll: the validators of the
+    last answer to the request of digest `asked`.
+    """
+
+    position_ns: int | None = None
     number: int = 0
     last: str = ""
+    by: str = ""
+    token: str | None = None
+    asked: str = ""
+    etag: str = ""
+    last_modified: str = ""
 
 
 class Unsent(msgspec.Struct, frozen=True):
@@ -74,3 +91,10 @@ class Unsent(msgspec.Struct, frozen=True):
     body: bytes
     content_type: str
     key: str
+
+
+class Unusable(msgspec.Struct, frozen=True):
+    """A feed whose definition cannot be used by who polls, and why (a sentence without secrets)."""
+
+    name: str
+    why: str

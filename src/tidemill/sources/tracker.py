@@ -1,9 +1,11 @@
 """Keeps one source's state and the rows of its polls, in memory; the poller writes both down once a second.
 
 Nothing here waits. `take_state` gives the state only if it changed since it was last taken, so that a source costs at
-most one write for each time it is asked.
+most one write for each time it is asked. The one place where what others say of a failure enters state, ledger and
+log: secrets are taken out of it here.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
@@ -12,9 +14,16 @@ import msgspec
 
 from tidemill.sources.http import Fetched, FetchFailure
 from tidemill.sources.pull import Pull
+from tidemill.sources.redact import Redaction
 from tidemill.sources.state import Poll, SourceState, State
 
+log = logging.getLogger(__name__)
+
 _MAX_POLLS: Final = 100_000  # rows kept while the ledger cannot be written; beyond it the oldest go
+_KEPT: Final = (
+    *("polls", "payloads", "payload_bytes", "empty", "unchanged", "failures"),
+    *("last_poll_ns", "last_data_ns", "cursor"),
+)
 
 
 class Tracker:
@@ -23,8 +32,12 @@ class Tracker:
     def __init__(self, pull: Pull, now_ns: Callable[[], int]) -> None:
         self._now_ns = now_ns
         self._pull = pull
+        self._hide = Redaction(pull.secrets).hide
         self._state = SourceState(tenant=pull.tenant, feed=pull.feed, item=pull.item, since_ns=now_ns())
         self._changed = True
+        self._slowest_s = 0.0  # of the answers since the last verdict
+        self._polling = False
+        self._open: list[Poll] = []  # rows of the poll under way: when the next one is due is not known yet
         self.polls: deque[Poll] = deque(maxlen=_MAX_POLLS)
 
     @property
@@ -34,60 +47,89 @@ class Tracker:
 
     def resume(self, earlier: SourceState) -> None:
         """Go on with the counts (not the state) of an earlier run."""
-        kept = ("polls", "payloads", "payload_bytes", "empty", "failures", "last_poll_ns", "last_data_ns", "cursor")
-        self._set(**{name: getattr(earlier, name) for name in kept})
+        self._set(**{name: getattr(earlier, name) for name in _KEPT})
+
+    def begin(self) -> None:
+        """A poll begins."""
+        self._polling = True
+
+    def due(self, due_ns: int | None) -> None:
+        """The poll is over, and the next one is due then; None: there will be none."""
+        self._polling = False
+        if due_ns != self._state.next_due_ns:
+            self._set(next_due_ns=due_ns)
+        self.polls.extend(msgspec.structs.replace(poll, next_due_ns=due_ns) for poll in self._open)
+        self._open.clear()
 
     def polled(self, started_ns: int, fetched: Fetched | FetchFailure) -> None:
         """The source was asked and answered, or did not."""
-        status = fetched.status
+        status = fetched.status or None
         latency = round(fetched.elapsed_s * 1000, 3)
+        self._slowest_s = max(self._slowest_s, fetched.elapsed_s)
         self._set(last_poll_ns=started_ns, last_status=status, latency_ms=latency, polls=self._state.polls + 1)
 
-    def row(self, started_ns: int, fetched: Fetched | FetchFailure, result: str, **more: Any) -> None:
+    def row(
+        self, started_ns: int, fetched: Fetched | FetchFailure, result: str, *, detail: str = "", **more: Any
+    ) -> None:
         """Add a row to the poll ledger."""
         pull = self._pull
         body = fetched.body if isinstance(fetched, Fetched) else b""
-        self.polls.append(
-            Poll(
-                tenant=pull.tenant,
-                feed=pull.feed,
-                item=pull.item,
-                started_ns=started_ns,
-                result=result,
-                status=fetched.status or 0,
-                latency_ms=round(fetched.elapsed_s * 1000, 3),
-                size_bytes=len(body),
-                **more,
-            )
+        poll = Poll(
+            tenant=pull.tenant,
+            feed=pull.feed,
+            item=pull.item,
+            started_ns=started_ns,
+            result=result,
+            status=fetched.status or 0,
+            latency_ms=round(fetched.elapsed_s * 1000, 3),
+            size_bytes=len(body),
+            detail=self._hide(detail),
+            next_due_ns=self._state.next_due_ns,
+            **more,
         )
+        (self._open if self._polling else self.polls).append(poll)
 
     def good(self, state: State) -> None:
-        """The source answered with data (`ok`) or that it has none (`empty`)."""
-        empty = self._state.empty + (state == "empty")
-        self._enter(state, reason=None, detail=None, failures_in_a_row=0, empty=empty)
+        """The source answered with data (`ok`), that it has none (`empty`), or with what is known (`unchanged`)."""
+        slowest, self._slowest_s = self._slowest_s, 0.0
+        counts = {name: getattr(self._state, name) + (state == name) for name in ("empty", "unchanged")}
+        if self._state.failures_in_a_row:
+            self._log(logging.INFO, "a source answers again")
+        reason = detail = None
+        if state == "ok" and slowest > self._pull.slow_after_s:
+            state, reason, detail = "slow", "slow", f"the answer took {slowest:.3g} s"
+        self._enter(state, reason=reason, detail=detail, failures_in_a_row=0, **counts)
 
     def failed(self, reason: str, detail: str) -> int:
-        """Something is wrong; returns how many times in a row."""
+        """Something is wrong; returns how many times in a row. Enough of them open the circuit, unless it is us."""
+        self._slowest_s = 0.0
         row = self._state.failures_in_a_row + 1
         failures = self._state.failures + 1
-        self._enter("failing", reason=reason, detail=detail, failures_in_a_row=row, failures=failures)
+        opens = reason != "internal" and self._pull.breaker.opens(row)
+        shown = self._hide(detail)
+        if row == 1 or (opens and self._state.state != "open"):
+            self._log(logging.WARNING, "a source is left alone" if opens else "a source fails", reason, shown)
+        self._enter(
+            "open" if opens else "failing", reason=reason, detail=shown, failures_in_a_row=row, failures=failures
+        )
         return row
 
     def stuck(self, detail: str) -> None:
         """Intake does not take what was fetched."""
-        self._enter("failing", reason="intake_unavailable", detail=detail)
+        self._enter("failing", reason="intake_unavailable", detail=self._hide(detail))
 
     def taken(self, size: int) -> None:
         """A payload became durable."""
         payloads, total = self._state.payloads + 1, self._state.payload_bytes + size
         self._set(payloads=payloads, payload_bytes=total, last_data_ns=self._now_ns())
 
-    def note(self, *, waiting: int | None = None, due_in_s: float | None = None, cursor: str | None = None) -> None:
-        """Update what is shown beside the state; None leaves it."""
-        changes: dict[str, Any] = {"waiting": waiting, "cursor": cursor}
-        if due_in_s is not None:
-            changes["next_due_ns"] = self._now_ns() + int(due_in_s * 1e9)
-        changes = {name: value for name, value in changes.items() if value is not None}
+    def note(self, *, waiting: int | None = None, cursor: str | None = None) -> None:
+        """Update what is shown beside the state; None leaves it, an empty cursor is none."""
+        changes: dict[str, Any] = {}
+        if waiting is not None:
+            changes["waiting"] = waiting
+        if cursor is not None:
+            changes["cursor"] = self._hide(cursor)[:200] or None
         if any(getattr(self._state, name) != value for name, value in changes.items()):
             self._set(**changes)
 
@@ -108,3 +150,8 @@ class Tracker:
     def _set(self, **changes: Any) -> None:
         self._state = msgspec.structs.replace(self._state, **changes)
         self._changed = True
+
+    def _log(self, level: int, what: str, reason: str = "", detail: str = "") -> None:
+        pull = self._pull
+        facts = {"tenant": pull.tenant, "feed": pull.feed, "item": pull.item, "reason": reason, "detail": detail}
+        log.log(level, what, extra={"facts": {name: fact for name, fact in facts.items() if fact}})

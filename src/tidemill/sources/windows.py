@@ -11,9 +11,8 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from tidemill.model.time import NS_PER_S, format_instant
+from tidemill.sources.templates import fill
 
-_START = ("{start}", "%7Bstart%7D")
-_STOP = ("{stop}", "%7Bstop%7D")
 _DAY_NS = 86_400 * NS_PER_S
 
 
@@ -59,10 +58,7 @@ class Windows(msgspec.Struct, frozen=True, kw_only=True):
 
     def fill(self, url: str, window: Window) -> str:
         """The URL with `{start}` and `{stop}` (also percent-encoded) filled in."""
-        for words, text in ((_START, self._text(window.start_ns)), (_STOP, self._text(window.stop_ns, up=True))):
-            for word in words:
-                url = url.replace(word, text)
-        return url
+        return fill(url, {"start": self._text(window.start_ns), "stop": self._text(window.stop_ns, up=True)})
 
     def _text(self, ns: int, *, up: bool = False) -> str:
         if not self.dates:

@@ -198,7 +198,11 @@ CREATE TABLE deletions (
 ORDER BY (tenant, id)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 
--- polls: one row for each poll of a source.
+-- polls: one row for each poll of a source. By feed and time: the newest of one feed, and those of a stretch of time.
+--   status    0: no answer over HTTP
+--   records   as counted at a glance; 0 also for what cannot be counted
+--   receipt   empty unless the answer was taken
+--   next_due  when the source was to be polled next, as known when the row was written (null: it was being stopped)
 CREATE TABLE polls (
     tenant LowCardinality(String),
     feed LowCardinality(String),
@@ -208,9 +212,11 @@ CREATE TABLE polls (
     status UInt16,
     latency_ms Float64,
     bytes UInt64,
+    records UInt64,
     sha256 FixedString(32),
     receipt String,
-    detail String
+    detail String,
+    next_due Nullable(DateTime64(9, 'UTC'))
 ) ENGINE = ReplacingMergeTree
-ORDER BY (tenant, feed, item, started_at)
+ORDER BY (tenant, feed, started_at, item)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;

@@ -1,0 +1,6 @@
+"""The ways to read a source, one file each: plain or drained, by windows, by pages, through a plug-in."""
+
+from tidemill.sources.steps.choice import step_of
+from tidemill.sources.steps.step import Step
+
+__all__ = ["Step", "step_of"]

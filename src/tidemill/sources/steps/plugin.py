@@ -1,0 +1,87 @@
+"""A source read through a plug-in: what it fetches is treated as an answer over HTTP, its errors become the state."""
+
+import asyncio
+import inspect
+import time
+from typing import Any
+
+import msgspec
+
+from tidemill import plugins
+from tidemill.sources.http import Fetched, FetchFailure
+from tidemill.sources.plugin import PluginPage, SourcePlugin
+from tidemill.sources.work import TroubleError, Work
+
+_BY = "plugin"
+
+
+class PluginStep:
+    """The step of a source whose `kind` names a plug-in."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._plugin: SourcePlugin | None = None
+
+    async def step(self) -> bool:
+        """One fetch; more to be had when it says so and brought something or moved its cursor."""
+        work = self._work
+        token = work.cursor.token if work.cursor.by == _BY else None
+        started_ns, started = work.now_ns(), time.monotonic()
+        try:
+            page = await self._fetch(token)
+        except TroubleError as trouble:
+            failure = FetchFailure("protocol", trouble.detail, time.monotonic() - started)
+            raise work.failed(started_ns, failure, trouble.reason) from None
+        elapsed = time.monotonic() - started
+        answer = work.came(started_ns, Fetched(0, page.content_type, page.body, elapsed), page.content_type or None)
+        taken = bool(page.body) and not answer.empty
+        if not taken:
+            work.row(answer, "empty")
+        elif not await work.deliver(answer, place=token or "-"):
+            return False
+        number = work.cursor.number + taken
+        cursor = msgspec.structs.replace(work.cursor, by=_BY, token=page.cursor, number=number)
+        if page.cursor != token or work.cursor.by != _BY:
+            await work.remember(cursor, page.cursor or "")
+        work.tracker.good("ok" if taken else "empty")
+        return page.more and (taken or page.cursor != token)
+
+    async def close(self) -> None:
+        """Let the plug-in go."""
+        close = getattr(self._plugin, "close", None)
+        if close is not None:
+            try:
+                async with asyncio.timeout(1.0):
+                    await close()
+            except Exception:  # it is theirs, and the source is polled no more
+                return
+
+    async def _fetch(self, token: str | None) -> PluginPage:
+        """Raises TroubleError for whatever goes wrong in the plug-in."""
+        try:
+            async with asyncio.timeout(self._work.limits.deadline_s):
+                plugin = self._plugin = self._plugin or self._made()
+                page: Any = await plugin.fetch(token)
+        except TroubleError:
+            raise
+        except TimeoutError:
+            detail = f"the plug-in did not answer within {self._work.limits.deadline_s:g} s"
+            raise TroubleError("timeout", detail) from None
+        except (Exception, SystemExit) as error:
+            raise TroubleError("plugin", f"{type(error).__name__}: {error}") from None
+        if not isinstance(page, PluginPage) or not isinstance(page.body, bytes):
+            raise TroubleError("plugin", f"fetch gave {type(page).__name__}, not a PluginPage with bytes")
+        if len(page.body) > self._work.limits.max_bytes:
+            raise TroubleError("too_large", f"the body is larger than {self._work.limits.max_bytes} bytes")
+        return page
+
+    def _made(self) -> SourcePlugin:
+        kind = self._work.pull.kind
+        offered = plugins.load(plugins.SOURCES).get(kind)
+        if offered is None:
+            raise TroubleError("definition", f"no installed package offers a source '{kind}'")
+        made = offered(self._work.pull.options)
+        if not inspect.iscoroutinefunction(getattr(made, "fetch", None)):
+            raise TroubleError("plugin", f"the plug-in '{kind}' has no `async def fetch`")
+        plugin: SourcePlugin = made
+        return plugin
