@@ -88,6 +88,8 @@ def test_lineage_leads_to_the_bytes_the_rules_and_every_replaced_row(store: Stor
     for seq, by_seq in ((1, 2), (2, 3)):
         for field, value in zip(("mean", "stddev", "stddev_pop", "count"), (10.0 * seq, None, 0.0, 1.0), strict=True):
             writer.replaced(writer.series("dropzone", field), START, value, seq=seq, by_seq=by_seq)
+    writer.change(writer.series("dropzone", "mean"), START, 20.0, 30.0, "replaced")
+    writer.change(writer.series("location", "lat"), START, 1.0, 2.0, "replaced")
     found = queries(store).rows.lineage("default", DROPZONE, "2026-01-01T02:00:00+02:00", asked(LINEAGE_PARAMETERS))
     assert (found.row["mean"], found.receipt, found.index, found.rules.version) == (30.0, "r3", 0, 3)
     assert found.sha256 == "8b5b9db0c13db24256c829aa364aa90c6d2eba318b9232a4ab9313b954d3555f"
@@ -96,6 +98,8 @@ def test_lineage_leads_to_the_bytes_the_rules_and_every_replaced_row(store: Stor
         (20.0, None, 1, "r2", "r3"),
         (10.0, None, 1, "r1", "r2"),
     ]
+    assert [(change.old, change.new) for change in found.changes] == [(20.0, 30.0)]
+    assert found.rules.passed == []
     for time in ("2026-01-01T00:00:01Z", "yesterday", "2026-01-01T00:00:00"):
         with pytest.raises(NotFoundError):
             queries(store).rows.lineage("default", DROPZONE, time, asked(LINEAGE_PARAMETERS))

@@ -36,7 +36,7 @@ class Queries:
         self.rejections = Rejections(store)
         self.series = SeriesQueries(store, hidden)
         self.points = PointQueries(store, self.series)
-        self.rows = RowQueries(store, hidden)
+        self.rows = RowQueries(store, hidden, book)
         self.lineage = LineageQueries(store, self.series, book)
         self.windows = WindowLineageQueries(store, self.series, book)
         self.feeds = FeedQueries(store, hidden)

@@ -5,13 +5,17 @@ from typing import Any, Final
 import msgspec
 
 from tidemill.errors import InputError, NotFoundError
-from tidemill.feeds.definition import Feed
+from tidemill.feeds.book import FeedBook
+from tidemill.feeds.definition import SUMMARY, Feed
+from tidemill.model.ids import series_id
 from tidemill.model.time import parse_instant
 from tidemill.query import answers
 from tidemill.query.answers import Page
 from tidemill.query.cursor import encode
 from tidemill.query.feeds import before, matching, shapeless
+from tidemill.query.origins import Origins, Rules, rules
 from tidemill.query.parameters import END, ORDER, START, TAGS, UNIT, Asked, Range, limit, page_cursor, time_range
+from tidemill.query.point_changes import Change, changes_of
 from tidemill.query.receipts import Links, links
 from tidemill.query.series import Hidden
 from tidemill.store.client import Store
@@ -49,16 +53,9 @@ class Replaced(msgspec.Struct, frozen=True):
     replaced_by_index: int
 
 
-class Rules(msgspec.Struct, frozen=True):
-    """The feed version whose rules made a row, and where to read them."""
-
-    feed: str
-    version: int
-    definition: str
-
-
 class Lineage(msgspec.Struct, frozen=True):
-    """Where a row comes from. `index` is the record's place in the payload, `sha256` the payload's (hexadecimal)."""
+    """Where a row comes from. `index` is the record's place in the payload, `sha256` the payload's (hexadecimal).
+    `changes` are published changes of its values."""
 
     row: dict[str, Any]
     receipt: str | None
@@ -68,13 +65,15 @@ class Lineage(msgspec.Struct, frozen=True):
     links: Links | None
     rules: Rules
     replaced: list[Replaced]
+    changes: list[Change]
 
 
 class RowQueries:
     """Reads rows of summaries."""
 
-    def __init__(self, store: Store, hidden: Hidden) -> None:
+    def __init__(self, store: Store, hidden: Hidden, book: FeedBook) -> None:
         self._store, self._hidden = store, hidden
+        self._origins = Origins(store, book)
 
     def page(self, tenant: str, feed: Feed, asked: Asked) -> Page:
         """A JSON array of Row by ROW_PARAMETERS. Raises InputError for a feed of another shape."""
@@ -98,6 +97,8 @@ class RowQueries:
         if len(found) > 1:
             raise InputError(f"several rows of '{feed.name}' are at {time[:64]}; name one by its tags (tag.NAME=VALUE)")
         row = found[0]
+        version = row["feed_version"] or feed.version
+        judged = self._origins.feed(tenant, feed.name, {"feed_version": version})
         return Lineage(
             row=_row(row, feed),
             receipt=row["receipt"] or None,
@@ -105,9 +106,14 @@ class RowQueries:
             received_at=row["received_at"],
             sha256=row["sha256"] or None,
             links=links(row["receipt"]) if row["receipt"] else None,
-            rules=_rules(feed, row["feed_version"] or feed.version),
+            rules=rules(feed.name, judged, version, row["marks"]),
             replaced=self._replaced(tenant, feed, ns, row["tags_text"]),
+            changes=self._changes(tenant, feed, ns, row),
         )
+
+    def _changes(self, tenant: str, feed: Feed, ns: int, row: dict[str, Any]) -> list[Change]:
+        series = [series_id(tenant, feed.name, row["tags"], field) for field in SUMMARY]
+        return changes_of(self._store, tenant, series, deleted_seq=row["deleted_seq"], first_ns=ns, last_ns=ns)
 
     def _rows(self, tenant: str, feed: Feed, asked: Asked, span: Range, count: int) -> list[dict[str, Any]]:
         if feed.shape.kind != "summary":
@@ -160,7 +166,3 @@ def _replaced(row: dict[str, Any]) -> Replaced:
         replaced_by=row["by_receipt"] or None,
         replaced_by_index=row["by_idx"],
     )
-
-
-def _rules(feed: Feed, version: int) -> Rules:
-    return Rules(feed.name, version, f"/v1/feeds/{feed.name}?version={version}")

@@ -16,7 +16,9 @@ WITH
             toUInt64(anyIf(p.value, s.field = 'count')) AS count,
             max(p.seq) AS seq,
             argMax(p.idx, p.seq) AS idx,
-            argMax(p.received_at, p.seq) AS received_at
+            argMax(p.received_at, p.seq) AS received_at,
+            argMax(CAST(p.marks AS Array(String)), p.seq) AS marks,
+            max(s.deleted_seq) AS deleted_seq
         FROM points AS p FINAL
         INNER JOIN (
             SELECT series, field, tags, deleted_seq
@@ -49,6 +51,8 @@ SELECT
     instant(page.received_at) AS received_at,
     page.idx AS idx,
     page.seq AS seq,
+    page.marks AS marks,
+    page.deleted_seq AS deleted_seq,
     toUnixTimestamp64Nano(page.at) AS ns,
     page.tags_text AS tags_text
 FROM page
