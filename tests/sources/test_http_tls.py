@@ -13,15 +13,37 @@ from tests.sources.answering import OK, get, redirect, serving
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
 
 
+AUTHORITY = """
+[ca]
+default_ca = own
+[own]
+database = issued
+new_certs_dir = .
+rand_serial = yes
+default_md = sha256
+policy = any
+copy_extensions = copy
+[any]
+commonName = supplied
+"""
+
+
+def certified(folder, start, end):
+    """A certificate of its own making for `localhost` and 127.0.0.1, valid from `start` to `end`, with its key."""
+    (folder / "authority").write_text(AUTHORITY)
+    (folder / "issued").touch()
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "key.pem"]
+    names = ["-subj", "/CN=test", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", "request.pem"]
+    signing = ["-batch", "-notext", "-config", "authority", "-selfsign", "-keyfile", "key.pem", "-in", "request.pem"]
+    dates = ["-startdate", start, "-enddate", end, "-out", "certificate.pem"]
+    for command in (["req", *key, *names], ["ca", *signing, *dates]):
+        subprocess.run(["openssl", *command], cwd=folder, check=True, capture_output=True)
+    return folder / "certificate.pem", folder / "key.pem"
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    """A certificate of its own making for `localhost` and 127.0.0.1, with its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    made, key = folder / "certificate.pem", folder / "key.pem"
-    request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    names = ["-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    subprocess.run([*request, *names, "-keyout", key, "-out", made], check=True, capture_output=True)
-    return made, key
+    return certified(tmp_path_factory.mktemp("tls"), "20200101000000Z", "20491231000000Z")
 
 
 @pytest.fixture
@@ -29,10 +51,15 @@ def asked_names():
     return []
 
 
-@pytest.fixture
-def server_tls(certificate, asked_names):
+def serving_as(certificate):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
+    return context
+
+
+@pytest.fixture
+def server_tls(certificate, asked_names):
+    context = serving_as(certificate)
     context.sni_callback = lambda _socket, name, _context: asked_names.append(name)
     return context
 
@@ -66,6 +93,13 @@ def test_certificate_of_nobody_known_is_refused(server_tls):
     assert answer.reason == "tls"
     assert "self-signed certificate" in answer.message and "one of a public authority" in answer.message
     assert server["requests"] == []
+
+
+def test_certificate_that_has_expired_is_refused(tmp_path):
+    old = certified(tmp_path, "20200101000000Z", "20200102000000Z")
+    with serving(OK, tls=serving_as(old)) as server:
+        answer = get(server["url"], tls=ssl.create_default_context(cafile=old[0]))
+    assert answer.reason == "tls" and "certificate has expired" in answer.message and "in date" in answer.message
 
 
 def test_redirect_from_https_to_http_is_not_followed(server_tls, trusting):
