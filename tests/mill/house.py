@@ -9,6 +9,7 @@ import polars as pl
 
 from tests.log.payloads import NOW_NS, payload
 from tidemill.catalog.feeds import CatalogFeeds
+from tidemill.catalog.replays import CatalogReplays
 from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.recipes import RECIPES
@@ -18,7 +19,9 @@ from tidemill.log.reader import SqliteLogReader
 from tidemill.log.sqlite import SqliteLog
 from tidemill.mill.position import Position
 from tidemill.mill.worker import Mill
+from tidemill.model.ids import new_receipt
 from tidemill.model.payload import Kind, Logged
+from tidemill.model.replay import Replay, Request
 from tidemill.store.client import Store, StoreAddress
 from tidemill.store.queries import Query, packaged, query
 
@@ -28,10 +31,10 @@ Payload = dict[str, Any]
 TABLES = {
     "points": "tenant, series, time, ordinal, value, seq, idx, flags, received_at, attributes",
     "series": "tenant, series, feed, name, field, tags, unit, deleted, deleted_seq",
-    "rejections": "tenant, feed, seq, idx, time, reasons, record, rules_version, winner_seq, winner_idx",
+    "rejections": "tenant, feed, seq, idx, time, reasons, record, rules_version, winner_seq, winner_idx, recovered_by",
     "payloads": "tenant, seq, receipt, feed, feed_version, state, accepted, rejected, reasons, hex(body) AS body, "
     "hex(sha256) AS sha256, faults",
-    "rollups": "tenant, series, window, count, mean, min, max, sum, sealed",
+    "rollups": "tenant, series, window, count, mean, min, max, sum, late, sealed",
     "replaced": "tenant, series, time, seq, idx, value, by_seq, by_idx",
 }
 
@@ -78,6 +81,7 @@ class House:
         self.texts = CatalogFeeds(self.catalog)
         self.texts.install(tenant, RECIPES)
         self.book = FeedBook(self.texts, {})
+        self.replays = CatalogReplays(self.catalog)
         self.store = Store(address, queries=questions(tenant))
         self.ours, theirs = Hints.pair()
         self.mill = self.new_mill(theirs)
@@ -87,7 +91,7 @@ class House:
         end = hints or Hints.pair()[1]
         reader = SqliteLogReader(self.folder / "log")
         position = Position(self.folder / "mill" / "position")
-        self.mill = Mill(reader, self.store, self.book, position, end, clock=self.clock)
+        self.mill = Mill(reader, self.store, self.book, position, end, clock=self.clock, replays=self.replays)
         return self.mill
 
     def send(self, feed: str, body: Any, **other: Any) -> int:
@@ -105,6 +109,22 @@ class House:
         while done := self.mill.step():
             count += done
         return count
+
+    def replay(self, feed: str, version: int, *, dry_run: bool = False, **which: Any) -> Replay:
+        """Replay payloads of a feed, to the end of it."""
+        asked = Request(feed=feed, version=version, dry_run=dry_run, **which)
+        replay = Replay(id=new_receipt(self.clock()), tenant=self.tenant, request=asked, state="queued", created_ns=0)
+        self.replays.create(replay)
+        self.work_replays()
+        return self.replays.get(self.tenant, replay.id)
+
+    def work_replays(self) -> None:
+        """Work on replays until there is none."""
+        self.work()
+        assert self.mill.replays is not None
+        self.mill.replays.wake()
+        while self.mill.replays.step(self.mill.status.position):
+            continue
 
     def entries(self) -> list[Logged]:
         return SqliteLogReader(self.folder / "log").read(0, 100_000, 1 << 30)

@@ -47,8 +47,9 @@ class Applier:
         self.status = status
         self.deleted = False  # since someone looked: points of deleted series wait to be removed
         self._store = store
+        self._book = book
         self._clock = clock
-        self._stages = Stages(book, status, max_depth)
+        self.stages = Stages(book, status, max_depth)
         self._decider = Decider(store, self.known, status)
         self._version = 0
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="mill-write")
@@ -94,7 +95,9 @@ class Applier:
         tenant, feed = entry.payload.tenant, entry.payload.feed
         self._store.command("mill_withdraw_rejections", tenant=tenant, feed=feed, seq=entry.seq)
         if self._store.rows("mill_points_of", tenant=tenant, seq=entry.seq)[0]["n"]:
-            self._store.command("mill_rollups_without", tenant=tenant, seq=entry.seq, version=self.next_version())
+            late = rollups.late_of(self._book, tenant, feed, entry.payload.feed_version)
+            version = self.next_version()
+            self._store.command("mill_rollups_without", tenant=tenant, seq=entry.seq, version=version, late_ns=late)
             self._store.command("mill_withdraw_points", tenant=tenant, seq=entry.seq)
 
     def close(self) -> None:
@@ -109,7 +112,7 @@ class Applier:
         for (tenant, feed), of_feed in _by_feed(entries):
             data = [entry for entry in of_feed if entry.payload.kind is Kind.DATA]
             refused = [entry for entry in of_feed if entry.payload.kind is Kind.REFUSED]
-            rejections = [self._stages.refused(entry) for entry in refused]
+            rejections = [self.stages.refused(entry) for entry in refused]
             outcomes.append(ledger.outcomes_without_points(ledger.rejected(rejections), "refused"))
             if data:
                 found, windows = self._data(tenant, feed, data, writes, version)
@@ -127,7 +130,7 @@ class Applier:
     ) -> tuple[tuple[pl.DataFrame, pl.DataFrame], list[Touched]]:
         """Mill one feed's payloads into `writes`; returns their counts and rejections, and the windows touched."""
         milled = [
-            self._stages.run(tenant, feed, number, list(of_version))
+            self.stages.run(tenant, feed, number, list(of_version))
             for number, of_version in groupby(
                 sorted(entries, key=lambda e: e.payload.feed_version), key=lambda e: e.payload.feed_version
             )
@@ -154,12 +157,12 @@ class Applier:
                 remember(self.known, kept)
             every = rollups.every_ns(same[-1].feed)
             if every:
-                touched.append(Touched(tenant, every, rollups.touched(kept, every)))
+                touched.append(Touched(tenant, every, rollups.late_ns(same[-1].feed), rollups.touched(kept, every)))
         return (pl.concat([one.counts for one in milled]), ledger.rejected(rejections)), touched
 
     def _overtake(self, tenant: str, feed: str, lost: pl.DataFrame, version: int) -> None:
         """Write the ledger of records that stood and lost, before anything else."""
-        rows, seqs = overtaken.rejections_of(self._store, tenant, feed, lost, self._stages.text_of)
+        rows, seqs = overtaken.rejections_of(self._store, tenant, feed, lost, self.stages.text_of)
         self._store.insert("rejections", rows)
         overtaken.restate(self._store, tenant, feed, lost, seqs=seqs, version=version)
         self.status.restated += len(seqs)
@@ -188,7 +191,7 @@ class Applier:
     ) -> pl.DataFrame:
         by_seq = {entry.seq: entry for entry in entries}
         with self.status.stage("ledger"):
-            texts = [self._stages.text_of(by_seq[seq], idx) for seq, idx in rejections.select("seq", "idx").iter_rows()]
+            texts = [self.stages.text_of(by_seq[seq], idx) for seq, idx in rejections.select("seq", "idx").iter_rows()]
             return ledger.rejection_rows(rejections, tenant, feed, ledger.origins(entries), texts)
 
     def _count(self, writes: Writes, touched: list[Touched]) -> None:

@@ -192,6 +192,7 @@ class Retention:
                 every=every,
                 windows=fresh,
                 version=self._shared.next_version(),
+                late=rollups.late_ns(feed),
                 sealed_seq=max(1, self._shared.status.position),
             )
             self._shared.known.seal(fresh["series"].to_list(), fresh["window"].to_list())

@@ -1,21 +1,60 @@
-"""Recomputes rollups: exactly the windows that a batch touched, from the points that stand, by one statement each.
+"""Rollup windows: as the points that stand make them (`values`), as they are published (`stored`), and how they are
+written. Never incremented: writing a window twice changes nothing but its version.
 
-Writing a window twice changes nothing but its version.
+What a window carries beside its aggregates: `late` follows from the points; `restated_ns` (when a published value was
+last changed) only from what was published before, so whoever writes brings it along (`carried`).
 """
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 
 import polars as pl
 
+from tidemill.errors import FeedDefinitionError, NotFoundError
+from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
 from tidemill.mill.known import KnownSeries
-from tidemill.model.time import duration_ns
+from tidemill.mill.ledger import INSTANT
+from tidemill.model.time import NS_PER_S, duration_ns
 from tidemill.store.client import Store
 
-_CHUNK = 10_000  # windows in one statement: 2 × 200 kB of bound values
+VALUES: Final[dict[str, Any]] = {
+    "series": pl.UInt64,
+    "window": pl.Int64,
+    "count": pl.UInt64,
+    "mean": pl.Float64,
+    "min": pl.Float64,
+    "max": pl.Float64,
+    "sum": pl.Float64,
+    "late": pl.UInt64,
+}
+STORED: Final[dict[str, Any]] = {**VALUES, "restated_ns": pl.Int64, "sealed": pl.Boolean, "sealed_seq": pl.UInt64}
+TOLD: Final[dict[str, Any]] = {
+    **{name: VALUES[name] for name in ("series", "window", "mean", "count")},
+    "changed_ns": pl.Int64,
+}
+KEY: Final = ["series", "window"]
+LATE_NS: Final = 3600 * NS_PER_S  # `late_after` of a feed that says nothing
+_CHUNK: Final = 10_000  # windows in one statement: 2 × 200 kB of bound values
+_MOST_NS: Final = 1 << 62
 
 
 def every_ns(feed: Feed) -> int:
     """The width of a feed's rollup windows, ns (whole seconds); 0 if it has none."""
     return duration_ns(feed.rollups.every) if feed.rollups else 0
+
+
+def late_ns(feed: Feed) -> int:
+    """How long after its window's end a point of this feed is received at most without being late, ns."""
+    return min(_MOST_NS, duration_ns(feed.rollups.late_after)) if feed.rollups else LATE_NS
+
+
+def late_of(book: FeedBook, tenant: str, feed: str, version: int) -> int:
+    """`late_ns` of a feed version; as of a feed that says nothing where it cannot be read."""
+    try:
+        return late_ns(book.version(tenant, feed, version))
+    except (NotFoundError, FeedDefinitionError):
+        return LATE_NS
 
 
 def window_of(every: int) -> pl.Expr:
@@ -28,6 +67,59 @@ def touched(points: pl.DataFrame, every: int) -> pl.DataFrame:
     return points.select("series", window=window_of(every)).unique()
 
 
+def values(
+    store: Store, known: KnownSeries, *, tenant: str, every: int, windows: pl.DataFrame, late: int = LATE_NS
+) -> pl.DataFrame:
+    """VALUES of these windows (`series`, `window`) by the points that stand now, without those of deleted series; a
+    window without a point has no row. `late` is the feed's `late_ns`; `known` has every series.
+
+    Raises StoreUnavailableError, StoreQueryError, as everything here that asks the store.
+    """
+    gone = known.deleted(windows["series"].unique()) or {0: 0}
+    bound = {"deleted_series": list(gone), "deleted_seqs": list(gone.values()), "late_ns": min(_MOST_NS, every + late)}
+    return _joined(
+        (store.frame("mill_window_values", **part, **bound) for part in _parts(tenant, every, windows)), VALUES
+    )
+
+
+def stored(store: Store, *, tenant: str, every: int, windows: pl.DataFrame) -> pl.DataFrame:
+    """STORED of those of these windows (`series`, `window`) that are published; `restated_ns` null: never."""
+    return _joined((store.frame("mill_window_rows", **part) for part in _parts(tenant, every, windows)), STORED)
+
+
+def told(store: Store, *, tenant: str, every: int, windows: pl.DataFrame, from_seq: int) -> pl.DataFrame:
+    """TOLD of these windows: what table `changes` says last of them, told by payloads from `from_seq` on."""
+    parts = _parts(tenant, every, windows)
+    return _joined((store.frame("mill_windows_told", from_seq=from_seq, **part) for part in parts), TOLD)
+
+
+def carried(present: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
+    """VALUES with the `restated_ns` of what is STORED, and a window without values where one was published."""
+    lost = before.filter(pl.col("count") > 0).join(present, on=KEY, how="anti")
+    nothing = (pl.lit(0).cast(kind).alias(name) for name, kind in VALUES.items() if name not in KEY)
+    whole = pl.concat([present, lost.select(*KEY, *nothing)])
+    return whole.join(before.select(*KEY, "restated_ns"), on=KEY, how="left")
+
+
+def write(
+    store: Store, present: pl.DataFrame, *, tenant: str, every: int, version: int, sealed_seq: int = 0
+) -> int:  # fmt: skip
+    """Publish windows (VALUES and `restated_ns`); `sealed_seq` above 0 seals them. Returns how many."""
+    rows = present.sort(KEY).select(
+        pl.lit(tenant).alias("tenant"),
+        "series",
+        pl.lit(every // NS_PER_S, pl.UInt32).alias("every_s"),
+        pl.col("window").cast(INSTANT),
+        *(name for name in VALUES if name not in KEY),
+        pl.col("restated_ns").cast(INSTANT).alias("restated_at"),
+        pl.lit(sealed_seq > 0).alias("sealed"),
+        pl.lit(sealed_seq, pl.UInt64).alias("sealed_seq"),
+        pl.lit(version, pl.UInt64).alias("version"),
+    )
+    store.insert("rollups", rows)
+    return rows.height
+
+
 def recompute(
     store: Store,
     known: KnownSeries,
@@ -36,22 +128,31 @@ def recompute(
     every: int,
     windows: pl.DataFrame,
     version: int,
+    late: int = LATE_NS,
     sealed_seq: int = 0,
 ) -> int:
-    """Write the rollups of these windows (`series`, `window`); `sealed_seq` above 0 seals them. Returns how many."""
-    gone = known.deleted(windows["series"].unique()) or {0: 0}
-    ordered = windows.sort("series", "window")
-    for start in range(0, ordered.height, _CHUNK):
-        part = ordered[start : start + _CHUNK]
-        store.command(
-            "mill_rollups",
-            tenant=tenant,
-            series=part["series"],
-            windows=part["window"],
-            every_s=every // 1_000_000_000,
-            sealed_seq=sealed_seq,
-            version=version,
-            deleted_series=list(gone),
-            deleted_seqs=list(gone.values()),
-        )
-    return ordered.height
+    """Publish these windows (`series`, `window`) as the points make them now, and tell nobody. Returns how many."""
+    present = values(store, known, tenant=tenant, every=every, windows=windows, late=late)
+    whole = carried(present, stored(store, tenant=tenant, every=every, windows=windows))
+    return write(store, whole, tenant=tenant, every=every, version=version, sealed_seq=sealed_seq)
+
+
+def _parts(tenant: str, every: int, windows: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    """What a statement binds of some windows at a time, in key order."""
+    ordered = windows.select(KEY).sort(KEY)
+    for part in ordered.iter_slices(_CHUNK):
+        if part.height:
+            yield {
+                "tenant": tenant,
+                "every_s": every // NS_PER_S,
+                "series": part["series"],
+                "windows": part["window"],
+            }
+
+
+def _joined(frames: Iterable[pl.DataFrame], schema: dict[str, Any]) -> pl.DataFrame:
+    """Answers of the store as one frame of this schema."""
+    columns = [pl.col(name).cast(kind) for name, kind in schema.items()]
+    return pl.concat(
+        [pl.DataFrame(schema=schema), *(f.rename({"window_ns": "window"}).select(columns) for f in frames)]
+    )

@@ -20,15 +20,18 @@ from tidemill.store.client import Store
 
 
 class Touched(msgspec.Struct, frozen=True):
-    """Rollup windows (`series`, `window`) of a tenant that must be computed again; `every` in ns."""
+    """Rollup windows (`series`, `window`) of a tenant that must be computed again; `every` and `late` in ns."""
 
     tenant: str
     every: int
+    late: int
     windows: pl.DataFrame
 
     def recompute(self, store: Store, known: KnownSeries, version: int) -> None:
         """Write their rollups."""
-        rollups.recompute(store, known, tenant=self.tenant, every=self.every, windows=self.windows, version=version)
+        rollups.recompute(
+            store, known, tenant=self.tenant, every=self.every, windows=self.windows, version=version, late=self.late
+        )
 
 
 class Writes:

@@ -97,55 +97,6 @@ INNER JOIN (
     WHERE tenant = {tenant:String} AND feed = {feed:String} AND seq IN {seqs:Array(UInt64)} AND recovered_by = ''
     GROUP BY seq) AS r ON p.seq = r.of
 
--- name: mill_rollups
--- Recompute windows from the points that stand. The set of windows prunes by primary key: rounding a time down is
--- monotonic. No join with the windows asked for: it doubles the cost, and a window never loses its last point here.
--- A mean is never outside what it is the mean of, as rounding would have it (three times 1.4).
-INSERT INTO rollups (tenant, series, every_s, window, count, mean, min, max, sum, sealed, sealed_seq, version)
-SELECT {tenant:String}, series, {every_s:UInt32}, begin, n, if(n = 0, 0, least(greatest(total / n, low), high)), low, high,
-    total, {sealed_seq:UInt64} > 0, {sealed_seq:UInt64}, {version:UInt64}
-FROM (
-    SELECT series, toStartOfInterval(time, toIntervalSecond({every_s:UInt32})) AS begin,
-        count(value) AS n, ifNull(min(value), 0) AS low, ifNull(max(value), 0) AS high,
-        ifNull(sumKahan(value), 0) AS total
-    FROM points FINAL
-    WHERE tenant = {tenant:String}
-        AND (series, toStartOfInterval(time, toIntervalSecond({every_s:UInt32}))) IN (
-            SELECT arrayJoin(arrayZip({series:Array(UInt64)},
-                arrayMap(t -> fromUnixTimestamp64Nano(t, 'UTC'), {windows:Array(Int64)}))))
-        AND seq > transform(series, {deleted_series:Array(UInt64)}, {deleted_seqs:Array(UInt64)}, toUInt64(0))
-    GROUP BY series, begin)
-SETTINGS enable_extended_results_for_datetime_functions = 1
-
--- name: mill_rollups_without
--- Recompute the windows that hold points of one payload as if these were not there. Before they go: then a crash
--- between leaves what says which windows they are. Sealed windows stay.
-INSERT INTO rollups (tenant, series, every_s, window, count, mean, min, max, sum, sealed, sealed_seq, version)
-WITH
-    hit AS (
-        SELECT DISTINCT p.series AS series, e.every_s AS every_s, p.t - positiveModulo(p.t, e.every_s * 1000000000) AS begin
-        FROM (SELECT series, toUnixTimestamp64Nano(time) AS t FROM points
-            WHERE tenant = {tenant:String} AND seq = {seq:UInt64}) AS p
-        INNER JOIN (SELECT series, every_s FROM rollups FINAL WHERE tenant = {tenant:String} AND NOT sealed
-            GROUP BY series, every_s) AS e ON p.series = e.series),
-    rest AS (
-        SELECT series, toUnixTimestamp64Nano(time) AS t, tupleElement(argMax(tuple(value), version), 1) AS value
-        FROM points
-        WHERE tenant = {tenant:String} AND seq != {seq:UInt64} AND series IN (SELECT series FROM hit)
-            AND (tenant, series, seq) NOT IN (
-                SELECT q.tenant, q.series, q.seq FROM points AS q
-                INNER JOIN (SELECT series, deleted_seq FROM series FINAL
-                    WHERE tenant = {tenant:String} AND deleted_seq > 0) AS d ON q.series = d.series
-                WHERE q.tenant = {tenant:String} AND q.seq <= d.deleted_seq)
-        GROUP BY series, time, ordinal)
-SELECT {tenant:String}, h.series, h.every_s, fromUnixTimestamp64Nano(h.begin, 'UTC'), count(r.value),
-    ifNull(avg(r.value), 0), ifNull(min(r.value), 0), ifNull(max(r.value), 0), ifNull(sum(r.value), 0),
-    false, 0, {version:UInt64}
-FROM hit AS h
-LEFT JOIN rest AS r ON h.series = r.series AND h.begin = r.t - positiveModulo(r.t, h.every_s * 1000000000)
-GROUP BY h.series, h.every_s, h.begin
-SETTINGS join_use_nulls = 1
-
 -- name: mill_withdraw_points
 -- Remove the points of one payload from disk.
 DELETE FROM points WHERE tenant = {tenant:String} AND seq = {seq:UInt64}
@@ -157,13 +108,6 @@ DELETE FROM rejections WHERE tenant = {tenant:String} AND feed = {feed:String} A
 -- name: mill_points_of
 -- How many points one payload left.
 SELECT count() AS n FROM points WHERE tenant = {tenant:String} AND seq = {seq:UInt64}
-
--- name: mill_empty_rollups
--- The rollups of deleted series: every window gets a row with count 0, and is sealed no more: the series begins anew.
-INSERT INTO rollups (tenant, series, every_s, window, count, mean, min, max, sum, sealed, sealed_seq, version)
-SELECT tenant, series, every_s, window, 0, 0, 0, 0, 0, false, 0, {version:UInt64}
-FROM rollups FINAL
-WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND (count > 0 OR sealed)
 
 -- name: mill_deleted
 -- Deleted series whose points are still on disk.
