@@ -1,6 +1,7 @@
 """Hypothesis strategies: JSON texts as bytes, close to what a feed takes, with everything JSON lets one do wrong."""
 
 import base64
+from collections.abc import Callable
 from datetime import datetime
 
 from hypothesis import strategies as st
@@ -117,7 +118,37 @@ def lines(record: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
     return st.lists(st.tuples(line, breaks), max_size=20).map(lambda parts: b"".join(a + b for a, b in parts))
 
 
+def octets(size: int, most: int = 1) -> st.SearchStrategy[bytes]:
+    """The bytes of one number, or of some, as an array of integers."""
+    return st.integers(1, most).flatmap(
+        lambda count: st.lists(st.integers(0, 255), min_size=size * count, max_size=size * count).map(
+            lambda items: repr(items).encode()
+        )
+    )
+
+
+def written(size: int, encode: Callable[[bytes], bytes]) -> st.SearchStrategy[bytes]:
+    """The bytes of one number as text; now and then too many or too few."""
+    sizes = st.sampled_from([size] * 20 + [0, size - 1, size + 1])
+    return sizes.flatmap(lambda n: st.binary(min_size=n, max_size=n)).map(lambda raw: b'"' + encode(raw) + b'"')
+
+
 RECORDS = {
+    "packed": objects(
+        {
+            "at": st.integers(0, 2**33).map(lambda n: b"%d" % n),
+            "short": octets(2) | written(2, base64.b64encode),
+            "long": octets(8) | st.integers(0, 2**50).map(lambda n: repr(list(n.to_bytes(8, "big"))).encode()),
+            "double": written(8, lambda raw: raw.hex().encode()) | written(8, lambda raw: raw.hex().upper().encode()),
+            "scaled": numbers,
+        }
+    ),
+    "waves": objects(
+        {
+            "at": st.integers(0, 2**33).map(lambda n: b"%d" % n),
+            "wave": octets(2, 3) | written(4, base64.b64encode),
+        }
+    ),
     "location": objects(
         {"timestamp": times, "lat": small, "long": small, "accuracy": positive, "speed": positive, "user_id": texts}
     ),

@@ -24,7 +24,21 @@ attributes.quality = { path = "$.tags", required = true }
 attributes.method = { path = "$.x", max_length = 4 }
 fields.power.path = "$.data"
 """
-FEEDS = {**OF_RECIPES, "plant": load(PLANT)}
+PACKED = """
+name = "packed"
+time = { path = "$.at", format = "unix_s" }
+fields.short = { path = "$.short", type = "int16_be", scale = 0.1, offset = -5, min = -3000, required = false }
+fields.long = { path = "$.long", type = "uint64_be", encoding = "array" }
+fields.double = { path = "$.double", type = "float64_le", encoding = "hex", required = false }
+fields.scaled = { path = "$.scaled", scale = 1e10, offset = 3, max = 1e200 }
+"""
+WAVES = """
+name = "waves"
+time = { path = "$.at", format = "unix_s" }
+fields.wave = { path = "$.wave", type = "int16_le[]", scale = 0.5, max = 16000 }
+shape.kind = "summary"
+"""
+FEEDS = {**OF_RECIPES, "plant": load(PLANT), "packed": load(PACKED), "waves": load(WAVES)}
 NAMES = sorted(RECORDS)
 DECODERS = {name: Decoder(FEEDS[name]) for name in NAMES}
 STRICT = {name: strict_reader(FEEDS[name]) for name in NAMES}

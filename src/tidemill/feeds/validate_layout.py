@@ -84,6 +84,9 @@ def _binary_text(feed: Feed, key: Key, member: Any) -> Iterator[Finding]:
         return
     of_bytes = member.type in _TEXT_TYPES
     yield from _length(key, member.length, wanted=of_bytes, what=f"how many bytes there are ({member.type})")
+    if member.type == "hex" and member.length is not None and 2 * member.length > member.max_length:
+        message = f"{member.length} bytes are {2 * member.length} digits, more than max_length allows"
+        yield Finding((*key, "max_length"), "conflict", message)
     kind = packed(member.type)
     yield from _place(feed, key, member, kind.size if kind else member.length or 1)
 
