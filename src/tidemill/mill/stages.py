@@ -1,4 +1,5 @@
-"""Bytes to points: runs decode, rules and shape for the payloads of one feed version in one go. No I/O.
+"""Bytes to points: runs decode, rules and shape for the payloads of one feed version in one go. No I/O, but for
+the past that the rules of some feeds ask for: it is given, and knows where to look.
 
 Decoders are built once per feed version and kept; versions never change.
 """
@@ -8,6 +9,7 @@ from collections.abc import Sequence
 import msgspec
 import polars as pl
 
+from tidemill.checks.past import PastCheck
 from tidemill.decode.decoder import DEEPEST, MAX_DEPTH, Decoder
 from tidemill.errors import FeedDefinitionError, NotFoundError, TidemillError, UnavailableError
 from tidemill.feeds.book import FeedBook
@@ -16,10 +18,12 @@ from tidemill.mill import ledger, refused
 from tidemill.mill.status import MillStatus
 from tidemill.model.payload import Logged
 from tidemill.rules.apply import apply_rules
+from tidemill.rules.past import Memory, Nothing, Past
 from tidemill.rules.shape import shape
 from tidemill.rules.time import instants, resolve_times
 from tidemill.rules.zones import zone_at
 
+NO_PAST = Nothing()
 _KEEP = 1_000
 _RAW_TEXT = 64 << 10
 
@@ -52,18 +56,24 @@ class Stages:
         self._max_depth = max_depth
         self._decoders: dict[tuple[str, str, int], Decoder] = {}
 
-    def run(self, tenant: str, name: str, version: int, entries: Sequence[Logged]) -> Milled:
-        """Decode, check and shape. Raises UnavailableError while there is no such feed version, or none that can be
-        read: payloads were taken for it, so it is the catalog's fault and not theirs."""
+    def run(self, tenant: str, name: str, version: int, entries: Sequence[Logged], past: Past = NO_PAST) -> Milled:
+        """Decode, check and shape entries, which are in the order of the log. Raises UnavailableError while there is no
+        such feed version, or none that can be read: payloads were taken for it, so it is the catalog's fault and not
+        theirs; and what `past` raises. It is asked as of the first entry, and only where `looks_back`."""
         feed = self._feed(tenant, name, version)
         with self._status.stage("decode"):
             batch = self._decoder(tenant, name, version).decode(entries)
         with self._status.stage("rules"):
-            checked = apply_rules(feed, batch)
+            checked = apply_rules(feed, batch, Memory(tenant, entries[0].seq, past))
         with self._status.stage("shape"):
             shaped = shape(feed, tenant, checked, batch)
         rejections = ledger.rejected([shaped.rejections])
         return Milled(feed, shaped.points, shaped.series, rejections, batch.counts)
+
+    def looks_back(self, tenant: str, name: str, version: int) -> bool:
+        """Whether the rules of a feed version need the past. Then entries of it must not be judged together with those
+        of another version, and only after everything before them is applied. Raises as `run`."""
+        return any(isinstance(rule.compiled(), PastCheck) for rule in self._feed(tenant, name, version).rules)
 
     def text_of(self, entry: Logged, index: int) -> str:
         """A record as the ledger keeps it; the payload's beginning where the feed cannot say."""
@@ -73,6 +83,15 @@ class Stages:
             return decoder.record(payload.body, payload.format, index)
         except Exception:  # a text for people; what is wrong with the bytes is in the reasons
             return payload.body[:_RAW_TEXT].decode("utf-8", "replace")
+
+    def refuses(self, entry: Logged) -> bool:
+        """Whether intake would refuse this payload under the feed version that it names now."""
+        payload = entry.payload
+        feed = self._feed(payload.tenant, payload.feed, payload.feed_version)
+        if feed.input.on_fault != "refuse":
+            return False
+        decoder = self._decoder(payload.tenant, payload.feed, payload.feed_version)
+        return bool(decoder.check(payload.body, payload.format, payload.received_ns))
 
     def refused(self, entry: Logged) -> pl.DataFrame:
         """The rejections (REJECTED) of a payload that was refused at intake: one for each record that it held."""

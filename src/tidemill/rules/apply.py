@@ -1,13 +1,16 @@
-"""A batch -> records that passed, with their instants and marks, and rejections with every reason. Pure: the same batch
-and feed give the same answer at any time (age is measured against the time of receipt)."""
+"""A batch -> records that passed, with their instants and marks, and rejections with every reason. Pure: the same
+batch, feed and past give the same answer at any time (age is measured against the time of receipt)."""
 
 from typing import Any, Final
 
 import msgspec
 import polars as pl
 
+from tidemill.checks.past import PastCheck
 from tidemill.decode.batch import Batch
 from tidemill.feeds.definition import SUMMARY, Feed
+from tidemill.rules import history
+from tidemill.rules.past import NO_MEMORY, Memory
 from tidemill.rules.reasons import REASONS
 from tidemill.rules.summary import add_summary
 from tidemill.rules.time import instants, resolve_times
@@ -33,21 +36,23 @@ class Checked(msgspec.Struct, frozen=True):
 
 
 class Test(msgspec.Struct, frozen=True):
-    """One question to every record: the code and the sentence of who breaks it, the expression, and what follows."""
+    """One question to every record: the code and the sentence of who breaks it, what is asked (an expression, or a
+    check that needs the past), and what follows."""
 
     code: str
     detail: str
-    broken: pl.Expr
+    broken: pl.Expr | PastCheck
     flags: bool = False
 
 
-def apply_rules(feed: Feed, batch: Batch) -> Checked:
-    """Find each record's instant and ask every rule about every record."""
+def apply_rules(feed: Feed, batch: Batch, memory: Memory = NO_MEMORY) -> Checked:
+    """Find each record's instant and ask every rule about every record. `memory` is asked only where the feed has a
+    rule that needs the past; then the batch must begin at its place in the log, and raises what the past raises."""
     frame = resolve_times(feed, batch.frame)
     if feed.shape.kind == "summary":
         frame = add_summary(frame, next(iter(feed.fields)))
     asked = tests(feed)
-    judged = judge(feed, frame, batch, asked)
+    judged = remember(feed, judge(feed, frame, batch, asked), batch, asked, memory)
     failing = [_hit(number) for number, test in enumerate(asked) if not test.flags]
     failed = pl.any_horizontal(pl.col("time_reason").is_not_null(), *failing)
     passed = judged.filter(~failed) if failing or judged["time_reason"].null_count() < judged.height else judged
@@ -67,7 +72,8 @@ def tests(feed: Feed) -> list[Test]:
     found = []
     for rule in feed.rules:
         check = rule.compiled()
-        found.append(Test(rule.code, f"{rule.code}: {check.explain()}", check.broken(), rule.action == "flag"))
+        broken = check if isinstance(check, PastCheck) else check.broken()
+        found.append(Test(rule.code, f"{rule.code}: {check.explain()}", broken, rule.action == "flag"))
     if feed.shape.kind == "summary":
         detail = "not_finite: its mean or standard deviation is beyond the range of a double"
         overflow = pl.any_horizontal([pl.col(f"f.{name}").is_infinite() for name in SUMMARY])
@@ -76,7 +82,8 @@ def tests(feed: Feed) -> list[Test]:
 
 
 def judge(feed: Feed, frame: pl.DataFrame, batch: Batch, asked: list[Test]) -> pl.DataFrame:
-    """The frame with `broken.<number>` of each test, true or false, and whatever columns the tests look at.
+    """The frame with `broken.<number>` of each test that needs no past, true or false, and whatever columns the tests
+    look at.
 
     A test that looks at nothing but tags is asked once for each distinct set of tags, not once a record: what a record
     did depends on no other record, so its answer is its set's. A batch of a million records has a few thousand sets.
@@ -84,14 +91,34 @@ def judge(feed: Feed, frame: pl.DataFrame, batch: Batch, asked: list[Test]) -> p
     if not asked:
         return frame
     texts = tag_texts(feed, batch)
-    hits = [test.broken.fill_null(False).alias(_hit(number)) for number, test in enumerate(asked)]
+    hits = [
+        test.broken.fill_null(False).alias(_hit(number))
+        for number, test in enumerate(asked)
+        if isinstance(test.broken, pl.Expr)
+    ]
     roots = [set(hit.meta.root_names()) for hit in hits]
     alone = [bool(names) and names <= set(texts.columns) for names in roots]
     wanted = set().union(*(names for names, of_tags in zip(roots, alone, strict=True) if not of_tags))
+    wanted |= {f"f.{test.broken.field}" for test in asked if isinstance(test.broken, PastCheck)}
     by_set = texts.select(hit for hit, of_tags in zip(hits, alone, strict=True) if of_tags)
     spread = [column.gather(frame["identity"]) for column in [*by_set, *(c for c in texts if c.name in wanted)]]
     looked_at = _with_registers(frame.with_columns(spread), batch, wanted)
     return looked_at.with_columns(hit for hit, of_tags in zip(hits, alone, strict=True) if not of_tags)
+
+
+def remember(feed: Feed, judged: pl.DataFrame, batch: Batch, asked: list[Test], memory: Memory) -> pl.DataFrame:
+    """The judged frame with `broken.<number>` of the tests that need the past."""
+    past = {
+        number: history.Asked(test.broken, not test.flags)
+        for number, test in enumerate(asked)
+        if isinstance(test.broken, PastCheck)
+    }
+    if not past:
+        return judged
+    failing = [_hit(number) for number, test in enumerate(asked) if number not in past and not test.flags]
+    refused = pl.any_horizontal(pl.col("time_reason").is_not_null(), *failing).alias("refused")
+    found = history.judge(feed, list(past.values()), judged.with_columns(refused), batch, memory)
+    return judged.with_columns(pl.Series(_hit(number), hits) for number, hits in zip(past, found, strict=True))
 
 
 def tag_texts(feed: Feed, batch: Batch) -> pl.DataFrame:

@@ -27,8 +27,8 @@ class Past(Protocol):
     """
 
     def points(self, tenant: str, asked: pl.DataFrame, reach: Reach, *, before_seq: int, policy: str) -> pl.DataFrame:
-        """For each row of `asked` (`series`, `time`): all points of the series from `time - reach.span_ns` up to `time`
-        (not at it) and the `reach.count` latest before those, none earlier than `time - reach.within_ns`.
+        """For each row of `asked` (`series`, `time`): all points of the series from `time - reach.span_ns` to `time`
+        (also at it) and the `reach.count` latest before those, none earlier than `time - reach.within_ns`.
 
         More may come, also later than `time`. POINTS, sorted by series and time, one row at an instant: where several
         are there, the one that stands under `policy` (`first`: lowest place; `last`, `keep`: highest). A point that
