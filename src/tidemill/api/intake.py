@@ -1,12 +1,13 @@
 """Intake: one payload from its request to a durable place in the log, checked against its feed's contract.
 
-Knows nothing of the store. What it answers 2xx to is durable; what the contract refuses is durable too, as REFUSED with
-its faults; a body whose content coding cannot be undone is kept packed, as it came. What never became a payload
-(unknown feed, unknown format or coding, over a limit) is not kept.
+Knows nothing of the store. What it answers 2xx to is durable; what the contract or a rule of action `refuse` refuses is
+durable too, as REFUSED with its faults; a body whose content coding cannot be undone is kept packed, as it came. What
+never became a payload (unknown feed, unknown format or coding, over a limit) is not kept.
 """
 
 import asyncio
 import hashlib
+import logging
 import re
 from collections import OrderedDict
 from collections.abc import Callable
@@ -27,7 +28,9 @@ from tidemill.errors import Fault, InputError
 from tidemill.feeds.definition import Feed
 from tidemill.log.contract import Appended
 from tidemill.model.ids import new_receipt
-from tidemill.model.payload import Kind, Payload
+from tidemill.model.payload import Kind, Logged, Payload
+
+log = logging.getLogger(__name__)
 
 OFF_LOOP_BYTES: Final = 128 << 10  # larger bodies are unpacked, hashed and checked in a thread (about 1 ms of work)
 THREADS: Final = 4  # of its own: whoever waits for the store elsewhere must not hold intake up
@@ -83,10 +86,13 @@ class Intake:
         declared = _declared(incoming, feed, fetched=fetched)
         raw = await self._read(incoming, bulk=fetched or feed.shape.kind == "samples")
         received_ns = self._services.clock()
-        if declared.encoding is None and len(raw) < OFF_LOOP_BYTES:
+        judged = bool(feed.rules) and not fetched and any(rule.action == "refuse" for rule in feed.rules)
+        if declared.encoding is None and len(raw) < OFF_LOOP_BYTES and not judged:
             checked = self._check(principal.tenant, feed, raw, declared, received_ns)
         else:
-            checked = await self.off_loop(lambda: self._check(principal.tenant, feed, raw, declared, received_ns))
+            checked = await self.off_loop(
+                lambda: self._check(principal.tenant, feed, raw, declared, received_ns, judged=judged)
+            )
             incoming.hold(self._gate, len(checked.body) if declared.encoding else 0)
         return await self._append(incoming, principal.tenant, feed, checked, received_ns)
 
@@ -117,7 +123,9 @@ class Intake:
             return await body.read(incoming, self._gate, self._settings.max_bulk_body, "max_bulk_body")
         return await body.read(incoming, self._gate, self._settings.max_body, "max_body")
 
-    def _check(self, tenant: str, feed: Feed, raw: bytes, declared: Declared, received_ns: int) -> Checked:
+    def _check(
+        self, tenant: str, feed: Feed, raw: bytes, declared: Declared, received_ns: int, *, judged: bool = False
+    ) -> Checked:
         if declared.encoding is not None:
             sizes = self._settings
             try:
@@ -128,7 +136,11 @@ class Intake:
         faults: tuple[Fault, ...] = ()
         if feed.input.on_fault == "refuse":
             faults = self.decoder(tenant, feed).check(raw, settled, received_ns)
-        return Checked(raw, settled, hashlib.sha256(raw).digest(), faults)
+        sha256 = hashlib.sha256(raw).digest()
+        if judged and not faults:
+            payload = Payload("", tenant, feed.name, feed.version, received_ns, settled, raw, sha256)
+            faults = _refusals(feed, payload, self.decoder(tenant, feed))
+        return Checked(raw, settled, sha256, faults)
 
     async def _append(
         self, incoming: Incoming, tenant: str, feed: Feed, checked: Checked, received_ns: int
@@ -150,6 +162,18 @@ class Intake:
             appended = await self.append(payload)
             raise RefusedError(_sentence(checked, feed, incoming), checked.faults, appended.receipt)
         return Accepted(payload, await self.append(payload, key))
+
+
+def _refusals(feed: Feed, payload: Payload, decoder: Decoder) -> tuple[Fault, ...]:
+    """What a feed's rules of action `refuse` say of a payload. A rule that fails itself refuses nothing: the payload is
+    kept, and the mill decides."""
+    from tidemill.rules.refuse import refusals  # here: only feeds with such rules need it
+
+    try:
+        return refusals(feed, payload, decoder.decode([Logged(0, payload)]))
+    except Exception:
+        log.exception("the rules of a feed could not be asked", extra={"facts": {"feed": feed.name}})
+        return ()
 
 
 def _declared(incoming: Incoming, feed: Feed, *, fetched: bool) -> Declared:

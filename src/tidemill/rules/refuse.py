@@ -1,0 +1,65 @@
+"""What the rules of action `refuse` say of one payload at intake, before it is acknowledged. Pure.
+
+They look at no past (the definition's check sees to that). What has no instant is for the mill to reject.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+import polars as pl
+
+from tidemill.decode.batch import Batch
+from tidemill.decode.faults import Faults
+from tidemill.errors import Fault
+from tidemill.feeds.definition import Feed
+from tidemill.feeds.paths import parse_path
+from tidemill.model.payload import Payload
+from tidemill.rules.apply import Test, judge, tests
+from tidemill.rules.summary import add_summary
+from tidemill.rules.time import resolve_times
+
+_JSON: Final = "json"
+_LINES: Final = "ndjson"
+
+
+def refusals(feed: Feed, payload: Payload, batch: Batch) -> tuple[Fault, ...]:
+    """A fault for every rule of action `refuse` that a record breaks: the record's path, the rule's reason code and
+    what the record did. `batch` is the one payload, decoded. At most a hundred by name, and how many more there are."""
+    rules = tuple(rule for rule in feed.rules if rule.action == "refuse")
+    if not rules or batch.frame.is_empty():
+        return ()
+    frame = resolve_times(feed, batch.frame)
+    if feed.shape.kind == "summary":
+        frame = add_summary(frame, next(iter(feed.fields)))
+    asked = tests(msgspec.structs.replace(feed, rules=rules))[: len(rules)]
+    marks = [f"broken.{number}" for number in range(len(asked))]
+    broke = judge(feed, frame, batch, asked).filter(pl.any_horizontal(marks)).sort("idx").select("idx", *marks)
+    return _faults(broke, asked, feed, payload, int(batch.counts["records"].sum()))
+
+
+def _faults(
+    broke: pl.DataFrame, asked: Sequence[Test], feed: Feed, payload: Payload, records: int
+) -> tuple[Fault, ...]:
+    if broke.is_empty():
+        return ()
+    many = records > 1 or _is_array(feed, payload)
+    root = "$" if payload.format == _LINES else feed.input.records
+    faults = Faults()
+    for index, *hits in broke.iter_rows():
+        path = f"{root}[{index}]" if many else root
+        for test, hit in zip(asked, hits, strict=True):
+            if hit:
+                faults.add(path, test.code, test.detail.removeprefix(f"{test.code}: "))
+    return faults.all()
+
+
+def _is_array(feed: Feed, payload: Payload) -> bool:
+    """Whether a payload of one record has it in an array, so that its path has an index."""
+    if payload.format != _JSON:
+        return True
+    node: Any = json.loads(payload.body.removeprefix(b"\xef\xbb\xbf"))
+    for key in parse_path(feed.input.records):
+        node = node[key]
+    return isinstance(node, list)
