@@ -3,14 +3,14 @@
 The API makes them and may cancel one; the mill does everything else. Both write with compare-and-set.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 import msgspec
 
 from tidemill.catalog.contract import Catalog
 from tidemill.errors import ConflictError, NotFoundError
-from tidemill.model.replay import OVER, Replay
+from tidemill.model.replay import OVER, UNDER_WAY, Replay, State
 
 PREFIX: Final = "replays/"
 _KEEP: Final = 200  # of a tenant that are over; beyond it the oldest go
@@ -42,17 +42,17 @@ class CatalogReplays:
         found = [msgspec.json.decode(entry.value, type=Replay) for entry in entries]
         return sorted(found, key=lambda replay: replay.id)
 
-    def change(self, replay: Replay, **changes: Any) -> Replay:
-        """Write these changes of a replay; what others changed meanwhile stays. One that is over is not changed.
+    def change(self, replay: Replay, *, only: Collection[State] = UNDER_WAY, **changes: Any) -> Replay:
+        """Write these changes of a replay; what others changed meanwhile stays.
 
-        Raises NotFoundError, and ConflictError when it is over (somebody cancelled it).
+        Raises NotFoundError, and ConflictError when its state is none of `only` (somebody cancelled it).
         """
         while True:
             entry = self._catalog.get(_key(replay.tenant, replay.id))
             if entry is None:
                 raise NotFoundError(f"there is no replay '{replay.id[:64]}'")
             now = msgspec.json.decode(entry.value, type=Replay)
-            if now.state in OVER:
+            if now.state not in only:
                 raise ConflictError(f"replay {now.id} is {now.state}")
             changed = msgspec.structs.replace(now, **changes)
             try:
@@ -64,9 +64,7 @@ class CatalogReplays:
     def cancel(self, tenant: str, replay: str, now_ns: int) -> Replay:
         """End a replay that publishes nothing yet. Raises NotFoundError, and ConflictError when it is too late."""
         found = self.get(tenant, replay)
-        if found.state not in ("queued", "running"):
-            raise ConflictError(f"replay {found.id} is {found.state}: it cannot be cancelled any more")
-        return self.change(found, state="cancelled", finished_ns=now_ns)
+        return self.change(found, only=("queued", "running"), state="cancelled", finished_ns=now_ns)
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         """Call `changed` within about a second after any replay changed; returns what ends that."""

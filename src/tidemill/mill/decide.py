@@ -90,7 +90,7 @@ class Decider:
 
     def _first_wins(self, tenant: str, points: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The points that stay, and the records that lost."""
-        stands = standing.standing(self._store, self._status, tenant, points.filter("anchor"))
+        stands = self._standing(tenant, points.filter("anchor"))
         alive = stands.filter(pl.col("seq") > pl.col("deleted_seq"))
         if alive.height < stands.height:
             # Of two the first submitted stays, but this one was deleted: out of the way before its successor comes.
@@ -99,10 +99,18 @@ class Decider:
 
     def _last_wins(self, tenant: str, points: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """The points that stay, and the values that were replaced, also by the same value."""
-        stands = standing.standing(self._store, self._status, tenant, points)
+        stands = self._standing(tenant, points)
         alive = stands.filter(pl.col("seq") > pl.col("deleted_seq"))
         kept, gave_way = last_wins(points, alive)
-        return kept, standing.never_applied(self._store, tenant, gave_way)
+        return kept, self._unheard(tenant, gave_way)
+
+    def _standing(self, tenant: str, points: pl.DataFrame) -> pl.DataFrame:
+        """What the store holds at the instants of these points."""
+        return standing.standing(self._store, self._status, tenant, points)
+
+    def _unheard(self, tenant: str, gave_way: pl.DataFrame) -> pl.DataFrame:
+        """Of replaced values those that are not in the ledger yet."""
+        return standing.never_applied(self._store, tenant, gave_way)
 
 
 def _with_series(lost: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:

@@ -22,7 +22,14 @@ class MillStatus(msgspec.Struct, kw_only=True):
     `recovered`: the mill went on after `last_error`."""
 
     state: Literal[
-        "starting", "idle", "applying", "waiting_for_store", "waiting_for_log", "waiting_for_catalog", "stopped"
+        "starting",
+        "idle",
+        "applying",
+        "replaying",
+        "waiting_for_store",
+        "waiting_for_log",
+        "waiting_for_catalog",
+        "stopped",
     ] = "starting"
     looped_at_ns: int = 0
     turned: float = 0.0

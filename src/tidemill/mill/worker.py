@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+from tidemill.catalog.replays import CatalogReplays
 from tidemill.crash_points import reach
 from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.errors import LogUnavailableError, StoreQueryError, StoreUnavailableError, UnavailableError
@@ -21,6 +22,7 @@ from tidemill.mill.apply import Applier
 from tidemill.mill.attempts import Attempts
 from tidemill.mill.blame import blames_payload
 from tidemill.mill.position import Position, reconcile
+from tidemill.mill.replay.job import Replays
 from tidemill.mill.retention import Retention
 from tidemill.mill.stages import warm
 from tidemill.mill.status import Heartbeat, MillStatus
@@ -59,6 +61,7 @@ class Mill:
         *,
         clock: Callable[[], int] = time.time_ns,
         max_depth: int = MAX_DEPTH,
+        replays: CatalogReplays | None = None,
     ) -> None:
         folder = position.path.parent
         folder.mkdir(parents=True, exist_ok=True)
@@ -73,6 +76,9 @@ class Mill:
         book = book.without_sources()  # a variable that only the poller needs must not hold payloads up
         self._applier = Applier(store, book, self.status, clock, max_depth=max_depth)
         self._retention = Retention(store, book, self._applier, folder / "mill.retention", clock=clock)
+        self.replays = (
+            Replays(replays, store, book, self._applier, folder / "replays", clock=clock) if replays else None
+        )
         self._started = False
         self._made = time.monotonic()
         self._last_begun = 0.0
@@ -96,7 +102,10 @@ class Mill:
             self.status.turn()
             try:
                 self._pace(stop)
-                if self.step() == 0:
+                count = self.step()
+                if self.replays is not None and self.replays.step(self._position.seq):
+                    pass  # a small piece of work: then look at the log again
+                elif count == 0:
                     self._rest()
                 elif time.monotonic() > self._tended + _TEND_EVERY_S:
                     self._tend()
@@ -145,6 +154,8 @@ class Mill:
             self._position.save(start)
         self.status.position = start
         self._attempts.resume(start)
+        if self.replays is not None:
+            self.replays.resume()
         warm()
         self._started = True
 

@@ -1,12 +1,13 @@
 """A replay: payloads that are put through the rules again, under another version of their feed. What was asked for, how
 far it is, and what it changes; kept in the catalog, shown by the API, worked on by the mill."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 State = Literal["queued", "running", "publishing", "done", "failed", "cancelled"]
-OVER: frozenset[str] = frozenset({"done", "failed", "cancelled"})
+OVER: Final[frozenset[State]] = frozenset({"done", "failed", "cancelled"})
+UNDER_WAY: Final[frozenset[State]] = frozenset({"queued", "running", "publishing"})
 
 
 class RejectionFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -1,0 +1,130 @@
+"""When all payloads of a replay went through the rules: what they change, and everything that publishing it needs."""
+
+from typing import Final
+
+import msgspec
+import polars as pl
+
+from tidemill.errors import InputError
+from tidemill.feeds.definition import Feed
+from tidemill.mill import ledger, rollups
+from tidemill.mill.apply import Applier
+from tidemill.mill.replay import difference, milled, windows
+from tidemill.mill.replay.folder import Folder
+from tidemill.mill.replay.places import Places
+from tidemill.mill.replay.plan import PLACE, Plan, Planner, joined_rejections, old_points
+from tidemill.mill.replay.publish import Trail, ledger_rows
+from tidemill.model.payload import MAX_RECORDS
+from tidemill.model.replay import Difference, Replay
+from tidemill.store.client import Store
+
+MAX_POINTS: Final = 5_000_000  # of one replay: they are decided together, in some 400 bytes each
+_WINNER: Final = ("winner_seq", "winner_idx")
+
+
+class Conclusion(msgspec.Struct, frozen=True):
+    """A replay's plan; all its rejections now (REJECTED), the whole ledger of its payloads before; what it changes."""
+
+    places: Places
+    plan: Plan
+    rejected: pl.DataFrame
+    old: pl.DataFrame
+    difference: Difference
+
+
+class Concluding:
+    """Concludes replays against one store."""
+
+    def __init__(self, store: Store, applier: Applier) -> None:
+        self._store = store
+        self._stages = applier.stages
+        self._status = applier.status
+        self._planner = Planner(store, applier.known, applier.status)
+
+    def conclude(self, replay: Replay, feed: Feed, folder: Folder) -> Conclusion:
+        """What a replay comes to whose portions are all milled. Writes nothing. Raises InputError for too many."""
+        offered, counts = milled.joined(folder, "points"), milled.joined(folder, "counts")
+        if offered.height > MAX_POINTS:
+            message = f"it makes {offered.height} points, and one replay {MAX_POINTS} at most: choose a shorter range"
+            raise InputError(message)
+        places = Places(counts["seq"])
+        old = self._store.frame("replay_rejections", tenant=replay.tenant, feed=feed.name, **places.bound)
+        old = old.filter(places.has())
+        had = old_points(self._store, replay.tenant, feed.name, places)
+        plan = self._planner.plan(replay.tenant, feed, places, offered, had)
+        self._status.turn()
+        rejected = joined_rejections(milled.joined(folder, "rejected").drop("record"), plan)
+        moved = windows.changed(self._store, replay.tenant, feed, plan, places)
+        found = difference.difference(
+            difference.of_records(counts, _not_recovered(old), rejected),
+            difference.of_points(plan),
+            difference.of_windows(moved, rollups.every_ns(feed) // 1_000_000_000),
+        )
+        return Conclusion(places, plan, rejected, old, found)
+
+    def at_idx(self, tenant: str, position: int) -> int:
+        """The next free index of changes at this place in the log: beyond all records of a payload."""
+        found = self._store.rows("replay_published_at", tenant=tenant, seq=position)[0]["idx"]
+        return max(MAX_RECORDS, int(found) + 1)
+
+    def write(self, folder: Folder, feed: Feed, found: Conclusion, selection: pl.DataFrame, trail: Trail) -> None:
+        """Everything that publishing needs, on disk: from here on it depends on nothing that it changes itself."""
+        plan, old = found.plan, found.old
+        told = self._with_records(folder, trail, found.rejected, old)
+        replaced = self._store.frame("replay_replaced", tenant=trail.tenant, feed=feed.name, **found.places.bound)
+        frames = {
+            "plan-points": plan.points,
+            "plan-series": milled.joined(folder, "series"),
+            "plan-withdrawn": plan.withdrawn,
+            "plan-overtaken": plan.overtaken,
+            "plan-replaced": plan.replaced,
+            "plan-stale": replaced.rename({"time_ns": "time"}).filter(found.places.has()),
+            "plan-moved": plan.moved,
+            "plan-windows": windows.touched(feed, plan),
+            "plan-ledger": ledger_rows(told, old, milled.joined(folder, "origins"), trail),
+            "plan-ledger-old": old.select("seq").unique(),
+            "plan-outcomes": _outcomes(milled.joined(folder, "counts"), selection, found),
+        }
+        for name, frame in frames.items():
+            folder.write(name, frame)
+
+    def _with_records(self, folder: Folder, trail: Trail, rejected: pl.DataFrame, old: pl.DataFrame) -> pl.DataFrame:
+        """The rejections with the text of each record: known from the rules or from the ledger, else cut out again."""
+        by_rules = milled.joined(folder, "rejected").select(*PLACE, "record")
+        known = pl.concat([by_rules, old.select(by_rules.columns)], how="vertical_relaxed").unique(PLACE)
+        told = rejected.join(known, on=PLACE, how="left", maintain_order="left")
+        unknown = told.filter(pl.col("record").is_null())
+        if unknown.is_empty():
+            return told
+        texts = self._texts(trail, unknown)
+        return told.join(texts, on=PLACE, how="left", maintain_order="left").select(
+            *rejected.columns, pl.coalesce("record", "text").fill_null("").alias("record")
+        )
+
+    def _texts(self, trail: Trail, records: pl.DataFrame) -> pl.DataFrame:
+        rows = []
+        for part in records.select("seq").unique().sort("seq").iter_slices(milled.PORTION_PAYLOADS):
+            stored = self._store.frame("replay_payloads", tenant=trail.tenant, seqs=part["seq"])
+            entries = {
+                row["seq"]: milled.entry(trail.tenant, trail.feed, row, row["feed_version"])
+                for row in stored.iter_rows(named=True)
+            }
+            wanted = records.filter(pl.col("seq").is_in(part["seq"].implode())).select(PLACE)
+            rows += [(seq, idx, self._stages.text_of(entries[seq], idx)) for seq, idx in wanted.iter_rows()]
+        return pl.DataFrame(rows, schema={"seq": pl.UInt64, "idx": pl.UInt32, "text": pl.String}, orient="row")
+
+
+def _outcomes(counts: pl.DataFrame, selection: pl.DataFrame, found: Conclusion) -> pl.DataFrame:
+    """OUTCOMES and `feed_version` of the payloads; of those that were only revived, where something differs."""
+    outcomes = ledger.outcomes(counts, found.rejected, "applied")
+    outcomes = outcomes.join(selection.select("seq", "feed_version", "revived"), on="seq")
+    before, after = (
+        frame.select(*PLACE, pl.col(_WINNER).fill_null(0)) for frame in (_not_recovered(found.old), found.rejected)
+    )
+    columns = [*PLACE, *_WINNER]
+    differ = [before.join(after, on=columns, how="anti")["seq"], after.join(before, on=columns, how="anti")["seq"]]
+    return outcomes.filter(~pl.col("revived") | pl.col("seq").is_in(pl.concat(differ).unique().implode()))
+
+
+def _not_recovered(ledger_of: pl.DataFrame) -> pl.DataFrame:
+    return ledger_of.filter(pl.col("recovered_by") == "")

@@ -1,0 +1,82 @@
+"""What a replay changes, counted: records by reason, points, rollup windows. Pure."""
+
+from typing import Any, Final
+
+import polars as pl
+
+from tidemill.mill.replay.plan import PLACE, Plan
+from tidemill.model.ids import format_series
+from tidemill.model.replay import Difference, Point, Window
+
+_NAMED: Final = 100
+
+
+def of_records(counts: pl.DataFrame, before: pl.DataFrame, after: pl.DataFrame) -> dict[str, Any]:
+    """The counts of records in a Difference, from `counts` (`seq`, `records`), and from the rejections (`seq`, `idx`,
+    `reasons`) that there are `before` and will be `after`."""
+    records = int(counts["records"].sum())
+    fallen = before.join(after, on=PLACE, how="anti")
+    new = after.join(before, on=PLACE, how="anti")
+    both = before.join(after, on=PLACE, suffix="_after")
+    changed = both.filter(pl.col("reasons").list.sort() != pl.col("reasons_after").list.sort())
+    return {
+        "payloads": counts["seq"].n_unique(),
+        "records": records,
+        "accepted_before": records - before.height,
+        "accepted_after": records - after.height,
+        "newly_accepted_total": fallen.height,
+        "newly_rejected_total": new.height,
+        "newly_accepted": _by_reason(fallen),
+        "newly_rejected": _by_reason(new),
+        "reasons_changed": changed.height,
+    }
+
+
+def of_points(plan: Plan) -> dict[str, Any]:
+    """The counts of points, and those with the largest change."""
+    moved = plan.moved
+    changed = moved.filter(pl.col("was") & pl.col("is"))
+    size = (pl.col("new") - pl.col("old")).abs()
+    largest = moved.select("series", "time", "old", "new", size=size).sort("size", descending=True, nulls_last=False)
+    return {
+        "points_added": moved.filter(~pl.col("was")).height,
+        "points_removed": moved.filter(~pl.col("is")).height,
+        "points_changed": changed.height,
+        "largest_point_change": changed.select(size.max()).item(),
+        "points": tuple(
+            Point(series=format_series(series), time_ns=time, old=old, new=new)
+            for series, time, old, new, _ in largest.head(_NAMED).iter_rows()
+        ),
+    }
+
+
+def of_windows(changed: pl.DataFrame, every_s: int) -> dict[str, Any]:
+    """The counts of windows (`windows.CHANGED`), and those with the largest change of mean."""
+    size = (pl.col("new_mean") - pl.col("old_mean")).abs()
+    largest = changed.with_columns(size=size).sort("size", descending=True, nulls_last=False).head(_NAMED)
+    return {
+        "windows_changed": changed.height,
+        "largest_window_change": changed.select(size.max()).item(),
+        "windows": tuple(
+            Window(
+                series=format_series(row["series"]),
+                window_ns=row["window"],
+                every_s=every_s,
+                old_mean=row["old_mean"],
+                new_mean=row["new_mean"],
+                old_count=row["old_count"],
+                new_count=row["new_count"],
+            )
+            for row in largest.iter_rows(named=True)
+        ),
+    }
+
+
+def difference(*parts: dict[str, Any]) -> Difference:
+    """A Difference of its parts."""
+    return Difference(**{name: value for part in parts for name, value in part.items()})
+
+
+def _by_reason(rejections: pl.DataFrame) -> dict[str, int]:
+    counted = rejections.select(pl.col("reasons").list.unique().explode().alias("code")).drop_nulls()
+    return dict(counted.group_by("code").len().sort("code").iter_rows())

@@ -1,0 +1,59 @@
+"""What a replay keeps on disk while it works: frames, each written whole or not at all. So a mill that was killed goes
+on where it was, and what is about to be published is published whole."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import polars as pl
+
+from tidemill.mill.position import write_atomically
+
+_T = TypeVar("_T")
+
+
+class Folder:
+    """The folder of one replay; made when something is first written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def has(self, name: str) -> bool:
+        """Whether a frame or a struct of that name was written."""
+        return (self.path / name).exists()
+
+    def write(self, name: str, frame: pl.DataFrame) -> None:
+        """Write a frame, durable on return."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        draft = self.path / f"{name}.draft"
+        with draft.open("wb") as file:
+            frame.write_ipc(file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self.path / name)
+
+    def read(self, name: str) -> pl.DataFrame:
+        """A frame that was written."""
+        return pl.read_ipc((self.path / name).read_bytes())
+
+    def all(self, prefix: str) -> Iterator[pl.DataFrame]:
+        """Every frame whose name begins so, by name."""
+        for path in sorted(self.path.glob(f"{prefix}*")):
+            if not path.name.endswith(".draft"):
+                yield pl.read_ipc(path.read_bytes())
+
+    def note(self, name: str, value: Any) -> None:
+        """Write a struct, durable on return."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.path / name, msgspec.json.encode(value), durable=True)
+
+    def noted(self, name: str, kind: type[_T]) -> _T:
+        """A struct that was written."""
+        return msgspec.json.decode((self.path / name).read_bytes(), type=kind)
+
+    def remove(self) -> None:
+        """Forget everything."""
+        shutil.rmtree(self.path, ignore_errors=True)

@@ -1,0 +1,196 @@
+"""Works off replays in small steps between the mill's batches: choose payloads, put them through the rules a portion at
+a time, find what changes; unless it is a dry run, publish it.
+
+Readers see nothing of it before it is published. What was done is on disk: a mill that was killed goes on there. What
+was being published is published before anything else, so that no batch of live data comes between.
+"""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+
+from tidemill.catalog.replays import CatalogReplays
+from tidemill.crash_points import reach
+from tidemill.errors import (
+    ConflictError,
+    NotFoundError,
+    StoreQueryError,
+    StoreUnavailableError,
+    UnavailableError,
+)
+from tidemill.feeds.book import FeedBook
+from tidemill.mill.apply import Applier
+from tidemill.mill.replay import milled
+from tidemill.mill.replay.conclude import Concluding
+from tidemill.mill.replay.folder import Folder
+from tidemill.mill.replay.publish import TRAIL, Publisher, Trail
+from tidemill.mill.replay.selection import select
+from tidemill.model.replay import UNDER_WAY, Difference, Replay
+from tidemill.store.client import Store
+
+_log = logging.getLogger(__name__)
+
+
+class Replays:
+    """The replays of all tenants, one at a time, oldest first. `wake` (from any thread) says that there may be one."""
+
+    def __init__(
+        self,
+        replays: CatalogReplays,
+        store: Store,
+        book: FeedBook,
+        applier: Applier,
+        path: Path,
+        *,
+        clock: Callable[[], int],
+    ) -> None:
+        self._replays = replays
+        self._store = store
+        self._book = book
+        self._applier = applier
+        self._status = applier.status
+        self._path = path
+        self._clock = clock
+        self._concluding = Concluding(store, applier)
+        self._publisher = Publisher(store, applier.known, applier.stages.text_of, applier.status.turn)
+        self._look = True
+        self._current: Replay | None = None
+
+    def wake(self) -> None:
+        """There may be a new replay, or one was cancelled."""
+        self._look = True
+
+    def resume(self) -> None:
+        """Publish what was being published when the mill ended. Call before the first batch."""
+        for path in sorted(self._path.glob("*/*")):
+            folder = Folder(path)
+            if folder.has(TRAIL):
+                trail = folder.noted(TRAIL, Trail)
+                self._publish(folder, trail)
+            elif not self._is_under_way(path.parent.name, path.name):
+                folder.remove()
+
+    def step(self, position: int) -> bool:
+        """Do a small piece of work on the replay that is due; whether there was any. `position`: what is applied.
+
+        Raises UnavailableError: nothing is lost, step again.
+        """
+        replay = self._next()
+        if replay is None:
+            return False
+        self._status.state = "replaying"
+        try:
+            self._advance(replay, position)
+        except UnavailableError:
+            raise
+        except ConflictError:
+            self._drop(replay)  # cancelled
+        except Exception as error:
+            if self._folder(replay).has(TRAIL):
+                raise StoreUnavailableError(f"replay {replay.id} cannot be published: {error}") from error
+            self._fail(replay, error)
+        return True
+
+    def _next(self) -> Replay | None:
+        if self._current is None and not self._look:
+            return None
+        if self._look:
+            self._look = False
+            self._book.refresh()
+        found = [replay for replay in self._replays.list() if replay.state in UNDER_WAY]
+        self._current = found[0] if found else None
+        return self._current
+
+    def _advance(self, replay: Replay, position: int) -> None:
+        folder = self._folder(replay)
+        if folder.has(TRAIL):
+            self._publish(folder, folder.noted(TRAIL, Trail))
+        elif not folder.has(milled.SELECTION):
+            self._begin(replay, folder, position)
+        else:
+            selection = folder.read(milled.SELECTION)
+            portions = milled.cut(selection)
+            number = next((n for n in range(len(portions)) if not milled.is_milled(folder, n)), None)
+            if number is None:
+                self._conclude(replay, folder, selection)
+            else:
+                rows = selection[portions.cuts[number] : portions.cuts[number + 1]]
+                feed = replay.request.feed
+                milled.mill(
+                    self._store, self._applier.stages, folder, rows, tenant=replay.tenant, feed=feed, number=number
+                )
+                self._replays.change(replay, done=portions.cuts[number + 1])
+                reach("replay.after_portion")
+
+    def _begin(self, replay: Replay, folder: Folder, position: int) -> None:
+        self._book.version(replay.tenant, replay.request.feed, replay.request.version)
+        selection = select(self._store, replay.tenant, replay.request, position)
+        self._replays.change(replay, state="running", started_ns=self._clock(), total=selection.height, done=0)
+        if selection.is_empty():
+            self._finish(replay, folder, Difference())
+        else:
+            folder.write(milled.SELECTION, selection)
+
+    def _conclude(self, replay: Replay, folder: Folder, selection: pl.DataFrame) -> None:
+        """Everything is milled: find what changes; publish it, or say it."""
+        feed = self._book.version(replay.tenant, replay.request.feed, replay.request.version)
+        conclusion = self._concluding.conclude(replay, feed, folder)
+        if replay.request.dry_run:
+            self._finish(replay, folder, conclusion.difference)
+            return
+        trail = Trail(
+            replay=replay.id,
+            tenant=replay.tenant,
+            feed=feed.name,
+            feed_version=replay.request.version,
+            version=self._applier.next_version(),
+            now_ns=self._clock(),
+            at_seq=self._status.position,
+            at_idx=self._concluding.at_idx(replay.tenant, self._status.position),
+            difference=conclusion.difference,
+        )
+        self._concluding.write(folder, feed, conclusion, selection, trail)
+        self._replays.change(replay, state="publishing")
+        folder.note(TRAIL, trail)
+        reach("replay.planned")
+        self._publish(folder, trail)
+
+    def _publish(self, folder: Folder, trail: Trail) -> None:
+        feed = self._book.version(trail.tenant, trail.feed, trail.feed_version)
+        try:
+            self._publisher.publish(folder, trail, feed)
+        except StoreQueryError as error:
+            message = f"replay {trail.replay} cannot be published (code {error.store_code}): {error.message}"
+            raise StoreUnavailableError(message) from error
+        self._status.restated += 1
+        _log.info("replay %s is published", trail.replay)
+        try:
+            self._finish(self._replays.get(trail.tenant, trail.replay), folder, trail.difference)
+        except (NotFoundError, ConflictError):
+            folder.remove()  # it is published; who asked for it was forgotten
+
+    def _finish(self, replay: Replay, folder: Folder, found: Difference) -> None:
+        self._replays.change(replay, state="done", finished_ns=self._clock(), difference=found)
+        folder.remove()
+
+    def _fail(self, replay: Replay, error: Exception) -> None:
+        _log.error("replay %s failed", replay.id, exc_info=error)
+        message = getattr(error, "message", f"{type(error).__name__}: {error}")
+        self._replays.change(replay, state="failed", finished_ns=self._clock(), error=message)
+        self._drop(replay)
+
+    def _drop(self, replay: Replay) -> None:
+        self._folder(replay).remove()
+        self._current = None
+        self._look = True
+
+    def _folder(self, replay: Replay) -> Folder:
+        return Folder(self._path / replay.tenant / replay.id)
+
+    def _is_under_way(self, tenant: str, replay: str) -> bool:
+        try:
+            return self._replays.get(tenant, replay).state in UNDER_WAY
+        except NotFoundError:
+            return False

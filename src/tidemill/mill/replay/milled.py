@@ -1,0 +1,124 @@
+"""Puts a replay's payloads through decode and rules, a portion at a time, and keeps what comes out on disk.
+
+Nothing is written to the store. A portion is some 8 MB of payloads: a fraction of a second between live batches.
+"""
+
+from itertools import groupby
+from typing import Any, Final
+
+import msgspec
+import polars as pl
+
+from tidemill.errors import TidemillError
+from tidemill.mill import ledger
+from tidemill.mill.replay.folder import Folder
+from tidemill.mill.stages import Milled, Stages
+from tidemill.model.payload import Kind, Logged, Payload
+from tidemill.store.client import Store
+
+PORTION_BYTES: Final = 8 << 20
+PORTION_PAYLOADS: Final = 20_000
+SELECTION: Final = "selection"
+
+
+class UnfitError(TidemillError):
+    """A payload that cannot be replayed because of the software itself; `receipt` names it."""
+
+    code = "internal"
+
+    def __init__(self, receipt: str, cause: BaseException) -> None:
+        super().__init__(f"payload {receipt} cannot be applied: {type(cause).__name__}: {cause}")
+        self.receipt = receipt
+
+
+class Portions(msgspec.Struct, frozen=True):
+    """The rows of a selection, cut: portion n is rows `cuts[n]` to `cuts[n + 1]`."""
+
+    cuts: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.cuts) - 1
+
+
+def is_milled(folder: Folder, number: int) -> bool:
+    """Whether a portion went through the rules."""
+    return folder.has(f"counts-{number:05d}")
+
+
+def joined(folder: Folder, name: str) -> pl.DataFrame:
+    """The frames of one name of all portions."""
+    return pl.concat([frame for frame in folder.all(f"{name}-") if frame.width], how="vertical_relaxed")
+
+
+def cut(selection: pl.DataFrame) -> Portions:
+    """Portions of at most PORTION_BYTES (or of one payload) and PORTION_PAYLOADS."""
+    cuts, size, begun = [0], 0, 0
+    for row, length in enumerate(selection["bytes"].to_list()):
+        if row > begun and (size + length > PORTION_BYTES or row - begun >= PORTION_PAYLOADS):
+            cuts.append(row)
+            size, begun = 0, row
+        size += length
+    return Portions((*cuts, selection.height) if selection.height else (0,))
+
+
+def mill(
+    store: Store, stages: Stages, folder: Folder, rows: pl.DataFrame, *, tenant: str, feed: str, number: int
+) -> None:
+    """Put one portion (rows of the selection) through the rules; afterwards the folder has its frames `points-NNNNN`,
+    `series-`, `rejected-` (REJECTED and `record`), `origins-` and `counts-` (written last).
+
+    Raises UnfitError for a payload that the software cannot apply, StoreUnavailableError, StoreQueryError.
+    """
+    versions = dict(zip(rows["seq"], rows["feed_version"], strict=True))
+    states = dict(zip(rows["seq"], rows["state"], strict=True))
+    stored = store.frame("replay_payloads", tenant=tenant, seqs=rows["seq"])
+    entries = [entry(tenant, feed, row, versions[row["seq"]]) for row in stored.iter_rows(named=True)]
+    entries = [one for one in entries if states[one.seq] != "refused" or not stages.refuses(one)]
+    runs = [list(run) for _, run in groupby(entries, key=lambda entry: entry.payload.feed_version)]
+    milled = [_run(stages, tenant, feed, run) for run in runs]
+    by_seq = {entry.seq: entry for entry in entries}
+    rejected = ledger.rejected([one.rejections for one in milled])
+    texts = [stages.text_of(by_seq[seq], idx) for seq, idx in rejected.select("seq", "idx").iter_rows()]
+    frames = {
+        "points": _joined([one.points for one in milled]),
+        "series": _joined([one.series for one in milled]),
+        "rejected": rejected.with_columns(pl.Series("record", texts, dtype=pl.String)),
+        "origins": ledger.origins(entries),
+        "counts": _joined([one.counts for one in milled]),
+    }
+    for name, frame in frames.items():
+        folder.write(f"{name}-{number:05d}", frame)
+
+
+def _run(stages: Stages, tenant: str, feed: str, run: list[Logged]) -> Milled:
+    version = run[0].payload.feed_version
+    try:
+        return stages.run(tenant, feed, version, run)
+    except TidemillError:
+        raise
+    except Exception as error:
+        if len(run) == 1:
+            raise UnfitError(run[0].payload.receipt, error) from error
+        for entry in run:  # which one it is
+            _run(stages, tenant, feed, [entry])
+        raise
+
+
+def entry(tenant: str, feed: str, row: dict[str, Any], version: int) -> Logged:
+    """A row of `replay_payloads` as the entry of the log that it was, to be applied under `version`."""
+    payload = Payload(
+        receipt=row["receipt"],
+        tenant=tenant,
+        feed=feed,
+        feed_version=version,
+        received_ns=row["received_ns"],
+        format=row["format"],
+        body=bytes.fromhex(row["body"]),
+        sha256=b"",
+        kind=Kind.DATA,
+    )
+    return Logged(row["seq"], payload)
+
+
+def _joined(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    return pl.concat(frames) if frames else pl.DataFrame()

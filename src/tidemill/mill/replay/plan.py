@@ -1,0 +1,123 @@
+"""What a replay comes to: the contest of its points with those that stand, decided for all of them together.
+
+The points of the replayed payloads count as gone and are entered anew. Which rows are written, which go, and what
+changes for readers follows; nothing is written here.
+"""
+
+from typing import Final
+
+import msgspec
+import polars as pl
+
+from tidemill.feeds.definition import Feed
+from tidemill.mill import ledger
+from tidemill.mill.decide import Decider
+from tidemill.mill.known import KnownSeries
+from tidemill.mill.replay.places import Places
+from tidemill.mill.replay.present import KEY, ROWS, present, rows, standing
+from tidemill.mill.status import MillStatus
+from tidemill.rules.shape import POINTS
+from tidemill.store.client import Store
+
+PLACE: Final = ["seq", "idx"]
+MOVED: Final = {
+    "series": pl.UInt64,
+    "time": pl.Int64,
+    "old": pl.Float64,
+    "new": pl.Float64,
+    "was": pl.Boolean,
+    "is": pl.Boolean,
+    "cause_seq": pl.UInt64,
+    "cause_idx": pl.UInt32,
+}
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """`points` (POINTS) to write; `withdrawn` (ROWS) to remove; `rejections` (REJECTED) of the contest;
+    `overtaken` (LOSERS): records of other payloads that lose; `replaced` (REPLACED) to write in place of the rows that
+    concern these payloads; `moved` (MOVED): each instant at which what stands changes, `was`/`is` whether there was, or
+    is, a point."""
+
+    points: pl.DataFrame
+    withdrawn: pl.DataFrame
+    rejections: pl.DataFrame
+    overtaken: pl.DataFrame
+    replaced: pl.DataFrame
+    moved: pl.DataFrame
+
+
+class Planner:
+    """Plans against one store. `known` is brought up to date for the series concerned."""
+
+    def __init__(self, store: Store, known: KnownSeries, status: MillStatus) -> None:
+        self._store = store
+        self._known = known
+        self._status = status
+
+    def plan(self, tenant: str, feed: Feed, places: Places, offered: pl.DataFrame, old: pl.DataFrame) -> Plan:
+        """The fate of `offered` (POINTS: what the rules let pass of the payloads at `places`), where `old` (ROWS) is
+        what these payloads have in the store."""
+        keys = pl.concat([frame.select("series", "time") for frame in (offered, old)])
+        here = present(self._store, tenant, keys)
+        ids = keys["series"].unique()
+        self._known.load(tenant, ids, 0)
+        gone = self._known.frame(ids).select("series", "deleted_seq")
+        here = here.join(gone, on="series").filter(pl.col("seq") > pl.col("deleted_seq")).select(list(ROWS))
+        rest = here.filter(~places.has())
+        decider = _Decider(self._store, self._known, self._status, rest)
+        decision = decider.decide(tenant, feed, offered if not offered.is_empty() else pl.DataFrame(schema=POINTS))
+        after = pl.concat([rest, decision.points.select(list(ROWS))])
+        return Plan(
+            points=decision.points.select(list(POINTS)),
+            withdrawn=old.join(decision.points, on=[*KEY, *PLACE], how="anti"),
+            rejections=decision.rejections,
+            overtaken=decision.overtaken,
+            replaced=decision.replaced,
+            moved=_moved(standing(here), standing(after)),
+        )
+
+
+class _Decider(Decider):
+    """Decides against rows that were fetched before, as if nothing of the offered points had ever been applied."""
+
+    def __init__(self, store: Store, known: KnownSeries, status: MillStatus, rest: pl.DataFrame) -> None:
+        super().__init__(store, known, status)
+        self._rest = standing(rest)
+
+    def _standing(self, tenant: str, points: pl.DataFrame) -> pl.DataFrame:
+        of = points.select("series", "deleted_seq").unique("series")
+        return self._rest.join(of, on="series").join(points, on=["series", "time"], how="semi")
+
+    def _unheard(self, tenant: str, gave_way: pl.DataFrame) -> pl.DataFrame:
+        return gave_way
+
+
+def old_points(store: Store, tenant: str, feed: str, places: Places) -> pl.DataFrame:
+    """ROWS of these payloads in the store."""
+    return rows(store.frame("replay_points_of", tenant=tenant, feed=feed, **places.bound)).filter(places.has())
+
+
+def _moved(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+    """MOVED from what stands before and after."""
+    columns = [*KEY, *PLACE, "value"]
+    old = before.select(*columns, was=pl.lit(True))
+    new = after.select(*columns, **{"is": pl.lit(True)})
+    both = old.join(new, on=KEY, how="full", coalesce=True, suffix="_new").with_columns(
+        pl.col("was", "is").fill_null(False)
+    )
+    changed = both.filter((pl.col("was") != pl.col("is")) | pl.col("value").ne_missing(pl.col("value_new")))
+    return changed.select(
+        "series",
+        "time",
+        pl.col("value").alias("old"),
+        pl.col("value_new").alias("new"),
+        "was",
+        "is",
+        pl.coalesce("seq_new", "seq").alias("cause_seq"),
+        pl.coalesce("idx_new", "idx").alias("cause_idx"),
+    )
+
+
+def joined_rejections(by_rules: pl.DataFrame, plan: Plan) -> pl.DataFrame:
+    """REJECTED of the replayed payloads altogether: by the rules and by the contest."""
+    return ledger.rejected([by_rules, plan.rejections])

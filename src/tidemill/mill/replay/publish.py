@@ -1,0 +1,259 @@
+"""Publishes a plan: everything that a replay changes in the store, each write such that doing it again changes nothing.
+
+The plan is on disk before the first write, and no live batch comes between: a mill that was killed begins again here.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+import polars as pl
+
+from tidemill.crash_points import reach
+from tidemill.feeds.definition import Feed
+from tidemill.mill import ledger, overtaken, rollups
+from tidemill.mill.known import KnownSeries
+from tidemill.mill.ledger import INSTANT
+from tidemill.mill.replay.folder import Folder
+from tidemill.mill.series import remember, series_rows
+from tidemill.mill.writes import point_rows, replaced_rows
+from tidemill.model.replay import Difference
+from tidemill.model.time import NS_PER_S
+from tidemill.rules.shape import place
+from tidemill.store.client import Store
+
+_CHUNK: Final = 10_000
+_ROWS: Final = 1_000_000
+TRAIL: Final = "publishing"
+
+
+class Trail(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and when a plan is published. `version`: of all rows that have one by time; `at_seq`, `at_idx`: the place
+    of its changes; `difference`: what it will say when it is done."""
+
+    replay: str
+    tenant: str
+    feed: str
+    feed_version: int
+    version: int
+    now_ns: int
+    at_seq: int
+    at_idx: int
+    difference: Difference
+
+
+class Publisher:
+    """Writes plans. `text_of` cuts a record out of a payload; `alive` is called between statements."""
+
+    def __init__(
+        self, store: Store, known: KnownSeries, text_of: overtaken.RecordText, alive: Callable[[], None]
+    ) -> None:
+        self._store = store
+        self._known = known
+        self._text_of = text_of
+        self._alive = alive
+
+    def publish(self, folder: Folder, trail: Trail, feed: Feed) -> None:
+        """Make the store what the plan in `folder` says. Raises StoreUnavailableError, StoreQueryError with some of it
+        written: publish it again."""
+        tenant, points = trail.tenant, folder.read("plan-points")
+        self._changes(folder, trail)
+        self._ledger(folder, trail)
+        reach("replay.after_ledger")
+        self._known.forget()
+        self._known.load(tenant, points["series"].unique(), 0)
+        self._insert("series", series_rows(self._known, tenant, folder.read("plan-series"), points))
+        for part in points.iter_slices(_ROWS):
+            self._insert("points", _plain(point_rows(tenant, part)))
+        reach("replay.after_points")
+        self._withdraw(tenant, folder.read("plan-withdrawn"))
+        remember(self._known, points)
+        self._overtake(trail, folder.read("plan-overtaken"))
+        windows = folder.read("plan-windows")
+        if not windows.is_empty():
+            self._known.load(tenant, windows["series"].unique(), 0)
+            self._rollups(trail, feed, windows)
+        reach("replay.after_rollups")
+        self._outcomes(folder.read("plan-outcomes"), trail)
+        self._known.forget()
+
+    def _changes(self, folder: Folder, trail: Trail) -> None:
+        self._insert("changes", change_rows(folder.read("plan-moved"), trail))
+
+    def _ledger(self, folder: Folder, trail: Trail) -> None:
+        rows = folder.read("plan-ledger")
+        concerned = pl.concat([rows["seq"], folder.read("plan-ledger-old")["seq"]]).unique().sort()
+        for start in range(0, len(concerned), _CHUNK):
+            self._command(
+                "replay_withdraw_rejections",
+                tenant=trail.tenant,
+                feed=trail.feed,
+                seqs=concerned[start : start + _CHUNK],
+            )
+        self._insert("rejections", rows)
+        stale = folder.read("plan-stale")
+        for part in stale.iter_slices(_CHUNK):
+            if part.height:
+                self._command(
+                    "replay_withdraw_replaced",
+                    tenant=trail.tenant,
+                    series=part["series"],
+                    times=part["time"],
+                    seqs=part["seq"],
+                    idxs=part["idx"],
+                )
+        self._insert("replaced", replaced_rows(trail.tenant, folder.read("plan-replaced")))
+
+    def _withdraw(self, tenant: str, withdrawn: pl.DataFrame) -> None:
+        for part in withdrawn.sort("series", "time").iter_slices(_CHUNK):
+            if part.height:
+                self._command(
+                    "replay_withdraw_points",
+                    tenant=tenant,
+                    series=part["series"],
+                    times=part["time"],
+                    ordinals=part["ordinal"],
+                    seqs=part["seq"],
+                    idxs=part["idx"],
+                )
+
+    def _overtake(self, trail: Trail, lost: pl.DataFrame) -> None:
+        if lost.is_empty():
+            return
+        rows, seqs = overtaken.rejections_of(self._store, trail.tenant, trail.feed, lost, self._text_of)
+        self._insert("rejections", rows)
+        overtaken.restate(self._store, trail.tenant, trail.feed, lost, seqs=seqs, version=trail.version)
+
+    def _rollups(self, trail: Trail, feed: Feed, windows: pl.DataFrame) -> None:
+        """Publish the windows, and say first what they were: afterwards that is gone."""
+        every = rollups.every_ns(feed)
+        before = rollups.stored(self._store, tenant=trail.tenant, every=every, windows=windows)
+        late = rollups.late_ns(feed)
+        present = rollups.values(self._store, self._known, tenant=trail.tenant, every=every, windows=windows, late=late)
+        whole = rollups.carried(present, before)
+        moved = _moved_windows(whole, before)
+        restated = whole.join(moved, on=rollups.KEY, how="semi").with_columns(restated_ns=pl.lit(trail.now_ns))
+        self._insert("changes", window_change_rows(moved, every // NS_PER_S, trail))
+        whole = pl.concat([restated, whole.join(moved, on=rollups.KEY, how="anti")], how="vertical_relaxed")
+        rollups.write(self._store, whole, tenant=trail.tenant, every=every, version=trail.version)
+
+    def _outcomes(self, outcomes: pl.DataFrame, trail: Trail) -> None:
+        for part in outcomes.sort("seq").iter_slices(_CHUNK):
+            if part.height:
+                reasons = [
+                    msgspec.json.encode({pair["key"]: pair["value"] for pair in pairs}).decode()
+                    for pairs in part["reasons"].to_list()
+                ]
+                self._command(
+                    "replay_outcomes",
+                    tenant=trail.tenant,
+                    seqs=part["seq"],
+                    accepted=part["accepted"],
+                    rejected=part["rejected"],
+                    reasons=reasons,
+                    versions=part["feed_version"],
+                    replay=trail.replay,
+                    version=trail.version,
+                )
+
+    def _insert(self, table: str, rows: pl.DataFrame) -> None:
+        self._store.insert(table, rows)
+        self._alive()
+
+    def _command(self, query: str, **values: Any) -> None:
+        self._store.command(query, **values)
+        self._alive()
+
+
+def change_rows(moved: pl.DataFrame, trail: Trail) -> pl.DataFrame:
+    """Rows of table `changes` for the values that move (`plan.MOVED`); what appears where nothing was is no change of
+    a published value, unless its place had been rejected: it is told as well, for whoever follows."""
+    return moved.select(
+        pl.lit(trail.tenant).alias("tenant"),
+        pl.lit(trail.at_seq, pl.UInt64).alias("seq"),
+        pl.lit(trail.at_idx, pl.UInt32).alias("idx"),
+        "series",
+        pl.lit(0, pl.UInt32).alias("every_s"),
+        pl.col("time").cast(INSTANT),
+        pl.lit(trail.feed).alias("feed"),
+        "old",
+        "new",
+        pl.col("was").cast(pl.UInt64).alias("old_count"),
+        pl.col("is").cast(pl.UInt64).alias("new_count"),
+        pl.lit("replay").alias("why"),
+        pl.when("is").then("cause_seq").otherwise(0).alias("cause_seq"),
+        pl.when("is").then("cause_idx").otherwise(0).alias("cause_idx"),
+        pl.lit(trail.replay).alias("replay"),
+        pl.lit(trail.now_ns).cast(INSTANT).alias("changed_at"),
+        pl.lit(trail.version, pl.UInt64).alias("version"),
+    )
+
+
+def window_change_rows(moved: pl.DataFrame, every_s: int, trail: Trail) -> pl.DataFrame:
+    """Rows of table `changes` for windows (`series`, `window`, `mean`, `count`, `mean_old`, `count_old`)."""
+    nothing = pl.lit(None, pl.Float64)
+    return moved.select(
+        pl.lit(trail.tenant).alias("tenant"),
+        pl.lit(trail.at_seq, pl.UInt64).alias("seq"),
+        pl.lit(trail.at_idx, pl.UInt32).alias("idx"),
+        "series",
+        pl.lit(every_s, pl.UInt32).alias("every_s"),
+        pl.col("window").cast(INSTANT).alias("time"),
+        pl.lit(trail.feed).alias("feed"),
+        pl.when(pl.col("count_old") > 0).then("mean_old").otherwise(nothing).alias("old"),
+        pl.when(pl.col("count") > 0).then("mean").otherwise(nothing).alias("new"),
+        pl.col("count_old").alias("old_count"),
+        pl.col("count").alias("new_count"),
+        pl.lit("replay").alias("why"),
+        pl.lit(0, pl.UInt64).alias("cause_seq"),
+        pl.lit(0, pl.UInt32).alias("cause_idx"),
+        pl.lit(trail.replay).alias("replay"),
+        pl.lit(trail.now_ns).cast(INSTANT).alias("changed_at"),
+        pl.lit(trail.version, pl.UInt64).alias("version"),
+    )
+
+
+def ledger_rows(rejected: pl.DataFrame, old: pl.DataFrame, origins: pl.DataFrame, trail: Trail) -> pl.DataFrame:
+    """Rows of table `rejections` for replayed payloads: those that are rejected now (REJECTED and `record`), and those
+    of the `old` ledger that are no longer: marked as recovered."""
+    records = rejected["record"].to_list()
+    now = ledger.rejection_rows(rejected.drop("record"), trail.tenant, trail.feed, origins, records)
+    blank = [pl.lit("").alias("recovered_by"), pl.lit(None, INSTANT).alias("recovered_at")]
+    now = now.with_columns(blank)
+    fresh = pl.col("recovered_by") == ""
+    fallen = old.join(rejected, on=["seq", "idx"], how="anti").select(
+        pl.lit(trail.tenant).alias("tenant"),
+        pl.lit(trail.feed).alias("feed"),
+        *(
+            "seq",
+            "idx",
+            "receipt",
+            "reasons",
+            "detail",
+            "record",
+            "rules_version",
+            "series",
+            "winner_seq",
+            "winner_idx",
+        ),
+        pl.col("received_ns").cast(INSTANT).alias("received_at"),
+        pl.col("time_ns").cast(INSTANT).alias("time"),
+        (-place("winner_seq", "winner_idx")).alias("version"),
+        pl.when(fresh).then(pl.lit(trail.replay)).otherwise("recovered_by").alias("recovered_by"),
+        pl.when(fresh).then(trail.now_ns).otherwise("recovered_ns").cast(INSTANT).alias("recovered_at"),
+    )
+    return pl.concat([now, fallen.select(now.columns)], how="vertical_relaxed")
+
+
+def _moved_windows(present: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
+    """The windows whose mean or count is another than what is published; `mean_old`, `count_old`: what that is."""
+    old = before.select(*rollups.KEY, "mean", "count")
+    both = present.join(old, on=rollups.KEY, how="left", suffix="_old").with_columns(pl.col("count_old").fill_null(0))
+    return both.filter((pl.col("count") != pl.col("count_old")) | pl.col("mean").ne_missing(pl.col("mean_old")))
+
+
+def _plain(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows without nulls where the table takes none."""
+    return rows.with_columns(
+        pl.col(name).fill_null(pl.lit([], dtype=rows.schema[name])) for name in ("attributes", "marks")
+    )

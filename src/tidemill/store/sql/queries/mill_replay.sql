@@ -1,0 +1,147 @@
+-- What a replay asks of the store and tells it. Places in the log are bound as a range and, where they are few enough,
+-- one by one (`sparse`); the mill leaves out what lies between. Times are ns since the epoch (Int64).
+
+-- name: replay_by_received
+-- The payloads of a feed that were received in [start, end), applied or set aside.
+SELECT seq, receipt, feed_version, state, bytes
+FROM payloads FINAL
+WHERE tenant = {tenant:String} AND feed = {feed:String} AND state IN ('applied', 'poison') AND seq <= {position:UInt64}
+    AND received_at >= fromUnixTimestamp64Nano({start:Int64}, 'UTC')
+    AND received_at < fromUnixTimestamp64Nano({end:Int64}, 'UTC')
+ORDER BY seq
+
+-- name: replay_by_receipt
+-- The payloads of these receipts.
+SELECT seq, receipt, feed_version, state, bytes
+FROM payloads FINAL
+WHERE tenant = {tenant:String} AND feed = {feed:String} AND state != 'deleted' AND seq <= {position:UInt64}
+    AND receipt IN {receipts:Array(String)}
+ORDER BY seq
+
+-- name: replay_by_rejection
+-- The payloads with rejected records that match. Empty text: no filter.
+SELECT seq, receipt, feed_version, state, bytes
+FROM payloads FINAL
+WHERE tenant = {tenant:String} AND feed = {feed:String} AND state != 'deleted' AND seq <= {position:UInt64}
+    AND seq IN (
+        SELECT seq FROM rejections FINAL
+        WHERE tenant = {tenant:String} AND feed = {feed:String} AND recovered_by = ''
+            AND ({reason:String} = '' OR has(reasons, {reason:String}))
+            AND ({receipt:String} = '' OR receipt = {receipt:String})
+            AND received_at >= fromUnixTimestamp64Nano({start:Int64}, 'UTC')
+            AND received_at < fromUnixTimestamp64Nano({end:Int64}, 'UTC'))
+ORDER BY seq
+
+-- name: replay_by_place
+-- The payloads at these places in the log.
+SELECT seq, receipt, feed_version, state, bytes
+FROM payloads FINAL
+WHERE tenant = {tenant:String} AND feed = {feed:String} AND state = 'applied' AND seq IN {seqs:Array(UInt64)}
+ORDER BY seq
+
+-- name: replay_losers
+-- The payloads with a record that lost to one of these payloads'.
+SELECT DISTINCT seq, winner_seq
+FROM rejections FINAL
+WHERE tenant = {tenant:String} AND feed = {feed:String} AND has(reasons, 'duplicate') AND recovered_by = ''
+    AND winner_seq BETWEEN {low:UInt64} AND {high:UInt64}
+    AND (NOT {sparse:Bool} OR winner_seq IN {seqs:Array(UInt64)})
+
+-- name: replay_replaced
+-- The values that these payloads replaced, and those of theirs that were replaced.
+SELECT series, toUnixTimestamp64Nano(time) AS time_ns, seq, idx, by_seq, by_idx
+FROM replaced FINAL
+WHERE tenant = {tenant:String}
+    AND series IN (SELECT series FROM series WHERE tenant = {tenant:String} AND feed = {feed:String})
+    AND ((by_seq BETWEEN {low:UInt64} AND {high:UInt64} AND (NOT {sparse:Bool} OR by_seq IN {seqs:Array(UInt64)}))
+        OR (seq BETWEEN {low:UInt64} AND {high:UInt64} AND (NOT {sparse:Bool} OR seq IN {seqs:Array(UInt64)})))
+
+-- name: replay_payloads
+-- The payloads at these places, with their bytes in hexadecimal.
+SELECT seq, receipt, feed_version, format, state, toUnixTimestamp64Nano(received_at) AS received_ns, hex(body) AS body
+FROM payloads FINAL
+WHERE tenant = {tenant:String} AND seq IN {seqs:Array(UInt64)}
+ORDER BY seq
+
+-- name: replay_rejections
+-- The whole ledger of these payloads, recovered records too.
+SELECT seq, idx, receipt, toUnixTimestamp64Nano(received_at) AS received_ns,
+    toUnixTimestamp64Nano(time) AS time_ns, CAST(reasons AS Array(String)) AS reasons, detail, record,
+    rules_version, series, winner_seq, winner_idx, toString(recovered_by) AS recovered_by,
+    toUnixTimestamp64Nano(recovered_at) AS recovered_ns
+FROM rejections FINAL
+WHERE tenant = {tenant:String} AND feed = {feed:String} AND seq BETWEEN {low:UInt64} AND {high:UInt64}
+    AND (NOT {sparse:Bool} OR seq IN {seqs:Array(UInt64)})
+
+-- name: replay_points_of
+-- Every row of these payloads among the points.
+SELECT series, toUnixTimestamp64Nano(time) AS time_ns, ordinal, seq, idx, value, version,
+    toUnixTimestamp64Nano(received_at) AS received_ns
+FROM points
+WHERE tenant = {tenant:String}
+    AND series IN (SELECT series FROM series WHERE tenant = {tenant:String} AND feed = {feed:String})
+    AND seq BETWEEN {low:UInt64} AND {high:UInt64}
+    AND (NOT {sparse:Bool} OR seq IN {seqs:Array(UInt64)})
+
+-- name: replay_points_between
+-- Every row of these series' points in a range of time (both ends included).
+SELECT series, toUnixTimestamp64Nano(time) AS time_ns, ordinal, seq, idx, value, version,
+    toUnixTimestamp64Nano(received_at) AS received_ns
+FROM points
+WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
+    AND time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') AND time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+
+-- name: replay_counts_between
+-- How many rows there are of each of these series in a range of time (both ends included).
+SELECT series, count() AS n
+FROM points
+WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
+    AND time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') AND time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+GROUP BY series
+
+-- name: replay_windows
+-- The points that stand in these windows.
+SELECT series, toUnixTimestamp64Nano(time) AS time_ns, ordinal, seq, idx, value, version
+FROM points FINAL
+WHERE tenant = {tenant:String}
+    AND (series, toStartOfInterval(time, toIntervalSecond({every_s:UInt32}))) IN (
+        SELECT arrayJoin(arrayZip({series:Array(UInt64)},
+            arrayMap(t -> fromUnixTimestamp64Nano(t, 'UTC'), {windows:Array(Int64)}))))
+SETTINGS enable_extended_results_for_datetime_functions = 1
+
+-- name: replay_published_at
+-- The highest index that changes published at this place in the log have.
+SELECT max(idx) AS idx FROM changes WHERE tenant = {tenant:String} AND seq = {seq:UInt64}
+
+-- name: replay_withdraw_points
+-- Remove these points from disk: of each the row of one record.
+DELETE FROM points
+WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
+    AND (series, toUnixTimestamp64Nano(time), ordinal, seq, idx) IN (
+        SELECT arrayJoin(arrayZip({series:Array(UInt64)}, {times:Array(Int64)}, {ordinals:Array(Int64)},
+            {seqs:Array(UInt64)}, {idxs:Array(UInt32)})))
+
+-- name: replay_withdraw_replaced
+-- Remove these rows from what was replaced: of each the row of one record.
+DELETE FROM replaced
+WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
+    AND (series, toUnixTimestamp64Nano(time), seq, idx) IN (
+        SELECT arrayJoin(arrayZip({series:Array(UInt64)}, {times:Array(Int64)}, {seqs:Array(UInt64)}, {idxs:Array(UInt32)})))
+
+-- name: replay_withdraw_rejections
+-- Remove what was said of the records of these payloads.
+DELETE FROM rejections WHERE tenant = {tenant:String} AND feed = {feed:String} AND seq IN {seqs:Array(UInt64)}
+
+-- name: replay_outcomes
+-- The new outcomes of these payloads; `reasons` are JSON objects.
+INSERT INTO payloads
+SELECT * REPLACE (
+    'applied' AS state,
+    toUInt32(transform(seq, {seqs:Array(UInt64)}, {accepted:Array(UInt64)}, toUInt64(0))) AS accepted,
+    toUInt32(transform(seq, {seqs:Array(UInt64)}, {rejected:Array(UInt64)}, toUInt64(0))) AS rejected,
+    CAST(JSONExtract(transform(seq, {seqs:Array(UInt64)}, {reasons:Array(String)}, '{}'), 'Map(String, UInt32)'),
+        'Map(LowCardinality(String), UInt32)') AS reasons,
+    toUInt32(transform(seq, {seqs:Array(UInt64)}, {versions:Array(UInt64)}, toUInt64(0))) AS feed_version,
+    {replay:String} AS replay,
+    {version:UInt64} AS version)
+FROM (SELECT * FROM payloads FINAL WHERE tenant = {tenant:String} AND seq IN {seqs:Array(UInt64)})

@@ -1,0 +1,160 @@
+"""A replay ends in the store that the payloads would have made under the other version from the start."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.mill.house import House
+from tests.mill.test_order import strip
+from tidemill.errors import StoreUnavailableError
+
+FEED = """
+name = "location"
+duplicates = "POLICY"
+[input]
+on_fault = "reject"
+[time]
+path = "$.t"
+format = "unix_s"
+[tags.user_id]
+path = "$.user_id"
+[fields.v]
+path = "$.v"
+[rollups]
+every = "1m"
+[[rules]]
+check = "range"
+options = { field = "v", min = -10, max = MAX }
+"""
+
+
+def feed(policy: str, highest: float) -> str:
+    return FEED.replace("POLICY", policy).replace("MAX", str(highest))
+
+
+def record(second: int, value: float, user: str = "a") -> dict[str, Any]:
+    return {"t": 1_700_000_000 + second, "v": value, "user_id": user}
+
+
+PAYLOADS = [
+    [record(0, 5), record(1, 50), record(2, 500)],
+    [record(0, 60), record(1, 7), record(61, 80)],
+    [record(2, 8), record(61, 9), record(0, 10)],
+    [record(1, 90, "b"), record(0, 5)],
+]
+
+
+def outcome(house: House) -> dict[str, Any]:
+    """What readers see. (A series that lost all its points is still known.)"""
+    rows: dict[str, Any] = strip(house.everything("replaced", "rejections", "payloads"))
+    del rows["series"]
+    rows["rejections"] = sorted(
+        (row["seq"], row["idx"], row["reasons"], row["winner_seq"], json.loads(row["record"]))
+        for row in house.all("rejections")
+        if not row["recovered_by"]
+    )
+    rows["payloads"] = sorted((row["seq"], row["accepted"], row["rejected"]) for row in house.all("payloads"))
+    return rows
+
+
+def build_with(build: Callable[..., House], policy: str, first: float, second: float) -> House:
+    house = build()
+    house.texts.apply(house.tenant, "location", feed(policy, first))
+    house.texts.apply(house.tenant, "location", feed(policy, second))
+    return house
+
+
+@pytest.mark.parametrize("policy", ["first", "last", "keep"])
+@pytest.mark.parametrize(("first", "second"), [(1000, 55), (55, 1000)])
+def test_a_replay_is_as_if_it_had_been_so_from_the_start(
+    build: Callable[..., House], policy: str, first: float, second: float
+) -> None:
+    house, straight = (build_with(build, policy, first, second) for _ in range(2))
+    for body in PAYLOADS:
+        house.send("location", body, feed_version=2)
+        straight.send("location", body, feed_version=3)
+    straight.work()
+    house.work()
+    before = outcome(house)
+    dry = house.replay("location", 3, dry_run=True)
+    assert (dry.state, dry.error, outcome(house)) == ("done", "", before), "a dry run writes nothing"
+    real = house.replay("location", 3)
+    assert (real.state, real.error) == ("done", "")
+    assert real.difference == dry.difference
+    assert outcome(house) == outcome(straight)
+    again = house.replay("location", 3)
+    assert again.difference is not None
+    assert (again.difference.newly_accepted_total, again.difference.newly_rejected_total) == (0, 0)
+    assert (again.difference.points_changed, again.difference.windows_changed) == (0, 0)
+    assert outcome(house) == outcome(straight)
+    house.replay("location", 2)
+    assert outcome(house)["payloads"] == before["payloads"]
+    assert outcome(house)["rejections"] == before["rejections"]
+
+
+RECORDS = st.lists(
+    st.builds(record, st.integers(0, 3), st.sampled_from([5.0, 60.0, 600.0]), st.sampled_from("ab")),
+    min_size=1,
+    max_size=3,
+)
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
+
+
+@settings(max_examples=6, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
+@given(payloads=st.lists(RECORDS, min_size=2, max_size=6), data=st.data())
+@pytest.mark.parametrize("policy", ["first", "last"])
+def test_some_payloads_may_be_replayed_and_the_mill_may_fail_meanwhile(
+    build: Callable[..., House], policy: str, payloads: list[list[dict[str, Any]]], data: st.DataObject
+) -> None:
+    """Others that they held down stand again; wherever the store breaks off, a new mill ends what was begun."""
+    first, second = data.draw(st.permutations([1000, 100, 10]), label="highest")[:2]
+    house, straight = (build_with(build, policy, first, second) for _ in range(2))
+    chosen = data.draw(st.sets(st.integers(0, len(payloads) - 1), min_size=1), label="chosen")
+    for number, body in enumerate(payloads):
+        house.send("location", body, feed_version=2)
+        straight.send("location", body, feed_version=3 if number in chosen else 2)
+    straight.work()
+    house.work()
+    receipts = tuple(entry.payload.receipt for n, entry in enumerate(house.entries()) if n in chosen)
+    at, after = data.draw(st.integers(1, 14), label="at"), data.draw(st.booleans(), label="after")
+    with Breaking(house, at, after=after):
+        house.replay("location", 3, receipts=receipts)
+    house.new_mill()
+    house.work_replays()
+    assert [(one.state, one.error) for one in house.replays.list(house.tenant)] == [("done", "")]
+    assert outcome(house) == outcome(straight)
+    assert not list((house.folder / "mill" / "replays").glob("*/*"))
+
+
+class Breaking:
+    """The store breaks off at its n-th write, once, with or without having written."""
+
+    def __init__(self, house: House, at: int, *, after: bool) -> None:
+        self._house = house
+        self._left = at
+        self._after = after
+
+    def __enter__(self) -> None:
+        store = self._house.store
+        for name in ("insert", "command"):
+            setattr(store, name, self._counted(getattr(store, name)))
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        for name in ("insert", "command"):
+            delattr(self._house.store, name)
+        return kind is StoreUnavailableError
+
+    def _counted(self, write: Callable[..., None]) -> Callable[..., None]:
+        def counted(*arguments: Any, **values: Any) -> None:
+            self._left -= 1
+            if self._left == 0 and not self._after:
+                raise StoreUnavailableError("broken off")
+            write(*arguments, **values)
+            if self._left == 0:
+                raise StoreUnavailableError("broken off")
+
+        return counted
