@@ -1,6 +1,7 @@
 """What the source tests share: a real catalog, a real log as intake, and a poller that is surely stopped."""
 
 import hashlib
+import socket
 import time
 from contextlib import contextmanager
 
@@ -116,3 +117,9 @@ def until(condition, timeout_s=8.0):
 def drained(name, url, **more):
     options = {"every": "50ms", "drain": True, "timeout": "300ms", "allow": HERE, **more}
     return Feed(name=name, source=Source(url=url, **options))
+
+
+def closed_port():
+    """The URL of a port where nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -1,7 +1,6 @@
 """The poller against real servers that are down, slow, silent or broken: nothing lost, doubled or delayed."""
 
 import random
-import socket
 import threading
 import time
 from collections import Counter
@@ -10,7 +9,7 @@ import httpx
 import msgspec
 import pytest
 
-from tests.sources.conftest import FAST, HERE, LOCAL, drained, until
+from tests.sources.conftest import FAST, HERE, LOCAL, closed_port, drained, until
 from tidemill.feeds.definition import Feed, Input
 from tidemill.feeds.source import Source, SourceWindow
 from tidemill.simulate.data_server import DataServer, DataServerOptions
@@ -375,8 +374,3 @@ def test_a_ledger_that_hangs_holds_up_nothing(polling, intake, states, catalog):
             assert time.monotonic() - started < 4
     finally:
         going_on.set()
-
-
-def closed_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -20,9 +20,13 @@ class Redaction(msgspec.Struct, frozen=True):
 
     def hide(self, text: str) -> str:
         """The text with `***` in place of every secret."""
-        if text:
-            for secret in self._spellings():
-                text = _without(text, secret)
+        if not text or not self.secrets:
+            return text
+        spellings = self._spellings()
+        for spelling in spellings:
+            text = text.replace(spelling, MASK)
+        for spelling in spellings:
+            text = _without_cut(text, spelling)
         return text
 
     def pack(self, text: str) -> str:
@@ -47,7 +51,8 @@ def _spelt(secret: str) -> list[str]:
     return sorted((one for one in spellings if len(one) >= _SHORTEST), key=len, reverse=True)
 
 
-def _without(text: str, secret: str) -> str:
+def _without_cut(text: str, secret: str) -> str:
+    """Without what is left of a secret where a message was cut."""
     beginning = secret[:_TELLING]
     place = text.find(beginning)
     while place >= 0:

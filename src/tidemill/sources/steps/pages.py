@@ -70,6 +70,7 @@ class PageStep:
             if place is None or self._work.tracker.state.last_status not in _GONE:
                 raise
             await self._move(None, "", "empty")
+            self._seen.clear()
             raise TroubleError(trouble.reason, f"{trouble.detail}, so the next round begins anew") from None
 
     async def _take(self, answer: Answer, digest: str, url: str) -> State | None:

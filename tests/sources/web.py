@@ -1,0 +1,34 @@
+"""A real HTTP server that answers as a function says, and remembers what it was asked."""
+
+from collections.abc import Callable
+from urllib.parse import parse_qsl
+
+import msgspec
+
+
+class Request(msgspec.Struct):
+    """A request as it came: `path`, `query` as a dictionary, `headers` in lower case."""
+
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+
+
+class Web:
+    """An ASGI application: `answer(request)` gives (status, headers, body)."""
+
+    def __init__(self, answer: Callable[[Request], tuple[int, dict[str, str], bytes]]) -> None:
+        self.answer = answer
+        self.requests: list[Request] = []
+
+    async def __call__(self, scope, receive, send):
+        headers = {name.decode().lower(): value.decode() for name, value in scope["headers"]}
+        query = dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True))
+        request = Request(scope["path"], query, headers)
+        self.requests.append(request)
+        status, given, body = self.answer(request)
+        pairs = [(name.encode(), value.encode()) for name, value in given.items()]
+        if status != 304:
+            pairs.append((b"content-length", str(len(body)).encode()))
+        await send({"type": "http.response.start", "status": status, "headers": pairs})
+        await send({"type": "http.response.body", "body": body})
