@@ -97,7 +97,7 @@ def spelt(kind: str, texts: list[str]) -> list[bool]:
 groups = st.lists(st.sampled_from(["0", "1", "ffff", "A0", "12345", "", "1.2.3.4", "::", ":"]), max_size=9)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.one_of(groups.map(":".join), groups.map("".join), st.ip_addresses(v=6).map(str)), min_size=1))
 def test_ipv6_is_what_python_reads(texts: list[str]) -> None:
     def reads(text: str) -> bool:
@@ -109,7 +109,7 @@ def test_ipv6_is_what_python_reads(texts: list[str]) -> None:
     assert spelt("ipv6", texts) == [reads(text) for text in texts]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(st.integers(1, 9999), st.integers(0, 13), st.integers(0, 32)), min_size=1))
 def test_dates_are_those_that_were(days: list[tuple[int, int, int]]) -> None:
     def real(text: str) -> bool:
@@ -122,7 +122,7 @@ def test_dates_are_those_that_were(days: list[tuple[int, int, int]]) -> None:
     assert spelt("date", texts) == [real(text) for text in texts]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.datetimes(), min_size=1), st.integers(-23 * 60, 23 * 60))
 def test_every_instant_that_a_feed_reads_is_a_datetime(times: list[object], minutes: int) -> None:
     sign, hours = "-" if minutes < 0 else "+", abs(minutes)

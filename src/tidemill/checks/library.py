@@ -11,14 +11,17 @@ import msgspec
 
 from tidemill import plugins
 from tidemill.checks.check import Check
+from tidemill.checks.expression.check import Expression
+from tidemill.checks.history import PAST_CHECKS
 from tidemill.checks.labels import LabelAbsent, LabelPresent
 from tidemill.checks.texts import Length, Pattern, Type
 from tidemill.checks.times import MaxAge, MaxFuture
 from tidemill.checks.values import Finite, OneOf, Range, Required
 
 OURS: Final[tuple[type[Check], ...]] = (
-    *(Required, Finite, Type, Range, OneOf, Pattern, Length),
+    *(Required, Finite, Type, Range, OneOf, Pattern, Length, Expression),
     *(LabelAbsent, LabelPresent, MaxAge, MaxFuture),
+    *PAST_CHECKS,
 )
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 

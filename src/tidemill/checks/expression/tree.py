@@ -1,0 +1,77 @@
+"""What an expression is once it is read. Each node knows where in the text it stands, for faults found later."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+Kind = Literal["number", "text", "truth"]
+Role = Literal["field", "tag", "attribute", "fact"]
+
+
+class Literally(msgspec.Struct, frozen=True):
+    """A number or a text that is written there."""
+
+    at: int
+    value: float | str
+
+
+class Name(msgspec.Struct, frozen=True):
+    """A field, tag or attribute of the record, or a fact of it: `age`, `hour`, `weekday`."""
+
+    at: int
+    role: Role
+    name: str
+
+
+class Unary(msgspec.Struct, frozen=True):
+    """`-` of a number or `not` of a truth."""
+
+    at: int
+    operator: str
+    operand: "Node"
+
+
+class Binary(msgspec.Struct, frozen=True):
+    """Arithmetic, a comparison, `and`, `or`."""
+
+    at: int
+    operator: str
+    left: "Node"
+    right: "Node"
+
+
+class Among(msgspec.Struct, frozen=True):
+    """`item in [..]`."""
+
+    at: int
+    item: "Node"
+    choices: tuple[Literally, ...]
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A function of what is in its parentheses."""
+
+    at: int
+    function: str
+    arguments: tuple["Node", ...]
+
+
+Node = Literally | Name | Unary | Binary | Among | Call
+
+
+def names(node: Node) -> Iterator[Name]:
+    """Every name in an expression, from left to right."""
+    match node:
+        case Name():
+            yield node
+        case Unary():
+            yield from names(node.operand)
+        case Binary():
+            yield from names(node.left)
+            yield from names(node.right)
+        case Among():
+            yield from names(node.item)
+        case Call():
+            for argument in node.arguments:
+                yield from names(argument)
