@@ -1,5 +1,6 @@
 """`tidemill feed ...`: what it prints and how it ends, in a data folder and at a server."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,7 +28,7 @@ Feed = Callable[..., Done]
 
 
 @pytest.fixture
-def feed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Feed:
+def feed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Feed]:
     """Run `tidemill feed ...` in this process."""
     for name in ("TIDEMILL_KEY", "TIDEMILL_DATA"):
         monkeypatch.delenv(name, raising=False)
@@ -41,7 +42,9 @@ def feed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         told = capsys.readouterr()
         return Done(int(ended.value.code or 0), told.out, told.err)
 
-    return run
+    umask = os.umask(0o077)
+    yield run
+    os.umask(umask)
 
 
 @pytest.fixture

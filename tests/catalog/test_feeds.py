@@ -95,3 +95,19 @@ def test_version_that_exists_is_not_made_again(feeds: CatalogFeeds) -> None:
     with pytest.raises(ConflictError):
         feeds.add("acme", "f", 1, "b")
     assert feeds.current("acme", "f") == first
+
+
+def test_newest_version_is_found_whoever_made_it_and_after_all_were_removed(
+    catalog: SqliteCatalog, feeds: CatalogFeeds
+) -> None:
+    other = CatalogFeeds(catalog)
+    for n in range(1, 4):
+        assert feeds.apply("acme", "f", f"v{2 * n - 1}").version == 2 * n - 1
+        assert other.apply("acme", "f", f"v{2 * n}").version == 2 * n
+        newest = feeds.current("acme", "f")
+        assert newest is not None and newest.text == f"v{2 * n}"
+    for entry in catalog.list("feeds/acme/f/"):
+        catalog.delete(entry.key)
+    assert feeds.current("acme", "f") is None
+    other.apply("acme", "f", "again")
+    assert feeds.current("acme", "f") == other.current("acme", "f") is not None

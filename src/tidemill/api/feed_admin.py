@@ -151,7 +151,8 @@ async def put_feed(
     try:
         revision = await to_thread.run_sync(work)
     except FeedDefinitionError as error:
-        if request.headers.get("content-type") == _CURL_FORM and b"\n" not in body:
+        lost_lines = request.headers.get("content-type") == _CURL_FORM and b"\n" not in body
+        if lost_lines and not body.startswith(b"{"):
             raise FeedDefinitionError(f"{error.message}\n{_CURL_HINT}", error.faults) from None
         raise
     services.book.refresh()

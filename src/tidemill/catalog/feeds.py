@@ -25,11 +25,20 @@ class CatalogFeeds:
     def __init__(self, catalog: Catalog, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._catalog = catalog
         self._now_ns = now_ns
+        self._newest: dict[tuple[str, str], int] = {}  # as it was last seen: where to begin to look
 
     def current(self, tenant: str, name: str) -> FeedText | None:
-        """The newest version, or None."""
-        entries = self._catalog.list(_key(tenant, name))
-        return _text(entries[-1]) if entries else None
+        """The newest version, or None. Reads one or two versions, however many there are, once it read them all."""
+        number = self._newest.get((tenant, name), 0)
+        text = self.version(tenant, name, number)
+        while text is not None and (later := self.version(tenant, name, text.version + 1)) is not None:
+            text = later
+        if text is None:
+            entries = self._catalog.list(_key(tenant, name))
+            text = _text(entries[-1]) if entries else None
+        if text is not None:
+            self._newest[tenant, name] = text.version
+        return text
 
     def version(self, tenant: str, name: str, number: int) -> FeedText | None:
         """One version, or None."""
