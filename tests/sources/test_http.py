@@ -1,11 +1,15 @@
 """The safe client against servers that answer byte for byte what a test says."""
 
 import gzip
+import tracemalloc
 
 import pytest
 
 from tests.sources.answering import LIMITS, OK, body, failure, get, redirect, serving
-from tidemill.sources.http import Limits, Validators
+from tidemill.sources.http import Limits
+from tidemill.sources.request import Validators
+from tidemill.sources.unpack import unpacked
+from tidemill.sources.wire import Response, WireError
 
 
 def test_bodies_in_every_framing():
@@ -31,6 +35,17 @@ def test_compressed_body_is_unpacked_within_the_limit():
     assert failure(packed(gzip.compress(b"ok")[:-4]), hint="cut short") == "protocol"
     assert failure(packed(b"not gzip"), hint="broken") == "protocol"
     assert failure(packed(b"ok", b"br"), hint="have the server send gzip") == "protocol"
+
+
+def test_bomb_is_never_held_unpacked():
+    bomb = Response(200, {"content-encoding": "gzip"}, gzip.compress(b"0" * 20_000_000))
+    tracemalloc.start()
+    try:
+        with pytest.raises(WireError, match="larger than 10000 bytes when unpacked"):
+            unpacked(bomb, 10_000)
+        assert tracemalloc.get_traced_memory()[1] < 200_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_compressed_body_of_several_parts_is_unpacked_whole():

@@ -51,13 +51,13 @@ def first_target(text: str, headers: Mapping[str, str], validators: Validators) 
     if url.userinfo:
         pair = ":".join((unquote(url.username), unquote(url.password)))
         own.setdefault("authorization", "Basic " + base64.b64encode(pair.encode()).decode())
-    return _target(url.copy_with(userinfo=b""), own, validators)
+    return _target(url, own, validators)
 
 
 def redirected(target: Target, location: str) -> Target:
     """Where `location`, the answer of `target`, leads. Raises WireError `redirects` or `protocol`."""
     try:
-        url = target.url.join(location).copy_with(userinfo=b"")
+        url = target.url.join(location)
     except httpx.InvalidURL as error:
         raise WireError("redirects", f"a redirect leads to what is not a URL: {error}") from None
     if target.url.scheme == "https" and url.scheme != "https":
