@@ -64,7 +64,7 @@ def houses(api: Api, whole: Api, keyed: Api, tmp_path_factory: pytest.TempPathFa
         "/v1/feeds/telemetry", json={"time": int(time.time()), "value": [0, 0, 0, 0], "tags": []}, headers=WAIT
     )
     known = {"receipt": receipt["id"], "series": series["id"], "feed": "dropzone", "time": "2021-01-01T00:00:00Z"}
-    known |= {"version": "1"}
+    known |= {"version": "1", "rule": "range"}
     with (
         running_api(full, store=address, limits=LogLimits(min_free_bytes=1 << 60)) as no_disk,
         running_api(

@@ -11,6 +11,7 @@ from litestar.params import FromPath
 from tidemill.api.feed_admin import FEED_ADMIN_ROUTES
 from tidemill.api.problems import PROBLEMS
 from tidemill.api.reads_common import AnyRequest, parameters, taking
+from tidemill.api.rules import RULE_ROUTES
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.errors import NotFoundError
@@ -161,4 +162,4 @@ def source_item(state: SourceState) -> dict[str, Any]:
     return shown
 
 
-ADMIN_ROUTES: Final = [list_feeds, get_feed, list_sources, list_codes, *FEED_ADMIN_ROUTES]
+ADMIN_ROUTES: Final = [list_feeds, get_feed, list_sources, list_codes, *RULE_ROUTES, *FEED_ADMIN_ROUTES]

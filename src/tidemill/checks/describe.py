@@ -35,9 +35,9 @@ def options(check: type[Check]) -> list[Option]:
     return found
 
 
-def example(check: type[Check]) -> str:
-    """A rule that names the check, as it stands in a feed's TOML."""
-    return f'[[rules]]\ncheck = "{check.name}"\noptions = {{ {check.example} }}\n'
+def example(check: type[Check], name: str = "") -> str:
+    """A rule that names the check (by `name`, if it is called otherwise), as it stands in a feed's TOML."""
+    return f'[[rules]]\ncheck = "{name or check.name}"\noptions = {{ {check.example} }}\n'
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:

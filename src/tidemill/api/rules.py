@@ -1,0 +1,124 @@
+"""`GET /v1/rules`: everything that can keep a record from becoming points, and what a feed says to have it so."""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, Final, Literal
+
+import msgspec
+from litestar import get
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath
+
+from tidemill.checks.check import Check, HistoryCheck
+from tidemill.checks.describe import Option, example, meaning, options
+from tidemill.checks.faults import nearest
+from tidemill.checks.library import OURS, checks
+from tidemill.decode.codes import FAULT_CODES
+from tidemill.errors import NotFoundError
+from tidemill.rules.reasons import INTAKE_REASONS, STATE_REASONS, TIME_REASONS
+
+Kind = Literal["value", "time", "text", "history", "plugin", "contract", "policy"]
+Action = Literal["reject", "flag", "refuse"]
+
+# How a feed asks for a policy; what is asked for nowhere is not listed.
+_POLICY_EXAMPLES: Final = {
+    "dst_gap": '[time]\ngap = "reject"\n',
+    "dst_fold": '[time]\nfold = "reject"\n',
+    "zone_missing": '[time]\nzone_position = ["$.lat", "$.long"]\n',
+    "zone_unknown": '[time]\nzone_path = "$.zone"\n',
+    "window_sealed": '[retention]\npoints = "7d"\nseal_rollups = true\n',
+    "payload_refused": '[input]\non_fault = "refuse"\n',
+}
+_DUPLICATES: Final = {
+    "first": "Of records of one series and time the one submitted first stays; the others are rejected.",
+    "last": "Of records of one series and time the one submitted last stays; what it replaced is kept as lineage.",
+    "keep": "Records of one series and time all stay.",
+}
+
+
+class RuleItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule. `kind`: what it looks at (`value`, `text`, `time`, `history`, whatever a `plugin` does), or whose it is
+    (of the feed's `contract`, of a `policy`). `reason` is the code it gives, unless the feed names another; null
+    where it rejects nothing. `actions` are what a feed may have it do. `example` is TOML; "" where a feed need not ask.
+    """
+
+    name: str
+    kind: Kind
+    reason: str | None
+    meaning: str
+    options: tuple[Option, ...] = ()
+    actions: tuple[Action, ...] = ("reject",)
+    example: str = ""
+
+
+class RulePage(msgspec.Struct, frozen=True):
+    """Every rule: checks first, then the contract's faults, then policies."""
+
+    items: list[RuleItem]
+
+
+@cache
+def rules() -> dict[str, RuleItem]:
+    """Every rule by its name."""
+    return {item.name: item for item in (*_checks(), *_contract(), *_policies())}
+
+
+@get("/v1/rules", tags=["admin"], summary="List the rules", operation_id="listRules", opt={"scope": "read"})
+async def list_rules() -> RulePage:
+    """Every check that a feed's rules may name, those of plug-ins too, with its options and an example; what breaks the
+    contract of every feed; and the policies of time, duplicates and retention."""
+    return RulePage(list(rules().values()))
+
+
+@get(
+    "/v1/rules/{rule:str}",
+    tags=["admin"],
+    summary="One rule",
+    operation_id="getRule",
+    responses={404: ResponseSpec(dict[str, Any], generate_examples=False, description="No rule of that name.")},
+    opt={"scope": "read"},
+)
+async def get_rule(rule: FromPath[str]) -> RuleItem:
+    """A rule by its name: the name of a check, the code of a fault, or the policy's own."""
+    found = rules().get(rule)
+    if found is None:
+        raise NotFoundError(f"there is no rule '{rule[:100]}'{nearest(rule[:100], rules())}")
+    return found
+
+
+def check_item(name: str, check: type[Check]) -> RuleItem:
+    """A check as the list shows it. A plug-in's is called `name`, whatever it calls itself."""
+    past = issubclass(check, HistoryCheck)
+    return RuleItem(
+        name=name,
+        kind=check.kind if check in OURS else "plugin",
+        reason=check.reason,
+        meaning=meaning(check),
+        options=tuple(options(check)),
+        actions=("reject", "flag") if past else ("reject", "flag", "refuse"),
+        example=example(check, name) if check.example else "",
+    )
+
+
+def _checks() -> Iterator[RuleItem]:
+    for name, check in sorted(checks().items()):
+        yield check_item(name, check)
+
+
+def _contract() -> Iterator[RuleItem]:
+    for code, text in {**FAULT_CODES, **INTAKE_REASONS}.items():
+        yield RuleItem(name=code, kind="contract", reason=code, meaning=text, actions=("refuse", "reject"))
+
+
+def _policies() -> Iterator[RuleItem]:
+    for name, text in _DUPLICATES.items():
+        reason, written = "duplicate" if name == "first" else None, f'duplicates = "{name}"\n'
+        actions: tuple[Action, ...] = ("reject",) if reason else ()
+        yield RuleItem(name=name, kind="policy", reason=reason, meaning=text, actions=actions, example=written)
+    for code, text in {**TIME_REASONS, **STATE_REASONS}.items():
+        if code != "duplicate":
+            written = _POLICY_EXAMPLES.get(code, "")
+            yield RuleItem(name=code, kind="policy", reason=code, meaning=text, example=written)
+
+
+RULE_ROUTES: Final = [list_rules, get_rule]
