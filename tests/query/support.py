@@ -19,7 +19,13 @@ SECOND = 10**9
 
 
 class EmptyLog:
-    """A log that keeps nothing any more."""
+    """A log that keeps nothing any more, or `waiting` only."""
+
+    def __init__(self, *waiting: Logged) -> None:
+        self._waiting = waiting
+
+    def read(self, after: int, max_count: int, max_bytes: int) -> list[Logged]:
+        return [entry for entry in self._waiting if entry.seq > after]
 
     def find(self, tenant: str, receipt: str) -> Logged | None:
         return None

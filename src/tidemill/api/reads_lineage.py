@@ -1,4 +1,4 @@
-"""Routes of lineage: from a point or a rollup window of a series to the payloads, byte for byte, that made it."""
+"""Routes of lineage: from a point or a rollup window to the payloads that made it, and why an instant is as it is."""
 
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.query.lineage import PointLineage
 from tidemill.query.lineage_asked import LINEAGE_PARAMETERS, lineage
+from tidemill.query.why import WHY_PARAMETERS, Story
 from tidemill.query.window_lineage import WindowLineage
 
 
@@ -41,4 +42,25 @@ async def get_series_lineage(
     return respond(request, await ask(lambda: lineage(services.queries, principal.tenant, series, asked)))
 
 
-READ_ROUTES: Final = [get_series_lineage]
+@get(
+    "/v1/why",
+    tags=["ledger"],
+    summary="The whole story of one instant",
+    operation_id="getWhy",
+    operation_class=taking(WHY_PARAMETERS),
+    responses=answers(Story, "Ordered events, a verdict, and where nothing stands what is around."),
+    opt={"scope": "admin"},
+)
+async def get_why(
+    request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
+) -> Story:
+    """Of an instant of a series (named by its id, or by feed, field and tags): received when and in which payload, what
+    the rules said, duplicate contests, what replaced what, replays, windows, deletions, and a verdict in one sentence.
+    Where nothing stands: the nearest points, records rejected nearby, and how the source was doing then. For
+    administrators, since it shows rejected records."""
+    asked = parameters(request, WHY_PARAMETERS)
+    story: Story = await ask(lambda: services.queries.why.why(principal.tenant, asked))
+    return story
+
+
+READ_ROUTES: Final = [get_series_lineage, get_why]

@@ -12,6 +12,7 @@ from tidemill.query.receipts import Receipt, Receipts
 from tidemill.query.rejections import Rejections
 from tidemill.query.rows import RowQueries
 from tidemill.query.series import Hidden, SeriesQueries
+from tidemill.query.why import WhyQueries
 from tidemill.query.window_lineage import WindowLineageQueries
 from tidemill.store.client import Store
 
@@ -39,6 +40,7 @@ class Queries:
         self.rows = RowQueries(store, hidden, book)
         self.lineage = LineageQueries(store, self.series, book)
         self.windows = WindowLineageQueries(store, self.series, book)
+        self.why = WhyQueries(store, log, book, hidden, applied)
         self.feeds = FeedQueries(store, hidden)
         self.meterdata = Meterdata(store, hidden)
 

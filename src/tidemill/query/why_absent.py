@@ -1,0 +1,189 @@
+"""What there is around an instant at which nothing stands: the nearest points, records rejected nearby, and how the
+source was doing then, so that "it had nothing", "it could not be reached" and "it was rejected" are told apart."""
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+from tidemill.feeds.definition import Feed
+from tidemill.model.ids import format_series
+from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S, duration_ns, format_instant
+from tidemill.query.why_subject import Subject
+from tidemill.store.client import Store
+
+REACHED: Final = ("data", "empty", "unchanged", "truncated")  # results of polls that the source answered usefully
+_DEFAULT_INTERVAL_NS: Final = 3600 * NS_PER_S
+_LONGEST_INTERVAL_NS: Final = 86400 * NS_PER_S
+_AROUND_NS: Final = 30 * 86400 * NS_PER_S  # how far from the instant polls are looked for
+_ITEMS: Final = 20
+
+
+class Neighbour(msgspec.Struct, frozen=True):
+    """The nearest point on one side."""
+
+    time: str
+    value: float | None
+    link: str
+
+
+class Nearby(msgspec.Struct, frozen=True):
+    """Records rejected within `interval_s` of the instant, by reason: of this series, and possibly of it."""
+
+    interval_s: float
+    by_reason: dict[str, int]
+    possible: dict[str, int]
+    link: str
+
+
+class PollThen(msgspec.Struct, frozen=True):
+    """One poll of the source."""
+
+    started_at: str
+    result: str
+    status: int
+    detail: str
+    receipt: str | None
+
+
+class SourceThen(msgspec.Struct, frozen=True):
+    """How a source (one of its `item`s) was doing at the instant, judged by its last poll before. `since`: when it was
+    last in the other state (reached or not), null if never within 30 days; so the state began after that."""
+
+    item: str
+    state: Literal["had_data", "had_nothing", "unchanged", "not_reached", "unusable", "not_polled"]
+    since: str | None
+    last_before: PollThen | None
+    first_after: PollThen | None
+    sentence: str
+
+
+class Around(msgspec.Struct, frozen=True):
+    """What is around an instant at which nothing stands. `source` is empty for feeds that poll nothing."""
+
+    before: Neighbour | None
+    after: Neighbour | None
+    rejected_nearby: Nearby
+    source: list[SourceThen]
+
+
+def neighbours(store: Store, tenant: str, subject: Subject, at_ns: int) -> list[dict[str, Any]]:
+    """The nearest points before and after; none of a series that is deleted."""
+    if not subject.known or subject.deleting:
+        return []
+    bound = {"tenant": tenant, "series": subject.number, "deleted_seq": subject.deleted_seq}
+    return store.rows("lineage_near", **bound, at=at_ns)
+
+
+def around(store: Store, tenant: str, subject: Subject, feed: Feed | None, at_ns: int) -> Around:
+    """Everything around."""
+    near = neighbours(store, tenant, subject, at_ns)
+    before = next((row for row in near if row["at"] < at_ns), None)
+    after = next((row for row in near if row["at"] > at_ns), None)
+    return Around(
+        before=_neighbour(subject, before),
+        after=_neighbour(subject, after),
+        rejected_nearby=_nearby(store, tenant, subject, at_ns, _interval(feed, before, after)),
+        source=_source(store, tenant, subject, at_ns) if feed is None or feed.source else [],
+    )
+
+
+def _neighbour(subject: Subject, row: Mapping[str, Any] | None) -> Neighbour | None:
+    if row is None:
+        return None
+    time = format_instant(row["at"])
+    return Neighbour(time, row["value"], f"/v1/series/{format_series(subject.number)}/lineage?time={time}")
+
+
+def _interval(feed: Feed | None, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> int:
+    """How far apart points of the series are about here, in ns: as declared, else the gap between the neighbours."""
+    if feed and feed.rollups and feed.rollups.interval:
+        return duration_ns(feed.rollups.interval)
+    if before and after:
+        return min(int(after["at"] - before["at"]), _LONGEST_INTERVAL_NS)
+    return _DEFAULT_INTERVAL_NS
+
+
+def _nearby(store: Store, tenant: str, subject: Subject, at_ns: int, interval: int) -> Nearby:
+    rows = store.rows(
+        "lineage_window_rejected",
+        tenant=tenant,
+        feed=subject.feed,
+        series=subject.number,
+        first=max(at_ns - interval, MIN_NS),
+        last=min(at_ns + interval, MAX_NS),
+    )
+    series = f"&series={subject.id}" if subject.known else ""
+    return Nearby(
+        interval_s=interval / NS_PER_S,
+        by_reason={row["reason"]: row["certain"] for row in rows if row["certain"]},
+        possible={row["reason"]: row["possible"] for row in rows if row["possible"]},
+        link=f"/v1/rejections?feed={subject.feed}{series}",
+    )
+
+
+def _source(store: Store, tenant: str, subject: Subject, at_ns: int) -> list[SourceThen]:
+    """The states of the source's items then; only those that a tag of the series names, if any does."""
+    rows = store.rows(
+        "why_polls",
+        tenant=tenant,
+        feed=subject.feed,
+        at=at_ns,
+        first=max(at_ns - _AROUND_NS, MIN_NS),
+        last=min(at_ns + _AROUND_NS, MAX_NS),
+        reached=list(REACHED),
+        limit=_ITEMS,
+    )
+    items = list(dict.fromkeys(row["item"] for row in rows))
+    named = [item for item in items if any(value in item for value in subject.tags.values() if value)]
+    return [_then(item, [row for row in rows if row["item"] == item]) for item in named or items]
+
+
+def _then(item: str, rows: list[dict[str, Any]]) -> SourceThen:
+    last = next((row for row in rows if row["is_before"]), None)
+    after = next((row for row in rows if not row["is_before"]), None)
+    if last is None:
+        first = f" It was first polled at {format_instant(rows[0]['started_at'])}." if rows else ""
+        sentence = f"The source was not polled in the 30 days before.{first}"
+        return SourceThen(item, "not_polled", None, None, _poll(after), sentence)
+    state = _state(last)
+    other = last["failed_at"] if last["result"] in REACHED else last["reached_at"]
+    since = format_instant(other) if other else None
+    return SourceThen(item, state, since, _poll(last), _poll(after), _sentence(state, last, since))
+
+
+def _state(
+    row: Mapping[str, Any],
+) -> Literal["had_data", "had_nothing", "unchanged", "not_reached", "unusable", "not_polled"]:
+    if row["result"] in ("data", "truncated"):
+        return "had_data"
+    if row["result"] == "empty":
+        return "had_nothing"
+    if row["result"] == "unchanged":
+        return "unchanged"
+    return "unusable" if row["status"] else "not_reached"
+
+
+def _sentence(state: str, row: Mapping[str, Any], since: str | None) -> str:
+    at = format_instant(row["started_at"])
+    why = f" ({row['result']}: {row['detail']})" if row["detail"] else f" ({row['result']})"
+    gone = f" It had last been fine at {since}." if since else " It had not been fine in the 30 days before."
+    return {
+        "had_data": f"The source was reached at {at} and gave data.",
+        "had_nothing": f"The source was reached at {at} and had nothing.",
+        "unchanged": f"The source was reached at {at} and had what was taken already.",
+        "unusable": f"The source answered at {at}, and the answer could not be used{why}.{gone}",
+        "not_reached": f"The source could not be reached at {at}{why}.{gone}",
+    }[state]
+
+
+def _poll(row: Mapping[str, Any] | None) -> PollThen | None:
+    if row is None:
+        return None
+    return PollThen(
+        started_at=format_instant(row["started_at"]),
+        result=row["result"],
+        status=row["status"],
+        detail=row["detail"],
+        receipt=row["receipt"] or None,
+    )

@@ -1,0 +1,247 @@
+"""The story of one instant: every event in order, and a verdict that tells apart what is easily confused."""
+
+import re
+from typing import Any
+
+import msgspec
+import polars as pl
+import pytest
+
+from tests.query.conftest import Writer, ids, times
+from tests.query.support import EmptyLog, asked, book, ns, queries
+from tests.support.payloads import logged
+from tidemill.errors import InputError, NotFoundError
+from tidemill.model.ids import format_series, series_id
+from tidemill.query.why import WHY_PARAMETERS
+from tidemill.query.why_events import EVENTS
+from tidemill.query.why_verdict import STATES
+from tidemill.store.client import Store
+
+T = "2026-01-01T00:00:30Z"
+RECEIVED = ns("2026-01-02T03:04:05Z")
+A1 = {"user_id": "a1"}
+OTHERS = ("' OR 1=1", "a1\\", "{x:String}")
+
+
+def tell(store: Store, *waiting: Any, options: dict[str, Any] | None = None, **given: str) -> Any:
+    areas = queries(store, EmptyLog(*waiting), **(options or {}))
+    story = areas.why.why("default", asked(WHY_PARAMETERS, **{"time": T, **given}))
+    found = msgspec.json.decode(msgspec.json.encode(story))
+    known = [event["at"] for event in found["events"] if event["at"]]
+    assert known == sorted(known, key=ns)
+    assert {event["event"] for event in found["events"]} <= EVENTS.keys()
+    assert found["verdict"]["state"] in STATES
+    return found
+
+
+def codes(story: Any) -> list[str]:
+    return [event["event"] for event in story["events"]]
+
+
+def at(story: Any, code: str) -> Any:
+    return next(event for event in story["events"] if event["event"] == code)
+
+
+def test_a_value_that_replaced_another_tells_both(store: Store, writer: Writer) -> None:
+    series = writer.series("meters", "0100", {"muid": "m"})
+    for seq in (5, 9):
+        writer.payload(seq, "meters")
+    writer.points(series, [ns(T)], [60.5], seq=9, marks=["spike"], flags=[1])
+    writer.replaced(series, ns(T), 7.25, seq=5, by_seq=9)
+    writer.change(series, ns(T), 7.25, 60.5, "replaced")
+    story = tell(store, series=series)
+    assert codes(story) == [
+        "received", "accepted", "received", "accepted", "flagged", "local_time", "replaced", "changed",
+    ]  # fmt: skip
+    assert at(story, "accepted")["facts"] == {"receipt": "r5", "index": 0, "value": 7.25}
+    assert at(story, "replaced")["text"] == "7.25 was replaced by 60.5 of record 0 of payload r9."
+    assert at(story, "received")["links"] == {"receipt": "/v1/receipts/r5", "payload": "/v1/receipts/r5/payload"}
+    assert story["verdict"] == {
+        "state": "stands",
+        "value": 60.5,
+        "sentence": f"60.5 stands at {T}, from record 0 of payload r9; it replaced 1 earlier; it is flagged spike.",
+    }
+    assert story["around"] is None
+    assert story["links"]["lineage"] == f"/v1/series/{series}/lineage?time={T}"
+
+
+def test_a_duplicate_contest_is_told_from_both_sides(store: Store, writer: Writer) -> None:
+    series = writer.series("location", "lat", A1)
+    for seq in (4, 6):
+        writer.payload(seq, "location")
+    writer.points(series, [ns(T)], [47.0], seq=4, first_wins=True)
+    facts = {"time": times([ns(T)]), "series": ids(series), "winner_seq": 4, "winner_idx": 0}
+    writer.rejection(6, 2, "location", ["duplicate"], **facts)
+    writer.rollup(series, ns("2026-01-01T00:00:00Z"), 47.0, 3)
+    story = tell(store, feed="location", field="lat", tag__user_id="a1")
+    expected = ["received", "accepted", "window_touched", "received", "rejected", "duplicate_lost", "duplicate_won"]
+    assert codes(story) == expected
+    assert at(story, "duplicate_lost")["text"].startswith("Record 2 of payload r6 lost as a duplicate against record 0")
+    assert at(story, "rejected")["facts"]["reasons"] == ["duplicate"]
+    assert "submitted first" in at(story, "rejected")["text"]
+    assert (story["series"], story["verdict"]["value"]) == (series, 47.0)
+
+
+def test_a_rejected_record_is_no_silence(store: Store, writer: Writer) -> None:
+    series = writer.series("telemetry", "value")
+    writer.payload(6, "telemetry")
+    writer.rejection(6, 1, "telemetry", ["too_old", "suspect"], time=times([ns(T)]), series=ids(series))
+    writer.rejection(7, 0, "telemetry", ["too_old"], time=times([ns(T) + 1]), series=ids(series))
+    story = tell(store, series=series)
+    assert codes(story) == ["received", "rejected"]
+    assert at(story, "rejected")["facts"]["record"] == {"a": 1.5}
+    assert story["verdict"]["state"] == "rejected"
+    assert "record 1 of payload r6 was rejected (suspect, too_old)" in story["verdict"]["sentence"]
+    assert story["around"]["rejected_nearby"]["by_reason"] == {"suspect": 1, "too_old": 2}
+
+
+def test_a_record_of_nobody_knows_which_series_is_possibly_it(store: Store, writer: Writer) -> None:
+    series = writer.series("location", "lat", A1)
+    for seq, user in ((6, "a1"), (7, "b2")):
+        writer.rejection(seq, 0, "location", ["not_a_number"], time=times([ns(T)]), record=f'{{"user_id": "{user}"}}')
+    story = tell(store, series=series)
+    assert codes(story) == ["possibly_rejected"]
+    assert at(story, "possibly_rejected")["facts"]["receipt"] == "r6"
+    assert story["verdict"]["state"] == "possibly_rejected"
+
+
+def test_a_series_that_never_was_can_have_rejected_records(store: Store, writer: Writer) -> None:
+    given = {"feed": "location", "tag__user_id": "a1"}
+    never = tell(store, **given, field="lat")
+    assert (never["series"], never["verdict"]["state"]) == (format_series(series_id("default", "location", A1, "lat")),
+                                                            "never_received")  # fmt: skip
+    writer.rejection(6, 0, "location", ["outside_range"], time=times([ns(T)]), series=ids(never["series"]))
+    assert tell(store, **given, field="lat")["verdict"]["state"] == "rejected"
+    assert tell(store, **given)["series"] is None
+    assert "series" not in never["links"]
+
+
+def test_recovered_and_replayed_are_told(store: Store, writer: Writer) -> None:
+    series = writer.series("telemetry", "value")
+    writer.payload(6, "telemetry", replay="p1")
+    at_ns = ns("2026-01-03T00:00:00Z")
+    facts = {"time": times([ns(T)]), "series": ids(series), "recovered_by": "p1", "recovered_at": times([at_ns])}
+    writer.rejection(6, 1, "telemetry", ["too_old"], **facts)
+    assert tell(store, series=series)["verdict"]["state"] == "expired"
+    writer.points(series, [ns(T)], [1.0], seq=6, idx=1)
+    story = tell(store, series=series)
+    assert codes(story) == ["received", "accepted", "rejected", "replayed", "recovered"]
+    assert at(story, "recovered")["at"] == at(story, "replayed")["at"] == "2026-01-03T00:00:00Z"
+    assert story["verdict"]["state"] == "stands"
+
+
+def test_what_was_deleted_is_not_shown_again(store: Store, writer: Writer) -> None:
+    series = writer.series("telemetry", "value", deleted_seq=7, deleted=True)
+    writer.points(series, [ns(T)], [123.5], seq=6)
+    writer.deletion(7, "series", {"series": series})
+    story = tell(store, series=series)
+    assert (codes(story), story["verdict"]["state"]) == (["deleted"], "deleted")
+    assert "123.5" not in msgspec.json.encode(story).decode()
+    pending = writer.series("location", "lat", A1)
+    writer.points(pending, [ns(T)], [123.5], seq=8)
+    hidden = tell(store, series=pending, options={"hidden": lambda tenant: {int(pending, 16)}})
+    assert (codes(hidden), hidden["verdict"]["state"]) == (["deleting"], "deleted")
+    assert "123.5" not in msgspec.json.encode(hidden).decode()
+
+
+@pytest.mark.parametrize(
+    ("selector", "covered"),
+    [
+        ({"feed": "telemetry", "start": "2026-01-01T00:00:00Z", "end": "2026-01-01T00:00:31Z"}, True),
+        ({"feed": "telemetry", "start": T}, True),
+        ({"feed": "telemetry", "end": T}, False),
+        ({"feed": "location"}, False),
+        ({"series": "0" * 16}, False),
+        ({}, False),
+    ],
+)
+def test_a_deletion_concerns_what_it_names(
+    store: Store, writer: Writer, selector: dict[str, Any], covered: bool
+) -> None:
+    series = writer.series("telemetry", "value")
+    writer.deletion(7, "range", selector)
+    state = tell(store, series=series)["verdict"]["state"]
+    assert state == ("deleted" if covered else "never_received")
+
+
+def test_a_sealed_window_is_past_retention(store: Store, writer: Writer) -> None:
+    series = writer.series("location", "lat", A1)
+    writer.rollup(series, ns("2026-01-01T00:00:00Z"), 47.0, 3, sealed=pl.lit(True))
+    story = tell(store, series=series)
+    assert (codes(story), story["verdict"]["state"]) == (["window_sealed"], "expired")
+
+
+def test_what_waits_in_the_log_is_not_lost(store: Store, writer: Writer) -> None:
+    series = writer.series("location", "lat", A1)
+    entries = [logged(3, b"{}"), logged(4, b"{}"), logged(5, b"{}", feed="dropzone")]
+    story = tell(store, *entries, series=series, options={"applied": lambda: 3})
+    assert at(story, "waiting")["facts"] == {"count": 1}
+    assert story["verdict"]["state"] == "waiting"
+
+
+def poll(writer: Writer, at: str, result: str, status: int, detail: str = "") -> None:
+    row = {
+        "tenant": [writer.tenant],
+        "feed": ["telemetry"],
+        "item": [""],
+        "started_at": times([ns(at)]),
+        "result": [result],
+        "status": pl.Series([status], dtype=pl.UInt16),
+        "detail": [detail],
+    }
+    writer.insert("polls", pl.DataFrame(row))
+
+
+def test_nothing_had_and_not_reached_are_told_apart(store: Store, writer: Writer) -> None:
+    series = writer.series("telemetry", "value")
+    writer.points(series, [ns(T) - 10**9, ns(T) + 2 * 10**9], [1.0, 2.0])
+    (before,) = tell(store, series=series)["around"]["source"] or [None]
+    assert before is None
+    poll(writer, "2026-01-01T00:00:10Z", "empty", 404)
+    poll(writer, "2026-01-01T00:00:40Z", "data", 200)
+    poll(Writer(store, "elsewhere"), "2026-01-01T00:00:20Z", "data", 200)
+    story = tell(store, series=series)
+    (source,) = story["around"]["source"]
+    assert (source["state"], source["since"]) == ("had_nothing", None)
+    assert source["first_after"]["started_at"] == "2026-01-01T00:00:40Z"
+    assert [story["around"][side]["value"] for side in ("before", "after")] == [1.0, 2.0]
+    assert story["around"]["rejected_nearby"]["interval_s"] == 3
+    assert story["verdict"]["state"] == "never_received"
+    poll(writer, "2026-01-01T00:00:20Z", "refused", 0, "connection refused")
+    poll(writer, "2026-01-01T00:00:29Z", "refused", 0, "connection refused")
+    (source,) = tell(store, series=series)["around"]["source"]
+    assert (source["state"], source["since"]) == ("not_reached", "2026-01-01T00:00:10Z")
+    assert "connection refused" in source["sentence"]
+    poll(writer, "2026-01-01T00:00:30Z", "garbage", 200, "it is HTML")
+    assert tell(store, series=series)["around"]["source"][0]["state"] == "unusable"
+
+
+def test_questions_that_fit_several_series_list_them(store: Store, writer: Writer) -> None:
+    known = [writer.series("location", field, {"user_id": user}) for field in ("lat", "long") for user in ("a1", "b2")]
+    with pytest.raises(InputError, match="4 series fit") as caught:
+        tell(store, feed="location")
+    assert {re.findall("[0-9a-f]{16}", fault.message)[0] for fault in caught.value.faults} == set(known)
+    with pytest.raises(InputError, match="say which series"):
+        tell(store, field="lat")
+    for text in OTHERS:
+        assert tell(store, feed="location", field="lat", tag__user_id=text)["verdict"]["state"] == "never_received"
+
+
+def test_another_tenants_things_never_were(store: Store, writer: Writer) -> None:
+    theirs = Writer(store, "elsewhere")
+    series = theirs.series("location", "lat", A1)
+    theirs.points(series, [ns(T)], [1.0])
+    theirs.rejection(6, 0, "location", ["outside_range"], time=times([ns(T)]), series=ids(series))
+    with pytest.raises(NotFoundError, match="no series"):
+        tell(store, series=series)
+    mine = tell(store, feed="location", field="lat", tag__user_id="a1")
+    assert (codes(mine), mine["verdict"]["state"]) == ([], "never_received")
+    with pytest.raises(NotFoundError, match="no feed"):
+        tell(store, feed="forgotten")
+
+
+def test_a_feed_that_is_gone_still_has_its_story(store: Store, writer: Writer) -> None:
+    series = writer.series("forgotten", "v")
+    writer.payload(6, "forgotten")
+    writer.points(series, [ns(T)], [1.0], seq=6)
+    assert tell(store, series=series, options={"book": book()})["verdict"]["state"] == "stands"
