@@ -20,6 +20,7 @@ from tidemill import telemetry
 from tidemill.catalog.contract import Catalog
 from tidemill.catalog.feeds import PREFIX as FEEDS_PREFIX
 from tidemill.catalog.feeds import CatalogFeeds
+from tidemill.catalog.replays import CatalogReplays
 from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.errors import StartupError, TidemillError, UnavailableError
 from tidemill.feeds.book import FeedBook
@@ -87,6 +88,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     book = open_book(catalog, secrets_folder=Path(runtime.settings.secrets))
     store = _store(runtime, _MILL_TIMEOUT_S)
+    replays = CatalogReplays(catalog)
     mill = Mill(
         SqliteLogReader(folder / "log"),
         store,
@@ -94,6 +96,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
         Position(folder / "mill" / "position"),
         Hints.from_fd(runtime.hint_fd),
         max_depth=runtime.settings.max_depth,
+        replays=replays,
     )
     turning = threading.Event()  # not yet: it waits for the store, as long as that takes
     lifeline.beat_while(lambda: not turning.is_set() or time.monotonic() - mill.last_turn < _MILL_SILENCE_S)
@@ -113,6 +116,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
         poller.changed()
 
     catalog.watch(FEEDS_PREFIX, feeds_changed)
+    replays.watch(mill.wake)
     poller.start()
     # Both are told to end at the same moment: what the poller fetched must reach the log before the API ends.
     ending = threading.Thread(target=lambda: (stop.wait(), poller.stop()), name="end-poller")

@@ -2,11 +2,20 @@
 
 from typing import Any, Final
 
-from tidemill.api import reads_feeds, reads_lineage, reads_meterdata, reads_receipts, reads_rejections, reads_series
+from tidemill.api import (
+    reads_feeds,
+    reads_lineage,
+    reads_meterdata,
+    reads_receipts,
+    reads_rejections,
+    reads_series,
+    replays,
+)
 
 READ_ROUTES: Final[list[Any]] = [
     *reads_receipts.READ_ROUTES,
     *reads_rejections.READ_ROUTES,
+    *replays.REPLAY_ROUTES,
     *reads_series.READ_ROUTES,
     *reads_lineage.READ_ROUTES,
     *reads_feeds.READ_ROUTES,

@@ -94,6 +94,11 @@ class Mill:
         """
         return time.monotonic() if self._store.busy else self.status.turned
 
+    def wake(self) -> None:
+        """There may be a new replay. Thread-safe."""
+        if self.replays is not None:
+            self.replays.wake()
+
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; the batch under way is finished first."""
         threading.Thread(target=self._forgive_when, args=(stop,), name="mill-stop", daemon=True).start()

@@ -1,0 +1,119 @@
+"""What the body of `POST /v1/replays` may be: every fault named, then a `Request`. Knows no HTTP."""
+
+from typing import Any, Final
+
+import msgspec
+
+from tidemill.errors import Fault, InputError, count_of_faults
+from tidemill.feeds.convert import Finding, convert
+from tidemill.model.replay import RejectionFilter, Request
+from tidemill.model.time import parse_instant
+
+MAX_RECEIPTS: Final = 10_000
+_WAYS: Final = "either `start` and `end` (times of receipt; one may be left out), or `receipts`, or `rejections`"
+
+
+class Rejections(msgspec.Struct, frozen=True):
+    """Payloads that have rejected records which match everything that is given."""
+
+    reason: str | None = None
+    receipt: str | None = None
+    start: str | None = None
+    end: str | None = None
+
+
+class Body(msgspec.Struct, frozen=True):
+    """The body of a request for a replay. Times are RFC 3339, [start, end), of receipt. `version`: that of the feed to
+    apply (default: the one in force)."""
+
+    feed: str
+    start: str | None = None
+    end: str | None = None
+    receipts: tuple[str, ...] | None = None
+    rejections: Rejections | None = None
+    version: int | None = None
+    dry_run: bool = False
+
+
+def read(raw: bytes) -> Body:
+    """The body. Raises InputError naming every fault of its shape."""
+    try:
+        data = msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        fault = Fault("$", "invalid_json", f"the body is not JSON: {error}")
+        raise InputError(fault.message, (fault,)) from None
+    found: list[Finding] = []
+    body = convert(data, Body, (), found)
+    faults = [Fault(_path(one.key), one.code, one.message) for one in found]
+    if isinstance(body, Body):
+        faults += _meaning(body)
+    _raise(faults)
+    assert isinstance(body, Body)
+    return body
+
+
+def request(body: Body, version: int) -> Request:
+    """The replay that a body without faults asks for; `version` is the one to apply."""
+    only = body.rejections
+    return Request(
+        feed=body.feed,
+        version=version,
+        dry_run=body.dry_run,
+        start_ns=_ns(body.start),
+        end_ns=_ns(body.end),
+        receipts=None if body.receipts is None else tuple(dict.fromkeys(body.receipts)),
+        rejections=None
+        if only is None
+        else RejectionFilter(reason=only.reason, receipt=only.receipt, start_ns=_ns(only.start), end_ns=_ns(only.end)),
+    )
+
+
+def _meaning(body: Body) -> list[Fault]:
+    """What is wrong with a body whose types are right."""
+    times = [("$.start", body.start), ("$.end", body.end)]
+    if body.rejections is not None:
+        times += [("$.rejections.start", body.rejections.start), ("$.rejections.end", body.rejections.end)]
+    faults = [fault for path, text in times if (fault := _time_fault(path, text))]
+    ways = [body.start is not None or body.end is not None, body.receipts is not None, body.rejections is not None]
+    if sum(ways) != 1:
+        faults.append(Fault("$", "conflict" if any(ways) else "missing", f"say which payloads: {_WAYS}"))
+    if body.receipts is not None and not 1 <= len(body.receipts) <= MAX_RECEIPTS:
+        message = f"{len(body.receipts)} receipts; one replay takes 1 to {MAX_RECEIPTS}"
+        faults.append(Fault("$.receipts", "out_of_range", message))
+    if body.version is not None and body.version < 1:
+        faults.append(Fault("$.version", "out_of_range", "versions count from 1"))
+    if not faults:
+        faults += _order(body)
+    return faults
+
+
+def _order(body: Body) -> list[Fault]:
+    spans: list[tuple[str, Any]] = [("$.end", body), ("$.rejections.end", body.rejections)]
+    return [
+        Fault(path, "conflict", "end must be after start")
+        for path, span in spans
+        if span is not None and span.start and span.end and parse_instant(span.start) >= parse_instant(span.end)
+    ]
+
+
+def _time_fault(path: str, text: str | None) -> Fault | None:
+    if text is None:
+        return None
+    try:
+        parse_instant(text)
+    except ValueError as error:
+        return Fault(path, "time_invalid", str(error))
+    return None
+
+
+def _ns(text: str | None) -> int | None:
+    return None if text is None else parse_instant(text)
+
+
+def _path(key: tuple[Any, ...]) -> str:
+    return "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
+
+
+def _raise(faults: list[Fault]) -> None:
+    if faults:
+        raise InputError(count_of_faults(len(faults)), tuple(faults))
