@@ -1,0 +1,160 @@
+"""Routes that say what versions a feed has and what changed between them. Whoever may read sees them; texts, and what a
+source is asked with, are for administrators.
+"""
+
+from typing import Any, Final
+
+import msgspec
+from anyio import to_thread
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath
+
+from tidemill.api.reads_common import AnyRequest, answers, parameters, taking
+from tidemill.api.services import Services
+from tidemill.catalog.keys import Principal
+from tidemill.errors import NotFoundError
+from tidemill.feeds.diff import Change, changes, text_diff, without_source
+from tidemill.model.feed_text import FeedText
+from tidemill.model.time import format_instant
+from tidemill.query import cursor
+from tidemill.query.parameters import Parameter, limit, page_cursor
+from tidemill.query.readers import limit as whole_number
+
+_VERSION: Final = {"type": "integer", "minimum": 1}
+PAGE_PARAMETERS: Final = (limit(20, 100), page_cursor(int))
+DIFF_PARAMETERS: Final = (
+    Parameter("to", "The other version; without it the one in force.", whole_number(999_999_999), _VERSION),
+)
+
+
+class FeedVersion(msgspec.Struct, frozen=True):
+    """One version. `diff` is what it changed of the version before it; null for the first."""
+
+    version: int
+    created_at: str
+    sha256: str
+    diff: list[Change] | None
+    links: dict[str, str]
+
+
+class FeedVersionPage(msgspec.Struct, frozen=True):
+    """Versions of a feed, newest first; `next` is the cursor of the following page."""
+
+    name: str
+    items: list[FeedVersion]
+    next: str | None
+
+
+class FeedDiff(msgspec.Struct, frozen=True, rename={"from_version": "from", "to_version": "to"}):
+    """What differs from one version to another: of the definitions, and of the texts (for administrators)."""
+
+    name: str
+    from_version: int
+    to_version: int
+    diff: list[Change]
+    text: str | None
+
+
+def problem(description: str) -> ResponseSpec:
+    """A documented answer that is a problem document."""
+    return ResponseSpec(dict[str, Any], generate_examples=False, description=description)
+
+
+@get(
+    "/v1/feeds/{feed:str}/versions",
+    tags=["admin"],
+    summary="The versions of a feed",
+    operation_id="listFeedVersions",
+    operation_class=taking(PAGE_PARAMETERS),
+    responses={
+        200: answers(FeedVersionPage, "Versions, newest first, each with what it changed.")[200],
+        400: problem("The query is at fault."),
+        404: problem("No such feed."),
+    },
+)
+async def list_versions(
+    feed: FromPath[str],
+    request: AnyRequest,
+    principal: NamedDependency[Principal],
+    services: NamedDependency[Services],
+) -> FeedVersionPage:
+    """Every version, newest first, and what it changed of the one before. Rules that moved are told from rules that
+    changed. What changed in [source] has its values for administrators only. `links.self` leads to the text."""
+    asked = parameters(request, PAGE_PARAMETERS)
+
+    def work() -> FeedVersionPage:
+        texts = services.texts.versions(principal.tenant, feed)
+        if not texts:
+            raise NotFoundError(f"there is no feed '{feed[:100]}'")
+        before = dict(zip((text.version for text in texts), [None, *texts], strict=False))
+        older = [text for text in texts if asked["cursor"] is None or text.version < asked["cursor"][0]]
+        shown = older[-asked["limit"] :]
+        items = [_version(text, before[text.version], principal) for text in reversed(shown)]
+        more = cursor.encode(shown[0].version) if len(shown) < len(older) else None
+        return FeedVersionPage(feed, items, more)
+
+    return await to_thread.run_sync(work)
+
+
+@get(
+    "/v1/feeds/{feed:str}/versions/{version:int}/diff",
+    tags=["admin"],
+    summary="What differs between two versions",
+    operation_id="diffFeedVersions",
+    operation_class=taking(DIFF_PARAMETERS),
+    responses={
+        200: answers(FeedDiff, "The difference of the definitions, and for administrators of the texts.")[200],
+        400: problem("The query is at fault."),
+        404: problem("No such feed, or no such version of it."),
+    },
+)
+async def diff_versions(
+    feed: FromPath[str],
+    version: FromPath[int],
+    request: AnyRequest,
+    principal: NamedDependency[Principal],
+    services: NamedDependency[Services],
+) -> FeedDiff:
+    """What changed from `version` to the version `to`, in either direction, as a list of paths with old and new value;
+    and for administrators line by line (unified diff)."""
+    other = parameters(request, DIFF_PARAMETERS)["to"]
+
+    def kept(number: int | None) -> FeedText:
+        texts, tenant = services.texts, principal.tenant
+        text = texts.current(tenant, feed) if number is None else texts.version(tenant, feed, number)
+        if text is None:
+            which = "a" if number is None else f"version {number} of a"
+            raise NotFoundError(f"there is no {which} feed '{feed[:100]}'")
+        return text
+
+    def work() -> FeedDiff:
+        old, new = kept(version), kept(other)
+        lines = None
+        if "admin" in principal.scopes:
+            lines = text_diff(old.text, new.text, (_named(old), _named(new)))
+        return FeedDiff(feed, old.version, new.version, _shown(changes(old.text, new.text), principal), lines)
+
+    return await to_thread.run_sync(work)
+
+
+def _version(text: FeedText, before: FeedText | None, principal: Principal) -> FeedVersion:
+    return FeedVersion(
+        version=text.version,
+        created_at=format_instant(text.created_ns),
+        sha256=text.sha256,
+        diff=None if before is None else _shown(changes(before.text, text.text), principal),
+        links={"self": f"/v1/feeds/{text.name}?version={text.version}"},
+    )
+
+
+def _shown(found: tuple[Change, ...], principal: Principal) -> list[Change]:
+    return list(found if "admin" in principal.scopes else without_source(found))
+
+
+def _named(text: FeedText) -> str:
+    return f"{text.name} (version {text.version})"
+
+
+VERSION_ROUTES: Final = [list_versions, diff_versions]
