@@ -1,5 +1,6 @@
 """The poller against real servers that are down, slow, silent or broken: nothing lost, doubled or delayed."""
 
+import asyncio
 import random
 import threading
 import time
@@ -143,6 +144,22 @@ def test_what_intake_could_not_take_before_a_restart_is_taken_after_it(polling, 
             until(lambda: len(intake.bodies()) == 50)
         assert points(intake.bodies()) == handed_out(tally(url))
     assert catalog.list("unsent/default/telemetry/-/") == []
+
+
+def test_what_is_on_its_way_at_the_end_is_kept_however_long_intake_takes(polling, intake, catalog):
+    async def never(*_):
+        await asyncio.sleep(60)
+
+    intake.submit, submit = never, intake.submit
+    pacing = msgspec.structs.replace(FAST, fetch_grace_s=0.1, submit_grace_s=0.2)
+    with running(DataServer(DataServerOptions(count=3, rate=0))) as url:
+        with polling(drained("telemetry", url), pacing=pacing):
+            until(lambda: tally(url)["handed_out"] == 3)
+        assert len(catalog.list("unsent/default/telemetry/-/")) == 3
+        intake.submit = submit
+        with polling(drained("telemetry", url)):
+            until(lambda: len(intake.bodies()) == 3)
+        assert points(intake.bodies()) == handed_out(tally(url))
 
 
 def test_hanging_fetch_does_not_hold_up_the_end(polling, states):

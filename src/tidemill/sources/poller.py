@@ -185,8 +185,9 @@ class Poller:
         for task, _ in ending:
             task.stop()
         _, late = await asyncio.wait({running for _, running in ending}, timeout=self._pacing.fetch_grace_s)
-        for running in late:
-            running.cancel()
+        for task, running in ending:
+            if running in late:
+                task.cut()
         for key, (task, running) in zip(keys, ending, strict=True):
             if isinstance(error := (await asyncio.gather(running, return_exceptions=True))[0], Exception):
                 log.error("the task of %s ended with an error", key, exc_info=error)

@@ -58,11 +58,18 @@ class SourceTask:
         self._rng = rng
         self._backoff = msgspec.structs.replace(pull.breaker.backoff, first_s=pacing.first_backoff_s)
         self._stopping = self._work.stopping
+        self._task: asyncio.Task[None] | None = None
+        self._finishing = False
 
     def stop(self) -> None:
-        """End after the fetch that is under way; cancel the task to cut that short as well."""
+        """End after the fetch that is under way; `cut` cuts that short as well."""
         self._stopping.set()
         self._work.outbox.release()
+
+    def cut(self) -> None:
+        """End the fetch that is under way. What was fetched before is still delivered or kept."""
+        if self._task is not None and not self._finishing:
+            self._task.cancel()
 
     def take_state(self) -> SourceState | None:
         """The state if it changed since the last call."""
@@ -71,6 +78,7 @@ class SourceTask:
 
     async def run(self) -> None:
         """Poll until stopped; then deliver or keep what is left."""
+        self._task = asyncio.current_task()
         try:
             await self._resume()
             await self._first_wait()
@@ -80,6 +88,7 @@ class SourceTask:
             if not self._stopping.is_set():
                 raise
         finally:
+            self._finishing = True
             self._client.close()
             await self._work.outbox.close(self._pacing.submit_grace_s)
             await self._step.close()

@@ -129,9 +129,10 @@ class Work:
         if answer.content_type is None:
             raise self._garbage()
 
-    async def deliver(self, answer: Answer, key: str | None = None, place: str | None = None) -> bool:
+    async def deliver(self, answer: Answer, key: str, place: str | None = None) -> bool:
         """Hand in an answer and wait until it is durable. False: stopping, and not known to be taken. The same `key`
-        and bytes are stored once. Bytes that were bad for a `place` are handed in once. Raises TroubleError."""
+        and bytes are stored once: a key is made of what is remembered and what came, so that it is the same when both
+        are after a restart. Bytes that were bad for a `place` are handed in once. Raises TroubleError."""
         sha256, bad = hashlib.sha256(answer.fetched.body).digest(), self._bad
         if place and bad and (bad.place, bad.sha256) == (place, sha256) and time.monotonic() < bad.until_s:
             records = answer.records or 0
@@ -139,8 +140,7 @@ class Work:
                 answer.started_ns, answer.fetched, bad.reason, detail=bad.detail, sha256=sha256, records=records
             )
             raise TroubleError(bad.reason, bad.detail)
-        self._number += 1
-        self._put(answer, key or f"{self._run_id}-{self._number}")
+        self._put(answer, key)
         await self.wait_for_intake(self.outbox.wait_empty)
         refused, self._refused = self._refused, None
         if refused is None and len(self.outbox):
@@ -179,10 +179,11 @@ class Work:
             else:
                 self.tracker.taken(size)
             if answer is not None:
+                taken = "garbage" if answer.content_type is None else "data"
                 self.tracker.row(
                     answer.started_ns,
                     answer.fetched,
-                    "payload_refused" if receipt is None else "data",
+                    "payload_refused" if receipt is None else taken,
                     detail=why,
                     sha256=hashlib.sha256(answer.fetched.body).digest(),
                     receipt=receipt or "",

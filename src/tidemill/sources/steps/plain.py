@@ -53,17 +53,15 @@ class PlainStep:
         if not (etag or last_modified or pull.skip_unchanged):
             work.send(answer)
             return True
-        digest = hashlib.sha256(fetched.body).hexdigest() if pull.skip_unchanged else ""
-        cursor = msgspec.structs.replace(
-            work.cursor, asked=self._asked, etag=etag, last_modified=last_modified, last=digest
-        )
-        if digest and (work.cursor.asked, work.cursor.last) == (self._asked, digest):
+        digest = hashlib.sha256(self._asked.encode() + b"\n" + fetched.body).hexdigest()
+        cursor = msgspec.structs.replace(work.cursor, asked=self._asked, etag=etag, last_modified=last_modified)
+        if pull.skip_unchanged and work.cursor.last == digest:
             await work.remember(cursor)
             return self._nothing(answer, "unchanged")
-        if await work.deliver(answer):
-            await work.remember(cursor)
-            return True
-        return False
+        if not await work.deliver(answer, f"{cursor.number + 1}-{digest}"):
+            return False
+        await work.remember(msgspec.structs.replace(cursor, number=cursor.number + 1, last=digest))
+        return True
 
     def _validators(self) -> Validators | None:
         """What to send along; None: there is nothing to compare with."""

@@ -1,6 +1,7 @@
 """A source read through a plug-in: what it fetches is treated as an answer over HTTP, its errors become the state."""
 
 import asyncio
+import hashlib
 import inspect
 import time
 from typing import Any
@@ -37,12 +38,11 @@ class PluginStep:
         taken = bool(page.body) and not answer.empty
         if not taken:
             work.row(answer, "empty")
-        elif not await work.deliver(answer, place=token or "-"):
+        elif not await work.deliver(answer, self._key(token, page.body), place=token or "-"):
             return False
         number = work.cursor.number + taken
         cursor = msgspec.structs.replace(work.cursor, by=_BY, token=page.cursor, number=number)
-        if page.cursor != token or work.cursor.by != _BY:
-            await work.remember(cursor, page.cursor or "")
+        await work.remember(cursor, page.cursor or "")
         work.tracker.good("ok" if taken else "empty")
         return page.more and (taken or page.cursor != token)
 
@@ -55,6 +55,11 @@ class PluginStep:
                     await close()
             except Exception:  # it is theirs, and the source is polled no more
                 return
+
+    def _key(self, token: str | None, body: bytes) -> str:
+        """The same bytes after the same cursor are the same payload, also after a restart."""
+        digest = hashlib.sha256((token or "").encode() + b"\n" + body).hexdigest()
+        return f"{self._work.cursor.number + 1}-{digest}"
 
     async def _fetch(self, token: str | None) -> PluginPage:
         """Raises TroubleError for whatever goes wrong in the plug-in."""
