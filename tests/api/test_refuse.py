@@ -100,3 +100,11 @@ def test_a_rule_that_fails_itself_loses_nothing(house: Api, monkeypatch: pytest.
 
     monkeypatch.setattr("tidemill.rules.refuse.refusals", fail)
     assert house.client.post(f"/v1/feeds/{FEED}", json=record(9, bar=11)).status_code == 202
+
+
+def test_a_rule_that_needs_the_past_cannot_refuse(house: Api) -> None:
+    more = '[[rules]]\ncheck = "monotonic"\naction = "refuse"\noptions = { field = "bar" }\n'
+    sent = house.client.put("/v1/feeds/refusing-past", content=text().replace(FEED, "refusing-past") + more)
+    (fault,) = problem(sent, 400, "feed_invalid")["errors"]
+    assert fault["path"].endswith(": rules.2.action")
+    assert "the past" in fault["message"]
