@@ -16,8 +16,8 @@ LAYERS = (
     {"mill", "query", "sources"},
     {"api", "simulate"},
     {"service"},
-    {"supervise", "banner", "feed_desk", "cli_common"},
-    {"cli_simulate", "cli_feed"},
+    {"supervise", "banner", "feed_desk", "cli_common", "remote"},
+    {"cli_simulate", "cli_feed", "cli_replay"},
     {"cli", "client"},
     {"docs"},
 )

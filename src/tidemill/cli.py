@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from tidemill import __version__, cli_feed, cli_simulate
+from tidemill import __version__, cli_feed, cli_replay, cli_simulate
 from tidemill.cli_common import DataOption, TenantOption, err, open_catalog, out
 from tidemill.errors import InputError, StartupError, TidemillError
 from tidemill.settings import Settings, load
@@ -26,6 +26,7 @@ app = typer.Typer(
 keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
 app.add_typer(keys, name="key")
 app.add_typer(cli_feed.app, name="feed")
+app.add_typer(cli_replay.app, name="replay")
 app.add_typer(cli_simulate.app, name="simulate")
 
 

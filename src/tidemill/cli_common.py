@@ -17,6 +17,8 @@ DataOption = Annotated[
     typer.Option("--data", help="Folder that holds everything.", envvar="TIDEMILL_DATA", show_default="data"),
 ]
 TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant.")]
+UrlOption = Annotated[str, typer.Option(help="The server to speak to.")]
+KeyOption = Annotated[str, typer.Option(help="An API key for it, with scope admin.", envvar="TIDEMILL_KEY")]
 
 
 def open_catalog(data: str | None, *, make: bool = True) -> Any:

@@ -1,0 +1,150 @@
+"""`tidemill replay ...`: put payloads through the rules again at a server, see what changes, follow it, cancel it."""
+
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Group, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from tidemill.cli_common import KeyOption, UrlOption, err, out
+from tidemill.errors import TidemillError
+from tidemill.remote import Remote
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Replays: put payloads through the rules again, after a rule was mended. Look at the difference first.",
+)
+
+IdArgument = Annotated[str, typer.Argument(help="The replay's id.", metavar="ID")]
+_OVER: Final = ("done", "failed", "cancelled")
+_SHOWN: Final = 10
+
+
+@app.command("start")
+def start(
+    feed: Annotated[str, typer.Argument(help="The feed.")],
+    begin: Annotated[str | None, typer.Option("--start", help="Payloads received from here on (RFC 3339).")] = None,
+    end: Annotated[str | None, typer.Option("--end", help="Payloads received before this.")] = None,
+    receipt: Annotated[list[str] | None, typer.Option(help="This payload; may be repeated.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Payloads with records rejected for this reason.")] = None,
+    version: Annotated[int | None, typer.Option(help="Version of the feed.", show_default="the one in force")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; change nothing.")] = False,
+    url: UrlOption = "http://127.0.0.1:8080",
+    key: KeyOption = "",
+) -> None:
+    """Replay payloads of a feed, and print what changes.
+
+    Example: `tidemill replay start pumps --reason outside_range --dry-run`, and when that is what you want, without
+    `--dry-run`.
+    """
+    body: dict[str, Any] = {"feed": feed, "dry_run": dry_run}
+    given = {"start": begin, "end": end, "receipts": receipt, "version": version}
+    body |= {name: value for name, value in given.items() if value}
+    if reason:
+        body["rejections"] = {"reason": reason}
+    server = Remote(url, key)
+    replay = server.document("POST", "/v1/replays", json=body)
+    _print(_follow(server, replay))
+
+
+@app.command("show")
+def show(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") -> None:
+    """Follow a replay to its end, and print what changed.
+
+    Example: `tidemill replay show 01936b1e-...`
+    """
+    server = Remote(url, key)
+    _print(_follow(server, server.document("GET", f"/v1/replays/{id}")))
+
+
+@app.command("list")
+def list_replays(url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") -> None:
+    """List replays, newest first.
+
+    Example: `tidemill replay list`
+    """
+    table = Table("id", "feed", "version", "", "state", "payloads", "accepted anew", "rejected anew", box=None)
+    for one in Remote(url, key).document("GET", "/v1/replays")["items"]:
+        found = one["difference"] or {}
+        table.add_row(
+            one["id"],
+            one["feed"],
+            str(one["version"]),
+            "dry run" if one["dry_run"] else "",
+            one["state"],
+            f"{one['progress']['done']} of {one['progress']['total']}",
+            str(found.get("newly_accepted_total", "")),
+            str(found.get("newly_rejected_total", "")),
+        )
+    out.print(table)
+
+
+@app.command("cancel")
+def cancel(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") -> None:
+    """Cancel a replay that is not published yet; it leaves no trace.
+
+    Example: `tidemill replay cancel 01936b1e-...`
+    """
+    replay = Remote(url, key).document("DELETE", f"/v1/replays/{id}")
+    out.print(f"replay {replay['id']} is {replay['state']}", highlight=False)
+
+
+def _follow(server: Remote, replay: dict[str, Any]) -> dict[str, Any]:
+    """The replay when it is over, with a bar meanwhile."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as progress:
+        bar = progress.add_task(replay["state"], total=None)
+        while replay["state"] not in _OVER:
+            replay = server.document("GET", f"/v1/replays/{replay['id']}", headers={"Prefer": "wait=0.5"})
+            done, total = replay["progress"]["done"], replay["progress"]["total"]
+            progress.update(bar, description=replay["state"], completed=done, total=total or None)
+    return replay
+
+
+def _print(replay: dict[str, Any]) -> None:
+    if replay["state"] != "done":
+        raise TidemillError(f"Replay {replay['id']} is {replay['state']}: {replay['error'] or 'it changed nothing'}")
+    out.print(_told(replay))
+
+
+def _told(replay: dict[str, Any]) -> RenderableType:
+    """What a replay changed, or would change, as a person reads it."""
+    found, would = replay["difference"], "would be" if replay["dry_run"] else "are"
+    records = f"{found['records']} records of {found['payloads']} payloads, version {replay['version']}"
+    lines: list[RenderableType] = [
+        Text(f"{'dry run' if replay['dry_run'] else 'replay'} {replay['id']}: {records}", style="bold"),
+        _counts("accepted", found["newly_accepted_total"], found["newly_accepted"], would, "green"),
+        _counts("rejected", found["newly_rejected_total"], found["newly_rejected"], would, "red"),
+        Text(
+            f"points: {found['points_added']} added, {found['points_changed']} changed, "
+            f"{found['points_removed']} removed; rollup windows changed: {found['windows_changed']}"
+        ),
+    ]
+    if found["windows"]:
+        lines.append(_windows(found["windows"]))
+    return Group(*lines)
+
+
+def _counts(what: str, total: int, by_reason: dict[str, int], would: str, style: str) -> Text:
+    reasons = ", ".join(f"{code} {count}" for code, count in by_reason.items())
+    return Text(f"{total} {would} {what} anew{f' ({reasons})' if reasons else ''}", style=style if total else "")
+
+
+def _windows(windows: list[dict[str, Any]]) -> Table:
+    table = Table("window", "series", "mean", "points", box=None, title="largest changes", title_justify="left")
+    for one in windows[:_SHOWN]:
+        old, new = one["old"], one["new"]
+        table.add_row(
+            one["window"],
+            one["series"],
+            f"{_number(old['mean'])} -> {_number(new['mean'])}",
+            f"{old['count']} -> {new['count']}",
+        )
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.6g}"
