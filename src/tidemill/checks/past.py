@@ -6,6 +6,7 @@ time is for all others and for records near one that was rejected.
 
 from collections.abc import Iterator
 from functools import cache
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -13,13 +14,19 @@ from numpy.typing import NDArray
 
 from tidemill.checks.check import Columns, HistoryCheck
 from tidemill.checks.faults import duration_faults, field_faults
-from tidemill.model.time import duration_ns as _duration_ns
+from tidemill.model import time
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-duration_ns = cache(_duration_ns)
+_LONGEST: Final = 4 * 10**18  # 126 years: no instant less this leaves the range of int64
+
+
+@cache
+def duration_ns(text: str) -> int:
+    """A duration in ns, at most 126 years. Raises ValueError for a text that is none."""
+    return min(time.duration_ns(text), _LONGEST)
 
 
 class Reach(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ import polars as pl
 from tidemill.crash_points import reach
 from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.feeds.book import FeedBook
-from tidemill.mill import ledger, overtaken, rollups
+from tidemill.mill import ledger, overtaken, past, rollups
 from tidemill.mill.decide import Decider
 from tidemill.mill.known import KnownSeries
 from tidemill.mill.series import remember, series_rows
@@ -51,6 +51,7 @@ class Applier:
         self._clock = clock
         self.stages = Stages(book, status, max_depth)
         self._decider = Decider(store, self.known, status)
+        self._past = past.StorePast(store, self.known, status)
         self._version = 0
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="mill-write")
 
@@ -70,7 +71,11 @@ class Applier:
         """Make the store what it must be after these entries, which follow each other in the log."""
         try:
             for deletes, run in groupby(entries, key=lambda entry: entry.payload.kind is Kind.DELETE_SERIES):
-                (self._delete if deletes else self._apply)(list(run))
+                if deletes:
+                    self._delete(list(run))
+                    continue
+                for together in past.runs(list(run), self.stages.looks_back):
+                    self._apply(together)
         except BaseException:
             self.known.forget()  # what it remembers may not have been written
             raise
@@ -130,7 +135,7 @@ class Applier:
     ) -> tuple[tuple[pl.DataFrame, pl.DataFrame], list[Touched]]:
         """Mill one feed's payloads into `writes`; returns their counts and rejections, and the windows touched."""
         milled = [
-            self.stages.run(tenant, feed, number, list(of_version))
+            self.stages.run(tenant, feed, number, list(of_version), self._past)
             for number, of_version in groupby(
                 sorted(entries, key=lambda e: e.payload.feed_version), key=lambda e: e.payload.feed_version
             )

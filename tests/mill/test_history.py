@@ -1,0 +1,176 @@
+"""Rules that need the past read it from the store; batches, restarts and repetitions do not matter."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from tests.mill.house import House
+from tests.rules.test_history import FEED, NOW, RULES, Record, numbered, plain, streams, with_actions
+from tidemill.checks.library import checks
+from tidemill.checks.past import Reach
+from tidemill.mill.past import StorePast
+from tidemill.mill.status import MillStatus
+from tidemill.model.time import NS_PER_S
+
+# No shrinking: every example costs the engine a second, and a failure prints what was drawn.
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
+DAY = 86_400
+
+
+def text(policy: str, rules: list[dict[str, Any]]) -> str:
+    return FEED.format(policy=policy) + "".join(
+        f'[[rules]]\ncheck = "{rule["check"]}"\naction = "{rule["action"]}"\noptions = {{ '
+        + ", ".join(f"{name} = {json.dumps(value)}" for name, value in rule["options"].items())
+        + " }\n"
+        for rule in rules
+    )
+
+
+def install(house: House, policy: str, rules: list[dict[str, Any]]) -> int:
+    """The version that the feed has now."""
+    house.texts.apply(house.tenant, "plant", text(policy, rules))
+    return house.texts.current(house.tenant, "plant").version
+
+
+def expected(
+    policy: str, rules: list[dict[str, Any]], payloads: list[list[Record]]
+) -> dict[tuple[int, int], list[str]]:
+    """The ledger: the reasons of each rejected record, duplicates of the first among them."""
+    codes = {rule["check"]: checks()[rule["check"]].reason for rule in rules}
+    flags = {rule["check"] for rule in rules if rule["action"] == "flag"}
+    taken, found = set(), {}
+    records = numbered(payloads)
+    broken = plain(policy, rules, records)
+    for place, record in records:
+        reasons = [codes[check] for check in broken[place] if check not in flags]
+        if not reasons and policy == "first" and (record["s"], record["t"]) in taken:
+            reasons = ["duplicate"]
+        elif not reasons:
+            taken.add((record["s"], record["t"]))
+        if reasons:
+            found[place] = reasons
+    return found
+
+
+def ledger(house: House) -> dict[tuple[int, int], list[str]]:
+    return {(row["seq"], row["idx"]): row["reasons"] for row in house.all("rejections")}
+
+
+@settings(max_examples=8, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
+@given(data=st.data(), rules=st.lists(RULES, min_size=1, max_size=4), payloads=streams())
+@pytest.mark.parametrize("policy", ["first", "last", "keep"])
+def test_batches_restarts_and_repetitions_do_not_matter(
+    build: Callable[..., House],
+    policy: str,
+    data: st.DataObject,
+    rules: list[dict[str, Any]],
+    payloads: list[list[Record]],
+) -> None:
+    chosen = with_actions(rules, data.draw(st.lists(st.booleans(), min_size=4, max_size=4), label="flags"))
+    house = build()
+    version = install(house, policy, chosen)
+    for records in payloads:
+        house.send("plant", records, feed_version=version)
+    entries, at = house.entries(), 0
+    for _ in range(data.draw(st.integers(0, 2), label="repetitions")):
+        stop = data.draw(st.integers(at, len(entries)), label="stop")
+        house.apply([part for part in _cut(data, entries[at:stop]) if part])
+        at = data.draw(st.integers(0, stop), label="again from")
+        house.new_mill()
+    house.apply([part for part in _cut(data, entries[at:]) if part])
+    found = expected(policy, chosen, payloads)
+    assert ledger(house) == found
+    for row in house.all("payloads"):
+        seq, records = row["seq"], payloads[row["seq"] - 1]
+        assert row["rejected"] == sum((seq, idx) in found for idx in range(len(records)))
+        assert row["accepted"] + row["rejected"] == len(records)
+
+
+def _cut(data: st.DataObject, entries: list[Any]) -> list[list[Any]]:
+    cuts = sorted(data.draw(st.sets(st.integers(1, max(1, len(entries)))), label="cuts"))
+    return [entries[a:b] for a, b in zip([0, *cuts], [*cuts, None], strict=True)]
+
+
+STEP = [{"check": "step", "action": "reject", "options": {"field": "v", "max_change": 5.0}}]
+
+
+def test_versions_of_a_feed_see_what_each_other_accepted(house: House) -> None:
+    strict = install(house, "last", STEP)
+    lenient = install(house, "last", [STEP[0] | {"options": {"field": "v", "max_change": 50.0}}])
+    values = [(strict, 1.0), (lenient, 40.0), (strict, 42.0), (lenient, 70.0), (strict, 44.0)]
+    for number, (version, value) in enumerate(values):
+        house.send("plant", [{"t": NOW + number, "s": "a", "v": value}], feed_version=version)
+    house.apply([house.entries()])
+    assert ledger(house) == {(5, 0): ["step_change"]}
+
+
+def test_a_replaced_value_is_the_past_of_what_was_sent_before_its_successor(house: House) -> None:
+    version = install(house, "last", STEP)
+    for records in (
+        [{"t": NOW, "v": 0.0}],
+        [{"t": NOW + 1, "v": 6.0}, {"t": NOW, "v": 4.0}],
+        [{"t": NOW + 1, "v": 8.0}],
+    ):
+        house.send("plant", [record | {"s": "a"} for record in records], feed_version=version)
+    house.apply([house.entries()])
+    assert ledger(house) == {(2, 0): ["step_change"]}
+    before = house.everything()
+    house.apply([house.entries()[1:], house.entries()])
+    assert house.everything() == before
+
+
+def sent(house: House, times: list[int]) -> StorePast:
+    """A past over a house to which a series was sent, one value at each time."""
+    version = install(house, "last", [])
+    house.send("plant", [{"t": time, "s": "a", "v": float(n)} for n, time in enumerate(times)], feed_version=version)
+    house.work()
+    return StorePast(house.store, house.mill._applier.known, MillStatus())
+
+
+def asked(house: House, times: list[int]) -> pl.DataFrame:
+    [series] = [row["series"] for row in house.all("series") if row["field"] == "v"]
+    return pl.DataFrame(
+        {"series": [series] * len(times), "time": [time * NS_PER_S for time in times]},
+        schema={"series": pl.UInt64, "time": pl.Int64},
+    )
+
+
+def test_the_past_goes_back_until_it_has_enough_and_remembers_how_far(house: House) -> None:
+    past = sent(house, [NOW - 40 * DAY, NOW - 20 * DAY, NOW - 3600, NOW])
+    reach = Reach(count=2, within_ns=30 * DAY * NS_PER_S)
+
+    def found(time: int) -> list[int]:
+        before = past._status.lookups
+        points = past.points(house.tenant, asked(house, [time]), reach, before_seq=9, policy="last")
+        lookups.append(past._status.lookups - before)
+        return [time // NS_PER_S - NOW for time in points["time"]]
+
+    lookups: list[int] = []
+    assert found(NOW + 1)[-2:] == [-3600, 0]
+    assert found(NOW + 2)[-2:] == [-3600, 0]
+    assert lookups[1] == 1 < lookups[0]
+    assert found(NOW - 3600) == [-20 * DAY, -3600]
+    assert found(NOW - 20 * DAY) == [-40 * DAY, -20 * DAY]
+
+
+def test_nothing_is_looked_up_where_nothing_can_be(house: House) -> None:
+    past = sent(house, [NOW])
+    reach = Reach(count=2, within_ns=DAY * NS_PER_S)
+    assert past.points(house.tenant, asked(house, [NOW + 2 * DAY]), reach, before_seq=9, policy="last").is_empty()
+    assert past.latest(house.tenant, asked(house, [NOW + 1]), before_seq=9).is_empty()
+    assert past._status.lookups == 0
+    assert past.latest(house.tenant, asked(house, [NOW]), before_seq=9)["time"].to_list() == [NOW * NS_PER_S]
+    assert past.latest(house.tenant, asked(house, [NOW]), before_seq=1).is_empty()
+
+
+def test_one_record_of_long_ago_does_not_make_all_since_be_read(house: House) -> None:
+    past = sent(house, [NOW - 300 * DAY, *range(NOW - 100 * DAY, NOW, DAY)])
+    reach = Reach(count=1, within_ns=DAY * NS_PER_S)
+    times = [NOW - 300 * DAY + 1, NOW]
+    points = past.points(house.tenant, asked(house, times), reach, before_seq=9, policy="last")
+    assert [time // NS_PER_S for time in points["time"]] == [NOW - 300 * DAY, NOW - DAY]
