@@ -3,6 +3,7 @@
 A test generates them again and compares, so a setting, route, reason code or command without its docs fails the build.
 """
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -162,8 +163,8 @@ def _text(operation: dict[str, Any]) -> str:
 
 
 def _type(kind: Any) -> str:
-    text = kind.__name__ if isinstance(kind, type) else str(kind)
-    return f"`{text.replace('typing.', '').replace('tidemill.feeds.definition.', '')}`"
+    text = re.sub(r"tidemill\.feeds\.\w+\.", "", kind.__name__ if isinstance(kind, type) else str(kind))
+    return f"`{text.replace('typing.', '')}`"
 
 
 def _default(field: msgspec.structs.FieldInfo) -> str:
