@@ -152,7 +152,7 @@ def missing(houses: Houses, method: str, path: str) -> httpx.Response:
     if (method, path) in INTAKE:  # a tenant without feeds
         return ask(houses.keyed, method, path, houses.known, headers=key(houses.keyed, "write", "bare"))
     never = {"receipt": "01a200c7-1b60-74c3-be95-2838c89ec96f", "series": "0" * 16, "feed": "never", "time": "x"}
-    never |= {"version": "1"}
+    never |= {"version": "1", "rule": "never"}
     return ask(houses.whole, method, path, never)
 
 

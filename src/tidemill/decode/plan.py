@@ -122,6 +122,7 @@ def field_column(name: str, field: Field) -> Column:
     """The column of a field."""
     plain: Kind = "numbers" if field.is_array else "number"
     packed: Kind = "packed_list" if field.is_array else "packed"
+    scale, offset = field.linear
     return Column(
         name=f"f.{name}",
         keys=() if field.path is None else parse_path(field.path),
@@ -129,8 +130,8 @@ def field_column(name: str, field: Field) -> Column:
         required=field.required,
         min=field.min,
         max=field.max,
-        scale=field.scale,
-        offset=field.offset,
+        scale=scale,
+        offset=offset,
         packed=field.packed,
         encoding=field.encoding,
     )

@@ -10,6 +10,7 @@ import msgspec
 
 from tidemill.feeds.packed import Packed, packed
 from tidemill.feeds.table import Table
+from tidemill.model.units import conversion
 
 Part = Literal["record", "header"]
 
@@ -54,8 +55,9 @@ class Field(Member, frozen=True):
     array of such numbers, used like `numbers`; in a binary record `length` says of how many.
 
     In JSON the bytes are written as `encoding` says: `array` (integers 0..255), `base64`, `hex`, or `auto` (array or
-    base64). The value is the number times `scale` plus `offset`, in double precision; `min` and `max` are inclusive
-    and hold for that value. A packed integer beyond 2^53 that no double can hold exactly is a fault, `not_exact`; a
+    base64). The value is the number times `scale` plus `offset`, in double precision, and then, with `from_unit`,
+    converted from that unit to `unit` (`from_unit = "degF"`, `unit = "degC"`); `min` and `max` are inclusive and hold
+    for that value. A packed integer beyond 2^53 that no double can hold exactly is a fault, `not_exact`; a
     value that is not finite is one, `not_finite`.
     """
 
@@ -67,6 +69,7 @@ class Field(Member, frozen=True):
     offset: float = 0.0
     encoding: Literal["auto", "array", "base64", "hex"] = "auto"
     length: int | None = None
+    from_unit: str | None = None
     unit: str | None = None
     description: str | None = None
 
@@ -81,6 +84,9 @@ class Field(Member, frozen=True):
         return self.type == "numbers" or self.type.endswith("[]")
 
     @property
-    def scaled(self) -> bool:
-        """Whether its value is another than the number that is sent."""
-        return self.scale != 1 or self.offset != 0
+    def linear(self) -> tuple[float, float]:
+        """What turns the number that is sent into the value: factor and summand, those of a change of unit included."""
+        if self.from_unit is None:
+            return self.scale, self.offset
+        scale, offset = conversion(self.from_unit, self.unit or "")
+        return self.scale * scale, self.offset * scale + offset

@@ -11,12 +11,13 @@ from tidemill.checks.check import HistoryCheck
 from tidemill.checks.library import checks, unusable
 from tidemill.checks.trial import trial
 from tidemill.feeds.convert import Finding, did_you_mean
-from tidemill.feeds.definition import Feed
+from tidemill.feeds.definition import Feed, Field
 from tidemill.feeds.durations import duration_findings
 from tidemill.feeds.paths import parse_path
 from tidemill.feeds.places import Key
 from tidemill.feeds.validate_input import input_findings
 from tidemill.feeds.validate_source import source_findings
+from tidemill.model.units import conversion, readings
 from tidemill.model.zones import zone
 
 _FEED_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}", re.ASCII)
@@ -132,6 +133,7 @@ def _fields(feed: Feed) -> Iterator[Finding]:
     for name, field in feed.fields.items():
         if field.min is not None and field.max is not None and field.min > field.max:
             yield Finding(("fields", name, "min"), "conflict", f"min {field.min} is above max {field.max}")
+        yield from _units(("fields", name), field)
     for table, texts in (("tags", feed.tags), ("attributes", feed.attributes)):
         for name, text in texts.items():
             if not 1 <= text.max_length <= 4096:
@@ -140,6 +142,24 @@ def _fields(feed: Feed) -> Iterator[Finding]:
         yield Finding(("registers",), "conflict", "a feed has [fields] or [registers], not both")
     if feed.registers is not None:
         yield from _registers(feed)
+
+
+def _units(key: Key, field: Field) -> Iterator[Finding]:
+    if field.from_unit is None:
+        return
+    if field.unit is None:
+        yield Finding((*key, "unit"), "missing", f"say into which unit {field.from_unit[:40]} is converted")
+        return
+    for option, unit in (("from_unit", field.from_unit), ("unit", field.unit)):
+        try:
+            readings(unit)
+        except ValueError as error:
+            yield Finding((*key, option), "unknown_unit", str(error))
+            return
+    try:
+        conversion(field.from_unit, field.unit)
+    except ValueError as error:
+        yield Finding((*key, "from_unit"), "conflict", str(error))
 
 
 def _registers(feed: Feed) -> Iterator[Finding]:

@@ -1,0 +1,158 @@
+"""Units of measurement: what a number of one is in another, for the units that measuring teams meet.
+
+A unit is one symbol (`kWh`, `degC`), or several with powers, joined by `.` or `*`, the divisors behind `/`: `m/s`,
+`m3/h`, `kg/m^3`, `W/m²`. Prefixes from p to T stand before units that take them. Factors are exact fractions; those of
+feet, pounds and the like are the legal ones (NIST SP 811, 2008, appendix B).
+
+A revolution counts as 1, so that 60 rpm are 1 Hz; angles (rad, deg) are a kind of their own. A symbol with two meanings
+takes the one that fits the other unit: `g` is a gram, or the standard acceleration; `kt` a knot, or 1,000 tonnes.
+Levels (dB, pH) have no factor, so they are not known here.
+"""
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from functools import cache
+from itertools import product
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+
+_PREFIXES: Final = {
+    "T": 12,
+    "G": 9,
+    "M": 6,
+    "k": 3,
+    "h": 2,
+    "d": -1,
+    "c": -2,
+    "m": -3,
+    "u": -6,
+    "μ": -6,
+    "n": -9,
+    "p": -12,
+}
+# symbol = factor and what it is of, each base with its power. First the units that take prefixes.
+_PREFIXED: Final = """
+m = 1 m, g = 1/1000 kg, s = 1 s, A = 1 A, K = 1 K, mol = 1 mol, cd = 1 cd, rad = 1 rad, bit = 1 bit, B = 8 bit,
+Hz = 1 s-1, N = 1 kg m s-2, Pa = 1 kg m-1 s-2, J = 1 kg m2 s-2, W = 1 kg m2 s-3, C = 1 s A, V = 1 kg m2 s-3 A-1,
+ohm = 1 kg m2 s-3 A-2, Ω = 1 kg m2 s-3 A-2, S = 1 kg-1 m-2 s3 A2, F = 1 kg-1 m-2 s4 A2, H = 1 kg m2 s-2 A-2,
+T = 1 kg s-2 A-1, Wb = 1 kg m2 s-2 A-1, lm = 1 cd, lx = 1 cd m-2, Bq = 1 s-1, Gy = 1 m2 s-2, Sv = 1 m2 s-2,
+Wh = 3600 kg m2 s-2, VA = 1 kg m2 s-3, VAh = 3600 kg m2 s-2, var = 1 kg m2 s-3, varh = 3600 kg m2 s-2,
+Ah = 3600 s A, cal = 4.184 kg m2 s-2, bar = 100000 kg m-1 s-2, l = 1/1000 m3, L = 1/1000 m3, t = 1000 kg
+"""
+_PLAIN: Final = """
+1 = 1, % = 1/100, ppm = 1/1000000, ppb = 1/1000000000, rpm = 1/60 s-1,
+min = 60 s, h = 3600 s, d = 86400 s, week = 604800 s,
+in = 0.0254 m, ft = 0.3048 m, yd = 0.9144 m, mi = 1609.344 m, nmi = 1852 m, ha = 10000 m2,
+mph = 0.44704 m s-1, kph = 5/18 m s-1, kn = 463/900 m s-1, kt = 463/900 m s-1, gn = 9.80665 m s-2,
+lb = 0.45359237 kg, oz = 0.028349523125 kg, lbf = 4.4482216152605 kg m s-2,
+psi = 8896443230521/1290320000 kg m-1 s-2, atm = 101325 kg m-1 s-2, torr = 20265/152 kg m-1 s-2,
+mmHg = 133.322387415 kg m-1 s-2, inHg = 3386.388640341 kg m-1 s-2,
+hp = 745.69987158227022 kg m2 s-3, PS = 735.49875 kg m2 s-3, BTU = 1055.05585262 kg m2 s-2,
+gal_us = 0.003785411784 m3, gal_uk = 0.00454609 m3, KiB = 8192 bit, MiB = 8388608 bit, GiB = 8589934592 bit
+"""
+_DEGREE: Final = Fraction("3.14159265358979323846264338327950288") / 180  # to more digits than a double has
+_FAHRENHEIT: Final = Fraction(5, 9)
+# Their zero is not that of what they measure, so that they stand alone and in no product: factor and offset to K.
+_TEMPERATURES: Final = {
+    **dict.fromkeys(("degC", "°C", "C"), (Fraction(1), Fraction("273.15"))),
+    **dict.fromkeys(("degF", "°F", "F"), (_FAHRENHEIT, Fraction("459.67") * _FAHRENHEIT)),
+}
+_SAME: Final = {"knot": "kn", "hr": "h", "sec": "s", "Byte": "B", "byte": "B", "°": "deg"}
+_SECOND_MEANINGS: Final = {"g": "gn"}
+_SIGNS: Final = str.maketrans({"−": "-", "·": ".", "⋅": ".", "*": "."})
+_FACTOR: Final = re.compile(r"(1|[^\d.^-]+)(?:\^?(-?[1-9]))?")
+_MAX_LENGTH: Final = 40
+
+
+class Unit(msgspec.Struct, frozen=True):
+    """A number of a unit times `scale` plus `offset` is that of base units; `bases` are those, each with its power."""
+
+    scale: Fraction
+    offset: Fraction
+    bases: frozenset[tuple[str, int]]
+
+
+def conversion(source: str, target: str) -> tuple[float, float]:
+    """(scale, offset): a number of `source` times the scale plus the offset is that of `target`. Each is the double
+    nearest to what is exact. Raises ValueError for an unknown unit, and where they do not measure the same."""
+    for one, other in product(readings(source), readings(target)):
+        if one.bases == other.bases:
+            return float(one.scale / other.scale), float((one.offset - other.offset) / other.scale)
+    raise ValueError(f"'{source}' and '{target}' do not measure the same")
+
+
+@cache
+def readings(text: str) -> tuple[Unit, ...]:
+    """What a unit can mean, the likeliest first. Raises ValueError for one that means nothing."""
+    found = []
+    plain = unicodedata.normalize("NFKC", text).replace("**", "^").translate(_SIGNS)  # ² is 2, ℃ is °C, both μ are one
+    if plain in _TEMPERATURES:
+        found.append(Unit(*_TEMPERATURES[plain], frozenset([("K", 1)])))
+    dividend, *divisors = (part.split(".") for part in plain.split("/"))
+    powers = [(one, 1) for one in dividend] + [(one, -1) for part in divisors for one in part]
+    if len(text) <= _MAX_LENGTH and len(powers) <= 6:
+        found += [_multiplied(factors) for factors in product(*(_factors(one, sign) for one, sign in powers))]
+    if not found:
+        raise ValueError(f"there is no unit '{text[:_MAX_LENGTH]}'{_hint(text)}")
+    return tuple(found)
+
+
+def _factors(text: str, sign: int) -> list[Unit]:
+    """What a symbol with its power can mean; [] if nothing."""
+    match = _FACTOR.fullmatch(text.strip())
+    if match is None:
+        return []
+    power = sign * int(match[2] or 1)
+    known = list(_meanings(_SAME.get(match[1], match[1])))
+    return [Unit(one.scale**power, Fraction(0), frozenset((b, n * power) for b, n in one.bases)) for one in known]
+
+
+def _meanings(symbol: str) -> Iterator[Unit]:
+    """What a symbol can mean: itself before a prefix and a shorter one, and its second meaning after its first."""
+    for prefix, rest in (("", symbol), (symbol[:1], symbol[1:])):
+        if prefix and (prefix not in _PREFIXES or rest not in _symbols(_PREFIXED) or symbol == "dB"):
+            continue
+        other = _SECOND_MEANINGS.get(rest, "") if prefix != "k" else ""  # kg is no acceleration, whatever it meets
+        for one in (rest, other):
+            if unit := symbols().get(one):
+                yield Unit(unit.scale * Fraction(10) ** _PREFIXES.get(prefix, 0), Fraction(0), unit.bases)
+
+
+def _multiplied(factors: tuple[Unit, ...]) -> Unit:
+    scale, bases = Fraction(1), dict[str, int]()
+    for factor in factors:
+        scale *= factor.scale
+        for base, power in factor.bases:
+            bases[base] = bases.get(base, 0) + power
+    return Unit(scale, Fraction(0), frozenset((base, power) for base, power in bases.items() if power))
+
+
+@cache
+def symbols() -> Mapping[str, Unit]:
+    """Every unit by its symbol, without prefixes; temperatures are not among them."""
+    degree = Unit(_DEGREE, Fraction(0), frozenset([("rad", 1)]))
+    return MappingProxyType({**_symbols(_PREFIXED), **_symbols(_PLAIN), "deg": degree})
+
+
+@cache
+def _symbols(table: str) -> Mapping[str, Unit]:
+    found = {}
+    for line in table.split(","):
+        symbol, meaning = line.strip().split(" = ")
+        factor, *bases = meaning.split(" ")
+        powers = (re.fullmatch(r"([A-Za-z]+)(-?\d)?", base) for base in bases)
+        of = frozenset((match[1], int(match[2] or 1)) for match in powers if match)
+        found[symbol] = Unit(Fraction(factor), Fraction(0), of)
+    return MappingProxyType(found)
+
+
+def _hint(text: str) -> str:
+    prefixed = [f"{prefix}{one}" for one in _symbols(_PREFIXED) for prefix in "kmM"]
+    known = {one.casefold(): one for one in [*prefixed, *symbols(), *_TEMPERATURES]}
+    close = difflib.get_close_matches(text[:_MAX_LENGTH].casefold(), known, 1)
+    return f" (did you mean '{known[close[0]]}'?)" if close else ""
