@@ -4,9 +4,11 @@ import signal
 from collections import Counter
 
 import httpx
+import psutil
 import pytest
 
 from tests.sources.conftest import until
+from tests.sources.web import Web
 from tests.support.server import Server, free_port, running_server
 from tidemill.simulate import files, machines, phones
 from tidemill.simulate.data_server import DataServer, DataServerOptions
@@ -28,8 +30,11 @@ def meters():
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, telemetry_port, meters):
+    (folder := tmp_path_factory.mktemp("secrets")).joinpath("token").write_text("hush-from-a-file\n")
     with running(meters) as url:
         env = {
+            "TIDEMILL_SECRETS": str(folder),
+            "HUSH": "hush-from-a-variable",
             "TIDEMILL_TELEMETRY_URL": f"http://127.0.0.1:{telemetry_port}/",
             "TIDEMILL_METERS_URL": f"{url}/meterdata/measurement",
         }
@@ -94,3 +99,41 @@ def test_simulated_clients_find_nothing_unexpected(server):
     ]
     assert [one.examples for one in found] == [(), (), ()]
     assert all(one.exit_code == 0 and one.verified for one in found)
+
+
+def test_secrets_of_a_source_reach_it_and_nothing_else(server):
+    def answer(request):
+        good = "hush-from-a-file" in request.headers.get("authorization", "")
+        return (200, {}, b'{"t": "2024-01-01T00:00:00Z", "v": 1}') if good and len(web.requests) < 3 else (403, {}, b"")
+
+    text = """
+        name = "guarded"
+        [time]
+        path = "$.t"
+        [fields.v]
+        path = "$.v"
+        [source]
+        url = "URL"
+        params = { key = "${HUSH}" }
+        headers = { authorization = "Bearer ${file:FOLDER/token}" }
+        every = "100ms"
+        allow = ["127.0.0.0/8"]
+    """
+    folder = psutil.Process(server.process.pid).environ()["TIDEMILL_SECRETS"]
+    with running(web := Web(answer)) as url:
+        put = server.client.put("/v1/feeds/guarded", content=text.replace("URL", url).replace("FOLDER", folder))
+        assert put.status_code in {200, 201}, put.text
+        until(lambda: [s for s in state(server, "guarded") if s["state"] == "failing"], 20)
+        assert web.requests[0].query == {"key": "hush-from-a-variable"}
+        until(lambda: server.client.get("/v1/feeds/guarded/points").json())
+        again = text.replace("URL", f"{url}/other").replace('"100ms"', '"${HUSH}"').replace("FOLDER", folder)
+        refused = server.client.put("/v1/feeds/guarded", content=again)
+        assert refused.status_code == 400
+    paths = ["", "/versions", "/versions/1", "/rows", "/points"]
+    told = [put.text, refused.text, *(server.client.get(f"/v1/feeds/guarded{path}").text for path in paths)]
+    told += [
+        server.client.get(path).text for path in ("/v1/sources", "/v1/sources/guarded/polls", "/v1/feeds", "/metrics")
+    ]
+    assert "guarded" in told[2] and "${HUSH}" in told[2], "the text shows the references"
+    disk = [path.read_bytes().decode("latin-1") for path in server.data.rglob("catalog.sqlite*")]
+    assert not [text for text in [*told, server.log.read_text(), *disk] if "hush-from" in text]
