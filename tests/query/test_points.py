@@ -37,8 +37,8 @@ def items(store: Store, series: str, **given: str) -> list[tuple[object, ...]]:
 
 
 def bare(item: dict[str, object]) -> tuple[object, ...]:
-    """The members of an item but its flags."""
-    return tuple(value for name, value in item.items() if name != "flags")
+    """The members of an item but its flags and marks."""
+    return tuple(value for name, value in item.items() if name not in ("flags", "marks"))
 
 
 @pytest.fixture
@@ -129,10 +129,31 @@ def test_flags_are_words_in_the_formats_that_are_read(store: Store, writer: Writ
     lines = whole(queries(store).points.page("default", key, asked(POINTS_PARAMETERS, format="ndjson"))).splitlines()
     assert [json.loads(line)["flags"] for line in lines] == expected
     table = pl.read_csv(whole(queries(store).points.page("default", key, asked(POINTS_PARAMETERS, format="csv"))))
-    assert table.columns == ["time", "value", "flags"]
+    assert table.columns == ["time", "value", "flags", "marks"]
     assert table["flags"].fill_null("").to_list() == [" ".join(words) for words in expected]
     windows_of_it = points(store, key, every="1s")["items"]
     assert [set(window) for window in windows_of_it] == [{"time", "mean"}]  # type: ignore[attr-defined]
+
+
+def test_points_are_filtered_by_what_rules_flagged(store: Store, writer: Writer) -> None:
+    key = writer.series("signals", "value")
+    for n, marks in enumerate([[], ["spike"], ["spike", "stuck"], []]):
+        writer.points(key, [START + n * SECOND], [float(n)], marks=marks)
+    shown = points(store, key)["items"]
+    assert [item["marks"] for item in shown] == [[], ["spike"], ["spike", "stuck"], []]  # type: ignore[attr-defined]
+    assert [value for _, value in items(store, key, quality="good")] == [0.0, 3.0]
+    assert [value for _, value in items(store, key, marked="spike", order="desc")] == [2.0, 1.0]
+    assert items(store, key, marked="' OR 1=1") == []
+    first = points(store, key, quality="good", limit="1")
+    assert [value for _, value in items(store, key, quality="good", cursor=str(first["next"]))] == [3.0]
+    for given, mean in (({"quality": "good"}, 1.5), ({"marked": "stuck"}, 2.0), ({}, 1.5)):
+        assert [value for _, value in items(store, key, every="1m", **given)] == [mean]
+    body = whole(queries(store).points.page("default", key, asked(POINTS_PARAMETERS, format="csv", marked="stuck")))
+    assert body.splitlines()[1] == b'"2026-01-01T00:00:02Z",2,"","spike stuck"'
+    body = whole(queries(store).points.page("default", key, asked(POINTS_PARAMETERS, format="arrow", quality="good")))
+    assert pl.read_ipc_stream(io.BytesIO(body))["value"].to_list() == [0.0, 3.0]
+    with pytest.raises(InputError, match="both good and marked"):
+        points(store, key, quality="good", marked="spike")
 
 
 def test_every_aggregate_of_a_window(store: Store, ten: str) -> None:

@@ -44,12 +44,26 @@ def test_blocks_become_queries_with_the_values_they_take(tmp_path: Path) -> None
         ("-- name: a\nSELECT 1\n", r"points.sql:1: say in a comment"),
         ("-- name: a\n-- A.\n", r"points.sql:1: a has no SQL"),
         ("-- name: Not-Good\n-- A.\nSELECT 1\n", r"points.sql:1: a name is lower-case"),
+        ("-- name: a\n-- A.\n-- include: b\n-- name: b\n-- B.\nSELECT 1\n", r"points.sql:1: a includes 'b'"),
         ("SELECT 1\n", r"points.sql:1: SQL stands before"),
     ],
 )
 def test_faulty_file_names_the_line(tmp_path: Path, text: str, fault: str) -> None:
     with pytest.raises(StartupError, match=fault):
         load(write(tmp_path, text))
+
+
+def test_a_fragment_stands_for_its_text_in_every_query_that_includes_it(tmp_path: Path) -> None:
+    shared = "-- fragment: of\n-- Of whom.\nFROM t\nWHERE a = {a:String}\n"
+    text = (
+        f"-- name: one\n-- One.\nSELECT 1\n  -- include: of\n{shared}-- name: two\n-- Two.\n-- include: of\nLIMIT 1\n"
+    )
+    queries = load(write(tmp_path, text))
+    assert {name: query.sql for name, query in queries.items()} == {
+        "one": "SELECT 1\n  FROM t\n  WHERE a = {a:String}",
+        "two": "FROM t\nWHERE a = {a:String}\nLIMIT 1",
+    }
+    assert queries["two"].takes == {"a"}
 
 
 def test_packaged_queries_load() -> None:

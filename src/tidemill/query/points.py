@@ -25,10 +25,12 @@ from tidemill.query.parameters import (
     UNIT,
     ZONE,
     Asked,
+    Parameter,
     limit,
     page_cursor,
     time_range,
 )
+from tidemill.query.readers import choice, word
 from tidemill.query.series import Description, SeriesQueries
 from tidemill.query.windows import windows
 from tidemill.store.client import Store
@@ -48,17 +50,26 @@ POINTS_PARAMETERS: Final = (
     limit(10_000, 1_000_000),
     page_cursor(int, int),
     FORMAT,
+    Parameter(
+        "quality",
+        "`good`: only points that no rule flagged.",
+        choice("good"),
+        {"type": "string", "enum": ["good"]},
+    ),
+    Parameter("marked", "Only points that a rule flagged with this reason code.", word, {"type": "string"}),
 )
 
 
 class Point(msgspec.Struct, frozen=True):
     """One point; `value` is null for a sample that is present but missing. `flags` say what was decided about a local
     time: `fold_earlier` or `fold_later` (it was twice, and is taken as that one), `gap_shifted` (it never was, and is
-    put forward by the length of the gap). In CSV they are joined by spaces."""
+    put forward by the length of the gap). `marks` are the reason codes of rules that flagged it. In CSV
+    both are joined by spaces."""
 
     time: str
     value: float | None
     flags: list[Literal["fold_earlier", "fold_later", "gap_shifted"]]
+    marks: list[str]
 
 
 class PointPage(msgspec.Struct, frozen=True):
@@ -109,6 +120,7 @@ class PointQueries:
             "deleted_seq": described.deleted_seq,
             "first": span.first_ns,
             "last": span.last_ns,
+            **marks(asked),
         }
         low, high = _LOWEST, _HIGHEST
         descending = asked["order"] == "desc"
@@ -128,6 +140,11 @@ class PointQueries:
         return {**bound, "first_ordinal": low, "last_ordinal": high}, following
 
 
+def marks(asked: Asked) -> dict[str, Any]:
+    """What the queries bind for the quality that a request asks for."""
+    return {"good": int(asked["quality"] == "good"), "mark": asked["marked"] or ""}
+
+
 def check(asked: Asked) -> None:
     """Raise InputError, naming every fault, for parameters that do not go together."""
     faults = []
@@ -135,5 +152,7 @@ def check(asked: Asked) -> None:
         faults.append(Fault("$query.fill", "needs_every", "'fill' is about windows; give their length with 'every'"))
     if asked["every"] is not None and asked["order"] == "desc":
         faults.append(Fault("$query.order", "not_with_every", "windows come in ascending order only"))
+    if asked["quality"] is not None and asked["marked"] is not None:
+        faults.append(Fault("$query.quality", "contradiction", "no point is both good and marked; ask for one of them"))
     if faults:
         raise InputError(f"{count_of_faults(len(faults))} in the query: {faults[0].message}", tuple(faults))

@@ -162,8 +162,8 @@ class SeriesQueries:
         if kind != "json":
             name = "points_typed" if kind in answers.COLUMNAR else "points_text"
             zone = {} if kind in answers.COLUMNAR else {"tz": "UTC"}
-            ordinals = {"first_ordinal": -(2**63), "last_ordinal": 2**63 - 1, "sign": 1}
-            stream = self._store.stream(name, answers.STORE_FORMATS[kind], **bound, **span, **ordinals, **zone)
+            whole = {"first_ordinal": -(2**63), "last_ordinal": 2**63 - 1, "sign": 1, "good": 0, "mark": ""}
+            stream = self._store.stream(name, answers.STORE_FORMATS[kind], **bound, **span, **whole, **zone)
             return Page(stream, answers.MEDIA_TYPES[kind])
         _check_samples(extent["count"], series)
         columns = self._store.stream("series_samples", "JSONColumns", **bound, **span)

@@ -54,6 +54,8 @@ def _aggregated(
         deleted_seq=described.deleted_seq,
         first=max(span.first_ns, after),
         last=span.last_ns,
+        good=int(asked["quality"] == "good"),
+        mark=asked["marked"] or "",
         count=every.count,
         unit=every.unit,
         tz=asked["tz"],

@@ -2,6 +2,8 @@
 
 A file holds blocks. A block opens with `-- name: points_range`, goes on with comment lines that say what it answers,
 then the SQL, up to the next block. Values appear as `{start:Int64}` and are bound by the server, never formatted in.
+What several queries share stands once, in a block that opens with `-- fragment: NAME`; a line `-- include: NAME` in the
+SQL of a query stands for its text.
 """
 
 import re
@@ -15,7 +17,9 @@ from tidemill.errors import StartupError
 
 FOLDER = Path(__file__).parent / "sql" / "queries"
 
-_NAME = re.compile(r"-- name: ([a-z][a-z0-9_]*)\s*\Z")
+_OPENING = re.compile(r"-- (name|fragment):")
+_NAME = re.compile(r"-- (name|fragment): ([a-z][a-z0-9_]*)\s*\Z")
+_INCLUDE = re.compile(r"^([ \t]*)-- include: (.*?)[ \t]*$", re.MULTILINE)
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*):[^}]+\}")
 
 
@@ -46,45 +50,69 @@ def packaged() -> Mapping[str, Query]:
 
 def load(folder: Path) -> dict[str, Query]:
     """Every query in a folder's `.sql` files. Raises StartupError with file and line for a block that is at fault."""
-    found: dict[str, Query] = {}
+    found: dict[str, _Block] = {}
     for path in sorted(folder.glob("*.sql")):
-        for line, one in _blocks(path):
-            if one.name in found:
-                raise StartupError(f"{path.name}:{line}: a query named {one.name} exists already")
-            found[one.name] = one
-    return found
+        for block in _blocks(path):
+            if block.name in found:
+                raise StartupError(f"{block.place}: a query named {block.name} exists already")
+            found[block.name] = block
+    fragments = {block.name: block.sql for block in found.values() if block.is_fragment}
+    return {
+        block.name: query(block.name, _included(block, fragments), block.comment)
+        for block in found.values()
+        if not block.is_fragment
+    }
 
 
-def _blocks(path: Path) -> Iterator[tuple[int, Query]]:
+class _Block(msgspec.Struct, frozen=True):
+    place: str
+    is_fragment: bool
+    name: str
+    comment: str
+    sql: str
+
+
+def _included(block: _Block, fragments: Mapping[str, str]) -> str:
+    """The SQL of a block with the fragments that it includes, indented as the line that includes them."""
+
+    def text(match: re.Match[str]) -> str:
+        fragment = fragments.get(match[2])
+        if fragment is None or _INCLUDE.search(fragment):
+            raise StartupError(f"{block.place}: {block.name} includes {match[2]!r}, which is no fragment of plain SQL")
+        return "\n".join(match[1] + line for line in fragment.splitlines())
+
+    return _INCLUDE.sub(text, block.sql)
+
+
+def _blocks(path: Path) -> Iterator[_Block]:
     block: list[str] = []
     start = 0
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if line.startswith("-- name:"):
+        if _OPENING.match(line):
             if block:
-                yield start, _parse(path, start, block)
+                yield _parse(path, start, block)
             block, start = [line], number
         elif block:
             block.append(line)
         elif line.strip() and not line.startswith("--"):
             raise StartupError(f"{path.name}:{number}: SQL stands before the first '-- name:' line")
     if block:
-        yield start, _parse(path, start, block)
+        yield _parse(path, start, block)
 
 
-def _parse(path: Path, line: int, block: list[str]) -> Query:
+def _parse(path: Path, line: int, block: list[str]) -> _Block:
     place = f"{path.name}:{line}"
     match = _NAME.match(block[0])
     if match is None:
-        raise StartupError(
-            f"{place}: a name is lower-case letters, digits and underscores, not {block[0][8:].strip()!r}"
-        )
+        given = block[0].partition(":")[2].strip()
+        raise StartupError(f"{place}: a name is lower-case letters, digits and underscores, not {given!r}")
     comments = 1
-    while comments < len(block) and block[comments].startswith("--"):
+    while comments < len(block) and block[comments].startswith("--") and not _INCLUDE.match(block[comments]):
         comments += 1
     comment = "\n".join(text.removeprefix("--").strip() for text in block[1:comments])
     sql = "\n".join(block[comments:]).strip().removesuffix(";").rstrip()
     if not comment:
-        raise StartupError(f"{place}: say in a comment under the name what {match.group(1)} answers")
+        raise StartupError(f"{place}: say in a comment under the name what {match[2]} answers")
     if not sql:
-        raise StartupError(f"{place}: {match.group(1)} has no SQL")
-    return query(match.group(1), sql, comment)
+        raise StartupError(f"{place}: {match[2]} has no SQL")
+    return _Block(place, match[1] == "fragment", match[2], comment, sql)

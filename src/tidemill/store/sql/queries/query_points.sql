@@ -1,34 +1,24 @@
 -- Points of one series: raw, page by page, or aggregated over windows.
 
--- name: points_ahead
--- Where a page in ascending order ends: the place (ns, ordinal) of the first point that no longer fits. No row: it fits.
-SELECT toUnixTimestamp64Nano(p.time) AS ns, p.ordinal AS ordinal
+-- fragment: points_range
+-- The points of a series over a range: `good` 1 only those that no rule flagged, `mark` only those flagged so.
 FROM points AS p FINAL
 WHERE p.tenant = {tenant:String}
   AND p.series = {series:UInt64}
   AND p.seq > {deleted_seq:UInt64}
   AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
   AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+  AND ({good:UInt8} = 0 OR empty(p.marks))
+  AND ({mark:String} = '' OR has(p.marks, {mark:String}))
+
+-- fragment: points_page
+-- Of them those from (first, first_ordinal) to (last, last_ordinal), both included; `sign` -1 is descending order.
   AND (p.time > fromUnixTimestamp64Nano({first:Int64}, 'UTC') OR p.ordinal >= {first_ordinal:Int64})
-ORDER BY p.tenant, p.series, p.time, p.ordinal
-LIMIT 1 OFFSET {limit:UInt32}
-
--- name: points_behind
--- The same in descending order.
-SELECT toUnixTimestamp64Nano(p.time) AS ns, p.ordinal AS ordinal
-FROM points AS p FINAL
-WHERE p.tenant = {tenant:String}
-  AND p.series = {series:UInt64}
-  AND p.seq > {deleted_seq:UInt64}
-  AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
-  AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
   AND (p.time < fromUnixTimestamp64Nano({last:Int64}, 'UTC') OR p.ordinal <= {last_ordinal:Int64})
-ORDER BY p.tenant DESC, p.series DESC, p.time DESC, p.ordinal DESC
-LIMIT 1 OFFSET {limit:UInt32}
+ORDER BY {sign:Int8} * toUnixTimestamp64Nano(p.time), {sign:Int8} * p.ordinal
 
--- name: points_text
--- A page of points from (first, first_ordinal) to (last, last_ordinal), both included, for text formats: RFC 3339 times in
--- a zone. `sign` is 1 for ascending, -1 for descending order.
+-- fragment: points_zoned
+-- Time and value as texts show them: RFC 3339 in a zone.
 WITH
     t -> replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T') AS digits,
     t -> formatDateTime(t, '%z') AS offset
@@ -43,95 +33,9 @@ SELECT
         )
     ) AS time,
     p.value AS value
-FROM points AS p FINAL
-WHERE p.tenant = {tenant:String}
-  AND p.series = {series:UInt64}
-  AND p.seq > {deleted_seq:UInt64}
-  AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
-  AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
-  AND (p.time > fromUnixTimestamp64Nano({first:Int64}, 'UTC') OR p.ordinal >= {first_ordinal:Int64})
-  AND (p.time < fromUnixTimestamp64Nano({last:Int64}, 'UTC') OR p.ordinal <= {last_ordinal:Int64})
-ORDER BY {sign:Int8} * toUnixTimestamp64Nano(p.time), {sign:Int8} * p.ordinal
-SETTINGS format_csv_null_representation = ''
 
--- name: points_flagged
--- The same with the words of each point's flags: `flags` are those of the bits, the lowest first.
-WITH
-    t -> replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T') AS digits,
-    t -> formatDateTime(t, '%z') AS offset
-SELECT
-    if({tz:String} = 'UTC',
-        concat(digits(p.time), 'Z'),
-        concat(
-            digits(toTimeZone(p.time, {tz:String})),
-            substring(offset(toTimeZone(p.time, {tz:String})), 1, 3),
-            ':',
-            substring(offset(toTimeZone(p.time, {tz:String})), 4, 2)
-        )
-    ) AS time,
-    p.value AS value,
-    if(p.flags = 0, emptyArrayString(), arrayFilter(
-        (word, bit) -> bitTest(p.flags, bit - 1), {flags:Array(String)}, arrayEnumerate({flags:Array(String)})
-    )) AS flags
-FROM points AS p FINAL
-WHERE p.tenant = {tenant:String}
-  AND p.series = {series:UInt64}
-  AND p.seq > {deleted_seq:UInt64}
-  AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
-  AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
-  AND (p.time > fromUnixTimestamp64Nano({first:Int64}, 'UTC') OR p.ordinal >= {first_ordinal:Int64})
-  AND (p.time < fromUnixTimestamp64Nano({last:Int64}, 'UTC') OR p.ordinal <= {last_ordinal:Int64})
-ORDER BY {sign:Int8} * toUnixTimestamp64Nano(p.time), {sign:Int8} * p.ordinal
-SETTINGS format_csv_null_representation = ''
-
--- name: points_flagged_csv
--- The same with the words joined by spaces.
-WITH
-    t -> replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T') AS digits,
-    t -> formatDateTime(t, '%z') AS offset
-SELECT
-    if({tz:String} = 'UTC',
-        concat(digits(p.time), 'Z'),
-        concat(
-            digits(toTimeZone(p.time, {tz:String})),
-            substring(offset(toTimeZone(p.time, {tz:String})), 1, 3),
-            ':',
-            substring(offset(toTimeZone(p.time, {tz:String})), 4, 2)
-        )
-    ) AS time,
-    p.value AS value,
-    if(p.flags = 0, '', arrayStringConcat(arrayFilter(
-        (word, bit) -> bitTest(p.flags, bit - 1), {flags:Array(String)}, arrayEnumerate({flags:Array(String)})
-    ), ' ')) AS flags
-FROM points AS p FINAL
-WHERE p.tenant = {tenant:String}
-  AND p.series = {series:UInt64}
-  AND p.seq > {deleted_seq:UInt64}
-  AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
-  AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
-  AND (p.time > fromUnixTimestamp64Nano({first:Int64}, 'UTC') OR p.ordinal >= {first_ordinal:Int64})
-  AND (p.time < fromUnixTimestamp64Nano({last:Int64}, 'UTC') OR p.ordinal <= {last_ordinal:Int64})
-ORDER BY {sign:Int8} * toUnixTimestamp64Nano(p.time), {sign:Int8} * p.ordinal
-SETTINGS format_csv_null_representation = ''
-
--- name: points_typed
--- The same for columnar formats: times as timestamps in ns UTC.
-SELECT p.time AS time, p.value AS value
-FROM points AS p FINAL
-WHERE p.tenant = {tenant:String}
-  AND p.series = {series:UInt64}
-  AND p.seq > {deleted_seq:UInt64}
-  AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
-  AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
-  AND (p.time > fromUnixTimestamp64Nano({first:Int64}, 'UTC') OR p.ordinal >= {first_ordinal:Int64})
-  AND (p.time < fromUnixTimestamp64Nano({last:Int64}, 'UTC') OR p.ordinal <= {last_ordinal:Int64})
-ORDER BY {sign:Int8} * toUnixTimestamp64Nano(p.time), {sign:Int8} * p.ordinal
-
--- name: points_windows
--- Aggregates over windows of `count` `unit`s, in order of the windows' starts (ns). Windows shorter than a minute count
--- from the epoch; minutes, hours, days, weeks (from Monday), months and years follow the clock and calendar of `tz`: a
--- day of a clock change has 23 or 25 hours. Missing samples (null) count for nothing. The dear aggregates are only
--- worked out when `agg` names them.
+-- fragment: points_calendar
+-- The start in ns of the window of `count` `unit`s that an instant is in, as points_windows says.
 WITH
     (t, step) -> toUnixTimestamp64Nano(t) - positiveModulo(toUnixTimestamp64Nano(t), {count:Int64} * step) AS even,
     start -> toUnixTimestamp64Nano(toDateTime64(start, 9, {tz:String})) AS in_ns,
@@ -147,6 +51,65 @@ WITH
         {unit:String} = 'mo', in_ns(toStartOfInterval(t, toIntervalMonth({count:Int64}), {tz:String})),
         in_ns(toStartOfInterval(t, toIntervalYear({count:Int64}), {tz:String}))
     ) AS window_of
+
+-- name: points_ahead
+-- Where a page in ascending order ends: the place (ns, ordinal) of the first point that no longer fits. No row: it fits.
+SELECT toUnixTimestamp64Nano(p.time) AS ns, p.ordinal AS ordinal
+-- include: points_range
+  AND (p.time > fromUnixTimestamp64Nano({first:Int64}, 'UTC') OR p.ordinal >= {first_ordinal:Int64})
+ORDER BY p.tenant, p.series, p.time, p.ordinal
+LIMIT 1 OFFSET {limit:UInt32}
+
+-- name: points_behind
+-- The same in descending order.
+SELECT toUnixTimestamp64Nano(p.time) AS ns, p.ordinal AS ordinal
+-- include: points_range
+  AND (p.time < fromUnixTimestamp64Nano({last:Int64}, 'UTC') OR p.ordinal <= {last_ordinal:Int64})
+ORDER BY p.tenant DESC, p.series DESC, p.time DESC, p.ordinal DESC
+LIMIT 1 OFFSET {limit:UInt32}
+
+-- name: points_text
+-- A page of points from (first, first_ordinal) to (last, last_ordinal), both included, for text formats: RFC 3339 times in
+-- a zone. `sign` is 1 for ascending, -1 for descending order.
+-- include: points_zoned
+-- include: points_range
+-- include: points_page
+SETTINGS format_csv_null_representation = ''
+
+-- name: points_flagged
+-- The same with each point's marks and the words of its flags: `flags` are those of the bits, the lowest first.
+-- include: points_zoned
+    , if(p.flags = 0, emptyArrayString(), arrayFilter(
+        (word, bit) -> bitTest(p.flags, bit - 1), {flags:Array(String)}, arrayEnumerate({flags:Array(String)})
+    )) AS flags
+    , CAST(p.marks AS Array(String)) AS marks
+-- include: points_range
+-- include: points_page
+SETTINGS format_csv_null_representation = ''
+
+-- name: points_flagged_csv
+-- The same with marks and words joined by spaces.
+-- include: points_zoned
+    , if(p.flags = 0, '', arrayStringConcat(arrayFilter(
+        (word, bit) -> bitTest(p.flags, bit - 1), {flags:Array(String)}, arrayEnumerate({flags:Array(String)})
+    ), ' ')) AS flags
+    , arrayStringConcat(p.marks, ' ') AS marks
+-- include: points_range
+-- include: points_page
+SETTINGS format_csv_null_representation = ''
+
+-- name: points_typed
+-- The same for columnar formats: times as timestamps in ns UTC.
+SELECT p.time AS time, p.value AS value
+-- include: points_range
+-- include: points_page
+
+-- name: points_windows
+-- Aggregates over windows of `count` `unit`s, in order of the windows' starts (ns). Windows shorter than a minute count
+-- from the epoch; minutes, hours, days, weeks (from Monday), months and years follow the clock and calendar of `tz`: a
+-- day of a clock change has 23 or 25 hours. Missing samples (null) count for nothing. The dear aggregates are only
+-- worked out when `agg` names them.
+-- include: points_calendar
 SELECT
     window_of(p.time) AS ns,
     least(greatest(sumKahan(p.value) / count(p.value), min(p.value)), max(p.value)) AS mean,
@@ -158,12 +121,7 @@ SELECT
     argMaxIf(p.value, (p.time, p.ordinal), has({agg:Array(String)}, 'last')) AS last,
     if(count(p.value) > 1, stddevSampStableIf(p.value, has({agg:Array(String)}, 'stddev')), NULL) AS stddev,
     quantileExactInclusiveIf(0.5)(p.value, has({agg:Array(String)}, 'median')) AS median
-FROM points AS p FINAL
-WHERE p.tenant = {tenant:String}
-  AND p.series = {series:UInt64}
-  AND p.seq > {deleted_seq:UInt64}
-  AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
-  AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+-- include: points_range
   AND isNotNull(p.value)
 GROUP BY ns
 HAVING ns > {after:Int64}
@@ -173,20 +131,6 @@ SETTINGS enable_extended_results_for_datetime_functions = 1
 
 -- name: window_start
 -- The start (ns) of the window that an instant is in, by the same rules.
-WITH
-    (t, step) -> toUnixTimestamp64Nano(t) - positiveModulo(toUnixTimestamp64Nano(t), {count:Int64} * step) AS even,
-    start -> toUnixTimestamp64Nano(toDateTime64(start, 9, {tz:String})) AS in_ns,
-    t -> multiIf(
-        {unit:String} = 'ns', even(t, 1),
-        {unit:String} = 'us', even(t, 1000),
-        {unit:String} = 'ms', even(t, 1000000),
-        {unit:String} = 's', even(t, 1000000000),
-        {unit:String} = 'm', in_ns(toStartOfInterval(t, toIntervalMinute({count:Int64}), {tz:String})),
-        {unit:String} = 'h', in_ns(toStartOfInterval(t, toIntervalHour({count:Int64}), {tz:String})),
-        {unit:String} = 'd', in_ns(toStartOfInterval(t, toIntervalDay({count:Int64}), {tz:String})),
-        {unit:String} = 'w', in_ns(toStartOfInterval(t, toIntervalWeek({count:Int64}), {tz:String})),
-        {unit:String} = 'mo', in_ns(toStartOfInterval(t, toIntervalMonth({count:Int64}), {tz:String})),
-        in_ns(toStartOfInterval(t, toIntervalYear({count:Int64}), {tz:String}))
-    ) AS window_of
+-- include: points_calendar
 SELECT window_of(fromUnixTimestamp64Nano({at:Int64}, 'UTC')) AS ns
 SETTINGS enable_extended_results_for_datetime_functions = 1
