@@ -228,6 +228,36 @@ def test_random_layouts_read_what_struct_wrote(data: st.DataObject) -> None:
     assert sorted(batch.rejections["idx"].to_list()) == sorted(set(range(len(rows))) - set(good))
 
 
+TEXTS = """
+name = "texts"
+input = { formats = ["binary"], layout.record_bytes = 32 }
+time.format = "received"
+tags.long = { at = 0, length = 20, max_length = 12, required = false }
+tags.number = { at = 20, type = "int16_be" }
+tags.id = { at = 22, type = "hex", length = 9 }
+fields.v = { at = 31, type = "uint8" }
+"""
+
+
+@given(st.lists(st.tuples(st.text(max_size=14), st.integers(-3, 3), st.binary(min_size=9, max_size=9)), min_size=1))
+def test_texts_numbers_and_digits_are_tags(rows: list[tuple[str, int, bytes]]) -> None:
+    raws = [text.encode()[:20].ljust(20, b"\0") + struct.pack(">h", n) + octets + b"\1" for text, n, octets in rows]
+    batch = Decoder(load(TEXTS)).decode([logged(1, b"".join(raws), "texts", "binary")])
+    tags = [{one["key"]: one["value"] for one in row} for row in batch.identities["tags"].to_list()]
+    found = {index: tags[number] for index, number in batch.frame.select("idx", "identity").iter_rows()}
+    for index, (raw, (_, n, octets)) in enumerate(zip(raws, rows, strict=True)):
+        expected = {"number": str(n), "id": octets.hex()}
+        try:
+            text = raw[:20].rstrip(b"\0").decode()
+        except UnicodeDecodeError:
+            text = None
+        if text is None or len(text) > 12 or any(letter < " " or letter == "\x7f" for letter in text):
+            assert index not in found
+        else:
+            assert found[index] == expected | ({"long": text} if text else {})
+    assert len(tags) == len({str(sorted(one.items())) for one in tags})
+
+
 payloads = st.lists(
     st.binary(max_size=60)
     | st.lists(st.builds(record, st.integers(0, 9), st.integers(0, 3), st.binary(max_size=2))).map(

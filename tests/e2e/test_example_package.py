@@ -29,7 +29,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plugged(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Iterator[Server]:
     """A server beside which the example is installed, with the example's feeds."""
     target = tmp_path_factory.mktemp("installed")
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps", "--no-index"]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--no-index",
+        "--no-compile",
+    ]
     subprocess.run([*pip, "--no-build-isolation", "--target", str(target), str(EXAMPLE)], check=True)
     paths = os.pathsep.join(filter(None, [str(target), os.environ.get("PYTHONPATH", "")]))
     env = {"PYTHONPATH": paths, "TIDEMILL_EXAMPLE_FOLDER": str(folder)}

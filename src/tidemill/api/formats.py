@@ -31,6 +31,7 @@ _NAMED: Final = {
     b"application/json-seq": None,
 }
 _VAGUE: Final = {b"", b"application/x-www-form-urlencoded", b"text/plain", b"application/octet-stream", b"*/*"}
+_OURS: Final = frozenset((*JSON_FORMATS, *LAYOUT_FORMATS))
 _FIRST_LINE: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*(\{[^\n]*\})[ \t\r]*\n\s*\S")
 _UTF8: Final = {b"utf-8", b"utf8", b"us-ascii", b"ascii"}
 
@@ -73,6 +74,11 @@ def settle(found: str | None, body: bytes, taken: tuple[str, ...]) -> str:
     if chosen not in taken:
         raise MediaTypeError(f"This feed does not take {chosen}; it takes {', '.join(taken)}.")
     return chosen
+
+
+def plug_in(taken: tuple[str, ...]) -> bool:
+    """Whether a format of another package is among those that a feed takes."""
+    return not _OURS.issuperset(taken)
 
 
 def _looks_like_lines(body: bytes) -> bool:
