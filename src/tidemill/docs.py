@@ -16,7 +16,8 @@ from typer.core import TyperGroup
 from tidemill import cli
 from tidemill.api.app import Document
 from tidemill.api.problems import PROBLEMS
-from tidemill.checks.describe import meaning
+from tidemill.api.rules import RuleItem, rules
+from tidemill.checks.describe import options
 from tidemill.checks.library import OURS
 from tidemill.feeds import definition, source
 from tidemill.rules.reasons import REASONS
@@ -48,6 +49,7 @@ def pages() -> dict[str, str]:
     return {
         "settings.md": _settings(),
         "feeds.md": _feeds(),
+        "rules.md": _rules(),
         "reasons.md": _reasons(),
         "api.md": _api(),
         "commands.md": _commands(),
@@ -74,12 +76,54 @@ def _feeds() -> str:
             for field in msgspec.structs.fields(table)
         ]
         parts.append(_table(("key", "type", "default"), rows))
-    parts.append("## Checks that rules may name\n\n")
+    lead = "Each with its options and an example is in [rules.md](rules.md).\n"
+    parts.append(f"## Checks that rules may name\n\n{lead}")
     rows = [
-        (f"`{check.name}`", f"`{check.reason}`", meaning(check)) for check in sorted(OURS, key=lambda check: check.name)
+        (f"[`{check.name}`](rules.md#{check.name})", ", ".join(f"`{one.name}`" for one in options(check)), check.kind)
+        for check in sorted(OURS, key=lambda check: check.name)
     ]
-    parts.append(_table(("check", "reason", "rejects a record when"), rows))
+    parts.append(_table(("check", "options", "looks at"), rows))
     return "\n".join(parts)
+
+
+def _rules() -> str:
+    lead = (
+        "Everything that can keep a record from becoming points; `GET /v1/rules` says the same. A rule names a check, "
+        "may give it another `reason`, and says what becomes of a record that breaks it: `action`."
+    )
+    parts = [_page("Rules", lead), "## Checks\n\n"]
+    items = rules().values()
+    parts += [_check(item) for item in items if item.name in {check.name for check in OURS}]
+    for kind, title in (("contract", "The contract of every feed"), ("policy", "Policies")):
+        rows = [(f"`{item.name}`", item.meaning, _asked(item.example)) for item in items if item.kind == kind]
+        if kind == "contract":
+            parts.append(f"## {title}\n\n" + _table(("code", "meaning"), (row[:2] for row in rows)) + "\n")
+        else:
+            parts.append(f"## {title}\n\n" + _table(("name", "meaning", "in a feed"), rows))
+    return "".join(parts)
+
+
+def _check(item: RuleItem) -> str:
+    about = f"Looks at: {item.kind}. Reason: `{item.reason}`. Actions: {', '.join(f'`{one}`' for one in item.actions)}."
+    rows = [
+        (
+            f"`{one.name}`",
+            one.type,
+            "required"
+            if one.required
+            else ""
+            if one.default is None
+            else f"`{msgspec.json.encode(one.default).decode()}`",
+            one.meaning,
+        )
+        for one in item.options
+    ]
+    table = _table(("option", "type", "default", "meaning"), rows)
+    return f"### {item.name}\n\n{item.meaning}\n\n{about}\n\n{table}\n```toml\n{item.example}```\n\n"
+
+
+def _asked(example: str) -> str:
+    return f"`{' '.join(example.split())}`" if example else ""
 
 
 def _reasons() -> str:

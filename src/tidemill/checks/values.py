@@ -29,8 +29,8 @@ class Required(SubjectCheck, frozen=True, kw_only=True):
 
 
 class Finite(Check, frozen=True):
-    """The value of `field` is NaN or infinite (a missing value passes). JSON holds no such numbers; binary payloads and
-    other people's decoders can."""
+    """The value of `field` is NaN or infinite (a missing value passes). The contract of every feed asks the same of the
+    numbers it reads; a rule may say it of figures that are made of them, as those of a summary."""
 
     name = "finite"
     reason = "not_finite"
