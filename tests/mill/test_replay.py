@@ -158,3 +158,41 @@ class Breaking:
                 raise StoreUnavailableError("broken off")
 
         return counted
+
+
+STEP = (
+    FEED.replace("POLICY", "last").replace("MAX", "1000")
+    + """
+[[rules]]
+check = "step"
+options = { field = "v", max_change = CHANGE }
+"""
+)
+
+
+@pytest.mark.parametrize("chosen", [{0, 1, 2, 3, 4}, {1}, {0, 3}, {2, 3}])
+def test_rules_that_need_the_past_see_it_as_it_becomes(build: Callable[..., House], chosen: set[int]) -> None:
+    """Also with payloads between that are not replayed."""
+    house = build()
+    for change in (10, 30):
+        house.texts.apply(house.tenant, "location", STEP.replace("CHANGE", str(change)))
+    for number, value in enumerate((0, 20, 45, 50, 58)):
+        house.send("location", record(number, value), feed_version=2)
+    house.work()
+    expected = as_decided_in_order(house, chosen)
+    receipts = tuple(entry.payload.receipt for n, entry in enumerate(house.entries()) if n in chosen)
+    assert house.replay("location", 3, receipts=receipts).state == "done"
+    assert {row["time"]: row["value"] for row in house.all("points")} == expected
+
+
+def as_decided_in_order(house: House, chosen: set[int]) -> dict[int, float]:
+    """Payloads that are not replayed keep what was decided; each replayed one looks at what stands before it."""
+    stands = {row["time"]: row["value"] for row in house.all("points")}
+    for number, value in enumerate((0, 20, 45, 50, 58)):
+        time = (1_700_000_000 + number) * 1_000_000_000
+        if number in chosen:
+            stands.pop(time, None)
+            before = [stands[one] for one in sorted(stands) if one < time]
+            if not before or abs(value - before[-1]) <= 30:
+                stands[time] = value
+    return stands

@@ -25,6 +25,8 @@ from tidemill.mill.apply import Applier
 from tidemill.mill.replay import milled
 from tidemill.mill.replay.conclude import Concluding
 from tidemill.mill.replay.folder import Folder
+from tidemill.mill.replay.past import ReplayPast, numbered_runs
+from tidemill.mill.replay.places import Places
 from tidemill.mill.replay.publish import TRAIL, Publisher, Trail
 from tidemill.mill.replay.selection import select
 from tidemill.model.replay import UNDER_WAY, Difference, Replay
@@ -57,6 +59,7 @@ class Replays:
         self._publisher = Publisher(store, applier.known, applier.stages.text_of, applier.status.turn)
         self._look = True
         self._current: Replay | None = None
+        self._past: tuple[str, ReplayPast] | None = None
 
     def wake(self) -> None:
         """There may be a new replay, or one was cancelled."""
@@ -119,7 +122,14 @@ class Replays:
                 rows = selection[portions.cuts[number] : portions.cuts[number + 1]]
                 feed = replay.request.feed
                 milled.mill(
-                    self._store, self._applier.stages, folder, rows, tenant=replay.tenant, feed=feed, number=number
+                    self._store,
+                    self._applier.stages,
+                    folder,
+                    rows,
+                    tenant=replay.tenant,
+                    feed=feed,
+                    number=number,
+                    past=self._past_of(replay, folder, selection),
                 )
                 self._replays.change(replay, done=portions.cuts[number + 1])
                 reach("replay.after_portion")
@@ -131,7 +141,27 @@ class Replays:
         if selection.is_empty():
             self._finish(replay, folder, Difference())
         else:
-            folder.write(milled.SELECTION, selection)
+            folder.write(milled.SELECTION, self._in_runs(replay, selection))
+
+    def _in_runs(self, replay: Replay, selection: pl.DataFrame) -> pl.DataFrame:
+        """The selection with `run`: where rules look back, payloads between the chosen ones are part of the past."""
+        request = replay.request
+        versions = selection["feed_version"].unique().to_list()
+        if not any(self._applier.stages.looks_back(replay.tenant, request.feed, one) for one in versions):
+            return selection.with_columns(run=pl.lit(0, pl.UInt32))
+        of = {"low": selection["seq"][0], "high": selection["seq"][-1]}
+        applied = self._store.frame("replay_applied", tenant=replay.tenant, feed=request.feed, **of)
+        return numbered_runs(selection, applied["seq"])
+
+    def _past_of(self, replay: Replay, folder: Folder, selection: pl.DataFrame) -> ReplayPast:
+        """The past as the replay under way sees it."""
+        if self._past is None or self._past[0] != replay.id:
+            known, places = self._applier.known, Places(selection["seq"])
+            past = ReplayPast(self._store, known, self._status, places)
+            for points in folder.all("points-"):
+                past.add(points)
+            self._past = replay.id, past
+        return self._past[1]
 
     def _conclude(self, replay: Replay, folder: Folder, selection: pl.DataFrame) -> None:
         """Everything is milled: find what changes; publish it, or say it."""
@@ -174,6 +204,7 @@ class Replays:
     def _finish(self, replay: Replay, folder: Folder, found: Difference) -> None:
         self._replays.change(replay, state="done", finished_ns=self._clock(), difference=found)
         folder.remove()
+        self._past = None
 
     def _fail(self, replay: Replay, error: Exception) -> None:
         _log.error("replay %s failed", replay.id, exc_info=error)
@@ -183,6 +214,7 @@ class Replays:
 
     def _drop(self, replay: Replay) -> None:
         self._folder(replay).remove()
+        self._past = None
         self._current = None
         self._look = True
 

@@ -12,6 +12,7 @@ import polars as pl
 from tidemill.errors import TidemillError
 from tidemill.mill import ledger
 from tidemill.mill.replay.folder import Folder
+from tidemill.mill.replay.past import ReplayPast
 from tidemill.mill.stages import Milled, Stages
 from tidemill.model.payload import Kind, Logged, Payload
 from tidemill.store.client import Store
@@ -62,7 +63,15 @@ def cut(selection: pl.DataFrame) -> Portions:
 
 
 def mill(
-    store: Store, stages: Stages, folder: Folder, rows: pl.DataFrame, *, tenant: str, feed: str, number: int
+    store: Store,
+    stages: Stages,
+    folder: Folder,
+    rows: pl.DataFrame,
+    *,
+    tenant: str,
+    feed: str,
+    number: int,
+    past: ReplayPast,
 ) -> None:
     """Put one portion (rows of the selection) through the rules; afterwards the folder has its frames `points-NNNNN`,
     `series-`, `rejected-` (REJECTED and `record`), `origins-` and `counts-` (written last).
@@ -74,8 +83,12 @@ def mill(
     stored = store.frame("replay_payloads", tenant=tenant, seqs=rows["seq"])
     entries = [entry(tenant, feed, row, versions[row["seq"]]) for row in stored.iter_rows(named=True)]
     entries = [one for one in entries if states[one.seq] != "refused" or not stages.refuses(one)]
-    runs = [list(run) for _, run in groupby(entries, key=lambda entry: entry.payload.feed_version)]
-    milled = [_run(stages, tenant, feed, run) for run in runs]
+    numbers = dict(zip(rows["seq"], rows["run"], strict=True))
+    milled = []
+    for _, run in groupby(entries, key=lambda entry: (entry.payload.feed_version, numbers[entry.seq])):
+        one = _run(stages, tenant, feed, list(run), past)
+        past.add(one.points)
+        milled.append(one)
     by_seq = {entry.seq: entry for entry in entries}
     rejected = ledger.rejected([one.rejections for one in milled])
     texts = [stages.text_of(by_seq[seq], idx) for seq, idx in rejected.select("seq", "idx").iter_rows()]
@@ -90,17 +103,17 @@ def mill(
         folder.write(f"{name}-{number:05d}", frame)
 
 
-def _run(stages: Stages, tenant: str, feed: str, run: list[Logged]) -> Milled:
+def _run(stages: Stages, tenant: str, feed: str, run: list[Logged], past: ReplayPast) -> Milled:
     version = run[0].payload.feed_version
     try:
-        return stages.run(tenant, feed, version, run)
+        return stages.run(tenant, feed, version, run, past)
     except TidemillError:
         raise
     except Exception as error:
         if len(run) == 1:
             raise UnfitError(run[0].payload.receipt, error) from error
         for entry in run:  # which one it is
-            _run(stages, tenant, feed, [entry])
+            _run(stages, tenant, feed, [entry], past)
         raise
 
 

@@ -39,6 +39,12 @@ FROM payloads FINAL
 WHERE tenant = {tenant:String} AND feed = {feed:String} AND state = 'applied' AND seq IN {seqs:Array(UInt64)}
 ORDER BY seq
 
+-- name: replay_applied
+-- The places of all applied payloads of a feed in a range of the log.
+SELECT seq FROM payloads FINAL
+WHERE tenant = {tenant:String} AND feed = {feed:String} AND state = 'applied'
+    AND seq BETWEEN {low:UInt64} AND {high:UInt64}
+
 -- name: replay_losers
 -- The payloads with a record that lost to one of these payloads'.
 SELECT DISTINCT seq, winner_seq
