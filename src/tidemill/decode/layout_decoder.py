@@ -41,6 +41,7 @@ class LayoutDecoder:
         self._compiled = compile_layout(feed, layout)
         self._may_be_empty = feed.input.on_fault == "reject" or feed.source is not None
         self._received = feed.time.format == "received"
+        self._last: tuple[bytes, bytes | None] = (b"", b"")
 
     def check(self, body: bytes, format: str) -> tuple[Fault, ...]:
         """Every fault of a payload; () when all its records fit the contract."""
@@ -74,9 +75,11 @@ class LayoutDecoder:
     def record(self, body: bytes, format: str, index: int) -> bytes:
         """The digits of one record's bytes; the payload as it came where there is no such record, or of a binary one
         its digits."""
-        try:
-            whole = unwrap(body, format)
-        except ValueError:
+        last, whole = self._last
+        if last is not body:
+            whole = _unwrapped(body, format)
+            self._last = (body, whole)  # rejections of one payload are asked for one after another
+        if whole is None:
             return body
         start = self._layout.header_bytes + index * self._layout.record_bytes
         piece = whole[start : start + self._layout.record_bytes]
@@ -215,6 +218,13 @@ class LayoutDecoder:
             elif slot.column.startswith("f."):
                 columns.append(_numbers(slot.column, column.values[rows]))
         return pl.DataFrame(columns)
+
+
+def _unwrapped(body: bytes, format: str) -> bytes | None:
+    try:
+        return unwrap(body, format)
+    except ValueError:
+        return None
 
 
 def _numbers(name: str, values: NDArray[np.float64]) -> pl.Series:
