@@ -41,6 +41,7 @@ _TABLES: Final = (
     definition.Retention,
     source.Source,
     source.SourceWindow,
+    source.SourcePage,
 )
 
 

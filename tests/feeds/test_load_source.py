@@ -67,7 +67,7 @@ def test_secrets_come_from_files_and_variables_without_a_default(tmp_path):
     environment = {"HOST": "meter", "NAMED": "from-a-variable"}
     found = source(text, environment=environment, secrets_folder=tmp_path)
     assert found.headers == {"a": "Bearer from-a-file", "b": "from-a-variable", "c": ""}
-    assert found.secrets == ("from-a-file", "from-a-variable")
+    assert found.hidden == ("from-a-file", "from-a-variable")
     assert found.url == "http://meter/"
     assert "from-a" not in repr(found)
 
@@ -75,7 +75,7 @@ def test_secrets_come_from_files_and_variables_without_a_default(tmp_path):
 def test_only_who_polls_reads_files(tmp_path):
     found = source("url = '${file:/run/secrets/url}'\nheaders = { a = '${file:/run/secrets/no}' }")
     assert found.headers == {"a": "${file:/run/secrets/no}"}
-    assert found.secrets == ()
+    assert found.hidden == ()
 
 
 def test_a_secret_that_cannot_be_read_is_named(tmp_path):

@@ -8,7 +8,7 @@ from tests.sources.conftest import until
 from tidemill import plugins
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.load import load
-from tidemill.feeds.source import Source
+from tidemill.feeds.source import FilledSource, Source
 
 PACKAGE = '''
 import asyncio
@@ -126,7 +126,7 @@ def test_error_of_a_plugin_is_the_state_of_its_source(shelf, polling, intake, st
 def test_secret_of_a_plugin_stays_hidden(shelf, polling, states):
     feed_with = feed("raise", options={"word": "open-sesame"})
     source = feed_with.source
-    hidden = Source(kind=source.kind, options=source.options, every="30ms", secrets=("open-sesame",))
+    hidden = FilledSource(kind=source.kind, options=source.options, every="30ms", secrets=("open-sesame",))
     with polling(Feed(name="shelf", source=hidden)):
         state = until(lambda: (s := states().get("shelf")) and s.reason == "plugin" and s)
     assert state.detail == "RuntimeError: no light to read by, ***"

@@ -45,8 +45,6 @@ def definition(text: str) -> dict[str, Any]:
     feed = convert(written, Feed, (), found)
     plain: dict[str, Any] = _without_none(msgspec.to_builtins(written if found else feed))
     plain.pop("version", None)
-    if not found and "source" in plain:
-        plain["source"].pop("secrets")  # what was filled in, which is nothing here
     return plain
 
 

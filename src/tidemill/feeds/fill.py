@@ -35,8 +35,6 @@ class Filler:
     def fill(self, node: Any, key: Key) -> Any:
         """`node` with every reference in its texts filled in."""
         if isinstance(node, dict):
-            if key == ("source",) and "secrets" in node:
-                self._found.append(Finding((*key, "secrets"), "unknown_key", "unknown key 'secrets'"))
             return {name: self.fill(value, (*key, name)) for name, value in node.items()}
         if isinstance(node, list):
             return [self.fill(value, (*key, n)) for n, value in enumerate(node)]

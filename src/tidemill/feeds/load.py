@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from tidemill.errors import Fault, FeedDefinitionError, count_of_faults
 from tidemill.feeds.convert import Finding, convert
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.fill import Filler
 from tidemill.feeds.places import Places
+from tidemill.feeds.source import FilledSource
 from tidemill.feeds.validate import validate
 
 _AT: Final = re.compile(r"(.*) \(at line (\d+), column (\d+)\)")
@@ -51,7 +52,8 @@ def load(
         raise refusal(source, faults)
     assert isinstance(feed, Feed)
     if feed.source is not None:
-        feed = replace(feed, source=replace(feed.source, secrets=tuple(filler.secrets)))
+        filled = FilledSource(**asdict(feed.source), secrets=tuple(filler.secrets))
+        feed = replace(feed, source=filled)
     return feed
 
 

@@ -74,7 +74,25 @@ class Source(Table, frozen=True):
     allow: tuple[str, ...] = ()
     window: SourceWindow | None = None
     page: SourcePage | None = None
-    secrets: tuple[str, ...] = ()  # what must not be shown; filled in at load, and nobody else's to write
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """The secrets in it."""
+        return ()
 
     def __repr__(self) -> str:
         return f"Source({self.kind})"  # not its values: they may be secrets
+
+
+class FilledSource(Source, frozen=True):
+    """A source whose references were filled in, and the secrets that this brought."""
+
+    secrets: tuple[str, ...] = ()
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """The secrets in it."""
+        return self.secrets
+
+    def __repr__(self) -> str:
+        return f"FilledSource({self.kind})"

@@ -104,7 +104,7 @@ def _compile(tenant: str, feed: Feed, source: Source, chosen: dict[str, str]) ->
         formats=feed.input.formats,
         records=parse_path(feed.input.records),
         limit=_limit(url),
-        secrets=source.secrets,
+        secrets=source.hidden,
     )
 
 
