@@ -1,9 +1,10 @@
 """Applies entries of the log to the store: everything that one micro-batch changes, in an order that a crash
 cannot hurt.
 
-First the ledger of what is overtaken; then series, replaced, rejections and points side by side (the points after the
-others where a value that stands is replaced: only the store can tell which); rollups; last the payloads. When a
-payload's row is there, all of it can be read. Every write is keyed, so applying entries again changes nothing.
+First the ledger of what is overtaken; then series, replaced, changes, rejections and points side by side (the points
+after the others where a value that stands is replaced: only the store can tell which); the changes of rollups, rollups;
+last the payloads. When a payload's row is there, all of it can be read. Every write is keyed, so applying entries again
+changes nothing.
 """
 
 import time
@@ -17,19 +18,21 @@ import polars as pl
 from tidemill.crash_points import reach
 from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.feeds.book import FeedBook
-from tidemill.mill import ledger, overtaken, past, rollups
+from tidemill.feeds.definition import Feed
+from tidemill.mill import changes, ledger, overtaken, past, restate, rollups
 from tidemill.mill.decide import Decider
 from tidemill.mill.known import KnownSeries
+from tidemill.mill.restate import Touched
 from tidemill.mill.series import remember, series_rows
 from tidemill.mill.stages import Milled, Stages
 from tidemill.mill.status import MillStatus
-from tidemill.mill.writes import Touched, Writes, point_rows, replaced_rows
+from tidemill.mill.writes import Writes, point_rows, replaced_rows
 from tidemill.model.payload import Kind, Logged
 from tidemill.store.client import Store
 
 
 class Applier:
-    """The only writer of points, series, replaced, rejections, rollups and payloads. Not thread-safe.
+    """The only writer of points, series, replaced, changes, rejections, rollups and payloads. Not thread-safe.
 
     Raises StoreUnavailableError or StoreQueryError with some of it written: apply the same entries again.
     """
@@ -53,12 +56,14 @@ class Applier:
         self._decider = Decider(store, self.known, status)
         self._past = past.StorePast(store, self.known, status)
         self._version = 0
+        self._told_until = 0  # payloads up to here may have told of changes in an attempt that was cut short
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="mill-write")
 
     def resume(self) -> int:
         """Read from the store how far it is; returns its highest payload. Call before the first `apply`."""
         row = self._store.rows("mill_highest")[0]
         self._version = max(self._version, int(row["version"]))
+        self._told_until = int(self._store.rows("mill_changes_highest")[0]["seq"])
         self.known.forget()
         return int(row["seq"])
 
@@ -78,6 +83,7 @@ class Applier:
                     self._apply(together)
         except BaseException:
             self.known.forget()  # what it remembers may not have been written
+            self._told_until = max(self._told_until, *(entry.seq for entry in entries))
             raise
         self.known.trim()
 
@@ -99,6 +105,7 @@ class Applier:
     def _withdraw(self, entry: Logged) -> None:
         tenant, feed = entry.payload.tenant, entry.payload.feed
         self._store.command("mill_withdraw_rejections", tenant=tenant, feed=feed, seq=entry.seq)
+        self._store.command("mill_withdraw_changes", tenant=tenant, seq=entry.seq)
         if self._store.rows("mill_points_of", tenant=tenant, seq=entry.seq)[0]["n"]:
             late = rollups.late_of(self._book, tenant, feed, entry.payload.feed_version)
             version = self.next_version()
@@ -113,7 +120,7 @@ class Applier:
         version = self.next_version()
         writes = Writes(self._store, self._pool, self.status)
         outcomes = [pl.DataFrame(schema=ledger.OUTCOMES)]
-        touched: list[Touched] = []
+        touched: list[list[Touched]] = []
         for (tenant, feed), of_feed in _by_feed(entries):
             data = [entry for entry in of_feed if entry.payload.kind is Kind.DATA]
             refused = [entry for entry in of_feed if entry.payload.kind is Kind.REFUSED]
@@ -123,11 +130,11 @@ class Applier:
                 found, windows = self._data(tenant, feed, data, writes, version)
                 outcomes.append(ledger.outcomes(*found, "applied"))
                 rejections.append(found[1])
-                touched += windows
+                touched.append(windows)
             writes.rejections.append(self._rejection_rows(tenant, feed, of_feed, ledger.rejected(rejections)))
         writes.payloads = ledger.payload_rows(entries, pl.concat(outcomes), version)
         reach("mill.before_insert")
-        writes.run([partial(one.recompute, self._store, self.known, version) for one in touched])
+        writes.run([partial(self._publish, windows, version) for windows in touched if windows])
         self._count(writes, touched)
 
     def _data(
@@ -152,18 +159,41 @@ class Applier:
                 decision = self._decider.decide(tenant, same[-1].feed, points)
             rejections.append(decision.rejections)
             kept = decision.points
+            changed = changes.replaced(decision.replaced)
             if not decision.overtaken.is_empty():
                 self._overtake(tenant, feed, decision.overtaken, version)
+                lost = changes.overtaken(self._store, self.status, tenant, decision.overtaken, kept)
+                changed = pl.concat([changed, lost])
             with self.status.stage("frames"):
                 writes.points.append(point_rows(tenant, kept))
                 writes.replaced.append(replaced_rows(tenant, decision.replaced))
-                writes.stood |= bool(decision.replaced["stood"].any())
+                writes.stood |= bool(decision.replaced["stood"].any()) or not changed.is_empty()
+                writes.changes.append(
+                    changes.change_rows(changed, tenant=tenant, feed=feed, now=self._clock(), version=version)
+                )
                 writes.series.append(series_rows(self.known, tenant, pl.concat([m.series for m in same]), kept))
+                if same[-1].feed.rollups:
+                    touched.append(self._touched(tenant, same[-1].feed, entries, kept, changed))
                 remember(self.known, kept)
-            every = rollups.every_ns(same[-1].feed)
-            if every:
-                touched.append(Touched(tenant, every, rollups.late_ns(same[-1].feed), rollups.touched(kept, every)))
         return (pl.concat([one.counts for one in milled]), ledger.rejected(rejections)), touched
+
+    def _touched(
+        self, tenant: str, feed: Feed, entries: Sequence[Logged], kept: pl.DataFrame, changed: pl.DataFrame
+    ) -> Touched:
+        """The windows of one feed's points, and whether an earlier attempt at them may have told of any."""
+        seqs = pl.Series([entry.seq for entry in entries], dtype=pl.UInt64)
+        first = min(entry.seq for entry in entries)
+        from_seq = first if first <= self._told_until else 0
+        if from_seq:
+            changed = pl.concat([changed, changes.told_of_points(self._store, tenant, feed.name, seqs)])
+        every, late = rollups.every_ns(feed), rollups.late_ns(feed)
+        windows = restate.touched(self.known, kept, changed, every=every, late=late)
+        return Touched(tenant=tenant, feed=feed.name, every=every, late=late, windows=windows, from_seq=from_seq)
+
+    def _publish(self, touched: Sequence[Touched], version: int) -> None:
+        """The windows of one feed, one after the other: those of versions with other policies may be the same."""
+        for one in touched:
+            one.publish(self._store, self.known, self.status, version, self._clock)
 
     def _overtake(self, tenant: str, feed: str, lost: pl.DataFrame, version: int) -> None:
         """Write the ledger of records that stood and lost, before anything else."""
@@ -199,14 +229,15 @@ class Applier:
             texts = [self.stages.text_of(by_seq[seq], idx) for seq, idx in rejections.select("seq", "idx").iter_rows()]
             return ledger.rejection_rows(rejections, tenant, feed, ledger.origins(entries), texts)
 
-    def _count(self, writes: Writes, touched: list[Touched]) -> None:
+    def _count(self, writes: Writes, touched: list[list[Touched]]) -> None:
         status = self.status
         status.refused += int((writes.payloads["state"] == "refused").sum())
         status.accepted += int(writes.payloads["accepted"].sum())
         status.rejected += int(writes.payloads["rejected"].sum())
         status.points += sum(frame.height for frame in writes.points)
         status.replaced += sum(frame.height for frame in writes.replaced)
-        status.rollups += sum(one.windows.height for one in touched)
+        status.changes += sum(frame.height for frame in writes.changes)
+        status.rollups += sum(one.windows.height for windows in touched for one in windows)
 
 
 def _by_feed(entries: Sequence[Logged]) -> Iterator[tuple[tuple[str, str], list[Logged]]]:

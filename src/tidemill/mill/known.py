@@ -18,7 +18,8 @@ NEVER = MIN_NS - 1
 
 
 class State(msgspec.Struct, gc=False):
-    """One series. `version` 0: the store has no row of it. `sealed_until`: the latest sealed window's begin."""
+    """One series. `version` 0: the store has no row of it. `sealed_until`: the latest sealed window's begin;
+    `restated_until`: of those that were ever restated."""
 
     latest: int = NEVER
     version: int = 0
@@ -27,6 +28,7 @@ class State(msgspec.Struct, gc=False):
     created_ns: int = 0
     meta: int = 0
     sealed_until: int = NEVER
+    restated_until: int = NEVER
 
 
 class KnownSeries:
@@ -71,6 +73,24 @@ class KnownSeries:
             if state is not None:
                 state.sealed_until = max(state.sealed_until, window)
 
+    def history(self, series: pl.Series) -> pl.DataFrame:
+        """`series`, `latest`, `restated_until` of these loaded series."""
+        states = [self._states[one] for one in series]
+        return pl.DataFrame(
+            {
+                "series": series,
+                "latest": pl.Series([one.latest for one in states], dtype=pl.Int64),
+                "restated_until": pl.Series([one.restated_until for one in states], dtype=pl.Int64),
+            }
+        )
+
+    def restate(self, series: Sequence[int], windows: Sequence[int]) -> None:
+        """Remember that these windows are restated."""
+        for one, window in zip(series, windows, strict=True):
+            state = self._states.get(one)
+            if state is not None:
+                state.restated_until = max(state.restated_until, window)
+
     def trim(self) -> None:
         """Forget the series that were loaded longest ago when there are too many. Not within a batch."""
         excess = len(self._states) - _KEEP
@@ -102,7 +122,9 @@ class KnownSeries:
         for row in self._store.rows("mill_latest", tenant=tenant, series=stored, since=since):
             self._states[row["series"]].latest = row["latest"]
         for row in self._store.rows("mill_sealed_until", tenant=tenant, series=stored):
-            self._states[row["series"]].sealed_until = row["sealed_until"]
+            state = self._states[row["series"]]
+            state.sealed_until = NEVER if row["sealed_until"] is None else row["sealed_until"]
+            state.restated_until = NEVER if row["restated_until"] is None else row["restated_until"]
 
 
 def meta(feed: str, name: str, unit: str, description: str) -> int:

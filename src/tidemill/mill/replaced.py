@@ -16,6 +16,8 @@ REPLACED = {
     "stood": pl.Boolean,
     "by_seq": pl.UInt64,
     "by_idx": pl.UInt32,
+    "by_value": pl.Float64,
+    "by_stood": pl.Boolean,
 }
 _KEY = ["series", "time", "ordinal"]
 _PLACE = ["seq", "idx"]
@@ -24,7 +26,8 @@ _PLACE = ["seq", "idx"]
 def last_wins(points: pl.DataFrame, standing: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(the points that stand after all, REPLACED) of a batch and what stands in the store at its instants.
 
-    `stood` tells a replaced value that is in the store from one of the batch. The same point in both is one point.
+    `stood` tells a replaced value that is in the store from one of the batch, `by_stood` the same of its successor. The
+    same point in both is one point.
     """
     if standing.is_empty() and not points.select(_KEY).is_duplicated().any():
         return points, pl.DataFrame(schema=REPLACED)
@@ -35,6 +38,8 @@ def last_wins(points: pl.DataFrame, standing: pl.DataFrame) -> tuple[pl.DataFram
     beaten = ranked.with_columns(
         pl.col("seq").shift(-1).over(_KEY).alias("by_seq"),
         pl.col("idx").shift(-1).over(_KEY).alias("by_idx"),
+        pl.col("value").shift(-1).over(_KEY).alias("by_value"),
+        pl.col("stood").shift(-1).over(_KEY).alias("by_stood"),
     ).filter(pl.col("by_seq").is_not_null())
     kept = points.join(beaten, on=[*_KEY, *_PLACE], how="anti")
     return kept, beaten.select(list(REPLACED))

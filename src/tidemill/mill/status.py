@@ -50,6 +50,8 @@ class MillStatus(msgspec.Struct, kw_only=True):
     rollups: int = 0
     lookups: int = 0
     restated: int = 0
+    changes: int = 0
+    restatements: int = 0
     sealed: int = 0
     stage_s: dict[str, float] = {}
 

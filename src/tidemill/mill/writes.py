@@ -7,31 +7,13 @@ Last: the payloads.
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
-import msgspec
 import polars as pl
 
 from tidemill.crash_points import reach
-from tidemill.mill import rollups
-from tidemill.mill.known import KnownSeries
 from tidemill.mill.ledger import INSTANT
 from tidemill.mill.status import MillStatus
 from tidemill.rules.shape import place
 from tidemill.store.client import Store
-
-
-class Touched(msgspec.Struct, frozen=True):
-    """Rollup windows (`series`, `window`) of a tenant that must be computed again; `every` and `late` in ns."""
-
-    tenant: str
-    every: int
-    late: int
-    windows: pl.DataFrame
-
-    def recompute(self, store: Store, known: KnownSeries, version: int) -> None:
-        """Write their rollups."""
-        rollups.recompute(
-            store, known, tenant=self.tenant, every=self.every, windows=self.windows, version=version, late=self.late
-        )
 
 
 class Writes:
@@ -41,6 +23,7 @@ class Writes:
         self.series: list[pl.DataFrame] = []
         self.points: list[pl.DataFrame] = []
         self.replaced: list[pl.DataFrame] = []
+        self.changes: list[pl.DataFrame] = []
         self.rejections: list[pl.DataFrame] = []
         self.payloads = pl.DataFrame()
         self.stood = False
@@ -51,7 +34,12 @@ class Writes:
     def run(self, after_points: Sequence[Callable[[], None]]) -> None:
         """Insert everything; `after_points` runs between the points and the payloads. Raises StoreUnavailableError,
         StoreQueryError."""
-        ledger = {"series": self.series, "replaced": self.replaced, "rejections": self.rejections}
+        ledger = {
+            "series": self.series,
+            "replaced": self.replaced,
+            "changes": self.changes,
+            "rejections": self.rejections,
+        }
         points = {"points": self.points}
         with self._status.stage("insert"):
             self._insert(ledger if self.stood else ledger | points)

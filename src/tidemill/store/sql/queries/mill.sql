@@ -24,10 +24,12 @@ WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
 GROUP BY series
 
 -- name: mill_sealed_until
--- The latest sealed window of each of these series that has one. FINAL: a window of a deleted series is sealed no more.
-SELECT series, toUnixTimestamp64Nano(max(window)) AS sealed_until
+-- The latest sealed and the latest restated window of each of these series that has one (null: none). FINAL: a window of
+-- a deleted series is sealed no more.
+SELECT series, toUnixTimestamp64Nano(maxOrNullIf(window, sealed)) AS sealed_until,
+    toUnixTimestamp64Nano(maxOrNullIf(window, isNotNull(restated_at))) AS restated_until
 FROM rollups FINAL
-WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND sealed
+WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND (sealed OR isNotNull(restated_at))
 GROUP BY series
 
 -- name: mill_sealed

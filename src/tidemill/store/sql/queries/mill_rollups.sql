@@ -43,6 +43,12 @@ WHERE tenant = {tenant:String} AND seq >= {from_seq:UInt64} AND every_s = {every
             arrayMap(w -> fromUnixTimestamp64Nano(w, 'UTC'), {windows:Array(Int64)}))))
 GROUP BY series, time
 
+-- name: mill_points_told
+-- The changes of points that these payloads told of.
+SELECT seq, idx, series, toUnixTimestamp64Nano(time) AS time_ns, old, new, old_count, new_count, toString(why) AS why
+FROM changes FINAL
+WHERE tenant = {tenant:String} AND seq IN {seqs:Array(UInt64)} AND every_s = 0 AND feed = {feed:String} AND replay = ''
+
 -- name: mill_changes_highest
 -- The highest place in the log by which a change was told.
 SELECT max(seq) AS seq FROM changes

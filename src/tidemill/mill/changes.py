@@ -1,0 +1,153 @@
+"""Tells which published values became others: rows of table `changes`, for everyone who has used the old ones.
+
+A point changes when another replaces it by a different value, or when a record submitted earlier takes its place. A
+rollup window is *restated* when it was published with points (a row with count above 0 was written for an earlier
+batch) and its mean or count changes by a point that is late for it (received more than `late_after` after its end), or
+by a change of one of its points. A window that grows by points in time is not restated: it is still being written.
+
+What is told is written before what it tells of: afterwards the old value is gone. So a batch that was cut short has
+told of windows that a second attempt finds changed already, or in another batch: it goes by what was told last.
+Keys are the places of the causes in the log, so telling twice is telling once; of two the first stays.
+"""
+
+from typing import Any, Final
+
+import polars as pl
+
+from tidemill.mill import rollups, standing
+from tidemill.mill.ledger import INSTANT
+from tidemill.mill.status import MillStatus
+from tidemill.model.payload import MAX_RECORDS
+from tidemill.model.time import NS_PER_S
+from tidemill.rules.shape import place
+from tidemill.store.client import Store
+
+# A change, of a point or a window (then `time` is its begin); `old`, `new` null: none, or a sample that is missing.
+CHANGED: Final[dict[str, Any]] = {
+    "seq": pl.UInt64,
+    "idx": pl.UInt32,
+    "series": pl.UInt64,
+    "time": pl.Int64,
+    "old": pl.Float64,
+    "new": pl.Float64,
+    "old_count": pl.UInt64,
+    "new_count": pl.UInt64,
+    "why": pl.String,
+}
+# Windows that a batch touched: the highest place in it that did, and why that restates them (null: it does not).
+TOUCHED: Final[dict[str, Any]] = {
+    "series": pl.UInt64,
+    "window": pl.Int64,
+    "seq": pl.UInt64,
+    "idx": pl.UInt32,
+    "why": pl.String,
+}
+_WHY: Final = ("", "late", "replaced", "overtaken")  # a later word says more
+_LAST: Final = (1 << 63) - 1
+_NOISE: Final = 4e-15  # of the largest value: what the order of adding up can make of a mean
+
+
+def change_rows(
+    changed: pl.DataFrame, *, tenant: str, feed: str, now: int, version: int, every: int = 0, replay: str = ""
+) -> pl.DataFrame:
+    """Rows of table `changes` for CHANGED points, or windows of width `every` (ns). `now` is ns since the epoch."""
+    return changed.select(
+        pl.lit(tenant).alias("tenant"),
+        "seq",
+        "idx",
+        "series",
+        pl.lit(every // NS_PER_S, pl.UInt32).alias("every_s"),
+        pl.col("time").cast(INSTANT),
+        pl.lit(feed).alias("feed"),
+        "old",
+        "new",
+        "old_count",
+        "new_count",
+        "why",
+        pl.col("seq").alias("cause_seq"),
+        pl.col("idx").alias("cause_idx"),
+        pl.lit(replay).alias("replay"),
+        pl.lit(now).cast(INSTANT).alias("changed_at"),
+        pl.lit(_LAST - version, pl.UInt64).alias("version"),
+    )
+
+
+def replaced(gave_way: pl.DataFrame) -> pl.DataFrame:
+    """CHANGED of values that gave way to another one of this batch (`mill.replaced.REPLACED`)."""
+    differs = pl.col("value").ne_missing(pl.col("by_value")) & ~pl.col("by_stood")
+    found = gave_way.filter(differs).select("series", "time", seq="by_seq", idx="by_idx", old="value", new="by_value")
+    return _points(found, "replaced")
+
+
+def overtaken(store: Store, status: MillStatus, tenant: str, lost: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
+    """CHANGED of records that stood and lost (`rules.duplicates.LOSERS`) to `points` of this batch. Asks the store for
+    their values; raises StoreUnavailableError, StoreQueryError."""
+    winners = points.join(
+        lost.select("time", seq="winner_seq", idx="winner_idx", lost_seq="seq", lost_idx="idx"),
+        on=["time", "seq", "idx"],
+    ).with_columns(latest=pl.lit(_LAST), deleted_seq=pl.lit(0, pl.UInt64))
+    stood = standing.standing(store, status, tenant, winners)
+    both = winners.join(
+        stood.select("series", "time", pl.col("value").alias("was"), lost_seq="seq", lost_idx="idx"),
+        on=["series", "time", "lost_seq", "lost_idx"],
+    ).filter(pl.col("was").ne_missing(pl.col("value")))
+    return _points(both.rename({"was": "old", "value": "new"}), "overtaken")
+
+
+def told_of_points(store: Store, tenant: str, feed: str, seqs: pl.Series) -> pl.DataFrame:
+    """CHANGED of points that an earlier attempt at these payloads told of."""
+    found = store.frame("mill_points_told", tenant=tenant, feed=feed, seqs=seqs)
+    return found.rename({"time_ns": "time"}).select(pl.col(name).cast(kind) for name, kind in CHANGED.items())
+
+
+def touched(points: pl.DataFrame, changed: pl.DataFrame, *, every: int, late: int) -> pl.DataFrame:
+    """TOUCHED: the windows of a batch's points (columns of the shape) and of the CHANGED points."""
+    window = rollups.window_of(every).alias("window")
+    is_late = pl.col("received_ns") - window > every + late
+    whys = pl.col("why").replace_strict(list(_WHY), range(len(_WHY)), return_dtype=pl.Int32)
+    rows = pl.concat(
+        [
+            points.select("series", window, place().alias("place"), is_late.cast(pl.Int32).alias("rank")),
+            changed.select("series", window, place().alias("place"), whys.alias("rank")),
+        ]
+    )
+    return (
+        rows.group_by("series", "window")
+        .agg(pl.col("place").max(), pl.col("rank").max())
+        .select(
+            "series",
+            "window",
+            (pl.col("place") // MAX_RECORDS).cast(pl.UInt64).alias("seq"),
+            (pl.col("place") % MAX_RECORDS).cast(pl.UInt32).alias("idx"),
+            pl.when(pl.col("rank") > 0)
+            .then(pl.col("rank").replace_strict(range(len(_WHY)), list(_WHY), return_dtype=pl.String))
+            .alias("why"),
+        )
+    )
+
+
+def restated(present: pl.DataFrame, before: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
+    """CHANGED of those TOUCHED windows with a cause whose mean or count in `present` (VALUES) is another than `before`
+    (`series`, `window`, `mean`, `count`); none for a window that was not published."""
+    old = before.filter(pl.col("count") > 0).select(*rollups.KEY, old="mean", old_count="count")
+    both = windows.filter(pl.col("why").is_not_null()).join(old, on=rollups.KEY)
+    both = both.join(present, on=rollups.KEY, how="left").with_columns(pl.col("count").fill_null(0))
+    largest = pl.max_horizontal(pl.col("min").abs(), pl.col("max").abs())
+    same = (pl.col("count") == pl.col("old_count")) & ((pl.col("mean") - pl.col("old")).abs() <= _NOISE * largest)
+    return both.filter(~same.fill_null(False)).select(
+        "seq",
+        "idx",
+        "series",
+        pl.col("window").alias("time"),
+        "old",
+        pl.when(pl.col("count") > 0).then("mean").alias("new"),
+        "old_count",
+        pl.col("count").alias("new_count"),
+        "why",
+    )
+
+
+def _points(changed: pl.DataFrame, why: str) -> pl.DataFrame:
+    one = pl.lit(1, pl.UInt64)
+    named = changed.with_columns(one.alias("old_count"), one.alias("new_count"), pl.lit(why).alias("why"))
+    return named.select(list(CHANGED))
