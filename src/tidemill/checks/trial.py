@@ -44,29 +44,28 @@ def _evaluated(check: Check, columns: Columns) -> Faults:
         return []
     try:
         expression = check.broken()
-        frame = _record(columns, expression)
+        frame = _records(columns, expression)
         answers = [part.select(expression.alias("broken"))["broken"] for part in (frame.clear(), frame)]
-    except Exception as error:
+    except (Exception, pl.exceptions.PanicException) as error:
         return [(None, _raised("cannot be evaluated", error))]
-    if any(answer.dtype not in (pl.Boolean, pl.Null) for answer in answers) or len(answers[1]) != 1:
+    if any(answer.dtype not in (pl.Boolean, pl.Null) for answer in answers) or len(answers[1]) != len(frame):
         return [(None, "must answer true, false or null for each record")]
     return []
 
 
-def _record(columns: Columns, expression: pl.Expr) -> pl.DataFrame:
-    """One record that has nothing but its place."""
-    schema = {
-        **_ALWAYS,
-        **{f"f.{name}": pl.Float64 for name in columns.fields},
-        **{f"t.{name}": pl.String for name in columns.tags},
-        **{f"a.{name}": pl.String for name in columns.attributes},
-    }
-    if columns.labels:
-        schema["labels"] = pl.List(pl.String)
+def _records(columns: Columns, expression: pl.Expr) -> pl.DataFrame:
+    """One record that has nothing but its place, and one that has everything, none of it of use to anyone."""
+    texts = (*(f"t.{name}" for name in columns.tags), *(f"a.{name}" for name in columns.attributes))
+    numbers = {f"f.{name}" for name in columns.fields}
     if columns.registers:
-        schema |= {name: pl.Float64 for name in expression.meta.root_names() if name.startswith("f.")}
-    return pl.DataFrame({name: [0 if name in _ALWAYS else None] for name in schema}, schema=schema)
+        numbers |= {name for name in expression.meta.root_names() if name.startswith("f.")}
+    values: dict[str, list[Any]] = {name: [0, 1] for name in _ALWAYS}
+    values |= {name: [None, 1.5] for name in numbers} | {name: [None, "x y"] for name in texts}
+    schema = {**_ALWAYS, **dict.fromkeys(numbers, pl.Float64), **dict.fromkeys(texts, pl.String)}
+    if columns.labels:
+        values["labels"], schema["labels"] = [None, ["x y"]], pl.List(pl.String)
+    return pl.DataFrame(values, schema=schema)
 
 
-def _raised(what: str, error: Exception) -> str:
+def _raised(what: str, error: BaseException) -> str:
     return f"{what}: {type(error).__name__}: {str(error).splitlines()[0][:300] if str(error) else ''}".rstrip(": ")
