@@ -1,11 +1,17 @@
 """The rejection ledger: filters, pages that hold still, counts, and records as they were."""
 
+import csv
+import io
+import json
+
 import msgspec
 import polars as pl
 import pytest
 
-from tests.query.conftest import Writer, times
-from tests.query.support import asked, ns, queries
+from tests.query.conftest import Writer, ids, times
+from tests.query.support import asked, ns, queries, whole
+from tidemill.errors import InputError
+from tidemill.query.export import accepted
 from tidemill.query.rejections import PAGE_PARAMETERS, SUMMARY_PARAMETERS, Rejection, Winner, json_or_text
 from tidemill.store.client import Store
 
@@ -30,7 +36,10 @@ def test_a_rejection_tells_the_whole_story(store: Store, writer: Writer) -> None
         "detail": "because",
         "record": {"a": 1.5},
         "rules_version": 3,
+        "series": [],
         "winner": None,
+        "recovered_by": None,
+        "recovered_at": None,
     }
 
 
@@ -85,6 +94,117 @@ def test_summary_counts_each_reason(store: Store, writer: Writer) -> None:
     assert summary("default", asked(SUMMARY_PARAMETERS, feed="location")).by_reason == {"duplicate": 1}
     nothing = summary("elsewhere", asked(SUMMARY_PARAMETERS))
     assert (nothing.total, nothing.by_reason, nothing.by_feed) == (0, {}, {})
+
+
+def test_recovered_records_are_shown_when_asked_for(store: Store, writer: Writer) -> None:
+    mine, other = writer.series("location", "lat", {"user_id": "a1"}), writer.series("location", "lat")
+    recovered = {"recovered_by": "p1", "recovered_at": times([ns("2026-01-09T00:00:00Z")])}
+    writer.rejection(1, 0, "location", ["duplicate"], series=ids(mine, other))
+    writer.rejection(2, 0, "location", ["duplicate"], series=ids(mine))
+    writer.rejection(2, 0, "location", ["duplicate"], series=ids(mine), version=1, **recovered)
+    writer.rejection(3, 0, "location", ["duplicate"], series=ids(other))
+    summary = queries(store).rejections.summary
+    for given, expected in (
+        ({}, ["r3", "r1"]),
+        ({"recovered": "with"}, ["r3", "r2", "r1"]),
+        ({"recovered": "only"}, ["r2"]),
+        ({"series": mine}, ["r1"]),
+        ({"series": mine, "recovered": "with"}, ["r2", "r1"]),
+    ):
+        assert [item.receipt for item in listed(store, **given)] == expected
+        assert summary("default", asked(SUMMARY_PARAMETERS, **given)).total == len(expected)
+    (item,) = listed(store, recovered="only")
+    assert (item.recovered_by, item.recovered_at, item.series) == ("p1", "2026-01-09T00:00:00Z", [mine])
+
+
+def test_a_recovered_record_is_not_counted_in_its_payload_again(store: Store, writer: Writer) -> None:
+    writer.payload(2, "location", accepted=1, rejected=2)
+    writer.rejection(2, 0, "location", ["duplicate"])
+    writer.rejection(2, 1, "location", ["duplicate"], recovered_by="p1")
+    settled = store.rows("mill_settled", tenant="default", feed="location", seqs=[2])
+    assert [row["idx"] for row in settled] == [0]
+    store.command("mill_restate", tenant="default", feed="location", seqs=[2], version=9)
+    receipt = queries(store).receipt("default", "r2")
+    assert (receipt.accepted, receipt.rejected, receipt.reasons) == (2, 1, {"duplicate": 1})
+
+
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", ' =HYPERLINK("http://x")', '"=1"', "'=1", " \t +1"]
+FORMULAS += ["＝1", "－1"]  # full width: taken as their plain twins by some
+PLAIN = ['{"v": -1}', "a=1", "1-2", "", "it's", 'naïve, "quoted"\nand more']
+
+
+def exported(store: Store, kind: str, **given: str) -> tuple[bytes, str | None]:
+    page = queries(store).rejections.answer("default", asked(PAGE_PARAMETERS, **given), kind)
+    return whole(page), page.next
+
+
+def test_no_cell_of_a_csv_is_a_formula(store: Store, writer: Writer) -> None:
+    for place, text in enumerate(FORMULAS + PLAIN):
+        writer.rejection(1, place, "telemetry", ["=cmd|'/c calc'!A1"], detail=text, record=text)
+    body, _ = exported(store, "csv")
+    rows = sorted(csv.DictReader(io.StringIO(body.decode(), newline="")), key=lambda row: int(row["index"]))
+    expected = ["'" + text for text in FORMULAS] + PLAIN
+    assert [row["record"] for row in rows] == [row["detail"] for row in rows] == expected
+    assert {row["reasons"] for row in rows} == {"'=cmd|'/c calc'!A1"}
+    assert {row["rules_version"] for row in rows} == {"3"}
+    first = csv.reader(io.StringIO(body.decode(), newline=""))
+    assert next(first)[:5] == ["feed", "receipt", "index", "received_at", "time"]
+    assert body.splitlines()[-1].count(b',"') < 14  # numbers are no texts
+
+
+def test_an_export_is_the_whole_selection_newest_first(store: Store, writer: Writer) -> None:
+    series = writer.series("location", "lat", {"user_id": "a1"})
+    writer.payload(1, "location")
+    for seq in (1, 2, 3):
+        facts = {"series": ids(series), "winner_seq": 1, "winner_idx": 4} if seq == 3 else {}
+        writer.rejection(seq, 0, "location" if seq > 1 else "telemetry", ["duplicate"], **facts)
+    Writer(store, "elsewhere").rejection(4, 0, "location", ["duplicate"])
+    lines = [json.loads(line) for line in exported(store, "ndjson")[0].splitlines()]
+    assert [line["receipt"] for line in lines] == ["r3", "r2", "r1"]
+    assert lines[0] == {
+        "feed": "location",
+        "receipt": "r3",
+        "index": 0,
+        "received_at": "2026-01-02T03:04:05.000000003Z",
+        "time": "2026-01-01T00:00:00Z",
+        "reasons": ["duplicate"],
+        "detail": "because",
+        "record": '{"a": 1.50}',
+        "rules_version": 3,
+        "series": [series],
+        "winner_receipt": "r1",
+        "winner_index": 4,
+        "recovered_by": None,
+        "recovered_at": None,
+    }
+    assert (lines[1]["winner_receipt"], lines[1]["winner_index"]) == (None, None)
+    table = pl.read_parquet(io.BytesIO(exported(store, "parquet", feed="location")[0]))
+    assert table["receipt"].to_list() == ["r3", "r2"]
+    assert table.schema["received_at"] == pl.Datetime("ns", "UTC")
+    assert (table["series"].to_list(), table["winner_index"].to_list()) == ([[series], []], [4, None])
+    assert exported(store, "ndjson", reason="too_old") == (b"", None)
+
+
+def test_what_is_behind_the_limit_of_an_export_can_be_asked_for(store: Store, writer: Writer) -> None:
+    for seq in (1, 2, 3):
+        writer.rejection(seq, 0, "telemetry", ["too_old"])
+    first, following = exported(store, "ndjson", limit="2")
+    assert following is not None
+    second, end = exported(store, "ndjson", limit="2", cursor=following)
+    assert [json.loads(line)["receipt"] for line in (first + second).splitlines()] == ["r3", "r2", "r1"]
+    assert end is None
+    assert exported(store, "ndjson", limit="3")[1] is None
+    with pytest.raises(InputError, match="at most 1000"):
+        listed(store, limit="1001")
+
+
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [("", "json"), ("*/*", "json"), ("text/csv", "csv"), ("application/x-ndjson;q=1, text/csv", "ndjson"),
+     ("text/html, Application/vnd.apache.parquet", "parquet"), ("application/json, text/csv", "json"), ("???", "json")],
+)  # fmt: skip
+def test_the_format_is_negotiated(header: str, kind: str) -> None:
+    assert accepted(header) == kind
 
 
 @pytest.mark.parametrize("text", ["{broken", "", "\ud7ff text", "[" * 100_000, "NaN", '"\\ud800"'])

@@ -1,13 +1,14 @@
 """Routes of the rejection ledger, for administrators."""
 
-from typing import Final
+from typing import Any, Final
 
-from litestar import get
+from litestar import Response, get
 from litestar.di import NamedDependency
 
-from tidemill.api.reads_common import AnyRequest, answers, ask, parameters, taking
+from tidemill.api.reads_common import AnyRequest, answers, ask, parameters, respond, taking
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
+from tidemill.query.export import accepted
 from tidemill.query.rejections import PAGE_PARAMETERS, SUMMARY_PARAMETERS, RejectionPage, RejectionSummary
 
 
@@ -17,17 +18,21 @@ from tidemill.query.rejections import PAGE_PARAMETERS, SUMMARY_PARAMETERS, Rejec
     summary="Which records became no points, and why",
     operation_id="listRejections",
     operation_class=taking(PAGE_PARAMETERS),
-    responses=answers(RejectionPage, "A page of rejections; `next` is the cursor of the following one."),
+    responses=answers(RejectionPage, "A page of rejections; `next` is the cursor of the following one.", more=True),
     opt={"scope": "admin"},
 )
 async def list_rejections(
     request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
-) -> RejectionPage:
+) -> Response[Any]:
     """Rejected records, newest first (by their payload's place in the log, then by their index in it). `start` and
-    `end` are times of receipt. Each carries every reason, the record itself, and for a duplicate the winner."""
+    `end` are times of receipt. Each carries every reason, the record itself, and for a duplicate the winner. Records
+    that a replay recovered are left out unless `recovered` says otherwise. As csv, ndjson or parquet (by `format`, else
+    by `Accept`) the whole selection comes at once, the record as a text. In CSV a text that a spreadsheet would take
+    for a formula (it begins with = + - @, a tab or an end of line, also behind blanks or quotes) begins with an
+    apostrophe."""
     asked = parameters(request, PAGE_PARAMETERS)
-    page: RejectionPage = await ask(lambda: services.queries.rejections.page(principal.tenant, asked))
-    return page
+    kind = asked["format"] or accepted(request.headers.get("accept", ""))
+    return respond(request, await ask(lambda: services.queries.rejections.answer(principal.tenant, asked, kind)))
 
 
 @get(

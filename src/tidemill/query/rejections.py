@@ -9,14 +9,18 @@ from typing import Any, Final
 
 import msgspec
 
+from tidemill.errors import Fault, InputError
+from tidemill.model.ids import format_series
+from tidemill.query import answers, readers
+from tidemill.query.answers import Page
 from tidemill.query.cursor import encode
+from tidemill.query.export import FORMATS, MAX_EXPORTED, export
 from tidemill.query.parameters import (
     END,
     START,
     UNIT,
     Asked,
     Parameter,
-    limit,
     page_cursor,
     time_range,
 )
@@ -27,16 +31,40 @@ from tidemill.store.client import Store
 _NEWEST: Final = (2**64 - 1, 2**32 - 1)
 _TEXT: Final = {"type": "string"}
 
-SUMMARY_PARAMETERS: Final = (_FEED, START, END, UNIT)
+MAX_PAGE: Final = 1000
+_DEFAULT_PAGE: Final = 100
+
+_SERIES: Final = Parameter("series", "Only records whose points would have been of this series.", readers.series, _TEXT)
+_RECOVERED: Final = Parameter(
+    "recovered",
+    "Records that a replay made points of after all: `without` them, `with` them, or `only` them.",
+    readers.choice("without", "with", "only"),
+    {"type": "string", "enum": ["without", "with", "only"]},
+    "without",
+)
+SUMMARY_PARAMETERS: Final = (_FEED, _SERIES, _RECOVERED, START, END, UNIT)
 PAGE_PARAMETERS: Final = (
     _FEED,
     Parameter("reason", "Only with this reason code.", word, _TEXT),
     Parameter("receipt", "Only records of this payload.", word, _TEXT),
+    _SERIES,
+    _RECOVERED,
     START,
     END,
     UNIT,
-    limit(100, 1000),
+    Parameter(
+        "limit",
+        f"Most records: as json {_DEFAULT_PAGE} unless given, up to {MAX_PAGE}; in other formats {MAX_EXPORTED}.",
+        readers.limit(MAX_EXPORTED),
+        {"type": "integer", "minimum": 1, "maximum": MAX_EXPORTED},
+    ),
     page_cursor(int, int),
+    Parameter(
+        "format",
+        "`json` a page; `csv`, `ndjson` and `parquet` the whole selection. Without it as `Accept` says.",
+        readers.choice("json", *FORMATS),
+        {"type": "string", "enum": ["json", *FORMATS]},
+    ),
 )
 
 
@@ -49,7 +77,8 @@ class Winner(msgspec.Struct, frozen=True):
 
 class Rejection(msgspec.Struct, frozen=True):
     """A record that did not become points. `time` is null where none could be read; `record` is its JSON, or the raw
-    text when it is none; `winner` is null unless a reason is `duplicate`."""
+    text when it is none; `series` those that its points would have been of, as far as that is known; `winner` is null
+    unless a reason is `duplicate`; `recovered_by` is the replay that made points of it after all."""
 
     feed: str
     receipt: str
@@ -60,7 +89,10 @@ class Rejection(msgspec.Struct, frozen=True):
     detail: str
     record: Any
     rules_version: int
+    series: list[str]
     winner: Winner | None
+    recovered_by: str | None
+    recovered_at: str | None
 
 
 class RejectionPage(msgspec.Struct, frozen=True):
@@ -85,34 +117,29 @@ class Rejections:
         self._store = store
 
     def page(self, tenant: str, asked: Asked) -> RejectionPage:
-        """A page by PAGE_PARAMETERS; `start` and `end` are times of receipt."""
-        span = time_range(asked)
-        before_seq, before_idx = asked["cursor"] or _NEWEST
-        rows = self._store.rows(
-            "rejections",
-            tenant=tenant,
-            feed=asked["feed"] or "",
-            receipt=asked["receipt"] or "",
-            reason=asked["reason"] or "",
-            first=span.first_ns,
-            last=span.last_ns,
-            before_seq=before_seq,
-            before_idx=before_idx,
-            limit=asked["limit"] + 1,
-        )
-        page = rows[: asked["limit"]]
+        """A page by PAGE_PARAMETERS; `start` and `end` are times of receipt. Raises InputError for a limit too high."""
+        count = asked["limit"] or _DEFAULT_PAGE
+        if count > MAX_PAGE:
+            message = f"a page has at most {MAX_PAGE} records; format=csv, ndjson or parquet gives more at once"
+            raise InputError(message, (Fault("$query.limit", "invalid", message),))
+        rows = self._store.rows("rejections", **_chosen(tenant, asked), limit=count + 1)
+        page = rows[:count]
         more = len(rows) > len(page)
         receipts = self._receipts(tenant, {row["winner_seq"] for row in page if row["winner_seq"]})
         return RejectionPage(
             [_rejection(row, receipts) for row in page], encode(page[-1]["seq"], page[-1]["idx"]) if more else None
         )
 
+    def answer(self, tenant: str, asked: Asked, kind: str) -> Page:
+        """The selection by PAGE_PARAMETERS: a RejectionPage as `json`, else a file in the format `kind`."""
+        if kind != "json":
+            return export(self._store, _chosen(tenant, asked), kind, asked["limit"] or MAX_EXPORTED)
+        page = self.page(tenant, asked)
+        return answers.encoded(page, page.next)
+
     def summary(self, tenant: str, asked: Asked) -> RejectionSummary:
         """Counts by SUMMARY_PARAMETERS."""
-        span = time_range(asked)
-        rows = self._store.rows(
-            "rejections_summary", tenant=tenant, feed=asked["feed"] or "", first=span.first_ns, last=span.last_ns
-        )
+        rows = self._store.rows("rejections_summary", **_filters(tenant, asked))
         return msgspec.convert(rows[0], RejectionSummary)
 
     def _receipts(self, tenant: str, seqs: Iterable[int]) -> dict[int, str]:
@@ -120,6 +147,27 @@ class Rejections:
         if not wanted:
             return {}
         return {row["seq"]: row["receipt"] for row in self._store.rows("receipts_by_seq", tenant=tenant, seqs=wanted)}
+
+
+def _filters(tenant: str, asked: Asked) -> dict[str, Any]:
+    """What the queries bind for the filters of a request."""
+    span = time_range(asked)
+    return {
+        "tenant": tenant,
+        "feed": asked["feed"] or "",
+        "receipt": asked.get("receipt") or "",
+        "reason": asked.get("reason") or "",
+        "series": asked["series"] or 0,
+        "recovered": asked["recovered"],
+        "first": span.first_ns,
+        "last": span.last_ns,
+    }
+
+
+def _chosen(tenant: str, asked: Asked) -> dict[str, Any]:
+    """The filters and where the last page ended."""
+    before_seq, before_idx = asked["cursor"] or _NEWEST
+    return {**_filters(tenant, asked), "before_seq": before_seq, "before_idx": before_idx}
 
 
 def _rejection(row: dict[str, Any], receipts: dict[int, str]) -> Rejection:
@@ -134,7 +182,10 @@ def _rejection(row: dict[str, Any], receipts: dict[int, str]) -> Rejection:
         detail=row["detail"],
         record=json_or_text(row["record"]),
         rules_version=row["rules_version"],
+        series=[format_series(number) for number in row["series"]],
         winner=winner,
+        recovered_by=row["recovered_by"] or None,
+        recovered_at=row["recovered_at"],
     )
 
 

@@ -75,13 +75,18 @@ class _Block(msgspec.Struct, frozen=True):
 def _included(block: _Block, fragments: Mapping[str, str]) -> str:
     """The SQL of a block with the fragments that it includes, indented as the line that includes them."""
 
-    def text(match: re.Match[str]) -> str:
-        fragment = fragments.get(match[2])
-        if fragment is None or _INCLUDE.search(fragment):
-            raise StartupError(f"{block.place}: {block.name} includes {match[2]!r}, which is no fragment of plain SQL")
-        return "\n".join(match[1] + line for line in fragment.splitlines())
+    def expanded(sql: str, within: tuple[str, ...]) -> str:
+        def text(match: re.Match[str]) -> str:
+            indent, name = match[1], match[2]
+            if name not in fragments or name in within:
+                raise StartupError(
+                    f"{block.place}: {block.name} includes {name!r}, which is no fragment, or has itself in it"
+                )
+            return "\n".join(indent + line for line in expanded(fragments[name], (*within, name)).splitlines())
 
-    return _INCLUDE.sub(text, block.sql)
+        return _INCLUDE.sub(text, sql)
+
+    return expanded(block.sql, ())
 
 
 def _blocks(path: Path) -> Iterator[_Block]:

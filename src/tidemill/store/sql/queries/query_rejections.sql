@@ -1,9 +1,44 @@
--- The rejection ledger: which records did not become points, and why.
+-- The rejection ledger: which records did not become points, and why. A record that a replay recovered is left out unless
+-- `recovered` is `with` (both kinds) or `only`.
+
+-- fragment: rejections_chosen
+-- The rejections that the filters choose. Empty texts, series 0 and the widest bounds mean no filter.
+FROM rejections FINAL
+WHERE tenant = {tenant:String}
+  AND ({feed:String} = '' OR feed = {feed:String})
+  AND ({receipt:String} = '' OR receipt = {receipt:String})
+  AND ({reason:String} = '' OR has(reasons, {reason:String}))
+  AND ({series:UInt64} = 0 OR has(series, {series:UInt64}))
+  AND ({recovered:String} = 'with' OR (recovered_by != '') = ({recovered:String} = 'only'))
+  AND received_at >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+  AND received_at <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+
+-- fragment: rejections_before
+-- Of them those that come after a page: newest first, by place in the log, then by index in the payload.
+  AND (seq, idx) < ({before_seq:UInt64}, {before_idx:UInt64})
+ORDER BY seq DESC, idx DESC
+
+-- fragment: rejections_exported
+-- The chosen rejections `r` with the receipts `w` of the winners of duplicates. Sorted beside the memory when they are
+-- many: records are up to 64 KiB each.
+FROM (
+    SELECT *
+    -- include: rejections_chosen
+    -- include: rejections_before
+    LIMIT {limit:UInt32}
+) AS r
+LEFT JOIN (
+    SELECT DISTINCT seq, receipt
+    FROM payloads
+    WHERE tenant = {tenant:String} AND seq IN (SELECT winner_seq FROM rejections WHERE tenant = {tenant:String})
+) AS w ON w.seq = r.winner_seq
+ORDER BY r.seq DESC, r.idx DESC
+SETTINGS max_bytes_before_external_sort = 200000000, format_csv_null_representation = ''
 
 -- name: rejections
 -- A page of rejections, newest first: by place in the log, then by index in the payload, both descending. The inner
--- query finds the page by its narrow columns, so that the records of other pages are never read. Empty text and empty
--- bounds mean no filter. A place before (before_seq, before_idx) is after the last page.
+-- query finds the page by its narrow columns, so that the records of other pages are never read. A place before
+-- (before_seq, before_idx) is after the last page.
 WITH t -> concat(replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T'), 'Z') AS instant
 SELECT
     r.seq AS seq,
@@ -16,23 +51,88 @@ SELECT
     r.detail AS detail,
     r.record AS record,
     r.rules_version AS rules_version,
+    r.series AS series,
     r.winner_seq AS winner_seq,
-    r.winner_idx AS winner_idx
+    r.winner_idx AS winner_idx,
+    r.recovered_by AS recovered_by,
+    if(isNull(r.recovered_at), NULL, instant(assumeNotNull(r.recovered_at))) AS recovered_at
 FROM rejections AS r FINAL
 WHERE r.tenant = {tenant:String} AND (r.feed, r.seq, r.idx) IN (
     SELECT feed, seq, idx
-    FROM rejections FINAL
-    WHERE tenant = {tenant:String}
-      AND ({feed:String} = '' OR feed = {feed:String})
-      AND ({receipt:String} = '' OR receipt = {receipt:String})
-      AND ({reason:String} = '' OR has(reasons, {reason:String}))
-      AND received_at >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
-      AND received_at <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
-      AND (seq, idx) < ({before_seq:UInt64}, {before_idx:UInt64})
-    ORDER BY seq DESC, idx DESC
+    -- include: rejections_chosen
+    -- include: rejections_before
     LIMIT {limit:UInt32}
 )
 ORDER BY seq DESC, idx DESC
+
+-- name: rejections_beyond
+-- The last rejection of a page and the first one behind it, by their places; one row or none: nothing is behind it.
+SELECT seq, idx
+-- include: rejections_chosen
+-- include: rejections_before
+LIMIT 2 OFFSET {offset:UInt32}
+
+-- name: rejections_text
+-- An export as lines of JSON: times as RFC 3339, series ids as the API shows them, the record as the text that it was.
+WITH t -> concat(replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T'), 'Z') AS instant
+SELECT
+    toString(r.feed) AS feed,
+    r.receipt AS receipt,
+    r.idx AS index,
+    instant(r.received_at) AS received_at,
+    if(isNull(r.time), NULL, instant(assumeNotNull(r.time))) AS time,
+    CAST(r.reasons AS Array(String)) AS reasons,
+    r.detail AS detail,
+    r.record AS record,
+    r.rules_version AS rules_version,
+    arrayMap(one -> leftPad(lower(hex(one)), 16, '0'), r.series) AS series,
+    nullIf(w.receipt, '') AS winner_receipt,
+    if(r.winner_seq = 0, NULL, r.winner_idx) AS winner_index,
+    nullIf(toString(r.recovered_by), '') AS recovered_by,
+    if(isNull(r.recovered_at), NULL, instant(assumeNotNull(r.recovered_at))) AS recovered_at
+-- include: rejections_exported
+
+-- name: rejections_csv
+-- The same for spreadsheets: lists joined by spaces, and a text that one would take for a formula begins with an
+-- apostrophe (`safe`): one that begins with = + - @, a tab or an end of line, also behind blanks or quotes.
+WITH
+    t -> concat(replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T'), 'Z') AS instant,
+    x -> if(match(x, '^[\\s"\']*[=+@\\t\\r\\n＝＋－＠-]'), concat('\'', x), x) AS safe
+SELECT
+    safe(toString(r.feed)) AS feed,
+    safe(r.receipt) AS receipt,
+    r.idx AS index,
+    instant(r.received_at) AS received_at,
+    if(isNull(r.time), NULL, instant(assumeNotNull(r.time))) AS time,
+    safe(arrayStringConcat(r.reasons, ' ')) AS reasons,
+    safe(r.detail) AS detail,
+    safe(r.record) AS record,
+    r.rules_version AS rules_version,
+    arrayStringConcat(arrayMap(one -> leftPad(lower(hex(one)), 16, '0'), r.series), ' ') AS series,
+    nullIf(safe(w.receipt), '') AS winner_receipt,
+    if(r.winner_seq = 0, NULL, r.winner_idx) AS winner_index,
+    nullIf(safe(toString(r.recovered_by)), '') AS recovered_by,
+    if(isNull(r.recovered_at), NULL, instant(assumeNotNull(r.recovered_at))) AS recovered_at
+-- include: rejections_exported
+
+-- name: rejections_typed
+-- The same for columnar formats: times as timestamps in ns UTC.
+SELECT
+    toString(r.feed) AS feed,
+    r.receipt AS receipt,
+    r.idx AS index,
+    r.received_at AS received_at,
+    r.time AS time,
+    CAST(r.reasons AS Array(String)) AS reasons,
+    r.detail AS detail,
+    r.record AS record,
+    r.rules_version AS rules_version,
+    arrayMap(one -> leftPad(lower(hex(one)), 16, '0'), r.series) AS series,
+    nullIf(w.receipt, '') AS winner_receipt,
+    if(r.winner_seq = 0, NULL, r.winner_idx) AS winner_index,
+    nullIf(toString(r.recovered_by), '') AS recovered_by,
+    r.recovered_at AS recovered_at
+-- include: rejections_exported
 
 -- name: rejections_summary
 -- How many records were rejected, by reason (a record with two reasons counts under both) and by feed.
@@ -42,9 +142,5 @@ SELECT
     sumMap(map(name, toUInt64(1))) AS by_feed
 FROM (
     SELECT arrayDistinct(CAST(reasons AS Array(String))) AS codes, toString(feed) AS name
-    FROM rejections FINAL
-    WHERE tenant = {tenant:String}
-      AND ({feed:String} = '' OR feed = {feed:String})
-      AND received_at >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
-      AND received_at <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+    -- include: rejections_chosen
 )
