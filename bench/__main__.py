@@ -14,13 +14,14 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from bench.cases import dropzone, kill, location, memory, readyourwrites, series
+from bench.cases import dropzone, kill, location, memory, readyourwrites, rules, series
 
 CASES = {
     "memory": memory.run,
     "location": location.run,
     "dropzone": dropzone.run,
     "series": series.run,
+    "rules": rules.run,
     "readyourwrites": readyourwrites.run,
     "kill": kill.run,
 }

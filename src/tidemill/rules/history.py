@@ -49,16 +49,22 @@ def judge(feed: Feed, asked: Sequence[Asked], frame: pl.DataFrame, batch: Batch,
 
 
 class _Field(msgspec.Struct, frozen=True):
-    """One number field: the value of each row (NaN: none), and the past of all groups one after the other (`value` NaN:
-    a point without one). `begin` has where each group's past begins, and the end of the last."""
+    """One number field: which rows have a value, and the values (NaN: none); the past of all groups one after the other
+    (`value` NaN: a point without one), where each group's begins, and the end of the last; the `latest` of each group;
+    and the past without points that have no value."""
 
+    there: Bools
     values: Floats
     time: Ints
     value: Floats
     begin: Ints
     latest: Ints
+    held_time: Ints
+    held_value: Floats
+    held_begin: Ints
 
     def past_of(self, group: int) -> tuple[Ints, Floats, int | None]:
+        """Time, value and latest of a group's past."""
         part = slice(self.begin[group], self.begin[group + 1])
         latest = int(self.latest[group])
         return self.time[part], self.value[part], None if latest == _NEVER else latest
@@ -143,31 +149,28 @@ class _Judge:
         self._accepted[rows] = ~refused
 
     def _view(self, field: _Field, active: Ints, rows: Ints) -> tuple[Ints, Rows]:
-        """Which of the rows have a value, and these with their past."""
-        every = _ranges(self._begin[active], self._begin[active + 1])
-        past = _ranges(field.begin[active], field.begin[active + 1])
-        past = past[~np.isnan(field.value[past])]
-        taken = self._accepted[every] & ~np.isnan(field.values[every])
-        slot = np.empty(len(self._begin) - 1, np.int64)
-        slot[active] = np.arange(len(active))
-        of_past = slot[np.searchsorted(field.begin, past, side="right") - 1]
-        before = np.bincount(of_past, minlength=len(active))
-        counts = before + np.bincount(slot[self._group[every[taken]]], minlength=len(active))
-        first = np.cumsum(counts) - counts
+        """Which of the rows (the unsettled ones of these groups) have a value, and these with their past: for each
+        group what there was before, then what is taken of its own rows."""
+        whole = len(active) == len(self._begin) - 1
+        every: slice | Ints = slice(None) if whole else _ranges(self._begin[active], self._begin[active + 1])
+        sizes, before = np.diff(self._begin)[active], np.diff(field.held_begin)[active]
+        slot = self._group if whole else np.repeat(np.arange(len(active)), sizes)
+        begin = np.cumsum(sizes) - sizes
+        taken = self._accepted[every] & field.there[every]
+        running: Ints = np.append(0, np.cumsum(taken))
+        counts = before + running[begin + sizes] - running[begin]
+        first: Ints = np.cumsum(counts) - counts
+        stop = running[:-1] + (first + before - running[begin])[slot]
         time, value = np.empty(counts.sum(), np.int64), np.empty(counts.sum())
-        at = np.arange(len(past)) - (np.cumsum(before) - before)[of_past] + first[of_past]
-        time[at], value[at] = field.time[past], field.value[past]
-        # Of each row: how many of its group's rows before it were taken.
-        running: Ints = np.cumsum(taken) - taken
-        begins = np.cumsum(np.diff(self._begin)[active]) - np.diff(self._begin)[active]
-        slots = slot[self._group[every]]
-        stop = first[slots] + before[slots] + running - running[begins][slots]
-        time[stop[taken]], value[stop[taken]] = self._time[every[taken]], field.values[every[taken]]
-        values = field.values[rows]
-        asked = np.flatnonzero(~np.isnan(values))
-        offset = np.flatnonzero(every >= self._settled[self._group[every]])[asked]
-        chosen = rows[asked]
-        return asked, Rows(self._time[chosen], values[asked], first[slots[offset]], stop[offset], time, value)
+        held = _ranges(field.held_begin[active], field.held_begin[active + 1])
+        at = _ranges(first, first + before)
+        time[at], value[at] = field.held_time[held], field.held_value[held]
+        time[stop[taken]], value[stop[taken]] = self._time[every][taken], field.values[every][taken]
+        chosen = np.flatnonzero(field.there[rows])
+        # Of each group the last rows are asked about: as many as are not settled.
+        offset = _ranges(begin + (self._settled - self._begin[:-1])[active], begin + sizes)[chosen]
+        asked = rows[chosen]
+        return chosen, Rows(self._time[asked], field.values[asked], first[slot[offset]], stop[offset], time, value)
 
     def _walk(self, group: int, start: int, stop: int) -> None:
         """Judge the rows of a group from `start` to `stop` one by one; those before are judged."""
@@ -200,7 +203,7 @@ class _Judge:
             if check.field == name:
                 reach = reach.with_(check.reach())
         ids = np.array([_series(memory.tenant, self._feed.name, tags, name) for tags in self._tags], np.uint64)
-        there = np.flatnonzero(~np.isnan(values))
+        there = ~np.isnan(values)
         asked = pl.DataFrame({"series": ids[self._group[there]], "time": self._time[there]})
         time, value, begin = np.empty(0, np.int64), np.empty(0), np.zeros(len(ids) + 1, np.int64)
         latest = np.full(len(ids), _NEVER)
@@ -211,7 +214,9 @@ class _Judge:
         if reach.latest:
             since = asked.group_by("series").agg(pl.col("time").min())
             _spread(memory.past.latest(memory.tenant, since, before_seq=memory.before_seq), ids, latest)
-        return _Field(values, time, value, begin, latest)
+        held = ~np.isnan(value)
+        held_begin = np.append(0, np.cumsum(held))[begin]
+        return _Field(there, values, time, value, begin, latest, time[held], value[held], held_begin)
 
 
 def _order(frame: pl.DataFrame) -> Ints:
