@@ -78,3 +78,9 @@ def test_a_text_that_is_no_feed_says_which_version() -> None:
     texts.apply("default", "bad", "name = 1")
     with pytest.raises(FeedDefinitionError, match=r"bad \(version 1\)"):
         FeedBook(texts, {}).current("default", "bad")
+
+
+def test_a_text_that_is_no_feed_is_left_out_of_the_list() -> None:
+    texts = Texts()
+    texts.apply("default", "bad", RECIPES["location"].replace('name = "location"', 'name = "bad"\nx = 1'))
+    assert [feed.name for feed in FeedBook(texts, {}).list("default")] == sorted(RECIPES)

@@ -24,7 +24,7 @@ from tidemill.api.services import Services
 from tidemill.api.unpack import EncodingError
 from tidemill.catalog.keys import Principal
 from tidemill.decode.decoder import Decoder
-from tidemill.errors import Fault, InputError
+from tidemill.errors import Fault, FeedDefinitionError, InputError, UnavailableError
 from tidemill.feeds.definition import Feed
 from tidemill.log.contract import Appended
 from tidemill.model.ids import new_receipt
@@ -82,7 +82,7 @@ class Intake:
 
         Raises NotFoundError, InputError (RefusedError when the bytes were kept), UnavailableError, ConflictError.
         """
-        feed = self._services.book.current(principal.tenant, name)
+        feed = self._feed(principal.tenant, name)
         declared = _declared(incoming, feed, fetched=fetched)
         raw = await self._read(incoming, bulk=fetched or feed.shape.kind == "samples")
         received_ns = self._services.clock()
@@ -96,6 +96,13 @@ class Intake:
             )
             incoming.hold(self._gate, len(checked.body) if declared.encoding else 0)
         return await self._append(incoming, principal.tenant, feed, checked, received_ns)
+
+    def _feed(self, tenant: str, name: str) -> Feed:
+        """The feed in force. One that cannot be read is no fault of who sends: it may come back."""
+        try:
+            return self._services.book.current(tenant, name)
+        except FeedDefinitionError as error:
+            raise UnavailableError(f"The feed '{name}' cannot be read now: {error.message}", 60.0) from error
 
     async def off_loop(self, work: Callable[[], _T]) -> _T:
         """Do work on a large body in a thread of intake's."""

@@ -4,6 +4,7 @@ Thread-safe. A hit costs two dictionary look-ups. Versions never change, so only
 (called by whoever watches the catalog) forgets it.
 """
 
+import logging
 import os
 import threading
 from collections.abc import Mapping
@@ -12,10 +13,12 @@ from typing import Protocol
 
 import msgspec
 
-from tidemill.errors import NotFoundError
+from tidemill.errors import FeedDefinitionError, NotFoundError
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.load import load
 from tidemill.model.feed_text import FeedText
+
+log = logging.getLogger(__name__)
 
 
 class FeedTexts(Protocol):
@@ -82,9 +85,16 @@ class FeedBook:
         return self._compile(tenant, text)
 
     def list(self, tenant: str) -> list[Feed]:
-        """Every feed of a tenant, by name."""
+        """Every feed of a tenant, by name. One that cannot be read, for instance because the plug-in that it names is
+        not installed any more, is reported and left out: the others are as they were."""
         generation = self._generation
-        return [self._remember(tenant, text, generation) for text in self._texts.list(tenant)]
+        found = []
+        for text in self._texts.list(tenant):
+            try:
+                found.append(self._remember(tenant, text, generation))
+            except FeedDefinitionError as error:
+                log.error("feed '%s' of tenant '%s' cannot be read: %s", text.name, tenant, error.message)
+        return found
 
     def refresh(self) -> None:
         """Forget which version is current; the next question reads it again."""
