@@ -15,6 +15,7 @@ from tidemill.mill import ledger, overtaken, rollups
 from tidemill.mill.known import KnownSeries
 from tidemill.mill.ledger import INSTANT
 from tidemill.mill.replay.folder import Folder
+from tidemill.mill.replay.present import KEY
 from tidemill.mill.series import remember, series_rows
 from tidemill.mill.writes import point_rows, replaced_rows
 from tidemill.model.replay import Difference
@@ -63,10 +64,8 @@ class Publisher:
         self._known.forget()
         self._known.load(tenant, points["series"].unique(), 0)
         self._insert("series", series_rows(self._known, tenant, folder.read("plan-series"), points))
-        for part in points.iter_slices(_ROWS):
-            self._insert("points", _plain(point_rows(tenant, part)))
+        self._points(tenant, points, folder.read("plan-withdrawn"))
         reach("replay.after_points")
-        self._withdraw(tenant, folder.read("plan-withdrawn"))
         remember(self._known, points)
         self._overtake(trail, folder.read("plan-overtaken"))
         windows = folder.read("plan-windows")
@@ -103,6 +102,16 @@ class Publisher:
                     idxs=part["idx"],
                 )
         self._insert("replaced", replaced_rows(trail.tenant, folder.read("plan-replaced")))
+
+    def _points(self, tenant: str, points: pl.DataFrame, withdrawn: pl.DataFrame) -> None:
+        """Where another row takes the place of one that goes, that one goes first: merged with it, the new row could be
+        the one that is dropped."""
+        instead = points.join(withdrawn, on=KEY, how="semi")
+        for part in points.join(withdrawn, on=KEY, how="anti").iter_slices(_ROWS):
+            self._insert("points", _plain(point_rows(tenant, part)))
+        self._withdraw(tenant, withdrawn)
+        for part in instead.iter_slices(_ROWS):
+            self._insert("points", _plain(point_rows(tenant, part)))
 
     def _withdraw(self, tenant: str, withdrawn: pl.DataFrame) -> None:
         for part in withdrawn.sort("series", "time").iter_slices(_CHUNK):
