@@ -100,9 +100,10 @@ def judge(feed: Feed, frame: pl.DataFrame, batch: Batch, asked: list[Test]) -> p
     alone = [bool(names) and names <= set(texts.columns) for names in roots]
     wanted = set().union(*(names for names, of_tags in zip(roots, alone, strict=True) if not of_tags))
     wanted |= {f"f.{test.broken.field}" for test in asked if isinstance(test.broken, PastCheck)}
-    by_set = texts.select(hit for hit, of_tags in zip(hits, alone, strict=True) if of_tags)
-    spread = [column.gather(frame["identity"]) for column in [*by_set, *(c for c in texts if c.name in wanted)]]
-    looked_at = _with_registers(frame.with_columns(spread), batch, wanted)
+    of_sets = [hit for hit, of_tags in zip(hits, alone, strict=True) if of_tags]
+    by_set = texts.select(*of_sets, *(name for name in texts.columns if name in wanted))
+    spread = by_set.select(pl.all().gather(frame["identity"])) if by_set.width else by_set
+    looked_at = _with_registers(frame.hstack(spread), batch, wanted)
     return looked_at.with_columns(hit for hit, of_tags in zip(hits, alone, strict=True) if not of_tags)
 
 
