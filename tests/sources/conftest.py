@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.sources.web import Web
 from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.errors import UnavailableError
 from tidemill.feeds.definition import Feed
@@ -14,6 +15,7 @@ from tidemill.feeds.source import Source
 from tidemill.log.sqlite import SqliteLog
 from tidemill.model.ids import new_receipt
 from tidemill.model.payload import Payload
+from tidemill.simulate.server import running
 from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.backoff import Backoff
 from tidemill.sources.desk import read_states
@@ -75,6 +77,14 @@ def catalog(tmp_path):
     catalog = SqliteCatalog(tmp_path / "catalog.sqlite")
     yield catalog
     catalog.close()
+
+
+@pytest.fixture(scope="session")
+def web():
+    """One server for all tests that say what it answers."""
+    served = Web(lambda request: (404, {}, b""))
+    with running(served) as served.url:
+        yield served
 
 
 @pytest.fixture

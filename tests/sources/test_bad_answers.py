@@ -31,13 +31,13 @@ def feed(name, url, **more):
 
 
 @pytest.fixture
-def beside(polling, states):
+def beside(web, polling, states):
     """Poll a bad source beside a good one until the bad one is known to be; its state and its rows of the ledger."""
 
     def poll(url, policy=LOCAL, **more):
-        rows, web = [], Web(lambda request: (200, {}, b'{"v": 1}'))
-        with running(web) as good:
-            with polling(feed("bad", url, **more), feed("good", good), record=rows.extend, policy=policy):
+        rows = []
+        with web.answering(lambda request: (200, {}, b'{"v": 1}')) as good:
+            with polling(feed("bad", url, **more), feed("good", good, timeout="5s"), record=rows.extend, policy=policy):
                 state = until(lambda: (s := states().get("bad")) and s.failures_in_a_row >= 2 and s)
                 asked = len(web.requests)
                 until(lambda: len(web.requests) > asked + 2)
@@ -77,10 +77,10 @@ def test_ten_redirects_are_not_followed(beside):
         step = int(request.path.strip("/") or 0)
         return (302, {"location": f"/{step + 1}"}, b"") if step < 10 else (200, {}, b'{"v": 1}')
 
-    with running(web := Web(further)) as url:
+    with running(other := Web(further)) as url:
         state = beside(url)
     assert state.reason == "redirects" and "3" in state.detail
-    assert max(request.path for request in web.requests) == "/3"
+    assert max(request.path for request in other.requests) == "/3"
 
 
 def test_certificate_that_nobody_vouches_for_is_a_failure(server_tls: ssl.SSLContext, beside):  # noqa: F811

@@ -4,10 +4,8 @@ import msgspec
 import pytest
 
 from tests.sources.conftest import HERE, until
-from tests.sources.web import Web
 from tidemill.feeds.definition import Feed, Input
 from tidemill.feeds.source import Source, SourcePage
-from tidemill.simulate.server import running
 
 PAGES = 6
 
@@ -40,16 +38,16 @@ def shown(states):
     return lambda: states().get("paged")
 
 
-def test_round_ends_at_the_page_without_a_next_one_and_begins_anew(polling, intake, shown):
-    with running(web := Web(book)) as url, polling(feed(url, by_cursor())):
+def test_round_ends_at_the_page_without_a_next_one_and_begins_anew(web, polling, intake, shown):
+    with web.answering(book) as url, polling(feed(url, by_cursor())):
         until(lambda: len(intake.bodies()) >= 2 * PAGES)
     assert numbers(intake.bodies())[: 2 * PAGES] == 2 * list(range(PAGES))
     assert web.requests[0].query == {} and web.requests[1].query == {"after": "1"}
     assert shown().state == "ok"
 
 
-def test_restart_goes_on_at_the_page_that_was_not_taken(polling, intake, shown):
-    with running(web := Web(book)) as url:
+def test_restart_goes_on_at_the_page_that_was_not_taken(web, polling, intake, shown):
+    with web.answering(book) as url:
         with polling(feed(url, by_cursor(max_pages=2), every="1h")):
             until(lambda: (s := shown()) and s.cursor == "2" and s.next_due_ns)
         intake.up = False
@@ -63,14 +61,14 @@ def test_restart_goes_on_at_the_page_that_was_not_taken(polling, intake, shown):
     assert sum(request.query == {} for request in web.requests) == 1
 
 
-def test_last_cursor_is_kept_for_the_next_round(polling, intake, shown):
+def test_last_cursor_is_kept_for_the_next_round(web, polling, intake, shown):
     known = [page(0, "s1"), page(1, "s2"), page(2, "s2", records=0)]
 
     def since(request):
         place = int(request.query["since"].removeprefix("s") or 0)
         return 200, {}, known[min(place, len(known) - 1)]
 
-    with running(web := Web(since)) as url:
+    with web.answering(since) as url:
         with polling(feed(f"{url}/?since={{cursor}}", SourcePage(by="cursor", cursor_path="$.next", keep=True))):
             until(lambda: (s := shown()) and s.state == "empty" and s.empty > 2)
             assert shown().cursor == "s2"
@@ -82,13 +80,13 @@ def test_last_cursor_is_kept_for_the_next_round(polling, intake, shown):
     assert [request.query["since"] for request in web.requests].count("") == 1
 
 
-def test_links_are_followed_until_there_is_none(polling, intake, shown):
+def test_links_are_followed_until_there_is_none(web, polling, intake, shown):
     def linked(request):
         number = int(request.query.get("page", 0))
         header = {} if number + 1 == PAGES else {"link": f'</data?page={number + 1}>; rel="next", </>; rel="first"'}
         return 200, header, page(number, None)
 
-    with running(Web(linked)) as url:
+    with web.answering(linked) as url:
         with polling(feed(f"{url}/data", SourcePage(by="link", max_pages=4), every="1h")):
             until(lambda: (s := shown()) and s.cursor == f"{url}/data?page=4" and s.next_due_ns)
         with polling(feed(f"{url}/data", SourcePage(by="link"), every="1h")):
@@ -97,33 +95,37 @@ def test_links_are_followed_until_there_is_none(polling, intake, shown):
 
 
 @pytest.mark.parametrize(
-    ("target", "reason"),
+    "link",
     [
         ("http://192.0.2.1/data", "foreign_link"),
         ("/data", "loop"),
         ("", "loop"),
     ],
 )
-def test_link_that_leads_away_or_back_is_a_failure(target, reason, polling, intake, shown):
-    web = Web(lambda request: (200, {"link": f'<{target}>; rel="next"'}, page(0, None)))
-    with running(web) as url, polling(feed(f"{url}/data", SourcePage(by="link"))):
+def test_link_that_leads_away_or_back_is_a_failure(web, link, polling, intake, shown):
+    target, reason = link
+
+    def answer(request):
+        return 200, {"link": f'<{target}>; rel="next"'}, page(0, None)
+
+    with web.answering(answer) as url, polling(feed(f"{url}/data", SourcePage(by="link"))):
         until(lambda: (s := shown()) and s.failures_in_a_row >= 3)
     assert (shown().state, shown().reason) == ("failing", reason)
     assert numbers(intake.bodies()) == [0], "the page itself is taken, once"
 
 
-def test_cursors_that_lead_in_a_circle_are_a_failure(polling, intake, shown):
+def test_cursors_that_lead_in_a_circle_are_a_failure(web, polling, intake, shown):
     def circle(request):
         number = int(request.query.get("after") or 0)
         return 200, {}, page(number, str(1 + number % 3))
 
-    with running(Web(circle)) as url, polling(feed(url, by_cursor())):
+    with web.answering(circle) as url, polling(feed(url, by_cursor())):
         until(lambda: (s := shown()) and s.failures_in_a_row >= 3)
     assert (shown().state, shown().reason) == ("failing", "loop")
     assert numbers(intake.bodies()) == [0, 1, 2, 3]
 
 
-def test_cursor_that_the_server_forgot_begins_the_round_anew(polling, intake, shown):
+def test_cursor_that_the_server_forgot_begins_the_round_anew(web, polling, intake, shown):
     forgotten = [True]
 
     def answer(request):
@@ -132,23 +134,23 @@ def test_cursor_that_the_server_forgot_begins_the_round_anew(polling, intake, sh
             return 410, {}, b""
         return book(request)
 
-    with running(Web(answer)) as url, polling(feed(url, by_cursor(), every="1h")):
+    with web.answering(answer) as url, polling(feed(url, by_cursor(), every="1h")):
         until(lambda: len(intake.bodies()) == 2 + PAGES)
     assert numbers(intake.bodies()) == [0, 1, *range(PAGES)]
     assert shown().failures == 1
 
 
-def test_page_that_is_garbage_is_handed_in_once(polling, intake, shown):
+def test_page_that_is_garbage_is_handed_in_once(web, polling, intake, shown):
     def answer(request):
         return (200, {}, b"<html>") if request.query else book(request)
 
-    with running(Web(answer)) as url, polling(feed(url, by_cursor())):
+    with web.answering(answer) as url, polling(feed(url, by_cursor())):
         until(lambda: (s := shown()) and s.failures_in_a_row >= 3)
     assert (shown().reason, shown().cursor) == ("garbage", "1")
     assert intake.calls == 2
 
 
-def test_first_page_may_say_that_there_is_nothing(polling, intake, shown):
-    with running(Web(lambda request: (404, {}, b""))) as url, polling(feed(url, by_cursor())):
+def test_first_page_may_say_that_there_is_nothing(web, polling, intake, shown):
+    with web.answering(lambda request: (404, {}, b"")) as url, polling(feed(url, by_cursor())):
         until(lambda: (s := shown()) and s.empty > 1)
     assert shown().state == "empty" and intake.bodies() == []

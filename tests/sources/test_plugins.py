@@ -67,7 +67,7 @@ def shelf(tmp_path_factory):
 
 
 def feed(*books, name="shelf", **more):
-    options = {"every": "30ms", "max_backoff": "30ms", "timeout": "50ms", **more}
+    options = {"every": "30ms", "max_backoff": "30ms", "timeout": "5s", **more}
     given = {"books": list(books), **options.pop("options", {})}
     return Feed(name=name, source=Source(kind="shelf", options=given, **options))
 
@@ -104,7 +104,7 @@ def test_plugin_is_asked_on_from_what_was_taken(shelf, polling, intake, states):
 @pytest.mark.parametrize(
     "case",
     [
-        ("hang", {}, "timeout", "did not answer within 0.15 s"),
+        ("hang", {"timeout": "50ms"}, "timeout", "did not answer within 0.15 s"),
         ("raise", {}, "plugin", "RuntimeError: no light"),
         ("exit", {}, "plugin", "SystemExit: 3"),
         ("none", {}, "plugin", "fetch gave NoneType"),

@@ -3,11 +3,9 @@
 import pytest
 
 from tests.sources.conftest import HERE, until
-from tests.sources.web import Web
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.source import Source
 from tidemill.model.time import format_instant, parse_instant
-from tidemill.simulate.server import running
 from tidemill.sources.schedule import Cron
 
 
@@ -39,14 +37,13 @@ def test_due_times_follow_the_clocks_of_the_zone(text, tz, start, expected):
     assert dues(text, tz, start, len(expected)) == expected
 
 
-def test_source_waits_for_its_time_and_a_missed_one_is_made_up_for(polling, states, intake):
+def test_source_waits_for_its_time_and_a_missed_one_is_made_up_for(web, polling, states, intake):
     now = [parse_instant("2024-03-01T05:59:00Z")]
-    web = Web(lambda request: (200, {}, b'{"v": %d}' % len(web.requests)))
 
     def state():
         return states().get("daily")
 
-    with running(web) as url:
+    with web.answering(lambda request: (200, {}, b'{"v": %d}' % len(web.requests))) as url:
         source = Source(url=url, cron="0 7 * * *", tz="Europe/Zurich", allow=HERE)
         feed = Feed(name="daily", source=source)
         with polling(feed, now_ns=lambda: now[0]):

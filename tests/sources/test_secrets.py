@@ -7,10 +7,8 @@ import msgspec
 import pytest
 
 from tests.sources.conftest import FAST, LOCAL, closed_port, until
-from tests.sources.web import Web
 from tidemill.errors import FeedDefinitionError
 from tidemill.feeds.load import load
-from tidemill.simulate.server import running
 from tidemill.sources.poller import Poller
 from tidemill.sources.state import Unusable
 
@@ -30,7 +28,7 @@ def secrets(tmp_path):
 
 
 @pytest.fixture
-def told(caplog, states, catalog, tmp_path):
+def told(caplog, states, catalog, tmp_path, secrets):
     """Everything that was said: log lines, states, rows of the ledger, and what the catalog wrote to disk."""
     caplog.set_level(logging.DEBUG)
 
@@ -40,6 +38,7 @@ def told(caplog, states, catalog, tmp_path):
         disk = b"".join(path.read_bytes() for path in tmp_path.glob("catalog.sqlite*")).decode("latin-1")
         return "\n".join([*lines, shown, disk])
 
+    read.secrets = secrets
     return read
 
 
@@ -76,11 +75,11 @@ def paged(request):
     ],
     ids=["redirect", "status", "link", "header", "host", "down"],
 )
-def test_secret_is_in_nothing_that_is_kept_or_shown(case, secrets, told, polling, states):
+def test_secret_is_in_nothing_that_is_kept_or_shown(web, case, told, polling, states):
     text, answer, reason = case
-    rows, web = [], Web(answer or echoed)
-    with running(web) as url:
-        feed = source(text.replace("URL", url).replace("DOWN", closed_port()), secrets)
+    rows = []
+    with web.answering(answer or echoed) as url:
+        feed = source(text.replace("URL", url).replace("DOWN", closed_port()), told.secrets)
         with polling(feed, record=rows.extend):
             state = until(lambda: (s := states().get("plant")) and s.state == "failing" and s)
             until(lambda: rows or state.reason == "definition")
@@ -91,7 +90,7 @@ def test_secret_is_in_nothing_that_is_kept_or_shown(case, secrets, told, polling
         assert word not in everything
 
 
-def test_link_with_a_secret_is_gone_on_with_after_a_restart(secrets, told, polling, intake, states):
+def test_link_with_a_secret_is_gone_on_with_after_a_restart(web, told, polling, intake):
     asked = []
 
     def answer(request):
@@ -100,8 +99,8 @@ def test_link_with_a_secret_is_gone_on_with_after_a_restart(secrets, told, polli
             return 500, {}, b""
         return (200, {}, b'{"v": 2}') if "page" in request.query else paged(request)
 
-    with running(Web(answer)) as url:
-        feed = source(f'url = "{url}"\nparams = {{ key = "SECRET" }}\n[source.page]\nby = "link"', secrets)
+    with web.answering(answer) as url:
+        feed = source(f'url = "{url}"\nparams = {{ key = "SECRET" }}\n[source.page]\nby = "link"', told.secrets)
         for count in (2, 5):
             with polling(feed):
                 until(lambda count=count: len(asked) >= count)
@@ -110,7 +109,7 @@ def test_link_with_a_secret_is_gone_on_with_after_a_restart(secrets, told, polli
     assert not any(word in told([]) for word in SPELT)
 
 
-def test_secret_that_appears_later_is_found(secrets, catalog, intake, states):
+def test_secret_that_appears_later_is_found(web, secrets, catalog, intake, states):
     (secrets / "key").unlink()
 
     def listed():
@@ -119,7 +118,7 @@ def test_secret_that_appears_later_is_found(secrets, catalog, intake, states):
         except FeedDefinitionError as error:
             yield "default", Unusable("plant", error.message)
 
-    with running(web := Web(lambda request: (200, {}, b'{"v": 1}'))) as url:
+    with web.answering(lambda request: (200, {}, b'{"v": 1}')) as url:
         poller = Poller(listed, catalog, intake.submit, policy=LOCAL, pacing=FAST)
         poller.start()
         try:

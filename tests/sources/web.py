@@ -1,6 +1,7 @@
 """A real HTTP server that answers as a function says, and remembers what it was asked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -20,6 +21,14 @@ class Web:
     def __init__(self, answer: Callable[[Request], tuple[int, dict[str, str], bytes]]) -> None:
         self.answer = answer
         self.requests: list[Request] = []
+        self.url = ""
+
+    @contextmanager
+    def answering(self, answer: Callable[[Request], tuple[int, dict[str, str], bytes]]) -> Iterator[str]:
+        """Answer so from now on, and forget what was asked before; gives the URL."""
+        self.answer = answer
+        self.requests.clear()
+        yield self.url
 
     async def __call__(self, scope, receive, send):
         headers = {name.decode().lower(): value.decode() for name, value in scope["headers"]}
