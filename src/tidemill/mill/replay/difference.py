@@ -15,6 +15,7 @@ def of_records(counts: pl.DataFrame, before: pl.DataFrame, after: pl.DataFrame) 
     """The counts of records in a Difference, from `counts` (`seq`, `records`), and from the rejections (`seq`, `idx`,
     `reasons`) that there are `before` and will be `after`."""
     records = int(counts["records"].sum())
+    before = _each(counts, before)
     fallen = before.join(after, on=PLACE, how="anti")
     new = after.join(before, on=PLACE, how="anti")
     both = before.join(after, on=PLACE, suffix="_after")
@@ -75,6 +76,14 @@ def of_windows(changed: pl.DataFrame, every_s: int) -> dict[str, Any]:
 def difference(*parts: dict[str, Any]) -> Difference:
     """A Difference of its parts."""
     return Difference(**{name: value for part in parts for name, value in part.items()})
+
+
+def _each(counts: pl.DataFrame, rejections: pl.DataFrame) -> pl.DataFrame:
+    """Rejections with a row for every record of a payload that was set aside whole, in one row."""
+    whole = rejections.filter(pl.col("reasons").list.contains("poison")).select("seq", "reasons")
+    every = whole.join(counts, on="seq").with_columns(idx=pl.int_ranges(0, "records", dtype=pl.UInt32)).explode("idx")
+    parts = [rejections.join(whole, on="seq", how="anti"), every]
+    return pl.concat([part.select(*PLACE, "reasons") for part in parts])
 
 
 def _by_reason(rejections: pl.DataFrame) -> dict[str, int]:
