@@ -37,7 +37,7 @@ class Tracker:
         self._changed = True
         self._slowest_s = 0.0  # of the answers since the last verdict
         self._polling = False
-        self._open: list[Poll] = []  # rows of the poll under way: when the next one is due is not known yet
+        self._open: list[dict[str, Any]] = []  # rows of the poll under way: when the next one is due is not known yet
         self.polls: deque[Poll] = deque(maxlen=_MAX_POLLS)
 
     @property
@@ -58,7 +58,7 @@ class Tracker:
         self._polling = False
         if due_ns != self._state.next_due_ns:
             self._set(next_due_ns=due_ns)
-        self.polls.extend(msgspec.structs.replace(poll, next_due_ns=due_ns) for poll in self._open)
+        self.polls.extend(Poll(next_due_ns=due_ns, **row) for row in self._open)
         self._open.clear()
 
     def polled(self, started_ns: int, fetched: Fetched | FetchFailure) -> None:
@@ -74,24 +74,28 @@ class Tracker:
         """Add a row to the poll ledger."""
         pull = self._pull
         body = fetched.body if isinstance(fetched, Fetched) else b""
-        poll = Poll(
-            tenant=pull.tenant,
-            feed=pull.feed,
-            item=pull.item,
-            started_ns=started_ns,
-            result=result,
-            status=fetched.status or 0,
-            latency_ms=round(fetched.elapsed_s * 1000, 3),
-            size_bytes=len(body),
-            detail=self._hide(detail),
-            next_due_ns=self._state.next_due_ns,
+        row = {
+            "tenant": pull.tenant,
+            "feed": pull.feed,
+            "item": pull.item,
+            "started_ns": started_ns,
+            "result": result,
+            "status": fetched.status or 0,
+            "latency_ms": round(fetched.elapsed_s * 1000, 3),
+            "size_bytes": len(body),
+            "detail": self._hide(detail),
             **more,
-        )
-        (self._open if self._polling else self.polls).append(poll)
+        }
+        if self._polling:
+            self._open.append(row)
+        else:
+            self.polls.append(Poll(next_due_ns=self._state.next_due_ns, **row))
 
     def good(self, state: State) -> None:
         """The source answered with data (`ok`), that it has none (`empty`), or with what is known (`unchanged`)."""
         slowest, self._slowest_s = self._slowest_s, 0.0
+        if state == self._state.state == "ok" and slowest <= self._pull.slow_after_s:
+            return  # as nearly always where a source is drained
         counts = {name: getattr(self._state, name) + (state == name) for name in ("empty", "unchanged")}
         if self._state.failures_in_a_row:
             self._log(logging.INFO, "a source answers again")

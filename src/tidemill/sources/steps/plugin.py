@@ -64,14 +64,14 @@ class PluginStep:
     async def _fetch(self, token: str | None) -> PluginPage:
         """Raises TroubleError for whatever goes wrong in the plug-in."""
         try:
-            async with asyncio.timeout(self._work.limits.deadline_s):
+            async with asyncio.timeout(self._work.limits.deadline_s) as limit:
                 plugin = self._plugin = self._plugin or self._made()
                 page: Any = await plugin.fetch(token)
         except TroubleError:
             raise
-        except TimeoutError:
-            detail = f"the plug-in did not answer within {self._work.limits.deadline_s:g} s"
-            raise TroubleError("timeout", detail) from None
+        except TimeoutError as error:
+            within = f"the plug-in did not answer within {self._work.limits.deadline_s:g} s"
+            raise TroubleError("timeout", within if limit.expired() else f"TimeoutError: {error}") from None
         except (Exception, SystemExit) as error:
             raise TroubleError("plugin", f"{type(error).__name__}: {error}") from None
         if not isinstance(page, PluginPage) or not isinstance(page.body, bytes):
