@@ -56,8 +56,8 @@ async def get_why(
 ) -> Story:
     """Of an instant of a series (named by its id, or by feed, field and tags): received when and in which payload, what
     the rules said, duplicate contests, what replaced what, replays, windows, deletions, and a verdict in one sentence.
-    Where nothing stands: the nearest points, records rejected nearby, and how the source was doing then. For
-    administrators, since it shows rejected records."""
+    Where nothing stands: the nearest points, records rejected nearby, and how the source was doing then. A record of
+    which no time could be read is in the ledger only. For administrators, since it shows rejected records."""
     asked = parameters(request, WHY_PARAMETERS)
     story: Story = await ask(lambda: services.queries.why.why(principal.tenant, asked))
     return story
