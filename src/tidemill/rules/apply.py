@@ -54,17 +54,18 @@ def apply_rules(feed: Feed, batch: Batch, memory: Memory = NO_MEMORY) -> Checked
     asked = tests(feed)
     judged = remember(feed, judge(feed, frame, batch, asked), batch, asked, memory)
     failing = [_hit(number) for number, test in enumerate(asked) if not test.flags]
-    failed = pl.any_horizontal(pl.col("time_reason").is_not_null(), *failing)
-    passed = judged.filter(~failed) if failing or judged["time_reason"].null_count() < judged.height else judged
-    times = instants(feed, batch.stamps)
-    early = batch.rejections.join(times, on=["seq", "idx"], how="left", maintain_order="left").with_columns(
-        identity=pl.lit(None, pl.UInt32)
-    )
-    late = _rejections(judged.filter(failed), asked)
-    return Checked(
-        passed.with_columns(_marks(asked)).select(*frame.drop("time_reason").columns, "marks"),
-        pl.concat([early.select(list(REJECTIONS)), late]),
-    )
+    failed = judged.select(pl.any_horizontal(pl.col("time_reason").is_not_null(), *failing)).to_series()
+    rejections = [pl.DataFrame(schema=REJECTIONS)]
+    if not batch.rejections.is_empty():
+        times = instants(feed, batch.stamps)
+        early = batch.rejections.join(times, on=["seq", "idx"], how="left", maintain_order="left")
+        rejections.append(early.with_columns(identity=pl.lit(None, pl.UInt32)).select(list(REJECTIONS)))
+    passed = judged
+    if failed.any():
+        passed = judged.filter(~failed)
+        rejections.append(_rejections(judged.filter(failed), asked))
+    kept = [name for name in frame.columns if name != "time_reason"]
+    return Checked(passed.select(*kept, _marks(asked)), pl.concat(rejections))
 
 
 def tests(feed: Feed) -> list[Test]:
@@ -117,9 +118,9 @@ def remember(feed: Feed, judged: pl.DataFrame, batch: Batch, asked: list[Test], 
     if not past:
         return judged
     failing = [_hit(number) for number, test in enumerate(asked) if number not in past and not test.flags]
-    refused = pl.any_horizontal(pl.col("time_reason").is_not_null(), *failing).alias("refused")
-    found = history.judge(feed, list(past.values()), judged.with_columns(refused), batch, memory)
-    return judged.with_columns(pl.Series(_hit(number), hits) for number, hits in zip(past, found, strict=True))
+    refused = judged.select(pl.any_horizontal(pl.col("time_reason").is_not_null(), *failing).alias("refused"))
+    found = history.judge(feed, list(past.values()), judged.hstack(refused), batch, memory)
+    return judged.hstack([pl.Series(_hit(number), hits) for number, hits in zip(past, found, strict=True)])
 
 
 def tag_texts(feed: Feed, batch: Batch) -> pl.DataFrame:
@@ -146,8 +147,6 @@ def _hit(number: int) -> str:
 
 def _rejections(refused: pl.DataFrame, asked: list[Test]) -> pl.DataFrame:
     """REJECTIONS of records that broke something, a column at a time: there may be a million of them."""
-    if refused.is_empty():  # most batches: a fifth of the time that small ones take
-        return pl.DataFrame(schema=REJECTIONS)
     time_detail = pl.col("time_reason").replace_strict(dict(REASONS), default=None, return_dtype=pl.String)
     broke = [(pl.when(_hit(n)), test) for n, test in enumerate(asked) if not test.flags]
     codes = pl.concat_list("time_reason", *(hit.then(pl.lit(test.code)) for hit, test in broke))

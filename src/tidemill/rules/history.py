@@ -9,7 +9,7 @@ Where that takes too many turns, and where times are out of order, records are j
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -42,7 +42,7 @@ def judge(feed: Feed, asked: Sequence[Asked], frame: pl.DataFrame, batch: Batch,
     order = _order(frame)
     if not len(order):
         return found
-    broken = _Judge(feed, asked, frame[order], batch, memory).run()
+    broken = _Judge(feed, asked, _Columns(frame, order), batch, memory).run()
     for one, hits in zip(found, broken, strict=True):
         one[order] = hits
     return found
@@ -74,22 +74,22 @@ class _Judge:
     """One batch. Rows are in the order of (identity, place); a group is the rows of one identity: its series depend on
     no others. `begin` has where each group begins, and the end of the last."""
 
-    def __init__(self, feed: Feed, asked: Sequence[Asked], frame: pl.DataFrame, batch: Batch, memory: Memory) -> None:
+    def __init__(self, feed: Feed, asked: Sequence[Asked], columns: "_Columns", batch: Batch, memory: Memory) -> None:
         self._feed = feed
         self._contends = feed.first_wins or feed.shape.kind == "summary"
-        identity = frame["identity"].to_numpy()
+        identity = columns["identity"]
         starts = np.flatnonzero(np.diff(identity, prepend=identity[0] + 1) != 0)
-        self._begin = np.append(starts, frame.height)
+        self._begin = np.append(starts, len(identity))
         self._group = np.repeat(np.arange(len(starts)), np.diff(self._begin))
-        self._time = frame["time"].to_numpy()
-        self._refused = frame["refused"].to_numpy()
+        self._time = columns["time"]
+        self._refused = columns["refused"]
         names = list(dict.fromkeys(one.check.field for one in asked))
         self._checks = [(one.check, names.index(one.check.field), one.rejects) for one in asked]
         tags = batch.identities["tags"].gather(identity[starts]).to_list()
         self._tags = [tuple((pair["key"], pair["value"]) for pair in one) for one in tags]
-        values = [frame[f"f.{name}"].to_numpy() for name in names]
+        values = [columns[f"f.{name}"] for name in names]
         self._fields = [self._field(name, one, memory) for name, one in zip(names, values, strict=True)]
-        self._broken = [np.zeros(frame.height, np.bool_) for _ in asked]
+        self._broken = [np.zeros(len(identity), np.bool_) for _ in asked]
         self._accepted = ~self._refused
         self._settled = self._begin[:-1].copy()  # rows of a group before this are judged for good
         self._walks: dict[int, Walk] = {}
@@ -219,6 +219,17 @@ class _Judge:
         return _Field(there, values, time, value, begin, latest, time[held], value[held], held_begin)
 
 
+class _Columns:
+    """Columns of a frame in another order: only those that are asked for are moved."""
+
+    def __init__(self, frame: pl.DataFrame, order: Ints) -> None:
+        self._frame = frame
+        self._order = order
+
+    def __getitem__(self, name: str) -> Any:
+        return self._frame[name].to_numpy()[self._order]
+
+
 def _order(frame: pl.DataFrame) -> Ints:
     """The rows that have an instant, in the order of (identity, seq, idx)."""
     rows = np.arange(frame.height)
@@ -240,12 +251,11 @@ def _ranges(start: Ints, stop: Ints) -> Ints:
 
 
 def _by_group(past: pl.DataFrame, ids: NDArray[np.uint64]) -> tuple[Ints, Floats, Ints]:
-    """Time, value and where each group's begin, of points whose series are these groups'."""
-    groups = pl.DataFrame({"series": ids, "group": np.arange(len(ids))})
-    rows = past.join(groups, on="series").sort("group", "time")
-    group = rows["group"].to_numpy()
-    value = rows["value"].fill_null(np.nan).to_numpy()
-    return rows["time"].to_numpy(), value, np.searchsorted(group, np.arange(len(ids) + 1))
+    """Time, value and where each group's begin, of points (sorted by series and time) of these groups' series."""
+    series = past["series"].to_numpy()
+    start, stop = np.searchsorted(series, ids), np.searchsorted(series, ids, side="right")
+    rows = _ranges(start, stop)
+    return past["time"].to_numpy()[rows], past["value"].to_numpy()[rows], np.append(0, np.cumsum(stop - start))
 
 
 def _spread(found: pl.DataFrame, ids: NDArray[np.uint64], latest: Ints) -> None:
