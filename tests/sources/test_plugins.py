@@ -41,6 +41,8 @@ class Shelf:
             raise RuntimeError(f"no light to read by, {self.options.get('word')}")
         if book == "none":
             return None
+        if book == "header":
+            return PluginPage(body=b"{}", content_type="a\\r\\nx-tidemill-secret: b")
         return PluginPage(body=book.encode(), cursor=str(number + 1), more=True)
 
     async def close(self):
@@ -108,6 +110,7 @@ def test_plugin_is_asked_on_from_what_was_taken(shelf, polling, intake, states):
         ("raise", {}, "plugin", "RuntimeError: no light"),
         ("exit", {}, "plugin", "SystemExit: 3"),
         ("none", {}, "plugin", "fetch gave NoneType"),
+        ("header", {}, "plugin", "a content type that is not plain text"),
         ("<html>", {}, "garbage", "none of json, ndjson"),
         ('{"v": 1234567890}', {"max_bytes": 10}, "too_large", "larger than 10 bytes"),
         ("", {"options": {"broken": "the door"}}, "plugin", "ValueError: cannot open the door"),

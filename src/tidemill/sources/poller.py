@@ -147,7 +147,7 @@ class Poller:
                 try:
                     wanted |= {pull.key: pull for pull in compile_pulls(tenant, feed)}
                 except Exception as error:  # whatever is wrong with one feed: the others are polled
-                    why = Redaction(feed.source.hidden if feed.source else ()).hide(str(error))
+                    why = Redaction(feed.source.hidden if feed.source else ()).hide(str(error) or type(error).__name__)
             if why:
                 key = source_key(tenant, feed.name, "")
                 faulty[key] = self._failing(tenant, feed.name, why, self._faulty.get(key))

@@ -15,6 +15,7 @@ from tidemill.feeds.definition import Feed
 from tidemill.feeds.paths import parse_path
 from tidemill.feeds.source import DEFAULT_EVERY, HTTP, Source
 from tidemill.model.time import NS_PER_S, duration_ns, parse_instant
+from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.backoff import Backoff
 from tidemill.sources.breaker import Breaker
 from tidemill.sources.paging import Paging
@@ -35,7 +36,7 @@ class Pull(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, Any]
     url: str
     headers: dict[str, str]
-    allow: tuple[str, ...]
+    allow: AddressPolicy
     schedule: Schedule
     drain: bool
     empty_status: tuple[int, ...]
@@ -89,7 +90,7 @@ def _compile(tenant: str, feed: Feed, source: Source, chosen: dict[str, str]) ->
         options={} if own else {**source.options, **chosen},
         url=url,
         headers=source.headers,
-        allow=source.allow,
+        allow=AddressPolicy.parse(",".join(source.allow)),
         schedule=_schedule(source),
         drain=source.drain,
         empty_status=source.empty_status,

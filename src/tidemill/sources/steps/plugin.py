@@ -66,7 +66,7 @@ class PluginStep:
         try:
             async with asyncio.timeout(self._work.limits.deadline_s) as limit:
                 plugin = self._plugin = self._plugin or self._made()
-                page: Any = await plugin.fetch(token)
+                page = await plugin.fetch(token)
         except TroubleError:
             raise
         except TimeoutError as error:
@@ -74,8 +74,8 @@ class PluginStep:
             raise TroubleError("timeout", within if limit.expired() else f"TimeoutError: {error}") from None
         except (Exception, SystemExit) as error:
             raise TroubleError("plugin", f"{type(error).__name__}: {error}") from None
-        if not isinstance(page, PluginPage) or not isinstance(page.body, bytes):
-            raise TroubleError("plugin", f"fetch gave {type(page).__name__}, not a PluginPage with bytes")
+        if (fault := _fault(page)) is not None:
+            raise TroubleError("plugin", f"fetch gave {fault}")
         if len(page.body) > self._work.limits.max_bytes:
             raise TroubleError("too_large", f"the body is larger than {self._work.limits.max_bytes} bytes")
         return page
@@ -90,3 +90,16 @@ class PluginStep:
             raise TroubleError("plugin", f"the plug-in '{kind}' has no `async def fetch`")
         plugin: SourcePlugin = made
         return plugin
+
+
+def _fault(page: Any) -> str | None:
+    """What is wrong with what a fetch returned: it is theirs, and nobody has checked it."""
+    if not isinstance(page, PluginPage):
+        return f"{type(page).__name__}, not a PluginPage"
+    try:
+        msgspec.convert(msgspec.structs.asdict(page), PluginPage, builtin_types=(bytes,))
+    except msgspec.ValidationError as error:
+        return f"a PluginPage that is none: {error}"
+    if not (page.content_type.isascii() and page.content_type.isprintable()):
+        return "a content type that is not plain text"
+    return None
