@@ -8,6 +8,7 @@ import pytest
 from tidemill.checks.check import Check, HistoryCheck
 from tidemill.checks.describe import example, meaning, options
 from tidemill.checks.library import OURS, checks
+from tidemill.checks.trial import evaluate
 from tidemill.feeds.load import load
 from tidemill.rules.reasons import REASONS
 
@@ -38,6 +39,7 @@ def test_the_example_of_every_check_is_a_rule_that_loads(check: type[Check]) -> 
     assert isinstance(made, check)
     assert made.explain()
     assert isinstance(made, HistoryCheck) or made.broken().meta.root_names()
+    assert evaluate(made, feed.columns) == []
 
 
 def test_every_check_has_a_meaning_a_reason_and_a_name_of_its_own() -> None:
