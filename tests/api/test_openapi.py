@@ -94,6 +94,16 @@ def ask(api: Api, method: str, path: str, known: dict[str, str], **options: Any)
         options = {"content": RECIPES["dropzone"].replace('"dropzone"', f'"{known["feed"]}"')} | options
     if path == "/meterdata/measurement":
         options.setdefault("params", {"muid": "m1", "measurement": "energy", "limit": "10"})
+    if path in ("/v1/why", "/v1/series/{series}/lineage"):
+        named = {"series": known["series"]} if path == "/v1/why" else {}
+        options.setdefault("params", {"time": SERIES["start"], **named})
+    if path.endswith("/stream"):  # has no end
+        with api.client.stream(method, url(path, known), **options) as answer:
+            return (
+                answer
+                if answer.status_code == 200
+                else httpx.Response(answer.status_code, headers=answer.headers, content=answer.read())
+            )
     return api.client.request(method, url(path, known), **options)
 
 
