@@ -9,13 +9,14 @@ import msgspec
 from tidemill.feeds.definition import Feed
 from tidemill.model.ids import format_series
 from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S, duration_ns, format_instant
+from tidemill.query.together import together
 from tidemill.query.why_subject import Subject
 from tidemill.store.client import Store
 
 REACHED: Final = ("data", "empty", "unchanged", "truncated")  # results of polls that the source answered usefully
 _DEFAULT_INTERVAL_NS: Final = 3600 * NS_PER_S
 _LONGEST_INTERVAL_NS: Final = 86400 * NS_PER_S
-_AROUND_NS: Final = 30 * 86400 * NS_PER_S  # how far from the instant polls are looked for
+_AROUND_NS: Final = (86400 * NS_PER_S, 30 * 86400 * NS_PER_S)  # how far polls are looked for: near, else farther
 _ITEMS: Final = 20
 
 
@@ -48,7 +49,8 @@ class PollThen(msgspec.Struct, frozen=True):
 
 class SourceThen(msgspec.Struct, frozen=True):
     """How a source (one of its `item`s) was doing at the instant, judged by its last poll before. `since`: when it was
-    last in the other state (reached or not), null if never within 30 days; so the state began after that."""
+    last in the other state (reached or not); the state began after that. Null: not within 30 days, or where it was
+    reached within a day."""
 
     item: str
     state: Literal["had_data", "had_nothing", "unchanged", "not_reached", "unusable", "not_polled"]
@@ -77,14 +79,17 @@ def neighbours(store: Store, tenant: str, subject: Subject, at_ns: int) -> list[
 
 def around(store: Store, tenant: str, subject: Subject, feed: Feed | None, at_ns: int) -> Around:
     """Everything around."""
-    near = neighbours(store, tenant, subject, at_ns)
+    near, source = together(
+        lambda: neighbours(store, tenant, subject, at_ns),
+        lambda: _source(store, tenant, subject, at_ns) if feed is None or feed.source else [],
+    )
     before = next((row for row in near if row["at"] < at_ns), None)
     after = next((row for row in near if row["at"] > at_ns), None)
     return Around(
         before=_neighbour(subject, before),
         after=_neighbour(subject, after),
         rejected_nearby=_nearby(store, tenant, subject, at_ns, _interval(feed, before, after)),
-        source=_source(store, tenant, subject, at_ns) if feed is None or feed.source else [],
+        source=source,
     )
 
 
@@ -124,16 +129,20 @@ def _nearby(store: Store, tenant: str, subject: Subject, at_ns: int, interval: i
 
 def _source(store: Store, tenant: str, subject: Subject, at_ns: int) -> list[SourceThen]:
     """The states of the source's items then; only those that a tag of the series names, if any does."""
-    rows = store.rows(
-        "why_polls",
-        tenant=tenant,
-        feed=subject.feed,
-        at=at_ns,
-        first=max(at_ns - _AROUND_NS, MIN_NS),
-        last=min(at_ns + _AROUND_NS, MAX_NS),
-        reached=list(REACHED),
-        limit=_ITEMS,
-    )
+    rows: list[dict[str, Any]] = []
+    for distance in _AROUND_NS:
+        rows = store.rows(
+            "why_polls",
+            tenant=tenant,
+            feed=subject.feed,
+            at=at_ns,
+            first=max(at_ns - distance, MIN_NS),
+            last=min(at_ns + distance, MAX_NS),
+            reached=list(REACHED),
+            limit=_ITEMS,
+        )
+        if any(row["is_before"] and row["reached_at"] for row in rows):
+            break
     items = list(dict.fromkeys(row["item"] for row in rows))
     named = [item for item in items if any(value in item for value in subject.tags.values() if value)]
     return [_then(item, [row for row in rows if row["item"] == item]) for item in named or items]

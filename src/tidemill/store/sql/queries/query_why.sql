@@ -58,8 +58,9 @@ WITH
 SELECT q.item AS item, q.started_at AS started_at, q.result AS result, q.status AS status, q.detail AS detail,
     q.receipt AS receipt, q.started_at = around.before AS is_before, around.reached_at AS reached_at,
     around.failed_at AS failed_at
-FROM polls AS q FINAL
+FROM polls AS q
 INNER JOIN around ON around.item = q.item
 WHERE q.tenant = {tenant:String} AND q.feed = {feed:String}
   AND (q.item, q.started_at) IN (SELECT item, arrayJoin([before, after]) FROM around)
 ORDER BY q.item, q.started_at
+LIMIT 1 BY q.item, q.started_at

@@ -118,7 +118,7 @@ CREATE TABLE replaced (
     version Int64 DEFAULT 0
 ) ENGINE = ReplacingMergeTree(version)
 ORDER BY (tenant, series, time, seq, idx)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 2048, fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- rollups: aggregates of a series over one fixed window, recomputed from points, never incremented.
 --   count    0: the window lost its points (a deleted series); answers leave it out
