@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
 from tests.api.samples import body, fix, row
@@ -24,6 +25,7 @@ from tidemill.log.limits import LogLimits
 from tidemill.log.sqlite import SqliteLog
 from tidemill.mill.position import Position
 from tidemill.mill.status import Heartbeat, MillStatus
+from tidemill.model.deletion import Deletion
 from tidemill.model.payload import Kind, Payload
 
 
@@ -87,12 +89,15 @@ def test_growth_is_told_once_a_turn_of_the_loop() -> None:
     asyncio.run(story())
 
 
+def _series(number: int) -> bytes:
+    """The body of a deletion of a series."""
+    return msgspec.json.encode(Deletion(kind="series", feed="signals", series=f"{number:016x}"))
+
+
 def test_pending_deletions_are_known_after_a_restart(tmp_path: Path) -> None:
     log = SqliteLog(tmp_path, limits=LogLimits(min_free_bytes=0, min_free_ratio=0))
-    for number, kind in enumerate([Kind.DELETE_SERIES, Kind.DATA, Kind.DELETE_SERIES]):
-        log.append(
-            Payload(f"r{number}", "t", "signals", 1, 0, "x", f"{number:016x}".encode(), b"0" * 32, kind)
-        ).result()
+    for number, kind in enumerate([Kind.DELETE, Kind.DATA, Kind.DELETE]):
+        log.append(Payload(f"r{number}", "t", "signals", 1, 0, "x", _series(number), b"0" * 32, kind)).result()
     place = 0
     applied = Applied(lambda: place)
     deleted = Deleted(applied)
@@ -137,9 +142,9 @@ def test_deletions_come_back_when_the_mill_goes_back(tmp_path: Path) -> None:
     position = Position(tmp_path / "position")
     with running_api(tmp_path) as api:
         for number in (1, 2):
-            body = f"{number:016x}".encode()
+            body = _series(number)
             api.services.log.append(
-                Payload(f"r{number}", "t", "signals", 1, 0, "x", body, b"0" * 32, Kind.DELETE_SERIES)
+                Payload(f"r{number}", "t", "signals", 1, 0, "x", body, b"0" * 32, Kind.DELETE)
             ).result()
         position.save(2)
         until(lambda: api.services.applied.seq == 2)

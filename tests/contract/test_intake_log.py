@@ -122,11 +122,11 @@ def test_receipt_is_found_by_its_tenant_only(log: IntakeLog) -> None:
 
 
 def test_deletions_are_read_without_the_data_between_them(log: IntakeLog) -> None:
-    kinds = [Kind.DATA, Kind.DELETE_SERIES, Kind.REFUSED, Kind.DELETE_SERIES, Kind.DATA, Kind.DELETE_SERIES]
+    kinds = [Kind.DATA, Kind.DELETE, Kind.REFUSED, Kind.DELETE, Kind.DATA, Kind.DELETE]
     seqs = [log.append(payload(b"%016x" % n, kind=kind)).result(5).seq for n, kind in enumerate(kinds)]
     found = log.deletions(0)
     assert [(entry.seq, entry.payload.body) for entry in found] == [(seqs[n], b"%016x" % n) for n in (1, 3, 5)]
-    assert all(entry.payload.kind is Kind.DELETE_SERIES for entry in found)
+    assert all(entry.payload.kind is Kind.DELETE for entry in found)
     assert [entry.seq for entry in log.deletions(seqs[3])] == [seqs[5]]
     assert log.deletions(seqs[5]) == []
 

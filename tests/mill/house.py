@@ -19,8 +19,10 @@ from tidemill.log.reader import SqliteLogReader
 from tidemill.log.sqlite import SqliteLog
 from tidemill.mill.position import Position
 from tidemill.mill.worker import Mill
+from tidemill.model.deletion import Deletion
+from tidemill.model.deletion import entry as deletion_entry
 from tidemill.model.ids import new_receipt
-from tidemill.model.payload import Kind, Logged
+from tidemill.model.payload import Logged
 from tidemill.model.replay import Replay, Request
 from tidemill.store.client import Store, StoreAddress
 from tidemill.store.queries import Query, packaged, query
@@ -105,9 +107,16 @@ class House:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self.log.append(payload(raw, tenant=self.tenant, feed=feed, **other)).result(10).seq
 
-    def delete(self, series: int) -> int:
+    def delete(self, series: int, feed: str = "signals") -> int:
         """Append the deletion of a series; its seq."""
-        return self.send("signals", f"{series:016x}".encode(), kind=Kind.DELETE_SERIES)
+        alone = feed == "signals"
+        return self.ask(Deletion(kind="series", feed=feed, series=f"{series:016x}", alone=alone))
+
+    def ask(self, deletion: Deletion) -> int:
+        """Append a deletion; its seq."""
+        now = self.clock()
+        entry = deletion_entry(deletion, tenant=self.tenant, receipt=new_receipt(now), received_ns=now, feed_version=1)
+        return self.log.append(entry).result(10).seq
 
     def work(self) -> int:
         """Apply all that the log holds."""

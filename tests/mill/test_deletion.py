@@ -33,7 +33,8 @@ def test_a_deleted_series_is_marked_and_purged(house: House) -> None:
     assert [row["deleted"] for row in house.all("series")] == [True]
     house.mill._retention.run()
     assert house.all("points") == []
-    assert {row["state"] for row in house.all("payloads")} == {"applied"}
+    data, deletion = house.all("payloads")
+    assert (data["state"], data["body"], data["accepted"], deletion["state"]) == ("deleted", "", 1 + 1, "applied")
 
 
 def test_sent_again_it_is_back_with_only_what_is_new(house: House) -> None:
@@ -66,7 +67,7 @@ def test_where_the_first_wins_a_deleted_point_does_not(house: House) -> None:
     house.send("location", fix(12, speed=1.0))
     house.work()
     for row in house.all("series"):
-        house.delete(row["series"])
+        house.delete(row["series"], "location")
     house.send("location", fix(12, speed=2.0))
     house.work()
     assert 2.0 in alive(house).values()
@@ -79,7 +80,7 @@ def test_rollups_go_with_their_series(house: House) -> None:
     house.send("location", fix(12))
     house.work()
     for row in house.all("series"):
-        house.delete(row["series"])
+        house.delete(row["series"], "location")
     house.work()
     assert house.all("rollups") == []
 
@@ -108,7 +109,7 @@ def test_a_deleted_series_is_sealed_no_more_whether_merged_or_not(house: House) 
 
     assert sealed() == (4, 4)
     for series in windows["series"]:
-        house.delete(series)
+        house.delete(series, "location")
     house.work()
     before = sealed()
     merging = Store(house.store.address, queries={"merge": query("merge", "OPTIMIZE TABLE rollups FINAL")})
@@ -129,7 +130,7 @@ def test_replay_over_a_deletion_changes_nothing(house: House) -> None:
         house.send("location", fix(12, speed=speed))
     house.work()
     for row in house.all("series"):
-        house.delete(row["series"])
+        house.delete(row["series"], "location")
     for speed in (2.0, 8.0):
         house.send("location", fix(12, speed=speed))
     house.work()

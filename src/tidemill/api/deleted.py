@@ -8,7 +8,7 @@ import threading
 
 from tidemill.api.applied import Applied
 from tidemill.log.contract import LogReader
-from tidemill.model.ids import parse_series
+from tidemill.model import deletion
 
 
 class Deleted:
@@ -39,7 +39,9 @@ class Deleted:
         """Read the deletions in the part of the log that is not applied. Raises LogUnavailableError."""
         found: dict[tuple[str, int], int] = {}
         for entry in log.deletions(self._applied.seq):
-            found[entry.payload.tenant, parse_series(entry.payload.body.decode())] = entry.seq
+            asked = deletion.read(entry.payload)
+            if asked.kind == "series":
+                found[entry.payload.tenant, asked.number] = entry.seq
         self._merge(found)
 
     def _merge(self, newer: dict[tuple[str, int], int]) -> None:

@@ -5,7 +5,6 @@ gone, what is sent after it stays. Until the mill has applied it, `deleted.py` h
 """
 
 import asyncio
-import hashlib
 from typing import Final
 
 import msgspec
@@ -23,8 +22,10 @@ from tidemill.api.services import Services
 from tidemill.decode.decoder import Decoder
 from tidemill.errors import NotFoundError
 from tidemill.log.contract import Appended
+from tidemill.model import deletion
+from tidemill.model.deletion import Deletion
 from tidemill.model.ids import format_series, new_receipt
-from tidemill.model.payload import Kind, Payload
+from tidemill.model.payload import Payload
 from tidemill.model.time import format_instant
 from tidemill.query.receipts import Receipt
 
@@ -93,18 +94,14 @@ class SeriesRoutes:
                 f"The series '{incoming.path}' belongs to the feed '{feed.name}': its points come from records that"
                 " other series have points of, too, so it cannot be deleted by itself. Series that were sent whole can."
             )
-        body = incoming.path.encode()
+        asked = Deletion(kind="series", feed=feed.name, series=incoming.path, alone=True)
         received_ns = services.clock()
-        payload = Payload(
-            receipt=new_receipt(received_ns),
+        payload = deletion.entry(
+            asked,
             tenant=principal.tenant,
-            feed=described.feed,
-            feed_version=feed.version,
+            receipt=new_receipt(received_ns),
             received_ns=received_ns,
-            format="series_id",
-            body=body,
-            sha256=hashlib.sha256(body).digest(),
-            kind=Kind.DELETE_SERIES,
+            feed_version=feed.version,
         )
         if services.deleted.gone(principal.tenant, described.series):  # another request was faster
             raise NotFoundError(f"there is no series '{incoming.path}'")

@@ -6,6 +6,7 @@ Atomicity: entries of one commit are durable together or not at all; a failed co
 Not promised: that two appends from different callers keep the callers' order.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -50,9 +51,12 @@ class LogReader(Protocol):
         """The entry of a receipt if the log still keeps it and it is this tenant's, else None."""
 
     def deletions(self, after: int) -> list[Logged]:
-        """The deletions of series (`Kind.DELETE_SERIES`) with seq > `after` in order, found without reading the data
+        """The deletions (`Kind.DELETE`) with seq > `after` in order, found without reading the data
         between them. Raises LogUnavailableError.
         """
+
+    def erased(self) -> int:
+        """The deletion (its seq) up to which `erase` let go of everything; 0: of nothing yet."""
 
     def first_seq(self) -> int:
         """The oldest seq kept (0 when empty): a reader positioned before it has to know that it missed nothing."""
@@ -82,6 +86,14 @@ class IntakeLog(LogReader, Protocol):
 
     def trim(self, applied: int) -> int:
         """Delete entries with seq <= `applied` that are older or bulkier than the retention; returns how many."""
+
+    def erase(self, seqs: Sequence[int], up_to: int) -> bool:
+        """Let go of the bytes of these entries: their body is empty then, their format `erased`, all else stays.
+
+        When everything is gone from the files, also what trimming and earlier deletes left behind, `up_to` is noted
+        for `erased` and true returned; false: a reader still holds old pages, call again. Erasing twice is erasing
+        once. Raises LogUnavailableError.
+        """
 
     def health(self) -> LogHealth:
         """Whether the log accepts payloads, and if not why; never raises."""

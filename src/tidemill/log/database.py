@@ -15,11 +15,12 @@ import msgspec
 from tidemill.errors import Fault, LogCorruptError, StartupError
 from tidemill.log.local_disk import sync_folder
 from tidemill.log.loss import how_to_go_on
+from tidemill.model.deletion import ERASED
 from tidemill.model.payload import Kind, Logged, Payload
 
 FILE: Final = "log.sqlite"
 OLDEST_SQLITE: Final = (3, 51, 3)  # older ones can lose commits when a WAL is reset while it is being checkpointed
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 BUSY_MS: Final = 5_000
 ROWS_A_STATEMENT: Final = 32
 
@@ -38,7 +39,10 @@ DELETIONS: Final = (
 FIND: Final = f"SELECT {_COLUMNS} FROM entries WHERE receipt = ? AND tenant = ? LIMIT 1"
 
 # What brings a log of an older version to the next one; `schema.sql` is the newest.
-UPGRADES: Final = {1: "CREATE INDEX entries_deletions ON entries (seq) WHERE kind = 2"}
+UPGRADES: Final = {
+    1: "CREATE INDEX entries_deletions ON entries (seq) WHERE kind = 2",
+    2: "CREATE TABLE erasure (id INTEGER PRIMARY KEY CHECK (id = 1), up_to INTEGER NOT NULL)",
+}
 
 _KINDS: Final = {int(kind): kind for kind in Kind}
 _decode_faults: Final = msgspec.json.Decoder(tuple[Fault, ...]).decode
@@ -63,6 +67,7 @@ def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
         connection.pragma("synchronous", 2)
         connection.pragma("wal_autocheckpoint", 0)  # upkeep.py does it, out of the way of commits
         connection.pragma("journal_size_limit", 64 << 20)
+        connection.pragma("secure_delete", 1)  # what is trimmed or erased leaves no bytes behind in free pages
         _require(connection, path)
         _migrate(connection, path)
         sync_folder(path.parent)
@@ -135,10 +140,10 @@ def verify_tail(connection: apsw.Connection, durable: int, count: int = 64) -> i
             f"the log ends at {last} but was durable up to {durable}: entries that were acknowledged are gone. "
             + how_to_go_on(durable)
         )
-    for seq, sha256, body in connection.execute(
-        "SELECT seq, sha256, body FROM entries ORDER BY seq DESC LIMIT ?", (count,)
+    for seq, form, sha256, body in connection.execute(
+        "SELECT seq, format, sha256, body FROM entries ORDER BY seq DESC LIMIT ?", (count,)
     ):
-        if hashlib.sha256(body).digest() != sha256:
+        if form != ERASED and hashlib.sha256(body).digest() != sha256:
             raise LogCorruptError(f"entry {seq} of the log does not match its sha256; the disk may be failing")
     return last
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 import apsw
 
 from tidemill.errors import LogUnavailableError
-from tidemill.log import database
+from tidemill.log import database, erasing
 from tidemill.model.payload import Logged
 
 T = TypeVar("T")
@@ -41,12 +41,16 @@ class SqliteLogReader:
         return None if row is None else database.from_row(row)
 
     def deletions(self, after: int) -> list[Logged]:
-        """The deletions of series with seq > `after` in order, by an index that holds nothing else.
+        """The deletions with seq > `after` in order, by an index that holds nothing else.
 
         Raises LogUnavailableError.
         """
         rows = self.query(lambda connection: connection.execute(database.DELETIONS, (after,)).fetchall())
         return [database.from_row(row) for row in rows]
+
+    def erased(self) -> int:
+        """See `LogReader.erased`; 0 also while the log is of an older version."""
+        return self.query(erasing.erased)
 
     def first_seq(self) -> int:
         """The oldest seq kept (0 when empty)."""

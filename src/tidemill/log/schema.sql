@@ -1,4 +1,4 @@
--- The intake log. Version 2 (PRAGMA user_version).
+-- The intake log. Version 3 (PRAGMA user_version).
 
 -- One row a payload. AUTOINCREMENT: a seq that was trimmed is never handed out again.
 -- `body` comes last, so that reading the other columns never follows its overflow pages.
@@ -18,7 +18,7 @@ CREATE TABLE entries (
 
 CREATE INDEX entries_by_receipt ON entries (receipt);
 
--- Deletions of series (kind 2) among all the data: the api asks for them at each start. Since version 2.
+-- Deletions (kind 2) among all the data: the api asks for them at each start. Since version 2.
 CREATE INDEX entries_deletions ON entries (seq) WHERE kind = 2;
 
 -- What an idempotency key was used for; outlives the entry. Written in the commit that holds the entry.
@@ -35,3 +35,7 @@ CREATE TABLE idempotency (
 ) WITHOUT ROWID;
 
 CREATE INDEX idempotency_by_age ON idempotency (used_ns);
+
+-- How far erasure is: the bytes of everything that deletions up to this place concern are gone from here. One row.
+-- Since version 3.
+CREATE TABLE erasure (id INTEGER PRIMARY KEY CHECK (id = 1), up_to INTEGER NOT NULL);

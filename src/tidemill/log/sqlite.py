@@ -6,7 +6,7 @@ One process owns it; `log.lock` in the data folder says which. Keeps the promise
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import partial
@@ -17,7 +17,7 @@ import apsw
 
 from tidemill.errors import LogUnavailableError
 from tidemill.lock import FolderLock
-from tidemill.log import database, recovery, retention
+from tidemill.log import database, erasing, recovery, retention
 from tidemill.log.contract import Appended, LogHealth
 from tidemill.log.high_water import HighWaterMark
 from tidemill.log.limits import LogLimits
@@ -108,6 +108,10 @@ class SqliteLog:
         """See `LogReader.deletions`."""
         return self._reader.deletions(after)
 
+    def erased(self) -> int:
+        """See `LogReader.erased`."""
+        return self._reader.erased()
+
     def first_seq(self) -> int:
         """See `LogReader.first_seq`."""
         return self._reader.first_seq()
@@ -131,6 +135,18 @@ class SqliteLog:
             total += self._between_commits(partial(retention.delete_up_to, cut=cut))
         self._shrink()
         return total
+
+    def erase(self, seqs: Sequence[int], up_to: int) -> bool:
+        """See `IntakeLog.erase`. Appends go on between slices."""
+        for start in range(0, len(seqs), retention.SLICE_ROWS):
+            part = seqs[start : start + retention.SLICE_ROWS]
+            self._between_commits(partial(erasing.empty, seqs=part))
+        while not self._between_commits(erasing.give_back):
+            continue
+        if not self._between_commits(erasing.reset_wal):
+            return False
+        self._between_commits(partial(erasing.note, up_to=up_to))
+        return True
 
     def health(self) -> LogHealth:
         """What `/readyz` shows; never raises."""
@@ -182,7 +198,7 @@ class SqliteLog:
         try:
             return self._writer.run_between_commits(work).result()
         except apsw.Error as error:
-            raise LogUnavailableError(f"the log {self._path} could not be trimmed: {error}") from error
+            raise LogUnavailableError(f"the log {self._path} could not be trimmed or erased: {error}") from error
 
 
 def _size(path: Path) -> int:

@@ -21,12 +21,14 @@ from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
 from tidemill.mill import changes, ledger, overtaken, past, restate, rollups
 from tidemill.mill.decide import Decider
+from tidemill.mill.deletion import Deleter
 from tidemill.mill.known import KnownSeries
 from tidemill.mill.restate import Touched
 from tidemill.mill.series import remember, series_rows
 from tidemill.mill.stages import Milled, Stages
 from tidemill.mill.status import MillStatus
 from tidemill.mill.writes import Writes, point_rows, replaced_rows
+from tidemill.model.deletion import is_erased
 from tidemill.model.payload import Kind, Logged
 from tidemill.store.client import Store
 
@@ -54,6 +56,7 @@ class Applier:
         self._clock = clock
         self.stages = Stages(book, status, max_depth)
         self._decider = Decider(store, self.known, status)
+        self.deleter = Deleter(store, self.known, book, status, clock=clock, next_version=self.next_version)
         self._past = past.StorePast(store, self.known, status)
         self._version = 0
         self._told_until = 0  # payloads up to here may have told of changes in an attempt that was cut short
@@ -75,11 +78,11 @@ class Applier:
     def apply(self, entries: Sequence[Logged]) -> None:
         """Make the store what it must be after these entries, which follow each other in the log."""
         try:
-            for deletes, run in groupby(entries, key=lambda entry: entry.payload.kind is Kind.DELETE_SERIES):
+            for deletes, run in groupby(entries, key=lambda entry: entry.payload.kind is Kind.DELETE):
                 if deletes:
                     self._delete(list(run))
                     continue
-                for together in past.runs(list(run), self.stages.looks_back):
+                for together in past.runs(self._alive(list(run)), self.stages.looks_back):
                     self._apply(together)
         except BaseException:
             self.known.forget()  # what it remembers may not have been written
@@ -131,7 +134,8 @@ class Applier:
                 outcomes.append(ledger.outcomes(*found, "applied"))
                 rejections.append(found[1])
                 touched.append(windows)
-            writes.rejections.append(self._rejection_rows(tenant, feed, of_feed, ledger.rejected(rejections)))
+            told = self.known.buried.unburied(tenant, feed, ledger.rejected(rejections))
+            writes.rejections.append(self._rejection_rows(tenant, feed, of_feed, told))
         writes.payloads = ledger.payload_rows(entries, pl.concat(outcomes), version)
         reach("mill.before_insert")
         writes.run([partial(self._publish, windows, version) for windows in touched if windows])
@@ -203,23 +207,22 @@ class Applier:
         self.status.restated += len(seqs)
 
     def _delete(self, entries: list[Logged]) -> None:
-        """Series whose deletion was asked for: rollups first, so that a crash between is made good."""
-        version = self.next_version()
-        by_tenant: dict[str, dict[int, int]] = {}
-        for entry in entries:
-            wanted = by_tenant.setdefault(entry.payload.tenant, {})
-            wanted[int(entry.payload.body, 16)] = entry.seq
-        for tenant, wanted in by_tenant.items():
-            self.known.load(tenant, wanted, 0)
-            todo = {one: seq for one, seq in wanted.items() if self.known.state(one).deleted_seq < seq}
-            if todo:
-                self._store.command("mill_empty_rollups", tenant=tenant, series=list(todo), version=version)
-                self._store.command("mill_delete_series", tenant=tenant, series=list(todo), seqs=list(todo.values()))
-                self.deleted = True
-        self.known.forget_these(one for wanted in by_tenant.values() for one in wanted)
-        nothing = pl.DataFrame({"seq": [entry.seq for entry in entries]}, schema={"seq": pl.UInt64})
-        found = ledger.outcomes(nothing.with_columns(records=0), ledger.rejected([]), "applied")
-        self._store.insert("payloads", ledger.payload_rows(entries, found, version))
+        self.deleter.apply(entries)
+        self.deleted = True
+
+    def _alive(self, entries: Sequence[Logged]) -> list[Logged]:
+        """Without those that were deleted. Of what only the log still knows to be erased, a payload without bytes."""
+        gone: set[int] = set()
+        for tenant in {entry.payload.tenant for entry in entries}:
+            seqs = [entry.seq for entry in entries if entry.payload.tenant == tenant]
+            gone |= self.known.buried.payloads(tenant, seqs)
+        alive = [entry for entry in entries if entry.seq not in gone]
+        erased = [entry for entry in alive if is_erased(entry.payload)]
+        if erased:
+            nothing = pl.DataFrame({"seq": [entry.seq for entry in erased]}, schema={"seq": pl.UInt64})
+            found = ledger.outcomes(nothing.with_columns(records=0), ledger.rejected([]), "deleted")
+            self._store.insert("payloads", ledger.payload_rows(erased, found, self.next_version()))
+        return [entry for entry in alive if not is_erased(entry.payload)]
 
     def _rejection_rows(
         self, tenant: str, feed: str, entries: Sequence[Logged], rejections: pl.DataFrame

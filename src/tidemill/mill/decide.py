@@ -60,13 +60,24 @@ class Decider:
         )
 
     def _settle_deleted(self, tenant: str, feed: Feed, points: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Applied again after their series was deleted: no points, and the outcome that they had."""
+        """Applied again after they were deleted: no points, and the outcome that they had."""
+        points, told = self._settle_buried(tenant, feed, points)
         dead = points.filter(pl.col("seq") <= pl.col("deleted_seq"))
         if dead.is_empty():
-            return points, dead.select(_RECORD)
+            return points, told
         before = standing.earlier_rejections(self._store, tenant, feed.name, dead.filter("anchor"))
         alive = points.filter(pl.col("seq") > pl.col("deleted_seq"))
-        return alive.join(before, on=_RECORD, how="anti"), before
+        return alive.join(before, on=_RECORD, how="anti"), rejected([told, before])
+
+    def _settle_buried(self, tenant: str, feed: Feed, points: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Without records that were deleted one by one, or had lost to such; `reasons` of those that were rejected."""
+        buried = self._known.buried.records(tenant, feed.name, points["seq"])
+        if buried.is_empty():
+            return points, points.clear().select(_RECORD)
+        points = points.join(buried, on=[*_RECORD, "series"], how="anti")
+        records = buried.filter(pl.col("series") == 0)
+        told = records.filter(pl.col("reasons").list.len() > 0).join(points.filter("anchor"), on=_RECORD, how="semi")
+        return points.join(records, on=_RECORD, how="anti"), told.select(*_RECORD, "reasons")
 
     def _settle_sealed(self, tenant: str, feed: Feed, points: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Records of sealed windows: too late, unless they counted for the window (then the outcome that they had)."""

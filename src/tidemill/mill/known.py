@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 import polars as pl
 
+from tidemill.mill.buried import Buried
 from tidemill.model.time import MIN_NS
 from tidemill.store.client import Store
 
@@ -37,6 +38,7 @@ class KnownSeries:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._states: dict[int, State] = {}
+        self.buried = Buried(store)
 
     def state(self, series: int) -> State:
         """The state of a series that was loaded."""
@@ -106,6 +108,7 @@ class KnownSeries:
     def forget(self) -> None:
         """Know nothing: what was remembered may not have been written."""
         self._states.clear()
+        self.buried.forget()
 
     def _load(self, tenant: str, series: list[int], since: int) -> None:
         self._states.update((one, State()) for one in series)

@@ -18,7 +18,7 @@ class Kind(enum.IntEnum):
 
     DATA = 0  # bytes of a feed: decode, check, store
     REFUSED = 1  # bytes the contract refused at intake: keep them and the reasons in the ledger, make no points
-    DELETE_SERIES = 2  # body is the series id (16 hex digits): its points up to here are gone
+    DELETE = 2  # body is a `model.deletion.Deletion`: what it names and was submitted before it goes
 
 
 class Payload(msgspec.Struct, frozen=True, gc=False):

@@ -179,12 +179,16 @@ SETTINGS index_granularity = 2048, fsync_after_insert = 1, fsync_part_directory 
 -- deletions: what was deleted on request, so that neither a replay nor a second application brings it back.
 --   seq      its place in the log: what was submitted later is not concerned
 --   kind     series, range, feed or payload; selector: what was asked for, as JSON
+--   applied_at  since when it is in no answer (0: it is being applied)
 --   erased_at  when the bytes were gone from disk, log included (null: not yet); erase_by: when they must be
+--   payloads   those that lost their bytes; payloads_kept: those that hold other records, too, and kept them
+--   version    rises from being applied to applied to erased
 CREATE TABLE deletions (
     tenant LowCardinality(String),
     id String,
     seq UInt64,
     kind LowCardinality(String),
+    feed LowCardinality(String),
     selector String,
     requested_at DateTime64(9, 'UTC'),
     applied_at DateTime64(9, 'UTC'),
@@ -193,9 +197,27 @@ CREATE TABLE deletions (
     points UInt64,
     records UInt64,
     payloads UInt64,
+    payloads_kept UInt64,
     version UInt64
 ) ENGINE = ReplacingMergeTree(version)
 ORDER BY (tenant, id)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
+
+-- deleted_records: records that were deleted while their payload kept its bytes, and records that had lost to a deleted
+-- one: applied again or replayed they make no points.
+--   series    0: the whole record, else only its point of this series
+--   deletion  the place of the deletion in the log
+--   reasons   of a record that was rejected: its outcome stays, though the ledger has lost it
+CREATE TABLE deleted_records (
+    tenant LowCardinality(String),
+    feed LowCardinality(String),
+    seq UInt64 CODEC(DoubleDelta, ZSTD),
+    idx UInt32 CODEC(DoubleDelta, ZSTD),
+    series UInt64,
+    deletion UInt64,
+    reasons Array(LowCardinality(String))
+) ENGINE = ReplacingMergeTree
+ORDER BY (tenant, feed, seq, idx, series, deletion)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- polls: one row for each poll of a source. By feed and time: the newest of one feed, and those of a stretch of time.

@@ -1,0 +1,62 @@
+"""What must not come back: payloads and single records that were deleted. Costs nothing for what is newer than the last
+deletion of its tenant, which is all live data."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import polars as pl
+
+from tidemill.store.client import Store
+
+BURIED: Final[dict[str, Any]] = {
+    "seq": pl.UInt64,
+    "idx": pl.UInt32,
+    "series": pl.UInt64,
+    "reasons": pl.List(pl.String),
+}
+RECORD: Final = ["seq", "idx"]
+_CHUNK: Final = 10_000
+
+
+class Buried:
+    """Knows the latest deletion of every tenant; asks the store for the rest."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._highest: dict[str, int] | None = None
+
+    def note(self, tenant: str, seq: int) -> None:
+        """A deletion is being applied at this place."""
+        if self._highest is not None:
+            self._highest[tenant] = max(seq, self._highest.get(tenant, 0))
+
+    def forget(self) -> None:
+        """Ask the store again."""
+        self._highest = None
+
+    def payloads(self, tenant: str, seqs: Iterable[int]) -> set[int]:
+        """Those of these payloads that are deleted."""
+        old = [seq for seq in seqs if seq < self._latest(tenant)]
+        if not old:
+            return set()
+        return {row["seq"] for row in self._store.rows("deletion_gone", tenant=tenant, seqs=old)}
+
+    def records(self, tenant: str, feed: str, seqs: pl.Series) -> pl.DataFrame:
+        """BURIED of these payloads. `series` 0: the whole record; `reasons`: it was rejected, for these."""
+        old = seqs.filter(seqs < self._latest(tenant)).unique()
+        frames = [pl.DataFrame(schema=BURIED)]
+        for start in range(0, old.len(), _CHUNK):
+            part = old[start : start + _CHUNK]
+            found = self._store.frame("deletion_buried", tenant=tenant, feed=feed, seqs=part)
+            frames.append(found.select(pl.col(name).cast(kind) for name, kind in BURIED.items()))
+        return pl.concat(frames)
+
+    def unburied(self, tenant: str, feed: str, records: pl.DataFrame) -> pl.DataFrame:
+        """Those of these records (`seq`, `idx`) that were not deleted: only they may be told of in the ledger."""
+        found = self.records(tenant, feed, records["seq"]).filter(pl.col("series") == 0)
+        return records if found.is_empty() else records.join(found, on=RECORD, how="anti")
+
+    def _latest(self, tenant: str) -> int:
+        if self._highest is None:
+            self._highest = {row["tenant"]: row["seq"] for row in self._store.rows("deletion_highest")}
+        return self._highest.get(tenant, 0)

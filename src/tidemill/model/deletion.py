@@ -1,0 +1,83 @@
+"""What may be asked to be deleted, as it stands in the log: the body of an entry of kind DELETE.
+
+A deletion concerns what was submitted before it and fits everything that it names.
+"""
+
+import hashlib
+from typing import Any, Final, Literal
+
+import msgspec
+
+from tidemill.model.ids import parse_series
+from tidemill.model.payload import Kind, Payload
+from tidemill.model.time import MAX_NS, MIN_NS, format_instant
+
+FORMAT: Final = "deletion"  # of the log entry
+ERASED: Final = "erased"  # format of a log entry whose bytes are gone
+MAX_ERASE_S: Final = 72 * 3600
+Name = Literal["series", "range", "feed", "payload"]
+
+
+class Deletion(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`series`: one series as a whole, or with `start_ns`, `end_ns` a range of it. `range`: records of a feed by tags
+    and range, too. `receipt`: of a payload. `alone`: the payloads of the series hold nothing else. Bounds are
+    [start, end). `erase_s`: within how many seconds the bytes must be gone from disk."""
+
+    kind: Name
+    feed: str
+    series: str = ""
+    tags: dict[str, str] = {}
+    start_ns: int | None = None
+    end_ns: int | None = None
+    receipt: str = ""
+    alone: bool = False
+    erase_s: float = MAX_ERASE_S
+
+    @property
+    def number(self) -> int:
+        """The series it names; 0: none."""
+        return parse_series(self.series) if self.series else 0
+
+    @property
+    def first_ns(self) -> int:
+        """The first instant of the range, included."""
+        return MIN_NS if self.start_ns is None else self.start_ns
+
+    @property
+    def last_ns(self) -> int:
+        """The last instant of the range, included."""
+        return MAX_NS if self.end_ns is None else self.end_ns - 1
+
+    @property
+    def selector(self) -> dict[str, Any]:
+        """What was asked for, as it is shown: without what was not named."""
+        shown: dict[str, Any] = {"feed": self.feed, "series": self.series, "tags": self.tags, "receipt": self.receipt}
+        for name, ns in (("start", self.start_ns), ("end", self.end_ns)):
+            shown[name] = None if ns is None else format_instant(ns)
+        return {name: value for name, value in shown.items() if value}
+
+
+def entry(deletion: Deletion, *, tenant: str, receipt: str, received_ns: int, feed_version: int) -> Payload:
+    """The payload that carries a deletion through the log; `receipt` is the id of the deletion."""
+    body = msgspec.json.encode(deletion)
+    return Payload(
+        receipt=receipt,
+        tenant=tenant,
+        feed=deletion.feed,
+        feed_version=feed_version,
+        received_ns=received_ns,
+        format=FORMAT,
+        body=body,
+        sha256=hashlib.sha256(body).digest(),
+        kind=Kind.DELETE,
+    )
+
+
+def read(payload: Payload) -> Deletion:
+    """The deletion that a payload of kind DELETE carries. Raises ValueError when it is none."""
+    return msgspec.json.decode(payload.body, type=Deletion)
+
+
+def is_erased(payload: Payload) -> bool:
+    """Whether the log has let the bytes of this payload go."""
+    return payload.format == ERASED
