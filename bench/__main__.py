@@ -14,7 +14,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from bench.cases import dropzone, kill, location, memory, readyourwrites, rules, series
+from bench.cases import dropzone, kill, lineage, location, memory, readyourwrites, rules, series
 
 CASES = {
     "memory": memory.run,
@@ -24,6 +24,7 @@ CASES = {
     "rules": rules.run,
     "readyourwrites": readyourwrites.run,
     "kill": kill.run,
+    "lineage": lineage.run,
 }
 
 
