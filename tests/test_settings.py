@@ -29,3 +29,14 @@ def test_sources_reach_loopback_only_when_the_server_is_there_or_somebody_says_s
 def test_networks_that_are_none_stop_the_start_and_name_the_setting(text):
     with pytest.raises(StartupError, match=r"TIDEMILL_SOURCE_ALLOW must be networks such as 10\.1\.0\.0/16"):
         load({}, {"TIDEMILL_SOURCE_ALLOW": text})
+
+
+@pytest.mark.parametrize("text", ["TIDEMILL_*", "*", "none", "PLANT_TOKEN, TIDEMILL_*"])
+def test_names_of_variables_may_end_with_a_star(text):
+    assert load({}, {"TIDEMILL_SOURCE_VARIABLES": text}).source_variables == text
+
+
+@pytest.mark.parametrize("text", ["A*B", "PLANT TOKEN", "${PLANT}", "1A"])
+def test_what_is_no_name_of_a_variable_stops_the_start(text):
+    with pytest.raises(StartupError, match="TIDEMILL_SOURCE_VARIABLES must be names"):
+        load({}, {"TIDEMILL_SOURCE_VARIABLES": text})

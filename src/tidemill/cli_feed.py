@@ -41,12 +41,16 @@ def check_feed(files: FilesArgument) -> None:
     Nothing is changed and no server is needed. Example: `tidemill feed check pumps.toml`
     """
     from tidemill.feeds.load import load
+    from tidemill.feeds.variables import visible
+    from tidemill.settings import load as load_settings
+
+    environment = visible(os.environ, load_settings({}).source_variables)
 
     texts = _read(files)
     faults: list[Fault] = []
     for file, text in texts.items():
         try:
-            feed = load(text, source=str(file), environment=os.environ)
+            feed = load(text, source=str(file), environment=environment)
         except InputError as error:
             faults += error.faults
         else:

@@ -21,8 +21,10 @@ from tidemill.errors import (
 )
 from tidemill.feeds.diff import Change, changes, text_diff
 from tidemill.feeds.revise import revise
+from tidemill.feeds.variables import visible
 from tidemill.model.feed_text import FeedText
 from tidemill.model.time import format_instant
+from tidemill.settings import load
 
 if TYPE_CHECKING:
     import httpx
@@ -105,7 +107,8 @@ class CatalogDesk:
     def apply(self, source: str, text: str, *, dry_run: bool = False) -> Applied:
         """See `Desk`."""
         name = name_of(text)
-        made = revise(self._texts, self._tenant, name, text, source=source, environment=os.environ, dry_run=dry_run)
+        environment = visible(os.environ, load({}).source_variables)
+        made = revise(self._texts, self._tenant, name, text, source=source, environment=environment, dry_run=dry_run)
         return Applied(name, made.version, made.changed, None if made.before is None else list(made.diff))
 
     def versions(self, name: str) -> list[Version]:

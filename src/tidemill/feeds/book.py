@@ -16,6 +16,7 @@ import msgspec
 from tidemill.errors import FeedDefinitionError, NotFoundError
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.load import load
+from tidemill.feeds.variables import visible
 from tidemill.model.feed_text import FeedText
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,8 @@ class FeedTexts(Protocol):
 
 
 class FeedBook:
-    """Compiled feeds over a `FeedTexts`. `environment` fills `${NAME:-default}` of sources (default: the process').
+    """Compiled feeds over a `FeedTexts`. `environment` fills `${NAME:-default}` of sources (default: what of the
+    process' own is visible by default, see `variables.py`).
     Without `with_sources` feeds have no [source], and need nothing of the environment. Who polls gives the
     `secrets_folder`; others need no secret from a file."""
 
@@ -53,7 +55,7 @@ class FeedBook:
         self._texts = texts
         self._with_sources = with_sources
         self._secrets_folder = secrets_folder
-        self._environment = os.environ if environment is None else environment
+        self._environment = visible(os.environ) if environment is None else environment
         self._current: dict[tuple[str, str], Feed] = {}
         self._versions: dict[tuple[str, str, int], Feed] = {}
         self._lock = threading.Lock()

@@ -14,6 +14,7 @@ import msgspec
 
 from tidemill.feeds.convert import Finding
 from tidemill.feeds.places import Key
+from tidemill.feeds.variables import refusal
 
 _REFERENCE: Final = re.compile(r"\$\{(?:file:([^}]*)|([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?)\}")
 _MAX_BYTES: Final = 64 * 1024
@@ -55,6 +56,10 @@ class Filler:
         path, name, default = match.groups()
         if path is not None:
             return self._file(path, match[0], key)
+        if (why := refusal(self._environment, name)) is not None:
+            self._found.append(Finding(key, "variable_refused", why))
+            self._unread.add(key)
+            return ""
         value = self._environment.get(name)
         if value is None and default is None:
             message = f"the environment has no {name}; set it, or give a default: ${{{name}:-...}}"

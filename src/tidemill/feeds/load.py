@@ -39,7 +39,7 @@ def load(
         data.pop("source", None)
     places = Places(text, source)
     found: list[Finding] = []
-    filler = Filler(environment or {}, secrets_folder)
+    filler = Filler({} if environment is None else environment, secrets_folder)
     if "source" in data:
         data["source"] = filler.fill(data["source"], ("source",))
     feed = convert(data, Feed, (), found)

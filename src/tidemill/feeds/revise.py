@@ -21,7 +21,12 @@ from tidemill.model.feed_text import FeedText
 
 _FIXED: Final[dict[Key, str]] = {("duplicates",): "last", ("shape", "kind"): "points"}  # key -> default
 
-_OF_REFERENCES: Final = {"variable_unset", "secret_unreadable", "misplaced_secret"}  # faults that hold no value
+_OF_REFERENCES: Final = {
+    "variable_unset",
+    "variable_refused",
+    "secret_unreadable",
+    "misplaced_secret",
+}  # faults that hold no value
 
 
 class FeedVersions(FeedTexts, Protocol):
