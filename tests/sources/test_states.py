@@ -1,5 +1,6 @@
 """What a source's state says: nothing new, nothing at all, too slow, not to be reached."""
 
+import logging
 import time
 
 import pytest
@@ -135,3 +136,20 @@ def test_rest_is_five_times_the_longest_back_off(polling, shown):
     with polling(plain(closed_port(), open_after=1, max_backoff="10s")):
         state = until(lambda: (s := shown()) and s.state == "open" and s.next_due_ns and s)
     assert 49 < (state.next_due_ns - state.last_poll_ns) / 1e9 < 51
+
+
+def test_log_tells_of_what_keeps_failing_and_when_it_is_over(web, polling, shown, caplog):
+    caplog.set_level(logging.INFO, "tidemill.sources.tracker")
+    up = []
+
+    def answer(request):
+        return (200, {}, BODY) if up else (500, {}, b"")
+
+    with web.answering(answer) as url, polling(plain(url, open_after=100)):
+        until(lambda: (s := shown()) and s.failures_in_a_row >= 5)
+        up.append(True)
+        until(lambda: shown().state == "ok")
+    facts = {"tenant": "default", "feed": "plain"}
+    why = {"reason": "bad_status", "detail": "the server answered 500"}
+    told = [(record.getMessage(), record.facts) for record in caplog.records]
+    assert told == [("a source fails", {**facts, **why}), ("a source answers again", facts)]

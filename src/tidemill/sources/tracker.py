@@ -20,6 +20,7 @@ from tidemill.sources.state import Poll, SourceState, State
 log = logging.getLogger(__name__)
 
 _MAX_POLLS: Final = 100_000  # rows kept while the ledger cannot be written; beyond it the oldest go
+_TELLING: Final = 3  # failures in a row that are worth a line in the log; state and ledger have each of them
 _KEPT: Final = (
     *("polls", "payloads", "payload_bytes", "empty", "unchanged", "failures"),
     *("last_poll_ns", "last_data_ns", "cursor"),
@@ -97,7 +98,7 @@ class Tracker:
         if state == self._state.state == "ok" and slowest <= self._pull.slow_after_s:
             return  # as nearly always where a source is drained
         counts = {name: getattr(self._state, name) + (state == name) for name in ("empty", "unchanged")}
-        if self._state.failures_in_a_row:
+        if self._state.failures_in_a_row >= _TELLING or self._state.state == "open":
             self._log(logging.INFO, "a source answers again")
         reason = detail = None
         if state == "ok" and slowest > self._pull.slow_after_s:
@@ -111,7 +112,7 @@ class Tracker:
         failures = self._state.failures + 1
         opens = reason != "internal" and self._pull.breaker.opens(row)
         shown = self._hide(detail)
-        if row == 1 or (opens and self._state.state != "open"):
+        if row == _TELLING or (opens and self._state.state != "open"):
             self._log(logging.WARNING, "a source is left alone" if opens else "a source fails", reason, shown)
         self._enter(
             "open" if opens else "failing", reason=reason, detail=shown, failures_in_a_row=row, failures=failures
