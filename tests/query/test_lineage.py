@@ -117,6 +117,17 @@ def test_a_payload_that_is_deleted_says_since_when(store: Store, writer: Writer)
     assert point["payload"]["bytes_gone_at"] == "2026-01-05T00:00:00Z"
 
 
+def test_a_payload_that_a_wider_deletion_took_along_says_since_when(store: Store, writer: Writer) -> None:
+    series = writer.series("ruled", "v", {"id": "a"})
+    writer.payload(9, "ruled", b"", state="deleted")
+    writer.points(series, [ns(T)], [1.0], seq=9)
+    for seq, feed in ((8, "ruled"), (12, "ruled"), (13, "location")):
+        writer.deletion(seq, "range", {"feed": feed})
+    assert of(store, series, time=T)["points"][0]["payload"]["bytes_gone_at"] == "2026-01-05T00:00:00Z"
+    writer.deletion(14, "range", {"feed": "ruled"})
+    assert of(store, series, time=T)["points"][0]["payload"]["bytes_gone_at"] is None  # which of the two, nobody knows
+
+
 def test_a_payload_or_feed_that_is_not_known_any_more_fails_nothing(store: Store, writer: Writer) -> None:
     series = writer.series("forgotten", "v")
     writer.points(series, [ns(T)], [1.0], seq=9)

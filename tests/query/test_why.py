@@ -151,6 +151,7 @@ def test_what_was_deleted_is_not_shown_again(store: Store, writer: Writer) -> No
         ({"feed": "telemetry", "start": T}, True),
         ({"feed": "telemetry", "end": T}, False),
         ({"feed": "location"}, False),
+        ({"feed": "telemetry", "tags": {"id": "other"}}, False),
         ({"series": "0" * 16}, False),
         ({}, False),
     ],

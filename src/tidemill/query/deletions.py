@@ -1,7 +1,7 @@
 """What was deleted on request, and whether that concerns a series, an instant or a payload.
 
-The selector of a deletion is what was asked for, as JSON: of `feed`, `series`, `receipt` and a range `start`, `end`
-those that it names. It concerns what fits all of them and was submitted before it.
+The selector of a deletion is what was asked for, as JSON: of `feed`, `series`, `tags`, `receipt` and a range `start`,
+`end` those that it names. It concerns what fits all of them and was submitted before it.
 """
 
 from collections.abc import Collection, Mapping
@@ -32,13 +32,15 @@ class Deletion(msgspec.Struct, frozen=True):
         """Whether it is of this payload."""
         return receipt in _texts(self.selector, "receipt", "receipts", "payload")
 
-    def covers(self, feed: str, series: int, at_ns: int) -> bool:
+    def covers(self, feed: str, series: int, tags: Mapping[str, str], at_ns: int) -> bool:
         """Whether it is of a series, a range of one or a whole feed, and this instant of this series is in it."""
         chosen = self.selector
         named = _texts(chosen, "series")
         if self.kind == "payload" or chosen.get("feed", feed) != feed:
             return False
         if named and format_series(series) not in named:
+            return False
+        if any(tags.get(name) != value for name, value in chosen.get("tags", {}).items()):
             return False
         return (bool(named) or "feed" in chosen) and _within(chosen, at_ns)
 
@@ -48,10 +50,18 @@ def deletions(store: Store, tenant: str) -> list[Deletion]:
     return [_deletion(row) for row in store.rows("why_deletions", tenant=tenant, limit=MAX_DELETIONS)]
 
 
-def gone_at(store: Store, tenant: str, receipts: Collection[str]) -> dict[str, int]:
-    """Since when the bytes of these payloads are gone from answers (ns), as far as a deletion says it."""
+def gone_at(store: Store, tenant: str, payloads: Collection[Mapping[str, Any]]) -> dict[str, int]:
+    """Since when the bytes of these payloads (`receipt`, `feed`, `seq`) are gone (ns), by receipt: where a deletion
+    names one, or where only one deletion can have taken it along."""
     known = deletions(store, tenant)
-    return {receipt: found.applied_ns for receipt in receipts for found in known if found.names(receipt)}
+    found: dict[str, int] = {}
+    for row in payloads:
+        naming = [one for one in known if one.names(row["receipt"])]
+        wider = [one for one in known if one.kind != "payload" and one.selector.get("feed") == row["feed"]]
+        chosen = naming or [one for one in wider if one.seq > row["seq"]]
+        if len(chosen) == 1:
+            found[row["receipt"]] = chosen[0].applied_ns
+    return found
 
 
 def _deletion(row: Mapping[str, Any]) -> Deletion:

@@ -67,7 +67,7 @@ class Origins:
         if not wanted:
             return {}
         rows = {row["seq"]: row for row in self._store.rows("lineage_payloads", tenant=tenant, seqs=wanted)}
-        gone = [row["receipt"] for row in rows.values() if row["state"] == "deleted"]
+        gone = [row for row in rows.values() if row["state"] == "deleted"]
         since = gone_at(self._store, tenant, gone) if gone else {}
         return {seq: {**row, "gone_ns": since.get(row["receipt"])} for seq, row in rows.items()}
 

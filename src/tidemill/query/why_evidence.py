@@ -83,7 +83,7 @@ class Gatherer:
             rejections=lost,
             windows=[] if hidden else windows,
             changes=[] if hidden else changes,
-            deletions=[one for one in gone if one.covers(subject.feed, subject.number, at_ns)],
+            deletions=[one for one in gone if one.covers(subject.feed, subject.number, subject.tags, at_ns)],
             facts=facts,
             waiting=waiting,
         )

@@ -63,8 +63,8 @@ LIMIT {limit:UInt32}
 
 -- name: lineage_payloads
 -- What is known of the payloads at these places, but for their bytes.
-SELECT p.seq AS seq, p.receipt AS receipt, lower(hex(p.sha256)) AS sha256, p.received_at AS received_at, p.bytes AS bytes,
-    p.format AS format, p.state AS state, p.feed_version AS feed_version, p.replay AS replay
+SELECT p.seq AS seq, p.receipt AS receipt, p.feed AS feed, lower(hex(p.sha256)) AS sha256, p.received_at AS received_at,
+    p.bytes AS bytes, p.format AS format, p.state AS state, p.feed_version AS feed_version, p.replay AS replay
 FROM payloads AS p
 WHERE p.tenant = {tenant:String} AND p.seq IN {seqs:Array(UInt64)}
 ORDER BY p.seq, p.version DESC
