@@ -131,7 +131,8 @@ class WindowLineageQueries:
 def _width(described: Description, feed: Feed | None, begin_ns: int) -> int:
     """The width in s of the window of the feed that begins at an instant."""
     if not widths(feed):
-        message = f"the feed '{described.feed}' keeps no rollups; ask with time= for the lineage of a point"
+        keeps = "keeps no rollups" if feed else "has a definition that cannot be read"
+        message = f"the feed '{described.feed}' {keeps}; ask with time= for the lineage of a point"
         raise InputError(message, (Fault("$query.window", "no_such_shape", message),))
     every_s = widths(feed)[0]
     start = begin(begin_ns, every_s)
