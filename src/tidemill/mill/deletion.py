@@ -1,8 +1,8 @@
 """Applies deletions: what they name and was submitted before them goes, and a receipt says how much that was.
 
-Everything is written so that it may be done again: first the receipt's counts, then what tells of it (the changes, the
-records that must not come back), then the rows themselves, then the rollups of the windows that were told, then the
-payloads; last the receipt says `applied`. The bytes leave the disk later (`erase.py`).
+Everything is written so that it may be done again: first the receipt's counts, then the payloads that go whole, then
+what tells of the rest (the changes, the records that must not come back), then the rows themselves, then the rollups of
+the windows that were told; last the receipt says `applied`. The bytes leave the disk later (`erase.py`).
 
 A series or a feed goes by a mark (`deleted_seq`), so it is quick however many points there are. A payload that is
 deleted takes its points with it; what those had replaced stays replaced, and what had lost to them stays rejected.
@@ -59,8 +59,8 @@ class Deleter:
 
     def apply(self, entries: Sequence[Logged]) -> None:
         """Apply these deletions in their order. Raises StoreUnavailableError, StoreQueryError: apply them again."""
-        asked = [(entry, found) for entry in entries if (found := _read(entry)) is not None]
-        for tenant, run in groupby(asked, key=_together):
+        readable = [(entry, asked) for entry in entries if (asked := _read(entry)) is not None]
+        for tenant, run in groupby(readable, key=_together):
             if tenant:
                 self._alone(list(run))
                 continue
@@ -119,11 +119,11 @@ class Deleter:
         }
         self._receipts(tenant, [(entry, asked, counts)], _PENDING)
         reach("deletion.begun")
+        self._payloads(tenant, there)  # first: which they are shows from the points
         if asked.kind in ("series", "feed"):
             self._whole_series(found, deletion)
         elif found.series or found.everything:
             self._points(found, deletion, asked)
-        self._payloads(tenant, there)
         self._known.forget_these(found.series)
         reach("deletion.before_applied")
         self._receipts(tenant, [(entry, asked, counts)], _APPLIED)
