@@ -64,7 +64,7 @@ class Stages:
         with self._status.stage("decode"):
             batch = self._decoder(tenant, name, version).decode(entries)
         with self._status.stage("rules"):
-            checked = apply_rules(feed, batch, Memory(tenant, entries[0].seq, past))
+            checked = apply_rules(feed, batch, Memory(tenant, entries[0].seq, past, self._status.turn))
         with self._status.stage("shape"):
             shaped = shape(feed, tenant, checked, batch)
         rejections = ledger.rejected([shaped.rejections])

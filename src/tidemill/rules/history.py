@@ -25,6 +25,7 @@ from tidemill.rules.past import Memory
 
 _TURNS: Final = 4  # as columns; a record that is wrong alone and the good one after it take three
 _STRETCH: Final = 64  # records judged one by one before columns are tried again; each time twice as many
+_PIECE: Final = 10_000  # records from one sign of life to the next
 _NEVER: Final = np.iinfo(np.int64).min
 
 
@@ -76,6 +77,7 @@ class _Judge:
 
     def __init__(self, feed: Feed, asked: Sequence[Asked], columns: "_Columns", batch: Batch, memory: Memory) -> None:
         self._feed = feed
+        self._memory = memory
         self._contends = feed.first_wins or feed.shape.kind == "summary"
         identity = columns["identity"]
         starts = np.flatnonzero(np.diff(identity, prepend=identity[0] + 1) != 0)
@@ -174,6 +176,11 @@ class _Judge:
 
     def _walk(self, group: int, start: int, stop: int) -> None:
         """Judge the rows of a group from `start` to `stop` one by one; those before are judged."""
+        for at in range(start, stop, _PIECE):
+            self._memory.turn()
+            self._one_by_one(group, at, min(at + _PIECE, stop))
+
+    def _one_by_one(self, group: int, start: int, stop: int) -> None:
         begin, end = int(self._begin[group]), int(self._begin[group + 1])
         walk = self._walks.get(group)
         if walk is None:

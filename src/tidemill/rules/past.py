@@ -3,6 +3,7 @@
 Judging (`rules/history.py`) is pure; the mill reads the past from the store, a replay lays its own points over that.
 """
 
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -54,12 +55,18 @@ class Nothing:
         return pl.DataFrame(schema=LATEST)
 
 
+def _still() -> None:
+    """Nobody wants to know."""
+
+
 class Memory(msgspec.Struct, frozen=True):
-    """What a batch asks the past with: whose it is, the place that it begins at, and who knows."""
+    """What a batch asks the past with: whose it is, the place that it begins at, and who knows. `turn` is called again
+    and again while records are judged one by one: a sign of life, for a million of them may take half a minute."""
 
     tenant: str
     before_seq: int
     past: Past
+    turn: Callable[[], None] = _still
 
 
 NO_MEMORY: Final = Memory("", 0, Nothing())
