@@ -12,8 +12,8 @@ place in the log, (seq, index), is lower), earlier than it in time, and not more
 - A record without a value of `field` breaks none of these checks and is no past for them.
 - What was deleted, and what retention has removed, is no past.
 
-What a rule needs of the past is read for every batch: the last points of each series, or for `stuck` with `max_duration`
-all of that time. So long a time over a series of a thousand values a second is millions of points: use `max_count` there.
+What a rule needs of the past is read for every batch: the last points of each series; for `stuck` with `max_duration`
+all points of that time. In a series of a thousand values a second that is too much: use `max_count` there.
 
 So the same records in other batches give the same result, also after a restart and when a batch is applied again.
 """
