@@ -14,7 +14,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from bench.cases import dropzone, kill, lineage, location, memory, readyourwrites, rules, series
+from bench.cases import dropzone, kill, lineage, location, memory, readyourwrites, replay, rules, series
 
 CASES = {
     "memory": memory.run,
@@ -22,6 +22,7 @@ CASES = {
     "dropzone": dropzone.run,
     "series": series.run,
     "rules": rules.run,
+    "replay": replay.run,
     "readyourwrites": readyourwrites.run,
     "kill": kill.run,
     "lineage": lineage.run,

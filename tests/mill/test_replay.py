@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 from tests.mill.house import House
 from tests.mill.test_order import strip
 from tidemill.errors import StoreUnavailableError
+from tidemill.model.deletion import Deletion
+from tidemill.model.ids import new_receipt
+from tidemill.model.replay import Replay, Request
 
 FEED = """
 name = "location"
@@ -196,3 +199,25 @@ def as_decided_in_order(house: House, chosen: set[int]) -> dict[int, float]:
             if not before or abs(value - before[-1]) <= 30:
                 stands[time] = value
     return stands
+
+
+def test_a_deletion_while_a_replay_is_under_way_is_not_undone(build: Callable[..., House]) -> None:
+    house = build_with(build, "last", 10, 1000)
+    for body in PAYLOADS:
+        house.send("location", body, feed_version=2)
+    house.work()
+    asked = Request(feed="location", version=3, dry_run=False, start_ns=0)
+    replay = Replay(id=new_receipt(0), tenant=house.tenant, request=asked, state="queued", created_ns=0)
+    house.replays.create(replay)
+    assert house.mill.replays is not None
+    for _ in range(2):
+        house.mill.replays.step(house.mill.status.position)
+    assert house.replays.get(house.tenant, replay.id).done == len(PAYLOADS), "every payload is milled"
+    first = house.entries()[0].payload.receipt
+    house.ask(Deletion(kind="payload", feed="location", receipt=first))
+    house.work_replays()
+    done = house.replays.get(house.tenant, replay.id)
+    assert done.difference is not None
+    assert (done.state, done.difference.payloads) == ("done", len(PAYLOADS) - 1)
+    assert 1 not in {row["seq"] for row in house.all("points")} | {row["seq"] for row in house.all("rejections")}
+    assert [row["state"] for row in house.all("payloads") if row["receipt"] == first] == ["deleted"]

@@ -39,6 +39,7 @@ class Concluding:
         self._store = store
         self._stages = applier.stages
         self._status = applier.status
+        self._known = applier.known
         self._planner = Planner(store, applier.known, applier.status)
 
     def conclude(self, replay: Replay, feed: Feed, folder: Folder) -> Conclusion:
@@ -54,6 +55,7 @@ class Concluding:
         plan = self._planner.plan(replay.tenant, feed, places, offered, had)
         self._status.turn()
         rejected = joined_rejections(milled.joined(folder, "rejected").drop("record"), plan)
+        rejected = self._known.buried.unburied(replay.tenant, feed.name, rejected)
         moved = windows.changed(self._store, replay.tenant, feed, plan, places)
         found = difference.difference(
             difference.of_records(counts, _not_recovered(old), rejected),

@@ -58,12 +58,22 @@ class Replays:
         self._concluding = Concluding(store, applier)
         self._publisher = Publisher(store, applier.known, applier.stages.text_of, applier.status.turn)
         self._look = True
+        applier.deleter.on_deleted = self.begin_anew
         self._current: Replay | None = None
         self._past: tuple[str, ReplayPast] | None = None
 
     def wake(self) -> None:
         """There may be a new replay, or one was cancelled."""
         self._look = True
+
+    def begin_anew(self, tenant: str, feed: str) -> None:
+        """Something of a feed is being deleted: what a replay of it has on disk must not bring that back."""
+        for replay in self._replays.list(tenant):
+            if replay.request.feed == feed and replay.state == "running":
+                self._folder(replay).remove()
+                self._past = None
+                self._replays.change(replay, state="queued", done=0)
+                self._look = True
 
     def resume(self) -> None:
         """Publish what was being published when the mill ended. Call before the first batch."""

@@ -1,11 +1,12 @@
--- What a replay asks of the store and tells it. Places in the log are bound as a range and, where they are few enough,
+-- What a replay asks of the store and tells it. (Deletions are entries of the log, too, and no payloads of data.) Places in the log are bound as a range and, where they are few enough,
 -- one by one (`sparse`); the mill leaves out what lies between. Times are ns since the epoch (Int64).
 
 -- name: replay_by_received
 -- The payloads of a feed that were received in [start, end), applied or set aside.
 SELECT seq, receipt, feed_version, state, bytes
 FROM payloads FINAL
-WHERE tenant = {tenant:String} AND feed = {feed:String} AND state IN ('applied', 'poison') AND seq <= {position:UInt64}
+WHERE tenant = {tenant:String} AND feed = {feed:String} AND state IN ('applied', 'poison')
+    AND format != 'deletion' AND seq <= {position:UInt64}
     AND received_at >= fromUnixTimestamp64Nano({start:Int64}, 'UTC')
     AND received_at < fromUnixTimestamp64Nano({end:Int64}, 'UTC')
 ORDER BY seq
@@ -14,7 +15,8 @@ ORDER BY seq
 -- The payloads of these receipts.
 SELECT seq, receipt, feed_version, state, bytes
 FROM payloads FINAL
-WHERE tenant = {tenant:String} AND feed = {feed:String} AND state != 'deleted' AND seq <= {position:UInt64}
+WHERE tenant = {tenant:String} AND feed = {feed:String} AND state != 'deleted'
+    AND format != 'deletion' AND seq <= {position:UInt64}
     AND receipt IN {receipts:Array(String)}
 ORDER BY seq
 
@@ -22,7 +24,7 @@ ORDER BY seq
 -- The payloads with rejected records that match. Empty text: no filter.
 SELECT seq, receipt, feed_version, state, bytes
 FROM payloads FINAL
-WHERE tenant = {tenant:String} AND feed = {feed:String} AND state != 'deleted' AND seq <= {position:UInt64}
+WHERE tenant = {tenant:String} AND feed = {feed:String} AND state != 'deleted' AND format != 'deletion' AND seq <= {position:UInt64}
     AND seq IN (
         SELECT seq FROM rejections FINAL
         WHERE tenant = {tenant:String} AND feed = {feed:String} AND recovered_by = ''
