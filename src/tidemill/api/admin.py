@@ -1,4 +1,4 @@
-"""What is defined and what it does: feeds, sources, and every reason code."""
+"""What is defined: feeds, and every reason code."""
 
 from typing import Any, Final
 
@@ -13,14 +13,13 @@ from tidemill.api.problems import PROBLEMS
 from tidemill.api.reads_common import AnyRequest, parameters, taking
 from tidemill.api.rules import RULE_ROUTES
 from tidemill.api.services import Services
+from tidemill.api.sources import SOURCE_ROUTES
 from tidemill.catalog.keys import Principal
 from tidemill.errors import NotFoundError
 from tidemill.feeds.definition import Feed
 from tidemill.model.time import format_instant
 from tidemill.query.parameters import VERSION
 from tidemill.rules.reasons import REASONS
-from tidemill.sources.desk import read_states
-from tidemill.sources.state import SourceState
 
 FEED_PARAMETERS: Final = (VERSION,)
 FEED_PROBLEMS: Final = {
@@ -58,12 +57,6 @@ class FeedDetail(msgspec.Struct, frozen=True):
     created_at: str
     definition: dict[str, Any]
     text: str | None
-
-
-class SourcePage(msgspec.Struct, frozen=True):
-    """The states of every source of a tenant, as the poller wrote them last; times are RFC 3339."""
-
-    items: list[dict[str, Any]]
 
 
 class Code(msgspec.Struct, frozen=True):
@@ -119,14 +112,6 @@ def get_feed(
     )
 
 
-@get("/v1/sources", tags=["admin"], summary="List the sources", operation_id="listSources", sync_to_thread=True)
-def list_sources(principal: NamedDependency[Principal], services: NamedDependency[Services]) -> SourcePage:
-    """Each source of this tenant: what its last poll did, when it polls next, and how far it has read. Feeds as
-    shipped poll for the tenant `default` only; another tenant has sources once it applies a feed that has a `[source]`.
-    """
-    return SourcePage([source_item(state) for state in read_states(services.catalog, principal.tenant)])
-
-
 @get("/v1/codes", tags=["admin"], summary="List every code", operation_id="listCodes", opt={"scope": None})
 async def list_codes() -> Codes:
     """Every reason and every problem code, with its meaning. A feed may give a rule a code of its own."""
@@ -151,15 +136,4 @@ def feed_item(feed: Feed) -> FeedItem:
     )
 
 
-def source_item(state: SourceState) -> dict[str, Any]:
-    """A source's state as it is shown: `..._ns` becomes `..._at`, RFC 3339."""
-    shown: dict[str, Any] = {}
-    for name, value in msgspec.structs.asdict(state).items():
-        if name.endswith("_ns"):
-            shown[name.removesuffix("_ns") + "_at"] = format_instant(value) if value else None
-        elif name != "tenant":
-            shown[name] = value
-    return shown
-
-
-ADMIN_ROUTES: Final = [list_feeds, get_feed, list_sources, list_codes, *RULE_ROUTES, *FEED_ADMIN_ROUTES]
+ADMIN_ROUTES: Final = [list_feeds, get_feed, list_codes, *SOURCE_ROUTES, *RULE_ROUTES, *FEED_ADMIN_ROUTES]

@@ -1,0 +1,156 @@
+"""Pull sources over HTTP: how each is doing, its polls one by one, and what of a stretch of time they speak for.
+
+For whoever may read. What a source said of a failure was rid of secrets before it was written down.
+"""
+
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath
+
+from tidemill.api.reads_common import AnyRequest, answers, ask, parameters, respond, taking
+from tidemill.api.services import Services
+from tidemill.catalog.keys import Principal
+from tidemill.errors import NotFoundError
+from tidemill.model.time import format_instant
+from tidemill.query.answers import Page
+from tidemill.query.polls import PAGE_PARAMETERS, SUMMARY_PARAMETERS, PollPage, Polls, PollSummary
+from tidemill.sources.desk import read_states
+from tidemill.sources.state import SourceState, State
+
+_NO_FEED: Final = {404: ResponseSpec(dict[str, Any], generate_examples=False, description="No such feed.")}
+
+
+class SourceItem(msgspec.Struct, frozen=True, kw_only=True):
+    """How one item of a source is doing, as its poller wrote it last. `state`: `ok`, `empty` (it had nothing),
+    `unchanged` (it has what was taken), `slow`; `failing` or `open` (left alone until `next_due_at`) with `reason` and
+    `detail`. `since_at` is when the state began. Counts are since it was first polled; times are RFC 3339."""
+
+    feed: str
+    item: str
+    state: State
+    since_at: str | None
+    last_poll_at: str | None
+    last_data_at: str | None
+    last_status: int | None
+    latency_ms: float | None
+    reason: str | None
+    detail: str | None
+    next_due_at: str | None
+    cursor: str | None
+    waiting: int
+    polls: int
+    payloads: int
+    payload_bytes: int
+    empty: int
+    unchanged: int
+    failures: int
+    failures_in_a_row: int
+    links: dict[str, str]
+
+
+class SourcePage(msgspec.Struct, frozen=True):
+    """Sources by feed and item."""
+
+    items: list[SourceItem]
+
+
+@get("/v1/sources", tags=["admin"], summary="List the sources", operation_id="listSources", sync_to_thread=True)
+def list_sources(principal: NamedDependency[Principal], services: NamedDependency[Services]) -> SourcePage:
+    """Each source of this tenant: what its last poll did, when it polls next, and how far it has read. Feeds as
+    shipped poll for the tenant `default` only; another tenant has sources once it applies a feed that has a `[source]`.
+    """
+    return SourcePage([source_item(state) for state in read_states(services.catalog, principal.tenant)])
+
+
+@get(
+    "/v1/sources/{feed:str}",
+    tags=["admin"],
+    summary="The sources of one feed",
+    operation_id="getSources",
+    responses=_NO_FEED,
+    sync_to_thread=True,
+)
+def get_sources(
+    feed: FromPath[str], principal: NamedDependency[Principal], services: NamedDependency[Services]
+) -> SourcePage:
+    """Each item that the feed's `[source]` polls; none for a feed that polls nothing (or that nothing polls yet)."""
+    _must_exist(services, principal, feed)
+    states = read_states(services.catalog, principal.tenant)
+    return SourcePage([source_item(state) for state in states if state.feed == feed])
+
+
+@get(
+    "/v1/sources/{feed:str}/polls",
+    tags=["admin"],
+    summary="The polls of a feed's sources",
+    operation_id="listPolls",
+    operation_class=taking(PAGE_PARAMETERS),
+    responses=answers(PollPage, "A page of polls; `next` is the cursor of the following one.", more=True),
+)
+async def list_polls(
+    feed: FromPath[str],
+    request: AnyRequest,
+    principal: NamedDependency[Principal],
+    services: NamedDependency[Services],
+) -> Response[Any]:
+    """The poll ledger, newest first. `start` and `end` are of when polls began. A row is written within about a second
+    of the end of its poll. As csv a text that a spreadsheet would take for a formula begins with an apostrophe."""
+    asked = parameters(request, PAGE_PARAMETERS)
+
+    def work() -> Page:
+        _must_exist(services, principal, feed)
+        return Polls(services.store).answer(principal.tenant, feed, asked)
+
+    return respond(request, await ask(work))
+
+
+@get(
+    "/v1/sources/{feed:str}/polls/summary",
+    tags=["admin"],
+    summary="How much of the time a feed's sources were reached",
+    operation_id="summarizePolls",
+    operation_class=taking(SUMMARY_PARAMETERS),
+    responses=answers(PollSummary, "Polls by result, the time they speak for, and the longest outage."),
+)
+async def summarize_polls(
+    feed: FromPath[str],
+    request: AnyRequest,
+    principal: NamedDependency[Principal],
+    services: NamedDependency[Services],
+) -> PollSummary:
+    """Tells "the source had nothing" from "it could not be reached" and from "nobody asked". A poll speaks for the time
+    until the next one of its item, or until that was due if it came more than a minute late."""
+    asked, now = parameters(request, SUMMARY_PARAMETERS), services.clock()
+
+    def work() -> PollSummary:
+        _must_exist(services, principal, feed)
+        return Polls(services.store).summary(principal.tenant, feed, asked, now)
+
+    summary: PollSummary = await ask(work)
+    return summary
+
+
+def source_item(state: SourceState) -> SourceItem:
+    """A source's state as it is shown: `..._ns` becomes `..._at`, RFC 3339."""
+    shown: dict[str, Any] = {}
+    for name, value in msgspec.structs.asdict(state).items():
+        if name.endswith("_ns"):
+            shown[name.removesuffix("_ns") + "_at"] = format_instant(value) if value else None
+        elif name != "tenant":
+            shown[name] = value
+    path = f"/v1/sources/{quote(state.feed, safe='')}"
+    item = f"?item={quote(state.item, safe='')}" if state.item else ""
+    return SourceItem(**shown, links={"polls": f"{path}/polls{item}", "summary": f"{path}/polls/summary{item}"})
+
+
+def _must_exist(services: Services, principal: Principal, feed: str) -> None:
+    if services.texts.current(principal.tenant, feed) is None:
+        raise NotFoundError(f"there is no feed '{feed[:100]}'")
+
+
+SOURCE_ROUTES: Final = [list_sources, get_sources, list_polls, summarize_polls]

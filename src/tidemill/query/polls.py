@@ -1,0 +1,216 @@
+"""The poll ledger as people read it: pages, newest first, and a summary that tells "the source had nothing" from "we
+could not reach it".
+
+Order: start descending, then item descending; a cursor is such a place, so that pages stay what they were while new
+polls are made.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+from tidemill.errors import Fault, InputError
+from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S, format_instant
+from tidemill.query import answers, readers
+from tidemill.query.answers import Page
+from tidemill.query.cursor import encode
+from tidemill.query.parameters import END, START, UNIT, Asked, Parameter, page_cursor, time_range
+from tidemill.query.why_absent import REACHED
+from tidemill.store.client import Store
+
+MAX_PAGE: Final = 1000
+MAX_EXPORTED: Final = 100_000
+_DEFAULT_PAGE: Final = 100
+_BEFORE_NS: Final = 8 * 86_400 * NS_PER_S  # a source that is asked once a week still says what it was like
+_SLACK_NS: Final = 60 * NS_PER_S  # a poll so late is still that poll: the poller may be busy with others
+_FORMATS: Final = ("json", "ndjson", "csv")
+_TEXT: Final = {"type": "string"}
+
+_ITEM: Final = Parameter(
+    "item", "Only this item of the source (`muid=...`), as its state names it.", readers.word, _TEXT
+)
+PAGE_PARAMETERS: Final = (
+    _ITEM,
+    START,
+    END,
+    UNIT,
+    Parameter("result", "Only with this result: `data`, `empty`, `timeout` ...", readers.word, _TEXT),
+    Parameter(
+        "limit",
+        f"Most polls: as json {_DEFAULT_PAGE} unless given, up to {MAX_PAGE}; in other formats {MAX_EXPORTED}.",
+        readers.limit(MAX_EXPORTED),
+        {"type": "integer", "minimum": 1, "maximum": MAX_EXPORTED},
+    ),
+    page_cursor(int, str),
+    Parameter(
+        "format",
+        "`json` a page; `csv` and `ndjson` the whole selection.",
+        readers.choice(*_FORMATS),
+        {"type": "string", "enum": list(_FORMATS)},
+        "json",
+    ),
+)
+SUMMARY_PARAMETERS: Final = (_ITEM, START, END, UNIT)
+
+
+class PollItem(msgspec.Struct, frozen=True):
+    """One poll. `result`: `data`, `empty`, `unchanged`, `truncated` (asked again by halves), or why it failed. `status`
+    is null without an answer over HTTP, `sha256` without bytes, `receipt` where nothing was taken, `next_due` when
+    polling was being stopped."""
+
+    started_at: str
+    feed: str
+    item: str
+    result: str
+    status: int | None
+    latency_ms: float
+    bytes: int
+    records: int
+    sha256: str | None
+    receipt: str | None
+    detail: str | None
+    next_due: str | None
+    links: dict[str, str]
+
+
+class PollPage(msgspec.Struct, frozen=True):
+    """A page of the poll ledger."""
+
+    items: list[PollItem]
+    next: str | None
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What time is divided into, by the poll that speaks for it. `data`: it was reached and had data, new or known;
+    `empty`: it was reached and had nothing; `unusable`: it answered and the answer was of no use; `unreached`: it did
+    not answer; `unpolled`: nobody asked, for instance because the server was not running."""
+
+    data: float
+    empty: float
+    unusable: float
+    unreached: float
+    unpolled: float
+
+
+class Outage(msgspec.Struct, frozen=True):
+    """Polls of one item in a row of which none was of use. `end` is null where no useful one came after. `result` and
+    `detail` are of the last of them; `seconds` are those that its polls speak for."""
+
+    item: str
+    start: str
+    end: str | None
+    seconds: float
+    polls: int
+    result: str
+    detail: str | None
+
+
+class PollSummary(msgspec.Struct, frozen=True):
+    """The polls of a stretch of time. `seconds` adds up the items of a source; `share` is of all of them (null where
+    there was no poll that speaks for any of it)."""
+
+    feed: str
+    start: str | None
+    end: str
+    polls: int
+    by_result: dict[str, int]
+    seconds: Standing
+    share: Standing | None
+    longest_outage: Outage | None
+
+
+class Polls:
+    """Reads the poll ledger."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def answer(self, tenant: str, feed: str, asked: Asked) -> Page:
+        """The selection by PAGE_PARAMETERS, as a page or a file. Raises InputError for a limit too high."""
+        chosen, kind = _chosen(tenant, feed, asked), asked["format"]
+        if kind != "json":
+            return self._export(chosen, kind, asked["limit"] or MAX_EXPORTED)
+        count = asked["limit"] or _DEFAULT_PAGE
+        if count > MAX_PAGE:
+            message = f"a page has at most {MAX_PAGE} polls; format=csv or ndjson gives more at once"
+            raise InputError(message, (Fault("$query.limit", "invalid", message),))
+        rows = self._store.rows("polls", **chosen, limit=count + 1)
+        page = rows[:count]
+        following = encode(page[-1]["started_ns"], page[-1]["item"]) if len(rows) > count else None
+        return answers.encoded(PollPage([_item(row) for row in page], following), following)
+
+    def summary(self, tenant: str, feed: str, asked: Asked, now_ns: int) -> PollSummary:
+        """By SUMMARY_PARAMETERS, up to now where `end` is not given or lies ahead."""
+        first = time_range(asked).first_ns
+        end = max(first, min(now_ns, now_ns if asked["end"] is None else asked["end"]))
+        [row] = self._store.rows(
+            "polls_summary",
+            tenant=tenant,
+            feed=feed,
+            item=asked["item"] or "",
+            first=first,
+            since=max(MIN_NS, first - _BEFORE_NS),
+            end=end,
+            slack=_SLACK_NS,
+            reached=list(REACHED),
+        )
+        spent = {name: row[name] for name in Standing.__struct_fields__}
+        total = sum(spent.values())
+        start = first if asked["start"] is not None else row["from_ns"]
+        return PollSummary(
+            feed=feed,
+            start=format_instant(start) if asked["start"] is not None or total else None,
+            end=format_instant(end),
+            polls=row["polls"],
+            by_result=row["by_result"],
+            seconds=Standing(**{name: _seconds(value) for name, value in spent.items()}),
+            share=Standing(**{name: round(value / total, 6) for name, value in spent.items()}) if total else None,
+            longest_outage=_outage(row) if row["out_ns"] else None,
+        )
+
+    def _export(self, chosen: dict[str, Any], kind: str, limit: int) -> Page:
+        beyond = self._store.rows("polls_beyond", **chosen, offset=limit - 1)
+        following = encode(beyond[0]["started_ns"], beyond[0]["item"]) if len(beyond) > 1 else None
+        guarded = int(kind == "csv")
+        stream = self._store.stream(
+            "polls_exported", answers.STORE_FORMATS[kind], **chosen, limit=limit, guarded=guarded
+        )
+        return Page(stream, answers.MEDIA_TYPES[kind], following)
+
+
+def _chosen(tenant: str, feed: str, asked: Asked) -> dict[str, Any]:
+    """What the queries bind for the filters of a request and where the last page ended."""
+    span, (before_at, before_item) = time_range(asked), asked["cursor"] or (MAX_NS, "")
+    before_at = max(MIN_NS, min(MAX_NS, before_at))
+    return {
+        "tenant": tenant,
+        "feed": feed,
+        "item": asked["item"] or "",
+        "result": asked["result"] or "",
+        "first": span.first_ns,
+        "last": min(span.last_ns, before_at),
+        "before_at": before_at,
+        "before_item": before_item,
+    }
+
+
+def _item(row: dict[str, Any]) -> PollItem:
+    links = {"receipt": f"/v1/receipts/{row['receipt']}"} if row["receipt"] else {}
+    return PollItem(**{name: row[name] for name in PollItem.__struct_fields__ if name != "links"}, links=links)
+
+
+def _outage(row: dict[str, Any]) -> Outage:
+    item, start, end, ended, polls, result, detail = row["outage"]
+    return Outage(
+        item=item,
+        start=format_instant(start),
+        end=format_instant(end) if ended else None,
+        seconds=_seconds(row["out_ns"]),
+        polls=polls,
+        result=result,
+        detail=detail or None,
+    )
+
+
+def _seconds(ns: int) -> float:
+    return round(ns / NS_PER_S, 3)
