@@ -1,0 +1,116 @@
+"""What payloads hold, decoded again under the feed version that they were applied under: how many records each has, and
+the points that every record would make if no rule spoke against it.
+
+Rules are not asked again: what they said is in the ledger, and some of them went by a past that is gone.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import polars as pl
+
+from tidemill.decode.decoder import DEEPEST, MAX_DEPTH, Decoder
+from tidemill.errors import TidemillError
+from tidemill.feeds.book import FeedBook
+from tidemill.feeds.definition import Feed
+from tidemill.mill import refused
+from tidemill.model.payload import Logged
+from tidemill.rules.apply import apply_rules
+from tidemill.rules.shape import shape
+
+PLACE: Final = ["seq", "idx"]
+POINTS: Final = {
+    "series": pl.UInt64,
+    "time": pl.Int64,
+    "ordinal": pl.Int64,
+    "seq": pl.UInt64,
+    "idx": pl.UInt32,
+    "value": pl.Float64,
+    "received_ns": pl.Int64,
+}
+COUNTS: Final = {"seq": pl.UInt64, "records": pl.UInt64}
+
+
+class Again(msgspec.Struct, frozen=True):
+    """`points` (POINTS); `counts` (COUNTS): the records of each payload; `mute` (`seq`, `idx`): records that cannot
+    make points, whatever the rules; `unreadable`: why a payload could not be decoded, by seq."""
+
+    points: pl.DataFrame
+    counts: pl.DataFrame
+    mute: pl.DataFrame
+    unreadable: dict[int, str]
+
+
+class Reader:
+    """Decodes payloads of every feed version of a catalog; keeps what it compiled."""
+
+    def __init__(self, book: FeedBook, max_depth: int = MAX_DEPTH) -> None:
+        self._book = book
+        self._max_depth = max_depth
+        self._compiled: dict[tuple[str, str, int], tuple[Feed, Decoder]] = {}
+
+    def applied(self, tenant: str, feed: str, version: int, entries: Sequence[Logged]) -> Again:
+        """Applied payloads of one feed version."""
+        try:
+            return self._applied(tenant, feed, version, entries)
+        except TidemillError as error:
+            return _unreadable(entries, error.message)
+        except Exception as error:
+            if len(entries) == 1:
+                return _unreadable(entries, f"{type(error).__name__}: {error}")
+        return joined([self.applied(tenant, feed, version, [entry]) for entry in entries])
+
+    def refused(self, tenant: str, feed: str, version: int, entries: Sequence[Logged]) -> pl.DataFrame:
+        """COUNTS of payloads that were refused at intake: one where the faults name no records of it."""
+        held = dict.fromkeys((entry.seq for entry in entries), 1)
+        try:
+            compiled, decoder = self._of(tenant, feed, version)
+        except TidemillError:
+            return _counts(held)
+        if compiled.shape.kind == "samples":
+            return _counts(held)
+        named = {entry.seq: refused.by_record(entry.payload.faults, compiled.input.records) for entry in entries}
+        several = [entry for entry in entries if named[entry.seq] and entry.payload.format in compiled.input.formats]
+        if several:
+            for seq, records in decoder.decode(several).counts.select("seq", "records").iter_rows():
+                held[seq] = max(records, max(named[seq] or {0: []}) + 1)
+        return _counts(held)
+
+    def _applied(self, tenant: str, feed: str, version: int, entries: Sequence[Logged]) -> Again:
+        compiled, decoder = self._of(tenant, feed, version)
+        batch = decoder.decode(entries)
+        checked = apply_rules(compiled, batch)
+        shaped = shape(compiled, tenant, checked, batch)
+        return Again(
+            points=shaped.points.select(pl.col(name).cast(kind) for name, kind in POINTS.items()),
+            counts=batch.counts.select(pl.col(name).cast(kind) for name, kind in COUNTS.items()),
+            mute=shaped.rejections.select(PLACE),
+            unreadable={},
+        )
+
+    def _of(self, tenant: str, feed: str, version: int) -> tuple[Feed, Decoder]:
+        key = (tenant, feed, version)
+        if key not in self._compiled:
+            known = self._book.version(tenant, feed, version)
+            depth = DEEPEST if known.input.on_fault == "refuse" else self._max_depth
+            self._compiled[key] = msgspec.structs.replace(known, rules=()), Decoder(known, max_depth=depth)
+        return self._compiled[key]
+
+
+def joined(several: Sequence[Again]) -> Again:
+    """Several as one."""
+    return Again(
+        points=pl.concat([pl.DataFrame(schema=POINTS), *(one.points for one in several)]),
+        counts=pl.concat([pl.DataFrame(schema=COUNTS), *(one.counts for one in several)]),
+        mute=pl.concat([pl.DataFrame(schema={"seq": pl.UInt64, "idx": pl.UInt32}), *(one.mute for one in several)]),
+        unreadable={seq: why for one in several for seq, why in one.unreadable.items()},
+    )
+
+
+def _unreadable(entries: Sequence[Logged], why: str) -> Again:
+    return msgspec.structs.replace(joined([]), unreadable={entry.seq: why for entry in entries})
+
+
+def _counts(held: dict[int, int]) -> pl.DataFrame:
+    return pl.DataFrame({"seq": list(held), "records": list(held.values())}, schema=COUNTS)

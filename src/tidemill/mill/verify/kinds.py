@@ -1,0 +1,161 @@
+"""What can be found not to add up: each a class with a stable code, whose docstring is what it means."""
+
+from typing import ClassVar, Final
+
+
+class Kind:
+    """A kind of finding."""
+
+    code: ClassVar[str]
+
+
+class LogUnapplied(Kind):
+    """The log holds a payload below the place that the mill has reached, and the store has no row of it."""
+
+    code = "log_unapplied"
+
+
+class LogDiffers(Kind):
+    """A payload's row in the store is not of the receipt, feed or sha256 that the log has at its place."""
+
+    code = "log_differs"
+
+
+class LogDamaged(Kind):
+    """The bytes of an entry of the log do not have the sha256 that they were taken with."""
+
+    code = "log_damaged"
+
+
+class LogShort(Kind):
+    """The log ends before what was durable in it, or before what was applied from it."""
+
+    code = "log_short"
+
+
+class PayloadBytes(Kind):
+    """The bytes of a payload do not have the length or the sha256 that its row says, or are there though they were
+    deleted."""
+
+    code = "payload_bytes"
+
+
+class PayloadState(Kind):
+    """A payload's state is none that there is, or says that bytes were deleted which no deletion names."""
+
+    code = "payload_state"
+
+
+class PayloadDoubled(Kind):
+    """Two payloads have the same place in the log."""
+
+    code = "payload_doubled"
+
+
+class PayloadUnreadable(Kind):
+    """An applied payload cannot be decoded: the catalog lacks its feed's version, or decoding it fails."""
+
+    code = "payload_unreadable"
+
+
+class ReceiptSum(Kind):
+    """The accepted and the rejected records of a receipt do not add up to the records in its bytes."""
+
+    code = "receipt_sum"
+
+
+class ReceiptRejected(Kind):
+    """A receipt says that more or fewer records were rejected than the ledger holds (recovered ones do not count)."""
+
+    code = "receipt_rejected"
+
+
+class ReceiptReasons(Kind):
+    """The reasons that a receipt counts are not those of its records in the ledger."""
+
+    code = "receipt_reasons"
+
+
+class ReceiptAccepted(Kind):
+    """A receipt that was refused or set aside says that records were accepted."""
+
+    code = "receipt_accepted"
+
+
+class RecordUnknown(Kind):
+    """The ledger names a record that the payload does not hold."""
+
+    code = "record_unknown"
+
+
+class RecordUnaccounted(Kind):
+    """A record counts as accepted, but what it says makes no points: it is missing in the ledger."""
+
+    code = "record_unaccounted"
+
+
+class PointMissing(Kind):
+    """A point of an accepted record neither stands nor was replaced, and no deletion and no retention explains it."""
+
+    code = "point_missing"
+
+
+class PointDiffers(Kind):
+    """A point that stands, or that was replaced, has another value than its record gives it, to the bit."""
+
+    code = "point_differs"
+
+
+class PointRejected(Kind):
+    """A point stands of a record that was rejected."""
+
+    code = "point_rejected"
+
+
+class PointStranger(Kind):
+    """Points stand that name a payload which does not make them."""
+
+    code = "point_stranger"
+
+
+class PointOrphan(Kind):
+    """Points stand that name no payload."""
+
+    code = "point_orphan"
+
+
+class ReplacedOrphan(Kind):
+    """Replaced values name no payload."""
+
+    code = "replaced_orphan"
+
+
+class RejectionOrphan(Kind):
+    """Rejections name no payload of their feed."""
+
+    code = "rejection_orphan"
+
+
+class RollupDiffers(Kind):
+    """A published rollup window is not what the points that stand make of it."""
+
+    code = "rollup_differs"
+
+
+class RollupMissing(Kind):
+    """Points stand in a window that has no published rollup."""
+
+    code = "rollup_missing"
+
+
+class RollupEmpty(Kind):
+    """A rollup window is published, and no point stands in it."""
+
+    code = "rollup_empty"
+
+
+def _kinds(of: type[Kind]) -> dict[str, str]:
+    return {kind.code: " ".join((kind.__doc__ or "").split()) for kind in of.__subclasses__()}
+
+
+MEANINGS: Final = _kinds(Kind)

@@ -1,0 +1,184 @@
+"""Payloads and their receipts: the bytes are what was sent, and accepted + rejected are the records in them."""
+
+import hashlib
+from collections.abc import Iterable
+from itertools import groupby
+from typing import Any, Final
+
+import msgspec
+import polars as pl
+
+from tidemill.errors import Fault
+from tidemill.mill.verify import kinds
+from tidemill.mill.verify.again import COUNTS, PLACE, Again, Reader, joined
+from tidemill.mill.verify.report import Findings, Totals
+from tidemill.model import deletion
+from tidemill.model.payload import Kind, Logged, Payload
+
+STATES: Final = frozenset({"applied", "refused", "poison", "deleted"})
+_faults = msgspec.json.Decoder(tuple[Fault, ...]).decode
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """Payloads of one feed as the store has them. `rows` by seq; `fresh` (`seq`, `idx`, `reasons`): their rejected
+    records, also deleted ones, and without recovered ones, of which there are `recovered`; `buried` (`seq`, `idx`,
+    `series`): deleted records, or (`series` above 0) points of theirs."""
+
+    tenant: str
+    feed: str
+    rows: dict[int, dict[str, Any]]
+    fresh: pl.DataFrame
+    buried: pl.DataFrame
+    recovered: int
+
+    def about(self, seq: int) -> dict[str, Any]:
+        """What a finding says of a payload."""
+        row = self.rows.get(seq)
+        return {"tenant": self.tenant, "feed": self.feed, "seq": seq, "receipt": row["receipt"] if row else ""}
+
+
+def fresh(ledger: pl.DataFrame, buried: pl.DataFrame) -> pl.DataFrame:
+    """`seq`, `idx`, `reasons` of the records that are rejected: those of the ledger, and deleted ones that were."""
+    gone = buried.filter((pl.col("series") == 0) & (pl.col("reasons").list.len() > 0))
+    columns = [*PLACE, "reasons"]
+    both = pl.concat([ledger.filter(~pl.col("recovered")).select(columns), gone.select(columns)])
+    return both.unique(PLACE, keep="first", maintain_order=True)
+
+
+def entries_of(stored: Stored, deleted_until: int, findings: Findings) -> list[Logged]:
+    """The payloads that have their bytes, as entries of the log; notes bytes that are not what the row says.
+    `deleted_until`: the place of the feed's last deletion."""
+    entries = []
+    for seq, row in stored.rows.items():
+        body, sha256 = bytes.fromhex(row["body"]), bytes.fromhex(row["sha256"])
+        row["body"] = body
+        if row["state"] == "deleted":
+            _deleted(stored, seq, deleted_until, findings)
+            continue
+        if len(body) != row["bytes"]:
+            _say(findings, kinds.PayloadBytes, stored, seq, "length", row["bytes"], len(body))
+        elif (digest := hashlib.sha256(body).digest()) != sha256:
+            _say(findings, kinds.PayloadBytes, stored, seq, "sha256", sha256.hex(), digest.hex())
+        if row["state"] not in STATES:
+            _say(findings, kinds.PayloadState, stored, seq, "state", ", ".join(sorted(STATES)), row["state"])
+        entries.append(_entry(stored, seq, row, body, sha256))
+    return entries
+
+
+def _deleted(stored: Stored, seq: int, deleted_until: int, findings: Findings) -> None:
+    body = stored.rows[seq]["body"]
+    if body:
+        _say(findings, kinds.PayloadBytes, stored, seq, "bytes of a deleted payload", 0, len(body))
+    if seq > deleted_until:
+        _say(findings, kinds.PayloadState, stored, seq, "state", "a deletion of the feed after it", "deleted")
+
+
+def read_again(reader: Reader, stored: Stored, entries: Iterable[Logged], findings: Findings) -> Again:
+    """What these payloads hold. A refused payload's records make no points, and poison is one record."""
+    found = []
+    of_state = sorted(entries, key=lambda entry: (stored.rows[entry.seq]["state"], entry.payload.feed_version))
+    for (state, version), run in groupby(
+        of_state, key=lambda entry: (stored.rows[entry.seq]["state"], entry.payload.feed_version)
+    ):
+        batch = list(run)
+        if state == "applied":
+            deletions = [entry for entry in batch if _deletes(stored.rows[entry.seq])]
+            data = [entry for entry in batch if not _deletes(stored.rows[entry.seq])]
+            found.append(_counted(deletions, 0))
+            if data:
+                found.append(reader.applied(stored.tenant, stored.feed, version, data))
+        elif state == "refused":
+            counts = reader.refused(stored.tenant, stored.feed, version, batch)
+            found.append(msgspec.structs.replace(joined([]), counts=counts))
+        else:
+            found.append(_counted(batch, 1))
+    again = joined(found)
+    for seq, why in again.unreadable.items():
+        findings.add(
+            kinds.PayloadUnreadable, what="decoding its bytes again", expected="records", found=why,
+            **stored.about(seq),
+        )  # fmt: skip
+    return again
+
+
+def check(stored: Stored, again: Again, findings: Findings) -> Totals:
+    """Compare the receipts with the ledger and with the records that there are; returns the sums."""
+    records = dict(again.counts.iter_rows())
+    lost = dict(stored.fresh.group_by("seq").len().iter_rows())
+    reasons = _reasons(stored.fresh)
+    for seq, row in stored.rows.items():
+        if row["state"] == "deleted" or seq in again.unreadable:
+            continue
+        told, n = row["accepted"] + row["rejected"], records.get(seq, 0)
+        if told != n:
+            _say(findings, kinds.ReceiptSum, stored, seq, "accepted + rejected", n, told)
+        if row["rejected"] != lost.get(seq, 0):
+            _say(findings, kinds.ReceiptRejected, stored, seq, "rejected", lost.get(seq, 0), row["rejected"])
+        in_row = {pair["1"]: pair["2"] for pair in row["reasons"]}
+        if in_row != reasons.get(seq, {}):
+            _say(findings, kinds.ReceiptReasons, stored, seq, "reasons", _text(reasons.get(seq, {})), _text(in_row))
+        if row["state"] != "applied" and row["accepted"]:
+            _say(findings, kinds.ReceiptAccepted, stored, seq, f"accepted of a {row['state']} payload", 0,
+                 row["accepted"])  # fmt: skip
+    _records(stored, again, findings)
+    held = [row for row in stored.rows.values() if row["state"] != "deleted"]
+    return Totals(
+        payloads=len(stored.rows),
+        deleted=len(stored.rows) - len(held),
+        records=sum(records.values()),
+        accepted=sum(row["accepted"] for row in held),
+        rejected=sum(row["rejected"] for row in held),
+        recovered=stored.recovered,
+    )
+
+
+def _records(stored: Stored, again: Again, findings: Findings) -> None:
+    """Records that the ledger names and the payload lacks, and such that can be nothing but rejected and are not."""
+    beyond = stored.fresh.join(again.counts, on="seq").filter(pl.col("idx") >= pl.col("records"))
+    for seq, idx, records in beyond.select(*PLACE, "records").iter_rows():
+        _say(findings, kinds.RecordUnknown, stored, seq, f"record {idx} of the ledger", f"{records} records", idx)
+    for seq, idx in again.mute.join(stored.fresh, on=PLACE, how="anti").iter_rows():
+        _say(findings, kinds.RecordUnaccounted, stored, seq, f"record {idx}", "in the ledger", "not there")
+
+
+def _say(findings: Findings, kind: type[kinds.Kind], stored: Stored, seq: int, what: str, *sides: object) -> None:
+    expected, found = sides
+    findings.add(kind, what=what, expected=expected, found=found, **stored.about(seq))
+
+
+def _reasons(fresh: pl.DataFrame) -> dict[int, dict[str, int]]:
+    counted = fresh.select("seq", "reasons").explode("reasons").group_by("seq", "reasons").len()
+    found: dict[int, dict[str, int]] = {}
+    for seq, reason, n in counted.iter_rows():
+        found.setdefault(seq, {})[reason] = n
+    return found
+
+
+def _text(reasons: dict[str, int]) -> str:
+    return ", ".join(f"{code} {n}" for code, n in sorted(reasons.items())) or "none"
+
+
+def _deletes(row: dict[str, Any]) -> bool:
+    """Whether it asks for a deletion: such an entry holds no records."""
+    return bool(row["format"] == deletion.FORMAT)
+
+
+def _counted(entries: list[Logged], records: int) -> Again:
+    counts = pl.DataFrame({"seq": [e.seq for e in entries], "records": [records] * len(entries)}, schema=COUNTS)
+    return msgspec.structs.replace(joined([]), counts=counts)
+
+
+def _entry(stored: Stored, seq: int, row: dict[str, Any], body: bytes, sha256: bytes) -> Logged:
+    payload = Payload(
+        receipt=row["receipt"],
+        tenant=stored.tenant,
+        feed=stored.feed,
+        feed_version=row["feed_version"],
+        received_ns=row["received_ns"],
+        format=row["format"],
+        body=body,
+        sha256=sha256,
+        kind=Kind.REFUSED if row["state"] == "refused" else Kind.DATA,
+        faults=_faults(row["faults"]) if row["faults"] else (),
+    )
+    return Logged(seq, payload)

@@ -1,0 +1,188 @@
+"""Walks everything that a store and a log hold, a stretch of the log at a time, and reports what does not add up.
+
+Writes nothing. A stretch is a page of payloads, so that memory is bounded however many there are. Beside a running mill
+a page with findings is looked at again: between two questions the mill may have changed what they are about.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from tidemill.catalog.replays import CatalogReplays
+from tidemill.decode.decoder import MAX_DEPTH
+from tidemill.feeds.book import FeedBook
+from tidemill.log.reader import SqliteLogReader
+from tidemill.mill.verify.again import Reader
+from tidemill.mill.verify.explain import Explainer
+from tidemill.mill.verify.logged import LogCheck
+from tidemill.mill.verify.page import PageCheck, Stretch
+from tidemill.mill.verify.points import PointCheck
+from tidemill.mill.verify.report import Findings, Report, Totals
+from tidemill.mill.verify.unsettled import Unsettled, unsettled
+from tidemill.mill.verify.windows import WindowCheck
+from tidemill.store.client import Store
+
+PAGE: Final = 100_000  # payloads
+_LOOKS: Final = 4  # at a page beside a running mill
+_LOOK_AGAIN_S: Final = 0.5
+_NOWHERE: Final = 1 << 62  # beyond every place in a log
+_T = TypeVar("_T")
+
+
+class Scope(msgspec.Struct, frozen=True, kw_only=True):
+    """What to verify: of one tenant (empty: of all), of one feed (empty: of all), received at or after `since_ns`."""
+
+    tenant: str = ""
+    feed: str = ""
+    since_ns: int | None = None
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a verification is: `done` of `total` payloads, and what it is at."""
+
+    at: str
+    done: int
+    total: int
+
+
+class Verifier:
+    """Verifies one store and the log in `folder`. `position` is the place that the mill has reached; `live`: it may go
+    on meanwhile. Raises StoreUnavailableError, StoreQueryError, LogUnavailableError."""
+
+    def __init__(
+        self,
+        store: Store,
+        book: FeedBook,
+        folder: Path,
+        position: Callable[[], int],
+        *,
+        replays: CatalogReplays | None = None,
+        live: bool = False,
+        max_depth: int = MAX_DEPTH,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._store = store
+        self._folder = folder
+        self._position = position
+        self._live = live
+        self._replays = replays
+        explainer = Explainer(store, book, clock)
+        self._pages = PageCheck(store, Reader(book, max_depth), PointCheck(store, explainer))
+        self._windows = WindowCheck(store, explainer)
+
+    def run(self, scope: Scope, tell: Callable[[Progress], None] = lambda _: None) -> Report:
+        """Verify. `tell` is called now and then; what it raises ends the work."""
+        begun = unsettled(self._store, self._replays, scope.tenant)
+        run = _Run(self._store, self._pages, self._windows, scope, tell, live=self._live, unsettled=begun)
+        return run.report(self._folder, self._position())
+
+
+class _Run:
+    """One run of a verifier."""
+
+    def __init__(
+        self,
+        store: Store,
+        pages: PageCheck,
+        windows: WindowCheck,
+        scope: Scope,
+        tell: Callable[[Progress], None],
+        *,
+        live: bool,
+        unsettled: Unsettled,
+    ) -> None:
+        self._findings, self._totals, self._notes = Findings(), Totals(), list[str]()
+        self._store = store
+        self._pages = pages
+        self._windows = windows
+        self._scope = scope
+        self._tell = tell
+        self._live = live
+        self._unsettled = unsettled.feeds
+        self._notes += unsettled.notes
+        self._done = self._total = 0
+
+    def report(self, folder: Path, position: int) -> Report:
+        """The log, then each tenant's payloads and rollups."""
+        begun = time.monotonic()
+        known = {row["tenant"]: int(row["highest"]) for row in self._store.rows("verify_tenants")}
+        tenants = {one: known.get(one, 0) for one in ([self._scope.tenant] if self._scope.tenant else sorted(known))}
+        firsts = {tenant: self._first(tenant) for tenant in tenants}
+        self._total = sum(self._count(tenant, after) for tenant, after in firsts.items())
+        self._log(folder, position, tenants, min(firsts.values(), default=0))
+        for tenant, highest in tenants.items():
+            self._tenant(tenant, firsts[tenant], max(position, highest))
+        return Report(
+            totals=self._totals,
+            counts=dict(sorted(self._findings.counts.items())),
+            findings=self._findings.shown,
+            notes=self._notes,
+            seconds=time.monotonic() - begun,
+        )
+
+    def _first(self, tenant: str) -> int:
+        """The place after which everything is asked for."""
+        if self._scope.since_ns is None:
+            return 0
+        first = int(self._store.rows("verify_first", tenant=tenant, since=self._scope.since_ns)[0]["seq"])
+        return first - 1 if first else _NOWHERE
+
+    def _count(self, tenant: str, after: int) -> int:
+        found = self._store.rows("verify_total", tenant=tenant, feed=self._scope.feed, after=after)
+        return int(found[0]["n"])
+
+    def _log(self, folder: Path, position: int, tenants: dict[str, int], after: int) -> None:
+        log = SqliteLogReader(folder)
+        try:
+            check = LogCheck(log, self._store, position)
+            check.ends(folder, max(tenants.values(), default=0), self._findings)
+            # Of all tenants: also of one whose payloads all wait, which the store does not know.
+            wanted = set(tenants) if self._scope.tenant else None
+            passed = self._settled(lambda found: check.walk(wanted, self._scope.feed, after, found, self._progress))
+        finally:
+            log.close()
+        self._totals.log_entries, self._totals.waiting = passed.entries, passed.waiting
+
+    def _tenant(self, tenant: str, after: int, upto: int) -> None:
+        for stretch in self._stretches(tenant, after, upto):
+            totals = self._settled(lambda found, of=stretch: self._pages.check(of, found, self._progress))  # type: ignore[misc]
+            self._totals.add(totals)
+            self._done += totals.payloads
+        feeds = {row["feed"] for row in self._store.rows("mill_feeds") if row["tenant"] == tenant}
+        feeds -= self._unsettled.get(tenant, frozenset())
+        for feed in sorted(feeds & {self._scope.feed} if self._scope.feed else feeds):
+            self._progress(0, f"rollups of {feed}")
+            totals, note = self._settled(
+                lambda found, of=feed: self._windows.check(tenant, of, found, after=after, upto=upto)  # type: ignore[misc]
+            )
+            self._totals.add(totals)
+            if note:
+                self._notes.append(note)
+
+    def _stretches(self, tenant: str, after: int, upto: int) -> Iterator[Stretch]:
+        """The log from `after` to `upto`, a page of payloads at a time; the last may have none."""
+        feed = self._scope.feed
+        while after < upto:
+            page = self._store.frame("verify_page", tenant=tenant, feed=feed, after=after, limit=PAGE)
+            end = int(page["seq"][-1]) if page.height == PAGE else upto
+            without = self._unsettled.get(tenant, frozenset())
+            yield Stretch(tenant=tenant, feed=feed, page=page, after=after, upto=end, without=without)
+            after = end
+
+    def _settled(self, check: Callable[[Findings], _T]) -> _T:
+        """Do a check; beside a running mill again while it finds something, a few times. What it found last counts."""
+        for look in range(_LOOKS if self._live else 1):
+            if look:
+                time.sleep(_LOOK_AGAIN_S)
+            found = Findings()
+            outcome = check(found)
+            if not found.counts:
+                break
+        self._findings.merge(found)
+        return outcome
+
+    def _progress(self, done: int, at: str) -> None:
+        self._tell(Progress(at, min(self._done + done, self._total), self._total))

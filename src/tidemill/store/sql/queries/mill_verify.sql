@@ -1,0 +1,157 @@
+-- What `tidemill verify` asks of the store: everything there is, a stretch of the log at a time. Times are answered as
+-- ns since the epoch (Int64). It writes nothing.
+
+-- name: verify_tenants
+-- Every tenant that has anything, and the highest place of its payloads.
+SELECT tenant, max(seq) AS highest
+FROM (
+    SELECT tenant, seq FROM payloads
+    UNION ALL SELECT DISTINCT tenant, 0 FROM points
+    UNION ALL SELECT DISTINCT tenant, 0 FROM rejections)
+GROUP BY tenant
+ORDER BY tenant
+
+-- name: verify_first
+-- The lowest place of a payload that was received at or after `since` (0: none).
+SELECT min(seq) AS seq
+FROM payloads
+WHERE tenant = {tenant:String} AND received_at >= fromUnixTimestamp64Nano({since:Int64}, 'UTC')
+
+-- name: verify_total
+-- How many payloads there are from a place on.
+SELECT count() AS n
+FROM payloads FINAL
+WHERE tenant = {tenant:String} AND ({feed:String} = '' OR feed = {feed:String}) AND seq > {after:UInt64}
+
+-- name: verify_page
+-- The payloads after a place, in the order of the log.
+SELECT seq, receipt, toString(feed) AS feed, bytes
+FROM payloads FINAL
+WHERE tenant = {tenant:String} AND ({feed:String} = '' OR feed = {feed:String}) AND seq > {after:UInt64}
+ORDER BY seq, receipt
+LIMIT {limit:UInt32}
+
+-- name: verify_places
+-- What stands of the payloads at places of the log, from `low` to `high` (both included).
+SELECT seq, receipt, toString(feed) AS feed, hex(sha256) AS sha256, toString(state) AS state
+FROM payloads FINAL
+WHERE tenant = {tenant:String} AND seq BETWEEN {low:UInt64} AND {high:UInt64}
+
+-- name: verify_payloads
+-- The payloads of a feed from `low` to `high` (both included), with their bytes in hexadecimal.
+SELECT seq, receipt, feed_version, toUnixTimestamp64Nano(received_at) AS received_ns, toString(format) AS format, bytes,
+    hex(sha256) AS sha256, toString(state) AS state, accepted, rejected,
+    arrayZip(CAST(mapKeys(reasons) AS Array(String)), mapValues(reasons)) AS reasons, faults, hex(body) AS body
+FROM payloads FINAL
+WHERE tenant = {tenant:String} AND feed = {feed:String} AND seq BETWEEN {low:UInt64} AND {high:UInt64}
+ORDER BY seq, receipt
+
+-- name: verify_rejections
+-- The ledger of a feed's payloads from `low` to `high` (both included).
+SELECT seq, idx, CAST(reasons AS Array(String)) AS reasons, (recovered_by != '')::Bool AS recovered
+FROM rejections FINAL
+WHERE tenant = {tenant:String} AND feed = {feed:String} AND seq BETWEEN {low:UInt64} AND {high:UInt64}
+
+-- name: verify_points
+-- The points that stand of payloads from `low` to `high`, of these series (`every`: of whatever series) and from `first`
+-- to `last` (all ends included).
+SELECT series, toUnixTimestamp64Nano(time) AS time_ns, ordinal, seq, idx, value
+FROM points FINAL
+WHERE tenant = {tenant:String} AND ({every:Bool} OR series IN {series:Array(UInt64)})
+    AND time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') AND time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+    AND seq BETWEEN {low:UInt64} AND {high:UInt64}
+
+-- name: verify_replaced
+-- Likewise the values of these payloads that were replaced.
+SELECT series, toUnixTimestamp64Nano(time) AS time_ns, seq, idx, value
+FROM replaced FINAL
+WHERE tenant = {tenant:String} AND ({every:Bool} OR series IN {series:Array(UInt64)})
+    AND time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') AND time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+    AND seq BETWEEN {low:UInt64} AND {high:UInt64}
+
+-- name: verify_point_counts
+-- How many points stand of each payload after `after`, up to `upto`; of a feed's series only, where one is named.
+SELECT seq, count() AS n
+FROM points FINAL
+WHERE tenant = {tenant:String} AND seq > {after:UInt64} AND seq <= {upto:UInt64}
+    AND ({feed:String} = '' OR series IN (
+        SELECT series FROM series WHERE tenant = {tenant:String} AND feed = {feed:String}))
+GROUP BY seq
+
+-- name: verify_replaced_counts
+-- Likewise how many of their values were replaced.
+SELECT seq, count() AS n
+FROM replaced FINAL
+WHERE tenant = {tenant:String} AND seq > {after:UInt64} AND seq <= {upto:UInt64}
+    AND ({feed:String} = '' OR series IN (
+        SELECT series FROM series WHERE tenant = {tenant:String} AND feed = {feed:String}))
+GROUP BY seq
+
+-- name: verify_rejection_counts
+-- Likewise how many of their records are in the ledger.
+SELECT seq, toString(feed) AS feed, count() AS n
+FROM rejections FINAL
+WHERE tenant = {tenant:String} AND seq > {after:UInt64} AND seq <= {upto:UInt64}
+    AND ({feed:String} = '' OR rejections.feed = {feed:String})
+GROUP BY seq, feed
+
+-- name: verify_deleted_series
+-- Up to which payload these series were deleted, where they ever were.
+SELECT series, deleted_seq
+FROM series FINAL
+WHERE tenant = {tenant:String} AND deleted_seq > 0 AND series IN {series:Array(UInt64)}
+
+-- name: verify_alive_counts
+-- Likewise without what waits to be removed: points of series that were deleted since.
+SELECT seq, count() AS n
+FROM (SELECT seq, series FROM points FINAL
+    WHERE tenant = {tenant:String} AND seq > {after:UInt64} AND seq <= {upto:UInt64}
+        AND ({feed:String} = '' OR series IN (
+            SELECT series FROM series WHERE tenant = {tenant:String} AND feed = {feed:String}))) AS p
+LEFT JOIN (SELECT series, deleted_seq FROM series FINAL WHERE tenant = {tenant:String} AND deleted_seq > 0) AS d
+    ON p.series = d.series
+WHERE p.seq > d.deleted_seq
+GROUP BY seq
+
+-- name: verify_buried
+-- The deleted records of a feed's payloads from `low` to `high`: whole ones (`series` 0, with the reasons of one that was
+-- rejected), or their points of a series.
+SELECT seq, idx, series, CAST(any(reasons) AS Array(String)) AS reasons
+FROM deleted_records
+WHERE tenant = {tenant:String} AND feed = {feed:String} AND seq BETWEEN {low:UInt64} AND {high:UInt64}
+GROUP BY seq, idx, series
+
+-- name: verify_deletions
+-- Everything that was deleted on request, and whether all of it is applied.
+SELECT tenant, id, seq, toString(feed) AS feed, toUnixTimestamp64Nano(applied_at) > 0 AS applied
+FROM deletions FINAL
+WHERE ({tenant:String} = '' OR tenant = {tenant:String})
+
+-- name: verify_series
+-- The series of a feed, and how many rows of points each has.
+SELECT s.series AS series, s.deleted_seq AS deleted_seq, p.n AS n
+FROM (SELECT series, deleted_seq FROM series FINAL WHERE tenant = {tenant:String} AND feed = {feed:String}) AS s
+LEFT JOIN (SELECT series, count() AS n FROM points WHERE tenant = {tenant:String} GROUP BY series) AS p
+    ON s.series = p.series
+ORDER BY series
+
+-- name: verify_window_values
+-- The windows of these series as the points that stand make them; `newest` is the last payload that counts for one.
+SELECT series, toUnixTimestamp64Nano(toDateTime64(begin, 9, 'UTC')) AS window_ns, n AS count,
+    if(n = 0, 0, least(greatest(total / n, low), high)) AS mean, low AS min, high AS max, total AS sum, newest
+FROM (
+    SELECT series, toStartOfInterval(time, toIntervalSecond({every_s:UInt32})) AS begin, count(value) AS n,
+        ifNull(min(value), 0) AS low, ifNull(max(value), 0) AS high, ifNull(sumKahan(value), 0) AS total,
+        max(seq) AS newest
+    FROM points FINAL
+    WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
+        AND seq > transform(series, {series:Array(UInt64)}, {deleted_seqs:Array(UInt64)}, toUInt64(0))
+    GROUP BY series, begin)
+SETTINGS enable_extended_results_for_datetime_functions = 1
+
+-- name: verify_window_rows
+-- The windows of these series as they are published.
+SELECT series, toUnixTimestamp64Nano(window) AS window_ns, count, mean, min, max, sum, sealed
+FROM rollups FINAL
+WHERE tenant = {tenant:String} AND every_s = {every_s:UInt32} AND series IN {series:Array(UInt64)}
+    AND (count > 0 OR sealed)

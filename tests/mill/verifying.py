@@ -1,0 +1,25 @@
+"""Verifies what a house holds, for tests that end with the proof."""
+
+from tests.mill.house import House
+from tidemill.mill.verify.report import Report
+from tidemill.mill.verify.walk import Scope, Verifier
+
+
+def verify(house: House, **scope: object) -> Report:
+    """The report of the house's own tenant."""
+    verifier = Verifier(
+        house.store,
+        house.book,
+        house.folder / "log",
+        lambda: house.mill.status.position,
+        replays=house.replays,
+        clock=house.clock,
+    )
+    return verifier.run(Scope(tenant=house.tenant, **scope))  # type: ignore[arg-type]
+
+
+def prove(house: House) -> Report:
+    """The same, and everything must add up."""
+    report = verify(house)
+    assert report.counts == {}, report.findings[:10]
+    return report
