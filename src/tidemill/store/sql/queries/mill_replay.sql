@@ -1,5 +1,5 @@
--- What a replay asks of the store and tells it. (Deletions are entries of the log, too, and no payloads of data.) Places in the log are bound as a range and, where they are few enough,
--- one by one (`sparse`); the mill leaves out what lies between. Times are ns since the epoch (Int64).
+-- What a replay asks of the store and tells it. (Deletions are entries of the log, too, and no payloads of data.)
+-- Places in the log are bound as a range and, where they are few enough, one by one (`sparse`); the mill leaves out what lies between. Times are ns since the epoch (Int64).
 
 -- name: replay_by_received
 -- The payloads of a feed that were received in [start, end), applied or set aside.
@@ -24,7 +24,8 @@ ORDER BY seq
 -- The payloads with rejected records that match. Empty text: no filter.
 SELECT seq, receipt, feed_version, state, bytes
 FROM payloads FINAL
-WHERE tenant = {tenant:String} AND feed = {feed:String} AND state != 'deleted' AND format != 'deletion' AND seq <= {position:UInt64}
+WHERE tenant = {tenant:String} AND feed = {feed:String} AND state != 'deleted' AND format != 'deletion'
+    AND seq <= {position:UInt64}
     AND seq IN (
         SELECT seq FROM rejections FINAL
         WHERE tenant = {tenant:String} AND feed = {feed:String} AND recovered_by = ''
@@ -134,7 +135,8 @@ WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
 DELETE FROM replaced
 WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
     AND (series, toUnixTimestamp64Nano(time), seq, idx) IN (
-        SELECT arrayJoin(arrayZip({series:Array(UInt64)}, {times:Array(Int64)}, {seqs:Array(UInt64)}, {idxs:Array(UInt32)})))
+        SELECT arrayJoin(arrayZip({series:Array(UInt64)}, {times:Array(Int64)}, {seqs:Array(UInt64)},
+            {idxs:Array(UInt32)})))
 
 -- name: replay_withdraw_rejections
 -- Remove what was said of the records of these payloads.
