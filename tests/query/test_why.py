@@ -72,9 +72,13 @@ def test_a_duplicate_contest_is_told_from_both_sides(store: Store, writer: Write
     writer.points(series, [ns(T)], [47.0], seq=4, first_wins=True)
     facts = {"time": times([ns(T)]), "series": ids(series), "winner_seq": 4, "winner_idx": 0}
     writer.rejection(6, 2, "location", ["duplicate"], **facts)
-    writer.rollup(series, ns("2026-01-01T00:00:00Z"), 47.0, 3)
+    begin = ns("2026-01-01T00:00:00Z")
+    writer.rollup(series, begin, 47.0, 3)
+    writer.change(series, begin, 40.0, 47.0, "late", every_s=pl.lit(60, pl.UInt32))
+    writer.change(series, begin, 1.0, 2.0, "replaced")  # of another instant of the window
     story = tell(store, feed="location", field="lat", tag__user_id="a1")
     expected = ["received", "accepted", "window_touched", "received", "rejected", "duplicate_lost", "duplicate_won"]
+    expected += ["window_restated"]
     assert codes(story) == expected
     assert at(story, "duplicate_lost")["text"].startswith("Record 2 of payload r6 lost as a duplicate against record 0")
     assert at(story, "rejected")["facts"]["reasons"] == ["duplicate"]

@@ -35,14 +35,16 @@ def changes_of(
     first_ns: int,
     last_ns: int,
     widths: Collection[int] = (0,),
+    only: bool = False,
 ) -> list[Change]:
     """The changes of these series' points (width 0) in [first, last], and of their windows of these widths that begin
-    there, in the order in which they changed."""
+    there, in the order in which they changed. `only`: of the points at `last` and the windows that begin at `first`."""
     rows = store.rows(
         "lineage_changes",
         tenant=tenant,
         series=list(series),
         widths=list(widths),
+        only=only,
         deleted_seq=deleted_seq,
         first=first_ns,
         last=last_ns,

@@ -100,19 +100,18 @@ class Gatherer:
         )
 
     def _changes(self, tenant: str, subject: Subject, feed: Feed | None, at_ns: int) -> list[Change]:
-        """Of the point, and of the windows that it is in."""
-        found: list[Change] = []
-        for every_s, start in [(0, at_ns), *((every_s, begin(at_ns, every_s)) for every_s in widths(feed))]:
-            found += changes_of(
-                self._store,
-                tenant,
-                [subject.number],
-                deleted_seq=subject.deleted_seq,
-                first_ns=start,
-                last_ns=start,
-                widths=(every_s,),
-            )
-        return found
+        """Of the point, and of the window that it is in."""
+        every_s = widths(feed)
+        return changes_of(
+            self._store,
+            tenant,
+            [subject.number],
+            deleted_seq=subject.deleted_seq,
+            first_ns=begin(at_ns, every_s[0]) if every_s else at_ns,
+            last_ns=at_ns,
+            widths=(0, *every_s),
+            only=True,
+        )
 
     def _waiting(self, tenant: str, feed: str, applied: int) -> Waiting | None:
         """Looked up before the store is asked: what is applied meanwhile is in one of the two answers at least."""

@@ -25,6 +25,7 @@ LIMIT {limit:UInt32}
 
 -- name: lineage_changes
 -- Published values that changed: of a series' points (every_s 0) in [first, last], and of its windows that begin there.
+-- With `only`: of the point at `last` and of the windows that begin at `first`.
 SELECT c.seq AS seq, c.idx AS idx, c.every_s AS every_s, c.time AS at, c.old AS old, c.new AS new,
     c.old_count AS old_count, c.new_count AS new_count, c.why AS why, c.cause_seq AS cause_seq, c.cause_idx AS cause_idx,
     c.replay AS replay, c.changed_at AS changed_at
@@ -32,6 +33,7 @@ FROM changes AS c FINAL
 WHERE c.tenant = {tenant:String} AND c.series IN {series:Array(UInt64)} AND c.every_s IN {widths:Array(UInt32)}
   AND c.seq > {deleted_seq:UInt64}
   AND c.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') AND c.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+  AND (NOT {only:Bool} OR c.time = fromUnixTimestamp64Nano(if(c.every_s = 0, {last:Int64}, {first:Int64}), 'UTC'))
 ORDER BY c.changed_at, c.seq, c.idx, c.every_s
 LIMIT {limit:UInt32}
 
