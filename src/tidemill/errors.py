@@ -5,6 +5,7 @@
     │   ├── FeedDefinitionError   a feed file is at fault
     │   └── LimitError            a stated limit was exceeded; names it
     ├── NotFoundError         no such thing for this tenant
+    │   └── GoneError             it was, and was deleted on request
     ├── ConflictError         same key, other content; or a lost compare-and-set
     ├── AccessError           no key, unknown key, or a key without the scope
     ├── UnavailableError      a part is not there now; try again after `retry_after_s`
@@ -78,6 +79,12 @@ class NotFoundError(TidemillError):
     """No such thing for this tenant (another tenant's thing looks the same)."""
 
     code = "not_found"
+
+
+class GoneError(NotFoundError):
+    """It was there and was deleted on request."""
+
+    code = "gone"
 
 
 class ConflictError(TidemillError):

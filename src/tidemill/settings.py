@@ -46,6 +46,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_keep_bytes: Annotated[int, _setting("Bytes of applied payloads that stay in the log.", ge=0)] = 2048 * MIB
     min_free_bytes: Annotated[int, _setting("Free disk below which nothing is accepted.", ge=0)] = 256 * MIB
     min_free_ratio: Annotated[float, _setting("The same as a share of the disk; the larger counts.", ge=0, lt=1)] = 0.05
+    erase_within: Annotated[
+        float, _setting("Seconds after a deletion by which its bytes are gone from disk.", gt=0, le=72 * 3600)
+    ] = 72 * 3600.0
     query_timeout: Annotated[float, _setting("Seconds a query may run in the store.", gt=0)] = 30.0
     query_memory: Annotated[int, _setting("Bytes a query may use in the store.", ge=MIB)] = 1024 * MIB
     secrets: Annotated[str, _setting("Folder that `${file:...}` of a [source] may read from.")] = "/run/secrets"

@@ -1,14 +1,16 @@
-"""Series that are deleted but whose deletion the mill has not applied yet: gone from every answer at once.
+"""Series and payloads that are deleted but whose deletion the mill has not applied yet: gone from every answer at once.
 
 In memory; made again at start, and whenever the mill went back, from the part of the log that is not applied. Read
 routes ask `gone` or `of`, from any thread: what they look at is replaced as a whole and never changed.
 """
 
+import asyncio
 import threading
 
 from tidemill.api.applied import Applied
 from tidemill.log.contract import LogReader
 from tidemill.model import deletion
+from tidemill.model.deletion import Deletion
 
 
 class Deleted:
@@ -17,11 +19,27 @@ class Deleted:
     def __init__(self, applied: Applied) -> None:
         self._applied = applied
         self._places: dict[tuple[str, int], int] = {}
+        self._payloads: dict[tuple[str, str], int] = {}
+        self.erase = asyncio.Event()  # something was deleted: its bytes can leave the log
         self._changing = threading.Lock()
 
     def add(self, tenant: str, series: int, seq: int) -> None:
         """Remember a deletion; forget those that are applied."""
         self._merge({(tenant, series): seq})
+
+    def asked_for(self, tenant: str, asked: Deletion, seq: int) -> None:
+        """Remember a deletion of whatever kind. A range is in answers until it is applied."""
+        if asked.kind == "series":
+            self.add(tenant, asked.number, seq)
+        elif asked.kind == "payload":
+            done = self._applied.seq
+            with self._changing:
+                kept = {key: place for key, place in self._payloads.items() if place > done}
+                self._payloads = kept | {(tenant, asked.receipt): seq}
+
+    def payload_gone(self, tenant: str, receipt: str) -> bool:
+        """Whether the payload is deleted and the store does not know it yet."""
+        return self._payloads.get((tenant, receipt), 0) > self._applied.seq
 
     def gone(self, tenant: str, series: int) -> bool:
         """Whether the series is deleted and the store does not know it yet."""
@@ -37,12 +55,8 @@ class Deleted:
 
     def rebuild(self, log: LogReader) -> None:
         """Read the deletions in the part of the log that is not applied. Raises LogUnavailableError."""
-        found: dict[tuple[str, int], int] = {}
         for entry in log.deletions(self._applied.seq):
-            asked = deletion.read(entry.payload)
-            if asked.kind == "series":
-                found[entry.payload.tenant, asked.number] = entry.seq
-        self._merge(found)
+            self.asked_for(entry.payload.tenant, deletion.read(entry.payload), entry.seq)
 
     def _merge(self, newer: dict[tuple[str, int], int]) -> None:
         done = self._applied.seq

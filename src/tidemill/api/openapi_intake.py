@@ -55,6 +55,12 @@ SERIES_ID: Final = {
     "description": "A series' id.",
     "schema": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
 }
+DRY_RUN: Final = {
+    "name": "dry_run",
+    "in": "query",
+    "description": "`true`: only say how much would be deleted.",
+    "schema": {"type": "boolean", "default": False},
+}
 
 
 def _body(example: dict[str, Any], schema: dict[str, Any], *, lines: bool = True) -> dict[str, Any]:
@@ -134,12 +140,17 @@ OPERATIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {
             "tags": ["series"],
             "operationId": "deleteSeries",
             "summary": "Delete a series",
-            "description": "Gone from every answer at once. Sending it again afterwards works. Only a series that was "
-            "sent whole (feeds of shape `samples`, such as `signals`); of others the points come from records that "
-            "other series have points of, too: `409`. Receipts stay.",
-            "parameters": [SERIES_ID],
-            "responses": {"204": {"description": "Gone."}},
-            "problems": (404, 409, 503, 507),
+            "description": "Gone from every answer at once. Sending it again afterwards works. A series that was sent "
+            "whole (feeds of shape `samples`, such as `signals`) needs the scope `write` and is answered 204. One "
+            "whose points come from records needs `admin` and is answered with the deletion receipt; `409` where "
+            "records cannot do without it (a row of statistics; several fields of which the first submitted counts).",
+            "parameters": [SERIES_ID, DRY_RUN],
+            "responses": {
+                "200": _answer("DeletionItem", "Of records: applied. Or a dry run."),
+                "202": _answer("DeletionItem", "Of records: durable, applied soon."),
+                "204": {"description": "Gone."},
+            },
+            "problems": (400, 404, 409, 503, 507),
         }
     },
 }

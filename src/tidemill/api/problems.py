@@ -65,8 +65,10 @@ PROBLEMS: Final[dict[str, Meaning]] = {
     "not_deletable": Meaning(
         409,
         "This series cannot be deleted by itself",
-        "Only series that were sent whole (feeds of shape `samples`) are deleted; points of others come from records.",
+        "Its points come from records that other series have points of, too. Delete records, by tags or range, with "
+        "`DELETE /v1/feeds/{feed}/points`.",
     ),
+    "gone": Meaning(410, "It was deleted on request", "Its receipt stays as a proof; the bytes do not come back."),
     "version_mismatch": Meaning(
         412,
         "Another version is in force",

@@ -5,11 +5,13 @@ from typing import Any, Final
 
 from litestar import Response, get
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
 from tidemill.api.reads_common import AnyRequest, answers, ask, parameters, taking
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
+from tidemill.errors import GoneError
 from tidemill.query.receipts import Bytes, Receipt
 
 
@@ -40,9 +42,12 @@ async def get_receipt(
     summary="The bytes of a payload",
     operation_id="getPayload",
     operation_class=taking(),
-    responses=answers(
-        bytes, "The payload, byte for byte as it came, its content coding undone.", "application/octet-stream"
-    ),
+    responses={
+        **answers(
+            bytes, "The payload, byte for byte as it came, its content coding undone.", "application/octet-stream"
+        ),
+        410: ResponseSpec(dict[str, Any], generate_examples=False, description="Its bytes were deleted on request."),
+    },
     opt={"scope": "read"},
 )
 async def get_payload(
@@ -55,6 +60,8 @@ async def get_payload(
     its SHA-256 in hexadecimal, `Repr-Digest` (RFC 9530) and `Digest` (RFC 3230) are the same in Base64. `If-None-Match`
     is answered 304."""
     parameters(request, ())
+    if services.deleted.payload_gone(principal.tenant, receipt):
+        raise GoneError(f"the bytes of payload '{receipt[:64]}' were deleted on request")
     found: Bytes = await ask(lambda: services.queries.receipts.payload(principal.tenant, receipt))
     headers = _headers(receipt, found)
     wanted = request.headers.get("if-none-match", "")

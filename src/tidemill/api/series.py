@@ -6,27 +6,30 @@ gone, what is sent after it stays. Until the mill has applied it, `deleted.py` h
 
 import asyncio
 from typing import Final
+from urllib.parse import parse_qsl
 
 import msgspec
 
 from tidemill.api import prefer, receipts
 from tidemill.api.auth import Authenticator
 from tidemill.api.body import Incoming
+from tidemill.api.deletions import WAIT_S, WHOLE_PARAMETERS, check_alone, look, submit
 from tidemill.api.front import Route
 from tidemill.api.intake import OFF_LOOP_BYTES, Accepted, Intake
 from tidemill.api.intake_routes import JSON, REPLAYED
 from tidemill.api.outcomes import Outcomes
-from tidemill.api.problems import Answer, NotDeletableError
+from tidemill.api.problems import Answer
 from tidemill.api.reads_common import ask
 from tidemill.api.services import Services
 from tidemill.decode.decoder import Decoder
 from tidemill.errors import NotFoundError
 from tidemill.log.contract import Appended
-from tidemill.model import deletion
 from tidemill.model.deletion import Deletion
-from tidemill.model.ids import format_series, new_receipt
+from tidemill.model.ids import format_series
 from tidemill.model.payload import Payload
 from tidemill.model.time import format_instant
+from tidemill.query.deletion_receipts import DeletionItem
+from tidemill.query.parameters import read
 from tidemill.query.receipts import Receipt
 
 SIGNALS: Final = "signals"
@@ -83,31 +86,29 @@ class SeriesRoutes:
         return Answer(status, headers + ([REPLAYED] if appended.replayed else []), body)
 
     async def delete_series(self, incoming: Incoming) -> Answer:
-        """`204` when the deletion is durable; from then on the series is in no answer. `404` if there is none, `409` if
-        its points come from records that other series have points of, too."""
+        """Of a series that was sent whole: `204` when the deletion is durable; from then on it is in no answer. Of one
+        whose points come from records, for administrators: the deletion receipt. `404` if there is none, `409` if its
+        records cannot do without it."""
         principal = self._authenticator.authorize(incoming.headers, "write")
-        services = self._services
-        described = await ask(lambda: services.queries.series.describe(principal.tenant, incoming.path))
-        feed = services.book.current(principal.tenant, described.feed)
-        if feed.shape.kind != "samples":
-            raise NotDeletableError(
-                f"The series '{incoming.path}' belongs to the feed '{feed.name}': its points come from records that"
-                " other series have points of, too, so it cannot be deleted by itself. Series that were sent whole can."
-            )
-        asked = Deletion(kind="series", feed=feed.name, series=incoming.path, alone=True)
-        received_ns = services.clock()
-        payload = deletion.entry(
-            asked,
-            tenant=principal.tenant,
-            receipt=new_receipt(received_ns),
-            received_ns=received_ns,
-            feed_version=feed.version,
+        services, tenant = self._services, principal.tenant
+        described = await ask(lambda: services.queries.series.describe(tenant, incoming.path))
+        feed = services.book.current(tenant, described.feed)
+        alone = feed.shape.kind == "samples"
+        if not alone:
+            check_alone(feed, incoming.path)
+            self._authenticator.authorize(incoming.headers, "admin")
+        asked = read(parse_qsl(incoming.query.decode("latin-1"), keep_blank_values=True), WHOLE_PARAMETERS)
+        wanted = Deletion(
+            kind="series", feed=feed.name, series=incoming.path, alone=alone, erase_s=services.settings.erase_within
         )
-        if services.deleted.gone(principal.tenant, described.series):  # another request was faster
+        if asked["dry_run"]:
+            return _json(200, await ask(lambda: look(services, tenant, wanted)))
+        if services.deleted.gone(tenant, described.series):  # another request was faster
             raise NotFoundError(f"there is no series '{incoming.path}'")
-        appended = await self._intake.append(payload)
-        services.deleted.add(principal.tenant, described.series, appended.seq)
-        await services.applied.wait(appended.seq, services.settings.series_wait)
+        if not alone:
+            item = await submit(services, tenant, feed.version, wanted, WAIT_S)
+            return _json(202 if item.state == "requested" else 200, item)
+        await submit(services, tenant, feed.version, wanted, services.settings.series_wait, told=False)
         return Answer(204, [], b"")
 
     async def _readable(self, tenant: str, appended: Appended, wait_s: float) -> Receipt | None:
@@ -129,6 +130,11 @@ class SeriesRoutes:
         if len(payload.body) < OFF_LOOP_BYTES:
             return _describe(decoder, payload)
         return await self._intake.off_loop(lambda: _describe(decoder, payload))
+
+
+def _json(status: int, value: DeletionItem) -> Answer:
+    body = _encoder.encode(value)
+    return Answer(status, [JSON, (b"content-length", b"%d" % len(body))], body)
 
 
 def _describe(decoder: Decoder, payload: Payload) -> Created:

@@ -8,8 +8,9 @@ from typing import Final, Literal
 
 import msgspec
 
-from tidemill.errors import NotFoundError, StoreUnavailableError
+from tidemill.errors import GoneError, NotFoundError, StoreUnavailableError
 from tidemill.log.contract import LogReader
+from tidemill.model.deletion import is_erased
 from tidemill.model.payload import Logged
 from tidemill.model.time import format_instant
 from tidemill.store.client import Store
@@ -27,14 +28,15 @@ class Links(msgspec.Struct, frozen=True):
 
 class Receipt(msgspec.Struct, frozen=True):
     """A receipt as it is answered. `accepted` and `rejected` are null until the payload is applied; then they add up to
-    the records in it. `reasons` counts rejected records by reason code. `rules_version` is the feed's version."""
+    the records in it. `reasons` counts rejected records by reason code. `rules_version` is the feed's version. State
+    `deleted`: the bytes are gone on request, and the rest proves that they were there."""
 
     id: str
     feed: str
     received_at: str
     bytes: int
     sha256: str
-    state: Literal["stored", "applied", "refused", "poison"]
+    state: Literal["stored", "applied", "refused", "poison", "deleted"]
     accepted: int | None
     rejected: int | None
     reasons: dict[str, int]
@@ -73,12 +75,21 @@ class Receipts:
         return _stored(self._logged(tenant, receipt))
 
     def payload(self, tenant: str, receipt: str) -> Bytes:
-        """The payload's bytes. Raises NotFoundError, StoreUnavailableError (and the log does not hold it)."""
+        """The payload's bytes. Raises NotFoundError, GoneError when they were deleted on request, StoreUnavailableError
+        (and the log does not hold it)."""
         logged = self._log.find(tenant, receipt)
+        held = logged is not None and not is_erased(logged.payload)
+        try:
+            facts = self._store.rows("payload_facts", tenant=tenant, receipt=receipt)
+        except StoreUnavailableError:
+            if not held:
+                raise
+            facts = []
+        if (facts and facts[0]["state"] == "deleted") or (logged is not None and not held):
+            raise GoneError(f"the bytes of payload '{receipt[:64]}' were deleted on request")
         if logged is not None:
             payload = logged.payload
             return Bytes(payload.body, _media_type(payload.format), payload.sha256.hex())
-        facts = self._store.rows("payload_facts", tenant=tenant, receipt=receipt)
         if not facts:
             raise _unknown(receipt)
         body = self._store.raw("payload_body", "RawBLOB", tenant=tenant, receipt=receipt)

@@ -20,13 +20,13 @@ WHERE p.tenant = {tenant:String} AND p.receipt = {receipt:String}
 
 -- name: payload_facts
 -- What has to be known before the bytes of a payload are sent: format and SHA-256 (hex).
-SELECT format, lower(hex(sha256)) AS sha256, bytes
+SELECT toString(state) AS state, format, lower(hex(sha256)) AS sha256, bytes
 FROM payloads FINAL
 WHERE tenant = {tenant:String} AND receipt = {receipt:String}
 
 -- name: payload_body
--- The bytes of a payload, as they came (read as RawBLOB). Versions differ in outcome, never in body: no FINAL needed.
-SELECT body FROM payloads WHERE tenant = {tenant:String} AND receipt = {receipt:String} LIMIT 1
+-- The bytes of a payload, as they came (read as RawBLOB). Versions differ in outcome, never in body, unless it is gone.
+SELECT body FROM payloads WHERE tenant = {tenant:String} AND receipt = {receipt:String} ORDER BY version DESC LIMIT 1
 
 -- name: receipts_by_seq
 -- The receipts of some places in the log.

@@ -1,0 +1,187 @@
+"""Deletion receipts: what was asked to be deleted, how much that was, and whether the bytes have left the disk.
+
+What is applied, or being applied, is answered by the store; what only the log knows is `requested`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+from tidemill.errors import NotFoundError
+from tidemill.log.contract import LogReader
+from tidemill.model import deletion
+from tidemill.model.deletion import Deletion
+from tidemill.model.payload import Kind, Logged
+from tidemill.model.time import NS_PER_S, format_instant
+from tidemill.query.cursor import encode
+from tidemill.query.parameters import Asked, limit, page_cursor
+from tidemill.store.client import Store
+from tidemill.store.deletions import Evidence
+
+PAGE_PARAMETERS: Final = (limit(100, 1000), page_cursor(int))
+KEPT_PARAMETERS: Final = (limit(1000, 10_000), page_cursor(int))
+_NEWEST: Final = (1 << 63) - 1
+State = Literal["dry_run", "requested", "applied", "erased"]
+
+
+class DeletionItem(msgspec.Struct, frozen=True):
+    """A deletion receipt. `points`, `records` and `payloads` (those that lost their bytes) are what was concerned;
+    `payloads_kept` hold records that are not deleted, too, so they keep their bytes. Counts are null until it is
+    applied. `erase_by`: when the bytes are gone from disk at the latest; `erased_at`: when they were. Of a dry run
+    there is no `id`, and the counts are what would be concerned."""
+
+    id: str | None
+    kind: str
+    selector: dict[str, Any]
+    requested_at: str | None
+    applied_at: str | None
+    points: int | None
+    records: int | None
+    payloads: int | None
+    payloads_kept: int | None
+    erase_by: str | None
+    erased_at: str | None
+    state: State
+    links: dict[str, str]
+
+
+class DeletionPage(msgspec.Struct, frozen=True):
+    """A page of deletions, newest first. Those that are not applied yet are on the first page only."""
+
+    items: list[DeletionItem]
+    next: str | None
+
+
+class KeptPayload(msgspec.Struct, frozen=True):
+    """A payload that kept its bytes."""
+
+    receipt: str
+    links: dict[str, str]
+
+
+class KeptPage(msgspec.Struct, frozen=True):
+    """A page of payloads that kept their bytes, in the order of the log."""
+
+    items: list[KeptPayload]
+    next: str | None
+
+
+class DeletionReceipts:
+    """Reads deletion receipts of a store and its log."""
+
+    def __init__(self, store: Store, log: LogReader) -> None:
+        self._store, self._log = store, log
+
+    def one(self, tenant: str, receipt: str) -> DeletionItem:
+        """The receipt of this id. Raises NotFoundError."""
+        rows = self._store.rows("deletion_one", tenant=tenant, id=receipt)
+        if rows and rows[0]["applied_ns"] is not None:
+            return _item(rows[0])
+        logged = self._log.find(tenant, receipt)
+        if logged is None or logged.payload.kind is not Kind.DELETE:
+            raise NotFoundError(f"there is no deletion '{receipt[:64]}'")
+        return requested(logged)
+
+    def known(self, tenant: str, receipt: str) -> bool:
+        """Whether this is the id of a deletion."""
+        if self._store.rows("deletion_one", tenant=tenant, id=receipt):
+            return True
+        logged = self._log.find(tenant, receipt)
+        return logged is not None and logged.payload.kind is Kind.DELETE
+
+    def page(self, tenant: str, asked: Asked, applied: int) -> DeletionPage:
+        """A page by PAGE_PARAMETERS; `applied`: the place in the log up to which the store has everything."""
+        (before,) = asked["cursor"] or (_NEWEST,)
+        rows = self._store.rows("deletion_page", tenant=tenant, before=before, limit=asked["limit"] + 1)
+        page = [row for row in rows[: asked["limit"]] if row["applied_ns"] is not None]
+        items = [_item(row) for row in page]
+        if not asked["cursor"]:
+            known = {item.id for item in items}
+            waiting = [requested(one) for one in self._log.deletions(applied) if one.payload.tenant == tenant]
+            items = [one for one in reversed(waiting) if one.id not in known] + items
+        return DeletionPage(items, encode(page[-1]["seq"]) if page and len(rows) > asked["limit"] else None)
+
+    def kept(self, tenant: str, receipt: str, asked: Asked) -> KeptPage:
+        """A page, by KEPT_PARAMETERS, of the payloads that a deletion left with their bytes. Raises NotFoundError."""
+        rows = self._store.rows("deletion_one", tenant=tenant, id=receipt)
+        if not rows:
+            self.one(tenant, receipt)
+            return KeptPage([], None)
+        feed = msgspec.json.decode(rows[0]["selector"])["feed"]
+        (after,) = asked["cursor"] or (0,)
+        found = self._store.rows(
+            "deletion_kept",
+            tenant=tenant,
+            feed=feed,
+            deletion=rows[0]["seq"],
+            after=after,
+            limit=asked["limit"] + 1,
+        )
+        page = found[: asked["limit"]]
+        following = encode(page[-1]["seq"]) if len(found) > len(page) else None
+        return KeptPage([KeptPayload(r["receipt"], {"self": f"/v1/receipts/{r['receipt']}"}) for r in page], following)
+
+
+def requested(logged: Logged) -> DeletionItem:
+    """The receipt of a deletion that is durable and not applied yet."""
+    payload = logged.payload
+    asked = deletion.read(payload)
+    erase_by = payload.received_ns + int(asked.erase_s * NS_PER_S)
+    return DeletionItem(
+        id=payload.receipt,
+        kind=asked.kind,
+        selector=asked.selector,
+        requested_at=format_instant(payload.received_ns),
+        applied_at=None,
+        points=None,
+        records=None,
+        payloads=None,
+        payloads_kept=None,
+        erase_by=format_instant(erase_by),
+        erased_at=None,
+        state="requested",
+        links={"self": f"/v1/deletions/{payload.receipt}"},
+    )
+
+
+def preview(asked: Deletion, found: Evidence) -> DeletionItem:
+    """What a deletion would be concerned with, now."""
+    return DeletionItem(
+        id=None,
+        kind=asked.kind,
+        selector=asked.selector,
+        requested_at=None,
+        applied_at=None,
+        points=found.points,
+        records=found.records,
+        payloads=found.gone.height,
+        payloads_kept=found.kept,
+        erase_by=None,
+        erased_at=None,
+        state="dry_run",
+        links={},
+    )
+
+
+def _item(row: Mapping[str, Any]) -> DeletionItem:
+    links = {"self": f"/v1/deletions/{row['id']}"}
+    if row["payloads_kept"]:
+        links["payloads_kept"] = f"/v1/deletions/{row['id']}/payloads"
+    times = {
+        f"{name}_at": None if row[f"{name}_ns"] is None else format_instant(row[f"{name}_ns"])
+        for name in ("requested", "applied", "erased")
+    }
+    return DeletionItem(
+        id=row["id"],
+        kind=row["kind"],
+        selector=msgspec.json.decode(row["selector"]),
+        **times,
+        points=row["points"],
+        records=row["records"],
+        payloads=row["payloads"],
+        payloads_kept=row["payloads_kept"],
+        erase_by=format_instant(row["erase_by_ns"]),
+        state="applied" if row["erased_ns"] is None else "erased",
+        links=links,
+    )
