@@ -97,25 +97,41 @@ def _getter(plan: Plan, keys: tuple[str, ...]) -> Getter:
     return get
 
 
-def key_tokens(plan: Plan) -> list[tuple[bytes, int, list[Getter]]]:
-    """For each key that is read: its bytes with quotes, how often every record has it, and getters of the optional
-    members of that name (a record has one where the getter gives anything but UNSET)."""
-    found: dict[str, tuple[int, list[Getter]]] = {}
+class KeyToken(msgspec.Struct, frozen=True):
+    """A key that is read: its bytes with quotes, how often every record has it, and the optional members of that name:
+    columns by number, and getters of objects (a record has one where it gives anything but UNSET)."""
+
+    token: bytes
+    required: int
+    columns: list[int]
+    objects: list[Getter]
+
+    @property
+    def optional(self) -> bool:
+        """Whether a record may lack a member of that name."""
+        return bool(self.columns or self.objects)
+
+
+def key_tokens(plan: Plan) -> list[KeyToken]:
+    """The keys that are read."""
+    found: dict[str, KeyToken] = {}
 
     def visit(node: Node, above: tuple[str, ...], sure: bool) -> None:
         members = {key: plan.columns[number].required for key, number in node.columns.items()}
         members |= {key: below.required(plan.columns) for key, below in node.nodes.items()}
         for key, required in members.items():
-            count, getters = found.setdefault(key, (0, []))
+            known = found.setdefault(key, KeyToken(f'"{key}"'.encode(), 0, [], []))
             if sure and required:
-                found[key] = (count + 1, getters)
+                found[key] = msgspec.structs.replace(known, required=known.required + 1)
+            elif key in node.columns:
+                known.columns.append(node.columns[key])
             else:
-                getters.append(_getter(plan, (*above, key)))
+                known.objects.append(_getter(plan, (*above, key)))
         for key, below in node.nodes.items():
             visit(below, (*above, key), sure and members[key])
 
     visit(plan.root, (), True)
-    return [(f'"{key}"'.encode(), count, getters) for key, (count, getters) in found.items()]
+    return list(found.values())
 
 
 def required_brackets(plan: Plan) -> int:

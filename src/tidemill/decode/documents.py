@@ -50,6 +50,12 @@ class Documents:
         except _FAILURES:
             return None
 
+    def brackets(self, bodies: Sequence[bytes], *, lines: bool) -> int:
+        """How many brackets each of these payloads opens around its records."""
+        if lines or not bodies:
+            return 0
+        return self._depth + 1 if self._outer is not None else int(bodies[0][0] != ord("{"))
+
     def _from_lines(self, bodies: Sequence[bytes], joined: bytes) -> tuple[bytes, list[Any], list[int]] | None:
         counts = [_count_lines(body) for body in bodies]
         if not all(counts):

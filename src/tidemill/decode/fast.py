@@ -53,62 +53,65 @@ class FastReader:
         if found is None:
             return None
         joined, records, counts = found
-        columns = self._columns(joined, records)
+        around = (len(bodies) - 1) * self._documents.brackets(bodies, lines=lines)
+        columns = self._columns(joined, records, around)
         if columns is None or self._registers is None:
             return None if columns is None else (columns, counts)
         again = self._registers.records(bodies, lines=lines)
         registers = None if again is None else register_values(joined, again[1], self._plan.except_keys or frozenset())
         return None if registers is None else (msgspec.structs.replace(columns, registers=registers), counts)
 
-    def _columns(self, body: bytes, records: Sequence[Any]) -> Columns | None:
-        """The columns of decoded `records`, all of which came from `body`; None if anything is not certain."""
+    def _columns(self, body: bytes, records: Sequence[Any], around: int) -> Columns | None:
+        """The columns of decoded `records`, all of which came from `body`; None if anything is not certain. `around`:
+        brackets around the records of all payloads but one."""
         # Every record opens at least so many brackets: only what is beyond that can nest deeper than one record does.
-        usual = (len(records) - 1) * self._brackets if records else 0
+        usual = (len(records) - 1) * self._brackets + around if records else 0
         if not plain(body, self._max_depth, usual_brackets=usual, any_escape=self._any_escape):
             return None
-        if not self._keys_are_single(body, records):
+        taken = [list(map(getter, records)) for getter in self._getters]
+        missing = [
+            0 if column.required else one.count(UNSET) for column, one in zip(self._plan.columns, taken, strict=True)
+        ]
+        if not self._keys_are_single(body, records, taken, missing):
             return None
         values: list[list[Any]] = []
         walls = no_walls(len(records))
-        for column, getter in zip(self._plan.columns, self._getters, strict=True):
-            taken: list[Any] = list(map(getter, records))
-            if not column.required:
-                taken = [None if value is UNSET else value for value in taken]
+        for column, given, absent in zip(self._plan.columns, taken, missing, strict=True):
+            some = [None if value is UNSET else value for value in given] if absent else given
+            one: list[Any] | None = some
             if column.kind == "time_text":
-                walls, taken = parse_texts(taken), []
+                walls, one = parse_texts(given), []
             elif column.kind == "time_number":
-                walls, taken = parse_numbers(taken, UNIT_NS[self._plan.time_format]), []
+                walls, one = parse_numbers(given, UNIT_NS[self._plan.time_format]), []
             elif column.packed is not None or column.scaled:
-                found = packed_column(taken, column) if column.packed else scaled_column(taken, column)
-                if found is None:
-                    return None
-                taken = found
-            values.append(taken)
+                one = (packed_column if column.packed else scaled_column)(some, column)
+            if one is None:
+                return None
+            values.append(one)
         return Columns(len(records), walls, values) if times_good(walls, self._plan) else None
 
-    def _keys_are_single(self, body: bytes, records: Sequence[Any]) -> bool:
-        """Whether no record has a key that is read twice."""
+    def _keys_are_single(self, body: bytes, records: Sequence[Any], taken: list[list[Any]], missing: list[int]) -> bool:
+        """Whether no record has a key that is read twice. `taken` are the values by column, UNSET where `missing`."""
         expected = []
-        for token, required, getters in self._tokens:
-            there = required * len(records)
-            for getter in getters:
-                there += len(records) - sum(value is UNSET for value in map(getter, records))
-            expected.append((token, there))
+        for token in self._tokens:
+            there = token.required * len(records) + sum(len(records) - missing[number] for number in token.columns)
+            there += sum(len(records) - list(map(getter, records)).count(UNSET) for getter in token.objects)
+            expected.append((token.token, there))
         # Every member has a colon. If there are no more colons than the members that were read and the texts in them
         # have, there is nothing else in the bytes. One pass; without that, one for each key.
         if self._registers is None:
             colons = sum(there * (1 + token.count(b":")) for token, there in expected)
-            if body.count(b":") == colons + self._colons_in_texts(records):
+            if body.count(b":") == colons + self._colons_in_texts(taken):
                 return True
         return all(body.count(token) == there for token, there in expected)
 
-    def _colons_in_texts(self, records: Sequence[Any]) -> int:
+    def _colons_in_texts(self, taken: list[list[Any]]) -> int:
         found = 0
-        for column, getter in zip(self._plan.columns, self._getters, strict=True):
+        for column, values in zip(self._plan.columns, taken, strict=True):
             if column.kind in ("time_text", "tag", "attribute", "zone"):
-                found += "".join(text for text in map(getter, records) if text).count(":")
+                found += "".join(filter(None, values)).count(":")
             elif column.kind == "labels":
-                found += sum("".join(labels).count(":") for labels in map(getter, records) if labels)
+                found += sum("".join(labels).count(":") for labels in values if labels)
         return found
 
 

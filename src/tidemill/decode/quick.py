@@ -13,12 +13,12 @@ def quick_check(plan: Plan, max_depth: int) -> Callable[[bytes], bool] | None:
     cannot vouch for (optional members, epoch numbers, packed or scaled ones, registers, records inside a document)."""
     tokens = key_tokens(plan)
     kinds = {column.kind for column in plan.columns}
-    optional = any(getters for _, _, getters in tokens)
+    optional = any(token.optional for token in tokens)
     beyond = kinds & {"time_number", "packed", "packed_list"} or any(column.scaled for column in plan.columns)
     if plan.records or plan.except_keys is not None or optional or beyond:
         return None
     decode = msgspec.json.Decoder(compile_struct(plan, certain_time=True)).decode
-    expected = [(token, count) for token, count, _ in tokens]
+    expected = [(token.token, token.required) for token in tokens]
 
     def check(body: bytes) -> bool:
         try:

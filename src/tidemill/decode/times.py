@@ -64,7 +64,7 @@ def parse_numbers(values: Sequence[Any], unit_ns: int) -> Walls:
     count = len(values)
     local = np.zeros(count, np.bool_)
     low, high = -(-MIN_NS // unit_ns), MAX_NS // unit_ns
-    if all(type(value) is int for value in values) and (not count or (min(values) >= low and max(values) <= high)):
+    if set(map(type, values)) <= {int} and (not count or (min(values) >= low and max(values) <= high)):
         return Walls(np.array(values, np.int64) * unit_ns, local, np.ones(count, np.bool_))
     exact = [number_ns(value, unit_ns) for value in values]
     ok = [MIN_NS <= ns <= MAX_NS for ns in exact]
