@@ -6,8 +6,10 @@ was being published is published before anything else, so that no batch of live 
 """
 
 import logging
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 
@@ -34,6 +36,8 @@ from tidemill.store.client import Store
 
 _log = logging.getLogger(__name__)
 
+_LOOK_EVERY_S: Final = 0.2
+
 
 class Replays:
     """The replays of all tenants, one at a time, oldest first. `wake` (from any thread) says that there may be one."""
@@ -58,6 +62,7 @@ class Replays:
         self._concluding = Concluding(store, applier)
         self._publisher = Publisher(store, applier.known, applier.stages.text_of, applier.status.turn)
         self._look = True
+        self._looked = 0.0
         applier.deleter.on_deleted = self.begin_anew
         self._current: Replay | None = None
         self._past: tuple[str, ReplayPast] | None = None
@@ -107,12 +112,14 @@ class Replays:
         return True
 
     def _next(self) -> Replay | None:
-        if self._current is None and not self._look:
+        """The replay that is due. The catalog tells of new ones within a second; nobody should wait that long."""
+        now = time.monotonic()
+        if self._current is None and not self._look and now < self._looked + _LOOK_EVERY_S:
             return None
-        if self._look:
-            self._look = False
-            self._book.refresh()
+        self._look, self._looked = False, now
         found = [replay for replay in self._replays.list() if replay.state in UNDER_WAY]
+        if found and (self._current is None or self._current.id != found[0].id):
+            self._book.refresh()
         self._current = found[0] if found else None
         return self._current
 
