@@ -16,8 +16,8 @@ LAYERS = (
     {"mill", "query", "sources"},
     {"api", "simulate"},
     {"service"},
-    {"supervise", "banner", "feed_desk", "cli_common", "remote"},
-    {"cli_simulate", "cli_feed", "cli_replay"},
+    {"supervise", "banner", "feed_desk", "cli_common", "remote", "offline"},
+    {"cli_simulate", "cli_feed", "cli_replay", "cli_verify"},
     {"cli", "client"},
     {"docs"},
 )

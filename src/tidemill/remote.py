@@ -16,9 +16,12 @@ from tidemill.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import httpx
 
 _TIMEOUT_S: Final = 30.0
+_LINE_TIMEOUT_S: Final = 300.0  # from one line to the next
 
 
 class Remote:
@@ -46,6 +49,25 @@ class Remote:
     def document(self, method: str, path: str, **options: Any) -> Any:
         """The document of a good answer. Raises the error that a problem document tells of."""
         return checked(self.ask(method, path, **options))
+
+    def lines(self, method: str, path: str, **options: Any) -> "Iterator[Any]":
+        """The documents of an answer that is a line each, as they come. Raises as `document`."""
+        import httpx
+
+        try:
+            with (
+                httpx.Client(base_url=self.url, timeout=_LINE_TIMEOUT_S, trust_env=False) as http,
+                http.stream(method, path, headers=self._headers, **options) as answer,
+            ):
+                if not answer.is_success:
+                    answer.read()
+                    checked(answer)
+                yield from (msgspec.json.decode(line) for line in answer.iter_lines() if line)
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+            raise StartupError(f"--url must be like http://127.0.0.1:8080, not '{self.url}'") from None
+        except httpx.HTTPError as error:
+            why = str(error) or type(error).__name__
+            raise UnavailableError(f"No answer from {self.url}: {why}") from None
 
 
 def checked(answer: "httpx.Response", theirs: str = "", ours: str = "") -> Any:

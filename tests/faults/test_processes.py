@@ -14,6 +14,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.support.proof import prove
 from tests.support.server import Server, free_port, running_server
 
 
@@ -74,6 +75,7 @@ def account(server: Server, sender: Sender) -> None:
     stored = sum(row["count"] for row in rows)
     assert len(sender.acknowledged) <= stored <= sender.sent
     assert stored - len(sender.acknowledged) <= sender.broken + len(sender.refused)
+    prove(server.client)
 
 
 def test_a_crash_of_the_store_harms_no_acknowledgement(server: Server) -> None:

@@ -16,6 +16,7 @@ import pytest
 from tests.mill.house import House
 from tests.mill.test_order import LOCATION, strip
 from tests.mill.test_worker import fix
+from tests.mill.verifying import prove
 from tests.support.engine import Engine
 from tidemill.decode.batch import Batch
 from tidemill.decode.decoder import Decoder
@@ -64,6 +65,7 @@ def test_a_crash_anywhere_is_made_good(build: Build, point: str) -> None:
     crashing.work()
     assert crashing.mill.status.position == 5
     assert strip(crashing.everything()) == strip(calm.everything())
+    prove(crashing)
 
 
 def test_a_payload_that_kills_the_mill_is_set_aside_and_the_log_moves_on(build: Build) -> None:
@@ -81,6 +83,8 @@ def test_a_payload_that_kills_the_mill_is_set_aside_and_the_log_moves_on(build: 
     assert (row["seq"], row["reasons"]) == (4, ["poison"])
     [poison] = [row for row in house.all("payloads") if row["state"] == "poison"]
     assert b"KILL" in bytes.fromhex(poison["body"])
+    house.mill.status.position = 6
+    prove(house)
 
 
 def test_a_payload_that_raises_is_set_aside_alone(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from tidemill.api.reads_common import AnyRequest, parameters, taking
 from tidemill.api.rules import RULE_ROUTES
 from tidemill.api.services import Services
 from tidemill.api.sources import SOURCE_ROUTES
+from tidemill.api.verify import VERIFY_ROUTES
 from tidemill.catalog.keys import Principal
 from tidemill.errors import NotFoundError
 from tidemill.feeds.definition import Feed
@@ -136,4 +137,12 @@ def feed_item(feed: Feed) -> FeedItem:
     )
 
 
-ADMIN_ROUTES: Final = [list_feeds, get_feed, list_codes, *SOURCE_ROUTES, *RULE_ROUTES, *FEED_ADMIN_ROUTES]
+ADMIN_ROUTES: Final = [
+    list_feeds,
+    get_feed,
+    list_codes,
+    *SOURCE_ROUTES,
+    *RULE_ROUTES,
+    *FEED_ADMIN_ROUTES,
+    *VERIFY_ROUTES,
+]

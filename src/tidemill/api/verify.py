@@ -1,0 +1,154 @@
+"""The route of `tidemill verify` at a running server: newline-delimited JSON while the work goes on, the report last.
+
+The work is done in a thread of its own, one verification at a time, and ends when whoever asked goes away.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final
+
+import msgspec
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.response import Stream
+
+from tidemill.api.reads_common import AnyRequest, answers, parameters, taking
+from tidemill.api.services import Services
+from tidemill.catalog.keys import Principal
+from tidemill.catalog.replays import CatalogReplays
+from tidemill.errors import TidemillError
+from tidemill.mill.verify.report import Report
+from tidemill.mill.verify.walk import Progress, Scope, Verifier
+from tidemill.query import readers
+from tidemill.query.parameters import FEED, UNIT, Parameter
+
+VERIFY_PARAMETERS: Final = (
+    FEED,
+    Parameter(
+        "since", "Only what was received from this instant on.", readers.instant, {"type": "string"}
+    ),
+    UNIT,
+)  # fmt: skip
+_TELL_EVERY_S: Final = 0.2
+_one_at_a_time: Final = threading.Lock()
+_log = logging.getLogger(__name__)
+
+
+class VerifyLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line. `progress` comes now and then; the last line has `report`, or the `error` that ended the work.
+    `report.adds_up` says whether everything is accounted for; `report.counts` has every finding by its code."""
+
+    progress: dict[str, Any] | None = None
+    report: dict[str, Any] | None = None
+    error: dict[str, str] | None = None
+
+
+class _GoneError(Exception):
+    """Nobody listens any more."""
+
+
+@get(
+    "/v1/verify",
+    tags=["ledger"],
+    summary="Prove that everything is accounted for",
+    operation_id="verify",
+    operation_class=taking(VERIFY_PARAMETERS),
+    responses={
+        status: spec
+        for status, spec in answers(VerifyLine, "One line after the other.", "application/x-ndjson").items()
+        if status in (200, 400)
+    },
+    opt={"scope": "admin"},
+)
+async def verify(
+    request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
+) -> Stream:
+    """Walks log, payloads, ledger, points and rollups of this tenant: of every receipt accepted + rejected are the
+    records in its bytes, and of every accepted record each point stands, was replaced, or its absence is explained.
+    What does not add up is listed. A million payloads take about a minute."""
+    asked = parameters(request, VERIFY_PARAMETERS)
+    scope = Scope(tenant=principal.tenant, feed=asked["feed"] or "", since_ns=asked["since"])
+    return Stream(_lines(services, scope), media_type="application/x-ndjson")
+
+
+async def _lines(services: Services, scope: Scope) -> AsyncIterator[bytes]:
+    loop, lines = asyncio.get_running_loop(), asyncio.Queue[VerifyLine]()
+    gone = threading.Event()
+
+    def say(line: VerifyLine) -> None:
+        if gone.is_set():
+            raise _GoneError
+        loop.call_soon_threadsafe(lines.put_nowait, line)
+
+    threading.Thread(target=_work, args=(services, scope, say), name="verify", daemon=True).start()
+    try:
+        while True:
+            line = await lines.get()
+            yield msgspec.json.encode(line) + b"\n"
+            if line.progress is None:
+                return
+    finally:
+        gone.set()
+
+
+def _work(services: Services, scope: Scope, say: Callable[[VerifyLine], None]) -> None:
+    try:
+        while not _one_at_a_time.acquire(timeout=1.0):
+            say(VerifyLine(progress={"at": "waiting for another verification", "done": 0, "total": 0}))
+        try:
+            report = _verifier(services).run(scope, _now_and_then(say))
+        finally:
+            _one_at_a_time.release()
+        say(VerifyLine(report=_shown(report)))
+    except _GoneError:
+        return
+    except TidemillError as error:
+        _fail(say, error.code, error.message)
+    except RuntimeError:  # the server's loop has ended
+        return
+    except Exception:
+        _log.exception("a verification failed")
+        _fail(say, "internal", "the verification failed; the server's log says why")
+
+
+def _fail(say: Callable[[VerifyLine], None], code: str, message: str) -> None:
+    try:
+        say(VerifyLine(error={"code": code, "message": message}))
+    except (_GoneError, RuntimeError):
+        return
+
+
+def _verifier(services: Services) -> Verifier:
+    return Verifier(
+        services.store,
+        services.book,
+        services.settings.folder / "log",
+        lambda: services.applied.seq,
+        replays=CatalogReplays(services.catalog),
+        live=True,
+        max_depth=services.settings.max_depth,
+        clock=services.clock,
+    )
+
+
+def _now_and_then(say: Callable[[VerifyLine], None]) -> Callable[[Progress], None]:
+    told = 0.0
+
+    def tell(progress: Progress) -> None:
+        nonlocal told
+        if time.monotonic() - told >= _TELL_EVERY_S:
+            told = time.monotonic()
+            say(VerifyLine(progress=msgspec.structs.asdict(progress)))
+
+    return tell
+
+
+def _shown(report: Report) -> dict[str, Any]:
+    shown: dict[str, Any] = msgspec.to_builtins(report)
+    return shown | {"adds_up": report.adds_up}
+
+
+VERIFY_ROUTES: Final = [verify]

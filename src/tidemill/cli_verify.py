@@ -1,0 +1,153 @@
+"""`tidemill verify`: proves of a data folder, or of a running server, that everything is accounted for."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from tidemill.cli_common import DataOption, KeyOption, err, open_catalog, out
+from tidemill.errors import Fault, InputError, StartupError
+
+if TYPE_CHECKING:
+    from tidemill.mill.verify.report import Report
+
+Tell = Callable[[str, int, int], None]
+_ROWS: Final = (
+    ("payloads", "payloads"),
+    ("deleted", "  of these deleted"),
+    ("records", "records"),
+    ("accepted", "accepted"),
+    ("rejected", "rejected"),
+    ("recovered", "recovered by replays"),
+    ("points", "points"),
+    ("replaced", "replaced values"),
+    ("removed", "removed by deletion or retention"),
+    ("windows", "rollup windows"),
+    ("sealed", "  of these sealed"),
+    ("log_entries", "payloads in the log"),
+    ("waiting", "waiting in the log"),
+)
+
+
+def verify(
+    data: DataOption = None,
+    tenant: Annotated[str, typer.Option(help="Only this tenant.", show_default="all of the folder")] = "",
+    feed: Annotated[str, typer.Option(help="Only this feed.", show_default="all")] = "",
+    since: Annotated[str, typer.Option(help="Only what was received from here on (RFC 3339).")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    url: Annotated[str, typer.Option(help="A running server to ask, instead of a data folder.")] = "",
+    key: KeyOption = "",
+) -> None:
+    """Prove that every payload, record and point is accounted for, or list what does not add up.
+
+    Of a data folder while no server runs on it; of a running server with `--url` (and the tenant of the key). Exit
+    status 0: everything adds up; 1: it does not. Example: `tidemill verify --data data`
+    """
+    since_ns = _instant(since)
+    with _bar() as tell:
+        if url:
+            if tenant:
+                raise StartupError("With --url the tenant is the key's: leave --tenant out.")
+            report = _at_server(url, key, feed, since, tell)
+        else:
+            report = _in_folder(data, tenant, feed, since_ns, tell)
+    if as_json:
+        import msgspec
+
+        print(msgspec.json.format(msgspec.json.encode(report | {"adds_up": not report["counts"]})).decode())
+    else:
+        _print(report)
+    if report["counts"]:
+        raise typer.Exit(1)
+
+
+def _in_folder(data: str | None, tenant: str, feed: str, since_ns: int | None, tell: Tell) -> dict[str, Any]:
+    import msgspec
+
+    from tidemill.catalog.feeds import CatalogFeeds
+    from tidemill.catalog.replays import CatalogReplays
+    from tidemill.feeds.book import FeedBook
+    from tidemill.mill import position
+    from tidemill.mill.verify.walk import Scope, Verifier
+    from tidemill.offline import open_store
+    from tidemill.settings import load
+
+    settings = load({"data": data})
+    catalog = open_catalog(data, make=False)
+    try:
+        with open_store(settings.folder) as store:
+            verifier = Verifier(
+                store,
+                FeedBook(CatalogFeeds(catalog), with_sources=False),
+                settings.folder / "log",
+                lambda: position.read(settings.folder / "mill" / "position"),
+                replays=CatalogReplays(catalog),
+                max_depth=settings.max_depth,
+            )
+            scope = Scope(tenant=tenant, feed=feed, since_ns=since_ns)
+            report: Report = verifier.run(scope, lambda told: tell(told.at, told.done, told.total))
+    finally:
+        catalog.close()
+    found: dict[str, Any] = msgspec.to_builtins(report)
+    return found
+
+
+def _at_server(url: str, key: str, feed: str, since: str, tell: Tell) -> dict[str, Any]:
+    from tidemill.errors import TidemillError
+    from tidemill.remote import Remote
+
+    asked = {name: value for name, value in (("feed", feed), ("since", since)) if value}
+    for line in Remote(url, key).lines("GET", "/v1/verify", params=asked):
+        if "progress" in line:
+            tell(line["progress"]["at"], line["progress"]["done"], line["progress"]["total"])
+        elif "error" in line:
+            raise TidemillError(line["error"]["message"])
+        else:
+            report: dict[str, Any] = line["report"]
+            return report
+    raise TidemillError(f"{url} broke off before the report: was it stopped?")
+
+
+@contextmanager
+def _bar() -> Iterator[Tell]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as progress:
+        bar = progress.add_task("starting", total=None)
+        yield lambda at, done, total: progress.update(bar, description=at, completed=done, total=total or None)
+
+
+def _instant(since: str) -> int | None:
+    from tidemill.model.time import parse_instant
+
+    try:
+        return parse_instant(since) if since else None
+    except ValueError as error:
+        raise InputError(f"--since: {error}", (Fault("--since", "invalid", str(error)),)) from None
+
+
+def _print(report: dict[str, Any]) -> None:
+    from tidemill.mill.verify.kinds import MEANINGS
+
+    table = Table(box=None, show_header=False)
+    table.add_column(justify="left")
+    table.add_column(justify="right")
+    for name, label in _ROWS:
+        table.add_row(label, f"{report['totals'][name]:,}")
+    out.print(table)
+    for note in report["notes"]:
+        out.print(f"note: {note}", highlight=False, markup=False, style="yellow", soft_wrap=True)
+    shown: dict[str, int] = {}
+    for one in report["findings"]:
+        shown[one["code"]] = shown.get(one["code"], 0) + 1
+        whose = one["receipt"] or (f"place {one['seq']}" if one["seq"] is not None else one["feed"]) or "log"
+        text = f"{one['code']}: {whose}: {one['what']}: expected {one['expected']}, found {one['found']}"
+        out.print(text, highlight=False, markup=False, style="red", soft_wrap=True)
+    for code, count in report["counts"].items():
+        beyond = count - shown.get(code, 0)
+        more = f" ({beyond} more)" if beyond else ""
+        out.print(f"{count} {code}{more}: {MEANINGS.get(code, '')}", highlight=False, markup=False, soft_wrap=True)
+    verdict = "Everything adds up." if not report["counts"] else "This does not add up."
+    out.print(f"{verdict} Checked in {report['seconds']:.1f} s.", highlight=False)
