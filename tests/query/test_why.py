@@ -129,7 +129,7 @@ def test_recovered_and_replayed_are_told(store: Store, writer: Writer) -> None:
     assert tell(store, series=series)["verdict"]["state"] == "expired"
     writer.points(series, [ns(T)], [1.0], seq=6, idx=1)
     story = tell(store, series=series)
-    assert codes(story) == ["received", "accepted", "rejected", "replayed", "recovered"]
+    assert codes(story) == ["received", "rejected", "replayed", "recovered", "accepted"]
     assert at(story, "recovered")["at"] == at(story, "replayed")["at"] == "2026-01-03T00:00:00Z"
     assert story["verdict"]["state"] == "stands"
 

@@ -16,6 +16,8 @@ from tidemill.rules.reasons import REASONS
 
 EVENTS: Final = {
     "received": "A payload was stored durably.",
+    "replayed": "A replay applied the payload again.",
+    "recovered": "A replay made points of a rejected record after all.",
     "accepted": "One of its records passed every rule and gave a value.",
     "flagged": "A rule flagged the record: its value is kept and said to be doubtful.",
     "local_time": "A clock change made the local time twice or none: what was decided.",
@@ -24,8 +26,6 @@ EVENTS: Final = {
     "duplicate_lost": "The record lost against one that was submitted first.",
     "duplicate_won": "The record that stands won against a later one.",
     "replaced": "A later submission replaced the value.",
-    "replayed": "A replay applied the payload again.",
-    "recovered": "A replay made points of a rejected record after all.",
     "window_touched": "The value counts in a rollup window.",
     "window_restated": "A published aggregate of a window changed.",
     "window_sealed": "The points of the window are past retention; its aggregates stay for good.",
@@ -86,11 +86,12 @@ def _points(evidence: Evidence) -> Iterator[Event]:
         facts = evidence.facts.get(row["seq"])
         feed = evidence.versions.get(facts["feed_version"]) if facts else None
         broken = {r.code: r.compiled().explain() for r in (feed.rules if feed else ()) if r.action == "flag"}
+        at = _judged_at(evidence, row)
         for mark in row["marks"]:
             why = f": {broken[mark]}" if mark in broken else ""
-            yield _event(row["received_at"], "flagged", f"It was flagged '{mark}'{why}.", _links(facts), mark=mark)
+            yield _event(at, "flagged", f"It was flagged '{mark}'{why}.", _links(facts), mark=mark)
         for flag in flag_words(row["flags"]):
-            yield _event(row["received_at"], "local_time", _FLAGS[flag], _links(facts), flag=flag)
+            yield _event(at, "local_time", _FLAGS[flag], _links(facts), flag=flag)
 
 
 def _accepted(evidence: Evidence, row: Mapping[str, Any]) -> Event:
@@ -100,7 +101,15 @@ def _accepted(evidence: Evidence, row: Mapping[str, Any]) -> Event:
     rules = f"passed the {len(feed.rules)} rules of feed '{feed.name}'" if feed and feed.rules else "was accepted"
     text = f"{capital(place_of(facts, row['idx']))} {rules}{judged} and gave {number(row['value'])}."
     found = {"receipt": facts["receipt"] if facts else None, "index": row["idx"], "value": row["value"]}
-    return _event(row["received_at"], "accepted", text, _links(facts), **found)
+    return _event(_judged_at(evidence, row), "accepted", text, _links(facts), **found)
+
+
+def _judged_at(evidence: Evidence, row: Mapping[str, Any]) -> int | str:
+    """When the record of a point was judged last: when it was received, or by a replay."""
+    facts = evidence.facts.get(row["seq"])
+    replayed = _replay_time(evidence, facts["replay"]) if facts and facts["replay"] else None
+    received: int | str = row["received_at"]
+    return replayed or received
 
 
 def _replaced(evidence: Evidence) -> Iterator[Event]:
