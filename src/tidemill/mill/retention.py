@@ -1,4 +1,5 @@
-"""Takes points away: those past their feed's retention (by when they were received), and those of deleted series.
+"""Takes points away: those past their feed's retention (by when they were received), and those of deleted series;
+then erases what was deleted from disk.
 
 Runs in the mill's thread between batches, in small steps, hourly and at start. A feed that seals: a window with a point
 past retention gets its last rollup, marked sealed, before any of its points goes; later records for it are rejected.
@@ -15,10 +16,11 @@ from typing import Protocol
 
 import msgspec
 
-from tidemill.errors import FeedDefinitionError, NotFoundError, StoreQueryError
+from tidemill.errors import FeedDefinitionError, LogUnavailableError, NotFoundError, StoreQueryError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
 from tidemill.mill import rollups
+from tidemill.mill.erase import Eraser
 from tidemill.mill.known import KnownSeries
 from tidemill.mill.position import write_atomically
 from tidemill.mill.status import MillStatus
@@ -33,6 +35,7 @@ _FASTEST = 2  # times real time
 _WINDOWS = 5_000  # sealed and removed in one step: about 100 ms
 _PURGES = 1_000
 _PURGE_AFTER_S = 10.0  # removing rewrites parts of whole tables: several series at a time
+_ERASE_AFTER_S = 60.0  # and again until it is done
 _SLACK_NS = 3600 * 1_000_000_000
 _AWAY_NS = 24 * 3600 * 1_000_000_000
 
@@ -102,14 +105,16 @@ class Retention:
         *,
         clock: Callable[[], int] = time.time_ns,
         monotonic: Callable[[], float] = time.monotonic,
+        log_erased: Callable[[], int] = lambda: 0,
     ) -> None:
         self._store = store
         self._book = book
+        self._eraser = Eraser(store, log_erased, clock)
         self._shared = surroundings
         self._clock = RetentionClock(path, clock, monotonic)
         self._monotonic = monotonic
         self._due = monotonic()
-        self._purge_at = float("inf")
+        self._purge_at = self._erase_at = float("inf")
         self._work: list[Callable[[], bool]] = []
 
     def step(self) -> bool:
@@ -120,10 +125,11 @@ class Retention:
                     self._work.pop(0)
                 return True
             now = self._monotonic()
-            if now < self._due and now < self._purge_at:
+            if now < self._due and now < self._purge_at and now < self._erase_at:
                 return False
-            self._work = [self._purge] if now < self._due else self._plan()
-        except StoreQueryError as error:
+            soon = [self._purge] if now < self._erase_at else [self._purge, self._erase]
+            self._work = soon if now < self._due else self._plan()
+        except (StoreQueryError, LogUnavailableError) as error:
             _log.error("retention is put off: %s", error.message)
             self._work = []
             self._due = self._monotonic() + _RETRY_S
@@ -133,8 +139,9 @@ class Retention:
         return True
 
     def purge_soon(self) -> None:
-        """Series were deleted: remove their points without waiting for the hour."""
+        """Something was deleted: remove points of deleted series, then erase, without waiting for the hour."""
         self._purge_at = min(self._purge_at, self._monotonic() + _PURGE_AFTER_S)
+        self._erase_at = min(self._erase_at, self._monotonic() + _ERASE_AFTER_S)
 
     def run(self) -> None:
         """Do all that is due now, whatever the hour."""
@@ -156,7 +163,7 @@ class Retention:
                 continue
             before = now - duration_ns(feed.retention.points)
             work.append(self._task(row["tenant"], feed, before))
-        return work
+        return [*work, self._erase]
 
     def _task(self, tenant: str, feed: Feed, before: int) -> Callable[[], bool]:
         if feed.retention.seal_rollups and feed.rollups:
@@ -206,6 +213,12 @@ class Retention:
         for tenant in sorted({row["tenant"] for row in rows}):
             purge(self._store, tenant, {row["series"]: row["deleted_seq"] for row in rows if row["tenant"] == tenant})
         return len(rows) == _PURGES
+
+    def _erase(self) -> bool:
+        self._erase_at = float("inf")
+        if self._eraser.run():
+            self._erase_at = self._monotonic() + _ERASE_AFTER_S
+        return False
 
 
 def purge(store: Store, tenant: str, deleted: Mapping[int, int]) -> None:

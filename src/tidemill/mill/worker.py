@@ -75,7 +75,9 @@ class Mill:
         self._heartbeat = Heartbeat(folder / "mill.json")
         book = book.without_sources()  # a variable that only the poller needs must not hold payloads up
         self._applier = Applier(store, book, self.status, clock, max_depth=max_depth)
-        self._retention = Retention(store, book, self._applier, folder / "mill.retention", clock=clock)
+        self._retention = Retention(
+            store, book, self._applier, folder / "mill.retention", clock=clock, log_erased=reader.erased
+        )
         self.replays = (
             Replays(replays, store, book, self._applier, folder / "replays", clock=clock) if replays else None
         )

@@ -317,10 +317,14 @@ OPTIMIZE TABLE rollups FINAL SETTINGS optimize_skip_merged_partitions = 1, alter
 SELECT toUnixTimestamp(now()) AS now_s
 
 -- name: erase_old_parts
--- How many parts from up to `until` are on disk though no query reads them any more.
+-- How many parts from up to `until` are on disk though no query reads them any more. (Empty ones hold nothing.)
 SELECT count() AS n FROM system.parts
 WHERE database = currentDatabase() AND _state != 'Active' AND toUnixTimestamp(modification_time) <= {until:UInt64}
-    AND table IN ('points', 'replaced', 'rejections', 'payloads', 'changes', 'rollups')
+    AND table IN ('points', 'replaced', 'rejections', 'payloads', 'changes', 'rollups') AND rows > 0
+
+-- name: erase_nudge
+-- Wakes the engine's background work, which sleeps for minutes while nothing is written: it removes old parts.
+SYSTEM START MERGES
 
 -- name: erase_done
 -- These deletions are erased.

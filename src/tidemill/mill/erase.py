@@ -1,0 +1,59 @@
+"""Makes deleted rows leave the store's files: rewrites the parts that still hold them, and says so in the deletion's
+receipt once the old parts are gone and the log has let go of its bytes, too.
+
+Done again until then, also after a restart: nothing of it is remembered on disk.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from tidemill.crash_points import reach
+from tidemill.store.client import Store
+
+_log = logging.getLogger(__name__)
+_TABLES: Final = ("points", "replaced", "rejections", "payloads", "changes")
+
+
+class Eraser:
+    """The job. `log_erased` gives the deletion (its seq) up to which the log has let go."""
+
+    def __init__(self, store: Store, log_erased: Callable[[], int], clock: Callable[[], int]) -> None:
+        self._store = store
+        self._log_erased = log_erased
+        self._clock = clock
+        self._rewritten = 0  # the newest deletion whose rows are in no active part
+        self._until_s = 0  # parts from up to then may still have them
+
+    def run(self) -> bool:
+        """Do what can be done now; whether there is something left for later. Raises StoreUnavailableError,
+        StoreQueryError, LogUnavailableError."""
+        pending = self._store.rows("erase_pending")
+        if not pending:
+            return False
+        newest = max(row["seq"] for row in pending)
+        if newest > self._rewritten:
+            self._rewrite()
+            self._rewritten = newest
+            return True  # old parts stay for a few minutes
+        reached = min(self._rewritten, self._log_erased())
+        done = [row["id"] for row in pending if row["seq"] <= reached]
+        if not done:
+            return True
+        if self._store.rows("erase_old_parts", until=self._until_s)[0]["n"]:
+            self._store.command("erase_nudge")
+            return True
+        self._store.command("erase_done", ids=done, now=self._clock())
+        _log.info("erased what %d deletions concerned", len(done))
+        return len(done) < len(pending)
+
+    def _rewrite(self) -> None:
+        """Rewrite all parts with removed rows. The engine takes them in its own order: other work goes on beside."""
+        self._store.command("erase_old_bodies")
+        masked = {row["table"] for row in self._store.rows("erase_masked")}
+        for table in _TABLES:
+            if table in masked:
+                self._store.command(f"erase_{table}")
+            reach("erase.between")
+        self._store.command("erase_rollups")
+        self._until_s = int(self._store.rows("erase_now")[0]["now_s"])
