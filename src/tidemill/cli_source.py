@@ -1,0 +1,307 @@
+"""`tidemill source ...`: try a URL before anything is saved; list the sources of a server, and their polls.
+
+`source_trial.py` asks and makes sense of the answer; this maps options and prints. Whatever came from the other side is
+shown without characters that a terminal would act on.
+"""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import quote
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from tidemill.cli_common import DataOption, KeyOption, TenantOption, UrlOption, err, out
+from tidemill.errors import InputError
+from tidemill.remote import Remote
+
+if TYPE_CHECKING:
+    from tidemill.source_trial import Found, Trial
+    from tidemill.sources.preview import Preview
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Pull sources: try a URL before anything is saved, see how sources are doing and how their polls went.",
+)
+
+_URL: Final = "http://127.0.0.1:8080"
+_COLOURS: Final = {"ok": "green", "data": "green", "slow": "yellow", "failing": "red", "open": "red"}
+_QUIET: Final = ("starting", "empty", "unchanged", "truncated")
+_SHOWN: Final = 160  # characters of a text of theirs
+
+
+@app.command("try")
+def try_source(
+    url: Annotated[str, typer.Argument(help="What to ask.", show_default="the url of the feed's [source]")] = "",
+    decode: Annotated[Path | None, typer.Option(help="Decode with this feed definition.", metavar="FEED.toml")] = None,
+    feed: Annotated[str, typer.Option(help="Decode with this feed of the data folder.", metavar="NAME")] = "",
+    data: DataOption = None,
+    tenant: TenantOption = "default",
+    format: Annotated[str, typer.Option(help="json or ndjson.", show_default="as it looks")] = "",
+    records: Annotated[str | None, typer.Option(help="Where the records are.", metavar="PATH")] = None,
+    time_path: Annotated[str | None, typer.Option("--time", help="Where their time is.", metavar="PATH")] = None,
+    time_format: Annotated[str | None, typer.Option(help="rfc3339, unix_s, unix_ms, unix_us, unix_ns.")] = None,
+    zone: Annotated[str | None, typer.Option(help="The zone of times without an offset.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="A tag; may be repeated.", metavar="NAME=PATH")] = None,
+    field: Annotated[list[str] | None, typer.Option(help="A value; may be repeated.", metavar="NAME=PATH")] = None,
+    header: Annotated[list[str] | None, typer.Option(help="A header to send.", metavar="'NAME: VALUE'")] = None,
+    allow: Annotated[list[str] | None, typer.Option(help="A private network to reach.", metavar="CIDR")] = None,
+    timeout: Annotated[float, typer.Option(help="Longest silence in seconds.", min=0.1, max=600)] = 10.0,
+    limit: Annotated[int, typer.Option(help="Most records to show.", min=1, max=1000)] = 10,
+    name: Annotated[str, typer.Option(help="The feed's name in the draft.", show_default="from the URL")] = "",
+    draft: Annotated[Path | None, typer.Option(help="Write the draft of a feed here.", metavar="FILE")] = None,
+) -> None:
+    """Ask once, and show the answer decoded: what would be stored, and what would be rejected and why.
+
+    Nothing is saved. Without a feed the structure is guessed, and a feed is drafted to start from; `--time`, `--field`
+    and the like correct the guess. A source that gives each point only once gives these to you.
+
+    Example: `tidemill source try https://api.example.com/readings --draft readings.toml`, look `readings.toml` through,
+    then `tidemill feed apply readings.toml`. With a secret from the environment:
+    `tidemill source try https://api.example.com/readings --header 'Authorization: Bearer ${TOKEN}'`
+    On this machine: `tidemill source try http://127.0.0.1:8000/ --allow 127.0.0.0/8 --time '$.t' --field level='$.v'`
+
+    The exit status is 0 when records were decoded, 1 when the source was not reached or nothing could be decoded.
+    """
+    from tidemill.source_trial import Trial, feed_of, found_in
+    from tidemill.sources.draft import Wish
+
+    wish = Wish(
+        name=name,
+        format=format,
+        records=records,
+        time=time_path,
+        time_format=time_format,
+        zone=zone,
+        tags=dict(_pair("--tag", text, "=") for text in tag or ()),
+        fields=dict(_pair("--field", text, "=") for text in field or ()),
+        headers=dict(_pair("--header", text, ":") for text in header or ()),
+        allow=tuple(allow or ()),
+    )
+    given = feed_of(decode, feed, data, tenant, with_source=not url)
+    if given is not None and (wish.time or wish.tags or wish.fields or records or format):
+        raise InputError("The feed says how to decode: --time, --tag, --field, --records and --format go without one")
+    if draft is not None and (given is not None or draft.exists()):
+        why = f"{draft} exists already" if given is None else "a draft is made without --decode and --feed"
+        raise InputError(f"--draft: {why}")
+    trial = Trial(url, given, wish, timeout_s=timeout)
+    answer = trial.ask()
+    _answered(trial)
+    if answer is None:
+        raise typer.Exit(1)
+    found = found_in(trial, answer, limit, time.time_ns())
+    _explain(found)
+    if found.preview is not None:
+        _shown(found.preview, limit)
+    elif found.why:
+        err.print(_clean(found.why), style="red", highlight=False, markup=False, soft_wrap=True)
+        out.print(Text(f"it begins: {_clean(answer.body[:300].decode('utf-8', 'replace'))}", style="dim"))
+    if found.draft is not None:
+        _drafted(found.draft, draft)
+    if found.preview is None or not found.preview.decoded:
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_sources(url: UrlOption = _URL, key: KeyOption = "") -> None:
+    """List the sources of a server: how each is doing, since when, and when it is polled next.
+
+    Example: `tidemill source list --url https://tidemill.example.com --key $KEY`
+    """
+    now, why = time.time(), []
+    table = _table("feed", "item", "state", "since", "last poll", "next", "polls", "payloads")
+    for one in Remote(url, key).document("GET", "/v1/sources")["items"]:
+        times = (_ago(one[name], now) for name in ("since_at", "last_poll_at", "next_due_at"))
+        counts = (str(one["polls"]), str(one["payloads"]))
+        table.add_row(_clean(one["feed"]), _clean(one["item"]), _state(one["state"]), *times, *counts)
+        if one["reason"]:
+            name = " ".join(filter(None, (one["feed"], one["item"])))
+            why.append(f"{_clean(name)}: {one['reason']}: {_clean(one['detail'] or '')}")
+    out.print(table)
+    for line in why:
+        out.print(Text(line, style="dim"), soft_wrap=True)
+
+
+@app.command("polls")
+def list_polls(
+    feed: Annotated[str, typer.Argument(help="The feed.")],
+    item: Annotated[str | None, typer.Option(help="Only this item of the source.")] = None,
+    result: Annotated[str | None, typer.Option(help="Only with this result, such as timeout.")] = None,
+    start: Annotated[str | None, typer.Option(help="Polls from here on (RFC 3339).")] = None,
+    end: Annotated[str | None, typer.Option(help="Polls before this.")] = None,
+    limit: Annotated[int, typer.Option(help="Most polls.", min=1, max=1000)] = 20,
+    url: UrlOption = _URL,
+    key: KeyOption = "",
+) -> None:
+    """List the polls of a feed's sources, newest first, and for how long they were reached.
+
+    Example: `tidemill source polls telemetry --result timeout`
+    """
+    server, now = Remote(url, key), time.time()
+    path = f"/v1/sources/{quote(feed, safe='')}/polls"
+    span = {name: value for name, value in (("item", item), ("start", start), ("end", end)) if value}
+    chosen = span | {"limit": str(limit)} | ({"result": result} if result else {})
+    table = _table("started", "item", "result", "status", "ms", "bytes", "records", "detail")
+    for one in server.document("GET", path, params=chosen)["items"]:
+        table.add_row(
+            Text(_ago(one["started_at"], now)),
+            _clean(one["item"]),
+            _state(one["result"]),
+            str(one["status"] or ""),
+            f"{one['latency_ms']:.0f}",
+            str(one["bytes"]),
+            str(one["records"]),
+            _clean(one["detail"] or ""),
+        )
+    out.print(table)
+    _summed(server.document("GET", f"{path}/summary", params=span), now)
+
+
+def _pair(option: str, text: str, mark: str) -> tuple[str, str]:
+    name, found, value = text.partition(mark)
+    if not (found and name.strip() and value.strip()):
+        how = "'NAME: VALUE'" if mark == ":" else "NAME=PATH, such as level='$.v'"
+        raise InputError(f"{option} is {how}, not '{_clean(text if mark == '=' else name)}'")
+    return name.strip(), value.strip()
+
+
+def _answered(trial: "Trial") -> None:
+    """Say how asking went."""
+    for note in trial.notes:
+        err.print(Text(_clean(note, 2000), style="dim"), soft_wrap=True)
+    if trial.answer is not None:
+        one = trial.answer
+        kind = _clean(one.content_type) or "no content type"
+        out.print(Text(f"{one.status}, {one.elapsed_s * 1000:.0f} ms, {len(one.body)} bytes, {kind}", style="bold"))
+    if trial.failure:
+        err.print(Text(_clean(trial.failure, 2000), style="red"), soft_wrap=True)
+        if trial.answer is not None and trial.answer.body:
+            out.print(
+                Text(f"it begins: {_clean(trial.answer.body[:300].decode('utf-8', 'replace'), 300)}", style="dim")
+            )
+        for network in trial.lacking:
+            err.print(Text(f"  --allow {network}"))
+
+
+def _explain(found: "Found") -> None:
+    """Say what the structure was taken for."""
+    structure = found.structure
+    if structure is None:
+        return
+    out.print(Text(f"{structure.count} record(s) at {_clean(structure.records)}, as {structure.format}"))
+    for member in structure.members:
+        verb = "" if member.role == "unused" else "looks "
+        style = "dim" if member.role == "unused" else ""
+        path = _clean(f"{structure.records}[*]{member.path[1:]}" if structure.count > 1 else member.path)
+        out.print(Text(f"  {path} {verb}{member.looks}", style=style), soft_wrap=True)
+
+
+def _shown(found: "Preview", limit: int) -> None:
+    """Show what would be stored, and what would be rejected."""
+    if found.refusal:
+        out.print(Text(f"The feed refuses this answer as a whole: {_clean(found.refusal[0].message)}", style="red"))
+    counts = f"{found.accepted} of {found.records} record(s) would be stored: {found.points} point(s), "
+    out.print(Text(f"{counts}{found.series} series; {found.rejected} rejected", style="bold"))
+    tags = list(dict.fromkeys(name for row in found.rows for name in row.tags))
+    fields = list(dict.fromkeys(name for row in found.rows for name in row.values))
+    marked = any(row.marks for row in found.rows)
+    if found.rows:
+        table = _table("time (UTC)", *map(_clean, (*tags, *fields)), *(["marks"] if marked else []))
+        for row in found.rows:
+            cells = [row.time, *(_clean(row.tags.get(name, "")) for name in tags)]
+            cells += [_number(row.values.get(name)) for name in fields]
+            table.add_row(*map(Text, cells), *([", ".join(row.marks)] if marked else []))
+        out.print(table)
+    if found.lost:
+        table = _table("#", "time (UTC)", "reasons", "detail", "record")
+        for lost in found.lost:
+            cells = [
+                str(lost.index),
+                lost.time or "",
+                ", ".join(lost.reasons),
+                _clean(lost.detail),
+                _clean(lost.record),
+            ]
+            table.add_row(*map(Text, cells), style="red")
+        out.print(table)
+    if max(found.accepted, found.rejected) > limit:
+        out.print(Text(f"The first {limit} of each are shown; --limit shows more.", style="dim"))
+    if found.same:
+        told = f"{found.same} point(s) have the series and the time of another one: is a tag missing?"
+        out.print(Text(told, style="yellow"))
+    if found.looks_back:
+        out.print(Text("Rules that need the past were judged by this answer alone.", style="dim"))
+
+
+def _drafted(text: str, file: Path | None) -> None:
+    """Print the draft, or write it where it was asked for."""
+    if file is None:
+        out.print(Text("\nA feed to start from (--draft FILE writes it):\n", style="bold"))
+        print(text, end="")
+        return
+    try:
+        with file.open("x", encoding="utf-8") as opened:
+            opened.write(text)
+    except OSError as error:
+        raise InputError(f"Cannot write {file}: {error.strerror}") from None
+    out.print(
+        f"The draft is in {file}. Look it through, then: tidemill feed apply {file}", markup=False, soft_wrap=True
+    )
+
+
+def _summed(found: dict[str, Any], now: float) -> None:
+    """Say for how long a source was reached."""
+    if not found["share"]:
+        return
+    words = {
+        "data": "had data",
+        "empty": "had nothing",
+        "unusable": "gave what is of no use",
+        "unreached": "not reached",
+        "unpolled": "not asked",
+    }
+    parts = [f"{words[name]} {share:.1%}" for name, share in found["share"].items() if share]
+    out.print(Text(f"{found['polls']} polls since {found['start'][:19]}Z: {', '.join(parts)}"), soft_wrap=True)
+    worst = found["longest_outage"]
+    if worst:
+        what = " ".join(filter(None, (_clean(worst["item"]), worst["result"])))
+        until = "goes on" if worst["end"] is None else f"ended {_ago(worst['end'], now)}"
+        out.print(Text(f"longest outage: {_length(worst['seconds'])}, {until} ({what})"), soft_wrap=True)
+
+
+def _ago(text: str | None, now: float) -> str:
+    """An RFC 3339 time as seen from now."""
+    if text is None:
+        return ""
+    seconds = datetime.fromisoformat(f"{text[:19]}+00:00").astimezone(UTC).timestamp() - now
+    return f"in {_length(seconds)}" if seconds > 0.5 else f"{_length(-seconds)} ago"
+
+
+def _length(seconds: float) -> str:
+    seconds = max(0.0, seconds)
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _state(word: str) -> Text:
+    return Text(word, style=_COLOURS.get(word, "" if word in _QUIET else "red"))
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.10g}"
+
+
+def _clean(text: str, longest: int = _SHOWN) -> str:
+    """A text of theirs: on one line, not long, and without characters that a terminal would act on."""
+    shown = "".join(char if char.isprintable() else "·" for char in text[: longest + 1])
+    return shown if len(text) <= longest else f"{shown[:longest]}…"
+
+
+def _table(*columns: str) -> Table:
+    return Table(*columns, box=None, pad_edge=False, header_style="bold")

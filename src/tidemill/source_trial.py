@@ -1,0 +1,232 @@
+"""One question to a source and what can be made of its answer: `tidemill source try`. Nothing is written anywhere.
+
+The safe client asks, as the poller does; whoever runs this on their own machine says by `allow` which private networks
+it may reach.
+"""
+
+import asyncio
+import os
+import re
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from tidemill.cli_common import open_catalog
+from tidemill.errors import FeedDefinitionError, InputError, NotFoundError
+from tidemill.feeds.definition import Feed
+from tidemill.feeds.load import load
+from tidemill.feeds.variables import visible
+from tidemill.settings import load as load_settings
+from tidemill.sources.addresses import AddressPolicy
+from tidemill.sources.draft import Wish, draft
+from tidemill.sources.http import Fetched, FetchFailure, HttpClient, Limits
+from tidemill.sources.preview import Preview, preview
+from tidemill.sources.pull import Pull, compile_pulls
+from tidemill.sources.redact import Redaction
+from tidemill.sources.structure import Structure, look
+
+_REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_ANY_STATUS: Final = range(100, 600)
+_OPTIONS: Final = {
+    "source.timeout": "--timeout",
+    "source.url": "the URL",
+    "[source] headers": "--header",
+    "of [source] ": "",
+}
+_HINTS: Final = {401: "give credentials with --header", 403: "give credentials with --header", 404: "look at the URL"}
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What an answer turned out to be. `why`: in words, where nothing could be decoded."""
+
+    structure: Structure | None = None
+    preview: Preview | None = None
+    draft: str | None = None
+    why: str = ""
+
+
+class _Policy(AddressPolicy, frozen=True):
+    """Remembers which networks would have to be allowed."""
+
+    lacking: list[str] = []
+
+    def remedy(self, addresses: Any) -> str:
+        """What the caller does to allow these addresses."""
+        self.lacking.extend(dict.fromkeys(map(_network, addresses)))
+        return "give this option too"
+
+
+class Trial:
+    """Asks `url`, or what the feed's own source asks first. After `ask`: `answer`, `failure` (a sentence), `lacking`
+    (networks to allow) and `notes`; secrets are in none of them but the answer's body."""
+
+    def __init__(self, url: str, feed: Feed | None, wish: Wish, *, timeout_s: float) -> None:
+        pull = _pull(feed) if not url else None
+        self.feed, self.wish = feed, wish
+        self.shown_url = url
+        self.notes: list[str] = []
+        self.answer: Fetched | None = None
+        self.failure = ""
+        filled: list[str] = []
+        self._headers = {name: _filled(text, filled) for name, text in wish.headers.items()}
+        self._url = _first_of(pull) if pull else _filled(url, filled)
+        if pull is not None:
+            self._headers = {**pull.headers, **self._headers}
+            filled += pull.secrets
+            self.notes.append("This is what the feed's own source asks first.")
+        self._empty = pull.empty_status if pull else (204,)
+        self._hide = Redaction(tuple(filled)).hide
+        self._limits = Limits(timeout_s, timeout_s * 3)
+        try:
+            self._policy = _Policy(AddressPolicy.parse(",".join(wish.allow)).allowed, lacking=[])
+        except ValueError as error:
+            raise InputError(f"--allow: {error}") from None
+
+    @property
+    def lacking(self) -> list[str]:
+        """The networks that --allow would have to name."""
+        return self._policy.lacking
+
+    def ask(self) -> Fetched | None:
+        """The answer if it is one to be decoded; else None, and `failure` says why."""
+        found = asyncio.run(self._fetch())
+        if isinstance(found, FetchFailure):
+            self.failure = self._hide(_in_options(found.message))
+            return None
+        self.answer = found
+        if found.status in self._empty:
+            self.failure = f"The source has nothing to give now: it answered {found.status}."
+        elif found.status != 200:
+            hint = _HINTS.get(found.status)
+            self.failure = f"The server answered {found.status}" + (f": {hint}." if hint else ".")
+        elif not found.body.strip():
+            self.failure = "The answer has no body."
+        if self.failure:
+            self.answer = msgspec.structs.replace(found, body=self._hidden(found.body[:2000]))
+            return None
+        if 'rel="next"' in found.link or "rel=next" in found.link:
+            self.notes.append("The answer has a next page: [source.page] with by = 'link' in the feed follows it.")
+        return found
+
+    def _hidden(self, body: bytes) -> bytes:
+        return self._hide(body.decode("utf-8", "replace")).encode()
+
+    async def _fetch(self) -> Fetched | FetchFailure:
+        client = HttpClient(self._policy)
+        try:
+            return await client.get(self._url, self._headers, self._limits, _ANY_STATUS)
+        finally:
+            client.close()
+
+
+def feed_of(file: Path | None, name: str, data: str | None, tenant: str, *, with_source: bool) -> Feed | None:
+    """The feed of a file, or one of a data folder; None when neither is named. Raises InputError, NotFoundError."""
+    if file is not None and name:
+        raise InputError("either --decode or --feed, not both")
+    if file is not None:
+        try:
+            text = file.read_bytes().decode()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"Cannot read {file}: {getattr(error, 'strerror', None) or error}") from None
+        return _load(text, str(file), with_source=with_source)
+    if not name:
+        return None
+    from tidemill.catalog.feeds import CatalogFeeds
+
+    catalog = open_catalog(data, make=False)
+    try:
+        kept = CatalogFeeds(catalog).current(tenant, name)
+    finally:
+        catalog.close()
+    if kept is None:
+        raise NotFoundError(f"Tenant '{tenant}' has no feed '{name}'. `tidemill feed list` names its feeds.")
+    return _load(kept.text, name, with_source=with_source)
+
+
+def found_in(trial: Trial, answer: Fetched, limit: int, now_ns: int) -> Found:
+    """What an answer is to the trial's feed, or to one that is drafted for it."""
+    if trial.feed is not None:
+        made = preview(trial.feed, answer.body, answer.content_type, now_ns, limit)
+        return Found(preview=made, why="" if made else f"The answer is none of {', '.join(trial.feed.input.formats)}.")
+    wish = trial.wish
+    structure = look(answer.body, wish.records)
+    if structure is None or wish.format not in ("", structure.format):
+        return Found(structure, why=_unlike(structure, wish))
+    environment = visible(os.environ, load_settings({}).source_variables)
+    text = draft(trial.shown_url, structure, wish, environment)
+    if text is None:
+        why = "Nothing in the records looks like a number; name one with --field NAME=PATH."
+        return Found(structure, why=why)
+    feed = load(text, source="the draft", environment=environment)
+    made = preview(feed, answer.body, answer.content_type, now_ns, limit)
+    return Found(structure, made, text)
+
+
+def _unlike(structure: Structure | None, wish: Wish) -> str:
+    if structure is not None:
+        return f"The answer is {structure.format}, not {wish.format}."
+    if wish.records is not None:
+        return f"There is no object, and no array of objects, at {wish.records}."
+    return "The answer is no JSON with objects in it. For other formats write a feed and give it with --decode."
+
+
+def _load(text: str, source: str, *, with_source: bool) -> Feed:
+    settings = load_settings({})
+    try:
+        return load(
+            text,
+            source=source,
+            environment=visible(os.environ, settings.source_variables),
+            with_source=with_source,
+            secrets_folder=Path(settings.secrets),
+        )
+    except FeedDefinitionError as error:
+        raise InputError(error.message, error.faults) from None
+
+
+def _pull(feed: Feed | None) -> Pull:
+    pulls = compile_pulls("default", feed) if feed is not None else []
+    if not pulls or not pulls[0].url:
+        raise InputError("Say what to ask: a URL, or a feed that has a [source] with one")
+    return pulls[0]
+
+
+def _first_of(pull: Pull) -> str:
+    """What a source asks first: its first window, its first page."""
+    url = pull.url
+    if pull.windows is not None:
+        import time
+
+        window = pull.windows.next(None, time.time_ns())
+        url = pull.windows.fill(url, window) if window else url
+    return pull.paging.url(url, None) if pull.paging is not None else url
+
+
+def _filled(text: str, secrets: list[str]) -> str:
+    """A text with its variables filled in, from this shell's environment. Raises InputError."""
+
+    def one(match: re.Match[str]) -> str:
+        name, default = match.groups()
+        value = os.environ.get(name, default)
+        if value is None:
+            raise InputError(f"the environment has no {name}; set it, or give a default: ${{{name}:-...}}")
+        secrets.append(value)
+        return value
+
+    return _REFERENCE.sub(one, text)
+
+
+def _network(address: Any) -> str:
+    """The network to allow for an address: all of this machine, else the one address."""
+    one = ip_address(str(address).partition("%")[0])
+    if one.version == 4 and one.is_loopback:
+        return "127.0.0.0/8"
+    return str(ip_network(one))
+
+
+def _in_options(message: str) -> str:
+    for key, option in _OPTIONS.items():
+        message = message.replace(key, option)
+    return message

@@ -1,0 +1,118 @@
+"""What a feed makes of an answer, before anything is saved: decode, rules and shape, without a past."""
+
+from typing import Any, Final
+
+import msgspec
+import polars as pl
+
+from tidemill.checks.past import PastCheck
+from tidemill.decode.decoder import Decoder
+from tidemill.errors import Fault
+from tidemill.feeds.definition import Feed
+from tidemill.feeds.formats import plugged
+from tidemill.model.payload import Logged, Payload
+from tidemill.model.time import format_instant
+from tidemill.rules.apply import apply_rules
+from tidemill.rules.shape import shape
+from tidemill.sources.answers import recognised
+
+_FORMATS: Final = {"application/json": "json", "application/x-ndjson": "ndjson"}
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A record that passed: `time` RFC 3339 UTC, `marks` the rules that flagged it."""
+
+    index: int
+    time: str
+    tags: dict[str, str]
+    values: dict[str, float | None]
+    marks: list[str]
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """A record that was rejected, with its text."""
+
+    index: int
+    time: str | None
+    reasons: list[str]
+    detail: str
+    record: str
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """The first `rows` and `lost` of an answer, and how many there are in all. `decoded`: records that fit the
+    contract, whatever the rules said. `same`: points that share series and time with another one. `refusal`:
+    why the feed would not take the payload at all. `looks_back`: some rules need the past, and
+    were judged by this answer alone."""
+
+    format: str
+    records: int
+    decoded: int
+    accepted: int
+    rejected: int
+    series: int
+    points: int
+    same: int
+    rows: list[Row]
+    lost: list[Lost]
+    refusal: tuple[Fault, ...] = ()
+    looks_back: bool = False
+
+
+def preview(feed: Feed, body: bytes, content_type: str, now_ns: int, limit: int) -> Preview | None:
+    """What becomes of an answer received now; None where it is none of the feed's formats."""
+    form = _format(feed, body, content_type)
+    if form is None:
+        return None
+    decoder = Decoder(feed)
+    payload = Payload("", "default", feed.name, feed.version, now_ns, form, body, b"")
+    batch = decoder.decode([Logged(1, payload)])
+    shaped = shape(feed, "default", apply_rules(feed, batch), batch)
+    points = shaped.points
+    lost = shaped.rejections.sort("idx")
+    instants = ["series", "time"] if feed.duplicates != "keep" else ["series", "time", "ordinal"]
+    return Preview(
+        format=form,
+        records=int(batch.counts["records"].sum()),
+        decoded=batch.frame.height,
+        accepted=int(batch.counts["records"].sum()) - lost.height,
+        rejected=lost.height,
+        series=shaped.series.height,
+        points=points.height,
+        same=points.height - points.select(instants).n_unique() if points.height else 0,
+        rows=_rows(points, shaped.series, limit),
+        lost=[_lost(row, decoder.record(body, form, row["idx"])) for row in lost.head(limit).to_dicts()],
+        refusal=decoder.check(body, form, now_ns) if feed.input.on_fault == "refuse" else (),
+        looks_back=any(isinstance(rule.compiled(), PastCheck) for rule in feed.rules),
+    )
+
+
+def _format(feed: Feed, body: bytes, content_type: str) -> str | None:
+    found = recognised(body, feed.input.formats, content_type)
+    if found in _FORMATS and _FORMATS[found] in feed.input.formats:
+        return _FORMATS[found]
+    others = [name for name in feed.input.formats if name not in _FORMATS.values()]
+    kind = content_type.partition(";")[0].strip().lower()
+    named = [name for name in others if name in plugged() and kind in plugged()[name].media_types]
+    return next(iter(named or others), None)
+
+
+def _rows(points: pl.DataFrame, series: pl.DataFrame, limit: int) -> list[Row]:
+    indexes = points["idx"].unique().sort().head(limit)
+    shown = points.filter(pl.col("idx").is_in(indexes.implode())).sort("idx", maintain_order=True)
+    tags: dict[int, dict[str, str]] = {
+        row["series"]: {tag["key"]: tag["value"] for tag in row["tags"]} for row in series.to_dicts()
+    }
+    rows: dict[tuple[int, int], Row] = {}
+    for point in shown.to_dicts():
+        key = point["idx"], point["time"]
+        if key not in rows:
+            time, marks = format_instant(point["time"]), point["marks"] or []
+            rows[key] = Row(point["idx"], time, tags.get(point["series"], {}), {}, marks)
+        rows[key].values[point["field"]] = point["value"]
+    return list(rows.values())
+
+
+def _lost(row: dict[str, Any], record: str) -> Lost:
+    time = None if row["time"] is None else format_instant(row["time"])
+    return Lost(row["idx"], time, row["reasons"], row["detail"], record)

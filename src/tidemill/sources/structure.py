@@ -1,0 +1,246 @@
+"""What an answer looks like to somebody who has never seen its kind: where its records are, which member is their time,
+which are values, which tell series apart. Guesses, each with its reason in words; `draft.py` makes a feed of them.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+
+from tidemill.feeds.paths import parse_path
+from tidemill.model.time import parse_wall
+
+Role = Literal["time", "value", "values", "tag", "attribute", "labels", "unused"]
+SAMPLE: Final = 500  # records that are looked at
+_DEPTH: Final = 5
+_MAX_MEMBERS: Final = 400
+_EPOCHS: Final = (("unix_s", 1), ("unix_ms", 10**3), ("unix_us", 10**6), ("unix_ns", 10**9))
+_YEARS: Final = (631_152_000, 4_102_444_800)  # 1990 to 2100, in seconds
+_TIME_NAME: Final = re.compile(r"(time|date|epoch|clock|^ts$|^t$|^dt$|^at$|_at$|_ts$|At$)", re.IGNORECASE)
+_OTHER_TIME: Final = re.compile(
+    r"(creat|updat|modif|expir|publish|generat|receiv|insert|next|last|valid)", re.IGNORECASE
+)
+_ATTRIBUTE: Final = re.compile(r"(quality|status|state|note|comment|message|descr|unit|flag)", re.IGNORECASE)
+_REGISTER: Final = re.compile(r"[0-9A-F]{8,}")
+_NUMBER: Final = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+_PACKED: Final = {4: "float32_le", 8: "float64_le"}
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """A member of the records. `looks` says why it has its `role`; `required`: every record has it. `format` is of a
+    time (and `zoned`: every text has an offset), `type` of a value, `example` one of its values."""
+
+    path: str
+    role: Role
+    looks: str
+    required: bool = True
+    format: str = ""
+    zoned: bool = True
+    type: str = "number"
+    example: Any = None
+
+    @property
+    def name(self) -> str:
+        """Its last part."""
+        return self.path.rpartition(".")[2]
+
+
+_Make = Callable[..., Member]
+
+
+class Structure(msgspec.Struct, frozen=True):
+    """An answer's `count` records are at the path `records`; `next` is where the cursor of a next page seems to be."""
+
+    format: Literal["json", "ndjson"]
+    records: str
+    count: int
+    members: tuple[Member, ...]
+    registers: bool = False
+    next: str | None = None
+
+    def of(self, *roles: Role) -> list[Member]:
+        """The members with these roles, in the order of the records."""
+        return [member for member in self.members if member.role in roles]
+
+
+def look(body: bytes, records: str | None = None) -> Structure | None:
+    """The structure of JSON or NDJSON, its records at a path if that is known; None for anything else, and where there
+    is no object to be found."""
+    kind, document = _parsed(body)
+    if kind is None:
+        return None
+    if records is not None:
+        found = [(records, rows) for path, rows in _lists(document) if path == records]
+    else:
+        found = list(_lists(document))
+    if not found:
+        return None
+    path, rows = max(found, key=lambda one: _promise(*one))
+    members, registers = _members(rows)
+    return Structure(kind, path, len(rows), members, registers, _next(document))
+
+
+def _parsed(body: bytes) -> tuple[Literal["json", "ndjson"] | None, Any]:
+    try:
+        return "json", msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    try:
+        return "ndjson", msgspec.json.Decoder().decode_lines(body)
+    except (msgspec.DecodeError, RecursionError):
+        return None, None
+
+
+def _lists(node: Any, path: str = "$", depth: int = 0) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Every path that could be that of the records, with them."""
+    if isinstance(node, list) and node and all(isinstance(one, dict) for one in node):
+        yield path, node
+    if not isinstance(node, dict):
+        return
+    if depth == 0:
+        yield path, [node]
+    for key, value in node.items():
+        if depth < _DEPTH and _plain(key):
+            yield from _lists(value, f"{path}.{key}", depth + 1)
+
+
+def _promise(path: str, rows: list[dict[str, Any]]) -> tuple[bool, bool, bool, int]:
+    """How much a list of objects looks like records: of two, the larger."""
+    members, registers = _members(rows[:20])
+    roles = {member.role for member in members}
+    values = registers or bool(roles & {"value", "values"})
+    return values and "time" in roles, values, path != "$", len(rows)
+
+
+def _members(rows: Sequence[dict[str, Any]]) -> tuple[tuple[Member, ...], bool]:
+    """The members of records, and whether their values are registers: codes that no feed names one by one."""
+    sample = rows[:SAMPLE]
+    found: dict[str, list[Any]] = {}
+    for row in sample:
+        for path, value in _leaves(row):
+            if path in found or len(found) < _MAX_MEMBERS:
+                found.setdefault(path, []).append(value)
+    members = [_member(path, values, len(sample)) for path, values in found.items()]
+    above = {path[:end] for path in found for end, char in enumerate(path) if char == "."}
+    members = [
+        msgspec.structs.replace(one, role="unused", looks="is an object elsewhere") if one.path in above else one
+        for one in members
+    ]
+    codes = [
+        one for one in members if one.role == "value" and one.path.count(".") == 1 and _REGISTER.fullmatch(one.name)
+    ]
+    registers = bool(codes) and len(codes) == sum(one.role == "value" for one in members)
+    return tuple(_one_time(members)), registers
+
+
+def _leaves(node: dict[str, Any], path: str = "$", depth: int = 0) -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        if not _plain(key):
+            continue
+        if isinstance(value, dict) and depth < _DEPTH:
+            yield from _leaves(value, f"{path}.{key}", depth + 1)
+        else:
+            yield f"{path}.{key}", value
+
+
+def _plain(key: str) -> bool:
+    """Whether a path can name it."""
+    try:
+        return parse_path(f"$.{key}") == (key,)
+    except ValueError:
+        return False
+
+
+def _one_time(members: list[Member]) -> list[Member]:
+    """Of several times the likeliest; the others are of no use."""
+    times = [member for member in members if member.role == "time"]
+    if len(times) < 2:
+        return members
+    best = max(times, key=_likely)
+    why = f"is a time too; {best.path} was taken"
+    return [
+        msgspec.structs.replace(one, role="unused", looks=why) if one.role == "time" and one is not best else one
+        for one in members
+    ]
+
+
+def _likely(member: Member) -> tuple[bool, bool, bool, bool]:
+    name = member.name
+    return member.required, not _OTHER_TIME.search(name), bool(_TIME_NAME.search(name)), member.format == "rfc3339"
+
+
+def _member(path: str, all_values: list[Any], count: int) -> Member:
+    values = [value for value in all_values if value is not None]
+    required, example = len(values) == count, values[0] if values else None
+
+    def made(role: Role, looks: str, **more: Any) -> Member:
+        return Member(path=path, role=role, looks=looks, required=required, example=example, **more)
+
+    name = path.rpartition(".")[2]
+    if not values:
+        return made("unused", "was null wherever it was")
+    if all(isinstance(value, bool) for value in values):
+        return made("unused", "is true or false, which is no number")
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        unit = _epoch(values) if _TIME_NAME.search(name) else None
+        return made("time", f"like a time ({unit})", format=unit) if unit else made("value", "like a number")
+    if all(isinstance(value, str) for value in values):
+        return _text(name, values, count, made)
+    if all(isinstance(value, list) for value in values):
+        return _list(name, values, made)
+    return made("unused", "has values of several types")
+
+
+def _epoch(values: Sequence[float]) -> str | None:
+    low, high = _YEARS
+    return next((unit for unit, per in _EPOCHS if all(low * per <= value < high * per for value in values)), None)
+
+
+def _text(name: str, values: list[str], count: int, made: _Make) -> Member:
+    offsets = _offsets(values)
+    if offsets is not None:
+        zoned = all(offset is not None for offset in offsets)
+        looks = "like a time" if zoned else "like a time, without an offset from UTC"
+        return made("time", looks, format="rfc3339", zoned=zoned)
+    if all(_NUMBER.fullmatch(value) for value in values):
+        return made("unused", "is a number written as a text; values must be JSON numbers")
+    if any(not 1 <= len(value) <= 256 for value in values):
+        return made("unused", "is an empty or a long text")
+    if _ATTRIBUTE.search(name):
+        return made("attribute", "like a remark on the value")
+    if len(values) >= 5 and len(set(values)) == len(values) == count:
+        return made("unused", "differs in every record; as a tag each would be a series")
+    return made("tag", "like a name that tells series apart")
+
+
+def _offsets(values: Sequence[str]) -> list[int | None] | None:
+    """The offsets of texts that are all times; None where one is not."""
+    try:
+        return [parse_wall(value)[1] for value in values]
+    except ValueError:
+        return None
+
+
+def _list(name: str, values: list[list[Any]], made: _Make) -> Member:
+    flat = [one for value in values for one in value]
+    if all(isinstance(one, str) for one in flat):
+        return made("labels", "like words about the record")
+    numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in flat)
+    sizes = {len(value) for value in values}
+    octets = all(isinstance(one, int) and 0 <= one <= 255 for one in flat)
+    if numbers and octets and len(sizes) == 1 and (size := sizes.pop()) in _PACKED:
+        return made("value", f"like the {size} bytes of a number", type=_PACKED[size])
+    if numbers and all(values):
+        return made("values", "like many numbers", type="numbers")
+    return made("unused", "is a list, whose items no path can name")
+
+
+def _next(document: Any) -> str | None:
+    """Where the cursor of a next page seems to be."""
+    if isinstance(document, dict):
+        for path, value in _leaves(document):
+            name = path.rpartition(".")[2].lower()
+            if name in ("next", "next_cursor", "nextcursor", "cursor", "next_page_token", "nextpagetoken"):
+                return path if isinstance(value, str | int) and not isinstance(value, bool) and value else None
+    return None

@@ -1,0 +1,157 @@
+"""What an answer looks like, and the feed that is drafted of it: always one that loads, and that decodes the answer."""
+
+import json
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tidemill.feeds.load import load
+from tidemill.feeds.variables import visible
+from tidemill.sources.draft import Wish, draft, feed_name
+from tidemill.sources.preview import preview
+from tidemill.sources.structure import look
+
+MIDNIGHT = "2026-03-01T00:00:00Z"
+URL = "https://api.example.com/v1/readings?site=7"
+READINGS = {
+    "meta": {"count": 2, "generated_at": "2026-03-01T00:00:00Z"},
+    "next_cursor": "abc",
+    "data": [
+        {"timestamp": "2026-03-01T00:00:00Z", "site": "north", "value": 1.5, "quality": "good", "ok": True},
+        {"timestamp": "2026-03-01T00:15:00Z", "site": "north", "value": None, "quality": "", "ok": False},
+    ],
+}
+
+
+def drafted(document, wish=Wish(), variables=None):  # noqa: B008 - frozen
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    found = look(body, wish.records)
+    return found and (found, draft(URL, found, wish, visible(variables or {})))
+
+
+def seen(document, wish=Wish()):  # noqa: B008 - frozen
+    """What the drafted feed makes of the answer that it was drafted from: (time, tags, values) of each record."""
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    _, text = drafted(body, wish)
+    found = preview(load(text), body, "application/json", time.time_ns(), 10)
+    assert not found.lost, text
+    return [(row.time, row.tags, row.values) for row in found.rows]
+
+
+def test_records_time_values_and_tags_are_found():
+    found, text = drafted(READINGS)
+    assert (found.records, found.count, found.next) == ("$.data", 2, "$.next_cursor")
+    assert {member.path: member.role for member in found.members} == {
+        "$.timestamp": "time",
+        "$.site": "tag",
+        "$.value": "value",
+        "$.quality": "unused",
+        "$.ok": "unused",
+    }
+    assert "cursor_path" in text
+    assert seen(READINGS) == [("2026-03-01T00:00:00Z", {"site": "north"}, {"value": 1.5})]
+
+
+@pytest.mark.parametrize(
+    ("record", "row"),
+    [
+        ({"ts": 1_772_323_200, "t": 20.5}, ("2026-03-01T00:00:00Z", {}, {"t": 20.5})),
+        ({"at": 1_772_323_200_123, "v": 1}, ("2026-03-01T00:00:00.123Z", {}, {"v": 1.0})),
+        ({"date_time": "2026-03-01 00:00:00", "v": 1}, ("2026-03-01T00:00:00Z", {}, {"v": 1.0})),
+        ({"created": "2026-01-01T00:00:00Z", "time": "2026-03-01T01:00:00+01:00", "v": 1}, (MIDNIGHT, {}, {"v": 1.0})),
+        ({"time": 1_772_323_200, "value": [0, 0, 128, 63]}, ("2026-03-01T00:00:00Z", {}, {"value": 1.0})),
+        ({"a": {"time": MIDNIGHT, "v": {"temp": 1, "7": 2}}}, (MIDNIGHT, {}, {"temp": 1.0, "m_7": 2.0})),
+        ({"time": MIDNIGHT, "a": {"limit": 3, "field": "x"}}, (MIDNIGHT, {"a_field": "x"}, {"a_limit": 3.0})),
+    ],
+)  # fmt: skip
+def test_a_guess_decodes_what_it_was_made_of(record, row):
+    assert seen(record) == [row]
+
+
+def test_lines_are_records_too():
+    assert [row[2] for row in seen(b'{"time": 1772323200, "v": 1}\n{"time": 1772323260, "v": 2}\n')] == [
+        {"v": 1},
+        {"v": 2},
+    ]
+
+
+def test_numbers_of_a_record_become_their_summary():
+    [(_, _, values)] = seen({"time_stamp": "2026-03-01T00:00:00Z", "data": [1, 2, 3.5]})
+    assert values["count"] == 3
+
+
+def test_without_a_time_it_is_when_the_answer_came():
+    _, text = drafted({"v": 1})
+    assert load(text).time.format == "received"
+
+
+def test_what_was_said_goes_before_what_was_guessed():
+    document = {"a": [{"x": 1}], "b": [{"when": "2026-03-01 12:00:00", "x": 1, "y": 2, "who": "u"}]}
+    wish = Wish(records="$.b", time="$.when", zone="Europe/Zurich", fields={"level": "$.y"}, tags={"user": "$.who"})
+    assert seen(document, wish) == [("2026-03-01T11:00:00Z", {"user": "u"}, {"level": 2.0})]
+
+
+def test_a_secret_is_in_no_draft():
+    wish = Wish(
+        headers={"Authorization": "Bearer hush", "X-Key": "${TOKEN}", "Accept": "a/b", "X-Auth": "${TIDEMILL_T}"}
+    )
+    variables = {"TOKEN": "hush", "TIDEMILL_T": "hush"}
+    _, text = drafted(READINGS, wish, variables)
+    assert "hush" not in text
+    found = load(text, environment=visible(variables)).source
+    assert found.headers == {"Authorization": "", "X-Key": "", "Accept": "a/b", "X-Auth": "hush"}
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"[1, 2]", b"3", b"{}", b"\xff", b"[" * 50_000, b'{"a": "b"}'])
+def test_what_has_no_values_makes_no_feed(body):
+    found = drafted(body)
+    assert found is None or found[1] is None
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://api.example.com/v1/readings?x=1", "readings"),
+        ("https://api.example.com/", "api"),
+        ("http://127.0.0.1:80/", "source"),
+        ("https://x.org/2026/Data%20File.json", "data-20file"),
+        ("https://x.org/../..//", "x"),
+    ],
+)
+def test_a_feed_is_named_after_its_url(url, name):
+    assert feed_name(url) == name
+
+
+KEYS = st.one_of(
+    st.text(max_size=8), st.sampled_from(["time", "ts", "value", "a", "a.b", "limit", "0100011D00FF", "é"])
+)
+LEAVES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63), 2**64),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=8),
+    st.sampled_from(["2026-03-01T00:00:00Z", "2026-03-01 00:00:00", "12.5", "\x1b[31m", '"""', "'", "\\"]),
+    st.lists(st.integers(0, 255), min_size=4, max_size=4),
+    st.lists(st.text(max_size=3), max_size=3),
+)
+OBJECTS = st.dictionaries(KEYS, st.one_of(LEAVES, st.dictionaries(KEYS, LEAVES, max_size=3)), max_size=6)
+DOCUMENTS = st.one_of(
+    OBJECTS, st.lists(OBJECTS, max_size=4), st.fixed_dictionaries({"data": st.lists(OBJECTS, max_size=4)})
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(DOCUMENTS)
+def test_whatever_the_answer_the_draft_is_a_feed(document):
+    found = drafted(json.dumps(document).encode())
+    if found is None or found[1] is None:
+        return
+    text = found[1]
+    assert all(char.isprintable() or char == "\n" for char in text), text
+    feed = load(text)
+    made = preview(feed, json.dumps(document).encode(), "application/json", time.time_ns(), 10)
+    assert made is not None
+    assert made.accepted + made.rejected == made.records
