@@ -17,7 +17,8 @@ LAYERS = (
     {"api", "simulate"},
     {"service"},
     {"supervise", "banner", "feed_desk", "cli_common", "remote", "offline"},
-    {"cli_simulate", "cli_feed", "cli_replay", "cli_verify"},
+    {"source_trial"},
+    {"cli_simulate", "cli_feed", "cli_replay", "cli_verify", "cli_source"},
     {"cli", "client"},
     {"docs"},
 )

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from tidemill import __version__, cli_feed, cli_replay, cli_simulate, cli_verify
+from tidemill import __version__, cli_feed, cli_replay, cli_simulate, cli_source, cli_verify
 from tidemill.cli_common import DataOption, TenantOption, err, open_catalog, out
 from tidemill.errors import InputError, StartupError, TidemillError
 from tidemill.settings import Settings, load
@@ -28,6 +28,7 @@ app.add_typer(keys, name="key")
 app.add_typer(cli_feed.app, name="feed")
 app.add_typer(cli_replay.app, name="replay")
 app.add_typer(cli_simulate.app, name="simulate")
+app.add_typer(cli_source.app, name="source")
 app.command("verify")(cli_verify.verify)
 
 
