@@ -25,6 +25,7 @@ CASES = {
     "replay": replay.run,
     "readyourwrites": readyourwrites.run,
     "kill": kill.run,
+    "telemetry": telemetry.run,
     "lineage": lineage.run,
 }
 
