@@ -151,14 +151,21 @@ def _series(column: Column, values: list[Any]) -> pl.Series:
 
 
 def _identify(plan: Plan, tags: list[list[Any]], count: int) -> tuple[Any, list[dict[str, str]]]:
-    """(identity of each row, the tags of each identity). Equal tags are one identity; a null tag is not there."""
+    """(identity of each row, the tags of each identity). Equal tags are one identity; a null tag is not there.
+
+    A tag at a time: a tuple for each row would cost as much as all else that decoding does with tags."""
     names = [column.name.removeprefix("t.") for column in plan.columns if column.kind == "tag"]
     if not names:
         return np.zeros(count, np.uint32), [{}] if count else []
-    keys = list(zip(*tags, strict=True))
-    known = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    sets = [{name: value for name, value in zip(names, key, strict=True) if value is not None} for key in known]
-    return np.fromiter(map(known.__getitem__, keys), np.uint32, count), sets
+    identity, sets = np.zeros(count, np.int64), [dict[str, str]()]
+    for name, values in zip(names, tags, strict=True):
+        texts = {text: number for number, text in enumerate(dict.fromkeys(values))}
+        numbers = np.fromiter(map(texts.__getitem__, values), np.int64, count)
+        there, identity = np.unique(identity * len(texts) + numbers, return_inverse=True)
+        known = list(texts)
+        pairs = (divmod(one, len(texts)) for one in there.tolist())
+        sets = [sets[of] | ({} if known[text] is None else {name: known[text]}) for of, text in pairs]
+    return identity.astype(np.uint32), sets if count else []
 
 
 def _registers(reading: Reading, seqs: Any, indexes: Any) -> pl.DataFrame:
