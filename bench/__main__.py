@@ -14,7 +14,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from bench.cases import dropzone, kill, lineage, location, memory, readyourwrites, replay, rules, series
+from bench.cases import dropzone, kill, lineage, location, memory, readyourwrites, replay, rules, series, telemetry
 
 CASES = {
     "memory": memory.run,
