@@ -24,6 +24,7 @@ _OTHER_TIME: Final = re.compile(
 _ATTRIBUTE: Final = re.compile(r"(quality|status|state|note|comment|message|descr|unit|flag)", re.IGNORECASE)
 _REGISTER: Final = re.compile(r"[0-9A-F]{8,}")
 _NUMBER: Final = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PACKED: Final = {4: "float32_le", 8: "float64_le"}
 
 
@@ -207,6 +208,8 @@ def _text(name: str, values: list[str], count: int, made: _Make) -> Member:
         return made("unused", "is a number written as a text; values must be JSON numbers")
     if any(not 1 <= len(value) <= 256 for value in values):
         return made("unused", "is an empty or a long text")
+    if any(_CONTROL.search(value) for value in values):
+        return made("unused", "holds control characters, which no tag may")
     if _ATTRIBUTE.search(name):
         return made("attribute", "like a remark on the value")
     if len(values) >= 5 and len(set(values)) == len(values) == count:
