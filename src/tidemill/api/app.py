@@ -16,6 +16,7 @@ from tidemill.api import lifecycle, litestar_errors, openapi
 from tidemill.api.admin import ADMIN_ROUTES
 from tidemill.api.auth import Authenticator
 from tidemill.api.body import Gate
+from tidemill.api.followers import Followers
 from tidemill.api.front import Front, Routes
 from tidemill.api.health import HEALTH_ROUTES, Health
 from tidemill.api.intake import Intake
@@ -54,6 +55,7 @@ def create_app(services: Services) -> Front:
     )
     health = Health(services, gate, metrics, lambda: authenticator.is_open)
     shared = {"services": services, "queries": services.queries, "health": health, "document": Document()}
+    shared |= {"followers": Followers(services.queries.changes, services.applied)}
 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         """Let a request through if it has the scope that its handler names (`read` unless said otherwise)."""
@@ -82,10 +84,10 @@ def _principal(request: Request[Any, Any, Any]) -> Principal:
 
 
 def _dependencies(shared: dict[str, Any]) -> dict[str, Provide]:
-    """What handlers may ask for by name: `principal`, `services`, `queries`, `health`, `document`."""
+    """What handlers may ask for by name: `principal`, `services`, `queries`, `health`, `document`, `followers`."""
 
     def give(name: str) -> Provide:
         return Provide(lambda: shared[name], sync_to_thread=False)
 
-    named = {name: give(name) for name in ("services", "queries", "health", "document")}
+    named = {name: give(name) for name in ("services", "queries", "health", "document", "followers")}
     return {"principal": Provide(_principal, sync_to_thread=False), **named}

@@ -51,6 +51,11 @@ class Applied:
         for _, _, future in self._waiting:
             _resolve(future, False)
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the server is ending: waits are over."""
+        return self._stopped
+
     def grew(self, seq: int) -> None:
         """Wake the mill: the log now reaches `seq`. Costs one system call for all that grew in one turn of the loop."""
         if not self._grown and self._hints is not None:

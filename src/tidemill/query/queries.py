@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from tidemill.feeds.book import FeedBook
 from tidemill.log.contract import LogReader
+from tidemill.query.changes import Changes
+from tidemill.query.deletion_receipts import DeletionReceipts
 from tidemill.query.feeds import FeedQueries
 from tidemill.query.lineage import LineageQueries
 from tidemill.query.meterdata import Meterdata
@@ -35,12 +37,14 @@ class Queries:
     ) -> None:
         self.receipts = Receipts(store, log)
         self.rejections = Rejections(store)
+        self.deletions = DeletionReceipts(store, log)
         self.series = SeriesQueries(store, hidden)
         self.points = PointQueries(store, self.series)
         self.rows = RowQueries(store, hidden, book)
         self.lineage = LineageQueries(store, self.series, book)
         self.windows = WindowLineageQueries(store, self.series, book)
         self.why = WhyQueries(store, log, book, hidden, applied)
+        self.changes = Changes(store, hidden, applied)
         self.feeds = FeedQueries(store, hidden)
         self.meterdata = Meterdata(store, hidden)
 

@@ -1,0 +1,124 @@
+"""Routes of changes: a page to poll, and a stream of server-sent events that can be taken up again anywhere."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import msgspec
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.response import Stream
+
+from tidemill.api.followers import AGAIN_S, Follower, Followers
+from tidemill.api.reads_common import AnyRequest, answers, ask, parameters, taking
+from tidemill.api.services import Services
+from tidemill.catalog.keys import Principal
+from tidemill.errors import Fault, InputError, StoreQueryError, UnavailableError
+from tidemill.query.changes import PAGE_PARAMETERS, START, STREAM_PARAMETERS, Change, ChangePage, Changes, Place, place
+from tidemill.query.cursor import encode
+from tidemill.query.parameters import Asked
+
+KEEP_ALIVE_S: Final = 15.0
+RETRY_MS: Final = 2000
+_AT_ONCE: Final = 200  # changes read for one follower at a time: some 80 kB
+_log = logging.getLogger(__name__)
+
+
+@get(
+    "/v1/changes",
+    tags=["ledger"],
+    summary="Which published values changed",
+    operation_id="listChanges",
+    operation_class=taking(PAGE_PARAMETERS),
+    responses=answers(ChangePage, "A page of changes; `next` is always given, also when there is nothing more yet."),
+    opt={"scope": "read"},
+)
+async def list_changes(
+    request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
+) -> ChangePage:
+    """Points that were replaced and rollup windows that were restated, oldest first: old value, new value, why, and the
+    payload that did it. `since` is a time of change or an `id`. What a window gains in time is no change."""
+    asked = parameters(request, PAGE_PARAMETERS)
+    page: ChangePage = await ask(lambda: services.queries.changes.page(principal.tenant, asked))
+    return page
+
+
+@get(
+    "/v1/changes/stream",
+    tags=["ledger"],
+    summary="Changes as they happen",
+    operation_id="followChanges",
+    operation_class=taking(STREAM_PARAMETERS),
+    responses={
+        **answers(Change, "Events `change`, with the `id` of each.", "text/event-stream"),
+        503: ResponseSpec(dict[str, Any], generate_examples=False, description="Too many streams. Try again."),
+    },
+    opt={"scope": "read"},
+)
+async def follow_changes(
+    request: AnyRequest,
+    principal: NamedDependency[Principal],
+    services: NamedDependency[Services],
+    followers: NamedDependency[Followers],
+) -> Stream:
+    """Server-sent events: `event: change`, `data:` as an item of `/v1/changes`, `id:` the cursor behind it. Goes on
+    after the header `Last-Event-ID`, else from `since`, else from now. A comment comes every 15 s of silence."""
+    asked, last = parameters(request, STREAM_PARAMETERS), _last_event(request)
+    changes, tenant = services.queries.changes, principal.tenant
+    start = await ask(lambda: _start(changes, tenant, asked)) if last is None else last
+    follower = followers.enter(tenant)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return Stream(_events(followers, follower, changes, asked, start), media_type="text/event-stream", headers=headers)
+
+
+def _last_event(request: AnyRequest) -> Place | None:
+    """Where the header says that the client was. Raises InputError."""
+    text = request.headers.get("last-event-id", "")
+    if not text:
+        return None
+    try:
+        return place(text, {})
+    except ValueError as error:
+        message = f"Last-Event-ID {error}"
+        raise InputError(message, (Fault("$header.Last-Event-ID", "invalid", message),)) from None
+
+
+def _start(changes: Changes, tenant: str, asked: Asked) -> Place:
+    since = asked["since"]
+    if since is None:
+        return changes.now(tenant)
+    return since if isinstance(since, tuple) else START
+
+
+async def _events(
+    followers: Followers, follower: Follower, changes: Changes, asked: Asked, start: Place
+) -> AsyncIterator[bytes]:
+    """The stream from a place on, for as long as the client reads and the server runs. It first tells where it begins:
+    a client that is cut off before the first event goes on there."""
+    reached, tenant = start, follower.tenant
+    try:
+        yield f"retry: {RETRY_MS}\nid: {encode(*reached)}\n\n".encode()
+        while not followers.ended:
+            after = reached
+            try:
+                found = await followers.ask(lambda: changes.after(tenant, asked, after, _AT_ONCE))  # noqa: B023
+            except (UnavailableError, StoreQueryError) as error:
+                _log.info("a stream waits for the store: %s", error)
+                await asyncio.sleep(AGAIN_S)
+                continue
+            reached = found.reached
+            if found.items:
+                yield b"".join(_event(item) for item in found.items)
+            while not found.more and not await followers.changed(follower, reached[:2], KEEP_ALIVE_S):
+                yield b": keep-alive\n\n"
+    finally:
+        followers.leave(follower)
+
+
+def _event(item: Change) -> bytes:
+    return b"id: " + item.id.encode() + b"\nevent: change\ndata: " + msgspec.json.encode(item) + b"\n\n"
+
+
+CHANGE_ROUTES: Final = [list_changes, follow_changes]

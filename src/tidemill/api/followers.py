@@ -1,0 +1,107 @@
+"""Those who follow changes, and what wakes them: one look at the store for all of them when the mill has moved on.
+
+A follower reads its own pages at its own pace; nothing is queued for it here. The looks have threads of their own, so
+that neither intake nor other reads wait for a stream. Lives in one event loop.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, TypeVar
+from weakref import WeakSet
+
+from anyio import CapacityLimiter, to_thread
+
+from tidemill.api.applied import Applied
+from tidemill.errors import StoreQueryError, UnavailableError
+from tidemill.query.changes import Changes
+
+MAX_STREAMS: Final = 100
+LOOK_S: Final = 0.25  # at least between two looks
+POLL_S: Final = 1.0  # a replay publishes without moving on
+AGAIN_S: Final = 1.0  # after the store could not be asked
+THREADS: Final = 2
+_T = TypeVar("_T")
+
+
+class Follower:
+    """One stream of a tenant; it counts for as long as somebody holds it."""
+
+    def __init__(self, tenant: str) -> None:
+        self.tenant = tenant
+
+
+class Followers:
+    """All streams. `ended` once the server ends: they are to end, too."""
+
+    def __init__(self, changes: Changes, applied: Applied) -> None:
+        self._changes, self._applied = changes, applied
+        self._open: WeakSet[Follower] = WeakSet()
+        self._newest: dict[str, tuple[int, int]] = {}
+        self._woken = asyncio.Event()
+        self._watch: asyncio.Task[None] | None = None
+        self._limiter: CapacityLimiter | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the server is ending."""
+        return self._applied.stopped
+
+    def enter(self, tenant: str) -> Follower:
+        """Take one more in. Raises UnavailableError when there are MAX_STREAMS, or the server is ending."""
+        if self.ended:
+            raise UnavailableError("The server is ending; follow again in a moment.", 1.0)
+        if len(self._open) >= MAX_STREAMS:
+            message = f"There are {MAX_STREAMS} streams already; poll /v1/changes, or try again later"
+            raise UnavailableError(message, 30.0)
+        follower = Follower(tenant)
+        self._open.add(follower)
+        if self._watch is None or self._watch.done():
+            self._watch = asyncio.create_task(self._keep_looking(), name="followers")
+        return follower
+
+    def leave(self, follower: Follower) -> None:
+        """It follows no longer."""
+        self._open.discard(follower)
+
+    async def ask(self, work: Callable[[], _T]) -> _T:
+        """Run a question to the store in a thread of the streams'."""
+        if self._limiter is None:
+            self._limiter = CapacityLimiter(THREADS)
+        return await to_thread.run_sync(work, limiter=self._limiter, abandon_on_cancel=True)
+
+    async def changed(self, follower: Follower, reached: tuple[int, int], timeout_s: float) -> bool:
+        """Wait until something behind `reached` (seq, idx) may have changed, or the server ends; False: not in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not self.ended and self._newest.get(follower.tenant, (0, 0)) <= reached:
+                    await self._woken.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _keep_looking(self) -> None:
+        looked = self._applied.seq
+        try:
+            while self._open and not self.ended:
+                await self._applied.wait(looked + 1, POLL_S)
+                now = self._applied.seq
+                try:
+                    await self._look(min(looked, now))
+                except (UnavailableError, StoreQueryError):
+                    await asyncio.sleep(AGAIN_S)
+                    continue
+                looked = now
+                await asyncio.sleep(LOOK_S)
+        finally:
+            self._wake()
+
+    async def _look(self, after_seq: int) -> None:
+        tenants = {one.tenant for one in self._open}
+        found = await self.ask(lambda: self._changes.newest(tenants, after_seq))
+        if any(self._newest.get(tenant, (0, 0)) < place for tenant, place in found.items()):
+            self._newest.update(found)
+            self._wake()
+
+    def _wake(self) -> None:
+        woken, self._woken = self._woken, asyncio.Event()
+        woken.set()

@@ -1,0 +1,202 @@
+"""Published values that changed, oldest first: pages for pollers, and what a stream of them reads.
+
+A cursor is a place (`Place`); a change's `id` is the cursor behind it. `applied` is how far the store has everything:
+what a batch under way has told already is not shown before all of it is.
+"""
+
+from collections.abc import Callable, Collection
+from typing import Any, Final, Literal
+
+import msgspec
+
+from tidemill.model.ids import format_series
+from tidemill.model.payload import MAX_RECORDS
+from tidemill.model.time import MAX_NS, MIN_NS, format_instant
+from tidemill.query import readers
+from tidemill.query.cursor import cursor, encode
+from tidemill.query.parameters import FEED, UNIT, Asked, Parameter, limit
+from tidemill.query.series import Hidden
+from tidemill.store.client import Store
+
+Place = tuple[int, int, int, int, int]  # seq, idx, series, every_s, time in ns
+
+START: Final[Place] = (0, 0, 0, 0, -(2**63))
+PLACES: Final = (int, int, int, int, int)
+_INSTANT: Final = {"type": "string", "examples": ["2026-01-31T12:00:00Z"]}
+_UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
+
+
+def place(text: str, context: readers.Context) -> Place:
+    """A cursor of changes. Raises ValueError."""
+    seq, idx, series, every_s, ns = cursor(*PLACES)(text, context)
+    found = (int(seq), int(idx), int(series), int(every_s), int(ns))
+    if min(found[:4]) < 0 or found[1] >= 2**32 or found[3] >= 2**32 or found[4] >= 2**63:
+        raise ValueError("is not a cursor of an earlier answer to this route")
+    return found
+
+
+def _since(text: str, context: readers.Context) -> Place | int:
+    """A cursor, or an instant in ns."""
+    try:
+        return place(text, context)
+    except ValueError:
+        return int(readers.instant(text, context))
+
+
+FILTERS: Final = (
+    FEED,
+    Parameter("series", "Only of this series.", readers.series, {"type": "string"}),
+    Parameter(
+        "kind",
+        "Only changes of points, or only of rollup windows.",
+        readers.choice("point", "window"),
+        {"type": "string", "enum": ["point", "window"]},
+    ),
+)
+SINCE: Final = Parameter(
+    "since",
+    "Changes made at or after this time (RFC 3339, a date, or a number with `unit`), or after this `id`.",
+    _since,
+    _INSTANT,
+)
+CURSOR: Final = Parameter("cursor", "Where the last page ended: its `next`.", place, {"type": "string"})
+PAGE_PARAMETERS: Final = (SINCE, UNIT, *FILTERS, limit(100, 1000), CURSOR)
+STREAM_PARAMETERS: Final = (SINCE, UNIT, *FILTERS)
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A published value that became another. Of a point `time`; of a rollup window its begin `window`, its length
+    `every` and means as values. `old` null: there was none; `new` null: there is none any more; counts are of points.
+
+    `why`: `replaced` (a later value for the instant), `overtaken` (an earlier record arrived), `late` (a point received
+    long after the window's end), `replay`, `deleted`. `receipt`, `index`: the record that brought the new value.
+    """
+
+    id: str
+    series: str
+    feed: str
+    time: str | None
+    window: str | None
+    every: str | None
+    old: float | None
+    new: float | None
+    old_count: int
+    new_count: int
+    why: Literal["replaced", "overtaken", "late", "replay", "deleted"]
+    receipt: str | None
+    index: int | None
+    link: str | None
+    replay: str | None
+    changed_at: str
+
+
+class ChangePage(msgspec.Struct, frozen=True):
+    """Changes, oldest first. `next` is always given: ask with it as `cursor` again, for more or later."""
+
+    items: list[Change]
+    next: str
+
+
+class Followed(msgspec.Struct, frozen=True):
+    """What a follower reads at once; `reached`: where it goes on; `more`: there is more now."""
+
+    items: list[Change]
+    reached: Place
+    more: bool
+
+
+class Changes:
+    """Reads changes. Raises StoreUnavailableError, StoreQueryError."""
+
+    def __init__(self, store: Store, hidden: Hidden, applied: Callable[[], int]) -> None:
+        self._store, self._hidden, self._applied = store, hidden, applied
+
+    def page(self, tenant: str, asked: Asked) -> ChangePage:
+        """A page by PAGE_PARAMETERS."""
+        since = asked["since"]
+        start = asked["cursor"] or (since if isinstance(since, tuple) else START)
+        found = self.after(tenant, asked, start, asked["limit"])
+        return ChangePage(found.items, encode(*found.reached))
+
+    def after(self, tenant: str, asked: Asked, start: Place, count: int) -> Followed:
+        """Up to `count` changes after a place, by FILTERS and the time `since`."""
+        until, since = self._applied(), asked["since"]
+        seq, idx, series, every_s, ns = start
+        rows = self._store.rows(
+            "changes_page",
+            tenant=tenant,
+            after_seq=seq,
+            after_idx=idx,
+            after_series=series,
+            after_every_s=every_s,
+            after_ns=ns,
+            until=until,
+            since=since if isinstance(since, int) else MIN_NS,
+            feed=asked["feed"] or "",
+            series=[] if asked["series"] is None else [asked["series"]],
+            kind=asked["kind"] or "",
+            hidden=sorted(self._hidden(tenant)),
+            limit=count + 1,
+        )
+        page = rows[:count]
+        reached = _place(page[-1]) if page else start
+        more = len(rows) > len(page)
+        return Followed(self._told(tenant, page), reached if more else max(reached, end_of(until)), more)
+
+    def newest(self, tenants: Collection[str], after_seq: int) -> dict[str, tuple[int, int]]:
+        """(seq, idx) of the newest change from `after_seq` on, of each tenant that has one."""
+        rows = self._store.rows(
+            "changes_newest", tenants=sorted(tenants), after_seq=after_seq, until=self._applied()
+        )  # fmt: skip
+        return {row["tenant"]: (row["newest_seq"], row["newest_idx"]) for row in rows}
+
+    def now(self, tenant: str) -> Place:
+        """The place behind every change that there is."""
+        until = self._applied()
+        seq, idx = self.newest([tenant], until).get(tenant, (until, 0))
+        return max(end_of(until), (seq, idx, *_LAST))
+
+    def _told(self, tenant: str, page: list[dict[str, Any]]) -> list[Change]:
+        seqs = sorted({row["cause_seq"] for row in page if row["cause_seq"]})
+        rows = self._store.rows("receipts_by_seq", tenant=tenant, seqs=seqs) if seqs else []
+        receipts = {row["seq"]: row["receipt"] for row in rows}
+        return [_change(row, receipts.get(row["cause_seq"])) for row in page]
+
+
+_LAST: Final = (2**64 - 1, 2**32 - 1, MAX_NS)
+
+
+def end_of(seq: int) -> Place:
+    """The place behind all changes by the payload at `seq`, and before what a replay publishes there."""
+    return (seq, MAX_RECORDS - 1, *_LAST)
+
+
+def _place(row: dict[str, Any]) -> Place:
+    return (row["seq"], row["idx"], row["series"], row["every_s"], row["ns"])
+
+
+def _change(row: dict[str, Any], receipt: str | None) -> Change:
+    at, every_s = format_instant(row["ns"]), row["every_s"]
+    return Change(
+        id=encode(*_place(row)),
+        series=format_series(row["series"]),
+        feed=row["feed"],
+        time=None if every_s else at,
+        window=at if every_s else None,
+        every=_length(every_s) if every_s else None,
+        old=row["old"],
+        new=row["new"],
+        old_count=row["old_count"],
+        new_count=row["new_count"],
+        why=row["why"],
+        receipt=receipt,
+        index=row["cause_idx"] if row["cause_seq"] else None,
+        link=f"/v1/receipts/{receipt}" if receipt else None,
+        replay=row["replay"] or None,
+        changed_at=format_instant(row["changed_ns"]),
+    )
+
+
+def _length(seconds: int) -> str:
+    """`1m`, `15m`, `1h`, `1d`: in the largest unit that divides it."""
+    return next(f"{seconds // size}{unit}" for size, unit in _UNITS if seconds % size == 0)

@@ -1,0 +1,25 @@
+-- Published values that changed, for those who follow. Their order (seq, idx, series, every_s, time) rises with the log;
+-- only what is applied as a whole is told (`until`), so that nothing comes in behind whoever read on.
+
+-- name: changes_page
+-- Changes after a place, oldest first. Empty text, an empty array and `since` at its lowest mean no filter.
+SELECT seq, idx, series, every_s, toUnixTimestamp64Nano(time) AS ns, feed, old, new, old_count, new_count, why,
+    cause_seq, cause_idx, replay, toUnixTimestamp64Nano(changed_at) AS changed_ns
+FROM changes FINAL
+WHERE tenant = {tenant:String} AND seq >= {after_seq:UInt64} AND seq <= {until:UInt64}
+  AND (seq, idx, series, every_s, toUnixTimestamp64Nano(time))
+      > ({after_seq:UInt64}, {after_idx:UInt32}, {after_series:UInt64}, {after_every_s:UInt32}, {after_ns:Int64})
+  AND ({feed:String} = '' OR feed = {feed:String})
+  AND (empty({series:Array(UInt64)}) OR has({series:Array(UInt64)}, series))
+  AND ({kind:String} = '' OR ({kind:String} = 'window') = (every_s > 0))
+  AND changed_at >= fromUnixTimestamp64Nano({since:Int64}, 'UTC')
+  AND series NOT IN ({hidden:Array(UInt64)})
+ORDER BY seq, idx, series, every_s, time
+LIMIT {limit:UInt32}
+
+-- name: changes_newest
+-- The place of the newest change of each of some tenants, if it has one from `after_seq` on.
+SELECT tenant, max(tuple(seq, idx)).1 AS newest_seq, max(tuple(seq, idx)).2 AS newest_idx
+FROM changes
+WHERE tenant IN {tenants:Array(String)} AND seq >= {after_seq:UInt64} AND seq <= {until:UInt64}
+GROUP BY tenant
