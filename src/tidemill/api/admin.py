@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 import msgspec
+from anyio import to_thread
 from litestar import get
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
@@ -87,9 +88,8 @@ def list_feeds(principal: NamedDependency[Principal], services: NamedDependency[
     operation_id="getFeed",
     operation_class=taking(FEED_PARAMETERS),
     responses=FEED_PROBLEMS,
-    sync_to_thread=True,
 )
-def get_feed(
+async def get_feed(
     feed: FromPath[str],
     request: AnyRequest,
     principal: NamedDependency[Principal],
@@ -97,6 +97,11 @@ def get_feed(
 ) -> FeedDetail:
     """The definition in force, or that of `version`; and for administrators its TOML text. Versions never change."""
     number = parameters(request, FEED_PARAMETERS)["version"]
+    # Not `sync_to_thread`: Litestar 2.25 wraps such a handler once more for every other method of its path.
+    return await to_thread.run_sync(_detail, feed, number, principal, services)
+
+
+def _detail(feed: str, number: int | None, principal: Principal, services: Services) -> FeedDetail:
     texts = services.texts
     text = texts.current(principal.tenant, feed) if number is None else texts.version(principal.tenant, feed, number)
     if text is None:

@@ -46,8 +46,9 @@ class Deletion(msgspec.Struct, frozen=True):
 
 
 def deletions(store: Store, tenant: str) -> list[Deletion]:
-    """The deletions of a tenant, newest first, at most MAX_DELETIONS."""
-    return [_deletion(row) for row in store.rows("why_deletions", tenant=tenant, limit=MAX_DELETIONS)]
+    """The applied deletions of a tenant, newest first, at most MAX_DELETIONS."""
+    rows = store.rows("why_deletions", tenant=tenant, limit=MAX_DELETIONS)
+    return [_deletion(row) for row in rows if row["applied_at"] > 0]
 
 
 def gone_at(store: Store, tenant: str, payloads: Collection[Mapping[str, Any]]) -> dict[str, int]:
