@@ -36,8 +36,22 @@ DOCUMENTED = [
 INTAKE = {("put", "/location"), ("post", "/v1/feeds/{feed}"), ("post", "/v1/series")}
 PUT_FEED = ("put", "/v1/feeds/{feed}")
 WAIT = {"Prefer": "wait=10"}
+AT_ONCE = {"Prefer": "wait=0"}
 SERIES = {"name": "documented", "start": "2026-01-01T00:00:00Z", "interval": "1s", "values": [1, 2, 4]}
+DELETIONS = {
+    "/v1/feeds/{feed}": {},
+    "/v1/receipts/{receipt}": {},
+    "/v1/feeds/{feed}/points": {"end": "1900-01-01"},
+    "/v1/series/{series}/points": {"end": "1900-01-01"},
+}
 METER = {"measurement": "energy", "timestamp": "2023-02-01T00:00:00Z", "tags": {"muid": "m1"}, "0100011D00FF": 0.5}
+
+
+TWO_FIELDS = """
+name = "two_fields"
+time = { path = "$.t", format = "unix_s" }
+fields = { a = { path = "$.a" }, b = { path = "$.b" } }
+"""
 
 
 class Houses(msgspec.Struct):
@@ -65,6 +79,7 @@ def houses(api: Api, whole: Api, keyed: Api, tmp_path_factory: pytest.TempPathFa
     )
     known = {"receipt": receipt["id"], "series": series["id"], "feed": "dropzone", "time": "2021-01-01T00:00:00Z"}
     known |= {"version": "1", "rule": "range"}
+    known["deletion_id"] = whole.client.delete("/v1/feeds/dropzone/points?end=1900-01-01", headers=WAIT).json()["id"]
     with (
         running_api(full, store=address, limits=LogLimits(min_free_bytes=1 << 60)) as no_disk,
         running_api(
@@ -92,6 +107,8 @@ def ask(api: Api, method: str, path: str, known: dict[str, str], **options: Any)
         options = {"content": sent(path)} | options
     if (method, path) == PUT_FEED:
         options = {"content": RECIPES["dropzone"].replace('"dropzone"', f'"{known["feed"]}"')} | options
+    if method == "delete" and path in DELETIONS:
+        options.setdefault("params", DELETIONS[path] | {"dry_run": "true"})
     if path == "/meterdata/measurement":
         options.setdefault("params", {"muid": "m1", "measurement": "energy", "limit": "10"})
     if path in ("/v1/why", "/v1/series/{series}/lineage"):
@@ -118,6 +135,8 @@ def good(houses: Houses, method: str, path: str) -> httpx.Response:
 
 
 def waited(houses: Houses, method: str, path: str) -> httpx.Response:
+    if method == "delete" and (path in DELETIONS or path == "/v1/series/{series}"):
+        return deletion(houses, method, path, WAIT)
     if (method, path) in INTAKE:
         return ask(houses.whole, method, path, houses.known, headers=WAIT)
     return good(houses, method, path)
@@ -134,6 +153,8 @@ def created(houses: Houses, method: str, path: str) -> httpx.Response:
 
 
 def stored(houses: Houses, method: str, path: str) -> httpx.Response:
+    if method == "delete":
+        return deletion(houses, method, path, AT_ONCE)
     return ask(houses.alone, method, path, houses.known)
 
 
@@ -141,6 +162,28 @@ def deleted(houses: Houses, method: str, path: str) -> httpx.Response:
     series = houses.whole.client.post("/v1/series", json=SERIES | {"name": "to delete"}).json()["id"]
     houses.whole.client.post("/v1/feeds/dropzone", json=row(), headers=WAIT)
     return ask(houses.whole, method, path, houses.known | {"series": series})
+
+
+def deletion(houses: Houses, method: str, path: str, headers: dict[str, str]) -> httpx.Response:
+    """A deletion that is none of what the other requests are about."""
+    client = houses.whole.client
+    if path == "/v1/series/{series}":
+        client.put("/v1/feeds/two_fields", content=TWO_FIELDS)
+        client.post("/v1/feeds/two_fields", json={"t": 1, "a": 1, "b": 2}, headers=WAIT)
+        items = client.get("/v1/series?feed=two_fields").json()["items"]
+        return ask(houses.whole, method, path, houses.known | {"series": items[0]["id"]}, headers=headers)
+    fresh = client.post("/v1/feeds/dropzone", json=row(), headers=WAIT).json()["id"]
+    known = houses.known | {"receipt": fresh}
+    if path == "/v1/feeds/{feed}":
+        client.put("/v1/feeds/two_fields", content=TWO_FIELDS)
+        known |= {"feed": "two_fields"}
+    return ask(houses.whole, method, path, known, params=DELETIONS[path], headers=headers)
+
+
+def gone(houses: Houses, method: str, path: str) -> httpx.Response:
+    fresh = houses.whole.client.post("/v1/feeds/dropzone", json=row(), headers=WAIT).json()["id"]
+    houses.whole.client.delete(f"/v1/receipts/{fresh}", headers=WAIT)
+    return ask(houses.whole, method, path, houses.known | {"receipt": fresh})
 
 
 def malformed(houses: Houses, method: str, path: str) -> httpx.Response:
@@ -162,7 +205,7 @@ def missing(houses: Houses, method: str, path: str) -> httpx.Response:
     if (method, path) in INTAKE:  # a tenant without feeds
         return ask(houses.keyed, method, path, houses.known, headers=key(houses.keyed, "write", "bare"))
     never = {"receipt": "01a200c7-1b60-74c3-be95-2838c89ec96f", "series": "0" * 16, "feed": "never", "time": "x"}
-    never |= {"version": "1", "rule": "never"}
+    never |= {"version": "1", "rule": "never", "deletion_id": "never"}
     return ask(houses.whole, method, path, never)
 
 
@@ -229,6 +272,7 @@ REACH: dict[int, Reach] = {
     404: missing,
     408: too_slow,
     409: contradicting,
+    410: gone,
     412: stale,
     413: too_large,
     415: unreadable,

@@ -58,7 +58,7 @@ def _documented(text: str) -> dict[int, ResponseSpec]:
 
 @delete(
     "/v1/series/{series:str}/points",
-    tags=["deletion"],
+    tags=["ledger"],
     summary="Delete a range of a series",
     operation_id="deletePointsOfSeries",
     operation_class=taking(SERIES_PARAMETERS),
@@ -97,7 +97,7 @@ async def delete_points_of_series(
 
 @delete(
     "/v1/feeds/{feed:str}/points",
-    tags=["deletion"],
+    tags=["ledger"],
     summary="Delete records of a feed by tags and range",
     operation_id="deletePointsOfFeed",
     operation_class=taking(FEED_PARAMETERS),
@@ -131,7 +131,7 @@ async def delete_points_of_feed(
 
 @delete(
     "/v1/feeds/{feed:str}",
-    tags=["deletion"],
+    tags=["ledger"],
     summary="Delete everything of a feed",
     operation_id="deleteFeedData",
     operation_class=taking(WHOLE_PARAMETERS),
@@ -156,7 +156,7 @@ async def delete_feed(
 
 @delete(
     "/v1/receipts/{receipt:str}",
-    tags=["deletion"],
+    tags=["ledger"],
     summary="Delete one payload",
     operation_id="deletePayload",
     operation_class=taking(WHOLE_PARAMETERS),
@@ -189,7 +189,7 @@ async def delete_payload(
 
 @get(
     "/v1/deletions",
-    tags=["deletion"],
+    tags=["ledger"],
     summary="List the deletions",
     operation_id="listDeletions",
     operation_class=taking(PAGE_PARAMETERS),
@@ -210,7 +210,7 @@ async def list_deletions(
 
 @get(
     "/v1/deletions/{deletion_id:str}",
-    tags=["deletion"],
+    tags=["ledger"],
     summary="One deletion receipt",
     operation_id="getDeletion",
     operation_class=taking(),
@@ -232,7 +232,7 @@ async def get_deletion(
 
 @get(
     "/v1/deletions/{deletion_id:str}/payloads",
-    tags=["deletion"],
+    tags=["ledger"],
     summary="Payloads that kept their bytes",
     operation_id="listKeptPayloads",
     operation_class=taking(KEPT_PARAMETERS),

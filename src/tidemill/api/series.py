@@ -106,7 +106,9 @@ class SeriesRoutes:
         if services.deleted.gone(tenant, described.series):  # another request was faster
             raise NotFoundError(f"there is no series '{incoming.path}'")
         if not alone:
-            item = await submit(services, tenant, feed.version, wanted, WAIT_S)
+            preferred = prefer.wait_s(incoming.headers.get(b"prefer"), services.settings.max_wait)
+            wait_s = WAIT_S if preferred is None else preferred
+            item = await submit(services, tenant, feed.version, wanted, wait_s)
             return _json(202 if item.state == "requested" else 200, item)
         await submit(services, tenant, feed.version, wanted, services.settings.series_wait, told=False)
         return Answer(204, [], b"")
