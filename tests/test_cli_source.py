@@ -229,6 +229,19 @@ def test_names_and_values_of_theirs_cannot_move_the_cursor(source: Source, web: 
     assert "[red]b" in done.out
 
 
+@pytest.mark.parametrize("header", ["Authorization: Bearer ${TOKEN}", "Authorization: Bearer hush-hush"])
+def test_a_secret_that_a_server_sends_back_is_not_shown(
+    source: Source, web: Web, monkeypatch: pytest.MonkeyPatch, header: str
+) -> None:
+    monkeypatch.setenv("TOKEN", "hush-hush")
+    for status in (200, 403):
+        echo = {"asked": {"authorization": "Bearer hush-hush"}, "time": "2026-03-01T00:00:00Z", "v": 1}
+        with web.answering(says(echo, status)) as url:
+            done = source("try", url, *HERE, "--header", header)
+        assert done.status == (0 if status == 200 else 1)
+        assert "hush" not in done.out + done.err
+
+
 def test_nobody_there_and_a_variable_that_is_not_set(source: Source) -> None:
     gone = source("try", "http://127.0.0.1:9/", *HERE)
     unset = source("try", "http://127.0.0.1:9/${NO_SUCH_VARIABLE}", *HERE)

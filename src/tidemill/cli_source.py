@@ -16,6 +16,7 @@ from rich.text import Text
 
 from tidemill.cli_common import DataOption, KeyOption, TenantOption, UrlOption, err, out
 from tidemill.errors import InputError
+from tidemill.model.time import format_instant
 from tidemill.remote import Remote
 
 if TYPE_CHECKING:
@@ -137,7 +138,8 @@ def list_polls(
     url: UrlOption = _URL,
     key: KeyOption = "",
 ) -> None:
-    """List the polls of a feed's sources, newest first, and for how long they were reached.
+    """List the polls of a feed's sources, newest first, and for how long they were reached (unless a stretch of time is
+    given, in the last day).
 
     Example: `tidemill source polls telemetry --result timeout`
     """
@@ -158,7 +160,8 @@ def list_polls(
             _clean(one["detail"] or ""),
         )
     out.print(table)
-    _summed(server.document("GET", f"{path}/summary", params=span), now)
+    day = format_instant(int((now - 86_400) * 1e9))
+    _summed(server.document("GET", f"{path}/summary", params={"start": day} | span if not end else span), now)
 
 
 def _pair(option: str, text: str, mark: str) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from tidemill.feeds.load import load
 from tidemill.feeds.variables import visible
 from tidemill.settings import load as load_settings
 from tidemill.sources.addresses import AddressPolicy
-from tidemill.sources.draft import Wish, draft
+from tidemill.sources.draft import SECRET, Wish, draft
 from tidemill.sources.http import Fetched, FetchFailure, HttpClient, Limits
 from tidemill.sources.preview import Preview, preview
 from tidemill.sources.pull import Pull, compile_pulls
@@ -29,6 +29,7 @@ from tidemill.sources.structure import Structure, look
 
 _REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _ANY_STATUS: Final = range(100, 600)
+_LONG: Final = 6  # characters of a secret that can be told from ordinary words
 _OPTIONS: Final = {
     "source.timeout": "--timeout",
     "source.url": "the URL",
@@ -60,7 +61,7 @@ class _Policy(AddressPolicy, frozen=True):
 
 class Trial:
     """Asks `url`, or what the feed's own source asks first. After `ask`: `answer`, `failure` (a sentence), `lacking`
-    (networks to allow) and `notes`; secrets are in none of them but the answer's body."""
+    (networks to allow) and `notes`; secrets are in none of them."""
 
     def __init__(self, url: str, feed: Feed | None, wish: Wish, *, timeout_s: float) -> None:
         pull = _pull(feed) if not url else None
@@ -72,12 +73,16 @@ class Trial:
         filled: list[str] = []
         self._headers = {name: _filled(text, filled) for name, text in wish.headers.items()}
         self._url = _first_of(pull) if pull else _filled(url, filled)
+        for name, text in self._headers.items():
+            if SECRET.search(name):
+                filled += [text, text.split()[-1]]
         if pull is not None:
             self._headers = {**pull.headers, **self._headers}
             filled += pull.secrets
             self.notes.append("This is what the feed's own source asks first.")
         self._empty = pull.empty_status if pull else (204,)
-        self._hide = Redaction(tuple(filled)).hide
+        self._hide = Redaction(tuple(dict.fromkeys(filled))).hide
+        self._hide_long = Redaction(tuple(one for one in dict.fromkeys(filled) if len(one) >= _LONG)).hide
         self._limits = Limits(timeout_s, timeout_s * 3)
         try:
             self._policy = _Policy(AddressPolicy.parse(",".join(wish.allow)).allowed, lacking=[])
@@ -95,7 +100,7 @@ class Trial:
         if isinstance(found, FetchFailure):
             self.failure = self._hide(_in_options(found.message))
             return None
-        self.answer = found
+        self.answer = found = msgspec.structs.replace(found, body=self._hidden(found.body))
         if found.status in self._empty:
             self.failure = f"The source has nothing to give now: it answered {found.status}."
         elif found.status != 200:
@@ -104,14 +109,17 @@ class Trial:
         elif not found.body.strip():
             self.failure = "The answer has no body."
         if self.failure:
-            self.answer = msgspec.structs.replace(found, body=self._hidden(found.body[:2000]))
             return None
         if 'rel="next"' in found.link or "rel=next" in found.link:
             self.notes.append("The answer has a next page: [source.page] with by = 'link' in the feed follows it.")
         return found
 
     def _hidden(self, body: bytes) -> bytes:
-        return self._hide(body.decode("utf-8", "replace")).encode()
+        """A body without the secrets, which some servers send back. Shorter ones may be anything and stay."""
+        try:
+            return self._hide_long(body.decode()).encode()
+        except UnicodeDecodeError:
+            return body  # binary records
 
     async def _fetch(self) -> Fetched | FetchFailure:
         client = HttpClient(self._policy)

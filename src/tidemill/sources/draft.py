@@ -17,7 +17,7 @@ from tidemill.sources.structure import Member, Structure
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _ODD: Final = re.compile(r"[^A-Za-z0-9_-]+", re.ASCII)
 _REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(:-[^}]*)?\}")
-_SECRET: Final = re.compile(r"(auth|key|token|secret|cookie|pass)", re.IGNORECASE)
+SECRET: Final = re.compile(r"(auth|key|token|secret|cookie|pass)", re.IGNORECASE)
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,7 +179,7 @@ def _source(url: str, found: Structure, wish: Wish, variables: Mapping[str, str]
 
 
 def _header(name: str, text: str, variables: Mapping[str, str]) -> str:
-    if not _SECRET.search(name) or "${" in text:
+    if not SECRET.search(name) or "${" in text:
         return _renamed(text, variables)
     variable = re.sub(r"[^A-Z0-9]+", "_", name.upper())
     return f"${{TIDEMILL_{variable}:-}}"
