@@ -18,6 +18,7 @@ LAYERS = (
     {"service"},
     {"supervise", "banner", "feed_desk", "cli_common", "remote", "offline"},
     {"source_trial"},
+    {"cli_trial"},
     {"cli_simulate", "cli_feed", "cli_replay", "cli_verify", "cli_source"},
     {"cli", "client"},
     {"docs"},

@@ -1,27 +1,22 @@
 """`tidemill source ...`: try a URL before anything is saved; list the sources of a server, and their polls.
 
-`source_trial.py` asks and makes sense of the answer; this maps options and prints. Whatever came from the other side is
-shown without characters that a terminal would act on.
+`source_trial.py` asks and makes sense of the answer, `cli_trial.py` shows it; this maps options.
 """
 
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from tidemill.cli_common import DataOption, KeyOption, TenantOption, UrlOption, err, out
+from tidemill.cli_trial import clean, show_answer, show_draft, show_preview, show_structure, table
 from tidemill.errors import InputError
 from tidemill.model.time import format_instant
 from tidemill.remote import Remote
-
-if TYPE_CHECKING:
-    from tidemill.source_trial import Found, Trial
-    from tidemill.sources.preview import Preview
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,7 +27,6 @@ app = typer.Typer(
 _URL: Final = "http://127.0.0.1:8080"
 _COLOURS: Final = {"ok": "green", "data": "green", "slow": "yellow", "failing": "red", "open": "red"}
 _QUIET: Final = ("starting", "empty", "unchanged", "truncated")
-_SHOWN: Final = 160  # characters of a text of theirs
 
 
 @app.command("try")
@@ -91,18 +85,18 @@ def try_source(
         raise InputError(f"--draft: {why}")
     trial = Trial(url, given, wish, timeout_s=timeout)
     answer = trial.ask()
-    _answered(trial)
+    show_answer(trial)
     if answer is None:
         raise typer.Exit(1)
     found = found_in(trial, answer, limit, time.time_ns())
-    _explain(found)
+    show_structure(found)
     if found.preview is not None:
-        _shown(found.preview, limit)
+        show_preview(found.preview, limit)
     elif found.why:
-        err.print(_clean(found.why), style="red", highlight=False, markup=False, soft_wrap=True)
-        out.print(Text(f"it begins: {_clean(answer.body[:300].decode('utf-8', 'replace'))}", style="dim"))
+        err.print(clean(found.why), style="red", highlight=False, markup=False, soft_wrap=True)
+        out.print(Text(f"it begins: {clean(answer.body[:300].decode('utf-8', 'replace'))}", style="dim"))
     if found.draft is not None:
-        _drafted(found.draft, draft)
+        show_draft(found.draft, draft)
     if found.preview is None or not found.preview.decoded:
         raise typer.Exit(1)
 
@@ -114,15 +108,15 @@ def list_sources(url: UrlOption = _URL, key: KeyOption = "") -> None:
     Example: `tidemill source list --url https://tidemill.example.com --key $KEY`
     """
     now, why = time.time(), []
-    table = _table("feed", "item", "state", "since", "last poll", "next", "polls", "payloads")
+    shown = table("feed", "item", "state", "since", "last poll", "next", "polls", "payloads")
     for one in Remote(url, key).document("GET", "/v1/sources")["items"]:
         times = (_ago(one[name], now) for name in ("since_at", "last_poll_at", "next_due_at"))
         counts = (str(one["polls"]), str(one["payloads"]))
-        table.add_row(_clean(one["feed"]), _clean(one["item"]), _state(one["state"]), *times, *counts)
+        shown.add_row(clean(one["feed"]), clean(one["item"]), _state(one["state"]), *times, *counts)
         if one["reason"]:
             name = " ".join(filter(None, (one["feed"], one["item"])))
-            why.append(f"{_clean(name)}: {one['reason']}: {_clean(one['detail'] or '')}")
-    out.print(table)
+            why.append(f"{clean(name)}: {one['reason']}: {clean(one['detail'] or '')}")
+    out.print(shown)
     for line in why:
         out.print(Text(line, style="dim"), soft_wrap=True)
 
@@ -147,19 +141,19 @@ def list_polls(
     path = f"/v1/sources/{quote(feed, safe='')}/polls"
     span = {name: value for name, value in (("item", item), ("start", start), ("end", end)) if value}
     chosen = span | {"limit": str(limit)} | ({"result": result} if result else {})
-    table = _table("started", "item", "result", "status", "ms", "bytes", "records", "detail")
+    shown = table("started", "item", "result", "status", "ms", "bytes", "records", "detail")
     for one in server.document("GET", path, params=chosen)["items"]:
-        table.add_row(
+        shown.add_row(
             Text(_ago(one["started_at"], now)),
-            _clean(one["item"]),
+            clean(one["item"]),
             _state(one["result"]),
             str(one["status"] or ""),
             f"{one['latency_ms']:.0f}",
             str(one["bytes"]),
             str(one["records"]),
-            _clean(one["detail"] or ""),
+            clean(one["detail"] or ""),
         )
-    out.print(table)
+    out.print(shown)
     day = format_instant(int((now - 86_400) * 1e9))
     _summed(server.document("GET", f"{path}/summary", params={"start": day} | span if not end else span), now)
 
@@ -168,92 +162,8 @@ def _pair(option: str, text: str, mark: str) -> tuple[str, str]:
     name, found, value = text.partition(mark)
     if not (found and name.strip() and value.strip()):
         how = "'NAME: VALUE'" if mark == ":" else "NAME=PATH, such as level='$.v'"
-        raise InputError(f"{option} is {how}, not '{_clean(text if mark == '=' else name)}'")
+        raise InputError(f"{option} is {how}, not '{clean(text if mark == '=' else name)}'")
     return name.strip(), value.strip()
-
-
-def _answered(trial: "Trial") -> None:
-    """Say how asking went."""
-    for note in trial.notes:
-        err.print(Text(_clean(note, 2000), style="dim"), soft_wrap=True)
-    if trial.answer is not None:
-        one = trial.answer
-        kind = _clean(one.content_type) or "no content type"
-        out.print(Text(f"{one.status}, {one.elapsed_s * 1000:.0f} ms, {len(one.body)} bytes, {kind}", style="bold"))
-    if trial.failure:
-        err.print(Text(_clean(trial.failure, 2000), style="red"), soft_wrap=True)
-        if trial.answer is not None and trial.answer.body:
-            out.print(
-                Text(f"it begins: {_clean(trial.answer.body[:300].decode('utf-8', 'replace'), 300)}", style="dim")
-            )
-        for network in trial.lacking:
-            err.print(Text(f"  --allow {network}"))
-
-
-def _explain(found: "Found") -> None:
-    """Say what the structure was taken for."""
-    structure = found.structure
-    if structure is None:
-        return
-    out.print(Text(f"{structure.count} record(s) at {_clean(structure.records)}, as {structure.format}"))
-    for member in structure.members:
-        verb = "" if member.role == "unused" else "looks "
-        style = "dim" if member.role == "unused" else ""
-        path = _clean(f"{structure.records}[*]{member.path[1:]}" if structure.count > 1 else member.path)
-        out.print(Text(f"  {path} {verb}{member.looks}", style=style), soft_wrap=True)
-
-
-def _shown(found: "Preview", limit: int) -> None:
-    """Show what would be stored, and what would be rejected."""
-    if found.refusal:
-        out.print(Text(f"The feed refuses this answer as a whole: {_clean(found.refusal[0].message)}", style="red"))
-    counts = f"{found.accepted} of {found.records} record(s) would be stored: {found.points} point(s), "
-    out.print(Text(f"{counts}{found.series} series; {found.rejected} rejected", style="bold"))
-    tags = list(dict.fromkeys(name for row in found.rows for name in row.tags))
-    fields = list(dict.fromkeys(name for row in found.rows for name in row.values))
-    marked = any(row.marks for row in found.rows)
-    if found.rows:
-        table = _table("time (UTC)", *map(_clean, (*tags, *fields)), *(["marks"] if marked else []))
-        for row in found.rows:
-            cells = [row.time, *(_clean(row.tags.get(name, "")) for name in tags)]
-            cells += [_number(row.values.get(name)) for name in fields]
-            table.add_row(*map(Text, cells), *([", ".join(row.marks)] if marked else []))
-        out.print(table)
-    if found.lost:
-        table = _table("#", "time (UTC)", "reasons", "detail", "record")
-        for lost in found.lost:
-            cells = [
-                str(lost.index),
-                lost.time or "",
-                ", ".join(lost.reasons),
-                _clean(lost.detail),
-                _clean(lost.record),
-            ]
-            table.add_row(*map(Text, cells), style="red")
-        out.print(table)
-    if max(found.accepted, found.rejected) > limit:
-        out.print(Text(f"The first {limit} of each are shown; --limit shows more.", style="dim"))
-    if found.same:
-        told = f"{found.same} point(s) have the series and the time of another one: is a tag missing?"
-        out.print(Text(told, style="yellow"))
-    if found.looks_back:
-        out.print(Text("Rules that need the past were judged by this answer alone.", style="dim"))
-
-
-def _drafted(text: str, file: Path | None) -> None:
-    """Print the draft, or write it where it was asked for."""
-    if file is None:
-        out.print(Text("\nA feed to start from (--draft FILE writes it):\n", style="bold"))
-        print(text, end="")
-        return
-    try:
-        with file.open("x", encoding="utf-8") as opened:
-            opened.write(text)
-    except OSError as error:
-        raise InputError(f"Cannot write {file}: {error.strerror}") from None
-    out.print(
-        f"The draft is in {file}. Look it through, then: tidemill feed apply {file}", markup=False, soft_wrap=True
-    )
 
 
 def _summed(found: dict[str, Any], now: float) -> None:
@@ -271,7 +181,7 @@ def _summed(found: dict[str, Any], now: float) -> None:
     out.print(Text(f"{found['polls']} polls since {found['start'][:19]}Z: {', '.join(parts)}"), soft_wrap=True)
     worst = found["longest_outage"]
     if worst:
-        what = " ".join(filter(None, (_clean(worst["item"]), worst["result"])))
+        what = " ".join(filter(None, (clean(worst["item"]), worst["result"])))
         until = "goes on" if worst["end"] is None else f"ended {_ago(worst['end'], now)}"
         out.print(Text(f"longest outage: {_length(worst['seconds'])}, {until} ({what})"), soft_wrap=True)
 
@@ -294,17 +204,3 @@ def _length(seconds: float) -> str:
 
 def _state(word: str) -> Text:
     return Text(word, style=_COLOURS.get(word, "" if word in _QUIET else "red"))
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.10g}"
-
-
-def _clean(text: str, longest: int = _SHOWN) -> str:
-    """A text of theirs: on one line, not long, and without characters that a terminal would act on."""
-    shown = "".join(char if char.isprintable() else "·" for char in text[: longest + 1])
-    return shown if len(text) <= longest else f"{shown[:longest]}…"
-
-
-def _table(*columns: str) -> Table:
-    return Table(*columns, box=None, pad_edge=False, header_style="bold")

@@ -1,0 +1,114 @@
+"""How `tidemill source try` shows what it found. Whatever came from the other side is shown without characters that a
+terminal would act on."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from rich.table import Table
+from rich.text import Text
+
+from tidemill.cli_common import err, out
+from tidemill.errors import InputError
+
+if TYPE_CHECKING:
+    from tidemill.source_trial import Found, Trial
+    from tidemill.sources.preview import Preview
+
+_SHOWN: Final = 160  # characters of a text of theirs
+
+
+def show_answer(trial: "Trial") -> None:
+    """Say how asking went."""
+    for note in trial.notes:
+        err.print(Text(clean(note, 2000), style="dim"), soft_wrap=True)
+    if trial.answer is not None:
+        one = trial.answer
+        kind = clean(one.content_type) or "no content type"
+        out.print(Text(f"{one.status}, {one.elapsed_s * 1000:.0f} ms, {len(one.body)} bytes, {kind}", style="bold"))
+    if trial.failure:
+        err.print(Text(clean(trial.failure, 2000), style="red"), soft_wrap=True)
+        if trial.answer is not None and trial.answer.body:
+            out.print(Text(f"it begins: {clean(trial.answer.body[:300].decode('utf-8', 'replace'), 300)}", style="dim"))
+        for network in trial.lacking:
+            err.print(Text(f"  --allow {network}"))
+
+
+def show_structure(found: "Found") -> None:
+    """Say what the structure was taken for."""
+    structure = found.structure
+    if structure is None:
+        return
+    out.print(Text(f"{structure.count} record(s) at {clean(structure.records)}, as {structure.format}"))
+    for member in structure.members:
+        verb = "" if member.role == "unused" else "looks "
+        style = "dim" if member.role == "unused" else ""
+        path = clean(f"{structure.records}[*]{member.path[1:]}" if structure.count > 1 else member.path)
+        out.print(Text(f"  {path} {verb}{member.looks}", style=style), soft_wrap=True)
+
+
+def show_preview(found: "Preview", limit: int) -> None:
+    """Show what would be stored, and what would be rejected."""
+    if found.refusal:
+        out.print(Text(f"The feed refuses this answer as a whole: {clean(found.refusal[0].message)}", style="red"))
+    counts = f"{found.accepted} of {found.records} record(s) would be stored: {found.points} point(s), "
+    out.print(Text(f"{counts}{found.series} series; {found.rejected} rejected", style="bold"))
+    tags = list(dict.fromkeys(name for row in found.rows for name in row.tags))
+    fields = list(dict.fromkeys(name for row in found.rows for name in row.values))
+    marked = any(row.marks for row in found.rows)
+    if found.rows:
+        shown = table("time (UTC)", *map(clean, (*tags, *fields)), *(["marks"] if marked else []))
+        for row in found.rows:
+            cells = [row.time, *(clean(row.tags.get(name, "")) for name in tags)]
+            cells += [_number(row.values.get(name)) for name in fields]
+            shown.add_row(*map(Text, cells), *([", ".join(row.marks)] if marked else []))
+        out.print(shown)
+    if found.lost:
+        shown = table("#", "time (UTC)", "reasons", "detail", "record")
+        for lost in found.lost:
+            cells = [
+                str(lost.index),
+                lost.time or "",
+                ", ".join(lost.reasons),
+                clean(lost.detail),
+                clean(lost.record),
+            ]
+            shown.add_row(*map(Text, cells), style="red")
+        out.print(shown)
+    if max(found.accepted, found.rejected) > limit:
+        out.print(Text(f"The first {limit} of each are shown; --limit shows more.", style="dim"))
+    if found.same:
+        told = f"{found.same} point(s) have the series and the time of another one: is a tag missing?"
+        out.print(Text(told, style="yellow"))
+    if found.looks_back:
+        out.print(Text("Rules that need the past were judged by this answer alone.", style="dim"))
+
+
+def show_draft(text: str, file: Path | None) -> None:
+    """Print the draft, or write it where it was asked for."""
+    if file is None:
+        out.print(Text("\nA feed to start from (--draft FILE writes it):\n", style="bold"))
+        print(text, end="")
+        return
+    try:
+        with file.open("x", encoding="utf-8") as opened:
+            opened.write(text)
+    except OSError as error:
+        raise InputError(f"Cannot write {file}: {error.strerror}") from None
+    out.print(
+        f"The draft is in {file}. Look it through, then: tidemill feed apply {file}", markup=False, soft_wrap=True
+    )
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.10g}"
+
+
+def clean(text: str, longest: int = _SHOWN) -> str:
+    """A text of theirs: on one line, not long, and without characters that a terminal would act on."""
+    shown = "".join(char if char.isprintable() else "·" for char in text[: longest + 1])
+    return shown if len(text) <= longest else f"{shown[:longest]}…"
+
+
+def table(*columns: str) -> Table:
+    """A table without lines."""
+    return Table(*columns, box=None, pad_edge=False, header_style="bold")
