@@ -33,7 +33,7 @@ from tidemill.query.deletion_receipts import (
     requested,
 )
 from tidemill.query.parameters import END, START, TAGS, UNIT, Asked, Parameter
-from tidemill.store.deletions import evidence, place_of, scope
+from tidemill.store.deletions import evidence, place_of, scope, series_of
 
 WAIT_S: Final = 5.0  # for the mill, unless `Prefer: wait=N` says otherwise
 _ANY_PLACE: Final = (1 << 63) - 1
@@ -284,12 +284,15 @@ async def submit(
 ) -> DeletionItem:
     """Make a deletion durable, hide what it names, and wait for the mill; its receipt, applied or not (unless nobody is
     `told`: then as it was asked for). Raises LogUnavailableError: nothing was acknowledged."""
+    hidden = await ask(lambda: series_of(services.store, tenant, wanted.feed)) if wanted.kind == "feed" else []
     now_ns = services.clock()
     entry = deletion.entry(
         wanted, tenant=tenant, receipt=new_receipt(now_ns), received_ns=now_ns, feed_version=feed_version
     )
     appended = await services.log.append_async(entry)
     services.deleted.asked_for(tenant, wanted, appended.seq)
+    for series in hidden:
+        services.deleted.add(tenant, series, appended.seq)
     services.applied.grew(appended.seq)
     if await services.applied.wait(appended.seq, wait_s):
         services.deleted.erase.set()

@@ -98,6 +98,11 @@ def evidence(store: Store, found: Scope) -> Evidence:
     return Evidence(int(points), int(payloads["records"].sum()), payloads)
 
 
+def series_of(store: Store, tenant: str, feed: str) -> list[int]:
+    """All series of a feed."""
+    return list(_series(store, tenant, feed, {}))
+
+
 def place_of(store: Store, tenant: str, receipt: str) -> int | None:
     """The place in the log of a payload that was applied; null if there is none, or its bytes are gone already."""
     rows = store.rows("deletion_place", tenant=tenant, receipt=receipt)
