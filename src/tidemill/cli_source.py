@@ -56,8 +56,11 @@ def try_source(
     and the like correct the guess. A source that gives each point only once gives these to you.
 
     Example: `tidemill source try https://api.example.com/readings --draft readings.toml`, look `readings.toml` through,
-    then `tidemill feed apply readings.toml`. With a secret from the environment:
+    then `tidemill feed apply readings.toml`.
+
+    With a secret from the environment:
     `tidemill source try https://api.example.com/readings --header 'Authorization: Bearer ${TOKEN}'`
+
     On this machine: `tidemill source try http://127.0.0.1:8000/ --allow 127.0.0.0/8 --time '$.t' --field level='$.v'`
 
     The exit status is 0 when records were decoded, 1 when the source was not reached or nothing could be decoded.

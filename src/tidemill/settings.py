@@ -54,7 +54,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     secrets: Annotated[str, _setting("Folder that `${file:...}` of a [source] may read from.")] = "/run/secrets"
     source_variables: Annotated[
         str,
-        _setting("Environment variables that `${NAME}` of a [source] may read (names, `*` at the end, or none)."),
+        _setting(
+            "Environment variables that `${NAME}` in a feed's source may read (names, also with a `*` at the end, or none)."
+        ),
     ] = "TIDEMILL_*"
     source_allow: Annotated[
         str,
