@@ -54,9 +54,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     secrets: Annotated[str, _setting("Folder that `${file:...}` of a [source] may read from.")] = "/run/secrets"
     source_variables: Annotated[
         str,
-        _setting(
-            "Environment variables that `${NAME}` in a feed's source may read (names, also with a `*` at the end, or none)."
-        ),
+        _setting("Variables that `${NAME}` in a feed's source may read (names, also with a `*` at the end, or none)."),
     ] = "TIDEMILL_*"
     source_allow: Annotated[
         str,
