@@ -93,7 +93,9 @@ async def list_rollups(
     feed: FromPath[str], request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
 ) -> Response[Any]:
     """One row a window and set of tags. A field's mean has the field's name, other aggregates `field_aggregate`;
-    `count` is how many records the window has. Tags filter, also by their plain names (`user_id=a1`)."""
+    `count` is how many records the window has. Tags filter, also by their plain names (`user_id=a1`). With
+    `evidence=true` also `n`, `expected`, `coverage`, `rejected`, `late`, `restated_at`, `sealed`, and of a feed with a
+    source what came of its polls."""
     found = await _feed(services, principal, feed)
     asked = parameters(request, with_tags(ROLLUP_PARAMETERS, found))
     return respond(request, await ask(lambda: services.queries.feeds.rollups(principal.tenant, found, asked)))

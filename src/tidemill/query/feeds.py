@@ -12,7 +12,7 @@ import msgspec
 from tidemill.errors import Fault, InputError
 from tidemill.feeds.definition import Feed
 from tidemill.model.time import duration_ns
-from tidemill.query import answers
+from tidemill.query import answers, evidence
 from tidemill.query.answers import Page
 from tidemill.query.cursor import encode
 from tidemill.query.parameters import (
@@ -28,14 +28,21 @@ from tidemill.query.parameters import (
     page_cursor,
     time_range,
 )
-from tidemill.query.readers import word
+from tidemill.query.readers import choice, word
 from tidemill.query.series import Hidden
 from tidemill.store.client import Store
 
 POINTS_PARAMETERS: Final = (
     START, END, UNIT, FIELD, TAGS, limit(100_000, 1_000_000), page_cursor(int, int, int)
 )  # fmt: skip
-ROLLUP_PARAMETERS: Final = (START, END, UNIT, ORDER, TAGS, limit(1000, 10_000), page_cursor(int, str))
+EVIDENCE: Final = Parameter(
+    "evidence",
+    "Add what each window should have held, and what became of the rest.",
+    choice("true", "false"),
+    {"type": "string", "enum": ["true", "false"]},
+    "false",
+)
+ROLLUP_PARAMETERS: Final = (START, END, UNIT, ORDER, TAGS, EVIDENCE, limit(1000, 10_000), page_cursor(int, str))
 _WINDOW_NAMES: Final = {"1m": "minute", "1h": "hour", "1d": "day"}
 _OWN: Final = frozenset(p.name for p in (*POINTS_PARAMETERS, *ROLLUP_PARAMETERS))
 _LOWEST: Final = -(2**63)
@@ -78,8 +85,8 @@ class FeedQueries:
         """A JSON array of windows by ROLLUP_PARAMETERS: when it begins (`minute`, `hour` or `day` for windows of that
         length, else `time`), the tags, each field's aggregates, and `count`.
 
-        The mean of a field has the field's own name, other aggregates `<field>_<aggregate>`. Raises InputError for a
-        feed without rollups.
+        The mean of a field has the field's own name, other aggregates `<field>_<aggregate>`. `evidence` adds that of
+        `query.evidence`. Raises InputError for a feed without rollups.
         """
         if feed.rollups is None:
             raise shapeless(feed, "rollups", "keeps no rollups")
@@ -98,7 +105,11 @@ class FeedQueries:
         )
         page = rows[: asked["limit"]]
         following = encode(page[-1]["ns"], page[-1]["tags_text"]) if len(rows) > len(page) else None
-        return answers.encoded([_window(row, feed) for row in page], following)
+        windows = [_window(row, feed) for row in page]
+        if asked["evidence"] == "true":
+            added = evidence.of_rows(self._store, tenant, feed, page)
+            windows = [window | more for window, more in zip(windows, added, strict=True)]
+        return answers.encoded(windows, following)
 
 
 def with_tags(known: Sequence[Parameter], feed: Feed) -> tuple[Parameter, ...]:

@@ -174,6 +174,10 @@ SELECT
     groupArray(r.sum) AS sums,
     groupArray(r.count) AS counts,
     max(r.count) AS count,
+    groupArray(r.series) AS series,
+    max(r.late) AS late,
+    toUnixTimestamp64Nano(max(r.restated_at)) AS restated_ns,
+    max(r.sealed) AS sealed,
     toUnixTimestamp64Nano(r.window) AS ns
 FROM rollups AS r FINAL
 INNER JOIN (

@@ -1,0 +1,76 @@
+"""The evidence of rollup windows: how much a window should have held, how much it did, and what became of the rest.
+
+Three questions a page, none a row. `expected` goes by the feed's declared interval, else by what is usual for the
+series: the median spacing of its last 1,000 points in the hundred windows up to the end of the page.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from tidemill.feeds.definition import Feed
+from tidemill.model.time import MAX_NS, MIN_NS, duration_ns, format_instant
+from tidemill.store.client import Store
+
+_LEARN_WINDOWS: Final = 100
+_NO_POLLS: Final = {"polls": 0, "data": 0, "empty": 0, "failed": 0}
+
+
+def of_rows(store: Store, tenant: str, feed: Feed, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The members to add to each row of `rollup_rows`, in their order: n, expected, coverage (at most 1), rejected,
+    late, restated_at, sealed, and `source` where the feed has one. `expected` null: not known."""
+    if not rows or feed.rollups is None:
+        return []
+    every = duration_ns(feed.rollups.every)
+    low, high = min(row["ns"] for row in rows), max(row["ns"] for row in rows)
+    span = {"tenant": tenant, "first": max(low, MIN_NS), "end": min(high + every, MAX_NS)}
+    of_feed = {**span, "feed": feed.name, "every_ns": every}
+    series = sorted({one for row in rows for one in row["series"]})
+    rejected = {
+        (row["series"], row["window_ns"]): row["n"]
+        for row in store.rows("evidence_rejected", **of_feed, series=series)
+    }  # fmt: skip
+    spacing = _spacing(store, feed, rows, span, every)
+    polls = {row["window_ns"]: row for row in store.rows("evidence_polls", **of_feed)} if feed.source else None
+    return [_evidence(row, every, spacing.get(_anchor(row)), rejected, polls) for row in rows]
+
+
+def _anchor(row: Mapping[str, Any]) -> int:
+    """The series of a row that has the most points."""
+    _, series = max(zip(row["counts"], row["series"], strict=True))
+    return int(series)
+
+
+def _spacing(
+    store: Store, feed: Feed, rows: Sequence[Mapping[str, Any]], span: Mapping[str, Any], every: int
+) -> dict[int, int]:
+    """The time from one point to the next of each row's series, ns, as declared or learnt."""
+    anchors = sorted({_anchor(row) for row in rows})
+    if feed.rollups is not None and feed.rollups.interval is not None:
+        return dict.fromkeys(anchors, duration_ns(feed.rollups.interval))
+    first = max(MIN_NS, min(span["first"], span["end"] - _LEARN_WINDOWS * every))
+    found = store.rows("evidence_spacing", **{**span, "first": first}, series=anchors)
+    return {row["series"]: row["spacing_ns"] for row in found}
+
+
+def _evidence(
+    row: Mapping[str, Any],
+    every: int,
+    spacing: int | None,
+    rejected: Mapping[tuple[int, int], int],
+    polls: Mapping[int, Mapping[str, Any]] | None,
+) -> dict[str, Any]:
+    expected = every / spacing if spacing else None
+    restated = row["restated_ns"]
+    found = {
+        "n": row["count"],
+        "expected": None if expected is None else round(expected, 6),
+        "coverage": None if expected is None else min(1.0, row["count"] / expected),
+        "rejected": max(rejected.get((series, row["ns"]), 0) for series in row["series"]),
+        "late": row["late"],
+        "restated_at": None if restated is None else format_instant(restated),
+        "sealed": row["sealed"],
+    }
+    if polls is not None:
+        of_window = polls.get(row["ns"], _NO_POLLS)
+        found["source"] = {name: of_window[name] for name in _NO_POLLS}
+    return found
