@@ -56,7 +56,9 @@ class Applier:
         self._clock = clock
         self.stages = Stages(book, status, max_depth)
         self._decider = Decider(store, self.known, status)
-        self.deleter = Deleter(store, self.known, book, status, clock=clock, next_version=self.next_version)
+        self.deleter = Deleter(
+            store, self.known, book, status, self.stages, clock=clock, next_version=self.next_version
+        )
         self._past = past.StorePast(store, self.known, status)
         self._version = 0
         self._told_until = 0  # payloads up to here may have told of changes in an attempt that was cut short

@@ -17,11 +17,15 @@ import msgspec
 import polars as pl
 
 from tidemill.crash_points import reach
+from tidemill.errors import FeedDefinitionError, NotFoundError
 from tidemill.feeds.book import FeedBook
+from tidemill.feeds.definition import Feed
 from tidemill.mill import ledger, rollups
 from tidemill.mill.changes import CHANGED, change_rows
+from tidemill.mill.expired import Expired
 from tidemill.mill.known import KnownSeries
 from tidemill.mill.ledger import INSTANT
+from tidemill.mill.stages import Stages
 from tidemill.mill.status import MillStatus
 from tidemill.model import deletion as asked_for
 from tidemill.model.deletion import Deletion
@@ -45,6 +49,7 @@ class Deleter:
         known: KnownSeries,
         book: FeedBook,
         status: MillStatus,
+        stages: Stages,
         *,
         clock: Callable[[], int],
         next_version: Callable[[], int],
@@ -54,6 +59,7 @@ class Deleter:
         self._known = known
         self._book = book
         self._status = status
+        self._expired = Expired(store, stages, status)
         self._clock = clock
         self._next_version = next_version
 
@@ -111,6 +117,8 @@ class Deleter:
             of = deletion  # nothing of it is left: an empty range of places
         found = scope(self._store, tenant, asked, deletion, of=of)
         there = evidence(self._store, found)
+        if asked.kind == "range" and found.series and self._expires(found):
+            there = self._expired.add(found, asked, there, deletion)
         counts = known[entry.payload.receipt] or {
             "points": there.points,
             "records": there.records,
@@ -259,10 +267,20 @@ class Deleter:
         self._tell_windows(found, deletion, every_s, told.join(now, on=["series", "window_ns"]), 2)
 
     def _feed_version(self, found: Scope) -> int:
+        feed = self._feed(found)
+        return feed.version if feed else 0
+
+    def _expires(self, found: Scope) -> bool:
+        """Whether points of the feed go by themselves, so that bytes may be all that is left of a record."""
+        feed = self._feed(found)
+        return feed is not None and feed.retention.points is not None
+
+    def _feed(self, found: Scope) -> Feed | None:
+        """The feed as it is now, if it can be read."""
         try:
-            return self._book.current(found.tenant, found.feed).version
-        except Exception:  # it cannot be read any more: then as of a feed that says nothing
-            return 0
+            return self._book.current(found.tenant, found.feed)
+        except (NotFoundError, FeedDefinitionError):
+            return None
 
     def _payloads(self, tenant: str, there: Evidence) -> None:
         version = self._next_version()

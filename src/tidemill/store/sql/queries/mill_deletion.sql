@@ -336,3 +336,29 @@ FROM (SELECT * FROM deletions FINAL WHERE id IN {ids:Array(String)} AND isNull(e
 -- The place in the log of a payload that has its bytes.
 SELECT seq FROM payloads FINAL
 WHERE tenant = {tenant:String} AND receipt = {receipt:String} AND state != 'deleted' AND format != 'deletion'
+
+-- name: deletion_expired
+-- Payloads of a feed with accepted records that left no trace any more (their points are past retention), and whose bytes
+-- may name these values (texts with escapes, and other formats than texts, always may). Tells the same when asked again.
+SELECT p.seq AS seq, p.receipt AS receipt, p.feed_version AS feed_version, p.state AS state, p.bytes AS bytes,
+    toUInt64(p.accepted) + p.rejected AS total
+FROM (
+    SELECT seq, receipt, feed_version, state, bytes, accepted, rejected
+    FROM payloads FINAL
+    WHERE tenant = {tenant:String} AND feed = {feed:String} AND state = 'applied' AND format != 'deletion'
+        AND accepted > 0 AND seq >= {low:UInt64} AND seq < {high:UInt64}
+        AND (format NOT IN ('json', 'ndjson', 'csv') OR position(body, '\\u') > 0
+            OR arrayAll(v -> position(body, v) > 0, {words:Array(String)}))) AS p
+LEFT JOIN (
+    SELECT seq, uniqExact(idx) AS n
+    FROM (
+        SELECT seq, idx FROM points WHERE tenant = {tenant:String} AND series IN {scan:Array(UInt64)}
+        UNION ALL
+        SELECT seq, idx FROM replaced WHERE tenant = {tenant:String} AND series IN {scan:Array(UInt64)}
+        UNION ALL
+        SELECT seq, idx FROM deleted_records
+        WHERE tenant = {tenant:String} AND feed = {feed:String} AND series = 0 AND empty(reasons)
+            AND deletion != {deletion:UInt64})
+    GROUP BY seq) AS f ON f.seq = p.seq
+WHERE p.accepted > f.n
+ORDER BY seq
