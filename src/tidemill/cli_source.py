@@ -113,7 +113,8 @@ def list_sources(url: UrlOption = _URL, key: KeyOption = "") -> None:
     now, why = time.time(), []
     shown = table("feed", "item", "state", "since", "last poll", "next", "polls", "payloads")
     for one in Remote(url, key).document("GET", "/v1/sources")["items"]:
-        times = (_ago(one[name], now) for name in ("since_at", "last_poll_at", "next_due_at"))
+        due = _ago(one["next_due_at"], now)
+        times = (_ago(one["since_at"], now), _ago(one["last_poll_at"], now), "now" if due.endswith("ago") else due)
         counts = (str(one["polls"]), str(one["payloads"]))
         shown.add_row(clean(one["feed"]), clean(one["item"]), _state(one["state"]), *times, *counts)
         if one["reason"]:

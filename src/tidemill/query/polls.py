@@ -107,7 +107,7 @@ class Outage(msgspec.Struct, frozen=True):
 
 class PollSummary(msgspec.Struct, frozen=True):
     """The polls of a stretch of time. `seconds` adds up the items of a source; `share` is of all of them (null where
-    there was no poll that speaks for any of it)."""
+    there was no poll that speaks for any of it). Time before an item's first poll is not counted at all."""
 
     feed: str
     start: str | None
