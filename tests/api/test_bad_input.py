@@ -160,6 +160,8 @@ def test_odd_paths_and_methods_are_problems(api: Api, path: str, method: str) ->
         problem(answer, 405, "method_not_allowed")
         assert method not in answer.headers["allow"].split(", ")
         assert answer.headers["allow"]
+    elif (method, path) == ("PUT", "/v1/feeds/%00"):
+        problem(answer, 400, "feed_invalid")
     elif answer.status_code != 200:
         problem(answer, 404, "not_found")
 
@@ -176,7 +178,7 @@ def test_allow_names_the_methods_of_both_layers(api: Api) -> None:
     ("path", "methods"),
     [
         ("/location", {"PUT", "OPTIONS"}),
-        ("/v1/feeds/dropzone", {"POST", "GET", "HEAD", "OPTIONS"}),
+        ("/v1/feeds/dropzone", {"POST", "PUT", "GET", "HEAD", "DELETE", "OPTIONS"}),
         ("/v1/series", {"POST", "GET", "HEAD", "OPTIONS"}),
         ("/v1/series/0123456789abcdef", {"GET", "HEAD", "DELETE", "OPTIONS"}),
         ("/healthz", {"GET", "HEAD", "OPTIONS"}),

@@ -35,6 +35,8 @@ DOCUMENTED = [
 ]
 INTAKE = {("put", "/location"), ("post", "/v1/feeds/{feed}"), ("post", "/v1/series")}
 PUT_FEED = ("put", "/v1/feeds/{feed}")
+POST_REPLAY = ("post", "/v1/replays")
+REPLAY = {"feed": "dropzone", "start": "2100-01-01T00:00:00Z"}
 WAIT = {"Prefer": "wait=10"}
 AT_ONCE = {"Prefer": "wait=0"}
 SERIES = {"name": "documented", "start": "2026-01-01T00:00:00Z", "interval": "1s", "values": [1, 2, 4]}
@@ -79,6 +81,7 @@ def houses(api: Api, whole: Api, keyed: Api, tmp_path_factory: pytest.TempPathFa
     )
     known = {"receipt": receipt["id"], "series": series["id"], "feed": "dropzone", "time": "2021-01-01T00:00:00Z"}
     known |= {"version": "1", "rule": "range"}
+    known["replay"] = whole.client.post("/v1/replays", json=REPLAY, headers=WAIT).json()["id"]
     known["deletion_id"] = whole.client.delete("/v1/feeds/dropzone/points?end=1900-01-01", headers=WAIT).json()["id"]
     with (
         running_api(full, store=address, limits=LogLimits(min_free_bytes=1 << 60)) as no_disk,
@@ -107,6 +110,8 @@ def ask(api: Api, method: str, path: str, known: dict[str, str], **options: Any)
         options = {"content": sent(path)} | options
     if (method, path) == PUT_FEED:
         options = {"content": RECIPES["dropzone"].replace('"dropzone"', f'"{known["feed"]}"')} | options
+    if (method, path) == POST_REPLAY:
+        options = {"json": REPLAY} | options
     if method == "delete" and path in DELETIONS:
         options.setdefault("params", DELETIONS[path] | {"dry_run": "true"})
     if path == "/meterdata/measurement":
@@ -137,8 +142,11 @@ def good(houses: Houses, method: str, path: str) -> httpx.Response:
 def waited(houses: Houses, method: str, path: str) -> httpx.Response:
     if method == "delete" and (path in DELETIONS or path == "/v1/series/{series}"):
         return deletion(houses, method, path, WAIT)
-    if (method, path) in INTAKE:
+    if (method, path) in INTAKE | {POST_REPLAY}:
         return ask(houses.whole, method, path, houses.known, headers=WAIT)
+    if (method, path) == ("delete", "/v1/replays/{replay}"):  # where no mill works on it
+        queued = ask(houses.alone, *POST_REPLAY, houses.known).json()["id"]
+        return ask(houses.alone, method, path, houses.known | {"replay": queued})
     return good(houses, method, path)
 
 
@@ -155,6 +163,8 @@ def created(houses: Houses, method: str, path: str) -> httpx.Response:
 def stored(houses: Houses, method: str, path: str) -> httpx.Response:
     if method == "delete":
         return deletion(houses, method, path, AT_ONCE)
+    if (method, path) == POST_REPLAY:
+        return good(houses, method, path)
     return ask(houses.alone, method, path, houses.known)
 
 
@@ -205,7 +215,7 @@ def missing(houses: Houses, method: str, path: str) -> httpx.Response:
     if (method, path) in INTAKE:  # a tenant without feeds
         return ask(houses.keyed, method, path, houses.known, headers=key(houses.keyed, "write", "bare"))
     never = {"receipt": "01a200c7-1b60-74c3-be95-2838c89ec96f", "series": "0" * 16, "feed": "never", "time": "x"}
-    never |= {"version": "1", "rule": "never", "deletion_id": "never"}
+    never |= {"version": "1", "rule": "never", "deletion_id": "never", "replay": "never"}
     return ask(houses.whole, method, path, never)
 
 
@@ -220,6 +230,8 @@ def too_slow(houses: Houses, method: str, path: str) -> httpx.Response:
 
 
 def contradicting(houses: Houses, method: str, path: str) -> httpx.Response:
+    if path == "/v1/replays/{replay}":
+        return good(houses, method, path)
     if method == "delete":
         (shared,) = houses.whole.client.get("/v1/series?feed=dropzone&limit=1").json()["items"]
         return ask(houses.whole, method, path, houses.known | {"series": shared["id"]})

@@ -22,6 +22,7 @@ from tidemill.api.deleted import Deleted
 from tidemill.api.services import Services
 from tidemill.catalog.feeds import CatalogFeeds
 from tidemill.catalog.keys import KeyRing
+from tidemill.catalog.replays import CatalogReplays
 from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.recipes import RECIPES
@@ -98,7 +99,8 @@ def running_mill(folder: Path, store: StoreAddress, hints: Hints) -> Iterator[No
     """The real mill in a thread, on the log, catalog and position of `services(folder)`."""
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     reader, client, stop = SqliteLogReader(folder / "log"), Store(store), threading.Event()
-    mill = Mill(reader, client, FeedBook(CatalogFeeds(catalog), {}), position.Position(folder / "position"), hints)
+    place, book = position.Position(folder / "position"), FeedBook(CatalogFeeds(catalog), {})
+    mill = Mill(reader, client, book, place, hints, replays=CatalogReplays(catalog))
     thread = threading.Thread(target=mill.run, args=(stop,), name="mill")
     thread.start()
     try:

@@ -13,7 +13,7 @@ from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, Requ
 from litestar.params import FromPath
 
 from tidemill.api.prefer import applied_header, wait_s
-from tidemill.api.reads_common import AnyRequest, answers
+from tidemill.api.reads_common import AnyRequest, answers, parameters
 from tidemill.api.replay_request import Body, read, request
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
@@ -69,9 +69,10 @@ class _PostReplay(Operation):
         self.request_body = RequestBody(content={"application/json": OpenAPIMediaType(schema=schema)}, required=True)
 
 
-def _answers(kind: Any, text: str, status: int = 200) -> dict[int, ResponseSpec]:
+def _answers(kind: Any, text: str, *problems: int, status: int = 200) -> dict[int, ResponseSpec]:
+    """The documented answers of a route: `kind`, and these problems."""
     documented = answers(kind, text)
-    return {status: documented[200], **{code: documented[code] for code in (400, 404)}}
+    return {status: documented[200], **{code: documented[code] for code in problems}}
 
 
 @post(
@@ -82,7 +83,7 @@ def _answers(kind: Any, text: str, status: int = 200) -> dict[int, ResponseSpec]
     operation_class=_PostReplay,
     status_code=202,
     responses={
-        **_answers(ReplayItem, "It is queued, or, with `Prefer: wait=N`, not over yet.", 202),
+        **_answers(ReplayItem, "It is queued, or, with `Prefer: wait=N`, not over yet.", 400, status=202),
         200: ResponseSpec(ReplayItem, generate_examples=False, description="With `Prefer: wait=N`: it is over."),
     },
     opt={"scope": "admin"},
@@ -94,6 +95,7 @@ async def create_replay(
     under a version of the feed (by default the one in force). With `dry_run` nothing is written: the answer says which
     records would be accepted or rejected newly, and which values and rollup windows would change. Without it, all of
     that is published together at the end; until then readers see nothing of it."""
+    parameters(request, ())
     body = read(await request.body())
     now_ns = services.clock()
 
@@ -122,11 +124,14 @@ async def create_replay(
     tags=["ledger"],
     summary="List the replays",
     operation_id="listReplays",
-    responses=_answers(ReplayPage, "The replays, newest first; those that are over are kept up to 200."),
+    responses=_answers(ReplayPage, "The replays, newest first; those that are over are kept up to 200.", 400),
     opt={"scope": "admin"},
 )
-async def list_replays(principal: NamedDependency[Principal], services: NamedDependency[Services]) -> ReplayPage:
+async def list_replays(
+    request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
+) -> ReplayPage:
     """Every replay of this tenant, newest first."""
+    parameters(request, ())
     found = await to_thread.run_sync(lambda: CatalogReplays(services.catalog).list(principal.tenant))
     return ReplayPage([_item(replay) for replay in reversed(found)])
 
@@ -136,7 +141,7 @@ async def list_replays(principal: NamedDependency[Principal], services: NamedDep
     tags=["ledger"],
     summary="How far a replay is, and what it changes",
     operation_id="getReplay",
-    responses=_answers(ReplayItem, "The replay."),
+    responses=_answers(ReplayItem, "The replay.", 400, 404),
     opt={"scope": "admin"},
 )
 async def get_replay(
@@ -146,6 +151,7 @@ async def get_replay(
     services: NamedDependency[Services],
 ) -> ReplayItem:
     """A replay as it stands; with `Prefer: wait=N` as it is when it is over, or after N seconds."""
+    parameters(request, ())
     found = await to_thread.run_sync(lambda: CatalogReplays(services.catalog).get(principal.tenant, replay))
     wait = wait_s(request.headers.get("prefer", "").encode() or None, services.settings.max_wait)
     return _item(await _over(services, found, wait or 0.0))
@@ -158,15 +164,19 @@ async def get_replay(
     operation_id="cancelReplay",
     status_code=200,
     responses={
-        **_answers(ReplayItem, "It is cancelled, and changed nothing."),
+        **_answers(ReplayItem, "It is cancelled, and changed nothing.", 400, 404),
         409: ResponseSpec(dict[str, Any], generate_examples=False, description="It is over, or being published."),
     },
     opt={"scope": "admin"},
 )
 async def cancel_replay(
-    replay: FromPath[str], principal: NamedDependency[Principal], services: NamedDependency[Services]
+    replay: FromPath[str],
+    request: AnyRequest,
+    principal: NamedDependency[Principal],
+    services: NamedDependency[Services],
 ) -> ReplayItem:
     """End a replay that is not published yet; it leaves no trace."""
+    parameters(request, ())
     now_ns = services.clock()
     replays = CatalogReplays(services.catalog)
     return _item(await to_thread.run_sync(lambda: replays.cancel(principal.tenant, replay, now_ns)))
