@@ -265,6 +265,18 @@ def test_a_scope_leaves_out_the_rest(broken: Broken) -> None:
     assert verify(house, since_ns=NOW_NS + 1).counts == {"log_short": 1}
 
 
+def test_a_value_that_is_applied_again_beside_its_successor_leaves_its_trace(build: Build) -> None:
+    house = build()
+    for value in (1.0, 2.0, 3.0):
+        house.send("dropzone", heap(0, value))
+    first, second, third = house.entries()
+    house.apply([[first, second]])
+    house.new_mill()
+    house.apply([[second, third]])  # the mill was killed before it saved its place, and more had come meanwhile
+    house.mill.status.position = 3
+    assert prove(house).totals.replaced == 8
+
+
 def test_findings_of_a_kind_are_listed_up_to_a_bound_and_counted_beyond(build: Build) -> None:
     house = build()
     house.send("signals", signal("long", *map(float, range(MAX_SHOWN + 50))))

@@ -26,20 +26,23 @@ _PLACE = ["seq", "idx"]
 def last_wins(points: pl.DataFrame, standing: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(the points that stand after all, REPLACED) of a batch and what stands in the store at its instants.
 
-    `stood` tells a replaced value that is in the store from one of the batch, `by_stood` the same of its successor. The
-    same point in both is one point.
+    `stood` tells a replaced value that stands in the store from one that does not; `by_stood` whether its successor is
+    not of the batch. The same point in both is one point: one that is applied again beside its successor did stand.
     """
     if standing.is_empty() and not points.select(_KEY).is_duplicated().any():
         return points, pl.DataFrame(schema=REPLACED)
     columns = [*_KEY, *_PLACE, "version", "value", "received_ns"]
-    arrived = points.select(columns).with_columns(stood=pl.lit(False))
-    stood = standing.select(columns).with_columns(stood=pl.lit(True)).join(arrived, on=[*_KEY, *_PLACE], how="anti")
+    there = standing.select(*_KEY, *_PLACE, stood=pl.lit(True))
+    arrived = points.select(columns).join(there, on=[*_KEY, *_PLACE], how="left", maintain_order="left")
+    arrived = arrived.with_columns(pl.col("stood").fill_null(False), older=pl.lit(False))
+    stood = standing.select(columns).join(arrived, on=[*_KEY, *_PLACE], how="anti")
+    stood = stood.with_columns(stood=pl.lit(True), older=pl.lit(True))
     ranked = pl.concat([arrived, stood]).sort(*_KEY, "version")
     beaten = ranked.with_columns(
         pl.col("seq").shift(-1).over(_KEY).alias("by_seq"),
         pl.col("idx").shift(-1).over(_KEY).alias("by_idx"),
         pl.col("value").shift(-1).over(_KEY).alias("by_value"),
-        pl.col("stood").shift(-1).over(_KEY).alias("by_stood"),
+        pl.col("older").shift(-1).over(_KEY).alias("by_stood"),
     ).filter(pl.col("by_seq").is_not_null())
     kept = points.join(beaten, on=[*_KEY, *_PLACE], how="anti")
     return kept, beaten.select(list(REPLACED))

@@ -69,6 +69,7 @@ class Verifier:
         self._position = position
         self._live = live
         self._replays = replays
+        book = book.without_sources()  # what only polling needs is no fault here
         explainer = Explainer(store, book, clock)
         self._pages = PageCheck(store, Reader(book, max_depth), PointCheck(store, explainer))
         self._windows = WindowCheck(store, explainer)
