@@ -30,7 +30,9 @@ async def running(services: Services) -> AsyncIterator[None]:
     beside = [
         asyncio.create_task(_trim(services), name="trim"),
         asyncio.create_task(_follow_falls(services), name="follow_falls"),
-        asyncio.create_task(keep_erasing(services.store, services.log, services.deleted), name="erase"),
+        asyncio.create_task(
+            keep_erasing(services.store, services.log, services.catalog, services.deleted), name="erase"
+        ),
     ]
     try:
         yield

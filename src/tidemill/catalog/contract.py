@@ -39,5 +39,9 @@ class Catalog(Protocol):
         """Call `changed` (from another thread) within about a second after any write under `prefix` by any process;
         several writes may be one call. Returns a function that ends the watch."""
 
+    def scrub(self) -> bool:
+        """Make the bytes of values that were overwritten or removed leave the files, too; false if somebody is in the
+        way: call again. Harmless when repeated."""
+
     def close(self) -> None:
         """End the watches and let go of what was opened. Harmless when repeated."""

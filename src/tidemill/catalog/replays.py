@@ -66,6 +66,18 @@ class CatalogReplays:
         found = self.get(tenant, replay)
         return self.change(found, only=("queued", "running"), state="cancelled", finished_ns=now_ns)
 
+    def forget_values(self, tenant: str, feed: str, until_ns: int) -> None:
+        """Take the values out of what replays of a feed that were asked for until then found: some are deleted now.
+        Their counts stay."""
+        for one in self.list(tenant):
+            found = one.difference
+            if one.state not in OVER or found is None or one.request.feed != feed or one.created_ns > until_ns:
+                continue
+            if found.windows or found.points:
+                bare = msgspec.structs.replace(found, windows=(), points=())
+                bare = msgspec.structs.replace(bare, largest_window_change=None, largest_point_change=None)
+                self.change(one, only=OVER, difference=bare)
+
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         """Call `changed` within about a second after any replay changed; returns what ends that."""
         return self._catalog.watch(PREFIX, changed)

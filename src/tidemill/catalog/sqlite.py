@@ -76,6 +76,15 @@ class SqliteCatalog:
         with _as_unavailable(self._path):
             return self._watches.add(prefix, changed)
 
+    def scrub(self) -> bool:
+        """Let go of the bytes of what was overwritten or removed; see `Catalog.scrub`."""
+        with self._lock, _as_unavailable(self._path):
+            try:
+                left, _ = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            except apsw.BusyError:
+                return False
+            return bool(left == 0)
+
     def close(self) -> None:
         """End the watches and close the file. Harmless when repeated."""
         self._watches.close()
@@ -104,6 +113,7 @@ def _open(path: Path) -> apsw.Connection:
         connection.set_busy_timeout(BUSY_MS)
         mode = connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", 2)
+        connection.pragma("secure_delete", 1)  # what is overwritten or removed leaves no bytes behind
         if mode != "wal":
             raise StartupError(f"{path} cannot be made durable (journal_mode={mode}); choose a local disk with --data")
         _migrate(connection, path)

@@ -22,6 +22,7 @@ class Eraser:
         self._store = store
         self._log_erased = log_erased
         self._clock = clock
+        self._begun = 0  # the newest deletion for which the engine was told to rewrite parts
         self._rewritten = 0  # the newest deletion whose rows are in no active part
         self._until_s = 0  # parts from up to then may still have them
 
@@ -32,9 +33,14 @@ class Eraser:
         if not pending:
             return False
         newest = max(row["seq"] for row in pending)
-        if newest > self._rewritten:
+        if newest > self._begun:
             self._rewrite()
-            self._rewritten = newest
+            self._begun = newest
+        if self._begun > self._rewritten:
+            if self._store.rows("erase_under_way")[0]["n"]:
+                return True
+            self._until_s = int(self._store.rows("erase_now")[0]["now_s"])
+            self._rewritten = self._begun
             return True  # old parts stay for a few minutes
         reached = min(self._rewritten, self._log_erased())
         done = [row["id"] for row in pending if row["seq"] <= reached]
@@ -48,7 +54,7 @@ class Eraser:
         return len(done) < len(pending)
 
     def _rewrite(self) -> None:
-        """Rewrite all parts with removed rows. The engine takes them in its own order: other work goes on beside."""
+        """Have all parts with removed rows rewritten: the engine does it beside other work, however long it takes."""
         self._store.command("erase_old_bodies")
         masked = {row["table"] for row in self._store.rows("erase_masked")}
         for table in _TABLES:
@@ -56,4 +62,3 @@ class Eraser:
                 self._store.command(f"erase_{table}")
             reach("erase.between")
         self._store.command("erase_rollups")
-        self._until_s = int(self._store.rows("erase_now")[0]["now_s"])

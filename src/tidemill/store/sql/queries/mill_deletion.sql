@@ -274,7 +274,10 @@ FROM (SELECT * FROM payloads FINAL
 
 -- name: erase_pending
 -- Deletions whose bytes are not known to be gone from disk, of all tenants.
-SELECT tenant, id, seq FROM deletions FINAL WHERE isNull(erased_at) AND toUnixTimestamp64Nano(applied_at) > 0 ORDER BY seq
+SELECT tenant, id, seq, toString(feed) AS feed, toUnixTimestamp64Nano(applied_at) AS applied_ns
+FROM deletions FINAL
+WHERE isNull(erased_at) AND toUnixTimestamp64Nano(applied_at) > 0
+ORDER BY seq
 
 -- name: erase_old_bodies
 -- Remove from disk the rows of deleted payloads that still have their bytes.
@@ -290,27 +293,33 @@ GROUP BY table ORDER BY table
 
 -- name: erase_points
 -- Rewrite the parts that have removed rows, without them.
-ALTER TABLE points APPLY DELETED MASK SETTINGS mutations_sync = 1
+ALTER TABLE points APPLY DELETED MASK SETTINGS mutations_sync = 0
 
 -- name: erase_replaced
 -- Rewrite the parts that have removed rows, without them.
-ALTER TABLE replaced APPLY DELETED MASK SETTINGS mutations_sync = 1
+ALTER TABLE replaced APPLY DELETED MASK SETTINGS mutations_sync = 0
 
 -- name: erase_rejections
 -- Rewrite the parts that have removed rows, without them.
-ALTER TABLE rejections APPLY DELETED MASK SETTINGS mutations_sync = 1
+ALTER TABLE rejections APPLY DELETED MASK SETTINGS mutations_sync = 0
 
 -- name: erase_payloads
 -- Rewrite the parts that have removed rows, without them.
-ALTER TABLE payloads APPLY DELETED MASK SETTINGS mutations_sync = 1
+ALTER TABLE payloads APPLY DELETED MASK SETTINGS mutations_sync = 0
 
 -- name: erase_changes
 -- Rewrite the parts that have removed rows, without them.
-ALTER TABLE changes APPLY DELETED MASK SETTINGS mutations_sync = 1
+ALTER TABLE changes APPLY DELETED MASK SETTINGS mutations_sync = 0
 
 -- name: erase_rollups
 -- Merge the rollups, so that no earlier version of a window is left.
 OPTIMIZE TABLE rollups FINAL SETTINGS optimize_skip_merged_partitions = 1, alter_sync = 1
+
+-- name: erase_under_way
+-- How many tables are still being rewritten.
+SELECT count() AS n FROM system.mutations
+WHERE database = currentDatabase() AND NOT is_done
+    AND table IN ('points', 'replaced', 'rejections', 'payloads', 'changes')
 
 -- name: erase_now
 -- The store's own time, in whole seconds.
