@@ -96,4 +96,5 @@ def test_now_is_behind_everything_replays_too(store: Store, writer: Writer) -> N
     assert changes.now("default") == end_of(5)
     write(writer, {"seq": 5, "idx": MAX_RECORDS + 1, "why": "replay"})
     assert changes.now("default")[:2] == (5, MAX_RECORDS + 1)
-    assert changes.newest(["default", "other"], 5) == {"default": (5, MAX_RECORDS + 1)}
+    assert changes.newest("default", 5) == (5, MAX_RECORDS + 1)
+    assert changes.newest("other", 5) == (0, 0)

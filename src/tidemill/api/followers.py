@@ -1,4 +1,5 @@
-"""Those who follow changes, and what wakes them: one look at the store for all of them when the mill has moved on.
+"""Those who follow changes, and what wakes them: one look at the store for all of a tenant's when the mill has
+moved on.
 
 A follower reads its own pages at its own pace; nothing is queued for it here. The looks have threads of their own, so
 that neither intake nor other reads wait for a stream. Lives in one event loop.
@@ -6,6 +7,7 @@ that neither intake nor other reads wait for a stream. Lives in one event loop.
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Final, TypeVar
 from weakref import WeakSet
 
@@ -96,11 +98,11 @@ class Followers:
             self._wake()
 
     async def _look(self, after_seq: int) -> None:
-        tenants = {one.tenant for one in self._open}
-        found = await self.ask(lambda: self._changes.newest(tenants, after_seq))
-        if any(self._newest.get(tenant, (0, 0)) < place for tenant, place in found.items()):
-            self._newest.update(found)
-            self._wake()
+        for tenant in {one.tenant for one in self._open}:
+            newest = await self.ask(partial(self._changes.newest, tenant, after_seq))
+            if newest > self._newest.get(tenant, (0, 0)):
+                self._newest[tenant] = newest
+                self._wake()
 
     def _wake(self) -> None:
         woken, self._woken = self._woken, asyncio.Event()

@@ -4,7 +4,7 @@ A cursor is a place (`Place`); a change's `id` is the cursor behind it. `applied
 what a batch under way has told already is not shown before all of it is.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any, Final, Literal
 
 import msgspec
@@ -143,18 +143,15 @@ class Changes:
         more = len(rows) > len(page)
         return Followed(self._told(tenant, page), reached if more else max(reached, end_of(until)), more)
 
-    def newest(self, tenants: Collection[str], after_seq: int) -> dict[str, tuple[int, int]]:
-        """(seq, idx) of the newest change from `after_seq` on, of each tenant that has one."""
-        rows = self._store.rows(
-            "changes_newest", tenants=sorted(tenants), after_seq=after_seq, until=self._applied()
-        )  # fmt: skip
-        return {row["tenant"]: (row["newest_seq"], row["newest_idx"]) for row in rows}
+    def newest(self, tenant: str, after_seq: int) -> tuple[int, int]:
+        """(seq, idx) of the newest change from `after_seq` on; (0, 0): there is none."""
+        rows = self._store.rows("changes_newest", tenant=tenant, after_seq=after_seq, until=self._applied())
+        return int(rows[0]["newest_seq"]), int(rows[0]["newest_idx"])
 
     def now(self, tenant: str) -> Place:
         """The place behind every change that there is."""
         until = self._applied()
-        seq, idx = self.newest([tenant], until).get(tenant, (until, 0))
-        return max(end_of(until), (seq, idx, *_LAST))
+        return max(end_of(until), (*self.newest(tenant, until), *_LAST))
 
     def _told(self, tenant: str, page: list[dict[str, Any]]) -> list[Change]:
         seqs = sorted({row["cause_seq"] for row in page if row["cause_seq"]})

@@ -18,8 +18,7 @@ ORDER BY seq, idx, series, every_s, time
 LIMIT {limit:UInt32}
 
 -- name: changes_newest
--- The place of the newest change of each of some tenants, if it has one from `after_seq` on.
-SELECT tenant, max(tuple(seq, idx)).1 AS newest_seq, max(tuple(seq, idx)).2 AS newest_idx
+-- The place of the newest change from `after_seq` on; zeros: there is none.
+SELECT max(tuple(seq, idx)).1 AS newest_seq, max(tuple(seq, idx)).2 AS newest_idx
 FROM changes
-WHERE tenant IN {tenants:Array(String)} AND seq >= {after_seq:UInt64} AND seq <= {until:UInt64}
-GROUP BY tenant
+WHERE tenant = {tenant:String} AND seq >= {after_seq:UInt64} AND seq <= {until:UInt64}
