@@ -5,6 +5,7 @@ import polars as pl
 from tests.mill.house import House
 from tests.mill.test_worker import fix
 from tidemill.mill import rollups
+from tidemill.model.deletion import Deletion
 from tidemill.store.client import Store
 from tidemill.store.queries import query
 
@@ -66,8 +67,7 @@ def test_data_deletion_and_data_again_in_one_batch(house: House) -> None:
 def test_where_the_first_wins_a_deleted_point_does_not(house: House) -> None:
     house.send("location", fix(12, speed=1.0))
     house.work()
-    for row in house.all("series"):
-        house.delete(row["series"], "location")
+    house.ask(Deletion(kind="feed", feed="location"))
     house.send("location", fix(12, speed=2.0))
     house.work()
     assert 2.0 in alive(house).values()
@@ -79,8 +79,7 @@ def test_where_the_first_wins_a_deleted_point_does_not(house: House) -> None:
 def test_rollups_go_with_their_series(house: House) -> None:
     house.send("location", fix(12))
     house.work()
-    for row in house.all("series"):
-        house.delete(row["series"], "location")
+    house.ask(Deletion(kind="feed", feed="location"))
     house.work()
     assert house.all("rollups") == []
 
@@ -108,8 +107,7 @@ def test_a_deleted_series_is_sealed_no_more_whether_merged_or_not(house: House) 
         return len(exact), len(house.store.rows("mill_sealed_until", **keys))
 
     assert sealed() == (4, 4)
-    for series in windows["series"]:
-        house.delete(series, "location")
+    house.ask(Deletion(kind="feed", feed="location"))
     house.work()
     before = sealed()
     merging = Store(house.store.address, queries={"merge": query("merge", "OPTIMIZE TABLE rollups FINAL")})
@@ -129,8 +127,7 @@ def test_replay_over_a_deletion_changes_nothing(house: House) -> None:
     for speed in (1.0, 9.0):
         house.send("location", fix(12, speed=speed))
     house.work()
-    for row in house.all("series"):
-        house.delete(row["series"], "location")
+    house.ask(Deletion(kind="feed", feed="location"))
     for speed in (2.0, 8.0):
         house.send("location", fix(12, speed=speed))
     house.work()
@@ -141,4 +138,4 @@ def test_replay_over_a_deletion_changes_nothing(house: House) -> None:
     house.apply([[entry] for entry in house.entries()])
     assert house.everything() == before
     rows = house.store.rows("all_rejections", tenant=house.tenant)
-    assert [(row["seq"], row["winner_seq"]) for row in rows] == [(2, 1), (8, 7)]
+    assert [(row["seq"], row["winner_seq"]) for row in rows] == [(5, 4)]

@@ -103,6 +103,7 @@ def test_a_person_goes_and_the_others_stay(house: House) -> None:
     alive = {row["series"] for row in house.all("series") if row["tags"] == {"user_id": "b2"}}
     assert {row["series"] for row in house.all("points")} == alive
     assert {row["series"] for row in house.all("rollups")} == alive
+    assert {row["series"] for row in house.all("series") if not row["deleted"]} == alive
     assert house.all("rejections") == []
     states = {row["seq"]: (row["state"], bool(row["body"])) for row in house.all("payloads")}
     assert [states[n] for n in (1, 2, 3, 4)] == [("deleted", False)] * 2 + [("applied", True)] * 2
@@ -242,9 +243,12 @@ def comparable(house: House) -> Any:
 
 
 def test_a_deletion_that_is_cut_short_anywhere_is_made_good(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    calm = crowd(build())
+    calm, killed = crowd(build()), crowd(build())
     calm.work()
     wanted = comparable(calm)
+    assert run(killed, "deletion.in_between").returncode == SIGKILLED
+    assert run(killed).returncode == 0
+    assert comparable(killed) == wanted
     for point in ("buried", "before_applied"):
         house = crowd(build())
 
@@ -259,11 +263,3 @@ def test_a_deletion_that_is_cut_short_anywhere_is_made_good(build: Build, monkey
         house.new_mill()
         house.work()
         assert comparable(house) == wanted, point
-
-
-def test_a_deletion_that_is_killed_is_made_good(build: Build) -> None:
-    calm, crashing = crowd(build()), crowd(build())
-    calm.work()
-    assert run(crashing, "deletion.in_between").returncode == SIGKILLED
-    assert run(crashing).returncode == 0
-    assert comparable(crashing) == comparable(calm)

@@ -132,6 +132,9 @@ class Deleter:
             self._whole_series(found, deletion)
         elif found.series or found.everything:
             self._points(found, deletion, asked)
+            if asked.tags and asked.start_ns is None and asked.end_ns is None:
+                # All there was of them: they are listed no more. Not up to the deletion itself, which told of it.
+                self._mark(tenant, dict.fromkeys(found.series, deletion - 1))
         self._known.forget_these(found.series)
         reach("deletion.before_applied")
         self._receipts(tenant, [(entry, asked, counts)], _APPLIED)
