@@ -277,6 +277,17 @@ def test_a_value_that_is_applied_again_beside_its_successor_leaves_its_trace(bui
     assert prove(house).totals.replaced == 8
 
 
+def test_a_replay_after_a_deletion_counts_deleted_rejections_still(build: Build) -> None:
+    house = build()
+    house.send("location", [fix(1), fix(1, speed=2.0), fix(2, "b2")])
+    house.work()
+    house.ask(Deletion(kind="range", feed="location", tags={"user_id": "a1"}))
+    house.work()
+    prove(house)
+    assert house.replay("location", 1, start_ns=0).state == "done"
+    assert prove(house).totals.rejected == 1
+
+
 def test_findings_of_a_kind_are_listed_up_to_a_bound_and_counted_beyond(build: Build) -> None:
     house = build()
     house.send("signals", signal("long", *map(float, range(MAX_SHOWN + 50))))

@@ -23,11 +23,13 @@ _WINNER: Final = ("winner_seq", "winner_idx")
 
 
 class Conclusion(msgspec.Struct, frozen=True):
-    """A replay's plan; all its rejections now (REJECTED), the whole ledger of its payloads before; what it changes."""
+    """A replay's plan; all its rejections now (REJECTED), those of `gone` records, that were deleted and count still;
+    the whole ledger of its payloads before; what it changes."""
 
     places: Places
     plan: Plan
     rejected: pl.DataFrame
+    gone: pl.DataFrame
     old: pl.DataFrame
     difference: Difference
 
@@ -56,13 +58,15 @@ class Concluding:
         self._status.turn()
         rejected = joined_rejections(milled.joined(folder, "rejected").drop("record"), plan)
         rejected = self._known.buried.unburied(replay.tenant, feed.name, rejected)
+        gone = self._known.buried.records(replay.tenant, feed.name, counts["seq"])
+        gone = gone.filter((pl.col("series") == 0) & (pl.col("reasons").list.len() > 0)).drop("series")
         moved = windows.changed(self._store, replay.tenant, feed, plan, places)
         found = difference.difference(
             difference.of_records(counts, _not_recovered(old), rejected),
             difference.of_points(plan),
             difference.of_windows(moved, rollups.every_ns(feed) // 1_000_000_000),
         )
-        return Conclusion(places, plan, rejected, old, found)
+        return Conclusion(places, plan, rejected, ledger.rejected([gone]), old, found)
 
     def at_idx(self, tenant: str, position: int) -> int:
         """The next free index of changes at this place in the log: beyond all records of a payload."""
@@ -118,7 +122,7 @@ class Concluding:
 
 def _outcomes(counts: pl.DataFrame, selection: pl.DataFrame, found: Conclusion) -> pl.DataFrame:
     """OUTCOMES and `feed_version` of the payloads; of those that were only revived, where something differs."""
-    outcomes = ledger.outcomes(counts, found.rejected, "applied")
+    outcomes = ledger.outcomes(counts, pl.concat([found.rejected, found.gone]), "applied")
     outcomes = outcomes.join(selection.select("seq", "feed_version", "revived"), on="seq")
     before, after = (
         frame.select(*PLACE, pl.col(_WINNER).fill_null(0)) for frame in (_not_recovered(found.old), found.rejected)
