@@ -199,12 +199,13 @@ def change_rows(moved: pl.DataFrame, trail: Trail) -> pl.DataFrame:
 
 
 def window_change_rows(moved: pl.DataFrame, every_s: int, trail: Trail) -> pl.DataFrame:
-    """Rows of table `changes` for windows (`series`, `window`, `mean`, `count`, `mean_old`, `count_old`)."""
+    """Rows of table `changes` for windows (`series`, `window`, `mean`, `count`, `mean_old`, `count_old`). They are
+    written after those of points, and so have a place after them: who follows misses none."""
     nothing = pl.lit(None, pl.Float64)
     return moved.select(
         pl.lit(trail.tenant).alias("tenant"),
         pl.lit(trail.at_seq, pl.UInt64).alias("seq"),
-        pl.lit(trail.at_idx, pl.UInt32).alias("idx"),
+        pl.lit(trail.at_idx + 1, pl.UInt32).alias("idx"),
         "series",
         pl.lit(every_s, pl.UInt32).alias("every_s"),
         pl.col("window").cast(INSTANT).alias("time"),
