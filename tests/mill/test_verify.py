@@ -255,6 +255,13 @@ def test_every_kind_is_broken_once(broken: Broken) -> None:
     assert broken[3].counts.keys() == MEANINGS.keys()
 
 
+def test_the_size_of_pages_does_not_matter(broken: Broken, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidemill.mill.verify.walk.PAGE", 7)
+    small = verify(broken[0])
+    assert small.counts == broken[3].counts
+    assert small.totals == broken[3].totals
+
+
 def test_a_scope_leaves_out_the_rest(broken: Broken) -> None:
     house, places, _, _ = broken
     of_feed = verify(house, feed="dropzone")
