@@ -112,7 +112,7 @@ async def delete_points_of_feed(
     services: NamedDependency[Services],
 ) -> Response[DeletionItem]:
     """The records of all series with these tags (none given: all series of the feed) in [start, end), with all their
-    fields; a tag or a bound is needed. Like a range of a series otherwise; by tags alone, the series themselves go, too.
+    fields; a tag or a bound is needed. Like a range of a series otherwise; by tags alone, the series go as such.
     A record that was rejected before it was known what series it is of is found by its time, not by tags: delete its
     payload. Until the answer is 200 the records may still be in answers."""
     asked = parameters(request, FEED_PARAMETERS)
