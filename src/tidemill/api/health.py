@@ -12,7 +12,7 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 
 from tidemill.api.body import Gate
-from tidemill.api.metrics import Metrics
+from tidemill.api.metrics import MILL_COUNTERS, Metrics
 from tidemill.api.services import Services
 from tidemill.errors import TidemillError
 from tidemill.log.contract import LogHealth
@@ -112,9 +112,11 @@ class Health:
 
     async def metrics(self) -> str:
         """The Prometheus page."""
-        state = await self.ready()
+        state, mill = await self.ready(), self._services.mill_status()
+        counted = {f"tidemill_mill_{name}_total": getattr(mill, name) for name in MILL_COUNTERS} if mill else {}
         return self._metrics.render(
             {
+                **counted,
                 "tidemill_intake_in_flight": self._gate.requests,
                 "tidemill_intake_in_flight_bytes": self._gate.bytes,
                 "tidemill_log_last_seq": state.log.last_seq,

@@ -7,6 +7,9 @@ from typing import Final
 
 BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
+# What the mill counts (`mill/status.py`), as `tidemill_mill_<name>_total`.
+MILL_COUNTERS: Final = ("accepted", "rejected", "points", "replaced", "changes", "restatements", "poisoned")
+
 # name -> (type, help). Everything that `/metrics` shows is named here.
 METRICS: Final[dict[str, tuple[str, str]]] = {
     "tidemill_http_requests_total": ("counter", "Requests answered, by route and status."),
@@ -21,6 +24,13 @@ METRICS: Final[dict[str, tuple[str, str]]] = {
     "tidemill_log_free_bytes": ("gauge", "Free disk where the log is."),
     "tidemill_log_accepting": ("gauge", "1 when payloads can be acknowledged, else 0."),
     "tidemill_applied_seq": ("gauge", "Place in the log up to which the mill has applied everything."),
+    "tidemill_mill_accepted_total": ("counter", "Records accepted, since the mill started."),
+    "tidemill_mill_rejected_total": ("counter", "Records rejected."),
+    "tidemill_mill_points_total": ("counter", "Points written."),
+    "tidemill_mill_replaced_total": ("counter", "Values that gave way to a later submission."),
+    "tidemill_mill_changes_total": ("counter", "Published values that changed."),
+    "tidemill_mill_restatements_total": ("counter", "Rollup windows restated."),
+    "tidemill_mill_poisoned_total": ("counter", "Payloads set aside because they could not be applied."),
     "tidemill_store_up": ("gauge", "1 when the store answers, else 0."),
 }
 

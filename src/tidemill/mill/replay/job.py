@@ -98,7 +98,7 @@ class Replays:
         replay = self._next()
         if replay is None:
             return False
-        self._status.state = "replaying"
+        self._status.state, self._status.looped_at_ns = "replaying", self._clock()
         try:
             self._advance(replay, position)
         except UnavailableError:
