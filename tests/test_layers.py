@@ -16,10 +16,7 @@ LAYERS = (
     {"mill", "query", "sources"},
     {"api", "simulate"},
     {"service"},
-    {"supervise", "banner", "feed_desk", "cli_common", "remote", "offline"},
-    {"source_trial"},
-    {"cli_trial"},
-    {"cli_simulate", "cli_feed", "cli_replay", "cli_verify", "cli_source"},
+    {"supervise", "banner"},
     {"cli", "client"},
     {"docs"},
 )

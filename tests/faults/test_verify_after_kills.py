@@ -15,8 +15,8 @@ import pytest
 from tests.faults.test_processes import Sender
 from tests.support.proof import prove
 from tests.support.server import free_port, running_server
+from tidemill.cli.offline import open_store
 from tidemill.errors import StartupError
-from tidemill.offline import open_store
 
 
 def verify(*options: str) -> subprocess.CompletedProcess[str]:

@@ -41,8 +41,8 @@ TABLES = {
 }
 # What depends on how payloads were split into batches: which values were published in between.
 EVIDENCE = {
-    "changes": "seq, idx, series, every_s, time, feed, old, new, old_count, new_count, toString(why) AS why, cause_seq, "
-    "cause_idx, replay, tenant",
+    "changes": "seq, idx, series, every_s, time, feed, old, new, old_count, new_count, toString(why) AS why, "
+    "cause_seq, cause_idx, replay, tenant",
     "restated": "series, window, restated_at, tenant",
 }
 
@@ -51,9 +51,8 @@ def _questions() -> dict[str, Query]:
     return {
         f"all_{table}": query(
             f"all_{table}",
-            f"SELECT {columns} FROM {'rollups' if table == 'restated' else table} FINAL WHERE tenant = {{tenant:String}}"
-            + (" AND count > 0" if table == "rollups" else "")
-            + " ORDER BY ALL",
+            f"SELECT {columns} FROM {'rollups' if table == 'restated' else table} FINAL"
+            " WHERE tenant = {tenant:String}" + (" AND count > 0" if table == "rollups" else "") + " ORDER BY ALL",
         )
         for table, columns in (TABLES | EVIDENCE).items()
     }

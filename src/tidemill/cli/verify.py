@@ -8,7 +8,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tidemill.cli_common import DataOption, KeyOption, err, open_catalog, out
+from tidemill.cli.common import DataOption, KeyOption, err, open_catalog, out
 from tidemill.errors import Fault, InputError, StartupError
 
 if TYPE_CHECKING:
@@ -69,10 +69,10 @@ def _in_folder(data: str | None, tenant: str, feed: str, since_ns: int | None, t
 
     from tidemill.catalog.feeds import CatalogFeeds
     from tidemill.catalog.replays import CatalogReplays
+    from tidemill.cli.offline import open_store
     from tidemill.feeds.book import FeedBook
     from tidemill.mill import position
     from tidemill.mill.verify.walk import Scope, Verifier
-    from tidemill.offline import open_store
     from tidemill.settings import load
 
     settings = load({"data": data})
@@ -96,8 +96,8 @@ def _in_folder(data: str | None, tenant: str, feed: str, since_ns: int | None, t
 
 
 def _at_server(url: str, key: str, feed: str, since: str, tell: Tell) -> dict[str, Any]:
+    from tidemill.cli.remote import Remote
     from tidemill.errors import TidemillError
-    from tidemill.remote import Remote
 
     asked = {name: value for name, value in (("feed", feed), ("since", since)) if value}
     for line in Remote(url, key).lines("GET", "/v1/verify", params=asked):

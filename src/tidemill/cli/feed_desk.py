@@ -5,29 +5,19 @@ Both answer the same and raise the same: InputError with every fault, NotFoundEr
 
 import os
 import tomllib
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
+from urllib.parse import quote
 
 import msgspec
 
-from tidemill.errors import (
-    AccessError,
-    Fault,
-    InputError,
-    NotFoundError,
-    StartupError,
-    TidemillError,
-    UnavailableError,
-)
+from tidemill.cli.remote import Remote, checked
+from tidemill.errors import AccessError, NotFoundError
 from tidemill.feeds.diff import Change, changes, text_diff
 from tidemill.feeds.revise import revise
 from tidemill.feeds.variables import visible
 from tidemill.model.feed_text import FeedText
 from tidemill.model.time import format_instant
 from tidemill.settings import load
-
-if TYPE_CHECKING:
-    import httpx
 
 _MAX_PAGE: Final = 100
 _TIMEOUT_S: Final = 30.0
@@ -151,7 +141,7 @@ class ServerDesk:
     """Feeds at a server, of the tenant that the key belongs to."""
 
     def __init__(self, url: str, key: str) -> None:
-        self._url, self._headers = url.rstrip("/"), {"Authorization": f"Bearer {key}"} if key else {}
+        self._server = Remote(url, key)
 
     def feeds(self) -> list[Listed]:
         """See `Desk`."""
@@ -169,8 +159,8 @@ class ServerDesk:
         name = name_of(text)
         params = {"dry_run": "true"} if dry_run else {}
         path = f"/v1/feeds/{_quoted(name)}"
-        answer = self._ask(lambda http: http.put(path, params=params, content=text.encode()))
-        return msgspec.convert(_checked(answer, f"{name[:80]}.toml", source), Applied)
+        answer = self._server.ask("PUT", path, params=params, content=text.encode())
+        return msgspec.convert(checked(answer, f"{name[:80]}.toml", source), Applied)
 
     def versions(self, name: str) -> list[Version]:
         """See `Desk`."""
@@ -190,19 +180,7 @@ class ServerDesk:
         return msgspec.convert(self._get(f"/v1/feeds/{_quoted(name)}/versions/{one}/diff", to=str(other)), Difference)
 
     def _get(self, path: str, **params: str) -> Any:
-        return _checked(self._ask(lambda http: http.get(path, params=params)))
-
-    def _ask(self, request: Callable[["httpx.Client"], "httpx.Response"]) -> "httpx.Response":
-        import httpx  # here: it takes 0.2 s, and a data folder needs none of it
-
-        try:
-            with httpx.Client(base_url=self._url, headers=self._headers, timeout=_TIMEOUT_S, trust_env=False) as http:
-                return request(http)
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol):
-            raise StartupError(f"--url must be like http://127.0.0.1:8080, not '{self._url}'") from None
-        except httpx.HTTPError as error:
-            why = str(error) or type(error).__name__
-            raise UnavailableError(f"No answer from {self._url}: {why}") from None
+        return self._server.document("GET", path, params=params)
 
 
 def name_of(text: str) -> str:
@@ -215,29 +193,4 @@ def name_of(text: str) -> str:
 
 
 def _quoted(name: str) -> str:
-    from urllib.parse import quote
-
     return quote(name, safe="")
-
-
-def _checked(answer: "httpx.Response", theirs: str = "", ours: str = "") -> Any:
-    """The document of an answer. Raises the error that a problem document tells of; in it the server's name for a text
-    (`theirs`) is ours."""
-    try:
-        document = answer.json()
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
-        raise TidemillError(f"{answer.url} is no Tidemill: it answered {answer.status_code} and no JSON document.")
-    if answer.is_success:
-        return document
-    detail = str(document.get("detail", answer.status_code)).replace(theirs, ours)
-    if answer.status_code in (401, 403):
-        raise AccessError(f"{detail} Give one with --key or TIDEMILL_KEY.")
-    if answer.status_code == 404:
-        raise NotFoundError(detail)
-    if answer.status_code >= 500:
-        raise UnavailableError(detail)
-    faults = msgspec.convert(document.get("errors", []), tuple[Fault, ...])
-    moved = (msgspec.structs.replace(fault, path=fault.path.replace(theirs, ours, 1)) for fault in faults)
-    raise InputError(detail, tuple(moved))

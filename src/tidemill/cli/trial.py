@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table
 from rich.text import Text
 
-from tidemill.cli_common import err, out
+from tidemill.cli.common import err, out
 from tidemill.errors import InputError
 
 if TYPE_CHECKING:
-    from tidemill.source_trial import Found, Trial
+    from tidemill.cli.source_trial import Found, Trial
     from tidemill.sources.preview import Preview
 
 _SHOWN: Final = 160  # characters of a text of theirs

@@ -15,7 +15,7 @@ from tests.sources.web import Request, Web
 from tests.support.api import Api, running_api
 from tests.support.engine import running_engine
 from tidemill import cli
-from tidemill.cli_common import err, out
+from tidemill.cli.common import err, out
 from tidemill.simulate.server import running
 from tidemill.sources.ledger import poll_rows
 from tidemill.sources.pull import source_key

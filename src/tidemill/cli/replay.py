@@ -8,9 +8,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from tidemill.cli_common import KeyOption, UrlOption, err, out
+from tidemill.cli.common import KeyOption, UrlOption, err, out
+from tidemill.cli.remote import Remote
 from tidemill.errors import TidemillError
-from tidemill.remote import Remote
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tidemill.cli_common import open_catalog
+from tidemill.cli.common import open_catalog
 from tidemill.errors import FeedDefinitionError, InputError, NotFoundError
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.load import load

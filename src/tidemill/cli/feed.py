@@ -12,11 +12,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tidemill.cli_common import DataOption, TenantOption, err, open_catalog, out
+from tidemill.cli.common import DataOption, TenantOption, err, open_catalog, out
 from tidemill.errors import Fault, InputError, count_of_faults
 
 if TYPE_CHECKING:
-    from tidemill.feed_desk import Applied, Desk
+    from tidemill.cli.feed_desk import Applied, Desk
     from tidemill.feeds.diff import Change
 
 app = typer.Typer(
@@ -164,7 +164,7 @@ def diff_versions(
 
 
 def _desk(tenant: str, data: str | None, url: str, key: str, *, make: bool = False) -> "Desk":
-    from tidemill.feed_desk import CatalogDesk, ServerDesk
+    from tidemill.cli.feed_desk import CatalogDesk, ServerDesk
     from tidemill.feeds.book import FeedBook
     from tidemill.service import feed_texts
 

@@ -12,11 +12,11 @@ from urllib.parse import quote
 import typer
 from rich.text import Text
 
-from tidemill.cli_common import DataOption, KeyOption, TenantOption, UrlOption, err, out
-from tidemill.cli_trial import clean, show_answer, show_draft, show_preview, show_structure, table
+from tidemill.cli.common import DataOption, KeyOption, TenantOption, UrlOption, err, out
+from tidemill.cli.remote import Remote
+from tidemill.cli.trial import clean, show_answer, show_draft, show_preview, show_structure, table
 from tidemill.errors import InputError
 from tidemill.model.time import format_instant
-from tidemill.remote import Remote
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -65,7 +65,7 @@ def try_source(
 
     The exit status is 0 when records were decoded, 1 when the source was not reached or nothing could be decoded.
     """
-    from tidemill.source_trial import Trial, feed_of, found_in
+    from tidemill.cli.source_trial import Trial, feed_of, found_in
     from tidemill.sources.draft import Wish
 
     wish = Wish(

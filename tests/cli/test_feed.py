@@ -11,7 +11,7 @@ import pytest
 from tests.support.api import Api, running_api
 from tidemill import cli
 from tidemill.catalog.keys import create_key
-from tidemill.cli_common import err, out
+from tidemill.cli.common import err, out
 from tidemill.feeds.recipes import RECIPES
 
 PUMPS = 'name = "pumps"\n[time]\npath = "$.t"\n[fields.bar]\npath = "$.bar"\nunit = "bar"\n'

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from tidemill import __version__, cli_feed, cli_replay, cli_simulate, cli_source, cli_verify
-from tidemill.cli_common import DataOption, TenantOption, err, open_catalog, out
+from tidemill import __version__
+from tidemill.cli import feed, replay, simulate, source, verify
+from tidemill.cli.common import DataOption, TenantOption, err, open_catalog, out
 from tidemill.errors import InputError, StartupError, TidemillError
 from tidemill.settings import Settings, load
 
@@ -25,11 +26,10 @@ app = typer.Typer(
 )
 keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
 app.add_typer(keys, name="key")
-app.add_typer(cli_feed.app, name="feed")
-app.add_typer(cli_replay.app, name="replay")
-app.add_typer(cli_simulate.app, name="simulate")
-app.add_typer(cli_source.app, name="source")
-app.command("verify")(cli_verify.verify)
+app.add_typer(feed.app, name="feed")
+app.add_typer(replay.app, name="replay")
+app.add_typer(simulate.app, name="simulate")
+app.add_typer(source.app, name="source")
 
 
 def main() -> None:
@@ -101,6 +101,9 @@ def show_settings() -> None:
 def version() -> None:
     """Print the version."""
     out.print(__version__, highlight=False)
+
+
+app.command("verify")(verify.verify)
 
 
 @keys.command("create")
