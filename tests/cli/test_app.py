@@ -36,6 +36,7 @@ def test_settings_lists_every_setting() -> None:
     listed = tidemill("settings").stdout
     for name in Settings.__struct_fields__:
         assert f"TIDEMILL_{name.upper()}" in listed
+    assert "[source]" in listed  # which is no markup
 
 
 def test_a_wrong_setting_is_named(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tidemill.feeds.load import load
@@ -145,6 +145,7 @@ DOCUMENTS = st.one_of(
 
 @settings(max_examples=80, deadline=None)
 @given(DOCUMENTS)
+@example({"\x80": MIDNIGHT, "0": MIDNIGHT, "00": 0})
 def test_whatever_the_answer_the_draft_is_a_feed(document):
     found = drafted(json.dumps(document).encode())
     if found is None or found[1] is None:

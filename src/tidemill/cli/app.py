@@ -8,6 +8,7 @@ import sys
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from tidemill import __version__
@@ -91,9 +92,10 @@ def show_settings() -> None:
     table = Table("variable", "value", "meaning", box=None)
     for name in Settings.__struct_fields__:
         meaning: Any = Settings.__annotations__[name]
-        table.add_row(f"TIDEMILL_{name.upper()}", str(getattr(settings, name)), meaning.__metadata__[0].description)
+        texts = f"TIDEMILL_{name.upper()}", str(getattr(settings, name)), meaning.__metadata__[0].description
+        table.add_row(*map(escape, texts))  # `[source]` is no markup
     for name, default in recipe_variables().items():
-        table.add_row(name, os.environ.get(name) or default, "Where a feed recipe polls.")
+        table.add_row(name, escape(os.environ.get(name) or default), "Where a feed recipe polls.")
     out.print(table)
 
 

@@ -77,7 +77,7 @@ def draft(url: str, found: Structure, wish: Wish, variables: Mapping[str, str] |
     if fields and all(member.role == "values" for member, _ in fields):
         lines += ["", "[shape] # mean, stddev and count of the numbers of a record", 'kind = "summary"']
     for member in found.of("unused"):
-        lines += ["", f"# {_safe(member.path)} {member.looks}."] if member.path not in used else []
+        lines += ["", f"# {_safe(f'{member.path} {member.looks}')}."] if member.path not in used else []
     return "\n".join([*lines, *_source(url, found, wish, variables or {})]) + "\n"
 
 
