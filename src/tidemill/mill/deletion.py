@@ -17,7 +17,7 @@ import msgspec
 import polars as pl
 
 from tidemill.crash_points import reach
-from tidemill.errors import FeedDefinitionError, NotFoundError
+from tidemill.errors import FeedDefinitionError, NotFoundError, UnavailableError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
 from tidemill.mill import ledger, rollups
@@ -96,7 +96,8 @@ class Deleter:
         for entry, asked in run:
             row = found.pop(asked.number, {"points": 0, "records": 0, "seqs": []})
             counts = {"points": row["points"], "records": row["records"], "payloads": len(row["seqs"])}
-            rows.append((entry, asked, counts | {"payloads_kept": 0}, row["seqs"]))
+            before = todo[entry.payload.receipt]  # counted before any of it went
+            rows.append((entry, asked, before or counts | {"payloads_kept": 0}, row["seqs"]))
         self._receipts(tenant, [row[:3] for row in rows], _PENDING)
         reach("deletion.begun")
         seqs = sorted({seq for row in rows for seq in row[3]})
@@ -112,14 +113,16 @@ class Deleter:
         if entry.payload.receipt not in known:
             return
         self._begin(tenant, {asked.feed}, deletion)
-        of = place_of(self._store, tenant, asked.receipt) if asked.receipt else None
+        before = known[entry.payload.receipt]
+        begun = before is not None and before["payloads"] > 0
+        of = place_of(self._store, tenant, asked.receipt, begun=begun) if asked.receipt else None
         if asked.receipt and of is None:
             of = deletion  # nothing of it is left: an empty range of places
         found = scope(self._store, tenant, asked, deletion, of=of)
         there = evidence(self._store, found)
         if asked.kind == "range" and found.series and self._expires(found):
             there = self._expired.add(found, asked, there, deletion)
-        counts = known[entry.payload.receipt] or {
+        counts = before or {
             "points": there.points,
             "records": there.records,
             "payloads": there.gone.height,
@@ -142,9 +145,16 @@ class Deleter:
     def _begin(self, tenant: str, feeds: Iterable[str], seq: int) -> None:
         self._known.buried.note(tenant, seq)
         self._status.turn()
-        if self.on_deleted is not None:
+        if self.on_deleted is None:
+            return
+        try:
             for feed in feeds:
                 self.on_deleted(tenant, feed)
+        except UnavailableError:
+            raise
+        except Exception as error:  # whatever it is, the deletion is not at fault: it waits, and is never given up
+            message = f"deletion {seq} waits for the replays of its feed: {type(error).__name__}: {error}"
+            raise UnavailableError(message) from error
 
     def _whole_series(self, found: Scope, deletion: int) -> None:
         """Series by a mark; what is not theirs alone is remembered record by record."""

@@ -103,9 +103,10 @@ def series_of(store: Store, tenant: str, feed: str) -> list[int]:
     return list(_series(store, tenant, feed, {}))
 
 
-def place_of(store: Store, tenant: str, receipt: str) -> int | None:
-    """The place in the log of a payload that was applied; null if there is none, or its bytes are gone already."""
-    rows = store.rows("deletion_place", tenant=tenant, receipt=receipt)
+def place_of(store: Store, tenant: str, receipt: str, *, begun: bool = False) -> int | None:
+    """The place in the log of a payload that was applied; null if there is none, or its bytes are gone already.
+    `begun`: the deletion that asks may have taken the bytes itself, before it was cut short."""
+    rows = store.rows("deletion_place", tenant=tenant, receipt=receipt, begun=begun)
     return int(rows[0]["seq"]) if rows else None
 
 

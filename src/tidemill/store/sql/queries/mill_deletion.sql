@@ -342,9 +342,14 @@ SELECT * REPLACE (fromUnixTimestamp64Nano({now:Int64}, 'UTC') AS erased_at, toUI
 FROM (SELECT * FROM deletions FINAL WHERE id IN {ids:Array(String)} AND isNull(erased_at))
 
 -- name: deletion_place
--- The place in the log of a payload that has its bytes.
+-- The place in the log of a payload that has its bytes, or had them when this deletion was `begun`.
 SELECT seq FROM payloads FINAL
-WHERE tenant = {tenant:String} AND receipt = {receipt:String} AND state != 'deleted' AND format != 'deletion'
+WHERE tenant = {tenant:String} AND receipt = {receipt:String} AND (state != 'deleted' OR {begun:Bool})
+    AND format != 'deletion'
+
+-- name: deletion_places
+-- The payloads of all tenants from this place in the log on whose bytes are deleted: the log erases theirs, too.
+SELECT seq FROM payloads FINAL WHERE state = 'deleted' AND seq >= {first:UInt64} ORDER BY seq
 
 -- name: deletion_expired
 -- Payloads of a feed with accepted records that left no trace any more (their points are past retention), and whose bytes
