@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from tests.mill.house import House
 from tests.mill.test_order import strip
-from tidemill.errors import StoreUnavailableError
+from tidemill.errors import Fault, StoreUnavailableError
 from tidemill.model.deletion import Deletion
 from tidemill.model.ids import new_receipt
+from tidemill.model.payload import Kind
 from tidemill.model.replay import Replay, Request
 
 FEED = """
@@ -113,7 +114,8 @@ PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 def test_some_payloads_may_be_replayed_and_the_mill_may_fail_meanwhile(
     build: Callable[..., House], policy: str, payloads: list[list[dict[str, Any]]], data: st.DataObject
 ) -> None:
-    """Others that they held down stand again; wherever the store breaks off, a new mill ends what was begun."""
+    """Others that they held down stand again. Wherever the store breaks off, the mill (the same or a new one) ends what
+    was begun before it applies anything else."""
     first, second = data.draw(st.permutations([1000, 100, 10]), label="highest")[:2]
     house, straight = (build_with(build, policy, first, second) for _ in range(2))
     chosen = data.draw(st.sets(st.integers(0, len(payloads) - 1), min_size=1), label="chosen")
@@ -126,7 +128,12 @@ def test_some_payloads_may_be_replayed_and_the_mill_may_fail_meanwhile(
     at, after = data.draw(st.integers(1, 14), label="at"), data.draw(st.booleans(), label="after")
     with Breaking(house, at, after=after):
         house.replay("location", 3, receipts=receipts)
-    house.new_mill()
+    if data.draw(st.booleans(), label="killed"):
+        house.new_mill()
+    later = data.draw(RECORDS, label="later")
+    house.send("location", later, feed_version=2)
+    straight.send("location", later, feed_version=2)
+    straight.work()
     house.work_replays()
     assert [(one.state, one.error) for one in house.replays.list(house.tenant)] == [("done", "")]
     assert outcome(house) == outcome(straight)
@@ -221,3 +228,46 @@ def test_a_deletion_while_a_replay_is_under_way_is_not_undone(build: Callable[..
     assert (done.state, done.difference.payloads) == ("done", len(PAYLOADS) - 1)
     assert 1 not in {row["seq"] for row in house.all("points")} | {row["seq"] for row in house.all("rejections")}
     assert [row["state"] for row in house.all("payloads") if row["receipt"] == first] == ["deleted"]
+
+
+def test_windows_of_another_width_are_made_by_a_replay(build: Callable[..., House]) -> None:
+    house = build()
+    for every in ("1m", "1h"):
+        house.texts.apply(house.tenant, "location", feed("last", 1000).replace('"1m"', f'"{every}"'))
+    house.send("location", PAYLOADS[1], feed_version=2)
+    house.work()
+    replay = house.replay("location", 3, start_ns=0)
+    assert replay.difference is not None
+    assert replay.difference.windows_changed == 1
+    assert sorted(row["count"] for row in house.all("rollups")) == [1, 2, 3]
+
+
+def test_a_first_record_of_a_deleted_series_does_not_hide_the_replayed_one(build: Callable[..., House]) -> None:
+    house = build_with(build, "first", 10, 100)
+    house.send("location", record(0, 5), feed_version=2)
+    house.work()
+    (series,) = {row["series"] for row in house.all("points")}
+    house.ask(Deletion(kind="series", feed="location", series=f"{series:016x}"))
+    house.send("location", record(0, 50), feed_version=2)
+    house.work()
+    assert house.replay("location", 3, start_ns=0).state == "done"
+    assert list(house.values("v").values()) == [50.0]
+    assert [row["count"] for row in house.all("rollups")] == [1]
+
+
+def test_a_feed_that_refuses_refuses_again_and_unknown_receipts_are_named(build: Callable[..., House]) -> None:
+    house = build()
+    for highest in (10, 100):
+        text = feed("last", 1000).replace('on_fault = "reject"', 'on_fault = "refuse"')
+        house.texts.apply(house.tenant, "location", text.replace('path = "$.v"', f'path = "$.v"\nmax = {highest}'))
+    fault = Fault("$.v", "out_of_range", "too large")
+    for value in (50, 500):
+        house.send("location", record(0, value), feed_version=2, kind=Kind.REFUSED, faults=(fault,))
+    house.work()
+    chosen = tuple(entry.payload.receipt for entry in house.entries())
+    still = house.replay("location", 3, receipts=chosen[1:])
+    assert (still.state, still.error) == ("done", "")
+    assert house.replay("location", 3, receipts=chosen).state == "done"
+    assert [(row["state"], row["accepted"]) for row in house.all("payloads")] == [("applied", 1), ("refused", 0)]
+    failed = house.replay("location", 3, receipts=("never",))
+    assert (failed.state, "never" in failed.error) == ("failed", True)

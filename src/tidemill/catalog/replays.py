@@ -16,6 +16,12 @@ PREFIX: Final = "replays/"
 _KEEP: Final = 200  # of a tenant that are over; beyond it the oldest go
 
 
+class _Glance(msgspec.Struct, frozen=True):
+    """The state of a replay, whatever else it is."""
+
+    state: State
+
+
 class CatalogReplays:
     """The replays of all tenants. Every method raises what the catalog raises."""
 
@@ -35,6 +41,12 @@ class CatalogReplays:
         if entry is None:
             raise NotFoundError(f"there is no replay '{replay[:64]}'")
         return msgspec.json.decode(entry.value, type=Replay)
+
+    def under_way(self) -> list[Replay]:
+        """Those of all tenants that are not over, oldest first; what the others changed is not even read."""
+        entries = self._catalog.list(PREFIX)
+        found = [entry for entry in entries if msgspec.json.decode(entry.value, type=_Glance).state in UNDER_WAY]
+        return sorted((msgspec.json.decode(one.value, type=Replay) for one in found), key=lambda replay: replay.id)
 
     def list(self, tenant: str | None = None) -> list[Replay]:
         """All replays of a tenant, or of all, oldest first."""

@@ -110,9 +110,8 @@ class Mill:
             try:
                 self._pace(stop)
                 count = self.step()
-                if self.replays is not None and self.replays.step(self._position.seq):
-                    pass  # a small piece of work: then look at the log again
-                elif count == 0:
+                replayed = self.replays is not None and self.replays.step(self._position.seq)
+                if count == 0 and not replayed:
                     self._rest()
                 elif time.monotonic() > self._tended + _TEND_EVERY_S:
                     self._tend()
@@ -136,6 +135,8 @@ class Mill:
         """Apply one micro-batch; returns how many payloads it held. Raises UnavailableError: nothing is lost."""
         if not self._started:
             self._start()
+        if self.replays is not None:
+            self.replays.resume()
         self.status.looped_at_ns = self._clock()
         limit = min(self._attempts.limit(self._position.seq) or MAX_PAYLOADS, self._at_most)
         with self.status.stage("read"):
@@ -161,8 +162,6 @@ class Mill:
             self._position.save(start)
         self.status.position = start
         self._attempts.resume(start)
-        if self.replays is not None:
-            self.replays.resume()
         warm()
         self._started = True
 

@@ -5,7 +5,6 @@ from typing import Final
 import msgspec
 import polars as pl
 
-from tidemill.errors import InputError
 from tidemill.feeds.definition import Feed
 from tidemill.mill import ledger, rollups
 from tidemill.mill.apply import Applier
@@ -18,7 +17,6 @@ from tidemill.model.payload import MAX_RECORDS
 from tidemill.model.replay import Difference, Replay
 from tidemill.store.client import Store
 
-MAX_POINTS: Final = 5_000_000  # of one replay: they are decided together, in some 400 bytes each
 _WINNER: Final = ("winner_seq", "winner_idx")
 
 
@@ -45,14 +43,10 @@ class Concluding:
         self._planner = Planner(store, applier.known, applier.status)
 
     def conclude(self, replay: Replay, feed: Feed, folder: Folder) -> Conclusion:
-        """What a replay comes to whose portions are all milled. Writes nothing. Raises InputError for too many."""
+        """What a replay comes to whose portions are all milled. Writes nothing."""
         offered, counts = milled.joined(folder, "points"), milled.joined(folder, "counts")
-        if offered.height > MAX_POINTS:
-            message = f"it makes {offered.height} points, and one replay {MAX_POINTS} at most: choose a shorter range"
-            raise InputError(message)
         places = Places(counts["seq"])
-        old = self._store.frame("replay_rejections", tenant=replay.tenant, feed=feed.name, **places.bound)
-        old = old.filter(places.has())
+        old = self._ledger(replay.tenant, feed.name, places)
         had = old_points(self._store, replay.tenant, feed.name, places)
         plan = self._planner.plan(replay.tenant, feed, places, offered, had)
         self._status.turn()
@@ -60,13 +54,21 @@ class Concluding:
         rejected = self._known.buried.unburied(replay.tenant, feed.name, rejected)
         gone = self._known.buried.records(replay.tenant, feed.name, counts["seq"])
         gone = gone.filter((pl.col("series") == 0) & (pl.col("reasons").list.len() > 0)).drop("series")
-        moved = windows.changed(self._store, replay.tenant, feed, plan, places)
+        moved = windows.changed(self._store, self._known, plan, places, tenant=replay.tenant, feed=feed)
         found = difference.difference(
             difference.of_records(counts, _not_recovered(old), rejected),
             difference.of_points(plan),
             difference.of_windows(moved, rollups.every_ns(feed) // 1_000_000_000),
         )
         return Conclusion(places, plan, rejected, ledger.rejected([gone]), old, found)
+
+    def _ledger(self, tenant: str, feed: str, places: Places) -> pl.DataFrame:
+        """All that the ledger says of these payloads, recovered records too."""
+        parts = [
+            self._store.frame("replay_rejections", tenant=tenant, feed=feed, **one.bound) for one in places.parts()
+        ]
+        none = [] if parts else [self._store.frame("replay_rejections", tenant=tenant, feed=feed, **places.bound)]
+        return pl.concat([*none, *parts])
 
     def at_idx(self, tenant: str, position: int) -> int:
         """The next free index of changes at this place in the log: beyond all records of a payload."""

@@ -45,6 +45,11 @@ class Folder:
             if not path.name.endswith(".draft"):
                 yield pl.read_ipc(path.read_bytes())
 
+    def height(self, prefix: str) -> int:
+        """How many rows there are in all frames whose name begins so."""
+        paths = [path for path in self.path.glob(f"{prefix}*") if not path.name.endswith(".draft")]
+        return sum(int(pl.scan_ipc(path).select(pl.len()).collect().item()) for path in paths)
+
     def note(self, name: str, value: Any) -> None:
         """Write a struct, durable on return."""
         self.path.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ was being published is published before anything else, so that no batch of live 
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -17,12 +18,14 @@ from tidemill.catalog.replays import CatalogReplays
 from tidemill.crash_points import reach
 from tidemill.errors import (
     ConflictError,
+    InputError,
     NotFoundError,
     StoreQueryError,
     StoreUnavailableError,
     UnavailableError,
 )
 from tidemill.feeds.book import FeedBook
+from tidemill.mill import rollups
 from tidemill.mill.apply import Applier
 from tidemill.mill.replay import milled
 from tidemill.mill.replay.conclude import Concluding
@@ -30,12 +33,13 @@ from tidemill.mill.replay.folder import Folder
 from tidemill.mill.replay.past import ReplayPast, numbered_runs
 from tidemill.mill.replay.places import Places
 from tidemill.mill.replay.publish import TRAIL, Publisher, Trail
-from tidemill.mill.replay.selection import select
+from tidemill.mill.replay.selection import revived, select
 from tidemill.model.replay import UNDER_WAY, Difference, Replay
 from tidemill.store.client import Store
 
 _log = logging.getLogger(__name__)
 
+MAX_POINTS: Final = 5_000_000  # of one replay: they are decided together, in some 400 bytes each
 _LOOK_EVERY_S: Final = 0.2
 
 
@@ -63,6 +67,7 @@ class Replays:
         self._publisher = Publisher(store, applier.known, applier.stages.text_of, applier.status.turn)
         self._look = True
         self._looked = 0.0
+        self._unfinished = True  # as far as anybody knows
         applier.deleter.on_deleted = self.begin_anew
         self._current: Replay | None = None
         self._past: tuple[str, ReplayPast] | None = None
@@ -74,21 +79,25 @@ class Replays:
     def begin_anew(self, tenant: str, feed: str) -> None:
         """Something of a feed is being deleted: what a replay of it has on disk must not bring that back."""
         for replay in self._replays.list(tenant):
-            if replay.request.feed == feed and replay.state == "running":
-                self._folder(replay).remove()
-                self._past = None
-                self._replays.change(replay, state="queued", done=0)
-                self._look = True
+            if replay.request.feed == feed and replay.state in UNDER_WAY:
+                self._folder(replay).remove()  # it is not being published: nothing comes between then
+                self._past, self._look = None, True
+                with suppress(ConflictError, NotFoundError):  # it was cancelled at this moment
+                    self._replays.change(replay, state="queued", done=0)
 
     def resume(self) -> None:
-        """Publish what was being published when the mill ended. Call before the first batch."""
+        """Publish what was begun to be published, if anything was. Call before every batch: none may come between.
+
+        Raises StoreUnavailableError: call again."""
+        if not self._unfinished:
+            return
         for path in sorted(self._path.glob("*/*")):
             folder = Folder(path)
             if folder.has(TRAIL):
-                trail = folder.noted(TRAIL, Trail)
-                self._publish(folder, trail)
+                self._publish(folder, folder.noted(TRAIL, Trail))
             elif not self._is_under_way(path.parent.name, path.name):
                 folder.remove()
+        self._unfinished = False
 
     def step(self, position: int) -> bool:
         """Do a small piece of work on the replay that is due; whether there was any. `position`: what is applied.
@@ -106,7 +115,7 @@ class Replays:
         except ConflictError:
             self._drop(replay)  # cancelled
         except Exception as error:
-            if self._folder(replay).has(TRAIL):
+            if self._unfinished:
                 raise StoreUnavailableError(f"replay {replay.id} cannot be published: {error}") from error
             self._fail(replay, error)
         return True
@@ -117,7 +126,7 @@ class Replays:
         if self._current is None and not self._look and now < self._looked + _LOOK_EVERY_S:
             return None
         self._look, self._looked = False, now
-        found = [replay for replay in self._replays.list() if replay.state in UNDER_WAY]
+        found = self._replays.under_way()
         if found and (self._current is None or self._current.id != found[0].id):
             self._book.refresh()
         self._current = found[0] if found else None
@@ -125,31 +134,42 @@ class Replays:
 
     def _advance(self, replay: Replay, position: int) -> None:
         folder = self._folder(replay)
-        if folder.has(TRAIL):
-            self._publish(folder, folder.noted(TRAIL, Trail))
-        elif not folder.has(milled.SELECTION):
+        if not folder.has(milled.SELECTION):
             self._begin(replay, folder, position)
-        else:
-            selection = folder.read(milled.SELECTION)
-            portions = milled.cut(selection)
-            number = next((n for n in range(len(portions)) if not milled.is_milled(folder, n)), None)
-            if number is None:
-                self._conclude(replay, folder, selection)
-            else:
-                rows = selection[portions.cuts[number] : portions.cuts[number + 1]]
-                feed = replay.request.feed
-                milled.mill(
-                    self._store,
-                    self._applier.stages,
-                    folder,
-                    rows,
-                    tenant=replay.tenant,
-                    feed=feed,
-                    number=number,
-                    past=self._past_of(replay, folder, selection),
-                )
-                self._replays.change(replay, done=portions.cuts[number + 1])
-                reach("replay.after_portion")
+            return
+        selection = folder.read(milled.SELECTION)
+        portions = selection["portion"].unique().sort().to_list()
+        number = next((n for n in portions if not milled.is_milled(folder, n)), None)
+        if number is not None:
+            self._mill(replay, folder, selection, number)
+            return
+        more = revived(self._store, replay.tenant, replay.request.feed, selection)
+        if more.is_empty():
+            self._conclude(replay, folder, selection)
+            return
+        alone = pl.int_range(pl.len(), dtype=pl.UInt32) + 1 + int(str(selection["run"].max()))
+        more = milled.cut(more.with_columns(run=alone), portions[-1] + 1)
+        folder.write(milled.SELECTION, pl.concat([selection, more.select(selection.columns)]))
+        self._replays.change(replay, total=selection.height + more.height)
+
+    def _mill(self, replay: Replay, folder: Folder, selection: pl.DataFrame, number: int) -> None:
+        """Put one portion through the rules."""
+        milled.mill(
+            self._store,
+            self._applier.stages,
+            folder,
+            selection.filter(pl.col("portion") == number),
+            tenant=replay.tenant,
+            feed=replay.request.feed,
+            number=number,
+            past=self._past_of(replay, folder, selection) if self._looks_back(replay, selection) else None,
+        )
+        points = folder.height("points-")
+        if points > MAX_POINTS:
+            message = f"it makes more than {MAX_POINTS:,} points, which is what one replay may: choose a shorter range"
+            raise InputError(message)
+        self._replays.change(replay, done=selection.filter(pl.col("portion") <= number).height)
+        reach("replay.after_portion")
 
     def _begin(self, replay: Replay, folder: Folder, position: int) -> None:
         self._book.version(replay.tenant, replay.request.feed, replay.request.version)
@@ -158,13 +178,17 @@ class Replays:
         if selection.is_empty():
             self._finish(replay, folder, Difference())
         else:
-            folder.write(milled.SELECTION, self._in_runs(replay, selection))
+            folder.write(milled.SELECTION, milled.cut(self._in_runs(replay, selection)))
+
+    def _looks_back(self, replay: Replay, selection: pl.DataFrame) -> bool:
+        """Whether rules of any version to apply need the past."""
+        versions = selection["feed_version"].unique().to_list()
+        return any(self._applier.stages.looks_back(replay.tenant, replay.request.feed, one) for one in versions)
 
     def _in_runs(self, replay: Replay, selection: pl.DataFrame) -> pl.DataFrame:
         """The selection with `run`: where rules look back, payloads between the chosen ones are part of the past."""
         request = replay.request
-        versions = selection["feed_version"].unique().to_list()
-        if not any(self._applier.stages.looks_back(replay.tenant, request.feed, one) for one in versions):
+        if not self._looks_back(replay, selection):
             return selection.with_columns(run=pl.lit(0, pl.UInt32))
         of = {"low": selection["seq"][0], "high": selection["seq"][-1]}
         applied = self._store.frame("replay_applied", tenant=replay.tenant, feed=request.feed, **of)
@@ -191,32 +215,42 @@ class Replays:
             replay=replay.id,
             tenant=replay.tenant,
             feed=feed.name,
-            feed_version=replay.request.version,
             version=self._applier.next_version(),
             now_ns=self._clock(),
             at_seq=self._status.position,
             at_idx=self._concluding.at_idx(replay.tenant, self._status.position),
+            every=rollups.every_ns(feed),
+            late=rollups.late_ns(feed),
             difference=conclusion.difference,
         )
         self._concluding.write(folder, feed, conclusion, selection, trail)
-        self._replays.change(replay, state="publishing")
+        self._unfinished = True
         folder.note(TRAIL, trail)
         reach("replay.planned")
         self._publish(folder, trail)
+        self._unfinished = False
 
     def _publish(self, folder: Folder, trail: Trail) -> None:
-        feed = self._book.version(trail.tenant, trail.feed, trail.feed_version)
+        """Publish a plan, unless it was cancelled before anything of it was."""
         try:
-            self._publisher.publish(folder, trail, feed)
+            replay = self._replays.get(trail.tenant, trail.replay)
+            self._replays.change(replay, only=("running", "publishing"), state="publishing")
+        except NotFoundError:
+            replay = None  # whoever asked for it was forgotten; some of it may be published
+        except ConflictError:
+            folder.remove()
+            return
+        try:
+            self._publisher.publish(folder, trail)
         except StoreQueryError as error:
             message = f"replay {trail.replay} cannot be published (code {error.store_code}): {error.message}"
             raise StoreUnavailableError(message) from error
         self._status.restated += 1
         _log.info("replay %s is published", trail.replay)
-        try:
-            self._finish(self._replays.get(trail.tenant, trail.replay), folder, trail.difference)
-        except (NotFoundError, ConflictError):
-            folder.remove()  # it is published; who asked for it was forgotten
+        if replay is None:
+            folder.remove()
+        else:
+            self._finish(replay, folder, trail.difference)
 
     def _finish(self, replay: Replay, folder: Folder, found: Difference) -> None:
         self._replays.change(replay, state="done", finished_ns=self._clock(), difference=found)

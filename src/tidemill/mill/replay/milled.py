@@ -6,20 +6,21 @@ Nothing is written to the store. A portion is some 8 MB of payloads: a fraction 
 from itertools import groupby
 from typing import Any, Final
 
-import msgspec
 import polars as pl
 
 from tidemill.errors import TidemillError
 from tidemill.mill import ledger
 from tidemill.mill.replay.folder import Folder
 from tidemill.mill.replay.past import ReplayPast
-from tidemill.mill.stages import Milled, Stages
+from tidemill.mill.stages import NO_PAST, Milled, Stages
 from tidemill.model.payload import Kind, Logged, Payload
+from tidemill.rules.shape import POINTS, SERIES
 from tidemill.store.client import Store
 
 PORTION_BYTES: Final = 8 << 20
 PORTION_PAYLOADS: Final = 20_000
 SELECTION: Final = "selection"
+COUNTS: Final[dict[str, Any]] = {"seq": pl.UInt64, "records": pl.UInt32}
 
 
 class UnfitError(TidemillError):
@@ -32,15 +33,6 @@ class UnfitError(TidemillError):
         self.receipt = receipt
 
 
-class Portions(msgspec.Struct, frozen=True):
-    """The rows of a selection, cut: portion n is rows `cuts[n]` to `cuts[n + 1]`."""
-
-    cuts: tuple[int, ...]
-
-    def __len__(self) -> int:
-        return len(self.cuts) - 1
-
-
 def is_milled(folder: Folder, number: int) -> bool:
     """Whether a portion went through the rules."""
     return folder.has(f"counts-{number:05d}")
@@ -48,18 +40,19 @@ def is_milled(folder: Folder, number: int) -> bool:
 
 def joined(folder: Folder, name: str) -> pl.DataFrame:
     """The frames of one name of all portions."""
-    return pl.concat([frame for frame in folder.all(f"{name}-") if frame.width], how="vertical_relaxed")
+    return pl.concat(folder.all(f"{name}-"), how="vertical_relaxed")
 
 
-def cut(selection: pl.DataFrame) -> Portions:
-    """Portions of at most PORTION_BYTES (or of one payload) and PORTION_PAYLOADS."""
-    cuts, size, begun = [0], 0, 0
-    for row, length in enumerate(selection["bytes"].to_list()):
-        if row > begun and (size + length > PORTION_BYTES or row - begun >= PORTION_PAYLOADS):
-            cuts.append(row)
-            size, begun = 0, row
-        size += length
-    return Portions((*cuts, selection.height) if selection.height else (0,))
+def cut(selection: pl.DataFrame, first: int = 0) -> pl.DataFrame:
+    """The selection with `portion`, numbered from `first`: each of at most PORTION_BYTES (or of one payload) and
+    PORTION_PAYLOADS."""
+    portions, size, held = [], 0, 0
+    for length in selection["bytes"].to_list():
+        if held and (size + length > PORTION_BYTES or held >= PORTION_PAYLOADS):
+            first, size, held = first + 1, 0, 0
+        size, held = size + length, held + 1
+        portions.append(first)
+    return selection.with_columns(pl.Series("portion", portions, dtype=pl.UInt32))
 
 
 def mill(
@@ -71,7 +64,7 @@ def mill(
     tenant: str,
     feed: str,
     number: int,
-    past: ReplayPast,
+    past: ReplayPast | None,
 ) -> None:
     """Put one portion (rows of the selection) through the rules; afterwards the folder has its frames `points-NNNNN`,
     `series-`, `rejected-` (REJECTED and `record`), `origins-` and `counts-` (written last).
@@ -87,26 +80,27 @@ def mill(
     milled = []
     for _, run in groupby(entries, key=lambda entry: (entry.payload.feed_version, numbers[entry.seq])):
         one = _run(stages, tenant, feed, list(run), past)
-        past.add(one.points)
+        if past is not None:
+            past.add(one.points)
         milled.append(one)
     by_seq = {entry.seq: entry for entry in entries}
     rejected = ledger.rejected([one.rejections for one in milled])
     texts = [stages.text_of(by_seq[seq], idx) for seq, idx in rejected.select("seq", "idx").iter_rows()]
     frames = {
-        "points": _joined([one.points for one in milled]),
-        "series": _joined([one.series for one in milled]),
+        "points": _joined([one.points for one in milled], POINTS),
+        "series": _joined([one.series for one in milled], SERIES),
         "rejected": rejected.with_columns(pl.Series("record", texts, dtype=pl.String)),
         "origins": ledger.origins(entries),
-        "counts": _joined([one.counts for one in milled]),
+        "counts": _joined([one.counts for one in milled], COUNTS),
     }
     for name, frame in frames.items():
         folder.write(f"{name}-{number:05d}", frame)
 
 
-def _run(stages: Stages, tenant: str, feed: str, run: list[Logged], past: ReplayPast) -> Milled:
+def _run(stages: Stages, tenant: str, feed: str, run: list[Logged], past: ReplayPast | None) -> Milled:
     version = run[0].payload.feed_version
     try:
-        return stages.run(tenant, feed, version, run, past)
+        return stages.run(tenant, feed, version, run, past or NO_PAST)
     except TidemillError:
         raise
     except Exception as error:
@@ -133,5 +127,5 @@ def entry(tenant: str, feed: str, row: dict[str, Any], version: int) -> Logged:
     return Logged(row["seq"], payload)
 
 
-def _joined(frames: list[pl.DataFrame]) -> pl.DataFrame:
-    return pl.concat(frames) if frames else pl.DataFrame()
+def _joined(frames: list[pl.DataFrame], schema: dict[str, Any]) -> pl.DataFrame:
+    return pl.concat([pl.DataFrame(schema=schema), *(frame.select(list(schema)) for frame in frames)])

@@ -1,5 +1,6 @@
 """A set of places in the log: as it is bound to a query, and as it filters a frame."""
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import polars as pl
@@ -19,6 +20,11 @@ class Places:
         sparse = len(self.seqs) <= _SPARSE
         low, high = (self.seqs[0], self.seqs[-1]) if len(self.seqs) else (1, 0)
         return {"low": low, "high": high, "sparse": sparse, "seqs": self.seqs if sparse else []}
+
+    def parts(self) -> Iterator["Places"]:
+        """These places in parts that are bound one by one."""
+        for start in range(0, len(self.seqs), _SPARSE):
+            yield Places(self.seqs[start : start + _SPARSE])
 
     def has(self, column: str = "seq") -> pl.Expr:
         """Whether a column's place is among these."""

@@ -33,7 +33,8 @@ MOVED: Final = {
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """`points` (POINTS) to write; `withdrawn` (ROWS) to remove; `rejections` (REJECTED) of the contest;
+    """`points` (POINTS) to write; `withdrawn` (ROWS) to remove, among them what is left of deleted series at these
+    instants: the first submitted stays, also if it is dead; `rejections` (REJECTED) of the contest;
     `overtaken` (LOSERS): records of other payloads that lose; `replaced` (REPLACED) to write in place of the rows that
     concern these payloads; `moved` (MOVED): each instant at which what stands changes, `was`/`is` whether there was, or
     is, a point."""
@@ -62,14 +63,16 @@ class Planner:
         ids = keys["series"].unique()
         self._known.load(tenant, ids, 0)
         gone = self._known.frame(ids).select("series", "deleted_seq")
-        here = here.join(gone, on="series").filter(pl.col("seq") > pl.col("deleted_seq")).select(list(ROWS))
+        there = here.join(gone, on="series")
+        here = there.filter(pl.col("seq") > pl.col("deleted_seq")).select(list(ROWS))
+        dead = there.filter(pl.col("seq") <= pl.col("deleted_seq")).select(list(ROWS))
         rest = here.filter(~places.has())
         decider = _Decider(self._store, self._known, self._status, rest)
         decision = decider.decide(tenant, feed, offered if not offered.is_empty() else pl.DataFrame(schema=POINTS))
         after = pl.concat([rest, decision.points.select(list(ROWS))])
         return Plan(
             points=decision.points.select(list(POINTS)),
-            withdrawn=old.join(decision.points, on=[*KEY, *PLACE], how="anti"),
+            withdrawn=pl.concat([old, dead]).unique().join(decision.points, on=[*KEY, *PLACE], how="anti"),
             rejections=decision.rejections,
             overtaken=decision.overtaken,
             replaced=decision.replaced,

@@ -10,7 +10,6 @@ import msgspec
 import polars as pl
 
 from tidemill.crash_points import reach
-from tidemill.feeds.definition import Feed
 from tidemill.mill import ledger, overtaken, rollups
 from tidemill.mill.known import KnownSeries
 from tidemill.mill.ledger import INSTANT
@@ -26,20 +25,23 @@ from tidemill.store.client import Store
 _CHUNK: Final = 10_000
 _ROWS: Final = 1_000_000
 TRAIL: Final = "publishing"
+_MOVED_WINDOWS: Final = "plan-moved-windows"
 
 
 class Trail(msgspec.Struct, frozen=True, kw_only=True):
-    """Where and when a plan is published. `version`: of all rows that have one by time; `at_seq`, `at_idx`: the place
-    of its changes; `difference`: what it will say when it is done."""
+    """Where and when a plan is published, and all that it needs of its feed (`every`, `late`: of its windows, ns).
+    `version`: of all rows that have one by time; `at_seq`, `at_idx`: the place of its changes; `difference`: what it
+    will say when it is done."""
 
     replay: str
     tenant: str
     feed: str
-    feed_version: int
     version: int
     now_ns: int
     at_seq: int
     at_idx: int
+    every: int
+    late: int
     difference: Difference
 
 
@@ -54,11 +56,10 @@ class Publisher:
         self._text_of = text_of
         self._alive = alive
 
-    def publish(self, folder: Folder, trail: Trail, feed: Feed) -> None:
+    def publish(self, folder: Folder, trail: Trail) -> None:
         """Make the store what the plan in `folder` says. Raises StoreUnavailableError, StoreQueryError with some of it
         written: publish it again."""
         tenant, points = trail.tenant, folder.read("plan-points")
-        self._changes(folder, trail)
         self._ledger(folder, trail)
         reach("replay.after_ledger")
         self._known.forget()
@@ -71,13 +72,14 @@ class Publisher:
         windows = folder.read("plan-windows")
         if not windows.is_empty():
             self._known.load(tenant, windows["series"].unique(), 0)
-            self._rollups(trail, feed, windows)
+            self._rollups(folder, trail, windows)
         reach("replay.after_rollups")
         self._outcomes(folder.read("plan-outcomes"), trail)
-        self._known.forget()
-
-    def _changes(self, folder: Folder, trail: Trail) -> None:
         self._insert("changes", change_rows(folder.read("plan-moved"), trail))
+        if not windows.is_empty():
+            moved = folder.read(_MOVED_WINDOWS)
+            self._insert("changes", window_change_rows(moved, trail.every // NS_PER_S, trail))
+        self._known.forget()
 
     def _ledger(self, folder: Folder, trail: Trail) -> None:
         rows = folder.read("plan-ledger")
@@ -133,18 +135,19 @@ class Publisher:
         self._insert("rejections", rows)
         overtaken.restate(self._store, trail.tenant, trail.feed, lost, seqs=seqs, version=trail.version)
 
-    def _rollups(self, trail: Trail, feed: Feed, windows: pl.DataFrame) -> None:
-        """Publish the windows, and say first what they were: afterwards that is gone."""
-        every = rollups.every_ns(feed)
-        before = rollups.stored(self._store, tenant=trail.tenant, every=every, windows=windows)
-        late = rollups.late_ns(feed)
-        present = rollups.values(self._store, self._known, tenant=trail.tenant, every=every, windows=windows, late=late)
+    def _rollups(self, folder: Folder, trail: Trail, windows: pl.DataFrame) -> None:
+        """Publish the windows. What they were is kept first, to be told at the end: afterwards it is gone."""
+        of = {"tenant": trail.tenant, "every": trail.every}
+        before = rollups.stored(self._store, windows=windows, **of)  # type: ignore[arg-type]
+        present = rollups.values(self._store, self._known, windows=windows, late=trail.late, **of)  # type: ignore[arg-type]
         whole = rollups.carried(present, before)
-        moved = _moved_windows(whole, before)
+        if not folder.has(_MOVED_WINDOWS):
+            folder.write(_MOVED_WINDOWS, _moved_windows(whole, before))
+        moved = folder.read(_MOVED_WINDOWS)
         restated = whole.join(moved, on=rollups.KEY, how="semi").with_columns(restated_ns=pl.lit(trail.now_ns))
-        self._insert("changes", window_change_rows(moved, every // NS_PER_S, trail))
         whole = pl.concat([restated, whole.join(moved, on=rollups.KEY, how="anti")], how="vertical_relaxed")
-        rollups.write(self._store, whole, tenant=trail.tenant, every=every, version=trail.version)
+        rollups.write(self._store, whole, tenant=trail.tenant, every=trail.every, version=trail.version)
+        self._alive()
 
     def _outcomes(self, outcomes: pl.DataFrame, trail: Trail) -> None:
         for part in outcomes.sort("seq").iter_slices(_CHUNK):

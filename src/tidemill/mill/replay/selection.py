@@ -8,12 +8,14 @@ from typing import Any
 
 import polars as pl
 
+from tidemill.errors import Fault, InputError
 from tidemill.mill.replay.places import Places
 from tidemill.model.replay import Request
 from tidemill.model.time import MAX_NS, MIN_NS
 from tidemill.store.client import Store
 
 _CHUNK = 10_000
+_NAMED = 10
 CHOSEN: dict[str, Any] = {
     "seq": pl.UInt64,
     "receipt": pl.String,
@@ -25,20 +27,30 @@ CHOSEN: dict[str, Any] = {
 
 def select(store: Store, tenant: str, request: Request, position: int) -> pl.DataFrame:
     """The payloads to replay, in the log's order: CHOSEN and `revived`; `feed_version` is the one to apply. Nothing
-    beyond `position` is among them: it is still to be applied."""
+    beyond `position` is among them: it is still to be applied. Raises InputError for receipts that it does not find."""
     chosen = _chosen(store, tenant, request, position).with_columns(
         feed_version=pl.lit(request.version, pl.UInt32), revived=pl.lit(False)
     )
+    missing = sorted(set(request.receipts or ()) - set(chosen["receipt"]))
+    if missing:
+        named = ", ".join(missing[:_NAMED]) + (f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else "")
+        message = f"feed '{request.feed}' has no applied payload of receipt {named}"
+        raise InputError(message, tuple(Fault("$.receipts", "not_found", one) for one in missing[:_NAMED]))
+    return pl.concat([chosen, revived(store, tenant, request.feed, chosen)]).sort("seq")
+
+
+def revived(store: Store, tenant: str, feed: str, chosen: pl.DataFrame) -> pl.DataFrame:
+    """The payloads that those in `chosen` hold down and that are not among them."""
+    nothing = chosen.select(*CHOSEN, "revived").clear()
     if chosen.is_empty():
-        return chosen
-    lost = _held_down(store, tenant, request.feed, Places(chosen["seq"]))
+        return nothing
+    lost = _held_down(store, tenant, feed, Places(chosen["seq"]))
     seqs = lost.filter(~lost.is_in(chosen["seq"].implode()))
     parts = [
-        store.frame("replay_by_place", tenant=tenant, feed=request.feed, seqs=seqs[start : start + _CHUNK])
+        _cast(store.frame("replay_by_place", tenant=tenant, feed=feed, seqs=seqs[start : start + _CHUNK]))
         for start in range(0, len(seqs), _CHUNK)
     ]
-    revived = pl.concat([chosen.select(list(CHOSEN)).clear(), *map(_cast, parts)])
-    return pl.concat([chosen, revived.with_columns(revived=pl.lit(True))]).sort("seq")
+    return pl.concat([nothing, *(part.with_columns(revived=pl.lit(True)) for part in parts)]).sort("seq")
 
 
 def _chosen(store: Store, tenant: str, request: Request, position: int) -> pl.DataFrame:

@@ -1,7 +1,6 @@
 """One stretch of the log: its payloads with their receipts and points, and whatever else names a place in it."""
 
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
@@ -140,5 +139,4 @@ def _portions(page: pl.DataFrame) -> Iterator[pl.DataFrame]:
     if page.is_empty():
         return
     for of_feed in page.unique("seq", maintain_order=True).partition_by("feed", maintain_order=True):
-        for begin, end in pairwise(milled.cut(of_feed).cuts):
-            yield of_feed[begin:end]
+        yield from milled.cut(of_feed).partition_by("portion", maintain_order=True, include_key=False)

@@ -63,11 +63,11 @@ SELECT seq FROM payloads FINAL
 WHERE tenant = {tenant:String} AND seq IN {seqs:Array(UInt64)} AND state = 'applied'
 
 -- name: mill_settled
--- The records of these payloads that lost to a duplicate or came too late for their window (recovered ones did not).
+-- The records of these payloads that were rejected, for whatever reason (recovered ones are not).
 SELECT seq, idx, reasons, detail, winner_seq, winner_idx
 FROM rejections FINAL
 WHERE tenant = {tenant:String} AND feed = {feed:String} AND seq IN {seqs:Array(UInt64)}
-    AND hasAny(reasons, ['duplicate', 'window_sealed']) AND recovered_by = ''
+    AND recovered_by = ''
 
 -- name: mill_repoint
 -- Duplicates of a record that now lost itself become duplicates of the one it lost to.
