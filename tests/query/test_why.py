@@ -79,6 +79,7 @@ def test_a_duplicate_contest_is_told_from_both_sides(store: Store, writer: Write
     story = tell(store, feed="location", field="lat", tag__user_id="a1")
     expected = ["received", "accepted", "window_touched", "received", "rejected", "duplicate_lost", "duplicate_won"]
     expected += ["window_restated"]
+    assert at(story, "window_touched")["text"].endswith("counts it; it now has 3 points, mean 47.")
     assert codes(story) == expected
     assert at(story, "duplicate_lost")["text"].startswith("Record 2 of payload r6 lost as a duplicate against record 0")
     assert at(story, "rejected")["facts"]["reasons"] == ["duplicate"]
@@ -132,6 +133,49 @@ def test_recovered_and_replayed_are_told(store: Store, writer: Writer) -> None:
     assert codes(story) == ["received", "rejected", "replayed", "recovered", "accepted"]
     assert at(story, "recovered")["at"] == at(story, "replayed")["at"] == "2026-01-03T00:00:00Z"
     assert story["verdict"]["state"] == "stands"
+
+
+def test_what_a_replay_did_is_told_when_it_did_it(store: Store, writer: Writer) -> None:
+    series = writer.series("telemetry", "value")
+    writer.payload(6, "telemetry", replay="p2")
+    first, second = "2026-01-03T00:00:00Z", "2026-01-04T00:00:00Z"
+    facts = {"time": times([ns(T)]), "series": ids(series), "recovered_by": "p1", "recovered_at": times([ns(first)])}
+    writer.rejection(6, 1, "telemetry", ["outside_range"], detail="outside_range: value is outside 0 to 10", **facts)
+    writer.points(series, [ns(T)], [1.0], seq=6, idx=1)
+    story = tell(store, series=series)
+    assert codes(story) == ["received", "rejected", "replayed", "recovered", "accepted", "replayed"]
+    assert at(story, "rejected")["text"] == (
+        "Record 1 of payload r6 was rejected as outside_range: value is outside 0 to 10."
+    )
+    assert (at(story, "accepted")["at"], at(story, "replayed")["at"]) == (first, first)
+    assert "version" not in at(story, "accepted")["text"]  # the replay that judged it last has no time
+    assert story["events"][-1]["at"] is None
+    assert story["events"][-1]["text"].endswith("it is under version 3 now.")
+    changed = {"replay": pl.lit("p2"), "changed_at": times([ns(second)])}
+    writer.change(series, ns(T), 1.0, 2.0, "replay", **changed)
+    story = tell(store, series=series)
+    expected = ["received", "rejected", "replayed", "recovered", "replayed", "accepted", "changed"]
+    assert codes(story) == expected
+    assert (at(story, "accepted")["at"], at(story, "changed")["at"]) == (second, second)
+    assert at(story, "changed")["text"] == "The published value changed from 1 to 2 by replay p2."
+
+
+def test_a_record_that_a_replay_took_away_was_rejected_then(store: Store, writer: Writer) -> None:
+    series = writer.series("telemetry", "value")
+    writer.payload(6, "telemetry", replay="p1")
+    second = "2026-01-04T00:00:00Z"
+    writer.change(series, ns(T), 1.0, None, "replay", replay=pl.lit("p1"), changed_at=times([ns(second)]))
+    writer.rejection(6, 0, "telemetry", ["too_old"], time=times([ns(T)]), series=ids(series))
+    story = tell(store, series=series)
+    assert codes(story) == ["received", "replayed", "rejected", "changed"]
+    assert at(story, "rejected")["at"] == second
+
+
+def test_a_value_that_was_deleted_is_withheld_and_not_none(store: Store, writer: Writer) -> None:
+    series = writer.series("telemetry", "value")
+    writer.change(series, ns(T), None, None, "deleted")
+    text = at(tell(store, series=series), "changed")["text"]
+    assert "withheld" in text and "no value" not in text
 
 
 def test_what_was_deleted_is_not_shown_again(store: Store, writer: Writer) -> None:

@@ -5,14 +5,16 @@ from typing import Any, Final
 
 import msgspec
 
+from tidemill.feeds.definition import Feed
 from tidemill.model.time import format_instant, parse_instant
 from tidemill.query.flags import flag_words
 from tidemill.query.point_changes import Change
 from tidemill.query.receipts import links
 from tidemill.query.rejections import json_or_text
 from tidemill.query.why_evidence import Evidence
-from tidemill.query.words import capital, number, place_of, sentences
-from tidemill.rules.reasons import REASONS
+from tidemill.query.why_times import judged_at, rejected_at, replay_times, rules_of, taken_at
+from tidemill.query.why_words import change_told, reasons_told, rules_passed
+from tidemill.query.words import capital, number, place_of
 
 EVENTS: Final = {
     "received": "A payload was stored durably.",
@@ -26,10 +28,10 @@ EVENTS: Final = {
     "duplicate_lost": "The record lost against one that was submitted first.",
     "duplicate_won": "The record that stands won against a later one.",
     "replaced": "A later submission replaced the value.",
-    "window_touched": "The value counts in a rollup window.",
-    "window_restated": "A published aggregate of a window changed.",
-    "window_sealed": "The points of the window are past retention; its aggregates stay for good.",
     "changed": "The published value changed.",
+    "window_restated": "A published aggregate of a window changed.",
+    "window_touched": "The value counts in a rollup window, as it is now.",
+    "window_sealed": "The points of the window are past retention; its aggregates stay for good.",
     "bytes_deleted": "The bytes of a payload were deleted on request.",
     "deleted": "What stood here was deleted on request.",
     "deleting": "A deletion is acknowledged and not applied yet.",
@@ -56,7 +58,7 @@ class Event(msgspec.Struct, frozen=True):
 
 def events(evidence: Evidence) -> list[Event]:
     """Every event in order of time; those without one come last."""
-    told = [*_payloads(evidence), *_points(evidence), *_replaced(evidence), *_rejected(evidence)]
+    told = [*_payloads(evidence), *_replays(evidence), *_points(evidence), *_replaced(evidence), *_rejected(evidence)]
     told += [*_windows(evidence), *_changes(evidence), *_gone(evidence)]
     return sorted(told, key=lambda one: (one.at is None, parse_instant(one.at) if one.at else 0, _ORDER[one.event]))
 
@@ -72,21 +74,34 @@ def _payloads(evidence: Evidence) -> Iterator[Event]:
         size = f"{row['bytes']} byte{'' if row['bytes'] == 1 else 's'}"
         text = f"Payload {receipt} ({size}) was received for feed '{evidence.subject.feed}' and stored."
         yield _event(at, "received", text, of, receipt=receipt, sha256=row["sha256"])
-        if row["replay"]:
-            text = f"Replay {row['replay']} applied payload {receipt} again, under version {row['feed_version']}."
-            yield _event(_replay_time(evidence, row["replay"]), "replayed", text, of, replay=row["replay"])
         if row["state"] == "deleted":
             text = f"The bytes of payload {receipt} were deleted on request."
             yield _event(row["gone_ns"], "bytes_deleted", text, of, receipt=receipt)
 
 
+def _replays(evidence: Evidence) -> Iterator[Event]:
+    """Each replay once: with the payloads that it was the last to apply, else as far as it left a trace."""
+    times = replay_times(evidence)
+    for row in evidence.facts.values():
+        if replay := row["replay"]:
+            version, at = row["feed_version"], times.get(replay)
+            judged = f", under version {version}" if at else f"; it is under version {version} now"
+            text = f"Replay {replay} applied payload {row['receipt']} again{judged}."
+            yield _event(at, "replayed", text, _links(row), replay=replay, receipt=row["receipt"])
+    last = {row["replay"] for row in evidence.facts.values()}
+    for replay, at in times.items():
+        if replay not in last:
+            text = f"Replay {replay} applied payloads of feed '{evidence.subject.feed}' again."
+            yield _event(at, "replayed", text, {}, replay=replay)
+
+
 def _points(evidence: Evidence) -> Iterator[Event]:
     for row in evidence.points:
-        yield _accepted(evidence, row)
+        at = judged_at(evidence, row)
         facts = evidence.facts.get(row["seq"])
-        feed = evidence.versions.get(facts["feed_version"]) if facts else None
+        feed = rules_of(evidence, facts)
+        yield _accepted(at, row, facts, feed)
         broken = {r.code: r.compiled().explain() for r in (feed.rules if feed else ()) if r.action == "flag"}
-        at = _judged_at(evidence, row)
         for mark in row["marks"]:
             why = f": {broken[mark]}" if mark in broken else ""
             yield _event(at, "flagged", f"It was flagged '{mark}'{why}.", _links(facts), mark=mark)
@@ -94,34 +109,27 @@ def _points(evidence: Evidence) -> Iterator[Event]:
             yield _event(at, "local_time", _FLAGS[flag], _links(facts), flag=flag)
 
 
-def _accepted(evidence: Evidence, row: Mapping[str, Any]) -> Event:
-    facts = evidence.facts.get(row["seq"])
-    feed = evidence.versions.get(facts["feed_version"]) if facts else None
-    judged = f" under version {facts['feed_version']}" if facts else ""
-    rules = f"passed the {len(feed.rules)} rules of feed '{feed.name}'" if feed and feed.rules else "was accepted"
+def _accepted(at: int, row: Mapping[str, Any], facts: Mapping[str, Any] | None, feed: Feed | None) -> Event:
+    """`feed`: the definition that judged the record; None where that is not known."""
+    rules = f"passed {rules_passed(len(feed.rules))} of feed '{feed.name}'" if feed and feed.rules else "was accepted"
+    judged = f" under version {facts['feed_version']}" if facts and feed else ""
     text = f"{capital(place_of(facts, row['idx']))} {rules}{judged} and gave {number(row['value'])}."
     found = {"receipt": facts["receipt"] if facts else None, "index": row["idx"], "value": row["value"]}
-    return _event(_judged_at(evidence, row), "accepted", text, _links(facts), **found)
-
-
-def _judged_at(evidence: Evidence, row: Mapping[str, Any]) -> int | str:
-    """When the record of a point was judged last: when it was received, or by a replay."""
-    facts = evidence.facts.get(row["seq"])
-    replayed = _replay_time(evidence, facts["replay"]) if facts and facts["replay"] else None
-    received: int | str = row["received_at"]
-    return replayed or received
+    return _event(at, "accepted", text, _links(facts), **found)
 
 
 def _replaced(evidence: Evidence) -> Iterator[Event]:
-    values = {(row["seq"], row["idx"]): row["value"] for row in [*evidence.replaced, *evidence.points]}
+    stood = {(row["seq"], row["idx"]): row for row in [*evidence.replaced, *evidence.points]}
     for row in evidence.replaced:
-        yield _accepted(evidence, row)
-        successor = evidence.facts.get(row["by_seq"])
-        at = max(row["received_at"], successor["received_at"]) if successor else None
-        known = (row["by_seq"], row["by_idx"]) in values
-        new = values.get((row["by_seq"], row["by_idx"]))
-        by = f"{number(new)} of " if known else ""
-        text = f"{capital(number(row['value']))} was replaced by {by}{place_of(successor, row['by_idx'])}."
+        facts, successor = evidence.facts.get(row["seq"]), evidence.facts.get(row["by_seq"])
+        by = stood.get((row["by_seq"], row["by_idx"]))
+        feed = None if facts and facts["replay"] else rules_of(evidence, facts)
+        yield _accepted(taken_at(evidence, row), row, facts, feed)
+        came = taken_at(evidence, by) if by else successor["received_at"] if successor else None
+        at = max(taken_at(evidence, row), came) if came else None
+        value = f"{number(by['value'])} of " if by else ""
+        text = f"{capital(number(row['value']))} was replaced by {value}{place_of(successor, row['by_idx'])}."
+        new = by["value"] if by else None
         yield _event(at, "replaced", text, _links(successor), old=row["value"], new=new, index=row["by_idx"])
 
 
@@ -130,14 +138,12 @@ def _rejected(evidence: Evidence) -> Iterator[Event]:
     for row in evidence.rejections:
         of = payload_links(row["receipt"])
         where = f"Record {row['idx']} of payload {row['receipt']}"
-        meanings = " ".join(f"{code}: {REASONS.get(code, 'a reason that the feed names.')}" for code in row["reasons"])
-        said = f" {sentences(row['detail'])}" if row["detail"] else ""
         facts = {"receipt": row["receipt"], "index": row["idx"], "reasons": row["reasons"]}
-        text = f"{where} was rejected.{said} ({meanings})"
+        text = f"{where} was rejected as {reasons_told(row['reasons'], row['detail'])}"
         if not row["certain"]:
             text += " Of which series it would have been, it does not say."
         code = "rejected" if row["certain"] else "possibly_rejected"
-        yield _event(row["received_at"], code, text, of, **facts, record=json_or_text(row["record"]))
+        yield _event(rejected_at(evidence, row), code, text, of, **facts, record=json_or_text(row["record"]))
         if row["winner_seq"]:
             yield from _contest(evidence, row, where, (row["winner_seq"], row["winner_idx"]) in stands)
         if row["recovered_by"]:
@@ -158,28 +164,29 @@ def _contest(evidence: Evidence, row: Mapping[str, Any], loser: str, stands: boo
 
 
 def _windows(evidence: Evidence) -> Iterator[Event]:
-    newest = max((row["received_at"] for row in evidence.points), default=None)
+    judged = [judged_at(evidence, row) for row in evidence.points]
     for window in evidence.windows:
         which = f"The window of {window.every_s} s from {window.window}"
         facts = {"window": window.window, "every_s": window.every_s, "count": window.count, "mean": window.mean}
-        if evidence.points:
-            text = f"{which} counts it: {window.count} points, mean {number(window.mean)}."
-            yield _event(newest, "window_touched", text, window.links, **facts)
+        points = f"{window.count} point{'' if window.count == 1 else 's'}"
+        if judged:
+            restated = [parse_instant(window.restated_at)] if window.restated_at else []
+            text = f"{which} counts it; it now has {points}, mean {number(window.mean)}."
+            yield _event(max(judged + restated), "window_touched", text, window.links, **facts)
         if window.sealed:
-            text = f"{which} is sealed: its points are past retention, its aggregates of {window.count} points stay."
+            text = f"{which} is sealed: its points are past retention, its aggregates of {points} stay."
             yield _event(None, "window_sealed", text, window.links, **facts)
 
 
 def _changes(evidence: Evidence) -> Iterator[Event]:
     series = evidence.subject.id
     for change in evidence.changes:
-        replay = f" by replay {change.replay}" if change.replay else ""
-        what = f"from {number(change.old)} to {number(change.new)} ({change.why}){replay}"
         if change.every_s is None:
-            yield _event(change.changed_at, "changed", f"The published value changed {what}.", {}, **_values(change))
+            text = change_told("The published value", change)
+            yield _event(change.changed_at, "changed", text, {}, **_values(change))
         else:
             where = {"lineage": f"/v1/series/{series}/lineage?window={change.time}"}
-            text = f"The mean of the window of {change.every_s} s from {change.time} changed {what}."
+            text = change_told(f"The mean of the window of {change.every_s} s from {change.time}", change)
             yield _event(change.changed_at, "window_restated", text, where, **_values(change))
 
 
@@ -202,13 +209,6 @@ def _gone(evidence: Evidence) -> Iterator[Event]:
         wait = "payload waits" if count == 1 else "payloads wait"
         text = f"{count} {wait} to be applied to feed '{subject.feed}', since this time."
         yield _event(evidence.waiting.since_ns, "waiting", text, {}, count=count)
-
-
-def _replay_time(evidence: Evidence, replay: str) -> int | str | None:
-    """When a replay was applied here, as far as it left a trace."""
-    times = [change.changed_at for change in evidence.changes if change.replay == replay]
-    recovered = [row["recovered_at"] for row in evidence.rejections if row["recovered_by"] == replay]
-    return times[0] if times else recovered[0] if recovered else None
 
 
 def _links(facts: Mapping[str, Any] | None) -> dict[str, str]:
