@@ -351,3 +351,13 @@ def test_recipes_can_be_sent_back_as_they_are(server: Api) -> None:
     for recipe, text in RECIPES.items():
         answer = put(server, recipe, text).json()
         assert (answer["version"], answer["changed"]) == (1, False)
+
+
+def test_a_feed_whose_plug_in_is_not_installed_is_shown_with_its_fault(server: Api, name: str) -> None:
+    text = definition(name, head='[input]\nformats = ["json", "key-value"]\n')
+    assert put(server, name, text).status_code == 400
+    server.services.texts.apply("default", name, text)  # as another server did, that has the plug-in
+    shown = server.client.get(f"/v1/feeds/{name}")
+    assert (shown.status_code, shown.json()["definition"], shown.json()["text"]) == (200, None, text)
+    assert "unknown format 'key-value'" in shown.json()["fault"]
+    assert server.client.get("/v1/feeds/meters").json()["fault"] is None

@@ -15,6 +15,7 @@ from tests.support.api import Api, running_api
 from tidemill.api.app import HANDLERS, Document
 from tidemill.api.body import MAX_REQUESTS
 from tidemill.api.openapi import TAGS
+from tidemill.api.replay_request import Body, Rejections
 from tidemill.catalog.keys import create_key
 from tidemill.feeds.recipes import RECIPES
 from tidemill.log.limits import LogLimits
@@ -216,6 +217,8 @@ def missing(houses: Houses, method: str, path: str) -> httpx.Response:
         return ask(houses.keyed, method, path, houses.known, headers=key(houses.keyed, "write", "bare"))
     never = {"receipt": "01a200c7-1b60-74c3-be95-2838c89ec96f", "series": "0" * 16, "feed": "never", "time": "x"}
     never |= {"version": "1", "rule": "never", "deletion_id": "never", "replay": "never"}
+    if path == "/v1/verify":
+        return ask(houses.whole, method, path, never, params={"feed": "never"})
     return ask(houses.whole, method, path, never)
 
 
@@ -334,6 +337,15 @@ def test_the_document_is_whole(api: Api) -> None:
         assert operation["description"]
         declared = {p["name"] for p in operation.get("parameters", []) if p["in"] == "path"}
         assert declared == set(re.findall(r"\{(\w+)\}", path))
+
+
+def test_the_body_of_a_replay_is_described(api: Api) -> None:
+    operation = api.client.get("/openapi.json").json()["paths"]["/v1/replays"]["post"]
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    assert list(schema["properties"]) == list(Body.__struct_fields__)
+    assert list(schema["properties"]["rejections"]["properties"]) == list(Rejections.__struct_fields__)
+    assert schema["required"] == ["feed"]
+    assert "those that were refused come only when" in " ".join(operation["description"].split())
 
 
 def test_too_many_requests_at_once_are_told_to_come_back() -> None:

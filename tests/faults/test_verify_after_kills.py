@@ -81,6 +81,8 @@ def test_after_kills_under_load_everything_adds_up(tmp_path: Path) -> None:
             asked = verify("--url", server.url)
             assert asked.returncode == 0, asked.stdout + asked.stderr
             assert "Everything adds up." in asked.stdout
+            nowhere = server.client.get("/v1/verify", params={"feed": "nope"})
+            assert (nowhere.status_code, nowhere.json()["code"]) == (404, "not_found")
         assert source.handed_out() > 0
     after = report["totals"]
     assert 0 < after["records"] == after["accepted"] + after["rejected"]
@@ -97,6 +99,9 @@ def broken(data: Path) -> None:
     assert done.returncode == 1, done.stderr
     assert f"log_differs: {receipt}: sha256" in done.stdout
     assert "This does not add up." in done.stdout
+    unknown = verify("--data", str(data), "--tenant", "nobody")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert "There is no tenant 'nobody' to verify." in unknown.stderr
 
 
 def test_nothing_to_verify_is_said(tmp_path: Path) -> None:

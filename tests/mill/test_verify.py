@@ -14,10 +14,12 @@ from tests.mill.test_retention import Clocks, retention
 from tests.mill.test_worker import fix
 from tests.mill.verifying import prove, verify
 from tidemill.decode.decoder import Decoder
-from tidemill.errors import Fault
+from tidemill.errors import Fault, NotFoundError
+from tidemill.feeds import formats
 from tidemill.log.high_water import HighWaterMark
 from tidemill.mill.verify.kinds import MEANINGS
 from tidemill.mill.verify.report import MAX_SHOWN, Report
+from tidemill.mill.verify.scope import check_feed, check_tenant
 from tidemill.model.deletion import Deletion
 from tidemill.model.payload import Kind
 from tidemill.store.client import Store, StoreAddress
@@ -305,3 +307,49 @@ def test_findings_of_a_kind_are_listed_up_to_a_bound_and_counted_beyond(build: B
     report = verify(house)
     assert (len(report.findings), report.counts) == (MAX_SHOWN, {"point_missing": MAX_SHOWN + 50})
     assert json.loads(json.dumps(report.findings[0].what)).startswith("record 0, series ")
+
+
+PAIRS = """name = "tanks"
+[input]
+formats = ["json", "key-value"]
+[time]
+path = "$.t"
+format = "unix_s"
+[fields.level]
+path = "$.level"
+[rollups]
+every = "1h"
+"""
+
+
+def test_payloads_whose_decoder_is_not_installed_are_left_out_and_noted(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = build()
+    house.texts.apply(house.tenant, "tanks", PAIRS)
+    with monkeypatch.context() as installed:
+        installed.setattr(formats, "plugged", lambda: {"key-value": object()})
+        house.send("tanks", [{"t": NOW_S, "level": 1.0}, {"t": NOW_S + 60, "level": "full"}])
+        house.send("tanks", {"t": "soon"}, kind=Kind.REFUSED, faults=(Fault("$.t", "wrong_type", "is no number"),))
+        house.send("telemetry", point(1.0))
+        house.work()
+        assert prove(house).notes == []
+        assert prove(house).totals.payloads == 3
+    report = prove(house)
+    assert report.notes == ["decoder 'key-value' of feed 'tanks' is not installed: 2 payloads not checked"]
+    assert report.totals.payloads == 1
+    assert verify(house, feed="telemetry").notes == []
+
+
+def test_a_feed_or_tenant_that_nobody_knows_is_an_error(build: Build) -> None:
+    house = build()
+    house.send("telemetry", point(1.0))
+    house.work()
+    check_feed(house.store, house.book, [house.tenant], "telemetry")
+    check_feed(house.store, house.book, [house.tenant], "")
+    with pytest.raises(NotFoundError, match="there is no feed 'nope' to verify"):
+        check_feed(house.store, house.book, [house.tenant], "nope")
+    assert check_tenant(house.store, [], house.tenant) == [house.tenant]
+    assert {house.tenant, "empty"} <= set(check_tenant(house.store, ["empty"], ""))
+    with pytest.raises(NotFoundError, match="there is no tenant 'nobody' to verify"):
+        check_tenant(house.store, ["empty"], "nobody")

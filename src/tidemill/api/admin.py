@@ -17,7 +17,7 @@ from tidemill.api.services import Services
 from tidemill.api.sources import SOURCE_ROUTES
 from tidemill.api.verify import VERIFY_ROUTES
 from tidemill.catalog.keys import Principal
-from tidemill.errors import NotFoundError
+from tidemill.errors import FeedDefinitionError, NotFoundError
 from tidemill.feeds.definition import Feed
 from tidemill.model.time import format_instant
 from tidemill.query.parameters import VERSION
@@ -51,14 +51,17 @@ class FeedPage(msgspec.Struct, frozen=True):
 
 
 class FeedDetail(msgspec.Struct, frozen=True):
-    """One feed: its definition as data, and its text word for word (for administrators: sources may hold secrets)."""
+    """One feed: its definition as data, and its text word for word (for administrators: sources may hold secrets).
+    `definition` is null where this server cannot read the text, for instance because a plug-in that it names is not
+    installed; `fault` says why."""
 
     name: str
     version: int
     sha256: str
     created_at: str
-    definition: dict[str, Any]
+    definition: dict[str, Any] | None
     text: str | None
+    fault: str | None
 
 
 class Code(msgspec.Struct, frozen=True):
@@ -106,8 +109,13 @@ def _detail(feed: str, number: int | None, principal: Principal, services: Servi
     text = texts.current(principal.tenant, feed) if number is None else texts.version(principal.tenant, feed, number)
     if text is None:
         raise NotFoundError(f"there is no {'' if number is None else f'version {number} of a '}feed '{feed[:100]}'")
-    definition = msgspec.to_builtins(services.book.version(principal.tenant, feed, text.version))
-    definition.pop("source", None)
+    definition, fault = None, None
+    try:
+        definition = msgspec.to_builtins(services.book.version(principal.tenant, feed, text.version))
+        definition.pop("source", None)
+    except FeedDefinitionError as error:
+        admin = "admin" in principal.scopes  # a fault may quote the text
+        fault = error.message if admin else "this server cannot read the definition; an administrator sees why"
     return FeedDetail(
         name=text.name,
         version=text.version,
@@ -115,6 +123,7 @@ def _detail(feed: str, number: int | None, principal: Principal, services: Servi
         created_at=format_instant(text.created_ns),
         definition=definition,
         text=text.text if "admin" in principal.scopes else None,
+        fault=fault,
     )
 
 

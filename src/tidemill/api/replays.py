@@ -9,9 +9,9 @@ from anyio import to_thread
 from litestar import Response, delete, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from litestar.params import FromPath
 
+from tidemill.api.openapi_replays import PostReplay
 from tidemill.api.prefer import applied_header, wait_s
 from tidemill.api.reads_common import AnyRequest, answers, parameters
 from tidemill.api.replay_request import Body, read, request
@@ -58,17 +58,6 @@ class ReplayPage(msgspec.Struct, frozen=True):
     items: list[ReplayItem]
 
 
-class _PostReplay(Operation):
-    """The operation with its body, which Litestar does not see."""
-
-    def __post_init__(self) -> None:
-        fields = ", ".join(f"`{name}`" for name in Body.__struct_fields__)
-        schema = Schema(
-            type=OpenAPIType.OBJECT, description=f"{' '.join((Body.__doc__ or '').split())} Keys: {fields}."
-        )
-        self.request_body = RequestBody(content={"application/json": OpenAPIMediaType(schema=schema)}, required=True)
-
-
 def _answers(kind: Any, text: str, *problems: int, status: int = 200) -> dict[int, ResponseSpec]:
     """The documented answers of a route: `kind`, and these problems."""
     documented = answers(kind, text)
@@ -80,7 +69,7 @@ def _answers(kind: Any, text: str, *problems: int, status: int = 200) -> dict[in
     tags=["ledger"],
     summary="Put payloads through the rules again",
     operation_id="createReplay",
-    operation_class=_PostReplay,
+    operation_class=PostReplay,
     status_code=202,
     responses={
         **_answers(ReplayItem, "It is queued, or, with `Prefer: wait=N`, not over yet.", 400, status=202),
@@ -94,7 +83,8 @@ async def create_replay(
     """Payloads of a feed, chosen by time of receipt, by receipts or by their rejections, are decoded and judged again
     under a version of the feed (by default the one in force). With `dry_run` nothing is written: the answer says which
     records would be accepted or rejected newly, and which values and rollup windows would change. Without it, all of
-    that is published together at the end; until then readers see nothing of it."""
+    that is published together at the end; until then readers see nothing of it. A range takes payloads that were
+    applied or set aside as poison; those that were refused come only when `receipts` or `rejections` name them."""
     parameters(request, ())
     body = read(await request.body())
     now_ns = services.clock()

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 import msgspec
+from anyio import to_thread
 from litestar import get
 from litestar.di import NamedDependency
 from litestar.response import Stream
@@ -21,6 +22,7 @@ from tidemill.catalog.keys import Principal
 from tidemill.catalog.replays import CatalogReplays
 from tidemill.errors import TidemillError
 from tidemill.mill.verify.report import Report
+from tidemill.mill.verify.scope import check_feed
 from tidemill.mill.verify.walk import Progress, Scope, Verifier
 from tidemill.query import readers
 from tidemill.query.parameters import FEED, UNIT, Parameter
@@ -59,7 +61,7 @@ class _GoneError(Exception):
     responses={
         status: spec
         for status, spec in answers(VerifyLine, "One line after the other.", "application/x-ndjson").items()
-        if status in (200, 400)
+        if status in (200, 400, 404)
     },
     opt={"scope": "admin"},
 )
@@ -71,6 +73,7 @@ async def verify(
     What does not add up is listed. A million payloads take about a minute."""
     asked = parameters(request, VERIFY_PARAMETERS)
     scope = Scope(tenant=principal.tenant, feed=asked["feed"] or "", since_ns=asked["since"])
+    await to_thread.run_sync(check_feed, services.store, services.book, [scope.tenant], scope.feed)
     return Stream(_lines(services, scope), media_type="application/x-ndjson")
 
 

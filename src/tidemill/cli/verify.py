@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tidemill.cli.common import DataOption, KeyOption, err, open_catalog, out
-from tidemill.errors import Fault, InputError, StartupError
+from tidemill.errors import Fault, InputError, NotFoundError, StartupError
 
 if TYPE_CHECKING:
     from tidemill.mill.verify.report import Report
@@ -68,10 +68,12 @@ def _in_folder(data: str | None, tenant: str, feed: str, since_ns: int | None, t
     import msgspec
 
     from tidemill.catalog.feeds import CatalogFeeds
+    from tidemill.catalog.keys import list_keys
     from tidemill.catalog.replays import CatalogReplays
     from tidemill.cli.offline import open_store
     from tidemill.feeds.book import FeedBook
     from tidemill.mill import position
+    from tidemill.mill.verify.scope import check_feed, check_tenant
     from tidemill.mill.verify.walk import Scope, Verifier
     from tidemill.settings import load
 
@@ -79,9 +81,16 @@ def _in_folder(data: str | None, tenant: str, feed: str, since_ns: int | None, t
     catalog = open_catalog(data, make=False)
     try:
         with open_store(settings.folder) as store:
+            texts = CatalogFeeds(catalog)
+            book = FeedBook(texts, with_sources=False)
+            known = {*texts.tenants(), *(info.tenant for info in list_keys(catalog))}
+            try:
+                check_feed(store, book, check_tenant(store, known, tenant), feed)
+            except NotFoundError as error:
+                raise StartupError(f"{error.message[0].upper()}{error.message[1:]}.") from None
             verifier = Verifier(
                 store,
-                FeedBook(CatalogFeeds(catalog), with_sources=False),
+                book,
                 settings.folder / "log",
                 lambda: position.read(settings.folder / "mill" / "position"),
                 replays=CatalogReplays(catalog),

@@ -16,6 +16,7 @@ import msgspec
 from tidemill.errors import FeedDefinitionError, NotFoundError
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.load import load
+from tidemill.feeds.missing import missing_plugins
 from tidemill.feeds.variables import visible
 from tidemill.model.feed_text import FeedText
 
@@ -97,6 +98,20 @@ class FeedBook:
             except FeedDefinitionError as error:
                 log.error("feed '%s' of tenant '%s' cannot be read: %s", text.name, tenant, error.message)
         return found
+
+    def missing(self, tenant: str) -> dict[str, tuple[str, ...]]:
+        """The feeds of a tenant of which some version needs a plug-in that is not installed, and these plug-ins."""
+        found = {}
+        for newest in self._texts.list(tenant):
+            versions = (self._texts.version(tenant, newest.name, number) for number in range(1, newest.version + 1))
+            absent = dict.fromkeys(name for one in versions if one for name in missing_plugins(one.text))
+            if absent:
+                found[newest.name] = tuple(absent)
+        return found
+
+    def has(self, tenant: str, name: str) -> bool:
+        """Whether a tenant has a feed of that name, also one that cannot be read."""
+        return self._texts.current(tenant, name) is not None
 
     def refresh(self) -> None:
         """Forget which version is current; the next question reads it again."""

@@ -69,7 +69,7 @@ class Verifier:
         self._position = position
         self._live = live
         self._replays = replays
-        book = book.without_sources()  # what only polling needs is no fault here
+        self._book = book = book.without_sources()  # what only polling needs is no fault here
         explainer = Explainer(store, book, clock)
         self._pages = PageCheck(store, Reader(book, max_depth), PointCheck(store, explainer))
         self._windows = WindowCheck(store, explainer)
@@ -78,7 +78,7 @@ class Verifier:
         """Verify. `tell` is called now and then; what it raises ends the work."""
         begun = unsettled(self._store, self._replays, scope.tenant)
         run = _Run(self._store, self._pages, self._windows, scope, tell, live=self._live, unsettled=begun)
-        return run.report(self._folder, self._position())
+        return run.report(self._folder, self._position(), self._book)
 
 
 class _Run:
@@ -106,13 +106,15 @@ class _Run:
         self._notes += unsettled.notes
         self._done = self._total = 0
 
-    def report(self, folder: Path, position: int) -> Report:
+    def report(self, folder: Path, position: int, book: FeedBook) -> Report:
         """The log, then each tenant's payloads and rollups."""
         begun = time.monotonic()
         known = {row["tenant"]: int(row["highest"]) for row in self._store.rows("verify_tenants")}
         tenants = {one: known.get(one, 0) for one in ([self._scope.tenant] if self._scope.tenant else sorted(known))}
         firsts = {tenant: self._first(tenant) for tenant in tenants}
-        self._total = sum(self._count(tenant, after) for tenant, after in firsts.items())
+        self._total = sum(self._count(tenant, after, self._scope.feed) for tenant, after in firsts.items())
+        for tenant, after in firsts.items():
+            self._leave_out(tenant, after, book)
         self._log(folder, position, tenants, min(firsts.values(), default=0))
         for tenant, highest in tenants.items():
             self._tenant(tenant, firsts[tenant], max(position, highest))
@@ -131,9 +133,20 @@ class _Run:
         first = int(self._store.rows("verify_first", tenant=tenant, since=self._scope.since_ns)[0]["seq"])
         return first - 1 if first else _NOWHERE
 
-    def _count(self, tenant: str, after: int) -> int:
-        found = self._store.rows("verify_total", tenant=tenant, feed=self._scope.feed, after=after)
+    def _count(self, tenant: str, after: int, feed: str) -> int:
+        found = self._store.rows("verify_total", tenant=tenant, feed=feed, after=after)
         return int(found[0]["n"])
+
+    def _leave_out(self, tenant: str, after: int, book: FeedBook) -> None:
+        """Feeds that cannot be read here for want of a plug-in: that is no fault of what is stored."""
+        for feed, plugins in book.missing(tenant).items():
+            if self._scope.feed not in ("", feed):
+                continue
+            self._unsettled[tenant] = self._unsettled.get(tenant, frozenset()) | {feed}
+            if payloads := self._count(tenant, after, feed):
+                verb = "is" if len(plugins) == 1 else "are"
+                named = f"{' and '.join(plugins)} of feed '{feed}' {verb} not installed"
+                self._notes.append(f"{named}: {payloads} payload{'s'[: payloads != 1]} not checked")
 
     def _log(self, folder: Path, position: int, tenants: dict[str, int], after: int) -> None:
         log = SqliteLogReader(folder)

@@ -1,0 +1,71 @@
+"""The body of `POST /v1/replays` in the OpenAPI document: Litestar does not see it, `replay_request` reads it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from litestar.openapi.spec import (
+    OpenAPIFormat,
+    OpenAPIMediaType,
+    OpenAPIType,
+    Operation,
+    Reference,
+    RequestBody,
+    Schema,
+)
+
+from tidemill.api.replay_request import MAX_RECEIPTS, Body, Rejections
+
+
+def _instant(description: str) -> Schema:
+    return Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.DATE_TIME, description=description)
+
+
+_RECEIPT: Final = Schema(type=OpenAPIType.STRING, description="The receipt of one payload.")
+_REJECTIONS: Final[dict[str, Schema | Reference]] = {
+    "reason": Schema(type=OpenAPIType.STRING, description="With this reason code, as `/v1/codes` lists them."),
+    "receipt": _RECEIPT,
+    "start": _instant("Received from this instant on (RFC 3339)."),
+    "end": _instant("Received before this instant (RFC 3339)."),
+}
+_BODY: Final[dict[str, Schema | Reference]] = {
+    "feed": Schema(type=OpenAPIType.STRING, description="The feed whose payloads go through the rules again."),
+    "start": _instant("Payloads that were received from this instant on (RFC 3339)."),
+    "end": _instant("Payloads that were received before this instant (RFC 3339)."),
+    "receipts": Schema(
+        type=OpenAPIType.ARRAY,
+        items=_RECEIPT,
+        min_items=1,
+        max_items=MAX_RECEIPTS,
+        description="These payloads, also those that were refused at intake.",
+    ),
+    "rejections": Schema(
+        type=OpenAPIType.OBJECT,
+        properties=_REJECTIONS,
+        additional_properties=False,
+        description=f"{' '.join((Rejections.__doc__ or '').split())} Refused payloads are among them.",
+    ),
+    "version": Schema(
+        type=OpenAPIType.INTEGER,
+        minimum=1,
+        description="The version to apply; by default the one in force.",
+    ),
+    "dry_run": Schema(
+        type=OpenAPIType.BOOLEAN, default=False, description="Find the difference, and write nothing of it."
+    ),
+}
+
+
+@dataclass  # without it the inherited __init__ passes over __post_init__
+class PostReplay(Operation):
+    """The operation with its body."""
+
+    def __post_init__(self) -> None:
+        schema = Schema(
+            type=OpenAPIType.OBJECT,
+            properties=_BODY,
+            required=["feed"],
+            additional_properties=False,
+            description=" ".join((Body.__doc__ or "").split())
+            + " Exactly one of: a range (`start`, `end`, or one of them), `receipts`, `rejections`.",
+        )
+        self.request_body = RequestBody(content={"application/json": OpenAPIMediaType(schema=schema)}, required=True)
