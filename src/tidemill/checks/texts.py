@@ -1,13 +1,14 @@
 """Checks of what a text looks like: its length, a pattern, the type that it spells."""
 
+from functools import lru_cache
 from typing import Annotated, ClassVar, Final, Literal
 
 import polars as pl
 
 from tidemill.checks.check import Columns, Kind, meant
+from tidemill.checks.pattern_cost import MAX_COST, MAX_PATTERN, pattern_cost, spaced
 from tidemill.checks.subject import SubjectCheck, TextCheck
 
-MAX_PATTERN: Final = 1_000
 Spelling = Literal["integer", "number", "boolean", "uuid", "ipv4", "ipv6", "date", "datetime"]
 
 _OCTET: Final = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
@@ -139,16 +140,30 @@ class Type(SubjectCheck, frozen=True, kw_only=True):
         return pl.when(text.is_not_null()).then((formed & real).not_())
 
 
+@lru_cache(maxsize=4096)
 def pattern_fault(pattern: str) -> str:
-    """What is wrong with a regular expression, in the words of the engine that would judge by it; "" if nothing is."""
+    """What is wrong with a regular expression, in the words of the engine that would judge by it; "" if nothing is.
+    One that would cost too much is not compiled."""
     if len(pattern) > MAX_PATTERN:
         return f"a pattern has at most {MAX_PATTERN} characters, not {len(pattern)}"
+    if spaced(pattern):
+        return "the flag x (free spacing) is not taken; write the pattern without spaces"
+    if (cost := pattern_cost(pattern)) > MAX_COST:
+        return costly(cost)
     try:
         for text in (pattern, _whole(pattern)):  # alone first: `a)|(b` would be well-formed with our brackets around it
             pl.select(pl.lit("").str.contains(text))
     except pl.exceptions.PolarsError as error:
         return str(error).split("\n\nThis error occurred")[0].removeprefix("regex error: ").strip()
     return ""
+
+
+def costly(cost: int) -> str:
+    """The fault of patterns that cost so much, of one or of all of a feed's."""
+    return (
+        f"the patterns of a feed may cost {MAX_COST} units, and up to here they cost {cost}: each part counts as often"
+        r" as it is repeated, \w and \p{..} as 150, \d and \s as 15; write [0-9A-Za-z_] for \w, or repeat less"
+    )
 
 
 def _whole(pattern: str) -> str:

@@ -9,10 +9,14 @@ from typing import Final
 
 from tidemill.checks.check import HistoryCheck
 from tidemill.checks.library import checks, unusable
+from tidemill.checks.pattern_cost import MAX_COST, pattern_cost
+from tidemill.checks.texts import Pattern, costly
 from tidemill.checks.trial import trial
 from tidemill.feeds.convert import Finding, did_you_mean
 from tidemill.feeds.definition import Feed, Field
 from tidemill.feeds.durations import duration_findings
+from tidemill.feeds.formats import LAYOUT_FORMATS
+from tidemill.feeds.options import unknown_options
 from tidemill.feeds.paths import parse_path
 from tidemill.feeds.places import Key
 from tidemill.feeds.validate_input import input_findings
@@ -23,6 +27,8 @@ from tidemill.model.zones import zone
 _FEED_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", re.ASCII)
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+
+MAX_RULES: Final = 100  # each is asked about every record
 
 # Tags and fields are query parameters and columns of answers; these are taken there.
 RESERVED: Final = frozenset(
@@ -113,7 +119,9 @@ def _time(feed: Feed) -> Iterator[Finding]:
             yield Finding(("time",), "conflict", "format 'received' takes no path and no zone")
         return
     if time.path is None and feed.input.layout is None:
-        yield Finding(("time", "path"), "missing", "say where the time is (path), or take format = 'received'")
+        packed = any(name in LAYOUT_FORMATS for name in feed.input.formats)
+        where = "at" if packed else "path"
+        yield Finding(("time", where), "missing", f"say where the time is ({where}), or take format = 'received'")
     if len(zones) > 1:
         yield Finding(("time", zones[1]), "conflict", f"one source of the zone, not {' and '.join(zones)}")
     if zones and (time.format != "rfc3339" or time.offset == "required"):
@@ -208,8 +216,17 @@ def _duplicates(feed: Feed) -> Iterator[Finding]:
 
 
 def _rules(feed: Feed) -> Iterator[Finding]:
+    if len(feed.rules) > MAX_RULES:
+        yield Finding(("rules",), "too_many", f"a feed has at most {MAX_RULES} rules, not {len(feed.rules)}")
+        return
+    cost = 0
     for number, rule in enumerate(feed.rules):
         key = ("rules", number)
+        pattern = rule.options.get("pattern") if rule.check == Pattern.name else None
+        cost += pattern_cost(pattern) if isinstance(pattern, str) else 0
+        if cost > MAX_COST:  # this one and those after it are not even compiled: nobody waits for them
+            yield Finding((*key, "options", "pattern"), "bad_options", costly(cost))
+            return
         if rule.check not in checks():
             wrong = unusable().get(rule.check)
             message = (
@@ -221,6 +238,9 @@ def _rules(feed: Feed) -> Iterator[Finding]:
             continue
         if rule.reason is not None and _CODE.fullmatch(rule.reason) is None:
             yield Finding((*key, "reason"), "bad_name", "a reason code is a-z, 0-9 and _, starting with a letter")
+        if unknown := list(unknown_options(rule)):
+            yield from (Finding((*key, "options", option), "bad_options", message) for option, message in unknown)
+            continue
         check, faults = trial(rule.check, rule.options, feed.columns)
         if rule.action == "refuse" and isinstance(check, HistoryCheck):
             yield Finding((*key, "action"), "conflict", f"'{rule.check}' needs the past, which intake does not look at")
