@@ -271,3 +271,18 @@ def test_a_feed_that_refuses_refuses_again_and_unknown_receipts_are_named(build:
     assert [(row["state"], row["accepted"]) for row in house.all("payloads")] == [("applied", 1), ("refused", 0)]
     failed = house.replay("location", 3, receipts=("never",))
     assert (failed.state, "never" in failed.error) == ("failed", True)
+
+
+def test_payloads_that_are_applied_again_keep_the_version_of_their_replay(build: Callable[..., House]) -> None:
+    """The position was lost: everything that the log holds comes again."""
+    house = build_with(build, "last", 1000, 55)
+    for body in PAYLOADS:
+        house.send("location", body, feed_version=2)
+    house.work()
+    house.replay("location", 3, start_ns=0)
+    before = outcome(house)
+    (house.folder / "mill" / "position").unlink()
+    house.new_mill()
+    assert house.work() == len(PAYLOADS)
+    assert outcome(house) == before
+    assert {row["feed_version"] for row in house.all("payloads")} == {3}

@@ -14,6 +14,7 @@ from functools import partial
 from itertools import groupby
 
 import polars as pl
+from msgspec import structs
 
 from tidemill.crash_points import reach
 from tidemill.decode.decoder import MAX_DEPTH
@@ -61,6 +62,8 @@ class Applier:
         )
         self._past = past.StorePast(store, self.known, status)
         self._version = 0
+        self._replays: dict[int, str] = {}  # by place in the log, of payloads that are applied again
+        self._versions: dict[int, int] = {}  # under which a replay applied them
         self._told_until = 0  # payloads up to here may have told of changes in an attempt that was cut short
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="mill-write")
 
@@ -72,6 +75,12 @@ class Applier:
         self.known.forget()
         return int(row["seq"])
 
+    def recall_replays(self, after: int) -> None:
+        """Payloads beyond this place are applied again: those that were replayed, under the version of their replay."""
+        rows = self._store.rows("replay_applied_last", after=after)
+        self._replays = {row["seq"]: row["replay"] for row in rows}
+        self._versions = {row["seq"]: row["feed_version"] for row in rows}
+
     def next_version(self) -> int:
         """A version above all that were used, also when the clock stands still or runs back."""
         self._version = max(self._version + 1, self._clock())
@@ -80,6 +89,7 @@ class Applier:
     def apply(self, entries: Sequence[Logged]) -> None:
         """Make the store what it must be after these entries, which follow each other in the log."""
         try:
+            entries = [self._as_replayed(entry) for entry in entries] if self._replays else entries
             for deletes, run in groupby(entries, key=lambda entry: entry.payload.kind is Kind.DELETE):
                 if deletes:
                     self._delete(list(run))
@@ -91,6 +101,13 @@ class Applier:
             self._told_until = max(self._told_until, *(entry.seq for entry in entries))
             raise
         self.known.trim()
+
+    def _as_replayed(self, entry: Logged) -> Logged:
+        version = self._versions.get(entry.seq)
+        if version is None:
+            return entry
+        payload = structs.replace(entry.payload, feed_version=version, kind=Kind.DATA, faults=())
+        return structs.replace(entry, payload=payload)
 
     def set_aside(self, entry: Logged, why: str) -> None:
         """Keep a payload that cannot be applied, with the reason, and make nothing of it: what an attempt at it may
@@ -138,7 +155,7 @@ class Applier:
                 touched.append(windows)
             told = self.known.buried.unburied(tenant, feed, ledger.rejected(rejections))
             writes.rejections.append(self._rejection_rows(tenant, feed, of_feed, told))
-        writes.payloads = ledger.payload_rows(entries, pl.concat(outcomes), version)
+        writes.payloads = ledger.payload_rows(entries, pl.concat(outcomes), version, self._replays)
         reach("mill.before_insert")
         writes.run([partial(self._publish, windows, version) for windows in touched if windows])
         self._count(writes, touched)

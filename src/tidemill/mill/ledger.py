@@ -3,8 +3,9 @@
 Of every payload applied: accepted + rejected = its records. A record is rejected once, with all its reasons.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
 
 import msgspec
 import polars as pl
@@ -12,6 +13,7 @@ import polars as pl
 from tidemill.model.payload import Logged
 from tidemill.rules.shape import place
 
+NONE: Final[Mapping[int, str]] = MappingProxyType({})
 INSTANT = pl.Datetime("ns", "UTC")
 REASONS = pl.List(pl.Struct({"key": pl.String, "value": pl.UInt32}))
 
@@ -85,8 +87,11 @@ def poison(entry: Logged, why: str) -> pl.DataFrame:
     return rejected([pl.DataFrame(row)])
 
 
-def payload_rows(entries: Sequence[Logged], found: pl.DataFrame, version: int, replay: str = "") -> pl.DataFrame:
-    """Rows of table `payloads`, the bytes verbatim; `found` (OUTCOMES) has every entry. `replay`: what applied them."""
+def payload_rows(
+    entries: Sequence[Logged], found: pl.DataFrame, version: int, replays: Mapping[int, str] = NONE
+) -> pl.DataFrame:
+    """Rows of table `payloads`, the bytes verbatim; `found` (OUTCOMES) has every entry. `replays`: by place in the log,
+    the replay that applied a payload last."""
     payloads = [entry.payload for entry in entries]
     rows = pl.DataFrame(
         {
@@ -101,7 +106,7 @@ def payload_rows(entries: Sequence[Logged], found: pl.DataFrame, version: int, r
             "sha256": pl.Series([p.sha256 for p in payloads], dtype=pl.Binary),
             "faults": [msgspec.json.encode(p.faults).decode() if p.faults else "" for p in payloads],
             "body": pl.Series([p.body for p in payloads], dtype=pl.Binary),
-            "replay": replay,
+            "replay": [replays.get(entry.seq, "") for entry in entries],
         }
     )
     return rows.join(found, on="seq", how="left", maintain_order="left").with_columns(

@@ -162,6 +162,8 @@ class Mill:
             self._position.save(start)
         self.status.position = start
         self._attempts.resume(start)
+        if start < in_store:
+            self._applier.recall_replays(start)
         warm()
         self._started = True
 

@@ -48,6 +48,12 @@ SELECT seq FROM payloads FINAL
 WHERE tenant = {tenant:String} AND feed = {feed:String} AND state = 'applied'
     AND seq BETWEEN {low:UInt64} AND {high:UInt64}
 
+-- name: replay_applied_last
+-- The payloads of all tenants beyond this place that a replay applied last, and under which version.
+SELECT seq, feed_version, toString(replay) AS replay
+FROM payloads FINAL
+WHERE seq > {after:UInt64} AND replay != '' AND state = 'applied'
+
 -- name: replay_losers
 -- The payloads with a record that lost to one of these payloads'.
 SELECT DISTINCT seq, winner_seq
