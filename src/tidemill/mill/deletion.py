@@ -272,8 +272,9 @@ class Deleter:
         version = self._next_version()
         late = rollups.late_of(self._book, found.tenant, found.feed, self._feed_version(found))
         rollups.recompute(
-            self._store, self._known, tenant=found.tenant, every=every, windows=open_ones, version=version, late=late
-        )
+            self._store, self._known, tenant=found.tenant, every=every, windows=open_ones, version=version, late=late,
+            restated_ns=self._clock(),
+        )  # fmt: skip
         now = rollups.stored(self._store, tenant=found.tenant, every=every, windows=windows)
         mean = pl.when(pl.col("count") > 0).then("mean").alias("new")
         now = now.select("series", pl.col("window").alias("window_ns"), mean, pl.col("count").alias("new_count"))

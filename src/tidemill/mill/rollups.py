@@ -130,10 +130,14 @@ def recompute(
     version: int,
     late: int = LATE_NS,
     sealed_seq: int = 0,
+    restated_ns: int | None = None,
 ) -> int:
-    """Publish these windows (`series`, `window`) as the points make them now, and tell nobody. Returns how many."""
+    """Publish these windows (`series`, `window`) as the points make them now, and tell nobody; `restated_ns`: they are
+    restated at that time. Returns how many."""
     present = values(store, known, tenant=tenant, every=every, windows=windows, late=late)
     whole = carried(present, stored(store, tenant=tenant, every=every, windows=windows))
+    if restated_ns is not None:
+        whole = whole.with_columns(restated_ns=pl.lit(restated_ns, pl.Int64))
     return write(store, whole, tenant=tenant, every=every, version=version, sealed_seq=sealed_seq)
 
 

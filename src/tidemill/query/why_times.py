@@ -23,14 +23,15 @@ def taken_at(evidence: Evidence, row: Mapping[str, Any]) -> int:
     """Since when the record of a value counts: when it was received, or when a replay recovered it."""
     mine = (row["seq"], row["idx"])
     recovered = [r["recovered_at"] for r in evidence.rejections if r["recovered_by"] and (r["seq"], r["idx"]) == mine]
-    return max([int(row["received_at"]), *recovered])
+    return int(max([row["received_at"], *recovered]))
 
 
 def judged_at(evidence: Evidence, row: Mapping[str, Any]) -> int:
     """When the record of a point was judged last, as far as is known."""
     facts = evidence.facts.get(row["seq"])
     last = replay_times(evidence).get(facts["replay"]) if facts and facts["replay"] else None
-    return max(taken_at(evidence, row), last or 0)
+    taken = taken_at(evidence, row)
+    return taken if last is None else max(taken, last)
 
 
 def rules_of(evidence: Evidence, facts: Mapping[str, Any] | None) -> Feed | None:
