@@ -120,6 +120,7 @@ def test_a_range_of_a_feed_recomputes_the_windows_that_it_cuts(house: House) -> 
     delete(house, "range", "location", start_ns=parse_instant("2017-01-01T18:05:02Z"))
     assert sorted(row["mean"] for row in house.all("rollups"))[1] == 1.0
     assert {row["count"] for row in house.all("rollups")} == {1}
+    assert None not in {row["restated_at"] for row in house.all("restated")}
     speeds = [row for row in more(house, "changes") if row["every_s"] and row["new"] == 1.0]
     assert [(row["old"], row["old_count"], row["new_count"]) for row in speeds] == [(None, 3, 1)]
     assert sorted(row["state"] for row in house.all("payloads")) == ["applied", "applied", "deleted", "deleted"]
