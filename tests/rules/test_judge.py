@@ -11,7 +11,7 @@ from tests.support.payloads import RECEIVED_NS, logged
 from tidemill.decode.decoder import Decoder
 from tidemill.feeds.load import load
 from tidemill.model.time import NS_PER_S
-from tidemill.rules import apply
+from tidemill.rules import questions
 from tidemill.rules.apply import apply_rules, judge
 
 FEED = """name = "p"
@@ -72,7 +72,7 @@ def test_only_the_columns_that_tests_name_are_laid_out() -> None:
     batch = Decoder(TAGGED).decode(
         [logged(1, json.dumps({"t": NOW_S, "site": "a", "unit": "b", "v": 1}).encode(), "p")]
     )
-    looked_at = judge(TAGGED, batch.frame.with_columns(time=pl.col("wall_ns")), batch, apply.tests(TAGGED))
+    looked_at = judge(TAGGED, batch.frame.with_columns(time=pl.col("wall_ns")), batch, questions.tests(TAGGED))
     assert "t.site" in looked_at.columns
     assert "t.unit" not in looked_at.columns
 

@@ -1,17 +1,17 @@
 """A batch -> records that passed, with their instants and marks, and rejections with every reason. Pure: the same
 batch, feed and past give the same answer at any time (age is measured against the time of receipt)."""
 
+from collections.abc import Set
 from typing import Any, Final
 
 import msgspec
 import polars as pl
 
-from tidemill.checks.past import PastCheck
 from tidemill.decode.batch import Batch
-from tidemill.feeds.definition import SUMMARY, Feed
+from tidemill.feeds.definition import Feed
 from tidemill.rules import history
 from tidemill.rules.past import NO_MEMORY, Memory
-from tidemill.rules.reasons import REASONS
+from tidemill.rules.questions import Tests, hit, tests
 from tidemill.rules.summary import add_summary
 from tidemill.rules.time import instants, resolve_times
 
@@ -23,6 +23,8 @@ REJECTIONS: Final[dict[str, Any]] = {
     "reasons": pl.List(pl.String),
     "detail": pl.String,
 }
+_NONE_REJECTED: Final = pl.DataFrame(schema=REJECTIONS)
+_UNMARKED: Final = pl.Series("marks", [None], dtype=pl.List(pl.String))
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -35,16 +37,6 @@ class Checked(msgspec.Struct, frozen=True):
     rejections: pl.DataFrame
 
 
-class Test(msgspec.Struct, frozen=True):
-    """One question to every record: the code and the sentence of who breaks it, what is asked (an expression, or a
-    check that needs the past), and what follows."""
-
-    code: str
-    detail: str
-    broken: pl.Expr | PastCheck
-    flags: bool = False
-
-
 def apply_rules(feed: Feed, batch: Batch, memory: Memory = NO_MEMORY) -> Checked:
     """Find each record's instant and ask every rule about every record. `memory` is asked only where the feed has a
     rule that needs the past; then the batch must begin at its place in the log, and raises what the past raises."""
@@ -53,74 +45,57 @@ def apply_rules(feed: Feed, batch: Batch, memory: Memory = NO_MEMORY) -> Checked
         frame = add_summary(frame, next(iter(feed.fields)))
     asked = tests(feed)
     judged = remember(feed, judge(feed, frame, batch, asked), batch, asked, memory)
-    failing = [_hit(number) for number, test in enumerate(asked) if not test.flags]
-    failed = judged.select(pl.any_horizontal(pl.col("time_reason").is_not_null(), *failing)).to_series()
-    rejections = [pl.DataFrame(schema=REJECTIONS)]
+    rejections = []
     if not batch.rejections.is_empty():
         times = instants(feed, batch.stamps)
         early = batch.rejections.join(times, on=["seq", "idx"], how="left", maintain_order="left")
         rejections.append(early.with_columns(identity=pl.lit(None, pl.UInt32)).select(list(REJECTIONS)))
     passed = judged
-    if failed.any():
+    failed = _failed(judged, asked)
+    if failed is not None:
         passed = judged.filter(~failed)
         rejections.append(_rejections(judged.filter(failed), asked))
-    kept = [name for name in frame.columns if name != "time_reason"]
-    return Checked(passed.select(*kept, _marks(asked)), pl.concat(rejections))
+    kept = passed[[name for name in frame.columns if name != "time_reason"]]
+    marks = (
+        passed.select(asked.marks).to_series() if asked.marks is not None else _UNMARKED.new_from_index(0, len(kept))
+    )
+    return Checked(kept.hstack([marks]), pl.concat([_NONE_REJECTED, *rejections]) if rejections else _NONE_REJECTED)
 
 
-def tests(feed: Feed) -> list[Test]:
-    """The tests of a feed's rules, in their order; a summary that overflows breaks one of its own."""
-    found = []
-    for rule in feed.rules:
-        check = rule.compiled()
-        broken = check if isinstance(check, PastCheck) else check.broken()
-        found.append(Test(rule.code, f"{rule.code}: {check.explain()}", broken, rule.action == "flag"))
-    if feed.shape.kind == "summary":
-        detail = "not_finite: its mean or standard deviation is beyond the range of a double"
-        overflow = pl.any_horizontal([pl.col(f"f.{name}").is_infinite() for name in SUMMARY])
-        found.append(Test("not_finite", detail, overflow))
-    return found
-
-
-def judge(feed: Feed, frame: pl.DataFrame, batch: Batch, asked: list[Test]) -> pl.DataFrame:
+def judge(feed: Feed, frame: pl.DataFrame, batch: Batch, asked: Tests) -> pl.DataFrame:
     """The frame with `broken.<number>` of each test that needs no past, true or false, and whatever columns the tests
     look at.
 
     A test that looks at nothing but tags is asked once for each distinct set of tags, not once a record: what a record
     did depends on no other record, so its answer is its set's. A batch of a million records has a few thousand sets.
     """
-    if not asked:
+    if not asked.all:
         return frame
-    texts = tag_texts(feed, batch)
-    hits = [
-        test.broken.fill_null(False).alias(_hit(number))
-        for number, test in enumerate(asked)
-        if isinstance(test.broken, pl.Expr)
-    ]
-    roots = [set(hit.meta.root_names()) for hit in hits]
-    alone = [bool(names) and names <= set(texts.columns) for names in roots]
-    wanted = set().union(*(names for names, of_tags in zip(roots, alone, strict=True) if not of_tags))
-    wanted |= {f"f.{test.broken.field}" for test in asked if isinstance(test.broken, PastCheck)}
-    of_sets = [hit for hit, of_tags in zip(hits, alone, strict=True) if of_tags]
-    by_set = texts.select(*of_sets, *(name for name in texts.columns if name in wanted))
-    spread = by_set.select(pl.all().gather(frame["identity"])) if by_set.width else by_set
-    looked_at = _with_registers(frame.hstack(spread), batch, wanted)
-    return looked_at.with_columns(hit for hit, of_tags in zip(hits, alone, strict=True) if not of_tags)
+    laid_out = [tag for tag in feed.tags if f"t.{tag}" in asked.wanted]
+    if asked.of_sets or laid_out:
+        texts = tag_texts(feed, batch)
+        by_set = texts.select(*asked.of_sets, *(f"t.{tag}" for tag in laid_out))
+        frame = frame.hstack(by_set[frame["identity"]])
+    looked_at = _with_registers(frame, batch, asked.wanted)
+    return looked_at.with_columns(asked.of_records) if asked.of_records else looked_at
 
 
-def remember(feed: Feed, judged: pl.DataFrame, batch: Batch, asked: list[Test], memory: Memory) -> pl.DataFrame:
+def remember(feed: Feed, judged: pl.DataFrame, batch: Batch, asked: Tests, memory: Memory) -> pl.DataFrame:
     """The judged frame with `broken.<number>` of the tests that need the past."""
-    past = {
-        number: history.Asked(test.broken, not test.flags)
-        for number, test in enumerate(asked)
-        if isinstance(test.broken, PastCheck)
-    }
-    if not past:
+    if not asked.past:
         return judged
-    failing = [_hit(number) for number, test in enumerate(asked) if number not in past and not test.flags]
-    refused = judged.select(pl.any_horizontal(pl.col("time_reason").is_not_null(), *failing).alias("refused"))
-    found = history.judge(feed, list(past.values()), judged.hstack(refused), batch, memory)
-    return judged.hstack([pl.Series(_hit(number), hits) for number, hits in zip(past, found, strict=True)])
+    refused = judged.select(asked.refused.alias("refused"))
+    found = history.judge(feed, list(asked.past.values()), judged.hstack(refused), batch, memory)
+    return judged.hstack([pl.Series(hit(number), hits) for number, hits in zip(asked.past, found, strict=True)])
+
+
+def _failed(judged: pl.DataFrame, asked: Tests) -> pl.Series | None:
+    """Which records are rejected; None where none is."""
+    if asked.failed is None:
+        reasons = judged["time_reason"]
+        return reasons.is_not_null() if reasons.null_count() < len(reasons) else None
+    failed = judged.select(asked.failed).to_series()
+    return failed if failed.any() else None
 
 
 def tag_texts(feed: Feed, batch: Batch) -> pl.DataFrame:
@@ -129,7 +104,7 @@ def tag_texts(feed: Feed, batch: Batch) -> pl.DataFrame:
     return pl.DataFrame([pl.Series(f"t.{tag}", [of.get(tag) for of in tags], dtype=pl.String) for tag in feed.tags])
 
 
-def _with_registers(frame: pl.DataFrame, batch: Batch, wanted: set[str]) -> pl.DataFrame:
+def _with_registers(frame: pl.DataFrame, batch: Batch, wanted: Set[str]) -> pl.DataFrame:
     """The frame with `f.<register>` of those that tests look at; null where a record has none of that name."""
     if batch.registers is None:
         return frame
@@ -141,30 +116,6 @@ def _with_registers(frame: pl.DataFrame, batch: Batch, wanted: set[str]) -> pl.D
     return frame
 
 
-def _hit(number: int) -> str:
-    return f"broken.{number}"
-
-
-def _rejections(refused: pl.DataFrame, asked: list[Test]) -> pl.DataFrame:
+def _rejections(refused: pl.DataFrame, asked: Tests) -> pl.DataFrame:
     """REJECTIONS of records that broke something, a column at a time: there may be a million of them."""
-    time_detail = pl.col("time_reason").replace_strict(dict(REASONS), default=None, return_dtype=pl.String)
-    broke = [(pl.when(_hit(n)), test) for n, test in enumerate(asked) if not test.flags]
-    codes = pl.concat_list("time_reason", *(hit.then(pl.lit(test.code)) for hit, test in broke))
-    details = [time_detail, *(hit.then(pl.lit(test.detail)) for hit, test in broke)]
-    return refused.select(
-        "seq",
-        "idx",
-        "identity",
-        "time",
-        codes.list.drop_nulls().list.unique(maintain_order=True).alias("reasons"),
-        pl.concat_str(details, separator="; ", ignore_nulls=True).alias("detail"),
-    )
-
-
-def _marks(asked: list[Test]) -> pl.Expr:
-    """The codes of the rules that flagged a record; null where none did."""
-    hits = [pl.when(_hit(n)).then(pl.lit(test.code)) for n, test in enumerate(asked) if test.flags]
-    if not hits:
-        return pl.lit(None, pl.List(pl.String)).alias("marks")
-    codes = pl.concat_list(hits).list.drop_nulls().list.unique(maintain_order=True)
-    return pl.when(codes.list.len() > 0).then(codes).alias("marks")
+    return refused.select("seq", "idx", "identity", "time", asked.codes, asked.detail)

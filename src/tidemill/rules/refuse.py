@@ -7,7 +7,6 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-import msgspec
 import polars as pl
 
 from tidemill.decode.batch import Batch
@@ -16,7 +15,8 @@ from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.paths import parse_path
 from tidemill.model.payload import Payload
-from tidemill.rules.apply import Test, judge, tests
+from tidemill.rules.apply import judge
+from tidemill.rules.questions import Test, hit, tests
 from tidemill.rules.summary import add_summary
 from tidemill.rules.time import resolve_times
 
@@ -27,16 +27,15 @@ _LINES: Final = "ndjson"
 def refusals(feed: Feed, payload: Payload, batch: Batch) -> tuple[Fault, ...]:
     """A fault for every rule of action `refuse` that a record breaks: the record's path, the rule's reason code and
     what the record did. `batch` is the one payload, decoded. At most a hundred by name, and how many more there are."""
-    rules = tuple(rule for rule in feed.rules if rule.action == "refuse")
-    if not rules or batch.frame.is_empty():
+    asked = tests(feed, refusing=True)
+    if not asked.all or batch.frame.is_empty():
         return ()
     frame = resolve_times(feed, batch.frame)
     if feed.shape.kind == "summary":
         frame = add_summary(frame, next(iter(feed.fields)))
-    asked = tests(msgspec.structs.replace(feed, rules=rules))[: len(rules)]
-    marks = [f"broken.{number}" for number in range(len(asked))]
+    marks = [hit(number) for number in range(len(asked.all))]
     broke = judge(feed, frame, batch, asked).filter(pl.any_horizontal(marks)).sort("idx").select("idx", *marks)
-    return _faults(broke, asked, feed, payload, int(batch.counts["records"].sum()))
+    return _faults(broke, asked.all, feed, payload, int(batch.counts["records"].sum()))
 
 
 def _faults(
@@ -49,8 +48,8 @@ def _faults(
     faults = Faults()
     for index, *hits in broke.iter_rows():
         path = f"{root}[{index}]" if many else root
-        for test, hit in zip(asked, hits, strict=True):
-            if hit:
+        for test, broken in zip(asked, hits, strict=True):
+            if broken:
                 faults.add(path, test.code, test.detail.removeprefix(f"{test.code}: "))
     return faults.all()
 

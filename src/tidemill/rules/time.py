@@ -18,6 +18,7 @@ from tidemill.rules.zones import UNKNOWN, Instants, to_instants, zone_at
 FOLD_EARLIER: Final = 1  # bit 0: a local time that was twice, taken as the earlier
 FOLD_LATER: Final = 2  # bit 1: the same, taken as the later
 GAP_SHIFTED: Final = 4  # bit 2: a local time that never was, put forward by the length of the gap
+_NO_REASON: Final = pl.Series("time_reason", [None], dtype=pl.String)
 
 
 class _Times:
@@ -36,8 +37,15 @@ class _Times:
     def reason(self) -> pl.Series:
         """The reasons as a column."""
         if not self.reasons:
-            return pl.repeat(None, len(self.ns), dtype=pl.String, eager=True)
-        return pl.Series([self.reasons.get(row) for row in range(len(self.ns))], dtype=pl.String)
+            return _NO_REASON.new_from_index(0, len(self.ns))
+        return pl.Series("time_reason", [self.reasons.get(row) for row in range(len(self.ns))], dtype=pl.String)
+
+    def columns(self) -> list[pl.Series]:
+        """`time`, `flags` and `time_reason`."""
+        time, reason = pl.Series("time", self.ns, dtype=pl.Int64), self.reason()
+        if self.reasons:
+            time = time.set(reason.is_not_null(), None)
+        return [time, pl.Series("flags", self.flags, dtype=pl.UInt8), reason]
 
 
 def resolve_times(feed: Feed, frame: pl.DataFrame) -> pl.DataFrame:
@@ -50,11 +58,7 @@ def resolve_times(feed: Feed, frame: pl.DataFrame) -> pl.DataFrame:
         known = zones != UNKNOWN
         _apply_policy(feed, times, local[known], to_instants(times.ns[local[known]], zones[known], names))
     times.refuse(np.flatnonzero((times.ns < MIN_NS) | (times.ns > MAX_NS)), "time_out_of_range")
-    return frame.with_columns(
-        pl.Series("time", times.ns, dtype=pl.Int64),
-        pl.Series("flags", times.flags, dtype=pl.UInt8),
-        times.reason().alias("time_reason"),
-    ).with_columns(pl.when(pl.col("time_reason").is_null()).then(pl.col("time")))
+    return frame.hstack(times.columns())
 
 
 def instants(feed: Feed, stamps: pl.DataFrame | None) -> pl.DataFrame:
