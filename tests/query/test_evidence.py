@@ -48,6 +48,12 @@ def test_expected_is_learnt_from_the_spacing_or_declared(store: Store, writer: W
     assert (found["expected"], found["coverage"]) == (2.0, 1.0)
 
 
+def test_lineage_of_a_window_has_the_same_evidence(store: Store, writer: Writer) -> None:
+    series = window(writer)
+    found = queries(store).windows.window("default", series, START, {"limit": 1, "cursor": None}).window
+    assert (found.expected, found.coverage) == (12.0, 0.5)
+
+
 def test_what_cannot_be_learnt_is_not_known(store: Store, writer: Writer) -> None:
     window(writer, count=2)
     (found,) = rows(store, evidence="true")

@@ -99,6 +99,7 @@ def test_lineage_leads_to_the_bytes_the_rules_and_every_replaced_row(store: Stor
         (10.0, None, 1, "r1", "r2"),
     ]
     assert [(change.old, change.new) for change in found.changes] == [(20.0, 30.0)]
+    assert [(change.field, change.series) for change in found.changes] == [("mean", writer.series("dropzone", "mean"))]
     assert found.rules.passed == []
     for time in ("2026-01-01T00:00:01Z", "yesterday", "2026-01-01T00:00:00"):
         with pytest.raises(NotFoundError):

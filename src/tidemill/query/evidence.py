@@ -34,6 +34,24 @@ def of_rows(store: Store, tenant: str, feed: Feed, rows: Sequence[Mapping[str, A
     return [_evidence(row, every, spacing.get(_anchor(row)), rejected, polls) for row in rows]
 
 
+def expectation(
+    store: Store, tenant: str, feed: Feed, series: int, *, begin_ns: int, count: int
+) -> tuple[float | None, float | None]:
+    """`expected` and `coverage` of one window of a series with `count` points, by what `of_rows` goes by."""
+    if feed.rollups is None:
+        return None, None
+    every = duration_ns(feed.rollups.every)
+    span = {"tenant": tenant, "first": max(begin_ns, MIN_NS), "end": min(begin_ns + every, MAX_NS)}
+    spacing = _spacing(store, feed, [{"counts": [count], "series": [series]}], span, every)
+    return _coverage(count, every, spacing.get(series))
+
+
+def _coverage(count: int, every: int, spacing: int | None) -> tuple[float | None, float | None]:
+    if not spacing:
+        return None, None
+    return round(every / spacing, 6), min(1.0, count * spacing / every)
+
+
 def _anchor(row: Mapping[str, Any]) -> int:
     """The series of a row that has the most points."""
     _, series = max(zip(row["counts"], row["series"], strict=True))
@@ -59,12 +77,12 @@ def _evidence(
     rejected: Mapping[tuple[int, int], int],
     polls: Mapping[int, Mapping[str, Any]] | None,
 ) -> dict[str, Any]:
-    expected = every / spacing if spacing else None
+    expected, coverage = _coverage(row["count"], every, spacing)
     restated = row["restated_ns"]
     found = {
         "n": row["count"],
-        "expected": None if expected is None else round(expected, 6),
-        "coverage": None if expected is None else min(1.0, row["count"] / expected),
+        "expected": expected,
+        "coverage": coverage,
         "rejected": max(rejected.get((series, row["ns"]), 0) for series in row["series"]),
         "late": row["late"],
         "restated_at": None if restated is None else format_instant(restated),

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from tidemill.model.ids import format_series
 from tidemill.model.time import format_instant
 from tidemill.store.client import Store
 
@@ -15,6 +16,7 @@ class Change(msgspec.Struct, frozen=True):
     """A published value that changed. `every_s` is null for a point, else the width of the rollup window, and the
     values are its means; null: there was none, or there is none any more. `replay`: the replay that caused it."""
 
+    series: str
     changed_at: str
     time: str
     every_s: int | None
@@ -55,6 +57,7 @@ def changes_of(
 
 def _change(row: dict[str, Any]) -> Change:
     return Change(
+        series=format_series(row["series"]),
         changed_at=format_instant(row["changed_at"]),
         time=format_instant(row["at"]),
         every_s=row["every_s"] or None,

@@ -8,12 +8,14 @@ import msgspec
 from tidemill.feeds.definition import Feed
 from tidemill.model.ids import format_series
 from tidemill.model.time import NS_PER_S, duration_ns, format_instant
+from tidemill.query.evidence import expectation
 from tidemill.store.client import Store
 
 
 class RollupWindow(msgspec.Struct, frozen=True):
-    """A rollup window: aggregates of `count` points. `expected` and `coverage` are null unless the feed says how far
-    apart its points are; `late` of the points were received after the window had been over for a while."""
+    """A rollup window: aggregates of `count` points. `expected` and `coverage` go by how far its points are apart, as
+    the feed declares or as is usual for the series (null: not known); `late` points were received after the window
+    had been over for a while."""
 
     window: str
     every_s: int
@@ -22,7 +24,7 @@ class RollupWindow(msgspec.Struct, frozen=True):
     min: float
     max: float
     sum: float
-    expected: int | None
+    expected: float | None
     coverage: float | None
     late: int
     restated_at: str | None
@@ -48,7 +50,7 @@ def around(feed: Feed | None, at_ns: int) -> list[tuple[int, int]]:
 def windows_of(
     store: Store, tenant: str, series: int, wanted: list[tuple[int, int]], feed: Feed | None = None
 ) -> list[RollupWindow]:
-    """Those of the wanted windows that the series has. `feed` tells how many points are expected."""
+    """Those of the wanted windows that the series has. `feed` tells how many points are expected, if it says so."""
     if not wanted:
         return []
     rows = store.rows(
@@ -58,25 +60,21 @@ def windows_of(
         widths=[every_s for every_s, _ in wanted],
         starts=[start for _, start in wanted],
     )
-    return [_window(series, row, feed) for row in rows]
+    found = []
+    for row in rows:
+        at = {"begin_ns": row["begin"], "count": row["count"]}
+        found.append(_window(series, row, *(expectation(store, tenant, feed, series, **at) if feed else (None, None))))
+    return found
 
 
-def _window(series: int, row: Mapping[str, Any], feed: Feed | None) -> RollupWindow:
+def _window(series: int, row: Mapping[str, Any], expected: float | None, coverage: float | None) -> RollupWindow:
     window, text = format_instant(row["begin"]), format_series(series)
-    expected = _expected(feed, row["every_s"])
     return RollupWindow(
         window=window,
         every_s=row["every_s"],
         **{name: row[name] for name in ("count", "mean", "min", "max", "sum", "late", "sealed")},
         expected=expected,
-        coverage=min(1.0, row["count"] / expected) if expected else None,
+        coverage=coverage,
         restated_at=None if row["restated_at"] is None else format_instant(row["restated_at"]),
         links={"lineage": f"/v1/series/{text}/lineage?window={window}", "series": f"/v1/series/{text}"},
     )
-
-
-def _expected(feed: Feed | None, every_s: int) -> int | None:
-    """How many points a window should hold, where the feed declares how far apart they are."""
-    if feed is None or feed.rollups is None or feed.rollups.interval is None:
-        return None
-    return every_s * NS_PER_S // duration_ns(feed.rollups.interval) or None

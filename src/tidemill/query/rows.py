@@ -7,7 +7,7 @@ import msgspec
 from tidemill.errors import InputError, NotFoundError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import SUMMARY, Feed
-from tidemill.model.ids import series_id
+from tidemill.model.ids import parse_series, series_id
 from tidemill.model.time import parse_instant
 from tidemill.query import answers
 from tidemill.query.answers import Page
@@ -53,6 +53,12 @@ class Replaced(msgspec.Struct, frozen=True):
     replaced_by_index: int
 
 
+class RowChange(Change, frozen=True):
+    """A published change of one member of a row: `field` is its name."""
+
+    field: str
+
+
 class Lineage(msgspec.Struct, frozen=True):
     """Where a row comes from. `index` is the record's place in the payload, `sha256` the payload's (hexadecimal).
     `changes` are published changes of its values."""
@@ -65,7 +71,7 @@ class Lineage(msgspec.Struct, frozen=True):
     links: Links | None
     rules: Rules
     replaced: list[Replaced]
-    changes: list[Change]
+    changes: list[RowChange]
 
 
 class RowQueries:
@@ -111,9 +117,10 @@ class RowQueries:
             changes=self._changes(tenant, feed, ns, row),
         )
 
-    def _changes(self, tenant: str, feed: Feed, ns: int, row: dict[str, Any]) -> list[Change]:
-        series = [series_id(tenant, feed.name, row["tags"], field) for field in SUMMARY]
-        return changes_of(self._store, tenant, series, deleted_seq=row["deleted_seq"], first_ns=ns, last_ns=ns)
+    def _changes(self, tenant: str, feed: Feed, ns: int, row: dict[str, Any]) -> list[RowChange]:
+        fields = {series_id(tenant, feed.name, row["tags"], field): field for field in SUMMARY}
+        found = changes_of(self._store, tenant, fields, deleted_seq=row["deleted_seq"], first_ns=ns, last_ns=ns)
+        return [RowChange(**msgspec.structs.asdict(one), field=fields[parse_series(one.series)]) for one in found]
 
     def _rows(self, tenant: str, feed: Feed, asked: Asked, span: Range, count: int) -> list[dict[str, Any]]:
         if feed.shape.kind != "summary":

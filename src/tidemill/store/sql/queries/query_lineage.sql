@@ -26,7 +26,7 @@ LIMIT {limit:UInt32}
 -- name: lineage_changes
 -- Published values that changed: of a series' points (every_s 0) in [first, last], and of its windows that begin there.
 -- With `only`: of the point at `last` and of the windows that begin at `first`.
-SELECT c.seq AS seq, c.idx AS idx, c.every_s AS every_s, c.time AS at, c.old AS old, c.new AS new,
+SELECT c.seq AS seq, c.idx AS idx, c.series AS series, c.every_s AS every_s, c.time AS at, c.old AS old, c.new AS new,
     c.old_count AS old_count, c.new_count AS new_count, c.why AS why, c.cause_seq AS cause_seq, c.cause_idx AS cause_idx,
     c.replay AS replay, c.changed_at AS changed_at
 FROM changes AS c FINAL
