@@ -105,7 +105,7 @@ def test_every_fault_is_named_with_its_line_and_the_version_in_force_stays(serve
         (b'{"name": "x"}', "JSON"),
         (b"name = ", "not TOML"),
         (b'name = "\xff"', "not UTF-8: byte 8"),
-        (b"", "'name' is missing"),
+        (b"", "the body is empty"),
         (b"a = [" + b"[" * 100_000, "nested too deeply"),
         (b"name = 1\n", "name"),
     ],
@@ -361,3 +361,40 @@ def test_a_feed_whose_plug_in_is_not_installed_is_shown_with_its_fault(server: A
     assert (shown.status_code, shown.json()["definition"], shown.json()["text"]) == (200, None, text)
     assert "unknown format 'key-value'" in shown.json()["fault"]
     assert server.client.get("/v1/feeds/meters").json()["fault"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "the body is empty: send the file itself"),
+        (" \n", "the body is empty"),
+        ("version = 7\n" + definition("x"), "versions are counted by the server"),
+        (
+            definition("x", more='[[rules]]\ncheck = "range"\noptions = { field = "bar", maxx = 3 }\n'),
+            "'max'?); its opt",
+        ),
+        ('name = "x"\n[input]\nformats = ["binary"]\n[fields.v]\ntype = "uint8"\nat = 0\n', "with record_bytes"),
+        ('name = "x"\n[input]\nformats = ["binary"]\n[fields.v]\ntype = "uint8"\nat = 0\n', "where the time is (at)"),
+    ],
+)
+def test_a_fault_says_what_to_do(server: Api, text: str, words: str) -> None:
+    found = problem(
+        put(server, "x", text, headers={"Content-Type": "application/x-www-form-urlencoded"}), 400, "feed_invalid"
+    )
+    assert words in " ".join(fault["message"] for fault in found["errors"])
+    assert ("curl -d" in found["detail"]) == bool(text.strip() and "\n" not in text)
+
+
+def test_none_match_makes_only_new_feeds(server: Api, name: str) -> None:
+    new = {"If-None-Match": "*"}
+    assert put(server, name, definition(name), headers=new).status_code == 201
+    there = problem(put(server, name, definition(name, max_age="3h"), headers=new), 412, "version_mismatch")
+    assert "exists already, at version 1" in there["detail"]
+    assert put(server, name, definition(name), headers={"If-None-Match": '"1"'}).status_code == 400
+
+
+def test_the_version_in_force_is_compared_with_the_one_before_it(server: Api, name: str) -> None:
+    for age in ("1h", "2h"):
+        put(server, name, definition(name, max_age=age))
+    found = server.client.get(f"/v1/feeds/{name}/versions/2/diff").json()
+    assert (found["from"], found["to"], [(one["old"], one["new"]) for one in found["diff"]]) == (1, 2, [("1h", "2h")])

@@ -9,6 +9,8 @@ import httpx
 import pytest
 
 from tests.support.server import Server, running_server
+from tidemill.api.replay_request import read
+from tidemill.errors import InputError
 
 FEED = """
 name = "pumps"
@@ -106,6 +108,12 @@ def test_every_fault_of_a_request_is_named(http: httpx.Client, body: Any, paths:
     answer = http.post("/v1/replays", content=body if isinstance(body, bytes) else json.dumps(body))
     assert answer.status_code == 400
     assert {fault["path"] for fault in answer.json()["errors"]} == paths
+
+
+def test_a_fault_is_told_in_the_words_of_json() -> None:
+    for body, words in ((b"{}", "1 fault in the body: 'feed' is missing"), (b"[]", "must be an object, not array")):
+        with pytest.raises(InputError, match=words):
+            read(body)
 
 
 def test_one_that_is_over_cannot_be_cancelled_and_another_was_never(http: httpx.Client) -> None:

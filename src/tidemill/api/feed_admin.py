@@ -6,6 +6,7 @@ is answered; other processes take it up within a second.
 
 import os
 import re
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -19,10 +20,11 @@ from litestar.openapi.spec import Parameter as ParameterSpec
 from litestar.params import FromPath
 
 from tidemill.api.feed_versions import VERSION_ROUTES, problem
+from tidemill.api.in_force import in_force
 from tidemill.api.reads_common import AnyRequest, parameters, taking
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
-from tidemill.errors import Fault, FeedDefinitionError, InputError, LimitError
+from tidemill.errors import Fault, FeedDefinitionError, InputError, LimitError, TidemillError
 from tidemill.feeds.diff import Change
 from tidemill.feeds.revise import Revision, revise
 from tidemill.feeds.variables import visible
@@ -64,13 +66,13 @@ class _PutFeed(taking(PUT_PARAMETERS)):  # type: ignore[misc]
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        text = Schema(type=OpenAPIType.STRING, description="A feed definition (TOML, at most 256 KiB).")
-        self.request_body = RequestBody(content={"application/toml": OpenAPIMediaType(schema=text)}, required=True)
+        toml = Schema(type=OpenAPIType.STRING, description="A feed definition (TOML, at most 256 KiB).")
+        self.request_body = RequestBody(content={"application/toml": OpenAPIMediaType(schema=toml)}, required=True)
         condition = 'The version this change was made for, such as "3"; 412 where another is in force.'
+        new_only = "`*`: make a new feed; 412 where there is one of this name."
         self.parameters += [
-            ParameterSpec(
-                name="If-Match", param_in="header", description=condition, schema=Schema(type=OpenAPIType.STRING)
-            )
+            ParameterSpec(name=name, param_in="header", description=text, schema=Schema(type=OpenAPIType.STRING))
+            for name, text in (("If-Match", condition), ("If-None-Match", new_only))
         ]
 
 
@@ -85,7 +87,7 @@ class _PutFeed(taking(PUT_PARAMETERS)):  # type: ignore[misc]
         201: ResponseSpec(FeedChange, generate_examples=False, description="A new feed, at version 1."),
         400: problem("The definition is at fault."),
         408: problem("The text did not arrive in time."),
-        412: problem("Another version is in force than If-Match says."),
+        412: problem("Another version is in force than If-Match or If-None-Match says."),
         413: problem("The text is longer than 256 KiB."),
     },
     opt={"scope": "admin"},
@@ -102,7 +104,7 @@ async def put_feed(
     taken under the new version; those before keep theirs. The text of the version in force makes no new one.
     """
     asked = parameters(request, PUT_PARAMETERS)
-    expect = _expected(request.headers.get("if-match"))
+    expect = _expected(request.headers.get("if-match"), request.headers.get("if-none-match"))
     dry_run = asked["dry_run"] == "true"
     source = f"{feed[:80]}.toml"
     environment = visible(os.environ, services.settings.source_variables)
@@ -117,10 +119,13 @@ async def put_feed(
         revision = await to_thread.run_sync(work)
     except FeedDefinitionError as error:
         lost_lines = request.headers.get("content-type") == _CURL_FORM and b"\n" not in body
-        if lost_lines and not body.startswith(b"{"):
+        if lost_lines and body.strip() and not body.startswith(b"{"):
             raise FeedDefinitionError(f"{error.message}\n{_CURL_HINT}", error.faults) from None
         raise
     services.book.refresh()
+    if not dry_run:
+        with suppress(TidemillError):  # it is durable; who needs it next would compile it as well
+            await in_force(services.book, principal.tenant, feed)
     answer = _change(feed, revision, dry_run=dry_run)
     if dry_run:
         return Response(answer, status_code=200)
@@ -142,7 +147,13 @@ def _change(name: str, revision: Revision, *, dry_run: bool) -> FeedChange:
     )
 
 
-def _expected(header: str | None) -> int | None:
+def _expected(header: str | None, none_match: str | None) -> int | None:
+    """The version that must be in force; 0: none may be."""
+    if none_match is not None:
+        if header is None and none_match.strip() == "*":
+            return 0
+        message = "If-None-Match is * (make a new feed, change none), without an If-Match"
+        raise InputError(message, (Fault("$header.If-None-Match", "invalid", message),))
     if header is None:
         return None
     match = _IF_MATCH.fullmatch(header.strip())
@@ -172,9 +183,10 @@ def _text(body: bytes, source: str) -> str:
     except UnicodeDecodeError as error:
         message = f"not UTF-8: byte {error.start} is wrong"
     else:
-        if not text.lstrip().startswith("{"):
+        if text.strip() and not text.lstrip().startswith("{"):
             return text
-        message = "this is JSON; a feed is TOML text: send the file itself, as `curl -T feed.toml` does"
+        given = "this is JSON; a feed is TOML text" if text.strip() else "the body is empty"
+        message = f"{given}: send the file itself, as `curl -T feed.toml` does"
     raise FeedDefinitionError(f"{source}: {message}", (Fault(f"{source}:1", "invalid_toml", message),))
 
 

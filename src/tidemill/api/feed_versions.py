@@ -23,10 +23,9 @@ from tidemill.query.parameters import Parameter, limit, page_cursor
 from tidemill.query.readers import limit as whole_number
 
 _VERSION: Final = {"type": "integer", "minimum": 1}
+_TO: Final = "Without it the one in force; of the version in force itself, what it changed of the version before it."
 PAGE_PARAMETERS: Final = (limit(20, 100), page_cursor(int))
-DIFF_PARAMETERS: Final = (
-    Parameter("to", "The other version; without it the one in force.", whole_number(999_999_999), _VERSION),
-)
+DIFF_PARAMETERS: Final = (Parameter("to", f"The other version. {_TO}", whole_number(999_999_999), _VERSION),)
 
 
 class FeedVersion(msgspec.Struct, frozen=True):
@@ -118,7 +117,7 @@ async def diff_versions(
     services: NamedDependency[Services],
 ) -> FeedDiff:
     """What changed from `version` to the version `to`, in either direction, as a list of paths with old and new value;
-    and for administrators line by line (unified diff)."""
+    and for administrators line by line (unified diff). `from` and `to` of the answer say what was compared."""
     other = parameters(request, DIFF_PARAMETERS)["to"]
 
     def kept(number: int | None) -> FeedText:
@@ -131,6 +130,8 @@ async def diff_versions(
 
     def work() -> FeedDiff:
         old, new = kept(version), kept(other)
+        if other is None and old.version == new.version > 1:  # itself has nothing to be compared with but its past
+            old = kept(version - 1)
         lines = None
         if "admin" in principal.scopes:
             lines = text_diff(old.text, new.text, (_named(old), _named(new)))

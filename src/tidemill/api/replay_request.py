@@ -10,6 +10,7 @@ from tidemill.model.replay import RejectionFilter, Request
 from tidemill.model.time import parse_instant
 
 MAX_RECEIPTS: Final = 10_000
+_JSON_WORDS: Final = {"list": "array", "str": "string", "int": "number", "float": "number", "bool": "boolean"}
 _WAYS: Final = "either `start` and `end` (times of receipt; one may be left out), or `receipts`, or `rejections`"
 
 
@@ -44,7 +45,7 @@ def read(raw: bytes) -> Body:
         raise InputError(fault.message, (fault,)) from None
     found: list[Finding] = []
     body = convert(data, Body, (), found)
-    faults = [Fault(_path(one.key), one.code, one.message) for one in found]
+    faults = [Fault(_path(one.key), one.code, _in_json(one.message)) for one in found]
     if isinstance(body, Body):
         faults += _meaning(body)
     _raise(faults)
@@ -110,10 +111,18 @@ def _ns(text: str | None) -> int | None:
     return None if text is None else parse_instant(text)
 
 
+def _in_json(message: str) -> str:
+    """A sentence about TOML in the words of JSON."""
+    expected, split, found = message.partition(", not ")
+    if expected != "must be a table":
+        return message
+    return f"must be an object{split}{_JSON_WORDS.get(found, found)}"
+
+
 def _path(key: tuple[Any, ...]) -> str:
     return "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
 
 
 def _raise(faults: list[Fault]) -> None:
     if faults:
-        raise InputError(count_of_faults(len(faults)), tuple(faults))
+        raise InputError(f"{count_of_faults(len(faults))} in the body: {faults[0].message}", tuple(faults))

@@ -41,6 +41,7 @@ def check_feed(files: FilesArgument) -> None:
     Nothing is changed and no server is needed. Example: `tidemill feed check pumps.toml`
     """
     from tidemill.feeds.load import load
+    from tidemill.feeds.revise import check
     from tidemill.feeds.variables import visible
     from tidemill.settings import load as load_settings
 
@@ -51,6 +52,7 @@ def check_feed(files: FilesArgument) -> None:
     for file, text in texts.items():
         try:
             feed = load(text, source=str(file), environment=environment)
+            check(text, feed.name, None, source=str(file), environment=environment)
         except InputError as error:
             faults += error.faults
         else:

@@ -106,7 +106,11 @@ def check(
     except FeedDefinitionError as error:
         faults = tuple(_without_values(fault, text) for fault in error.faults)
     places, mistyped = Places(text, source), {fault.path for fault in faults if fault.code == "wrong_type"}
-    found = [] if faults and faults[0].code == "invalid_toml" else [*_name(text, name), *_fixed(text, before)]
+    found = (
+        []
+        if faults and faults[0].code == "invalid_toml"
+        else [*_name(text, name), *_version(text), *_fixed(text, before)]
+    )
     more = (Fault(places.of(one.key), one.code, one.message) for one in found)
     faults += tuple(fault for fault in more if fault.path not in mistyped)
     if faults:
@@ -119,6 +123,13 @@ def _name(text: str, name: str) -> list[Finding]:
         return []
     message = f"the text is of a feed '{given[:80]}', and it was sent as '{name[:80]}'; make both the same"
     return [Finding(("name",), "name_mismatch", message)]
+
+
+def _version(text: str) -> list[Finding]:
+    """Only of new texts: one that is kept already stays readable."""
+    if "version" not in tomllib.loads(text):
+        return []
+    return [Finding(("version",), "unknown_key", "versions are counted by the server; leave 'version' out")]
 
 
 def _fixed(text: str, before: FeedText | None) -> list[Finding]:
@@ -157,5 +168,7 @@ def _without_values(fault: Fault, text: str) -> Fault:
 
 
 def _stale(name: str, expected: int, number: int) -> str:
+    if not expected:
+        return f"The feed '{name}' exists already, at version {number}, and this was to make a new one."
     current = f"is at version {number}" if number else "does not exist"
     return f"The feed '{name}' {current}, and this change was made for version {expected}. Look at what changed first."

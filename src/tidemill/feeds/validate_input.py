@@ -3,6 +3,7 @@ and plug-ins) or places in a layout (binary), never both."""
 
 import math
 from collections.abc import Iterator
+from typing import Final
 
 from tidemill.feeds.convert import Finding, did_you_mean
 from tidemill.feeds.definition import Feed
@@ -11,6 +12,8 @@ from tidemill.feeds.members import Field
 from tidemill.feeds.packed import ARRAY, NUMBER_TYPES
 from tidemill.feeds.places import Key
 from tidemill.feeds.validate_layout import layout_findings, members
+
+_SIZE: Final = "record_bytes, the size of a record in bytes"
 
 
 def input_findings(feed: Feed) -> Iterator[Finding]:
@@ -35,7 +38,7 @@ def _formats(feed: Feed) -> Iterator[Finding]:
     if layouts and len(given) > 1:
         yield Finding(key, "conflict", f"'{layouts[0]}' stands alone: its payloads cannot be told from others")
     if layouts and feed.input.layout is None:
-        yield Finding(("input", "layout"), "missing", f"'{layouts[0]}' needs [input.layout]: the size of a record")
+        yield Finding(("input", "layout"), "missing", f"'{layouts[0]}' needs [input.layout] with {_SIZE}")
     if feed.input.layout is not None and not layouts and not unknown:
         message = f"a layout is for the formats {', '.join(LAYOUT_FORMATS)}; leave it out"
         yield Finding(("input", "layout"), "conflict", message)
