@@ -12,6 +12,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
 from tidemill.api import prefer
+from tidemill.api.in_force import in_force
 from tidemill.api.problems import NotDeletableError
 from tidemill.api.reads_common import AnyRequest, answers, ask, parameters, taking
 from tidemill.api.services import Services
@@ -82,7 +83,7 @@ async def delete_points_of_series(
     asked = parameters(request, SERIES_PARAMETERS)
     _bounded(asked, "series", f"DELETE /v1/series/{series}")
     described = await ask(lambda: services.queries.series.describe(principal.tenant, series))
-    feed = services.book.current(principal.tenant, described.feed)
+    feed = await in_force(services.book, principal.tenant, described.feed)
     check_alone(feed, series)
     wanted = Deletion(
         kind="range",
@@ -118,7 +119,7 @@ async def delete_points_of_feed(
     asked = parameters(request, FEED_PARAMETERS)
     if not asked["tag."]:
         _bounded(asked, "feed", f"DELETE /v1/feeds/{feed}")
-    current = services.book.current(principal.tenant, feed)
+    current = await in_force(services.book, principal.tenant, feed)
     wanted = Deletion(
         kind="range",
         feed=current.name,
@@ -150,7 +151,7 @@ async def delete_feed(
     so do receipts (state `deleted`, with sha256 and counts) and the ledger of polls, which holds hashes only. What is
     sent afterwards begins anew."""
     asked = parameters(request, WHOLE_PARAMETERS)
-    current = services.book.current(principal.tenant, feed)
+    current = await in_force(services.book, principal.tenant, feed)
     wanted = Deletion(kind="feed", feed=current.name, erase_s=services.settings.erase_within)
     return await answer(services, request, principal.tenant, current.version, wanted, dry_run=asked["dry_run"])
 

@@ -18,6 +18,7 @@ from tidemill.errors import StoreQueryError, UnavailableError
 from tidemill.query.changes import Changes
 
 MAX_STREAMS: Final = 100
+MAX_STREAMS_OF_TENANT: Final = 25  # no tenant takes them all
 LOOK_S: Final = 0.25  # at least between two looks
 POLL_S: Final = 1.0  # a replay publishes without moving on
 AGAIN_S: Final = 1.0  # after the store could not be asked
@@ -49,11 +50,15 @@ class Followers:
         return self._applied.stopped
 
     def enter(self, tenant: str) -> Follower:
-        """Take one more in. Raises UnavailableError when there are MAX_STREAMS, or the server is ending."""
+        """Take one more in. Raises UnavailableError when there are MAX_STREAMS, or
+        MAX_STREAMS_OF_TENANT of this tenant, or the server is ending."""
         if self.ended:
             raise UnavailableError("The server is ending; follow again in a moment.", 1.0)
         if len(self._open) >= MAX_STREAMS:
             message = f"There are {MAX_STREAMS} streams already; poll /v1/changes, or try again later"
+            raise UnavailableError(message, 30.0)
+        if sum(one.tenant == tenant for one in self._open) >= MAX_STREAMS_OF_TENANT:
+            message = f"You have {MAX_STREAMS_OF_TENANT} streams already; poll /v1/changes, or end one of them"
             raise UnavailableError(message, 30.0)
         follower = Follower(tenant)
         self._open.add(follower)

@@ -18,6 +18,7 @@ import msgspec
 
 from tidemill.api import body, formats, unpack
 from tidemill.api.body import Gate, Incoming
+from tidemill.api.in_force import in_force
 from tidemill.api.metrics import Metrics
 from tidemill.api.problems import MediaTypeError, RefusedError
 from tidemill.api.services import Services
@@ -82,7 +83,7 @@ class Intake:
 
         Raises NotFoundError, InputError (RefusedError when the bytes were kept), UnavailableError, ConflictError.
         """
-        feed = self._feed(principal.tenant, name)
+        feed = self._services.book.known(principal.tenant, name) or await self._feed(principal.tenant, name)
         declared = _declared(incoming, feed, fetched=fetched)
         raw = await self._read(incoming, bulk=fetched or feed.shape.kind == "samples")
         received_ns = self._services.clock()
@@ -97,10 +98,10 @@ class Intake:
             incoming.hold(self._gate, len(checked.body) if declared.encoding else 0)
         return await self._append(incoming, principal.tenant, feed, checked, received_ns)
 
-    def _feed(self, tenant: str, name: str) -> Feed:
+    async def _feed(self, tenant: str, name: str) -> Feed:
         """The feed in force. One that cannot be read is no fault of who sends: it may come back."""
         try:
-            return self._services.book.current(tenant, name)
+            return await in_force(self._services.book, tenant, name)
         except FeedDefinitionError as error:
             raise UnavailableError(f"The feed '{name}' cannot be read now: {error.message}", 60.0) from error
 

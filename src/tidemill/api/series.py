@@ -15,6 +15,7 @@ from tidemill.api.auth import Authenticator
 from tidemill.api.body import Incoming
 from tidemill.api.deletions import WAIT_S, WHOLE_PARAMETERS, check_alone, look, submit
 from tidemill.api.front import Route
+from tidemill.api.in_force import in_force
 from tidemill.api.intake import OFF_LOOP_BYTES, Accepted, Intake
 from tidemill.api.intake_routes import JSON, REPLAYED
 from tidemill.api.outcomes import Outcomes
@@ -92,7 +93,7 @@ class SeriesRoutes:
         principal = self._authenticator.authorize(incoming.headers, "write")
         services, tenant = self._services, principal.tenant
         described = await ask(lambda: services.queries.series.describe(tenant, incoming.path))
-        feed = services.book.current(tenant, described.feed)
+        feed = await in_force(services.book, tenant, described.feed)
         alone = feed.shape.kind == "samples"
         if not alone:
             check_alone(feed, incoming.path)

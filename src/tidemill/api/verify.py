@@ -1,6 +1,7 @@
 """The route of `tidemill verify` at a running server: newline-delimited JSON while the work goes on, the report last.
 
-The work is done in a thread of its own, one verification at a time, and ends when whoever asked goes away.
+The work is done in a thread of its own, and ends when whoever asked goes away. It reads a whole tenant, so
+each tenant has one at a time, and there are MAX_RUNS in all; who comes too many is told to come back.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from tidemill.api.reads_common import AnyRequest, answers, parameters, taking
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.catalog.replays import CatalogReplays
-from tidemill.errors import TidemillError
+from tidemill.errors import TidemillError, UnavailableError
 from tidemill.mill.verify.report import Report
 from tidemill.mill.verify.scope import check_feed
 from tidemill.mill.verify.walk import Progress, Scope, Verifier
@@ -35,7 +36,10 @@ VERIFY_PARAMETERS: Final = (
     UNIT,
 )  # fmt: skip
 _TELL_EVERY_S: Final = 0.2
-_one_at_a_time: Final = threading.Lock()
+MAX_RUNS: Final = 2
+_RETRY_S: Final = 30.0
+_running: Final = set[str]()  # tenants
+_lock: Final = threading.Lock()
 _log = logging.getLogger(__name__)
 
 
@@ -61,7 +65,7 @@ class _GoneError(Exception):
     responses={
         status: spec
         for status, spec in answers(VerifyLine, "One line after the other.", "application/x-ndjson").items()
-        if status in (200, 400, 404)
+        if status in (200, 400, 404, 503)
     },
     opt={"scope": "admin"},
 )
@@ -74,7 +78,27 @@ async def verify(
     asked = parameters(request, VERIFY_PARAMETERS)
     scope = Scope(tenant=principal.tenant, feed=asked["feed"] or "", since_ns=asked["since"])
     await to_thread.run_sync(check_feed, services.store, services.book, [scope.tenant], scope.feed)
+    _room(scope.tenant)
     return Stream(_lines(services, scope), media_type="application/x-ndjson")
+
+
+def _room(tenant: str) -> None:
+    """Raises UnavailableError when no verification of this tenant can begin now."""
+    if tenant in _running:
+        raise UnavailableError("A verification of yours is running; ask again when it has ended.", _RETRY_S)
+    if len(_running) >= MAX_RUNS:
+        raise UnavailableError(f"{MAX_RUNS} verifications are running; ask again in a while.", _RETRY_S)
+
+
+def _enter(tenant: str) -> None:
+    with _lock:
+        _room(tenant)
+        _running.add(tenant)
+
+
+def _leave(tenant: str) -> None:
+    with _lock:
+        _running.discard(tenant)
 
 
 async def _lines(services: Services, scope: Scope) -> AsyncIterator[bytes]:
@@ -86,6 +110,12 @@ async def _lines(services: Services, scope: Scope) -> AsyncIterator[bytes]:
             raise _GoneError
         loop.call_soon_threadsafe(lines.put_nowait, line)
 
+    try:
+        _enter(scope.tenant)
+    except UnavailableError as error:  # somebody else was faster since the answer began
+        refused = VerifyLine(error={"code": error.code, "message": error.message})
+        yield msgspec.json.encode(refused) + b"\n"
+        return
     threading.Thread(target=_work, args=(services, scope, say), name="verify", daemon=True).start()
     try:
         while True:
@@ -99,12 +129,10 @@ async def _lines(services: Services, scope: Scope) -> AsyncIterator[bytes]:
 
 def _work(services: Services, scope: Scope, say: Callable[[VerifyLine], None]) -> None:
     try:
-        while not _one_at_a_time.acquire(timeout=1.0):
-            say(VerifyLine(progress={"at": "waiting for another verification", "done": 0, "total": 0}))
         try:
             report = _verifier(services).run(scope, _now_and_then(say))
         finally:
-            _one_at_a_time.release()
+            _leave(scope.tenant)
         say(VerifyLine(report=_shown(report)))
     except _GoneError:
         return

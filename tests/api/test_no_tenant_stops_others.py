@@ -1,0 +1,80 @@
+"""What one tenant asks for takes no other tenant's turn: feeds compile in threads, streams are shared out."""
+
+import asyncio
+import threading
+
+import httpx
+import pytest
+
+from tests.api.samples import problem
+from tests.support.api import Api
+from tidemill.api import followers, verify
+from tidemill.api.followers import Followers
+from tidemill.errors import UnavailableError
+from tidemill.feeds.book import FeedBook
+from tidemill.feeds.definition import Feed
+
+TEXT = 'name = "shared"\n[time]\nformat = "received"\n[fields.v]\npath = "$.v"\n'
+
+
+class _Applied:
+    stopped = False
+    seq = 0
+
+    async def wait(self, seq: int, timeout_s: float) -> None:
+        raise AssertionError  # it has ended before it looks
+
+
+def test_a_feed_is_at_hand_when_its_put_is_answered(api: Api) -> None:
+    assert api.client.put("/v1/feeds/shared", content=TEXT).status_code == 201
+    feed = api.services.book.known("default", "shared")
+    assert feed is not None
+    assert feed.version == 1
+
+
+def test_a_feed_is_compiled_in_a_thread(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert api.client.put("/v1/feeds/shared", content=TEXT).status_code in (200, 201)
+    threads, current = list[int](), FeedBook.current
+
+    def seen(book: FeedBook, tenant: str, name: str) -> Feed:
+        threads.append(threading.get_ident())
+        return current(book, tenant, name)
+
+    monkeypatch.setattr(FeedBook, "current", seen)
+    loops = list[int]()
+    api.call(lambda: loops.append(threading.get_ident()))
+    api.services.book.refresh()
+    for _ in range(3):
+        assert api.client.post("/v1/feeds/shared", json={"v": 1}).status_code == 202
+    assert len(threads) == 1
+    assert threads[0] != loops[0]
+
+
+def test_a_tenant_takes_some_of_the_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(followers, "MAX_STREAMS", 3)
+    monkeypatch.setattr(followers, "MAX_STREAMS_OF_TENANT", 2)
+
+    async def story() -> None:
+        streams = Followers(None, _Applied())  # type: ignore[arg-type]
+        held = [streams.enter("a"), streams.enter("a")]
+        with pytest.raises(UnavailableError, match="You have 2"):
+            streams.enter("a")
+        held.append(streams.enter("b"))
+        with pytest.raises(UnavailableError, match="There are 3"):
+            streams.enter("b")
+        streams.leave(held[0])
+        held.append(streams.enter("a"))
+
+    asyncio.run(story())
+
+
+def test_a_tenant_has_one_verification_at_a_time(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    for running in ({"default"}, {"a", "b"}):
+        monkeypatch.setattr(verify, "_running", running)
+        refused = httpx.get(f"{api.url}/v1/verify", trust_env=False)
+        problem(refused, 503, "unavailable")
+        assert int(refused.headers["retry-after"]) >= 1
+    monkeypatch.setattr(verify, "_running", {"a"})
+    last = httpx.get(f"{api.url}/v1/verify", trust_env=False).text.splitlines()[-1]
+    assert "running" not in last  # it began; that the store of this API is not there ended it
+    assert verify._running == {"a"}
