@@ -125,6 +125,19 @@ def test_points_of_a_feed_are_exactly_time_and_value(store: Store, writer: Write
     assert points(store, TELEMETRY, end="2026-01-01T00:00:02Z") == expected[:2]
 
 
+def test_points_of_a_feed_by_what_rules_flagged(store: Store, writer: Writer) -> None:
+    key = writer.series("telemetry", "value")
+    writer.points(key, [START], [1.5], ordinals=[1])
+    for second, mark in ((1, "spike"), (2, "stuck")):
+        writer.points(key, [START + second * SECOND], [float(second)], ordinals=[1 + second], marks=[mark])
+    assert [point["value"] for point in points(store, TELEMETRY, quality="good")] == [1.5]
+    assert [point["value"] for point in points(store, TELEMETRY, marked="stuck")] == [2.0]
+    page = queries(store).feeds.points("default", TELEMETRY, asked(POINTS_PARAMETERS, marked="spike", limit="1"))
+    assert page.next is None  # points that are left out take no place on a page
+    with pytest.raises(InputError, match="both good and marked"):
+        points(store, TELEMETRY, quality="good", marked="spike")
+
+
 def test_points_of_a_feed_with_tags_and_fields(store: Store, writer: Writer) -> None:
     for n, user in enumerate("ab"):
         writer.points(writer.series("location", "lat", {"user_id": user}), [START + n], [float(n)])

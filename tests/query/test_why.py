@@ -118,6 +118,9 @@ def test_a_series_that_never_was_can_have_rejected_records(store: Store, writer:
     writer.rejection(6, 0, "location", ["outside_range"], time=times([ns(T)]), series=ids(never["series"]))
     assert tell(store, **given, field="lat")["verdict"]["state"] == "rejected"
     assert tell(store, **given)["series"] is None
+    assert "has no series of field 'lat', user_id 'a1' yet" in never["verdict"]["sentence"]
+    with pytest.raises(InputError, match="no field 'nope'; it has lat, long"):
+        tell(store, **given, field="nope")
     assert "series" not in never["links"]
 
 

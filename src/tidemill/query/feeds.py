@@ -18,7 +18,9 @@ from tidemill.query.cursor import encode
 from tidemill.query.parameters import (
     END,
     FIELD,
+    MARKED,
     ORDER,
+    QUALITY,
     START,
     TAGS,
     UNIT,
@@ -33,7 +35,7 @@ from tidemill.query.series import Hidden
 from tidemill.store.client import Store
 
 POINTS_PARAMETERS: Final = (
-    START, END, UNIT, FIELD, TAGS, limit(100_000, 1_000_000), page_cursor(int, int, int)
+    START, END, UNIT, FIELD, TAGS, QUALITY, MARKED, limit(100_000, 1_000_000), page_cursor(int, int, int)
 )  # fmt: skip
 EVIDENCE: Final = Parameter(
     "evidence",
@@ -66,6 +68,9 @@ class FeedQueries:
 
         Raises InputError unless the feed has points and `field` names one of several fields.
         """
+        if asked["quality"] is not None and asked["marked"] is not None:
+            message = "no point is both good and marked; ask for one of them"
+            raise InputError(message, (Fault("$query.quality", "contradiction", message),))
         span = time_range(asked)
         first, series, ordinal = asked["cursor"] or (span.first_ns, 0, _LOWEST)
         bound = {
@@ -75,6 +80,8 @@ class FeedQueries:
             "first_series": series,
             "first_ordinal": ordinal,
             "last": span.last_ns,
+            "good": int(asked["quality"] == "good"),
+            "mark": asked["marked"] or "",
             "limit": asked["limit"],
         }
         beyond = self._store.rows("feed_points_ahead", **bound)

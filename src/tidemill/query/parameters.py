@@ -172,6 +172,15 @@ FILL: Final = Parameter(
 FEED: Final = Parameter("feed", "Only of this feed.", readers.word, _TEXT)
 FIELD: Final = Parameter("field", "Only this field.", readers.word, _TEXT)
 NAME: Final = Parameter("name", "Only series of exactly this name.", readers.word, _TEXT)
+QUALITY: Final = Parameter(
+    "quality",
+    "`good`: only points that no rule flagged.",
+    readers.choice("good"),
+    {"type": "string", "enum": ["good"]},
+)
+MARKED: Final = Parameter(
+    "marked", "Only points that a rule flagged with this reason code.", readers.word, {"type": "string"}
+)
 TAGS: Final = Parameter("tag.", "Only where this tag has this value; `tag.user_id=a1`.", readers.word, _TEXT)
 QUANTILES: Final = Parameter(
     "q", "Quantiles from 0 to 1, separated by commas.", readers.quantiles, _TEXT, (0.05, 0.25, 0.5, 0.75, 0.95)

@@ -20,17 +20,17 @@ from tidemill.query.parameters import (
     EVERY,
     FILL,
     FORMAT,
+    MARKED,
     ORDER,
+    QUALITY,
     START,
     UNIT,
     ZONE,
     Asked,
-    Parameter,
     limit,
     page_cursor,
     time_range,
 )
-from tidemill.query.readers import choice, word
 from tidemill.query.series import Description, SeriesQueries
 from tidemill.query.windows import windows
 from tidemill.store.client import Store
@@ -50,13 +50,8 @@ POINTS_PARAMETERS: Final = (
     limit(10_000, 1_000_000),
     page_cursor(int, int),
     FORMAT,
-    Parameter(
-        "quality",
-        "`good`: only points that no rule flagged.",
-        choice("good"),
-        {"type": "string", "enum": ["good"]},
-    ),
-    Parameter("marked", "Only points that a rule flagged with this reason code.", word, {"type": "string"}),
+    QUALITY,
+    MARKED,
 )
 
 

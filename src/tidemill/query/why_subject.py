@@ -80,9 +80,13 @@ class Subjects:
 
 
 def _unknown(tenant: str, feed: Feed, asked: Asked) -> Subject:
-    """A series that never was: what its id would be, where the question says enough."""
-    fields = SUMMARY[:1] if feed.shape.kind == "summary" else tuple(feed.fields)
-    field = asked["field"] or (fields[0] if len(fields) == 1 else None)
+    """A series that never was: what its id would be, where the question says enough. Raises InputError for a field that
+    the feed does not have."""
+    fields = SUMMARY if feed.shape.kind == "summary" else tuple(feed.fields)
+    if asked["field"] and fields and feed.registers is None and asked["field"] not in fields:
+        message = f"the feed '{feed.name}' has no field '{asked['field'][:80]}'; it has {', '.join(fields)}"
+        raise InputError(message, (Fault("$query.field", "invalid", message),))
+    field = asked["field"] or (fields[0] if len(fields) == 1 or fields is SUMMARY else None)
     tags: dict[str, str] = asked["tag."]
     whole = field is not None and tags.keys() == feed.tags.keys()
     return Subject(series_id(tenant, feed.name, tags, field) if whole and field else 0, feed.name, field, tags)

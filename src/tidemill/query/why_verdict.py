@@ -6,6 +6,7 @@ import msgspec
 
 from tidemill.model.time import format_instant
 from tidemill.query.why_evidence import Evidence
+from tidemill.query.why_subject import Subject
 from tidemill.query.words import capital, number, place_of
 
 STATES: Final = {
@@ -55,10 +56,18 @@ def _nothing_came(evidence: Evidence, time: str) -> Verdict:
         sentence = f"Nothing stands at {time} yet; {wait} to be applied to feed '{evidence.subject.feed}'."
         return Verdict("waiting", None, sentence)
     sentence = f"No record of {time} was ever received for this series."
+    if not evidence.subject.known:
+        sentence = f"{_no_such_series(evidence.subject)}, and no record of {time} was ever received for one."
     kept = evidence.feed.retention.points if evidence.feed else None
     if kept:
         sentence += f" Points of this feed are kept for {kept} after receipt: one that came before that would be gone."
     return Verdict("never_received", None, sentence)
+
+
+def _no_such_series(subject: Subject) -> str:
+    named = {**({"field": subject.field} if subject.field else {}), **subject.tags}
+    which = ", ".join(f"{name} '{value}'" for name, value in named.items())
+    return f"Feed '{subject.feed}' has no series{' of ' + which if which else ''} yet"
 
 
 def _stands(evidence: Evidence) -> Verdict:

@@ -131,6 +131,8 @@ WHERE p.tenant = {tenant:String}
   AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
   AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
   AND isNotNull(p.value)
+  AND ({good:UInt8} = 0 OR empty(p.marks))
+  AND ({mark:String} = '' OR has(p.marks, {mark:String}))
   AND (p.time, p.series, p.ordinal)
       >= (fromUnixTimestamp64Nano({first:Int64}, 'UTC'), {first_series:UInt64}, {first_ordinal:Int64})
 ORDER BY p.time, p.series, p.ordinal
@@ -154,6 +156,8 @@ WHERE p.tenant = {tenant:String}
   AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
   AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
   AND isNotNull(p.value)
+  AND ({good:UInt8} = 0 OR empty(p.marks))
+  AND ({mark:String} = '' OR has(p.marks, {mark:String}))
   AND (p.time, p.series, p.ordinal)
       >= (fromUnixTimestamp64Nano({first:Int64}, 'UTC'), {first_series:UInt64}, {first_ordinal:Int64})
 ORDER BY p.time, p.series, p.ordinal
