@@ -134,7 +134,9 @@ def test_a_series_sent_whole_is_in_the_list_of_deletions(client: httpx.Client) -
     one = client.post("/v1/series", json=sent, headers=WAIT).json()
     preview = client.delete(f"/v1/series/{one['id']}?dry_run=true")
     assert (preview.status_code, counted(preview.json())) == (200, (2, 2, 1, 0))
-    assert client.delete(f"/v1/series/{one['id']}").status_code == 204
+    deleted = client.delete(f"/v1/series/{one['id']}")
+    assert deleted.status_code == 204
+    assert client.get(deleted.headers["location"]).json()["kind"] == "series"
     client.post("/v1/series", json=sent | {"values": [3]}, headers=WAIT)
     item = client.get("/v1/deletions?limit=1").json()["items"][0]
     assert (item["kind"], item["selector"]["series"], counted(item)) == ("series", one["id"], (2, 2, 1, 0))

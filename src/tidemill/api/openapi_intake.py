@@ -148,7 +148,15 @@ OPERATIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {
             "responses": {
                 "200": _answer("DeletionItem", "Of records: applied. Or a dry run."),
                 "202": _answer("DeletionItem", "Of records: durable, applied soon."),
-                "204": {"description": "Gone."},
+                "204": {
+                    "description": "Gone.",
+                    "headers": {
+                        "Location": {
+                            "schema": {"type": "string"},
+                            "description": "The deletion receipt, for administrators.",
+                        }
+                    },
+                },
             },
             "problems": (400, 404, 409, 503, 507),
         }

@@ -37,7 +37,8 @@ async def get_series_lineage(
     """With `time`: the point that stands then, its payload and place in it, the record as it came, the rules that it
     passed, every value that it replaced, the duplicates that lost against it, and the rollup windows it is in. With
     `window`: the window's row and evidence, a page of the payloads that made it, values replaced and records rejected
-    in it. Where nothing stands, the problem names the nearest points; `/v1/why` says why."""
+    in it. Where nothing stands, the problem names the nearest points; `/v1/why` says why. Whoever may read sees it; the
+    ledger of rejections and `/v1/why` are for administrators."""
     asked = parameters(request, LINEAGE_PARAMETERS)
     return respond(request, await ask(lambda: lineage(services.queries, principal.tenant, series, asked)))
 

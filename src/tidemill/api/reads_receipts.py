@@ -30,7 +30,9 @@ async def get_receipt(
     principal: NamedDependency[Principal],
     services: NamedDependency[Services],
 ) -> Receipt:
-    """The receipt of one payload: durable since when, applied or not, records accepted, and rejected by reason."""
+    """The receipt of one payload: durable since when, applied or not, records accepted, and rejected by reason.
+    Whoever may read sees this and the payload's bytes; which records were rejected is in the ledger, and the ledger and
+    `/v1/why` are for administrators."""
     parameters(request, ())
     found: Receipt = await ask(lambda: services.queries.receipts.receipt(principal.tenant, receipt))
     return found
@@ -58,7 +60,7 @@ async def get_payload(
 ) -> Response[Any]:
     """The payload byte for byte (of a packed body what was in it), as a download that no browser will run. `ETag` is
     its SHA-256 in hexadecimal, `Repr-Digest` (RFC 9530) and `Digest` (RFC 3230) are the same in Base64. `If-None-Match`
-    is answered 304."""
+    is answered 304. Whoever may read sees every payload of the tenant, rejected records in it too."""
     parameters(request, ())
     if services.deleted.payload_gone(principal.tenant, receipt):
         raise GoneError(f"the bytes of payload '{receipt[:64]}' were deleted on request")

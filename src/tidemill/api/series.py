@@ -87,9 +87,9 @@ class SeriesRoutes:
         return Answer(status, headers + ([REPLAYED] if appended.replayed else []), body)
 
     async def delete_series(self, incoming: Incoming) -> Answer:
-        """Of a series that was sent whole: `204` when the deletion is durable; from then on it is in no answer. Of one
-        whose points come from records, for administrators: the deletion receipt. `404` if there is none, `409` if its
-        records cannot do without it."""
+        """Of a series that was sent whole: `204` when the deletion is durable; from then on it is in no answer, and
+        `Location` leads to the deletion receipt. Of one whose points come from records, for administrators: the
+        deletion receipt. `404` if there is none, `409` if its records cannot do without it."""
         principal = self._authenticator.authorize(incoming.headers, "write")
         services, tenant = self._services, principal.tenant
         described = await ask(lambda: services.queries.series.describe(tenant, incoming.path))
@@ -111,8 +111,8 @@ class SeriesRoutes:
             wait_s = WAIT_S if preferred is None else preferred
             item = await submit(services, tenant, feed.version, wanted, wait_s)
             return _json(202 if item.state == "requested" else 200, item)
-        await submit(services, tenant, feed.version, wanted, services.settings.series_wait, told=False)
-        return Answer(204, [], b"")
+        item = await submit(services, tenant, feed.version, wanted, services.settings.series_wait, told=False)
+        return Answer(204, [(b"location", f"/v1/deletions/{item.id}".encode())], b"")
 
     async def _readable(self, tenant: str, appended: Appended, wait_s: float) -> Receipt | None:
         """The applied outcome, if the mill and the store give it within `wait_s` seconds."""
