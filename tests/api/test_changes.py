@@ -112,6 +112,8 @@ def test_a_stream_may_be_narrowed_and_begin_in_the_past(api: Api) -> None:
                 break
     assert found[-1]["new"] == 2.0
     problem(api.client.get(STREAM, params={"kind": "neither"}), 400, "invalid")
+    for route in ("/v1/changes", STREAM):
+        assert api.client.get(route, params={"feed": "nope"}).status_code == 404
     document = problem(api.client.get(STREAM, headers={"Last-Event-ID": "0815"}), 400, "invalid")
     assert document["errors"][0]["path"] == "$header.Last-Event-ID"
 

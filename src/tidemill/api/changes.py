@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +16,7 @@ from tidemill.api.followers import AGAIN_S, Follower, Followers
 from tidemill.api.reads_common import AnyRequest, answers, ask, parameters, taking
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
-from tidemill.errors import Fault, InputError, StoreQueryError, UnavailableError
+from tidemill.errors import Fault, FeedDefinitionError, InputError, StoreQueryError, UnavailableError
 from tidemill.query.changes import PAGE_PARAMETERS, START, STREAM_PARAMETERS, Change, ChangePage, Changes, Place, place
 from tidemill.query.cursor import encode
 from tidemill.query.parameters import Asked
@@ -39,8 +40,10 @@ async def list_changes(
     request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
 ) -> ChangePage:
     """Points that were replaced and rollup windows that were restated, oldest first: old value, new value, why, and the
-    payload that did it. `since` is a time of change or an `id`. What a window gains in time is no change."""
+    payload that did it. `since` is a time of change or an `id`. What a window gains in time is no change. `next` is
+    never null: who follows asks with it again, at once or later. 404 for a feed that there is not."""
     asked = parameters(request, PAGE_PARAMETERS)
+    await ask(lambda: _check_feed(services, principal.tenant, asked))
     page: ChangePage = await ask(lambda: services.queries.changes.page(principal.tenant, asked))
     return page
 
@@ -67,6 +70,7 @@ async def follow_changes(
     after the header `Last-Event-ID`, else from `since`, else from now. A comment comes every 15 s of silence."""
     asked, last = parameters(request, STREAM_PARAMETERS), _last_event(request)
     changes, tenant = services.queries.changes, principal.tenant
+    await ask(lambda: _check_feed(services, tenant, asked))
     start = await ask(lambda: _start(changes, tenant, asked)) if last is None else last
     follower = followers.enter(tenant)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -83,6 +87,13 @@ def _last_event(request: AnyRequest) -> Place | None:
     except ValueError as error:
         message = f"Last-Event-ID {error}"
         raise InputError(message, (Fault("$header.Last-Event-ID", "invalid", message),)) from None
+
+
+def _check_feed(services: Services, tenant: str, asked: Asked) -> None:
+    """Raise NotFoundError for a feed that is none of the tenant's; one whose definition cannot be read has changes."""
+    if asked["feed"]:
+        with suppress(FeedDefinitionError):
+            services.book.current(tenant, asked["feed"])
 
 
 def _start(changes: Changes, tenant: str, asked: Asked) -> Place:

@@ -91,7 +91,7 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class ChangePage(msgspec.Struct, frozen=True):
-    """Changes, oldest first. `next` is always given: ask with it as `cursor` again, for more or later."""
+    """Changes, oldest first. `next` is never null, also at the end: ask with it as `cursor` for more, now or later."""
 
     items: list[Change]
     next: str
