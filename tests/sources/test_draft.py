@@ -145,6 +145,7 @@ DOCUMENTS = st.one_of(
 
 @settings(max_examples=80, deadline=None)
 @given(DOCUMENTS)
+@example({"0100011D00FF": 0})  # nothing but registers
 @example({"\x80": MIDNIGHT, "0": MIDNIGHT, "00": 0})
 def test_whatever_the_answer_the_draft_is_a_feed(document):
     found = drafted(json.dumps(document).encode())

@@ -38,7 +38,7 @@ class FastReader:
         self._plan = plan
         self._max_depth = max_depth
         self._documents = Documents(compile_struct(plan, certain_time=False), plan.records)
-        self._registers = Documents(dict[str, RegisterValue], plan.records) if plan.except_keys else None
+        self._registers = Documents(dict[str, RegisterValue], plan.records) if plan.except_keys is not None else None
         self._getters = [compile_getter(plan, column) for column in plan.columns]
         self._tokens = key_tokens(plan)
         self._brackets = required_brackets(plan)
