@@ -192,6 +192,7 @@ def test_a_private_address_is_refused_with_the_line_that_allows_it(source: Sourc
     assert (done.status, redirected.status) == (1, 0)
     assert "  --allow 127.0.0.0/8\n" in done.err
     assert source("try", "http://10.1.2.3/").err.endswith("  --allow 10.1.2.3/32\n")
+    assert source("try", "http://[::ffff:127.0.0.1]/").err.endswith("  --allow 127.0.0.0/8\n")
     assert source("try", url, "--allow", "10.0.0.1/8").status == 2
 
 

@@ -229,6 +229,7 @@ def _filled(text: str, secrets: list[str]) -> str:
 def _network(address: Any) -> str:
     """The network to allow for an address: all of this machine, else the one address."""
     one = ip_address(str(address).partition("%")[0])
+    one = getattr(one, "ipv4_mapped", None) or one  # ::ffff:127.0.0.1 is another spelling of IPv4
     if one.version == 4 and one.is_loopback:
         return "127.0.0.0/8"
     return str(ip_network(one))
