@@ -163,8 +163,8 @@ WHERE tenant = {tenant:String} AND feed = {feed:String} AND winner_seq = {low:UI
 SELECT DISTINCT every_s FROM rollups WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)} ORDER BY every_s
 
 -- name: deletion_windows
--- The published windows with points that are concerned, and, if `inside`, those that lie wholly in the range; sealed ones
--- only when they do.
+-- The published windows with points that are concerned (replaced ones too: what was told of a window has their values),
+-- and, if `inside`, those that lie wholly in the range; sealed ones only when they do.
 SELECT series, toUnixTimestamp64Nano(window) AS window_ns, count, sealed
 FROM rollups FINAL
 WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND every_s = {every_s:UInt32} AND count > 0
@@ -172,8 +172,12 @@ WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND every_s 
             AND toUnixTimestamp64Nano(window) <= {last:Int64} - toInt64({every_s:UInt32}) * 1000000000 + 1)
         OR (NOT sealed AND (series, toUnixTimestamp64Nano(window)) IN (
             SELECT series, t - positiveModulo(t, toInt64({every_s:UInt32}) * 1000000000)
-            FROM (SELECT series, toUnixTimestamp64Nano(time) AS t FROM points WHERE
-                -- include: deletion_points
+            FROM (
+                SELECT series, toUnixTimestamp64Nano(time) AS t FROM points WHERE
+                    -- include: deletion_points
+                UNION ALL
+                SELECT series, toUnixTimestamp64Nano(time) AS t FROM replaced WHERE
+                    -- include: deletion_points
             ))))
 
 -- name: deletion_tell_points
