@@ -26,6 +26,6 @@ FROM payloads FINAL
 WHERE tenant = {tenant:String} AND state != 'deleted' AND seq > {after:UInt64}
     AND seq IN (
         SELECT r.seq FROM deleted_records AS r
-        WHERE (r.tenant, r.feed, r.deletion) = ({tenant:String}, {feed:String}, {deletion:UInt64}))
+        WHERE r.tenant = {tenant:String} AND r.feed = {feed:String} AND r.deletion = {deletion:UInt64})
 ORDER BY seq
 LIMIT {limit:UInt32}
