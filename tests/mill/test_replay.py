@@ -108,7 +108,7 @@ RECORDS = st.lists(
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 
 
-@settings(max_examples=5, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
 @given(payloads=st.lists(RECORDS, min_size=2, max_size=6), data=st.data())
 @pytest.mark.parametrize("policy", ["first", "last"])
 def test_some_payloads_may_be_replayed_and_the_mill_may_fail_meanwhile(
