@@ -78,8 +78,8 @@ async def verify(
     asked = parameters(request, VERIFY_PARAMETERS)
     scope = Scope(tenant=principal.tenant, feed=asked["feed"] or "", since_ns=asked["since"])
     await to_thread.run_sync(check_feed, services.store, services.book, [scope.tenant], scope.feed)
-    await to_thread.run_sync(services.store.ping)  # what cannot begin is said by the status
     _room(scope.tenant)
+    await to_thread.run_sync(services.store.ping)  # what cannot begin is said by the status
     return Stream(_lines(services, scope), media_type="application/x-ndjson")
 
 
