@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from tests.mill.breaking import Breaking
 from tests.mill.house import House
 from tests.mill.test_order import strip
-from tidemill.errors import Fault, StoreUnavailableError
+from tidemill.errors import Fault
 from tidemill.model.deletion import Deletion
 from tidemill.model.ids import new_receipt
 from tidemill.model.payload import Kind
@@ -138,36 +139,6 @@ def test_some_payloads_may_be_replayed_and_the_mill_may_fail_meanwhile(
     assert [(one.state, one.error) for one in house.replays.list(house.tenant)] == [("done", "")]
     assert outcome(house) == outcome(straight)
     assert not list((house.folder / "mill" / "replays").glob("*/*"))
-
-
-class Breaking:
-    """The store breaks off at its n-th write, once, with or without having written."""
-
-    def __init__(self, house: House, at: int, *, after: bool) -> None:
-        self._house = house
-        self._left = at
-        self._after = after
-
-    def __enter__(self) -> None:
-        store = self._house.store
-        for name in ("insert", "command"):
-            setattr(store, name, self._counted(getattr(store, name)))
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
-        for name in ("insert", "command"):
-            delattr(self._house.store, name)
-        return kind is StoreUnavailableError
-
-    def _counted(self, write: Callable[..., None]) -> Callable[..., None]:
-        def counted(*arguments: Any, **values: Any) -> None:
-            self._left -= 1
-            if self._left == 0 and not self._after:
-                raise StoreUnavailableError("broken off")
-            write(*arguments, **values)
-            if self._left == 0:
-                raise StoreUnavailableError("broken off")
-
-        return counted
 
 
 STEP = (

@@ -8,9 +8,9 @@ from typing import Any, Final
 import polars as pl
 
 from tidemill.errors import TidemillError
-from tidemill.mill.replay.milled import entry
 from tidemill.mill.stages import Stages
 from tidemill.mill.status import MillStatus
+from tidemill.mill.stored import entry
 from tidemill.model.deletion import Deletion
 from tidemill.model.payload import Logged
 from tidemill.store.client import Store
@@ -62,7 +62,7 @@ class Expired:
         return pl.concat(frames)
 
     def _entries(self, found: Scope, part: pl.DataFrame) -> Iterator[Logged]:
-        stored = self._store.frame("replay_payloads", tenant=found.tenant, seqs=part["seq"])
+        stored = self._store.frame("mill_payloads", tenant=found.tenant, seqs=part["seq"])
         for row in stored.iter_rows(named=True):
             yield entry(found.tenant, found.feed, row, row["feed_version"])
 

@@ -4,12 +4,13 @@ The winner's points cover all of the loser's (it has one for every field of the 
 Everything of this is written before the winner's points: were it after, a crash between would leave nobody who knows.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import polars as pl
 
 from tidemill.mill import ledger
-from tidemill.model.payload import Kind, Logged, Payload
+from tidemill.mill.stored import entry
+from tidemill.model.payload import Logged
 from tidemill.store.client import Store
 
 RecordText = Callable[[Logged, int], str]
@@ -28,7 +29,7 @@ def rejections_of(
         reasons=pl.lit(["duplicate"]), detail=pl.lit(ledger.DUPLICATE)
     )
     rejections = ledger.rejected([lost])
-    entries = {seq: _entry(tenant, feed, row) for seq, row in found.items()}
+    entries = {seq: entry(tenant, feed, row, row["feed_version"]) for seq, row in found.items()}
     texts = [text_of(entries[seq], idx) for seq, idx in rejections.select("seq", "idx").iter_rows()]
     rows = ledger.rejection_rows(rejections, tenant, feed, ledger.origins(entries.values()), texts)
     return rows, list(found)
@@ -47,18 +48,3 @@ def restate(store: Store, tenant: str, feed: str, overtaken: pl.DataFrame, *, se
     )
     if seqs:
         store.command("mill_restate", tenant=tenant, feed=feed, seqs=seqs, version=version)
-
-
-def _entry(tenant: str, feed: str, row: Mapping[str, object]) -> Logged:
-    payload = Payload(
-        receipt=str(row["receipt"]),
-        tenant=tenant,
-        feed=feed,
-        feed_version=int(str(row["feed_version"])),
-        received_ns=int(str(row["received_ns"])),
-        format=str(row["format"]),
-        body=bytes.fromhex(str(row["body"])),
-        sha256=b"",
-        kind=Kind.DATA,
-    )
-    return Logged(int(str(row["seq"])), payload)

@@ -13,6 +13,7 @@ from tidemill.mill.replay.folder import Folder
 from tidemill.mill.replay.places import Places
 from tidemill.mill.replay.plan import PLACE, Plan, Planner, joined_rejections, old_points
 from tidemill.mill.replay.publish import Trail, ledger_rows
+from tidemill.mill.stored import entry
 from tidemill.model.payload import MAX_RECORDS
 from tidemill.model.replay import Difference, Replay
 from tidemill.store.client import Store
@@ -112,9 +113,9 @@ class Concluding:
     def _texts(self, trail: Trail, records: pl.DataFrame) -> pl.DataFrame:
         rows = []
         for part in records.select("seq").unique().sort("seq").iter_slices(milled.PORTION_PAYLOADS):
-            stored = self._store.frame("replay_payloads", tenant=trail.tenant, seqs=part["seq"])
+            stored = self._store.frame("mill_payloads", tenant=trail.tenant, seqs=part["seq"])
             entries = {
-                row["seq"]: milled.entry(trail.tenant, trail.feed, row, row["feed_version"])
+                row["seq"]: entry(trail.tenant, trail.feed, row, row["feed_version"])
                 for row in stored.iter_rows(named=True)
             }
             wanted = records.filter(pl.col("seq").is_in(part["seq"].implode())).select(PLACE)

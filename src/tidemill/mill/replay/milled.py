@@ -13,7 +13,8 @@ from tidemill.mill import ledger
 from tidemill.mill.replay.folder import Folder
 from tidemill.mill.replay.past import ReplayPast
 from tidemill.mill.stages import NO_PAST, Milled, Stages
-from tidemill.model.payload import Kind, Logged, Payload
+from tidemill.mill.stored import entry
+from tidemill.model.payload import Logged
 from tidemill.rules.shape import POINTS, SERIES
 from tidemill.store.client import Store
 
@@ -73,7 +74,7 @@ def mill(
     """
     versions = dict(zip(rows["seq"], rows["feed_version"], strict=True))
     states = dict(zip(rows["seq"], rows["state"], strict=True))
-    stored = store.frame("replay_payloads", tenant=tenant, seqs=rows["seq"])
+    stored = store.frame("mill_payloads", tenant=tenant, seqs=rows["seq"])
     entries = [entry(tenant, feed, row, versions[row["seq"]]) for row in stored.iter_rows(named=True)]
     entries = [one for one in entries if states[one.seq] != "refused" or not stages.refuses(one)]
     numbers = dict(zip(rows["seq"], rows["run"], strict=True))
@@ -109,22 +110,6 @@ def _run(stages: Stages, tenant: str, feed: str, run: list[Logged], past: Replay
         for entry in run:  # which one it is
             _run(stages, tenant, feed, [entry], past)
         raise
-
-
-def entry(tenant: str, feed: str, row: dict[str, Any], version: int) -> Logged:
-    """A row of `replay_payloads` as the entry of the log that it was, to be applied under `version`."""
-    payload = Payload(
-        receipt=row["receipt"],
-        tenant=tenant,
-        feed=feed,
-        feed_version=version,
-        received_ns=row["received_ns"],
-        format=row["format"],
-        body=bytes.fromhex(row["body"]),
-        sha256=b"",
-        kind=Kind.DATA,
-    )
-    return Logged(row["seq"], payload)
 
 
 def _joined(frames: list[pl.DataFrame], schema: dict[str, Any]) -> pl.DataFrame:

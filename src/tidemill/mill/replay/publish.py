@@ -78,7 +78,7 @@ class Publisher:
         self._insert("changes", change_rows(folder.read("plan-moved"), trail))
         if not windows.is_empty():
             moved = folder.read(_MOVED_WINDOWS)
-            self._insert("changes", window_change_rows(moved, trail.every // NS_PER_S, trail))
+            self._insert("changes", window_change_rows(moved, trail))
         self._known.forget()
 
     def _ledger(self, folder: Folder, trail: Trail) -> None:
@@ -180,46 +180,46 @@ class Publisher:
 def change_rows(moved: pl.DataFrame, trail: Trail) -> pl.DataFrame:
     """Rows of table `changes` for the values that move (`plan.MOVED`); what appears where nothing was is no change of
     a published value, unless its place had been rejected: it is told as well, for whoever follows."""
-    return moved.select(
-        pl.lit(trail.tenant).alias("tenant"),
-        pl.lit(trail.at_seq, pl.UInt64).alias("seq"),
-        pl.lit(trail.at_idx, pl.UInt32).alias("idx"),
+    changed = moved.select(
         "series",
-        pl.lit(0, pl.UInt32).alias("every_s"),
-        pl.col("time").cast(INSTANT),
-        pl.lit(trail.feed).alias("feed"),
+        "time",
         "old",
         "new",
         pl.col("was").cast(pl.UInt64).alias("old_count"),
         pl.col("is").cast(pl.UInt64).alias("new_count"),
-        pl.lit("replay").alias("why"),
         pl.when("is").then("cause_seq").otherwise(0).alias("cause_seq"),
         pl.when("is").then("cause_idx").otherwise(0).alias("cause_idx"),
-        pl.lit(trail.replay).alias("replay"),
-        pl.lit(trail.now_ns).cast(INSTANT).alias("changed_at"),
-        pl.lit(trail.version, pl.UInt64).alias("version"),
     )
+    return _told(changed, trail, at_idx=trail.at_idx, every_s=0)
 
 
-def window_change_rows(moved: pl.DataFrame, every_s: int, trail: Trail) -> pl.DataFrame:
+def window_change_rows(moved: pl.DataFrame, trail: Trail) -> pl.DataFrame:
     """Rows of table `changes` for windows (`series`, `window`, `mean`, `count`, `mean_old`, `count_old`). They are
     written after those of points, and so have a place after them: who follows misses none."""
     nothing = pl.lit(None, pl.Float64)
-    return moved.select(
-        pl.lit(trail.tenant).alias("tenant"),
-        pl.lit(trail.at_seq, pl.UInt64).alias("seq"),
-        pl.lit(trail.at_idx + 1, pl.UInt32).alias("idx"),
+    changed = moved.select(
         "series",
-        pl.lit(every_s, pl.UInt32).alias("every_s"),
-        pl.col("window").cast(INSTANT).alias("time"),
-        pl.lit(trail.feed).alias("feed"),
+        pl.col("window").alias("time"),
         pl.when(pl.col("count_old") > 0).then("mean_old").otherwise(nothing).alias("old"),
         pl.when(pl.col("count") > 0).then("mean").otherwise(nothing).alias("new"),
         pl.col("count_old").alias("old_count"),
         pl.col("count").alias("new_count"),
-        pl.lit("replay").alias("why"),
         pl.lit(0, pl.UInt64).alias("cause_seq"),
         pl.lit(0, pl.UInt32).alias("cause_idx"),
+    )
+    return _told(changed, trail, at_idx=trail.at_idx + 1, every_s=trail.every // NS_PER_S)
+
+
+def _told(changed: pl.DataFrame, trail: Trail, *, at_idx: int, every_s: int) -> pl.DataFrame:
+    """What a replay changed, with where and when it is told."""
+    return changed.with_columns(
+        pl.lit(trail.tenant).alias("tenant"),
+        pl.lit(trail.at_seq, pl.UInt64).alias("seq"),
+        pl.lit(at_idx, pl.UInt32).alias("idx"),
+        pl.lit(every_s, pl.UInt32).alias("every_s"),
+        pl.col("time").cast(INSTANT),
+        pl.lit(trail.feed).alias("feed"),
+        pl.lit("replay").alias("why"),
         pl.lit(trail.replay).alias("replay"),
         pl.lit(trail.now_ns).cast(INSTANT).alias("changed_at"),
         pl.lit(trail.version, pl.UInt64).alias("version"),

@@ -56,6 +56,7 @@ WHERE tenant = {tenant:String}
 SELECT seq, receipt, feed_version, format, state, toUnixTimestamp64Nano(received_at) AS received_ns, hex(body) AS body
 FROM payloads FINAL
 WHERE tenant = {tenant:String} AND seq IN {seqs:Array(UInt64)}
+ORDER BY seq
 
 -- name: mill_applied
 -- Which of these payloads were applied already.

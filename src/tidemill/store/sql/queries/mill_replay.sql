@@ -71,13 +71,6 @@ WHERE tenant = {tenant:String}
     AND ((by_seq BETWEEN {low:UInt64} AND {high:UInt64} AND (NOT {sparse:Bool} OR by_seq IN {seqs:Array(UInt64)}))
         OR (seq BETWEEN {low:UInt64} AND {high:UInt64} AND (NOT {sparse:Bool} OR seq IN {seqs:Array(UInt64)})))
 
--- name: replay_payloads
--- The payloads at these places, with their bytes in hexadecimal.
-SELECT seq, receipt, feed_version, format, state, toUnixTimestamp64Nano(received_at) AS received_ns, hex(body) AS body
-FROM payloads FINAL
-WHERE tenant = {tenant:String} AND seq IN {seqs:Array(UInt64)}
-ORDER BY seq
-
 -- name: replay_rejections
 -- The whole ledger of these payloads, recovered records too.
 SELECT seq, idx, receipt, toUnixTimestamp64Nano(received_at) AS received_ns,
