@@ -62,8 +62,8 @@ class Applier:
         )
         self._past = past.StorePast(store, self.known, status)
         self._version = 0
-        self._replays: dict[int, str] = {}  # by place in the log, of payloads that are applied again
-        self._versions: dict[int, int] = {}  # under which a replay applied them
+        self._replays: dict[str, str] = {}  # by receipt, of payloads that are applied again
+        self._versions: dict[str, int] = {}  # under which a replay applied them
         self._told_until = 0  # payloads up to here may have told of changes in an attempt that was cut short
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="mill-write")
 
@@ -78,8 +78,8 @@ class Applier:
     def recall_replays(self, after: int) -> None:
         """Payloads beyond this place are applied again: those that were replayed, under the version of their replay."""
         rows = self._store.rows("replay_applied_last", after=after)
-        self._replays = {row["seq"]: row["replay"] for row in rows}
-        self._versions = {row["seq"]: row["feed_version"] for row in rows}
+        self._replays = {row["receipt"]: row["replay"] for row in rows}
+        self._versions = {row["receipt"]: row["feed_version"] for row in rows}
 
     def next_version(self) -> int:
         """A version above all that were used, also when the clock stands still or runs back."""
@@ -103,7 +103,7 @@ class Applier:
         self.known.trim()
 
     def _as_replayed(self, entry: Logged) -> Logged:
-        version = self._versions.get(entry.seq)
+        version = self._versions.get(entry.payload.receipt)
         if version is None:
             return entry
         payload = structs.replace(entry.payload, feed_version=version, kind=Kind.DATA, faults=())

@@ -13,7 +13,7 @@ import polars as pl
 from tidemill.model.payload import Logged
 from tidemill.rules.shape import place
 
-NONE: Final[Mapping[int, str]] = MappingProxyType({})
+NONE: Final[Mapping[str, str]] = MappingProxyType({})
 INSTANT = pl.Datetime("ns", "UTC")
 REASONS = pl.List(pl.Struct({"key": pl.String, "value": pl.UInt32}))
 
@@ -88,10 +88,10 @@ def poison(entry: Logged, why: str) -> pl.DataFrame:
 
 
 def payload_rows(
-    entries: Sequence[Logged], found: pl.DataFrame, version: int, replays: Mapping[int, str] = NONE
+    entries: Sequence[Logged], found: pl.DataFrame, version: int, replays: Mapping[str, str] = NONE
 ) -> pl.DataFrame:
-    """Rows of table `payloads`, the bytes verbatim; `found` (OUTCOMES) has every entry. `replays`: by place in the log,
-    the replay that applied a payload last."""
+    """Rows of table `payloads`, the bytes verbatim; `found` (OUTCOMES) has every entry. `replays`: by receipt, the
+    replay that applied a payload last."""
     payloads = [entry.payload for entry in entries]
     rows = pl.DataFrame(
         {
@@ -106,7 +106,7 @@ def payload_rows(
             "sha256": pl.Series([p.sha256 for p in payloads], dtype=pl.Binary),
             "faults": [msgspec.json.encode(p.faults).decode() if p.faults else "" for p in payloads],
             "body": pl.Series([p.body for p in payloads], dtype=pl.Binary),
-            "replay": [replays.get(entry.seq, "") for entry in entries],
+            "replay": [replays.get(p.receipt, "") for p in payloads],
         }
     )
     return rows.join(found, on="seq", how="left", maintain_order="left").with_columns(

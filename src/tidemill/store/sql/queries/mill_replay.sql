@@ -50,7 +50,7 @@ WHERE tenant = {tenant:String} AND feed = {feed:String} AND state = 'applied'
 
 -- name: replay_applied_last
 -- The payloads of all tenants beyond this place that a replay applied last, and under which version.
-SELECT seq, feed_version, toString(replay) AS replay
+SELECT receipt, feed_version, toString(replay) AS replay
 FROM payloads FINAL
 WHERE seq > {after:UInt64} AND replay != '' AND state = 'applied'
 
