@@ -1,54 +1,31 @@
 """`tidemill feed ...`: what it prints and how it ends, in a data folder and at a server."""
 
 import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
+from tests.cli.running import Run, runner
 from tests.support.api import Api, running_api
-from tidemill import cli
 from tidemill.catalog.keys import create_key
-from tidemill.cli.common import err, out
 from tidemill.feeds.recipes import RECIPES
 
 PUMPS = 'name = "pumps"\n[time]\npath = "$.t"\n[fields.bar]\npath = "$.bar"\nunit = "bar"\n'
 BAD = 'name = "bad"\n[time]\npath = "when"\n[fields.x]\npath = "$.x"\nrequred = true\nmin = "low"\n'
 
 
-class Done(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-
-Feed = Callable[..., Done]
-
-
 @pytest.fixture
-def feed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Feed]:
+def feed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
     """Run `tidemill feed ...` in this process."""
-    for name in ("TIDEMILL_KEY", "TIDEMILL_DATA"):
-        monkeypatch.delenv(name, raising=False)
-
-    def run(*arguments: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["tidemill", "feed", *map(str, arguments)])
-        out.width = err.width = 160
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        told = capsys.readouterr()
-        return Done(int(ended.value.code or 0), told.out, told.err)
 
     umask = os.umask(0o077)
-    yield run
+    yield runner(monkeypatch, capsys, "feed")
     os.umask(umask)
 
 
 @pytest.fixture
-def data(tmp_path: Path, feed: Feed) -> tuple[str, str]:
+def data(tmp_path: Path, feed: Run) -> tuple[str, str]:
     """The options of a data folder that has the recipes."""
     options = ("--data", str(tmp_path / "data"))
     pumps = tmp_path / "first.toml"
@@ -70,7 +47,7 @@ def at_server(server: Api) -> tuple[str, ...]:
     return ("--url", server.url, "--key", secret)
 
 
-def test_the_list_has_every_feed_with_its_version(feed: Feed, data: tuple[str, str]) -> None:
+def test_the_list_has_every_feed_with_its_version(feed: Run, data: tuple[str, str]) -> None:
     listed = feed("list", *data).out
     for name in RECIPES.keys() | {"pumps"}:
         assert f"\n{name} " in listed
@@ -80,7 +57,7 @@ def test_the_list_has_every_feed_with_its_version(feed: Feed, data: tuple[str, s
 
 
 def test_a_feed_is_shown_as_it_was_written_and_applied_as_a_new_version(
-    feed: Feed, data: tuple[str, str], tmp_path: Path
+    feed: Run, data: tuple[str, str], tmp_path: Path
 ) -> None:
     shown = feed("show", "location", *data)
     assert (shown.out, shown.err) == (RECIPES["location"], "# location, version 1\n")
@@ -95,7 +72,7 @@ def test_a_feed_is_shown_as_it_was_written_and_applied_as_a_new_version(
     assert feed("show", "location", "--version", 3, *data).status == 1
 
 
-def test_versions_and_differences_are_told(feed: Feed, data: tuple[str, str], tmp_path: Path) -> None:
+def test_versions_and_differences_are_told(feed: Run, data: tuple[str, str], tmp_path: Path) -> None:
     file = tmp_path / "pumps.toml"
     rule = '[[rules]]\ncheck = "max_age"\noptions = {{ max_age = "{}" }}\n'
     for text in ("# why\n" + PUMPS, PUMPS + rule.format("1h"), PUMPS + rule.format("2h")):
@@ -115,20 +92,20 @@ def test_versions_and_differences_are_told(feed: Feed, data: tuple[str, str], tm
         assert done.status == 1 and "`tidemill feed list`" in done.err
 
 
-def test_looking_makes_no_folder(feed: Feed, tmp_path: Path) -> None:
+def test_looking_makes_no_folder(feed: Run, tmp_path: Path) -> None:
     for command in (("list",), ("show", "location"), ("versions", "location")):
         assert feed(*command, "--data", tmp_path / "none").status == 2
     assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
-def test_every_recipe_passes_its_check(feed: Feed, tmp_path: Path, name: str) -> None:
+def test_every_recipe_passes_its_check(feed: Run, tmp_path: Path, name: str) -> None:
     file = tmp_path / f"{name}.toml"
     file.write_text(RECIPES[name])
     assert feed("check", file) == (0, f"{file}: feed '{name}' is right.\n", "")
 
 
-def test_every_fault_of_every_file_is_explained_with_its_place(feed: Feed, tmp_path: Path) -> None:
+def test_every_fault_of_every_file_is_explained_with_its_place(feed: Run, tmp_path: Path) -> None:
     bad, good, worse = tmp_path / "bad.toml", tmp_path / "good.toml", tmp_path / "worse.toml"
     bad.write_text(BAD)
     good.write_text(PUMPS)
@@ -141,7 +118,7 @@ def test_every_fault_of_every_file_is_explained_with_its_place(feed: Feed, tmp_p
     assert f"{good}: feed 'pumps' is right." in done.out
 
 
-def test_one_faulty_file_keeps_all_from_being_applied(feed: Feed, data: tuple[str, str], tmp_path: Path) -> None:
+def test_one_faulty_file_keeps_all_from_being_applied(feed: Run, data: tuple[str, str], tmp_path: Path) -> None:
     good, bad, other = tmp_path / "good.toml", tmp_path / "bad.toml", tmp_path / "other.toml"
     good.write_text(PUMPS.replace('"bar"\n', '"mbar"\n'))
     bad.write_text(BAD)
@@ -152,7 +129,7 @@ def test_one_faulty_file_keeps_all_from_being_applied(feed: Feed, data: tuple[st
     assert feed("show", "pumps", *data).out == PUMPS
 
 
-def test_a_file_that_cannot_be_read_is_said(feed: Feed, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_said(feed: Run, tmp_path: Path) -> None:
     assert "none.toml" in feed("check", tmp_path / "none.toml").err
     latin = tmp_path / "latin.toml"
     latin.write_bytes('title = "Büro"'.encode("latin-1"))
@@ -160,7 +137,7 @@ def test_a_file_that_cannot_be_read_is_said(feed: Feed, tmp_path: Path) -> None:
     assert done.status == 2 and "byte 10" in done.err
 
 
-def test_a_server_answers_the_same(feed: Feed, server: Api, at_server: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_server_answers_the_same(feed: Run, server: Api, at_server: tuple[str, ...], tmp_path: Path) -> None:
     file = tmp_path / "our pumps.toml"
     file.write_text(PUMPS)
     assert feed("apply", file, *at_server) == (0, "Feed 'pumps' is at version 1: a new feed.\n", "")
@@ -178,7 +155,7 @@ def test_a_server_answers_the_same(feed: Feed, server: Api, at_server: tuple[str
     assert done.status == 2 and f"{file}:6: fields.x.requred" in done.err
 
 
-def test_a_server_that_refuses_or_is_not_there_is_said(feed: Feed, server: Api, tmp_path: Path) -> None:
+def test_a_server_that_refuses_or_is_not_there_is_said(feed: Run, server: Api, tmp_path: Path) -> None:
     file = tmp_path / "pumps.toml"
     file.write_text(PUMPS)
     refused = feed("apply", file, "--url", server.url)
@@ -189,5 +166,5 @@ def test_a_server_that_refuses_or_is_not_there_is_said(feed: Feed, server: Api, 
 
 
 @pytest.mark.parametrize("command", ["check", "list", "show", "apply", "versions", "diff"])
-def test_help_teaches_by_an_example(feed: Feed, command: str) -> None:
+def test_help_teaches_by_an_example(feed: Run, command: str) -> None:
     assert f"tidemill feed {command} " in feed(command, "--help").out

@@ -6,16 +6,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import pytest
 
+from tests.cli.running import Run, runner
 from tests.sources.web import Request, Web
 from tests.support.api import Api, running_api
 from tests.support.engine import running_engine
 from tidemill import cli
-from tidemill.cli.common import err, out
 from tidemill.simulate.server import running
 from tidemill.sources.ledger import poll_rows
 from tidemill.sources.pull import source_key
@@ -45,33 +45,13 @@ options = { field = "level", min = 0 }
 """
 
 
-class Done(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-
-Source = Callable[..., Done]
-
-
 @pytest.fixture
-def source(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Source]:
+def source(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Run]:
     """Run `tidemill source ...` in this process, in an empty folder."""
-    for name in ("TIDEMILL_KEY", "TIDEMILL_DATA"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["tidemill", "source", *map(str, arguments)])
-        out.width = err.width = 160
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        told = capsys.readouterr()
-        return Done(int(ended.value.code or 0), told.out, told.err)
-
     umask = os.umask(0o077)
-    yield run
+    yield runner(monkeypatch, capsys, "source")
     os.umask(umask)
 
 
@@ -101,9 +81,7 @@ def says(document: Any, status: int = 200, **headers: str) -> Callable[[Request]
     return lambda _: (status, {"content-type": "application/json"} | headers, body)
 
 
-def test_an_answer_is_shown_decoded_with_a_draft_and_nothing_is_written(
-    source: Source, web: Web, tmp_path: Path
-) -> None:
+def test_an_answer_is_shown_decoded_with_a_draft_and_nothing_is_written(source: Run, web: Web, tmp_path: Path) -> None:
     with web.answering(says(READINGS)) as url:
         done = source("try", f"{url}/v1/readings", *HERE)
     assert done.status == 0
@@ -116,7 +94,7 @@ def test_an_answer_is_shown_decoded_with_a_draft_and_nothing_is_written(
 
 
 def test_a_draft_passes_the_check_and_is_never_written_over_another_file(
-    source: Source, feed: Callable[..., int], web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: Run, feed: Callable[..., int], web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "readings.toml"
     monkeypatch.setenv("TOKEN", "hush-hush")
@@ -132,7 +110,7 @@ def test_a_draft_passes_the_check_and_is_never_written_over_another_file(
     assert feed("check", file) == 0
 
 
-def test_options_correct_the_guess(source: Source, web: Web) -> None:
+def test_options_correct_the_guess(source: Run, web: Web) -> None:
     record = {"t": 5, "when": "2026-03-01 12:00:00", "v": 7, "w": 8, "who": "a"}
     options = ("--time", "$.when", "--zone", "Europe/Zurich", "--field", "level=$.v", "--tag", "user=$.who")
     with web.answering(says(record)) as url:
@@ -145,7 +123,7 @@ def test_options_correct_the_guess(source: Source, web: Web) -> None:
     assert "$.none" in other.err
 
 
-def test_a_feed_says_what_it_would_store_and_reject(source: Source, web: Web, tmp_path: Path) -> None:
+def test_a_feed_says_what_it_would_store_and_reject(source: Run, web: Web, tmp_path: Path) -> None:
     (tmp_path / "plant.toml").write_text(FEED)
     with web.answering(says(READINGS)) as url:
         done = source("try", url, *HERE, "--decode", tmp_path / "plant.toml")
@@ -158,7 +136,7 @@ def test_a_feed_says_what_it_would_store_and_reject(source: Source, web: Web, tm
 
 
 def test_a_feed_of_a_data_folder_asks_what_its_own_source_asks(
-    source: Source, feed: Callable[..., int], web: Web, tmp_path: Path
+    source: Run, feed: Callable[..., int], web: Web, tmp_path: Path
 ) -> None:
     text = (
         FEED
@@ -184,7 +162,7 @@ def test_a_feed_of_a_data_folder_asks_what_its_own_source_asks(
     assert (nothing.status, "Say what to ask" in nothing.err) == (2, True)
 
 
-def test_a_private_address_is_refused_with_the_line_that_allows_it(source: Source, web: Web) -> None:
+def test_a_private_address_is_refused_with_the_line_that_allows_it(source: Run, web: Web) -> None:
     with web.answering(says(READINGS)) as url:
         done = source("try", url)
         redirected = source("try", url, "--allow", "127.0.0.1/32", "--timeout", "2")
@@ -210,7 +188,7 @@ def test_a_private_address_is_refused_with_the_line_that_allows_it(source: Sourc
     ],
 )
 def test_what_cannot_be_decoded_is_shown_without_control_characters(
-    source: Source, web: Web, answer: Any, said: str
+    source: Run, web: Web, answer: Any, said: str
 ) -> None:
     with web.answering(answer) as url:
         done = source("try", url, *HERE)
@@ -221,7 +199,7 @@ def test_what_cannot_be_decoded_is_shown_without_control_characters(
     assert "Traceback" not in told
 
 
-def test_names_and_values_of_theirs_cannot_move_the_cursor(source: Source, web: Web) -> None:
+def test_names_and_values_of_theirs_cannot_move_the_cursor(source: Run, web: Web) -> None:
     record = {"time": "2026-03-01T00:00:00Z", "\u202ev": 1, "who": "a\u202e[red]b", "odd": "\x1b]0;x\x07"}
     with web.answering(says(record)) as url:
         done = source("try", url, *HERE)
@@ -232,7 +210,7 @@ def test_names_and_values_of_theirs_cannot_move_the_cursor(source: Source, web: 
 
 @pytest.mark.parametrize("header", ["Authorization: Bearer ${TOKEN}", "Authorization: Bearer hush-hush"])
 def test_a_secret_that_a_server_sends_back_is_not_shown(
-    source: Source, web: Web, monkeypatch: pytest.MonkeyPatch, header: str
+    source: Run, web: Web, monkeypatch: pytest.MonkeyPatch, header: str
 ) -> None:
     monkeypatch.setenv("TOKEN", "hush-hush")
     for status in (200, 403):
@@ -243,7 +221,7 @@ def test_a_secret_that_a_server_sends_back_is_not_shown(
         assert "hush" not in done.out + done.err
 
 
-def test_nobody_there_and_a_variable_that_is_not_set(source: Source) -> None:
+def test_nobody_there_and_a_variable_that_is_not_set(source: Run) -> None:
     gone = source("try", "http://127.0.0.1:9/", *HERE)
     unset = source("try", "http://127.0.0.1:9/${NO_SUCH_VARIABLE}", *HERE)
     assert (gone.status, unset.status) == (1, 2)
@@ -251,7 +229,7 @@ def test_nobody_there_and_a_variable_that_is_not_set(source: Source) -> None:
     assert "NO_SUCH_VARIABLE" in unset.err
 
 
-def test_help_teaches_with_an_example(source: Source) -> None:
+def test_help_teaches_with_an_example(source: Run) -> None:
     told = source("try", "--help").out
     assert "tidemill source try https://api.example.com/readings" in " ".join(told.replace("│", " ").split())
 
@@ -292,7 +270,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
             yield api
 
 
-def test_sources_are_listed_with_times_as_seen_from_now(source: Source, server: Api) -> None:
+def test_sources_are_listed_with_times_as_seen_from_now(source: Run, server: Api) -> None:
     done = source("list", "--url", server.url)
     assert done.status == 0
     [line] = [line for line in done.out.splitlines() if line.startswith("telemetry ")]
@@ -301,7 +279,7 @@ def test_sources_are_listed_with_times_as_seen_from_now(source: Source, server: 
     assert "no byte came·[2J for 10 s" in done.out
 
 
-def test_polls_are_listed_with_what_they_add_up_to(source: Source, server: Api) -> None:
+def test_polls_are_listed_with_what_they_add_up_to(source: Run, server: Api) -> None:
     done = source("polls", "telemetry", "--url", server.url)
     assert done.status == 0
     assert [line.split()[3] for line in done.out.splitlines()[1:11]] == ["timeout"] * 5 + ["data"] * 5
