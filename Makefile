@@ -7,10 +7,10 @@ DATA   ?= ./data
 DEMO   ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint check bench docs clean
+.PHONY: help setup run test test-faults faults lint check bench docs clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 setup: $(VENV)/.ready ## make .venv with the pinned dependencies and the tidemill command
 
@@ -21,15 +21,21 @@ $(VENV)/.ready: requirements-dev.txt pyproject.toml scripts/setup.sh
 run: setup ## serve on http://127.0.0.1:$(PORT) with simulated traffic (DEMO=0 without; PORT, DATA override)
 	@$(BIN)/tidemill serve --data "$(DATA)" --listen 127.0.0.1:$(PORT) $(if $(filter 0,$(DEMO)),,--demo)
 
-test: setup ## run all tests against real processes
-	@$(BIN)/python -m pytest
+test: setup ## run the tests, all but those that break things (under 4 minutes on two cores)
+	@$(BIN)/python -m pytest --ignore=tests/faults
+
+test-faults: setup ## kill, fill, flip, flood: the tests that break things on purpose
+	@$(BIN)/python -m pytest tests/faults
+
+faults: setup ## the same for much longer: every rig at its full number of rounds
+	@TIDEMILL_TEST_ROUNDS=full $(BIN)/python -m pytest tests/faults
 
 lint: setup ## ruff (style, format) and mypy (strict)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-check: lint test ## what CI runs
+check: lint test test-faults ## what CI runs
 
 bench: setup ## print the figures of bench/, with the machine and versions
 	@$(BIN)/python -m bench

@@ -1,0 +1,8 @@
+"""How often the tests that break things do so: a few times in `make test-faults`, as often as it takes in `make faults`."""
+
+import os
+
+
+def rounds(short: int, full: int) -> int:
+    """`short`, or `full` where TIDEMILL_TEST_ROUNDS=full."""
+    return full if os.environ.get("TIDEMILL_TEST_ROUNDS") == "full" else short
