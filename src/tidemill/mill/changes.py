@@ -15,6 +15,7 @@ from typing import Any, Final
 import polars as pl
 
 from tidemill.mill import rollups, standing
+from tidemill.mill.compare import window_changes
 from tidemill.mill.ledger import INSTANT
 from tidemill.mill.status import MillStatus
 from tidemill.model.payload import MAX_RECORDS
@@ -44,7 +45,6 @@ TOUCHED: Final[dict[str, Any]] = {
 }
 _WHY: Final = ("", "late", "replaced", "overtaken")  # a later word says more
 _LAST: Final = (1 << 63) - 1
-_NOISE: Final = 4e-15  # of the largest value: what the order of adding up can make of a mean
 
 
 def change_rows(
@@ -127,23 +127,14 @@ def touched(points: pl.DataFrame, changed: pl.DataFrame, *, every: int, late: in
 
 
 def restated(present: pl.DataFrame, before: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
-    """CHANGED of those TOUCHED windows with a cause whose mean or count in `present` (VALUES) is another than `before`
-    (`series`, `window`, `mean`, `count`); none for a window that was not published."""
-    old = before.filter(pl.col("count") > 0).select(*rollups.KEY, old="mean", old_count="count")
-    both = windows.filter(pl.col("why").is_not_null()).join(old, on=rollups.KEY)
-    both = both.join(present, on=rollups.KEY, how="left").with_columns(pl.col("count").fill_null(0))
-    largest = pl.max_horizontal(pl.col("min").abs(), pl.col("max").abs())
-    same = (pl.col("count") == pl.col("old_count")) & ((pl.col("mean") - pl.col("old")).abs() <= _NOISE * largest)
-    return both.filter(~same.fill_null(False)).select(
-        "seq",
-        "idx",
-        "series",
-        pl.col("window").alias("time"),
-        "old",
-        pl.when(pl.col("count") > 0).then("mean").alias("new"),
-        "old_count",
-        pl.col("count").alias("new_count"),
-        "why",
+    """CHANGED of those TOUCHED windows with a cause that are in `present` (VALUES) another than `before` (`series`,
+    `window`, `mean`, `count`, `min`, `max`); none for a window that was not published."""
+    moved = windows.filter(pl.col("why").is_not_null()).with_columns(moved=pl.lit(True))
+    changed = window_changes(moved, before, present).filter(pl.col("old_count") > 0)
+    return (
+        changed.join(moved, on=rollups.KEY, maintain_order="left")
+        .rename({"window": "time", "old_mean": "old", "new_mean": "new"})
+        .select(list(CHANGED))
     )
 
 

@@ -47,24 +47,23 @@ class Touched(msgspec.Struct, frozen=True, kw_only=True):
             status.changes += changed.height
             status.restatements += changed.height
             reach("mill.after_told")
-        whole = rollups.carried(present, stored)
-        fresh = changed.select("series", window="time", fresh_ns=pl.lit(now))
-        whole = whole.join(fresh, on=rollups.KEY, how="left")
-        whole = whole.with_columns(restated_ns=pl.coalesce("fresh_ns", "restated_ns")).drop("fresh_ns")
-        rollups.write(store, whole, tenant=self.tenant, every=self.every, version=version)
+        restated = changed.select("series", window="time")
+        of = {"tenant": self.tenant, "every": self.every, "version": version, "now": now}
+        rollups.publish(store, present, stored, restated, **of)  # type: ignore[arg-type]
 
     def _published(self, store: Store) -> tuple[pl.DataFrame, pl.DataFrame]:
         """What is stored of the windows that may be there, and what was said of them last: stored, or told and then
         cut short."""
         asked = self.windows if self.from_seq else self.windows.filter("ask")
         stored = rollups.stored(store, tenant=self.tenant, every=self.every, windows=asked)
-        said = stored.select(*rollups.KEY, "mean", "count")
+        said = stored.select(*rollups.KEY, "mean", "count", "min", "max")
         if not self.from_seq:
             return stored, said
         told = rollups.told(store, tenant=self.tenant, every=self.every, windows=asked, from_seq=self.from_seq)
         stored = stored.join(told.select(*rollups.KEY, "changed_ns"), on=rollups.KEY, how="left")
         stored = stored.with_columns(restated_ns=pl.max_horizontal("restated_ns", "changed_ns")).drop("changed_ns")
-        return stored, pl.concat([said.join(told, on=rollups.KEY, how="anti"), told.select(said.columns)])
+        said = said.join(told, on=rollups.KEY, how="anti")
+        return stored, pl.concat([said, told.drop("changed_ns")], how="diagonal")
 
 
 def touched(known: KnownSeries, points: pl.DataFrame, changed: pl.DataFrame, *, every: int, late: int) -> pl.DataFrame:

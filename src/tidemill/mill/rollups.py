@@ -120,6 +120,26 @@ def write(
     return rows.height
 
 
+def publish(
+    store: Store,
+    present: pl.DataFrame,
+    before: pl.DataFrame,
+    restated: pl.DataFrame,
+    *,
+    tenant: str,
+    every: int,
+    version: int,
+    now: int,
+    sealed_seq: int = 0,
+) -> int:
+    """Publish windows: VALUES in place of what is STORED. Those that are `restated` (`series`, `window`) carry the time
+    `now` (ns). Returns how many. Live batches, replays and deletions all come through here."""
+    fresh = restated.select(*KEY, fresh_ns=pl.lit(now, pl.Int64))
+    whole = carried(present, before).join(fresh, on=KEY, how="left")
+    whole = whole.with_columns(restated_ns=pl.coalesce("fresh_ns", "restated_ns")).drop("fresh_ns")
+    return write(store, whole, tenant=tenant, every=every, version=version, sealed_seq=sealed_seq)
+
+
 def recompute(
     store: Store,
     known: KnownSeries,
@@ -132,13 +152,21 @@ def recompute(
     sealed_seq: int = 0,
     restated_ns: int | None = None,
 ) -> int:
-    """Publish these windows (`series`, `window`) as the points make them now, and tell nobody; `restated_ns`: they are
-    restated at that time. Returns how many."""
+    """Publish these windows (`series`, `window`) as the points make them now, all of them restated at `restated_ns`
+    unless that is null. Writes no changes. Returns how many."""
     present = values(store, known, tenant=tenant, every=every, windows=windows, late=late)
-    whole = carried(present, stored(store, tenant=tenant, every=every, windows=windows))
-    if restated_ns is not None:
-        whole = whole.with_columns(restated_ns=pl.lit(restated_ns, pl.Int64))
-    return write(store, whole, tenant=tenant, every=every, version=version, sealed_seq=sealed_seq)
+    before = stored(store, tenant=tenant, every=every, windows=windows)
+    return publish(
+        store,
+        present,
+        before,
+        windows.clear() if restated_ns is None else windows,
+        tenant=tenant,
+        every=every,
+        version=version,
+        now=restated_ns or 0,
+        sealed_seq=sealed_seq,
+    )
 
 
 def _parts(tenant: str, every: int, windows: pl.DataFrame) -> Iterator[dict[str, Any]]:

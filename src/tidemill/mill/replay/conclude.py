@@ -23,13 +23,14 @@ _WINNER: Final = ("winner_seq", "winner_idx")
 
 class Conclusion(msgspec.Struct, frozen=True):
     """A replay's plan; all its rejections now (REJECTED), those of `gone` records, that were deleted and count still;
-    the whole ledger of its payloads before; what it changes."""
+    the whole ledger of its payloads before; `windows` that it restates (`compare.WINDOW_CHANGES`); what it changes."""
 
     places: Places
     plan: Plan
     rejected: pl.DataFrame
     gone: pl.DataFrame
     old: pl.DataFrame
+    windows: pl.DataFrame
     difference: Difference
 
 
@@ -61,7 +62,7 @@ class Concluding:
             difference.of_points(plan),
             difference.of_windows(moved, rollups.every_ns(feed) // 1_000_000_000),
         )
-        return Conclusion(places, plan, rejected, ledger.rejected([gone]), old, found)
+        return Conclusion(places, plan, rejected, ledger.rejected([gone]), old, moved, found)
 
     def _ledger(self, tenant: str, feed: str, places: Places) -> pl.DataFrame:
         """All that the ledger says of these payloads, recovered records too."""
@@ -90,6 +91,7 @@ class Concluding:
             "plan-stale": replaced.rename({"time_ns": "time"}).filter(found.places.has()),
             "plan-moved": plan.moved,
             "plan-windows": windows.touched(feed, plan),
+            "plan-changed-windows": found.windows,
             "plan-ledger": ledger_rows(told, old, milled.joined(folder, "origins"), trail),
             "plan-ledger-old": old.select("seq").unique(),
             "plan-outcomes": _outcomes(milled.joined(folder, "counts"), selection, found),

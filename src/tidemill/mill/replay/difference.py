@@ -52,7 +52,7 @@ def of_points(plan: Plan) -> dict[str, Any]:
 
 
 def of_windows(changed: pl.DataFrame, every_s: int) -> dict[str, Any]:
-    """The counts of windows (`windows.CHANGED`), and those with the largest change of mean."""
+    """The counts of windows (`compare.WINDOW_CHANGES`), and those with the largest change of mean."""
     size = (pl.col("new_mean") - pl.col("old_mean")).abs()
     largest = changed.with_columns(size=size).sort("size", descending=True, nulls_last=False).head(_NAMED)
     return {

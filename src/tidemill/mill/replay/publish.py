@@ -25,7 +25,6 @@ from tidemill.store.client import Store
 _CHUNK: Final = 10_000
 _ROWS: Final = 1_000_000
 TRAIL: Final = "publishing"
-_MOVED_WINDOWS: Final = "plan-moved-windows"
 
 
 class Trail(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,13 +71,12 @@ class Publisher:
         windows = folder.read("plan-windows")
         if not windows.is_empty():
             self._known.load(tenant, windows["series"].unique(), 0)
-            self._rollups(folder, trail, windows)
+            changed = self._rollups(trail, windows, folder.read("plan-changed-windows"))
         reach("replay.after_rollups")
         self._outcomes(folder.read("plan-outcomes"), trail)
         self._insert("changes", change_rows(folder.read("plan-moved"), trail))
         if not windows.is_empty():
-            moved = folder.read(_MOVED_WINDOWS)
-            self._insert("changes", window_change_rows(moved, trail))
+            self._insert("changes", window_change_rows(changed, trail))
         self._known.forget()
 
     def _ledger(self, folder: Folder, trail: Trail) -> None:
@@ -135,19 +133,25 @@ class Publisher:
         self._insert("rejections", rows)
         overtaken.restate(self._store, trail.tenant, trail.feed, lost, seqs=seqs, version=trail.version)
 
-    def _rollups(self, folder: Folder, trail: Trail, windows: pl.DataFrame) -> None:
-        """Publish the windows. What they were is kept first, to be told at the end: afterwards it is gone."""
+    def _rollups(self, trail: Trail, windows: pl.DataFrame, changed: pl.DataFrame) -> pl.DataFrame:
+        """Publish the windows, of which those that the plan says are `changed` are restated; returns `changed` with the
+        means as they are published."""
         of = {"tenant": trail.tenant, "every": trail.every}
         before = rollups.stored(self._store, windows=windows, **of)  # type: ignore[arg-type]
         present = rollups.values(self._store, self._known, windows=windows, late=trail.late, **of)  # type: ignore[arg-type]
-        whole = rollups.carried(present, before)
-        if not folder.has(_MOVED_WINDOWS):
-            folder.write(_MOVED_WINDOWS, _moved_windows(whole, before))
-        moved = folder.read(_MOVED_WINDOWS)
-        restated = whole.join(moved, on=rollups.KEY, how="semi").with_columns(restated_ns=pl.lit(trail.now_ns))
-        whole = pl.concat([restated, whole.join(moved, on=rollups.KEY, how="anti")], how="vertical_relaxed")
-        rollups.write(self._store, whole, tenant=trail.tenant, every=trail.every, version=trail.version)
+        rollups.publish(
+            self._store,
+            present,
+            before,
+            changed,
+            tenant=trail.tenant,
+            every=trail.every,
+            version=trail.version,
+            now=trail.now_ns,
+        )
         self._alive()
+        means = present.select(*rollups.KEY, new_mean="mean")
+        return changed.drop("new_mean").join(means, on=rollups.KEY, how="left", maintain_order="left")
 
     def _outcomes(self, outcomes: pl.DataFrame, trail: Trail) -> None:
         for part in outcomes.sort("seq").iter_slices(_CHUNK):
@@ -193,21 +197,20 @@ def change_rows(moved: pl.DataFrame, trail: Trail) -> pl.DataFrame:
     return _told(changed, trail, at_idx=trail.at_idx, every_s=0)
 
 
-def window_change_rows(moved: pl.DataFrame, trail: Trail) -> pl.DataFrame:
-    """Rows of table `changes` for windows (`series`, `window`, `mean`, `count`, `mean_old`, `count_old`). They are
-    written after those of points, and so have a place after them: who follows misses none."""
-    nothing = pl.lit(None, pl.Float64)
-    changed = moved.select(
+def window_change_rows(changed: pl.DataFrame, trail: Trail) -> pl.DataFrame:
+    """Rows of table `changes` for windows (`compare.WINDOW_CHANGES`). They are written after those of points, and so
+    have a place after them: who follows misses none."""
+    rows = changed.select(
         "series",
         pl.col("window").alias("time"),
-        pl.when(pl.col("count_old") > 0).then("mean_old").otherwise(nothing).alias("old"),
-        pl.when(pl.col("count") > 0).then("mean").otherwise(nothing).alias("new"),
-        pl.col("count_old").alias("old_count"),
-        pl.col("count").alias("new_count"),
+        pl.col("old_mean").alias("old"),
+        pl.col("new_mean").alias("new"),
+        "old_count",
+        "new_count",
         pl.lit(0, pl.UInt64).alias("cause_seq"),
         pl.lit(0, pl.UInt32).alias("cause_idx"),
     )
-    return _told(changed, trail, at_idx=trail.at_idx + 1, every_s=trail.every // NS_PER_S)
+    return _told(rows, trail, at_idx=trail.at_idx + 1, every_s=trail.every // NS_PER_S)
 
 
 def _told(changed: pl.DataFrame, trail: Trail, *, at_idx: int, every_s: int) -> pl.DataFrame:
@@ -256,13 +259,6 @@ def ledger_rows(rejected: pl.DataFrame, old: pl.DataFrame, origins: pl.DataFrame
         pl.when(fresh).then(trail.now_ns).otherwise("recovered_ns").cast(INSTANT).alias("recovered_at"),
     )
     return pl.concat([now, fallen.select(now.columns)], how="vertical_relaxed")
-
-
-def _moved_windows(present: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
-    """The windows whose mean or count is another than what is published; `mean_old`, `count_old`: what that is."""
-    old = before.select(*rollups.KEY, "mean", "count")
-    both = present.join(old, on=rollups.KEY, how="left", suffix="_old").with_columns(pl.col("count_old").fill_null(0))
-    return both.filter((pl.col("count") != pl.col("count_old")) | pl.col("mean").ne_missing(pl.col("mean_old")))
 
 
 def _plain(rows: pl.DataFrame) -> pl.DataFrame:
