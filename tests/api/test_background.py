@@ -31,7 +31,7 @@ from tidemill.model.payload import Kind, Payload
 
 def until(true: Callable[[], bool]) -> None:
     """Wait until it is so; fail after some seconds."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -68,7 +68,7 @@ def test_a_lost_hint_costs_a_moment() -> None:
         place = 2
         began = time.monotonic()
         assert await waiting
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 4.5
         applied.stop()
 
     asyncio.run(story())
@@ -236,7 +236,7 @@ def test_at_the_end_waits_are_cut_short_and_the_log_is_closed(tmp_path: Path) ->
         while api.services.log.last_seq() == 0:
             time.sleep(0.01)
     waiting.join()
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < 14
     assert [answer.status_code for answer in answers] == [202]
     parts = services(tmp_path)  # the folder's lock is free, and what was acknowledged is there
     assert parts.log.find("default", answers[0].json()["id"]) is not None
@@ -279,7 +279,7 @@ def test_sigterm_under_load_ends_with_success_and_loses_nothing(tmp_path: Path) 
     loads = [threading.Thread(target=load) for _ in range(4)]
     for each in loads:
         each.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while len(receipts) < 50 and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)

@@ -161,7 +161,7 @@ def test_watcher_that_fails_is_told_again(catalog: Catalog) -> None:
 
     catalog.watch("", fail_once)
     catalog.put("k", b"")
-    deadline = time.monotonic() + 3
+    deadline = time.monotonic() + 60
     while len(calls) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)
     assert len(calls) == 2

@@ -219,7 +219,7 @@ def test_a_key_closes_open_access_and_tenants_never_meet(tmp_path: Path) -> None
         assert server.client.get("/v1/series").status_code == 200
         keys = {name: key(name, "read,write,admin") for name in ("acme", "beta")}
         reader = key("acme", "read")
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline and server.client.get("/v1/series").status_code != 401:
             time.sleep(0.05)
         assert server.client.get("/v1/series").status_code == 401

@@ -142,7 +142,7 @@ def test_folder_that_vanishes_stops_the_log_from_accepting(tmp_path: Path) -> No
     log = SqliteLog(tmp_path / "data", limits=LIMITS)
     log.append(payload()).result(5)
     (tmp_path / "data").rename(tmp_path / "moved")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while log.append(payload()).exception(5) is None:
         assert time.monotonic() < deadline
     assert not log.health().accepting and log.health().reason
@@ -215,7 +215,7 @@ def test_expired_keys_are_deleted_in_passing(tmp_path: Path, monkeypatch: pytest
         log.append(payload(b"%d" % n), idempotency_key=str(n)).result(5)
     clock[0] += 61 * 10**9
     reader = database.open_reader(tmp_path / "log.sqlite")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while reader.execute("SELECT count(*) FROM idempotency").get:
         assert time.monotonic() < deadline
         time.sleep(0.05)

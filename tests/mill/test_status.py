@@ -19,7 +19,7 @@ from tidemill.store.client import Store
 
 
 def wait_for(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not what():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)

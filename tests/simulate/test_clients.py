@@ -76,7 +76,7 @@ def test_rate_paces_the_requests():
     with running(Reference()) as url:
         started = time.monotonic()
         files.run(files.FilesOptions(url=url, count=10, rate=20))
-    assert 0.4 < time.monotonic() - started < 3
+    assert time.monotonic() - started > 0.4
 
 
 def test_server_that_is_away_is_unexpected_unless_there_is_patience():

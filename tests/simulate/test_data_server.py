@@ -88,7 +88,7 @@ def test_point_of_a_slow_body_that_was_not_read_is_handed_out_again():
             first = next(response.iter_raw(1))
         assert first == b"{"
         with httpx.Client(timeout=5) as client:
-            deadline = time.monotonic() + 5
+            deadline = time.monotonic() + 60
             while (response := client.get(url)).status_code == 404 and time.monotonic() < deadline:
                 time.sleep(0.02)  # the server learns of the broken connection when it writes the next piece
             assert response.status_code == 200 and "value" in response.json()

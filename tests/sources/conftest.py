@@ -115,7 +115,7 @@ def states(catalog):
     return read
 
 
-def until(condition, timeout_s=8.0):
+def until(condition, timeout_s=60.0):
     """Wait for a condition and return its value; fail when it does not come true."""
     end = time.monotonic() + timeout_s
     while not (value := condition()):

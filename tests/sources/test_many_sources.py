@@ -84,6 +84,6 @@ def test_two_hundred_sources_keep_their_pace_while_twenty_hang(polling, intake, 
             assert quickest - slowest <= 2, "none is behind the others"
     assert sum(asked[f"/hang{number}"] for number in range(SOURCES)) == HANGING, "each hangs in its first poll"
     # Rounds begin EVERY_S after the last one ended; the hanging ones would take 20 s each.
-    assert (ROUNDS - 1) * EVERY_S <= took < 10
+    assert (ROUNDS - 1) * EVERY_S <= took < 19
     assert {states()[name].state for name in good} == {"ok"}
     assert sum(state.polls == 0 for state in states().values()) == HANGING

@@ -129,7 +129,7 @@ def running_api(folder: Path, **options: Any) -> Iterator[Api]:
 
     thread = threading.Thread(target=lambda: uvloop.run(serve()), name="api")
     thread.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not server.started:
         assert thread.is_alive() and time.monotonic() < deadline, "the API did not start"
         time.sleep(0.005)

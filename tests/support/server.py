@@ -51,7 +51,7 @@ class Server:
                 found[role] = self.part(role).memory_info().rss / 2**20
         return found
 
-    def wait_ready(self, timeout_s: float = 30) -> None:
+    def wait_ready(self, timeout_s: float = 60) -> None:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
@@ -63,7 +63,7 @@ class Server:
         raise TimeoutError(f"not ready after {timeout_s} s:\n{self.log.read_text()[-3000:]}")
 
     def wait_applied(
-        self, receipt: str, timeout_s: float = 30, headers: dict[str, str] | None = None
+        self, receipt: str, timeout_s: float = 60, headers: dict[str, str] | None = None
     ) -> dict[str, object]:
         """Poll a receipt until its outcome is known, and return it."""
         deadline = time.monotonic() + timeout_s
