@@ -225,7 +225,7 @@ def missing(houses: Houses, method: str, path: str) -> httpx.Response:
 def too_slow(houses: Houses, method: str, path: str) -> httpx.Response:
     with socket.create_connection(("127.0.0.1", houses.alone.port), timeout=5) as wire:
         where = url(path, houses.known)
-        wire.sendall(f"{method.upper()} {where} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n".encode())
+        wire.sendall(f"{method.upper()} {where} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n".encode())
         head, _, content = wire.makefile("rb").read().partition(b"\r\n\r\n")
     lines = head.decode().split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines[1:])

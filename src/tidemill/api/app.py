@@ -14,11 +14,13 @@ from litestar.handlers import BaseRouteHandler
 
 from tidemill.api import lifecycle, litestar_errors, openapi
 from tidemill.api.admin import ADMIN_ROUTES
+from tidemill.api.admission import Admission
 from tidemill.api.auth import Authenticator
 from tidemill.api.body import Gate
 from tidemill.api.followers import Followers
 from tidemill.api.front import Front, Routes
 from tidemill.api.health import HEALTH_ROUTES, Health
+from tidemill.api.hosts import Hosts
 from tidemill.api.intake import Intake
 from tidemill.api.intake_routes import IntakeRoutes
 from tidemill.api.metrics import Metrics
@@ -75,7 +77,10 @@ def create_app(services: Services) -> Front:
         logging_config=None,
         request_max_body_size=services.settings.max_body,
     )
-    return Front(inner, routes, gate, metrics, lambda path: litestar_errors.allowed(inner, path, routes.methods))
+    admission = Admission(Hosts(services.settings.host, services.settings.hosts))
+    return Front(
+        inner, routes, gate, metrics, lambda path: litestar_errors.allowed(inner, path, routes.methods), admission
+    )
 
 
 def _principal(request: Request[Any, Any, Any]) -> Principal:
