@@ -77,9 +77,13 @@ def create_app(services: Services) -> Front:
         logging_config=None,
         request_max_body_size=services.settings.max_body,
     )
-    admission = Admission(Hosts(services.settings.host, services.settings.hosts))
     return Front(
-        inner, routes, gate, metrics, lambda path: litestar_errors.allowed(inner, path, routes.methods), admission
+        inner,
+        routes,
+        gate,
+        metrics,
+        allowed=lambda path: litestar_errors.allowed(inner, path, routes.methods),
+        admission=Admission(Hosts(services.settings.host, services.settings.hosts)),
     )
 
 

@@ -69,7 +69,7 @@ class Front:
     answers them."""
 
     def __init__(
-        self, inner: Any, routes: Routes, gate: Gate, metrics: Metrics, allowed: Allowed, admission: Admission
+        self, inner: Any, routes: Routes, gate: Gate, metrics: Metrics, *, allowed: Allowed, admission: Admission
     ) -> None:
         self._inner, self._routes, self._gate, self._metrics = inner, routes, gate, metrics
         self._allowed, self._admission = allowed, admission

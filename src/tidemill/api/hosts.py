@@ -2,7 +2,7 @@
 
 A page in a browser can send requests to a server that only the user's machine reaches: by a name of the attacker's that
 leads there (DNS rebinding), or straight across sites. So a name counts only if it is listed; an address needs no list
-where the server listens on all of them, because an address leads nowhere else and no DNS can change that (decision 0017).
+where the server listens on all of them, because no DNS can lead an address elsewhere (decision 0017).
 """
 
 import ipaddress

@@ -1,9 +1,9 @@
 """uvicorn's HTTP/1.1 protocol with the limits that it lacks: the size of what a request has besides its body, and how
-long a request may take to arrive, from its first byte to its last (`408`, then the connection is closed), or not to read
-its answer.
+long a request may take to arrive, from its first byte to its last (`408`, then the connection is closed), or not to
+read its answer.
 
-One look at all connections a second costs less than a timer for each request. Malformed HTTP gets a problem document, in
-its turn among the answers of its connection. Trailers are counted and ignored: they never become headers.
+One look at all connections a second costs less than a timer for each request. Malformed HTTP gets a problem document,
+in its turn among the answers of its connection. Trailers are counted and ignored: they never become headers.
 """
 
 from typing import Any, Final
