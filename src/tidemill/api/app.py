@@ -18,7 +18,7 @@ from tidemill.api.admission import Admission
 from tidemill.api.auth import Authenticator
 from tidemill.api.body import Gate
 from tidemill.api.followers import Followers
-from tidemill.api.front import Front, Routes
+from tidemill.api.front import Front, Routes, client_address
 from tidemill.api.health import HEALTH_ROUTES, Health
 from tidemill.api.hosts import Hosts
 from tidemill.api.intake import Intake
@@ -57,14 +57,16 @@ def create_app(services: Services) -> Front:
     )
     health = Health(services, gate, metrics, lambda: authenticator.is_open)
     shared = {"services": services, "queries": services.queries, "health": health, "document": Document()}
+    shared |= {"authenticator": authenticator}
     shared |= {"followers": Followers(services.queries.changes, services.applied)}
 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         """Let a request through if it has the scope that its handler names (`read` unless said otherwise)."""
         scope = handler.opt.get("scope", "read")
         if scope is not None:
-            headers = dict(connection.scope["headers"])
-            connection.scope["principal"] = authenticator.authorize(headers, scope)  # type: ignore[typeddict-unknown-key]
+            headers, address = dict(connection.scope["headers"]), client_address(connection.scope)
+            principal = authenticator.authorize(headers, scope, address)
+            connection.scope["principal"] = principal  # type: ignore[typeddict-unknown-key]
 
     inner = Litestar(
         HANDLERS,
@@ -93,10 +95,11 @@ def _principal(request: Request[Any, Any, Any]) -> Principal:
 
 
 def _dependencies(shared: dict[str, Any]) -> dict[str, Provide]:
-    """What handlers may ask for by name: `principal`, `services`, `queries`, `health`, `document`, `followers`."""
+    """What handlers may ask for by name: `principal`, `services`, `queries`, `health`, `document`, `followers`,
+    `authenticator`."""
 
     def give(name: str) -> Provide:
         return Provide(lambda: shared[name], sync_to_thread=False)
 
-    named = {name: give(name) for name in ("services", "queries", "health", "document", "followers")}
+    named = {name: give(name) for name in ("services", "queries", "health", "document", "followers", "authenticator")}
     return {"principal": Provide(_principal, sync_to_thread=False), **named}

@@ -84,7 +84,7 @@ class Front:
         refusal = self._admission.refusal(method, path, scope["http_version"], headers)
         if refusal is not None:
             refused = problems.answer(refusal)
-            await _send(Incoming("", b"", headers, receive), refused, send)
+            await _send(Incoming("", b"", headers, receive, ""), refused, send)
             self._done(UNROUTED, scope, refused.status, started)
             return
         route, parameter = self._routes.find(method, path)
@@ -95,7 +95,7 @@ class Front:
             else:
                 await self._hand_on(scope, receive, send, started)
             return
-        incoming = Incoming(parameter, scope["query_string"], headers, receive)
+        incoming = Incoming(parameter, scope["query_string"], headers, receive, client_address(scope))
         answer = await self._answer(route, incoming)
         if answer is None:
             return
@@ -144,6 +144,12 @@ class Front:
         if status >= 500 or seconds > SLOW_S:
             facts = {"method": scope["method"], "path": scope["path"], "status": status, "ms": round(seconds * 1e3, 1)}
             log.log(logging.WARNING if status >= 500 else logging.INFO, "request", extra={"facts": facts})
+
+
+def client_address(scope: Scope) -> str:
+    """The address of a request's peer (a proxy's, behind one); empty where there is none."""
+    client = scope.get("client")
+    return client[0] if client else ""
 
 
 def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

@@ -94,6 +94,11 @@ PROBLEMS: Final[dict[str, Meaning]] = {
     "query_limit": Meaning(
         422, "The question is too big", "Ask for a shorter range, fewer series or coarser steps, or page with `limit`."
     ),
+    "wrong_keys": Meaning(
+        429,
+        "Too many wrong keys came from this address",
+        "Send a right key, at once; or no more wrong ones for `Retry-After` seconds.",
+    ),
     "headers_too_large": Meaning(
         431,
         "What a request has besides its body is over the stated limit",
@@ -149,6 +154,16 @@ class OverloadedError(UnavailableError):
     """Too many requests or bytes are in flight; nothing of this one was kept."""
 
     code = "overloaded"
+
+
+class WrongKeysError(TidemillError):
+    """Too many wrong keys came from an address; it may send another after `retry_after_s` seconds."""
+
+    code = "wrong_keys"
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class MisdirectedError(TidemillError):
@@ -259,7 +274,7 @@ def document(
 
 
 def _headers(error: Exception, code: str) -> list[Header]:
-    if isinstance(error, UnavailableError):
+    if isinstance(error, UnavailableError | WrongKeysError):
         return [(b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_s)))]
     if isinstance(error, MethodError):
         return [(b"allow", ", ".join(error.allowed).encode())]
