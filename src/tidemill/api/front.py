@@ -16,6 +16,7 @@ import msgspec
 from tidemill.api import problems
 from tidemill.api.admission import Admission
 from tidemill.api.body import ClientGoneError, Gate, Incoming
+from tidemill.api.floods import STATUSES, Floods
 from tidemill.api.metrics import Metrics
 from tidemill.api.problems import Answer
 from tidemill.errors import UnavailableError
@@ -73,6 +74,7 @@ class Front:
     ) -> None:
         self._inner, self._routes, self._gate, self._metrics = inner, routes, gate, metrics
         self._allowed, self._admission = allowed, admission
+        self._floods = Floods()
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Answer one request, or hand it on."""
@@ -141,7 +143,9 @@ class Front:
     def _done(self, route: str, scope: Scope, status: int, started: float) -> None:
         seconds = time.perf_counter() - started
         self._metrics.answered(route, status, seconds)
-        if status >= 500 or seconds > SLOW_S:
+        if status in STATUSES:
+            self._floods.count(status, route)
+        elif status >= 500 or seconds > SLOW_S:
             facts = {"method": scope["method"], "path": scope["path"], "status": status, "ms": round(seconds * 1e3, 1)}
             log.log(logging.WARNING if status >= 500 else logging.INFO, "request", extra={"facts": facts})
 
