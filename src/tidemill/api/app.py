@@ -32,6 +32,7 @@ from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 
 HANDLERS: Final[list[Any]] = [*HEALTH_ROUTES, *ADMIN_ROUTES, *PAGE_ROUTES, *READ_ROUTES]
+FIXED_PATHS: Final = frozenset(path for handler in HANDLERS for path in handler.paths if "{" not in path)
 
 
 class Document:
@@ -53,7 +54,8 @@ def create_app(services: Services) -> Front:
         [
             *IntakeRoutes(services, intake, authenticator, outcomes).routes(),
             *SeriesRoutes(services, intake, authenticator, outcomes).routes(),
-        ]
+        ],
+        others=FIXED_PATHS,
     )
     health = Health(services, gate, metrics, lambda: authenticator.is_open)
     shared = {"services": services, "queries": services.queries, "health": health, "document": Document()}

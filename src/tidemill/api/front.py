@@ -43,9 +43,11 @@ class Route(msgspec.Struct, frozen=True):
 
 
 class Routes:
-    """The intake routes, by method and path. A trailing slash makes no difference."""
+    """The intake routes, by method and path. A trailing slash makes no difference. `others`: paths of the framework's
+    that a parameter does not stand for (`/v1/series/count` is no series)."""
 
-    def __init__(self, routes: Sequence[Route]) -> None:
+    def __init__(self, routes: Sequence[Route], others: Iterable[str] = ()) -> None:
+        self._others = frozenset(others)
         self._exact = {(route.method, route.path): route for route in routes if "{" not in route.path}
         self._prefixed = [(route.path.partition("{")[0], route) for route in routes if "{" in route.path]
 
@@ -55,7 +57,7 @@ class Routes:
         if route is not None:
             return route, ""
         path = path.rstrip("/")
-        for prefix, route in self._prefixed:
+        for prefix, route in () if path in self._others else self._prefixed:
             if route.method == method and path.startswith(prefix) and "/" not in path[len(prefix) :]:
                 return route, path[len(prefix) :]
         return self._exact.get((method, path)), ""

@@ -74,6 +74,7 @@ def _methods(app: Litestar, path: str) -> set[str]:
     """The methods that Litestar's routes have for a path. Looked for only when a request failed."""
     wanted = path.rstrip("/") or "/"
     routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
+    routes = [route for route in routes if route.path_format == wanted] or routes  # a path before a pattern
     return {method for route in routes if _pattern(route.path_format).fullmatch(wanted) for method in route.methods}
 
 

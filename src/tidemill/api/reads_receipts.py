@@ -43,11 +43,12 @@ async def get_receipt(
     tags=["ledger"],
     summary="The bytes of a payload",
     operation_id="getPayload",
-    operation_class=taking(),
+    operation_class=taking(also=("application/json", "application/x-ndjson")),
     responses={
         **answers(
             bytes, "The payload, byte for byte as it came, its content coding undone.", "application/octet-stream"
         ),
+        304: ResponseSpec(None, generate_examples=False, description="`If-None-Match` has its hash."),
         410: ResponseSpec(dict[str, Any], generate_examples=False, description="Its bytes were deleted on request."),
     },
     opt={"scope": "read"},
