@@ -20,7 +20,9 @@ Request = bytes
 
 def request(method: str, path: str, body: bytes = b"", headers: str = "") -> Request:
     """One HTTP/1.1 request as bytes. `headers` are whole lines ended by CRLF."""
-    return f"{method} {path} HTTP/1.1\r\nHost: bench\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body
+    return (
+        f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n{headers}\r\n".encode() + body
+    )
 
 
 @dataclass

@@ -40,3 +40,14 @@ def test_names_of_variables_may_end_with_a_star(text):
 def test_what_is_no_name_of_a_variable_stops_the_start(text):
     with pytest.raises(StartupError, match="TIDEMILL_SOURCE_VARIABLES must be names"):
         load({}, {"TIDEMILL_SOURCE_VARIABLES": text})
+
+
+@pytest.mark.parametrize("text", ["", "mill.example.org", "*.example.org, 192.0.2.7,[2001:db8::1]", "_a.b-c,localhost"])
+def test_names_and_addresses_of_the_server_are_taken(text):
+    assert load({}, {"TIDEMILL_HOSTS": text}).hosts == text
+
+
+@pytest.mark.parametrize("text", ["*", "a.example:8080", "https://a.example", "a.*.example", "a b", "a..b", "::1/128"])
+def test_what_is_no_name_of_a_server_stops_the_start(text):
+    with pytest.raises(StartupError, match="TIDEMILL_HOSTS must be names or addresses without a port"):
+        load({}, {"TIDEMILL_HOSTS": text})

@@ -138,12 +138,14 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     from tidemill.api.deleted import Deleted
     from tidemill.api.server import build
     from tidemill.api.services import Services
+    from tidemill.catalog.cursor_key import cursor_key
     from tidemill.catalog.keys import KeyRing
     from tidemill.hints import Hints
     from tidemill.log.limits import LogLimits
     from tidemill.log.sqlite import SqliteLog
     from tidemill.mill import position, status
     from tidemill.query.queries import Queries
+    from tidemill.query.seals import Seals
 
     sys.setswitchinterval(_SWITCH_S)
     settings, folder = runtime.settings, runtime.settings.folder
@@ -169,7 +171,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
         texts=texts,
         catalog=catalog,
         store=store,
-        queries=Queries(store, intake_log, book, deleted.of, lambda: applied.seq),
+        queries=Queries(store, intake_log, book, deleted.of, lambda: applied.seq, seals=Seals(cursor_key(catalog))),
         applied=applied,
         deleted=deleted,
         mill_status=lambda: status.read(folder / "mill" / "mill.json"),

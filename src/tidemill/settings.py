@@ -17,6 +17,7 @@ from tidemill.errors import StartupError
 
 MIB = 1 << 20
 _LOOPBACK: Final = "127.0.0.0/8,::1/128"
+_HOST: Final = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.ASCII | re.IGNORECASE)
 _VARIABLES: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?|\*", re.ASCII)
 
 
@@ -29,6 +30,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     data: Annotated[str, _setting("Folder that holds everything: log, catalog, store.")] = "data"
     listen: Annotated[str, _setting("HOST:PORT to serve on.")] = "127.0.0.1:8080"
+    hosts: Annotated[
+        str,
+        _setting(
+            "More names and addresses of this server, separated by commas; `*.example.org` is every name below "
+            "example.org. Loopback and the address of `listen` need no mention; listening on 0.0.0.0 or ::, no address "
+            "does. A request to any other name is answered 421."
+        ),
+    ] = ""
     demo: Annotated[bool, _setting("Run the simulators against this server, so that there is something to see.")] = (
         False
     )
@@ -121,9 +130,23 @@ def load(given: Mapping[str, Any], environment: Mapping[str, str] | None = None)
     host, colon, port = settings.listen.rpartition(":")
     if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
         raise StartupError(f"--listen must be HOST:PORT such as 127.0.0.1:8080, not '{settings.listen}'")
+    _check_hosts(settings.hosts)
     _check_networks(settings.source_networks)
     _check_variables(settings.source_variables)
     return settings
+
+
+def _check_hosts(text: str) -> None:
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        if _HOST.fullmatch(entry):
+            continue
+        try:
+            ipaddress.ip_address(entry.strip("[]"))
+        except ValueError:
+            raise StartupError(
+                "TIDEMILL_HOSTS must be names or addresses without a port, such as tidemill.example.org,*.example.net,"
+                f"192.0.2.7, not '{entry[:60]}'"
+            ) from None
 
 
 def _check_networks(text: str) -> None:

@@ -55,5 +55,7 @@ def configure(role: str, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Readable(role) if sys.stderr.isatty() else JsonLines(role))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for chatty in ("httpx", "httpcore", "urllib3", "clickhouse_connect", "uvicorn.access", "uvicorn.error", "asyncio"):
+    for chatty in ("httpx", "httpcore", "uvicorn.access", "uvicorn.error", "asyncio"):
         logging.getLogger(chatty).setLevel("WARNING")
+    for twice in ("urllib3", "clickhouse_connect"):  # they warn of every request that fails, and raise it as well
+        logging.getLogger(twice).setLevel("ERROR")

@@ -8,6 +8,8 @@ import pytest
 
 from tests.api.samples import fix, problem, row
 from tests.support.api import Api, running_api
+from tidemill.api.problems import WrongKeysError
+from tidemill.api.wrong_keys import MAX_A_MINUTE, MAX_ADDRESSES, WrongKeys
 from tidemill.catalog.keys import create_key, revoke
 from tidemill.feeds.recipes import RECIPES
 
@@ -52,6 +54,66 @@ def test_a_server_that_is_not_open_needs_a_key(tmp_path_factory: pytest.TempPath
         problem(api.client.get("/v1/feeds"), 401, "unauthorized")
         assert api.client.get("/healthz").status_code == 200
         assert "A key is needed" in api.client.get("/").text
+
+
+def test_wrong_keys_are_counted_and_a_right_one_always_works(own: Api) -> None:
+    right, wrong = key(own, "admin"), bearer("tm_wrong")
+    paths = ("/v1/feeds", "/readyz", "/metrics", "/v1/series")  # before the framework and behind it, one count
+    for n in range(MAX_A_MINUTE):
+        answer = put(own, wrong) if n % 2 else own.client.get(paths[n // 2 % len(paths)], headers=wrong)
+        problem(answer, 401, "unauthorized")
+    for refused in (put(own, wrong), *(own.client.get(path, headers=wrong) for path in paths)):
+        assert problem(refused, 429, "wrong_keys")
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert put(own, bearer(right)).status_code == 200
+    assert own.client.get("/v1/feeds", headers=bearer(right)).status_code == 200
+    problem(put(own), 401, "unauthorized")  # none is not a wrong one
+    assert own.client.get("/readyz").status_code == 200
+
+
+def test_the_count_is_of_an_address_and_of_a_minute() -> None:
+    now = 0.0
+    counted = WrongKeys(lambda: now)
+    for n in range(MAX_A_MINUTE):
+        now = float(n)
+        counted.count("192.0.2.1")
+    with pytest.raises(WrongKeysError) as refused:
+        counted.count("::ffff:192.0.2.1")
+    assert refused.value.retry_after_s == 41
+    counted.count("192.0.2.2")
+    now = 60.0
+    counted.count("192.0.2.1")
+    with pytest.raises(WrongKeysError):
+        counted.count("192.0.2.1")
+    for n in range(MAX_A_MINUTE):
+        counted.count(f"2001:db8::{n:x}")
+    with pytest.raises(WrongKeysError):
+        counted.count("2001:db8::ffff:0:0:1")
+    counted.count("2001:db8:0:1::1")
+
+
+def test_addresses_without_end_do_not_fill_the_memory() -> None:
+    counted = WrongKeys()
+    for n in range(2 * MAX_ADDRESSES):
+        counted.count(f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}")
+    assert len(counted._times) <= MAX_ADDRESSES
+
+
+def test_how_much_others_send_does_not_show_once_keys_exist(own: Api) -> None:
+    for path in ("/readyz", "/metrics"):
+        assert "log" in own.client.get(path).text
+    assert "payloads durable" in own.client.get("/").text
+    admin, reads = key(own, "admin"), key(own, "read", "write")
+    assert own.client.get("/readyz").json() == {
+        "ready": True, "open_access": False, "log": None, "mill": None, "store": None
+    }  # fmt: skip
+    assert own.client.get("/readyz", headers=bearer(reads)).json()["log"] is None
+    assert own.client.get("/readyz", headers=bearer(admin)).json()["log"]["accepting"] is True
+    problem(own.client.get("/metrics"), 401, "unauthorized")
+    problem(own.client.get("/metrics", headers=bearer(reads)), 403, "forbidden")
+    assert "tidemill_log_last_seq" in own.client.get("/metrics", headers=bearer(admin)).text
+    assert "payloads durable" not in own.client.get("/").text
+    assert "to apply" not in own.client.get("/").text
 
 
 def test_both_headers_carry_a_key(own: Api) -> None:

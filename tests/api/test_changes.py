@@ -1,5 +1,6 @@
 """Whoever follows changes misses none and sees none twice, whatever is cut off or killed; streams end when asked."""
 
+import base64
 import contextlib
 import json
 import threading
@@ -219,3 +220,28 @@ def test_nothing_is_missed_or_doubled_when_processes_are_killed(tmp_path: Path) 
             events.begin()
             assert server.stop() == 0
         assert time.monotonic() - begun < 10
+
+
+def test_a_cursor_is_for_its_tenant_and_says_nothing_of_the_log(api: Api) -> None:
+    at = "2020-01-04T00:00:00Z"
+    for value in (1.0, 2.0):
+        put(api.client, at, value)
+    page = api.client.get("/v1/changes", params={"since": "2020-01-01", "limit": "1000"}).json()
+    with follow(api.client) as events:
+        events.begin()
+        begin = events.last
+    given = [page["next"], page["items"][-1]["id"], begin]
+    for text in given:
+        raw = base64.urlsafe_b64decode(text + "==")
+        assert len(raw) == 69  # whatever is in it
+        with pytest.raises(ValueError):
+            json.loads(raw)
+    again = api.client.get("/v1/changes", params={"cursor": page["next"]}).json()
+    more = api.client.get("/v1/changes", params={"cursor": page["next"]}).json()
+    assert again["items"] == more["items"] == []
+    assert again["next"] != more["next"]  # also when nothing happened: an unchanged one would say so
+    seals = api.services.queries.changes
+    for text in given:
+        with pytest.raises(ValueError, match="is not a cursor"):
+            seals.place("bravo", text)
+        assert seals.place("default", text)

@@ -138,7 +138,9 @@ def test_a_definition_has_a_longest_length(server: Api, name: str) -> None:
 def test_an_upload_that_breaks_off_changes_nothing(server: Api, name: str) -> None:
     text = definition(name).encode()
     with socket.create_connection(("127.0.0.1", server.port), timeout=5) as wire:
-        wire.sendall(f"PUT /v1/feeds/{name} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(text) + 9}\r\n\r\n".encode())
+        wire.sendall(
+            f"PUT /v1/feeds/{name} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(text) + 9}\r\n\r\n".encode()
+        )
         wire.sendall(text)
     deadline = time.monotonic() + 60
     counted = 'route="/v1/feeds/{feed}",status="400"'

@@ -1,5 +1,6 @@
 """The OpenAPI document: complete, valid in itself, and true: every status that it documents is reached here."""
 
+import gzip
 import re
 import socket
 import time
@@ -9,6 +10,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+import zstandard
 
 from tests.api.samples import body, fix, row
 from tests.support.api import Api, running_api
@@ -16,6 +18,7 @@ from tidemill.api.app import HANDLERS, Document
 from tidemill.api.body import MAX_REQUESTS
 from tidemill.api.openapi import TAGS
 from tidemill.api.replay_request import Body, Rejections
+from tidemill.api.wrong_keys import MAX_A_MINUTE
 from tidemill.catalog.keys import create_key
 from tidemill.feeds.recipes import RECIPES
 from tidemill.log.limits import LogLimits
@@ -65,6 +68,7 @@ class Houses(msgspec.Struct):
     keyed: Api
     full: Api
     tired: Api
+    guessed: Api
     known: dict[str, str]
 
 
@@ -89,8 +93,9 @@ def houses(api: Api, whole: Api, keyed: Api, tmp_path_factory: pytest.TempPathFa
         running_api(
             tired, store=address, store_settings={"max_memory_usage": 1, "max_untracked_memory": 0}
         ) as impatient,
+        running_api(tmp_path_factory.mktemp("guessed"), open_access=False) as guessed,
     ):
-        yield Houses(api, whole, keyed, no_disk, impatient, known)
+        yield Houses(api, whole, keyed, no_disk, impatient, guessed, known)
 
 
 def url(path: str, known: dict[str, str]) -> str:
@@ -225,7 +230,7 @@ def missing(houses: Houses, method: str, path: str) -> httpx.Response:
 def too_slow(houses: Houses, method: str, path: str) -> httpx.Response:
     with socket.create_connection(("127.0.0.1", houses.alone.port), timeout=5) as wire:
         where = url(path, houses.known)
-        wire.sendall(f"{method.upper()} {where} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n".encode())
+        wire.sendall(f"{method.upper()} {where} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n".encode())
         head, _, content = wire.makefile("rb").read().partition(b"\r\n\r\n")
     lines = head.decode().split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines[1:])
@@ -260,6 +265,22 @@ def too_big_a_question(houses: Houses, method: str, path: str) -> httpx.Response
     return ask(houses.tired, method, path, houses.known)
 
 
+def misnamed(houses: Houses, method: str, path: str) -> httpx.Response:
+    return ask(houses.alone, method, path, houses.known, headers={"Host": "evil.example"})
+
+
+def guessing(houses: Houses, method: str, path: str) -> httpx.Response:
+    for _ in range(MAX_A_MINUTE + 1):
+        answer = ask(houses.guessed, method, path, houses.known, headers={"X-API-Key": "tm_guess"})
+        if answer.status_code != 401:
+            break
+    return answer
+
+
+def unchanged(houses: Houses, method: str, path: str) -> httpx.Response:
+    return ask(houses.whole, method, path, houses.known, headers={"If-None-Match": "*"})
+
+
 def unavailable(houses: Houses, method: str, path: str) -> httpx.Response:
     if path == "/readyz":
         return houses.full.client.get(path)
@@ -281,6 +302,7 @@ REACH: dict[int, Reach] = {
     201: created,
     202: stored,
     204: deleted,
+    304: unchanged,
     400: malformed,
     401: without_key,
     403: wrong_scope,
@@ -291,7 +313,9 @@ REACH: dict[int, Reach] = {
     412: stale,
     413: too_large,
     415: unreadable,
+    421: misnamed,
     422: too_big_a_question,
+    429: guessing,
     503: unavailable,
     507: no_disk,
 }
@@ -304,10 +328,14 @@ def test_every_documented_status_is_reached(houses: Houses, method: str, path: s
     content = OPERATIONS[method, path]["responses"][str(status)].get("content", {})
     if content and "application/octet-stream" not in content:  # a payload comes back as the type that it was
         assert answer.headers["content-type"].partition(";")[0] in {kind.partition(";")[0] for kind in content}
-    if status in (503, 507):
+    if status in (429, 503, 507):
         assert int(answer.headers["retry-after"]) >= 1
     for name in OPERATIONS[method, path]["responses"][str(status)].get("headers", {}):
         assert name != "Location" or answer.headers["location"].startswith("/v1/")
+    if status >= 400:
+        assert set(OPERATIONS[method, path]["responses"][str(status)].get("headers", {})) <= set(
+            map(str.title, answer.headers)
+        ) | {"WWW-Authenticate"}
 
 
 def test_every_route_is_documented(api: Api) -> None:
@@ -319,6 +347,27 @@ def test_every_route_is_documented(api: Api) -> None:
                 assert (method.lower(), plain) in OPERATIONS or (plain, method.lower()) in shown, (method, plain)
     for method, path in INTAKE | {("delete", "/v1/series/{series}")}:
         assert (method, path) in OPERATIONS
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS, ids=str)
+def test_allow_says_what_the_document_says(houses: Houses, method: str, path: str) -> None:
+    documented = {each.upper() for each, other in OPERATIONS if other == path}
+    documented |= {"OPTIONS"} | ({"HEAD"} if "GET" in documented else set())
+    for asked in ("OPTIONS", "PATCH"):
+        answer = houses.alone.client.request(asked, url(path, houses.known))
+        assert answer.status_code == (204 if asked == "OPTIONS" else 405)
+        assert set(answer.headers["allow"].split(", ")) == documented
+
+
+@pytest.mark.parametrize("coding", ["", ",", "identity", "Identity,,", "gzip", ",GZIP,", "x-gzip", "zstd"])
+def test_content_codings_are_as_documented(api: Api, coding: str) -> None:
+    content = body(row())
+    if "gzip" in coding.lower():
+        content = gzip.compress(content)
+    if coding == "zstd":
+        content = zstandard.compress(content)
+    answer = api.client.post("/v1/feeds/dropzone", content=content, headers={"Content-Encoding": coding})
+    assert answer.status_code == 202, answer.text
 
 
 def test_the_document_is_whole(api: Api) -> None:

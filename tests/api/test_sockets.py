@@ -1,5 +1,6 @@
 """What only a raw socket can do: slow, hanging, lying and half-gone clients."""
 
+import contextlib
 import json
 import socket
 import time
@@ -65,7 +66,7 @@ def wire(api: Api) -> Iterator[Wire]:
 
 
 def request(content: bytes, *headers: str, method: str = "POST", path: str = "/v1/feeds/dropzone") -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", "Host: x", *headers]
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", *headers]
     if not any(line.lower().startswith(("content-length", "transfer-encoding")) for line in headers):
         lines.append(f"Content-Length: {len(content)}")
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + content
@@ -138,7 +139,7 @@ def test_a_body_that_drips_is_ended_in_time(wire: Wire) -> None:
 
 
 def test_slow_headers_are_ended_in_time(wire: Wire) -> None:
-    wire.send(b"POST /v1/feeds/dropzone HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+    wire.send(b"POST /v1/feeds/dropzone HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
     wire.problem(408, "too_slow")
     assert wire.closed()
 
@@ -150,7 +151,7 @@ def test_a_silent_connection_is_closed(wire: Wire) -> None:
 def test_answers_that_nobody_reads_are_given_up(api: Api) -> None:
     with connected(api) as wire:
         wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        wire.send(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 400)
+        wire.send(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 400)
         deadline = time.monotonic() + 60
         with pytest.raises(OSError):  # a connection that was closed answers what is sent on it with a reset
             while time.monotonic() < deadline:
@@ -191,7 +192,7 @@ def test_large_headers_are_refused(wire: Wire) -> None:
 
 
 def test_endless_headers_are_refused(wire: Wire) -> None:
-    wire.send(b"POST /v1/feeds/dropzone HTTP/1.1\r\nHost: x\r\n")
+    wire.send(b"POST /v1/feeds/dropzone HTTP/1.1\r\nHost: localhost\r\n")
     with pytest.raises(OSError):
         for n in range(100_000):
             wire.send(b"X-%d: %s\r\n" % (n, b"y" * 1000))
@@ -257,3 +258,145 @@ def test_http_1_0_is_answered_and_closed(wire: Wire) -> None:
     wire.send(b"GET /healthz HTTP/1.0\r\n\r\n")
     assert wire.answer()[0] == 200
     assert wire.closed()
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"GET /v1/feeds HTTP/1.1\r\n\r\n",
+        b"GET /v1/feeds HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n",
+        b"GET /v1/feeds HTTP/1.1\r\nHost: localhost\r\nhOST: evil.example\r\n\r\n",
+        b"GET /v1/feeds HTTP/1.1\r\nHost:\r\n\r\n",
+        b"GET /v1/feeds HTTP/1.1\r\nHost: a b\r\n\r\n",
+        b"GET /v1/feeds HTTP/1.1\r\nHost: localhost:80x\r\n\r\n",
+        b"GET /v1/feeds HTTP/1.1\r\nHost: me@localhost\r\n\r\n",
+        b"GET http://localhost/v1/feeds HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n",
+        b"POST /v1/feeds/dropzone HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}",
+        b"GET /\r\n\r\n",
+        b"GET / HTTP/0.9\r\n\r\n",
+        b"GET / HTTP/2.0\r\nHost: localhost\r\n\r\n",
+        b"POST /v1/feeds/dropzone HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    ],
+)
+def test_a_head_that_is_no_http_is_400(api: Api, start: bytes) -> None:
+    before = api.services.log.last_seq()
+    with connected(api) as wire:
+        wire.send(start)
+        wire.problem(400, "invalid")
+    assert api.services.log.last_seq() == before
+
+
+@pytest.mark.parametrize("expected", ["the-moon", "100-continue, the-moon", "", "200-ok"])
+@pytest.mark.parametrize("path", ["/v1/feeds/dropzone", "/v1/replays"])
+def test_an_unknown_expectation_is_417(wire: Wire, expected: str, path: str) -> None:
+    wire.send(request(b"", "Content-Length: 2", f"Expect: {expected}", path=path))
+    wire.problem(417, "expectation_failed")
+
+
+def test_the_authority_of_a_whole_url_counts_and_host_does_not(api: Api) -> None:
+    for authority, host, status in (
+        ("localhost", "evil.example", 200),
+        (f"127.0.0.1:{api.port}", "localhost", 200),
+        ("evil.example", "localhost", 421),
+        ("evil.example:80", "localhost", 421),
+    ):
+        with connected(api) as wire:
+            wire.send(f"GET http://{authority}/v1/codes HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            assert wire.answer()[0] == status, (authority, host)
+
+
+def test_trailers_are_no_headers(api: Api) -> None:
+    sent = body(row())
+    with connected(api) as wire:
+        wire.send(
+            request(chunks(sent) + b"0\r\nPrefer: wait=9\r\nIdempotency-Key: a\r\n\r\n", "Transfer-Encoding: chunked")
+        )
+        status, headers, _ = wire.answer()
+        assert (status, "preference-applied" in headers) == (202, False)
+        wire.send(request(sent, "Idempotency-Key: a"))
+        status, headers, _ = wire.answer()
+    assert (status, "idempotency-replayed" in headers) == (202, False)
+
+
+def flood(wire: Wire, piece: bytes, limit: int) -> int:
+    """Send a piece again and again until the server has had enough of it; how many bytes that took."""
+    sent = 0
+    with contextlib.suppress(OSError):
+        while sent < limit:
+            wire.send(piece)
+            sent += len(piece)
+    return sent
+
+
+def test_chunk_extensions_count(wire: Wire) -> None:
+    wire.send(request(b"", "Transfer-Encoding: chunked"))
+    assert flood(wire, b"1;" + b"x" * 1000 + b"\r\n \r\n", 16 << 20) < 16 << 20
+
+
+def test_one_endless_chunk_extension_counts(wire: Wire) -> None:
+    wire.send(request(b"", "Transfer-Encoding: chunked") + b"1;")
+    assert flood(wire, b"x" * 1000, 16 << 20) < 16 << 20
+
+
+def test_trailers_count(wire: Wire) -> None:
+    wire.send(request(chunks(b"{}") + b"0\r\n", "Transfer-Encoding: chunked"))
+    assert flood(wire, b"x-trailer: " + b"y" * 1000 + b"\r\n", 16 << 20) < 16 << 20
+
+
+def test_too_much_beside_a_body_is_said_to_be_too_much(wire: Wire) -> None:
+    wire.send(request(b"", "Transfer-Encoding: chunked"))
+    for _ in range(6):
+        time.sleep(0.02)
+        wire.send(b"1;" + b"x" * 15_000 + b"\r\n \r\n")
+    wire.problem(431, "headers_too_large")
+    assert wire.closed()
+
+
+def test_a_body_of_very_small_chunks_is_taken(wire: Wire) -> None:
+    sent = body(row()).ljust(19_000)
+    wire.send(request(b"", "Transfer-Encoding: chunked"))
+    for at in range(0, len(sent), 1000):
+        wire.send(chunks(*(sent[n : n + 1] for n in range(at, at + 1000))))
+    wire.send(b"0\r\n\r\n")
+    assert wire.answer()[0] == 202
+
+
+def test_what_is_malformed_is_answered_in_its_turn(wire: Wire) -> None:
+    wire.send(request(body(row())) + request(body(row())) + b"no http at all\r\n\r\n")
+    assert [wire.answer()[0] for _ in range(3)] == [202, 202, 400]
+    assert wire.closed()
+
+
+def test_a_body_that_is_malformed_is_answered_in_its_turn(wire: Wire) -> None:
+    bad = request(b"zz\r\n", "Transfer-Encoding: chunked")
+    wire.send(request(body(row())) + request(body(row())) + bad)
+    assert [wire.answer()[0] for _ in range(3)] == [202, 202, 400]
+    assert wire.closed()
+
+
+def test_another_protocol_is_not_taken_up(wire: Wire) -> None:
+    wire.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n")
+    assert wire.answer()[0] == 200
+    assert wire.closed()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"garbage\r\n\r\n",
+        b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 70_000 + b"\r\n\r\n",
+        b"OPTIONS /v1/feeds HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /v1/codes HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /v1/series HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /docs HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"PUT /location HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n",
+    ],
+)
+def test_every_answer_forbids_to_guess_and_to_embed(wire: Wire, sent: bytes) -> None:
+    wire.send(sent)
+    _, headers, _ = wire.answer()
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cross-origin-resource-policy"] == "same-origin"

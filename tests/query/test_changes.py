@@ -10,7 +10,7 @@ from tests.query.support import START, asked
 from tidemill.errors import InputError
 from tidemill.model.payload import MAX_RECORDS
 from tidemill.query.changes import PAGE_PARAMETERS, ChangePage, Changes, end_of
-from tidemill.query.cursor import encode
+from tidemill.query.seals import OF_PROCESS, Seals
 from tidemill.store.client import Store
 
 
@@ -85,7 +85,25 @@ def test_filters_narrow_and_a_deleted_series_is_hidden(store: Store, writer: Wri
     assert [item.new for item in page(store, hidden=(7,)).items] == [2.0]
 
 
-@pytest.mark.parametrize("given", [{"cursor": encode(1, 2, 3)}, {"cursor": encode(1, -2, 3, 4, 5)}, {"since": "soon"}])
+SEALED = OF_PROCESS.seal("changes", "default", 1, 2, 3, 4, 5)
+STRANGE = [
+    OF_PROCESS.seal("changes", "default", 1, 2, 3),
+    OF_PROCESS.seal("changes", "other", 1, 2, 3, 4, 5),
+    OF_PROCESS.seal("rejections", "default", 1, 2, 3, 4, 5),
+    Seals(bytes(32)).seal("changes", "default", 1, 2, 3, 4, 5),
+    ("B" if SEALED.startswith("A") else "A") + SEALED[1:],
+    SEALED[:-2] + ("BA" if SEALED.endswith("AA") else "AA"),
+]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"since": "soon"},
+        {"cursor": "WzEsMiwzLDQsNV0"},
+        *({name: text} for text in STRANGE for name in ("cursor", "since")),
+    ],
+)
 def test_a_place_that_none_has_given_is_refused(store: Store, given: dict[str, str]) -> None:
     with pytest.raises(InputError):
         page(store, **given)

@@ -20,6 +20,7 @@ from tidemill.api.app import create_app
 from tidemill.api.applied import Applied
 from tidemill.api.deleted import Deleted
 from tidemill.api.services import Services
+from tidemill.catalog.cursor_key import cursor_key
 from tidemill.catalog.feeds import CatalogFeeds
 from tidemill.catalog.keys import KeyRing
 from tidemill.catalog.replays import CatalogReplays
@@ -33,6 +34,7 @@ from tidemill.log.sqlite import SqliteLog
 from tidemill.mill import position, status
 from tidemill.mill.worker import Mill
 from tidemill.query.queries import Queries
+from tidemill.query.seals import Seals
 from tidemill.settings import Settings
 from tidemill.store.client import Store, StoreAddress
 
@@ -84,7 +86,7 @@ def services(
         texts=texts,
         catalog=catalog,
         store=client,
-        queries=Queries(client, log, book, deleted.of, lambda: applied.seq),
+        queries=Queries(client, log, book, deleted.of, lambda: applied.seq, seals=Seals(cursor_key(catalog))),
         applied=applied,
         deleted=deleted,
         mill_status=lambda: status.read(folder / "mill.json"),

@@ -14,11 +14,13 @@ from litestar.handlers import BaseRouteHandler
 
 from tidemill.api import lifecycle, litestar_errors, openapi
 from tidemill.api.admin import ADMIN_ROUTES
+from tidemill.api.admission import Admission
 from tidemill.api.auth import Authenticator
 from tidemill.api.body import Gate
 from tidemill.api.followers import Followers
-from tidemill.api.front import Front, Routes
+from tidemill.api.front import Front, Routes, client_address
 from tidemill.api.health import HEALTH_ROUTES, Health
+from tidemill.api.hosts import Hosts
 from tidemill.api.intake import Intake
 from tidemill.api.intake_routes import IntakeRoutes
 from tidemill.api.metrics import Metrics
@@ -30,6 +32,7 @@ from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 
 HANDLERS: Final[list[Any]] = [*HEALTH_ROUTES, *ADMIN_ROUTES, *PAGE_ROUTES, *READ_ROUTES]
+FIXED_PATHS: Final = frozenset(path for handler in HANDLERS for path in handler.paths if "{" not in path)
 
 
 class Document:
@@ -51,18 +54,21 @@ def create_app(services: Services) -> Front:
         [
             *IntakeRoutes(services, intake, authenticator, outcomes).routes(),
             *SeriesRoutes(services, intake, authenticator, outcomes).routes(),
-        ]
+        ],
+        others=FIXED_PATHS,
     )
     health = Health(services, gate, metrics, lambda: authenticator.is_open)
     shared = {"services": services, "queries": services.queries, "health": health, "document": Document()}
+    shared |= {"authenticator": authenticator}
     shared |= {"followers": Followers(services.queries.changes, services.applied)}
 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         """Let a request through if it has the scope that its handler names (`read` unless said otherwise)."""
         scope = handler.opt.get("scope", "read")
         if scope is not None:
-            headers = dict(connection.scope["headers"])
-            connection.scope["principal"] = authenticator.authorize(headers, scope)  # type: ignore[typeddict-unknown-key]
+            headers, address = dict(connection.scope["headers"]), client_address(connection.scope)
+            principal = authenticator.authorize(headers, scope, address)
+            connection.scope["principal"] = principal  # type: ignore[typeddict-unknown-key]
 
     inner = Litestar(
         HANDLERS,
@@ -75,7 +81,14 @@ def create_app(services: Services) -> Front:
         logging_config=None,
         request_max_body_size=services.settings.max_body,
     )
-    return Front(inner, routes, gate, metrics, lambda path: litestar_errors.allowed(inner, path, routes.methods))
+    return Front(
+        inner,
+        routes,
+        gate,
+        metrics,
+        allowed=lambda path: litestar_errors.allowed(inner, path, routes.methods),
+        admission=Admission(Hosts(services.settings.host, services.settings.hosts)),
+    )
 
 
 def _principal(request: Request[Any, Any, Any]) -> Principal:
@@ -84,10 +97,11 @@ def _principal(request: Request[Any, Any, Any]) -> Principal:
 
 
 def _dependencies(shared: dict[str, Any]) -> dict[str, Provide]:
-    """What handlers may ask for by name: `principal`, `services`, `queries`, `health`, `document`, `followers`."""
+    """What handlers may ask for by name: `principal`, `services`, `queries`, `health`, `document`, `followers`,
+    `authenticator`."""
 
     def give(name: str) -> Provide:
         return Provide(lambda: shared[name], sync_to_thread=False)
 
-    named = {name: give(name) for name in ("services", "queries", "health", "document", "followers")}
+    named = {name: give(name) for name in ("services", "queries", "health", "document", "followers", "authenticator")}
     return {"principal": Provide(_principal, sync_to_thread=False), **named}

@@ -7,6 +7,7 @@ are not found is nobody's special case: everything is asked for by tenant.
 from collections.abc import Mapping
 from typing import Final
 
+from tidemill.api.wrong_keys import WrongKeys
 from tidemill.catalog.keys import SCOPES, KeyRing, Principal, Scope
 from tidemill.errors import AccessError
 
@@ -19,27 +20,42 @@ class Authenticator:
 
     def __init__(self, keys: KeyRing, *, open_access: bool) -> None:
         self._keys, self._open = keys, open_access
+        self._wrong = WrongKeys()
 
     @property
     def is_open(self) -> bool:
         """Whether a request without a key is let in at this moment."""
         return self._open and not self._keys.ever_keys()
 
-    def authorize(self, headers: Mapping[bytes, bytes], scope: Scope) -> Principal:
-        """The principal of a request, which has the scope.
+    def sees(self, headers: Mapping[bytes, bytes], scope: Scope, address: str) -> bool:
+        """Whether a request that needs no key may see more: it has a key of the scope, or access is open.
 
-        Raises AccessError: no key where one is needed, an unknown one, or one without the scope.
+        Raises AccessError and WrongKeysError for a wrong key.
+        """
+        secret = _secret(headers)
+        return self.is_open if secret is None else scope in self._known(secret, address).scopes
+
+    def authorize(self, headers: Mapping[bytes, bytes], scope: Scope, address: str) -> Principal:
+        """The principal of a request from an address, which has the scope.
+
+        Raises AccessError: no key where one is needed, an unknown one, or one without the scope; WrongKeysError after
+        too many unknown ones.
         """
         secret = _secret(headers)
         if secret is None:
             if self.is_open:
                 return ANYONE
             raise AccessError("This needs a key: send `Authorization: Bearer KEY` or `X-API-Key: KEY`.")
-        principal = self._keys.authenticate(secret)
-        if principal is None:
-            raise AccessError("The key is not known here, or it was revoked.")
+        principal = self._known(secret, address)
         if scope not in principal.scopes:
             raise AccessError(f"This needs a key with the scope '{scope}'.", missing_scope=scope)
+        return principal
+
+    def _known(self, secret: str, address: str) -> Principal:
+        principal = self._keys.authenticate(secret)
+        if principal is None:
+            self._wrong.count(address)
+            raise AccessError("The key is not known here, or it was revoked.")
         return principal
 
 

@@ -46,12 +46,13 @@ class Gate:
 
 
 class Incoming:
-    """One intake request: its headers (lower-case names, the last of several unless joined), query and body to come."""
+    """One intake request: its headers (lower-case names, several of one name joined), query, body to come, and the
+    address that it comes from."""
 
-    __slots__ = ("complete", "headers", "held", "path", "query", "receive")
+    __slots__ = ("address", "complete", "headers", "held", "path", "query", "receive")
 
-    def __init__(self, path: str, query: bytes, headers: dict[bytes, bytes], receive: Receive) -> None:
-        self.path, self.query, self.headers, self.receive = path, query, headers, receive
+    def __init__(self, path: str, query: bytes, headers: dict[bytes, bytes], receive: Receive, address: str) -> None:
+        self.path, self.query, self.headers, self.receive, self.address = path, query, headers, receive, address
         self.complete = False
         self.held = 0
 

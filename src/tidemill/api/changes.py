@@ -17,8 +17,7 @@ from tidemill.api.reads_common import AnyRequest, answers, ask, parameters, taki
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.errors import Fault, FeedDefinitionError, InputError, StoreQueryError, UnavailableError
-from tidemill.query.changes import PAGE_PARAMETERS, START, STREAM_PARAMETERS, Change, ChangePage, Changes, Place, place
-from tidemill.query.cursor import encode
+from tidemill.query.changes import PAGE_PARAMETERS, STREAM_PARAMETERS, Change, ChangePage, Changes, Place
 from tidemill.query.parameters import Asked
 
 KEEP_ALIVE_S: Final = 15.0
@@ -68,8 +67,8 @@ async def follow_changes(
 ) -> Stream:
     """Server-sent events: `event: change`, `data:` as an item of `/v1/changes`, `id:` the cursor behind it. Goes on
     after the header `Last-Event-ID`, else from `since`, else from now. A comment comes every 15 s of silence."""
-    asked, last = parameters(request, STREAM_PARAMETERS), _last_event(request)
-    changes, tenant = services.queries.changes, principal.tenant
+    asked, changes, tenant = parameters(request, STREAM_PARAMETERS), services.queries.changes, principal.tenant
+    last = _last_event(request, changes, tenant)
     await ask(lambda: _check_feed(services, tenant, asked))
     start = await ask(lambda: _start(changes, tenant, asked)) if last is None else last
     follower = followers.enter(tenant)
@@ -77,13 +76,13 @@ async def follow_changes(
     return Stream(_events(followers, follower, changes, asked, start), media_type="text/event-stream", headers=headers)
 
 
-def _last_event(request: AnyRequest) -> Place | None:
+def _last_event(request: AnyRequest, changes: Changes, tenant: str) -> Place | None:
     """Where the header says that the client was. Raises InputError."""
     text = request.headers.get("last-event-id", "")
     if not text:
         return None
     try:
-        return place(text, {})
+        return changes.place(tenant, text)
     except ValueError as error:
         message = f"Last-Event-ID {error}"
         raise InputError(message, (Fault("$header.Last-Event-ID", "invalid", message),)) from None
@@ -97,10 +96,7 @@ def _check_feed(services: Services, tenant: str, asked: Asked) -> None:
 
 
 def _start(changes: Changes, tenant: str, asked: Asked) -> Place:
-    since = asked["since"]
-    if since is None:
-        return changes.now(tenant)
-    return since if isinstance(since, tuple) else START
+    return changes.now(tenant) if asked["since"] is None else changes.start(tenant, asked)
 
 
 async def _events(
@@ -110,7 +106,7 @@ async def _events(
     a client that is cut off before the first event goes on there."""
     reached, tenant = start, follower.tenant
     try:
-        yield f"retry: {RETRY_MS}\nid: {encode(*reached)}\n\n".encode()
+        yield f"retry: {RETRY_MS}\nid: {changes.cursor(tenant, reached)}\n\n".encode()
         while not followers.ended:
             after = reached
             try:

@@ -1,7 +1,7 @@
 """The outermost ASGI layer: answers the intake routes itself and hands every other request to Litestar.
 
-Intake is the hot path: a Litestar handler would add 110 µs to a request, this layer adds 8 (decision 0007). It counts,
-bounds and logs every request, and turns every error of an intake route into a problem document.
+Intake is the hot path: a Litestar handler would add 110 µs to a request, this layer adds 8 (decision 0007). It admits,
+counts, bounds and logs every request, and turns every error of an intake route into a problem document.
 """
 
 import asyncio
@@ -14,7 +14,9 @@ from typing import Any, Final
 import msgspec
 
 from tidemill.api import problems
+from tidemill.api.admission import Admission
 from tidemill.api.body import ClientGoneError, Gate, Incoming
+from tidemill.api.floods import STATUSES, Floods
 from tidemill.api.metrics import Metrics
 from tidemill.api.problems import Answer
 from tidemill.errors import UnavailableError
@@ -41,9 +43,11 @@ class Route(msgspec.Struct, frozen=True):
 
 
 class Routes:
-    """The intake routes, by method and path. A trailing slash makes no difference."""
+    """The intake routes, by method and path. A trailing slash makes no difference. `others`: paths of the framework's
+    that a parameter does not stand for (`/v1/series/count` is no series)."""
 
-    def __init__(self, routes: Sequence[Route]) -> None:
+    def __init__(self, routes: Sequence[Route], others: Iterable[str] = ()) -> None:
+        self._others = frozenset(others)
         self._exact = {(route.method, route.path): route for route in routes if "{" not in route.path}
         self._prefixed = [(route.path.partition("{")[0], route) for route in routes if "{" in route.path]
 
@@ -53,7 +57,7 @@ class Routes:
         if route is not None:
             return route, ""
         path = path.rstrip("/")
-        for prefix, route in self._prefixed:
+        for prefix, route in () if path in self._others else self._prefixed:
             if route.method == method and path.startswith(prefix) and "/" not in path[len(prefix) :]:
                 return route, path[len(prefix) :]
         return self._exact.get((method, path)), ""
@@ -67,9 +71,12 @@ class Front:
     """The ASGI application that the server runs. `inner` is Litestar; `allowed` are the methods of a path, whoever
     answers them."""
 
-    def __init__(self, inner: Any, routes: Routes, gate: Gate, metrics: Metrics, allowed: Allowed) -> None:
+    def __init__(
+        self, inner: Any, routes: Routes, gate: Gate, metrics: Metrics, *, allowed: Allowed, admission: Admission
+    ) -> None:
         self._inner, self._routes, self._gate, self._metrics = inner, routes, gate, metrics
-        self._allowed = allowed
+        self._allowed, self._admission = allowed, admission
+        self._floods = Floods()
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         """Answer one request, or hand it on."""
@@ -77,23 +84,26 @@ class Front:
             await self._inner(scope, receive, send)
             return
         started = time.perf_counter()
-        route, parameter = self._routes.find(scope["method"], scope["path"])
+        method, path, headers = scope["method"], scope["path"], _headers(scope["headers"])
+        refusal = self._admission.refusal(method, path, scope["http_version"], headers)
+        if refusal is not None:
+            refused = problems.answer(refusal)
+            await _send(Incoming("", b"", headers, receive, ""), refused, send)
+            self._done(UNROUTED, scope, refused.status, started)
+            return
+        route, parameter = self._routes.find(method, path)
         if route is None:
-            known = self._allowed(scope["path"]) if scope["method"] == "OPTIONS" else ()
+            known = self._allowed(path) if method == "OPTIONS" else ()
             if known:
                 await self._options(known, scope, send, started)
             else:
                 await self._hand_on(scope, receive, send, started)
             return
-        incoming = Incoming(parameter, scope["query_string"], _headers(scope["headers"]), receive)
+        incoming = Incoming(parameter, scope["query_string"], headers, receive, client_address(scope))
         answer = await self._answer(route, incoming)
         if answer is None:
             return
-        if incoming.complete or await _drained(incoming):
-            await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-            await send({"type": "http.response.body", "body": answer.body})
-        else:
-            await _answer_and_linger(incoming, answer, send)
+        await _send(incoming, answer, send)
         self._done(route.path, scope, answer.status, started)
 
     async def _answer(self, route: Route, incoming: Incoming) -> Answer | None:
@@ -135,9 +145,17 @@ class Front:
     def _done(self, route: str, scope: Scope, status: int, started: float) -> None:
         seconds = time.perf_counter() - started
         self._metrics.answered(route, status, seconds)
-        if status >= 500 or seconds > SLOW_S:
+        if status in STATUSES:
+            self._floods.count(status, route)
+        elif status >= 500 or seconds > SLOW_S:
             facts = {"method": scope["method"], "path": scope["path"], "status": status, "ms": round(seconds * 1e3, 1)}
             log.log(logging.WARNING if status >= 500 else logging.INFO, "request", extra={"facts": facts})
+
+
+def client_address(scope: Scope) -> str:
+    """The address of a request's peer (a proxy's, behind one); empty where there is none."""
+    client = scope.get("client")
+    return client[0] if client else ""
 
 
 def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
@@ -146,6 +164,15 @@ def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     for name, value in pairs:
         headers[name] = headers[name] + b", " + value if name in headers else value
     return headers
+
+
+async def _send(incoming: Incoming, answer: Answer, send: Any) -> None:
+    """Answer a request, whether its body has come or not."""
+    if incoming.complete or await _drained(incoming):
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        await send({"type": "http.response.body", "body": answer.body})
+    else:
+        await _answer_and_linger(incoming, answer, send)
 
 
 async def _drained(incoming: Incoming) -> bool:

@@ -1,4 +1,8 @@
-"""`/healthz` (alive), `/readyz` (can acknowledge) and `/metrics`. None of them needs a key."""
+"""`/healthz` (alive), `/readyz` (can acknowledge) and `/metrics`.
+
+The first two need no key. How much comes in, and how far log and mill are, is of all tenants together: once keys exist,
+the details of `/readyz` and all of `/metrics` are for administrators (Prometheus sends its key as a bearer token).
+"""
 
 import asyncio
 import time
@@ -7,11 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import msgspec
-from litestar import Response, get
+from litestar import Request, Response, get
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 
+from tidemill.api.auth import Authenticator
 from tidemill.api.body import Gate
+from tidemill.api.front import client_address
 from tidemill.api.metrics import MILL_COUNTERS, Metrics
 from tidemill.api.services import Services
 from tidemill.errors import TidemillError
@@ -45,13 +51,29 @@ class StoreView(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """What `/readyz` says. `ready`: payloads can be acknowledged; store and mill are shown and do not decide it."""
+    """What `/readyz` says. `ready`: payloads can be acknowledged; store and mill are shown and do not decide it. Once
+    keys exist, `log`, `mill` and `store` are null for who is no administrator."""
 
     ready: bool
+    open_access: bool
+    log: LogHealth | None
+    mill: MillView | None
+    store: StoreView | None
+
+
+class State(msgspec.Struct, frozen=True):
+    """The state of everything, whoever may see it."""
+
     open_access: bool
     log: LogHealth
     mill: MillView
     store: StoreView
+
+    def shown(self, *, details: bool) -> Ready:
+        """As `/readyz` says it, with or without details."""
+        if not details:
+            return Ready(self.log.accepting, self.open_access, None, None, None)
+        return Ready(self.log.accepting, self.open_access, self.log, self.mill, self.store)
 
 
 class StoreWatch:
@@ -94,10 +116,10 @@ class Health:
         self._services, self._gate, self._metrics, self._is_open = services, gate, metrics, is_open
         self._store = StoreWatch(services.store.ping)
 
-    async def ready(self) -> Ready:
+    async def state(self) -> State:
         """The state of everything, now."""
         log = await asyncio.to_thread(self._services.log.health)
-        return Ready(log.accepting, self._is_open(), log, self.mill(), await self._store.view())
+        return State(self._is_open(), log, self.mill(), await self._store.view())
 
     def mill(self) -> MillView:
         """How far the mill is, and what it said last."""
@@ -112,7 +134,7 @@ class Health:
 
     async def metrics(self) -> str:
         """The Prometheus page."""
-        state, mill = await self.ready(), self._services.mill_status()
+        state, mill = await self.state(), self._services.mill_status()
         counted = {f"tidemill_mill_{name}_total": getattr(mill, name) for name in MILL_COUNTERS} if mill else {}
         return self._metrics.render(
             {
@@ -144,24 +166,28 @@ async def healthz() -> dict[str, str]:
     operation_id="readyz",
     responses={503: ResponseSpec(Ready, generate_examples=False, description="It cannot; `Retry-After` says when.")},
 )
-async def readyz(health: NamedDependency[Health]) -> Response[Ready]:
-    """Whether payloads can be made durable and acknowledged; shows log, mill and store. `503` when they cannot."""
-    state = await health.ready()
-    if state.ready:
-        return Response(state)
-    return Response(state, status_code=503, headers={"Retry-After": "5"})
+async def readyz(
+    request: Request[Any, Any, Any], health: NamedDependency[Health], authenticator: NamedDependency[Authenticator]
+) -> Response[Ready]:
+    """Whether payloads can be made durable and acknowledged; `503` when they cannot. Shows log, mill and store to
+    administrators, and to everybody while no key exists. Needs no key; a wrong one is refused."""
+    details = authenticator.sees(dict(request.scope["headers"]), "admin", client_address(request.scope))
+    ready = (await health.state()).shown(details=details)
+    if ready.ready:
+        return Response(ready)
+    return Response(ready, status_code=503, headers={"Retry-After": "5"})
 
 
 @get(
     "/metrics",
-    opt=PUBLIC,
+    opt={"scope": "admin"},
     tags=["health"],
     summary="Prometheus metrics",
     operation_id="metrics",
     media_type="text/plain",
 )
 async def metrics(health: NamedDependency[Health]) -> Response[str]:
-    """Counters and gauges of this process in Prometheus' text format."""
+    """Counters and gauges of this process in Prometheus' text format, for administrators."""
     return Response(await health.metrics(), media_type="text/plain; version=0.0.4")
 
 

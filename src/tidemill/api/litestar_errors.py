@@ -5,12 +5,20 @@ from functools import lru_cache
 from typing import Any
 
 from litestar import Litestar, Request, Response
-from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException, ValidationException
+from litestar.exceptions import (
+    HTTPException,
+    InternalServerException,
+    MethodNotAllowedException,
+    NotFoundException,
+    ValidationException,
+)
 from litestar.routes import HTTPRoute
 
 from tidemill.api import problems
 from tidemill.api.problems import Answer, MethodError
 from tidemill.errors import Fault, InputError, LimitError, NotFoundError, TidemillError
+
+_GONE = "client disconnected prematurely"  # Litestar's words when a body ends before its end
 
 
 @lru_cache(maxsize=512)
@@ -45,6 +53,8 @@ def translate(request: Request[Any, Any, Any], error: Exception, intake_methods:
         return NotFoundError(f"There is nothing at {path[:200]}. /docs lists what there is.")
     if isinstance(error, ValidationException):
         return InputError(error.detail, tuple(_faults(error)))
+    if isinstance(error, InternalServerException) and error.detail == _GONE:
+        return LimitError("body_timeout", 0, "The request did not arrive whole.")  # nobody is there to read it
     if isinstance(error, HTTPException) and error.status_code == 413:
         return LimitError("max_body", 0, "The body is too large.")
     if isinstance(error, HTTPException) and 400 <= error.status_code < 500:
@@ -64,6 +74,7 @@ def _methods(app: Litestar, path: str) -> set[str]:
     """The methods that Litestar's routes have for a path. Looked for only when a request failed."""
     wanted = path.rstrip("/") or "/"
     routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
+    routes = [route for route in routes if route.path_format == wanted] or routes  # a path before a pattern
     return {method for route in routes if _pattern(route.path_format).fullmatch(wanted) for method in route.methods}
 
 

@@ -1,8 +1,8 @@
 """The OpenAPI 3.1 document: Litestar's description of its handlers, the intake operations, and what all have in common
 (problem documents, keys).
 
-A Litestar handler says in `responses` which problem statuses it has of its own; `401` and `403` are added to those
-whose `opt["scope"]` is not null.
+A Litestar handler says in `responses` which problem statuses it has of its own; `401`, `403` and `429` are added to
+those whose `opt["scope"]` is not null, `421` to all but `/healthz`.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from litestar.openapi.spec import Components, License, SecurityScheme, Tag
 from litestar.types import ControllerRouterHandler
 
 from tidemill import __version__
+from tidemill.api.admission import ALIVE
 from tidemill.api.openapi_intake import OPERATIONS, SCHEMAS
 from tidemill.api.problems import PROBLEMS
 
@@ -27,6 +28,13 @@ TAGS: Final = {
     "health": "Alive, ready, counted.",
 }
 _SECURITY: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {"apiKey": []}, {}]
+
+# What answers of a problem carry besides: name -> (statuses, type, meaning).
+_HEADERS: Final[dict[str, tuple[frozenset[int], str, str]]] = {
+    "Retry-After": (frozenset({429, 503, 507}), "integer", "Seconds after which the same request may succeed."),
+    "WWW-Authenticate": (frozenset({401}), "string", "`Bearer`: send a key."),
+    "Allow": (frozenset({405}), "string", "The methods of this path."),
+}
 
 
 def describe(handlers: Sequence[ControllerRouterHandler], dependencies: dict[str, Any]) -> dict[str, Any]:
@@ -54,7 +62,7 @@ def describe(handlers: Sequence[ControllerRouterHandler], dependencies: dict[str
     for path, item in document["paths"].items():
         for method, operation in item.items():
             if isinstance(operation, dict) and "responses" in operation:
-                _finish(operation, handlers_by_route.get((path, method)), is_one_thing="{" in path)
+                _finish(operation, handlers_by_route.get((path, method)), path)
     document["paths"] = dict(sorted(document["paths"].items()))
     return document
 
@@ -68,16 +76,18 @@ def _handlers(app: Litestar) -> dict[tuple[str, str], HTTPRouteHandler]:
     return found
 
 
-def _finish(operation: dict[str, Any], handler: HTTPRouteHandler | None, *, is_one_thing: bool) -> None:
+def _finish(operation: dict[str, Any], handler: HTTPRouteHandler | None, path: str) -> None:
     """Write out the problems in place of what Litestar guesses; say whether a key is needed. What asks for many things
     finds none of them, which is no error."""
     problems = {int(status) for status in operation.pop("problems", [])}
     if handler is not None:
         problems |= {status for status in handler.responses or {} if status >= 400}
-        problems -= set() if is_one_thing else {404}
+        problems -= set() if "{" in path else {404}
     if handler is None or handler.opt.get("scope", "read") is not None:
         operation["security"] = _SECURITY
-        problems |= {401, 403}
+        problems |= {401, 403, 429}
+    if path != ALIVE:
+        problems.add(421)
     answers = {status: answer for status, answer in operation["responses"].items() if status[0] in "23"}
     own = {status: operation["responses"][str(status)] for status in problems if _is_own(operation, status)}
     answers |= {str(status): own.get(status) or _problem(status) for status in sorted(problems)}
@@ -93,7 +103,13 @@ def _is_own(operation: dict[str, Any], status: int) -> bool:
 def _problem(status: int) -> dict[str, Any]:
     codes = [code for code, meaning in PROBLEMS.items() if meaning.status == status]
     description = f"Problem: {', '.join(codes)}." if codes else "Any other problem."
+    headers = {
+        name: {"description": text, "schema": {"type": kind}, "required": True}
+        for name, (statuses, kind, text) in _HEADERS.items()
+        if status in statuses
+    }
     return {
         "description": description,
+        **({"headers": headers} if headers else {}),
         "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }

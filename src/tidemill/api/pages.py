@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 
 from tidemill import __version__
 from tidemill.api import docs_page, html
-from tidemill.api.health import Health, Ready
+from tidemill.api.health import Health, State
 from tidemill.api.html import table, text
 from tidemill.api.problems import PROBLEMS
 from tidemill.api.services import Services
@@ -54,20 +54,24 @@ async def docs_problems() -> Response[str]:
 async def start(
     services: NamedDependency[Services], health: NamedDependency[Health], request: Request[Any, Any, Any]
 ) -> Response[str]:
-    """What runs here, and three lines to try. Feeds are shown only while access is open."""
-    state = await health.ready()
+    """What runs here, and three lines to try. Feeds, and how much there is, are shown only while access is open."""
+    state = await health.state()
     feeds = await asyncio.to_thread(services.book.list, "default") if state.open_access else []
     return html.page("Tidemill", _start(state, feeds, _base(request)))
 
 
-def _start(state: Ready, feeds: list[Feed], base: str) -> str:
+def _start(state: State, feeds: list[Feed], base: str) -> str:
     parts = {
         "log": (state.log.accepting, f"{state.log.last_seq} payloads durable {state.log.reason}"),
         "mill": (state.mill.state not in ("unknown", "silent"), f"{state.mill.lag} to apply; {state.mill.state}"),
         "store": (state.store.up, state.store.reason or "answers"),
     }
     rows = [
-        (text(name), f"<span class={'up' if up else 'down'}>{'up' if up else 'down'}</span>", text(says))
+        (
+            text(name),
+            f"<span class={'up' if up else 'down'}>{'up' if up else 'down'}</span>",
+            text(says) if state.open_access else "",
+        )
         for name, (up, says) in parts.items()
     ]
     shown = [

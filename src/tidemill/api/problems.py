@@ -56,6 +56,12 @@ PROBLEMS: Final[dict[str, Meaning]] = {
         401, "A key is needed", "Send `Authorization: Bearer KEY` or `X-API-Key: KEY`; `tidemill key create` makes one."
     ),
     "forbidden": Meaning(403, "The key may not do this", "Use a key with the scope that `detail` names."),
+    "cross_site": Meaning(
+        403,
+        "A page of another site sent this",
+        "What changes something is taken from programs, and from pages of this server itself. A name of this server "
+        "that it does not know goes into the setting TIDEMILL_HOSTS.",
+    ),
     "not_found": Meaning(404, "No such thing", "It never was, it is gone, or it belongs to another tenant."),
     "method_not_allowed": Meaning(405, "The method is not allowed here", "The `Allow` header lists those that are."),
     "too_slow": Meaning(408, "The request took too long to arrive", "Send it again, whole, within the stated time."),
@@ -79,10 +85,25 @@ PROBLEMS: Final[dict[str, Meaning]] = {
     "unsupported_media_type": Meaning(
         415, "The format cannot be read", "`detail` lists the content types and encodings that are taken."
     ),
+    "expectation_failed": Meaning(417, "What is expected cannot be met", "Send `Expect: 100-continue`, or no Expect."),
+    "misdirected": Meaning(
+        421,
+        "This server has no such name",
+        "Use an address or a name that it has. An operator adds names with the setting TIDEMILL_HOSTS.",
+    ),
     "query_limit": Meaning(
         422, "The question is too big", "Ask for a shorter range, fewer series or coarser steps, or page with `limit`."
     ),
-    "headers_too_large": Meaning(431, "The headers are over the stated limit", "Send fewer or shorter headers."),
+    "wrong_keys": Meaning(
+        429,
+        "Too many wrong keys came from this address",
+        "Send a right key, at once; or no more wrong ones for `Retry-After` seconds.",
+    ),
+    "headers_too_large": Meaning(
+        431,
+        "What a request has besides its body is over the stated limit",
+        "Send fewer or shorter headers, chunk extensions and trailers.",
+    ),
     "internal": Meaning(
         500, "Something unexpected happened", "It is ours, not yours. Report the `incident` id; the server logged it."
     ),
@@ -133,6 +154,34 @@ class OverloadedError(UnavailableError):
     """Too many requests or bytes are in flight; nothing of this one was kept."""
 
     code = "overloaded"
+
+
+class WrongKeysError(TidemillError):
+    """Too many wrong keys came from an address; it may send another after `retry_after_s` seconds."""
+
+    code = "wrong_keys"
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class MisdirectedError(TidemillError):
+    """The request names a host that is not this server."""
+
+    code = "misdirected"
+
+
+class CrossSiteError(TidemillError):
+    """A page of another site asks for a change."""
+
+    code = "cross_site"
+
+
+class ExpectationError(TidemillError):
+    """`Expect` asks for something that is not known."""
+
+    code = "expectation_failed"
 
 
 class MethodError(TidemillError):
@@ -225,7 +274,7 @@ def document(
 
 
 def _headers(error: Exception, code: str) -> list[Header]:
-    if isinstance(error, UnavailableError):
+    if isinstance(error, UnavailableError | WrongKeysError):
         return [(b"retry-after", b"%d" % max(1, math.ceil(error.retry_after_s)))]
     if isinstance(error, MethodError):
         return [(b"allow", ", ".join(error.allowed).encode())]

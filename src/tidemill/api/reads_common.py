@@ -12,12 +12,12 @@ from anyio import CapacityLimiter, to_thread
 from anyio.lowlevel import RunVar
 from litestar import Request, Response
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import Operation, Schema
+from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, Operation, Schema
 from litestar.openapi.spec import Parameter as ParameterSpec
 from litestar.response import Stream
 
 from tidemill.errors import Fault, InputError
-from tidemill.query.answers import Page
+from tidemill.query.answers import MEDIA_TYPES, Page
 from tidemill.query.parameters import Asked, Parameter, read
 
 THREADS: Final = 6  # the engine works on a few queries at a time; more would only queue there
@@ -74,13 +74,20 @@ async def _pieces(body: Iterator[bytes]) -> AsyncIterator[bytes]:
             close()
 
 
-def taking(known: Sequence[Parameter] = ()) -> type[Operation]:
-    """The OpenAPI operation of a route with these query parameters, from the table that also parses them."""
+def taking(known: Sequence[Parameter] = (), *, also: Sequence[str] = ()) -> type[Operation]:
+    """The OpenAPI operation of a route with these query parameters, from the table that also parses them. Its answer
+    200 is of the stated media type, of those that a parameter `format` offers, or of those in `also`."""
+    formats = [name for parameter in known if parameter.name == "format" for name in parameter.schema["enum"]]
+    kinds = [*also, *(MEDIA_TYPES[name] for name in formats)]
 
     @dataclass
     class Documented(Operation):
         def __post_init__(self) -> None:
             self.parameters = [*(self.parameters or []), *(_spec(parameter) for parameter in known)]
+            answer = (self.responses or {}).get("200")
+            if isinstance(answer, OpenAPIResponse) and answer.content is not None:
+                for kind in kinds:
+                    answer.content.setdefault(kind, OpenAPIMediaType(schema=Schema()))
 
     return Documented
 

@@ -43,11 +43,12 @@ async def get_receipt(
     tags=["ledger"],
     summary="The bytes of a payload",
     operation_id="getPayload",
-    operation_class=taking(),
+    operation_class=taking(also=("application/json", "application/x-ndjson")),
     responses={
         **answers(
             bytes, "The payload, byte for byte as it came, its content coding undone.", "application/octet-stream"
         ),
+        304: ResponseSpec(None, generate_examples=False, description="`If-None-Match` has its hash."),
         410: ResponseSpec(dict[str, Any], generate_examples=False, description="Its bytes were deleted on request."),
     },
     opt={"scope": "read"},
@@ -80,7 +81,6 @@ def _headers(receipt: str, found: Bytes) -> dict[str, str]:
         "Digest": f"sha-256={digest}",
         "Repr-Digest": f"sha-256=:{digest}:",
         "Content-Disposition": f'attachment; filename="{receipt}.{kind}"',
-        "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "sandbox; default-src 'none'",
         "Cache-Control": "private, max-age=31536000, immutable",
     }

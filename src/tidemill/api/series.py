@@ -69,7 +69,7 @@ class SeriesRoutes:
 
     async def post_series(self, incoming: Incoming) -> Answer:
         """`201` when it can be read within `series_wait` (or `Prefer: wait=N`), else `202`; the id is the same."""
-        principal = self._authenticator.authorize(incoming.headers, "write")
+        principal = self._authenticator.authorize(incoming.headers, "write", incoming.address)
         accepted = await self._intake.accept(incoming, principal, SIGNALS)
         payload, appended = accepted.payload, accepted.appended
         settings = self._services.settings
@@ -90,14 +90,14 @@ class SeriesRoutes:
         """Of a series that was sent whole: `204` when the deletion is durable; from then on it is in no answer, and
         `Location` leads to the deletion receipt. Of one whose points come from records, for administrators: the
         deletion receipt. `404` if there is none, `409` if its records cannot do without it."""
-        principal = self._authenticator.authorize(incoming.headers, "write")
+        principal = self._authenticator.authorize(incoming.headers, "write", incoming.address)
         services, tenant = self._services, principal.tenant
         described = await ask(lambda: services.queries.series.describe(tenant, incoming.path))
         feed = await in_force(services.book, tenant, described.feed)
         alone = feed.shape.kind == "samples"
         if not alone:
             check_alone(feed, incoming.path)
-            self._authenticator.authorize(incoming.headers, "admin")
+            self._authenticator.authorize(incoming.headers, "admin", incoming.address)
         asked = read(parse_qsl(incoming.query.decode("latin-1"), keep_blank_values=True), WHOLE_PARAMETERS)
         wanted = Deletion(
             kind="series", feed=feed.name, series=incoming.path, alone=alone, erase_s=services.settings.erase_within

@@ -26,11 +26,13 @@ class EncodingError(InputError):
 
 
 def encoding(header: bytes | None) -> str | None:
-    """The one encoding of a Content-Encoding header, null for none. Raises MediaTypeError."""
+    """The one encoding of a Content-Encoding header, null for none, also where it is empty (RFC 9110, 5.6.1.2: empty
+    items of a list are ignored). Raises MediaTypeError."""
     if header is None:
         return None
-    names = [name for part in header.decode("latin-1").lower().split(",") if (name := part.strip()) != "identity"]
-    if not names or names == [""]:
+    names = [part.strip() for part in header.decode("latin-1").lower().split(",")]
+    names = [name for name in names if name not in ("", "identity")]
+    if not names:
         return None
     if len(names) > 1:
         raise MediaTypeError(

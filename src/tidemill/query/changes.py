@@ -1,7 +1,7 @@
 """Published values that changed, oldest first: pages for pollers, and what a stream of them reads.
 
-A cursor is a place (`Place`); a change's `id` is the cursor behind it. `applied` is how far the store has everything:
-what a batch under way has told already is not shown before all of it is.
+A cursor is a place (`Place`), sealed; a change's `id` is the cursor behind it. `applied` is how far the store has
+everything: what a batch under way has told already is not shown before all of it is.
 """
 
 from collections.abc import Callable
@@ -9,38 +9,33 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from tidemill.errors import Fault, InputError
 from tidemill.model.ids import format_series
 from tidemill.model.payload import MAX_RECORDS
 from tidemill.model.time import MAX_NS, MIN_NS, format_instant
 from tidemill.query import readers
-from tidemill.query.cursor import cursor, encode
 from tidemill.query.parameters import FEED, UNIT, Asked, Parameter, limit
+from tidemill.query.seals import OF_PROCESS, Seals, sealed
 from tidemill.query.series import Hidden
 from tidemill.store.client import Store
 
 Place = tuple[int, int, int, int, int]  # seq, idx, series, every_s, time in ns
 
 START: Final[Place] = (0, 0, 0, 0, -(2**63))
-PLACES: Final = (int, int, int, int, int)
+ROUTE: Final = "changes"
 _INSTANT: Final = {"type": "string", "examples": ["2026-01-31T12:00:00Z"]}
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 
-def place(text: str, context: readers.Context) -> Place:
-    """A cursor of changes. Raises ValueError."""
-    seq, idx, series, every_s, ns = cursor(*PLACES)(text, context)
-    found = (int(seq), int(idx), int(series), int(every_s), int(ns))
-    if min(found[:4]) < 0 or found[1] >= 2**32 or found[3] >= 2**32 or found[4] >= 2**63:
-        raise ValueError("is not a cursor of an earlier answer to this route")
-    return found
-
-
-def _since(text: str, context: readers.Context) -> Place | int:
-    """A cursor, or an instant in ns."""
+def _since(text: str, context: readers.Context) -> str | int:
+    """A sealed cursor, unopened, or an instant in ns."""
     try:
-        return place(text, context)
-    except ValueError:
         return int(readers.instant(text, context))
+    except ValueError as error:
+        try:
+            return sealed(text, context)
+        except ValueError:
+            raise error from None
 
 
 FILTERS: Final = (
@@ -59,7 +54,7 @@ SINCE: Final = Parameter(
     _since,
     _INSTANT,
 )
-CURSOR: Final = Parameter("cursor", "Where the last page ended: its `next`.", place, {"type": "string"})
+CURSOR: Final = Parameter("cursor", "Where the last page ended: its `next`.", sealed, {"type": "string"})
 PAGE_PARAMETERS: Final = (SINCE, UNIT, *FILTERS, limit(100, 1000), CURSOR)
 STREAM_PARAMETERS: Final = (SINCE, UNIT, *FILTERS)
 
@@ -108,15 +103,35 @@ class Followed(msgspec.Struct, frozen=True):
 class Changes:
     """Reads changes. Raises StoreUnavailableError, StoreQueryError."""
 
-    def __init__(self, store: Store, hidden: Hidden, applied: Callable[[], int]) -> None:
-        self._store, self._hidden, self._applied = store, hidden, applied
+    def __init__(self, store: Store, hidden: Hidden, applied: Callable[[], int], seals: Seals = OF_PROCESS) -> None:
+        self._store, self._hidden, self._applied, self._seals = store, hidden, applied, seals
 
     def page(self, tenant: str, asked: Asked) -> ChangePage:
-        """A page by PAGE_PARAMETERS."""
-        since = asked["since"]
-        start = asked["cursor"] or (since if isinstance(since, tuple) else START)
-        found = self.after(tenant, asked, start, asked["limit"])
-        return ChangePage(found.items, encode(*found.reached))
+        """A page by PAGE_PARAMETERS. Raises InputError for a cursor that is none of the tenant's."""
+        found = self.after(tenant, asked, self.start(tenant, asked), asked["limit"])
+        return ChangePage(found.items, self.cursor(tenant, found.reached))
+
+    def start(self, tenant: str, asked: Asked) -> Place:
+        """Where a request begins to read: behind its `cursor`, or behind the change whose id is its `since`; else at
+        the first change. Raises InputError for a cursor that is none of the tenant's."""
+        for name in ("cursor", "since"):
+            text = asked.get(name)
+            if isinstance(text, str):
+                try:
+                    return self.place(tenant, text)
+                except ValueError as error:
+                    message = f"{name}: {error}"
+                    raise InputError(message, (Fault(f"$query.{name}", "invalid", message),)) from None
+        return START
+
+    def cursor(self, tenant: str, reached: Place) -> str:
+        """A place as a cursor, another each time: whether the log has grown since the last does not show."""
+        return self._seals.seal(ROUTE, tenant, *reached, fresh=True)
+
+    def place(self, tenant: str, text: str) -> Place:
+        """The place of a cursor or of a change's id. Raises ValueError for what the tenant was never given."""
+        seq, idx, series, every_s, ns = self._seals.open(ROUTE, tenant, text, len(START))
+        return seq, idx, series, every_s, ns
 
     def after(self, tenant: str, asked: Asked, start: Place, count: int) -> Followed:
         """Up to `count` changes after a place, by FILTERS and the time `since`."""
@@ -157,7 +172,8 @@ class Changes:
         seqs = sorted({row["cause_seq"] for row in page if row["cause_seq"]})
         rows = self._store.rows("receipts_by_seq", tenant=tenant, seqs=seqs) if seqs else []
         receipts = {row["seq"]: row["receipt"] for row in rows}
-        return [_change(row, receipts.get(row["cause_seq"])) for row in page]
+        ids = [self._seals.seal(ROUTE, tenant, *_place(row)) for row in page]
+        return [_change(row, own, receipts.get(row["cause_seq"])) for row, own in zip(page, ids, strict=True)]
 
 
 _LAST: Final = (2**64 - 1, 2**32 - 1, MAX_NS)
@@ -172,10 +188,10 @@ def _place(row: dict[str, Any]) -> Place:
     return (row["seq"], row["idx"], row["series"], row["every_s"], row["ns"])
 
 
-def _change(row: dict[str, Any], receipt: str | None) -> Change:
+def _change(row: dict[str, Any], own_id: str, receipt: str | None) -> Change:
     at, every_s = format_instant(row["ns"]), row["every_s"]
     return Change(
-        id=encode(*_place(row)),
+        id=own_id,
         series=format_series(row["series"]),
         feed=row["feed"],
         time=None if every_s else at,

@@ -14,13 +14,13 @@ from tidemill.model import deletion
 from tidemill.model.deletion import Deletion
 from tidemill.model.payload import Kind, Logged
 from tidemill.model.time import NS_PER_S, format_instant
-from tidemill.query.cursor import encode
-from tidemill.query.parameters import Asked, limit, page_cursor
+from tidemill.query.parameters import Asked, limit
+from tidemill.query.seals import OF_PROCESS, SEALED_CURSOR, Seals
 from tidemill.store.client import Store
 from tidemill.store.deletions import Evidence
 
-PAGE_PARAMETERS: Final = (limit(100, 1000), page_cursor(int))
-KEPT_PARAMETERS: Final = (limit(1000, 10_000), page_cursor(int))
+PAGE_PARAMETERS: Final = (limit(100, 1000), SEALED_CURSOR)
+KEPT_PARAMETERS: Final = (limit(1000, 10_000), SEALED_CURSOR)
 _NEWEST: Final = (1 << 63) - 1
 State = Literal["dry_run", "requested", "applied", "erased"]
 
@@ -70,8 +70,8 @@ class KeptPage(msgspec.Struct, frozen=True):
 class DeletionReceipts:
     """Reads deletion receipts of a store and its log."""
 
-    def __init__(self, store: Store, log: LogReader) -> None:
-        self._store, self._log = store, log
+    def __init__(self, store: Store, log: LogReader, seals: Seals = OF_PROCESS) -> None:
+        self._store, self._log, self._seals = store, log, seals
 
     def one(self, tenant: str, receipt: str) -> DeletionItem:
         """The receipt of this id. Raises NotFoundError."""
@@ -92,7 +92,7 @@ class DeletionReceipts:
 
     def page(self, tenant: str, asked: Asked, applied: int) -> DeletionPage:
         """A page by PAGE_PARAMETERS; `applied`: the place in the log up to which the store has everything."""
-        (before,) = asked["cursor"] or (_NEWEST,)
+        (before,) = self._seals.after("deletions", tenant, asked["cursor"], (_NEWEST,))
         rows = self._store.rows("deletion_page", tenant=tenant, before=before, limit=asked["limit"] + 1)
         page = [row for row in rows[: asked["limit"]] if row["applied_ns"] is not None]
         items = [_item(row) for row in page]
@@ -100,7 +100,8 @@ class DeletionReceipts:
             known = {item.id for item in items}
             waiting = [requested(one) for one in self._log.deletions(applied) if one.payload.tenant == tenant]
             items = [one for one in reversed(waiting) if one.id not in known] + items
-        return DeletionPage(items, encode(page[-1]["seq"]) if page and len(rows) > asked["limit"] else None)
+        more = page and len(rows) > asked["limit"]
+        return DeletionPage(items, self._seals.seal("deletions", tenant, page[-1]["seq"]) if more else None)
 
     def kept(self, tenant: str, receipt: str, asked: Asked) -> KeptPage:
         """A page, by KEPT_PARAMETERS, of the payloads that a deletion left with their bytes. Raises NotFoundError."""
@@ -109,7 +110,7 @@ class DeletionReceipts:
             self.one(tenant, receipt)
             return KeptPage([], None)
         feed = msgspec.json.decode(rows[0]["selector"])["feed"]
-        (after,) = asked["cursor"] or (0,)
+        (after,) = self._seals.after("kept", tenant, asked["cursor"], (0,))
         found = self._store.rows(
             "deletion_kept",
             tenant=tenant,
@@ -119,7 +120,7 @@ class DeletionReceipts:
             limit=asked["limit"] + 1,
         )
         page = found[: asked["limit"]]
-        following = encode(page[-1]["seq"]) if len(found) > len(page) else None
+        following = self._seals.seal("kept", tenant, page[-1]["seq"]) if len(found) > len(page) else None
         return KeptPage([KeptPayload(r["receipt"], {"self": f"/v1/receipts/{r['receipt']}"}) for r in page], following)
 
 

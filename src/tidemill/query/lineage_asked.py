@@ -6,7 +6,8 @@ from tidemill.errors import Fault, InputError
 from tidemill.query import answers, readers
 from tidemill.query.answers import Page
 from tidemill.query.lineage import LineageQueries
-from tidemill.query.parameters import UNIT, Asked, Parameter, limit, page_cursor
+from tidemill.query.parameters import UNIT, Asked, Parameter, limit
+from tidemill.query.seals import SEALED_CURSOR
 from tidemill.query.window_lineage import WindowLineageQueries
 
 _INSTANT: Final = {"type": "string", "examples": ["2026-01-31T12:00:00Z", "1769860800"]}
@@ -17,7 +18,7 @@ LINEAGE_PARAMETERS: Final = (
     Parameter("window", f"Of the rollup window that begins at this instant. {_TEXT}", readers.instant, _INSTANT),
     UNIT,
     limit(100, 1000),
-    page_cursor(int),
+    SEALED_CURSOR,
 )
 
 

@@ -59,12 +59,21 @@ class Point(msgspec.Struct, frozen=True):
     """One point; `value` is null for a sample that is present but missing. `flags` say what was decided about a local
     time: `fold_earlier` or `fold_later` (it was twice, and is taken as that one), `gap_shifted` (it never was, and is
     put forward by the length of the gap). `marks` are the reason codes of rules that flagged it. In CSV
-    both are joined by spaces."""
+    both are joined by spaces. With `every`, it is a window instead: of `time` only, and what `agg` asks for."""
 
     time: str
-    value: float | None
-    flags: list[Literal["fold_earlier", "fold_later", "gap_shifted"]]
-    marks: list[str]
+    value: float | None = None
+    flags: list[Literal["fold_earlier", "fold_later", "gap_shifted"]] = []
+    marks: list[str] = []
+    mean: float | None = None
+    min: float | None = None
+    max: float | None = None
+    sum: float | None = None
+    count: int | None = None
+    first: float | None = None
+    last: float | None = None
+    stddev: float | None = None
+    median: float | None = None
 
 
 class PointPage(msgspec.Struct, frozen=True):

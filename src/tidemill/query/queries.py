@@ -13,6 +13,7 @@ from tidemill.query.points import PointQueries
 from tidemill.query.receipts import Receipt, Receipts
 from tidemill.query.rejections import Rejections
 from tidemill.query.rows import RowQueries
+from tidemill.query.seals import OF_PROCESS, Seals
 from tidemill.query.series import Hidden, SeriesQueries
 from tidemill.query.why import WhyQueries
 from tidemill.query.window_lineage import WindowLineageQueries
@@ -24,6 +25,7 @@ class Queries:
 
     `book` has every version of every feed. `hidden` gives the ids of a tenant's series whose deletion is acknowledged
     but not applied yet: they are in no answer. `applied` is the place in the log up to which the store has everything.
+    `seals` hide places in the log from who holds a cursor.
     Every method of an area may raise StoreUnavailableError and StoreQueryError.
     """
 
@@ -34,17 +36,19 @@ class Queries:
         book: FeedBook,
         hidden: Hidden = lambda tenant: (),
         applied: Callable[[], int] = lambda: 0,
+        *,
+        seals: Seals = OF_PROCESS,
     ) -> None:
         self.receipts = Receipts(store, log)
-        self.rejections = Rejections(store)
-        self.deletions = DeletionReceipts(store, log)
+        self.rejections = Rejections(store, seals)
+        self.deletions = DeletionReceipts(store, log, seals)
         self.series = SeriesQueries(store, hidden)
         self.points = PointQueries(store, self.series)
         self.rows = RowQueries(store, hidden, book)
         self.lineage = LineageQueries(store, self.series, book)
-        self.windows = WindowLineageQueries(store, self.series, book)
+        self.windows = WindowLineageQueries(store, self.series, book, seals)
         self.why = WhyQueries(store, log, book, hidden, applied)
-        self.changes = Changes(store, hidden, applied)
+        self.changes = Changes(store, hidden, applied, seals)
         self.feeds = FeedQueries(store, hidden)
         self.meterdata = Meterdata(store, hidden)
 

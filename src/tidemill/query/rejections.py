@@ -13,7 +13,6 @@ from tidemill.errors import Fault, InputError
 from tidemill.model.ids import format_series
 from tidemill.query import answers, readers
 from tidemill.query.answers import Page
-from tidemill.query.cursor import encode
 from tidemill.query.export import FORMATS, MAX_EXPORTED, export
 from tidemill.query.parameters import (
     END,
@@ -21,14 +20,15 @@ from tidemill.query.parameters import (
     UNIT,
     Asked,
     Parameter,
-    page_cursor,
     time_range,
 )
 from tidemill.query.parameters import FEED as _FEED
 from tidemill.query.readers import word
+from tidemill.query.seals import OF_PROCESS, SEALED_CURSOR, Seals
 from tidemill.store.client import Store
 
 _NEWEST: Final = (2**64 - 1, 2**32 - 1)
+ROUTE: Final = "rejections"
 _TEXT: Final = {"type": "string"}
 
 MAX_PAGE: Final = 1000
@@ -58,7 +58,7 @@ PAGE_PARAMETERS: Final = (
         readers.limit(MAX_EXPORTED),
         {"type": "integer", "minimum": 1, "maximum": MAX_EXPORTED},
     ),
-    page_cursor(int, int),
+    SEALED_CURSOR,
     Parameter(
         "format",
         "`json` a page; `csv`, `ndjson` and `parquet` the whole selection. Without it as `Accept` says.",
@@ -113,8 +113,8 @@ class RejectionSummary(msgspec.Struct, frozen=True):
 class Rejections:
     """Reads the ledger."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, seals: Seals = OF_PROCESS) -> None:
+        self._store, self._seals = store, seals
 
     def page(self, tenant: str, asked: Asked) -> RejectionPage:
         """A page by PAGE_PARAMETERS; `start` and `end` are times of receipt. Raises InputError for a limit too high."""
@@ -122,18 +122,18 @@ class Rejections:
         if count > MAX_PAGE:
             message = f"a page has at most {MAX_PAGE} records; format=csv, ndjson or parquet gives more at once"
             raise InputError(message, (Fault("$query.limit", "invalid", message),))
-        rows = self._store.rows("rejections", **_chosen(tenant, asked), limit=count + 1)
+        rows = self._store.rows("rejections", **self._chosen(tenant, asked), limit=count + 1)
         page = rows[:count]
         more = len(rows) > len(page)
         receipts = self._receipts(tenant, {row["winner_seq"] for row in page if row["winner_seq"]})
-        return RejectionPage(
-            [_rejection(row, receipts) for row in page], encode(page[-1]["seq"], page[-1]["idx"]) if more else None
-        )
+        following = self._cursor(tenant, page[-1]) if more else None
+        return RejectionPage([_rejection(row, receipts) for row in page], following)
 
     def answer(self, tenant: str, asked: Asked, kind: str) -> Page:
         """The selection by PAGE_PARAMETERS: a RejectionPage as `json`, else a file in the format `kind`."""
         if kind != "json":
-            return export(self._store, _chosen(tenant, asked), kind, asked["limit"] or MAX_EXPORTED)
+            chosen, limit = self._chosen(tenant, asked), asked["limit"] or MAX_EXPORTED
+            return export(self._store, chosen, kind, limit, lambda row: self._cursor(tenant, row))
         page = self.page(tenant, asked)
         return answers.encoded(page, page.next)
 
@@ -141,6 +141,14 @@ class Rejections:
         """Counts by SUMMARY_PARAMETERS."""
         rows = self._store.rows("rejections_summary", **_filters(tenant, asked))
         return msgspec.convert(rows[0], RejectionSummary)
+
+    def _cursor(self, tenant: str, row: dict[str, Any]) -> str:
+        return self._seals.seal(ROUTE, tenant, row["seq"], row["idx"])
+
+    def _chosen(self, tenant: str, asked: Asked) -> dict[str, Any]:
+        """The filters and where the last page ended. Raises InputError."""
+        before_seq, before_idx = self._seals.after(ROUTE, tenant, asked["cursor"], _NEWEST)
+        return {**_filters(tenant, asked), "before_seq": before_seq, "before_idx": before_idx}
 
     def _receipts(self, tenant: str, seqs: Iterable[int]) -> dict[int, str]:
         wanted = sorted(seqs)
@@ -162,12 +170,6 @@ def _filters(tenant: str, asked: Asked) -> dict[str, Any]:
         "first": span.first_ns,
         "last": span.last_ns,
     }
-
-
-def _chosen(tenant: str, asked: Asked) -> dict[str, Any]:
-    """The filters and where the last page ended."""
-    before_seq, before_idx = asked["cursor"] or _NEWEST
-    return {**_filters(tenant, asked), "before_seq": before_seq, "before_idx": before_idx}
 
 
 def _rejection(row: dict[str, Any], receipts: dict[int, str]) -> Rejection:

@@ -11,12 +11,12 @@ from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
 from tidemill.model.ids import format_series
 from tidemill.model.time import NS_PER_S, format_instant
-from tidemill.query.cursor import encode
 from tidemill.query.lineage import ReplacedValue, replaced_value
 from tidemill.query.origins import Origin, Origins, Rules, origin, rules
 from tidemill.query.parameters import Asked
 from tidemill.query.point_changes import Change, changes_of
 from tidemill.query.rollup_windows import RollupWindow, begin, widths, windows_of
+from tidemill.query.seals import OF_PROCESS, Seals
 from tidemill.query.series import Description, SeriesQueries
 from tidemill.query.together import together
 from tidemill.store.client import Store
@@ -59,11 +59,14 @@ class WindowLineage(msgspec.Struct, frozen=True):
     links: dict[str, str]
 
 
+ROUTE: Final = "lineage"
+
+
 class WindowLineageQueries:
     """Lineage of rollup windows. Raises NotFoundError for a series or a window that is not there."""
 
-    def __init__(self, store: Store, series: SeriesQueries, book: FeedBook) -> None:
-        self._store, self._series = store, series
+    def __init__(self, store: Store, series: SeriesQueries, book: FeedBook, seals: Seals = OF_PROCESS) -> None:
+        self._store, self._series, self._seals = store, series, seals
         self._origins = Origins(store, book)
 
     def window(self, tenant: str, series: str, begin_ns: int, asked: Asked) -> WindowLineage:
@@ -77,7 +80,7 @@ class WindowLineageQueries:
         last = begin_ns + every_s * NS_PER_S - 1
         span = {"first": begin_ns, "last": last}
         bound = {"tenant": tenant, "series": described.series, "deleted_seq": described.deleted_seq, **span}
-        after = asked["cursor"][0] if asked["cursor"] else 0
+        (after,) = self._seals.after(ROUTE, tenant, asked["cursor"], (0,))
         windows, rows, old, lost, changes = together(
             lambda: windows_of(self._store, tenant, described.series, [(every_s, begin_ns)], feed),
             lambda: self._store.rows("lineage_window_payloads", **bound, after=after, limit=asked["limit"] + 1),
@@ -99,7 +102,7 @@ class WindowLineageQueries:
             window=windows[0],
             rules=rules(described.feed, feed, feed.version if feed else 0),
             payloads=[WindowPayload(origin(facts.get(r["seq"])), r["points"], r["first_index"]) for r in page],
-            next=encode(page[-1]["seq"]) if len(rows) > len(page) else None,
+            next=self._seals.seal(ROUTE, tenant, page[-1]["seq"]) if len(rows) > len(page) else None,
             replaced=[replaced_value(row, facts) for row in old],
             rejected=lost,
             changes=changes,

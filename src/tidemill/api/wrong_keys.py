@@ -1,0 +1,54 @@
+"""How many wrong keys an address may send: MAX_A_MINUTE, then 429 until the oldest of them is a minute old.
+
+A right key is never refused: keys are 256 random bits, so no number of guesses finds one, and behind a proxy or shared
+address a client with a revoked key would lock all others out. What is bounded is what guesses cost, and that they go
+on unnoticed. An IPv6 address counts as its /64: whoever has one has all of it.
+"""
+
+import ipaddress
+import math
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import Final
+
+from tidemill.api.problems import WrongKeysError
+
+MAX_A_MINUTE: Final = 20
+MAX_ADDRESSES: Final = 4096  # remembered at a time; the one that was silent longest is forgotten
+_MINUTE_S: Final = 60.0
+
+
+class WrongKeys:
+    """Counts wrong keys by address. Lives in one event loop. `clock`: seconds that never go back."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._times: OrderedDict[str, deque[float]] = OrderedDict()
+
+    def count(self, address: str) -> None:
+        """Count one wrong key. Raises WrongKeysError, and does not count, when the last minute had MAX_A_MINUTE."""
+        now, network = self._clock(), _network(address)
+        times = self._times.setdefault(network, deque(maxlen=MAX_A_MINUTE))
+        self._times.move_to_end(network)
+        if len(self._times) > MAX_ADDRESSES:
+            self._times.popitem(last=False)
+        if len(times) == MAX_A_MINUTE and now - times[0] < _MINUTE_S:
+            raise WrongKeysError(
+                f"{MAX_A_MINUTE} wrong keys came from this address within a minute. A right one is taken at any time.",
+                math.ceil(times[0] + _MINUTE_S - now),
+            )
+        times.append(now)
+
+
+def _network(address: str) -> str:
+    """What counts as one address."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.IPv6Network((parsed, 64), strict=False))
