@@ -45,9 +45,11 @@ class StoreView(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """What `/readyz` says. `ready`: payloads can be acknowledged; store and mill are shown and do not decide it."""
+    """What `/readyz` says. `ready`: payloads can be acknowledged; store and mill are shown and do not decide it.
+    `degraded`: what does not go on as it should, one sentence each."""
 
     ready: bool
+    degraded: list[str]
     open_access: bool
     log: LogHealth
     mill: MillView
@@ -97,7 +99,12 @@ class Health:
     async def ready(self) -> Ready:
         """The state of everything, now."""
         log = await asyncio.to_thread(self._services.log.health)
-        return Ready(log.accepting, self._is_open(), log, self.mill(), await self._store.view())
+        return Ready(log.accepting, self._degraded(log), self._is_open(), log, self.mill(), await self._store.view())
+
+    def _degraded(self, log: LogHealth) -> list[str]:
+        status = self._services.mill_status()
+        doubt = log.clock_doubt or (status.clock_doubt if status else "")
+        return [doubt] if doubt else []
 
     def mill(self) -> MillView:
         """How far the mill is, and what it said last."""
@@ -124,6 +131,7 @@ class Health:
                 "tidemill_log_bytes": state.log.size_bytes,
                 "tidemill_log_free_bytes": state.log.free_bytes,
                 "tidemill_log_accepting": state.log.accepting,
+                "tidemill_clock_trusted": not state.log.clock_doubt,
                 "tidemill_applied_seq": state.mill.applied_seq,
                 "tidemill_store_up": state.store.up,
             }
