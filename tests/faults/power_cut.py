@@ -2,7 +2,7 @@
 
 `Recorder` is a SQLite VFS over the real files: every write, truncation, sync and deletion becomes an `Event`. The
 high-water mark is no file of SQLite: its content is looked at with every event, and counts as forced to disk only when
-the file is made (`test_the_calls_of_the_log` shows that it is).
+the file is made (`test_system_calls.py` shows that it is).
 `images` plays events up to a cut and then decides of each write since the file's last sync whether it is kept, dropped,
 or torn at sectors; of names that no sync of the folder covered, how many are there. Sizes change in their order, as on
 a journaling file system: where a truncation is lost, so is all that was written to that file after it.
