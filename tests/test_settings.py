@@ -51,3 +51,14 @@ def test_names_and_addresses_of_the_server_are_taken(text):
 def test_what_is_no_name_of_a_server_stops_the_start(text):
     with pytest.raises(StartupError, match="TIDEMILL_HOSTS must be names or addresses without a port"):
         load({}, {"TIDEMILL_HOSTS": text})
+
+
+def test_a_confirmed_clock_is_an_instant():
+    assert load({}, {}).clock_confirmed_ns == 0
+    assert load({}, {"TIDEMILL_CLOCK_CONFIRMED": "1970-01-01T01:00:01+01:00"}).clock_confirmed_ns == 10**9
+
+
+@pytest.mark.parametrize("text", ["now", "yes", "2026-01-31T12:00:00", "99999-01-01T00:00:00Z"])
+def test_what_is_no_instant_stops_the_start_and_names_the_setting(text):
+    with pytest.raises(StartupError, match="TIDEMILL_CLOCK_CONFIRMED must be a time such as"):
+        load({}, {"TIDEMILL_CLOCK_CONFIRMED": text})

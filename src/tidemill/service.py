@@ -22,6 +22,7 @@ from tidemill.catalog.feeds import PREFIX as FEEDS_PREFIX
 from tidemill.catalog.feeds import CatalogFeeds
 from tidemill.catalog.replays import CatalogReplays
 from tidemill.catalog.sqlite import SqliteCatalog
+from tidemill.clock import Trust
 from tidemill.errors import StartupError, TidemillError, UnavailableError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.recipes import RECIPES
@@ -99,6 +100,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
         Hints.from_fd(runtime.hint_fd),
         max_depth=runtime.settings.max_depth,
         replays=replays,
+        trust=_trust(runtime.settings),
     )
     turning = threading.Event()  # not yet: it waits for the store, as long as that takes
     lifeline.beat_while(lambda: not turning.is_set() or time.monotonic() - mill.last_turn < _MILL_SILENCE_S)
@@ -156,7 +158,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
         min_free_ratio=settings.min_free_ratio,
     )
     place = folder / "mill" / "position"
-    intake_log = SqliteLog(folder / "log", limits=limits, known_seq=position.read(place))
+    intake_log = SqliteLog(folder / "log", limits=limits, known_seq=position.read(place), trust=_trust(settings))
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     texts = feed_texts(catalog)
     book = FeedBook(texts, visible(os.environ, settings.source_variables))
@@ -207,6 +209,10 @@ def _store(runtime: Runtime, query_timeout_s: float) -> Any:
         StoreAddress(host="127.0.0.1", port=runtime.store_port, password=runtime.store_secret),
         settings={"max_execution_time": int(query_timeout_s), "max_memory_usage": settings.query_memory},
     )
+
+
+def _trust(settings: Settings) -> Trust:
+    return Trust(settings.clock_wait, settings.clock_confirmed_ns)
 
 
 def _bring_up_to_date(address: Any, stop: threading.Event) -> bool:

@@ -8,6 +8,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -58,6 +59,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     erase_within: Annotated[
         float, _setting("Seconds after a deletion by which its bytes are gone from disk.", gt=0, le=72 * 3600)
     ] = 72 * 3600.0
+    clock_wait: Annotated[
+        float,
+        _setting(
+            "Seconds that the system's clock must run steadily, after it jumped by more than a day, before anything is "
+            "removed by age.",
+            ge=0,
+        ),
+    ] = 72 * 3600.0
+    clock_confirmed: Annotated[
+        str,
+        _setting(
+            "A time at which you know the system's clock to be right although it jumped, such as 2026-01-31T12:00:00Z: "
+            "within a day of it nothing waits for clock_wait."
+        ),
+    ] = ""
     query_timeout: Annotated[float, _setting("Seconds a query may run in the store.", gt=0)] = 30.0
     query_memory: Annotated[int, _setting("Bytes a query may use in the store.", ge=MIB)] = 1024 * MIB
     secrets: Annotated[str, _setting("Folder that `${file:...}` of a [source] may read from.")] = "/run/secrets"
@@ -105,6 +121,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return "" if self.source_allow.strip() == "none" else self.source_allow
 
     @property
+    def clock_confirmed_ns(self) -> int:
+        """`clock_confirmed` in ns since the epoch; 0: nothing was confirmed."""
+        return _instant_ns(self.clock_confirmed) if self.clock_confirmed else 0
+
+    @property
     def folder(self) -> Path:
         """`data` as an absolute path."""
         return Path(self.data).absolute()
@@ -133,6 +154,7 @@ def load(given: Mapping[str, Any], environment: Mapping[str, str] | None = None)
     _check_hosts(settings.hosts)
     _check_networks(settings.source_networks)
     _check_variables(settings.source_variables)
+    _check_instant(settings.clock_confirmed)
     return settings
 
 
@@ -147,6 +169,23 @@ def _check_hosts(text: str) -> None:
                 "TIDEMILL_HOSTS must be names or addresses without a port, such as tidemill.example.org,*.example.net,"
                 f"192.0.2.7, not '{entry[:60]}'"
             ) from None
+
+
+def _instant_ns(text: str) -> int:
+    """Raises ValueError for what is no time, or has no offset from UTC."""
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError("it has no offset from UTC (such as Z)")
+    return int(instant.timestamp()) * 1_000_000_000
+
+
+def _check_instant(text: str) -> None:
+    try:
+        _instant_ns(text or "1970-01-01T00:00:00Z")
+    except ValueError as error:
+        raise StartupError(
+            f"TIDEMILL_CLOCK_CONFIRMED must be a time such as 2026-01-31T12:00:00Z, not '{text[:40]}': {error}"
+        ) from None
 
 
 def _check_networks(text: str) -> None:

@@ -40,6 +40,19 @@ def test_a_full_disk_is_507_and_not_ready(tmp_path_factory: pytest.TempPathFacto
         assert "disk" in state.json()["log"]["reason"]
 
 
+def test_a_clock_in_doubt_is_shown_and_stops_no_intake(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("clock")
+    (folder / "log").mkdir()
+    (folder / "log" / "log.clock").write_text('{"boot": "another", "offset_ns": 0, "wall_ns": 1000}')
+    with running_api(folder) as api:
+        state = api.client.get("/readyz")
+        assert state.status_code == 200
+        [reason] = state.json()["degraded"]
+        assert "clock jumped" in reason and "nothing is removed by age" in reason
+        assert "tidemill_clock_trusted 0" in api.client.get("/metrics").text
+        assert api.client.put("/location", json=fix()).status_code == 200
+
+
 def test_every_metric_is_shown_in_prometheus_form(api: Api) -> None:
     api.client.post("/v1/feeds/dropzone", json=row())
     api.client.get("/no/such/route")

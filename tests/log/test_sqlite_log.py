@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -221,6 +222,39 @@ def test_expired_keys_are_deleted_in_passing(tmp_path: Path, monkeypatch: pytest
         time.sleep(0.05)
     reader.close()
     assert len(log.read(0, 100, 1000)) == 20
+    log.close()
+
+
+@pytest.mark.parametrize("jump_s", [10 * 365 * 86_400, -50 * 365 * 86_400])
+def test_a_clock_that_jumps_trims_nothing_by_age_until_it_ran_steadily(tmp_path: Path, jump_s: int) -> None:
+    wall, passed = [NOW_NS], [0.0]
+    clocks: dict[str, Any] = {"now_ns": lambda: wall[0], "monotonic": lambda: passed[0]}
+    log = SqliteLog(tmp_path, limits=LogLimits(keep_applied_s=86_400, **FREE), **clocks)
+    last = log.append(payload(b"before")).result(5).seq
+    wall[0] += jump_s * 10**9
+    assert log.trim(last) == 0
+    assert "jumped" in log.health().clock_doubt
+    assert log.append(payload(b"x" * 1_000_000, wall[0])).result(5).seq > last, "the log goes on accepting"
+    log.close()
+    log = SqliteLog(tmp_path, limits=LogLimits(keep_applied_s=86_400, keep_bytes=500_000, **FREE), **clocks)
+    assert log.trim(last + 1) == 2, "what is too bulky goes all the same, whatever a clock says"
+    last = log.append(payload(b"after", wall[0])).result(5).seq
+    for moved in (wall, passed):
+        moved[0] += 73 * 3600 * (10**9 if moved is wall else 1)
+    assert log.trim(last) == 1
+    assert log.health().clock_doubt == ""
+    log.close()
+
+
+def test_keys_outlive_a_clock_that_jumps_and_expire_all_the_same(tmp_path: Path) -> None:
+    wall, passed = [NOW_NS], [0.0]
+    log = SqliteLog(tmp_path, limits=LIMITS, now_ns=lambda: wall[0], monotonic=lambda: passed[0])
+    first = log.append(payload(b"{}"), idempotency_key="k").result(5)
+    for jump_s in (10 * 365 * 86_400, -60 * 365 * 86_400):
+        wall[0] += jump_s * 10**9
+        assert log.append(payload(b"{}"), idempotency_key="k").result(5).receipt == first.receipt
+    passed[0] += 8 * 86_400
+    assert log.append(payload(b"{}"), idempotency_key="k").result(5).receipt != first.receipt
     log.close()
 
 

@@ -64,7 +64,9 @@ def questions(tenant: str) -> dict[str, Query]:
     own = packaged()["mill_highest"].sql.replace(
         "FROM payloads) AS seq", f"FROM payloads WHERE tenant = '{tenant}') AS seq"
     )
-    return dict(packaged()) | _questions() | {"mill_highest": query("mill_highest", own)}
+    newest = packaged()["mill_newest_received"].sql + f" WHERE tenant = '{tenant}'"
+    ours = {"mill_highest": query("mill_highest", own), "mill_newest_received": query("mill_newest_received", newest)}
+    return dict(packaged()) | _questions() | ours
 
 
 class House:

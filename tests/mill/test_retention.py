@@ -1,7 +1,6 @@
 """Points go a set time after they were received; what is sealed stays as it was; a clock that jumps takes nothing."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from tests.mill.house import NOW_NS, House
 from tests.mill.test_worker import fix
 from tidemill.errors import StoreUnavailableError
-from tidemill.mill.retention import Retention, RetentionClock
+from tidemill.mill.retention import Retention
 from tidemill.store.client import Store
 
 DAY_S = 86_400
@@ -140,24 +139,41 @@ def test_a_clock_that_jumps_by_years_takes_nothing(build: Build) -> None:
     assert len(house.all("points")) == 8, "nor after a restart"
 
 
-def test_time_away_counts_for_a_day_at_most(tmp_path: Path) -> None:
+def test_points_received_while_the_clock_was_50_years_back_stay(build: Build) -> None:
     clocks = Clocks()
-    path = tmp_path / "clock"
-    RetentionClock(path, clocks.now, clocks.monotonic).advance(NOW_NS)
-    clocks.wall_ns += 100 * DAY_NS
-    assert RetentionClock(path, clocks.now, clocks.monotonic).advance(NOW_NS) == NOW_NS + DAY_NS
-    assert RetentionClock(path, clocks.now, clocks.monotonic).advance(NOW_NS) == NOW_NS + DAY_NS
+    house = build(clock=clocks.now)
+    job = retention(house, clocks)
+    job.run()
+    house.send("location", fix(12), received_ns=clocks.now())
+    clocks.wall_ns -= 50 * 365 * DAY_NS
+    house.send("location", fix(20), received_ns=clocks.now())
+    house.work()
+    clocks.wall_ns += 50 * 365 * DAY_NS
+    job.run()
+    assert len(house.all("points")) == 8, "nothing was seen of the jump, but the order of the log says when it was"
+    clocks.pass_days(6)
+    house.send("location", fix(40) | {"timestamp": "2017-01-01 13:06:00"}, received_ns=clocks.now())
+    house.work()
+    clocks.pass_days(1.1)
+    job.run()
+    assert len(house.all("points")) == 4, "seven days after they were received both are gone"
 
 
-def test_the_clock_of_retention_follows_time_that_passes(tmp_path: Path) -> None:
+def test_retention_says_that_it_waits_and_goes_on_when_the_clock_is_steady(build: Build) -> None:
     clocks = Clocks()
-    clock = RetentionClock(tmp_path / "clock", clocks.now, clocks.monotonic)
-    clock.advance(NOW_NS)
-    for _ in range(10):
-        clocks.pass_days(1)
-        assert clock.advance(NOW_NS) == clocks.now()
-    clocks.wall_ns -= 5 * DAY_NS
-    assert clock.advance(NOW_NS) == clocks.now(), "a clock put back is followed"
+    house = build(clock=clocks.now)
+    house.send("location", fix(12))
+    house.work()
+    job = retention(house, clocks)
+    job.run()
+    clocks.wall_ns += 3650 * DAY_NS
+    job.run()
+    assert "jumped by +3650.0 days" in house.mill.status.clock_doubt
+    assert len(house.all("points")) == 4
+    clocks.pass_days(3.1)
+    job.run()
+    assert house.mill.status.clock_doubt == ""
+    assert house.all("points") == []
 
 
 def test_a_seal_that_was_cut_short_keeps_its_rollup(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +195,9 @@ def test_a_seal_that_was_cut_short_keeps_its_rollup(build: Build, monkeypatch: p
     with monkeypatch.context() as patch, pytest.raises(StoreUnavailableError):
         patch.setattr(Store, "command", failing)
         job.run()
-    house.store.command("mill_delete_expired", tenant=house.tenant, feed="location", before=NOW_NS + DAY_NS)
+    house.store.command(
+        "mill_delete_expired", tenant=house.tenant, feed="location", before=NOW_NS + DAY_NS, fresh=2**64 - 1
+    )
     clocks.pass_days(3)  # now what is left is past retention, too
     job.run()
     assert house.all("points") == []

@@ -28,6 +28,7 @@ STORE_MEMORY_S: Final = 1.0  # the store is not asked more often than this, whoe
 STORE_PROMPT_S: Final = 0.2  # what is asked now is waited for this long; it is shown at the next look otherwise
 STORE_PATIENCE_S: Final = 2.0
 MILL_SILENT_S: Final = 5.0
+DEGRADED_UNSAID: Final = "Something does not go on as it should; a key with the scope 'admin' shows what."
 PUBLIC: Final = {"scope": None}
 
 
@@ -51,10 +52,12 @@ class StoreView(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """What `/readyz` says. `ready`: payloads can be acknowledged; store and mill are shown and do not decide it. Once
-    keys exist, `log`, `mill` and `store` are null for who is no administrator."""
+    """What `/readyz` says. `ready`: payloads can be acknowledged; store and mill are shown and do not decide it.
+    `degraded`: what does not go on as it should, one sentence each. Once keys exist, `log`, `mill` and `store` are null
+    for who is no administrator, and `degraded` only says that there is something."""
 
     ready: bool
+    degraded: list[str]
     open_access: bool
     log: LogHealth | None
     mill: MillView | None
@@ -68,12 +71,14 @@ class State(msgspec.Struct, frozen=True):
     log: LogHealth
     mill: MillView
     store: StoreView
+    degraded: list[str]
 
     def shown(self, *, details: bool) -> Ready:
         """As `/readyz` says it, with or without details."""
         if not details:
-            return Ready(self.log.accepting, self.open_access, None, None, None)
-        return Ready(self.log.accepting, self.open_access, self.log, self.mill, self.store)
+            degraded = [DEGRADED_UNSAID] if self.degraded else []
+            return Ready(self.log.accepting, degraded, self.open_access, None, None, None)
+        return Ready(self.log.accepting, self.degraded, self.open_access, self.log, self.mill, self.store)
 
 
 class StoreWatch:
@@ -119,7 +124,12 @@ class Health:
     async def state(self) -> State:
         """The state of everything, now."""
         log = await asyncio.to_thread(self._services.log.health)
-        return State(self._is_open(), log, self.mill(), await self._store.view())
+        return State(self._is_open(), log, self.mill(), await self._store.view(), self._degraded(log))
+
+    def _degraded(self, log: LogHealth) -> list[str]:
+        status = self._services.mill_status()
+        doubt = log.clock_doubt or (status.clock_doubt if status else "")
+        return [doubt] if doubt else []
 
     def mill(self) -> MillView:
         """How far the mill is, and what it said last."""
@@ -146,6 +156,7 @@ class Health:
                 "tidemill_log_bytes": state.log.size_bytes,
                 "tidemill_log_free_bytes": state.log.free_bytes,
                 "tidemill_log_accepting": state.log.accepting,
+                "tidemill_clock_trusted": not state.log.clock_doubt,
                 "tidemill_applied_seq": state.mill.applied_seq,
                 "tidemill_store_up": state.store.up,
             }

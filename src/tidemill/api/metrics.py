@@ -23,6 +23,7 @@ METRICS: Final[dict[str, tuple[str, str]]] = {
     "tidemill_log_bytes": ("gauge", "Size of the log on disk."),
     "tidemill_log_free_bytes": ("gauge", "Free disk where the log is."),
     "tidemill_log_accepting": ("gauge", "1 when payloads can be acknowledged, else 0."),
+    "tidemill_clock_trusted": ("gauge", "1 when applied payloads are trimmed by age; 0 while the clock is in doubt."),
     "tidemill_applied_seq": ("gauge", "Place in the log up to which the mill has applied everything."),
     "tidemill_mill_accepted_total": ("counter", "Records accepted, since the mill started."),
     "tidemill_mill_rejected_total": ("counter", "Records rejected."),

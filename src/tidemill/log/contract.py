@@ -26,7 +26,8 @@ class Appended(msgspec.Struct, frozen=True, gc=False):
 
 
 class LogHealth(msgspec.Struct, frozen=True):
-    """What `/readyz` and `tidemill status` show of a log. `last_seq` is the newest durable place (0: none yet)."""
+    """What `/readyz` and `tidemill status` show of a log. `last_seq` is the newest durable place (0: none yet);
+    `clock_doubt` why nothing is trimmed by age for now ("": the clock is trusted)."""
 
     implementation: str
     accepting: bool
@@ -35,6 +36,7 @@ class LogHealth(msgspec.Struct, frozen=True):
     last_seq: int
     size_bytes: int
     free_bytes: int
+    clock_doubt: str
     details: dict[str, str]
 
 
@@ -85,7 +87,10 @@ class IntakeLog(LogReader, Protocol):
         ...
 
     def trim(self, applied: int) -> int:
-        """Delete entries with seq <= `applied` that are older or bulkier than the retention; returns how many."""
+        """Delete entries with seq <= `applied` that are older or bulkier than the retention; returns how many.
+
+        Nothing counts as old while the system's clock is in doubt (`clock.py`); bulk counts all the same.
+        """
 
     def erase(self, seqs: Sequence[int], up_to: int) -> bool:
         """Let go of the bytes of these entries: their body is empty then, their format `erased`, all else stays.

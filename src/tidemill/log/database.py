@@ -129,6 +129,11 @@ def last_seq(connection: apsw.Connection) -> int:
     return connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entries'").get or 0
 
 
+def newest_received_ns(connection: apsw.Connection) -> int:
+    """When the newest entry kept was received; 0 when there is none."""
+    return connection.execute("SELECT received_ns FROM entries ORDER BY seq DESC LIMIT 1").get or 0
+
+
 def verify_tail(connection: apsw.Connection, durable: int, count: int = 64) -> int:
     """Check that the log reaches `durable` and that its last entries are what they say; returns `last_seq`.
 

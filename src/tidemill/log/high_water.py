@@ -7,6 +7,7 @@ never runs ahead of the log; after a power cut it may lag by what was committed 
 
 import os
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 from tidemill.errors import LogCorruptError
@@ -17,7 +18,9 @@ class HighWaterMark:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        if not path.exists() or path.stat().st_size == 0:
+            _make(path)
+        self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             self.value = self._load()
         except LogCorruptError:
@@ -48,8 +51,6 @@ class HighWaterMark:
 
     def _load(self) -> int:
         content = os.pread(self._fd, 64, 0)
-        if not content:
-            return 0
         digits = content.split(b" ", 1)[0]
         if not digits.isdigit() or content != _encode(int(digits)):
             raise LogCorruptError(
@@ -57,6 +58,21 @@ class HighWaterMark:
                 f"it is complete, delete this file and start again"
             )
         return int(digits)
+
+
+def _make(path: Path) -> None:
+    """Make a mark of 0 whose bytes are durable before its name is there: a file that grows may come out of a power cut
+    with zeros or anything in it, one that is overwritten in place within a sector has the old mark or the new."""
+    new = path.with_name(path.name + ".new")
+    with suppress(FileNotFoundError):
+        new.unlink()
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    try:
+        os.write(descriptor, _encode(0))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    new.replace(path)
 
 
 def _encode(seq: int) -> bytes:

@@ -14,15 +14,17 @@ from tidemill.log.limits import LogLimits
 SLICE_ROWS: Final = 512
 SLICE_BYTES: Final = 4 << 20
 SHRINK_PAGES: Final = 256  # pages moved and cut off in one step: about 1 MiB
+_NEVER: Final = -(1 << 63)
 SPARE_BYTES: Final = 64 << 20  # free pages below this are kept for later payloads
 
 
-def next_cut(connection: apsw.Connection, applied: int, now_ns: int, limits: LogLimits) -> int:
+def next_cut(connection: apsw.Connection, applied: int, now_ns: int | None, limits: LogLimits) -> int:
     """The seq up to which the next slice is to be deleted; 0 when nothing is due.
 
     Due is what was applied and either is older than `keep_applied_s`, or makes the log bulkier than `keep_bytes`.
+    `now_ns` None: the clock is in doubt, and nothing is old.
     """
-    older_than_ns = now_ns - int(limits.keep_applied_s * 1e9)
+    older_than_ns = _NEVER if now_ns is None else now_ns - int(limits.keep_applied_s * 1e9)
     excess = live_bytes(connection) - limits.keep_bytes
     cut = freed = rows = 0
     cursor = connection.execute(

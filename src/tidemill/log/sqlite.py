@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 
 import apsw
 
+from tidemill.clock import Trust, TrustedClock, since_boot_s
 from tidemill.errors import LogUnavailableError
 from tidemill.lock import FolderLock
 from tidemill.log import database, erasing, recovery, retention
@@ -38,7 +39,8 @@ class SqliteLog:
 
     Raises StartupError (another owner, network file system, SQLite too old) or LogCorruptError (shorter than its
     high-water mark or than `known_seq`, the newest place that anybody else knows of; or a tail that does not match its
-    sha256). `now_ns` is the clock, ns since the epoch.
+    sha256). `now_ns` is the clock, ns since the epoch; `trust` says when it is trusted again after
+    a jump.
     """
 
     def __init__(
@@ -47,15 +49,15 @@ class SqliteLog:
         *,
         limits: LogLimits | None = None,
         now_ns: Callable[[], int] = time.time_ns,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = since_boot_s,
         vfs: str | None = None,
         known_seq: int = 0,
+        trust: Trust | None = None,
     ) -> None:
         database.check_sqlite_version()
         make_folder(directory)
         refuse_network_file_system(directory)
         self._limits = limits or LogLimits()
-        self._now_ns = now_ns
         self._path = directory / database.FILE
         self._lock = FolderLock(directory, "log.lock")
         self._space = FreeSpace(directory, self._limits)
@@ -75,6 +77,13 @@ class SqliteLog:
                 vfs=vfs,
             )
             undo.pop_all()
+        self._clock = TrustedClock(
+            directory / "log.clock",
+            trust or Trust(),
+            newest_ns=self._writer.newest_ns,
+            wall_ns=now_ns,
+            passed_s=monotonic,
+        )
         self._reader = SqliteLogReader(directory, vfs=vfs)
         self._upkeep = Upkeep(self._path, self._writer, self._mark, self._expired_before_ns, vfs)
         self._writer.start()
@@ -128,7 +137,7 @@ class SqliteLog:
         total = 0
         for _ in range(TRIM_SLICES):
             cut = self._reader.query(
-                partial(retention.next_cut, applied=applied, now_ns=self._now_ns(), limits=self._limits)
+                partial(retention.next_cut, applied=applied, now_ns=self._clock.now_ns(), limits=self._limits)
             )
             if cut == 0:
                 break
@@ -152,6 +161,7 @@ class SqliteLog:
         """What `/readyz` shows; never raises."""
         down = self._writer.down
         first, reason = 0, down.message if down else ""
+        self._clock.now_ns()  # so that a jump shows also while nothing is trimmed
         try:
             if self._space.short(now=True):
                 reason = reason or f"free disk is below {self._space.needed_bytes} bytes"
@@ -166,6 +176,7 @@ class SqliteLog:
             last_seq=self._writer.last_seq,
             size_bytes=_size(self._path) + _size(Path(f"{self._path}-wal")),
             free_bytes=self._space.free_bytes,
+            clock_doubt=self._clock.doubt,
             details={
                 "sqlite_version": apsw.sqlite_lib_version(),
                 "journal_mode": "wal",

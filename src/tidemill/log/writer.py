@@ -44,7 +44,8 @@ class Job(msgspec.Struct):
 
 
 class Writer(threading.Thread):
-    """Takes waiters and jobs, one by one or many at once, until closed. `last_seq` is the newest durable place."""
+    """Takes waiters and jobs, one by one or many at once, until closed. `last_seq` is the newest durable place,
+    `newest_ns` when the newest entry was received, as it was at the start."""
 
     def __init__(
         self,
@@ -71,6 +72,7 @@ class Writer(threading.Thread):
         try:
             self._accept_loss(self._connection, durable)
             self.last_seq = database.verify_tail(self._connection, durable)
+            self.newest_ns = database.newest_received_ns(self._connection)
             self.key_clock = KeyClock(now_ns, monotonic, self._connection)
         except BaseException:
             self._connection.close()

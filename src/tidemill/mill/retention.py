@@ -4,25 +4,24 @@ then erases what was deleted from disk.
 Runs in the mill's thread between batches, in small steps, hourly and at start. A feed that seals: a window with a point
 past retention gets its last rollup, marked sealed, before any of its points goes; later records for it are rejected.
 
-Its clock is its own: it never runs faster than twice the time that really passes. A system clock that jumps forward by
-years takes a day's worth at most, and a week's worth only after days of warnings in the log.
+Nothing is removed by age while the system's clock is in doubt (`clock.py`). What was received while it showed a time
+long past stays as long as what was received before it: the order of the log says what is older.
 """
 
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
-
+from tidemill.clock import JUMP_NS, Trust, TrustedClock, since_boot_s
 from tidemill.errors import FeedDefinitionError, LogUnavailableError, NotFoundError, StoreQueryError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
 from tidemill.mill import rollups
 from tidemill.mill.erase import Eraser
 from tidemill.mill.known import KnownSeries
-from tidemill.mill.position import write_atomically
 from tidemill.mill.status import MillStatus
 from tidemill.model.time import duration_ns
 from tidemill.store.client import Store
@@ -31,13 +30,10 @@ _log = logging.getLogger(__name__)
 
 _EVERY_S = 3600.0
 _RETRY_S = 60.0
-_FASTEST = 2  # times real time
 _WINDOWS = 5_000  # sealed and removed in one step: about 100 ms
 _PURGES = 1_000
 _PURGE_AFTER_S = 10.0  # removing rewrites parts of whole tables: several series at a time
 _ERASE_AFTER_S = 60.0  # and again until it is done
-_SLACK_NS = 3600 * 1_000_000_000
-_AWAY_NS = 24 * 3600 * 1_000_000_000
 
 
 class Surroundings(Protocol):
@@ -50,49 +46,6 @@ class Surroundings(Protocol):
         """A version above all that were used."""
 
 
-class _Believed(msgspec.Struct, frozen=True):
-    """`now_ns` is the time retention went by when the system's clock said `system_ns`."""
-
-    now_ns: int
-    system_ns: int
-
-
-class RetentionClock:
-    """The time that retention goes by, kept in a file; `advance` moves it towards the system's clock."""
-
-    def __init__(self, path: Path, clock: Callable[[], int], monotonic: Callable[[], float]) -> None:
-        self._path = path
-        self._clock = clock
-        self._monotonic = monotonic
-        self._advanced = monotonic()
-        self._believed: int | None = None
-        try:
-            last = msgspec.json.decode(path.read_bytes(), type=_Believed)
-        except (OSError, msgspec.MsgspecError):
-            return
-        # How long the process was away nobody knows; a day is given once for each stretch of the system's clock.
-        self._believed = last.now_ns + min(max(clock() - last.system_ns, 0), _AWAY_NS)
-
-    def advance(self, newest_received_ns: int) -> int:
-        """The time to go by now. `newest_received_ns` (0: nothing was received) is all there is the first time."""
-        now, passed = self._clock(), self._monotonic()
-        if self._believed is None:
-            self._believed = min(now, newest_received_ns or now)
-        allowed = self._believed + int(_FASTEST * (passed - self._advanced) * 1e9)
-        if now > allowed + _SLACK_NS:
-            days = (now - allowed) / 86400e9
-            _log.warning(
-                "the clock is %.1f days ahead of the time that passed; retention follows slowly. If the clock is "
-                "right, stop the mill and remove %s",
-                days,
-                self._path,
-            )
-        self._advanced = passed
-        self._believed = min(now, allowed)
-        write_atomically(self._path, msgspec.json.encode(_Believed(self._believed, now)), durable=False)
-        return self._believed
-
-
 class Retention:
     """The job. `step` does a little and returns whether it did anything."""
 
@@ -102,16 +55,18 @@ class Retention:
         book: FeedBook,
         surroundings: Surroundings,
         path: Path,
+        trust: Trust | None = None,
         *,
         clock: Callable[[], int] = time.time_ns,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = since_boot_s,
         log_erased: Callable[[], int] = lambda: 0,
     ) -> None:
         self._store = store
         self._book = book
         self._eraser = Eraser(store, log_erased, clock)
         self._shared = surroundings
-        self._clock = RetentionClock(path, clock, monotonic)
+        self._make_clock = partial(TrustedClock, path, trust or Trust(), wall_ns=clock, passed_s=monotonic)
+        self._clock: TrustedClock | None = None
         self._monotonic = monotonic
         self._due = monotonic()
         self._purge_at = self._erase_at = float("inf")
@@ -150,9 +105,10 @@ class Retention:
             pass
 
     def _plan(self) -> list[Callable[[], bool]]:
-        newest = int(self._store.rows("mill_newest_received")[0]["received_ns"])
-        now = self._clock.advance(newest)
         work: list[Callable[[], bool]] = [self._purge]
+        now = self._now()
+        if now is None:
+            return [*work, self._erase]
         self._book.refresh()
         for row in self._store.rows("mill_feeds"):
             try:
@@ -162,27 +118,42 @@ class Retention:
             if feed.retention.points is None:
                 continue
             before = now - duration_ns(feed.retention.points)
-            work.append(self._task(row["tenant"], feed, before))
+            fresh = self._store.rows("mill_first_fresh", tenant=row["tenant"], before=before, latest=now + JUMP_NS)[0]
+            work.append(self._task(row["tenant"], feed, {"before": before, "fresh": fresh["seq"]}))
         return [*work, self._erase]
 
-    def _task(self, tenant: str, feed: Feed, before: int) -> Callable[[], bool]:
-        if feed.retention.seal_rollups and feed.rollups:
-            return lambda: self._seal(tenant, feed, before)
-        return lambda: self._expire(tenant, feed, before)
+    def _now(self) -> int | None:
+        """The time that retention goes by; None while the system's clock is in doubt."""
+        if self._clock is None:
+            newest = int(self._store.rows("mill_newest_received")[0]["received_ns"])
+            self._clock = self._make_clock(newest_ns=max(0, newest))
+        now = self._clock.now_ns()
+        self._shared.status.clock_doubt = self._clock.doubt
+        if now is None:
+            _log.warning("retention waits: %s", self._clock.doubt)
+        return now
 
-    def _expire(self, tenant: str, feed: Feed, before: int) -> bool:
-        count = self._store.rows("mill_expired_count", tenant=tenant, feed=feed.name, before=before)[0]["n"]
+    def _task(self, tenant: str, feed: Feed, past: Mapping[str, int]) -> Callable[[], bool]:
+        if feed.retention.seal_rollups and feed.rollups:
+            return lambda: self._seal(tenant, feed, past)
+        return lambda: self._expire(tenant, feed, past)
+
+    def _expire(self, tenant: str, feed: Feed, past: Mapping[str, int]) -> bool:
+        count = self._store.rows("mill_expired_count", tenant=tenant, feed=feed.name, **past)[0]["n"]
         if count:
             _log.info("removing %d points of %s/%s past retention", count, tenant, feed.name)
-            self._store.command("mill_delete_expired", tenant=tenant, feed=feed.name, before=before)
+            self._store.command("mill_delete_expired", tenant=tenant, feed=feed.name, **past)
         return False
 
-    def _seal(self, tenant: str, feed: Feed, before: int) -> bool:
-        """Seal some windows and remove their points; whether there may be more. Safe to be killed anywhere."""
+    def _seal(self, tenant: str, feed: Feed, past: Mapping[str, int]) -> bool:
+        """Seal some windows and remove their points; whether there may be more. Safe to be killed anywhere.
+
+        `past`: received before the time `before` and below the place `fresh` in the log.
+        """
         every = rollups.every_ns(feed)
         every_s = every // 1_000_000_000
         windows = self._store.frame(
-            "mill_expired_windows", tenant=tenant, feed=feed.name, before=before, every_s=every_s, limit=_WINDOWS
+            "mill_expired_windows", tenant=tenant, feed=feed.name, every_s=every_s, limit=_WINDOWS, **past
         ).rename({"window_ns": "window"})
         if windows.is_empty():
             return False

@@ -19,7 +19,7 @@ _WRITE_EVERY_S = 0.5
 
 class MillStatus(msgspec.Struct, kw_only=True):
     """Counters since the mill started; times in ns since the epoch (0: never), `stage_s` seconds spent by stage.
-    `recovered`: the mill went on after `last_error`."""
+    `recovered`: the mill went on after `last_error`. `clock_doubt`: why nothing is removed by age ("": it is)."""
 
     state: Literal[
         "starting",
@@ -37,6 +37,7 @@ class MillStatus(msgspec.Struct, kw_only=True):
     log_seq: int = 0
     last_error: str = ""
     last_error_at_ns: int = 0
+    clock_doubt: str = ""
     recovered: bool = True
     retries: int = 0
     batches: int = 0

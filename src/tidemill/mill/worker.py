@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from tidemill.catalog.replays import CatalogReplays
+from tidemill.clock import Trust
 from tidemill.crash_points import reach
 from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.errors import LogUnavailableError, StoreQueryError, StoreUnavailableError, UnavailableError
@@ -61,6 +62,7 @@ class Mill:
         *,
         clock: Callable[[], int] = time.time_ns,
         max_depth: int = MAX_DEPTH,
+        trust: Trust | None = None,
         replays: CatalogReplays | None = None,
     ) -> None:
         folder = position.path.parent
@@ -76,7 +78,7 @@ class Mill:
         book = book.without_sources()  # a variable that only the poller needs must not hold payloads up
         self._applier = Applier(store, book, self.status, clock, max_depth=max_depth)
         self._retention = Retention(
-            store, book, self._applier, folder / "mill.retention", clock=clock, log_erased=reader.erased
+            store, book, self._applier, folder / "mill.clock", trust, clock=clock, log_erased=reader.erased
         )
         self.replays = (
             Replays(replays, store, book, self._applier, folder / "replays", clock=clock) if replays else None

@@ -155,14 +155,22 @@ SELECT DISTINCT tenant, feed FROM series ORDER BY tenant, feed
 -- When the newest payload was received; 0 if there is none.
 SELECT toUnixTimestamp64Nano(max(received_at)) AS received_ns FROM payloads
 
+-- name: mill_first_fresh
+-- The tenant's first payload in the log that was received between `before` and `latest`: whatever follows it was received after
+-- it, whatever the clock showed then. The highest number if there is none.
+SELECT if(count() = 0, 18446744073709551615, min(seq)) AS seq FROM payloads
+WHERE tenant = {tenant:String}
+    AND received_at >= fromUnixTimestamp64Nano({before:Int64}, 'UTC')
+    AND received_at <= fromUnixTimestamp64Nano({latest:Int64}, 'UTC')
+
 -- name: mill_expired_windows
--- Windows of a feed with a point that was received before `before`.
+-- Windows of a feed with a point that was received before `before`, and before the payload `fresh`.
 SELECT series, toUnixTimestamp64Nano(toDateTime64(
     toStartOfInterval(time, toIntervalSecond({every_s:UInt32})), 9, 'UTC')) AS window_ns
 FROM points
 WHERE tenant = {tenant:String}
     AND series IN (SELECT series FROM series WHERE tenant = {tenant:String} AND feed = {feed:String})
-    AND received_at < fromUnixTimestamp64Nano({before:Int64}, 'UTC')
+    AND received_at < fromUnixTimestamp64Nano({before:Int64}, 'UTC') AND seq < {fresh:UInt64}
 GROUP BY series, window_ns
 ORDER BY series, window_ns
 LIMIT {limit:UInt32}
@@ -176,16 +184,16 @@ WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
         SELECT arrayJoin(arrayZip({series:Array(UInt64)}, {windows:Array(Int64)})))
 
 -- name: mill_expired_count
--- How many points of a feed were received before `before`.
+-- How many points of a feed were received before `before`, and before the payload `fresh`.
 SELECT count() AS n
 FROM points
 WHERE tenant = {tenant:String}
     AND series IN (SELECT series FROM series WHERE tenant = {tenant:String} AND feed = {feed:String})
-    AND received_at < fromUnixTimestamp64Nano({before:Int64}, 'UTC')
+    AND received_at < fromUnixTimestamp64Nano({before:Int64}, 'UTC') AND seq < {fresh:UInt64}
 
 -- name: mill_delete_expired
--- Remove the points of a feed that were received before `before` from disk.
+-- Remove the points of a feed that were received before `before`, and before the payload `fresh`, from disk.
 DELETE FROM points
 WHERE tenant = {tenant:String}
     AND series IN (SELECT series FROM series WHERE tenant = {tenant:String} AND feed = {feed:String})
-    AND received_at < fromUnixTimestamp64Nano({before:Int64}, 'UTC')
+    AND received_at < fromUnixTimestamp64Nano({before:Int64}, 'UTC') AND seq < {fresh:UInt64}

@@ -1,0 +1,173 @@
+"""Whether the system's clock may decide what is removed: it may not after a jump, until it ran steadily for a while.
+
+The clock is compared with the time that passed since the machine booted (which also counts while the machine sleeps),
+and, across a boot, with what it showed last, kept in a small file. Time that removals go by is either the system's
+clock or nothing; whoever removes by age waits meanwhile. Accepting, applying and answering go on with the system's
+clock, whatever it shows: a server cannot know which side of a jump was wrong.
+"""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+NS_PER_S: Final = 1_000_000_000
+DAY_NS: Final = 86_400 * NS_PER_S
+JUMP_NS: Final = DAY_NS  # what a summer time set by hand or a late correction moves stays below
+AWAY_NS: Final = 7 * DAY_NS  # between two boots nobody counts the time: so long a machine may be switched off
+STEP_NS: Final = 3600 * NS_PER_S  # a clock that moves by more while it is watched does not run steadily
+SAVE_EVERY_NS: Final = 60 * NS_PER_S
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
+_log = logging.getLogger(__name__)
+
+
+class Trust(msgspec.Struct, frozen=True):
+    """When a clock that jumped is trusted again: after `steady_s` seconds without a jump, or while it is within a day
+    of `confirmed_ns`, an instant (ns since the epoch) at which a person says that the clock is right (0: none)."""
+
+    steady_s: float = 72 * 3600.0
+    confirmed_ns: int = 0
+
+
+class _Doubt(msgspec.Struct, frozen=True):
+    """A jump by `jump_ns`; since `since_ns` after boot the clock is ahead of that time by `offset_ns`."""
+
+    jump_ns: int
+    offset_ns: int
+    since_ns: int
+
+
+class _Saved(msgspec.Struct, frozen=True):
+    """The clock as it was trusted last: `wall_ns`, ahead of the time since `boot` by `offset_ns`; and any doubt."""
+
+    boot: str
+    offset_ns: int
+    wall_ns: int
+    doubt: _Doubt | None = None
+
+
+def since_boot_s() -> float:
+    """Seconds since the machine booted, also those in which it slept."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def boot_id() -> str:
+    """What tells this boot of the machine from any other; "" where the system does not say."""
+    try:
+        return _BOOT.read_text().strip()
+    except OSError:
+        return ""
+
+
+class TrustedClock:
+    """The system's clock, or nothing while it is in doubt. Thread-safe. `path` keeps what it showed last.
+
+    `wall_ns` is the system's clock (ns since the epoch), `passed_s` seconds since `boot`. `newest_ns` is when the
+    newest data beside it was received (0: there is none): all there is to compare with where the file is missing.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        trust: Trust,
+        *,
+        newest_ns: int = 0,
+        wall_ns: Callable[[], int] = time.time_ns,
+        passed_s: Callable[[], float] = since_boot_s,
+        boot: str | None = None,
+    ) -> None:
+        self._path, self._trust = path, trust
+        self._wall_ns, self._passed_s = wall_ns, passed_s
+        self._boot = boot_id() if boot is None else boot
+        self._lock = threading.Lock()
+        self._saved_at = 0
+        now, passed = self._wall_ns(), self._passed_ns()
+        self._state = self._resumed(self._load() or _Saved("", 0, newest_ns or now), now, passed)
+        self.now_ns()
+
+    def now_ns(self) -> int | None:
+        """The time by which something may be removed, ns since the epoch; None while nothing may be."""
+        with self._lock:
+            now, passed = self._wall_ns(), self._passed_ns()
+            state = self._judged(now, passed)
+            if state.doubt is None:
+                state = msgspec.structs.replace(state, wall_ns=now)
+            changed = state.doubt != self._state.doubt or state.offset_ns != self._state.offset_ns
+            self._state = state
+            if changed or not self._saved_at or passed - self._saved_at >= SAVE_EVERY_NS:
+                self._saved_at = passed
+                self._save()
+            return None if state.doubt else now
+
+    @property
+    def doubt(self) -> str:
+        """Why nothing is removed by age ("": the clock is trusted), as `now_ns` saw it last."""
+        doubt = self._state.doubt
+        if doubt is None:
+            return ""
+        until_ns = doubt.offset_ns + doubt.since_ns + int(self._trust.steady_s * NS_PER_S)
+        return (
+            f"the system's clock jumped by {doubt.jump_ns / DAY_NS:+.1f} days: nothing is removed by age until it ran "
+            f"steadily up to {_shown(until_ns)}; if it is right, start with TIDEMILL_CLOCK_CONFIRMED set to now"
+        )
+
+    def _judged(self, now: int, passed: int) -> _Saved:
+        """What is to be thought of the clock at this reading."""
+        state, offset = self._state, now - passed
+        if state.doubt is None:
+            jump = offset - state.offset_ns
+            return state if abs(jump) <= JUMP_NS else self._doubted(state, jump, offset, passed)
+        if abs(offset - state.doubt.offset_ns) > STEP_NS:
+            return self._doubted(state, offset - state.doubt.offset_ns, offset, passed)
+        steady = passed - state.doubt.since_ns >= self._trust.steady_s * NS_PER_S
+        if steady or self._confirmed(now):
+            _log.warning("the system's clock is trusted again (%s): removing goes on", _shown(now))
+            return _Saved(self._boot, offset, now)
+        return state
+
+    def _resumed(self, last: _Saved, now: int, passed: int) -> _Saved:
+        """The state to start with. Within one boot the time away is known; after another it is bounded by AWAY_NS."""
+        if last.boot == self._boot != "":
+            return last
+        offset, away = now - passed, now - last.wall_ns
+        fresh = msgspec.structs.replace(last, boot=self._boot, offset_ns=offset)
+        if last.doubt is not None or not -JUMP_NS <= away <= AWAY_NS:
+            return self._doubted(fresh, away, offset, passed)
+        return fresh
+
+    def _doubted(self, state: _Saved, jump: int, offset: int, passed: int) -> _Saved:
+        _log.warning("the system's clock jumped by %+.1f days: nothing is removed by age for now", jump / DAY_NS)
+        return msgspec.structs.replace(state, doubt=_Doubt(jump, offset, passed))
+
+    def _confirmed(self, now: int) -> bool:
+        return self._trust.confirmed_ns != 0 and abs(now - self._trust.confirmed_ns) <= DAY_NS
+
+    def _passed_ns(self) -> int:
+        return int(self._passed_s() * NS_PER_S)
+
+    def _load(self) -> _Saved | None:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=_Saved)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def _save(self) -> None:
+        """Replace the file. A disk that is full does not stop the clock: the next minute tries again."""
+        new = self._path.with_name(self._path.name + ".new")
+        with contextlib.suppress(OSError):
+            new.write_bytes(msgspec.json.encode(self._state))
+            new.replace(self._path)
+
+
+def _shown(ns: int) -> str:
+    """An instant to the second; of one beyond the calendar the number."""
+    try:
+        return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=ns // NS_PER_S):%Y-%m-%dT%H:%M:%SZ}"
+    except OverflowError:
+        return str(ns)
