@@ -1,6 +1,5 @@
 """The decoder with its fast reader taken out: what the strict reader alone says."""
 
-from tidemill.decode.documents import Splitter
 from tidemill.decode.fast import FastReader
 from tidemill.decode.plan import Plan, compile_plan
 from tidemill.decode.reader import Reader
@@ -14,9 +13,7 @@ class NoFast(FastReader):
     def read(self, bodies, *, lines):  # type: ignore[no-untyped-def]
         return None
 
-
-class NoSplitter(Splitter):
-    def split(self, body: bytes) -> None:
+    def read_items(self, pieces):  # type: ignore[no-untyped-def]
         return None
 
 
@@ -24,5 +21,4 @@ def strict_reader(feed: Feed) -> Reader:
     plan = compile_plan(feed)
     reader = Reader(plan, feed.input.formats, 16)
     reader._fast = NoFast(plan)
-    reader._splitter = NoSplitter(plan.records)
     return reader

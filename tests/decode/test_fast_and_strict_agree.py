@@ -106,7 +106,7 @@ def test_no_bytes_raise_anything(body: bytes) -> None:
     for name in NAMES:
         for format in ("json", "ndjson"):
             agree(name, [body], format)
-            assert DECODERS[name].record(body, format, 0) is not None
+            assert DECODERS[name].texts(body, format).text(0) is not None
 
 
 @settings(max_examples=30, deadline=None)

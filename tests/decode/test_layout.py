@@ -15,7 +15,6 @@ from polars.testing import assert_frame_equal
 
 from tests.support.payloads import RECEIVED_NS, logged
 from tidemill.decode.decoder import Decoder
-from tidemill.decode.faults import codes
 from tidemill.feeds.load import load
 from tidemill.feeds.packed import NUMBER_TYPES
 
@@ -139,17 +138,17 @@ def test_text_envelopes_hold_the_same() -> None:
     assert_frame_equal(station("base64").decode([logged(1, text, "station", "base64")]).frame, plain)
     text = b" ".join(body.hex().upper().encode()[n : n + 2] for n in range(0, 2 * len(body), 2)) + b"\r\n"
     assert_frame_equal(station("hex").decode([logged(1, text, "station", "hex")]).frame, plain)
-    assert station("hex").record(text, "hex", 2) == record().hex()
+    assert station("hex").texts(text, "hex").text(2) == record().hex()
     for format, bad in (("hex", b"abc"), ("hex", b"xy"), ("base64", b"abc"), ("base64", b"a-_="), ("base64", b"\xff")):
         assert [fault.code for fault in station(format).check(bad, format, 0)] == ["undecodable"]
-        assert station(format).record(bad, format, 0) == bad.decode("utf-8", "replace")
+        assert station(format).texts(bad, format).text(0) == bad.decode("utf-8", "replace")
 
 
 def test_the_ledger_gets_the_bytes_of_a_record_in_hexadecimal() -> None:
     body = HEAD + record(1) + record(2)
-    assert station().record(body, "binary", 1) == record(2).hex()
-    assert station().record(b"abc", "binary", 0) == "616263"
-    assert len(station().record(bytes(100_001), "binary", 0)) == 65_536
+    assert station().texts(body, "binary").text(1) == record(2).hex()
+    assert station().texts(b"abc", "binary").text(0) == "616263"
+    assert station().texts(bytes(100_001), "binary").text(0) == "00" * 32_766 + "…"
 
 
 def test_the_time_of_a_faulty_record_is_kept() -> None:
@@ -178,7 +177,7 @@ def test_times_of_every_type_are_exact(kind: str, unit: str, sent: bytes, ns: in
     assert batch.frame["wall_ns"].to_list() == ([] if ns is None else [ns])
     expected = ["not_finite"] if sent == struct.pack(">d", math.nan) else ["time_out_of_range"]
     assert batch.rejections["reasons"].to_list() == ([expected] if ns is None else [])
-    assert codes(decoder.check(sent + b"\1", "binary", 0)) == ([] if ns is not None else expected)
+    assert [fault.code for fault in decoder.check(sent + b"\1", "binary", 0)] == ([] if ns is not None else expected)
 
 
 def test_the_time_of_receipt_stands_in() -> None:
@@ -284,7 +283,7 @@ def test_random_bytes_never_raise_and_a_batch_may_be_split(bodies: list[bytes], 
     assert whole.counts["records"].sum() == len(whole.frame) + len(whole.rejections)
     refused = set(whole.rejections["seq"])
     assert [bool(decoder.check(body, format, 0)) for body in bodies] == [seq in refused for seq in range(len(bodies))]
-    assert all(decoder.record(body, format, 0) is not None for body in bodies)
+    assert all(decoder.texts(body, format).text(0) is not None for body in bodies)
 
 
 def keyed(frame: pl.DataFrame, identities: pl.DataFrame) -> pl.DataFrame:

@@ -110,7 +110,7 @@ def test_whatever_it_raises_is_a_fault_of_the_payload(body: str) -> None:
     [fault] = decoder.check(raw, "python", 0)
     assert (fault.path, fault.code) == ("$", "undecodable")
     assert decoder.decode([logged(1, raw, "lines", "python")]).rejections["reasons"].to_list() == [["undecodable"]]
-    assert decoder.record(raw, "python", 0) == raw.decode("utf-8", "replace")
+    assert decoder.texts(raw, "python").text(0) == raw.decode("utf-8", "replace")
 
 
 @given(st.binary(max_size=8))
@@ -119,7 +119,7 @@ def test_no_bytes_raise_anything(body: bytes) -> None:
 
 
 def test_the_ledger_gets_the_record_as_it_was_decoded() -> None:
-    text = Decoder(feed("python")).record(b"[3 and GOOD, {'level': 'x'}]", "python", 1)
+    text = Decoder(feed("python")).texts(b"[3 and GOOD, {'level': 'x'}]", "python").text(1)
     assert json.loads(text) == {"level": "x"}
 
 

@@ -98,17 +98,18 @@ def test_labels_may_be_missing_or_null() -> None:
 def test_the_ledger_gets_the_record_itself() -> None:
     decoder = DECODERS["location"]
     other = FIX.replace(b"a1", b"b2")
-    assert decoder.record(FIX, "json", 0) == FIX.decode()
-    assert decoder.record(b"[" + FIX + b" , " + other + b"]", "json", 1) == other.decode()
-    assert decoder.record(FIX + b"\n\n" + other + b"\n", "ndjson", 1) == other.decode()
-    assert DECODERS["meters"].record(b'{"data": [1, {"a": 2}]}', "json", 1) == '{"a": 2}'
+    assert decoder.texts(FIX, "json").text(0) == FIX.decode()
+    assert decoder.texts(b"[" + FIX + b" , " + other + b"]", "json").text(1) == other.decode()
+    assert decoder.texts(FIX + b"\n\n" + other + b"\n", "ndjson").text(1) == other.decode()
+    assert DECODERS["meters"].texts(b'{"data": [1, {"a": 2}]}', "json").text(1) == '{"a": 2}'
 
 
 def test_the_ledger_gets_the_bytes_as_text_where_there_is_no_record() -> None:
     decoder = DECODERS["location"]
-    assert decoder.record(b"\xff{", "json", 0) == "\ufffd{"
-    assert decoder.record(b"", "json", 0) == ""
-    assert len(decoder.record(b"x" * 100_000, "json", 3)) == 65_536
+    assert decoder.texts(b"\xff{", "json").text(0) == "\ufffd{"
+    assert decoder.texts(b"", "json").text(0) == ""
+    long = decoder.texts(b"x" * 100_000, "json")
+    assert (long.text(0), long.text(3)) == ("x" * 65_533 + "…", "")
 
 
 def test_results_do_not_depend_on_company() -> None:

@@ -20,21 +20,14 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from tidemill.decode.faults import Faults, codes, sentence
 from tidemill.decode.plan import Column, Plan
-from tidemill.decode.reader import Reading
-from tidemill.decode.stamps import stamps
+from tidemill.decode.reading import Chunk, Reading
 from tidemill.model.payload import Logged
 
 TAGS: Final = pl.List(pl.Struct({"key": pl.String, "value": pl.String}))
 Schema = dict[str, Any]
-REJECTIONS: Final[Schema] = {
-    "seq": pl.UInt64,
-    "idx": pl.UInt32,
-    "reasons": pl.List(pl.String),
-    "detail": pl.String,
-}
 REGISTERS: Final[Schema] = {"seq": pl.UInt64, "idx": pl.UInt32, "field": pl.String, "value": pl.Float64}
 IDENTITIES: Final[Schema] = {
     "identity": pl.UInt32,
@@ -92,18 +85,9 @@ def counts(payloads: Sequence[Logged], records: Sequence[int]) -> pl.DataFrame:
     )
 
 
-def rejection_rows(refused: Sequence[tuple[int, int, Faults]]) -> pl.DataFrame:
-    """The rejections frame of (seq, index, faults) of records that broke the contract."""
-    rows = []
-    for seq, index, found in refused:
-        faults = found.all()
-        rows.append((seq, index, codes(faults), sentence(faults)))
-    return pl.DataFrame(rows, schema=REJECTIONS, orient="row")
-
-
 def assemble(plan: Plan, reading: Reading, payloads: Sequence[Logged]) -> Batch:
     """One batch of everything that was read."""
-    chunks = reading.chunks
+    chunks = reading.chunks()
     seqs = np.array([logged.seq for logged in payloads], np.uint64)
     received = np.array([logged.payload.received_ns for logged in payloads], np.int64)
     rows = _joined([chunk[1] for chunk in chunks])
@@ -113,7 +97,7 @@ def assemble(plan: Plan, reading: Reading, payloads: Sequence[Logged]) -> Batch:
         "received_ns": received[rows],
     }
     tags = [number for number, column in enumerate(plan.columns) if column.kind == "tag"]
-    identity, known = _identify(plan, [_values(reading, number) for number in tags], len(rows))
+    identity, known = _identify(plan, [_values(chunks, number) for number in tags], len(rows))
     frame["identity"] = identity
     if plan.time_format == "received":
         frame["wall_ns"], frame["local"] = frame["received_ns"], np.zeros(len(rows), np.bool_)
@@ -122,15 +106,15 @@ def assemble(plan: Plan, reading: Reading, payloads: Sequence[Logged]) -> Batch:
         frame["local"] = _joined([chunk[0].walls.local for chunk in chunks]).astype(np.bool_)
     for number, column in enumerate(plan.columns):
         if column.kind in _TYPES:
-            frame[column.name] = _series(column, _values(reading, number))
-    registers = None if plan.except_keys is None else _registers(reading, frame["seq"], frame["idx"])
+            frame[column.name] = _series(column, _values(chunks, number))
+    registers = None if plan.except_keys is None else _registers(chunks, frame["seq"], frame["idx"])
     return Batch(
         pl.DataFrame(frame),
-        rejection_rows([(payloads[one.payload].seq, one.index, one.faults) for one in reading.faulty]),
+        _of_payloads(reading.rejected.frame(), seqs),
         identities(known),
         counts(payloads, reading.counts),
         registers,
-        stamps(plan, [(payloads[one.payload], one.index, one.record) for one in reading.faulty if one.record]),
+        reading.stamps.frame(payloads),
     )
 
 
@@ -138,10 +122,15 @@ def _joined(parts: Sequence[Any]) -> Any:
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
 
-def _values(reading: Reading, number: int) -> list[Any]:
-    if len(reading.chunks) == 1:
-        return reading.chunks[0][0].values[number]
-    return list(chain.from_iterable(chunk[0].values[number] for chunk in reading.chunks))
+def _of_payloads(rejected: pl.DataFrame, seqs: NDArray[np.uint64]) -> pl.DataFrame:
+    """Rejections of payloads by number -> by their place in the log."""
+    return rejected.with_columns(pl.Series("seq", seqs[rejected["seq"].to_numpy()]))
+
+
+def _values(chunks: Sequence[Chunk], number: int) -> list[Any]:
+    if len(chunks) == 1:
+        return chunks[0][0].values[number]
+    return list(chain.from_iterable(chunk[0].values[number] for chunk in chunks))
 
 
 def _series(column: Column, values: list[Any]) -> pl.Series:
@@ -168,8 +157,8 @@ def _identify(plan: Plan, tags: list[list[Any]], count: int) -> tuple[Any, list[
     return identity.astype(np.uint32), sets if count else []
 
 
-def _registers(reading: Reading, seqs: Any, indexes: Any) -> pl.DataFrame:
-    records = list(chain.from_iterable(chunk[0].registers or [] for chunk in reading.chunks))
+def _registers(chunks: Sequence[Chunk], seqs: Any, indexes: Any) -> pl.DataFrame:
+    records = list(chain.from_iterable(chunk[0].registers or [] for chunk in chunks))
     sizes = [len(registers) for registers in records]
     return pl.DataFrame(
         {

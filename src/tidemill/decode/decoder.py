@@ -12,13 +12,13 @@ from tidemill.decode.batch import Batch
 from tidemill.decode.json_decoder import JsonDecoder
 from tidemill.decode.layout_decoder import LayoutDecoder
 from tidemill.decode.sample_decoder import SampleDecoder, SamplesHead
+from tidemill.decode.texts import Texts
 from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed
 from tidemill.model.payload import Logged, Payload
 
 MAX_DEPTH: Final = 16  # of arrays and objects in each other, unless told otherwise
 DEEPEST: Final = 128  # what `max_depth` may be; far below where a reader would run out of stack
-MAX_RECORD_TEXT: Final = 64 << 10  # bytes of a record kept in the ledger
 
 
 class Decoder:
@@ -50,8 +50,7 @@ class Decoder:
             raise ValueError("the feed is not of shape 'samples'")
         return self._of.head(payload)
 
-    def record(self, body: bytes, format: str, index: int) -> str:
-        """The text of one record of a payload (of a binary one its bytes in hexadecimal), or the first 64 KiB of the
-        payload where it cannot be cut."""
-        piece = body if isinstance(self._of, SampleDecoder) else self._of.record(body, format, index)
-        return piece[:MAX_RECORD_TEXT].decode("utf-8", "replace")
+    def texts(self, body: bytes, format: str) -> Texts:
+        """The records of a payload as texts for people; of a binary one their bytes in hexadecimal. Cuts the payload:
+        to be kept while records of it are asked for. Never raises for what is in it."""
+        return self._of.texts(body, format)

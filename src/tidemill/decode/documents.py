@@ -1,4 +1,4 @@
-"""Payloads -> decoded records, many payloads in one call of msgspec, and payloads -> the bytes of their records.
+"""Payloads -> decoded records, many payloads in one call of msgspec.
 
 Why payloads may be joined by line feeds: each begins with a bracket and ends with the closing one, no JSON text has
 `}` and then `{` (or `]` and then `[`) with only white space between, and none has a raw line feed inside a text.
@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import msgspec
 
+from tidemill.decode.cut import WHITE
 from tidemill.decode.scan import BOM
 
-WHITE: Final = b" \t\r\n"
 _FAILURES: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -50,6 +50,14 @@ class Documents:
         except _FAILURES:
             return None
 
+    def items(self, pieces: Sequence[bytes]) -> tuple[bytes, list[Any]] | None:
+        """(an array of the pieces, the records of it); None where msgspec refuses. Each piece is one JSON value."""
+        joined = b"[%b]" % b",".join(pieces)
+        try:
+            return joined, self._array.decode(joined)
+        except _FAILURES:
+            return None
+
     def brackets(self, bodies: Sequence[bytes], *, lines: bool) -> int:
         """How many brackets each of these payloads opens around its records."""
         if lines or not bodies:
@@ -78,26 +86,6 @@ def strip(body: bytes) -> bytes:
     return body.removeprefix(BOM).strip(WHITE)
 
 
-def split_lines(body: bytes) -> list[bytes]:
-    """The lines of NDJSON that are not blank."""
-    return [line for line in body.split(b"\n") if line.strip(WHITE)]
-
-
-class Splitter:
-    """Cuts a JSON document into the bytes of its records."""
-
-    def __init__(self, records: tuple[str, ...]) -> None:
-        self._documents = Documents(msgspec.Raw, records)
-        self.path = "".join(f".{key}" for key in records)
-
-    def split(self, body: bytes) -> list[bytes] | None:
-        """The records of an array of them; None where the document is anything else, or not JSON."""
-        if not body or (body[:1] == b"{" and not self.path):
-            return None
-        found = self._documents.records([body], lines=False)
-        return None if found is None else [bytes(record) for record in found[1]]
-
-
 def _alike(bodies: Sequence[bytes]) -> bool:
     """Whether all begin with the same bracket and end with the one that closes it."""
     first = bodies[0][:1]
@@ -114,7 +102,7 @@ def _count_lines(body: bytes) -> int:
     breaks = body.count(b"\n")
     if breaks == body.count(b"}\n{") + body.count(b"}\r\n{"):
         return breaks + 1
-    lines = [line.strip(WHITE) for line in split_lines(body)]
+    lines = [line.strip(WHITE) for line in body.split(b"\n") if line.strip(WHITE)]
     return len(lines) if all(line[:1] == b"{" and line[-1:] == b"}" for line in lines) else 0
 
 

@@ -58,8 +58,24 @@ class FastReader:
         if columns is None or self._registers is None:
             return None if columns is None else (columns, counts)
         again = self._registers.records(bodies, lines=lines)
-        registers = None if again is None else register_values(joined, again[1], self._plan.except_keys or frozenset())
-        return None if registers is None else (msgspec.structs.replace(columns, registers=registers), counts)
+        columns = self._with_registers(columns, joined, None if again is None else again[1])
+        return None if columns is None else (columns, counts)
+
+    def read_items(self, pieces: Sequence[bytes]) -> Columns | None:
+        """Records that were cut out of one document, each of them one JSON value -> columns; None if anything about any
+        of them is not certain."""
+        found = self._documents.items(pieces)
+        columns = None if found is None else self._columns(*found, around=0)
+        if found is None or columns is None or self._registers is None:
+            return columns
+        again = self._registers.items(pieces)
+        return self._with_registers(columns, found[0], None if again is None else again[1])
+
+    def _with_registers(self, columns: Columns, body: bytes, records: list[Any] | None) -> Columns | None:
+        """The columns with the registers of the same records, decoded as mappings (None: they could not be)."""
+        except_keys = self._plan.except_keys or frozenset()
+        registers = None if records is None else register_values(body, records, except_keys)
+        return None if registers is None else msgspec.structs.replace(columns, registers=registers)
 
     def _columns(self, body: bytes, records: Sequence[Any], around: int) -> Columns | None:
         """The columns of decoded `records`, all of which came from `body`; None if anything is not certain. `around`:

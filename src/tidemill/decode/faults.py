@@ -1,35 +1,52 @@
-"""Faults as they are found: the first hundred in full, the rest as a number."""
+"""Faults of one payload or record: the first hundred in full, of the rest the codes and how many they are.
 
-from collections.abc import Iterable
+What a record's faults come to is bounded: at most a hundred are kept while it is read, and the ledger gets at most
+DETAIL_BYTES of text, which says how many faults it leaves out.
+"""
+
+from collections.abc import Sequence
 from typing import Final
 
 from tidemill.errors import Fault, count_of_faults
 
 MAX_FAULTS: Final = 100
+DETAIL_BYTES: Final = 1024  # of a record's faults in the ledger, in UTF-8
+_DETAIL_FAULTS: Final = 10  # named in it
+_ROOM: Final = 40  # bytes for "; 1234567 more faults"
+_SUMMARY: Final = "more_faults"
 
 
 class Faults:
     """Collects faults in order. `count` is how many there were, kept or not."""
 
+    __slots__ = ("_codes", "_kept", "_paths", "count")
+
     def __init__(self) -> None:
         self._kept: list[Fault] = []
+        self._codes: dict[str, None] = {}
+        self._paths: set[str] = set()
         self.count = 0
 
     def add(self, path: str, code: str, message: str) -> None:
         """Note one fault."""
         self.count += 1
+        self._codes[code] = None
         if self.count <= MAX_FAULTS:
-            self._kept.append(Fault(_presentable(path), code, _presentable(message)))
+            fault = Fault(_presentable(path), code, _presentable(message))
+            self._kept.append(fault)
+            self._paths.add(fault.path)
 
     def add_once(self, path: str, code: str, message: str) -> None:
-        """Note one fault unless this path has one already."""
-        if all(fault.path != _presentable(path) for fault in self._kept):
+        """Note one fault unless a fault that is kept has this path."""
+        if self.count > MAX_FAULTS or _presentable(path) not in self._paths:
             self.add(path, code, message)
 
     def extend(self, others: "Faults") -> None:
         """Take over what another found."""
-        room = max(0, MAX_FAULTS - len(self._kept))
-        self._kept += others._kept[:room]
+        taken = others._kept[: max(0, MAX_FAULTS - len(self._kept))]
+        self._kept += taken
+        self._paths.update(fault.path for fault in taken)
+        self._codes.update(others._codes)
         self.count += others.count
 
     def all(self, *, stopped: bool = False) -> tuple[Fault, ...]:
@@ -38,19 +55,35 @@ class Faults:
         if not left and not stopped:
             return tuple(self._kept)
         message = f"{'at least ' if stopped else ''}{count_of_faults(left, more=True)}"
-        return (*self._kept, Fault("$", "more_faults", message))
+        return (*self._kept, Fault("$", _SUMMARY, message))
+
+    def codes(self) -> tuple[str, ...]:
+        """The distinct codes of all faults, kept or not, in order of appearance."""
+        return tuple(self._codes)
+
+    def sentence(self) -> str:
+        """Paths and messages as one text, for the ledger."""
+        return sentence(self._kept, self.count)
 
 
-def codes(faults: Iterable[Fault]) -> list[str]:
-    """The distinct codes, in order of appearance."""
-    return list(dict.fromkeys(fault.code for fault in faults if fault.code != "more_faults"))
-
-
-def sentence(faults: Iterable[Fault]) -> str:
-    """Paths and messages as one text, for the ledger."""
-    return "; ".join(f"{fault.path}: {fault.message}" for fault in list(faults)[:10])
+def sentence(faults: Sequence[Fault], count: int) -> str:
+    """The first ten of `count` faults as one text of at most DETAIL_BYTES, paths and messages, and how many faults it
+    leaves out."""
+    named: list[str] = []
+    room = DETAIL_BYTES - _ROOM
+    for fault in faults[:_DETAIL_FAULTS]:
+        text = f"{fault.path}: {fault.message}"
+        size = len(text) if text.isascii() else len(text.encode())
+        if named and size + 2 > room:
+            break
+        named.append(text if size <= room else text.encode()[: room - 3].decode("utf-8", "ignore") + "…")
+        room -= size + 2
+    left = count - len(named)
+    return "; ".join([*named, count_of_faults(left, more=True)] if left else named)
 
 
 def _presentable(text: str) -> str:
     """At most 300 characters, and none that UTF-8 cannot write."""
+    if len(text) <= 300 and text.isascii():
+        return text
     return text[:300].encode("utf-8", "backslashreplace").decode("utf-8")

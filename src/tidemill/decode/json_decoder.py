@@ -4,16 +4,18 @@ from collections.abc import Sequence
 from typing import Final
 
 from tidemill.decode.batch import Batch, assemble
-from tidemill.decode.documents import Splitter, split_lines, strip
+from tidemill.decode.cut import cut_document, cut_lines
 from tidemill.decode.faults import Faults
 from tidemill.decode.plan import compile_plan
 from tidemill.decode.plugin import as_json
 from tidemill.decode.quick import quick_check
 from tidemill.decode.reader import Reader
+from tidemill.decode.scan import BOM
+from tidemill.decode.texts import Texts
 from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.formats import JSON_FORMATS
-from tidemill.model.payload import Logged
+from tidemill.model.payload import MAX_RECORDS, Logged
 
 FAULTY_RECORDS: Final = 1000  # after so many, a check has said enough
 
@@ -25,36 +27,31 @@ class JsonDecoder:
         self._plan = compile_plan(feed)
         self._reader = Reader(self._plan, feed.input.formats, max_depth)
         self._quick = quick_check(self._plan, max_depth)
-        self._splitter = Splitter(self._plan.records)
-        self._last: tuple[bytes, list[bytes] | None] = (b"", None)
+        self._formats = feed.input.formats
+        self._max_depth = max_depth
 
     def check(self, body: bytes, format: str) -> tuple[Fault, ...]:
         """Every fault of a payload; () when all its records fit the contract."""
         if format == "json" and self._quick is not None and self._quick(body):
             return ()
         reading = self._reader.read([(body, format)], limit=FAULTY_RECORDS)
-        faults = Faults()
-        for place in reading.faulty:
-            faults.extend(place.faults)
-        return faults.all(stopped=reading.stopped)
+        return reading.faults.all(stopped=reading.stopped)
 
     def decode(self, payloads: Sequence[Logged]) -> Batch:
         """Many payloads as one batch."""
         reading = self._reader.read([(logged.payload.body, logged.payload.format) for logged in payloads])
         return assemble(self._plan, reading, payloads)
 
-    def record(self, body: bytes, format: str, index: int) -> bytes:
-        """The bytes of one record, or of the payload where it cannot be cut."""
-        last, pieces = self._last
-        if last is not body:
-            pieces = self._cut(body, format)
-            self._last = (body, pieces)  # rejections of one payload are asked for one after another
-        return body if pieces is None or index >= len(pieces) else pieces[index].strip()
-
-    def _cut(self, body: bytes, format: str) -> list[bytes] | None:
-        if format == "ndjson":
-            return split_lines(strip(body))
-        try:
-            return self._splitter.split(strip(body if format in JSON_FORMATS else as_json(format, body)))
-        except ValueError:
-            return None
+    def texts(self, body: bytes, format: str) -> Texts:
+        """The records of a payload, cut as they were to be read."""
+        if format not in self._formats:
+            return Texts(body)
+        if format not in JSON_FORMATS:
+            try:
+                body = as_json(format, body)
+            except ValueError:
+                return Texts(body)
+        body = body.removeprefix(BOM)
+        lines = format == "ndjson"
+        cut = cut_lines(body) if lines else cut_document(body, self._plan.records, self._max_depth, Faults())
+        return Texts(body) if cut is None or len(cut) > MAX_RECORDS else Texts(body, cut.starts, cut.ends)

@@ -8,16 +8,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tidemill.decode.batch import Batch, counts, identities, rejection_rows
+from tidemill.decode.batch import Batch, counts, identities
 from tidemill.decode.envelope import unwrap
 from tidemill.decode.faults import Faults
 from tidemill.decode.layout import Judged, Slot, compile_layout, distinct
+from tidemill.decode.rejected import Rejected
+from tidemill.decode.texts import Texts
 from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed, Layout
 from tidemill.model.payload import MAX_RECORDS, Logged
 
 _FAULTY_RECORDS: Final = 1000  # after so many, a check has said enough
-_MAX_BYTES: Final = 32 << 10  # of a record in the ledger: twice as many digits
 
 
 class Read(msgspec.Struct):
@@ -41,7 +42,6 @@ class LayoutDecoder:
         self._compiled = compile_layout(feed, layout)
         self._may_be_empty = feed.input.on_fault == "reject" or feed.source is not None
         self._received = feed.time.format == "received"
-        self._last: tuple[bytes, bytes | None] = (b"", b"")
 
     def check(self, body: bytes, format: str) -> tuple[Fault, ...]:
         """Every fault of a payload; () when all its records fit the contract."""
@@ -61,31 +61,33 @@ class LayoutDecoder:
         received = np.array([logged.payload.received_ns for logged in payloads], np.int64)
         good, bad = np.flatnonzero(read.good), np.flatnonzero(~read.good)
         identity, tags = self._identify(read, good)
-        faulty = [(payloads[number].seq, 0, faults) for number, faults in read.refused.items()]
+        rejected = Rejected()
+        for number, faults in read.refused.items():
+            rejected.add(payloads[number].seq, 0, faults)
         for row in bad.tolist():
-            faulty.append((payloads[read.payloads[row]].seq, int(read.indexes[row]), self._faults(read, row)))
+            rejected.add(payloads[read.payloads[row]].seq, int(read.indexes[row]), self._faults(read, row))
         return Batch(
             self._frame(read, good, seqs, received, identity),
-            rejection_rows(faulty),
+            rejected.frame(),
             identities(tags),
             counts(payloads, read.counts),
             stamps=self._times(read, bad[self._timed(read)[bad]], seqs, received),
         )
 
-    def record(self, body: bytes, format: str, index: int) -> bytes:
-        """The digits of one record's bytes; the payload as it came where there is no such record, or of a binary one
-        its digits."""
-        last, whole = self._last
-        if last is not body:
-            whole = _unwrapped(body, format)
-            self._last = (body, whole)  # rejections of one payload are asked for one after another
-        if whole is None:
-            return body
-        start = self._layout.header_bytes + index * self._layout.record_bytes
-        piece = whole[start : start + self._layout.record_bytes]
-        if len(piece) < self._layout.record_bytes or self._sizes(whole):
-            piece = whole
-        return piece[:_MAX_BYTES].hex().encode()
+    def texts(self, body: bytes, format: str) -> Texts:
+        """The digits of each record's bytes; of a payload that has no records of the layout those of all its bytes, or
+        the text that is none of bytes."""
+        if format not in self._formats:
+            return Texts(body, digits=format == "binary")
+        try:
+            whole = unwrap(body, format)
+        except ValueError:
+            return Texts(body)
+        if self._sizes(whole):
+            return Texts(whole, digits=True)
+        starts = range(self._layout.header_bytes, len(whole), self._layout.record_bytes)
+        ends = range(starts.start + starts.step, len(whole) + 1, starts.step)
+        return Texts(whole, starts, ends, digits=True)
 
     def _sizes(self, whole: bytes) -> tuple[str, str] | None:
         """The fault of a payload's size, or None."""

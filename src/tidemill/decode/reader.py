@@ -1,74 +1,34 @@
 """Payloads -> records without fault, as columns, and records with their faults. Joins the fast and the strict reader.
 
 Payloads go to the fast reader together. If it is not certain of all of them, they are halved until the ones that need
-the strict reader stand alone; a payload of many records is cut and halved in the same way. So a broken record costs
-some twenty microseconds of its own and its neighbours next to nothing.
+the strict reader stand alone. A payload of many records is cut once, and the fast reader goes on over blocks of them,
+larger after each that it takes and smaller after each that it does not: every byte is read a few times at most, a
+broken record costs some twenty microseconds of its own, and its neighbours next to nothing.
 """
 
 from collections.abc import Sequence
 from typing import Any, Final
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.decode.documents import WHITE, Splitter, split_lines, strip
+from tidemill.decode.cut import WHITE, Cut, cut_document, cut_lines
+from tidemill.decode.documents import strip
 from tidemill.decode.fast import Columns, FastReader
 from tidemill.decode.faults import Faults
 from tidemill.decode.plan import Plan
 from tidemill.decode.plugin import as_json
 from tidemill.decode.quick import quick_check
-from tidemill.decode.scan import BOM, depth_within, is_utf8
-from tidemill.decode.strict import Record, read_record
-from tidemill.decode.strict_json import Object, name_of, parse, words
+from tidemill.decode.reading import Reading
+from tidemill.decode.strict import read_record
+from tidemill.decode.strict_json import parse
 from tidemill.feeds.formats import JSON_FORMATS
 from tidemill.model.payload import MAX_RECORDS
 
 _TOGETHER: Final = 1024  # payloads read in one call: past some hundred the gain is small, the cost of halving is not
 _DECODED: Final = ""  # the format of what a plug-in made: a JSON array of records
-_STRICT_BELOW: Final = 8  # records that are not worth halving further
-
-
-class Place(msgspec.Struct, frozen=True):
-    """Where a faulty record is: the payload's place in what was asked, the record's index in it; `record` is what was
-    read of it where that tells its time."""
-
-    payload: int
-    index: int
-    faults: Faults
-    record: Record | None = None
-
-
-class Reading:
-    """What was read: `chunks` of columns with the payload and index of each row, `faulty` records, `counts` of records
-    for each payload. Ends early (`stopped`) once `limit` faulty records were found."""
-
-    def __init__(self, payloads: Sequence[tuple[bytes, str]], limit: int | None) -> None:
-        self.chunks: list[tuple[Columns, NDArray[np.int64], NDArray[np.int64]]] = []
-        self.faulty: list[Place] = []
-        self.counts = [0] * len(payloads)
-        self._payloads = payloads
-        self._limit = limit
-
-    @property
-    def stopped(self) -> bool:
-        """Whether so many faulty records were found that reading on tells nothing new."""
-        return self._limit is not None and len(self.faulty) >= self._limit
-
-    def whole(self, number: int) -> bytes:
-        """A payload as it came, but for a byte order mark: places in it are counted from here."""
-        return self._payloads[number][0].removeprefix(BOM)
-
-    def add(self, columns: Columns, payloads: NDArray[np.int64], indexes: NDArray[np.int64]) -> None:
-        """Take rows without fault."""
-        if columns.count:
-            self.chunks.append((columns, payloads, indexes))
-
-    def add_record(self, record: Record, payload: int, index: int) -> None:
-        """Take one record of the strict reader."""
-        registers = None if record.registers is None else [record.registers]
-        columns = Columns(1, record.walls(), [[value] for value in record.values], registers)
-        self.chunks.append((columns, np.array([payload]), np.array([index])))
+_TOO_MANY: Final = f"these are more records than the {MAX_RECORDS} that a payload may hold; send several"
+_BLOCK: Final = 8  # records that are not worth reading in smaller blocks
 
 
 class Reader:
@@ -80,7 +40,7 @@ class Reader:
         self._plugged = [name for name in formats if name not in JSON_FORMATS]
         self._max_depth = max_depth
         self._fast = FastReader(plan, max_depth)
-        self._splitter = Splitter(plan.records)
+        self._path = "$" + "".join(f".{key}" for key in plan.records)
         self._quick = quick_check(plan, max_depth)
 
     def read(self, payloads: Sequence[tuple[bytes, str]], *, limit: int | None = None) -> Reading:
@@ -88,24 +48,24 @@ class Reader:
         undecodable: dict[int, str] = {}
         if self._plugged:
             payloads = [self._plain(number, *payload, undecodable) for number, payload in enumerate(payloads)]
-        reading = Reading(payloads, limit)
+        reading = Reading(self._plan, payloads, limit)
         by_format: dict[str, list[int]] = {}
         for number, (_, name) in enumerate(payloads):
             if number not in undecodable:
                 by_format.setdefault(name, []).append(number)
         for number, message in undecodable.items():
-            _refuse(reading, number, "undecodable", message)
+            reading.refuse(number, "undecodable", message)
         bodies = [strip(body) for body, _ in payloads]
         for name, numbers in by_format.items():
             if name != _DECODED and name not in self._formats:
                 for number in numbers:
-                    _refuse(reading, number, "unknown_format", f"this feed takes {' or '.join(self._formats)}")
+                    reading.refuse(number, "unknown_format", f"this feed takes {' or '.join(self._formats)}")
                 continue
             for first in range(0, len(numbers), _TOGETHER):
                 self._group(reading, numbers[first : first + _TOGETHER], bodies, lines=name == "ndjson")
         if not self._plan.may_be_empty and not reading.stopped:
             for number in [number for number, count in enumerate(reading.counts) if count == 0]:
-                _refuse(reading, number, "empty", "holds no record; send one, or an array of them")
+                reading.refuse(number, "empty", "holds no record; send one, or an array of them")
         return reading
 
     def _plain(self, number: int, body: bytes, name: str, undecodable: dict[int, str]) -> tuple[bytes, str]:
@@ -136,7 +96,7 @@ class Reader:
     def _parts(self, numbers: list[int], bodies: list[bytes], *, lines: bool) -> tuple[list[int], list[int]]:
         """Two parts of payloads that are not all certain: the certain and the others where that is quickly known, else
         two halves."""
-        if self._quick is not None and not lines and len(numbers) >= _STRICT_BELOW:
+        if self._quick is not None and not lines and len(numbers) >= _BLOCK:
             certain = [number for number in numbers if self._quick(bodies[number])]
             if 0 < len(certain) < len(numbers):
                 known = set(certain)
@@ -146,101 +106,71 @@ class Reader:
 
     def _payload(self, reading: Reading, number: int, body: bytes, *, lines: bool) -> None:
         if not body:
-            _refuse(reading, number, "empty_body", "there is nothing here; send a JSON document")
+            reading.refuse(number, "empty_body", "there is nothing here; send a JSON document")
             return
-        pieces: list[bytes] | None
-        if lines:
-            pieces = split_lines(body)
+        body, faults = reading.whole(number), Faults()
+        cut = cut_lines(body) if lines else cut_document(body, self._plan.records, self._max_depth, faults)
+        if cut is None:
+            reading.counts[number] = 1
+            reading.reject(number, 0, faults)
+        elif len(cut) > MAX_RECORDS:
+            reading.refuse(number, "too_many_records", _TOO_MANY)
+        elif cut.listed:
+            reading.counts[number] = len(cut)
+            self._records(reading, number, body, cut, lines=lines)
         else:
-            whole = is_utf8(body) and depth_within(body, self._max_depth)
-            pieces = self._splitter.split(body) if whole else None
-        if pieces is None:
-            self._document(reading, number, reading.whole(number))
-        elif len(pieces) > MAX_RECORDS:
-            _refuse(reading, number, "too_many_records", _too_many(len(pieces)))
-        else:
-            reading.counts[number] = len(pieces)
-            self._pieces(reading, number, pieces, 0, _line_numbers(reading.whole(number)) if lines else None)
+            reading.counts[number] = 1
+            self._strict(reading, (number, 0), cut.pieces(body, 0, 1)[0], self._path, 1)
 
-    def _pieces(self, reading: Reading, number: int, pieces: list[bytes], first: int, lines: list[int] | None) -> None:
-        """Records cut apart, of which at least one needs the strict reader. `lines`: the line of each of the payload's
-        records, where it has lines."""
-        if reading.stopped:
-            return
-        if len(pieces) < _STRICT_BELOW:
-            for index, piece in enumerate(pieces, first):
-                faults = Faults()
-                path, line = (f"$[{index}]", lines[index]) if lines else (f"${self._splitter.path}[{index}]", 1)
-                value = parse(piece, path, self._max_depth, faults, line=line)
-                self._record(reading, (number, index), value, path, faults)
-            return
-        middle = len(pieces) // 2
-        for start, half in ((first, pieces[:middle]), (first + middle, pieces[middle:])):
-            found = self._fast.read([b"\n".join(half)], lines=True)
-            if found is None:
-                self._pieces(reading, number, half, start, lines)
+    def _records(self, reading: Reading, number: int, body: bytes, cut: Cut, *, lines: bool) -> None:
+        """The records of a payload, of which at least one may need the strict reader."""
+        path, line = "$" if lines else self._path, _Line(body)
+        first, size = 0, max(_BLOCK, len(cut) // 4)
+        while first < len(cut) and not reading.stopped:
+            pieces = cut.pieces(body, first, first + size)
+            columns = self._block(pieces, lines=lines)
+            if columns is not None:
+                reading.add(columns, np.full(len(pieces), number), np.arange(first, first + len(pieces)))
+            elif len(pieces) > _BLOCK:
+                size = max(_BLOCK, len(pieces) // 4)
+                continue
             else:
-                reading.add(found[0], np.full(len(half), number), np.arange(start, start + len(half)))
+                for index, piece in enumerate(pieces, first):
+                    at = line.of(cut.starts[index]) if lines else 1
+                    self._strict(reading, (number, index), piece, f"{path}[{index}]", at)
+            first += len(pieces)
+            size = len(pieces) * 2 if columns is not None else _BLOCK
 
-    def _document(self, reading: Reading, number: int, body: bytes) -> None:
-        """A whole JSON document by the strict reader."""
+    def _block(self, pieces: list[bytes], *, lines: bool) -> Columns | None:
+        """Some records by the fast reader; None if it is not certain of all of them."""
+        if not lines:
+            return self._fast.read_items(pieces)
+        found = self._fast.read([b"\n".join(pieces).strip(WHITE)], lines=True)
+        return None if found is None else found[0]
+
+    def _strict(self, reading: Reading, place: tuple[int, int], piece: bytes, path: str, line: int) -> None:
+        """One record by the strict reader. `line`: of the payload, where the record begins."""
         faults = Faults()
-        path, value = "$", parse(body, "$", self._max_depth, faults)
-        for key in self._plan.records:
-            value = _descend(value, path, key, faults)
-            path = f"{path}.{key}"
-        if faults.count == 0 and isinstance(value, list):
-            if len(value) > MAX_RECORDS:
-                _refuse(reading, number, "too_many_records", _too_many(len(value)))
-                return
-            reading.counts[number] = len(value)
-            for index, item in enumerate(value):
-                self._record(reading, (number, index), item, f"{path}[{index}]", Faults())
-            return
-        reading.counts[number] = 1
-        self._record(reading, (number, 0), value, path, faults)
-
-    def _record(self, reading: Reading, place: tuple[int, int], value: Any, path: str, faults: Faults) -> None:
+        value: Any = parse(piece, path, self._max_depth, faults, line=line)
         record = None if faults.count else read_record(value, path, self._plan, faults)
         if record is None or faults.count:
-            reading.faulty.append(Place(*place, faults, record if record and record.timed else None))
+            reading.reject(*place, faults, record)
         else:
             reading.add_record(record, *place)
 
 
-def _line_numbers(body: bytes) -> list[int]:
-    """The number of each line that is not blank, from 1."""
-    return [number for number, line in enumerate(body.split(b"\n"), 1) if line.strip(WHITE)]
+class _Line:
+    """Numbers of lines, from 1, of places that only grow."""
 
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._at, self._number = 0, 1
 
-def _descend(value: Any, path: str, key: str, faults: Faults) -> Any:
-    """The member `key` of a document on the way to its records; None with a fault where there is none."""
-    if faults.count:
-        return None
-    if not isinstance(value, Object):
-        faults.add(path, "wrong_type", f"must be an object, is {name_of(value)}")
-        return None
-    if key in value.twice:
-        faults.add(f"{path}.{key}", "duplicate_key", f"'{key}' is there twice")
-    if key not in value:
-        faults.add(f"{path}.{key}", "missing", "is missing; it must be an array of records")
-    for other, item in value.items():
-        if other != key:
-            for where in words(item, f"{path}.{other}"):
-                faults.add(where, "not_finite", "NaN and Infinity are not JSON; leave the member out or send a number")
-    return value.get(key)
-
-
-def _refuse(reading: Reading, number: int, code: str, message: str) -> None:
-    """A payload that is at fault as a whole counts as one record."""
-    faults = Faults()
-    faults.add("$", code, message)
-    reading.counts[number] = 1
-    reading.faulty.append(Place(number, 0, faults))
-
-
-def _too_many(count: int) -> str:
-    return f"{count} records are more than the {MAX_RECORDS} that a payload may hold; send several"
+    def of(self, at: int) -> int:
+        """The line of a place."""
+        self._number += self._body.count(b"\n", self._at, at)
+        self._at = at
+        return self._number
 
 
 def _indexes(counts: list[int]) -> NDArray[np.int64]:

@@ -7,11 +7,15 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from tidemill.decode.batch import Batch, counts, identities, rejection_rows
+from tidemill.decode.batch import Batch, counts, identities
+from tidemill.decode.cut import cut_document
 from tidemill.decode.documents import strip
 from tidemill.decode.faults import Faults
+from tidemill.decode.rejected import Rejected
 from tidemill.decode.samples import Samples, read_fast, understand
+from tidemill.decode.scan import BOM
 from tidemill.decode.strict_samples import read_strict
+from tidemill.decode.texts import Texts
 from tidemill.model.ids import series_id
 from tidemill.model.payload import Logged, Payload
 
@@ -60,17 +64,27 @@ class SampleDecoder:
     def decode(self, payloads: Sequence[Logged]) -> Batch:
         """Many payloads as one batch, a row a sample."""
         parts: list[tuple[Logged, Samples]] = []
-        refused = []
+        rejected = Rejected()
         sizes = []
         for logged in payloads:
             payload = logged.payload
             found, faults = self._read(payload.body, payload.format, payload.received_ns)
             if found is None:
-                refused.append((logged.seq, 0, faults))
+                rejected.add(logged.seq, 0, faults)
             else:
                 parts.append((logged, found))
             sizes.append(1 if found is None else len(found.values))
-        return Batch(_frame(parts), rejection_rows(refused), _identities(parts), counts(payloads, sizes))
+        return Batch(_frame(parts), rejected.frame(), _identities(parts), counts(payloads, sizes))
+
+    def texts(self, body: bytes, format: str) -> Texts:
+        """The beginning of the payload for the first sample (or the series, where it is at fault as a whole), its value
+        for every other."""
+        body = body.removeprefix(BOM)
+        cut = cut_document(body, ("values",), self._max_depth, Faults()) if format in self._formats else None
+        if cut is None or not cut.listed or not len(cut):
+            return Texts(body)
+        cut.starts[0], cut.ends[0] = 0, len(body)
+        return Texts(body, cut.starts, cut.ends)
 
     def _read(self, body: bytes, format: str, received_ns: int) -> tuple[Samples | None, Faults]:
         faults = Faults()

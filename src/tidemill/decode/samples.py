@@ -12,7 +12,7 @@ import numpy as np
 from msgspec import UNSET
 from numpy.typing import NDArray
 
-from tidemill.decode.documents import WHITE
+from tidemill.decode.cut import WHITE
 from tidemill.decode.faults import Faults
 from tidemill.decode.sample_times import Members, SampleBody, sample_times
 from tidemill.decode.scan import plain
@@ -65,7 +65,7 @@ def read_fast(body: bytes, max_depth: int) -> Members | None:
     present = [getattr(found, field) is not UNSET for field in SampleBody.__struct_fields__]
     # That "values" is there once says also that what was cut out is the value of this member and of no other.
     single = all(rest.count(key) == there for key, there in zip(_KEYS, present, strict=True))
-    certain = single and all(rest.count(f'"{tag}"'.encode()) == 1 for tag in tags)
+    certain = single and len(tags) <= MAX_TAGS and all(rest.count(f'"{tag}"'.encode()) == 1 for tag in tags)
     return Members(found, column=column) if certain else None
 
 

@@ -7,12 +7,10 @@ import math
 import re
 from typing import Any, Final
 
-import numpy as np
-
 from tidemill.decode.faults import Faults
 from tidemill.decode.plan import Column, Node, Plan
-from tidemill.decode.strict_json import Object, has_lone_surrogate, name_of, words
-from tidemill.decode.times import LOCAL_MAX_NS, LOCAL_MIN_NS, UNIT_NS, Walls, number_ns
+from tidemill.decode.strict_json import NOT_FINITE, Object, has_lone_surrogate, name_of, words
+from tidemill.decode.times import LOCAL_MAX_NS, LOCAL_MIN_NS, UNIT_NS, number_ns
 from tidemill.decode.values import octets, packed_text, unpacked
 from tidemill.model.time import INSTANT_TEXT, MAX_NS, MIN_NS, NS_PER_S, WALL_TEXT, parse_wall
 
@@ -23,16 +21,14 @@ _MISSING: Final = object()
 class Record:
     """One record as the strict reader found it: a value for each column, the time (good if `timed`), the registers."""
 
+    __slots__ = ("local", "registers", "timed", "values", "wall_ns")
+
     def __init__(self, width: int) -> None:
         self.values: list[Any] = [None] * width
         self.wall_ns = 0
         self.local = False
         self.timed = False
         self.registers: dict[str, float] | None = None
-
-    def walls(self) -> Walls:
-        """The time as a column of one."""
-        return Walls(np.array([self.wall_ns]), np.array([self.local]), np.ones(1, np.bool_))
 
 
 def read_record(value: Any, path: str, plan: Plan, faults: Faults) -> Record:
@@ -46,7 +42,7 @@ def read_record(value: Any, path: str, plan: Plan, faults: Faults) -> Record:
     if plan.except_keys is not None:
         record.registers = _read_registers(value, path, plan.except_keys, faults)
     for where in words(value, path):
-        faults.add_once(where, "not_finite", "NaN and Infinity are not JSON; leave the member out or send a number")
+        faults.add_once(where, "not_finite", NOT_FINITE)
     return record
 
 

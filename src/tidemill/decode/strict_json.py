@@ -8,6 +8,7 @@ from typing import Any, Final
 from tidemill.decode.faults import Faults
 from tidemill.decode.scan import depth_within, is_utf8
 
+NOT_FINITE: Final = "NaN and Infinity are not JSON; leave the member out or send a number"
 _EXACT_DIGITS: Final = 20  # integers of more digits fit no int64 and are taken as the nearest double
 
 
@@ -24,6 +25,20 @@ class NotJson(float):
 def parse(body: bytes, path: str, max_depth: int, faults: Faults, *, line: int = 1) -> Any:
     """The value of a JSON text, or None with a fault. Objects are `Object`, words such as NaN are `NotJson`. `line` is
     the number of the text's first line."""
+    if not readable(body, path, max_depth, faults, line=line):
+        return None
+    try:
+        return _JSON.decode(body.decode())
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno + line - 1}, column {error.colno}"
+        faults.add(path, "invalid_json", f"not JSON: {_what_is_wrong(error.msg)} at {where}")
+    except RecursionError:
+        faults.add(path, "too_deep", f"arrays and objects nest deeper than {max_depth}")
+    return None
+
+
+def readable(body: bytes, path: str, max_depth: int, faults: Faults, *, line: int = 1) -> bool:
+    """Whether a text may be read as JSON: not empty, UTF-8, not too deep. Else with a fault."""
     if not body.strip(b" \t\r\n"):
         faults.add(path, "empty_body", "there is nothing here; send a JSON document")
     elif not is_utf8(body):
@@ -31,20 +46,19 @@ def parse(body: bytes, path: str, max_depth: int, faults: Faults, *, line: int =
     elif not depth_within(body, max_depth):
         faults.add(path, "too_deep", f"arrays and objects nest deeper than {max_depth}")
     else:
-        try:
-            return _JSON.decode(body.decode())
-        except json.JSONDecodeError as error:
-            where = f"line {error.lineno + line - 1}, column {error.colno}"
-            faults.add(path, "invalid_json", f"not JSON: {_what_is_wrong(error)} at {where}")
-        except RecursionError:
-            faults.add(path, "too_deep", f"arrays and objects nest deeper than {max_depth}")
-    return None
+        return True
+    return False
 
 
-def _what_is_wrong(error: json.JSONDecodeError) -> str:
-    if error.msg == "Extra data":
-        return "the document ends and something follows it"
-    return error.msg
+def invalid(message: str, body: bytes, at: int) -> str:
+    """The sentence of a document that is no JSON from a place in its bytes on."""
+    before = body[:at]
+    line, column = before.count(b"\n") + 1, len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
+    return f"not JSON: {_what_is_wrong(message)} at line {line}, column {column}"
+
+
+def _what_is_wrong(message: str) -> str:
+    return "the document ends and something follows it" if message == "Extra data" else message
 
 
 def _utf8_message(body: bytes, line: int) -> str:
@@ -59,7 +73,13 @@ def _utf8_message(body: bytes, line: int) -> str:
 
 def has_lone_surrogate(text: str) -> bool:
     """Whether a text holds half of a surrogate pair."""
-    return not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text)
+    if text.isascii():
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def words(value: Any, path: str) -> Iterator[str]:

@@ -220,7 +220,7 @@ class Applier:
 
     def _overtake(self, tenant: str, feed: str, lost: pl.DataFrame, version: int) -> None:
         """Write the ledger of records that stood and lost, before anything else."""
-        rows, seqs = overtaken.rejections_of(self._store, tenant, feed, lost, self.stages.text_of)
+        rows, seqs = overtaken.rejections_of(self._store, tenant, feed, lost, self.stages.texts)
         self._store.insert("rejections", rows)
         overtaken.restate(self._store, tenant, feed, lost, seqs=seqs, version=version)
         self.status.restated += len(seqs)
@@ -248,7 +248,7 @@ class Applier:
     ) -> pl.DataFrame:
         by_seq = {entry.seq: entry for entry in entries}
         with self.status.stage("ledger"):
-            texts = [self.stages.text_of(by_seq[seq], idx) for seq, idx in rejections.select("seq", "idx").iter_rows()]
+            texts = self.stages.texts(by_seq, rejections)
             return ledger.rejection_rows(rejections, tenant, feed, ledger.origins(entries), texts)
 
     def _count(self, writes: Writes, touched: list[list[Touched]]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 import polars as pl
 
+from tidemill.decode.texts import CUT_OFF, MAX_RECORD_TEXT
 from tidemill.model.payload import Logged
 from tidemill.rules.shape import place
 
@@ -35,6 +36,17 @@ OUTCOMES: dict[str, Any] = {
     "rejected": pl.UInt32,
     "reasons": REASONS,
 }
+_BEGINNING = f"the record is longer than the {MAX_RECORD_TEXT} bytes of it that are kept here"
+_NOT_CUT = "the payload cannot be cut into records: its bytes are kept with its receipt"
+_DETAIL = pl.concat_str(
+    pl.when(pl.col("detail") != "").then("detail"),
+    pl.when((pl.col("record").str.len_bytes() > MAX_RECORD_TEXT - 8) & pl.col("record").str.ends_with(CUT_OFF)).then(
+        pl.lit(_BEGINNING)
+    ),
+    pl.when((pl.col("record") == "") & (pl.col("idx") > 0)).then(pl.lit(_NOT_CUT)),
+    separator="; ",
+    ignore_nulls=True,
+)
 DUPLICATE = "duplicate: another record of the same series and time was submitted first"
 
 
@@ -124,7 +136,8 @@ def origins(entries: Iterable[Logged]) -> pl.DataFrame:
 def rejection_rows(
     rejections: pl.DataFrame, tenant: str, feed: str, payloads: pl.DataFrame, records: Sequence[str]
 ) -> pl.DataFrame:
-    """Rows of table `rejections` from REJECTED, the `origins` of its payloads, and the text of each record."""
+    """Rows of table `rejections` from REJECTED, the `origins` of its payloads, and the text of each record. `detail`
+    says so where a text is only the beginning of its record, or is empty because the payload could not be cut."""
     return (
         rejections.with_columns(pl.Series("record", records, dtype=pl.String))
         .join(payloads, on="seq", how="left", maintain_order="left")
@@ -137,7 +150,7 @@ def rejection_rows(
             pl.col("received_ns").cast(INSTANT).alias("received_at"),
             pl.col("time").cast(INSTANT),
             "reasons",
-            pl.col("detail").fill_null(""),
+            _DETAIL.alias("detail"),
             "record",
             "rules_version",
             pl.col("series").fill_null([]),

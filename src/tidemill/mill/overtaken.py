@@ -4,7 +4,7 @@ The winner's points cover all of the loser's (it has one for every field of the 
 Everything of this is written before the winner's points: were it after, a crash between would leave nobody who knows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import polars as pl
 
@@ -13,11 +13,11 @@ from tidemill.mill.stored import entry
 from tidemill.model.payload import Logged
 from tidemill.store.client import Store
 
-RecordText = Callable[[Logged, int], str]
+RecordTexts = Callable[[Mapping[int, Logged], pl.DataFrame], list[str]]
 
 
 def rejections_of(
-    store: Store, tenant: str, feed: str, overtaken: pl.DataFrame, text_of: RecordText
+    store: Store, tenant: str, feed: str, overtaken: pl.DataFrame, texts_of: RecordTexts
 ) -> tuple[pl.DataFrame, list[int]]:
     """Rows of table `rejections` for records that lost, and the payloads whose outcome that changes.
 
@@ -30,7 +30,7 @@ def rejections_of(
     )
     rejections = ledger.rejected([lost])
     entries = {seq: entry(tenant, feed, row, row["feed_version"]) for seq, row in found.items()}
-    texts = [text_of(entries[seq], idx) for seq, idx in rejections.select("seq", "idx").iter_rows()]
+    texts = texts_of(entries, rejections)
     rows = ledger.rejection_rows(rejections, tenant, feed, ledger.origins(entries.values()), texts)
     return rows, list(found)
 

@@ -9,13 +9,13 @@ from typing import Any
 import polars as pl
 
 from tidemill.decode.batch import Batch
+from tidemill.decode.faults import sentence
 from tidemill.errors import Fault
 from tidemill.mill.ledger import rejected
 from tidemill.model.payload import Logged
 from tidemill.rules.reasons import STATE_REASONS
 
 _INDEX = re.compile(r"\[(\d+)\]")
-_DETAIL_FAULTS = 20
 _INNOCENT = "payload_refused"
 _SUMMARY = "more_faults"  # says how many faults are not named; about no record
 
@@ -60,7 +60,7 @@ def timed(rejections: pl.DataFrame, times: pl.DataFrame) -> pl.DataFrame:
 def _told(faults: Sequence[Fault]) -> tuple[list[str], str]:
     """Reasons and detail of a record."""
     reasons = list(dict.fromkeys(fault.code for fault in faults))
-    return reasons, "; ".join(f"{fault.path}: {fault.message}" for fault in faults[:_DETAIL_FAULTS])
+    return reasons, sentence(faults, len(faults))
 
 
 def _frame(seq: int, told: dict[int, tuple[list[str], str]]) -> pl.DataFrame:

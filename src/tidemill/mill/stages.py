@@ -4,19 +4,22 @@ the past that the rules of some feeds ask for: it is given, and knows where to l
 Decoders are built once per feed version and kept; versions never change.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 import msgspec
 import polars as pl
 
 from tidemill.checks.past import PastCheck
 from tidemill.decode.decoder import DEEPEST, MAX_DEPTH, Decoder
+from tidemill.decode.texts import Texts
 from tidemill.errors import FeedDefinitionError, NotFoundError, TidemillError, UnavailableError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
 from tidemill.mill import ledger, refused
 from tidemill.mill.status import MillStatus
-from tidemill.model.payload import Logged
+from tidemill.model.payload import Logged, Payload
 from tidemill.rules.apply import apply_rules
 from tidemill.rules.past import Memory, Nothing, Past
 from tidemill.rules.shape import shape
@@ -25,7 +28,6 @@ from tidemill.rules.zones import zone_at
 
 NO_PAST = Nothing()
 _KEEP = 1_000
-_RAW_TEXT = 64 << 10
 
 
 class Milled(msgspec.Struct, frozen=True):
@@ -75,14 +77,21 @@ class Stages:
         of another version, and only after everything before them is applied. Raises as `run`."""
         return any(isinstance(rule.compiled(), PastCheck) for rule in self._feed(tenant, name, version).rules)
 
-    def text_of(self, entry: Logged, index: int) -> str:
-        """A record as the ledger keeps it; the payload's beginning where the feed cannot say."""
-        payload = entry.payload
+    def texts(self, entries: Mapping[int, Logged], records: pl.DataFrame) -> list[str]:
+        """Records (`seq`, `idx`) of entries as the ledger keeps them, in their order. A payload is cut once for all of
+        its records that stand together."""
+        found: list[str] = []
+        for seq, some in groupby(records.select("seq", "idx").iter_rows(), key=itemgetter(0)):
+            texts = self._texts(entries[seq].payload)
+            found += [texts.text(index) for _, index in some]
+        return found
+
+    def _texts(self, payload: Payload) -> Texts:
         try:
             decoder = self._decoder(payload.tenant, payload.feed, payload.feed_version)
-            return decoder.record(payload.body, payload.format, index)
+            return decoder.texts(payload.body, payload.format)
         except Exception:  # a text for people; what is wrong with the bytes is in the reasons
-            return payload.body[:_RAW_TEXT].decode("utf-8", "replace")
+            return Texts(payload.body)
 
     def refuses(self, entry: Logged) -> bool:
         """Whether intake would refuse this payload under the feed version that it names now."""

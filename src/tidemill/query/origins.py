@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
-from tidemill.decode.decoder import DEEPEST, MAX_RECORD_TEXT, Decoder
+from tidemill.decode.decoder import DEEPEST, Decoder
+from tidemill.decode.texts import MAX_RECORD_TEXT
 from tidemill.errors import FeedDefinitionError, NotFoundError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
@@ -84,7 +85,7 @@ class Origins:
         if facts["bytes"] > MAX_CUT_BYTES:
             return None
         body = self._store.raw("payload_body", "RawBLOB", tenant=tenant, receipt=receipt)
-        return json_or_text(Decoder(feed, max_depth=DEEPEST).record(body, facts["format"], index))
+        return json_or_text(Decoder(feed, max_depth=DEEPEST).texts(body, facts["format"]).text(index))
 
     def feed(self, tenant: str, name: str, facts: Mapping[str, Any] | None) -> Feed | None:
         """The feed version that a payload was applied under; without a payload the one in force. None: not readable."""

@@ -3,14 +3,16 @@
 They look at no past (the definition's check sees to that). What has no instant is for the mill to reject.
 """
 
-import json
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
 from tidemill.decode.batch import Batch
+from tidemill.decode.cut import cut_document
+from tidemill.decode.decoder import DEEPEST
 from tidemill.decode.faults import Faults
+from tidemill.decode.scan import BOM
 from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.paths import parse_path
@@ -58,7 +60,5 @@ def _is_array(feed: Feed, payload: Payload) -> bool:
     """Whether a payload of one record has it in an array, so that its path has an index."""
     if payload.format != _JSON:
         return True
-    node: Any = json.loads(payload.body.removeprefix(b"\xef\xbb\xbf"))
-    for key in parse_path(feed.input.records):
-        node = node[key]
-    return isinstance(node, list)
+    cut = cut_document(payload.body.removeprefix(BOM), parse_path(feed.input.records), DEEPEST, Faults())
+    return cut is None or cut.listed

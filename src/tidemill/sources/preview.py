@@ -70,6 +70,7 @@ def preview(feed: Feed, body: bytes, content_type: str, now_ns: int, limit: int)
     shaped = shape(feed, "default", apply_rules(feed, batch), batch)
     points = shaped.points
     lost = shaped.rejections.sort("idx")
+    texts = decoder.texts(body, form)
     instants = ["series", "time"] if feed.duplicates != "keep" else ["series", "time", "ordinal"]
     return Preview(
         format=form,
@@ -81,7 +82,7 @@ def preview(feed: Feed, body: bytes, content_type: str, now_ns: int, limit: int)
         points=points.height,
         same=points.height - points.select(instants).n_unique() if points.height else 0,
         rows=_rows(points, shaped.series, limit),
-        lost=[_lost(row, decoder.record(body, form, row["idx"])) for row in lost.head(limit).to_dicts()],
+        lost=[_lost(row, texts.text(row["idx"])) for row in lost.head(limit).to_dicts()],
         refusal=decoder.check(body, form, now_ns) if feed.input.on_fault == "refuse" else (),
         looks_back=any(isinstance(rule.compiled(), PastCheck) for rule in feed.rules),
     )

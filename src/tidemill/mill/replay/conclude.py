@@ -113,16 +113,17 @@ class Concluding:
         )
 
     def _texts(self, trail: Trail, records: pl.DataFrame) -> pl.DataFrame:
-        rows = []
+        parts = []
         for part in records.select("seq").unique().sort("seq").iter_slices(milled.PORTION_PAYLOADS):
             stored = self._store.frame("mill_payloads", tenant=trail.tenant, seqs=part["seq"])
             entries = {
                 row["seq"]: entry(trail.tenant, trail.feed, row, row["feed_version"])
                 for row in stored.iter_rows(named=True)
             }
-            wanted = records.filter(pl.col("seq").is_in(part["seq"].implode())).select(PLACE)
-            rows += [(seq, idx, self._stages.text_of(entries[seq], idx)) for seq, idx in wanted.iter_rows()]
-        return pl.DataFrame(rows, schema={"seq": pl.UInt64, "idx": pl.UInt32, "text": pl.String}, orient="row")
+            wanted = records.filter(pl.col("seq").is_in(part["seq"].implode())).select(PLACE).sort(PLACE)
+            texts = pl.Series("text", self._stages.texts(entries, wanted), dtype=pl.String)
+            parts.append(wanted.with_columns(texts))
+        return pl.concat(parts)
 
 
 def _outcomes(counts: pl.DataFrame, selection: pl.DataFrame, found: Conclusion) -> pl.DataFrame:

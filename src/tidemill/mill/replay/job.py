@@ -64,7 +64,7 @@ class Replays:
         self._path = path
         self._clock = clock
         self._concluding = Concluding(store, applier)
-        self._publisher = Publisher(store, applier.known, applier.stages.text_of, applier.status.turn)
+        self._publisher = Publisher(store, applier.known, applier.stages.texts, applier.status.turn)
         self._look = True
         self._looked = 0.0
         self._unfinished = True  # as far as anybody knows

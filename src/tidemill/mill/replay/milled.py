@@ -86,7 +86,7 @@ def mill(
         milled.append(one)
     by_seq = {entry.seq: entry for entry in entries}
     rejected = ledger.rejected([one.rejections for one in milled])
-    texts = [stages.text_of(by_seq[seq], idx) for seq, idx in rejected.select("seq", "idx").iter_rows()]
+    texts = stages.texts(by_seq, rejected)
     frames = {
         "points": _joined([one.points for one in milled], POINTS),
         "series": _joined([one.series for one in milled], SERIES),

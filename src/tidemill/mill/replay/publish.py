@@ -45,14 +45,14 @@ class Trail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Publisher:
-    """Writes plans. `text_of` cuts a record out of a payload; `alive` is called between statements."""
+    """Writes plans. `texts_of` cuts records out of payloads; `alive` is called between statements."""
 
     def __init__(
-        self, store: Store, known: KnownSeries, text_of: overtaken.RecordText, alive: Callable[[], None]
+        self, store: Store, known: KnownSeries, texts_of: overtaken.RecordTexts, alive: Callable[[], None]
     ) -> None:
         self._store = store
         self._known = known
-        self._text_of = text_of
+        self._texts_of = texts_of
         self._alive = alive
 
     def publish(self, folder: Folder, trail: Trail) -> None:
@@ -129,7 +129,7 @@ class Publisher:
     def _overtake(self, trail: Trail, lost: pl.DataFrame) -> None:
         if lost.is_empty():
             return
-        rows, seqs = overtaken.rejections_of(self._store, trail.tenant, trail.feed, lost, self._text_of)
+        rows, seqs = overtaken.rejections_of(self._store, trail.tenant, trail.feed, lost, self._texts_of)
         self._insert("rejections", rows)
         overtaken.restate(self._store, trail.tenant, trail.feed, lost, seqs=seqs, version=trail.version)
 

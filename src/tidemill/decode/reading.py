@@ -1,0 +1,107 @@
+"""What the readers make of some payloads: rows without fault as columns, and the records at fault.
+
+Whatever is kept of a record is small: a payload may hold a million of them.
+"""
+
+from array import array
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tidemill.decode.fast import Columns
+from tidemill.decode.faults import Faults
+from tidemill.decode.plan import Plan
+from tidemill.decode.rejected import Rejected
+from tidemill.decode.scan import BOM
+from tidemill.decode.stamps import Stamps
+from tidemill.decode.strict import Record
+from tidemill.decode.times import Walls
+
+Chunk = tuple[Columns, NDArray[np.int64], NDArray[np.int64]]
+
+
+class Reading:
+    """What was read. `counts`: the records of each payload; `rejected` (with the payload's number as `seq`) and
+    `stamps` of those at fault. With a `limit` their faults are only gathered in `faults`, and reading ends (`stopped`)
+    after so many records."""
+
+    def __init__(self, plan: Plan, payloads: Sequence[tuple[bytes, str]], limit: int | None) -> None:
+        self.counts = [0] * len(payloads)
+        self.faults = Faults()
+        self.rejected = Rejected()
+        self.stamps = Stamps(plan)
+        self._chunks: list[Chunk] = []
+        self._strict = _Rows(plan)
+        self._payloads = payloads
+        self._limit = limit
+        self._faulty = 0
+
+    @property
+    def stopped(self) -> bool:
+        """Whether so many faulty records were read that reading on tells nothing new."""
+        return self._limit is not None and self._faulty >= self._limit
+
+    def whole(self, number: int) -> bytes:
+        """A payload as it came, but for a byte order mark: places in it are counted from here."""
+        return self._payloads[number][0].removeprefix(BOM)
+
+    def add(self, columns: Columns, payloads: NDArray[np.int64], indexes: NDArray[np.int64]) -> None:
+        """Take rows without fault: the columns, and the payload and index of each row."""
+        if columns.count:
+            self._chunks.append((columns, payloads, indexes))
+
+    def add_record(self, record: Record, payload: int, index: int) -> None:
+        """Take one record without fault."""
+        self._strict.add(record, payload, index)
+
+    def reject(self, payload: int, index: int, faults: Faults, record: Record | None = None) -> None:
+        """Take a record at fault. `record` is what was read of it."""
+        self._faulty += 1
+        if self._limit is not None:
+            self.faults.extend(faults)
+            return
+        self.rejected.add(payload, index, faults)
+        if record is not None and record.timed:
+            self.stamps.add(payload, index, record)
+
+    def refuse(self, payload: int, code: str, message: str) -> None:
+        """Take a payload that is at fault as a whole: it counts as one record."""
+        faults = Faults()
+        faults.add("$", code, message)
+        self.counts[payload] = 1
+        self.reject(payload, 0, faults)
+
+    def chunks(self) -> list[Chunk]:
+        """All rows without fault, in no promised order."""
+        return [*self._chunks, *self._strict.chunk()]
+
+
+class _Rows:
+    """Records of the strict reader on their way to columns."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._values: list[list[Any]] = [[] for _ in plan.columns]
+        self._registers: list[dict[str, float]] | None = None if plan.except_keys is None else []
+        self._walls, self._local = array("q"), bytearray()
+        self._payloads, self._indexes = array("q"), array("q")
+
+    def add(self, record: Record, payload: int, index: int) -> None:
+        for values, value in zip(self._values, record.values, strict=True):
+            values.append(value)
+        if self._registers is not None:
+            self._registers.append(record.registers or {})
+        self._walls.append(record.wall_ns)
+        self._local.append(record.local)
+        self._payloads.append(payload)
+        self._indexes.append(index)
+
+    def chunk(self) -> list[Chunk]:
+        count = len(self._walls)
+        if not count:
+            return []
+        local = np.array(self._local, np.bool_)
+        walls = Walls(np.array(self._walls, np.int64), local, np.ones(count, np.bool_))
+        columns = Columns(count, walls, self._values, self._registers)
+        return [(columns, np.array(self._payloads, np.int64), np.array(self._indexes, np.int64))]
