@@ -17,12 +17,13 @@ HOW_TO_REPAIR: Final = "stop the server and run `tidemill verify --repair` on it
 class Damage(msgspec.Struct, frozen=True):
     """One damaged entry, or (`seq` 0) a part of the file that is no entry. `mended`: the bytes are right again as they
     are read, and are wrong in the file still. `lost`: nothing of the entry can be relied on, not even whose it is; then
-    `receipt` and `tenant` are empty."""
+    `receipt`, `tenant` and `feed` are empty."""
 
     seq: int
     what: str
     receipt: str = ""
     tenant: str = ""
+    feed: str = ""
     mended: bool = False
     lost: bool = False
 
@@ -30,8 +31,9 @@ class Damage(msgspec.Struct, frozen=True):
     def of(cls, seq: int, checked: Checked) -> "Damage":
         """The damage of a row."""
         what = checked.damage or f"one bit of {checked.mended} was flipped, and is right as it is read"
-        _, receipt, tenant, *_ = checked.row if checked.head else (0, "", "")
-        return cls(seq, what, receipt=receipt, tenant=tenant, mended=not checked.damage, lost=not checked.head)
+        _, receipt, tenant, feed, *_ = checked.row if checked.head else (0, "", "", "")
+        mended, lost = not checked.damage, not checked.head
+        return cls(seq, what, receipt=receipt, tenant=tenant, feed=feed, mended=mended, lost=lost)
 
     def __str__(self) -> str:
         whose = f"entry {self.seq}" if self.seq else "the file"
@@ -39,10 +41,10 @@ class Damage(msgspec.Struct, frozen=True):
 
 
 class Damages:
-    """The damages of one log, as one process met them. Thread-safe."""
+    """The damages of one log, as one process met them; `quiet`: they are named elsewhere. Thread-safe."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, quiet: bool = False) -> None:
+        self._path, self._quiet = path, quiet
         self._lock = threading.Lock()
         self._known: dict[tuple[int, str], Damage] = {}
 
@@ -53,7 +55,8 @@ class Damages:
             if key in self._known or len(self._known) >= MAX_KEPT:
                 return
             self._known[key] = damage
-        _log.error("in the log %s %s. To repair: %s", self._path, damage, HOW_TO_REPAIR)
+        if not self._quiet:
+            _log.error("in the log %s %s. To repair: %s", self._path, damage, HOW_TO_REPAIR)
 
     def remove(self, seq: int) -> None:
         """Forget a damage: the entry is whole again."""

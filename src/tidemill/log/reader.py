@@ -15,20 +15,22 @@ import apsw
 from tidemill.errors import LogDamagedError, LogUnavailableError
 from tidemill.log import database, erasing, reading
 from tidemill.log.damage import Damages
+from tidemill.log.entries import Checked
 from tidemill.model.payload import Logged
 
 T = TypeVar("T")
 
 
 class SqliteLogReader:
-    """The read side of `log.sqlite` in `directory`; thread-safe (calls queue behind each other)."""
+    """The read side of `log.sqlite` in `directory`; thread-safe (calls queue behind each other). `quiet`: who made it
+    says what is damaged."""
 
-    def __init__(self, directory: Path, *, vfs: str | None = None) -> None:
+    def __init__(self, directory: Path, *, vfs: str | None = None, quiet: bool = False) -> None:
         self._path = directory / database.FILE
         self._vfs = vfs
         self._lock = threading.Lock()
         self._connection: apsw.Connection | None = None
-        self.damages = Damages(self._path)
+        self.damages = Damages(self._path, quiet=quiet)
 
     def read(self, after: int, max_count: int, max_bytes: int) -> list[Logged]:
         """Entries with seq > `after` in order; at least one if there is one, then up to both limits.
@@ -37,6 +39,17 @@ class SqliteLogReader:
         """
         limits = reading.Limits(max_count, max_bytes)
         return self.query(lambda connection: reading.read(connection, after, limits, self.damages))
+
+    def checked(self, after: int, max_count: int, max_bytes: int) -> list[Checked]:
+        """As `read`, every row that can be read at all, with what is wrong with it. Raises LogUnavailableError."""
+        limits = reading.Limits(max_count, max_bytes)
+        return self.query(lambda connection: reading.rows(connection, after, limits, self.damages))
+
+    def integrity(self) -> list[str]:
+        """What SQLite finds wrong with the structure of the file; reads all of it in one transaction, so not beside a
+        server. Raises LogUnavailableError."""
+        found = self.query(lambda connection: connection.execute("PRAGMA integrity_check(20)").fetchall())
+        return [str(text) for (text,) in found if text != "ok"]
 
     def find(self, tenant: str, receipt: str) -> Logged | None:
         """The entry of a receipt if the log still keeps it and it is this tenant's, else None."""

@@ -36,7 +36,16 @@ class Limits(msgspec.Struct, frozen=True):
 def read(connection: apsw.Connection, after: int, limits: Limits, damages: Damages) -> list[Logged]:
     """Entries with seq > `after` in order; at least one if there is one, then up to both limits. What cannot be relied
     on is left out; an entry whose body alone is damaged is there, and says so. Raises apsw.Error."""
-    found: list[Logged] = []
+    while page := rows(connection, after, limits, damages):
+        if found := [entries.entry(checked.row, checked.damage) for checked in page if checked.head]:
+            return found
+        after = page[-1].row[0]
+    return []
+
+
+def rows(connection: apsw.Connection, after: int, limits: Limits, damages: Damages) -> list[Checked]:
+    """Likewise every row that can be read, with what is wrong with it. Raises apsw.Error."""
+    found: list[Checked] = []
     size = 0
     cursor = connection.execute(database.READ, (after, max(limits.count, 1)))
     try:
@@ -46,30 +55,27 @@ def read(connection: apsw.Connection, after: int, limits: Limits, damages: Damag
             size += len(row[entries.HEAD])
             if size > limits.size_bytes and found:
                 return found
-            found.append(entries.entry(row))
+            found.append(Checked(row))
         else:
             return found
     except _UNREADABLE:
         pass  # the slow way meets it again, and notes it
     finally:
         cursor.close(True)
-    rest = Limits(limits.count - len(found), limits.size_bytes - size if found else limits.size_bytes)
-    return found + _slowly(connection, found[-1].seq if found else after, rest, damages, bool(found))
+    rest = Limits(max(limits.count, 1) - len(found), limits.size_bytes - size)
+    slow = checked_rows(connection, found[-1].row[0] if found else after, damages)
+    return found + _taken(slow, rest, enough=bool(found))
 
 
-def _slowly(connection: apsw.Connection, after: int, limits: Limits, damages: Damages, enough: bool) -> list[Logged]:
-    """As `read`, row by row; `enough`: it may be none."""
-    found: list[Logged] = []
+def _taken(checked_rows: Iterator[Checked], limits: Limits, *, enough: bool) -> list[Checked]:
+    """The first rows, up to both limits; `enough`: it may be none."""
+    found: list[Checked] = []
     size = 0
-    if limits.count <= 0:
-        return found
-    for checked in checked_rows(connection, after, damages):
-        if not checked.head:
-            continue
-        size += len(checked.row[entries.HEAD])
+    for checked in checked_rows:
+        size += len(checked.row[entries.HEAD]) if checked.head else 0
         if size > limits.size_bytes and (found or enough):
             break
-        found.append(entries.entry(checked.row, checked.damage))
+        found.append(checked)
         if len(found) >= limits.count:
             break
     return found
@@ -81,13 +87,15 @@ def checked_rows(connection: apsw.Connection, after: int, damages: Damages) -> I
     last = after
     while (seq := _next(connection, last, damages)) is not None:
         try:
-            checked = None if damages.is_lost(seq) else entries.check(row_at(connection, seq))
+            row = row_at(connection, seq)
+            lost = damages.is_lost(seq)  # known to be beyond mending: that is not tried again
+            checked = Checked(row, damage="lost", head=False) if lost else entries.check(row)
         except apsw.CorruptError as error:
             damages.add(Damage(seq, f"SQLite cannot read it: {error}", lost=True))
         else:
-            if checked is not None and (checked.damage or checked.mended):
+            if checked.damage or checked.mended:
                 damages.add(Damage.of(seq, checked))
-            if checked is not None and (checked.row[0] > last or not checked.head):
+            if checked.row[0] > last or not checked.head:
                 yield checked
         last = seq
 

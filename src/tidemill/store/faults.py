@@ -17,7 +17,7 @@ _CODE = re.compile(r"Code: (\d+)\.")
 _UNAVAILABLE = frozenset({202, 209, 210, 236, 242, 425})
 # Codes that speak of what is on disk, whatever the query: checksums, decompression, files of a part, corrupted data.
 _DAMAGED = frozenset({40, 226, 227, 228, 230, 246, 271, 432})
-_PART = re.compile(r"(?:while reading from part|part) \S*?(\w+_\d+_\d+_\d+(?:_\d+)?)/?(?: in table (\w+\.\w+))?")
+_PART = re.compile(r"(\w+)/(\w+_\d+_\d+_\d+(?:_\d+)?)/")
 _READING = re.compile(r"while (?:reading|loading) (?:from )?part|broken part")
 
 
@@ -41,8 +41,8 @@ def refused(code: int, message: str) -> StoreQueryError:
     if code not in _DAMAGED and not _READING.search(message):
         return StoreQueryError(code, message)
     named = _PART.search(message)
-    where = f"part {named.group(1)} of {named.group(2) or 'a table'}" if named else "a part of a table"
-    return StoreDamagedError(code, f"{where} in the store is damaged (code {code}): {message[:300]}")
+    where = f"part {named.group(2)} of table {named.group(1)}" if named else "a part of a table"
+    return StoreDamagedError(code, f"{where} is damaged in the store (code {code}): {message[:300]}")
 
 
 def late_failure(
