@@ -10,10 +10,13 @@
     ├── AccessError           no key, unknown key, or a key without the scope
     ├── UnavailableError      a part is not there now; try again after `retry_after_s`
     │   ├── LogUnavailableError
-    │   │   └── DiskFullError
+    │   │   ├── DiskFullError
+    │   │   └── LogDamagedError
     │   └── StoreUnavailableError
     ├── LogCorruptError       the log is not what it was; needs a person
     ├── StoreQueryError       the store refused a query; carries its code
+    │   └── StoreDamagedError     a part of a table is damaged, and the query needs it
+    ├── DamagedError          what was asked for is damaged where it is kept
     └── StartupError          a process cannot start; says what to do next
 
 Every error has a stable `code` (class attribute unless given) and a message that says what failed, where, and
@@ -125,6 +128,10 @@ class DiskFullError(LogUnavailableError):
     code = "disk_full"
 
 
+class LogDamagedError(LogUnavailableError):
+    """A part of the log's file is damaged, and this read needs it."""
+
+
 class StoreUnavailableError(UnavailableError):
     """The store cannot be reached; acknowledgements go on."""
 
@@ -145,6 +152,18 @@ class StoreQueryError(TidemillError):
     def __init__(self, store_code: int, message: str) -> None:
         super().__init__(message)
         self.store_code = store_code
+
+
+class StoreDamagedError(StoreQueryError):
+    """A part of a table is damaged on disk; the message names both."""
+
+    code = "damaged"
+
+
+class DamagedError(TidemillError):
+    """What was asked for is kept, and is not what it was: nothing that is kept of it matches its checksum."""
+
+    code = "damaged"
 
 
 class StartupError(TidemillError):

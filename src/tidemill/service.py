@@ -23,7 +23,7 @@ from tidemill.catalog.feeds import CatalogFeeds
 from tidemill.catalog.replays import CatalogReplays
 from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.clock import Trust
-from tidemill.errors import StartupError, TidemillError, UnavailableError
+from tidemill.errors import LogCorruptError, StartupError, TidemillError, UnavailableError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.recipes import RECIPES
 from tidemill.feeds.variables import visible
@@ -144,6 +144,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     from tidemill.catalog.keys import KeyRing
     from tidemill.hints import Hints
     from tidemill.log.limits import LogLimits
+    from tidemill.log.shut import ShutLog
     from tidemill.log.sqlite import SqliteLog
     from tidemill.mill import position, status
     from tidemill.query.queries import Queries
@@ -158,7 +159,12 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
         min_free_ratio=settings.min_free_ratio,
     )
     place = folder / "mill" / "position"
-    intake_log = SqliteLog(folder / "log", limits=limits, known_seq=position.read(place), trust=_trust(settings))
+    intake_log: SqliteLog | ShutLog
+    try:
+        intake_log = SqliteLog(folder / "log", limits=limits, known_seq=position.read(place), trust=_trust(settings))
+    except LogCorruptError as error:  # read on, acknowledge nothing, and say so: a start again would change nothing
+        log.error("payloads are refused: %s", error.message)
+        intake_log = ShutLog(folder / "log", error)
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     texts = feed_texts(catalog)
     book = FeedBook(texts, visible(os.environ, settings.source_variables))

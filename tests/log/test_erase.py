@@ -77,7 +77,7 @@ def test_trimmed_bytes_are_gone_too(tmp_path: Path) -> None:
 def test_a_log_of_the_version_before_is_brought_up_to_date(tmp_path: Path) -> None:
     filled(tmp_path)[0].close()
     with apsw.Connection(str(tmp_path / "log.sqlite")) as connection:
-        connection.execute("DROP TABLE erasure; PRAGMA user_version = 2")
+        connection.execute("DROP TABLE erasure; ALTER TABLE entries DROP COLUMN seal; PRAGMA user_version = 2")
     connection.close()
     assert SqliteLogReader(tmp_path).erased() == 0
     log = SqliteLog(tmp_path, limits=LIMITS)

@@ -173,7 +173,7 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
     "a replaced value is gone": ("DELETE FROM replaced " + OF, {"point_missing"}),
     "the payload of a replaced value is gone": ("DELETE FROM payloads " + OF, {"log_unapplied", "replaced_orphan"}),
     "the log's bytes are damaged": ("UPDATE entries SET body = x'00' WHERE seq = ?", {"log_damaged"}),
-    "the log has another feed": ("UPDATE entries SET feed = 'meters' WHERE seq = ?", {"log_differs"}),
+    "the log has another feed": ("UPDATE entries SET feed = 'meters', seal = NULL WHERE seq = ?", {"log_differs"}),
 }  # fmt: skip
 WINDOWS = {
     "rollup_differs": "INSERT INTO rollups SELECT * REPLACE (mean + 1e-6 AS mean, version + 1 AS version)"
@@ -227,6 +227,7 @@ def _break(house: House, places: dict[str, int], windows: dict[str, int]) -> Non
     mark.close()
 
 
+OF_FILES = {"catalog_damaged", "table_damaged", "part_detached"}  # see test_verify_files.py
 Broken = tuple[House, dict[str, int], dict[str, int], Report]
 
 
@@ -254,7 +255,7 @@ def test_nothing_else_is_named(broken: Broken) -> None:
 
 
 def test_every_kind_is_broken_once(broken: Broken) -> None:
-    assert broken[3].counts.keys() == MEANINGS.keys()
+    assert broken[3].counts.keys() == MEANINGS.keys() - OF_FILES
 
 
 def test_the_size_of_pages_does_not_matter(broken: Broken, monkeypatch: pytest.MonkeyPatch) -> None:

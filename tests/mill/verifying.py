@@ -12,7 +12,7 @@ def verify(house: House, **scope: object) -> Report:
         house.book,
         house.folder / "log",
         lambda: house.mill.status.position,
-        replays=house.replays,
+        catalog=house.catalog,
         clock=house.clock,
     )
     return verifier.run(Scope(tenant=house.tenant, **scope))  # type: ignore[arg-type]

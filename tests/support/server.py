@@ -51,13 +51,13 @@ class Server:
                 found[role] = self.part(role).memory_info().rss / 2**20
         return found
 
-    def wait_ready(self, timeout_s: float = 60) -> None:
+    def wait_ready(self, timeout_s: float = 60, enough: tuple[int, ...] = (200,)) -> None:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise RuntimeError(f"the server ended with {self.process.returncode}:\n{self.log.read_text()[-3000:]}")
             with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"{self.url}/readyz", timeout=2, trust_env=False).status_code == 200:
+                if httpx.get(f"{self.url}/readyz", timeout=2, trust_env=False).status_code in enough:
                     return
             time.sleep(0.05)
         raise TimeoutError(f"not ready after {timeout_s} s:\n{self.log.read_text()[-3000:]}")
@@ -83,8 +83,12 @@ class Server:
 
 
 @contextlib.contextmanager
-def running_server(data: Path, *, listen_port: int = 0, env: dict[str, str] | None = None) -> Iterator[Server]:
+def running_server(
+    data: Path, *, listen_port: int = 0, env: dict[str, str] | None = None, ready: bool = True
+) -> Iterator[Server]:
     """Serve `data` on a free loopback port until the block ends. `env` adds settings (`TIDEMILL_...`).
+
+    `ready` false: it is enough that `/readyz` is answered, if only to say that nothing can be acknowledged.
 
     Sources point at closed ports unless `env` says otherwise, so that nothing is polled by accident.
     """
@@ -108,7 +112,7 @@ def running_server(data: Path, *, listen_port: int = 0, env: dict[str, str] | No
     with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
         server = Server(url, port, data, process, 0.0, log_path, client)
         try:
-            server.wait_ready()
+            server.wait_ready(enough=(200,) if ready else (200, 503))
             server.ready_s = time.monotonic() - started
             yield server
         finally:

@@ -129,7 +129,7 @@ class Health:
     def _degraded(self, log: LogHealth) -> list[str]:
         status = self._services.mill_status()
         doubt = log.clock_doubt or (status.clock_doubt if status else "")
-        return [doubt] if doubt else []
+        return [reason for reason in (doubt, log.degraded) if reason]
 
     def mill(self) -> MillView:
         """How far the mill is, and what it said last."""

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from tidemill.api.erasure import keep_erasing
+from tidemill.api.mending import keep_mending
 from tidemill.api.services import Services
 from tidemill.catalog.feeds import PREFIX as FEEDS_PREFIX
 from tidemill.errors import UnavailableError
@@ -30,6 +31,7 @@ async def running(services: Services) -> AsyncIterator[None]:
     beside = [
         asyncio.create_task(_trim(services), name="trim"),
         asyncio.create_task(_follow_falls(services), name="follow_falls"),
+        asyncio.create_task(keep_mending(services.store, services.log), name="mend"),
         asyncio.create_task(
             keep_erasing(services.store, services.log, services.catalog, services.deleted), name="erase"
         ),

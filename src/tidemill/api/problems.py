@@ -22,6 +22,7 @@ from tidemill.errors import (
     LogCorruptError,
     LogUnavailableError,
     NotFoundError,
+    StoreDamagedError,
     StoreQueryError,
     StoreUnavailableError,
     TidemillError,
@@ -103,6 +104,12 @@ PROBLEMS: Final[dict[str, Meaning]] = {
         431,
         "What a request has besides its body is over the stated limit",
         "Send fewer or shorter headers, chunk extensions and trailers.",
+    ),
+    "damaged": Meaning(
+        500,
+        "What is kept of it is damaged",
+        "A disk changed bytes; `detail` names what and where, and `tidemill verify` lists all of it. An operator can "
+        "run `tidemill verify --repair`, or put back a backup. The rest is served.",
     ),
     "internal": Meaning(
         500, "Something unexpected happened", "It is ours, not yours. Report the `incident` id; the server logged it."
@@ -225,7 +232,7 @@ def code_of(error: Exception) -> str:
         return _LIMIT_CODES.get(error.limit, "query_limit")
     if isinstance(error, AccessError):
         return "forbidden" if error.missing_scope else "unauthorized"
-    if isinstance(error, StoreQueryError):
+    if isinstance(error, StoreQueryError) and not isinstance(error, StoreDamagedError):
         return "query_limit" if error.store_code in _STORE_LIMITS else "internal"
     if isinstance(error, TidemillError) and error.code in PROBLEMS:
         return error.code

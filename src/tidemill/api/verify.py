@@ -20,7 +20,6 @@ from litestar.response import Stream
 from tidemill.api.reads_common import AnyRequest, answers, parameters, taking
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
-from tidemill.catalog.replays import CatalogReplays
 from tidemill.errors import TidemillError, UnavailableError
 from tidemill.mill.verify.report import Report
 from tidemill.mill.verify.scope import check_feed
@@ -159,7 +158,7 @@ def _verifier(services: Services) -> Verifier:
         services.book,
         services.settings.folder / "log",
         lambda: services.applied.seq,
-        replays=CatalogReplays(services.catalog),
+        catalog=services.catalog,
         live=True,
         max_depth=services.settings.max_depth,
         clock=services.clock,

@@ -43,5 +43,8 @@ class Catalog(Protocol):
         """Make the bytes of values that were overwritten or removed leave the files, too; false if somebody is in the
         way: call again. Harmless when repeated."""
 
+    def check(self) -> tuple[str, ...]:
+        """What is damaged in the structure of what is kept; () where nothing is. Raises UnavailableError."""
+
     def close(self) -> None:
         """End the watches and let go of what was opened. Harmless when repeated."""

@@ -85,6 +85,12 @@ class SqliteCatalog:
                 return False
             return bool(left == 0)
 
+    def check(self) -> tuple[str, ...]:
+        """What SQLite finds wrong with the file; see `Catalog.check`."""
+        with self._transaction("") as connection:
+            found = connection.execute("PRAGMA integrity_check(20)").fetchall()
+        return tuple(str(text) for (text,) in found if text != "ok")
+
     def close(self) -> None:
         """End the watches and close the file. Harmless when repeated."""
         self._watches.close()

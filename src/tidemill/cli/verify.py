@@ -69,7 +69,6 @@ def _in_folder(data: str | None, tenant: str, feed: str, since_ns: int | None, t
 
     from tidemill.catalog.feeds import CatalogFeeds
     from tidemill.catalog.keys import list_keys
-    from tidemill.catalog.replays import CatalogReplays
     from tidemill.cli.offline import open_store
     from tidemill.feeds.book import FeedBook
     from tidemill.mill import position
@@ -93,7 +92,7 @@ def _in_folder(data: str | None, tenant: str, feed: str, since_ns: int | None, t
                 book,
                 settings.folder / "log",
                 lambda: position.read(settings.folder / "mill" / "position"),
-                replays=CatalogReplays(catalog),
+                catalog=catalog,
                 max_depth=settings.max_depth,
             )
             scope = Scope(tenant=tenant, feed=feed, since_ns=since_ns)

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from tidemill.log.damage import Damage
 from tidemill.model.payload import Logged, Payload
 
 
@@ -27,7 +28,8 @@ class Appended(msgspec.Struct, frozen=True, gc=False):
 
 class LogHealth(msgspec.Struct, frozen=True):
     """What `/readyz` and `tidemill status` show of a log. `last_seq` is the newest durable place (0: none yet);
-    `clock_doubt` why nothing is trimmed by age for now ("": the clock is trusted)."""
+    `clock_doubt` why nothing is trimmed by age for now ("": the clock is trusted); `degraded` what is damaged in it
+    though it accepts payloads, and how to repair it ("": nothing is known)."""
 
     implementation: str
     accepting: bool
@@ -38,6 +40,7 @@ class LogHealth(msgspec.Struct, frozen=True):
     free_bytes: int
     clock_doubt: str
     details: dict[str, str]
+    degraded: str = ""
 
 
 class LogReader(Protocol):
@@ -46,11 +49,14 @@ class LogReader(Protocol):
     def read(self, after: int, max_count: int, max_bytes: int) -> list[Logged]:
         """Entries with seq > `after` in order; at least one if there is one, then up to both limits. [] at the end.
 
+        Every entry is held against its checksums. One whose body is damaged says so (`Logged.damage`); one of which
+        nothing can be relied on is left out, as if it was not there. Both are named in the server's log.
         Raises LogUnavailableError.
         """
 
     def find(self, tenant: str, receipt: str) -> Logged | None:
-        """The entry of a receipt if the log still keeps it and it is this tenant's, else None."""
+        """The entry of a receipt if the log still keeps it and it is this tenant's, else None. Its body may be damaged
+        (`Logged.damage`)."""
 
     def deletions(self, after: int) -> list[Logged]:
         """The deletions (`Kind.DELETE`) with seq > `after` in order, found without reading the data
@@ -98,6 +104,14 @@ class IntakeLog(LogReader, Protocol):
         When everything is gone from the files, also what trimming and earlier deletes left behind, `up_to` is noted
         for `erased` and true returned; false: a reader still holds old pages, call again. Erasing twice is erasing
         once. Raises LogUnavailableError.
+        """
+
+    def known_damages(self) -> list[Damage]:
+        """The damages that are known, by seq; entries are held against their checksums when they are read."""
+
+    def mend(self, seq: int, body: bytes) -> bool:
+        """Put the body back of an entry whose own is damaged; false where `body` does not match the entry's sha256, or
+        there is no such entry. Raises LogUnavailableError.
         """
 
     def health(self) -> LogHealth:

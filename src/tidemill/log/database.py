@@ -4,7 +4,6 @@ Leaves threads, queues and retries to `writer.py`. A connection from `open_write
 `synchronous=FULL` on SQLite >= 3.51.3, or it is not handed out.
 """
 
-import hashlib
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -12,40 +11,33 @@ from typing import Any, Final
 import apsw
 import msgspec
 
-from tidemill.errors import Fault, LogCorruptError, StartupError
+from tidemill.errors import StartupError
+from tidemill.log.entries import seal
 from tidemill.log.local_disk import sync_folder
-from tidemill.log.loss import how_to_go_on
-from tidemill.model.deletion import ERASED
-from tidemill.model.payload import Kind, Logged, Payload
+from tidemill.model.payload import Payload
 
 FILE: Final = "log.sqlite"
 OLDEST_SQLITE: Final = (3, 51, 3)  # older ones can lose commits when a WAL is reset while it is being checkpointed
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 BUSY_MS: Final = 5_000
 ROWS_A_STATEMENT: Final = 32
 
-_COLUMNS: Final = "seq, receipt, tenant, feed, feed_version, received_ns, format, kind, faults, sha256, body"
-_ROW: Final = "(?,?,?,?,?,?,?,?,?,?,?)"
+COLUMNS: Final = "seq, receipt, tenant, feed, feed_version, received_ns, format, kind, faults, sha256, body, seal"
+_ROW: Final = "(?,?,?,?,?,?,?,?,?,?,?,?)"
 # One statement inserts many rows: apsw gives up and takes back the interpreter lock once a step, and beside a busy
 # event loop each taking back can wait; 32 rows in one step instead of 32 steps.
-_INSERT: Final = [
-    f"INSERT INTO entries ({_COLUMNS}) VALUES {','.join([_ROW] * n)}" for n in range(ROWS_A_STATEMENT + 1)
-]
-READ: Final = f"SELECT {_COLUMNS} FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
+_INSERT: Final = [f"INSERT INTO entries ({COLUMNS}) VALUES {','.join([_ROW] * n)}" for n in range(ROWS_A_STATEMENT + 1)]
+READ: Final = f"SELECT {COLUMNS} FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
 # The index is named: otherwise the planner prefers the primary key and walks over all the data.
-DELETIONS: Final = (
-    f"SELECT {_COLUMNS} FROM entries INDEXED BY entries_deletions WHERE kind = 2 AND seq > ? ORDER BY seq"
-)
-FIND: Final = f"SELECT {_COLUMNS} FROM entries WHERE receipt = ? AND tenant = ? LIMIT 1"
+DELETIONS: Final = f"SELECT {COLUMNS} FROM entries INDEXED BY entries_deletions WHERE kind = 2 AND seq > ? ORDER BY seq"
+FIND: Final = f"SELECT {COLUMNS} FROM entries WHERE receipt = ? AND tenant = ? LIMIT 1"
 
 # What brings a log of an older version to the next one; `schema.sql` is the newest.
 UPGRADES: Final = {
     1: "CREATE INDEX entries_deletions ON entries (seq) WHERE kind = 2",
     2: "CREATE TABLE erasure (id INTEGER PRIMARY KEY CHECK (id = 1), up_to INTEGER NOT NULL)",
+    3: "ALTER TABLE entries ADD COLUMN seal INTEGER",
 }
-
-_KINDS: Final = {int(kind): kind for kind in Kind}
-_decode_faults: Final = msgspec.json.Decoder(tuple[Fault, ...]).decode
 
 
 def check_sqlite_version() -> None:
@@ -57,10 +49,13 @@ def check_sqlite_version() -> None:
 
 
 def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
-    """Open (or make) the log for its one writer. Raises StartupError, or apsw.Error when the disk does not answer."""
+    """Open (or make) the log for its one writer. Closing it leaves the WAL as it is, until `recovery.verify_tail` has
+    found nothing missing: a damaged WAL can be mended. Raises StartupError, or apsw.Error when the disk does not
+    answer."""
     check_sqlite_version()
     connection = apsw.Connection(str(path), vfs=vfs)
     try:
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         connection.set_busy_timeout(BUSY_MS)
         connection.pragma("auto_vacuum", 2)  # incremental: pages of trimmed entries can go back to the disk
         connection.pragma("journal_mode", "wal")
@@ -103,20 +98,11 @@ def insert(connection: apsw.Connection, rows: list[tuple[Any, ...]]) -> None:
 def to_row(seq: int, payload: Payload) -> tuple[Any, ...]:
     """A payload at its place, as the values of `entries`."""
     faults = msgspec.json.encode(payload.faults).decode() if payload.faults else None
-    return (
+    head = (
         seq, payload.receipt, payload.tenant, payload.feed, payload.feed_version, payload.received_ns,
-        payload.format, int(payload.kind), faults, payload.sha256, payload.body,
+        payload.format, int(payload.kind), faults, payload.sha256,
     )  # fmt: skip
-
-
-def from_row(row: tuple[Any, ...]) -> Logged:
-    """The inverse of `to_row`."""
-    seq, receipt, tenant, feed, version, received_ns, form, kind, faults, sha256, body = row
-    refused = _decode_faults(faults) if faults else ()
-    return Logged(
-        seq,
-        Payload(receipt, tenant, feed, version, received_ns, form, body, sha256, _KINDS[kind], refused),
-    )
+    return (*head, payload.body, seal(head))
 
 
 def first_seq(connection: apsw.Connection) -> int:
@@ -132,25 +118,6 @@ def last_seq(connection: apsw.Connection) -> int:
 def newest_received_ns(connection: apsw.Connection) -> int:
     """When the newest entry kept was received; 0 when there is none."""
     return connection.execute("SELECT received_ns FROM entries ORDER BY seq DESC LIMIT 1").get or 0
-
-
-def verify_tail(connection: apsw.Connection, durable: int, count: int = 64) -> int:
-    """Check that the log reaches `durable` and that its last entries are what they say; returns `last_seq`.
-
-    Raises LogCorruptError.
-    """
-    last = last_seq(connection)
-    if last < durable:
-        raise LogCorruptError(
-            f"the log ends at {last} but was durable up to {durable}: entries that were acknowledged are gone. "
-            + how_to_go_on(durable)
-        )
-    for seq, form, sha256, body in connection.execute(
-        "SELECT seq, format, sha256, body FROM entries ORDER BY seq DESC LIMIT ?", (count,)
-    ):
-        if form != ERASED and hashlib.sha256(body).digest() != sha256:
-            raise LogCorruptError(f"entry {seq} of the log does not match its sha256; the disk may be failing")
-    return last
 
 
 def _require(connection: apsw.Connection, path: Path) -> None:

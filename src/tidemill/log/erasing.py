@@ -21,7 +21,7 @@ def empty(connection: apsw.Connection, seqs: Sequence[int]) -> None:
     """Empty the bodies of these entries in one commit; faults quote what was sent, so they go, too."""
     with _transaction(connection):
         connection.executemany(
-            "UPDATE entries SET body = x'', faults = NULL, format = ? WHERE seq = ? AND format != ?",
+            "UPDATE entries SET body = x'', faults = NULL, format = ?, seal = NULL WHERE seq = ? AND format != ?",
             [(ERASED, seq, ERASED) for seq in seqs],
         )
 

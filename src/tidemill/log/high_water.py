@@ -5,12 +5,16 @@ going on would hand out their places again. The mark is written after each commi
 never runs ahead of the log; after a power cut it may lag by what was committed since the last `sync`.
 """
 
+import logging
 import os
 import zlib
 from contextlib import suppress
 from pathlib import Path
 
 from tidemill.errors import LogCorruptError
+from tidemill.log.flips import unflipped
+
+_log = logging.getLogger(__name__)
 
 
 class HighWaterMark:
@@ -50,14 +54,35 @@ class HighWaterMark:
                 self._fd = -1
 
     def _load(self) -> int:
-        content = os.pread(self._fd, 64, 0)
-        digits = content.split(b" ", 1)[0]
-        if not digits.isdigit() or content != _encode(int(digits)):
-            raise LogCorruptError(
-                f"{self.path} is not a high-water mark; put back a copy of it, or, if you know that the log beside "
-                f"it is complete, delete this file and start again"
-            )
-        return int(digits)
+        value, fault = _parse(os.pread(self._fd, 64, 0), self.path)
+        if fault:
+            _log.error("%s", fault)
+        return value
+
+
+def read_mark(path: Path) -> tuple[int, str]:
+    """(the mark in a file, or 0 if there is none; what is wrong with the file, though the mark is known, or "").
+
+    Raises LogCorruptError when the mark cannot be known."""
+    return _parse(path.read_bytes() if path.exists() else b"", path)
+
+
+def _parse(content: bytes, path: Path) -> tuple[int, str]:
+    if not content:
+        return 0, ""
+    right = content if _is_mark(content) else unflipped(content, _is_mark)
+    if right is None:
+        raise LogCorruptError(
+            f"{path} is not a high-water mark; put back a copy of it, or, if you know that the log beside it is "
+            f"complete, delete this file and start again"
+        )
+    value = int(right[:20])
+    return value, "" if right == content else f"one bit of {path} was flipped: it says {value}"
+
+
+def _is_mark(content: bytes) -> bool:
+    digits = content[:20]
+    return digits.isdigit() and content == _encode(int(digits))
 
 
 def _make(path: Path) -> None:

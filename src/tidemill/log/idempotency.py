@@ -5,6 +5,7 @@ other. `Keys` is made for one commit and also settles keys that come twice withi
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import apsw
 
@@ -24,7 +25,9 @@ class KeyClock:
     """
 
     def __init__(self, now_ns: Callable[[], int], monotonic: Callable[[], float], connection: apsw.Connection) -> None:
-        newest: int | None = connection.execute("SELECT max(used_ns) FROM idempotency").get
+        newest: int | None = None
+        with suppress(apsw.CorruptError):  # named when a key is looked up
+            newest = connection.execute("SELECT max(used_ns) FROM idempotency").get
         self._monotonic = monotonic
         self._begun = monotonic()
         self._base_ns = now_ns() if newest is None else newest

@@ -1,4 +1,4 @@
--- The intake log. Version 3 (PRAGMA user_version).
+-- The intake log. Version 4 (PRAGMA user_version).
 
 -- One row a payload. AUTOINCREMENT: a seq that was trimmed is never handed out again.
 -- `body` comes last, so that reading the other columns never follows its overflow pages.
@@ -15,6 +15,10 @@ CREATE TABLE entries (
     sha256       BLOB    NOT NULL,  -- 32 bytes, of body
     body         BLOB    NOT NULL
 );
+
+-- CRC-32 of all columns but the body, which has its sha256 (entries.py: seal). Null: of an older version, or erased.
+-- Since version 4; added as the upgrade adds it, so that both have one text.
+ALTER TABLE entries ADD COLUMN seal INTEGER;
 
 CREATE INDEX entries_by_receipt ON entries (receipt);
 

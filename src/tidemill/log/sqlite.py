@@ -16,10 +16,11 @@ from typing import Final, TypeVar
 import apsw
 
 from tidemill.clock import Trust, TrustedClock, since_boot_s
-from tidemill.errors import LogUnavailableError
+from tidemill.errors import LogDamagedError, LogUnavailableError
 from tidemill.lock import FolderLock
-from tidemill.log import database, erasing, recovery, retention
+from tidemill.log import database, erasing, mending, recovery, retention
 from tidemill.log.contract import Appended, LogHealth
+from tidemill.log.damage import Damage
 from tidemill.log.high_water import HighWaterMark
 from tidemill.log.limits import LogLimits
 from tidemill.log.local_disk import FreeSpace, make_folder, refuse_network_file_system
@@ -38,9 +39,8 @@ class SqliteLog:
     """The log in `directory`, which is made if need be.
 
     Raises StartupError (another owner, network file system, SQLite too old) or LogCorruptError (shorter than its
-    high-water mark or than `known_seq`, the newest place that anybody else knows of; or a tail that does not match its
-    sha256). `now_ns` is the clock, ns since the epoch; `trust` says when it is trusted again after
-    a jump.
+    high-water mark or than `known_seq`, the newest place that anybody else knows of; or damaged where opening it has
+    to read). `now_ns` is the clock, ns since the epoch; `trust` says when it is trusted again after a jump.
     """
 
     def __init__(
@@ -59,6 +59,8 @@ class SqliteLog:
         refuse_network_file_system(directory)
         self._limits = limits or LogLimits()
         self._path = directory / database.FILE
+        self._reader = SqliteLogReader(directory, vfs=vfs)
+        self._damages = self._reader.damages
         self._lock = FolderLock(directory, "log.lock")
         self._space = FreeSpace(directory, self._limits)
         with ExitStack() as undo:
@@ -74,6 +76,7 @@ class SqliteLog:
                 space=self._space,
                 now_ns=now_ns,
                 monotonic=monotonic,
+                damages=self._damages,
                 vfs=vfs,
             )
             undo.pop_all()
@@ -84,7 +87,6 @@ class SqliteLog:
             wall_ns=now_ns,
             passed_s=monotonic,
         )
-        self._reader = SqliteLogReader(directory, vfs=vfs)
         self._upkeep = Upkeep(self._path, self._writer, self._mark, self._expired_before_ns, vfs)
         self._writer.start()
         self._upkeep.start()
@@ -157,21 +159,35 @@ class SqliteLog:
         self._between_commits(partial(erasing.note, up_to=up_to))
         return True
 
+    def known_damages(self) -> list[Damage]:
+        """See `IntakeLog.known_damages`."""
+        return self._damages.known
+
+    def mend(self, seq: int, body: bytes) -> bool:
+        """See `IntakeLog.mend`."""
+        mended = self._between_commits(partial(mending.write_body, seq=seq, body=body))
+        if mended:
+            self._damages.remove(seq)
+        return mended
+
     def health(self) -> LogHealth:
         """What `/readyz` shows; never raises."""
         down = self._writer.down
-        first, reason = 0, down.message if down else ""
+        first, reason = 0, down.message if down else self._writer.refused
         self._clock.now_ns()  # so that a jump shows also while nothing is trimmed
         try:
             if self._space.short(now=True):
                 reason = reason or f"free disk is below {self._space.needed_bytes} bytes"
-            first = self._reader.first_seq()
+            first = self._reader.query(database.first_seq)
+        except LogDamagedError as error:
+            self._damages.add(Damage(0, error.message))
         except (OSError, LogUnavailableError) as error:
             reason = reason or str(error)
         return LogHealth(
             implementation="sqlite",
             accepting=not reason,
             reason=reason,
+            degraded=self._damages.summary(),
             first_seq=first,
             last_seq=self._writer.last_seq,
             size_bytes=_size(self._path) + _size(Path(f"{self._path}-wal")),

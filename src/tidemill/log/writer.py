@@ -21,6 +21,7 @@ from tidemill import crash_points
 from tidemill.errors import DiskFullError, LogCorruptError, LogUnavailableError, TidemillError
 from tidemill.log import database, recovery
 from tidemill.log.contract import Appended
+from tidemill.log.damage import HOW_TO_REPAIR, Damage, Damages
 from tidemill.log.high_water import HighWaterMark
 from tidemill.log.idempotency import KeyClock, Keys
 from tidemill.log.limits import LogLimits
@@ -57,21 +58,23 @@ class Writer(threading.Thread):
         space: FreeSpace,
         now_ns: Callable[[], int],
         monotonic: Callable[[], float],
+        damages: Damages,
         vfs: str | None = None,
     ) -> None:
         super().__init__(name="tidemill-log-writer", daemon=True)
         self._path, self._vfs = path, vfs
-        self._limits, self._mark, self._space = limits, mark, space
+        self._limits, self._mark, self._space, self._damages = limits, mark, space, damages
         self._queue: SimpleQueue[Waiter | Job | None] = SimpleQueue()
         self._gate = threading.Lock()
         self._waiting_bytes = 0
         self._closing = threading.Event()
         self.down: LogUnavailableError | None = None
+        self.refused = ""  # why the last payload could not be written, though the log is open
         self.commits = 0
         self._connection: apsw.Connection | None = database.open_writer(path, vfs)
         try:
             self._accept_loss(self._connection, durable)
-            self.last_seq = database.verify_tail(self._connection, durable)
+            self.last_seq = recovery.verify_tail(self._connection, durable, damages)
             self.newest_ns = database.newest_received_ns(self._connection)
             self.key_clock = KeyClock(now_ns, monotonic, self._connection)
         except BaseException:
@@ -80,8 +83,8 @@ class Writer(threading.Thread):
         self._handed_out = self.last_seq
 
     def _accept_loss(self, connection: apsw.Connection, durable: int) -> None:
-        accepted, last = accepted_loss(), database.last_seq(connection)
-        if last < accepted and accepted >= durable:
+        accepted = accepted_loss()
+        if accepted and accepted >= durable and (last := database.last_seq(connection)) < accepted:
             skip_to(connection, accepted)
             self._mark.note(accepted)
             _log.error("entries %d to %d of the log are lost, and this was accepted", last + 1, accepted)
@@ -164,10 +167,13 @@ class Writer(threading.Thread):
                 return
             outcomes = self._write(batch)
         except (TypeError, ValueError, OverflowError) as error:  # a value that SQLite cannot hold: only its sender's
-            self._isolate(batch, error)
+            self._isolate(batch, LogUnavailableError(f"the payload cannot be written to the log: {error}"))
+        except apsw.CorruptError as error:
+            self._isolate(batch, self._damaged(error))
         except Exception as error:
             self._break(batch, error)
         else:
+            self.refused = ""
             settle(batch, outcomes)
 
     def _write(self, batch: list[Waiter]) -> list[Outcome]:
@@ -209,16 +215,22 @@ class Writer(threading.Thread):
                 keys.use(payload, waiter.key, appended)
         return outcomes, rows
 
-    def _isolate(self, batch: list[Waiter], error: Exception) -> None:
+    def _isolate(self, batch: list[Waiter], refusal: LogUnavailableError) -> None:
         """Commit the payloads of a batch one by one, so that the one that cannot be written fails alone."""
         assert self._connection is not None
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
         if len(batch) == 1:
-            fail(batch, LogUnavailableError(f"the payload cannot be written to the log: {error}"))
+            fail(batch, refusal)
             return
         for waiter in batch:
             self._commit([waiter])
+
+    def _damaged(self, error: apsw.CorruptError) -> LogUnavailableError:
+        """A page that a commit needs is damaged: other commits may not need it."""
+        self._damages.add(Damage(0, f"SQLite cannot write to it: {error}"))
+        self.refused = f"{self._path} is damaged ({error}); nothing was acknowledged. To repair: {HOW_TO_REPAIR}"
+        return LogUnavailableError(self.refused, 60.0)
 
     def _run_job(self, job: Job) -> None:
         if self.down is not None or self._connection is None:
@@ -226,6 +238,11 @@ class Writer(threading.Thread):
             return
         try:
             result = job.work(self._connection)
+        except apsw.CorruptError as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            self._damages.add(Damage(0, f"SQLite cannot trim, erase or repair in it: {error}"))
+            job.future.set_exception(error)
         except Exception as error:
             self._break([], error)
             job.future.set_exception(error)
@@ -266,7 +283,7 @@ class Writer(threading.Thread):
 
     def _reopened(self) -> bool:
         try:
-            connection, last = recovery.reopen(self._path, self._vfs, self.last_seq)
+            connection, last = recovery.reopen(self._path, self._vfs, self.last_seq, self._damages)
         except LogCorruptError as error:
             self.down = LogUnavailableError(error.message, 60.0)
             return False

@@ -7,6 +7,7 @@ last the payloads. When a payload's row is there, all of it can be read. Every w
 changes nothing.
 """
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -123,6 +124,14 @@ class Applier:
         self.status.last_error = f"payload {entry.seq} is set aside: {why}"
         self.status.last_error_at_ns = self._clock()
         self.status.recovered = False
+
+    def from_store(self, entry: Logged) -> Logged | None:
+        """An entry whose bytes the log has lost, with those of the store; None where the store has not those either."""
+        payload = entry.payload
+        body = self._store.raw("payload_body", "RawBLOB", tenant=payload.tenant, receipt=payload.receipt)
+        if hashlib.sha256(body).digest() != payload.sha256:
+            return None
+        return Logged(entry.seq, structs.replace(payload, body=body))
 
     def _withdraw(self, entry: Logged) -> None:
         tenant, feed = entry.payload.tenant, entry.payload.feed

@@ -94,8 +94,9 @@ def outcomes_without_points(rejections: pl.DataFrame, state: str) -> pl.DataFram
 
 
 def poison(entry: Logged, why: str) -> pl.DataFrame:
-    """The rejection of a payload that cannot be applied."""
-    row = {"seq": [entry.seq], "idx": [0], "reasons": [["poison"]], "detail": [why[:4096]]}
+    """The rejection of a payload that cannot be applied, or whose bytes are not what was sent."""
+    reason = "damaged" if entry.damage else "poison"
+    row = {"seq": [entry.seq], "idx": [0], "reasons": [[reason]], "detail": [why[:4096]]}
     return rejected([pl.DataFrame(row)])
 
 

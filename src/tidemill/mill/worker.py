@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Literal
 
 from tidemill.catalog.replays import CatalogReplays
@@ -148,7 +149,8 @@ class Mill:
             self._last_count = len(entries)
             self.status.state = "applying"
             self.status.log_seq = max(self.status.log_seq, entries[-1].seq)
-            self._advance(entries)
+            for is_damaged, run in groupby(entries, key=lambda entry: bool(entry.damage)):
+                (self._pass_damaged if is_damaged else self._advance)(list(run))
         return len(entries)
 
     def _start(self) -> None:
@@ -212,6 +214,19 @@ class Mill:
                 self._halve(entries, error)
                 return
         self._moved(entries)
+
+    def _pass_damaged(self, entries: Sequence[Logged]) -> None:
+        """Apply entries whose bytes are damaged in the log from the store's copy; set those aside that it lacks."""
+        for entry in entries:
+            whole = self._applier.from_store(entry)
+            if whole is not None:
+                self._advance([whole])
+                continue
+            _log.error("payload %d is set aside: %s", entry.seq, entry.damage)
+            self._applier.set_aside(
+                entry, f"its bytes were damaged in the log before they were applied: {entry.damage}"
+            )
+            self._moved([entry])
 
     def _moved(self, entries: Sequence[Logged]) -> None:
         reach("mill.after_insert")

@@ -42,10 +42,11 @@ class Payload(msgspec.Struct, frozen=True, gc=False):
 
 
 class Logged(msgspec.Struct, frozen=True, gc=False):
-    """A payload and its place in the log."""
+    """A payload and its place in the log. `damage`: why its body is not what was sent; empty: it is."""
 
     seq: int
     payload: Payload
+    damage: str = ""
 
 
 def version(seq: int, index: int, *, first_wins: bool) -> int:

@@ -4,11 +4,19 @@ What is applied is answered by the store; what is not yet is answered by the log
 from the moment of the acknowledgement, whichever of the two holds them.
 """
 
-from typing import Final, Literal
+import hashlib
+from typing import Any, Final, Literal
 
 import msgspec
 
-from tidemill.errors import GoneError, NotFoundError, StoreUnavailableError
+from tidemill.errors import (
+    DamagedError,
+    GoneError,
+    LogDamagedError,
+    NotFoundError,
+    StoreDamagedError,
+    StoreUnavailableError,
+)
 from tidemill.log.contract import LogReader
 from tidemill.model.deletion import is_erased
 from tidemill.model.payload import Logged
@@ -62,44 +70,56 @@ class Receipts:
         self._store, self._log = store, log
 
     def receipt(self, tenant: str, receipt: str) -> Receipt:
-        """The receipt of this id. Raises NotFoundError, StoreUnavailableError (and the log does not hold it)."""
+        """The receipt of this id. Raises NotFoundError, StoreUnavailableError or StoreDamagedError (and the log lacks
+        it)."""
         try:
             rows = self._store.rows("receipt", tenant=tenant, receipt=receipt)
-        except StoreUnavailableError:
-            logged = self._log.find(tenant, receipt)
+        except (StoreUnavailableError, StoreDamagedError):
+            logged = self._in_log(tenant, receipt)
             if logged is None:
                 raise
             return _stored(logged)
         if rows:
             return msgspec.convert({**rows[0], "links": links(receipt)}, Receipt)
-        return _stored(self._logged(tenant, receipt))
+        logged = self._log.find(tenant, receipt)
+        if logged is None:
+            raise _unknown(receipt)
+        return _stored(logged)
 
     def payload(self, tenant: str, receipt: str) -> Bytes:
-        """The payload's bytes. Raises NotFoundError, GoneError when they were deleted on request, StoreUnavailableError
-        (and the log does not hold it)."""
-        logged = self._log.find(tenant, receipt)
+        """The payload's bytes, which match its SHA-256. Raises NotFoundError, GoneError when they were deleted on
+        request, StoreUnavailableError (and the log does not hold it), DamagedError when neither log nor store has them
+        as they were sent."""
+        logged = self._in_log(tenant, receipt)
         held = logged is not None and not is_erased(logged.payload)
         try:
             facts = self._store.rows("payload_facts", tenant=tenant, receipt=receipt)
-        except StoreUnavailableError:
+        except (StoreUnavailableError, StoreDamagedError):
             if not held:
                 raise
             facts = []
         if (facts and facts[0]["state"] == "deleted") or (logged is not None and not held):
             raise GoneError(f"the bytes of payload '{receipt[:64]}' were deleted on request")
-        if logged is not None:
+        if logged is not None and not logged.damage:
             payload = logged.payload
             return Bytes(payload.body, _media_type(payload.format), payload.sha256.hex())
         if not facts:
-            raise _unknown(receipt)
-        body = self._store.raw("payload_body", "RawBLOB", tenant=tenant, receipt=receipt)
-        return Bytes(body, _media_type(facts[0]["format"]), facts[0]["sha256"])
+            raise _unknown(receipt) if logged is None else _damaged(receipt, f"in the log {logged.damage}")
+        return self._stored_bytes(tenant, receipt, facts[0], logged)
 
-    def _logged(self, tenant: str, receipt: str) -> Logged:
-        logged = self._log.find(tenant, receipt)
-        if logged is None:
-            raise _unknown(receipt)
-        return logged
+    def _stored_bytes(self, tenant: str, receipt: str, facts: dict[str, Any], logged: Logged | None) -> Bytes:
+        body = self._store.raw("payload_body", "RawBLOB", tenant=tenant, receipt=receipt)
+        sha256 = hashlib.sha256(body).hexdigest()
+        if sha256 != (facts["sha256"] if logged is None else logged.payload.sha256.hex()):
+            raise _damaged(receipt, "in the table payloads of the store its body does not match its sha256")
+        return Bytes(body, _media_type(facts["format"]), sha256)
+
+    def _in_log(self, tenant: str, receipt: str) -> Logged | None:
+        """The entry of a receipt; None where the log has none, or cannot be read for damage."""
+        try:
+            return self._log.find(tenant, receipt)
+        except LogDamagedError:
+            return None
 
 
 def links(receipt: str) -> Links:
@@ -126,6 +146,10 @@ def _stored(logged: Logged) -> Receipt:
 
 def _unknown(receipt: str) -> NotFoundError:
     return NotFoundError(f"there is no receipt '{receipt[:64]}'")
+
+
+def _damaged(receipt: str, where: str) -> DamagedError:
+    return DamagedError(f"the bytes of payload '{receipt[:64]}' are damaged: {where}")
 
 
 def _media_type(format_name: str) -> str:

@@ -22,6 +22,7 @@ STATE_REASONS: Final = {
     "payload_refused": "Another record of the payload was at fault, so the whole payload was refused.",
     "window_sealed": "The rollup window of the record's time is final: its points are past retention.",
     "poison": "The payload ended the process that applied it, twice, and was set aside.",
+    "damaged": "The payload's bytes were damaged on disk before it was applied; it was set aside as `poison`.",
 }
 # A check that repeats what the contract can ask for (`required`, `finite`, `type`) gives the contract's code.
 RULE_REASONS: Final = {check.reason: meaning(check) for check in OURS if check.reason not in FAULT_CODES}

@@ -22,7 +22,8 @@ class LogDiffers(Kind):
 
 
 class LogDamaged(Kind):
-    """The bytes of an entry of the log do not have the sha256 that they were taken with."""
+    """An entry of the log is not what was appended, by its sha256 or its seal, or a file of the log is damaged. The
+    server skips what it cannot mend; `tidemill verify --repair` puts back what a copy is left of."""
 
     code = "log_damaged"
 
@@ -31,6 +32,24 @@ class LogShort(Kind):
     """The log ends before what was durable in it, or before what was applied from it."""
 
     code = "log_short"
+
+
+class CatalogDamaged(Kind):
+    """The catalog's file is damaged, or a feed's text does not have the sha256 that it was applied with."""
+
+    code = "catalog_damaged"
+
+
+class TableDamaged(Kind):
+    """A part of a table of the store cannot be read, or does not have the checksums with which it was written."""
+
+    code = "table_damaged"
+
+
+class PartDetached(Kind):
+    """The store set a broken part of a table aside when it started: no question reads its rows."""
+
+    code = "part_detached"
 
 
 class PayloadBytes(Kind):

@@ -1,25 +1,21 @@
 """The log against the store: what the mill has passed has its row, and is the same; what is beyond is waiting."""
 
-import hashlib
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import apsw
 import msgspec
 
-from tidemill.log.high_water import HighWaterMark
+from tidemill.errors import LogCorruptError, LogUnavailableError
+from tidemill.log.entries import Checked
+from tidemill.log.high_water import read_mark
 from tidemill.log.reader import SqliteLogReader
 from tidemill.mill.verify import kinds
 from tidemill.mill.verify.report import Findings
-from tidemill.model import deletion
 from tidemill.store.client import Store
 
 _ENTRIES: Final = 20_000  # at a time
 _BYTES: Final = 32 << 20
-_SELECT: Final = (
-    "SELECT seq, receipt, tenant, feed, format, sha256, body FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
-)
 
 
 class Passed(msgspec.Struct):
@@ -39,7 +35,8 @@ class LogCheck:
 
     def ends(self, folder: Path, highest: int, findings: Findings) -> None:
         """Whether the log reaches what was durable in it (the mark beside it), and what was applied (`highest`)."""
-        last, mark = self._log.last_seq(), high_water(folder)
+        mark = self._mark(folder, findings)
+        last = self._log.last_seq()  # after everything that it is held against: commits go on meanwhile
         for what, seq in (("its high-water mark", mark), ("the place that the mill has reached", self._position),
                           ("the highest payload in the store", highest)):  # fmt: skip
             if last < seq:
@@ -50,6 +47,25 @@ class LogCheck:
                     expected=f"an end at {seq} or beyond",
                     found=f"an end at {last}",
                 )
+
+    def _mark(self, folder: Path, findings: Findings) -> int:
+        path = folder / "log.high-water"
+        try:
+            seq, whole = read_mark(path)
+        except LogCorruptError as error:
+            seq, whole = 0, error.message
+        if whole:
+            findings.add(kinds.LogDamaged, tenant="", what="high-water mark", expected="a mark", found=whole)
+        return seq
+
+    def files(self, findings: Findings) -> None:
+        """Whether SQLite finds the file's structure whole."""
+        try:
+            faults = self._log.integrity()
+        except LogUnavailableError as error:
+            faults = [error.message]
+        for fault in faults:
+            findings.add(kinds.LogDamaged, tenant="", what="structure of log.sqlite", expected="ok", found=fault)
 
     def walk(
         self,
@@ -63,13 +79,29 @@ class LogCheck:
         passed = Passed()
         for page in self._pages(after):
             tell(0, "the log")
-            mine = [row for row in page if (tenants is None or row[2] in tenants) and (not feed or row[3] == feed)]
+            mine = [
+                one.row
+                for one in page
+                if one.head and (tenants is None or one.row[2] in tenants) and (not feed or one.row[3] == feed)
+            ]
             passed.entries += len(mine)
             for tenant in sorted({row[2] for row in mine}):
                 rows = [row for row in mine if row[2] == tenant]
                 missing = self._compare(tenant, rows, findings)
                 passed.waiting += sum(row[0] > self._position for row in missing)
+        self._damages(tenants, feed, after, findings)
         return passed
+
+    def _damages(self, tenants: Collection[str] | None, feed: str, after: int, findings: Findings) -> None:
+        """What reading met; of no tenant and no feed is what cannot be said whose it is."""
+        for damage in self._log.damages.known:
+            mine = tenants is None or not damage.tenant or damage.tenant in tenants
+            if mine and (not damage.seq or damage.seq > after) and feed in ("", damage.feed):
+                findings.add(
+                    kinds.LogDamaged, tenant=damage.tenant, feed=damage.feed, receipt=damage.receipt,
+                    seq=damage.seq or None, what="entry" if damage.seq else "file", expected="what was appended",
+                    found=damage.what,
+                )  # fmt: skip
 
     def _compare(self, tenant: str, rows: list[tuple[Any, ...]], findings: Findings) -> list[tuple[Any, ...]]:
         """The entries without a row in the store; notes what is amiss of them and of the others."""
@@ -78,11 +110,9 @@ class LogCheck:
         at = dict(stored)
         missing = []
         for entry in rows:
-            seq, receipt, _, feed, form, sha256, body = entry
+            seq, receipt, _, feed, *_, sha256, _, _ = entry
             about: dict[str, Any] = {"tenant": tenant, "feed": feed, "seq": seq, "receipt": receipt}
             row = stored.get((seq, receipt))
-            if form != deletion.ERASED and (digest := hashlib.sha256(body).hexdigest()) != sha256.hex():
-                findings.add(kinds.LogDamaged, what="sha256 of an entry", expected=sha256.hex(), found=digest, **about)
             if row is None:
                 missing.append(entry)
                 if seq in at:
@@ -97,32 +127,7 @@ class LogCheck:
                     findings.add(kinds.LogDiffers, what=what, expected=there, found=here, **about)
         return missing
 
-    def _pages(self, after: int) -> Iterator[list[tuple[Any, ...]]]:
-        while page := self._log.query(lambda connection, after=after: _page(connection, after)):  # type: ignore[misc]
-            after = page[-1][0]
+    def _pages(self, after: int) -> Iterator[list[Checked]]:
+        while page := self._log.checked(after, _ENTRIES, _BYTES):
+            after = page[-1].row[0]
             yield page
-
-
-def high_water(folder: Path) -> int:
-    """The mark in a log's folder; 0 if there is none. Raises LogCorruptError."""
-    path = folder / "log.high-water"
-    if not path.exists():
-        return 0
-    mark = HighWaterMark(path)
-    mark.close()
-    return mark.value
-
-
-def _page(connection: apsw.Connection, after: int) -> list[tuple[Any, ...]]:
-    rows: list[tuple[Any, ...]] = []
-    size = 0
-    cursor = connection.execute(_SELECT, (after, _ENTRIES))
-    try:
-        for row in cursor:
-            rows.append(row)
-            size += len(row[-1])
-            if size > _BYTES:
-                break
-    finally:
-        cursor.close(True)
-    return rows

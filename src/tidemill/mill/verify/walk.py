@@ -11,17 +11,22 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from tidemill.catalog.contract import Catalog
 from tidemill.catalog.replays import CatalogReplays
 from tidemill.decode.decoder import MAX_DEPTH
+from tidemill.errors import LogDamagedError, StoreQueryError, UnavailableError
 from tidemill.feeds.book import FeedBook
 from tidemill.log.reader import SqliteLogReader
+from tidemill.mill.verify import kinds
 from tidemill.mill.verify.again import Reader
+from tidemill.mill.verify.catalog import check_catalog
 from tidemill.mill.verify.explain import Explainer
 from tidemill.mill.verify.logged import LogCheck
 from tidemill.mill.verify.page import PageCheck, Stretch
 from tidemill.mill.verify.points import PointCheck
 from tidemill.mill.verify.report import Findings, Report, Totals
-from tidemill.mill.verify.unsettled import Unsettled, unsettled
+from tidemill.mill.verify.tables import TableCheck
+from tidemill.mill.verify.unsettled import unsettled
 from tidemill.mill.verify.windows import WindowCheck
 from tidemill.store.client import Store
 
@@ -59,7 +64,7 @@ class Verifier:
         folder: Path,
         position: Callable[[], int],
         *,
-        replays: CatalogReplays | None = None,
+        catalog: Catalog | None = None,
         live: bool = False,
         max_depth: int = MAX_DEPTH,
         clock: Callable[[], int] = time.time_ns,
@@ -68,7 +73,7 @@ class Verifier:
         self._folder = folder
         self._position = position
         self._live = live
-        self._replays = replays
+        self._catalog = catalog
         self._book = book = book.without_sources()  # what only polling needs is no fault here
         explainer = Explainer(store, book, clock)
         self._pages = PageCheck(store, Reader(book, max_depth), PointCheck(store, explainer))
@@ -76,9 +81,8 @@ class Verifier:
 
     def run(self, scope: Scope, tell: Callable[[Progress], None] = lambda _: None) -> Report:
         """Verify. `tell` is called now and then; what it raises ends the work."""
-        begun = unsettled(self._store, self._replays, scope.tenant)
-        run = _Run(self._store, self._pages, self._windows, scope, tell, live=self._live, unsettled=begun)
-        return run.report(self._folder, self._position(), self._book)
+        run = _Run(self._store, self._pages, self._windows, scope, tell, live=self._live)
+        return run.report(self._folder, self._position, self._book, self._catalog)
 
 
 class _Run:
@@ -93,7 +97,6 @@ class _Run:
         tell: Callable[[Progress], None],
         *,
         live: bool,
-        unsettled: Unsettled,
     ) -> None:
         self._findings, self._totals, self._notes = Findings(), Totals(), list[str]()
         self._store = store
@@ -102,29 +105,49 @@ class _Run:
         self._scope = scope
         self._tell = tell
         self._live = live
-        self._unsettled = unsettled.feeds
-        self._notes += unsettled.notes
+        self._unsettled: dict[str, frozenset[str]] = {}
         self._done = self._total = 0
 
-    def report(self, folder: Path, position: int, book: FeedBook) -> Report:
-        """The log, then each tenant's payloads and rollups."""
+    def report(self, folder: Path, position: Callable[[], int], book: FeedBook, catalog: Catalog | None) -> Report:
+        """The files, the log, then each tenant's payloads and rollups."""
         begun = time.monotonic()
-        known = {row["tenant"]: int(row["highest"]) for row in self._store.rows("verify_tenants")}
-        tenants = {one: known.get(one, 0) for one in ([self._scope.tenant] if self._scope.tenant else sorted(known))}
-        firsts = {tenant: self._first(tenant) for tenant in tenants}
-        self._total = sum(self._count(tenant, after, self._scope.feed) for tenant, after in firsts.items())
-        for tenant, after in firsts.items():
-            self._leave_out(tenant, after, book)
-        self._log(folder, position, tenants, min(firsts.values(), default=0))
-        for tenant, highest in tenants.items():
-            self._tenant(tenant, firsts[tenant], max(position, highest))
+        complete = True
+        self._notes += TableCheck(self._store).check(self._findings, self._progress)
+        if catalog is not None:
+            check_catalog(catalog, self._findings)
+        try:
+            self._walk(folder, position, book, None if catalog is None else CatalogReplays(catalog))
+        except LogDamagedError as error:
+            self._findings.add(kinds.LogDamaged, tenant="", what="file", expected="a log", found=error.message)
+            complete = False
+        except (StoreQueryError, UnavailableError) as error:
+            if not self._findings.counts:
+                raise
+            self._notes.append(f"given up where damage stands in the way: {error.message}")
+            complete = False
         return Report(
             totals=self._totals,
             counts=dict(sorted(self._findings.counts.items())),
             findings=self._findings.shown,
             notes=self._notes,
             seconds=time.monotonic() - begun,
+            complete=complete,
         )
+
+    def _walk(self, folder: Path, position: Callable[[], int], book: FeedBook, replays: CatalogReplays | None) -> None:
+        half_done = unsettled(self._store, replays, self._scope.tenant)
+        self._unsettled = half_done.feeds
+        self._notes += half_done.notes
+        reached = position()  # before the store and the log, neither of which may then be behind it
+        known = {row["tenant"]: int(row["highest"]) for row in self._store.rows("verify_tenants")}
+        tenants = {one: known.get(one, 0) for one in ([self._scope.tenant] if self._scope.tenant else sorted(known))}
+        firsts = {tenant: self._first(tenant) for tenant in tenants}
+        self._total = sum(self._count(tenant, after, self._scope.feed) for tenant, after in firsts.items())
+        for tenant, after in firsts.items():
+            self._leave_out(tenant, after, book)
+        self._log(folder, reached, tenants, min(firsts.values(), default=0))
+        for tenant, highest in tenants.items():
+            self._tenant(tenant, firsts[tenant], max(reached, highest))
 
     def _first(self, tenant: str) -> int:
         """The place after which everything is asked for."""
@@ -149,9 +172,11 @@ class _Run:
                 self._notes.append(f"{named}: {payloads} payload{'s'[: payloads != 1]} not checked")
 
     def _log(self, folder: Path, position: int, tenants: dict[str, int], after: int) -> None:
-        log = SqliteLogReader(folder)
+        log = SqliteLogReader(folder, quiet=True)
         try:
             check = LogCheck(log, self._store, position)
+            if not self._live:
+                check.files(self._findings)
             check.ends(folder, max(tenants.values(), default=0), self._findings)
             # Of all tenants: also of one whose payloads all wait, which the store does not know.
             wanted = set(tenants) if self._scope.tenant else None

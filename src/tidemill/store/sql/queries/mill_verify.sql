@@ -155,3 +155,25 @@ SELECT series, toUnixTimestamp64Nano(window) AS window_ns, count, mean, min, max
 FROM rollups FINAL
 WHERE tenant = {tenant:String} AND every_s = {every_s:UInt32} AND series IN {series:Array(UInt64)}
     AND (count > 0 OR sealed)
+
+-- name: verify_tables
+-- The tables that hold rows.
+SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree' ORDER BY name
+
+-- name: verify_table
+-- Every part of a table: whether its files have the sizes and checksums with which they were written.
+CHECK TABLE {table:Identifier}
+SETTINGS check_query_single_value_result = 0, max_execution_time = 0
+
+-- name: verify_columns
+-- Every value of every column of a table is read, as a question would read it: what the files say of themselves may be
+-- whole and say too little.
+SELECT count() AS n FROM {table:Identifier} WHERE NOT ignore(*)
+SETTINGS max_execution_time = 0, optimize_use_implicit_projections = 0
+
+-- name: verify_detached
+-- Parts that the store set aside at its start; no question reads them.
+SELECT table, name, ifNull(reason, '') AS reason
+FROM system.detached_parts
+WHERE database = currentDatabase()
+ORDER BY table, name

@@ -1,0 +1,74 @@
+"""One bit of a data folder is flipped, in whatever file: the server gives the same answers as before, or a problem that
+names where the damage is, and then `tidemill verify` finds it. It acknowledges payloads, or says what is to be done."""
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import flipping
+from tests.support.flipping import Folder, ask, caught_up, problem, send
+from tests.support.rounds import rounds
+from tests.support.server import Server, running_server
+
+SEED = int(os.environ.get("TIDEMILL_TEST_SEED", "0"))
+# What may refuse payloads where it is damaged: what each of them has to be written to, or judged by.
+_NEEDED = ("log/log.sqlite", "log/log.sqlite-wal", "catalog.sqlite", "catalog.sqlite-wal")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    return flipping.build(tmp_path_factory.mktemp("flips") / "data")
+
+
+@pytest.mark.parametrize("number", range(SEED, SEED + rounds(12, 1000)))
+def test_a_flipped_bit_gives_no_wrong_answer(whole: Folder, tmp_path: Path, number: int) -> None:
+    data = tmp_path / "data"
+    file, byte, bit = whole.flipped(data, random.Random(number))
+    where = f"bit {bit} of byte {byte} of {file}"
+    try:
+        amiss = served(data, whole, where, may_refuse=str(file) in _NEEDED)
+    except RuntimeError as error:  # it ended, with words
+        assert str(file) in _NEEDED and Path(file).name.removesuffix("-wal") in str(error), f"{where}: {error}"
+        assert "Traceback" not in str(error), f"{where}: {error}"
+        amiss = [str(error)]
+    if amiss:
+        done = verify(data)
+        assert done.returncode != 0, f"{where}: {amiss}\n{done.stdout}"
+        assert "Traceback" not in done.stderr, f"{where}: {done.stderr}"
+
+
+def served(data: Path, whole: Folder, where: str, *, may_refuse: bool) -> list[str]:
+    """What a server on the folder says instead of the right answers; every such answer names a place."""
+    amiss = []
+    with running_server(data, ready=False) as server:
+        if not caught_up(server.client, 10):
+            amiss.append(f"it does not catch up: {server.client.get('/readyz').text[:2000]}")
+        for question in whole.questions:
+            answer = ask(server.client, question)
+            if answer != whole.answers[question]:
+                said = problem(answer[1])
+                assert said, f"{where}: {question}: {answer}\ninstead of {whole.answers[question]}"
+                assert said["code"] in {"damaged", "log_corrupt"}, f"{where}: {question}: {said}\n{_log(server)}"
+                amiss.append(f"{question}: {said['detail']}")
+        for answer in send(server.client, range(1, 2)):
+            if answer.status_code not in (200, 201, 202):
+                assert may_refuse, f"{where}: {answer.text}\n{_log(server)}"
+                assert "verify --repair" in answer.text, f"{where}: {answer.text}"
+                amiss.append(answer.text)
+        restarts = server.log.read_text().count("ended unasked")
+        assert restarts == 0, f"{where}: {restarts} restarts:\n{_log(server)}"
+    return amiss
+
+
+def verify(data: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tidemill.cli", "verify", "--data", str(data), *options]
+    environment = os.environ | {"NO_COLOR": "1", "COLUMNS": "200"}
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, env=environment)
+
+
+def _log(server: Server) -> str:
+    return server.log.read_text()[-3000:]

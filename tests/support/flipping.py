@@ -1,0 +1,176 @@
+"""A data folder with something of everything, questions about it, and a bit of it that is flipped: for the rig that
+shows that no flipped bit gives a wrong answer."""
+
+import contextlib
+import json
+import random
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from tests.support.server import Server, running_server
+
+PAYLOADS = 60  # of each feed
+# Files that hold nothing that is asked for, or that a start makes anew.
+_LEFT_OUT = ("serve.lock", "mill.lock", "log.lock", "engine.lock", "log.sqlite-shm", "catalog.sqlite-shm")
+
+
+def bodies(number: int) -> dict[str, tuple[str, str, Any]]:
+    """By feed: method, path and body of the payload with this number; some of their records are rejected."""
+    second, minute = number % 60, number // 60
+    moment = f"2026-01-01T{minute:02}:{second:02}:00"
+    fix = {"timestamp": moment.replace("T", " "), "lat": 40.7, "long": -73.9, "accuracy": 11.3, "speed": number / 8}
+    reading = {"measurement": "energy", "tags": {"muid": "m1", "quality": "measured"}, "0100011D00FF": number / 16}
+    raw = [0, 0, number % 128, 66]
+    age = 9_999 if number % 5 == 0 else 0
+    tags = ["system"] if number % 7 == 0 else []
+    return {
+        "dropzone": (
+            "POST", "/v1/feeds/dropzone", {"time_stamp": f"{moment}-04:00", "data": [1.0, 2.0 + number] + [5] * number},
+        ),
+        "location": (
+            "PUT", "/location", fix | {"user_id": f"a{number % 3}", "long": 999.0 if number % 9 == 0 else -73.9},
+        ),
+        "signals": (
+            "POST", "/v1/series", {"name": f"pump {number}", "start": f"{moment}Z", "interval": "1s",
+                                   "values": [number, 2.5, -1.0] * 40},
+        ),
+        "telemetry": (
+            "POST", "/v1/feeds/telemetry", [{"time": int(time.time()) - age, "value": raw, "tags": tags}],
+        ),
+        "meters": ("POST", "/v1/feeds/meters", {"data": [reading | {"timestamp": f"{moment}.000Z"}]}),
+    }  # fmt: skip
+
+
+def send(client: httpx.Client, numbers: range) -> list[httpx.Response]:
+    """One payload of every feed for each number."""
+    return [
+        client.request(method, path, json=body) for number in numbers for method, path, body in bodies(number).values()
+    ]
+
+
+def caught_up(client: httpx.Client, timeout_s: float) -> bool:
+    """Whether the mill has applied all of the log, now or in time."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        with contextlib.suppress(httpx.HTTPError, KeyError, ValueError):
+            state = client.get("/readyz").json()
+            if state["mill"]["lag"] == 0 and state["store"]["up"] and state["mill"]["state"] == "idle":
+                return True
+        time.sleep(0.05)
+    return False
+
+
+@dataclass
+class Folder:
+    """A data folder at rest; the receipts of its payloads, and what it answers while it is whole."""
+
+    path: Path
+    receipts: list[str]
+    answers: dict[str, Any]
+    questions: list[str]
+
+    def files(self) -> list[Path]:
+        """The files in which a bit can be flipped, relative to the folder, in order."""
+        found = (path for path in self.path.rglob("*") if path.is_file() and path.stat().st_size > 0)
+        kept = (path for path in found if path.name not in _LEFT_OUT and not path.is_symlink())
+        return sorted(path.relative_to(self.path) for path in kept)
+
+    def flipped(self, to: Path, chance: random.Random) -> tuple[Path, int, int]:
+        """Copy the folder and flip a bit of the copy: of any kind of file as likely as of any other. Returns where."""
+        shutil.copytree(self.path, to, symlinks=True)
+        kinds: dict[str, list[Path]] = {}
+        for file in self.files():
+            kinds.setdefault(_kind(file), []).append(file)
+        file = chance.choice(kinds[chance.choice(sorted(kinds))])
+        content = bytearray((to / file).read_bytes())
+        byte, bit = chance.randrange(len(content)), chance.randrange(8)
+        content[byte] ^= 1 << bit
+        (to / file).write_bytes(content)
+        return file, byte, bit
+
+
+def _kind(file: Path) -> str:
+    """Parts are kinds by the file's name in them, whatever the table; any other file is a kind by itself."""
+    return f"part/{file.name}" if len(file.parts) > 5 and file.parts[0] == "store" else str(file)
+
+
+def build(folder: Path) -> Folder:
+    """Fill a server, end it as a power cut would, and ask a copy of what it left."""
+    with running_server(folder) as server:
+        mill = server.part("mill")
+        mill.suspend()  # one batch instead of dozens: few parts, which all count
+        taken = send(server.client, range(PAYLOADS))
+        mill.resume()
+        assert caught_up(server.client, 60)
+    with running_server(folder) as server:
+        taken += send(server.client, range(PAYLOADS, PAYLOADS + 4))
+        series = [item["id"] for item in server.client.get("/v1/series", params={"limit": 8}).json()["items"]]
+        _go_dark(server)
+    receipts = [_receipt(answer) for answer in taken]
+    built = Folder(folder, receipts, {}, _questions(receipts, series))
+    copy = folder.with_name("whole")
+    shutil.copytree(folder, copy, symlinks=True)
+    with running_server(copy) as server:
+        assert caught_up(server.client, 60)
+        built.answers |= {question: ask(server.client, question) for question in built.questions}
+    refused = {question: text for question, (status, text) in built.answers.items() if status != 200}
+    assert not refused, refused
+    return built
+
+
+def ask(client: httpx.Client, question: str) -> tuple[int, str]:
+    """(status, body) of an answer; a payload's headers belong to it."""
+    answer = client.get(question)
+    return answer.status_code, answer.text + answer.headers.get("etag", "")
+
+
+def _questions(receipts: list[str], series: list[str]) -> list[str]:
+    day = "start=2026-01-01T00:00:00Z&end=2026-01-03T00:00:00Z"
+    instant = "2026-01-01T00:00:00Z"
+    return [
+        f"/v1/feeds/dropzone/rows?{day}&limit=500",
+        f"/v1/feeds/location/rollups?user_id=a1&{day}",
+        "/v1/feeds/telemetry/points",
+        "/meterdata/measurement?muid=m1&measurement=energy&limit=500&start=2026-01-01&stop=2026-01-03",
+        "/v1/rejections?limit=500",
+        "/v1/rejections/summary",
+        "/v1/series?limit=500",
+        "/v1/series/count",
+        "/v1/changes?limit=500",
+        *(f"/v1/series/{one}/points?{day}" for one in series),
+        *(f"/v1/series/{one}/points?{day}&every=15m&agg=mean,max" for one in series[:3]),
+        *(f"/v1/why?series={one}&time={instant}" for one in series[:3]),
+        *(f"/v1/receipts/{one}" for one in receipts[::23]),
+        *(f"/v1/receipts/{one}/payload" for one in receipts[::17]),
+    ]
+
+
+def _receipt(answer: httpx.Response) -> str:
+    said = answer.json()
+    named = said.get("receipt", said)
+    return str(named["id"] if isinstance(named, dict) else named)
+
+
+def _go_dark(server: Server) -> None:
+    children = psutil.Process(server.process.pid).children(recursive=True)
+    server.process.kill()
+    for child in children:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
+    server.process.wait()
+    psutil.wait_procs(children, timeout=10)
+
+
+def problem(text: str) -> dict[str, Any]:
+    """A problem document, or {}."""
+    with contextlib.suppress(ValueError):
+        said = json.loads(text)
+        if isinstance(said, dict) and "code" in said:
+            return said
+    return {}
