@@ -22,7 +22,16 @@ from tidemill.store.engine.statement import Statement, split
         (b"/* x */INSERT INTO t FORMAT CSV;\r\n1", Statement(b"/* x */INSERT INTO t ", insert_format="CSV", data=b"1")),
         (
             b"INSERT INTO t (`FORMAT x`, b) SETTINGS a = 'FORMAT y' FORMAT TSV\n\n1",
-            Statement(b"INSERT INTO t (`FORMAT x`, b) SETTINGS a = 'FORMAT y' ", insert_format="TSV", data=b"\n1"),
+            Statement(
+                b"INSERT INTO t (`FORMAT x`, b) ",
+                settings=b"SETTINGS a = 'FORMAT y' ",
+                insert_format="TSV",
+                data=b"\n1",
+            ),
+        ),
+        (
+            b"INSERT INTO settings.format (settings) FORMAT CSV\n1",
+            Statement(b"INSERT INTO settings.format (settings) ", insert_format="CSV", data=b"1"),
         ),
         (b"INSERT INTO t FORMAT Native", Statement(b"INSERT INTO t ", insert_format="Native")),
         (

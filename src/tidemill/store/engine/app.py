@@ -11,16 +11,16 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from tempfile import SpooledTemporaryFile
-from typing import IO, TypeVar, cast
+from typing import TypeVar
 
 import msgspec
 
 from tidemill.store.engine.compression import Compressor, choose
 from tidemill.store.engine.errors import TOO_MANY_SIMULTANEOUS_QUERIES, EngineError, from_chdb, refusal
 from tidemill.store.engine.execute import Answer, comment, execute
-from tidemill.store.engine.request import SPOOL_MEMORY_BYTES, Request, authenticate, read_request
+from tidemill.store.engine.request import Request, authenticate, read_request
 from tidemill.store.engine.sessions import SessionPool
+from tidemill.store.engine.spool import Spool
 from tidemill.store.engine.wire import Receive, Scope, Send, answer_headers, exception_block, send_error, send_text
 
 _log = logging.getLogger(__name__)
@@ -88,9 +88,7 @@ class EngineApp:
             raise refusal(TOO_MANY_SIMULTANEOUS_QUERIES, "TOO_MANY_SIMULTANEOUS_QUERIES", text)
         self._open_requests += 1
         try:
-            spool = SpooledTemporaryFile(max_size=SPOOL_MEMORY_BYTES, dir=self._config.spool_dir)  # noqa: SIM115
-            with spool as file:
-                body = cast("IO[bytes]", file)
+            with Spool(self._config.spool_dir) as body:
                 await _receive_body(receive, body)
                 request = await self._in_thread(lambda: read_request(scope["query_string"], headers, body))
                 await self._run(request, receive, send)
@@ -171,7 +169,7 @@ def _filled(chunks: Iterator[bytes], compressor: Compressor | None) -> bytes:
     return b""
 
 
-async def _receive_body(receive: Receive, body: IO[bytes]) -> None:
+async def _receive_body(receive: Receive, body: Spool) -> None:
     while True:
         message = await receive()
         if message["type"] != "http.request":
@@ -179,7 +177,7 @@ async def _receive_body(receive: Receive, body: IO[bytes]) -> None:
         body.write(message.get("body", b""))
         if not message.get("more_body", False):
             break
-    body.seek(0)
+    body.rewind()
 
 
 async def _until_gone(receive: Receive) -> None:

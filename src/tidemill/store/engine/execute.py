@@ -1,11 +1,11 @@
 """Runs one request on one session and hands its answer over as bytes. All of it runs in a worker thread.
 
 A long result that its format allows to be cut anywhere is streamed, holding its session until it is read or closed;
-all others are whole before the first byte is sent, so that their errors are clean. Data of an INSERT is fed to
-the engine in pieces; the call returns after the parts are written (and synced, where the table says so).
+all others are whole before the first byte is sent, so that their errors are clean. The engine reads the data of an
+INSERT from a spool, as one plain statement: its streaming insert answers "ok, n rows" also when nothing was stored.
+The call returns after the parts are written (and synced, where the table says so).
 """
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import chain
@@ -16,6 +16,7 @@ import msgspec
 from tidemill.store.engine.errors import SYNTAX_ERROR, EngineError, from_chdb, refusal
 from tidemill.store.engine.request import Reader, Request, decoded, pieces, read_piece
 from tidemill.store.engine.sessions import Session, SessionPool, SessionState, quoted
+from tidemill.store.engine.spool import Spool
 from tidemill.store.engine.statement import Statement, is_insert, split
 
 # chDB encodes each block of a stream by itself: only formats without a head or foot can be put together again.
@@ -65,6 +66,10 @@ def comment(tag: str, effect: str) -> bytes:
 def _statement(request: Request) -> tuple[Statement, Reader]:
     """The statement, and the reader of what follows its inline data."""
     reader = decoded(request.body, request.encoding)
+    if is_insert(request.query):
+        statement = split(request.query)
+        if statement.insert_format and not statement.data:
+            return statement, reader
     head = read_piece(reader, _HEAD_BYTES)
     source = request.query + b"\n" + head if request.query and head else request.query or head
     if not source.strip():
@@ -135,34 +140,32 @@ def _blocks(session: Session, stream: Any) -> Iterator[bytes]:
 
 
 def _insert(session: Session, request: Request, statement: Statement, rest: Reader, tag: str) -> Answer:
-    started = time.monotonic_ns()
-    for name, value in request.params.items():
-        session.reusable = False
-        session.run(f"SET `param_{name}` = {quoted(value)}".encode())
-    connection = session.chdb
+    with _data(request, statement, rest) as data:
+        sql = b"%b%b\nFROM INFILE %b\n%b\nFORMAT %b" % (
+            comment(tag, "write"),
+            statement.text,
+            quoted(data.path).encode(),
+            statement.settings,
+            str(statement.insert_format).encode(),
+        )
+        result = session.run(sql, params=request.params)
+    written, read = str(result.rows_written()), str(result.bytes_written())
+    return Answer(iter(()), 0, None, _summary(result) | {"read_rows": written, "read_bytes": read}, _nothing)
+
+
+def _data(request: Request, statement: Statement, rest: Reader) -> Spool:
+    """The data of an INSERT: the body itself where that is nothing else, else a copy, decompressed. Close it."""
+    if rest is request.body and statement.data == b"":
+        return request.body
+    data = Spool(request.body.folder)
     try:
-        inserter = connection.send_insert(comment(tag, "write") + statement.text, statement.insert_format)
-    except Exception as error:
-        raise from_chdb(error) from None
-    try:
-        if statement.data:
-            connection.insert_append(inserter, statement.data)
+        data.write(statement.data)
         for piece in pieces(rest):
-            connection.insert_append(inserter, piece)
-        result = connection.insert_done(inserter)
-    except BaseException as error:
-        session.reusable = False
-        with suppress(RuntimeError):
-            connection.insert_cancel(inserter)
-        raise (from_chdb(error) if isinstance(error, RuntimeError) else error) from None
-    summary = {
-        "read_rows": str(result.rows_written()),
-        "read_bytes": str(result.bytes_written()),
-        "written_rows": str(result.rows_written()),
-        "written_bytes": str(result.bytes_written()),
-        "elapsed_ns": str(time.monotonic_ns() - started),
-    }
-    return Answer(iter(()), 0, None, summary, _nothing)
+            data.write(piece)
+    except BaseException:
+        data.close()
+        raise
+    return data
 
 
 def _slices(result: Any) -> Iterator[bytes]:

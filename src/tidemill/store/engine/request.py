@@ -1,5 +1,5 @@
 """Reads one HTTP request of ClickHouse's interface into a `Request`: who asks, the statement, its parameters,
-settings and data. It runs nothing. Data is spooled: up to 4 MiB stays in memory, more goes to an unlinked file.
+settings and data. It runs nothing.
 """
 
 import base64
@@ -9,7 +9,7 @@ import hmac
 import io
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import IO, Protocol
+from typing import IO, Protocol, cast
 from urllib.parse import parse_qsl
 
 import lz4.frame  # type: ignore[import-untyped]
@@ -22,8 +22,8 @@ from multipart import (  # type: ignore[import-untyped]
 )
 
 from tidemill.store.engine.errors import AUTHENTICATION_FAILED, BAD_ARGUMENTS, CANNOT_DECOMPRESS, refusal
+from tidemill.store.engine.spool import Spool
 
-SPOOL_MEMORY_BYTES = 4 << 20
 _FORM_LIMIT_BYTES = 64 << 20
 
 # Query arguments that belong to the HTTP interface. Everything else but `param_*` is a setting of the query.
@@ -49,7 +49,7 @@ class Request(msgspec.Struct, frozen=True):
     """A request, authenticated. `query` comes from the URL or a form; `body` holds the rest, still encoded."""
 
     query: bytes
-    body: IO[bytes]
+    body: Spool
     encoding: str
     params: dict[str, str]
     settings: dict[str, str]
@@ -60,13 +60,14 @@ class Request(msgspec.Struct, frozen=True):
     accepts: str
 
 
-def read_request(query_string: bytes, headers: Mapping[str, str], body: IO[bytes]) -> Request:
+def read_request(query_string: bytes, headers: Mapping[str, str], body: Spool) -> Request:
     """Build a Request; header names are lower case. Raises EngineError for a body that cannot be read."""
     fields = _arguments(query_string)
     content_type, options = parse_options_header(headers.get("content-type", ""))
     if content_type == "multipart/form-data":
         fields |= _form(body, options.get("boundary", ""))
-        body = io.BytesIO()
+        while body.read(1 << 20):
+            continue  # nothing behind the form is data
     compressed = fields.get("enable_http_compression", "0") not in {"", "0"}
     return Request(
         query=fields.get("query", "").encode("utf-8", "surrogateescape"),
@@ -95,16 +96,16 @@ def authenticate(query_string: bytes, headers: Mapping[str, str], user: str, sec
         raise refusal(AUTHENTICATION_FAILED, "AUTHENTICATION_FAILED", text)
 
 
-def decoded(body: IO[bytes], encoding: str) -> Reader:
+def decoded(body: Spool, encoding: str) -> Reader:
     """The body behind its Content-Encoding, decompressed while it is read. Raises EngineError 271 if unknown."""
     if encoding in {"", "identity"}:
         return body
     if encoding == "zstd":
-        return zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True)
+        return zstandard.ZstdDecompressor().stream_reader(cast("IO[bytes]", body), read_across_frames=True)
     if encoding == "lz4":
         return lz4.frame.LZ4FrameFile(body)  # type: ignore[no-any-return]
     if encoding in {"gzip", "x-gzip"}:
-        return gzip.GzipFile(fileobj=body, mode="rb")
+        return gzip.GzipFile(fileobj=cast("IO[bytes]", body), mode="rb")
     if encoding == "deflate":
         return io.BytesIO(zlib.decompress(body.read()))
     raise refusal(CANNOT_DECOMPRESS, "CANNOT_DECOMPRESS", f"Unknown Content-Encoding {encoding!r}")
@@ -129,7 +130,7 @@ def _arguments(query_string: bytes) -> dict[str, str]:
     return dict(pairs)
 
 
-def _form(body: IO[bytes], boundary: str) -> dict[str, str]:
+def _form(body: Spool, boundary: str) -> dict[str, str]:
     try:
         limit = _FORM_LIMIT_BYTES
         parts = MultipartParser(

@@ -21,15 +21,18 @@ _DATA_GAP = re.compile(rb"[ \t\f]*;?[ \t\f]*(?:\r?\n)?")
 _OUTPUT_FORMAT = re.compile(rb"\bFORMAT\s+([A-Za-z]\w*)\s*(?:\bSETTINGS\b[^'\"]*)?;?\s*\Z", re.IGNORECASE)
 _TAIL_BYTES = 4096
 _NOT_DATA = frozenset({b"VALUES", b"SELECT", b"WITH", b"INFILE", b"EXPLAIN"})
+_BEFORE_NAME = frozenset({b"INTO", b"TABLE", b"."})  # what follows is a name, whatever it is
 
 
 class Statement(msgspec.Struct, frozen=True):
-    """One statement. With `insert_format`, `text` is the INSERT up to its FORMAT clause and `data` what follows it;
-    without, `text` is the whole statement and `output_format` the format it asks for, if it does."""
+    """One statement. With `insert_format`, `text` is the INSERT up to its SETTINGS or FORMAT clause, `settings` the one
+    and `data` what follows the other; without, `text` is the whole statement and `output_format` the format it asks
+    for, if it does."""
 
     text: bytes
     output_format: str | None = None
     insert_format: str | None = None
+    settings: bytes = b""
     data: bytes = b""
 
 
@@ -59,26 +62,33 @@ def _first_word(source: bytes) -> bytes:
 def _insert_with_data(source: bytes) -> Statement | None:
     if not is_insert(source):
         return None
-    depth, previous = 0, b""
+    depth, previous, settings_from = 0, b"", 0
     for token in _TOKEN.finditer(source):
         kind = token.lastgroup
         if kind == "open":
             depth += 1
         elif kind == "close":
             depth -= 1
-        elif kind == "word" and depth == 0:
+        elif kind == "word" and depth == 0 and previous not in _BEFORE_NAME:
             word = token.group().upper()
-            if word in _NOT_DATA and previous not in {b"INTO", b"TABLE"}:
+            if word in _NOT_DATA:
                 return None
+            if word == b"SETTINGS":
+                settings_from = token.start()
             name = _FORMAT_NAME.match(source, token.end()) if word == b"FORMAT" else None
-            if name and previous not in {b"INTO", b"TABLE"}:
-                return _cut(source, token.start(), name)
+            if name:
+                return _cut(source, settings_from or token.start(), token.start(), name)
         if kind != "skip":
-            previous = token.group().upper() if kind == "word" else b""
+            previous = token.group().upper() if kind in {"word", "other"} else b""
     return None
 
 
-def _cut(source: bytes, end_of_text: int, name: re.Match[bytes]) -> Statement:
+def _cut(source: bytes, end_of_text: int, end_of_settings: int, name: re.Match[bytes]) -> Statement:
     gap = _DATA_GAP.match(source, name.end())
     data_from = gap.end() if gap else name.end()
-    return Statement(source[:end_of_text], insert_format=name.group(1).decode(), data=source[data_from:])
+    return Statement(
+        source[:end_of_text],
+        insert_format=name.group(1).decode(),
+        settings=source[end_of_text:end_of_settings],
+        data=source[data_from:],
+    )
