@@ -1,6 +1,6 @@
 """The composition root: the one place that names concrete classes and puts each process together.
 
-`python -m tidemill.service ROLE LIFELINE_FD`, started by `supervise.py` with a `Runtime` in the environment.
+`python -m tidemill.service ROLE LIFELINE_FD`, started by `supervise.py` with a `Runtime` on standard input.
 """
 
 import logging
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RUNTIME_VARIABLE: Final = "TIDEMILL_RUNTIME"
 _MILL_NICE: Final = 10  # acknowledging comes before applying
 _STORE_NICE: Final = 10
 _SWITCH_S: Final = 0.0005  # the log's thread asks for the interpreter after each commit: answers wait for it
@@ -196,7 +195,7 @@ def run_demo(runtime: Runtime, lifeline: Lifeline) -> None:
     from tidemill.simulate.demo import run
 
     lifeline.beat_while(lambda: True)
-    run(os.environ["TIDEMILL_PUBLIC_URL"])
+    run(runtime.url, {name: socket.socket(fileno=fd) for name, fd in runtime.stand_ins})
 
 
 ROLES: Final[dict[str, Callable[[Runtime, Lifeline], None]]] = {
@@ -258,7 +257,7 @@ def _sources(catalog: Catalog, book: FeedBook) -> "Iterator[tuple[str, Feed | Un
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one role until it is told to end; the exit status is 0 then."""
     role, lifeline_fd = arguments or sys.argv[1:3]
-    runtime = msgspec.json.decode(os.environ.pop(RUNTIME_VARIABLE), type=Runtime)
+    runtime = msgspec.json.decode(sys.stdin.buffer.read(), type=Runtime)
     telemetry.configure(role, runtime.settings.log_level)
     try:
         lifeline = Lifeline(int(lifeline_fd))

@@ -195,11 +195,13 @@ def _overlap(one: str, other: str) -> bool:
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):
-    """What the supervisor hands to `api`, `mill` and `store` (as JSON in the environment; never shown).
+    """What the supervisor hands to `api`, `mill`, `store` and `demo` (as JSON on standard input, which others cannot
+    read as they can an environment; never shown).
 
     `listen_fd` and `internal_fd` are listening sockets that outlive a restart of `api`, so that a connection made
     meanwhile waits instead of being refused. `hint_fd` is one end of a datagram socket pair between `api` and `mill`:
     `api` says that the log grew, `mill` says how far it applied; hints may be lost, nothing depends on them.
+    `url` is where the server can be reached. `stand_ins` are the demonstration's servers and their listening sockets.
     """
 
     settings: Settings
@@ -211,3 +213,5 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     internal_fd: int = -1
     hint_fd: int = -1
     open_access: bool = False
+    url: str = ""
+    stand_ins: tuple[tuple[str, int], ...] = ()
