@@ -15,7 +15,7 @@ LAYERS = (
     {"store", "log", "catalog", "rules", "decode", "feeds", "analysis"},
     {"mill", "query", "sources"},
     {"api", "simulate"},
-    {"service"},
+    {"service", "data_folder"},
     {"supervise", "banner"},
     {"cli", "client"},
     {"docs"},

@@ -3,6 +3,7 @@
     TidemillError
     ├── InputError            what was sent is at fault; carries every Fault found
     │   ├── FeedDefinitionError   a feed file is at fault
+    │   │   └── FeedDamagedError  the catalog's copy of one is not what was written
     │   └── LimitError            a stated limit was exceeded; names it
     ├── NotFoundError         no such thing for this tenant
     │   └── GoneError             it was, and was deleted on request
@@ -65,6 +66,12 @@ class FeedDefinitionError(InputError):
     """A feed definition is at fault; each fault's path is `file:line: key` or the key."""
 
     code = "feed_invalid"
+
+
+class FeedDamagedError(FeedDefinitionError):
+    """A kept definition is not the text that was applied: its sha256 is another. Nobody's request is at fault."""
+
+    code = "feed_damaged"
 
 
 class LimitError(InputError):

@@ -1,6 +1,6 @@
 """The composition root: the one place that names concrete classes and puts each process together.
 
-`python -m tidemill.service ROLE LIFELINE_FD`, started by `supervise.py` with a `Runtime` in the environment.
+`python -m tidemill.service ROLE LIFELINE_FD`, started by `supervise.py` with a `Runtime` on standard input.
 """
 
 import logging
@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -20,16 +19,17 @@ from tidemill import telemetry
 from tidemill.catalog.contract import Catalog
 from tidemill.catalog.feeds import PREFIX as FEEDS_PREFIX
 from tidemill.catalog.feeds import CatalogFeeds
+from tidemill.catalog.keys import CLOSED, ever_keys
 from tidemill.catalog.replays import CatalogReplays
 from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.clock import Trust
 from tidemill.errors import LogCorruptError, StartupError, TidemillError, UnavailableError
 from tidemill.feeds.book import FeedBook
-from tidemill.feeds.recipes import RECIPES
-from tidemill.feeds.variables import visible
+from tidemill.feeds.recipes import FORMER, RECIPES, shipped
+from tidemill.feeds.variables import Reaches
 from tidemill.lifeline import Lifeline
 from tidemill.lock import FolderLock
-from tidemill.settings import Runtime, Settings
+from tidemill.settings import DEFAULT_TENANT, Runtime, Settings
 
 if TYPE_CHECKING:
     from tidemill.feeds.definition import Feed
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RUNTIME_VARIABLE: Final = "TIDEMILL_RUNTIME"
-DEFAULT_TENANT: Final = "default"
 _MILL_NICE: Final = 10  # acknowledging comes before applying
 _STORE_NICE: Final = 10
 _SWITCH_S: Final = 0.0005  # the log's thread asks for the interpreter after each commit: answers wait for it
@@ -49,14 +47,14 @@ _MILL_TIMEOUT_S: Final = 100.0  # a statement of the mill's must end some time, 
 def feed_texts(catalog: Catalog, tenant: str = DEFAULT_TENANT) -> CatalogFeeds:
     """The feed texts of a catalog; `tenant` has the recipes from then on."""
     texts = CatalogFeeds(catalog)
-    texts.install(tenant, RECIPES)
+    texts.install(tenant, RECIPES, FORMER)
     return texts
 
 
 def open_book(catalog: Catalog, settings: Settings, tenant: str = DEFAULT_TENANT) -> FeedBook:
     """The feed definitions of a catalog for who polls; `tenant` has the recipes from then on."""
-    variables = visible(os.environ, settings.source_variables)
-    return FeedBook(feed_texts(catalog, tenant), variables, secrets_folder=Path(settings.secrets))
+    reaches = Reaches(os.environ, settings, lambda: ever_keys(catalog))
+    return FeedBook(feed_texts(catalog, tenant), reach=reaches.of)
 
 
 def run_store(runtime: Runtime, lifeline: Lifeline) -> None:
@@ -107,11 +105,17 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
     if not _bring_up_to_date(store.address, stop):
         return
     turning.set()
+
+    def sources() -> "Iterator[tuple[str, Feed | Unusable]]":
+        # Asked anew each time: a feed that somebody with a key applied is never polled as if there were no keys.
+        networks = runtime.settings.source_networks(closed=ever_keys(catalog))
+        poller.permit(AddressPolicy.parse(networks))
+        return _sources(catalog, book)
+
     poller = Poller(
-        lambda: _sources(catalog, book),
+        sources,
         catalog,
         InternalIntake(runtime.internal_port, runtime.intake_secret),
-        policy=AddressPolicy.parse(runtime.settings.source_networks),
         record=lambda polls: store.insert("polls", poll_rows(polls)),
     )
 
@@ -119,7 +123,12 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
         book.refresh()
         poller.changed()
 
+    def access_closed() -> None:
+        book.forget()
+        poller.changed()
+
     catalog.watch(FEEDS_PREFIX, feeds_changed)
+    catalog.watch(CLOSED, access_closed)
     replays.watch(mill.wake)
     poller.start()
     # Both are told to end at the same moment: what the poller fetched must reach the log before the API ends.
@@ -167,7 +176,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
         intake_log = ShutLog(folder / "log", error)
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     texts = feed_texts(catalog)
-    book = FeedBook(texts, visible(os.environ, settings.source_variables))
+    book = FeedBook(texts)
     store = _store(runtime, settings.query_timeout)
     applied = Applied(lambda: position.read(place), Hints.from_fd(runtime.hint_fd))
     deleted = Deleted(applied)
@@ -196,7 +205,7 @@ def run_demo(runtime: Runtime, lifeline: Lifeline) -> None:
     from tidemill.simulate.demo import run
 
     lifeline.beat_while(lambda: True)
-    run(os.environ["TIDEMILL_PUBLIC_URL"])
+    run(runtime.url, {name: socket.socket(fileno=fd) for name, fd in runtime.stand_ins})
 
 
 ROLES: Final[dict[str, Callable[[Runtime, Lifeline], None]]] = {
@@ -244,22 +253,25 @@ def _sources(catalog: Catalog, book: FeedBook) -> "Iterator[tuple[str, Feed | Un
 
     texts = CatalogFeeds(catalog)
     for tenant in texts.tenants():
-        for text in texts.list(tenant):
-            if tenant == DEFAULT_TENANT or text.text != RECIPES.get(text.name):
-                try:
-                    feed = book.current(tenant, text.name)
-                except TidemillError as error:  # for instance a ${NAME} that this process has not: the others go on
-                    if "[source" in text.text:
-                        yield tenant, Unusable(text.name, error.message)
+        for name in texts.names(tenant):
+            text = None
+            try:
+                text = texts.current(tenant, name)
+                if text is None or (tenant != DEFAULT_TENANT and shipped(name, text.text, text.sha256)):
                     continue
-                if feed.source is not None:
-                    yield tenant, feed
+                feed = book.current(tenant, name)
+            except TidemillError as error:  # for instance a ${NAME} that this process has not: the others go on
+                if text is None or "[source" in text.text:
+                    yield tenant, Unusable(name, error.message)
+                continue
+            if feed.source is not None:
+                yield tenant, feed
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one role until it is told to end; the exit status is 0 then."""
     role, lifeline_fd = arguments or sys.argv[1:3]
-    runtime = msgspec.json.decode(os.environ.pop(RUNTIME_VARIABLE), type=Runtime)
+    runtime = msgspec.json.decode(sys.stdin.buffer.read(), type=Runtime)
     telemetry.configure(role, runtime.settings.log_level)
     try:
         lifeline = Lifeline(int(lifeline_fd))

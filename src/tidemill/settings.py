@@ -5,6 +5,7 @@ A setting comes from the command line, else from `TIDEMILL_<NAME>` in the enviro
 """
 
 import ipaddress
+import itertools
 import os
 import re
 from collections.abc import Mapping
@@ -19,7 +20,10 @@ from tidemill.errors import StartupError
 MIB = 1 << 20
 _LOOPBACK: Final = "127.0.0.0/8,::1/128"
 _HOST: Final = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.ASCII | re.IGNORECASE)
-_VARIABLES: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?|\*", re.ASCII)
+_VARIABLES: Final = "TIDEMILL_SOURCE_VARIABLES"
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?|\*", re.ASCII)
+_BOUND: Final = re.compile(r"(?:([a-z0-9][a-z0-9-]{0,62})\s*=)?([^=]*)", re.ASCII)
+DEFAULT_TENANT: Final = "default"
 
 
 def _setting(help_text: str, **constraints: Any) -> Any:
@@ -76,16 +80,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
     query_timeout: Annotated[float, _setting("Seconds a query may run in the store.", gt=0)] = 30.0
     query_memory: Annotated[int, _setting("Bytes a query may use in the store.", ge=MIB)] = 1024 * MIB
-    secrets: Annotated[str, _setting("Folder that `${file:...}` of a [source] may read from.")] = "/run/secrets"
+    secrets: Annotated[
+        str,
+        _setting(
+            "Folder with a folder for each tenant, from which `${file:...}` in its feeds' [source] reads "
+            "(/run/secrets/acme/token). Until the first key is made, the tenant default reads all of it."
+        ),
+    ] = "/run/secrets"
     source_variables: Annotated[
         str,
-        _setting("Variables that `${NAME}` in a feed's source may read (names, also with a `*` at the end, or none)."),
-    ] = "TIDEMILL_*"
+        _setting(
+            "Variables that `${NAME}` in a feed's [source] may read: those of the tenant default, then those of "
+            "others, each a list of names (also with a `*` at the end, or none): "
+            "`PLANT_TOKEN;acme=ACME_*;bravo=B_URL,B_KEY`. "
+            "Default: for the tenant default `TIDEMILL_*` until the first key is made or another tenant is "
+            "named, from then on those of the recipes; for others none."
+        ),
+    ] = ""
     source_allow: Annotated[
         str,
         _setting(
             "Private networks that sources may poll (CIDRs, comma-separated, or none). Default: loopback if the server "
-            "listens on loopback, else none."
+            "listens on loopback and no key was ever made, else none."
         ),
     ] = ""
     silence: Annotated[float, _setting("Seconds of silence after which a process is replaced.", ge=2)] = 30.0
@@ -113,11 +129,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         except ValueError:
             return False
 
-    @property
-    def source_networks(self) -> str:
-        """The private networks that sources may poll, as CIDRs with commas between them; empty for none."""
+    def source_networks(self, *, closed: bool) -> str:
+        """The private networks that sources may poll, as CIDRs with commas between them; empty for none. `closed`:
+        there was a key, so whoever writes feeds may be somebody from elsewhere, whom a proxy lets in."""
         if not self.source_allow:
-            return _LOOPBACK if self.on_loopback else ""
+            return _LOOPBACK if self.on_loopback and not closed else ""
         return "" if self.source_allow.strip() == "none" else self.source_allow
 
     @property
@@ -152,8 +168,8 @@ def load(given: Mapping[str, Any], environment: Mapping[str, str] | None = None)
     if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
         raise StartupError(f"--listen must be HOST:PORT such as 127.0.0.1:8080, not '{settings.listen}'")
     _check_hosts(settings.hosts)
-    _check_networks(settings.source_networks)
-    _check_variables(settings.source_variables)
+    _check_networks(settings.source_networks(closed=False))
+    variables_by_tenant(settings.source_variables)
     _check_instant(settings.clock_confirmed)
     return settings
 
@@ -198,21 +214,56 @@ def _check_networks(text: str) -> None:
             ) from None
 
 
-def _check_variables(text: str) -> None:
-    for name in filter(None, (part.strip() for part in text.split(","))):
-        if not _VARIABLES.fullmatch(name):
+def variables_by_tenant(text: str) -> dict[str, tuple[str, ...]]:
+    """The setting `source_variables` as tenant -> names, each with or without a `*` at its end; a tenant that it does
+    not speak of is not in it. No name is two tenants'. Raises StartupError."""
+    bound: dict[str, tuple[str, ...]] = {}
+    for part in filter(None, (part.strip() for part in text.split(";"))):
+        match = _BOUND.fullmatch(part)
+        tenant, names = (match[1] or DEFAULT_TENANT, match[2]) if match else (DEFAULT_TENANT, part)
+        if tenant in bound:
+            raise StartupError(f"{_VARIABLES} speaks of the tenant '{tenant}' twice; put its names into one list")
+        bound[tenant] = _names(names)
+    for (one, names), (other, others) in itertools.combinations(bound.items(), 2):
+        for name, theirs in itertools.product(names, others):
+            if _overlap(name, theirs):
+                raise StartupError(
+                    f"{_VARIABLES} gives what is one tenant's to another: {name} of '{one}' and {theirs} of '{other}' "
+                    "name the same variables. Name them one by one, or let them begin differently."
+                )
+    return bound
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name for part in text.split(",") if (name := part.strip()) not in ("", "none"))
+    for name in names:
+        if not _NAME.fullmatch(name):
             raise StartupError(
-                "TIDEMILL_SOURCE_VARIABLES must be names of variables, each with or without a * at its end, such as "
-                f"TIDEMILL_*,PLANT_TOKEN (or none), not '{name[:60]}'"
+                f"{_VARIABLES} must be names of variables, each with or without a * at its end, such as "
+                "TIDEMILL_*,PLANT_TOKEN (or none), for another tenant than default after a semicolon as in "
+                f";acme=ACME_*, not '{name[:60]}'"
             )
+    return names
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether two names, each with or without a `*` at its end, can name the same variable."""
+    start, other_start = one.removesuffix("*"), other.removesuffix("*")
+    if one.endswith("*") and other.endswith("*"):
+        return start.startswith(other_start) or other_start.startswith(start)
+    if one.endswith("*"):
+        return other.startswith(start)
+    return one.startswith(other_start) if other.endswith("*") else one == other
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):
-    """What the supervisor hands to `api`, `mill` and `store` (as JSON in the environment; never shown).
+    """What the supervisor hands to `api`, `mill`, `store` and `demo` (as JSON on standard input, which others cannot
+    read as they can an environment; never shown).
 
     `listen_fd` and `internal_fd` are listening sockets that outlive a restart of `api`, so that a connection made
     meanwhile waits instead of being refused. `hint_fd` is one end of a datagram socket pair between `api` and `mill`:
     `api` says that the log grew, `mill` says how far it applied; hints may be lost, nothing depends on them.
+    `url` is where the server can be reached. `stand_ins` are the demonstration's servers and their listening sockets.
     """
 
     settings: Settings
@@ -224,3 +275,5 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     internal_fd: int = -1
     hint_fd: int = -1
     open_access: bool = False
+    url: str = ""
+    stand_ins: tuple[tuple[str, int], ...] = ()

@@ -22,9 +22,9 @@ import msgspec
 
 from tidemill.catalog.keys import KeyRing
 from tidemill.catalog.sqlite import SqliteCatalog
+from tidemill.data_folder import CATALOG, check_folder, mark_closed
 from tidemill.errors import StartupError
 from tidemill.lock import FolderLock
-from tidemill.service import RUNTIME_VARIABLE
 from tidemill.settings import Runtime, Settings
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,10 @@ PATIENCE: Final = 3  # quick deaths in a row that are restarted without a pause
 STARTING: Final = 10  # a start may take so many times the silence that is allowed later (a large store loads)
 STEADY_S: Final = 5.0  # a process that ran this long has recovered
 MAX_PAUSE_S: Final = 5.0
+STAND_INS: Final = {  # what the demonstration serves: the variable by which a recipe finds it, and its path
+    "telemetry": ("TIDEMILL_TELEMETRY_URL", "/"),
+    "meters": ("TIDEMILL_METERS_URL", "/meterdata/measurement"),
+}
 _FEW_THREADS: Final = {
     "MALLOC_ARENA_MAX": "2",
     "OMP_NUM_THREADS": "1",
@@ -68,6 +72,7 @@ class Supervisor:
         self._parts: dict[str, Part] = {}
         self._sockets: list[socket.socket] = []
         self._lock: FolderLock | None = None
+        self._stand_in_urls: dict[str, str] = {}
         self.open_access = False
 
     @property
@@ -82,6 +87,7 @@ class Supervisor:
         os.umask(0o077)  # what is measured, and the hashes of keys, are for this user alone
         _make(folder / "run")
         self._lock = FolderLock(folder, "serve.lock")
+        check_folder(folder)
         self.open_access = self._decide_access()
         public = _listener(self._settings.host, self._settings.port)
         internal = _listener("127.0.0.1", 0)
@@ -97,6 +103,7 @@ class Supervisor:
             listen_fd=public.fileno(),
             internal_fd=internal.fileno(),
             open_access=self.open_access,
+            url=self.url,
         )
         self._hint_fds = {"api": for_api.fileno(), "mill": for_mill.fileno()}
         api_fds = (public.fileno(), internal.fileno(), for_api.fileno())
@@ -106,7 +113,18 @@ class Supervisor:
             "api": Part("api", pass_fds=api_fds),
         }
         if self._settings.demo:
-            self._parts["demo"] = Part("demo")
+            self._prepare_demo()
+
+    def _prepare_demo(self) -> None:
+        """Ports of this server's own for what its recipes poll, where nobody configured another place to poll."""
+        listeners = {name: _listener("127.0.0.1", 0) for name, (variable, _) in STAND_INS.items() if not _set(variable)}
+        self._sockets += listeners.values()
+        for name, listener in listeners.items():
+            variable, path = STAND_INS[name]
+            self._stand_in_urls[variable] = f"http://127.0.0.1:{listener.getsockname()[1]}{path}"
+        fds = {name: listener.fileno() for name, listener in listeners.items()}
+        self._runtime = msgspec.structs.replace(self._runtime, stand_ins=tuple(fds.items()))
+        self._parts["demo"] = Part("demo", pass_fds=tuple(fds.values()))
 
     def run(self) -> None:
         """Keep everything running until SIGTERM or SIGINT, then end it, within 10 s."""
@@ -136,16 +154,15 @@ class Supervisor:
         runtime = msgspec.structs.replace(self._runtime, hint_fd=self._hint_fds.get(part.role, -1))
         if part.role == "demo":  # comes from outside, like any client
             runtime = msgspec.structs.replace(runtime, intake_secret="", store_secret="")
-        environment = _FEW_THREADS | os.environ | {RUNTIME_VARIABLE: msgspec.json.encode(runtime).decode()}
-        environment["TIDEMILL_PUBLIC_URL"] = self.url
         try:
             part.process = subprocess.Popen(
                 [sys.executable, "-m", "tidemill.service", part.role, str(theirs.fileno())],
-                env=environment,
+                env=_FEW_THREADS | os.environ | self._stand_in_urls,
                 pass_fds=(theirs.fileno(), *part.pass_fds),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone, which ends the others in order
             )
+            _hand_over(part.process, runtime)
         except OSError as error:  # no memory, too many processes: the parts that run go on
             log.error("cannot be started now", extra={"facts": {"part": part.role, "error": str(error)}})
             ours.close()
@@ -224,12 +241,13 @@ class Supervisor:
             self._lock.release()
 
     def _decide_access(self) -> bool:
-        catalog = SqliteCatalog(self._settings.folder / "catalog.sqlite")
+        catalog = SqliteCatalog(self._settings.folder / CATALOG)
         try:
             ever_keys = KeyRing(catalog).ever_keys()
         finally:
             catalog.close()
         if ever_keys:
+            mark_closed(self._settings.folder)
             return False
         if self._settings.on_loopback:
             return True
@@ -265,6 +283,18 @@ def _listener(host: str, port: int) -> socket.socket:
         reason = error.strerror or str(error)
         raise StartupError(f"Cannot listen on {host}:{port}: {reason}. Choose another with --listen.") from error
     return listener
+
+
+def _set(variable: str) -> bool:
+    """Whether the operator configured this."""
+    return bool(os.environ.get(variable))
+
+
+def _hand_over(process: "subprocess.Popen[bytes]", runtime: Runtime) -> None:
+    """Write what a process needs to its standard input; it fits into the pipe, so this does not wait."""
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # it ended already: that is noticed elsewhere
+        pipe.write(msgspec.json.encode(runtime))
 
 
 def _reserve_port() -> socket.socket:

@@ -107,7 +107,8 @@ async def put_feed(
     expect = _expected(request.headers.get("if-match"), request.headers.get("if-none-match"))
     dry_run = asked["dry_run"] == "true"
     source = f"{feed[:80]}.toml"
-    environment = visible(os.environ, services.settings.source_variables)
+    bound, closed = services.settings.source_variables, services.keys.ever_keys()
+    environment = visible(os.environ, bound, principal.tenant, closed=closed)
     body = await _body(request)
 
     def work() -> Revision:

@@ -115,6 +115,9 @@ PROBLEMS: Final[dict[str, Meaning]] = {
         500, "Something unexpected happened", "It is ours, not yours. Report the `incident` id; the server logged it."
     ),
     "unavailable": Meaning(503, "A part is not there now", "Send the same request again after `Retry-After` seconds."),
+    "feed_damaged": Meaning(
+        503, "A feed's definition is damaged in the catalog", "An operator puts the catalog back from a backup."
+    ),
     "overloaded": Meaning(
         503, "Too much is in flight", "Nothing was stored. Send the same request again after `Retry-After` seconds."
     ),

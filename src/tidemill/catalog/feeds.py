@@ -1,26 +1,31 @@
 """Versions of feed definitions over any Catalog: their texts, word for word. What a text means is `feeds/`' matter.
 
 Each version is a key of its own, `feeds/<tenant>/<name>/<version>`, written once and never changed; the highest is the
-one in force. Two who apply at once get two versions, in some order.
+one in force. Two who apply at once get two versions, in some order. A text that is not what its sha256 says is never
+handed out: what was sent for it would be decided by rules that nobody wrote.
 """
 
 import hashlib
+import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Final
 
 import msgspec
 
 from tidemill.catalog.contract import Catalog, Entry
-from tidemill.errors import ConflictError
+from tidemill.errors import ConflictError, Fault, FeedDamagedError
 from tidemill.model.feed_text import FeedText
 
 PREFIX: Final = "feeds/"
 
+log = logging.getLogger(__name__)
+
 
 class CatalogFeeds:
-    """The feed texts of all tenants. Every method raises what the catalog raises; `now_ns` is the clock."""
+    """The feed texts of all tenants. Every method raises what the catalog raises; those that give one feed's texts
+    raise FeedDamagedError. `now_ns` is the clock."""
 
     def __init__(self, catalog: Catalog, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._catalog = catalog
@@ -53,10 +58,21 @@ class CatalogFeeds:
         """Every tenant that has feeds, by name."""
         return sorted({entry.key.removeprefix(PREFIX).partition("/")[0] for entry in self._catalog.list(PREFIX)})
 
+    def names(self, tenant: str) -> list[str]:
+        """The name of every feed of a tenant, in order, also of one whose text is damaged."""
+        keys = (entry.key.split("/") for entry in self._catalog.list(_key(tenant)))
+        return sorted({name.replace("%2F", "/") for _, _, name, _ in keys})
+
     def list(self, tenant: str) -> list[FeedText]:
-        """The newest version of every feed of a tenant, by name."""
+        """The newest version of every feed of a tenant, by name. One that is damaged is reported and left out."""
         newest = {entry.key.rpartition("/")[0]: entry for entry in self._catalog.list(_key(tenant))}
-        return [_text(newest[name]) for name in sorted(newest)]
+        texts = []
+        for name in sorted(newest):
+            try:
+                texts.append(_text(newest[name]))
+            except FeedDamagedError as error:
+                log.error(error.message)
+        return texts
 
     def apply(self, tenant: str, name: str, text: str) -> FeedText:
         """Keep a text as the next version, durable on return; the same text as the current one makes no new version."""
@@ -68,12 +84,15 @@ class CatalogFeeds:
             with suppress(ConflictError):  # somebody else made this version: look again
                 return self.add(tenant, name, 1 if current is None else current.version + 1, text)
 
-    def install(self, tenant: str, recipes: Mapping[str, str]) -> None:
-        """Give a tenant the recipes (name -> text) that it has no version of; what it has stays as it is."""
-        have = {text.name for text in self.list(tenant)}
-        for name in sorted(recipes.keys() - have):
-            with suppress(ConflictError):  # somebody else was first
-                self.add(tenant, name, 1, recipes[name])
+    def install(self, tenant: str, recipes: Mapping[str, str], former: Collection[str] = ()) -> None:
+        """Give a tenant the recipes (name -> text) that it has no version of. What it has stays as it is, unless its
+        sha256 is one of `former`: a recipe as it was shipped before gets the present text as its next version."""
+        have = {text.name: text for text in self.list(tenant)}
+        for name in sorted(recipes):
+            text = have.get(name)
+            if text is None or text.sha256 in former:
+                with suppress(ConflictError):  # somebody else was first
+                    self.add(tenant, name, 1 if text is None else text.version + 1, recipes[name])
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         """Call `changed` within about a second after any tenant's feeds changed; returns what ends that."""
@@ -102,4 +121,19 @@ def _key(tenant: str, name: str | None = None, number: int | None = None) -> str
 
 
 def _text(entry: Entry) -> FeedText:
-    return msgspec.json.decode(entry.value, type=FeedText)
+    """A version. Raises FeedDamagedError when it is not the one that was written under its key."""
+    try:
+        text = msgspec.json.decode(entry.value, type=FeedText)
+        whole = text.sha256 == _sha256(text.text) and entry.key.endswith(
+            _key("", text.name, text.version)[len(PREFIX) :]
+        )
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        whole = False
+    if not whole:
+        _, tenant, name, number = entry.key.split("/")
+        message = (
+            f"version {int(number)} of feed '{name}' of tenant '{tenant}' is damaged in the catalog: its text does not "
+            "match its sha256. Put catalog.sqlite (with its -wal) back from a backup"
+        )
+        raise FeedDamagedError(message, (Fault(f"{name} (version {int(number)})", "damaged", message),))
+    return text

@@ -60,7 +60,7 @@ def create_key(catalog: Catalog, tenant: str, scopes: Iterable[str], name: str =
     secret = SECRET_PREFIX + secrets.token_urlsafe(32)
     info = KeyInfo(secrets.token_hex(8), tenant, _check_scopes(scopes), name, time.time_ns())
     kept = _Kept(info, hashlib.sha256(secret.encode()).digest())
-    catalog.put(CLOSED, b"1")
+    close_access(catalog)
     catalog.put(PREFIX + info.key_id, msgspec.json.encode(kept), expect=0)
     return info, secret
 
@@ -80,6 +80,16 @@ def revoke(catalog: Catalog, key_id: str, tenant: str | None = None) -> None:
         if info.key_id == key_id and catalog.delete(PREFIX + key_id):
             return
     raise NotFoundError(f"there is no key '{key_id[:100]}'; `tidemill key list` shows them")
+
+
+def ever_keys(catalog: Catalog) -> bool:
+    """Whether there was ever a key, also one that was revoked. Asks the catalog."""
+    return catalog.get(CLOSED) is not None
+
+
+def close_access(catalog: Catalog) -> None:
+    """From now on every request needs a key, also while there is none. Durable on return; nothing undoes it."""
+    catalog.put(CLOSED, b"1")
 
 
 class KeyRing:
@@ -111,7 +121,7 @@ class KeyRing:
     def refresh(self) -> None:
         """Read all keys again. Raises what the catalog raises."""
         with self._lock:
-            self._closed = self._closed or self._catalog.get(CLOSED) is not None
+            self._closed = self._closed or ever_keys(self._catalog)
             self._by_hash = {kept.sha256[:8]: (kept.sha256, _principal(kept.info)) for kept in _load(self._catalog)}
 
     def close(self) -> None:

@@ -120,10 +120,12 @@ def create_key(
     The first key of a data folder ends open access: from then on every request needs one.
     """
     from tidemill.catalog.keys import create_key as create
+    from tidemill.data_folder import mark_closed
     from tidemill.service import feed_texts
 
     catalog = open_catalog(data)
     info, secret = create(catalog, tenant, tuple(part.strip() for part in scope.split(",") if part.strip()), name)
+    mark_closed(load({"data": data}).folder)
     feed_texts(catalog, tenant)  # a new tenant starts with the recipes
     err.print(f"Key {info.key_id} for tenant {info.tenant} with scope {','.join(info.scopes)}. Shown once:")
     print(secret)

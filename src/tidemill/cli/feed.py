@@ -1,7 +1,6 @@
 """`tidemill feed ...`: check, list, show, apply, versions, diff. Maps options to a desk and prints what it answers."""
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -12,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tidemill.cli.common import DataOption, TenantOption, err, open_catalog, out
+from tidemill.cli.common import DataOption, TenantOption, err, open_catalog, out, reach_of
 from tidemill.errors import Fault, InputError, count_of_faults
 
 if TYPE_CHECKING:
@@ -35,18 +34,16 @@ _COLOURS: Final = {"added": "green", "removed": "red", "changed": "yellow", "mov
 
 
 @app.command("check")
-def check_feed(files: FilesArgument) -> None:
+def check_feed(files: FilesArgument, tenant: TenantOption = "default") -> None:
     """Check definitions and explain every fault with its line.
 
-    Nothing is changed and no server is needed. Example: `tidemill feed check pumps.toml`
+    Nothing is changed and no server is needed: variables of [source] are those of this shell that the setting
+    `source_variables` gives the tenant. Example: `tidemill feed check pumps.toml`
     """
     from tidemill.feeds.load import load
     from tidemill.feeds.revise import check
-    from tidemill.feeds.variables import visible
-    from tidemill.settings import load as load_settings
 
-    environment = visible(os.environ, load_settings({}).source_variables)
-
+    environment = reach_of(tenant).variables
     texts = _read(files)
     faults: list[Fault] = []
     for file, text in texts.items():
@@ -172,8 +169,9 @@ def _desk(tenant: str, data: str | None, url: str, key: str, *, make: bool = Fal
 
     if url:
         return ServerDesk(url, key)
-    texts = feed_texts(open_catalog(data, make=make), tenant)
-    return CatalogDesk(texts, FeedBook(texts), tenant)
+    catalog = open_catalog(data, make=make)
+    texts = feed_texts(catalog, tenant)
+    return CatalogDesk(texts, FeedBook(texts), tenant, reach_of(tenant, catalog).variables)
 
 
 def _read(files: Sequence[Path]) -> dict[Path, str]:

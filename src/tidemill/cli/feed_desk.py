@@ -3,8 +3,8 @@
 Both answer the same and raise the same: InputError with every fault, NotFoundError, AccessError, UnavailableError.
 """
 
-import os
 import tomllib
+from collections.abc import Mapping
 from typing import Any, Final, Protocol
 from urllib.parse import quote
 
@@ -14,10 +14,8 @@ from tidemill.cli.remote import Remote, checked
 from tidemill.errors import AccessError, NotFoundError
 from tidemill.feeds.diff import Change, changes, text_diff
 from tidemill.feeds.revise import revise
-from tidemill.feeds.variables import visible
 from tidemill.model.feed_text import FeedText
 from tidemill.model.time import format_instant
-from tidemill.settings import load
 
 _MAX_PAGE: Final = 100
 _TIMEOUT_S: Final = 30.0
@@ -78,10 +76,10 @@ class Desk(Protocol):
 
 
 class CatalogDesk:
-    """Feeds in a catalog. `texts` and `book` are of that catalog."""
+    """Feeds in a catalog. `texts` and `book` are of that catalog; `environment` is what [source] may see."""
 
-    def __init__(self, texts: Any, book: Any, tenant: str) -> None:
-        self._texts, self._book, self._tenant = texts, book, tenant
+    def __init__(self, texts: Any, book: Any, tenant: str, environment: Mapping[str, str]) -> None:
+        self._texts, self._book, self._tenant, self._environment = texts, book, tenant, environment
 
     def feeds(self) -> list[Listed]:
         """See `Desk`."""
@@ -97,8 +95,8 @@ class CatalogDesk:
     def apply(self, source: str, text: str, *, dry_run: bool = False) -> Applied:
         """See `Desk`."""
         name = name_of(text)
-        environment = visible(os.environ, load({}).source_variables)
-        made = revise(self._texts, self._tenant, name, text, source=source, environment=environment, dry_run=dry_run)
+        to, environment = (self._texts, self._tenant, name), self._environment
+        made = revise(*to, text, source=source, environment=environment, dry_run=dry_run)
         return Applied(name, made.version, made.changed, None if made.before is None else list(made.diff))
 
     def versions(self, name: str) -> list[Version]:

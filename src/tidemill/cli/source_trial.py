@@ -13,12 +13,11 @@ from typing import Any, Final
 
 import msgspec
 
-from tidemill.cli.common import open_catalog
+from tidemill.cli.common import open_catalog, reach_of
 from tidemill.errors import FeedDefinitionError, InputError, NotFoundError
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.load import load
-from tidemill.feeds.variables import visible
-from tidemill.settings import load as load_settings
+from tidemill.feeds.variables import Reach
 from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.draft import SECRET, Wish, draft
 from tidemill.sources.http import Fetched, FetchFailure, HttpClient, Limits
@@ -138,19 +137,19 @@ def feed_of(file: Path | None, name: str, data: str | None, tenant: str, *, with
             text = file.read_bytes().decode()
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"Cannot read {file}: {getattr(error, 'strerror', None) or error}") from None
-        return _load(text, str(file), with_source=with_source)
+        return _load(text, str(file), reach_of(tenant), with_source=with_source)
     if not name:
         return None
     from tidemill.catalog.feeds import CatalogFeeds
 
     catalog = open_catalog(data, make=False)
     try:
-        kept = CatalogFeeds(catalog).current(tenant, name)
+        kept, reach = CatalogFeeds(catalog).current(tenant, name), reach_of(tenant, catalog)
     finally:
         catalog.close()
     if kept is None:
         raise NotFoundError(f"Tenant '{tenant}' has no feed '{name}'. `tidemill feed list` names its feeds.")
-    return _load(kept.text, name, with_source=with_source)
+    return _load(kept.text, name, reach, with_source=with_source)
 
 
 def found_in(trial: Trial, answer: Fetched, limit: int, now_ns: int) -> Found:
@@ -162,7 +161,7 @@ def found_in(trial: Trial, answer: Fetched, limit: int, now_ns: int) -> Found:
     structure = look(answer.body, wish.records)
     if structure is None or wish.format not in ("", structure.format):
         return Found(structure, why=_unlike(structure, wish))
-    environment = visible(os.environ, load_settings({}).source_variables)
+    environment = reach_of("default").variables
     text = draft(trial.shown_url, structure, wish, environment)
     if text is None:
         why = "Nothing in the records looks like a number; name one with --field NAME=PATH."
@@ -180,15 +179,14 @@ def _unlike(structure: Structure | None, wish: Wish) -> str:
     return "The answer is no JSON with objects in it. For other formats write a feed and give it with --decode."
 
 
-def _load(text: str, source: str, *, with_source: bool) -> Feed:
-    settings = load_settings({})
+def _load(text: str, source: str, reach: Reach, *, with_source: bool) -> Feed:
     try:
         return load(
             text,
             source=source,
-            environment=visible(os.environ, settings.source_variables),
+            environment=reach.variables,
             with_source=with_source,
-            secrets_folder=Path(settings.secrets),
+            secrets_folder=reach.secrets_folder,
         )
     except FeedDefinitionError as error:
         raise InputError(error.message, error.faults) from None

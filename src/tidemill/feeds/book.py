@@ -5,10 +5,8 @@ Thread-safe. A hit costs two dictionary look-ups. Versions never change, so only
 """
 
 import logging
-import os
 import threading
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -17,7 +15,7 @@ from tidemill.errors import FeedDefinitionError, NotFoundError
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.load import load
 from tidemill.feeds.missing import missing_plugins
-from tidemill.feeds.variables import visible
+from tidemill.feeds.variables import AS_WRITTEN, Reach
 from tidemill.model.feed_text import FeedText
 
 log = logging.getLogger(__name__)
@@ -40,23 +38,21 @@ class FeedTexts(Protocol):
 
 
 class FeedBook:
-    """Compiled feeds over a `FeedTexts`. `environment` fills `${NAME:-default}` of sources (default: what of the
-    process' own is visible by default, see `variables.py`).
-    Without `with_sources` feeds have no [source], and need nothing of the environment. Who polls gives the
-    `secrets_folder`; others need no secret from a file."""
+    """Compiled feeds over a `FeedTexts`. Who polls gives `reach`, what the sources of a tenant may read; for others
+    `environment` fills `${NAME}` of sources (default: a reference stays as it is written, and a [source] that could not
+    be polled hinders nothing else). Without `with_sources` feeds have no [source]."""
 
     def __init__(
         self,
         texts: FeedTexts,
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] = AS_WRITTEN,
         *,
         with_sources: bool = True,
-        secrets_folder: Path | None = None,
+        reach: Callable[[str], Reach] | None = None,
     ) -> None:
         self._texts = texts
         self._with_sources = with_sources
-        self._secrets_folder = secrets_folder
-        self._environment = visible(os.environ) if environment is None else environment
+        self._reach = reach or (lambda _tenant: Reach(environment))
         self._current: dict[tuple[str, str], Feed] = {}
         self._versions: dict[tuple[str, str, int], Feed] = {}
         self._lock = threading.Lock()
@@ -123,6 +119,12 @@ class FeedBook:
             self._generation += 1
             self._current = {}
 
+    def forget(self) -> None:
+        """Compile every version anew when it is asked for: what sources may read has changed."""
+        with self._lock:
+            self._generation += 1
+            self._current, self._versions = {}, {}
+
     def _remember(self, tenant: str, text: FeedText, generation: int) -> Feed:
         feed = self._compile(tenant, text)
         with self._lock:
@@ -134,14 +136,17 @@ class FeedBook:
         key = (tenant, text.name, text.version)
         feed = self._versions.get(key)
         if feed is None:
-            source = f"{text.name} (version {text.version})"
+            generation = self._generation
+            reach = self._reach(tenant)
             feed = load(
                 text.text,
-                source=source,
-                environment=self._environment,
+                source=f"{text.name} (version {text.version})",
+                environment=reach.variables,
                 with_source=self._with_sources,
-                secrets_folder=self._secrets_folder,
+                secrets_folder=reach.secrets_folder,
             )
             feed = msgspec.structs.replace(feed, version=text.version)
-            self._versions[key] = feed
+            with self._lock:
+                if generation == self._generation:  # else it may hold what must not be read any more
+                    self._versions[key] = feed
         return feed

@@ -3,6 +3,7 @@
 What comes from a file, or from a variable that has no default or an empty one, is taken for a secret: a fault at a key
 that holds one does not show its value. Files are read from one folder only (an administrator's feed must not be a way
 to read the server's disk), and only for whoever polls: others keep the reference as it is written.
+Which variables and which folder these are depends on the tenant: `variables.py`.
 """
 
 import re
@@ -14,16 +15,17 @@ import msgspec
 
 from tidemill.feeds.convert import Finding
 from tidemill.feeds.places import Key
-from tidemill.feeds.variables import refusal
+from tidemill.feeds.variables import AS_WRITTEN, refusal
 
 _REFERENCE: Final = re.compile(r"\$\{(?:file:([^}]*)|([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?)\}")
 _MAX_BYTES: Final = 64 * 1024
 _HOLDS_SECRETS: Final = frozenset({"url", "params", "headers", "options"})
+_URL: Final[Key] = ("source", "url")
 _HINT: Final = "write its value again, or look at where it comes from"
 
 
 class Filler:
-    """Fills one [source] table. `secrets_folder` None: files are not read."""
+    """Fills one [source] table. `secrets_folder` None: files are not read; `environment` AS_WRITTEN: no variable is."""
 
     def __init__(self, environment: Mapping[str, str], secrets_folder: Path | None) -> None:
         self._environment = environment
@@ -31,6 +33,7 @@ class Filler:
         self._found: list[Finding] = []
         self._hiding: set[Key] = set()  # keys whose values hold a secret
         self._unread: set[Key] = set()  # keys whose values hold a reference that could not be filled in
+        self._blank: set[Key] = set()  # keys whose texts are nothing once their references are filled in
         self.secrets: list[str] = []
 
     def fill(self, node: Any, key: Key) -> Any:
@@ -39,7 +42,16 @@ class Filler:
             return {name: self.fill(value, (*key, name)) for name, value in node.items()}
         if isinstance(node, list):
             return [self.fill(value, (*key, n)) for n, value in enumerate(node)]
-        return _REFERENCE.sub(lambda match: self._value(match, key), node) if isinstance(node, str) else node
+        if not isinstance(node, str):
+            return node
+        filled = _REFERENCE.sub(lambda match: self._value(match, key), node)
+        if node and not filled and key not in self._unread:
+            self._blank.add(key)
+        return filled
+
+    def polls_nothing(self) -> bool:
+        """Whether the URL is a reference that was left empty on purpose (`${NAME:-}`): nothing is configured."""
+        return _URL in self._blank
 
     def findings(self, found: list[Finding]) -> list[Finding]:
         """Its own findings and those of others about the filled table, without values that must not be shown."""
@@ -48,7 +60,7 @@ class Filler:
             if one.key in self._hiding:
                 message = f"what was filled in is not right ({one.code}); {_HINT}"
                 one = msgspec.structs.replace(one, message=message)  # noqa: PLW2901
-            if one.key not in self._unread:
+            if one.key not in self._unread and not (one.key == _URL and self.polls_nothing()):
                 shown.append(one)
         return shown
 
@@ -56,6 +68,9 @@ class Filler:
         path, name, default = match.groups()
         if path is not None:
             return self._file(path, match[0], key)
+        if self._environment is AS_WRITTEN:
+            self._unread.add(key)
+            return match[0]
         if (why := refusal(self._environment, name)) is not None:
             self._found.append(Finding(key, "variable_refused", why))
             self._unread.add(key)
@@ -95,8 +110,12 @@ class Filler:
 
 def _read(path: Path, folder: Path) -> str:
     """The text of a file without the newline at its end. Raises OSError, ValueError with a sentence without it."""
-    if not path.is_absolute() or not path.resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"it must be a file below {folder} (setting `secrets`)")
+    try:
+        inside = path.is_absolute() and path.resolve().is_relative_to(folder.resolve())
+    except RuntimeError:  # so Python before 3.13 says that a link leads to itself
+        inside = False
+    if not inside:
+        raise ValueError(f"it must be a file below {folder} (setting `secrets`, a folder for each tenant)")
     if not path.is_file():
         raise FileNotFoundError(2, "there is no such file")
     with path.open("rb") as file:

@@ -32,8 +32,9 @@ def load(
     secrets_folder: Path | None = None,
 ) -> Feed:
     """The feed of a TOML text, version 0. `source` names it in messages; without an `environment` every variable of
-    [source] takes its default, and without a `secrets_folder` no `${file:...}` is read; not `with_source` passes over
-    [source]. Raises FeedDefinitionError with every fault (`path` is `file:line: key`)."""
+    [source] takes its default (with AS_WRITTEN it stays a reference), and without a `secrets_folder` no `${file:...}`
+    is read; not `with_source` passes over [source], and so does a URL that its variables leave empty. Raises
+    FeedDefinitionError with every fault (`path` is `file:line: key`)."""
     data = _parse(text, source)
     if not with_source:
         data.pop("source", None)
@@ -51,6 +52,8 @@ def load(
         faults = tuple(Fault(places.of(one.key), one.code, one.message) for one in found)
         raise refusal(source, faults)
     assert isinstance(feed, Feed)
+    if filler.polls_nothing():
+        return replace(feed, source=None)
     if feed.source is not None:
         filled = FilledSource(**asdict(feed.source), secrets=tuple(filler.secrets))
         feed = replace(feed, source=filled)

@@ -4,14 +4,15 @@ phones, machines and files that send to it. Runs until SIGTERM or SIGINT; sends 
 
 import logging
 import signal
+import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from tidemill.model.time import NS_PER_S, format_instant
 from tidemill.simulate import data_server, files, machines, meters, phones
-from tidemill.simulate.server import App, running
+from tidemill.simulate.server import running
 from tidemill.simulate.summary import Summary
 
 log = logging.getLogger(__name__)
@@ -19,8 +20,9 @@ log = logging.getLogger(__name__)
 _PATIENCE_S = 3600.0
 
 
-def run(url: str, key: str = "") -> None:
-    """Serve and send until told to end. `key`: an API key with the scopes read and write, where keys are needed."""
+def run(url: str, listeners: Mapping[str, socket.socket], key: str = "") -> None:
+    """Serve and send until told to end. `listeners`: the sockets on which to serve `telemetry` and `meters`, each left
+    out where there is none. `key`: an API key with the scopes read and write, where keys are needed."""
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
@@ -33,18 +35,12 @@ def run(url: str, key: str = "") -> None:
     file = files.FilesOptions(url=url, key=key, count=0, rate=0.5, patience_s=_PATIENCE_S)
     with ExitStack() as servers:
         telemetry = data_server.DataServer(data_server.DataServerOptions(rate=5, faults="500=0.002,slow=0.002"))
-        _serve(servers, telemetry, data_server.DEFAULT_PORT)
-        _serve(servers, meters.MeterServer(meters.MetersOptions()), meters.DEFAULT_PORT)
+        for name, app in (("telemetry", telemetry), ("meters", meters.MeterServer(meters.MetersOptions()))):
+            if name in listeners:
+                servers.enter_context(running(app, listener=listeners[name]))
         for simulate in (lambda: phones.run(phone), lambda: machines.run(machine), lambda: files.run(file)):
             threading.Thread(target=_send, args=(simulate,), daemon=True).start()
         ended.wait()
-
-
-def _serve(servers: ExitStack, app: App, port: int) -> None:
-    try:
-        servers.enter_context(running(app, port=port))
-    except OSError as error:
-        log.warning("the demonstration leaves out the server on port %s: %s", port, error)
 
 
 def _send(simulate: Callable[[], Summary]) -> None:

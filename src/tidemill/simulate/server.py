@@ -52,14 +52,15 @@ def serve(app: App, host: str, port: int) -> None:
 
 
 @contextmanager
-def running(app: App, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    """Serve in a thread; gives the URL (without a slash at the end). Port 0 takes a free one."""
-    with _listen(host, port) as listener:
+def running(app: App, host: str = "127.0.0.1", port: int = 0, listener: socket.socket | None = None) -> Iterator[str]:
+    """Serve in a thread; gives the URL (without a slash at the end). Port 0 takes a free one; a `listener` is used
+    instead, and closed at the end."""
+    with listener or _listen(host, port) as listening:
         server = _server(app)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="simulator", daemon=True)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="simulator", daemon=True)
         thread.start()
         try:
-            yield f"http://{host}:{listener.getsockname()[1]}"
+            yield f"http://{host}:{listening.getsockname()[1]}"
         finally:
             server.should_exit = True
             thread.join(10)

@@ -82,6 +82,10 @@ class Poller:
         """Feeds may have changed: look again soon. Thread-safe; harmless before `start` and after `stop`."""
         self._wake()
 
+    def permit(self, policy: AddressPolicy) -> None:
+        """From the next look on, sources reach what this policy lets them; those that run begin anew under it."""
+        self._policy = policy
+
     def stop(self, timeout_s: float = 8.0) -> bool:
         """End all polling; whether it ended in time. What was fetched is delivered or kept by the catalog."""
         self._ending = True
@@ -131,7 +135,11 @@ class Poller:
         wanted, self._faulty = self._compile(feeds)
         for key in wanted.keys() - self._running.keys():
             self._begin(wanted[key])
-        gone = [key for key, (task, _) in self._running.items() if wanted.get(key) != task.pull]
+        gone = [
+            key
+            for key, (task, _) in self._running.items()
+            if wanted.get(key) != task.pull or task.policy != self._policy
+        ]
         await self._end(gone)
         for key in wanted.keys() & set(gone):
             self._begin(wanted[key])

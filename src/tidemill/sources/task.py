@@ -48,6 +48,7 @@ class SourceTask:
         rng: random.Random,
     ) -> None:
         self.pull = pull
+        self.policy = policy
         self._client = HttpClient(policy.within(pull.allow))
         self._work = Work(pull, self._client, submit, desk, pacing=pacing, now_ns=now_ns, rng=rng)
         self._step = step_of(self._work)

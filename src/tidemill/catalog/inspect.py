@@ -1,0 +1,59 @@
+"""What a catalog's file holds, looked at before anybody opens it to work with it (which would make what is missing)."""
+
+from pathlib import Path
+from typing import Final
+
+import apsw
+import msgspec
+
+from tidemill.catalog.feeds import PREFIX as FEEDS_PREFIX
+from tidemill.catalog.keys import CLOSED
+from tidemill.errors import UnavailableError
+
+BUSY_MS: Final = 5_000
+_TENANTS: Final = (
+    "SELECT DISTINCT substr(key, :at, instr(substr(key, :at), '/') - 1) FROM entries"
+    " WHERE key >= :prefix AND key < :end AND value IS NOT NULL"
+)
+_EXISTS: Final = "SELECT count(*) FROM entries WHERE key = ? AND value IS NOT NULL"
+
+
+class Inspected(msgspec.Struct, frozen=True):
+    """`fault`: why the file is no catalog that can be used, null if it can. `tenants` have feeds. `closed`: it knows
+    that there was a key."""
+
+    fault: str | None = None
+    tenants: frozenset[str] = frozenset()
+    closed: bool = False
+
+
+def inspect(path: Path) -> Inspected:
+    """Look at the catalog in the file `path`; nothing is made or changed. Any number of others may work with it. Raises
+    UnavailableError when the system does not let it be read."""
+    try:
+        if path.stat().st_size == 0:
+            return Inspected("is empty")
+    except FileNotFoundError:
+        return Inspected("is missing")
+    try:
+        connection = apsw.Connection(str(path), apsw.SQLITE_OPEN_READWRITE)
+        try:
+            return _inspect(connection)
+        finally:
+            connection.close()
+    except (apsw.NotADBError, apsw.CorruptError) as error:
+        return Inspected(f"is damaged ({error})")
+    except (apsw.Error, OSError) as error:
+        raise UnavailableError(f"the catalog {path} cannot be read: {error}") from error
+
+
+def _inspect(connection: apsw.Connection) -> Inspected:
+    connection.set_busy_timeout(BUSY_MS)
+    if not connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'entries'").get:
+        return Inspected("is empty")
+    verdict = connection.execute("PRAGMA quick_check(1)").get
+    if verdict != "ok":
+        return Inspected(f"is damaged ({verdict})")
+    span = {"prefix": FEEDS_PREFIX, "end": f"{FEEDS_PREFIX[:-1]}0", "at": len(FEEDS_PREFIX) + 1}  # '0' comes after '/'
+    tenants = frozenset(tenant for (tenant,) in connection.execute(_TENANTS, span))
+    return Inspected(None, tenants, bool(connection.execute(_EXISTS, (CLOSED,)).get))
