@@ -93,9 +93,7 @@ def broken(data: Path) -> None:
     """What does not add up ends the command with 1."""
     connection = apsw.Connection(str(data / "log" / "log.sqlite"))
     [(receipt,)] = connection.execute("SELECT receipt FROM entries ORDER BY seq LIMIT 1")
-    connection.execute(
-        "UPDATE entries SET sha256 = zeroblob(32), seal = NULL WHERE receipt = ?", (receipt,)
-    )
+    connection.execute("UPDATE entries SET sha256 = zeroblob(32), seal = NULL WHERE receipt = ?", (receipt,))
     connection.close()
     done = verify("--data", str(data))
     assert done.returncode == 1, done.stderr
