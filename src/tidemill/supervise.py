@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -25,6 +26,7 @@ from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.data_folder import CATALOG, check_folder, mark_closed
 from tidemill.errors import StartupError
 from tidemill.lock import FolderLock
+from tidemill.log import wal
 from tidemill.settings import Runtime, Settings
 
 log = logging.getLogger(__name__)
@@ -87,6 +89,7 @@ class Supervisor:
         os.umask(0o077)  # what is measured, and the hashes of keys, are for this user alone
         _make(folder / "run")
         self._lock = FolderLock(folder, "serve.lock")
+        self._mend(folder)
         check_folder(folder)
         self.open_access = self._decide_access()
         public = _listener(self._settings.host, self._settings.port)
@@ -239,6 +242,12 @@ class Supervisor:
             each.close()
         if self._lock is not None:
             self._lock.release()
+
+    def _mend(self, folder: Path) -> None:
+        """Repair what the last run left in a WAL, before anybody opens it and forgets what is behind the damage."""
+        for path in (folder / "log" / "log.sqlite-wal", folder / "catalog.sqlite-wal"):
+            if wal.mend(path):
+                log.error("it was damaged, and is read to its end again", extra={"facts": {"file": str(path)}})
 
     def _decide_access(self) -> bool:
         catalog = SqliteCatalog(self._settings.folder / CATALOG)

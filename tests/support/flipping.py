@@ -25,6 +25,7 @@ def bodies(number: int) -> dict[str, tuple[str, str, Any]]:
     second, minute = number % 60, number // 60
     moment = f"2026-01-01T{minute:02}:{second:02}:00"
     fix = {"timestamp": moment.replace("T", " "), "lat": 40.7, "long": -73.9, "accuracy": 11.3, "speed": number / 8}
+    fix |= {"user_id": f"a{number % 3}"} | ({"long": 999.0} if number % 9 == 0 else {})
     reading = {"measurement": "energy", "tags": {"muid": "m1", "quality": "measured"}, "0100011D00FF": number / 16}
     raw = [0, 0, number % 128, 66]
     age = 9_999 if number % 5 == 0 else 0
@@ -33,9 +34,7 @@ def bodies(number: int) -> dict[str, tuple[str, str, Any]]:
         "dropzone": (
             "POST", "/v1/feeds/dropzone", {"time_stamp": f"{moment}-04:00", "data": [1.0, 2.0 + number] + [5] * number},
         ),
-        "location": (
-            "PUT", "/location", fix | {"user_id": f"a{number % 3}", "long": 999.0 if number % 9 == 0 else -73.9},
-        ),
+        "location": ("PUT", "/location", fix),
         "signals": (
             "POST", "/v1/series", {"name": f"pump {number}", "start": f"{moment}Z", "interval": "1s",
                                    "values": [number, 2.5, -1.0] * 40},

@@ -86,9 +86,8 @@ class Server:
 def running_server(
     data: Path, *, listen_port: int = 0, env: dict[str, str] | None = None, ready: bool = True
 ) -> Iterator[Server]:
-    """Serve `data` on a free loopback port until the block ends. `env` adds settings (`TIDEMILL_...`).
-
-    `ready` false: it is enough that `/readyz` is answered, if only to say that nothing can be acknowledged.
+    """Serve `data` on a free loopback port until the block ends. `env` adds settings (`TIDEMILL_...`). `ready` false:
+    it is enough that `/readyz` is answered, if only to say that nothing can be acknowledged.
 
     Sources point at closed ports unless `env` says otherwise, so that nothing is polled by accident.
     """

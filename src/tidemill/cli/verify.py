@@ -38,22 +38,28 @@ def verify(
     feed: Annotated[str, typer.Option(help="Only this feed.", show_default="all")] = "",
     since: Annotated[str, typer.Option(help="Only what was received from here on (RFC 3339).")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Of a data folder: put back what is damaged and of which a copy is left.")
+    ] = False,
     url: Annotated[str, typer.Option(help="A running server to ask, instead of a data folder.")] = "",
     key: KeyOption = "",
 ) -> None:
     """Prove that every payload, record and point is accounted for, or list what does not add up.
 
     Of a data folder while no server runs on it; of a running server with `--url` (and the tenant of the key). Exit
-    status 0: everything adds up; 1: it does not. Example: `tidemill verify --data data`
+    status 0: everything adds up; 1: it does not. With `--repair` log and store first give each other back what one of
+    them has damaged, and a damaged file of the log is built anew. Example: `tidemill verify --data data`
     """
     since_ns = _instant(since)
     with _bar() as tell:
         if url:
             if tenant:
                 raise StartupError("With --url the tenant is the key's: leave --tenant out.")
+            if repair:
+                raise StartupError("A running server mends by itself what it can: stop it, and give --repair --data.")
             report = _at_server(url, key, feed, since, tell)
         else:
-            report = _in_folder(data, tenant, feed, since_ns, tell)
+            report = _in_folder(data, tenant, feed, since_ns, tell, repair=repair)
     if as_json:
         import msgspec
 
@@ -64,12 +70,15 @@ def verify(
         raise typer.Exit(1)
 
 
-def _in_folder(data: str | None, tenant: str, feed: str, since_ns: int | None, tell: Tell) -> dict[str, Any]:
+def _in_folder(
+    data: str | None, tenant: str, feed: str, since_ns: int | None, tell: Tell, *, repair: bool
+) -> dict[str, Any]:
     import msgspec
 
     from tidemill.catalog.feeds import CatalogFeeds
     from tidemill.catalog.keys import list_keys
     from tidemill.cli.offline import open_store
+    from tidemill.cli.repair import repair_after, repair_before, repair_with
     from tidemill.feeds.book import FeedBook
     from tidemill.mill import position
     from tidemill.mill.verify.scope import check_feed, check_tenant
@@ -77,6 +86,8 @@ def _in_folder(data: str | None, tenant: str, feed: str, since_ns: int | None, t
     from tidemill.settings import load
 
     settings = load({"data": data})
+    if repair:
+        repair_before(settings.folder)
     catalog = open_catalog(data, make=False)
     try:
         with open_store(settings.folder) as store:
@@ -96,7 +107,11 @@ def _in_folder(data: str | None, tenant: str, feed: str, since_ns: int | None, t
                 max_depth=settings.max_depth,
             )
             scope = Scope(tenant=tenant, feed=feed, since_ns=since_ns)
+            if repair:
+                repair_with(settings.folder, store)
             report: Report = verifier.run(scope, lambda told: tell(told.at, told.done, told.total))
+            if repair and repair_after(settings.folder, store, report):
+                report = verifier.run(scope, lambda told: tell(told.at, told.done, told.total))
     finally:
         catalog.close()
     found: dict[str, Any] = msgspec.to_builtins(report)

@@ -17,7 +17,7 @@ _CODE = re.compile(r"Code: (\d+)\.")
 _UNAVAILABLE = frozenset({202, 209, 210, 236, 242, 425})
 # Codes that speak of what is on disk, whatever the query: checksums, decompression, files of a part, corrupted data.
 _DAMAGED = frozenset({40, 226, 227, 228, 230, 246, 271, 432})
-_PART = re.compile(r"(\w+)/(\w+_\d+_\d+_\d+(?:_\d+)?)/")
+_PART = re.compile(r"(\w+)/([\w-]+_\d+_\d+_\d+(?:_\d+)?)/")
 _READING = re.compile(r"while (?:reading|loading) (?:from )?part|broken part")
 
 

@@ -39,6 +39,7 @@ class Answer(msgspec.Struct):
 def execute(pool: SessionPool, request: Request, defaults: dict[str, str], tag: str) -> Answer:
     """Run a request. A comment with `tag` goes into the statement, for KILL QUERY to find. Raises EngineError."""
     statement, rest = _statement(request)
+    pool.broken.check(statement.text)
     settings = tuple(sorted((defaults | request.settings).items()))
     session = pool.take(SessionState(request.database, settings))
     held = False

@@ -13,6 +13,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,7 @@ import uvicorn
 from tidemill import telemetry
 from tidemill.errors import StartupError
 from tidemill.lock import FolderLock
+from tidemill.store.engine import metadata
 from tidemill.store.engine.app import EngineApp, EngineConfig
 from tidemill.store.engine.sessions import SessionPool
 
@@ -41,6 +43,7 @@ DEFAULT_SETTINGS = {
 }
 _GRACE_S = 3
 _PURGE_EVERY_S = 2.0
+_KEEP_EVERY_S = 5.0
 
 
 class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +94,7 @@ def run(options: EngineOptions, beat: Callable[[], None] = lambda: None) -> None
 async def _serve(options: EngineOptions, listener: socket.socket, parent: int, beat: Callable[[], None]) -> None:
     spool = options.path / "spool"
     spool.mkdir(exist_ok=True)
+    metadata.restore(options.path)
     pool = SessionPool(options.path / "chdb", options.sessions, options.max_memory)
     _report_detached(pool)
     config = EngineConfig(
@@ -110,6 +114,7 @@ async def _serve(options: EngineOptions, listener: socket.socket, parent: int, b
         asyncio.ensure_future(_announce(server, listener, options.ready_file)),
         asyncio.ensure_future(_purge_when_idle(pool, app)),
         asyncio.ensure_future(_keep_beating(beat)),
+        asyncio.ensure_future(_keep_metadata(options.path)),
         asyncio.ensure_future(_cancel_when_stopping(server, app)),
     ]
     if options.end_with_parent:
@@ -151,6 +156,13 @@ async def _keep_beating(beat: Callable[[], None]) -> None:
     while True:
         beat()
         await asyncio.sleep(1.0)
+
+
+async def _keep_metadata(path: Path) -> None:
+    while True:
+        with suppress(OSError):
+            await asyncio.to_thread(metadata.keep, path)
+        await asyncio.sleep(_KEEP_EVERY_S)
 
 
 async def _end_with_parent(server: uvicorn.Server, parent: int) -> None:

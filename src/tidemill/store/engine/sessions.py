@@ -14,6 +14,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from tidemill.store.engine.broken import broken_parts
 from tidemill.store.engine.errors import EngineError, from_chdb
 from tidemill.store.engine.library import load
 
@@ -84,7 +85,8 @@ class Session:
 
 
 class SessionPool:
-    """Up to `size` sessions in use. `take` never waits: its callers are as many threads as there are sessions."""
+    """Up to `size` sessions in use. `take` never waits: its callers are as many threads as there are sessions.
+    `broken`: the parts that the engine set aside when it started."""
 
     def __init__(self, path: Path, size: int, max_memory_bytes: int) -> None:
         path.mkdir(parents=True, exist_ok=True)
@@ -96,6 +98,7 @@ class SessionPool:
         # Keeps the engine open whatever happens to the others, and runs what must not wait for them (KILL QUERY).
         self._keeper = Session(self._address, SessionState())
         self._keeper_lock = threading.Lock()
+        self.broken = broken_parts(self.control)
 
     def take(self, state: SessionState) -> Session:
         """A session in exactly this state; a new one if none is idle. Raises EngineError for a bad setting."""

@@ -177,3 +177,9 @@ SELECT table, name, ifNull(reason, '') AS reason
 FROM system.detached_parts
 WHERE database = currentDatabase()
 ORDER BY table, name
+
+-- name: repair_body
+-- Give a payload its bytes (hexadecimal) back; all else of it stays.
+INSERT INTO payloads
+SELECT * REPLACE (unhex({body:String}) AS body, version + 1 AS version)
+FROM (SELECT * FROM payloads FINAL WHERE tenant = {tenant:String} AND receipt = {receipt:String})

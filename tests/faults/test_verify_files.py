@@ -1,0 +1,131 @@
+"""Verification reads the files: parts of tables, the catalog, the log; repair puts back what it can."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import msgspec
+import pytest
+
+from tests.mill.house import House, questions
+from tests.mill.test_damaged import garble, heap
+from tests.mill.verifying import prove, verify
+from tests.support.engine import Engine
+from tidemill.errors import StoreDamagedError
+from tidemill.mill.position import Position
+from tidemill.mill.verify.repair import repair_entries, repair_store
+from tidemill.store.client import Store
+from tidemill.store.migrate import migrate
+from tidemill.store.queries import query
+
+
+class Place:
+    """A house on an engine of its own, whose files can be damaged while it is down."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.engine = Engine(folder / "store", database="tidemill").start()
+        migrate(self.engine.address)
+        self.house = House(folder, self.engine.address, "default")
+
+    def restart(self) -> None:
+        self.engine.start()
+        self.house.store = Store(self.engine.address)
+        self.house.new_mill()
+
+    def parts(self, table: str) -> list[Path]:
+        [metadata] = (self.folder / "store" / "chdb" / "data" / "tidemill").glob(table)
+        return sorted(part for part in metadata.iterdir() if re.fullmatch(r"all_\d+_\d+_\d+", part.name))
+
+    def spoil(self, table: str, file: str) -> None:
+        """Change bytes in the middle of this file of every part of a table."""
+        self.engine.stop()
+        for part in self.parts(table):
+            content = bytearray((part / file).read_bytes())
+            content[len(content) // 2] ^= 0xFF
+            (part / file).write_bytes(content)
+        self.restart()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    made = Place(tmp_path)
+    for number in range(3):
+        made.house.send("dropzone", heap(number, 1.0, 2.0 + number))
+    made.house.send("telemetry", b'[{"time": 1, "value": 1.0, "tags": []}]')
+    made.house.work()
+    prove(made.house)
+    yield made
+    made.house.close()
+    made.engine.stop()
+
+
+def test_a_part_that_cannot_be_read_is_named(place: Place) -> None:
+    place.spoil("rejections", "data.bin")
+    report = verify(place.house)
+    assert "table_damaged" in report.counts and not report.adds_up
+    assert any("of table rejections" in one.what for one in report.findings)
+
+
+def test_a_part_that_was_set_aside_is_named_refused_and_applied_again(place: Place) -> None:
+    before = place.house.everything("payloads")
+    place.spoil("points", "checksums.txt")
+    with pytest.raises(
+        StoreDamagedError, match=r"part broken-on-start_all_\d+_\d+_\d+\w* of table points .*verify --repair"
+    ):
+        Store(place.engine.address).rows("verify_point_counts", tenant="default", after=0, upto=9, feed="")
+    report = verify(place.house)
+    assert report.counts["part_detached"] > 0 and not report.complete
+    place.engine.stop()
+    for part in (place.folder / "store" / "chdb" / "store").glob("*/*/detached/broken*"):
+        shutil.move(part, place.folder / part.name)
+    place.restart()
+    position = Position(place.folder / "mill" / "position")
+    assert repair_store(place.folder / "log", place.house.store, position, verify(place.house), again=True).done
+    place.house.new_mill()
+    place.house.work()
+    prove(place.house)
+    place.house.store = Store(place.engine.address, queries=questions("default"))
+    assert place.house.everything("payloads") == before
+
+
+def test_a_damaged_text_of_a_feed_is_named(place: Place) -> None:
+    catalog = place.house.catalog
+    [entry] = catalog.list("feeds/default/dropzone/")
+    told = msgspec.json.decode(entry.value)
+    catalog.put(entry.key, msgspec.json.encode(told | {"text": told["text"] + "# more"}))
+    assert verify(place.house).counts == {"catalog_damaged": 1}
+
+
+def test_damaged_structure_of_the_log_is_named(place: Place) -> None:
+    connection = apsw.Connection(str(place.folder / "log" / "log.sqlite"))
+    connection.execute("PRAGMA writable_schema = 1; DELETE FROM sqlite_schema WHERE name = 'entries_by_receipt'")
+    connection.close()
+    assert verify(place.house).counts["log_damaged"] > 0
+
+
+def test_log_and_store_give_each_other_back_what_one_has_damaged(place: Place) -> None:
+    house = place.house
+    garble(house, 2, "3.0", "9.0")
+    broken = "INSERT INTO payloads SELECT * REPLACE ('x' AS body, version + 1 AS version) FROM payloads WHERE seq = 3"
+    Store(place.engine.address, queries={"broken": query("broken", broken)}).command("broken")
+    house.log.close()
+    repaired = repair_entries(place.folder / "log", house.store)
+    assert (len(repaired.done), repaired.gone) == (1, [])
+    report = verify(house)
+    assert set(report.counts) >= {"payload_bytes"} and {one.seq for one in report.findings} == {3}
+    position = Position(place.folder / "mill" / "position")
+    repaired = repair_store(place.folder / "log", house.store, position, report, again=False)
+    assert (len(repaired.done), repaired.gone) == (1, [])
+    prove(house)
+
+
+def test_what_is_gone_from_both_is_said(place: Place) -> None:
+    house = place.house
+    garble(house, 2, "3.0", "9.0")
+    Store(place.engine.address, queries={"gone": query("gone", "DELETE FROM payloads WHERE seq = 2")}).command("gone")
+    house.log.close()
+    repaired = repair_entries(place.folder / "log", house.store)
+    assert repaired.done == [] and "entry 2" in repaired.gone[0]

@@ -1,0 +1,36 @@
+"""Beside a server that takes payloads all the while, verification finds nothing on a healthy log and store."""
+
+from pathlib import Path
+
+from tests.mill.house import House
+from tests.mill.test_verify_live import under_load
+from tests.support.engine import running_engine
+from tests.support.rounds import rounds
+from tidemill.mill.position import read
+from tidemill.mill.verify.walk import Scope, Verifier
+from tidemill.store.client import Store
+from tidemill.store.migrate import migrate
+
+
+def test_whole_verifications_under_load_find_nothing(tmp_path: Path) -> None:
+    with running_engine(tmp_path / "store", database="tidemill") as address:
+        migrate(address)
+        house = House(tmp_path, address, "default")
+        verify_under_load(house)
+        house.close()
+
+
+def verify_under_load(house: House) -> None:
+    verifier = Verifier(
+        Store(house.store.address),
+        house.book,
+        house.folder / "log",
+        lambda: read(house.folder / "mill" / "position"),
+        catalog=house.catalog,
+        live=True,
+        clock=house.clock,
+    )
+    with under_load(house):
+        for _ in range(rounds(8, 200)):
+            report = verifier.run(Scope(tenant=house.tenant))
+            assert report.counts == {}, report.findings[:5]
