@@ -6,6 +6,7 @@ is stands in the log, where the mill sees it.
 
 import asyncio
 import logging
+import time
 from contextlib import suppress
 from typing import Final
 
@@ -29,7 +30,7 @@ def erase(store: Store, log: IntakeLog, catalog: Catalog) -> bool:
         return True
     for tenant, feed in sorted({(row["tenant"], row["feed"]) for row in pending}):
         until_ns = max(row["applied_ns"] for row in pending if (row["tenant"], row["feed"]) == (tenant, feed))
-        CatalogReplays(catalog).forget_values(tenant, feed, until_ns)
+        CatalogReplays(catalog).forget_values(tenant, feed, until_ns, time.time_ns())
     if not catalog.scrub():
         return False
     seqs = [row["seq"] for row in store.rows("deletion_places", first=log.first_seq())]

@@ -78,12 +78,13 @@ class CatalogReplays:
         found = self.get(tenant, replay)
         return self.change(found, only=("queued", "running"), state="cancelled", finished_ns=now_ns)
 
-    def forget_values(self, tenant: str, feed: str, until_ns: int) -> None:
+    def forget_values(self, tenant: str, feed: str, until_ns: int, now_ns: int) -> None:
         """Take the values out of what replays of a feed that were asked for until then found: some are deleted now.
-        Their counts stay."""
+        Their counts stay. A replay from after now is of a clock that was wrong: when it was asked for nobody knows."""
         for one in self.list(tenant):
             found = one.difference
-            if one.state not in OVER or found is None or one.request.feed != feed or one.created_ns > until_ns:
+            later = until_ns < one.created_ns <= now_ns
+            if one.state not in OVER or found is None or one.request.feed != feed or later:
                 continue
             if found.windows or found.points:
                 bare = msgspec.structs.replace(found, windows=(), points=())
