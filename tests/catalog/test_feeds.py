@@ -1,14 +1,17 @@
 """Versions of feed texts."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tidemill.catalog.feeds import CatalogFeeds
 from tidemill.catalog.sqlite import SqliteCatalog
-from tidemill.errors import ConflictError
+from tidemill.errors import ConflictError, FeedDamagedError
 
 
 @pytest.fixture
@@ -111,3 +114,78 @@ def test_newest_version_is_found_whoever_made_it_and_after_all_were_removed(
     assert feeds.current("acme", "f") is None
     other.apply("acme", "f", "again")
     assert feeds.current("acme", "f") == other.current("acme", "f") is not None
+
+
+def damage(catalog: SqliteCatalog, change: Callable[[bytes], bytes], number: int = 1) -> None:
+    key = f"feeds/acme/f/{number:010d}"
+    entry = catalog.get(key)
+    assert entry is not None
+    catalog.put(key, change(entry.value))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda value: value.replace(b"max = 10", b"max = 90"),
+        lambda value: value.replace(b'"version":1', b'"version":3'),
+        lambda value: value.replace(b'"name":"f"', b'"name":"g"'),
+        lambda value: value[:-9],
+        lambda value: b"",
+        lambda value: b"\xff" + value,
+    ],
+)
+def test_a_text_that_is_not_what_was_written_is_never_handed_out(
+    change: Callable[[bytes], bytes], catalog: SqliteCatalog, feeds: CatalogFeeds
+) -> None:
+    feeds.apply("acme", "f", 'name = "f"\nmax = 10\n')
+    feeds.apply("acme", "g", "whole")
+    damage(catalog, change)
+    for reader in (feeds, CatalogFeeds(catalog)):
+        for ask in (
+            lambda reader=reader: reader.current("acme", "f"),
+            lambda reader=reader: reader.version("acme", "f", 1),
+            lambda reader=reader: reader.versions("acme", "f"),
+            lambda reader=reader: reader.apply("acme", "f", "next"),
+        ):
+            with pytest.raises(FeedDamagedError, match=r"version 1 of feed 'f' of tenant 'acme' is damaged"):
+                ask()
+        assert [text.name for text in reader.list("acme")] == ["g"], "the others are as they were"
+        assert reader.names("acme") == ["f", "g"]
+
+
+@given(st.integers(0, 10_000), st.integers(0, 7))
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_one_flipped_bit_of_a_version_is_found_or_changes_nothing_of_its_text(
+    catalog: SqliteCatalog, place: int, bit: int
+) -> None:
+    feeds = CatalogFeeds(catalog)
+    text = 'name = "f"\n[[rules]]\ncheck = "range"\noptions = { field = "v", max = 10 }\n'
+    catalog.delete("feeds/acme/f/0000000001")
+    made = feeds.add("acme", "f", 1, text)
+
+    def flip(value: bytes) -> bytes:
+        at = place % len(value)
+        return value[:at] + bytes([value[at] ^ 1 << bit]) + value[at + 1 :]
+
+    damage(catalog, flip)
+    try:
+        found = feeds.version("acme", "f", 1)
+    except FeedDamagedError:
+        return
+    assert found is not None
+    assert (found.name, found.version, found.text, found.sha256) == ("f", 1, text, made.sha256)
+
+
+def test_a_recipe_as_it_was_shipped_before_becomes_the_present_one_and_a_changed_one_stays(
+    feeds: CatalogFeeds,
+) -> None:
+    former = {sha256(b"old").hexdigest()}
+    feeds.apply("acme", "kept", "mine")
+    feeds.apply("acme", "shipped", "old")
+    for _ in range(2):
+        feeds.install("acme", {"kept": "new", "shipped": "new", "fresh": "new"}, former)
+    assert [(text.name, text.version, text.text) for text in feeds.list("acme")] == [
+        ("fresh", 1, "new"),
+        ("kept", 1, "mine"),
+        ("shipped", 2, "new"),
+    ]

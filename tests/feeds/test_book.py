@@ -6,7 +6,8 @@ import pytest
 
 from tidemill.errors import FeedDefinitionError, NotFoundError
 from tidemill.feeds.book import FeedBook
-from tidemill.feeds.recipes import RECIPES
+from tidemill.feeds.recipes import FORMER, RECIPES, shipped
+from tidemill.feeds.variables import Reach
 from tidemill.model.feed_text import FeedText
 
 
@@ -84,3 +85,28 @@ def test_a_text_that_is_no_feed_is_left_out_of_the_list() -> None:
     texts = Texts()
     texts.apply("default", "bad", RECIPES["location"].replace('name = "location"', 'name = "bad"\nx = 1'))
     assert [feed.name for feed in FeedBook(texts, {}).list("default")] == sorted(RECIPES)
+
+
+def test_a_recipe_as_it_was_shipped_is_nobodys_own() -> None:
+    for name, text in RECIPES.items():
+        assert shipped(name, text, hashlib.sha256(text.encode()).hexdigest())
+        assert hashlib.sha256(text.encode()).hexdigest() not in FORMER
+        assert not shipped(name, f"{text}\n# mine", hashlib.sha256(f"{text}\n# mine".encode()).hexdigest())
+
+
+def test_what_sources_may_read_is_asked_by_tenant_and_again_once_it_is_forgotten() -> None:
+    texts, values = Texts(), {"a": "http://a/", "b": "http://b/"}
+    for tenant in values:
+        texts.apply(tenant, "telemetry", RECIPES["telemetry"])
+    book = FeedBook(texts, reach=lambda tenant: Reach({"TIDEMILL_TELEMETRY_URL": values[tenant]}))
+
+    def url(tenant: str) -> str:
+        source = book.current(tenant, "telemetry").source
+        return source.url if source else ""
+
+    assert (url("a"), url("b")) == ("http://a/", "http://b/")
+    values["a"] = ""
+    book.refresh()
+    assert url("a") == "http://a/", "a version is compiled once"
+    book.forget()
+    assert (url("a"), url("b")) == ("", "http://b/")

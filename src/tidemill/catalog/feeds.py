@@ -127,7 +127,7 @@ def _text(entry: Entry) -> FeedText:
         whole = text.sha256 == _sha256(text.text) and entry.key.endswith(
             _key("", text.name, text.version)[len(PREFIX) :]
         )
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (msgspec.DecodeError, UnicodeError):
         whole = False
     if not whole:
         _, tenant, name, number = entry.key.split("/")

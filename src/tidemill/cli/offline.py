@@ -1,7 +1,6 @@
 """A data folder that no server works on: held by its locks, with its store running for as long as it is looked at."""
 
 import json
-import os
 import secrets
 import signal
 import subprocess
@@ -9,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -45,10 +44,13 @@ def _engine(path: Path) -> Iterator[StoreAddress]:
     with tempfile.TemporaryDirectory(prefix="tidemill-") as scratch:
         ready = Path(scratch) / "ready"
         command = [sys.executable, "-m", "tidemill.store.engine", "--path", str(path), "--ready-file", str(ready)]
+        command.append("--secret-stdin")
         log = Path(scratch) / "log"
         with log.open("wb") as output:
-            environment = os.environ | {"TIDEMILL_STORE_SECRET": secret}
-            process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+            process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.PIPE)
+        assert process.stdin is not None
+        with suppress(BrokenPipeError), process.stdin as pipe:  # it ended already: `_port` says why
+            pipe.write(secret.encode())
         try:
             yield StoreAddress("127.0.0.1", _port(process, ready, log), password=secret)
         finally:

@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -221,6 +222,10 @@ def _options(arguments: Sequence[str] | None) -> EngineOptions:
     parser.add_argument("--sessions", type=int, default=8, help="queries that run at once")
     parser.add_argument("--queue", type=int, default=64, help="queries that may wait for a session")
     parser.add_argument("--max-memory", type=int, default=1 << 30, help="bytes that all queries may use together")
-    given = parser.parse_args(arguments)
+    parser.add_argument("--secret-stdin", action="store_true", help="read the clients' secret from standard input")
+    given = vars(parser.parse_args(arguments))
     # Taken out of the environment, so that no child and no crash report carries it.
-    return EngineOptions(secret=os.environ.pop("TIDEMILL_STORE_SECRET", ""), **vars(given))
+    secret = os.environ.pop("TIDEMILL_STORE_SECRET", "")
+    if given.pop("secret_stdin"):
+        secret = sys.stdin.read()
+    return EngineOptions(secret=secret, **given)
