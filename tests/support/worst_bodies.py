@@ -172,17 +172,18 @@ def _good_then_cut(size_bytes: int) -> Worst:
     return Worst(PLAIN, "json", (b"[" + (GOOD + b",") * (size_bytes // (len(GOOD) + 1) + 1))[: max(20, size_bytes)])
 
 
+_FEW = 8  # bytes of a record, so that 8 MiB of them are not more than a payload may hold
 _IN = b'{"meta":{"data":[1]},"data":{"count":1,"items":['
 _SERIES = b'{"name":"a","interval":"1s","values":['
 
 WORST: dict[str, Callable[[int], Worst]] = {
     # Cutting: what msgspec refuses in an array, and what makes the place of records uncertain.
     "nan_values": _repeated(PLAIN, _with(b"1.5", b"NaN")),
-    "nan_minimal": _repeated(PLAIN, b"NaN"),
+    "nan_minimal": _repeated(PLAIN, b"NaN".rjust(_FEW)),
     "infinity_at_the_end": _repeated(PLAIN, b"{}", end=b",-Infinity]"),
     "lone_surrogates": _repeated(PLAIN, _with(b'"a"', b'"\\ud800"')),
-    "backslash_beside_the_records": _repeated(LISTED, b"{}", start=_IN, end=b']},"note":"a\\/b"}'),
-    "escaped_keys_on_the_way": _repeated(LISTED, b"0", start=b'{"d\\u0061ta":{"it\\u0065ms":[', end=b"]}}"),
+    "backslash_beside_the_records": _repeated(LISTED, b"{}".rjust(_FEW), start=_IN, end=b']},"note":"a\\/b"}'),
+    "escaped_keys_on_the_way": _repeated(LISTED, b"0".rjust(_FEW), start=b'{"d\\u0061ta":{"it\\u0065ms":[', end=b"]}}"),
     "nan_beside_the_records": _repeated(LISTED, GOOD, start=_IN, end=b']},"note":NaN}'),
     "records_key_in_texts": _repeated(LISTED, b'{"data":{"items":"[\\"items\\":["}}', start=_IN, end=b"]}}"),
     "control_character_in_a_text": _repeated(PLAIN, b'{"id":"\t"}'),
@@ -194,9 +195,9 @@ WORST: dict[str, Callable[[int], Worst]] = {
     "unclosed_text": _filled(PLAIN, b'["', b"\\\\", b""),
     "open_brackets_in_a_text": _filled(PLAIN, b'[{"id":"', b"[{", b'"}]'),
     # Every record at fault.
-    "empty_objects": _repeated(PLAIN, b"{}"),
+    "empty_objects": _repeated(PLAIN, b"{}".rjust(_FEW)),
     "zeros": _repeated(PLAIN, b"0"),
-    "zeros_within_the_limit": _repeated(PLAIN, b" " * 7 + b"0"),
+    "zeros_within_the_limit": _repeated(PLAIN, b"0".rjust(_FEW)),
     "empty_arrays": _repeated(PLAIN, b"[]"),
     "arrays_in_arrays": _repeated(PLAIN, b"[[[[[[1],[1]]]]]]"),
     "out_of_range": _repeated(PLAIN, _with(b"1.5", b"1e9")),
@@ -248,7 +249,7 @@ WORST: dict[str, Callable[[int], Worst]] = {
     "wave_of_texts": _repeated(WAVES, b'""', start=b'[{"time":"2024-01-01T00:00:00Z","wave":[', end=b"]}]"),
     "packed_out_of_range": _repeated(PACKED, b"256", start=b'[{"time":"2024-01-01T00:00:00Z","wave":[', end=b"]}]"),
     # Lines.
-    "lines_of_brackets": _lines(PLAIN, b"{"),
+    "lines_of_brackets": _lines(PLAIN, b"{".ljust(_FEW)),
     "lines_of_nothing_json": _lines(PLAIN, b"{'id': 1}"),
     "lines_of_nan": _lines(PLAIN, _with(b"1.5", b"NaN")),
     "lines_cut_off": _lines(PLAIN, GOOD[:-1]),
