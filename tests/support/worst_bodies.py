@@ -1,4 +1,4 @@
-"""The bodies that cost most to read: some forty shapes, each of any size, with the feed that takes them.
+"""The bodies that cost most to read: some eighty shapes, each of any size, with the feed that takes them.
 
 Shapes are deterministic: the same size gives the same bytes. `WORST[name](size_bytes)` is a `Worst` whose body has at
 most `size_bytes` (small sizes: at least one record). `feed` is the text of a definition (always `on_fault = "reject"`,
@@ -172,17 +172,18 @@ def _good_then_cut(size_bytes: int) -> Worst:
     return Worst(PLAIN, "json", (b"[" + (GOOD + b",") * (size_bytes // (len(GOOD) + 1) + 1))[: max(20, size_bytes)])
 
 
+_FEW = 8  # bytes of a record, so that 8 MiB of them are not more than a payload may hold
 _IN = b'{"meta":{"data":[1]},"data":{"count":1,"items":['
 _SERIES = b'{"name":"a","interval":"1s","values":['
 
 WORST: dict[str, Callable[[int], Worst]] = {
     # Cutting: what msgspec refuses in an array, and what makes the place of records uncertain.
     "nan_values": _repeated(PLAIN, _with(b"1.5", b"NaN")),
-    "nan_minimal": _repeated(PLAIN, b"NaN"),
+    "nan_minimal": _repeated(PLAIN, b"NaN".rjust(_FEW)),
     "infinity_at_the_end": _repeated(PLAIN, b"{}", end=b",-Infinity]"),
     "lone_surrogates": _repeated(PLAIN, _with(b'"a"', b'"\\ud800"')),
-    "backslash_beside_the_records": _repeated(LISTED, b"{}", start=_IN, end=b']},"note":"a\\/b"}'),
-    "escaped_keys_on_the_way": _repeated(LISTED, b"0", start=b'{"d\\u0061ta":{"it\\u0065ms":[', end=b"]}}"),
+    "backslash_beside_the_records": _repeated(LISTED, b"{}".rjust(_FEW), start=_IN, end=b']},"note":"a\\/b"}'),
+    "escaped_keys_on_the_way": _repeated(LISTED, b"0".rjust(_FEW), start=b'{"d\\u0061ta":{"it\\u0065ms":[', end=b"]}}"),
     "nan_beside_the_records": _repeated(LISTED, GOOD, start=_IN, end=b']},"note":NaN}'),
     "records_key_in_texts": _repeated(LISTED, b'{"data":{"items":"[\\"items\\":["}}', start=_IN, end=b"]}}"),
     "control_character_in_a_text": _repeated(PLAIN, b'{"id":"\t"}'),
@@ -194,9 +195,9 @@ WORST: dict[str, Callable[[int], Worst]] = {
     "unclosed_text": _filled(PLAIN, b'["', b"\\\\", b""),
     "open_brackets_in_a_text": _filled(PLAIN, b'[{"id":"', b"[{", b'"}]'),
     # Every record at fault.
-    "empty_objects": _repeated(PLAIN, b"{}"),
+    "empty_objects": _repeated(PLAIN, b"{}".rjust(_FEW)),
     "zeros": _repeated(PLAIN, b"0"),
-    "zeros_within_the_limit": _repeated(PLAIN, b" " * 7 + b"0"),
+    "zeros_within_the_limit": _repeated(PLAIN, b"0".rjust(_FEW)),
     "empty_arrays": _repeated(PLAIN, b"[]"),
     "arrays_in_arrays": _repeated(PLAIN, b"[[[[[[1],[1]]]]]]"),
     "out_of_range": _repeated(PLAIN, _with(b"1.5", b"1e9")),
@@ -211,12 +212,24 @@ WORST: dict[str, Callable[[int], Worst]] = {
     "huge_numbers": _repeated(PLAIN, _with(b"1.5", b"9" * 5000)),
     "long_texts": _repeated(PLAIN, _with(b'"a"', b'"' + b"a" * 100_000 + b'"')),
     "long_wide_texts": _repeated(PLAIN, _with(b'"a"', b'"' + "ü\U0001f600".encode() * 10_000 + b'"')),
+    # No record at fault, and no record that the fast reader is certain of.
+    "good_with_escapes": _repeated(PLAIN, _with(b'"a"', b'"\\u0061"')),
+    "good_with_escaped_keys": _repeated(PLAIN, _with(b'"id"', b'"\\u0069d"')),
+    "good_with_a_key_twice_below": _repeated(PLAIN, GOOD[:-1] + b',"more":{"id":1,"id":2}}'),
     # One record that is all of the payload.
     "text_of_the_payload": _filled(PLAIN, b'[{"id":"', b"a", b'"}]'),
     "escapes_of_the_payload": _filled(PLAIN, b'[{"id":"', b"\\u0061", b'"}]'),
     "million_keys": _numbered(PLAIN, b"{", lambda n: b'"%x":0' % n, b"}"),
     "million_equal_keys": _repeated(PLAIN, b'"value":1', start=b"{", end=b"}"),
     "million_keys_twice": _numbered(REGISTERS, b'{"id":"a",', lambda n: b'"%x":0' % (n // 2), b"}"),
+    "million_objects": _repeated(PLAIN, b"{}", start=b'[{"more":[', end=b"]}]"),
+    "million_arrays": _repeated(PLAIN, b"[]", start=b'[{"more":[', end=b"]}]"),
+    "million_objects_without_an_array": _repeated(PLAIN, b"{}", start=b'{"more":[', end=b"]}"),
+    "time_of_the_payload": _filled(PLAIN, b'{"id":"a","value":1,"time":"2024-01-01T00:00:00.', b"1", b'Z"}'),
+    "no_time_of_the_payload": _filled(PLAIN, b'{"id":"a","value":1,"time":"', b"1", b'"}'),
+    "epoch_of_the_payload": _filled(COUNTED, b'{"id":"a","value":1,"time":', b"1", b"}"),
+    "number_of_the_payload": _filled(COUNTED, b'{"id":"a","time":1,"value":', b"1", b"}"),
+    "fraction_of_the_payload": _filled(COUNTED, b'{"id":"a","value":1,"time":1.', b"1", b"}"),
     "million_labels": _repeated(PLAIN, b"0", start=b'[{"labels":[', end=b"]}]"),
     "million_nan": _repeated(PLAIN, b"NaN", start=b'[{"more":[', end=b"]}]"),
     "million_nan_members": _numbered(PLAIN, b"[{", lambda n: b'"%x":NaN' % n, b"}]"),
@@ -236,7 +249,7 @@ WORST: dict[str, Callable[[int], Worst]] = {
     "wave_of_texts": _repeated(WAVES, b'""', start=b'[{"time":"2024-01-01T00:00:00Z","wave":[', end=b"]}]"),
     "packed_out_of_range": _repeated(PACKED, b"256", start=b'[{"time":"2024-01-01T00:00:00Z","wave":[', end=b"]}]"),
     # Lines.
-    "lines_of_brackets": _lines(PLAIN, b"{"),
+    "lines_of_brackets": _lines(PLAIN, b"{".ljust(_FEW)),
     "lines_of_nothing_json": _lines(PLAIN, b"{'id': 1}"),
     "lines_of_nan": _lines(PLAIN, _with(b"1.5", b"NaN")),
     "lines_cut_off": _lines(PLAIN, GOOD[:-1]),
@@ -249,6 +262,12 @@ WORST: dict[str, Callable[[int], Worst]] = {
     "series_of_bad_tags": _numbered(
         SERIES, b'{"name":"a","interval":"1s","values":[1],"tags":{', lambda n: b'"t%x":NaN' % n, b"}}"
     ),
+    "series_of_a_long_interval": _filled(SERIES, b'{"name":"a","values":[1,2],"interval":"', b"1", b's"}'),
+    "series_of_a_long_start": _filled(
+        SERIES, b'{"values":[1],"interval":"1s","start":"2024-01-01T00:00:00.', b"1", b'Z"}'
+    ),
+    "series_of_a_long_rate": _filled(SERIES, b'{"name":"a","values":[1,2],"sample_rate_hz":1.', b"1", b"}"),
+    "series_of_keys_called_values": _filled(SERIES, b"{", b'"values":', b"1}"),
     "series_of_nan": _repeated(SERIES, b"NaN", start=_SERIES, end=b"]}"),
     "series_of_texts": _repeated(SERIES, b'""', start=_SERIES, end=b"]}"),
     "series_of_one_time": lambda size: Worst(

@@ -47,14 +47,14 @@ class Cut(msgspec.Struct, frozen=True):
 
 def cut_lines(body: bytes) -> Cut:
     """The lines of NDJSON that are not blank."""
-    lines = Cut(array("q"), array("q"))
+    starts, ends = array("q"), array("q")
     for line in _LINE.finditer(body):
         if line[0].strip(WHITE):
-            lines.starts.append(line.start())
-            lines.ends.append(line.end())
-            if len(lines) > MAX_RECORDS:
+            starts.append(line.start())
+            ends.append(line.end())
+            if len(starts) > MAX_RECORDS:
                 break
-    return lines
+    return Cut(starts, ends)
 
 
 def cut_document(body: bytes, records: tuple[str, ...], max_depth: int, faults: Faults) -> Cut | None:
@@ -118,14 +118,14 @@ class _Walk:
         return _skip(self.text, end)
 
     def _array(self, at: int, cut: Cut) -> int:
-        text = self.text
+        text, starts, ends = self.text, cut.starts, cut.ends
         at = end = _skip(text, at + 1)
         if text[at : at + 1] != "]":
             while True:
                 _, end = _scan(text, at)
-                cut.starts.append(at)
-                cut.ends.append(end)
-                if len(cut) > MAX_RECORDS:
+                starts.append(at)
+                ends.append(end)
+                if len(starts) > MAX_RECORDS:
                     raise _EnoughError
                 comma = _comma(text, end)
                 if comma is None:

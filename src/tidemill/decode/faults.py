@@ -1,7 +1,7 @@
 """Faults of one payload or record: the first hundred in full, of the rest the codes and how many they are.
 
 What a record's faults come to is bounded: at most a hundred are kept while it is read, and the ledger gets at most
-DETAIL_BYTES of text, which says how many faults it leaves out.
+DETAIL_BYTES of text, which says how many faults it leaves out (with what the ledger adds, it is below 1 KiB).
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from typing import Final
 from tidemill.errors import Fault, count_of_faults
 
 MAX_FAULTS: Final = 100
-DETAIL_BYTES: Final = 1024  # of a record's faults in the ledger, in UTF-8
+DETAIL_BYTES: Final = 900  # of a record's faults in the ledger, in UTF-8
 _DETAIL_FAULTS: Final = 10  # named in it
 _ROOM: Final = 40  # bytes for "; 1234567 more faults"
 _SUMMARY: Final = "more_faults"

@@ -45,11 +45,18 @@ def whole(entry: Logged) -> pl.DataFrame:
 def each(entry: Logged, named: Named, batch: Batch) -> pl.DataFrame:
     """REJECTED of every record of a payload. `batch` is the payload decoded again: it counts the records, and knows the
     faults of those beyond the hundred that intake names."""
-    read = {index: (reasons, detail) for _, index, reasons, detail in batch.rejections.iter_rows()}
     count = max(int(batch.counts["records"].sum()), max(named) + 1)
-    innocent = ([_INNOCENT], STATE_REASONS[_INNOCENT])
-    told = {index: _told(named[index]) if index in named else read.get(index, innocent) for index in range(count)}
-    return _frame(entry.seq, told)
+    by_intake = _frame(entry.seq, {index: _told(faults) for index, faults in named.items()})
+    read = batch.rejections.join(by_intake, on="idx", how="anti")
+    faulty = rejected([by_intake, read])
+    every = pl.DataFrame({"idx": pl.int_range(count, dtype=pl.UInt32, eager=True)})
+    innocent = every.join(faulty, on="idx", how="anti").select(
+        pl.lit(entry.seq, pl.UInt64).alias("seq"),
+        "idx",
+        pl.lit([_INNOCENT]).alias("reasons"),
+        pl.lit(STATE_REASONS[_INNOCENT]).alias("detail"),
+    )
+    return rejected([faulty, innocent])
 
 
 def timed(rejections: pl.DataFrame, times: pl.DataFrame) -> pl.DataFrame:
