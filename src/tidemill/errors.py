@@ -14,6 +14,7 @@
     │   └── StoreUnavailableError
     ├── LogCorruptError       the log is not what it was; needs a person
     ├── StoreQueryError       the store refused a query; carries its code
+    ├── BackupError           a backup could not be made, or is not what it was; nothing was changed
     └── StartupError          a process cannot start; says what to do next
 
 Every error has a stable `code` (class attribute unless given) and a message that says what failed, where, and
@@ -145,6 +146,12 @@ class StoreQueryError(TidemillError):
     def __init__(self, store_code: int, message: str) -> None:
         super().__init__(message)
         self.store_code = store_code
+
+
+class BackupError(TidemillError):
+    """A backup could not be made or put back, or is damaged. The message names the file and the next step."""
+
+    code = "backup"
 
 
 class StartupError(TidemillError):
