@@ -14,7 +14,7 @@ LAYERS = (
     {"checks"},
     {"store", "log", "catalog", "rules", "decode", "feeds", "analysis"},
     {"mill", "query", "sources"},
-    {"api", "simulate"},
+    {"api", "simulate", "backup"},
     {"service", "data_folder"},
     {"supervise", "banner"},
     {"cli", "client"},

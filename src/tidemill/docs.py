@@ -186,6 +186,8 @@ def _walk(name: str, command: _Command) -> Iterable[tuple[str, _Command]]:
     if not isinstance(command, TyperGroup):
         yield name, command
         return
+    if command.invoke_without_command:
+        yield name, command
     for word, child in command.commands.items():
         yield from _walk(f"{name} {word}", child)
 

@@ -18,6 +18,7 @@
     ├── StoreQueryError       the store refused a query; carries its code
     │   └── StoreDamagedError     a part of a table is damaged, and the query needs it
     ├── DamagedError          what was asked for is damaged where it is kept
+    ├── BackupError           a backup could not be made, or is not what it was; nothing was changed
     └── StartupError          a process cannot start; says what to do next
 
 Every error has a stable `code` (class attribute unless given) and a message that says what failed, where, and
@@ -171,6 +172,12 @@ class DamagedError(TidemillError):
     """What was asked for is kept, and is not what it was: nothing that is kept of it matches its checksum."""
 
     code = "damaged"
+
+
+class BackupError(TidemillError):
+    """A backup could not be made or put back, or is damaged. The message names the file and the next step."""
+
+    code = "backup"
 
 
 class StartupError(TidemillError):

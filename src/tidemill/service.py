@@ -72,12 +72,14 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
     """The mill and, in a thread beside it, the poller, until SIGTERM."""
     from tidemill.hints import Hints
     from tidemill.log.reader import SqliteLogReader
+    from tidemill.mill.backup_hold import BackupHold
     from tidemill.mill.position import Position
     from tidemill.mill.worker import Mill
     from tidemill.sources.addresses import AddressPolicy
     from tidemill.sources.ledger import poll_rows
     from tidemill.sources.poller import Poller
     from tidemill.sources.submit import InternalIntake
+    from tidemill.store.freeze import FROZEN, freeze
 
     os.nice(_MILL_NICE)
     stop = threading.Event()
@@ -99,6 +101,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
         max_depth=runtime.settings.max_depth,
         replays=replays,
         trust=_trust(runtime.settings),
+        backup_hold=BackupHold(folder / "mill", folder / "store" / FROZEN, lambda: freeze(store)),
     )
     turning = threading.Event()  # not yet: it waits for the store, as long as that takes
     lifeline.beat_while(lambda: not turning.is_set() or time.monotonic() - mill.last_turn < _MILL_SILENCE_S)

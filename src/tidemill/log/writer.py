@@ -20,6 +20,7 @@ import msgspec
 from tidemill import crash_points
 from tidemill.errors import DiskFullError, LogCorruptError, LogUnavailableError, TidemillError
 from tidemill.log import database, recovery
+from tidemill.log.continuation import continue_above
 from tidemill.log.contract import Appended
 from tidemill.log.damage import HOW_TO_REPAIR, Damage, Damages
 from tidemill.log.high_water import HighWaterMark
@@ -76,11 +77,11 @@ class Writer(threading.Thread):
             self._accept_loss(self._connection, durable)
             self.last_seq = recovery.verify_tail(self._connection, durable, damages)
             self.newest_ns = database.newest_received_ns(self._connection)
+            self._handed_out = max(self.last_seq, continue_above(path.parent))
             self.key_clock = KeyClock(now_ns, monotonic, self._connection)
         except BaseException:
             self._connection.close()
             raise
-        self._handed_out = self.last_seq
 
     def _accept_loss(self, connection: apsw.Connection, durable: int) -> None:
         accepted = accepted_loss()

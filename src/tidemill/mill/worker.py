@@ -22,6 +22,7 @@ from tidemill.log.contract import LogReader
 from tidemill.log.loss import accepted_loss
 from tidemill.mill.apply import Applier
 from tidemill.mill.attempts import Attempts
+from tidemill.mill.backup_hold import BackupHold
 from tidemill.mill.blame import blames_payload
 from tidemill.mill.position import Position, reconcile
 from tidemill.mill.replay.job import Replays
@@ -65,6 +66,7 @@ class Mill:
         max_depth: int = MAX_DEPTH,
         trust: Trust | None = None,
         replays: CatalogReplays | None = None,
+        backup_hold: BackupHold | None = None,
     ) -> None:
         folder = position.path.parent
         folder.mkdir(parents=True, exist_ok=True)
@@ -84,6 +86,7 @@ class Mill:
         self.replays = (
             Replays(replays, store, book, self._applier, folder / "replays", clock=clock) if replays else None
         )
+        self._backup_hold = backup_hold
         self._started = False
         self._made = time.monotonic()
         self._last_begun = 0.0
@@ -110,6 +113,8 @@ class Mill:
         backoff_s = _BACKOFF_S[0]
         while not stop.is_set():
             self.status.turn()
+            if self._backup_hold is not None:
+                self._backup_hold.keep(self._position.seq, self.status.turn, stop)
             try:
                 self._pace(stop)
                 count = self.step()

@@ -1,0 +1,58 @@
+"""Files of a backup: read in pieces and hashed on the way, copied if asked, forced to disk."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Final
+
+PIECE: Final = 1 << 20
+
+
+def nothing(_: int) -> None:
+    """Progress that nobody follows."""
+
+
+def digest(source: Path, progress: Callable[[int], None] = nothing) -> tuple[int, str]:
+    """The size and the SHA-256 (hexadecimal) of a file. Raises OSError."""
+    with source.open("rb") as content:
+        return pour(content, None, progress)
+
+
+def copy(source: Path, target: Path, progress: Callable[[int], None] = nothing) -> tuple[int, str]:
+    """Copy a file into a new one that this user alone may read; returns size and SHA-256. Raises OSError."""
+    with source.open("rb") as content, create(target) as into:
+        return pour(content, into, progress)
+
+
+def create(path: Path) -> IO[bytes]:
+    """A new file, open to be written, that this user alone may read. Raises OSError."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
+
+
+def pour(content: IO[bytes], into: IO[bytes] | None, progress: Callable[[int], None] = nothing) -> tuple[int, str]:
+    """Read `content` to its end, write it to `into` if given; returns size and SHA-256 (hexadecimal)."""
+    size, sha256 = 0, hashlib.sha256()
+    while piece := content.read(PIECE):
+        sha256.update(piece)
+        if into is not None:
+            into.write(piece)
+        size += len(piece)
+        progress(len(piece))
+    return size, sha256.hexdigest()
+
+
+def write(path: Path, content: bytes) -> None:
+    """Make a file of this content, durable but for its name. Raises OSError."""
+    with create(path) as file:
+        file.write(content)
+    sync_file(path)
+
+
+def sync_file(path: Path) -> None:
+    """Force the content of a file to disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,70 @@
+"""What a backup says of itself: `manifest.json`, its last file. A backup without one, or whose manifest does not match
+its own hash, is not whole. Every other file is in it with its size and SHA-256.
+"""
+
+import hashlib
+from typing import Final
+
+import msgspec
+
+from tidemill.errors import BackupError
+
+FILE: Final = "manifest.json"
+FORMAT: Final = 1
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A file of the backup: its path in it (and in the data folder), its size, and its SHA-256 in hexadecimal."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """`made_at` is the moment of which the backup is (RFC 3339). Everything up to the offset `position` is applied in
+    the store's files; the log holds the entries from `first_seq` to `last_seq`; `waiting` of them
+    are beyond the position, and are applied after a restore."""
+
+    format: int = FORMAT
+    tidemill: str
+    engine: str
+    sqlite: str
+    made_at: str
+    position: int
+    first_seq: int
+    last_seq: int
+    waiting: int
+    files: tuple[Entry, ...]
+
+    @property
+    def bytes(self) -> int:
+        """The size of all files."""
+        return sum(entry.bytes for entry in self.files)
+
+
+class _Sealed(msgspec.Struct, frozen=True):
+    """`sha256` is the hash of `backup` as it is written."""
+
+    sha256: str
+    backup: msgspec.Raw
+
+
+def encode(manifest: Manifest) -> bytes:
+    """A manifest as the bytes of its file."""
+    body = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
+    return msgspec.json.encode(_Sealed(hashlib.sha256(body).hexdigest(), msgspec.Raw(body))) + b"\n"
+
+
+def decode(content: bytes, where: str) -> Manifest:
+    """The inverse of `encode`; `where` names the backup. Raises BackupError when it is not what was written."""
+    try:
+        sealed = msgspec.json.decode(content, type=_Sealed)
+        if hashlib.sha256(bytes(sealed.backup)).hexdigest() != sealed.sha256:
+            raise ValueError("it does not match its own sha256")
+        manifest = msgspec.json.decode(sealed.backup, type=Manifest)
+    except ValueError as error:  # msgspec's errors, too
+        raise BackupError(f"{where} is damaged: {FILE}: {error}") from None
+    if manifest.format > FORMAT:
+        raise BackupError(f"{where} was made by a newer Tidemill ({manifest.tidemill}); upgrade Tidemill to read it")
+    return manifest

@@ -1,0 +1,139 @@
+"""Puts a backup back as a data folder, checked on the way: a folder is filled as a whole or not at all.
+
+What is made anew: the position, the log's high-water mark, and the place above which the log goes on
+(`log/continuation.py`), so that no place is handed out twice.
+"""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from tidemill.backup.check import check_databases
+from tidemill.backup.files import nothing, sync_file, write
+from tidemill.backup.manifest import Manifest
+from tidemill.backup.moment import is_served
+from tidemill.backup.stored import Damage, Stored, unpack
+from tidemill.errors import BackupError, StartupError
+from tidemill.lock import FolderLock
+from tidemill.log import continuation
+from tidemill.log.high_water import HighWaterMark
+from tidemill.log.local_disk import make_folder, sync_folder
+from tidemill.mill.position import Position
+
+STAGING: Final = ".restoring"
+_LOCK: Final = "serve.lock"
+_LAST: Final = "log"  # a server that is started on half a folder refuses it: the store is ahead of its log
+
+
+class Restored(msgspec.Struct, frozen=True):
+    """What was restored; `aside` is where the folder that was there is now (null: there was none)."""
+
+    manifest: Manifest
+    aside: Path | None
+
+
+def restore(
+    backup: Stored, folder: Path, *, force: bool = False, progress: Callable[[int], None] = nothing
+) -> Restored:
+    """Fill the data folder from a backup. With `force` a folder that holds something is moved aside first.
+
+    Raises StartupError when it holds something, or a server runs on it; BackupError when the backup is damaged or the
+    disk is full: then the folder is as it was.
+    """
+    folder = folder.resolve()
+    aside, made = _make_room(folder, force), not folder.exists()
+    make_folder(folder)
+    lock = FolderLock(folder, _LOCK)  # no server starts on what is half there
+    try:
+        manifest = _fill(backup, folder, progress)
+    except BaseException as error:
+        _empty(folder)
+        if made or aside is not None:
+            folder.rmdir()
+        if aside is not None:
+            aside.rename(folder)
+        if isinstance(error, OSError):
+            raise _cannot_restore(error, folder) from error
+        raise
+    finally:
+        lock.release()
+    return Restored(manifest, aside)
+
+
+def _fill(backup: Stored, folder: Path, progress: Callable[[int], None]) -> Manifest:
+    staging = folder / STAGING
+    shutil.rmtree(staging, ignore_errors=True)  # of a restore that was killed
+    staging.mkdir(mode=0o700)
+    manifest, damages = unpack(backup, staging, progress=progress)
+    damages = damages or check_databases(staging)
+    if damages:
+        raise damaged(backup.path, damages)
+    _finish(staging, manifest)
+    for path in sorted(staging.iterdir(), key=lambda path: path.name == _LAST):
+        path.rename(folder / path.name)
+    staging.rmdir()
+    sync_folder(folder)
+    return manifest
+
+
+def _empty(folder: Path) -> None:
+    """Remove what a restore that failed put into a folder that was empty."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
+
+
+def _make_room(folder: Path, force: bool) -> Path | None:
+    """Move what is in the way aside, if that is wanted; where it is now."""
+    if not folder.exists() or all(path.name in (STAGING, _LOCK) for path in folder.iterdir()):
+        return None
+    if not force:
+        raise StartupError(
+            f"'{folder}' is not empty, and a restore overwrites nothing. Name another folder with --data, or let "
+            "--force move this one aside."
+        )
+    if is_served(folder):
+        raise StartupError(f"A server runs on '{folder}': stop it first.")
+    aside = folder.with_name(f"{folder.name}.before-{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}")
+    try:
+        folder.rename(aside)
+    except OSError as error:
+        raise StartupError(f"'{folder}' cannot be moved aside ({error.strerror}): empty it yourself.") from None
+    return aside
+
+
+def damaged(backup: Path, damages: list[Damage]) -> BackupError:
+    """The error that names what is damaged."""
+    shown = "\n".join(f"  {damage}" for damage in damages[:20])
+    more = f"\n  and {len(damages) - 20} more" if len(damages) > 20 else ""
+    return BackupError(f"{backup} is damaged:\n{shown}{more}\nTake another backup.")
+
+
+def _finish(staging: Path, manifest: Manifest) -> None:
+    """Write what is made anew, and force everything to disk."""
+    earlier = continuation.continue_above(staging / "log")
+    (staging / "log" / continuation.FILE).unlink(missing_ok=True)
+    above = max(manifest.last_seq, earlier) + continuation.GAP
+    write(staging / "log" / continuation.FILE, continuation.encoded(above))
+    mark = HighWaterMark(staging / "log" / "log.high-water")
+    mark.note(manifest.last_seq)
+    mark.close()
+    Position(staging / "mill" / "position").save(manifest.position)
+    for root, _, names in os.walk(staging):
+        for name in names:
+            sync_file(Path(root) / name)
+        sync_folder(Path(root))
+
+
+def _cannot_restore(error: OSError, folder: Path) -> BackupError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    why = f"The disk under '{folder}' is full" if full else f"'{folder}' cannot be restored: {error}"
+    return BackupError(f"{why}. What was restored of it is removed.")

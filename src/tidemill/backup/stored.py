@@ -1,0 +1,166 @@
+"""Reads a backup, folder or archive alike: its files one after the other, and what is wrong with them."""
+
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO, Final, Protocol
+
+import msgspec
+import zstandard
+
+from tidemill.backup import manifest
+from tidemill.backup.files import create, nothing, pour
+from tidemill.backup.manifest import Entry, Manifest
+from tidemill.errors import BackupError
+
+_MANIFEST_BYTES: Final = 1 << 28
+
+
+class Damage(msgspec.Struct, frozen=True):
+    """A file of a backup that is not what it was."""
+
+    path: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.what}"
+
+
+class Stored(Protocol):
+    """A backup that is there."""
+
+    path: Path
+
+    def files(self) -> Iterator[tuple[str, IO[bytes]]]:
+        """Every file but the manifest; read each before the next.
+
+        Raises BackupError, or what the disk or the archive raises where it cannot be read: `unpack` says it.
+        """
+
+    def manifest(self) -> Manifest:
+        """What it says of itself; of an archive only after `files` has ended. Raises BackupError."""
+
+
+def opened(path: Path) -> Stored:
+    """The backup at `path`: an archive, a backup's folder, or the newest of a folder of backups. Raises BackupError."""
+    if path.is_file():
+        return StoredArchive(path)
+    if (path / manifest.FILE).is_file():
+        return StoredFolder(path)
+    whole = newest(path) if path.is_dir() else None
+    if whole is None:
+        raise BackupError(
+            f"There is no whole backup in '{path}'."
+            + (f" It has no {manifest.FILE}: it broke off while it was made." if path.is_dir() else "")
+        )
+    return StoredFolder(whole)
+
+
+def newest(folder: Path) -> Path | None:
+    """The newest whole backup in a folder of backups, by name; null if there is none."""
+    names = [path.parent for path in folder.glob(f"*/{manifest.FILE}") if not path.parent.name.startswith(".")]
+    return max(names, key=lambda path: path.name, default=None)
+
+
+class StoredFolder:
+    """A backup that is a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def files(self) -> Iterator[tuple[str, IO[bytes]]]:
+        """See `Stored.files`."""
+        for path in sorted(self.path.rglob("*")):
+            name = path.relative_to(self.path).as_posix()
+            if path.is_symlink() or not path.is_file() or name == manifest.FILE:
+                continue
+            with path.open("rb") as content:
+                yield name, content
+
+    def manifest(self) -> Manifest:
+        """See `Stored.manifest`."""
+        try:
+            return manifest.decode((self.path / manifest.FILE).read_bytes(), str(self.path))
+        except OSError as error:
+            raise BackupError(f"{self.path / manifest.FILE} cannot be read: {error.strerror}") from None
+
+
+class StoredArchive:
+    """A backup that is one file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._manifest: Manifest | None = None
+
+    def files(self) -> Iterator[tuple[str, IO[bytes]]]:
+        """See `Stored.files`."""
+        with self.path.open("rb") as packed:
+            unpacked = zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True)
+            with tarfile.open(fileobj=unpacked, mode="r|") as archive:
+                for member in archive:
+                    content = archive.extractfile(member) if member.isreg() else None
+                    if content is None:
+                        raise BackupError(f"{self.path} is damaged: {member.name} is no file")
+                    if member.name == manifest.FILE:
+                        self._manifest = manifest.decode(content.read(_MANIFEST_BYTES), str(self.path))
+                    else:
+                        yield member.name, content
+            while unpacked.read(1 << 20):  # to the checksum of the archive itself
+                continue
+
+    def manifest(self) -> Manifest:
+        """See `Stored.manifest`."""
+        if self._manifest is None:
+            raise BackupError(f"{self.path} is not whole: it has no {manifest.FILE}, so it broke off while it was made")
+        return self._manifest
+
+
+def unpack(
+    backup: Stored,
+    into: Path | None,
+    *,
+    wanted: Callable[[str], bool] = lambda _: True,
+    progress: Callable[[int], None] = nothing,
+) -> tuple[Manifest, list[Damage]]:
+    """Read the whole backup, and write those of its files that are `wanted` into a folder, if one is given.
+
+    Returns its manifest, and every file that is missing, strange or not what it was. Raises BackupError where nothing
+    more can be read; OSError of the folder.
+    """
+    read: dict[str, tuple[int, str]] = {}
+    name = ""
+    try:
+        for name, content in backup.files():
+            if into is not None and wanted(name):
+                with create(_made(into, name, backup.path)) as file:
+                    read[name] = pour(content, file, progress)
+            else:
+                read[name] = pour(content, None, progress)
+    except (zstandard.ZstdError, tarfile.TarError, EOFError, ValueError) as error:
+        where = f"at {name} or behind it" if name else "at its beginning"
+        raise BackupError(f"{backup.path} is damaged {where}: {error}") from None
+    made = backup.manifest()
+    return made, list(_damages(made.files, read))
+
+
+def _damages(files: tuple[Entry, ...], read: dict[str, tuple[int, str]]) -> Iterator[Damage]:
+    for entry in files:
+        size, sha256 = read.pop(entry.path, (-1, ""))
+        if size < 0:
+            yield Damage(entry.path, "it is missing")
+        elif size != entry.bytes:
+            yield Damage(entry.path, f"it has {size:,} bytes instead of {entry.bytes:,}")
+        elif sha256 != entry.sha256:
+            yield Damage(entry.path, f"its sha256 is {sha256} instead of {entry.sha256}")
+    for name in sorted(read):
+        yield Damage(name, "it is not in the manifest")
+
+
+def _made(into: Path, name: str, backup: Path) -> Path:
+    """Where a file of a backup belongs in a folder, its own folder made. Raises BackupError for a path out of it."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise BackupError(f"{backup} is damaged: '{name[:200]}' is no path inside a data folder")
+    target = into / path
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return target

@@ -1,0 +1,181 @@
+"""Makes a backup: one moment of a data folder, then its files at leisure.
+
+In the moment (a tenth of a second; the mill keeps still, acknowledging goes on): the position, frozen tables, links to
+the mill's other files, and read transactions on catalog and log. The log's moment is last, so whatever the other parts
+refer to is in it; everything up to the position is in the tables, and nothing else: the rest waits in the log, as it
+would after a crash, and is applied after a restore.
+"""
+
+import errno
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import apsw
+import msgspec
+
+from tidemill import __version__
+from tidemill.backup.files import nothing
+from tidemill.backup.manifest import Manifest
+from tidemill.backup.moment import Still, running_backup
+from tidemill.backup.snapshot import CATALOG, LOG, Snapshot
+from tidemill.backup.target import Target, open_target
+from tidemill.errors import BackupError
+from tidemill.log.database import FILE as LOG_FILE
+from tidemill.mill import backup_hold
+from tidemill.mill.backup_hold import Held
+from tidemill.store.freeze import ENGINE, FROZEN
+
+# What is of the processes that run, or comes from the snapshot, or is made anew by a restore.
+_NOT_KEPT: Final = ("*.lock", "*.new", "*.draft", f"{CATALOG}*", f"{LOG_FILE}*", "log.high-water", "position",
+                    "mill.attempt", "mill.json")  # fmt: skip
+_FOLDERS_KEPT: Final = ("log", "mill", "mill/replays/*/*")
+
+Progress = Callable[[str, int, int], None]
+
+
+class Report(msgspec.Struct, frozen=True):
+    """A backup that was made: where, what it says of itself, how many of its bytes it shares with the backup `base`,
+    and for how many seconds the mill was asked to keep still."""
+
+    path: Path
+    manifest: Manifest
+    base: str
+    shared: int
+    held_s: float
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """What a backup is of: `links` by their paths in the data folder."""
+
+    held: Held
+    snapshot: Snapshot
+    links: dict[str, Path]
+    at: datetime
+
+    @property
+    def bytes(self) -> int:
+        """The size of everything."""
+        return sum(self.snapshot.sizes.values()) + sum(path.stat().st_size for path in self.links.values())
+
+
+class _Copied:
+    """Counts the bytes that are copied, of `total`."""
+
+    def __init__(self, total: int, progress: Progress) -> None:
+        self._total, self._progress, self._done = total, progress, 0
+
+    def of(self, label: str) -> Callable[[int], None]:
+        """What hears the bytes of each step of copying what `label` names."""
+
+        def add(count: int) -> None:
+            self._done += count
+            self._progress(label, min(self._done, self._total), self._total)
+
+        return add
+
+
+def take(folder: Path, to: Path, still: Still, progress: Progress = lambda *_: None) -> Report:
+    """Back up the data folder to `to` (see `open_target`). `still` gives the moment; see `held_mill`.
+
+    `progress` hears what is being copied, and the bytes done and in all. Raises BackupError: the folder is as it was,
+    and nothing is left of the backup.
+    """
+    folder, to = folder.resolve(), to.resolve()
+    if to.is_relative_to(folder):
+        raise BackupError(f"'{to}' is inside the data folder '{folder}': name another place with --to.")
+    if folder.stat().st_uid != os.geteuid():
+        raise BackupError(f"'{folder}' belongs to another user: run the backup as that one, as the server does.")
+    with running_backup(folder), ExitStack() as undo:
+        _clear(folder)
+        undo.callback(_clear, folder)
+        target = open_target(to, datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ"))
+        undo.callback(target.discard)
+        try:
+            with still() as held:
+                begun = time.monotonic()
+                links = _link(folder)
+                snapshot = undo.enter_context(Snapshot(folder))
+                at = datetime.now(UTC)
+            held_s = held.frozen_s + time.monotonic() - begun
+            moment = Moment(held, snapshot, links | _frozen(folder), at)
+            return _copy(target, moment, held_s, progress)
+        except (OSError, apsw.Error) as error:
+            raise _cannot_write(error, to) from error
+
+
+def _copy(target: Target, moment: Moment, held_s: float, progress: Progress) -> Report:
+    copied = _Copied(moment.bytes, progress)
+    snapshot, entries = moment.snapshot, []
+    for name in snapshot.sizes:
+        draft = target.scratch / name
+        draft.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        snapshot.copy(name, draft, copied.of("the log" if name == LOG else "the catalog"))
+        entries.append(target.add(name, draft, nothing))
+    first_seq, last_seq, waiting = snapshot.first_seq, snapshot.last_seq, snapshot.waiting(moment.held.position)
+    snapshot.close()  # before the parts are copied: meanwhile the log's WAL grows
+    entries += [target.add(name, path, copied.of("the store")) for name, path in sorted(moment.links.items())]
+    made = Manifest(
+        tidemill=__version__,
+        engine=moment.held.engine,
+        sqlite=apsw.sqlite_lib_version(),
+        made_at=moment.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        position=moment.held.position,
+        first_seq=first_seq,
+        last_seq=last_seq,
+        waiting=waiting,
+        files=tuple(sorted(entries, key=lambda entry: entry.path)),
+    )
+    return Report(target.finish(made), made, target.base, target.shared, held_s)
+
+
+def _link(folder: Path) -> dict[str, Path]:
+    """Hard links to the small files that must be of this moment: all of these are replaced, never changed, when they
+    are written anew. Path in the data folder -> link."""
+    links = folder / "mill" / backup_hold.FOLDER / backup_hold.LINKS
+    linked: dict[str, Path] = {}
+    for path in _small_files(folder):
+        name = path.relative_to(folder).as_posix()
+        linked[name] = links / name
+        linked[name].parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            os.link(path, linked[name], follow_symlinks=False)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            shutil.copyfile(path, linked[name])  # a part of the folder is on a disk of its own
+    return linked
+
+
+def _frozen(folder: Path) -> dict[str, Path]:
+    """The frozen parts: path in the data folder -> link."""
+    frozen = folder / "store" / FROZEN
+    return {f"store/{ENGINE}/{path.relative_to(frozen)}": path for path in frozen.rglob("*") if path.is_file()}
+
+
+def _small_files(folder: Path) -> Iterator[Path]:
+    for kept in _FOLDERS_KEPT:
+        for inside in folder.glob(kept):
+            for path in inside.iterdir():
+                if path.is_file() and not any(path.match(pattern) for pattern in _NOT_KEPT):
+                    yield path
+    engine = folder / "store" / ENGINE
+    for pattern in ("metadata/*.sql", "store/*/*/*.sql", "store/*/*/format_version.txt"):
+        yield from engine.glob(pattern)
+
+
+def _clear(folder: Path) -> None:
+    """Remove the links of this backup, or of one that was killed."""
+    shutil.rmtree(folder / "store" / FROZEN, ignore_errors=True)
+    shutil.rmtree(folder / "mill" / backup_hold.FOLDER / backup_hold.LINKS, ignore_errors=True)
+
+
+def _cannot_write(error: OSError | apsw.Error, to: Path) -> BackupError:
+    full = isinstance(error, apsw.FullError) or getattr(error, "errno", 0) in (errno.ENOSPC, errno.EDQUOT)
+    why = f"The disk under '{to}' is full" if full else f"The backup to '{to}' failed: {error}"
+    return BackupError(f"{why}. What was written of it is removed; the data folder is as it was.")

@@ -1,0 +1,184 @@
+"""Where a backup is written: a folder of backups, or one compressed archive.
+
+Both write under another name first, the manifest last, force everything to disk and then rename: a backup that breaks
+off is never taken for whole. What was half written is removed at once, or, after a kill, by the next backup there.
+"""
+
+import io
+import os
+import shutil
+import tarfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Final, Protocol
+
+import zstandard
+
+from tidemill.backup import manifest
+from tidemill.backup.files import copy, digest, sync_file, write
+from tidemill.backup.manifest import Entry, Manifest
+from tidemill.backup.stored import newest, opened
+from tidemill.errors import BackupError
+from tidemill.lock import FolderLock
+from tidemill.log.local_disk import sync_folder
+
+ARCHIVE: Final = ".tar.zst"
+PARTIAL: Final = ".partial"
+LOCK: Final = ".tidemill-backup.lock"
+_LEVEL: Final = 3
+
+Progress = Callable[[int], None]
+
+
+class Target(Protocol):
+    """A backup that is being written. `scratch` is a folder on its disk for files that are made for it; `shared` the
+    bytes that it has in common with the backup before it, `base` that one's name (""); `path` where it will be."""
+
+    path: Path
+    scratch: Path
+    base: str
+    shared: int
+
+    def add(self, name: str, source: Path, progress: Progress) -> Entry:
+        """Put a file into the backup; `progress` hears the bytes of each step. Raises OSError."""
+
+    def finish(self, made: Manifest) -> Path:
+        """Write the manifest, make everything durable, and give the backup its name. Raises OSError."""
+
+    def discard(self) -> None:
+        """Remove what was written, unless it was finished."""
+
+
+def open_target(to: Path, name: str) -> Target:
+    """The archive `to` if it is named `*.tar.zst`, else the backup `name` in the folder `to`. Raises BackupError."""
+    folder = to.parent if to.name.endswith(ARCHIVE) else to
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return ArchiveTarget(to) if to.name.endswith(ARCHIVE) else FolderTarget(to, name)
+    except OSError as error:
+        raise BackupError(f"'{folder}' cannot be written: {error.strerror}. Name another place with --to.") from None
+
+
+class FolderTarget:
+    """A backup in a folder of backups. Files that the newest backup there has already, whole and the same, are hard
+    links to them: each backup is whole by itself, and what did not change takes no space twice."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._lock = FolderLock(folder, LOCK)
+        for left in folder.glob(f".*{PARTIAL}"):
+            shutil.rmtree(left, ignore_errors=True)
+        self.path = _free(folder / name)
+        self.scratch = folder / f".{self.path.name}{PARTIAL}"
+        self.scratch.mkdir(mode=0o700)
+        self._base = newest(folder)
+        self._known = {entry.path: entry for entry in opened(self._base).manifest().files} if self._base else {}
+        self.base = self._base.name if self._base else ""
+        self.shared = 0
+        self._written: list[Path] = []
+
+    def add(self, name: str, source: Path, progress: Progress) -> Entry:
+        """See `Target.add`."""
+        target = self.scratch / name
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if source == target:
+            self._written.append(target)
+            return Entry(name, *digest(source, progress))
+        earlier = self._known.get(name)
+        if earlier and earlier.bytes == source.stat().st_size and self._linked(earlier, source, target, progress):
+            self.shared += earlier.bytes
+            return earlier
+        self._written.append(target)
+        return Entry(name, *copy(source, target, progress))
+
+    def finish(self, made: Manifest) -> Path:
+        """See `Target.finish`."""
+        folders = [Path(root) for root, _, _ in os.walk(self.scratch)]
+        for path in self._written:
+            sync_file(path)
+        for folder in folders:
+            sync_folder(folder)
+        write(self.scratch / manifest.FILE, manifest.encode(made))
+        sync_folder(self.scratch)
+        self.scratch.rename(self.path)
+        sync_folder(self.path.parent)
+        return self.path
+
+    def discard(self) -> None:
+        """See `Target.discard`."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self._lock.release()
+
+    def _linked(self, earlier: Entry, source: Path, target: Path, progress: Progress) -> bool:
+        """Link to the earlier backup's file if it is the same as the source, and still what it was."""
+        assert self._base is not None
+        there = self._base / earlier.path
+        with suppress(OSError):  # it is gone, or its disk cannot link: the file is copied
+            if digest(source)[1] == earlier.sha256 and digest(there, progress)[1] == earlier.sha256:
+                os.link(there, target)
+                return True
+        return False
+
+
+class ArchiveTarget:
+    """A backup in one file: tar, compressed with zstd; the manifest is its last member."""
+
+    def __init__(self, path: Path) -> None:
+        if path.exists():
+            raise BackupError(f"'{path}' is there already: name another file with --to, or remove it.")
+        self.path = path
+        self.base, self.shared = "", 0
+        self.scratch = path.with_name(f".{path.name}{PARTIAL}")
+        self.scratch.mkdir(mode=0o700, exist_ok=True)
+        self._lock = FolderLock(self.scratch, LOCK)
+        self._draft = self.scratch / path.name
+        self._draft.unlink(missing_ok=True)
+        descriptor = os.open(self._draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        self._file: IO[bytes] = os.fdopen(descriptor, "wb")
+        packer = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+        self._packed = packer.stream_writer(self._file, closefd=False)
+        self._archive = tarfile.open(fileobj=self._packed, mode="w|", format=tarfile.PAX_FORMAT)  # noqa: SIM115
+
+    def add(self, name: str, source: Path, progress: Progress) -> Entry:
+        """See `Target.add`."""
+        size, sha256 = digest(source)
+        with source.open("rb") as content:
+            self._member(name, size, content)
+        progress(size)
+        if source.is_relative_to(self.scratch):
+            source.unlink()
+        return Entry(name, size, sha256)
+
+    def finish(self, made: Manifest) -> Path:
+        """See `Target.finish`."""
+        content = manifest.encode(made)
+        self._member(manifest.FILE, len(content), io.BytesIO(content))
+        self._archive.close()
+        self._packed.flush(zstandard.FLUSH_FRAME)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._draft.rename(self.path)
+        sync_folder(self.path.parent)
+        return self.path
+
+    def discard(self) -> None:
+        """See `Target.discard`."""
+        with suppress(OSError, zstandard.ZstdError, ValueError):
+            self._file.close()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self._lock.release()
+
+    def _member(self, name: str, size: int, content: IO[bytes]) -> None:
+        info = tarfile.TarInfo(name)
+        info.size, info.mode = size, 0o600
+        self._archive.addfile(info, content)
+
+
+def _free(path: Path) -> Path:
+    """The path, or with a number behind it where that is taken."""
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}-{number}")
+    return free

@@ -1,0 +1,199 @@
+"""`tidemill backup` and `tidemill restore`: whole copies of a data folder, made beside a running server or without."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from tidemill.cli.common import DataOption, err, open_catalog, out
+from tidemill.errors import StartupError
+from tidemill.settings import load
+
+if TYPE_CHECKING:
+    from tidemill.backup.manifest import Manifest
+    from tidemill.backup.moment import Still
+    from tidemill.mill.backup_hold import Held
+
+_NICE: Final = 10  # acknowledging comes before copying
+_UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
+
+app = typer.Typer(
+    invoke_without_command=True,
+    help="Back up a data folder, beside a running server or without; check and list backups.",
+)
+
+PathArgument = Annotated[
+    Path, typer.Argument(help="A backup, an archive, or a folder of backups (then its newest).", show_default=False)
+]
+
+
+@app.callback()
+def backup(
+    context: typer.Context,
+    to: Annotated[
+        Path | None,
+        typer.Option(help="A folder of backups, or a file *.tar.zst.", show_default=False),
+    ] = None,
+    data: DataOption = None,
+) -> None:
+    """Back up everything in a data folder: log, catalog, store.
+
+    A server may run on it: it goes on acknowledging, its mill pauses for a moment. In a folder of backups, what the
+    newest one has already takes no space again, and each is whole by itself. A backup holds keys and data, also what is
+    deleted later: it is readable by you alone, keep it so. Example: `tidemill backup --data data --to /backups`
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if to is None:
+        raise StartupError("Say where to put the backup: --to FOLDER or --to FILE.tar.zst (see --help).")
+    from tidemill.backup.moment import is_served
+    from tidemill.backup.take import take
+
+    open_catalog(data, make=False).close()
+    folder = load({"data": data}).folder
+    os.nice(_NICE)
+    begun = time.monotonic()
+    with _bar() as tell:
+        still: Still = _asked_mill(folder) if is_served(folder) else _stopped(folder)
+        report = take(folder, to, still, tell)
+    made = report.manifest
+    shared = f", {size(report.shared)} of it shared with {report.base}" if report.base else ""
+    took = f"Made in {time.monotonic() - begun:.1f} s; applying paused for {report.held_s:.2f} s."
+    err.print(f"{_about(made)}{shared}.\n{took}", highlight=False, markup=False, soft_wrap=True)
+    print(report.path)
+
+
+@app.command("verify")
+def verify(path: PathArgument) -> None:
+    """Read every byte of a backup and compare it with what was written, and have SQLite check its databases.
+
+    Exit status 0: it is whole; 1: it is damaged, and each damaged file is named.
+    """
+    from tidemill.backup.check import check
+    from tidemill.backup.restore import damaged
+    from tidemill.backup.stored import opened
+
+    begun = time.monotonic()
+    stored = opened(path)
+    with _bar() as tell:
+        manifest, damages = check(stored, _counting(tell, _total(path)))
+    if damages:
+        raise damaged(stored.path, damages)
+    out.print(f"{stored.path} is whole.", highlight=False, markup=False, soft_wrap=True)
+    out.print(f"{_about(manifest)}. Checked in {time.monotonic() - begun:.1f} s.", highlight=False, soft_wrap=True)
+
+
+@app.command("list")
+def list_backups(path: Annotated[Path, typer.Argument(help="A folder of backups.", show_default=False)]) -> None:
+    """List the whole backups in a folder, oldest first, without checking them. One that broke off is not among them."""
+    from tidemill.backup.manifest import FILE
+    from tidemill.backup.stored import opened
+
+    table = Table("backup", "as of", "log to offset", "size", "files", box=None)
+    for found in sorted(path.glob(f"[!.]*/{FILE}")):
+        made = opened(found.parent).manifest()
+        table.add_row(found.parent.name, made.made_at, f"{made.last_seq:,}", size(made.bytes), f"{len(made.files):,}")
+    out.print(table)
+
+
+def restore(
+    path: PathArgument,
+    data: DataOption = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Move a folder that is not empty aside first; nothing is deleted.")
+    ] = False,
+) -> None:
+    """Put a backup back as a data folder, checking every byte on the way.
+
+    The folder is then as it was at the moment of the backup: what was sent or deleted later is not in it. Its log goes
+    on far above, so that no place in it is handed out twice. Example: `tidemill restore /backups --data data`
+    """
+    from tidemill.backup.restore import restore as put_back
+    from tidemill.backup.stored import opened
+
+    os.umask(0o077)
+    begun = time.monotonic()
+    folder = load({"data": data}).folder
+    stored = opened(path)
+    with _bar() as tell:
+        restored = put_back(stored, folder, force=force, progress=_counting(tell, _total(path)))
+    if restored.aside is not None:
+        err.print(f"What was there is now in {restored.aside}", highlight=False, markup=False, soft_wrap=True)
+    took = f"Restored in {time.monotonic() - begun:.1f} s from {stored.path}."
+    out.print(f"{took}\n{_about(restored.manifest)}.", highlight=False, markup=False, soft_wrap=True)
+    out.print(
+        f"Next:  tidemill verify --data {folder}\n       tidemill serve --data {folder}",
+        highlight=False, markup=False, soft_wrap=True,
+    )  # fmt: skip
+
+
+def size(count: int) -> str:
+    """A number of bytes for people: `512 bytes`, `1.5 MiB`."""
+    value, unit = float(count), 0
+    while value >= 1024 and unit < len(_UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    return f"{value:.1f} {_UNITS[unit]}" if unit else f"{count} bytes"
+
+
+def _about(manifest: "Manifest") -> str:
+    waiting = f" ({manifest.waiting:,} of it to be applied yet)" if manifest.waiting else ""
+    return (
+        f"As of {manifest.made_at}: the log to offset {manifest.last_seq:,}{waiting}, "
+        f"{size(manifest.bytes)} in {len(manifest.files):,} files"
+    )
+
+
+def _asked_mill(folder: Path) -> "Still":
+    from tidemill.backup.moment import held_mill
+
+    return lambda: held_mill(folder)
+
+
+def _stopped(folder: Path) -> "Still":
+    """The moment of a folder that no server works on: its own engine freezes its tables."""
+    from tidemill.cli.offline import open_store
+    from tidemill.mill import position
+    from tidemill.mill.backup_hold import Held
+    from tidemill.store.freeze import freeze
+
+    @contextmanager
+    def still() -> "Iterator[Held]":
+        with open_store(folder) as store:
+            begun = time.monotonic()
+            engine = freeze(store)
+            yield Held("", position.read(folder / "mill" / "position"), engine, time.monotonic() - begun)
+
+    return still
+
+
+def _total(path: Path) -> int:
+    """How many bytes a backup holds; 0 where that shows only at its end."""
+    from tidemill.backup.stored import StoredFolder, opened
+
+    stored = opened(path)
+    return stored.manifest().bytes if isinstance(stored, StoredFolder) else 0
+
+
+def _counting(tell: "Callable[[str, int, int], None]", total: int) -> Callable[[int], None]:
+    done = 0
+
+    def add(count: int) -> None:
+        nonlocal done
+        done += count
+        tell("reading", done, total)
+
+    return add
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, int, int], None]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as progress:
+        bar = progress.add_task("starting", total=None)
+        yield lambda at, done, total: progress.update(bar, description=at, completed=done, total=total or None)

@@ -1,0 +1,127 @@
+"""The mill's side of a backup of a running server: it keeps still between two batches while the moment is taken.
+
+A backup writes the file `hold` (its id) into the folder `backup` beside the mill's position, and keeps `backup.lock`
+in it locked for as long as it runs. The mill freezes the store's tables, answers with its position in `held.json`, and
+waits until `hold` is removed. So position, tables and the mill's other files are of one moment. Nobody waits for long:
+the mill goes on after LONGEST_S, when the backup has ended, however it ended, and when the mill itself is to stop; it
+then removes `hold`, by which the backup knows. Acknowledging goes on all the while: the mill has no part in it.
+
+What a backup that was killed left behind (hard links that keep deleted bytes on disk) is removed here, too.
+"""
+
+import fcntl
+import logging
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from tidemill.errors import TidemillError
+from tidemill.mill.position import write_atomically
+
+_log = logging.getLogger(__name__)
+
+FOLDER: Final = "backup"
+HOLD: Final = "hold"
+HELD: Final = "held.json"
+LINKS: Final = "links"  # hard links to files of the mill
+LOCK: Final = "backup.lock"
+LONGEST_S: Final = 30.0
+_LOOK_S: Final = 0.01
+_CLEAR_EVERY_S: Final = 5.0
+
+
+class Held(msgspec.Struct, frozen=True):
+    """The mill's answer to the backup `id`: what is applied up to `position` is in the frozen tables, and nothing else.
+    `engine` is the version of the store's engine, `frozen_s` how long freezing took; `error`: nothing was frozen, and
+    why."""
+
+    id: str
+    position: int = 0
+    engine: str = ""
+    frozen_s: float = 0.0
+    error: str = ""
+
+
+class BackupHold:
+    """Looks for backups. `folder` is the mill's, `frozen` where the engine puts the links of a freeze; `freeze` makes
+    them and returns the engine's version."""
+
+    def __init__(self, folder: Path, frozen: Path, freeze: Callable[[], str]) -> None:
+        self._folder = folder / FOLDER
+        self._frozen = frozen
+        self._freeze = freeze
+        self._cleared = 0.0
+
+    def keep(self, position: int, turn: Callable[[], None], stop: threading.Event) -> None:
+        """Wait for as long as a backup wants the mill to keep still; at once if none does. Never raises.
+
+        Call it between two batches. `turn` is called all the while, as a sign of life.
+        """
+        try:
+            wanted = _read(self._folder / HOLD)
+            if not wanted:
+                self._clear_up()
+            elif self._is_running():
+                self._hold(wanted, position, turn, stop)
+            else:
+                (self._folder / HOLD).unlink(missing_ok=True)
+        except OSError as error:
+            _log.warning("a backup cannot be answered: %s", error)
+
+    def _hold(self, wanted: str, position: int, turn: Callable[[], None], stop: threading.Event) -> None:
+        begun = time.monotonic()
+        held = self._answer(wanted, position)
+        write_atomically(self._folder / HELD, msgspec.json.encode(held), durable=False)
+        while _read(self._folder / HOLD) == wanted and self._is_running():
+            turn()
+            if time.monotonic() > begun + LONGEST_S or stop.wait(_LOOK_S):
+                break
+        (self._folder / HOLD).unlink(missing_ok=True)
+        facts = {"position": position, "held_s": round(time.monotonic() - begun, 3), "error": held.error}
+        _log.info("kept still for a backup", extra={"facts": facts})
+
+    def _answer(self, wanted: str, position: int) -> Held:
+        begun = time.monotonic()
+        try:
+            engine = self._freeze()
+            return Held(wanted, position, engine, time.monotonic() - begun)
+        except TidemillError as error:
+            return Held(wanted, position, error=error.message)
+
+    def _is_running(self) -> bool:
+        """Whether a backup holds the lock."""
+        try:
+            descriptor = os.open(self._folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def _clear_up(self) -> None:
+        """Remove what a backup that was killed left."""
+        if time.monotonic() < self._cleared + _CLEAR_EVERY_S:
+            return
+        self._cleared = time.monotonic()
+        left = [path for path in (self._frozen, self._folder / LINKS) if path.exists()]
+        if left and not self._is_running():
+            for path in left:
+                shutil.rmtree(path, ignore_errors=True)
+            _log.warning("removed what a backup that broke off had left")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("ascii", "replace")
+    except FileNotFoundError:
+        return ""

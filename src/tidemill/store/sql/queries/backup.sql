@@ -1,0 +1,13 @@
+-- Queries of a backup.
+
+-- name: backup_tables
+-- The tables of this store, by name.
+SELECT name FROM system.tables WHERE database = currentDatabase() ORDER BY name
+
+-- name: backup_freeze
+-- Hard links to the active parts of a table, below `shadow/tidemill` in the engine's folder.
+ALTER TABLE {table:Identifier} FREEZE WITH NAME 'tidemill'
+
+-- name: backup_engine
+-- The version of the engine.
+SELECT version() AS version
