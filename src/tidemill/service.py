@@ -154,7 +154,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
         min_free_ratio=settings.min_free_ratio,
     )
     place = folder / "mill" / "position"
-    intake_log = SqliteLog(folder / "log", limits=limits, known_seq=position.read(place))
+    intake_log = SqliteLog(folder / "log", limits=limits, known_seq=position.read(place).highest)
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     texts = feed_texts(catalog)
     book = FeedBook(texts, visible(os.environ, settings.source_variables))
@@ -169,7 +169,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
         texts=texts,
         catalog=catalog,
         store=store,
-        queries=Queries(store, intake_log, book, deleted.of, lambda: applied.seq),
+        queries=Queries(store, intake_log, book, deleted.of, applied.through),
         applied=applied,
         deleted=deleted,
         mill_status=lambda: status.read(folder / "mill" / "mill.json"),

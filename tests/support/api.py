@@ -84,7 +84,7 @@ def services(
         texts=texts,
         catalog=catalog,
         store=client,
-        queries=Queries(client, log, book, deleted.of, lambda: applied.seq),
+        queries=Queries(client, log, book, deleted.of, applied.through),
         applied=applied,
         deleted=deleted,
         mill_status=lambda: status.read(folder / "mill.json"),

@@ -158,7 +158,7 @@ def _verifier(services: Services) -> Verifier:
         services.store,
         services.book,
         services.settings.folder / "log",
-        lambda: services.applied.seq,
+        lambda: services.applied.progress,
         replays=CatalogReplays(services.catalog),
         live=True,
         max_depth=services.settings.max_depth,

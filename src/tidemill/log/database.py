@@ -24,19 +24,15 @@ SCHEMA_VERSION: Final = 3
 BUSY_MS: Final = 5_000
 ROWS_A_STATEMENT: Final = 32
 
-_COLUMNS: Final = "seq, receipt, tenant, feed, feed_version, received_ns, format, kind, faults, sha256, body"
+COLUMNS: Final = "seq, receipt, tenant, feed, feed_version, received_ns, format, kind, faults, sha256, body"
 _ROW: Final = "(?,?,?,?,?,?,?,?,?,?,?)"
 # One statement inserts many rows: apsw gives up and takes back the interpreter lock once a step, and beside a busy
 # event loop each taking back can wait; 32 rows in one step instead of 32 steps.
-_INSERT: Final = [
-    f"INSERT INTO entries ({_COLUMNS}) VALUES {','.join([_ROW] * n)}" for n in range(ROWS_A_STATEMENT + 1)
-]
-READ: Final = f"SELECT {_COLUMNS} FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
+_INSERT: Final = [f"INSERT INTO entries ({COLUMNS}) VALUES {','.join([_ROW] * n)}" for n in range(ROWS_A_STATEMENT + 1)]
+READ: Final = f"SELECT {COLUMNS} FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
 # The index is named: otherwise the planner prefers the primary key and walks over all the data.
-DELETIONS: Final = (
-    f"SELECT {_COLUMNS} FROM entries INDEXED BY entries_deletions WHERE kind = 2 AND seq > ? ORDER BY seq"
-)
-FIND: Final = f"SELECT {_COLUMNS} FROM entries WHERE receipt = ? AND tenant = ? LIMIT 1"
+DELETIONS: Final = f"SELECT {COLUMNS} FROM entries INDEXED BY entries_deletions WHERE kind = 2 AND seq > ? ORDER BY seq"
+FIND: Final = f"SELECT {COLUMNS} FROM entries WHERE receipt = ? AND tenant = ? LIMIT 1"
 
 # What brings a log of an older version to the next one; `schema.sql` is the newest.
 UPGRADES: Final = {

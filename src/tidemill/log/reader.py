@@ -6,14 +6,15 @@ from being reset).
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import apsw
 
 from tidemill.errors import LogUnavailableError
-from tidemill.log import database, erasing
+from tidemill.log import database, erasing, headers
+from tidemill.log.headers import Header
 from tidemill.model.payload import Logged
 
 T = TypeVar("T")
@@ -34,6 +35,15 @@ class SqliteLogReader:
         `max_bytes` counts bodies. About 2 µs an entry. Raises LogUnavailableError.
         """
         return self.query(lambda connection: _read(connection, after, max_count, max_bytes))
+
+    def headers(self, after: int, max_count: int) -> list[Header]:
+        """Entries with seq > `after` in order, up to a count, without their bodies: what is to be applied, and how much
+        it is. About 1 µs an entry. Raises LogUnavailableError."""
+        return self.query(lambda connection: headers.read(connection, after, max_count))
+
+    def at(self, seqs: Sequence[int]) -> list[Logged]:
+        """The entries at these offsets, in order; without those that are not there. Raises LogUnavailableError."""
+        return self.query(lambda connection: headers.entries(connection, seqs))
 
     def find(self, tenant: str, receipt: str) -> Logged | None:
         """The entry of a receipt if the log still keeps it and it is this tenant's, else None."""

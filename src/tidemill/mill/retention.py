@@ -41,13 +41,16 @@ _AWAY_NS = 24 * 3600 * 1_000_000_000
 
 
 class Surroundings(Protocol):
-    """What retention shares with the loop: what is known of series, versions that rise, counters, the place."""
+    """What retention shares with the loop: what is known of series, versions that rise, counters, the offset."""
 
     known: KnownSeries
     status: MillStatus
 
     def next_version(self) -> int:
         """A version above all that were used."""
+
+    def through(self, tenant: str) -> int:
+        """The offset in the log up to which everything of a tenant is applied."""
 
 
 class _Believed(msgspec.Struct, frozen=True):
@@ -109,7 +112,7 @@ class Retention:
     ) -> None:
         self._store = store
         self._book = book
-        self._eraser = Eraser(store, log_erased, clock)
+        self._eraser = Eraser(store, log_erased, clock, lambda: surroundings.status.position)
         self._shared = surroundings
         self._clock = RetentionClock(path, clock, monotonic)
         self._monotonic = monotonic
@@ -200,7 +203,7 @@ class Retention:
                 windows=fresh,
                 version=self._shared.next_version(),
                 late=rollups.late_ns(feed),
-                sealed_seq=max(1, self._shared.status.position),
+                sealed_seq=max(1, self._shared.through(tenant)),
             )
             self._shared.known.seal(fresh["series"].to_list(), fresh["window"].to_list())
         self._store.command("mill_delete_windows", every_ns=every, **keys)

@@ -33,7 +33,7 @@ class Queries:
         log: LogReader,
         book: FeedBook,
         hidden: Hidden = lambda tenant: (),
-        applied: Callable[[], int] = lambda: 0,
+        applied: Callable[[str], int] = lambda tenant: 0,
     ) -> None:
         self.receipts = Receipts(store, log)
         self.rejections = Rejections(store)

@@ -10,6 +10,7 @@ import msgspec
 
 from tidemill.log.high_water import HighWaterMark
 from tidemill.log.reader import SqliteLogReader
+from tidemill.mill.position import Progress
 from tidemill.mill.verify import kinds
 from tidemill.mill.verify.report import Findings
 from tidemill.model import deletion
@@ -30,9 +31,9 @@ class Passed(msgspec.Struct):
 
 
 class LogCheck:
-    """Checks one log. `position`: the place that the mill has reached."""
+    """Checks one log. `position`: what of it the mill has applied."""
 
-    def __init__(self, log: SqliteLogReader, store: Store, position: int) -> None:
+    def __init__(self, log: SqliteLogReader, store: Store, position: Progress) -> None:
         self._log = log
         self._store = store
         self._position = position
@@ -40,7 +41,7 @@ class LogCheck:
     def ends(self, folder: Path, highest: int, findings: Findings) -> None:
         """Whether the log reaches what was durable in it (the mark beside it), and what was applied (`highest`)."""
         last, mark = self._log.last_seq(), high_water(folder)
-        for what, seq in (("its high-water mark", mark), ("the place that the mill has reached", self._position),
+        for what, seq in (("its high-water mark", mark), ("the highest payload applied", self._position.highest),
                           ("the highest payload in the store", highest)):  # fmt: skip
             if last < seq:
                 findings.add(
@@ -68,7 +69,7 @@ class LogCheck:
             for tenant in sorted({row[2] for row in mine}):
                 rows = [row for row in mine if row[2] == tenant]
                 missing = self._compare(tenant, rows, findings)
-                passed.waiting += sum(row[0] > self._position for row in missing)
+                passed.waiting += sum(not self._position.applied(tenant, row[0]) for row in missing)
         return passed
 
     def _compare(self, tenant: str, rows: list[tuple[Any, ...]], findings: Findings) -> list[tuple[Any, ...]]:
@@ -87,7 +88,7 @@ class LogCheck:
                 missing.append(entry)
                 if seq in at:
                     findings.add(kinds.LogDiffers, what="receipt", expected=receipt, found=at[seq], **about)
-                elif seq <= self._position:
+                elif self._position.applied(tenant, seq):
                     findings.add(
                         kinds.LogUnapplied, what="payload", expected="a row in the store", found="none", **about
                     )

@@ -15,6 +15,7 @@ from tidemill.catalog.replays import CatalogReplays
 from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.feeds.book import FeedBook
 from tidemill.log.reader import SqliteLogReader
+from tidemill.mill.position import Progress as MillProgress
 from tidemill.mill.verify.again import Reader
 from tidemill.mill.verify.explain import Explainer
 from tidemill.mill.verify.logged import LogCheck
@@ -49,7 +50,7 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class Verifier:
-    """Verifies one store and the log in `folder`. `position` is the place that the mill has reached; `live`: it may go
+    """Verifies one store and the log in `folder`. `position` is what of the log the mill has applied; `live`: it may go
     on meanwhile. Raises StoreUnavailableError, StoreQueryError, LogUnavailableError."""
 
     def __init__(
@@ -57,7 +58,7 @@ class Verifier:
         store: Store,
         book: FeedBook,
         folder: Path,
-        position: Callable[[], int],
+        position: Callable[[], MillProgress],
         *,
         replays: CatalogReplays | None = None,
         live: bool = False,
@@ -106,7 +107,7 @@ class _Run:
         self._notes += unsettled.notes
         self._done = self._total = 0
 
-    def report(self, folder: Path, position: int, book: FeedBook) -> Report:
+    def report(self, folder: Path, position: MillProgress, book: FeedBook) -> Report:
         """The log, then each tenant's payloads and rollups."""
         begun = time.monotonic()
         known = {row["tenant"]: int(row["highest"]) for row in self._store.rows("verify_tenants")}
@@ -117,7 +118,7 @@ class _Run:
             self._leave_out(tenant, after, book)
         self._log(folder, position, tenants, min(firsts.values(), default=0))
         for tenant, highest in tenants.items():
-            self._tenant(tenant, firsts[tenant], max(position, highest))
+            self._tenant(tenant, firsts[tenant], max(position.through(tenant), highest))
         return Report(
             totals=self._totals,
             counts=dict(sorted(self._findings.counts.items())),
@@ -148,7 +149,7 @@ class _Run:
                 named = f"{' and '.join(plugins)} of feed '{feed}' {verb} not installed"
                 self._notes.append(f"{named}: {payloads} payload{'s'[: payloads != 1]} not checked")
 
-    def _log(self, folder: Path, position: int, tenants: dict[str, int], after: int) -> None:
+    def _log(self, folder: Path, position: MillProgress, tenants: dict[str, int], after: int) -> None:
         log = SqliteLogReader(folder)
         try:
             check = LogCheck(log, self._store, position)
