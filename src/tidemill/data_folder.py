@@ -91,7 +91,7 @@ def _began(folder: Path) -> bool:
 
 def _last_place(folder: Path) -> int:
     """The newest place in the log that anything in the folder knows of; 0: none."""
-    known = position.read(folder / "mill" / "position")
+    known = position.read(folder / "mill" / "position").highest
     with suppress(OSError, ValueError):
         known = max(known, int((folder / "log" / "log.high-water").read_bytes().split(b" ", 1)[0]))
     for (seq,) in _ask_log(folder, _LAST):

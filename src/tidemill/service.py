@@ -173,7 +173,9 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     place = folder / "mill" / "position"
     intake_log: SqliteLog | ShutLog
     try:
-        intake_log = SqliteLog(folder / "log", limits=limits, known_seq=position.read(place), trust=_trust(settings))
+        intake_log = SqliteLog(
+            folder / "log", limits=limits, known_seq=position.read(place).highest, trust=_trust(settings)
+        )
     except LogCorruptError as error:  # read on, acknowledge nothing, and say so: a start again would change nothing
         log.error("payloads are refused: %s", error.message)
         intake_log = ShutLog(folder / "log", error)
@@ -191,7 +193,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
         texts=texts,
         catalog=catalog,
         store=store,
-        queries=Queries(store, intake_log, book, deleted.of, lambda: applied.seq, seals=Seals(cursor_key(catalog))),
+        queries=Queries(store, intake_log, book, deleted.of, applied.through, seals=Seals(cursor_key(catalog))),
         applied=applied,
         deleted=deleted,
         mill_status=lambda: status.read(folder / "mill" / "mill.json"),

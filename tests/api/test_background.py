@@ -23,7 +23,7 @@ from tidemill.api.deleted import Deleted
 from tidemill.hints import Hints
 from tidemill.log.limits import LogLimits
 from tidemill.log.sqlite import SqliteLog
-from tidemill.mill.position import Position
+from tidemill.mill.position import Position, Progress
 from tidemill.mill.status import Heartbeat, MillStatus
 from tidemill.model.deletion import Deletion
 from tidemill.model.payload import Kind, Payload
@@ -41,11 +41,11 @@ def test_a_wait_ends_when_the_mill_says_so_or_in_time() -> None:
     async def story() -> None:
         ours, theirs = Hints.pair()
         place = 3
-        applied = Applied(lambda: place, ours)
+        applied = Applied(lambda: Progress(place), ours)
         applied.start()
-        assert await applied.wait(3, 0)
-        assert not await applied.wait(4, 0.01)
-        waits = [asyncio.create_task(applied.wait(seq, 5)) for seq in (9, 5, 7)]
+        assert await applied.wait("t", 3, 0)
+        assert not await applied.wait("t", 4, 0.01)
+        waits = [asyncio.create_task(applied.wait("t", seq, 5)) for seq in (9, 5, 7)]
         await asyncio.sleep(0.01)
         place = 7
         theirs.send(7)
@@ -61,9 +61,9 @@ def test_a_wait_ends_when_the_mill_says_so_or_in_time() -> None:
 def test_a_lost_hint_costs_a_moment() -> None:
     async def story() -> None:
         place = 0
-        applied = Applied(lambda: place)
+        applied = Applied(lambda: Progress(place))
         applied.start()
-        waiting = asyncio.create_task(applied.wait(2, 5))
+        waiting = asyncio.create_task(applied.wait("t", 2, 5))
         await asyncio.sleep(0.01)
         place = 2
         began = time.monotonic()
@@ -77,7 +77,7 @@ def test_a_lost_hint_costs_a_moment() -> None:
 def test_growth_is_told_once_a_turn_of_the_loop() -> None:
     async def story() -> None:
         ours, theirs = Hints.pair()
-        applied = Applied(lambda: 0, ours)
+        applied = Applied(lambda: Progress(0), ours)
         for seq in (4, 9, 6):
             applied.grew(seq)
         await asyncio.sleep(0)
@@ -99,7 +99,7 @@ def test_pending_deletions_are_known_after_a_restart(tmp_path: Path) -> None:
     for number, kind in enumerate([Kind.DELETE, Kind.DATA, Kind.DELETE]):
         log.append(Payload(f"r{number}", "t", "signals", 1, 0, "x", _series(number), b"0" * 32, kind)).result()
     place = 0
-    applied = Applied(lambda: place)
+    applied = Applied(lambda: Progress(place))
     deleted = Deleted(applied)
     deleted.rebuild(log)
     assert deleted.of("t") == {0, 2}
@@ -115,7 +115,7 @@ def test_pending_deletions_are_known_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_deletions_are_read_while_others_are_added() -> None:
-    deleted = Deleted(Applied(lambda: 0))
+    deleted = Deleted(Applied(lambda: Progress(0)))
     faults: list[Exception] = []
     done = threading.Event()
 
@@ -159,9 +159,9 @@ def test_a_hint_of_an_earlier_start_is_not_believed() -> None:
     async def story() -> None:
         ours, theirs = Hints.pair()
         theirs.send(9)
-        applied = Applied(lambda: 3, ours)
+        applied = Applied(lambda: Progress(3), ours)
         applied.start()
-        assert not await applied.wait(5, 0.05)
+        assert not await applied.wait("t", 5, 0.05)
         assert applied.seq == 3
         applied.stop()
 
@@ -171,12 +171,12 @@ def test_a_hint_of_an_earlier_start_is_not_believed() -> None:
 def test_a_wait_after_the_mill_went_back_is_not_over_too_early() -> None:
     async def story() -> None:
         place = 9
-        applied = Applied(lambda: place)
+        applied = Applied(lambda: Progress(place))
         applied.start()
-        assert await applied.wait(9, 0)
+        assert await applied.wait("t", 9, 0)
         place = 4
         await asyncio.sleep(2 * IDLE_LOOK_S)
-        waiting = asyncio.create_task(applied.wait(9, 5))
+        waiting = asyncio.create_task(applied.wait("t", 9, 5))
         await asyncio.sleep(0.02)
         assert not waiting.done()
         place = 9

@@ -13,15 +13,16 @@ from tidemill.api.followers import Followers
 from tidemill.errors import UnavailableError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
+from tidemill.mill.position import Progress
 
 TEXT = 'name = "shared"\n[time]\nformat = "received"\n[fields.v]\npath = "$.v"\n'
 
 
 class _Applied:
     stopped = False
-    seq = 0
+    progress = Progress()
 
-    async def wait(self, seq: int, timeout_s: float) -> None:
+    async def moves(self, timeout_s: float) -> None:
         raise AssertionError  # it has ended before it looks
 
 

@@ -1,6 +1,7 @@
 """A small house for tests of the mill: the real log, the real engine, the real recipes, a clock of the test's."""
 
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -122,8 +123,10 @@ class House:
     def work(self) -> int:
         """Apply all that the log holds."""
         count = 0
-        while done := self.mill.step():
+        while (done := self.mill.step()) or self.mill.holding:
             count += done
+            if not done:
+                time.sleep(0.01)
         return count
 
     def replay(self, feed: str, version: int, *, dry_run: bool = False, **which: Any) -> Replay:
@@ -139,7 +142,7 @@ class House:
         self.work()
         assert self.mill.replays is not None
         self.mill.replays.wake()
-        while self.mill.replays.step(self.mill.status.position):
+        while self.mill.replays.step(self.mill.progress):
             continue
 
     def entries(self) -> list[Logged]:

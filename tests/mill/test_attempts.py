@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tests.log.payloads import payload
 from tidemill.mill.attempts import Attempts
+from tidemill.mill.position import Progress
 from tidemill.model.payload import Logged
 
 
@@ -13,23 +14,23 @@ def entries(first: int, count: int) -> list[Logged]:
 
 def started(path: Path, position: int) -> Attempts:
     attempts = Attempts(path)
-    attempts.resume(position)
+    attempts.resume(Progress(position))
     return attempts
 
 
 def test_after_one_crash_the_same_batch_is_tried_again(tmp_path: Path) -> None:
     started(tmp_path / "a", 0).begin(entries(1, 5000))
-    assert started(tmp_path / "a", 0).limit(0) == 0
+    assert started(tmp_path / "a", 0).limit(Progress(0)) == 0
 
 
 def test_after_every_further_crash_the_batch_is_cut(tmp_path: Path) -> None:
     started(tmp_path / "a", 0).begin(entries(1, 5000))
     started(tmp_path / "a", 0).begin(entries(1, 5000))
     attempts = started(tmp_path / "a", 0)
-    assert attempts.limit(0) == 312
+    assert attempts.limit(Progress(0)) == 312
     attempts.begin(entries(1, 312))
-    assert attempts.limit(4999) == 312, "the rest of the batch is suspect, too"
-    assert attempts.limit(5000) == 0
+    assert attempts.limit(Progress(4999)) == 312, "the rest of the batch is suspect, too"
+    assert attempts.limit(Progress(5000)) == 0
 
 
 def test_the_culprit_is_found_wherever_it_is(tmp_path: Path) -> None:
@@ -39,7 +40,7 @@ def test_the_culprit_is_found_wherever_it_is(tmp_path: Path) -> None:
         attempts = started(tmp_path / "a", position)
         crashed = False
         while position < 1000 and not crashed:
-            batch = entries(position + 1, min(attempts.limit(position) or 1000, 1000 - position))
+            batch = entries(position + 1, min(attempts.limit(Progress(position)) or 1000, 1000 - position))
             if attempts.poisoned(batch):
                 assert [entry.seq for entry in batch] == [777]
                 assert crashes < 12
@@ -55,7 +56,7 @@ def test_two_crashes_of_a_long_batch_do_not_condemn_its_first_payload(tmp_path: 
     for _ in range(2):
         started(tmp_path / "a", 0).begin(entries(1, 16))
     attempts = started(tmp_path / "a", 0)
-    assert attempts.limit(0) == 1
+    assert attempts.limit(Progress(0)) == 1
     assert not attempts.poisoned(entries(1, 1))
 
 
@@ -64,12 +65,12 @@ def test_an_attempt_that_was_finished_is_no_crash(tmp_path: Path) -> None:
     started(tmp_path / "a", 0).begin(entries(1, 1))
     attempts = started(tmp_path / "a", 1)
     assert not attempts.poisoned(entries(1, 1))
-    assert attempts.limit(1) == 0
+    assert attempts.limit(Progress(1)) == 0
 
 
 def test_a_damaged_attempt_file_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"{")
-    assert started(tmp_path / "a", 0).limit(0) == 0
+    assert started(tmp_path / "a", 0).limit(Progress(0)) == 0
 
 
 def test_an_end_while_the_store_is_waited_for_is_no_crash(tmp_path: Path) -> None:
@@ -90,7 +91,7 @@ def test_what_was_counted_before_is_not_forgiven(tmp_path: Path) -> None:
     attempts.begin(entries(1, 312))
     attempts.forgive()
     again = started(tmp_path / "a", 0)
-    assert again.limit(0) == 312, "it stays cut"
+    assert again.limit(Progress(0)) == 312, "it stays cut"
 
 
 def test_an_end_by_force_after_it_was_told_to_stop_is_no_crash(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tidemill.errors import LogUnavailableError, StartupError
-from tidemill.mill.position import Position, read, reconcile
+from tidemill.mill.position import Position, Progress, read, reconcile
 
 
 def test_a_saved_position_is_read_back(tmp_path: Path) -> None:
@@ -18,14 +18,14 @@ def test_a_saved_position_is_read_back(tmp_path: Path) -> None:
 def test_a_damaged_position_means_the_beginning(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "mill.position"
     path.write_bytes(content)
-    assert read(path) == 0
+    assert read(path) == Progress()
 
 
 def test_a_changed_digit_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "mill.position"
     Position(path).save(4711)
     path.write_bytes(path.read_bytes().replace(b"4711", b"9711"))
-    assert read(path) == 0
+    assert read(path) == Progress()
 
 
 def test_a_store_that_knows_less_is_filled_from_where_it_ends() -> None:
@@ -58,7 +58,7 @@ def test_a_write_that_falls_short_keeps_the_old_position(tmp_path: Path, monkeyp
     monkeypatch.setattr("os.write", lambda descriptor, content: write(descriptor, content[:5]))
     with pytest.raises(OSError, match="only 5 of"):
         position.save(8)
-    assert (position.seq, read(position.path)) == (7, 7)
+    assert (position.seq, read(position.path).checkpoint) == (7, 7)
 
 
 def test_what_a_trimmed_log_cannot_give_is_said(caplog: pytest.LogCaptureFixture) -> None:

@@ -189,7 +189,7 @@ def test_a_deletion_while_a_replay_is_under_way_is_not_undone(build: Callable[..
     house.replays.create(replay)
     assert house.mill.replays is not None
     for _ in range(2):
-        house.mill.replays.step(house.mill.status.position)
+        house.mill.replays.step(house.mill.progress)
     assert house.replays.get(house.tenant, replay.id).done == len(PAYLOADS), "every payload is milled"
     first = house.entries()[0].payload.receipt
     house.ask(Deletion(kind="payload", feed="location", receipt=first))

@@ -1,6 +1,7 @@
 """Verifies what a house holds, for tests that end with the proof."""
 
 from tests.mill.house import House
+from tidemill.mill import position
 from tidemill.mill.verify.report import Report
 from tidemill.mill.verify.walk import Scope, Verifier
 
@@ -11,7 +12,7 @@ def verify(house: House, **scope: object) -> Report:
         house.store,
         house.book,
         house.folder / "log",
-        lambda: house.mill.status.position,
+        lambda: position.read(house.folder / "mill" / "position"),
         catalog=house.catalog,
         clock=house.clock,
     )

@@ -86,7 +86,7 @@ def services(
         texts=texts,
         catalog=catalog,
         store=client,
-        queries=Queries(client, log, book, deleted.of, lambda: applied.seq, seals=Seals(cursor_key(catalog))),
+        queries=Queries(client, log, book, deleted.of, applied.through, seals=Seals(cursor_key(catalog))),
         applied=applied,
         deleted=deleted,
         mill_status=lambda: status.read(folder / "mill.json"),

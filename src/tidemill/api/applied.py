@@ -1,7 +1,8 @@
 """How far the mill has applied the log, for those who wait for it, and the waking of the mill when the log grew.
 
-Only the mill's durable position counts. Hints come over a socket pair, may be lost, and may be of an earlier start: one
-says when to look. The position may fall, when the mill found that the store lacks what it held. Lives in one loop.
+Only the mill's durable position counts; tenants may be ahead of its checkpoint, so who waits, waits for a tenant. Hints
+come over a socket pair, may be lost, and may be of an earlier start: one says when to look. The position may fall, when
+the mill found that the store lacks what it held. Lives in one loop.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tidemill.hints import Hints
+from tidemill.mill.position import Progress
 
 log = logging.getLogger(__name__)
 
@@ -20,16 +22,17 @@ IDLE_LOOK_S: Final = 0.2
 
 
 class Applied:
-    """`seq` is the place up to which everything is applied, as it was when last looked at; `fell` is set when it fell.
+    """`progress` is what is applied, as it was when last looked at; `fell` is set when it fell.
 
     `position` reads the mill's durable position (microseconds); `hints` is this process's end of the pair, or null.
     """
 
-    def __init__(self, position: Callable[[], int], hints: Hints | None = None) -> None:
+    def __init__(self, position: Callable[[], Progress], hints: Hints | None = None) -> None:
         self._position, self._hints = position, hints
-        self.seq = position()
+        self.progress = position()
         self.fell = asyncio.Event()
-        self._waiting: list[tuple[int, int, asyncio.Future[bool]]] = []
+        self._waiting: dict[str, list[tuple[int, int, asyncio.Future[bool]]]] = {}
+        self._moved: asyncio.Future[bool] | None = None
         self._order = itertools.count()
         self._grown = 0
         self._look: asyncio.Task[None] | None = None
@@ -48,8 +51,11 @@ class Applied:
             asyncio.get_running_loop().remove_reader(self._hints.fileno())
         if self._look is not None:
             self._look.cancel()
-        for _, _, future in self._waiting:
-            _resolve(future, False)
+        for waiting in self._waiting.values():
+            for _, _, future in waiting:
+                _resolve(future, False)
+        if self._moved is not None:
+            _resolve(self._moved, False)
 
     @property
     def stopped(self) -> bool:
@@ -62,31 +68,58 @@ class Applied:
             asyncio.get_running_loop().call_soon(self._tell, self._hints)
         self._grown = max(self._grown, seq)
 
-    async def wait(self, seq: int, timeout_s: float) -> bool:
-        """Whether everything up to `seq` is applied, now or within `timeout_s` seconds."""
-        if seq <= self.seq:
+    @property
+    def seq(self) -> int:
+        """The checkpoint: the offset up to which everything is applied, of whatever tenant."""
+        return self.progress.checkpoint
+
+    def through(self, tenant: str) -> int:
+        """The offset up to which everything of a tenant is applied."""
+        return self.progress.through(tenant)
+
+    async def wait(self, tenant: str, seq: int, timeout_s: float) -> bool:
+        """Whether everything of a tenant up to `seq` is applied, now or within `timeout_s` seconds."""
+        if self.progress.applied(tenant, seq):
             return True
         if self._stopped:
             return False
         loop = asyncio.get_running_loop()
         future: asyncio.Future[bool] = loop.create_future()
-        heapq.heappush(self._waiting, (seq, next(self._order), future))
+        heapq.heappush(self._waiting.setdefault(tenant, []), (seq, next(self._order), future))
         timer = loop.call_later(timeout_s, _resolve, future, False)
         try:
             return await future
         finally:
             timer.cancel()
 
+    async def moves(self, timeout_s: float) -> bool:
+        """Whether anything more is applied, or less, within `timeout_s` seconds."""
+        if self._stopped:
+            return False
+        if self._moved is None or self._moved.done():
+            self._moved = asyncio.get_running_loop().create_future()
+        moved = self._moved
+        done, _ = await asyncio.wait({moved}, timeout=timeout_s)
+        return bool(done) and moved.result()
+
     def look(self) -> int:
-        """Read the position now, higher or lower than before, and end the waits that it fulfils."""
-        seq = self._position()
-        if seq < self.seq:
-            log.warning("the mill went back from %d to %d: what is between is applied again", self.seq, seq)
+        """Read the position now, higher or lower than before, and end the waits that it fulfils; the checkpoint."""
+        progress, before = self._position(), self.progress
+        if progress == before:
+            return progress.checkpoint
+        if progress.checkpoint < before.checkpoint or any(
+            progress.through(tenant) < seq for tenant, seq in before.ahead.items()
+        ):
+            went = before.highest, progress.checkpoint
+            log.warning("the mill went back from %d to %d: what is between is applied again", *went)
             self.fell.set()
-        self.seq = seq
-        while self._waiting and self._waiting[0][0] <= seq:
-            _resolve(heapq.heappop(self._waiting)[2], True)
-        return seq
+        self.progress = progress
+        for tenant, waiting in self._waiting.items():
+            while waiting and progress.applied(tenant, waiting[0][0]):
+                _resolve(heapq.heappop(waiting)[2], True)
+        if self._moved is not None:
+            _resolve(self._moved, True)
+        return progress.checkpoint
 
     def _hinted(self, hints: Hints) -> None:
         hints.receive()
@@ -100,8 +133,11 @@ class Applied:
         while True:
             await asyncio.sleep(LOOK_S if self._waiting else IDLE_LOOK_S)
             self.look()
-            while self._waiting and self._waiting[0][2].done():  # gave up
-                heapq.heappop(self._waiting)
+            for tenant, waiting in list(self._waiting.items()):
+                while waiting and waiting[0][2].done():  # gave up
+                    heapq.heappop(waiting)
+                if not waiting:
+                    del self._waiting[tenant]
 
 
 def _resolve(future: asyncio.Future[bool], value: bool) -> None:

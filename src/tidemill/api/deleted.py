@@ -32,25 +32,24 @@ class Deleted:
         if asked.kind == "series":
             self.add(tenant, asked.number, seq)
         elif asked.kind == "payload":
-            done = self._applied.seq
             with self._changing:
-                kept = {key: place for key, place in self._payloads.items() if place > done}
+                kept = {key: place for key, place in self._payloads.items() if self._waits(key[0], place)}
                 self._payloads = kept | {(tenant, asked.receipt): seq}
 
     def payload_gone(self, tenant: str, receipt: str) -> bool:
         """Whether the payload is deleted and the store does not know it yet."""
-        return self._payloads.get((tenant, receipt), 0) > self._applied.seq
+        return self._waits(tenant, self._payloads.get((tenant, receipt), 0))
 
     def gone(self, tenant: str, series: int) -> bool:
         """Whether the series is deleted and the store does not know it yet."""
-        return self._places.get((tenant, series), 0) > self._applied.seq
+        return self._waits(tenant, self._places.get((tenant, series), 0))
 
     def of(self, tenant: str) -> frozenset[int]:
         """All such series of a tenant."""
         places = self._places
         if not places:
             return frozenset()
-        done = self._applied.seq
+        done = self._applied.through(tenant)
         return frozenset(series for (owner, series), seq in places.items() if owner == tenant and seq > done)
 
     def rebuild(self, log: LogReader) -> None:
@@ -58,10 +57,12 @@ class Deleted:
         for entry in log.deletions(self._applied.seq):
             self.asked_for(entry.payload.tenant, deletion.read(entry.payload), entry.seq)
 
+    def _waits(self, tenant: str, seq: int) -> bool:
+        return seq > self._applied.through(tenant)
+
     def _merge(self, newer: dict[tuple[str, int], int]) -> None:
-        done = self._applied.seq
         with self._changing:
-            places = {key: place for key, place in self._places.items() if place > done}
+            places = {key: place for key, place in self._places.items() if self._waits(key[0], place)}
             for key, place in newer.items():
                 places[key] = max(place, places.get(key, 0))
             self._places = places

@@ -205,7 +205,7 @@ async def list_deletions(
     from disk."""
     asked = parameters(request, PAGE_PARAMETERS)
     page: DeletionPage = await ask(
-        lambda: services.queries.deletions.page(principal.tenant, asked, services.applied.seq)
+        lambda: services.queries.deletions.page(principal.tenant, asked, services.applied.through(principal.tenant))
     )
     return page
 
@@ -296,7 +296,7 @@ async def submit(
     for series in hidden:
         services.deleted.add(tenant, series, appended.seq)
     services.applied.grew(appended.seq)
-    if await services.applied.wait(appended.seq, wait_s):
+    if await services.applied.wait(tenant, appended.seq, wait_s):
         services.deleted.erase.set()
         if not told:
             return requested(Logged(appended.seq, entry))

@@ -7,6 +7,7 @@ is stands in the log, where the mill sees it.
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -22,9 +23,10 @@ LOOK_EVERY_S: Final = 60.0
 _AGAIN_S: Final = 5.0  # when a reader was in the way
 
 
-def erase(store: Store, log: IntakeLog, catalog: Catalog) -> bool:
-    """Let log and catalog forget what is deleted; false if a reader of either is in the way. Raises what they do."""
-    pending = store.rows("erase_pending")
+def erase(store: Store, log: IntakeLog, catalog: Catalog, checkpoint: int) -> bool:
+    """Let log and catalog forget what deletions up to a checkpoint concern (beyond it tenants are at different
+    offsets); false if a reader of either is in the way. Raises what they do."""
+    pending = [row for row in store.rows("erase_pending") if row["seq"] <= checkpoint]
     newest = max((row["seq"] for row in pending), default=0)
     if newest <= log.erased():
         return True
@@ -37,14 +39,16 @@ def erase(store: Store, log: IntakeLog, catalog: Catalog) -> bool:
     return log.erase(seqs, newest)
 
 
-async def keep_erasing(store: Store, log: IntakeLog, catalog: Catalog, deleted: Deleted) -> None:
+async def keep_erasing(
+    store: Store, log: IntakeLog, catalog: Catalog, deleted: Deleted, checkpoint: Callable[[], int]
+) -> None:
     """Erase for as long as the API runs."""
     while True:
         with suppress(TimeoutError):
             await asyncio.wait_for(deleted.erase.wait(), LOOK_EVERY_S)
         deleted.erase.clear()
         try:
-            if not await asyncio.to_thread(erase, store, log, catalog):
+            if not await asyncio.to_thread(erase, store, log, catalog, checkpoint()):
                 await asyncio.sleep(_AGAIN_S)
                 deleted.erase.set()
         except TidemillError as error:

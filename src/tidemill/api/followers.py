@@ -15,6 +15,7 @@ from anyio import CapacityLimiter, to_thread
 
 from tidemill.api.applied import Applied
 from tidemill.errors import StoreQueryError, UnavailableError
+from tidemill.mill.position import Progress
 from tidemill.query.changes import Changes
 
 MAX_STREAMS: Final = 100
@@ -87,13 +88,14 @@ class Followers:
         return True
 
     async def _keep_looking(self) -> None:
-        looked = self._applied.seq
+        looked = self._applied.progress
         try:
             while self._open and not self.ended:
-                await self._applied.wait(looked + 1, POLL_S)
-                now = self._applied.seq
+                if looked == self._applied.progress:
+                    await self._applied.moves(POLL_S)
+                now = self._applied.progress
                 try:
-                    await self._look(min(looked, now))
+                    await self._look(looked, now)
                 except (UnavailableError, StoreQueryError):
                     await asyncio.sleep(AGAIN_S)
                     continue
@@ -102,8 +104,9 @@ class Followers:
         finally:
             self._wake()
 
-    async def _look(self, after_seq: int) -> None:
+    async def _look(self, before: Progress, now: Progress) -> None:
         for tenant in {one.tenant for one in self._open}:
+            after_seq = min(before.through(tenant), now.through(tenant))
             newest = await self.ask(partial(self._changes.newest, tenant, after_seq))
             if newest > self._newest.get(tenant, (0, 0)):
                 self._newest[tenant] = newest

@@ -33,7 +33,10 @@ async def running(services: Services) -> AsyncIterator[None]:
         asyncio.create_task(_follow_falls(services), name="follow_falls"),
         asyncio.create_task(keep_mending(services.store, services.log), name="mend"),
         asyncio.create_task(
-            keep_erasing(services.store, services.log, services.catalog, services.deleted), name="erase"
+            keep_erasing(
+                services.store, services.log, services.catalog, services.deleted, lambda: services.applied.seq
+            ),
+            name="erase",
         ),
     ]
     try:

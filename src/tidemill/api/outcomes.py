@@ -27,7 +27,7 @@ class Outcomes:
     async def of(self, tenant: str, receipt: str, seq: int, wait_s: float) -> Receipt | None:
         """The applied outcome of a receipt, else null (it is durable all the same): within `wait_s` seconds and a
         moment for the store."""
-        if not await self._services.applied.wait(seq, wait_s):
+        if not await self._services.applied.wait(tenant, seq, wait_s):
             return None
         read = self._services.queries.receipts.receipt
         try:

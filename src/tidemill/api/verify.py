@@ -157,7 +157,7 @@ def _verifier(services: Services) -> Verifier:
         services.store,
         services.book,
         services.settings.folder / "log",
-        lambda: services.applied.seq,
+        lambda: services.applied.progress,
         catalog=services.catalog,
         live=True,
         max_depth=services.settings.max_depth,

@@ -167,7 +167,7 @@ def _stopped(folder: Path) -> "Still":
         with open_store(folder) as store:
             begun = time.monotonic()
             engine = freeze(store)
-            yield Held("", position.read(folder / "mill" / "position"), engine, time.monotonic() - begun)
+            yield Held("", position.read(folder / "mill" / "position").checkpoint, engine, time.monotonic() - begun)
 
     return still
 

@@ -35,7 +35,7 @@ def repair_before(folder: Path) -> None:
     try:
         if wal.mend(folder / "catalog.sqlite-wal"):
             _say("repaired: catalog.sqlite-wal was damaged, and is read to its end again")
-        for sentence in repair_files(folder / "log", position.read(folder / "mill" / "position")):
+        for sentence in repair_files(folder / "log", position.read(folder / "mill" / "position").highest):
             _say(f"repaired: {sentence}")
         _move_parts(folder)
     except (apsw.Error, OSError) as error:

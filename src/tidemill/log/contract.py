@@ -13,6 +13,7 @@ from typing import Protocol
 import msgspec
 
 from tidemill.log.damage import Damage
+from tidemill.log.headers import Header
 from tidemill.model.payload import Logged, Payload
 
 
@@ -74,6 +75,19 @@ class LogReader(Protocol):
 
     def close(self) -> None:
         """Let go of what was opened. Harmless when repeated."""
+
+
+class BacklogReader(LogReader, Protocol):
+    """What works off the log: it chooses among entries before it reads their bodies."""
+
+    def headers(self, after: int, max_count: int) -> list[Header]:
+        """Entries with seq > `after` in order, up to a count, without their bodies. Raises LogUnavailableError."""
+
+    def at(self, seqs: Sequence[int]) -> list[Logged]:
+        """The entries at these offsets (rising), in order; without those that are not there.
+
+        Raises LogUnavailableError.
+        """
 
 
 class IntakeLog(LogReader, Protocol):

@@ -14,6 +14,7 @@ import msgspec
 
 from tidemill.errors import Fault
 from tidemill.log.flips import flips, unflipped
+from tidemill.log.headers import Header
 from tidemill.model.deletion import ERASED
 from tidemill.model.payload import Kind, Logged, Payload
 
@@ -62,6 +63,21 @@ def entry(row: Row, damage: str = "") -> Logged:
     refused = _decode_faults(faults) if faults else ()
     payload = Payload(receipt, tenant, feed, version, received_ns, form, body, sha256, _KINDS[kind], refused)
     return Logged(seq, payload, damage)
+
+
+def header(head: Row, size_bytes: int | None) -> Header:
+    """The first HEAD columns of a row as a header."""
+    seq, _, tenant, feed, _, _, _, kind, _, _ = head
+    return Header(seq, tenant, feed, _KINDS[kind], size_bytes or 0)
+
+
+def is_whole_head(head: Row, known: int | None) -> bool:
+    """Whether the first HEAD columns are what was appended, by the row's seal; where it has none, whether their types
+    can be."""
+    try:
+        return head[7] in _KINDS if known is None else seal(head) == known
+    except (TypeError, ValueError):  # a column is not of its type
+        return False
 
 
 def is_whole(row: Row) -> bool:

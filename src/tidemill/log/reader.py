@@ -6,7 +6,7 @@ from being reset).
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ from tidemill.errors import LogDamagedError, LogUnavailableError
 from tidemill.log import database, erasing, reading
 from tidemill.log.damage import Damages
 from tidemill.log.entries import Checked
+from tidemill.log.headers import Header
 from tidemill.model.payload import Logged
 
 T = TypeVar("T")
@@ -50,6 +51,15 @@ class SqliteLogReader:
         server. Raises LogUnavailableError."""
         found = self.query(lambda connection: connection.execute("PRAGMA integrity_check(20)").fetchall())
         return [str(text) for (text,) in found if text != "ok"]
+
+    def headers(self, after: int, max_count: int) -> list[Header]:
+        """Entries with seq > `after` in order, up to a count, without their bodies: what is to be applied, and how much
+        it is. About 1 µs an entry. Raises LogUnavailableError."""
+        return self.query(lambda connection: reading.headers(connection, after, max_count, self.damages))
+
+    def at(self, seqs: Sequence[int]) -> list[Logged]:
+        """The entries at these offsets, in order; without those that are not there. Raises LogUnavailableError."""
+        return self.query(lambda connection: reading.at(connection, seqs, self.damages))
 
     def find(self, tenant: str, receipt: str) -> Logged | None:
         """The entry of a receipt if the log still keeps it and it is this tenant's, else None."""

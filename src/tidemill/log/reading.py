@@ -5,7 +5,8 @@ follow its pages, the slow way goes on from there row by row: it mends what can 
 relied on, and notes each damage.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import apsw
@@ -14,6 +15,7 @@ import msgspec
 from tidemill.log import database, entries
 from tidemill.log.damage import Damage, Damages
 from tidemill.log.entries import Checked, Row
+from tidemill.log.headers import Header
 from tidemill.model.payload import Kind, Logged
 
 # Text as bytes: of what is damaged, neither the encoding nor the type that SQLite names can be relied on.
@@ -21,6 +23,10 @@ _TEXTS: Final = frozenset({"receipt", "tenant", "feed", "format", "faults", "sha
 _SLOW: Final = "SELECT {} FROM entries WHERE seq = ?".format(
     ", ".join(f"CAST({name} AS BLOB)" if name in _TEXTS else name for name in database.COLUMNS.split(", "))
 )
+_HEAD_COLUMNS: Final = ", ".join(name for name in database.COLUMNS.split(", ") if name not in ("body", "seal"))
+_HEADERS: Final = f"SELECT {_HEAD_COLUMNS}, length(body), seal FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
+_RANGE: Final = f"SELECT {database.COLUMNS} FROM entries WHERE seq BETWEEN ? AND ? ORDER BY seq"
+_CHOSEN: Final = f"SELECT {database.COLUMNS} FROM entries WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq"
 _NEXT: Final = "SELECT seq FROM entries WHERE seq > ? ORDER BY seq LIMIT 1"
 _AS_TEXT: Final = (1, 2, 3, 6, 8)
 _UNREADABLE: Final = (apsw.CorruptError, UnicodeDecodeError)
@@ -65,6 +71,55 @@ def rows(connection: apsw.Connection, after: int, limits: Limits, damages: Damag
     rest = Limits(max(limits.count, 1) - len(found), limits.size_bytes - size)
     slow = checked_rows(connection, found[-1].row[0] if found else after, damages)
     return found + _taken(slow, rest, enough=bool(found))
+
+
+def headers(connection: apsw.Connection, after: int, max_count: int, damages: Damages) -> list[Header]:
+    """Entries with seq > `after` in order, up to a count, without their bodies: SQLite knows the length of a large one
+    from the row's beginning. Leaves out entries of which nobody knows whose they are. Raises apsw.Error."""
+    found: list[Header] = []
+    try:
+        for row in connection.execute(_HEADERS, (after, max_count)):
+            head, size, seal = row[: entries.HEAD], row[entries.HEAD], row[-1]
+            if not entries.is_whole_head(head, seal):
+                break
+            found.append(entries.header(head, size))
+            after = row[0]
+        else:
+            return found
+    except _UNREADABLE:
+        pass  # the slow way meets it again, and notes it
+    for checked in checked_rows(connection, after, damages):
+        if checked.head:
+            found.append(entries.header(checked.row[: entries.HEAD], len(checked.row[entries.HEAD])))
+        if len(found) >= max_count:
+            break
+    return found
+
+
+def at(connection: apsw.Connection, seqs: Sequence[int], damages: Damages) -> list[Logged]:
+    """The entries at these places (rising), without those that are not there or cannot be relied on; one whose body
+    alone is damaged is there, and says so. Raises apsw.Error."""
+    if not seqs:
+        return []
+    together = seqs[-1] - seqs[0] == len(seqs) - 1
+    bound = (seqs[0], seqs[-1]) if together else (json.dumps(list(seqs)),)
+    found: list[Logged] = []
+    try:
+        for row in connection.execute(_RANGE if together else _CHOSEN, bound):
+            if not entries.is_whole(row):
+                break
+            found.append(entries.entry(row))
+        else:
+            return found
+    except _UNREADABLE:
+        pass
+    wanted = set(seqs[0 if not found else seqs.index(found[-1].seq) + 1 :])
+    for checked in checked_rows(connection, min(wanted, default=seqs[-1]) - 1, damages):
+        if checked.row[0] in wanted and checked.head:
+            found.append(entries.entry(checked.row, checked.damage))
+        if checked.row[0] >= seqs[-1]:
+            break
+    return found
 
 
 def _taken(checked_rows: Iterator[Checked], limits: Limits, *, enough: bool) -> list[Checked]:

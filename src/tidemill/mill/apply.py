@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import groupby
+from typing import Final
 
 import polars as pl
 from msgspec import structs
@@ -25,6 +26,8 @@ from tidemill.mill import changes, ledger, overtaken, past, restate, rollups
 from tidemill.mill.decide import Decider
 from tidemill.mill.deletion import Deleter
 from tidemill.mill.known import KnownSeries
+from tidemill.mill.portions import Growth
+from tidemill.mill.position import Progress
 from tidemill.mill.restate import Touched
 from tidemill.mill.series import remember, series_rows
 from tidemill.mill.stages import Milled, Stages
@@ -33,6 +36,10 @@ from tidemill.mill.writes import Writes, point_rows, replaced_rows
 from tidemill.model.deletion import is_erased
 from tidemill.model.payload import Kind, Logged
 from tidemill.store.client import Store
+
+_POISON_TEXT: Final = 64 << 10
+_RECORDS: Final = 50_000
+_WRITE_BYTE_S: Final = 20e-9  # to write a byte of rows (1,000,000 points, 110 MB: 2 s)
 
 
 class Applier:
@@ -67,6 +74,13 @@ class Applier:
         self._versions: dict[str, int] = {}  # under which a replay applied them
         self._told_until = 0  # payloads up to here may have told of changes in an attempt that was cut short
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="mill-write")
+        self._growth = Growth()
+        self.spent: dict[tuple[str, str], float] = {}  # seconds by tenant and feed, since someone cleared it
+        self.progress = Progress()  # of the log, kept by who moves it on
+
+    def through(self, tenant: str) -> int:
+        """The offset up to which everything of a tenant is applied."""
+        return self.progress.through(tenant)
 
     def resume(self) -> int:
         """Read from the store how far it is; returns its highest payload. Call before the first `apply`."""
@@ -103,6 +117,11 @@ class Applier:
             raise
         self.known.trim()
 
+    def apply_again(self, entry: Logged) -> None:
+        """Apply an entry that was applied before and changed nothing since: it changes nothing."""
+        self._told_until = max(self._told_until, entry.seq)
+        self.apply([entry])
+
     def _as_replayed(self, entry: Logged) -> Logged:
         version = self._versions.get(entry.payload.receipt)
         if version is None:
@@ -116,14 +135,14 @@ class Applier:
         self._withdraw(entry)
         rejections = ledger.poison(entry, why)
         writes = Writes(self._store, self._pool, self.status)
-        writes.rejections.append(self._rejection_rows(entry.payload.tenant, entry.payload.feed, [entry], rejections))
+        text = entry.payload.body[:_POISON_TEXT].decode("utf-8", "replace")  # of any size, it must not fail for it
+        of = entry.payload.tenant, entry.payload.feed, ledger.origins([entry])
+        writes.rejections.append([ledger.rejection_rows(rejections, *of, [text])])
         found = ledger.outcomes_without_points(rejections, "poison")
         writes.payloads = ledger.payload_rows([entry], found, self.next_version())
         writes.run([])
         self.status.poisoned += 1
-        self.status.last_error = f"payload {entry.seq} is set aside: {why}"
-        self.status.last_error_at_ns = self._clock()
-        self.status.recovered = False
+        self.status.failed(f"payload {entry.seq} is set aside: {why}", self._clock())
 
     def from_store(self, entry: Logged) -> Logged | None:
         """An entry whose bytes the log has lost, with those of the store; None where the store has not those either."""
@@ -148,11 +167,16 @@ class Applier:
         self._pool.shutdown()
 
     def _apply(self, entries: list[Logged]) -> None:
+        for portion in self._growth.portions(entries):
+            self._apply_portion(portion)
+
+    def _apply_portion(self, entries: list[Logged]) -> None:
         version = self.next_version()
         writes = Writes(self._store, self._pool, self.status)
         outcomes = [pl.DataFrame(schema=ledger.OUTCOMES)]
         touched: list[list[Touched]] = []
         for (tenant, feed), of_feed in _by_feed(entries):
+            begun, before = time.perf_counter(), writes.size_bytes
             data = [entry for entry in of_feed if entry.payload.kind is Kind.DATA]
             refused = [entry for entry in of_feed if entry.payload.kind is Kind.REFUSED]
             rejections = [self.stages.refused(entry) for entry in refused]
@@ -164,6 +188,10 @@ class Applier:
                 touched.append(windows)
             told = self.known.buried.unburied(tenant, feed, ledger.rejected(rejections))
             writes.rejections.append(self._rejection_rows(tenant, feed, of_feed, told))
+            writes.size_bytes += int(told.estimated_size())
+            self._growth.learn(tenant, feed, of_feed, writes.size_bytes - before)
+            seconds = time.perf_counter() - begun + (writes.size_bytes - before) * _WRITE_BYTE_S
+            self.spent[tenant, feed] = self.spent.get((tenant, feed), 0.0) + seconds
         writes.payloads = ledger.payload_rows(entries, pl.concat(outcomes), version, self._replays)
         reach("mill.before_insert")
         writes.run([partial(self._publish, windows, version) for windows in touched if windows])
@@ -198,7 +226,9 @@ class Applier:
                 changed = pl.concat([changed, lost])
             with self.status.stage("frames"):
                 writes.points.append(point_rows(tenant, kept))
+                writes.size_bytes += int(writes.points[-1].estimated_size())
                 writes.replaced.append(replaced_rows(tenant, decision.replaced))
+                writes.size_bytes += int(writes.replaced[-1].estimated_size())
                 writes.stood |= bool(decision.replaced["stood"].any()) or not changed.is_empty()
                 writes.changes.append(
                     changes.change_rows(changed, tenant=tenant, feed=feed, now=self._clock(), version=version)
@@ -254,11 +284,17 @@ class Applier:
 
     def _rejection_rows(
         self, tenant: str, feed: str, entries: Sequence[Logged], rejections: pl.DataFrame
-    ) -> pl.DataFrame:
+    ) -> Iterator[pl.DataFrame]:
+        """Rows of the ledger, with the text of each record, in parts: made when they are written, so that no more of
+        them are held than go in at once."""
         by_seq = {entry.seq: entry for entry in entries}
-        with self.status.stage("ledger"):
-            texts = self.stages.texts(by_seq, rejections)
-            return ledger.rejection_rows(rejections, tenant, feed, ledger.origins(entries), texts)
+        origins = ledger.origins(entries)
+        for part in rejections.iter_slices(_RECORDS):
+            if part.height:
+                with self.status.stage("ledger"):
+                    texts = self.stages.texts(by_seq, part)
+                    rows = ledger.rejection_rows(part, tenant, feed, origins, texts)
+                yield rows
 
     def _count(self, writes: Writes, touched: list[list[Touched]]) -> None:
         status = self.status

@@ -8,13 +8,14 @@ No fsync: a crash of the process leaves the page cache, and a power cut is nobod
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from tidemill.mill.position import write_atomically
+from tidemill.log.headers import Header
+from tidemill.mill.position import Progress, write_atomically
 from tidemill.model.payload import Logged
 
 _log = logging.getLogger(__name__)
@@ -23,10 +24,11 @@ _CRASHES_ALONE = 2
 
 
 class Attempt(msgspec.Struct, frozen=True):
-    """A batch under way: its first and last seq, its length, and how often it ended the process.
+    """A batch under way: its first and last seq, its length, the last seq of every tenant in it (`through`; empty: of
+    all tenants, as older versions wrote it), and how often it ended the process.
 
-    Until `suspect_until` is passed no batch is longer than `limit` (0: as long as it likes). `forgiven`: if the process
-    ends now, that is no crash."""
+    Until what is suspected (`suspect_through`, `suspect_until` likewise) is passed, no batch is longer than `limit` (0:
+    as long as it likes). `forgiven`: if the process ends now, that is no crash."""
 
     first: int
     last: int
@@ -35,6 +37,8 @@ class Attempt(msgspec.Struct, frozen=True):
     suspect_until: int = 0
     limit: int = 0
     forgiven: bool = False
+    through: dict[str, int] = {}
+    suspect_through: dict[str, int] = {}
 
 
 class Attempts:
@@ -45,21 +49,27 @@ class Attempts:
         self._path = path
         self._crashed: Attempt | None = None
         self._suspect_until = 0
+        self._suspect_through: dict[str, int] = {}
         self._limit = 0
         self._current: Attempt | None = None
         self._stopping = False
         self._lock = threading.Lock()
 
-    def resume(self, position: int) -> None:
-        """Take up after a start: an attempt beyond the position ended the process."""
+    def resume(self, progress: Progress) -> None:
+        """Take up after a start: an attempt beyond what is applied ended the process."""
         attempt = _read(self._path)
         if attempt is None:
             return
-        if attempt.last <= position:
-            self._suspect_until, self._limit = attempt.suspect_until, attempt.limit
+        self._limit = attempt.limit
+        self._suspect_until, self._suspect_through = attempt.suspect_until, attempt.suspect_through
+        if _passed(progress, attempt.last, attempt.through):
             return
         crashes = attempt.crashes + (not attempt.forgiven)
-        self._suspect_until = max(attempt.last, attempt.suspect_until)
+        if self.limit(progress) == 0:
+            self._suspect_through = {}
+        self._suspect_until = max(attempt.last, self._suspect_until)
+        for tenant, seq in attempt.through.items():
+            self._suspect_through[tenant] = max(seq, self._suspect_through.get(tenant, 0))
         self._limit = attempt.limit
         if crashes > 1 and not attempt.forgiven:
             self._limit = max(1, attempt.count // _CUT)
@@ -68,11 +78,21 @@ class Attempts:
             return
         _log.warning("the mill ended %d time(s) while applying payloads %d to %d", crashes, attempt.first, attempt.last)
 
-    def limit(self, position: int) -> int:
+    def suspects(self, progress: Progress) -> bool:
+        """Whether some entries are suspected, so that they are to be applied before all others."""
+        if _passed(progress, self._suspect_until, self._suspect_through):
+            self._limit, self._suspect_until, self._suspect_through = 0, 0, {}
+        return self._suspect_until > 0
+
+    def suspected(self, header: Header) -> bool:
+        """Whether this entry is among those."""
+        if self._suspect_through:
+            return header.seq <= self._suspect_through.get(header.tenant, 0)
+        return header.seq <= self._suspect_until
+
+    def limit(self, progress: Progress) -> int:
         """How many payloads the next batch may hold (0: as many as it likes)."""
-        if position >= self._suspect_until:
-            self._limit = 0
-        return self._limit
+        return self._limit if self.suspects(progress) else 0
 
     def begin(self, entries: Sequence[Logged]) -> None:
         """Write down what is about to be applied. Raises OSError."""
@@ -83,7 +103,15 @@ class Attempts:
             crashes = self._crashed.crashes if len(entries) > 1 or self._crashed.count == 1 else 0
         with self._lock:
             self._current = Attempt(
-                first, last, len(entries), crashes, self._suspect_until, self._limit, forgiven=self._stopping
+                first=first,
+                last=last,
+                count=len(entries),
+                crashes=crashes,
+                suspect_until=self._suspect_until,
+                limit=self._limit,
+                forgiven=self._stopping,
+                through={entry.payload.tenant: entry.seq for entry in entries},
+                suspect_through=self._suspect_through,
             )
             self._write()
 
@@ -109,6 +137,13 @@ class Attempts:
         if crashed is None or len(entries) != 1 or crashed.count != 1 or crashed.first != entries[0].seq:
             return False
         return crashed.crashes >= _CRASHES_ALONE
+
+
+def _passed(progress: Progress, until: int, through: Mapping[str, int]) -> bool:
+    """Whether all of these entries are applied: of the tenants named in `through`, else of all."""
+    if through:
+        return all(progress.applied(tenant, seq) for tenant, seq in through.items())
+    return until <= progress.checkpoint
 
 
 def _read(path: Path) -> Attempt | None:

@@ -16,12 +16,16 @@ _TABLES: Final = ("points", "replaced", "rejections", "payloads", "changes")
 
 
 class Eraser:
-    """The job. `log_erased` gives the deletion (its seq) up to which the log has let go."""
+    """The job. `log_erased` gives the deletion (its seq) up to which the log has let go, `checkpoint` the offset up to
+    which everything in the log is applied."""
 
-    def __init__(self, store: Store, log_erased: Callable[[], int], clock: Callable[[], int]) -> None:
+    def __init__(
+        self, store: Store, log_erased: Callable[[], int], clock: Callable[[], int], checkpoint: Callable[[], int]
+    ) -> None:
         self._store = store
         self._log_erased = log_erased
         self._clock = clock
+        self._checkpoint = checkpoint
         self._begun = 0  # the newest deletion for which the engine was told to rewrite parts
         self._rewritten = 0  # the newest deletion whose rows are in no active part
         self._until_s = 0  # parts from up to then may still have them
@@ -29,7 +33,9 @@ class Eraser:
     def run(self) -> bool:
         """Do what can be done now; whether there is something left for later. Raises StoreUnavailableError,
         StoreQueryError, LogUnavailableError."""
-        pending = self._store.rows("erase_pending")
+        # Up to the checkpoint deletions follow each other by seq; beyond it tenants are at different offsets.
+        checkpoint = self._checkpoint()
+        pending = [row for row in self._store.rows("erase_pending") if row["seq"] <= checkpoint]
         if not pending:
             return False
         newest = max(row["seq"] for row in pending)

@@ -1,61 +1,91 @@
-"""Where the mill is in the log: the highest seq of which everything is in the store. A file of its own.
+"""How far the mill has applied the log: the offset up to which everything is in the store (the checkpoint), and how far
+beyond it each tenant is that is ahead of it. A file of its own.
 
 Saved by write, fsync, rename and fsync of the folder, with a checksum, so that a reader (the API, to trim the log)
-sees the old place or the new one. A file that is missing or damaged means 0: what the mill does may be done twice.
+sees the old progress or the new one. A file that is missing or damaged means 0: what the mill does may be done twice.
 """
 
 import errno
 import logging
 import os
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+
+import msgspec
 
 from tidemill.errors import LogUnavailableError, StartupError
 from tidemill.log.local_disk import sync_folder
 from tidemill.log.loss import how_to_go_on
 
 _log = logging.getLogger(__name__)
-_MAGIC = "tidemill-position-1"
+_MAGIC = "tidemill-position-1"  # a checkpoint
+_MAGIC_AHEAD = "tidemill-position-2"  # and the tenants that are ahead of it
+_decode_ahead = msgspec.json.Decoder(dict[str, int]).decode
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """What of the log is applied: every payload up to `checkpoint`, and those of a tenant up to its offset in `ahead`
+    (by tenant; only those that are ahead)."""
+
+    checkpoint: int = 0
+    ahead: Mapping[str, int] = {}
+
+    def through(self, tenant: str) -> int:
+        """The offset up to which every payload of this tenant is applied."""
+        return max(self.checkpoint, self.ahead.get(tenant, 0))
+
+    def applied(self, tenant: str, seq: int) -> bool:
+        """Whether the payload of this tenant at this offset is applied."""
+        return seq <= self.checkpoint or seq <= self.ahead.get(tenant, 0)
+
+    @property
+    def highest(self) -> int:
+        """The highest offset at which a payload is applied."""
+        return max(self.checkpoint, *self.ahead.values()) if self.ahead else self.checkpoint
 
 
 class Position:
-    """The file at `path` and the value it holds. One process saves; any number may `read`."""
+    """The file at `path` and the progress it holds. One process saves; any number may `read`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.seq = read(path)
+        self.progress = read(path)
 
-    def save(self, seq: int) -> None:
-        """Make `seq` the place, durable on return. Raises OSError."""
+    @property
+    def seq(self) -> int:
+        """The checkpoint."""
+        return self.progress.checkpoint
+
+    def save(self, seq: int, ahead: Mapping[str, int] | None = None) -> None:
+        """Make `seq` the checkpoint and `ahead` the tenants ahead of it, durable on return. Raises OSError."""
+        progress = Progress(seq, {tenant: at for tenant, at in (ahead or {}).items() if at > seq})
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.path, _encode(seq), durable=True)
-        self.seq = seq
+        write_atomically(self.path, _encode(progress), durable=True)
+        self.progress = progress
 
 
-def read(path: Path) -> int:
-    """The place in a position file; 0 if there is none, 0 with a warning if it cannot be read."""
+def read(path: Path) -> Progress:
+    """The progress in a position file; nothing if there is none, nothing with a warning if it cannot be read."""
     try:
-        text = path.read_text("ascii")
-        magic, seq, checksum = text.split()
-        if magic != _MAGIC or int(checksum) != _checksum(int(seq)):
-            raise ValueError("its checksum is wrong")
-        return int(seq)
+        return _decode(path.read_text("ascii"))
     except FileNotFoundError:
-        return 0
+        return Progress()
     except (OSError, ValueError) as error:
         _log.warning("the position at %s cannot be read (%s): it counts as 0", path, error)
-        return 0
+        return Progress()
 
 
-def reconcile(position: int, *, in_store: int, first_seq: int, last_seq: int, accepted: int = 0) -> int:
-    """The place to start at, given the highest payload in the store and what the log holds.
+def reconcile(position: int, *, in_store: int, first_seq: int, last_seq: int, accepted: int = 0, ahead: int = 0) -> int:
+    """The checkpoint to start at, given the highest payload in the store and what the log holds; `ahead`: the highest
+    payload of a tenant that was ahead of the checkpoint.
 
     A store that knows less than the position was wiped or restored: what it lacks is applied again. Says so when the
     log no longer holds what is missing. Raises StartupError when the log ends before what was applied: another log,
     or one that lost entries, would give their places to other payloads; LogUnavailableError when that loss is
     `accepted` and the log's owner has yet to go on above it.
     """
-    known = max(position, in_store)
+    known = max(position, in_store, ahead)
     if last_seq < known:
         message = f"the log ends at {last_seq}, but payloads up to {known} were applied to the store from it"
         if accepted >= known:
@@ -88,9 +118,30 @@ def write_atomically(path: Path, content: bytes, *, durable: bool) -> None:
         sync_folder(path.parent)
 
 
-def _encode(seq: int) -> bytes:
-    return f"{_MAGIC} {seq} {_checksum(seq)}\n".encode("ascii")
+def _encode(progress: Progress) -> bytes:
+    content = f"{_MAGIC} {progress.checkpoint}"
+    if progress.ahead:
+        content = f"{_MAGIC_AHEAD} {progress.checkpoint} {msgspec.json.encode(progress.ahead).hex()}"
+    # Of a checkpoint alone the checksum is that of its digits, as it always was.
+    summed = content if progress.ahead else str(progress.checkpoint)
+    return f"{content} {_checksum(summed)}\n".encode("ascii")
 
 
-def _checksum(seq: int) -> int:
-    return zlib.crc32(str(seq).encode("ascii"))
+def _decode(text: str) -> Progress:
+    magic, *fields, checksum = text.split()
+    if magic == _MAGIC and len(fields) == 1:
+        ahead: dict[str, int] = {}
+        summed = str(int(fields[0]))
+    elif magic == _MAGIC_AHEAD and len(fields) == 2:
+        summed = " ".join((magic, *fields))
+    else:
+        raise ValueError("it is of another form")
+    if int(checksum) != _checksum(summed):
+        raise ValueError("its checksum is wrong")
+    if magic == _MAGIC_AHEAD:
+        ahead = _decode_ahead(bytes.fromhex(fields[1]))
+    return Progress(int(fields[0]), ahead)
+
+
+def _checksum(text: str) -> int:
+    return zlib.crc32(text.encode("ascii"))

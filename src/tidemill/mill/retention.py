@@ -37,13 +37,16 @@ _ERASE_AFTER_S = 60.0  # and again until it is done
 
 
 class Surroundings(Protocol):
-    """What retention shares with the loop: what is known of series, versions that rise, counters, the place."""
+    """What retention shares with the loop: what is known of series, versions that rise, counters, the offset."""
 
     known: KnownSeries
     status: MillStatus
 
     def next_version(self) -> int:
         """A version above all that were used."""
+
+    def through(self, tenant: str) -> int:
+        """The offset in the log up to which everything of a tenant is applied."""
 
 
 class Retention:
@@ -63,7 +66,7 @@ class Retention:
     ) -> None:
         self._store = store
         self._book = book
-        self._eraser = Eraser(store, log_erased, clock)
+        self._eraser = Eraser(store, log_erased, clock, lambda: surroundings.status.position)
         self._shared = surroundings
         self._make_clock = partial(TrustedClock, path, trust or Trust(), wall_ns=clock, passed_s=monotonic)
         self._clock: TrustedClock | None = None
@@ -171,7 +174,7 @@ class Retention:
                 windows=fresh,
                 version=self._shared.next_version(),
                 late=rollups.late_ns(feed),
-                sealed_seq=max(1, self._shared.status.position),
+                sealed_seq=max(1, self._shared.through(tenant)),
             )
             self._shared.known.seal(fresh["series"].to_list(), fresh["window"].to_list())
         self._store.command("mill_delete_windows", every_ns=every, **keys)

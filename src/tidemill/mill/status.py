@@ -61,6 +61,10 @@ class MillStatus(msgspec.Struct, kw_only=True):
         """How many places of the log are not applied yet (gaps included)."""
         return max(0, self.log_seq - self.position)
 
+    def failed(self, why: str, now_ns: int) -> None:
+        """Something went wrong, and the mill has yet to go on."""
+        self.last_error, self.last_error_at_ns, self.recovered = why, now_ns, False
+
     def turn(self) -> None:
         """A sign of life: `turned` is now, by the monotonic clock of the mill's own process."""
         self.turned = time.monotonic()

@@ -1,41 +1,42 @@
 """The mill's loop: micro-batches from the log, through the rules, into the store; then the position, then a hint.
 
 At once when idle, in larger batches under load: the API needs the processor more. At least once in, exactly once in
-effect. A store or log that is away is waited for; a payload that cannot be applied is set aside; the log moves on.
+effect. Tenants do not wait for each other (`lanes.py`). A store or log that is away is waited for; a payload that
+cannot be applied is set aside (`settling.py`); the log moves on.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from itertools import groupby
+from collections.abc import Callable
 from typing import Literal
 
 from tidemill.catalog.replays import CatalogReplays
 from tidemill.clock import Trust
-from tidemill.crash_points import reach
 from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.errors import LogUnavailableError, StoreQueryError, StoreUnavailableError, UnavailableError
 from tidemill.feeds.book import FeedBook
 from tidemill.hints import Hints
-from tidemill.log.contract import LogReader
+from tidemill.log.contract import BacklogReader
+from tidemill.log.headers import Header
 from tidemill.log.loss import accepted_loss
 from tidemill.mill.apply import Applier
 from tidemill.mill.attempts import Attempts
 from tidemill.mill.backup_hold import BackupHold
-from tidemill.mill.blame import blames_payload
-from tidemill.mill.position import Position, reconcile
+from tidemill.mill.canary import Canary
+from tidemill.mill.costs import Costs
+from tidemill.mill.lanes import MAX_PAYLOADS, Lanes
+from tidemill.mill.position import Position, Progress, reconcile
 from tidemill.mill.replay.job import Replays
 from tidemill.mill.retention import Retention
+from tidemill.mill.settling import Settling
 from tidemill.mill.stages import warm
 from tidemill.mill.status import Heartbeat, MillStatus
-from tidemill.model.payload import Logged
 from tidemill.store.client import Store
 
 _log = logging.getLogger(__name__)
 
-MAX_PAYLOADS = 10_000
-MAX_BYTES = 16 << 20
+MAX_HEADERS = 10_000  # read at a time
 LOOK_EVERY_S = 0.05  # a lost hint costs this much
 # Between the beginnings of two batches, by the length of the last. A batch costs mill and store about 70 ms of
 # processor however small it is, and less than 400 ms for 5,000 payloads (decision 0006).
@@ -43,7 +44,6 @@ SMALL_BATCH, SMALL_GAP_S = 100, 0.1
 LARGE_BATCH, LARGE_GAP_S = 1_000, 1.0
 MIDDLE_GAP_S = 0.4
 _BACKOFF_S = (0.1, 1.0)
-_TRIES_ALONE = 5
 _QUIET_S = 10.0  # so long the log may be missing at the start before that is an error
 _TEND_EVERY_S = 5.0  # retention goes on under load, too
 
@@ -56,7 +56,7 @@ class Mill:
 
     def __init__(
         self,
-        reader: LogReader,
+        reader: BacklogReader,
         store: Store,
         book: FeedBook,
         position: Position,
@@ -76,10 +76,20 @@ class Mill:
         self._position = position
         self._hints = hints
         self._clock = clock
+        self._lanes = Lanes(Costs(), position.progress)
         self._attempts = Attempts(folder / "mill.attempt")
         self._heartbeat = Heartbeat(folder / "mill.json")
         book = book.without_sources()  # a variable that only the poller needs must not hold payloads up
         self._applier = Applier(store, book, self.status, clock, max_depth=max_depth)
+        self._settling = Settling(
+            self._applier,
+            self._lanes,
+            self._attempts,
+            Canary(store, self._applier, reader),
+            position=position,
+            hints=hints,
+            clock=clock,
+        )
         self._retention = Retention(
             store, book, self._applier, folder / "mill.clock", trust, clock=clock, log_erased=reader.erased
         )
@@ -93,7 +103,16 @@ class Mill:
         self._tended = 0.0
         self._last_count = 0
         self.status.turn()
-        self._at_most = MAX_PAYLOADS  # less while the store refuses for want of something (memory, time)
+
+    @property
+    def progress(self) -> Progress:
+        """What of the log is applied."""
+        return self._position.progress
+
+    @property
+    def holding(self) -> bool:
+        """Whether a payload waits to be tried again."""
+        return self._lanes.oldest_hold() is not None
 
     @property
     def last_turn(self) -> float:
@@ -118,13 +137,13 @@ class Mill:
             try:
                 self._pace(stop)
                 count = self.step()
-                replayed = self.replays is not None and self.replays.step(self._position.seq)
+                replayed = self.replays is not None and self.replays.step(self.progress)
                 if count == 0 and not replayed:
                     self._rest()
                 elif time.monotonic() > self._tended + _TEND_EVERY_S:
                     self._tend()
                 backoff_s = _BACKOFF_S[0]
-                self.status.recovered = True
+                self.status.recovered = not self.holding
             except (UnavailableError, StoreQueryError, OSError) as error:
                 self._attempts.forgive()
                 self._note(error)
@@ -140,45 +159,66 @@ class Mill:
         self._attempts.stopping()
 
     def step(self) -> int:
-        """Apply one micro-batch; returns how many payloads it held. Raises UnavailableError: nothing is lost."""
+        """Apply one micro-batch; returns how many payloads it settled. Raises UnavailableError: nothing is lost."""
         if not self._started:
             self._start()
         if self.replays is not None:
             self.replays.resume()
         self.status.looped_at_ns = self._clock()
-        limit = min(self._attempts.limit(self._position.seq) or MAX_PAYLOADS, self._at_most)
         with self.status.stage("read"):
-            entries = self._reader.read(self._position.seq, limit, MAX_BYTES)
-        if entries:
-            self._last_begun = time.monotonic()
-            self._last_count = len(entries)
-            self.status.state = "applying"
-            self.status.log_seq = max(self.status.log_seq, entries[-1].seq)
-            for is_damaged, run in groupby(entries, key=lambda entry: bool(entry.damage)):
-                (self._pass_damaged if is_damaged else self._advance)(list(run))
-        return len(entries)
+            self._look()
+            picked = self._pick()
+            entries = self._reader.at([header.seq for header in picked])
+        if not picked:
+            return 0
+        self._last_begun = time.monotonic()
+        self._last_count = len(picked)
+        self.status.state = "applying"
+        return self._settling.settle(picked, entries)
+
+    def _look(self) -> None:
+        """Read what came into the log since."""
+        count = min(MAX_HEADERS, self._lanes.room)
+        if count > 0:
+            self._lanes.add(self._reader.headers(self._lanes.scanned, count))
+        self.status.log_seq = max(self.status.log_seq, self._lanes.scanned)
+
+    def _pick(self) -> list[Header]:
+        now = time.monotonic()
+        if self._attempts.suspects(self.progress):
+            limit = self._attempts.limit(self.progress) or MAX_PAYLOADS
+            suspects = self._lanes.suspects(self._attempts.suspected, min(limit, self._settling.at_most), now)
+            if suspects:
+                return suspects
+        return self._lanes.pick(self._settling.at_most, now)
 
     def _start(self) -> None:
         in_store = self._applier.resume()
+        before = self.progress
         start = reconcile(
-            self._position.seq,
+            before.checkpoint,
             in_store=in_store,
             first_seq=self._reader.first_seq(),
             last_seq=self._reader.last_seq(),
             accepted=accepted_loss(),
+            ahead=before.highest,
         )
-        if start != self._position.seq:
-            self._position.save(start)
+        # A store that lacks the highest payload lacks who knows what of those who were ahead.
+        ahead = before.ahead if before.highest <= in_store else {}
+        if (start, ahead) != (before.checkpoint, before.ahead):
+            self._position.save(start, ahead)
+        self._lanes.restart(self.progress)
+        self._applier.progress = self.progress
         self.status.position = start
-        self._attempts.resume(start)
+        self._attempts.resume(self.progress)
         if start < in_store:
             self._applier.recall_replays(start)
         warm()
         self._started = True
 
     def _pace(self, stop: threading.Event) -> None:
-        """Let a batch gather while there is load; never when the last one was full."""
-        if self._last_count >= MAX_PAYLOADS:
+        """Let a batch gather while there is load; never when the last one left something."""
+        if self._lanes.ready(time.monotonic()):
             return
         gap_s = MIDDLE_GAP_S
         if self._last_count <= SMALL_BATCH:
@@ -190,7 +230,8 @@ class Mill:
             stop.wait(wait_s)
 
     def _rest(self) -> None:
-        self.status.state = "idle"
+        hold = self._lanes.oldest_hold()
+        self.status.state = hold.state if hold else "idle"
         self._last_count = 0
         if not self._tend():
             told = self._hints.wait(LOOK_EVERY_S)
@@ -203,76 +244,6 @@ class Mill:
             self._applier.deleted = False
             self._retention.purge_soon()
         return self._retention.step()
-
-    def _advance(self, entries: Sequence[Logged]) -> None:
-        """Apply entries and move on; in halves when they cannot be applied together."""
-        self.status.looped_at_ns = self._clock()
-        if self._attempts.poisoned(entries):
-            self._applier.set_aside(entries[0], "it ended the process twice while it was applied alone")
-        else:
-            try:
-                self._attempts.begin(entries)
-                self._applier.apply(entries)
-            except (UnavailableError, OSError, KeyboardInterrupt, SystemExit):
-                raise  # nothing that a payload could be blamed for
-            except BaseException as error:  # a panic in a library is a BaseException
-                self._halve(entries, error)
-                return
-        self._moved(entries)
-
-    def _pass_damaged(self, entries: Sequence[Logged]) -> None:
-        """Apply entries whose bytes are damaged in the log from the store's copy; set those aside that it lacks."""
-        for entry in entries:
-            whole = self._applier.from_store(entry)
-            if whole is not None:
-                self._advance([whole])
-                continue
-            _log.error("payload %d is set aside: %s", entry.seq, entry.damage)
-            self._applier.set_aside(
-                entry, f"its bytes were damaged in the log before they were applied: {entry.damage}"
-            )
-            self._moved([entry])
-
-    def _moved(self, entries: Sequence[Logged]) -> None:
-        reach("mill.after_insert")
-        with self.status.stage("position"):
-            self._position.save(entries[-1].seq)
-        reach("mill.after_position")
-        self._at_most = min(MAX_PAYLOADS, 2 * self._at_most)
-        self.status.position = self._position.seq
-        self.status.batches += 1
-        self.status.payloads += len(entries)
-        self._hints.send(self._position.seq)
-
-    def _halve(self, entries: Sequence[Logged], error: BaseException) -> None:
-        if isinstance(error, StoreQueryError) and not blames_payload(error):
-            self._at_most = max(1, len(entries) // 2)
-            raise _refusing(error) from error
-        _log.warning("payloads %d to %d: %s: %s", entries[0].seq, entries[-1].seq, type(error).__name__, error)
-        if len(entries) > 1:
-            middle = len(entries) // 2
-            self._advance(entries[:middle])
-            self._advance(entries[middle:])
-        elif isinstance(error, StoreQueryError) and not self._refused_again(entries):
-            self._moved(entries)
-        else:
-            _log.error("payload %d is set aside", entries[0].seq, exc_info=error)
-            self._applier.set_aside(entries[0], f"{type(error).__name__}: {error}")
-            self._moved(entries)
-
-    def _refused_again(self, entries: Sequence[Logged]) -> bool:
-        """Whether the store refuses this payload however often it is asked: it may have answered for another reason."""
-        for attempt in range(1, _TRIES_ALONE):
-            self.status.turn()
-            time.sleep(min(_BACKOFF_S[0] * 2**attempt, _BACKOFF_S[1]))
-            try:
-                self._applier.apply(entries)
-            except StoreQueryError as error:
-                if not blames_payload(error):
-                    raise _refusing(error) from error
-                continue
-            return False
-        return True
 
     def _log_may_come(self, error: Exception) -> bool:
         """Whether this is only that the log is not there yet: whoever makes it starts at the same time."""
@@ -297,7 +268,3 @@ def _waits_for(error: Exception) -> Literal["waiting_for_store", "waiting_for_lo
     if isinstance(error, UnavailableError) and not isinstance(error, StoreUnavailableError):
         return "waiting_for_catalog"
     return "waiting_for_store"
-
-
-def _refusing(error: StoreQueryError) -> StoreUnavailableError:
-    return StoreUnavailableError(f"The store refuses to work (code {error.store_code}): {error.message}")

@@ -4,8 +4,9 @@ Before the points: whatever only the store's present state can tell (a value abo
 Last: the payloads.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
+from itertools import chain
 
 import polars as pl
 
@@ -13,18 +14,20 @@ from tidemill.crash_points import reach
 from tidemill.mill.ledger import INSTANT
 from tidemill.mill.status import MillStatus
 from tidemill.rules.shape import place
-from tidemill.store.client import Store
+from tidemill.store.client import BLOCK_BYTES, Store
 
 
 class Writes:
-    """Frames to insert. `stood`: some replaced values stand in the store, so they go in before the points."""
+    """Frames to insert; of `rejections` parts that are made while they go in. `stood`: some replaced values stand in
+    the store, so they go in before the points."""
 
     def __init__(self, store: Store, pool: Executor, status: MillStatus) -> None:
         self.series: list[pl.DataFrame] = []
         self.points: list[pl.DataFrame] = []
         self.replaced: list[pl.DataFrame] = []
         self.changes: list[pl.DataFrame] = []
-        self.rejections: list[pl.DataFrame] = []
+        self.rejections: list[Iterable[pl.DataFrame]] = []
+        self.size_bytes = 0  # of all of them, but for the texts of rejections
         self.payloads = pl.DataFrame()
         self.stood = False
         self._store = store
@@ -34,15 +37,10 @@ class Writes:
     def run(self, after_points: Sequence[Callable[[], None]]) -> None:
         """Insert everything; `after_points` runs between the points and the payloads. Raises StoreUnavailableError,
         StoreQueryError."""
-        ledger = {
-            "series": self.series,
-            "replaced": self.replaced,
-            "changes": self.changes,
-            "rejections": self.rejections,
-        }
+        ledger = {"series": self.series, "replaced": self.replaced, "changes": self.changes}
         points = {"points": self.points}
         with self._status.stage("insert"):
-            self._insert(ledger if self.stood else ledger | points)
+            self._insert(ledger if self.stood else ledger | points, self._insert_rejections)
             if self.stood:
                 self._insert(points)
         reach("mill.after_points")
@@ -51,15 +49,28 @@ class Writes:
         with self._status.stage("payloads"):
             self._store.insert("payloads", self.payloads)
 
-    def _insert(self, tables: dict[str, list[pl.DataFrame]]) -> None:
+    def _insert(self, tables: dict[str, list[pl.DataFrame]], *more: Callable[[], None]) -> None:
         frames = {table: _lean(_joined(frames)) for table, frames in tables.items()}
         self._together(
             [
-                lambda table=table, frame=frame: self._store.insert(table, frame)  # type: ignore[misc]
+                lambda table=table, frame=frame: self._store.insert(table, frame)
                 for table, frame in frames.items()
                 if not frame.is_empty()
             ]
+            + list(more)
         )
+
+    def _insert_rejections(self) -> None:
+        """Insert parts together up to the size of a block."""
+        parts: list[pl.DataFrame] = []
+        for part in chain.from_iterable(self.rejections):
+            parts.append(part)
+            if sum(one.estimated_size() for one in parts) > BLOCK_BYTES:
+                self._store.insert("rejections", _joined(parts))
+                parts.clear()
+            self._status.turn()
+        if parts:
+            self._store.insert("rejections", _joined(parts))
 
     def _together(self, tasks: Sequence[Callable[[], None]]) -> None:
         """Run all and wait for all; the first error is raised once none is under way."""

@@ -1,7 +1,7 @@
 """Published values that changed, oldest first: pages for pollers, and what a stream of them reads.
 
 A cursor is a place (`Place`), sealed; a change's `id` is the cursor behind it. `applied` is how far the store has
-everything: what a batch under way has told already is not shown before all of it is.
+everything of a tenant: what a batch under way has told already is not shown before all of it is.
 """
 
 from collections.abc import Callable
@@ -103,7 +103,7 @@ class Followed(msgspec.Struct, frozen=True):
 class Changes:
     """Reads changes. Raises StoreUnavailableError, StoreQueryError."""
 
-    def __init__(self, store: Store, hidden: Hidden, applied: Callable[[], int], seals: Seals = OF_PROCESS) -> None:
+    def __init__(self, store: Store, hidden: Hidden, applied: Callable[[str], int], seals: Seals = OF_PROCESS) -> None:
         self._store, self._hidden, self._applied, self._seals = store, hidden, applied, seals
 
     def page(self, tenant: str, asked: Asked) -> ChangePage:
@@ -135,7 +135,7 @@ class Changes:
 
     def after(self, tenant: str, asked: Asked, start: Place, count: int) -> Followed:
         """Up to `count` changes after a place, by FILTERS and the time `since`."""
-        until, since = self._applied(), asked["since"]
+        until, since = self._applied(tenant), asked["since"]
         seq, idx, series, every_s, ns = start
         rows = self._store.rows(
             "changes_page",
@@ -160,12 +160,12 @@ class Changes:
 
     def newest(self, tenant: str, after_seq: int) -> tuple[int, int]:
         """(seq, idx) of the newest change from `after_seq` on; (0, 0): there is none."""
-        rows = self._store.rows("changes_newest", tenant=tenant, after_seq=after_seq, until=self._applied())
+        rows = self._store.rows("changes_newest", tenant=tenant, after_seq=after_seq, until=self._applied(tenant))
         return int(rows[0]["newest_seq"]), int(rows[0]["newest_idx"])
 
     def now(self, tenant: str) -> Place:
         """The place behind every change that there is."""
-        until = self._applied()
+        until = self._applied(tenant)
         return max(end_of(until), (*self.newest(tenant, until), *_LAST))
 
     def _told(self, tenant: str, page: list[dict[str, Any]]) -> list[Change]:

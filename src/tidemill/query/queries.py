@@ -35,7 +35,7 @@ class Queries:
         log: LogReader,
         book: FeedBook,
         hidden: Hidden = lambda tenant: (),
-        applied: Callable[[], int] = lambda: 0,
+        applied: Callable[[str], int] = lambda tenant: 0,
         *,
         seals: Seals = OF_PROCESS,
     ) -> None:

@@ -51,10 +51,10 @@ class Story(msgspec.Struct, frozen=True):
 
 
 class WhyQueries:
-    """Tells stories. `applied` gives the place in the log up to which the store has everything."""
+    """Tells stories. `applied` gives the offset in the log up to which the store has everything of a tenant."""
 
     def __init__(
-        self, store: Store, log: LogReader, book: FeedBook, hidden: Hidden, applied: Callable[[], int]
+        self, store: Store, log: LogReader, book: FeedBook, hidden: Hidden, applied: Callable[[str], int]
     ) -> None:
         self._store = store
         self._subjects = Subjects(store, book, hidden)
@@ -66,7 +66,7 @@ class WhyQueries:
         when it is not said which series, or several fit."""
         at_ns: int = asked["time"]
         subject = self._subjects.find(tenant, asked)
-        evidence = self._gatherer.gather(tenant, subject, at_ns, self._applied())
+        evidence = self._gatherer.gather(tenant, subject, at_ns, self._applied(tenant))
         absent = None if evidence.points else around(self._store, tenant, subject, evidence.feed, at_ns)
         return Story(
             series=subject.id,

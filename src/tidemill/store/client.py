@@ -8,7 +8,7 @@ import io
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import clickhouse_connect
 import msgspec
@@ -30,6 +30,9 @@ from tidemill.store.values import bindable, insertable, plain_rows
 clickhouse_connect.common.set_setting("dict_parameter_format", "map")
 
 _T = TypeVar("_T")
+# An INSERT holds its rows several times over in the store's memory: a frame of any size goes in blocks of these bounds.
+BLOCK_BYTES: Final = 16 << 20
+BLOCK_ROWS: Final = 250_000
 _CONNECT_TIMEOUT_S = 2
 _GREETING_TIMEOUT_S = 5  # to the first answer of a store: one that hangs must not hold everybody as long as a query may
 _CONNECTIONS = 32
@@ -120,12 +123,16 @@ class Store:
         return pieces(self._ask(query, fmt, values, {}))
 
     def insert(self, table: str, frame: pl.DataFrame) -> None:
-        """Insert a frame's rows in one INSERT, columns by name; columns not given take their defaults.
+        """Insert a frame's rows, columns by name; columns not given take their defaults.
 
-        Returns once the parts are durable. A null for a column that takes none raises StoreQueryError (349).
+        A large frame goes in several INSERTs, of about BLOCK_BYTES and at most BLOCK_ROWS each (a row is never cut):
+        when one raises, those before it stay. Returns once the parts are durable. A null for a column that takes none
+        raises StoreQueryError (349).
         """
-        if frame.is_empty():
-            return
+        for block in blocks(frame):
+            self._insert(table, block)
+
+    def _insert(self, table: str, frame: pl.DataFrame) -> None:
         buffer = io.BytesIO()
         insertable(frame).write_ipc_stream(buffer, compat_level=pl.CompatLevel.oldest())
         block = buffer.getvalue()
@@ -221,6 +228,17 @@ class Store:
         with self._lock:
             self._client = None
         self._connections.clear()
+
+
+def blocks(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """The rows of a frame in order, in parts of about BLOCK_BYTES and at most BLOCK_ROWS; none for an empty frame. A
+    row that is larger is a part by itself."""
+    if frame.height > 1 and (frame.height > BLOCK_ROWS or frame.estimated_size() > BLOCK_BYTES):
+        middle = frame.height // 2
+        yield from blocks(frame[:middle])
+        yield from blocks(frame[middle:])
+    elif frame.height:
+        yield frame
 
 
 __all__ = ["Store", "StoreAddress", "StoreQueryError", "StoreUnavailableError"]

@@ -27,6 +27,7 @@ from tidemill.errors import (
 from tidemill.feeds.book import FeedBook
 from tidemill.mill import rollups
 from tidemill.mill.apply import Applier
+from tidemill.mill.position import Progress
 from tidemill.mill.replay import milled
 from tidemill.mill.replay.conclude import Concluding
 from tidemill.mill.replay.folder import Folder
@@ -99,8 +100,8 @@ class Replays:
                 folder.remove()
         self._unfinished = False
 
-    def step(self, position: int) -> bool:
-        """Do a small piece of work on the replay that is due; whether there was any. `position`: what is applied.
+    def step(self, progress: Progress) -> bool:
+        """Do a small piece of work on the replay that is due; whether there was any. `progress`: what is applied.
 
         Raises UnavailableError: nothing is lost, step again.
         """
@@ -109,7 +110,7 @@ class Replays:
             return False
         self._status.state, self._status.looped_at_ns = "replaying", self._clock()
         try:
-            self._advance(replay, position)
+            self._advance(replay, progress.through(replay.tenant))
         except UnavailableError:
             raise
         except ConflictError:
@@ -145,7 +146,7 @@ class Replays:
             return
         more = revived(self._store, replay.tenant, replay.request.feed, selection)
         if more.is_empty():
-            self._conclude(replay, folder, selection)
+            self._conclude(replay, folder, selection, position)
             return
         alone = pl.int_range(pl.len(), dtype=pl.UInt32) + 1 + int(str(selection["run"].max()))
         more = milled.cut(more.with_columns(run=alone), portions[-1] + 1)
@@ -204,7 +205,7 @@ class Replays:
             self._past = replay.id, past
         return self._past[1]
 
-    def _conclude(self, replay: Replay, folder: Folder, selection: pl.DataFrame) -> None:
+    def _conclude(self, replay: Replay, folder: Folder, selection: pl.DataFrame, position: int) -> None:
         """Everything is milled: find what changes; publish it, or say it."""
         feed = self._book.version(replay.tenant, replay.request.feed, replay.request.version)
         conclusion = self._concluding.conclude(replay, feed, folder)
@@ -217,8 +218,8 @@ class Replays:
             feed=feed.name,
             version=self._applier.next_version(),
             now_ns=self._clock(),
-            at_seq=self._status.position,
-            at_idx=self._concluding.at_idx(replay.tenant, self._status.position),
+            at_seq=position,
+            at_idx=self._concluding.at_idx(replay.tenant, position),
             every=rollups.every_ns(feed),
             late=rollups.late_ns(feed),
             difference=conclusion.difference,

@@ -10,6 +10,7 @@ from tidemill.errors import LogCorruptError, LogUnavailableError
 from tidemill.log.entries import Checked
 from tidemill.log.high_water import read_mark
 from tidemill.log.reader import SqliteLogReader
+from tidemill.mill.position import Progress
 from tidemill.mill.verify import kinds
 from tidemill.mill.verify.report import Findings
 from tidemill.store.client import Store
@@ -26,9 +27,9 @@ class Passed(msgspec.Struct):
 
 
 class LogCheck:
-    """Checks one log. `position`: the place that the mill has reached."""
+    """Checks one log. `position`: what of it the mill has applied."""
 
-    def __init__(self, log: SqliteLogReader, store: Store, position: int) -> None:
+    def __init__(self, log: SqliteLogReader, store: Store, position: Progress) -> None:
         self._log = log
         self._store = store
         self._position = position
@@ -37,7 +38,7 @@ class LogCheck:
         """Whether the log reaches what was durable in it (the mark beside it), and what was applied (`highest`)."""
         mark = self._mark(folder, findings)
         last = self._log.last_seq()  # after everything that it is held against: commits go on meanwhile
-        for what, seq in (("its high-water mark", mark), ("the place that the mill has reached", self._position),
+        for what, seq in (("its high-water mark", mark), ("the highest payload applied", self._position.highest),
                           ("the highest payload in the store", highest)):  # fmt: skip
             if last < seq:
                 findings.add(
@@ -88,7 +89,7 @@ class LogCheck:
             for tenant in sorted({row[2] for row in mine}):
                 rows = [row for row in mine if row[2] == tenant]
                 missing = self._compare(tenant, rows, findings)
-                passed.waiting += sum(row[0] > self._position for row in missing)
+                passed.waiting += sum(not self._position.applied(tenant, row[0]) for row in missing)
         self._damages(tenants, feed, after, findings)
         return passed
 
@@ -117,7 +118,7 @@ class LogCheck:
                 missing.append(entry)
                 if seq in at:
                     findings.add(kinds.LogDiffers, what="receipt", expected=receipt, found=at[seq], **about)
-                elif seq <= self._position:
+                elif self._position.applied(tenant, seq):
                     findings.add(
                         kinds.LogUnapplied, what="payload", expected="a row in the store", found="none", **about
                     )

@@ -17,6 +17,7 @@ from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.errors import LogDamagedError, StoreQueryError, UnavailableError
 from tidemill.feeds.book import FeedBook
 from tidemill.log.reader import SqliteLogReader
+from tidemill.mill.position import Progress as MillProgress
 from tidemill.mill.verify import kinds
 from tidemill.mill.verify.again import Reader
 from tidemill.mill.verify.catalog import check_catalog
@@ -54,7 +55,7 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class Verifier:
-    """Verifies one store and the log in `folder`. `position` is the place that the mill has reached; `live`: it may go
+    """Verifies one store and the log in `folder`. `position` is what of the log the mill has applied; `live`: it may go
     on meanwhile. Raises StoreUnavailableError, StoreQueryError, LogUnavailableError."""
 
     def __init__(
@@ -62,7 +63,7 @@ class Verifier:
         store: Store,
         book: FeedBook,
         folder: Path,
-        position: Callable[[], int],
+        position: Callable[[], MillProgress],
         *,
         catalog: Catalog | None = None,
         live: bool = False,
@@ -108,7 +109,9 @@ class _Run:
         self._unsettled: dict[str, frozenset[str]] = {}
         self._done = self._total = 0
 
-    def report(self, folder: Path, position: Callable[[], int], book: FeedBook, catalog: Catalog | None) -> Report:
+    def report(
+        self, folder: Path, position: Callable[[], MillProgress], book: FeedBook, catalog: Catalog | None
+    ) -> Report:
         """The files, the log, then each tenant's payloads and rollups."""
         begun = time.monotonic()
         complete = True
@@ -134,7 +137,9 @@ class _Run:
             complete=complete,
         )
 
-    def _walk(self, folder: Path, position: Callable[[], int], book: FeedBook, replays: CatalogReplays | None) -> None:
+    def _walk(
+        self, folder: Path, position: Callable[[], MillProgress], book: FeedBook, replays: CatalogReplays | None
+    ) -> None:
         half_done = unsettled(self._store, replays, self._scope.tenant)
         self._unsettled = half_done.feeds
         self._notes += half_done.notes
@@ -147,7 +152,7 @@ class _Run:
             self._leave_out(tenant, after, book)
         self._log(folder, reached, tenants, min(firsts.values(), default=0))
         for tenant, highest in tenants.items():
-            self._tenant(tenant, firsts[tenant], max(reached, highest))
+            self._tenant(tenant, firsts[tenant], max(reached.through(tenant), highest))
 
     def _first(self, tenant: str) -> int:
         """The place after which everything is asked for."""
@@ -171,7 +176,7 @@ class _Run:
                 named = f"{' and '.join(plugins)} of feed '{feed}' {verb} not installed"
                 self._notes.append(f"{named}: {payloads} payload{'s'[: payloads != 1]} not checked")
 
-    def _log(self, folder: Path, position: int, tenants: dict[str, int], after: int) -> None:
+    def _log(self, folder: Path, position: MillProgress, tenants: dict[str, int], after: int) -> None:
         log = SqliteLogReader(folder, quiet=True)
         try:
             check = LogCheck(log, self._store, position)

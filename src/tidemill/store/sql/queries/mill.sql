@@ -63,6 +63,11 @@ ORDER BY seq
 SELECT seq FROM payloads FINAL
 WHERE tenant = {tenant:String} AND seq IN {seqs:Array(UInt64)} AND state = 'applied'
 
+-- name: mill_plainly_applied
+-- Which of these payloads are applied as the log has them: neither deleted since nor replayed.
+SELECT seq FROM payloads FINAL
+WHERE tenant = {tenant:String} AND seq IN {seqs:Array(UInt64)} AND state = 'applied' AND replay = ''
+
 -- name: mill_settled
 -- The records of these payloads that were rejected, for whatever reason (recovered ones are not).
 SELECT seq, idx, reasons, detail, winner_seq, winner_idx
@@ -148,8 +153,8 @@ WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
     AND seq <= transform(series, {series:Array(UInt64)}, {seqs:Array(UInt64)}, toUInt64(0))
 
 -- name: mill_feeds
--- Every feed that has series.
-SELECT DISTINCT tenant, feed FROM series ORDER BY tenant, feed
+-- Every feed that has series. (Rows without a tenant are the mill's probes.)
+SELECT DISTINCT tenant, feed FROM series WHERE tenant != '' ORDER BY tenant, feed
 
 -- name: mill_newest_received
 -- When the newest payload was received; 0 if there is none.

@@ -2,12 +2,13 @@
 -- ns since the epoch (Int64). It writes nothing.
 
 -- name: verify_tenants
--- Every tenant that has anything, and the highest place of its payloads.
+-- Every tenant that has anything, and the highest place of its payloads. (Rows without a tenant are the mill's probes.)
 SELECT tenant, max(seq) AS highest
 FROM (
     SELECT tenant, seq FROM payloads
     UNION ALL SELECT DISTINCT tenant, 0 FROM points
     UNION ALL SELECT DISTINCT tenant, 0 FROM rejections)
+WHERE tenant != ''
 GROUP BY tenant
 ORDER BY tenant
 

@@ -1,0 +1,195 @@
+"""What of the log waits to be applied, in one lane a tenant, and which of it comes next.
+
+In a lane the order is that of the log, always. Among lanes nobody waits for anybody: a batch takes of every lane its
+share of about a second; an entry that is costly by itself is a batch of its own, and after each of those the cheap ones
+have their turn. So a tenant's payload waits for about one costly payload of others, however many wait.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from typing import Final, Literal
+
+import msgspec
+
+from tidemill.log.headers import Header
+from tidemill.mill.costs import Costs
+from tidemill.mill.position import Progress
+
+MAX_PAYLOADS: Final = 10_000
+MAX_BYTES: Final = 16 << 20
+MAX_WAITING: Final = 100_000  # headers that are looked at beyond the checkpoint, some 150 bytes each
+BATCH_S: Final = 1.0
+ALONE_S: Final = 2.0  # while nobody else waits
+COSTLY_S: Final = 0.25
+
+
+Waiting = Literal["waiting_for_store", "waiting_for_catalog"]
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """Why the first entry of a lane is not applied now: `why` in words, its `seq`, how often it was tried, whether it
+    may be tried again at `until` (by the monotonic clock) only. `since` is what the caller counted at the first try."""
+
+    seq: int
+    why: str
+    tries: int
+    until: float
+    state: Waiting = "waiting_for_store"
+    since: int = 0
+
+
+class Lane:
+    """One tenant's entries that wait; `served`: when it last had a costly one applied."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[Header] = deque()
+        self.hold: Hold | None = None
+        self.served = 0
+
+
+class Lanes:
+    """All lanes. `progress` is what was applied before; not thread-safe."""
+
+    def __init__(self, costs: Costs, progress: Progress) -> None:
+        self.costs = costs
+        self._costly_next = False
+        self._turn = 0
+        self.restart(progress)
+
+    def restart(self, progress: Progress) -> None:
+        """Let go of what waits: it is to be added again, from the checkpoint on."""
+        self._lanes: dict[str, Lane] = {}
+        self._through = dict(progress.ahead)
+        self.scanned = progress.checkpoint
+        self._count = 0
+
+    @property
+    def room(self) -> int:
+        """How many more headers may be added."""
+        return MAX_WAITING - self._count
+
+    @property
+    def waiting(self) -> int:
+        """How many entries wait."""
+        return self._count
+
+    def add(self, headers: Iterable[Header]) -> None:
+        """Entries that follow those that were added before."""
+        for header in headers:
+            self.scanned = header.seq
+            if header.seq <= self._through.get(header.tenant, 0):
+                continue
+            lane = self._lanes.get(header.tenant)
+            if lane is None:
+                lane = self._lanes[header.tenant] = Lane()
+            lane.waiting.append(header)
+            self._count += 1
+
+    def done(self, seqs: Mapping[str, int]) -> None:
+        """By tenant: everything of it up to this offset is applied."""
+        for tenant, seq in seqs.items():
+            lane = self._lanes.get(tenant)
+            while lane is not None and lane.waiting and lane.waiting[0].seq <= seq:
+                lane.waiting.popleft()
+                self._count -= 1
+            if lane is not None and (lane.hold is None or lane.hold.seq <= seq):
+                lane.hold = None
+                if not lane.waiting:
+                    del self._lanes[tenant]
+            self._through[tenant] = max(seq, self._through.get(tenant, 0))
+
+    def progress(self) -> Progress:
+        """What is applied."""
+        first = min((lane.waiting[0].seq for lane in self._lanes.values() if lane.waiting), default=self.scanned + 1)
+        self._through = {tenant: seq for tenant, seq in self._through.items() if seq >= first}
+        return Progress(first - 1, dict(self._through))
+
+    def hold(self, tenant: str, hold: Hold) -> None:
+        """Hold a lane back; the other lanes go on."""
+        self._lanes[tenant].hold = hold
+
+    def held(self, tenant: str) -> Hold | None:
+        """The hold of a lane, if it is held or its first entry is being tried again."""
+        lane = self._lanes.get(tenant)
+        return lane.hold if lane else None
+
+    def oldest_hold(self) -> Hold | None:
+        """The hold of the oldest entry that is held."""
+        holds = [lane.hold for lane in self._lanes.values() if lane.hold]
+        return min(holds, key=lambda hold: hold.seq, default=None)
+
+    def ready(self, now: float) -> bool:
+        """Whether there is anything to apply now."""
+        return any(self._is_ready(lane, now) for lane in self._lanes.values())
+
+    def suspects(self, suspected: Callable[[Header], bool], count: int, now: float) -> list[Header]:
+        """Of the entries that are suspected the first, in the order of the log."""
+        found = [
+            header
+            for lane in self._lanes.values()
+            if self._is_ready(lane, now)
+            for header in list(lane.waiting)[:MAX_PAYLOADS]
+            if suspected(header)
+        ]
+        return sorted(found, key=_seq)[:count]
+
+    def pick(self, at_most: int, now: float) -> list[Header]:
+        """The next batch, in the order of the log; [] when nothing is ready."""
+        ready = [lane for lane in self._lanes.values() if self._is_ready(lane, now)]
+        costly, cheap = list[Lane](), list[Lane]()
+        for lane in ready:
+            (costly if lane.hold or self.costs.of(lane.waiting[0]) > COSTLY_S else cheap).append(lane)
+        self._turn += 1
+        batch = _Batch(self.costs, at_most, ALONE_S if len(ready) == 1 else BATCH_S)
+        if costly and (self._costly_next or not cheap):
+            self._costly_next = False
+            lane = min(costly, key=lambda lane: lane.served)
+            lane.served = self._turn
+            batch.take(lane, batch.left_s, first=True)
+        else:
+            self._costly_next = True
+            turned = self._turn % (len(cheap) or 1)
+            cheap = cheap[turned:] + cheap[:turned]  # a batch may be full before the last had its share
+            for share_s in (batch.left_s / (len(cheap) or 1), batch.left_s):
+                for lane in cheap:
+                    batch.take(lane, share_s)
+        return sorted(batch.taken, key=_seq)
+
+    def _is_ready(self, lane: Lane, now: float) -> bool:
+        return bool(lane.waiting) and (lane.hold is None or lane.hold.until <= now)
+
+
+class _Batch:
+    """A batch that is being put together, within bounds of count, bytes and seconds."""
+
+    def __init__(self, costs: Costs, at_most: int, seconds: float) -> None:
+        self.taken: list[Header] = []
+        self.left_s = seconds
+        self._costs = costs
+        self._left = min(at_most, MAX_PAYLOADS)
+        self._left_bytes = MAX_BYTES
+        self._from: dict[int, int] = {}  # by lane, how many of its entries were taken
+
+    def take(self, lane: Lane, share_s: float, *, first: bool = False) -> None:
+        """Take entries of a lane that cost `share_s` seconds together; `first`: the first whatever it costs. Of a lane
+        whose first entry is being tried again, that one only."""
+        begun = self._from.get(id(lane), 0)
+        number = begun
+        for header in islice(lane.waiting, begun, None):
+            cost_s = self._costs.of(header)
+            small = header.size_bytes <= self._left_bytes or not self.taken
+            fits = cost_s <= min(share_s, self.left_s, COSTLY_S) and small
+            if not (self._left and (fits or (first and not self.taken))) or (lane.hold and number):
+                break
+            number += 1
+            share_s -= cost_s
+            self.left_s -= cost_s
+            self._left -= 1
+            self._left_bytes -= header.size_bytes
+            self.taken.append(header)
+        self._from[id(lane)] = number
+
+
+def _seq(header: Header) -> int:
+    return header.seq

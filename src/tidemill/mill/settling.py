@@ -1,0 +1,214 @@
+"""Applies a batch and moves on; narrows it down to the payload at fault where that fails; sets that one aside.
+
+A store that is away is waited for. One that answers with an error is tried again a bounded number of times: the batch
+by lanes, then by halves, at last a payload alone, while other tenants go on. It is set aside only after the store took
+a probe and something that it had taken before, so that a store that refuses everything costs nobody a payload.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import Final
+
+from tidemill.crash_points import reach
+from tidemill.errors import LogUnavailableError, StoreQueryError, StoreUnavailableError, UnavailableError
+from tidemill.hints import Hints
+from tidemill.log.headers import Header
+from tidemill.mill.apply import Applier
+from tidemill.mill.attempts import Attempts
+from tidemill.mill.canary import Canary
+from tidemill.mill.lanes import MAX_PAYLOADS, Hold, Lanes, Waiting
+from tidemill.mill.position import Position
+from tidemill.model.payload import Logged
+
+_log = logging.getLogger(__name__)
+
+# What wants memory, time or room may fit a moment later; what is wrong with the data stays wrong.
+_SCARCE: Final = frozenset({159, 160, 173, 241, 243, 252, 439})
+TRIES_ALONE = 5
+TRIES_SCARCE = 7
+_AGAIN_S: Final = 0.2  # then twice as long each time
+_AGAIN_MOST_S: Final = 10.0
+_BRAKE_S: Final = 60.0
+
+
+class Settling:
+    """Settles entries of one log, by one applier. `at_most`: how many payloads a batch should hold now."""
+
+    def __init__(
+        self,
+        applier: Applier,
+        lanes: Lanes,
+        attempts: Attempts,
+        canary: Canary,
+        *,
+        position: Position,
+        hints: Hints,
+        clock: Callable[[], int],
+    ) -> None:
+        self.at_most = MAX_PAYLOADS
+        self._applier = applier
+        self._status = applier.status
+        self._lanes = lanes
+        self._attempts = attempts
+        self._canary = canary
+        self._position = position
+        self._hints = hints
+        self._clock = clock
+        self._applied = 0  # batches
+        self._set_aside_at = -1  # as many batches were applied when the store's refusal last cost a payload
+        self._settled = 0
+
+    def settle(self, picked: Sequence[Header], entries: Sequence[Logged]) -> int:
+        """Settle what was picked, in the order of the log; returns how many are: applied or set aside. The others are
+        held back. Raises UnavailableError: the store, the log or the catalog is waited for."""
+        self._settled = 0
+        missing = {header.seq for header in picked} - {entry.seq for entry in entries}
+        if missing:
+            _log.error("%d payloads from %d on are not in the log any more", len(missing), min(missing))
+        for is_damaged, run in groupby(entries, key=lambda entry: bool(entry.damage)):
+            free = [entry for entry in run if not self._lanes.held(entry.payload.tenant)]
+            if free:
+                (self._pass_damaged if is_damaged else self._advance)(free)
+        if missing and not any(self._lanes.held(header.tenant) for header in picked):
+            self._passed({header.tenant: header.seq for header in picked})
+        return self._settled
+
+    def _advance(self, entries: Sequence[Logged]) -> None:
+        """Apply entries and move on; in smaller parts when they cannot be applied together."""
+        self._status.looped_at_ns = self._clock()
+        if self._attempts.poisoned(entries):
+            self._set_aside(entries[0], "it ended the process twice while it was applied alone")
+            return
+        begun = time.monotonic()
+        try:
+            self._attempts.begin(entries)
+            self._applier.spent.clear()
+            self._applier.apply(entries)
+        except (StoreUnavailableError, LogUnavailableError, OSError, KeyboardInterrupt, SystemExit):
+            raise  # nothing that a payload could be blamed for
+        except UnavailableError as error:
+            self._wait_for_catalog(entries, error)
+            return
+        except BaseException as error:  # a panic in a library is a BaseException
+            self._narrow(entries, error)
+            return
+        self._applied += 1
+        self.at_most = min(MAX_PAYLOADS, 2 * self.at_most)
+        self._lanes.costs.learn(_headers(entries), time.monotonic() - begun, self._applier.spent)
+        self._moved(entries)
+
+    def _pass_damaged(self, entries: Sequence[Logged]) -> None:
+        """Apply entries whose bytes are damaged in the log from the store's copy; set those aside that it lacks."""
+        for entry in entries:
+            whole = self._applier.from_store(entry)
+            if whole is not None:
+                self._advance([whole])
+                continue
+            _log.error("payload %d is set aside: %s", entry.seq, entry.damage)
+            self._set_aside(entry, f"its bytes were damaged in the log before they were applied: {entry.damage}")
+
+    def _moved(self, entries: Sequence[Logged]) -> None:
+        reach("mill.after_insert")
+        self._passed({entry.payload.tenant: entry.seq for entry in entries})
+        self._status.batches += 1
+        self._status.payloads += len(entries)
+        self._settled += len(entries)
+
+    def _passed(self, through: dict[str, int]) -> None:
+        self._lanes.done(through)
+        progress = self._lanes.progress()
+        with self._status.stage("position"):
+            self._position.save(progress.checkpoint, progress.ahead)
+        reach("mill.after_position")
+        self._applier.progress = self._position.progress
+        self._status.position = progress.checkpoint
+        self._hints.send(progress.checkpoint)
+
+    def _narrow(self, entries: Sequence[Logged], error: BaseException) -> None:
+        """Settle entries that cannot be applied together, by lanes, then by halves."""
+        _log.warning("payloads %d to %d: %s: %s", entries[0].seq, entries[-1].seq, type(error).__name__, error)
+        if isinstance(error, StoreQueryError):
+            self._canary.probe(error)
+            self.at_most = max(1, len(entries) // 2)
+        if not self._by_lane(entries):
+            if len(entries) == 1:
+                self._alone(entries[0], error)
+                return
+            middle = len(entries) // 2
+            self._advance(entries[:middle])
+            if not self._lanes.held(entries[0].payload.tenant):
+                self._advance(entries[middle:])
+
+    def _by_lane(self, entries: Sequence[Logged]) -> bool:
+        """Settle the entries of each tenant by themselves; false where they are of one."""
+        of_tenant: dict[str, list[Logged]] = {}
+        for entry in entries:
+            of_tenant.setdefault(entry.payload.tenant, []).append(entry)
+        if len(of_tenant) == 1:
+            return False
+        for part in of_tenant.values():
+            self._advance(part)
+        return True
+
+    def _alone(self, entry: Logged, error: BaseException) -> None:
+        """A payload that cannot be applied by itself: it is tried again, then set aside."""
+        if not isinstance(error, StoreQueryError):
+            _log.error("payload %d is set aside", entry.seq, exc_info=error)
+            self._set_aside(entry, f"{type(error).__name__}: {error}")
+            return
+        why = f"the store refuses it (code {error.store_code}): {error.message}"
+        hold = self._hold(entry, why)
+        if hold.tries < (TRIES_SCARCE if error.store_code in _SCARCE else TRIES_ALONE):
+            return
+        if not self._store_works(hold):
+            self._hold(entry, f"{why}; nothing else was applied since the last that it refused", _BRAKE_S)
+            return
+        _log.error("payload %d is set aside: %s", entry.seq, why)
+        self._set_aside(entry, why)
+        self._set_aside_at = self._applied
+
+    def _store_works(self, hold: Hold) -> bool:
+        """Whether the store took a real payload since the held one was first refused, or takes one again that it took
+        before. Where there is none, one payload may be set aside, and no second before another is applied."""
+        if self._applied > hold.since or self._canary.apply_again(self._position.progress):
+            return True
+        return self._set_aside_at < self._applied
+
+    def _hold(self, entry: Logged, why: str, seconds: float = 0.0, state: Waiting = "waiting_for_store") -> Hold:
+        """Hold the lane of an entry back for a while, longer each time (or for `seconds`)."""
+        tenant = entry.payload.tenant
+        before = self._lanes.held(tenant)
+        tries = before.tries + 1 if before and before.seq == entry.seq else 1
+        seconds = seconds or min(_AGAIN_S * 2 ** (tries - 1), _AGAIN_MOST_S)
+        since = before.since if before and before.seq == entry.seq else self._applied
+        hold = Hold(entry.seq, why, tries, time.monotonic() + seconds, state, since)
+        self._lanes.hold(tenant, hold)
+        self._status.failed(f"payload {entry.seq} of feed '{entry.payload.feed}' waits: {why}", self._clock())
+        self._status.state = state
+        return hold
+
+    def _set_aside(self, entry: Logged, why: str) -> None:
+        try:
+            self._applier.set_aside(entry, why)
+        except StoreQueryError as error:
+            self._hold(entry, f"the store refuses what sets it aside (code {error.store_code}): {error.message}")
+            raise
+        self._moved([entry])
+
+    def _wait_for_catalog(self, entries: Sequence[Logged], error: UnavailableError) -> None:
+        """What one tenant's payloads wait for holds back that tenant's only. Raises `error` when nobody goes on."""
+        if self._by_lane(entries):
+            return
+        self._hold(entries[0], error.message, state="waiting_for_catalog")
+        if not self._lanes.ready(time.monotonic()):
+            raise error
+
+
+def _headers(entries: Sequence[Logged]) -> list[Header]:
+    return [
+        Header(entry.seq, payload.tenant, payload.feed, payload.kind, len(payload.body))
+        for entry in entries
+        for payload in (entry.payload,)
+    ]
