@@ -16,6 +16,7 @@ import msgspec
 
 from tidemill.store.engine.errors import EngineError, from_chdb
 from tidemill.store.engine.library import load
+from tidemill.store.engine.writes import Writes, after_start, before_start
 
 # Caches and pools sized for a small process. The engine's own defaults are for a whole machine: 5 GiB mark and
 # primary-key caches; 128 threads to remove old parts, which all start a few seconds after a burst of inserts.
@@ -84,10 +85,12 @@ class Session:
 
 
 class SessionPool:
-    """Up to `size` sessions in use. `take` never waits: its callers are as many threads as there are sessions."""
+    """Up to `size` sessions in use. `take` never waits: its callers are as many threads as there are sessions. `writes`
+    says whether what they wrote reached the disk."""
 
     def __init__(self, path: Path, size: int, max_memory_bytes: int) -> None:
         path.mkdir(parents=True, exist_ok=True)
+        before_start(path)
         options = _ENGINE_OPTIONS | {"max_server_memory_usage": max_memory_bytes}
         self._address = f"{path.resolve()}?{urlencode(options)}"
         self._size = size
@@ -96,6 +99,8 @@ class SessionPool:
         # Keeps the engine open whatever happens to the others, and runs what must not wait for them (KILL QUERY).
         self._keeper = Session(self._address, SessionState())
         self._keeper_lock = threading.Lock()
+        after_start(path, self._keeper)
+        self.writes = Writes(path, Session(self._address, SessionState()))
 
     def take(self, state: SessionState) -> Session:
         """A session in exactly this state; a new one if none is idle. Raises EngineError for a bad setting."""

@@ -73,7 +73,7 @@ class Spool:
 
     def _move_to_disk(self) -> None:
         memory = self._file
-        self._file = tempfile.TemporaryFile(dir=self.folder, buffering=0)  # type: ignore[assignment]  # noqa: SIM115
+        self._file = tempfile.TemporaryFile(dir=self.folder, buffering=0)  # noqa: SIM115
         self._in_memory, self.size = False, 0
         with memory:
             memory.seek(0)
