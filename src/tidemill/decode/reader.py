@@ -1,9 +1,8 @@
 """Payloads -> records without fault, as columns, and records with their faults. Joins the fast and the strict reader.
 
 Payloads go to the fast reader together. If it is not certain of all of them, they are halved until the ones that need
-the strict reader stand alone. A payload of many records is cut once, and the fast reader goes on over blocks of them,
-larger after each that it takes and smaller after each that it does not: every byte is read a few times at most, a
-broken record costs some twenty microseconds of its own, and its neighbours next to nothing.
+the strict reader stand alone. A payload of many records is cut once and read in blocks, so that a broken record costs
+some twenty microseconds of its own and its neighbours next to nothing.
 """
 
 from collections.abc import Sequence
@@ -123,23 +122,29 @@ class Reader:
             self._strict(reading, (number, 0), cut.pieces(body, 0, 1)[0], self._path, 1)
 
     def _records(self, reading: Reading, number: int, body: bytes, cut: Cut, *, lines: bool) -> None:
-        """The records of a payload, of which at least one may need the strict reader."""
-        path, line = "$" if lines else self._path, _Line(body)
-        first, size = 0, max(_BLOCK, len(cut) // 4)
-        while first < len(cut) and not reading.stopped:
-            pieces = cut.pieces(body, first, first + size)
-            columns = self._block(pieces, lines=lines)
-            if columns is not None:
-                reading.add(columns, np.full(len(pieces), number), np.arange(first, first + len(pieces)))
-            elif len(pieces) > _BLOCK:
-                size = max(_BLOCK, len(pieces) // 4)
-                continue
-            else:
-                for index, piece in enumerate(pieces, first):
+        """The records of a payload that the fast reader is not certain of as a whole.
+
+        Where a block is not certain, some record of [first, doubtful) is in doubt, and its halves are read, down to
+        _BLOCK records, which the strict reader takes. The next block is as long as what was certain since the last of
+        these. So all blocks together are a few times as long as the payload, however many records are at fault."""
+        path, line, count = "$" if lines else self._path, _Line(body), len(cut)
+        first, doubtful, step, certain = 0, count, _BLOCK, 0
+        while first < count and not reading.stopped:
+            known = doubtful > first
+            if known and doubtful - first <= _BLOCK:
+                for index, piece in enumerate(cut.pieces(body, first, doubtful), first):
                     at = line.of(cut.starts[index]) if lines else 1
                     self._strict(reading, (number, index), piece, f"{path}[{index}]", at)
-            first += len(pieces)
-            size = len(pieces) * 2 if columns is not None else _BLOCK
+                first, step, certain = doubtful, max(_BLOCK, certain), 0
+                continue
+            last = (first + doubtful) // 2 if known else min(first + step, count)
+            columns = self._block(cut.pieces(body, first, last), lines=lines)
+            if columns is None:
+                doubtful = last
+                continue
+            reading.add(columns, np.full(last - first, number), np.arange(first, last))
+            certain += last - first
+            first, step = last, step * 2
 
     def _block(self, pieces: list[bytes], *, lines: bool) -> Columns | None:
         """Some records by the fast reader; None if it is not certain of all of them."""
