@@ -56,25 +56,29 @@ def send(client: httpx.Client, numbers: range) -> list[httpx.Response]:
 
 
 def caught_up(client: httpx.Client, timeout_s: float) -> bool:
-    """Whether the mill has applied all of the log, now or in time."""
+    """Whether the mill has applied all of the log, now or in time; false at once where it says that damage keeps it."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         with contextlib.suppress(httpx.HTTPError, KeyError, ValueError):
             state = client.get("/readyz").json()
-            if state["mill"]["lag"] == 0 and state["store"]["up"] and state["mill"]["state"] == "idle":
+            mill = state["mill"]
+            if mill["lag"] == 0 and state["store"]["up"] and mill["state"] == "idle":
                 return True
+            if not state["ready"] or ("damaged" in mill["last_error"] and not mill["recovered"] and mill["lag"] > 0):
+                return False
         time.sleep(0.05)
     return False
 
 
 @dataclass
 class Folder:
-    """A data folder at rest; the receipts of its payloads, and what it answers while it is whole."""
+    """A data folder at rest; what it answers while it is whole, and (`behind`) while its newest payloads are not
+    applied yet."""
 
     path: Path
-    receipts: list[str]
-    answers: dict[str, Any]
     questions: list[str]
+    behind: dict[str, tuple[int, str]]
+    answers: dict[str, tuple[int, str]]
 
     def files(self) -> list[Path]:
         """The files in which a bit can be flipped, relative to the folder, in order."""
@@ -110,16 +114,19 @@ def build(folder: Path) -> Folder:
         mill.resume()
         assert caught_up(server.client, 60)
     with running_server(folder) as server:
+        assert caught_up(server.client, 60)
+        server.part("mill").suspend()
         taken += send(server.client, range(PAYLOADS, PAYLOADS + 4))
         series = [item["id"] for item in server.client.get("/v1/series", params={"limit": 8}).json()["items"]]
+        questions = _questions([_receipt(answer) for answer in taken], series)
+        behind = {question: ask(server.client, question) for question in questions}
         _go_dark(server)
-    receipts = [_receipt(answer) for answer in taken]
-    built = Folder(folder, receipts, {}, _questions(receipts, series))
+    built = Folder(folder, questions, behind, {})
     copy = folder.with_name("whole")
     shutil.copytree(folder, copy, symlinks=True)
     with running_server(copy) as server:
         assert caught_up(server.client, 60)
-        built.answers |= {question: ask(server.client, question) for question in built.questions}
+        built.answers |= {question: ask(server.client, question) for question in questions}
     refused = {question: text for question, (status, text) in built.answers.items() if status != 200}
     assert not refused, refused
     return built
