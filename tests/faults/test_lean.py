@@ -27,8 +27,9 @@ def test_a_server_without_them_takes_applies_and_answers_in_every_format(tmp_pat
         body = b'{"time_stamp": "2019-05-01T06:00:00-04:00", "data": [1, 2, 3]}'
         sent = server.client.post("/v1/feeds/dropzone", content=body, headers={"Prefer": "wait=20"})
         assert sent.json()["accepted"] == 1, sent.text
+        series = server.client.get("/v1/series", params={"feed": "dropzone"}).json()["items"][0]["id"]
         for form in ("json", "ndjson", "csv", "arrow", "parquet"):
-            answer = server.client.get("/v1/feeds/dropzone/rows", params={"format": form})
+            answer = server.client.get(f"/v1/series/{series}/points", params={"format": form})
             assert answer.status_code == 200 and answer.content, answer.text
         assert server.client.get("/openapi.json").status_code == 200
         assert server.client.get("/docs").status_code == 200
