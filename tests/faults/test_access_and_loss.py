@@ -9,10 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
-
 from tests.sources.web import Web
-from tests.support.server import free_port, running_server
+from tests.support.server import Server, free_port, running_server
 from tidemill.simulate.server import running
 
 UNCONFIGURED = {"TIDEMILL_TELEMETRY_URL": "", "TIDEMILL_METERS_URL": ""}
@@ -58,6 +56,7 @@ def test_the_first_key_ends_the_reach_of_sources_to_this_machine_and_to_all_vari
             items = server.client.get(f"/v1/sources/{name}", headers=headers).json()["items"]
             return items[0] if items else {"reason": "", "detail": ""}
 
+        assert server.client.get("/v1/sources").json()["items"] == [], "no recipe polls of its own accord"
         text = FEED.replace("URL", url)
         assert server.client.put("/v1/feeds/here", content=text).status_code == 201
         until(lambda: len(web.requests) > 3, "an open server on loopback polls its own machine")
@@ -101,22 +100,16 @@ def test_a_server_whose_catalog_is_lost_does_not_start_and_when_that_is_accepted
         assert server.client.get("/v1/feeds").status_code == 401
 
 
-def test_two_demonstrations_have_servers_of_their_own_and_without_one_nothing_is_polled(tmp_path: Path) -> None:
-    def polled(data: Path, **env: str) -> set[str]:
-        with running_server(data, env=UNCONFIGURED | env) as server:
-            demo = "TIDEMILL_DEMO" in env
-            if demo:
-                until(lambda: len(names(server.client)) == 2, "the recipes poll what the demonstration serves")
-            found = psutil.Process(server.part("mill").pid).environ()
-            return {found[name] for name in UNCONFIGURED if found[name]} if demo else names(server.client)
+def test_two_demonstrations_have_servers_of_their_own(tmp_path: Path) -> None:
+    def urls(server: Server) -> set[str]:
+        found = server.part("mill").environ()
+        return {found[name] for name in UNCONFIGURED}
 
-    def names(client: object) -> set[str]:
-        items = client.get("/v1/sources").json()["items"]  # type: ignore[attr-defined]
-        return {item["feed"] for item in items if item["payloads"]}
+    def feeds(server: Server) -> set[str]:
+        return {item["feed"] for item in server.client.get("/v1/sources").json()["items"] if item["payloads"]}
 
-    with running_server(tmp_path / "first", env=UNCONFIGURED | {"TIDEMILL_DEMO": "true"}) as first:
-        ours = psutil.Process(first.part("mill").pid).environ()
-        theirs = polled(tmp_path / "second", TIDEMILL_DEMO="true")
-        assert len(theirs) == 2 and not theirs & {ours[name] for name in UNCONFIGURED}
-        until(lambda: len(names(first.client)) == 2, "the first one too")
-        assert polled(tmp_path / "third") == set()
+    env, both = UNCONFIGURED | {"TIDEMILL_DEMO": "true"}, {"telemetry", "meters"}
+    with running_server(tmp_path / "one", env=env) as one, running_server(tmp_path / "two", env=env) as two:
+        for server in (one, two):
+            until(lambda server=server: feeds(server) == both, "the recipes poll what the demonstration serves")  # type: ignore[misc]
+        assert len(urls(one) | urls(two)) == 4

@@ -41,9 +41,10 @@ class Source(Table, frozen=True):
     """A pull connector. `kind`: `http`, or the name of a plug-in, which gets `options`.
 
     `url`, `params`, `headers` and `options` may hold `${NAME}` or `${NAME:-default}` from the environment and
-    `${file:/run/secrets/name}`, read at load (the variables that the setting `source_variables` names, and files below
-    the folder of the setting `secrets`); what comes from a file, or from a variable without a default, is a
-    secret and never shown again. `each` repeats the poll for every value of a parameter, with a cursor each.
+    `${file:/run/secrets/TENANT/name}`, read at load (the variables that the setting `source_variables` gives the
+    tenant, and files below its folder in that of the setting `secrets`); a `url` that they leave empty (`${NAME:-}`)
+    polls nothing; what comes from a file, or from a variable without a default, is a secret and never shown again.
+    `each` repeats the poll for every value of a parameter, with a cursor each.
 
     It is polled `every` so often, or as `cron` says (five fields, in the zone `tz`). `drain`: poll until
     `empty_status`, then wait. `conditional`: a plain poll sends the ETag and date of the last answer, and 304 is

@@ -21,10 +21,9 @@ OPEN: Final = ("TIDEMILL_*",)  # for the tenant default while nobody else can ap
 AS_WRITTEN: Final[Mapping[str, str]] = MappingProxyType({})  # for who polls nothing: references stay references
 NEVER: Final = frozenset(
     {
-        "TIDEMILL_RUNTIME",  # never set; as a reference it would only be somebody's attempt
+        "TIDEMILL_RUNTIME",  # once the supervisor's word to its processes; never set now
         "TIDEMILL_STORE_SECRET",
         "TIDEMILL_KEY",  # of whoever started the server from a shell where the commands are used
-        "TIDEMILL_PUBLIC_URL",
         "TIDEMILL_CRASH_AT",
         "TIDEMILL_ACCEPT_LOSS",
         "TIDEMILL_ACCEPT_CATALOG_LOSS",
