@@ -63,7 +63,8 @@ def questions(tenant: str) -> dict[str, Query]:
     """The product's queries and those of the tests. Houses share an engine, a log does not: its highest payload is
     that of its own tenant."""
     own = packaged()["mill_highest"].sql.replace(
-        "FROM payloads) AS seq", f"FROM payloads WHERE tenant = '{tenant}') AS seq"
+        "FROM payloads) AS seq",
+        f"FROM payloads WHERE tenant = '{tenant}' OR startsWith(tenant, '{tenant}~')) AS seq",
     )
     newest = packaged()["mill_newest_received"].sql + f" WHERE tenant = '{tenant}'"
     ours = {"mill_highest": query("mill_highest", own), "mill_newest_received": query("mill_newest_received", newest)}
@@ -107,7 +108,14 @@ class House:
     def send(self, feed: str, body: Any, **other: Any) -> int:
         """Append one payload (a body that is no bytes is sent as JSON); its seq."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self.log.append(payload(raw, tenant=self.tenant, feed=feed, **other)).result(10).seq
+        sent = {"tenant": self.tenant, "feed": feed} | other
+        return self.log.append(payload(raw, **sent)).result(10).seq
+
+    def neighbour(self, name: str) -> str:
+        """Another tenant of this house, with the recipes."""
+        tenant = f"{self.tenant}~{name}"
+        self.texts.install(tenant, RECIPES)
+        return tenant
 
     def delete(self, series: int, feed: str = "signals") -> int:
         """Append the deletion of a series; its seq."""
@@ -155,11 +163,11 @@ class House:
         for batch in batches:
             applier.apply(batch)
 
-    def all(self, table: str) -> list[dict[str, Any]]:
-        return self.store.rows(f"all_{table}", tenant=self.tenant)
+    def all(self, table: str, tenant: str = "") -> list[dict[str, Any]]:
+        return self.store.rows(f"all_{table}", tenant=tenant or self.tenant)
 
-    def everything(self, *without: str) -> dict[str, list[dict[str, Any]]]:
-        return {table: self.all(table) for table in TABLES if table not in without}
+    def everything(self, *without: str, tenant: str = "") -> dict[str, list[dict[str, Any]]]:
+        return {table: self.all(table, tenant) for table in TABLES if table not in without}
 
     def values(self, field: str) -> dict[int, float | None]:
         """time -> value of the only series of this field."""

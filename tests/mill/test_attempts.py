@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from tests.log.payloads import payload
+from tidemill.log.headers import Header
 from tidemill.mill.attempts import Attempts
 from tidemill.mill.position import Progress
-from tidemill.model.payload import Logged
+from tidemill.model.payload import Kind, Logged
 
 
 def entries(first: int, count: int) -> list[Logged]:
@@ -100,3 +101,23 @@ def test_an_end_by_force_after_it_was_told_to_stop_is_no_crash(tmp_path: Path) -
         attempts.stopping()
         attempts.begin(entries(1, 1))
     assert not started(tmp_path / "a", 0).poisoned(entries(1, 1))
+
+
+def test_of_a_batch_of_some_tenants_only_theirs_are_suspected(tmp_path: Path) -> None:
+    batch = [Logged(seq, payload(tenant=tenant)) for seq, tenant in ((3, "a"), (5, "b"), (9, "a"))]
+    started(tmp_path / "a", 0).begin(batch)
+    attempts = started(tmp_path / "a", 0)
+    found = {(t, s) for t in "abc" for s in range(1, 12) if attempts.suspected(Header(s, t, "f", Kind.DATA, 1))}
+    assert {(3, "a"), (5, "b"), (9, "a")} <= {(s, t) for t, s in found}
+    assert not any(t == "c" or s > 9 or (t == "b" and s > 5) for t, s in found)
+    assert attempts.suspects(Progress(2, {"a": 9}))
+    assert not attempts.suspects(Progress(2, {"a": 9, "b": 5}))
+
+
+def test_an_attempt_of_an_older_version_suspects_all_up_to_its_last(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b'{"first":3,"last":9,"count":7,"crashes":1,"suspect_until":0,"limit":0}')
+    attempts = started(tmp_path / "a", 2)
+    assert attempts.limit(Progress(2)) == 1
+    assert attempts.suspected(Header(9, "any", "f", Kind.DATA, 1))
+    assert not attempts.suspected(Header(10, "any", "f", Kind.DATA, 1))
+    assert not attempts.suspects(Progress(9))

@@ -64,3 +64,29 @@ def test_a_write_that_falls_short_keeps_the_old_position(tmp_path: Path, monkeyp
 def test_what_a_trimmed_log_cannot_give_is_said(caplog: pytest.LogCaptureFixture) -> None:
     assert reconcile(500, in_store=0, first_seq=301, last_seq=600) == 0
     assert "payloads 1 to 300 are only in backups" in caplog.text
+
+
+def test_tenants_ahead_of_the_checkpoint_are_saved_and_those_behind_it_are_not(tmp_path: Path) -> None:
+    position = Position(tmp_path / "position")
+    position.save(7, {"ahead": 9, "behind": 7, "Ähead \n": 12})
+    found = read(position.path)
+    assert found == Progress(7, {"ahead": 9, "Ähead \n": 12}) == position.progress
+    assert (found.highest, found.through("ahead"), found.through("other")) == (12, 9, 7)
+    assert found.applied("ahead", 9) and not found.applied("ahead", 10) and not found.applied("other", 8)
+    text = position.path.read_bytes()
+    for at in range(len(text) - 1):
+        position.path.write_bytes(text[:at] + bytes([text[at] ^ 1]) + text[at + 1 :])
+        assert read(position.path) in (Progress(), found), "a flipped bit is noticed"
+
+
+def test_the_form_of_older_versions_is_read_and_written_while_nobody_is_ahead(tmp_path: Path) -> None:
+    path = tmp_path / "position"
+    path.write_bytes(b"tidemill-position-1 4711 3903472759\n")
+    assert read(path) == Progress(4711)
+    Position(path).save(4711, {"a": 4711})
+    assert path.read_bytes() == b"tidemill-position-1 4711 3903472759\n"
+
+
+def test_a_log_that_ends_before_a_tenant_that_was_ahead_is_refused() -> None:
+    with pytest.raises(StartupError, match="up to 90 "):
+        reconcile(50, in_store=50, first_seq=1, last_seq=60, ahead=90)

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tidemill.errors import StoreQueryError, StoreUnavailableError
-from tidemill.store.client import Store, StoreAddress
+from tidemill.store.client import BLOCK_BYTES, BLOCK_ROWS, Store, StoreAddress, blocks
 from tidemill.store.queries import query
 
 QUERIES = {
@@ -266,7 +266,7 @@ def test_client_brings_in_no_heavy_library(address: StoreAddress) -> None:
     """api and mill hold one client each: PyArrow and pandas would cost them 100 MB."""
     code = (
         "import sys, polars as pl\n"
-        "from tidemill.store.client import Store, StoreAddress\n"
+        "from tidemill.store.client import BLOCK_BYTES, BLOCK_ROWS, Store, StoreAddress, blocks\n"
         "from tidemill.store.queries import query\n"
         "queries = {'q': query('q', 'SELECT {x:Int64} AS x')}\n"
         f"store = Store(StoreAddress('127.0.0.1', {address.port}, password={address.password!r}, database='default'), "
@@ -310,3 +310,21 @@ def test_closed_store_can_be_used_again(store: Store) -> None:
     store.ping()
     work: Callable[[], object] = lambda: store.rows("integer", value=3)  # noqa: E731
     assert work() == [{"value": 3}]
+
+
+def test_a_large_frame_goes_in_several_inserts(store: Store) -> None:
+    many = pl.DataFrame({"series": pl.int_range(300_001, dtype=pl.UInt64, eager=True), "value": 1.5})
+    wide = pl.DataFrame(
+        {"series": pl.Series([1, 2, 3], dtype=pl.UInt64), "body": ["x" * (12 << 20), "y", "z" * (20 << 20)]}
+    )
+    for frame in (many, wide):
+        parts = list(blocks(frame))
+        assert pl.concat(parts).equals(frame)
+        assert len(parts) > 1
+        assert all(
+            part.height == 1 or (part.height <= BLOCK_ROWS and part.estimated_size() <= BLOCK_BYTES) for part in parts
+        )
+    assert list(blocks(many.clear())) == []
+    store.insert("t", many)
+    store.insert("t", wide)
+    assert store.rows("count") == [{"n": 300_004}]

@@ -75,7 +75,7 @@ def create_app(services: Services) -> Front:
         guards=[guard],
         dependencies=_dependencies(shared),
         exception_handlers=litestar_errors.handlers(routes.methods),
-        lifespan=[lifecycle.lifespan(services)],
+        lifespan=[lifecycle.lifespan(services, health)],
         state=State(shared),
         openapi_config=None,
         logging_config=None,

@@ -20,8 +20,10 @@ from tidemill.api.body import Gate
 from tidemill.api.front import client_address
 from tidemill.api.metrics import MILL_COUNTERS, Metrics
 from tidemill.api.services import Services
+from tidemill.api.stall import Stall, StallWatch
 from tidemill.errors import TidemillError
 from tidemill.log.contract import LogHealth
+from tidemill.mill.status import MillStatus
 from tidemill.model.time import format_instant
 
 STORE_MEMORY_S: Final = 1.0  # the store is not asked more often than this, whoever asks us
@@ -29,12 +31,14 @@ STORE_PROMPT_S: Final = 0.2  # what is asked now is waited for this long; it is 
 STORE_PATIENCE_S: Final = 2.0
 MILL_SILENT_S: Final = 5.0
 DEGRADED_UNSAID: Final = "Something does not go on as it should; a key with the scope 'admin' shows what."
+WATCH_EVERY_S: Final = 1.0
 PUBLIC: Final = {"scope": None}
 
 
 class MillView(msgspec.Struct, frozen=True):
     """The mill as the API sees it: how far it is, how far behind, and what it says of itself. `last_error` is its last
-    since it started ("": none); `recovered` says that it went on since."""
+    since it started ("": none); `recovered` says that it went on since. `stalled_s`: since how many seconds nothing
+    more is applied though something waits."""
 
     state: str
     applied_seq: int
@@ -42,6 +46,7 @@ class MillView(msgspec.Struct, frozen=True):
     last_error: str
     last_error_at: str | None = None
     recovered: bool = True
+    stalled_s: float = 0.0
 
 
 class StoreView(msgspec.Struct, frozen=True):
@@ -120,6 +125,7 @@ class Health:
     def __init__(self, services: Services, gate: Gate, metrics: Metrics, is_open: Any) -> None:
         self._services, self._gate, self._metrics, self._is_open = services, gate, metrics, is_open
         self._store = StoreWatch(services.store.ping)
+        self._stall = StallWatch()
 
     async def state(self) -> State:
         """The state of everything, now."""
@@ -129,7 +135,24 @@ class Health:
     def _degraded(self, log: LogHealth) -> list[str]:
         status = self._services.mill_status()
         doubt = log.clock_doubt or (status.clock_doubt if status else "")
-        return [reason for reason in (doubt, log.degraded) if reason]
+        stall = self.stall()
+        stalled = f"the mill has applied nothing more for {stall.seconds:.0f} s: {stall.why}" if stall.why else ""
+        return [reason for reason in (doubt, log.degraded, stalled) if reason]
+
+    def stall(self) -> Stall:
+        """Whether the mill makes progress, as of now."""
+        status = self._services.mill_status()
+        applied, last = self._services.applied.look(), self._services.log.last_seq()
+        return self._stall.look(applied, last, status, silent=self._silent(status))
+
+    async def keep_watching(self) -> None:
+        """Look at the mill for as long as the API runs, so that a stall is noticed when nobody asks."""
+        while True:
+            await asyncio.sleep(WATCH_EVERY_S)
+            self.stall()
+
+    def _silent(self, status: MillStatus | None) -> bool:
+        return status is None or (self._services.clock() - status.looped_at_ns) / 1e9 > MILL_SILENT_S
 
     def mill(self) -> MillView:
         """How far the mill is, and what it said last."""
@@ -137,10 +160,10 @@ class Health:
         status = self._services.mill_status()
         if status is None:
             return MillView("unknown", applied, last - applied, "")
-        silent_s = (self._services.clock() - status.looped_at_ns) / 1e9
-        state = "silent" if silent_s > MILL_SILENT_S else status.state
+        state = "silent" if self._silent(status) else status.state
         at = format_instant(status.last_error_at_ns) if status.last_error_at_ns else None
-        return MillView(state, applied, last - applied, status.last_error, at, status.recovered)
+        stalled_s = round(self.stall().seconds, 3)
+        return MillView(state, applied, last - applied, status.last_error, at, status.recovered, stalled_s)
 
     async def metrics(self) -> str:
         """The Prometheus page."""
@@ -158,6 +181,8 @@ class Health:
                 "tidemill_log_accepting": state.log.accepting,
                 "tidemill_clock_trusted": not state.log.clock_doubt,
                 "tidemill_applied_seq": state.mill.applied_seq,
+                "tidemill_mill_stalled": bool(self.stall().why),
+                "tidemill_mill_no_progress_seconds": state.mill.stalled_s,
                 "tidemill_store_up": state.store.up,
             }
         )

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from tidemill.api.erasure import keep_erasing
+from tidemill.api.health import Health
 from tidemill.api.mending import keep_mending
 from tidemill.api.services import Services
 from tidemill.catalog.feeds import PREFIX as FEEDS_PREFIX
@@ -23,7 +24,7 @@ _AGAIN_S: Final = 1.0
 
 
 @asynccontextmanager
-async def running(services: Services) -> AsyncIterator[None]:
+async def running(services: Services, health: Health) -> AsyncIterator[None]:
     """Start the background work; at the end stop it, then close the log (all requests have finished by then)."""
     services.applied.start()
     await asyncio.to_thread(services.deleted.rebuild, services.log)
@@ -32,6 +33,7 @@ async def running(services: Services) -> AsyncIterator[None]:
         asyncio.create_task(_trim(services), name="trim"),
         asyncio.create_task(_follow_falls(services), name="follow_falls"),
         asyncio.create_task(keep_mending(services.store, services.log), name="mend"),
+        asyncio.create_task(health.keep_watching(), name="watch_mill"),
         asyncio.create_task(
             keep_erasing(
                 services.store, services.log, services.catalog, services.deleted, lambda: services.applied.seq
@@ -51,12 +53,12 @@ async def running(services: Services) -> AsyncIterator[None]:
         await asyncio.to_thread(services.log.close)
 
 
-def lifespan(services: Services) -> Any:
+def lifespan(services: Services, health: Health) -> Any:
     """`running` as Litestar wants it."""
 
     @asynccontextmanager
     async def of_app(_: Any) -> AsyncIterator[None]:
-        async with running(services):
+        async with running(services, health):
             yield
 
     return of_app

@@ -25,6 +25,8 @@ METRICS: Final[dict[str, tuple[str, str]]] = {
     "tidemill_log_accepting": ("gauge", "1 when payloads can be acknowledged, else 0."),
     "tidemill_clock_trusted": ("gauge", "1 when applied payloads are trimmed by age; 0 while the clock is in doubt."),
     "tidemill_applied_seq": ("gauge", "Place in the log up to which the mill has applied everything."),
+    "tidemill_mill_stalled": ("gauge", "1 when nothing more is applied for 30 s though something waits, else 0."),
+    "tidemill_mill_no_progress_seconds": ("gauge", "Seconds since something was applied while something waits."),
     "tidemill_mill_accepted_total": ("counter", "Records accepted, since the mill started."),
     "tidemill_mill_rejected_total": ("counter", "Records rejected."),
     "tidemill_mill_points_total": ("counter", "Points written."),

@@ -15,7 +15,7 @@ _ENTRY_S: Final = 50e-6
 _BYTE_S: Final = 0.25e-6
 _DELETION_S: Final = 0.02
 _BATCH_S: Final = 0.1  # what a batch costs however small it is
-_LEAST, _MOST = 0.05, 10_000.0
+_LEAST, _MOST = 0.05, 1e6
 _SLOWLY: Final = 0.3  # a factor rises at once and falls by this share
 _KEEP: Final = 10_000
 

@@ -1,0 +1,71 @@
+"""A mill that applies nothing though something waits is noticed, named and logged once."""
+
+import logging
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.api.samples import fix
+from tests.support.api import running_api
+from tidemill.api.stall import STALLED_S, StallWatch
+from tidemill.mill.position import Position
+from tidemill.mill.status import Heartbeat, MillStatus
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_stall_is_named_and_logged_once_and_its_end_as_well(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    clock = Clock()
+    watch = StallWatch(clock)
+    held = MillStatus(state="waiting_for_store", last_error="payload 8: refused (code 241)", recovered=False)
+    assert watch.look(7, 7, held, silent=False).seconds == 0
+    clock.now += 3600
+    watch.look(7, 9, held, silent=False)
+    clock.now += STALLED_S - 1
+    assert watch.look(7, 9, held, silent=False).why == ""
+    clock.now += 1
+    for _ in range(3):
+        stall = watch.look(7, 12, held, silent=False)
+    assert stall.why == (
+        "5 entries of the log wait, from offset 8 on; the mill is waiting for store; its last error: "
+        "payload 8: refused (code 241)"
+    )
+    assert "says nothing" in watch.look(7, 12, held, silent=True).why
+    assert watch.look(8, 12, held, silent=False).why == ""
+    clock.now += STALLED_S
+    idle = MillStatus(state="idle")
+    assert watch.look(8, 12, idle, silent=False).seconds == 0, "places at the end of the log may be empty"
+    lines = [record.levelname for record in caplog.records if "the mill" in record.message]
+    assert lines == ["ERROR", "INFO"]
+
+
+def test_readyz_and_metrics_say_that_the_mill_stands_still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidemill.api.stall.STALLED_S", 0.3)
+    heartbeat = Heartbeat(tmp_path / "mill.json")
+    with running_api(tmp_path) as api:
+        assert api.client.get("/readyz").json()["degraded"] == []
+        api.client.put("/location", json=fix())
+        status = MillStatus(
+            state="waiting_for_store", looped_at_ns=time.time_ns(), last_error="code 241", recovered=False
+        )
+        heartbeat.beat(status, force=True)
+        deadline = time.monotonic() + 60
+        while not (state := api.client.get("/readyz").json())["degraded"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert api.client.get("/readyz").status_code == 200, "payloads can be acknowledged"
+        assert "offset 1 on; the mill is waiting for store; its last error: code 241" in state["degraded"][0]
+        assert state["mill"]["stalled_s"] >= 0.3
+        assert "tidemill_mill_stalled 1" in api.client.get("/metrics").text
+        Position(tmp_path / "position").save(1)
+        while api.client.get("/readyz").json()["degraded"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert "tidemill_mill_stalled 0" in api.client.get("/metrics").text

@@ -1,0 +1,119 @@
+"""Lanes: in each the order of the log, among them nobody waits for long; what is picked is bounded."""
+
+from collections import defaultdict
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tidemill.log.headers import Header
+from tidemill.mill.costs import Costs
+from tidemill.mill.lanes import ALONE_S, BATCH_S, COSTLY_S, MAX_BYTES, Hold, Lanes
+from tidemill.mill.position import Progress
+from tidemill.model.payload import Kind
+
+MIB = 1 << 20
+ENTRIES = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([0, 100, 50_000, 4 * MIB, 40 * MIB])), max_size=40)
+
+
+def header(seq: int, tenant: str = "a", size: int = 100, kind: Kind = Kind.DATA) -> Header:
+    return Header(seq, tenant, "f", kind, size)
+
+
+def lanes_of(*headers: Header, progress: Progress | None = None) -> Lanes:
+    lanes = Lanes(Costs(), progress or Progress())
+    lanes.add(headers)
+    return lanes
+
+
+def through(batch: list[Header]) -> dict[str, int]:
+    return {one.tenant: one.seq for one in batch}
+
+
+@settings(max_examples=300)
+@given(entries=ENTRIES, gaps=st.lists(st.integers(1, 3), min_size=40, max_size=40), at_most=st.integers(1, 50))
+def test_every_entry_is_picked_once_and_those_of_a_tenant_in_their_order(
+    entries: list[tuple[str, int]], gaps: list[int], at_most: int
+) -> None:
+    headers, seq = [], 0
+    for (tenant, size), gap in zip(entries, gaps, strict=False):
+        seq += gap
+        headers.append(header(seq, tenant, size))
+    lanes = lanes_of(*headers)
+    seen: dict[str, list[int]] = defaultdict(list)
+    applied: set[int] = set()
+    while batch := lanes.pick(at_most, 0.0):
+        assert len(batch) <= at_most
+        assert [one.seq for one in batch] == sorted(one.seq for one in batch)
+        assert len(batch) == 1 or sum(one.size_bytes for one in batch) <= MAX_BYTES
+        assert len(batch) == 1 or sum(map(lanes.costs.of, batch)) <= ALONE_S + COSTLY_S + 1e-6
+        for one in batch:
+            seen[one.tenant].append(one.seq)
+        lanes.done(through(batch))
+        applied |= {one.seq for one in batch}
+        progress = lanes.progress()
+        for one in headers:
+            assert progress.applied(one.tenant, one.seq) == (one.seq in applied)
+        again = lanes_of(*(one for one in headers if one.seq > progress.checkpoint), progress=progress)
+        assert again.waiting == len(headers) - len(applied), "a restart goes on where it was"
+    for tenant in "abc":
+        assert seen[tenant] == [one.seq for one in headers if one.tenant == tenant]
+    assert lanes.progress() == Progress(seq)
+    assert lanes.waiting == 0
+
+
+def test_a_cheap_payload_waits_for_one_costly_payload_at_most() -> None:
+    costly = [header(seq, f"costly{seq % 3}", 8 * MIB) for seq in range(1, 60)]
+    lanes = lanes_of(*costly)
+    for seq in range(100, 110):
+        lanes.add([header(seq, "b")])
+        batches = 1
+        while "b" not in through(batch := lanes.pick(10_000, 0.0)):
+            lanes.done(through(batch))
+            batches += 1
+        lanes.done(through(batch))
+        assert batches <= 2
+
+
+def test_the_costly_have_their_turn_beside_an_endless_stream_of_cheap_ones() -> None:
+    lanes = lanes_of(header(1, "costly", 8 * MIB))
+    lanes.add(header(seq, "b") for seq in range(2, 100_000))
+    lanes.done(through(lanes.pick(10_000, 0.0)))
+    assert through(lanes.pick(10_000, 0.0)) == {"costly": 1}
+
+
+def test_a_batch_holds_a_share_of_every_lane() -> None:
+    lanes = lanes_of(*(header(seq, "a") for seq in range(1, 50_000)))
+    lanes.add(header(50_000 + seq, f"b{seq}") for seq in range(200))
+    batch = lanes.pick(10_000, 0.0)
+    assert len({one.tenant for one in batch}) == 201
+    assert len(batch) == 10_000
+    lanes.costs.learn(batch, 4.1, {})
+    slower = lanes.pick(10_000, 0.0)
+    assert len({one.tenant for one in slower}) == 201
+    assert sum(map(lanes.costs.of, slower)) == pytest.approx(BATCH_S, abs=0.01)
+
+
+def test_a_lane_that_is_held_holds_nobody_else_and_is_tried_alone() -> None:
+    lanes = lanes_of(header(1, "a"), header(2, "b"), header(3, "a"))
+    lanes.hold("a", Hold(1, "refused", 1, 5.0))
+    assert [one.seq for one in lanes.pick(10, 0.0)] == [2]
+    lanes.done({"b": 2})
+    assert lanes.progress() == Progress(0, {"b": 2})
+    assert lanes.pick(10, 4.9) == []
+    assert [one.seq for one in lanes.pick(10, 5.0)] == [1]
+    lanes.done({"a": 1})
+    assert lanes.held("a") is None
+    assert [one.seq for one in lanes.pick(10, 5.0)] == [3]
+
+
+def test_costs_rise_at_once_and_fall_slowly_and_are_each_tenants_own() -> None:
+    costs = Costs()
+    guessed = costs.of(header(1))
+    costs.learn([header(1), header(2, "b")], 5.1, {("a", "f"): 4.0, ("b", "f"): 1.0})
+    assert costs.of(header(1)) == pytest.approx(4.0)
+    assert costs.of(header(1, "b")) == pytest.approx(1.0)
+    assert costs.of(header(1, "c")) == guessed
+    costs.learn([header(1)], 0.1, {})
+    assert 2.0 < costs.of(header(1)) < 4.0
+    assert costs.of(header(1, kind=Kind.DELETE)) > guessed
