@@ -47,11 +47,10 @@ def split(source: bytes) -> Statement:
 
 def is_insert(source: bytes) -> bool:
     """Whether the first word is INSERT."""
-    return first_word(source) == b"INSERT"
+    return _first_word(source) == b"INSERT"
 
 
-def first_word(source: bytes) -> bytes:
-    """The first word of a statement, in capitals; b"" if it begins with none."""
+def _first_word(source: bytes) -> bytes:
     for token in _TOKEN.finditer(source):
         if token.lastgroup == "word":
             return token.group().upper()
