@@ -68,7 +68,7 @@ class Settling:
         if missing:
             _log.error("%d payloads from %d on are not in the log any more", len(missing), min(missing))
         for is_damaged, run in groupby(entries, key=lambda entry: bool(entry.damage)):
-            free = [entry for entry in run if not self._lanes.held(entry.payload.tenant)]
+            free = [entry for entry in run if self._is_free(entry)]
             if free:
                 (self._pass_damaged if is_damaged else self._advance)(free)
         if missing and not any(self._lanes.held(header.tenant) for header in picked):
@@ -99,9 +99,16 @@ class Settling:
         self._lanes.costs.learn(_headers(entries), time.monotonic() - begun, self._applier.spent)
         self._moved(entries)
 
+    def _is_free(self, entry: Logged) -> bool:
+        """Whether nothing before an entry is held back in its lane; the one that is held is tried again itself."""
+        hold = self._lanes.held(entry.payload.tenant)
+        return hold is None or hold.seq >= entry.seq
+
     def _pass_damaged(self, entries: Sequence[Logged]) -> None:
         """Apply entries whose bytes are damaged in the log from the store's copy; set those aside that it lacks."""
         for entry in entries:
+            if not self._is_free(entry):
+                continue
             whole = self._applier.from_store(entry)
             if whole is not None:
                 self._advance([whole])
