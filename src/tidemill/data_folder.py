@@ -19,9 +19,10 @@ from tidemill.catalog.feeds import CatalogFeeds
 from tidemill.catalog.inspect import Inspected, inspect
 from tidemill.catalog.keys import close_access
 from tidemill.catalog.sqlite import SqliteCatalog
-from tidemill.errors import StartupError
+from tidemill.errors import LogCorruptError, StartupError
 from tidemill.feeds.recipes import RECIPES
 from tidemill.log.database import FILE, open_reader
+from tidemill.log.high_water import read_mark
 from tidemill.log.local_disk import sync_folder
 from tidemill.mill import position
 from tidemill.settings import DEFAULT_TENANT
@@ -92,8 +93,8 @@ def _began(folder: Path) -> bool:
 def _last_place(folder: Path) -> int:
     """The newest place in the log that anything in the folder knows of; 0: none."""
     known = position.read(folder / "mill" / "position").highest
-    with suppress(OSError, ValueError):
-        known = max(known, int((folder / "log" / "log.high-water").read_bytes().split(b" ", 1)[0]))
+    with suppress(OSError, LogCorruptError):
+        known = max(known, read_mark(folder / "log" / "log.high-water")[0])
     for (seq,) in _ask_log(folder, _LAST):
         known = max(known, seq)
     return known

@@ -91,7 +91,7 @@ def headers(connection: apsw.Connection, after: int, max_count: int, damages: Da
     for checked in checked_rows(connection, after, damages):
         if checked.head:
             found.append(entries.header(checked.row[: entries.HEAD], len(checked.row[entries.HEAD])))
-        if len(found) >= max_count:
+        if found:  # what follows is read the fast way again
             break
     return found
 
@@ -113,12 +113,12 @@ def at(connection: apsw.Connection, seqs: Sequence[int], damages: Damages) -> li
             return found
     except _UNREADABLE:
         pass
-    wanted = set(seqs[0 if not found else seqs.index(found[-1].seq) + 1 :])
-    for checked in checked_rows(connection, min(wanted, default=seqs[-1]) - 1, damages):
-        if checked.row[0] in wanted and checked.head:
+    for seq in [seq for seq in seqs if not found or seq > found[-1].seq]:
+        if _next(connection, seq - 1, damages) != seq:
+            continue
+        checked = _checked_at(connection, seq, damages)
+        if checked is not None and checked.head and checked.row[0] == seq:
             found.append(entries.entry(checked.row, checked.damage))
-        if checked.row[0] >= seqs[-1]:
-            break
     return found
 
 
@@ -141,18 +141,24 @@ def checked_rows(connection: apsw.Connection, after: int, damages: Damages) -> I
     read at all are left out. Raises apsw.Error."""
     last = after
     while (seq := _next(connection, last, damages)) is not None:
-        try:
-            row = row_at(connection, seq)
-            lost = damages.is_lost(seq)  # known to be beyond mending: that is not tried again
-            checked = Checked(row, damage="lost", head=False) if lost else entries.check(row)
-        except apsw.CorruptError as error:
-            damages.add(Damage(seq, f"SQLite cannot read it: {error}", lost=True))
-        else:
-            if checked.damage or checked.mended:
-                damages.add(Damage.of(seq, checked))
-            if checked.row[0] > last or not checked.head:
-                yield checked
+        checked = _checked_at(connection, seq, damages)
+        if checked is not None and (checked.row[0] > last or not checked.head):
+            yield checked
         last = seq
+
+
+def _checked_at(connection: apsw.Connection, seq: int, damages: Damages) -> Checked | None:
+    """The row of an entry with what is wrong with it, which is noted; None where SQLite cannot read it."""
+    try:
+        row = row_at(connection, seq)
+        lost = damages.is_lost(seq)  # known to be beyond mending: that is not tried again
+        checked = Checked(row, damage="lost", head=False) if lost else entries.check(row)
+    except apsw.CorruptError as error:
+        damages.add(Damage(seq, f"SQLite cannot read it: {error}", lost=True))
+        return None
+    if checked.damage or checked.mended:
+        damages.add(Damage.of(seq, checked))
+    return checked
 
 
 def find(connection: apsw.Connection, tenant: str, receipt: str, damages: Damages) -> Logged | None:

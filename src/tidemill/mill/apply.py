@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Final
 
 import polars as pl
@@ -287,13 +287,12 @@ class Applier:
     ) -> Iterator[pl.DataFrame]:
         """Rows of the ledger, with the text of each record, in parts: made when they are written, so that no more of
         them are held than go in at once."""
-        by_seq = {entry.seq: entry for entry in entries}
         origins = ledger.origins(entries)
+        texts = self.stages.each_text({entry.seq: entry for entry in entries}, rejections)
         for part in rejections.iter_slices(_RECORDS):
             if part.height:
                 with self.status.stage("ledger"):
-                    texts = self.stages.texts(by_seq, part)
-                    rows = ledger.rejection_rows(part, tenant, feed, origins, texts)
+                    rows = ledger.rejection_rows(part, tenant, feed, origins, list(islice(texts, part.height)))
                 yield rows
 
     def _count(self, writes: Writes, touched: list[list[Touched]]) -> None:

@@ -48,8 +48,9 @@ class Touched(msgspec.Struct, frozen=True, kw_only=True):
             status.restatements += changed.height
             reach("mill.after_told")
         restated = changed.select("series", window="time")
-        of = {"tenant": self.tenant, "every": self.every, "version": version, "now": now}
-        rollups.publish(store, present, stored, restated, **of)  # type: ignore[arg-type]
+        rollups.publish(
+            store, present, stored, restated, tenant=self.tenant, every=self.every, version=version, now=now
+        )
 
     def _published(self, store: Store) -> tuple[pl.DataFrame, pl.DataFrame]:
         """What is stored of the windows that may be there, and what was said of them last: stored, or told and then

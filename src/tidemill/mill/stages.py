@@ -4,7 +4,7 @@ the past that the rules of some feeds ask for: it is given, and knows where to l
 Decoders are built once per feed version and kept; versions never change.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 
@@ -80,11 +80,14 @@ class Stages:
     def texts(self, entries: Mapping[int, Logged], records: pl.DataFrame) -> list[str]:
         """Records (`seq`, `idx`) of entries as the ledger keeps them, in their order. A payload is cut once for all of
         its records that stand together."""
-        found: list[str] = []
+        return list(self.each_text(entries, records))
+
+    def each_text(self, entries: Mapping[int, Logged], records: pl.DataFrame) -> Iterator[str]:
+        """As `texts`, one text at a time: only one payload's cuts are held."""
         for seq, some in groupby(records.select("seq", "idx").iter_rows(), key=itemgetter(0)):
             texts = self._texts(entries[seq].payload)
-            found += [texts.text(index) for _, index in some]
-        return found
+            for _, index in some:
+                yield texts.text(index)
 
     def _texts(self, payload: Payload) -> Texts:
         try:
