@@ -105,7 +105,7 @@ def test_how_much_others_send_does_not_show_once_keys_exist(own: Api) -> None:
     assert "payloads durable" in own.client.get("/").text
     admin, reads = key(own, "admin"), key(own, "read", "write")
     assert own.client.get("/readyz").json() == {
-        "ready": True, "open_access": False, "log": None, "mill": None, "store": None
+        "ready": True, "degraded": [], "open_access": False, "log": None, "mill": None, "store": None
     }  # fmt: skip
     assert own.client.get("/readyz", headers=bearer(reads)).json()["log"] is None
     assert own.client.get("/readyz", headers=bearer(admin)).json()["log"]["accepting"] is True

@@ -1,6 +1,7 @@
 """Beside the requests: waiting for the mill, pending deletions, trimming, and an orderly end."""
 
 import asyncio
+import hashlib
 import json
 import os
 import signal
@@ -89,15 +90,16 @@ def test_growth_is_told_once_a_turn_of_the_loop() -> None:
     asyncio.run(story())
 
 
-def _series(number: int) -> bytes:
-    """The body of a deletion of a series."""
-    return msgspec.json.encode(Deletion(kind="series", feed="signals", series=f"{number:016x}"))
+def _entry(number: int, kind: Kind) -> Payload:
+    """A payload with the body of a deletion of a series."""
+    text = msgspec.json.encode(Deletion(kind="series", feed="signals", series=f"{number:016x}"))
+    return Payload(f"r{number}", "t", "signals", 1, 0, "x", text, hashlib.sha256(text).digest(), kind)
 
 
 def test_pending_deletions_are_known_after_a_restart(tmp_path: Path) -> None:
     log = SqliteLog(tmp_path, limits=LogLimits(min_free_bytes=0, min_free_ratio=0))
     for number, kind in enumerate([Kind.DELETE, Kind.DATA, Kind.DELETE]):
-        log.append(Payload(f"r{number}", "t", "signals", 1, 0, "x", _series(number), b"0" * 32, kind)).result()
+        log.append(_entry(number, kind)).result()
     place = 0
     applied = Applied(lambda: Progress(place))
     deleted = Deleted(applied)
@@ -142,10 +144,7 @@ def test_deletions_come_back_when_the_mill_goes_back(tmp_path: Path) -> None:
     position = Position(tmp_path / "position")
     with running_api(tmp_path) as api:
         for number in (1, 2):
-            body = _series(number)
-            api.services.log.append(
-                Payload(f"r{number}", "t", "signals", 1, 0, "x", body, b"0" * 32, Kind.DELETE)
-            ).result()
+            api.services.log.append(_entry(number, Kind.DELETE)).result()
         position.save(2)
         until(lambda: api.services.applied.seq == 2)
         api.services.deleted.add("t", 9, 2)  # forgets those that are applied

@@ -52,7 +52,7 @@ class Texts:
 
 
 def book(**more: str) -> FeedBook:
-    return FeedBook(Texts(**more), {})
+    return FeedBook(Texts(**more))
 
 
 def ns(text: str) -> int:

@@ -86,6 +86,6 @@ def test_a_source_that_had_nothing_is_told_from_one_that_was_not_reached(store: 
     polls = {"tenant": ["default"] * count, "feed": ["location"] * count, "item": [""] * count, "result": results}
     polls |= {"started_at": times(started), "sha256": [b"\0" * 32] * count, "receipt": [""] * count}
     writer.insert("polls", pl.DataFrame(polls))
-    source = load(RECIPES["meters"], source="meters", environment={}).source
+    source = load(RECIPES["meters"], source="meters", environment={"TIDEMILL_METERS_URL": "http://127.0.0.1:1/"}).source
     (found,) = rows(store, msgspec.structs.replace(FEED, source=source), evidence="true")
     assert found["source"] == {"polls": 4, "data": 1, "empty": 2, "failed": 1}
