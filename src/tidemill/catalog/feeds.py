@@ -8,7 +8,7 @@ handed out: what was sent for it would be decided by rules that nobody wrote.
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -73,6 +73,14 @@ class CatalogFeeds:
             except FeedDamagedError as error:
                 log.error(error.message)
         return texts
+
+    def damaged(self, tenant: str) -> Iterator[tuple[str, FeedDamagedError]]:
+        """The name of a feed, and what is wrong, for every version of a tenant's feeds that is damaged."""
+        for entry in self._catalog.list(_key(tenant)):
+            try:
+                _text(entry)
+            except FeedDamagedError as error:
+                yield entry.key.split("/")[2].replace("%2F", "/"), error
 
     def apply(self, tenant: str, name: str, text: str) -> FeedText:
         """Keep a text as the next version, durable on return; the same text as the current one makes no new version."""

@@ -7,11 +7,12 @@ Thread-safe. A hit costs two dictionary look-ups. Versions never change, so only
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Protocol
 
 import msgspec
 
-from tidemill.errors import FeedDefinitionError, NotFoundError
+from tidemill.errors import FeedDamagedError, FeedDefinitionError, NotFoundError
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.load import load
 from tidemill.feeds.missing import missing_plugins
@@ -103,8 +104,11 @@ class FeedBook:
         """The feeds of a tenant of which some version needs a plug-in that is not installed, and these plug-ins."""
         found = {}
         for newest in self._texts.list(tenant):
-            versions = (self._texts.version(tenant, newest.name, number) for number in range(1, newest.version + 1))
-            absent = dict.fromkeys(name for one in versions if one for name in missing_plugins(one.text))
+            absent: dict[str, None] = {}
+            for number in range(1, newest.version + 1):
+                with suppress(FeedDamagedError):  # of which nobody knows what it needs
+                    text = self._texts.version(tenant, newest.name, number)
+                    absent |= dict.fromkeys(missing_plugins(text.text) if text else ())
             if absent:
                 found[newest.name] = tuple(absent)
         return found

@@ -107,6 +107,7 @@ class _Run:
         self._tell = tell
         self._live = live
         self._unsettled: dict[str, frozenset[str]] = {}
+        self._damaged: dict[str, frozenset[str]] = {}  # feeds, by tenant, whose text is
         self._done = self._total = 0
 
     def report(
@@ -117,7 +118,7 @@ class _Run:
         complete = True
         self._notes += TableCheck(self._store).check(self._findings, self._progress)
         if catalog is not None:
-            check_catalog(catalog, self._findings)
+            self._damaged = check_catalog(catalog, self._findings)
         try:
             self._walk(folder, position, book, None if catalog is None else CatalogReplays(catalog))
         except LogDamagedError as error:
@@ -166,14 +167,16 @@ class _Run:
         return int(found[0]["n"])
 
     def _leave_out(self, tenant: str, after: int, book: FeedBook) -> None:
-        """Feeds that cannot be read here for want of a plug-in: that is no fault of what is stored."""
+        """Feeds that cannot be read here, damaged or for want of a plug-in: that is no fault of what is stored."""
+        why = {feed: f"a version of feed '{feed}' is damaged" for feed in self._damaged.get(tenant, ())}
         for feed, plugins in book.missing(tenant).items():
+            verb = "is" if len(plugins) == 1 else "are"
+            why[feed] = f"{' and '.join(plugins)} of feed '{feed}' {verb} not installed"
+        for feed, named in why.items():
             if self._scope.feed not in ("", feed):
                 continue
             self._unsettled[tenant] = self._unsettled.get(tenant, frozenset()) | {feed}
             if payloads := self._count(tenant, after, feed):
-                verb = "is" if len(plugins) == 1 else "are"
-                named = f"{' and '.join(plugins)} of feed '{feed}' {verb} not installed"
                 self._notes.append(f"{named}: {payloads} payload{'s'[: payloads != 1]} not checked")
 
     def _log(self, folder: Path, position: MillProgress, tenants: dict[str, int], after: int) -> None:
