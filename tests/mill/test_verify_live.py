@@ -16,8 +16,8 @@ RUNS = 200
 
 
 @contextmanager
-def under_load(house: House) -> Iterator[None]:
-    """Payloads are appended, and applied by the mill, as fast as it goes."""
+def under_load(house: House, pause_s: float = 0.0) -> Iterator[None]:
+    """Payloads are appended, and applied by the mill, as fast as it goes; with a pause after each, if one is given."""
     stop = threading.Event()
 
     def send() -> None:
@@ -26,6 +26,7 @@ def under_load(house: House) -> Iterator[None]:
             number += 1
             body = f'{{"time_stamp": "2019-05-01T06:{number // 60 % 60:02}:{number % 60:02}Z", "data": [{number}, 2]}}'
             house.send("dropzone", body.encode())
+            time.sleep(pause_s)
 
     def apply() -> None:
         while not stop.is_set():
