@@ -9,6 +9,7 @@ a journaling file system: where a truncation is lost, so is all that was written
 """
 
 import random
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,21 +40,24 @@ class Recorder(apsw.VFS):
         self.name, self.folder = name, folder
         self.events: list[Event] = []
         self._mark = b""
+        self._lock = threading.Lock()
         for path in sorted(folder.glob("log.*")):
             self.events += [Event("create", path.name), Event("write", path.name, 0, path.read_bytes())]
             self.events.append(Event("sync", path.name))
         self.events.append(Event("folder"))
 
     def add(self, event: Event) -> None:
-        """Record an event, and before it what became of the high-water mark since the last."""
-        mark = self.folder / MARK
-        content = mark.read_bytes() if mark.exists() else b""
-        if content != self._mark:
-            made, self._mark = not self._mark, content
-            self.events.append(Event("write", MARK, 0, content))
-            if made:
-                self.events.append(Event("sync", MARK))
-        self.events.append(event)
+        """Record an event, and before it what became of the high-water mark since the last. One at a time: the mark and
+        its sync stand together, whichever thread finds it made."""
+        with self._lock:
+            mark = self.folder / MARK
+            content = mark.read_bytes() if mark.exists() else b""
+            if content != self._mark:
+                made, self._mark = not self._mark, content
+                self.events.append(Event("write", MARK, 0, content))
+                if made:
+                    self.events.append(Event("sync", MARK))
+            self.events.append(event)
 
     def note(self, name: str, note: object = None) -> None:
         """Record what the test knows at this moment."""
