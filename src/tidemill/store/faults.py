@@ -13,8 +13,9 @@ TAIL_BYTES: Final = 32 << 10
 
 _BLOCK = re.compile(rb"\r\n__exception__\r\n(\w+)\r\n(.*)\n\d+ \1\r\n__exception__", re.DOTALL)
 _CODE = re.compile(r"Code: (\d+)\.")
-# ClickHouse's codes for "not now": too many queries, network, shutdown, a table that is read-only for a while.
-_UNAVAILABLE = frozenset({202, 209, 210, 236, 242, 425})
+# ClickHouse's codes for "not now", whatever was sent: too many queries, network, shutdown, a table that is read-only
+# for a while; a disk that is full or fails (to read, write, open, sync); more parts than merges keep up with.
+_UNAVAILABLE = frozenset({202, 209, 210, 236, 242, 425, 74, 75, 76, 204, 243, 252})
 # Codes that speak of what is on disk, whatever the query: checksums, decompression, files of a part, corrupted data.
 _DAMAGED = frozenset({40, 226, 227, 228, 230, 246, 271, 432})
 _PART = re.compile(r"(\w+)/([\w-]+_\d+_\d+_\d+(?:_\d+)?)/")
@@ -28,7 +29,7 @@ def translate(error: Exception, host: str, port: int) -> StoreUnavailableError |
     found = _CODE.search(text)
     message = text[found.start() :] if found else text
     if code in _UNAVAILABLE:
-        return StoreUnavailableError(f"The store at {host}:{port} is busy: {message}")
+        return StoreUnavailableError(f"The store at {host}:{port} cannot do this now: {message}")
     if code is not None:
         return refused(int(code), message)
     if isinstance(error, ProgrammingError) or not isinstance(error, (DatabaseError, OperationalError, HTTPError)):

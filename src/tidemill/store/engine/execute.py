@@ -3,7 +3,7 @@
 A long result that its format allows to be cut anywhere is streamed, holding its session until it is read or closed;
 all others are whole before the first byte is sent, so that their errors are clean. The engine reads the data of an
 INSERT from a spool, as one plain statement: its streaming insert answers "ok, n rows" also when nothing was stored.
-The call returns after the parts are written (and synced, where the table says so).
+The call returns after the parts are written (and synced, where the table says so), and no write has failed.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,10 +17,11 @@ from tidemill.store.engine.errors import SYNTAX_ERROR, EngineError, from_chdb, r
 from tidemill.store.engine.request import Reader, Request, decoded, pieces, read_piece
 from tidemill.store.engine.sessions import Session, SessionPool, SessionState, quoted
 from tidemill.store.engine.spool import Spool
-from tidemill.store.engine.statement import Statement, is_insert, split
+from tidemill.store.engine.statement import Statement, first_word, is_insert, split
 
 # chDB encodes each block of a stream by itself: only formats without a head or foot can be put together again.
 _STREAMED = frozenset({"Native", "TabSeparated", "TSV", "CSV", "RowBinary", "JSONEachRow"})
+_GIVES_BACK = frozenset({b"DROP", b"TRUNCATE"})  # statements that a full disk waits for
 _HEAD_BYTES = 1 << 20
 _SLICE_BYTES = 256 << 10
 _WHOLE_BYTES = 256 << 10  # a result up to here is not streamed: it fails before its status is sent, if it does
@@ -45,8 +46,11 @@ def execute(pool: SessionPool, request: Request, defaults: dict[str, str], tag: 
     held = False
     try:
         if statement.insert_format:
-            return _insert(session, request, statement, rest, tag)
-        answer = _query(session, request, statement, tag)
+            pool.writes.need_room()
+            answer = _insert(session, request, statement, rest, tag)
+            pool.writes.check()
+            return answer
+        answer = _query(pool, session, request, statement, tag)
         held = answer.size is None
         if held:
             answer.close = _releasing(pool, session, answer.close)
@@ -82,7 +86,7 @@ def _statement(request: Request) -> tuple[Statement, Reader]:
     return split(source + b"".join(pieces(reader))), reader
 
 
-def _query(session: Session, request: Request, statement: Statement, tag: str) -> Answer:
+def _query(pool: SessionPool, session: Session, request: Request, statement: Statement, tag: str) -> Answer:
     name, count = session.classify(statement.text)
     if count > 1:
         raise refusal(SYNTAX_ERROR, "SYNTAX_ERROR", "Multi-statements are not allowed")
@@ -95,7 +99,11 @@ def _query(session: Session, request: Request, statement: Statement, tag: str) -
         sql = statement.text + b"\n" + comment(tag, "read" if name == "READ_ONLY" else "write")
     if name == "READ_ONLY" and fmt in _STREAMED and not request.buffered:
         return _stream(session, sql, fmt, request.params)
+    if name == "MUTATING" and first_word(statement.text) not in _GIVES_BACK:
+        pool.writes.need_room()
     result = session.run(sql, fmt, request.params)
+    if name != "READ_ONLY":
+        pool.writes.check()
     if count == 0:  # nothing but comments, or bytes that the engine skips
         raise refusal(SYNTAX_ERROR, "SYNTAX_ERROR", "Empty query")
     has_result = name == "READ_ONLY" or (name == "CONTROL" and result.size() > 0)

@@ -25,6 +25,7 @@ from tidemill.errors import StartupError
 from tidemill.lock import FolderLock
 from tidemill.store.engine import metadata
 from tidemill.store.engine.app import EngineApp, EngineConfig
+from tidemill.store.engine.errors import EngineError
 from tidemill.store.engine.sessions import SessionPool
 
 _log = logging.getLogger(__name__)
@@ -45,6 +46,9 @@ DEFAULT_SETTINGS = {
 _GRACE_S = 3
 _PURGE_EVERY_S = 2.0
 _KEEP_EVERY_S = 5.0
+_LOOK_EVERY_S = 1.0
+_ANSWER_S = 0.1  # in which the refusal of the statement that met a failed write leaves
+WRITES_FAILED = 75  # the exit status after a failed write
 
 
 class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +121,7 @@ async def _serve(options: EngineOptions, listener: socket.socket, parent: int, b
         asyncio.ensure_future(_keep_beating(beat)),
         asyncio.ensure_future(_keep_metadata(options.path)),
         asyncio.ensure_future(_cancel_when_stopping(server, app)),
+        asyncio.ensure_future(_end_when_writes_fail(pool)),
     ]
     if options.end_with_parent:
         helpers.append(asyncio.ensure_future(_end_with_parent(server, parent)))
@@ -180,6 +185,21 @@ async def _cancel_when_stopping(server: uvicorn.Server, app: EngineApp) -> None:
     app.stopping = True
     await asyncio.sleep(1.0)
     await app.kill_reads()
+
+
+async def _end_when_writes_fail(pool: SessionPool) -> None:
+    """End the process at once after a failed write, also one of a merge: whoever started it starts it again."""
+    looked = time.monotonic()
+    while not pool.writes.failed.is_set():
+        await asyncio.sleep(_ANSWER_S)
+        if time.monotonic() > looked + _LOOK_EVERY_S:
+            looked = time.monotonic()
+            with suppress(EngineError):
+                await asyncio.to_thread(pool.writes.check)
+    _log.error("a write to the disk failed: ending, to find at the next start which parts it hurt")
+    await asyncio.sleep(_ANSWER_S)
+    logging.shutdown()
+    os._exit(WRITES_FAILED)
 
 
 async def _purge_when_idle(pool: SessionPool, app: EngineApp) -> None:

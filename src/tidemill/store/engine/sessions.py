@@ -17,6 +17,7 @@ import msgspec
 from tidemill.store.engine.broken import broken_parts
 from tidemill.store.engine.errors import EngineError, from_chdb
 from tidemill.store.engine.library import load
+from tidemill.store.engine.writes import Writes, after_start, before_start
 
 # Caches and pools sized for a small process. The engine's own defaults are for a whole machine: 5 GiB mark and
 # primary-key caches; 128 threads to remove old parts, which all start a few seconds after a burst of inserts.
@@ -86,10 +87,12 @@ class Session:
 
 class SessionPool:
     """Up to `size` sessions in use. `take` never waits: its callers are as many threads as there are sessions.
-    `broken`: the parts that the engine set aside when it started."""
+    `broken`: the parts that the engine set aside when it started; `writes` says whether what was written reached the
+    disk."""
 
     def __init__(self, path: Path, size: int, max_memory_bytes: int) -> None:
         path.mkdir(parents=True, exist_ok=True)
+        before_start(path)
         options = _ENGINE_OPTIONS | {"max_server_memory_usage": max_memory_bytes}
         self._address = f"{path.resolve()}?{urlencode(options)}"
         self._size = size
@@ -99,6 +102,8 @@ class SessionPool:
         self._keeper = Session(self._address, SessionState())
         self._keeper_lock = threading.Lock()
         self.broken = broken_parts(self.control)
+        after_start(path, self._keeper)
+        self.writes = Writes(path, Session(self._address, SessionState()))
 
     def take(self, state: SessionState) -> Session:
         """A session in exactly this state; a new one if none is idle. Raises EngineError for a bad setting."""

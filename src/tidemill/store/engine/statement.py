@@ -47,10 +47,11 @@ def split(source: bytes) -> Statement:
 
 def is_insert(source: bytes) -> bool:
     """Whether the first word is INSERT."""
-    return _first_word(source) == b"INSERT"
+    return first_word(source) == b"INSERT"
 
 
-def _first_word(source: bytes) -> bytes:
+def first_word(source: bytes) -> bytes:
+    """The first word of a statement, in capitals; b"" if it begins with none."""
     for token in _TOKEN.finditer(source):
         if token.lastgroup == "word":
             return token.group().upper()
