@@ -58,6 +58,15 @@ class LogReader(Protocol):
     def erased(self) -> int:
         """The deletion (its seq) up to which `erase` let go of everything; 0: of nothing yet."""
 
+    def counts(self, after: int, upto: int) -> dict[str, tuple[int, int]]:
+        """By tenant, how many entries with `after` < seq <= `upto` the log keeps, and the sum of their seqs.
+
+        Raises LogUnavailableError.
+        """
+
+    def places(self, tenant: str, after: int, upto: int) -> list[int]:
+        """The seqs of a tenant's entries with `after` < seq <= `upto`, in order. Raises LogUnavailableError."""
+
     def first_seq(self) -> int:
         """The oldest seq kept (0 when empty): a reader positioned before it has to know that it missed nothing."""
 
@@ -84,8 +93,10 @@ class IntakeLog(LogReader, Protocol):
         """`append` for event loops: the same promises and errors. Cheaper, as a loop is woken once a commit."""
         ...
 
-    def trim(self, applied: int) -> int:
-        """Delete entries with seq <= `applied` that are older or bulkier than the retention; returns how many."""
+    def trim(self, confirmed: int) -> int:
+        """Delete entries with seq <= `confirmed` that are older or bulkier than the retention; returns how many.
+
+        `confirmed`: the place up to which a count of the store showed that it holds everything."""
 
     def erase(self, seqs: Sequence[int], up_to: int) -> bool:
         """Let go of the bytes of these entries: their body is empty then, their format `erased`, all else stays.

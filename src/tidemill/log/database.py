@@ -36,6 +36,8 @@ READ: Final = f"SELECT {_COLUMNS} FROM entries WHERE seq > ? ORDER BY seq LIMIT 
 DELETIONS: Final = (
     f"SELECT {_COLUMNS} FROM entries INDEXED BY entries_deletions WHERE kind = 2 AND seq > ? ORDER BY seq"
 )
+COUNTS: Final = "SELECT tenant, count(*), sum(seq) FROM entries WHERE seq > ? AND seq <= ? GROUP BY tenant"
+PLACES: Final = "SELECT seq FROM entries WHERE seq > ? AND seq <= ? AND tenant = ? ORDER BY seq"
 FIND: Final = f"SELECT {_COLUMNS} FROM entries WHERE receipt = ? AND tenant = ? LIMIT 1"
 
 # What brings a log of an older version to the next one; `schema.sql` is the newest.

@@ -8,7 +8,7 @@ from being reset).
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import apsw
 
@@ -51,6 +51,16 @@ class SqliteLogReader:
     def erased(self) -> int:
         """See `LogReader.erased`; 0 also while the log is of an older version."""
         return self.query(erasing.erased)
+
+    def counts(self, after: int, upto: int) -> dict[str, tuple[int, int]]:
+        """See `LogReader.counts`. About 0.2 µs an entry; bodies are not read."""
+        rows: list[Any] = self.query(lambda connection: connection.execute(database.COUNTS, (after, upto)).fetchall())
+        return {tenant: (n, total) for tenant, n, total in rows}
+
+    def places(self, tenant: str, after: int, upto: int) -> list[int]:
+        """See `LogReader.places`."""
+        rows: list[Any] = self.query(lambda c: c.execute(database.PLACES, (after, upto, tenant)).fetchall())
+        return [seq for (seq,) in rows]
 
     def first_seq(self) -> int:
         """The oldest seq kept (0 when empty)."""

@@ -1,6 +1,7 @@
 """How long applied payloads stay in the log, and giving their pages back to the disk.
 
-Deletes from the oldest, in slices small enough that a commit behind one hardly waits, and only what was applied.
+Deletes from the oldest, in slices small enough that a commit behind one hardly waits, and only what a count of the
+store confirmed to be there.
 Freed pages are used again by later payloads; when they are many (a backlog was worked off) they go back to the disk,
 because the store lives on the same one.
 """
@@ -17,17 +18,17 @@ SHRINK_PAGES: Final = 256  # pages moved and cut off in one step: about 1 MiB
 SPARE_BYTES: Final = 64 << 20  # free pages below this are kept for later payloads
 
 
-def next_cut(connection: apsw.Connection, applied: int, now_ns: int, limits: LogLimits) -> int:
+def next_cut(connection: apsw.Connection, confirmed: int, now_ns: int, limits: LogLimits) -> int:
     """The seq up to which the next slice is to be deleted; 0 when nothing is due.
 
-    Due is what was applied and either is older than `keep_applied_s`, or makes the log bulkier than `keep_bytes`.
+    Due is what was confirmed and either is older than `keep_applied_s`, or makes the log bulkier than `keep_bytes`.
     """
     older_than_ns = now_ns - int(limits.keep_applied_s * 1e9)
     excess = live_bytes(connection) - limits.keep_bytes
     cut = freed = rows = 0
     cursor = connection.execute(
         "SELECT seq, received_ns, length(body) + 300 FROM entries WHERE seq <= ? ORDER BY seq LIMIT ?",
-        (applied, SLICE_ROWS),
+        (confirmed, SLICE_ROWS),
     )
     for seq, received_ns, size in cursor:
         if (received_ns >= older_than_ns and freed >= excess) or (rows and freed + size > SLICE_BYTES):

@@ -21,6 +21,7 @@ from tidemill.log.loss import accepted_loss
 from tidemill.mill.apply import Applier
 from tidemill.mill.attempts import Attempts
 from tidemill.mill.blame import blames_payload
+from tidemill.mill.confirm import Confirmer
 from tidemill.mill.position import Position, reconcile
 from tidemill.mill.replay.job import Replays
 from tidemill.mill.retention import Retention
@@ -75,6 +76,9 @@ class Mill:
         self._heartbeat = Heartbeat(folder / "mill.json")
         book = book.without_sources()  # a variable that only the poller needs must not hold payloads up
         self._applier = Applier(store, book, self.status, clock, max_depth=max_depth)
+        self._confirmer = Confirmer(
+            reader, store, book, position.path.with_name("confirmed"), clock=clock, max_depth=max_depth
+        )
         self._retention = Retention(
             store, book, self._applier, folder / "mill.retention", clock=clock, log_erased=reader.erased
         )
@@ -119,6 +123,7 @@ class Mill:
                 self.status.recovered = True
             except (UnavailableError, StoreQueryError, OSError) as error:
                 self._attempts.forgive()
+                self._confirmer.hurry()
                 self._note(error)
                 stop.wait(backoff_s)
                 backoff_s = min(2 * backoff_s, _BACKOFF_S[1])
@@ -135,6 +140,7 @@ class Mill:
         """Apply one micro-batch; returns how many payloads it held. Raises UnavailableError: nothing is lost."""
         if not self._started:
             self._start()
+        self._confirm()
         if self.replays is not None:
             self.replays.resume()
         self.status.looped_at_ns = self._clock()
@@ -166,6 +172,21 @@ class Mill:
             self._applier.recall_replays(start)
         warm()
         self._started = True
+
+    def _confirm(self) -> None:
+        """Have the store counted when it is time, and go back to where it lacks something."""
+        back = self._confirmer.look(self._position.seq)
+        self.status.confirmed = self._confirmer.seq
+        if back is None:
+            return
+        self._position.save(back)
+        self._applier.resume()
+        self._applier.recall_replays(back)
+        self.status.position = back
+        self.status.returns += 1
+        self.status.recovered = False
+        self.status.last_error = f"the store lacks what it had answered for: applying again from payload {back + 1}"
+        self.status.last_error_at_ns = self._clock()
 
     def _pace(self, stop: threading.Event) -> None:
         """Let a batch gather while there is load; never when the last one was full."""
