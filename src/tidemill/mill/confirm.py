@@ -2,16 +2,17 @@
 where it is not there. The log is trimmed only up to what was confirmed.
 
 A store may answer "stored" and keep nothing (an engine that swallows an error, a disk that lies, a proxy that answers
-by itself). The log knows better: every payload in it that was applied has a row in `payloads`, for good. Of payloads that
-have one, accepted records left points and rejected ones are in the ledger; where counts do not say so, `tidemill verify`
-decides, which knows what deletions and retention take. Not counted: replaced values, changes and rollups by themselves.
+by itself). The log knows better: every payload in it that was applied has a row in `payloads`, for good. Of payloads
+that have one, accepted records left points and rejected ones are in the ledger; where counts do not say so, the check of
+`tidemill verify` decides, which knows what deletions and retention take. Replaced values, changes and rollups are not
+counted by themselves.
 """
 
 import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -93,39 +94,38 @@ class Confirmer:
     def _lacking(self, after: int, upto: int) -> int:
         """The first place at which the store lacks something; 0 if it holds everything."""
         logged = self._reader.counts(after, upto)
-        rows = self._store.rows("confirm_counts", tenants=list(logged), after=after, upto=upto) if logged else []
-        stored = {row["tenant"]: (row["n"], row["total"]) for row in rows}
-        first: list[int] = []
+        if not logged:
+            return 0
+        asked: dict[str, Any] = {"tenants": list(logged), "after": after, "upto": upto}
+        stored = {row["tenant"]: (row["n"], row["total"]) for row in self._store.rows("confirm_counts", **asked)}
+        first = [int(self._store.rows("confirm_nameless", **asked)[0]["first"])]
         for tenant, counts in logged.items():
-            if stored.get(tenant, (0, 0)) != counts:
-                first += self._missing(tenant, after, upto)
-            first += self._thinned(tenant, after, upto)
-        return min(first, default=0)
+            if stored.get(tenant) != counts:
+                first.append(self._missing(tenant, after, upto))
+        for suspects in self._store.frame("confirm_suspects", **asked).partition_by("tenant", "feed"):
+            first.append(self._thinned(suspects))
+        return min((place for place in first if place), default=0)
 
-    def _missing(self, tenant: str, after: int, upto: int) -> list[int]:
-        """The first payload of the log that has no row, if there is one."""
+    def _missing(self, tenant: str, after: int, upto: int) -> int:
+        """The first payload of the log that has no row; 0 if all have one."""
         stored = self._store.frame("confirm_places", tenant=tenant, after=after, upto=upto)["seq"]
-        missing = sorted(set(self._reader.places(tenant, after, upto)) - set(stored))
+        missing = set(self._reader.places(tenant, after, upto)) - set(stored)
         if missing:
             _log.error("%d payloads of tenant '%s' are not in the store", len(missing), tenant)
-        return missing[:1]
+        return min(missing, default=0)
 
-    def _thinned(self, tenant: str, after: int, upto: int) -> list[int]:
-        """The first payload whose points, rejections or series are not all there, if there is one."""
-        nameless = int(self._store.rows("confirm_nameless", tenant=tenant, after=after, upto=upto)[0]["first"])
-        first = [nameless] if nameless else []
-        suspects = self._store.frame("confirm_suspects", tenant=tenant, after=after, upto=upto)
-        for of_feed in suspects.partition_by("feed"):
-            if self._verified(tenant, of_feed):
-                continue
-            _log.error("rows of %d payloads of tenant '%s' are not in the store", of_feed.height, tenant)
-            first.append(int(of_feed["seq"][0]))
-        return first
+    def _thinned(self, suspects: pl.DataFrame) -> int:
+        """The first of these payloads of one feed, when rows of them are missing; 0 when nothing is."""
+        tenant, feed = suspects.select("tenant", "feed").row(0)
+        if self._verified(tenant, feed, suspects):
+            return 0
+        _log.error("rows of payloads of feed '%s' of tenant '%s' are not in the store", feed, tenant)
+        return int(suspects["seq"][0])
 
-    def _verified(self, tenant: str, suspects: pl.DataFrame) -> bool:
+    def _verified(self, tenant: str, feed: str, suspects: pl.DataFrame) -> bool:
         """Whether nothing of these payloads is missing after all: deletions and retention explain the rest."""
         findings = Findings()
         low, high = int(suspects["seq"][0]), int(suspects["seq"][-1])
-        stretch = Stretch(tenant=tenant, feed=suspects["feed"][0], page=suspects, after=low - 1, upto=high)
+        stretch = Stretch(tenant=tenant, feed=feed, page=suspects, after=low - 1, upto=high)
         self._pages.check(stretch, findings, lambda *_: None)
         return not any(kind.code in findings.counts for kind in _LOST)
