@@ -2,7 +2,7 @@
 where it is not there. The log is trimmed only up to what was confirmed.
 
 A store may answer "stored" and keep nothing (an engine that swallows an error, a disk that lies, a proxy that answers
-by itself). The log knows better: every payload in it that was applied has a row in `payloads`, for good. Of payloads
+by itself). The log knows better: every payload in it that was applied has a row in `payloads`, for good. Of those
 that have one, accepted records left points and rejected ones are in the ledger; where counts do not say so, the check of
 `tidemill verify` decides, which knows what deletions and retention take. Replaced values, changes and rollups are not
 counted by themselves.
