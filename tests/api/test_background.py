@@ -195,13 +195,13 @@ def test_what_a_running_mill_has_confirmed_is_trimmed(tmp_path: Path, monkeypatc
         for _ in range(5):
             api.client.put("/location", json=fix())
         time.sleep(0.2)
-        heartbeat.beat(MillStatus(state="starting", position=5), force=True)
+        heartbeat.beat(MillStatus(state="starting", position=5, confirmed=5), force=True)
         time.sleep(0.2)
         assert api.services.log.first_seq() == 1, "no mill has compared this store with the position"
         Position(tmp_path / "position").save(3)
-        heartbeat.beat(MillStatus(state="idle", looped_at_ns=2, position=5), force=True)
+        heartbeat.beat(MillStatus(state="idle", looped_at_ns=2, position=5, confirmed=5), force=True)
         until(lambda: api.services.log.first_seq() == 4)
-        heartbeat.beat(MillStatus(state="applying", looped_at_ns=3, position=5), force=True)
+        heartbeat.beat(MillStatus(state="applying", looped_at_ns=3, position=5, confirmed=5), force=True)
         time.sleep(0.2)
         assert api.services.log.first_seq() == 4, "the position is below"
 
@@ -210,11 +210,13 @@ def test_what_a_running_mill_has_confirmed_is_trimmed(tmp_path: Path, monkeypatc
     ("before", "now", "place"),
     [
         (None, None, 0),
-        (None, MillStatus(state="idle", looped_at_ns=2, position=7), 7),
-        (MillStatus(looped_at_ns=2), MillStatus(state="idle", looped_at_ns=2, position=7), 0),
-        (MillStatus(looped_at_ns=2), MillStatus(state="waiting_for_store", looped_at_ns=0, position=7), 0),
-        (MillStatus(looped_at_ns=2), MillStatus(state="stopped", looped_at_ns=3, position=7), 0),
-        (MillStatus(looped_at_ns=2), MillStatus(state="idle", looped_at_ns=3, position=12), 9),
+        (None, MillStatus(state="idle", looped_at_ns=2, position=7, confirmed=7), 7),
+        (None, MillStatus(state="idle", looped_at_ns=2, position=7, confirmed=6), 6),
+        (None, MillStatus(state="idle", looped_at_ns=2, position=7), 0),
+        (MillStatus(looped_at_ns=2), MillStatus(state="idle", looped_at_ns=2, position=7, confirmed=7), 0),
+        (MillStatus(looped_at_ns=2), MillStatus(state="waiting_for_store", looped_at_ns=0, position=7, confirmed=7), 0),
+        (MillStatus(looped_at_ns=2), MillStatus(state="stopped", looped_at_ns=3, position=7, confirmed=7), 0),
+        (MillStatus(looped_at_ns=2), MillStatus(state="idle", looped_at_ns=3, position=12, confirmed=12), 9),
     ],
 )
 def test_how_far_the_log_may_be_trimmed(before: MillStatus | None, now: MillStatus | None, place: int) -> None:

@@ -60,6 +60,31 @@ def test_a_write_that_fails_half_way_is_an_error_and_leaves_nothing(tmp_path: Pa
         engine.stop()
 
 
+def test_a_part_that_was_whole_before_is_not_removed_with_those_that_were_cut_off(tmp_path: Path) -> None:
+    """It is broken by something else: the table is refused until somebody has looked."""
+    engine = Engine(tmp_path / "engine").start()
+    try:
+        client = connected(engine.address)
+        table = made(client, extra=", pad String DEFAULT randomPrintableASCII(1000)")
+        by_store(engine.address, table, rows(5))
+        (part,) = client.command(f"SELECT path FROM system.parts WHERE table = '{table}'").splitlines()  # type: ignore[union-attr]
+        assert engine.stop() == 0
+        client = connected(engine.start().address)
+        with small_files(engine):
+            assert code(lambda: by_store(engine.address, table, rows(1_000))) == 75
+            assert engine.process is not None
+            assert engine.process.wait(20) == WRITES_FAILED
+        data = max(Path(part).glob("*.bin"), key=lambda path: path.stat().st_size)
+        written_ns = data.stat().st_mtime_ns
+        data.write_bytes(data.read_bytes()[:-1])
+        os.utime(data, ns=(written_ns, written_ns))
+        client = connected(engine.start().address)
+        assert client.command("SELECT count() FROM system.detached_parts") == 1
+        assert code(lambda: client.command(f"SELECT count() FROM {table}")) == 246
+    finally:
+        engine.stop()
+
+
 UPDATE = "ALTER TABLE {} UPDATE pad = concat(pad, randomPrintableASCII(500)) WHERE true SETTINGS mutations_sync = 1"
 
 

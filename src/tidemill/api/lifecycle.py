@@ -69,13 +69,13 @@ def trimmable(position: int, before: MillStatus | None, now: MillStatus | None) 
     look before this one and at this one; only a mill that turned between them counts.
 
     A mill that turns has compared the store with its position: until then the position may be that of a store that was
-    wiped or restored, and the log holds what the store lacks.
+    wiped or restored, and the log holds what the store lacks. What it has confirmed was counted in the store since.
     """
     if now is None or now.looped_at_ns == 0 or now.state in ("starting", "stopped"):
         return 0
     if before is not None and before.looped_at_ns == now.looped_at_ns:
         return 0
-    return min(position, now.position)
+    return min(position, now.position, now.confirmed)
 
 
 async def _trim(services: Services) -> None:

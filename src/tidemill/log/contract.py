@@ -106,10 +106,11 @@ class IntakeLog(LogReader, Protocol):
         """`append` for event loops: the same promises and errors. Cheaper, as a loop is woken once a commit."""
         ...
 
-    def trim(self, applied: int) -> int:
-        """Delete entries with seq <= `applied` that are older or bulkier than the retention; returns how many.
+    def trim(self, confirmed: int) -> int:
+        """Delete entries with seq <= `confirmed` that are older or bulkier than the retention; returns how many.
 
-        Nothing counts as old while the system's clock is in doubt (`clock.py`); bulk counts all the same.
+        `confirmed`: the offset up to which a count of the store showed that it holds everything. Nothing counts as old
+        while the system's clock is in doubt (`clock.py`); bulk counts all the same.
         """
 
     def erase(self, seqs: Sequence[int], up_to: int) -> bool:

@@ -1,6 +1,7 @@
 """How long applied payloads stay in the log, and giving their pages back to the disk.
 
-Deletes from the oldest, in slices small enough that a commit behind one hardly waits, and only what was applied.
+Deletes from the oldest, in slices small enough that a commit behind one hardly waits, and only what a count of the
+store confirmed to be there.
 Freed pages are used again by later payloads; when they are many (a backlog was worked off) they go back to the disk,
 because the store lives on the same one.
 """
@@ -18,10 +19,10 @@ _NEVER: Final = -(1 << 63)
 SPARE_BYTES: Final = 64 << 20  # free pages below this are kept for later payloads
 
 
-def next_cut(connection: apsw.Connection, applied: int, now_ns: int | None, limits: LogLimits) -> int:
+def next_cut(connection: apsw.Connection, confirmed: int, now_ns: int | None, limits: LogLimits) -> int:
     """The seq up to which the next slice is to be deleted; 0 when nothing is due.
 
-    Due is what was applied and either is older than `keep_applied_s`, or makes the log bulkier than `keep_bytes`.
+    Due is what was confirmed and either is older than `keep_applied_s`, or makes the log bulkier than `keep_bytes`.
     `now_ns` None: the clock is in doubt, and nothing is old.
     """
     older_than_ns = _NEVER if now_ns is None else now_ns - int(limits.keep_applied_s * 1e9)
@@ -29,7 +30,7 @@ def next_cut(connection: apsw.Connection, applied: int, now_ns: int | None, limi
     cut = freed = rows = 0
     cursor = connection.execute(
         "SELECT seq, received_ns, length(body) + 300 FROM entries WHERE seq <= ? ORDER BY seq LIMIT ?",
-        (applied, SLICE_ROWS),
+        (confirmed, SLICE_ROWS),
     )
     for seq, received_ns, size in cursor:
         if (received_ns >= older_than_ns and freed >= excess) or (rows and freed + size > SLICE_BYTES):

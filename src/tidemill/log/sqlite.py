@@ -131,15 +131,15 @@ class SqliteLog:
         """The newest durable seq (0: nothing was ever appended)."""
         return self._writer.last_seq
 
-    def trim(self, applied: int) -> int:
-        """Delete applied entries that retention no longer keeps; returns how many. Appends go on between slices.
+    def trim(self, confirmed: int) -> int:
+        """Delete entries up to `confirmed` that retention no longer keeps; returns how many. Appends go on meanwhile.
 
         One call deletes at most about 100,000; call again while it returns more than 0. Raises LogUnavailableError.
         """
         total = 0
         for _ in range(TRIM_SLICES):
             cut = self._reader.query(
-                partial(retention.next_cut, applied=applied, now_ns=self._clock.now_ns(), limits=self._limits)
+                partial(retention.next_cut, confirmed=confirmed, now_ns=self._clock.now_ns(), limits=self._limits)
             )
             if cut == 0:
                 break

@@ -19,7 +19,9 @@ _WRITE_EVERY_S = 0.5
 
 class MillStatus(msgspec.Struct, kw_only=True):
     """Counters since the mill started; times in ns since the epoch (0: never), `stage_s` seconds spent by stage.
-    `recovered`: the mill went on after `last_error`. `clock_doubt`: why nothing is removed by age ("": it is)."""
+    `recovered`: the mill went on after `last_error`; `clock_doubt`: why nothing is removed by age ("": it is);
+    `confirmed`: the offset up to which a count of the store showed that it holds what was applied; `returns`: how often
+    it did not, and the mill went back."""
 
     state: Literal[
         "starting",
@@ -34,12 +36,14 @@ class MillStatus(msgspec.Struct, kw_only=True):
     looped_at_ns: int = 0
     turned: float = 0.0
     position: int = 0
+    confirmed: int = 0
     log_seq: int = 0
     last_error: str = ""
     last_error_at_ns: int = 0
     clock_doubt: str = ""
     recovered: bool = True
     retries: int = 0
+    returns: int = 0
     batches: int = 0
     payloads: int = 0
     refused: int = 0

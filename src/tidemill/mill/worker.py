@@ -24,6 +24,7 @@ from tidemill.mill.apply import Applier
 from tidemill.mill.attempts import Attempts
 from tidemill.mill.backup_hold import BackupHold
 from tidemill.mill.canary import Canary
+from tidemill.mill.confirm import Confirmer
 from tidemill.mill.costs import Costs
 from tidemill.mill.lanes import MAX_PAYLOADS, Lanes
 from tidemill.mill.position import Position, Progress, reconcile
@@ -90,6 +91,9 @@ class Mill:
             hints=hints,
             clock=clock,
         )
+        self._confirmer = Confirmer(
+            reader, store, book, position.path.with_name("confirmed"), clock=clock, max_depth=max_depth
+        )
         self._retention = Retention(
             store, book, self._applier, folder / "mill.clock", trust, clock=clock, log_erased=reader.erased
         )
@@ -146,6 +150,7 @@ class Mill:
                 self.status.recovered = not self.holding
             except (UnavailableError, StoreQueryError, OSError) as error:
                 self._attempts.forgive()
+                self._confirmer.hurry()
                 self._note(error)
                 stop.wait(backoff_s)
                 backoff_s = min(2 * backoff_s, _BACKOFF_S[1])
@@ -162,6 +167,7 @@ class Mill:
         """Apply one micro-batch; returns how many payloads it settled. Raises UnavailableError: nothing is lost."""
         if not self._started:
             self._start()
+        self._confirm()
         if self.replays is not None:
             self.replays.resume()
         self.status.looped_at_ns = self._clock()
@@ -207,14 +213,32 @@ class Mill:
         ahead = before.ahead if before.highest <= in_store else {}
         if (start, ahead) != (before.checkpoint, before.ahead):
             self._position.save(start, ahead)
-        self._lanes.restart(self.progress)
-        self._applier.progress = self.progress
-        self.status.position = start
+        self._go_on()
         self._attempts.resume(self.progress)
         if start < in_store:
             self._applier.recall_replays(start)
         warm()
         self._started = True
+
+    def _confirm(self) -> None:
+        """Have the store counted when it is time, and go back to where it lacks something."""
+        back = self._confirmer.look(self._position.seq)
+        self.status.confirmed = self._confirmer.seq
+        if back is None:
+            return
+        self._position.save(back)
+        self._applier.resume()
+        self._applier.recall_replays(back)
+        self._go_on()
+        self.status.returns += 1
+        why = f"the store lacks what it had answered for: applying again from payload {back + 1}"
+        self.status.failed(why, self._clock())
+
+    def _go_on(self) -> None:
+        """Take the saved progress for what is applied, and look at the log from there on."""
+        self._lanes.restart(self.progress)
+        self._applier.progress = self.progress
+        self.status.position = self.progress.checkpoint
 
     def _pace(self, stop: threading.Event) -> None:
         """Let a batch gather while there is load; never when the last one left something."""

@@ -101,8 +101,8 @@ class SessionPool:
         # Keeps the engine open whatever happens to the others, and runs what must not wait for them (KILL QUERY).
         self._keeper = Session(self._address, SessionState())
         self._keeper_lock = threading.Lock()
-        self.broken = broken_parts(self.control)
         after_start(path, self._keeper)
+        self.broken = broken_parts(self.control)
         self.writes = Writes(path, Session(self._address, SessionState()))
 
     def take(self, state: SessionState) -> Session:

@@ -9,8 +9,10 @@ for a minute). An insert that was answered well is never among them.
 
 import logging
 import os
+import re
 import shutil
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
@@ -22,7 +24,8 @@ _log = logging.getLogger(__name__)
 MIN_FREE_BYTES: Final = 16 << 20  # with less no statement writes: a write that has begun should find room
 _FAILED: Final = b"SELECT sum(value) FROM system.events WHERE event = 'WriteBufferFromFileDescriptorWriteFailed'"
 _BROKEN: Final = b"SELECT path FROM system.detached_parts WHERE reason = 'broken-on-start' FORMAT TSVRaw"
-_MARK: Final = "writes-failed"
+_STATE: Final = "writes"  # when the process began to write, and whether a write failed
+_STATE_FORM: Final = re.compile(r"(?P<begun_ns>[0-9]{20}) (?P<outcome>good|fail)\n")
 
 
 class Session(Protocol):
@@ -47,6 +50,8 @@ class Writes:
         self._folder = folder
         self._session = session
         self._lock = threading.Lock()
+        self._begun_ns = time.time_ns()
+        self._note("good")
         self._at_start = self._count()
 
     def need_room(self) -> None:
@@ -61,8 +66,7 @@ class Writes:
         """Raises EngineError 75 when a write of this process failed: nothing it wrote may be answered for. 1 ms."""
         if self._count() > self._at_start:
             if not self.failed.is_set():
-                with suppress(OSError):
-                    (self._folder / _MARK).touch()
+                self._note("fail")
             self.failed.set()
             text = "A write to the disk failed; the engine starts again, to find which parts it hurt"
             raise refusal(CANNOT_WRITE, "CANNOT_WRITE_TO_FILE_DESCRIPTOR", text)
@@ -70,6 +74,15 @@ class Writes:
     def _count(self) -> int:
         with self._lock:
             return int(self._session.run(_FAILED).bytes() or b"0")
+
+    def _note(self, outcome: str) -> None:
+        """Write down how writing goes, in place: that needs no room on a disk that is full."""
+        path = self._folder / _STATE
+        try:
+            with path.open("r+b" if path.exists() else "xb") as file:
+                file.write(f"{self._begun_ns:020d} {outcome}\n".encode())
+        except OSError as error:
+            _log.warning("cannot note in the store's folder how its writes go: %s", error)
 
 
 def before_start(folder: Path) -> None:
@@ -84,12 +97,24 @@ def before_start(folder: Path) -> None:
 
 
 def after_start(folder: Path, session: Session) -> None:
-    """When the last process ended for a failed write, remove the parts that the engine set aside: their rows are in
-    the parts that they were merged from, or were never answered for. Others are left for a person to look at."""
-    mark = folder / _MARK
-    if not mark.exists():
+    """When the last process ended for a failed write, remove the parts of its own that the engine set aside: their rows
+    are in the parts that they were merged from, or were never answered for. Older ones are left for a person to look
+    at: a part that was whole once is broken by something else."""
+    begun_ns = _failed_since(folder)
+    if begun_ns is None:
         return
     for line in session.run(_BROKEN).bytes().decode().splitlines():
-        _log.warning("removing a part that was cut off while it was written", extra={"facts": {"part": line}})
-        shutil.rmtree(line, ignore_errors=True)
-    mark.unlink()
+        part = Path(line)
+        newest_ns = max((path.stat().st_mtime_ns for path in part.glob("*")), default=0)
+        if newest_ns >= begun_ns:
+            _log.warning("removing a part that was cut off while it was written", extra={"facts": {"part": line}})
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def _failed_since(folder: Path) -> int | None:
+    """When the last process began to write, if it ended for a failed write; by the clock of the machine, in ns."""
+    try:
+        state = _STATE_FORM.fullmatch((folder / _STATE).read_text("ascii"))
+    except (OSError, ValueError):
+        return None
+    return int(state["begun_ns"]) if state and state["outcome"] == "fail" else None

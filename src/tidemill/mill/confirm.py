@@ -1,0 +1,139 @@
+"""Confirms that the store holds what it answered for: what was applied is counted in the store, and applied again
+where it is not there. The log is trimmed only up to what was confirmed.
+
+A store may answer "stored" and keep nothing (an engine that swallows an error, a disk that lies, a proxy that answers
+by itself). The log knows better: every payload in it that was applied has a row in `payloads`, for good. Of those
+that have one, accepted records left points and rejected ones are in the ledger; where counts do not say so, the check
+of `tidemill verify` decides, which knows what deletions and retention take. Replaced values, changes and rollups are
+not counted by themselves.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from tidemill.decode.decoder import MAX_DEPTH
+from tidemill.feeds.book import FeedBook
+from tidemill.log.contract import BacklogReader
+from tidemill.log.headers import Header
+from tidemill.mill.position import Position
+from tidemill.mill.verify import kinds
+from tidemill.mill.verify.again import Reader
+from tidemill.mill.verify.explain import Explainer
+from tidemill.mill.verify.page import PageCheck, Stretch
+from tidemill.mill.verify.points import PointCheck
+from tidemill.mill.verify.report import Findings
+from tidemill.store.client import Store
+
+_log = logging.getLogger(__name__)
+
+EVERY_S: Final = 20.0
+_ENTRIES: Final = 100_000  # of the log at a time
+_READ: Final = 1_000  # with their bodies
+_LOST: Final = (kinds.PointMissing, kinds.PointDiffers, kinds.ReceiptRejected, kinds.RecordUnaccounted)
+
+
+class Confirmer:
+    """Confirms one log's payloads in one store; `path` keeps how far, durably. Call `look` often: it works when it is
+    time, at once after the start and after `hurry`, else every 20 s while there is something to confirm."""
+
+    def __init__(
+        self,
+        reader: BacklogReader,
+        store: Store,
+        book: FeedBook,
+        path: Path,
+        *,
+        clock: Callable[[], int] = time.time_ns,
+        monotonic: Callable[[], float] = time.monotonic,
+        max_depth: int = MAX_DEPTH,
+    ) -> None:
+        self._reader = reader
+        self._store = store
+        self._confirmed = Position(path)
+        self._monotonic = monotonic
+        self._due = monotonic()
+        self._pages = PageCheck(store, Reader(book, max_depth), PointCheck(store, Explainer(store, book, clock)))
+
+    @property
+    def seq(self) -> int:
+        """The offset up to which everything is confirmed."""
+        return self._confirmed.seq
+
+    def hurry(self) -> None:
+        """Something went wrong with the store: look at the next chance."""
+        self._due = self._monotonic()
+
+    def look(self, checkpoint: int) -> int | None:
+        """Confirm up to `checkpoint` if it is time; null, or the offset after which the log must be applied again.
+
+        Raises StoreUnavailableError, StoreQueryError, LogUnavailableError, OSError: what was confirmed by then stays.
+        """
+        if checkpoint < self.seq:  # the store was wiped, or is of an earlier day
+            self._confirmed.save(checkpoint)
+        if checkpoint == self.seq or self._monotonic() < self._due:
+            return None
+        after = max(self.seq, self._reader.first_seq() - 1)
+        while after < checkpoint:
+            logged = [header for header in self._reader.headers(after, _ENTRIES) if header.seq <= checkpoint]
+            upto = logged[-1].seq if len(logged) == _ENTRIES else checkpoint
+            lacking = self._lacking(logged, after, upto)
+            if lacking:
+                self._due = self._monotonic() + EVERY_S
+                _log.error(
+                    "the store lacks what it had answered for, of payload %d and others up to %d: applying again from "
+                    "there", lacking, upto,
+                )  # fmt: skip
+                return lacking - 1
+            self._confirmed.save(upto)
+            after = upto
+        self._due = self._monotonic() + EVERY_S
+        return None
+
+    def _lacking(self, logged: Sequence[Header], after: int, upto: int) -> int:
+        """The first offset at which the store lacks something of these entries; 0 if it holds everything."""
+        if not logged:
+            return 0
+        of_tenant: dict[str, list[int]] = {}
+        for header in logged:
+            of_tenant.setdefault(header.tenant, []).append(header.seq)
+        asked: dict[str, Any] = {"tenants": list(of_tenant), "after": after, "upto": upto}
+        stored = {row["tenant"]: (row["n"], row["total"]) for row in self._store.rows("confirm_counts", **asked)}
+        first = [int(self._store.rows("confirm_nameless", **asked)[0]["first"])]
+        for tenant, seqs in of_tenant.items():
+            if stored.get(tenant) != (len(seqs), sum(seqs)):
+                first.append(self._missing(tenant, seqs, after, upto))
+        for suspects in self._store.frame("confirm_suspects", **asked).partition_by("tenant", "feed"):
+            first.append(self._thinned(suspects))
+        return min((seq for seq in first if seq), default=0)
+
+    def _missing(self, tenant: str, seqs: Sequence[int], after: int, upto: int) -> int:
+        """The first of a tenant's entries that has no row though the log can still give it; 0 if all have one."""
+        stored = self._store.frame("confirm_places", tenant=tenant, after=after, upto=upto)["seq"]
+        missing = sorted(set(seqs) - set(stored))
+        given = [
+            entry.seq for start in range(0, len(missing), _READ) for entry in self._reader.at(missing[start:][:_READ])
+        ]
+        if given:
+            _log.error("%d payloads of tenant '%s' are not in the store", len(given), tenant)
+        return min(given, default=0)
+
+    def _thinned(self, suspects: pl.DataFrame) -> int:
+        """The first of these payloads of one feed, when rows of them are missing; 0 when nothing is."""
+        tenant, feed = suspects.select("tenant", "feed").row(0)
+        if self._verified(tenant, feed, suspects):
+            return 0
+        _log.error("rows of payloads of feed '%s' of tenant '%s' are not in the store", feed, tenant)
+        return int(suspects["seq"][0])
+
+    def _verified(self, tenant: str, feed: str, suspects: pl.DataFrame) -> bool:
+        """Whether nothing of these payloads is missing after all: deletions and retention explain the rest."""
+        findings = Findings()
+        low, high = int(suspects["seq"][0]), int(suspects["seq"][-1])
+        stretch = Stretch(tenant=tenant, feed=feed, page=suspects, after=low - 1, upto=high)
+        self._pages.check(stretch, findings, lambda *_: None)
+        return not any(kind.code in findings.counts for kind in _LOST)

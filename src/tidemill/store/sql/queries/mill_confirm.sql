@@ -1,0 +1,61 @@
+-- What the mill asks to confirm that the store holds what it answered for: of the payloads after a place in the log, up
+-- to another. Rows are counted as they are, without FINAL: any version of a row shows that it was stored.
+
+-- name: confirm_counts
+-- How many payloads of each of these tenants there are, and the sum of their places.
+SELECT toString(tenant) AS tenant, count() AS n, sum(seq) AS total
+FROM (
+    SELECT DISTINCT tenant, seq FROM payloads
+    WHERE tenant IN {tenants:Array(String)} AND seq > {after:UInt64} AND seq <= {upto:UInt64})
+GROUP BY tenant
+
+-- name: confirm_places
+-- The places of a tenant's payloads.
+SELECT DISTINCT seq FROM payloads
+WHERE tenant = {tenant:String} AND seq > {after:UInt64} AND seq <= {upto:UInt64}
+
+-- name: confirm_suspects
+-- Payloads with more accepted records than left a trace (a point, also one that was replaced or deleted), or with more
+-- rejected ones than are in the ledger. `bytes`: as sent.
+SELECT toString(p.tenant) AS tenant, p.seq AS seq, p.receipt AS receipt, p.feed AS feed, p.bytes AS bytes
+FROM (
+    SELECT tenant, seq, any(receipt) AS receipt, toString(any(feed)) AS feed, max(bytes) AS bytes,
+        argMax(state, version) AS last_state, argMax(accepted, version) AS last_accepted,
+        argMax(rejected, version) AS last_rejected
+    FROM payloads
+    WHERE tenant IN {tenants:Array(String)} AND seq > {after:UInt64} AND seq <= {upto:UInt64}
+    GROUP BY tenant, seq) AS p
+LEFT JOIN (
+    SELECT tenant, seq, uniqExact(idx) AS n
+    FROM (
+        SELECT tenant, seq, idx FROM points
+        WHERE tenant IN {tenants:Array(String)} AND seq > {after:UInt64} AND seq <= {upto:UInt64}
+        UNION ALL
+        SELECT tenant, seq, idx FROM replaced
+        WHERE tenant IN {tenants:Array(String)} AND seq > {after:UInt64} AND seq <= {upto:UInt64}
+        UNION ALL
+        SELECT tenant, seq, idx FROM deleted_records
+        WHERE tenant IN {tenants:Array(String)} AND seq > {after:UInt64} AND seq <= {upto:UInt64} AND empty(reasons))
+    GROUP BY tenant, seq) AS traced ON traced.tenant = p.tenant AND traced.seq = p.seq
+LEFT JOIN (
+    SELECT tenant, seq, uniqExact(idx) AS n
+    FROM (
+        SELECT tenant, seq, idx FROM rejections
+        WHERE tenant IN {tenants:Array(String)} AND seq > {after:UInt64} AND seq <= {upto:UInt64}
+        UNION ALL
+        SELECT tenant, seq, idx FROM deleted_records
+        WHERE tenant IN {tenants:Array(String)} AND seq > {after:UInt64} AND seq <= {upto:UInt64}
+            AND notEmpty(reasons))
+    GROUP BY tenant, seq) AS ledger ON ledger.tenant = p.tenant AND ledger.seq = p.seq
+WHERE last_state != 'deleted'
+    AND ((last_state = 'applied' AND last_accepted > traced.n) OR last_rejected > ledger.n)
+ORDER BY tenant, seq
+
+-- name: confirm_nameless
+-- The first payload with a point of a series that has no row (0: none). An id of a series is of one tenant only.
+SELECT min(seq) AS first
+FROM points
+WHERE tenant IN {tenants:Array(String)} AND seq > {after:UInt64} AND seq <= {upto:UInt64} AND series NOT IN (
+    SELECT series FROM series WHERE tenant IN {tenants:Array(String)} AND series IN (
+        SELECT DISTINCT series FROM points
+        WHERE tenant IN {tenants:Array(String)} AND seq > {after:UInt64} AND seq <= {upto:UInt64}))
