@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from tidemill.backup.check import check_databases
-from tidemill.backup.files import nothing, sync_file, write
+from tidemill.backup.files import nothing, private, sync_file, write
 from tidemill.backup.manifest import Manifest
 from tidemill.backup.moment import is_served
 from tidemill.backup.stored import Damage, Stored, unpack
@@ -46,7 +46,11 @@ def restore(
     Raises StartupError when it holds something, or a server runs on it; BackupError when the backup is damaged or the
     disk is full: then the folder is as it was.
     """
-    folder = folder.resolve()
+    with private():
+        return _restore(backup, folder.resolve(), force, progress)
+
+
+def _restore(backup: Stored, folder: Path, force: bool, progress: Callable[[int], None]) -> Restored:
     aside, made = _make_room(folder, force), not folder.exists()
     make_folder(folder)
     lock = FolderLock(folder, _LOCK)  # no server starts on what is half there

@@ -20,7 +20,7 @@ import apsw
 import msgspec
 
 from tidemill import __version__
-from tidemill.backup.files import nothing
+from tidemill.backup.files import nothing, private
 from tidemill.backup.manifest import Manifest
 from tidemill.backup.moment import Still, running_backup
 from tidemill.backup.snapshot import CATALOG, LOG, Snapshot
@@ -91,7 +91,7 @@ def take(folder: Path, to: Path, still: Still, progress: Progress = lambda *_: N
         raise BackupError(f"'{to}' is inside the data folder '{folder}': name another place with --to.")
     if folder.stat().st_uid != os.geteuid():
         raise BackupError(f"'{folder}' belongs to another user: run the backup as that one, as the server does.")
-    with running_backup(folder), ExitStack() as undo:
+    with private(), running_backup(folder), ExitStack() as undo:
         _clear(folder)
         undo.callback(_clear, folder)
         target = open_target(to, datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ"))

@@ -60,7 +60,7 @@ def backup(
     os.nice(_NICE)
     begun = time.monotonic()
     with _bar() as tell:
-        still: Still = _asked_mill(folder) if is_served(folder) else _stopped(folder)
+        still: Still = _asked_mill(folder) if is_served(folder) else stopped(folder)
         report = take(folder, to, still, tell)
     made = report.manifest
     shared = f", {size(report.shared)} of it shared with {report.base}" if report.base else ""
@@ -117,7 +117,6 @@ def restore(
     from tidemill.backup.restore import restore as put_back
     from tidemill.backup.stored import opened
 
-    os.umask(0o077)
     begun = time.monotonic()
     folder = load({"data": data}).folder
     stored = opened(path)
@@ -155,7 +154,7 @@ def _asked_mill(folder: Path) -> "Still":
     return lambda: held_mill(folder)
 
 
-def _stopped(folder: Path) -> "Still":
+def stopped(folder: Path) -> "Still":
     """The moment of a folder that no server works on: its own engine freezes its tables."""
     from tidemill.cli.offline import open_store
     from tidemill.mill import position
