@@ -126,22 +126,8 @@ def test_a_feed_is_named_after_its_url(url, name):
 
 LONG = "k" * 60
 ODD_KEYS = [
-    *(
-        "",
-        ".",
-        "a.b",
-        "-",
-        "_",
-        "__proto__",
-        "proto",
-        "constructor",
-        "é",
-        "\N{GRINNING FACE}",
-        "\N{SNOWMAN}",
-        "a b",
-        "a_b",
-    ),
-    *("a!b", "7", "07", "m_7", "time", "ts", "value", "a", "limit", "field", "0100011D00FF", "0100011D00FF_1"),
+    *("", ".", "a.b", "-", "_", "__proto__", "proto", "constructor", "\xe9", "\N{GRINNING FACE}", "\N{SNOWMAN}", "a b"),
+    *("a_b", "a!b", "7", "07", "m_7", "time", "ts", "value", "a", "limit", "field", "0100011D00FF", "0100011D00FF_1"),
     *("m_0100011D00FF", LONG, f"{LONG}12345", f"{LONG}12346", f"0{LONG}", f"0{LONG}9", "\x80", "$", "{x}", "${X}", "#"),
 ]
 KEYS = st.one_of(st.text(max_size=8), st.sampled_from(ODD_KEYS))
@@ -180,9 +166,7 @@ def test_whatever_the_answer_the_draft_is_a_feed(document):
     assert made.accepted + made.rejected == made.records
 
 
-NAMES = st.sampled_from(["value", "a", "m_7", "0100011D00FF_1", "data", "x", "proto"]).filter(
-    lambda name: name[0] != "0"
-)
+NAMES = st.sampled_from(["value", "a", "m_7", "m_0100011D00FF", "data", "x", "proto"])
 
 
 @settings(max_examples=80, deadline=None)
