@@ -45,7 +45,7 @@ def draft(url: str, found: Structure, wish: Wish, variables: Mapping[str, str] |
     registers = found.registers and not wish.fields
     if not fields and not registers:
         return None
-    time, zone = _time(found, wish)
+    time, zone = _time(found, wish, used)
     lines = [
         f"name = {_quoted(wish.name or feed_name(url))}",
         f"title = {_quoted(f'Fetched from {urlsplit(url).hostname or url}')}",
@@ -155,9 +155,9 @@ def _texts(found: Structure, wish: Wish, used: _Used, names: _Names) -> list[tup
     return [(member, names.take(member.path)) for member in texts]
 
 
-def _time(found: Structure, wish: Wish) -> tuple[list[str], list[str]]:
+def _time(found: Structure, wish: Wish, used: _Used) -> tuple[list[str], list[str]]:
     """The lines of [time], and those of its zone."""
-    guessed = found.of("time")
+    guessed = [member for member in found.of("time") if not used.overlaps(member.path)]
     if wish.time is None and not guessed:
         return ['format = "received" # nothing in the records looks like a time'], []
     path = wish.time or guessed[0].path
