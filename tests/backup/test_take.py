@@ -23,6 +23,8 @@ LEFT_OUT = {
     "store.ready": "of the test's engine",
     "catalog.sqlite-wal": "its pages are in the copy",
     "catalog.sqlite-shm": "of a process",
+    "log/log.sqlite-wal": "its pages are in the copy",
+    "log/log.sqlite-shm": "of a process",
     "log/log.high-water": "made anew by a restore",
     "mill/position": "in the manifest",
     "log/log.lock": "of a process",
