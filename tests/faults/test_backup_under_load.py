@@ -215,7 +215,7 @@ def test_a_backup_under_load_has_all_that_was_acknowledged_before_it(tmp_path: P
             killed_half_way(server, to)
             archive = taken(server, running, tmp_path / "whole.tar.zst", deleted)
         assert not [load.failed for load in running.values() if load.failed]
-        tell(running, spans)
+        print_times(running, spans)
         last = [load.acknowledged[-1][0] for load in running.values()]
         for receipt in last:
             server.wait_applied(receipt, DEADLINE_S)
@@ -228,7 +228,7 @@ def test_a_backup_under_load_has_all_that_was_acknowledged_before_it(tmp_path: P
     assert linked, "nothing is shared between backups"
 
 
-def tell(running: dict[str, Load], spans: list[tuple[float, float]]) -> None:
+def print_times(running: dict[str, Load], spans: list[tuple[float, float]]) -> None:
     """Print the slowest hundredth of the acknowledgements while a backup ran, and otherwise."""
     during, otherwise = list[float](), list[float]()
     for load in running.values():

@@ -62,13 +62,13 @@ def until(true: Callable[[], object]) -> None:
 def answer(desk: Path, mine: str) -> Held:
     def held() -> Held | None:
         path = desk / HELD
-        found = msgspec.json.decode(path.read_bytes(), type=Held) if path.exists() else None
-        return found if found and found.id == mine else None
+        known = msgspec.json.decode(path.read_bytes(), type=Held) if path.exists() else None
+        return known if known and known.id == mine else None
 
     until(held)
-    found = held()
-    assert found is not None
-    return found
+    known = held()
+    assert known is not None
+    return known
 
 
 @pytest.fixture
