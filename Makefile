@@ -14,11 +14,15 @@ help: ## list the targets
 
 setup: $(VENV)/.ready ## make .venv with the pinned dependencies and the tidemill command
 
-$(VENV)/.ready: requirements-dev.txt pyproject.toml scripts/setup.sh
-	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/setup.sh
+$(VENV)/.ready: requirements-dev.txt requirements-build.txt pyproject.toml scripts/setup.sh
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/setup.sh requirements-dev.txt
+	@touch $@ $(VENV)/.ready-to-run
+
+$(VENV)/.ready-to-run: requirements.txt requirements-build.txt pyproject.toml scripts/setup.sh
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/setup.sh requirements.txt
 	@touch $@
 
-run: setup ## serve on http://127.0.0.1:$(PORT) with simulated traffic (DEMO=0 without; PORT, DATA override)
+run: $(VENV)/.ready-to-run ## serve on http://127.0.0.1:$(PORT) with simulated traffic (DEMO=0 without; PORT, DATA override)
 	@$(BIN)/tidemill serve --data "$(DATA)" --listen 127.0.0.1:$(PORT) $(if $(filter 0,$(DEMO)),,--demo)
 
 test: setup ## run the tests, all but those that break things (under 4 minutes on two cores)
