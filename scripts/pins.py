@@ -50,7 +50,7 @@ def spelt(name: str) -> str:
 
 
 def main(files: list[Path]) -> None:
-    """Write the hashes into these files."""
+    """Write the hashes into these files. Raises CalledProcessError where pip finds no wheel."""
     wanted = pins(files)
     every = sorted(set().union(*wanted.values()))
     known: dict[str, set[str]] = {pin: set() for pin in every}

@@ -7,8 +7,8 @@ PYTHON="${PYTHON:-python3}"
 VENV="${VENV:-.venv}"
 REQUIREMENTS="${1:-requirements-dev.txt}"
 
-"$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || {
-    echo "tidemill needs Python 3.11 or newer; '$PYTHON' is missing or older. Name another with: make PYTHON=python3.11 ..." >&2
+"$PYTHON" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || {
+    echo "The pins hold packages for Python 3.11 to 3.13; '$PYTHON' is missing or another. Name one with: make PYTHON=python3.11 ..." >&2
     exit 1
 }
 if ! "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null; then
