@@ -5,9 +5,10 @@ BIN    := $(VENV)/bin
 PORT   ?= 8080
 DATA   ?= ./data
 DEMO   ?= 1
+MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-faults faults lint check bench docs clean
+.PHONY: help setup run test test-faults faults fuzz lint check bench docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -33,6 +34,9 @@ test-faults: setup ## kill, fill, flip, flood: the tests that break things on pu
 
 faults: setup ## the same for much longer: every rig at its full number of rounds
 	@TIDEMILL_TEST_ROUNDS=full $(BIN)/python -m pytest tests/faults tests/faults/bit_flips.py
+
+fuzz: setup ## search for what breaks the properties that tests state, at random, for MINUTES (10)
+	@$(BIN)/python scripts/fuzz.py $(MINUTES)
 
 lint: setup ## ruff (style, format) and mypy (strict)
 	@$(BIN)/ruff check .
