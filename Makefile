@@ -5,20 +5,25 @@ BIN    := $(VENV)/bin
 PORT   ?= 8080
 DATA   ?= ./data
 DEMO   ?= 1
+MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-faults faults lint check bench docs clean
+.PHONY: help setup run test test-faults faults fuzz lint check bench docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 setup: $(VENV)/.ready ## make .venv with the pinned dependencies and the tidemill command
 
-$(VENV)/.ready: requirements-dev.txt pyproject.toml scripts/setup.sh
-	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/setup.sh
+$(VENV)/.ready: requirements-dev.txt requirements-build.txt pyproject.toml scripts/setup.sh
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/setup.sh requirements-dev.txt
+	@touch $@ $(VENV)/.ready-to-run
+
+$(VENV)/.ready-to-run: requirements.txt requirements-build.txt pyproject.toml scripts/setup.sh
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/setup.sh requirements.txt
 	@touch $@
 
-run: setup ## serve on http://127.0.0.1:$(PORT) with simulated traffic (DEMO=0 without; PORT, DATA override)
+run: $(VENV)/.ready-to-run ## serve on http://127.0.0.1:$(PORT) with simulated traffic (DEMO=0 without; PORT, DATA override)
 	@$(BIN)/tidemill serve --data "$(DATA)" --listen 127.0.0.1:$(PORT) $(if $(filter 0,$(DEMO)),,--demo)
 
 test: setup ## run the tests, all but those that break things (under 4 minutes on two cores)
@@ -29,6 +34,9 @@ test-faults: setup ## kill, fill, flip, flood: the tests that break things on pu
 
 faults: setup ## the same for much longer: every rig at its full number of rounds
 	@TIDEMILL_TEST_ROUNDS=full $(BIN)/python -m pytest tests/faults tests/faults/bit_flips.py
+
+fuzz: setup ## search for what breaks the properties that tests state, at random, for MINUTES (10)
+	@$(BIN)/python scripts/fuzz.py $(MINUTES)
 
 lint: setup ## ruff (style, format) and mypy (strict)
 	@$(BIN)/ruff check .

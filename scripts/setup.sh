@@ -1,12 +1,14 @@
 #!/bin/sh
-# Make $VENV from the pinned requirements and install the package into it, editable.
+# Make $VENV from pinned requirements (sh scripts/setup.sh FILE) and install the package into it, editable. pip takes
+# only files whose sha256 is in the pins, and what they say they need besides is left out: the pins are complete.
 # On a bare Debian the venv module is a package of its own: as root we install it, else we say how.
 set -eu
 PYTHON="${PYTHON:-python3}"
 VENV="${VENV:-.venv}"
+REQUIREMENTS="${1:-requirements-dev.txt}"
 
-"$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || {
-    echo "tidemill needs Python 3.11 or newer; '$PYTHON' is missing or older. Name another with: make PYTHON=python3.11 ..." >&2
+"$PYTHON" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || {
+    echo "The pins hold packages for Python 3.11 to 3.13; '$PYTHON' is missing or another. Name one with: make PYTHON=python3.11 ..." >&2
     exit 1
 }
 if ! "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null; then
@@ -18,6 +20,7 @@ if ! "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null; then
     fi
 fi
 [ -x "$VENV/bin/python" ] || "$PYTHON" -m venv "$VENV"
-echo "Installing pinned dependencies into $VENV (about a minute the first time) ..."
-"$VENV/bin/python" -m pip install -q --disable-pip-version-check -r requirements-dev.txt
-"$VENV/bin/python" -m pip install -q --disable-pip-version-check --no-deps --editable .
+echo "Installing $REQUIREMENTS into $VENV (about a minute the first time) ..."
+"$VENV/bin/python" -m pip install -q --disable-pip-version-check --require-hashes --no-deps --only-binary=:all: \
+    -r "$REQUIREMENTS" -r requirements-build.txt
+"$VENV/bin/python" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation --editable .

@@ -2,11 +2,22 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
 PIECE: Final = 1 << 20
+
+
+@contextmanager
+def private() -> Iterator[None]:
+    """Within, what this process makes is for its user alone: backups and data folders hold keys and measurements."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def nothing(_: int) -> None:

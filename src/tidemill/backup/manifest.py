@@ -23,8 +23,8 @@ class Entry(msgspec.Struct, frozen=True):
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """`made_at` is the moment of which the backup is (RFC 3339). Everything up to the offset `position` is applied in
-    the store's files; the log holds the entries from `first_seq` to `last_seq`; `waiting` of them
-    are beyond the position, and are applied after a restore."""
+    the store's files (and what `mill/position` says of tenants that are ahead of it); the log holds the entries from
+    `first_seq` to `last_seq`; `waiting` of them are not applied yet, and are applied after a restore."""
 
     format: int = FORMAT
     tidemill: str

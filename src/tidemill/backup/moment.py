@@ -29,6 +29,8 @@ _LOCK_TRIES: Final = 20
 
 def is_served(folder: Path) -> bool:
     """Whether a server runs on a data folder."""
+    if not (folder / "serve.lock").exists():
+        return False
     try:
         FolderLock(folder, "serve.lock").release()
     except StartupError:

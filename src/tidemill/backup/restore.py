@@ -1,6 +1,6 @@
 """Puts a backup back as a data folder, checked on the way: a folder is filled as a whole or not at all.
 
-What is made anew: the position, the log's high-water mark, and the place above which the log goes on
+What is made anew: the log's high-water mark, and the place above which the log goes on
 (`log/continuation.py`), so that no place is handed out twice.
 """
 
@@ -15,10 +15,11 @@ from typing import Final
 import msgspec
 
 from tidemill.backup.check import check_databases
-from tidemill.backup.files import nothing, sync_file, write
+from tidemill.backup.files import nothing, private, sync_file, write
 from tidemill.backup.manifest import Manifest
 from tidemill.backup.moment import is_served
 from tidemill.backup.stored import Damage, Stored, unpack
+from tidemill.data_folder import CLOSED_MARK, mark_closed
 from tidemill.errors import BackupError, StartupError
 from tidemill.lock import FolderLock
 from tidemill.log import continuation
@@ -46,12 +47,17 @@ def restore(
     Raises StartupError when it holds something, or a server runs on it; BackupError when the backup is damaged or the
     disk is full: then the folder is as it was.
     """
-    folder = folder.resolve()
+    with private():
+        return _restore(backup, folder.resolve(), force, progress)
+
+
+def _restore(backup: Stored, folder: Path, force: bool, progress: Callable[[int], None]) -> Restored:
     aside, made = _make_room(folder, force), not folder.exists()
     make_folder(folder)
     lock = FolderLock(folder, _LOCK)  # no server starts on what is half there
     try:
-        manifest = _fill(backup, folder, progress)
+        closed = aside is not None and (aside / CLOSED_MARK).exists()
+        manifest = _fill(backup, folder, closed, progress)
     except BaseException as error:
         _empty(folder)
         if made or aside is not None:
@@ -66,7 +72,7 @@ def restore(
     return Restored(manifest, aside)
 
 
-def _fill(backup: Stored, folder: Path, progress: Callable[[int], None]) -> Manifest:
+def _fill(backup: Stored, folder: Path, closed: bool, progress: Callable[[int], None]) -> Manifest:
     staging = folder / STAGING
     shutil.rmtree(staging, ignore_errors=True)  # of a restore that was killed
     staging.mkdir(mode=0o700)
@@ -74,6 +80,8 @@ def _fill(backup: Stored, folder: Path, progress: Callable[[int], None]) -> Mani
     damages = damages or check_databases(staging)
     if damages:
         raise damaged(backup.path, damages)
+    if closed:  # a backup from before its first key opens no server that was closed since: the start says so
+        mark_closed(staging)
     _finish(staging, manifest)
     for path in sorted(staging.iterdir(), key=lambda path: path.name == _LAST):
         path.rename(folder / path.name)
@@ -126,7 +134,9 @@ def _finish(staging: Path, manifest: Manifest) -> None:
     mark = HighWaterMark(staging / "log" / "log.high-water")
     mark.note(manifest.last_seq)
     mark.close()
-    Position(staging / "mill" / "position").save(manifest.position)
+    position = staging / "mill" / "position"
+    if not position.exists():  # of a mill that had applied nothing yet
+        Position(position).save(manifest.position)
     for root, _, names in os.walk(staging):
         for name in names:
             sync_file(Path(root) / name)

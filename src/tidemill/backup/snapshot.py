@@ -16,11 +16,14 @@ from tidemill.catalog.feeds import PREFIX as FEEDS_PREFIX
 from tidemill.catalog.watching import after_prefix
 from tidemill.errors import BackupError
 from tidemill.log import database
+from tidemill.mill.position import Progress
 
 CATALOG: Final = "catalog.sqlite"
 LOG: Final = f"log/{database.FILE}"
 _TRIES: Final = 1_000
 _PAGES: Final = 256  # a step: 1 MiB
+_BEYOND: Final = "SELECT count(*) FROM entries WHERE seq > ?"
+_AHEAD: Final = "SELECT count(*) FROM entries WHERE tenant = ? AND seq > ? AND seq <= ?"
 _REVISION: Final = "SELECT coalesce(max(revision), 0) FROM entries WHERE key >= ? AND key < ?"
 
 
@@ -47,9 +50,13 @@ class Snapshot:
         """The bytes of each file, by its path in the data folder."""
         return {name: _size(source) for name, source in self._sources().items()}
 
-    def waiting(self, position: int) -> int:
-        """How many entries the log holds beyond a position."""
-        return int(self._log.execute("SELECT count(*) FROM entries WHERE seq > ?", (position,)).get)
+    def waiting(self, progress: Progress) -> int:
+        """How many entries of the log are not applied yet."""
+        beyond = self._log.execute(_BEYOND, (progress.checkpoint,)).get
+        ahead = (
+            self._log.execute(_AHEAD, (tenant, progress.checkpoint, at)).get for tenant, at in progress.ahead.items()
+        )
+        return int(beyond - sum(ahead))
 
     def copy(self, name: str, to: Path, progress: Callable[[int], None]) -> None:
         """Write a file of `sizes` to `to`, which must not be there; `progress` hears the bytes of each step.

@@ -20,21 +20,33 @@ import apsw
 import msgspec
 
 from tidemill import __version__
-from tidemill.backup.files import nothing
+from tidemill.backup.files import nothing, private
 from tidemill.backup.manifest import Manifest
 from tidemill.backup.moment import Still, running_backup
 from tidemill.backup.snapshot import CATALOG, LOG, Snapshot
 from tidemill.backup.target import Target, open_target
+from tidemill.data_folder import CLOSED_MARK
 from tidemill.errors import BackupError
 from tidemill.log.database import FILE as LOG_FILE
-from tidemill.mill import backup_hold
+from tidemill.mill import backup_hold, position
 from tidemill.mill.backup_hold import Held
 from tidemill.store.freeze import ENGINE, FROZEN
 
 # What is of the processes that run, or comes from the snapshot, or is made anew by a restore.
-_NOT_KEPT: Final = ("*.lock", "*.new", "*.draft", f"{CATALOG}*", f"{LOG_FILE}*", "log.high-water", "position",
-                    "mill.attempt", "mill.json")  # fmt: skip
+_NOT_KEPT: Final = (
+    "*.lock",
+    "*.new",
+    "*.draft",
+    f"{CATALOG}*",
+    f"{LOG_FILE}*",
+    "log.high-water",
+    "mill.attempt",
+    "mill.json",
+)
+_FILES_KEPT: Final = (CLOSED_MARK,)  # beside the catalog; restored, a closed server stays closed
 _FOLDERS_KEPT: Final = ("log", "mill", "mill/replays/*/*")
+
+_POSITION: Final = "mill/position"
 
 Progress = Callable[[str, int, int], None]
 
@@ -57,6 +69,12 @@ class Moment(msgspec.Struct, frozen=True):
     snapshot: Snapshot
     links: dict[str, Path]
     at: datetime
+
+    @property
+    def progress(self) -> position.Progress:
+        """What of the log is in the frozen tables; a mill that has applied nothing yet has no file of it."""
+        link = self.links.get(_POSITION)
+        return position.read(link) if link else position.Progress(self.held.position)
 
     @property
     def bytes(self) -> int:
@@ -91,7 +109,7 @@ def take(folder: Path, to: Path, still: Still, progress: Progress = lambda *_: N
         raise BackupError(f"'{to}' is inside the data folder '{folder}': name another place with --to.")
     if folder.stat().st_uid != os.geteuid():
         raise BackupError(f"'{folder}' belongs to another user: run the backup as that one, as the server does.")
-    with running_backup(folder), ExitStack() as undo:
+    with private(), running_backup(folder), ExitStack() as undo:
         _clear(folder)
         undo.callback(_clear, folder)
         target = open_target(to, datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ"))
@@ -117,7 +135,7 @@ def _copy(target: Target, moment: Moment, held_s: float, progress: Progress) -> 
         draft.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         snapshot.copy(name, draft, copied.of("the log" if name == LOG else "the catalog"))
         entries.append(target.add(name, draft, nothing))
-    first_seq, last_seq, waiting = snapshot.first_seq, snapshot.last_seq, snapshot.waiting(moment.held.position)
+    first_seq, last_seq, waiting = snapshot.first_seq, snapshot.last_seq, snapshot.waiting(moment.progress)
     snapshot.close()  # before the parts are copied: meanwhile the log's WAL grows
     entries += [target.add(name, path, copied.of("the store")) for name, path in sorted(moment.links.items())]
     made = Manifest(
@@ -159,6 +177,7 @@ def _frozen(folder: Path) -> dict[str, Path]:
 
 
 def _small_files(folder: Path) -> Iterator[Path]:
+    yield from (folder / name for name in _FILES_KEPT if (folder / name).is_file())
     for kept in _FOLDERS_KEPT:
         for inside in folder.glob(kept):
             for path in inside.iterdir():

@@ -35,20 +35,23 @@ app.add_typer(source.app, name="source")
 
 
 def main() -> None:
-    """The entry point: run the command and turn our errors into messages and exit codes."""
+    """The entry point: run the command and turn our errors into messages and exit codes.
+
+    No message is wrapped: paths and commands in it are there to be copied.
+    """
     try:
         app()
     except InputError as error:
         if len(error.faults) != 1 or error.faults[0].message != error.message:
-            err.print(error.message.partition("\n")[0], style="red", highlight=False, markup=False)
+            err.print(error.message.partition("\n")[0], style="red", highlight=False, markup=False, soft_wrap=True)
         for fault in error.faults:
             err.print(f"  {fault.path}: {fault.message} ({fault.code})", highlight=False, markup=False)
         sys.exit(2)
     except StartupError as error:
-        err.print(error.message, style="red", highlight=False, markup=False)
+        err.print(error.message, style="red", highlight=False, markup=False, soft_wrap=True)
         sys.exit(2)
     except TidemillError as error:
-        err.print(error.message, style="red", highlight=False, markup=False)
+        err.print(error.message, style="red", highlight=False, markup=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -59,9 +59,9 @@ def backup(
     folder = load({"data": data}).folder
     os.nice(_NICE)
     begun = time.monotonic()
-    with _bar() as tell:
-        still: Still = _asked_mill(folder) if is_served(folder) else _stopped(folder)
-        report = take(folder, to, still, tell)
+    with _bar() as progress:
+        still: Still = _held_mill(folder) if is_served(folder) else stopped(folder)
+        report = take(folder, to, still, progress)
     made = report.manifest
     shared = f", {size(report.shared)} of it shared with {report.base}" if report.base else ""
     took = f"Made in {time.monotonic() - begun:.1f} s; applying paused for {report.held_s:.2f} s."
@@ -81,8 +81,8 @@ def verify(path: PathArgument) -> None:
 
     begun = time.monotonic()
     stored = opened(path)
-    with _bar() as tell:
-        manifest, damages = check(stored, _counting(tell, _total(path)))
+    with _bar() as progress:
+        manifest, damages = check(stored, _counting(progress, _total(path)))
     if damages:
         raise damaged(stored.path, damages)
     out.print(f"{stored.path} is whole.", highlight=False, markup=False, soft_wrap=True)
@@ -96,9 +96,9 @@ def list_backups(path: Annotated[Path, typer.Argument(help="A folder of backups.
     from tidemill.backup.stored import opened
 
     table = Table("backup", "as of", "log to offset", "size", "files", box=None)
-    for found in sorted(path.glob(f"[!.]*/{FILE}")):
-        made = opened(found.parent).manifest()
-        table.add_row(found.parent.name, made.made_at, f"{made.last_seq:,}", size(made.bytes), f"{len(made.files):,}")
+    for file in sorted(path.glob(f"[!.]*/{FILE}")):
+        made = opened(file.parent).manifest()
+        table.add_row(file.parent.name, made.made_at, f"{made.last_seq:,}", size(made.bytes), f"{len(made.files):,}")
     out.print(table)
 
 
@@ -117,12 +117,11 @@ def restore(
     from tidemill.backup.restore import restore as put_back
     from tidemill.backup.stored import opened
 
-    os.umask(0o077)
     begun = time.monotonic()
     folder = load({"data": data}).folder
     stored = opened(path)
-    with _bar() as tell:
-        restored = put_back(stored, folder, force=force, progress=_counting(tell, _total(path)))
+    with _bar() as progress:
+        restored = put_back(stored, folder, force=force, progress=_counting(progress, _total(path)))
     if restored.aside is not None:
         err.print(f"What was there is now in {restored.aside}", highlight=False, markup=False, soft_wrap=True)
     took = f"Restored in {time.monotonic() - begun:.1f} s from {stored.path}."
@@ -149,13 +148,13 @@ def _about(manifest: "Manifest") -> str:
     )
 
 
-def _asked_mill(folder: Path) -> "Still":
+def _held_mill(folder: Path) -> "Still":
     from tidemill.backup.moment import held_mill
 
     return lambda: held_mill(folder)
 
 
-def _stopped(folder: Path) -> "Still":
+def stopped(folder: Path) -> "Still":
     """The moment of a folder that no server works on: its own engine freezes its tables."""
     from tidemill.cli.offline import open_store
     from tidemill.mill import position
@@ -180,13 +179,13 @@ def _total(path: Path) -> int:
     return stored.manifest().bytes if isinstance(stored, StoredFolder) else 0
 
 
-def _counting(tell: "Callable[[str, int, int], None]", total: int) -> Callable[[int], None]:
+def _counting(progress: "Callable[[str, int, int], None]", total: int) -> Callable[[int], None]:
     done = 0
 
     def add(count: int) -> None:
         nonlocal done
         done += count
-        tell("reading", done, total)
+        progress("reading", done, total)
 
     return add
 
@@ -194,6 +193,6 @@ def _counting(tell: "Callable[[str, int, int], None]", total: int) -> Callable[[
 @contextmanager
 def _bar() -> Iterator[Callable[[str, int, int], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True) as progress:
-        bar = progress.add_task("starting", total=None)
-        yield lambda at, done, total: progress.update(bar, description=at, completed=done, total=total or None)
+    with Progress(*columns, console=err, transient=True) as shown:
+        bar = shown.add_task("starting", total=None)
+        yield lambda at, done, total: shown.update(bar, description=at, completed=done, total=total or None)

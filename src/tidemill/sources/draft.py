@@ -39,13 +39,13 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 def draft(url: str, found: Structure, wish: Wish, variables: Mapping[str, str] | None = None) -> str | None:
     """The TOML text of a feed that polls `url`; None where there is nothing that could be a field. `variables` are
     those that a [source] may read: a reference to another one is given a name that it may."""
-    used = {wish.time, *wish.tags.values(), *wish.fields.values()}
-    names = _Names()
+    used = _Used([wish.time, *wish.tags.values(), *wish.fields.values()])
+    names = _Names([*wish.tags, *wish.fields])
     fields = _fields(found, wish, used, names)
     registers = found.registers and not wish.fields
     if not fields and not registers:
         return None
-    time, zone = _time(found, wish)
+    time, zone = _time(found, wish, used)
     lines = [
         f"name = {_quoted(wish.name or feed_name(url))}",
         f"title = {_quoted(f'Fetched from {urlsplit(url).hostname or url}')}",
@@ -64,20 +64,21 @@ def draft(url: str, found: Structure, wish: Wish, variables: Mapping[str, str] |
         table = "attributes" if member.role == "attribute" else "tags"
         lines += ["", f"[{table}.{_key(name)}]", f"path = {_quoted(member.path)}{_example(member)}"]
         lines += ["required = false"] if table == "tags" and not member.required else []
-    for labels in [one for one in found.of("labels") if one.path not in used][:1]:
+    for labels in [member for member in found.of("labels") if not used.overlaps(member.path)][:1]:
         lines += ["", "[labels] # for rules to look at", f"path = {_quoted(labels.path)}"]
     for member, name in fields if not registers else []:
         lines += ["", f"[fields.{_key(name)}]", f"path = {_quoted(member.path)}{_example(member)}"]
         lines += [f'type = "{member.type}"'] if member.type != "number" else []
-        lines += ["required = false"] if not member.required else []
+        lines += ["required = false"] if not member.required and member.role != "values" else []
     if registers:
-        others = dict.fromkeys(one.path.split(".")[1] for one in found.members if one.role != "value")
+        read = [*(member.path for member in found.members if member.role != "value"), *used.paths]
+        others = dict.fromkeys(path.split(".")[1] for path in read if "." in path)
         lines += ["", "[registers] # every other member is a field of its own name"]
         lines += [f"except_keys = [{', '.join(map(_quoted, others))}]"]
     if fields and all(member.role == "values" for member, _ in fields):
         lines += ["", "[shape] # mean, stddev and count of the numbers of a record", 'kind = "summary"']
     for member in found.of("unused"):
-        lines += ["", f"# {_safe(f'{member.path} {member.looks}')}."] if member.path not in used else []
+        lines += ["", f"# {_safe(f'{member.path} {member.looks}')}."] if not used.overlaps(member.path) else []
     return "\n".join([*lines, *_source(url, found, wish, variables or {})]) + "\n"
 
 
@@ -93,34 +94,51 @@ def _plain_word(word: str) -> str:
     return re.sub(r"^[^a-z]+", "", _ODD.sub("-", word.rpartition(".")[0] or word).lower()).strip("-")[:40]
 
 
-class _Names:
-    """Gives members names that are good, not reserved, and each its own."""
+class _Used:
+    """The paths that the asker gave a use (null: none). A member at, above or below such a path has no other use."""
 
-    def __init__(self) -> None:
-        self._taken: set[str] = set(RESERVED)
+    def __init__(self, paths: Sequence[str | None]) -> None:
+        self.paths = [path for path in paths if path]
+
+    def overlaps(self, path: str) -> bool:
+        """Whether a path is one of these, or above or below one."""
+        return any(f"{path}.".startswith(f"{used}.") or used.startswith(f"{path}.") for used in self.paths)
+
+
+class _Names:
+    """Gives members names that a feed may have: letters, digits, `_` and `-`, a letter first, at most 64; not reserved,
+    and each its own. `taken` are the names that the asker gave."""
+
+    def __init__(self, taken: Sequence[str]) -> None:
+        self._taken: set[str] = {*RESERVED, *taken}
 
     def take(self, path: str) -> str:
         """The shortest end of a path that is a free name."""
         parts = [_ODD.sub("_", part).strip("_") for part in path.split(".")[1:]]
         for size in range(1, len(parts) + 1):
-            name = "_".join(parts[-size:])[:60]
-            name = name if name[:1].isalpha() or not name else f"m_{name}"
+            name = _lettered("_".join(parts[-size:])[:60])
             if name and name not in self._taken:
                 break
         else:
-            name = next(
-                one for n in range(1, 10_000) if (one := f"{parts[-1][:50] or 'member'}_{n}") not in self._taken
-            )
+            stem = _lettered(parts[-1][:50]) or "member"
+            name = next(name for n in range(1, 10_000) if (name := f"{stem}_{n}") not in self._taken)
         self._taken.add(name)
         return name
 
 
-def _fields(found: Structure, wish: Wish, used: set[str | None], names: _Names) -> list[tuple[Member, str]]:
+def _lettered(name: str) -> str:
+    """A name with a letter first; "" stays."""
+    return name if name[:1].isalpha() or not name else f"m_{name}"
+
+
+def _fields(found: Structure, wish: Wish, used: _Used, names: _Names) -> list[tuple[Member, str]]:
     if wish.fields:
         known = {member.path: member for member in found.members}
-        return [(_asked(path, known), name) for name, path in wish.fields.items()]
-    values = [member for member in found.of("value") if member.path not in used]
-    values = values or [member for member in found.of("values") if member.path not in used][:1]
+        wanted = [(_asked(path, known), name) for name, path in wish.fields.items()]
+        # Many numbers are summarised, and a summary has one field.
+        return [pair for pair in wanted if pair[0].role != "values"] or wanted[:1]
+    values = [member for member in found.of("value") if not used.overlaps(member.path)]
+    values = values or [member for member in found.of("values") if not used.overlaps(member.path)][:1]
     return [(member, names.take(member.path)) for member in values]
 
 
@@ -130,15 +148,16 @@ def _asked(path: str, known: Mapping[str, Member]) -> Member:
     return msgspec.structs.replace(member, role="values" if member.role == "values" else "value")
 
 
-def _texts(found: Structure, wish: Wish, used: set[str | None], names: _Names) -> list[tuple[Member, str]]:
+def _texts(found: Structure, wish: Wish, used: _Used, names: _Names) -> list[tuple[Member, str]]:
     if wish.tags:
         return [(Member(path=path, role="tag", looks="was asked for"), name) for name, path in wish.tags.items()]
-    return [(one, names.take(one.path)) for one in found.of("tag", "attribute") if one.path not in used]
+    texts = [member for member in found.of("tag", "attribute") if not used.overlaps(member.path)]
+    return [(member, names.take(member.path)) for member in texts]
 
 
-def _time(found: Structure, wish: Wish) -> tuple[list[str], list[str]]:
+def _time(found: Structure, wish: Wish, used: _Used) -> tuple[list[str], list[str]]:
     """The lines of [time], and those of its zone."""
-    guessed = found.of("time")
+    guessed = [member for member in found.of("time") if not used.overlaps(member.path)]
     if wish.time is None and not guessed:
         return ['format = "received" # nothing in the records looks like a time'], []
     path = wish.time or guessed[0].path
