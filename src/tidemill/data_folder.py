@@ -24,7 +24,9 @@ from tidemill.feeds.recipes import RECIPES
 from tidemill.log.database import FILE, open_reader
 from tidemill.log.high_water import read_mark
 from tidemill.log.local_disk import sync_folder
+from tidemill.log.partitions import log_folder, partition_count
 from tidemill.mill import position
+from tidemill.model.offset import seq_of, start_of
 from tidemill.settings import DEFAULT_TENANT
 
 VARIABLE: Final = "TIDEMILL_ACCEPT_CATALOG_LOSS"
@@ -91,25 +93,32 @@ def _began(folder: Path) -> bool:
 
 
 def _last_place(folder: Path) -> int:
-    """The newest place in the log that anything in the folder knows of; 0: none."""
-    known = position.read(folder / "mill" / "position").highest
+    """The newest place in the log that anything in the folder knows of, of several partitions the sum of theirs; 0:
+    none."""
+    return sum(seq_of(_last_offset(folder, number)) for number in range(partition_count(folder)))
+
+
+def _last_offset(folder: Path, partition: int) -> int:
+    """The newest offset of a partition that anything in the folder knows of; the one before its first: none."""
+    known = position.read(position.position_file(folder, partition), start_of(partition)).highest
     with suppress(OSError, LogCorruptError):
-        known = max(known, read_mark(folder / "log" / "log.high-water")[0])
-    for (seq,) in _ask_log(folder, _LAST):
+        known = max(known, read_mark(log_folder(folder, partition) / "log.high-water")[0])
+    for (seq,) in _ask_log(folder, partition, _LAST):
         known = max(known, seq)
     return known
 
 
 def _tenants(folder: Path) -> frozenset[str]:
-    """The tenants of the newest entries of the log."""
-    return frozenset(tenant for (tenant,) in _ask_log(folder, _TAIL_TENANTS, _TAIL))
+    """The tenants of the newest entries of every partition of the log."""
+    numbers = range(partition_count(folder))
+    return frozenset(tenant for number in numbers for (tenant,) in _ask_log(folder, number, _TAIL_TENANTS, _TAIL))
 
 
-def _ask_log(folder: Path, sql: str, *bound: int) -> list[tuple[Any, ...]]:
-    """The rows of a question to the log; none where there is no log, or one that cannot be read: that is its owner's
-    matter, who says it better."""
+def _ask_log(folder: Path, partition: int, sql: str, *bound: int) -> list[tuple[Any, ...]]:
+    """The rows of a question to a partition; none where there is no log, or one that cannot be read: that is its
+    owner's matter, who says it better."""
     with suppress(apsw.Error, OSError):
-        connection = open_reader(folder / "log" / FILE)
+        connection = open_reader(log_folder(folder, partition) / FILE)
         try:
             return list(connection.execute(sql, bound))
         finally:

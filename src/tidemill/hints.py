@@ -7,6 +7,7 @@ waiting: they may be lost or late (a full buffer drops them), and both sides als
 import select
 import socket
 import struct
+import threading
 
 _PLACE = struct.Struct("<Q")
 
@@ -51,11 +52,36 @@ class Hints:
             if len(message) == _PLACE.size:
                 highest = max(highest or 0, _PLACE.unpack(message)[0])
 
-    def wait(self, timeout_s: float) -> int | None:
-        """Like `receive`, after waiting up to `timeout_s` seconds for the first."""
+    def wait(self, timeout_s: float | None) -> int | None:
+        """Like `receive`, after waiting up to `timeout_s` seconds (null: as long as it takes) for the first."""
         select.select([self._socket], [], [], timeout_s)
         return self.receive()
+
+    def shared(self, count: int) -> "list[Hints]":
+        """An end for each of `count` parts of this process: what one sends goes to the other end, and what comes from
+        there wakes them all, by a thread that ends with the process."""
+        pairs = [Hints.pair() for _ in range(count)]
+        threading.Thread(target=self._pass_on, args=([inner for inner, _ in pairs],), name="hints", daemon=True).start()
+        return [_Shared(outer._socket, self) for _, outer in pairs]
+
+    def _pass_on(self, ends: "list[Hints]") -> None:
+        while True:
+            self.wait(None)
+            for end in ends:
+                end.send(0)  # no place: it may be of another part's partition
 
     def close(self) -> None:
         """Close this end."""
         self._socket.close()
+
+
+class _Shared(Hints):
+    """An end that sends by another."""
+
+    def __init__(self, end: socket.socket, sender: Hints) -> None:
+        super().__init__(end)
+        self._sender = sender
+
+    def send(self, seq: int) -> None:
+        """Tell the other end a place in the log."""
+        self._sender.send(seq)

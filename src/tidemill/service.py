@@ -33,6 +33,10 @@ from tidemill.settings import DEFAULT_TENANT, Runtime, Settings
 
 if TYPE_CHECKING:
     from tidemill.feeds.definition import Feed
+    from tidemill.log.partitioned import PartitionedLog
+    from tidemill.log.shut import ShutLog
+    from tidemill.log.sqlite import SqliteLog
+    from tidemill.mill.crew import Crew
     from tidemill.sources.state import Unusable
 
 log = logging.getLogger(__name__)
@@ -70,16 +74,10 @@ def run_store(runtime: Runtime, lifeline: Lifeline) -> None:
 
 def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
     """The mill and, in a thread beside it, the poller, until SIGTERM."""
-    from tidemill.hints import Hints
-    from tidemill.log.reader import SqliteLogReader
-    from tidemill.mill.backup_hold import BackupHold
-    from tidemill.mill.position import Position
-    from tidemill.mill.worker import Mill
     from tidemill.sources.addresses import AddressPolicy
     from tidemill.sources.ledger import poll_rows
     from tidemill.sources.poller import Poller
     from tidemill.sources.submit import InternalIntake
-    from tidemill.store.freeze import FROZEN, freeze
 
     os.nice(_MILL_NICE)
     stop = threading.Event()
@@ -92,17 +90,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
     book = open_book(catalog, runtime.settings)
     store = _store(runtime, _MILL_TIMEOUT_S)
     replays = CatalogReplays(catalog)
-    mill = Mill(
-        SqliteLogReader(folder / "log"),
-        store,
-        book,
-        Position(folder / "mill" / "position"),
-        Hints.from_fd(runtime.hint_fd),
-        max_depth=runtime.settings.max_depth,
-        replays=replays,
-        trust=_trust(runtime.settings),
-        backup_hold=BackupHold(folder / "mill", folder / "store" / FROZEN, lambda: freeze(store)),
-    )
+    mill = _crew(runtime, store, book, replays)
     turning = threading.Event()  # not yet: it waits for the store, as long as that takes
     lifeline.beat_while(lambda: not turning.is_set() or time.monotonic() - mill.last_turn < _MILL_SILENCE_S)
     if not _bring_up_to_date(store.address, stop):
@@ -145,6 +133,42 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
         lock.release()
 
 
+def _crew(runtime: Runtime, store: Any, book: FeedBook, replays: CatalogReplays) -> "Crew":
+    """A mill for each partition. Each asks the store by itself: one that hangs is not hidden by the others."""
+    from tidemill.hints import Hints
+    from tidemill.log.partitions import log_folder
+    from tidemill.log.reader import SqliteLogReader
+    from tidemill.mill.backup_hold import BackupHold
+    from tidemill.mill.crew import Crew
+    from tidemill.mill.position import Position, position_file
+    from tidemill.mill.turns import Turns
+    from tidemill.mill.worker import Mill
+    from tidemill.model.offset import Partition
+    from tidemill.store.freeze import FROZEN, freeze
+
+    folder, count = runtime.settings.folder, runtime.settings.partitions
+    hints, turns = Hints.from_fd(runtime.hint_fd), Turns(count)
+    backup_hold = BackupHold(folder / "mill", folder / "store" / FROZEN, lambda: freeze(store), count)
+
+    def mill_of(partition: Partition, end: Hints) -> Mill:
+        return Mill(
+            SqliteLogReader(log_folder(folder, partition.number)),
+            _store(runtime, _MILL_TIMEOUT_S) if partition.number else store,
+            book,
+            Position(position_file(folder, partition.number), partition.start),
+            end,
+            max_depth=runtime.settings.max_depth,
+            replays=replays,
+            trust=_trust(runtime.settings),
+            backup_hold=backup_hold,
+            partition=partition,
+            turns=turns,
+        )
+
+    ends = [hints] if count == 1 else hints.shared(count)
+    return Crew([mill_of(Partition(number, count), end) for number, end in enumerate(ends)])
+
+
 def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     """HTTP on the public and the internal listener, until SIGTERM."""
     from tidemill.api.app import create_app
@@ -155,35 +179,19 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     from tidemill.catalog.cursor_key import cursor_key
     from tidemill.catalog.keys import KeyRing
     from tidemill.hints import Hints
-    from tidemill.log.limits import LogLimits
-    from tidemill.log.shut import ShutLog
-    from tidemill.log.sqlite import SqliteLog
     from tidemill.mill import position, status
     from tidemill.query.queries import Queries
     from tidemill.query.seals import Seals
 
     sys.setswitchinterval(_SWITCH_S)
     settings, folder = runtime.settings, runtime.settings.folder
-    limits = LogLimits(
-        keep_applied_s=settings.log_keep_s,
-        keep_bytes=settings.log_keep_bytes,
-        min_free_bytes=settings.min_free_bytes,
-        min_free_ratio=settings.min_free_ratio,
-    )
-    place = folder / "mill" / "position"
-    intake_log: SqliteLog | ShutLog
-    try:
-        intake_log = SqliteLog(
-            folder / "log", limits=limits, known_seq=position.read(place).highest, trust=_trust(settings)
-        )
-    except LogCorruptError as error:  # read on, acknowledge nothing, and say so: a start again would change nothing
-        log.error("payloads are refused: %s", error.message)
-        intake_log = ShutLog(folder / "log", error)
+    intake_log = _intake_log(settings)
+    numbers = range(settings.partitions)
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     texts = feed_texts(catalog)
     book = FeedBook(texts)
     store = _store(runtime, settings.query_timeout)
-    applied = Applied(lambda: position.read(place), Hints.from_fd(runtime.hint_fd))
+    applied = Applied(lambda: position.read_all(folder, settings.partitions), Hints.from_fd(runtime.hint_fd))
     deleted = Deleted(applied)
     services = Services(
         settings=settings,
@@ -196,13 +204,42 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
         queries=Queries(store, intake_log, book, deleted.of, applied.through, seals=Seals(cursor_key(catalog))),
         applied=applied,
         deleted=deleted,
-        mill_status=lambda: status.read(folder / "mill" / "mill.json"),
+        mill_status=lambda: tuple(status.read(position.mill_folder(folder, n) / "mill.json") for n in numbers),
         clock=time.time_ns,
         internal_secret=runtime.intake_secret,
         open_access=runtime.open_access,
     )
     sockets = [socket.socket(fileno=fd) for fd in (runtime.listen_fd, runtime.internal_fd)]
     build(create_app(services), settings, applied.stop, lifeline.beat).run(sockets)  # on uvloop
+
+
+def _intake_log(settings: Settings) -> "SqliteLog | ShutLog | PartitionedLog":
+    """The log as its owner opens it. A partition that cannot be opened is read on, and acknowledges nothing."""
+    from tidemill.log.limits import LogLimits
+    from tidemill.log.partitioned import PartitionedLog
+    from tidemill.log.partitions import log_folder
+    from tidemill.log.shut import ShutLog
+    from tidemill.log.sqlite import SqliteLog
+    from tidemill.mill.position import read_all
+
+    limits = LogLimits(
+        keep_applied_s=settings.log_keep_s,
+        keep_bytes=settings.log_keep_bytes // settings.partitions,
+        min_free_bytes=settings.min_free_bytes,
+        min_free_ratio=settings.min_free_ratio,
+    )
+
+    def opened(number: int, known_seq: int) -> SqliteLog | ShutLog:
+        place = log_folder(settings.folder, number)
+        try:
+            return SqliteLog(place, limits=limits, known_seq=known_seq, trust=_trust(settings), partition=number)
+        except LogCorruptError as error:  # say so: a start again would change nothing
+            log.error("payloads are refused: %s", error.message)
+            return ShutLog(place, error, number)
+
+    progress = read_all(settings.folder, settings.partitions).partitions
+    logs = [opened(number, progress[number].highest) for number in range(settings.partitions)]
+    return logs[0] if len(logs) == 1 else PartitionedLog(logs)
 
 
 def run_demo(runtime: Runtime, lifeline: Lifeline) -> None:

@@ -56,6 +56,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_depth: Annotated[int, _setting("Deepest nesting of JSON.", ge=2, le=128)] = 16
     max_wait: Annotated[float, _setting("Longest wait that `Prefer: wait=N` may ask for.", ge=0)] = 30.0
     series_wait: Annotated[float, _setting("Seconds POST /v1/series waits for the series to be readable.", ge=0)] = 0.25
+    partitions: Annotated[
+        int, _setting("Partitions of the log, as it is made: each has a file and a mill of its own.", ge=1, le=16)
+    ] = 1
     log_keep_s: Annotated[float, _setting("Seconds an applied payload stays in the log.", ge=0)] = 86_400.0
     log_keep_bytes: Annotated[int, _setting("Bytes of applied payloads that stay in the log.", ge=0)] = 2048 * MIB
     min_free_bytes: Annotated[int, _setting("Free disk below which nothing is accepted.", ge=0)] = 256 * MIB

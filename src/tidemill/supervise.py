@@ -27,6 +27,7 @@ from tidemill.data_folder import CATALOG, check_folder, mark_closed
 from tidemill.errors import StartupError
 from tidemill.lock import FolderLock
 from tidemill.log import wal
+from tidemill.log.partitions import log_folder, settle_partitions
 from tidemill.settings import Runtime, Settings
 
 log = logging.getLogger(__name__)
@@ -89,6 +90,7 @@ class Supervisor:
         os.umask(0o077)  # what is measured, and the hashes of keys, are for this user alone
         _make(folder / "run")
         self._lock = FolderLock(folder, "serve.lock")
+        settle_partitions(folder, self._settings.partitions)
         self._mend(folder)
         check_folder(folder)
         self.open_access = self._decide_access()
@@ -245,7 +247,8 @@ class Supervisor:
 
     def _mend(self, folder: Path) -> None:
         """Repair what the last run left in a WAL, before anybody opens it and forgets what is behind the damage."""
-        for path in (folder / "log" / "log.sqlite-wal", folder / "catalog.sqlite-wal"):
+        logs = [log_folder(folder, number) / "log.sqlite-wal" for number in range(self._settings.partitions)]
+        for path in (*logs, folder / "catalog.sqlite-wal"):
             if wal.mend(path):
                 log.error("it was damaged, and is read to its end again", extra={"facts": {"file": str(path)}})
 

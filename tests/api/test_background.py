@@ -24,7 +24,7 @@ from tidemill.api.deleted import Deleted
 from tidemill.hints import Hints
 from tidemill.log.limits import LogLimits
 from tidemill.log.sqlite import SqliteLog
-from tidemill.mill.position import Position, Progress
+from tidemill.mill.position import LogProgress, Position, Progress
 from tidemill.mill.status import Heartbeat, MillStatus
 from tidemill.model.deletion import Deletion
 from tidemill.model.payload import Kind, Payload
@@ -42,7 +42,7 @@ def test_a_wait_ends_when_the_mill_says_so_or_in_time() -> None:
     async def story() -> None:
         ours, theirs = Hints.pair()
         place = 3
-        applied = Applied(lambda: Progress(place), ours)
+        applied = Applied(lambda: LogProgress((Progress(place),)), ours)
         applied.start()
         assert await applied.wait("t", 3, 0)
         assert not await applied.wait("t", 4, 0.01)
@@ -62,7 +62,7 @@ def test_a_wait_ends_when_the_mill_says_so_or_in_time() -> None:
 def test_a_lost_hint_costs_a_moment() -> None:
     async def story() -> None:
         place = 0
-        applied = Applied(lambda: Progress(place))
+        applied = Applied(lambda: LogProgress((Progress(place),)))
         applied.start()
         waiting = asyncio.create_task(applied.wait("t", 2, 5))
         await asyncio.sleep(0.01)
@@ -78,7 +78,7 @@ def test_a_lost_hint_costs_a_moment() -> None:
 def test_growth_is_told_once_a_turn_of_the_loop() -> None:
     async def story() -> None:
         ours, theirs = Hints.pair()
-        applied = Applied(lambda: Progress(0), ours)
+        applied = Applied(lambda: LogProgress((Progress(0),)), ours)
         for seq in (4, 9, 6):
             applied.grew(seq)
         await asyncio.sleep(0)
@@ -101,7 +101,7 @@ def test_pending_deletions_are_known_after_a_restart(tmp_path: Path) -> None:
     for number, kind in enumerate([Kind.DELETE, Kind.DATA, Kind.DELETE]):
         log.append(_entry(number, kind)).result()
     place = 0
-    applied = Applied(lambda: Progress(place))
+    applied = Applied(lambda: LogProgress((Progress(place),)))
     deleted = Deleted(applied)
     deleted.rebuild(log)
     assert deleted.of("t") == {0, 2}
@@ -117,7 +117,7 @@ def test_pending_deletions_are_known_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_deletions_are_read_while_others_are_added() -> None:
-    deleted = Deleted(Applied(lambda: Progress(0)))
+    deleted = Deleted(Applied(lambda: LogProgress((Progress(0),))))
     faults: list[Exception] = []
     done = threading.Event()
 
@@ -146,22 +146,22 @@ def test_deletions_come_back_when_the_mill_goes_back(tmp_path: Path) -> None:
         for number in (1, 2):
             api.services.log.append(_entry(number, Kind.DELETE)).result()
         position.save(2)
-        until(lambda: api.services.applied.seq == 2)
+        until(lambda: api.services.applied.progress.partitions[0].checkpoint == 2)
         api.services.deleted.add("t", 9, 2)  # forgets those that are applied
         assert api.services.deleted.of("t") == frozenset()
         position.save(1)
         until(lambda: api.services.deleted.of("t") == {2, 9})
-        assert api.services.applied.seq == 1
+        assert api.services.applied.progress.partitions[0].checkpoint == 1
 
 
 def test_a_hint_of_an_earlier_start_is_not_believed() -> None:
     async def story() -> None:
         ours, theirs = Hints.pair()
         theirs.send(9)
-        applied = Applied(lambda: Progress(3), ours)
+        applied = Applied(lambda: LogProgress((Progress(3),)), ours)
         applied.start()
         assert not await applied.wait("t", 5, 0.05)
-        assert applied.seq == 3
+        assert applied.progress.partitions[0].checkpoint == 3
         applied.stop()
 
     asyncio.run(story())
@@ -170,7 +170,7 @@ def test_a_hint_of_an_earlier_start_is_not_believed() -> None:
 def test_a_wait_after_the_mill_went_back_is_not_over_too_early() -> None:
     async def story() -> None:
         place = 9
-        applied = Applied(lambda: Progress(place))
+        applied = Applied(lambda: LogProgress((Progress(place),)))
         applied.start()
         assert await applied.wait("t", 9, 0)
         place = 4

@@ -11,7 +11,7 @@ def verify(house: House, **scope: object) -> Report:
     verifier = Verifier(
         house.store,
         house.book,
-        house.folder / "log",
+        house.folder,
         lambda: position.read(house.folder / "mill" / "position"),
         catalog=house.catalog,
         clock=house.clock,

@@ -24,6 +24,10 @@ class EmptyLog:
     def __init__(self, *waiting: Logged) -> None:
         self._waiting = waiting
 
+    @property
+    def partitions(self) -> "Sequence[EmptyLog]":
+        return (self,)
+
     def read(self, after: int, max_count: int, max_bytes: int) -> list[Logged]:
         return [entry for entry in self._waiting if entry.seq > after]
 

@@ -34,7 +34,9 @@ def write(writer: Writer, *rows: dict[str, Any]) -> None:
 
 
 def page(store: Store, until: int = 100, hidden: tuple[int, ...] = (), **given: str) -> ChangePage:
-    return Changes(store, lambda tenant: hidden, lambda tenant: until).page("default", asked(PAGE_PARAMETERS, **given))
+    return Changes(store, lambda tenant: hidden, lambda tenant: (until,)).page(
+        "default", asked(PAGE_PARAMETERS, **given)
+    )
 
 
 def places(found: ChangePage) -> list[tuple[str, float | None]]:
@@ -110,7 +112,7 @@ def test_a_place_that_none_has_given_is_refused(store: Store, given: dict[str, s
 
 
 def test_now_is_behind_everything_replays_too(store: Store, writer: Writer) -> None:
-    changes = Changes(store, lambda tenant: (), lambda tenant: 5)
+    changes = Changes(store, lambda tenant: (), lambda tenant: (5,))
     assert changes.now("default") == end_of(5)
     write(writer, {"seq": 5, "idx": MAX_RECORDS + 1, "why": "replay"})
     assert changes.now("default")[:2] == (5, MAX_RECORDS + 1)

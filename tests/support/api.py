@@ -73,7 +73,7 @@ def services(
     texts = CatalogFeeds(catalog)
     texts.install("default", RECIPES)
     book = FeedBook(texts, {})
-    applied = Applied(lambda: position.read(folder / "position"), hints)
+    applied = Applied(lambda: position.LogProgress((position.read(folder / "position"),)), hints)
     deleted = Deleted(applied)
     client = Store(
         store or StoreAddress("127.0.0.1", free_port(), password="x", database="default"), settings=store_settings
@@ -89,7 +89,7 @@ def services(
         queries=Queries(client, log, book, deleted.of, applied.through, seals=Seals(cursor_key(catalog))),
         applied=applied,
         deleted=deleted,
-        mill_status=lambda: status.read(folder / "mill.json"),
+        mill_status=lambda: (status.read(folder / "mill.json"),),
         clock=time.time_ns,
         internal_secret=SECRET,
         open_access=open_access,

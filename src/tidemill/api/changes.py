@@ -17,7 +17,7 @@ from tidemill.api.reads_common import AnyRequest, answers, ask, parameters, taki
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.errors import Fault, FeedDefinitionError, InputError, StoreQueryError, UnavailableError
-from tidemill.query.changes import PAGE_PARAMETERS, STREAM_PARAMETERS, Change, ChangePage, Changes, Place
+from tidemill.query.changes import PAGE_PARAMETERS, STREAM_PARAMETERS, Change, ChangePage, Changes, Places
 from tidemill.query.parameters import Asked
 
 KEEP_ALIVE_S: Final = 15.0
@@ -76,13 +76,13 @@ async def follow_changes(
     return Stream(_events(followers, follower, changes, asked, start), media_type="text/event-stream", headers=headers)
 
 
-def _last_event(request: AnyRequest, changes: Changes, tenant: str) -> Place | None:
+def _last_event(request: AnyRequest, changes: Changes, tenant: str) -> Places | None:
     """Where the header says that the client was. Raises InputError."""
     text = request.headers.get("last-event-id", "")
     if not text:
         return None
     try:
-        return changes.place(tenant, text)
+        return changes.places(tenant, text)
     except ValueError as error:
         message = f"Last-Event-ID {error}"
         raise InputError(message, (Fault("$header.Last-Event-ID", "invalid", message),)) from None
@@ -95,15 +95,15 @@ def _check_feed(services: Services, tenant: str, asked: Asked) -> None:
             services.book.current(tenant, asked["feed"])
 
 
-def _start(changes: Changes, tenant: str, asked: Asked) -> Place:
+def _start(changes: Changes, tenant: str, asked: Asked) -> Places:
     return changes.now(tenant) if asked["since"] is None else changes.start(tenant, asked)
 
 
 async def _events(
-    followers: Followers, follower: Follower, changes: Changes, asked: Asked, start: Place
+    followers: Followers, follower: Follower, changes: Changes, asked: Asked, start: Places
 ) -> AsyncIterator[bytes]:
-    """The stream from a place on, for as long as the client reads and the server runs. It first tells where it begins:
-    a client that is cut off before the first event goes on there."""
+    """The stream from these places on, for as long as the client reads and the server runs. It first tells where it
+    begins: a client that is cut off before the first event goes on there."""
     reached, tenant = start, follower.tenant
     try:
         yield f"retry: {RETRY_MS}\nid: {changes.cursor(tenant, reached)}\n\n".encode()
@@ -118,7 +118,7 @@ async def _events(
             reached = found.reached
             if found.items:
                 yield b"".join(_event(item) for item in found.items)
-            while not found.more and not await followers.changed(follower, reached[:2], KEEP_ALIVE_S):
+            while not found.more and not await followers.changed(follower, reached, KEEP_ALIVE_S):
                 yield b": keep-alive\n\n"
     finally:
         followers.leave(follower)

@@ -11,6 +11,7 @@ from tidemill.api.applied import Applied
 from tidemill.log.contract import LogReader
 from tidemill.model import deletion
 from tidemill.model.deletion import Deletion
+from tidemill.model.offset import covers
 
 
 class Deleted:
@@ -50,15 +51,16 @@ class Deleted:
         if not places:
             return frozenset()
         done = self._applied.through(tenant)
-        return frozenset(series for (owner, series), seq in places.items() if owner == tenant and seq > done)
+        return frozenset(series for (owner, series), seq in places.items() if owner == tenant and not covers(done, seq))
 
     def rebuild(self, log: LogReader) -> None:
         """Read the deletions in the part of the log that is not applied. Raises LogUnavailableError."""
-        for entry in log.deletions(self._applied.seq):
-            self.asked_for(entry.payload.tenant, deletion.read(entry.payload), entry.seq)
+        for partition, progress in zip(log.partitions, self._applied.progress.partitions, strict=True):
+            for entry in partition.deletions(progress.checkpoint):
+                self.asked_for(entry.payload.tenant, deletion.read(entry.payload), entry.seq)
 
     def _waits(self, tenant: str, seq: int) -> bool:
-        return seq > self._applied.through(tenant)
+        return not self._applied.progress.applied(tenant, seq)
 
     def _merge(self, newer: dict[tuple[str, int], int]) -> None:
         with self._changing:

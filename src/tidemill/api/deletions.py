@@ -22,7 +22,6 @@ from tidemill.feeds.definition import Feed
 from tidemill.model import deletion
 from tidemill.model.deletion import Deletion
 from tidemill.model.ids import new_receipt
-from tidemill.model.payload import Logged
 from tidemill.query import readers
 from tidemill.query.deletion_receipts import (
     KEPT_PARAMETERS,
@@ -299,10 +298,10 @@ async def submit(
     if await services.applied.wait(tenant, appended.seq, wait_s):
         services.deleted.erase.set()
         if not told:
-            return requested(Logged(appended.seq, entry))
+            return requested(entry)
         found: DeletionItem = await ask(lambda: services.queries.deletions.one(tenant, entry.receipt))
         return found
-    return requested(Logged(appended.seq, entry))
+    return requested(entry)
 
 
 def look(services: Services, tenant: str, wanted: Deletion) -> DeletionItem:

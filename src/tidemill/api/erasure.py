@@ -7,7 +7,7 @@ is stands in the log, where the mill sees it.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -15,7 +15,9 @@ from tidemill.api.deleted import Deleted
 from tidemill.catalog.contract import Catalog
 from tidemill.catalog.replays import CatalogReplays
 from tidemill.errors import TidemillError
-from tidemill.log.contract import IntakeLog
+from tidemill.log.contract import IntakeLog, LogPartition
+from tidemill.mill.position import LogProgress
+from tidemill.model.offset import Partition
 from tidemill.store.client import Store
 
 _log = logging.getLogger(__name__)
@@ -23,24 +25,34 @@ LOOK_EVERY_S: Final = 60.0
 _AGAIN_S: Final = 5.0  # when a reader was in the way
 
 
-def erase(store: Store, log: IntakeLog, catalog: Catalog, checkpoint: int) -> bool:
-    """Let log and catalog forget what deletions up to a checkpoint concern (beyond it tenants are at different
-    offsets); false if a reader of either is in the way. Raises what they do."""
-    pending = [row for row in store.rows("erase_pending") if row["seq"] <= checkpoint]
+def erase(store: Store, log: IntakeLog, catalog: Catalog, progress: LogProgress) -> bool:
+    """Let log and catalog forget what deletions up to each partition's checkpoint concern (beyond it tenants are at
+    different offsets); false if a reader of either is in the way. Raises what they do."""
+    done = [
+        _erase(store, partition, catalog, Partition(number).bounds, progress.partitions[number].checkpoint)
+        for number, partition in enumerate(log.partitions)
+    ]
+    return all(done)
+
+
+def _erase(store: Store, partition: LogPartition, catalog: Catalog, bounds: Mapping[str, int], checkpoint: int) -> bool:
+    """The same for one partition, whose offsets are within `bounds`."""
+    pending = [row for row in store.rows("erase_pending", **bounds) if row["seq"] <= checkpoint]
     newest = max((row["seq"] for row in pending), default=0)
-    if newest <= log.erased():
+    if newest <= partition.erased():
         return True
     for tenant, feed in sorted({(row["tenant"], row["feed"]) for row in pending}):
         until_ns = max(row["applied_ns"] for row in pending if (row["tenant"], row["feed"]) == (tenant, feed))
         CatalogReplays(catalog).forget_values(tenant, feed, until_ns, time.time_ns())
     if not catalog.scrub():
         return False
-    seqs = [row["seq"] for row in store.rows("deletion_places", first=log.first_seq())]
-    return log.erase(seqs, newest)
+    kept = {**bounds, "low": max(bounds["low"], partition.first_seq())}
+    seqs = [row["seq"] for row in store.rows("deletion_places", **kept)]
+    return partition.erase(seqs, newest)
 
 
 async def keep_erasing(
-    store: Store, log: IntakeLog, catalog: Catalog, deleted: Deleted, checkpoint: Callable[[], int]
+    store: Store, log: IntakeLog, catalog: Catalog, deleted: Deleted, progress: Callable[[], LogProgress]
 ) -> None:
     """Erase for as long as the API runs."""
     while True:
@@ -48,7 +60,7 @@ async def keep_erasing(
             await asyncio.wait_for(deleted.erase.wait(), LOOK_EVERY_S)
         deleted.erase.clear()
         try:
-            if not await asyncio.to_thread(erase, store, log, catalog, checkpoint()):
+            if not await asyncio.to_thread(erase, store, log, catalog, progress()):
                 await asyncio.sleep(_AGAIN_S)
                 deleted.erase.set()
         except TidemillError as error:

@@ -15,8 +15,8 @@ from anyio import CapacityLimiter, to_thread
 
 from tidemill.api.applied import Applied
 from tidemill.errors import StoreQueryError, UnavailableError
-from tidemill.mill.position import Progress
-from tidemill.query.changes import Changes
+from tidemill.mill.position import LogProgress
+from tidemill.query.changes import Changes, Newest, Places
 
 MAX_STREAMS: Final = 100
 MAX_STREAMS_OF_TENANT: Final = 25  # no tenant takes them all
@@ -40,7 +40,7 @@ class Followers:
     def __init__(self, changes: Changes, applied: Applied) -> None:
         self._changes, self._applied = changes, applied
         self._open: WeakSet[Follower] = WeakSet()
-        self._newest: dict[str, tuple[int, int]] = {}
+        self._newest: dict[str, Newest] = {}
         self._woken = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None
         self._limiter: CapacityLimiter | None = None
@@ -77,11 +77,11 @@ class Followers:
             self._limiter = CapacityLimiter(THREADS)
         return await to_thread.run_sync(work, limiter=self._limiter, abandon_on_cancel=True)
 
-    async def changed(self, follower: Follower, reached: tuple[int, int], timeout_s: float) -> bool:
-        """Wait until something behind `reached` (seq, idx) may have changed, or the server ends; False: not in time."""
+    async def changed(self, follower: Follower, reached: Places, timeout_s: float) -> bool:
+        """Wait until something behind `reached` may have changed, or the server ends; False: not in time."""
         try:
             async with asyncio.timeout(timeout_s):
-                while not self.ended and self._newest.get(follower.tenant, (0, 0)) <= reached:
+                while not self.ended and not _is_behind(reached, self._newest.get(follower.tenant, ())):
                     await self._woken.wait()
         except TimeoutError:
             return False
@@ -104,14 +104,20 @@ class Followers:
         finally:
             self._wake()
 
-    async def _look(self, before: Progress, now: Progress) -> None:
+    async def _look(self, before: LogProgress, now: LogProgress) -> None:
         for tenant in {one.tenant for one in self._open}:
-            after_seq = min(before.through(tenant), now.through(tenant))
-            newest = await self.ask(partial(self._changes.newest, tenant, after_seq))
-            if newest > self._newest.get(tenant, (0, 0)):
+            after = tuple(map(min, before.through(tenant), now.through(tenant)))
+            known = self._newest.get(tenant, ((0, 0),) * len(after))
+            newest = tuple(map(max, await self.ask(partial(self._changes.newest, tenant, after)), known))
+            if newest != known:
                 self._newest[tenant] = newest
                 self._wake()
 
     def _wake(self) -> None:
         woken, self._woken = self._woken, asyncio.Event()
         woken.set()
+
+
+def _is_behind(reached: Places, newest: Newest) -> bool:
+    """Whether something newer than `reached` is known in any partition."""
+    return any(known > place[:2] for place, known in zip(reached, newest, strict=False))

@@ -21,9 +21,10 @@ from tidemill.api.front import client_address
 from tidemill.api.metrics import MILL_COUNTERS, Metrics
 from tidemill.api.services import Services
 from tidemill.api.stall import Stall, StallWatch
-from tidemill.errors import TidemillError
-from tidemill.log.contract import LogHealth
-from tidemill.mill.status import MillStatus
+from tidemill.errors import TidemillError, UnavailableError
+from tidemill.log.contract import LogHealth, LogPartition
+from tidemill.mill.status import MillStatus, combined
+from tidemill.model.offset import seq_of
 from tidemill.model.time import format_instant
 
 STORE_MEMORY_S: Final = 1.0  # the store is not asked more often than this, whoever asks us
@@ -125,7 +126,7 @@ class Health:
     def __init__(self, services: Services, gate: Gate, metrics: Metrics, is_open: Any) -> None:
         self._services, self._gate, self._metrics, self._is_open = services, gate, metrics, is_open
         self._store = StoreWatch(services.store.ping)
-        self._stall = StallWatch()
+        self._stalls = [StallWatch() for _ in services.log.partitions]
 
     async def state(self) -> State:
         """The state of everything, now."""
@@ -133,17 +134,20 @@ class Health:
         return State(self._is_open(), log, self.mill(), await self._store.view(), self._degraded(log))
 
     def _degraded(self, log: LogHealth) -> list[str]:
-        status = self._services.mill_status()
+        status = combined(self._services.mill_status())
         doubt = log.clock_doubt or (status.clock_doubt if status else "")
         stall = self.stall()
         stalled = f"the mill has applied nothing more for {stall.seconds:.0f} s: {stall.why}" if stall.why else ""
         return [reason for reason in (doubt, log.degraded, stalled) if reason]
 
     def stall(self) -> Stall:
-        """Whether the mill makes progress, as of now."""
-        status = self._services.mill_status()
-        applied, last = self._services.applied.look(), self._services.log.last_seq()
-        return self._stall.look(applied, last, status, silent=self._silent(status))
+        """Whether the mill makes progress, as of now; of several partitions, that with the longest stall."""
+        statuses, applied = self._services.mill_status(), self._services.applied.look().partitions
+        stalls = [
+            watch.look(applied[n].checkpoint, partition.last_seq(), statuses[n], silent=self._silent(statuses[n]))
+            for n, (watch, partition) in enumerate(zip(self._stalls, self._services.log.partitions, strict=True))
+        ]
+        return max(stalls, key=lambda stall: stall.seconds)
 
     async def keep_watching(self) -> None:
         """Look at the mill for as long as the API runs, so that a stall is noticed when nobody asks."""
@@ -156,8 +160,9 @@ class Health:
 
     def mill(self) -> MillView:
         """How far the mill is, and what it said last."""
-        applied, last = self._services.applied.seq, self._services.log.last_seq()
-        status = self._services.mill_status()
+        applied = sum(seq_of(progress.checkpoint) for progress in self._services.applied.progress.partitions)
+        last = sum(seq_of(partition.last_seq()) for partition in self._services.log.partitions)
+        status = combined(self._services.mill_status())
         if status is None:
             return MillView("unknown", applied, last - applied, "")
         state = "silent" if self._silent(status) else status.state
@@ -167,25 +172,41 @@ class Health:
 
     async def metrics(self) -> str:
         """The Prometheus page."""
-        state, mill = await self.state(), self._services.mill_status()
+        state, mill = await self.state(), combined(self._services.mill_status())
         counted = {f"tidemill_mill_{name}_total": getattr(mill, name) for name in MILL_COUNTERS} if mill else {}
+        offsets = await asyncio.to_thread(self._offsets)
         return self._metrics.render(
             {
                 **counted,
                 "tidemill_intake_in_flight": self._gate.requests,
                 "tidemill_intake_in_flight_bytes": self._gate.bytes,
-                "tidemill_log_last_seq": state.log.last_seq,
-                "tidemill_log_first_seq": state.log.first_seq,
                 "tidemill_log_bytes": state.log.size_bytes,
                 "tidemill_log_free_bytes": state.log.free_bytes,
                 "tidemill_log_accepting": state.log.accepting,
                 "tidemill_clock_trusted": not state.log.clock_doubt,
-                "tidemill_applied_seq": state.mill.applied_seq,
                 "tidemill_mill_stalled": bool(self.stall().why),
                 "tidemill_mill_no_progress_seconds": state.mill.stalled_s,
                 "tidemill_store_up": state.store.up,
-            }
+            },
+            offsets,
         )
+
+    def _offsets(self) -> dict[str, list[int]]:
+        """The ends of every partition, and how far the mill is in it."""
+        partitions, applied = self._services.log.partitions, self._services.applied.progress.partitions
+        return {
+            "tidemill_log_last_seq": [seq_of(partition.last_seq()) for partition in partitions],
+            "tidemill_log_first_seq": [_first_seq(partition) for partition in partitions],
+            "tidemill_applied_seq": [seq_of(progress.checkpoint) for progress in applied],
+        }
+
+
+def _first_seq(partition: LogPartition) -> int:
+    """The oldest place that a partition keeps; 0 also where it cannot be read."""
+    try:
+        return seq_of(partition.first_seq())
+    except UnavailableError:
+        return 0
 
 
 @get("/healthz", opt=PUBLIC, tags=["health"], summary="Alive", operation_id="healthz")

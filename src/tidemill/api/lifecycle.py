@@ -15,6 +15,7 @@ from tidemill.api.mending import keep_mending
 from tidemill.api.services import Services
 from tidemill.catalog.feeds import PREFIX as FEEDS_PREFIX
 from tidemill.errors import UnavailableError
+from tidemill.log.contract import LogPartition
 from tidemill.mill.status import MillStatus
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ async def running(services: Services, health: Health) -> AsyncIterator[None]:
         asyncio.create_task(health.keep_watching(), name="watch_mill"),
         asyncio.create_task(
             keep_erasing(
-                services.store, services.log, services.catalog, services.deleted, lambda: services.applied.seq
+                services.store, services.log, services.catalog, services.deleted, lambda: services.applied.progress
             ),
             name="erase",
         ),
@@ -65,8 +66,8 @@ def lifespan(services: Services, health: Health) -> Any:
 
 
 def trimmable(position: int, before: MillStatus | None, now: MillStatus | None) -> int:
-    """The place up to which the log may be trimmed; 0: not now. `before` and `now` are what the mill said last at the
-    look before this one and at this one; only a mill that turned between them counts.
+    """The place up to which a partition may be trimmed; 0: not now. `before` and `now` are what its mill said last at
+    the look before this one and at this one; only a mill that turned between them counts.
 
     A mill that turns has compared the store with its position: until then the position may be that of a store that was
     wiped or restored, and the log holds what the store lacks. What it has confirmed was counted in the store since.
@@ -83,18 +84,24 @@ async def _trim(services: Services) -> None:
     while True:
         await asyncio.sleep(TRIM_EVERY_S)
         now = await asyncio.to_thread(services.mill_status)
-        place, before = trimmable(services.applied.look(), before, now), now
-        if place == 0:
-            continue
-        try:
-            gone = await asyncio.to_thread(services.log.trim, place)
-        except UnavailableError as error:
-            log.warning("the log could not be trimmed: %s", error)
-        except Exception:
-            log.exception("the log could not be trimmed")
-        else:
-            if gone:
-                log.info("trimmed the log", extra={"facts": {"entries": gone}})
+        progress = services.applied.look()
+        for number, partition in enumerate(services.log.partitions):
+            checkpoint = progress.partitions[number].checkpoint
+            if place := trimmable(checkpoint, before[number], now[number]):
+                await _trim_partition(partition, place)
+        before = now
+
+
+async def _trim_partition(partition: LogPartition, place: int) -> None:
+    try:
+        gone = await asyncio.to_thread(partition.trim, place)
+    except UnavailableError as error:
+        log.warning("the log could not be trimmed: %s", error)
+    except Exception:
+        log.exception("the log could not be trimmed")
+    else:
+        if gone:
+            log.info("trimmed the log", extra={"facts": {"entries": gone}})
 
 
 async def _follow_falls(services: Services) -> None:

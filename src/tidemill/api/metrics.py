@@ -62,13 +62,18 @@ class Metrics:
         self.payloads[feed, kind] += 1
         self.bytes[feed] += size
 
-    def render(self, gauges: dict[str, float]) -> str:
-        """The whole page. `gauges` are values of this moment by metric name."""
+    def render(self, gauges: dict[str, float], of_partitions: dict[str, list[int]]) -> str:
+        """The whole page. `gauges` are values of this moment by metric name, `of_partitions` such of each partition of
+        the log (with the label `partition` where there are several)."""
         lines: list[str] = []
         for name, (kind, text) in METRICS.items():
             lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
             if name in gauges:
                 lines.append(f"{name} {gauges[name]:g}" if gauges[name] < 1e6 else f"{name} {gauges[name]:.0f}")
+            elif name in of_partitions:
+                values = of_partitions[name]
+                labels = [_labels(partition=str(n)) if len(values) > 1 else "" for n in range(len(values))]
+                lines += [f"{name}{label} {value}" for label, value in zip(labels, values, strict=True)]
             elif name == "tidemill_http_requests_total":
                 lines += [
                     f"{name}{_labels(route=route, status=str(status))} {count}"

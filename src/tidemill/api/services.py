@@ -32,8 +32,8 @@ class AsyncLog(IntakeLog, Protocol):
 class Services(msgspec.Struct, frozen=True, kw_only=True):
     """Every collaborator of the API.
 
-    `clock` is ns since the epoch, UTC. `mill_status` is what the mill said last of itself. `internal_secret` opens
-    `/internal/...`; `open_access` says that nobody needs a key while none exists.
+    `clock` is ns since the epoch, UTC. `mill_status` is what the mill of each partition said last of itself.
+    `internal_secret` opens `/internal/...`; `open_access` says that nobody needs a key while none exists.
     """
 
     settings: Settings
@@ -46,7 +46,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     queries: Queries
     applied: Applied
     deleted: Deleted
-    mill_status: Callable[[], MillStatus | None]
+    mill_status: Callable[[], tuple[MillStatus | None, ...]]
     clock: Callable[[], int]
     internal_secret: str
     open_access: bool

@@ -156,7 +156,7 @@ def _verifier(services: Services) -> Verifier:
     return Verifier(
         services.store,
         services.book,
-        services.settings.folder / "log",
+        services.settings.folder,
         lambda: services.applied.progress,
         catalog=services.catalog,
         live=True,

@@ -9,8 +9,9 @@ import apsw
 
 from tidemill.backup.files import nothing
 from tidemill.backup.manifest import Manifest
-from tidemill.backup.snapshot import CATALOG, LOG
+from tidemill.backup.snapshot import CATALOG, log_file
 from tidemill.backup.stored import Damage, Stored, StoredFolder, unpack
+from tidemill.log.database import FILE as LOG_FILE
 
 
 def check(backup: Stored, progress: Callable[[int], None] = nothing) -> tuple[Manifest, list[Damage]]:
@@ -25,13 +26,18 @@ def check(backup: Stored, progress: Callable[[int], None] = nothing) -> tuple[Ma
             manifest, damages = unpack(backup, None, progress=progress)
         else:
             folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="tidemill-")))
-            manifest, damages = unpack(backup, folder, wanted={CATALOG, LOG}.__contains__, progress=progress)
-        return manifest, damages or check_databases(folder)
+            manifest, damages = unpack(backup, folder, wanted=_is_database, progress=progress)
+        return manifest, damages or check_databases(folder, len(manifest.partitions))
 
 
-def check_databases(folder: Path) -> list[Damage]:
+def _is_database(name: str) -> bool:
+    return name == CATALOG or name.endswith(f"/{LOG_FILE}")
+
+
+def check_databases(folder: Path, partitions: int) -> list[Damage]:
     """What SQLite finds wrong with catalog and log in a folder where nobody writes."""
-    return [Damage(name, text) for name in (CATALOG, LOG) if (text := _fault(folder / name))]
+    names = (CATALOG, *map(log_file, range(partitions)))
+    return [Damage(name, text) for name in names if (text := _fault(folder / name))]
 
 
 def _fault(path: Path) -> str:

@@ -8,9 +8,10 @@ from typing import Final
 import msgspec
 
 from tidemill.errors import BackupError
+from tidemill.model.offset import seq_of
 
 FILE: Final = "manifest.json"
-FORMAT: Final = 1
+FORMAT: Final = 2  # of a log with several partitions; 1: it has one
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -21,12 +22,21 @@ class Entry(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+class Ends(msgspec.Struct, frozen=True):
+    """Of a partition of the log: the offset up to which everything is applied, and the first and the last entry."""
+
+    position: int
+    first_seq: int
+    last_seq: int
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`made_at` is the moment of which the backup is (RFC 3339). Everything up to the offset `position` is applied in
     the store's files (and what `mill/position` says of tenants that are ahead of it); the log holds the entries from
-    `first_seq` to `last_seq`; `waiting` of them are not applied yet, and are applied after a restore."""
+    `first_seq` to `last_seq`; `waiting` of them are not applied yet, and are applied after a restore. So it is of the
+    log's first partition; `beside` has the others, and `waiting` counts theirs, too."""
 
-    format: int = FORMAT
+    format: int
     tidemill: str
     engine: str
     sqlite: str
@@ -35,12 +45,23 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     first_seq: int
     last_seq: int
     waiting: int
+    beside: tuple[Ends, ...] = ()
     files: tuple[Entry, ...]
 
     @property
     def bytes(self) -> int:
         """The size of all files."""
         return sum(entry.bytes for entry in self.files)
+
+    @property
+    def partitions(self) -> tuple[Ends, ...]:
+        """The ends of every partition of the log, by number."""
+        return (Ends(self.position, self.first_seq, self.last_seq), *self.beside)
+
+    @property
+    def reached(self) -> int:
+        """How many places the log had handed out, in all partitions."""
+        return sum(seq_of(ends.last_seq) for ends in self.partitions)
 
 
 class _Sealed(msgspec.Struct, frozen=True):

@@ -25,11 +25,12 @@ from tidemill.lock import FolderLock
 from tidemill.log import continuation
 from tidemill.log.high_water import HighWaterMark
 from tidemill.log.local_disk import make_folder, sync_folder
-from tidemill.mill.position import Position
+from tidemill.log.partitions import FOLDER, log_folder
+from tidemill.mill.position import Position, position_file
 
 STAGING: Final = ".restoring"
 _LOCK: Final = "serve.lock"
-_LAST: Final = "log"  # a server that is started on half a folder refuses it: the store is ahead of its log
+_LAST: Final = FOLDER  # a server that is started on half a folder refuses it: the store is ahead of its log
 
 
 class Restored(msgspec.Struct, frozen=True):
@@ -77,13 +78,13 @@ def _fill(backup: Stored, folder: Path, closed: bool, progress: Callable[[int], 
     shutil.rmtree(staging, ignore_errors=True)  # of a restore that was killed
     staging.mkdir(mode=0o700)
     manifest, damages = unpack(backup, staging, progress=progress)
-    damages = damages or check_databases(staging)
+    damages = damages or check_databases(staging, len(manifest.partitions))
     if damages:
         raise damaged(backup.path, damages)
     if closed:  # a backup from before its first key opens no server that was closed since: the start says so
         mark_closed(staging)
     _finish(staging, manifest)
-    for path in sorted(staging.iterdir(), key=lambda path: path.name == _LAST):
+    for path in sorted(staging.iterdir(), key=lambda path: path.name.startswith(_LAST)):
         path.rename(folder / path.name)
     staging.rmdir()
     sync_folder(folder)
@@ -127,20 +128,26 @@ def damaged(backup: Path, damages: list[Damage]) -> BackupError:
 
 def _finish(staging: Path, manifest: Manifest) -> None:
     """Write what is made anew, and force everything to disk."""
-    earlier = continuation.continue_above(staging / "log")
-    (staging / "log" / continuation.FILE).unlink(missing_ok=True)
-    above = max(manifest.last_seq, earlier) + continuation.GAP
-    write(staging / "log" / continuation.FILE, continuation.encoded(above))
-    mark = HighWaterMark(staging / "log" / "log.high-water")
-    mark.note(manifest.last_seq)
-    mark.close()
-    position = staging / "mill" / "position"
-    if not position.exists():  # of a mill that had applied nothing yet
-        Position(position).save(manifest.position)
+    for number, ends in enumerate(manifest.partitions):
+        _finish_log(log_folder(staging, number), ends.last_seq)
+        position = position_file(staging, number)
+        if not position.exists():  # of a mill that had applied nothing yet
+            Position(position).save(ends.position)
     for root, _, names in os.walk(staging):
         for name in names:
             sync_file(Path(root) / name)
         sync_folder(Path(root))
+
+
+def _finish_log(folder: Path, last_seq: int) -> None:
+    """Write the high-water mark of a partition, and the place above which it goes on."""
+    earlier = continuation.continue_above(folder)
+    (folder / continuation.FILE).unlink(missing_ok=True)
+    above = max(last_seq, earlier) + continuation.GAP
+    write(folder / continuation.FILE, continuation.encoded(above))
+    mark = HighWaterMark(folder / "log.high-water")
+    mark.note(last_seq)
+    mark.close()
 
 
 def _cannot_restore(error: OSError, folder: Path) -> BackupError:

@@ -16,15 +16,20 @@ from tidemill.catalog.feeds import PREFIX as FEEDS_PREFIX
 from tidemill.catalog.watching import after_prefix
 from tidemill.errors import BackupError
 from tidemill.log import database
-from tidemill.mill.position import Progress
+from tidemill.log.partitions import log_folder, partition_count
+from tidemill.mill.position import LogProgress, Progress
 
 CATALOG: Final = "catalog.sqlite"
-LOG: Final = f"log/{database.FILE}"
 _TRIES: Final = 1_000
 _PAGES: Final = 256  # a step: 1 MiB
 _BEYOND: Final = "SELECT count(*) FROM entries WHERE seq > ?"
 _AHEAD: Final = "SELECT count(*) FROM entries WHERE tenant = ? AND seq > ? AND seq <= ?"
 _REVISION: Final = "SELECT coalesce(max(revision), 0) FROM entries WHERE key >= ? AND key < ?"
+
+
+def log_file(partition: int) -> str:
+    """The path of a partition's file in a data folder."""
+    return (log_folder(Path(), partition) / database.FILE).as_posix()
 
 
 class Snapshot:
@@ -37,10 +42,10 @@ class Snapshot:
         self._open = ExitStack()
         try:
             self._catalog = self._connect(folder / CATALOG)
-            self._log = self._connect(folder / LOG)
+            self._logs = [self._connect(folder / log_file(number)) for number in range(partition_count(folder))]
             self._begin(folder)
-            self.first_seq = database.first_seq(self._log)
-            self.last_seq = database.last_seq(self._log)
+            self.first_seqs = [database.first_seq(log) for log in self._logs]
+            self.last_seqs = [database.last_seq(log) for log in self._logs]
         except apsw.Error as error:
             self._open.close()
             raise BackupError(f"The catalog or the log in '{folder}' cannot be read: {error}") from error
@@ -50,13 +55,9 @@ class Snapshot:
         """The bytes of each file, by its path in the data folder."""
         return {name: _size(source) for name, source in self._sources().items()}
 
-    def waiting(self, progress: Progress) -> int:
+    def waiting(self, progress: LogProgress) -> int:
         """How many entries of the log are not applied yet."""
-        beyond = self._log.execute(_BEYOND, (progress.checkpoint,)).get
-        ahead = (
-            self._log.execute(_AHEAD, (tenant, progress.checkpoint, at)).get for tenant, at in progress.ahead.items()
-        )
-        return int(beyond - sum(ahead))
+        return sum(_waiting(*each) for each in zip(self._logs, progress.partitions, strict=True))
 
     def copy(self, name: str, to: Path, progress: Callable[[int], None]) -> None:
         """Write a file of `sizes` to `to`, which must not be there; `progress` hears the bytes of each step.
@@ -87,7 +88,7 @@ class Snapshot:
         self.close()
 
     def _sources(self) -> dict[str, apsw.Connection]:
-        return {CATALOG: self._catalog, LOG: self._log}
+        return {CATALOG: self._catalog} | {log_file(number): log for number, log in enumerate(self._logs)}
 
     def _connect(self, path: Path) -> apsw.Connection:
         connection = database.open_reader(path)
@@ -100,15 +101,23 @@ class Snapshot:
             for _ in range(_TRIES):
                 self._catalog.execute("BEGIN")
                 revision = _feeds_revision(self._catalog)
-                self._log.execute("BEGIN")
-                database.last_seq(self._log)
+                for log in self._logs:
+                    log.execute("BEGIN")
+                    database.last_seq(log)
                 if _feeds_revision(now) == revision:
                     return
-                self._log.execute("ROLLBACK")
+                for log in self._logs:
+                    log.execute("ROLLBACK")
                 self._catalog.execute("ROLLBACK")
         finally:
             now.close()
         raise BackupError("The feeds change without a pause: no moment could be taken. Try again later.")
+
+
+def _waiting(log: apsw.Connection, progress: Progress) -> int:
+    beyond = log.execute(_BEYOND, (progress.checkpoint,)).get
+    ahead = (log.execute(_AHEAD, (tenant, progress.checkpoint, at)).get for tenant, at in progress.ahead.items())
+    return int(beyond - sum(ahead))
 
 
 def _feeds_revision(connection: apsw.Connection) -> int:

@@ -21,15 +21,17 @@ import msgspec
 
 from tidemill import __version__
 from tidemill.backup.files import nothing, private
-from tidemill.backup.manifest import Manifest
+from tidemill.backup.manifest import FORMAT, Ends, Manifest
 from tidemill.backup.moment import Still, running_backup
-from tidemill.backup.snapshot import CATALOG, LOG, Snapshot
+from tidemill.backup.snapshot import CATALOG, Snapshot
 from tidemill.backup.target import Target, open_target
 from tidemill.data_folder import CLOSED_MARK
 from tidemill.errors import BackupError
 from tidemill.log.database import FILE as LOG_FILE
+from tidemill.log.partitions import FILE as PARTITIONS
 from tidemill.mill import backup_hold, position
 from tidemill.mill.backup_hold import Held
+from tidemill.model.offset import start_of
 from tidemill.store.freeze import ENGINE, FROZEN
 
 # What is of the processes that run, or comes from the snapshot, or is made anew by a restore.
@@ -43,10 +45,8 @@ _NOT_KEPT: Final = (
     "mill.attempt",
     "mill.json",
 )
-_FILES_KEPT: Final = (CLOSED_MARK,)  # beside the catalog; restored, a closed server stays closed
-_FOLDERS_KEPT: Final = ("log", "mill", "mill/replays/*/*")
-
-_POSITION: Final = "mill/position"
+_FILES_KEPT: Final = (CLOSED_MARK, PARTITIONS)  # beside the catalog; restored, a closed server stays closed
+_FOLDERS_KEPT: Final = ("log", "log-[0-9]*", "mill", "mill-[0-9]*", "mill/replays/*/*", "mill-[0-9]*/replays/*/*")
 
 Progress = Callable[[str, int, int], None]
 
@@ -71,10 +71,14 @@ class Moment(msgspec.Struct, frozen=True):
     at: datetime
 
     @property
-    def progress(self) -> position.Progress:
+    def progress(self) -> position.LogProgress:
         """What of the log is in the frozen tables; a mill that has applied nothing yet has no file of it."""
-        link = self.links.get(_POSITION)
-        return position.read(link) if link else position.Progress(self.held.position)
+        return position.LogProgress(tuple(map(self._progress, range(len(self.snapshot.last_seqs)))))
+
+    def _progress(self, partition: int) -> position.Progress:
+        link = self.links.get(position.position_file(Path(), partition).as_posix())
+        start = start_of(partition)
+        return position.read(link, start) if link else position.Progress(start)
 
     @property
     def bytes(self) -> int:
@@ -133,20 +137,24 @@ def _copy(target: Target, moment: Moment, held_s: float, progress: Progress) -> 
     for name in snapshot.sizes:
         draft = target.scratch / name
         draft.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        snapshot.copy(name, draft, copied.of("the log" if name == LOG else "the catalog"))
+        snapshot.copy(name, draft, copied.of("the catalog" if name == CATALOG else "the log"))
         entries.append(target.add(name, draft, nothing))
-    first_seq, last_seq, waiting = snapshot.first_seq, snapshot.last_seq, snapshot.waiting(moment.progress)
+    applied = moment.progress
+    waiting, checkpoints = snapshot.waiting(applied), (one.checkpoint for one in applied.partitions)
+    first, *beside = map(Ends, checkpoints, snapshot.first_seqs, snapshot.last_seqs)
     snapshot.close()  # before the parts are copied: meanwhile the log's WAL grows
     entries += [target.add(name, path, copied.of("the store")) for name, path in sorted(moment.links.items())]
     made = Manifest(
+        format=FORMAT if beside else 1,
         tidemill=__version__,
         engine=moment.held.engine,
         sqlite=apsw.sqlite_lib_version(),
         made_at=moment.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        position=moment.held.position,
-        first_seq=first_seq,
-        last_seq=last_seq,
+        position=first.position,
+        first_seq=first.first_seq,
+        last_seq=first.last_seq,
         waiting=waiting,
+        beside=tuple(beside),
         files=tuple(sorted(entries, key=lambda entry: entry.path)),
     )
     return Report(target.finish(made), made, target.base, target.shared, held_s)

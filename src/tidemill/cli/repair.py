@@ -26,17 +26,21 @@ def repair_before(folder: Path) -> None:
 
     from tidemill.lock import FolderLock
     from tidemill.log import wal
+    from tidemill.log.partitions import log_folder, partition_count
     from tidemill.log.rebuild import repair_files
-    from tidemill.mill import position
+    from tidemill.mill.position import read_all
 
     if not (folder / "log").is_dir():
         raise StartupError(f"There is no Tidemill data in '{folder}'. Name its folder with --data or TIDEMILL_DATA.")
-    locks = [FolderLock(folder, "serve.lock"), FolderLock(folder / "log", "log.lock")]
+    count = partition_count(folder)
+    logs = [log_folder(folder, number) for number in range(count)]
+    locks = [FolderLock(folder, "serve.lock"), *(FolderLock(log, "log.lock") for log in logs)]
     try:
         if wal.mend(folder / "catalog.sqlite-wal"):
             _say("repaired: catalog.sqlite-wal was damaged, and is read to its end again")
-        for sentence in repair_files(folder / "log", position.read(folder / "mill" / "position").highest):
-            _say(f"repaired: {sentence}")
+        for number, progress in enumerate(read_all(folder, count).partitions):
+            for sentence in repair_files(logs[number], progress.highest, number):
+                _say(f"repaired: {sentence}")
         _move_parts(folder)
     except (apsw.Error, OSError) as error:
         raise StartupError(f"The log in '{folder}' cannot be repaired: {error}") from error
@@ -47,19 +51,19 @@ def repair_before(folder: Path) -> None:
 
 def repair_with(folder: Path, store: "Store") -> None:
     """Put damaged entries of the log right, from themselves or from the store."""
+    from tidemill.log.partitions import log_folder, partition_count
     from tidemill.mill.verify.repair import repair_entries
 
-    _print(repair_entries(folder / "log", store))
+    for number in range(partition_count(folder)):
+        _print(repair_entries(log_folder(folder, number), store, number))
 
 
 def repair_after(folder: Path, store: "Store", report: "Report") -> bool:
     """Put right what a report found in the store; whether anything was done."""
-    from tidemill.mill.position import Position
     from tidemill.mill.verify.repair import repair_store
 
     moved = folder / "store" / _ASIDE / "new"
-    place = Position(folder / "mill" / "position")
-    repaired = repair_store(folder / "log", store, place, report, again=moved.exists())
+    repaired = repair_store(folder, store, report, again=moved.exists())
     moved.unlink(missing_ok=True)
     _print(repaired)
     return bool(repaired.done)

@@ -80,6 +80,7 @@ def _in_folder(
     from tidemill.cli.offline import open_store
     from tidemill.cli.repair import repair_after, repair_before, repair_with
     from tidemill.feeds.book import FeedBook
+    from tidemill.log.partitions import partition_count
     from tidemill.mill import position
     from tidemill.mill.verify.scope import check_feed, check_tenant
     from tidemill.mill.verify.walk import Scope, Verifier
@@ -88,6 +89,7 @@ def _in_folder(
     settings = load({"data": data})
     if repair:
         repair_before(settings.folder)
+    count = partition_count(settings.folder)
     catalog = open_catalog(data, make=False)
     try:
         with open_store(settings.folder) as store:
@@ -101,8 +103,8 @@ def _in_folder(
             verifier = Verifier(
                 store,
                 book,
-                settings.folder / "log",
-                lambda: position.read(settings.folder / "mill" / "position"),
+                settings.folder,
+                lambda: position.read_all(settings.folder, count),
                 catalog=catalog,
                 max_depth=settings.max_depth,
             )

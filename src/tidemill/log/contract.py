@@ -1,6 +1,9 @@
 """The intake log: durable, ordered, append-only. What every implementation promises.
 
-Order: `seq` rises by append order, is never reused, and has no meaning beyond order (gaps are allowed).
+A log has one or more partitions; tenant and feed decide which one takes a payload. `seq` is an offset everywhere: the
+partition and the place in it as one number (`model/offset.py`).
+Order: within a partition offsets rise by append order, are never reused, and have no meaning beyond order (gaps are
+allowed). Between partitions there is no order.
 Durability: when `append`'s future resolves, the bytes survive SIGKILL and power loss; never before.
 Atomicity: entries of one commit are durable together or not at all; a failed commit fails all its waiters.
 Not promised: that two appends from different callers keep the callers' order.
@@ -28,9 +31,10 @@ class Appended(msgspec.Struct, frozen=True, gc=False):
 
 
 class LogHealth(msgspec.Struct, frozen=True):
-    """What `/readyz` and `tidemill status` show of a log. `last_seq` is the newest durable place (0: none yet);
-    `clock_doubt` why nothing is trimmed by age for now ("": the clock is trusted); `degraded` what is damaged in it
-    though it accepts payloads, and how to repair it ("": nothing is known)."""
+    """What `/readyz` and `tidemill status` show of a log. `last_seq` is the newest durable place (0: none yet),
+    `first_seq` the oldest kept (0: none), of several partitions the sums of theirs; `clock_doubt` why nothing is
+    trimmed by age for now ("": the clock is trusted); `degraded` what is damaged in it though it accepts payloads, and
+    how to repair it ("": nothing is known)."""
 
     implementation: str
     accepting: bool
@@ -44,11 +48,12 @@ class LogHealth(msgspec.Struct, frozen=True):
     degraded: str = ""
 
 
-class LogReader(Protocol):
-    """Reads durable entries; any number of readers, in any process."""
+class PartitionReader(Protocol):
+    """Reads the durable entries of one partition; any number of readers, in any process."""
 
     def read(self, after: int, max_count: int, max_bytes: int) -> list[Logged]:
-        """Entries with seq > `after` in order; at least one if there is one, then up to both limits. [] at the end.
+        """Entries with an offset > `after` in order; at least one if there is one, then up to both limits. [] at the
+        end.
 
         Every entry is held against its checksums. One whose body is damaged says so (`Logged.damage`); one of which
         nothing can be relied on is left out, as if it was not there. Both are named in the server's log.
@@ -56,32 +61,33 @@ class LogReader(Protocol):
         """
 
     def find(self, tenant: str, receipt: str) -> Logged | None:
-        """The entry of a receipt if the log still keeps it and it is this tenant's, else None. Its body may be damaged
-        (`Logged.damage`)."""
+        """The entry of a receipt if the partition still keeps it and it is this tenant's, else None. Its body may be
+        damaged (`Logged.damage`)."""
 
     def deletions(self, after: int) -> list[Logged]:
-        """The deletions (`Kind.DELETE`) with seq > `after` in order, found without reading the data
+        """The deletions (`Kind.DELETE`) with an offset > `after` in order, found without reading the data
         between them. Raises LogUnavailableError.
         """
 
     def erased(self) -> int:
-        """The deletion (its seq) up to which `erase` let go of everything; 0: of nothing yet."""
+        """The deletion (its offset) up to which `erase` let go of everything; 0: of nothing yet."""
 
     def first_seq(self) -> int:
-        """The oldest seq kept (0 when empty): a reader positioned before it has to know that it missed nothing."""
+        """The oldest offset kept (0 when empty): a reader positioned before it has to know that it missed nothing."""
 
     def last_seq(self) -> int:
-        """The newest durable seq, also when its entry was trimmed (0: nothing was ever appended)."""
+        """The newest durable offset, also when its entry was trimmed (the one before the partition's first: nothing was
+        ever appended)."""
 
     def close(self) -> None:
         """Let go of what was opened. Harmless when repeated."""
 
 
-class BacklogReader(LogReader, Protocol):
-    """What works off the log: it chooses among entries before it reads their bodies."""
+class BacklogReader(PartitionReader, Protocol):
+    """What works off a partition: it chooses among entries before it reads their bodies."""
 
     def headers(self, after: int, max_count: int) -> list[Header]:
-        """Entries with seq > `after` in order, up to a count, without their bodies. Raises LogUnavailableError."""
+        """Entries with an offset > `after` in order, up to a count, without their bodies. Raises LogUnavailableError."""
 
     def at(self, seqs: Sequence[int]) -> list[Logged]:
         """The entries at these offsets (rising), in order; without those that are not there.
@@ -90,8 +96,42 @@ class BacklogReader(LogReader, Protocol):
         """
 
 
+class LogPartition(PartitionReader, Protocol):
+    """The one writer's side of a partition."""
+
+    def trim(self, confirmed: int) -> int:
+        """Delete entries with an offset <= `confirmed` that are older or bulkier than the retention; returns how many.
+
+        `confirmed`: the offset up to which a count of the store showed that it holds everything. Nothing counts as old
+        while the system's clock is in doubt (`clock.py`); bulk counts all the same.
+        """
+
+    def erase(self, seqs: Sequence[int], up_to: int) -> bool:
+        """Let go of the bytes of these entries: their body is empty then, their format `erased`, all else stays.
+
+        When everything is gone from the files, also what trimming and earlier deletes left behind, `up_to` is noted
+        for `erased` and true returned; false: a reader still holds old pages, call again. Erasing twice is erasing
+        once. Raises LogUnavailableError.
+        """
+
+
+class LogReader(Protocol):
+    """Reads a log: each of its partitions, or an entry wherever it is."""
+
+    @property
+    def partitions(self) -> Sequence[PartitionReader]:
+        """The partitions, by number: a feed's payloads are in that of `model.offset.partition_of_feed`."""
+
+    def find(self, tenant: str, receipt: str) -> Logged | None:
+        """As `PartitionReader.find`, in whichever partition it is."""
+
+
 class IntakeLog(LogReader, Protocol):
     """The one writer's side. Exactly one process owns it."""
+
+    @property
+    def partitions(self) -> Sequence[LogPartition]:
+        """The partitions, by number."""
 
     def append(self, payload: Payload, *, idempotency_key: str | None = None) -> Future[Appended]:
         """Queue a payload; the future resolves after the commit that holds it is durable.
@@ -106,28 +146,16 @@ class IntakeLog(LogReader, Protocol):
         """`append` for event loops: the same promises and errors. Cheaper, as a loop is woken once a commit."""
         ...
 
-    def trim(self, confirmed: int) -> int:
-        """Delete entries with seq <= `confirmed` that are older or bulkier than the retention; returns how many.
-
-        `confirmed`: the offset up to which a count of the store showed that it holds everything. Nothing counts as old
-        while the system's clock is in doubt (`clock.py`); bulk counts all the same.
-        """
-
-    def erase(self, seqs: Sequence[int], up_to: int) -> bool:
-        """Let go of the bytes of these entries: their body is empty then, their format `erased`, all else stays.
-
-        When everything is gone from the files, also what trimming and earlier deletes left behind, `up_to` is noted
-        for `erased` and true returned; false: a reader still holds old pages, call again. Erasing twice is erasing
-        once. Raises LogUnavailableError.
-        """
-
     def known_damages(self) -> list[Damage]:
-        """The damages that are known, by seq; entries are held against their checksums when they are read."""
+        """The damages that are known, by offset; entries are held against their checksums when they are read."""
 
     def mend(self, seq: int, body: bytes) -> bool:
-        """Put the body back of an entry whose own is damaged; false where `body` does not match the entry's sha256, or
-        there is no such entry. Raises LogUnavailableError.
+        """Put the body back of the entry at an offset whose own is damaged; false where `body` does not match the
+        entry's sha256, or there is no such entry. Raises LogUnavailableError.
         """
 
     def health(self) -> LogHealth:
         """Whether the log accepts payloads, and if not why; never raises."""
+
+    def close(self) -> None:
+        """Commit what was queued and give everything back. Harmless when repeated."""

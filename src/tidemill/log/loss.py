@@ -11,13 +11,14 @@ from typing import Final
 import apsw
 
 from tidemill.errors import StartupError
+from tidemill.model.offset import MAX_PARTITIONS, partition_of, start_of
 
 VARIABLE: Final = "TIDEMILL_ACCEPT_LOSS"
-_HIGHEST: Final = 1 << 40  # a point's version has 43 bits for places
+_HIGHEST: Final = start_of(MAX_PARTITIONS)
 
 
-def accepted_loss(environment: Mapping[str, str] = os.environ) -> int:
-    """The last place whose loss is accepted; 0: none. Raises StartupError when it is no place."""
+def accepted_loss(partition: int, environment: Mapping[str, str] = os.environ) -> int:
+    """The last place of a partition whose loss is accepted; 0: none. Raises StartupError when it is no place."""
     text = environment.get(VARIABLE, "").strip()
     if not text:
         return 0
@@ -25,7 +26,7 @@ def accepted_loss(environment: Mapping[str, str] = os.environ) -> int:
         raise StartupError(
             f"{VARIABLE} must be a place in the log, as the message about the loss names it: not '{text}'"
         )
-    return int(text)
+    return int(text) if partition_of(int(text)) == partition else 0
 
 
 def how_to_go_on(last_lost: int) -> str:

@@ -23,8 +23,8 @@ T = TypeVar("T")
 
 
 class SqliteLogReader:
-    """The read side of `log.sqlite` in `directory`; thread-safe (calls queue behind each other). `quiet`: who made it
-    says what is damaged."""
+    """The read side of one partition, `log.sqlite` in `directory`; thread-safe (calls queue behind each other).
+    `quiet`: who made it says what is damaged."""
 
     def __init__(self, directory: Path, *, vfs: str | None = None, quiet: bool = False) -> None:
         self._path = directory / database.FILE
@@ -73,7 +73,7 @@ class SqliteLogReader:
         return self.query(lambda connection: reading.deletions(connection, after, self.damages))
 
     def erased(self) -> int:
-        """See `LogReader.erased`; 0 also while the log is of an older version."""
+        """See `PartitionReader.erased`; 0 also while the log is of an older version."""
         return self.query(erasing.erased)
 
     def first_seq(self) -> int:
@@ -81,7 +81,7 @@ class SqliteLogReader:
         return self.query(database.first_seq)
 
     def last_seq(self) -> int:
-        """The newest durable seq, also when its entry was trimmed (0: nothing was ever appended)."""
+        """See `PartitionReader.last_seq`."""
         return self.query(database.last_seq)
 
     def query(self, ask: Callable[[apsw.Connection], T]) -> T:

@@ -16,20 +16,22 @@ from tidemill.log.local_disk import sync_folder
 from tidemill.log.loss import skip_to
 from tidemill.log.pages import Pages
 from tidemill.model.deletion import ERASED
+from tidemill.model.offset import MAX_SEQ, start_of
 
 _BESIDE: Final = {"idempotency": "keys of the last 7 days", "erasure": "how far erasure is"}
 _BATCH: Final = 100
 
 
-def repair_files(folder: Path, known_seq: int) -> list[str]:
-    """Make the files in `folder` such that a server can open them; says what was done. `known_seq` is the newest place
-    that anybody else knows of. Raises LogCorruptError when no row can be read, apsw.Error, OSError."""
+def repair_files(folder: Path, known_seq: int, partition: int = 0) -> list[str]:
+    """Make the files of a partition's log in `folder` such that a server can open them; says what was done. `known_seq`
+    is the newest place of it that anybody else knows of. Raises LogCorruptError when no row can be read, apsw.Error,
+    OSError."""
     path = folder / database.FILE
     done = []
     if wal.mend(Path(f"{path}-wal")):
         done.append("log.sqlite-wal was damaged, and is read to its end again")
     if path.exists() and not _is_sound(path):
-        done += _rebuild(folder, known_seq)
+        done += _rebuild(folder, known_seq, partition)
     return done + _repair_mark(folder, known_seq)
 
 
@@ -44,10 +46,10 @@ def _is_sound(path: Path) -> bool:
         return False
 
 
-def _rebuild(folder: Path, known_seq: int) -> list[str]:
+def _rebuild(folder: Path, known_seq: int, partition: int) -> list[str]:
     path = folder / database.FILE
     rows = _readable(path)
-    if not rows and known_seq:
+    if not rows and known_seq > start_of(partition):
         raise LogCorruptError(f"no entry can be read in {path}; put back a backup of it")
     new = folder / f"{database.FILE}.new"
     for suffix in ("", "-wal", "-shm"):
@@ -60,7 +62,7 @@ def _rebuild(folder: Path, known_seq: int) -> list[str]:
             with connection:
                 database.insert(connection, [rows[seq].row for seq in ordered[start : start + _BATCH]])
         lost = [what for table, what in _BESIDE.items() if not _copied(path, connection, table)]
-        skip_to(connection, max(known_seq, *ordered[-1:], _sequence(path)))
+        skip_to(connection, max(known_seq, *ordered[-1:], _sequence(path, start_of(partition))))
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     finally:
         connection.close(True)
@@ -100,7 +102,7 @@ def _rows_of(path: Path, table: str) -> Iterator[tuple[Any, ...]]:
         connection.close(True)
 
 
-def _sequence(path: Path) -> int:
+def _sequence(path: Path, start: int) -> int:
     try:
         connection = database.open_reader(path)
         try:
@@ -109,7 +111,7 @@ def _sequence(path: Path) -> int:
             connection.close(True)
     except apsw.Error:
         return 0
-    return counted if counted < 1 << 40 else 0
+    return counted if start <= counted <= start + MAX_SEQ else 0
 
 
 def _exchange(folder: Path, path: Path, new: Path) -> str:

@@ -12,15 +12,21 @@ from tidemill.errors import LogCorruptError, LogDamagedError, LogUnavailableErro
 from tidemill.log.contract import Appended, LogHealth
 from tidemill.log.damage import Damage
 from tidemill.log.reader import SqliteLogReader
+from tidemill.model.offset import start_of
 from tidemill.model.payload import Logged, Payload
 
 
 class ShutLog(SqliteLogReader):
     """The log in `directory`, read-only; `error` says why. Keeps the promises of `IntakeLog` by refusing."""
 
-    def __init__(self, directory: Path, error: LogCorruptError) -> None:
+    def __init__(self, directory: Path, error: LogCorruptError, partition: int = 0) -> None:
         super().__init__(directory)
-        self._error = error
+        self._error, self._start = error, start_of(partition)
+
+    @property
+    def partitions(self) -> "Sequence[ShutLog]":
+        """See `LogReader.partitions`."""
+        return (self,)
 
     def append(self, payload: Payload, *, idempotency_key: str | None = None) -> Future[Appended]:
         """Refuse with LogCorruptError."""
@@ -40,11 +46,11 @@ class ShutLog(SqliteLogReader):
             return []
 
     def last_seq(self) -> int:
-        """The newest seq, as far as it can be read (0: not at all)."""
+        """The newest seq, as far as it can be read (else the one before the partition's first)."""
         try:
-            return super().last_seq()
+            return max(self._start, super().last_seq())
         except LogUnavailableError:
-            return 0
+            return self._start
 
     def trim(self, applied: int) -> int:
         """Leave everything as it is."""

@@ -36,7 +36,7 @@ TRIM_SLICES: Final = 200  # slices one call of `trim` deletes at most, so that i
 
 
 class SqliteLog:
-    """The log in `directory`, which is made if need be.
+    """The log in `directory`, which is made if need be: one partition, and alone a log of one partition.
 
     Raises StartupError (another owner, network file system, SQLite too old) or LogCorruptError (shorter than its
     high-water mark or than `known_seq`, the newest place that anybody else knows of; or damaged where opening it has
@@ -53,6 +53,7 @@ class SqliteLog:
         vfs: str | None = None,
         known_seq: int = 0,
         trust: Trust | None = None,
+        partition: int = 0,
     ) -> None:
         database.check_sqlite_version()
         make_folder(directory)
@@ -78,6 +79,7 @@ class SqliteLog:
                 monotonic=monotonic,
                 damages=self._damages,
                 vfs=vfs,
+                partition=partition,
             )
             undo.pop_all()
         self._clock = TrustedClock(
@@ -90,6 +92,11 @@ class SqliteLog:
         self._upkeep = Upkeep(self._path, self._writer, self._mark, self._expired_before_ns, vfs)
         self._writer.start()
         self._upkeep.start()
+
+    @property
+    def partitions(self) -> "Sequence[SqliteLog]":
+        """See `LogReader.partitions`."""
+        return (self,)
 
     def append(self, payload: Payload, *, idempotency_key: str | None = None) -> Future[Appended]:
         """Queue a payload; see `IntakeLog.append`."""
@@ -108,7 +115,7 @@ class SqliteLog:
         return await future
 
     def read(self, after: int, max_count: int, max_bytes: int) -> list[Logged]:
-        """See `LogReader.read`."""
+        """See `PartitionReader.read`."""
         return self._reader.read(after, max_count, max_bytes)
 
     def find(self, tenant: str, receipt: str) -> Logged | None:
@@ -116,19 +123,19 @@ class SqliteLog:
         return self._reader.find(tenant, receipt)
 
     def deletions(self, after: int) -> list[Logged]:
-        """See `LogReader.deletions`."""
+        """See `PartitionReader.deletions`."""
         return self._reader.deletions(after)
 
     def erased(self) -> int:
-        """See `LogReader.erased`."""
+        """See `PartitionReader.erased`."""
         return self._reader.erased()
 
     def first_seq(self) -> int:
-        """See `LogReader.first_seq`."""
+        """See `PartitionReader.first_seq`."""
         return self._reader.first_seq()
 
     def last_seq(self) -> int:
-        """The newest durable seq (0: nothing was ever appended)."""
+        """See `PartitionReader.last_seq`."""
         return self._writer.last_seq
 
     def trim(self, confirmed: int) -> int:
@@ -148,7 +155,7 @@ class SqliteLog:
         return total
 
     def erase(self, seqs: Sequence[int], up_to: int) -> bool:
-        """See `IntakeLog.erase`. Appends go on between slices."""
+        """See `LogPartition.erase`. Appends go on between slices."""
         for start in range(0, len(seqs), retention.SLICE_ROWS):
             part = seqs[start : start + retention.SLICE_ROWS]
             self._between_commits(partial(erasing.empty, seqs=part))

@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar
@@ -29,6 +30,7 @@ from tidemill.log.limits import LogLimits
 from tidemill.log.local_disk import FreeSpace
 from tidemill.log.loss import accepted_loss, skip_to
 from tidemill.log.waiters import Outcome, Waiter, copy_of, fail, settle
+from tidemill.model.offset import partition_of, start_of
 
 T = TypeVar("T")
 
@@ -46,8 +48,9 @@ class Job(msgspec.Struct):
 
 
 class Writer(threading.Thread):
-    """Takes waiters and jobs, one by one or many at once, until closed. `last_seq` is the newest durable place,
-    `newest_ns` when the newest entry was received, as it was at the start."""
+    """Takes waiters and jobs, one by one or many at once, until closed. `last_seq` is the newest durable place (before
+    there is any: the offset before the partition's first), `newest_ns` when the newest entry was received, as it was at
+    the start."""
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class Writer(threading.Thread):
         monotonic: Callable[[], float],
         damages: Damages,
         vfs: str | None = None,
+        partition: int = 0,
     ) -> None:
         super().__init__(name="tidemill-log-writer", daemon=True)
         self._path, self._vfs = path, vfs
@@ -74,8 +78,12 @@ class Writer(threading.Thread):
         self.commits = 0
         self._connection: apsw.Connection | None = database.open_writer(path, vfs)
         try:
-            self._accept_loss(self._connection, durable)
+            self._begin(self._connection, start_of(partition))
+            durable = max(durable, start_of(partition))
+            self._accept_loss(self._connection, durable, partition)
             self.last_seq = recovery.verify_tail(self._connection, durable, damages)
+            if partition_of(self.last_seq) != partition:
+                raise LogCorruptError(f"{path} is not of partition {partition}; put back the files that belong here")
             self.newest_ns = database.newest_received_ns(self._connection)
             self._handed_out = max(self.last_seq, continue_above(path.parent))
             self.key_clock = KeyClock(now_ns, monotonic, self._connection)
@@ -83,8 +91,14 @@ class Writer(threading.Thread):
             self._connection.close()
             raise
 
-    def _accept_loss(self, connection: apsw.Connection, durable: int) -> None:
-        accepted = accepted_loss()
+    def _begin(self, connection: apsw.Connection, start: int) -> None:
+        """Let the first entry of a new file come after `start`."""
+        with suppress(apsw.CorruptError):  # met again, and noted, when the tail is verified
+            if start and database.last_seq(connection) == 0:
+                skip_to(connection, start)
+
+    def _accept_loss(self, connection: apsw.Connection, durable: int, partition: int) -> None:
+        accepted = accepted_loss(partition)
         if accepted and accepted >= durable and (last := database.last_seq(connection)) < accepted:
             skip_to(connection, accepted)
             self._mark.note(accepted)

@@ -34,6 +34,7 @@ from tidemill.mill.stages import Milled, Stages
 from tidemill.mill.status import MillStatus
 from tidemill.mill.writes import Writes, point_rows, replaced_rows
 from tidemill.model.deletion import is_erased
+from tidemill.model.offset import ONLY, Partition
 from tidemill.model.payload import Kind, Logged
 from tidemill.store.client import Store
 
@@ -56,8 +57,10 @@ class Applier:
         clock: Callable[[], int] = time.time_ns,
         *,
         max_depth: int = MAX_DEPTH,
+        partition: Partition = ONLY,
     ) -> None:
-        self.known = KnownSeries(store)
+        self._partition = partition
+        self.known = KnownSeries(store, partition)
         self.status = status
         self.deleted = False  # since someone looked: points of deleted series wait to be removed
         self._store = store
@@ -76,7 +79,7 @@ class Applier:
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="mill-write")
         self._growth = Growth()
         self.spent: dict[tuple[str, str], float] = {}  # seconds by tenant and feed, since someone cleared it
-        self.progress = Progress()  # of the log, kept by who moves it on
+        self.progress = Progress(partition.start)  # of the log, kept by who moves it on
 
     def through(self, tenant: str) -> int:
         """The offset up to which everything of a tenant is applied."""
@@ -84,15 +87,15 @@ class Applier:
 
     def resume(self) -> int:
         """Read from the store how far it is; returns its highest payload. Call before the first `apply`."""
-        row = self._store.rows("mill_highest")[0]
+        row = self._store.rows("mill_highest", **self._partition.bounds)[0]
         self._version = max(self._version, int(row["version"]))
-        self._told_until = int(self._store.rows("mill_changes_highest")[0]["seq"])
+        self._told_until = int(self._store.rows("mill_changes_highest", **self._partition.bounds)[0]["seq"])
         self.known.forget()
         return int(row["seq"])
 
     def recall_replays(self, after: int) -> None:
         """Payloads beyond this place are applied again: those that were replayed, under the version of their replay."""
-        rows = self._store.rows("replay_applied_last", after=after)
+        rows = self._store.rows("replay_applied_last", after=after, upto=self._partition.end)
         self._replays = {row["receipt"]: row["replay"] for row in rows}
         self._versions = {row["receipt"]: row["feed_version"] for row in rows}
 

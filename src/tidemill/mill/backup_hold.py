@@ -1,10 +1,11 @@
-"""The mill's side of a backup of a running server: it keeps still between two batches while the moment is taken.
+"""The mills' side of a backup of a running server: they keep still between two batches while the moment is taken.
 
 A backup writes the file `hold` (its id) into the folder `backup` beside the mill's position, and keeps `backup.lock`
-in it locked for as long as it runs. The mill freezes the store's tables, answers with its position in `held.json`, and
-waits until `hold` is removed. So position, tables and the mill's other files are of one moment. Nobody waits for long:
-the mill goes on after LONGEST_S, when the backup has ended, however it ended, and when the mill itself is to stop; it
-then removes `hold`, by which the backup knows. Acknowledging goes on all the while: the mill has no part in it.
+in it locked for as long as it runs. When the mills of all partitions keep still, the last of them freezes the store's
+tables, answers with the position in `held.json`, and all wait until `hold` is removed. So positions, tables and the
+mills' other files are of one moment. Nobody waits for long: a mill goes on LONGEST_S after that, when the backup has
+ended, however it ended, and when the mill itself is to stop; it then removes `hold`, by which the backup knows.
+Acknowledging goes on all the while: the mill has no part in it.
 
 What a backup that was killed left behind (hard links that keep deleted bytes on disk) is removed here, too.
 """
@@ -37,7 +38,8 @@ _CLEAR_EVERY_S: Final = 5.0
 
 
 class Held(msgspec.Struct, frozen=True):
-    """The mill's answer to the backup `id`: what is applied up to `position` is in the frozen tables, and nothing else.
+    """The mills' answer to the backup `id`: what is applied up to `position` (in the first partition) is in the frozen
+    tables, and nothing else.
     `engine` is the version of the store's engine, `frozen_s` how long freezing took; `error`: nothing was frozen, and
     why."""
 
@@ -49,16 +51,20 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class BackupHold:
-    """Looks for backups. `folder` is the mill's, `frozen` where the engine puts the links of a freeze; `freeze` makes
-    them and returns the engine's version."""
+    """Looks for backups, for the mills of `count` partitions. `folder` is the first one's, `frozen` where the engine
+    puts the links of a freeze; `freeze` makes them and returns the engine's version. Thread-safe."""
 
-    def __init__(self, folder: Path, frozen: Path, freeze: Callable[[], str]) -> None:
+    def __init__(self, folder: Path, frozen: Path, freeze: Callable[[], str], count: int = 1) -> None:
         self._folder = folder / FOLDER
         self._frozen = frozen
         self._freeze = freeze
         self._cleared = 0.0
+        self._count = count
+        self._changing = threading.Lock()
+        self._still: tuple[str, dict[int, int]] = "", {}  # the backup, and the positions of those that keep still
+        self._held_since: dict[str, float] = {}  # of the backup that was answered
 
-    def keep(self, position: int, turn: Callable[[], None], stop: threading.Event) -> None:
+    def keep(self, position: int, turn: Callable[[], None], stop: threading.Event, partition: int = 0) -> None:
         """Wait for as long as a backup wants the mill to keep still; at once if none does. Never raises.
 
         Call it between two batches. `turn` is called all the while, as a sign of life.
@@ -68,23 +74,38 @@ class BackupHold:
             if not wanted:
                 self._clear_up()
             elif self._is_running():
-                self._hold(wanted, position, turn, stop)
+                self._hold(wanted, partition, position, turn, stop)
             else:
                 (self._folder / HOLD).unlink(missing_ok=True)
         except OSError as error:
             _log.warning("a backup cannot be answered: %s", error)
 
-    def _hold(self, wanted: str, position: int, turn: Callable[[], None], stop: threading.Event) -> None:
+    def _hold(
+        self, wanted: str, partition: int, position: int, turn: Callable[[], None], stop: threading.Event
+    ) -> None:
         begun = time.monotonic()
-        held = self._answer(wanted, position)
-        write_atomically(self._folder / HELD, msgspec.json.encode(held), durable=False)
+        self._keep_still(wanted, partition, position)
         while _read(self._folder / HOLD) == wanted and self._is_running():
             turn()
-            if time.monotonic() > begun + LONGEST_S or stop.wait(_LOOK_S):
+            if time.monotonic() > self._held_since.get(wanted, time.monotonic()) + LONGEST_S or stop.wait(_LOOK_S):
                 break
         (self._folder / HOLD).unlink(missing_ok=True)
-        facts = {"position": position, "held_s": round(time.monotonic() - begun, 3), "error": held.error}
+        facts = {"position": position, "held_s": round(time.monotonic() - begun, 3)}
         _log.info("kept still for a backup", extra={"facts": facts})
+
+    def _keep_still(self, wanted: str, partition: int, position: int) -> None:
+        """One mill more keeps still; with the last of them the backup is answered."""
+        with self._changing:
+            if self._still[0] != wanted:
+                self._still = wanted, {}
+            self._still[1][partition] = position
+            if len(self._still[1]) < self._count or wanted in self._held_since:
+                return
+            held = self._answer(wanted, self._still[1][0])
+            self._held_since = {wanted: time.monotonic() - held.frozen_s}
+            if held.error:
+                _log.warning("nothing was frozen for a backup: %s", held.error)
+            write_atomically(self._folder / HELD, msgspec.json.encode(held), durable=False)
 
     def _answer(self, wanted: str, position: int) -> Held:
         begun = time.monotonic()

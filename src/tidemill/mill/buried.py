@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from tidemill.model.offset import Partition
 from tidemill.store.client import Store
 
 BURIED: Final[dict[str, Any]] = {
@@ -19,10 +20,11 @@ _CHUNK: Final = 10_000
 
 
 class Buried:
-    """Knows the latest deletion of every tenant; asks the store for the rest."""
+    """Knows the latest deletion of every tenant in a partition; asks the store for the rest."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, partition: Partition) -> None:
         self._store = store
+        self._partition = partition
         self._highest: dict[str, int] | None = None
 
     def note(self, tenant: str, seq: int) -> None:
@@ -58,5 +60,6 @@ class Buried:
 
     def _latest(self, tenant: str) -> int:
         if self._highest is None:
-            self._highest = {row["tenant"]: row["seq"] for row in self._store.rows("deletion_highest")}
+            rows = self._store.rows("deletion_highest", **self._partition.bounds)
+            self._highest = {row["tenant"]: row["seq"] for row in rows}
         return self._highest.get(tenant, 0)

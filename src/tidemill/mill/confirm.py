@@ -11,7 +11,6 @@ not counted by themselves.
 import logging
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
@@ -38,15 +37,16 @@ _LOST: Final = (kinds.PointMissing, kinds.PointDiffers, kinds.ReceiptRejected, k
 
 
 class Confirmer:
-    """Confirms one log's payloads in one store; `path` keeps how far, durably. Call `look` often: it works when it is
-    time, at once after the start and after `hurry`, else every 20 s while there is something to confirm."""
+    """Confirms the payloads of one partition in one store; `confirmed` keeps how far, durably. Call `look` often: it
+    works when it is time, at once after the start and after `hurry`, else every 20 s while there is something to
+    confirm."""
 
     def __init__(
         self,
         reader: BacklogReader,
         store: Store,
         book: FeedBook,
-        path: Path,
+        confirmed: Position,
         *,
         clock: Callable[[], int] = time.time_ns,
         monotonic: Callable[[], float] = time.monotonic,
@@ -54,7 +54,7 @@ class Confirmer:
     ) -> None:
         self._reader = reader
         self._store = store
-        self._confirmed = Position(path)
+        self._confirmed = confirmed
         self._monotonic = monotonic
         self._due = monotonic()
         self._pages = PageCheck(store, Reader(book, max_depth), PointCheck(store, Explainer(store, book, clock)))
@@ -105,7 +105,7 @@ class Confirmer:
         stored = {row["tenant"]: (row["n"], row["total"]) for row in self._store.rows("confirm_counts", **asked)}
         first = [int(self._store.rows("confirm_nameless", **asked)[0]["first"])]
         for tenant, seqs in of_tenant.items():
-            if stored.get(tenant) != (len(seqs), sum(seqs)):
+            if stored.get(tenant) != (len(seqs), sum(seq - after for seq in seqs)):
                 first.append(self._missing(tenant, seqs, after, upto))
         for suspects in self._store.frame("confirm_suspects", **asked).partition_by("tenant", "feed"):
             first.append(self._thinned(suspects))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tidemill.crash_points import reach
+from tidemill.model.offset import ONLY, Partition
 from tidemill.store.client import Store
 
 _log = logging.getLogger(__name__)
@@ -20,12 +21,18 @@ class Eraser:
     which everything in the log is applied."""
 
     def __init__(
-        self, store: Store, log_erased: Callable[[], int], clock: Callable[[], int], checkpoint: Callable[[], int]
+        self,
+        store: Store,
+        log_erased: Callable[[], int],
+        clock: Callable[[], int],
+        checkpoint: Callable[[], int],
+        partition: Partition = ONLY,
     ) -> None:
         self._store = store
         self._log_erased = log_erased
         self._clock = clock
         self._checkpoint = checkpoint
+        self._bounds = partition.bounds
         self._begun = 0  # the newest deletion for which the engine was told to rewrite parts
         self._rewritten = 0  # the newest deletion whose rows are in no active part
         self._until_s = 0  # parts from up to then may still have them
@@ -35,7 +42,7 @@ class Eraser:
         StoreQueryError, LogUnavailableError."""
         # Up to the checkpoint deletions follow each other by seq; beyond it tenants are at different offsets.
         checkpoint = self._checkpoint()
-        pending = [row for row in self._store.rows("erase_pending") if row["seq"] <= checkpoint]
+        pending = [row for row in self._store.rows("erase_pending", **self._bounds) if row["seq"] <= checkpoint]
         if not pending:
             return False
         newest = max(row["seq"] for row in pending)

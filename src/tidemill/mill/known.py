@@ -10,6 +10,7 @@ import msgspec
 import polars as pl
 
 from tidemill.mill.buried import Buried
+from tidemill.model.offset import ONLY, Partition
 from tidemill.model.time import MIN_NS
 from tidemill.store.client import Store
 
@@ -35,10 +36,10 @@ class State(msgspec.Struct, gc=False):
 class KnownSeries:
     """States by series id. Ids are unique over tenants (the tenant is in the hash)."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, partition: Partition = ONLY) -> None:
         self._store = store
         self._states: dict[int, State] = {}
-        self.buried = Buried(store)
+        self.buried = Buried(store, partition)
 
     def state(self, series: int) -> State:
         """The state of a series that was loaded."""

@@ -1,8 +1,9 @@
-"""How far the mill has applied the log: the offset up to which everything is in the store (the checkpoint), and how far
-beyond it each tenant is that is ahead of it. A file of its own.
+"""How far the mill has applied a partition of the log: the offset up to which everything is in the store (the
+checkpoint), and how far beyond it each tenant is that is ahead of it. A file of its own for each partition.
 
 Saved by write, fsync, rename and fsync of the folder, with a checksum, so that a reader (the API, to trim the log)
-sees the old progress or the new one. A file that is missing or damaged means 0: what the mill does may be done twice.
+sees the old progress or the new one. A file that is missing or damaged means the partition's beginning: what the mill
+does may be done twice.
 """
 
 import errno
@@ -17,6 +18,7 @@ import msgspec
 from tidemill.errors import LogUnavailableError, StartupError
 from tidemill.log.local_disk import sync_folder
 from tidemill.log.loss import how_to_go_on
+from tidemill.model.offset import Reach, partition_of, start_of
 
 _log = logging.getLogger(__name__)
 _MAGIC = "tidemill-position-1"  # a checkpoint
@@ -25,8 +27,8 @@ _decode_ahead = msgspec.json.Decoder(dict[str, int]).decode
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """What of the log is applied: every payload up to `checkpoint`, and those of a tenant up to its offset in `ahead`
-    (by tenant; only those that are ahead)."""
+    """What of a partition is applied: every payload up to `checkpoint`, and those of a tenant up to its offset in
+    `ahead` (by tenant; only those that are ahead)."""
 
     checkpoint: int = 0
     ahead: Mapping[str, int] = {}
@@ -45,12 +47,27 @@ class Progress(msgspec.Struct, frozen=True):
         return max(self.checkpoint, *self.ahead.values()) if self.ahead else self.checkpoint
 
 
-class Position:
-    """The file at `path` and the progress it holds. One process saves; any number may `read`."""
+class LogProgress(msgspec.Struct, frozen=True):
+    """What of a log is applied: the progress in each of its partitions, by number."""
 
-    def __init__(self, path: Path) -> None:
+    partitions: tuple[Progress, ...] = (Progress(),)
+
+    def through(self, tenant: str) -> Reach:
+        """Of each partition, the offset up to which every payload of this tenant is applied."""
+        return tuple(progress.through(tenant) for progress in self.partitions)
+
+    def applied(self, tenant: str, seq: int) -> bool:
+        """Whether the payload of this tenant at this offset is applied."""
+        return self.partitions[partition_of(seq)].applied(tenant, seq)
+
+
+class Position:
+    """The file at `path` and the progress it holds, in the partition that begins after `start`. One process saves; any
+    number may `read`."""
+
+    def __init__(self, path: Path, start: int = 0) -> None:
         self.path = path
-        self.progress = read(path)
+        self.progress = read(path, start)
 
     @property
     def seq(self) -> int:
@@ -65,20 +82,45 @@ class Position:
         self.progress = progress
 
 
-def read(path: Path) -> Progress:
-    """The progress in a position file; nothing if there is none, nothing with a warning if it cannot be read."""
+def mill_folder(data: Path, partition: int) -> Path:
+    """Where the mill of a partition keeps its small files, in a data folder."""
+    return data / (f"mill-{partition}" if partition else "mill")
+
+
+def position_file(data: Path, partition: int) -> Path:
+    """The position file of a partition in a data folder."""
+    return mill_folder(data, partition) / "position"
+
+
+def read_all(data: Path, count: int) -> LogProgress:
+    """The progress in each of the `count` partitions of a data folder's log."""
+    return LogProgress(tuple(read(position_file(data, number), start_of(number)) for number in range(count)))
+
+
+def read(path: Path, start: int = 0) -> Progress:
+    """The progress in a position file of the partition that begins after `start`; nothing if there is none, nothing
+    with a warning if it cannot be read."""
     try:
         return _decode(path.read_text("ascii"))
     except FileNotFoundError:
-        return Progress()
+        return Progress(start)
     except (OSError, ValueError) as error:
-        _log.warning("the position at %s cannot be read (%s): it counts as 0", path, error)
-        return Progress()
+        _log.warning("the position at %s cannot be read (%s): nothing counts as applied", path, error)
+        return Progress(start)
 
 
-def reconcile(position: int, *, in_store: int, first_seq: int, last_seq: int, accepted: int = 0, ahead: int = 0) -> int:
+def reconcile(
+    position: int,
+    *,
+    in_store: int,
+    first_seq: int,
+    last_seq: int,
+    accepted: int = 0,
+    ahead: int = 0,
+    begin: int = 0,
+) -> int:
     """The checkpoint to start at, given the highest payload in the store and what the log holds; `ahead`: the highest
-    payload of a tenant that was ahead of the checkpoint.
+    payload of a tenant that was ahead of the checkpoint; `begin`: the offset before the first that there ever was.
 
     A store that knows less than the position was wiped or restored: what it lacks is applied again. Says so when the
     log no longer holds what is missing. Raises StartupError when the log ends before what was applied: another log,
@@ -91,7 +133,7 @@ def reconcile(position: int, *, in_store: int, first_seq: int, last_seq: int, ac
         if accepted >= known:
             raise LogUnavailableError(f"{message}: waiting until it goes on above {accepted}")
         raise StartupError(f"{message}: it is another log, or lost entries. {how_to_go_on(known)}")
-    start = min(position, in_store)
+    start = min(position, max(in_store, begin))
     if start < position:
         _log.warning(
             "the store ends at payload %d but the position is %d: applying again from there", in_store, position

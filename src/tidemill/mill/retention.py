@@ -23,6 +23,7 @@ from tidemill.mill import rollups
 from tidemill.mill.erase import Eraser
 from tidemill.mill.known import KnownSeries
 from tidemill.mill.status import MillStatus
+from tidemill.model.offset import ONLY, Partition
 from tidemill.model.time import duration_ns
 from tidemill.store.client import Store
 
@@ -63,10 +64,12 @@ class Retention:
         clock: Callable[[], int] = time.time_ns,
         monotonic: Callable[[], float] = since_boot_s,
         log_erased: Callable[[], int] = lambda: 0,
+        partition: Partition = ONLY,
     ) -> None:
         self._store = store
         self._book = book
-        self._eraser = Eraser(store, log_erased, clock, lambda: surroundings.status.position)
+        self._partition = partition
+        self._eraser = Eraser(store, log_erased, clock, lambda: surroundings.status.position, partition)
         self._shared = surroundings
         self._make_clock = partial(TrustedClock, path, trust or Trust(), wall_ns=clock, passed_s=monotonic)
         self._clock: TrustedClock | None = None
@@ -114,6 +117,8 @@ class Retention:
             return [*work, self._erase]
         self._book.refresh()
         for row in self._store.rows("mill_feeds"):
+            if not self._partition.owns(row["tenant"], row["feed"]):
+                continue
             try:
                 feed = self._book.current(row["tenant"], row["feed"])
             except (NotFoundError, FeedDefinitionError):
@@ -121,14 +126,19 @@ class Retention:
             if feed.retention.points is None:
                 continue
             before = now - duration_ns(feed.retention.points)
-            fresh = self._store.rows("mill_first_fresh", tenant=row["tenant"], before=before, latest=now + JUMP_NS)[0]
-            work.append(self._task(row["tenant"], feed, {"before": before, "fresh": fresh["seq"]}))
+            past = {"before": before, "fresh": self._first_fresh(row["tenant"], before, now + JUMP_NS)}
+            work.append(self._task(row["tenant"], feed, past))
         return [*work, self._erase]
+
+    def _first_fresh(self, tenant: str, before: int, latest: int) -> int:
+        """The offset of the tenant's first payload that was received between these times."""
+        bound = {"tenant": tenant, "before": before, "latest": latest, **self._partition.bounds}
+        return int(self._store.rows("mill_first_fresh", **bound)[0]["seq"])
 
     def _now(self) -> int | None:
         """The time that retention goes by; None while the system's clock is in doubt."""
         if self._clock is None:
-            newest = int(self._store.rows("mill_newest_received")[0]["received_ns"])
+            newest = int(self._store.rows("mill_newest_received", **self._partition.bounds)[0]["received_ns"])
             self._clock = self._make_clock(newest_ns=max(0, newest))
         now = self._clock.now_ns()
         self._shared.status.clock_doubt = self._clock.doubt
@@ -183,7 +193,7 @@ class Retention:
 
     def _purge(self) -> bool:
         self._purge_at = float("inf")
-        rows = self._store.rows("mill_deleted", limit=_PURGES)
+        rows = self._store.rows("mill_deleted", limit=_PURGES, **self._partition.bounds)
         for tenant in sorted({row["tenant"] for row in rows}):
             purge(self._store, tenant, {row["series"]: row["deleted_seq"] for row in rows if row["tenant"] == tenant})
         return len(rows) == _PURGES

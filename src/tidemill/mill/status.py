@@ -5,7 +5,7 @@ The file is replaced at most twice a second; losing it loses nothing.
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -15,6 +15,10 @@ import msgspec
 from tidemill.mill.position import write_atomically
 
 _WRITE_EVERY_S = 0.5
+_COUNTED = (
+    "retries", "returns", "batches", "payloads", "refused", "poisoned", "accepted", "rejected", "points", "replaced",
+    "rollups", "lookups", "restated", "changes", "restatements", "sealed",
+)  # fmt: skip
 
 
 class MillStatus(msgspec.Struct, kw_only=True):
@@ -101,6 +105,26 @@ class Heartbeat:
         self._written = now
         with contextlib.suppress(OSError):
             write_atomically(self._path, msgspec.json.encode(status), durable=False)
+
+
+def combined(statuses: Sequence[MillStatus | None]) -> MillStatus | None:
+    """What the mills of several partitions say together: the state and the doubt of one that is not idle, the newest
+    error, the oldest sign of life, the sums of what is counted. None when one of them says nothing."""
+    known = [status for status in statuses if status is not None]
+    if len(known) < len(statuses) or len(known) == 1:
+        return known[0] if len(statuses) == 1 and known else None
+    busy = min(known, key=lambda status: (status.recovered, status.state == "idle"))
+    failed = max(known, key=lambda status: status.last_error_at_ns)
+    sums = {name: sum(getattr(status, name) for status in known) for name in _COUNTED}
+    return msgspec.structs.replace(
+        busy,
+        looped_at_ns=min(status.looped_at_ns for status in known),
+        clock_doubt=next((status.clock_doubt for status in known if status.clock_doubt), ""),
+        last_error=failed.last_error,
+        last_error_at_ns=failed.last_error_at_ns,
+        recovered=all(status.recovered for status in known),
+        **sums,
+    )
 
 
 def read(path: Path) -> MillStatus | None:

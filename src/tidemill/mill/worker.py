@@ -33,6 +33,8 @@ from tidemill.mill.retention import Retention
 from tidemill.mill.settling import Settling
 from tidemill.mill.stages import warm
 from tidemill.mill.status import Heartbeat, MillStatus
+from tidemill.mill.turns import Turns
+from tidemill.model.offset import ONLY, Partition
 from tidemill.store.client import Store
 
 _log = logging.getLogger(__name__)
@@ -50,9 +52,10 @@ _TEND_EVERY_S = 5.0  # retention goes on under load, too
 
 
 class Mill:
-    """One mill over one log. `run` it in the main thread of its process; `step` applies one micro-batch.
+    """One mill over one partition of the log. `run` works until it is told to end; `step` applies one micro-batch.
 
-    Its small files (attempt, heartbeat, the clock of retention) are beside the position.
+    Its small files (attempt, heartbeat, the clock of retention) are beside the position. `turns` is shared by the mills
+    of a process.
     """
 
     def __init__(
@@ -68,10 +71,14 @@ class Mill:
         trust: Trust | None = None,
         replays: CatalogReplays | None = None,
         backup_hold: BackupHold | None = None,
+        partition: Partition = ONLY,
+        turns: Turns | None = None,
     ) -> None:
         folder = position.path.parent
         folder.mkdir(parents=True, exist_ok=True)
         self.status = MillStatus(position=position.seq)
+        self._partition = partition
+        self._turns = turns or Turns()
         self._reader = reader
         self._store = store
         self._position = position
@@ -81,7 +88,7 @@ class Mill:
         self._attempts = Attempts(folder / "mill.attempt")
         self._heartbeat = Heartbeat(folder / "mill.json")
         book = book.without_sources()  # a variable that only the poller needs must not hold payloads up
-        self._applier = Applier(store, book, self.status, clock, max_depth=max_depth)
+        self._applier = Applier(store, book, self.status, clock, max_depth=max_depth, partition=partition)
         self._settling = Settling(
             self._applier,
             self._lanes,
@@ -92,13 +99,27 @@ class Mill:
             clock=clock,
         )
         self._confirmer = Confirmer(
-            reader, store, book, position.path.with_name("confirmed"), clock=clock, max_depth=max_depth
+            reader,
+            store,
+            book,
+            Position(position.path.with_name("confirmed"), partition.start),
+            clock=clock,
+            max_depth=max_depth,
         )
         self._retention = Retention(
-            store, book, self._applier, folder / "mill.clock", trust, clock=clock, log_erased=reader.erased
+            store,
+            book,
+            self._applier,
+            folder / "mill.clock",
+            trust,
+            clock=clock,
+            log_erased=reader.erased,
+            partition=partition,
         )
         self.replays = (
-            Replays(replays, store, book, self._applier, folder / "replays", clock=clock) if replays else None
+            Replays(replays, store, book, self._applier, folder / "replays", clock=clock, owns=partition.owns)
+            if replays
+            else None
         )
         self._backup_hold = backup_hold
         self._started = False
@@ -137,7 +158,7 @@ class Mill:
         while not stop.is_set():
             self.status.turn()
             if self._backup_hold is not None:
-                self._backup_hold.keep(self._position.seq, self.status.turn, stop)
+                self._backup_hold.keep(self._position.seq, self.status.turn, stop, self._partition.number)
             try:
                 self._pace(stop)
                 count = self.step()
@@ -180,7 +201,8 @@ class Mill:
         self._last_begun = time.monotonic()
         self._last_count = len(picked)
         self.status.state = "applying"
-        return self._settling.settle(picked, entries)
+        with self._turns.taken(self.status.turn):
+            return self._settling.settle(picked, entries)
 
     def _look(self) -> None:
         """Read what came into the log since."""
@@ -191,7 +213,9 @@ class Mill:
 
     def _pick(self) -> list[Header]:
         now = time.monotonic()
-        if self._attempts.suspects(self.progress):
+        if not self._attempts.suspects(self.progress):
+            self._turns.clear(self._partition.number)
+        else:
             limit = self._attempts.limit(self.progress) or MAX_PAYLOADS
             suspects = self._lanes.suspects(self._attempts.suspected, min(limit, self._settling.at_most), now)
             if suspects:
@@ -206,8 +230,9 @@ class Mill:
             in_store=in_store,
             first_seq=self._reader.first_seq(),
             last_seq=self._reader.last_seq(),
-            accepted=accepted_loss(),
+            accepted=accepted_loss(self._partition.number),
             ahead=before.highest,
+            begin=self._partition.start,
         )
         # A store that lacks the highest payload lacks who knows what of those who were ahead.
         ahead = before.ahead if before.highest <= in_store else {}

@@ -8,8 +8,9 @@ import enum
 import msgspec
 
 from tidemill.errors import Fault
+from tidemill.model.offset import seq_of
 
-INDEX_BITS = 20  # of a point's version; the rest is the payload's place in the log
+INDEX_BITS = 20  # of a point's version; the rest is the payload's seq in its partition
 MAX_RECORDS = 1 << INDEX_BITS  # records a payload may hold
 
 
@@ -42,7 +43,8 @@ class Payload(msgspec.Struct, frozen=True, gc=False):
 
 
 class Logged(msgspec.Struct, frozen=True, gc=False):
-    """A payload and its place in the log. `damage`: why its body is not what was sent; empty: it is."""
+    """A payload and its place in the log: `seq` is its offset (`model/offset.py`). `damage`: why its body is not what
+    was sent; empty: it is."""
 
     seq: int
     payload: Payload
@@ -50,6 +52,7 @@ class Logged(msgspec.Struct, frozen=True, gc=False):
 
 
 def version(seq: int, index: int, *, first_wins: bool) -> int:
-    """The version of a point: of two, the larger stays. Last wins: +(seq, index); first wins: -(seq, index)."""
-    place = seq << INDEX_BITS | index
+    """The version of a point: of two, the larger stays. Last wins: +(seq, index); first wins: -(seq, index). Of an
+    offset only its seq counts: points of one series are of one feed, so of one partition."""
+    place = seq_of(seq) << INDEX_BITS | index
     return -place if first_wins else place

@@ -1,27 +1,35 @@
 """Published values that changed, oldest first: pages for pollers, and what a stream of them reads.
 
-A cursor is a place (`Place`), sealed; a change's `id` is the cursor behind it. `applied` is how far the store has
+A cursor is a place in each partition of the log (`Places`), sealed; a change's `id` is the cursor behind it. Changes of
+one partition come in its order; those of several by when they were made. `applied` is how far the store has
 everything of a tenant: what a batch under way has told already is not shown before all of it is.
 """
 
+from collections import Counter
 from collections.abc import Callable
+from itertools import accumulate, chain
 from typing import Any, Final, Literal
 
 import msgspec
 
 from tidemill.errors import Fault, InputError
 from tidemill.model.ids import format_series
+from tidemill.model.offset import Reach, start_of
 from tidemill.model.payload import MAX_RECORDS
 from tidemill.model.time import MAX_NS, MIN_NS, format_instant
 from tidemill.query import readers
+from tidemill.query.merging import first_of
 from tidemill.query.parameters import FEED, UNIT, Asked, Parameter, limit
 from tidemill.query.seals import OF_PROCESS, Seals, sealed
 from tidemill.query.series import Hidden
 from tidemill.store.client import Store
 
 Place = tuple[int, int, int, int, int]  # seq, idx, series, every_s, time in ns
+Places = tuple[Place, ...]  # of each partition of the log
 
-START: Final[Place] = (0, 0, 0, 0, -(2**63))
+Newest = tuple[tuple[int, int], ...]  # seq, idx in each partition
+
+_PARTS: Final = 5  # of a place
 ROUTE: Final = "changes"
 _INSTANT: Final = {"type": "string", "examples": ["2026-01-31T12:00:00Z"]}
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
@@ -96,14 +104,16 @@ class Followed(msgspec.Struct, frozen=True):
     """What a follower reads at once; `reached`: where it goes on; `more`: there is more now."""
 
     items: list[Change]
-    reached: Place
+    reached: Places
     more: bool
 
 
 class Changes:
     """Reads changes. Raises StoreUnavailableError, StoreQueryError."""
 
-    def __init__(self, store: Store, hidden: Hidden, applied: Callable[[str], int], seals: Seals = OF_PROCESS) -> None:
+    def __init__(
+        self, store: Store, hidden: Hidden, applied: Callable[[str], Reach], seals: Seals = OF_PROCESS
+    ) -> None:
         self._store, self._hidden, self._applied, self._seals = store, hidden, applied, seals
 
     def page(self, tenant: str, asked: Asked) -> ChangePage:
@@ -111,33 +121,47 @@ class Changes:
         found = self.after(tenant, asked, self.start(tenant, asked), asked["limit"])
         return ChangePage(found.items, self.cursor(tenant, found.reached))
 
-    def start(self, tenant: str, asked: Asked) -> Place:
+    def start(self, tenant: str, asked: Asked) -> Places:
         """Where a request begins to read: behind its `cursor`, or behind the change whose id is its `since`; else at
         the first change. Raises InputError for a cursor that is none of the tenant's."""
         for name in ("cursor", "since"):
             text = asked.get(name)
             if isinstance(text, str):
                 try:
-                    return self.place(tenant, text)
+                    return self.places(tenant, text)
                 except ValueError as error:
                     message = f"{name}: {error}"
                     raise InputError(message, (Fault(f"$query.{name}", "invalid", message),)) from None
-        return START
+        return tuple(start_of_changes(number) for number in range(len(self._applied(tenant))))
 
-    def cursor(self, tenant: str, reached: Place) -> str:
-        """A place as a cursor, another each time: whether the log has grown since the last does not show."""
-        return self._seals.seal(ROUTE, tenant, *reached, fresh=True)
+    def cursor(self, tenant: str, reached: Places) -> str:
+        """Places as a cursor, another each time: whether the log has grown since the last does not show."""
+        return self._seals.seal(ROUTE, tenant, *chain(*reached), fresh=True)
 
-    def place(self, tenant: str, text: str) -> Place:
-        """The place of a cursor or of a change's id. Raises ValueError for what the tenant was never given."""
-        seq, idx, series, every_s, ns = self._seals.open(ROUTE, tenant, text, len(START))
-        return seq, idx, series, every_s, ns
+    def places(self, tenant: str, text: str) -> Places:
+        """The places of a cursor or of a change's id. Raises ValueError for what the tenant was never given."""
+        parts = self._seals.open(ROUTE, tenant, text, _PARTS * len(self._applied(tenant)))
+        return tuple(_place_of(parts[at : at + _PARTS]) for at in range(0, len(parts), _PARTS))
 
-    def after(self, tenant: str, asked: Asked, start: Place, count: int) -> Followed:
-        """Up to `count` changes after a place, by FILTERS and the time `since`."""
-        until, since = self._applied(tenant), asked["since"]
-        seq, idx, series, every_s, ns = start
-        rows = self._store.rows(
+    def after(self, tenant: str, asked: Asked, start: Places, count: int) -> Followed:
+        """Up to `count` changes after a place in each partition, by FILTERS and the time `since`."""
+        applied = self._applied(tenant)
+        bounds = zip(start, applied, strict=True)
+        rows = [self._rows(tenant, asked, place, until, count + 1) for place, until in bounds]
+        page = first_of(rows, count, lambda row: row["changed_ns"])
+        trail = list(accumulate(page, _advanced, initial=start))  # the places before the first, and behind each
+        taken = Counter(number for number, _ in page)
+        more = [len(found) > taken[number] for number, found in enumerate(rows)]
+        reached = tuple(
+            place if more[number] else max(place, end_of(applied[number])) for number, place in enumerate(trail[-1])
+        )
+        return Followed(self._told(tenant, [row for _, row in page], trail[1:]), reached, any(more))
+
+    def _rows(self, tenant: str, asked: Asked, after: Place, until: int, limit: int) -> list[dict[str, Any]]:
+        """The changes after a place in its partition."""
+        since = asked["since"]
+        seq, idx, series, every_s, ns = after
+        return self._store.rows(
             "changes_page",
             tenant=tenant,
             after_seq=seq,
@@ -151,28 +175,28 @@ class Changes:
             series=[] if asked["series"] is None else [asked["series"]],
             kind=asked["kind"] or "",
             hidden=sorted(self._hidden(tenant)),
-            limit=count + 1,
+            limit=limit,
         )
-        page = rows[:count]
-        reached = _place(page[-1]) if page else start
-        more = len(rows) > len(page)
-        return Followed(self._told(tenant, page), reached if more else max(reached, end_of(until)), more)
 
-    def newest(self, tenant: str, after_seq: int) -> tuple[int, int]:
-        """(seq, idx) of the newest change from `after_seq` on; (0, 0): there is none."""
-        rows = self._store.rows("changes_newest", tenant=tenant, after_seq=after_seq, until=self._applied(tenant))
-        return int(rows[0]["newest_seq"]), int(rows[0]["newest_idx"])
+    def newest(self, tenant: str, after: Reach) -> Newest:
+        """In each partition (seq, idx) of the newest change from `after` on; (0, 0): there is none."""
+        found = []
+        for after_seq, until in zip(after, self._applied(tenant), strict=True):
+            row = self._store.rows("changes_newest", tenant=tenant, after_seq=after_seq, until=until)[0]
+            found.append((int(row["newest_seq"]), int(row["newest_idx"])))
+        return tuple(found)
 
-    def now(self, tenant: str) -> Place:
-        """The place behind every change that there is."""
-        until = self._applied(tenant)
-        return max(end_of(until), (*self.newest(tenant, until), *_LAST))
+    def now(self, tenant: str) -> Places:
+        """The places behind every change that there is."""
+        applied = self._applied(tenant)
+        newest = zip(applied, self.newest(tenant, applied), strict=True)
+        return tuple(max(end_of(until), (seq, idx, *_LAST)) for until, (seq, idx) in newest)
 
-    def _told(self, tenant: str, page: list[dict[str, Any]]) -> list[Change]:
+    def _told(self, tenant: str, page: list[dict[str, Any]], behind: list[Places]) -> list[Change]:
         seqs = sorted({row["cause_seq"] for row in page if row["cause_seq"]})
         rows = self._store.rows("receipts_by_seq", tenant=tenant, seqs=seqs) if seqs else []
         receipts = {row["seq"]: row["receipt"] for row in rows}
-        ids = [self._seals.seal(ROUTE, tenant, *_place(row)) for row in page]
+        ids = [self._seals.seal(ROUTE, tenant, *chain(*places)) for places in behind]
         return [_change(row, own, receipts.get(row["cause_seq"])) for row, own in zip(page, ids, strict=True)]
 
 
@@ -184,8 +208,21 @@ def end_of(seq: int) -> Place:
     return (seq, MAX_RECORDS - 1, *_LAST)
 
 
-def _place(row: dict[str, Any]) -> Place:
-    return (row["seq"], row["idx"], row["series"], row["every_s"], row["ns"])
+def start_of_changes(partition: int) -> Place:
+    """The place before the first change of a partition."""
+    return (start_of(partition), 0, 0, 0, -(2**63))
+
+
+def _advanced(places: Places, numbered: tuple[int, dict[str, Any]]) -> Places:
+    """The places behind one more change, in its partition."""
+    number, row = numbered
+    place = (row["seq"], row["idx"], row["series"], row["every_s"], row["ns"])
+    return (*places[:number], place, *places[number + 1 :])
+
+
+def _place_of(parts: tuple[int, ...]) -> Place:
+    seq, idx, series, every_s, ns = parts
+    return seq, idx, series, every_s, ns
 
 
 def _change(row: dict[str, Any], own_id: str, receipt: str | None) -> Change:

@@ -12,8 +12,10 @@ from tidemill.errors import NotFoundError
 from tidemill.log.contract import LogReader
 from tidemill.model import deletion
 from tidemill.model.deletion import Deletion
-from tidemill.model.payload import Kind, Logged
+from tidemill.model.offset import Partition, Reach, start_of
+from tidemill.model.payload import Kind, Payload
 from tidemill.model.time import NS_PER_S, format_instant
+from tidemill.query.merging import first_of
 from tidemill.query.parameters import Asked, limit
 from tidemill.query.seals import OF_PROCESS, SEALED_CURSOR, Seals
 from tidemill.store.client import Store
@@ -21,7 +23,6 @@ from tidemill.store.deletions import Evidence
 
 PAGE_PARAMETERS: Final = (limit(100, 1000), SEALED_CURSOR)
 KEPT_PARAMETERS: Final = (limit(1000, 10_000), SEALED_CURSOR)
-_NEWEST: Final = (1 << 63) - 1
 State = Literal["dry_run", "requested", "applied", "erased"]
 
 
@@ -81,7 +82,7 @@ class DeletionReceipts:
         logged = self._log.find(tenant, receipt)
         if logged is None or logged.payload.kind is not Kind.DELETE:
             raise NotFoundError(f"there is no deletion '{receipt[:64]}'")
-        return requested(logged)
+        return requested(logged.payload)
 
     def known(self, tenant: str, receipt: str) -> bool:
         """Whether this is the id of a deletion."""
@@ -90,18 +91,32 @@ class DeletionReceipts:
         logged = self._log.find(tenant, receipt)
         return logged is not None and logged.payload.kind is Kind.DELETE
 
-    def page(self, tenant: str, asked: Asked, applied: int) -> DeletionPage:
-        """A page by PAGE_PARAMETERS; `applied`: the place in the log up to which the store has everything."""
-        (before,) = self._seals.after("deletions", tenant, asked["cursor"], (_NEWEST,))
-        rows = self._store.rows("deletion_page", tenant=tenant, before=before, limit=asked["limit"] + 1)
-        page = [row for row in rows[: asked["limit"]] if row["applied_ns"] is not None]
-        items = [_item(row) for row in page]
+    def page(self, tenant: str, asked: Asked, applied: Reach) -> DeletionPage:
+        """A page by PAGE_PARAMETERS; `applied`: of each partition, the offset up to which the store has everything."""
+        newest = tuple(Partition(number).end + 1 for number in range(len(applied)))
+        before = self._seals.after("deletions", tenant, asked["cursor"], newest)
+        rows = [
+            self._store.rows("deletion_page", tenant=tenant, low=start_of(n), before=below, limit=asked["limit"] + 1)
+            for n, below in enumerate(before)
+        ]
+        taken = first_of(rows, asked["limit"], lambda row: -row["requested_ns"])
+        page = [(number, row) for number, row in taken if row["applied_ns"] is not None]
+        items = [_item(row) for _, row in page]
         if not asked["cursor"]:
             known = {item.id for item in items}
-            waiting = [requested(one) for one in self._log.deletions(applied) if one.payload.tenant == tenant]
-            items = [one for one in reversed(waiting) if one.id not in known] + items
-        more = page and len(rows) > asked["limit"]
-        return DeletionPage(items, self._seals.seal("deletions", tenant, page[-1]["seq"]) if more else None)
+            items = [one for one in self._waiting(tenant, applied) if one.id not in known] + items
+        more = page and sum(map(len, rows)) > asked["limit"]
+        reached = dict(enumerate(before)) | {number: row["seq"] for number, row in page}
+        return DeletionPage(items, self._seals.seal("deletions", tenant, *reached.values()) if more else None)
+
+    def _waiting(self, tenant: str, applied: Reach) -> list[DeletionItem]:
+        """The deletions that are not applied yet, newest first."""
+        found = [
+            [entry.payload for entry in reversed(log.deletions(after)) if entry.payload.tenant == tenant]
+            for log, after in zip(self._log.partitions, applied, strict=True)
+        ]
+        newest = first_of(found, sum(map(len, found)), lambda payload: -payload.received_ns)
+        return [requested(payload) for _, payload in newest]
 
     def kept(self, tenant: str, receipt: str, asked: Asked) -> KeptPage:
         """A page, by KEPT_PARAMETERS, of the payloads that a deletion left with their bytes. Raises NotFoundError."""
@@ -124,9 +139,8 @@ class DeletionReceipts:
         return KeptPage([KeptPayload(r["receipt"], {"self": f"/v1/receipts/{r['receipt']}"}) for r in page], following)
 
 
-def requested(logged: Logged) -> DeletionItem:
+def requested(payload: Payload) -> DeletionItem:
     """The receipt of a deletion that is durable and not applied yet."""
-    payload = logged.payload
     asked = deletion.read(payload)
     erase_by = payload.received_ns + int(asked.erase_s * NS_PER_S)
     return DeletionItem(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from tidemill.feeds.book import FeedBook
 from tidemill.log.contract import LogReader
+from tidemill.model.offset import Reach
 from tidemill.query.changes import Changes
 from tidemill.query.deletion_receipts import DeletionReceipts
 from tidemill.query.feeds import FeedQueries
@@ -24,9 +25,9 @@ class Queries:
     """The areas over one store and log.
 
     `book` has every version of every feed. `hidden` gives the ids of a tenant's series whose deletion is acknowledged
-    but not applied yet: they are in no answer. `applied` is the place in the log up to which the store has everything.
-    `seals` hide places in the log from who holds a cursor.
-    Every method of an area may raise StoreUnavailableError and StoreQueryError.
+    but not applied yet: they are in no answer. `applied` is, of each partition, the offset up to which the store has
+    everything of a tenant. `seals` hide places in the log from who holds a cursor. Every method of an area may raise
+    StoreUnavailableError and StoreQueryError.
     """
 
     def __init__(
@@ -35,12 +36,12 @@ class Queries:
         log: LogReader,
         book: FeedBook,
         hidden: Hidden = lambda tenant: (),
-        applied: Callable[[str], int] = lambda tenant: 0,
+        applied: Callable[[str], Reach] = lambda tenant: (0,),
         *,
         seals: Seals = OF_PROCESS,
     ) -> None:
         self.receipts = Receipts(store, log)
-        self.rejections = Rejections(store, seals)
+        self.rejections = Rejections(store, seals, len(log.partitions))
         self.deletions = DeletionReceipts(store, log, seals)
         self.series = SeriesQueries(store, hidden)
         self.points = PointQueries(store, self.series)

@@ -1,19 +1,24 @@
 """The rejection ledger as an administrator reads it: pages, newest first, and counts by reason.
 
 Order: place in the log descending, then index in the payload descending; a cursor is such a place, so that pages stay
-what they were while new rejections arrive.
+what they were while new rejections arrive. Where the log has several partitions, a cursor has a place in each: a page
+is merged by times of receipt, a file has one partition after the other.
 """
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
 
 from tidemill.errors import Fault, InputError
 from tidemill.model.ids import format_series
+from tidemill.model.offset import partition_of
+from tidemill.model.time import parse_instant
 from tidemill.query import answers, readers
 from tidemill.query.answers import Page
 from tidemill.query.export import FORMATS, MAX_EXPORTED, export
+from tidemill.query.merging import first_of
 from tidemill.query.parameters import (
     END,
     START,
@@ -27,7 +32,10 @@ from tidemill.query.readers import word
 from tidemill.query.seals import OF_PROCESS, SEALED_CURSOR, Seals
 from tidemill.store.client import Store
 
+Places = tuple[tuple[int, int], ...]  # seq, idx in each partition of the log
+
 _NEWEST: Final = (2**64 - 1, 2**32 - 1)
+_NOTHING: Final = (0, 0)  # nothing is before it
 ROUTE: Final = "rejections"
 _TEXT: Final = {"type": "string"}
 
@@ -113,8 +121,9 @@ class RejectionSummary(msgspec.Struct, frozen=True):
 class Rejections:
     """Reads the ledger."""
 
-    def __init__(self, store: Store, seals: Seals = OF_PROCESS) -> None:
+    def __init__(self, store: Store, seals: Seals = OF_PROCESS, partitions: int = 1) -> None:
         self._store, self._seals = store, seals
+        self._newest: Places = (_NEWEST,) * partitions
 
     def page(self, tenant: str, asked: Asked) -> RejectionPage:
         """A page by PAGE_PARAMETERS; `start` and `end` are times of receipt. Raises InputError for a limit too high."""
@@ -122,18 +131,25 @@ class Rejections:
         if count > MAX_PAGE:
             message = f"a page has at most {MAX_PAGE} records; format=csv, ndjson or parquet gives more at once"
             raise InputError(message, (Fault("$query.limit", "invalid", message),))
-        rows = self._store.rows("rejections", **self._chosen(tenant, asked), limit=count + 1)
-        page = rows[:count]
-        more = len(rows) > len(page)
+        filters, before = _filters(tenant, asked), self._before(tenant, asked)
+        rows = [
+            self._store.rows("rejections", **filters, **_bound(_only(before, number)), limit=count + 1)
+            for number in range(len(before))
+        ]
+        taken = first_of(rows, count, lambda row: -parse_instant(row["received_at"]))
+        page = [row for _, row in taken]
+        more = sum(map(len, rows)) > len(page)
         receipts = self._receipts(tenant, {row["winner_seq"] for row in page if row["winner_seq"]})
-        following = self._cursor(tenant, page[-1]) if more else None
+        ended = dict(enumerate(before)) | {number: (row["seq"], row["idx"]) for number, row in taken}
+        following = self._cursor(tenant, tuple(ended.values())) if more else None
         return RejectionPage([_rejection(row, receipts) for row in page], following)
 
     def answer(self, tenant: str, asked: Asked, kind: str) -> Page:
         """The selection by PAGE_PARAMETERS: a RejectionPage as `json`, else a file in the format `kind`."""
         if kind != "json":
-            chosen, limit = self._chosen(tenant, asked), asked["limit"] or MAX_EXPORTED
-            return export(self._store, chosen, kind, limit, lambda row: self._cursor(tenant, row))
+            before, limit = self._before(tenant, asked), asked["limit"] or MAX_EXPORTED
+            chosen = _filters(tenant, asked) | _bound(before)
+            return export(self._store, chosen, kind, limit, lambda row: self._cursor(tenant, _passed(before, row)))
         page = self.page(tenant, asked)
         return answers.encoded(page, page.next)
 
@@ -142,13 +158,13 @@ class Rejections:
         rows = self._store.rows("rejections_summary", **_filters(tenant, asked))
         return msgspec.convert(rows[0], RejectionSummary)
 
-    def _cursor(self, tenant: str, row: dict[str, Any]) -> str:
-        return self._seals.seal(ROUTE, tenant, row["seq"], row["idx"])
+    def _cursor(self, tenant: str, ended: Places) -> str:
+        return self._seals.seal(ROUTE, tenant, *chain(*ended))
 
-    def _chosen(self, tenant: str, asked: Asked) -> dict[str, Any]:
-        """The filters and where the last page ended. Raises InputError."""
-        before_seq, before_idx = self._seals.after(ROUTE, tenant, asked["cursor"], _NEWEST)
-        return {**_filters(tenant, asked), "before_seq": before_seq, "before_idx": before_idx}
+    def _before(self, tenant: str, asked: Asked) -> Places:
+        """Where the last page ended in each partition. Raises InputError."""
+        parts = self._seals.after(ROUTE, tenant, asked["cursor"], tuple(chain(*self._newest)))
+        return tuple(zip(parts[::2], parts[1::2], strict=True))
 
     def _receipts(self, tenant: str, seqs: Iterable[int]) -> dict[int, str]:
         wanted = sorted(seqs)
@@ -170,6 +186,26 @@ def _filters(tenant: str, asked: Asked) -> dict[str, Any]:
         "first": span.first_ns,
         "last": span.last_ns,
     }
+
+
+def _bound(before: Places) -> dict[str, Any]:
+    """What the queries bind for the places before which everything is chosen."""
+    seq, idx = max(before)
+    several = before if len(before) > 1 else ()
+    lists = {"before_seqs": [place[0] for place in several], "before_idxs": [place[1] for place in several]}
+    return {"before_seq": seq, "before_idx": idx, **lists}
+
+
+def _only(before: Places, partition: int) -> Places:
+    """These places with nothing before those of the other partitions."""
+    return tuple(place if number == partition else _NOTHING for number, place in enumerate(before))
+
+
+def _passed(before: Places, row: dict[str, Any]) -> Places:
+    """The places behind a row of a file, which has the highest partition first."""
+    last = partition_of(row["seq"])
+    above = (row["seq"], row["idx"]), *(_NOTHING for _ in before[last + 1 :])
+    return (*before[:last], *above)
 
 
 def _rejection(row: dict[str, Any], receipts: dict[int, str]) -> Rejection:

@@ -17,15 +17,17 @@ from hashlib import blake2b
 from typing import Final
 
 from tidemill.errors import Fault, InputError
+from tidemill.model.offset import MAX_PARTITIONS
 from tidemill.query.parameters import Parameter
 from tidemill.query.readers import Context
 
 KEY_BYTES: Final = 32
-MAX_PARTS: Final = 6
+MAX_PARTS: Final = 5 * MAX_PARTITIONS  # a place of changes in each
 _PART_BYTES: Final = 9  # an unsigned or a signed integer of 64 bits
 _SALT_BYTES: Final = 8
 _TAG_BYTES: Final = 16
-_SHAPE: Final = re.compile(r"[A-Za-z0-9_-]{40,120}", re.ASCII)
+_MASK_BYTES: Final = 64
+_SHAPE: Final = re.compile(r"[A-Za-z0-9_-]{40,1200}", re.ASCII)
 _UNKNOWN: Final = "is not a cursor of an earlier answer to this route"
 
 
@@ -73,7 +75,10 @@ class Seals:
         return blake2b(text, key=self._key, digest_size=_TAG_BYTES, salt=b"tag", person=bound).digest()
 
     def _masked(self, bound: bytes, tag: bytes, text: bytes) -> bytes:
-        mask = blake2b(tag, key=self._key, digest_size=64, salt=b"mask", person=bound).digest()
+        salts = [b"mask" + (bytes([block]) if block else b"") for block in range(-(-len(text) // _MASK_BYTES))]
+        mask = b"".join(
+            blake2b(tag, key=self._key, digest_size=_MASK_BYTES, salt=salt, person=bound).digest() for salt in salts
+        )
         return bytes(a ^ b for a, b in zip(text, mask, strict=False))
 
 

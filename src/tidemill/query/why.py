@@ -8,6 +8,7 @@ import msgspec
 
 from tidemill.feeds.book import FeedBook
 from tidemill.log.contract import LogReader
+from tidemill.model.offset import Reach
 from tidemill.model.time import format_instant
 from tidemill.query import readers
 from tidemill.query.parameters import FIELD, TAGS, UNIT, Asked, Parameter
@@ -51,10 +52,10 @@ class Story(msgspec.Struct, frozen=True):
 
 
 class WhyQueries:
-    """Tells stories. `applied` gives the offset in the log up to which the store has everything of a tenant."""
+    """Tells stories. `applied` gives, of each partition, the offset up to which the store has everything of a tenant."""
 
     def __init__(
-        self, store: Store, log: LogReader, book: FeedBook, hidden: Hidden, applied: Callable[[str], int]
+        self, store: Store, log: LogReader, book: FeedBook, hidden: Hidden, applied: Callable[[str], Reach]
     ) -> None:
         self._store = store
         self._subjects = Subjects(store, book, hidden)

@@ -8,6 +8,7 @@ import msgspec
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
 from tidemill.log.contract import LogReader
+from tidemill.model.offset import Reach, partition_of_feed
 from tidemill.model.payload import Kind, Logged
 from tidemill.query.deletions import Deletion, deletions
 from tidemill.query.lineage import MAX_POINTS, MAX_REPLACED
@@ -55,8 +56,9 @@ class Gatherer:
         self._store, self._log = store, log
         self._origins = Origins(store, book)
 
-    def gather(self, tenant: str, subject: Subject, at_ns: int, applied: int) -> Evidence:
-        """What is known of an instant of a series. `applied`: the place in the log up to which the store has it all."""
+    def gather(self, tenant: str, subject: Subject, at_ns: int, applied: Reach) -> Evidence:
+        """What is known of an instant of a series. `applied`: of each partition, the offset up to which the store has
+        it all."""
         waiting = self._waiting(tenant, subject.feed, applied)
         feed = self._origins.feed(tenant, subject.feed, None)
         bound = {"tenant": tenant, "series": subject.number, "deleted_seq": subject.deleted_seq}
@@ -113,9 +115,11 @@ class Gatherer:
             only=True,
         )
 
-    def _waiting(self, tenant: str, feed: str, applied: int) -> Waiting | None:
+    def _waiting(self, tenant: str, feed: str, applied: Reach) -> Waiting | None:
         """Looked up before the store is asked: what is applied meanwhile is in one of the two answers at least."""
-        ours = [entry.payload for entry in self._log.read(applied, _LOG_COUNT, _LOG_BYTES) if _is(entry, tenant, feed)]
+        number = partition_of_feed(tenant, feed, len(self._log.partitions))
+        read = self._log.partitions[number].read(applied[number], _LOG_COUNT, _LOG_BYTES)
+        ours = [entry.payload for entry in read if _is(entry, tenant, feed)]
         return Waiting(len(ours), ours[0].received_ns) if ours else None
 
 

@@ -17,6 +17,7 @@ import polars as pl
 from tidemill.decode.batch import TAGS, Batch
 from tidemill.feeds.definition import SUMMARY, Feed
 from tidemill.model.ids import series_id
+from tidemill.model.offset import MAX_SEQ
 from tidemill.model.payload import INDEX_BITS
 from tidemill.rules.apply import Checked
 
@@ -94,8 +95,9 @@ def _with_series(feed: Feed, tenant: str, rejections: pl.DataFrame, batch: Batch
 
 
 def place(seq: str = "seq", idx: str = "idx") -> pl.Expr:
-    """(seq, index) as one number that orders as they do: `model.payload.version` of columns, for last wins."""
-    return pl.col(seq).cast(pl.Int64) * (1 << INDEX_BITS) + pl.col(idx).cast(pl.Int64)
+    """(seq, index) as one number that orders as they do within a partition: `model.payload.version` of columns, for
+    last wins."""
+    return (pl.col(seq).cast(pl.Int64) & MAX_SEQ) * (1 << INDEX_BITS) + pl.col(idx).cast(pl.Int64)
 
 
 def field_names(feed: Feed) -> tuple[str, ...]:

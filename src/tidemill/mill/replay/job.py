@@ -45,7 +45,8 @@ _LOOK_EVERY_S: Final = 0.2
 
 
 class Replays:
-    """The replays of all tenants, one at a time, oldest first. `wake` (from any thread) says that there may be one."""
+    """The replays of all tenants' feeds that a mill `owns`, one at a time, oldest first. `wake` (from any thread) says
+    that there may be one."""
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class Replays:
         path: Path,
         *,
         clock: Callable[[], int],
+        owns: Callable[[str, str], bool] = lambda tenant, feed: True,
     ) -> None:
         self._replays = replays
         self._store = store
@@ -64,6 +66,7 @@ class Replays:
         self._status = applier.status
         self._path = path
         self._clock = clock
+        self._owns = owns
         self._concluding = Concluding(store, applier)
         self._publisher = Publisher(store, applier.known, applier.stages.texts, applier.status.turn)
         self._look = True
@@ -127,7 +130,7 @@ class Replays:
         if self._current is None and not self._look and now < self._looked + _LOOK_EVERY_S:
             return None
         self._look, self._looked = False, now
-        found = self._replays.under_way()
+        found = [one for one in self._replays.under_way() if self._owns(one.tenant, one.request.feed)]
         if found and (self._current is None or self._current.id != found[0].id):
             self._book.refresh()
         self._current = found[0] if found else None

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from tidemill.errors import NotFoundError
 from tidemill.feeds.book import FeedBook
+from tidemill.model.offset import EVERYWHERE
 from tidemill.store.client import Store
 
 
@@ -13,7 +14,10 @@ def check_feed(store: Store, book: FeedBook, tenants: Iterable[str], feed: str) 
     if not feed:
         return
     for tenant in tenants:
-        if book.has(tenant, feed) or store.rows("verify_total", tenant=tenant, feed=feed, after=0)[0]["n"]:
+        if (
+            book.has(tenant, feed)
+            or store.rows("verify_total", tenant=tenant, feed=feed, after=0, upto=EVERYWHERE["high"])[0]["n"]
+        ):
             return
     raise NotFoundError(f"there is no feed '{feed[:100]}' to verify")
 
@@ -21,7 +25,7 @@ def check_feed(store: Store, book: FeedBook, tenants: Iterable[str], feed: str) 
 def check_tenant(store: Store, known: Iterable[str], tenant: str) -> list[str]:
     """The tenants that a name stands for: that one, or (empty) every one that the catalog (`known`) or the store
     knows. Raises NotFoundError for one that neither knows."""
-    every = sorted({*known, *(row["tenant"] for row in store.rows("verify_tenants"))})
+    every = sorted({*known, *(row["tenant"] for row in store.rows("verify_tenants", **EVERYWHERE))})
     if tenant and tenant not in every:
         raise NotFoundError(f"there is no tenant '{tenant[:100]}' to verify")
     return [tenant] if tenant else every

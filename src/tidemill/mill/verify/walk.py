@@ -16,7 +16,9 @@ from tidemill.catalog.replays import CatalogReplays
 from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.errors import LogDamagedError, StoreQueryError, UnavailableError
 from tidemill.feeds.book import FeedBook
+from tidemill.log.partitions import log_folder
 from tidemill.log.reader import SqliteLogReader
+from tidemill.mill.position import LogProgress
 from tidemill.mill.position import Progress as MillProgress
 from tidemill.mill.verify import kinds
 from tidemill.mill.verify.again import Reader
@@ -29,12 +31,12 @@ from tidemill.mill.verify.report import Findings, Report, Totals
 from tidemill.mill.verify.tables import TableCheck
 from tidemill.mill.verify.unsettled import unsettled
 from tidemill.mill.verify.windows import WindowCheck
+from tidemill.model.offset import Partition
 from tidemill.store.client import Store
 
 PAGE: Final = 100_000  # payloads
 _LOOKS: Final = 4  # at a page beside a running mill
 _LOOK_AGAIN_S: Final = 0.5
-_NOWHERE: Final = 1 << 62  # beyond every place in a log
 _T = TypeVar("_T")
 
 
@@ -54,16 +56,28 @@ class Progress(msgspec.Struct, frozen=True):
     total: int
 
 
+class _Whole(msgspec.Struct, frozen=True, kw_only=True):
+    """What is verified of a tenant in a partition: after `after`, up to `upto`; `highest` is its last payload in the
+    store."""
+
+    tenant: str
+    partition: Partition
+    after: int
+    upto: int
+    highest: int
+
+
 class Verifier:
-    """Verifies one store and the log in `folder`. `position` is what of the log the mill has applied; `live`: it may go
-    on meanwhile. Raises StoreUnavailableError, StoreQueryError, LogUnavailableError."""
+    """Verifies one store and the log in the data folder `folder`. `position` is what of the log the mill has applied,
+    in every partition; `live`: it may go on meanwhile. Raises StoreUnavailableError, StoreQueryError,
+    LogUnavailableError."""
 
     def __init__(
         self,
         store: Store,
         book: FeedBook,
         folder: Path,
-        position: Callable[[], MillProgress],
+        position: Callable[[], LogProgress],
         *,
         catalog: Catalog | None = None,
         live: bool = False,
@@ -111,7 +125,7 @@ class _Run:
         self._done = self._total = 0
 
     def report(
-        self, folder: Path, position: Callable[[], MillProgress], book: FeedBook, catalog: Catalog | None
+        self, folder: Path, position: Callable[[], LogProgress], book: FeedBook, catalog: Catalog | None
     ) -> Report:
         """The files, the log, then each tenant's payloads and rollups."""
         begun = time.monotonic()
@@ -139,34 +153,54 @@ class _Run:
         )
 
     def _walk(
-        self, folder: Path, position: Callable[[], MillProgress], book: FeedBook, replays: CatalogReplays | None
+        self, folder: Path, position: Callable[[], LogProgress], book: FeedBook, replays: CatalogReplays | None
     ) -> None:
         half_done = unsettled(self._store, replays, self._scope.tenant)
         self._unsettled = half_done.feeds
         self._notes += half_done.notes
-        reached = position()  # before the store and the log, neither of which may then be behind it
-        known = {row["tenant"]: int(row["highest"]) for row in self._store.rows("verify_tenants")}
-        tenants = {one: known.get(one, 0) for one in ([self._scope.tenant] if self._scope.tenant else sorted(known))}
-        firsts = {tenant: self._first(tenant) for tenant in tenants}
-        self._total = sum(self._count(tenant, after, self._scope.feed) for tenant, after in firsts.items())
-        for tenant, after in firsts.items():
-            self._leave_out(tenant, after, book)
-        self._log(folder, reached, tenants, min(firsts.values(), default=0))
-        for tenant, highest in tenants.items():
-            self._tenant(tenant, firsts[tenant], max(reached.through(tenant), highest))
+        reached = position().partitions  # before the store and the log, neither of which may then be behind it
+        count = len(reached)
+        stretches = [
+            one for number in range(count) for one in self._whole_stretches(Partition(number, count), reached[number])
+        ]
+        self._total = sum(self._count(whole, self._scope.feed) for whole in stretches)
+        for tenant in dict.fromkeys(whole.tenant for whole in stretches):
+            self._leave_out([whole for whole in stretches if whole.tenant == tenant], tenant, book)
+        for number, progress in enumerate(reached):
+            of = [whole for whole in stretches if whole.partition.number == number]
+            self._log(log_folder(folder, number), progress, of)
+        for whole in stretches:
+            self._tenant(whole)
 
-    def _first(self, tenant: str) -> int:
-        """The place after which everything is asked for."""
+    def _whole_stretches(self, partition: Partition, reached: MillProgress) -> list[_Whole]:
+        """All of a partition, by tenant."""
+        found = self._store.rows("verify_tenants", **partition.bounds)
+        known = {row["tenant"]: int(row["highest"]) for row in found}
+        named = [self._scope.tenant] if self._scope.tenant else sorted(known)
+        return [
+            _Whole(
+                tenant=tenant,
+                partition=partition,
+                after=self._first(tenant, partition),
+                upto=max(reached.through(tenant), known.get(tenant, 0)),
+                highest=known.get(tenant, 0),
+            )
+            for tenant in named
+        ]
+
+    def _first(self, tenant: str, partition: Partition) -> int:
+        """The place after which everything of a partition is asked for."""
         if self._scope.since_ns is None:
-            return 0
-        first = int(self._store.rows("verify_first", tenant=tenant, since=self._scope.since_ns)[0]["seq"])
-        return first - 1 if first else _NOWHERE
+            return partition.start
+        bound = {"tenant": tenant, "since": self._scope.since_ns, **partition.bounds}
+        first = int(self._store.rows("verify_first", **bound)[0]["seq"])
+        return first - 1 if first else partition.end
 
-    def _count(self, tenant: str, after: int, feed: str) -> int:
-        found = self._store.rows("verify_total", tenant=tenant, feed=feed, after=after)
-        return int(found[0]["n"])
+    def _count(self, whole: _Whole, feed: str) -> int:
+        bound = {"tenant": whole.tenant, "feed": feed, "after": whole.after, "upto": whole.partition.end}
+        return int(self._store.rows("verify_total", **bound)[0]["n"])
 
-    def _leave_out(self, tenant: str, after: int, book: FeedBook) -> None:
+    def _leave_out(self, stretches: list[_Whole], tenant: str, book: FeedBook) -> None:
         """Feeds that cannot be read here, damaged or for want of a plug-in: that is no fault of what is stored."""
         why = {feed: f"a version of feed '{feed}' is damaged" for feed in self._damaged.get(tenant, ())}
         for feed, plugins in book.missing(tenant).items():
@@ -176,44 +210,50 @@ class _Run:
             if self._scope.feed not in ("", feed):
                 continue
             self._unsettled[tenant] = self._unsettled.get(tenant, frozenset()) | {feed}
-            if payloads := self._count(tenant, after, feed):
+            if payloads := sum(self._count(whole, feed) for whole in stretches):
                 self._notes.append(f"{named}: {payloads} payload{'s'[: payloads != 1]} not checked")
 
-    def _log(self, folder: Path, position: MillProgress, tenants: dict[str, int], after: int) -> None:
+    def _log(self, folder: Path, position: MillProgress, stretches: list[_Whole]) -> None:
         log = SqliteLogReader(folder, quiet=True)
         try:
             check = LogCheck(log, self._store, position)
             if not self._live:
                 check.files(self._findings)
-            check.ends(folder, max(tenants.values(), default=0), self._findings)
+            check.ends(folder, max((whole.highest for whole in stretches), default=0), self._findings)
             # Of all tenants: also of one whose payloads all wait, which the store does not know.
-            wanted = set(tenants) if self._scope.tenant else None
+            wanted = {whole.tenant for whole in stretches} if self._scope.tenant else None
+            after = min((whole.after for whole in stretches), default=0)
             passed = self._settled(lambda found: check.walk(wanted, self._scope.feed, after, found, self._progress))
         finally:
             log.close()
-        self._totals.log_entries, self._totals.waiting = passed.entries, passed.waiting
+        self._totals.log_entries += passed.entries
+        self._totals.waiting += passed.waiting
 
-    def _tenant(self, tenant: str, after: int, upto: int) -> None:
-        for stretch in self._stretches(tenant, after, upto):
+    def _tenant(self, whole: _Whole) -> None:
+        tenant = whole.tenant
+        for stretch in self._stretches(whole):
             totals = self._settled(lambda found, of=stretch: self._pages.check(of, found, self._progress))  # type: ignore[misc]
             self._totals.add(totals)
             self._done += totals.payloads
         feeds = {row["feed"] for row in self._store.rows("mill_feeds") if row["tenant"] == tenant}
+        feeds = {feed for feed in feeds if whole.partition.owns(tenant, feed)}
         feeds -= self._unsettled.get(tenant, frozenset())
         for feed in sorted(feeds & {self._scope.feed} if self._scope.feed else feeds):
             self._progress(0, f"rollups of {feed}")
             totals, note = self._settled(
-                lambda found, of=feed: self._windows.check(tenant, of, found, after=after, upto=upto)  # type: ignore[misc]
+                lambda found, of=feed: self._windows.check(tenant, of, found, after=whole.after, upto=whole.upto)  # type: ignore[misc]
             )
             self._totals.add(totals)
             if note:
                 self._notes.append(note)
 
-    def _stretches(self, tenant: str, after: int, upto: int) -> Iterator[Stretch]:
-        """The log from `after` to `upto`, a page of payloads at a time; the last may have none."""
-        feed = self._scope.feed
+    def _stretches(self, whole: _Whole) -> Iterator[Stretch]:
+        """A partition from `after` to `upto`, a page of payloads at a time; the last may have none."""
+        feed, tenant, after, upto = self._scope.feed, whole.tenant, whole.after, whole.upto
+        end_of_partition = whole.partition.end
         while after < upto:
-            page = self._store.frame("verify_page", tenant=tenant, feed=feed, after=after, limit=PAGE)
+            bound = {"tenant": tenant, "feed": feed, "after": after, "upto": end_of_partition}
+            page = self._store.frame("verify_page", **bound, limit=PAGE)
             end = int(page["seq"][-1]) if page.height == PAGE else upto
             without = self._unsettled.get(tenant, frozenset())
             yield Stretch(tenant=tenant, feed=feed, page=page, after=after, upto=end, without=without)

@@ -3,9 +3,10 @@
 -- Look-ups by exact key go without FINAL: they return few rows, and the mill picks the one that stands.
 
 -- name: mill_highest
--- The highest payload that the store knows of, and the highest version that anything of ours was given.
+-- The highest payload from `low` to `high` in the log (both included) that the store knows of, and the highest version
+-- that anything of ours was given.
 SELECT
-    (SELECT max(seq) FROM payloads) AS seq,
+    (SELECT max(seq) FROM payloads WHERE seq >= {low:UInt64} AND seq <= {high:UInt64}) AS seq,
     greatest((SELECT max(version) FROM payloads), (SELECT max(version) FROM rollups)) AS version
 
 -- name: mill_series
@@ -81,7 +82,8 @@ INSERT INTO rejections
 SELECT * REPLACE (
     {winner_seqs:Array(UInt64)}[place] AS winner_seq,
     {winner_idxs:Array(UInt32)}[place] AS winner_idx,
-    -toInt64(bitOr(bitShiftLeft({winner_seqs:Array(UInt64)}[place], 20), {winner_idxs:Array(UInt32)}[place])) AS version)
+    -toInt64(bitOr(bitShiftLeft(bitAnd({winner_seqs:Array(UInt64)}[place], 1099511627775), 20),
+        {winner_idxs:Array(UInt32)}[place])) AS version)
 FROM (
     SELECT *
     FROM rejections FINAL
@@ -118,10 +120,10 @@ DELETE FROM rejections WHERE tenant = {tenant:String} AND feed = {feed:String} A
 SELECT count() AS n FROM points WHERE tenant = {tenant:String} AND seq = {seq:UInt64}
 
 -- name: mill_deleted
--- Deleted series whose points are still on disk.
+-- Series deleted by payloads from `low` to `high` in the log (both included) whose points are still on disk.
 SELECT tenant, series, deleted_seq
 FROM (SELECT tenant, series, deleted_seq FROM series FINAL WHERE deleted_seq > 0) AS gone
-WHERE (tenant, series) IN (
+WHERE deleted_seq >= {low:UInt64} AND deleted_seq <= {high:UInt64} AND (tenant, series) IN (
     SELECT p.tenant, p.series
     FROM points AS p
     INNER JOIN (SELECT tenant, series, deleted_seq FROM series FINAL WHERE deleted_seq > 0) AS d
@@ -157,14 +159,16 @@ WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
 SELECT DISTINCT tenant, feed FROM series WHERE tenant != '' ORDER BY tenant, feed
 
 -- name: mill_newest_received
--- When the newest payload was received; 0 if there is none.
+-- When the newest payload from `low` to `high` in the log (both included) was received; 0 if there is none.
 SELECT toUnixTimestamp64Nano(max(received_at)) AS received_ns FROM payloads
+WHERE seq >= {low:UInt64} AND seq <= {high:UInt64}
 
 -- name: mill_first_fresh
--- The tenant's first payload in the log that was received between `before` and `latest`: whatever follows it was received after
--- it, whatever the clock showed then. The highest number if there is none.
+-- The tenant's first payload from `low` to `high` in the log (both included) that was received between `before` and
+-- `latest`: whatever follows it was received after it, whatever the clock showed then. The highest number if there is
+-- none.
 SELECT if(count() = 0, 18446744073709551615, min(seq)) AS seq FROM payloads
-WHERE tenant = {tenant:String}
+WHERE tenant = {tenant:String} AND seq >= {low:UInt64} AND seq <= {high:UInt64}
     AND received_at >= fromUnixTimestamp64Nano({before:Int64}, 'UTC')
     AND received_at <= fromUnixTimestamp64Nano({latest:Int64}, 'UTC')
 

@@ -2,8 +2,8 @@
 -- to another. Rows are counted as they are, without FINAL: any version of a row shows that it was stored.
 
 -- name: confirm_counts
--- How many payloads of each of these tenants there are, and the sum of their places.
-SELECT toString(tenant) AS tenant, count() AS n, sum(seq) AS total
+-- How many payloads of each of these tenants there are, and the sum of their places, counted from `after`.
+SELECT toString(tenant) AS tenant, count() AS n, sum(seq - {after:UInt64}) AS total
 FROM (
     SELECT DISTINCT tenant, seq FROM payloads
     WHERE tenant IN {tenants:Array(String)} AND seq > {after:UInt64} AND seq <= {upto:UInt64})

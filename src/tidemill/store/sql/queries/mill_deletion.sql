@@ -104,8 +104,8 @@ FROM deletions FINAL
 WHERE tenant = {tenant:String} AND id IN {ids:Array(String)}
 
 -- name: deletion_highest
--- The place in the log of the latest deletion of each tenant.
-SELECT tenant, max(seq) AS seq FROM deletions GROUP BY tenant
+-- The latest deletion of each tenant from `low` to `high` in the log (both included).
+SELECT tenant, max(seq) AS seq FROM deletions WHERE seq >= {low:UInt64} AND seq <= {high:UInt64} GROUP BY tenant
 
 -- name: deletion_gone
 -- Which of these payloads are deleted.
@@ -277,10 +277,11 @@ FROM (SELECT * FROM payloads FINAL
     WHERE tenant = {tenant:String} AND seq IN {seqs:Array(UInt64)} AND state != 'deleted')
 
 -- name: erase_pending
--- Deletions whose bytes are not known to be gone from disk, of all tenants.
+-- Deletions from `low` to `high` in the log (both included) whose bytes are not known to be gone from disk, of all
+-- tenants.
 SELECT tenant, id, seq, toString(feed) AS feed, toUnixTimestamp64Nano(applied_at) AS applied_ns
 FROM deletions FINAL
-WHERE isNull(erased_at) AND toUnixTimestamp64Nano(applied_at) > 0
+WHERE isNull(erased_at) AND toUnixTimestamp64Nano(applied_at) > 0 AND seq >= {low:UInt64} AND seq <= {high:UInt64}
 ORDER BY seq
 
 -- name: erase_old_bodies
@@ -352,8 +353,11 @@ WHERE tenant = {tenant:String} AND receipt = {receipt:String} AND (state != 'del
     AND format != 'deletion'
 
 -- name: deletion_places
--- The payloads of all tenants from this place in the log on whose bytes are deleted: the log erases theirs, too.
-SELECT seq FROM payloads FINAL WHERE state = 'deleted' AND seq >= {first:UInt64} ORDER BY seq
+-- The payloads of all tenants from `low` to `high` in the log (both included) whose bytes are deleted: the log erases
+-- theirs, too.
+SELECT seq FROM payloads FINAL
+WHERE state = 'deleted' AND seq >= {low:UInt64} AND seq <= {high:UInt64}
+ORDER BY seq
 
 -- name: deletion_expired
 -- Payloads of a feed with accepted records that left no trace any more (their points are past retention), and whose bytes

@@ -49,10 +49,10 @@ WHERE tenant = {tenant:String} AND feed = {feed:String} AND state = 'applied'
     AND seq BETWEEN {low:UInt64} AND {high:UInt64}
 
 -- name: replay_applied_last
--- The payloads of all tenants beyond this place that a replay applied last, and under which version.
+-- The payloads of all tenants beyond this place, up to another, that a replay applied last, and under which version.
 SELECT receipt, feed_version, toString(replay) AS replay
 FROM payloads FINAL
-WHERE seq > {after:UInt64} AND replay != '' AND state = 'applied'
+WHERE seq > {after:UInt64} AND seq <= {upto:UInt64} AND replay != '' AND state = 'applied'
 
 -- name: replay_losers
 -- The payloads with a record that lost to one of these payloads'.

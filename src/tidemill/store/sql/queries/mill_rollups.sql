@@ -50,8 +50,8 @@ FROM changes FINAL
 WHERE tenant = {tenant:String} AND seq IN {seqs:Array(UInt64)} AND every_s = 0 AND feed = {feed:String} AND replay = ''
 
 -- name: mill_changes_highest
--- The highest place in the log by which a change was told.
-SELECT max(seq) AS seq FROM changes
+-- The highest place from `low` to `high` in the log (both included) by which a change was told.
+SELECT max(seq) AS seq FROM changes WHERE seq >= {low:UInt64} AND seq <= {high:UInt64}
 
 -- name: mill_withdraw_changes
 -- Remove what one payload told.

@@ -2,10 +2,11 @@
 -- ns since the epoch (Int64). It writes nothing.
 
 -- name: verify_tenants
--- Every tenant that has anything, and the highest place of its payloads. (Rows without a tenant are the mill's probes.)
+-- Every tenant that has anything, and the highest place of its payloads from `low` to `high` (both included). (Rows
+-- without a tenant are the mill's probes.)
 SELECT tenant, max(seq) AS highest
 FROM (
-    SELECT tenant, seq FROM payloads
+    SELECT tenant, seq FROM payloads WHERE seq >= {low:UInt64} AND seq <= {high:UInt64}
     UNION ALL SELECT DISTINCT tenant, 0 FROM points
     UNION ALL SELECT DISTINCT tenant, 0 FROM rejections)
 WHERE tenant != ''
@@ -13,22 +14,24 @@ GROUP BY tenant
 ORDER BY tenant
 
 -- name: verify_first
--- The lowest place of a payload that was received at or after `since` (0: none).
+-- The lowest place from `low` to `high` (both included) of a payload that was received at or after `since` (0: none).
 SELECT min(seq) AS seq
 FROM payloads
-WHERE tenant = {tenant:String} AND received_at >= fromUnixTimestamp64Nano({since:Int64}, 'UTC')
+WHERE tenant = {tenant:String} AND seq >= {low:UInt64} AND seq <= {high:UInt64} AND received_at >= fromUnixTimestamp64Nano({since:Int64}, 'UTC')
 
 -- name: verify_total
--- How many payloads there are from a place on.
+-- How many payloads there are after a place, up to another.
 SELECT count() AS n
 FROM payloads FINAL
 WHERE tenant = {tenant:String} AND ({feed:String} = '' OR feed = {feed:String}) AND seq > {after:UInt64}
+    AND seq <= {upto:UInt64}
 
 -- name: verify_page
--- The payloads after a place, in the order of the log.
+-- The payloads after a place, up to another, in the order of the log.
 SELECT seq, receipt, toString(feed) AS feed, bytes
 FROM payloads FINAL
 WHERE tenant = {tenant:String} AND ({feed:String} = '' OR feed = {feed:String}) AND seq > {after:UInt64}
+    AND seq <= {upto:UInt64}
 ORDER BY seq, receipt
 LIMIT {limit:UInt32}
 

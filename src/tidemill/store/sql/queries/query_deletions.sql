@@ -13,9 +13,9 @@ FROM deletions FINAL
 WHERE tenant = {tenant:String} AND id = {id:String}
 
 -- name: deletion_page
--- Deletions below a place in the log, newest first.
+-- Deletions from a place in the log on and below another, newest first.
 -- include: deletion_columns
-WHERE tenant = {tenant:String} AND seq < {before:UInt64}
+WHERE tenant = {tenant:String} AND seq >= {low:UInt64} AND seq < {before:UInt64}
 ORDER BY seq DESC
 LIMIT {limit:UInt32}
 

@@ -14,8 +14,11 @@ WHERE tenant = {tenant:String}
   AND received_at <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
 
 -- fragment: rejections_before
--- Of them those that come after a page: newest first, by place in the log, then by index in the payload.
+-- Of them those that come after a page: newest first, by place in the log, then by index in the payload. Where the log
+-- has several partitions (else the lists are empty): after the place in each.
   AND (seq, idx) < ({before_seq:UInt64}, {before_idx:UInt64})
+  AND (empty({before_seqs:Array(UInt64)}) OR (seq, idx) < (
+      {before_seqs:Array(UInt64)}[bitShiftRight(seq, 40) + 1], {before_idxs:Array(UInt64)}[bitShiftRight(seq, 40) + 1]))
 ORDER BY seq DESC, idx DESC
 
 -- fragment: rejections_exported

@@ -1,0 +1,75 @@
+"""A log of several partitions, each a log of its own: which one takes a payload, and what is asked of all of them."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Protocol
+
+from tidemill.log.contract import Appended, IntakeLog, LogHealth, LogPartition
+from tidemill.log.damage import Damage
+from tidemill.model.offset import partition_of, partition_of_feed, seq_of
+from tidemill.model.payload import Logged, Payload
+
+
+class LogOfPartition(IntakeLog, LogPartition, Protocol):
+    """What a partition is: one to read and trim, and a log that takes its payloads."""
+
+
+class PartitionedLog:
+    """The log of these partitions, by number. Keeps the promises of `IntakeLog`."""
+
+    def __init__(self, partitions: Sequence[LogOfPartition]) -> None:
+        self._partitions = tuple(partitions)
+
+    @property
+    def partitions(self) -> Sequence[LogPartition]:
+        """See `IntakeLog.partitions`."""
+        return self._partitions
+
+    def append(self, payload: Payload, *, idempotency_key: str | None = None) -> Future[Appended]:
+        """Queue a payload in the partition of its feed; see `IntakeLog.append`."""
+        return self._of(payload).append(payload, idempotency_key=idempotency_key)
+
+    async def append_async(self, payload: Payload, idempotency_key: str | None = None) -> Appended:
+        """As `append`, for an event loop."""
+        return await self._of(payload).append_async(payload, idempotency_key)
+
+    def find(self, tenant: str, receipt: str) -> Logged | None:
+        """See `LogReader.find`: one look-up by an index in each partition."""
+        for partition in self._partitions:
+            if (logged := partition.find(tenant, receipt)) is not None:
+                return logged
+        return None
+
+    def known_damages(self) -> list[Damage]:
+        """See `IntakeLog.known_damages`."""
+        return [damage for partition in self._partitions for damage in partition.known_damages()]
+
+    def mend(self, seq: int, body: bytes) -> bool:
+        """See `IntakeLog.mend`."""
+        return self._partitions[partition_of(seq)].mend(seq, body)
+
+    def health(self) -> LogHealth:
+        """The health of all partitions together; it accepts payloads when every partition does. Never raises."""
+        parts = [partition.health() for partition in self._partitions]
+        return LogHealth(
+            implementation=parts[0].implementation,
+            accepting=all(part.accepting for part in parts),
+            reason="; ".join(dict.fromkeys(part.reason for part in parts if part.reason)),
+            first_seq=sum(seq_of(part.first_seq) for part in parts),
+            last_seq=sum(seq_of(part.last_seq) for part in parts),
+            size_bytes=sum(part.size_bytes for part in parts),
+            free_bytes=min(part.free_bytes for part in parts),
+            clock_doubt=next((part.clock_doubt for part in parts if part.clock_doubt), ""),
+            details={
+                f"{number}.{key}": text for number, part in enumerate(parts) for key, text in part.details.items()
+            },
+            degraded="; ".join(part.degraded for part in parts if part.degraded),
+        )
+
+    def close(self) -> None:
+        """Close every partition. Harmless when repeated."""
+        for partition in self._partitions:
+            partition.close()
+
+    def _of(self, payload: Payload) -> LogOfPartition:
+        return self._partitions[partition_of_feed(payload.tenant, payload.feed, len(self._partitions))]

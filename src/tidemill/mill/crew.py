@@ -1,0 +1,40 @@
+"""The mills of one process, one for each partition of the log, side by side on one store."""
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from tidemill.mill.worker import Mill
+
+
+class Crew:
+    """These mills. When one of them ends by an error, all end: whoever started the process starts it again."""
+
+    def __init__(self, mills: Sequence[Mill]) -> None:
+        self._mills = mills
+
+    @property
+    def last_turn(self) -> float:
+        """The last sign of life of the mill that has been silent the longest; see `Mill.last_turn`."""
+        return min(mill.last_turn for mill in self._mills)
+
+    def wake(self) -> None:
+        """There may be a new replay. Thread-safe."""
+        for mill in self._mills:
+            mill.wake()
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set; raises what ended a mill."""
+        if len(self._mills) == 1:
+            self._mills[0].run(stop)
+            return
+        with ThreadPoolExecutor(len(self._mills), "mill") as pool:
+            running = [pool.submit(self._run, mill, stop) for mill in self._mills]
+        for future in running:
+            future.result()
+
+    def _run(self, mill: Mill, stop: threading.Event) -> None:
+        try:
+            mill.run(stop)
+        finally:
+            stop.set()
