@@ -1,6 +1,8 @@
 """A small house for tests of the mill: the real log, the real engine, the real recipes, a clock of the test's."""
 
+import itertools
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -23,6 +25,7 @@ from tidemill.mill.worker import Mill
 from tidemill.model.deletion import Deletion
 from tidemill.model.deletion import entry as deletion_entry
 from tidemill.model.ids import new_receipt
+from tidemill.model.offset import MAX_SEQ, Partition, partition_of
 from tidemill.model.payload import Logged
 from tidemill.model.replay import Replay, Request
 from tidemill.store.client import Store, StoreAddress
@@ -32,47 +35,49 @@ __all__ = ["NOW_NS", "House", "Payload"]
 
 Payload = dict[str, Any]
 TABLES = {
-    "points": "tenant, series, time, ordinal, value, seq, idx, flags, received_at, attributes",
-    "series": "tenant, series, feed, name, field, tags, unit, deleted, deleted_seq",
-    "rejections": "tenant, feed, seq, idx, time, reasons, record, rules_version, winner_seq, winner_idx, recovered_by",
-    "payloads": "tenant, seq, receipt, feed, feed_version, state, accepted, rejected, reasons, hex(body) AS body, "
+    "points": "tenant, series, time, ordinal, value, {seq}, idx, flags, received_at, attributes",
+    "series": "tenant, series, feed, name, field, tags, unit, deleted, {deleted_seq}",
+    "rejections": "tenant, feed, {seq}, idx, time, reasons, record, rules_version, {winner_seq}, winner_idx, recovered_by",
+    "payloads": "tenant, {seq}, receipt, feed, feed_version, state, accepted, rejected, reasons, hex(body) AS body, "
     "hex(sha256) AS sha256, faults",
     "rollups": "tenant, series, window, count, mean, min, max, sum, late, sealed",
-    "replaced": "tenant, series, time, seq, idx, value, by_seq, by_idx",
+    "replaced": "tenant, series, time, {seq}, idx, value, {by_seq}, by_idx",
 }
 # What depends on how payloads were split into batches: which values were published in between.
 EVIDENCE = {
-    "changes": "seq, idx, series, every_s, time, feed, old, new, old_count, new_count, toString(why) AS why, "
-    "cause_seq, cause_idx, replay, tenant",
+    "changes": "{seq}, idx, series, every_s, time, feed, old, new, old_count, new_count, toString(why) AS why, "
+    "{cause_seq}, cause_idx, replay, tenant",
     "restated": "series, window, restated_at, tenant",
 }
+
+
+def _within_partition(columns: str) -> str:
+    """Columns with `{seq}` as places in their partition: those of two houses are compared."""
+    return re.sub(r"\{(\w+)\}", rf"bitAnd(\1, {MAX_SEQ}) AS \1", columns)
 
 
 def _questions() -> dict[str, Query]:
     return {
         f"all_{table}": query(
             f"all_{table}",
-            f"SELECT {columns} FROM {'rollups' if table == 'restated' else table} FINAL"
+            f"SELECT {_within_partition(columns)} FROM {'rollups' if table == 'restated' else table} FINAL"
             " WHERE tenant = {tenant:String}" + (" AND count > 0" if table == "rollups" else "") + " ORDER BY ALL",
         )
         for table, columns in (TABLES | EVIDENCE).items()
     }
 
 
-def questions(tenant: str) -> dict[str, Query]:
-    """The product's queries and those of the tests. Houses share an engine, a log does not: its highest payload is
-    that of its own tenant."""
-    own = packaged()["mill_highest"].sql.replace(
-        "FROM payloads) AS seq",
-        f"FROM payloads WHERE tenant = '{tenant}' OR startsWith(tenant, '{tenant}~')) AS seq",
-    )
-    newest = packaged()["mill_newest_received"].sql + f" WHERE tenant = '{tenant}'"
-    ours = {"mill_highest": query("mill_highest", own), "mill_newest_received": query("mill_newest_received", newest)}
-    return dict(packaged()) | _questions() | ours
+def questions() -> dict[str, Query]:
+    """The product's queries and those of the tests."""
+    return dict(packaged()) | _questions()
+
+
+_numbers = itertools.count(1)  # partition 0 is that of tests that have an engine of their own
 
 
 class House:
-    """One log, one mill, one tenant of its own on an engine that may be shared."""
+    """One log, one mill, one tenant of its own on an engine that may be shared: partitions of its own keep the houses
+    apart, as they do the mills of one log."""
 
     def __init__(
         self,
@@ -87,13 +92,14 @@ class House:
         self.tenant = tenant
         self.clock = clock or (lambda: NOW_NS)
         limits = LogLimits(min_free_bytes=0, min_free_ratio=0.0)
-        self.log = log or SqliteLog(folder / "log", limits=limits, now_ns=self.clock)
+        self.partition = Partition(next(_numbers) if log is None else partition_of(log.last_seq()))
+        self.log = log or SqliteLog(folder / "log", limits=limits, now_ns=self.clock, partition=self.partition.number)
         self.catalog = SqliteCatalog(folder / "catalog.sqlite")
         self.texts = CatalogFeeds(self.catalog)
         self.texts.install(tenant, RECIPES)
         self.book = FeedBook(self.texts, {})
         self.replays = CatalogReplays(self.catalog)
-        self.store = Store(address, queries=questions(tenant))
+        self.store = Store(address, queries=questions())
         self.ours, theirs = Hints.pair()
         self.mill = self.new_mill(theirs)
 
@@ -101,8 +107,17 @@ class House:
         """A mill that starts from the position on disk, as after a restart."""
         end = hints or Hints.pair()[1]
         reader = SqliteLogReader(self.folder / "log")
-        position = Position(self.folder / "mill" / "position")
-        self.mill = Mill(reader, self.store, self.book, position, end, clock=self.clock, replays=self.replays)
+        position = Position(self.folder / "mill" / "position", self.partition.start)
+        self.mill = Mill(
+            reader,
+            self.store,
+            self.book,
+            position,
+            end,
+            clock=self.clock,
+            replays=self.replays,
+            partition=self.partition,
+        )
         return self.mill
 
     def send(self, feed: str, body: Any, **other: Any) -> int:
@@ -154,7 +169,7 @@ class House:
             continue
 
     def entries(self) -> list[Logged]:
-        return SqliteLogReader(self.folder / "log").read(0, 100_000, 1 << 30)
+        return SqliteLogReader(self.folder / "log").read(self.partition.start, 100_000, 1 << 30)
 
     def apply(self, batches: Iterator[Sequence[Logged]] | list[Sequence[Logged]]) -> None:
         """Apply entries in these batches, whatever their order in the log."""

@@ -1,6 +1,6 @@
 """A mill in a process of its own, for tests that kill it: applies all that the log holds, prints the position, ends.
 
-`python -m tests.mill.process FOLDER ADDRESS_JSON TENANT`. A payload with `KILL` in it ends the process while it is
+`python -m tests.mill.process FOLDER ADDRESS_JSON PARTITION`. A payload with `KILL` in it ends the process while it is
 decoded, as a fault in native code would.
 """
 
@@ -12,7 +12,6 @@ from pathlib import Path
 
 import msgspec
 
-from tests.mill.house import questions
 from tidemill.catalog.feeds import CatalogFeeds
 from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.decode.batch import Batch
@@ -22,6 +21,7 @@ from tidemill.hints import Hints
 from tidemill.log.reader import SqliteLogReader
 from tidemill.mill.position import Position
 from tidemill.mill.worker import Mill
+from tidemill.model.offset import Partition
 from tidemill.model.payload import Logged
 from tidemill.store.client import Store, StoreAddress
 
@@ -34,17 +34,16 @@ def _fragile(self: Decoder, payloads: Sequence[Logged]) -> Batch:
     return _decode(self, payloads)
 
 
-def main(folder: Path, address: StoreAddress, tenant: str) -> None:
+def main(folder: Path, address: StoreAddress, partition: Partition) -> None:
     Decoder.decode = _fragile  # type: ignore[method-assign]
     book = FeedBook(CatalogFeeds(SqliteCatalog(folder / "catalog.sqlite")), {})
     reader = SqliteLogReader(folder / "log")
-    mill = Mill(
-        reader, Store(address, queries=questions(tenant)), book, Position(folder / "mill" / "position"), Hints.pair()[0]
-    )
+    position = Position(folder / "mill" / "position", partition.start)
+    mill = Mill(reader, Store(address), book, position, Hints.pair()[0], partition=partition)
     while mill.step():
         pass
     print(mill.status.position)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), msgspec.json.decode(sys.argv[2], type=StoreAddress), sys.argv[3])
+    main(Path(sys.argv[1]), msgspec.json.decode(sys.argv[2], type=StoreAddress), Partition(int(sys.argv[3])))

@@ -35,7 +35,8 @@ def run(house: House, crash_at: str = "") -> subprocess.CompletedProcess[str]:
     if crash_at:
         environment["TIDEMILL_CRASH_AT"] = crash_at
     address = msgspec.json.encode(house.store.address).decode()
-    command = [sys.executable, "-m", "tests.mill.process", str(house.folder), address, house.tenant]
+    command = [sys.executable, "-m", "tests.mill.process", str(house.folder), address]
+    command.append(str(house.partition.number))
     root = Path(__file__).parents[2]
     return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=60, check=False)
 

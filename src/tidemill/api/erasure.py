@@ -17,7 +17,6 @@ from tidemill.catalog.replays import CatalogReplays
 from tidemill.errors import TidemillError
 from tidemill.log.contract import IntakeLog, LogPartition
 from tidemill.mill.position import LogProgress
-from tidemill.model.offset import Partition
 from tidemill.store.client import Store
 
 _log = logging.getLogger(__name__)
@@ -29,8 +28,8 @@ def erase(store: Store, log: IntakeLog, catalog: Catalog, progress: LogProgress)
     """Let log and catalog forget what deletions up to each partition's checkpoint concern (beyond it tenants are at
     different offsets); false if a reader of either is in the way. Raises what they do."""
     done = [
-        _erase(store, partition, catalog, Partition(number).bounds, progress.partitions[number].checkpoint)
-        for number, partition in enumerate(log.partitions)
+        _erase(store, kept, catalog, partition.bounds, applied.checkpoint)
+        for kept, (partition, applied) in zip(log.partitions, progress.numbered(), strict=True)
     ]
     return all(done)
 

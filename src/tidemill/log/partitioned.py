@@ -6,7 +6,7 @@ from typing import Protocol
 
 from tidemill.log.contract import Appended, IntakeLog, LogHealth, LogPartition
 from tidemill.log.damage import Damage
-from tidemill.model.offset import partition_of, partition_of_feed, seq_of
+from tidemill.model.offset import index_of, partition_of_feed, seq_of
 from tidemill.model.payload import Logged, Payload
 
 
@@ -46,7 +46,7 @@ class PartitionedLog:
 
     def mend(self, seq: int, body: bytes) -> bool:
         """See `IntakeLog.mend`."""
-        return self._partitions[partition_of(seq)].mend(seq, body)
+        return self._partitions[index_of(seq, len(self._partitions))].mend(seq, body)
 
     def health(self) -> LogHealth:
         """The health of all partitions together; it accepts payloads when every partition does. Never raises."""

@@ -18,7 +18,7 @@ import msgspec
 from tidemill.errors import LogUnavailableError, StartupError
 from tidemill.log.local_disk import sync_folder
 from tidemill.log.loss import how_to_go_on
-from tidemill.model.offset import Reach, partition_of, start_of
+from tidemill.model.offset import Partition, Reach, index_of, partition_of, start_of
 
 _log = logging.getLogger(__name__)
 _MAGIC = "tidemill-position-1"  # a checkpoint
@@ -48,9 +48,14 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class LogProgress(msgspec.Struct, frozen=True):
-    """What of a log is applied: the progress in each of its partitions, by number."""
+    """What of a log is applied: the progress in each of its partitions, in their order."""
 
     partitions: tuple[Progress, ...] = (Progress(),)
+
+    def numbered(self) -> list[tuple[Partition, Progress]]:
+        """Each partition with its progress."""
+        count = len(self.partitions)
+        return [(Partition(partition_of(one.checkpoint), count), one) for one in self.partitions]
 
     def through(self, tenant: str) -> Reach:
         """Of each partition, the offset up to which every payload of this tenant is applied."""
@@ -58,7 +63,7 @@ class LogProgress(msgspec.Struct, frozen=True):
 
     def applied(self, tenant: str, seq: int) -> bool:
         """Whether the payload of this tenant at this offset is applied."""
-        return self.partitions[partition_of(seq)].applied(tenant, seq)
+        return self.partitions[index_of(seq, len(self.partitions))].applied(tenant, seq)
 
 
 class Position:

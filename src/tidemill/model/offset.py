@@ -38,9 +38,15 @@ def partition_of_feed(tenant: str, feed: str, count: int) -> int:
     return zlib.crc32(f"{tenant}\0{feed}".encode("utf-8", "surrogatepass")) % count
 
 
+def index_of(offset: int, count: int) -> int:
+    """Which of the `count` partitions of a log an offset is in: their numbers follow each other from a multiple of the
+    count on, of the only log of a store from 0."""
+    return partition_of(offset) % count
+
+
 def covers(reach: Reach, offset: int) -> bool:
     """Whether an offset is within the reach of its partition."""
-    return offset <= reach[partition_of(offset)]
+    return offset <= reach[index_of(offset, len(reach))]
 
 
 class Partition(msgspec.Struct, frozen=True):
@@ -65,8 +71,8 @@ class Partition(msgspec.Struct, frozen=True):
         return {"low": self.start, "high": self.end}
 
     def owns(self, tenant: str, feed: str) -> bool:
-        """Whether the feed's payloads are here; those of every feed, where there is no other partition."""
-        return self.count == 1 or partition_of_feed(tenant, feed, self.count) == self.number
+        """Whether the feed's payloads are here."""
+        return partition_of_feed(tenant, feed, self.count) == self.number % self.count
 
 
 ONLY: Final = Partition()  # of a log that has one

@@ -158,17 +158,14 @@ class _Run:
         half_done = unsettled(self._store, replays, self._scope.tenant)
         self._unsettled = half_done.feeds
         self._notes += half_done.notes
-        reached = position().partitions  # before the store and the log, neither of which may then be behind it
-        count = len(reached)
-        stretches = [
-            one for number in range(count) for one in self._whole_stretches(Partition(number, count), reached[number])
-        ]
+        reached = position().numbered()  # before the store and the log, neither of which may then be behind it
+        stretches = [one for partition, progress in reached for one in self._whole_stretches(partition, progress)]
         self._total = sum(self._count(whole, self._scope.feed) for whole in stretches)
         for tenant in dict.fromkeys(whole.tenant for whole in stretches):
             self._leave_out([whole for whole in stretches if whole.tenant == tenant], tenant, book)
-        for number, progress in enumerate(reached):
-            of = [whole for whole in stretches if whole.partition.number == number]
-            self._log(log_folder(folder, number), progress, of)
+        for index, (partition, progress) in enumerate(reached):
+            of = [whole for whole in stretches if whole.partition == partition]
+            self._log(log_folder(folder, index), progress, of)
         for whole in stretches:
             self._tenant(whole)
 

@@ -6,7 +6,7 @@
 -- The highest payload from `low` to `high` in the log (both included) that the store knows of, and the highest version
 -- that anything of ours was given.
 SELECT
-    (SELECT max(seq) FROM payloads WHERE seq >= {low:UInt64} AND seq <= {high:UInt64}) AS seq,
+    (SELECT max(p.seq) FROM payloads AS p WHERE p.seq >= {low:UInt64} AND p.seq <= {high:UInt64}) AS seq,
     greatest((SELECT max(version) FROM payloads), (SELECT max(version) FROM rollups)) AS version
 
 -- name: mill_series
@@ -167,8 +167,8 @@ WHERE seq >= {low:UInt64} AND seq <= {high:UInt64}
 -- The tenant's first payload from `low` to `high` in the log (both included) that was received between `before` and
 -- `latest`: whatever follows it was received after it, whatever the clock showed then. The highest number if there is
 -- none.
-SELECT if(count() = 0, 18446744073709551615, min(seq)) AS seq FROM payloads
-WHERE tenant = {tenant:String} AND seq >= {low:UInt64} AND seq <= {high:UInt64}
+SELECT if(count() = 0, 18446744073709551615, min(p.seq)) AS seq FROM payloads AS p
+WHERE tenant = {tenant:String} AND p.seq >= {low:UInt64} AND p.seq <= {high:UInt64}
     AND received_at >= fromUnixTimestamp64Nano({before:Int64}, 'UTC')
     AND received_at <= fromUnixTimestamp64Nano({latest:Int64}, 'UTC')
 

@@ -105,7 +105,10 @@ WHERE tenant = {tenant:String} AND id IN {ids:Array(String)}
 
 -- name: deletion_highest
 -- The latest deletion of each tenant from `low` to `high` in the log (both included).
-SELECT tenant, max(seq) AS seq FROM deletions WHERE seq >= {low:UInt64} AND seq <= {high:UInt64} GROUP BY tenant
+SELECT tenant, max(d.seq) AS seq
+FROM deletions AS d
+WHERE d.seq >= {low:UInt64} AND d.seq <= {high:UInt64}
+GROUP BY tenant
 
 -- name: deletion_gone
 -- Which of these payloads are deleted.

@@ -51,7 +51,7 @@ WHERE tenant = {tenant:String} AND seq IN {seqs:Array(UInt64)} AND every_s = 0 A
 
 -- name: mill_changes_highest
 -- The highest place from `low` to `high` in the log (both included) by which a change was told.
-SELECT max(seq) AS seq FROM changes WHERE seq >= {low:UInt64} AND seq <= {high:UInt64}
+SELECT max(c.seq) AS seq FROM changes AS c WHERE c.seq >= {low:UInt64} AND c.seq <= {high:UInt64}
 
 -- name: mill_withdraw_changes
 -- Remove what one payload told.

@@ -15,9 +15,9 @@ ORDER BY tenant
 
 -- name: verify_first
 -- The lowest place from `low` to `high` (both included) of a payload that was received at or after `since` (0: none).
-SELECT min(seq) AS seq
-FROM payloads
-WHERE tenant = {tenant:String} AND seq >= {low:UInt64} AND seq <= {high:UInt64} AND received_at >= fromUnixTimestamp64Nano({since:Int64}, 'UTC')
+SELECT min(p.seq) AS seq
+FROM payloads AS p
+WHERE tenant = {tenant:String} AND p.seq >= {low:UInt64} AND p.seq <= {high:UInt64} AND received_at >= fromUnixTimestamp64Nano({since:Int64}, 'UTC')
 
 -- name: verify_total
 -- How many payloads there are after a place, up to another.
