@@ -7,7 +7,7 @@ a probe and something that it had taken before, so that a store that refuses eve
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from tidemill.crash_points import reach
@@ -16,6 +16,7 @@ from tidemill.hints import Hints
 from tidemill.log.headers import Header
 from tidemill.mill.apply import Applier
 from tidemill.mill.attempts import Attempts
+from tidemill.mill.beside import Beside
 from tidemill.mill.canary import Canary
 from tidemill.mill.lanes import MAX_PAYLOADS, Hold, Lanes, Waiting
 from tidemill.mill.position import Position
@@ -41,6 +42,7 @@ class Settling:
         lanes: Lanes,
         attempts: Attempts,
         canary: Canary,
+        beside: Beside,
         *,
         position: Position,
         hints: Hints,
@@ -52,6 +54,7 @@ class Settling:
         self._lanes = lanes
         self._attempts = attempts
         self._canary = canary
+        self._beside = beside
         self._position = position
         self._hints = hints
         self._clock = clock
@@ -66,11 +69,44 @@ class Settling:
         missing = {header.seq for header in picked} - {entry.seq for entry in entries}
         if missing:
             _log.error("%d payloads from %d on are not in the log any more", len(missing), min(missing))
-        if entries:
-            self._advance(entries)
+        free = [entry for entry in entries if self._is_free(entry)]
+        if free:
+            self._advance(free)
         if missing and not any(self._lanes.held(header.tenant) for header in picked):
             self._passed({header.tenant: header.seq for header in picked})
         return self._settled
+
+    @property
+    def busy(self) -> bool:
+        """Whether a batch is under way beside the loop: then nothing else may change the store but batches."""
+        return self._beside.busy
+
+    def settle_beside(self, entries: Sequence[Logged]) -> None:
+        """Begin to apply entries of one tenant beside the loop."""
+        self._attempts.begin_beside(entries)
+        self._beside.start(entries)
+
+    @property
+    def turned(self) -> float:
+        """The last sign of life of what is applied beside the loop."""
+        return self._beside.turned
+
+    def collect(self) -> int | None:
+        """Settle what was applied beside; returns how many entries that are, None while it is under way. Raises as
+        `settle`."""
+        done = self._beside.collect()
+        if done is None:
+            return None
+        self._settled = 0
+        self._attempts.end_beside()
+        self._lanes.back(done.entries[0].payload.tenant)
+        self._judge(done.entries, done.error, done.seconds, done.spent)
+        return self._settled
+
+    def finish(self, timeout_s: float) -> None:
+        """Wait for what is applied beside, at most so long, and settle it. Raises as `settle`."""
+        self._beside.wait(timeout_s)
+        self.collect()
 
     def _advance(self, entries: Sequence[Logged]) -> None:
         """Apply entries and move on; in smaller parts when they cannot be applied together."""
@@ -78,29 +114,46 @@ class Settling:
         if self._attempts.poisoned(entries):
             self._set_aside(entries[0], "it ended the process twice while it was applied alone")
             return
-        begun = time.monotonic()
+        begun, error = time.monotonic(), None
         try:
             self._attempts.begin(entries)
             self._applier.spent.clear()
             self._applier.apply(entries)
-        except (StoreUnavailableError, LogUnavailableError, OSError, KeyboardInterrupt, SystemExit):
-            raise  # nothing that a payload could be blamed for
-        except UnavailableError as error:
+        except BaseException as raised:  # a panic in a library is a BaseException
+            error = raised
+        self._judge(entries, error, time.monotonic() - begun, self._applier.spent)
+
+    def _judge(
+        self,
+        entries: Sequence[Logged],
+        error: BaseException | None,
+        seconds: float,
+        spent: Mapping[tuple[str, str], float],
+    ) -> None:
+        """Move on, or find out what is at fault."""
+        if isinstance(error, (StoreUnavailableError, LogUnavailableError, OSError, KeyboardInterrupt, SystemExit)):
+            raise error  # nothing that a payload could be blamed for
+        if isinstance(error, UnavailableError):
             self._wait_for_catalog(entries, error)
-            return
-        except BaseException as error:  # a panic in a library is a BaseException
+        elif error is not None:
             self._narrow(entries, error)
-            return
-        self._applied += 1
-        self.at_most = min(MAX_PAYLOADS, 2 * self.at_most)
-        self._lanes.costs.learn(_headers(entries), time.monotonic() - begun, self._applier.spent)
-        self._moved(entries)
+        else:
+            self._applied += 1
+            self.at_most = min(MAX_PAYLOADS, 2 * self.at_most)
+            self._lanes.costs.learn(_headers(entries), seconds, spent)
+            self._moved(entries)
+
+    def _is_free(self, entry: Logged) -> bool:
+        """Whether no entry before it holds its lane: that which is being tried again may be."""
+        hold = self._lanes.held(entry.payload.tenant)
+        return hold is None or hold.seq >= entry.seq
 
     def _moved(self, entries: Sequence[Logged]) -> None:
         reach("mill.after_insert")
         self._passed({entry.payload.tenant: entry.seq for entry in entries})
         self._status.batches += 1
         self._status.payloads += len(entries)
+        self._attempts.settled()
         self._settled += len(entries)
 
     def _passed(self, through: dict[str, int]) -> None:
