@@ -42,7 +42,8 @@ def test_every_entry_is_picked_once_and_those_of_a_tenant_in_their_order(
     lanes = lanes_of(*headers)
     seen: dict[str, list[int]] = defaultdict(list)
     applied: set[int] = set()
-    while batch := lanes.pick(at_most, 0.0):
+    while batch := lanes.pick(at_most, 0.0) or lanes.pick_costly(0.0):
+        lanes.back(batch[0])
         assert len(batch) <= at_most
         assert [one.seq for one in batch] == sorted(one.seq for one in batch)
         assert len(batch) == 1 or sum(one.size_bytes for one in batch) <= MAX_BYTES
@@ -62,24 +63,25 @@ def test_every_entry_is_picked_once_and_those_of_a_tenant_in_their_order(
     assert lanes.waiting == 0
 
 
-def test_a_cheap_payload_waits_for_one_costly_payload_at_most() -> None:
-    costly = [header(seq, f"costly{seq % 3}", 8 * MIB) for seq in range(1, 60)]
-    lanes = lanes_of(*costly)
-    for seq in range(100, 110):
-        lanes.add([header(seq, "b")])
-        batches = 1
-        while "b" not in through(batch := lanes.pick(10_000, 0.0)):
-            lanes.done(through(batch))
-            batches += 1
-        lanes.done(through(batch))
-        assert batches <= 2
+def test_what_is_costly_is_not_among_what_is_cheap_and_goes_by_turns() -> None:
+    lanes = lanes_of(*(header(seq, f"costly{seq % 3}", 8 * MIB) for seq in range(1, 60)))
+    lanes.add([header(100, "b"), header(101, "costly0")])
+    assert [one.seq for one in lanes.pick(10, 0.0)] == [100]
+    turns = []
+    for _ in range(6):
+        [costly] = lanes.pick_costly(0.0)
+        assert all(one.tenant != costly.tenant for one in lanes.pick(10, 0.0)), "its lane is away"
+        turns.append(costly.tenant)
+        assert lanes.back(costly)
+        lanes.done({costly.tenant: costly.seq})
+    assert turns[:3] == turns[3:] and len(set(turns)) == 3
 
 
-def test_the_costly_have_their_turn_beside_an_endless_stream_of_cheap_ones() -> None:
-    lanes = lanes_of(header(1, "costly", 8 * MIB))
-    lanes.add(header(seq, "b") for seq in range(2, 100_000))
-    lanes.done(through(lanes.pick(10_000, 0.0)))
-    assert through(lanes.pick(10_000, 0.0)) == {"costly": 1}
+def test_deletions_are_never_costly() -> None:
+    lanes = lanes_of(header(1, "a", kind=Kind.DELETE))
+    lanes.costs.learn([header(1, "a", kind=Kind.DELETE)], 60.0, {})
+    assert lanes.pick_costly(0.0) == []
+    assert [one.seq for one in lanes.pick(10, 0.0)] == [1]
 
 
 def test_a_batch_holds_a_share_of_every_lane() -> None:

@@ -96,6 +96,13 @@ class Applier:
         self._replays = {row["receipt"]: row["replay"] for row in rows}
         self._versions = {row["receipt"]: row["feed_version"] for row in rows}
 
+    def take_over(self, other: "Applier") -> None:
+        """Go on where another applier of the same store has been; what was remembered of the store may be old."""
+        self._version = max(self._version, other._version)
+        self._told_until = max(self._told_until, other._told_until)
+        self._replays, self._versions = other._replays, other._versions
+        self.known.forget()
+
     def next_version(self) -> int:
         """A version above all that were used, also when the clock stands still or runs back."""
         self._version = max(self._version + 1, self._clock())
