@@ -79,7 +79,7 @@ def test_what_is_costly_is_not_among_what_is_cheap_and_goes_by_turns() -> None:
 
 def test_deletions_are_never_costly() -> None:
     lanes = lanes_of(header(1, "a", kind=Kind.DELETE))
-    lanes.costs.learn([header(1, "a", kind=Kind.DELETE)], 60.0, {})
+    lanes.costs.learn([header(1, "a", kind=Kind.DELETE)], {("a", "f", True): 60.0})
     assert lanes.pick_costly(0.0) == []
     assert [one.seq for one in lanes.pick(10, 0.0)] == [1]
 
@@ -90,7 +90,7 @@ def test_a_batch_holds_a_share_of_every_lane() -> None:
     batch = lanes.pick(10_000, 0.0)
     assert len({one.tenant for one in batch}) == 201
     assert len(batch) == 10_000
-    lanes.costs.learn(batch, 4.1, {})
+    lanes.costs.learn(batch, {(one.tenant, "f", False): 4.0 for one in batch})
     slower = lanes.pick(10_000, 0.0)
     assert len({one.tenant for one in slower}) == 201
     assert sum(map(lanes.costs.of, slower)) == pytest.approx(BATCH_S, abs=0.01)
@@ -111,11 +111,21 @@ def test_a_lane_that_is_held_holds_nobody_else_and_is_tried_alone() -> None:
 
 def test_costs_rise_at_once_and_fall_slowly_and_are_each_tenants_own() -> None:
     costs = Costs()
-    guessed = costs.of(header(1))
-    costs.learn([header(1), header(2, "b")], 5.1, {("a", "f"): 4.0, ("b", "f"): 1.0})
-    assert costs.of(header(1)) == pytest.approx(4.0)
-    assert costs.of(header(1, "b")) == pytest.approx(1.0)
-    assert costs.of(header(1, "c")) == guessed
-    costs.learn([header(1)], 0.1, {})
-    assert 2.0 < costs.of(header(1)) < 4.0
-    assert costs.of(header(1, kind=Kind.DELETE)) > guessed
+    first, second, third = (header(1, tenant, MIB) for tenant in "abc")
+    guessed = costs.of(first)
+    costs.learn([first, second], {("a", "f", False): 4.0, ("b", "f", False): 1.0})
+    assert costs.of(first) == pytest.approx(4.0, abs=0.1)
+    assert costs.of(second) == pytest.approx(1.0, abs=0.1)
+    assert costs.of(third) == guessed
+    costs.learn([first], {("a", "f", False): 0.1})
+    assert 2.0 < costs.of(first) < 4.0
+
+
+def test_neither_a_slow_moment_nor_a_cheap_past_makes_a_payload_what_its_size_is_not() -> None:
+    costs = Costs()
+    small, large = header(1), header(1, size=8 * MIB)
+    costs.learn([small], {("a", "f", False): 3.0})
+    assert costs.of(small) < COSTLY_S
+    for _ in range(100):
+        costs.learn([large], {("a", "f", False): 0.01})
+    assert costs.of(large) > COSTLY_S

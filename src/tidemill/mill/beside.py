@@ -11,16 +11,16 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from tidemill.mill.apply import Applier
+from tidemill.mill.costs import Like
 from tidemill.model.payload import Logged
 
 
 class Done(msgspec.Struct, frozen=True):
-    """A batch that was applied beside the loop, or why it was not, and how long that took."""
+    """What was applied beside the loop, or why it was not, and the seconds `spent` on it."""
 
     entries: Sequence[Logged]
     error: BaseException | None
-    seconds: float
-    spent: Mapping[tuple[str, str], float]
+    spent: Mapping[Like, float]
 
 
 class Beside:
@@ -67,10 +67,10 @@ class Beside:
             self._thread.join(timeout_s)
 
     def _apply(self, entries: Sequence[Logged]) -> None:
-        begun, error = time.monotonic(), None
+        error = None
         self._own.spent.clear()
         try:
             self._own.apply(entries)
         except BaseException as raised:  # a panic in a library is a BaseException; the loop judges it
             error = raised
-        self._done = Done(entries, error, time.monotonic() - begun, dict(self._own.spent))
+        self._done = Done(entries, error, dict(self._own.spent))

@@ -19,6 +19,7 @@ from tidemill.mill.apply import Applier
 from tidemill.mill.attempts import Attempts
 from tidemill.mill.beside import Beside
 from tidemill.mill.canary import Canary
+from tidemill.mill.costs import Like
 from tidemill.mill.lanes import MAX_PAYLOADS, Hold, Lanes, Waiting
 from tidemill.mill.position import Position
 from tidemill.model.payload import Logged
@@ -111,7 +112,7 @@ class Settling:
         self._settled = 0
         self._attempts.end_beside()
         if self._lanes.back(_headers(done.entries)[0]):
-            self._judge(done.entries, done.error, done.seconds, done.spent)
+            self._judge(done.entries, done.error, done.spent)
         return self._settled
 
     def finish(self, timeout_s: float) -> None:
@@ -125,22 +126,16 @@ class Settling:
         if self._attempts.poisoned(entries):
             self._set_aside(entries[0], "it ended the process twice while it was applied alone")
             return
-        begun, error = time.monotonic(), None
+        error = None
         try:
             self._attempts.begin(entries)
             self._applier.spent.clear()
             self._applier.apply(entries)
         except BaseException as raised:  # a panic in a library is a BaseException
             error = raised
-        self._judge(entries, error, time.monotonic() - begun, self._applier.spent)
+        self._judge(entries, error, self._applier.spent)
 
-    def _judge(
-        self,
-        entries: Sequence[Logged],
-        error: BaseException | None,
-        seconds: float,
-        spent: Mapping[tuple[str, str], float],
-    ) -> None:
+    def _judge(self, entries: Sequence[Logged], error: BaseException | None, spent: Mapping[Like, float]) -> None:
         """Move on, or find out what is at fault."""
         if isinstance(error, (StoreUnavailableError, LogUnavailableError, OSError, KeyboardInterrupt, SystemExit)):
             raise error  # nothing that a payload could be blamed for
@@ -151,7 +146,7 @@ class Settling:
         else:
             self._applied += 1
             self.at_most = min(MAX_PAYLOADS, 2 * self.at_most)
-            self._lanes.costs.learn(_headers(entries), seconds, spent)
+            self._lanes.costs.learn(_headers(entries), spent)
             self._moved(entries)
 
     def _is_free(self, entry: Logged) -> bool:
