@@ -1,5 +1,5 @@
 """A real server under the payloads that cost most: the mill's memory is bounded, other tenants do not wait, nothing is
-stuck after a restart; and a store that refuses one payload, or everything.
+stuck after a restart; and a store that refuses one payload, or everything, or has no memory for the largest of all.
 
 The mill runs under a limit of memory, so that a failure here cannot take the machine down.
 """
@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 import httpx
 import pytest
@@ -24,7 +25,9 @@ from tests.support.engine import Engine
 from tests.support.rounds import rounds
 from tests.support.server import Server, running_server
 from tests.support.worst_bodies import WORST
+from tidemill.errors import StoreQueryError
 from tidemill.mill.position import Progress
+from tidemill.settings import load
 from tidemill.store.client import Store
 from tidemill.store.migrate import migrate
 
@@ -32,20 +35,18 @@ MIB = 1 << 20
 BODY_BYTES = 8 * MIB
 PEAK_BYTES = 1 << 30
 LIMIT_BYTES = 3 << 30  # beyond what is mapped at the start
-APPLIED_S = 30.0  # of another tenant's payload on a busy machine; 5 s on one that is not
-# Short: one of each kind; full: all of them.
+APPLIED_S = 5.0  # of another tenant's payload
+BUSY = 20.0  # and so many times what the same payload takes by itself, for a machine that is busy with other things
+PATIENCE_S = 120.0
+# Short: of each kind one; full: all of them.
 SHORT = (
-    "nan_values",
     "backslash_beside_the_records",
-    "records_key_in_texts",
-    "zeros",
-    "empty_objects",
     "duplicate_keys",
+    "million_nan",
+    "million_objects",
+    "zeros",
     "long_texts",
-    "million_keys",
     "deep",
-    "million_labels",
-    "lines_of_nan",
     "series_of_texts",
 )
 SHAPES = rounds(len(SHORT), len(WORST))
@@ -74,11 +75,11 @@ class Tenant:
     def fix(self, second: int) -> float:
         """Seconds until a small payload of this tenant is applied."""
         begun = time.monotonic()
-        answer = self.client.put("/location", json=fix(second % 60), headers={"Prefer": f"wait={APPLIED_S:g}"})
+        answer = self.client.put("/location", json=fix(second % 60), headers={"Prefer": "wait=30"})
         assert answer.status_code == 200, answer.text
         receipt = self.receipt(answer.json()["id"])
         while receipt["state"] == "stored":
-            assert time.monotonic() < begun + APPLIED_S, "the other tenant's payload waits"
+            assert time.monotonic() < begun + PATIENCE_S, "the other tenant's payload waits"
             time.sleep(0.02)
             receipt = self.receipt(str(receipt["id"]))
         assert receipt["state"] == "applied"
@@ -89,6 +90,17 @@ class Tenant:
         assert answer.status_code == 200, answer.text
         found: dict[str, object] = answer.json()
         return found
+
+    def fixes_until(self, settled: Callable[[], bool]) -> float:
+        """Apply small payloads of this tenant, one after the other; the longest that one took, in seconds."""
+        longest, number = 0.0, 0
+        while not settled():
+            longest = max(longest, self.fix(number))
+            number += 1
+        return longest
+
+    def is_settled(self, receipt: str) -> bool:
+        return self.receipt(receipt)["state"] != "stored"
 
     def wait(self, receipts: list[str], timeout_s: float) -> list[dict[str, object]]:
         """The receipts, once all of them are settled."""
@@ -146,36 +158,38 @@ def test_the_worst_payloads_of_a_tenant_bound_memory_and_hold_nobody_else_up(tmp
     data = tmp_path / "data"
     data.mkdir()
     keys = {tenant: key_of(data, tenant) for tenant in ("costly", "other")}
-    slowest, count = 0.0, 0
     with running_server(data) as server, tenants(server, keys) as (costly, other):
         other.fix(0)  # loads code
+        alone = sorted(other.fix(number) for number in range(5))[2]
+        allowed = APPLIED_S + BUSY * alone
         pid = limit_mill(server)
-        receipts, waits = list[str](), list[tuple[float, str]]()
         for name in shapes():
             worst = WORST[name](BODY_BYTES)
             costly.apply_feed(worst.name, worst.feed)
-            receipts.append(costly.send(worst.name, worst.body, worst.format))
-            count += 1
-            waits.append((other.fix(count), name))
-        settled = costly.wait(receipts, 30.0 * len(receipts))
-        peak = peak_bytes(pid)
-        slowest = max(waits)[0]
-        print(f"\n{len(receipts)} worst payloads; peak {peak / MIB:.0f} MiB; the other's payload waited {max(waits)}")
-        assert {receipt["state"] for receipt in settled} <= {"applied"}, settled
-        assert server.part("mill").pid == pid, "the mill was ended"
-        assert peak < PEAK_BYTES
-        assert slowest < APPLIED_S
+            begun, receipt = time.monotonic(), costly.send(worst.name, worst.body, worst.format)
+            longest = other.fixes_until(lambda receipt=receipt: costly.is_settled(receipt))
+            peak = peak_bytes(pid)
+            took = time.monotonic() - begun
+            print(f"{name}: {took:.1f} s; the other tenant: {longest:.2f} s; peak so far {peak / MIB:.0f} MiB")
+            assert costly.receipt(receipt)["state"] == "applied"
+            assert longest < allowed, f"{name}: alone it takes {alone:.2f} s"
+            assert peak < PEAK_BYTES, name
+            assert server.part("mill").pid == pid, f"{name} ended the mill"
         backlog = [costly.send("worst_plain", WORST["zeros"](BODY_BYTES).body) for _ in range(rounds(3, 20))]
-        waited = [other.fix(number) for number in range(3)]
-        print(f"beside a backlog of {len(backlog)}: {max(waited):.2f} s; peak {peak_bytes(pid) / MIB:.0f} MiB")
-        assert max(waited) < APPLIED_S
+        waited = max(other.fix(number) for number in range(3))
+        print(f"beside a backlog of {len(backlog)}: {waited:.2f} s; by itself {alone:.2f} s")
+        assert waited < allowed
+        assert peak_bytes(pid) < PEAK_BYTES
         assert server.client.get("/readyz", headers={"Authorization": f"Bearer {keys['other']}"}).status_code == 200
         server.kill("mill")  # in the middle of the backlog
         server.wait_ready()
-        assert other.fix(30) < 2 * APPLIED_S
-        costly.wait(backlog, 60.0 * len(backlog))
+        other.fix(30)
+        costly.wait(backlog, PATIENCE_S)
+        costly.send("worst_plain", WORST["zeros"](BODY_BYTES).body)
+    # Ended in the middle of a payload: nothing is stuck after the restart.
     with running_server(data) as server, tenants(server, keys) as (costly, other):
-        assert other.fix(31) < APPLIED_S, "nothing is stuck after a restart"
+        other.fix(31)
+        costly.wait([costly.send("worst_plain", b"{}")], PATIENCE_S)
 
 
 @contextlib.contextmanager
@@ -254,4 +268,22 @@ def test_a_store_that_refuses_everything_costs_no_payload_and_is_recovered_from(
     with working(house):
         wait_for(lambda: house.mill.progress == Progress(3))
     assert {row["state"] for row in house.all("payloads")} == {"applied"}
+    house.close()
+
+
+def test_the_largest_payload_can_be_set_aside_however_little_memory_a_query_may_use(
+    engine: Engine, tmp_path: Path
+) -> None:
+    settings = load({"data": str(tmp_path), "query_memory": MIB})
+    body = Random(1).randbytes(max(settings.max_body, settings.max_bulk_body, settings.max_unpacked))
+    house = House(tmp_path / "house", engine.address, "large")
+    house.send("location", body)
+    [entry] = house.entries()
+    limited(house, engine, settings.query_memory)
+    with pytest.raises(StoreQueryError):
+        house.mill._applier.set_aside(entry, "no reason")
+    limited(house, engine, max(settings.query_memory, settings.insert_memory))
+    house.mill._applier.set_aside(entry, "no reason")
+    stored = house.store.raw("payload_body", "RawBLOB", tenant=house.tenant, receipt=entry.payload.receipt)
+    assert stored == body
     house.close()

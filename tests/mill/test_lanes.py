@@ -77,6 +77,18 @@ def test_what_is_costly_is_not_among_what_is_cheap_and_goes_by_turns() -> None:
     assert turns[:3] == turns[3:] and len(set(turns)) == 3
 
 
+def test_a_lane_that_is_restarted_stays_away_and_is_applied_again_from_there() -> None:
+    lanes = lanes_of(header(1, "a"), header(2, "a", 8 * MIB))
+    lanes.done({"a": 1})
+    [costly] = lanes.pick_costly(0.0)
+    assert costly.seq == 2
+    lanes.restart(Progress())
+    lanes.add([header(1, "a"), header(2, "a", 8 * MIB)])
+    assert lanes.pick(10, 0.0) == [], "something of the tenant is still being applied"
+    assert not lanes.back(costly), "what is before it is to be applied again first"
+    assert [one.seq for one in lanes.pick(10, 0.0)] == [1]
+
+
 def test_deletions_are_never_costly() -> None:
     lanes = lanes_of(header(1, "a", kind=Kind.DELETE))
     lanes.costs.learn([header(1, "a", kind=Kind.DELETE)], {("a", "f", True): 60.0})
