@@ -5,7 +5,6 @@ The mill runs under a limit of memory, so that a failure here cannot take the ma
 """
 
 import contextlib
-import json
 import resource
 import subprocess
 import sys
@@ -154,6 +153,7 @@ def peak_bytes(pid: int) -> int:
     return int(line.split()[1]) << 10
 
 
+@pytest.mark.timeout(rounds(600, 3600))
 def test_the_worst_payloads_of_a_tenant_bound_memory_and_hold_nobody_else_up(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
@@ -232,14 +232,15 @@ def limited(house: House, engine: Engine, query_memory: int) -> None:
 def test_a_payload_that_the_engine_refuses_for_want_of_memory_is_set_aside_and_the_rest_goes_on(
     engine: Engine, tmp_path: Path
 ) -> None:
-    """A tag of 1.9 MB makes four series of as much each, which 12 MiB of memory cannot take in; its body fits."""
+    """140,000 samples are 15 MB of rows, which 12 MiB of memory cannot take in; their body of 300 kB fits."""
     house = House(tmp_path / "house", engine.address, "refused")
     limited(house, engine, 12 * MIB)
     other = house.neighbour("other")
     house.send("location", fix(0))
     with working(house):
         wait_for(lambda: house.mill.progress == Progress(1))
-        bad = house.send("location", json.dumps(fix(1) | {"user_id": "x" * 1_900_000}).encode())
+        samples = {"name": "a", "start": "2024-01-01T00:00:00Z", "interval": "1s", "values": [0] * 140_000}
+        bad = house.send("signals", samples)
         house.send("location", fix(2))
         begun = time.monotonic()
         seq = house.send("location", fix(3), tenant=other)
