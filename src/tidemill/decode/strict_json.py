@@ -120,7 +120,12 @@ def name_of(value: Any) -> str:
     return "an array" if isinstance(value, list) else "an object"
 
 
+_EMPTY: Final = Object()  # of all objects without members: read only
+
+
 def _object(pairs: list[tuple[str, Any]]) -> Object:
+    if not pairs:
+        return _EMPTY
     found = Object(pairs)
     if len(found) != len(pairs):
         seen: set[str] = set()
