@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 _MILL_NICE: Final = 10  # acknowledging comes before applying
 _STORE_NICE: Final = 10
+_STORE_BYTES: Final = 1 << 30  # of memory, for all statements together
+_STORE_ROOM_BYTES: Final = 256 << 20  # beside the largest of them
 _SWITCH_S: Final = 0.0005  # the log's thread asks for the interpreter after each commit: answers wait for it
 _MILL_SILENCE_S: Final = 60.0
 _MILL_TIMEOUT_S: Final = 100.0  # a statement of the mill's must end some time, not as soon as a person's question
@@ -63,7 +65,10 @@ def run_store(runtime: Runtime, lifeline: Lifeline) -> None:
 
     os.nice(_STORE_NICE)
     options = EngineOptions(
-        path=runtime.settings.folder / "store", secret=runtime.store_secret, listen=f"127.0.0.1:{runtime.store_port}"
+        path=runtime.settings.folder / "store",
+        secret=runtime.store_secret,
+        listen=f"127.0.0.1:{runtime.store_port}",
+        max_memory=max(_STORE_BYTES, runtime.settings.insert_memory + _STORE_ROOM_BYTES),
     )
     run(options, lifeline.beat)
 
@@ -90,7 +95,8 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
     lock = FolderLock(folder / "mill", "mill.lock")
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     book = open_book(catalog, runtime.settings)
-    store = _store(runtime, _MILL_TIMEOUT_S)
+    memory = max(runtime.settings.query_memory, runtime.settings.insert_memory)
+    store = _store(runtime, _MILL_TIMEOUT_S, memory)
     replays = CatalogReplays(catalog)
     mill = Mill(
         SqliteLogReader(folder / "log"),
@@ -182,7 +188,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     texts = feed_texts(catalog)
     book = FeedBook(texts)
-    store = _store(runtime, settings.query_timeout)
+    store = _store(runtime, settings.query_timeout, settings.query_memory)
     applied = Applied(lambda: position.read(place), Hints.from_fd(runtime.hint_fd))
     deleted = Deleted(applied)
     services = Services(
@@ -221,13 +227,12 @@ ROLES: Final[dict[str, Callable[[Runtime, Lifeline], None]]] = {
 }
 
 
-def _store(runtime: Runtime, query_timeout_s: float) -> Any:
+def _store(runtime: Runtime, query_timeout_s: float, memory_bytes: int) -> Any:
     from tidemill.store.client import Store, StoreAddress
 
-    settings = runtime.settings
     return Store(
         StoreAddress(host="127.0.0.1", port=runtime.store_port, password=runtime.store_secret),
-        settings={"max_execution_time": int(query_timeout_s), "max_memory_usage": settings.query_memory},
+        settings={"max_execution_time": int(query_timeout_s), "max_memory_usage": memory_bytes},
     )
 
 

@@ -15,6 +15,10 @@ import msgspec
 from tidemill.mill.position import write_atomically
 
 _WRITE_EVERY_S = 0.5
+_COUNTED = (
+    *("refused", "accepted", "rejected", "points", "replaced", "rollups"),
+    *("lookups", "restated", "changes", "restatements"),
+)
 
 
 class MillStatus(msgspec.Struct, kw_only=True):
@@ -64,6 +68,15 @@ class MillStatus(msgspec.Struct, kw_only=True):
     def lag(self) -> int:
         """How many places of the log are not applied yet (gaps included)."""
         return max(0, self.log_seq - self.position)
+
+    def add(self, other: "MillStatus") -> None:
+        """Add what another has counted, which then counts from the beginning."""
+        for name in _COUNTED:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+            setattr(other, name, 0)
+        for name, seconds in other.stage_s.items():
+            self.stage_s[name] = self.stage_s.get(name, 0.0) + seconds
+        other.stage_s.clear()
 
     def failed(self, why: str, now_ns: int) -> None:
         """Something went wrong, and the mill has yet to go on."""
