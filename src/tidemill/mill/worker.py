@@ -176,14 +176,13 @@ class Mill:
         """Apply one micro-batch; returns how many payloads it settled. Raises UnavailableError: nothing is lost."""
         if not self._started:
             self._start()
-        self._confirm()
         if self.replays is not None:
             self.replays.resume()
         self.status.looped_at_ns = self._clock()
-        if self._settling.busy:
-            settled = self._settling.collect()
-            if settled is not None:
-                return settled  # a moment for what may not go on beside a batch
+        if not self._settling.busy:
+            self._confirm()
+        elif (settled := self._settling.collect()) is not None:
+            return settled  # a moment for what may not go on beside a batch
         with self.status.stage("read"):
             self._look()
             picked = self._pick()
