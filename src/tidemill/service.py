@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 
 _MILL_NICE: Final = 10  # acknowledging comes before applying
 _STORE_NICE: Final = 10
+_STORE_BYTES: Final = 1 << 30  # of memory, for all statements together
+_STORE_ROOM_BYTES: Final = 256 << 20  # beside the largest of them
 _SWITCH_S: Final = 0.0005  # the log's thread asks for the interpreter after each commit: answers wait for it
 _MILL_SILENCE_S: Final = 60.0
 _MILL_TIMEOUT_S: Final = 100.0  # a statement of the mill's must end some time, not as soon as a person's question
@@ -67,7 +69,10 @@ def run_store(runtime: Runtime, lifeline: Lifeline) -> None:
 
     os.nice(_STORE_NICE)
     options = EngineOptions(
-        path=runtime.settings.folder / "store", secret=runtime.store_secret, listen=f"127.0.0.1:{runtime.store_port}"
+        path=runtime.settings.folder / "store",
+        secret=runtime.store_secret,
+        listen=f"127.0.0.1:{runtime.store_port}",
+        max_memory=max(_STORE_BYTES, runtime.settings.insert_memory + _STORE_ROOM_BYTES),
     )
     run(options, lifeline.beat)
 
@@ -88,7 +93,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
     lock = FolderLock(folder / "mill", "mill.lock")
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     book = open_book(catalog, runtime.settings)
-    store = _store(runtime, _MILL_TIMEOUT_S)
+    store = _mill_store(runtime)
     replays = CatalogReplays(catalog)
     mill = _crew(runtime, store, book, replays)
     turning = threading.Event()  # not yet: it waits for the store, as long as that takes
@@ -153,7 +158,7 @@ def _crew(runtime: Runtime, store: Any, book: FeedBook, replays: CatalogReplays)
     def mill_of(partition: Partition, end: Hints) -> Mill:
         return Mill(
             SqliteLogReader(log_folder(folder, partition.number)),
-            _store(runtime, _MILL_TIMEOUT_S) if partition.number else store,
+            _mill_store(runtime) if partition.number else store,
             book,
             Position(position_file(folder, partition.number), partition.start),
             end,
@@ -190,7 +195,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     texts = feed_texts(catalog)
     book = FeedBook(texts)
-    store = _store(runtime, settings.query_timeout)
+    store = _store(runtime, settings.query_timeout, settings.query_memory)
     applied = Applied(lambda: position.read_all(folder, settings.partitions), Hints.from_fd(runtime.hint_fd))
     deleted = Deleted(applied)
     services = Services(
@@ -258,14 +263,18 @@ ROLES: Final[dict[str, Callable[[Runtime, Lifeline], None]]] = {
 }
 
 
-def _store(runtime: Runtime, query_timeout_s: float) -> Any:
+def _store(runtime: Runtime, query_timeout_s: float, memory_bytes: int) -> Any:
     from tidemill.store.client import Store, StoreAddress
 
-    settings = runtime.settings
     return Store(
         StoreAddress(host="127.0.0.1", port=runtime.store_port, password=runtime.store_secret),
-        settings={"max_execution_time": int(query_timeout_s), "max_memory_usage": settings.query_memory},
+        settings={"max_execution_time": int(query_timeout_s), "max_memory_usage": memory_bytes},
     )
+
+
+def _mill_store(runtime: Runtime) -> Any:
+    memory = max(runtime.settings.query_memory, runtime.settings.insert_memory)
+    return _store(runtime, _MILL_TIMEOUT_S, memory)
 
 
 def _trust(settings: Settings) -> Trust:

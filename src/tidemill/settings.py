@@ -113,6 +113,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
 
     @property
+    def insert_memory(self) -> int:
+        """Bytes that the store must let a statement of the mill use, so that every payload that is taken can be stored
+        or set aside: while its row goes in, four buffers hold it, each as long as the next power of two."""
+        return max(256 * MIB, 9 * max(self.max_body, self.max_bulk_body, self.max_unpacked))
+
+    @property
     def host(self) -> str:
         """The host part of `listen`."""
         return self.listen.rpartition(":")[0].strip("[]")

@@ -1,4 +1,7 @@
-"""Decodes one of the worst bodies under a limit of memory and prints what that took, as a line of JSON."""
+"""Decodes worst bodies under a limit of memory and prints what each took, as a line of JSON.
+
+python -m tests.faults.decode_child LIMIT_BYTES NAME:SIZE_BYTES ...
+"""
 
 import json
 import resource
@@ -6,54 +9,52 @@ import sys
 import time
 from pathlib import Path
 
+import polars as pl
+
 from tests.support.payloads import logged
 from tests.support.worst_bodies import WORST
+from tidemill.decode.decoder import Decoder
+from tidemill.feeds.load import load
 
 
-def main(name: str, size_bytes: int, limit_bytes: int) -> None:
-    """Print `seconds` of the processor, `grown_bytes` of memory at its highest, `records`, `rejected`, `bytes` of the
-    body, and `ledger_bytes`: what texts and details of the rejections come to."""
-    import polars as pl
+def main(limit_bytes: int, shapes: list[str]) -> None:
+    """Print `name`, `size` (that was wished for), `bytes` of the body, `seconds` of the processor, `grown_bytes` of
+    memory at its highest, `records`, `rejected`, and `ledger_bytes`: what the texts and details of the rejections come
+    to. Ends by MemoryError, or an abort, where `limit_bytes` beyond what is loaded do not do."""
+    Decoder(load(WORST["nan_values"](1).feed)).decode([logged(1, b"[{}]")])  # what is loaded once
+    resource.setrlimit(resource.RLIMIT_AS, (_status("VmSize") + limit_bytes,) * 2)
+    for shape in shapes:
+        name, _, size = shape.partition(":")
+        print(json.dumps(measured(name, int(size))), flush=True)
 
-    from tidemill.decode.decoder import Decoder
-    from tidemill.feeds.load import load
 
+def measured(name: str, size_bytes: int) -> dict[str, object]:
+    """One line."""
     worst = WORST[name](size_bytes)
-    decoder = Decoder(load(worst.feed))
-    decoder.decode([logged(1, b"{}", worst.name, worst.format)])  # what is loaded once
-    before = _peak_bytes()
-    resource.setrlimit(resource.RLIMIT_AS, (_mapped_bytes() + limit_bytes,) * 2)
-    start = time.process_time()
-    batch = decoder.decode([logged(1, worst.body, worst.name, worst.format)])
-    decoded = time.process_time() - start
-    decoded_bytes = _peak_bytes() - before
+    decoder, entry = Decoder(load(worst.feed)), logged(1, worst.body, worst.name, worst.format)
+    Path("/proc/self/clear_refs").write_text("5")  # the highest is counted from here
+    before, start = _status("VmHWM"), time.process_time()
+    batch = decoder.decode([entry])
     records = decoder.texts(worst.body, worst.format)
-    texts = [records.text(index) for index in batch.rejections["idx"]]
-    detail = batch.rejections["detail"].str.len_bytes().sum()
-    print(
-        json.dumps(
-            {
-                "seconds": decoded,
-                "text_seconds": time.process_time() - start - decoded,
-                "grown_bytes": decoded_bytes,
-                "grown_with_texts": _peak_bytes() - before,
-                "records": int(batch.counts["records"].sum()),
-                "rejected": batch.rejections.height,
-                "bytes": len(worst.body),
-                "ledger_bytes": int(pl.Series(texts, dtype=pl.String).str.len_bytes().sum()),
-                "detail_bytes": int(detail),
-            }
-        )
-    )
+    texts = pl.Series([records.text(index) for index in batch.rejections["idx"]], dtype=pl.String)
+    seconds = time.process_time() - start
+    return {
+        "name": name,
+        "size": size_bytes,
+        "bytes": len(worst.body),
+        "seconds": seconds,
+        "grown_bytes": _status("VmHWM") - before,
+        "records": int(batch.counts["records"].sum()),
+        "rejected": batch.rejections.height,
+        "ledger_bytes": texts.str.len_bytes().sum() + batch.rejections["detail"].str.len_bytes().sum(),
+    }
 
 
-def _peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
-
-
-def _mapped_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize()
+def _status(name: str) -> int:
+    """A figure of this process, in bytes."""
+    lines = Path("/proc/self/status").read_text("ascii").splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith(f"{name}:"))) << 10
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(int(sys.argv[1]), sys.argv[2:])

@@ -25,7 +25,7 @@ from tidemill.mill.worker import Mill
 from tidemill.model.deletion import Deletion
 from tidemill.model.deletion import entry as deletion_entry
 from tidemill.model.ids import new_receipt
-from tidemill.model.offset import MAX_SEQ, Partition, partition_of
+from tidemill.model.offset import MAX_SEQ, Partition, partition_of, seq_of
 from tidemill.model.payload import Logged
 from tidemill.model.replay import Replay, Request
 from tidemill.store.client import Store, StoreAddress
@@ -37,7 +37,8 @@ Payload = dict[str, Any]
 TABLES = {
     "points": "tenant, series, time, ordinal, value, {seq}, idx, flags, received_at, attributes",
     "series": "tenant, series, feed, name, field, tags, unit, deleted, {deleted_seq}",
-    "rejections": "tenant, feed, {seq}, idx, time, reasons, record, rules_version, {winner_seq}, winner_idx, recovered_by",
+    "rejections": "tenant, feed, {seq}, idx, time, reasons, record, rules_version, {winner_seq}, winner_idx, "
+    "recovered_by",
     "payloads": "tenant, {seq}, receipt, feed, feed_version, state, accepted, rejected, reasons, hex(body) AS body, "
     "hex(sha256) AS sha256, faults",
     "rollups": "tenant, series, window, count, mean, min, max, sum, late, sealed",
@@ -120,11 +121,20 @@ class House:
         )
         return self.mill
 
+    @property
+    def applied(self) -> int:
+        """The place in the partition up to which everything is applied."""
+        return seq_of(self.mill.status.position)
+
+    def offset(self, seq: int) -> int:
+        """The offset of a place in the house's partition."""
+        return self.partition.start + seq
+
     def send(self, feed: str, body: Any, **other: Any) -> int:
-        """Append one payload (a body that is no bytes is sent as JSON); its seq."""
+        """Append one payload (a body that is no bytes is sent as JSON); its place in the partition."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         sent = {"tenant": self.tenant, "feed": feed} | other
-        return self.log.append(payload(raw, **sent)).result(10).seq
+        return seq_of(self.log.append(payload(raw, **sent)).result(10).seq)
 
     def neighbour(self, name: str) -> str:
         """Another tenant of this house, with the recipes."""
@@ -133,15 +143,15 @@ class House:
         return tenant
 
     def delete(self, series: int, feed: str = "signals") -> int:
-        """Append the deletion of a series; its seq."""
+        """Append the deletion of a series; its place."""
         alone = feed == "signals"
         return self.ask(Deletion(kind="series", feed=feed, series=f"{series:016x}", alone=alone))
 
     def ask(self, deletion: Deletion) -> int:
-        """Append a deletion; its seq."""
+        """Append a deletion; its place."""
         now = self.clock()
         entry = deletion_entry(deletion, tenant=self.tenant, receipt=new_receipt(now), received_ns=now, feed_version=1)
-        return self.log.append(entry).result(10).seq
+        return seq_of(self.log.append(entry).result(10).seq)
 
     def work(self) -> int:
         """Apply all that the log holds."""

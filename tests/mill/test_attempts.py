@@ -121,3 +121,34 @@ def test_an_attempt_of_an_older_version_suspects_all_up_to_its_last(tmp_path: Pa
     assert attempts.suspected(Header(9, "any", "f", Kind.DATA, 1))
     assert not attempts.suspected(Header(10, "any", "f", Kind.DATA, 1))
     assert not attempts.suspects(Progress(9))
+
+
+COSTLY = Logged(3, payload(tenant="costly"))
+
+
+def suspected(path: Path, position: int) -> list[int]:
+    attempts = started(path, position)
+    owners = {1: "default", 2: "default", 3: "costly", 4: "costly", 5: "default"}
+    assert attempts.suspects(Progress(position))
+    return [seq for seq, name in owners.items() if attempts.suspected(Header(seq, name, "f", Kind.DATA, 1))]
+
+
+def test_what_is_applied_beside_the_loop_is_suspected_with_the_batch_and_after_it(tmp_path: Path) -> None:
+    attempts = started(tmp_path / "a", 0)
+    attempts.begin_beside([COSTLY])
+    attempts.begin(entries(1, 2))
+    assert suspected(tmp_path / "a", 0) == [1, 2, 3]
+    attempts.settled()
+    assert suspected(tmp_path / "a", 2) == [3]
+    alone = started(tmp_path / "a", 2)
+    assert not alone.poisoned([COSTLY])
+    alone.begin([COSTLY])
+    assert started(tmp_path / "a", 2).poisoned([COSTLY])
+
+
+def test_what_was_applied_beside_the_loop_is_suspected_no_more(tmp_path: Path) -> None:
+    attempts = started(tmp_path / "a", 0)
+    attempts.begin_beside([COSTLY])
+    attempts.end_beside()
+    attempts.begin(entries(1, 1))
+    assert suspected(tmp_path / "a", 0) == [1]

@@ -71,7 +71,7 @@ def test_what_is_there_is_confirmed_and_asked_for_once(house: House) -> None:
     filled(house)
     house.new_mill()
     house.work()
-    assert house.mill.status.confirmed == house.mill.status.position == house.log.last_seq()
+    assert house.mill.status.confirmed == house.applied == house.log.last_seq()
     assert house.mill.status.returns == 0
     assert Position(house.folder / "mill" / "confirmed").seq == house.log.last_seq()
 

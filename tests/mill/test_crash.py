@@ -84,7 +84,7 @@ def test_a_payload_that_kills_the_mill_is_set_aside_and_the_log_moves_on(build: 
     assert (row["seq"], row["reasons"]) == (4, ["poison"])
     [poison] = [row for row in house.all("payloads") if row["state"] == "poison"]
     assert b"KILL" in bytes.fromhex(poison["body"])
-    house.mill.status.position = 6
+    house.applied = 6
     prove(house)
 
 
@@ -105,7 +105,7 @@ def test_a_payload_that_raises_is_set_aside_alone(build: Build, monkeypatch: pyt
     assert poison == [1, 6]
     assert len(house.all("payloads")) == 7
     assert house.mill.status.poisoned == 2
-    assert house.mill.status.position == 7
+    assert house.applied == 7
     assert "a fault of ours" in house.mill.status.last_error
 
 
@@ -151,7 +151,7 @@ def test_a_store_that_goes_away_is_waited_for(tmp_path: Path) -> None:
     stop, thread = working(house)
     try:
         house.send("location", fix(1))
-        wait_for(lambda: house.mill.status.position == 1)
+        wait_for(lambda: house.applied == 1)
         engine.kill()
         house.send("location", fix(2))
         wait_for(lambda: house.mill.status.state == "waiting_for_store")
@@ -159,9 +159,9 @@ def test_a_store_that_goes_away_is_waited_for(tmp_path: Path) -> None:
         time.sleep(1.0)
         assert house.mill.status.retries - begun < 8, "it does not spin"
         assert time.monotonic() - house.mill.last_turn < 20, "it turns while it waits"
-        assert house.mill.status.position == 1
+        assert house.applied == 1
         engine.start()
-        wait_for(lambda: house.mill.status.position == 2)
+        wait_for(lambda: house.applied == 2)
         assert house.mill.status.poisoned == 0
         assert sorted(house.values("speed").values()) == [1.0, 1.0]
         wait_for(lambda: house.mill.status.state == "idle")
@@ -213,10 +213,10 @@ def test_an_idle_mill_applies_what_a_hint_speaks_of(build: Build) -> None:
     stop, thread = working(house)
     try:
         house.ours.send(house.send("location", fix(0)))  # the first loads code and zones
-        wait_for(lambda: house.mill.status.position == 1)
+        wait_for(lambda: house.applied == 1)
         time.sleep(0.2)
         house.ours.send(house.send("location", fix(1)))
-        wait_for(lambda: house.mill.status.position == 2)
+        wait_for(lambda: house.applied == 2)
     finally:
         stop.set()
         thread.join(10)
@@ -331,6 +331,6 @@ def test_a_store_that_refuses_what_is_set_aside_does_not_end_the_mill(
         wait_for(lambda: house.mill.status.retries > 1)
         assert "refused by the test" in house.mill.status.last_error
         assert thread.is_alive()
-    wait_for(lambda: house.mill.status.position == 1)
+    wait_for(lambda: house.applied == 1)
     stop.set()
     thread.join(10)

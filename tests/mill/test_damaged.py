@@ -35,7 +35,7 @@ def test_a_damaged_entry_is_set_aside_with_the_reason_and_the_rest_is_applied(bu
     states = {row["seq"]: (row["state"], dict(row["reasons"])) for row in house.all("payloads")}
     assert states == {1: ("applied", {}), 2: ("poison", {"damaged": 1}), 3: ("applied", {})}
     assert {row["seq"] for row in house.all("points")} == {1, 3}
-    assert house.mill.status.position == 3
+    assert house.applied == 3
     found = verify(house)
     assert {(one.code, one.seq) for one in found.findings} == {("log_damaged", 2), ("payload_bytes", 2)}
 

@@ -77,10 +77,10 @@ def test_after_a_payload_and_a_feed_are_erased_no_file_holds_their_bytes(tmp_pat
         house.ask(Deletion(kind="payload", feed="dropzone", receipt=receipt))
         last = house.ask(Deletion(kind="feed", feed="location"))
         house.work()
-        eraser = Eraser(house.store, house.log.erased, house.clock, lambda: house.mill.status.position)
+        eraser = Eraser(house.store, house.log.erased, house.clock, lambda: house.applied)
         for _ in range(20):
             assert eraser.run(), "the log has not let go yet"
-        assert erase(house.store, house.log, house.catalog, house.mill.status.position)
+        assert erase(house.store, house.log, house.catalog, house.applied)
         [replayed] = house.replays.list("t")
         assert (replayed.difference.points, replayed.difference.records) == ((), 1), (
             "its values are gone, not its counts"

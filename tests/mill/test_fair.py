@@ -51,6 +51,8 @@ def by_fits_and_starts(house: House, chance: Random, last: int) -> None:
     while house.mill.progress.checkpoint < last:
         if chance.random() < 0.2:
             path = house.folder / "mill" / "position"
+            house.mill._attempts.stopping()  # who is told to end is not ended by a payload
+            house.mill._settling._beside.wait(60)  # a process takes its threads along
             if older is not None and chance.random() < 0.5:
                 path.write_bytes(older)
             older = path.read_bytes() if path.exists() else None

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.mill.house import House
 from tests.rules.test_history import FEED, NOW, RULES, Record, numbered, plain, streams, with_actions
+from tests.support.rounds import rounds
 from tidemill.checks.library import checks
 from tidemill.checks.past import Reach
 from tidemill.mill.past import StorePast
@@ -63,7 +64,7 @@ def ledger(house: House) -> dict[tuple[int, int], list[str]]:
     return {(row["seq"], row["idx"]): row["reasons"] for row in house.all("rejections")}
 
 
-@settings(max_examples=8, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
+@settings(max_examples=rounds(3, 60), deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), rules=st.lists(RULES, min_size=1, max_size=4), payloads=streams())
 @pytest.mark.parametrize("policy", ["first", "last", "keep"])
 def test_batches_restarts_and_repetitions_do_not_matter(

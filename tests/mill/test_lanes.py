@@ -42,7 +42,8 @@ def test_every_entry_is_picked_once_and_those_of_a_tenant_in_their_order(
     lanes = lanes_of(*headers)
     seen: dict[str, list[int]] = defaultdict(list)
     applied: set[int] = set()
-    while batch := lanes.pick(at_most, 0.0):
+    while batch := lanes.pick(at_most, 0.0) or lanes.pick_costly(0.0):
+        lanes.back(batch[0])
         assert len(batch) <= at_most
         assert [one.seq for one in batch] == sorted(one.seq for one in batch)
         assert len(batch) == 1 or sum(one.size_bytes for one in batch) <= MAX_BYTES
@@ -62,24 +63,37 @@ def test_every_entry_is_picked_once_and_those_of_a_tenant_in_their_order(
     assert lanes.waiting == 0
 
 
-def test_a_cheap_payload_waits_for_one_costly_payload_at_most() -> None:
-    costly = [header(seq, f"costly{seq % 3}", 8 * MIB) for seq in range(1, 60)]
-    lanes = lanes_of(*costly)
-    for seq in range(100, 110):
-        lanes.add([header(seq, "b")])
-        batches = 1
-        while "b" not in through(batch := lanes.pick(10_000, 0.0)):
-            lanes.done(through(batch))
-            batches += 1
-        lanes.done(through(batch))
-        assert batches <= 2
+def test_what_is_costly_is_not_among_what_is_cheap_and_goes_by_turns() -> None:
+    lanes = lanes_of(*(header(seq, f"costly{seq % 3}", 8 * MIB) for seq in range(1, 60)))
+    lanes.add([header(100, "b"), header(101, "costly0")])
+    assert [one.seq for one in lanes.pick(10, 0.0)] == [100]
+    turns = []
+    for _ in range(6):
+        [costly] = lanes.pick_costly(0.0)
+        assert all(one.tenant != costly.tenant for one in lanes.pick(10, 0.0)), "its lane is away"
+        turns.append(costly.tenant)
+        assert lanes.back(costly)
+        lanes.done({costly.tenant: costly.seq})
+    assert turns[:3] == turns[3:] and len(set(turns)) == 3
 
 
-def test_the_costly_have_their_turn_beside_an_endless_stream_of_cheap_ones() -> None:
-    lanes = lanes_of(header(1, "costly", 8 * MIB))
-    lanes.add(header(seq, "b") for seq in range(2, 100_000))
-    lanes.done(through(lanes.pick(10_000, 0.0)))
-    assert through(lanes.pick(10_000, 0.0)) == {"costly": 1}
+def test_a_lane_that_is_restarted_stays_away_and_is_applied_again_from_there() -> None:
+    lanes = lanes_of(header(1, "a"), header(2, "a", 8 * MIB))
+    lanes.done({"a": 1})
+    [costly] = lanes.pick_costly(0.0)
+    assert costly.seq == 2
+    lanes.restart(Progress())
+    lanes.add([header(1, "a"), header(2, "a", 8 * MIB)])
+    assert lanes.pick(10, 0.0) == [], "something of the tenant is still being applied"
+    assert not lanes.back(costly), "what is before it is to be applied again first"
+    assert [one.seq for one in lanes.pick(10, 0.0)] == [1]
+
+
+def test_deletions_are_never_costly() -> None:
+    lanes = lanes_of(header(1, "a", kind=Kind.DELETE))
+    lanes.costs.learn([header(1, "a", kind=Kind.DELETE)], {("a", "f", True): 60.0})
+    assert lanes.pick_costly(0.0) == []
+    assert [one.seq for one in lanes.pick(10, 0.0)] == [1]
 
 
 def test_a_batch_holds_a_share_of_every_lane() -> None:
@@ -88,7 +102,7 @@ def test_a_batch_holds_a_share_of_every_lane() -> None:
     batch = lanes.pick(10_000, 0.0)
     assert len({one.tenant for one in batch}) == 201
     assert len(batch) == 10_000
-    lanes.costs.learn(batch, 4.1, {})
+    lanes.costs.learn(batch, {(one.tenant, "f", False): 4.0 for one in batch})
     slower = lanes.pick(10_000, 0.0)
     assert len({one.tenant for one in slower}) == 201
     assert sum(map(lanes.costs.of, slower)) == pytest.approx(BATCH_S, abs=0.01)
@@ -109,11 +123,21 @@ def test_a_lane_that_is_held_holds_nobody_else_and_is_tried_alone() -> None:
 
 def test_costs_rise_at_once_and_fall_slowly_and_are_each_tenants_own() -> None:
     costs = Costs()
-    guessed = costs.of(header(1))
-    costs.learn([header(1), header(2, "b")], 5.1, {("a", "f"): 4.0, ("b", "f"): 1.0})
-    assert costs.of(header(1)) == pytest.approx(4.0)
-    assert costs.of(header(1, "b")) == pytest.approx(1.0)
-    assert costs.of(header(1, "c")) == guessed
-    costs.learn([header(1)], 0.1, {})
-    assert 2.0 < costs.of(header(1)) < 4.0
-    assert costs.of(header(1, kind=Kind.DELETE)) > guessed
+    first, second, third = (header(1, tenant, MIB) for tenant in "abc")
+    guessed = costs.of(first)
+    costs.learn([first, second], {("a", "f", False): 4.0, ("b", "f", False): 1.0})
+    assert costs.of(first) == pytest.approx(4.0, abs=0.1)
+    assert costs.of(second) == pytest.approx(1.0, abs=0.1)
+    assert costs.of(third) == guessed
+    costs.learn([first], {("a", "f", False): 0.1})
+    assert 2.0 < costs.of(first) < 4.0
+
+
+def test_neither_a_slow_moment_nor_a_cheap_past_makes_a_payload_what_its_size_is_not() -> None:
+    costs = Costs()
+    small, large = header(1), header(1, size=8 * MIB)
+    costs.learn([small], {("a", "f", False): 3.0})
+    assert costs.of(small) < COSTLY_S
+    for _ in range(100):
+        costs.learn([large], {("a", "f", False): 0.01})
+    assert costs.of(large) > COSTLY_S

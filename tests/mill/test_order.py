@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.mill.house import House
 from tests.mill.test_worker import fix
+from tests.support.rounds import rounds
 from tidemill.store.client import StoreAddress
 
 # Optional fields: the loser may have one that the winner lacks.
@@ -71,7 +72,7 @@ RECORDS = st.lists(
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 
 
-@settings(max_examples=10, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
+@settings(max_examples=rounds(3, 60), deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), payloads=st.lists(RECORDS, min_size=2, max_size=7))
 @pytest.mark.parametrize("policy", ["first", "last"])
 def test_order_and_batches_do_not_matter(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.mill.breaking import Breaking
 from tests.mill.house import House
 from tests.mill.test_order import strip
+from tests.support.rounds import rounds
 from tidemill.errors import Fault
 from tidemill.model.deletion import Deletion
 from tidemill.model.ids import new_receipt
@@ -109,7 +110,7 @@ RECORDS = st.lists(
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 
 
-@settings(max_examples=3, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
+@settings(max_examples=rounds(1, 20), deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
 @given(payloads=st.lists(RECORDS, min_size=2, max_size=6), data=st.data())
 @pytest.mark.parametrize("policy", ["first", "last"])
 def test_some_payloads_may_be_replayed_and_the_mill_may_fail_meanwhile(

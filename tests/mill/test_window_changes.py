@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.mill.house import House
 from tests.mill.test_replay import PHASES, build_with, record
+from tests.support.rounds import rounds
 from tidemill.mill.compare import ROUNDING, window_changes
 from tidemill.model.ids import parse_series
 
@@ -69,7 +70,7 @@ RECORDS = st.lists(
 )
 
 
-@settings(max_examples=6, deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
+@settings(max_examples=rounds(2, 60), deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
 @given(payloads=st.lists(RECORDS, min_size=1, max_size=6), policy=st.sampled_from(["first", "last", "keep"]))
 def test_what_a_preview_lists_is_exactly_what_publishing_writes(
     build: Callable[..., House], payloads: list[list[dict[str, Any]]], policy: str

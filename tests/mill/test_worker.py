@@ -38,7 +38,7 @@ def test_a_fix_becomes_points_series_and_a_rollup(house: House) -> None:
     means = {row["mean"]: row["count"] for row in house.all("rollups")}
     assert means == {40.701: 1, -73.916: 1, 11.3: 1, 1.0: 1}
     assert outcomes(house) == [("applied", 1, 0, {})]
-    assert house.mill.status.position == seq
+    assert house.applied == seq
     assert house.ours.receive() == seq
 
 

@@ -1,4 +1,4 @@
-"""How often the tests that break things do so: a few times in `make test-faults`, many in `make faults`."""
+"""How often tests do what takes long: a few times in `make test` and `make test-faults`, many in `make faults`."""
 
 import os
 

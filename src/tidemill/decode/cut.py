@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from tidemill.decode.faults import Faults
-from tidemill.decode.strict_json import NOT_FINITE, NotJson, invalid, name_of, readable, words
+from tidemill.decode.strict_json import NOT_FINITE, invalid, name_of, readable, word, words
 from tidemill.model.payload import MAX_RECORDS
 
 WHITE: Final = b" \t\r\n"
@@ -22,7 +22,7 @@ WHITE: Final = b" \t\r\n"
 # Values are read to know where they end, and dropped: of a number its length will do. The scanner of the standard
 # library runs in C (8 MiB of records of 50 bytes in 0.18 s); the text that it reads has a character for each byte
 # (Latin-1), so that places in it are places in the bytes.
-_scan: Final = json.JSONDecoder(parse_int=len, parse_float=len, parse_constant=NotJson).raw_decode
+_scan: Final = json.JSONDecoder(parse_int=len, parse_float=len, parse_constant=word).raw_decode
 _white: Final = re.compile(r"[ \t\n\r]*").match
 _comma: Final = re.compile(r"[ \t\n\r]*,[ \t\n\r]*").match
 _colon: Final = re.compile(r"[ \t\n\r]*:[ \t\n\r]*").match

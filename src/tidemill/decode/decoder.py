@@ -5,7 +5,7 @@ ranges, times that can be read. Zones, rules and duplicates are for `rules/`. Th
 of their own: JSON records, series of samples, binary records.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from tidemill.decode.batch import Batch
@@ -22,16 +22,17 @@ DEEPEST: Final = 128  # what `max_depth` may be; far below where a reader would 
 
 
 class Decoder:
-    """Checks and decodes payloads of one feed."""
+    """Checks and decodes payloads of one feed. `turn` is called now and then while records are read one by one: a sign
+    of life, as that may take long."""
 
-    def __init__(self, feed: Feed, *, max_depth: int = MAX_DEPTH) -> None:
+    def __init__(self, feed: Feed, *, max_depth: int = MAX_DEPTH, turn: Callable[[], None] = lambda: None) -> None:
         self._of: JsonDecoder | SampleDecoder | LayoutDecoder
         if feed.shape.kind == "samples":
             self._of = SampleDecoder(feed.input.formats, max_depth)
         elif feed.input.layout is not None:
             self._of = LayoutDecoder(feed, feed.input.layout)
         else:
-            self._of = JsonDecoder(feed, max_depth)
+            self._of = JsonDecoder(feed, max_depth, turn)
 
     def check(self, body: bytes, format: str, received_ns: int) -> tuple[Fault, ...]:
         """Every fault of a payload (at most a hundred by name); () when all its records fit the contract."""

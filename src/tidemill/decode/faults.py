@@ -10,6 +10,7 @@ from typing import Final
 from tidemill.errors import Fault, count_of_faults
 
 MAX_FAULTS: Final = 100
+LONGEST: Final = 300  # characters of a path or a message
 DETAIL_BYTES: Final = 900  # of a record's faults in the ledger, in UTF-8
 _DETAIL_FAULTS: Final = 10  # named in it
 _ROOM: Final = 40  # bytes for "; 1234567 more faults"
@@ -24,7 +25,7 @@ class Faults:
     def __init__(self) -> None:
         self._kept: list[Fault] = []
         self._codes: dict[str, None] = {}
-        self._paths: set[str] = set()
+        self._paths: set[str] | None = None  # of what is kept; made when it is first needed
         self.count = 0
 
     def add(self, path: str, code: str, message: str) -> None:
@@ -32,20 +33,28 @@ class Faults:
         self.count += 1
         self._codes[code] = None
         if self.count <= MAX_FAULTS:
-            fault = Fault(_presentable(path), code, _presentable(message))
-            self._kept.append(fault)
-            self._paths.add(fault.path)
+            if len(path) > LONGEST or not path.isascii():
+                path = _presentable(path)
+            if len(message) > LONGEST or not message.isascii():
+                message = _presentable(message)
+            self._kept.append(Fault(path, code, message))
+            if self._paths is not None:
+                self._paths.add(path)
 
     def add_once(self, path: str, code: str, message: str) -> None:
         """Note one fault unless a fault that is kept has this path."""
-        if self.count > MAX_FAULTS or _presentable(path) not in self._paths:
-            self.add(path, code, message)
+        if self.count <= MAX_FAULTS:
+            if self._paths is None:
+                self._paths = {fault.path for fault in self._kept}
+            if _presentable(path) in self._paths:
+                return
+        self.add(path, code, message)
 
     def extend(self, others: "Faults") -> None:
         """Take over what another found."""
         taken = others._kept[: max(0, MAX_FAULTS - len(self._kept))]
         self._kept += taken
-        self._paths.update(fault.path for fault in taken)
+        self._paths = None
         self._codes.update(others._codes)
         self.count += others.count
 
@@ -83,7 +92,7 @@ def sentence(faults: Sequence[Fault], count: int) -> str:
 
 
 def _presentable(text: str) -> str:
-    """At most 300 characters, and none that UTF-8 cannot write."""
-    if len(text) <= 300 and text.isascii():
+    """At most LONGEST characters, and none that UTF-8 cannot write."""
+    if len(text) <= LONGEST and text.isascii():
         return text
-    return text[:300].encode("utf-8", "backslashreplace").decode("utf-8")
+    return text[:LONGEST].encode("utf-8", "backslashreplace").decode("utf-8")

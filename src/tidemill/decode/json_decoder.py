@@ -1,6 +1,6 @@
 """Checks and decodes payloads of JSON records, and of what plug-ins make into such."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from tidemill.decode.batch import Batch, assemble
@@ -23,9 +23,9 @@ FAULTY_RECORDS: Final = 1000  # after so many, a check has said enough
 class JsonDecoder:
     """Reads payloads of records. Thread-safe."""
 
-    def __init__(self, feed: Feed, max_depth: int) -> None:
+    def __init__(self, feed: Feed, max_depth: int, turn: Callable[[], None]) -> None:
         self._plan = compile_plan(feed)
-        self._reader = Reader(self._plan, feed.input.formats, max_depth)
+        self._reader = Reader(self._plan, feed.input.formats, max_depth, turn)
         self._quick = quick_check(self._plan, max_depth)
         self._formats = feed.input.formats
         self._max_depth = max_depth

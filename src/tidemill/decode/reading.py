@@ -23,9 +23,9 @@ Chunk = tuple[Columns, NDArray[np.int64], NDArray[np.int64]]
 
 
 class Reading:
-    """What was read. `counts`: the records of each payload; `rejected` (with the payload's number as `seq`) and
-    `stamps` of those at fault. With a `limit` their faults are only gathered in `faults`, and reading ends (`stopped`)
-    after so many records."""
+    """What was read. `counts`: the records of each payload; `faulty`: how many were at fault, `rejected` (with the
+    payload's number as `seq`) and `stamps` of these. With a `limit` their faults are only gathered in `faults`, and
+    reading ends (`stopped`) after so many records."""
 
     def __init__(self, plan: Plan, payloads: Sequence[tuple[bytes, str]], limit: int | None) -> None:
         self.counts = [0] * len(payloads)
@@ -36,12 +36,12 @@ class Reading:
         self._strict = _Rows(plan)
         self._payloads = payloads
         self._limit = limit
-        self._faulty = 0
+        self.faulty = 0
 
     @property
     def stopped(self) -> bool:
         """Whether so many faulty records were read that reading on tells nothing new."""
-        return self._limit is not None and self._faulty >= self._limit
+        return self._limit is not None and self.faulty >= self._limit
 
     def whole(self, number: int) -> bytes:
         """A payload as it came, but for a byte order mark: places in it are counted from here."""
@@ -58,7 +58,7 @@ class Reading:
 
     def reject(self, payload: int, index: int, faults: Faults, record: Record | None = None) -> None:
         """Take a record at fault. `record` is what was read of it."""
-        self._faulty += 1
+        self.faulty += 1
         if self._limit is not None:
             self.faults.extend(faults)
             return

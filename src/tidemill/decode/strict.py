@@ -56,11 +56,14 @@ class _Walk:
 
     def node(self, value: Object, path: str, node: Node) -> None:
         """Everything that is read of one object and below it."""
-        for key in sorted(value.twice & {*node.columns, *node.nodes}):
+        twice = value.twice
+        for key in sorted(twice & {*node.columns, *node.nodes}) if twice else ():
             self._faults.add(f"{path}.{key}", "duplicate_key", f"'{key}' is there twice")
         for key, number in node.columns.items():
-            self._column(value.get(key, _MISSING), f"{path}.{key}", number)
-            if key in value.twice:
+            item = value.get(key, _MISSING)
+            if item is not _MISSING or self._plan.columns[number].required:
+                self._column(item, f"{path}.{key}", number)
+            if key in twice:
                 self._forget(number)
         for key, below in node.nodes.items():
             inner, where = value.get(key, _MISSING), f"{path}.{key}"

@@ -3,6 +3,7 @@ and infinities written as words, integers of thousands of digits — and saying 
 
 import json
 from collections.abc import Iterator
+from json.scanner import make_scanner
 from typing import Any, Final
 
 from tidemill.decode.faults import Faults
@@ -22,13 +23,24 @@ class NotJson(float):
     """NaN or an infinity written as a word, which is not JSON."""
 
 
+# Of each word one value: making a million of them would hold up all threads for a second.
+word: Final = {name: NotJson(name) for name in ("NaN", "Infinity", "-Infinity")}.__getitem__
+
+
 def parse(body: bytes, path: str, max_depth: int, faults: Faults, *, line: int = 1) -> Any:
     """The value of a JSON text, or None with a fault. Objects are `Object`, words such as NaN are `NotJson`. `line` is
     the number of the text's first line."""
     if not readable(body, path, max_depth, faults, line=line):
         return None
+    text = body.decode()
     try:
-        return _JSON.decode(body.decode())
+        value, end = _scan(text, 0)
+        if end == len(text):
+            return value
+    except (StopIteration, json.JSONDecodeError, RecursionError):
+        pass  # the decoder does more for white space and says what is wrong
+    try:
+        return _JSON.decode(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno + line - 1}, column {error.colno}"
         faults.add(path, "invalid_json", f"not JSON: {_what_is_wrong(error.msg)} at {where}")
@@ -108,7 +120,12 @@ def name_of(value: Any) -> str:
     return "an array" if isinstance(value, list) else "an object"
 
 
+_EMPTY: Final = Object()  # of all objects without members: read only
+
+
 def _object(pairs: list[tuple[str, Any]]) -> Object:
+    if not pairs:
+        return _EMPTY
     found = Object(pairs)
     if len(found) != len(pairs):
         seen: set[str] = set()
@@ -121,4 +138,5 @@ def _integer(text: str) -> float:
     return int(text) if len(text) <= _EXACT_DIGITS else float(text)
 
 
-_JSON: Final = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_constant=NotJson)
+_JSON: Final = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_constant=word)
+_scan: Final = make_scanner(_JSON)  # type: ignore[arg-type]  # typeshed takes the decoder for a scanner

@@ -87,7 +87,7 @@ class BacklogReader(PartitionReader, Protocol):
     """What works off a partition: it chooses among entries before it reads their bodies."""
 
     def headers(self, after: int, max_count: int) -> list[Header]:
-        """Entries with an offset > `after` in order, up to a count, without their bodies. Raises LogUnavailableError."""
+        """Entries with an offset > `after` in order, up to a count, without bodies. Raises LogUnavailableError."""
 
     def at(self, seqs: Sequence[int]) -> list[Logged]:
         """The entries at these offsets (rising), in order; without those that are not there.

@@ -9,6 +9,7 @@ changes nothing.
 
 import hashlib
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -23,6 +24,7 @@ from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
 from tidemill.mill import changes, ledger, overtaken, past, restate, rollups
+from tidemill.mill.costs import Like
 from tidemill.mill.decide import Decider
 from tidemill.mill.deletion import Deleter
 from tidemill.mill.known import KnownSeries
@@ -78,7 +80,7 @@ class Applier:
         self._told_until = 0  # payloads up to here may have told of changes in an attempt that was cut short
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="mill-write")
         self._growth = Growth()
-        self.spent: dict[tuple[str, str], float] = {}  # seconds by tenant and feed, since someone cleared it
+        self.spent = defaultdict[Like, float](float)  # seconds of the processor, since someone cleared it
         self.progress = Progress(partition.start)  # of the log, kept by who moves it on
 
     def through(self, tenant: str) -> int:
@@ -98,6 +100,14 @@ class Applier:
         rows = self._store.rows("replay_applied_last", after=after, upto=self._partition.end)
         self._replays = {row["receipt"]: row["replay"] for row in rows}
         self._versions = {row["receipt"]: row["feed_version"] for row in rows}
+
+    def take_over(self, other: "Applier") -> None:
+        """Go on where another applier of the same store has been; what was remembered of the store may be old."""
+        self._version = max(self._version, other._version)
+        self._told_until = max(self._told_until, other._told_until)
+        self._replays, self._versions = other._replays, other._versions
+        self.progress = other.progress
+        self.known.forget()
 
     def next_version(self) -> int:
         """A version above all that were used, also when the clock stands still or runs back."""
@@ -179,7 +189,7 @@ class Applier:
         outcomes = [pl.DataFrame(schema=ledger.OUTCOMES)]
         touched: list[list[Touched]] = []
         for (tenant, feed), of_feed in _by_feed(entries):
-            begun, before = time.perf_counter(), writes.size_bytes
+            begun, before = time.thread_time(), writes.size_bytes
             data = [entry for entry in of_feed if entry.payload.kind is Kind.DATA]
             refused = [entry for entry in of_feed if entry.payload.kind is Kind.REFUSED]
             rejections = [self.stages.refused(entry) for entry in refused]
@@ -193,8 +203,8 @@ class Applier:
             writes.rejections.append(self._rejection_rows(tenant, feed, of_feed, told))
             writes.size_bytes += int(told.estimated_size())
             self._growth.learn(tenant, feed, of_feed, writes.size_bytes - before)
-            seconds = time.perf_counter() - begun + (writes.size_bytes - before) * _WRITE_BYTE_S
-            self.spent[tenant, feed] = self.spent.get((tenant, feed), 0.0) + seconds
+            written = (writes.size_bytes - before) * _WRITE_BYTE_S
+            self.spent[tenant, feed, False] += time.thread_time() - begun + written
         writes.payloads = ledger.payload_rows(entries, pl.concat(outcomes), version, self._replays)
         reach("mill.before_insert")
         writes.run([partial(self._publish, windows, version) for windows in touched if windows])
@@ -268,8 +278,11 @@ class Applier:
         self.status.restated += len(seqs)
 
     def _delete(self, entries: list[Logged]) -> None:
+        begun = time.perf_counter()  # the store's time: it does the work
         self.deleter.apply(entries)
         self.deleted = True
+        for entry in entries:
+            self.spent[entry.payload.tenant, entry.payload.feed, True] += (time.perf_counter() - begun) / len(entries)
 
     def _alive(self, entries: Sequence[Logged]) -> list[Logged]:
         """Without those that were deleted. Of what only the log still knows to be erased, a payload without bytes."""
@@ -294,8 +307,10 @@ class Applier:
         texts = self.stages.each_text({entry.seq: entry for entry in entries}, rejections)
         for part in rejections.iter_slices(_RECORDS):
             if part.height:
+                begun = time.thread_time()
                 with self.status.stage("ledger"):
                     rows = ledger.rejection_rows(part, tenant, feed, origins, list(islice(texts, part.height)))
+                self.spent[tenant, feed, False] += time.thread_time() - begun
                 yield rows
 
     def _count(self, writes: Writes, touched: list[list[Touched]]) -> None:

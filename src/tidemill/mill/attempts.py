@@ -53,6 +53,7 @@ class Attempts:
         self._limit = 0
         self._current: Attempt | None = None
         self._stopping = False
+        self._beside: list[Logged] = []
         self._lock = threading.Lock()
 
     def resume(self, progress: Progress) -> None:
@@ -94,8 +95,24 @@ class Attempts:
         """How many payloads the next batch may hold (0: as many as it likes)."""
         return self._limit if self.suspects(progress) else 0
 
+    def begin_beside(self, entries: Sequence[Logged]) -> None:
+        """Write down what is about to be applied beside the batches of the loop, until `end_beside`. Raises OSError."""
+        self._beside = list(entries)
+        self.begin([])
+
+    def end_beside(self) -> None:
+        """What was applied beside is done with. Whatever else was under way is, too."""
+        self._beside = []
+
+    def settled(self) -> None:
+        """A batch is done with: only what is still applied beside could be at fault if the process ended now."""
+        if self._beside:
+            with suppress(OSError):
+                self.begin([])
+
     def begin(self, entries: Sequence[Logged]) -> None:
         """Write down what is about to be applied. Raises OSError."""
+        entries = sorted([*entries, *self._beside], key=lambda entry: entry.seq) if self._beside else entries
         first, last = entries[0].seq, entries[-1].seq
         crashes = 0
         if self._crashed is not None and self._crashed.first == first:

@@ -1,8 +1,8 @@
 """What of the log waits to be applied, in one lane a tenant, and which of it comes next.
 
 In a lane the order is that of the log, always. Among lanes nobody waits for anybody: a batch takes of every lane its
-share of about a second; an entry that is costly by itself is a batch of its own, and after each of those the cheap ones
-have their turn. So a tenant's payload waits for about one costly payload of others, however many wait.
+share of about a second, and an entry that is costly by itself is applied beside the batches of the others
+(`beside.py`), one after the other.
 """
 
 from collections import deque
@@ -15,6 +15,7 @@ import msgspec
 from tidemill.log.headers import Header
 from tidemill.mill.costs import Costs
 from tidemill.mill.position import Progress
+from tidemill.model.payload import Kind
 
 MAX_PAYLOADS: Final = 10_000
 MAX_BYTES: Final = 16 << 20
@@ -40,7 +41,7 @@ class Hold(msgspec.Struct, frozen=True):
 
 
 class Lane:
-    """One tenant's entries that wait; `served`: when it last had a costly one applied."""
+    """One tenant's entries that wait; `served`: when it last had a batch of its own."""
 
     def __init__(self) -> None:
         self.waiting: deque[Header] = deque()
@@ -53,8 +54,8 @@ class Lanes:
 
     def __init__(self, costs: Costs, progress: Progress) -> None:
         self.costs = costs
-        self._costly_next = False
         self._turn = 0
+        self.away = ""  # the tenant whose first entry is being applied beside the batches of the others
         self.restart(progress)
 
     def restart(self, progress: Progress) -> None:
@@ -120,8 +121,8 @@ class Lanes:
         return min(holds, key=lambda hold: hold.seq, default=None)
 
     def ready(self, now: float) -> bool:
-        """Whether there is anything to apply now."""
-        return any(self._is_ready(lane, now) for lane in self._lanes.values())
+        """Whether there is anything to apply now that is not costly."""
+        return any(self._is_ready(lane, now) and not self._is_costly(lane) for lane in self._lanes.values())
 
     def suspects(self, suspected: Callable[[Header], bool], count: int, now: float) -> list[Header]:
         """Of the entries that are suspected the first, in the order of the log."""
@@ -135,29 +136,56 @@ class Lanes:
         return sorted(found, key=_seq)[:count]
 
     def pick(self, at_most: int, now: float) -> list[Header]:
-        """The next batch, in the order of the log; [] when nothing is ready."""
+        """The next batch of what is cheap, in the order of the log; [] when nothing of that is ready. Or, by itself, an
+        entry that is being tried again."""
         ready = [lane for lane in self._lanes.values() if self._is_ready(lane, now)]
-        costly, cheap = list[Lane](), list[Lane]()
-        for lane in ready:
-            (costly if lane.hold or self.costs.of(lane.waiting[0]) > COSTLY_S else cheap).append(lane)
-        self._turn += 1
+        cheap = [lane for lane in ready if not self._is_costly(lane)]
+        tried = [lane for lane in cheap if lane.hold]
         batch = _Batch(self.costs, at_most, ALONE_S if len(ready) == 1 else BATCH_S)
-        if costly and (self._costly_next or not cheap):
-            self._costly_next = False
-            lane = min(costly, key=lambda lane: lane.served)
-            lane.served = self._turn
-            batch.take(lane, batch.left_s, first=True)
-        else:
-            self._costly_next = True
-            turned = self._turn % (len(cheap) or 1)
-            cheap = cheap[turned:] + cheap[:turned]  # a batch may be full before the last had its share
-            for share_s in (batch.left_s / (len(cheap) or 1), batch.left_s):
-                for lane in cheap:
-                    batch.take(lane, share_s)
+        self._turn += 1
+        if tried and self._turn % 2:
+            batch.take(min(tried, key=_served), batch.left_s, first=True)
+            return self._served(batch)
+        fresh = [lane for lane in cheap if not lane.hold]
+        turned = self._turn % (len(fresh) or 1)
+        fresh = fresh[turned:] + fresh[:turned]  # a batch may be full before the last had its share
+        for share_s in (batch.left_s / (len(fresh) or 1), batch.left_s):
+            for lane in fresh:
+                batch.take(lane, share_s)
         return sorted(batch.taken, key=_seq)
 
+    def pick_costly(self, now: float) -> list[Header]:
+        """The first entry of the lane that has waited longest for a costly one; [] when none is ready. The lane is away
+        until it comes `back`, also when all lanes are restarted."""
+        ready = [lane for lane in self._lanes.values() if self._is_ready(lane, now) and self._is_costly(lane)]
+        if not ready:
+            return []
+        self._turn += 1
+        lane = min(ready, key=_served)
+        lane.served, self.away = self._turn, lane.waiting[0].tenant
+        return [lane.waiting[0]]
+
+    def back(self, header: Header) -> bool:
+        """The lane that was away for this entry is not any more; whether the entry is still its first. It is not where
+        the lanes were restarted from further back: then those before it are to be applied first, and it again."""
+        self.away = ""
+        lane = self._lanes.get(header.tenant)
+        return lane is not None and bool(lane.waiting) and lane.waiting[0].seq == header.seq
+
+    def _served(self, batch: "_Batch") -> list[Header]:
+        for header in batch.taken:
+            self._lanes[header.tenant].served = self._turn
+        return batch.taken
+
+    def _is_costly(self, lane: Lane) -> bool:
+        """Deletions never are: only the loop itself may apply them."""
+        first = lane.waiting[0]
+        return first.kind is not Kind.DELETE and self.costs.of(first) > COSTLY_S
+
     def _is_ready(self, lane: Lane, now: float) -> bool:
-        return bool(lane.waiting) and (lane.hold is None or lane.hold.until <= now)
+        if not lane.waiting or lane.waiting[0].tenant == self.away:
+            return False
+        return lane.hold is None or lane.hold.until <= now
 
 
 class _Batch:
@@ -179,7 +207,8 @@ class _Batch:
         for header in islice(lane.waiting, begun, None):
             cost_s = self._costs.of(header)
             small = header.size_bytes <= self._left_bytes or not self.taken
-            fits = cost_s <= min(share_s, self.left_s, COSTLY_S) and small
+            cheap = cost_s <= COSTLY_S or header.kind is Kind.DELETE
+            fits = cheap and small and (cost_s <= min(share_s, self.left_s) or not self.taken)
             if not (self._left and (fits or (first and not self.taken))) or (lane.hold and number):
                 break
             number += 1
@@ -193,3 +222,7 @@ class _Batch:
 
 def _seq(header: Header) -> int:
     return header.seq
+
+
+def _served(lane: Lane) -> int:
+    return lane.served

@@ -7,7 +7,7 @@ a probe and something that it had taken before, so that a store that refuses eve
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Final
 
@@ -17,7 +17,9 @@ from tidemill.hints import Hints
 from tidemill.log.headers import Header
 from tidemill.mill.apply import Applier
 from tidemill.mill.attempts import Attempts
+from tidemill.mill.beside import Beside
 from tidemill.mill.canary import Canary
+from tidemill.mill.costs import Like
 from tidemill.mill.lanes import MAX_PAYLOADS, Hold, Lanes, Waiting
 from tidemill.mill.position import Position
 from tidemill.model.payload import Logged
@@ -42,6 +44,7 @@ class Settling:
         lanes: Lanes,
         attempts: Attempts,
         canary: Canary,
+        beside: Beside,
         *,
         position: Position,
         hints: Hints,
@@ -53,6 +56,7 @@ class Settling:
         self._lanes = lanes
         self._attempts = attempts
         self._canary = canary
+        self._beside = beside
         self._position = position
         self._hints = hints
         self._clock = clock
@@ -75,29 +79,75 @@ class Settling:
             self._passed({header.tenant: header.seq for header in picked})
         return self._settled
 
+    @property
+    def busy(self) -> bool:
+        """Whether a payload is applied beside the loop: then nothing else may change the store but batches."""
+        return self._beside.busy
+
+    @property
+    def turned(self) -> float:
+        """The last sign of life of what is applied beside the loop, by `time.monotonic()`; now, when nothing is."""
+        return self._beside.turned
+
+    def settle_beside(self, picked: Sequence[Header], entries: Sequence[Logged]) -> int:
+        """Begin to apply a costly payload (of a lane that is away) beside the loop; `collect` settles it. What there is
+        nothing to apply of, or is damaged, is settled at once, as `settle` does."""
+        if not entries or entries[0].damage:
+            self._lanes.back(picked[0])
+            return self.settle(picked, entries)
+        try:
+            self._attempts.begin_beside(entries)
+        except BaseException:
+            self._lanes.back(picked[0])
+            raise
+        self._beside.start(entries)
+        return 0
+
+    def collect(self) -> int | None:
+        """Settle what was applied beside the loop, once it has ended; returns how many payloads that are, null while
+        there is none. Raises as `settle`."""
+        done = self._beside.collect()
+        if done is None:
+            return None
+        self._settled = 0
+        self._attempts.end_beside()
+        if self._lanes.back(_headers(done.entries)[0]):
+            self._judge(done.entries, done.error, done.spent)
+        return self._settled
+
+    def finish(self, timeout_s: float) -> None:
+        """Wait for what is applied beside the loop, at most so long, and settle it. Raises as `settle`."""
+        self._beside.wait(timeout_s)
+        self.collect()
+
     def _advance(self, entries: Sequence[Logged]) -> None:
         """Apply entries and move on; in smaller parts when they cannot be applied together."""
         self._status.looped_at_ns = self._clock()
         if self._attempts.poisoned(entries):
             self._set_aside(entries[0], "it ended the process twice while it was applied alone")
             return
-        begun = time.monotonic()
+        error = None
         try:
             self._attempts.begin(entries)
             self._applier.spent.clear()
             self._applier.apply(entries)
-        except (StoreUnavailableError, LogUnavailableError, OSError, KeyboardInterrupt, SystemExit):
-            raise  # nothing that a payload could be blamed for
-        except UnavailableError as error:
+        except BaseException as raised:  # a panic in a library is a BaseException
+            error = raised
+        self._judge(entries, error, self._applier.spent)
+
+    def _judge(self, entries: Sequence[Logged], error: BaseException | None, spent: Mapping[Like, float]) -> None:
+        """Move on, or find out what is at fault."""
+        if isinstance(error, (StoreUnavailableError, LogUnavailableError, OSError, KeyboardInterrupt, SystemExit)):
+            raise error  # nothing that a payload could be blamed for
+        if isinstance(error, UnavailableError):
             self._wait_for_catalog(entries, error)
-            return
-        except BaseException as error:  # a panic in a library is a BaseException
+        elif error is not None:
             self._narrow(entries, error)
-            return
-        self._applied += 1
-        self.at_most = min(MAX_PAYLOADS, 2 * self.at_most)
-        self._lanes.costs.learn(_headers(entries), time.monotonic() - begun, self._applier.spent)
-        self._moved(entries)
+        else:
+            self._applied += 1
+            self.at_most = min(MAX_PAYLOADS, 2 * self.at_most)
+            self._lanes.costs.learn(_headers(entries), spent)
+            self._moved(entries)
 
     def _is_free(self, entry: Logged) -> bool:
         """Whether nothing before an entry is held back in its lane; the one that is held is tried again itself."""
@@ -121,6 +171,7 @@ class Settling:
         self._passed({entry.payload.tenant: entry.seq for entry in entries})
         self._status.batches += 1
         self._status.payloads += len(entries)
+        self._attempts.settled()
         self._settled += len(entries)
 
     def _passed(self, through: dict[str, int]) -> None:
@@ -179,7 +230,7 @@ class Settling:
     def _store_works(self, hold: Hold) -> bool:
         """Whether the store took a real payload since the held one was first refused, or takes one again that it took
         before. Where there is none, one payload may be set aside, and no second before another is applied."""
-        if self._applied > hold.since or self._canary.apply_again(self._position.progress):
+        if self._applied > hold.since or self._canary.apply_again(self._position.progress, self._lanes.away):
             return True
         return self._set_aside_at < self._applied
 

@@ -139,5 +139,5 @@ class Stages:
                 self._decoders.clear()
             feed = self._book.version(tenant, name, version)
             depth = DEEPEST if feed.input.on_fault == "refuse" else self._max_depth
-            decoder = self._decoders[key] = Decoder(feed, max_depth=depth)
+            decoder = self._decoders[key] = Decoder(feed, max_depth=depth, turn=self._status.turn)
         return decoder

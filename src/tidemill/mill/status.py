@@ -16,9 +16,10 @@ from tidemill.mill.position import write_atomically
 
 _WRITE_EVERY_S = 0.5
 _COUNTED = (
-    "retries", "returns", "batches", "payloads", "refused", "poisoned", "accepted", "rejected", "points", "replaced",
-    "rollups", "lookups", "restated", "changes", "restatements", "sealed",
-)  # fmt: skip
+    *("refused", "accepted", "rejected", "points", "replaced", "rollups"),
+    *("lookups", "restated", "changes", "restatements"),
+)
+_COUNTED_BY_LOOP = ("retries", "returns", "batches", "payloads", "poisoned", "sealed")
 
 
 class MillStatus(msgspec.Struct, kw_only=True):
@@ -69,6 +70,15 @@ class MillStatus(msgspec.Struct, kw_only=True):
         """How many places of the log are not applied yet (gaps included)."""
         return max(0, self.log_seq - self.position)
 
+    def add(self, other: "MillStatus") -> None:
+        """Add what another has counted, which then counts from the beginning."""
+        for name in _COUNTED:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+            setattr(other, name, 0)
+        for name, seconds in other.stage_s.items():
+            self.stage_s[name] = self.stage_s.get(name, 0.0) + seconds
+        other.stage_s.clear()
+
     def failed(self, why: str, now_ns: int) -> None:
         """Something went wrong, and the mill has yet to go on."""
         self.last_error, self.last_error_at_ns, self.recovered = why, now_ns, False
@@ -115,7 +125,7 @@ def combined(statuses: Sequence[MillStatus | None]) -> MillStatus | None:
         return known[0] if len(statuses) == 1 and known else None
     busy = min(known, key=lambda status: (status.recovered, status.state == "idle"))
     failed = max(known, key=lambda status: status.last_error_at_ns)
-    sums = {name: sum(getattr(status, name) for status in known) for name in _COUNTED}
+    sums = {name: sum(getattr(status, name) for status in known) for name in (*_COUNTED, *_COUNTED_BY_LOOP)}
     return msgspec.structs.replace(
         busy,
         looped_at_ns=min(status.looped_at_ns for status in known),

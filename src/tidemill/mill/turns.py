@@ -23,6 +23,11 @@ class Turns:
             with self._changing:
                 self._suspicious -= {partition}
 
+    @property
+    def suspicious(self) -> bool:
+        """Whether any mill suspects payloads: then nothing is applied beside a batch either."""
+        return bool(self._suspicious)
+
     @contextmanager
     def taken(self, turn: Callable[[], None]) -> Iterator[None]:
         """Apply a batch inside: alone while any mill is suspicious. `turn` is called while it waits."""

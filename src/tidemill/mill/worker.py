@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal
 
 from tidemill.catalog.replays import CatalogReplays
@@ -23,6 +24,7 @@ from tidemill.log.loss import accepted_loss
 from tidemill.mill.apply import Applier
 from tidemill.mill.attempts import Attempts
 from tidemill.mill.backup_hold import BackupHold
+from tidemill.mill.beside import Beside
 from tidemill.mill.canary import Canary
 from tidemill.mill.confirm import Confirmer
 from tidemill.mill.costs import Costs
@@ -49,6 +51,7 @@ MIDDLE_GAP_S = 0.4
 _BACKOFF_S = (0.1, 1.0)
 _QUIET_S = 10.0  # so long the log may be missing at the start before that is an error
 _TEND_EVERY_S = 5.0  # retention goes on under load, too
+_FINISH_S = 3.0  # for what is applied beside the loop at the end; it is applied again otherwise
 
 
 class Mill:
@@ -94,6 +97,7 @@ class Mill:
             self._lanes,
             self._attempts,
             Canary(store, self._applier, reader),
+            Beside(self._applier, Applier(store, book, MillStatus(), clock, max_depth=max_depth, partition=partition)),
             position=position,
             hints=hints,
             clock=clock,
@@ -127,6 +131,7 @@ class Mill:
         self._last_begun = 0.0
         self._tended = 0.0
         self._last_count = 0
+        self._overdue = False  # retention: then nothing costly is begun before it had its turn
         self.status.turn()
 
     @property
@@ -136,15 +141,15 @@ class Mill:
 
     @property
     def holding(self) -> bool:
-        """Whether a payload waits to be tried again."""
-        return self._lanes.oldest_hold() is not None
+        """Whether a payload waits to be tried again, or is applied beside the loop."""
+        return self._settling.busy or self._lanes.oldest_hold() is not None
 
     @property
     def last_turn(self) -> float:
         """The last sign of life, by `time.monotonic()`: between the stages of a batch, between the steps of retention,
         while nothing is to be done, and all the while that a part is waited for (no wait for the store is for ever).
         """
-        return time.monotonic() if self._store.busy else self.status.turned
+        return time.monotonic() if self._store.busy else min(self.status.turned, self._settling.turned)
 
     def wake(self) -> None:
         """There may be a new replay. Thread-safe."""
@@ -157,18 +162,20 @@ class Mill:
         backoff_s = _BACKOFF_S[0]
         while not stop.is_set():
             self.status.turn()
-            if self._backup_hold is not None:
+            if self._backup_hold is not None and not self._settling.busy:
                 self._backup_hold.keep(self._position.seq, self.status.turn, stop, self._partition.number)
             try:
                 self._pace(stop)
+                self._overdue = time.monotonic() > self._tended + _TEND_EVERY_S
                 count = self.step()
-                replayed = self.replays is not None and self.replays.step(self.progress)
+                alone = not self._settling.busy
+                replayed = alone and self.replays is not None and self.replays.step(self.progress)
                 if count == 0 and not replayed:
                     self._rest()
-                elif time.monotonic() > self._tended + _TEND_EVERY_S:
+                elif alone and self._overdue:
                     self._tend()
                 backoff_s = _BACKOFF_S[0]
-                self.status.recovered = not self.holding
+                self.status.recovered = self._lanes.oldest_hold() is None
             except (UnavailableError, StoreQueryError, OSError) as error:
                 self._attempts.forgive()
                 self._confirmer.hurry()
@@ -176,6 +183,8 @@ class Mill:
                 stop.wait(backoff_s)
                 backoff_s = min(2 * backoff_s, _BACKOFF_S[1])
             self._heartbeat.beat(self.status)
+        with suppress(UnavailableError, StoreQueryError, OSError):
+            self._settling.finish(_FINISH_S)
         self.status.state = "stopped"
         self._heartbeat.beat(self.status, force=True)
         self._applier.close()
@@ -188,10 +197,13 @@ class Mill:
         """Apply one micro-batch; returns how many payloads it settled. Raises UnavailableError: nothing is lost."""
         if not self._started:
             self._start()
-        self._confirm()
         if self.replays is not None:
             self.replays.resume()
         self.status.looped_at_ns = self._clock()
+        if not self._settling.busy:
+            self._confirm()
+        elif (settled := self._settling.collect()) is not None:
+            return settled  # a moment for what may not go on beside a batch
         with self.status.stage("read"):
             self._look()
             picked = self._pick()
@@ -213,14 +225,29 @@ class Mill:
 
     def _pick(self) -> list[Header]:
         now = time.monotonic()
-        if not self._attempts.suspects(self.progress):
-            self._turns.clear(self._partition.number)
-        else:
+        if self._attempts.suspects(self.progress):
+            if self._settling.busy:
+                return []
             limit = self._attempts.limit(self.progress) or MAX_PAYLOADS
             suspects = self._lanes.suspects(self._attempts.suspected, min(limit, self._settling.at_most), now)
             if suspects:
                 return suspects
+        else:
+            self._turns.clear(self._partition.number)
+            if not self._settling.busy and not self._overdue and not self._turns.suspicious:
+                self._begin_beside(now)
         return self._lanes.pick(self._settling.at_most, now)
+
+    def _begin_beside(self, now: float) -> None:
+        picked = self._lanes.pick_costly(now)
+        if not picked:
+            return
+        try:
+            entries = self._reader.at([header.seq for header in picked])
+        except BaseException:
+            self._lanes.back(picked[0])
+            raise
+        self._settling.settle_beside(picked, entries)
 
     def _start(self) -> None:
         in_store = self._applier.resume()
@@ -280,9 +307,10 @@ class Mill:
 
     def _rest(self) -> None:
         hold = self._lanes.oldest_hold()
-        self.status.state = hold.state if hold else "idle"
+        waits = hold.state if hold else "idle"
+        self.status.state = "applying" if self._settling.busy else waits
         self._last_count = 0
-        if not self._tend():
+        if self._settling.busy or not self._tend():
             told = self._hints.wait(LOOK_EVERY_S)
             self.status.log_seq = max(self.status.log_seq, told or 0)
 

@@ -85,7 +85,8 @@ class Winner(msgspec.Struct, frozen=True):
 
 class Rejection(msgspec.Struct, frozen=True):
     """A record that did not become points. `time` is null where none could be read; `record` is its JSON, or the raw
-    text when it is none; `series` those that its points would have been of, as far as that is known; `winner` is null
+    text when it is none, ending with `…` after 64 KiB, empty where the payload could not be cut (`detail` says both);
+    `series` those that its points would have been of, as far as that is known; `winner` is null
     unless a reason is `duplicate`; `recovered_by` is the replay that made points of it after all."""
 
     feed: str

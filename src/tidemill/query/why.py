@@ -52,7 +52,7 @@ class Story(msgspec.Struct, frozen=True):
 
 
 class WhyQueries:
-    """Tells stories. `applied` gives, of each partition, the offset up to which the store has everything of a tenant."""
+    """Tells stories. `applied` gives the offset in each partition up to which the store has everything of a tenant."""
 
     def __init__(
         self, store: Store, log: LogReader, book: FeedBook, hidden: Hidden, applied: Callable[[str], Reach]
