@@ -12,6 +12,7 @@ from tests.mill.test_worker import fix
 from tests.support.engine import Engine
 from tidemill.api.erasure import erase
 from tidemill.mill.erase import Eraser
+from tidemill.mill.position import LogProgress
 from tidemill.model.deletion import Deletion
 from tidemill.model.replay import Difference, Point, Replay, Request
 from tidemill.store.client import Store, StoreAddress
@@ -54,7 +55,8 @@ def quick_engine(path: Path) -> Iterator[StoreAddress]:
 
 
 def receipts(house: House) -> dict[int, Any]:
-    return {row["seq"]: row for row in house.store.rows("deletion_page", tenant=house.tenant, before=1 << 62, limit=9)}
+    rows = house.store.rows("deletion_page", tenant=house.tenant, low=0, before=1 << 62, limit=9)
+    return {row["seq"]: row for row in rows}
 
 
 def test_after_a_payload_and_a_feed_are_erased_no_file_holds_their_bytes(tmp_path: Path) -> None:
@@ -73,19 +75,20 @@ def test_after_a_payload_and_a_feed_are_erased_no_file_holds_their_bytes(tmp_pat
         house.catalog.put("unsent/t", SECRET)
         house.catalog.delete("unsent/t")
         assert "catalog.sqlite-wal" in holding(tmp_path, SECRET)
-        receipt = {entry.seq: entry.payload.receipt for entry in house.entries()}[one]
+        receipt = {entry.seq: entry.payload.receipt for entry in house.entries()}[house.offset(one)]
         house.ask(Deletion(kind="payload", feed="dropzone", receipt=receipt))
         last = house.ask(Deletion(kind="feed", feed="location"))
         house.work()
-        eraser = Eraser(house.store, house.log.erased, house.clock, lambda: house.applied)
+        checkpoint = lambda: house.mill.status.position  # noqa: E731
+        eraser = Eraser(house.store, house.log.erased, house.clock, checkpoint, house.partition)
         for _ in range(20):
             assert eraser.run(), "the log has not let go yet"
-        assert erase(house.store, house.log, house.catalog, house.applied)
+        assert erase(house.store, house.log, house.catalog, LogProgress((house.mill.progress,)))
         [replayed] = house.replays.list("t")
         assert (replayed.difference.points, replayed.difference.records) == ((), 1), (
             "its values are gone, not its counts"
         )
-        assert house.log.erased() == last
+        assert house.log.erased() == house.offset(last)
         assert {row["erased_ns"] for row in receipts(house).values()} == {None}
         for _ in range(150):
             if not eraser.run():

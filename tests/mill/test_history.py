@@ -152,7 +152,7 @@ def test_the_past_goes_back_until_it_has_enough_and_remembers_how_far(house: Hou
 
     def found(time: int) -> list[int]:
         before = past._status.lookups
-        points = past.points(house.tenant, asked(house, [time]), reach, before_seq=9, policy="last")
+        points = past.points(house.tenant, asked(house, [time]), reach, before_seq=house.offset(9), policy="last")
         lookups.append(past._status.lookups - before)
         return [time // NS_PER_S - NOW for time in points["time"]]
 
@@ -167,16 +167,20 @@ def test_the_past_goes_back_until_it_has_enough_and_remembers_how_far(house: Hou
 def test_nothing_is_looked_up_where_nothing_can_be(house: House) -> None:
     past = sent(house, [NOW])
     reach = Reach(count=2, within_ns=DAY * NS_PER_S)
-    assert past.points(house.tenant, asked(house, [NOW + 2 * DAY]), reach, before_seq=9, policy="last").is_empty()
-    assert past.latest(house.tenant, asked(house, [NOW + 1]), before_seq=9).is_empty()
+    assert past.points(
+        house.tenant, asked(house, [NOW + 2 * DAY]), reach, before_seq=house.offset(9), policy="last"
+    ).is_empty()
+    assert past.latest(house.tenant, asked(house, [NOW + 1]), before_seq=house.offset(9)).is_empty()
     assert past._status.lookups == 0
-    assert past.latest(house.tenant, asked(house, [NOW]), before_seq=9)["time"].to_list() == [NOW * NS_PER_S]
-    assert past.latest(house.tenant, asked(house, [NOW]), before_seq=1).is_empty()
+    assert past.latest(house.tenant, asked(house, [NOW]), before_seq=house.offset(9))["time"].to_list() == [
+        NOW * NS_PER_S
+    ]
+    assert past.latest(house.tenant, asked(house, [NOW]), before_seq=house.offset(1)).is_empty()
 
 
 def test_one_record_of_long_ago_does_not_make_all_since_be_read(house: House) -> None:
     past = sent(house, [NOW - 300 * DAY, *range(NOW - 100 * DAY, NOW, DAY)])
     reach = Reach(count=1, within_ns=DAY * NS_PER_S)
     times = [NOW - 300 * DAY + 1, NOW]
-    points = past.points(house.tenant, asked(house, times), reach, before_seq=9, policy="last")
+    points = past.points(house.tenant, asked(house, times), reach, before_seq=house.offset(9), policy="last")
     assert [time // NS_PER_S for time in points["time"]] == [NOW - 300 * DAY, NOW - DAY]

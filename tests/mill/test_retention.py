@@ -37,7 +37,15 @@ class Clocks:
 def retention(house: House, clocks: Clocks) -> Retention:
     path = house.folder / "retention"
     applier = house.mill._applier
-    return Retention(house.store, house.book, applier, path, clock=clocks.now, monotonic=clocks.monotonic)
+    return Retention(
+        house.store,
+        house.book,
+        applier,
+        path,
+        clock=clocks.now,
+        monotonic=clocks.monotonic,
+        partition=house.partition,
+    )
 
 
 def test_a_window_past_retention_is_sealed_and_its_points_go(build: Build) -> None:

@@ -52,7 +52,7 @@ def test_an_error_is_shown_with_its_time_and_marked_once_the_mill_went_on(
             wait_for(lambda: status.retries > 0)
             assert not status.recovered
             patch.undo()
-            wait_for(lambda: status.position == 1 and status.recovered)
+            wait_for(lambda: house.applied == 1 and status.recovered)
     assert "gone for a moment" in status.last_error
     assert status.last_error_at_ns == NOW_NS
 

@@ -193,12 +193,12 @@ def broken(
     places = {}
     for number, (name, (_, codes)) in enumerate(BREAKS.items()):
         if "replaced" in name:
-            places[name] = house.send("dropzone", heap(number, float(number)))
+            places[name] = house.offset(house.send("dropzone", heap(number, float(number))))
             house.send("dropzone", heap(number, 100.0))
             continue
         rejected = "rejection_orphan" in codes or name == "a rejection is removed"
         body = [point(float(number)), point(0.5, "system")] if rejected else [point(float(number))]
-        places[name] = house.send("telemetry", body)
+        places[name] = house.offset(house.send("telemetry", body))
     for number, code in enumerate(WINDOWS):
         house.send("location", fix(number, code))
     house.work()
@@ -223,7 +223,7 @@ def _break(house: House, places: dict[str, int], windows: dict[str, int]) -> Non
             connection.execute(sql, (places[name],))
     connection.close()
     mark = HighWaterMark(house.folder / "log" / "log.high-water")
-    mark.note(10**6)
+    mark.note(house.offset(10**6))
     mark.close()
 
 
@@ -283,7 +283,7 @@ def test_a_value_that_is_applied_again_beside_its_successor_leaves_its_trace(bui
     house.apply([[first, second]])
     house.new_mill()
     house.apply([[second, third]])  # the mill was killed before it saved its place, and more had come meanwhile
-    house.applied = 3
+    house.mill.status.position = house.offset(3)
     assert prove(house).totals.replaced == 8
 
 
@@ -303,7 +303,7 @@ def test_findings_of_a_kind_are_listed_up_to_a_bound_and_counted_beyond(build: B
     house.send("signals", signal("long", *map(float, range(MAX_SHOWN + 50))))
     house.work()
     gone = Store(house.store.address, queries={"gone": query("gone", "DELETE FROM points " + OF)})
-    gone.command("gone", tenant=house.tenant, seq=1)
+    gone.command("gone", tenant=house.tenant, seq=house.offset(1))
     gone.close()
     report = verify(house)
     assert (len(report.findings), report.counts) == (MAX_SHOWN, {"point_missing": MAX_SHOWN + 50})

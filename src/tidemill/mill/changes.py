@@ -107,17 +107,17 @@ def touched(points: pl.DataFrame, changed: pl.DataFrame, *, every: int, late: in
     whys = pl.col("why").replace_strict(list(_WHY), range(len(_WHY)), return_dtype=pl.Int32)
     rows = pl.concat(
         [
-            points.select("series", window, place().alias("place"), is_late.cast(pl.Int32).alias("rank")),
-            changed.select("series", window, place().alias("place"), whys.alias("rank")),
+            points.select("series", window, "seq", place().alias("place"), is_late.cast(pl.Int32).alias("rank")),
+            changed.select("series", window, "seq", place().alias("place"), whys.alias("rank")),
         ]
     )
     return (
         rows.group_by("series", "window")
-        .agg(pl.col("place").max(), pl.col("rank").max())
+        .agg(pl.col("seq").max(), pl.col("place").max(), pl.col("rank").max())
         .select(
             "series",
             "window",
-            (pl.col("place") // MAX_RECORDS).cast(pl.UInt64).alias("seq"),
+            "seq",
             (pl.col("place") % MAX_RECORDS).cast(pl.UInt32).alias("idx"),
             pl.when(pl.col("rank") > 0)
             .then(pl.col("rank").replace_strict(range(len(_WHY)), list(_WHY), return_dtype=pl.String))

@@ -235,10 +235,11 @@ class _Run:
         feeds = {row["feed"] for row in self._store.rows("mill_feeds") if row["tenant"] == tenant}
         feeds = {feed for feed in feeds if whole.partition.owns(tenant, feed)}
         feeds -= self._unsettled.get(tenant, frozenset())
+        after = 0 if whole.after == whole.partition.start else whole.after
         for feed in sorted(feeds & {self._scope.feed} if self._scope.feed else feeds):
             self._progress(0, f"rollups of {feed}")
             totals, note = self._settled(
-                lambda found, of=feed: self._windows.check(tenant, of, found, after=whole.after, upto=whole.upto)  # type: ignore[misc]
+                lambda found, of=feed: self._windows.check(tenant, of, found, after=after, upto=whole.upto)  # type: ignore[misc]
             )
             self._totals.add(totals)
             if note:

@@ -34,7 +34,7 @@ class WindowCheck:
 
     def check(self, tenant: str, feed: str, findings: Findings, *, after: int, upto: int) -> tuple[Totals, str]:
         """(sums, a note or ""). Windows whose newest point is beyond `upto` are being written; those whose newest is
-        not beyond `after` were not asked for."""
+        not beyond `after` (0: of all) were not asked for."""
         widths = {rollups.every_ns(one) for one in self._explainer.versions(tenant, feed)}
         if not widths - {0}:
             return Totals(), ""
