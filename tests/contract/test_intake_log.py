@@ -12,13 +12,22 @@ from hypothesis import strategies as st
 
 from tests.log.payloads import NOW_NS, payload
 from tidemill.errors import ConflictError, Fault
-from tidemill.log.contract import IntakeLog
+from tidemill.log.contract import IntakeLog, LogPartition
 from tidemill.log.limits import LogLimits
+from tidemill.log.partitioned import PartitionedLog
+from tidemill.log.partitions import log_folder
 from tidemill.log.sqlite import SqliteLog
-from tidemill.model.payload import Kind
+from tidemill.model.offset import Partition, partition_of, partition_of_feed, seq_of
+from tidemill.model.payload import Kind, Logged
 
 DAY_NS = 86_400 * 10**9
-OPENERS: dict[str, Callable[..., IntakeLog]] = {"sqlite": SqliteLog}
+
+
+def four(data: Path, **options: Any) -> PartitionedLog:
+    return PartitionedLog([SqliteLog(log_folder(data, number), partition=number, **options) for number in range(4)])
+
+
+OPENERS: dict[str, Callable[..., IntakeLog]] = {"sqlite": SqliteLog, "sqlite, 4 partitions": four}
 Open = Callable[..., IntakeLog]
 
 
@@ -33,6 +42,22 @@ class Clock:
 
     def passed(self) -> float:
         return (self.ns - NOW_NS) / 1e9
+
+
+def part(log: IntakeLog, tenant: str = "default", feed: str = "location") -> LogPartition:
+    """The partition of a feed."""
+    return log.partitions[partition_of_feed(tenant, feed, len(log.partitions))]
+
+
+def start(log: IntakeLog, tenant: str = "default", feed: str = "location") -> int:
+    """The offset before the first of a feed's partition."""
+    return Partition(partition_of_feed(tenant, feed, len(log.partitions))).start
+
+
+def everything(log: IntakeLog) -> list[Logged]:
+    """All entries of all partitions."""
+    numbered = enumerate(log.partitions)
+    return [entry for number, one in numbered for entry in one.read(Partition(number).start, 1000, 1 << 20)]
 
 
 @pytest.fixture
@@ -71,7 +96,7 @@ def test_what_is_appended_is_read_back_as_it_was(log: IntakeLog) -> None:
     )
     for each in (plain, refused):
         log.append(each).result(5)
-    entries = log.read(0, 10, 1 << 20)
+    entries = part(log).read(start(log), 10, 1 << 20)
     assert [entry.payload for entry in entries] == [plain, refused]
     assert isinstance(entries[1].payload.kind, Kind)
 
@@ -82,13 +107,15 @@ def test_places_rise_in_order_of_append_and_the_answer_names_them(log: IntakeLog
     assert [answer.receipt for answer in answers] == [each.receipt for each in sent]
     seqs = [answer.seq for answer in answers]
     assert seqs == sorted(set(seqs))
-    assert [(entry.seq, entry.payload) for entry in log.read(0, 100, 1 << 20)] == list(zip(seqs, sent, strict=True))
-    assert (log.first_seq(), log.last_seq()) == (seqs[0], seqs[-1])
+    assert [(entry.seq, entry.payload) for entry in part(log).read(start(log), 100, 1 << 20)] == list(
+        zip(seqs, sent, strict=True)
+    )
+    assert (part(log).first_seq(), part(log).last_seq()) == (seqs[0], seqs[-1])
 
 
 def test_empty_log_reads_as_empty(log: IntakeLog) -> None:
-    assert log.read(0, 10, 100) == []
-    assert (log.first_seq(), log.last_seq()) == (0, 0)
+    assert part(log).read(start(log), 10, 100) == []
+    assert (part(log).first_seq(), part(log).last_seq()) == (0, start(log))
     assert log.find("default", "01234567-0000-7000-8000-000000000000") is None
 
 
@@ -98,12 +125,13 @@ def test_read_stops_at_both_limits_but_never_before_the_first_entry(
     log: IntakeLog, after: int, max_count: int, max_bytes: int
 ) -> None:
     sizes = [0, 300, 5, 0, 70, 900, 1, 1, 1, 50, 250, 33]
-    if log.last_seq() == 0:
+    after += start(log)
+    if part(log).last_seq() == start(log):
         for size in sizes:
             log.append(payload(b"x" * size)).result(5)
-    everything = log.read(0, 100, 1 << 20)
-    rest = [entry for entry in everything if entry.seq > after]
-    got = log.read(after, max_count, max_bytes)
+    held = part(log).read(start(log), 100, 1 << 20)
+    rest = [entry for entry in held if entry.seq > after]
+    got = part(log).read(after, max_count, max_bytes)
     assert got == rest[: len(got)]
     assert len(got) <= max_count
     assert bool(got) == bool(rest)
@@ -124,11 +152,11 @@ def test_receipt_is_found_by_its_tenant_only(log: IntakeLog) -> None:
 def test_deletions_are_read_without_the_data_between_them(log: IntakeLog) -> None:
     kinds = [Kind.DATA, Kind.DELETE, Kind.REFUSED, Kind.DELETE, Kind.DATA, Kind.DELETE]
     seqs = [log.append(payload(b"%016x" % n, kind=kind)).result(5).seq for n, kind in enumerate(kinds)]
-    found = log.deletions(0)
+    found = part(log).deletions(start(log))
     assert [(entry.seq, entry.payload.body) for entry in found] == [(seqs[n], b"%016x" % n) for n in (1, 3, 5)]
     assert all(entry.payload.kind is Kind.DELETE for entry in found)
-    assert [entry.seq for entry in log.deletions(seqs[3])] == [seqs[5]]
-    assert log.deletions(seqs[5]) == []
+    assert [entry.seq for entry in part(log).deletions(seqs[3])] == [seqs[5]]
+    assert part(log).deletions(seqs[5]) == []
 
 
 def test_many_threads_and_tasks_append_at_once_and_nothing_is_lost(log: IntakeLog) -> None:
@@ -143,7 +171,7 @@ def test_many_threads_and_tasks_append_at_once_and_nothing_is_lost(log: IntakeLo
         from_tasks = asyncio.run(tasks())
         seqs = [future.result(5) for future in from_threads] + from_tasks
     assert len(set(seqs)) == 400
-    assert {entry.seq for entry in log.read(0, 1000, 1 << 20)} == set(seqs)
+    assert {entry.seq for entry in part(log).read(start(log), 1000, 1 << 20)} == set(seqs)
 
 
 def test_waiter_that_gave_up_hurts_nobody(log: IntakeLog) -> None:
@@ -155,7 +183,7 @@ def test_waiter_that_gave_up_hurts_nobody(log: IntakeLog) -> None:
 
     asyncio.run(impatient())
     log.append(payload()).cancel()
-    assert log.append(payload()).result(5).seq == log.last_seq()
+    assert log.append(payload()).result(5).seq == part(log).last_seq()
 
 
 def test_payload_that_cannot_be_written_fails_alone(log: IntakeLog) -> None:
@@ -166,7 +194,7 @@ def test_payload_that_cannot_be_written_fails_alone(log: IntakeLog) -> None:
     )
     assert good.result(5).seq < also_good.result(5).seq
     assert bad.exception(5) is not None
-    assert [entry.payload.body for entry in log.read(0, 10, 1000)] == [b"good", b"also good"]
+    assert [entry.payload.body for entry in part(log).read(start(log), 10, 1000)] == [b"good", b"also good"]
 
 
 def test_same_key_and_body_is_the_same_receipt_and_written_once(log: IntakeLog) -> None:
@@ -175,21 +203,21 @@ def test_same_key_and_body_is_the_same_receipt_and_written_once(log: IntakeLog) 
     again = log.append(payload(b"once", received_ns=NOW_NS + 5), idempotency_key="k").result(5)
     assert (again.seq, again.receipt, again.received_ns) == (answer.seq, first.receipt, first.received_ns)
     assert (answer.replayed, again.replayed) == (False, True)
-    assert len(log.read(0, 10, 1000)) == 1
+    assert len(part(log).read(start(log), 10, 1000)) == 1
 
 
 def test_same_key_with_another_body_is_a_conflict(log: IntakeLog) -> None:
     log.append(payload(b"one"), idempotency_key="k").result(5)
     with pytest.raises(ConflictError):
         log.append(payload(b"two"), idempotency_key="k").result(5)
-    assert len(log.read(0, 10, 1000)) == 1
+    assert len(part(log).read(start(log), 10, 1000)) == 1
 
 
 def test_keys_belong_to_tenant_and_feed(log: IntakeLog) -> None:
     for tenant, feed in (("a", "x"), ("a", "y"), ("b", "x")):
         answer = log.append(payload(feed.encode(), tenant=tenant, feed=feed), idempotency_key="k").result(5)
         assert not answer.replayed
-    assert len(log.read(0, 10, 1000)) == 3
+    assert len(everything(log)) == 3
 
 
 def test_key_expires_after_seven_days(open_log: Open, clock: Clock) -> None:
@@ -222,7 +250,7 @@ def test_idempotency_is_the_same_within_a_commit_and_across_commits(
     log: IntakeLog, sends: list[tuple[str, bytes]], together: bool
 ) -> None:
     feed = f"feed-{log.append(payload()).result(5).seq}"  # keys of its own for each example
-    start = log.last_seq()
+    before = {entry.seq for entry in everything(log)}
     futures = []
     for key, body in sends:
         futures.append(log.append(payload(body, feed=feed), idempotency_key=key))
@@ -238,7 +266,7 @@ def test_idempotency_is_the_same_within_a_commit_and_across_commits(
             assert future.result().replayed and future.result().seq == first[key][1]
         else:
             assert isinstance(error, ConflictError)
-    assert [entry.seq for entry in log.read(start, 100, 1000)] == [seq for _, seq in first.values()]
+    assert [entry.seq for entry in everything(log) if entry.seq not in before] == [seq for _, seq in first.values()]
 
 
 def test_trim_keeps_what_was_not_applied_and_what_is_young(open_log: Open, clock: Clock) -> None:
@@ -246,31 +274,31 @@ def test_trim_keeps_what_was_not_applied_and_what_is_young(open_log: Open, clock
     old = [log.append(payload(received_ns=NOW_NS)).result(5).seq for _ in range(10)]
     clock.ns += 3601 * 10**9
     young = [log.append(payload(received_ns=clock.ns)).result(5).seq for _ in range(5)]
-    assert log.trim(old[3]) == 4
-    assert log.first_seq() == old[4]
-    assert log.trim(young[-1]) == 6
-    assert log.trim(young[-1]) == 0
-    assert [entry.seq for entry in log.read(0, 100, 1000)] == young
+    assert part(log).trim(old[3]) == 4
+    assert part(log).first_seq() == old[4]
+    assert part(log).trim(young[-1]) == 6
+    assert part(log).trim(young[-1]) == 0
+    assert [entry.seq for entry in part(log).read(start(log), 100, 1000)] == young
 
 
 def test_trim_deletes_the_oldest_applied_beyond_the_size_limit(open_log: Open) -> None:
     log = open_log(keep_bytes=1 << 20)
     seqs = [log.append(payload(b"x" * 10_000)).result(5).seq for _ in range(300)]
-    assert log.trim(0) == 0
-    deleted = log.trim(seqs[-1])
+    assert part(log).trim(start(log)) == 0
+    deleted = part(log).trim(seqs[-1])
     assert 150 < deleted < 250
-    assert [entry.seq for entry in log.read(0, 1000, 1 << 30)] == seqs[deleted:]
+    assert [entry.seq for entry in part(log).read(start(log), 1000, 1 << 30)] == seqs[deleted:]
 
 
 def test_place_is_not_reused_after_everything_was_trimmed_and_the_log_reopened(open_log: Open, clock: Clock) -> None:
     log = open_log(keep_applied_s=0)
     last = log.append(payload()).result(5).seq
     clock.ns += 1
-    assert log.trim(last) == 1
-    assert (log.first_seq(), log.last_seq()) == (0, last)
+    assert part(log).trim(last) == 1
+    assert (part(log).first_seq(), part(log).last_seq()) == (0, last)
     log.close()
     reopened = open_log()
-    assert reopened.last_seq() == last
+    assert part(reopened).last_seq() == last
     assert reopened.append(payload()).result(5).seq > last
 
 
@@ -282,7 +310,7 @@ def test_reopened_log_has_everything_that_was_acknowledged(open_log: Open) -> No
     log.close()
     log.close()
     reopened = open_log()
-    assert [entry.payload for entry in reopened.read(0, 100, 1 << 20)] == sent
+    assert [entry.payload for entry in part(reopened).read(start(reopened), 100, 1 << 20)] == sent
     assert reopened.append(sent[0], idempotency_key=sent[0].receipt).result(5).replayed
 
 
@@ -296,6 +324,31 @@ def test_health_says_that_it_accepts_and_where_it_is(log: IntakeLog) -> None:
     last = log.append(payload(b"x" * 5000)).result(5).seq
     health = log.health()
     assert health.accepting and health.reason == ""
-    assert (health.first_seq, health.last_seq) == (last, last)
+    assert (health.first_seq, health.last_seq) == (seq_of(last), seq_of(last))
     assert health.size_bytes > 5000
     assert health.free_bytes > 0
+
+
+def test_a_feed_of_a_tenant_is_in_one_partition_and_its_offsets_are_of_it(log: IntakeLog) -> None:
+    sent: dict[tuple[str, str], list[int]] = {}
+    for n in range(120):
+        key = (f"tenant-{n % 3}", f"feed-{n % 10}")
+        sent.setdefault(key, []).append(log.append(payload(b"%d" % n, tenant=key[0], feed=key[1])).result(5).seq)
+    assert sorted(entry.seq for entry in everything(log)) == sorted(seq for seqs in sent.values() for seq in seqs)
+    for (tenant, feed), seqs in sent.items():
+        [number] = {partition_of(seq) for seq in seqs}
+        assert number == partition_of_feed(tenant, feed, len(log.partitions))
+        assert seqs == sorted(set(seqs))
+        read = log.partitions[number].read(Partition(number).start, 1000, 1 << 20)
+        assert [entry.seq for entry in read if (entry.payload.tenant, entry.payload.feed) == (tenant, feed)] == seqs
+    assert {partition_of(entry.seq) for entry in everything(log)} == set(range(len(log.partitions)))
+
+
+def test_a_receipt_is_found_and_mended_in_whichever_partition_it_is(log: IntakeLog) -> None:
+    for n in range(20):
+        sent = payload(b"%d" % n, feed=f"feed-{n}")
+        seq = log.append(sent).result(5).seq
+        found = log.find("default", sent.receipt)
+        assert found == Logged(seq, sent)
+        assert log.mend(seq, sent.body)
+        assert not log.mend(seq, b"other bytes")
