@@ -28,7 +28,7 @@ test-faults: setup ## kill, fill, flip, flood: the tests that break things on pu
 	@$(BIN)/python -m pytest tests/faults
 
 faults: setup ## the same for much longer: every rig at its full number of rounds
-	@TIDEMILL_TEST_ROUNDS=full $(BIN)/python -m pytest tests/faults tests/faults/bit_flips.py
+	@TIDEMILL_TEST_ROUNDS=full $(BIN)/python -m pytest tests/faults
 
 lint: setup ## ruff (style, format) and mypy (strict)
 	@$(BIN)/ruff check .
