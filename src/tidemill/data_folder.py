@@ -19,11 +19,12 @@ from tidemill.catalog.feeds import CatalogFeeds
 from tidemill.catalog.inspect import Inspected, inspect
 from tidemill.catalog.keys import close_access
 from tidemill.catalog.sqlite import SqliteCatalog
-from tidemill.errors import LogCorruptError, StartupError
+from tidemill.errors import LogCorruptError, LogDamagedError, LogUnavailableError, StartupError
 from tidemill.feeds.recipes import RECIPES
 from tidemill.log.database import FILE, open_reader
 from tidemill.log.high_water import read_mark
 from tidemill.log.local_disk import sync_folder
+from tidemill.log.reader import SqliteLogReader
 from tidemill.mill import position
 from tidemill.settings import DEFAULT_TENANT
 
@@ -101,8 +102,17 @@ def _last_place(folder: Path) -> int:
 
 
 def _tenants(folder: Path) -> frozenset[str]:
-    """The tenants of the newest entries of the log."""
-    return frozenset(tenant for (tenant,) in _ask_log(folder, _TAIL_TENANTS, _TAIL))
+    """The tenants of the newest entries of the log, without damaged entries: one flipped bit makes another
+    tenant, whom no catalog knows."""
+    log = SqliteLogReader(folder / "log", quiet=True)
+    try:
+        return frozenset(header.tenant for header in log.headers(max(0, log.last_seq() - _TAIL), _TAIL))
+    except LogDamagedError:
+        return frozenset()
+    except LogUnavailableError:  # there is none, or it is of an older version
+        return frozenset(tenant for (tenant,) in _ask_log(folder, _TAIL_TENANTS, _TAIL))
+    finally:
+        log.close()
 
 
 def _ask_log(folder: Path, sql: str, *bound: int) -> list[tuple[Any, ...]]:
