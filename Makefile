@@ -36,6 +36,9 @@ faults: setup ## the same for much longer: every rig at its full number of round
 	@TIDEMILL_TEST_ROUNDS=full $(BIN)/python -m pytest tests/faults
 	@TIDEMILL_TEST_ROUNDS=full $(BIN)/python -m pytest -m hypothesis tests/mill
 
+fuzz: setup ## search for what breaks the properties that tests state, at random, for MINUTES (10)
+	@$(BIN)/python scripts/fuzz.py $(MINUTES)
+
 lint: setup ## ruff (style, format) and mypy (strict)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
