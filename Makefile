@@ -33,7 +33,7 @@ test-faults: setup ## kill, fill, flip, flood: the tests that break things on pu
 	@$(BIN)/python -m pytest tests/faults
 
 faults: setup ## the same for much longer: every rig at its full number of rounds
-	@TIDEMILL_TEST_ROUNDS=full $(BIN)/python -m pytest tests/faults tests/faults/bit_flips.py
+	@TIDEMILL_TEST_ROUNDS=full $(BIN)/python -m pytest tests/faults
 	@TIDEMILL_TEST_ROUNDS=full $(BIN)/python -m pytest -m hypothesis tests/mill
 
 fuzz: setup ## search for what breaks the properties that tests state, at random, for MINUTES (10)

@@ -185,6 +185,15 @@ def test_a_fresh_folder_starts_also_after_a_start_that_came_to_nothing(tmp_path:
     assert supervisor.open_access
 
 
+@pytest.mark.parametrize("tenant", ["efault", "defaulu", "Default"])
+def test_a_flipped_bit_in_an_entry_of_the_log_makes_no_tenant_whose_feeds_are_lost(tmp_path: Path, tenant: str) -> None:
+    folder = used(tmp_path)
+    connection = apsw.Connection(str(folder / "log" / "log.sqlite"))
+    connection.execute("UPDATE entries SET tenant = ? WHERE seq = 2", (tenant,))
+    connection.close()
+    check_folder(folder)
+
+
 def test_a_damaged_log_is_not_the_catalogs_matter(tmp_path: Path) -> None:
     folder = used(tmp_path)
     (folder / "log" / "log.sqlite").write_bytes(b"no log")

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1] / "src" / "tidemill"
 
 # The layers of DESIGN section 9, lowest first. A module may import from layers below its own, and from itself.
 LAYERS = (
-    {"errors", "settings", "telemetry", "clock", "hints", "lifeline", "lock", "crash_points", "plugins"},
+    {"errors", "settings", "telemetry", "clock", "hints", "lifeline", "lock", "crash_points", "plugins", "flips"},
     {"model"},
     {"checks"},
     {"store", "log", "catalog", "rules", "decode", "feeds", "analysis"},

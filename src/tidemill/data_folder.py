@@ -19,12 +19,13 @@ from tidemill.catalog.feeds import CatalogFeeds
 from tidemill.catalog.inspect import Inspected, inspect
 from tidemill.catalog.keys import close_access
 from tidemill.catalog.sqlite import SqliteCatalog
-from tidemill.errors import LogCorruptError, StartupError
+from tidemill.errors import LogCorruptError, LogDamagedError, LogUnavailableError, StartupError
 from tidemill.feeds.recipes import RECIPES
 from tidemill.log.database import FILE, open_reader
 from tidemill.log.high_water import read_mark
 from tidemill.log.local_disk import sync_folder
 from tidemill.log.partitions import log_folder, partition_count
+from tidemill.log.reader import SqliteLogReader
 from tidemill.mill import position
 from tidemill.model.offset import seq_of, start_of
 from tidemill.settings import DEFAULT_TENANT
@@ -110,8 +111,21 @@ def _last_offset(folder: Path, partition: int) -> int:
 
 def _tenants(folder: Path) -> frozenset[str]:
     """The tenants of the newest entries of every partition of the log."""
-    numbers = range(partition_count(folder))
-    return frozenset(tenant for number in numbers for (tenant,) in _ask_log(folder, number, _TAIL_TENANTS, _TAIL))
+    return frozenset().union(*(_tenants_of(folder, number) for number in range(partition_count(folder))))
+
+
+def _tenants_of(folder: Path, partition: int) -> frozenset[str]:
+    """The same of one partition, without damaged entries: one flipped bit makes another tenant, whom no catalog
+    knows."""
+    log = SqliteLogReader(log_folder(folder, partition), quiet=True)
+    try:
+        return frozenset(header.tenant for header in log.headers(max(0, log.last_seq() - _TAIL), _TAIL))
+    except LogDamagedError:
+        return frozenset()
+    except LogUnavailableError:  # there is none, or it is of an older version
+        return frozenset(tenant for (tenant,) in _ask_log(folder, partition, _TAIL_TENANTS, _TAIL))
+    finally:
+        log.close()
 
 
 def _ask_log(folder: Path, partition: int, sql: str, *bound: int) -> list[tuple[Any, ...]]:

@@ -12,6 +12,7 @@ from tests.mill.house import House
 from tests.mill.verifying import prove
 from tests.support.engine import running_engine
 from tests.support.lying import lying_store
+from tidemill.model.offset import ONLY
 from tidemill.store.migrate import migrate
 
 
@@ -29,7 +30,7 @@ def test_a_store_that_keeps_nothing_is_found_out_and_what_it_lacks_is_applied_ag
     """First only points are swallowed, then everything; then it is honest."""
     with running_engine(tmp_path / "engine", database="tidemill") as engine, lying_store(engine) as (address, liar):
         migrate(engine)
-        house = House(tmp_path / "house", address, "tenant", clock=time.time_ns)
+        house = House(tmp_path / "house", address, "tenant", clock=time.time_ns, partition=ONLY)
         stop = threading.Event()
 
         def sent() -> None:

@@ -8,8 +8,9 @@ from tests.mill.house import House
 from tests.mill.test_verify_live import under_load
 from tests.support.engine import running_engine
 from tests.support.rounds import rounds
-from tidemill.mill.position import read
+from tidemill.mill.position import LogProgress, read
 from tidemill.mill.verify.walk import Scope, Verifier
+from tidemill.model.offset import ONLY
 from tidemill.store.client import Store
 from tidemill.store.migrate import migrate
 
@@ -18,7 +19,7 @@ from tidemill.store.migrate import migrate
 def test_whole_verifications_under_load_find_nothing(tmp_path: Path) -> None:
     with running_engine(tmp_path / "store", database="tidemill") as address:
         migrate(address)
-        house = House(tmp_path, address, "default")
+        house = House(tmp_path, address, "default", partition=ONLY)
         verify_under_load(house)
         house.close()
 
@@ -27,8 +28,8 @@ def verify_under_load(house: House) -> None:
     verifier = Verifier(
         Store(house.store.address),
         house.book,
-        house.folder / "log",
-        lambda: read(house.folder / "mill" / "position"),
+        house.folder,
+        lambda: LogProgress((read(house.folder / "mill" / "position"),)),
         catalog=house.catalog,
         live=True,
         clock=house.clock,

@@ -26,6 +26,7 @@ from tests.support.server import Server, running_server
 from tests.support.worst_bodies import WORST
 from tidemill.errors import StoreQueryError
 from tidemill.mill.position import Progress
+from tidemill.model.offset import ONLY
 from tidemill.settings import load
 from tidemill.store.client import Store
 from tidemill.store.migrate import migrate
@@ -233,7 +234,7 @@ def test_a_payload_that_the_engine_refuses_for_want_of_memory_is_set_aside_and_t
     engine: Engine, tmp_path: Path
 ) -> None:
     """140,000 samples are 15 MB of rows, which 12 MiB of memory cannot take in; their body of 300 kB fits."""
-    house = House(tmp_path / "house", engine.address, "refused")
+    house = House(tmp_path / "house", engine.address, "refused", partition=ONLY)
     limited(house, engine, 12 * MIB)
     other = house.neighbour("other")
     house.send("location", fix(0))
@@ -257,7 +258,7 @@ def test_a_payload_that_the_engine_refuses_for_want_of_memory_is_set_aside_and_t
 
 
 def test_a_store_that_refuses_everything_costs_no_payload_and_is_recovered_from(engine: Engine, tmp_path: Path) -> None:
-    house = House(tmp_path / "house", engine.address, "refusing")
+    house = House(tmp_path / "house", engine.address, "refusing", partition=ONLY)
     limited(house, engine, 64 << 10)  # not enough for an insert of one row
     for second in range(3):
         house.send("location", fix(second))
@@ -278,7 +279,7 @@ def test_the_largest_payload_can_be_set_aside_however_little_memory_a_query_may_
 ) -> None:
     settings = load({"data": str(tmp_path), "query_memory": MIB})
     body = Random(1).randbytes(max(settings.max_body, settings.max_bulk_body, settings.max_unpacked))
-    house = House(tmp_path / "house", engine.address, "large")
+    house = House(tmp_path / "house", engine.address, "large", partition=ONLY)
     house.send("location", body)
     [entry] = house.entries()
     limited(house, engine, settings.query_memory)

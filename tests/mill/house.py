@@ -73,7 +73,7 @@ def questions() -> dict[str, Query]:
     return dict(packaged()) | _questions()
 
 
-_numbers = itertools.count(1)  # partition 0 is that of tests that have an engine of their own
+_numbers = itertools.count(1)  # 0 is for tests that have an engine of their own
 
 
 class House:
@@ -88,12 +88,15 @@ class House:
         *,
         clock: Callable[[], int] | None = None,
         log: SqliteLog | None = None,
+        partition: Partition | None = None,
     ) -> None:
         self.folder = folder
         self.tenant = tenant
         self.clock = clock or (lambda: NOW_NS)
         limits = LogLimits(min_free_bytes=0, min_free_ratio=0.0)
-        self.partition = Partition(next(_numbers) if log is None else partition_of(log.last_seq()))
+        if log is not None:
+            partition = Partition(partition_of(log.last_seq()))
+        self.partition = partition or Partition(next(_numbers))
         self.log = log or SqliteLog(folder / "log", limits=limits, now_ns=self.clock, partition=self.partition.number)
         self.catalog = SqliteCatalog(folder / "catalog.sqlite")
         self.texts = CatalogFeeds(self.catalog)

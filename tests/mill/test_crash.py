@@ -172,7 +172,7 @@ def test_a_store_that_goes_away_is_waited_for(tmp_path: Path) -> None:
         engine.stop()
     found = read_status(tmp_path / "house" / "mill" / "mill.json")
     assert found is not None
-    assert (found.state, found.position, found.lag) == ("stopped", 2, 0)
+    assert (found.state, found.position, found.lag) == ("stopped", house.offset(2), 0)
 
 
 def test_ends_by_force_while_a_slow_store_is_waited_for_condemn_nobody(

@@ -13,6 +13,7 @@ from tests.mill.test_worker import fix
 from tidemill.errors import StoreUnavailableError
 from tidemill.model.deletion import Deletion
 from tidemill.model.ids import format_series
+from tidemill.model.offset import seq_of
 from tidemill.model.time import parse_instant
 from tidemill.store.client import Store
 from tidemill.store.queries import query
@@ -54,7 +55,7 @@ def dropped(house: House, second: int, *data: float) -> int:
 
 
 def receipts(house: House) -> dict[int, str]:
-    return {entry.seq: entry.payload.receipt for entry in house.entries()}
+    return {seq_of(entry.seq): entry.payload.receipt for entry in house.entries()}
 
 
 def applied_again(house: House) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def test_a_fix_becomes_points_series_and_a_rollup(house: House) -> None:
     assert means == {40.701: 1, -73.916: 1, 11.3: 1, 1.0: 1}
     assert outcomes(house) == [("applied", 1, 0, {})]
     assert house.applied == seq
-    assert house.ours.receive() == seq
+    assert house.ours.receive() == house.offset(seq)
 
 
 def test_the_bytes_are_kept_as_they_came(house: House) -> None:

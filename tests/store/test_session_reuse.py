@@ -15,6 +15,9 @@ QUERIES = {
     for one in (
         query("create", "CREATE TABLE IF NOT EXISTS t (k UInt64) ENGINE = MergeTree ORDER BY k"),
         query("good", "SELECT number FROM numbers({n:UInt64})"),
+        query("set", "SET max_threads = 7"),
+        query("two", "SELECT 1; SELECT 2"),
+        query("threads", "SELECT getSetting('max_threads') AS n"),
         query("no_table", "SELECT * FROM nowhere"),
         query("fails_soon", "SELECT throwIf(number = 90) AS x FROM numbers(100) SETTINGS max_block_size = 1"),
         query("fails_late", "SELECT throwIf(number = 3000000) AS x FROM numbers(4000000)"),
@@ -71,3 +74,19 @@ def test_a_stream_given_up_leaves_nothing_behind(store: Store) -> None:
         assert next(stream).startswith(b"0\n1\n2\n")
         stream.close()
         assert_answers_are_whole(store)
+
+
+def test_a_statement_that_came_before_is_still_taken_for_what_it_is(store: Store) -> None:
+    before = store.rows("threads")
+    for _ in range(3):
+        store.command("set")  # spends its session: the next query has another one
+        assert store.rows("threads") == before
+        with pytest.raises(StoreQueryError, match="Multi-statements"):
+            store.command("two")
+
+
+def test_more_statements_than_are_remembered_are_answered(store: Store) -> None:
+    many = {f"n{n}": query(f"n{n}", f"SELECT {n} AS n") for n in range(1_100)}
+    asking = Store(store.address, queries=many)
+    assert [asking.rows(name)[0]["n"] for name in many] == list(range(1_100))
+    asking.close()

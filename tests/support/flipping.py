@@ -50,8 +50,11 @@ def bodies(number: int) -> dict[str, tuple[str, str, Any]]:
 
 def send(client: httpx.Client, numbers: range) -> list[httpx.Response]:
     """One payload of every feed for each number."""
+    at_once = {"Prefer": "wait=0"}  # a new series is answered when it can be read, as long as that takes
     return [
-        client.request(method, path, json=body) for number in numbers for method, path, body in bodies(number).values()
+        client.request(method, path, json=body, headers=at_once)
+        for number in numbers
+        for method, path, body in bodies(number).values()
     ]
 
 
@@ -87,12 +90,17 @@ class Folder:
         return sorted(path.relative_to(self.path) for path in kept)
 
     def flipped(self, to: Path, chance: random.Random) -> tuple[Path, int, int]:
-        """Copy the folder and flip a bit of the copy: of any kind of file as likely as of any other. Returns where."""
+        """Copy the folder and flip a bit of the copy. Every other time any kind of file is as likely as any other, so
+        that small files have their turn; else any byte is. Returns where."""
         shutil.copytree(self.path, to, symlinks=True)
+        files = self.files()
         kinds: dict[str, list[Path]] = {}
-        for file in self.files():
-            kinds.setdefault(_kind(file), []).append(file)
-        file = chance.choice(kinds[chance.choice(sorted(kinds))])
+        for path in files:
+            kinds.setdefault(_kind(path), []).append(path)
+        if chance.random() < 0.5:
+            file = chance.choice(kinds[chance.choice(sorted(kinds))])
+        else:
+            [file] = chance.choices(files, [(to / path).stat().st_size for path in files])
         content = bytearray((to / file).read_bytes())
         byte, bit = chance.randrange(len(content)), chance.randrange(8)
         content[byte] ^= 1 << bit
@@ -101,7 +109,10 @@ class Folder:
 
 
 def _kind(file: Path) -> str:
-    """Parts are kinds by the file's name in them, whatever the table; any other file is a kind by itself."""
+    """Files of parts are kinds by their name, whatever the table, and what tables there are is one kind; any other file
+    is a kind by itself."""
+    if file.suffix == ".sql":
+        return "tables"
     return f"part/{file.name}" if len(file.parts) > 5 and file.parts[0] == "store" else str(file)
 
 
@@ -120,7 +131,7 @@ def build(folder: Path) -> Folder:
         series = [item["id"] for item in server.client.get("/v1/series", params={"limit": 8}).json()["items"]]
         questions = _questions([_receipt(answer) for answer in taken], series)
         behind = {question: ask(server.client, question) for question in questions}
-        _go_dark(server)
+        go_dark(server)
     built = Folder(folder, questions, behind, {})
     copy = folder.with_name("whole")
     shutil.copytree(folder, copy, symlinks=True)
@@ -136,6 +147,33 @@ def ask(client: httpx.Client, question: str) -> tuple[int, str]:
     """(status, body) of an answer; a payload's headers belong to it. Cursors are another text each time."""
     answer = client.get(question)
     return answer.status_code, _CURSOR.sub('"next":', answer.text) + answer.headers.get("etag", "")
+
+
+def between(answer: tuple[int, str], before: tuple[int, str], after: tuple[int, str]) -> bool:
+    """Whether an answer can be that of a server that has applied some of the newest payloads: what is the same `before`
+    any of them is applied and `after` all are, is as it is there."""
+    if answer in (before, after):
+        return True
+    try:
+        texts = [json.loads(text) for status, text in (answer, before, after) if status == 200]
+    except ValueError:
+        return False
+    return len(texts) == 3 and _is_between(*texts)
+
+
+def _is_between(answer: Any, before: Any, after: Any) -> bool:
+    if before == after or type(before) is not type(after):
+        return bool(answer == before or before != after)
+    if isinstance(before, dict):
+        both = before.keys() & after.keys()
+        return isinstance(answer, dict) and all(
+            key in answer and _is_between(answer[key], before[key], after[key]) for key in both
+        )
+    if isinstance(before, list):
+        return isinstance(answer, list) and all(item in answer for item in before if item in after)
+    if isinstance(before, int | float):
+        return isinstance(answer, int | float) and min(before, after) <= answer <= max(before, after)
+    return isinstance(answer, str)
 
 
 def _questions(receipts: list[str], series: list[str]) -> list[str]:
@@ -165,7 +203,8 @@ def _receipt(answer: httpx.Response) -> str:
     return str(named["id"] if isinstance(named, dict) else named)
 
 
-def _go_dark(server: Server) -> None:
+def go_dark(server: Server) -> None:
+    """End a server as a power cut would."""
     children = psutil.Process(server.process.pid).children(recursive=True)
     server.process.kill()
     for child in children:

@@ -14,6 +14,8 @@ from pathlib import Path
 import httpx
 import psutil
 
+CLOSED_PORT = 1  # privileged: unlike one that is free now, no other test's server comes to listen on it
+
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -94,8 +96,8 @@ def running_server(
     port = listen_port or free_port()
     data.mkdir(parents=True, exist_ok=True)
     quiet = {
-        "TIDEMILL_TELEMETRY_URL": f"http://127.0.0.1:{free_port()}/",
-        "TIDEMILL_METERS_URL": f"http://127.0.0.1:{free_port()}/meterdata/measurement",
+        "TIDEMILL_TELEMETRY_URL": f"http://127.0.0.1:{CLOSED_PORT}/",
+        "TIDEMILL_METERS_URL": f"http://127.0.0.1:{CLOSED_PORT}/meterdata/measurement",
     }
     log_path = data.parent / f"{data.name}.log"
     with log_path.open("ab") as log:

@@ -50,12 +50,16 @@ def repair_before(folder: Path) -> None:
 
 
 def repair_with(folder: Path, store: "Store") -> None:
-    """Put damaged entries of the log right, from themselves or from the store."""
+    """Put damaged entries of the log right, from themselves or from the store, and set damaged parts of the store aside
+    whose rows the log can give back."""
     from tidemill.log.partitions import log_folder, partition_count
     from tidemill.mill.verify.repair import repair_entries
+    from tidemill.mill.verify.repair_parts import repair_parts
 
-    for number in range(partition_count(folder)):
-        _print(repair_entries(log_folder(folder, number), store, number))
+    logs = [log_folder(folder, number) for number in range(partition_count(folder))]
+    for number, log in enumerate(logs):
+        _print(repair_entries(log, store, number))
+    _print(repair_parts(logs, store, lambda: _note_again(folder)))
 
 
 def repair_after(folder: Path, store: "Store", report: "Report") -> bool:
@@ -74,10 +78,15 @@ def _move_parts(folder: Path) -> None:
     so that their rows are applied again."""
     aside = folder / "store" / _ASIDE
     for part in sorted((folder / "store" / "chdb" / "store").glob("*/*/detached/broken*")):
-        aside.mkdir(exist_ok=True)
-        (aside / "new").touch()
+        _note_again(folder)
         part.rename(aside / f"{part.parent.parent.name}-{part.name}")
         _say(f"repaired: the broken part {part.name} is moved to {aside}")
+
+
+def _note_again(folder: Path) -> None:
+    """Note that all of the log is to be applied again."""
+    (folder / "store" / _ASIDE).mkdir(exist_ok=True)
+    (folder / "store" / _ASIDE / "new").touch()
 
 
 def _print(repaired: "Repaired") -> None:

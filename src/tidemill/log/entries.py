@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from tidemill.errors import Fault
-from tidemill.log.flips import flips, unflipped
+from tidemill.flips import flips, unflipped
 from tidemill.log.headers import Header
 from tidemill.model.deletion import ERASED
 from tidemill.model.payload import Kind, Logged, Payload

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tidemill.errors import LogCorruptError
-from tidemill.log.flips import unflipped
+from tidemill.flips import unflipped
 
 _log = logging.getLogger(__name__)
 

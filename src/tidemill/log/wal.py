@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tidemill.log.flips import flips
+from tidemill.flips import flips
 from tidemill.log.local_disk import sync_folder
 
 _HEADER: Final = 32

@@ -12,7 +12,13 @@ from itertools import groupby
 from typing import Final
 
 from tidemill.crash_points import reach
-from tidemill.errors import LogUnavailableError, StoreQueryError, StoreUnavailableError, UnavailableError
+from tidemill.errors import (
+    LogUnavailableError,
+    StoreDamagedError,
+    StoreQueryError,
+    StoreUnavailableError,
+    UnavailableError,
+)
 from tidemill.hints import Hints
 from tidemill.log.headers import Header
 from tidemill.mill.apply import Applier
@@ -218,6 +224,8 @@ class Settling:
             return
         why = f"the store refuses it (code {error.store_code}): {error.message}"
         hold = self._hold(entry, why)
+        if isinstance(error, StoreDamagedError):  # no payload is at fault: it waits until the store is repaired
+            return
         if hold.tries < (TRIES_SCARCE if error.store_code in _SCARCE else TRIES_ALONE):
             return
         if not self._store_works(hold):

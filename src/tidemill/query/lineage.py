@@ -12,7 +12,7 @@ from tidemill.model.time import format_instant
 from tidemill.query.flags import flag_words
 from tidemill.query.origins import Origin, Origins, Rules, origin, rules
 from tidemill.query.point_changes import Change, changes_of
-from tidemill.query.rollup_windows import RollupWindow, around, windows_of
+from tidemill.query.rollup_windows import RollupWindow, windows_of
 from tidemill.query.series import Description, SeriesQueries
 from tidemill.query.together import together
 from tidemill.store.client import Store
@@ -89,7 +89,7 @@ class LineageQueries:
         points, old, windows, changes = together(
             lambda: self._store.rows("lineage_points", **bound, at=at_ns, limit=MAX_POINTS),
             lambda: self._store.rows("lineage_replaced", **bound, first=at_ns, last=at_ns, limit=MAX_REPLACED),
-            lambda: windows_of(self._store, tenant, described.series, around(feed, at_ns), feed),
+            lambda: windows_of(self._store, tenant, described.series, at_ns, feed),
             lambda: changes_of(
                 self._store,
                 tenant,

@@ -70,11 +70,11 @@ class Receipts:
         self._store, self._log = store, log
 
     def receipt(self, tenant: str, receipt: str) -> Receipt:
-        """The receipt of this id. Raises NotFoundError, StoreUnavailableError or StoreDamagedError (and the log lacks
-        it)."""
+        """The receipt of this id. Raises NotFoundError, StoreUnavailableError (and the log lacks it), StoreDamagedError
+        (what became of it is not known then; the log would answer that nothing did)."""
         try:
             rows = self._store.rows("receipt", tenant=tenant, receipt=receipt)
-        except (StoreUnavailableError, StoreDamagedError):
+        except StoreUnavailableError:
             logged = self._in_log(tenant, receipt)
             if logged is None:
                 raise

@@ -42,29 +42,16 @@ def begin(at_ns: int, every_s: int) -> int:
     return at_ns - at_ns % (every_s * NS_PER_S)
 
 
-def around(feed: Feed | None, at_ns: int) -> list[tuple[int, int]]:
-    """(width in s, start in ns) of every window of a feed that an instant is in."""
-    return [(every_s, begin(at_ns, every_s)) for every_s in widths(feed)]
-
-
-def windows_of(
-    store: Store, tenant: str, series: int, wanted: list[tuple[int, int]], feed: Feed | None = None
-) -> list[RollupWindow]:
-    """Those of the wanted windows that the series has. `feed` tells how many points are expected, if it says so."""
-    if not wanted:
+def windows_of(store: Store, tenant: str, series: int, at_ns: int, feed: Feed | None) -> list[RollupWindow]:
+    """The window of the feed that an instant is in; none where the feed keeps none, or the series lacks points."""
+    if feed is None or not widths(feed):
         return []
-    rows = store.rows(
-        "lineage_windows",
-        tenant=tenant,
-        series=series,
-        widths=[every_s for every_s, _ in wanted],
-        starts=[start for _, start in wanted],
-    )
-    found = []
-    for row in rows:
-        at = {"begin_ns": row["begin"], "count": row["count"]}
-        found.append(_window(series, row, *(expectation(store, tenant, feed, series, **at) if feed else (None, None))))
-    return found
+    (every_s,) = widths(feed)
+    rows = store.rows("lineage_windows", tenant=tenant, series=series, every_s=every_s, begin=begin(at_ns, every_s))
+    return [
+        _window(series, row, *expectation(store, tenant, feed, series, begin_ns=row["begin"], count=row["count"]))
+        for row in rows
+    ]
 
 
 def _window(series: int, row: Mapping[str, Any], expected: float | None, coverage: float | None) -> RollupWindow:

@@ -79,16 +79,18 @@ def neighbours(store: Store, tenant: str, subject: Subject, at_ns: int) -> list[
 
 def around(store: Store, tenant: str, subject: Subject, feed: Feed | None, at_ns: int) -> Around:
     """Everything around."""
-    near, source = together(
+    declared = _declared_interval(feed)
+    near, source, rejected = together(
         lambda: neighbours(store, tenant, subject, at_ns),
         lambda: _source(store, tenant, subject, at_ns) if feed is None or feed.source else [],
+        lambda: _nearby(store, tenant, subject, at_ns, declared) if declared else None,
     )
     before = next((row for row in near if row["at"] < at_ns), None)
     after = next((row for row in near if row["at"] > at_ns), None)
     return Around(
         before=_neighbour(subject, before),
         after=_neighbour(subject, after),
-        rejected_nearby=_nearby(store, tenant, subject, at_ns, _interval(feed, before, after)),
+        rejected_nearby=rejected or _nearby(store, tenant, subject, at_ns, _usual_interval(before, after)),
         source=source,
     )
 
@@ -100,10 +102,13 @@ def _neighbour(subject: Subject, row: Mapping[str, Any] | None) -> Neighbour | N
     return Neighbour(time, row["value"], f"/v1/series/{format_series(subject.number)}/lineage?time={time}")
 
 
-def _interval(feed: Feed | None, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> int:
-    """How far apart points of the series are about here, in ns: as declared, else the gap between the neighbours."""
-    if feed and feed.rollups and feed.rollups.interval:
-        return duration_ns(feed.rollups.interval)
+def _declared_interval(feed: Feed | None) -> int | None:
+    """How far apart points of the series are, in ns, as the feed declares."""
+    return duration_ns(feed.rollups.interval) if feed and feed.rollups and feed.rollups.interval else None
+
+
+def _usual_interval(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> int:
+    """The same where the feed says nothing: the gap between the neighbours."""
     if before and after:
         return min(int(after["at"] - before["at"]), _LONGEST_INTERVAL_NS)
     return _DEFAULT_INTERVAL_NS

@@ -14,7 +14,7 @@ from tidemill.query.deletions import Deletion, deletions
 from tidemill.query.lineage import MAX_POINTS, MAX_REPLACED
 from tidemill.query.origins import Origins
 from tidemill.query.point_changes import Change, changes_of
-from tidemill.query.rollup_windows import RollupWindow, around, begin, widths, windows_of
+from tidemill.query.rollup_windows import RollupWindow, begin, widths, windows_of
 from tidemill.query.together import together
 from tidemill.query.why_subject import Subject
 from tidemill.store.client import Store
@@ -66,7 +66,7 @@ class Gatherer:
             lambda: self._store.rows("lineage_points", **bound, at=at_ns, limit=MAX_POINTS),
             lambda: self._store.rows("lineage_replaced", **bound, first=at_ns, last=at_ns, limit=MAX_REPLACED),
             lambda: self._rejections(tenant, subject, at_ns),
-            lambda: windows_of(self._store, tenant, subject.number, around(feed, at_ns), feed),
+            lambda: windows_of(self._store, tenant, subject.number, at_ns, feed),
             lambda: self._changes(tenant, subject, feed, at_ns),
             lambda: deletions(self._store, tenant),
         )

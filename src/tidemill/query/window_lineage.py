@@ -82,7 +82,7 @@ class WindowLineageQueries:
         bound = {"tenant": tenant, "series": described.series, "deleted_seq": described.deleted_seq, **span}
         (after,) = self._seals.after(ROUTE, tenant, asked["cursor"], (0,))
         windows, rows, old, lost, changes = together(
-            lambda: windows_of(self._store, tenant, described.series, [(every_s, begin_ns)], feed),
+            lambda: windows_of(self._store, tenant, described.series, begin_ns, feed),
             lambda: self._store.rows("lineage_window_payloads", **bound, after=after, limit=asked["limit"] + 1),
             lambda: self._store.rows("lineage_replaced", **bound, limit=_WINDOW_REPLACED),
             lambda: self._rejected(tenant, described, span),

@@ -171,14 +171,16 @@ class Store:
     def _ask(self, name: str, fmt: str, values: Mapping[str, Any], settings: Mapping[str, str]) -> Any:
         """Run a query; returns the answer once its status is there."""
         asked, chosen = self._query(name, values), {**_READ_SETTINGS, **settings}
-        return self._call(lambda client: client.raw_stream(asked.sql, bindable(values), settings=chosen, fmt=fmt))
+        return self._call(
+            lambda client: client.raw_stream(asked.sql, bindable(values), settings=chosen, fmt=fmt), asked.sql
+        )
 
-    def _call(self, work: Callable[[Client], _T]) -> _T:
+    def _call(self, work: Callable[[Client], _T], question: str = "") -> _T:
         try:
             with self._counted():
                 return work(self._connected())
         except (ClickHouseError, HTTPError) as error:
-            failure = translate(error, self.address.host, self.address.port)
+            failure = translate(error, self.address.host, self.address.port, question)
         if isinstance(failure, StoreUnavailableError):
             self._forget()
         raise failure from None

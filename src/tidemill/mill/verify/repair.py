@@ -16,7 +16,7 @@ from tidemill.log.reader import SqliteLogReader
 from tidemill.mill.position import Position, position_file
 from tidemill.mill.verify import kinds
 from tidemill.mill.verify.report import Report
-from tidemill.model.offset import partition_of, start_of
+from tidemill.model.offset import index_of, start_of
 from tidemill.store.client import Store
 
 
@@ -64,7 +64,7 @@ def repair_store(data: Path, store: Store, report: Report, *, again: bool) -> Re
             lacks = [
                 one.seq
                 for one in report.findings
-                if one.code == kinds.LogUnapplied.code and one.seq and partition_of(one.seq) == number
+                if one.code == kinds.LogUnapplied.code and one.seq and index_of(one.seq, len(logs)) == number
             ]
             if again:
                 lacks.append(log.first_seq())

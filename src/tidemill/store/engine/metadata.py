@@ -1,11 +1,13 @@
 """Keeps a copy of the engine's small files that have no checksum of their own (what tables there are, in SQL), and puts
 one of them back when a single bit of it was flipped: with it the engine would not start, or take a table for another.
 
-A file that differs from its copy in more than a bit was changed by the engine, and is copied anew.
+A file that differs from its copy in more than a bit, or was written since, was changed by the engine, and is copied
+anew. One that differs though nobody wrote it is damaged while the engine runs: its copy stays as it is.
 """
 
 import hashlib
 import logging
+import os
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +18,12 @@ _log = logging.getLogger(__name__)
 
 
 class Copy(msgspec.Struct, frozen=True):
-    """A file's content and its SHA-256 in hexadecimal, which says whether the copy itself is whole."""
+    """A file's content and its SHA-256 in hexadecimal, which says whether the copy itself is whole. `written_ns`: when
+    the file was last written."""
 
     content: bytes
     sha256: str
+    written_ns: int = 0
 
     @property
     def whole(self) -> bool:
@@ -38,7 +42,7 @@ def restore(folder: Path) -> list[str]:
         except OSError:
             continue
         if copy.whole and _one_bit(now, copy.content):
-            path.write_bytes(copy.content)
+            replace(folder, path, copy.content)
             restored.append(name)
             _log.error("one bit of the store's %s was flipped, and is put back", name)
     return restored
@@ -46,17 +50,33 @@ def restore(folder: Path) -> list[str]:
 
 def keep(folder: Path) -> None:
     """Copy the files as they are. Call it when the engine is open: then they are good. Raises OSError."""
-    copies = {
-        str(path.relative_to(folder / "chdb")): Copy(content, hashlib.sha256(content).hexdigest())
-        for path in _small(folder / "chdb")
-        for content in [path.read_bytes()]
-    }
-    content = msgspec.json.encode(copies)
-    path = folder / FILE
-    if not path.exists() or path.read_bytes() != content:
-        draft = folder / f"{FILE}.new"
-        draft.write_bytes(content)
-        draft.replace(path)
+    before = _read(folder / FILE)
+    copies = {}
+    for path in _small(folder / "chdb"):
+        name = str(path.relative_to(folder / "chdb"))
+        copies[name] = _kept(path, before.get(name))
+    if copies != before:
+        replace(folder, folder / FILE, msgspec.json.encode(copies))
+
+
+def _kept(path: Path, before: Copy | None) -> Copy:
+    """The copy that there is of a file which nobody has written since; else a new one. Raises OSError."""
+    written_ns = path.stat().st_mtime_ns
+    if before is not None and before.written_ns == written_ns and before.whole:
+        return before
+    content = path.read_bytes()
+    return Copy(content, hashlib.sha256(content).hexdigest(), written_ns)
+
+
+def replace(folder: Path, path: Path, content: bytes) -> None:
+    """Write a file under `folder` so that a crash leaves the old one or the new one, and nothing that the engine would
+    come upon. Raises OSError."""
+    draft = folder / "small-file.new"
+    with draft.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
 
 
 def _small(chdb: Path) -> list[Path]:

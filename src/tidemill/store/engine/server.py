@@ -23,7 +23,7 @@ import uvicorn
 from tidemill import telemetry
 from tidemill.errors import StartupError
 from tidemill.lock import FolderLock
-from tidemill.store.engine import metadata
+from tidemill.store.engine import metadata, part_files
 from tidemill.store.engine.app import EngineApp, EngineConfig
 from tidemill.store.engine.errors import EngineError
 from tidemill.store.engine.sessions import SessionPool
@@ -100,6 +100,7 @@ async def _serve(options: EngineOptions, listener: socket.socket, parent: int, b
     spool = options.path / "spool"
     spool.mkdir(exist_ok=True)
     metadata.restore(options.path)
+    part_files.restore(options.path)
     pool = SessionPool(options.path / "chdb", options.sessions, options.max_memory)
     _report_detached(pool)
     config = EngineConfig(
@@ -119,7 +120,7 @@ async def _serve(options: EngineOptions, listener: socket.socket, parent: int, b
         asyncio.ensure_future(_announce(server, listener, options.ready_file)),
         asyncio.ensure_future(_purge_when_idle(pool, app)),
         asyncio.ensure_future(_keep_beating(beat)),
-        asyncio.ensure_future(_keep_metadata(options.path)),
+        asyncio.ensure_future(_keep_copies(options.path)),
         asyncio.ensure_future(_cancel_when_stopping(server, app)),
         asyncio.ensure_future(_end_when_writes_fail(pool)),
     ]
@@ -129,6 +130,7 @@ async def _serve(options: EngineOptions, listener: socket.socket, parent: int, b
     for helper in helpers:
         helper.cancel()
     await asyncio.to_thread(pool.close)
+    await asyncio.to_thread(_copy, options.path)
 
 
 def _server(app: EngineApp) -> uvicorn.Server:
@@ -164,11 +166,16 @@ async def _keep_beating(beat: Callable[[], None]) -> None:
         await asyncio.sleep(1.0)
 
 
-async def _keep_metadata(path: Path) -> None:
+async def _keep_copies(path: Path) -> None:
     while True:
-        with suppress(OSError):
-            await asyncio.to_thread(metadata.keep, path)
+        await asyncio.to_thread(_copy, path)
         await asyncio.sleep(_KEEP_EVERY_S)
+
+
+def _copy(path: Path) -> None:
+    for keep in (metadata.keep, part_files.keep):
+        with suppress(OSError):
+            keep(path)
 
 
 async def _end_with_parent(server: uvicorn.Server, parent: int) -> None:

@@ -187,3 +187,11 @@ ORDER BY table, name
 INSERT INTO payloads
 SELECT * REPLACE (unhex({body:String}) AS body, version + 1 AS version)
 FROM (SELECT * FROM payloads FINAL WHERE tenant = {tenant:String} AND receipt = {receipt:String})
+
+-- name: repair_begins
+-- The lowest place in the log that a part has rows of.
+SELECT min(seq) AS seq FROM {table:Identifier} WHERE _part = {part:String}
+
+-- name: repair_detach
+-- Take a part out of its table; its files stay, in the folder `detached`.
+ALTER TABLE {table:Identifier} DETACH PART {part:String}

@@ -38,17 +38,15 @@ ORDER BY c.changed_at, c.seq, c.idx, c.every_s
 LIMIT {limit:UInt32}
 
 -- name: lineage_windows
--- The rollup windows of these widths and starts (pairs), if a series has them.
+-- The rollup window of this width and start, if a series has it.
 SELECT * FROM (
     SELECT r.every_s AS every_s, r.window AS begin, r.count AS count, r.mean AS mean, r.min AS min, r.max AS max,
         r.sum AS sum, r.late AS late, r.restated_at AS restated_at, r.sealed AS sealed
     FROM rollups AS r
-    WHERE r.tenant = {tenant:String} AND r.series = {series:UInt64}
-      AND (r.every_s, r.window) IN (
-        SELECT arrayJoin(arrayZip({widths:Array(UInt32)},
-            arrayMap(t -> fromUnixTimestamp64Nano(t, 'UTC'), {starts:Array(Int64)}))))
-    ORDER BY r.every_s, r.window, r.version DESC
-    LIMIT 1 BY r.every_s, r.window
+    WHERE r.tenant = {tenant:String} AND r.series = {series:UInt64} AND r.every_s = {every_s:UInt32}
+      AND r.window = fromUnixTimestamp64Nano({begin:Int64}, 'UTC')
+    ORDER BY r.version DESC
+    LIMIT 1
 )
 WHERE count > 0
 
@@ -106,22 +104,20 @@ ORDER BY reason
 -- name: lineage_near
 -- The nearest points of a series before and after an instant. In the order of the key, so that one granule each is read;
 -- an instant that is there in any version is there.
-SELECT p.time AS at, p.value AS value
-FROM points AS p
-WHERE p.tenant = {tenant:String} AND p.series = {series:UInt64} AND p.seq > {deleted_seq:UInt64}
-  AND p.time IN (
-    SELECT time FROM (
-        SELECT time FROM points
-        WHERE tenant = {tenant:String} AND series = {series:UInt64} AND seq > {deleted_seq:UInt64}
-          AND time < fromUnixTimestamp64Nano({at:Int64}, 'UTC')
-        ORDER BY tenant DESC, series DESC, time DESC
+SELECT * FROM (
+    SELECT * FROM (
+        SELECT p.time AS at, p.value AS value
+        FROM points AS p
+        WHERE p.tenant = {tenant:String} AND p.series = {series:UInt64} AND p.seq > {deleted_seq:UInt64}
+          AND p.time < fromUnixTimestamp64Nano({at:Int64}, 'UTC')
+        ORDER BY p.tenant DESC, p.series DESC, p.time DESC, p.ordinal, p.version DESC
         LIMIT 1)
     UNION ALL
-    SELECT time FROM (
-        SELECT time FROM points
-        WHERE tenant = {tenant:String} AND series = {series:UInt64} AND seq > {deleted_seq:UInt64}
-          AND time > fromUnixTimestamp64Nano({at:Int64}, 'UTC')
-        ORDER BY tenant, series, time
+    SELECT * FROM (
+        SELECT p.time AS at, p.value AS value
+        FROM points AS p
+        WHERE p.tenant = {tenant:String} AND p.series = {series:UInt64} AND p.seq > {deleted_seq:UInt64}
+          AND p.time > fromUnixTimestamp64Nano({at:Int64}, 'UTC')
+        ORDER BY p.tenant, p.series, p.time, p.ordinal, p.version DESC
         LIMIT 1))
-ORDER BY p.time, p.ordinal, p.version DESC
-LIMIT 1 BY p.time
+ORDER BY at

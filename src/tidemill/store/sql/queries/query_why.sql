@@ -36,31 +36,26 @@ ORDER BY d.seq DESC
 LIMIT {limit:UInt32}
 
 -- name: why_polls
--- The polls of a source around an instant, by item: the last one before it, the last that reached the source, the last
--- that did not, and the first one after. `reached` are the results of a source that answered.
-WITH
-    around AS (
-        SELECT item,
-            maxIf(started_at, started_at <= fromUnixTimestamp64Nano({at:Int64}, 'UTC')) AS before,
-            maxIf(started_at, started_at <= fromUnixTimestamp64Nano({at:Int64}, 'UTC') AND result IN {reached:Array(String)})
-                AS reached_at,
-            maxIf(started_at, started_at <= fromUnixTimestamp64Nano({at:Int64}, 'UTC')
-                AND result NOT IN {reached:Array(String)}) AS failed_at,
-            minIf(started_at, started_at > fromUnixTimestamp64Nano({at:Int64}, 'UTC')) AS after
-        FROM polls
-        WHERE tenant = {tenant:String} AND feed = {feed:String}
-          AND started_at >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
-          AND started_at <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
-        GROUP BY item
-        ORDER BY item
-        LIMIT {limit:UInt32}
-    )
-SELECT q.item AS item, q.started_at AS started_at, q.result AS result, q.status AS status, q.detail AS detail,
-    q.receipt AS receipt, q.started_at = around.before AS is_before, around.reached_at AS reached_at,
-    around.failed_at AS failed_at
-FROM polls AS q
-INNER JOIN around ON around.item = q.item
-WHERE q.tenant = {tenant:String} AND q.feed = {feed:String}
-  AND (q.item, q.started_at) IN (SELECT item, arrayJoin([before, after]) FROM around)
-ORDER BY q.item, q.started_at
-LIMIT 1 BY q.item, q.started_at
+-- The polls of a source around an instant, by item: the last one before it and the first one after, with the times of
+-- the last that reached the source and the last that did not. `reached` are the results of a source that answered.
+SELECT item, poll.1 AS started_at, poll.2 AS result, poll.3 AS status, poll.4 AS detail, poll.5 AS receipt,
+    poll.1 <= fromUnixTimestamp64Nano({at:Int64}, 'UTC') AS is_before, reached_at, failed_at
+FROM (
+    WITH
+        started_at <= fromUnixTimestamp64Nano({at:Int64}, 'UTC') AS is_past,
+        (started_at, CAST(result AS String), status, detail, receipt) AS row
+    SELECT item,
+        maxIf(started_at, is_past AND result IN {reached:Array(String)}) AS reached_at,
+        maxIf(started_at, is_past AND result NOT IN {reached:Array(String)}) AS failed_at,
+        arrayFilter(p -> p.1 != toDateTime64(0, 9, 'UTC'),
+            [argMaxIf(row, started_at, is_past), argMinIf(row, started_at, NOT is_past)]) AS polls
+    FROM polls
+    WHERE tenant = {tenant:String} AND feed = {feed:String}
+      AND started_at >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+      AND started_at <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+    GROUP BY item
+    ORDER BY item
+    LIMIT {limit:UInt32}
+)
+ARRAY JOIN polls AS poll
+ORDER BY item, started_at

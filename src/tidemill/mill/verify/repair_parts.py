@@ -1,0 +1,65 @@
+"""Sets damaged parts of the store's tables aside where the log has all that was in them, so that the mill makes their
+rows again. A part of which the log lacks something stays: what of it can be read is more than nothing.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from tidemill.errors import StoreQueryError
+from tidemill.log.reader import SqliteLogReader
+from tidemill.mill.verify.repair import Repaired
+from tidemill.model.offset import seq_of
+from tidemill.store.client import Store
+
+# What the mill makes of the log; `polls` and `schema_migrations` are of nothing that is kept elsewhere.
+_OF_THE_LOG: Final = frozenset(
+    {"points", "series", "payloads", "rejections", "replaced", "rollups", "changes", "deletions", "deleted_records"}
+)
+_WITH_SEQ: Final = frozenset({"points", "payloads", "rejections", "replaced", "changes"})
+
+
+def repair_parts(logs: Sequence[Path], store: Store, note_again: Callable[[], None]) -> Repaired:
+    """Detach the damaged parts of which the log has everything; `logs` are the folders of its partitions. `note_again`
+    is called before a part is detached: all of the log is to be applied again. Raises TidemillError, OSError."""
+    done: list[str] = []
+    gone: list[str] = []
+    firsts = [_first_seq(log) for log in logs]
+    is_whole = all(seq_of(first) == 1 for first in firsts)
+    for table, part in list(_damaged(store)):
+        where = f"part {part} of table {table}"
+        # Rows of several partitions may be in one part: then every partition has to be whole.
+        begins_later = len(firsts) == 1 and 0 < firsts[0] <= _begins(store, table, part)
+        if table in _OF_THE_LOG and (is_whole or begins_later):
+            note_again()
+            store.command("repair_detach", table=table, part=part)
+            done.append(f"{where} is damaged, and set aside: the log has what was in it")
+        else:
+            gone.append(f"what cannot be read of {where}: the log lacks some of it. The part stays; put back a backup")
+    return Repaired(done, gone)
+
+
+def _first_seq(folder: Path) -> int:
+    log = SqliteLogReader(folder, quiet=True)
+    try:
+        return log.first_seq()
+    finally:
+        log.close()
+
+
+def _damaged(store: Store) -> Iterator[tuple[str, str]]:
+    """(table, part) of every part that does not have the checksums with which it was written."""
+    for row in store.rows("verify_tables"):
+        for part in store.rows("verify_table", table=row["name"]):
+            if not part["is_passed"]:
+                yield row["name"], part["part_path"]
+
+
+def _begins(store: Store, table: str, part: str) -> int:
+    """The lowest place in the log of a part's rows; 0: not known."""
+    if table not in _WITH_SEQ:
+        return 0
+    try:
+        return int(store.rows("repair_begins", table=table, part=part)[0]["seq"])
+    except StoreQueryError:
+        return 0
