@@ -83,7 +83,7 @@ def test_a_deletion_that_breaks_off_at_every_write_ends_as_one_that_never_did(bu
         house = prepared(build, kind)
         breaking = BreakingEverywhere(house, after=after)
         attempts = 0
-        while house.mill.status.position < len(PAYLOADS) + 1:
+        while house.applied < len(PAYLOADS) + 1:
             attempts += 1
             assert attempts < 100
             with breaking:
