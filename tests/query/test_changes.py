@@ -113,8 +113,8 @@ def test_a_place_that_none_has_given_is_refused(store: Store, given: dict[str, s
 
 def test_now_is_behind_everything_replays_too(store: Store, writer: Writer) -> None:
     changes = Changes(store, lambda tenant: (), lambda tenant: (5,))
-    assert changes.now("default") == end_of(5)
+    assert changes.now("default") == (end_of(5),)
     write(writer, {"seq": 5, "idx": MAX_RECORDS + 1, "why": "replay"})
-    assert changes.now("default")[:2] == (5, MAX_RECORDS + 1)
-    assert changes.newest("default", 5) == (5, MAX_RECORDS + 1)
-    assert changes.newest("other", 5) == (0, 0)
+    assert changes.now("default")[0][:2] == (5, MAX_RECORDS + 1)
+    assert changes.newest("default", (5,)) == ((5, MAX_RECORDS + 1),)
+    assert changes.newest("other", (5,)) == ((0, 0),)

@@ -226,7 +226,7 @@ def test_a_sealed_window_is_past_retention(store: Store, writer: Writer) -> None
 def test_what_waits_in_the_log_is_not_lost(store: Store, writer: Writer) -> None:
     series = writer.series("location", "lat", A1)
     entries = [logged(3, b"{}"), logged(4, b"{}"), logged(5, b"{}", feed="dropzone")]
-    story = tell(store, *entries, series=series, options={"applied": lambda tenant: 3})
+    story = tell(store, *entries, series=series, options={"applied": lambda tenant: (3,)})
     assert at(story, "waiting")["facts"] == {"count": 1}
     assert story["verdict"]["state"] == "waiting"
 
