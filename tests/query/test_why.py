@@ -231,11 +231,11 @@ def test_what_waits_in_the_log_is_not_lost(store: Store, writer: Writer) -> None
     assert story["verdict"]["state"] == "waiting"
 
 
-def poll(writer: Writer, at: str, result: str, status: int, detail: str = "") -> None:
+def poll(writer: Writer, at: str, result: str, status: int, detail: str = "", *, item: str = "") -> None:
     row = {
         "tenant": [writer.tenant],
         "feed": ["telemetry"],
-        "item": [""],
+        "item": [item],
         "started_at": times([ns(at)]),
         "result": [result],
         "status": pl.Series([status], dtype=pl.UInt16),
@@ -266,6 +266,37 @@ def test_nothing_had_and_not_reached_are_told_apart(store: Store, writer: Writer
     assert "connection refused" in source["sentence"]
     poll(writer, "2026-01-01T00:00:30Z", "garbage", 200, "it is HTML")
     assert tell(store, series=series)["around"]["source"][0]["state"] == "unusable"
+
+
+def test_each_item_of_a_source_has_its_polls_also_one_that_was_polled_later_only(store: Store, writer: Writer) -> None:
+    series = writer.series("telemetry", "value")
+    for at_text, result, item in (
+        ("2026-01-01T00:00:10Z", "data", "a"),
+        ("2026-01-01T00:00:15Z", "refused", "a"),
+        ("2026-01-01T00:00:15Z", "refused", "a"),  # written twice
+        ("2026-01-01T00:00:20Z", "refused", "a"),
+        ("2026-01-01T00:00:50Z", "data", "b"),
+        ("2026-01-01T00:00:40Z", "empty", "b"),
+        (T, "data", "c"),
+    ):
+        poll(writer, at_text, result, 0, item=item)
+    first, second, third = tell(store, series=series)["around"]["source"]
+    assert (first["item"], first["state"], first["since"]) == ("a", "not_reached", "2026-01-01T00:00:10Z")
+    assert (first["last_before"]["started_at"], first["first_after"]) == ("2026-01-01T00:00:20Z", None)
+    assert (second["item"], second["state"], second["last_before"]) == ("b", "not_polled", None)
+    assert (second["first_after"]["started_at"], second["first_after"]["result"]) == ("2026-01-01T00:00:40Z", "empty")
+    assert (third["item"], third["state"], third["last_before"]["started_at"]) == ("c", "had_data", T)
+
+
+def test_the_nearest_point_is_the_newest_version_of_the_first_that_share_an_instant(
+    store: Store, writer: Writer
+) -> None:
+    series = writer.series("telemetry", "value")
+    writer.points(series, [ns(T) - 9, ns(T) - 5, ns(T) - 5], [1.0, 3.0, 2.0], seq=3, ordinals=[1, 2, 1])
+    writer.points(series, [ns(T) - 5], [4.0], seq=7, ordinals=[1])
+    writer.points(series, [ns(T) + 5, ns(T) + 5, ns(T) + 9], [6.0, 5.0, 1.0], seq=3, ordinals=[2, 1, 1])
+    around = tell(store, series=series)["around"]
+    assert [around[side]["value"] for side in ("before", "after")] == [4.0, 5.0]
 
 
 def test_questions_that_fit_several_series_list_them(store: Store, writer: Writer) -> None:
