@@ -1,5 +1,6 @@
-"""Measures PARTITION BY of the table of points: none, by year, by month. Run by hand (`python -m bench.partition_by`); its
-figures are in docs/decisions/0022.
+"""Measures PARTITION BY of the table of points: none, by year, by month. Run by hand: `python -m bench.partition_by`.
+
+Its figures are in decision 0022.
 """
 
 import statistics
@@ -38,18 +39,18 @@ def _measure(kind: str, clause: str, address: StoreAddress) -> None:
     for year in range(YEARS):
         store.command("by_fill", series=SERIES, first=year * HOURS, hours=HOURS)
     parts = store.rows("by_parts")[0]["n"]
+    month = {"series": 3, "first": "2016-03-01 00:00:00", "last": "2016-04-01 00:00:00"}
+    years = {"series": 3, "first": "2010-01-01 00:00:00", "last": "2020-01-01 00:00:00"}
+    expired = {"series": SERIES // 10, "last": "2007-01-01 00:00:00"}
     figures = {
         "upload of 20 years, ms": _timed(lambda: store.command("by_upload", series=SERIES)),
-        "a month, ms": _timed(lambda: store.rows("by_range", series=3, first="2016-03-01 00:00:00", last="2016-04-01 00:00:00"), 20),
-        "10 years, ms": _timed(lambda: store.rows("by_range", series=3, first="2010-01-01 00:00:00", last="2020-01-01 00:00:00"), 20),
-        "retention by DELETE (a tenth of the series, a year), ms": _timed(
-            lambda: store.command("by_expired", series=SERIES // 10, last="2007-01-01 00:00:00")
-        ),
-    }  # fmt: skip
+        "a month, ms": _timed(lambda: store.rows("by_range", **month), 20),
+        "10 years, ms": _timed(lambda: store.rows("by_range", **years), 20),
+        "a year of a tenth of the series by DELETE, ms": _timed(lambda: store.command("by_expired", **expired)),
+    }
     if kind == "year":
-        figures["retention by DROP PARTITION (all series, a year), ms"] = _timed(
-            lambda: store.command("by_drop", partition=2006)
-        )
+        dropped = _timed(lambda: store.command("by_drop", partition=2006))
+        figures["a year of all series by DROP PARTITION, ms"] = dropped
     print(kind, f"{parts} parts before,", store.rows("by_parts")[0]["n"], "after:", figures, flush=True)
     store.close()
 
