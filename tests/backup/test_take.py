@@ -32,6 +32,7 @@ LEFT_OUT = {
     "mill/backup/backup.lock": "of a process",
     "store/engine.lock": "of a process",
     "store/metadata.json": "copied anew at each start of the engine",
+    "store/parts.json": "made anew at each start of the engine",
     "store/chdb/status": "of a process",
     "store/chdb/writes": "of a process",
     "store/chdb/shadow/increment.txt": "counts freezes",
