@@ -167,7 +167,7 @@ def yard(engine: StoreAddress, tmp_path: Path) -> Iterator[Build]:
 def traffic(yard: Yard, seed: int) -> None:
     """Fixes with duplicates and bad records, files that replace each other, samples."""
     chance = Random(seed)
-    for number in range(60):
+    for number in range(30):
         name = chance.choice(NAMES)
         kind = chance.random()
         if kind < 0.5:
