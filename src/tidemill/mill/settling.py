@@ -69,6 +69,7 @@ class Settling:
         self._applied = 0  # batches
         self._set_aside_at = -1  # as many batches were applied when the store's refusal last cost a payload
         self._settled = 0
+        self._saved = True  # the position
 
     def settle(self, picked: Sequence[Header], entries: Sequence[Logged]) -> int:
         """Settle what was picked, in the order of the log; returns how many are: applied or set aside. The others are
@@ -182,9 +183,17 @@ class Settling:
 
     def _passed(self, through: dict[str, int]) -> None:
         self._lanes.done(through)
+        self._saved = False
+        self.save()
+
+    def save(self) -> None:
+        """Save what is applied, unless it was saved. Raises OSError: call it again, for the lanes have gone on."""
+        if self._saved:
+            return
         progress = self._lanes.progress()
         with self._status.stage("position"):
             self._position.save(progress.checkpoint, progress.ahead)
+        self._saved = True
         reach("mill.after_position")
         self._applier.progress = self._position.progress
         self._status.position = progress.checkpoint

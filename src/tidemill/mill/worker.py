@@ -154,7 +154,7 @@ class Mill:
                 elif alone and self._overdue:
                     self._tend()
                 backoff_s = _BACKOFF_S[0]
-                self.status.recovered = self._lanes.oldest_hold() is None
+                self.status.recovered = self._lanes.oldest_hold() is None and not self._confirmer.refused
             except (UnavailableError, StoreQueryError, OSError) as error:
                 self._attempts.forgive()
                 self._confirmer.hurry()
@@ -179,6 +179,7 @@ class Mill:
         if self.replays is not None:
             self.replays.resume()
         self.status.looped_at_ns = self._clock()
+        self._settling.save()
         if not self._settling.busy:
             self._confirm()
         elif (settled := self._settling.collect()) is not None:
@@ -239,6 +240,7 @@ class Mill:
         # A store that lacks the highest payload lacks who knows what of those who were ahead.
         ahead = before.ahead if before.highest <= in_store else {}
         if (start, ahead) != (before.checkpoint, before.ahead):
+            self._confirmer.forget()
             self._position.save(start, ahead)
         self._go_on()
         self._attempts.resume(self.progress)
@@ -251,11 +253,13 @@ class Mill:
         """Have the store counted when it is time, and go back to where it lacks something."""
         back = self._confirmer.look(self._position.seq)
         self.status.confirmed = self._confirmer.seq
+        if self._confirmer.refused:
+            self.status.failed(self._confirmer.refused, self._clock())
         if back is None:
             return
-        self._position.save(back)
         self._applier.resume()
         self._applier.recall_replays(back)
+        self._position.save(back)  # last of what can fail: with it the lanes go back, too
         self._go_on()
         self.status.returns += 1
         why = f"the store lacks what it had answered for: applying again from payload {back + 1}"
