@@ -7,7 +7,7 @@ a probe and something that it had taken before, so that a store that refuses eve
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from itertools import groupby
 from typing import Final
 
@@ -82,8 +82,8 @@ class Settling:
             free = [entry for entry in run if self._is_free(entry)]
             if free:
                 (self._pass_damaged if is_damaged else self._advance)(free)
-        if missing and not any(self._lanes.held(header.tenant) for header in picked):
-            self._passed({header.tenant: header.seq for header in picked})
+        if missing:
+            self._passed({header.tenant: header.seq for header in picked if self._is_over(header, missing)})
         return self._settled
 
     @property
@@ -156,6 +156,11 @@ class Settling:
             self._lanes.costs.learn(_headers(entries), spent)
             self._moved(entries)
 
+    def _is_over(self, header: Header, missing: Set[int]) -> bool:
+        """Whether an entry is settled or not there, and likewise those before it in its lane."""
+        hold = self._lanes.held(header.tenant)
+        return hold is None or header.seq < hold.seq or header.seq == hold.seq in missing
+
     def _is_free(self, entry: Logged) -> bool:
         """Whether nothing before an entry is held back in its lane; the one that is held is tried again itself."""
         hold = self._lanes.held(entry.payload.tenant)
@@ -166,7 +171,11 @@ class Settling:
         for entry in entries:
             if not self._is_free(entry):
                 continue
-            whole = self._applier.from_store(entry)
+            try:
+                whole = self._applier.from_store(entry)
+            except StoreQueryError as error:
+                self._hold(entry, f"it is damaged in the log, and the store does not give its bytes: {error.message}")
+                continue
             if whole is not None:
                 self._advance([whole])
                 continue
