@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import apsw
 import pytest
 
 from tests.mill.house import House, questions
@@ -138,3 +139,20 @@ def test_a_payload_that_lacks_for_good_is_applied_again_less_and_less_often(hous
     now[0] += 600.0
     assert confirmer.look(3) is None
     assert confirmer.seq == 3
+
+
+def test_what_follows_an_entry_with_a_flipped_bit_is_counted_too(house: House) -> None:
+    fixes(house, 4)
+    house.work()
+    before = house.everything()
+    with apsw.Connection(str(house.folder / "log" / "log.sqlite")) as connection:
+        connection.execute("UPDATE entries SET received_ns = received_ns + 1 WHERE seq = 2")
+    connection.close()
+    for table in ("payloads", "points"):
+        lose(house, table, "tenant = {tenant:String} AND seq = 3")
+    (house.folder / "mill" / "confirmed").unlink(missing_ok=True)
+    house.new_mill()
+    for _ in range(5):
+        house.work()
+    assert house.mill.status.returns == 1
+    assert house.everything() == before

@@ -96,8 +96,8 @@ class Confirmer:
         if checkpoint == self.seq or self._monotonic() < self._due:
             return None
         after = max(self.seq, self._reader.first_seq() - 1)
-        logged, more = self._next(after, checkpoint)
-        upto = logged[-1].seq if more else checkpoint
+        logged = self._next(after, checkpoint)
+        upto = logged[-1].seq if logged else checkpoint
         try:
             lacking = self._lacking(logged, after, upto)
         except StoreQueryError as error:
@@ -109,23 +109,20 @@ class Confirmer:
             return lacking - 1
         self._confirmed.save(upto)
         self._at_most = min(_ENTRIES, 2 * self._at_most)
-        if not more:
+        if upto == checkpoint:
             self._due = self._monotonic() + EVERY_S
         return None
 
-    def _next(self, after: int, checkpoint: int) -> tuple[list[Header], bool]:
-        """The entries of the next piece, and whether there are more."""
-        headers = self._reader.headers(after, self._at_most)
+    def _next(self, after: int, checkpoint: int) -> list[Header]:
+        """The entries of the next piece; [] when there are none. Where an entry is damaged, a piece is short."""
         logged: list[Header] = []
         left_bytes = _BYTES
-        for header in headers:
-            if header.seq > checkpoint:
-                return logged, False
+        for header in self._reader.headers(after, self._at_most):
             left_bytes -= header.size_bytes
-            if logged and left_bytes < 0:
-                return logged, True
+            if header.seq > checkpoint or (logged and left_bytes < 0):
+                break
             logged.append(header)
-        return logged, len(headers) == self._at_most
+        return logged
 
     def _refuse(self, error: StoreQueryError, count: int) -> None:
         """The store refused to count so many: ask for half of them next, or for the one again later."""
