@@ -181,6 +181,7 @@ class Health:
                 "tidemill_log_accepting": state.log.accepting,
                 "tidemill_clock_trusted": not state.log.clock_doubt,
                 "tidemill_applied_seq": state.mill.applied_seq,
+                "tidemill_confirmed_seq": mill.confirmed if mill else 0,
                 "tidemill_mill_stalled": bool(self.stall().why),
                 "tidemill_mill_no_progress_seconds": state.mill.stalled_s,
                 "tidemill_store_up": state.store.up,
