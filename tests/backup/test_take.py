@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.backups import flip
+from tidemill.backup import manifest
 from tidemill.backup.check import check
 from tidemill.backup.moment import held_mill, is_served, running_backup
 from tidemill.backup.stored import opened
@@ -87,6 +88,15 @@ def test_a_file_that_rotted_in_an_earlier_backup_is_not_shared(folder: Path, tmp
     second = take(folder, to, stopped(folder))
     assert check(opened(second.path))[1] == []
     assert [damage.path for damage in check(opened(first.path))[1]] == [rotten.relative_to(first.path).as_posix()]
+
+
+def test_a_backup_whose_manifest_rotted_is_no_reason_to_make_no_more(folder: Path, tmp_path: Path) -> None:
+    to = tmp_path / "backups"
+    first = take(folder, to, stopped(folder))
+    flip(first.path / manifest.FILE)
+    second = take(folder, to, stopped(folder))
+    assert (second.base, second.shared) == ("", 0)
+    assert check(opened(second.path))[1] == []
 
 
 def test_what_a_killed_backup_left_is_removed_by_the_next(folder: Path, tmp_path: Path) -> None:

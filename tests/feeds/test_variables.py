@@ -75,3 +75,16 @@ def test_what_is_ours_is_refused_whatever_the_setting_says(name):
 def test_the_recipes_read_their_variables_by_default():
     assert load(RECIPES["telemetry"], environment=visible(ENVIRONMENT)).source.url == "http://127.0.0.1:1/points"
     assert load(RECIPES["meters"], environment=visible({})).source is None, "nothing is configured, nothing is polled"
+
+
+@pytest.mark.parametrize("setting", ["PLANT_TOKEN", "none", "acme=TIDEMILL_TELEMETRY_URL,TIDEMILL_METERS_*", "*"])
+@pytest.mark.parametrize("recipe", ["telemetry", "meters"])
+def test_a_recipe_that_nobody_configured_polls_nothing_whatever_the_setting_names(recipe, setting):
+    assert load(RECIPES[recipe], environment=visible({}, setting, closed=True)).source is None
+
+
+def test_a_recipe_that_is_configured_beside_a_setting_that_leaves_its_variable_out_is_a_fault():
+    with pytest.raises(FeedDefinitionError, match="SOURCE_VARIABLES=PLANT_TOKEN,TIDEMILL_TELEMETRY_URL"):
+        load(RECIPES["telemetry"], environment=visible(ENVIRONMENT, "PLANT_TOKEN"))
+    with pytest.raises(FeedDefinitionError, match="not bound to the tenant 'bravo'"):
+        load(RECIPES["telemetry"], environment=visible({}, "PLANT_TOKEN", "bravo"))

@@ -4,9 +4,12 @@ from collections.abc import Callable
 
 import apsw
 
-from tests.mill.house import House
+from tests.mill.house import House, questions
 from tests.mill.verifying import verify
+from tidemill.mill.lanes import Hold
 from tidemill.mill.position import Position
+from tidemill.store.client import Store
+from tidemill.store.queries import query
 
 Build = Callable[..., House]
 LONG = " " * 5_000  # longer than what is mended by trying
@@ -61,3 +64,48 @@ def test_an_entry_that_was_applied_before_is_applied_again_from_the_store(build:
     house.new_mill()
     house.work()
     assert house.everything() == before
+
+
+def test_what_is_damaged_is_not_applied_again_to_try_the_store(build: Build) -> None:
+    house = build()
+    house.send("dropzone", heap(0, 1.0, 2.0))
+    house.work()
+    before = house.everything()
+    garble(house, 1, "2.0", "9.0")
+    assert not house.mill._settling._canary.apply_again(house.mill.progress, "")
+    assert house.everything() == before
+
+
+def test_a_damaged_entry_whose_copy_the_store_refuses_holds_up_its_own_tenant_only(build: Build) -> None:
+    house = build()
+    other = house.neighbour("other")
+    house.store.close()
+    refused = query("payload_body", "SELECT throwIf(1) WHERE {tenant:String} != '' AND {receipt:String} != ''")
+    house.store = Store(house.store.address, queries=questions() | {"payload_body": refused})
+    house.new_mill()
+    house.send("dropzone", heap(0, 1.0, 2.0))
+    house.send("dropzone", heap(1, 1.0, 3.0))
+    house.send("dropzone", heap(0, 1.0, 2.0), tenant=other)
+    garble(house, 1, "2.0", "9.0")
+    for _ in range(3):
+        house.mill.step()
+    assert [row["seq"] for row in house.all("payloads", other)] == [3]
+    assert house.all("payloads") == []
+    assert house.mill.holding
+    assert house.mill.progress.checkpoint == house.offset(0)
+
+
+def test_an_entry_that_is_lost_while_it_is_held_back_is_passed(build: Build) -> None:
+    house = build()
+    for number in range(3):
+        house.send("dropzone", heap(number, 1.0, 2.0))
+    house.mill._start()
+    house.mill._look()
+    house.mill._lanes.hold(house.tenant, Hold(house.offset(1), "the store refuses it", 1, 0.0))
+    with apsw.Connection(str(house.folder / "log" / "log.sqlite")) as connection:
+        connection.execute("DELETE FROM entries WHERE seq = ?", (house.offset(1),))
+    connection.close()
+    for _ in range(4):
+        house.mill.step()
+    assert house.mill.progress.checkpoint == house.offset(3)
+    assert {row["seq"] for row in house.all("payloads")} == {2, 3}

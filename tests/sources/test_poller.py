@@ -192,7 +192,7 @@ def test_feeds_added_changed_and_removed_while_running(polling, intake, states):
             until(lambda: set(states()) == {"b"})
 
 
-def test_source_that_cannot_be_polled_says_so_until_it_can(polling, states):
+def test_source_that_cannot_be_polled_says_so_until_it_can(polling, states, caplog):
     feeds = [drained("feed", closed_port())]
     with polling(feeds) as poller:
         until(lambda: states().get("feed"))
@@ -204,6 +204,8 @@ def test_source_that_cannot_be_polled_says_so_until_it_can(polling, states):
         until(lambda: set(states()) == {"feed/muid=a"})
     with polling([]):
         until(lambda: states() == {})
+    faults = [line.levelname for line in caplog.records if "cannot be polled" in line.getMessage()]
+    assert faults == ["WARNING"], "it is a person's fault, and no error of ours"
 
 
 @pytest.mark.parametrize("url", ["http://[::1/", "http://x:port/"])

@@ -1,5 +1,6 @@
 """The schema is applied once, in order, and a file that changed afterwards is refused."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,17 @@ QUERIES = {
             " SETTINGS mutations_sync = 1",
         ),
         query("count", "SELECT count() AS n FROM b"),
+        query(
+            "fill",
+            "INSERT INTO points (tenant, series, time, value, version, seq) SELECT 't', 1, number, 1, 1, 7"
+            " FROM numbers(20000)",
+        ),
+        query("points", "SELECT count() AS n, sum(value) AS total FROM points WHERE seq = 7"),
+        query("indices", "SELECT table FROM system.data_skipping_indices WHERE name = 'seq_range' ORDER BY table"),
+        query(
+            "forget_second",
+            "ALTER TABLE schema_migrations DELETE WHERE startsWith(file, '0002') SETTINGS mutations_sync = 1",
+        ),
     )
 }
 TWO = """-- first;
@@ -52,6 +64,21 @@ def test_new_file_is_applied_after_the_old(address: StoreAddress, tmp_path: Path
     assert migrate(address, tmp_path) == ["0002_b.sql"]
     assert migrate(address, tmp_path) == []
     assert Store(address, queries=QUERIES).rows("count") == [{"n": 1}]
+
+
+def test_a_store_of_the_first_version_is_brought_up_to_date_with_what_is_in_it(
+    address: StoreAddress, tmp_path: Path
+) -> None:
+    files = sorted(FOLDER.glob("*.sql"))
+    shutil.copy(files[0], tmp_path)
+    assert migrate(address, tmp_path) == ["0001_foundation.sql"]
+    store = Store(address, queries=QUERIES)
+    store.command("fill")
+    for _ in range(2):  # the second time as after a kill before any of it was recorded
+        assert migrate(address) == [path.name for path in files[1:]]
+        assert store.rows("points") == [{"n": 20_000, "total": 20_000}]
+        assert [row["table"] for row in store.rows("indices")] == ["payloads", "points", "replaced"]
+        store.command("forget_second")
 
 
 def test_changed_file_is_refused(address: StoreAddress, tmp_path: Path) -> None:

@@ -86,10 +86,16 @@ class Server:
 
 @contextlib.contextmanager
 def running_server(
-    data: Path, *, listen_port: int = 0, env: dict[str, str] | None = None, ready: bool = True
+    data: Path,
+    *,
+    listen_port: int = 0,
+    env: dict[str, str] | None = None,
+    ready: bool = True,
+    through: tuple[str, ...] = (),
 ) -> Iterator[Server]:
     """Serve `data` on a free loopback port until the block ends. `env` adds settings (`TIDEMILL_...`). `ready` false:
-    it is enough that `/readyz` is answered, if only to say that nothing can be acknowledged.
+    it is enough that `/readyz` is answered, if only to say that nothing can be acknowledged. `through` is a command
+    that executes the rest of its line.
 
     Sources point at closed ports unless `env` says otherwise, so that nothing is polled by accident.
     """
@@ -102,8 +108,9 @@ def running_server(
     log_path = data.parent / f"{data.name}.log"
     with log_path.open("ab") as log:
         started = time.monotonic()
+        serve = [sys.executable, "-m", "tidemill.cli", "serve", "--data", str(data), "--listen", f"127.0.0.1:{port}"]
         process = subprocess.Popen(
-            [sys.executable, "-m", "tidemill.cli", "serve", "--data", str(data), "--listen", f"127.0.0.1:{port}"],
+            [*through, *serve],
             env=os.environ | quiet | (env or {}),
             stdout=log,
             stderr=log,

@@ -175,6 +175,9 @@ class Health:
         state, mill = await self.state(), combined(self._services.mill_status())
         counted = {f"tidemill_mill_{name}_total": getattr(mill, name) for name in MILL_COUNTERS} if mill else {}
         offsets = await asyncio.to_thread(self._offsets)
+        offsets["tidemill_confirmed_seq"] = [
+            seq_of(one.confirmed) if one else 0 for one in self._services.mill_status()
+        ]
         return self._metrics.render(
             {
                 **counted,

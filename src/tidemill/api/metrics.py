@@ -8,7 +8,7 @@ from typing import Final
 BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 # What the mill counts (`mill/status.py`), as `tidemill_mill_<name>_total`.
-MILL_COUNTERS: Final = ("accepted", "rejected", "points", "replaced", "changes", "restatements", "poisoned")
+MILL_COUNTERS: Final = ("accepted", "rejected", "points", "replaced", "changes", "restatements", "poisoned", "returns")
 
 # name -> (type, help). Everything that `/metrics` shows is named here.
 METRICS: Final[dict[str, tuple[str, str]]] = {
@@ -25,6 +25,7 @@ METRICS: Final[dict[str, tuple[str, str]]] = {
     "tidemill_log_accepting": ("gauge", "1 when payloads can be acknowledged, else 0."),
     "tidemill_clock_trusted": ("gauge", "1 when applied payloads are trimmed by age; 0 while the clock is in doubt."),
     "tidemill_applied_seq": ("gauge", "Place in the log up to which the mill has applied everything."),
+    "tidemill_confirmed_seq": ("gauge", "Place up to which a count of the store confirmed that, for the log to go."),
     "tidemill_mill_stalled": ("gauge", "1 when nothing more is applied for 30 s though something waits, else 0."),
     "tidemill_mill_no_progress_seconds": ("gauge", "Seconds since something was applied while something waits."),
     "tidemill_mill_accepted_total": ("counter", "Records accepted, since the mill started."),
@@ -34,6 +35,7 @@ METRICS: Final[dict[str, tuple[str, str]]] = {
     "tidemill_mill_changes_total": ("counter", "Published values that changed."),
     "tidemill_mill_restatements_total": ("counter", "Rollup windows restated."),
     "tidemill_mill_poisoned_total": ("counter", "Payloads set aside because they could not be applied."),
+    "tidemill_mill_returns_total": ("counter", "Times that the store lacked what it had answered for."),
     "tidemill_store_up": ("gauge", "1 when the store answers, else 0."),
 }
 

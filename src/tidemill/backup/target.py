@@ -5,6 +5,7 @@ off is never taken for whole. What was half written is removed at once, or, afte
 """
 
 import io
+import logging
 import os
 import shutil
 import tarfile
@@ -22,6 +23,8 @@ from tidemill.backup.stored import newest, opened
 from tidemill.errors import BackupError
 from tidemill.lock import FolderLock
 from tidemill.log.local_disk import sync_folder
+
+_log = logging.getLogger(__name__)
 
 ARCHIVE: Final = ".tar.zst"
 PARTIAL: Final = ".partial"
@@ -71,8 +74,7 @@ class FolderTarget:
         self.path = _free(folder / name)
         self.scratch = folder / f".{self.path.name}{PARTIAL}"
         self.scratch.mkdir(mode=0o700)
-        self._base = newest(folder)
-        self._known = {entry.path: entry for entry in opened(self._base).manifest().files} if self._base else {}
+        self._base, self._known = _base_of(folder)
         self.base = self._base.name if self._base else ""
         self.shared = 0
         self._written: list[Path] = []
@@ -173,6 +175,18 @@ class ArchiveTarget:
         info = tarfile.TarInfo(name)
         info.size, info.mode = size, 0o600
         self._archive.addfile(info, content)
+
+
+def _base_of(folder: Path) -> tuple[Path | None, dict[str, Entry]]:
+    """The newest backup in a folder and its files by path. None where it is damaged: then nothing is shared."""
+    base = newest(folder)
+    if base is None:
+        return None, {}
+    try:
+        return base, {entry.path: entry for entry in opened(base).manifest().files}
+    except BackupError as error:
+        _log.warning("this backup shares nothing with the one before it: %s", error)
+        return None, {}
 
 
 def _free(path: Path) -> Path:

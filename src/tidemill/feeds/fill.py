@@ -71,7 +71,7 @@ class Filler:
         if self._environment is AS_WRITTEN:
             self._unread.add(key)
             return match[0]
-        if (why := refusal(self._environment, name)) is not None:
+        if (why := refusal(self._environment, name, default)) is not None:
             self._found.append(Finding(key, "variable_refused", why))
             self._unread.add(key)
             return ""

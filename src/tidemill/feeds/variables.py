@@ -58,6 +58,10 @@ class Visible(Mapping[str, str]):
         remedy = f"to bind it, start the server with {SETTING} that has the part ;{self._tenant}={names}"
         return f"{name} is not bound to the tenant '{self._tenant}'; {remedy}"
 
+    def is_unset_recipe_variable(self, name: str) -> bool:
+        """Whether it is a variable of the recipes, asked for by the tenant that has them, and not set."""
+        return self._tenant == DEFAULT_TENANT and name in recipe_variables() and name not in self._environment
+
     def __getitem__(self, name: str) -> str:
         """Its value. Raises KeyError also for what must not be seen."""
         if self.refusal(name) is not None:
@@ -116,6 +120,9 @@ def visible(
     return Visible(environment, tuple(names), tenant)
 
 
-def refusal(environment: Mapping[str, str], name: str) -> str | None:
-    """Why this environment does not give that variable, if it is one that may refuse."""
-    return environment.refusal(name) if isinstance(environment, Visible) else None
+def refusal(environment: Mapping[str, str], name: str, default: str | None = None) -> str | None:
+    """Why this environment does not give that variable, if it is one that may refuse. A recipe's variable that has a
+    `default` and is not set takes that: a recipe that nobody configured is no fault, whatever the setting names."""
+    if not isinstance(environment, Visible) or (default is not None and environment.is_unset_recipe_variable(name)):
+        return None
+    return environment.refusal(name)

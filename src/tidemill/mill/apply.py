@@ -106,7 +106,6 @@ class Applier:
         self._version = max(self._version, other._version)
         self._told_until = max(self._told_until, other._told_until)
         self._replays, self._versions = other._replays, other._versions
-        self.progress = other.progress
         self.known.forget()
 
     def next_version(self) -> int:

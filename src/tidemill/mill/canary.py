@@ -65,7 +65,7 @@ class Canary:
             rows = self._store.rows("mill_plainly_applied", tenant=tenant, seqs=seqs)
             if rows:
                 found = self._reader.at([max(row["seq"] for row in rows)])
-                return found[0] if found else None
+                return found[0] if found and not found[0].damage else None
         return None
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 import polars as pl
 
 from tidemill.decode.decoder import MAX_DEPTH
+from tidemill.errors import StoreQueryError
 from tidemill.feeds.book import FeedBook
 from tidemill.log.contract import BacklogReader
 from tidemill.log.headers import Header
@@ -31,7 +32,9 @@ from tidemill.store.client import Store
 _log = logging.getLogger(__name__)
 
 EVERY_S: Final = 20.0
+_PAUSE_MOST_S: Final = 600.0  # before the same payload is applied again, and again in vain
 _ENTRIES: Final = 100_000  # of the log at a time
+_BYTES: Final = 32 << 20  # of their bodies: some 16,000,000 points at the most, which the store counts in 300 MB
 _READ: Final = 1_000  # with their bodies
 _LOST: Final = (kinds.PointMissing, kinds.PointDiffers, kinds.ReceiptRejected, kinds.RecordUnaccounted)
 
@@ -39,7 +42,10 @@ _LOST: Final = (kinds.PointMissing, kinds.PointDiffers, kinds.ReceiptRejected, k
 class Confirmer:
     """Confirms the payloads of one partition in one store; `confirmed` keeps how far, durably. Call `look` often: it
     works when it is time, at once after the start and after `hurry`, else every 20 s while there is something to
-    confirm."""
+    confirm.
+
+    `refused` is why the store did not answer the last question (empty: it did). Nothing is confirmed then, and
+    nothing else waits for that."""
 
     def __init__(
         self,
@@ -52,11 +58,15 @@ class Confirmer:
         monotonic: Callable[[], float] = time.monotonic,
         max_depth: int = MAX_DEPTH,
     ) -> None:
+        self.refused = ""
         self._reader = reader
         self._store = store
         self._confirmed = confirmed
         self._monotonic = monotonic
         self._due = monotonic()
+        self._at_most = _ENTRIES
+        self._returned_to = 0  # the payload that was lacking last
+        self._pause_s = EVERY_S
         self._pages = PageCheck(store, Reader(book, max_depth), PointCheck(store, Explainer(store, book, clock)))
 
     @property
@@ -68,31 +78,70 @@ class Confirmer:
         """Something went wrong with the store: look at the next chance."""
         self._due = self._monotonic()
 
-    def look(self, checkpoint: int) -> int | None:
-        """Confirm up to `checkpoint` if it is time; null, or the offset after which the log must be applied again.
+    def forget(self) -> None:
+        """Confirm everything that the log holds anew, as the store may be of another day: it may have a payload and
+        lack an older one of a tenant that was behind. Raises OSError."""
+        if self.seq > self._confirmed.start:
+            self._confirmed.save(self._confirmed.start)
+        self.hurry()
 
-        Raises StoreUnavailableError, StoreQueryError, LogUnavailableError, OSError: what was confirmed by then stays.
+    def look(self, checkpoint: int) -> int | None:
+        """Confirm a piece of what is up to `checkpoint`, if it is time; null, or the offset after which the log must be
+        applied again. The next piece is for the next call, so that new payloads do not wait for all of them.
+
+        Raises StoreUnavailableError, LogUnavailableError, OSError: what was confirmed by then stays.
         """
-        if checkpoint < self.seq:  # the store was wiped, or is of an earlier day
-            self._confirmed.save(checkpoint)
+        if checkpoint < self.seq:
+            self.forget()
         if checkpoint == self.seq or self._monotonic() < self._due:
             return None
         after = max(self.seq, self._reader.first_seq() - 1)
-        while after < checkpoint:
-            logged = [header for header in self._reader.headers(after, _ENTRIES) if header.seq <= checkpoint]
-            upto = logged[-1].seq if len(logged) == _ENTRIES else checkpoint
+        logged = self._next(after, checkpoint)
+        upto = logged[-1].seq if logged else checkpoint
+        try:
             lacking = self._lacking(logged, after, upto)
-            if lacking:
-                self._due = self._monotonic() + EVERY_S
-                _log.error(
-                    "the store lacks what it had answered for, of payload %d and others up to %d: applying again from "
-                    "there", lacking, upto,
-                )  # fmt: skip
-                return lacking - 1
-            self._confirmed.save(upto)
-            after = upto
-        self._due = self._monotonic() + EVERY_S
+        except StoreQueryError as error:
+            self._refuse(error, len(logged))
+            return None
+        self.refused = ""
+        if lacking:
+            self._return_to(lacking, upto)
+            return lacking - 1
+        self._confirmed.save(upto)
+        self._at_most = min(_ENTRIES, 2 * self._at_most)
+        if upto == checkpoint:
+            self._due = self._monotonic() + EVERY_S
         return None
+
+    def _next(self, after: int, checkpoint: int) -> list[Header]:
+        """The entries of the next piece; [] when there are none. Where an entry is damaged, a piece is short."""
+        logged: list[Header] = []
+        left_bytes = _BYTES
+        for header in self._reader.headers(after, self._at_most):
+            left_bytes -= header.size_bytes
+            if header.seq > checkpoint or (logged and left_bytes < 0):
+                break
+            logged.append(header)
+        return logged
+
+    def _refuse(self, error: StoreQueryError, count: int) -> None:
+        """The store refused to count so many: ask for half of them next, or for the one again later."""
+        self.refused = f"the store cannot be asked whether it holds what was applied: {error.message}"
+        self._at_most = max(1, count // 2)
+        if count <= 1:
+            self._due = self._monotonic() + EVERY_S
+            _log.error("payloads above %d cannot be confirmed: %s", self.seq, self.refused)
+
+    def _return_to(self, lacking: int, upto: int) -> None:
+        """What was applied again and lacks still may lack for good: it is tried less and less often."""
+        in_vain = lacking == self._returned_to
+        self._pause_s = min(2 * self._pause_s, _PAUSE_MOST_S) if in_vain else EVERY_S
+        self._returned_to = lacking
+        self._due = self._monotonic() + self._pause_s
+        _log.error(
+            "the store lacks what it had answered for, of payload %d and others up to %d: applying again from there%s",
+            lacking, upto, ", though that was in vain. `tidemill verify` says what is missing" if in_vain else "",
+        )  # fmt: skip
 
     def _lacking(self, logged: Sequence[Header], after: int, upto: int) -> int:
         """The first offset at which the store lacks something of these entries; 0 if it holds everything."""

@@ -71,7 +71,7 @@ class Position:
     number may `read`."""
 
     def __init__(self, path: Path, start: int = 0) -> None:
-        self.path = path
+        self.path, self.start = path, start
         self.progress = read(path, start)
 
     @property

@@ -7,7 +7,7 @@ a probe and something that it had taken before, so that a store that refuses eve
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from itertools import groupby
 from typing import Final
 
@@ -69,6 +69,7 @@ class Settling:
         self._applied = 0  # batches
         self._set_aside_at = -1  # as many batches were applied when the store's refusal last cost a payload
         self._settled = 0
+        self._saved = True  # the position
 
     def settle(self, picked: Sequence[Header], entries: Sequence[Logged]) -> int:
         """Settle what was picked, in the order of the log; returns how many are: applied or set aside. The others are
@@ -81,8 +82,8 @@ class Settling:
             free = [entry for entry in run if self._is_free(entry)]
             if free:
                 (self._pass_damaged if is_damaged else self._advance)(free)
-        if missing and not any(self._lanes.held(header.tenant) for header in picked):
-            self._passed({header.tenant: header.seq for header in picked})
+        if missing:
+            self._passed({header.tenant: header.seq for header in picked if self._is_over(header, missing)})
         return self._settled
 
     @property
@@ -155,6 +156,11 @@ class Settling:
             self._lanes.costs.learn(_headers(entries), spent)
             self._moved(entries)
 
+    def _is_over(self, header: Header, missing: Set[int]) -> bool:
+        """Whether an entry is settled or not there, and likewise those before it in its lane."""
+        hold = self._lanes.held(header.tenant)
+        return hold is None or header.seq < hold.seq or header.seq == hold.seq in missing
+
     def _is_free(self, entry: Logged) -> bool:
         """Whether nothing before an entry is held back in its lane; the one that is held is tried again itself."""
         hold = self._lanes.held(entry.payload.tenant)
@@ -165,7 +171,11 @@ class Settling:
         for entry in entries:
             if not self._is_free(entry):
                 continue
-            whole = self._applier.from_store(entry)
+            try:
+                whole = self._applier.from_store(entry)
+            except StoreQueryError as error:
+                self._hold(entry, f"it is damaged in the log, and the store does not give its bytes: {error.message}")
+                continue
             if whole is not None:
                 self._advance([whole])
                 continue
@@ -182,9 +192,17 @@ class Settling:
 
     def _passed(self, through: dict[str, int]) -> None:
         self._lanes.done(through)
+        self._saved = False
+        self.save()
+
+    def save(self) -> None:
+        """Save what is applied, unless it was saved. Raises OSError: call it again, for the lanes have gone on."""
+        if self._saved:
+            return
         progress = self._lanes.progress()
         with self._status.stage("position"):
             self._position.save(progress.checkpoint, progress.ahead)
+        self._saved = True
         reach("mill.after_position")
         self._applier.progress = self._position.progress
         self._status.position = progress.checkpoint

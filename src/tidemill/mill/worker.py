@@ -29,6 +29,7 @@ from tidemill.mill.canary import Canary
 from tidemill.mill.confirm import Confirmer
 from tidemill.mill.costs import Costs
 from tidemill.mill.lanes import MAX_PAYLOADS, Lanes
+from tidemill.mill.pace import Pace
 from tidemill.mill.position import Position, Progress, reconcile
 from tidemill.mill.replay.job import Replays
 from tidemill.mill.retention import Retention
@@ -43,11 +44,6 @@ _log = logging.getLogger(__name__)
 
 MAX_HEADERS = 10_000  # read at a time
 LOOK_EVERY_S = 0.05  # a lost hint costs this much
-# Between the beginnings of two batches, by the length of the last. A batch costs mill and store about 70 ms of
-# processor however small it is, and less than 400 ms for 5,000 payloads (decision 0006).
-SMALL_BATCH, SMALL_GAP_S = 100, 0.1
-LARGE_BATCH, LARGE_GAP_S = 1_000, 1.0
-MIDDLE_GAP_S = 0.4
 _BACKOFF_S = (0.1, 1.0)
 _QUIET_S = 10.0  # so long the log may be missing at the start before that is an error
 _TEND_EVERY_S = 5.0  # retention goes on under load, too
@@ -128,9 +124,8 @@ class Mill:
         self._backup_hold = backup_hold
         self._started = False
         self._made = time.monotonic()
-        self._last_begun = 0.0
+        self._pacing = Pace()
         self._tended = 0.0
-        self._last_count = 0
         self._overdue = False  # retention: then nothing costly is begun before it had its turn
         self.status.turn()
 
@@ -175,7 +170,7 @@ class Mill:
                 elif alone and self._overdue:
                     self._tend()
                 backoff_s = _BACKOFF_S[0]
-                self.status.recovered = self._lanes.oldest_hold() is None
+                self.status.recovered = self._lanes.oldest_hold() is None and not self._confirmer.refused
             except (UnavailableError, StoreQueryError, OSError) as error:
                 self._attempts.forgive()
                 self._confirmer.hurry()
@@ -200,6 +195,7 @@ class Mill:
         if self.replays is not None:
             self.replays.resume()
         self.status.looped_at_ns = self._clock()
+        self._settling.save()
         if not self._settling.busy:
             self._confirm()
         elif (settled := self._settling.collect()) is not None:
@@ -210,8 +206,7 @@ class Mill:
             entries = self._reader.at([header.seq for header in picked])
         if not picked:
             return 0
-        self._last_begun = time.monotonic()
-        self._last_count = len(picked)
+        self._pacing.begin(len(picked))
         self.status.state = "applying"
         with self._turns.taken(self.status.turn):
             return self._settling.settle(picked, entries)
@@ -264,6 +259,7 @@ class Mill:
         # A store that lacks the highest payload lacks who knows what of those who were ahead.
         ahead = before.ahead if before.highest <= in_store else {}
         if (start, ahead) != (before.checkpoint, before.ahead):
+            self._confirmer.forget()
             self._position.save(start, ahead)
         self._go_on()
         self._attempts.resume(self.progress)
@@ -276,11 +272,13 @@ class Mill:
         """Have the store counted when it is time, and go back to where it lacks something."""
         back = self._confirmer.look(self._position.seq)
         self.status.confirmed = self._confirmer.seq
+        if self._confirmer.refused:
+            self.status.failed(self._confirmer.refused, self._clock())
         if back is None:
             return
-        self._position.save(back)
         self._applier.resume()
         self._applier.recall_replays(back)
+        self._position.save(back)  # last of what can fail: with it the lanes go back, too
         self._go_on()
         self.status.returns += 1
         why = f"the store lacks what it had answered for: applying again from payload {back + 1}"
@@ -296,12 +294,7 @@ class Mill:
         """Let a batch gather while there is load; never when the last one left something."""
         if self._lanes.ready(time.monotonic()):
             return
-        gap_s = MIDDLE_GAP_S
-        if self._last_count <= SMALL_BATCH:
-            gap_s = SMALL_GAP_S
-        elif self._last_count >= LARGE_BATCH:
-            gap_s = LARGE_GAP_S
-        wait_s = self._last_begun + gap_s - time.monotonic()
+        wait_s = self._pacing.wait_s()
         if wait_s > 0:
             stop.wait(wait_s)
 
@@ -309,7 +302,7 @@ class Mill:
         hold = self._lanes.oldest_hold()
         waits = hold.state if hold else "idle"
         self.status.state = "applying" if self._settling.busy else waits
-        self._last_count = 0
+        self._pacing.rest()
         if self._settling.busy or not self._tend():
             told = self._hints.wait(LOOK_EVERY_S)
             self.status.log_seq = max(self.status.log_seq, told or 0)

@@ -165,7 +165,7 @@ class Poller:
         """The state of a feed that cannot be polled; as it was, if that is known already."""
         if before is not None and before.detail == why:
             return before
-        log.error("feed %s of tenant %s cannot be polled: %s", name, tenant, why)
+        log.warning("feed %s of tenant %s cannot be polled: %s", name, tenant, why)
         state = SourceState(tenant=tenant, feed=name, item="", state="failing", since_ns=self._now_ns())
         return msgspec.structs.replace(state, reason="definition", detail=why)
 
