@@ -31,7 +31,7 @@ from tidemill.mill.canary import Canary
 from tidemill.mill.costs import Like
 from tidemill.mill.lanes import MAX_PAYLOADS, Hold, Lanes, Waiting
 from tidemill.mill.position import Position
-from tidemill.model.payload import Logged
+from tidemill.model.payload import Kind, Logged
 
 _log = logging.getLogger(__name__)
 
@@ -173,8 +173,10 @@ class Settling:
     def _broke_off(self, entries: Sequence[Logged], error: StoreUnavailableError) -> None:
         """Wait for the store; after some times try fewer payloads at once, and hold back one that is alone.
 
-        Raises `error` unless others may go on.
+        A deletion is tried until it is done. Raises `error` unless others may go on.
         """
+        if len(entries) == 1 and entries[0].payload.kind is Kind.DELETE:
+            raise error
         count = self._breaks.add(entries)
         if count < MANY:
             raise error
