@@ -35,8 +35,9 @@ from tidemill.model.payload import Kind, Logged
 
 _log = logging.getLogger(__name__)
 
-# What wants memory, time or room may fit a moment later; what is wrong with the data stays wrong.
-_SCARCE: Final = frozenset({159, 160, 173, 241, 243, 252, 439})
+# What wants memory, time or threads may fit a moment later; what is wrong with the data stays wrong. (A store without
+# room says that it cannot do anything now: `store/faults.py`.)
+_SCARCE: Final = frozenset({159, 160, 173, 241, 439})
 TRIES_ALONE = 5
 TRIES_SCARCE = 7
 _AGAIN_S: Final = 0.2  # then twice as long each time
