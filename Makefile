@@ -26,7 +26,7 @@ $(VENV)/.ready-to-run: requirements.txt requirements-build.txt pyproject.toml sc
 run: $(VENV)/.ready-to-run ## serve on http://127.0.0.1:$(PORT) with simulated traffic (DEMO=0 without; PORT, DATA override)
 	@$(BIN)/tidemill serve --data "$(DATA)" --listen 127.0.0.1:$(PORT) $(if $(filter 0,$(DEMO)),,--demo)
 
-test: setup ## run the tests, all but those that break things (under 4 minutes on two cores)
+test: setup ## run the tests, all but those that break things
 	@$(BIN)/python -m pytest --ignore=tests/faults
 
 test-faults: setup ## kill, fill, flip, flood: the tests that break things on purpose

@@ -14,7 +14,7 @@ from tidemill.checks.past import Reach
 from tidemill.decode.decoder import Decoder
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.load import load
-from tidemill.mill.worker import MAX_BYTES, MAX_PAYLOADS
+from tidemill.mill.lanes import MAX_BYTES, MAX_PAYLOADS
 from tidemill.model.payload import Logged
 from tidemill.rules.apply import apply_rules
 from tidemill.rules.past import LATEST, POINTS, Memory

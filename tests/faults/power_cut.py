@@ -1,8 +1,8 @@
 """A disk that loses power: records what the log writes, and makes what a disk may hold after a cut at any of it.
 
 `Recorder` is a SQLite VFS over the real files: every write, truncation, sync and deletion becomes an `Event`. The
-high-water mark is no file of SQLite: its content is looked at with every event, and counts as forced to disk only when
-the file is made (`test_system_calls.py` shows that it is).
+high-water mark is no file of SQLite: its content is looked at with every event. It counts as forced to disk only when
+the file is made, and that is one event, as its name is given to it when it is whole (`test_system_calls.py` shows it).
 `images` plays events up to a cut and then decides of each write since the file's last sync whether it is kept, dropped,
 or torn at sectors; of names that no sync of the folder covered, how many are there. Sizes change in their order, as on
 a journaling file system: where a truncation is lost, so is all that was written to that file after it.
@@ -23,7 +23,8 @@ SECTORS = (512, 4096)
 @dataclass(frozen=True)
 class Event:
     """`what` happened to the file `name`: write (`data` at `at`), truncate (to `at`), sync, folder (names are durable
-    now), create, delete, or a note of the test's own (`name` says which, `note` what)."""
+    now), create, appear (with `data`, which is durable), delete, or a note of the test's own (`name` says which, `note`
+    what)."""
 
     what: str
     name: str = ""
@@ -47,16 +48,13 @@ class Recorder(apsw.VFS):
         self.events.append(Event("folder"))
 
     def add(self, event: Event) -> None:
-        """Record an event, and before it what became of the high-water mark since the last. One at a time: the mark and
-        its sync stand together, whichever thread finds it made."""
+        """Record an event, and before it what became of the high-water mark since the last; one at a time."""
         with self._lock:
             mark = self.folder / MARK
             content = mark.read_bytes() if mark.exists() else b""
             if content != self._mark:
-                made, self._mark = not self._mark, content
-                self.events.append(Event("write", MARK, 0, content))
-                if made:
-                    self.events.append(Event("sync", MARK))
+                self.events.append(Event("write" if self._mark else "appear", MARK, 0, content))
+                self._mark = content
             self.events.append(event)
 
     def note(self, name: str, note: object = None) -> None:
@@ -106,6 +104,12 @@ class _Inode:
 
     durable: bytearray = field(default_factory=bytearray)
     pending: list[Event] = field(default_factory=list)
+
+    def take(self, event: Event) -> None:
+        if event.what != "create":
+            self.pending.append(event)
+        if event.what == "appear":
+            self.sync()
 
     def sync(self) -> None:
         for event in self.pending:
@@ -184,8 +188,7 @@ def images(
                 if event.name not in files:
                     files[event.name] = _Inode()
                     changes.append((event.name, files[event.name]))
-                if event.what != "create":
-                    files[event.name].pending.append(event)
+                files[event.name].take(event)
         at = cut
         names = dict(durable)
         for name, inode in changes[: randomness.randint(0, len(changes))]:

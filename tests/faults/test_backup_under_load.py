@@ -5,7 +5,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -267,17 +267,27 @@ def test_one_wrong_byte_ends_the_commands_with_its_name(stopped: Path, tmp_path:
             assert not (tmp_path / "restored").exists()
 
 
+class Small:
+    """A disk of a few kB at a folder, in a namespace of its own. Skips the test where none can be mounted."""
+
+    def __init__(self, folder: Path, size: str) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self._mount = f"mount -t tmpfs -o size={size} tmpfs {folder}"
+        self._apart = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+        if subprocess.run([*self._apart, self._mount], check=False, capture_output=True).returncode:
+            pytest.skip("cannot mount a small disk here")
+
+    def run(self, arguments: Sequence[str], listed: str) -> subprocess.CompletedProcess[str]:
+        """Run a command; its status and the files left on the disk (`listed` chooses, for find) are in its output."""
+        show = f"{self._mount} && {{ {' '.join(arguments)}; echo status $?; find {self.folder} {listed}; }}"
+        return subprocess.run([*self._apart, show], check=True, capture_output=True, text=True, timeout=110)
+
+
 def test_a_full_disk_under_the_backup_is_said_and_harms_nothing(stopped: Path, tmp_path: Path) -> None:
-    small = tmp_path / "small"
-    small.mkdir()
-    mount = f"mount -t tmpfs -o size=24k tmpfs {small}"
-    apart = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
-    if subprocess.run([*apart, mount], check=False, capture_output=True).returncode:
-        pytest.skip("cannot mount a small disk here")
-    for to in (small, small / "whole.tar.zst"):
-        line = " ".join(command("backup", "--data", stopped, "--to", to))
-        show = f"{mount} && {{ {line}; echo status $?; find {small} -type f; }}"
-        done = subprocess.run([*apart, show], check=True, capture_output=True, text=True, timeout=110)
+    small = Small(tmp_path / "small", "24k")
+    for to in (small.folder, small.folder / "whole.tar.zst"):
+        done = small.run(command("backup", "--data", stopped, "--to", to), "-type f")
         assert "status 1" in done.stdout, done.stdout + done.stderr
         assert f"The disk under '{to}' is full" in done.stderr
         assert not [line for line in done.stdout.splitlines()[1:] if not line.endswith(".lock")]
@@ -286,15 +296,8 @@ def test_a_full_disk_under_the_backup_is_said_and_harms_nothing(stopped: Path, t
 
 def test_a_restore_on_a_full_disk_leaves_nothing(stopped: Path, tmp_path: Path) -> None:
     backup = back_up(stopped, tmp_path / "backups")
-    small = tmp_path / "small"
-    small.mkdir()
-    mount = f"mount -t tmpfs -o size=100k tmpfs {small}"
-    apart = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
-    if subprocess.run([*apart, mount], check=False, capture_output=True).returncode:
-        pytest.skip("cannot mount a small disk here")
-    line = " ".join(command("restore", backup, "--data", small / "data"))
-    show = f"{mount} && {{ {line}; echo status $?; find {small} -mindepth 1; }}"
-    done = subprocess.run([*apart, show], check=True, capture_output=True, text=True, timeout=110)
+    small = Small(tmp_path / "small", "100k")
+    done = small.run(command("restore", backup, "--data", small.folder / "data"), "-mindepth 1")
     assert done.stdout.strip() == "status 1", done.stdout + done.stderr
     assert "is full" in done.stderr
 

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from tests.support import flipping
@@ -103,4 +102,3 @@ def test_the_commands_of_the_page_repair_a_folder_and_put_a_backup_back(terminal
         done = terminal.run(command)
         assert done.returncode == 0, done
     assert terminal.run("tidemill verify --data data").returncode == 0
-    assert psutil.Process().children() == []

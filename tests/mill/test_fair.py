@@ -3,9 +3,11 @@ tenant's payloads wait for holds nobody else up."""
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from random import Random
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,7 +20,7 @@ from tests.mill.test_worker import fix
 from tests.mill.verifying import prove
 from tests.rules.test_history import Record, streams
 from tests.support.rounds import rounds
-from tidemill.errors import StoreUnavailableError
+from tidemill.errors import StoreUnavailableError, UnavailableError
 from tidemill.log.headers import Header
 from tidemill.mill.costs import Costs
 from tidemill.mill.position import Progress, read
@@ -189,3 +191,36 @@ def test_a_tenant_whose_feed_the_catalog_lacks_waits_alone(house: House) -> None
     house.texts.apply(house.tenant, "mine", house.texts.list(house.tenant)[1].text.replace("location", "mine"))
     house.work()
     assert house.mill.progress == Progress(house.offset(seq))
+
+
+def test_a_payload_under_which_the_store_breaks_off_is_set_aside_and_others_go_on_meanwhile(house: House) -> None:
+    """The store ends whenever rows of one tenant's payload reach it, and answers again a moment later."""
+    others = [house.neighbour(name) for name in ("one", "two")]
+    for tenant in (house.tenant, *others):
+        house.send("location", fix(0), tenant=tenant)
+    house.work()
+    guilty = house.send("location", fix(30), tenant=others[0])
+    poisonous = house.offset(guilty)
+    tenants = (house.tenant, *others)
+    after = [house.send("location", fix(second), tenant=tenant) for second in (1, 2) for tenant in tenants]
+    insert = house.store.insert
+
+    def breaking_off(table: str, frame: pl.DataFrame) -> None:
+        if table == "points" and "seq" in frame.columns and frame.filter(pl.col("seq") == poisonous).height:
+            raise StoreUnavailableError("the engine has ended")
+        insert(table, frame)
+
+    house.store.insert = breaking_off  # type: ignore[method-assign]
+    deadline = time.monotonic() + 60
+    while house.mill.progress.checkpoint < house.offset(after[-1]):
+        assert time.monotonic() < deadline, house.mill.status
+        with suppress(UnavailableError):
+            house.mill.step()
+        if house.mill.holding:
+            time.sleep(0.01)
+    states = {row["seq"]: row["state"] for tenant in others for row in house.all("payloads", tenant)}
+    assert states.pop(guilty) == "poison"
+    assert set(states.values()) == {"applied"}
+    (rejection,) = [row for row in house.all("rejections", others[0]) if row["seq"] == guilty]
+    assert rejection["reasons"] == ["poison"]
+    assert {row["state"] for row in house.all("payloads")} == {"applied"}

@@ -32,8 +32,9 @@ class Canary:
         self._applier = applier
         self._reader = reader
 
-    def probe(self, refused: StoreQueryError) -> None:
-        """Write a row to every table. Raises StoreUnavailableError where the store refuses that as well, or is away."""
+    def probe(self, refused: StoreQueryError | None = None) -> None:
+        """Write a row to every table. Raises StoreUnavailableError where the store refuses that as well, or is away.
+        `refused`: why it is asked."""
         for table in _TABLES:
             try:
                 self._store.insert(table, _PROBE)

@@ -2,7 +2,9 @@
 
 A store that is away is waited for. One that answers with an error is tried again a bounded number of times: the batch
 by lanes, then by halves, at last a payload alone, while other tenants go on. It is set aside only after the store took
-a probe and something that it had taken before, so that a store that refuses everything costs nobody a payload.
+a probe and something that it had taken before, so that a store that refuses everything costs nobody a payload. One that
+breaks off under the same payloads again and again, and answers in between, is treated likewise: something in them may
+end it.
 """
 
 import logging
@@ -24,16 +26,18 @@ from tidemill.log.headers import Header
 from tidemill.mill.apply import Applier
 from tidemill.mill.attempts import Attempts
 from tidemill.mill.beside import Beside
+from tidemill.mill.breaks import FEWER, MANY, TOO_MANY, Breaks
 from tidemill.mill.canary import Canary
 from tidemill.mill.costs import Like
 from tidemill.mill.lanes import MAX_PAYLOADS, Hold, Lanes, Waiting
 from tidemill.mill.position import Position
-from tidemill.model.payload import Logged
+from tidemill.model.payload import Kind, Logged
 
 _log = logging.getLogger(__name__)
 
-# What wants memory, time or room may fit a moment later; what is wrong with the data stays wrong.
-_SCARCE: Final = frozenset({159, 160, 173, 241, 243, 252, 439})
+# What wants memory, time or threads may fit a moment later; what is wrong with the data stays wrong. (A store without
+# room says that it cannot do anything now: `store/faults.py`.)
+_SCARCE: Final = frozenset({159, 160, 173, 241, 439})
 TRIES_ALONE = 5
 TRIES_SCARCE = 7
 _AGAIN_S: Final = 0.2  # then twice as long each time
@@ -70,6 +74,7 @@ class Settling:
         self._set_aside_at = -1  # as many batches were applied when the store's refusal last cost a payload
         self._settled = 0
         self._saved = True  # the position
+        self._breaks = Breaks()
 
     def settle(self, picked: Sequence[Header], entries: Sequence[Logged]) -> int:
         """Settle what was picked, in the order of the log; returns how many are: applied or set aside. The others are
@@ -103,6 +108,11 @@ class Settling:
             self._lanes.back(picked[0])
             return self.settle(picked, entries)
         try:
+            if self._ends_the_store(entries):
+                self._lanes.back(picked[0])
+                self._settled = 0
+                self._give_up(entries[0])
+                return self._settled
             self._attempts.begin_beside(entries)
         except BaseException:
             self._lanes.back(picked[0])
@@ -133,6 +143,9 @@ class Settling:
         if self._attempts.poisoned(entries):
             self._set_aside(entries[0], "it ended the process twice while it was applied alone")
             return
+        if self._ends_the_store(entries):
+            self._give_up(entries[0])
+            return
         error = None
         try:
             self._attempts.begin(entries)
@@ -144,9 +157,11 @@ class Settling:
 
     def _judge(self, entries: Sequence[Logged], error: BaseException | None, spent: Mapping[Like, float]) -> None:
         """Move on, or find out what is at fault."""
-        if isinstance(error, (StoreUnavailableError, LogUnavailableError, OSError, KeyboardInterrupt, SystemExit)):
+        if isinstance(error, StoreUnavailableError):
+            self._broke_off(entries, error)
+        elif isinstance(error, (LogUnavailableError, OSError, KeyboardInterrupt, SystemExit)):
             raise error  # nothing that a payload could be blamed for
-        if isinstance(error, UnavailableError):
+        elif isinstance(error, UnavailableError):
             self._wait_for_catalog(entries, error)
         elif error is not None:
             self._narrow(entries, error)
@@ -155,6 +170,38 @@ class Settling:
             self.at_most = min(MAX_PAYLOADS, 2 * self.at_most)
             self._lanes.costs.learn(_headers(entries), spent)
             self._moved(entries)
+
+    def _broke_off(self, entries: Sequence[Logged], error: StoreUnavailableError) -> None:
+        """Wait for the store; after some times try fewer payloads at once, and hold back one that is alone.
+
+        A deletion is tried until it is done. Raises `error` unless others may go on.
+        """
+        if len(entries) == 1 and entries[0].payload.kind is Kind.DELETE:
+            raise error
+        count = self._breaks.add(entries)
+        if count < MANY:
+            raise error
+        self.at_most = max(1, len(entries) // FEWER)
+        if len(entries) > 1:
+            raise error
+        self._hold(entries[0], f"the store broke off {count} times while it was applied: {error.message}")
+
+    def _ends_the_store(self, entries: Sequence[Logged]) -> bool:
+        """Whether the store broke off so often under one payload that it is given up.
+
+        Raises StoreUnavailableError while a store that broke off does not answer: then it is away, whatever is tried.
+        """
+        count = self._breaks.of(entries)
+        if count:
+            self._canary.probe()
+        hold = self._lanes.held(entries[0].payload.tenant)
+        return len(entries) == 1 and count >= TOO_MANY and hold is not None and self._store_works(hold)
+
+    def _give_up(self, entry: Logged) -> None:
+        why = f"the store broke off {self._breaks.of([entry])} times while it was applied alone"
+        _log.error("payload %d is set aside: %s", entry.seq, why)
+        self._set_aside(entry, why)
+        self._set_aside_at = self._applied
 
     def _is_over(self, header: Header, missing: Set[int]) -> bool:
         """Whether an entry is settled or not there, and likewise those before it in its lane."""
@@ -185,6 +232,7 @@ class Settling:
     def _moved(self, entries: Sequence[Logged]) -> None:
         reach("mill.after_insert")
         self._passed({entry.payload.tenant: entry.seq for entry in entries})
+        self._breaks.settled({entry.seq for entry in entries})
         self._status.batches += 1
         self._status.payloads += len(entries)
         self._attempts.settled()

@@ -1,12 +1,17 @@
 -- What the mill asks to confirm that the store holds what it answered for: of the payloads after a place in the log, up
 -- to another. Rows are counted as they are, without FINAL: any version of a row shows that it was stored.
 
+-- fragment: confirm_stretch
+-- Rows of these tenants' payloads in a stretch of the log.
+WHERE tenant IN {tenants:Array(String)} AND seq > {after:UInt64} AND seq <= {upto:UInt64}
+
 -- name: confirm_counts
 -- How many payloads of each of these tenants there are, and the sum of their places, counted from `after`.
 SELECT toString(tenant) AS tenant, count() AS n, sum(seq - {after:UInt64}) AS total
 FROM (
     SELECT DISTINCT tenant, seq FROM payloads
-    WHERE tenant IN {tenants:Array(String)} AND seq > {after:UInt64} AND seq <= {upto:UInt64})
+    -- include: confirm_stretch
+    )
 GROUP BY tenant
 
 -- name: confirm_places
@@ -23,29 +28,30 @@ FROM (
         argMax(state, version) AS last_state, argMax(accepted, version) AS last_accepted,
         argMax(rejected, version) AS last_rejected
     FROM payloads
-    WHERE tenant IN {tenants:Array(String)} AND seq > {after:UInt64} AND seq <= {upto:UInt64}
+    -- include: confirm_stretch
     GROUP BY tenant, seq) AS p
 LEFT JOIN (
     SELECT tenant, seq, uniqExact(idx) AS n
     FROM (
         SELECT tenant, seq, idx FROM points
-        WHERE tenant IN {tenants:Array(String)} AND seq > {after:UInt64} AND seq <= {upto:UInt64}
+        -- include: confirm_stretch
         UNION ALL
         SELECT tenant, seq, idx FROM replaced
-        WHERE tenant IN {tenants:Array(String)} AND seq > {after:UInt64} AND seq <= {upto:UInt64}
+        -- include: confirm_stretch
         UNION ALL
         SELECT tenant, seq, idx FROM deleted_records
-        WHERE tenant IN {tenants:Array(String)} AND seq > {after:UInt64} AND seq <= {upto:UInt64} AND empty(reasons))
+        -- include: confirm_stretch
+          AND empty(reasons))
     GROUP BY tenant, seq) AS traced ON traced.tenant = p.tenant AND traced.seq = p.seq
 LEFT JOIN (
     SELECT tenant, seq, uniqExact(idx) AS n
     FROM (
         SELECT tenant, seq, idx FROM rejections
-        WHERE tenant IN {tenants:Array(String)} AND seq > {after:UInt64} AND seq <= {upto:UInt64}
+        -- include: confirm_stretch
         UNION ALL
         SELECT tenant, seq, idx FROM deleted_records
-        WHERE tenant IN {tenants:Array(String)} AND seq > {after:UInt64} AND seq <= {upto:UInt64}
-            AND notEmpty(reasons))
+        -- include: confirm_stretch
+          AND notEmpty(reasons))
     GROUP BY tenant, seq) AS ledger ON ledger.tenant = p.tenant AND ledger.seq = p.seq
 WHERE last_state != 'deleted'
     AND ((last_state = 'applied' AND last_accepted > traced.n) OR last_rejected > ledger.n)
@@ -55,7 +61,9 @@ ORDER BY tenant, seq
 -- The first payload with a point of a series that has no row (0: none). An id of a series is of one tenant only.
 SELECT min(seq) AS first
 FROM points
-WHERE tenant IN {tenants:Array(String)} AND seq > {after:UInt64} AND seq <= {upto:UInt64} AND series NOT IN (
+-- include: confirm_stretch
+  AND series NOT IN (
     SELECT series FROM series WHERE tenant IN {tenants:Array(String)} AND series IN (
         SELECT DISTINCT series FROM points
-        WHERE tenant IN {tenants:Array(String)} AND seq > {after:UInt64} AND seq <= {upto:UInt64}))
+        -- include: confirm_stretch
+    ))
