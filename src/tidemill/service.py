@@ -113,6 +113,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
         catalog,
         InternalIntake(runtime.internal_port, runtime.intake_secret),
         record=lambda polls: store.insert("polls", poll_rows(polls)),
+        max_depth=runtime.settings.max_depth,
     )
 
     def feeds_changed() -> None:

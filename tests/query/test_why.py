@@ -264,6 +264,9 @@ def test_nothing_had_and_not_reached_are_told_apart(store: Store, writer: Writer
     (source,) = tell(store, series=series)["around"]["source"]
     assert (source["state"], source["since"]) == ("not_reached", "2026-01-01T00:00:10Z")
     assert "connection refused" in source["sentence"]
+    poll(writer, "2026-01-01T00:00:29.5Z", "unexpected", 200, "$.rows: is missing")
+    (source,) = tell(store, series=series)["around"]["source"]
+    assert source["state"] == "unusable" and "(unexpected: $.rows: is missing)" in source["sentence"]
     poll(writer, "2026-01-01T00:00:30Z", "garbage", 200, "it is HTML")
     assert tell(store, series=series)["around"]["source"][0]["state"] == "unusable"
 

@@ -53,10 +53,18 @@ def echoed(request):
     return 302, {"location": f"ftp://{asked}/?key={asked}", "link": f"<{asked}>; rel=next"}, asked.encode()
 
 
+def level(value):
+    return b'{"t": "2026-01-01T00:00:00Z", "v": %d}' % value
+
+
 def paged(request):
     if request.query.get("page") == "2":
         return 500, {}, b""
-    return 200, {"link": f'</?key={"hush%2F42%26do-not-tell"}&page=2>; rel="next"'}, b'{"v": 1}'
+    return (
+        200,
+        {"link": f'</?key={"hush%2F42%26do-not-tell"}&page=2>; rel="next"'},
+        level(1),
+    )
 
 
 @pytest.mark.parametrize(
@@ -97,14 +105,14 @@ def test_link_with_a_secret_is_gone_on_with_after_a_restart(web, told, polling, 
         asked.append(request.query)
         if "page" in request.query and len(asked) < 4:
             return 500, {}, b""
-        return (200, {}, b'{"v": 2}') if "page" in request.query else paged(request)
+        return (200, {}, level(2)) if "page" in request.query else paged(request)
 
     with web.answering(answer) as url:
         feed = source(f'url = "{url}"\nparams = {{ key = "SECRET" }}\n[source.page]\nby = "link"', told.secrets)
         for count in (2, 5):
             with polling(feed):
                 until(lambda count=count: len(asked) >= count)
-    assert intake.bodies()[:2] == [b'{"v": 1}', b'{"v": 2}']
+    assert intake.bodies()[:2] == [level(1), level(2)]
     assert all(query["key"] == SECRET for query in asked)
     assert not any(word in told([]) for word in SPELT)
 
@@ -118,7 +126,7 @@ def test_secret_that_appears_later_is_found(web, secrets, catalog, intake, state
         except FeedDefinitionError as error:
             yield "default", Unusable("plant", error.message)
 
-    with web.answering(lambda request: (200, {}, b'{"v": 1}')) as url:
+    with web.answering(lambda request: (200, {}, level(1))) as url:
         poller = Poller(listed, catalog, intake.submit, policy=LOCAL, pacing=FAST)
         poller.start()
         try:

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.source import Source, SourceWindow
 from tidemill.model.time import NS_PER_S, parse_instant
-from tidemill.sources.answers import count, recognised
 from tidemill.sources.pull import compile_pulls
 from tidemill.sources.windows import Window, Windows
 
@@ -76,24 +75,3 @@ def test_each_value_is_a_source_of_its_own():
     assert one.url == "http://x/data?fixed=1&start=%7Bstart%7D&muid=a&kind=e%2F1"
     assert one.windows is not None and one.windows.lag_ns == 0
     assert compile_pulls("default", Feed(name="meters", title="other", source=source)) == [one, two]
-
-
-def test_well_formed_bytes_are_told_from_garbage():
-    formats = ("json", "ndjson")
-    assert recognised(b'{"a": [1, null]}', formats) == "application/json"
-    assert recognised(b'{"a": 1}\n{"a": 2}\n', formats) == "application/x-ndjson"
-    assert recognised(b'{"a": 1}\n{"a": 2}\n', ("json",)) is None
-    for garbage in (b"", b"<html>", b'{"a": ', b"\xff\xfe", b"[" * 100_000, b'{"a": NaN}'):
-        assert recognised(garbage, ("json",)) is None
-
-
-def test_records_are_counted_where_they_are():
-    json = "application/json"
-    assert count(b'{"a": {"data": [1, {"b": []}, 3]}}', json, ("a", "data")) == 3
-    assert count(b"[1, 2]", json, ()) == 2
-    assert count(b'{"x": 1}\n{"x": 2}\n', "application/x-ndjson", ()) == 2
-    assert count(b'{"x": 1}', json, ()) == 1
-    assert (count(b'{"data": []}', json, ("data",)), count(b"", "application/x-ndjson", ())) == (0, 0)
-    for other in (b'{"data": null}', b"{}", b"[]", b"7"):
-        assert count(other, json, ("data",)) is None
-    assert count(b"a,b", "text/csv", ()) is None

@@ -8,6 +8,15 @@ HTTP: Final = "http"
 DEFAULT_EVERY: Final = "10s"
 
 
+class SourceNothing(Table, frozen=True):
+    """A sign by which an answer says that it has nothing: at `path` stands the value `equals` (a text, a number, true
+    or false), or with `absent` there is nothing or null. Signs are looked for in JSON without records."""
+
+    path: str
+    equals: str | int | float | bool | None = None
+    absent: bool = False
+
+
 class SourceWindow(Table, frozen=True):
     """Read a source in windows of `size` from `start` (RFC 3339) to now minus `lag`; `{start}` and `{stop}` in the URL
     or `params` are written as `format`. The last `overlap` is read again each time."""
@@ -52,6 +61,10 @@ class Source(Table, frozen=True):
     `timeout` is the longest silence; an answer that took longer than `slow_after` (default: half of it) is `slow`.
     After `open_after` failures in a row the source is left alone for 5 x `max_backoff`, at most `open_for`.
     `allow`: the private networks (CIDR) that this source means to reach, of those the server allows.
+
+    An answer without the declared records is no answer, whatever its status: the result is `unexpected`, and the same
+    is asked again. `error_path`: what stands there (and is not null, false, 0 or empty) is an error, also beside
+    records. `nothing`: how an answer without records says that there are none; an empty list always does.
     """
 
     kind: str = HTTP
@@ -65,6 +78,8 @@ class Source(Table, frozen=True):
     tz: str = "UTC"
     drain: bool = False
     empty_status: tuple[int, ...] = (204, 404)
+    error_path: str | None = None
+    nothing: tuple[SourceNothing, ...] = ()
     conditional: bool = True
     skip_unchanged: bool = False
     timeout: str = "10s"

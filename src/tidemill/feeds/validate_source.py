@@ -9,7 +9,8 @@ from tidemill.feeds.definition import Feed
 from tidemill.feeds.durations import duration_findings
 from tidemill.feeds.paths import parse_path
 from tidemill.feeds.placeholders import placeholder_findings
-from tidemill.feeds.source import HTTP, Source, SourcePage, SourceWindow
+from tidemill.feeds.places import Key
+from tidemill.feeds.source import HTTP, Source, SourceNothing, SourcePage, SourceWindow
 from tidemill.feeds.timetable import timetable_findings
 from tidemill.model.time import parse_instant
 
@@ -24,6 +25,10 @@ def source_findings(feed: Feed) -> Iterator[Finding]:
     yield from placeholder_findings(source)
     yield from _bounds(source)
     yield from _networks(source.allow)
+    if source.error_path is not None:
+        yield from _path(("source", "error_path"), source.error_path, example="$.error")
+    for number, sign in enumerate(source.nothing):
+        yield from _nothing(("source", "nothing", number), sign)
     if source.window is not None:
         yield from _window(source.window)
     if source.page is not None:
@@ -79,6 +84,25 @@ def _networks(allow: Sequence[str]) -> Iterator[Finding]:
             yield Finding(("source", "allow", place), "bad_network", message)
 
 
+def _path(key: Key, text: str, *, example: str) -> Iterator[Finding]:
+    """A path of a member of an answer."""
+    try:
+        if not parse_path(text):
+            yield Finding(key, "bad_path", f"'$' is the whole answer; name a member such as {example}")
+    except ValueError as error:
+        yield Finding(key, "bad_path", str(error))
+
+
+def _nothing(key: Key, sign: SourceNothing) -> Iterator[Finding]:
+    try:
+        parse_path(sign.path)
+    except ValueError as error:
+        yield Finding((*key, "path"), "bad_path", str(error))
+    if (sign.equals is None) != sign.absent:
+        message = "say what stands at the path when there is nothing: equals = <value>, or absent = true, not both"
+        yield Finding((*key, "equals"), "conflict" if sign.absent else "missing", message)
+
+
 def _window(window: SourceWindow) -> Iterator[Finding]:
     for name in ("size", "lag", "overlap"):
         text = getattr(window, name)
@@ -105,8 +129,4 @@ def _page(page: SourcePage, source: Source) -> Iterator[Finding]:
     if page.cursor_path is None:
         yield Finding((*key, "cursor_path"), "missing", "say where the next cursor is, such as '$.next'")
         return
-    try:
-        if not parse_path(page.cursor_path):
-            yield Finding((*key, "cursor_path"), "bad_path", "'$' is the whole answer; name a member such as $.next")
-    except ValueError as error:
-        yield Finding((*key, "cursor_path"), "bad_path", str(error))
+    yield from _path((*key, "cursor_path"), page.cursor_path, example="$.next")

@@ -5,6 +5,8 @@ from typing import Literal
 import httpx
 import msgspec
 
+from tidemill.decode.documents import strip
+from tidemill.sources.answers import value_at
 from tidemill.sources.templates import fill
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -45,16 +47,17 @@ class Paging(msgspec.Struct, frozen=True, kw_only=True):
 
 def next_cursor(body: bytes, path: tuple[str, ...]) -> str | None:
     """The cursor at a path of a JSON document. Missing, null, false and empty say that there is none."""
-    raw: bytes | msgspec.Raw = body
+    raw: bytes | msgspec.Raw = strip(body)
     try:
         for name in path:
             raw = _object.decode(raw)[name]
-        value = _value.decode(raw)
-    except (msgspec.DecodeError, KeyError, RecursionError):
-        return None
-    if value is None or isinstance(value, bool) or value == "":
-        return None
-    return value if isinstance(value, str) else bytes(raw).decode().strip()
+        value, digits = _value.decode(raw), bytes(raw).decode().strip()
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, RecursionError):  # also for NaN elsewhere in it
+        value = value_at(body, path)
+        digits = str(value)
+    if isinstance(value, str):
+        return value or None
+    return digits if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _next_link(asked: str, header: str) -> str | None:

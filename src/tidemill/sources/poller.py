@@ -19,6 +19,7 @@ import msgspec
 import uvloop
 
 from tidemill.catalog.contract import Catalog
+from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.feeds.definition import Feed
 from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.desk import Desk
@@ -39,9 +40,9 @@ _MAX_ROWS: Final = 200_000  # kept while the ledger cannot be written; beyond it
 
 class Poller:
     """Runs from `start` to `stop`. `sources` gives (tenant, current feed) pairs and may block; `policy` says what the
-    server lets them reach; `submit` is called in the poller's loop, the catalog in one other thread, and `record` (poll
-    rows; may raise, then they come again) in a third: it may take long, and at the end it is not waited for longer than
-    `record_grace_s`."""
+    server lets them reach, `max_depth` how deep an answer may nest; `submit` is called in the poller's loop, the
+    catalog in one other thread, and `record` (poll rows; may raise, then they come again) in a third: it may take long,
+    and at the end it is not waited for longer than `record_grace_s`."""
 
     def __init__(
         self,
@@ -54,6 +55,7 @@ class Poller:
         pacing: Pacing | None = None,
         now_ns: Callable[[], int] = time.time_ns,
         rng: random.Random | None = None,
+        max_depth: int = MAX_DEPTH,
     ) -> None:
         self._sources = sources
         self._catalog = catalog
@@ -63,6 +65,7 @@ class Poller:
         self._pacing = pacing or Pacing()
         self._now_ns = now_ns
         self._rng = rng or random.Random()
+        self._max_depth = max_depth
         self._running: dict[str, tuple[SourceTask, asyncio.Task[None]]] = {}
         self._shown: set[str] | None = None  # sources with a state in the catalog; None: not known yet
         self._faulty: dict[str, SourceState] = {}  # the states of feeds that cannot be polled
@@ -181,7 +184,14 @@ class Poller:
     def _begin(self, pull: Pull) -> None:
         rng = random.Random(self._rng.getrandbits(64))
         task = SourceTask(
-            pull, self._policy, self._submit, self._desk, pacing=self._pacing, now_ns=self._now_ns, rng=rng
+            pull,
+            self._policy,
+            self._submit,
+            self._desk,
+            pacing=self._pacing,
+            now_ns=self._now_ns,
+            rng=rng,
+            max_depth=self._max_depth,
         )
         self._running[pull.key] = task, asyncio.create_task(task.run(), name=pull.key)
 

@@ -1,22 +1,21 @@
 """What a feed makes of an answer, before anything is saved: decode, rules and shape, without a past."""
 
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import polars as pl
 
 from tidemill.checks.past import PastCheck
-from tidemill.decode.decoder import Decoder
+from tidemill.decode.decoder import MAX_DEPTH, Decoder
 from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed
-from tidemill.feeds.formats import plugged
+from tidemill.feeds.formats import JSON_FORMATS
 from tidemill.model.payload import Logged, Payload
 from tidemill.model.time import format_instant
 from tidemill.rules.apply import apply_rules
 from tidemill.rules.shape import shape
-from tidemill.sources.answers import recognised
-
-_FORMATS: Final = {"application/json": "json", "application/x-ndjson": "ndjson"}
+from tidemill.sources.answers import format_of, judge
+from tidemill.sources.pull import expected_of
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -89,13 +88,11 @@ def preview(feed: Feed, body: bytes, content_type: str, now_ns: int, limit: int)
 
 
 def _format(feed: Feed, body: bytes, content_type: str) -> str | None:
-    found = recognised(body, feed.input.formats, content_type)
-    if found in _FORMATS and _FORMATS[found] in feed.input.formats:
-        return _FORMATS[found]
-    others = [name for name in feed.input.formats if name not in _FORMATS.values()]
-    kind = content_type.partition(";")[0].strip().lower()
-    named = [name for name in others if name in plugged() and kind in plugged()[name].media_types]
-    return next(iter(named or others), None)
+    form = format_of(body, content_type, feed.input.formats)
+    if form in JSON_FORMATS:
+        found = judge(body, content_type, expected_of(feed), MAX_DEPTH).content_type
+        return None if found is None else "ndjson" if found == "application/x-ndjson" else "json"
+    return form
 
 
 def _rows(points: pl.DataFrame, series: pl.DataFrame, limit: int) -> list[Row]:

@@ -11,11 +11,12 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from tidemill.feeds.definition import Feed
+from tidemill.feeds.definition import Attribute, Feed, Field, Tag
 from tidemill.feeds.paths import parse_path
 from tidemill.feeds.source import DEFAULT_EVERY, HTTP, Source
 from tidemill.model.time import NS_PER_S, duration_ns, parse_instant
 from tidemill.sources.addresses import AddressPolicy
+from tidemill.sources.answers import Expected
 from tidemill.sources.backoff import Backoff
 from tidemill.sources.breaker import Breaker
 from tidemill.sources.paging import Paging
@@ -25,8 +26,8 @@ from tidemill.sources.windows import Windows
 
 class Pull(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to poll. `item` tells it from its siblings of the same feed (`muid=...`; empty when there is one).
-    `formats` are those of the feed: an answer in none of them is garbage. `limit` is the URL's parameter of that name:
-    an answer of as many records (counted at the path `records`) is probably cut off; None: it has no such number.
+    `expected` is what the feed declares of an answer. `limit` is the URL's parameter of that name: an answer of as many
+    records is probably cut off; None: it has no such number.
     `kind` names the plug-in that is asked with `options`, or `http`."""
 
     tenant: str
@@ -48,8 +49,7 @@ class Pull(msgspec.Struct, frozen=True, kw_only=True):
     breaker: Breaker
     windows: Windows | None
     paging: Paging | None
-    formats: tuple[str, ...]
-    records: tuple[str, ...]
+    expected: Expected
     limit: int | None
     secrets: tuple[str, ...]
 
@@ -102,10 +102,28 @@ def _compile(tenant: str, feed: Feed, source: Source, chosen: dict[str, str]) ->
         breaker=_breaker(source),
         windows=_windows(source),
         paging=_paging(source),
-        formats=feed.input.formats,
-        records=parse_path(feed.input.records),
+        expected=expected_of(feed),
         limit=_limit(url),
         secrets=source.hidden,
+    )
+
+
+def expected_of(feed: Feed) -> Expected:
+    """What a feed declares of an answer to its source."""
+    source, layout = feed.source or Source(), feed.input.layout
+    named: list[Tag | Field | Attribute] = [*feed.tags.values(), *feed.fields.values(), *feed.attributes.values()]
+    needed = [member.path for member in named if member.path is not None and member.required]
+    every = [member.path for member in named if member.path is not None]
+    time = [] if feed.time.path is None else [feed.time.path]
+    of_samples = feed.shape.kind == "samples"
+    return Expected(
+        formats=feed.input.formats,
+        records=parse_path(feed.input.records),
+        needed=() if of_samples else tuple(map(parse_path, time + needed)),
+        members=() if of_samples or feed.registers is not None else tuple(map(parse_path, time + every)),
+        layout=None if layout is None else (layout.header_bytes, layout.record_bytes),
+        error=None if source.error_path is None else parse_path(source.error_path),
+        nothing=tuple((parse_path(sign.path), sign) for sign in source.nothing),
     )
 
 

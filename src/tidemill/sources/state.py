@@ -16,9 +16,10 @@ class SourceState(msgspec.Struct, frozen=True, kw_only=True):
     `ok`: the last poll brought data; `slow`: it did, and took longer than the feed's `slow_after`; `empty`: the source
     answered that it had none; `unchanged`: it has what was taken already. `failing`: it could not be asked, or its
     answer not be used; `open`: it failed so often that it is left alone until `next_due_ns`, when one poll tries it.
-    Then `reason` and `detail` say why. A reason is one of `wire.py`, or `garbage`, `truncated` (the shortest window
-    still fills the `limit`), `loop` and `foreign_link` (pages that lead back or to another origin), `plugin`,
-    `payload_refused`, `intake_unavailable`, `definition`, `internal`.
+    Then `reason` and `detail` say why. A reason is one of `wire.py`, or `garbage` (none of the feed's formats),
+    `unexpected` (without the declared records), `truncated` (the shortest window still fills the `limit`), `loop` and
+    `foreign_link` (pages that lead back or to another origin), `plugin`, `payload_refused`, `intake_unavailable`,
+    `definition`, `internal`.
     `since_ns` is when the state began, `waiting` how many fetched payloads are not yet durable.
     """
 

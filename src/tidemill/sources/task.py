@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.model.time import NS_PER_S
 from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.desk import Desk
@@ -46,11 +47,12 @@ class SourceTask:
         pacing: Pacing,
         now_ns: Callable[[], int],
         rng: random.Random,
+        max_depth: int = MAX_DEPTH,
     ) -> None:
         self.pull = pull
         self.policy = policy
         self._client = HttpClient(policy.within(pull.allow))
-        self._work = Work(pull, self._client, submit, desk, pacing=pacing, now_ns=now_ns, rng=rng)
+        self._work = Work(pull, self._client, submit, desk, pacing=pacing, now_ns=now_ns, rng=rng, max_depth=max_depth)
         self._step = step_of(self._work)
         self.tracker = self._work.tracker
         self._desk = desk

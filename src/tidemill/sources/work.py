@@ -13,7 +13,9 @@ from typing import Final
 
 import msgspec
 
-from tidemill.sources.answers import count, recognised
+from tidemill.decode.decoder import MAX_DEPTH
+from tidemill.feeds.formats import JSON_FORMATS
+from tidemill.sources.answers import Verdict, judge
 from tidemill.sources.desk import Desk
 from tidemill.sources.http import Fetched, FetchFailure, HttpClient, Limits
 from tidemill.sources.outbox import Outbox, Submit
@@ -23,6 +25,8 @@ from tidemill.sources.request import Validators
 from tidemill.sources.state import Cursor, Unsent
 from tidemill.sources.tracker import Tracker
 
+_OFF_LOOP_BYTES: Final = 256 << 10  # larger answers are read in a thread (about 5 ms of work)
+_JSON: Final = frozenset(JSON_FORMATS)
 BAD_FOR_S: Final = 3600.0  # a feed may be corrected meanwhile
 
 
@@ -37,17 +41,29 @@ class TroubleError(Exception):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What a source said. `content_type` None: garbage, none of the feed's formats. `records` None: not countable."""
+    """What a source said, and what it is at a glance."""
 
     started_ns: int
     fetched: Fetched
-    content_type: str | None
-    records: int | None
+    verdict: Verdict = Verdict(None)
+
+    @property
+    def records(self) -> int | None:
+        """How many records it holds; None: not countable."""
+        return self.verdict.records
 
     @property
     def empty(self) -> bool:
         """Whether it is an answer with no record in it."""
-        return self.content_type is not None and self.records == 0
+        return self.unusable is None and self.records == 0
+
+    @property
+    def unusable(self) -> str | None:
+        """The reason why it is no answer: `garbage` (none of the feed's formats), `unexpected` (without the declared
+        records); None: it is one."""
+        if self.verdict.content_type is None:
+            return "garbage"
+        return "unexpected" if self.verdict.why else None
 
 
 class _Bad(msgspec.Struct, frozen=True):
@@ -74,8 +90,10 @@ class Work:
         pacing: Pacing,
         now_ns: Callable[[], int],
         rng: random.Random,
+        max_depth: int = MAX_DEPTH,
     ) -> None:
         self.pull = pull
+        self._max_depth = max_depth
         self.tracker = Tracker(pull, now_ns)
         self.now_ns = now_ns
         self.cursor = Cursor()
@@ -97,7 +115,7 @@ class Work:
         fetched = await self._client.get(url, self.pull.headers, self.limits, expected, validators)
         if isinstance(fetched, FetchFailure):
             raise self.failed(started, fetched)
-        return self.came(started, fetched)
+        return await self.came(started, fetched)
 
     def failed(self, started_ns: int, failure: FetchFailure, reason: str | None = None) -> TroubleError:
         """Note that the source did not answer; the trouble to raise."""
@@ -105,13 +123,14 @@ class Work:
         self.tracker.row(started_ns, failure, reason or failure.reason, detail=failure.message)
         return TroubleError(reason or failure.reason, failure.message, failure.retry_after_s or 0.0)
 
-    def came(self, started_ns: int, fetched: Fetched, content_type: str | None = None) -> Answer:
-        """Note that the source answered; what the answer is at a glance, unless its type is known."""
+    async def came(self, started_ns: int, fetched: Fetched) -> Answer:
+        """Note that the source answered; what the answer is at a glance."""
         self.tracker.polled(started_ns, fetched)
         if fetched.status not in (0, 200):
-            return Answer(started_ns, fetched, None, None)
-        what = content_type or recognised(fetched.body, self.pull.formats, fetched.content_type)
-        return Answer(started_ns, fetched, what, count(fetched.body, what, self.pull.records))
+            return Answer(started_ns, fetched)
+        what = (fetched.body, fetched.content_type, self.pull.expected, self._max_depth)
+        slow = len(fetched.body) > _OFF_LOOP_BYTES or not _JSON.issuperset(self.pull.expected.formats)
+        return Answer(started_ns, fetched, await asyncio.to_thread(judge, *what) if slow else judge(*what))
 
     def row(self, answer: Answer, result: str, detail: str = "") -> None:
         """Note a poll whose answer is not handed in."""
@@ -119,15 +138,15 @@ class Work:
         self.tracker.row(answer.started_ns, answer.fetched, result, detail=detail, records=records)
 
     def send(self, answer: Answer) -> None:
-        """Hand in an answer without waiting, garbage too: the ledger shows it. Raises TroubleError for garbage, and
-        when an earlier one was refused."""
+        """Hand in an answer without waiting, one that is none too: the ledger shows it. Raises TroubleError for such,
+        and when an earlier one was refused."""
         self._number += 1
         self._put(answer, f"{self._run_id}-{self._number}")
         refused, self._refused = self._refused, None
         if refused is not None:
             raise TroubleError("payload_refused", refused)
-        if answer.content_type is None:
-            raise self._garbage()
+        if answer.unusable is not None:
+            raise self._unusable(answer)
 
     async def deliver(self, answer: Answer, key: str, place: str | None = None) -> bool:
         """Hand in an answer and wait until it is durable. False: stopping, and not known to be taken. The same `key`
@@ -145,9 +164,9 @@ class Work:
         refused, self._refused = self._refused, None
         if refused is None and len(self.outbox):
             return False
-        if refused is None and answer.content_type is not None:
+        if refused is None and answer.unusable is None:
             return True
-        trouble = self._garbage() if refused is None else TroubleError("payload_refused", refused)
+        trouble = self._unusable(answer) if refused is None else TroubleError("payload_refused", refused)
         if place:
             self._bad = _Bad(place, sha256, time.monotonic() + BAD_FOR_S, trouble.reason, trouble.detail)
         raise trouble
@@ -179,12 +198,12 @@ class Work:
             else:
                 self.tracker.taken(size)
             if answer is not None:
-                taken = "garbage" if answer.content_type is None else "data"
+                taken = answer.unusable or "data"
                 self.tracker.row(
                     answer.started_ns,
                     answer.fetched,
                     "payload_refused" if receipt is None else taken,
-                    detail=why,
+                    detail=why or (self._unusable(answer).detail if answer.unusable else ""),
                     sha256=hashlib.sha256(answer.fetched.body).digest(),
                     receipt=receipt or "",
                     records=answer.records or 0,
@@ -194,11 +213,15 @@ class Work:
 
     def _put(self, answer: Answer, key: str) -> None:
         body = answer.fetched.body
-        unsent = Unsent(body, answer.content_type or "application/octet-stream", key)
+        unsent = Unsent(body, answer.verdict.content_type or "application/octet-stream", key)
         self.outbox.put(unsent, self.delivered(len(body), answer))
 
-    def _garbage(self) -> TroubleError:
-        return TroubleError("garbage", f"the answer is none of {', '.join(self.pull.formats)}")
+    def _unusable(self, answer: Answer) -> TroubleError:
+        if answer.unusable == "unexpected":
+            return TroubleError("unexpected", f"the answer does not hold the declared records: {answer.verdict.why}")
+        return TroubleError(
+            "garbage", f"the answer is none of {', '.join(self.pull.expected.formats)}: {answer.verdict.why}"
+        )
 
     async def _send(self, unsent: Unsent) -> str:
         async with asyncio.timeout(self._pacing.submit_timeout_s):

@@ -34,7 +34,7 @@ class PluginStep:
             failure = FetchFailure("protocol", trouble.detail, time.monotonic() - started)
             raise work.failed(started_ns, failure, trouble.reason) from None
         elapsed = time.monotonic() - started
-        answer = work.came(started_ns, Fetched(0, page.content_type, page.body, elapsed), page.content_type or None)
+        answer = await work.came(started_ns, Fetched(0, page.content_type, page.body, elapsed))
         taken = bool(page.body) and not answer.empty
         if not taken:
             work.row(answer, "empty")
