@@ -42,6 +42,7 @@ _TABLES: Final = (
     source.Source,
     source.SourceWindow,
     source.SourcePage,
+    source.SourceNothing,
 )
 
 

@@ -137,3 +137,46 @@ def test_secrets_of_a_source_reach_it_and_nothing_else(server):
     assert "guarded" in told[2] and "${TIDEMILL_HUSH}" in told[2], "the text shows the references"
     disk = [path.read_bytes().decode("latin-1") for path in server.data.rglob("catalog.sqlite*")]
     assert not [text for text in [*told, server.log.read_text(), *disk] if "hush-from" in text]
+
+
+def test_items_that_answers_do_not_name_are_series_of_their_own(server):
+    def answer(request):
+        level = len(request.path)
+        return (
+            200,
+            {},
+            b'{"rows": [{"t": "2024-01-01T00:00:00Z", "v": %d}, {"t": "2024-01-01T00:01:00Z", "v": NaN}]}' % level,
+        )
+
+    text = """
+        name = "pits"
+        [input]
+        records = "$.rows"
+        on_fault = "reject"
+        [time]
+        path = "$.t"
+        [tags.pit]
+        value = "{pit}"
+        [fields.v]
+        path = "$.v"
+        [source]
+        url = "URL/pits/{pit}"
+        each = { pit = "a,bc d" }
+        every = "10s"
+        allow = ["127.0.0.0/8"]
+    """
+    with running(Web(answer)) as url:
+        untold = text.replace('[tags.pit]\n        value = "{pit}"', "").replace("URL", url)
+        refused = server.client.put("/v1/feeds/pits", content=untold)
+        assert refused.status_code == 400 and '[tags.pit] with value = \\"{pit}\\"' in refused.text
+        assert server.client.put("/v1/feeds/pits", content=text.replace("URL", url)).status_code == 201
+        items = until(
+            lambda: (
+                len(found := server.client.get("/v1/series", params={"feed": "pits"}).json()["items"]) == 2 and found
+            )
+        )
+    assert sorted(item["tags"]["pit"] for item in items) == ["a", "bc d"]
+    points = server.client.get("/v1/feeds/pits/points").json()
+    assert sorted(point["value"] for point in points) == [7, 12], "/pits/a and /pits/bc d"
+    rejections = server.client.get("/v1/rejections", params={"feed": "pits"}).json()["items"]
+    assert {one["reasons"][0] for one in rejections} == {"not_finite"}

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
@@ -29,7 +29,7 @@ from tidemill.errors import Fault, FeedDefinitionError, InputError, UnavailableE
 from tidemill.feeds.definition import Feed
 from tidemill.log.contract import Appended
 from tidemill.model.ids import new_receipt
-from tidemill.model.payload import Kind, Logged, Payload
+from tidemill.model.payload import Kind, Logged, Payload, format_asked
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ MAX_KEY: Final = 255  # characters of an Idempotency-Key
 _CURL_FORM: Final = b"application/x-www-form-urlencoded"
 _GLUED: Final = re.compile(rb"\}[ \t]*\{")  # documents one after the other in one line
 _T = TypeVar("_T")
+_NOTHING_ASKED: Final[Mapping[str, str]] = {}
 
 
 class Declared(msgspec.Struct, frozen=True):
@@ -77,9 +78,17 @@ class Intake:
         self._decoders: OrderedDict[tuple[str, str, int], Decoder] = OrderedDict()
         self._threads = ThreadPoolExecutor(THREADS, "intake")
 
-    async def accept(self, incoming: Incoming, principal: Principal, name: str, *, fetched: bool = False) -> Accepted:
+    async def accept(
+        self,
+        incoming: Incoming,
+        principal: Principal,
+        name: str,
+        *,
+        fetched: bool = False,
+        asked: Mapping[str, str] = _NOTHING_ASKED,
+    ) -> Accepted:
         """Read, check and append one payload of the feed `name`. `fetched`: a source brought it, so what it says of its
-        own format may be wrong, and it may be as large as a bulk body.
+        own format may be wrong, and it may be as large as a bulk body; `asked` is what it asked for.
 
         Raises NotFoundError, InputError (RefusedError when the bytes were kept), UnavailableError, ConflictError.
         """
@@ -90,10 +99,10 @@ class Intake:
         judged = bool(feed.rules) and not fetched and any(rule.action == "refuse" for rule in feed.rules)
         slow = judged or formats.plug_in(feed.input.formats)  # other people's code may take its time
         if declared.encoding is None and len(raw) < OFF_LOOP_BYTES and not slow:
-            checked = self._check(principal.tenant, feed, raw, declared, received_ns)
+            checked = self._check(principal.tenant, feed, raw, declared, received_ns, asked=asked)
         else:
             checked = await self.off_loop(
-                lambda: self._check(principal.tenant, feed, raw, declared, received_ns, judged=judged)
+                lambda: self._check(principal.tenant, feed, raw, declared, received_ns, asked=asked, judged=judged)
             )
             incoming.hold(self._gate, len(checked.body) if declared.encoding else 0)
         return await self._append(incoming, principal.tenant, feed, checked, received_ns)
@@ -133,7 +142,15 @@ class Intake:
         return await body.read(incoming, self._gate, self._settings.max_body, "max_body")
 
     def _check(
-        self, tenant: str, feed: Feed, raw: bytes, declared: Declared, received_ns: int, *, judged: bool = False
+        self,
+        tenant: str,
+        feed: Feed,
+        raw: bytes,
+        declared: Declared,
+        received_ns: int,
+        *,
+        asked: Mapping[str, str],
+        judged: bool = False,
     ) -> Checked:
         if declared.encoding is not None:
             sizes = self._settings
@@ -141,7 +158,7 @@ class Intake:
                 raw = unpack.unpack(raw, declared.encoding, max_size=sizes.max_unpacked, max_ratio=sizes.max_ratio)
             except EncodingError as error:
                 return Checked(raw, declared.encoding, hashlib.sha256(raw).digest(), error.faults)
-        settled = formats.settle(declared.format, raw, feed.input.formats)
+        settled = format_asked(formats.settle(declared.format, raw, feed.input.formats), asked)
         faults: tuple[Fault, ...] = ()
         if feed.input.on_fault == "refuse":
             faults = self.decoder(tenant, feed).check(raw, settled, received_ns)

@@ -6,7 +6,7 @@ time. `PUT /location` says `200` as soon as the fix is durable, because its call
 
 import hmac
 from typing import Final
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, parse_qsl
 
 from tidemill.api import prefer, receipts
 from tidemill.api.auth import Authenticator
@@ -63,7 +63,8 @@ class IntakeRoutes:
             faults = tuple(Fault(f"$query.{name}", "missing", f"'{name}' is needed, once") for name in missing)
             raise InputError("The query has to name a tenant and a feed.", faults)
         principal = Principal(query["tenant"][0], frozenset({"write"}), "internal")
-        accepted = await self._intake.accept(incoming, principal, query["feed"][0], fetched=True)
+        asked = dict(parse_qsl(query.get("asked", [""])[0]))
+        accepted = await self._intake.accept(incoming, principal, query["feed"][0], fetched=True, asked=asked)
         return await self._receipt(incoming, accepted, 202)
 
     async def _receipt(self, incoming: Incoming, accepted: Accepted, status: int) -> Answer:

@@ -22,6 +22,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tidemill.decode.given import texts_of
 from tidemill.decode.plan import Column, Plan
 from tidemill.decode.reading import Chunk, Reading
 from tidemill.model.payload import Logged
@@ -96,8 +97,11 @@ def assemble(plan: Plan, reading: Reading, payloads: Sequence[Logged]) -> Batch:
         "idx": _joined([chunk[2] for chunk in chunks]).astype(np.uint32),
         "received_ns": received[rows],
     }
-    tags = [number for number, column in enumerate(plan.columns) if column.kind == "tag"]
-    identity, known = _identify(plan, [_values(chunks, number) for number in tags], len(rows))
+    tags = {c.name.removeprefix("t."): _values(chunks, n) for n, c in enumerate(plan.columns) if c.kind == "tag"}
+    formats = [logged.payload.format for logged in payloads] if plan.given else []
+    for tag, texts in zip(plan.given, texts_of(plan.given, formats), strict=True):
+        tags[tag.name] = [texts[row] for row in rows.tolist()]
+    identity, known = _identify(tags, len(rows))
     frame["identity"] = identity
     if plan.time_format == "received":
         frame["wall_ns"], frame["local"] = frame["received_ns"], np.zeros(len(rows), np.bool_)
@@ -139,15 +143,15 @@ def _series(column: Column, values: list[Any]) -> pl.Series:
     return pl.Series(column.name, values, dtype=_TYPES[column.kind])
 
 
-def _identify(plan: Plan, tags: list[list[Any]], count: int) -> tuple[Any, list[dict[str, str]]]:
-    """(identity of each row, the tags of each identity). Equal tags are one identity; a null tag is not there.
+def _identify(tags: dict[str, list[Any]], count: int) -> tuple[Any, list[dict[str, str]]]:
+    """(identity of each row, the tags of each identity); `tags` are columns by name. Equal tags are one identity; a
+    null tag is not there.
 
     A tag at a time: a tuple for each row would cost as much as all else that decoding does with tags."""
-    names = [column.name.removeprefix("t.") for column in plan.columns if column.kind == "tag"]
-    if not names:
+    if not tags:
         return np.zeros(count, np.uint32), [{}] if count else []
     identity, sets = np.zeros(count, np.int64), [dict[str, str]()]
-    for name, values in zip(names, tags, strict=True):
+    for name, values in tags.items():
         texts = {text: number for number, text in enumerate(dict.fromkeys(values))}
         numbers = np.fromiter(map(texts.__getitem__, values), np.int64, count)
         there, identity = np.unique(identity * len(texts) + numbers, return_inverse=True)

@@ -15,7 +15,7 @@ from tidemill.decode.sample_decoder import SampleDecoder, SamplesHead
 from tidemill.decode.texts import Texts
 from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed
-from tidemill.model.payload import Logged, Payload
+from tidemill.model.payload import Logged, Payload, format_name
 
 MAX_DEPTH: Final = 16  # of arrays and objects in each other, unless told otherwise
 DEEPEST: Final = 128  # what `max_depth` may be; far below where a reader would run out of stack
@@ -54,4 +54,4 @@ class Decoder:
     def texts(self, body: bytes, format: str) -> Texts:
         """The records of a payload as texts for people; of a binary one their bytes in hexadecimal. Cuts the payload:
         to be kept while records of it are asked for. Never raises for what is in it."""
-        return self._of.texts(body, format)
+        return self._of.texts(body, format_name(format))

@@ -32,7 +32,7 @@ class JsonDecoder:
 
     def check(self, body: bytes, format: str) -> tuple[Fault, ...]:
         """Every fault of a payload; () when all its records fit the contract."""
-        if format == "json" and self._quick is not None and self._quick(body):
+        if format == "json" and self._quick is not None and not self._plan.given and self._quick(body):
             return ()
         reading = self._reader.read([(body, format)], limit=FAULTY_RECORDS)
         return reading.faults.all(stopped=reading.stopped)

@@ -77,6 +77,8 @@ def compile_layout(feed: Feed, layout: Layout) -> Compiled:
     texts: list[tuple[str, Mapping[str, Tag | Attribute]]] = [("t", feed.tags), ("a", feed.attributes)]
     for letter, members in texts:
         for name, text in members.items():
+            if isinstance(text, Tag) and text.value is not None:
+                continue
             number = packed(text.type)
             kind: Any = number.code if number else ("u1", (text.length,))
             add(name, f"{letter}.{name}", text, kind, _text_judge(text, number))

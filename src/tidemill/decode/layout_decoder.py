@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from tidemill.decode.batch import Batch, counts, identities
 from tidemill.decode.envelope import unwrap
 from tidemill.decode.faults import Faults
+from tidemill.decode.given import faults_of, given_tags, texts_of
 from tidemill.decode.layout import Judged, Slot, compile_layout, distinct
 from tidemill.decode.rejected import Rejected
 from tidemill.decode.texts import Texts
 from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed, Layout
-from tidemill.model.payload import MAX_RECORDS, Logged
+from tidemill.model.payload import MAX_RECORDS, Logged, split_format
 
 _FAULTY_RECORDS: Final = 1000  # after so many, a check has said enough
 
@@ -40,6 +41,7 @@ class LayoutDecoder:
         self._formats = feed.input.formats
         self._layout = layout
         self._compiled = compile_layout(feed, layout)
+        self._given = given_tags(feed)
         self._may_be_empty = feed.input.on_fault == "reject" or feed.source is not None
         self._received = feed.time.format == "received"
 
@@ -60,7 +62,7 @@ class LayoutDecoder:
         seqs = np.array([logged.seq for logged in payloads], np.uint64)
         received = np.array([logged.payload.received_ns for logged in payloads], np.int64)
         good, bad = np.flatnonzero(read.good), np.flatnonzero(~read.good)
-        identity, tags = self._identify(read, good)
+        identity, tags = self._identify(read, good, [logged.payload.format for logged in payloads])
         rejected = Rejected()
         for number, faults in read.refused.items():
             rejected.add(payloads[number].seq, 0, faults)
@@ -142,6 +144,10 @@ class LayoutDecoder:
     def _whole(self, body: bytes, format: str, refused: dict[int, Faults], number: int) -> bytes | None:
         """The bytes of a payload of the right size; else None, with its fault."""
         faults = refused[number] = Faults()
+        format, asked = split_format(format)
+        if (fault := faults_of(self._given, asked)) is not None:
+            faults.add("$", *fault)
+            return None
         if format not in self._formats:
             faults.add("$", "unknown_format", f"this feed takes {' or '.join(self._formats)}")
             return None
@@ -164,13 +170,19 @@ class LayoutDecoder:
                 column.explain(row, f"$[{read.indexes[row]}].{slot.name}", faults)
         return faults
 
-    def _identify(self, read: Read, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint32], list[dict[str, str]]]:
-        """(identity of each row, the tags of each identity)."""
-        tags = [
+    def _identify(
+        self, read: Read, rows: NDArray[np.int64], formats: list[str]
+    ) -> tuple[NDArray[np.uint32], list[dict[str, str]]]:
+        """(identity of each row, the tags of each identity). `formats` are those of the payloads."""
+        tags: list[tuple[str, Any, Any]] = [
             (slot.name, column.codes[rows], column.values)
             for slot, column in zip(self._compiled.slots, read.columns, strict=True)
             if slot.column.startswith("t.") and column.codes is not None
         ]
+        for tag, texts in zip(self._given, texts_of(self._given, formats), strict=True):
+            known = {text: code for code, text in enumerate(dict.fromkeys(texts))}
+            codes = np.array([known[text] for text in texts], np.int64)
+            tags.append((tag.name, codes[read.payloads[rows]], list(known)))
         if not tags:
             return np.zeros(len(rows), np.uint32), [{}] if len(rows) else []
         numbers, first = distinct([codes for _, codes, _ in tags])

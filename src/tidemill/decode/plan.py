@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from tidemill.decode.given import Given, given_tags
 from tidemill.feeds.definition import Feed, Field
 from tidemill.feeds.packed import Packed
 from tidemill.feeds.paths import parse_path
@@ -61,7 +62,8 @@ class Node(msgspec.Struct):
 class Plan(msgspec.Struct, frozen=True):
     """What is read of a record. `records` is where the records are in a JSON document; `except_keys` is None unless
     every other key is a register; `may_be_empty`: a payload without a record is no fault;
-    `position`: the columns of latitude and longitude that give local times their zone."""
+    `position`: the columns of latitude and longitude that give local times their zone; `given`: the tags that stand in
+    no record."""
 
     columns: tuple[Column, ...]
     root: Node
@@ -71,6 +73,7 @@ class Plan(msgspec.Struct, frozen=True):
     except_keys: frozenset[str] | None
     may_be_empty: bool
     position: tuple[str, str] | None
+    given: tuple[Given, ...] = ()
 
     def number(self, name: str) -> int | None:
         """The place of a column, or None."""
@@ -95,6 +98,7 @@ def compile_plan(feed: Feed) -> Plan:
         except_keys=None if feed.registers is None else frozenset(feed.registers.except_keys),
         may_be_empty=feed.input.on_fault == "reject" or feed.source is not None,
         position=position_columns(feed),
+        given=given_tags(feed),
     )
 
 
@@ -106,6 +110,8 @@ def _columns(feed: Feed) -> Iterator[Column]:
     if time.zone_path is not None:
         yield Column(name="zone", keys=parse_path(time.zone_path), kind="zone", required=False, max_length=64)
     for name, tag in feed.tags.items():
+        if tag.value is not None:
+            continue
         keys = parse_path(tag.path or "$")
         yield Column(name=f"t.{name}", keys=keys, kind="tag", required=tag.required, max_length=tag.max_length)
     for name, text in feed.attributes.items():

@@ -15,6 +15,7 @@ from tidemill.decode.cut import WHITE, Cut, cut_document, cut_lines
 from tidemill.decode.documents import strip
 from tidemill.decode.fast import Columns, FastReader
 from tidemill.decode.faults import Faults
+from tidemill.decode.given import faults_of
 from tidemill.decode.plan import Plan
 from tidemill.decode.plugin import as_json
 from tidemill.decode.quick import quick_check
@@ -22,7 +23,7 @@ from tidemill.decode.reading import Reading
 from tidemill.decode.strict import read_record
 from tidemill.decode.strict_json import parse
 from tidemill.feeds.formats import JSON_FORMATS
-from tidemill.model.payload import MAX_RECORDS
+from tidemill.model.payload import MAX_RECORDS, format_name, split_format
 
 _TOGETHER: Final = 1024  # payloads read in one call: past some hundred the gain is small, the cost of halving is not
 _DECODED: Final = ""  # the format of what a plug-in made: a JSON array of records
@@ -47,7 +48,11 @@ class Reader:
 
     def read(self, payloads: Sequence[tuple[bytes, str]], *, limit: int | None = None) -> Reading:
         """Read (body, format) of each payload."""
-        undecodable: dict[int, str] = {}
+        undecodable: dict[int, tuple[str, str]] = {}
+        for number, (_, form) in enumerate(payloads) if self._plan.given else ():
+            if (fault := faults_of(self._plan.given, split_format(form)[1])) is not None:
+                undecodable[number] = fault
+        payloads = [(body, format_name(form)) for body, form in payloads]
         if self._plugged:
             payloads = [self._plain(number, *payload, undecodable) for number, payload in enumerate(payloads)]
         reading = Reading(self._plan, payloads, limit)
@@ -55,8 +60,8 @@ class Reader:
         for number, (_, name) in enumerate(payloads):
             if number not in undecodable:
                 by_format.setdefault(name, []).append(number)
-        for number, message in undecodable.items():
-            reading.refuse(number, "undecodable", message)
+        for number, (code, message) in undecodable.items():
+            reading.refuse(number, code, message)
         bodies = [strip(body) for body, _ in payloads]
         for name, numbers in by_format.items():
             if name != _DECODED and name not in self._formats:
@@ -70,14 +75,14 @@ class Reader:
                 reading.refuse(number, "empty", "holds no record; send one, or an array of them")
         return reading
 
-    def _plain(self, number: int, body: bytes, name: str, undecodable: dict[int, str]) -> tuple[bytes, str]:
+    def _plain(self, number: int, body: bytes, name: str, undecodable: dict[int, tuple[str, str]]) -> tuple[bytes, str]:
         """A payload as it is read: what a plug-in makes of it, if its format is a plug-in's."""
         if name not in self._plugged:
             return body, name
         try:
             return as_json(name, body), _DECODED
         except ValueError as error:
-            undecodable[number] = str(error)
+            undecodable[number] = "undecodable", str(error)
             return b"", _DECODED
 
     def _group(self, reading: Reading, numbers: list[int], bodies: list[bytes], *, lines: bool) -> None:

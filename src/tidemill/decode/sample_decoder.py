@@ -17,7 +17,7 @@ from tidemill.decode.scan import BOM
 from tidemill.decode.strict_samples import read_strict
 from tidemill.decode.texts import Texts
 from tidemill.model.ids import series_id
-from tidemill.model.payload import Logged, Payload
+from tidemill.model.payload import Logged, Payload, format_name
 
 
 class SamplesHead(msgspec.Struct, frozen=True):
@@ -87,7 +87,7 @@ class SampleDecoder:
         return Texts(body, cut.starts, cut.ends)
 
     def _read(self, body: bytes, format: str, received_ns: int) -> tuple[Samples | None, Faults]:
-        faults = Faults()
+        format, faults = format_name(format), Faults()
         if format not in self._formats:
             faults.add("$", "unknown_format", f"this feed takes {' or '.join(self._formats)}")
             return None, faults

@@ -26,6 +26,10 @@ class Member(Table, frozen=True):
 class Tag(Member, frozen=True):
     """A text that is part of a series' identity.
 
+    With a `value` it stands in no record: a fixed text (`value = "north"`), or with `{name}` what the source asked for:
+    an item of `each`, `{start}` and `{stop}` of a window, `{cursor}` of a page. So answers that do not say whose they
+    are can be told apart. A payload that was not fetched so has no such tag, and is refused if it is `required`.
+
     In a binary record (`at`) its `type` is `text` (UTF-8 of `length` bytes, filled up with NUL; all NUL is no text),
     `hex` (`length` bytes as hexadecimal digits, lower case) or an integer type of fields (its decimal digits)."""
 
@@ -33,6 +37,7 @@ class Tag(Member, frozen=True):
     max_length: int = 256
     type: str = "text"
     length: int | None = None
+    value: str | None = None
 
 
 class Attribute(Member, frozen=True):

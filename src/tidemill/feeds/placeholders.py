@@ -1,11 +1,15 @@
-"""The placeholders of a source's URL and parameters: `{start}` and `{stop}` of a window, `{cursor}` of a page."""
+"""The placeholders of a source: `{start}` and `{stop}` of a window, `{cursor}` of a page, `{NAME}` of an `each`.
+They stand in the URL and in `params`, and in the `value` of tags.
+"""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from tidemill.feeds.convert import Finding
-from tidemill.feeds.source import Source
+from tidemill.feeds.definition import Feed
+from tidemill.feeds.places import Key
+from tidemill.feeds.source import HTTP, Source
 
 _PLACEHOLDER: Final = re.compile(r"(?<!\$)\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _NEEDS: Final = {
@@ -15,28 +19,55 @@ _NEEDS: Final = {
 }
 
 
-def placeholder_findings(source: Source) -> Iterator[Finding]:
+def names_in(text: str) -> tuple[str, ...]:
+    """The names of the placeholders in a text, in order."""
+    return tuple(_PLACEHOLDER.findall(text))
+
+
+def filled(text: str, values: Mapping[str, str]) -> str:
+    """A text with the values of its placeholders, as they are; one without a value stays."""
+    return _PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), text)
+
+
+def request_texts(source: Source) -> Iterator[tuple[Key, str]]:
+    """The texts of a source that placeholders may stand in, with their keys."""
+    yield ("source", "url"), source.url
+    for name, text in source.params.items():
+        yield ("source", "params", name), text
+
+
+def placeholder_findings(feed: Feed, source: Source) -> Iterator[Finding]:
     """Placeholders that nothing fills, and what is read in parts without asking for the part."""
-    texts = [(("source", "url"), source.url), *((("source", "params", k), v) for k, v in source.params.items())]
-    known = _known(source)
+    known = known_names(source)
     used = set()
-    for key, text in texts:
-        for name in _PLACEHOLDER.findall(text):
+    for key, text in request_texts(source) if source.kind == HTTP else ():
+        for name in names_in(text):
             used.add(name)
             if name not in known:
                 yield Finding(key, "unknown_placeholder", f"nothing fills {{{name[:40]}}} in: {_hint(name, known)}")
+    for tag, given in feed.tags.items():
+        for name in names_in(given.value or ""):
+            if name not in known:
+                message = f"nothing is asked for as {{{name[:40]}}}: {_hint(name, known)}"
+                yield Finding(("tags", tag, "value"), "unknown_placeholder", message)
+    for name in source.each:
+        if name in _NEEDS:
+            yield Finding(("source", "each", name), "reserved_name", f"{{{name}}} has a meaning; take another name")
     page = source.page
     if page is not None and page.by == "cursor" and ("cursor" in used) == (page.param is not None):
         message = "say how the cursor is sent: as the parameter `param`, or as {cursor} in the URL or params"
         yield Finding(("source", "page", "param"), "conflict", message + (", not both" if page.param else ""))
 
 
-def _known(source: Source) -> tuple[str, ...]:
+def known_names(source: Source) -> tuple[str, ...]:
+    """The placeholders that something fills."""
     window = ("start", "stop") if source.window is not None else ()
-    return (*window, "cursor") if source.page is not None and source.page.by == "cursor" else window
+    page = ("cursor",) if source.page is not None and source.page.by == "cursor" else ()
+    return (*window, *page, *source.each)
 
 
 def _hint(name: str, known: tuple[str, ...]) -> str:
     if name in _NEEDS:
         return f"it needs {_NEEDS[name]}"
-    return f"known here: {', '.join(f'{{{one}}}' for one in known) or 'none, without [source.window] or [source.page]'}"
+    names = ", ".join(f"{{{one}}}" for one in known)
+    return f"known here: {names or 'none, without each, [source.window] or [source.page]'}"

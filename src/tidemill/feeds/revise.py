@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from tidemill.errors import ConflictError, Fault, FeedDefinitionError
+from tidemill.feeds.apart import apart_findings
 from tidemill.feeds.book import FeedTexts
 from tidemill.feeds.convert import Finding
 from tidemill.feeds.diff import Change, changes, definition
@@ -101,15 +102,17 @@ def check(
 ) -> None:
     """Raise FeedDefinitionError with everything that keeps a text from being the version after `before`."""
     faults: tuple[Fault, ...] = ()
+    apart: list[Finding] = []
     try:
-        load(text, source=source, environment=environment)
+        feed = load(text, source=source, environment=environment)
+        apart = list(apart_findings(feed, has_source="source" in tomllib.loads(text)))
     except FeedDefinitionError as error:
         faults = tuple(_without_values(fault, text) for fault in error.faults)
     places, mistyped = Places(text, source), {fault.path for fault in faults if fault.code == "wrong_type"}
     found = (
         []
         if faults and faults[0].code == "invalid_toml"
-        else [*_name(text, name), *_version(text), *_fixed(text, before)]
+        else [*_name(text, name), *_version(text), *_fixed(text, before), *apart]
     )
     more = (Fault(places.of(one.key), one.code, one.message) for one in found)
     faults += tuple(fault for fault in more if fault.path not in mistyped)

@@ -8,7 +8,7 @@ from typing import Final
 from tidemill.feeds.convert import Finding, did_you_mean
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.formats import JSON_FORMATS, LAYOUT_FORMATS, known_formats
-from tidemill.feeds.members import Field
+from tidemill.feeds.members import Field, Tag
 from tidemill.feeds.packed import ARRAY, NUMBER_TYPES
 from tidemill.feeds.places import Key
 from tidemill.feeds.validate_layout import layout_findings, members
@@ -19,6 +19,7 @@ _SIZE: Final = "record_bytes, the size of a record in bytes"
 def input_findings(feed: Feed) -> Iterator[Finding]:
     """Every fault of a feed's formats, types, places and scales."""
     yield from _formats(feed)
+    yield from _given(feed)
     for name, field in feed.fields.items():
         yield from _field(("fields", name), field)
     if feed.input.layout is None:
@@ -46,6 +47,19 @@ def _formats(feed: Feed) -> Iterator[Finding]:
         yield Finding(("input", "records"), "conflict", "'records' is for JSON documents; leave it out")
 
 
+def _given(feed: Feed) -> Iterator[Finding]:
+    """Tags that stand in no record: nothing says where."""
+    for name, tag in feed.tags.items():
+        if tag.value is None:
+            continue
+        if not tag.value:
+            yield Finding(("tags", name, "value"), "empty", "a tag is a text; leave the tag out, or write its value")
+        for other, default in (("path", None), ("at", None), ("length", None), ("in_", "record"), ("type", "text")):
+            if getattr(tag, other) != default:
+                message = "a tag with a value stands in no record; leave this out"
+                yield Finding(("tags", name, other.rstrip("_")), "conflict", message)
+
+
 def _field(key: Key, field: Field) -> Iterator[Finding]:
     kind = field.packed
     if kind is None and field.type not in ("number", "numbers"):
@@ -65,6 +79,8 @@ def _no_layout(feed: Feed) -> Iterator[Finding]:
     if any(name in LAYOUT_FORMATS for name in feed.input.formats):
         return  # the layout is missing, which is said
     for key, member in members(feed):
+        if isinstance(member, Tag) and member.value is not None:
+            continue
         if member.at is not None:
             yield Finding((*key, "at"), "conflict", "'at' is for binary records with an [input.layout]; give a path")
         elif member.path is None:

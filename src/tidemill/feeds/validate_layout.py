@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from tidemill.feeds.convert import Finding, did_you_mean
 from tidemill.feeds.definition import Feed
-from tidemill.feeds.members import Field
+from tidemill.feeds.members import Field, Tag
 from tidemill.feeds.packed import NUMBER_TYPES, packed
 from tidemill.feeds.places import Key
 
@@ -39,6 +39,8 @@ def layout_findings(feed: Feed) -> Iterator[Finding]:
             yield Finding((table,), "conflict", "binary records have none; leave this out")
     yield from _time(feed)
     for key, member in members(feed):
+        if isinstance(member, Tag) and member.value is not None:
+            continue
         if isinstance(member, Field):
             yield from _binary_field(feed, key, member)
         else:

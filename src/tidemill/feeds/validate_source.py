@@ -22,7 +22,7 @@ def source_findings(feed: Feed) -> Iterator[Finding]:
         return
     yield from _kind(source)
     yield from timetable_findings(source)
-    yield from placeholder_findings(source)
+    yield from placeholder_findings(feed, source)
     yield from _bounds(source)
     yield from _networks(source.allow)
     if source.error_path is not None:

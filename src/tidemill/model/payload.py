@@ -4,6 +4,8 @@ A payload never changes after it is appended. Everything that later becomes of i
 """
 
 import enum
+from collections.abc import Mapping
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
@@ -26,7 +28,8 @@ class Payload(msgspec.Struct, frozen=True, gc=False):
     """The bytes of one request or one poll, verbatim (after content decoding), and what is known of them.
 
     `feed_version` is the version that was current at intake; the mill applies that one. `format` is the one that intake
-    settled on (`json`, `ndjson`, ...), not what the client claimed. `faults` is empty unless REFUSED.
+    settled on (`json`, `ndjson`, ...), not what the client claimed; of a payload that a source fetched what it asked
+    for follows, as far as tags are made of it (`json;meter=m1`: `split_format`). `faults` is empty unless REFUSED.
     `sha256` is the raw digest of `body` (32 bytes). Times are ns since the epoch, UTC.
     """
 
@@ -40,6 +43,22 @@ class Payload(msgspec.Struct, frozen=True, gc=False):
     sha256: bytes
     kind: Kind = Kind.DATA
     faults: tuple[Fault, ...] = ()
+
+
+def format_asked(name: str, asked: Mapping[str, str]) -> str:
+    """A format with what a source asked for: `json`, `{"meter": "m/1"}` -> `json;meter=m%2F1`."""
+    return f"{name};{urlencode(sorted(asked.items()))}" if asked else name
+
+
+def split_format(format: str) -> tuple[str, dict[str, str]]:
+    """The name of a payload's format, and what was asked for: undoes `format_asked`."""
+    name, _, asked = format.partition(";")
+    return name, dict(parse_qsl(asked)) if asked else {}
+
+
+def format_name(format: str) -> str:
+    """The name of a payload's format."""
+    return format.partition(";")[0]
 
 
 class Logged(msgspec.Struct, frozen=True, gc=False):

@@ -19,7 +19,7 @@ from tidemill.errors import (
 )
 from tidemill.log.contract import LogReader
 from tidemill.model.deletion import is_erased
-from tidemill.model.payload import Logged
+from tidemill.model.payload import Logged, format_name
 from tidemill.model.time import format_instant
 from tidemill.store.client import Store
 
@@ -152,5 +152,5 @@ def _damaged(receipt: str, where: str) -> DamagedError:
     return DamagedError(f"the bytes of payload '{receipt[:64]}' are damaged: {where}")
 
 
-def _media_type(format_name: str) -> str:
-    return MEDIA_TYPES.get(format_name, "application/octet-stream")
+def _media_type(format: str) -> str:
+    return MEDIA_TYPES.get(format_name(format), "application/octet-stream")

@@ -8,7 +8,7 @@ Not promised: that payloads in flight at the same time reach the log in the orde
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol
 
 from tidemill.errors import ConflictError, InputError
@@ -20,14 +20,26 @@ log = logging.getLogger(__name__)
 
 _MAX_BYTES: Final = 32 << 20  # of one source under way: with more, the next fetch waits
 
+NOTHING_ASKED: Final[Mapping[str, str]] = {}
+
 Send = Callable[[Unsent], Awaitable[str]]
 
 
 class Submit(Protocol):
     """Hands payloads to intake."""
 
-    async def __call__(self, tenant: str, feed: str, body: bytes, content_type: str, idempotency_key: str) -> str:
-        """Return the receipt's id once the payload is durable. Called many times at once.
+    async def __call__(
+        self,
+        tenant: str,
+        feed: str,
+        body: bytes,
+        content_type: str,
+        idempotency_key: str,
+        *,
+        asked: Mapping[str, str] = NOTHING_ASKED,
+    ) -> str:
+        """Return the receipt's id once the payload is durable. Called many times at once. `asked` is what the source
+        asked for, as far as tags are made of it.
 
         Raises UnavailableError (send again), InputError (refused; retrying would not help), ConflictError (the key
         was used for other bytes).

@@ -40,6 +40,10 @@ class Paging(msgspec.Struct, frozen=True, kw_only=True):
             return fill(base, {"cursor": cursor})
         return str(httpx.URL(base).copy_merge_params({self.param: cursor})) if cursor else base
 
+    def values(self, place: str | None) -> dict[str, str]:
+        """What `{cursor}` stands for."""
+        return {} if self.by == "link" else {"cursor": self.start if place is None else place}
+
     def next(self, asked: str, body: bytes, link: str) -> str | None:
         """Where the page after this answer to `asked` is; None: this was the last. Raises PagingError."""
         return _next_link(asked, link) if self.by == "link" else next_cursor(body, self.path)

@@ -5,6 +5,7 @@ mean the same polling compile to equal ones, so that an unrelated change of a fe
 """
 
 import itertools
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ import msgspec
 
 from tidemill.feeds.definition import Attribute, Feed, Field, Tag
 from tidemill.feeds.paths import parse_path
+from tidemill.feeds.placeholders import names_in, request_texts
 from tidemill.feeds.source import DEFAULT_EVERY, HTTP, Source
 from tidemill.model.time import NS_PER_S, duration_ns, parse_instant
 from tidemill.sources.addresses import AddressPolicy
@@ -21,11 +23,13 @@ from tidemill.sources.backoff import Backoff
 from tidemill.sources.breaker import Breaker
 from tidemill.sources.paging import Paging
 from tidemill.sources.schedule import Cron, Every, Schedule
+from tidemill.sources.templates import fill
 from tidemill.sources.windows import Windows
 
 
 class Pull(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to poll. `item` tells it from its siblings of the same feed (`muid=...`; empty when there is one).
+    `chosen` are the values of `each`, `tagged` the names of what was asked for that tags are made of.
     `expected` is what the feed declares of an answer. `limit` is the URL's parameter of that name: an answer of as many
     records is probably cut off; None: it has no such number.
     `kind` names the plug-in that is asked with `options`, or `http`."""
@@ -33,6 +37,8 @@ class Pull(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str
     feed: str
     item: str
+    chosen: dict[str, str]
+    tagged: tuple[str, ...]
     kind: str
     options: dict[str, Any]
     url: str
@@ -52,6 +58,11 @@ class Pull(msgspec.Struct, frozen=True, kw_only=True):
     expected: Expected
     limit: int | None
     secrets: tuple[str, ...]
+
+    def asked(self, values: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Of what is asked for what tags are made of. `values`: those of one request (`start`, `cursor`, ...)."""
+        known = {**self.chosen, **(values or {})}
+        return {name: known[name] for name in self.tagged if name in known}
 
     @property
     def key(self) -> str:
@@ -80,13 +91,15 @@ def compile_pulls(tenant: str, feed: Feed) -> list[Pull]:
 
 def _compile(tenant: str, feed: Feed, source: Source, chosen: dict[str, str]) -> Pull:
     own = source.kind == HTTP
-    url = _url(source.url, {**source.params, **chosen}) if own else ""
+    url = _asked_url(source, chosen) if own else ""
     timeout_s = _seconds(source.timeout)
     return Pull(
         tenant=tenant,
         feed=feed.name,
         item=",".join(f"{name}={value}" for name, value in chosen.items()),
         kind=source.kind,
+        chosen=chosen,
+        tagged=tuple(dict.fromkeys(name for tag in feed.tags.values() for name in names_in(tag.value or ""))),
         options={} if own else {**source.options, **chosen},
         url=url,
         headers=source.headers,
@@ -125,6 +138,13 @@ def expected_of(feed: Feed) -> Expected:
         error=None if source.error_path is None else parse_path(source.error_path),
         nothing=tuple((parse_path(sign.path), sign) for sign in source.nothing),
     )
+
+
+def _asked_url(source: Source, chosen: dict[str, str]) -> str:
+    """The URL of one item: where its placeholder stands, else as the parameter of its name."""
+    written = {name for _, text in request_texts(source) for name in names_in(text)}
+    params = {**source.params, **{name: value for name, value in chosen.items() if name not in written}}
+    return fill(_url(source.url, params), {name: value for name, value in chosen.items() if name in written})
 
 
 def _url(text: str, params: dict[str, str]) -> str:

@@ -87,11 +87,13 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unsent(msgspec.Struct, frozen=True):
-    """A payload that was fetched and is not yet durable. The key stays the same however often it is sent."""
+    """A payload that was fetched and is not yet durable. The key stays the same however often it is sent. `asked`: of
+    what was asked for what tags are made of."""
 
     body: bytes
     content_type: str
     key: str
+    asked: dict[str, str] = {}
 
 
 class Unusable(msgspec.Struct, frozen=True):

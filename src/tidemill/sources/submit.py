@@ -6,12 +6,14 @@ and 404 (the feed may come back). Only a refusal for what the bytes are is final
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import msgspec
 
 from tidemill.errors import ConflictError, InputError, UnavailableError
+from tidemill.sources.outbox import NOTHING_ASKED
 from tidemill.sources.wire import Connection, Response, WireError
 
 _PATH: Final = "/internal/payloads"
@@ -35,18 +37,32 @@ class InternalIntake:
         self._secret = secret
         self._idle: list[Connection] = []
 
-    async def __call__(self, tenant: str, feed: str, body: bytes, content_type: str, idempotency_key: str) -> str:
+    async def __call__(
+        self,
+        tenant: str,
+        feed: str,
+        body: bytes,
+        content_type: str,
+        idempotency_key: str,
+        *,
+        asked: Mapping[str, str] = NOTHING_ASKED,
+    ) -> str:
         """Return the receipt's id once the payload is durable. Raises UnavailableError, InputError, ConflictError."""
-        request = self._request(tenant, feed, body, content_type, idempotency_key)
+        request = self._request(tenant, feed, body, content_type, idempotency_key, asked=asked)
         try:
             response = await self._exchange(request)
         except (WireError, OSError) as error:
             raise UnavailableError(f"intake cannot be reached: {error}") from None
         return _receipt(response)
 
-    def _request(self, tenant: str, feed: str, body: bytes, content_type: str, key: str) -> bytes:
+    def _request(
+        self, tenant: str, feed: str, body: bytes, content_type: str, key: str, *, asked: Mapping[str, str]
+    ) -> bytes:
+        query = urlencode(
+            {"tenant": tenant, "feed": feed, **({"asked": urlencode(asked)} if asked else {})}, quote_via=quote, safe=""
+        )
         head = (
-            f"POST {_PATH}?tenant={quote(tenant, safe='')}&feed={quote(feed, safe='')} HTTP/1.1\r\n"
+            f"POST {_PATH}?{query} HTTP/1.1\r\n"
             f"host: 127.0.0.1:{self._port}\r\nx-tidemill-secret: {self._secret}\r\n"
             f"content-type: {content_type}\r\nidempotency-key: {key}\r\ncontent-length: {len(body)}\r\n\r\n"
         )

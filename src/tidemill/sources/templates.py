@@ -1,4 +1,4 @@
-"""Fills the placeholders of a URL: `{start}`, `{stop}`, `{cursor}`, also where they were percent-encoded."""
+"""Fills the placeholders of a URL: `{start}`, `{cursor}`, `{meter}`, also where they were percent-encoded."""
 
 from collections.abc import Mapping
 from urllib.parse import quote

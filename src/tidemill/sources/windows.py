@@ -58,7 +58,11 @@ class Windows(msgspec.Struct, frozen=True, kw_only=True):
 
     def fill(self, url: str, window: Window) -> str:
         """The URL with `{start}` and `{stop}` (also percent-encoded) filled in."""
-        return fill(url, {"start": self._text(window.start_ns), "stop": self._text(window.stop_ns, up=True)})
+        return fill(url, self.values(window))
+
+    def values(self, window: Window) -> dict[str, str]:
+        """What `{start}` and `{stop}` stand for."""
+        return {"start": self._text(window.start_ns), "stop": self._text(window.stop_ns, up=True)}
 
     def _text(self, ns: int, *, up: bool = False) -> str:
         if not self.dates:

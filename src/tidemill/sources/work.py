@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -45,6 +45,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     started_ns: int
     fetched: Fetched
+    asked: dict[str, str] = {}
     verdict: Verdict = Verdict(None)
 
     @property
@@ -109,13 +110,19 @@ class Work:
         self._run_id = f"{rng.getrandbits(64):016x}{time.time_ns():016x}"
         self._number = 0
 
-    async def fetch(self, url: str, expected: frozenset[int], validators: Validators | None = None) -> Answer:
-        """Ask the source. Raises TroubleError."""
+    async def fetch(
+        self,
+        url: str,
+        expected: frozenset[int],
+        validators: Validators | None = None,
+        values: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Ask the source; `values` are those that the URL was filled in with. Raises TroubleError."""
         started = self.now_ns()
         fetched = await self._client.get(url, self.pull.headers, self.limits, expected, validators)
         if isinstance(fetched, FetchFailure):
             raise self.failed(started, fetched)
-        return await self.came(started, fetched)
+        return await self.came(started, fetched, values)
 
     def failed(self, started_ns: int, failure: FetchFailure, reason: str | None = None) -> TroubleError:
         """Note that the source did not answer; the trouble to raise."""
@@ -123,14 +130,15 @@ class Work:
         self.tracker.row(started_ns, failure, reason or failure.reason, detail=failure.message)
         return TroubleError(reason or failure.reason, failure.message, failure.retry_after_s or 0.0)
 
-    async def came(self, started_ns: int, fetched: Fetched) -> Answer:
+    async def came(self, started_ns: int, fetched: Fetched, values: Mapping[str, str] | None = None) -> Answer:
         """Note that the source answered; what the answer is at a glance."""
         self.tracker.polled(started_ns, fetched)
         if fetched.status not in (0, 200):
             return Answer(started_ns, fetched)
+        asked = self.pull.asked(values)
         what = (fetched.body, fetched.content_type, self.pull.expected, self._max_depth)
         slow = len(fetched.body) > _OFF_LOOP_BYTES or not _JSON.issuperset(self.pull.expected.formats)
-        return Answer(started_ns, fetched, await asyncio.to_thread(judge, *what) if slow else judge(*what))
+        return Answer(started_ns, fetched, asked, await asyncio.to_thread(judge, *what) if slow else judge(*what))
 
     def row(self, answer: Answer, result: str, detail: str = "") -> None:
         """Note a poll whose answer is not handed in."""
@@ -213,7 +221,7 @@ class Work:
 
     def _put(self, answer: Answer, key: str) -> None:
         body = answer.fetched.body
-        unsent = Unsent(body, answer.verdict.content_type or "application/octet-stream", key)
+        unsent = Unsent(body, answer.verdict.content_type or "application/octet-stream", key, answer.asked)
         self.outbox.put(unsent, self.delivered(len(body), answer))
 
     def _unusable(self, answer: Answer) -> TroubleError:
@@ -226,4 +234,5 @@ class Work:
     async def _send(self, unsent: Unsent) -> str:
         async with asyncio.timeout(self._pacing.submit_timeout_s):
             pull = self.pull
-            return await self._submit(pull.tenant, pull.feed, unsent.body, unsent.content_type, unsent.key)
+            what = (pull.tenant, pull.feed, unsent.body, unsent.content_type, unsent.key)
+            return await self._submit(*what, asked=unsent.asked)

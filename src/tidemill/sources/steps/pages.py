@@ -64,8 +64,9 @@ class PageStep:
 
     async def _fetch(self, url: str, place: str | None) -> Answer:
         empty = frozenset(self._work.pull.empty_status)
+        expected = (empty if place is None else empty - _GONE) | {200}
         try:
-            return await self._work.fetch(url, (empty if place is None else empty - _GONE) | {200})
+            return await self._work.fetch(url, expected, values=self._paging.values(place))
         except TroubleError as trouble:
             if place is None or self._work.tracker.state.last_status not in _GONE:
                 raise

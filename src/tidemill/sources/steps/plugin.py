@@ -58,7 +58,7 @@ class PluginStep:
 
     def _key(self, token: str | None, body: bytes) -> str:
         """The same bytes after the same cursor are the same payload, also after a restart."""
-        digest = hashlib.sha256((token or "").encode() + b"\n" + body).hexdigest()
+        digest = hashlib.sha256(f"{token or ''}\n{self._work.pull.item}".encode() + b"\n" + body).hexdigest()
         return f"{self._work.cursor.number + 1}-{digest}"
 
     async def _fetch(self, token: str | None) -> PluginPage:
