@@ -147,7 +147,7 @@ def test_what_intake_could_not_take_before_a_restart_is_taken_after_it(polling, 
 
 
 def test_what_is_on_its_way_at_the_end_is_kept_however_long_intake_takes(polling, intake, catalog):
-    async def never(*_):
+    async def never(*_, **more):
         await asyncio.sleep(60)
 
     intake.submit, submit = never, intake.submit

@@ -28,7 +28,8 @@ _NO_FEED: Final = {404: ResponseSpec(dict[str, Any], generate_examples=False, de
 class SourceItem(msgspec.Struct, frozen=True, kw_only=True):
     """How one item of a source is doing, as its poller wrote it last. `state`: `ok`, `empty` (it had nothing),
     `unchanged` (it has what was taken), `slow`; `failing` or `open` (left alone until `next_due_at`) with `reason` and
-    `detail`. `since_at` is when the state began. Counts are since it was first polled; times are RFC 3339."""
+    `detail`. `retry_at`: the server `retry_host` asked to be left alone until then. `since_at` is when the state began.
+    Counts are since it was first polled; times are RFC 3339."""
 
     feed: str
     item: str
@@ -41,6 +42,8 @@ class SourceItem(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
     detail: str | None
     next_due_at: str | None
+    retry_at: str | None
+    retry_host: str | None
     cursor: str | None
     waiting: int
     polls: int

@@ -59,6 +59,8 @@ class Source(Table, frozen=True):
     `empty_status`, then wait. `conditional`: a plain poll sends the ETag and date of the last answer, and 304 is
     `unchanged`; `skip_unchanged`: the same bytes again are `unchanged` too (else a repeated value is data).
     `timeout` is the longest silence; an answer that took longer than `slow_after` (default: half of it) is `slow`.
+    `rate`, such as `60/1h`: how often the host may be asked; requests are spaced evenly, over all sources of the tenant
+    that ask this host. `Retry-After` of an answer, seconds or date, is respected in full, up to a day, by all of them.
     After `open_after` failures in a row the source is left alone for 5 x `max_backoff`, at most `open_for`.
     `allow`: the private networks (CIDR) that this source means to reach, of those the server allows.
 
@@ -77,6 +79,7 @@ class Source(Table, frozen=True):
     cron: str | None = None
     tz: str = "UTC"
     drain: bool = False
+    rate: str | None = None
     empty_status: tuple[int, ...] = (204, 404)
     error_path: str | None = None
     nothing: tuple[SourceNothing, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from tidemill import plugins
 from tidemill.feeds.convert import Finding, did_you_mean
 from tidemill.feeds.definition import Feed
-from tidemill.feeds.durations import duration_findings
+from tidemill.feeds.durations import duration_findings, requests_per_second
 from tidemill.feeds.paths import parse_path
 from tidemill.feeds.placeholders import placeholder_findings
 from tidemill.feeds.places import Key
@@ -45,7 +45,7 @@ def _kind(source: Source) -> Iterator[Finding]:
     if source.kind not in offered:
         message = f"no installed package offers a source '{source.kind[:60]}'{did_you_mean(source.kind, offered)}"
         yield Finding(("source", "kind"), "unknown_source", message)
-    for name in ("url", "params", "headers", "window", "page", "drain", "allow"):
+    for name in ("url", "params", "headers", "window", "page", "drain", "allow", "rate", "error_path", "nothing"):
         if getattr(source, name):
             message = f"'{name}' is for kind = 'http'; a plug-in takes what it needs as options"
             yield Finding(("source", name), "conflict", message)
@@ -70,6 +70,11 @@ def _bounds(source: Source) -> Iterator[Finding]:
     for name in ("timeout", "max_backoff", "open_for", "slow_after"):
         if (text := getattr(source, name)) is not None:
             yield from duration_findings(("source", name), text)
+    if source.rate is not None:
+        try:
+            requests_per_second(source.rate)
+        except ValueError as error:
+            yield Finding(("source", "rate"), "bad_rate", str(error))
     for name in ("max_bytes", "open_after"):
         if getattr(source, name) < 1:
             yield Finding(("source", name), "out_of_range", f"{name} is at least 1")

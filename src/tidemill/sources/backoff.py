@@ -15,6 +15,6 @@ class Backoff(msgspec.Struct, frozen=True):
     cap_s: float = 60.0
 
     def delay_s(self, failures: int, rng: random.Random, at_least_s: float = 0.0) -> float:
-        """Seconds to wait after the n-th failure in a row; no less than the server asked for, up to the cap."""
+        """Seconds to wait after the n-th failure in a row; no less than `at_least_s`, whatever the cap."""
         limit = min(self.cap_s, self.first_s * 2.0 ** min(failures - 1, 30))
-        return max(rng.uniform(0.0, limit), min(at_least_s, self.cap_s))
+        return max(rng.uniform(0.0, limit), at_least_s)

@@ -17,6 +17,7 @@ import httpx
 import msgspec
 
 from tidemill.sources.addresses import AddressPolicy
+from tidemill.sources.hosts import retry_after_s
 from tidemill.sources.request import Origin, Target, Validators, first_target, redirected
 from tidemill.sources.resolve import resolve
 from tidemill.sources.unpack import unpacked
@@ -209,15 +210,12 @@ def _tls_message(host: str, error: ssl.SSLError) -> str:
 def _bad_status(response: Response, elapsed_s: float) -> FetchFailure:
     hint = _HINTS.get(response.status)
     message = f"the server answered {response.status}" + (f": {hint}" if hint else "")
-    return FetchFailure("bad_status", message, elapsed_s, response.status, _retry_after(response))
+    after_s = retry_after_s(response.headers)
+    if after_s:
+        message += f" (the server asks to be left alone for {after_s:.0f} s)"
+    return FetchFailure("bad_status", message, elapsed_s, response.status, after_s)
 
 
 def _validator(headers: Mapping[str, str], name: str) -> str:
     value = headers.get(name, "")
     return value if len(value) <= _MAX_VALIDATOR else ""
-
-
-def _retry_after(response: Response) -> float | None:
-    """`Retry-After` in seconds, if it is given so (dates are not read)."""
-    text = response.headers.get("retry-after", "")
-    return float(text) if text.isascii() and text.isdigit() else None

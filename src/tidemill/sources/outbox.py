@@ -146,7 +146,11 @@ class Outbox:
             log.warning("intake did not take a payload of %s: %s; sending it again", self._source, error)
         self._failing[unsent.key] = str(error)
         await self._keep(unsent)
-        await asyncio.sleep(self._backoff.delay_s(failures, self._rng, getattr(error, "retry_after_s", 0.0)))
+        await asyncio.sleep(self._backoff.delay_s(failures, self._rng, self._asked_s(error)))
+
+    def _asked_s(self, error: Exception) -> float:
+        """How long intake asks to be left alone, up to the longest back-off: it is ours, and may be back sooner."""
+        return min(getattr(error, "retry_after_s", 0.0), self._backoff.cap_s)
 
     async def _keep(self, unsent: Unsent) -> None:
         if unsent.key in self._kept:

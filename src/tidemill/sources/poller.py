@@ -23,6 +23,7 @@ from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.feeds.definition import Feed
 from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.desk import Desk
+from tidemill.sources.hosts import Hosts
 from tidemill.sources.outbox import Submit
 from tidemill.sources.pacing import Pacing
 from tidemill.sources.pull import Pull, compile_pulls, source_key
@@ -66,6 +67,7 @@ class Poller:
         self._now_ns = now_ns
         self._rng = rng or random.Random()
         self._max_depth = max_depth
+        self._hosts = Hosts()
         self._running: dict[str, tuple[SourceTask, asyncio.Task[None]]] = {}
         self._shown: set[str] | None = None  # sources with a state in the catalog; None: not known yet
         self._faulty: dict[str, SourceState] = {}  # the states of feeds that cannot be polled
@@ -191,6 +193,7 @@ class Poller:
             pacing=self._pacing,
             now_ns=self._now_ns,
             rng=rng,
+            hosts=self._hosts,
             max_depth=self._max_depth,
         )
         self._running[pull.key] = task, asyncio.create_task(task.run(), name=pull.key)

@@ -13,6 +13,7 @@ import httpx
 import msgspec
 
 from tidemill.feeds.definition import Attribute, Feed, Field, Tag
+from tidemill.feeds.durations import requests_per_second
 from tidemill.feeds.paths import parse_path
 from tidemill.feeds.placeholders import names_in, request_texts
 from tidemill.feeds.source import DEFAULT_EVERY, HTTP, Source
@@ -32,7 +33,8 @@ class Pull(msgspec.Struct, frozen=True, kw_only=True):
     `chosen` are the values of `each`, `tagged` the names of what was asked for that tags are made of.
     `expected` is what the feed declares of an answer. `limit` is the URL's parameter of that name: an answer of as many
     records is probably cut off; None: it has no such number.
-    `kind` names the plug-in that is asked with `options`, or `http`."""
+    `interval_s`: how far apart requests to its host are at least. `kind` names the plug-in that is asked with
+    `options`, or `http`."""
 
     tenant: str
     feed: str
@@ -53,6 +55,7 @@ class Pull(msgspec.Struct, frozen=True, kw_only=True):
     slow_after_s: float
     max_bytes: int
     breaker: Breaker
+    interval_s: float | None
     windows: Windows | None
     paging: Paging | None
     expected: Expected
@@ -63,6 +66,14 @@ class Pull(msgspec.Struct, frozen=True, kw_only=True):
         """Of what is asked for what tags are made of. `values`: those of one request (`start`, `cursor`, ...)."""
         known = {**self.chosen, **(values or {})}
         return {name: known[name] for name in self.tagged if name in known}
+
+    @property
+    def origin(self) -> str:
+        """The host that is asked: `https://api.example.com:443`; empty for a plug-in, whose host nobody knows."""
+        if not self.url:
+            return ""
+        url = httpx.URL(self.url)
+        return f"{url.scheme}://{url.host}:{url.port or {'http': 80, 'https': 443}[url.scheme]}"
 
     @property
     def key(self) -> str:
@@ -113,6 +124,7 @@ def _compile(tenant: str, feed: Feed, source: Source, chosen: dict[str, str]) ->
         slow_after_s=timeout_s / 2 if source.slow_after is None else _seconds(source.slow_after),
         max_bytes=source.max_bytes,
         breaker=_breaker(source),
+        interval_s=None if source.rate is None else 1 / requests_per_second(source.rate),
         windows=_windows(source),
         paging=_paging(source),
         expected=expected_of(feed),

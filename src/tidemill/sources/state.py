@@ -20,6 +20,7 @@ class SourceState(msgspec.Struct, frozen=True, kw_only=True):
     `unexpected` (without the declared records), `truncated` (the shortest window still fills the `limit`), `loop` and
     `foreign_link` (pages that lead back or to another origin), `plugin`, `payload_refused`, `intake_unavailable`,
     `definition`, `internal`.
+    `retry_ns`: the host `retry_host` asked to be left alone until then (`Retry-After`), also across a restart.
     `since_ns` is when the state began, `waiting` how many fetched payloads are not yet durable.
     """
 
@@ -35,6 +36,8 @@ class SourceState(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     detail: str | None = None
     next_due_ns: int | None = None
+    retry_ns: int | None = None
+    retry_host: str | None = None
     cursor: str | None = None
     waiting: int = 0
     polls: int = 0

@@ -18,6 +18,7 @@ from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.model.time import NS_PER_S
 from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.desk import Desk
+from tidemill.sources.hosts import LONGEST_S, Hosts
 from tidemill.sources.http import HttpClient
 from tidemill.sources.outbox import Submit
 from tidemill.sources.pacing import Pacing
@@ -47,12 +48,24 @@ class SourceTask:
         pacing: Pacing,
         now_ns: Callable[[], int],
         rng: random.Random,
+        hosts: Hosts | None = None,
         max_depth: int = MAX_DEPTH,
     ) -> None:
         self.pull = pull
         self.policy = policy
         self._client = HttpClient(policy.within(pull.allow))
-        self._work = Work(pull, self._client, submit, desk, pacing=pacing, now_ns=now_ns, rng=rng, max_depth=max_depth)
+        self._host = (hosts or Hosts()).of(pull.tenant, pull.origin)
+        self._work = Work(
+            pull,
+            self._client,
+            submit,
+            desk,
+            pacing=pacing,
+            now_ns=now_ns,
+            rng=rng,
+            host=self._host,
+            max_depth=max_depth,
+        )
         self._step = step_of(self._work)
         self.tracker = self._work.tracker
         self._desk = desk
@@ -82,16 +95,21 @@ class SourceTask:
     async def run(self) -> None:
         """Poll until stopped; then deliver or keep what is left."""
         self._task = asyncio.current_task()
+        self._host.declare(self.pull.key, self.pull.interval_s)
         try:
             await self._resume()
             await self._first_wait()
             while not self._stopping.is_set():
-                await self._turn()
+                if self._host.hold_ns > self._now_ns():  # what it said to a sibling holds as well
+                    await self._pause_until(self._host.hold_ns)
+                else:
+                    await self._turn()
         except asyncio.CancelledError:
             if not self._stopping.is_set():
                 raise
         finally:
             self._finishing = True
+            self._host.declare(self.pull.key, None)
             self._client.close()
             await self._work.outbox.close(self._pacing.submit_grace_s)
             await self._step.close()
@@ -111,6 +129,9 @@ class SourceTask:
             return
         if earlier is not None:
             self.tracker.resume(earlier)
+            latest_ns = self._now_ns() + int(LONGEST_S * NS_PER_S)  # a later one is of a clock that was wrong
+            if earlier.retry_host == self.pull.origin and earlier.retry_ns and earlier.retry_ns <= latest_ns:
+                self._host.hold(earlier.retry_ns)
         for one in unsent:
             self._work.outbox.put(one, self._work.delivered(len(one.body)), kept=True)
         await self._work.wait_for_intake(self._work.outbox.wait_empty)
@@ -152,8 +173,12 @@ class SourceTask:
     def _after(self, trouble: TroubleError) -> float:
         """Note a failure; seconds to wait after it."""
         failures = self.tracker.failed(trouble.reason, trouble.detail)
+        if trouble.at_least_s and self.pull.origin:
+            until_ns = self._now_ns() + int(trouble.at_least_s * NS_PER_S)
+            self.tracker.held(self.pull.origin, until_ns)
+            self._host.hold(until_ns)
         if self.tracker.state.state == "open":
-            return self.pull.breaker.rest_s
+            return max(self.pull.breaker.rest_s, trouble.at_least_s)
         return self._backoff.delay_s(failures, self._rng, trouble.at_least_s)
 
     async def _pause(self, seconds: float) -> None:

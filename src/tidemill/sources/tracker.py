@@ -23,7 +23,7 @@ _MAX_POLLS: Final = 100_000  # rows kept while the ledger cannot be written; bey
 _TELLING: Final = 3  # failures in a row that are worth a line in the log; state and ledger have each of them
 _KEPT: Final = (
     *("polls", "payloads", "payload_bytes", "empty", "unchanged", "failures"),
-    *("last_poll_ns", "last_data_ns", "cursor"),
+    *("last_poll_ns", "last_data_ns", "cursor", "retry_ns", "retry_host"),
 )
 
 
@@ -100,6 +100,8 @@ class Tracker:
         counts = {name: getattr(self._state, name) + (state == name) for name in ("empty", "unchanged")}
         if self._state.failures_in_a_row >= _TELLING or self._state.state == "open":
             self._log(logging.INFO, "a source answers again")
+        if self._state.retry_ns is not None:
+            self._set(retry_ns=None, retry_host=None)
         reason = detail = None
         if state == "ok" and slowest > self._pull.slow_after_s:
             state, reason, detail = "slow", "slow", f"the answer took {slowest:.3g} s"
@@ -118,6 +120,10 @@ class Tracker:
             "open" if opens else "failing", reason=reason, detail=shown, failures_in_a_row=row, failures=failures
         )
         return row
+
+    def held(self, host: str, until_ns: int) -> None:
+        """The host asked to be left alone until then."""
+        self._set(retry_host=host, retry_ns=until_ns)
 
     def stuck(self, detail: str) -> None:
         """Intake does not take what was fetched."""

@@ -5,6 +5,7 @@ the process the desk keeps what could not be delivered. A failure is a `TroubleE
 """
 
 import asyncio
+import contextlib
 import hashlib
 import random
 import time
@@ -17,6 +18,7 @@ from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.feeds.formats import JSON_FORMATS
 from tidemill.sources.answers import Verdict, judge
 from tidemill.sources.desk import Desk
+from tidemill.sources.hosts import Host
 from tidemill.sources.http import Fetched, FetchFailure, HttpClient, Limits
 from tidemill.sources.outbox import Outbox, Submit
 from tidemill.sources.pacing import Pacing
@@ -91,10 +93,12 @@ class Work:
         pacing: Pacing,
         now_ns: Callable[[], int],
         rng: random.Random,
+        host: Host | None = None,
         max_depth: int = MAX_DEPTH,
     ) -> None:
         self.pull = pull
         self._max_depth = max_depth
+        self._host = host or Host()
         self.tracker = Tracker(pull, now_ns)
         self.now_ns = now_ns
         self.cursor = Cursor()
@@ -118,11 +122,22 @@ class Work:
         values: Mapping[str, str] | None = None,
     ) -> Answer:
         """Ask the source; `values` are those that the URL was filled in with. Raises TroubleError."""
+        await self._await_turn()
         started = self.now_ns()
         fetched = await self._client.get(url, self.pull.headers, self.limits, expected, validators)
         if isinstance(fetched, FetchFailure):
             raise self.failed(started, fetched)
         return await self.came(started, fetched, values)
+
+    async def _await_turn(self) -> None:
+        """Wait until the host may be asked again. Ends the step when the source is stopped meanwhile."""
+        seconds = self._host.take_turn()
+        if seconds > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self.stopping.wait()
+            if self.stopping.is_set():
+                raise asyncio.CancelledError
 
     def failed(self, started_ns: int, failure: FetchFailure, reason: str | None = None) -> TroubleError:
         """Note that the source did not answer; the trouble to raise."""
