@@ -4,8 +4,11 @@ import msgspec
 import pytest
 
 from tests.sources.conftest import HERE, until
+from tests.sources.web import Web
 from tidemill.feeds.definition import Feed, Input
 from tidemill.feeds.source import Source, SourcePage
+from tidemill.feeds.validate_source import source_findings
+from tidemill.simulate.server import running
 
 PAGES = 6
 
@@ -154,3 +157,101 @@ def test_first_page_may_say_that_there_is_nothing(web, polling, intake, shown):
     with web.answering(lambda request: (404, {}, b"")) as url, polling(feed(url, by_cursor())):
         until(lambda: (s := shown()) and s.empty > 1)
     assert shown().state == "empty" and intake.bodies() == []
+
+
+def listed(numbers, **more):
+    return msgspec.json.encode({"data": [{"page": number} for number in numbers], **more})
+
+
+def by_body_url(request):
+    number = int(request.query.get("p") or 0)
+    following = f"http://{request.headers['host']}/?p={number + 1}" if number % 2 else f"?p={number + 1}"
+    return 200, {}, listed([number], next=following if number + 1 < PAGES else None)
+
+
+def by_header(request):
+    number = int(request.query.get("after") or 0)
+    return 200, {"X-Next": str(number + 1)} if number + 1 < PAGES else {}, listed([number])
+
+
+def by_number(request):
+    number = int(request.query["p"]) - 1
+    return 200, {}, listed([number] if number < PAGES else [])
+
+
+def by_offset(request):
+    first = int(request.query["skip"])
+    return 200, {}, listed(range(PAGES)[first : first + 2])
+
+
+@pytest.fixture
+def served(web, polling, intake, shown):
+    return web, polling, intake, shown
+
+
+@pytest.mark.parametrize(
+    ("answer", "way", "asked"),
+    [
+        (by_body_url, SourcePage(by="url", cursor_path="$.next"), ["", "1", "2", "3", "4", "5"]),
+        (by_header, SourcePage(by="cursor", cursor_header="X-Next", param="after"), ["", "1", "2", "3", "4", "5"]),
+        (by_number, SourcePage(by="page", param="p"), ["1", "2", "3", "4", "5", "6", "7"]),
+        (by_number, SourcePage(by="page", param="p", start="3", size=2), ["3"]),
+        (by_offset, SourcePage(by="offset", param="skip"), ["0", "2", "4", "6"]),
+        (by_offset, SourcePage(by="offset", param="skip", size=4, start="1"), ["1"]),
+    ],
+    ids=["url", "header", "page", "page-size", "offset", "offset-size"],
+)
+def test_every_way_to_page_reads_each_page_once_a_round(answer, way, asked, served):
+    web, polling, intake, shown = served
+    with web.answering(answer) as url, polling(feed(url.replace("//", "//reader:pass%20word@"), way)):
+        until(lambda: len(web.requests) > len(asked))
+    sent = [next(iter(request.query.values()), "") for request in web.requests]
+    assert sent[: len(asked) + 1] == [*asked, asked[0]]
+    taken = [one["page"] for body in intake.bodies() for one in msgspec.json.decode(body)["data"]]
+    if way.start == "":
+        assert taken[:PAGES] == list(range(PAGES))
+    logins = {request.headers["authorization"] for request in web.requests}
+    assert logins == {"Basic cmVhZGVyOnBhc3Mgd29yZA=="}, "also where a page is a whole URL"
+    assert "pass" not in str(shown())
+
+
+def test_a_server_that_knows_no_pages_is_found_out(web, polling, intake, shown):
+    with web.answering(lambda request: (200, {}, listed([1, 2]))) as url:
+        with polling(feed(url, SourcePage(by="page", param="p", start="0"))):
+            state = until(lambda: (s := shown()) and s.reason and s)
+        assert (state.reason, "same as the one before" in state.detail) == ("loop", True)
+
+
+def test_another_origin_is_followed_only_where_it_is_allowed_and_without_credentials(web, polling, intake, shown):
+    def elsewhere(request):
+        return 200, {}, listed([2])
+
+    with (
+        running(other := Web(elsewhere)) as far,
+        web.answering(lambda _: (200, {}, listed([1], next=f"{far}/2"))) as url,
+    ):
+        login = {"headers": {"X-Api-Key": "hush"}}
+        with polling(feed(url, SourcePage(by="url", cursor_path="$.next"), **login)):
+            assert until(lambda: (s := shown()) and s.reason and s).reason == "foreign_link"
+        assert other.requests == []
+        with polling(feed(url, SourcePage(by="url", cursor_path="$.next", origins=(far,)), **login)):
+            until(lambda: other.requests)
+    assert {"x-api-key"} <= web.requests[-1].headers.keys()
+    assert not any("x-api-key" in request.headers for request in other.requests)
+
+
+@pytest.mark.parametrize(
+    ("way", "name"),
+    [
+        ({"by": "url"}, "cursor_path"),
+        ({"by": "url", "cursor_path": "$.next", "param": "p"}, "param"),
+        ({"by": "cursor", "cursor_path": "$.a", "cursor_header": "b", "param": "p"}, "cursor_path"),
+        ({"by": "page"}, "param"),
+        ({"by": "page", "param": "p", "start": "one"}, "start"),
+        ({"by": "offset", "param": "p", "size": 0}, "size"),
+        ({"by": "url", "cursor_path": "$.next", "origins": ("there",)}, "origins"),
+    ],
+)
+def test_ways_to_page_are_checked(way, name):
+    found = [finding.key for finding in source_findings(feed("http://x/", SourcePage(**way)))]
+    assert any(key[:3] == ("source", "page", name) for key in found)

@@ -2,9 +2,16 @@
 
 import pytest
 
+from tidemill.sources.http import Fetched
 from tidemill.sources.paging import Paging, PagingError, next_cursor
 
 LINK = Paging(by="link")
+
+
+def answer(body=b"", **more):
+    return Fetched(200, "", body, 0.0, **more)
+
+
 ASKED = "http://x:1/data?page=1"
 
 
@@ -35,7 +42,7 @@ def test_cursor_is_read_at_its_path(body, cursor):
     ],
 )
 def test_link_to_the_next_page_is_found(header, url):
-    assert LINK.next(ASKED, b"", header) == url
+    assert LINK.next(ASKED, None, answer(link=header), 1) == url
 
 
 @pytest.mark.parametrize(
@@ -43,7 +50,7 @@ def test_link_to_the_next_page_is_found(header, url):
 )
 def test_link_to_another_origin_is_not_followed(target):
     with pytest.raises(PagingError, match="another origin") as raised:
-        LINK.next(ASKED, b"", f'<{target}>; rel="next"')
+        LINK.next(ASKED, None, answer(link=f'<{target}>; rel="next"'), 1)
     assert raised.value.reason == "foreign_link"
 
 

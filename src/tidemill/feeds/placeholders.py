@@ -15,8 +15,9 @@ _PLACEHOLDER: Final = re.compile(r"(?<!\$)\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _NEEDS: Final = {
     "start": "[source.window]",
     "stop": "[source.window]",
-    "cursor": "[source.page] with by = 'cursor'",
+    "cursor": "[source.page] with by = 'cursor', 'page' or 'offset'",
 }
+_SENT: Final = ("cursor", "page", "offset")  # ways to page in which a place is sent
 
 
 def names_in(text: str) -> tuple[str, ...]:
@@ -54,7 +55,7 @@ def placeholder_findings(feed: Feed, source: Source) -> Iterator[Finding]:
         if name in _NEEDS:
             yield Finding(("source", "each", name), "reserved_name", f"{{{name}}} has a meaning; take another name")
     page = source.page
-    if page is not None and page.by == "cursor" and ("cursor" in used) == (page.param is not None):
+    if page is not None and page.by in _SENT and ("cursor" in used) == (page.param is not None):
         message = "say how the cursor is sent: as the parameter `param`, or as {cursor} in the URL or params"
         yield Finding(("source", "page", "param"), "conflict", message + (", not both" if page.param else ""))
 
@@ -62,7 +63,7 @@ def placeholder_findings(feed: Feed, source: Source) -> Iterator[Finding]:
 def known_names(source: Source) -> tuple[str, ...]:
     """The placeholders that something fills."""
     window = ("start", "stop") if source.window is not None else ()
-    page = ("cursor",) if source.page is not None and source.page.by == "cursor" else ()
+    page = ("cursor",) if source.page is not None and source.page.by in _SENT else ()
     return (*window, *page, *source.each)
 
 

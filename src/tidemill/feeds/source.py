@@ -19,30 +19,42 @@ class SourceNothing(Table, frozen=True):
 
 class SourceWindow(Table, frozen=True):
     """Read a source in windows of `size` from `start` (RFC 3339) to now minus `lag`; `{start}` and `{stop}` in the URL
-    or `params` are written as `format`. The last `overlap` is read again each time."""
+    or `params` are written as `format`: `rfc3339`, `unix_s`, `unix_ms`, `date`, `local` (`2026-03-01T14:00:00`) or a
+    pattern of `strftime` (`%d.%m.%Y %H:%M`), the last three by the clocks of `zone`. Bounds that a format cannot say
+    exactly are widened. `end = "inclusive"`: the server counts the end in, so it is told the last unit of the format
+    before the next window (a day, a second, a millisecond). The last `overlap` is read again each time."""
 
     start: str
     size: str = "1d"
     lag: str = "0s"
     overlap: str = "0s"
-    format: Literal["date", "rfc3339"] = "rfc3339"
+    format: str = "rfc3339"
+    zone: str = "UTC"
+    end: Literal["exclusive", "inclusive"] = "exclusive"
 
 
 class SourcePage(Table, frozen=True):
     """Read a source page by page, each remembered once it was taken, so that a restart goes on at the next one.
 
     `cursor`: the next page's cursor is at `cursor_path` in the answer, and is sent as the query parameter `param` or
-    where the URL says `{cursor}`; the first page is asked for with `start` (empty: without `param`). `link`: the next
-    page is the answer's `Link` header with `rel="next"`, on the same origin. The page that names no next one ends the
-    round; the next round begins anew, or with `keep` at the last cursor (for APIs with a "since" token). After
-    `max_pages` the rest waits for the next round.
+    where the URL says `{cursor}`; the first page is asked for with `start` (empty: without `param`). With
+    `cursor_header` it is in that header of the answer instead. `url`: at `cursor_path` stands the next page's URL;
+    `link`: it is the answer's `Link` header with `rel="next"`. Such a URL is followed on the same origin, and on those
+    of `origins`, which get no credentials. `page` counts pages from `start` (1), `offset` records from `start` (0): the
+    number is sent as a cursor is, and an answer without records, or with fewer than `size`, is the last.
+
+    The page that names no next one ends the round; the next round begins anew, or with `keep` at the last cursor (for
+    APIs with a "since" token). After `max_pages` the rest waits for the next round.
     """
 
-    by: Literal["cursor", "link"]
+    by: Literal["cursor", "link", "url", "page", "offset"]
     cursor_path: str | None = None
+    cursor_header: str | None = None
     param: str | None = None
     start: str = ""
     keep: bool = False
+    size: int | None = None
+    origins: tuple[str, ...] = ()
     max_pages: int = 1000
 
 

@@ -1,7 +1,9 @@
 """What a `[source]` must be beyond its types: something that can be asked, durations, bounds, choices that fit."""
 
 import ipaddress
+import re
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from tidemill import plugins
 from tidemill.feeds.convert import Finding, did_you_mean
@@ -13,6 +15,7 @@ from tidemill.feeds.places import Key
 from tidemill.feeds.source import HTTP, Source, SourceNothing, SourcePage, SourceWindow
 from tidemill.feeds.timetable import timetable_findings
 from tidemill.model.time import parse_instant
+from tidemill.model.zones import zone
 
 
 def source_findings(feed: Feed) -> Iterator[Finding]:
@@ -117,6 +120,33 @@ def _window(window: SourceWindow) -> Iterator[Finding]:
         parse_instant(window.start)
     except ValueError as error:
         yield Finding(("source", "window", "start"), "bad_time", str(error))
+    yield from _window_format(window)
+
+
+def _window_format(window: SourceWindow) -> Iterator[Finding]:
+    """Faults of how bounds are written."""
+    key = ("source", "window")
+    if window.format not in _WINDOW_FORMATS and "%" not in window.format:
+        hint = did_you_mean(window.format, _WINDOW_FORMATS)
+        message = f"'{window.format[:40]}' is no format of a bound{hint}; or a pattern such as '%Y-%m-%d %H:%M:%S'"
+        yield Finding((*key, "format"), "unknown_format", message)
+    if "%" in window.format and (odd := _odd_directives(window.format)):
+        yield Finding((*key, "format"), "bad_pattern", f"{odd} is no directive of strftime that says a time")
+    if zone(window.zone) is None:
+        message = f"there is no zone '{window.zone[:60]}'; write it as Europe/Zurich"
+        yield Finding((*key, "zone"), "unknown_zone", message)
+    elif window.zone != "UTC" and window.format in ("rfc3339", "unix_s", "unix_ms"):
+        yield Finding((*key, "zone"), "conflict", f"'{window.format}' says an instant; a zone is for clock times")
+
+
+def _odd_directives(pattern: str) -> str:
+    """The first directive of a pattern that is not one of date and time; empty: there is none."""
+    found = re.findall(r"%.?", pattern)
+    return next((one for one in found if one[1:] not in _DIRECTIVES), "")
+
+
+_WINDOW_FORMATS: Final = ("date", "local", "rfc3339", "unix_ms", "unix_s")
+_DIRECTIVES: Final = frozenset("YmdHMSyjTRDFfzpIBbe%")
 
 
 def _page(page: SourcePage, source: Source) -> Iterator[Finding]:
@@ -124,14 +154,29 @@ def _page(page: SourcePage, source: Source) -> Iterator[Finding]:
     for name in ("window", "drain"):
         if getattr(source, name):
             yield Finding(key, "conflict", f"a source is read by pages or by '{name}', not both")
-    if page.max_pages < 1:
-        yield Finding((*key, "max_pages"), "out_of_range", "max_pages is at least 1")
-    if page.by == "link":
-        for name in ("cursor_path", "param", "start", "keep"):
-            if getattr(page, name):
-                yield Finding((*key, name), "conflict", "by = 'link' follows the Link header and takes no cursor")
-        return
-    if page.cursor_path is None:
-        yield Finding((*key, "cursor_path"), "missing", "say where the next cursor is, such as '$.next'")
-        return
-    yield from _path((*key, "cursor_path"), page.cursor_path, example="$.next")
+    if page.max_pages < 1 or (page.size is not None and page.size < 1):
+        yield Finding((*key, "max_pages" if page.max_pages < 1 else "size"), "out_of_range", "it is at least 1")
+    for name in _PAGE_KEYS - _KEYS_OF[page.by]:
+        if getattr(page, name):
+            message = f"by = '{page.by}' takes no {name}; it takes {', '.join(sorted(_KEYS_OF[page.by]))}"
+            yield Finding((*key, name), "conflict", message)
+    if page.by in ("cursor", "url") and (page.cursor_path is None) == (page.cursor_header is None):
+        both = "one of cursor_path and cursor_header, not both" if page.cursor_path else "such as '$.next'"
+        yield Finding((*key, "cursor_path"), "missing", f"say where the next cursor or URL is: {both}")
+    if page.cursor_path is not None:
+        yield from _path((*key, "cursor_path"), page.cursor_path, example="$.next")
+    if page.by in ("page", "offset") and page.start and not (page.start.isascii() and page.start.isdigit()):
+        yield Finding((*key, "start"), "out_of_range", "the first page or record is a whole number, such as '0'")
+    for number, origin in enumerate(page.origins):
+        for fault in _url(origin):
+            yield Finding((*key, "origins", number), fault.code, f"{fault.message}; write https://host")
+
+
+_KEYS_OF: Final[dict[str, set[str]]] = {
+    "cursor": {"cursor_path", "cursor_header", "param", "start", "keep"},
+    "link": {"origins"},
+    "url": {"cursor_path", "origins"},
+    "page": {"param", "start", "size"},
+    "offset": {"param", "start", "size"},
+}
+_PAGE_KEYS: Final = {"cursor_path", "cursor_header", "param", "start", "keep", "size", "origins"}

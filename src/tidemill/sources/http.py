@@ -50,7 +50,7 @@ class Fetched(msgspec.Struct, frozen=True):
     """An answer with a status that was expected; headers that the server did not give are empty.
 
     `etag` and `last_modified` are for `Validators` of the next request, and empty if another origin gave them after a
-    redirect. `link`: all its `Link` headers as one."""
+    redirect. `link`: all its `Link` headers as one. `headers`: by name in lower case."""
 
     status: int
     content_type: str
@@ -59,6 +59,7 @@ class Fetched(msgspec.Struct, frozen=True):
     etag: str = ""
     last_modified: str = ""
     link: str = ""
+    headers: Mapping[str, str] = {}
 
 
 class FetchFailure(msgspec.Struct, frozen=True):
@@ -115,6 +116,7 @@ class HttpClient:
             etag=_validator(own, "etag"),
             last_modified=_validator(own, "last-modified"),
             link=response.headers.get("link", ""),
+            headers=response.headers,
         )
 
     def close(self) -> None:

@@ -4,10 +4,11 @@ Pure. A `Pull` holds numbers and whole texts where the definition holds duration
 mean the same polling compile to equal ones, so that an unrelated change of a feed does not disturb its source.
 """
 
+import base64
 import itertools
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import httpx
 import msgspec
@@ -21,8 +22,9 @@ from tidemill.model.time import NS_PER_S, duration_ns, parse_instant
 from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.answers import Expected
 from tidemill.sources.backoff import Backoff
+from tidemill.sources.bounds import Bounds
 from tidemill.sources.breaker import Breaker
-from tidemill.sources.paging import Paging
+from tidemill.sources.paging import Paging, origin_of
 from tidemill.sources.schedule import Cron, Every, Schedule
 from tidemill.sources.templates import fill
 from tidemill.sources.windows import Windows
@@ -72,8 +74,7 @@ class Pull(msgspec.Struct, frozen=True, kw_only=True):
         """The host that is asked: `https://api.example.com:443`; empty for a plug-in, whose host nobody knows."""
         if not self.url:
             return ""
-        url = httpx.URL(self.url)
-        return f"{url.scheme}://{url.host}:{url.port or {'http': 80, 'https': 443}[url.scheme]}"
+        return origin_of(self.url)
 
     @property
     def key(self) -> str:
@@ -102,7 +103,7 @@ def compile_pulls(tenant: str, feed: Feed) -> list[Pull]:
 
 def _compile(tenant: str, feed: Feed, source: Source, chosen: dict[str, str]) -> Pull:
     own = source.kind == HTTP
-    url = _asked_url(source, chosen) if own else ""
+    url, login = _without_login(_asked_url(source, chosen)) if own else ("", {})
     timeout_s = _seconds(source.timeout)
     return Pull(
         tenant=tenant,
@@ -113,7 +114,7 @@ def _compile(tenant: str, feed: Feed, source: Source, chosen: dict[str, str]) ->
         tagged=tuple(dict.fromkeys(name for tag in feed.tags.values() for name in names_in(tag.value or ""))),
         options={} if own else {**source.options, **chosen},
         url=url,
-        headers=source.headers,
+        headers={**login, **{name.lower(): value for name, value in source.headers.items()}},
         allow=AddressPolicy.parse(",".join(source.allow)),
         schedule=_schedule(source),
         drain=source.drain,
@@ -129,7 +130,7 @@ def _compile(tenant: str, feed: Feed, source: Source, chosen: dict[str, str]) ->
         paging=_paging(source),
         expected=expected_of(feed),
         limit=_limit(url),
-        secrets=source.hidden,
+        secrets=(*source.hidden, *(text.split()[1] for text in login.values() if source.hidden)),
     )
 
 
@@ -157,6 +158,16 @@ def _asked_url(source: Source, chosen: dict[str, str]) -> str:
     written = {name for _, text in request_texts(source) for name in names_in(text)}
     params = {**source.params, **{name: value for name, value in chosen.items() if name not in written}}
     return fill(_url(source.url, params), {name: value for name, value in chosen.items() if name in written})
+
+
+def _without_login(text: str) -> tuple[str, dict[str, str]]:
+    """A URL without user and password, and the header that they become: they are in no link and no cursor."""
+    url = httpx.URL(text)
+    if not url.userinfo:
+        return text, {}
+    pair = f"{unquote(url.username)}:{unquote(url.password)}"
+    header = {"authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
+    return text.replace(f"{url.userinfo.decode('ascii')}@", "", 1), header
 
 
 def _url(text: str, params: dict[str, str]) -> str:
@@ -198,7 +209,7 @@ def _windows(source: Source) -> Windows | None:
         size_ns=duration_ns(window.size),
         lag_ns=_ns_or_zero(window.lag),
         overlap_ns=_ns_or_zero(window.overlap),
-        dates=window.format == "date",
+        bounds=Bounds(window.format, window.zone, window.end == "inclusive"),
     )
 
 
@@ -206,8 +217,17 @@ def _paging(source: Source) -> Paging | None:
     page = source.page
     if page is None:
         return None
-    path = parse_path(page.cursor_path or "$")
-    return Paging(by=page.by, path=path, param=page.param, start=page.start, keep=page.keep, max_pages=page.max_pages)
+    return Paging(
+        by=page.by,
+        path=parse_path(page.cursor_path or "$"),
+        header=page.cursor_header or "",
+        param=page.param,
+        start=page.start or {"page": "1", "offset": "0"}.get(page.by, ""),
+        keep=page.keep,
+        size=page.size,
+        origins=tuple(map(origin_of, page.origins)),
+        max_pages=page.max_pages,
+    )
 
 
 def _seconds(text: str) -> float:

@@ -6,14 +6,15 @@ A window is read as a whole or not at all, and the cursor is where the next one 
 cursor is read again each time, so that values which a source corrects or delivers late are still found.
 """
 
-from datetime import UTC, datetime, timedelta
+from typing import Final
 
 import msgspec
 
-from tidemill.model.time import NS_PER_S, format_instant
+from tidemill.model.time import NS_PER_S
+from tidemill.sources.bounds import Bounds
 from tidemill.sources.templates import fill
 
-_DAY_NS = 86_400 * NS_PER_S
+_LONG_DAY_NS: Final = 26 * 3600 * NS_PER_S
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -25,14 +26,13 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class Windows(msgspec.Struct, frozen=True, kw_only=True):
-    """Reads from `start_ns` to now minus `lag_ns`, `size_ns` at a time. `dates`: bounds are written as UTC dates,
-    the start rounded down, the stop up, so that no instant of the window is left out."""
+    """Reads from `start_ns` to now minus `lag_ns`, `size_ns` at a time; `bounds` says how bounds are written."""
 
     start_ns: int
     size_ns: int
     lag_ns: int = 0
     overlap_ns: int = 0
-    dates: bool = False
+    bounds: Bounds = Bounds()
 
     def next(self, cursor_ns: int | None, now_ns: int) -> Window | None:
         """The window after the cursor (None: from the beginning); None when there is nothing to ask for yet."""
@@ -48,10 +48,9 @@ class Windows(msgspec.Struct, frozen=True, kw_only=True):
 
     def halves(self, window: Window) -> tuple[Window, Window] | None:
         """A window in two, each at least a second (a date: a day); None when it is too short for that."""
-        unit = _DAY_NS if self.dates else NS_PER_S
-        middle = (window.start_ns + window.stop_ns) // 2 // unit * unit
-        if middle <= window.start_ns:
-            middle += unit
+        middle = self.bounds.aligned((window.start_ns + window.stop_ns) // 2)
+        if middle <= window.start_ns:  # a day may have 25 hours
+            middle = self.bounds.aligned(window.start_ns + (_LONG_DAY_NS if self.bounds.days else NS_PER_S))
         if middle >= window.stop_ns:
             return None
         return Window(window.start_ns, middle, False), Window(middle, window.stop_ns, window.last)
@@ -62,11 +61,4 @@ class Windows(msgspec.Struct, frozen=True, kw_only=True):
 
     def values(self, window: Window) -> dict[str, str]:
         """What `{start}` and `{stop}` stand for."""
-        return {"start": self._text(window.start_ns), "stop": self._text(window.stop_ns, up=True)}
-
-    def _text(self, ns: int, *, up: bool = False) -> str:
-        if not self.dates:
-            return format_instant(ns)
-        day = datetime.fromtimestamp(ns // NS_PER_S, UTC)
-        inside = ns % _DAY_NS != 0
-        return (day + timedelta(days=1) if up and inside else day).strftime("%Y-%m-%d")
+        return {"start": self.bounds.text(window.start_ns), "stop": self.bounds.text(window.stop_ns, stop=True)}

@@ -22,6 +22,7 @@ from tidemill.sources.hosts import Host
 from tidemill.sources.http import Fetched, FetchFailure, HttpClient, Limits
 from tidemill.sources.outbox import Outbox, Submit
 from tidemill.sources.pacing import Pacing
+from tidemill.sources.paging import origin_of
 from tidemill.sources.pull import Pull
 from tidemill.sources.request import Validators
 from tidemill.sources.state import Cursor, Unsent
@@ -124,7 +125,8 @@ class Work:
         """Ask the source; `values` are those that the URL was filled in with. Raises TroubleError."""
         await self._await_turn()
         started = self.now_ns()
-        fetched = await self._client.get(url, self.pull.headers, self.limits, expected, validators)
+        headers = self.pull.headers if origin_of(url) == self.pull.origin else {}  # credentials stay with their host
+        fetched = await self._client.get(url, headers, self.limits, expected, validators)
         if isinstance(fetched, FetchFailure):
             raise self.failed(started, fetched)
         return await self.came(started, fetched, values)

@@ -27,6 +27,7 @@ class PageStep:
         self._redaction = Redaction(work.pull.secrets)
         self._seen: set[str] = set()  # what was asked for in this round
         self._pages = 0
+        self._last_body = b""  # digest of the page before
         self._brought = False  # whether this round brought something
 
     async def step(self) -> bool:
@@ -41,7 +42,7 @@ class PageStep:
         result = await self._take(answer, digest, url)
         if result is None:
             return False
-        following = self._following(url, answer)
+        following = self._following(url, place, answer)
         if following is None or (self._paging.keep and (following == place or result == "empty")):
             return await self._end(following or place, result, digest)
         await self._move(following, digest, result)
@@ -60,7 +61,7 @@ class PageStep:
         cursor = self._work.cursor
         if cursor.by != self._paging.by or cursor.token is None:
             return None
-        return self._redaction.unpack(cursor.token) if self._paging.by == "link" else cursor.token
+        return self._redaction.unpack(cursor.token) if self._paging.by_url else cursor.token
 
     async def _fetch(self, url: str, place: str | None) -> Answer:
         empty = frozenset(self._work.pull.empty_status)
@@ -88,11 +89,16 @@ class PageStep:
         self._brought = True
         return "ok"
 
-    def _following(self, url: str, answer: Answer) -> str | None:
+    def _following(self, url: str, place: str | None, answer: Answer) -> str | None:
         try:
-            following = self._paging.next(url, answer.fetched.body, answer.fetched.link)
+            following = self._paging.next(url, place, answer.fetched, answer.records)
         except PagingError as error:
             raise TroubleError(error.reason, str(error)) from None
+        body = hashlib.sha256(answer.fetched.body).digest()
+        if self._paging.counted and following is not None and place is not None and body == self._last_body:
+            why = "this page is the same as the one before: does the server know the parameter?"
+            raise TroubleError("loop", why)
+        self._last_body = body
         if len(self._seen) >= _MAX_SEEN:
             self._seen.clear()
         self._seen.add(url)
@@ -115,6 +121,6 @@ class PageStep:
         cursor = self._work.cursor
         if result == "ok":
             cursor = msgspec.structs.replace(cursor, number=cursor.number + 1, last=digest)
-        token = self._redaction.pack(place) if place is not None and self._paging.by == "link" else place
+        token = self._redaction.pack(place) if place is not None and self._paging.by_url else place
         cursor = msgspec.structs.replace(cursor, by=self._paging.by, token=token)
         await self._work.remember(cursor, place or "")
