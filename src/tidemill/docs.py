@@ -43,6 +43,10 @@ _TABLES: Final = (
     source.SourceWindow,
     source.SourcePage,
     source.SourceNothing,
+    source.SourceBody,
+    source.SourceBasic,
+    source.SourceKey,
+    source.SourceOAuth2,
 )
 
 

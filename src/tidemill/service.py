@@ -114,6 +114,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
         InternalIntake(runtime.internal_port, runtime.intake_secret),
         record=lambda polls: store.insert("polls", poll_rows(polls)),
         max_depth=runtime.settings.max_depth,
+        renew_secrets=book.renew_secrets,
     )
 
     def feeds_changed() -> None:

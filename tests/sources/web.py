@@ -13,6 +13,8 @@ class Request(msgspec.Struct):
     path: str
     query: dict[str, str]
     headers: dict[str, str]
+    method: str = "GET"
+    body: bytes = b""
 
 
 class Web:
@@ -33,7 +35,12 @@ class Web:
     async def __call__(self, scope, receive, send):
         headers = {name.decode().lower(): value.decode() for name, value in scope["headers"]}
         query = dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True))
-        request = Request(scope["path"], query, headers)
+        body, more = b"", True
+        while more:
+            event = await receive()
+            body += event.get("body", b"")
+            more = event.get("more_body", False)
+        request = Request(scope["path"], query, headers, scope["method"], body)
         self.requests.append(request)
         status, given, body = self.answer(request)
         pairs = [(name.encode(), value.encode()) for name, value in given.items()]

@@ -14,8 +14,10 @@ import msgspec
 
 from tidemill.errors import FeedDamagedError, FeedDefinitionError, NotFoundError
 from tidemill.feeds.definition import Feed
+from tidemill.feeds.fill import changed_files
 from tidemill.feeds.load import load
 from tidemill.feeds.missing import missing_plugins
+from tidemill.feeds.source import FilledSource
 from tidemill.feeds.variables import AS_WRITTEN, Reach
 from tidemill.model.feed_text import FeedText
 
@@ -128,6 +130,22 @@ class FeedBook:
         with self._lock:
             self._generation += 1
             self._current, self._versions = {}, {}
+
+    def renew_secrets(self) -> bool:
+        """Forget the feeds in force whose secrets were read from files that hold other texts by now, so that they are
+        compiled anew; whether there are any. Reads these files."""
+        stale = []
+        for (tenant, name), feed in list(self._current.items()):
+            files = dict(feed.source.files) if isinstance(feed.source, FilledSource) else {}
+            folder = self._reach(tenant).secrets_folder if files else None
+            if folder is not None and changed_files(files, folder):
+                stale.append((tenant, name, feed.version))
+        with self._lock:
+            for tenant, name, version in stale:
+                self._generation += 1
+                self._current.pop((tenant, name), None)
+                self._versions.pop((tenant, name, version), None)
+        return bool(stale)
 
     def _remember(self, tenant: str, text: FeedText, generation: int) -> Feed:
         feed = self._compile(tenant, text)

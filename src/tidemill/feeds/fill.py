@@ -6,6 +6,7 @@ to read the server's disk), and only for whoever polls: others keep the referenc
 Which variables and which folder these are depends on the tenant: `variables.py`.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ from tidemill.feeds.variables import AS_WRITTEN, refusal
 
 _REFERENCE: Final = re.compile(r"\$\{(?:file:([^}]*)|([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?)\}")
 _MAX_BYTES: Final = 64 * 1024
-_HOLDS_SECRETS: Final = frozenset({"url", "params", "headers", "options"})
+_HOLDS_SECRETS: Final = frozenset({"url", "params", "headers", "options", "body", "basic", "api_key", "oauth2"})
 _URL: Final[Key] = ("source", "url")
 _HINT: Final = "write its value again, or look at where it comes from"
 
@@ -35,6 +36,7 @@ class Filler:
         self._unread: set[Key] = set()  # keys whose values hold a reference that could not be filled in
         self._blank: set[Key] = set()  # keys whose texts are nothing once their references are filled in
         self.secrets: list[str] = []
+        self.files: dict[str, str] = {}  # path -> SHA-256 of its text
 
     def fill(self, node: Any, key: Key) -> Any:
         """`node` with every reference in its texts filled in."""
@@ -99,6 +101,7 @@ class Filler:
             self._unread.add(key)
             return ""
         self._keep(value, key)
+        self.files[path] = _digest(value)
         return value
 
     def _keep(self, value: str, key: Key) -> None:
@@ -106,6 +109,18 @@ class Filler:
             self._hiding.add(key)
             if value not in self.secrets:
                 self.secrets.append(value)
+
+
+def changed_files(files: Mapping[str, str], folder: Path) -> bool:
+    """Whether a file that was read holds another text by now. One that cannot be read may be about to be written."""
+    try:
+        return any(_digest(_read(Path(path), folder)) != digest for path, digest in files.items())
+    except (OSError, ValueError):
+        return False
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _read(path: Path, folder: Path) -> str:

@@ -55,7 +55,7 @@ def load(
     if filler.polls_nothing():
         return replace(feed, source=None)
     if feed.source is not None:
-        filled = FilledSource(**asdict(feed.source), secrets=tuple(filler.secrets))
+        filled = FilledSource(**asdict(feed.source), secrets=tuple(filler.secrets), files=tuple(filler.files.items()))
         feed = replace(feed, source=filled)
     return feed
 

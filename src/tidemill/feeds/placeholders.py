@@ -4,14 +4,14 @@ They stand in the URL and in `params`, and in the `value` of tags.
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 from tidemill.feeds.convert import Finding
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.places import Key
 from tidemill.feeds.source import HTTP, Source
 
-_PLACEHOLDER: Final = re.compile(r"(?<!\$)\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_PLACEHOLDER: Final = re.compile(r"(?<!\$)\{([A-Za-z_][A-Za-z0-9_]*)(?::number)?\}")
 _NEEDS: Final = {
     "start": "[source.window]",
     "stop": "[source.window]",
@@ -35,6 +35,23 @@ def request_texts(source: Source) -> Iterator[tuple[Key, str]]:
     yield ("source", "url"), source.url
     for name, text in source.params.items():
         yield ("source", "params", name), text
+    body = source.body
+    if body is not None:
+        yield from _texts(("source", "body", "json"), body.json)
+        yield from _texts(("source", "body", "form"), body.form)
+        yield from _texts(("source", "body", "variables"), body.variables)
+        yield ("source", "body", "text"), body.text or ""
+
+
+def _texts(key: Key, node: Any) -> Iterator[tuple[Key, str]]:
+    if isinstance(node, str):
+        yield key, node
+    elif isinstance(node, dict):
+        for name, value in node.items():
+            yield from _texts((*key, name), value)
+    elif isinstance(node, list | tuple):
+        for number, value in enumerate(node):
+            yield from _texts((*key, number), value)
 
 
 def placeholder_findings(feed: Feed, source: Source) -> Iterator[Finding]:

@@ -17,6 +17,48 @@ class SourceNothing(Table, frozen=True):
     absent: bool = False
 
 
+class SourceBody(Table, frozen=True):
+    """What is sent along, by POST: one of `json` (a table), `form` (names and texts), `text`, or `graphql` (a question)
+    with `variables`. Placeholders stand in texts; in JSON `"{start:number}"` becomes a number."""
+
+    json: dict[str, Any] | None = None
+    form: dict[str, str] | None = None
+    text: str | None = None
+    graphql: str | None = None
+    variables: dict[str, Any] = {}
+
+
+class SourceBasic(Table, frozen=True):
+    """HTTP basic authentication: user and password."""
+
+    user: str
+    password: str = ""
+
+
+class SourceKey(Table, frozen=True):
+    """An API key: sent in `header`, behind `prefix` (`Bearer `, `Token `), or as the query parameter `param`."""
+
+    value: str
+    header: str | None = None
+    prefix: str = ""
+    param: str | None = None
+
+
+class SourceOAuth2(Table, frozen=True):
+    """OAuth 2: a token is asked for at `token_url` with client credentials, or with a `refresh_token` that the user
+    once got; it is renewed before it ends and after a 401. `send_as`: how the client says who it is. `params`: what a
+    server wants besides, such as `audience`. A refresh token that the server replaces is remembered until the
+    definition has another one; no token is ever shown."""
+
+    token_url: str
+    client_id: str
+    client_secret: str = ""
+    refresh_token: str = ""
+    scope: tuple[str, ...] = ()
+    send_as: Literal["basic", "body"] = "body"
+    params: dict[str, str] = {}
+
+
 class SourceWindow(Table, frozen=True):
     """Read a source in windows of `size` from `start` (RFC 3339) to now minus `lag`; `{start}` and `{stop}` in the URL
     or `params` are written as `format`: `rfc3339`, `unix_s`, `unix_ms`, `date`, `local` (`2026-03-01T14:00:00`) or a
@@ -61,10 +103,11 @@ class SourcePage(Table, frozen=True):
 class Source(Table, frozen=True):
     """A pull connector. `kind`: `http`, or the name of a plug-in, which gets `options`.
 
-    `url`, `params`, `headers` and `options` may hold `${NAME}` or `${NAME:-default}` from the environment and
-    `${file:/run/secrets/TENANT/name}`, read at load (the variables that the setting `source_variables` gives the
-    tenant, and files below its folder in that of the setting `secrets`); a `url` that they leave empty (`${NAME:-}`)
-    polls nothing; what comes from a file, or from a variable without a default, is a secret and never shown again.
+    `url`, `params`, `headers`, `body`, `basic`, `api_key`, `oauth2` and `options` may hold `${NAME}` or
+    `${NAME:-default}` from the environment and `${file:/run/secrets/TENANT/name}` (the variables that the setting
+    `source_variables` gives the tenant, and files below its folder in that of the setting `secrets`); a `url` that they
+    leave empty (`${NAME:-}`) polls nothing; what comes from a file, or from a variable without a default, is a secret
+    and never shown again. A file is read again when it has changed.
     `each` repeats the poll for every value of a parameter, with a cursor each.
 
     It is polled `every` so often, or as `cron` says (five fields, in the zone `tz`). `drain`: poll until
@@ -87,6 +130,10 @@ class Source(Table, frozen=True):
     params: dict[str, str] = {}
     each: dict[str, str] = {}  # parameter -> comma-separated values
     headers: dict[str, str] = {}
+    body: SourceBody | None = None
+    basic: SourceBasic | None = None
+    api_key: SourceKey | None = None
+    oauth2: SourceOAuth2 | None = None
     every: str | None = None
     cron: str | None = None
     tz: str = "UTC"
@@ -120,6 +167,7 @@ class FilledSource(Source, frozen=True):
     """A source whose references were filled in, and the secrets that this brought."""
 
     secrets: tuple[str, ...] = ()
+    files: tuple[tuple[str, str], ...] = ()  # read for them, each with the SHA-256 of its text
 
     @property
     def hidden(self) -> tuple[str, ...]:

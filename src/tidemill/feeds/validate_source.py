@@ -14,6 +14,7 @@ from tidemill.feeds.placeholders import placeholder_findings
 from tidemill.feeds.places import Key
 from tidemill.feeds.source import HTTP, Source, SourceNothing, SourcePage, SourceWindow
 from tidemill.feeds.timetable import timetable_findings
+from tidemill.feeds.validate_login import LOGIN_KEYS, login_findings
 from tidemill.model.time import parse_instant
 from tidemill.model.zones import zone
 
@@ -26,6 +27,7 @@ def source_findings(feed: Feed) -> Iterator[Finding]:
     yield from _kind(source)
     yield from timetable_findings(source)
     yield from placeholder_findings(feed, source)
+    yield from login_findings(source)
     yield from _bounds(source)
     yield from _networks(source.allow)
     if source.error_path is not None:
@@ -48,7 +50,17 @@ def _kind(source: Source) -> Iterator[Finding]:
     if source.kind not in offered:
         message = f"no installed package offers a source '{source.kind[:60]}'{did_you_mean(source.kind, offered)}"
         yield Finding(("source", "kind"), "unknown_source", message)
-    for name in ("url", "params", "headers", "window", "page", "drain", "allow", "rate", "error_path", "nothing"):
+    for name in (
+        "url",
+        "params",
+        "headers",
+        "window",
+        "page",
+        "drain",
+        "allow",
+        "rate",
+        *LOGIN_KEYS,
+    ):
         if getattr(source, name):
             message = f"'{name}' is for kind = 'http'; a plug-in takes what it needs as options"
             yield Finding(("source", name), "conflict", message)

@@ -73,9 +73,9 @@ class Bounds(msgspec.Struct, frozen=True, dict=True):
     def _floor(self, local: datetime) -> datetime:
         if self._unit >= _DAY:
             return local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-        kept = {"minute": 0} if self._unit >= timedelta(hours=1) else {}
-        kept |= {"second": 0} if self._unit >= timedelta(minutes=1) else {}
-        return local.replace(microsecond=0, **kept)
+        minute = 0 if self._unit >= timedelta(hours=1) else local.minute
+        second = 0 if self._unit >= timedelta(minutes=1) else local.second
+        return local.replace(minute=minute, second=second, microsecond=0)
 
     @cached_property
     def _pattern(self) -> str:

@@ -2,7 +2,8 @@
 
 The catalog blocks (it is durable on return), the poller's loop must not: every call runs on the desk's one thread, in
 order. Keys: `sources/{tenant}/{feed}/{item}/state`, `.../cursor`; and `unsent/{tenant}/{feed}/{item}/{key}`, apart, for
-these are large and the others are listed by prefix.
+these are large and the others are listed by prefix; `tokens/{tenant}/{feed}/{item}`: a refresh token that a server
+replaced.
 """
 
 import asyncio
@@ -14,11 +15,13 @@ from urllib.parse import quote
 import msgspec
 
 from tidemill.catalog.contract import Catalog
+from tidemill.sources.oauth import Rotated
 from tidemill.sources.state import Cursor, SourceState, Unsent
 
 T = TypeVar("T")
 _PREFIX = "sources/"
 _UNSENT_PREFIX = "unsent/"
+_TOKEN_PREFIX = "tokens/"
 
 
 class Desk:
@@ -41,6 +44,16 @@ class Desk:
         """Make a cursor durable."""
         value = msgspec.json.encode(cursor)
         await self.call(lambda: self._catalog.put(f"{source}/cursor", value))
+
+    async def token(self, source: str) -> Rotated | None:
+        """The refresh token that replaced the one of the definition, or None."""
+        entry = await self.call(lambda: self._catalog.get(_token(source)))
+        return None if entry is None else msgspec.json.decode(entry.value, type=Rotated)
+
+    async def save_token(self, source: str, rotated: Rotated) -> None:
+        """Make a replaced refresh token durable."""
+        value = msgspec.json.encode(rotated)
+        await self.call(lambda: self._catalog.put(_token(source), value))
 
     async def state(self, source: str) -> SourceState | None:
         """The state that was last written, or None (also when an older version wrote it)."""
@@ -86,6 +99,10 @@ class Desk:
 
 def _unsent(source: str) -> str:
     return f"{_UNSENT_PREFIX}{source.removeprefix(_PREFIX)}/"
+
+
+def _token(source: str) -> str:
+    return f"{_TOKEN_PREFIX}{source.removeprefix(_PREFIX)}"
 
 
 def read_states(catalog: Catalog, tenant: str) -> list[SourceState]:

@@ -1,4 +1,4 @@
-"""Safe GET over http and https: every limit stated, every failure with a stable reason, nothing from the environment.
+"""Safe GET and POST over http and https: stated limits, failures with stable reasons, nothing from the environment.
 
 A host is resolved once for each connection; if the policy refuses any of its addresses nothing is connected to, else
 exactly those addresses are. At most three redirects, followed by hand, each judged anew; what belongs to an origin
@@ -90,15 +90,17 @@ class HttpClient:
         limits: Limits,
         expected: Container[int],
         validators: Validators | None = None,
+        *,
+        body: bytes | None = None,
     ) -> Fetched | FetchFailure:
-        """Fetch `url`; any status not in `expected` is a failure, 304 as well. `validators` are of an earlier answer to
-        this URL. Never raises but for cancellation."""
+        """Fetch `url`, with a `body` by POST; any status not in `expected` is a failure, 304 as well. `validators` are
+        of an earlier answer to this URL. Never raises but for cancellation."""
         started = time.monotonic()
         try:
             async with asyncio.timeout(limits.deadline_s):
-                first = self._first(url, headers, validators or _NO_VALIDATORS)
+                first = self._first(url, headers, validators or _NO_VALIDATORS, body)
                 response, origin = await self._follow(first, limits)
-                body = unpacked(response, limits.max_bytes)
+                answer = unpacked(response, limits.max_bytes)
         except WireError as error:
             return FetchFailure(error.reason, error.message, time.monotonic() - started)
         except TimeoutError:
@@ -111,7 +113,7 @@ class HttpClient:
         return Fetched(
             response.status,
             response.headers.get("content-type", ""),
-            body,
+            answer,
             elapsed,
             etag=_validator(own, "etag"),
             last_modified=_validator(own, "last-modified"),
@@ -125,7 +127,9 @@ class HttpClient:
             self._kept[1].close()
             self._kept = None
 
-    def _first(self, url: str, headers: Mapping[str, str], validators: Validators) -> Target:
+    def _first(self, url: str, headers: Mapping[str, str], validators: Validators, body: bytes | None) -> Target:
+        if body is not None:
+            return first_target(url, headers, validators, body)
         asked = self._asked
         if asked is None or asked[0] != url or asked[1] != headers or asked[2].validators != validators:
             self._asked = asked = url, dict(headers), first_target(url, headers, validators)
@@ -138,7 +142,7 @@ class HttpClient:
             location = response.headers.get("location")
             if response.status not in _REDIRECTS or location is None:
                 return response, target.origin
-            target = redirected(target, location)
+            target = redirected(target, location, response.status)
         message = f"more than {_MAX_REDIRECTS} redirects: write the final address as source.url, unless they are a loop"
         raise WireError("redirects", message)
 

@@ -43,7 +43,8 @@ class Poller:
     """Runs from `start` to `stop`. `sources` gives (tenant, current feed) pairs and may block; `policy` says what the
     server lets them reach, `max_depth` how deep an answer may nest; `submit` is called in the poller's loop, the
     catalog in one other thread, and `record` (poll rows; may raise, then they come again) in a third: it may take long,
-    and at the end it is not waited for longer than `record_grace_s`."""
+    and at the end it is not waited for longer than `record_grace_s`. `renew_secrets` is asked every second whether a
+    secret has changed, for then the sources are looked at again; it may block."""
 
     def __init__(
         self,
@@ -57,6 +58,7 @@ class Poller:
         now_ns: Callable[[], int] = time.time_ns,
         rng: random.Random | None = None,
         max_depth: int = MAX_DEPTH,
+        renew_secrets: Callable[[], bool] = lambda: False,
     ) -> None:
         self._sources = sources
         self._catalog = catalog
@@ -68,6 +70,7 @@ class Poller:
         self._rng = rng or random.Random()
         self._max_depth = max_depth
         self._hosts = Hosts()
+        self._renew_secrets = renew_secrets
         self._running: dict[str, tuple[SourceTask, asyncio.Task[None]]] = {}
         self._shown: set[str] | None = None  # sources with a state in the catalog; None: not known yet
         self._faulty: dict[str, SourceState] = {}  # the states of feeds that cannot be polled
@@ -219,6 +222,11 @@ class Poller:
             await asyncio.sleep(self._pacing.write_every_s)
             for task, _ in list(self._running.values()):
                 await self._write_one(task)
+            await self._attempt(self._look_at_secrets())
+
+    async def _look_at_secrets(self) -> None:
+        if await self._desk.call(self._renew_secrets):
+            self._look.set()
 
     async def _record_forever(self) -> None:
         while True:

@@ -17,11 +17,12 @@ from tidemill.feeds.definition import Attribute, Feed, Field, Tag
 from tidemill.feeds.durations import requests_per_second
 from tidemill.feeds.paths import parse_path
 from tidemill.feeds.placeholders import names_in, request_texts
-from tidemill.feeds.source import DEFAULT_EVERY, HTTP, Source
+from tidemill.feeds.source import DEFAULT_EVERY, HTTP, Source, SourceOAuth2
 from tidemill.model.time import NS_PER_S, duration_ns, parse_instant
 from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.answers import Expected
 from tidemill.sources.backoff import Backoff
+from tidemill.sources.body import Body, compile_body
 from tidemill.sources.bounds import Bounds
 from tidemill.sources.breaker import Breaker
 from tidemill.sources.paging import Paging, origin_of
@@ -47,6 +48,8 @@ class Pull(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, Any]
     url: str
     headers: dict[str, str]
+    body: Body | None
+    oauth2: SourceOAuth2 | None
     allow: AddressPolicy
     schedule: Schedule
     drain: bool
@@ -104,7 +107,9 @@ def compile_pulls(tenant: str, feed: Feed) -> list[Pull]:
 def _compile(tenant: str, feed: Feed, source: Source, chosen: dict[str, str]) -> Pull:
     own = source.kind == HTTP
     url, login = _without_login(_asked_url(source, chosen)) if own else ("", {})
+    login |= _credentials(source)
     timeout_s = _seconds(source.timeout)
+    body = None if source.body is None else compile_body(source.body)
     return Pull(
         tenant=tenant,
         feed=feed.name,
@@ -114,7 +119,9 @@ def _compile(tenant: str, feed: Feed, source: Source, chosen: dict[str, str]) ->
         tagged=tuple(dict.fromkeys(name for tag in feed.tags.values() for name in names_in(tag.value or ""))),
         options={} if own else {**source.options, **chosen},
         url=url,
-        headers={**login, **{name.lower(): value for name, value in source.headers.items()}},
+        headers={**_of_body(body), **login, **{name.lower(): value for name, value in source.headers.items()}},
+        body=body,
+        oauth2=source.oauth2,
         allow=AddressPolicy.parse(",".join(source.allow)),
         schedule=_schedule(source),
         drain=source.drain,
@@ -130,7 +137,7 @@ def _compile(tenant: str, feed: Feed, source: Source, chosen: dict[str, str]) ->
         paging=_paging(source),
         expected=expected_of(feed),
         limit=_limit(url),
-        secrets=(*source.hidden, *(text.split()[1] for text in login.values() if source.hidden)),
+        secrets=(*source.hidden, *(text.split()[-1] for text in login.values() if source.hidden)),
     )
 
 
@@ -148,16 +155,39 @@ def expected_of(feed: Feed) -> Expected:
         needed=() if of_samples else tuple(map(parse_path, time + needed)),
         members=() if of_samples or feed.registers is not None else tuple(map(parse_path, time + every)),
         layout=None if layout is None else (layout.header_bytes, layout.record_bytes),
-        error=None if source.error_path is None else parse_path(source.error_path),
+        error=_error_path(source),
         nothing=tuple((parse_path(sign.path), sign) for sign in source.nothing),
     )
+
+
+def _error_path(source: Source) -> tuple[str, ...] | None:
+    if source.error_path is not None:
+        return parse_path(source.error_path)
+    return ("errors",) if source.body is not None and source.body.graphql is not None else None
 
 
 def _asked_url(source: Source, chosen: dict[str, str]) -> str:
     """The URL of one item: where its placeholder stands, else as the parameter of its name."""
     written = {name for _, text in request_texts(source) for name in names_in(text)}
-    params = {**source.params, **{name: value for name, value in chosen.items() if name not in written}}
+    key = source.api_key
+    own = {key.param: key.value} if key is not None and key.param is not None else {}
+    params = {**source.params, **own, **{name: value for name, value in chosen.items() if name not in written}}
     return fill(_url(source.url, params), {name: value for name, value in chosen.items() if name in written})
+
+
+def _credentials(source: Source) -> dict[str, str]:
+    """The headers of [source.basic] and [source.api_key]."""
+    found = {}
+    if source.basic is not None:
+        pair = f"{source.basic.user}:{source.basic.password}"
+        found["authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+    if source.api_key is not None and source.api_key.header is not None:
+        found[source.api_key.header.lower()] = source.api_key.prefix + source.api_key.value
+    return found
+
+
+def _of_body(body: Body | None) -> dict[str, str]:
+    return {} if body is None else {"content-type": body.content_type}
 
 
 def _without_login(text: str) -> tuple[str, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""What is sent: the bytes of a GET, made once for each URL, and where a redirect leads.
+"""What is sent: the bytes of a GET or, with a body, of a POST, made once for each URL, and where a redirect leads.
 
 Credentials and validators belong to one origin (scheme, host, port). A redirect to another one takes neither along,
 and never gets them back; user and password of a redirect's own URL are not used at all.
@@ -37,9 +37,10 @@ class Target(msgspec.Struct, frozen=True):
     headers: dict[str, str]
     validators: Validators
     request: bytes
+    body: bytes | None = None
 
 
-def first_target(text: str, headers: Mapping[str, str], validators: Validators) -> Target:
+def first_target(text: str, headers: Mapping[str, str], validators: Validators, body: bytes | None = None) -> Target:
     """The target a feed names; user and password in its URL become a header unless there is one already.
 
     Raises WireError `protocol` for what cannot be sent."""
@@ -51,11 +52,12 @@ def first_target(text: str, headers: Mapping[str, str], validators: Validators) 
     if url.userinfo:
         pair = ":".join((unquote(url.username), unquote(url.password)))
         own.setdefault("authorization", "Basic " + base64.b64encode(pair.encode()).decode())
-    return _target(url, own, validators)
+    return _target(url, own, validators, body)
 
 
-def redirected(target: Target, location: str) -> Target:
-    """Where `location`, the answer of `target`, leads. Raises WireError `redirects` or `protocol`."""
+def redirected(target: Target, location: str, status: int = 302) -> Target:
+    """Where `location`, the answer of `target`, leads. A body goes along where the status says so, to the same origin
+    only (it may hold credentials). Raises WireError `redirects` or `protocol`."""
     try:
         url = target.url.join(location)
     except httpx.InvalidURL as error:
@@ -63,13 +65,17 @@ def redirected(target: Target, location: str) -> Target:
     if target.url.scheme == "https" and url.scheme != "https":
         message = f"a redirect leads from https to {url.scheme}: source.url must name an address that stays on https"
         raise WireError("redirects", message)
+    body = target.body if status in (307, 308) else None
     if _origin(url) == target.origin:
-        return _target(url, target.headers, target.validators)
-    return _target(url, {}, Validators())
+        kept = {name: value for name, value in target.headers.items() if body is not None or name != "content-type"}
+        return _target(url, kept, target.validators, body)
+    if body is not None:
+        raise WireError("redirects", "a redirect would send the body to another host: write its address as source.url")
+    return _target(url, {}, Validators(), None)
 
 
-def _target(url: httpx.URL, headers: dict[str, str], validators: Validators) -> Target:
-    return Target(url, _origin(url), headers, validators, _request(url, headers, validators))
+def _target(url: httpx.URL, headers: dict[str, str], validators: Validators, body: bytes | None) -> Target:
+    return Target(url, _origin(url), headers, validators, _request(url, headers, validators, body), body)
 
 
 def _origin(url: httpx.URL) -> Origin:
@@ -81,7 +87,7 @@ def _origin(url: httpx.URL) -> Origin:
     return url.scheme, url.raw_host.decode("ascii").strip("[]").replace("%25", "%"), port
 
 
-def _request(url: httpx.URL, headers: Mapping[str, str], validators: Validators) -> bytes:
+def _request(url: httpx.URL, headers: Mapping[str, str], validators: Validators, body: bytes | None) -> bytes:
     lines = {
         "host": _ZONE.sub(b"", url.netloc).decode("ascii"),
         "user-agent": f"tidemill/{__version__}",
@@ -93,11 +99,14 @@ def _request(url: httpx.URL, headers: Mapping[str, str], validators: Validators)
     if validators.last_modified:
         lines["if-modified-since"] = validators.last_modified
     lines |= headers
+    if body is not None:
+        lines["content-length"] = str(len(body))
     for name, value in lines.items():
         if not name or not name.isascii() or any(c in f"{name}{value}" for c in "\r\n\0") or ":" in name or " " in name:
             raise WireError("protocol", f"the header {name!r} of [source] cannot be sent: it would break its line")
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     try:
-        return b"GET " + url.raw_path + b" HTTP/1.1\r\n" + head.encode("latin-1") + b"\r\n"
+        first = (b"GET " if body is None else b"POST ") + url.raw_path + b" HTTP/1.1\r\n"
+        return first + head.encode("latin-1") + b"\r\n" + (body or b"")
     except UnicodeEncodeError:
         raise WireError("protocol", "a header of [source] has characters outside of Latin-1") from None

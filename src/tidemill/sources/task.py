@@ -122,6 +122,8 @@ class SourceTask:
                 self._work.cursor = await self._desk.cursor(self.pull.key) or self._work.cursor
                 earlier = await self._desk.state(self.pull.key)
                 unsent = await self._desk.unsent(self.pull.key)
+                if self._work.tokens is not None:
+                    self._work.tokens.resume(await self._desk.token(self.pull.key))
                 break
             except Exception as error:
                 await self._pause(self._after(TroubleError("internal", f"the catalog cannot be read: {error}")))
@@ -154,7 +156,8 @@ class SourceTask:
         except TroubleError as trouble:
             await self._pause(self._after(trouble))
         except Exception as error:
-            hide = Redaction(self.pull.secrets).hide
+            tokens = () if self._work.tokens is None else self._work.tokens.secrets
+            hide = Redaction((*self.pull.secrets, *tokens)).hide
             log.error("polling %s failed: %s", self.pull.key, hide("".join(traceback.format_exception(error))))
             await self._pause(self._after(TroubleError("internal", f"{type(error).__name__}: {error}")))
         else:

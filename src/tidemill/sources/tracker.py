@@ -34,12 +34,19 @@ class Tracker:
         self._now_ns = now_ns
         self._pull = pull
         self._hide = Redaction(pull.secrets).hide
+        self._tokens: tuple[str, ...] = ()
         self._state = SourceState(tenant=pull.tenant, feed=pull.feed, item=pull.item, since_ns=now_ns())
         self._changed = True
         self._slowest_s = 0.0  # of the answers since the last verdict
         self._polling = False
         self._open: list[dict[str, Any]] = []  # rows of the poll under way: when the next one is due is not known yet
         self.polls: deque[Poll] = deque(maxlen=_MAX_POLLS)
+
+    def hide(self, tokens: tuple[str, ...]) -> None:
+        """Take these out of texts too."""
+        if tokens != self._tokens:
+            self._tokens = tokens
+            self._hide = Redaction((*self._pull.secrets, *tokens)).hide
 
     @property
     def state(self) -> SourceState:

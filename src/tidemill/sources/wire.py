@@ -12,7 +12,9 @@ from typing import Final, Literal, cast
 import httptools
 import msgspec
 
-Reason = Literal["timeout", "too_large", "refused", "dns", "tls", "bad_status", "redirects", "address", "protocol"]
+Reason = Literal[
+    "timeout", "too_large", "refused", "dns", "tls", "bad_status", "redirects", "address", "protocol", "token"
+]
 
 _MAX_HEAD_BYTES: Final = 64 * 1024
 _LONG_HEAD: Final = f"the headers are longer than {_MAX_HEAD_BYTES} bytes: the server is at fault"

@@ -20,6 +20,7 @@ from tidemill.sources.answers import Verdict, judge
 from tidemill.sources.desk import Desk
 from tidemill.sources.hosts import Host
 from tidemill.sources.http import Fetched, FetchFailure, HttpClient, Limits
+from tidemill.sources.oauth import TokenError, Tokens
 from tidemill.sources.outbox import Outbox, Submit
 from tidemill.sources.pacing import Pacing
 from tidemill.sources.paging import origin_of
@@ -106,6 +107,7 @@ class Work:
         self.stopping = asyncio.Event()
         self.limits = Limits(pull.timeout_s, pull.timeout_s * pacing.deadline_factor, pull.max_bytes)
         self._client = client
+        self.tokens = None if pull.oauth2 is None else Tokens(pull.oauth2, client, self.limits)
         self._submit = submit
         self._desk = desk
         self._pacing = pacing
@@ -125,11 +127,46 @@ class Work:
         """Ask the source; `values` are those that the URL was filled in with. Raises TroubleError."""
         await self._await_turn()
         started = self.now_ns()
-        headers = self.pull.headers if origin_of(url) == self.pull.origin else {}  # credentials stay with their host
-        fetched = await self._client.get(url, headers, self.limits, expected, validators)
+        fetched = await self._ask(url, expected, validators, values or {})
         if isinstance(fetched, FetchFailure):
             raise self.failed(started, fetched)
         return await self.came(started, fetched, values)
+
+    async def _ask(
+        self, url: str, expected: frozenset[int], validators: Validators | None, values: Mapping[str, str]
+    ) -> Fetched | FetchFailure:
+        """Ask once, or twice where the server does not take the token any more."""
+        pull, started = self.pull, time.monotonic()
+        body = None if pull.body is None else pull.body.bytes({**pull.chosen, **values})
+        if origin_of(url) != pull.origin:  # credentials stay with their host
+            return await self._client.get(url, {}, self.limits, expected, validators)
+        for last in (self.tokens is None, True):
+            try:
+                headers = pull.headers if self.tokens is None else {**pull.headers, **await self.tokens.header()}
+            except TokenError as error:
+                return FetchFailure("token", error.message, time.monotonic() - started, None, error.retry_after_s)
+            finally:
+                await self._keep_token()
+            fetched = await self._client.get(url, headers, self.limits, expected, validators, body=body)
+            if self.tokens is None or last or not (isinstance(fetched, FetchFailure) and fetched.status == 401):
+                break
+            self.tokens.forget()
+        return fetched
+
+    async def _keep_token(self) -> None:
+        """Remember a refresh token that the server replaced, before it is used."""
+        tokens = self.tokens
+        if tokens is None:
+            return
+        self.tracker.hide(tokens.secrets)
+        if tokens.unsaved and tokens.rotated is not None:
+            await self._desk.save_token(self.pull.key, tokens.rotated)
+            tokens.unsaved = False
+
+    def asked_as(self, url: str, values: Mapping[str, str] | None = None) -> str:
+        """What tells one request from another: its URL, and its body if it has one."""
+        body = self.pull.body
+        return url if body is None else f"{url}\n{body.bytes({**self.pull.chosen, **(values or {})}).decode()}"
 
     async def _await_turn(self) -> None:
         """Wait until the host may be asked again. Ends the step when the source is stopped meanwhile."""

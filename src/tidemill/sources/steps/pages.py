@@ -38,8 +38,9 @@ class PageStep:
         if answer.fetched.status != 200:
             self._work.row(answer, "empty")
             return await self._end(place, "empty")
-        digest = hashlib.sha256(url.encode() + b"\n" + answer.fetched.body).hexdigest()
-        result = await self._take(answer, digest, url)
+        asked = self._work.asked_as(url, self._paging.values(place))
+        digest = hashlib.sha256(asked.encode() + b"\n" + answer.fetched.body).hexdigest()
+        result = await self._take(answer, digest, asked)
         if result is None:
             return False
         following = self._following(url, place, answer)
@@ -101,11 +102,13 @@ class PageStep:
         self._last_body = body
         if len(self._seen) >= _MAX_SEEN:
             self._seen.clear()
-        self._seen.add(url)
+        asked = self._work.asked_as(url, self._paging.values(place))
+        self._seen.add(asked)
         if following is None:
             return None
-        leads_to = self._paging.url(self._work.pull.url, following)
-        if leads_to in self._seen and not (self._paging.keep and leads_to == url):
+        following_url = self._paging.url(self._work.pull.url, following)
+        leads_to = self._work.asked_as(following_url, self._paging.values(following))
+        if leads_to in self._seen and not (self._paging.keep and leads_to == asked):
             raise TroubleError("loop", "the next page is one that was read in this round already")
         return following
 

@@ -19,7 +19,7 @@ class PlainStep:
         self._work = work
         self._pull = work.pull
         self._expected = frozenset({200, *work.pull.empty_status})
-        self._asked = hashlib.sha256(work.pull.url.encode()).hexdigest()
+        self._asked = hashlib.sha256(work.asked_as(work.pull.url).encode()).hexdigest()
 
     async def step(self) -> bool:
         """One poll; more to be had when a drained source gave something."""
@@ -66,6 +66,6 @@ class PlainStep:
     def _validators(self) -> Validators | None:
         """What to send along; None: there is nothing to compare with."""
         cursor = self._work.cursor
-        if self._pull.drain or not self._pull.conditional or cursor.asked != self._asked:
+        if self._pull.drain or self._pull.body is not None or not self._pull.conditional or cursor.asked != self._asked:
             return None
         return Validators(cursor.etag, cursor.last_modified) if cursor.etag or cursor.last_modified else None

@@ -56,8 +56,10 @@ class WindowStep:
         answer was cut off, None if stopped before it was known to be taken. `before`: digests that were taken."""
         work = self._work
         url = self._windows.fill(work.pull.url, part)
-        answer = await work.fetch(url, self._empty | {200}, values=self._windows.values(part))
-        digest = hashlib.sha256(url.encode() + b"\n" + answer.fetched.body).hexdigest()
+        values = self._windows.values(part)
+        asked = work.asked_as(url, values)
+        answer = await work.fetch(url, self._empty | {200}, values=values)
+        digest = hashlib.sha256(asked.encode() + b"\n" + answer.fetched.body).hexdigest()
         if answer.fetched.status in self._empty or answer.empty:
             work.row(answer, "empty")
             return ""

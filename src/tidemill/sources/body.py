@@ -1,0 +1,73 @@
+"""The body of a request: JSON, a form, a GraphQL question or a text, with its placeholders filled in.
+
+In JSON a text that is only `{name:number}` becomes a number, so that an API which wants a number for an epoch or a page
+gets one. A GraphQL question has braces of its own: only its variables are filled in.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+from urllib.parse import urlencode
+
+import msgspec
+
+from tidemill.feeds.placeholders import filled
+from tidemill.feeds.source import SourceBody
+
+_CONTENT_TYPES: Final = {
+    "json": "application/json",
+    "form": "application/x-www-form-urlencoded",
+    "text": "text/plain",
+}
+_NUMBER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*):number\}")
+_DIGITS: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
+
+
+class Body(msgspec.Struct, frozen=True):
+    """What is sent: `content` as the feed has it, and how it is written."""
+
+    kind: Literal["json", "form", "text"]
+    content: Any
+
+    @property
+    def content_type(self) -> str:
+        """The header that says what it is."""
+        return {"json": "application/json", "form": "application/x-www-form-urlencoded", "text": "text/plain"}[
+            self.kind
+        ]
+
+    def bytes(self, values: Mapping[str, str]) -> bytes:
+        """The body of one request."""
+        content = _filled(self.content, values)
+        if self.kind == "json":
+            return msgspec.json.encode(content)
+        return (urlencode(content) if self.kind == "form" else content).encode()
+
+
+def compile_body(body: SourceBody) -> Body:
+    """The body that a feed declares."""
+    if body.graphql is not None:
+        return Body("json", {"query": _Verbatim(body.graphql), "variables": body.variables})
+    if body.json is not None:
+        return Body("json", body.json)
+    return Body("form", body.form) if body.form is not None else Body("text", body.text or "")
+
+
+class _Verbatim(str):
+    """A text without placeholders."""
+
+    __slots__ = ()
+
+
+def _filled(node: Any, values: Mapping[str, str]) -> Any:
+    if isinstance(node, Mapping):
+        return {name: _filled(value, values) for name, value in node.items()}
+    if isinstance(node, list | tuple):
+        return [_filled(value, values) for value in node]
+    if not isinstance(node, str) or isinstance(node, _Verbatim):
+        return str(node) if isinstance(node, str) else node
+    match = _NUMBER.fullmatch(node)
+    text = values.get(match[1], "") if match else ""
+    if _DIGITS.fullmatch(text):
+        return float(text) if "." in text else int(text)
+    return filled(node, values)
