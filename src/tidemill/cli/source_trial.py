@@ -21,6 +21,7 @@ from tidemill.feeds.variables import Reach
 from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.draft import SECRET, Wish, draft
 from tidemill.sources.http import Fetched, FetchFailure, HttpClient, Limits
+from tidemill.sources.odd_shapes import odd_shape
 from tidemill.sources.preview import Preview, preview
 from tidemill.sources.pull import Pull, compile_pulls
 from tidemill.sources.redact import Redaction
@@ -159,6 +160,9 @@ def found_in(trial: Trial, answer: Fetched, limit: int, now_ns: int) -> Found:
         return Found(preview=made, why="" if made else f"The answer is none of {', '.join(trial.feed.input.formats)}.")
     wish = trial.wish
     structure = look(answer.body, wish.records)
+    asked_for = wish.records is not None or wish.fields or wish.time
+    if not asked_for and (structure is None or structure.count < 2) and (odd := odd_shape(answer.body)) is not None:
+        return Found(why=odd.sentence)
     if structure is None or wish.format not in ("", structure.format):
         return Found(structure, why=_unlike(structure, wish))
     environment = reach_of("default").variables

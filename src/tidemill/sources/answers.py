@@ -34,12 +34,14 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
     """What a feed declares of an answer. `needed` are the members that every record has, `members` all of them (empty:
-    any member may be a field); `layout` is the size of a binary header and of a record. The rest is of [source]."""
+    any member may be a field), `identity` its time and tags; `layout` is the size of a binary header and of a record.
+    The rest is of [source]."""
 
     formats: tuple[str, ...] = JSON_FORMATS
     records: Path = ()
     needed: tuple[Path, ...] = ()
     members: tuple[Path, ...] = ()
+    identity: tuple[Path, ...] = ()
     layout: tuple[int, int] | None = None
     error: Path | None = None
     nothing: tuple[tuple[Path, SourceNothing], ...] = ()

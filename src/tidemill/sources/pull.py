@@ -148,12 +148,14 @@ def expected_of(feed: Feed) -> Expected:
     needed = [member.path for member in named if member.path is not None and member.required]
     every = [member.path for member in named if member.path is not None]
     time = [] if feed.time.path is None else [feed.time.path]
+    tags = [tag.path for tag in feed.tags.values() if tag.path is not None]
     of_samples = feed.shape.kind == "samples"
     return Expected(
         formats=feed.input.formats,
         records=parse_path(feed.input.records),
         needed=() if of_samples else tuple(map(parse_path, time + needed)),
         members=() if of_samples or feed.registers is not None else tuple(map(parse_path, time + every)),
+        identity=() if of_samples else tuple(map(parse_path, time + tags)),
         layout=None if layout is None else (layout.header_bytes, layout.record_bytes),
         error=_error_path(source),
         nothing=tuple((parse_path(sign.path), sign) for sign in source.nothing),

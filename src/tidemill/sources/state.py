@@ -76,7 +76,8 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     `number` counts the payloads taken and `last` is the digest of the newest one with what was asked, so that the same
     answer is not sent twice. Windows: everything before `position_ns` was taken. Pages and plug-ins: `token` is the
     cursor or link to go on at (None: begin anew), given `by` that kind of paging. A plain poll: the validators of the
-    last answer to the request of digest `asked`.
+    last answer to the request of digest `asked`. `whole` is how many records an answer had that was known to be whole,
+    `cap` how many the server gives at most, where that was found out (0: it was not).
     """
 
     position_ns: int | None = None
@@ -87,6 +88,8 @@ class Cursor(msgspec.Struct, frozen=True, kw_only=True):
     asked: str = ""
     etag: str = ""
     last_modified: str = ""
+    whole: int = 0
+    cap: int = 0
 
 
 class Unsent(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ import msgspec
 
 from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.feeds.formats import JSON_FORMATS
-from tidemill.sources.answers import Verdict, judge
+from tidemill.sources.answers import Verdict, cut_answer, judge
 from tidemill.sources.desk import Desk
 from tidemill.sources.hosts import Host
 from tidemill.sources.http import Fetched, FetchFailure, HttpClient, Limits
@@ -194,6 +194,17 @@ class Work:
         slow = len(fetched.body) > _OFF_LOOP_BYTES or not _JSON.issuperset(self.pull.expected.formats)
         return Answer(started_ns, fetched, asked, await asyncio.to_thread(judge, *what) if slow else judge(*what))
 
+    def pieces(self, answer: Answer) -> list[bytes]:
+        """The records of a JSON answer, as bytes."""
+        return cut_answer(answer.fetched.body, answer.verdict.content_type, self.pull.expected.records, self._max_depth)
+
+    def unusable(self, answer: Answer) -> TroubleError:
+        """The trouble of an answer that is none."""
+        if answer.unusable == "unexpected":
+            return TroubleError("unexpected", f"the answer does not hold the declared records: {answer.verdict.why}")
+        formats = ", ".join(self.pull.expected.formats)
+        return TroubleError("garbage", f"the answer is none of {formats}: {answer.verdict.why}")
+
     def row(self, answer: Answer, result: str, detail: str = "") -> None:
         """Note a poll whose answer is not handed in."""
         records = answer.records or 0
@@ -208,7 +219,7 @@ class Work:
         if refused is not None:
             raise TroubleError("payload_refused", refused)
         if answer.unusable is not None:
-            raise self._unusable(answer)
+            raise self.unusable(answer)
 
     async def deliver(self, answer: Answer, key: str, place: str | None = None) -> bool:
         """Hand in an answer and wait until it is durable. False: stopping, and not known to be taken. The same `key`
@@ -228,7 +239,7 @@ class Work:
             return False
         if refused is None and answer.unusable is None:
             return True
-        trouble = self._unusable(answer) if refused is None else TroubleError("payload_refused", refused)
+        trouble = self.unusable(answer) if refused is None else TroubleError("payload_refused", refused)
         if place:
             self._bad = _Bad(place, sha256, time.monotonic() + BAD_FOR_S, trouble.reason, trouble.detail)
         raise trouble
@@ -265,7 +276,7 @@ class Work:
                     answer.started_ns,
                     answer.fetched,
                     "payload_refused" if receipt is None else taken,
-                    detail=why or (self._unusable(answer).detail if answer.unusable else ""),
+                    detail=why or (self.unusable(answer).detail if answer.unusable else ""),
                     sha256=hashlib.sha256(answer.fetched.body).digest(),
                     receipt=receipt or "",
                     records=answer.records or 0,
@@ -277,13 +288,6 @@ class Work:
         body = answer.fetched.body
         unsent = Unsent(body, answer.verdict.content_type or "application/octet-stream", key, answer.asked)
         self.outbox.put(unsent, self.delivered(len(body), answer))
-
-    def _unusable(self, answer: Answer) -> TroubleError:
-        if answer.unusable == "unexpected":
-            return TroubleError("unexpected", f"the answer does not hold the declared records: {answer.verdict.why}")
-        return TroubleError(
-            "garbage", f"the answer is none of {', '.join(self.pull.expected.formats)}: {answer.verdict.why}"
-        )
 
     async def _send(self, unsent: Unsent) -> str:
         async with asyncio.timeout(self._pacing.submit_timeout_s):

@@ -1,6 +1,7 @@
 """A source read in windows of time, one after the other, each taken before the cursor moves on.
 
-An answer that fills its limit is not believed whole: the window is read by halves.
+An answer that fills its limit is not believed whole: the window is read by halves. Nor is one of more records than any
+before: the halves are asked for as well, and where they hold more, the server has a cap of its own (`caps.py`).
 """
 
 import hashlib
@@ -9,6 +10,7 @@ from collections.abc import Container
 import msgspec
 
 from tidemill.model.time import format_instant
+from tidemill.sources.caps import is_capped, keys, suspicious
 from tidemill.sources.windows import Window, Windows
 from tidemill.sources.work import Answer, TroubleError, Work
 
@@ -21,12 +23,14 @@ class WindowStep:
         self._windows = windows
         # A 404 is no answer at all here: were it "nothing there", one wrong URL would run the cursor to now.
         self._empty = frozenset(status for status in work.pull.empty_status if status != 404)
+        self._whole = self._cap = 0
         self._read: frozenset[str] = frozenset()  # digests of the window that was read last, and of its parts
 
     async def step(self) -> bool:
         """One window, in as many parts as it needs; more to be had until the window that ends now."""
         work = self._work
         cursor = work.cursor
+        self._whole, self._cap = max(self._whole, cursor.whole), self._cap or cursor.cap
         window = self._windows.next(cursor.position_ns, work.now_ns())
         if window is None:
             return False
@@ -44,7 +48,7 @@ class WindowStep:
         work.tracker.good("ok" if new else "unchanged" if any(read) else "empty")
         if new:
             cursor = msgspec.structs.replace(cursor, number=cursor.number + 1, last=new[-1])
-        cursor = msgspec.structs.replace(cursor, position_ns=window.stop_ns)
+        cursor = msgspec.structs.replace(cursor, position_ns=window.stop_ns, whole=self._whole, cap=self._cap)
         await work.remember(cursor, format_instant(window.stop_ns))
         return not window.last
 
@@ -68,15 +72,44 @@ class WindowStep:
             return digest
         limit = work.pull.limit
         if limit and answer.records is not None and answer.records >= limit:
-            return self._cut_off(part, answer)
+            return self._cut_off(part, answer, f"the answer holds as many records as its limit ({limit})")
+        if answer.unusable is None and await self._is_capped(part, answer):
+            return self._cut_off(part, answer, f"the server gives at most {self._cap} records at once")
         place = str(work.cursor.position_ns)
         taken = await work.deliver(answer, f"{work.cursor.number + 1}-{digest}", place)
         return digest if taken else None
 
-    def _cut_off(self, part: Window, answer: Answer) -> tuple[Window, Window]:
-        """An answer that fills the limit is not taken: its window is read again by halves."""
+    async def _is_capped(self, part: Window, answer: Answer) -> bool:
+        """Whether the server gave less than it has. Asks for the halves where that is not known yet."""
+        records = answer.records or 0
+        if records > self._cap:
+            self._cap = 0  # it gives more: it was none
+        if self._cap and records == self._cap:
+            return True
         halves = self._windows.halves(part)
-        detail = f"the answer holds as many records as its limit ({self._work.pull.limit})"
+        if halves is not None and suspicious(records, self._whole, last=part.last):
+            found = [await self._look(half) for half in halves]
+            had = keys(self._work.pieces(answer), self._work.pull.expected.identity)
+            if had and is_capped(had, *found):
+                self._cap = records
+                return True
+        self._whole = max(self._whole, records)
+        return False
+
+    async def _look(self, part: Window) -> list[bytes]:
+        """The keys of the records of a part, which is not taken. Raises TroubleError."""
+        work, values = self._work, self._windows.values(part)
+        answer = await work.fetch(self._windows.fill(work.pull.url, part), self._empty | {200}, values=values)
+        if answer.fetched.status == 200 and answer.unusable is not None:
+            trouble = work.unusable(answer)
+            work.row(answer, trouble.reason, trouble.detail)
+            raise trouble
+        work.row(answer, "unchanged", "asked for to see whether the answer before was whole")
+        return keys(work.pieces(answer), work.pull.expected.identity)
+
+    def _cut_off(self, part: Window, answer: Answer, detail: str) -> tuple[Window, Window]:
+        """An answer that was cut off is not taken: its window is read again by halves."""
+        halves = self._windows.halves(part)
         self._work.row(answer, "truncated", detail)
         if halves is None:
             detail = f"{detail} in the shortest window that can be asked for; raise the limit"
