@@ -162,6 +162,30 @@ def test_a_feed_of_a_data_folder_asks_what_its_own_source_asks(
     assert (nothing.status, "Say what to ask" in nothing.err) == (2, True)
 
 
+def test_columns_are_told_from_lists_and_nothing_is_drafted(source: Run, web: Web, tmp_path: Path) -> None:
+    columns = {"latitude": 5, "hours": {"time": ["2026-01-01T00:00", "2026-01-01T01:00"], "level": [1.5, None]}}
+    with web.answering(lambda _: (200, {}, json.dumps(columns).encode())) as url:
+        ended = source("try", url, *HERE, "--draft", tmp_path / "x.toml")
+        assert ended.status == 1 and "At $.hours the answer has columns" in " ".join((ended.out + ended.err).split())
+        assert not (tmp_path / "x.toml").exists() and "would be stored" not in ended.out
+        asked = source("try", url, *HERE, "--field", "latitude=$.latitude")
+    assert asked.status == 0
+
+
+def test_a_feed_with_a_body_and_a_token_asks_as_its_source_does(source: Run, web: Web, tmp_path: Path) -> None:
+    def answer(request: Any) -> tuple[int, dict[str, str], bytes]:
+        if request.path == "/token":
+            return 200, {}, b'{"access_token": "hush-token-1", "token_type": "bearer"}'
+        good = request.headers.get("authorization") == "Bearer hush-token-1" and request.body == b'{"x":1}'
+        return (200 if good else 401), {}, json.dumps({**READINGS, "echo": request.headers}).encode()
+
+    with web.answering(answer) as url:
+        text = f'[source]\nurl = "{url}"\nbody = {{ json = {{ x = 1 }} }}\n[source.oauth2]\ntoken_url = "{url}/token"\n'
+        (tmp_path / "plant.toml").write_text(f'{FEED}{text}client_id = "mill"\nclient_secret = "s"\n')
+        ended = source("try", "--decode", tmp_path / "plant.toml", *HERE)
+    assert ended.status == 0 and "hush-token" not in ended.out + ended.err
+
+
 def test_a_private_address_is_refused_with_the_line_that_allows_it(source: Run, web: Web) -> None:
     with web.answering(says(READINGS)) as url:
         done = source("try", url)

@@ -44,22 +44,29 @@ def in_three_seconds():
 
 
 @pytest.mark.parametrize("written", [lambda: "3", in_three_seconds], ids=["seconds", "date"])
-def test_a_host_is_left_alone_by_all_who_ask_it_whatever_max_backoff(written, web, polling, states):
+def test_a_host_is_left_alone_by_every_item_whatever_max_backoff(written, web, polling, states):
     times = []
 
     def answer(request):
+        if request.path == "/other":
+            return 200, {}, b'{"v": 1}'
         times.append(time.monotonic())
         if len(times) == 1:
             return 429, {"retry-after": written()}, b""
         return 200, {}, b'{"v": 1}'
 
     with web.answering(answer) as url:
-        feeds = [source("one", f"{url}/1", open_after=1, open_for="10ms"), source("two", f"{url}/2", every="1s")]
-        with polling(feeds[:1]):
-            held = until(lambda: (s := states().get("one")) and s.retry_ns and s)
-        with polling(*feeds):  # a restart, and a sibling, do not ask earlier either
+        more = {"open_after": 1, "open_for": "10ms"}
+        first = source("one", f"{url}/{{unit}}", each={"unit": "a"}, **more)
+        both = source("one", f"{url}/{{unit}}", each={"unit": "a,b"}, **more)
+        with polling(first):
+            held = until(lambda: (s := states().get("one/unit=a")) and s.retry_ns and s)
+        with polling(both, source("two", f"{url}/other")):  # a restart, and another item, do not ask earlier either
+            until(lambda: (s := states().get("two")) and s.state == "ok")
+            asked_by_others = len(times) == 1
             until(lambda: len(times) > 2)
-            free = until(lambda: (s := states()["one"]) and s.state == "ok" and s)
+            free = until(lambda: (s := states()["one/unit=a"]) and s.state == "ok" and s)
+    assert asked_by_others, "another feed may have another account: it does not wait"
     assert times[1] - times[0] >= 1.9  # a date has whole seconds only
     assert held.retry_host == url.rstrip("/") and abs(held.next_due_ns - held.retry_ns) < 10**9
     assert "asks to be left alone for" in held.detail

@@ -17,7 +17,10 @@ def shape(document):
 @pytest.mark.parametrize(
     ("document", "expected"),
     [
-        ({"lat": 5, "hours": {"time": ["2026-01-01T00:00", "2026-01-01T01:00"], "t": [1, None]}}, ("columns", "$.hours")),
+        (
+            {"lat": 5, "hours": {"time": ["2026-01-01T00:00", "2026-01-01T01:00"], "t": [1, None]}},
+            ("columns", "$.hours"),
+        ),
         ({"x": [1.5, 2.5], "when": [1_700_000_000, 1_700_000_060]}, ("columns", "$")),
         ({"points": [[1_700_000_000, 5], [1_700_000_060, 6]]}, ("arrays", "$.points")),
         ([["2026-01-01", 5], ["2026-01-02", 6]], ("arrays", "$")),
@@ -39,7 +42,9 @@ def test_anything_else_is_none(body):
     assert odd_shape(body) is None
 
 
-@given(st.recursive(st.none() | st.integers() | st.text(), lambda part: st.lists(part) | st.dictionaries(st.text(), part)))
+@given(
+    st.recursive(st.none() | st.integers() | st.text(), lambda part: st.lists(part) | st.dictionaries(st.text(), part))
+)
 def test_no_document_is_too_odd(document):
     found = odd_shape(json.dumps(document).encode())
     assert found is None or found.sentence.startswith(f"At {found.path} the answer has ")

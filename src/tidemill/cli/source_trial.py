@@ -21,6 +21,7 @@ from tidemill.feeds.variables import Reach
 from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.draft import SECRET, Wish, draft
 from tidemill.sources.http import Fetched, FetchFailure, HttpClient, Limits
+from tidemill.sources.oauth import TokenError, Tokens
 from tidemill.sources.odd_shapes import odd_shape
 from tidemill.sources.preview import Preview, preview
 from tidemill.sources.pull import Pull, compile_pulls
@@ -72,7 +73,8 @@ class Trial:
         self.failure = ""
         filled: list[str] = []
         self._headers = {name: _filled(text, filled) for name, text in wish.headers.items()}
-        self._url = _first_of(pull) if pull else _filled(url, filled)
+        self._pull = pull
+        self._url, self._body = _first_of(pull) if pull else (_filled(url, filled), None)
         for name, text in self._headers.items():
             if SECRET.search(name):
                 filled += [text, text.split()[-1]]
@@ -121,10 +123,21 @@ class Trial:
         except UnicodeDecodeError:
             return body  # binary records
 
+    def _hide_tokens(self, tokens: tuple[str, ...]) -> None:
+        hide, hide_long, more = self._hide, self._hide_long, Redaction(tokens).hide
+        self._hide, self._hide_long = lambda text: more(hide(text)), lambda text: more(hide_long(text))
+
     async def _fetch(self) -> Fetched | FetchFailure:
         client = HttpClient(self._policy)
         try:
-            return await client.get(self._url, self._headers, self._limits, _ANY_STATUS)
+            headers = self._headers
+            if self._pull is not None and self._pull.oauth2 is not None:
+                tokens = Tokens(self._pull.oauth2, client, self._limits)
+                headers = {**headers, **await tokens.header()}
+                self._hide_tokens(tokens.secrets)
+            return await client.get(self._url, headers, self._limits, _ANY_STATUS, body=self._body)
+        except TokenError as error:
+            return FetchFailure("token", error.message, 0.0)
         finally:
             client.close()
 
@@ -203,15 +216,19 @@ def _pull(feed: Feed | None) -> Pull:
     return pulls[0]
 
 
-def _first_of(pull: Pull) -> str:
-    """What a source asks first: its first window, its first page."""
-    url = pull.url
+def _first_of(pull: Pull) -> tuple[str, bytes | None]:
+    """What a source asks first: its first window, its first page; and the body of the request."""
+    url, values = pull.url, dict(pull.chosen)
     if pull.windows is not None:
         import time
 
         window = pull.windows.next(None, time.time_ns())
+        values |= pull.windows.values(window) if window else {}
         url = pull.windows.fill(url, window) if window else url
-    return pull.paging.url(url, None) if pull.paging is not None else url
+    if pull.paging is not None:
+        values |= pull.paging.values(None)
+        url = pull.paging.url(url, None)
+    return url, None if pull.body is None else pull.body.bytes(values)
 
 
 def _filled(text: str, secrets: list[str]) -> str:

@@ -115,7 +115,7 @@ class Source(Table, frozen=True):
     `unchanged`; `skip_unchanged`: the same bytes again are `unchanged` too (else a repeated value is data).
     `timeout` is the longest silence; an answer that took longer than `slow_after` (default: half of it) is `slow`.
     `rate`, such as `60/1h`: how often the host may be asked; requests are spaced evenly, over all sources of the tenant
-    that ask this host. `Retry-After` of an answer, seconds or date, is respected in full, up to a day, by all of them.
+    that ask this host. `Retry-After` of an answer, seconds or date, is respected in full, up to a day, by all items.
     After `open_after` failures in a row the source is left alone for 5 x `max_backoff`, at most `open_for`.
     `allow`: the private networks (CIDR) that this source means to reach, of those the server allows.
 

@@ -1,7 +1,7 @@
-"""How often a host is asked, and until when it wants to be left alone: shared by all sources of a tenant that ask it.
+"""How often a host is asked by the sources of a tenant, and until when it wants to be left alone by a feed.
 
-Requests are evenly spaced: of several rates for one host the slowest holds. A host that answers with `Retry-After` is
-asked by none of these sources before. Lives in the poller's loop; knows no HTTP.
+Requests are evenly spaced: of several rates for one host the slowest holds. A feed that a host answers with
+`Retry-After` asks for none of its items before; other feeds may have another account there. Lives in the poller's loop.
 """
 
 import asyncio
@@ -14,10 +14,10 @@ LONGEST_S: Final = 86_400.0  # what a server may ask for; a longer wait is asked
 
 
 class Host:
-    """One host of one tenant. `hold_ns`: not to be asked before this instant (ns since the epoch)."""
+    """One host of one tenant."""
 
     def __init__(self) -> None:
-        self.hold_ns = 0
+        self._holds: dict[str, int] = {}
         self._intervals: dict[str, float] = {}
         self._free_s = 0.0  # of the loop's clock: when the next request may go
 
@@ -35,9 +35,13 @@ class Host:
         self._free_s = turn_s + interval_s
         return turn_s - now_s
 
-    def hold(self, until_ns: int) -> None:
-        """Leave it alone until then."""
-        self.hold_ns = max(self.hold_ns, until_ns)
+    def hold(self, feed: str, until_ns: int) -> None:
+        """Let a feed leave it alone until then."""
+        self._holds[feed] = max(self.held_ns(feed), until_ns)
+
+    def held_ns(self, feed: str) -> int:
+        """The instant (ns since the epoch) before which a feed must not ask it; 0: there is none."""
+        return self._holds.get(feed, 0)
 
 
 class Hosts:

@@ -48,9 +48,8 @@ def odd_shape(body: bytes) -> OddShape | None:
 
 def _shapes(node: Any, path: str, depth: int) -> Iterator[OddShape]:
     if isinstance(node, list):
-        if len(node) > 1 and all(isinstance(item, list) and len(item) > 1 for item in node[:_FIRST]):
-            if all(not isinstance(part, dict | list) for item in node[:_FIRST] for part in item):
-                yield OddShape("arrays", path, _example(node[0]))
+        if len(node) > 1 and all(map(_is_row, node[:_FIRST])):
+            yield OddShape("arrays", path, _example(node[0]))
         return
     if not isinstance(node, Mapping) or depth == 0:
         return
@@ -59,12 +58,15 @@ def _shapes(node: Any, path: str, depth: int) -> Iterator[OddShape]:
     alike = [name for name in columns if times and len(columns[name]) == len(columns[times[0]]) and name != times[0]]
     if times and alike:
         yield OddShape("columns", path, f"{times[0]} and {alike[0]}")
-    if len(node) > 1 and all(_is_time(key) for key in node):
-        yield OddShape("keys", path, next(iter(node)))
-    elif len(node) > 2 and len({_kind(item) for item in node.values()}) == 1 and _named(node):
+    keyed = len(node) > 1 and all(map(_is_time, node))
+    if keyed or (len(node) > 2 and _named(node)):
         yield OddShape("keys", path, next(iter(node)))
     for name, item in list(node.items())[:_MEMBERS]:
         yield from _shapes(item, f"{path}.{name}", depth - 1)
+
+
+def _is_row(item: Any) -> bool:
+    return isinstance(item, list) and len(item) > 1 and not any(isinstance(part, dict | list) for part in item)
 
 
 def _is_column(item: Any) -> bool:
@@ -73,8 +75,9 @@ def _is_column(item: Any) -> bool:
 
 def _named(node: Mapping[str, Any]) -> bool:
     """Whether these look like records under their names: objects of the same members."""
-    items = list(node.values())
-    return isinstance(items[0], dict) and len(items[0]) > 1 and len({frozenset(item) for item in items[:_FIRST]}) == 1
+    items = list(node.values())[:_FIRST]
+    alike = all(isinstance(item, dict) and len(item) > 1 for item in items)
+    return alike and len({frozenset(item) for item in items}) == 1
 
 
 def _is_time(value: Any) -> bool:
@@ -88,10 +91,6 @@ def _is_time(value: Any) -> bool:
     except ValueError:
         return re.fullmatch(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}.*", text) is not None
     return True
-
-
-def _kind(value: Any) -> frozenset[str] | str:
-    return frozenset(value) if isinstance(value, dict) else type(value).__name__
 
 
 def _example(value: Any) -> str:

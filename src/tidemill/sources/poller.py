@@ -21,9 +21,10 @@ import uvloop
 from tidemill.catalog.contract import Catalog
 from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.feeds.definition import Feed
+from tidemill.model.time import NS_PER_S
 from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.desk import Desk
-from tidemill.sources.hosts import Hosts
+from tidemill.sources.hosts import LONGEST_S, Hosts
 from tidemill.sources.outbox import Submit
 from tidemill.sources.pacing import Pacing
 from tidemill.sources.pull import Pull, compile_pulls, source_key
@@ -141,7 +142,9 @@ class Poller:
         """Make the tasks those of the current feeds. Whatever it raises: those that run go on, and it comes again."""
         feeds = await self._desk.call(lambda: list(self._sources()))
         wanted, self._faulty = self._compile(feeds)
-        for key in wanted.keys() - self._running.keys():
+        new = wanted.keys() - self._running.keys()
+        await self._hold([wanted[key] for key in new])
+        for key in new:
             self._begin(wanted[key])
         gone = [
             key
@@ -152,6 +155,14 @@ class Poller:
         for key in wanted.keys() & set(gone):
             self._begin(wanted[key])
         await self._show(wanted.keys(), self._faulty)
+
+    async def _hold(self, pulls: Sequence[Pull]) -> None:
+        """Leave hosts alone for as long as they asked an earlier run to, before any item of a feed is polled."""
+        latest_ns = self._now_ns() + int(LONGEST_S * NS_PER_S)  # a later one is of a clock that was wrong
+        for pull in pulls:
+            earlier = await self._desk.state(pull.key)
+            if earlier and earlier.retry_ns and earlier.retry_host == pull.origin and earlier.retry_ns <= latest_ns:
+                self._hosts.of(pull.tenant, pull.origin).hold(pull.feed, earlier.retry_ns)
 
     def _compile(self, feeds: Iterable[tuple[str, Feed | Unusable]]) -> tuple[dict[str, Pull], dict[str, SourceState]]:
         """What is to be polled, by key; and the states of feeds that cannot be, which say why."""

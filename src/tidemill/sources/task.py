@@ -18,7 +18,7 @@ from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.model.time import NS_PER_S
 from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.desk import Desk
-from tidemill.sources.hosts import LONGEST_S, Hosts
+from tidemill.sources.hosts import Hosts
 from tidemill.sources.http import HttpClient
 from tidemill.sources.outbox import Submit
 from tidemill.sources.pacing import Pacing
@@ -100,8 +100,9 @@ class SourceTask:
             await self._resume()
             await self._first_wait()
             while not self._stopping.is_set():
-                if self._host.hold_ns > self._now_ns():  # what it said to a sibling holds as well
-                    await self._pause_until(self._host.hold_ns)
+                held_ns = self._host.held_ns(self.pull.feed)  # what it said to another item holds as well
+                if held_ns > self._now_ns():
+                    await self._pause_until(held_ns)
                 else:
                     await self._turn()
         except asyncio.CancelledError:
@@ -131,9 +132,6 @@ class SourceTask:
             return
         if earlier is not None:
             self.tracker.resume(earlier)
-            latest_ns = self._now_ns() + int(LONGEST_S * NS_PER_S)  # a later one is of a clock that was wrong
-            if earlier.retry_host == self.pull.origin and earlier.retry_ns and earlier.retry_ns <= latest_ns:
-                self._host.hold(earlier.retry_ns)
         for one in unsent:
             self._work.outbox.put(one, self._work.delivered(len(one.body)), kept=True)
         await self._work.wait_for_intake(self._work.outbox.wait_empty)
@@ -179,7 +177,7 @@ class SourceTask:
         if trouble.at_least_s and self.pull.origin:
             until_ns = self._now_ns() + int(trouble.at_least_s * NS_PER_S)
             self.tracker.held(self.pull.origin, until_ns)
-            self._host.hold(until_ns)
+            self._host.hold(self.pull.feed, until_ns)
         if self.tracker.state.state == "open":
             return max(self.pull.breaker.rest_s, trouble.at_least_s)
         return self._backoff.delay_s(failures, self._rng, trouble.at_least_s)
