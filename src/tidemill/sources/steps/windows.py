@@ -6,6 +6,7 @@ before: the halves are asked for as well, and where they hold more, the server h
 
 import hashlib
 from collections.abc import Container
+from typing import Final
 
 import msgspec
 
@@ -13,6 +14,8 @@ from tidemill.model.time import format_instant
 from tidemill.sources.caps import is_capped, keys, suspicious
 from tidemill.sources.windows import Window, Windows
 from tidemill.sources.work import Answer, TroubleError, Work
+
+_NARROWEST: Final = 12  # times that a window is halved to find where its records are
 
 
 class WindowStep:
@@ -86,14 +89,26 @@ class WindowStep:
             self._cap = 0  # it gives more: it was none
         if self._cap and records == self._cap:
             return True
-        halves = self._windows.halves(part)
-        if halves is not None and suspicious(records, self._whole, last=part.last):
-            found = [await self._look(half) for half in halves]
-            had = keys(self._work.pieces(answer), self._work.pull.expected.identity)
-            if had and is_capped(had, *found):
-                self._cap = records
-                return True
+        if suspicious(records, self._whole, last=part.last) and await self._has_more(part, answer):
+            self._cap = records
+            return True
         self._whole = max(self._whole, records)
+        return False
+
+    async def _has_more(self, part: Window, answer: Answer) -> bool:
+        """Whether the halves of a window hold more than the answer for all of it. Where one half has all of it and the
+        other nothing, the halves of that half are asked for."""
+        had = keys(self._work.pieces(answer), self._work.pull.expected.identity)
+        for _ in range(_NARROWEST):
+            halves = self._windows.halves(part)
+            if halves is None or not had:
+                return False
+            found = [await self._look(half) for half in halves]
+            if is_capped(had, *found):
+                return True
+            if all(found):
+                return False
+            part = halves[0] if found[0] else halves[1]
         return False
 
     async def _look(self, part: Window) -> list[bytes]:
