@@ -151,6 +151,7 @@ _TYPED: Final[tuple[tuple[type[TidemillError], str], ...]] = (
     (StoreUnavailableError, "store_unavailable"),
     (LogCorruptError, "log_corrupt"),
 )
+_STORE_BEING_MADE: Final = {60, 81}  # ClickHouse: no such table, no such database
 _STORE_LIMITS: Final = {158, 159, 160, 241, 307, 396}  # ClickHouse: too many rows, too slow, out of its memory limit
 
 
@@ -244,6 +245,8 @@ def code_of(error: Exception) -> str:
 
 def answer(error: Exception) -> Answer:
     """The answer to a request that ended in `error`. Logs what is unexpected."""
+    if isinstance(error, StoreQueryError) and error.store_code in _STORE_BEING_MADE:
+        error = StoreUnavailableError("The store is being made: its tables are not there yet; ask again in a moment")
     code = code_of(error)
     if code == "internal":
         return _internal(error)
