@@ -17,8 +17,8 @@ from tidemill.cli.offline import open_store
 from tidemill.data_folder import CATALOG, CLOSED_MARK, check_folder, mark_closed
 from tidemill.errors import StartupError
 from tidemill.lock import FolderLock
-from tidemill.log.continuation import GAP
 from tidemill.log.sqlite import SqliteLog
+from tidemill.log.sqlite.continuation import GAP
 from tidemill.mill import position
 from tidemill.mill.position import Position, Progress
 from tidemill.model.offset import EVERYWHERE

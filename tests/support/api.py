@@ -29,8 +29,7 @@ from tidemill.feeds.book import FeedBook
 from tidemill.feeds.recipes import RECIPES
 from tidemill.hints import Hints
 from tidemill.log.limits import LogLimits
-from tidemill.log.reader import SqliteLogReader
-from tidemill.log.sqlite import SqliteLog
+from tidemill.log.sqlite import SqliteLog, SqliteLogReader
 from tidemill.mill import position, status
 from tidemill.mill.worker import Mill
 from tidemill.query.queries import Queries

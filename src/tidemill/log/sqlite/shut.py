@@ -9,9 +9,8 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from tidemill.errors import LogCorruptError, LogDamagedError, LogUnavailableError
-from tidemill.log.contract import Appended, LogHealth
-from tidemill.log.damage import Damage
-from tidemill.log.reader import SqliteLogReader
+from tidemill.log.contract import EVERY_CAPABILITY, Appended, Capability, LogHealth
+from tidemill.log.sqlite.reader import SqliteLogReader
 from tidemill.model.offset import start_of
 from tidemill.model.payload import Logged, Payload
 
@@ -27,6 +26,11 @@ class ShutLog(SqliteLogReader):
     def partitions(self) -> "Sequence[ShutLog]":
         """See `LogReader.partitions`."""
         return (self,)
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """Those of the log that is shut."""
+        return EVERY_CAPABILITY
 
     def append(self, payload: Payload, *, idempotency_key: str | None = None) -> Future[Appended]:
         """Refuse with LogCorruptError."""
@@ -59,10 +63,6 @@ class ShutLog(SqliteLogReader):
     def erase(self, seqs: Sequence[int], up_to: int) -> bool:
         """Refuse with LogDamagedError."""
         raise LogDamagedError(self._error.message, 60.0)
-
-    def known_damages(self) -> list[Damage]:
-        """The damages that reading met."""
-        return self.damages.known
 
     def mend(self, seq: int, body: bytes) -> bool:
         """Mend nothing."""

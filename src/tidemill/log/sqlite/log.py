@@ -18,16 +18,16 @@ import apsw
 from tidemill.clock import Trust, TrustedClock, since_boot_s
 from tidemill.errors import LogDamagedError, LogUnavailableError
 from tidemill.lock import FolderLock
-from tidemill.log import database, erasing, mending, recovery, retention
-from tidemill.log.contract import Appended, LogHealth
+from tidemill.log.contract import EVERY_CAPABILITY, Appended, Capability, LogHealth, SelfCheck
 from tidemill.log.damage import Damage
-from tidemill.log.high_water import HighWaterMark
 from tidemill.log.limits import LogLimits
 from tidemill.log.local_disk import FreeSpace, make_folder, refuse_network_file_system
-from tidemill.log.reader import SqliteLogReader
-from tidemill.log.upkeep import Upkeep
-from tidemill.log.waiters import Waiter
-from tidemill.log.writer import Writer
+from tidemill.log.sqlite import database, erasing, mending, recovery, retention
+from tidemill.log.sqlite.high_water import FILE, HighWaterMark
+from tidemill.log.sqlite.reader import SqliteLogReader
+from tidemill.log.sqlite.upkeep import Upkeep
+from tidemill.log.sqlite.waiters import Waiter
+from tidemill.log.sqlite.writer import Writer
 from tidemill.model.payload import Logged, Payload
 
 T = TypeVar("T")
@@ -62,11 +62,11 @@ class SqliteLog:
         self._path = directory / database.FILE
         self._reader = SqliteLogReader(directory, vfs=vfs)
         self._damages = self._reader.damages
-        self._lock = FolderLock(directory, "log.lock")
+        self._lock = FolderLock(directory, database.LOCK)
         self._space = FreeSpace(directory, self._limits)
         with ExitStack() as undo:
             undo.callback(self._lock.release)
-            self._mark = HighWaterMark(directory / "log.high-water")
+            self._mark = HighWaterMark(directory / FILE)
             undo.callback(self._mark.close)
             undo.enter_context(recovery.as_startup_error(self._path))
             self._writer = Writer(
@@ -97,6 +97,11 @@ class SqliteLog:
     def partitions(self) -> "Sequence[SqliteLog]":
         """See `LogReader.partitions`."""
         return (self,)
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """All there are."""
+        return EVERY_CAPABILITY
 
     def append(self, payload: Payload, *, idempotency_key: str | None = None) -> Future[Appended]:
         """Queue a payload; see `IntakeLog.append`."""
@@ -176,6 +181,10 @@ class SqliteLog:
         if mended:
             self._damages.remove(seq)
         return mended
+
+    def self_check(self, *, whole: bool) -> SelfCheck:
+        """See `PartitionReader.self_check`."""
+        return self._reader.self_check(whole=whole)
 
     def health(self) -> LogHealth:
         """What `/readyz` shows; never raises."""
