@@ -1,4 +1,4 @@
-"""What every `IntakeLog` promises, run over every implementation. A new one adds itself to LOGS, with what it can do."""
+"""What every `IntakeLog` promises, run over every implementation. A new one adds itself and what it can do to LOGS."""
 
 import asyncio
 from collections.abc import Callable, Iterator

@@ -22,7 +22,7 @@ from tidemill.api.metrics import MILL_COUNTERS, Metrics
 from tidemill.api.services import Services
 from tidemill.api.stall import Stall, StallWatch
 from tidemill.errors import TidemillError, UnavailableError
-from tidemill.log.contract import LogHealth, LogPartition
+from tidemill.log.contract import Capability, LogHealth, LogPartition, lacks
 from tidemill.mill.status import MillStatus, combined
 from tidemill.model.offset import seq_of
 from tidemill.model.time import format_instant
@@ -138,7 +138,12 @@ class Health:
         doubt = log.clock_doubt or (status.clock_doubt if status else "")
         stall = self.stall()
         stalled = f"the mill has applied nothing more for {stall.seconds:.0f} s: {stall.why}" if stall.why else ""
-        return [reason for reason in (doubt, log.degraded, stalled) if reason]
+        return [reason for reason in (doubt, log.degraded, stalled, self._kept_for_good(log)) if reason]
+
+    def _kept_for_good(self, log: LogHealth) -> str:
+        """Why nothing ever leaves the log; empty: it does."""
+        can_erase = Capability.ERASURE in self._services.log.capabilities
+        return "" if can_erase else lacks(log.implementation, Capability.ERASURE).message
 
     def stall(self) -> Stall:
         """Whether the mill makes progress, as of now; of several partitions, that with the longest stall."""

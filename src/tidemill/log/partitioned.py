@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from tidemill.log.contract import (
     Appended,
@@ -21,41 +21,35 @@ class LogOfPartition(IntakeLog, LogPartition, Protocol):
     """What a partition is: one to read and trim, and a log that takes its payloads."""
 
 
-class PartitionedReader:
+Each = TypeVar("Each", bound=PartitionReader)
+
+
+class PartitionedReader(Generic[Each]):
     """Reads the log of these partitions, by number. Keeps the promises of `LogReader`."""
 
-    def __init__(self, partitions: Sequence[PartitionReader]) -> None:
-        self._readers = tuple(partitions)
+    def __init__(self, partitions: Sequence[Each]) -> None:
+        self._partitions = tuple(partitions)
 
     @property
-    def partitions(self) -> Sequence[PartitionReader]:
+    def partitions(self) -> Sequence[Each]:
         """See `LogReader.partitions`."""
-        return self._readers
+        return self._partitions
 
     def find(self, tenant: str, receipt: str) -> Logged | None:
         """See `ReceiptIndex.find`: one look-up by an index in each partition."""
-        for partition in self._readers:
+        for partition in self._partitions:
             if (logged := partition.find(tenant, receipt)) is not None:
                 return logged
         return None
 
     def close(self) -> None:
         """Close every partition. Harmless when repeated."""
-        for partition in self._readers:
+        for partition in self._partitions:
             partition.close()
 
 
-class PartitionedLog(PartitionedReader):
+class PartitionedLog(PartitionedReader[LogOfPartition]):
     """The log of these partitions, by number. Keeps the promises of `IntakeLog`."""
-
-    def __init__(self, partitions: Sequence[LogOfPartition]) -> None:
-        super().__init__(partitions)
-        self._partitions = tuple(partitions)
-
-    @property
-    def partitions(self) -> Sequence[LogPartition]:
-        """See `IntakeLog.partitions`."""
-        return self._partitions
 
     @property
     def capabilities(self) -> frozenset[Capability]:
