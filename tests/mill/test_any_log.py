@@ -98,9 +98,7 @@ def test_intake_mill_and_verification_work_over_a_log_of_files(rig: Round) -> No
 
 def damage_a_body(rig: Round) -> None:
     """Flip a bit of the first body in the partition of the locations."""
-    log = next(
-        one for one in rig.log.partitions if one.headers(0, 1) and one.headers(0, 1)[0].feed == "location"
-    )
+    log = next(one for one in rig.log.partitions if one.headers(0, 1) and one.headers(0, 1)[0].feed == "location")
     slot = log._slots[0]
     with (log.folder / ENTRIES).open("r+b") as file:
         file.seek(slot.at)
