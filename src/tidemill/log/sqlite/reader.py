@@ -8,12 +8,12 @@ from being reset).
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import apsw
 
 from tidemill.errors import LogCorruptError, LogDamagedError, LogUnavailableError
-from tidemill.log.contract import FileFault, Header, SelfCheck
+from tidemill.log.contract import EVERY_CAPABILITY, FileFault, Header, SelfCheck
 from tidemill.log.damage import Damage, Damages
 from tidemill.log.sqlite import database, erasing, high_water, reading
 from tidemill.log.sqlite.high_water import read_mark
@@ -26,6 +26,8 @@ T = TypeVar("T")
 class SqliteLogReader:
     """The read side of one partition, `log.sqlite` in `directory`; thread-safe (calls queue behind each other).
     `quiet`: who made it says what is damaged."""
+
+    capabilities: Final = EVERY_CAPABILITY
 
     def __init__(self, directory: Path, *, vfs: str | None = None, quiet: bool = False) -> None:
         self._path = directory / database.FILE

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from tidemill.errors import LogCorruptError, LogDamagedError, LogUnavailableError
-from tidemill.log.contract import EVERY_CAPABILITY, Appended, Capability, LogHealth
+from tidemill.log.contract import Appended, LogHealth
 from tidemill.log.sqlite.reader import SqliteLogReader
 from tidemill.model.offset import start_of
 from tidemill.model.payload import Logged, Payload
@@ -26,11 +26,6 @@ class ShutLog(SqliteLogReader):
     def partitions(self) -> "Sequence[ShutLog]":
         """See `LogReader.partitions`."""
         return (self,)
-
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        """Those of the log that is shut."""
-        return EVERY_CAPABILITY
 
     def append(self, payload: Payload, *, idempotency_key: str | None = None) -> Future[Appended]:
         """Refuse with LogCorruptError."""
@@ -56,7 +51,7 @@ class ShutLog(SqliteLogReader):
         except LogUnavailableError:
             return self._start
 
-    def trim(self, applied: int) -> int:
+    def trim(self, confirmed: int) -> int:
         """Leave everything as it is."""
         return 0
 
