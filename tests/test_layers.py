@@ -9,9 +9,21 @@ ROOT = Path(__file__).parents[1] / "src" / "tidemill"
 
 # The layers of DESIGN section 9, lowest first. A module may import from layers below its own, and from itself.
 LAYERS = (
-    {"errors", "settings", "telemetry", "clock", "hints", "lifeline", "lock", "crash_points", "plugins", "flips"},
+    {
+        "errors",
+        "settings",
+        "telemetry",
+        "clock",
+        "hints",
+        "lifeline",
+        "lock",
+        "crash_points",
+        "plugins",
+        "flips",
+        "durable",
+    },
     {"model"},
-    {"checks"},
+    {"checks", "sqlite"},
     {"store", "log", "catalog", "rules", "decode", "feeds", "analysis"},
     {"mill", "query", "sources"},
     {"data_folder"},
@@ -35,20 +47,22 @@ def place(name: str) -> int:
     return next(index for index, layer in enumerate(LAYERS) if name in layer)
 
 
-def imports(path: Path) -> set[str]:
-    found = set()
+def imported_names(path: Path) -> set[str]:
+    """What a module imports, by full names."""
+    names = set[str]()
     for node in ast.walk(ast.parse(path.read_text())):
-        names = []
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        for name in names:
-            parts = name.split(".")
-            if parts[0] == "tidemill" and len(parts) > 1 and parts[1] != "__version__":
-                found.add(parts[1])
-        assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}: relative import"
-    return found
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def imports(path: Path) -> set[str]:
+    """The parts of the product that a module imports."""
+    parts = [name.split(".") for name in imported_names(path)]
+    return {name[1] for name in parts if name[0] == "tidemill" and len(name) > 1 and name[1] != "__version__"}
 
 
 def unit(path: Path) -> str:
@@ -79,3 +93,34 @@ def test_intake_of_bytes_knows_no_store_and_store_no_http() -> None:
         assert "store" not in imports(path)
     for path in (ROOT / "analysis").glob("*.py"):
         assert imports(path) <= {"analysis", "errors", "model"}
+
+
+IMPLEMENTATIONS = {"tidemill.log.sqlite": "log/opening.py", "tidemill.catalog.sqlite": "catalog/opening.py"}
+SQLITE = ("apsw", "sqlite3", "tidemill.sqlite")
+FILES = ("log.sqlite", "log.high-water", "log.lock", "log.continue-above", "catalog.sqlite")
+
+
+def is_of(name: str, module: str) -> bool:
+    return name == module or name.startswith(f"{module}.")
+
+
+def test_one_place_names_each_implementation_and_sqlite_stays_behind_its_contracts() -> None:
+    wrong = []
+    for path in MODULES:
+        where = path.relative_to(ROOT).as_posix()
+        for name in imported_names(path):
+            for module, opening in IMPLEMENTATIONS.items():
+                folder = f"{module.removeprefix('tidemill.').replace('.', '/')}/"
+                if is_of(name, module) and where != opening and not where.startswith(folder):
+                    wrong.append(f"{where} imports {name}")
+            inside = where.startswith(("log/sqlite/", "catalog/", "sqlite/"))
+            if any(is_of(name, module) for module in SQLITE) and not inside:
+                wrong.append(f"{where} imports {name}")
+    assert not wrong
+
+
+def test_the_files_of_log_and_catalog_are_named_inside_them_only() -> None:
+    for path in MODULES:
+        texts = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
+        named = [text for text in texts if isinstance(text, str) and any(file in text for file in FILES)]
+        assert unit(path) in ("log", "catalog") or not named, f"{path.relative_to(ROOT)} names {named}"

@@ -20,10 +20,10 @@ from tidemill.catalog.contract import Catalog
 from tidemill.catalog.feeds import PREFIX as FEEDS_PREFIX
 from tidemill.catalog.feeds import CatalogFeeds
 from tidemill.catalog.keys import CLOSED, ever_keys
+from tidemill.catalog.opening import open_catalog
 from tidemill.catalog.replays import CatalogReplays
-from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.clock import Trust
-from tidemill.errors import LogCorruptError, StartupError, TidemillError, UnavailableError
+from tidemill.errors import StartupError, TidemillError, UnavailableError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.recipes import FORMER, RECIPES, shipped
 from tidemill.feeds.variables import Reaches
@@ -33,9 +33,7 @@ from tidemill.settings import DEFAULT_TENANT, Runtime, Settings
 
 if TYPE_CHECKING:
     from tidemill.feeds.definition import Feed
-    from tidemill.log.partitioned import PartitionedLog
-    from tidemill.log.shut import ShutLog
-    from tidemill.log.sqlite import SqliteLog
+    from tidemill.log.contract import IntakeLog
     from tidemill.mill.crew import Crew
     from tidemill.sources.state import Unusable
 
@@ -91,7 +89,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
     folder = runtime.settings.folder
     (folder / "mill").mkdir(exist_ok=True)
     lock = FolderLock(folder / "mill", "mill.lock")
-    catalog = SqliteCatalog(folder / "catalog.sqlite")
+    catalog = open_catalog(folder)
     book = open_book(catalog, runtime.settings)
     store = _mill_store(runtime)
     replays = CatalogReplays(catalog)
@@ -141,8 +139,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
 def _crew(runtime: Runtime, store: Any, book: FeedBook, replays: CatalogReplays) -> "Crew":
     """A mill for each partition. Each asks the store by itself: one that hangs is not hidden by the others."""
     from tidemill.hints import Hints
-    from tidemill.log.partitions import log_folder
-    from tidemill.log.reader import SqliteLogReader
+    from tidemill.log.opening import open_partition
     from tidemill.mill.backup_hold import BackupHold
     from tidemill.mill.crew import Crew
     from tidemill.mill.position import Position, position_file
@@ -157,7 +154,7 @@ def _crew(runtime: Runtime, store: Any, book: FeedBook, replays: CatalogReplays)
 
     def mill_of(partition: Partition, end: Hints) -> Mill:
         return Mill(
-            SqliteLogReader(log_folder(folder, partition.number)),
+            open_partition(folder, partition.number),
             _mill_store(runtime) if partition.number else store,
             book,
             Position(position_file(folder, partition.number), partition.start),
@@ -192,7 +189,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     settings, folder = runtime.settings, runtime.settings.folder
     intake_log = _intake_log(settings)
     numbers = range(settings.partitions)
-    catalog = SqliteCatalog(folder / "catalog.sqlite")
+    catalog = open_catalog(folder)
     texts = feed_texts(catalog)
     book = FeedBook(texts)
     store = _store(runtime, settings.query_timeout, settings.query_memory)
@@ -218,13 +215,10 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     build(create_app(services), settings, applied.stop, lifeline.beat).run(sockets)  # on uvloop
 
 
-def _intake_log(settings: Settings) -> "SqliteLog | ShutLog | PartitionedLog":
-    """The log as its owner opens it. A partition that cannot be opened is read on, and acknowledges nothing."""
+def _intake_log(settings: Settings) -> "IntakeLog":
+    """The log as its owner opens it."""
     from tidemill.log.limits import LogLimits
-    from tidemill.log.partitioned import PartitionedLog
-    from tidemill.log.partitions import log_folder
-    from tidemill.log.shut import ShutLog
-    from tidemill.log.sqlite import SqliteLog
+    from tidemill.log.opening import open_log
     from tidemill.mill.position import read_all
 
     limits = LogLimits(
@@ -233,18 +227,8 @@ def _intake_log(settings: Settings) -> "SqliteLog | ShutLog | PartitionedLog":
         min_free_bytes=settings.min_free_bytes,
         min_free_ratio=settings.min_free_ratio,
     )
-
-    def opened(number: int, known_seq: int) -> SqliteLog | ShutLog:
-        place = log_folder(settings.folder, number)
-        try:
-            return SqliteLog(place, limits=limits, known_seq=known_seq, trust=_trust(settings), partition=number)
-        except LogCorruptError as error:  # say so: a start again would change nothing
-            log.error("payloads are refused: %s", error.message)
-            return ShutLog(place, error, number)
-
-    progress = read_all(settings.folder, settings.partitions).partitions
-    logs = [opened(number, progress[number].highest) for number in range(settings.partitions)]
-    return logs[0] if len(logs) == 1 else PartitionedLog(logs)
+    known = [progress.highest for progress in read_all(settings.folder, settings.partitions).partitions]
+    return open_log(settings.folder, known, limits=limits, trust=_trust(settings))
 
 
 def run_demo(runtime: Runtime, lifeline: Lifeline) -> None:

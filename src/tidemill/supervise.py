@@ -22,12 +22,13 @@ from typing import Final
 import msgspec
 
 from tidemill.catalog.keys import KeyRing
-from tidemill.catalog.sqlite import SqliteCatalog
-from tidemill.data_folder import CATALOG, check_folder, mark_closed
+from tidemill.catalog.opening import open_catalog
+from tidemill.catalog.opening import repair_tails as repair_catalog_tails
+from tidemill.data_folder import check_folder, mark_closed
 from tidemill.errors import StartupError
 from tidemill.lock import FolderLock
-from tidemill.log import wal
-from tidemill.log.partitions import log_folder, settle_partitions
+from tidemill.log.opening import log_files
+from tidemill.log.partitions import settle_partitions
 from tidemill.settings import Runtime, Settings
 
 log = logging.getLogger(__name__)
@@ -246,14 +247,13 @@ class Supervisor:
             self._lock.release()
 
     def _mend(self, folder: Path) -> None:
-        """Repair what the last run left in a WAL, before anybody opens it and forgets what is behind the damage."""
-        logs = [log_folder(folder, number) / "log.sqlite-wal" for number in range(self._settings.partitions)]
-        for path in (*logs, folder / "catalog.sqlite-wal"):
-            if wal.mend(path):
-                log.error("it was damaged, and is read to its end again", extra={"facts": {"file": str(path)}})
+        """Repair what the last run left unread, before anybody opens it and forgets what is behind the damage."""
+        logs = log_files(folder, self._settings.partitions)
+        for path in (*logs.repair_tails(), *repair_catalog_tails(folder)):
+            log.error("it was damaged, and is read to its end again", extra={"facts": {"file": str(path)}})
 
     def _decide_access(self) -> bool:
-        catalog = SqliteCatalog(self._settings.folder / CATALOG)
+        catalog = open_catalog(self._settings.folder)
         try:
             ever_keys = KeyRing(catalog).ever_keys()
         finally:

@@ -11,14 +11,15 @@ from tidemill.backup.restore import STAGING, restore
 from tidemill.backup.stored import opened
 from tidemill.backup.take import take
 from tidemill.catalog.keys import create_key, ever_keys
+from tidemill.catalog.opening import FILE as CATALOG
 from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.cli.backup import stopped
 from tidemill.cli.offline import open_store
-from tidemill.data_folder import CATALOG, CLOSED_MARK, check_folder, mark_closed
+from tidemill.data_folder import CLOSED_MARK, check_folder, mark_closed
 from tidemill.errors import StartupError
 from tidemill.lock import FolderLock
-from tidemill.log.continuation import GAP
 from tidemill.log.sqlite import SqliteLog
+from tidemill.log.sqlite.continuation import GAP
 from tidemill.mill import position
 from tidemill.mill.position import Position, Progress
 from tidemill.model.offset import EVERYWHERE

@@ -8,6 +8,7 @@ from tests.mill.house import House
 from tests.mill.test_verify_live import under_load
 from tests.support.engine import running_engine
 from tests.support.rounds import rounds
+from tidemill.log.partitioned import PartitionedReader
 from tidemill.mill.position import LogProgress, read
 from tidemill.mill.verify.walk import Scope, Verifier
 from tidemill.model.offset import ONLY
@@ -28,7 +29,7 @@ def verify_under_load(house: House) -> None:
     verifier = Verifier(
         Store(house.store.address),
         house.book,
-        house.folder,
+        lambda: PartitionedReader([house.open_reader()]),
         lambda: LogProgress((read(house.folder / "mill" / "position"),)),
         catalog=house.catalog,
         live=True,

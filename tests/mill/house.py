@@ -17,8 +17,9 @@ from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.recipes import RECIPES
 from tidemill.hints import Hints
+from tidemill.log.contract import BacklogReader, IntakeLog
 from tidemill.log.limits import LogLimits
-from tidemill.log.reader import SqliteLogReader
+from tidemill.log.opening import open_partition
 from tidemill.log.sqlite import SqliteLog
 from tidemill.mill.position import Position
 from tidemill.mill.worker import Mill
@@ -87,7 +88,8 @@ class House:
         tenant: str,
         *,
         clock: Callable[[], int] | None = None,
-        log: SqliteLog | None = None,
+        log: IntakeLog | None = None,
+        open_reader: Callable[[], BacklogReader] | None = None,
         partition: Partition | None = None,
     ) -> None:
         self.folder = folder
@@ -95,9 +97,12 @@ class House:
         self.clock = clock or (lambda: NOW_NS)
         limits = LogLimits(min_free_bytes=0, min_free_ratio=0.0)
         if log is not None:
-            partition = Partition(partition_of(log.last_seq()))
+            partition = Partition(partition_of(log.partitions[0].last_seq()))
         self.partition = partition or Partition(next(_numbers))
-        self.log = log or SqliteLog(folder / "log", limits=limits, now_ns=self.clock, partition=self.partition.number)
+        self.log: IntakeLog = log or SqliteLog(
+            folder / "log", limits=limits, now_ns=self.clock, partition=self.partition.number
+        )
+        self.open_reader = open_reader or (lambda: open_partition(folder, 0))
         self.catalog = SqliteCatalog(folder / "catalog.sqlite")
         self.texts = CatalogFeeds(self.catalog)
         self.texts.install(tenant, RECIPES)
@@ -110,10 +115,9 @@ class House:
     def new_mill(self, hints: Hints | None = None) -> Mill:
         """A mill that starts from the position on disk, as after a restart."""
         end = hints or Hints.pair()[1]
-        reader = SqliteLogReader(self.folder / "log")
         position = Position(self.folder / "mill" / "position", self.partition.start)
         self.mill = Mill(
-            reader,
+            self.open_reader(),
             self.store,
             self.book,
             position,
@@ -182,7 +186,7 @@ class House:
             continue
 
     def entries(self) -> list[Logged]:
-        return SqliteLogReader(self.folder / "log").read(self.partition.start, 100_000, 1 << 30)
+        return self.open_reader().read(self.partition.start, 100_000, 1 << 30)
 
     def apply(self, batches: Iterator[Sequence[Logged]] | list[Sequence[Logged]]) -> None:
         """Apply entries in these batches, whatever their order in the log."""

@@ -18,7 +18,7 @@ from tidemill.decode.batch import Batch
 from tidemill.decode.decoder import Decoder
 from tidemill.feeds.book import FeedBook
 from tidemill.hints import Hints
-from tidemill.log.reader import SqliteLogReader
+from tidemill.log.sqlite import SqliteLogReader
 from tidemill.mill.position import Position
 from tidemill.mill.worker import Mill
 from tidemill.model.offset import Partition

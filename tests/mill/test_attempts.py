@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.log.payloads import payload
-from tidemill.log.headers import Header
+from tidemill.log.contract import Header
 from tidemill.mill.attempts import Attempts
 from tidemill.mill.position import Progress
 from tidemill.model.payload import Kind, Logged

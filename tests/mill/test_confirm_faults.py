@@ -11,7 +11,7 @@ from tests.mill.test_confirm import lose
 from tests.mill.test_worker import fix
 from tests.mill.verifying import prove
 from tidemill.errors import StoreUnavailableError
-from tidemill.log.reader import SqliteLogReader
+from tidemill.log.sqlite import SqliteLogReader
 from tidemill.mill.confirm import Confirmer
 from tidemill.mill.position import Position, read
 from tidemill.store.client import Store

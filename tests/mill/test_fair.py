@@ -21,7 +21,7 @@ from tests.mill.verifying import prove
 from tests.rules.test_history import Record, streams
 from tests.support.rounds import rounds
 from tidemill.errors import StoreUnavailableError, UnavailableError
-from tidemill.log.headers import Header
+from tidemill.log.contract import Header
 from tidemill.mill.costs import Costs
 from tidemill.mill.position import Progress, read
 from tidemill.model.deletion import Deletion

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidemill.log.headers import Header
+from tidemill.log.contract import Header
 from tidemill.mill.costs import Costs
 from tidemill.mill.lanes import ALONE_S, BATCH_S, COSTLY_S, MAX_BYTES, Hold, Lanes
 from tidemill.mill.position import Progress

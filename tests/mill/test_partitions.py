@@ -22,10 +22,9 @@ from tidemill.feeds.book import FeedBook
 from tidemill.feeds.recipes import RECIPES
 from tidemill.hints import Hints
 from tidemill.log.limits import LogLimits
-from tidemill.log.partitioned import PartitionedLog
+from tidemill.log.partitioned import PartitionedLog, PartitionedReader
 from tidemill.log.partitions import log_folder
-from tidemill.log.reader import SqliteLogReader
-from tidemill.log.sqlite import SqliteLog
+from tidemill.log.sqlite import SqliteLog, SqliteLogReader
 from tidemill.mill.crew import Crew
 from tidemill.mill.position import LogProgress, Position, position_file
 from tidemill.mill.turns import Turns
@@ -120,9 +119,12 @@ class Yard:
     def progress(self) -> LogProgress:
         return LogProgress(tuple(mill.progress for mill in self.mills))
 
+    def open_reader(self) -> PartitionedReader:
+        return PartitionedReader([SqliteLogReader(log_folder(self.folder, index)) for index in range(len(self.mills))])
+
     def verify(self) -> list[Report]:
         book = FeedBook(self.texts, {})
-        verifier = Verifier(self.store, book, self.folder, lambda: self.progress, clock=lambda: NOW_NS)
+        verifier = Verifier(self.store, book, self.open_reader, lambda: self.progress, clock=lambda: NOW_NS)
         return [verifier.run(Scope(tenant=self.tenant(name))) for name in NAMES]
 
     def left(self, name: str) -> dict[str, list[str]]:

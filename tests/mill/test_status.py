@@ -12,7 +12,7 @@ from tests.mill.house import NOW_NS, House
 from tests.mill.test_worker import fix
 from tidemill.errors import StoreUnavailableError
 from tidemill.hints import Hints
-from tidemill.log.reader import SqliteLogReader
+from tidemill.log.sqlite import SqliteLogReader
 from tidemill.mill.position import Position
 from tidemill.mill.worker import Mill
 from tidemill.store.client import Store

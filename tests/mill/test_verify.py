@@ -16,7 +16,7 @@ from tests.mill.verifying import prove, verify
 from tidemill.decode.decoder import Decoder
 from tidemill.errors import Fault, NotFoundError
 from tidemill.feeds import formats
-from tidemill.log.high_water import HighWaterMark
+from tidemill.log.sqlite.high_water import HighWaterMark
 from tidemill.mill.verify.kinds import MEANINGS
 from tidemill.mill.verify.report import MAX_SHOWN, Report
 from tidemill.mill.verify.scope import check_feed, check_tenant

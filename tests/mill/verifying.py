@@ -1,6 +1,7 @@
 """Verifies what a house holds, for tests that end with the proof."""
 
 from tests.mill.house import House
+from tidemill.log.partitioned import PartitionedReader
 from tidemill.mill.position import LogProgress, read
 from tidemill.mill.verify.report import Report
 from tidemill.mill.verify.walk import Scope, Verifier
@@ -11,7 +12,7 @@ def verify(house: House, **scope: object) -> Report:
     verifier = Verifier(
         house.store,
         house.book,
-        house.folder,
+        lambda: PartitionedReader([house.open_reader()]),
         lambda: LogProgress((read(house.folder / "mill" / "position", house.partition.start),)),
         catalog=house.catalog,
         clock=house.clock,

@@ -5,7 +5,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,11 +28,15 @@ from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.recipes import RECIPES
 from tidemill.hints import Hints
+from tidemill.log.contract import BacklogReader, IntakeLog, LogReader
 from tidemill.log.limits import LogLimits
-from tidemill.log.reader import SqliteLogReader
-from tidemill.log.sqlite import SqliteLog
+from tidemill.log.partitioned import PartitionedReader
+from tidemill.log.sqlite import SqliteLog, SqliteLogReader
 from tidemill.mill import position, status
+from tidemill.mill.crew import Crew
+from tidemill.mill.turns import Turns
 from tidemill.mill.worker import Mill
+from tidemill.model.offset import Partition, partition_of
 from tidemill.query.queries import Queries
 from tidemill.query.seals import Seals
 from tidemill.settings import Settings
@@ -63,17 +67,19 @@ def services(
     settings: Settings | None = None,
     store: StoreAddress | None = None,
     limits: LogLimits | None = None,
+    log: IntakeLog | None = None,
     store_settings: dict[str, str | int] | None = None,
     open_access: bool = True,
     hints: Hints | None = None,
 ) -> Services:
     settings = settings or Settings(data=str(folder))
-    log = SqliteLog(folder / "log", limits=limits or LogLimits(min_free_bytes=0, min_free_ratio=0))
+    log = log or SqliteLog(folder / "log", limits=limits or LogLimits(min_free_bytes=0, min_free_ratio=0))
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     texts = CatalogFeeds(catalog)
     texts.install("default", RECIPES)
     book = FeedBook(texts, {})
-    applied = Applied(lambda: position.LogProgress((position.read(folder / "position"),)), hints)
+    files = [(folder / name, start) for name, start in positions(log)]
+    applied = Applied(lambda: position.LogProgress(tuple(position.read(*each) for each in files)), hints)
     deleted = Deleted(applied)
     client = Store(
         store or StoreAddress("127.0.0.1", free_port(), password="x", database="default"), settings=store_settings
@@ -89,28 +95,51 @@ def services(
         queries=Queries(client, log, book, deleted.of, applied.through, seals=Seals(cursor_key(catalog))),
         applied=applied,
         deleted=deleted,
-        mill_status=lambda: (status.read(folder / "mill.json"),),
+        mill_status=lambda: tuple(status.read(path.with_name("mill.json")) for path, _ in files),
         clock=time.time_ns,
         internal_secret=SECRET,
         open_access=open_access,
     )
 
 
+def positions(log: LogReader) -> list[tuple[str, int]]:
+    """For each partition, where its position file is in a folder of these tests, and the offset before its first."""
+    starts = [Partition(partition_of(partition.last_seq())).start for partition in log.partitions]
+    return [("position" if not number else f"mill-{number}/position", start) for number, start in enumerate(starts)]
+
+
 @contextmanager
-def running_mill(folder: Path, store: StoreAddress, hints: Hints) -> Iterator[None]:
-    """The real mill in a thread, on the log, catalog and position of `services(folder)`."""
-    catalog = SqliteCatalog(folder / "catalog.sqlite")
-    reader, client, stop = SqliteLogReader(folder / "log"), Store(store), threading.Event()
-    place, book = position.Position(folder / "position"), FeedBook(CatalogFeeds(catalog), {})
-    mill = Mill(reader, client, book, place, hints, replays=CatalogReplays(catalog))
-    thread = threading.Thread(target=mill.run, args=(stop,), name="mill")
+def running_mill(
+    folder: Path, store: StoreAddress, hints: Hints, readers: Sequence[BacklogReader] = ()
+) -> Iterator[None]:
+    """The real mill in a thread, on the catalog and positions of `services(folder)`; `readers` of the partitions of a
+    log, if that is not the one in the folder."""
+    catalog, stop = SqliteCatalog(folder / "catalog.sqlite"), threading.Event()
+    log = PartitionedReader(readers or [SqliteLogReader(folder / "log")])
+    starts, count = positions(log), len(log.partitions)
+    ends = [hints] if count == 1 else hints.shared(count)
+    turns, book = Turns(count), FeedBook(CatalogFeeds(catalog), {})
+    mills = [
+        Mill(
+            reader,
+            Store(store),
+            book,
+            position.Position(folder / name, start),
+            end,
+            replays=CatalogReplays(catalog),
+            partition=Partition(partition_of(start), count),
+            turns=turns,
+        )
+        for reader, (name, start), end in zip(log.partitions, starts, ends, strict=True)
+    ]
+    thread = threading.Thread(target=Crew(mills).run, args=(stop,), name="mill")
     thread.start()
     try:
         yield
     finally:
         stop.set()
         thread.join(20)
-        reader.close()
+        log.close()
         catalog.close()
 
 

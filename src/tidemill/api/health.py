@@ -20,9 +20,9 @@ from tidemill.api.body import Gate
 from tidemill.api.front import client_address
 from tidemill.api.metrics import MILL_COUNTERS, Metrics
 from tidemill.api.services import Services
-from tidemill.api.stall import Stall, StallWatch
+from tidemill.api.stall import Stall, StallWatch, TrimWatch
 from tidemill.errors import TidemillError, UnavailableError
-from tidemill.log.contract import LogHealth, LogPartition
+from tidemill.log.contract import Capability, LogHealth, LogPartition, lacks
 from tidemill.mill.status import MillStatus, combined
 from tidemill.model.offset import seq_of
 from tidemill.model.time import format_instant
@@ -127,6 +127,7 @@ class Health:
         self._services, self._gate, self._metrics, self._is_open = services, gate, metrics, is_open
         self._store = StoreWatch(services.store.ping)
         self._stalls = [StallWatch() for _ in services.log.partitions]
+        self._trims = [TrimWatch() for _ in services.log.partitions]
 
     async def state(self) -> State:
         """The state of everything, now."""
@@ -138,7 +139,22 @@ class Health:
         doubt = log.clock_doubt or (status.clock_doubt if status else "")
         stall = self.stall()
         stalled = f"the mill has applied nothing more for {stall.seconds:.0f} s: {stall.why}" if stall.why else ""
-        return [reason for reason in (doubt, log.degraded, stalled) if reason]
+        return [reason for reason in (doubt, log.degraded, stalled, self._not_trimmed(log)) if reason]
+
+    def _not_trimmed(self, log: LogHealth) -> str:
+        """Why nothing leaves the log, for long or for good; empty: it is trimmed."""
+        if Capability.ERASURE not in self._services.log.capabilities:
+            return lacks(log.implementation, Capability.ERASURE).message
+        return "; ".join(self._trims_held_back())
+
+    def _trims_held_back(self) -> list[str]:
+        """Of each partition that cannot be trimmed, why."""
+        statuses, applied = self._services.mill_status(), self._services.applied.look().partitions
+        held = [
+            watch.look(status.confirmed if status else progress.checkpoint, progress.checkpoint, status)
+            for watch, progress, status in zip(self._trims, applied, statuses, strict=True)
+        ]
+        return [why for why in held if why]
 
     def stall(self) -> Stall:
         """Whether the mill makes progress, as of now; of several partitions, that with the longest stall."""
@@ -154,6 +170,7 @@ class Health:
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
             self.stall()
+            self._trims_held_back()
 
     def _silent(self, status: MillStatus | None) -> bool:
         return status is None or (self._services.clock() - status.looped_at_ns) / 1e9 > MILL_SILENT_S

@@ -15,7 +15,7 @@ from tidemill.api.mending import keep_mending
 from tidemill.api.services import Services
 from tidemill.catalog.feeds import PREFIX as FEEDS_PREFIX
 from tidemill.errors import UnavailableError
-from tidemill.log.contract import LogPartition
+from tidemill.log.contract import Capability, LogPartition
 from tidemill.mill.status import MillStatus
 
 log = logging.getLogger(__name__)
@@ -31,9 +31,7 @@ async def running(services: Services, health: Health) -> AsyncIterator[None]:
     await asyncio.to_thread(services.deleted.rebuild, services.log)
     end_watch = services.catalog.watch(FEEDS_PREFIX, services.book.refresh)
     beside = [
-        asyncio.create_task(_trim(services), name="trim"),
         asyncio.create_task(_follow_falls(services), name="follow_falls"),
-        asyncio.create_task(keep_mending(services.store, services.log), name="mend"),
         asyncio.create_task(health.keep_watching(), name="watch_mill"),
         asyncio.create_task(
             keep_erasing(
@@ -42,6 +40,11 @@ async def running(services: Services, health: Health) -> AsyncIterator[None]:
             name="erase",
         ),
     ]
+    can = services.log.capabilities
+    if Capability.ERASURE in can:
+        beside.append(asyncio.create_task(_trim(services), name="trim"))
+    if Capability.REPAIR in can:
+        beside.append(asyncio.create_task(keep_mending(services.store, services.log), name="mend"))
     try:
         yield
     finally:

@@ -114,6 +114,11 @@ PROBLEMS: Final[dict[str, Meaning]] = {
     "internal": Meaning(
         500, "Something unexpected happened", "It is ours, not yours. Report the `incident` id; the server logged it."
     ),
+    "log_lacks": Meaning(
+        501,
+        "The log of this server cannot do this",
+        "`detail` says what, and what to do instead. It depends on how the server is run.",
+    ),
     "unavailable": Meaning(503, "A part is not there now", "Send the same request again after `Retry-After` seconds."),
     "feed_damaged": Meaning(
         503, "A feed's definition is damaged in the catalog", "An operator puts the catalog back from a backup."

@@ -1,7 +1,6 @@
 """What the API works with, put together by `service.py` (the composition root) and handed to `create_app`."""
 
 from collections.abc import Callable
-from typing import Protocol
 
 import msgspec
 
@@ -11,22 +10,11 @@ from tidemill.catalog.contract import Catalog
 from tidemill.catalog.keys import KeyRing
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.revise import FeedVersions
-from tidemill.log.contract import Appended, IntakeLog
+from tidemill.log.contract import IntakeLog
 from tidemill.mill.status import MillStatus
-from tidemill.model.payload import Payload
 from tidemill.query.queries import Queries
 from tidemill.settings import Settings
 from tidemill.store.client import Store
-
-
-class AsyncLog(IntakeLog, Protocol):
-    """An intake log that event loops can wait for."""
-
-    async def append_async(self, payload: Payload, idempotency_key: str | None = None) -> Appended:
-        """Like `IntakeLog.append`; wakes the loop once a commit, not once a payload."""
-
-    def close(self) -> None:
-        """Commit what was queued and give everything back."""
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +25,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     settings: Settings
-    log: AsyncLog
+    log: IntakeLog
     keys: KeyRing
     book: FeedBook
     texts: FeedVersions

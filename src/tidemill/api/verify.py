@@ -21,6 +21,7 @@ from tidemill.api.reads_common import AnyRequest, answers, parameters, taking
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.errors import TidemillError, UnavailableError
+from tidemill.log.opening import open_reader
 from tidemill.mill.verify.report import Report
 from tidemill.mill.verify.scope import check_feed
 from tidemill.mill.verify.walk import Progress, Scope, Verifier
@@ -156,7 +157,7 @@ def _verifier(services: Services) -> Verifier:
     return Verifier(
         services.store,
         services.book,
-        services.settings.folder,
+        lambda: open_reader(services.settings.folder),
         lambda: services.applied.progress,
         catalog=services.catalog,
         live=True,

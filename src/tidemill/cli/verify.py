@@ -80,6 +80,7 @@ def _in_folder(
     from tidemill.cli.offline import open_store
     from tidemill.cli.repair import repair_after, repair_before, repair_with
     from tidemill.feeds.book import FeedBook
+    from tidemill.log.opening import open_reader
     from tidemill.log.partitions import partition_count
     from tidemill.mill import position
     from tidemill.mill.verify.scope import check_feed, check_tenant
@@ -103,7 +104,7 @@ def _in_folder(
             verifier = Verifier(
                 store,
                 book,
-                settings.folder,
+                lambda: open_reader(settings.folder),
                 lambda: position.read_all(settings.folder, count),
                 catalog=catalog,
                 max_depth=settings.max_depth,

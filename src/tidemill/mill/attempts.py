@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from tidemill.log.headers import Header
+from tidemill.log.contract import Header
 from tidemill.mill.position import Progress, write_atomically
 from tidemill.model.payload import Logged
 

@@ -18,8 +18,7 @@ import polars as pl
 from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.errors import StoreQueryError
 from tidemill.feeds.book import FeedBook
-from tidemill.log.contract import BacklogReader
-from tidemill.log.headers import Header
+from tidemill.log.contract import BacklogReader, Header
 from tidemill.mill.position import Position
 from tidemill.mill.verify import kinds
 from tidemill.mill.verify.again import Reader

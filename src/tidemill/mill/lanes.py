@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from tidemill.log.headers import Header
+from tidemill.log.contract import Header
 from tidemill.mill.costs import Costs
 from tidemill.mill.position import Progress
 from tidemill.model.payload import Kind

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import msgspec
 
+from tidemill.durable import sync_folder
 from tidemill.errors import LogUnavailableError, StartupError
-from tidemill.log.local_disk import sync_folder
 from tidemill.log.loss import how_to_go_on
 from tidemill.model.offset import Partition, Reach, index_of, partition_of, start_of
 

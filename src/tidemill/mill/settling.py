@@ -22,7 +22,7 @@ from tidemill.errors import (
     UnavailableError,
 )
 from tidemill.hints import Hints
-from tidemill.log.headers import Header
+from tidemill.log.contract import Header
 from tidemill.mill.apply import Applier
 from tidemill.mill.attempts import Attempts
 from tidemill.mill.beside import Beside

@@ -18,8 +18,7 @@ from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.errors import LogUnavailableError, StoreQueryError, StoreUnavailableError, UnavailableError
 from tidemill.feeds.book import FeedBook
 from tidemill.hints import Hints
-from tidemill.log.contract import BacklogReader
-from tidemill.log.headers import Header
+from tidemill.log.contract import BacklogReader, Header
 from tidemill.log.loss import accepted_loss
 from tidemill.mill.apply import Applier
 from tidemill.mill.attempts import Attempts

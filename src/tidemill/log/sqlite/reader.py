@@ -8,16 +8,17 @@ from being reset).
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import apsw
 
-from tidemill.errors import LogDamagedError, LogUnavailableError
-from tidemill.log import database, erasing, reading
-from tidemill.log.damage import Damages
-from tidemill.log.entries import Checked
-from tidemill.log.headers import Header
+from tidemill.errors import LogCorruptError, LogDamagedError, LogUnavailableError
+from tidemill.log.contract import EVERY_CAPABILITY, FileFault, Header, SelfCheck
+from tidemill.log.damage import Damage, Damages
+from tidemill.log.sqlite import database, erasing, high_water, reading
+from tidemill.log.sqlite.high_water import read_mark
 from tidemill.model.payload import Logged
+from tidemill.sqlite.copies import open_reader
 
 T = TypeVar("T")
 
@@ -25,6 +26,8 @@ T = TypeVar("T")
 class SqliteLogReader:
     """The read side of one partition, `log.sqlite` in `directory`; thread-safe (calls queue behind each other).
     `quiet`: who made it says what is damaged."""
+
+    capabilities: Final = EVERY_CAPABILITY
 
     def __init__(self, directory: Path, *, vfs: str | None = None, quiet: bool = False) -> None:
         self._path = directory / database.FILE
@@ -41,16 +44,28 @@ class SqliteLogReader:
         limits = reading.Limits(max_count, max_bytes)
         return self.query(lambda connection: reading.read(connection, after, limits, self.damages))
 
-    def checked(self, after: int, max_count: int, max_bytes: int) -> list[Checked]:
-        """As `read`, every row that can be read at all, with what is wrong with it. Raises LogUnavailableError."""
-        limits = reading.Limits(max_count, max_bytes)
-        return self.query(lambda connection: reading.rows(connection, after, limits, self.damages))
+    def known_damages(self) -> list[Damage]:
+        """See `PartitionReader.known_damages`."""
+        return self.damages.known
 
-    def integrity(self) -> list[str]:
-        """What SQLite finds wrong with the structure of the file; reads all of it in one transaction, so not beside a
-        server. Raises LogUnavailableError."""
-        found = self.query(lambda connection: connection.execute("PRAGMA integrity_check(20)").fetchall())
-        return [str(text) for (text,) in found if text != "ok"]
+    def self_check(self, *, whole: bool) -> SelfCheck:
+        """See `PartitionReader.self_check`: the structure by SQLite, and the high-water mark."""
+        structure = self._structure() if whole else []
+        faults = [FileFault(f"structure of {database.FILE}", "ok", text) for text in structure]
+        try:
+            durable, fault = read_mark(self._path.parent / high_water.FILE)
+        except LogCorruptError as error:
+            durable, fault = 0, error.message
+        if fault:
+            faults.append(FileFault("high-water mark", "a mark", fault))
+        return SelfCheck(durable, tuple(faults))
+
+    def _structure(self) -> list[str]:
+        try:
+            rows = self.query(lambda connection: connection.execute("PRAGMA integrity_check(20)").fetchall())
+        except LogUnavailableError as error:
+            return [error.message]
+        return [str(text) for (text,) in rows if text != "ok"]
 
     def headers(self, after: int, max_count: int) -> list[Header]:
         """Entries with seq > `after` in order, up to a count, without their bodies: what is to be applied, and how much
@@ -89,7 +104,7 @@ class SqliteLogReader:
         with self._lock:
             try:
                 if self._connection is None:
-                    self._connection = database.open_reader(self._path, self._vfs)
+                    self._connection = open_reader(self._path, self._vfs)
                 return ask(self._connection)
             except apsw.CorruptError as error:
                 self._drop()

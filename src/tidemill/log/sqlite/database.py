@@ -11,15 +11,16 @@ from typing import Any, Final
 import apsw
 import msgspec
 
+from tidemill.durable import sync_folder
 from tidemill.errors import StartupError
-from tidemill.log.entries import seal
-from tidemill.log.local_disk import sync_folder
+from tidemill.log.sqlite.entries import seal
 from tidemill.model.payload import Payload
+from tidemill.sqlite.copies import BUSY_MS
 
 FILE: Final = "log.sqlite"
+LOCK: Final = "log.lock"
 OLDEST_SQLITE: Final = (3, 51, 3)  # older ones can lose commits when a WAL is reset while it is being checkpointed
 SCHEMA_VERSION: Final = 4
-BUSY_MS: Final = 5_000
 ROWS_A_STATEMENT: Final = 32
 
 COLUMNS: Final = "seq, receipt, tenant, feed, feed_version, received_ns, format, kind, faults, sha256, body, seal"
@@ -30,6 +31,8 @@ _INSERT: Final = [f"INSERT INTO entries ({COLUMNS}) VALUES {','.join([_ROW] * n)
 READ: Final = f"SELECT {COLUMNS} FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
 # The index is named: otherwise the planner prefers the primary key and walks over all the data.
 DELETIONS: Final = f"SELECT {COLUMNS} FROM entries INDEXED BY entries_deletions WHERE kind = 2 AND seq > ? ORDER BY seq"
+FIRST_SEQ: Final = "SELECT min(seq) FROM entries"
+LAST_SEQ: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'entries'"
 FIND: Final = f"SELECT {COLUMNS} FROM entries WHERE receipt = ? AND tenant = ? LIMIT 1"
 
 # What brings a log of an older version to the next one; `schema.sql` is the newest.
@@ -72,15 +75,6 @@ def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
     return connection
 
 
-def open_reader(path: Path, vfs: str | None = None) -> apsw.Connection:
-    """Open an existing log read-only, from any process. Raises apsw.CantOpenError when there is none."""
-    connection = apsw.Connection(
-        path.absolute().as_uri() + "?mode=ro", apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, vfs
-    )
-    connection.set_busy_timeout(BUSY_MS)
-    return connection
-
-
 def open_checkpointer(path: Path, vfs: str | None = None) -> apsw.Connection:
     """Open an existing log for checkpoints beside its writer."""
     connection = apsw.Connection(str(path), apsw.SQLITE_OPEN_READWRITE, vfs)
@@ -107,17 +101,25 @@ def to_row(seq: int, payload: Payload) -> tuple[Any, ...]:
 
 def first_seq(connection: apsw.Connection) -> int:
     """The oldest seq kept; 0 when there is none."""
-    return connection.execute("SELECT min(seq) FROM entries").get or 0
+    return connection.execute(FIRST_SEQ).get or 0
 
 
 def last_seq(connection: apsw.Connection) -> int:
     """The newest seq ever committed, also when it was trimmed; 0 when there was none."""
-    return connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entries'").get or 0
+    return connection.execute(LAST_SEQ).get or 0
 
 
 def newest_received_ns(connection: apsw.Connection) -> int:
     """When the newest entry kept was received; 0 when there is none."""
     return connection.execute("SELECT received_ns FROM entries ORDER BY seq DESC LIMIT 1").get or 0
+
+
+def skip_to(connection: apsw.Connection, seq: int) -> None:
+    """Let the next entry come after `seq`."""
+    with connection:
+        connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'entries'", (seq,))
+        if connection.changes() == 0:
+            connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('entries', ?)", (seq,))
 
 
 def _require(connection: apsw.Connection, path: Path) -> None:

@@ -15,9 +15,9 @@ from typing import Final
 import apsw
 
 from tidemill.errors import DiskFullError, LogCorruptError, LogUnavailableError, StartupError
-from tidemill.log import database, entries, reading
 from tidemill.log.damage import HOW_TO_REPAIR, Damage, Damages
 from tidemill.log.loss import how_to_go_on
+from tidemill.log.sqlite import database, entries, reading
 
 _TAIL: Final = 64  # entries that are verified before the log serves
 _FAR: Final = 1 << 32  # more places than a mark can lag behind
@@ -59,7 +59,7 @@ def verify_tail(connection: apsw.Connection, durable: int, damages: Damages) -> 
         for seq in (int(row[0] or 0) for row in newest):
             checked = entries.check(reading.row_at(connection, seq))
             if checked.damage or checked.mended:
-                damages.add(Damage.of(seq, checked))
+                damages.add(entries.damage_of(seq, checked))
     except apsw.CorruptError as error:
         damages.add(Damage(0, f"SQLite cannot read its newest entries: {error}"))
     return last

@@ -10,10 +10,12 @@ import os
 import zlib
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from tidemill.errors import LogCorruptError
 from tidemill.flips import unflipped
 
+FILE: Final = "log.high-water"
 _log = logging.getLogger(__name__)
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.log.payloads import payload
-from tidemill.log import wal
 from tidemill.log.limits import LogLimits
-from tidemill.log.reader import SqliteLogReader
-from tidemill.log.sqlite import SqliteLog
+from tidemill.log.sqlite import SqliteLog, SqliteLogReader
+from tidemill.sqlite import wal
 
 LIMITS = LogLimits(min_free_bytes=0, min_free_ratio=0.0)
 

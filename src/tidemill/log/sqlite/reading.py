@@ -12,10 +12,10 @@ from typing import Final
 import apsw
 import msgspec
 
-from tidemill.log import database, entries
+from tidemill.log.contract import Header
 from tidemill.log.damage import Damage, Damages
-from tidemill.log.entries import Checked, Row
-from tidemill.log.headers import Header
+from tidemill.log.sqlite import database, entries
+from tidemill.log.sqlite.entries import Checked, Row
 from tidemill.model.payload import Kind, Logged
 
 # Text as bytes: of what is damaged, neither the encoding nor the type that SQLite names can be relied on.
@@ -157,7 +157,7 @@ def _checked_at(connection: apsw.Connection, seq: int, damages: Damages) -> Chec
         damages.add(Damage(seq, f"SQLite cannot read it: {error}", lost=True))
         return None
     if checked.damage or checked.mended:
-        damages.add(Damage.of(seq, checked))
+        damages.add(entries.damage_of(seq, checked))
     return checked
 
 
@@ -174,7 +174,7 @@ def find(connection: apsw.Connection, tenant: str, receipt: str, damages: Damage
         return None
     checked = entries.check(row)
     if checked.damage or checked.mended:
-        damages.add(Damage.of(row[0], checked))
+        damages.add(entries.damage_of(row[0], checked))
     same = checked.head and checked.row[1:3] == (receipt, tenant)  # the index may lead to another row
     return entries.entry(checked.row, checked.damage) if same else None
 
@@ -186,7 +186,7 @@ def deletions(connection: apsw.Connection, after: int, damages: Damages) -> list
         for row in connection.execute(database.DELETIONS, (after,)):
             checked = entries.check(row)
             if checked.damage or checked.mended:
-                damages.add(Damage.of(row[0], checked))
+                damages.add(entries.damage_of(row[0], checked))
             if checked.head and not checked.damage and checked.row[7] == Kind.DELETE:
                 found.append(entries.entry(checked.row))
     except _UNREADABLE as error:

@@ -10,8 +10,8 @@ from typing import Final
 
 import apsw
 
-from tidemill.log import database
 from tidemill.model.deletion import ERASED
+from tidemill.sqlite.copies import BUSY_MS
 
 _WAIT_MS: Final = 200  # that commits wait for readers to leave the WAL
 _PAGES: Final = 256
@@ -40,7 +40,7 @@ def reset_wal(connection: apsw.Connection) -> bool:
     except apsw.BusyError:
         return False
     finally:
-        connection.set_busy_timeout(database.BUSY_MS)
+        connection.set_busy_timeout(BUSY_MS)
     return bool(left == 0)
 
 

@@ -13,10 +13,11 @@ from typing import Final
 
 import apsw
 
-from tidemill.log import database
-from tidemill.log.high_water import HighWaterMark
-from tidemill.log.idempotency import delete_expired
-from tidemill.log.writer import Writer
+from tidemill.log.sqlite import database
+from tidemill.log.sqlite.high_water import HighWaterMark
+from tidemill.log.sqlite.idempotency import delete_expired
+from tidemill.log.sqlite.writer import Writer
+from tidemill.sqlite.copies import BUSY_MS
 
 TICK_S: Final = 0.1
 MARK_EVERY_S: Final = 1.0
@@ -108,4 +109,4 @@ def _restart_wal(connection: apsw.Connection) -> None:
     except apsw.BusyError:
         return  # a reader stays; tried again in CROWDED_EVERY_S
     finally:
-        connection.set_busy_timeout(database.BUSY_MS)
+        connection.set_busy_timeout(BUSY_MS)

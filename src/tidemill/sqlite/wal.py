@@ -6,14 +6,13 @@ alone, that is taken back. Where it names several, the page stays as it is and t
 page holds has better checksums of its own. Only for a file that nobody has open.
 """
 
-import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from tidemill.durable import replace_file
 from tidemill.flips import flips
-from tidemill.log.local_disk import sync_folder
 
 _HEADER: Final = 32
 _FRAME: Final = 24
@@ -31,14 +30,8 @@ def mend(path: Path) -> bool:
     content = repaired(path.read_bytes())
     if content is None:
         return False
-    draft = path.with_name(path.name + ".new")
-    with draft.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
     path.with_name(path.name.removesuffix("-wal") + "-shm").unlink(missing_ok=True)  # it counts the frames as they were
-    draft.replace(path)
-    sync_folder(path.parent)
+    replace_file(path, content)
     return True
 
 

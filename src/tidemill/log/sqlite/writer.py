@@ -20,16 +20,16 @@ import msgspec
 
 from tidemill import crash_points
 from tidemill.errors import DiskFullError, LogCorruptError, LogUnavailableError, TidemillError
-from tidemill.log import database, recovery
-from tidemill.log.continuation import continue_above
 from tidemill.log.contract import Appended
 from tidemill.log.damage import HOW_TO_REPAIR, Damage, Damages
-from tidemill.log.high_water import HighWaterMark
-from tidemill.log.idempotency import KeyClock, Keys
 from tidemill.log.limits import LogLimits
 from tidemill.log.local_disk import FreeSpace
-from tidemill.log.loss import accepted_loss, skip_to
-from tidemill.log.waiters import Outcome, Waiter, copy_of, fail, settle
+from tidemill.log.loss import accepted_loss
+from tidemill.log.sqlite import database, recovery
+from tidemill.log.sqlite.continuation import continue_above
+from tidemill.log.sqlite.high_water import HighWaterMark
+from tidemill.log.sqlite.idempotency import KeyClock, Keys
+from tidemill.log.sqlite.waiters import Outcome, Waiter, copy_of, fail, settle
 from tidemill.model.offset import partition_of, start_of
 
 T = TypeVar("T")
@@ -95,12 +95,12 @@ class Writer(threading.Thread):
         """Let the first entry of a new file come after `start`."""
         with suppress(apsw.CorruptError):  # met again, and noted, when the tail is verified
             if start and database.last_seq(connection) == 0:
-                skip_to(connection, start)
+                database.skip_to(connection, start)
 
     def _accept_loss(self, connection: apsw.Connection, durable: int, partition: int) -> None:
         accepted = accepted_loss(partition)
         if accepted and accepted >= durable and (last := database.last_seq(connection)) < accepted:
-            skip_to(connection, accepted)
+            database.skip_to(connection, accepted)
             self._mark.note(accepted)
             _log.error("entries %d to %d of the log are lost, and this was accepted", last + 1, accepted)
 

@@ -9,7 +9,10 @@ import zlib
 from pathlib import Path
 from typing import Final
 
+from tidemill.durable import replace_file
 from tidemill.errors import LogCorruptError
+from tidemill.log.sqlite import high_water
+from tidemill.log.sqlite.high_water import HighWaterMark
 
 FILE: Final = "log.continue-above"
 # More than the fastest log hands out in two days without a pause, or a log of 1,000 payloads/s in 49 days. Places go
@@ -30,6 +33,18 @@ def continue_above(directory: Path) -> int:
             f"restored, delete this file and start again"
         )
     return int(digits)
+
+
+def finish_restored(directory: Path, last_seq: int) -> None:
+    """Write what a restored log has beside its file: the high-water mark, and the offset above which it goes on.
+
+    Raises OSError.
+    """
+    above = max(last_seq, continue_above(directory)) + GAP
+    replace_file(directory / FILE, encoded(above))
+    mark = HighWaterMark(directory / high_water.FILE)
+    mark.note(last_seq)
+    mark.close()
 
 
 def encoded(seq: int) -> bytes:

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from tidemill.errors import LogCorruptError, LogDamagedError, LogUnavailableError
 from tidemill.log.contract import Appended, LogHealth
-from tidemill.log.damage import Damage
-from tidemill.log.reader import SqliteLogReader
+from tidemill.log.sqlite.reader import SqliteLogReader
 from tidemill.model.offset import start_of
 from tidemill.model.payload import Logged, Payload
 
@@ -52,17 +51,13 @@ class ShutLog(SqliteLogReader):
         except LogUnavailableError:
             return self._start
 
-    def trim(self, applied: int) -> int:
+    def trim(self, confirmed: int) -> int:
         """Leave everything as it is."""
         return 0
 
     def erase(self, seqs: Sequence[int], up_to: int) -> bool:
         """Refuse with LogDamagedError."""
         raise LogDamagedError(self._error.message, 60.0)
-
-    def known_damages(self) -> list[Damage]:
-        """The damages that reading met."""
-        return self.damages.known
 
     def mend(self, seq: int, body: bytes) -> bool:
         """Mend nothing."""

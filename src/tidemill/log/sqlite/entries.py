@@ -14,7 +14,8 @@ import msgspec
 
 from tidemill.errors import Fault
 from tidemill.flips import flips, unflipped
-from tidemill.log.headers import Header
+from tidemill.log.contract import Header
+from tidemill.log.damage import Damage
 from tidemill.model.deletion import ERASED
 from tidemill.model.payload import Kind, Logged, Payload
 
@@ -48,6 +49,14 @@ class Checked(msgspec.Struct, frozen=True):
     damage: str = ""
     mended: str = ""
     head: bool = True
+
+
+def damage_of(seq: int, checked: Checked) -> Damage:
+    """The damage of the row at an offset."""
+    what = checked.damage or f"one bit of {checked.mended} was flipped, and is right as it is read"
+    _, receipt, tenant, feed, *_ = checked.row if checked.head else (0, "", "", "")
+    mended, lost = not checked.damage, not checked.head
+    return Damage(seq, what, receipt=receipt, tenant=tenant, feed=feed, mended=mended, lost=lost)
 
 
 def seal(head: Row) -> int:

@@ -18,24 +18,24 @@ import apsw
 from tidemill.clock import Trust, TrustedClock, since_boot_s
 from tidemill.errors import LogDamagedError, LogUnavailableError
 from tidemill.lock import FolderLock
-from tidemill.log import database, erasing, mending, recovery, retention
 from tidemill.log.contract import Appended, LogHealth
 from tidemill.log.damage import Damage
-from tidemill.log.high_water import HighWaterMark
 from tidemill.log.limits import LogLimits
 from tidemill.log.local_disk import FreeSpace, make_folder, refuse_network_file_system
-from tidemill.log.reader import SqliteLogReader
-from tidemill.log.upkeep import Upkeep
-from tidemill.log.waiters import Waiter
-from tidemill.log.writer import Writer
-from tidemill.model.payload import Logged, Payload
+from tidemill.log.sqlite import database, erasing, mending, recovery, retention
+from tidemill.log.sqlite.high_water import FILE, HighWaterMark
+from tidemill.log.sqlite.reader import SqliteLogReader
+from tidemill.log.sqlite.upkeep import Upkeep
+from tidemill.log.sqlite.waiters import Waiter
+from tidemill.log.sqlite.writer import Writer
+from tidemill.model.payload import Payload
 
 T = TypeVar("T")
 
 TRIM_SLICES: Final = 200  # slices one call of `trim` deletes at most, so that it returns
 
 
-class SqliteLog:
+class SqliteLog(SqliteLogReader):
     """The log in `directory`, which is made if need be: one partition, and alone a log of one partition.
 
     Raises StartupError (another owner, network file system, SQLite too old) or LogCorruptError (shorter than its
@@ -59,14 +59,12 @@ class SqliteLog:
         make_folder(directory)
         refuse_network_file_system(directory)
         self._limits = limits or LogLimits()
-        self._path = directory / database.FILE
-        self._reader = SqliteLogReader(directory, vfs=vfs)
-        self._damages = self._reader.damages
-        self._lock = FolderLock(directory, "log.lock")
+        super().__init__(directory, vfs=vfs)
+        self._owner = FolderLock(directory, database.LOCK)
         self._space = FreeSpace(directory, self._limits)
         with ExitStack() as undo:
-            undo.callback(self._lock.release)
-            self._mark = HighWaterMark(directory / "log.high-water")
+            undo.callback(self._owner.release)
+            self._mark = HighWaterMark(directory / FILE)
             undo.callback(self._mark.close)
             undo.enter_context(recovery.as_startup_error(self._path))
             self._writer = Writer(
@@ -77,7 +75,7 @@ class SqliteLog:
                 space=self._space,
                 now_ns=now_ns,
                 monotonic=monotonic,
-                damages=self._damages,
+                damages=self.damages,
                 vfs=vfs,
                 partition=partition,
             )
@@ -114,26 +112,6 @@ class SqliteLog:
         self._writer.put(Waiter(payload, idempotency_key, future, loop))
         return await future
 
-    def read(self, after: int, max_count: int, max_bytes: int) -> list[Logged]:
-        """See `PartitionReader.read`."""
-        return self._reader.read(after, max_count, max_bytes)
-
-    def find(self, tenant: str, receipt: str) -> Logged | None:
-        """See `LogReader.find`."""
-        return self._reader.find(tenant, receipt)
-
-    def deletions(self, after: int) -> list[Logged]:
-        """See `PartitionReader.deletions`."""
-        return self._reader.deletions(after)
-
-    def erased(self) -> int:
-        """See `PartitionReader.erased`."""
-        return self._reader.erased()
-
-    def first_seq(self) -> int:
-        """See `PartitionReader.first_seq`."""
-        return self._reader.first_seq()
-
     def last_seq(self) -> int:
         """See `PartitionReader.last_seq`."""
         return self._writer.last_seq
@@ -145,7 +123,7 @@ class SqliteLog:
         """
         total = 0
         for _ in range(TRIM_SLICES):
-            cut = self._reader.query(
+            cut = self.query(
                 partial(retention.next_cut, confirmed=confirmed, now_ns=self._clock.now_ns(), limits=self._limits)
             )
             if cut == 0:
@@ -166,15 +144,11 @@ class SqliteLog:
         self._between_commits(partial(erasing.note, up_to=up_to))
         return True
 
-    def known_damages(self) -> list[Damage]:
-        """See `IntakeLog.known_damages`."""
-        return self._damages.known
-
     def mend(self, seq: int, body: bytes) -> bool:
         """See `IntakeLog.mend`."""
         mended = self._between_commits(partial(mending.write_body, seq=seq, body=body))
         if mended:
-            self._damages.remove(seq)
+            self.damages.remove(seq)
         return mended
 
     def health(self) -> LogHealth:
@@ -185,16 +159,16 @@ class SqliteLog:
         try:
             if self._space.short(now=True):
                 reason = reason or f"free disk is below {self._space.needed_bytes} bytes"
-            first = self._reader.query(database.first_seq)
+            first = self.query(database.first_seq)
         except LogDamagedError as error:
-            self._damages.add(Damage(0, error.message))
+            self.damages.add(Damage(0, error.message))
         except (OSError, LogUnavailableError) as error:
             reason = reason or str(error)
         return LogHealth(
             implementation="sqlite",
             accepting=not reason,
             reason=reason,
-            degraded=self._damages.summary(),
+            degraded=self.damages.summary(),
             first_seq=first,
             last_seq=self._writer.last_seq,
             size_bytes=_size(self._path) + _size(Path(f"{self._path}-wal")),
@@ -214,17 +188,17 @@ class SqliteLog:
     def close(self) -> None:
         """Commit what was queued, then close everything and give the lock back. Harmless when repeated."""
         self._upkeep.stop()
-        self._reader.close()
+        super().close()
         self._writer.close()
         self._mark.close()
-        self._lock.release()
+        self._owner.release()
 
     def _expired_before_ns(self) -> int:
         return self._writer.key_clock() - int(self._limits.keep_keys_s * 1e9)
 
     def _shrink(self) -> None:
         for _ in range(TRIM_SLICES):
-            if not self._reader.query(partial(retention.shrinkable, disk_short=self._space.short())):
+            if not self.query(partial(retention.shrinkable, disk_short=self._space.short())):
                 return
             self._between_commits(retention.shrink)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from tidemill.log.entries import Row
+from tidemill.log.sqlite.entries import Row
 
 SIZE: Final = 4096  # of a page: SQLite's default, with which every log is made
 _LEAF: Final = 0x0D  # a leaf of a table

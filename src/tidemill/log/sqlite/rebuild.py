@@ -8,15 +8,16 @@ from typing import Any, Final
 
 import apsw
 
+from tidemill.durable import sync_folder
 from tidemill.errors import LogCorruptError
-from tidemill.log import database, entries, wal
-from tidemill.log.entries import Checked
-from tidemill.log.high_water import HighWaterMark, read_mark
-from tidemill.log.local_disk import sync_folder
-from tidemill.log.loss import skip_to
-from tidemill.log.pages import Pages
+from tidemill.log.sqlite import database, entries
+from tidemill.log.sqlite.entries import Checked
+from tidemill.log.sqlite.high_water import FILE, HighWaterMark, read_mark
+from tidemill.log.sqlite.pages import Pages
 from tidemill.model.deletion import ERASED
 from tidemill.model.offset import MAX_SEQ, start_of
+from tidemill.sqlite import wal
+from tidemill.sqlite.copies import open_reader
 
 _BESIDE: Final = {"idempotency": "keys of the last 7 days", "erasure": "how far erasure is"}
 _BATCH: Final = 100
@@ -37,7 +38,7 @@ def repair_files(folder: Path, known_seq: int, partition: int = 0) -> list[str]:
 
 def _is_sound(path: Path) -> bool:
     try:
-        connection = database.open_reader(path)
+        connection = open_reader(path)
         try:
             return bool(connection.execute("PRAGMA integrity_check(1)").get == "ok")
         finally:
@@ -62,7 +63,7 @@ def _rebuild(folder: Path, known_seq: int, partition: int) -> list[str]:
             with connection:
                 database.insert(connection, [rows[seq].row for seq in ordered[start : start + _BATCH]])
         lost = [what for table, what in _BESIDE.items() if not _copied(path, connection, table)]
-        skip_to(connection, max(known_seq, *ordered[-1:], _sequence(path, start_of(partition))))
+        database.skip_to(connection, max(known_seq, *ordered[-1:], _sequence(path, start_of(partition))))
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     finally:
         connection.close(True)
@@ -95,7 +96,7 @@ def _copied(path: Path, to: apsw.Connection, table: str) -> bool:
 
 
 def _rows_of(path: Path, table: str) -> Iterator[tuple[Any, ...]]:
-    connection = database.open_reader(path)
+    connection = open_reader(path)
     try:
         yield from connection.execute(f"SELECT * FROM {table}")
     finally:
@@ -104,7 +105,7 @@ def _rows_of(path: Path, table: str) -> Iterator[tuple[Any, ...]]:
 
 def _sequence(path: Path, start: int) -> int:
     try:
-        connection = database.open_reader(path)
+        connection = open_reader(path)
         try:
             counted = database.last_seq(connection)
         finally:
@@ -131,7 +132,7 @@ def _exchange(folder: Path, path: Path, new: Path) -> str:
 
 
 def _repair_mark(folder: Path, known_seq: int) -> list[str]:
-    path = folder / "log.high-water"
+    path = folder / FILE
     try:
         seq, fault = read_mark(path)
     except LogCorruptError:
