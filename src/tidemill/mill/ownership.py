@@ -1,6 +1,6 @@
-"""The checkpoint of a mill that may lose its partition. What it writes to the store is fenced there (`store/fenced.py`);
-the files in which it keeps how far it is are fenced here: a mill that was taken for dead may share them with its
-successor.
+"""The checkpoint of a mill that may lose its partition. What the mill writes to the store is fenced in the store
+(`store/fenced.py`); the files that say how far it is are fenced here, as a mill that was taken for dead may share them
+with its successor.
 
 The file `owner` beside them has the number of the mill that holds the partition. It is written, and a checkpoint is
 saved, under a lock on that file.

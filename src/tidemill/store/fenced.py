@@ -1,9 +1,9 @@
 """The store as a mill writes to it: fenced, so that a mill that lost its partition writes nothing any more.
 
-A mill claims its partition in the store before the first thing it reads there (table `owners`): an epoch above all that
-there were. Every INSERT and DELETE asks in the same statement whether the partition is still that mill's. After a claim
-the mill waits until no write that was let through before is under way. So what it reads from then on changes only by its
-own writes, whatever its predecessor still believes or sends.
+A mill claims its partition in the store before it reads anything there (table `owners`): an epoch above all that there
+were. Every INSERT and DELETE asks in the same statement whether the partition is still that mill's. After a claim the
+mill waits until no write that was let through before is under way. So what the mill reads from then on changes only by
+its own writes, whatever its predecessor still believes or sends.
 """
 
 import logging
@@ -38,9 +38,7 @@ class FencedStore(Store):
     """
 
     def __init__(self, store: Store, partition: int, clock: Callable[[], int] = time.time_ns) -> None:
-        super().__init__(
-            store.address, settings=store._settings, queries=store._queries, timeout_s=store._timeout_s
-        )
+        super().__init__(store.address, settings=store._settings, queries=store._queries, timeout_s=store._timeout_s)
         self._connections = store._connections
         self.partition = partition
         self.owner = secrets.randbits(63) + 1  # 0 is nobody
@@ -58,15 +56,7 @@ class FencedStore(Store):
         if self.epoch:
             return
         with self._taking, self._counted():
-            if self.epoch:
-                return
-            if not self._claimed:
-                self._plain.command("fence_claim", now=self._clock(), **self._fence)
-                self._claimed = True
-            self._plain.command("fence_reload")
-            epoch = self._wait_for_writes()
-            _log.info("took the partition", extra={"facts": {"partition": self.partition, "epoch": epoch}})
-            self.epoch = epoch
+            self._take()
 
     def ensure_owner(self) -> None:
         """Raise LostPartitionError when the partition is another mill's."""
@@ -107,6 +97,17 @@ class FencedStore(Store):
             f"WHERE throwIf(dictGet('current_owners', 'owner', toUInt64({self.partition})) != {self.owner}, "
             "'partition lost') = 0"
         )
+
+    def _take(self) -> None:
+        if self.epoch:  # by another thread, meanwhile
+            return
+        if not self._claimed:
+            self._plain.command("fence_claim", now=self._clock(), **self._fence)
+            self._claimed = True
+        self._plain.command("fence_reload")
+        epoch = self._wait_for_writes()
+        _log.info("took the partition", extra={"facts": {"partition": self.partition, "epoch": epoch}})
+        self.epoch = epoch
 
     def _wait_for_writes(self) -> int:
         """Wait for the writes that were let through for a former owner; returns the epoch of the claim."""

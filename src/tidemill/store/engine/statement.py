@@ -30,8 +30,8 @@ _BEFORE_NAME = frozenset({b"INTO", b"TABLE", b"."})  # what follows is a name, w
 class Statement(msgspec.Struct, frozen=True):
     """One statement. With `insert_format`, `text` is the INSERT up to its SETTINGS or FORMAT clause, `settings` the one
     and `data` what follows the other; without, `text` is the whole statement and `output_format` the format it asks
-    for, if it does. `input_span`: where in `text` the `input(` stands by which an INSERT ... SELECT reads its data; then
-    `text` goes up to FORMAT."""
+    for, if it does. `input_span`: where `input(` stands in the `text` of an INSERT ... SELECT that reads its data so;
+    then `text` goes up to FORMAT."""
 
     text: bytes
     output_format: str | None = None
