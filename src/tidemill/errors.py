@@ -14,6 +14,7 @@
     │   │   ├── DiskFullError
     │   │   └── LogDamagedError
     │   └── StoreUnavailableError
+    │       └── LostPartitionError  a mill's partition is another mill's; nothing of it is written any more
     ├── LogCorruptError       the log is not what it was; needs a person
     ├── LogLacksError         this kind of log cannot do what was asked of it
     ├── StoreQueryError       the store refused a query; carries its code
@@ -145,6 +146,12 @@ class StoreUnavailableError(UnavailableError):
     """The store cannot be reached; acknowledgements go on."""
 
     code = "store_unavailable"
+
+
+class LostPartitionError(StoreUnavailableError):
+    """The store refuses a mill that lost its partition to another one. It has to end; what it left, the other does."""
+
+    code = "partition_lost"
 
 
 class LogCorruptError(TidemillError):

@@ -16,6 +16,7 @@ from typing import Final
 from tidemill.crash_points import reach
 from tidemill.errors import (
     LogUnavailableError,
+    LostPartitionError,
     StoreDamagedError,
     StoreQueryError,
     StoreUnavailableError,
@@ -157,6 +158,8 @@ class Settling:
 
     def _judge(self, entries: Sequence[Logged], error: BaseException | None, spent: Mapping[Like, float]) -> None:
         """Move on, or find out what is at fault."""
+        if isinstance(error, LostPartitionError):
+            raise error  # whoever has the partition now applies them
         if isinstance(error, StoreUnavailableError):
             self._broke_off(entries, error)
         elif isinstance(error, (LogUnavailableError, OSError, KeyboardInterrupt, SystemExit)):

@@ -36,6 +36,7 @@ class MillStatus(msgspec.Struct, kw_only=True):
         "waiting_for_store",
         "waiting_for_log",
         "waiting_for_catalog",
+        "lost_partition",
         "stopped",
     ] = "starting"
     looped_at_ns: int = 0

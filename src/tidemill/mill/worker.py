@@ -15,7 +15,14 @@ from typing import Literal
 from tidemill.catalog.replays import CatalogReplays
 from tidemill.clock import Trust
 from tidemill.decode.decoder import MAX_DEPTH
-from tidemill.errors import LogUnavailableError, StoreQueryError, StoreUnavailableError, UnavailableError
+from tidemill.errors import (
+    LogUnavailableError,
+    LostPartitionError,
+    StoreQueryError,
+    StoreUnavailableError,
+    TidemillError,
+    UnavailableError,
+)
 from tidemill.feeds.book import FeedBook
 from tidemill.hints import Hints
 from tidemill.log.contract import BacklogReader, Header
@@ -28,6 +35,7 @@ from tidemill.mill.canary import Canary
 from tidemill.mill.confirm import Confirmer
 from tidemill.mill.costs import Costs
 from tidemill.mill.lanes import MAX_PAYLOADS, Lanes
+from tidemill.mill.ownership import OwnedPosition
 from tidemill.mill.pace import Pace
 from tidemill.mill.position import Position, Progress, reconcile
 from tidemill.mill.replay.job import Replays
@@ -38,6 +46,7 @@ from tidemill.mill.status import Heartbeat, MillStatus
 from tidemill.mill.turns import Turns
 from tidemill.model.offset import ONLY, Partition
 from tidemill.store.client import Store
+from tidemill.store.fenced import FencedStore
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +59,8 @@ _FINISH_S = 3.0  # for what is applied beside the loop at the end; it is applied
 
 
 class Mill:
-    """One mill over one partition of the log. `run` works until it is told to end; `step` applies one micro-batch.
+    """One mill over one partition of the log, which it claims at its start. `run` works until it is told to end; `step`
+    applies one micro-batch. Both raise LostPartitionError once another mill has claimed the partition.
 
     Its small files (attempt, heartbeat, the clock of retention) are beside the position. `turns` is shared by the mills
     of a process.
@@ -74,6 +84,8 @@ class Mill:
     ) -> None:
         folder = position.path.parent
         folder.mkdir(parents=True, exist_ok=True)
+        store = FencedStore(store, partition.number, clock)
+        position = OwnedPosition(position, store)
         self.status = MillStatus(position=position.seq)
         self._partition = partition
         self._turns = turns or Turns()
@@ -101,7 +113,7 @@ class Mill:
             reader,
             store,
             book,
-            Position(position.path.with_name("confirmed"), partition.start),
+            OwnedPosition(Position(position.path.with_name("confirmed"), partition.start), store),
             clock=clock,
             max_depth=max_depth,
         )
@@ -151,7 +163,7 @@ class Mill:
             self.replays.wake()
 
     def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set; the batch under way is finished first."""
+        """Work until `stop` is set; the batch under way is finished first. Raises LostPartitionError."""
         threading.Thread(target=self._forgive_when, args=(stop,), name="mill-stop", daemon=True).start()
         backoff_s = _BACKOFF_S[0]
         while not stop.is_set():
@@ -170,6 +182,10 @@ class Mill:
                     self._tend()
                 backoff_s = _BACKOFF_S[0]
                 self.status.recovered = self._lanes.oldest_hold() is None and not self._confirmer.refused
+            except LostPartitionError as error:
+                self._attempts.forgive()
+                self._end("lost_partition", error)
+                raise
             except (UnavailableError, StoreQueryError, OSError) as error:
                 self._attempts.forgive()
                 self._confirmer.hurry()
@@ -179,7 +195,12 @@ class Mill:
             self._heartbeat.beat(self.status)
         with suppress(UnavailableError, StoreQueryError, OSError):
             self._settling.finish(_FINISH_S)
-        self.status.state = "stopped"
+        self._end("stopped")
+
+    def _end(self, state: Literal["stopped", "lost_partition"], error: TidemillError | None = None) -> None:
+        if error is not None:
+            self.status.failed(error.message, self._clock())
+        self.status.state = state
         self._heartbeat.beat(self.status, force=True)
         self._applier.close()
 
@@ -244,6 +265,7 @@ class Mill:
         self._settling.settle_beside(picked, entries)
 
     def _start(self) -> None:
+        self._position.hold()
         in_store = self._applier.resume()
         before = self.progress
         start = reconcile(

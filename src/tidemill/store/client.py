@@ -6,7 +6,7 @@ keeps bytes as bytes and columns as columns: pandas, PyArrow and NumPy are never
 
 import io
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
@@ -133,14 +133,18 @@ class Store:
             self._insert(table, block)
 
     def _insert(self, table: str, frame: pl.DataFrame) -> None:
-        buffer = io.BytesIO()
+        into, buffer = self._into(table, frame.columns), io.BytesIO()
         insertable(frame).write_ipc_stream(buffer, compat_level=pl.CompatLevel.oldest())
         block = buffer.getvalue()
         self._call(
             lambda client: client.raw_insert(
-                f"`{table}`", frame.columns, block, fmt="ArrowStream", settings=dict(_INSERT_SETTINGS)
+                into, insert_block=block, fmt="ArrowStream", settings=dict(_INSERT_SETTINGS)
             )
         )
+
+    def _into(self, table: str, columns: Sequence[str]) -> str:
+        """What stands between INSERT INTO and FORMAT."""
+        return f"`{table}` ({', '.join(f'`{name}`' for name in columns)})"
 
     def command(self, query: str, /, **values: Any) -> None:
         """Run a named query that returns nothing: INSERT SELECT, DDL, ALTER."""
@@ -152,9 +156,11 @@ class Store:
         """Close all connections. The store can be used again: it then connects anew."""
         self._forget()
 
+    def _named(self, name: str) -> Query:
+        return (packaged() if self._queries is None else self._queries)[name]
+
     def _query(self, name: str, values: Mapping[str, Any]) -> Query:
-        queries = packaged() if self._queries is None else self._queries
-        asked = queries[name]
+        asked = self._named(name)
         asked.check(values)
         return asked
 

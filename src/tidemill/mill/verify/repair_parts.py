@@ -11,6 +11,7 @@ from tidemill.log.contract import LogReader
 from tidemill.model.offset import seq_of
 from tidemill.store.client import Store
 
+_MADE_ANEW: Final = "owners"  # a mill claims its partition at every start
 # What the mill makes of the log; `polls` and `schema_migrations` are of nothing that is kept elsewhere.
 _OF_THE_LOG: Final = frozenset(
     {"points", "series", "payloads", "rejections", "replaced", "rollups", "changes", "deletions", "deleted_records"}
@@ -29,7 +30,10 @@ def repair_parts(log: LogReader, store: Store, note_again: Callable[[], None]) -
         where = f"part {part} of table {table}"
         # Rows of several partitions may be in one part: then every partition has to be whole.
         begins_later = len(firsts) == 1 and 0 < firsts[0] <= _begins(store, table, part)
-        if table in _OF_THE_LOG and (is_whole or begins_later):
+        if table == _MADE_ANEW:
+            store.command("repair_detach", table=table, part=part)
+            done.append(f"{where} is damaged, and set aside: the mill writes it anew when it starts")
+        elif table in _OF_THE_LOG and (is_whole or begins_later):
             note_again()
             store.command("repair_detach", table=table, part=part)
             done.append(f"{where} is damaged, and set aside: the log has what was in it")
