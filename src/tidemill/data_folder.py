@@ -26,7 +26,7 @@ from tidemill.log.high_water import read_mark
 from tidemill.log.local_disk import sync_folder
 from tidemill.log.partitions import log_folder, partition_count
 from tidemill.log.reader import SqliteLogReader
-from tidemill.mill import position
+from tidemill.mill.state_files import position_file, read_progress
 from tidemill.model.offset import seq_of, start_of
 from tidemill.settings import DEFAULT_TENANT
 
@@ -101,7 +101,7 @@ def _last_place(folder: Path) -> int:
 
 def _last_offset(folder: Path, partition: int) -> int:
     """The newest offset of a partition that anything in the folder knows of; the one before its first: none."""
-    known = position.read(position.position_file(folder, partition), start_of(partition)).highest
+    known = read_progress(position_file(folder, partition), start_of(partition)).highest
     with suppress(OSError, LogCorruptError):
         known = max(known, read_mark(log_folder(folder, partition) / "log.high-water")[0])
     for (seq,) in _ask_log(folder, partition, _LAST):

@@ -94,8 +94,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     book = open_book(catalog, runtime.settings)
     store = _mill_store(runtime)
-    replays = CatalogReplays(catalog)
-    mill = _crew(runtime, store, book, replays)
+    mill = _crew(runtime, store, book, catalog)
     turning = threading.Event()  # not yet: it waits for the store, as long as that takes
     lifeline.beat_while(lambda: not turning.is_set() or time.monotonic() - mill.last_turn < _MILL_SILENCE_S)
     if not _bring_up_to_date(store.address, stop):
@@ -125,7 +124,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
 
     catalog.watch(FEEDS_PREFIX, feeds_changed)
     catalog.watch(CLOSED, access_closed)
-    replays.watch(mill.wake)
+    CatalogReplays(catalog).watch(mill.wake)
     poller.start()
     # Both are told to end at the same moment: what the poller fetched must reach the log before the API ends.
     ending = threading.Thread(target=lambda: (stop.wait(), poller.stop()), name="end-poller")
@@ -138,14 +137,14 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
         lock.release()
 
 
-def _crew(runtime: Runtime, store: Any, book: FeedBook, replays: CatalogReplays) -> "Crew":
+def _crew(runtime: Runtime, store: Any, book: FeedBook, catalog: Catalog) -> "Crew":
     """A mill for each partition. Each asks the store by itself: one that hangs is not hidden by the others."""
     from tidemill.hints import Hints
     from tidemill.log.partitions import log_folder
     from tidemill.log.reader import SqliteLogReader
     from tidemill.mill.backup_hold import BackupHold
     from tidemill.mill.crew import Crew
-    from tidemill.mill.position import Position, position_file
+    from tidemill.mill.state_files import FileMillState, mill_folder
     from tidemill.mill.turns import Turns
     from tidemill.mill.worker import Mill
     from tidemill.model.offset import Partition
@@ -160,10 +159,11 @@ def _crew(runtime: Runtime, store: Any, book: FeedBook, replays: CatalogReplays)
             SqliteLogReader(log_folder(folder, partition.number)),
             _mill_store(runtime) if partition.number else store,
             book,
-            Position(position_file(folder, partition.number), partition.start),
+            FileMillState(mill_folder(folder, partition.number), partition.start, catalog),
             end,
+            work=mill_folder(folder, partition.number) / "replays",
             max_depth=runtime.settings.max_depth,
-            replays=replays,
+            replays=CatalogReplays(catalog),
             trust=_trust(runtime.settings),
             backup_hold=backup_hold,
             partition=partition,
@@ -184,19 +184,20 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     from tidemill.catalog.cursor_key import cursor_key
     from tidemill.catalog.keys import KeyRing
     from tidemill.hints import Hints
-    from tidemill.mill import position, status
+    from tidemill.mill.state import progress_of
+    from tidemill.mill.state_files import mill_states
     from tidemill.query.queries import Queries
     from tidemill.query.seals import Seals
 
     sys.setswitchinterval(_SWITCH_S)
     settings, folder = runtime.settings, runtime.settings.folder
     intake_log = _intake_log(settings)
-    numbers = range(settings.partitions)
+    mills = mill_states(folder, settings.partitions)
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     texts = feed_texts(catalog)
     book = FeedBook(texts)
     store = _store(runtime, settings.query_timeout, settings.query_memory)
-    applied = Applied(lambda: position.read_all(folder, settings.partitions), Hints.from_fd(runtime.hint_fd))
+    applied = Applied(lambda: progress_of(mills), Hints.from_fd(runtime.hint_fd))
     deleted = Deleted(applied)
     services = Services(
         settings=settings,
@@ -209,7 +210,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
         queries=Queries(store, intake_log, book, deleted.of, applied.through, seals=Seals(cursor_key(catalog))),
         applied=applied,
         deleted=deleted,
-        mill_status=lambda: tuple(status.read(position.mill_folder(folder, n) / "mill.json") for n in numbers),
+        mills=mills,
         clock=time.time_ns,
         internal_secret=runtime.intake_secret,
         open_access=runtime.open_access,
@@ -225,7 +226,7 @@ def _intake_log(settings: Settings) -> "SqliteLog | ShutLog | PartitionedLog":
     from tidemill.log.partitions import log_folder
     from tidemill.log.shut import ShutLog
     from tidemill.log.sqlite import SqliteLog
-    from tidemill.mill.position import read_all
+    from tidemill.mill.state_files import mill_states
 
     limits = LogLimits(
         keep_applied_s=settings.log_keep_s,
@@ -242,8 +243,8 @@ def _intake_log(settings: Settings) -> "SqliteLog | ShutLog | PartitionedLog":
             log.error("payloads are refused: %s", error.message)
             return ShutLog(place, error, number)
 
-    progress = read_all(settings.folder, settings.partitions).partitions
-    logs = [opened(number, progress[number].highest) for number in range(settings.partitions)]
+    states = mill_states(settings.folder, settings.partitions)
+    logs = [opened(number, state.progress().highest) for number, state in enumerate(states)]
     return logs[0] if len(logs) == 1 else PartitionedLog(logs)
 
 

@@ -20,7 +20,7 @@ from tidemill.hints import Hints
 from tidemill.log.limits import LogLimits
 from tidemill.log.reader import SqliteLogReader
 from tidemill.log.sqlite import SqliteLog
-from tidemill.mill.position import Position
+from tidemill.mill.state_files import FileMillState
 from tidemill.mill.worker import Mill
 from tidemill.model.deletion import Deletion
 from tidemill.model.deletion import entry as deletion_entry
@@ -111,13 +111,14 @@ class House:
         """A mill that starts from the position on disk, as after a restart."""
         end = hints or Hints.pair()[1]
         reader = SqliteLogReader(self.folder / "log")
-        position = Position(self.folder / "mill" / "position", self.partition.start)
+        self.state = FileMillState(self.folder / "mill", self.partition.start, self.catalog)
         self.mill = Mill(
             reader,
             self.store,
             self.book,
-            position,
+            self.state,
             end,
+            work=self.folder / "mill" / "replays",
             clock=self.clock,
             replays=self.replays,
             partition=self.partition,
@@ -127,7 +128,7 @@ class House:
     @property
     def applied(self) -> int:
         """The place in the partition up to which everything is applied."""
-        return seq_of(self.mill.status.position)
+        return seq_of(self.mill.progress.checkpoint)
 
     def offset(self, seq: int) -> int:
         """The offset of a place in the house's partition."""

@@ -19,7 +19,7 @@ from tidemill.decode.decoder import Decoder
 from tidemill.feeds.book import FeedBook
 from tidemill.hints import Hints
 from tidemill.log.reader import SqliteLogReader
-from tidemill.mill.position import Position
+from tidemill.mill.state_files import FileMillState
 from tidemill.mill.worker import Mill
 from tidemill.model.offset import Partition
 from tidemill.model.payload import Logged
@@ -38,11 +38,12 @@ def main(folder: Path, address: StoreAddress, partition: Partition) -> None:
     Decoder.decode = _fragile  # type: ignore[method-assign]
     book = FeedBook(CatalogFeeds(SqliteCatalog(folder / "catalog.sqlite")), {})
     reader = SqliteLogReader(folder / "log")
-    position = Position(folder / "mill" / "position", partition.start)
-    mill = Mill(reader, Store(address), book, position, Hints.pair()[0], partition=partition)
+    state = FileMillState(folder / "mill", partition.start)
+    work = folder / "mill" / "replays"
+    mill = Mill(reader, Store(address), book, state, Hints.pair()[0], work=work, partition=partition)
     while mill.step():
         pass
-    print(mill.status.position)
+    print(mill.progress.checkpoint)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ from tests.mill.test_worker import fix
 from tests.mill.verifying import prove
 from tidemill.errors import StoreUnavailableError
 from tidemill.log.reader import SqliteLogReader
+from tidemill.mill.checkpoint import Checkpoint
 from tidemill.mill.confirm import Confirmer
-from tidemill.mill.position import Position, read
+from tidemill.mill.position import Progress
 from tidemill.store.client import Store
 from tidemill.store.queries import packaged, query
 
@@ -112,7 +113,7 @@ def test_the_position_that_could_not_be_saved_is_saved_when_there_is_room_again(
         house.mill.step()
     draft.rmdir()
     house.work()
-    assert read(house.folder / "mill" / "position").checkpoint == house.offset(2)
+    assert house.state.progress().checkpoint == house.offset(2)
     assert (house.applied, house.mill.progress.checkpoint) == (2, house.offset(2))
 
 
@@ -124,7 +125,7 @@ def test_a_payload_that_lacks_for_good_is_applied_again_less_and_less_often(hous
         SqliteLogReader(house.folder / "log"),
         house.store,
         house.book,
-        Position(house.folder / "mill" / "confirmed-anew", house.partition.start),
+        Checkpoint(Progress(house.partition.start), lambda _: None, house.partition.start),
         monotonic=lambda: now[0],
     )
     lose(house, "payloads", "tenant = {tenant:String} AND {seq} = 2")

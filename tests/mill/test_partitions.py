@@ -27,7 +27,8 @@ from tidemill.log.partitions import log_folder
 from tidemill.log.reader import SqliteLogReader
 from tidemill.log.sqlite import SqliteLog
 from tidemill.mill.crew import Crew
-from tidemill.mill.position import LogProgress, Position, position_file
+from tidemill.mill.position import LogProgress
+from tidemill.mill.state_files import FileMillState, mill_folder, position_file
 from tidemill.mill.turns import Turns
 from tidemill.mill.verify.report import Report
 from tidemill.mill.verify.walk import Scope, Verifier
@@ -75,8 +76,9 @@ class Yard:
                 SqliteLogReader(log_folder(self.folder, index)),
                 Store(self.address, queries=questions()),
                 book,
-                Position(position_file(self.folder, index), one.start),
+                FileMillState(mill_folder(self.folder, index), one.start, self.catalog),
                 Hints.pair()[1],
+                work=mill_folder(self.folder, index) / "replays",
                 clock=lambda: NOW_NS,
                 replays=self.replays,
                 partition=one,

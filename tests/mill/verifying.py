@@ -1,7 +1,7 @@
 """Verifies what a house holds, for tests that end with the proof."""
 
 from tests.mill.house import House
-from tidemill.mill.position import LogProgress, read
+from tidemill.mill.state import progress_of
 from tidemill.mill.verify.report import Report
 from tidemill.mill.verify.walk import Scope, Verifier
 
@@ -12,7 +12,7 @@ def verify(house: House, **scope: object) -> Report:
         house.store,
         house.book,
         house.folder,
-        lambda: LogProgress((read(house.folder / "mill" / "position", house.partition.start),)),
+        lambda: progress_of([house.state]),
         catalog=house.catalog,
         clock=house.clock,
     )

@@ -31,7 +31,8 @@ from tidemill.hints import Hints
 from tidemill.log.limits import LogLimits
 from tidemill.log.reader import SqliteLogReader
 from tidemill.log.sqlite import SqliteLog
-from tidemill.mill import position, status
+from tidemill.mill.state import progress_of
+from tidemill.mill.state_files import FileMillState
 from tidemill.mill.worker import Mill
 from tidemill.query.queries import Queries
 from tidemill.query.seals import Seals
@@ -73,7 +74,8 @@ def services(
     texts = CatalogFeeds(catalog)
     texts.install("default", RECIPES)
     book = FeedBook(texts, {})
-    applied = Applied(lambda: position.LogProgress((position.read(folder / "position"),)), hints)
+    mills = (FileMillState(folder),)
+    applied = Applied(lambda: progress_of(mills), hints)
     deleted = Deleted(applied)
     client = Store(
         store or StoreAddress("127.0.0.1", free_port(), password="x", database="default"), settings=store_settings
@@ -89,7 +91,7 @@ def services(
         queries=Queries(client, log, book, deleted.of, applied.through, seals=Seals(cursor_key(catalog))),
         applied=applied,
         deleted=deleted,
-        mill_status=lambda: (status.read(folder / "mill.json"),),
+        mills=mills,
         clock=time.time_ns,
         internal_secret=SECRET,
         open_access=open_access,
@@ -101,8 +103,8 @@ def running_mill(folder: Path, store: StoreAddress, hints: Hints) -> Iterator[No
     """The real mill in a thread, on the log, catalog and position of `services(folder)`."""
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     reader, client, stop = SqliteLogReader(folder / "log"), Store(store), threading.Event()
-    place, book = position.Position(folder / "position"), FeedBook(CatalogFeeds(catalog), {})
-    mill = Mill(reader, client, book, place, hints, replays=CatalogReplays(catalog))
+    state, book = FileMillState(folder, catalog=catalog), FeedBook(CatalogFeeds(catalog), {})
+    mill = Mill(reader, client, book, state, hints, work=folder / "replays", replays=CatalogReplays(catalog))
     thread = threading.Thread(target=mill.run, args=(stop,), name="mill")
     thread.start()
     try:

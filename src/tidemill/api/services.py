@@ -1,6 +1,6 @@
 """What the API works with, put together by `service.py` (the composition root) and handed to `create_app`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -12,7 +12,7 @@ from tidemill.catalog.keys import KeyRing
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.revise import FeedVersions
 from tidemill.log.contract import Appended, IntakeLog
-from tidemill.mill.status import MillStatus
+from tidemill.mill.state import MillStateReader
 from tidemill.model.payload import Payload
 from tidemill.query.queries import Queries
 from tidemill.settings import Settings
@@ -32,7 +32,7 @@ class AsyncLog(IntakeLog, Protocol):
 class Services(msgspec.Struct, frozen=True, kw_only=True):
     """Every collaborator of the API.
 
-    `clock` is ns since the epoch, UTC. `mill_status` is what the mill of each partition said last of itself.
+    `clock` is ns since the epoch, UTC. `mills` are the states of the mills of the partitions.
     `internal_secret` opens `/internal/...`; `open_access` says that nobody needs a key while none exists.
     """
 
@@ -46,7 +46,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     queries: Queries
     applied: Applied
     deleted: Deleted
-    mill_status: Callable[[], tuple[MillStatus | None, ...]]
+    mills: Sequence[MillStateReader]
     clock: Callable[[], int]
     internal_secret: str
     open_access: bool

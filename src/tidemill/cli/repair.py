@@ -28,7 +28,7 @@ def repair_before(folder: Path) -> None:
     from tidemill.log import wal
     from tidemill.log.partitions import log_folder, partition_count
     from tidemill.log.rebuild import repair_files
-    from tidemill.mill.position import read_all
+    from tidemill.mill.state_files import mill_states
 
     if not (folder / "log").is_dir():
         raise StartupError(f"There is no Tidemill data in '{folder}'. Name its folder with --data or TIDEMILL_DATA.")
@@ -38,8 +38,8 @@ def repair_before(folder: Path) -> None:
     try:
         if wal.mend(folder / "catalog.sqlite-wal"):
             _say("repaired: catalog.sqlite-wal was damaged, and is read to its end again")
-        for number, progress in enumerate(read_all(folder, count).partitions):
-            for sentence in repair_files(logs[number], progress.highest, number):
+        for number, state in enumerate(mill_states(folder, count)):
+            for sentence in repair_files(logs[number], state.progress().highest, number):
                 _say(f"repaired: {sentence}")
         _move_parts(folder)
     except (apsw.Error, OSError) as error:

@@ -81,7 +81,8 @@ def _in_folder(
     from tidemill.cli.repair import repair_after, repair_before, repair_with
     from tidemill.feeds.book import FeedBook
     from tidemill.log.partitions import partition_count
-    from tidemill.mill import position
+    from tidemill.mill.state import progress_of
+    from tidemill.mill.state_files import mill_states
     from tidemill.mill.verify.scope import check_feed, check_tenant
     from tidemill.mill.verify.walk import Scope, Verifier
     from tidemill.settings import load
@@ -89,7 +90,7 @@ def _in_folder(
     settings = load({"data": data})
     if repair:
         repair_before(settings.folder)
-    count = partition_count(settings.folder)
+    states = mill_states(settings.folder, partition_count(settings.folder))
     catalog = open_catalog(data, make=False)
     try:
         with open_store(settings.folder) as store:
@@ -104,7 +105,7 @@ def _in_folder(
                 store,
                 book,
                 settings.folder,
-                lambda: position.read_all(settings.folder, count),
+                lambda: progress_of(states),
                 catalog=catalog,
                 max_depth=settings.max_depth,
             )

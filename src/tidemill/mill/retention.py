@@ -12,16 +12,16 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
-from tidemill.clock import JUMP_NS, Trust, TrustedClock, since_boot_s
+from tidemill.clock import JUMP_NS, ClockRecord, Trust, TrustedClock, since_boot_s
 from tidemill.errors import FeedDefinitionError, LogUnavailableError, NotFoundError, StoreQueryError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
 from tidemill.mill import rollups
 from tidemill.mill.erase import Eraser
 from tidemill.mill.known import KnownSeries
+from tidemill.mill.position import Progress
 from tidemill.mill.status import MillStatus
 from tidemill.model.offset import ONLY, Partition
 from tidemill.model.time import duration_ns
@@ -38,10 +38,11 @@ _ERASE_AFTER_S = 60.0  # and again until it is done
 
 
 class Surroundings(Protocol):
-    """What retention shares with the loop: what is known of series, versions that rise, counters, the offset."""
+    """What retention shares with the loop: what is known of series, versions that rise, counters, the progress."""
 
     known: KnownSeries
     status: MillStatus
+    progress: Progress
 
     def next_version(self) -> int:
         """A version above all that were used."""
@@ -58,7 +59,7 @@ class Retention:
         store: Store,
         book: FeedBook,
         surroundings: Surroundings,
-        path: Path,
+        record: ClockRecord,
         trust: Trust | None = None,
         *,
         clock: Callable[[], int] = time.time_ns,
@@ -69,9 +70,9 @@ class Retention:
         self._store = store
         self._book = book
         self._partition = partition
-        self._eraser = Eraser(store, log_erased, clock, lambda: surroundings.status.position, partition)
+        self._eraser = Eraser(store, log_erased, clock, lambda: surroundings.progress.checkpoint, partition)
         self._shared = surroundings
-        self._make_clock = partial(TrustedClock, path, trust or Trust(), wall_ns=clock, passed_s=monotonic)
+        self._make_clock = partial(TrustedClock, record, trust or Trust(), wall_ns=clock, passed_s=monotonic)
         self._clock: TrustedClock | None = None
         self._monotonic = monotonic
         self._due = monotonic()

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 import polars as pl
 
-from tidemill.mill.position import write_atomically
+from tidemill.mill.state_files import write_atomically
 
 _T = TypeVar("_T")
 

@@ -13,7 +13,8 @@ from tidemill.log import database, mending, recovery
 from tidemill.log.damage import Damage, Damages
 from tidemill.log.partitions import log_folder, partition_count
 from tidemill.log.reader import SqliteLogReader
-from tidemill.mill.position import Position, position_file
+from tidemill.mill.checkpoint import Checkpoint
+from tidemill.mill.state_files import mill_states
 from tidemill.mill.verify import kinds
 from tidemill.mill.verify.report import Report
 from tidemill.model.offset import index_of, start_of
@@ -57,6 +58,7 @@ def repair_store(data: Path, store: Store, report: Report, *, again: bool) -> Re
     a report found it; `again`: all that the log of the data folder keeps. Raises TidemillError, OSError."""
     repaired = Repaired([], [])
     numbers = range(partition_count(data))
+    states = mill_states(data, len(numbers))
     logs = [SqliteLogReader(log_folder(data, number), quiet=True) for number in numbers]
     try:
         _put_bodies_back(logs, store, report, repaired)
@@ -68,9 +70,9 @@ def repair_store(data: Path, store: Store, report: Report, *, again: bool) -> Re
             ]
             if again:
                 lacks.append(log.first_seq())
-            position = Position(position_file(data, number), start_of(number))
-            if lacks and min(lacks) <= position.seq:
-                position.save(max(start_of(number), min(lacks) - 1))
+            checkpoint = Checkpoint.applied(states[number])
+            if lacks and min(lacks) <= checkpoint.seq:
+                checkpoint.save(max(start_of(number), min(lacks) - 1))
                 repaired.done.append(f"payloads from {min(lacks)} on are applied again when the server starts")
     finally:
         for log in logs:
