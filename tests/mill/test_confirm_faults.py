@@ -107,7 +107,7 @@ def test_what_is_lacking_is_applied_also_when_the_store_goes_away_before_it_is_a
 def test_the_position_that_could_not_be_saved_is_saved_when_there_is_room_again(house: House) -> None:
     house.work()
     draft = house.folder / "mill" / "position.new"
-    draft.mkdir()  # nothing can be written there
+    draft.mkdir(parents=True)  # nothing can be written there
     fixes(house, 2)
     with pytest.raises(OSError):
         house.mill.step()

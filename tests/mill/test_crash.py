@@ -201,7 +201,7 @@ def test_ends_by_force_while_a_slow_store_is_waited_for_condemn_nobody(
             answers.set()
             thread.join(10)
             attempt.write_bytes(as_killed)
-            house.mill._position.save(house.partition.start)
+            house.mill._checkpoint.save(house.partition.start)
     house.new_mill()
     house.work()
     assert [row["state"] for row in house.all("payloads")] == ["applied"]

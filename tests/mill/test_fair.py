@@ -53,7 +53,7 @@ def by_fits_and_starts(house: House, chance: Random, last: int) -> None:
     while house.mill.progress.checkpoint < house.offset(last):
         if chance.random() < 0.2:
             path = house.folder / "mill" / "position"
-            house.mill._attempts.stopping()  # who is told to end is not ended by a payload
+            house.mill._guard.stopping()  # who is told to end is not ended by a payload
             house.mill._settling._beside.wait(60)  # a process takes its threads along
             if older is not None and chance.random() < 0.5:
                 path.write_bytes(older)

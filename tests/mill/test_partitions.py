@@ -225,7 +225,7 @@ def test_a_mill_that_goes_back_takes_no_other_along(yard: Build) -> None:
     applied = Applied(lambda: four.progress)
     before = [mill.progress.checkpoint for mill in four.mills]
     mill = four.mills[2]
-    mill._position.save(mill.progress.checkpoint - 1)
+    mill._checkpoint.save(mill.progress.checkpoint - 1)
     applied.look()
     assert applied.fell.is_set()
     for name in NAMES:
