@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -178,7 +179,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     """HTTP on the public and the internal listener, until SIGTERM."""
     from tidemill.api.app import create_app
     from tidemill.api.applied import Applied
-    from tidemill.api.deleted import Deleted
+    from tidemill.api.pending_deletions import PendingDeletions
     from tidemill.api.server import build
     from tidemill.api.services import Services
     from tidemill.catalog.cursor_key import cursor_key
@@ -188,6 +189,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     from tidemill.mill.state_files import mill_states
     from tidemill.query.queries import Queries
     from tidemill.query.seals import Seals
+    from tidemill.store.deletions import series_of
 
     sys.setswitchinterval(_SWITCH_S)
     settings, folder = runtime.settings, runtime.settings.folder
@@ -198,7 +200,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     book = FeedBook(texts)
     store = _store(runtime, settings.query_timeout, settings.query_memory)
     applied = Applied(lambda: progress_of(mills), Hints.from_fd(runtime.hint_fd))
-    deleted = Deleted(applied)
+    deleted = PendingDeletions(applied, intake_log, partial(series_of, store))
     services = Services(
         settings=settings,
         log=intake_log,

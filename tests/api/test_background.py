@@ -20,7 +20,7 @@ from tests.api.samples import body, fix, row
 from tests.support.api import Api, running_api, services
 from tidemill.api import lifecycle
 from tidemill.api.applied import IDLE_LOOK_S, Applied
-from tidemill.api.deleted import Deleted
+from tidemill.api.pending_deletions import PendingDeletions
 from tidemill.hints import Hints
 from tidemill.log.limits import LogLimits
 from tidemill.log.sqlite import SqliteLog
@@ -91,9 +91,13 @@ def test_growth_is_told_once_a_turn_of_the_loop() -> None:
     asyncio.run(story())
 
 
+def _series(number: int) -> Deletion:
+    return Deletion(kind="series", feed="signals", series=f"{number:016x}")
+
+
 def _entry(number: int, kind: Kind) -> Payload:
     """A payload with the body of a deletion of a series."""
-    text = msgspec.json.encode(Deletion(kind="series", feed="signals", series=f"{number:016x}"))
+    text = msgspec.json.encode(_series(number))
     return Payload(f"r{number}", "t", "signals", 1, 0, "x", text, hashlib.sha256(text).digest(), kind)
 
 
@@ -103,8 +107,7 @@ def test_pending_deletions_are_known_after_a_restart(tmp_path: Path) -> None:
         log.append(_entry(number, kind)).result()
     place = 0
     applied = Applied(lambda: LogProgress((Progress(place),)))
-    deleted = Deleted(applied)
-    deleted.rebuild(log)
+    deleted = PendingDeletions(applied, log, lambda tenant, feed: [7])
     assert deleted.of("t") == {0, 2}
     assert deleted.of("other") == frozenset()
     assert deleted.gone("t", 2) and not deleted.gone("t", 1) and not deleted.gone("other", 2)
@@ -114,11 +117,15 @@ def test_pending_deletions_are_known_after_a_restart(tmp_path: Path) -> None:
     place = 3
     applied.look()
     assert deleted.of("t") == frozenset()
+    text = msgspec.json.encode(Deletion(kind="feed", feed="signals"))
+    log.append(Payload("r9", "t", "signals", 1, 0, "x", text, hashlib.sha256(text).digest(), Kind.DELETE)).result()
+    assert deleted.of("t") == {7}, "the series of the feed, as another process deleted it"
     log.close()
 
 
-def test_deletions_are_read_while_others_are_added() -> None:
-    deleted = Deleted(Applied(lambda: LogProgress((Progress(0),))))
+def test_deletions_are_read_while_others_are_added(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path, limits=LogLimits(min_free_bytes=0, min_free_ratio=0))
+    deleted = PendingDeletions(Applied(lambda: LogProgress((Progress(0),))), log, lambda tenant, feed: [])
     faults: list[Exception] = []
     done = threading.Event()
 
@@ -133,12 +140,13 @@ def test_deletions_are_read_while_others_are_added() -> None:
     for reader in readers:
         reader.start()
     for number in range(1500):
-        deleted.add("t", number, number + 1)
+        deleted.add("t", _series(number), number + 1)
     done.set()
     for reader in readers:
         reader.join()
     assert faults == []
     assert len(deleted.of("t")) == 1500
+    log.close()
 
 
 def test_deletions_come_back_when_the_mill_goes_back(tmp_path: Path) -> None:
@@ -148,7 +156,7 @@ def test_deletions_come_back_when_the_mill_goes_back(tmp_path: Path) -> None:
             api.services.log.append(_entry(number, Kind.DELETE)).result()
         state.save_progress(Progress(2))
         until(lambda: api.services.applied.progress.partitions[0].checkpoint == 2)
-        api.services.deleted.add("t", 9, 2)  # forgets those that are applied
+        api.services.deleted.add("t", _series(9), 2)  # drops those that are applied
         assert api.services.deleted.of("t") == frozenset()
         state.save_progress(Progress(1))
         until(lambda: api.services.deleted.of("t") == {2, 9})

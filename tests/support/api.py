@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from tests.support.server import free_port
 from tidemill.api import server as api_server
 from tidemill.api.app import create_app
 from tidemill.api.applied import Applied
-from tidemill.api.deleted import Deleted
-from tidemill.api.services import Services
+from tidemill.api.pending_deletions import PendingDeletions
+from tidemill.api.services import AsyncLog, Services
 from tidemill.catalog.cursor_key import cursor_key
 from tidemill.catalog.feeds import CatalogFeeds
 from tidemill.catalog.keys import KeyRing
@@ -38,6 +39,7 @@ from tidemill.query.queries import Queries
 from tidemill.query.seals import Seals
 from tidemill.settings import Settings
 from tidemill.store.client import Store, StoreAddress
+from tidemill.store.deletions import series_of
 
 SECRET = secrets.token_hex(8)
 
@@ -67,19 +69,20 @@ def services(
     store_settings: dict[str, str | int] | None = None,
     open_access: bool = True,
     hints: Hints | None = None,
+    log: AsyncLog | None = None,
 ) -> Services:
     settings = settings or Settings(data=str(folder))
-    log = SqliteLog(folder / "log", limits=limits or LogLimits(min_free_bytes=0, min_free_ratio=0))
+    log = log or SqliteLog(folder / "log", limits=limits or LogLimits(min_free_bytes=0, min_free_ratio=0))
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     texts = CatalogFeeds(catalog)
     texts.install("default", RECIPES)
     book = FeedBook(texts, {})
     mills = (FileMillState(folder),)
     applied = Applied(lambda: progress_of(mills), hints)
-    deleted = Deleted(applied)
     client = Store(
         store or StoreAddress("127.0.0.1", free_port(), password="x", database="default"), settings=store_settings
     )
+    deleted = PendingDeletions(applied, log, partial(series_of, client))
     return Services(
         settings=settings,
         log=log,

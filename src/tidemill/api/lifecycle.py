@@ -29,11 +29,13 @@ _AGAIN_S: Final = 1.0
 async def running(services: Services, health: Health) -> AsyncIterator[None]:
     """Start the background work; at the end stop it, then close the log (all requests have finished by then)."""
     services.applied.start()
-    await asyncio.to_thread(services.deleted.rebuild, services.log)
+    with suppress(UnavailableError):  # the store may not be there yet: it is looked at again at once
+        await asyncio.to_thread(services.deleted.follow)
     end_watch = services.catalog.watch(FEEDS_PREFIX, services.book.refresh)
     beside = [
         asyncio.create_task(_trim(services), name="trim"),
         asyncio.create_task(_follow_falls(services), name="follow_falls"),
+        asyncio.create_task(services.deleted.keep_following(), name="follow_deletions"),
         asyncio.create_task(keep_mending(services.store, services.log), name="mend"),
         asyncio.create_task(health.keep_watching(), name="watch_mill"),
         asyncio.create_task(
@@ -113,7 +115,7 @@ async def _follow_falls(services: Services) -> None:
         await services.applied.fell.wait()
         services.applied.fell.clear()
         try:
-            await asyncio.to_thread(services.deleted.rebuild, services.log)
+            await asyncio.to_thread(services.deleted.follow_again)
         except Exception as error:
             log.warning("the deletions in the log could not be read, trying again: %s", error)
             services.applied.fell.set()

@@ -6,7 +6,7 @@ from typing import Protocol
 import msgspec
 
 from tidemill.api.applied import Applied
-from tidemill.api.deleted import Deleted
+from tidemill.api.pending_deletions import PendingDeletions
 from tidemill.catalog.contract import Catalog
 from tidemill.catalog.keys import KeyRing
 from tidemill.feeds.book import FeedBook
@@ -45,7 +45,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     store: Store
     queries: Queries
     applied: Applied
-    deleted: Deleted
+    deleted: PendingDeletions
     mills: Sequence[MillStateReader]
     clock: Callable[[], int]
     internal_secret: str
