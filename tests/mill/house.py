@@ -180,7 +180,7 @@ class House:
         assert self.mill.replays is not None
         self.mill.replays.wake()
         while self.mill.replays.step(self.mill.progress):
-            continue
+            self.work()
 
     def entries(self) -> list[Logged]:
         return SqliteLogReader(self.folder / "log").read(self.partition.start, 100_000, 1 << 30)

@@ -86,11 +86,14 @@ class CrashLoopGuard:
         """What was applied beside is done with. Whatever else was under way is, too."""
         self._beside = []
 
-    def settled(self) -> None:
-        """A batch is done with: only what is still applied beside could be at fault if the process ended now."""
+    def settled(self, *, counted: bool = True) -> None:
+        """A batch is done with: only what is still applied beside could be at fault if the process ended now. Not
+        `counted`: the saved progress does not say so."""
         if self._beside:
             with suppress(OSError):
                 self.begin([])
+        elif not counted:
+            self.forgive()
 
     def begin(self, entries: Sequence[Logged]) -> None:
         """Write down what is about to be applied. Raises OSError."""

@@ -52,7 +52,8 @@ class Surroundings(Protocol):
 
 
 class Retention:
-    """The job. `step` does a little and returns whether it did anything."""
+    """The job. `step` does a little and returns whether it did anything. Nothing is removed by age of a tenant of which
+    a replay `is_published` now: its points are of before and after, and what is applied of it is not counted yet."""
 
     def __init__(
         self,
@@ -66,8 +67,10 @@ class Retention:
         monotonic: Callable[[], float] = since_boot_s,
         log_erased: Callable[[], int] = lambda: 0,
         partition: Partition = ONLY,
+        is_published: Callable[[str], bool] = lambda tenant: False,
     ) -> None:
         self._store = store
+        self._is_published = is_published
         self._book = book
         self._partition = partition
         self._eraser = Eraser(store, log_erased, clock, lambda: surroundings.progress.checkpoint, partition)
@@ -148,9 +151,8 @@ class Retention:
         return now
 
     def _task(self, tenant: str, feed: Feed, past: Mapping[str, int]) -> Callable[[], bool]:
-        if feed.retention.seal_rollups and feed.rollups:
-            return lambda: self._seal(tenant, feed, past)
-        return lambda: self._expire(tenant, feed, past)
+        task = self._seal if feed.retention.seal_rollups and feed.rollups else self._expire
+        return lambda: not self._is_published(tenant) and task(tenant, feed, past)
 
     def _expire(self, tenant: str, feed: Feed, past: Mapping[str, int]) -> bool:
         count = self._store.rows("mill_expired_count", tenant=tenant, feed=feed.name, **past)[0]["n"]

@@ -235,7 +235,7 @@ class Settling:
         self._breaks.settled({entry.seq for entry in entries})
         self._status.batches += 1
         self._status.payloads += len(entries)
-        self._guard.settled()
+        self._guard.settled(counted=not any(map(self._lanes.is_blocked, {entry.payload.tenant for entry in entries})))
         self._settled += len(entries)
 
     def _passed(self, through: dict[str, int]) -> None:
@@ -304,9 +304,13 @@ class Settling:
     def _store_works(self, hold: Hold) -> bool:
         """Whether the store took a real payload since the held one was first refused, or takes one again that it took
         before. Where there is none, one payload may be set aside, and no second before another is applied."""
-        if self._applied > hold.since or self._canary.apply_again(self._checkpoint.progress, self._lanes.away):
+        if self._applied > hold.since or self._canary.apply_again(self._checkpoint.progress, self._is_away):
             return True
         return self._set_aside_at < self._applied
+
+    def _is_away(self, tenant: str) -> bool:
+        """Whether something of a tenant is being changed beside the loop, or half of a replay of it is published."""
+        return tenant == self._lanes.away or self._lanes.is_blocked(tenant)
 
     def _hold(self, entry: Logged, why: str, seconds: float = 0.0, state: Waiting = "waiting_for_store") -> Hold:
         """Hold the lane of an entry back for a while, longer each time (or for `seconds`)."""

@@ -48,6 +48,7 @@ _log = logging.getLogger(__name__)
 MAX_HEADERS = 10_000  # read at a time
 LOOK_EVERY_S = 0.05  # a lost hint costs this much
 _BACKOFF_S = (0.1, 1.0)
+_REPLAY_PAUSE_S = (0.2, 10.0)  # after a replay that could not be published
 _QUIET_S = 10.0  # so long the log may be missing at the start before that is an error
 _TEND_EVERY_S = 5.0  # retention goes on under load, too
 _FINISH_S = 3.0  # for what is applied beside the loop at the end; it is applied again otherwise
@@ -118,11 +119,16 @@ class Mill:
             clock=clock,
             log_erased=reader.erased,
             partition=partition,
+            is_published=self._lanes.is_blocked,
         )
         self.replays = (
-            Replays(replays, store, book, self._applier, work, clock=clock, owns=partition.owns) if replays else None
+            Replays(replays, store, book, self._applier, state=state, path=work, clock=clock, owns=partition.owns)
+            if replays
+            else None
         )
         self._backup_hold = backup_hold
+        self._replay_error = ""  # why the replay under way cannot be published
+        self._replay_at, self._replay_pause_s = 0.0, _REPLAY_PAUSE_S[0]
         self._started = False
         self._last_error = ""  # that was logged
         self._made = time.monotonic()
@@ -166,13 +172,14 @@ class Mill:
                 self._overdue = time.monotonic() > self._tended + _TEND_EVERY_S
                 count = self.step()
                 alone = not self._settling.busy
-                replayed = alone and self.replays is not None and self.replays.step(self.progress)
+                replayed = alone and self._replay()
                 if count == 0 and not replayed:
                     self._rest()
                 elif alone and self._overdue:
                     self._tend()
                 backoff_s = _BACKOFF_S[0]
-                self.status.recovered = self._lanes.oldest_hold() is None and not self._confirmer.refused
+                held = self._lanes.oldest_hold() is not None or self._replay_error != ""
+                self.status.recovered = not held and not self._confirmer.refused
             except (UnavailableError, StoreQueryError, OSError) as error:
                 self._guard.forgive()
                 self._confirmer.hurry()
@@ -186,6 +193,23 @@ class Mill:
         self._heartbeat.beat(self.status, force=True)
         self._applier.close()
 
+    def _replay(self) -> bool:
+        """A piece of a replay's work, if there is any. A replay that cannot be published is tried again later: its feed
+        waits, the others go on. Raises UnavailableError while nothing of it is published."""
+        if self.replays is None or time.monotonic() < self._replay_at:
+            return False
+        try:
+            worked = self.replays.step(self.progress)
+        except UnavailableError as error:
+            if not self.replays.blocked:
+                raise
+            self._note(error)
+            self._replay_error, self._replay_at = str(error), time.monotonic() + self._replay_pause_s
+            self._replay_pause_s = min(2 * self._replay_pause_s, _REPLAY_PAUSE_S[1])
+            return False
+        self._replay_error, self._replay_pause_s = "", _REPLAY_PAUSE_S[0]
+        return worked
+
     def _forgive_when(self, stop: threading.Event) -> None:
         stop.wait()
         self._guard.stopping()
@@ -195,7 +219,7 @@ class Mill:
         if not self._started:
             self._start()
         if self.replays is not None:
-            self.replays.resume()
+            self._lanes.block(self.replays.blocked)
         self.status.looped_at_ns = self._clock()
         self._settling.save()
         if not self._settling.busy:
@@ -264,6 +288,8 @@ class Mill:
             self._confirmer.forget()
             self._checkpoint.save(start, ahead)
         self._go_on()
+        if self.replays is not None:
+            self.replays.resume()
         self._guard.resume(self.progress)
         if start < in_store:
             self._applier.recall_replays(start)
@@ -271,7 +297,10 @@ class Mill:
         self._started = True
 
     def _confirm(self) -> None:
-        """Have the store counted when it is time, and go back to where it lacks something."""
+        """Have the store counted when it is time, and go back to where it lacks something. Not while a replay is being
+        published: the counts are of before and after."""
+        if self.replays is not None and self.replays.blocked:
+            return
         back = self._confirmer.look(self._checkpoint.seq)
         self.status.confirmed = self._confirmer.seq
         if self._confirmer.refused:
@@ -302,7 +331,7 @@ class Mill:
 
     def _rest(self) -> None:
         hold = self._lanes.oldest_hold()
-        waits = hold.state if hold else "idle"
+        waits = hold.state if hold else "waiting_for_store" if self._replay_error else "idle"
         self.status.state = "applying" if self._settling.busy else waits
         self._pacing.rest()
         if self._settling.busy or not self._tend():
