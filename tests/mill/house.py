@@ -50,6 +50,7 @@ EVIDENCE = {
     "{cause_seq}, cause_idx, replay, tenant",
     "restated": "series, window, restated_at, tenant",
 }
+PLANS = {"replay_plans": "replay, name, part"}
 
 
 def _within_partition(columns: str) -> str:
@@ -64,7 +65,7 @@ def _questions() -> dict[str, Query]:
             f"SELECT {_within_partition(columns)} FROM {'rollups' if table == 'restated' else table} FINAL"
             " WHERE tenant = {tenant:String}" + (" AND count > 0" if table == "rollups" else "") + " ORDER BY ALL",
         )
-        for table, columns in (TABLES | EVIDENCE).items()
+        for table, columns in (TABLES | EVIDENCE | PLANS).items()
     }
 
 
