@@ -190,6 +190,20 @@ def test_other_feeds_go_on_while_a_replay_is_published(build: Callable[..., Hous
     assert outcome(house) == outcome(straight)
 
 
+def test_what_was_applied_meanwhile_counts_once_the_replay_is_published(house: House) -> None:
+    for highest in (1000, 55):
+        house.texts.apply(house.tenant, "location", feed("last", highest))
+    house.send("location", PAYLOADS[0], feed_version=2)
+    house.work()
+    begun(house, 3)
+    house.send("dropzone", {"time_stamp": "2019-05-01T06:00:00Z", "data": [1.0]})
+    house.work()
+    assert (len(house.all("payloads")), house.applied) == (2, 1)
+    house.work_replays()
+    assert house.applied == 2
+    assert house.new_mill().progress == Progress(house.offset(2)), "and is saved"
+
+
 def test_a_replay_that_cannot_be_published_holds_up_nobody_else(house: House) -> None:
     for highest in (1000, 55):
         house.texts.apply(house.tenant, "location", feed("last", highest))

@@ -111,11 +111,12 @@ class Lanes:
         ahead = {tenant: min(seq, bounds.get(tenant, seq)) for tenant, seq in self._through.items()}
         return Progress(checkpoint, {tenant: seq for tenant, seq in ahead.items() if seq > checkpoint})
 
-    def block(self, feeds: Mapping[tuple[str, str], int]) -> None:
+    def block(self, feeds: Mapping[tuple[str, str], int]) -> bool:
         """Of these feeds (tenant and name), and no others, nothing is picked; and of their tenants nothing counts as
-        applied beyond these offsets. What else a tenant has goes on, in the log's order."""
+        applied beyond these offsets. What else a tenant has goes on, in the log's order. Returns whether that is
+        new: then the progress may be, too."""
         if feeds == self._blocked:
-            return
+            return False
         self._blocked = dict(feeds)
         for lane in self._lanes.values():
             every = sorted([*lane.parked, *lane.waiting], key=_seq)
@@ -123,6 +124,7 @@ class Lanes:
             lane.waiting = deque(header for header in every if not self._is_parked(header))
             if lane.hold is not None and not any(header.seq == lane.hold.seq for header in lane.waiting):
                 lane.hold = None
+        return True
 
     def is_blocked(self, tenant: str) -> bool:
         """Whether any feed of a tenant is blocked: then what is applied of it may not count yet."""

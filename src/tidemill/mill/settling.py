@@ -243,6 +243,10 @@ class Settling:
         self._saved = False
         self.save()
 
+    def recount(self) -> None:
+        """What counts as applied is another, though nothing was applied: `save` saves it."""
+        self._saved = False
+
     def save(self) -> None:
         """Save what is applied, unless it was saved. Raises OSError: call it again, for the lanes have gone on."""
         if self._saved:

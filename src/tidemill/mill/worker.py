@@ -218,8 +218,8 @@ class Mill:
         """Apply one micro-batch; returns how many payloads it settled. Raises UnavailableError: nothing is lost."""
         if not self._started:
             self._start()
-        if self.replays is not None:
-            self._lanes.block(self.replays.blocked)
+        if self.replays is not None and self._lanes.block(self.replays.blocked):
+            self._settling.recount()
         self.status.looped_at_ns = self._clock()
         self._settling.save()
         if not self._settling.busy:
