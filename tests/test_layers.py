@@ -124,3 +124,41 @@ def test_the_files_of_log_and_catalog_are_named_inside_them_only() -> None:
         texts = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
         named = [text for text in texts if isinstance(text, str) and any(file in text for file in FILES)]
         assert unit(path) in ("log", "catalog") or not named, f"{path.relative_to(ROOT)} names {named}"
+
+
+# Who may read what the mill says of itself, to show it. All others may only write it.
+SHOWS_TELEMETRY = {ROOT / "mill" / "status.py", ROOT / "api" / "health.py", ROOT / "api" / "stall.py"}
+WRITES_TELEMETRY = {"turn", "stage", "failed", "saw", "add"}
+
+
+def telemetry_read(source: str) -> list[str]:
+    """The attributes that are read of anything called `status` or `_status`, or returned by `telemetry()`."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Attribute) or not isinstance(node.ctx, ast.Load):
+            continue
+        of = node.value
+        named = of.attr if isinstance(of, ast.Attribute) else of.id if isinstance(of, ast.Name) else ""
+        called = isinstance(of, ast.Call) and isinstance(of.func, ast.Attribute) and of.func.attr == "telemetry"
+        if (called or named in {"status", "_status"}) and node.attr not in WRITES_TELEMETRY:
+            found.append(f"{node.lineno}: {ast.unparse(node)}")
+    return found
+
+
+def knows_telemetry(source: str) -> bool:
+    """Whether a module can hold a MillStatus at all: others may call an HTTP status `status`."""
+    return "MillStatus" in source or "telemetry()" in source
+
+
+def test_nothing_is_decided_by_telemetry() -> None:
+    for path in set(MODULES) - SHOWS_TELEMETRY:
+        source = path.read_text()
+        if path.is_relative_to(ROOT / "mill") or knows_telemetry(source):
+            assert telemetry_read(source) == [], path
+
+
+def test_reading_telemetry_is_noticed() -> None:
+    read = "if self.status.position > 3: seq = shared.status.log_seq; low = state.telemetry().confirmed"
+    assert len(telemetry_read(read)) == 3
+    written = "self.status.points += 1; status.turn(); status.state = 'idle'; self._status.failed('', 0)"
+    assert telemetry_read(written) == []

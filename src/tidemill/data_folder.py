@@ -21,7 +21,7 @@ from tidemill.durable import sync_folder
 from tidemill.errors import StartupError
 from tidemill.feeds.recipes import RECIPES
 from tidemill.log.opening import log_files
-from tidemill.mill import position
+from tidemill.mill.state_files import position_file, read_progress
 from tidemill.model.offset import seq_of, start_of
 from tidemill.settings import DEFAULT_TENANT
 
@@ -90,8 +90,7 @@ def _last_place(folder: Path) -> int:
     none."""
     ends = enumerate(log_files(folder).ends())
     return sum(
-        seq_of(max(end, position.read(position.position_file(folder, number), start_of(number)).highest))
-        for number, end in ends
+        seq_of(max(end, read_progress(position_file(folder, number), start_of(number)).highest)) for number, end in ends
     )
 
 

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -92,8 +93,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
     catalog = open_catalog(folder)
     book = open_book(catalog, runtime.settings)
     store = _mill_store(runtime)
-    replays = CatalogReplays(catalog)
-    mill = _crew(runtime, store, book, replays)
+    mill = _crew(runtime, store, book, catalog)
     turning = threading.Event()  # not yet: it waits for the store, as long as that takes
     lifeline.beat_while(lambda: not turning.is_set() or time.monotonic() - mill.last_turn < _MILL_SILENCE_S)
     if not _bring_up_to_date(store.address, stop):
@@ -123,7 +123,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
 
     catalog.watch(FEEDS_PREFIX, feeds_changed)
     catalog.watch(CLOSED, access_closed)
-    replays.watch(mill.wake)
+    CatalogReplays(catalog).watch(mill.wake)
     poller.start()
     # Both are told to end at the same moment: what the poller fetched must reach the log before the API ends.
     ending = threading.Thread(target=lambda: (stop.wait(), poller.stop()), name="end-poller")
@@ -136,13 +136,13 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
         lock.release()
 
 
-def _crew(runtime: Runtime, store: Any, book: FeedBook, replays: CatalogReplays) -> "Crew":
+def _crew(runtime: Runtime, store: Any, book: FeedBook, catalog: Catalog) -> "Crew":
     """A mill for each partition. Each asks the store by itself: one that hangs is not hidden by the others."""
     from tidemill.hints import Hints
     from tidemill.log.opening import open_partition
     from tidemill.mill.backup_hold import BackupHold
     from tidemill.mill.crew import Crew
-    from tidemill.mill.position import Position, position_file
+    from tidemill.mill.state_files import FileMillState, mill_folder
     from tidemill.mill.turns import Turns
     from tidemill.mill.worker import Mill
     from tidemill.model.offset import Partition
@@ -157,10 +157,11 @@ def _crew(runtime: Runtime, store: Any, book: FeedBook, replays: CatalogReplays)
             open_partition(folder, partition.number),
             _mill_store(runtime) if partition.number else store,
             book,
-            Position(position_file(folder, partition.number), partition.start),
+            FileMillState(mill_folder(folder, partition.number), partition.start, catalog),
             end,
+            work=mill_folder(folder, partition.number) / "replays",
             max_depth=runtime.settings.max_depth,
-            replays=replays,
+            replays=CatalogReplays(catalog),
             trust=_trust(runtime.settings),
             backup_hold=backup_hold,
             partition=partition,
@@ -175,26 +176,28 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     """HTTP on the public and the internal listener, until SIGTERM."""
     from tidemill.api.app import create_app
     from tidemill.api.applied import Applied
-    from tidemill.api.deleted import Deleted
+    from tidemill.api.pending_deletions import PendingDeletions
     from tidemill.api.server import build
     from tidemill.api.services import Services
     from tidemill.catalog.cursor_key import cursor_key
     from tidemill.catalog.keys import KeyRing
     from tidemill.hints import Hints
-    from tidemill.mill import position, status
+    from tidemill.mill.state import progress_of
+    from tidemill.mill.state_files import mill_states
     from tidemill.query.queries import Queries
     from tidemill.query.seals import Seals
+    from tidemill.store.deletions import series_of
 
     sys.setswitchinterval(_SWITCH_S)
     settings, folder = runtime.settings, runtime.settings.folder
     intake_log = _intake_log(settings)
-    numbers = range(settings.partitions)
+    mills = mill_states(folder, settings.partitions)
     catalog = open_catalog(folder)
     texts = feed_texts(catalog)
     book = FeedBook(texts)
     store = _store(runtime, settings.query_timeout, settings.query_memory)
-    applied = Applied(lambda: position.read_all(folder, settings.partitions), Hints.from_fd(runtime.hint_fd))
-    deleted = Deleted(applied)
+    applied = Applied(lambda: progress_of(mills), Hints.from_fd(runtime.hint_fd))
+    deleted = PendingDeletions(applied, intake_log, partial(series_of, store))
     services = Services(
         settings=settings,
         log=intake_log,
@@ -206,7 +209,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
         queries=Queries(store, intake_log, book, deleted.of, applied.through, seals=Seals(cursor_key(catalog))),
         applied=applied,
         deleted=deleted,
-        mill_status=lambda: tuple(status.read(position.mill_folder(folder, n) / "mill.json") for n in numbers),
+        mills=mills,
         clock=time.time_ns,
         internal_secret=runtime.intake_secret,
         open_access=runtime.open_access,
@@ -219,7 +222,7 @@ def _intake_log(settings: Settings) -> "IntakeLog":
     """The log as its owner opens it."""
     from tidemill.log.limits import LogLimits
     from tidemill.log.opening import open_log
-    from tidemill.mill.position import read_all
+    from tidemill.mill.state_files import mill_states
 
     limits = LogLimits(
         keep_applied_s=settings.log_keep_s,
@@ -227,7 +230,7 @@ def _intake_log(settings: Settings) -> "IntakeLog":
         min_free_bytes=settings.min_free_bytes,
         min_free_ratio=settings.min_free_ratio,
     )
-    known = [progress.highest for progress in read_all(settings.folder, settings.partitions).partitions]
+    known = [state.progress().highest for state in mill_states(settings.folder, settings.partitions)]
     return open_log(settings.folder, known, limits=limits, trust=_trust(settings))
 
 

@@ -9,8 +9,9 @@ import pytest
 from tests.api.samples import fix
 from tests.support.api import running_api
 from tidemill.api.stall import STALLED_S, TRIM_HELD_S, StallWatch, TrimWatch
-from tidemill.mill.position import Position
-from tidemill.mill.status import Heartbeat, MillStatus
+from tidemill.mill.position import Progress
+from tidemill.mill.state_files import FileMillState
+from tidemill.mill.status import MillStatus
 
 
 class Clock:
@@ -48,14 +49,14 @@ def test_a_stall_is_named_and_logged_once_and_its_end_as_well(caplog: pytest.Log
 
 def test_readyz_and_metrics_say_that_the_mill_stands_still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidemill.api.stall.STALLED_S", 0.3)
-    heartbeat = Heartbeat(tmp_path / "mill.json")
+    mill = FileMillState(tmp_path)
     with running_api(tmp_path) as api:
         assert api.client.get("/readyz").json()["degraded"] == []
         api.client.put("/location", json=fix())
         status = MillStatus(
             state="waiting_for_store", looped_at_ns=time.time_ns(), last_error="code 241", recovered=False
         )
-        heartbeat.beat(status, force=True)
+        mill.beat(status)
         deadline = time.monotonic() + 60
         while not (state := api.client.get("/readyz").json())["degraded"]:
             assert time.monotonic() < deadline
@@ -64,7 +65,7 @@ def test_readyz_and_metrics_say_that_the_mill_stands_still(tmp_path: Path, monke
         assert "offset 1 on; the mill is waiting for store; its last error: code 241" in state["degraded"][0]
         assert state["mill"]["stalled_s"] >= 0.3
         assert "tidemill_mill_stalled 1" in api.client.get("/metrics").text
-        Position(tmp_path / "position").save(1)
+        mill.save_progress(Progress(1))
         while api.client.get("/readyz").json()["degraded"]:
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -97,16 +98,14 @@ def test_a_log_that_is_not_confirmed_for_long_is_said_to_be_held_back(caplog: py
 
 def test_readyz_says_that_trimming_is_held_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidemill.api.stall.TRIM_HELD_S", 0.3)
-    status = MillStatus(state="idle", looped_at_ns=time.time_ns(), position=1, confirmed=0)
-    Heartbeat(tmp_path / "mill.json").beat(status, force=True)
-    Position(tmp_path / "position").save(1)
+    mill = FileMillState(tmp_path)
+    mill.save_progress(Progress(1))
     with running_api(tmp_path) as api:
         api.client.put("/location", json=fix())
         deadline = time.monotonic() + 60
         while not (degraded := api.client.get("/readyz").json()["degraded"]):
             assert time.monotonic() < deadline
         assert "not trimmed" in degraded[0] and "from offset 1 on" in degraded[0]
-        status.confirmed = 1
-        Heartbeat(tmp_path / "mill.json").beat(status, force=True)
+        mill.save_confirmed(Progress(1))
         while api.client.get("/readyz").json()["degraded"]:
             assert time.monotonic() < deadline

@@ -91,7 +91,7 @@ def test_a_deletion_that_breaks_off_at_every_write_ends_as_one_that_never_did(bu
             with breaking:
                 house.work()
                 break
-            house.mill._attempts.forgive()  # as its loop does
+            house.mill._guard.forgive()  # as its loop does
             if after:
                 house.new_mill()
         assert attempts == len(breaking.broken) + 1 > 5

@@ -9,7 +9,7 @@ from tests.mill.test_verify_live import under_load
 from tests.support.engine import running_engine
 from tests.support.rounds import rounds
 from tidemill.log.partitioned import PartitionedReader
-from tidemill.mill.position import LogProgress, read
+from tidemill.mill.state import progress_of
 from tidemill.mill.verify.walk import Scope, Verifier
 from tidemill.model.offset import ONLY
 from tidemill.store.client import Store
@@ -30,7 +30,7 @@ def verify_under_load(house: House) -> None:
         Store(house.store.address),
         house.book,
         lambda: PartitionedReader([house.open_reader()]),
-        lambda: LogProgress((read(house.folder / "mill" / "position"),)),
+        lambda: progress_of([house.state]),
         catalog=house.catalog,
         live=True,
         clock=house.clock,

@@ -73,3 +73,14 @@ class BreakingEverywhere(_Watched):
         fresh = key not in self.broken
         self.broken.add(key)
         return fresh
+
+
+class BreakingAlways(_Watched):
+    """The store breaks off whenever one query is run, or one table is inserted into."""
+
+    def __init__(self, house: House, name: str) -> None:
+        super().__init__(house, after=False)
+        self._name = name
+
+    def reached(self, name: str) -> bool:
+        return name == self._name

@@ -21,7 +21,7 @@ from tidemill.log.contract import BacklogReader, IntakeLog
 from tidemill.log.limits import LogLimits
 from tidemill.log.opening import open_partition
 from tidemill.log.sqlite import SqliteLog
-from tidemill.mill.position import Position
+from tidemill.mill.state_files import FileMillState
 from tidemill.mill.worker import Mill
 from tidemill.model.deletion import Deletion
 from tidemill.model.deletion import entry as deletion_entry
@@ -51,6 +51,7 @@ EVIDENCE = {
     "{cause_seq}, cause_idx, replay, tenant",
     "restated": "series, window, restated_at, tenant",
 }
+PLANS = {"replay_plans": "replay, name, part"}
 
 
 def _within_partition(columns: str) -> str:
@@ -65,7 +66,7 @@ def _questions() -> dict[str, Query]:
             f"SELECT {_within_partition(columns)} FROM {'rollups' if table == 'restated' else table} FINAL"
             " WHERE tenant = {tenant:String}" + (" AND count > 0" if table == "rollups" else "") + " ORDER BY ALL",
         )
-        for table, columns in (TABLES | EVIDENCE).items()
+        for table, columns in (TABLES | EVIDENCE | PLANS).items()
     }
 
 
@@ -115,13 +116,14 @@ class House:
     def new_mill(self, hints: Hints | None = None) -> Mill:
         """A mill that starts from the position on disk, as after a restart."""
         end = hints or Hints.pair()[1]
-        position = Position(self.folder / "mill" / "position", self.partition.start)
+        self.state = FileMillState(self.folder / "mill", self.partition.start, self.catalog)
         self.mill = Mill(
             self.open_reader(),
             self.store,
             self.book,
-            position,
+            self.state,
             end,
+            work=self.folder / "mill" / "replays",
             clock=self.clock,
             replays=self.replays,
             partition=self.partition,
@@ -131,7 +133,7 @@ class House:
     @property
     def applied(self) -> int:
         """The place in the partition up to which everything is applied."""
-        return seq_of(self.mill.status.position)
+        return seq_of(self.mill.progress.checkpoint)
 
     def offset(self, seq: int) -> int:
         """The offset of a place in the house's partition."""
@@ -183,7 +185,7 @@ class House:
         assert self.mill.replays is not None
         self.mill.replays.wake()
         while self.mill.replays.step(self.mill.progress):
-            continue
+            self.work()
 
     def entries(self) -> list[Logged]:
         return self.open_reader().read(self.partition.start, 100_000, 1 << 30)

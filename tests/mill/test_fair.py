@@ -23,7 +23,7 @@ from tests.support.rounds import rounds
 from tidemill.errors import StoreUnavailableError, UnavailableError
 from tidemill.log.contract import Header
 from tidemill.mill.costs import Costs
-from tidemill.mill.position import Progress, read
+from tidemill.mill.position import Progress
 from tidemill.model.deletion import Deletion
 from tidemill.model.deletion import entry as deletion_entry
 from tidemill.model.ids import new_receipt
@@ -53,7 +53,7 @@ def by_fits_and_starts(house: House, chance: Random, last: int) -> None:
     while house.mill.progress.checkpoint < house.offset(last):
         if chance.random() < 0.2:
             path = house.folder / "mill" / "position"
-            house.mill._attempts.stopping()  # who is told to end is not ended by a payload
+            house.mill._guard.stopping()  # who is told to end is not ended by a payload
             house.mill._settling._beside.wait(60)  # a process takes its threads along
             if older is not None and chance.random() < 0.5:
                 path.write_bytes(older)
@@ -136,7 +136,7 @@ def test_a_payload_that_the_store_refuses_is_set_aside_and_others_go_on_meanwhil
     assert house.mill.progress == Progress(house.offset(bad - 1), {other: house.offset(seq)})
     assert house.mill.status.state == "waiting_for_store"
     assert "code 241" in house.mill.status.last_error
-    assert read(house.folder / "mill" / "position", house.partition.start) == house.mill.progress
+    assert house.state.progress() == house.mill.progress
     house.work()
     states = {row["seq"]: row["state"] for row in house.all("payloads")}
     assert states == {1: "applied", bad: "poison", bad + 1: "applied"}

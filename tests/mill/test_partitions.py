@@ -26,7 +26,8 @@ from tidemill.log.partitioned import PartitionedLog, PartitionedReader
 from tidemill.log.partitions import log_folder
 from tidemill.log.sqlite import SqliteLog, SqliteLogReader
 from tidemill.mill.crew import Crew
-from tidemill.mill.position import LogProgress, Position, position_file
+from tidemill.mill.position import LogProgress
+from tidemill.mill.state_files import FileMillState, mill_folder, position_file
 from tidemill.mill.turns import Turns
 from tidemill.mill.verify.report import Report
 from tidemill.mill.verify.walk import Scope, Verifier
@@ -74,8 +75,9 @@ class Yard:
                 SqliteLogReader(log_folder(self.folder, index)),
                 Store(self.address, queries=questions()),
                 book,
-                Position(position_file(self.folder, index), one.start),
+                FileMillState(mill_folder(self.folder, index), one.start, self.catalog),
                 Hints.pair()[1],
+                work=mill_folder(self.folder, index) / "replays",
                 clock=lambda: NOW_NS,
                 replays=self.replays,
                 partition=one,
@@ -225,7 +227,7 @@ def test_a_mill_that_goes_back_takes_no_other_along(yard: Build) -> None:
     applied = Applied(lambda: four.progress)
     before = [mill.progress.checkpoint for mill in four.mills]
     mill = four.mills[2]
-    mill._position.save(mill.progress.checkpoint - 1)
+    mill._checkpoint.save(mill.progress.checkpoint - 1)
     applied.look()
     assert applied.fell.is_set()
     for name in NAMES:

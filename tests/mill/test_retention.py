@@ -7,6 +7,7 @@ import pytest
 
 from tests.mill.house import NOW_NS, House
 from tests.mill.test_worker import fix
+from tidemill.clock import ClockFile
 from tidemill.errors import StoreUnavailableError
 from tidemill.mill.retention import Retention
 from tidemill.store.client import Store
@@ -41,7 +42,7 @@ def retention(house: House, clocks: Clocks) -> Retention:
         house.store,
         house.book,
         applier,
-        path,
+        ClockFile(path),
         clock=clocks.now,
         monotonic=clocks.monotonic,
         partition=house.partition,

@@ -11,8 +11,6 @@ from tests.mill.test_crash import more_traffic, traffic
 from tests.mill.test_order import strip
 from tests.mill.test_worker import fix
 from tidemill.errors import LostPartitionError
-from tidemill.mill.position import Position
-from tidemill.mill.status import read as read_status
 from tidemill.store.fenced import FencedStore
 from tidemill.store.queries import packaged
 
@@ -34,7 +32,7 @@ def test_a_mill_that_lost_its_partition_changes_nothing_says_so_and_ends(build: 
     files = {path: path.read_bytes() for name in FILES if (path := shared.folder / "mill" / name).exists()}
     with pytest.raises(LostPartitionError, match="belongs to another mill"):
         old.run(threading.Event())
-    status = read_status(shared.folder / "mill" / "mill.json")
+    status = shared.state.telemetry()
     assert status is not None and status.state == "lost_partition" and not status.recovered
     assert "belongs to another mill" in status.last_error
     assert shared.everything() == before
@@ -53,8 +51,8 @@ def test_a_checkpoint_is_moved_by_the_mill_that_holds_the_partition_only(build: 
     house.work()
     house.new_mill()._start()
     with pytest.raises(LostPartitionError):
-        old._position.save(house.offset(1))
-    assert Position(house.folder / "mill" / "position", house.partition.start).seq == house.offset(2)
+        old._checkpoint.save(house.offset(1))
+    assert house.state.progress().checkpoint == house.offset(2)
 
 
 def test_of_two_mills_that_start_at_once_the_later_claim_holds(house: House) -> None:

@@ -283,7 +283,6 @@ def test_a_value_that_is_applied_again_beside_its_successor_leaves_its_trace(bui
     house.apply([[first, second]])
     house.new_mill()
     house.apply([[second, third]])  # the mill was killed before it saved its place, and more had come meanwhile
-    house.mill.status.position = house.offset(3)
     assert prove(house).totals.replaced == 8
 
 

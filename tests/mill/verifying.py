@@ -2,7 +2,7 @@
 
 from tests.mill.house import House
 from tidemill.log.partitioned import PartitionedReader
-from tidemill.mill.position import LogProgress, read
+from tidemill.mill.state import progress_of
 from tidemill.mill.verify.report import Report
 from tidemill.mill.verify.walk import Scope, Verifier
 
@@ -13,7 +13,7 @@ def verify(house: House, **scope: object) -> Report:
         house.store,
         house.book,
         lambda: PartitionedReader([house.open_reader()]),
-        lambda: LogProgress((read(house.folder / "mill" / "position", house.partition.start),)),
+        lambda: progress_of([house.state]),
         catalog=house.catalog,
         clock=house.clock,
     )

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from tests.support.server import free_port
 from tidemill.api import server as api_server
 from tidemill.api.app import create_app
 from tidemill.api.applied import Applied
-from tidemill.api.deleted import Deleted
+from tidemill.api.pending_deletions import PendingDeletions
 from tidemill.api.services import Services
+from tidemill.catalog.contract import Catalog
 from tidemill.catalog.cursor_key import cursor_key
 from tidemill.catalog.feeds import CatalogFeeds
 from tidemill.catalog.keys import KeyRing
@@ -32,8 +34,9 @@ from tidemill.log.contract import BacklogReader, IntakeLog, LogReader
 from tidemill.log.limits import LogLimits
 from tidemill.log.partitioned import PartitionedReader
 from tidemill.log.sqlite import SqliteLog, SqliteLogReader
-from tidemill.mill import position, status
 from tidemill.mill.crew import Crew
+from tidemill.mill.state import progress_of
+from tidemill.mill.state_files import FileMillState
 from tidemill.mill.turns import Turns
 from tidemill.mill.worker import Mill
 from tidemill.model.offset import Partition, partition_of
@@ -41,6 +44,7 @@ from tidemill.query.queries import Queries
 from tidemill.query.seals import Seals
 from tidemill.settings import Settings
 from tidemill.store.client import Store, StoreAddress
+from tidemill.store.deletions import series_of
 
 SECRET = secrets.token_hex(8)
 
@@ -78,12 +82,12 @@ def services(
     texts = CatalogFeeds(catalog)
     texts.install("default", RECIPES)
     book = FeedBook(texts, {})
-    files = [(folder / name, start) for name, start in positions(log)]
-    applied = Applied(lambda: position.LogProgress(tuple(position.read(*each) for each in files)), hints)
-    deleted = Deleted(applied)
+    mills = mill_states(folder, log)
+    applied = Applied(lambda: progress_of(mills), hints)
     client = Store(
         store or StoreAddress("127.0.0.1", free_port(), password="x", database="default"), settings=store_settings
     )
+    deleted = PendingDeletions(applied, log, partial(series_of, client))
     return Services(
         settings=settings,
         log=log,
@@ -95,28 +99,31 @@ def services(
         queries=Queries(client, log, book, deleted.of, applied.through, seals=Seals(cursor_key(catalog))),
         applied=applied,
         deleted=deleted,
-        mill_status=lambda: tuple(status.read(path.with_name("mill.json")) for path, _ in files),
+        mills=mills,
         clock=time.time_ns,
         internal_secret=SECRET,
         open_access=open_access,
     )
 
 
-def positions(log: LogReader) -> list[tuple[str, int]]:
-    """For each partition, where its position file is in a folder of these tests, and the offset before its first."""
+def mill_states(folder: Path, log: LogReader, catalog: Catalog | None = None) -> list[FileMillState]:
+    """The states of the mills of a log, in a folder of these tests."""
     starts = [Partition(partition_of(partition.last_seq())).start for partition in log.partitions]
-    return [("position" if not number else f"mill-{number}/position", start) for number, start in enumerate(starts)]
+    return [
+        FileMillState(folder / f"mill-{number}" if number else folder, start, catalog)
+        for number, start in enumerate(starts)
+    ]
 
 
 @contextmanager
 def running_mill(
     folder: Path, store: StoreAddress, hints: Hints, readers: Sequence[BacklogReader] = ()
 ) -> Iterator[None]:
-    """The real mill in a thread, on the catalog and positions of `services(folder)`; `readers` of the partitions of a
-    log, if that is not the one in the folder."""
+    """The real mill in a thread, on the catalog and mills' states of `services(folder)`; `readers` of the partitions of
+    a log, if that is not the one in the folder."""
     catalog, stop = SqliteCatalog(folder / "catalog.sqlite"), threading.Event()
     log = PartitionedReader(readers or [SqliteLogReader(folder / "log")])
-    starts, count = positions(log), len(log.partitions)
+    states, count = mill_states(folder, log, catalog), len(log.partitions)
     ends = [hints] if count == 1 else hints.shared(count)
     turns, book = Turns(count), FeedBook(CatalogFeeds(catalog), {})
     mills = [
@@ -124,13 +131,14 @@ def running_mill(
             reader,
             Store(store),
             book,
-            position.Position(folder / name, start),
+            state,
             end,
+            work=folder / f"replays-{number}",
             replays=CatalogReplays(catalog),
-            partition=Partition(partition_of(start), count),
+            partition=Partition(partition_of(state.start), count),
             turns=turns,
         )
-        for reader, (name, start), end in zip(log.partitions, starts, ends, strict=True)
+        for number, (reader, state, end) in enumerate(zip(log.partitions, states, ends, strict=True))
     ]
     thread = threading.Thread(target=Crew(mills).run, args=(stop,), name="mill")
     thread.start()

@@ -291,9 +291,7 @@ async def submit(
         wanted, tenant=tenant, receipt=new_receipt(now_ns), received_ns=now_ns, feed_version=feed_version
     )
     appended = await services.log.append_async(entry)
-    services.deleted.asked_for(tenant, wanted, appended.seq)
-    for series in hidden:
-        services.deleted.add(tenant, series, appended.seq)
+    services.deleted.add(tenant, wanted, appended.seq, hidden)
     services.applied.grew(appended.seq)
     if await services.applied.wait(tenant, appended.seq, wait_s):
         services.deleted.erase.set()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
-from tidemill.api.deleted import Deleted
+from tidemill.api.pending_deletions import PendingDeletions
 from tidemill.catalog.contract import Catalog
 from tidemill.catalog.replays import CatalogReplays
 from tidemill.errors import TidemillError
@@ -57,7 +57,7 @@ def _erase(
 
 
 async def keep_erasing(
-    store: Store, log: IntakeLog, catalog: Catalog, deleted: Deleted, progress: Callable[[], LogProgress]
+    store: Store, log: IntakeLog, catalog: Catalog, deleted: PendingDeletions, progress: Callable[[], LogProgress]
 ) -> None:
     """Erase for as long as the API runs."""
     while True:

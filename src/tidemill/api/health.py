@@ -129,13 +129,17 @@ class Health:
         self._stalls = [StallWatch() for _ in services.log.partitions]
         self._trims = [TrimWatch() for _ in services.log.partitions]
 
+    def _statuses(self) -> tuple[MillStatus | None, ...]:
+        """What the mill of each partition said last of itself."""
+        return tuple(mill.telemetry() for mill in self._services.mills)
+
     async def state(self) -> State:
         """The state of everything, now."""
         log = await asyncio.to_thread(self._services.log.health)
         return State(self._is_open(), log, self.mill(), await self._store.view(), self._degraded(log))
 
     def _degraded(self, log: LogHealth) -> list[str]:
-        status = combined(self._services.mill_status())
+        status = combined(self._statuses())
         doubt = log.clock_doubt or (status.clock_doubt if status else "")
         stall = self.stall()
         stalled = f"the mill has applied nothing more for {stall.seconds:.0f} s: {stall.why}" if stall.why else ""
@@ -149,16 +153,16 @@ class Health:
 
     def _trims_held_back(self) -> list[str]:
         """Of each partition that cannot be trimmed, why."""
-        statuses, applied = self._services.mill_status(), self._services.applied.look().partitions
+        applied = self._services.applied.look().partitions
         held = [
-            watch.look(status.confirmed if status else progress.checkpoint, progress.checkpoint, status)
-            for watch, progress, status in zip(self._trims, applied, statuses, strict=True)
+            watch.look(mill.confirmed().checkpoint, progress.checkpoint, mill.telemetry())
+            for watch, progress, mill in zip(self._trims, applied, self._services.mills, strict=True)
         ]
         return [why for why in held if why]
 
     def stall(self) -> Stall:
         """Whether the mill makes progress, as of now; of several partitions, that with the longest stall."""
-        statuses, applied = self._services.mill_status(), self._services.applied.look().partitions
+        statuses, applied = self._statuses(), self._services.applied.look().partitions
         stalls = [
             watch.look(applied[n].checkpoint, partition.last_seq(), statuses[n], silent=self._silent(statuses[n]))
             for n, (watch, partition) in enumerate(zip(self._stalls, self._services.log.partitions, strict=True))
@@ -179,7 +183,7 @@ class Health:
         """How far the mill is, and what it said last."""
         applied = sum(seq_of(progress.checkpoint) for progress in self._services.applied.progress.partitions)
         last = sum(seq_of(partition.last_seq()) for partition in self._services.log.partitions)
-        status = combined(self._services.mill_status())
+        status = combined(self._statuses())
         if status is None:
             return MillView("unknown", applied, last - applied, "")
         state = "silent" if self._silent(status) else status.state
@@ -189,12 +193,10 @@ class Health:
 
     async def metrics(self) -> str:
         """The Prometheus page."""
-        state, mill = await self.state(), combined(self._services.mill_status())
+        state, mill = await self.state(), combined(self._statuses())
         counted = {f"tidemill_mill_{name}_total": getattr(mill, name) for name in MILL_COUNTERS} if mill else {}
         offsets = await asyncio.to_thread(self._offsets)
-        offsets["tidemill_confirmed_seq"] = [
-            seq_of(one.confirmed) if one else 0 for one in self._services.mill_status()
-        ]
+        offsets["tidemill_confirmed_seq"] = [seq_of(one.confirmed) if one else 0 for one in self._statuses()]
         return self._metrics.render(
             {
                 **counted,

@@ -1,17 +1,17 @@
 """What the API works with, put together by `service.py` (the composition root) and handed to `create_app`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from tidemill.api.applied import Applied
-from tidemill.api.deleted import Deleted
+from tidemill.api.pending_deletions import PendingDeletions
 from tidemill.catalog.contract import Catalog
 from tidemill.catalog.keys import KeyRing
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.revise import FeedVersions
 from tidemill.log.contract import IntakeLog
-from tidemill.mill.status import MillStatus
+from tidemill.mill.state import MillStateReader
 from tidemill.query.queries import Queries
 from tidemill.settings import Settings
 from tidemill.store.client import Store
@@ -20,7 +20,7 @@ from tidemill.store.client import Store
 class Services(msgspec.Struct, frozen=True, kw_only=True):
     """Every collaborator of the API.
 
-    `clock` is ns since the epoch, UTC. `mill_status` is what the mill of each partition said last of itself.
+    `clock` is ns since the epoch, UTC. `mills` are the states of the mills of the partitions.
     `internal_secret` opens `/internal/...`; `open_access` says that nobody needs a key while none exists.
     """
 
@@ -33,8 +33,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     store: Store
     queries: Queries
     applied: Applied
-    deleted: Deleted
-    mill_status: Callable[[], tuple[MillStatus | None, ...]]
+    deleted: PendingDeletions
+    mills: Sequence[MillStateReader]
     clock: Callable[[], int]
     internal_secret: str
     open_access: bool

@@ -26,7 +26,8 @@ from tidemill.lock import FolderLock
 from tidemill.log.local_disk import make_folder
 from tidemill.log.opening import log_files
 from tidemill.log.partitions import FOLDER
-from tidemill.mill.position import Position, position_file
+from tidemill.mill.position import Progress
+from tidemill.mill.state_files import FileMillState, position_file
 
 STAGING: Final = ".restoring"
 _LOCK: Final = "serve.lock"
@@ -133,7 +134,7 @@ def _finish(staging: Path, manifest: Manifest) -> None:
     for number, ends in enumerate(manifest.partitions):
         position = position_file(staging, number)
         if not position.exists():  # of a mill that had applied nothing yet
-            Position(position).save(ends.position)
+            FileMillState(position.parent).save_progress(Progress(ends.position))
     for root, _, names in os.walk(staging):
         for name in names:
             sync_file(Path(root) / name)

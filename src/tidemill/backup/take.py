@@ -31,6 +31,7 @@ from tidemill.log.opening import log_files
 from tidemill.log.partitions import FILE as PARTITIONS
 from tidemill.mill import backup_hold, position
 from tidemill.mill.backup_hold import Held
+from tidemill.mill.state_files import position_file, read_progress
 from tidemill.model.offset import start_of
 from tidemill.store.freeze import ENGINE, FROZEN
 
@@ -74,9 +75,9 @@ class Moment(msgspec.Struct, frozen=True):
         return position.LogProgress(tuple(map(self._progress, range(len(self.snapshot.last_seqs)))))
 
     def _progress(self, partition: int) -> position.Progress:
-        link = self.links.get(position.position_file(Path(), partition).as_posix())
+        link = self.links.get(position_file(Path(), partition).as_posix())
         start = start_of(partition)
-        return position.read(link, start) if link else position.Progress(start)
+        return read_progress(link, start) if link else position.Progress(start)
 
     @property
     def bytes(self) -> int:

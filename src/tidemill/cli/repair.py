@@ -28,7 +28,7 @@ def repair_before(folder: Path) -> None:
     from tidemill.lock import FolderLock
     from tidemill.log.opening import log_files
     from tidemill.log.partitions import partition_count
-    from tidemill.mill.position import read_all
+    from tidemill.mill.state_files import mill_states
 
     log = log_files(folder)
     if not log.exist():
@@ -39,7 +39,7 @@ def repair_before(folder: Path) -> None:
         try:
             for path in repair_tails(folder):
                 _say(f"repaired: {path.name} was damaged, and is read to its end again")
-            known = [progress.highest for progress in read_all(folder, partition_count(folder)).partitions]
+            known = [state.progress().highest for state in mill_states(folder, partition_count(folder))]
             for sentence in log.repair_files(known):
                 _say(f"repaired: {sentence}")
             _move_parts(folder)

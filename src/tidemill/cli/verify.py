@@ -82,7 +82,8 @@ def _in_folder(
     from tidemill.feeds.book import FeedBook
     from tidemill.log.opening import open_reader
     from tidemill.log.partitions import partition_count
-    from tidemill.mill import position
+    from tidemill.mill.state import progress_of
+    from tidemill.mill.state_files import mill_states
     from tidemill.mill.verify.scope import check_feed, check_tenant
     from tidemill.mill.verify.walk import Scope, Verifier
     from tidemill.settings import load
@@ -90,7 +91,7 @@ def _in_folder(
     settings = load({"data": data})
     if repair:
         repair_before(settings.folder)
-    count = partition_count(settings.folder)
+    states = mill_states(settings.folder, partition_count(settings.folder))
     catalog = open_catalog(data, make=False)
     try:
         with open_store(settings.folder) as store:
@@ -105,7 +106,7 @@ def _in_folder(
                 store,
                 book,
                 lambda: open_reader(settings.folder),
-                lambda: position.read_all(settings.folder, count),
+                lambda: progress_of(states),
                 catalog=catalog,
                 max_depth=settings.max_depth,
             )

@@ -101,6 +101,13 @@ class Applier:
         self._replays = {row["receipt"]: row["replay"] for row in rows}
         self._versions = {row["receipt"]: row["feed_version"] for row in rows}
 
+    def replayed(self, version: int) -> None:
+        """A replay was published beside the batches, with rows of this version: what is remembered of the store is old,
+        and payloads that are still to be applied again are applied as it did."""
+        self._version = max(self._version, version)
+        self.known.forget()
+        self.recall_replays(self.progress.checkpoint)
+
     def take_over(self, other: "Applier") -> None:
         """Go on where another applier of the same store has been; what was remembered of the store may be old."""
         self._version = max(self._version, other._version)

@@ -12,6 +12,7 @@ import msgspec
 
 from tidemill.mill.apply import Applier
 from tidemill.mill.costs import Like
+from tidemill.mill.status import last_turn
 from tidemill.model.payload import Logged
 
 
@@ -41,7 +42,7 @@ class Beside:
     @property
     def turned(self) -> float:
         """Its last sign of life by `time.monotonic()`; now, when nothing is under way."""
-        return self._own.status.turned if self.busy and self._done is None else time.monotonic()
+        return last_turn(self._own.status) if self.busy and self._done is None else time.monotonic()
 
     def start(self, entries: Sequence[Logged]) -> None:
         """Begin to apply entries of one tenant; none is under way."""

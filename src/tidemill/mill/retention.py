@@ -12,16 +12,16 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
-from tidemill.clock import JUMP_NS, Trust, TrustedClock, since_boot_s
+from tidemill.clock import JUMP_NS, ClockRecord, Trust, TrustedClock, since_boot_s
 from tidemill.errors import FeedDefinitionError, LogUnavailableError, NotFoundError, StoreQueryError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
 from tidemill.mill import rollups
 from tidemill.mill.erase import Eraser
 from tidemill.mill.known import KnownSeries
+from tidemill.mill.position import Progress
 from tidemill.mill.status import MillStatus
 from tidemill.model.offset import ONLY, Partition
 from tidemill.model.time import duration_ns
@@ -38,10 +38,11 @@ _ERASE_AFTER_S = 60.0  # and again until it is done
 
 
 class Surroundings(Protocol):
-    """What retention shares with the loop: what is known of series, versions that rise, counters, the offset."""
+    """What retention shares with the loop: what is known of series, versions that rise, counters, the progress."""
 
     known: KnownSeries
     status: MillStatus
+    progress: Progress
 
     def next_version(self) -> int:
         """A version above all that were used."""
@@ -51,27 +52,30 @@ class Surroundings(Protocol):
 
 
 class Retention:
-    """The job. `step` does a little and returns whether it did anything."""
+    """The job. `step` does a little and returns whether it did anything. Nothing is removed by age of a tenant of which
+    a replay `is_published` now: its points are of before and after, and what is applied of it is not counted yet."""
 
     def __init__(
         self,
         store: Store,
         book: FeedBook,
         surroundings: Surroundings,
-        path: Path,
+        record: ClockRecord,
         trust: Trust | None = None,
         *,
         clock: Callable[[], int] = time.time_ns,
         monotonic: Callable[[], float] = since_boot_s,
         log_erased: Callable[[], int] = lambda: 0,
         partition: Partition = ONLY,
+        is_published: Callable[[str], bool] = lambda tenant: False,
     ) -> None:
         self._store = store
+        self._is_published = is_published
         self._book = book
         self._partition = partition
-        self._eraser = Eraser(store, log_erased, clock, lambda: surroundings.status.position, partition)
+        self._eraser = Eraser(store, log_erased, clock, lambda: surroundings.progress.checkpoint, partition)
         self._shared = surroundings
-        self._make_clock = partial(TrustedClock, path, trust or Trust(), wall_ns=clock, passed_s=monotonic)
+        self._make_clock = partial(TrustedClock, record, trust or Trust(), wall_ns=clock, passed_s=monotonic)
         self._clock: TrustedClock | None = None
         self._monotonic = monotonic
         self._due = monotonic()
@@ -147,9 +151,8 @@ class Retention:
         return now
 
     def _task(self, tenant: str, feed: Feed, past: Mapping[str, int]) -> Callable[[], bool]:
-        if feed.retention.seal_rollups and feed.rollups:
-            return lambda: self._seal(tenant, feed, past)
-        return lambda: self._expire(tenant, feed, past)
+        task = self._seal if feed.retention.seal_rollups and feed.rollups else self._expire
+        return lambda: not self._is_published(tenant) and task(tenant, feed, past)
 
     def _expire(self, tenant: str, feed: Feed, past: Mapping[str, int]) -> bool:
         count = self._store.rows("mill_expired_count", tenant=tenant, feed=feed.name, **past)[0]["n"]

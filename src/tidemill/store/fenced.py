@@ -70,6 +70,8 @@ class FencedStore(Store):
     def command(self, query: str, /, **values: Any) -> None:
         """See `Store.command`; the fence of a query is bound here."""
         asked = self._named(query)
+        if asked.sql.startswith("ALTER"):
+            self.ensure_owner()
         if not asked.takes >= _FENCED:
             super().command(query, **values)
             return

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 import apsw
 
-from tidemill.clock import Trust, TrustedClock, since_boot_s
+from tidemill.clock import ClockFile, Trust, TrustedClock, since_boot_s
 from tidemill.errors import LogDamagedError, LogUnavailableError
 from tidemill.lock import FolderLock
 from tidemill.log.contract import Appended, LogHealth
@@ -81,7 +81,7 @@ class SqliteLog(SqliteLogReader):
             )
             undo.pop_all()
         self._clock = TrustedClock(
-            directory / "log.clock",
+            ClockFile(directory / "log.clock"),
             trust or Trust(),
             newest_ns=self._writer.newest_ns,
             wall_ns=now_ns,

@@ -9,7 +9,8 @@ from tidemill.errors import StoreQueryError
 from tidemill.log.at_rest import Repaired
 from tidemill.log.contract import LogReader
 from tidemill.log.damage import Damage
-from tidemill.mill.position import Position, position_file
+from tidemill.mill.checkpoint import Checkpoint
+from tidemill.mill.state_files import mill_states
 from tidemill.mill.verify import kinds
 from tidemill.mill.verify.report import Report
 from tidemill.model.offset import index_of, start_of
@@ -29,7 +30,8 @@ def repair_store(data: Path, log: LogReader, store: Store, report: Report, *, ag
     a report found it; `again`: all that the log of the data folder keeps. Raises TidemillError, OSError."""
     repaired = Repaired([], [])
     _put_bodies_back(log, store, report, repaired)
-    for number, partition in enumerate(log.partitions):
+    states = mill_states(data, len(log.partitions))
+    for number, (partition, state) in enumerate(zip(log.partitions, states, strict=True)):
         lacks = [
             one.seq
             for one in report.findings
@@ -37,9 +39,9 @@ def repair_store(data: Path, log: LogReader, store: Store, report: Report, *, ag
         ]
         if again:
             lacks.append(partition.first_seq())
-        position = Position(position_file(data, number), start_of(number))
-        if lacks and min(lacks) <= position.seq:
-            position.save(max(start_of(number), min(lacks) - 1))
+        checkpoint = Checkpoint.applied(state)
+        if lacks and min(lacks) <= checkpoint.seq:
+            checkpoint.save(max(start_of(number), min(lacks) - 1))
             repaired.done.append(f"payloads from {min(lacks)} on are applied again when the server starts")
     return repaired
 

@@ -165,3 +165,23 @@ FROM (
     WHERE
         -- include: owned_or_refused
         AND tenant = {tenant:String} AND seq IN {seqs:Array(UInt64)})
+
+-- name: replay_plan_replays
+-- Every replay of which a plan is kept.
+SELECT DISTINCT tenant, replay, feed FROM replay_plans
+
+-- name: replay_plan_parts
+-- The parts of a replay's plan.
+SELECT name, part FROM replay_plans FINAL
+WHERE tenant = {tenant:String} AND replay = {replay:String}
+ORDER BY name, part
+
+-- name: replay_plan_part
+-- One of them.
+SELECT content FROM replay_plans
+WHERE tenant = {tenant:String} AND replay = {replay:String} AND name = {name:String} AND part = {part:UInt32}
+LIMIT 1
+
+-- name: replay_plan_drop
+-- Remove a replay's plan, from disk, too.
+ALTER TABLE replay_plans DROP PARTITION ({tenant:String}, {replay:String})

@@ -1,7 +1,7 @@
 """What the mill was about to apply, written down before it does, so that a crash names its suspects.
 
 After one crash the same batch is tried again (the power may have failed); after every further one without progress the
-batch is cut to a sixteenth. A payload that was tried alone and ended the process twice is the culprit: `poisoned`.
+batch is cut to a sixteenth. A payload that was tried alone and ended the process twice is the culprit: it is poison.
 An end while the mill waits for the store, or once it was told to stop, is nobody's fault: such attempts are forgiven.
 No fsync: a crash of the process leaves the page cache, and a power cut is nobody's fault.
 """
@@ -10,12 +10,12 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 import msgspec
 
 from tidemill.log.contract import Header
-from tidemill.mill.position import Progress, write_atomically
+from tidemill.mill.position import Progress
+from tidemill.mill.state import Attempt, MillState
 from tidemill.model.payload import Logged
 
 _log = logging.getLogger(__name__)
@@ -23,30 +23,12 @@ _CUT = 16
 _CRASHES_ALONE = 2
 
 
-class Attempt(msgspec.Struct, frozen=True):
-    """A batch under way: its first and last seq, its length, the last seq of every tenant in it (`through`; empty: of
-    all tenants, as older versions wrote it), and how often it ended the process.
-
-    Until what is suspected (`suspect_through`, `suspect_until` likewise) is passed, no batch is longer than `limit` (0:
-    as long as it likes). `forgiven`: if the process ends now, that is no crash."""
-
-    first: int
-    last: int
-    count: int
-    crashes: int = 0
-    suspect_until: int = 0
-    limit: int = 0
-    forgiven: bool = False
-    through: dict[str, int] = {}
-    suspect_through: dict[str, int] = {}
-
-
-class Attempts:
-    """The attempt file at `path`. Call `resume` once at start, `begin` before each batch. `stopping` may come from
+class CrashLoopGuard:
+    """Keeps the attempt in `state`. Call `resume` once at start, `begin` before each batch. `stopping` may come from
     another thread."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, state: MillState) -> None:
+        self._state = state
         self._crashed: Attempt | None = None
         self._suspect_until = 0
         self._suspect_through: dict[str, int] = {}
@@ -58,7 +40,7 @@ class Attempts:
 
     def resume(self, progress: Progress) -> None:
         """Take up after a start: an attempt beyond what is applied ended the process."""
-        attempt = _read(self._path)
+        attempt = self._state.attempt()
         if attempt is None:
             return
         self._limit = attempt.limit
@@ -104,11 +86,14 @@ class Attempts:
         """What was applied beside is done with. Whatever else was under way is, too."""
         self._beside = []
 
-    def settled(self) -> None:
-        """A batch is done with: only what is still applied beside could be at fault if the process ended now."""
+    def settled(self, *, counted: bool = True) -> None:
+        """A batch is done with: only what is still applied beside could be at fault if the process ended now. Not
+        `counted`: the saved progress does not say so."""
         if self._beside:
             with suppress(OSError):
                 self.begin([])
+        elif not counted:
+            self.forgive()
 
     def begin(self, entries: Sequence[Logged]) -> None:
         """Write down what is about to be applied. Raises OSError."""
@@ -146,9 +131,10 @@ class Attempts:
         self.forgive()
 
     def _write(self) -> None:
-        write_atomically(self._path, msgspec.json.encode(self._current), durable=False)
+        if self._current is not None:
+            self._state.save_attempt(self._current)
 
-    def poisoned(self, entries: Sequence[Logged]) -> bool:
+    def is_poison(self, entries: Sequence[Logged]) -> bool:
         """Whether this batch is one payload that already ended the process twice when it was alone."""
         crashed = self._crashed
         if crashed is None or len(entries) != 1 or crashed.count != 1 or crashed.first != entries[0].seq:
@@ -161,13 +147,3 @@ def _passed(progress: Progress, until: int, through: Mapping[str, int]) -> bool:
     if through:
         return all(progress.applied(tenant, seq) for tenant, seq in through.items())
     return until <= progress.checkpoint
-
-
-def _read(path: Path) -> Attempt | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Attempt)
-    except FileNotFoundError:
-        return None
-    except (OSError, msgspec.MsgspecError) as error:
-        _log.warning("the attempt at %s cannot be read: %s", path, error)
-        return None
