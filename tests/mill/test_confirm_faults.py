@@ -87,17 +87,17 @@ def test_what_is_lacking_is_applied_also_when_the_store_goes_away_before_it_is_a
     house.mill._start()
     before = house.everything()
     lose(house, "payloads", "tenant = {tenant:String} AND {seq} = 1")
-    rows = house.store.rows
+    rows = house.mill._store.rows
 
     def away(name: str, **values: Any) -> Any:
         if name == "mill_highest":
             raise StoreUnavailableError("it is away")
         return rows(name, **values)
 
-    house.store.rows = away  # type: ignore[method-assign]
+    house.mill._store.rows = away  # type: ignore[method-assign]
     with pytest.raises(StoreUnavailableError):
         house.mill.step()
-    del house.store.rows  # type: ignore[method-assign]
+    del house.mill._store.rows  # type: ignore[method-assign]
     house.mill._confirmer.hurry()  # as the loop does after every error
     house.work()
     assert house.everything() == before

@@ -203,14 +203,14 @@ def test_a_payload_under_which_the_store_breaks_off_is_set_aside_and_others_go_o
     poisonous = house.offset(guilty)
     tenants = (house.tenant, *others)
     after = [house.send("location", fix(second), tenant=tenant) for second in (1, 2) for tenant in tenants]
-    insert = house.store.insert
+    insert = house.mill._store.insert
 
     def breaking_off(table: str, frame: pl.DataFrame) -> None:
         if table == "points" and "seq" in frame.columns and frame.filter(pl.col("seq") == poisonous).height:
             raise StoreUnavailableError("the engine has ended")
         insert(table, frame)
 
-    house.store.insert = breaking_off  # type: ignore[method-assign]
+    house.mill._store.insert = breaking_off  # type: ignore[method-assign]
     deadline = time.monotonic() + 60
     while house.mill.progress.checkpoint < house.offset(after[-1]):
         assert time.monotonic() < deadline, house.mill.status
