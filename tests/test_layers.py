@@ -9,12 +9,24 @@ ROOT = Path(__file__).parents[1] / "src" / "tidemill"
 
 # The layers of DESIGN section 9, lowest first. A module may import from layers below its own, and from itself.
 LAYERS = (
-    {"errors", "settings", "telemetry", "clock", "hints", "lifeline", "lock", "crash_points", "plugins", "flips"},
+    {
+        "errors",
+        "settings",
+        "telemetry",
+        "clock",
+        "hints",
+        "lifeline",
+        "lock",
+        "wake",
+        "crash_points",
+        "plugins",
+        "flips",
+    },
     {"model"},
     {"checks"},
     {"store", "log", "catalog", "rules", "decode", "feeds", "analysis"},
     {"mill", "query", "sources"},
-    {"data_folder"},
+    {"data_folder", "jobs"},
     {"api", "simulate", "backup"},
     {"service"},
     {"supervise", "banner"},

@@ -72,6 +72,7 @@ def known(whole: Api) -> Iterator[dict[str, Any]]:
         "version": ["1"],
         "rule": ["range"],
         "replay": [replay.json()["id"]],
+        "job": [replay.json()["id"]],
         "deletion_id": [gone.json()["id"]],
         "start": ["2000-01-01", "2019-05-01T06:00:00-04:00"],
         "end": ["2030-01-01"],

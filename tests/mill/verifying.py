@@ -2,8 +2,8 @@
 
 from tests.mill.house import House
 from tidemill.mill.position import LogProgress, read
-from tidemill.mill.verify.report import Report
 from tidemill.mill.verify.walk import Scope, Verifier
+from tidemill.model.verification import Report
 
 
 def verify(house: House, **scope: object) -> Report:

@@ -14,6 +14,7 @@ from typing import Final
 from tidemill.api.deleted import Deleted
 from tidemill.catalog.contract import Catalog
 from tidemill.catalog.replays import CatalogReplays
+from tidemill.catalog.verifications import CatalogVerifications
 from tidemill.errors import TidemillError
 from tidemill.log.contract import IntakeLog, LogPartition
 from tidemill.mill.position import LogProgress
@@ -43,6 +44,7 @@ def _erase(store: Store, partition: LogPartition, catalog: Catalog, bounds: Mapp
     for tenant, feed in sorted({(row["tenant"], row["feed"]) for row in pending}):
         until_ns = max(row["applied_ns"] for row in pending if (row["tenant"], row["feed"]) == (tenant, feed))
         CatalogReplays(catalog).forget_values(tenant, feed, until_ns, time.time_ns())
+        CatalogVerifications(catalog).remove_findings(tenant, feed, until_ns, time.time_ns())
     if not catalog.scrub():
         return False
     kept = {**bounds, "low": max(bounds["low"], partition.first_seq())}

@@ -33,7 +33,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     """Every collaborator of the API.
 
     `clock` is ns since the epoch, UTC. `mill_status` is what the mill of each partition said last of itself.
-    `internal_secret` opens `/internal/...`; `open_access` says that nobody needs a key while none exists.
+    `internal_secret` opens `/internal/...`; `open_access` says that nobody needs a key while none exists. `wake_worker`
+    says that there is a job for a worker.
     """
 
     settings: Settings
@@ -50,3 +51,4 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     clock: Callable[[], int]
     internal_secret: str
     open_access: bool
+    wake_worker: Callable[[], None]

@@ -11,7 +11,7 @@ from tidemill.errors import StartupError
 
 if TYPE_CHECKING:
     from tidemill.mill.verify.repair import Repaired
-    from tidemill.mill.verify.report import Report
+    from tidemill.model.verification import Report
     from tidemill.store.client import Store
 
 _ASIDE: Final = "set-aside"

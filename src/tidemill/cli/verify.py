@@ -12,7 +12,7 @@ from tidemill.cli.common import DataOption, KeyOption, err, open_catalog, out
 from tidemill.errors import Fault, InputError, NotFoundError, StartupError
 
 if TYPE_CHECKING:
-    from tidemill.mill.verify.report import Report
+    from tidemill.model.verification import Report
 
 Tell = Callable[[str, int, int], None]
 _ROWS: Final = (

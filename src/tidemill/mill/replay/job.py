@@ -35,7 +35,8 @@ from tidemill.mill.replay.past import ReplayPast, numbered_runs
 from tidemill.mill.replay.places import Places
 from tidemill.mill.replay.publish import TRAIL, Publisher, Trail
 from tidemill.mill.replay.selection import revived, select
-from tidemill.model.replay import UNDER_WAY, Difference, Replay
+from tidemill.model.job import UNDER_WAY
+from tidemill.model.replay import Difference, Replay
 from tidemill.store.client import Store
 
 _log = logging.getLogger(__name__)
@@ -257,7 +258,7 @@ class Replays:
             self._finish(replay, folder, trail.difference)
 
     def _finish(self, replay: Replay, folder: Folder, found: Difference) -> None:
-        self._replays.change(replay, state="done", finished_ns=self._clock(), difference=found)
+        self._replays.change(replay, state="done", finished_ns=self._clock(), result=found)
         folder.remove()
         self._past = None
 

@@ -15,8 +15,8 @@ from tidemill.log.partitions import log_folder, partition_count
 from tidemill.log.reader import SqliteLogReader
 from tidemill.mill.position import Position, position_file
 from tidemill.mill.verify import kinds
-from tidemill.mill.verify.report import Report
 from tidemill.model.offset import index_of, start_of
+from tidemill.model.verification import Report
 from tidemill.store.client import Store
 
 
