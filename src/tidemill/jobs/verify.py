@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from tidemill.catalog.verifications import CatalogVerifications
+from tidemill.crash_points import reach
 from tidemill.errors import UnavailableError
 from tidemill.jobs.contract import Progress
 from tidemill.model.verification import Verification
@@ -41,6 +42,7 @@ class VerifyWork:
             self._wait_for_store(progress)
         scope = Scope(tenant=job.tenant, feed=job.request.feed, since_ns=job.request.since_ns)
         report = self._verifier().run(scope, lambda now: progress(now.at, now.done, now.total))
+        reach("job.before_done")
         self.jobs.finish(job, report, self._clock())
 
     def is_retried(self, job: Verification) -> bool:

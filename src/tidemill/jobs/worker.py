@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
+from tidemill.crash_points import reach
 from tidemill.errors import ConflictError, NotFoundError, TidemillError, UnavailableError
 from tidemill.jobs.contract import JobStoppedError, Work
 from tidemill.model.job import QUEUED, RUNNING, AnyJob
@@ -122,6 +123,7 @@ class Worker:
 
     def _do(self, work: Work, job: AnyJob, stop: threading.Event) -> None:
         try:
+            reach("job.begun")
             work.carry_out(job, self._progress_of(work, job, stop))
         except JobStoppedError:
             _log.info("job %s was stopped", job.id)
