@@ -108,7 +108,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = ""
     worker_memory: Annotated[
-        int, _setting("Bytes of memory that the process may use that does long jobs, such as a verification.", ge=MIB)
+        int,
+        _setting("Bytes of memory that the process may use that does long jobs, such as a verification.", ge=512 * MIB),
     ] = 2048 * MIB
     job_keep_days: Annotated[
         float, _setting("Days that a job which is over (a replay, a verification) is kept with its result.", ge=0)

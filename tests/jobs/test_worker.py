@@ -170,9 +170,7 @@ AWAY = StoreUnavailableError("the store is away")
         (ValueError("x"), False, (1, "internal", "the verification failed; the server's log says why")),
     ],
 )
-def test_a_job_that_fails_says_why(
-    room: Room, error: Exception, followed: bool, expected: tuple[int, str, str]
-) -> None:
+def test_a_failed_job_says_why(room: Room, error: Exception, followed: bool, expected: tuple[int, str, str]) -> None:
     room.work.error = error
     job = room.add(request=VerifyRequest(followed=followed))
     with working(room):

@@ -14,7 +14,8 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     help="Jobs: long work that goes on at a server while you do something else. A replay puts payloads through the "
-    "rules again (`tidemill replay start`); a verification proves that everything is accounted for (`tidemill verify --url`).",
+    "rules again (`tidemill replay start`); a verification proves that everything is accounted for "
+    "(`tidemill verify --url`).",
 )
 
 IdArgument = Annotated[str, typer.Argument(help="The job's id, as `tidemill jobs list` shows it.", metavar="ID")]

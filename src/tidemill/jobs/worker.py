@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 SLOTS: Final = 2  # jobs at a time
 MAX_ATTEMPTS: Final = 3
-LINGER_S: Final = 20.0  # a worker that is there begins at once; to start one takes the better part of a second
+LINGER_S: Final = 10.0  # a worker that is there begins at once; to start one takes the better part of a second
 _LOOK_EVERY_S: Final = 0.5
 _PROGRESS_EVERY_S: Final = 0.5  # each is a durable write
 _FINISH_S: Final = 2.0
