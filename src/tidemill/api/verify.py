@@ -116,7 +116,8 @@ async def _lines(services: Services, jobs: CatalogVerifications, job: Verificati
     shown = None
     try:
         while not services.applied.stopped:
-            job = await to_thread.run_sync(jobs.get, job.tenant, job.id)
+            with suppress(UnavailableError):  # the catalog is busy: look again
+                job = await to_thread.run_sync(jobs.get, job.tenant, job.id)
             if job.state in OVER:
                 yield _line(await to_thread.run_sync(_last_line, jobs, job))
                 return
@@ -126,7 +127,8 @@ async def _lines(services: Services, jobs: CatalogVerifications, job: Verificati
                 yield _line(VerifyLine(progress=now))
             await asyncio.sleep(_LOOK_EVERY_S)
     finally:  # nothing may be waited for here: whoever asked may have gone
-        asyncio.get_running_loop().run_in_executor(None, _leave, services, jobs, job)
+        with suppress(RuntimeError):  # the server has ended: the job is not followed, and goes on
+            asyncio.get_running_loop().run_in_executor(None, _leave, services, jobs, job)
 
 
 def _last_line(jobs: CatalogVerifications, job: Verification) -> VerifyLine:

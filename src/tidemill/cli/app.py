@@ -73,7 +73,8 @@ def serve(
 ) -> None:
     """Serve on one address, with everything in one folder.
 
-    Starts three processes (api, mill, store) and watches over them. Ready when `GET /readyz` answers 200.
+    Starts three processes (api, mill, store), and a worker while there are long jobs, and watches over them. Ready when
+    `GET /readyz` answers 200.
     SIGTERM or Ctrl-C ends all of them within 10 seconds. `tidemill settings` lists every other setting.
     """
     from tidemill.banner import announce_when_ready

@@ -110,6 +110,6 @@ def _in_short(job: dict[str, Any]) -> str:
         return job["error"] or ""
     if job["kind"] == "verify":
         findings = sum(result["counts"].values())
-        return "adds up" if result["adds_up"] else f"{findings} findings"
+        return "adds up" if result["adds_up"] else f"{findings} finding{'s'[: findings != 1]}"
     dry = "dry run: " if job["asked"]["dry_run"] else ""
     return f"{dry}{result['newly_accepted_total']} accepted, {result['newly_rejected_total']} rejected anew"
