@@ -5,13 +5,14 @@
 
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -31,6 +32,7 @@ from tidemill.feeds.variables import Reaches
 from tidemill.lifeline import Lifeline
 from tidemill.lock import FolderLock
 from tidemill.settings import DEFAULT_TENANT, Runtime, Settings
+from tidemill.wake import WakePipe
 
 if TYPE_CHECKING:
     from tidemill.feeds.definition import Feed
@@ -42,10 +44,12 @@ log = logging.getLogger(__name__)
 
 _MILL_NICE: Final = 10  # acknowledging comes before applying
 _STORE_NICE: Final = 10
+_WORKER_NICE: Final = 10
 _STORE_BYTES: Final = 1 << 30  # of memory, for all statements together
 _STORE_ROOM_BYTES: Final = 256 << 20  # beside the largest of them
 _SWITCH_S: Final = 0.0005  # the log's thread asks for the interpreter after each commit: answers wait for it
 _MILL_SILENCE_S: Final = 60.0
+_WORKER_SILENCE_S: Final = 60.0
 _MILL_TIMEOUT_S: Final = 100.0  # a statement of the mill's must end some time, not as soon as a person's question
 
 
@@ -172,6 +176,30 @@ def _crew(runtime: Runtime, store: Any, book: FeedBook, catalog: Catalog) -> "Cr
     return Crew([mill_of(Partition(number, count), end) for number, end in enumerate(ends)])
 
 
+def run_worker(runtime: Runtime, lifeline: Lifeline) -> None:
+    """Long jobs, until SIGTERM or until there is none. Its memory is bounded, so that it takes nobody else's."""
+    from tidemill.jobs.work import works
+    from tidemill.jobs.worker import Worker
+
+    os.nice(_WORKER_NICE)
+    memory = runtime.settings.worker_memory
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    folder = runtime.settings.folder
+    lock = FolderLock(folder / "run", "worker.lock")
+    catalog = open_catalog(folder)
+    settings = runtime.settings
+    store = cache(lambda: _store(runtime, settings.query_timeout, settings.query_memory))
+    worker = Worker(works(catalog, store, settings), WakePipe(*runtime.wake_fds))
+    lifeline.beat_while(lambda: time.monotonic() - worker.turned < _WORKER_SILENCE_S)
+    try:
+        worker.run(stop)
+    finally:
+        lock.release()
+
+
 def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     """HTTP on the public and the internal listener, until SIGTERM."""
     from tidemill.api.app import create_app
@@ -213,6 +241,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
         clock=time.time_ns,
         internal_secret=runtime.intake_secret,
         open_access=runtime.open_access,
+        wake_worker=WakePipe(*runtime.wake_fds).wake,
     )
     sockets = [socket.socket(fileno=fd) for fd in (runtime.listen_fd, runtime.internal_fd)]
     build(create_app(services), settings, applied.stop, lifeline.beat).run(sockets)  # on uvloop
@@ -246,6 +275,7 @@ ROLES: Final[dict[str, Callable[[Runtime, Lifeline], None]]] = {
     "store": run_store,
     "mill": run_mill,
     "api": run_api,
+    "worker": run_worker,
     "demo": run_demo,
 }
 

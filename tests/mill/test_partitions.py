@@ -29,7 +29,6 @@ from tidemill.mill.crew import Crew
 from tidemill.mill.position import LogProgress
 from tidemill.mill.state_files import FileMillState, mill_folder, position_file
 from tidemill.mill.turns import Turns
-from tidemill.mill.verify.report import Report
 from tidemill.mill.verify.walk import Scope, Verifier
 from tidemill.mill.worker import Mill
 from tidemill.model.deletion import Deletion
@@ -37,6 +36,7 @@ from tidemill.model.deletion import entry as deletion_entry
 from tidemill.model.ids import new_receipt
 from tidemill.model.offset import Partition, partition_of
 from tidemill.model.replay import Replay, Request
+from tidemill.model.verification import Report
 from tidemill.store.client import Store, StoreAddress
 
 NAMES = ("a", "b", "c", "d", "e", "f")

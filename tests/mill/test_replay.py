@@ -93,12 +93,12 @@ def test_a_replay_is_as_if_it_had_been_so_from_the_start(
     assert (dry.state, dry.error, outcome(house)) == ("done", "", before), "a dry run writes nothing"
     real = house.replay("location", 3)
     assert (real.state, real.error) == ("done", "")
-    assert real.difference == dry.difference
+    assert real.result == dry.result
     assert outcome(house) == outcome(straight)
     again = house.replay("location", 3)
-    assert again.difference is not None
-    assert (again.difference.newly_accepted_total, again.difference.newly_rejected_total) == (0, 0)
-    assert (again.difference.points_changed, again.difference.windows_changed) == (0, 0)
+    assert again.result is not None
+    assert (again.result.newly_accepted_total, again.result.newly_rejected_total) == (0, 0)
+    assert (again.result.points_changed, again.result.windows_changed) == (0, 0)
     assert outcome(house) == outcome(straight)
     house.replay("location", 2)
     assert outcome(house)["payloads"] == before["payloads"]
@@ -292,8 +292,8 @@ def test_a_deletion_while_a_replay_is_under_way_is_not_undone(build: Callable[..
     house.ask(Deletion(kind="payload", feed="location", receipt=first))
     house.work_replays()
     done = house.replays.get(house.tenant, replay.id)
-    assert done.difference is not None
-    assert (done.state, done.difference.payloads) == ("done", len(PAYLOADS) - 1)
+    assert done.result is not None
+    assert (done.state, done.result.payloads) == ("done", len(PAYLOADS) - 1)
     assert 1 not in {row["seq"] for row in house.all("points")} | {row["seq"] for row in house.all("rejections")}
     assert [row["state"] for row in house.all("payloads") if row["receipt"] == first] == ["deleted"]
 
@@ -305,8 +305,8 @@ def test_windows_of_another_width_are_made_by_a_replay(build: Callable[..., Hous
     house.send("location", PAYLOADS[1], feed_version=2)
     house.work()
     replay = house.replay("location", 3, start_ns=0)
-    assert replay.difference is not None
-    assert replay.difference.windows_changed == 1
+    assert replay.result is not None
+    assert replay.result.windows_changed == 1
     assert sorted(row["count"] for row in house.all("rollups")) == [1, 2, 3]
 
 

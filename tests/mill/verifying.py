@@ -3,8 +3,8 @@
 from tests.mill.house import House
 from tidemill.log.partitioned import PartitionedReader
 from tidemill.mill.state import progress_of
-from tidemill.mill.verify.report import Report
 from tidemill.mill.verify.walk import Scope, Verifier
+from tidemill.model.verification import Report
 
 
 def verify(house: House, **scope: object) -> Report:

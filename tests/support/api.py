@@ -27,9 +27,12 @@ from tidemill.catalog.feeds import CatalogFeeds
 from tidemill.catalog.keys import KeyRing
 from tidemill.catalog.replays import CatalogReplays
 from tidemill.catalog.sqlite import SqliteCatalog
+from tidemill.catalog.verifications import CatalogVerifications
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.recipes import RECIPES
 from tidemill.hints import Hints
+from tidemill.jobs.verify import VerifyWork
+from tidemill.jobs.worker import Worker
 from tidemill.log.contract import BacklogReader, IntakeLog, LogReader
 from tidemill.log.limits import LogLimits
 from tidemill.log.partitioned import PartitionedReader
@@ -38,6 +41,7 @@ from tidemill.mill.crew import Crew
 from tidemill.mill.state import progress_of
 from tidemill.mill.state_files import FileMillState
 from tidemill.mill.turns import Turns
+from tidemill.mill.verify.walk import Verifier
 from tidemill.mill.worker import Mill
 from tidemill.model.offset import Partition, partition_of
 from tidemill.query.queries import Queries
@@ -45,18 +49,21 @@ from tidemill.query.seals import Seals
 from tidemill.settings import Settings
 from tidemill.store.client import Store, StoreAddress
 from tidemill.store.deletions import series_of
+from tidemill.wake import WakePipe
 
 SECRET = secrets.token_hex(8)
 
 
 @dataclass
 class Api:
-    """A running API. `client` speaks to it; `services` are its parts; `hints` is the mill's end of the pair."""
+    """A running API. `client` speaks to it; `services` are its parts; `hints` is the mill's end of the pair, `wake`
+    the worker's pipe."""
 
     url: str
     port: int
     services: Services
     hints: Hints
+    wake: WakePipe
     client: httpx.Client = field(repr=False)
     loop: asyncio.AbstractEventLoop = field(repr=False)
 
@@ -75,6 +82,7 @@ def services(
     store_settings: dict[str, str | int] | None = None,
     open_access: bool = True,
     hints: Hints | None = None,
+    wake: WakePipe | None = None,
 ) -> Services:
     settings = settings or Settings(data=str(folder))
     log = log or SqliteLog(folder / "log", limits=limits or LogLimits(min_free_bytes=0, min_free_ratio=0))
@@ -103,6 +111,7 @@ def services(
         clock=time.time_ns,
         internal_secret=SECRET,
         open_access=open_access,
+        wake_worker=(wake or WakePipe.new()).wake,
     )
 
 
@@ -152,11 +161,34 @@ def running_mill(
 
 
 @contextmanager
+def running_worker(folder: Path, store: StoreAddress, wake: WakePipe) -> Iterator[None]:
+    """The real worker in a thread, on the catalog, log and position of `services(folder)`."""
+    catalog, stop = SqliteCatalog(folder / "catalog.sqlite"), threading.Event()
+    client, book = Store(store), FeedBook(CatalogFeeds(catalog), {})
+
+    def verifier() -> Verifier:
+        log = PartitionedReader([SqliteLogReader(folder / "log")])
+        mills = mill_states(folder, log)
+        return Verifier(client, book, lambda: log, lambda: progress_of(mills), catalog=catalog, live=True)
+
+    work = VerifyWork(CatalogVerifications(catalog), lambda: client, verifier)
+    thread = threading.Thread(target=Worker([work], wake, linger_s=3600).run, args=(stop,), name="worker")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(20)
+        catalog.close()
+
+
+@contextmanager
 def running_api(folder: Path, **options: Any) -> Iterator[Api]:
     """Serve until the `with` ends; then the log is closed, as after SIGTERM."""
     folder.mkdir(parents=True, exist_ok=True)
     ours, theirs = Hints.pair()
-    parts = services(folder, hints=ours, **options)
+    wake = WakePipe.new()
+    parts = services(folder, hints=ours, wake=wake, **options)
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     server = api_server.build(create_app(parts), parts.settings, parts.applied.stop)
@@ -175,7 +207,7 @@ def running_api(folder: Path, **options: Any) -> Iterator[Api]:
     url = f"http://127.0.0.1:{port}"
     with httpx.Client(base_url=url, timeout=15, trust_env=False) as client:
         try:
-            yield Api(url, port, parts, theirs, client, loops[0])
+            yield Api(url, port, parts, theirs, wake, client, loops[0])
         finally:
             server.should_exit = True
             thread.join(15)
@@ -183,3 +215,4 @@ def running_api(folder: Path, **options: Any) -> Iterator[Api]:
             parts.catalog.close()
             theirs.close()
             ours.close()
+            wake.close()

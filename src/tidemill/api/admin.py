@@ -10,6 +10,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
 from tidemill.api.feed_admin import FEED_ADMIN_ROUTES
+from tidemill.api.jobs import JOB_ROUTES
 from tidemill.api.problems import PROBLEMS
 from tidemill.api.reads_common import AnyRequest, parameters, taking
 from tidemill.api.rules import RULE_ROUTES
@@ -159,4 +160,5 @@ ADMIN_ROUTES: Final = [
     *RULE_ROUTES,
     *FEED_ADMIN_ROUTES,
     *VERIFY_ROUTES,
+    *JOB_ROUTES,
 ]

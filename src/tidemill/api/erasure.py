@@ -14,6 +14,7 @@ from typing import Final
 from tidemill.api.pending_deletions import PendingDeletions
 from tidemill.catalog.contract import Catalog
 from tidemill.catalog.replays import CatalogReplays
+from tidemill.catalog.verifications import CatalogVerifications
 from tidemill.errors import TidemillError
 from tidemill.log.contract import Capability, IntakeLog, LogPartition
 from tidemill.mill.position import LogProgress
@@ -47,6 +48,7 @@ def _erase(
     for tenant, feed in sorted({(row["tenant"], row["feed"]) for row in pending}):
         until_ns = max(row["applied_ns"] for row in pending if (row["tenant"], row["feed"]) == (tenant, feed))
         CatalogReplays(catalog).forget_values(tenant, feed, until_ns, time.time_ns())
+        CatalogVerifications(catalog).remove_findings(tenant, feed, until_ns, time.time_ns())
     if not catalog.scrub():
         return False
     if partition is None:

@@ -18,6 +18,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from tidemill.api.auth import Authenticator
 from tidemill.api.body import Gate
 from tidemill.api.front import client_address
+from tidemill.api.job_upkeep import job_gauges
 from tidemill.api.metrics import MILL_COUNTERS, Metrics
 from tidemill.api.services import Services
 from tidemill.api.stall import Stall, StallWatch, TrimWatch
@@ -211,7 +212,19 @@ class Health:
                 "tidemill_store_up": state.store.up,
             },
             offsets,
+            await asyncio.to_thread(self._jobs),
         )
+
+    def _jobs(self) -> dict[str, list[tuple[dict[str, str], float]]]:
+        """Jobs by kind and state, and how long the oldest that is queued waits; nothing where that cannot be read."""
+        try:
+            counts, waits_s = job_gauges(self._services.catalog, self._services.clock())
+        except UnavailableError:
+            return {}
+        return {
+            "tidemill_jobs": [({"kind": kind, "state": state}, count) for (kind, state), count in counts.items()],
+            "tidemill_jobs_oldest_queued_seconds": [({"kind": kind}, wait_s) for kind, wait_s in waits_s.items()],
+        }
 
     def _offsets(self) -> dict[str, list[int]]:
         """The ends of every partition, and how far the mill is in it."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from tidemill.api.erasure import keep_erasing
 from tidemill.api.health import Health
+from tidemill.api.job_upkeep import keep_jobs
 from tidemill.api.mending import keep_mending
 from tidemill.api.services import Services
 from tidemill.catalog.feeds import PREFIX as FEEDS_PREFIX
@@ -36,6 +37,7 @@ async def running(services: Services, health: Health) -> AsyncIterator[None]:
         asyncio.create_task(_follow_falls(services), name="follow_falls"),
         asyncio.create_task(services.deleted.keep_following(), name="follow_deletions"),
         asyncio.create_task(health.keep_watching(), name="watch_mill"),
+        asyncio.create_task(keep_jobs(services), name="jobs"),
         asyncio.create_task(
             keep_erasing(
                 services.store, services.log, services.catalog, services.deleted, lambda: services.applied.progress

@@ -24,6 +24,7 @@ TAGS: Final = {
     "series": "Series, their points and their metrics.",
     "feeds": "Feeds and what they hold, each in its own shape.",
     "ledger": "Where every point is, or why it is not there: receipts and rejections.",
+    "jobs": "Long work that no request waits for: replays, verifications.",
     "admin": "Definitions, sources, rules.",
     "health": "Alive, ready, counted.",
 }

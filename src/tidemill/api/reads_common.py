@@ -49,13 +49,13 @@ def parameters(request: AnyRequest, known: Sequence[Parameter]) -> Asked:
 
 def respond(request: AnyRequest, page: Page) -> Response[Any]:
     """A page as a response: streamed where the store still writes; `Link: <...>; rel="next"` where more follows."""
-    headers = {} if page.next is None else {"Link": f'<{_following(request, page.next)}>; rel="next"'}
+    headers = {} if page.next is None else {"Link": f'<{following(request, page.next)}>; rel="next"'}
     if isinstance(page.body, bytes):
         return Response(page.body, media_type=page.media_type, headers=headers)
     return Stream(_pieces(page.body), media_type=page.media_type, headers=headers)
 
 
-def _following(request: AnyRequest, cursor: str) -> str:
+def following(request: AnyRequest, cursor: str) -> str:
     """The same request from a cursor on, as a reference relative to the server."""
     raw = request.scope["query_string"].decode("latin-1")
     kept = [(name, text) for name, text in parse_qsl(raw, keep_blank_values=True) if name != "cursor"]

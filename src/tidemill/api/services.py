@@ -21,7 +21,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     """Every collaborator of the API.
 
     `clock` is ns since the epoch, UTC. `mills` are the states of the mills of the partitions.
-    `internal_secret` opens `/internal/...`; `open_access` says that nobody needs a key while none exists.
+    `internal_secret` opens `/internal/...`; `open_access` says that nobody needs a key while none exists. `wake_worker`
+    says that there is a job for a worker.
     """
 
     settings: Settings
@@ -38,3 +39,4 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     clock: Callable[[], int]
     internal_secret: str
     open_access: bool
+    wake_worker: Callable[[], None]

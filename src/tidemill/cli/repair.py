@@ -13,7 +13,7 @@ from tidemill.errors import LogUnavailableError, StartupError
 
 if TYPE_CHECKING:
     from tidemill.log.at_rest import Repaired
-    from tidemill.mill.verify.report import Report
+    from tidemill.model.verification import Report
     from tidemill.store.client import Store
 
 _ASIDE: Final = "set-aside"

@@ -12,7 +12,7 @@ from tidemill.cli.common import DataOption, KeyOption, err, open_catalog, out
 from tidemill.errors import Fault, InputError, NotFoundError, StartupError
 
 if TYPE_CHECKING:
-    from tidemill.mill.verify.report import Report
+    from tidemill.model.verification import Report
 
 Tell = Callable[[str, int, int], None]
 _ROWS: Final = (
@@ -65,7 +65,7 @@ def verify(
 
         print(msgspec.json.format(msgspec.json.encode(report | {"adds_up": not report["counts"]})).decode())
     else:
-        _print(report)
+        print_report(report)
     if report["counts"]:
         raise typer.Exit(1)
 
@@ -155,7 +155,8 @@ def _instant(since: str) -> int | None:
         raise InputError(f"--since: {error}", (Fault("--since", "invalid", str(error)),)) from None
 
 
-def _print(report: dict[str, Any]) -> None:
+def print_report(report: dict[str, Any]) -> None:
+    """Print the document of a report as a person reads it."""
     from tidemill.mill.verify.kinds import MEANINGS
 
     table = Table(box=None, show_header=False)

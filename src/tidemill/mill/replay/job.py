@@ -34,7 +34,8 @@ from tidemill.mill.replay.places import Places
 from tidemill.mill.replay.publications import Publications
 from tidemill.mill.replay.selection import revived, select
 from tidemill.mill.state import MillState, PublishManifest
-from tidemill.model.replay import UNDER_WAY, Difference, Replay
+from tidemill.model.job import UNDER_WAY
+from tidemill.model.replay import Difference, Replay
 from tidemill.store.client import Store
 
 _log = logging.getLogger(__name__)
@@ -232,7 +233,7 @@ class Replays:
         self._past = None
 
     def _finish(self, replay: Replay, folder: Folder, found: Difference) -> None:
-        self._replays.change(replay, state="done", finished_ns=self._clock(), difference=found)
+        self._replays.change(replay, state="done", finished_ns=self._clock(), result=found)
         folder.remove()
         self._past = None
 

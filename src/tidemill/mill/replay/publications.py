@@ -19,7 +19,8 @@ from tidemill.mill.replay.folder import Folder
 from tidemill.mill.replay.plan_copies import PlanCopies
 from tidemill.mill.replay.publish import Publisher
 from tidemill.mill.state import MillState, PublishManifest
-from tidemill.model.replay import OVER, Replay
+from tidemill.model.job import OVER
+from tidemill.model.replay import Replay
 from tidemill.store.client import Store
 
 _log = logging.getLogger(__name__)
@@ -114,7 +115,7 @@ class Publications:
             yield from self._publish(folder, manifest)
             with suppress(NotFoundError):
                 found, now = manifest.difference, self._clock()
-                self._replays.change(replay, state="done", finished_ns=now, difference=found)
+                self._replays.change(replay, state="done", finished_ns=now, result=found)
             reach("replay.published")
 
     def _may_publish(self, replay: Replay, folder: Folder, manifest: PublishManifest) -> bool:

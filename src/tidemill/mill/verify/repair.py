@@ -12,8 +12,8 @@ from tidemill.log.damage import Damage
 from tidemill.mill.checkpoint import Checkpoint
 from tidemill.mill.state_files import mill_states
 from tidemill.mill.verify import kinds
-from tidemill.mill.verify.report import Report
 from tidemill.model.offset import index_of, start_of
+from tidemill.model.verification import Report
 from tidemill.store.client import Store
 
 

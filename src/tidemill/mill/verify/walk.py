@@ -26,11 +26,12 @@ from tidemill.mill.verify.explain import Explainer
 from tidemill.mill.verify.logged import LogCheck
 from tidemill.mill.verify.page import PageCheck, Stretch
 from tidemill.mill.verify.points import PointCheck
-from tidemill.mill.verify.report import Findings, Report, Totals
+from tidemill.mill.verify.report import Findings
 from tidemill.mill.verify.tables import TableCheck
 from tidemill.mill.verify.unsettled import unsettled
 from tidemill.mill.verify.windows import WindowCheck
 from tidemill.model.offset import Partition
+from tidemill.model.verification import Report, Totals
 from tidemill.store.client import Store
 
 PAGE: Final = 100_000  # payloads
