@@ -185,8 +185,8 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     from tidemill.catalog.keys import KeyRing
     from tidemill.hints import Hints
     from tidemill.mill import position, status
+    from tidemill.query.cursors import Seals
     from tidemill.query.queries import Queries
-    from tidemill.query.seals import Seals
 
     sys.setswitchinterval(_SWITCH_S)
     settings, folder = runtime.settings, runtime.settings.folder

@@ -33,8 +33,8 @@ from tidemill.log.reader import SqliteLogReader
 from tidemill.log.sqlite import SqliteLog
 from tidemill.mill import position, status
 from tidemill.mill.worker import Mill
+from tidemill.query.cursors import Seals
 from tidemill.query.queries import Queries
-from tidemill.query.seals import Seals
 from tidemill.settings import Settings
 from tidemill.store.client import Store, StoreAddress
 

@@ -79,6 +79,8 @@ def _handlers(app: Litestar) -> dict[tuple[str, str], HTTPRouteHandler]:
 def _finish(operation: dict[str, Any], handler: HTTPRouteHandler | None, path: str) -> None:
     """Write out the problems in place of what Litestar guesses; say whether a key is needed. What asks for many things
     finds none of them, which is no error."""
+    given = operation.get("parameters", [])
+    given.sort(key=lambda one: path.index("{" + one["name"] + "}") if one["in"] == "path" else len(path))
     problems = {int(status) for status in operation.pop("problems", [])}
     if handler is not None:
         problems |= {status for status in handler.responses or {} if status >= 400}

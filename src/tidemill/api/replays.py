@@ -22,6 +22,7 @@ from tidemill.errors import Fault, InputError, NotFoundError
 from tidemill.model.ids import new_receipt
 from tidemill.model.replay import OVER, Difference, Replay, State
 from tidemill.model.time import format_instant
+from tidemill.query.parameters import QueryParameters
 
 _LOOK_EVERY_S: Final = 0.1
 _MAX_WAITING: Final = 100  # replays of a tenant that are not over
@@ -85,7 +86,7 @@ async def create_replay(
     records would be accepted or rejected newly, and which values and rollup windows would change. Without it, all of
     that is published together at the end; until then readers see nothing of it. A range takes payloads that were
     applied or set aside as poison; those that were refused come only when `receipts` or `rejections` name them."""
-    parameters(request, ())
+    parameters(request, QueryParameters)
     body = read(await request.body())
     now_ns = services.clock()
 
@@ -121,7 +122,7 @@ async def list_replays(
     request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
 ) -> ReplayPage:
     """Every replay of this tenant, newest first."""
-    parameters(request, ())
+    parameters(request, QueryParameters)
     found = await to_thread.run_sync(lambda: CatalogReplays(services.catalog).list(principal.tenant))
     return ReplayPage([_item(replay) for replay in reversed(found)])
 
@@ -141,7 +142,7 @@ async def get_replay(
     services: NamedDependency[Services],
 ) -> ReplayItem:
     """A replay as it stands; with `Prefer: wait=N` as it is when it is over, or after N seconds."""
-    parameters(request, ())
+    parameters(request, QueryParameters)
     found = await to_thread.run_sync(lambda: CatalogReplays(services.catalog).get(principal.tenant, replay))
     wait = wait_s(request.headers.get("prefer", "").encode() or None, services.settings.max_wait)
     return _item(await _over(services, found, wait or 0.0))
@@ -166,7 +167,7 @@ async def cancel_replay(
     services: NamedDependency[Services],
 ) -> ReplayItem:
     """End a replay that is not published yet; it leaves no trace."""
-    parameters(request, ())
+    parameters(request, QueryParameters)
     now_ns = services.clock()
     replays = CatalogReplays(services.catalog)
     return _item(await to_thread.run_sync(lambda: replays.cancel(principal.tenant, replay, now_ns)))

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from anyio import to_thread
@@ -25,15 +25,19 @@ from tidemill.mill.verify.report import Report
 from tidemill.mill.verify.scope import check_feed
 from tidemill.mill.verify.walk import Progress, Scope, Verifier
 from tidemill.query import readers
-from tidemill.query.parameters import FEED, UNIT, Parameter
+from tidemill.query.parameters import TEXT, FeedName, Parameter, QueryParameters, Unit
 
-VERIFY_PARAMETERS: Final = (
-    FEED,
-    Parameter(
-        "since", "Only what was received from this instant on.", readers.instant, {"type": "string"}
-    ),
-    UNIT,
-)  # fmt: skip
+
+class VerifyQuery(QueryParameters, frozen=True):
+    """What is verified."""
+
+    feed: FeedName = None
+    since: Annotated[int | None, Parameter("Only what was received from this instant on.", readers.instant, TEXT)] = (
+        None
+    )
+    unit: Unit = None
+
+
 _TELL_EVERY_S: Final = 0.2
 MAX_RUNS: Final = 2
 _RETRY_S: Final = 30.0
@@ -60,7 +64,7 @@ class _GoneError(Exception):
     tags=["ledger"],
     summary="Prove that everything is accounted for",
     operation_id="verify",
-    operation_class=taking(VERIFY_PARAMETERS),
+    operation_class=taking(VerifyQuery),
     responses={
         status: spec
         for status, spec in answers(VerifyLine, "One line after the other.", "application/x-ndjson").items()
@@ -74,8 +78,8 @@ async def verify(
     """Walks log, payloads, ledger, points and rollups of this tenant: of every receipt accepted + rejected are the
     records in its bytes, and of every accepted record each point stands, was replaced, or its absence is explained.
     What does not add up is listed. A million payloads take about a minute."""
-    asked = parameters(request, VERIFY_PARAMETERS)
-    scope = Scope(tenant=principal.tenant, feed=asked["feed"] or "", since_ns=asked["since"])
+    query = parameters(request, VerifyQuery)
+    scope = Scope(tenant=principal.tenant, feed=query.feed or "", since_ns=query.since)
     await to_thread.run_sync(check_feed, services.store, services.book, [scope.tenant], scope.feed)
     _room(scope.tenant)
     await to_thread.run_sync(services.store.ping)  # what cannot begin is said by the status

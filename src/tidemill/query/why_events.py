@@ -7,14 +7,12 @@ import msgspec
 
 from tidemill.feeds.definition import Feed
 from tidemill.model.time import format_instant, parse_instant
-from tidemill.query.flags import flag_words
 from tidemill.query.point_changes import Change
+from tidemill.query.points import flag_words
 from tidemill.query.receipts import links
 from tidemill.query.rejections import json_or_text
-from tidemill.query.why_evidence import Evidence
-from tidemill.query.why_times import judged_at, rejected_at, replay_times, rules_of, taken_at
-from tidemill.query.why_words import change_told, reasons_told, rules_passed
-from tidemill.query.words import capital, number, place_of
+from tidemill.query.why_evidence import Evidence, judged_at, rejected_at, replay_times, rules_of, taken_at
+from tidemill.query.why_words import capital, change_told, number, place_of, reasons_told, rules_passed
 
 EVENTS: Final = {
     "received": "A payload was stored durably.",
