@@ -16,7 +16,7 @@ from tidemill.api.reads_common import AnyRequest, Call, answers, ask, parameters
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.errors import Fault, FeedDefinitionError, InputError, StoreQueryError, UnavailableError
-from tidemill.query.changes import Change, ChangePage, Changes, ChangesQuery, ChangeStreamQuery, Places
+from tidemill.query.changes import ChangeEvent, ChangePage, Changes, ChangesQuery, ChangeStreamQuery, Places
 
 KEEP_ALIVE_S: Final = 15.0
 RETRY_MS: Final = 2000
@@ -47,7 +47,7 @@ def list_changes(call: Call[ChangesQuery]) -> ChangePage:
     operation_id="followChanges",
     operation_class=taking(ChangeStreamQuery),
     responses={
-        **answers(Change, "Events `change`, with the `id` of each.", "text/event-stream"),
+        **answers(ChangeEvent, "Events `change`, with the `id` of each.", "text/event-stream"),
         503: problem("Too many streams. Try again."),
     },
     opt={"scope": "read"},
@@ -117,7 +117,7 @@ async def _events(
         followers.leave(follower)
 
 
-def _event(item: Change) -> bytes:
+def _event(item: ChangeEvent) -> bytes:
     return b"id: " + item.id.encode() + b"\nevent: change\ndata: " + msgspec.json.encode(item) + b"\n\n"
 
 

@@ -24,7 +24,7 @@ from tidemill.api.reads_common import AnyRequest, parameters, problem, taking
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.errors import Fault, FeedDefinitionError, InputError, LimitError, TidemillError
-from tidemill.feeds.diff import Change
+from tidemill.feeds.diff import DefinitionChange
 from tidemill.feeds.revise import Revision, revise
 from tidemill.feeds.variables import visible
 from tidemill.model.time import format_instant
@@ -55,7 +55,7 @@ class FeedChange(msgspec.Struct, frozen=True):
     created_at: str | None
     changed: bool
     dry_run: bool
-    diff: list[Change] | None
+    diff: list[DefinitionChange] | None
     links: dict[str, str]
 
 

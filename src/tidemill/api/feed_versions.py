@@ -9,7 +9,7 @@ import msgspec
 from tidemill.api.reads_common import Call, answers, problem, reading
 from tidemill.catalog.keys import Principal
 from tidemill.errors import NotFoundError
-from tidemill.feeds.diff import Change, changes, text_diff, without_source
+from tidemill.feeds.diff import DefinitionChange, changes, text_diff, without_source
 from tidemill.model.feed_text import FeedText
 from tidemill.model.time import format_instant
 from tidemill.query import cursors, readers
@@ -40,7 +40,7 @@ class FeedVersion(msgspec.Struct, frozen=True):
     version: int
     created_at: str
     sha256: str
-    diff: list[Change] | None
+    diff: list[DefinitionChange] | None
     links: dict[str, str]
 
 
@@ -58,7 +58,7 @@ class FeedDiff(msgspec.Struct, frozen=True, rename={"from_version": "from", "to_
     name: str
     from_version: int
     to_version: int
-    diff: list[Change]
+    diff: list[DefinitionChange]
     text: str | None
 
 
@@ -131,7 +131,7 @@ def _version(text: FeedText, before: FeedText | None, principal: Principal) -> F
     )
 
 
-def _shown(found: tuple[Change, ...], principal: Principal) -> list[Change]:
+def _shown(found: tuple[DefinitionChange, ...], principal: Principal) -> list[DefinitionChange]:
     return list(found if "admin" in principal.scopes else without_source(found))
 
 

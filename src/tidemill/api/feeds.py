@@ -11,11 +11,11 @@ from tidemill.api.reads_common import Call, answers, problem, reading, reading_f
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.errors import FeedDefinitionError, NotFoundError
-from tidemill.feeds.definition import Feed
+from tidemill.feeds.definition import Definition, Feed
 from tidemill.model.time import format_instant
 from tidemill.query import readers
 from tidemill.query.answers import Page
-from tidemill.query.feeds import FeedPoint, FeedPointsQuery, RollupsQuery
+from tidemill.query.feeds import FeedPoint, FeedPointsQuery, FeedWindow, RollupsQuery
 from tidemill.query.meterdata import Measurements, MeasurementsQuery
 from tidemill.query.parameters import Parameter, QueryParameters
 from tidemill.query.rows import Lineage, Row, RowLineageQuery, RowsQuery
@@ -50,7 +50,7 @@ class FeedDetail(msgspec.Struct, frozen=True):
     version: int
     sha256: str
     created_at: str
-    definition: dict[str, Any] | None
+    definition: Definition | None
     text: str | None
     fault: str | None
 
@@ -95,8 +95,7 @@ def get_feed(call: Call[FeedQuery], feed: str) -> FeedDetail:
         raise NotFoundError(f"there is no {'' if number is None else f'version {number} of a '}feed '{feed[:100]}'")
     definition, fault = None, None
     try:
-        definition = msgspec.to_builtins(call.services.book.version(call.tenant, feed, text.version))
-        definition.pop("source", None)
+        definition = call.services.book.version(call.tenant, feed, text.version).without_source
     except FeedDefinitionError as error:  # a fault may quote the text
         fault = error.message if admin else "this server cannot read the definition; an administrator sees why"
     return FeedDetail(
@@ -157,7 +156,7 @@ def get_lineage(call: Call[RowLineageQuery], feed: Feed, time: str) -> Lineage:
     tags=["feeds"],
     summary="A feed's rollup windows",
     operation_id="listRollups",
-    responses=answers(list[dict[str, Any]], "Windows in time order: time, tags, averages by field, count.", more=True),
+    responses=answers(list[FeedWindow], "Windows in time order: time, tags, averages by field, count.", more=True),
 )
 def list_rollups(call: Call[RollupsQuery], feed: Feed) -> Page:
     """One row a window and set of tags. A field's mean has the field's name, other aggregates `field_aggregate`;

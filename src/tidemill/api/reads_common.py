@@ -14,7 +14,7 @@ from anyio.lowlevel import RunVar
 from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, Operation, Schema
+from litestar.openapi.spec import OpenAPIFormat, OpenAPIMediaType, OpenAPIResponse, OpenAPIType, Operation, Schema
 from litestar.openapi.spec import Parameter as ParameterSpec
 from litestar.response import Stream
 
@@ -33,6 +33,11 @@ _PROBLEMS: Final = {
     404: "No such thing.",
     422: "Too big a question.",
     503: "Try again.",
+}
+_BYTES: Final = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
+_FILES: Final = {
+    MEDIA_TYPES["csv"]: Schema(type=OpenAPIType.STRING, description="A line for each item, after one with the names."),
+    MEDIA_TYPES["ndjson"]: Schema(type=OpenAPIType.STRING, description="An item of the JSON answer on each line."),
 }
 _limiter: RunVar[CapacityLimiter] = RunVar("reads")
 _T = TypeVar("_T")
@@ -187,7 +192,7 @@ def taking(kind: type[QueryParameters], *, also: Sequence[str] = ()) -> type[Ope
             answer = (self.responses or {}).get("200")
             if isinstance(answer, OpenAPIResponse) and answer.content is not None:
                 for media_type in kinds:
-                    answer.content.setdefault(media_type, OpenAPIMediaType(schema=Schema()))
+                    answer.content.setdefault(media_type, OpenAPIMediaType(schema=_FILES.get(media_type, _BYTES)))
 
     return Documented
 

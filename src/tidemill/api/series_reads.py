@@ -4,7 +4,7 @@ from typing import Final
 
 from tidemill.api.reads_common import Call, answers, reading
 from tidemill.query.answers import Page
-from tidemill.query.points import PointPage, PointsQuery
+from tidemill.query.points import PointPage, PointsQuery, WindowPage
 from tidemill.query.series import (
     FullSeries,
     FullSeriesQuery,
@@ -63,7 +63,7 @@ def get_series(call: Call[FullSeriesQuery], series: str) -> Page:
     tags=["series"],
     summary="Points of a series, raw or over windows",
     operation_id="listPoints",
-    responses=answers(PointPage, "A page of points or windows.", more=True),
+    responses=answers(WindowPage | PointPage, "A page of points, or with `every` of windows.", more=True),
 )
 def list_points(call: Call[PointsQuery], series: str) -> Page:
     """Points in [start, end), raw or (with `every`) aggregated over windows that follow the calendar of `tz`. The first

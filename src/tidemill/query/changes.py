@@ -71,7 +71,7 @@ class ChangesQuery(ChangeStreamQuery, frozen=True):
     cursor: Annotated[str | None, Parameter("Where the last page ended: its `next`.", sealed, TEXT)] = None
 
 
-class Change(msgspec.Struct, frozen=True):
+class ChangeEvent(msgspec.Struct, frozen=True):
     """A published value that became another. Of a point `time`; of a rollup window its begin `window`, its length
     `every` and means as values. `old` null: there was none; `new` null: there is none any more; counts are of points.
 
@@ -100,14 +100,14 @@ class Change(msgspec.Struct, frozen=True):
 class ChangePage(msgspec.Struct, frozen=True):
     """Changes, oldest first. `next` is never null, also at the end: ask with it as `cursor` for more, now or later."""
 
-    items: list[Change]
+    items: list[ChangeEvent]
     next: str
 
 
 class Followed(msgspec.Struct, frozen=True):
     """What a follower reads at once; `reached`: where it goes on; `more`: there is more now."""
 
-    items: list[Change]
+    items: list[ChangeEvent]
     reached: Places
     more: bool
 
@@ -198,7 +198,7 @@ class Changes:
         newest = zip(applied, self.newest(tenant, applied), strict=True)
         return tuple(max(end_of(until), (seq, idx, *_LAST)) for until, (seq, idx) in newest)
 
-    def _told(self, tenant: str, page: list[dict[str, Any]], behind: list[Places]) -> list[Change]:
+    def _told(self, tenant: str, page: list[dict[str, Any]], behind: list[Places]) -> list[ChangeEvent]:
         seqs = sorted({row["cause_seq"] for row in page if row["cause_seq"]})
         rows = self._store.rows("receipts_by_seq", tenant=tenant, seqs=seqs) if seqs else []
         receipts = {row["seq"]: row["receipt"] for row in rows}
@@ -231,9 +231,9 @@ def _place_of(parts: tuple[int, ...]) -> Place:
     return seq, idx, series, every_s, ns
 
 
-def _change(row: dict[str, Any], own_id: str, receipt: str | None) -> Change:
+def _change(row: dict[str, Any], own_id: str, receipt: str | None) -> ChangeEvent:
     at, every_s = format_instant(row["ns"]), row["every_s"]
-    return Change(
+    return ChangeEvent(
         id=own_id,
         series=format_series(row["series"]),
         feed=row["feed"],

@@ -11,7 +11,7 @@ import msgspec
 from tidemill.errors import NotFoundError
 from tidemill.log.contract import LogReader
 from tidemill.model import deletion
-from tidemill.model.deletion import Deletion
+from tidemill.model.deletion import Deletion, Selector
 from tidemill.model.offset import Partition, Reach, start_of
 from tidemill.model.payload import Kind, Payload
 from tidemill.model.time import NS_PER_S, format_instant
@@ -45,7 +45,7 @@ class DeletionItem(msgspec.Struct, frozen=True):
 
     id: str | None
     kind: str
-    selector: dict[str, Any]
+    selector: Selector
     requested_at: str | None
     applied_at: str | None
     points: int | None

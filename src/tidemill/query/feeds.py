@@ -5,7 +5,7 @@ where its data is instead.
 """
 
 from collections.abc import Collection, Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Required, TypedDict
 
 import msgspec
 
@@ -74,6 +74,36 @@ class FeedPoint(msgspec.Struct, frozen=True):
 
     time: str
     value: float
+
+
+class PollCounts(TypedDict):
+    """How many polls of a feed's source a window saw, and what came of them."""
+
+    polls: int
+    data: int
+    empty: int
+    failed: int
+
+
+class FeedWindow(TypedDict, total=False):
+    """A rollup window of a feed, over one set of tags. It begins at `minute`, `hour` or `day` where it is that long,
+    else at `time`; `count` is how many records it has. From `n` on it is its evidence, where that is asked for.
+
+    The feed's tags, and the aggregates of its fields, are further members."""
+
+    time: str
+    minute: str
+    hour: str
+    day: str
+    count: Required[int]
+    n: int
+    expected: float | None
+    coverage: float | None
+    rejected: int
+    late: int
+    restated_at: str | None
+    sealed: bool
+    source: PollCounts
 
 
 class FeedQueries:

@@ -11,11 +11,11 @@ from tidemill.feeds.book import FeedBook
 from tidemill.model.ids import format_series
 from tidemill.model.time import format_instant
 from tidemill.query import answers, readers
-from tidemill.query.answers import Page
+from tidemill.query.answers import AnyJson, Page
 from tidemill.query.cursors import Seals
 from tidemill.query.origins import Origin, Origins, ReplacedValue, Rules, origin, replaced_value, rules
 from tidemill.query.parameters import Parameter, QueryParameters, SealedCursor, Unit, limit_to
-from tidemill.query.point_changes import Change, changes_of
+from tidemill.query.point_changes import PublishedChange, changes_of
 from tidemill.query.points import flag_words
 from tidemill.query.rollups import RollupWindow, windows_of
 from tidemill.query.series import Description, SeriesQueries
@@ -53,7 +53,7 @@ class PointOrigin(msgspec.Struct, frozen=True):
     attributes: dict[str, str]
     index: int
     payload: Origin
-    record: Any
+    record: AnyJson
     rules: Rules
 
 
@@ -79,7 +79,7 @@ class PointLineage(msgspec.Struct, frozen=True):
     points: list[PointOrigin]
     replaced: list[ReplacedValue]
     duplicates: list[Loser]
-    changes: list[Change]
+    changes: list[PublishedChange]
     windows: list[RollupWindow]
     links: dict[str, str]
 

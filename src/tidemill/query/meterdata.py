@@ -1,6 +1,6 @@
 """Meter data in the shape of the metering API that the feed `meters` reads, so that its front ends can move over."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypedDict, cast
 
 import msgspec
 
@@ -25,11 +25,19 @@ class MeasurementsQuery(QueryParameters, frozen=True):
     unit: Unit = None
 
 
-class Measurements(msgspec.Struct, frozen=True):
-    """Records, one an instant and meter, oldest first: `measurement`, `timestamp`, `tags` (`muid`, and `quality` where
-    the reading has one), and each register's value under its own key (OBIS code)."""
+class Measurement(TypedDict):
+    """What a meter measured at an instant. `tags` are `muid`, and `quality` where the reading has one. Each register's
+    value is a further member under its own key (OBIS code)."""
 
-    data: list[dict[str, Any]]
+    measurement: str
+    timestamp: str
+    tags: dict[str, str]
+
+
+class Measurements(msgspec.Struct, frozen=True):
+    """Records, one an instant and meter, oldest first."""
+
+    data: list[Measurement]
 
 
 class Meterdata:
@@ -55,12 +63,13 @@ class Meterdata:
         return Measurements([_record(row) for row in rows])
 
 
-def _record(row: dict[str, Any]) -> dict[str, Any]:
+def _record(row: dict[str, Any]) -> Measurement:
     tags = {"muid": row["muid"], "quality": row["quality"]}
     registers = sorted(zip(row["registers"], row["values"], strict=True))
-    return {
+    record = {
         "measurement": row["measurement"],
         "timestamp": row["timestamp"],
         "tags": {name: value for name, value in tags.items() if value},
         **dict(registers),
     }
+    return cast("Measurement", record)

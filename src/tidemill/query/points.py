@@ -7,7 +7,7 @@ is cut into pages: where a page ends changes no value.
 """
 
 import io
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Required, TypedDict
 
 import msgspec
 import polars as pl
@@ -72,32 +72,47 @@ class PointsQuery(QueryParameters, frozen=True):
 class Point(msgspec.Struct, frozen=True):
     """One point; `value` is null for a sample that is present but missing. `flags` say what was decided about a local
     time: `fold_earlier` or `fold_later` (it was twice, and is taken as that one), `gap_shifted` (it never was, and is
-    put forward by the length of the gap). `marks` are the reason codes of rules that flagged it. In CSV
-    both are joined by spaces. With `every`, it is a window instead: of `time` only, and what `agg` asks for."""
+    put forward by the length of the gap). `marks` are the reason codes of rules that flagged it. In CSV both are joined
+    by spaces."""
 
     time: str
-    value: float | None = None
-    flags: list[Literal["fold_earlier", "fold_later", "gap_shifted"]] = []
-    marks: list[str] = []
-    mean: float | None = None
-    min: float | None = None
-    max: float | None = None
-    sum: float | None = None
-    count: int | None = None
-    first: float | None = None
-    last: float | None = None
-    stddev: float | None = None
-    median: float | None = None
+    value: float | None
+    flags: list[Literal["fold_earlier", "fold_later", "gap_shifted"]]
+    marks: list[str]
 
 
 class PointPage(msgspec.Struct, frozen=True):
-    """A page of raw points. With `every`, items hold `time` (the window's start) and one member for each of `agg`."""
+    """A page of raw points."""
 
     series: str
+    tz: str
     items: list[Point]
     next: str | None
-    every: str | None = None
-    tz: str = "UTC"
+
+
+class PointWindow(TypedDict, total=False):
+    """A window of points: its start, and one member for each aggregate that `agg` asks for."""
+
+    time: Required[str]
+    mean: float | None
+    min: float | None
+    max: float | None
+    sum: float | None
+    count: int
+    first: float | None
+    last: float | None
+    stddev: float | None
+    median: float | None
+
+
+class WindowPage(msgspec.Struct, frozen=True):
+    """A page of windows of a length `every` that follow the calendar of `tz`."""
+
+    series: str
+    every: str
+    tz: str
+    items: list[PointWindow]
+    next: str | None
 
 
 class PointQueries:

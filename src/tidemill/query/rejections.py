@@ -16,7 +16,7 @@ from tidemill.model.ids import format_series
 from tidemill.model.offset import partition_of
 from tidemill.model.time import parse_instant
 from tidemill.query import answers, readers
-from tidemill.query.answers import Page
+from tidemill.query.answers import AnyJson, Page
 from tidemill.query.cursors import OF_PROCESS, Seals, first_of
 from tidemill.query.parameters import (
     TEXT,
@@ -111,7 +111,7 @@ class Rejection(msgspec.Struct, frozen=True):
     time: str | None
     reasons: list[str]
     detail: str
-    record: Any
+    record: AnyJson
     rules_version: int
     series: list[str]
     winner: Winner | None

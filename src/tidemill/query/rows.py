@@ -1,7 +1,7 @@
 """Rows of feeds with shape `summary`, and where a row comes from: its payload, and every row it replaced."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypedDict, cast
 
 import msgspec
 
@@ -27,7 +27,7 @@ from tidemill.query.parameters import (
     page_cursor,
     time_range,
 )
-from tidemill.query.point_changes import Change, changes_of
+from tidemill.query.point_changes import PublishedChange, changes_of
 from tidemill.query.receipts import Links, links
 from tidemill.query.series import Hidden
 from tidemill.store.client import Store
@@ -53,9 +53,10 @@ class RowLineageQuery(QueryParameters, frozen=True):
     tags: Tags = {}
 
 
-class Row(msgspec.Struct, frozen=True):
+class Row(TypedDict):
     """A summary of the numbers of one record. `stddev` divides by n - 1 and is null for one number, `stddev_pop` by n.
-    `receipt` is the payload's that the record came with. A feed with tags adds them as members."""
+    `receipt` is the payload's that the record came with. A feed's tags are
+    further members."""
 
     time: str
     mean: float | None
@@ -81,7 +82,7 @@ class Replaced(msgspec.Struct, frozen=True):
     replaced_by_index: int
 
 
-class RowChange(Change, frozen=True):
+class RowChange(PublishedChange, frozen=True):
     """A published change of one member of a row: `field` is its name."""
 
     field: str
@@ -91,7 +92,7 @@ class Lineage(msgspec.Struct, frozen=True):
     """Where a row comes from. `index` is the record's place in the payload, `sha256` the payload's (hexadecimal).
     `changes` are published changes of its values."""
 
-    row: dict[str, Any]
+    row: Row
     receipt: str | None
     index: int
     received_at: str
@@ -190,11 +191,11 @@ class RowQueries:
         return [_replaced(row) for row in rows]
 
 
-def _row(row: dict[str, Any], feed: Feed) -> dict[str, Any]:
+def _row(row: dict[str, Any], feed: Feed) -> Row:
     """The members of Row, with the feed's tags after the time."""
     tags = {tag: row["tags"].get(tag) for tag in feed.tags}
     values = {name: row[name] for name in ("mean", "stddev", "stddev_pop", "count")}
-    return {"time": row["time"], **tags, **values, "receipt": row["receipt"] or None}
+    return cast("Row", {"time": row["time"], **tags, **values, "receipt": row["receipt"] or None})
 
 
 def _replaced(row: dict[str, Any]) -> Replaced:

@@ -20,7 +20,7 @@ from tidemill.model.time import parse_instant
 from tidemill.query.deletions import Deletion, deletions
 from tidemill.query.lineage import MAX_POINTS, MAX_REPLACED
 from tidemill.query.origins import Origins
-from tidemill.query.point_changes import Change, changes_of
+from tidemill.query.point_changes import PublishedChange, changes_of
 from tidemill.query.rollups import RollupWindow, begin, widths, windows_of
 from tidemill.query.series import Hidden
 from tidemill.store.client import Store, run_parallel
@@ -142,7 +142,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     replaced: list[dict[str, Any]]
     rejections: list[dict[str, Any]]
     windows: list[RollupWindow]
-    changes: list[Change]
+    changes: list[PublishedChange]
     deletions: list[Deletion]
     facts: dict[int, dict[str, Any]]
     waiting: Waiting | None
@@ -200,7 +200,7 @@ class Gatherer:
             limit=MAX_REJECTIONS,
         )
 
-    def _changes(self, tenant: str, subject: Subject, feed: Feed | None, at_ns: int) -> list[Change]:
+    def _changes(self, tenant: str, subject: Subject, feed: Feed | None, at_ns: int) -> list[PublishedChange]:
         """Of the point, and of the window that it is in."""
         every_s = widths(feed)
         return changes_of(

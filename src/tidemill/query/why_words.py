@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from tidemill.query.point_changes import Change
+from tidemill.query.point_changes import PublishedChange
 from tidemill.rules.reasons import REASONS
 
 
@@ -41,7 +41,7 @@ def rules_passed(count: int) -> str:
     return "the rule" if count == 1 else f"the {count} rules"
 
 
-def change_told(what: str, change: Change) -> str:
+def change_told(what: str, change: PublishedChange) -> str:
     """One change of `what` as a sentence. A value that was deleted is withheld, which is not the same as none."""
     if change.why == "deleted":
         after = f"is {number(change.new)} since then" if change.new is not None else "there is none since then"

@@ -13,7 +13,7 @@ from tidemill.model.ids import format_series
 from tidemill.model.time import NS_PER_S, format_instant
 from tidemill.query.cursors import Seals
 from tidemill.query.origins import Origin, Origins, ReplacedValue, Rules, origin, replaced_value, rules
-from tidemill.query.point_changes import Change, changes_of
+from tidemill.query.point_changes import PublishedChange, changes_of
 from tidemill.query.rollups import RollupWindow, begin, widths, windows_of
 from tidemill.query.series import Description
 from tidemill.store.client import Store, run_parallel
@@ -52,7 +52,7 @@ class WindowLineage(msgspec.Struct, frozen=True):
     next: str | None
     replaced: list[ReplacedValue]
     rejected: RejectedInWindow
-    changes: list[Change]
+    changes: list[PublishedChange]
     links: dict[str, str]
 
 
@@ -114,7 +114,9 @@ class WindowLineageQueries:
             link=f"/v1/rejections?feed={described.feed}&series={format_series(described.series)}",
         )
 
-    def _changes(self, tenant: str, described: Description, first: int, last: int, every_s: int) -> list[Change]:
+    def _changes(
+        self, tenant: str, described: Description, first: int, last: int, every_s: int
+    ) -> list[PublishedChange]:
         return changes_of(
             self._store,
             tenant,
