@@ -27,6 +27,7 @@ ANY_JSON = {
     "DefinitionChange.new",
     "Option.default",
     "Rule.options.*",
+    "get /v1/receipts/{receipt}/payload 200 application/json",
     # Replays and verifications.
     "ReplayItem.asked.*",
     "ReplayItem.difference.*",

@@ -6,6 +6,7 @@ those whose `opt["scope"]` is not null, `421` to all but `/healthz`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from importlib import resources
 from types import UnionType
 from typing import Any, Final, get_args, get_origin
 
@@ -71,11 +72,13 @@ def describe(handlers: Sequence[ControllerRouterHandler], dependencies: dict[str
         document["paths"].setdefault(path, {}).update({method: dict(op) for method, op in operations.items()})
     document["components"].setdefault("schemas", {}).update(SCHEMAS)
     handlers_by_route = _handlers(described)
+    examples = msgspec.json.decode(resources.files("tidemill.api").joinpath("examples.json").read_bytes())
     _tell_of_structs(document["components"]["schemas"], handlers_by_route.values())
     for path, item in document["paths"].items():
         for method, operation in item.items():
             if isinstance(operation, dict) and "responses" in operation:
                 _finish(operation, handlers_by_route.get((path, method)), path)
+                _show(operation, examples.get(operation["operationId"]))
     document["paths"] = dict(sorted(document["paths"].items()))
     return document
 
@@ -149,6 +152,24 @@ def _finish(operation: dict[str, Any], handler: HTTPRouteHandler | None, path: s
     own = {status: operation["responses"][str(status)] for status in problems if _is_own(operation, status)}
     answers |= {str(status): own.get(status) or _problem(status) for status in sorted(problems)}
     operation["responses"] = answers | {"default": _problem(0)}
+
+
+def _show(operation: dict[str, Any], example: dict[str, Any] | None) -> None:
+    """Put the example of an operation, made by the tests, into its parameters, its body and its answer."""
+    if example is None:
+        return
+    for parameter in operation.get("parameters", []):
+        name = parameter["name"].removesuffix("*")
+        given = [
+            text for key, text in example["parameters"].items() if key == name or (name[-1] == "." and name in key)
+        ]
+        if given:
+            parameter["example"] = given[0]
+    answer = operation["responses"].get(str(example["status"]), {}).get("content", {}).get(example["media_type"])
+    if answer is not None:
+        answer["example"] = example["answer"]
+    if "body" in example:
+        next(iter(operation["requestBody"]["content"].values()))["example"] = example["body"]
 
 
 def _is_own(operation: dict[str, Any], status: int) -> bool:

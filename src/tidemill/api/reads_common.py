@@ -36,6 +36,7 @@ _PROBLEMS: Final = {
 }
 _BYTES: Final = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
 _FILES: Final = {
+    MEDIA_TYPES["json"]: Schema(description="Any JSON value."),
     MEDIA_TYPES["csv"]: Schema(type=OpenAPIType.STRING, description="A line for each item, after one with the names."),
     MEDIA_TYPES["ndjson"]: Schema(type=OpenAPIType.STRING, description="An item of the JSON answer on each line."),
 }
