@@ -212,8 +212,8 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     from tidemill.hints import Hints
     from tidemill.mill.state import progress_of
     from tidemill.mill.state_files import mill_states
+    from tidemill.query.cursors import Seals
     from tidemill.query.queries import Queries
-    from tidemill.query.seals import Seals
     from tidemill.store.deletions import series_of
 
     sys.setswitchinterval(_SWITCH_S)

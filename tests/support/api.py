@@ -44,8 +44,8 @@ from tidemill.mill.turns import Turns
 from tidemill.mill.verify.walk import Verifier
 from tidemill.mill.worker import Mill
 from tidemill.model.offset import Partition, partition_of
+from tidemill.query.cursors import Seals
 from tidemill.query.queries import Queries
-from tidemill.query.seals import Seals
 from tidemill.settings import Settings
 from tidemill.store.client import Store, StoreAddress
 from tidemill.store.deletions import series_of

@@ -5,7 +5,7 @@ What replays and verifications have of their own (`replays.py`, `verify.py`) are
 
 import asyncio
 import time
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 from anyio import to_thread
 from litestar import Response, delete, get, post
@@ -23,22 +23,21 @@ from tidemill.api.services import Services
 from tidemill.catalog.jobs import CatalogJobs, jobs_of_kinds
 from tidemill.catalog.keys import Principal
 from tidemill.errors import Fault, InputError, NotFoundError
-from tidemill.model.job import OVER, STATES, AnyJob
+from tidemill.model.job import OVER, STATES, AnyJob, State
 from tidemill.model.job_kinds import JOBS, KINDS
-from tidemill.query import readers
-from tidemill.query.cursor import encode
-from tidemill.query.parameters import Asked, Parameter, limit, page_cursor
+from tidemill.query.cursors import encode
+from tidemill.query.parameters import QueryParameters, limit_to, one_of, page_cursor
 
-JOB_PARAMETERS: Final = (
-    Parameter(
-        "kind", "Only jobs of this kind.", readers.choice(*KINDS), {"type": "string", "enum": list(KINDS)}
-    ),
-    Parameter(
-        "state", "Only jobs in this state.", readers.choice(*STATES), {"type": "string", "enum": list(STATES)}
-    ),
-    limit(100, 1000),
-    page_cursor(str),
-)  # fmt: skip
+
+class JobsQuery(QueryParameters, frozen=True):
+    """Which jobs are listed."""
+
+    kind: Annotated[str | None, one_of("Only jobs of this kind.", *KINDS)] = None
+    state: Annotated[State | None, one_of("Only jobs in this state.", *STATES)] = None
+    limit: Annotated[int, limit_to(1000)] = 100
+    cursor: Annotated[tuple[str] | None, page_cursor(str)] = None
+
+
 MAX_QUEUED: Final = 100  # of a tenant and a kind that are not over
 _LOOK_EVERY_S: Final = 0.1
 _JobT = TypeVar("_JobT", bound=AnyJob)
@@ -104,7 +103,7 @@ async def create_job(
     """Queues a job of a kind: `replay` puts payloads through the rules again, `verify` proves that everything is
     accounted for. It outlives the request, and a restart of the server. Follow it by its `Location`, or wait for it
     with `Prefer: wait=N`. No job runs in the process that takes payloads."""
-    parameters(request, ())
+    parameters(request, QueryParameters)
     data = decoded(await request.body())
 
     def make() -> AnyJob:
@@ -121,7 +120,7 @@ async def create_job(
     tags=["jobs"],
     summary="List the jobs",
     operation_id="listJobs",
-    operation_class=taking(JOB_PARAMETERS),
+    operation_class=taking(JobsQuery),
     responses={
         code: answer
         for code, answer in answers(JobPage, "A page of jobs; `next` is the cursor of the next.", more=True).items()
@@ -134,8 +133,8 @@ async def list_jobs(
 ) -> Response[JobPage]:
     """The jobs of this tenant, of every kind, newest first. Those that are over are kept for `TIDEMILL_JOB_KEEP_DAYS`
     days, the newest `TIDEMILL_JOB_KEEP` of each kind longer, and never more than 1,000 of a kind."""
-    asked = parameters(request, JOB_PARAMETERS)
-    page = await to_thread.run_sync(_page, services, principal.tenant, asked)
+    query = parameters(request, JobsQuery)
+    page = await to_thread.run_sync(_page, services, principal.tenant, query)
     headers = {} if page.next is None else {"Link": f'<{following(request, page.next)}>; rel="next"'}
     return Response(page, headers=headers)
 
@@ -152,7 +151,7 @@ async def get_job(
     job: FromPath[str], request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
 ) -> _OneOfThem:
     """A job as it stands; with `Prefer: wait=N` as it is when it is over, or after N seconds."""
-    parameters(request, ())
+    parameters(request, QueryParameters)
     known = await to_thread.run_sync(lambda: _known(services, principal.tenant, job)[1])
     wait = wait_s(request.headers.get("prefer", "").encode() or None, services.settings.max_wait)
     return job_item(await until_over(services, known, wait or 0.0))
@@ -174,7 +173,7 @@ async def cancel_job(
     job: FromPath[str], request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
 ) -> _OneOfThem:
     """End a job of which nothing is to be seen yet; it leaves no trace."""
-    parameters(request, ())
+    parameters(request, QueryParameters)
 
     def cancel() -> AnyJob:
         jobs, known = _known(services, principal.tenant, job)
@@ -193,11 +192,11 @@ def _known(services: Services, tenant: str, job: str) -> tuple[CatalogJobs[AnyJo
     raise NotFoundError(f"there is no job '{job[:64]}'")
 
 
-def _page(services: Services, tenant: str, asked: Asked) -> JobPage:
-    before, count = (asked["cursor"] or (None,))[0], asked["limit"]
+def _page(services: Services, tenant: str, query: JobsQuery) -> JobPage:
+    before, count = (query.cursor or (None,))[0], query.limit
     pages = [
-        jobs.page(tenant, asked["state"], before, count + 1)
-        for jobs in jobs_of_kinds(services.catalog, asked["kind"]).values()
+        jobs.page(tenant, query.state, before, count + 1)
+        for jobs in jobs_of_kinds(services.catalog, query.kind).values()
     ]
     newest = sorted((job for page in pages for job in page), key=lambda job: job.id, reverse=True)
     shown = newest[:count]

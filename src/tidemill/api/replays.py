@@ -22,6 +22,7 @@ from tidemill.catalog.replays import CatalogReplays
 from tidemill.model.job import OVER, State
 from tidemill.model.replay import Replay
 from tidemill.model.time import format_instant
+from tidemill.query.parameters import QueryParameters
 
 MAX_LISTED: Final = 200
 
@@ -78,7 +79,7 @@ async def create_replay(
     records would be accepted or rejected newly, and which values and rollup windows would change. Without it, all of
     that is published together at the end; until then readers see nothing of it. A range takes payloads that were
     applied or set aside as poison; those that were refused come only when `receipts` or `rejections` name them."""
-    parameters(request, ())
+    parameters(request, QueryParameters)
     body = read(await request.body())
 
     def make() -> Replay:
@@ -102,7 +103,7 @@ async def list_replays(
     request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
 ) -> ReplayPage:
     """Every replay of this tenant, newest first. `/v1/jobs?kind=replay` lists them in pages."""
-    parameters(request, ())
+    parameters(request, QueryParameters)
     replays, most = CatalogReplays(services.catalog), MAX_LISTED + MAX_QUEUED
     newest = await to_thread.run_sync(lambda: replays.page(principal.tenant, None, None, most))
     over = [replay.id for replay in newest if replay.state in OVER]
@@ -125,7 +126,7 @@ async def get_replay(
     services: NamedDependency[Services],
 ) -> ReplayItem:
     """A replay as it stands; with `Prefer: wait=N` as it is when it is over, or after N seconds."""
-    parameters(request, ())
+    parameters(request, QueryParameters)
     found = await to_thread.run_sync(lambda: CatalogReplays(services.catalog).get(principal.tenant, replay))
     wait = wait_s(request.headers.get("prefer", "").encode() or None, services.settings.max_wait)
     return _item(await until_over(services, found, wait or 0.0))
@@ -150,7 +151,7 @@ async def cancel_replay(
     services: NamedDependency[Services],
 ) -> ReplayItem:
     """End a replay that is not published yet; it leaves no trace."""
-    parameters(request, ())
+    parameters(request, QueryParameters)
     now_ns = services.clock()
     replays = CatalogReplays(services.catalog)
     return _item(await to_thread.run_sync(lambda: replays.cancel(principal.tenant, replay, now_ns)))

@@ -13,7 +13,7 @@ import msgspec
 from tidemill.api import prefer, receipts
 from tidemill.api.auth import Authenticator
 from tidemill.api.body import Incoming
-from tidemill.api.deletions import WAIT_S, WHOLE_PARAMETERS, check_alone, look, submit
+from tidemill.api.deletions import WAIT_S, WholeDeletionQuery, check_alone, look, submit
 from tidemill.api.front import Route
 from tidemill.api.in_force import in_force
 from tidemill.api.intake import OFF_LOOP_BYTES, Accepted, Intake
@@ -98,11 +98,11 @@ class SeriesRoutes:
         if not alone:
             check_alone(feed, incoming.path)
             self._authenticator.authorize(incoming.headers, "admin", incoming.address)
-        asked = read(parse_qsl(incoming.query.decode("latin-1"), keep_blank_values=True), WHOLE_PARAMETERS)
+        query = read(parse_qsl(incoming.query.decode("latin-1"), keep_blank_values=True), WholeDeletionQuery)
         wanted = Deletion(
             kind="series", feed=feed.name, series=incoming.path, alone=alone, erase_s=services.settings.erase_within
         )
-        if asked["dry_run"]:
+        if query.dry_run:
             return _json(200, await ask(lambda: look(services, tenant, wanted)))
         if services.deleted.gone(tenant, described.series):  # another request was faster
             raise NotFoundError(f"there is no series '{incoming.path}'")

@@ -8,7 +8,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from anyio import to_thread
@@ -28,15 +28,19 @@ from tidemill.mill.verify.scope import check_feed
 from tidemill.model.job import OVER
 from tidemill.model.verification import Verification, VerifyRequest
 from tidemill.query import readers
-from tidemill.query.parameters import FEED, UNIT, Parameter
+from tidemill.query.parameters import TEXT, FeedName, Parameter, QueryParameters, Unit
 
-VERIFY_PARAMETERS: Final = (
-    FEED,
-    Parameter(
-        "since", "Only what was received from this instant on.", readers.instant, {"type": "string"}
-    ),
-    UNIT,
-)  # fmt: skip
+
+class VerifyQuery(QueryParameters, frozen=True):
+    """What is verified."""
+
+    feed: FeedName = None
+    since: Annotated[int | None, Parameter("Only what was received from this instant on.", readers.instant, TEXT)] = (
+        None
+    )
+    unit: Unit = None
+
+
 MAX_RUNS: Final = 2
 _RETRY_S: Final = 30.0
 _LOOK_EVERY_S: Final = 0.1
@@ -72,7 +76,7 @@ class VerifyLine(msgspec.Struct, frozen=True, omit_defaults=True):
     tags=["ledger"],
     summary="Prove that everything is accounted for",
     operation_id="verify",
-    operation_class=taking(VERIFY_PARAMETERS),
+    operation_class=taking(VerifyQuery),
     responses={
         status: spec
         for status, spec in answers(VerifyLine, "One line after the other.", "application/x-ndjson").items()
@@ -86,8 +90,8 @@ async def verify(
     """Walks log, payloads, ledger, points and rollups of this tenant: of every receipt accepted + rejected are the
     records in its bytes, and of every accepted record each point stands, was replaced, or its absence is explained.
     What does not add up is listed. A million payloads take about a minute."""
-    asked = parameters(request, VERIFY_PARAMETERS)
-    scope = VerifyRequest(feed=asked["feed"] or "", since_ns=asked["since"], followed=True)
+    query = parameters(request, VerifyQuery)
+    scope = VerifyRequest(feed=query.feed or "", since_ns=query.since, followed=True)
     await to_thread.run_sync(check_feed, services.store, services.book, [principal.tenant], scope.feed)
     jobs = CatalogVerifications(services.catalog)
     await to_thread.run_sync(_check_room, jobs, principal.tenant)

@@ -1,25 +1,56 @@
-"""Cursors that hold places in the log, sealed: what they hold is for this server alone.
+"""Cursors: where a page ended, as an opaque text; a page begins after a *key*, whatever was inserted since.
 
-All tenants share one log, so the difference of two places says how much others sent between them. A sealed cursor is
-encrypted and authenticated with a key of the installation, bound to the tenant and to the route that gave it, and of a
-length that depends on nothing: nobody reads one, makes one, or uses another tenant's.
+What is a place in the log is sealed: what it holds is for this server alone. All tenants share one log, so the
+difference of two places says how much others sent between them. A sealed cursor is encrypted and authenticated with a
+key of the installation, bound to the tenant and to the route that gave it, and of a length that depends on nothing:
+nobody reads one, makes one, or uses another tenant's. The construction is SIV (RFC 5297: a tag over the text is the
+nonce of its encryption) with keyed BLAKE2b (RFC 7693) for both parts, which the standard library has.
 
-The construction is SIV (RFC 5297: a tag over the text is the nonce of its encryption) with keyed BLAKE2b (RFC 7693) for
-both parts, which the standard library has.
+Pages over several partitions of the log are merged by a time, as there is no order between partitions; their cursor
+holds where each partition's part of a page ended: nothing is left out or comes twice.
 """
 
 import base64
 import binascii
+import heapq
 import hmac
 import re
 import secrets
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
-from typing import Final
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+import msgspec
 
 from tidemill.errors import Fault, InputError
 from tidemill.model.offset import MAX_PARTITIONS
-from tidemill.query.parameters import Parameter
-from tidemill.query.readers import Context
+from tidemill.query.readers import Context, Reader
+
+_MAX_INT: Final = 2**64 - 1
+
+
+def encode(*parts: int | str) -> str:
+    """Parts -> text that is safe in a URL."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(parts)).rstrip(b"=").decode()
+
+
+def cursor(*kinds: type) -> Reader:
+    """A reader of cursors with parts of these kinds, as a tuple. ValueError for anything `encode` never gave."""
+
+    def read(text: str, _: Context) -> tuple[int | str, ...]:
+        try:
+            raw = base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+            parts = msgspec.json.decode(raw, type=tuple[int | str, ...])
+        except (ValueError, binascii.Error, msgspec.MsgspecError):
+            raise ValueError("is not a cursor of an earlier answer") from None
+        fits = len(parts) == len(kinds) and all(type(p) is kind for p, kind in zip(parts, kinds, strict=False))
+        if not fits or any(isinstance(p, int) and not -(2**63) <= p <= _MAX_INT for p in parts):
+            raise ValueError("is not a cursor of an earlier answer to this route")
+        return parts
+
+    return read
+
 
 KEY_BYTES: Final = 32
 MAX_PARTS: Final = 5 * MAX_PARTITIONS  # a place of changes in each
@@ -92,10 +123,17 @@ def sealed(text: str, _: Context) -> str:
     return text
 
 
-SEALED_CURSOR: Final = Parameter(
-    "cursor", "Where the last page ended: its `next`, or from its `Link` header.", sealed, {"type": "string"}
-)
-
-
 def _bound(route: str, tenant: str) -> bytes:
     return blake2b(f"{route}\0{tenant}".encode(), digest_size=16).digest()
+
+
+T = TypeVar("T")
+
+
+def first_of(found: Sequence[Sequence[T]], count: int, key: Callable[[T], Any]) -> list[tuple[int, T]]:
+    """The first `count` of what was found in all partitions, each with its partition's number: of what is next in each
+    partition that with the lowest `key`."""
+    if len(found) == 1:
+        return [(0, item) for item in found[0][:count]]
+    numbered = [[(number, item) for item in items] for number, items in enumerate(found)]
+    return list(islice(heapq.merge(*numbered, key=lambda pair: key(pair[1])), count))

@@ -1,4 +1,4 @@
-"""The evidence of rollup windows: how much a window should have held, how much it did, and what became of the rest.
+"""Rollup windows with their evidence: how much a window should have held, how much it did, and what became of the rest.
 
 Three questions a page, none a row. `expected` goes by the feed's declared interval, else by what is usual for the
 series: the median spacing of its last 1,000 points in the hundred windows up to the end of the page.
@@ -7,15 +7,18 @@ series: the median spacing of its last 1,000 points in the hundred windows up to
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from tidemill.feeds.definition import Feed
-from tidemill.model.time import MAX_NS, MIN_NS, duration_ns, format_instant
+from tidemill.model.ids import format_series
+from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S, duration_ns, format_instant
 from tidemill.store.client import Store
 
 _LEARN_WINDOWS: Final = 100
 _NO_POLLS: Final = {"polls": 0, "data": 0, "empty": 0, "failed": 0}
 
 
-def of_rows(store: Store, tenant: str, feed: Feed, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def evidence_of(store: Store, tenant: str, feed: Feed, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The members to add to each row of `rollup_rows`, in their order: n, expected, coverage (at most 1), rejected,
     late, restated_at, sealed, and `source` where the feed has one. `expected` null: not known."""
     if not rows or feed.rollups is None:
@@ -37,7 +40,7 @@ def of_rows(store: Store, tenant: str, feed: Feed, rows: Sequence[Mapping[str, A
 def expectation(
     store: Store, tenant: str, feed: Feed, series: int, *, begin_ns: int, count: int
 ) -> tuple[float | None, float | None]:
-    """`expected` and `coverage` of one window of a series with `count` points, by what `of_rows` goes by."""
+    """`expected` and `coverage` of one window of a series with `count` points, by what `evidence_of` goes by."""
     if feed.rollups is None:
         return None, None
     every = duration_ns(feed.rollups.every)
@@ -92,3 +95,58 @@ def _evidence(
         of_window = polls.get(row["ns"], _NO_POLLS)
         found["source"] = {name: of_window[name] for name in _NO_POLLS}
     return found
+
+
+class RollupWindow(msgspec.Struct, frozen=True):
+    """A rollup window: aggregates of `count` points. `expected` and `coverage` go by how far its points are apart, as
+    the feed declares or as is usual for the series (null: not known); `late` points were received after the window
+    had been over for a while."""
+
+    window: str
+    every_s: int
+    count: int
+    mean: float
+    min: float
+    max: float
+    sum: float
+    expected: float | None
+    coverage: float | None
+    late: int
+    restated_at: str | None
+    sealed: bool
+    links: dict[str, str]
+
+
+def widths(feed: Feed | None) -> list[int]:
+    """The widths in s of the windows that a feed keeps: one or none."""
+    return [duration_ns(feed.rollups.every) // NS_PER_S] if feed and feed.rollups else []
+
+
+def begin(at_ns: int, every_s: int) -> int:
+    """The start (ns) of the window of this width that an instant is in."""
+    return at_ns - at_ns % (every_s * NS_PER_S)
+
+
+def windows_of(store: Store, tenant: str, series: int, at_ns: int, feed: Feed | None) -> list[RollupWindow]:
+    """The window of the feed that an instant is in; none where the feed keeps none, or the series lacks points."""
+    if feed is None or not widths(feed):
+        return []
+    (every_s,) = widths(feed)
+    rows = store.rows("lineage_windows", tenant=tenant, series=series, every_s=every_s, begin=begin(at_ns, every_s))
+    return [
+        _window(series, row, *expectation(store, tenant, feed, series, begin_ns=row["begin"], count=row["count"]))
+        for row in rows
+    ]
+
+
+def _window(series: int, row: Mapping[str, Any], expected: float | None, coverage: float | None) -> RollupWindow:
+    window, text = format_instant(row["begin"]), format_series(series)
+    return RollupWindow(
+        window=window,
+        every_s=row["every_s"],
+        **{name: row[name] for name in ("count", "mean", "min", "max", "sum", "late", "sealed")},
+        expected=expected,
+        coverage=coverage,
+        restated_at=None if row["restated_at"] is None else format_instant(row["restated_at"]),
+        links={"lineage": f"/v1/series/{text}/lineage?window={window}", "series": f"/v1/series/{text}"},
+    )
