@@ -42,13 +42,13 @@ JOB_PARAMETERS: Final = (
 MAX_QUEUED: Final = 100  # of a tenant and a kind that are not over
 _LOOK_EVERY_S: Final = 0.1
 _JobT = TypeVar("_JobT", bound=AnyJob)
-_OneOfThem = ReplayJob | VerifyJob
+_AnyJobItem = ReplayJob | VerifyJob
 
 
 def queue_job(services: Services, job: AnyJob) -> None:
     """Keep a new job, durable on return, and wake who works on it. Raises InputError when too many wait already."""
     jobs = CatalogJobs(services.catalog, JOBS[job.kind])
-    waiting = sum(one.tenant == job.tenant for one in jobs.under_way())
+    waiting = sum(other.tenant == job.tenant for other in jobs.under_way())
     if waiting >= MAX_QUEUED:
         message = f"{waiting} {job.PREFIX.rstrip('/')} wait already; cancel some, or wait for them"
         raise InputError(message, (Fault("$", "too_many", message),))
@@ -93,14 +93,14 @@ def documented(kind: Any, text: str, *problems: int, status: int = 200) -> dict[
     operation_class=PostJob,
     status_code=202,
     responses={
-        **documented(_OneOfThem, "It is queued, or, with `Prefer: wait=N`, not over yet.", 400, status=202),
-        200: ResponseSpec(_OneOfThem, generate_examples=False, description="With `Prefer: wait=N`: it is over."),
+        **documented(_AnyJobItem, "It is queued, or, with `Prefer: wait=N`, not over yet.", 400, status=202),
+        200: ResponseSpec(_AnyJobItem, generate_examples=False, description="With `Prefer: wait=N`: it is over."),
     },
     opt={"scope": "admin"},
 )
 async def create_job(
     request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
-) -> Response[_OneOfThem]:
+) -> Response[_AnyJobItem]:
     """Queues a job of a kind: `replay` puts payloads through the rules again, `verify` proves that everything is
     accounted for. It outlives the request, and a restart of the server. Follow it by its `Location`, or wait for it
     with `Prefer: wait=N`. No job runs in the process that takes payloads."""
@@ -134,8 +134,8 @@ async def list_jobs(
 ) -> Response[JobPage]:
     """The jobs of this tenant, of every kind, newest first. Those that are over are kept for `TIDEMILL_JOB_KEEP_DAYS`
     days, the newest `TIDEMILL_JOB_KEEP` of each kind longer, and never more than 1,000 of a kind."""
-    asked = parameters(request, JOB_PARAMETERS)
-    page = await to_thread.run_sync(_page, services, principal.tenant, asked)
+    params = parameters(request, JOB_PARAMETERS)
+    page = await to_thread.run_sync(_page, services, principal.tenant, params)
     headers = {} if page.next is None else {"Link": f'<{following(request, page.next)}>; rel="next"'}
     return Response(page, headers=headers)
 
@@ -145,12 +145,12 @@ async def list_jobs(
     tags=["jobs"],
     summary="How far a job is, and what comes of it",
     operation_id="getJob",
-    responses=documented(_OneOfThem, "The job.", 400, 404),
+    responses=documented(_AnyJobItem, "The job.", 400, 404),
     opt={"scope": "admin"},
 )
 async def get_job(
     job: FromPath[str], request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
-) -> _OneOfThem:
+) -> _AnyJobItem:
     """A job as it stands; with `Prefer: wait=N` as it is when it is over, or after N seconds."""
     parameters(request, ())
     known = await to_thread.run_sync(lambda: _known(services, principal.tenant, job)[1])
@@ -165,14 +165,14 @@ async def get_job(
     operation_id="cancelJob",
     status_code=200,
     responses={
-        **documented(_OneOfThem, "It is cancelled, and changed nothing.", 400, 404),
+        **documented(_AnyJobItem, "It is cancelled, and changed nothing.", 400, 404),
         409: ResponseSpec(dict[str, Any], generate_examples=False, description="It is over, or being published."),
     },
     opt={"scope": "admin"},
 )
 async def cancel_job(
     job: FromPath[str], request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
-) -> _OneOfThem:
+) -> _AnyJobItem:
     """End a job of which nothing is to be seen yet; it leaves no trace."""
     parameters(request, ())
 
@@ -193,11 +193,11 @@ def _known(services: Services, tenant: str, job: str) -> tuple[CatalogJobs[AnyJo
     raise NotFoundError(f"there is no job '{job[:64]}'")
 
 
-def _page(services: Services, tenant: str, asked: Asked) -> JobPage:
-    before, count = (asked["cursor"] or (None,))[0], asked["limit"]
+def _page(services: Services, tenant: str, params: Asked) -> JobPage:
+    before, count = (params["cursor"] or (None,))[0], params["limit"]
     pages = [
-        jobs.page(tenant, asked["state"], before, count + 1)
-        for jobs in jobs_of_kinds(services.catalog, asked["kind"]).values()
+        jobs.page(tenant, params["state"], before, count + 1)
+        for jobs in jobs_of_kinds(services.catalog, params["kind"]).values()
     ]
     newest = sorted((job for page in pages for job in page), key=lambda job: job.id, reverse=True)
     shown = newest[:count]

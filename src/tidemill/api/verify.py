@@ -86,8 +86,8 @@ async def verify(
     """Walks log, payloads, ledger, points and rollups of this tenant: of every receipt accepted + rejected are the
     records in its bytes, and of every accepted record each point stands, was replaced, or its absence is explained.
     What does not add up is listed. A million payloads take about a minute."""
-    asked = parameters(request, VERIFY_PARAMETERS)
-    scope = VerifyRequest(feed=asked["feed"] or "", since_ns=asked["since"], followed=True)
+    params = parameters(request, VERIFY_PARAMETERS)
+    scope = VerifyRequest(feed=params["feed"] or "", since_ns=params["since"], followed=True)
     await to_thread.run_sync(check_feed, services.store, services.book, [principal.tenant], scope.feed)
     jobs = CatalogVerifications(services.catalog)
     await to_thread.run_sync(_check_room, jobs, principal.tenant)
