@@ -71,7 +71,7 @@ def test_both_kinds_go_from_a_request_to_their_result(whole: Api) -> None:
     assert (begun.json()["kind"], begun.json()["result"]) == ("verify", None)
     verified = whole.client.get(begun.headers["location"], headers=WAIT).json()
     assert (verified["state"], verified["error"]) == ("done", None)
-    assert verified["asked"] == {"feed": "dropzone", "since": None}
+    assert verified["request"] == {"feed": "dropzone", "since": None}
     assert verified["result"]["adds_up"] and verified["result"]["totals"]["payloads"] >= 1
     assert verified["progress"]["done"] == verified["progress"]["total"] == verified["result"]["totals"]["payloads"]
 
@@ -80,7 +80,7 @@ def test_both_kinds_go_from_a_request_to_their_result(whole: Api) -> None:
     job = replayed.json()
     assert job["state"] == "done" and job["result"]["payloads"] >= 1
     same = whole.client.get(f"/v1/replays/{job['id']}").json()
-    assert (same["difference"], same["asked"]) == (job["result"], job["asked"]["payloads"])
+    assert (same["difference"], same["asked"]) == (job["result"], job["request"]["payloads"])
     listed = [item["id"] for item in whole.client.get("/v1/jobs?limit=2").json()["items"]]
     assert listed == [job["id"], verified["id"]]
 

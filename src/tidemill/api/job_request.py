@@ -49,13 +49,13 @@ def replay_of(body: replay_request.Body, tenant: str, services: Services, now_ns
         services.book.version(tenant, body.feed, version)
     except NotFoundError as error:
         raise InputError(error.message, (Fault("$.version", "not_found", error.message),)) from None
-    asked = replay_request.request(body, version)
-    return Replay(id=new_receipt(now_ns), tenant=tenant, request=asked, state="queued", created_ns=now_ns)
+    chosen = replay_request.request(body, version)
+    return Replay(id=new_receipt(now_ns), tenant=tenant, request=chosen, state="queued", created_ns=now_ns)
 
 
-def verification_of(tenant: str, asked: VerifyRequest, now_ns: int) -> Verification:
+def verification_of(tenant: str, request: VerifyRequest, now_ns: int) -> Verification:
     """A queued verification."""
-    return Verification(id=new_receipt(now_ns), tenant=tenant, request=asked, state="queued", created_ns=now_ns)
+    return Verification(id=new_receipt(now_ns), tenant=tenant, request=request, state="queued", created_ns=now_ns)
 
 
 def _replay(data: dict[str, Any], tenant: str, services: Services, now_ns: int) -> AnyJob:

@@ -100,7 +100,7 @@ class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
     adds_up: bool
 
 
-class ReplayAsked(msgspec.Struct, frozen=True):
+class ReplayJobRequest(msgspec.Struct, frozen=True):
     """What a replay was asked for: the `version` of a feed to apply, to which payloads. Of a dry run nothing is
     written."""
 
@@ -110,7 +110,7 @@ class ReplayAsked(msgspec.Struct, frozen=True):
     payloads: PayloadSelection
 
 
-class VerifyAsked(msgspec.Struct, frozen=True):
+class VerifyJobRequest(msgspec.Struct, frozen=True):
     """What a verification was asked for: one feed (null: all), what was received from an instant on (null: all)."""
 
     feed: str | None
@@ -122,7 +122,7 @@ class ReplayJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
 
     id: str
     state: State
-    asked: ReplayAsked
+    request: ReplayJobRequest
     progress: JobProgress
     created_at: str
     started_at: str | None
@@ -137,7 +137,7 @@ class VerifyJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
 
     id: str
     state: State
-    asked: VerifyAsked
+    request: VerifyJobRequest
     progress: JobProgress
     created_at: str
     started_at: str | None
@@ -159,13 +159,13 @@ class JobPage(msgspec.Struct, frozen=True):
 
 def replay_job(job: Replay) -> ReplayJob:
     """A replay as a job."""
-    asked = job.request
-    links = {"replay": f"/v1/replays/{job.id}", "rejections": f"/v1/rejections?feed={asked.feed}&recovered=only"}
+    request = job.request
+    links = {"replay": f"/v1/replays/{job.id}", "rejections": f"/v1/rejections?feed={request.feed}&recovered=only"}
     return ReplayJob(
         **_common(job),
-        asked=ReplayAsked(asked.feed, asked.version, asked.dry_run, selection(job)),
+        request=ReplayJobRequest(request.feed, request.version, request.dry_run, selection(job)),
         result=None if job.result is None else difference(job.result),
-        links={"self": f"/v1/jobs/{job.id}", **links, "changes": f"/v1/changes?feed={asked.feed}"},
+        links={"self": f"/v1/jobs/{job.id}", **links, "changes": f"/v1/changes?feed={request.feed}"},
     )
 
 
@@ -173,7 +173,7 @@ def verify_job(job: Verification) -> VerifyJob:
     """A verification as a job."""
     return VerifyJob(
         **_common(job),
-        asked=VerifyAsked(job.request.feed or None, time_text(job.request.since_ns)),
+        request=VerifyJobRequest(job.request.feed or None, time_text(job.request.since_ns)),
         result=None if job.result is None else report(job.result),
         links={"self": f"/v1/jobs/{job.id}"},
     )
@@ -201,34 +201,36 @@ def _common(job: AnyJob) -> dict[str, Any]:
 
 def selection(job: Replay) -> PayloadSelection:
     """Which payloads a replay takes."""
-    asked = job.request
+    request = job.request
     return PayloadSelection(
-        start=time_text(asked.start_ns),
-        end=time_text(asked.end_ns),
-        receipts=asked.receipts,
-        rejections=None if asked.rejections is None else _rejections(asked.rejections),
+        start=time_text(request.start_ns),
+        end=time_text(request.end_ns),
+        receipts=request.receipts,
+        rejections=None if request.rejections is None else _rejections(request.rejections),
     )
 
 
-def difference(found: Difference) -> ReplayDifference:
+def difference(changes: Difference) -> ReplayDifference:
     """What a replay changes, with times as they are read."""
     windows = [
         ChangedWindow(
-            series=one.series,
-            window=format_instant(one.window_ns),
-            every_s=one.every_s,
-            old=WindowValue(one.old_mean, one.old_count),
-            new=WindowValue(one.new_mean, one.new_count),
+            series=window.series,
+            window=format_instant(window.window_ns),
+            every_s=window.every_s,
+            old=WindowValue(window.old_mean, window.old_count),
+            new=WindowValue(window.new_mean, window.new_count),
         )
-        for one in found.windows
+        for window in changes.windows
     ]
-    points = [ChangedPoint(one.series, format_instant(one.time_ns), one.old, one.new) for one in found.points]
-    return ReplayDifference(**msgspec.structs.asdict(found) | {"windows": windows, "points": points})
+    points = [
+        ChangedPoint(point.series, format_instant(point.time_ns), point.old, point.new) for point in changes.points
+    ]
+    return ReplayDifference(**msgspec.structs.asdict(changes) | {"windows": windows, "points": points})
 
 
-def report(found: Report) -> VerifyReport:
+def report(outcome: Report) -> VerifyReport:
     """A report, with its verdict."""
-    return VerifyReport(**msgspec.structs.asdict(found), adds_up=found.adds_up)
+    return VerifyReport(**msgspec.structs.asdict(outcome), adds_up=outcome.adds_up)
 
 
 def time_text(ns: int | None) -> str | None:

@@ -41,13 +41,13 @@ class JobsQuery(QueryParameters, frozen=True):
 MAX_QUEUED: Final = 100  # of a tenant and a kind that are not over
 _LOOK_EVERY_S: Final = 0.1
 _JobT = TypeVar("_JobT", bound=AnyJob)
-_OneOfThem = ReplayJob | VerifyJob
+_AnyJobItem = ReplayJob | VerifyJob
 
 
 def queue_job(services: Services, job: AnyJob) -> None:
     """Keep a new job, durable on return, and wake who works on it. Raises InputError when too many wait already."""
     jobs = CatalogJobs(services.catalog, JOBS[job.kind])
-    waiting = sum(one.tenant == job.tenant for one in jobs.under_way())
+    waiting = sum(other.tenant == job.tenant for other in jobs.under_way())
     if waiting >= MAX_QUEUED:
         message = f"{waiting} {job.PREFIX.rstrip('/')} wait already; cancel some, or wait for them"
         raise InputError(message, (Fault("$", "too_many", message),))
@@ -92,14 +92,14 @@ def documented(kind: Any, text: str, *problems: int, status: int = 200) -> dict[
     operation_class=PostJob,
     status_code=202,
     responses={
-        **documented(_OneOfThem, "It is queued, or, with `Prefer: wait=N`, not over yet.", 400, status=202),
-        200: ResponseSpec(_OneOfThem, generate_examples=False, description="With `Prefer: wait=N`: it is over."),
+        **documented(_AnyJobItem, "It is queued, or, with `Prefer: wait=N`, not over yet.", 400, status=202),
+        200: ResponseSpec(_AnyJobItem, generate_examples=False, description="With `Prefer: wait=N`: it is over."),
     },
     opt={"scope": "admin"},
 )
 async def create_job(
     request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
-) -> Response[_OneOfThem]:
+) -> Response[_AnyJobItem]:
     """Queues a job of a kind: `replay` puts payloads through the rules again, `verify` proves that everything is
     accounted for. It outlives the request, and a restart of the server. Follow it by its `Location`, or wait for it
     with `Prefer: wait=N`. No job runs in the process that takes payloads."""
@@ -144,12 +144,12 @@ async def list_jobs(
     tags=["jobs"],
     summary="How far a job is, and what comes of it",
     operation_id="getJob",
-    responses=documented(_OneOfThem, "The job.", 400, 404),
+    responses=documented(_AnyJobItem, "The job.", 400, 404),
     opt={"scope": "admin"},
 )
 async def get_job(
     job: FromPath[str], request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
-) -> _OneOfThem:
+) -> _AnyJobItem:
     """A job as it stands; with `Prefer: wait=N` as it is when it is over, or after N seconds."""
     parameters(request, QueryParameters)
     known = await to_thread.run_sync(lambda: _known(services, principal.tenant, job)[1])
@@ -164,14 +164,14 @@ async def get_job(
     operation_id="cancelJob",
     status_code=200,
     responses={
-        **documented(_OneOfThem, "It is cancelled, and changed nothing.", 400, 404),
+        **documented(_AnyJobItem, "It is cancelled, and changed nothing.", 400, 404),
         409: ResponseSpec(dict[str, Any], generate_examples=False, description="It is over, or being published."),
     },
     opt={"scope": "admin"},
 )
 async def cancel_job(
     job: FromPath[str], request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
-) -> _OneOfThem:
+) -> _AnyJobItem:
     """End a job of which nothing is to be seen yet; it leaves no trace."""
     parameters(request, QueryParameters)
 

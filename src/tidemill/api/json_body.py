@@ -22,9 +22,9 @@ def decoded(raw: bytes) -> Any:
 
 def shaped(data: Any, kind: type[_T]) -> tuple[_T | None, list[Fault]]:
     """A document as a struct of this kind, null where its faults do not let it be one; and all faults of its shape."""
-    found: list[Finding] = []
-    body = convert(data, kind, (), found)
-    faults = [Fault(_path(one.key), one.code, _in_json(one.message)) for one in found]
+    findings: list[Finding] = []
+    body = convert(data, kind, (), findings)
+    faults = [Fault(_path(finding.key), finding.code, _in_json(finding.message)) for finding in findings]
     return (body if isinstance(body, kind) else None), faults
 
 
@@ -36,10 +36,10 @@ def refuse(faults: list[Fault]) -> None:
 
 def _in_json(message: str) -> str:
     """A sentence about TOML in the words of JSON."""
-    expected, split, found = message.partition(", not ")
+    expected, split, kind = message.partition(", not ")
     if expected != "must be a table":
         return message
-    return f"must be an object{split}{_JSON_WORDS.get(found, found)}"
+    return f"must be an object{split}{_JSON_WORDS.get(kind, kind)}"
 
 
 def _path(key: tuple[Any, ...]) -> str:

@@ -45,7 +45,7 @@ def list_jobs(
         table.add_row(
             job["id"],
             job["kind"],
-            job["asked"]["feed"] or "all",
+            job["request"]["feed"] or "all",
             job["state"],
             f"{progress['done']} of {progress['total']}",
             job["created_at"][:19],
@@ -70,8 +70,8 @@ def show(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOptio
     if job["kind"] == "replay":
         from tidemill.cli.replay import difference_text
 
-        asked = job["asked"]
-        out.print(difference_text(job["id"], job["result"], asked["version"], dry_run=asked["dry_run"]))
+        request = job["request"]
+        out.print(difference_text(job["id"], job["result"], request["version"], dry_run=request["dry_run"]))
     else:
         from tidemill.cli.verify import print_report
 
@@ -90,9 +90,9 @@ def cancel(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOpt
     out.print(f"job {job['id']} ({job['kind']}) is {job['state']}", highlight=False)
 
 
-def _listed(server: Remote, asked: dict[str, str], most: int) -> list[dict[str, Any]]:
+def _listed(server: Remote, wanted: dict[str, str], most: int) -> list[dict[str, Any]]:
     """The newest jobs, page after page, at most so many."""
-    only: dict[str, Any] = {name: value for name, value in asked.items() if value}
+    only: dict[str, Any] = {name: value for name, value in wanted.items() if value}
     jobs: list[dict[str, Any]] = []
     cursor: str | None = ""
     while cursor is not None and len(jobs) < most:
@@ -111,5 +111,5 @@ def _in_short(job: dict[str, Any]) -> str:
     if job["kind"] == "verify":
         findings = sum(result["counts"].values())
         return "adds up" if result["adds_up"] else f"{findings} finding{'s'[: findings != 1]}"
-    dry = "dry run: " if job["asked"]["dry_run"] else ""
+    dry = "dry run: " if job["request"]["dry_run"] else ""
     return f"{dry}{result['newly_accepted_total']} accepted, {result['newly_rejected_total']} rejected anew"
