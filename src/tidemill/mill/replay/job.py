@@ -236,6 +236,7 @@ class Replays:
 
     def _publish(self, folder: Folder, trail: Trail) -> None:
         """Publish a plan, unless it was cancelled before anything of it was."""
+        self._applier.rise_above(trail.version)  # the plan may be a former mill's
         try:
             replay = self._replays.get(trail.tenant, trail.replay)
             self._replays.change(replay, only=("running", "publishing"), state="publishing")
