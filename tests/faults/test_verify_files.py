@@ -16,7 +16,7 @@ from tests.mill.test_damaged import garble, heap
 from tests.mill.verifying import prove, verify
 from tests.query.support import asked
 from tests.support.engine import Engine
-from tidemill.errors import StoreDamagedError
+from tidemill.errors import StoreDamagedError, StoreQueryError
 from tidemill.log.opening import log_files, open_reader
 from tidemill.mill.settling import TRIES_ALONE
 from tidemill.mill.verify.repair import repair_store, stored_body
@@ -128,6 +128,18 @@ def test_a_part_of_which_the_log_lacks_something_stays_and_is_said(place: Place,
     repaired = repair_parts(open_reader(place.folder), Store(place.engine.address), pytest.fail)
     assert repaired.done == [] and f"of table {table}" in repaired.gone[0] and "backup" in repaired.gone[0]
     assert place.parts(table)
+
+
+def test_damage_to_who_owns_a_partition_is_waited_for_and_set_aside_whatever_the_log_has(place: Place) -> None:
+    place.spoil("owners", "data.bin")
+    place.house.send("dropzone", heap(9, 1.0, 2.0))
+    with pytest.raises(StoreQueryError):
+        place.house.mill.step()
+    repaired = repair_parts(open_reader(place.folder), Store(place.engine.address), pytest.fail)
+    assert (len(repaired.done), repaired.gone) == (1, [])
+    assert "of table owners is damaged, and set aside" in repaired.done[0]
+    assert place.house.work() == 1
+    prove(place.house)
 
 
 def test_a_payload_that_meets_a_damaged_part_waits_for_the_repair_and_is_not_set_aside(place: Place) -> None:
