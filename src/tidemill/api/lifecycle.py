@@ -30,7 +30,7 @@ _AGAIN_S: Final = 1.0
 async def running(services: Services, health: Health) -> AsyncIterator[None]:
     """Start the background work; at the end stop it, then close the log (all requests have finished by then)."""
     services.applied.start()
-    with suppress(UnavailableError):  # the store may not be there yet: it is looked at again at once
+    with suppress(UnavailableError):  # it is looked at again at once, and by every read
         await asyncio.to_thread(services.deleted.follow)
     end_watch = services.catalog.watch(FEEDS_PREFIX, services.book.refresh)
     beside = [

@@ -29,7 +29,8 @@ FOLLOW_EVERY_S: Final = 0.2  # for who asks without looking at the log first
 class PendingDeletions:
     """(tenant, series) -> offset of its deletion, for deletions beyond what is applied; likewise of payloads.
 
-    `series_of` gives the series of a tenant's feed that the store knows: those that the deletion of a feed hides.
+    `series_of` gives the series of a tenant's feed that the store knows: those that the deletion of a feed hides. The
+    store is asked when somebody reads, and only for a deletion that another process appended.
     """
 
     def __init__(self, applied: Applied, log: LogReader, series_of: Callable[[str, str], Iterable[int]]) -> None:
@@ -38,7 +39,8 @@ class PendingDeletions:
         self._series_of = series_of
         self._offsets: dict[tuple[str, int], int] = {}
         self._payloads: dict[tuple[str, str], int] = {}
-        self._feeds: dict[tuple[str, str], int] = {}
+        self._feeds: dict[tuple[str, str], int] = {}  # whose series are known
+        self._unknown: dict[tuple[str, str], int] = {}  # whose series are not
         self.erase = asyncio.Event()  # something was deleted: its bytes can leave the log
         self._changing = threading.Lock()
         self._following = threading.Lock()
@@ -59,7 +61,7 @@ class PendingDeletions:
     def follow(self) -> None:
         """Take up the deletions that came into the log since the last look: costs microseconds while there is none.
 
-        Raises LogUnavailableError, and what `series_of` raises: the next look begins where this one ended.
+        Raises LogUnavailableError: the next look begins where this one ended.
         """
         with self._following:
             for number, partition in enumerate(self._reader.partitions):
@@ -98,9 +100,16 @@ class PendingDeletions:
 
     def of(self, tenant: str) -> frozenset[int]:
         """All such series of a tenant. Looks at the log first, for what another process appended; where the log cannot
-        be read, what is known counts."""
+        be read, what is known counts. Raises what `series_of` raises."""
         with suppress(UnavailableError):
             self.follow()
+        for (owner, feed), offset in list(self._unknown.items()):
+            if owner == tenant:
+                if self._waits(tenant, offset):
+                    self.add(tenant, Deletion(kind="feed", feed=feed), offset, self._series_of(tenant, feed))
+                with self._following:
+                    if self._unknown.get((owner, feed)) == offset:  # no later deletion of it came meanwhile
+                        del self._unknown[owner, feed]
         offsets = self._offsets
         if not offsets:
             return frozenset()
@@ -112,10 +121,10 @@ class PendingDeletions:
     def _take_up(self, tenant: str, wanted: Deletion, offset: int) -> None:
         if not self._waits(tenant, offset):
             return
-        series: Iterable[int] = ()
-        if wanted.kind == "feed" and self._feeds.get((tenant, wanted.feed), 0) < offset:
-            series = self._series_of(tenant, wanted.feed)
-        self.add(tenant, wanted, offset, series)
+        if wanted.kind != "feed":
+            self.add(tenant, wanted, offset)
+        elif self._feeds.get((tenant, wanted.feed), 0) < offset:
+            self._unknown[tenant, wanted.feed] = offset
 
     def _checkpoints(self) -> list[int]:
         return [progress.checkpoint for progress in self._applied.progress.partitions]
