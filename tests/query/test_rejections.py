@@ -123,7 +123,7 @@ def test_a_recovered_record_is_not_counted_in_its_payload_again(store: Store, wr
     settled = store.rows("mill_settled", tenant="default", feed="location", seqs=[2])
     assert [row["idx"] for row in settled] == [0]
     store.command("mill_restate", tenant="default", feed="location", seqs=[2], version=9)
-    receipt = queries(store).receipt("default", "r2")
+    receipt = queries(store).receipts.receipt("default", "r2")
     assert (receipt.accepted, receipt.rejected, receipt.reasons) == (2, 1, {"duplicate": 1})
 
 

@@ -29,7 +29,6 @@ _log = logging.getLogger(__name__)
     ChangesQuery,
     tags=["ledger"],
     summary="Which published values changed",
-    operation_id="listChanges",
     responses=answers(ChangePage, "A page of changes; `next` is always given, also when there is nothing more yet."),
 )
 def list_changes(call: Call[ChangesQuery]) -> ChangePage:

@@ -12,10 +12,9 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
 from tidemill.api import prefer
-from tidemill.api.in_force import in_force
 from tidemill.api.problems import NotDeletableError
 from tidemill.api.reads_common import AnyRequest, Call, answers, ask, parameters, problem, reading, taking
-from tidemill.api.services import Services
+from tidemill.api.services import Services, in_force
 from tidemill.catalog.keys import Principal
 from tidemill.errors import Fault, GoneError, InputError, NotFoundError
 from tidemill.feeds.definition import Feed
@@ -32,7 +31,7 @@ from tidemill.query.deletion_receipts import (
     preview,
     requested,
 )
-from tidemill.query.parameters import End, Parameter, QueryParameters, Start, Tags, Unit
+from tidemill.query.parameters import Parameter, QueryParameters, RangeParameters, Tags
 from tidemill.store.deletions import evidence, place_of, scope, series_of
 
 WAIT_S: Final = 5.0  # for the mill, unless `Prefer: wait=N` says otherwise
@@ -55,23 +54,16 @@ class WholeDeletionQuery(QueryParameters, frozen=True):
     dry_run: DryRun = False
 
 
-class SeriesDeletionQuery(QueryParameters, frozen=True):
+class SeriesDeletionQuery(RangeParameters, frozen=True):
     """Which range of a series."""
 
-    start: Start = None
-    end: End = None
-    unit: Unit = None
     dry_run: DryRun = False
 
 
-class FeedDeletionQuery(QueryParameters, frozen=True):
+class FeedDeletionQuery(SeriesDeletionQuery, frozen=True):
     """Which records of a feed."""
 
-    start: Start = None
-    end: End = None
-    unit: Unit = None
     tags: Tags = {}
-    dry_run: DryRun = False
 
 
 def _documented(text: str) -> dict[int, ResponseSpec]:
@@ -218,7 +210,6 @@ async def delete_payload(
     scope="admin",
     tags=["ledger"],
     summary="List the deletions",
-    operation_id="listDeletions",
     responses=answers(DeletionPage, "A page of deletion receipts, newest first."),
 )
 def list_deletions(call: Call[DeletionsQuery]) -> DeletionPage:
@@ -233,7 +224,6 @@ def list_deletions(call: Call[DeletionsQuery]) -> DeletionPage:
     scope="admin",
     tags=["ledger"],
     summary="One deletion receipt",
-    operation_id="getDeletion",
     responses=answers(DeletionItem, "The receipt."),
 )
 def get_deletion(call: Call[QueryParameters], deletion_id: str) -> DeletionItem:
@@ -248,7 +238,6 @@ def get_deletion(call: Call[QueryParameters], deletion_id: str) -> DeletionItem:
     scope="admin",
     tags=["ledger"],
     summary="Payloads that kept their bytes",
-    operation_id="listKeptPayloads",
     responses=answers(KeptPage, "A page of receipts."),
 )
 def list_kept_payloads(call: Call[KeptPayloadsQuery], deletion_id: str) -> KeptPage:

@@ -65,7 +65,7 @@ def _curl(path: str, method: str, operation: dict[str, Any], base: str) -> str:
     for parameter in operation.get("parameters", []):
         if parameter["in"] == "path":
             url = url.replace("{" + parameter["name"] + "}", parameter.get("example", parameter["name"].upper()))
-        elif parameter["in"] == "query" and "example" in parameter:
+        elif "example" in parameter and not parameter["name"].endswith("*") and parameter["in"] == "query":
             query[parameter["name"]] = parameter["example"]
     url += f"?{urlencode(query)}" if query else ""
     verb = "" if method == "get" else f" -X {method.upper()}"

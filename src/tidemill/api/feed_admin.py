@@ -19,9 +19,8 @@ from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, RequestBody, Sc
 from litestar.openapi.spec import Parameter as ParameterSpec
 from litestar.params import FromPath
 
-from tidemill.api.in_force import in_force
 from tidemill.api.reads_common import AnyRequest, parameters, problem, taking
-from tidemill.api.services import Services
+from tidemill.api.services import Services, in_force
 from tidemill.catalog.keys import Principal
 from tidemill.errors import Fault, FeedDefinitionError, InputError, LimitError, TidemillError
 from tidemill.feeds.diff import DefinitionChange

@@ -68,14 +68,13 @@ class FeedDiff(msgspec.Struct, frozen=True, rename={"from_version": "from", "to_
     of_store=False,
     tags=["admin"],
     summary="The versions of a feed",
-    operation_id="listFeedVersions",
     responses={
         200: answers(FeedVersionPage, "Versions, newest first, each with what it changed.")[200],
         400: problem("The query is at fault."),
         404: problem("No such feed."),
     },
 )
-def list_versions(call: Call[FeedVersionsQuery], feed: str) -> FeedVersionPage:
+def list_feed_versions(call: Call[FeedVersionsQuery], feed: str) -> FeedVersionPage:
     """Every version, newest first, and what it changed of the one before. Rules that moved are told from rules that
     changed. What changed in [source] has its values for administrators only. `links.self` leads to the text."""
     texts, query = call.services.texts.versions(call.tenant, feed), call.query
@@ -94,14 +93,13 @@ def list_versions(call: Call[FeedVersionsQuery], feed: str) -> FeedVersionPage:
     of_store=False,
     tags=["admin"],
     summary="What differs between two versions",
-    operation_id="diffFeedVersions",
     responses={
         200: answers(FeedDiff, "The difference of the definitions, and for administrators of the texts.")[200],
         400: problem("The query is at fault."),
         404: problem("No such feed, or no such version of it."),
     },
 )
-def diff_versions(call: Call[FeedDiffQuery], feed: str, version: int) -> FeedDiff:
+def diff_feed_versions(call: Call[FeedDiffQuery], feed: str, version: int) -> FeedDiff:
     """What changed from `version` to the version `to`, in either direction, as a list of paths with old and new value;
     and for administrators line by line (unified diff). `from` and `to` of the answer say what was compared."""
     other, principal = call.query.to, call.principal
@@ -139,4 +137,4 @@ def _named(text: FeedText) -> str:
     return f"{text.name} (version {text.version})"
 
 
-VERSION_ROUTES: Final = [list_versions, diff_versions]
+VERSION_ROUTES: Final = [list_feed_versions, diff_feed_versions]

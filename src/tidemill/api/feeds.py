@@ -80,7 +80,6 @@ def list_feeds(principal: NamedDependency[Principal], services: NamedDependency[
     of_store=False,
     tags=["admin"],
     summary="One feed",
-    operation_id="getFeed",
     responses={
         200: answers(FeedDetail, "Request fulfilled, document follows")[200],
         400: problem("The query is at fault."),
@@ -114,7 +113,6 @@ def get_feed(call: Call[FeedQuery], feed: str) -> FeedDetail:
     FeedPointsQuery,
     tags=["feeds"],
     summary="A feed's points",
-    operation_id="listFeedPoints",
     responses=answers(list[FeedPoint], "Points in time order.", more=True),
 )
 def list_feed_points(call: Call[FeedPointsQuery], feed: Feed) -> Page:
@@ -128,7 +126,6 @@ def list_feed_points(call: Call[FeedPointsQuery], feed: Feed) -> Page:
     RowsQuery,
     tags=["feeds"],
     summary="A feed's summary rows",
-    operation_id="listRows",
     responses=answers(list[Row], "Rows in time order.", more=True),
 )
 def list_rows(call: Call[RowsQuery], feed: Feed) -> Page:
@@ -141,7 +138,6 @@ def list_rows(call: Call[RowsQuery], feed: Feed) -> Page:
     RowLineageQuery,
     tags=["feeds"],
     summary="Where a row comes from",
-    operation_id="getLineage",
     responses=answers(Lineage, "The row, its payload, the rules that made it, and every row it replaced."),
 )
 def get_lineage(call: Call[RowLineageQuery], feed: Feed, time: str) -> Lineage:
@@ -155,7 +151,6 @@ def get_lineage(call: Call[RowLineageQuery], feed: Feed, time: str) -> Lineage:
     RollupsQuery,
     tags=["feeds"],
     summary="A feed's rollup windows",
-    operation_id="listRollups",
     responses=answers(list[FeedWindow], "Windows in time order: time, tags, averages by field, count.", more=True),
 )
 def list_rollups(call: Call[RollupsQuery], feed: Feed) -> Page:
@@ -171,7 +166,6 @@ def list_rollups(call: Call[RollupsQuery], feed: Feed) -> Page:
     MeasurementsQuery,
     tags=["feeds"],
     summary="Meter data in the shape of its source",
-    operation_id="listMeasurements",
     responses=answers(Measurements, "Records of meters, oldest first."),
 )
 def list_measurements(call: Call[MeasurementsQuery]) -> Measurements:

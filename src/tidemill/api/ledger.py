@@ -13,13 +13,7 @@ from tidemill.query.answers import Page
 from tidemill.query.lineage import LineageQuery, PointLineage
 from tidemill.query.parameters import QueryParameters
 from tidemill.query.receipts import Bytes, Receipt
-from tidemill.query.rejections import (
-    RejectionPage,
-    RejectionsQuery,
-    RejectionSummary,
-    RejectionSummaryQuery,
-    accepted,
-)
+from tidemill.query.rejections import RejectionPage, RejectionsQuery, RejectionSummary, RejectionSummaryQuery, accepted
 from tidemill.query.why import Story, WhyQuery
 from tidemill.query.window_lineage import WindowLineage
 
@@ -29,7 +23,6 @@ from tidemill.query.window_lineage import WindowLineage
     QueryParameters,
     tags=["ledger"],
     summary="What became of a payload",
-    operation_id="getReceipt",
     responses=answers(Receipt, "The receipt. Once applied, `accepted` and `rejected` add up to the records in it."),
 )
 def get_receipt(call: Call[QueryParameters], receipt: str) -> Receipt:
@@ -44,7 +37,6 @@ def get_receipt(call: Call[QueryParameters], receipt: str) -> Receipt:
     QueryParameters,
     tags=["ledger"],
     summary="The bytes of a payload",
-    operation_id="getPayload",
     also=("application/json", "application/x-ndjson"),
     responses={
         **answers(
@@ -87,7 +79,6 @@ def _headers(receipt: str, payload: Bytes) -> dict[str, str]:
     scope="admin",
     tags=["ledger"],
     summary="Which records became no points, and why",
-    operation_id="listRejections",
     responses=answers(RejectionPage, "A page of rejections; `next` is the cursor of the following one.", more=True),
 )
 def list_rejections(call: Call[RejectionsQuery]) -> Page:
@@ -107,7 +98,6 @@ def list_rejections(call: Call[RejectionsQuery]) -> Page:
     scope="admin",
     tags=["ledger"],
     summary="How many records were rejected, by reason",
-    operation_id="summarizeRejections",
     responses=answers(RejectionSummary, "Counts by reason and by feed."),
 )
 def summarize_rejections(call: Call[RejectionSummaryQuery]) -> RejectionSummary:
@@ -120,7 +110,6 @@ def summarize_rejections(call: Call[RejectionSummaryQuery]) -> RejectionSummary:
     LineageQuery,
     tags=["ledger"],
     summary="Where a point or a rollup window comes from",
-    operation_id="getSeriesLineage",
     responses=answers(
         PointLineage | WindowLineage,
         "With `time` the lineage of what stands then; with `window` that of the window that begins then.",
@@ -142,7 +131,6 @@ def get_series_lineage(call: Call[LineageQuery], series: str) -> Page:
     scope="admin",
     tags=["ledger"],
     summary="The whole story of one instant",
-    operation_id="getWhy",
     responses=answers(Story, "Ordered events, a verdict, and where nothing stands what is around."),
 )
 def get_why(call: Call[WhyQuery]) -> Story:
@@ -153,11 +141,4 @@ def get_why(call: Call[WhyQuery]) -> Story:
     return call.queries.why.why(call.tenant, call.query)
 
 
-LEDGER_ROUTES: Final = [
-    get_receipt,
-    get_payload,
-    list_rejections,
-    summarize_rejections,
-    get_series_lineage,
-    get_why,
-]
+LEDGER_ROUTES: Final = [get_receipt, get_payload, list_rejections, summarize_rejections, get_series_lineage, get_why]

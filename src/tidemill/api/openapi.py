@@ -21,6 +21,7 @@ from tidemill import __version__
 from tidemill.api.admission import ALIVE
 from tidemill.api.openapi_intake import OPERATIONS, SCHEMAS
 from tidemill.api.problems import PROBLEMS
+from tidemill.api.series import CreatedSeries
 from tidemill.query.feeds import FeedWindow
 from tidemill.query.meterdata import Measurement
 from tidemill.query.rows import Row
@@ -71,7 +72,9 @@ def describe(handlers: Sequence[ControllerRouterHandler], dependencies: dict[str
     document = described.openapi_schema.to_schema()
     for path, operations in OPERATIONS.items():
         document["paths"].setdefault(path, {}).update({method: dict(op) for method, op in operations.items()})
-    document["components"].setdefault("schemas", {}).update(SCHEMAS)
+    created = msgspec.json.schema_components([CreatedSeries], ref_template="#/components/schemas/{name}")[1]
+    created["CreatedSeries"]["properties"]["receipt"] = {"$ref": "#/components/schemas/Receipt"}
+    document["components"].setdefault("schemas", {}).update(SCHEMAS | created)
     handlers_by_route = _handlers(described)
     examples = msgspec.json.decode(resources.files("tidemill.api").joinpath("examples.json").read_bytes())
     _tell_of_structs(document["components"]["schemas"], handlers_by_route.values())

@@ -118,12 +118,14 @@ def _caller(request: AnyRequest) -> tuple[Services, Principal]:
 def _documented(
     path: str, query: type[QueryParameters], scope: str, work: Callable[..., Any], documented: dict[str, Any]
 ) -> Callable[[Any], HTTPRouteHandler]:
-    """Litestar's decorator for a handler that is documented as `work`."""
+    """Litestar's decorator for a handler that is documented as `work` is, and called as it is in camel case."""
     operation = taking(query, also=documented.pop("also", ()))
 
     def decorate(handler: Any) -> HTTPRouteHandler:
         handler.__name__, handler.__doc__ = work.__name__, work.__doc__
-        return get(path, operation_class=operation, opt={"scope": scope}, **documented)(handler)
+        first, *others = work.__name__.split("_")
+        name = first + "".join(map(str.title, others))
+        return get(path, operation_id=name, operation_class=operation, opt={"scope": scope}, **documented)(handler)
 
     return decorate
 

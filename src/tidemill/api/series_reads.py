@@ -22,7 +22,6 @@ from tidemill.query.series import (
     SeriesQuery,
     tags=["series"],
     summary="List series",
-    operation_id="listSeries",
     responses=answers(SeriesPage, "A page of series; `next` is the cursor of the following one."),
 )
 def list_series(call: Call[SeriesQuery]) -> SeriesPage:
@@ -35,7 +34,6 @@ def list_series(call: Call[SeriesQuery]) -> SeriesPage:
     SeriesFilter,
     tags=["series"],
     summary="Count series",
-    operation_id="countSeries",
     responses=answers(SeriesCount, "How many series match, in all and by feed."),
 )
 def count_series(call: Call[SeriesFilter]) -> SeriesCount:
@@ -48,7 +46,6 @@ def count_series(call: Call[SeriesFilter]) -> SeriesCount:
     FullSeriesQuery,
     tags=["series"],
     summary="A series with every sample",
-    operation_id="getSeries",
     responses=answers(FullSeries, "As JSON: what the series is, and its `values` and `times`. Else rows of both."),
 )
 def get_series(call: Call[FullSeriesQuery], series: str) -> Page:
@@ -62,7 +59,6 @@ def get_series(call: Call[FullSeriesQuery], series: str) -> Page:
     PointsQuery,
     tags=["series"],
     summary="Points of a series, raw or over windows",
-    operation_id="listPoints",
     responses=answers(WindowPage | PointPage, "A page of points, or with `every` of windows.", more=True),
 )
 def list_points(call: Call[PointsQuery], series: str) -> Page:
@@ -79,7 +75,6 @@ def list_points(call: Call[PointsQuery], series: str) -> Page:
     MetricsQuery,
     tags=["series"],
     summary="Time-domain metrics of a series",
-    operation_id="getMetrics",
     responses=answers(SeriesMetrics, "The metrics; null where one is not defined, never NaN."),
 )
 def get_metrics(call: Call[MetricsQuery], series: str) -> SeriesMetrics:

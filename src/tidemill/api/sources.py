@@ -88,7 +88,6 @@ def get_sources(
     PollsQuery,
     tags=["admin"],
     summary="The polls of a feed's sources",
-    operation_id="listPolls",
     responses=answers(PollPage, "A page of polls; `next` is the cursor of the following one.", more=True),
 )
 def list_polls(call: Call[PollsQuery], feed: str) -> Page:
@@ -103,7 +102,6 @@ def list_polls(call: Call[PollsQuery], feed: str) -> Page:
     PollSummaryQuery,
     tags=["admin"],
     summary="How much of the time a feed's sources were reached",
-    operation_id="summarizePolls",
     responses=answers(PollSummary, "Polls by result, the time they speak for, and the longest outage."),
 )
 def summarize_polls(call: Call[PollSummaryQuery], feed: str) -> PollSummary:

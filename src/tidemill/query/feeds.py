@@ -16,15 +16,12 @@ from tidemill.query import answers
 from tidemill.query.answers import Page
 from tidemill.query.cursors import encode
 from tidemill.query.parameters import (
-    End,
     FieldName,
     Marked,
     Order,
     Quality,
-    QueryParameters,
-    Start,
+    RangeParameters,
     Tags,
-    Unit,
     limit_to,
     one_of,
     page_cursor,
@@ -35,12 +32,9 @@ from tidemill.query.series import Hidden
 from tidemill.store.client import Store
 
 
-class FeedPointsQuery(QueryParameters, frozen=True):
+class FeedPointsQuery(RangeParameters, frozen=True):
     """A page of the points of one field in [start, end)."""
 
-    start: Start = None
-    end: End = None
-    unit: Unit = None
     field: FieldName = None
     tags: Tags = {}
     quality: Quality = None
@@ -49,12 +43,9 @@ class FeedPointsQuery(QueryParameters, frozen=True):
     cursor: Annotated[tuple[int, int, int] | None, page_cursor(int, int, int)] = None
 
 
-class RollupsQuery(QueryParameters, frozen=True):
+class RollupsQuery(RangeParameters, frozen=True):
     """A page of rollup windows."""
 
-    start: Start = None
-    end: End = None
-    unit: Unit = None
     order: Order = "asc"
     tags: Tags = {}
     evidence: Annotated[

@@ -199,6 +199,12 @@ def limit_to(maximum: int) -> Parameter:
     return Parameter(f"Most items of an answer, at most {maximum}.", readers.limit(maximum), schema)
 
 
+def limit_of_files(what: str, page: int, largest_page: int, maximum: int) -> Parameter:
+    """A `limit` where JSON is a page, and a file of another format may hold more."""
+    description = f"Most {what}: as json {page} unless given, up to {largest_page}; in other formats {maximum}."
+    return Parameter(description, readers.limit(maximum), {"type": "integer", "minimum": 1, "maximum": maximum})
+
+
 def page_cursor(*kinds: type) -> Parameter:
     """A `cursor` whose parts are of these kinds (int or str)."""
     return Parameter("Where the last page ended: its `next`, or from its `Link` header.", cursor(*kinds), TEXT)
@@ -237,3 +243,11 @@ Tags = Annotated[
 SealedCursor = Annotated[
     str | None, Parameter("Where the last page ended: its `next`, or from its `Link` header.", sealed, TEXT)
 ]
+
+
+class RangeParameters(QueryParameters, frozen=True):
+    """The query of what lies in [start, end)."""
+
+    start: Start = None
+    end: End = None
+    unit: Unit = None

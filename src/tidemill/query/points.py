@@ -20,16 +20,13 @@ from tidemill.query.cursors import encode
 from tidemill.query.parameters import (
     AGGREGATES,
     Aggregates,
-    End,
     Every,
     Fill,
     Format,
     Marked,
     Order,
     Quality,
-    QueryParameters,
-    Start,
-    Unit,
+    RangeParameters,
     Zone,
     limit_to,
     page_cursor,
@@ -51,12 +48,9 @@ _LOWEST: Final = -(2**63)
 _HIGHEST: Final = 2**63 - 1
 
 
-class PointsQuery(QueryParameters, frozen=True):
+class PointsQuery(RangeParameters, frozen=True):
     """A page of raw points in [start, end), or with `every` of windows."""
 
-    start: Start = None
-    end: End = None
-    unit: Unit = None
     every: Every = None
     agg: Aggregates = ("mean",)
     tz: Zone = "UTC"

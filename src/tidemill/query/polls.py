@@ -16,11 +16,9 @@ from tidemill.query.answers import Page
 from tidemill.query.cursors import encode
 from tidemill.query.parameters import (
     TEXT,
-    End,
     Parameter,
-    QueryParameters,
-    Start,
-    Unit,
+    RangeParameters,
+    limit_of_files,
     one_of,
     page_cursor,
     time_range,
@@ -33,43 +31,28 @@ MAX_EXPORTED: Final = 100_000
 _DEFAULT_PAGE: Final = 100
 _BEFORE_NS: Final = 8 * 86_400 * NS_PER_S  # a source that is asked once a week still says what it was like
 _SLACK_NS: Final = 60 * NS_PER_S  # a poll so late is still that poll: the poller may be busy with others
-_Item = Annotated[
-    str | None, Parameter("Only this item of the source (`muid=...`), as its state names it.", readers.word, TEXT)
-]
 
 
-class PollsQuery(QueryParameters, frozen=True):
+class PollSummaryQuery(RangeParameters, frozen=True):
+    """The stretch of time that is summed up."""
+
+    item: Annotated[
+        str | None, Parameter("Only this item of the source (`muid=...`), as its state names it.", readers.word, TEXT)
+    ] = None
+
+
+class PollsQuery(PollSummaryQuery, frozen=True):
     """A page of the polls that began in [start, end), or a file of them."""
 
-    item: _Item = None
-    start: Start = None
-    end: End = None
-    unit: Unit = None
     result: Annotated[
         str | None, Parameter("Only with this result: `data`, `empty`, `timeout` ...", readers.word, TEXT)
     ] = None
-    limit: Annotated[
-        int | None,
-        Parameter(
-            f"Most polls: as json {_DEFAULT_PAGE} unless given, up to {MAX_PAGE}; in other formats {MAX_EXPORTED}.",
-            readers.limit(MAX_EXPORTED),
-            {"type": "integer", "minimum": 1, "maximum": MAX_EXPORTED},
-        ),
-    ] = None
+    limit: Annotated[int | None, limit_of_files("polls", _DEFAULT_PAGE, MAX_PAGE, MAX_EXPORTED)] = None
     cursor: Annotated[tuple[int, str] | None, page_cursor(int, str)] = None
     format: Annotated[
         Literal["json", "ndjson", "csv"],
         one_of("`json` a page; `csv` and `ndjson` the whole selection.", "json", "ndjson", "csv"),
     ] = "json"
-
-
-class PollSummaryQuery(QueryParameters, frozen=True):
-    """The stretch of time that is summed up."""
-
-    item: _Item = None
-    start: Start = None
-    end: End = None
-    unit: Unit = None
 
 
 class PollItem(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from tidemill.query.feeds import FeedQueries
 from tidemill.query.lineage import LineageQueries
 from tidemill.query.meterdata import Meterdata
 from tidemill.query.points import PointQueries
-from tidemill.query.receipts import Receipt, Receipts
+from tidemill.query.receipts import Receipts
 from tidemill.query.rejections import Rejections
 from tidemill.query.rows import RowQueries
 from tidemill.query.series import Hidden, SeriesQueries
@@ -50,7 +50,3 @@ class Queries:
         self.changes = Changes(store, hidden, applied, seals)
         self.feeds = FeedQueries(store, hidden)
         self.meterdata = Meterdata(store, hidden)
-
-    def receipt(self, tenant: str, receipt: str) -> Receipt:
-        """What is known of a payload. Raises NotFoundError."""
-        return self.receipts.receipt(tenant, receipt)

@@ -20,13 +20,11 @@ from tidemill.query.answers import AnyJson, Page
 from tidemill.query.cursors import OF_PROCESS, Seals, first_of
 from tidemill.query.parameters import (
     TEXT,
-    End,
     FeedName,
     Parameter,
-    QueryParameters,
+    RangeParameters,
     SealedCursor,
-    Start,
-    Unit,
+    limit_of_files,
     one_of,
     time_range,
 )
@@ -46,7 +44,7 @@ _BY_TYPE: Final = {answers.MEDIA_TYPES[name]: name for name in FORMATS}
 _DEFAULT_PAGE: Final = 100
 
 
-class RejectionSummaryQuery(QueryParameters, frozen=True):
+class RejectionSummaryQuery(RangeParameters, frozen=True):
     """Which rejections: of records received in [start, end)."""
 
     feed: FeedName = None
@@ -62,9 +60,6 @@ class RejectionSummaryQuery(QueryParameters, frozen=True):
             "only",
         ),
     ] = "without"
-    start: Start = None
-    end: End = None
-    unit: Unit = None
 
 
 class RejectionsQuery(RejectionSummaryQuery, frozen=True):
@@ -72,14 +67,7 @@ class RejectionsQuery(RejectionSummaryQuery, frozen=True):
 
     reason: Annotated[str | None, Parameter("Only with this reason code.", readers.word, TEXT)] = None
     receipt: Annotated[str | None, Parameter("Only records of this payload.", readers.word, TEXT)] = None
-    limit: Annotated[
-        int | None,
-        Parameter(
-            f"Most records: as json {_DEFAULT_PAGE} unless given, up to {MAX_PAGE}; in other formats {MAX_EXPORTED}.",
-            readers.limit(MAX_EXPORTED),
-            {"type": "integer", "minimum": 1, "maximum": MAX_EXPORTED},
-        ),
-    ] = None
+    limit: Annotated[int | None, limit_of_files("records", _DEFAULT_PAGE, MAX_PAGE, MAX_EXPORTED)] = None
     cursor: SealedCursor = None
     format: Annotated[
         Literal["json", "csv", "ndjson", "parquet"] | None,

@@ -16,13 +16,11 @@ from tidemill.query.cursors import encode
 from tidemill.query.feeds import before, matching, shapeless
 from tidemill.query.origins import Origins, Rules, rules
 from tidemill.query.parameters import (
-    End,
     Order,
     QueryParameters,
     Range,
-    Start,
+    RangeParameters,
     Tags,
-    Unit,
     limit_to,
     page_cursor,
     time_range,
@@ -35,12 +33,9 @@ from tidemill.store.client import Store
 MAX_REPLACED: Final = 10_000
 
 
-class RowsQuery(QueryParameters, frozen=True):
+class RowsQuery(RangeParameters, frozen=True):
     """A page of rows in [start, end)."""
 
-    start: Start = None
-    end: End = None
-    unit: Unit = None
     order: Order = "asc"
     tags: Tags = {}
     limit: Annotated[int, limit_to(10_000)] = 1000

@@ -19,16 +19,14 @@ from tidemill.query.answers import Page
 from tidemill.query.cursors import encode
 from tidemill.query.parameters import (
     TEXT,
-    End,
     FeedName,
     FieldName,
     Format,
     Parameter,
     QueryParameters,
+    RangeParameters,
     SeriesName,
-    Start,
     Tags,
-    Unit,
     limit_to,
     page_cursor,
     time_range,
@@ -61,15 +59,12 @@ class FullSeriesQuery(QueryParameters, frozen=True):
     format: Format = "json"
 
 
-class MetricsQuery(QueryParameters, frozen=True):
+class MetricsQuery(RangeParameters, frozen=True):
     """Metrics of the samples in [start, end)."""
 
     q: Annotated[
         tuple[float, ...], Parameter("Quantiles from 0 to 1, separated by commas.", readers.quantiles, TEXT)
     ] = (0.05, 0.25, 0.5, 0.75, 0.95)
-    start: Start = None
-    end: End = None
-    unit: Unit = None
 
 
 class SeriesItem(msgspec.Struct, frozen=True):
