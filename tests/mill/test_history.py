@@ -15,7 +15,6 @@ from tests.support.rounds import rounds
 from tidemill.checks.library import checks
 from tidemill.checks.past import Reach
 from tidemill.mill.past import StorePast
-from tidemill.mill.status import MillStatus
 from tidemill.model.time import NS_PER_S
 from tidemill.store.client import Store
 from tidemill.store.queries import query
@@ -135,7 +134,7 @@ def sent(house: House, times: list[int]) -> StorePast:
     version = install(house, "last", [])
     house.send("plant", [{"t": time, "s": "a", "v": float(n)} for n, time in enumerate(times)], feed_version=version)
     house.work()
-    return StorePast(house.store, house.mill._applier.known, MillStatus())
+    return StorePast(house.mill.context)
 
 
 def asked(house: House, times: list[int]) -> pl.DataFrame:

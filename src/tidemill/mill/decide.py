@@ -8,12 +8,10 @@ import polars as pl
 
 from tidemill.feeds.definition import Feed
 from tidemill.mill import retention, standing
-from tidemill.mill.known import KnownSeries
+from tidemill.mill.context import MillContext
 from tidemill.mill.ledger import DUPLICATE, rejected
 from tidemill.mill.replaced import REPLACED, last_wins
-from tidemill.mill.status import MillStatus
 from tidemill.rules.duplicates import LOSERS, first_wins
-from tidemill.store.client import Store
 
 _RECORD = ["seq", "idx"]
 
@@ -31,10 +29,10 @@ class Decision(msgspec.Struct, frozen=True):
 class Decider:
     """Decisions against one store. `known` has every series of the points."""
 
-    def __init__(self, store: Store, known: KnownSeries, status: MillStatus) -> None:
-        self._store = store
-        self._known = known
-        self._status = status
+    def __init__(self, context: MillContext) -> None:
+        self._store = context.store
+        self._known = context.known
+        self._status = context.status
 
     def decide(self, tenant: str, feed: Feed, points: pl.DataFrame) -> Decision:
         """The fate of every point of the batch that belongs to this feed."""

@@ -22,46 +22,52 @@ from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
 from tidemill.mill import ledger, rollups
 from tidemill.mill.changes import CHANGED, change_rows
+from tidemill.mill.context import MillContext
 from tidemill.mill.expired import Expired
-from tidemill.mill.known import KnownSeries
 from tidemill.mill.ledger import INSTANT
-from tidemill.mill.stages import Stages
-from tidemill.mill.status import MillStatus
+from tidemill.mill.stages import TransformPipeline
 from tidemill.model import deletion as asked_for
 from tidemill.model.deletion import Deletion
 from tidemill.model.payload import Logged
 from tidemill.model.time import NS_PER_S
-from tidemill.store.client import Store
 from tidemill.store.deletions import Evidence, Scope, evidence, place_of, scope
 
 _log = logging.getLogger(__name__)
 _CHUNK: Final = 5_000
 _PENDING, _APPLIED = 1, 2  # versions of a receipt
-OnDeleted = Callable[[str, str], None]
+OnDeletion = Callable[[str, str], None]
+
+
+def no_replays(tenant: str, feed: str) -> None:
+    """For a mill without replays: nothing on disk of a feed could bring back what is deleted."""
+
+
+def _nobody_waits() -> None:
+    """For a mill without retention."""
 
 
 class Deleter:
-    """Applies deletions to one store. `known` forgets what they change; `on_deleted(tenant, feed)` is told first."""
+    """Applies deletions to one store. `before(tenant, feed)` is called before anything of a feed is deleted, `after`
+    when deletions are applied: their points are still to be purged."""
 
     def __init__(
         self,
-        store: Store,
-        known: KnownSeries,
+        context: MillContext,
         book: FeedBook,
-        status: MillStatus,
-        stages: Stages,
+        pipeline: TransformPipeline,
         *,
-        clock: Callable[[], int],
-        next_version: Callable[[], int],
+        before: OnDeletion = no_replays,
+        after: Callable[[], None] = _nobody_waits,
     ) -> None:
-        self.on_deleted: OnDeleted | None = None
-        self._store = store
-        self._known = known
+        self._store = context.store
+        self._known = context.known
+        self._status = context.status
+        self._clock = context.clock
+        self._next_version = context.versions.next
         self._book = book
-        self._status = status
-        self._expired = Expired(store, stages, status)
-        self._clock = clock
-        self._next_version = next_version
+        self._expired = Expired(context, pipeline)
+        self._before = before
+        self._after = after
 
     def apply(self, entries: Sequence[Logged]) -> None:
         """Apply these deletions in their order. Raises StoreUnavailableError, StoreQueryError: apply them again."""
@@ -75,6 +81,7 @@ class Deleter:
         nothing = pl.DataFrame({"seq": [entry.seq for entry in entries]}, schema={"seq": pl.UInt64})
         found = ledger.outcomes(nothing.with_columns(records=0), ledger.rejected([]), "applied")
         self._store.insert("payloads", ledger.payload_rows(entries, found, self._next_version()))
+        self._after()
 
     def _alone(self, run: Sequence[tuple[Logged, Deletion]]) -> None:
         """Series that were sent whole, of one tenant: together, as there may be many, and none costs more than a few
@@ -145,11 +152,9 @@ class Deleter:
     def _begin(self, tenant: str, feeds: Iterable[str], seq: int) -> None:
         self._known.buried.note(tenant, seq)
         self._status.turn()
-        if self.on_deleted is None:
-            return
         try:
             for feed in feeds:
-                self.on_deleted(tenant, feed)
+                self._before(tenant, feed)
         except UnavailableError:
             raise
         except Exception as error:  # whatever it is, the deletion is not at fault: it waits, and is never given up

@@ -62,7 +62,7 @@ class Settling:
     ) -> None:
         self.at_most = MAX_PAYLOADS
         self._applier = applier
-        self._status = applier.status
+        self._status = applier.context.status
         self._lanes = lanes
         self._attempts = attempts
         self._canary = canary
@@ -252,7 +252,6 @@ class Settling:
             self._position.save(progress.checkpoint, progress.ahead)
         self._saved = True
         reach("mill.after_position")
-        self._applier.progress = self._position.progress
         self._status.position = progress.checkpoint
         self._hints.send(progress.checkpoint)
 

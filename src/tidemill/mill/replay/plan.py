@@ -11,11 +11,10 @@ import polars as pl
 
 from tidemill.feeds.definition import Feed
 from tidemill.mill import ledger
+from tidemill.mill.context import MillContext
 from tidemill.mill.decide import Decider
-from tidemill.mill.known import KnownSeries
 from tidemill.mill.replay.places import Places
 from tidemill.mill.replay.present import KEY, ROWS, present, rows, standing
-from tidemill.mill.status import MillStatus
 from tidemill.rules.shape import POINTS
 from tidemill.store.client import Store
 
@@ -48,12 +47,12 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Planner:
-    """Plans against one store. `known` is brought up to date for the series concerned."""
+    """Plans against one store. What is known of the series concerned is brought up to date."""
 
-    def __init__(self, store: Store, known: KnownSeries, status: MillStatus) -> None:
-        self._store = store
-        self._known = known
-        self._status = status
+    def __init__(self, context: MillContext) -> None:
+        self._context = context
+        self._store = context.store
+        self._known = context.known
 
     def plan(self, tenant: str, feed: Feed, places: Places, offered: pl.DataFrame, old: pl.DataFrame) -> Plan:
         """The fate of `offered` (POINTS: what the rules let pass of the payloads at `places`), where `old` (ROWS) is
@@ -67,7 +66,7 @@ class Planner:
         here = there.filter(pl.col("seq") > pl.col("deleted_seq")).select(list(ROWS))
         dead = there.filter(pl.col("seq") <= pl.col("deleted_seq")).select(list(ROWS))
         rest = here.filter(~places.has())
-        decider = _Decider(self._store, self._known, self._status, rest)
+        decider = _Decider(self._context, rest)
         decision = decider.decide(tenant, feed, offered if not offered.is_empty() else pl.DataFrame(schema=POINTS))
         after = pl.concat([rest, decision.points.select(list(ROWS))])
         return Plan(
@@ -83,8 +82,8 @@ class Planner:
 class _Decider(Decider):
     """Decides against rows that were fetched before, as if nothing of the offered points had ever been applied."""
 
-    def __init__(self, store: Store, known: KnownSeries, status: MillStatus, rest: pl.DataFrame) -> None:
-        super().__init__(store, known, status)
+    def __init__(self, context: MillContext, rest: pl.DataFrame) -> None:
+        super().__init__(context)
         self._rest = standing(rest)
 
     def _standing(self, tenant: str, points: pl.DataFrame) -> pl.DataFrame:

@@ -3,7 +3,6 @@
 The plan is on disk before the first write, and no live batch comes between: a mill that was killed begins again here.
 """
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -11,7 +10,7 @@ import polars as pl
 
 from tidemill.crash_points import reach
 from tidemill.mill import ledger, overtaken, rollups
-from tidemill.mill.known import KnownSeries
+from tidemill.mill.context import MillContext
 from tidemill.mill.ledger import INSTANT
 from tidemill.mill.replay.folder import Folder
 from tidemill.mill.replay.present import KEY
@@ -20,7 +19,6 @@ from tidemill.mill.writes import point_rows, replaced_rows
 from tidemill.model.replay import Difference
 from tidemill.model.time import NS_PER_S
 from tidemill.rules.shape import place
-from tidemill.store.client import Store
 
 _CHUNK: Final = 10_000
 _ROWS: Final = 1_000_000
@@ -45,15 +43,13 @@ class Trail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Publisher:
-    """Writes plans. `texts_of` cuts records out of payloads; `alive` is called between statements."""
+    """Writes plans. `texts_of` cuts records out of payloads."""
 
-    def __init__(
-        self, store: Store, known: KnownSeries, texts_of: overtaken.RecordTexts, alive: Callable[[], None]
-    ) -> None:
-        self._store = store
-        self._known = known
+    def __init__(self, context: MillContext, texts_of: overtaken.RecordTexts) -> None:
+        self._store = context.store
+        self._known = context.known
         self._texts_of = texts_of
-        self._alive = alive
+        self._alive = context.status.turn
 
     def publish(self, folder: Folder, trail: Trail) -> None:
         """Make the store what the plan in `folder` says. Raises StoreUnavailableError, StoreQueryError with some of it
