@@ -96,7 +96,8 @@ class Deleter:
         self._begin(tenant, {asked.feed for _, asked in run}, run[-1][0].seq)
         ups = {asked.number: entry.seq for entry, asked in run}
         self._known.load(tenant, ups, 0)
-        gone = [self._known.state(one).deleted_seq for one in ups]
+        deleted = self._known.deleted(ups)
+        gone = [deleted.get(series, 0) for series in ups]
         keys = {"tenant": tenant, "series": list(ups), "ups": list(ups.values())}
         found = {row["series"]: row for row in self._store.rows("deletion_alone", gone=gone, **keys)}
         rows = []
@@ -145,12 +146,12 @@ class Deleter:
             if asked.tags and asked.start_ns is None and asked.end_ns is None:
                 # All there was of them: they are listed no more. Not up to the deletion itself, which told of it.
                 self._mark(tenant, dict.fromkeys(found.series, deletion - 1))
-        self._known.forget_these(found.series)
+        self._known.drop(found.series)
         reach("deletion.before_applied")
         self._receipts(tenant, [(entry, asked, counts)], _APPLIED)
 
     def _begin(self, tenant: str, feeds: Iterable[str], seq: int) -> None:
-        self._known.buried.note(tenant, seq)
+        self._known.tombstones.note(tenant, seq)
         self._status.turn()
         try:
             for feed in feeds:
@@ -184,7 +185,7 @@ class Deleter:
             self._store.command(
                 "deletion_remove_changes_of_series", tenant=tenant, series=series, ups=list(ups.values())
             )
-        self._known.forget_these(series)
+        self._known.drop(series)
 
     def _points(self, found: Scope, deletion: int, asked: Deletion) -> None:
         """Points of a range or a payload: told of, remembered, removed; then their windows."""

@@ -31,6 +31,7 @@ from tidemill.mill.canary import Canary
 from tidemill.mill.costs import Like
 from tidemill.mill.lanes import MAX_PAYLOADS, Hold, Lanes, Waiting
 from tidemill.mill.position import Position
+from tidemill.mill.stored import whole_entry
 from tidemill.model.payload import Kind, Logged
 
 _log = logging.getLogger(__name__)
@@ -219,7 +220,7 @@ class Settling:
             if not self._is_free(entry):
                 continue
             try:
-                whole = self._applier.from_store(entry)
+                whole = whole_entry(self._applier.context.store, entry)
             except StoreQueryError as error:
                 self._hold(entry, f"it is damaged in the log, and the store does not give its bytes: {error.message}")
                 continue

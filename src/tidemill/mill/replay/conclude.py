@@ -15,6 +15,7 @@ from tidemill.mill.replay.plan import PLACE, Plan, Planner, joined_rejections, o
 from tidemill.mill.replay.publish import Trail, ledger_rows
 from tidemill.mill.stages import TransformPipeline
 from tidemill.mill.stored import entry
+from tidemill.mill.tombstones import without_deleted
 from tidemill.model.payload import MAX_RECORDS
 from tidemill.model.replay import Difference, Replay
 
@@ -53,9 +54,9 @@ class Concluding:
         plan = self._planner.plan(replay.tenant, feed, places, offered, had)
         self._status.turn()
         rejected = joined_rejections(milled.joined(folder, "rejected").drop("record"), plan)
-        rejected = self._known.buried.unburied(replay.tenant, feed.name, rejected)
-        gone = self._known.buried.records(replay.tenant, feed.name, counts["seq"])
-        gone = gone.filter((pl.col("series") == 0) & (pl.col("reasons").list.len() > 0)).drop("series")
+        tombstones = self._known.tombstones.records(replay.tenant, feed.name, counts["seq"])
+        rejected = without_deleted(rejected, tombstones)
+        gone = tombstones.filter((pl.col("series") == 0) & (pl.col("reasons").list.len() > 0)).drop("series")
         moved = windows.changed(self._store, self._known, plan, places, tenant=replay.tenant, feed=feed)
         found = difference.difference(
             difference.of_records(counts, _not_recovered(old), rejected),
@@ -86,7 +87,7 @@ class Concluding:
             "plan-points": plan.points,
             "plan-series": milled.joined(folder, "series"),
             "plan-withdrawn": plan.withdrawn,
-            "plan-overtaken": plan.overtaken,
+            "plan-superseded": plan.superseded,
             "plan-replaced": plan.replaced,
             "plan-stale": replaced.rename({"time_ns": "time"}).filter(found.places.has()),
             "plan-moved": plan.moved,

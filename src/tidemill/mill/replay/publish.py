@@ -9,12 +9,13 @@ import msgspec
 import polars as pl
 
 from tidemill.crash_points import reach
-from tidemill.mill import ledger, overtaken, rollups
+from tidemill.mill import ledger, rollups
 from tidemill.mill.context import MillContext
 from tidemill.mill.ledger import INSTANT
 from tidemill.mill.replay.folder import Folder
 from tidemill.mill.replay.present import KEY
-from tidemill.mill.series import remember, series_rows
+from tidemill.mill.series import series_rows
+from tidemill.mill.superseded import RecordTexts, write_superseded
 from tidemill.mill.writes import point_rows, replaced_rows
 from tidemill.model.replay import Difference
 from tidemill.model.time import NS_PER_S
@@ -45,7 +46,8 @@ class Trail(msgspec.Struct, frozen=True, kw_only=True):
 class Publisher:
     """Writes plans. `texts_of` cuts records out of payloads."""
 
-    def __init__(self, context: MillContext, texts_of: overtaken.RecordTexts) -> None:
+    def __init__(self, context: MillContext, texts_of: RecordTexts) -> None:
+        self._context = context
         self._store = context.store
         self._known = context.known
         self._texts_of = texts_of
@@ -57,13 +59,14 @@ class Publisher:
         tenant, points = trail.tenant, folder.read("plan-points")
         self._ledger(folder, trail)
         reach("replay.after_ledger")
-        self._known.forget()
+        self._known.drop_all()
         self._known.load(tenant, points["series"].unique(), 0)
-        self._insert("series", series_rows(self._known, tenant, folder.read("plan-series"), points))
+        series = series_rows(self._known.frame(points["series"].unique()), tenant, folder.read("plan-series"), points)
+        self._insert("series", series)
         self._points(tenant, points, folder.read("plan-withdrawn"))
         reach("replay.after_points")
-        remember(self._known, points)
-        self._overtake(trail, folder.read("plan-overtaken"))
+        self._known.learn(series, points)
+        self._supersede(trail, folder.read("plan-superseded"))
         windows = folder.read("plan-windows")
         if not windows.is_empty():
             self._known.load(tenant, windows["series"].unique(), 0)
@@ -73,7 +76,7 @@ class Publisher:
         self._insert("changes", change_rows(folder.read("plan-moved"), trail))
         if not windows.is_empty():
             self._insert("changes", window_change_rows(changed, trail))
-        self._known.forget()
+        self._known.drop_all()
 
     def _ledger(self, folder: Folder, trail: Trail) -> None:
         rows = folder.read("plan-ledger")
@@ -122,12 +125,11 @@ class Publisher:
                     idxs=part["idx"],
                 )
 
-    def _overtake(self, trail: Trail, lost: pl.DataFrame) -> None:
+    def _supersede(self, trail: Trail, lost: pl.DataFrame) -> None:
         if lost.is_empty():
             return
-        rows, seqs = overtaken.rejections_of(self._store, trail.tenant, trail.feed, lost, self._texts_of)
-        self._insert("rejections", rows)
-        overtaken.restate(self._store, trail.tenant, trail.feed, lost, seqs=seqs, version=trail.version)
+        write_superseded(self._context, trail.tenant, trail.feed, lost, texts_of=self._texts_of, version=trail.version)
+        self._alive()
 
     def _rollups(self, trail: Trail, windows: pl.DataFrame, changed: pl.DataFrame) -> pl.DataFrame:
         """Publish the windows, of which those that the plan says are `changed` are restated; returns `changed` with the
@@ -135,16 +137,8 @@ class Publisher:
         of = {"tenant": trail.tenant, "every": trail.every}
         before = rollups.stored(self._store, windows=windows, **of)  # type: ignore[arg-type]
         present = rollups.values(self._store, self._known, windows=windows, late=trail.late, **of)  # type: ignore[arg-type]
-        rollups.publish(
-            self._store,
-            present,
-            before,
-            changed,
-            tenant=trail.tenant,
-            every=trail.every,
-            version=trail.version,
-            now=trail.now_ns,
-        )
+        rows = rollups.rows(present, before, changed, version=trail.version, now=trail.now_ns, **of)  # type: ignore[arg-type]
+        self._store.insert("rollups", rows)
         self._alive()
         means = present.select(*rollups.KEY, new_mean="mean")
         return changed.drop("new_mean").join(means, on=rollups.KEY, how="left", maintain_order="left")
