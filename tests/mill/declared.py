@@ -29,6 +29,9 @@ _TYPES: Final[dict[str, Any]] = {
 _ZERO: Final[dict[Any, Any]] = {pl.String: "", pl.Boolean: False, pl.Binary: b"", pl.Float64: 0.0}
 
 
+_COLUMNS: dict[Any, list[pl.Expr]] = {}  # by what is given: what makes a table's rows of it
+
+
 class Table(msgspec.Struct, frozen=True):
     """What the schema declares of a table. `defaults`: of columns that take no null. `version` empty: the last row of a
     key stays."""
@@ -46,17 +49,19 @@ class Table(msgspec.Struct, frozen=True):
         last."""
         unknown = set(rows.columns) - set(self.columns)
         assert not unknown, f"the schema has no columns {unknown}"
-        columns = [self._column(rows, name, kind) for name, kind in self.columns.items()]
-        both = pl.concat([held, rows.select(columns)])
+        given = tuple(rows.schema.items())
+        if given not in _COLUMNS:
+            _COLUMNS[given] = [self._column(rows.schema, name, kind) for name, kind in self.columns.items()]
+        both = pl.concat([held, rows.select(_COLUMNS[given])])
         ordered = both.sort(self.version, maintain_order=True) if self.version else both
         return ordered.unique(self.key, keep="last", maintain_order=True)
 
-    def _column(self, rows: pl.DataFrame, name: str, kind: Any) -> pl.Expr:
+    def _column(self, given: pl.Schema, name: str, kind: Any) -> pl.Expr:
         default = pl.lit(self.defaults.get(name), kind)
-        if name not in rows.columns:
+        if name not in given:
             return default.alias(name)
-        column = pl.col(name) if rows.schema[name] == kind else pl.col(name).cast(kind)
-        return column.fill_null(default) if name in self.defaults and rows[name].null_count() else column
+        column = pl.col(name) if given[name] == kind else pl.col(name).cast(kind)
+        return column.fill_null(default) if name in self.defaults else column
 
 
 @cache

@@ -7,7 +7,7 @@ equal ones the last. `test_decide.py` holds the model against the real engine: s
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import polars as pl
@@ -42,8 +42,8 @@ class Killed(BaseException):
 class Folded:
     """The tables of one tenant, and the mill's loop over them; as `tests.mill.house.House`, without an engine."""
 
-    def __init__(self, texts: CatalogFeeds, book: FeedBook, tenant: str = "folded") -> None:
-        self.texts, self.tenant = texts, tenant
+    def __init__(self, texts: CatalogFeeds, book: FeedBook) -> None:
+        self.texts, self.tenant = texts, "folded"
         self.tables = {name: table.empty() for name, table in declared().items()}
         self.writes_left: int | None = None  # then the mill ends
         self._pipeline = TransformPipeline(book, MillStatus())
@@ -82,8 +82,8 @@ class Folded:
     def everything(self, *without: str, tenant: str = "") -> dict[str, list[dict[str, Any]]]:
         return {table: self.all(table, tenant) for table in TABLES if table not in without}
 
-    def neighbour(self, name: str) -> str:
-        return f"{self.tenant}~{name}"
+    def new_mill(self) -> None:
+        """A mill that starts anew knows no more than what the tables say; so does this one, always."""
 
     def delete_series(self, series: Sequence[int]) -> None:
         """Delete whole series: a mark that covers all that was sent so far, and no rejection of theirs."""
@@ -325,18 +325,6 @@ def values(points: pl.DataFrame, every: int, late: int) -> pl.DataFrame:
     mean = (pl.col("sum") / pl.col("count")).clip(pl.col("min"), pl.col("max"))
     found = found.with_columns(mean=pl.when(pl.col("count") > 0).then(mean))
     return found.select(pl.col(name).fill_null(0).cast(kind) for name, kind in rollups.VALUES.items())
-
-
-def folds(texts: CatalogFeeds, book: FeedBook) -> Callable[[], Folded]:
-    """What makes stores of the model, each with tables of its own."""
-    return lambda: Folded(texts, book)
-
-
-def cuts_of(entries: Sequence[Logged], cuts: Iterable[int]) -> Iterator[Sequence[Logged]]:
-    """Entries in batches that end at these places."""
-    ends = sorted(cut for cut in cuts if 0 < cut < len(entries))
-    for start, stop in itertools.pairwise([0, *ends, len(entries)]):
-        yield entries[start:stop]
 
 
 def _ns(name: str) -> pl.Expr:

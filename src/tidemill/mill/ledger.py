@@ -66,13 +66,12 @@ def rejected(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
 def outcomes(counts: pl.DataFrame, rejections: pl.DataFrame, state: str) -> pl.DataFrame:
     """OUTCOMES of payloads, from `counts` (`seq`, `records`) and their rejections (REJECTED)."""
     if rejections.is_empty():
-        records, nothing = pl.col("records").cast(pl.UInt32), pl.lit([], REASONS).alias("reasons")
         return counts.select(
             "seq",
             pl.lit(state).alias("state"),
-            records.alias("accepted"),
+            pl.col("records").cast(pl.UInt32).alias("accepted"),
             pl.lit(0, pl.UInt32).alias("rejected"),
-            nothing,
+            pl.lit([], REASONS).alias("reasons"),
         )
     lost = rejections.group_by("seq").agg(pl.len().cast(pl.UInt32).alias("rejected"))
     by_reason = (
