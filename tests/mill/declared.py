@@ -41,9 +41,6 @@ class Table(msgspec.Struct, frozen=True):
     key: tuple[str, ...]
     version: str
 
-    def empty(self) -> pl.DataFrame:
-        return pl.DataFrame(schema=self.columns)
-
     def folded(self, held: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
         """What a table holds after an insert: of rows with one key the one with the highest version, of equal ones the
         last."""
@@ -72,6 +69,12 @@ def declared() -> dict[str, Table]:
         name: _table(dict(_COLUMN.findall(columns)), tuple(key.split(", ")), version)
         for name, columns, version, key in _TABLE.findall(text)
     }
+
+
+@cache
+def nothing() -> dict[str, pl.DataFrame]:
+    """Every table without rows."""
+    return {name: pl.DataFrame(schema=table.columns) for name, table in declared().items()}
 
 
 def _table(types: dict[str, str], key: tuple[str, ...], version: str) -> Table:

@@ -15,41 +15,36 @@ import polars as pl
 from tests.log.payloads import NOW_NS
 from tests.log.payloads import payload as make_payload
 from tests.mill.declared import declared
+from tests.mill.folded_state import History, Tables, values
 from tests.mill.house import EVIDENCE, TABLES
 from tidemill.catalog.feeds import CatalogFeeds
-from tidemill.checks.past import Reach
 from tidemill.feeds.book import FeedBook
 from tidemill.mill import ledger, past, rollups
 from tidemill.mill.affected import AffectedWindows
-from tidemill.mill.batch import FeedBatch, by_feed, transform
+from tidemill.mill.batch import by_feed, transform
 from tidemill.mill.decide import decide
-from tidemill.mill.known import NEVER, SERIES_STATES, words
 from tidemill.mill.ledger import INSTANT
 from tidemill.mill.stages import TransformPipeline
-from tidemill.mill.state import CHANGED, CURRENT, EARLIER, SEALED, StoreState
 from tidemill.mill.status import MillStatus
 from tidemill.mill.superseded import superseded_rows
-from tidemill.mill.tombstones import TOMBSTONES
 from tidemill.mill.writes import ContestWrites, Writes
 from tidemill.model.payload import Logged
-from tidemill.rules.past import LATEST, POINTS
 
 
 class Killed(BaseException):
     """The mill ended between two writes."""
 
 
-class Folded:
+class Folded(Tables):
     """The tables of one tenant, and the mill's loop over them; as `tests.mill.house.House`, without an engine."""
 
     def __init__(self, texts: CatalogFeeds, book: FeedBook) -> None:
+        super().__init__()
         self.texts, self.tenant = texts, "folded"
-        self.tables = {name: table.empty() for name, table in declared().items()}
         self.writes_left: int | None = None  # then the mill ends
         self._pipeline = TransformPipeline(book, MillStatus())
         self._entries: list[Logged] = []
         self._versions = itertools.count(NOW_NS)
-        self._announced_until = 0
 
     # --- as a house
 
@@ -66,18 +61,23 @@ class Folded:
     def apply(self, batches: Iterable[Sequence[Logged]]) -> None:
         """Apply entries in these batches, whatever their order."""
         for batch in batches:
-            alive = [entry for entry in batch if entry.seq not in self._deleted_payloads()]
+            alive = [entry for entry in batch if entry.seq not in self.deleted_payloads()]
             for run in past.runs(alive, self._pipeline.looks_back):
                 self._apply(run)
 
     def all(self, table: str, tenant: str = "") -> list[dict[str, Any]]:
         """The rows of a table as a house gives them."""
-        held = self.tables[table].filter(pl.col("tenant") == (tenant or self.tenant))
+        held = self.tables["rollups" if table == "restated" else table].filter(
+            pl.col("tenant") == (tenant or self.tenant)
+        )
         if table == "rollups":
             held = held.filter(pl.col("count") > 0)
         names = [re.sub(r"\W", "", name.split(" AS ")[-1]) for name in (TABLES | EVIDENCE)[table].split(", ")]
         rows = held.select(pl.col(name).cast(pl.Int64) if held.schema[name] == INSTANT else name for name in names)
-        return [{name: _plain(value) for name, value in row.items()} for row in rows.iter_rows(named=True)]
+        maps = {name for name in names if isinstance(getattr(held.schema[name], "inner", None), pl.Struct)}
+        return [
+            {name: _plain(value, name in maps) for name, value in row.items()} for row in rows.iter_rows(named=True)
+        ]
 
     def everything(self, *without: str, tenant: str = "") -> dict[str, list[dict[str, Any]]]:
         return {table: self.all(table, tenant) for table in TABLES if table not in without}
@@ -108,7 +108,7 @@ class Folded:
                 batch.append((writes, of_feed))
             self._write([(writes, of_feed) for writes, of_feed in batch], entries, version)
         except Killed:
-            self._announced_until = max(self._announced_until, *(entry.seq for entry in entries))
+            self.announced_until = max(self.announced_until, *(entry.seq for entry in entries))
             raise
 
     def _write(self, batch: Sequence[tuple[Writes, Sequence[Logged]]], entries: Sequence[Logged], version: int) -> None:
@@ -117,6 +117,8 @@ class Folded:
             for contest in contests:
                 self.insert(table, getattr(contest, table))
         for writes, of_feed in batch:
+            if writes.rejections.is_empty():
+                continue
             texts = self._pipeline.texts({entry.seq: entry for entry in of_feed}, writes.rejections)
             origins = ledger.origins(of_feed)
             rows = ledger.rejection_rows(writes.rejections, writes.tenant, writes.feed, origins, texts)
@@ -138,9 +140,6 @@ class Folded:
                 raise Killed
             self.writes_left -= 1
         self.tables[table] = declared()[table].folded(self.tables[table], rows)
-
-    def held(self, table: str) -> pl.DataFrame:
-        return self.tables[table]
 
     def _before(self, tenant: str, feed: str, contest: ContestWrites, version: int) -> None:
         """What is written before anything else of a batch: see `mill.superseded`."""
@@ -188,153 +187,17 @@ class Folded:
     def _publish(self, windows: AffectedWindows, version: int) -> None:
         """As `AffectedWindows.publish`."""
         keys = windows.windows.select(rollups.KEY)
-        points = self._alive("points").with_columns(window=rollups.window_of(windows.every))
+        points = self.alive("points").with_columns(window=rollups.window_of(windows.every))
         present = values(points.join(keys, on=rollups.KEY, how="semi"), windows.every, windows.late)
-        published = self._windows(windows.every).join(windows.asked().select(rollups.KEY), on=rollups.KEY, how="semi")
-        announced = self._announced(windows) if windows.from_seq else None
+        published = self.windows(windows.every).join(windows.asked().select(rollups.KEY), on=rollups.KEY, how="semi")
+        announced = self.announced(windows) if windows.from_seq else None
         changed, rows = windows.rows(present, published, announced, version=version, now=NOW_NS)
         self.insert("changes", changed)
         self.insert("rollups", rows)
 
-    # --- what `decide` is given
 
-    def state(self, batch: FeedBatch) -> StoreState:
-        """The state that the tables make. More rows than a batch concerns, as is allowed."""
-        series = pl.concat([pl.Series("series", [], dtype=pl.UInt64), *(c.points["series"] for c in batch.contests)])
-        first = batch.seqs.min()
-        retried = isinstance(first, int) and first <= self._announced_until
-        return StoreState(
-            series=self._states(series.unique()),
-            tombstones=self._of("deleted_records", TOMBSTONES),
-            current=self._of("points", CURRENT),
-            sealed=self._sealed(batch),
-            earlier=self._of("rejections", EARLIER),
-            applied=self._applied(),
-            announced=self._announced_points(batch) if retried else pl.DataFrame(schema=CHANGED),
-            retried_from=first if retried and isinstance(first, int) else 0,
-        )
-
-    def _states(self, series: pl.Series) -> pl.DataFrame:
-        rows = self.held("series").select(
-            "series", "version", "deleted", "deleted_seq", created_ns=_ns("created_at"), words=words()
-        )  # fmt: skip
-        latest = self.held("points").group_by("series").agg(latest=_ns("time").max())
-        ends = self.held("rollups").group_by("series").agg(
-            sealed_until=_ns("window").filter(pl.col("sealed")).max(),
-            restated_until=_ns("window").filter(pl.col("restated_at").is_not_null()).max(),
-        )  # fmt: skip
-        states = pl.DataFrame({"series": series})
-        for frame in (rows, latest, ends):
-            states = states.join(frame, on="series", how="left")
-        blank = {"latest": NEVER, "sealed_until": NEVER, "restated_until": NEVER, "deleted": False}
-        return states.select(
-            pl.col(name).cast(kind).fill_null(blank.get(name, 0)) for name, kind in SERIES_STATES.items()
-        )
-
-    def _of(self, table: str, schema: dict[str, Any]) -> pl.DataFrame:
-        times = {"time": _ns("time"), "received_ns": _ns("received_at")}
-        return self.held(table).select(
-            times.get(name, pl.col(name)).cast(kind).alias(name) for name, kind in schema.items()
-        )
-
-    def _sealed(self, batch: FeedBatch) -> pl.DataFrame:
-        feeds = [contest.feed for contest in batch.contests if contest.feed.retention.seal_rollups]
-        if not feeds:
-            return pl.DataFrame(schema=SEALED)
-        return self._windows(rollups.every_ns(feeds[0])).filter("sealed").select(list(SEALED))
-
-    def _applied(self) -> pl.Series:
-        return self.held("payloads").filter(pl.col("state") == "applied")["seq"]
-
-    def _deleted_payloads(self) -> set[int]:
-        return set(self.held("payloads").filter(pl.col("state") == "deleted")["seq"])
-
-    def _announced_points(self, batch: FeedBatch) -> pl.DataFrame:
-        mine = (pl.col("every_s") == 0) & pl.col("seq").is_in(batch.seqs.implode()) & (pl.col("feed") == batch.feed)
-        return (
-            self.held("changes")
-            .filter(mine)
-            .select(
-                (_ns("time") if name == "time" else pl.col(name)).cast(kind).alias(name)
-                for name, kind in CHANGED.items()
-            )
-        )
-
-    def _announced(self, windows: AffectedWindows) -> pl.DataFrame:
-        mine = (pl.col("every_s") == windows.every // 10**9) & (pl.col("seq") >= windows.from_seq)
-        last = (
-            self.held("changes").filter(mine).sort("seq", "idx").group_by("series", "time", maintain_order=True).last()
-        )
-        return last.select(
-            "series", _ns("time").alias("window"), mean="new", count="new_count", changed_ns=_ns("changed_at")
-        ).join(windows.windows, on=rollups.KEY, how="semi")
-
-    def _windows(self, every: int) -> pl.DataFrame:
-        times = {"window": _ns("window"), "restated_ns": _ns("restated_at")}
-        return (
-            self.held("rollups")
-            .filter(pl.col("every_s") == every // 10**9)
-            .select(times.get(name, pl.col(name)).cast(kind).alias(name) for name, kind in rollups.STORED.items())
-        )
-
-    def _alive(self, table: str) -> pl.DataFrame:
-        """Rows of points, `time` and `received_ns` in ns, without those of deleted series."""
-        held = self._of(table, CURRENT)
-        gone = self.held("series").select("series", "deleted_seq")
-        return held.join(gone, on="series").filter(pl.col("seq") > pl.col("deleted_seq"))
-
-
-class History:
-    """The accepted points of the tables, as `rules.past.Past`."""
-
-    def __init__(self, tables: Folded) -> None:
-        self._tables = tables
-
-    def points(self, tenant: str, asked: pl.DataFrame, reach: Reach, *, before_seq: int, policy: str) -> pl.DataFrame:
-        ever = self._ever(before_seq)
-        if ever.is_empty():
-            return pl.DataFrame(schema=POINTS)
-        ordered = ever.sort("series", "time", "seq", "idx")
-        keep = "first" if policy == "first" else "last"
-        return ordered.unique(["series", "time"], keep=keep, maintain_order=True).join(asked, on="series", how="semi")
-
-    def latest(self, tenant: str, since: pl.DataFrame, *, before_seq: int) -> pl.DataFrame:
-        ever = self._ever(before_seq).filter(pl.col("value").is_not_null())
-        latest = ever.group_by("series").agg(pl.col("time").max())
-        late = latest.join(since, on="series", suffix="_asked").filter(pl.col("time") >= pl.col("time_asked"))
-        return late.select(list(LATEST))
-
-    def _ever(self, before_seq: int) -> pl.DataFrame:
-        parts = [pl.DataFrame(schema=POINTS)]
-        gone = self._tables.held("series")
-        for table in ("points", "replaced"):
-            held = self._tables.held(table).with_columns(time=_ns("time"))
-            held = held.join(gone.select("series", "deleted_seq"), on="series")
-            alive = held.filter((pl.col("seq") > pl.col("deleted_seq")) & (pl.col("seq") < before_seq))
-            parts.append(alive.select(pl.col(name).cast(kind) for name, kind in POINTS.items()))
-        return pl.concat(parts)
-
-
-def values(points: pl.DataFrame, every: int, late: int) -> pl.DataFrame:
-    """`rollups.VALUES` of points (`series`, `window`, `value`, `received_ns`): what `mill_window_values` says."""
-    value = pl.col("value")
-    is_late = value.is_not_null() & (pl.col("received_ns") - pl.col("window") > every + late)
-    found = points.group_by(rollups.KEY).agg(
-        count=value.count(), min=value.min(), max=value.max(), sum=value.sum(), late=is_late.sum()
-    )
-    mean = (pl.col("sum") / pl.col("count")).clip(pl.col("min"), pl.col("max"))
-    found = found.with_columns(mean=pl.when(pl.col("count") > 0).then(mean))
-    return found.select(pl.col(name).fill_null(0).cast(kind) for name, kind in rollups.VALUES.items())
-
-
-def _ns(name: str) -> pl.Expr:
-    return pl.col(name).cast(pl.Int64)
-
-
-def _plain(value: Any) -> Any:
+def _plain(value: Any, is_map: bool) -> Any:
     """A value as JSON has it: maps as dicts, bytes in hexadecimal."""
-    if isinstance(value, bytes):
-        return value.hex().upper()
-    if isinstance(value, list) and value and isinstance(value[0], dict):
+    if is_map:
         return {pair["key"]: pair["value"] for pair in value}
-    return value
+    return value.hex().upper() if isinstance(value, bytes) else value

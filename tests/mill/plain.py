@@ -82,7 +82,7 @@ def expected(policy: str, payloads: Mapping[int, Sequence[Record]]) -> Tables:
             for place in range(len(values)):
                 key = (user, field, time, values[place][:2] if policy == "keep" else ())
                 if place + 1 < len(values) and policy == "last":
-                    replaced[user, field, time, values[place][:2]] = (values[place][2], values[place + 1][:2])
+                    replaced[user, field, time, values[place][:2]] = values[place][2]
                 else:
                     points[key] = values[place]
     counts = {
@@ -121,11 +121,9 @@ def tables(everything: Mapping[str, Sequence[Mapping[str, Any]]]) -> Tables:
         "rollups": {
             names[row["series"]]: (row["count"], row["mean"], row["min"], row["max"]) for row in everything["rollups"]
         },
+        # Not by which: a value that came late was replaced by the one that stood then.
         "replaced": {
-            (*names[row["series"]], row["time"], (row["seq"], row["idx"])): (
-                row["value"],
-                (row["by_seq"], row["by_idx"]),
-            )
+            (*names[row["series"]], row["time"], (row["seq"], row["idx"])): row["value"]
             for row in everything["replaced"]
         },
         "series": {names[row["series"]]: not row["deleted"] for row in everything["series"]},

@@ -60,26 +60,28 @@ def decide(batch: FeedBatch, state: StoreState, *, version: int, now: int) -> Wr
 
 def contend(contest: Contest, state: StoreState) -> Decision:
     """The fate of every point of a contest."""
-    points = _with_deleted(contest.points, state)
-    offered = points.select(*_RECORD, "series")
-    points, gone = _without_deleted(points, state)
+    deleted = state.series.filter(pl.col("deleted_seq") > 0).select("series", "deleted_seq")
+    points, gone = _without_tombstones(contest.points, state.tombstones)
+    current, dead = state.current, state.current.clear()
+    if deleted.height:
+        points, settled = _without_deleted(points, deleted, state)
+        gone = rejected([gone, settled])
+        current, dead = _alive_and_dead(current, deleted)
     points, late = _without_sealed(contest.feed, points, state)
     entrants, lost, replaced, purge = points, pl.DataFrame(schema=LOSERS), pl.DataFrame(schema=REPLACED), False
-    current = _with_deleted(state.current, state)
-    alive = current.filter(pl.col("seq") > pl.col("deleted_seq"))
     if contest.feed.duplicates == "first":
         # Of two the first submitted stays, but this one was deleted: out of the way before its successor comes.
-        dead = current.filter(pl.col("seq") <= pl.col("deleted_seq"))
-        purge = not dead.is_empty() and not points.filter("anchor").join(dead, on=["series", "time"]).is_empty()
-        points, lost = first_wins(points, alive)
+        purge = dead.height > 0 and not points.filter("anchor").join(dead, on=["series", "time"]).is_empty()
+        points, lost = first_wins(points, current)
     elif contest.feed.duplicates == "last":
-        points, replaced = last_wins(points, alive)
-        # What a value replaced that was applied before is in the ledger already.
-        replaced = replaced.filter(pl.col("stood") | ~pl.col("seq").is_in(state.applied.implode()))
+        points, replaced = last_wins(points, current)
+        if state.applied.len():  # what a value replaced that was applied before is in the ledger already
+            replaced = replaced.filter(pl.col("stood") | ~pl.col("seq").is_in(state.applied.implode()))
+    offered = contest.points
     return Decision(
-        points=points.drop("deleted_seq"),
+        points=points,
         rejections=rejected([gone, _with_series(late, offered), _with_series(_duplicates(lost, entrants), offered)]),
-        superseded=lost.filter("stood"),
+        superseded=lost.filter("stood") if lost.height else lost,
         replaced=replaced,
         purge=purge,
     )
@@ -148,13 +150,12 @@ def _after(state: StoreState, writes: ContestWrites) -> StoreState:
     )
 
 
-def _with_deleted(rows: pl.DataFrame, state: StoreState) -> pl.DataFrame:
-    """Rows (`series`) with the `deleted_seq` of their series: 0 where it never was deleted."""
-    deleted = state.series.filter(pl.col("deleted_seq") > 0).select("series", "deleted_seq")
-    if deleted.is_empty():
-        return rows.with_columns(deleted_seq=pl.lit(0, pl.UInt64))
+def _alive_and_dead(rows: pl.DataFrame, deleted: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows (`series`, `seq`) that were submitted after their series was deleted, and the others; `deleted` has the
+    `deleted_seq` of those series that ever were."""
     both = rows.join(deleted, on="series", how="left", maintain_order="left")
-    return both.with_columns(pl.col("deleted_seq").fill_null(0))
+    is_dead = (pl.col("seq") <= pl.col("deleted_seq")).fill_null(False)
+    return both.filter(~is_dead).select(rows.columns), both.filter(is_dead).select(rows.columns)
 
 
 def _duplicates(lost: pl.DataFrame, entrants: pl.DataFrame) -> pl.DataFrame:
@@ -166,15 +167,15 @@ def _duplicates(lost: pl.DataFrame, entrants: pl.DataFrame) -> pl.DataFrame:
     return lost.filter(mine).with_columns(reasons=pl.lit(["duplicate"]), detail=pl.lit(DUPLICATE))
 
 
-def _without_deleted(points: pl.DataFrame, state: StoreState) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _without_deleted(
+    points: pl.DataFrame, deleted: pl.DataFrame, state: StoreState
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Applied again after they were deleted: no points, and the outcome that they had."""
-    points, settled = _without_tombstones(points, state.tombstones)
-    dead = points.filter(pl.col("seq") <= pl.col("deleted_seq"))
+    alive, dead = _alive_and_dead(points, deleted)
     if dead.is_empty():
-        return points, settled
+        return points, points.clear().select(_RECORD)
     before = _earlier(state, dead.filter("anchor"))
-    alive = points.filter(pl.col("seq") > pl.col("deleted_seq"))
-    return alive.join(before, on=_RECORD, how="anti"), rejected([settled, before])
+    return alive.join(before, on=_RECORD, how="anti"), before
 
 
 def _without_tombstones(points: pl.DataFrame, tombstones: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -1,9 +1,23 @@
 """The rows of table `series` that a batch writes: of new series, and where one is described anew. Pure."""
 
+from typing import Final
+
 import polars as pl
 
 from tidemill.mill.known import words
 from tidemill.mill.ledger import INSTANT
+from tidemill.rules.shape import SERIES
+
+_NOTHING: Final = pl.DataFrame(
+    schema={
+        "tenant": pl.String,
+        **SERIES,
+        "deleted_seq": pl.UInt64,
+        "deleted": pl.Boolean,
+        "created_at": INSTANT,
+        "version": pl.UInt64,
+    }
+)
 
 
 def series_rows(states: pl.DataFrame, tenant: str, described: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
@@ -12,19 +26,17 @@ def series_rows(states: pl.DataFrame, tenant: str, described: pl.DataFrame, poin
 
     The row's version is the seq of the payload: whatever the order, the last writer's words stay.
     """
-    written = points.group_by("series").agg(pl.col("seq").max().alias("by"), pl.col("received_ns").min())
-    rows = described.unique("series", keep="last", maintain_order=True).join(written, on="series")
-    rows = rows.join(states.rename({"words": "words_before"}), on="series").with_columns(words=words())
     is_new = (pl.col("version") == 0) | pl.col("deleted")
-    says_more = (pl.col("words") != pl.col("words_before")) & (pl.col("by") >= pl.col("version"))
+    rows = described.unique("series", keep="last", maintain_order=True).with_columns(said=words())
+    rows = rows.join(states, on="series").filter(is_new | (pl.col("said") != pl.col("words")))
+    if rows.is_empty():
+        return _NOTHING
+    written = points.group_by("series").agg(pl.col("seq").max().alias("by"), pl.col("received_ns").min())
+    rows = rows.join(written, on="series").filter(is_new | (pl.col("by") >= pl.col("version")))
     created = pl.when(pl.col("created_ns") == 0).then("received_ns").otherwise("created_ns")
-    return rows.filter(is_new | says_more).select(
+    return rows.select(
         pl.lit(tenant).alias("tenant"),
-        "series",
-        "feed",
-        "name",
-        "field",
-        "tags",
+        *(name for name in SERIES if name not in ("unit", "description")),
         pl.col("unit").fill_null(""),
         pl.col("description").fill_null(""),
         "deleted_seq",
