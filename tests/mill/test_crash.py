@@ -14,7 +14,8 @@ import polars as pl
 import pytest
 
 from tests.mill.house import House
-from tests.mill.test_order import LOCATION, strip
+from tests.mill.plain import location
+from tests.mill.test_order import strip
 from tests.mill.test_worker import fix
 from tests.mill.verifying import prove
 from tests.support.engine import Engine
@@ -119,7 +120,7 @@ def test_payloads_of_a_feed_that_the_catalog_lacks_wait_for_it(house: House) -> 
 
 
 def test_a_variable_that_only_polling_needs_holds_no_payload_up(house: House) -> None:
-    text = LOCATION + '[source]\nurl = "${TIDEMILL_TEST_NOWHERE}"\nevery = "1m"\n[retention]\npoints = "30d"\n'
+    text = location("first") + '[source]\nurl = "${TIDEMILL_TEST_NOWHERE}"\nevery = "1m"\n[retention]\npoints = "30d"\n'
     version = house.texts.apply(house.tenant, "location", text).version
     with pytest.raises(FeedDefinitionError, match="TIDEMILL_TEST_NOWHERE"):
         house.book.version(house.tenant, "location", version)

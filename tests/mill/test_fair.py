@@ -13,9 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.mill.house import House
+from tests.mill.plain import RECORDS, location
+from tests.mill.properties import install, text
 from tests.mill.test_crash import refusing
-from tests.mill.test_history import PHASES, STEP, install, text
-from tests.mill.test_order import LOCATION, RECORDS, strip
+from tests.mill.test_history import PHASES, STEP
+from tests.mill.test_order import strip
 from tests.mill.test_worker import fix
 from tests.mill.verifying import prove
 from tests.rules.test_history import Record, streams
@@ -66,17 +68,17 @@ def by_fits_and_starts(house: House, chance: Random, last: int) -> None:
 
 @settings(max_examples=rounds(2, 40), deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), payloads=st.lists(st.tuples(st.integers(0, 2), RECORDS), min_size=3, max_size=9))
-@pytest.mark.parametrize("policy", ["first", "last"])
 def test_tenants_in_any_order_leave_what_the_logs_order_leaves(
-    build: Build, policy: str, data: st.DataObject, payloads: list[tuple[int, list[dict[str, Any]]]]
+    build: Build, data: st.DataObject, payloads: list[tuple[int, list[dict[str, Any]]]]
 ) -> None:
     straight, fair = build(), build()
+    policy = data.draw(st.sampled_from(["first", "last"]), label="policy")
     gone = data.draw(st.none() | st.integers(0, len(payloads) - 1), label="deleted before")
     last = 0
     for house in (straight, fair):
         tenants = tenants_of(house)
         for tenant in tenants:
-            house.texts.apply(tenant, "location", LOCATION.replace('"first"', f'"{policy}"'))
+            house.texts.apply(tenant, "location", location(policy))
         for number, (which, body) in enumerate(payloads):
             if number == gone:
                 asked = Deletion(kind="feed", feed="location")

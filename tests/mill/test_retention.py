@@ -37,13 +37,11 @@ class Clocks:
 
 def retention(house: House, clocks: Clocks) -> Retention:
     path = house.folder / "retention"
-    applier = house.mill._applier
     return Retention(
-        house.store,
+        house.mill.context,
         house.book,
-        applier,
+        lambda: house.mill.progress,
         ClockFile(path),
-        clock=clocks.now,
         monotonic=clocks.monotonic,
         partition=house.partition,
     )

@@ -32,6 +32,7 @@ from tidemill.mill.checkpoint import Checkpoint
 from tidemill.mill.costs import Like
 from tidemill.mill.crash_loop import CrashLoopGuard
 from tidemill.mill.lanes import MAX_PAYLOADS, Hold, Lanes, Waiting
+from tidemill.mill.stored import whole_entry
 from tidemill.model.payload import Kind, Logged
 
 _log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class Settling:
     ) -> None:
         self.at_most = MAX_PAYLOADS
         self._applier = applier
-        self._status = applier.status
+        self._status = applier.context.status
         self._lanes = lanes
         self._guard = guard
         self._canary = canary
@@ -222,7 +223,7 @@ class Settling:
             if not self._is_free(entry):
                 continue
             try:
-                whole = self._applier.from_store(entry)
+                whole = whole_entry(self._applier.context.store, entry)
             except StoreQueryError as error:
                 self._hold(entry, f"it is damaged in the log, and the store does not give its bytes: {error.message}")
                 continue
@@ -259,7 +260,6 @@ class Settling:
             self._checkpoint.save(progress.checkpoint, progress.ahead)
         self._saved = True
         reach("mill.after_position")
-        self._applier.progress = self._checkpoint.progress
         self._status.position = progress.checkpoint
         self._hints.send(progress.checkpoint)
 

@@ -34,15 +34,17 @@ from tidemill.mill.beside import Beside
 from tidemill.mill.canary import Canary
 from tidemill.mill.checkpoint import Checkpoint
 from tidemill.mill.confirm import Confirmer
+from tidemill.mill.context import new_context
 from tidemill.mill.costs import Costs
 from tidemill.mill.crash_loop import CrashLoopGuard
+from tidemill.mill.deletion import Deleter, no_replays
 from tidemill.mill.lanes import MAX_PAYLOADS, Lanes
 from tidemill.mill.pace import Pace
 from tidemill.mill.position import Progress, reconcile
 from tidemill.mill.replay.job import Replays
 from tidemill.mill.retention import Retention
 from tidemill.mill.settling import Settling
-from tidemill.mill.stages import warm
+from tidemill.mill.stages import TransformPipeline, warm
 from tidemill.mill.state import MillState
 from tidemill.mill.status import HeartbeatWriter, MillStatus, last_turn
 from tidemill.mill.turns import Turns
@@ -101,13 +103,30 @@ class Mill:
         self._guard = CrashLoopGuard(state)
         self._heartbeat = HeartbeatWriter(state.beat)
         book = book.without_sources()  # a variable that only the poller needs must not hold payloads up
-        self._applier = Applier(store, book, self.status, clock, max_depth=max_depth, partition=partition)
+        self.context = context = new_context(store, self.status, clock, partition)
+        pipeline = TransformPipeline(book, self.status, max_depth)
+        self.replays = (
+            Replays(replays, context, book, pipeline, state=state, path=work, owns=partition.owns) if replays else None
+        )
+        self._retention = Retention(
+            context,
+            book,
+            lambda: checkpoint.progress,
+            state.retention_clock,
+            trust,
+            log_erased=reader.erased,
+            partition=partition,
+            is_published=self._lanes.is_blocked,
+        )
+        before = self.replays.begin_anew if self.replays else no_replays
+        deleter = Deleter(context, book, pipeline, before=before, after=self._retention.purge_soon)
+        self._applier = Applier(context, book, pipeline, deleter, partition)
         self._settling = Settling(
             self._applier,
             self._lanes,
             self._guard,
             Canary(store, self._applier, reader),
-            Beside(self._applier, Applier(store, book, MillStatus(), clock, max_depth=max_depth, partition=partition)),
+            Beside(self._applier, _applier_beside(store, book, clock, max_depth, partition)),
             checkpoint=checkpoint,
             hints=hints,
             clock=clock,
@@ -119,22 +138,6 @@ class Mill:
             Checkpoint.confirmed(state),
             clock=clock,
             max_depth=max_depth,
-        )
-        self._retention = Retention(
-            store,
-            book,
-            self._applier,
-            state.retention_clock,
-            trust,
-            clock=clock,
-            log_erased=reader.erased,
-            partition=partition,
-            is_published=self._lanes.is_blocked,
-        )
-        self.replays = (
-            Replays(replays, store, book, self._applier, state=state, path=work, clock=clock, owns=partition.owns)
-            if replays
-            else None
         )
         self._backup_hold = backup_hold
         self._replay_error = ""  # why the replay under way cannot be published
@@ -239,6 +242,7 @@ class Mill:
             self._start()
         if self.replays is not None and self._lanes.block(self.replays.blocked):
             self._settling.recount()
+            self._applier.recall_replays(self.progress.checkpoint)
         self.status.looped_at_ns = self._clock()
         self._settling.save()
         if not self._settling.busy:
@@ -340,7 +344,6 @@ class Mill:
     def _go_on(self) -> None:
         """Take the saved progress for what is applied, and look at the log from there on."""
         self._lanes.restart(self.progress)
-        self._applier.progress = self.progress
         self.status.position = self.progress.checkpoint
 
     def _pace(self, stop: threading.Event) -> None:
@@ -363,9 +366,6 @@ class Mill:
     def _tend(self) -> bool:
         """A piece of retention's work; whether there was any."""
         self._tended = time.monotonic()
-        if self._applier.deleted:
-            self._applier.deleted = False
-            self._retention.purge_soon()
         return self._retention.step()
 
     def _log_may_come(self, error: Exception) -> bool:
@@ -382,6 +382,15 @@ class Mill:
         if str(error) != self._last_error:
             _log.warning("waiting: %s", error)
         self._last_error = str(error)
+
+
+def _applier_beside(
+    store: Store, book: FeedBook, clock: Callable[[], int], max_depth: int, partition: Partition
+) -> Applier:
+    """An applier for another thread, with a context of its own. No deletion is applied beside the loop."""
+    context = new_context(store, None, clock, partition)
+    pipeline = TransformPipeline(book, context.status, max_depth)
+    return Applier(context, book, pipeline, Deleter(context, book, pipeline), partition)
 
 
 def _waits_for(error: Exception) -> Literal["waiting_for_store", "waiting_for_log", "waiting_for_catalog"]:

@@ -7,17 +7,18 @@ import polars as pl
 
 from tidemill.feeds.definition import Feed
 from tidemill.mill import ledger, rollups
-from tidemill.mill.apply import Applier
+from tidemill.mill.context import MillContext
 from tidemill.mill.replay import difference, milled, windows
 from tidemill.mill.replay.folder import Folder
 from tidemill.mill.replay.places import Places
 from tidemill.mill.replay.plan import PLACE, Plan, Planner, joined_rejections, old_points
 from tidemill.mill.replay.publish import ledger_rows
+from tidemill.mill.stages import TransformPipeline
 from tidemill.mill.state import PublishManifest
 from tidemill.mill.stored import entry
+from tidemill.mill.tombstones import without_deleted
 from tidemill.model.payload import MAX_RECORDS
 from tidemill.model.replay import Difference, Replay
-from tidemill.store.client import Store
 
 _WINNER: Final = ("winner_seq", "winner_idx")
 
@@ -38,12 +39,12 @@ class Conclusion(msgspec.Struct, frozen=True):
 class Concluding:
     """Concludes replays against one store."""
 
-    def __init__(self, store: Store, applier: Applier) -> None:
-        self._store = store
-        self._stages = applier.stages
-        self._status = applier.status
-        self._known = applier.known
-        self._planner = Planner(store, applier.known, applier.status)
+    def __init__(self, context: MillContext, pipeline: TransformPipeline) -> None:
+        self._store = context.store
+        self._status = context.status
+        self._known = context.known
+        self._pipeline = pipeline
+        self._planner = Planner(context)
 
     def conclude(self, replay: Replay, feed: Feed, folder: Folder) -> Conclusion:
         """What a replay comes to whose portions are all milled. Writes nothing."""
@@ -54,9 +55,9 @@ class Concluding:
         plan = self._planner.plan(replay.tenant, feed, places, offered, had)
         self._status.turn()
         rejected = joined_rejections(milled.joined(folder, "rejected").drop("record"), plan)
-        rejected = self._known.buried.unburied(replay.tenant, feed.name, rejected)
-        gone = self._known.buried.records(replay.tenant, feed.name, counts["seq"])
-        gone = gone.filter((pl.col("series") == 0) & (pl.col("reasons").list.len() > 0)).drop("series")
+        tombstones = self._known.tombstones.records(replay.tenant, feed.name, counts["seq"])
+        rejected = without_deleted(rejected, tombstones)
+        gone = tombstones.filter((pl.col("series") == 0) & (pl.col("reasons").list.len() > 0)).drop("series")
         moved = windows.changed(self._store, self._known, plan, places, tenant=replay.tenant, feed=feed)
         found = difference.difference(
             difference.of_records(counts, _not_recovered(old), rejected),
@@ -89,7 +90,7 @@ class Concluding:
             "plan-points": plan.points,
             "plan-series": milled.joined(folder, "series"),
             "plan-withdrawn": plan.withdrawn,
-            "plan-overtaken": plan.overtaken,
+            "plan-superseded": plan.superseded,
             "plan-replaced": plan.replaced,
             "plan-stale": replaced.rename({"time_ns": "time"}).filter(found.places.has()),
             "plan-moved": plan.moved,
@@ -126,7 +127,7 @@ class Concluding:
                 for row in stored.iter_rows(named=True)
             }
             wanted = records.filter(pl.col("seq").is_in(part["seq"].implode())).select(PLACE).sort(PLACE)
-            texts = pl.Series("text", self._stages.texts(entries, wanted), dtype=pl.String)
+            texts = pl.Series("text", self._pipeline.texts(entries, wanted), dtype=pl.String)
             parts.append(wanted.with_columns(texts))
         return pl.concat(parts)
 

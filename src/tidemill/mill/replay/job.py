@@ -24,7 +24,7 @@ from tidemill.errors import (
 )
 from tidemill.feeds.book import FeedBook
 from tidemill.mill import rollups
-from tidemill.mill.apply import Applier
+from tidemill.mill.context import MillContext
 from tidemill.mill.position import Progress
 from tidemill.mill.replay import milled
 from tidemill.mill.replay.conclude import Concluding
@@ -33,10 +33,10 @@ from tidemill.mill.replay.past import ReplayPast, numbered_runs
 from tidemill.mill.replay.places import Places
 from tidemill.mill.replay.publications import Publications
 from tidemill.mill.replay.selection import revived, select
+from tidemill.mill.stages import TransformPipeline
 from tidemill.mill.state import MillState, PublishManifest
 from tidemill.model.job import UNDER_WAY
 from tidemill.model.replay import Difference, Replay
-from tidemill.store.client import Store
 
 _log = logging.getLogger(__name__)
 
@@ -51,28 +51,27 @@ class Replays:
     def __init__(
         self,
         replays: CatalogReplays,
-        store: Store,
+        context: MillContext,
         book: FeedBook,
-        applier: Applier,
+        pipeline: TransformPipeline,
         *,
         state: MillState,
         path: Path,
-        clock: Callable[[], int],
         owns: Callable[[str, str], bool] = lambda tenant, feed: True,
     ) -> None:
         self._replays = replays
-        self._store = store
+        self._context = context
+        self._store = context.store
+        self._status = context.status
+        self._clock = context.clock
         self._book = book
-        self._applier = applier
-        self._status = applier.status
+        self._pipeline = pipeline
         self._path = path
-        self._clock = clock
         self._owns = owns
-        self._concluding = Concluding(store, applier)
-        self._publications = Publications(store, applier, replays, state, path, clock=clock, owns=owns)
+        self._concluding = Concluding(context, pipeline)
+        self._publications = Publications(context, pipeline, replays, state, path, owns=owns)
         self._look = True
         self._looked = 0.0
-        applier.deleter.on_deleted = self.begin_anew
         self._current: Replay | None = None
         self._past: tuple[str, ReplayPast] | None = None
 
@@ -161,7 +160,7 @@ class Replays:
         """Put one portion through the rules."""
         milled.mill(
             self._store,
-            self._applier.stages,
+            self._pipeline,
             folder,
             selection.filter(pl.col("portion") == number),
             tenant=replay.tenant,
@@ -188,7 +187,7 @@ class Replays:
     def _looks_back(self, replay: Replay, selection: pl.DataFrame) -> bool:
         """Whether rules of any version to apply need the past."""
         versions = selection["feed_version"].unique().to_list()
-        return any(self._applier.stages.looks_back(replay.tenant, replay.request.feed, one) for one in versions)
+        return any(self._pipeline.looks_back(replay.tenant, replay.request.feed, one) for one in versions)
 
     def _in_runs(self, replay: Replay, selection: pl.DataFrame) -> pl.DataFrame:
         """The selection with `run`: where rules look back, payloads between the chosen ones are part of the past."""
@@ -202,8 +201,7 @@ class Replays:
     def _past_of(self, replay: Replay, folder: Folder, selection: pl.DataFrame) -> ReplayPast:
         """The past as the replay under way sees it."""
         if self._past is None or self._past[0] != replay.id:
-            known, places = self._applier.known, Places(selection["seq"])
-            past = ReplayPast(self._store, known, self._status, places)
+            past = ReplayPast(self._context, Places(selection["seq"]))
             for points in folder.all("points-"):
                 past.add(points)
             self._past = replay.id, past
@@ -220,7 +218,7 @@ class Replays:
             replay=replay.id,
             tenant=replay.tenant,
             feed=feed.name,
-            version=self._applier.next_version(),
+            version=self._context.versions.next(),
             now_ns=self._clock(),
             at_seq=position,
             at_idx=self._concluding.at_idx(replay.tenant, position),

@@ -14,14 +14,14 @@ from typing import Final
 from tidemill.catalog.replays import CatalogReplays
 from tidemill.crash_points import reach
 from tidemill.errors import ConflictError, NotFoundError, StoreQueryError, StoreUnavailableError, UnavailableError
-from tidemill.mill.apply import Applier
+from tidemill.mill.context import MillContext
 from tidemill.mill.replay.folder import Folder
 from tidemill.mill.replay.plan_copies import PlanCopies
 from tidemill.mill.replay.publish import Publisher
+from tidemill.mill.stages import TransformPipeline
 from tidemill.mill.state import MillState, PublishManifest
 from tidemill.model.job import OVER
 from tidemill.model.replay import Replay
-from tidemill.store.client import Store
 
 _log = logging.getLogger(__name__)
 _MANIFEST: Final = "publishing"  # its file beside the plan: then the plan and its copy are whole
@@ -35,24 +35,23 @@ class Publications:
 
     def __init__(
         self,
-        store: Store,
-        applier: Applier,
+        context: MillContext,
+        pipeline: TransformPipeline,
         replays: CatalogReplays,
         state: MillState,
         path: Path,
         *,
-        clock: Callable[[], int],
         owns: Callable[[str, str], bool],
     ) -> None:
         self.blocked: Mapping[tuple[str, str], int] = {}
-        self._applier = applier
+        self._context = context
         self._replays = replays
         self._state = state
         self._path = path
-        self._clock = clock
+        self._clock = context.clock
         self._owns = owns
-        self._copies = PlanCopies(store)
-        self._publisher = Publisher(store, applier.stages.texts)
+        self._copies = PlanCopies(context.store)
+        self._publisher = Publisher(context, pipeline.texts)
         self._manifests: list[PublishManifest] = []
         self._planned: PublishManifest | None = None  # and not kept yet
         self._pieces: Iterator[None] | None = None
@@ -143,8 +142,9 @@ class Publications:
         if not self._is_there(folder, manifest):
             return
         yield from self._publisher.publish(folder, manifest)
-        self._applier.replayed(manifest.version)
-        self._applier.status.restated += 1
+        self._context.versions.raise_to(manifest.version)
+        self._context.known.drop_all()  # what is remembered of the store is of before
+        self._context.status.restated += 1
         _log.info("replay %s is published", manifest.replay)
 
     def _end(self, manifest: PublishManifest) -> None:

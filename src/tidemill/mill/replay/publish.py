@@ -11,17 +11,18 @@ import msgspec
 import polars as pl
 
 from tidemill.crash_points import reach
-from tidemill.mill import ledger, overtaken, rollups
+from tidemill.mill import ledger, rollups
+from tidemill.mill.context import MillContext
 from tidemill.mill.known import KnownSeries
 from tidemill.mill.ledger import INSTANT
 from tidemill.mill.replay.folder import Folder
 from tidemill.mill.replay.present import KEY
 from tidemill.mill.series import series_rows
 from tidemill.mill.state import PublishManifest
+from tidemill.mill.superseded import RecordTexts, write_superseded
 from tidemill.mill.writes import point_rows, replaced_rows
 from tidemill.model.time import NS_PER_S
 from tidemill.rules.shape import place
-from tidemill.store.client import Store
 
 _CHUNK: Final = 10_000
 _ROWS: Final = 250_000
@@ -32,8 +33,9 @@ class Publisher:
     """Writes plans. `texts_of` cuts records out of payloads. Looks series up by itself: what the mill knows of them
     changes between two pieces."""
 
-    def __init__(self, store: Store, texts_of: overtaken.RecordTexts) -> None:
-        self._store = store
+    def __init__(self, context: MillContext, texts_of: RecordTexts) -> None:
+        self._context = context
+        self._store = context.store
         self._texts_of = texts_of
 
     def publish(self, folder: Folder, manifest: PublishManifest) -> Iterator[None]:
@@ -43,10 +45,11 @@ class Publisher:
         yield from self._ledger(folder, manifest)
         reach("replay.after_ledger")
         known.load(tenant, points["series"].unique(), 0)
-        yield from self._insert("series", series_rows(known, tenant, folder.read("plan-series"), points))
+        series = series_rows(known.frame(points["series"].unique()), tenant, folder.read("plan-series"), points)
+        yield from self._insert("series", series)
         yield from self._points(tenant, points, folder.read("plan-withdrawn"))
         reach("replay.after_points")
-        self._overtake(manifest, folder.read("plan-overtaken"))
+        self._supersede(manifest, folder.read("plan-superseded"))
         yield
         windows, changed = folder.read("plan-windows"), folder.read("plan-changed-windows")
         known.load(tenant, windows["series"].unique(), 0)
@@ -107,13 +110,11 @@ class Publisher:
                     idxs=part["idx"],
                 )
 
-    def _overtake(self, manifest: PublishManifest, lost: pl.DataFrame) -> None:
+    def _supersede(self, manifest: PublishManifest, lost: pl.DataFrame) -> None:
         if lost.is_empty():
             return
-        tenant, feed = manifest.tenant, manifest.feed
-        rows, seqs = overtaken.rejections_of(self._store, tenant, feed, lost, self._texts_of)
-        self._store.insert("rejections", rows)
-        overtaken.restate(self._store, tenant, feed, lost, seqs=seqs, version=manifest.version)
+        tenant, feed, version = manifest.tenant, manifest.feed, manifest.version
+        write_superseded(self._context, tenant, feed, lost, texts_of=self._texts_of, version=version)
 
     def _rollups(
         self, known: KnownSeries, manifest: PublishManifest, windows: pl.DataFrame, changed: pl.DataFrame
@@ -137,7 +138,7 @@ class Publisher:
         present = rollups.values(self._store, known, windows=windows, late=manifest.late, **of)
         restated = changed.join(windows, on=rollups.KEY, how="semi")
         version, now = manifest.version, manifest.now_ns
-        rollups.publish(self._store, present, before, restated, version=version, now=now, **of)
+        self._store.insert("rollups", rollups.rows(present, before, restated, version=version, now=now, **of))
         return present.select(*rollups.KEY, new_mean="mean")
 
     def _outcomes(self, outcomes: pl.DataFrame, manifest: PublishManifest) -> Iterator[None]:
