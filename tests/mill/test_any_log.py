@@ -11,13 +11,13 @@ import httpx
 import pytest
 
 from tests.api.samples import fix, problem, row
-from tests.support.api import Api, positions, running_api, running_mill
+from tests.support.api import Api, mill_states, running_api, running_mill
 from tests.support.file_log import ENTRIES, FileLog, FileLogReader
 from tidemill.catalog.keys import create_key
 from tidemill.feeds.recipes import RECIPES
 from tidemill.log.partitioned import PartitionedLog, PartitionedReader
 from tidemill.log.partitions import log_folder
-from tidemill.mill.position import LogProgress, read
+from tidemill.mill.state import progress_of
 from tidemill.mill.verify.report import Report
 from tidemill.mill.verify.walk import Scope, Verifier
 from tidemill.store.client import Store, StoreAddress
@@ -39,7 +39,7 @@ class Round:
         return PartitionedReader([FileLogReader(*place, index=self.index) for place in self.places])
 
     def verify(self, api: Api) -> Report:
-        progress = LogProgress(tuple(read(self.folder / name, start) for name, start in positions(self.log)))
+        progress = progress_of(mill_states(self.folder, self.log))
         book, catalog = api.services.book, api.services.catalog
         verifier = Verifier(Store(self.engine), book, self.readers, lambda: progress, catalog=catalog)
         return verifier.run(Scope(tenant=self.tenant))

@@ -80,7 +80,7 @@ def test_after_a_payload_and_a_feed_are_erased_no_file_holds_their_bytes(tmp_pat
         last = house.ask(Deletion(kind="feed", feed="location"))
         house.work()
         checkpoint = lambda: house.mill.progress.checkpoint  # noqa: E731
-        eraser = Eraser(house.store, house.log.erased, house.clock, checkpoint, house.partition)
+        eraser = Eraser(house.mill.context.store, house.log.erased, house.clock, checkpoint, house.partition)
         for _ in range(20):
             assert eraser.run(), "the log has not let go yet"
         assert erase(house.store, house.log, house.catalog, LogProgress((house.mill.progress,)))
