@@ -12,6 +12,7 @@ from tests.mill.verifying import prove
 from tidemill.errors import ConflictError, UnavailableError
 from tidemill.model.deletion import Deletion
 from tidemill.model.ids import format_series
+from tidemill.model.offset import seq_of
 from tidemill.store.client import Store
 from tidemill.store.queries import query
 
@@ -66,6 +67,8 @@ def outcome(house: House) -> dict[str, list[str]]:
 def _named(row: dict[str, Any], names: dict[int, str]) -> dict[str, Any]:
     """A row with names for the ids of series; of payloads only whether there are bytes (a deletion's name series)."""
     plain = {key: value for key, value in row.items() if key not in ("tenant", "receipt", "sha256")}
+    if "seq" in row:
+        plain["seq"] = seq_of(row["seq"])  # each house has a partition of its own
     if "series" in row:
         plain["series"] = names.get(row["series"], row["series"])
     if "body" in row:
