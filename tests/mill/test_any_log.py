@@ -18,8 +18,8 @@ from tidemill.feeds.recipes import RECIPES
 from tidemill.log.partitioned import PartitionedLog, PartitionedReader
 from tidemill.log.partitions import log_folder
 from tidemill.mill.state import progress_of
-from tidemill.mill.verify.report import Report
 from tidemill.mill.verify.walk import Scope, Verifier
+from tidemill.model.verification import Report
 from tidemill.store.client import Store, StoreAddress
 
 _numbers = itertools.count(1)

@@ -13,6 +13,7 @@ from tests.query.support import asked, ns, queries, whole
 from tidemill.errors import InputError
 from tidemill.query.rejections import Rejection, RejectionsQuery, RejectionSummaryQuery, Winner, accepted, json_or_text
 from tidemill.store.client import Store
+from tidemill.store.fenced import FencedStore
 
 
 def listed(store: Store, **given: str) -> list[Rejection]:
@@ -122,7 +123,7 @@ def test_a_recovered_record_is_not_counted_in_its_payload_again(store: Store, wr
     writer.rejection(2, 1, "location", ["duplicate"], recovered_by="p1")
     settled = store.rows("mill_settled", tenant="default", feed="location", seqs=[2])
     assert [row["idx"] for row in settled] == [0]
-    store.command("mill_restate", tenant="default", feed="location", seqs=[2], version=9)
+    FencedStore(store, 0).command("mill_restate", tenant="default", feed="location", seqs=[2], version=9)
     receipt = queries(store).receipts.receipt("default", "r2")
     assert (receipt.accepted, receipt.rejected, receipt.reasons) == (2, 1, {"duplicate": 1})
 
