@@ -202,7 +202,7 @@ def test_a_seal_that_was_cut_short_keeps_its_rollup(build: Build, monkeypatch: p
     with monkeypatch.context() as patch, pytest.raises(StoreUnavailableError):
         patch.setattr(Store, "command", failing)
         job.run()
-    house.store.command(
+    house.mill.context.store.command(
         "mill_delete_expired", tenant=house.tenant, feed="location", before=NOW_NS + DAY_NS, fresh=2**64 - 1
     )
     clocks.pass_days(3)  # now what is left is past retention, too
