@@ -49,7 +49,8 @@ check: lint test test-faults ## what CI runs
 bench: setup ## print the figures of bench/, with the machine and versions
 	@$(BIN)/python -m bench
 
-docs: setup ## regenerate the generated documentation pages
+docs: setup ## regenerate the generated documentation pages, and the examples of the API that a test makes
+	@TIDEMILL_TEST_WRITE_EXAMPLES=1 $(BIN)/python -m pytest -n 0 -q tests/api/test_examples.py -k up_to_date
 	@$(BIN)/python -m tidemill.docs
 
 clean: ## remove the virtual environment (never the data)

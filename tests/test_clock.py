@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.clock import AWAY_NS, DAY_NS, NS_PER_S, STEP_NS, Trust, TrustedClock, boot_id, since_boot_s
+from tidemill.clock import AWAY_NS, DAY_NS, NS_PER_S, STEP_NS, ClockFile, Trust, TrustedClock, boot_id, since_boot_s
 
 NOW_NS = 1_800_000_000 * NS_PER_S
 HOUR_NS = 3600 * NS_PER_S
@@ -24,7 +24,7 @@ class Machine:
 
     def start(self, trust: Trust | None = None, **options: Any) -> TrustedClock:
         return TrustedClock(
-            self.path,
+            ClockFile(self.path),
             trust or Trust(),
             wall_ns=lambda: self.wall_ns,
             passed_s=lambda: self.passed_ns / NS_PER_S,
@@ -162,7 +162,7 @@ def test_a_file_that_cannot_be_written_stops_nothing(machine: Machine) -> None:
 
 
 def test_the_machines_own_clocks_agree(tmp_path: Path) -> None:
-    clock = TrustedClock(tmp_path / "clock", Trust())
+    clock = TrustedClock(ClockFile(tmp_path / "clock"), Trust())
     assert clock.now_ns() is not None
     assert since_boot_s() > 0
     assert boot_id() == boot_id()

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -65,16 +65,47 @@ def boot_id() -> str:
         return ""
 
 
+class ClockRecord(Protocol):
+    """Keeps what a clock showed last. A value that is some minutes old will do."""
+
+    def load(self) -> bytes | None:
+        """What was saved last; None: nothing, or it cannot be read. Raises nothing."""
+
+    def save(self, value: bytes) -> None:
+        """Replace the value. A failure raises nothing: the next minute tries again."""
+
+
+class ClockFile:
+    """A `ClockRecord` in the file at `path`, which is replaced as a whole. Not durable."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def load(self) -> bytes | None:
+        """See `ClockRecord.load`."""
+        try:
+            return self._path.read_bytes()
+        except OSError:
+            return None
+
+    def save(self, value: bytes) -> None:
+        """See `ClockRecord.save`."""
+        new = self._path.with_name(self._path.name + ".new")
+        with contextlib.suppress(OSError):
+            new.write_bytes(value)
+            new.replace(self._path)
+
+
 class TrustedClock:
-    """The system's clock, or nothing while it is in doubt. Thread-safe. `path` keeps what it showed last.
+    """The system's clock, or nothing while it is in doubt. Thread-safe. `record` keeps what it showed last.
 
     `wall_ns` is the system's clock (ns since the epoch), `passed_s` seconds since `boot`. `newest_ns` is when the
-    newest data beside it was received (0: there is none): all there is to compare with where the file is missing.
+    newest data beside it was received (0: there is none): all there is to compare with where the record is empty.
     """
 
     def __init__(
         self,
-        path: Path,
+        record: ClockRecord,
         trust: Trust,
         *,
         newest_ns: int = 0,
@@ -82,7 +113,7 @@ class TrustedClock:
         passed_s: Callable[[], float] = since_boot_s,
         boot: str | None = None,
     ) -> None:
-        self._path, self._trust = path, trust
+        self._record, self._trust = record, trust
         self._wall_ns, self._passed_s = wall_ns, passed_s
         self._boot = boot_id() if boot is None else boot
         self._lock = threading.Lock()
@@ -152,17 +183,14 @@ class TrustedClock:
         return int(self._passed_s() * NS_PER_S)
 
     def _load(self) -> _Saved | None:
+        value = self._record.load()
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=_Saved)
-        except (OSError, msgspec.MsgspecError):
+            return None if value is None else msgspec.json.decode(value, type=_Saved)
+        except msgspec.MsgspecError:
             return None
 
     def _save(self) -> None:
-        """Replace the file. A disk that is full does not stop the clock: the next minute tries again."""
-        new = self._path.with_name(self._path.name + ".new")
-        with contextlib.suppress(OSError):
-            new.write_bytes(msgspec.json.encode(self._state))
-            new.replace(self._path)
+        self._record.save(msgspec.json.encode(self._state))
 
 
 def _shown(ns: int) -> str:

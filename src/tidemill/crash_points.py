@@ -1,7 +1,8 @@
 """Named places where a fault test may kill the process, so that a crash is an input like any other.
 
 `TIDEMILL_CRASH_AT=log.before_commit` kills the process (SIGKILL: no clean-up, as in a power cut) when it reaches that
-place for the first time, `log.before_commit:7` the seventh time. Unset, a place costs one test of a constant.
+place for the first time, `log.before_commit:7` the seventh time. `TIDEMILL_STOP_AT` stops it there instead (SIGSTOP),
+as a machine that sleeps or a hung disk does: it may go on later. Unset, a place costs one test of a constant.
 """
 
 import os
@@ -9,14 +10,15 @@ import signal
 import threading
 from typing import Final
 
-_name, _, _count = os.environ.get("TIDEMILL_CRASH_AT", "").partition(":")
+_SIGNAL: Final = signal.SIGKILL if "TIDEMILL_CRASH_AT" in os.environ else signal.SIGSTOP
+_name, _, _count = os.environ.get("TIDEMILL_CRASH_AT", os.environ.get("TIDEMILL_STOP_AT", "")).partition(":")
 ARMED: Final = bool(_name)
 _lock = threading.Lock()
 _left = int(_count or "1")
 
 
 def reach(name: str) -> None:
-    """Say that this place was reached; ends the process here if the environment asks for it."""
+    """Say that this place was reached; ends or stops the process here if the environment asks for it."""
     if ARMED and name == _name:
         _count_down()
 
@@ -26,4 +28,4 @@ def _count_down() -> None:
     with _lock:
         _left -= 1
         if _left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), _SIGNAL)

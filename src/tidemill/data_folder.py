@@ -9,33 +9,25 @@ What was closed, or may have been, is closed then.
 import logging
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
-
-import apsw
+from typing import Final
 
 from tidemill.catalog.feeds import CatalogFeeds
-from tidemill.catalog.inspect import Inspected, inspect
+from tidemill.catalog.inspect import Inspected
 from tidemill.catalog.keys import close_access
-from tidemill.catalog.sqlite import SqliteCatalog
-from tidemill.errors import LogCorruptError, LogDamagedError, LogUnavailableError, StartupError
+from tidemill.catalog.opening import FILE as CATALOG
+from tidemill.catalog.opening import inspect_catalog, open_catalog, put_aside
+from tidemill.durable import sync_folder
+from tidemill.errors import StartupError
 from tidemill.feeds.recipes import RECIPES
-from tidemill.log.database import FILE, open_reader
-from tidemill.log.high_water import read_mark
-from tidemill.log.local_disk import sync_folder
-from tidemill.log.partitions import log_folder, partition_count
-from tidemill.log.reader import SqliteLogReader
-from tidemill.mill import position
+from tidemill.log.opening import log_files
+from tidemill.mill.state_files import position_file, read_progress
 from tidemill.model.offset import seq_of, start_of
 from tidemill.settings import DEFAULT_TENANT
 
 VARIABLE: Final = "TIDEMILL_ACCEPT_CATALOG_LOSS"
-CATALOG: Final = "catalog.sqlite"
 CLOSED_MARK: Final = "closed"
 _TAIL: Final = 10_000  # entries of the log whose tenants must have feeds
-_TAIL_TENANTS: Final = "SELECT DISTINCT tenant FROM (SELECT tenant FROM entries ORDER BY seq DESC LIMIT ?)"
-_LAST: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'entries'"
 _KEY: Final = "tidemill key create --data {folder} --tenant default --scope read,write,admin"
 
 log = logging.getLogger(__name__)
@@ -47,7 +39,7 @@ def check_folder(folder: Path, environment: Mapping[str, str] = os.environ) -> N
     A folder in which nothing was ever received is none of these. Raises StartupError that says what is missing, how to
     put it back, and how to accept the loss; where it is accepted, makes a catalog that is closed, durable on return.
     """
-    found = inspect(folder / CATALOG)
+    found = inspect_catalog(folder)
     fault = _fault(folder, found)
     if fault is None:
         return
@@ -96,48 +88,15 @@ def _began(folder: Path) -> bool:
 def _last_place(folder: Path) -> int:
     """The newest place in the log that anything in the folder knows of, of several partitions the sum of theirs; 0:
     none."""
-    return sum(seq_of(_last_offset(folder, number)) for number in range(partition_count(folder)))
-
-
-def _last_offset(folder: Path, partition: int) -> int:
-    """The newest offset of a partition that anything in the folder knows of; the one before its first: none."""
-    known = position.read(position.position_file(folder, partition), start_of(partition)).highest
-    with suppress(OSError, LogCorruptError):
-        known = max(known, read_mark(log_folder(folder, partition) / "log.high-water")[0])
-    for (seq,) in _ask_log(folder, partition, _LAST):
-        known = max(known, seq)
-    return known
+    ends = enumerate(log_files(folder).ends())
+    return sum(
+        seq_of(max(end, read_progress(position_file(folder, number), start_of(number)).highest)) for number, end in ends
+    )
 
 
 def _tenants(folder: Path) -> frozenset[str]:
-    """The tenants of the newest entries of every partition of the log."""
-    return frozenset().union(*(_tenants_of(folder, number) for number in range(partition_count(folder))))
-
-
-def _tenants_of(folder: Path, partition: int) -> frozenset[str]:
-    """The same of one partition, without damaged entries: one flipped bit makes another tenant, whom no catalog
-    knows."""
-    log = SqliteLogReader(log_folder(folder, partition), quiet=True)
-    try:
-        return frozenset(header.tenant for header in log.headers(max(0, log.last_seq() - _TAIL), _TAIL))
-    except LogDamagedError:
-        return frozenset()
-    except LogUnavailableError:  # there is none, or it is of an older version
-        return frozenset(tenant for (tenant,) in _ask_log(folder, partition, _TAIL_TENANTS, _TAIL))
-    finally:
-        log.close()
-
-
-def _ask_log(folder: Path, partition: int, sql: str, *bound: int) -> list[tuple[Any, ...]]:
-    """The rows of a question to a partition; none where there is no log, or one that cannot be read: that is its
-    owner's matter, who says it better."""
-    with suppress(apsw.Error, OSError):
-        connection = open_reader(log_folder(folder, partition) / FILE)
-        try:
-            return list(connection.execute(sql, bound))
-        finally:
-            connection.close()
-    return []
+    """The tenants of the newest entries of the log."""
+    return log_files(folder).tenants(_TAIL)
 
 
 def _refusal(folder: Path, fault: str, last: int) -> str:
@@ -155,9 +114,8 @@ def _begin_anew(folder: Path, found: Inspected) -> None:
     """Make the catalog one that is closed and has the recipes. A file that cannot be used is put aside, not removed."""
     mark_closed(folder)
     if found.fault is not None:
-        for path in sorted(folder.glob(f"{CATALOG}*")):
-            path.rename(path.with_name(path.name.replace("catalog", "catalog-lost", 1)))
-    catalog = SqliteCatalog(folder / CATALOG)
+        put_aside(folder)
+    catalog = open_catalog(folder)
     try:
         close_access(catalog)
         for tenant in {DEFAULT_TENANT, *_tenants(folder)}:

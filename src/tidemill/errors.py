@@ -14,7 +14,9 @@
     │   │   ├── DiskFullError
     │   │   └── LogDamagedError
     │   └── StoreUnavailableError
+    │       └── LostPartitionError  a mill's partition is another mill's; nothing of it is written any more
     ├── LogCorruptError       the log is not what it was; needs a person
+    ├── LogLacksError         this kind of log cannot do what was asked of it
     ├── StoreQueryError       the store refused a query; carries its code
     │   └── StoreDamagedError     a part of a table is damaged, and the query needs it
     ├── DamagedError          what was asked for is damaged where it is kept
@@ -146,10 +148,22 @@ class StoreUnavailableError(UnavailableError):
     code = "store_unavailable"
 
 
+class LostPartitionError(StoreUnavailableError):
+    """The store refuses a mill that lost its partition to another one. It has to end; what it left, the other does."""
+
+    code = "partition_lost"
+
+
 class LogCorruptError(TidemillError):
     """The log is shorter than it once was, or its tail does not verify. Serving on would hide a loss."""
 
     code = "log_corrupt"
+
+
+class LogLacksError(TidemillError):
+    """The log of this server is of a kind that cannot do this; nothing was changed. Asking again changes nothing."""
+
+    code = "log_lacks"
 
 
 class StoreQueryError(TidemillError):

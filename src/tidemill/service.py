@@ -5,12 +5,14 @@
 
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -20,22 +22,21 @@ from tidemill.catalog.contract import Catalog
 from tidemill.catalog.feeds import PREFIX as FEEDS_PREFIX
 from tidemill.catalog.feeds import CatalogFeeds
 from tidemill.catalog.keys import CLOSED, ever_keys
+from tidemill.catalog.opening import open_catalog
 from tidemill.catalog.replays import CatalogReplays
-from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.clock import Trust
-from tidemill.errors import LogCorruptError, StartupError, TidemillError, UnavailableError
+from tidemill.errors import StartupError, TidemillError, UnavailableError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.recipes import FORMER, RECIPES, shipped
 from tidemill.feeds.variables import Reaches
 from tidemill.lifeline import Lifeline
 from tidemill.lock import FolderLock
 from tidemill.settings import DEFAULT_TENANT, Runtime, Settings
+from tidemill.wake import WakePipe
 
 if TYPE_CHECKING:
     from tidemill.feeds.definition import Feed
-    from tidemill.log.partitioned import PartitionedLog
-    from tidemill.log.shut import ShutLog
-    from tidemill.log.sqlite import SqliteLog
+    from tidemill.log.contract import IntakeLog
     from tidemill.mill.crew import Crew
     from tidemill.sources.state import Unusable
 
@@ -43,10 +44,12 @@ log = logging.getLogger(__name__)
 
 _MILL_NICE: Final = 10  # acknowledging comes before applying
 _STORE_NICE: Final = 10
+_WORKER_NICE: Final = 10
 _STORE_BYTES: Final = 1 << 30  # of memory, for all statements together
 _STORE_ROOM_BYTES: Final = 256 << 20  # beside the largest of them
 _SWITCH_S: Final = 0.0005  # the log's thread asks for the interpreter after each commit: answers wait for it
 _MILL_SILENCE_S: Final = 60.0
+_WORKER_SILENCE_S: Final = 60.0
 _MILL_TIMEOUT_S: Final = 100.0  # a statement of the mill's must end some time, not as soon as a person's question
 
 
@@ -91,11 +94,10 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
     folder = runtime.settings.folder
     (folder / "mill").mkdir(exist_ok=True)
     lock = FolderLock(folder / "mill", "mill.lock")
-    catalog = SqliteCatalog(folder / "catalog.sqlite")
+    catalog = open_catalog(folder)
     book = open_book(catalog, runtime.settings)
     store = _mill_store(runtime)
-    replays = CatalogReplays(catalog)
-    mill = _crew(runtime, store, book, replays)
+    mill = _crew(runtime, store, book, catalog)
     turning = threading.Event()  # not yet: it waits for the store, as long as that takes
     lifeline.beat_while(lambda: not turning.is_set() or time.monotonic() - mill.last_turn < _MILL_SILENCE_S)
     if not _bring_up_to_date(store.address, stop):
@@ -127,7 +129,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
 
     catalog.watch(FEEDS_PREFIX, feeds_changed)
     catalog.watch(CLOSED, access_closed)
-    replays.watch(mill.wake)
+    CatalogReplays(catalog).watch(mill.wake)
     poller.start()
     # Both are told to end at the same moment: what the poller fetched must reach the log before the API ends.
     ending = threading.Thread(target=lambda: (stop.wait(), poller.stop()), name="end-poller")
@@ -140,14 +142,13 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
         lock.release()
 
 
-def _crew(runtime: Runtime, store: Any, book: FeedBook, replays: CatalogReplays) -> "Crew":
+def _crew(runtime: Runtime, store: Any, book: FeedBook, catalog: Catalog) -> "Crew":
     """A mill for each partition. Each asks the store by itself: one that hangs is not hidden by the others."""
     from tidemill.hints import Hints
-    from tidemill.log.partitions import log_folder
-    from tidemill.log.reader import SqliteLogReader
+    from tidemill.log.opening import open_partition
     from tidemill.mill.backup_hold import BackupHold
     from tidemill.mill.crew import Crew
-    from tidemill.mill.position import Position, position_file
+    from tidemill.mill.state_files import FileMillState, mill_folder
     from tidemill.mill.turns import Turns
     from tidemill.mill.worker import Mill
     from tidemill.model.offset import Partition
@@ -159,13 +160,14 @@ def _crew(runtime: Runtime, store: Any, book: FeedBook, replays: CatalogReplays)
 
     def mill_of(partition: Partition, end: Hints) -> Mill:
         return Mill(
-            SqliteLogReader(log_folder(folder, partition.number)),
+            open_partition(folder, partition.number),
             _mill_store(runtime) if partition.number else store,
             book,
-            Position(position_file(folder, partition.number), partition.start),
+            FileMillState(mill_folder(folder, partition.number), partition.start, catalog),
             end,
+            work=mill_folder(folder, partition.number) / "replays",
             max_depth=runtime.settings.max_depth,
-            replays=replays,
+            replays=CatalogReplays(catalog),
             trust=_trust(runtime.settings),
             backup_hold=backup_hold,
             partition=partition,
@@ -176,30 +178,56 @@ def _crew(runtime: Runtime, store: Any, book: FeedBook, replays: CatalogReplays)
     return Crew([mill_of(Partition(number, count), end) for number, end in enumerate(ends)])
 
 
+def run_worker(runtime: Runtime, lifeline: Lifeline) -> None:
+    """Long jobs, until SIGTERM or until there is none. Its memory is bounded, so that it takes nobody else's."""
+    from tidemill.jobs.work import works
+    from tidemill.jobs.worker import Worker
+
+    os.nice(_WORKER_NICE)
+    memory = runtime.settings.worker_memory
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    folder = runtime.settings.folder
+    lock = FolderLock(folder / "run", "worker.lock")
+    catalog = open_catalog(folder)
+    settings = runtime.settings
+    store = cache(lambda: _store(runtime, settings.query_timeout, settings.query_memory))
+    worker = Worker(works(catalog, store, settings), WakePipe(*runtime.wake_fds))
+    lifeline.beat_while(lambda: time.monotonic() - worker.turned < _WORKER_SILENCE_S)
+    try:
+        worker.run(stop)
+    finally:
+        lock.release()
+
+
 def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     """HTTP on the public and the internal listener, until SIGTERM."""
     from tidemill.api.app import create_app
     from tidemill.api.applied import Applied
-    from tidemill.api.deleted import Deleted
+    from tidemill.api.pending_deletions import PendingDeletions
     from tidemill.api.server import build
     from tidemill.api.services import Services
     from tidemill.catalog.cursor_key import cursor_key
     from tidemill.catalog.keys import KeyRing
     from tidemill.hints import Hints
-    from tidemill.mill import position, status
+    from tidemill.mill.state import progress_of
+    from tidemill.mill.state_files import mill_states
+    from tidemill.query.cursors import Seals
     from tidemill.query.queries import Queries
-    from tidemill.query.seals import Seals
+    from tidemill.store.deletions import series_of
 
     sys.setswitchinterval(_SWITCH_S)
     settings, folder = runtime.settings, runtime.settings.folder
     intake_log = _intake_log(settings)
-    numbers = range(settings.partitions)
-    catalog = SqliteCatalog(folder / "catalog.sqlite")
+    mills = mill_states(folder, settings.partitions)
+    catalog = open_catalog(folder)
     texts = feed_texts(catalog)
     book = FeedBook(texts)
     store = _store(runtime, settings.query_timeout, settings.query_memory)
-    applied = Applied(lambda: position.read_all(folder, settings.partitions), Hints.from_fd(runtime.hint_fd))
-    deleted = Deleted(applied)
+    applied = Applied(lambda: progress_of(mills), Hints.from_fd(runtime.hint_fd))
+    deleted = PendingDeletions(applied, intake_log, partial(series_of, store))
     services = Services(
         settings=settings,
         log=intake_log,
@@ -211,23 +239,21 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
         queries=Queries(store, intake_log, book, deleted.of, applied.through, seals=Seals(cursor_key(catalog))),
         applied=applied,
         deleted=deleted,
-        mill_status=lambda: tuple(status.read(position.mill_folder(folder, n) / "mill.json") for n in numbers),
+        mills=mills,
         clock=time.time_ns,
         internal_secret=runtime.intake_secret,
         open_access=runtime.open_access,
+        wake_worker=WakePipe(*runtime.wake_fds).wake,
     )
     sockets = [socket.socket(fileno=fd) for fd in (runtime.listen_fd, runtime.internal_fd)]
     build(create_app(services), settings, applied.stop, lifeline.beat).run(sockets)  # on uvloop
 
 
-def _intake_log(settings: Settings) -> "SqliteLog | ShutLog | PartitionedLog":
-    """The log as its owner opens it. A partition that cannot be opened is read on, and acknowledges nothing."""
+def _intake_log(settings: Settings) -> "IntakeLog":
+    """The log as its owner opens it."""
     from tidemill.log.limits import LogLimits
-    from tidemill.log.partitioned import PartitionedLog
-    from tidemill.log.partitions import log_folder
-    from tidemill.log.shut import ShutLog
-    from tidemill.log.sqlite import SqliteLog
-    from tidemill.mill.position import read_all
+    from tidemill.log.opening import open_log
+    from tidemill.mill.state_files import mill_states
 
     limits = LogLimits(
         keep_applied_s=settings.log_keep_s,
@@ -235,18 +261,8 @@ def _intake_log(settings: Settings) -> "SqliteLog | ShutLog | PartitionedLog":
         min_free_bytes=settings.min_free_bytes,
         min_free_ratio=settings.min_free_ratio,
     )
-
-    def opened(number: int, known_seq: int) -> SqliteLog | ShutLog:
-        place = log_folder(settings.folder, number)
-        try:
-            return SqliteLog(place, limits=limits, known_seq=known_seq, trust=_trust(settings), partition=number)
-        except LogCorruptError as error:  # say so: a start again would change nothing
-            log.error("payloads are refused: %s", error.message)
-            return ShutLog(place, error, number)
-
-    progress = read_all(settings.folder, settings.partitions).partitions
-    logs = [opened(number, progress[number].highest) for number in range(settings.partitions)]
-    return logs[0] if len(logs) == 1 else PartitionedLog(logs)
+    known = [state.progress().highest for state in mill_states(settings.folder, settings.partitions)]
+    return open_log(settings.folder, known, limits=limits, trust=_trust(settings))
 
 
 def run_demo(runtime: Runtime, lifeline: Lifeline) -> None:
@@ -261,6 +277,7 @@ ROLES: Final[dict[str, Callable[[Runtime, Lifeline], None]]] = {
     "store": run_store,
     "mill": run_mill,
     "api": run_api,
+    "worker": run_worker,
     "demo": run_demo,
 }
 

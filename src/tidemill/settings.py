@@ -107,6 +107,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "listens on loopback and no key was ever made, else none."
         ),
     ] = ""
+    worker_memory: Annotated[
+        int,
+        _setting("Bytes of memory that the process may use that does long jobs, such as a verification.", ge=512 * MIB),
+    ] = 2048 * MIB
+    job_keep_days: Annotated[
+        float, _setting("Days that a job which is over (a replay, a verification) is kept with its result.", ge=0)
+    ] = 30.0
+    job_keep: Annotated[
+        int, _setting("Jobs of each kind that are over and that a tenant keeps however old they are.", ge=0, le=1000)
+    ] = 200
     silence: Annotated[float, _setting("Seconds of silence after which a process is replaced.", ge=2)] = 30.0
     log_level: Annotated[str, _setting("debug, info, warning or error.", pattern="^(debug|info|warning|error)$")] = (
         "info"
@@ -266,12 +276,13 @@ def _overlap(one: str, other: str) -> bool:
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):
-    """What the supervisor hands to `api`, `mill`, `store` and `demo` (as JSON on standard input, which others cannot
-    read as they can an environment; never shown).
+    """What the supervisor hands to the processes it starts (as JSON on standard input, which others cannot read as they
+    can an environment; never shown).
 
     `listen_fd` and `internal_fd` are listening sockets that outlive a restart of `api`, so that a connection made
     meanwhile waits instead of being refused. `hint_fd` is one end of a datagram socket pair between `api` and `mill`:
     `api` says that the log grew, `mill` says how far it applied; hints may be lost, nothing depends on them.
+    `wake_fds` are the ends of the pipe by which `api` wakes `worker` (`wake.py`).
     `url` is where the server can be reached. `stand_ins` are the demonstration's servers and their listening sockets.
     """
 
@@ -283,6 +294,7 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     listen_fd: int = -1
     internal_fd: int = -1
     hint_fd: int = -1
+    wake_fds: tuple[int, int] = (-1, -1)
     open_access: bool = False
     url: str = ""
     stand_ins: tuple[tuple[str, int], ...] = ()

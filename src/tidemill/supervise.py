@@ -1,8 +1,9 @@
-"""`tidemill serve`: starts store, mill and api, watches over them, and ends them.
+"""`tidemill serve`: starts store, mill and api, and a worker when there are jobs; watches over them, and ends them.
 
 Owns what must outlive a restart of any of them: the listening sockets (a connection made while `api` restarts waits
-instead of being refused), the hint sockets, the secret and the store's port of this start. A process that exits, or
-falls silent, is started again: at once, and with growing pauses if it keeps failing. Holds no data.
+instead of being refused), the hint sockets, the pipe that wakes the worker, the secret and the store's port of this
+start. A process that exits, or falls silent, is started again: at once, and with growing pauses if it keeps failing.
+Holds no data.
 """
 
 import contextlib
@@ -22,13 +23,15 @@ from typing import Final
 import msgspec
 
 from tidemill.catalog.keys import KeyRing
-from tidemill.catalog.sqlite import SqliteCatalog
-from tidemill.data_folder import CATALOG, check_folder, mark_closed
+from tidemill.catalog.opening import open_catalog
+from tidemill.catalog.opening import repair_tails as repair_catalog_tails
+from tidemill.data_folder import check_folder, mark_closed
 from tidemill.errors import StartupError
 from tidemill.lock import FolderLock
-from tidemill.log import wal
-from tidemill.log.partitions import log_folder, settle_partitions
+from tidemill.log.opening import log_files
+from tidemill.log.partitions import settle_partitions
 from tidemill.settings import Runtime, Settings
+from tidemill.wake import WakePipe
 
 log = logging.getLogger(__name__)
 
@@ -50,9 +53,12 @@ _FEW_THREADS: Final = {
 }
 
 
+ENDING_BY_THEMSELVES: Final = ("demo", "worker")  # with status 0, when they have nothing more to do
+
+
 @dataclass
 class Part:
-    """One supervised process and what has become of it so far."""
+    """One supervised process and what has become of it so far. `restart_at` null: it runs, or nobody needs it."""
 
     role: str
     process: subprocess.Popen[bytes] | None = None
@@ -74,6 +80,7 @@ class Supervisor:
         self._stopping = False
         self._parts: dict[str, Part] = {}
         self._sockets: list[socket.socket] = []
+        self._wake: WakePipe | None = None
         self._lock: FolderLock | None = None
         self._stand_in_urls: dict[str, str] = {}
         self.open_access = False
@@ -98,6 +105,7 @@ class Supervisor:
         internal = _listener("127.0.0.1", 0)
         reserved = _reserve_port()
         for_api, for_mill = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._wake = WakePipe.new()
         self._sockets = [public, internal, for_api, for_mill, reserved]
         self._runtime = Runtime(
             settings=self._settings,
@@ -107,15 +115,17 @@ class Supervisor:
             internal_port=internal.getsockname()[1],
             listen_fd=public.fileno(),
             internal_fd=internal.fileno(),
+            wake_fds=self._wake.fds,
             open_access=self.open_access,
             url=self.url,
         )
         self._hint_fds = {"api": for_api.fileno(), "mill": for_mill.fileno()}
-        api_fds = (public.fileno(), internal.fileno(), for_api.fileno())
+        api_fds = (public.fileno(), internal.fileno(), for_api.fileno(), *self._wake.fds)
         self._parts = {
             "store": Part("store"),
             "mill": Part("mill", pass_fds=(for_mill.fileno(),)),
             "api": Part("api", pass_fds=api_fds),
+            "worker": Part("worker", pass_fds=self._wake.fds, restart_at=None),
         }
         if self._settings.demo:
             self._prepare_demo()
@@ -146,6 +156,9 @@ class Supervisor:
 
     def _turn(self) -> None:
         now = time.monotonic()
+        worker = self._parts["worker"]
+        if worker.process is None and worker.restart_at is None and self._wake is not None and self._wake.is_woken():
+            worker.restart_at = now
         for part in self._parts.values():
             if part.process is None and part.restart_at is not None and now >= part.restart_at:
                 self._start(part)
@@ -208,7 +221,7 @@ class Supervisor:
         if process.poll() is None:
             return
         self._forget(part)
-        if process.returncode == 0 and part.role == "demo":
+        if process.returncode == 0 and part.role in ENDING_BY_THEMSELVES:
             return
         uptime = time.monotonic() - part.started
         part.quick_deaths = 0 if uptime > STEADY_S else part.quick_deaths + 1
@@ -229,7 +242,7 @@ class Supervisor:
     def _end(self) -> None:
         """Ask the writers first, the store last; whoever does not listen is killed in time."""
         deadline = time.monotonic() + STOP_S
-        for roles, by in ((("demo",), 1.5), (("api", "mill"), 6.5), (("store",), STOP_S)):
+        for roles, by in ((("demo",), 1.5), (("api", "mill", "worker"), 6.5), (("store",), STOP_S)):
             processes = [p.process for r in roles if (p := self._parts.get(r)) and p.process is not None]
             for process in processes:
                 process.terminate()
@@ -242,18 +255,19 @@ class Supervisor:
                     process.wait()
         for each in self._sockets:
             each.close()
+        if self._wake is not None:
+            self._wake.close()
         if self._lock is not None:
             self._lock.release()
 
     def _mend(self, folder: Path) -> None:
-        """Repair what the last run left in a WAL, before anybody opens it and forgets what is behind the damage."""
-        logs = [log_folder(folder, number) / "log.sqlite-wal" for number in range(self._settings.partitions)]
-        for path in (*logs, folder / "catalog.sqlite-wal"):
-            if wal.mend(path):
-                log.error("it was damaged, and is read to its end again", extra={"facts": {"file": str(path)}})
+        """Repair what the last run left unread, before anybody opens it and forgets what is behind the damage."""
+        logs = log_files(folder, self._settings.partitions)
+        for path in (*logs.repair_tails(), *repair_catalog_tails(folder)):
+            log.error("it was damaged, and is read to its end again", extra={"facts": {"file": str(path)}})
 
     def _decide_access(self) -> bool:
-        catalog = SqliteCatalog(self._settings.folder / CATALOG)
+        catalog = open_catalog(self._settings.folder)
         try:
             ever_keys = KeyRing(catalog).ever_keys()
         finally:

@@ -20,11 +20,12 @@ from tests.api.samples import body, fix, row
 from tests.support.api import Api, running_api, services
 from tidemill.api import lifecycle
 from tidemill.api.applied import IDLE_LOOK_S, Applied
-from tidemill.api.deleted import Deleted
+from tidemill.api.pending_deletions import PendingDeletions
 from tidemill.hints import Hints
 from tidemill.log.limits import LogLimits
 from tidemill.log.sqlite import SqliteLog
-from tidemill.mill.position import LogProgress, Position, Progress
+from tidemill.mill.position import LogProgress, Progress
+from tidemill.mill.state_files import FileMillState
 from tidemill.mill.status import Heartbeat, MillStatus
 from tidemill.model.deletion import Deletion
 from tidemill.model.payload import Kind, Payload
@@ -90,9 +91,13 @@ def test_growth_is_told_once_a_turn_of_the_loop() -> None:
     asyncio.run(story())
 
 
+def _series(number: int) -> Deletion:
+    return Deletion(kind="series", feed="signals", series=f"{number:016x}")
+
+
 def _entry(number: int, kind: Kind) -> Payload:
     """A payload with the body of a deletion of a series."""
-    text = msgspec.json.encode(Deletion(kind="series", feed="signals", series=f"{number:016x}"))
+    text = msgspec.json.encode(_series(number))
     return Payload(f"r{number}", "t", "signals", 1, 0, "x", text, hashlib.sha256(text).digest(), kind)
 
 
@@ -102,8 +107,7 @@ def test_pending_deletions_are_known_after_a_restart(tmp_path: Path) -> None:
         log.append(_entry(number, kind)).result()
     place = 0
     applied = Applied(lambda: LogProgress((Progress(place),)))
-    deleted = Deleted(applied)
-    deleted.rebuild(log)
+    deleted = PendingDeletions(applied, log, lambda tenant, feed: [7])
     assert deleted.of("t") == {0, 2}
     assert deleted.of("other") == frozenset()
     assert deleted.gone("t", 2) and not deleted.gone("t", 1) and not deleted.gone("other", 2)
@@ -113,11 +117,15 @@ def test_pending_deletions_are_known_after_a_restart(tmp_path: Path) -> None:
     place = 3
     applied.look()
     assert deleted.of("t") == frozenset()
+    text = msgspec.json.encode(Deletion(kind="feed", feed="signals"))
+    log.append(Payload("r9", "t", "signals", 1, 0, "x", text, hashlib.sha256(text).digest(), Kind.DELETE)).result()
+    assert deleted.of("t") == {7}, "the series of the feed, as another process deleted it"
     log.close()
 
 
-def test_deletions_are_read_while_others_are_added() -> None:
-    deleted = Deleted(Applied(lambda: LogProgress((Progress(0),))))
+def test_deletions_are_read_while_others_are_added(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path, limits=LogLimits(min_free_bytes=0, min_free_ratio=0))
+    deleted = PendingDeletions(Applied(lambda: LogProgress((Progress(0),))), log, lambda tenant, feed: [])
     faults: list[Exception] = []
     done = threading.Event()
 
@@ -132,24 +140,25 @@ def test_deletions_are_read_while_others_are_added() -> None:
     for reader in readers:
         reader.start()
     for number in range(1500):
-        deleted.add("t", number, number + 1)
+        deleted.add("t", _series(number), number + 1)
     done.set()
     for reader in readers:
         reader.join()
     assert faults == []
     assert len(deleted.of("t")) == 1500
+    log.close()
 
 
 def test_deletions_come_back_when_the_mill_goes_back(tmp_path: Path) -> None:
-    position = Position(tmp_path / "position")
+    state = FileMillState(tmp_path)
     with running_api(tmp_path) as api:
         for number in (1, 2):
             api.services.log.append(_entry(number, Kind.DELETE)).result()
-        position.save(2)
+        state.save_progress(Progress(2))
         until(lambda: api.services.applied.progress.partitions[0].checkpoint == 2)
-        api.services.deleted.add("t", 9, 2)  # forgets those that are applied
+        api.services.deleted.add("t", _series(9), 2)  # drops those that are applied
         assert api.services.deleted.of("t") == frozenset()
-        position.save(1)
+        state.save_progress(Progress(1))
         until(lambda: api.services.deleted.of("t") == {2, 9})
         assert api.services.applied.progress.partitions[0].checkpoint == 1
 
@@ -188,39 +197,42 @@ def test_a_wait_after_the_mill_went_back_is_not_over_too_early() -> None:
 def test_what_a_running_mill_has_confirmed_is_trimmed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lifecycle, "TRIM_EVERY_S", 0.02)
     limits = LogLimits(keep_applied_s=0, min_free_bytes=0, min_free_ratio=0)
-    heartbeat = Heartbeat(tmp_path / "mill.json")
-    heartbeat.beat(MillStatus(state="idle", looped_at_ns=1, position=5), force=True)  # of an earlier start
-    Position(tmp_path / "position").save(5)
+    state = FileMillState(tmp_path)
+    state.beat(MillStatus(state="idle", looped_at_ns=1))  # of an earlier start
+    state.save_progress(Progress(5))
+    state.save_confirmed(Progress(5))
     with running_api(tmp_path, limits=limits) as api:
         for _ in range(5):
             api.client.put("/location", json=fix())
         time.sleep(0.2)
-        heartbeat.beat(MillStatus(state="starting", position=5, confirmed=5), force=True)
+        state.beat(MillStatus(state="starting"))
         time.sleep(0.2)
-        assert api.services.log.first_seq() == 1, "no mill has compared this store with the position"
-        Position(tmp_path / "position").save(3)
-        heartbeat.beat(MillStatus(state="idle", looped_at_ns=2, position=5, confirmed=5), force=True)
+        assert api.services.log.first_seq() == 1, "no mill has compared this store with the checkpoint"
+        state.save_progress(Progress(3))
+        state.beat(MillStatus(state="idle", looped_at_ns=2))
         until(lambda: api.services.log.first_seq() == 4)
-        heartbeat.beat(MillStatus(state="applying", looped_at_ns=3, position=5, confirmed=5), force=True)
+        state.beat(MillStatus(state="applying", looped_at_ns=3))
         time.sleep(0.2)
-        assert api.services.log.first_seq() == 4, "the position is below"
+        assert api.services.log.first_seq() == 4, "the checkpoint is below"
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "place"),
+    ("before", "now", "confirmed", "offset"),
     [
-        (None, None, 0),
-        (None, MillStatus(state="idle", looped_at_ns=2, position=7, confirmed=7), 7),
-        (None, MillStatus(state="idle", looped_at_ns=2, position=7, confirmed=6), 6),
-        (None, MillStatus(state="idle", looped_at_ns=2, position=7), 0),
-        (MillStatus(looped_at_ns=2), MillStatus(state="idle", looped_at_ns=2, position=7, confirmed=7), 0),
-        (MillStatus(looped_at_ns=2), MillStatus(state="waiting_for_store", looped_at_ns=0, position=7, confirmed=7), 0),
-        (MillStatus(looped_at_ns=2), MillStatus(state="stopped", looped_at_ns=3, position=7, confirmed=7), 0),
-        (MillStatus(looped_at_ns=2), MillStatus(state="idle", looped_at_ns=3, position=12, confirmed=12), 9),
+        (None, None, 7, 0),
+        (None, Heartbeat(2, "idle"), 7, 7),
+        (None, Heartbeat(2, "idle"), 12, 9),
+        (None, Heartbeat(2, "idle"), 0, 0),
+        (Heartbeat(2, "idle"), Heartbeat(2, "idle"), 7, 0),
+        (Heartbeat(2, "idle"), Heartbeat(0, "waiting_for_store"), 7, 0),
+        (Heartbeat(2, "idle"), Heartbeat(3, "stopped"), 7, 0),
+        (Heartbeat(2, "idle"), Heartbeat(3, "applying"), 7, 7),
     ],
 )
-def test_how_far_the_log_may_be_trimmed(before: MillStatus | None, now: MillStatus | None, place: int) -> None:
-    assert lifecycle.trimmable(9, before, now) == place
+def test_how_far_the_log_may_be_trimmed(
+    before: Heartbeat | None, now: Heartbeat | None, confirmed: int, offset: int
+) -> None:
+    assert lifecycle.trimmable(Progress(9), Progress(confirmed), before, now) == offset
 
 
 def test_at_the_end_waits_are_cut_short_and_the_log_is_closed(tmp_path: Path) -> None:

@@ -2,15 +2,20 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from tidemill.log.shut import ShutLog
 
 from tests.api.samples import body, fix, problem
-from tests.support.api import Api, running_api
+from tests.support.api import Api, running_api, running_mill
+from tests.support.engine import running_engine
 from tidemill.catalog.keys import create_key
+from tidemill.errors import LogCorruptError
 from tidemill.model.time import parse_instant
+from tidemill.store.migrate import migrate
 
 WAIT = {"Prefer": "wait=10"}
 HOUR_NS = 3600 * 10**9
@@ -97,6 +102,34 @@ def test_a_range_of_one_series_and_the_series_itself(client: httpx.Client) -> No
     assert (answer.status_code, answer.json()["kind"], answer.json()["payloads_kept"]) == (200, "series", 1)
     assert [one["field"] for one in series(client, "ranges")] == ["b"]
     problem(client.get(f"/v1/series/{a['id']}"), 404, "not_found")
+
+
+def test_a_second_api_on_the_same_log_hides_what_the_first_deleted(tmp_path: Path) -> None:
+    """No mill applies the deletions: only the log tells the second of them."""
+    with running_engine(tmp_path / "store") as address:
+        migrate(address)
+        with running_api(tmp_path, store=address) as first:
+            url = make(first.client, "shared")
+            with running_mill(tmp_path, address, first.hints):
+                receipt = send(first.client, url, record(1), record(1, "y"))
+            reader = ShutLog(tmp_path / "log", LogCorruptError("this process only reads"))
+            with running_api(tmp_path, store=address, log=reader) as second:
+                hides_what_was_deleted(first.client, second.client, url, f"/v1/receipts/{receipt}")
+
+
+def hides_what_was_deleted(first: httpx.Client, second: httpx.Client, url: str, receipt: str) -> None:
+    at_once = {"Prefer": "wait=0"}
+    one, other = series(second, "shared", field="a")
+    assert len(series(second, "shared", field="b")) == 2
+    assert first.delete(f"/v1/series/{one['id']}", headers=at_once).status_code == 202
+    assert [item["id"] for item in series(second, "shared", field="a")] == [other["id"]]
+    problem(second.get(f"/v1/series/{one['id']}"), 404, "not_found")
+    assert first.delete(receipt, headers=at_once).status_code == 202
+    deadline = time.monotonic() + 60
+    while second.get(f"{receipt}/payload").status_code != 410:
+        assert time.monotonic() < deadline
+    assert first.delete(url, headers=at_once).status_code == 202
+    assert series(first, "shared") == series(second, "shared") == []
 
 
 def test_one_payload_goes_once(client: httpx.Client) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.api.samples import body, fix, row
 from tests.support.api import Api, running_api
-from tidemill.api.floods import Floods
+from tidemill.api.floods import EVERY_S, Floods
 from tidemill.log.limits import LogLimits
 
 HEAD = b"Host: localhost\r\n"
@@ -89,8 +89,8 @@ def test_a_full_disk_is_one_line_however_many_requests(tmp_path: Path, caplog: p
             assert api.client.get("/v1/series").status_code == 503
     assert [line for line in lines(caplog) if "tidemill.access" in line] == [
         "WARNING tidemill.access: requests fail"
-    ] * 2
-    assert len(lines(caplog)) <= 4
+    ] * 4  # the first of each, and how many more there were when the server ended
+    assert len(lines(caplog)) <= 6
 
 
 def test_a_flood_is_summed_up(caplog: pytest.LogCaptureFixture) -> None:
@@ -115,3 +115,14 @@ def test_a_key_that_was_sent_is_in_no_line(api: Api, caplog: pytest.LogCaptureFi
         api.client.put("/location", content=body(fix()), headers={"X-API-Key": "tm_very_secret"})
         api.client.get("/v1/series", headers={"Authorization": "Bearer tm_very_secret"})
     assert "tm_very_secret" not in caplog.text
+
+
+def test_what_came_since_the_last_line_is_said_when_the_server_ends(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running_api(tmp_path, limits=LogLimits(min_free_bytes=1 << 62)) as api:
+        for _ in range(4):
+            assert api.client.put("/location", json=fix()).status_code == 507
+    facts = [record.facts for record in caplog.records if record.getMessage() == "requests fail"]  # type: ignore[attr-defined]
+    assert [(one["status"], one["count"]) for one in facts] == [(507, 1), (507, 3)]
+    assert 0 <= facts[1]["seconds"] <= EVERY_S

@@ -8,12 +8,15 @@ import pytest
 
 from tests.api.samples import problem
 from tests.support.api import Api
-from tidemill.api import followers, verify
+from tidemill.api import followers
 from tidemill.api.followers import Followers
+from tidemill.api.job_request import verification_of
+from tidemill.catalog.verifications import CatalogVerifications
 from tidemill.errors import UnavailableError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
 from tidemill.mill.position import Progress
+from tidemill.model.verification import VerifyRequest
 
 TEXT = 'name = "shared"\n[time]\nformat = "received"\n[fields.v]\npath = "$.v"\n'
 
@@ -69,13 +72,24 @@ def test_a_tenant_takes_some_of_the_streams(monkeypatch: pytest.MonkeyPatch) -> 
     asyncio.run(story())
 
 
-def test_a_tenant_has_one_verification_at_a_time(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    for running in ({"default"}, {"a", "b"}):
-        monkeypatch.setattr(verify, "_running", running)
-        refused = httpx.get(f"{api.url}/v1/verify", trust_env=False)
+def test_a_tenant_has_one_verification_at_a_time(api: Api) -> None:
+    jobs = CatalogVerifications(api.services.catalog)
+
+    def ask(*tenants: str) -> httpx.Response:
+        """The answer while verifications of these tenants are under way."""
+        under_way = [verification_of(tenant, VerifyRequest(), 0) for tenant in tenants]
+        for job in under_way:
+            jobs.create(job)
+        try:
+            return httpx.get(f"{api.url}/v1/verify", trust_env=False)
+        finally:
+            for job in under_way:
+                jobs.cancel(job.tenant, job.id, 0)
+
+    for tenants in (["default"], ["a", "b"]):
+        refused = ask(*tenants)
         problem(refused, 503, "unavailable")
         assert int(refused.headers["retry-after"]) >= 1
-    monkeypatch.setattr(verify, "_running", {"a"})
-    begun = httpx.get(f"{api.url}/v1/verify", trust_env=False)
-    problem(begun, 503, "store_unavailable")  # nobody was in its way; the store of this API is not there
-    assert verify._running == {"a"}
+    for tenants in (["a"], ["a", "a"]):  # nobody is in its way; the store of this API is not there
+        problem(ask(*tenants), 503, "store_unavailable")
+    assert jobs.under_way() == []

@@ -16,6 +16,7 @@ from tests.api.samples import body, fix, row
 from tests.support.api import Api, running_api
 from tidemill.api.app import HANDLERS, Document
 from tidemill.api.body import MAX_REQUESTS
+from tidemill.api.job_request import VerifyBody
 from tidemill.api.openapi import TAGS
 from tidemill.api.replay_request import Body, Rejections
 from tidemill.api.wrong_keys import MAX_A_MINUTE
@@ -40,7 +41,10 @@ DOCUMENTED = [
 INTAKE = {("put", "/location"), ("post", "/v1/feeds/{feed}"), ("post", "/v1/series")}
 PUT_FEED = ("put", "/v1/feeds/{feed}")
 POST_REPLAY = ("post", "/v1/replays")
+POST_JOB = ("post", "/v1/jobs")
 REPLAY = {"feed": "dropzone", "start": "2100-01-01T00:00:00Z"}
+VERIFY = {"kind": "verify", "feed": "dropzone", "since": "2100-01-01T00:00:00Z"}
+CANCELS = {"/v1/replays/{replay}": (POST_REPLAY, "replay"), "/v1/jobs/{job}": (POST_JOB, "job")}
 WAIT = {"Prefer": "wait=10"}
 AT_ONCE = {"Prefer": "wait=0"}
 SERIES = {"name": "documented", "start": "2026-01-01T00:00:00Z", "interval": "1s", "values": [1, 2, 4]}
@@ -87,6 +91,7 @@ def houses(api: Api, whole: Api, keyed: Api, tmp_path_factory: pytest.TempPathFa
     known = {"receipt": receipt["id"], "series": series["id"], "feed": "dropzone", "time": "2021-01-01T00:00:00Z"}
     known |= {"version": "1", "rule": "range"}
     known["replay"] = whole.client.post("/v1/replays", json=REPLAY, headers=WAIT).json()["id"]
+    known["job"] = known["replay"]
     known["deletion_id"] = whole.client.delete("/v1/feeds/dropzone/points?end=1900-01-01", headers=WAIT).json()["id"]
     with (
         running_api(full, store=address, limits=LogLimits(min_free_bytes=1 << 60)) as no_disk,
@@ -118,6 +123,8 @@ def ask(api: Api, method: str, path: str, known: dict[str, str], **options: Any)
         options = {"content": RECIPES["dropzone"].replace('"dropzone"', f'"{known["feed"]}"')} | options
     if (method, path) == POST_REPLAY:
         options = {"json": REPLAY} | options
+    if (method, path) == POST_JOB:
+        options = {"json": VERIFY} | options
     if method == "delete" and path in DELETIONS:
         options.setdefault("params", DELETIONS[path] | {"dry_run": "true"})
     if path == "/meterdata/measurement":
@@ -148,11 +155,12 @@ def good(houses: Houses, method: str, path: str) -> httpx.Response:
 def waited(houses: Houses, method: str, path: str) -> httpx.Response:
     if method == "delete" and (path in DELETIONS or path == "/v1/series/{series}"):
         return deletion(houses, method, path, WAIT)
-    if (method, path) in INTAKE | {POST_REPLAY}:
+    if (method, path) in INTAKE | {POST_REPLAY, POST_JOB}:
         return ask(houses.whole, method, path, houses.known, headers=WAIT)
-    if (method, path) == ("delete", "/v1/replays/{replay}"):  # where no mill works on it
-        queued = ask(houses.alone, *POST_REPLAY, houses.known).json()["id"]
-        return ask(houses.alone, method, path, houses.known | {"replay": queued})
+    if method == "delete" and path in CANCELS:  # where nobody works on it
+        route, name = CANCELS[path]
+        queued = ask(houses.alone, *route, houses.known).json()["id"]
+        return ask(houses.alone, method, path, houses.known | {name: queued})
     return good(houses, method, path)
 
 
@@ -165,7 +173,7 @@ def created(houses: Houses, method: str, path: str) -> httpx.Response:
 def stored(houses: Houses, method: str, path: str) -> httpx.Response:
     if method == "delete":
         return deletion(houses, method, path, AT_ONCE)
-    if (method, path) == POST_REPLAY:
+    if (method, path) in (POST_REPLAY, POST_JOB):
         return good(houses, method, path)
     return ask(houses.alone, method, path, houses.known)
 
@@ -217,7 +225,7 @@ def missing(houses: Houses, method: str, path: str) -> httpx.Response:
     if (method, path) in INTAKE:  # a tenant without feeds
         return ask(houses.keyed, method, path, houses.known, headers=key(houses.keyed, "write", "bare"))
     never = {"receipt": "01a200c7-1b60-74c3-be95-2838c89ec96f", "series": "0" * 16, "feed": "never", "time": "x"}
-    never |= {"version": "1", "rule": "never", "deletion_id": "never", "replay": "never"}
+    never |= {"version": "1", "rule": "never", "deletion_id": "never", "replay": "never", "job": "never"}
     if path == "/v1/verify":
         return ask(houses.whole, method, path, never, params={"feed": "never"})
     return ask(houses.whole, method, path, never)
@@ -234,7 +242,7 @@ def too_slow(houses: Houses, method: str, path: str) -> httpx.Response:
 
 
 def contradicting(houses: Houses, method: str, path: str) -> httpx.Response:
-    if path == "/v1/replays/{replay}":
+    if path in CANCELS:
         return good(houses, method, path)
     if method == "delete":
         (shared,) = houses.whole.client.get("/v1/series?feed=dropzone&limit=1").json()["items"]
@@ -391,6 +399,13 @@ def test_the_body_of_a_replay_is_described(api: Api) -> None:
     assert list(schema["properties"]["rejections"]["properties"]) == list(Rejections.__struct_fields__)
     assert schema["required"] == ["feed"]
     assert "those that were refused come only when" in " ".join(operation["description"].split())
+
+
+def test_a_body_is_described_for_every_kind_of_job(api: Api) -> None:
+    operation = api.client.get("/openapi.json").json()["paths"]["/v1/jobs"]["post"]
+    shapes = operation["requestBody"]["content"]["application/json"]["schema"]["oneOf"]
+    described = {shape["properties"]["kind"]["const"]: list(shape["properties"])[1:] for shape in shapes}
+    assert described == {"replay": list(Body.__struct_fields__), "verify": list(VerifyBody.__struct_fields__)}
 
 
 def test_too_many_requests_at_once_are_told_to_come_back() -> None:

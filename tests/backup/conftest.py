@@ -12,7 +12,8 @@ from tidemill.backup.take import take
 from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.cli.backup import stopped
 from tidemill.log.sqlite import SqliteLog
-from tidemill.mill.position import Position
+from tidemill.mill.position import Progress
+from tidemill.mill.state_files import FileMillState
 from tidemill.service import feed_texts
 from tidemill.store.client import Store
 from tidemill.store.migrate import migrate
@@ -38,7 +39,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     feed_texts(catalog)
     catalog.close()
-    Position(folder / "mill" / "position").save(3)
+    FileMillState(folder / "mill").save_progress(Progress(3))
     frames = folder / "mill" / "replays" / "default" / "a-replay"
     frames.mkdir(parents=True)
     (frames / "points-0").write_bytes(b"a frame")

@@ -11,16 +11,17 @@ from tidemill.backup.restore import STAGING, restore
 from tidemill.backup.stored import opened
 from tidemill.backup.take import take
 from tidemill.catalog.keys import create_key, ever_keys
+from tidemill.catalog.opening import FILE as CATALOG
 from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.cli.backup import stopped
 from tidemill.cli.offline import open_store
-from tidemill.data_folder import CATALOG, CLOSED_MARK, check_folder, mark_closed
+from tidemill.data_folder import CLOSED_MARK, check_folder, mark_closed
 from tidemill.errors import StartupError
 from tidemill.lock import FolderLock
-from tidemill.log.continuation import GAP
 from tidemill.log.sqlite import SqliteLog
-from tidemill.mill import position
-from tidemill.mill.position import Position, Progress
+from tidemill.log.sqlite.continuation import GAP
+from tidemill.mill.position import Progress
+from tidemill.mill.state_files import FileMillState
 from tidemill.model.offset import EVERYWHERE
 
 
@@ -33,7 +34,7 @@ def test_a_restored_folder_has_the_same_entries_rows_and_position(source: Path, 
     data = tmp_path / "data"
     restored = restore(opened(source), data)
     assert (restored.aside, restored.manifest.last_seq) == (None, 5)
-    assert position.read(data / "mill" / "position") == Progress(3)
+    assert FileMillState(data / "mill").progress() == Progress(3)
     log, original = SqliteLog(data / "log", known_seq=3), SqliteLog(made / "log")
     assert log.read(0, 100, 1 << 20) == original.read(0, 100, 1 << 20)
     assert log.health().details["high_water"] == "5"
@@ -161,8 +162,8 @@ def test_tenants_ahead_of_the_checkpoint_are_ahead_when_restored(folder: Path, t
     for number in range(3):
         log.append(payload(b"%d" % number, tenant="acme")).result(10)
     log.close()
-    Position(folder / "mill" / "position").save(3, {"acme": 7})
+    FileMillState(folder / "mill").save_progress(Progress(3, {"acme": 7}))
     report = take(folder, tmp_path / "backups", stopped(folder))
     assert (report.manifest.position, report.manifest.waiting) == (3, 3)  # 4 and 5 of one tenant, 8 of the other
     restore(opened(report.path), tmp_path / "data")
-    assert position.read(tmp_path / "data" / "mill" / "position") == Progress(3, {"acme": 7})
+    assert FileMillState(tmp_path / "data" / "mill").progress() == Progress(3, {"acme": 7})

@@ -10,7 +10,8 @@ import msgspec
 from tests.log.payloads import payload
 from tests.support.rounds import rounds
 from tidemill.backup.files import nothing
-from tidemill.backup.snapshot import CATALOG, Snapshot, log_file
+from tidemill.backup.snapshot import Snapshot
+from tidemill.catalog.opening import FILE as CATALOG
 from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.log.sqlite import SqliteLog
 
@@ -44,7 +45,7 @@ def test_cursors_and_feeds_of_a_moment_agree_with_its_log(tmp_path: Path) -> Non
             copies.mkdir()
             with Snapshot(folder) as snapshot:
                 sizes = snapshot.sizes
-                for name in (CATALOG, log_file(0)):
+                for name in snapshot.sizes:
                     snapshot.copy(name, copies / Path(name).name, nothing)
                 last_seq = snapshot.last_seqs[0]
             assert {name: (copies / Path(name).name).stat().st_size for name in sizes} == sizes

@@ -17,7 +17,7 @@ def finished(created_ns: int, feed: str = "location") -> Replay:
         request=Request(feed=feed, version=1, dry_run=True),
         state="done",
         created_ns=created_ns,
-        difference=Difference(points_added=1, points=(Point(series="s", time_ns=1, old=None, new=7.0),)),
+        result=Difference(points_added=1, points=(Point(series="s", time_ns=1, old=None, new=7.0),)),
     )
 
 
@@ -28,11 +28,11 @@ def test_values_are_forgotten_of_what_may_have_been_found_before_a_deletion(cata
     for replay in (before, later, of_a_wrong_clock, of_another_feed):
         replays.create(replay)
     replays.forget_values("default", "location", NOW_NS - HOUR_NS, NOW_NS)
-    kept = {one.id: one.difference for one in replays.list("default")}
+    kept = {one.id: one.result for one in replays.list("default")}
     bare = Difference(points_added=1)
     assert kept == {
         before.id: bare,
         of_a_wrong_clock.id: bare,
-        later.id: later.difference,
-        of_another_feed.id: of_another_feed.difference,
+        later.id: later.result,
+        of_another_feed.id: of_another_feed.result,
     }

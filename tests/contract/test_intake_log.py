@@ -1,34 +1,80 @@
-"""What every `IntakeLog` promises, run over every implementation. A new one adds its name to LOGS and its opener."""
+"""What every `IntakeLog` promises, run over every implementation. A new one adds itself and what it can do to LOGS."""
 
 import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.log.payloads import NOW_NS, payload
-from tidemill.errors import ConflictError, Fault
-from tidemill.log.contract import IntakeLog, LogPartition
+from tests.support.file_log import FileLog, FileLogReader
+from tidemill.errors import ConflictError, Fault, LogLacksError
+from tidemill.log.contract import (
+    EVERY_CAPABILITY,
+    BacklogReader,
+    Capability,
+    Header,
+    IntakeLog,
+    LogPartition,
+    SelfCheck,
+)
 from tidemill.log.limits import LogLimits
 from tidemill.log.partitioned import PartitionedLog
 from tidemill.log.partitions import log_folder
-from tidemill.log.sqlite import SqliteLog
+from tidemill.log.sqlite import SqliteLog, SqliteLogReader
 from tidemill.model.offset import Partition, partition_of, partition_of_feed, seq_of
 from tidemill.model.payload import Kind, Logged
 
 DAY_NS = 86_400 * 10**9
 
 
+class Implementation(NamedTuple):
+    """How a log is opened in a folder (by its owner, with limits and clocks where it has any; by readers of its
+    partitions), and what it can do beside appending and reading."""
+
+    open_log: Callable[..., IntakeLog]
+    open_readers: Callable[[Path], list[BacklogReader]]
+    capabilities: frozenset[Capability] = EVERY_CAPABILITY
+
+
 def four(data: Path, **options: Any) -> PartitionedLog:
     return PartitionedLog([SqliteLog(log_folder(data, number), partition=number, **options) for number in range(4)])
 
 
-OPENERS: dict[str, Callable[..., IntakeLog]] = {"sqlite": SqliteLog, "sqlite, 4 partitions": four}
+def files(data: Path, **_: Any) -> FileLog:
+    return FileLog(data)
+
+
+def four_files(data: Path, **_: Any) -> PartitionedLog:
+    return PartitionedLog([FileLog(log_folder(data, number), number) for number in range(4)])
+
+
+LOGS: dict[str, Implementation] = {
+    "sqlite": Implementation(SqliteLog, lambda data: [SqliteLogReader(data)]),
+    "sqlite, 4 partitions": Implementation(
+        four, lambda data: [SqliteLogReader(log_folder(data, number)) for number in range(4)]
+    ),
+    "files": Implementation(files, lambda data: [FileLogReader(data)], frozenset({Capability.RECEIPTS})),
+    "files, 4 partitions": Implementation(
+        four_files,
+        lambda data: [FileLogReader(log_folder(data, number), number) for number in range(4)],
+        frozenset({Capability.RECEIPTS}),
+    ),
+    "files, without an index": Implementation(
+        lambda data, **_: FileLog(data, index=False), lambda data: [FileLogReader(data, index=False)], frozenset()
+    ),
+}
 Open = Callable[..., IntakeLog]
+
+
+def needs(capability: Capability) -> pytest.MarkDecorator:
+    """The test runs over every log that has this capability; what the others say to it is tested by itself."""
+    able = [name for name, log in LOGS.items() if capability in log.capabilities]
+    return pytest.mark.parametrize("open_log", able, indirect=True)
 
 
 class Clock:
@@ -65,13 +111,13 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=OPENERS)
+@pytest.fixture(params=LOGS)
 def open_log(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Open]:
     opened: list[IntakeLog] = []
 
     def open_one(**limits: Any) -> IntakeLog:
         generous = {"min_free_bytes": 0, "min_free_ratio": 0.0}
-        log = OPENERS[request.param](
+        log = LOGS[request.param].open_log(
             tmp_path / "data", limits=LogLimits(**generous | limits), now_ns=clock, monotonic=clock.passed
         )
         opened.append(log)
@@ -80,6 +126,12 @@ def open_log(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> It
     yield open_one
     for log in opened:
         log.close()
+
+
+@pytest.fixture
+def implementation(open_log: Open, request: pytest.FixtureRequest) -> Implementation:
+    name: str = request.node.callspec.params["open_log"]
+    return LOGS[name]
 
 
 @pytest.fixture
@@ -116,7 +168,6 @@ def test_places_rise_in_order_of_append_and_the_answer_names_them(log: IntakeLog
 def test_empty_log_reads_as_empty(log: IntakeLog) -> None:
     assert part(log).read(start(log), 10, 100) == []
     assert (part(log).first_seq(), part(log).last_seq()) == (0, start(log))
-    assert log.find("default", "01234567-0000-7000-8000-000000000000") is None
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -141,12 +192,14 @@ def test_read_stops_at_both_limits_but_never_before_the_first_entry(
         assert taken + len(rest[len(got)].payload.body) > max_bytes
 
 
+@needs(Capability.RECEIPTS)
 def test_receipt_is_found_by_its_tenant_only(log: IntakeLog) -> None:
     mine = payload(b"mine", tenant="acme")
     log.append(mine).result(5)
     found = log.find("acme", mine.receipt)
     assert found is not None and found.payload == mine
     assert log.find("default", mine.receipt) is None
+    assert log.find("acme", "01234567-0000-7000-8000-000000000000") is None
 
 
 def test_deletions_are_read_without_the_data_between_them(log: IntakeLog) -> None:
@@ -197,6 +250,7 @@ def test_payload_that_cannot_be_written_fails_alone(log: IntakeLog) -> None:
     assert [entry.payload.body for entry in part(log).read(start(log), 10, 1000)] == [b"good", b"also good"]
 
 
+@needs(Capability.IDEMPOTENCY)
 def test_same_key_and_body_is_the_same_receipt_and_written_once(log: IntakeLog) -> None:
     first = payload(b"once")
     answer = log.append(first, idempotency_key="k").result(5)
@@ -206,6 +260,7 @@ def test_same_key_and_body_is_the_same_receipt_and_written_once(log: IntakeLog) 
     assert len(part(log).read(start(log), 10, 1000)) == 1
 
 
+@needs(Capability.IDEMPOTENCY)
 def test_same_key_with_another_body_is_a_conflict(log: IntakeLog) -> None:
     log.append(payload(b"one"), idempotency_key="k").result(5)
     with pytest.raises(ConflictError):
@@ -213,6 +268,7 @@ def test_same_key_with_another_body_is_a_conflict(log: IntakeLog) -> None:
     assert len(part(log).read(start(log), 10, 1000)) == 1
 
 
+@needs(Capability.IDEMPOTENCY)
 def test_keys_belong_to_tenant_and_feed(log: IntakeLog) -> None:
     for tenant, feed in (("a", "x"), ("a", "y"), ("b", "x")):
         answer = log.append(payload(feed.encode(), tenant=tenant, feed=feed), idempotency_key="k").result(5)
@@ -220,6 +276,7 @@ def test_keys_belong_to_tenant_and_feed(log: IntakeLog) -> None:
     assert len(everything(log)) == 3
 
 
+@needs(Capability.IDEMPOTENCY)
 def test_key_expires_after_seven_days(open_log: Open, clock: Clock) -> None:
     log = open_log()
     log.append(payload(b"one"), idempotency_key="k").result(5)
@@ -229,6 +286,7 @@ def test_key_expires_after_seven_days(open_log: Open, clock: Clock) -> None:
     assert not log.append(payload(b"two"), idempotency_key="k").result(5).replayed
 
 
+@needs(Capability.IDEMPOTENCY)
 @pytest.mark.parametrize("reopened", [False, True])
 def test_a_clock_that_jumps_forward_expires_no_key(open_log: Open, clock: Clock, reopened: bool) -> None:
     log = open_log()
@@ -244,6 +302,7 @@ def test_a_clock_that_jumps_forward_expires_no_key(open_log: Open, clock: Clock,
     assert log.append(payload(b"one"), idempotency_key="old").result(5).replayed
 
 
+@needs(Capability.IDEMPOTENCY)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sends=st.lists(st.tuples(st.sampled_from("abc"), st.binary(max_size=1)), max_size=12), together=st.booleans())
 def test_idempotency_is_the_same_within_a_commit_and_across_commits(
@@ -269,6 +328,7 @@ def test_idempotency_is_the_same_within_a_commit_and_across_commits(
     assert [entry.seq for entry in everything(log) if entry.seq not in before] == [seq for _, seq in first.values()]
 
 
+@needs(Capability.ERASURE)
 def test_trim_keeps_what_was_not_applied_and_what_is_young(open_log: Open, clock: Clock) -> None:
     log = open_log(keep_applied_s=3600)
     old = [log.append(payload(received_ns=NOW_NS)).result(5).seq for _ in range(10)]
@@ -281,6 +341,7 @@ def test_trim_keeps_what_was_not_applied_and_what_is_young(open_log: Open, clock
     assert [entry.seq for entry in part(log).read(start(log), 100, 1000)] == young
 
 
+@needs(Capability.ERASURE)
 def test_trim_deletes_the_oldest_applied_beyond_the_size_limit(open_log: Open) -> None:
     log = open_log(keep_bytes=1 << 20)
     seqs = [log.append(payload(b"x" * 10_000)).result(5).seq for _ in range(300)]
@@ -290,6 +351,7 @@ def test_trim_deletes_the_oldest_applied_beyond_the_size_limit(open_log: Open) -
     assert [entry.seq for entry in part(log).read(start(log), 1000, 1 << 30)] == seqs[deleted:]
 
 
+@needs(Capability.ERASURE)
 def test_place_is_not_reused_after_everything_was_trimmed_and_the_log_reopened(open_log: Open, clock: Clock) -> None:
     log = open_log(keep_applied_s=0)
     last = log.append(payload()).result(5).seq
@@ -305,13 +367,21 @@ def test_place_is_not_reused_after_everything_was_trimmed_and_the_log_reopened(o
 def test_reopened_log_has_everything_that_was_acknowledged(open_log: Open) -> None:
     log = open_log()
     sent = [payload(b"%d" % n) for n in range(20)]
-    for each in sent:
-        log.append(each, idempotency_key=each.receipt).result(5)
+    seqs = [log.append(each).result(5).seq for each in sent]
     log.close()
     log.close()
     reopened = open_log()
-    assert [entry.payload for entry in part(reopened).read(start(reopened), 100, 1 << 20)] == sent
-    assert reopened.append(sent[0], idempotency_key=sent[0].receipt).result(5).replayed
+    assert part(reopened).read(start(reopened), 100, 1 << 20) == list(map(Logged, seqs, sent))
+    assert reopened.append(payload()).result(5).seq > seqs[-1]
+
+
+@needs(Capability.IDEMPOTENCY)
+def test_reopened_log_knows_its_keys(open_log: Open) -> None:
+    log = open_log()
+    sent = payload(b"once")
+    log.append(sent, idempotency_key="k").result(5)
+    log.close()
+    assert open_log().append(sent, idempotency_key="k").result(5).replayed
 
 
 def test_closed_log_acknowledges_nothing(open_log: Open) -> None:
@@ -344,11 +414,71 @@ def test_a_feed_of_a_tenant_is_in_one_partition_and_its_offsets_are_of_it(log: I
     assert {partition_of(entry.seq) for entry in everything(log)} == set(range(len(log.partitions)))
 
 
-def test_a_receipt_is_found_and_mended_in_whichever_partition_it_is(log: IntakeLog) -> None:
+@needs(Capability.RECEIPTS)
+def test_a_receipt_is_found_in_whichever_partition_it_is(log: IntakeLog) -> None:
     for n in range(20):
         sent = payload(b"%d" % n, feed=f"feed-{n}")
         seq = log.append(sent).result(5).seq
-        found = log.find("default", sent.receipt)
-        assert found == Logged(seq, sent)
+        assert log.find("default", sent.receipt) == Logged(seq, sent)
+
+
+@needs(Capability.REPAIR)
+def test_an_entry_is_mended_in_whichever_partition_it_is(log: IntakeLog) -> None:
+    for n in range(20):
+        sent = payload(b"%d" % n, feed=f"feed-{n}")
+        seq = log.append(sent).result(5).seq
         assert log.mend(seq, sent.body)
         assert not log.mend(seq, b"other bytes")
+
+
+def test_readers_see_what_was_acknowledged_and_choose_before_they_read(
+    log: IntakeLog, implementation: Implementation, tmp_path: Path
+) -> None:
+    sent = [payload(b"x" * n, kind=kind) for n, kind in enumerate([Kind.DATA, Kind.DELETE, Kind.DATA])]
+    number = partition_of_feed("default", "location", len(log.partitions))
+    reader = implementation.open_readers(tmp_path / "data")[number]
+    for count, each in enumerate(sent, start=1):
+        seq = log.append(each).result(5).seq
+        assert reader.last_seq() == seq
+        assert len(reader.read(start(log), 10, 1 << 20)) == count
+    entries = part(log).read(start(log), 10, 1 << 20)
+    expected = [Header(e.seq, "default", "location", e.payload.kind, len(e.payload.body)) for e in entries]
+    assert reader.headers(start(log), 10) == expected
+    assert reader.headers(entries[0].seq, 1) == expected[1:2]
+    assert reader.at([entries[0].seq, entries[2].seq, entries[2].seq + 1]) == [entries[0], entries[2]]
+    assert reader.deletions(start(log)) == entries[1:2]
+    assert (reader.first_seq(), reader.known_damages()) == (entries[0].seq, [])
+    assert reader.self_check(whole=True) == SelfCheck(entries[-1].seq)
+    reader.close()
+    assert reader.last_seq() == entries[-1].seq
+
+
+def test_every_capability_is_one_that_some_logs_have_and_some_lack() -> None:
+    declared = [log.capabilities for log in LOGS.values()]
+    assert frozenset.union(*declared) == EVERY_CAPABILITY
+    assert frozenset.intersection(*declared) == frozenset()
+
+
+@pytest.mark.parametrize("capability", Capability)
+def test_a_log_does_what_it_declares_and_refuses_the_rest_clearly(
+    log: IntakeLog, implementation: Implementation, capability: Capability
+) -> None:
+    sent = payload(b"kept")
+    seq = log.append(sent).result(5).seq
+    uses: dict[Capability, list[Callable[[], object]]] = {
+        Capability.RECEIPTS: [lambda: log.find("default", sent.receipt), lambda: part(log).find("default", "x")],
+        Capability.IDEMPOTENCY: [
+            lambda: log.append(payload(b"keyed"), idempotency_key="k").result(5),
+            lambda: asyncio.run(log.append_async(payload(b"keyed"), "k")),
+        ],
+        Capability.ERASURE: [lambda: part(log).trim(start(log)), lambda: part(log).erase([], start(log))],
+        Capability.REPAIR: [lambda: log.mend(seq, b"other bytes")],
+    }
+    assert log.capabilities == implementation.capabilities
+    for use in uses[capability]:
+        if capability in implementation.capabilities:
+            use()
+        else:
+            with pytest.raises(LogLacksError, match=r"^the log of this server \(\w+\) (cannot|takes no) \w+"):
+                use()
+            assert everything(log) == [Logged(seq, sent)]

@@ -144,6 +144,17 @@ def test_raw_insert_takes_what_raw_query_gave(client: Client, table: str, fmt: s
     assert client.raw_query(f"SELECT * FROM {table} ORDER BY k", fmt="TSV") == client.raw_query(select, fmt="TSV")
 
 
+@pytest.mark.parametrize("compression", [None, "lz4"])
+@pytest.mark.parametrize("fmt", ["ArrowStream", "Native", "CSV"])
+def test_insert_selects_from_its_own_data(client: Client, table: str, fmt: str, compression: str | None) -> None:
+    select = "SELECT number AS k, concat('s', toString(number)) AS s, toNullable(number / 4) AS v FROM numbers(3000)"
+    block = compressed(client.raw_query(select, fmt=fmt), compression)
+    into = f"{table} (k, s, v) SELECT k + 1, s, v FROM input('k UInt64, s String, v Nullable(Float64)') WHERE k < 2000"
+    client.raw_insert(into, insert_block=block, fmt=fmt, compression=compression)
+    sums = client.query(f"SELECT count(), sum(k), min(s), sum(v) FROM {table}").result_rows
+    assert sums == [(2000, 2_001_000, "s0", 499_750.0)]
+
+
 def compressed(block: bytes, compression: str | None) -> bytes:
     import gzip
 

@@ -19,7 +19,7 @@ from tests.support.backups import back_up, command, flip, tidemill
 from tests.support.proof import prove
 from tests.support.rounds import rounds
 from tests.support.server import Server, running_server
-from tidemill.log.reader import SqliteLogReader
+from tidemill.log.sqlite import SqliteLogReader
 
 BACKUPS = rounds(2, 12)
 MINUTE = 60

@@ -16,8 +16,7 @@ import pytest
 from tests.log.payloads import payload
 from tidemill.errors import LogCorruptError, LogUnavailableError
 from tidemill.log.limits import LogLimits
-from tidemill.log.reader import SqliteLogReader
-from tidemill.log.sqlite import SqliteLog
+from tidemill.log.sqlite import SqliteLog, SqliteLogReader
 
 LIMITS = LogLimits(min_free_bytes=0, min_free_ratio=0.0)
 TASKS = 16
@@ -103,7 +102,7 @@ def test_everything_acknowledged_survives_sigkill_at_every_point(tmp_path: Path)
 def test_killed_reader_harms_neither_writer_nor_wal(tmp_path: Path) -> None:
     log = SqliteLog(tmp_path, limits=LIMITS)
     read_for_ever = (
-        "import sys; from pathlib import Path; from tidemill.log.reader import SqliteLogReader\n"
+        "import sys; from pathlib import Path; from tidemill.log.sqlite import SqliteLogReader\n"
         "reader = SqliteLogReader(Path(sys.argv[1])); reader.read(0, 1, 1); print('reading', flush=True)\n"
         "while True: reader.read(0, 1000, 1 << 30)"
     )
@@ -126,8 +125,9 @@ def test_stopped_reader_delays_no_commit_and_the_wal_recovers_from_it(tmp_path: 
     """A reader that is stopped inside a read transaction holds the WAL; commits go on meanwhile."""
     log = SqliteLog(tmp_path, limits=LIMITS)
     stop_inside = (
-        "import os, signal, sys; from pathlib import Path; from tidemill.log import database\n"
-        "connection = database.open_reader(Path(sys.argv[1]) / database.FILE)\n"
+        "import os, signal, sys; from pathlib import Path; from tidemill.log.sqlite import database\n"
+        "from tidemill.sqlite.copies import open_reader\n"
+        "connection = open_reader(Path(sys.argv[1]) / database.FILE)\n"
         "connection.execute('BEGIN'); connection.execute('SELECT count(*) FROM entries').get\n"
         "print('inside', flush=True); os.kill(os.getpid(), signal.SIGSTOP)"
     )

@@ -21,11 +21,10 @@ from tests.faults.power_cut import Event, Image, Recorder, images
 from tests.log.payloads import NOW_NS, payload
 from tests.support.rounds import rounds
 from tidemill.errors import ConflictError, TidemillError
-from tidemill.log import upkeep
 from tidemill.log.contract import Appended
 from tidemill.log.limits import LogLimits
-from tidemill.log.sqlite import SqliteLog
-from tidemill.log.waiters import Waiter, settle
+from tidemill.log.sqlite import SqliteLog, upkeep
+from tidemill.log.sqlite.waiters import Waiter, settle
 from tidemill.model.deletion import ERASED
 from tidemill.model.payload import Payload
 

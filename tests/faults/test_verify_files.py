@@ -4,6 +4,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import apsw
@@ -15,12 +16,13 @@ from tests.mill.test_damaged import garble, heap
 from tests.mill.verifying import prove, verify
 from tests.query.support import asked
 from tests.support.engine import Engine
-from tidemill.errors import StoreDamagedError
+from tidemill.errors import StoreDamagedError, StoreQueryError
+from tidemill.log.opening import log_files, open_reader
 from tidemill.mill.settling import TRIES_ALONE
-from tidemill.mill.verify.repair import repair_entries, repair_store
+from tidemill.mill.verify.repair import repair_store, stored_body
 from tidemill.mill.verify.repair_parts import repair_parts
 from tidemill.model.offset import ONLY
-from tidemill.query.rejections import PAGE_PARAMETERS, Rejections
+from tidemill.query.rejections import Rejections, RejectionsQuery
 from tidemill.store.client import Store
 from tidemill.store.migrate import migrate
 from tidemill.store.queries import query
@@ -69,10 +71,10 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 def test_a_part_that_cannot_be_read_is_named(place: Place) -> None:
     rejections = Rejections(place.house.store)
-    assert rejections.page("default", asked(PAGE_PARAMETERS)).items
+    assert rejections.page("default", asked(RejectionsQuery)).items
     place.spoil("rejections", "data.bin")
     with pytest.raises(StoreDamagedError, match=r"part all_\d+_\d+_\d+ of table rejections is damaged"):
-        Rejections(place.house.store).page("default", asked(PAGE_PARAMETERS))
+        Rejections(place.house.store).page("default", asked(RejectionsQuery))
     report = verify(place.house)
     assert "table_damaged" in report.counts and not report.adds_up
     assert any("of table rejections" in one.what for one in report.findings)
@@ -91,7 +93,9 @@ def test_a_part_that_was_set_aside_is_named_refused_and_applied_again(place: Pla
     for part in (place.folder / "store" / "chdb" / "store").glob("*/*/detached/broken*"):
         shutil.move(part, place.folder / part.name)
     place.restart()
-    assert repair_store(place.folder, place.house.store, verify(place.house), again=True).done
+    assert repair_store(
+        place.folder, open_reader(place.folder), place.house.store, verify(place.house), again=True
+    ).done
     place.house.new_mill()
     place.house.work()
     prove(place.house)
@@ -104,10 +108,10 @@ def test_a_part_that_cannot_be_read_is_set_aside_and_its_rows_are_made_again(pla
     place.spoil("points", "data.bin")
     noted: list[int] = []
     store = Store(place.engine.address)
-    repaired = repair_parts([place.folder / "log"], store, lambda: noted.append(len(place.parts("points"))))
+    repaired = repair_parts(open_reader(place.folder), store, lambda: noted.append(len(place.parts("points"))))
     assert (len(repaired.done), repaired.gone, noted) == (1, [], [1])
     assert "of table points is damaged, and set aside" in repaired.done[0]
-    assert repair_store(place.folder, store, verify(place.house), again=True).done
+    assert repair_store(place.folder, open_reader(place.folder), store, verify(place.house), again=True).done
     place.house.new_mill()
     place.house.work()
     prove(place.house)
@@ -121,9 +125,21 @@ def test_a_part_of_which_the_log_lacks_something_stays_and_is_said(place: Place,
         connection.execute("DELETE FROM entries WHERE seq = 1")
     connection.close()
     place.spoil(table, "data.bin")
-    repaired = repair_parts([place.folder / "log"], Store(place.engine.address), pytest.fail)
+    repaired = repair_parts(open_reader(place.folder), Store(place.engine.address), pytest.fail)
     assert repaired.done == [] and f"of table {table}" in repaired.gone[0] and "backup" in repaired.gone[0]
     assert place.parts(table)
+
+
+def test_damage_to_who_owns_a_partition_is_waited_for_and_set_aside_whatever_the_log_has(place: Place) -> None:
+    place.spoil("owners", "data.bin")
+    place.house.send("dropzone", heap(9, 1.0, 2.0))
+    with pytest.raises(StoreQueryError):
+        place.house.mill.step()
+    repaired = repair_parts(open_reader(place.folder), Store(place.engine.address), pytest.fail)
+    assert (len(repaired.done), repaired.gone) == (1, [])
+    assert "of table owners is damaged, and set aside" in repaired.done[0]
+    assert place.house.work() == 1
+    prove(place.house)
 
 
 def test_a_payload_that_meets_a_damaged_part_waits_for_the_repair_and_is_not_set_aside(place: Place) -> None:
@@ -169,11 +185,11 @@ def test_log_and_store_give_each_other_back_what_one_has_damaged(place: Place) -
     broken = "INSERT INTO payloads SELECT * REPLACE ('x' AS body, version + 1 AS version) FROM payloads WHERE seq = 3"
     Store(place.engine.address, queries={"broken": query("broken", broken)}).command("broken")
     house.log.close()
-    repaired = repair_entries(place.folder / "log", house.store)
+    repaired = log_files(place.folder).repair_entries(partial(stored_body, house.store))
     assert (len(repaired.done), repaired.gone) == (1, [])
     report = verify(house)
     assert set(report.counts) >= {"payload_bytes"} and {one.seq for one in report.findings} == {3}
-    repaired = repair_store(place.folder, house.store, report, again=False)
+    repaired = repair_store(place.folder, open_reader(place.folder), house.store, report, again=False)
     assert (len(repaired.done), repaired.gone) == (1, [])
     prove(house)
 
@@ -183,5 +199,5 @@ def test_what_is_gone_from_both_is_said(place: Place) -> None:
     garble(house, 2, "3.0", "9.0")
     Store(place.engine.address, queries={"gone": query("gone", "DELETE FROM payloads WHERE seq = 2")}).command("gone")
     house.log.close()
-    repaired = repair_entries(place.folder / "log", house.store)
+    repaired = log_files(place.folder).repair_entries(partial(stored_body, house.store))
     assert repaired.done == [] and "entry 2" in repaired.gone[0]

@@ -8,7 +8,8 @@ from tests.mill.house import House
 from tests.mill.test_verify_live import under_load
 from tests.support.engine import running_engine
 from tests.support.rounds import rounds
-from tidemill.mill.position import LogProgress, read
+from tidemill.log.partitioned import PartitionedReader
+from tidemill.mill.state import progress_of
 from tidemill.mill.verify.walk import Scope, Verifier
 from tidemill.model.offset import ONLY
 from tidemill.store.client import Store
@@ -28,8 +29,8 @@ def verify_under_load(house: House) -> None:
     verifier = Verifier(
         Store(house.store.address),
         house.book,
-        house.folder,
-        lambda: LogProgress((read(house.folder / "mill" / "position"),)),
+        lambda: PartitionedReader([house.open_reader()]),
+        lambda: progress_of([house.state]),
         catalog=house.catalog,
         live=True,
         clock=house.clock,

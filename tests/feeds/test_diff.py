@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.feeds.diff import Change, changes, definition, same, text_diff, without_source
+from tidemill.feeds.diff import DefinitionChange, changes, definition, same, text_diff, without_source
 from tidemill.feeds.recipes import RECIPES
 from tidemill.feeds.rule_pairs import moved, pairs
 
@@ -77,7 +77,7 @@ def test_what_a_source_is_asked_with_is_hidden_and_never_filled_in(monkeypatch: 
     assert [(one.path, one.change, one.old, one.new, one.hidden) for one in without_source(found)] == [
         (one.path, "changed", None, None, True) for one in found
     ]
-    assert without_source(changes(BASE, new)) == (Change("source", "added", hidden=True),)
+    assert without_source(changes(BASE, new)) == (DefinitionChange("source", "added", hidden=True),)
     assert without_source(changes(BASE, BASE.replace('"f"', '"g"')))[0].new == "g"
 
 

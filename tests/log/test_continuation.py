@@ -6,8 +6,7 @@ import pytest
 
 from tests.log.payloads import payload
 from tidemill.errors import LogCorruptError
-from tidemill.log import continuation
-from tidemill.log.sqlite import SqliteLog
+from tidemill.log.sqlite import SqliteLog, continuation
 
 
 def test_a_log_goes_on_above_the_place_in_the_file(tmp_path: Path) -> None:

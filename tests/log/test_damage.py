@@ -9,10 +9,8 @@ import pytest
 
 from tests.log.payloads import payload
 from tidemill.errors import LogCorruptError
-from tidemill.log import database, entries
 from tidemill.log.limits import LogLimits
-from tidemill.log.reader import SqliteLogReader
-from tidemill.log.sqlite import SqliteLog
+from tidemill.log.sqlite import SqliteLog, SqliteLogReader, database, entries
 from tidemill.model.payload import Logged
 
 LIMITS = LogLimits(min_free_bytes=0, min_free_ratio=0.0)

@@ -6,8 +6,7 @@ import apsw
 
 from tests.log.payloads import payload
 from tidemill.log.limits import LogLimits
-from tidemill.log.reader import SqliteLogReader
-from tidemill.log.sqlite import SqliteLog
+from tidemill.log.sqlite import SqliteLog, SqliteLogReader
 from tidemill.model.deletion import is_erased
 
 LIMITS = LogLimits(min_free_bytes=0, min_free_ratio=0.0)

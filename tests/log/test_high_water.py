@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tidemill.errors import LogCorruptError
-from tidemill.log.high_water import HighWaterMark
+from tidemill.log.sqlite.high_water import HighWaterMark
 
 
 def test_mark_is_what_was_noted_last(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 from tests.log.payloads import payload
 from tidemill.errors import LogCorruptError
 from tidemill.log.limits import LogLimits
-from tidemill.log.rebuild import repair_files
 from tidemill.log.sqlite import SqliteLog
+from tidemill.log.sqlite.rebuild import repair_files
 from tidemill.model.payload import Logged
 
 LIMITS = LogLimits(min_free_bytes=0, min_free_ratio=0.0)

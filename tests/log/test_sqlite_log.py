@@ -12,10 +12,9 @@ import pytest
 
 from tests.log.payloads import NOW_NS, payload
 from tidemill.errors import LogCorruptError, LogUnavailableError, StartupError
-from tidemill.log import database
 from tidemill.log.limits import LogLimits
-from tidemill.log.reader import SqliteLogReader
-from tidemill.log.sqlite import SqliteLog
+from tidemill.log.sqlite import SqliteLog, SqliteLogReader, database
+from tidemill.sqlite.copies import open_reader
 
 FREE = {"min_free_bytes": 0, "min_free_ratio": 0.0}
 LIMITS = LogLimits(**FREE)
@@ -198,14 +197,14 @@ def test_queue_is_bounded_by_bytes_too(tmp_path: Path) -> None:
 
 
 def test_expired_keys_are_deleted_in_passing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidemill.log.upkeep.EXPIRE_EVERY_S", 0.05)
+    monkeypatch.setattr("tidemill.log.sqlite.upkeep.EXPIRE_EVERY_S", 0.05)
     clock = [NOW_NS]
     limits = LogLimits(keep_keys_s=60, **FREE)
     log = SqliteLog(tmp_path, limits=limits, now_ns=lambda: clock[0], monotonic=lambda: clock[0] / 1e9)
     for n in range(20):
         log.append(payload(b"%d" % n), idempotency_key=str(n)).result(5)
     clock[0] += 61 * 10**9
-    reader = database.open_reader(tmp_path / "log.sqlite")
+    reader = open_reader(tmp_path / "log.sqlite")
     deadline = time.monotonic() + 60
     while reader.execute("SELECT count(*) FROM idempotency").get:
         assert time.monotonic() < deadline

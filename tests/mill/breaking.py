@@ -10,7 +10,7 @@ from tidemill.errors import StoreUnavailableError
 
 
 class _Watched(AbstractContextManager[None]):
-    """Every write of a house's store goes through `reached`, which says whether to break off at it."""
+    """Every write of the mill of a house goes through `reached`, which says whether to break off at it."""
 
     def __init__(self, house: House, *, after: bool) -> None:
         self._house = house
@@ -20,13 +20,13 @@ class _Watched(AbstractContextManager[None]):
         raise NotImplementedError
 
     def __enter__(self) -> None:
-        store = self._house.store
+        self._store = self._house.mill._store
         for name in ("insert", "command"):
-            setattr(store, name, self._counted(getattr(store, name)))
+            setattr(self._store, name, self._counted(getattr(self._store, name)))
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
         for name in ("insert", "command"):
-            delattr(self._house.store, name)
+            delattr(self._store, name)
         return kind is StoreUnavailableError
 
     def _counted(self, write: Callable[..., None]) -> Callable[..., None]:
@@ -73,3 +73,14 @@ class BreakingEverywhere(_Watched):
         fresh = key not in self.broken
         self.broken.add(key)
         return fresh
+
+
+class BreakingAlways(_Watched):
+    """The store breaks off whenever one query is run, or one table is inserted into."""
+
+    def __init__(self, house: House, name: str) -> None:
+        super().__init__(house, after=False)
+        self._name = name
+
+    def reached(self, name: str) -> bool:
+        return name == self._name

@@ -17,10 +17,11 @@ from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.recipes import RECIPES
 from tidemill.hints import Hints
+from tidemill.log.contract import BacklogReader, IntakeLog
 from tidemill.log.limits import LogLimits
-from tidemill.log.reader import SqliteLogReader
+from tidemill.log.opening import open_partition
 from tidemill.log.sqlite import SqliteLog
-from tidemill.mill.position import Position
+from tidemill.mill.state_files import FileMillState
 from tidemill.mill.worker import Mill
 from tidemill.model.deletion import Deletion
 from tidemill.model.deletion import entry as deletion_entry
@@ -50,6 +51,7 @@ EVIDENCE = {
     "{cause_seq}, cause_idx, replay, tenant",
     "restated": "series, window, restated_at, tenant",
 }
+PLANS = {"replay_plans": "replay, name, part"}
 
 
 def _within_partition(columns: str) -> str:
@@ -64,7 +66,7 @@ def _questions() -> dict[str, Query]:
             f"SELECT {_within_partition(columns)} FROM {'rollups' if table == 'restated' else table} FINAL"
             " WHERE tenant = {tenant:String}" + (" AND count > 0" if table == "rollups" else "") + " ORDER BY ALL",
         )
-        for table, columns in (TABLES | EVIDENCE).items()
+        for table, columns in (TABLES | EVIDENCE | PLANS).items()
     }
 
 
@@ -87,7 +89,8 @@ class House:
         tenant: str,
         *,
         clock: Callable[[], int] | None = None,
-        log: SqliteLog | None = None,
+        log: IntakeLog | None = None,
+        open_reader: Callable[[], BacklogReader] | None = None,
         partition: Partition | None = None,
     ) -> None:
         self.folder = folder
@@ -95,9 +98,12 @@ class House:
         self.clock = clock or (lambda: NOW_NS)
         limits = LogLimits(min_free_bytes=0, min_free_ratio=0.0)
         if log is not None:
-            partition = Partition(partition_of(log.last_seq()))
+            partition = Partition(partition_of(log.partitions[0].last_seq()))
         self.partition = partition or Partition(next(_numbers))
-        self.log = log or SqliteLog(folder / "log", limits=limits, now_ns=self.clock, partition=self.partition.number)
+        self.log: IntakeLog = log or SqliteLog(
+            folder / "log", limits=limits, now_ns=self.clock, partition=self.partition.number
+        )
+        self.open_reader = open_reader or (lambda: open_partition(folder, 0))
         self.catalog = SqliteCatalog(folder / "catalog.sqlite")
         self.texts = CatalogFeeds(self.catalog)
         self.texts.install(tenant, RECIPES)
@@ -110,14 +116,14 @@ class House:
     def new_mill(self, hints: Hints | None = None) -> Mill:
         """A mill that starts from the position on disk, as after a restart."""
         end = hints or Hints.pair()[1]
-        reader = SqliteLogReader(self.folder / "log")
-        position = Position(self.folder / "mill" / "position", self.partition.start)
+        self.state = FileMillState(self.folder / "mill", self.partition.start, self.catalog)
         self.mill = Mill(
-            reader,
+            self.open_reader(),
             self.store,
             self.book,
-            position,
+            self.state,
             end,
+            work=self.folder / "mill" / "replays",
             clock=self.clock,
             replays=self.replays,
             partition=self.partition,
@@ -127,7 +133,7 @@ class House:
     @property
     def applied(self) -> int:
         """The place in the partition up to which everything is applied."""
-        return seq_of(self.mill.status.position)
+        return seq_of(self.mill.progress.checkpoint)
 
     def offset(self, seq: int) -> int:
         """The offset of a place in the house's partition."""
@@ -179,10 +185,10 @@ class House:
         assert self.mill.replays is not None
         self.mill.replays.wake()
         while self.mill.replays.step(self.mill.progress):
-            continue
+            self.work()
 
     def entries(self) -> list[Logged]:
-        return SqliteLogReader(self.folder / "log").read(self.partition.start, 100_000, 1 << 30)
+        return self.open_reader().read(self.partition.start, 100_000, 1 << 30)
 
     def apply(self, batches: Iterator[Sequence[Logged]] | list[Sequence[Logged]]) -> None:
         """Apply entries in these batches, whatever their order in the log."""

@@ -1,4 +1,5 @@
-"""A mill in a process of its own, for tests that kill it: applies all that the log holds, prints the position, ends.
+"""A mill in a process of its own, for tests that kill it or put it to sleep: applies all that the log holds, works on
+replays, prints the checkpoint, ends.
 
 `python -m tests.mill.process FOLDER ADDRESS_JSON PARTITION`. A payload with `KILL` in it ends the process while it is
 decoded, as a fault in native code would.
@@ -13,13 +14,14 @@ from pathlib import Path
 import msgspec
 
 from tidemill.catalog.feeds import CatalogFeeds
+from tidemill.catalog.replays import CatalogReplays
 from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.decode.batch import Batch
 from tidemill.decode.decoder import Decoder
 from tidemill.feeds.book import FeedBook
 from tidemill.hints import Hints
-from tidemill.log.reader import SqliteLogReader
-from tidemill.mill.position import Position
+from tidemill.log.sqlite import SqliteLogReader
+from tidemill.mill.state_files import FileMillState
 from tidemill.mill.worker import Mill
 from tidemill.model.offset import Partition
 from tidemill.model.payload import Logged
@@ -36,13 +38,15 @@ def _fragile(self: Decoder, payloads: Sequence[Logged]) -> Batch:
 
 def main(folder: Path, address: StoreAddress, partition: Partition) -> None:
     Decoder.decode = _fragile  # type: ignore[method-assign]
-    book = FeedBook(CatalogFeeds(SqliteCatalog(folder / "catalog.sqlite")), {})
+    catalog = SqliteCatalog(folder / "catalog.sqlite")
+    book = FeedBook(CatalogFeeds(catalog), {})
     reader = SqliteLogReader(folder / "log")
-    position = Position(folder / "mill" / "position", partition.start)
-    mill = Mill(reader, Store(address), book, position, Hints.pair()[0], partition=partition)
-    while mill.step():
+    state = FileMillState(folder / "mill", partition.start, catalog)
+    work, replays = folder / "mill" / "replays", CatalogReplays(catalog)
+    mill = Mill(reader, Store(address), book, state, Hints.pair()[0], work=work, replays=replays, partition=partition)
+    while mill.step() or (mill.replays and mill.replays.step(mill.progress)):
         pass
-    print(mill.status.position)
+    print(mill.progress.checkpoint)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from tests.mill.test_deletion import send, the_series
 from tests.mill.test_retention import Clocks, retention
 from tests.mill.test_worker import fix
 from tests.mill.verifying import prove, verify
-from tidemill.mill.position import Position
 from tidemill.model.deletion import Deletion
 from tidemill.model.offset import MAX_SEQ
 from tidemill.store.client import Store
@@ -72,9 +71,9 @@ def test_what_is_there_is_confirmed_and_asked_for_once(house: House) -> None:
     filled(house)
     house.new_mill()
     house.work()
-    assert house.mill.status.confirmed == house.mill.status.position == house.log.last_seq()
+    assert house.mill.status.confirmed == house.mill.progress.checkpoint == house.log.last_seq()
     assert house.mill.status.returns == 0
-    assert Position(house.folder / "mill" / "confirmed").seq == house.log.last_seq()
+    assert house.state.confirmed().checkpoint == house.log.last_seq()
 
 
 def test_nothing_is_confirmed_beyond_what_is_missing(house: House) -> None:
@@ -83,7 +82,7 @@ def test_nothing_is_confirmed_beyond_what_is_missing(house: House) -> None:
     lose(house, "payloads", "tenant = {tenant:String} AND {seq} = 11")
     mill = house.new_mill()
     mill._confirm()
-    assert (mill.status.position, mill.status.confirmed) == (house.offset(10), house.offset(0))
+    assert (mill.progress.checkpoint, mill.status.confirmed) == (house.offset(10), house.offset(0))
     assert mill.status.last_error.endswith(f"applying again from payload {house.offset(11)}")
 
 

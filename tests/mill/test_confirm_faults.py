@@ -11,9 +11,10 @@ from tests.mill.test_confirm import lose
 from tests.mill.test_worker import fix
 from tests.mill.verifying import prove
 from tidemill.errors import StoreUnavailableError
-from tidemill.log.reader import SqliteLogReader
+from tidemill.log.sqlite import SqliteLogReader
+from tidemill.mill.checkpoint import Checkpoint
 from tidemill.mill.confirm import Confirmer
-from tidemill.mill.position import Position, read
+from tidemill.mill.position import Progress
 from tidemill.store.client import Store
 from tidemill.store.queries import packaged, query
 
@@ -86,17 +87,17 @@ def test_what_is_lacking_is_applied_also_when_the_store_goes_away_before_it_is_a
     house.mill._start()
     before = house.everything()
     lose(house, "payloads", "tenant = {tenant:String} AND {seq} = 1")
-    rows = house.store.rows
+    rows = house.mill._store.rows
 
     def away(name: str, **values: Any) -> Any:
         if name == "mill_highest":
             raise StoreUnavailableError("it is away")
         return rows(name, **values)
 
-    house.store.rows = away  # type: ignore[method-assign]
+    house.mill._store.rows = away  # type: ignore[method-assign]
     with pytest.raises(StoreUnavailableError):
         house.mill.step()
-    del house.store.rows  # type: ignore[method-assign]
+    del house.mill._store.rows  # type: ignore[method-assign]
     house.mill._confirmer.hurry()  # as the loop does after every error
     house.work()
     assert house.everything() == before
@@ -106,13 +107,13 @@ def test_what_is_lacking_is_applied_also_when_the_store_goes_away_before_it_is_a
 def test_the_position_that_could_not_be_saved_is_saved_when_there_is_room_again(house: House) -> None:
     house.work()
     draft = house.folder / "mill" / "position.new"
-    draft.mkdir()  # nothing can be written there
+    draft.mkdir(parents=True)  # nothing can be written there
     fixes(house, 2)
     with pytest.raises(OSError):
         house.mill.step()
     draft.rmdir()
     house.work()
-    assert read(house.folder / "mill" / "position").checkpoint == house.offset(2)
+    assert house.state.progress().checkpoint == house.offset(2)
     assert (house.applied, house.mill.progress.checkpoint) == (2, house.offset(2))
 
 
@@ -124,7 +125,7 @@ def test_a_payload_that_lacks_for_good_is_applied_again_less_and_less_often(hous
         SqliteLogReader(house.folder / "log"),
         house.store,
         house.book,
-        Position(house.folder / "mill" / "confirmed-anew", house.partition.start),
+        Checkpoint(lambda: Progress(house.partition.start), lambda _: None, house.partition.start),
         monotonic=lambda: now[0],
     )
     lose(house, "payloads", "tenant = {tenant:String} AND {seq} = 2")

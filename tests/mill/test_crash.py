@@ -14,14 +14,14 @@ import polars as pl
 import pytest
 
 from tests.mill.house import House
-from tests.mill.test_order import LOCATION, strip
+from tests.mill.plain import location
+from tests.mill.test_order import strip
 from tests.mill.test_worker import fix
 from tests.mill.verifying import prove
 from tests.support.engine import Engine
 from tidemill.decode.batch import Batch
 from tidemill.decode.decoder import Decoder
 from tidemill.errors import Fault, FeedDefinitionError, StoreQueryError, StoreUnavailableError, UnavailableError
-from tidemill.mill.status import read as read_status
 from tidemill.model.offset import seq_of
 from tidemill.model.payload import Kind, Logged
 from tidemill.store.client import Store
@@ -85,7 +85,6 @@ def test_a_payload_that_kills_the_mill_is_set_aside_and_the_log_moves_on(build: 
     assert (row["seq"], row["reasons"]) == (4, ["poison"])
     [poison] = [row for row in house.all("payloads") if row["state"] == "poison"]
     assert b"KILL" in bytes.fromhex(poison["body"])
-    house.mill.status.position = house.offset(6)
     prove(house)
 
 
@@ -121,7 +120,7 @@ def test_payloads_of_a_feed_that_the_catalog_lacks_wait_for_it(house: House) -> 
 
 
 def test_a_variable_that_only_polling_needs_holds_no_payload_up(house: House) -> None:
-    text = LOCATION + '[source]\nurl = "${TIDEMILL_TEST_NOWHERE}"\nevery = "1m"\n[retention]\npoints = "30d"\n'
+    text = location("first") + '[source]\nurl = "${TIDEMILL_TEST_NOWHERE}"\nevery = "1m"\n[retention]\npoints = "30d"\n'
     version = house.texts.apply(house.tenant, "location", text).version
     with pytest.raises(FeedDefinitionError, match="TIDEMILL_TEST_NOWHERE"):
         house.book.version(house.tenant, "location", version)
@@ -170,7 +169,7 @@ def test_a_store_that_goes_away_is_waited_for(tmp_path: Path) -> None:
         stop.set()
         thread.join(10)
         engine.stop()
-    found = read_status(tmp_path / "house" / "mill" / "mill.json")
+    found = house.state.telemetry()
     assert found is not None
     assert (found.state, found.position, found.lag) == ("stopped", house.offset(2), 0)
 
@@ -203,7 +202,7 @@ def test_ends_by_force_while_a_slow_store_is_waited_for_condemn_nobody(
             answers.set()
             thread.join(10)
             attempt.write_bytes(as_killed)
-            house.mill._position.save(house.partition.start)
+            house.mill._checkpoint.save(house.partition.start)
     house.new_mill()
     house.work()
     assert [row["state"] for row in house.all("payloads")] == ["applied"]

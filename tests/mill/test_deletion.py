@@ -90,14 +90,14 @@ def test_a_deleted_series_is_sealed_no_more_whether_merged_or_not(house: House) 
     rows = house.all("rollups")
     windows = pl.DataFrame({"series": [row["series"] for row in rows], "window": [row["window"] for row in rows]})
     windows = windows.cast({"series": pl.UInt64, "window": pl.Int64})
-    applier = house.mill._applier
+    context = house.mill.context
     rollups.recompute(
         house.store,
-        applier.known,
+        context.known,
         tenant=house.tenant,
         every=60 * 10**9,
         windows=windows,
-        version=applier.next_version(),
+        version=context.versions.next(),
         sealed_seq=1,
     )
 

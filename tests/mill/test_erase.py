@@ -70,7 +70,7 @@ def test_after_a_payload_and_a_feed_are_erased_no_file_holds_their_bytes(tmp_pat
         assert holding(tmp_path, SECRET) == holding(tmp_path, OTHER) == {"store", "log"}
         difference = Difference(records=1, points=(Point(series="0" * 16, time_ns=0, old=1.0, new=2.0),))
         asked = Request(feed="location", version=1, dry_run=True, start_ns=0)
-        done = Replay(id="r", tenant="t", request=asked, state="done", created_ns=0, difference=difference)
+        done = Replay(id="r", tenant="t", request=asked, state="done", created_ns=0, result=difference)
         house.replays.create(done)
         house.catalog.put("unsent/t", SECRET)
         house.catalog.delete("unsent/t")
@@ -79,15 +79,13 @@ def test_after_a_payload_and_a_feed_are_erased_no_file_holds_their_bytes(tmp_pat
         house.ask(Deletion(kind="payload", feed="dropzone", receipt=receipt))
         last = house.ask(Deletion(kind="feed", feed="location"))
         house.work()
-        checkpoint = lambda: house.mill.status.position  # noqa: E731
-        eraser = Eraser(house.store, house.log.erased, house.clock, checkpoint, house.partition)
+        checkpoint = lambda: house.mill.progress.checkpoint  # noqa: E731
+        eraser = Eraser(house.mill.context.store, house.log.erased, house.clock, checkpoint, house.partition)
         for _ in range(20):
             assert eraser.run(), "the log has not let go yet"
         assert erase(house.store, house.log, house.catalog, LogProgress((house.mill.progress,)))
         [replayed] = house.replays.list("t")
-        assert (replayed.difference.points, replayed.difference.records) == ((), 1), (
-            "its values are gone, not its counts"
-        )
+        assert (replayed.result.points, replayed.result.records) == ((), 1), "its values are gone, not its counts"
         assert house.log.erased() == house.offset(last)
         assert {row["erased_ns"] for row in receipts(house).values()} == {None}
         for _ in range(150):

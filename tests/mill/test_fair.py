@@ -13,17 +13,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.mill.house import House
+from tests.mill.plain import RECORDS, location
+from tests.mill.properties import install, text
 from tests.mill.test_crash import refusing
-from tests.mill.test_history import PHASES, STEP, install, text
-from tests.mill.test_order import LOCATION, RECORDS, strip
+from tests.mill.test_history import PHASES, STEP
+from tests.mill.test_order import strip
 from tests.mill.test_worker import fix
 from tests.mill.verifying import prove
 from tests.rules.test_history import Record, streams
 from tests.support.rounds import rounds
 from tidemill.errors import StoreUnavailableError, UnavailableError
-from tidemill.log.headers import Header
+from tidemill.log.contract import Header
 from tidemill.mill.costs import Costs
-from tidemill.mill.position import Progress, read
+from tidemill.mill.position import Progress
 from tidemill.model.deletion import Deletion
 from tidemill.model.deletion import entry as deletion_entry
 from tidemill.model.ids import new_receipt
@@ -53,7 +55,7 @@ def by_fits_and_starts(house: House, chance: Random, last: int) -> None:
     while house.mill.progress.checkpoint < house.offset(last):
         if chance.random() < 0.2:
             path = house.folder / "mill" / "position"
-            house.mill._attempts.stopping()  # who is told to end is not ended by a payload
+            house.mill._guard.stopping()  # who is told to end is not ended by a payload
             house.mill._settling._beside.wait(60)  # a process takes its threads along
             if older is not None and chance.random() < 0.5:
                 path.write_bytes(older)
@@ -66,17 +68,17 @@ def by_fits_and_starts(house: House, chance: Random, last: int) -> None:
 
 @settings(max_examples=rounds(2, 40), deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), payloads=st.lists(st.tuples(st.integers(0, 2), RECORDS), min_size=3, max_size=9))
-@pytest.mark.parametrize("policy", ["first", "last"])
 def test_tenants_in_any_order_leave_what_the_logs_order_leaves(
-    build: Build, policy: str, data: st.DataObject, payloads: list[tuple[int, list[dict[str, Any]]]]
+    build: Build, data: st.DataObject, payloads: list[tuple[int, list[dict[str, Any]]]]
 ) -> None:
     straight, fair = build(), build()
+    policy = data.draw(st.sampled_from(["first", "last"]), label="policy")
     gone = data.draw(st.none() | st.integers(0, len(payloads) - 1), label="deleted before")
     last = 0
     for house in (straight, fair):
         tenants = tenants_of(house)
         for tenant in tenants:
-            house.texts.apply(tenant, "location", LOCATION.replace('"first"', f'"{policy}"'))
+            house.texts.apply(tenant, "location", location(policy))
         for number, (which, body) in enumerate(payloads):
             if number == gone:
                 asked = Deletion(kind="feed", feed="location")
@@ -136,7 +138,7 @@ def test_a_payload_that_the_store_refuses_is_set_aside_and_others_go_on_meanwhil
     assert house.mill.progress == Progress(house.offset(bad - 1), {other: house.offset(seq)})
     assert house.mill.status.state == "waiting_for_store"
     assert "code 241" in house.mill.status.last_error
-    assert read(house.folder / "mill" / "position", house.partition.start) == house.mill.progress
+    assert house.state.progress() == house.mill.progress
     house.work()
     states = {row["seq"]: row["state"] for row in house.all("payloads")}
     assert states == {1: "applied", bad: "poison", bad + 1: "applied"}
@@ -203,14 +205,14 @@ def test_a_payload_under_which_the_store_breaks_off_is_set_aside_and_others_go_o
     poisonous = house.offset(guilty)
     tenants = (house.tenant, *others)
     after = [house.send("location", fix(second), tenant=tenant) for second in (1, 2) for tenant in tenants]
-    insert = house.store.insert
+    insert = house.mill._store.insert
 
     def breaking_off(table: str, frame: pl.DataFrame) -> None:
         if table == "points" and "seq" in frame.columns and frame.filter(pl.col("seq") == poisonous).height:
             raise StoreUnavailableError("the engine has ended")
         insert(table, frame)
 
-    house.store.insert = breaking_off  # type: ignore[method-assign]
+    house.mill._store.insert = breaking_off  # type: ignore[method-assign]
     deadline = time.monotonic() + 60
     while house.mill.progress.checkpoint < house.offset(after[-1]):
         assert time.monotonic() < deadline, house.mill.status

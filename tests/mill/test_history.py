@@ -1,21 +1,18 @@
 """Rules that need the past read it from the store; batches, restarts and repetitions do not matter."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import polars as pl
-import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.mill.house import House
-from tests.rules.test_history import FEED, NOW, RULES, Record, numbered, plain, streams, with_actions
+from tests.mill.properties import POLICIES, install, ledger, repetitions_do_not_matter
+from tests.rules.test_history import NOW, RULES, Record, streams
 from tests.support.rounds import rounds
-from tidemill.checks.library import checks
 from tidemill.checks.past import Reach
 from tidemill.mill.past import StorePast
-from tidemill.mill.status import MillStatus
 from tidemill.model.time import NS_PER_S
 from tidemill.store.client import Store
 from tidemill.store.queries import query
@@ -25,78 +22,17 @@ PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 DAY = 86_400
 
 
-def text(policy: str, rules: list[dict[str, Any]]) -> str:
-    return FEED.format(policy=policy) + "".join(
-        f'[[rules]]\ncheck = "{rule["check"]}"\naction = "{rule["action"]}"\noptions = {{ '
-        + ", ".join(f"{name} = {json.dumps(value)}" for name, value in rule["options"].items())
-        + " }\n"
-        for rule in rules
-    )
-
-
-def install(house: House, policy: str, rules: list[dict[str, Any]]) -> int:
-    """The version that the feed has now."""
-    house.texts.apply(house.tenant, "plant", text(policy, rules))
-    return house.texts.current(house.tenant, "plant").version
-
-
-def expected(
-    policy: str, rules: list[dict[str, Any]], payloads: list[list[Record]]
-) -> dict[tuple[int, int], list[str]]:
-    """The ledger: the reasons of each rejected record, duplicates of the first among them."""
-    codes = {rule["check"]: checks()[rule["check"]].reason for rule in rules}
-    flags = {rule["check"] for rule in rules if rule["action"] == "flag"}
-    taken, found = set(), {}
-    records = numbered(payloads)
-    broken = plain(policy, rules, records)
-    for place, record in records:
-        reasons = [codes[check] for check in broken[place] if check not in flags]
-        if not reasons and policy == "first" and (record["s"], record["t"]) in taken:
-            reasons = ["duplicate"]
-        elif not reasons:
-            taken.add((record["s"], record["t"]))
-        if reasons:
-            found[place] = reasons
-    return found
-
-
-def ledger(house: House) -> dict[tuple[int, int], list[str]]:
-    return {(row["seq"], row["idx"]): row["reasons"] for row in house.all("rejections")}
-
-
 @settings(max_examples=rounds(3, 60), deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
-@given(data=st.data(), rules=st.lists(RULES, min_size=1, max_size=4), payloads=streams())
-@pytest.mark.parametrize("policy", ["first", "last", "keep"])
+@given(data=st.data(), policy=POLICIES, rules=st.lists(RULES, min_size=1, max_size=4), payloads=streams())
 def test_batches_restarts_and_repetitions_do_not_matter(
     build: Callable[..., House],
-    policy: str,
     data: st.DataObject,
+    policy: str,
     rules: list[dict[str, Any]],
     payloads: list[list[Record]],
 ) -> None:
-    chosen = with_actions(rules, data.draw(st.lists(st.booleans(), min_size=4, max_size=4), label="flags"))
-    house = build()
-    version = install(house, policy, chosen)
-    for records in payloads:
-        house.send("plant", records, feed_version=version)
-    entries, at = house.entries(), 0
-    for _ in range(data.draw(st.integers(0, 2), label="repetitions")):
-        stop = data.draw(st.integers(at, len(entries)), label="stop")
-        house.apply([part for part in _cut(data, entries[at:stop]) if part])
-        at = data.draw(st.integers(0, stop), label="again from")
-        house.new_mill()
-    house.apply([part for part in _cut(data, entries[at:]) if part])
-    found = expected(policy, chosen, payloads)
-    assert ledger(house) == found
-    for row in house.all("payloads"):
-        seq, records = row["seq"], payloads[row["seq"] - 1]
-        assert row["rejected"] == sum((seq, idx) in found for idx in range(len(records)))
-        assert row["accepted"] + row["rejected"] == len(records)
-
-
-def _cut(data: st.DataObject, entries: list[Any]) -> list[list[Any]]:
-    cuts = sorted(data.draw(st.sets(st.integers(1, max(1, len(entries)))), label="cuts"))
-    return [entries[a:b] for a, b in zip([0, *cuts], [*cuts, None], strict=True)]
+    """As without an engine (`test_decide.py`), there with many examples."""
+    repetitions_do_not_matter(build, data, policy, rules, payloads)
 
 
 STEP = [{"check": "step", "action": "reject", "options": {"field": "v", "max_change": 5.0}}]
@@ -135,7 +71,7 @@ def sent(house: House, times: list[int]) -> StorePast:
     version = install(house, "last", [])
     house.send("plant", [{"t": time, "s": "a", "v": float(n)} for n, time in enumerate(times)], feed_version=version)
     house.work()
-    return StorePast(house.store, house.mill._applier.known, MillStatus())
+    return StorePast(house.mill.context)
 
 
 def asked(house: House, times: list[int]) -> pl.DataFrame:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidemill.log.headers import Header
+from tidemill.log.contract import Header
 from tidemill.mill.costs import Costs
 from tidemill.mill.lanes import ALONE_S, BATCH_S, COSTLY_S, MAX_BYTES, Hold, Lanes
 from tidemill.mill.position import Progress
@@ -16,8 +16,8 @@ MIB = 1 << 20
 ENTRIES = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([0, 100, 50_000, 4 * MIB, 40 * MIB])), max_size=40)
 
 
-def header(seq: int, tenant: str = "a", size: int = 100, kind: Kind = Kind.DATA) -> Header:
-    return Header(seq, tenant, "f", kind, size)
+def header(seq: int, tenant: str = "a", size: int = 100, kind: Kind = Kind.DATA, feed: str = "f") -> Header:
+    return Header(seq, tenant, feed, kind, size)
 
 
 def lanes_of(*headers: Header, progress: Progress | None = None) -> Lanes:
@@ -141,3 +141,35 @@ def test_neither_a_slow_moment_nor_a_cheap_past_makes_a_payload_what_its_size_is
     for _ in range(100):
         costs.learn([large], {("a", "f", False): 0.01})
     assert costs.of(large) > COSTLY_S
+
+
+FEEDS = st.tuples(st.sampled_from("ab"), st.sampled_from("fg"))
+
+
+@settings(max_examples=300)
+@given(entries=st.lists(FEEDS, max_size=30), blocks=st.lists(st.sets(FEEDS, max_size=2), max_size=12))
+def test_a_blocked_feed_waits_and_the_others_go_on(
+    entries: list[tuple[str, str]], blocks: list[set[tuple[str, str]]]
+) -> None:
+    headers = [header(seq, tenant, feed=feed) for seq, (tenant, feed) in enumerate(entries, 1)]
+    lanes = Lanes(Costs(), Progress())
+    applied: list[Header] = []
+    before, offsets = Progress(), dict[tuple[str, str], int]()
+    for blocked in [*blocks, set()]:
+        offsets = {key: offsets.get(key, before.through(key[0])) for key in sorted(blocked)}
+        lanes.block(offsets)
+        lanes.add(headers[lanes.scanned : lanes.scanned + 4] if blocked else headers[lanes.scanned :])
+        while batch := lanes.pick(3, 0.0):
+            assert not {(one.tenant, one.feed) for one in batch} & blocked
+            applied += batch
+            lanes.done(through(batch))
+            now = lanes.progress()
+            assert all(one in applied for one in headers if now.applied(one.tenant, one.seq))
+            assert all(now.through(tenant) <= offset for (tenant, _), offset in offsets.items())
+            assert all(now.through(tenant) >= before.through(tenant) for tenant in "ab"), "it never falls"
+            before = now
+        assert {(one.tenant, one.feed) for one in headers[: lanes.scanned] if one not in applied} <= blocked
+    for key in {(one.tenant, one.feed) for one in headers}:
+        seqs = [one.seq for one in applied if (one.tenant, one.feed) == key]
+        assert seqs == [one.seq for one in headers if (one.tenant, one.feed) == key], "once, in the log's order"
+    assert lanes.progress() == Progress(len(headers))

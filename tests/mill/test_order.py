@@ -5,37 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.mill.house import House
+from tests.mill.plain import RECORDS
+from tests.mill.properties import POLICIES, any_order_and_batches
 from tests.mill.test_worker import fix
 from tests.support.rounds import rounds
 from tidemill.store.client import StoreAddress
-
-# Optional fields: the loser may have one that the winner lacks.
-LOCATION = """
-name = "location"
-duplicates = "first"
-[input]
-on_fault = "reject"
-[time]
-path = "$.timestamp"
-offset = "optional"
-zone = "America/New_York"
-[tags.user_id]
-path = "$.user_id"
-[fields.lat]
-path = "$.lat"
-min = -90
-max = 90
-[fields.speed]
-path = "$.speed"
-required = false
-[rollups]
-every = "1m"
-"""
 
 
 def strip(found: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
@@ -48,48 +26,17 @@ def strip(found: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, An
     return rows
 
 
-RECORDS = st.lists(
-    st.builds(
-        lambda second, lat, speed, user: (
-            {
-                key: value
-                for key, value in fix(second, f"u{user}", lat=lat).items()
-                if key in {"timestamp", "lat", "user_id"}
-            }
-            | ({} if speed is None else {"speed": speed})
-        ),
-        second=st.integers(0, 2),
-        lat=st.sampled_from([1.0, 2.0, 3.0, 200.0]),
-        speed=st.none() | st.sampled_from([5.0, 6.0]),
-        user=st.integers(0, 1),
-    ),
-    min_size=1,
-    max_size=3,
-)
-
-
 # No shrinking: every example costs the engine a second, and a failure prints what was drawn.
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 
 
-@settings(max_examples=rounds(3, 60), deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
-@given(data=st.data(), payloads=st.lists(RECORDS, min_size=2, max_size=7))
-@pytest.mark.parametrize("policy", ["first", "last"])
+@settings(max_examples=rounds(4, 60), deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
+@given(data=st.data(), policy=POLICIES, payloads=st.lists(RECORDS, min_size=2, max_size=7))
 def test_order_and_batches_do_not_matter(
-    build: Callable[..., House], policy: str, data: st.DataObject, payloads: list[list[dict[str, Any]]]
+    build: Callable[..., House], data: st.DataObject, policy: str, payloads: list[list[dict[str, Any]]]
 ) -> None:
-    straight, shuffled = build(), build()
-    for house in (straight, shuffled):
-        house.texts.apply(house.tenant, "location", LOCATION.replace('"first"', f'"{policy}"'))
-        for body in payloads:
-            house.send("location", body, feed_version=2)
-    straight.apply([[entry] for entry in straight.entries()])
-    order = data.draw(st.permutations(shuffled.entries()), label="order")
-    cuts = sorted(data.draw(st.sets(st.integers(1, len(order))), label="cuts"))
-    shuffled.apply([part for part in (order[a:b] for a, b in zip([0, *cuts], [*cuts, None], strict=True)) if part])
-    assert strip(shuffled.everything("replaced")) == strip(straight.everything("replaced"))
-    for row in straight.all("payloads"):
-        assert row["accepted"] + row["rejected"] == len(payloads[row["seq"] - 1])
+    """As without an engine (`test_decide.py`), there with many examples."""
+    any_order_and_batches(build, data, policy, payloads)
 
 
 def test_a_record_applied_late_wins_and_the_ledger_follows(build: Callable[..., House]) -> None:

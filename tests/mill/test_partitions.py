@@ -22,14 +22,13 @@ from tidemill.feeds.book import FeedBook
 from tidemill.feeds.recipes import RECIPES
 from tidemill.hints import Hints
 from tidemill.log.limits import LogLimits
-from tidemill.log.partitioned import PartitionedLog
+from tidemill.log.partitioned import PartitionedLog, PartitionedReader
 from tidemill.log.partitions import log_folder
-from tidemill.log.reader import SqliteLogReader
-from tidemill.log.sqlite import SqliteLog
+from tidemill.log.sqlite import SqliteLog, SqliteLogReader
 from tidemill.mill.crew import Crew
-from tidemill.mill.position import LogProgress, Position, position_file
+from tidemill.mill.position import LogProgress
+from tidemill.mill.state_files import FileMillState, mill_folder, position_file
 from tidemill.mill.turns import Turns
-from tidemill.mill.verify.report import Report
 from tidemill.mill.verify.walk import Scope, Verifier
 from tidemill.mill.worker import Mill
 from tidemill.model.deletion import Deletion
@@ -37,6 +36,7 @@ from tidemill.model.deletion import entry as deletion_entry
 from tidemill.model.ids import new_receipt
 from tidemill.model.offset import Partition, partition_of
 from tidemill.model.replay import Replay, Request
+from tidemill.model.verification import Report
 from tidemill.store.client import Store, StoreAddress
 
 NAMES = ("a", "b", "c", "d", "e", "f")
@@ -75,8 +75,9 @@ class Yard:
                 SqliteLogReader(log_folder(self.folder, index)),
                 Store(self.address, queries=questions()),
                 book,
-                Position(position_file(self.folder, index), one.start),
+                FileMillState(mill_folder(self.folder, index), one.start, self.catalog),
                 Hints.pair()[1],
+                work=mill_folder(self.folder, index) / "replays",
                 clock=lambda: NOW_NS,
                 replays=self.replays,
                 partition=one,
@@ -120,9 +121,12 @@ class Yard:
     def progress(self) -> LogProgress:
         return LogProgress(tuple(mill.progress for mill in self.mills))
 
+    def open_reader(self) -> PartitionedReader:
+        return PartitionedReader([SqliteLogReader(log_folder(self.folder, index)) for index in range(len(self.mills))])
+
     def verify(self) -> list[Report]:
         book = FeedBook(self.texts, {})
-        verifier = Verifier(self.store, book, self.folder, lambda: self.progress, clock=lambda: NOW_NS)
+        verifier = Verifier(self.store, book, self.open_reader, lambda: self.progress, clock=lambda: NOW_NS)
         return [verifier.run(Scope(tenant=self.tenant(name))) for name in NAMES]
 
     def left(self, name: str) -> dict[str, list[str]]:
@@ -223,7 +227,7 @@ def test_a_mill_that_goes_back_takes_no_other_along(yard: Build) -> None:
     applied = Applied(lambda: four.progress)
     before = [mill.progress.checkpoint for mill in four.mills]
     mill = four.mills[2]
-    mill._position.save(mill.progress.checkpoint - 1)
+    mill._checkpoint.save(mill.progress.checkpoint - 1)
     applied.look()
     assert applied.fell.is_set()
     for name in NAMES:

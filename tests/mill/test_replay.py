@@ -2,17 +2,20 @@
 
 import json
 from collections.abc import Callable
+from shutil import rmtree
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.mill.breaking import Breaking
+from tests.mill.breaking import Breaking, BreakingAlways
 from tests.mill.house import House
 from tests.mill.test_order import strip
+from tests.mill.test_status import running, wait_for
 from tests.support.rounds import rounds
 from tidemill.errors import Fault
+from tidemill.mill.position import Progress
 from tidemill.model.deletion import Deletion
 from tidemill.model.ids import new_receipt
 from tidemill.model.payload import Kind
@@ -90,12 +93,12 @@ def test_a_replay_is_as_if_it_had_been_so_from_the_start(
     assert (dry.state, dry.error, outcome(house)) == ("done", "", before), "a dry run writes nothing"
     real = house.replay("location", 3)
     assert (real.state, real.error) == ("done", "")
-    assert real.difference == dry.difference
+    assert real.result == dry.result
     assert outcome(house) == outcome(straight)
     again = house.replay("location", 3)
-    assert again.difference is not None
-    assert (again.difference.newly_accepted_total, again.difference.newly_rejected_total) == (0, 0)
-    assert (again.difference.points_changed, again.difference.windows_changed) == (0, 0)
+    assert again.result is not None
+    assert (again.result.newly_accepted_total, again.result.newly_rejected_total) == (0, 0)
+    assert (again.result.points_changed, again.result.windows_changed) == (0, 0)
     assert outcome(house) == outcome(straight)
     house.replay("location", 2)
     assert outcome(house)["payloads"] == before["payloads"]
@@ -116,8 +119,8 @@ PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
 def test_some_payloads_may_be_replayed_and_the_mill_may_fail_meanwhile(
     build: Callable[..., House], policy: str, payloads: list[list[dict[str, Any]]], data: st.DataObject
 ) -> None:
-    """Others that they held down stand again. Wherever the store breaks off, the mill (the same or a new one) ends what
-    was begun before it applies anything else."""
+    """Others that they held down stand again. Wherever the store breaks off, the mill (the same, a new one, one on an
+    empty disk) ends what was begun before it applies anything else of the feed."""
     first, second = data.draw(st.permutations([1000, 100, 10]), label="highest")[:2]
     house, straight = (build_with(build, policy, first, second) for _ in range(2))
     chosen = data.draw(st.sets(st.integers(0, len(payloads) - 1), min_size=1), label="chosen")
@@ -127,10 +130,13 @@ def test_some_payloads_may_be_replayed_and_the_mill_may_fail_meanwhile(
     straight.work()
     house.work()
     receipts = tuple(entry.payload.receipt for n, entry in enumerate(house.entries()) if n in chosen)
-    at, after = data.draw(st.integers(1, 14), label="at"), data.draw(st.booleans(), label="after")
+    at, after = data.draw(st.integers(1, 17), label="at"), data.draw(st.booleans(), label="after")
     with Breaking(house, at, after=after):
         house.replay("location", 3, receipts=receipts)
-    if data.draw(st.booleans(), label="killed"):
+    ended = data.draw(st.sampled_from(["not", "killed", "disk lost"]), label="ended")
+    if ended == "disk lost":
+        rmtree(house.folder / "mill")
+    if ended != "not":
         house.new_mill()
     later = data.draw(RECORDS, label="later")
     house.send("location", later, feed_version=2)
@@ -140,6 +146,96 @@ def test_some_payloads_may_be_replayed_and_the_mill_may_fail_meanwhile(
     assert [(one.state, one.error) for one in house.replays.list(house.tenant)] == [("done", "")]
     assert outcome(house) == outcome(straight)
     assert not list((house.folder / "mill" / "replays").glob("*/*"))
+    assert (house.state.manifests(), house.all("replay_plans")) == ([], [])
+
+
+def begun(house: House, version: int) -> Replay:
+    """A replay of location whose plan is decided, and of which nothing is published yet."""
+    asked = Request(feed="location", version=version, dry_run=False, start_ns=0)
+    replay = Replay(id=new_receipt(0), tenant=house.tenant, request=asked, state="queued", created_ns=0)
+    house.replays.create(replay)
+    assert house.mill.replays is not None
+    while not house.mill.replays.blocked:
+        assert house.mill.replays.step(house.mill.progress)
+    return replay
+
+
+@pytest.mark.parametrize("pieces", [0, 5, 10])
+def test_other_feeds_go_on_while_a_replay_is_published(build: Callable[..., House], pieces: int) -> None:
+    house, straight = (build_with(build, "last", 1000, 55) for _ in range(2))
+    for body in PAYLOADS:
+        house.send("location", body, feed_version=2)
+        straight.send("location", body, feed_version=3)
+    house.work()
+    replay = begun(house, 3)
+    planned_at = house.mill.progress
+    assert house.mill.replays is not None
+    for _ in range(pieces):
+        house.mill.replays.step(house.mill.progress)
+    other = house.neighbour("other")
+    for one in (house, straight):
+        one.send("location", [record(3, 4)], feed_version=3)
+        one.send("dropzone", {"time_stamp": "2019-05-01T06:00:00Z", "data": [1.0]})
+    house.send("location", [record(3, 4)], tenant=other)
+    house.work()
+    states = {row["feed"]: row["seq"] for row in house.all("payloads")}
+    assert (states["dropzone"], states["location"]) == (6, 4), "only the feed of the replay waits"
+    assert house.all("payloads", other)
+    assert house.mill.progress.through(house.tenant) == planned_at.checkpoint, "its changes come before what follows"
+    assert house.mill.progress.through(other) == house.offset(7)
+    house.work_replays()
+    straight.work()
+    assert house.replays.get(house.tenant, replay.id).state == "done"
+    assert house.mill.progress == Progress(house.offset(7))
+    assert outcome(house) == outcome(straight)
+
+
+def test_what_was_applied_meanwhile_counts_once_the_replay_is_published(house: House) -> None:
+    for highest in (1000, 55):
+        house.texts.apply(house.tenant, "location", feed("last", highest))
+    house.send("location", PAYLOADS[0], feed_version=2)
+    house.work()
+    begun(house, 3)
+    house.send("dropzone", {"time_stamp": "2019-05-01T06:00:00Z", "data": [1.0]})
+    house.work()
+    assert (len(house.all("payloads")), house.applied) == (2, 1)
+    house.work_replays()
+    assert house.applied == 2
+    assert house.new_mill().progress == Progress(house.offset(2)), "and is saved"
+
+
+def test_a_replay_that_cannot_be_published_holds_up_nobody_else(house: House) -> None:
+    for highest in (1000, 55):
+        house.texts.apply(house.tenant, "location", feed("last", highest))
+    house.send("location", PAYLOADS[0], feed_version=2)
+    house.work()
+    replay = begun(house, 3)
+    with BreakingAlways(house, "replay_outcomes"), running(house.mill):
+        wait_for(lambda: house.mill.status.retries > 1)
+        house.send("location", PAYLOADS[1], feed_version=2)
+        house.send("dropzone", {"time_stamp": "2019-05-01T06:00:00Z", "data": [1.0]})
+        wait_for(lambda: {row["seq"] for row in house.all("payloads")} == {1, 3})
+        assert not house.mill.status.recovered
+        assert house.replays.get(house.tenant, replay.id).state == "publishing"
+    house.new_mill()
+    with running(house.mill):
+        wait_for(lambda: house.applied == 3 and house.mill.status.recovered)
+    assert house.replays.get(house.tenant, replay.id).state == "done"
+
+
+def test_a_deletion_waits_for_the_replay_that_is_published(house: House) -> None:
+    for highest in (10, 1000):
+        house.texts.apply(house.tenant, "location", feed("last", highest))
+    for body in PAYLOADS:
+        house.send("location", body, feed_version=2)
+    house.work()
+    replay = begun(house, 3)
+    house.ask(Deletion(kind="payload", feed="location", receipt=house.entries()[0].payload.receipt))
+    house.work()
+    assert house.applied == len(PAYLOADS)
+    house.work_replays()
+    assert (house.applied, house.replays.get(house.tenant, replay.id).state) == (len(PAYLOADS) + 1, "done")
+    assert 1 not in {row["seq"] for row in house.all("points")} | {row["seq"] for row in house.all("rejections")}
 
 
 STEP = (
@@ -196,8 +292,8 @@ def test_a_deletion_while_a_replay_is_under_way_is_not_undone(build: Callable[..
     house.ask(Deletion(kind="payload", feed="location", receipt=first))
     house.work_replays()
     done = house.replays.get(house.tenant, replay.id)
-    assert done.difference is not None
-    assert (done.state, done.difference.payloads) == ("done", len(PAYLOADS) - 1)
+    assert done.result is not None
+    assert (done.state, done.result.payloads) == ("done", len(PAYLOADS) - 1)
     assert 1 not in {row["seq"] for row in house.all("points")} | {row["seq"] for row in house.all("rejections")}
     assert [row["state"] for row in house.all("payloads") if row["receipt"] == first] == ["deleted"]
 
@@ -209,8 +305,8 @@ def test_windows_of_another_width_are_made_by_a_replay(build: Callable[..., Hous
     house.send("location", PAYLOADS[1], feed_version=2)
     house.work()
     replay = house.replay("location", 3, start_ns=0)
-    assert replay.difference is not None
-    assert replay.difference.windows_changed == 1
+    assert replay.result is not None
+    assert replay.result.windows_changed == 1
     assert sorted(row["count"] for row in house.all("rollups")) == [1, 2, 3]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.mill.house import NOW_NS, House
 from tests.mill.test_worker import fix
+from tidemill.clock import ClockFile
 from tidemill.errors import StoreUnavailableError
 from tidemill.mill.retention import Retention
 from tidemill.store.client import Store
@@ -36,13 +37,11 @@ class Clocks:
 
 def retention(house: House, clocks: Clocks) -> Retention:
     path = house.folder / "retention"
-    applier = house.mill._applier
     return Retention(
-        house.store,
+        house.mill.context,
         house.book,
-        applier,
-        path,
-        clock=clocks.now,
+        lambda: house.mill.progress,
+        ClockFile(path),
         monotonic=clocks.monotonic,
         partition=house.partition,
     )
@@ -203,7 +202,7 @@ def test_a_seal_that_was_cut_short_keeps_its_rollup(build: Build, monkeypatch: p
     with monkeypatch.context() as patch, pytest.raises(StoreUnavailableError):
         patch.setattr(Store, "command", failing)
         job.run()
-    house.store.command(
+    house.mill.context.store.command(
         "mill_delete_expired", tenant=house.tenant, feed="location", before=NOW_NS + DAY_NS, fresh=2**64 - 1
     )
     clocks.pass_days(3)  # now what is left is past retention, too

@@ -14,7 +14,7 @@ from tidemill.decode.decoder import DEEPEST, Decoder
 from tidemill.errors import StartupError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.recipes import RECIPES
-from tidemill.mill.stages import Milled, Stages
+from tidemill.mill.stages import TransformedBatch, TransformPipeline
 from tidemill.mill.status import MillStatus
 from tidemill.model.payload import Kind, Logged
 from tidemill.model.time import parse_instant
@@ -36,8 +36,8 @@ def nested(record: Mapping[str, object], depth: int) -> bytes:
     return json.dumps(record).encode()[:-1] + b', "more": ' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}"
 
 
-def mill(book: FeedBook, feed: str, body: bytes, max_depth: int) -> Milled:
-    return Stages(book, MillStatus(), max_depth).run("default", feed, 1, [logged(1, body, feed)])
+def mill(book: FeedBook, feed: str, body: bytes, max_depth: int) -> TransformedBatch:
+    return TransformPipeline(book, MillStatus(), max_depth).run("default", feed, 1, [logged(1, body, feed)])
 
 
 def test_what_intake_judged_is_not_judged_again(book: FeedBook) -> None:
@@ -68,7 +68,7 @@ def refused(book: FeedBook, feed: str, body: bytes) -> list[tuple[int, int | Non
     faults = Decoder(book.current("default", feed)).check(body, "json", entry.payload.received_ns)
     assert faults
     payload = msgspec.structs.replace(entry.payload, kind=Kind.REFUSED, faults=faults)
-    return Stages(book, MillStatus()).refused(Logged(1, payload)).select("idx", "time").rows()
+    return TransformPipeline(book, MillStatus()).refused(Logged(1, payload)).select("idx", "time").rows()
 
 
 def test_refused_records_keep_the_time_that_they_tell(book: FeedBook) -> None:

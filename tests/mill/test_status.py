@@ -12,8 +12,8 @@ from tests.mill.house import NOW_NS, House
 from tests.mill.test_worker import fix
 from tidemill.errors import StoreUnavailableError
 from tidemill.hints import Hints
-from tidemill.log.reader import SqliteLogReader
-from tidemill.mill.position import Position
+from tidemill.log.sqlite import SqliteLogReader
+from tidemill.mill.state_files import FileMillState
 from tidemill.mill.worker import Mill
 from tidemill.store.client import Store
 
@@ -61,7 +61,9 @@ def test_a_log_that_is_not_there_yet_is_no_error_at_the_start(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader = SqliteLogReader(tmp_path / "no log yet")
-    mill = Mill(reader, house.store, house.book, Position(tmp_path / "new" / "position"), Hints.pair()[1])
+    mill = Mill(
+        reader, house.store, house.book, FileMillState(tmp_path / "new"), Hints.pair()[1], work=tmp_path / "work"
+    )
     with running(mill):
         wait_for(lambda: mill.status.state == "waiting_for_log")
         time.sleep(0.3)

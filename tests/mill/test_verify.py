@@ -16,12 +16,13 @@ from tests.mill.verifying import prove, verify
 from tidemill.decode.decoder import Decoder
 from tidemill.errors import Fault, NotFoundError
 from tidemill.feeds import formats
-from tidemill.log.high_water import HighWaterMark
+from tidemill.log.sqlite.high_water import HighWaterMark
 from tidemill.mill.verify.kinds import MEANINGS
-from tidemill.mill.verify.report import MAX_SHOWN, Report
+from tidemill.mill.verify.report import MAX_SHOWN
 from tidemill.mill.verify.scope import check_feed, check_tenant
 from tidemill.model.deletion import Deletion
 from tidemill.model.payload import Kind
+from tidemill.model.verification import Report
 from tidemill.store.client import Store, StoreAddress
 from tidemill.store.queries import query
 
@@ -96,7 +97,7 @@ def test_a_store_to_which_everything_happened_adds_up(build: Build, monkeypatch:
 
     text = house.texts.current(house.tenant, "telemetry").text.replace("1h", "9h")  # type: ignore[union-attr]
     version = house.texts.apply(house.tenant, "telemetry", text).version
-    assert house.replay("telemetry", version).difference.newly_accepted_total == 1  # type: ignore[union-attr]
+    assert house.replay("telemetry", version).result.newly_accepted_total == 1  # type: ignore[union-attr]
     assert prove(house).totals.recovered == 1
 
     job = retention(house, clocks)
@@ -283,7 +284,6 @@ def test_a_value_that_is_applied_again_beside_its_successor_leaves_its_trace(bui
     house.apply([[first, second]])
     house.new_mill()
     house.apply([[second, third]])  # the mill was killed before it saved its place, and more had come meanwhile
-    house.mill.status.position = house.offset(3)
     assert prove(house).totals.replaced == 8
 
 

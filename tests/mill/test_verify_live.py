@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tests.mill.house import House
-from tidemill.log.reader import SqliteLogReader
-from tidemill.mill.position import read
+from tidemill.log.sqlite import SqliteLogReader
 from tidemill.mill.verify.logged import LogCheck
 from tidemill.mill.verify.report import Findings
 
@@ -51,6 +50,6 @@ def test_the_end_of_the_log_is_read_after_what_it_is_held_against(build: Build) 
         while runs < RUNS or house.log.last_seq() < 1_000:
             assert time.monotonic() < deadline
             runs, findings = runs + 1, Findings()
-            LogCheck(log, house.store, read(house.folder / "mill" / "position")).ends(house.folder / "log", 0, findings)
+            LogCheck(log, house.store, house.state.progress()).itself(0, findings, whole=False)
             assert findings.counts == {}
     log.close()

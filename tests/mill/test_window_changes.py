@@ -80,9 +80,9 @@ def test_what_a_preview_lists_is_exactly_what_publishing_writes(
         house.send("location", body, feed_version=2)
     house.work()
     for version in (3, 3, 2):
-        preview = house.replay("location", version, dry_run=True).difference
+        preview = house.replay("location", version, dry_run=True).result
         written = house.replay("location", version)
-        assert preview is not None and written.difference == preview
+        assert preview is not None and written.result == preview
         rows = [row for row in house.all("changes") if row["replay"] == written.id and row["every_s"]]
         listed = {(parse_series(one.series), one.window_ns): one for one in preview.windows}
         assert len(rows) == len(listed) == preview.windows_changed

@@ -1,9 +1,10 @@
 """Verifies what a house holds, for tests that end with the proof."""
 
 from tests.mill.house import House
-from tidemill.mill.position import LogProgress, read
-from tidemill.mill.verify.report import Report
+from tidemill.log.partitioned import PartitionedReader
+from tidemill.mill.state import progress_of
 from tidemill.mill.verify.walk import Scope, Verifier
+from tidemill.model.verification import Report
 
 
 def verify(house: House, **scope: object) -> Report:
@@ -11,8 +12,8 @@ def verify(house: House, **scope: object) -> Report:
     verifier = Verifier(
         house.store,
         house.book,
-        house.folder,
-        lambda: LogProgress((read(house.folder / "mill" / "position", house.partition.start),)),
+        lambda: PartitionedReader([house.open_reader()]),
+        lambda: progress_of([house.state]),
         catalog=house.catalog,
         clock=house.clock,
     )

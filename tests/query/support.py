@@ -1,16 +1,16 @@
 """Small helpers of the query tests: questions as a client would put them, and answers read back."""
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from tidemill.feeds.book import FeedBook
+from tidemill.feeds.definition import Feed
 from tidemill.feeds.recipes import RECIPES
 from tidemill.model.feed_text import FeedText
 from tidemill.model.payload import Logged
 from tidemill.model.time import parse_instant
 from tidemill.query.answers import Page
-from tidemill.query.parameters import Parameter, read
+from tidemill.query.parameters import Q, read
 from tidemill.query.queries import Queries
 from tidemill.store.client import Store
 
@@ -25,7 +25,7 @@ class EmptyLog:
         self._waiting = waiting
 
     @property
-    def partitions(self) -> "Sequence[EmptyLog]":
+    def partitions(self) -> "tuple[EmptyLog, ...]":
         return (self,)
 
     def read(self, after: int, max_count: int, max_bytes: int) -> list[Logged]:
@@ -63,9 +63,9 @@ def ns(text: str) -> int:
     return parse_instant(text)
 
 
-def asked(known: Sequence[Parameter], **given: str) -> dict[str, Any]:
-    """Parameters as a request gives them; `tag__user_id` stands for `tag.user_id`."""
-    return read([(name.replace("__", "."), text) for name, text in given.items()], known)
+def asked(kind: type[Q], feed: Feed | None = None, /, **given: str) -> Q:
+    """Parameters as a request gives them (below a feed, if one is given); `tag__user_id` stands for `tag.user_id`."""
+    return read([(name.replace("__", "."), text) for name, text in given.items()], kind, feed.tags if feed else ())
 
 
 def queries(store: Store, log: Any = None, **options: Any) -> Queries:

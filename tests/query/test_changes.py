@@ -9,8 +9,8 @@ from tests.query.conftest import Writer, times
 from tests.query.support import START, asked
 from tidemill.errors import InputError
 from tidemill.model.payload import MAX_RECORDS
-from tidemill.query.changes import PAGE_PARAMETERS, ChangePage, Changes, end_of
-from tidemill.query.seals import OF_PROCESS, Seals
+from tidemill.query.changes import ChangePage, Changes, ChangesQuery, end_of
+from tidemill.query.cursors import OF_PROCESS, Seals
 from tidemill.store.client import Store
 
 
@@ -34,9 +34,7 @@ def write(writer: Writer, *rows: dict[str, Any]) -> None:
 
 
 def page(store: Store, until: int = 100, hidden: tuple[int, ...] = (), **given: str) -> ChangePage:
-    return Changes(store, lambda tenant: hidden, lambda tenant: (until,)).page(
-        "default", asked(PAGE_PARAMETERS, **given)
-    )
+    return Changes(store, lambda tenant: hidden, lambda tenant: (until,)).page("default", asked(ChangesQuery, **given))
 
 
 def places(found: ChangePage) -> list[tuple[str, float | None]]:

@@ -10,7 +10,7 @@ from tests.query.support import SECOND, START, asked, document, queries
 from tidemill.feeds.definition import Feed, Rollup
 from tidemill.feeds.load import load
 from tidemill.feeds.recipes import RECIPES
-from tidemill.query.feeds import ROLLUP_PARAMETERS
+from tidemill.query.feeds import RollupsQuery
 from tidemill.store.client import Store
 
 MINUTE = 60 * SECOND
@@ -19,9 +19,7 @@ PLAIN = {"minute", "user_id", "lat", "long", "accuracy", "speed", "count"}
 
 
 def rows(store: Store, feed: Feed = FEED, **given: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = document(
-        queries(store).feeds.rollups("default", feed, asked(ROLLUP_PARAMETERS, **given))
-    )
+    found: list[dict[str, Any]] = document(queries(store).feeds.rollups("default", feed, asked(RollupsQuery, **given)))
     return found
 
 
@@ -50,7 +48,7 @@ def test_expected_is_learnt_from_the_spacing_or_declared(store: Store, writer: W
 
 def test_lineage_of_a_window_has_the_same_evidence(store: Store, writer: Writer) -> None:
     series = window(writer)
-    found = queries(store).windows.window("default", series, START, {"limit": 1, "cursor": None}).window
+    found = queries(store).lineage.window("default", series, START, 1).window
     assert (found.expected, found.coverage) == (12.0, 0.5)
 
 

@@ -11,8 +11,8 @@ from tidemill.feeds.load import load
 from tidemill.feeds.recipes import RECIPES
 from tidemill.model.ids import parse_series
 from tidemill.query import meterdata
-from tidemill.query.feeds import POINTS_PARAMETERS, ROLLUP_PARAMETERS, with_tags
-from tidemill.query.rows import LINEAGE_PARAMETERS, ROW_PARAMETERS
+from tidemill.query.feeds import FeedPointsQuery, RollupsQuery
+from tidemill.query.rows import RowLineageQuery, RowsQuery
 from tidemill.store.client import Store
 
 FEEDS = {name: load(text, source=name, environment={}) for name, text in RECIPES.items()}
@@ -27,7 +27,7 @@ def summary(writer: Writer, at: int, values: tuple[float | None, ...], *, seq: i
 
 
 def rows(store: Store, feed: Feed = DROPZONE, **given: str):  # type: ignore[no-untyped-def]
-    return document(queries(store).rows.page("default", feed, asked(with_tags(ROW_PARAMETERS, feed), **given)))
+    return document(queries(store).rows.page("default", feed, asked(RowsQuery, feed, **given)))
 
 
 def test_rows_have_exactly_the_contracts_members(store: Store, writer: Writer) -> None:
@@ -57,7 +57,7 @@ def test_rows_are_paged(store: Store, writer: Writer, order: str) -> None:
         summary(writer, START + n, (float(n), None, 0.0, 1.0), seq=n + 1)
     seen, cursor = [], {}
     while True:
-        given = asked(ROW_PARAMETERS, limit="2", order=order, **cursor)
+        given = asked(RowsQuery, limit="2", order=order, **cursor)
         page = queries(store).rows.page("default", DROPZONE, given)
         seen += [row["mean"] for row in document(page)]
         if page.next is None:
@@ -72,12 +72,12 @@ def test_rows_of_a_feed_with_tags_carry_and_filter_them(store: Store, writer: Wr
         summary(writer, START, (float(seq), None, 0.0, 1.0), seq=seq, tags={"machine": machine})
     assert [(row["machine"], row["mean"]) for row in rows(store, tagged)] == [("a", 1.0), ("b", 2.0)]
     assert [row["mean"] for row in rows(store, tagged, machine="b")] == [2.0]
-    first = queries(store).rows.page("default", tagged, asked(ROW_PARAMETERS, limit="1"))
-    second = queries(store).rows.page("default", tagged, asked(ROW_PARAMETERS, limit="1", cursor=first.next or ""))
+    first = queries(store).rows.page("default", tagged, asked(RowsQuery, limit="1"))
+    second = queries(store).rows.page("default", tagged, asked(RowsQuery, limit="1", cursor=first.next or ""))
     assert [document(page)[0]["mean"] for page in (first, second)] == [1.0, 2.0]
     with pytest.raises(InputError, match="several rows"):
-        queries(store).rows.lineage("default", tagged, "2026-01-01T00:00:00Z", asked(LINEAGE_PARAMETERS))
-    one = asked(LINEAGE_PARAMETERS, tag__machine="b")
+        queries(store).rows.lineage("default", tagged, "2026-01-01T00:00:00Z", asked(RowLineageQuery))
+    one = asked(RowLineageQuery, tag__machine="b")
     assert queries(store).rows.lineage("default", tagged, "2026-01-01T00:00:00Z", one).row["mean"] == 2.0
 
 
@@ -90,7 +90,7 @@ def test_lineage_leads_to_the_bytes_the_rules_and_every_replaced_row(store: Stor
             writer.replaced(writer.series("dropzone", field), START, value, seq=seq, by_seq=by_seq)
     writer.change(writer.series("dropzone", "mean"), START, 20.0, 30.0, "replaced")
     writer.change(writer.series("location", "lat"), START, 1.0, 2.0, "replaced")
-    found = queries(store).rows.lineage("default", DROPZONE, "2026-01-01T02:00:00+02:00", asked(LINEAGE_PARAMETERS))
+    found = queries(store).rows.lineage("default", DROPZONE, "2026-01-01T02:00:00+02:00", asked(RowLineageQuery))
     assert (found.row["mean"], found.receipt, found.index, found.rules.version) == (30.0, "r3", 0, 3)
     assert found.sha256 == "8b5b9db0c13db24256c829aa364aa90c6d2eba318b9232a4ab9313b954d3555f"
     assert found.links is not None and found.links.payload == "/v1/receipts/r3/payload"
@@ -103,11 +103,11 @@ def test_lineage_leads_to_the_bytes_the_rules_and_every_replaced_row(store: Stor
     assert found.rules.passed == []
     for time in ("2026-01-01T00:00:01Z", "yesterday", "2026-01-01T00:00:00"):
         with pytest.raises(NotFoundError):
-            queries(store).rows.lineage("default", DROPZONE, time, asked(LINEAGE_PARAMETERS))
+            queries(store).rows.lineage("default", DROPZONE, time, asked(RowLineageQuery))
 
 
 def points(store: Store, feed: Feed, **given: str):  # type: ignore[no-untyped-def]
-    return document(queries(store).feeds.points("default", feed, asked(with_tags(POINTS_PARAMETERS, feed), **given)))
+    return document(queries(store).feeds.points("default", feed, asked(FeedPointsQuery, feed, **given)))
 
 
 def test_points_of_a_feed_are_exactly_time_and_value(store: Store, writer: Writer) -> None:
@@ -132,7 +132,7 @@ def test_points_of_a_feed_by_what_rules_flagged(store: Store, writer: Writer) ->
         writer.points(key, [START + second * SECOND], [float(second)], ordinals=[1 + second], marks=[mark])
     assert [point["value"] for point in points(store, TELEMETRY, quality="good")] == [1.5]
     assert [point["value"] for point in points(store, TELEMETRY, marked="stuck")] == [2.0]
-    page = queries(store).feeds.points("default", TELEMETRY, asked(POINTS_PARAMETERS, marked="spike", limit="1"))
+    page = queries(store).feeds.points("default", TELEMETRY, asked(FeedPointsQuery, marked="spike", limit="1"))
     assert page.next is None  # points that are left out take no place on a page
     with pytest.raises(InputError, match="both good and marked"):
         points(store, TELEMETRY, quality="good", marked="spike")
@@ -149,10 +149,8 @@ def test_points_of_a_feed_with_tags_and_fields(store: Store, writer: Writer) -> 
     assert [point["value"] for point in points(store, LOCATION, field="lat")] == [0.0, 1.0]
     assert [point["value"] for point in points(store, LOCATION, field="lat", user_id="b")] == [1.0]
     given = {"field": "lat", "limit": "1"}
-    first = queries(store).feeds.points("default", LOCATION, asked(POINTS_PARAMETERS, **given))
-    second = queries(store).feeds.points(
-        "default", LOCATION, asked(POINTS_PARAMETERS, **given, cursor=first.next or "")
-    )
+    first = queries(store).feeds.points("default", LOCATION, asked(FeedPointsQuery, **given))
+    second = queries(store).feeds.points("default", LOCATION, asked(FeedPointsQuery, **given, cursor=first.next or ""))
     assert [document(page)[0]["value"] for page in (first, second)] == [0.0, 1.0]
     assert second.next is None
 
@@ -161,7 +159,7 @@ def test_hidden_series_are_in_no_feed_answer(store: Store, writer: Writer) -> No
     key = writer.series("telemetry", "value")
     writer.points(key, [START], [1.0])
     hiding = queries(store, hidden=lambda tenant: [parse_series(key)])
-    assert document(hiding.feeds.points("default", TELEMETRY, asked(POINTS_PARAMETERS))) == []
+    assert document(hiding.feeds.points("default", TELEMETRY, asked(FeedPointsQuery))) == []
 
 
 def test_a_feed_of_another_shape_says_where_its_data_is(store: Store) -> None:
@@ -170,7 +168,7 @@ def test_a_feed_of_another_shape_says_where_its_data_is(store: Store) -> None:
         (lambda: points(store, DROPZONE), "/v1/feeds/dropzone/rows"),
         (lambda: points(store, FEEDS["signals"]), "/v1/series\\?feed=signals"),
         (
-            lambda: queries(store).feeds.rollups("default", DROPZONE, asked(ROLLUP_PARAMETERS)),
+            lambda: queries(store).feeds.rollups("default", DROPZONE, asked(RollupsQuery)),
             "/v1/feeds/dropzone/rows",
         ),
     ):
@@ -179,7 +177,7 @@ def test_a_feed_of_another_shape_says_where_its_data_is(store: Store) -> None:
 
 
 def rollups(store: Store, feed: Feed = LOCATION, **given: str):  # type: ignore[no-untyped-def]
-    return document(queries(store).feeds.rollups("default", feed, asked(with_tags(ROLLUP_PARAMETERS, feed), **given)))
+    return document(queries(store).feeds.rollups("default", feed, asked(RollupsQuery, feed, **given)))
 
 
 def test_rollups_have_one_row_a_minute_and_user(store: Store, writer: Writer) -> None:
@@ -210,10 +208,8 @@ def test_rollups_have_one_row_a_minute_and_user(store: Store, writer: Writer) ->
     assert rollups(store, order="desc")[0]["count"] == 1
     with pytest.raises(InputError, match="contradict"):
         rollups(store, user_id="b2", tag__user_id="a1")
-    first = queries(store).feeds.rollups("default", LOCATION, asked(ROLLUP_PARAMETERS, limit="1"))
-    second = queries(store).feeds.rollups(
-        "default", LOCATION, asked(ROLLUP_PARAMETERS, limit="1", cursor=first.next or "")
-    )
+    first = queries(store).feeds.rollups("default", LOCATION, asked(RollupsQuery, limit="1"))
+    second = queries(store).feeds.rollups("default", LOCATION, asked(RollupsQuery, limit="1", cursor=first.next or ""))
     assert document(first) + document(second) == [a1, b2]
 
 
@@ -232,7 +228,7 @@ MUID = "0c5d4ad6-6cbf-4a52-9a43-6f0d6b1a9d11"
 
 
 def measurements(store: Store, tenant: str = "default", **given: str):  # type: ignore[no-untyped-def]
-    return queries(store).meterdata.measurements(tenant, asked(meterdata.PARAMETERS, **given)).data
+    return queries(store).meterdata.measurements(tenant, asked(meterdata.MeasurementsQuery, **given)).data
 
 
 def test_meter_data_has_the_shape_of_its_source(store: Store, writer: Writer) -> None:

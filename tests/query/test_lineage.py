@@ -10,7 +10,7 @@ import pytest
 from tests.query.conftest import Writer, ids, times
 from tests.query.support import asked, book, document, ns, queries
 from tidemill.errors import InputError, NotFoundError
-from tidemill.query.lineage_asked import LINEAGE_PARAMETERS, lineage
+from tidemill.query.lineage import LineageQuery
 from tidemill.store.client import Store
 
 T = "2026-01-01T00:00:30Z"
@@ -50,7 +50,7 @@ RECORDS = [{"t": T, "id": "a", "v": 60.5}, {"t": T, "id": "b", "v": 1}]
 
 def of(store: Store, series: str, **given: str) -> Any:
     areas = queries(store, book=book(ruled=RULED))
-    return document(lineage(areas, "default", series, asked(LINEAGE_PARAMETERS, **given)))
+    return document(areas.lineage.answer("default", series, asked(LineageQuery, **given)))
 
 
 def test_a_point_leads_to_its_record_rules_and_replaced_values(store: Store, writer: Writer) -> None:

@@ -1,6 +1,6 @@
 """Query parameters: every fault at once, with its place; and the instants, windows and cursors that are taken."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given, settings
@@ -8,26 +8,33 @@ from hypothesis import strategies as st
 
 from tests.query.support import ns
 from tidemill.errors import InputError
-from tidemill.query.cursor import cursor, encode
-from tidemill.query.parameters import END, START, TAGS, UNIT, ZONE, limit, read, time_range
-from tidemill.query.points import POINTS_PARAMETERS
-from tidemill.query.series import METRICS_PARAMETERS
-
-KNOWN = (START, END, UNIT, ZONE, TAGS, limit(10, 100))
+from tidemill.query.cursors import cursor, encode
+from tidemill.query.parameters import End, QueryParameters, Start, Tags, Unit, Zone, limit_to, read, time_range
+from tidemill.query.points import PointsQuery
+from tidemill.query.series import MetricsQuery
 
 
-def faults(pairs: list[tuple[str, str]], known: Any = KNOWN) -> dict[str, str]:
+class Known(QueryParameters, frozen=True):
+    start: Start = None
+    end: End = None
+    unit: Unit = None
+    tz: Zone = "UTC"
+    tags: Tags = {}
+    limit: Annotated[int, limit_to(100)] = 10
+
+
+def faults(pairs: list[tuple[str, str]], known: Any = Known) -> dict[str, str]:
     with pytest.raises(InputError) as caught:
         read(pairs, known)
     return {fault.path: fault.code for fault in caught.value.faults}
 
 
 def start(text: str, **others: str) -> int:
-    return int(read([("start", text), *others.items()], KNOWN)["start"])
+    return read([("start", text), *others.items()], Known).start or 0
 
 
 def test_defaults_are_filled_in() -> None:
-    assert read([], KNOWN) == {"start": None, "end": None, "unit": None, "tz": "UTC", "tag.": {}, "limit": 10}
+    assert read([], Known) == Known(None, None, None, "UTC", {}, 10)
 
 
 def test_every_fault_is_named_at_once() -> None:
@@ -43,9 +50,9 @@ def test_every_fault_is_named_at_once() -> None:
 
 def test_an_unknown_parameter_is_told_the_nearest_known_one() -> None:
     with pytest.raises(InputError, match="did you mean 'limit'"):
-        read([("lmit", "5")], KNOWN)
+        read([("lmit", "5")], Known)
     with pytest.raises(InputError, match="did you mean 'Europe/Zurich'"):
-        read([("tz", "Europe/Zurch")], KNOWN)
+        read([("tz", "Europe/Zurch")], Known)
 
 
 @pytest.mark.parametrize(
@@ -90,37 +97,38 @@ def test_instants() -> None:
 
 
 def test_ranges_are_inclusive_inside() -> None:
-    span = time_range(read([("start", "5"), ("end", "9"), ("unit", "ns")], KNOWN))
+    query = read([("start", "5"), ("end", "9"), ("unit", "ns")], Known)
+    span = time_range(query.start, query.end)
     assert (span.first_ns, span.last_ns) == (5, 8)
-    assert time_range(read([], KNOWN)).last_ns == 2**63 - 1
+    assert time_range(None, None).last_ns == 2**63 - 1
 
 
 @pytest.mark.parametrize("text", ["0m", "m", "1.5h", "-1d", "5h", "200y", "1x", "999999999y", "1 d"])
 def test_windows_that_are_none(text: str) -> None:
-    assert faults([("every", text)], POINTS_PARAMETERS) == {"$query.every": "invalid"}
+    assert faults([("every", text)], PointsQuery) == {"$query.every": "invalid"}
 
 
 @pytest.mark.parametrize(
     "name,text", [("agg[2]", "mean,median,mode"), ("fill", "zero"), ("format", "xml"), ("order", "up")]
 )
 def test_words_that_are_none(name: str, text: str) -> None:
-    assert faults([(name.partition("[")[0], text)], POINTS_PARAMETERS) == {f"$query.{name}": "invalid"}
+    assert faults([(name.partition("[")[0], text)], PointsQuery) == {f"$query.{name}": "invalid"}
 
 
 def test_every_faulty_item_of_a_list_is_named() -> None:
     with pytest.raises(InputError) as caught:
-        read([("q", "1.5,a,0"), ("start", "soon")], METRICS_PARAMETERS)
+        read([("q", "1.5,a,0"), ("start", "soon")], MetricsQuery)
     named = {fault.path: fault.message for fault in caught.value.faults}
     assert list(named) == ["$query.q[0]", "$query.q[1]", "$query.start"]
     assert "'1.5'" in named["$query.q[0]"] and "'a'" in named["$query.q[1]"]
-    assert read([("q", "1,.5,1")], METRICS_PARAMETERS)["q"] == (1.0, 0.5)
+    assert read([("q", "1,.5,1")], MetricsQuery).q == (1.0, 0.5)
 
 
 def test_a_parameter_with_a_name_behind_its_dot_is_hinted_as_it_is_written() -> None:
     with pytest.raises(InputError, match=r"did you mean 'tag\.NAME'"):
-        read([("tag.", "1")], KNOWN)
+        read([("tag.", "1")], Known)
     with pytest.raises(InputError, match=r"known are .*tag\.NAME, limit"):
-        read([("something", "1")], KNOWN)
+        read([("something", "1")], Known)
 
 
 @settings(deadline=None)
@@ -145,6 +153,6 @@ def test_no_text_breaks_the_reading_of_a_cursor(text: str) -> None:
 )
 def test_anything_is_read_or_refused(pairs: list[tuple[str, str]]) -> None:
     try:
-        read(pairs, KNOWN)
+        read(pairs, Known)
     except InputError as error:
         assert all(fault.path.startswith("$query.") for fault in error.faults)

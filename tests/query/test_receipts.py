@@ -33,7 +33,7 @@ def test_an_applied_receipt_adds_up(store: Store, writer: Writer) -> None:
     reasons = [[{"key": "too_old", "value": 2}]]
     kind = pl.List(pl.Struct({"key": pl.String, "value": pl.UInt32}))
     receipt = writer.payload(7, "telemetry", b"[]", accepted=3, rejected=2, reasons=pl.Series(reasons, dtype=kind))
-    found = queries(store).receipt("default", receipt)
+    found = queries(store).receipts.receipt("default", receipt)
     assert (found.id, found.feed, found.state, found.bytes, found.rules_version) == ("r7", "telemetry", "applied", 2, 3)
     assert (found.accepted, found.rejected, found.reasons) == (3, 2, {"too_old": 2})
     assert found.sha256 == sha256(b"[]").hexdigest()
@@ -44,12 +44,12 @@ def test_an_applied_receipt_adds_up(store: Store, writer: Writer) -> None:
 def test_the_newest_outcome_counts(store: Store, writer: Writer) -> None:
     writer.payload(7, "location", accepted=1, rejected=0, version=1)
     writer.payload(7, "location", accepted=0, rejected=1, version=9)
-    found = queries(store).receipt("default", "r7")
+    found = queries(store).receipts.receipt("default", "r7")
     assert (found.accepted, found.rejected) == (0, 1)
 
 
 def test_before_it_is_applied_the_log_answers(store: Store, log: SqliteLog) -> None:
-    found = queries(store, log).receipt("default", "r-log")
+    found = queries(store, log).receipts.receipt("default", "r-log")
     assert (found.state, found.accepted, found.rejected, found.reasons) == ("stored", None, None, {})
     assert found.received_at == "2026-01-01T00:00:00.000000001Z"
     assert found.bytes == len(HOSTILE)
@@ -68,10 +68,10 @@ def test_bytes_come_back_as_they_came(store: Store, writer: Writer, log: SqliteL
 
 def test_while_the_store_is_down_the_log_still_answers(log: SqliteLog) -> None:
     found = queries(Store(NOWHERE), log)
-    assert found.receipt("default", "r-log").state == "stored"
+    assert found.receipts.receipt("default", "r-log").state == "stored"
     assert found.receipts.payload("default", "r-log").body == HOSTILE
     with pytest.raises(StoreUnavailableError):
-        found.receipt("default", "r-other")
+        found.receipts.receipt("default", "r-other")
 
 
 def test_unknown_and_anothers_receipts_look_alike(store: Store, writer: Writer, log: SqliteLog) -> None:

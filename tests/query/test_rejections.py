@@ -11,13 +11,13 @@ import pytest
 from tests.query.conftest import Writer, ids, times
 from tests.query.support import asked, ns, queries, whole
 from tidemill.errors import InputError
-from tidemill.query.export import accepted
-from tidemill.query.rejections import PAGE_PARAMETERS, SUMMARY_PARAMETERS, Rejection, Winner, json_or_text
+from tidemill.query.rejections import Rejection, RejectionsQuery, RejectionSummaryQuery, Winner, accepted, json_or_text
 from tidemill.store.client import Store
+from tidemill.store.fenced import FencedStore
 
 
 def listed(store: Store, **given: str) -> list[Rejection]:
-    return queries(store).rejections.page("default", asked(PAGE_PARAMETERS, **given)).items
+    return queries(store).rejections.page("default", asked(RejectionsQuery, **given)).items
 
 
 def places(found: list[Rejection]) -> list[tuple[str, int]]:
@@ -60,10 +60,10 @@ def test_newest_first_and_pages_hold_still_while_more_arrives(store: Store, writ
         for idx in (0, 1):
             writer.rejection(seq, idx, "telemetry", ["too_old"])
     areas = queries(store).rejections
-    first = areas.page("default", asked(PAGE_PARAMETERS, limit="4"))
+    first = areas.page("default", asked(RejectionsQuery, limit="4"))
     writer.rejection(4, 0, "telemetry", ["too_old"])
     assert first.next is not None
-    second = areas.page("default", asked(PAGE_PARAMETERS, limit="4", cursor=first.next))
+    second = areas.page("default", asked(RejectionsQuery, limit="4", cursor=first.next))
     assert places(first.items + second.items) == [(f"r{seq}", idx) for seq in (3, 2, 1) for idx in (1, 0)]
     assert second.next is None
 
@@ -88,11 +88,11 @@ def test_summary_counts_each_reason(store: Store, writer: Writer) -> None:
     writer.rejection(2, 0, "telemetry", ["suspect"])
     writer.rejection(3, 0, "location", ["duplicate"])
     summary = queries(store).rejections.summary
-    found = summary("default", asked(SUMMARY_PARAMETERS))
+    found = summary("default", asked(RejectionSummaryQuery))
     assert (found.total, found.by_feed) == (3, {"telemetry": 2, "location": 1})
     assert found.by_reason == {"too_old": 1, "suspect": 2, "duplicate": 1}
-    assert summary("default", asked(SUMMARY_PARAMETERS, feed="location")).by_reason == {"duplicate": 1}
-    nothing = summary("elsewhere", asked(SUMMARY_PARAMETERS))
+    assert summary("default", asked(RejectionSummaryQuery, feed="location")).by_reason == {"duplicate": 1}
+    nothing = summary("elsewhere", asked(RejectionSummaryQuery))
     assert (nothing.total, nothing.by_reason, nothing.by_feed) == (0, {}, {})
 
 
@@ -112,7 +112,7 @@ def test_recovered_records_are_shown_when_asked_for(store: Store, writer: Writer
         ({"series": mine, "recovered": "with"}, ["r2", "r1"]),
     ):
         assert [item.receipt for item in listed(store, **given)] == expected
-        assert summary("default", asked(SUMMARY_PARAMETERS, **given)).total == len(expected)
+        assert summary("default", asked(RejectionSummaryQuery, **given)).total == len(expected)
     (item,) = listed(store, recovered="only")
     assert (item.recovered_by, item.recovered_at, item.series) == ("p1", "2026-01-09T00:00:00Z", [mine])
 
@@ -123,8 +123,8 @@ def test_a_recovered_record_is_not_counted_in_its_payload_again(store: Store, wr
     writer.rejection(2, 1, "location", ["duplicate"], recovered_by="p1")
     settled = store.rows("mill_settled", tenant="default", feed="location", seqs=[2])
     assert [row["idx"] for row in settled] == [0]
-    store.command("mill_restate", tenant="default", feed="location", seqs=[2], version=9)
-    receipt = queries(store).receipt("default", "r2")
+    FencedStore(store, 0).command("mill_restate", tenant="default", feed="location", seqs=[2], version=9)
+    receipt = queries(store).receipts.receipt("default", "r2")
     assert (receipt.accepted, receipt.rejected, receipt.reasons) == (2, 1, {"duplicate": 1})
 
 
@@ -134,7 +134,7 @@ PLAIN = ['{"v": -1}', "a=1", "1-2", "", "it's", 'naïve, "quoted"\nand more']
 
 
 def exported(store: Store, kind: str, **given: str) -> tuple[bytes, str | None]:
-    page = queries(store).rejections.answer("default", asked(PAGE_PARAMETERS, **given), kind)
+    page = queries(store).rejections.answer("default", asked(RejectionsQuery, **given), kind)
     return whole(page), page.next
 
 

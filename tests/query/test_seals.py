@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.query.seals import KEY_BYTES, MAX_PARTS, Seals, sealed
+from tidemill.query.cursors import KEY_BYTES, MAX_PARTS, Seals, sealed
 
 SEALS = Seals(bytes(range(KEY_BYTES)))
 PARTS = st.lists(st.integers(-(2**63), 2**64 - 1), min_size=1, max_size=MAX_PARTS)

@@ -12,9 +12,8 @@ from tests.query.support import EmptyLog, asked, book, ns, queries
 from tests.support.payloads import logged
 from tidemill.errors import InputError, NotFoundError
 from tidemill.model.ids import format_series, series_id
-from tidemill.query.why import WHY_PARAMETERS
+from tidemill.query.why import STATES, WhyQuery
 from tidemill.query.why_events import EVENTS
-from tidemill.query.why_verdict import STATES
 from tidemill.store.client import Store
 
 T = "2026-01-01T00:00:30Z"
@@ -25,7 +24,7 @@ OTHERS = ("' OR 1=1", "a1\\", "{x:String}")
 
 def tell(store: Store, *waiting: Any, options: dict[str, Any] | None = None, **given: str) -> Any:
     areas = queries(store, EmptyLog(*waiting), **(options or {}))
-    story = areas.why.why("default", asked(WHY_PARAMETERS, **{"time": T, **given}))
+    story = areas.why.why("default", asked(WhyQuery, **{"time": T, **given}))
     found = msgspec.json.decode(msgspec.json.encode(story))
     known = [event["at"] for event in found["events"] if event["at"]]
     assert known == sorted(known, key=ns)

@@ -3,12 +3,14 @@
 import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from tidemill.errors import StartupError, StoreQueryError
+from tidemill.errors import LostPartitionError, StartupError, StoreQueryError
 from tidemill.store.client import Store, StoreAddress
+from tidemill.store.fenced import FencedStore
 from tidemill.store.migrate import FOLDER, migrate, split
-from tidemill.store.queries import query
+from tidemill.store.queries import packaged, query
 
 QUERIES = {
     q.name: q
@@ -31,8 +33,8 @@ QUERIES = {
         query("points", "SELECT count() AS n, sum(value) AS total FROM points WHERE seq = 7"),
         query("indices", "SELECT table FROM system.data_skipping_indices WHERE name = 'seq_range' ORDER BY table"),
         query(
-            "forget_second",
-            "ALTER TABLE schema_migrations DELETE WHERE startsWith(file, '0002') SETTINGS mutations_sync = 1",
+            "forget_later",
+            "ALTER TABLE schema_migrations DELETE WHERE file > '0002' SETTINGS mutations_sync = 1",
         ),
     )
 }
@@ -78,7 +80,23 @@ def test_a_store_of_the_first_version_is_brought_up_to_date_with_what_is_in_it(
         assert migrate(address) == [path.name for path in files[1:]]
         assert store.rows("points") == [{"n": 20_000, "total": 20_000}]
         assert [row["table"] for row in store.rows("indices")] == ["payloads", "points", "replaced"]
-        store.command("forget_second")
+        store.command("forget_later")
+
+
+def test_a_store_made_before_partitions_had_owners_is_taken_and_written(address: StoreAddress, tmp_path: Path) -> None:
+    for file in sorted(FOLDER.glob("*.sql"))[:2]:
+        shutil.copy(file, tmp_path)
+    migrate(address, tmp_path)
+    Store(address, queries=QUERIES).command("fill")
+    assert migrate(address) == ["0003_owners.sql", "0004_replay_plans.sql"]
+    mills = [FencedStore(Store(address, queries=QUERIES | packaged()), 0) for _ in range(2)]
+    row = pl.DataFrame({"tenant": ["t"], "seq": pl.Series([7], dtype=pl.UInt64), "value": [1.0]})
+    for mill in mills:
+        mill.insert("points", row)
+    assert [mill.epoch for mill in mills] == [1, 2]
+    with pytest.raises(LostPartitionError):
+        mills[0].insert("points", row)
+    assert mills[1].rows("points") == [{"n": 20_002, "total": 20_002}]
 
 
 def test_changed_file_is_refused(address: StoreAddress, tmp_path: Path) -> None:

@@ -40,6 +40,25 @@ from tidemill.store.engine.statement import Statement, split
         ),
         (b"INSERT INTO t VALUES (1, 'FORMAT x y')", Statement(b"INSERT INTO t VALUES (1, 'FORMAT x y')")),
         (b"INSERT INTO t SELECT 1", Statement(b"INSERT INTO t SELECT 1")),
+        (b"INSERT INTO t SELECT input FROM s", Statement(b"INSERT INTO t SELECT input FROM s")),
+        (
+            b"INSERT INTO t (a) SETTINGS b = 1 SELECT * FROM input('a Int8') WHERE a > 1 FORMAT CSV\n7",
+            Statement(
+                b"INSERT INTO t (a) SETTINGS b = 1 SELECT * FROM input('a Int8') WHERE a > 1 ",
+                insert_format="CSV",
+                data=b"7",
+                input_span=(47, 53),
+            ),
+        ),
+        (
+            b"INSERT INTO t WITH 1 AS b SELECT a + b FROM (SELECT a FROM Input ('a Int8')) FORMAT Native\n\x00",
+            Statement(
+                b"INSERT INTO t WITH 1 AS b SELECT a + b FROM (SELECT a FROM Input ('a Int8')) ",
+                insert_format="Native",
+                data=b"\x00",
+                input_span=(59, 66),
+            ),
+        ),
     ],
 )
 def test_statement_is_split_from_its_data(source: bytes, expected: Statement) -> None:

@@ -5,9 +5,10 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,37 +19,51 @@ from tests.support.server import free_port
 from tidemill.api import server as api_server
 from tidemill.api.app import create_app
 from tidemill.api.applied import Applied
-from tidemill.api.deleted import Deleted
+from tidemill.api.pending_deletions import PendingDeletions
 from tidemill.api.services import Services
+from tidemill.catalog.contract import Catalog
 from tidemill.catalog.cursor_key import cursor_key
 from tidemill.catalog.feeds import CatalogFeeds
 from tidemill.catalog.keys import KeyRing
 from tidemill.catalog.replays import CatalogReplays
 from tidemill.catalog.sqlite import SqliteCatalog
+from tidemill.catalog.verifications import CatalogVerifications
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.recipes import RECIPES
 from tidemill.hints import Hints
+from tidemill.jobs.verify import VerifyWork
+from tidemill.jobs.worker import Worker
+from tidemill.log.contract import BacklogReader, IntakeLog, LogReader
 from tidemill.log.limits import LogLimits
-from tidemill.log.reader import SqliteLogReader
-from tidemill.log.sqlite import SqliteLog
-from tidemill.mill import position, status
+from tidemill.log.partitioned import PartitionedReader
+from tidemill.log.sqlite import SqliteLog, SqliteLogReader
+from tidemill.mill.crew import Crew
+from tidemill.mill.state import progress_of
+from tidemill.mill.state_files import FileMillState
+from tidemill.mill.turns import Turns
+from tidemill.mill.verify.walk import Verifier
 from tidemill.mill.worker import Mill
+from tidemill.model.offset import Partition, partition_of
+from tidemill.query.cursors import Seals
 from tidemill.query.queries import Queries
-from tidemill.query.seals import Seals
 from tidemill.settings import Settings
 from tidemill.store.client import Store, StoreAddress
+from tidemill.store.deletions import series_of
+from tidemill.wake import WakePipe
 
 SECRET = secrets.token_hex(8)
 
 
 @dataclass
 class Api:
-    """A running API. `client` speaks to it; `services` are its parts; `hints` is the mill's end of the pair."""
+    """A running API. `client` speaks to it; `services` are its parts; `hints` is the mill's end of the pair, `wake`
+    the worker's pipe."""
 
     url: str
     port: int
     services: Services
     hints: Hints
+    wake: WakePipe
     client: httpx.Client = field(repr=False)
     loop: asyncio.AbstractEventLoop = field(repr=False)
 
@@ -63,21 +78,24 @@ def services(
     settings: Settings | None = None,
     store: StoreAddress | None = None,
     limits: LogLimits | None = None,
+    log: IntakeLog | None = None,
     store_settings: dict[str, str | int] | None = None,
     open_access: bool = True,
     hints: Hints | None = None,
+    wake: WakePipe | None = None,
 ) -> Services:
     settings = settings or Settings(data=str(folder))
-    log = SqliteLog(folder / "log", limits=limits or LogLimits(min_free_bytes=0, min_free_ratio=0))
+    log = log or SqliteLog(folder / "log", limits=limits or LogLimits(min_free_bytes=0, min_free_ratio=0))
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     texts = CatalogFeeds(catalog)
     texts.install("default", RECIPES)
     book = FeedBook(texts, {})
-    applied = Applied(lambda: position.LogProgress((position.read(folder / "position"),)), hints)
-    deleted = Deleted(applied)
+    mills = mill_states(folder, log)
+    applied = Applied(lambda: progress_of(mills), hints)
     client = Store(
         store or StoreAddress("127.0.0.1", free_port(), password="x", database="default"), settings=store_settings
     )
+    deleted = PendingDeletions(applied, log, partial(series_of, client))
     return Services(
         settings=settings,
         log=log,
@@ -89,28 +107,78 @@ def services(
         queries=Queries(client, log, book, deleted.of, applied.through, seals=Seals(cursor_key(catalog))),
         applied=applied,
         deleted=deleted,
-        mill_status=lambda: (status.read(folder / "mill.json"),),
+        mills=mills,
         clock=time.time_ns,
         internal_secret=SECRET,
         open_access=open_access,
+        wake_worker=(wake or WakePipe.new()).wake,
     )
 
 
+def mill_states(folder: Path, log: LogReader, catalog: Catalog | None = None) -> list[FileMillState]:
+    """The states of the mills of a log, in a folder of these tests."""
+    starts = [Partition(partition_of(partition.last_seq())).start for partition in log.partitions]
+    return [
+        FileMillState(folder / f"mill-{number}" if number else folder, start, catalog)
+        for number, start in enumerate(starts)
+    ]
+
+
 @contextmanager
-def running_mill(folder: Path, store: StoreAddress, hints: Hints) -> Iterator[None]:
-    """The real mill in a thread, on the log, catalog and position of `services(folder)`."""
-    catalog = SqliteCatalog(folder / "catalog.sqlite")
-    reader, client, stop = SqliteLogReader(folder / "log"), Store(store), threading.Event()
-    place, book = position.Position(folder / "position"), FeedBook(CatalogFeeds(catalog), {})
-    mill = Mill(reader, client, book, place, hints, replays=CatalogReplays(catalog))
-    thread = threading.Thread(target=mill.run, args=(stop,), name="mill")
+def running_mill(
+    folder: Path, store: StoreAddress, hints: Hints, readers: Sequence[BacklogReader] = ()
+) -> Iterator[None]:
+    """The real mill in a thread, on the catalog and mills' states of `services(folder)`; `readers` of the partitions of
+    a log, if that is not the one in the folder."""
+    catalog, stop = SqliteCatalog(folder / "catalog.sqlite"), threading.Event()
+    log = PartitionedReader(readers or [SqliteLogReader(folder / "log")])
+    states, count = mill_states(folder, log, catalog), len(log.partitions)
+    ends = [hints] if count == 1 else hints.shared(count)
+    turns, book = Turns(count), FeedBook(CatalogFeeds(catalog), {})
+    mills = [
+        Mill(
+            reader,
+            Store(store),
+            book,
+            state,
+            end,
+            work=folder / f"replays-{number}",
+            replays=CatalogReplays(catalog),
+            partition=Partition(partition_of(state.start), count),
+            turns=turns,
+        )
+        for number, (reader, state, end) in enumerate(zip(log.partitions, states, ends, strict=True))
+    ]
+    thread = threading.Thread(target=Crew(mills).run, args=(stop,), name="mill")
     thread.start()
     try:
         yield
     finally:
         stop.set()
         thread.join(20)
-        reader.close()
+        log.close()
+        catalog.close()
+
+
+@contextmanager
+def running_worker(folder: Path, store: StoreAddress, wake: WakePipe) -> Iterator[None]:
+    """The real worker in a thread, on the catalog, log and position of `services(folder)`."""
+    catalog, stop = SqliteCatalog(folder / "catalog.sqlite"), threading.Event()
+    client, book = Store(store), FeedBook(CatalogFeeds(catalog), {})
+
+    def verifier() -> Verifier:
+        log = PartitionedReader([SqliteLogReader(folder / "log")])
+        mills = mill_states(folder, log)
+        return Verifier(client, book, lambda: log, lambda: progress_of(mills), catalog=catalog, live=True)
+
+    work = VerifyWork(CatalogVerifications(catalog), lambda: client, verifier)
+    thread = threading.Thread(target=Worker([work], wake, linger_s=3600).run, args=(stop,), name="worker")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(20)
         catalog.close()
 
 
@@ -119,7 +187,8 @@ def running_api(folder: Path, **options: Any) -> Iterator[Api]:
     """Serve until the `with` ends; then the log is closed, as after SIGTERM."""
     folder.mkdir(parents=True, exist_ok=True)
     ours, theirs = Hints.pair()
-    parts = services(folder, hints=ours, **options)
+    wake = WakePipe.new()
+    parts = services(folder, hints=ours, wake=wake, **options)
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     server = api_server.build(create_app(parts), parts.settings, parts.applied.stop)
@@ -138,7 +207,7 @@ def running_api(folder: Path, **options: Any) -> Iterator[Api]:
     url = f"http://127.0.0.1:{port}"
     with httpx.Client(base_url=url, timeout=15, trust_env=False) as client:
         try:
-            yield Api(url, port, parts, theirs, client, loops[0])
+            yield Api(url, port, parts, theirs, wake, client, loops[0])
         finally:
             server.should_exit = True
             thread.join(15)
@@ -146,3 +215,4 @@ def running_api(folder: Path, **options: Any) -> Iterator[Api]:
             parts.catalog.close()
             theirs.close()
             ours.close()
+            wake.close()

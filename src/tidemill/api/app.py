@@ -13,25 +13,38 @@ from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler
 
 from tidemill.api import lifecycle, litestar_errors, openapi
-from tidemill.api.admin import ADMIN_ROUTES
 from tidemill.api.admission import Admission
 from tidemill.api.auth import Authenticator
 from tidemill.api.body import Gate
+from tidemill.api.changes import CHANGE_ROUTES
+from tidemill.api.deletions import DELETION_ROUTES
+from tidemill.api.feed_admin import FEED_ADMIN_ROUTES
+from tidemill.api.feed_versions import VERSION_ROUTES
+from tidemill.api.feeds import FEED_ROUTES
 from tidemill.api.followers import Followers
 from tidemill.api.front import Front, Routes, client_address
 from tidemill.api.health import HEALTH_ROUTES, Health
 from tidemill.api.hosts import Hosts
 from tidemill.api.intake import Intake
 from tidemill.api.intake_routes import IntakeRoutes
+from tidemill.api.jobs import JOB_ROUTES
+from tidemill.api.ledger import LEDGER_ROUTES
 from tidemill.api.metrics import Metrics
 from tidemill.api.outcomes import Outcomes
 from tidemill.api.pages import PAGE_ROUTES
-from tidemill.api.reads import READ_ROUTES
+from tidemill.api.replays import REPLAY_ROUTES
+from tidemill.api.rules import RULE_ROUTES
 from tidemill.api.series import SeriesRoutes
+from tidemill.api.series_reads import SERIES_ROUTES
 from tidemill.api.services import Services
+from tidemill.api.sources import SOURCE_ROUTES
+from tidemill.api.verify import VERIFY_ROUTES
 from tidemill.catalog.keys import Principal
 
-HANDLERS: Final[list[Any]] = [*HEALTH_ROUTES, *ADMIN_ROUTES, *PAGE_ROUTES, *READ_ROUTES]
+HANDLERS: Final[list[Any]] = [
+    *HEALTH_ROUTES, *FEED_ROUTES, *FEED_ADMIN_ROUTES, *VERSION_ROUTES, *SOURCE_ROUTES, *RULE_ROUTES, *VERIFY_ROUTES,
+    *PAGE_ROUTES, *SERIES_ROUTES, *LEDGER_ROUTES, *CHANGE_ROUTES, *REPLAY_ROUTES, *DELETION_ROUTES, *JOB_ROUTES,
+]  # fmt: skip
 FIXED_PATHS: Final = frozenset(path for handler in HANDLERS for path in handler.paths if "{" not in path)
 
 

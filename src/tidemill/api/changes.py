@@ -4,21 +4,19 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from litestar import get
 from litestar.di import NamedDependency
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.response import Stream
 
 from tidemill.api.followers import AGAIN_S, Follower, Followers
-from tidemill.api.reads_common import AnyRequest, answers, ask, parameters, taking
+from tidemill.api.reads_common import AnyRequest, Call, answers, ask, parameters, problem, reading, taking
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.errors import Fault, FeedDefinitionError, InputError, StoreQueryError, UnavailableError
-from tidemill.query.changes import PAGE_PARAMETERS, STREAM_PARAMETERS, Change, ChangePage, Changes, Places
-from tidemill.query.parameters import Asked
+from tidemill.query.changes import ChangeEvent, ChangePage, Changes, ChangesQuery, ChangeStreamQuery, Places
 
 KEEP_ALIVE_S: Final = 15.0
 RETRY_MS: Final = 2000
@@ -26,25 +24,19 @@ _AT_ONCE: Final = 200  # changes read for one follower at a time: some 80 kB
 _log = logging.getLogger(__name__)
 
 
-@get(
+@reading(
     "/v1/changes",
+    ChangesQuery,
     tags=["ledger"],
     summary="Which published values changed",
-    operation_id="listChanges",
-    operation_class=taking(PAGE_PARAMETERS),
     responses=answers(ChangePage, "A page of changes; `next` is always given, also when there is nothing more yet."),
-    opt={"scope": "read"},
 )
-async def list_changes(
-    request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
-) -> ChangePage:
+def list_changes(call: Call[ChangesQuery]) -> ChangePage:
     """Points that were replaced and rollup windows that were restated, oldest first: old value, new value, why, and the
     payload that did it. `since` is a time of change or an `id`. What a window gains in time is no change. `next` is
     never null: who follows asks with it again, at once or later. 404 for a feed that there is not."""
-    asked = parameters(request, PAGE_PARAMETERS)
-    await ask(lambda: _check_feed(services, principal.tenant, asked))
-    page: ChangePage = await ask(lambda: services.queries.changes.page(principal.tenant, asked))
-    return page
+    _check_feed(call.services, call.tenant, call.query.feed)
+    return call.queries.changes.page(call.tenant, call.query)
 
 
 @get(
@@ -52,10 +44,10 @@ async def list_changes(
     tags=["ledger"],
     summary="Changes as they happen",
     operation_id="followChanges",
-    operation_class=taking(STREAM_PARAMETERS),
+    operation_class=taking(ChangeStreamQuery),
     responses={
-        **answers(Change, "Events `change`, with the `id` of each.", "text/event-stream"),
-        503: ResponseSpec(dict[str, Any], generate_examples=False, description="Too many streams. Try again."),
+        **answers(ChangeEvent, "Events `change`, with the `id` of each.", "text/event-stream"),
+        503: problem("Too many streams. Try again."),
     },
     opt={"scope": "read"},
 )
@@ -67,13 +59,13 @@ async def follow_changes(
 ) -> Stream:
     """Server-sent events: `event: change`, `data:` as an item of `/v1/changes`, `id:` the cursor behind it. Goes on
     after the header `Last-Event-ID`, else from `since`, else from now. A comment comes every 15 s of silence."""
-    asked, changes, tenant = parameters(request, STREAM_PARAMETERS), services.queries.changes, principal.tenant
+    query, changes, tenant = parameters(request, ChangeStreamQuery), services.queries.changes, principal.tenant
     last = _last_event(request, changes, tenant)
-    await ask(lambda: _check_feed(services, tenant, asked))
-    start = await ask(lambda: _start(changes, tenant, asked)) if last is None else last
+    await ask(lambda: _check_feed(services, tenant, query.feed))
+    start = await ask(lambda: _start(changes, tenant, query.since)) if last is None else last
     follower = followers.enter(tenant)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return Stream(_events(followers, follower, changes, asked, start), media_type="text/event-stream", headers=headers)
+    return Stream(_events(followers, follower, changes, query, start), media_type="text/event-stream", headers=headers)
 
 
 def _last_event(request: AnyRequest, changes: Changes, tenant: str) -> Places | None:
@@ -88,19 +80,19 @@ def _last_event(request: AnyRequest, changes: Changes, tenant: str) -> Places | 
         raise InputError(message, (Fault("$header.Last-Event-ID", "invalid", message),)) from None
 
 
-def _check_feed(services: Services, tenant: str, asked: Asked) -> None:
+def _check_feed(services: Services, tenant: str, feed: str | None) -> None:
     """Raise NotFoundError for a feed that is none of the tenant's; one whose definition cannot be read has changes."""
-    if asked["feed"]:
+    if feed:
         with suppress(FeedDefinitionError):
-            services.book.current(tenant, asked["feed"])
+            services.book.current(tenant, feed)
 
 
-def _start(changes: Changes, tenant: str, asked: Asked) -> Places:
-    return changes.now(tenant) if asked["since"] is None else changes.start(tenant, asked)
+def _start(changes: Changes, tenant: str, since: str | int | None) -> Places:
+    return changes.now(tenant) if since is None else changes.start(tenant, since=since)
 
 
 async def _events(
-    followers: Followers, follower: Follower, changes: Changes, asked: Asked, start: Places
+    followers: Followers, follower: Follower, changes: Changes, query: ChangeStreamQuery, start: Places
 ) -> AsyncIterator[bytes]:
     """The stream from these places on, for as long as the client reads and the server runs. It first tells where it
     begins: a client that is cut off before the first event goes on there."""
@@ -110,7 +102,7 @@ async def _events(
         while not followers.ended:
             after = reached
             try:
-                found = await followers.ask(lambda: changes.after(tenant, asked, after, _AT_ONCE))  # noqa: B023
+                found = await followers.ask(lambda: changes.after(tenant, query, after, _AT_ONCE))  # noqa: B023
             except (UnavailableError, StoreQueryError) as error:
                 _log.info("a stream waits for the store: %s", error)
                 await asyncio.sleep(AGAIN_S)
@@ -124,7 +116,7 @@ async def _events(
         followers.leave(follower)
 
 
-def _event(item: Change) -> bytes:
+def _event(item: ChangeEvent) -> bytes:
     return b"id: " + item.id.encode() + b"\nevent: change\ndata: " + msgspec.json.encode(item) + b"\n\n"
 
 

@@ -4,18 +4,17 @@ A deletion is an entry of the log like any other, so it has its place among the 
 submitted before it. It is durable before it is answered.
 """
 
-from typing import Any, Final
+from typing import Annotated, Final
 
-from litestar import Response, delete, get
+from litestar import Response, delete
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
 from tidemill.api import prefer
-from tidemill.api.in_force import in_force
 from tidemill.api.problems import NotDeletableError
-from tidemill.api.reads_common import AnyRequest, answers, ask, parameters, taking
-from tidemill.api.services import Services
+from tidemill.api.reads_common import AnyRequest, Call, answers, ask, parameters, problem, reading, taking
+from tidemill.api.services import Services, in_force
 from tidemill.catalog.keys import Principal
 from tidemill.errors import Fault, GoneError, InputError, NotFoundError
 from tidemill.feeds.definition import Feed
@@ -24,30 +23,47 @@ from tidemill.model.deletion import Deletion
 from tidemill.model.ids import new_receipt
 from tidemill.query import readers
 from tidemill.query.deletion_receipts import (
-    KEPT_PARAMETERS,
-    PAGE_PARAMETERS,
     DeletionItem,
     DeletionPage,
+    DeletionsQuery,
     KeptPage,
+    KeptPayloadsQuery,
     preview,
     requested,
 )
-from tidemill.query.parameters import END, START, TAGS, UNIT, Asked, Parameter
+from tidemill.query.parameters import Parameter, QueryParameters, RangeParameters, Tags
 from tidemill.store.deletions import evidence, place_of, scope, series_of
 
 WAIT_S: Final = 5.0  # for the mill, unless `Prefer: wait=N` says otherwise
 _ANY_PLACE: Final = (1 << 63) - 1
 
-DRY_RUN: Final = Parameter(
-    "dry_run",
-    "`true`: only say how much would be deleted, of what is applied now; nothing is changed.",
-    lambda text, context: readers.choice("true", "false")(text, context) == "true",
-    {"type": "boolean"},
-    default=False,
-)
-WHOLE_PARAMETERS: Final = (DRY_RUN,)
-SERIES_PARAMETERS: Final = (START, END, UNIT, DRY_RUN)
-FEED_PARAMETERS: Final = (START, END, UNIT, TAGS, DRY_RUN)
+
+DryRun = Annotated[
+    bool,
+    Parameter(
+        "`true`: only say how much would be deleted, of what is applied now; nothing is changed.",
+        lambda text, context: readers.choice("true", "false")(text, context) == "true",
+        {"type": "boolean"},
+    ),
+]
+
+
+class WholeDeletionQuery(QueryParameters, frozen=True):
+    """Of something that is deleted as a whole."""
+
+    dry_run: DryRun = False
+
+
+class SeriesDeletionQuery(RangeParameters, frozen=True):
+    """Which range of a series."""
+
+    dry_run: DryRun = False
+
+
+class FeedDeletionQuery(SeriesDeletionQuery, frozen=True):
+    """Which records of a feed."""
+
+    tags: Tags = {}
 
 
 def _documented(text: str) -> dict[int, ResponseSpec]:
@@ -61,11 +77,11 @@ def _documented(text: str) -> dict[int, ResponseSpec]:
     tags=["ledger"],
     summary="Delete a range of a series",
     operation_id="deletePointsOfSeries",
-    operation_class=taking(SERIES_PARAMETERS),
+    operation_class=taking(SeriesDeletionQuery),
     status_code=200,
     responses={
         **_documented("The receipt."),
-        409: ResponseSpec(dict[str, Any], generate_examples=False, description="Its records have other fields, too."),
+        409: problem("Its records have other fields, too."),
     },
     opt={"scope": "admin"},
 )
@@ -79,8 +95,8 @@ async def delete_points_of_series(
     the ledger and the log. A payload keeps its bytes unless every record of it is deleted. A rollup window that is
     sealed (its points are past retention) is emptied where the range holds all of it; one that the range cuts is final
     and stays."""
-    asked = parameters(request, SERIES_PARAMETERS)
-    _bounded(asked, "series", f"DELETE /v1/series/{series}")
+    query = parameters(request, SeriesDeletionQuery)
+    _bounded(query.start, query.end, "series", f"DELETE /v1/series/{series}")
     described = await ask(lambda: services.queries.series.describe(principal.tenant, series))
     feed = await in_force(services.book, principal.tenant, described.feed)
     check_alone(feed, series)
@@ -88,11 +104,11 @@ async def delete_points_of_series(
         kind="range",
         feed=feed.name,
         series=series,
-        start_ns=asked["start"],
-        end_ns=asked["end"],
+        start_ns=query.start,
+        end_ns=query.end,
         erase_s=services.settings.erase_within,
     )
-    return await answer(services, request, principal.tenant, feed.version, wanted, dry_run=asked["dry_run"])
+    return await answer(services, request, principal.tenant, feed.version, wanted, dry_run=query.dry_run)
 
 
 @delete(
@@ -100,7 +116,7 @@ async def delete_points_of_series(
     tags=["ledger"],
     summary="Delete records of a feed by tags and range",
     operation_id="deletePointsOfFeed",
-    operation_class=taking(FEED_PARAMETERS),
+    operation_class=taking(FeedDeletionQuery),
     status_code=200,
     responses=_documented("The receipt."),
     opt={"scope": "admin"},
@@ -115,19 +131,19 @@ async def delete_points_of_feed(
     fields; a tag or a bound is needed. Like a range of a series otherwise; by tags alone, the series go as such.
     A record that was rejected before it was known what series it is of is found by its time, not by tags: delete its
     payload. Until the answer is 200 the records may still be in answers."""
-    asked = parameters(request, FEED_PARAMETERS)
-    if not asked["tag."]:
-        _bounded(asked, "feed", f"DELETE /v1/feeds/{feed}")
+    query = parameters(request, FeedDeletionQuery)
+    if not query.tags:
+        _bounded(query.start, query.end, "feed", f"DELETE /v1/feeds/{feed}")
     current = await in_force(services.book, principal.tenant, feed)
     wanted = Deletion(
         kind="range",
         feed=current.name,
-        tags=asked["tag."],
-        start_ns=asked["start"],
-        end_ns=asked["end"],
+        tags=query.tags,
+        start_ns=query.start,
+        end_ns=query.end,
         erase_s=services.settings.erase_within,
     )
-    return await answer(services, request, principal.tenant, current.version, wanted, dry_run=asked["dry_run"])
+    return await answer(services, request, principal.tenant, current.version, wanted, dry_run=query.dry_run)
 
 
 @delete(
@@ -135,7 +151,7 @@ async def delete_points_of_feed(
     tags=["ledger"],
     summary="Delete everything of a feed",
     operation_id="deleteFeedData",
-    operation_class=taking(WHOLE_PARAMETERS),
+    operation_class=taking(WholeDeletionQuery),
     status_code=200,
     responses=_documented("The receipt."),
     opt={"scope": "admin"},
@@ -149,10 +165,10 @@ async def delete_feed(
     """Every point, rollup window, rejection and payload of the feed. Its definition and all versions of it stay, and
     so do receipts (state `deleted`, with sha256 and counts) and the ledger of polls, which holds hashes only. What is
     sent afterwards begins anew."""
-    asked = parameters(request, WHOLE_PARAMETERS)
+    query = parameters(request, WholeDeletionQuery)
     current = await in_force(services.book, principal.tenant, feed)
     wanted = Deletion(kind="feed", feed=current.name, erase_s=services.settings.erase_within)
-    return await answer(services, request, principal.tenant, current.version, wanted, dry_run=asked["dry_run"])
+    return await answer(services, request, principal.tenant, current.version, wanted, dry_run=query.dry_run)
 
 
 @delete(
@@ -160,11 +176,11 @@ async def delete_feed(
     tags=["ledger"],
     summary="Delete one payload",
     operation_id="deletePayload",
-    operation_class=taking(WHOLE_PARAMETERS),
+    operation_class=taking(WholeDeletionQuery),
     status_code=200,
     responses={
         **_documented("The receipt of the deletion."),
-        410: ResponseSpec(dict[str, Any], generate_examples=False, description="It is deleted already."),
+        410: problem("It is deleted already."),
     },
     opt={"scope": "admin"},
 )
@@ -177,7 +193,7 @@ async def delete_payload(
     """The points of one payload, its rejections and its bytes. Its receipt stays as state `deleted`, with sha256 and
     counts. What its values had replaced stays replaced, and duplicates that had lost to them stay rejected: a deletion
     is not a replay."""
-    asked = parameters(request, WHOLE_PARAMETERS)
+    query = parameters(request, WholeDeletionQuery)
     tenant = principal.tenant
     found = await ask(lambda: services.queries.receipts.receipt(tenant, receipt))
     if found.state == "deleted" or services.deleted.payload_gone(tenant, receipt):
@@ -185,72 +201,49 @@ async def delete_payload(
     if await ask(lambda: services.queries.deletions.known(tenant, receipt)):
         raise NotFoundError(f"'{receipt}' is the receipt of a deletion; there is no payload of this id")
     wanted = Deletion(kind="payload", feed=found.feed, receipt=receipt, erase_s=services.settings.erase_within)
-    return await answer(services, request, tenant, found.rules_version, wanted, dry_run=asked["dry_run"])
+    return await answer(services, request, tenant, found.rules_version, wanted, dry_run=query.dry_run)
 
 
-@get(
+@reading(
     "/v1/deletions",
+    DeletionsQuery,
+    scope="admin",
     tags=["ledger"],
     summary="List the deletions",
-    operation_id="listDeletions",
-    operation_class=taking(PAGE_PARAMETERS),
     responses=answers(DeletionPage, "A page of deletion receipts, newest first."),
-    opt={"scope": "admin"},
 )
-async def list_deletions(
-    request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
-) -> DeletionPage:
+def list_deletions(call: Call[DeletionsQuery]) -> DeletionPage:
     """Every deletion of this tenant, newest first: what was asked for, how much it was, and whether the bytes are gone
     from disk."""
-    asked = parameters(request, PAGE_PARAMETERS)
-    page: DeletionPage = await ask(
-        lambda: services.queries.deletions.page(principal.tenant, asked, services.applied.through(principal.tenant))
-    )
-    return page
+    return call.queries.deletions.page(call.tenant, call.query, call.services.applied.through(call.tenant))
 
 
-@get(
+@reading(
     "/v1/deletions/{deletion_id:str}",
+    QueryParameters,
+    scope="admin",
     tags=["ledger"],
     summary="One deletion receipt",
-    operation_id="getDeletion",
-    operation_class=taking(),
     responses=answers(DeletionItem, "The receipt."),
-    opt={"scope": "admin"},
 )
-async def get_deletion(
-    deletion_id: FromPath[str],
-    request: AnyRequest,
-    principal: NamedDependency[Principal],
-    services: NamedDependency[Services],
-) -> DeletionItem:
+def get_deletion(call: Call[QueryParameters], deletion_id: str) -> DeletionItem:
     """`requested`: durable, not applied yet. `applied`: in no answer any more. `erased`: the bytes are gone from the
     files of the store and of the log, too."""
-    parameters(request, ())
-    found: DeletionItem = await ask(lambda: services.queries.deletions.one(principal.tenant, deletion_id))
-    return found
+    return call.queries.deletions.one(call.tenant, deletion_id)
 
 
-@get(
+@reading(
     "/v1/deletions/{deletion_id:str}/payloads",
+    KeptPayloadsQuery,
+    scope="admin",
     tags=["ledger"],
     summary="Payloads that kept their bytes",
-    operation_id="listKeptPayloads",
-    operation_class=taking(KEPT_PARAMETERS),
     responses=answers(KeptPage, "A page of receipts."),
-    opt={"scope": "admin"},
 )
-async def list_kept_payloads(
-    deletion_id: FromPath[str],
-    request: AnyRequest,
-    principal: NamedDependency[Principal],
-    services: NamedDependency[Services],
-) -> KeptPage:
+def list_kept_payloads(call: Call[KeptPayloadsQuery], deletion_id: str) -> KeptPage:
     """Payloads that hold deleted records beside others, so that their bytes were kept. Delete a payload by its receipt
     to let go of all of it."""
-    asked = parameters(request, KEPT_PARAMETERS)
-    page: KeptPage = await ask(lambda: services.queries.deletions.kept(principal.tenant, deletion_id, asked))
-    return page
+    return call.queries.deletions.kept(call.tenant, deletion_id, call.query)
 
 
 def check_alone(feed: Feed, series: str) -> None:
@@ -291,9 +284,7 @@ async def submit(
         wanted, tenant=tenant, receipt=new_receipt(now_ns), received_ns=now_ns, feed_version=feed_version
     )
     appended = await services.log.append_async(entry)
-    services.deleted.asked_for(tenant, wanted, appended.seq)
-    for series in hidden:
-        services.deleted.add(tenant, series, appended.seq)
+    services.deleted.add(tenant, wanted, appended.seq, hidden)
     services.applied.grew(appended.seq)
     if await services.applied.wait(tenant, appended.seq, wait_s):
         services.deleted.erase.set()
@@ -311,8 +302,8 @@ def look(services: Services, tenant: str, wanted: Deletion) -> DeletionItem:
     return preview(wanted, evidence(services.store, found))
 
 
-def _bounded(asked: Asked, what: str, instead: str) -> None:
-    if asked["start"] is None and asked["end"] is None:
+def _bounded(start_ns: int | None, end_ns: int | None, what: str, instead: str) -> None:
+    if start_ns is None and end_ns is None:
         message = f"say which part with `start` or `end`; everything of the {what} is deleted with {instead}"
         raise InputError(message, (Fault("$query.start", "missing", message),))
 

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from tidemill.api.html import code, table, text
 
@@ -60,14 +61,17 @@ def _operation(path: str, method: str, operation: dict[str, Any], base: str) -> 
 
 
 def _curl(path: str, method: str, operation: dict[str, Any], base: str) -> str:
-    url = base + path
+    url, query = base + path, {}
     for parameter in operation.get("parameters", []):
         if parameter["in"] == "path":
-            examples = parameter.get("schema", {}).get("examples") or [parameter["name"].upper()]
-            url = url.replace("{" + parameter["name"] + "}", str(examples[0]))
+            url = url.replace("{" + parameter["name"] + "}", parameter.get("example", parameter["name"].upper()))
+        elif "example" in parameter and not parameter["name"].endswith("*") and parameter["in"] == "query":
+            query[parameter["name"]] = parameter["example"]
+    url += f"?{urlencode(query)}" if query else ""
     verb = "" if method == "get" else f" -X {method.upper()}"
     content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
     body = ""
     if "example" in content:
         body = f" -H 'Content-Type: application/json' \\\n  -d '{json.dumps(content['example'])}'"
-    return f"curl{verb} {url}{body}"
+    shown = f"'{url}'" if query else url
+    return f"curl{verb} {shown}{body}"

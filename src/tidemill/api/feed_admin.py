@@ -7,7 +7,7 @@ is answered; other processes take it up within a second.
 import os
 import re
 from contextlib import suppress
-from typing import Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from anyio import to_thread
@@ -19,33 +19,30 @@ from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, RequestBody, Sc
 from litestar.openapi.spec import Parameter as ParameterSpec
 from litestar.params import FromPath
 
-from tidemill.api.feed_versions import VERSION_ROUTES, problem
-from tidemill.api.in_force import in_force
-from tidemill.api.reads_common import AnyRequest, parameters, taking
-from tidemill.api.services import Services
+from tidemill.api.reads_common import AnyRequest, parameters, problem, taking
+from tidemill.api.services import Services, in_force
 from tidemill.catalog.keys import Principal
 from tidemill.errors import Fault, FeedDefinitionError, InputError, LimitError, TidemillError
-from tidemill.feeds.diff import Change
+from tidemill.feeds.diff import DefinitionChange
 from tidemill.feeds.revise import Revision, revise
 from tidemill.feeds.variables import visible
 from tidemill.model.time import format_instant
-from tidemill.query.parameters import Parameter
-from tidemill.query.readers import choice
+from tidemill.query.parameters import QueryParameters, one_of
 
 MAX_FEED: Final = 256 << 10  # bytes of a definition; the longest recipe has 2 KiB
 _BODY_LIMIT: Final = 64 << 20  # Litestar's own, above ours: ours names itself
 _IF_MATCH: Final = re.compile(r'"?([0-9]{1,9})"?', re.ASCII)
 _CURL_FORM: Final = "application/x-www-form-urlencoded"
 _CURL_HINT: Final = "curl -d takes line breaks out of a file; send it with -T or --data-binary."
-PUT_PARAMETERS: Final = (
-    Parameter(
-        "dry_run",
-        "Check the text and answer with what it would change; change nothing.",
-        choice("true", "false"),
-        {"type": "string", "enum": ["true", "false"]},
-        "false",
-    ),
-)
+
+
+class PutFeedQuery(QueryParameters, frozen=True):
+    """Whether a text is taken, or only checked."""
+
+    dry_run: Annotated[
+        Literal["true", "false"],
+        one_of("Check the text and answer with what it would change; change nothing.", "true", "false"),
+    ] = "false"
 
 
 class FeedChange(msgspec.Struct, frozen=True):
@@ -57,11 +54,11 @@ class FeedChange(msgspec.Struct, frozen=True):
     created_at: str | None
     changed: bool
     dry_run: bool
-    diff: list[Change] | None
+    diff: list[DefinitionChange] | None
     links: dict[str, str]
 
 
-class _PutFeed(taking(PUT_PARAMETERS)):  # type: ignore[misc]
+class _PutFeed(taking(PutFeedQuery)):  # type: ignore[misc]
     """The operation with its body and its header, which Litestar does not see."""
 
     def __post_init__(self) -> None:
@@ -103,9 +100,9 @@ async def put_feed(
     refuses all of it, each named with its line, and the version in force stays. Payloads sent after the answer are
     taken under the new version; those before keep theirs. The text of the version in force makes no new one.
     """
-    asked = parameters(request, PUT_PARAMETERS)
+    query = parameters(request, PutFeedQuery)
     expect = _expected(request.headers.get("if-match"), request.headers.get("if-none-match"))
-    dry_run = asked["dry_run"] == "true"
+    dry_run = query.dry_run == "true"
     source = f"{feed[:80]}.toml"
     bound, closed = services.settings.source_variables, services.keys.ever_keys()
     environment = visible(os.environ, bound, principal.tenant, closed=closed)
@@ -191,4 +188,4 @@ def _text(body: bytes, source: str) -> str:
     raise FeedDefinitionError(f"{source}: {message}", (Fault(f"{source}:1", "invalid_toml", message),))
 
 
-FEED_ADMIN_ROUTES: Final = [put_feed, *VERSION_ROUTES]
+FEED_ADMIN_ROUTES: Final = [put_feed]

@@ -2,30 +2,36 @@
 source is asked with, are for administrators.
 """
 
-from typing import Any, Final
+from typing import Annotated, Final
 
 import msgspec
-from anyio import to_thread
-from litestar import get
-from litestar.di import NamedDependency
-from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath
 
-from tidemill.api.reads_common import AnyRequest, answers, parameters, taking
-from tidemill.api.services import Services
+from tidemill.api.reads_common import Call, answers, problem, reading
 from tidemill.catalog.keys import Principal
 from tidemill.errors import NotFoundError
-from tidemill.feeds.diff import Change, changes, text_diff, without_source
+from tidemill.feeds.diff import DefinitionChange, changes, text_diff, without_source
 from tidemill.model.feed_text import FeedText
 from tidemill.model.time import format_instant
-from tidemill.query import cursor
-from tidemill.query.parameters import Parameter, limit, page_cursor
-from tidemill.query.readers import limit as whole_number
+from tidemill.query import cursors, readers
+from tidemill.query.parameters import Parameter, QueryParameters, limit_to, page_cursor
 
-_VERSION: Final = {"type": "integer", "minimum": 1}
 _TO: Final = "Without it the one in force; of the version in force itself, what it changed of the version before it."
-PAGE_PARAMETERS: Final = (limit(20, 100), page_cursor(int))
-DIFF_PARAMETERS: Final = (Parameter("to", f"The other version. {_TO}", whole_number(999_999_999), _VERSION),)
+
+
+class FeedVersionsQuery(QueryParameters, frozen=True):
+    """A page of versions."""
+
+    limit: Annotated[int, limit_to(100)] = 20
+    cursor: Annotated[tuple[int] | None, page_cursor(int)] = None
+
+
+class FeedDiffQuery(QueryParameters, frozen=True):
+    """What a version is compared with."""
+
+    to: Annotated[
+        int | None,
+        Parameter(f"The other version. {_TO}", readers.limit(999_999_999), {"type": "integer", "minimum": 1}),
+    ] = None
 
 
 class FeedVersion(msgspec.Struct, frozen=True):
@@ -34,7 +40,7 @@ class FeedVersion(msgspec.Struct, frozen=True):
     version: int
     created_at: str
     sha256: str
-    diff: list[Change] | None
+    diff: list[DefinitionChange] | None
     links: dict[str, str]
 
 
@@ -52,92 +58,65 @@ class FeedDiff(msgspec.Struct, frozen=True, rename={"from_version": "from", "to_
     name: str
     from_version: int
     to_version: int
-    diff: list[Change]
+    diff: list[DefinitionChange]
     text: str | None
 
 
-def problem(description: str) -> ResponseSpec:
-    """A documented answer that is a problem document."""
-    return ResponseSpec(dict[str, Any], generate_examples=False, description=description)
-
-
-@get(
+@reading(
     "/v1/feeds/{feed:str}/versions",
+    FeedVersionsQuery,
+    of_store=False,
     tags=["admin"],
     summary="The versions of a feed",
-    operation_id="listFeedVersions",
-    operation_class=taking(PAGE_PARAMETERS),
     responses={
         200: answers(FeedVersionPage, "Versions, newest first, each with what it changed.")[200],
         400: problem("The query is at fault."),
         404: problem("No such feed."),
     },
 )
-async def list_versions(
-    feed: FromPath[str],
-    request: AnyRequest,
-    principal: NamedDependency[Principal],
-    services: NamedDependency[Services],
-) -> FeedVersionPage:
+def list_feed_versions(call: Call[FeedVersionsQuery], feed: str) -> FeedVersionPage:
     """Every version, newest first, and what it changed of the one before. Rules that moved are told from rules that
     changed. What changed in [source] has its values for administrators only. `links.self` leads to the text."""
-    asked = parameters(request, PAGE_PARAMETERS)
-
-    def work() -> FeedVersionPage:
-        texts = services.texts.versions(principal.tenant, feed)
-        if not texts:
-            raise NotFoundError(f"there is no feed '{feed[:100]}'")
-        before = dict(zip((text.version for text in texts), [None, *texts], strict=False))
-        older = [text for text in texts if asked["cursor"] is None or text.version < asked["cursor"][0]]
-        shown = older[-asked["limit"] :]
-        items = [_version(text, before[text.version], principal) for text in reversed(shown)]
-        more = cursor.encode(shown[0].version) if len(shown) < len(older) else None
-        return FeedVersionPage(feed, items, more)
-
-    return await to_thread.run_sync(work)
+    texts, query = call.services.texts.versions(call.tenant, feed), call.query
+    if not texts:
+        raise NotFoundError(f"there is no feed '{feed[:100]}'")
+    before = dict(zip((text.version for text in texts), [None, *texts], strict=False))
+    older = [text for text in texts if query.cursor is None or text.version < query.cursor[0]]
+    shown = older[-query.limit :]
+    items = [_version(text, before[text.version], call.principal) for text in reversed(shown)]
+    return FeedVersionPage(feed, items, cursors.encode(shown[0].version) if len(shown) < len(older) else None)
 
 
-@get(
+@reading(
     "/v1/feeds/{feed:str}/versions/{version:int}/diff",
+    FeedDiffQuery,
+    of_store=False,
     tags=["admin"],
     summary="What differs between two versions",
-    operation_id="diffFeedVersions",
-    operation_class=taking(DIFF_PARAMETERS),
     responses={
         200: answers(FeedDiff, "The difference of the definitions, and for administrators of the texts.")[200],
         400: problem("The query is at fault."),
         404: problem("No such feed, or no such version of it."),
     },
 )
-async def diff_versions(
-    feed: FromPath[str],
-    version: FromPath[int],
-    request: AnyRequest,
-    principal: NamedDependency[Principal],
-    services: NamedDependency[Services],
-) -> FeedDiff:
+def diff_feed_versions(call: Call[FeedDiffQuery], feed: str, version: int) -> FeedDiff:
     """What changed from `version` to the version `to`, in either direction, as a list of paths with old and new value;
     and for administrators line by line (unified diff). `from` and `to` of the answer say what was compared."""
-    other = parameters(request, DIFF_PARAMETERS)["to"]
+    other, principal = call.query.to, call.principal
 
     def kept(number: int | None) -> FeedText:
-        texts, tenant = services.texts, principal.tenant
-        text = texts.current(tenant, feed) if number is None else texts.version(tenant, feed, number)
+        texts = call.services.texts
+        text = texts.current(call.tenant, feed) if number is None else texts.version(call.tenant, feed, number)
         if text is None:
             which = "a" if number is None else f"version {number} of a"
             raise NotFoundError(f"there is no {which} feed '{feed[:100]}'")
         return text
 
-    def work() -> FeedDiff:
-        old, new = kept(version), kept(other)
-        if other is None and old.version == new.version > 1:  # itself has nothing to be compared with but its past
-            old = kept(version - 1)
-        lines = None
-        if "admin" in principal.scopes:
-            lines = text_diff(old.text, new.text, (_named(old), _named(new)))
-        return FeedDiff(feed, old.version, new.version, _shown(changes(old.text, new.text), principal), lines)
-
-    return await to_thread.run_sync(work)
+    old, new = kept(version), kept(other)
+    if other is None and old.version == new.version > 1:  # itself has nothing to be compared with but its past
+        old = kept(version - 1)
+    lines = text_diff(old.text, new.text, (_named(old), _named(new))) if "admin" in principal.scopes else None
+    return FeedDiff(feed, old.version, new.version, _shown(changes(old.text, new.text), principal), lines)
 
 
 def _version(text: FeedText, before: FeedText | None, principal: Principal) -> FeedVersion:
@@ -150,7 +129,7 @@ def _version(text: FeedText, before: FeedText | None, principal: Principal) -> F
     )
 
 
-def _shown(found: tuple[Change, ...], principal: Principal) -> list[Change]:
+def _shown(found: tuple[DefinitionChange, ...], principal: Principal) -> list[DefinitionChange]:
     return list(found if "admin" in principal.scopes else without_source(found))
 
 
@@ -158,4 +137,4 @@ def _named(text: FeedText) -> str:
     return f"{text.name} (version {text.version})"
 
 
-VERSION_ROUTES: Final = [list_versions, diff_versions]
+VERSION_ROUTES: Final = [list_feed_versions, diff_feed_versions]

@@ -1,5 +1,5 @@
 """Answers that come in floods for one reason, such as a full disk: a line for the first, then one a minute with how
-many there were. Who sends a thousand requests a second writes no thousand lines a second."""
+many there were, and one at the end. Who sends a thousand requests a second writes no thousand lines a second."""
 
 import asyncio
 import logging
@@ -16,7 +16,8 @@ class Floods:
 
     def __init__(self, every_s: float = EVERY_S) -> None:
         self._every_s = every_s
-        self._counts: dict[int, int] = {}
+        self._counts: dict[int, int] = {}  # of each status, the answers since its last line
+        self._due: dict[int, asyncio.TimerHandle] = {}
 
     def count(self, status: int, route: str) -> None:
         """Count one answer of a status and a route; the first one after a silence is logged at once."""
@@ -26,13 +27,26 @@ class Floods:
         log.warning("requests fail", extra={"facts": {"status": status, "route": route, "count": 1}})
         self._wait(status)
 
+    def end(self) -> None:
+        """Log what was counted since the last lines, and no more after that."""
+        for status, due in self._due.items():
+            due.cancel()
+            self._log(status, self._every_s - max(0.0, due.when() - asyncio.get_running_loop().time()))
+        self._due.clear()
+
     def _wait(self, status: int) -> None:
         self._counts[status] = 0
-        asyncio.get_running_loop().call_later(self._every_s, self._sum_up, status)
+        self._due[status] = asyncio.get_running_loop().call_later(self._every_s, self._sum_up, status)
 
     def _sum_up(self, status: int) -> None:
+        del self._due[status]
+        if self._log(status, self._every_s):
+            self._wait(status)
+
+    def _log(self, status: int, seconds: float) -> int:
+        """Log how many answers of a status there were in the last seconds, if there were any."""
         count = self._counts.pop(status)
         if count:
-            facts = {"status": status, "count": count, "seconds": self._every_s}
+            facts = {"status": status, "count": count, "seconds": round(seconds, 1)}
             log.warning("requests fail", extra={"facts": facts})
-            self._wait(status)
+        return count

@@ -82,6 +82,8 @@ class Front:
         """Answer one request, or hand it on."""
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
+            if scope["type"] == "lifespan":  # it lasts as long as the server
+                self._floods.end()
             return
         started = time.perf_counter()
         method, path, headers = scope["method"], scope["path"], _headers(scope["headers"])

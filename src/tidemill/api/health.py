@@ -18,11 +18,12 @@ from litestar.openapi.datastructures import ResponseSpec
 from tidemill.api.auth import Authenticator
 from tidemill.api.body import Gate
 from tidemill.api.front import client_address
+from tidemill.api.job_upkeep import job_gauges
 from tidemill.api.metrics import MILL_COUNTERS, Metrics
 from tidemill.api.services import Services
-from tidemill.api.stall import Stall, StallWatch
+from tidemill.api.stall import Stall, StallWatch, TrimWatch
 from tidemill.errors import TidemillError, UnavailableError
-from tidemill.log.contract import LogHealth, LogPartition
+from tidemill.log.contract import Capability, LogHealth, LogPartition, lacks
 from tidemill.mill.status import MillStatus, combined
 from tidemill.model.offset import seq_of
 from tidemill.model.time import format_instant
@@ -127,6 +128,11 @@ class Health:
         self._services, self._gate, self._metrics, self._is_open = services, gate, metrics, is_open
         self._store = StoreWatch(services.store.ping)
         self._stalls = [StallWatch() for _ in services.log.partitions]
+        self._trims = [TrimWatch() for _ in services.log.partitions]
+
+    def _statuses(self) -> tuple[MillStatus | None, ...]:
+        """What the mill of each partition said last of itself."""
+        return tuple(mill.telemetry() for mill in self._services.mills)
 
     async def state(self) -> State:
         """The state of everything, now."""
@@ -134,15 +140,30 @@ class Health:
         return State(self._is_open(), log, self.mill(), await self._store.view(), self._degraded(log))
 
     def _degraded(self, log: LogHealth) -> list[str]:
-        status = combined(self._services.mill_status())
+        status = combined(self._statuses())
         doubt = log.clock_doubt or (status.clock_doubt if status else "")
         stall = self.stall()
         stalled = f"the mill has applied nothing more for {stall.seconds:.0f} s: {stall.why}" if stall.why else ""
-        return [reason for reason in (doubt, log.degraded, stalled) if reason]
+        return [reason for reason in (doubt, log.degraded, stalled, self._not_trimmed(log)) if reason]
+
+    def _not_trimmed(self, log: LogHealth) -> str:
+        """Why nothing leaves the log, for long or for good; empty: it is trimmed."""
+        if Capability.ERASURE not in self._services.log.capabilities:
+            return lacks(log.implementation, Capability.ERASURE).message
+        return "; ".join(self._trims_held_back())
+
+    def _trims_held_back(self) -> list[str]:
+        """Of each partition that cannot be trimmed, why."""
+        applied = self._services.applied.look().partitions
+        held = [
+            watch.look(mill.confirmed().checkpoint, progress.checkpoint, mill.telemetry())
+            for watch, progress, mill in zip(self._trims, applied, self._services.mills, strict=True)
+        ]
+        return [why for why in held if why]
 
     def stall(self) -> Stall:
         """Whether the mill makes progress, as of now; of several partitions, that with the longest stall."""
-        statuses, applied = self._services.mill_status(), self._services.applied.look().partitions
+        statuses, applied = self._statuses(), self._services.applied.look().partitions
         stalls = [
             watch.look(applied[n].checkpoint, partition.last_seq(), statuses[n], silent=self._silent(statuses[n]))
             for n, (watch, partition) in enumerate(zip(self._stalls, self._services.log.partitions, strict=True))
@@ -154,6 +175,7 @@ class Health:
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
             self.stall()
+            self._trims_held_back()
 
     def _silent(self, status: MillStatus | None) -> bool:
         return status is None or (self._services.clock() - status.looped_at_ns) / 1e9 > MILL_SILENT_S
@@ -162,7 +184,7 @@ class Health:
         """How far the mill is, and what it said last."""
         applied = sum(seq_of(progress.checkpoint) for progress in self._services.applied.progress.partitions)
         last = sum(seq_of(partition.last_seq()) for partition in self._services.log.partitions)
-        status = combined(self._services.mill_status())
+        status = combined(self._statuses())
         if status is None:
             return MillView("unknown", applied, last - applied, "")
         state = "silent" if self._silent(status) else status.state
@@ -172,12 +194,10 @@ class Health:
 
     async def metrics(self) -> str:
         """The Prometheus page."""
-        state, mill = await self.state(), combined(self._services.mill_status())
+        state, mill = await self.state(), combined(self._statuses())
         counted = {f"tidemill_mill_{name}_total": getattr(mill, name) for name in MILL_COUNTERS} if mill else {}
         offsets = await asyncio.to_thread(self._offsets)
-        offsets["tidemill_confirmed_seq"] = [
-            seq_of(one.confirmed) if one else 0 for one in self._services.mill_status()
-        ]
+        offsets["tidemill_confirmed_seq"] = [seq_of(one.confirmed) if one else 0 for one in self._statuses()]
         return self._metrics.render(
             {
                 **counted,
@@ -192,7 +212,19 @@ class Health:
                 "tidemill_store_up": state.store.up,
             },
             offsets,
+            await asyncio.to_thread(self._jobs),
         )
+
+    def _jobs(self) -> dict[str, list[tuple[dict[str, str], float]]]:
+        """Jobs by kind and state, and how long the oldest that is queued waits; nothing where that cannot be read."""
+        try:
+            counts, waits_s = job_gauges(self._services.catalog, self._services.clock())
+        except UnavailableError:
+            return {}
+        return {
+            "tidemill_jobs": [({"kind": kind, "state": state}, count) for (kind, state), count in counts.items()],
+            "tidemill_jobs_oldest_queued_seconds": [({"kind": kind}, wait_s) for kind, wait_s in waits_s.items()],
+        }
 
     def _offsets(self) -> dict[str, list[int]]:
         """The ends of every partition, and how far the mill is in it."""

@@ -18,10 +18,9 @@ import msgspec
 
 from tidemill.api import body, formats, unpack
 from tidemill.api.body import Gate, Incoming
-from tidemill.api.in_force import in_force
 from tidemill.api.metrics import Metrics
 from tidemill.api.problems import MediaTypeError, RefusedError
-from tidemill.api.services import Services
+from tidemill.api.services import Services, in_force
 from tidemill.api.unpack import EncodingError
 from tidemill.catalog.keys import Principal
 from tidemill.decode.decoder import Decoder

@@ -8,7 +8,7 @@ import hmac
 from typing import Final
 from urllib.parse import parse_qs, parse_qsl
 
-from tidemill.api import prefer, receipts
+from tidemill.api import outcomes, prefer
 from tidemill.api.auth import Authenticator
 from tidemill.api.body import Incoming
 from tidemill.api.front import Route
@@ -78,12 +78,12 @@ class IntakeRoutes:
         if body is not None and wait_s is not None:
             status = 200
             headers.append(prefer.applied_header(wait_s))
-        return finish(status, headers, accepted, body or receipts.stored(accepted.payload, appended))
+        return finish(status, headers, accepted, body or outcomes.stored(accepted.payload, appended))
 
 
 def finish(status: int, headers: list[Header], accepted: Accepted, body: bytes) -> Answer:
     """The answer with the headers that every receipt has."""
-    headers += [(b"content-length", b"%d" % len(body)), receipts.location(accepted.appended.receipt)]
+    headers += [(b"content-length", b"%d" % len(body)), outcomes.location(accepted.appended.receipt)]
     if accepted.appended.replayed:
         headers.append(REPLAYED)
     return Answer(status, headers, body)

@@ -37,6 +37,8 @@ METRICS: Final[dict[str, tuple[str, str]]] = {
     "tidemill_mill_poisoned_total": ("counter", "Payloads set aside because they could not be applied."),
     "tidemill_mill_returns_total": ("counter", "Times that the store lacked what it had answered for."),
     "tidemill_store_up": ("gauge", "1 when the store answers, else 0."),
+    "tidemill_jobs": ("gauge", "Jobs that the catalog keeps, by kind and state."),
+    "tidemill_jobs_oldest_queued_seconds": ("gauge", "How long the oldest queued job waits, by kind; 0: none does."),
 }
 
 
@@ -64,9 +66,14 @@ class Metrics:
         self.payloads[feed, kind] += 1
         self.bytes[feed] += size
 
-    def render(self, gauges: dict[str, float], of_partitions: dict[str, list[int]]) -> str:
+    def render(
+        self,
+        gauges: dict[str, float],
+        of_partitions: dict[str, list[int]],
+        labelled: dict[str, list[tuple[dict[str, str], float]]],
+    ) -> str:
         """The whole page. `gauges` are values of this moment by metric name, `of_partitions` such of each partition of
-        the log (with the label `partition` where there are several)."""
+        the log (with the label `partition` where there are several), `labelled` such with other labels."""
         lines: list[str] = []
         for name, (kind, text) in METRICS.items():
             lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
@@ -76,6 +83,8 @@ class Metrics:
                 values = of_partitions[name]
                 labels = [_labels(partition=str(n)) if len(values) > 1 else "" for n in range(len(values))]
                 lines += [f"{name}{label} {value}" for label, value in zip(labels, values, strict=True)]
+            elif name in labelled:
+                lines += [f"{name}{_labels(**labels)} {value:g}" for labels, value in labelled[name]]
             elif name == "tidemill_http_requests_total":
                 lines += [
                     f"{name}{_labels(route=route, status=str(status))} {count}"

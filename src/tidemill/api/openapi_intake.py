@@ -2,23 +2,6 @@
 
 from typing import Any, Final
 
-_FIX: Final = {
-    "timestamp": "2017-01-01 13:05:12",
-    "lat": 40.701,
-    "long": -73.916,
-    "accuracy": 11.3,
-    "speed": 1.4,
-    "user_id": "a1",
-}
-_FILE: Final = {"time_stamp": "2019-05-01T06:00:00-04:00", "data": [0.37, 1.58, 2.11]}
-_SERIES: Final = {
-    "name": "pump-3 vibration",
-    "unit": "g",
-    "tags": {"site": "north"},
-    "start": "2026-01-01T00:00:00Z",
-    "interval": "39.0625us",
-    "values": [0.1, 0.2, None, -0.4],
-}
 _ANY: Final = {"schema": {"description": "Looked through: it is JSON or NDJSON, whatever curl said."}}
 
 PREFER: Final = {
@@ -63,8 +46,8 @@ DRY_RUN: Final = {
 }
 
 
-def _body(example: dict[str, Any], schema: dict[str, Any], *, lines: bool = True) -> dict[str, Any]:
-    content: dict[str, Any] = {"application/json": {"schema": schema, "example": example}}
+def _body(schema: dict[str, Any], *, lines: bool = True) -> dict[str, Any]:
+    content: dict[str, Any] = {"application/json": {"schema": schema}}
     if lines:
         content["application/x-ndjson"] = {"schema": {"type": "string", "description": "One record a line."}}
     for vague in ("application/x-www-form-urlencoded", "text/plain", "application/octet-stream"):
@@ -101,7 +84,7 @@ OPERATIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {
             "summary": "Send one fix of a phone",
             "description": "The feed `location`. `200` means durable; `400` names every fault of the fix.",
             "parameters": [PREFER, KEY, ENCODING],
-            "requestBody": _body(_FIX, {"$ref": "#/components/schemas/Fix"}),
+            "requestBody": _body({"$ref": "#/components/schemas/Fix"}),
             "responses": {"200": _answer("Receipt", "Durable (with `Prefer: wait=N`: applied).", *_RECEIPT_HEADERS)},
             "problems": _PROBLEMS,
         }
@@ -114,7 +97,7 @@ OPERATIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {
             "description": "The bytes of the body, its content coding undone, are kept exactly as they came before the "
             "answer is sent. JSON or NDJSON, by content type or by a look at the body.",
             "parameters": [FEED, PREFER, KEY, ENCODING],
-            "requestBody": _body(_FILE, {"description": "What the feed's definition says."}),
+            "requestBody": _body({"description": "What the feed's definition says."}),
             "responses": {"200": _OUTCOME, "202": _STORED},
             "problems": _PROBLEMS,
         }
@@ -127,7 +110,7 @@ OPERATIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {
             "description": "The feed `signals`: evenly sampled (`start` and `interval` or `sample_rate_hz`) or with "
             "`times`. Up to 1,000,000 samples. `201` when it can be read at once, else `202`; the id is the same.",
             "parameters": [PREFER, KEY, ENCODING],
-            "requestBody": _body(_SERIES, {"$ref": "#/components/schemas/NewSeries"}, lines=False),
+            "requestBody": _body({"$ref": "#/components/schemas/NewSeries"}, lines=False),
             "responses": {
                 "201": _answer("CreatedSeries", "Stored and readable.", "Location", "Idempotency-Replayed"),
                 "202": _answer("CreatedSeries", "Durable; readable soon.", "Location", "Idempotency-Replayed"),
@@ -190,21 +173,6 @@ SCHEMAS: Final[dict[str, Any]] = {
             "sample_rate_hz": {"type": "number", "exclusiveMinimum": 0},
             "times": {"type": "array", "items": {"type": "string", "format": "date-time"}},
             "values": {"type": "array", "items": {"type": ["number", "null"]}, "maxItems": 1_000_000},
-        },
-    },
-    "CreatedSeries": {
-        "type": "object",
-        "required": ["id", "count", "start", "end", "receipt"],
-        "properties": {
-            "id": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
-            "name": {"type": ["string", "null"]},
-            "unit": {"type": ["string", "null"]},
-            "tags": {"type": "object", "additionalProperties": {"type": "string"}},
-            "count": {"type": "integer"},
-            "start": {"type": "string", "format": "date-time"},
-            "end": {"type": "string", "format": "date-time"},
-            "receipt": {"$ref": "#/components/schemas/Receipt"},
-            "links": {"type": "object", "additionalProperties": {"type": "string"}},
         },
     },
     "Problem": {

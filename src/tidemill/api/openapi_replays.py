@@ -27,7 +27,7 @@ _REJECTIONS: Final[dict[str, Schema | Reference]] = {
     "start": _instant("Received from this instant on (RFC 3339)."),
     "end": _instant("Received before this instant (RFC 3339)."),
 }
-_BODY: Final[dict[str, Schema | Reference]] = {
+REPLAY_BODY: Final[dict[str, Schema | Reference]] = {
     "feed": Schema(type=OpenAPIType.STRING, description="The feed whose payloads go through the rules again."),
     "start": _instant("Payloads that were received from this instant on (RFC 3339)."),
     "end": _instant("Payloads that were received before this instant (RFC 3339)."),
@@ -54,6 +54,11 @@ _BODY: Final[dict[str, Schema | Reference]] = {
     ),
 }
 
+REPLAY_TEXT: Final = (
+    f"{' '.join((Body.__doc__ or '').split())} Exactly one of: a range (`start`, `end`, or one of them), `receipts`, "
+    "`rejections`."
+)
+
 
 @dataclass  # without it the inherited __init__ passes over __post_init__
 class PostReplay(Operation):
@@ -62,10 +67,9 @@ class PostReplay(Operation):
     def __post_init__(self) -> None:
         schema = Schema(
             type=OpenAPIType.OBJECT,
-            properties=_BODY,
+            properties=REPLAY_BODY,
             required=["feed"],
             additional_properties=False,
-            description=" ".join((Body.__doc__ or "").split())
-            + " Exactly one of: a range (`start`, `end`, or one of them), `receipts`, `rejections`.",
+            description=REPLAY_TEXT,
         )
         self.request_body = RequestBody(content={"application/json": OpenAPIMediaType(schema=schema)}, required=True)

@@ -1,4 +1,4 @@
-"""What became of a payload, for those who wait for it: the applied outcome, read from the store."""
+"""Receipts as intake answers them: of a payload that is durable, and, for those who wait for it, what became of it."""
 
 import asyncio
 import logging
@@ -9,12 +9,21 @@ import msgspec
 
 from tidemill.api.services import Services
 from tidemill.errors import UnavailableError
+from tidemill.log.contract import Appended
+from tidemill.model.payload import Payload
+from tidemill.model.time import format_instant
 from tidemill.query.receipts import Receipt
 
 log = logging.getLogger(__name__)
 THREADS: Final = 4  # of its own, so that a wait can be given up and at most so many questions hang with the store
 PATIENCE_S: Final = 1.0  # for the store's answer, after the mill's
 _encoder: Final = msgspec.json.Encoder()
+# Every value put in is a number, hex, a UUID, an instant or a feed's name (a slug): nothing needs escaping.
+_STORED: Final = (
+    '{"id":"%s","feed":"%s","received_at":"%s","bytes":%d,"sha256":"%s","state":"stored","accepted":null,'
+    '"rejected":null,"reasons":{},"rules_version":%d,"links":{"self":"/v1/receipts/%s",'
+    '"payload":"/v1/receipts/%s/payload","rejections":"/v1/rejections?receipt=%s"}}'
+)
 
 
 class Outcomes:
@@ -42,3 +51,25 @@ class Outcomes:
         """`of` as JSON."""
         outcome = await self.of(tenant, receipt, seq, wait_s)
         return None if outcome is None else _encoder.encode(outcome)
+
+
+def stored(payload: Payload, appended: Appended) -> bytes:
+    """The receipt of a payload that is durable and not yet applied. `accepted` and `rejected` are not known yet."""
+    receipt = appended.receipt
+    text = _STORED % (
+        receipt,
+        payload.feed,
+        format_instant(appended.received_ns),
+        len(payload.body),
+        payload.sha256.hex(),
+        payload.feed_version,
+        receipt,
+        receipt,
+        receipt,
+    )
+    return text.encode()
+
+
+def location(receipt: str) -> tuple[bytes, bytes]:
+    """The Location header of a receipt."""
+    return (b"location", b"/v1/receipts/" + receipt.encode())

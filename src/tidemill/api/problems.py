@@ -114,6 +114,11 @@ PROBLEMS: Final[dict[str, Meaning]] = {
     "internal": Meaning(
         500, "Something unexpected happened", "It is ours, not yours. Report the `incident` id; the server logged it."
     ),
+    "log_lacks": Meaning(
+        501,
+        "The log of this server cannot do this",
+        "`detail` says what, and what to do instead. It depends on how the server is run.",
+    ),
     "unavailable": Meaning(503, "A part is not there now", "Send the same request again after `Retry-After` seconds."),
     "feed_damaged": Meaning(
         503, "A feed's definition is damaged in the catalog", "An operator puts the catalog back from a backup."
@@ -151,6 +156,7 @@ _TYPED: Final[tuple[tuple[type[TidemillError], str], ...]] = (
     (StoreUnavailableError, "store_unavailable"),
     (LogCorruptError, "log_corrupt"),
 )
+_STORE_BEING_MADE: Final = {60, 81}  # ClickHouse: no such table, no such database
 _STORE_LIMITS: Final = {158, 159, 160, 241, 307, 396}  # ClickHouse: too many rows, too slow, out of its memory limit
 
 
@@ -244,6 +250,8 @@ def code_of(error: Exception) -> str:
 
 def answer(error: Exception) -> Answer:
     """The answer to a request that ended in `error`. Logs what is unexpected."""
+    if isinstance(error, StoreQueryError) and error.store_code in _STORE_BEING_MADE:
+        error = StoreUnavailableError("The store is being made: its tables are not there yet; ask again in a moment")
     code = code_of(error)
     if code == "internal":
         return _internal(error)

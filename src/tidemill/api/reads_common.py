@@ -1,30 +1,133 @@
-"""What the read routes share: parsing by the table of parameters, threads for the store, pages as responses.
+"""How a read route is declared: path, parameters as a struct, what it answers, and one function of its resource.
 
-The store is asked in a few threads of their own, so that slow questions wait for each other and never for intake.
+The declaration parses requests and is what OpenAPI and docs/reference say of the route. The store is asked in a few
+threads of their own, so that slow questions wait for each other and never for intake.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Concatenate, Final, Generic, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 from anyio import CapacityLimiter, to_thread
 from anyio.lowlevel import RunVar
-from litestar import Request, Response
+from litestar import Request, Response, get
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, Operation, Schema
+from litestar.openapi.spec import OpenAPIFormat, OpenAPIMediaType, OpenAPIResponse, OpenAPIType, Operation, Schema
 from litestar.openapi.spec import Parameter as ParameterSpec
 from litestar.response import Stream
 
+from tidemill.api.services import Services
+from tidemill.catalog.keys import Principal
 from tidemill.errors import Fault, InputError
-from tidemill.query.answers import MEDIA_TYPES, Page
-from tidemill.query.parameters import Asked, Parameter, read
+from tidemill.feeds.definition import Feed
+from tidemill.query.answers import MEDIA_TYPES, Page, encoded
+from tidemill.query.parameters import Declared, Q, QueryParameters, declared, read
+from tidemill.query.queries import Queries
 
 THREADS: Final = 6  # the engine works on a few queries at a time; more would only queue there
 _MAX_PARAMETERS: Final = 100
+_PROBLEMS: Final = {
+    400: "The query is at fault.",
+    404: "No such thing.",
+    422: "Too big a question.",
+    503: "Try again.",
+}
+_BYTES: Final = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
+_FILES: Final = {
+    MEDIA_TYPES["json"]: Schema(description="Any JSON value."),
+    MEDIA_TYPES["csv"]: Schema(type=OpenAPIType.STRING, description="A line for each item, after one with the names."),
+    MEDIA_TYPES["ndjson"]: Schema(type=OpenAPIType.STRING, description="An item of the JSON answer on each line."),
+}
 _limiter: RunVar[CapacityLimiter] = RunVar("reads")
 _T = TypeVar("_T")
 AnyRequest = Request[Any, Any, Any]
+
+
+@dataclass(slots=True)
+class Call(Generic[Q]):
+    """One request of a read route: who calls, with which query."""
+
+    request: AnyRequest
+    services: Services
+    principal: Principal
+    query: Q
+
+    @property
+    def tenant(self) -> str:
+        """The tenant that is read."""
+        return self.principal.tenant
+
+    @property
+    def queries(self) -> Queries:
+        """The questions that the store answers."""
+        return self.services.queries
+
+
+Work = Callable[Concatenate[Call[Q], ...], Any]
+
+
+def reading(
+    path: str, query: type[Q], *, scope: str = "read", of_store: bool = True, **documented: Any
+) -> Callable[[Work[Q]], HTTPRouteHandler]:
+    """A route that answers with what the decorated function returns: a struct, a page, or a whole response.
+
+    The function runs in a thread of the reads', unless it does not ask the store (`of_store` False). It gets the call
+    and the parameters of the path. `documented` is what Litestar's `get` takes.
+    """
+
+    def declare(work: Work[Q]) -> HTTPRouteHandler:
+        run = ask if of_store else to_thread.run_sync
+
+        async def handler(request: AnyRequest) -> Response[Any]:
+            call = Call(request, *_caller(request), parameters(request, query))
+            return _response(request, await run(lambda: work(call, **request.path_params)))
+
+        return _documented(path, query, scope, work, documented)(handler)
+
+    return declare
+
+
+def reading_feed(
+    path: str, query: type[Q], **documented: Any
+) -> Callable[[Callable[Concatenate[Call[Q], Feed, ...], Any]], HTTPRouteHandler]:
+    """As `reading`, of a route below a feed, which the function gets in place of its name. The feed's own tags filter
+    by their plain names, too: `user_id=a1` for `tag.user_id=a1`."""
+
+    def declare(work: Callable[Concatenate[Call[Q], Feed, ...], Any]) -> HTTPRouteHandler:
+        async def handler(request: AnyRequest) -> Response[Any]:
+            services, principal = _caller(request)
+            others = dict(request.path_params)
+
+            def answer() -> Any:
+                feed = services.book.current(principal.tenant, others.pop("feed"))
+                return work(Call(request, services, principal, parameters(request, query, feed.tags)), feed, **others)
+
+            return _response(request, await ask(answer))
+
+        return _documented(path, query, "read", work, documented)(handler)
+
+    return declare
+
+
+def _caller(request: AnyRequest) -> tuple[Services, Principal]:
+    return request.app.state["services"], request.scope["principal"]  # type: ignore[typeddict-item]
+
+
+def _documented(
+    path: str, query: type[QueryParameters], scope: str, work: Callable[..., Any], documented: dict[str, Any]
+) -> Callable[[Any], HTTPRouteHandler]:
+    """Litestar's decorator for a handler that is documented as `work` is, and called as it is in camel case."""
+    operation = taking(query, also=documented.pop("also", ()))
+
+    def decorate(handler: Any) -> HTTPRouteHandler:
+        handler.__name__, handler.__doc__ = work.__name__, work.__doc__
+        first, *others = work.__name__.split("_")
+        name = first + "".join(map(str.title, others))
+        return get(path, operation_id=name, operation_class=operation, opt={"scope": scope}, **documented)(handler)
+
+    return decorate
 
 
 async def ask(work: Callable[[], _T]) -> _T:
@@ -36,26 +139,30 @@ async def ask(work: Callable[[], _T]) -> _T:
     return await to_thread.run_sync(work, limiter=limiter)
 
 
-def parameters(request: AnyRequest, known: Sequence[Parameter]) -> Asked:
-    """The query of a request. Raises InputError naming every fault."""
+def parameters(request: AnyRequest, kind: type[Q], tags: Collection[str] = ()) -> Q:
+    """The query of a request; `tags` as `query.parameters.read` takes them. Raises InputError naming every fault."""
     raw = request.scope["query_string"].decode("latin-1")
     try:
         given = parse_qsl(raw, keep_blank_values=True, errors="replace", max_num_fields=_MAX_PARAMETERS)
     except ValueError:
         message = f"a query has at most {_MAX_PARAMETERS} parameters"
         raise InputError(message, (Fault("$query", "too_many", message),)) from None
-    return read(given, known)
+    return read(given, kind, tags)
 
 
-def respond(request: AnyRequest, page: Page) -> Response[Any]:
-    """A page as a response: streamed where the store still writes; `Link: <...>; rel="next"` where more follows."""
-    headers = {} if page.next is None else {"Link": f'<{_following(request, page.next)}>; rel="next"'}
+def _response(request: AnyRequest, answer: Any) -> Response[Any]:
+    """An answer as a response: a page is streamed where the store still writes; `Link: <...>; rel="next"` where more
+    follows."""
+    if isinstance(answer, Response):
+        return answer
+    page = answer if isinstance(answer, Page) else encoded(answer)
+    headers = {} if page.next is None else {"Link": f'<{following(request, page.next)}>; rel="next"'}
     if isinstance(page.body, bytes):
         return Response(page.body, media_type=page.media_type, headers=headers)
     return Stream(_pieces(page.body), media_type=page.media_type, headers=headers)
 
 
-def _following(request: AnyRequest, cursor: str) -> str:
+def following(request: AnyRequest, cursor: str) -> str:
     """The same request from a cursor on, as a reference relative to the server."""
     raw = request.scope["query_string"].decode("latin-1")
     kept = [(name, text) for name, text in parse_qsl(raw, keep_blank_values=True) if name != "cursor"]
@@ -74,35 +181,35 @@ async def _pieces(body: Iterator[bytes]) -> AsyncIterator[bytes]:
             close()
 
 
-def taking(known: Sequence[Parameter] = (), *, also: Sequence[str] = ()) -> type[Operation]:
-    """The OpenAPI operation of a route with these query parameters, from the table that also parses them. Its answer
-    200 is of the stated media type, of those that a parameter `format` offers, or of those in `also`."""
-    formats = [name for parameter in known if parameter.name == "format" for name in parameter.schema["enum"]]
+def taking(kind: type[QueryParameters], *, also: Sequence[str] = ()) -> type[Operation]:
+    """The OpenAPI operation of a route with these query parameters. Its answer 200 is of the stated media type, of
+    those that a parameter `format` offers, or of those in `also`."""
+    own = declared(kind)
+    formats = [name for one in own if one.name == "format" for name in one.parameter.schema["enum"]]
     kinds = [*also, *(MEDIA_TYPES[name] for name in formats)]
 
     @dataclass
     class Documented(Operation):
         def __post_init__(self) -> None:
-            self.parameters = [*(self.parameters or []), *(_spec(parameter) for parameter in known)]
+            self.parameters = [*(self.parameters or []), *(_spec(one) for one in own)]
             answer = (self.responses or {}).get("200")
             if isinstance(answer, OpenAPIResponse) and answer.content is not None:
-                for kind in kinds:
-                    answer.content.setdefault(kind, OpenAPIMediaType(schema=Schema()))
+                for media_type in kinds:
+                    answer.content.setdefault(media_type, OpenAPIMediaType(schema=_FILES.get(media_type, _BYTES)))
 
     return Documented
 
 
-def _spec(parameter: Parameter) -> ParameterSpec:
-    name = f"{parameter.name}*" if parameter.name.endswith(".") else parameter.name
-    schema = dict(parameter.schema)
+def _spec(one: Declared) -> ParameterSpec:
+    schema = dict(one.parameter.schema)
     kind = schema.pop("type", "string")
-    if isinstance(parameter.default, str | int):
-        schema["default"] = parameter.default
+    if isinstance(one.default, str | int):
+        schema["default"] = one.default
     return ParameterSpec(
-        name=name,
+        name=f"{one.name}*" if one.name.endswith(".") else one.name,
         param_in="query",
-        description=parameter.description,
-        required=parameter.required,
+        description=one.parameter.description,
+        required=one.required,
         schema=Schema(type=kind, **schema),
     )
 
@@ -113,9 +220,10 @@ def answers(kind: Any, description: str, media_type: str = "application/json", *
     `more`: the answer is paged by a `Link` header.
     """
     text = f'{description} A `Link` header with `rel="next"` leads to the next page.' if more else description
-    problems = {400: "The query is at fault.", 404: "No such thing.", 422: "Too big a question.", 503: "Try again."}
-    listed: dict[int, Any] = {
-        status: ResponseSpec(dict[str, Any], generate_examples=False, description=reason)
-        for status, reason in problems.items()
-    }
-    return {200: ResponseSpec(kind, generate_examples=False, description=text, media_type=media_type), **listed}
+    problems = {status: problem(reason) for status, reason in _PROBLEMS.items()}
+    return {200: ResponseSpec(kind, generate_examples=False, description=text, media_type=media_type), **problems}
+
+
+def problem(description: str) -> ResponseSpec:
+    """A documented answer that is a problem document."""
+    return ResponseSpec(dict[str, Any], generate_examples=False, description=description)

@@ -4,13 +4,12 @@ from typing import Any, Final
 
 import msgspec
 
-from tidemill.errors import Fault, InputError, count_of_faults
-from tidemill.feeds.convert import Finding, convert
+from tidemill.api.json_body import decoded, refuse, shaped
+from tidemill.errors import Fault
 from tidemill.model.replay import RejectionFilter, Request
 from tidemill.model.time import parse_instant
 
 MAX_RECEIPTS: Final = 10_000
-_JSON_WORDS: Final = {"list": "array", "str": "string", "int": "number", "float": "number", "bool": "boolean"}
 _WAYS: Final = "either `start` and `end` (times of receipt; one may be left out), or `receipts`, or `rejections`"
 
 
@@ -38,18 +37,16 @@ class Body(msgspec.Struct, frozen=True):
 
 def read(raw: bytes) -> Body:
     """The body. Raises InputError naming every fault of its shape."""
-    try:
-        data = msgspec.json.decode(raw)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        fault = Fault("$", "invalid_json", f"the body is not JSON: {error}")
-        raise InputError(fault.message, (fault,)) from None
-    found: list[Finding] = []
-    body = convert(data, Body, (), found)
-    faults = [Fault(_path(one.key), one.code, _in_json(one.message)) for one in found]
-    if isinstance(body, Body):
+    return body_of(decoded(raw))
+
+
+def body_of(data: Any) -> Body:
+    """A document as a body. Raises InputError naming every fault of its shape."""
+    body, faults = shaped(data, Body)
+    if body is not None:
         faults += _meaning(body)
-    _raise(faults)
-    assert isinstance(body, Body)
+    refuse(faults)
+    assert body is not None
     return body
 
 
@@ -109,20 +106,3 @@ def _time_fault(path: str, text: str | None) -> Fault | None:
 
 def _ns(text: str | None) -> int | None:
     return None if text is None else parse_instant(text)
-
-
-def _in_json(message: str) -> str:
-    """A sentence about TOML in the words of JSON."""
-    expected, split, found = message.partition(", not ")
-    if expected != "must be a table":
-        return message
-    return f"must be an object{split}{_JSON_WORDS.get(found, found)}"
-
-
-def _path(key: tuple[Any, ...]) -> str:
-    return "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
-
-
-def _raise(faults: list[Fault]) -> None:
-    if faults:
-        raise InputError(f"{count_of_faults(len(faults))} in the body: {faults[0].message}", tuple(faults))

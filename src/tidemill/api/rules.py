@@ -1,21 +1,23 @@
-"""`GET /v1/rules`: everything that can keep a record from becoming points, and what a feed says to have it so."""
+"""`GET /v1/rules` and `/v1/codes`: everything that can keep a record from becoming points, what a feed says to have it
+so, and what every code means."""
 
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 from litestar import get
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
+from tidemill.api.problems import PROBLEMS
+from tidemill.api.reads_common import problem
 from tidemill.checks.check import Check, HistoryCheck
 from tidemill.checks.describe import Option, example, meaning, options
 from tidemill.checks.faults import nearest
 from tidemill.checks.library import OURS, checks
 from tidemill.decode.codes import FAULT_CODES
 from tidemill.errors import NotFoundError
-from tidemill.rules.reasons import INTAKE_REASONS, STATE_REASONS, TIME_REASONS
+from tidemill.rules.reasons import INTAKE_REASONS, REASONS, STATE_REASONS, TIME_REASONS
 
 Kind = Literal["value", "time", "text", "history", "plugin", "contract", "policy"]
 Action = Literal["reject", "flag", "refuse"]
@@ -57,6 +59,20 @@ class RulePage(msgspec.Struct, frozen=True):
     items: list[RuleItem]
 
 
+class Code(msgspec.Struct, frozen=True):
+    """A stable code and what it means."""
+
+    code: str
+    meaning: str
+
+
+class Codes(msgspec.Struct, frozen=True):
+    """Codes of reasons (why a payload is refused, or a record rejected), and of problem documents."""
+
+    reasons: list[Code]
+    problems: list[Code]
+
+
 @cache
 def rules() -> dict[str, RuleItem]:
     """Every rule by its name."""
@@ -75,7 +91,7 @@ async def list_rules() -> RulePage:
     tags=["admin"],
     summary="One rule",
     operation_id="getRule",
-    responses={404: ResponseSpec(dict[str, Any], generate_examples=False, description="No rule of that name.")},
+    responses={404: problem("No rule of that name.")},
     opt={"scope": "read"},
 )
 async def get_rule(rule: FromPath[str]) -> RuleItem:
@@ -84,6 +100,15 @@ async def get_rule(rule: FromPath[str]) -> RuleItem:
     if found is None:
         raise NotFoundError(f"there is no rule '{rule[:100]}'{nearest(rule[:100], rules())}")
     return found
+
+
+@get("/v1/codes", tags=["admin"], summary="List every code", operation_id="listCodes", opt={"scope": None})
+async def list_codes() -> Codes:
+    """Every reason and every problem code, with its meaning. A feed may give a rule a code of its own."""
+    return Codes(
+        [Code(code, meaning) for code, meaning in REASONS.items()],
+        [Code(code, f"{meaning.status} {meaning.title}. {meaning.help}") for code, meaning in PROBLEMS.items()],
+    )
 
 
 def check_item(name: str, check: type[Check]) -> RuleItem:
@@ -121,4 +146,4 @@ def _policies() -> Iterator[RuleItem]:
             yield RuleItem(name=code, kind="policy", reason=code, meaning=text, example=written)
 
 
-RULE_ROUTES: Final = [list_rules, get_rule]
+RULE_ROUTES: Final = [list_rules, get_rule, list_codes]

@@ -10,18 +10,17 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from tidemill.api import prefer, receipts
+from tidemill.api import outcomes, prefer
 from tidemill.api.auth import Authenticator
 from tidemill.api.body import Incoming
-from tidemill.api.deletions import WAIT_S, WHOLE_PARAMETERS, check_alone, look, submit
+from tidemill.api.deletions import WAIT_S, WholeDeletionQuery, check_alone, look, submit
 from tidemill.api.front import Route
-from tidemill.api.in_force import in_force
 from tidemill.api.intake import OFF_LOOP_BYTES, Accepted, Intake
 from tidemill.api.intake_routes import JSON, REPLAYED
 from tidemill.api.outcomes import Outcomes
 from tidemill.api.problems import Answer
 from tidemill.api.reads_common import ask
-from tidemill.api.services import Services
+from tidemill.api.services import Services, in_force
 from tidemill.decode.decoder import Decoder
 from tidemill.errors import NotFoundError
 from tidemill.log.contract import Appended
@@ -36,7 +35,7 @@ from tidemill.query.receipts import Receipt
 SIGNALS: Final = "signals"
 
 
-class Created(msgspec.Struct, frozen=True):
+class CreatedSeries(msgspec.Struct, frozen=True):
     """The answer to a new series. `tags` hold its name, too; `count`, `start`, `end` are of this request."""
 
     id: str
@@ -78,7 +77,7 @@ class SeriesRoutes:
         outcome = asyncio.create_task(self._readable(principal.tenant, appended, wait_s))
         created = await self._created(accepted)
         applied = await outcome
-        receipt = receipts.stored(payload, appended) if applied is None else _encoder.encode(applied)
+        receipt = outcomes.stored(payload, appended) if applied is None else _encoder.encode(applied)
         status = 202 if applied is None else 201
         body = _encoder.encode(msgspec.structs.replace(created, receipt=msgspec.Raw(receipt)))
         headers = [JSON, (b"content-length", b"%d" % len(body)), (b"location", f"/v1/series/{created.id}".encode())]
@@ -98,11 +97,11 @@ class SeriesRoutes:
         if not alone:
             check_alone(feed, incoming.path)
             self._authenticator.authorize(incoming.headers, "admin", incoming.address)
-        asked = read(parse_qsl(incoming.query.decode("latin-1"), keep_blank_values=True), WHOLE_PARAMETERS)
+        query = read(parse_qsl(incoming.query.decode("latin-1"), keep_blank_values=True), WholeDeletionQuery)
         wanted = Deletion(
             kind="series", feed=feed.name, series=incoming.path, alone=alone, erase_s=services.settings.erase_within
         )
-        if asked["dry_run"]:
+        if query.dry_run:
             return _json(200, await ask(lambda: look(services, tenant, wanted)))
         if services.deleted.gone(tenant, described.series):  # another request was faster
             raise NotFoundError(f"there is no series '{incoming.path}'")
@@ -123,7 +122,7 @@ class SeriesRoutes:
             return None
         return outcome if outcome is not None and outcome.state == "applied" else None
 
-    async def _created(self, accepted: Accepted) -> Created:
+    async def _created(self, accepted: Accepted) -> CreatedSeries:
         """What the payload will be as a series; of a replay, what the first one was."""
         appended = accepted.appended
         payload = msgspec.structs.replace(accepted.payload, receipt=appended.receipt, received_ns=appended.received_ns)
@@ -140,10 +139,10 @@ def _json(status: int, value: DeletionItem) -> Answer:
     return Answer(status, [JSON, (b"content-length", b"%d" % len(body))], body)
 
 
-def _describe(decoder: Decoder, payload: Payload) -> Created:
+def _describe(decoder: Decoder, payload: Payload) -> CreatedSeries:
     head = decoder.samples(payload)
     series = format_series(head.series)
-    return Created(
+    return CreatedSeries(
         id=series,
         name=head.name or None,
         unit=head.unit or None,

@@ -7,22 +7,21 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
-from litestar import Response, get
+from litestar import get
 from litestar.di import NamedDependency
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
-from tidemill.api.reads_common import AnyRequest, answers, ask, parameters, respond, taking
+from tidemill.api.reads_common import Call, answers, problem, reading
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.errors import NotFoundError
 from tidemill.model.time import format_instant
 from tidemill.query.answers import Page
-from tidemill.query.polls import PAGE_PARAMETERS, SUMMARY_PARAMETERS, PollPage, Polls, PollSummary
+from tidemill.query.polls import PollPage, Polls, PollsQuery, PollSummary, PollSummaryQuery
 from tidemill.sources.desk import read_states
 from tidemill.sources.state import SourceState, State
 
-_NO_FEED: Final = {404: ResponseSpec(dict[str, Any], generate_examples=False, description="No such feed.")}
+_NO_FEED: Final = {404: problem("No such feed.")}
 
 
 class SourceItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,55 +86,32 @@ def get_sources(
     return SourcePage([source_item(state) for state in states if state.feed == feed])
 
 
-@get(
+@reading(
     "/v1/sources/{feed:str}/polls",
+    PollsQuery,
     tags=["admin"],
     summary="The polls of a feed's sources",
-    operation_id="listPolls",
-    operation_class=taking(PAGE_PARAMETERS),
     responses=answers(PollPage, "A page of polls; `next` is the cursor of the following one.", more=True),
 )
-async def list_polls(
-    feed: FromPath[str],
-    request: AnyRequest,
-    principal: NamedDependency[Principal],
-    services: NamedDependency[Services],
-) -> Response[Any]:
+def list_polls(call: Call[PollsQuery], feed: str) -> Page:
     """The poll ledger, newest first. `start` and `end` are of when polls began. A row is written within about a second
     of the end of its poll. As csv a text that a spreadsheet would take for a formula begins with an apostrophe."""
-    asked = parameters(request, PAGE_PARAMETERS)
-
-    def work() -> Page:
-        _must_exist(services, principal, feed)
-        return Polls(services.store).answer(principal.tenant, feed, asked)
-
-    return respond(request, await ask(work))
+    _must_exist(call.services, call.principal, feed)
+    return Polls(call.services.store).answer(call.tenant, feed, call.query)
 
 
-@get(
+@reading(
     "/v1/sources/{feed:str}/polls/summary",
+    PollSummaryQuery,
     tags=["admin"],
     summary="How much of the time a feed's sources were reached",
-    operation_id="summarizePolls",
-    operation_class=taking(SUMMARY_PARAMETERS),
     responses=answers(PollSummary, "Polls by result, the time they speak for, and the longest outage."),
 )
-async def summarize_polls(
-    feed: FromPath[str],
-    request: AnyRequest,
-    principal: NamedDependency[Principal],
-    services: NamedDependency[Services],
-) -> PollSummary:
+def summarize_polls(call: Call[PollSummaryQuery], feed: str) -> PollSummary:
     """Tells "the source had nothing" from "it could not be reached" and from "nobody asked". A poll speaks for the time
     until the next one of its item, or until that was due if it came more than a minute late."""
-    asked, now = parameters(request, SUMMARY_PARAMETERS), services.clock()
-
-    def work() -> PollSummary:
-        _must_exist(services, principal, feed)
-        return Polls(services.store).summary(principal.tenant, feed, asked, now)
-
-    summary: PollSummary = await ask(work)
-    return summary
+    _must_exist(call.services, call.principal, feed)
+    return Polls(call.services.store).summary(call.tenant, feed, call.query, call.services.clock())
 
 
 def source_item(state: SourceState) -> SourceItem:

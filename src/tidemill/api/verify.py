@@ -1,15 +1,14 @@
 """The route of `tidemill verify` at a running server: newline-delimited JSON while the work goes on, the report last.
 
-The work is done in a thread of its own, and ends when whoever asked goes away. It reads a whole tenant, so
-each tenant has one at a time, and there are MAX_RUNS in all; who comes too many is told to come back.
+A view of a job that a worker does; it is cancelled when whoever asked goes away. It reads a whole tenant, so each
+tenant has one at a time, and there are MAX_RUNS in all; who comes too many is told to come back.
 """
 
 import asyncio
-import logging
 import threading
-import time
-from collections.abc import AsyncIterator, Callable
-from typing import Any, Final
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Annotated, Final
 
 import msgspec
 from anyio import to_thread
@@ -17,42 +16,59 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.response import Stream
 
+from tidemill.api.job_request import verification_of
+from tidemill.api.job_views import VerifyReport, report
+from tidemill.api.jobs import queue_job
 from tidemill.api.reads_common import AnyRequest, answers, parameters, taking
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
-from tidemill.errors import TidemillError, UnavailableError
-from tidemill.mill.verify.report import Report
+from tidemill.catalog.verifications import CatalogVerifications
+from tidemill.errors import ConflictError, NotFoundError, UnavailableError
 from tidemill.mill.verify.scope import check_feed
-from tidemill.mill.verify.walk import Progress, Scope, Verifier
+from tidemill.model.job import OVER
+from tidemill.model.verification import Verification, VerifyRequest
 from tidemill.query import readers
-from tidemill.query.parameters import FEED, UNIT, Parameter
+from tidemill.query.parameters import TEXT, FeedName, Parameter, QueryParameters, Unit
 
-VERIFY_PARAMETERS: Final = (
-    FEED,
-    Parameter(
-        "since", "Only what was received from this instant on.", readers.instant, {"type": "string"}
-    ),
-    UNIT,
-)  # fmt: skip
-_TELL_EVERY_S: Final = 0.2
+
+class VerifyQuery(QueryParameters, frozen=True):
+    """What is verified."""
+
+    feed: FeedName = None
+    since: Annotated[int | None, Parameter("Only what was received from this instant on.", readers.instant, TEXT)] = (
+        None
+    )
+    unit: Unit = None
+
+
 MAX_RUNS: Final = 2
 _RETRY_S: Final = 30.0
-_running: Final = set[str]()  # tenants
-_lock: Final = threading.Lock()
-_log = logging.getLogger(__name__)
+_LOOK_EVERY_S: Final = 0.1
+_entry: Final = threading.Lock()
+
+
+class VerifyProgress(msgspec.Struct, frozen=True):
+    """How far it is: `done` of `total` payloads, and what it is at."""
+
+    at: str
+    done: int
+    total: int
+
+
+class VerifyFailure(msgspec.Struct, frozen=True):
+    """Why it ended without a report."""
+
+    code: str
+    message: str
 
 
 class VerifyLine(msgspec.Struct, frozen=True, omit_defaults=True):
     """One line. `progress` comes now and then; the last line has `report`, or the `error` that ended the work.
     `report.adds_up` says whether everything is accounted for; `report.counts` has every finding by its code."""
 
-    progress: dict[str, Any] | None = None
-    report: dict[str, Any] | None = None
-    error: dict[str, str] | None = None
-
-
-class _GoneError(Exception):
-    """Nobody listens any more."""
+    progress: VerifyProgress | None = None
+    report: VerifyReport | None = None
+    error: VerifyFailure | None = None
 
 
 @get(
@@ -60,7 +76,7 @@ class _GoneError(Exception):
     tags=["ledger"],
     summary="Prove that everything is accounted for",
     operation_id="verify",
-    operation_class=taking(VERIFY_PARAMETERS),
+    operation_class=taking(VerifyQuery),
     responses={
         status: spec
         for status, spec in answers(VerifyLine, "One line after the other.", "application/x-ndjson").items()
@@ -74,112 +90,68 @@ async def verify(
     """Walks log, payloads, ledger, points and rollups of this tenant: of every receipt accepted + rejected are the
     records in its bytes, and of every accepted record each point stands, was replaced, or its absence is explained.
     What does not add up is listed. A million payloads take about a minute."""
-    asked = parameters(request, VERIFY_PARAMETERS)
-    scope = Scope(tenant=principal.tenant, feed=asked["feed"] or "", since_ns=asked["since"])
-    await to_thread.run_sync(check_feed, services.store, services.book, [scope.tenant], scope.feed)
-    _room(scope.tenant)
+    query = parameters(request, VerifyQuery)
+    scope = VerifyRequest(feed=query.feed or "", since_ns=query.since, followed=True)
+    await to_thread.run_sync(check_feed, services.store, services.book, [principal.tenant], scope.feed)
+    jobs = CatalogVerifications(services.catalog)
+    await to_thread.run_sync(_check_room, jobs, principal.tenant)
     await to_thread.run_sync(services.store.ping)  # what cannot begin is said by the status
-    return Stream(_lines(services, scope), media_type="application/x-ndjson")
+    job = verification_of(principal.tenant, scope, services.clock())
+    await to_thread.run_sync(_enter, services, jobs, job)
+    return Stream(_lines(services, jobs, job), media_type="application/x-ndjson")
 
 
-def _room(tenant: str) -> None:
+def _check_room(jobs: CatalogVerifications, tenant: str) -> None:
     """Raises UnavailableError when no verification of this tenant can begin now."""
-    if tenant in _running:
+    tenants = {job.tenant for job in jobs.under_way()}
+    if tenant in tenants:
         raise UnavailableError("A verification of yours is running; ask again when it has ended.", _RETRY_S)
-    if len(_running) >= MAX_RUNS:
+    if len(tenants) >= MAX_RUNS:
         raise UnavailableError(f"{MAX_RUNS} verifications are running; ask again in a while.", _RETRY_S)
 
 
-def _enter(tenant: str) -> None:
-    with _lock:
-        _room(tenant)
-        _running.add(tenant)
+def _enter(services: Services, jobs: CatalogVerifications, job: Verification) -> None:
+    with _entry:
+        _check_room(jobs, job.tenant)
+        queue_job(services, job)
 
 
-def _leave(tenant: str) -> None:
-    with _lock:
-        _running.discard(tenant)
-
-
-async def _lines(services: Services, scope: Scope) -> AsyncIterator[bytes]:
-    loop, lines = asyncio.get_running_loop(), asyncio.Queue[VerifyLine]()
-    gone = threading.Event()
-
-    def say(line: VerifyLine) -> None:
-        if gone.is_set():
-            raise _GoneError
-        loop.call_soon_threadsafe(lines.put_nowait, line)
-
+async def _lines(services: Services, jobs: CatalogVerifications, job: Verification) -> AsyncIterator[bytes]:
+    shown = None
     try:
-        _enter(scope.tenant)
-    except UnavailableError as error:  # somebody else was faster since the answer began
-        refused = VerifyLine(error={"code": error.code, "message": error.message})
-        yield msgspec.json.encode(refused) + b"\n"
-        return
-    threading.Thread(target=_work, args=(services, scope, say), name="verify", daemon=True).start()
-    try:
-        while True:
-            line = await lines.get()
-            yield msgspec.json.encode(line) + b"\n"
-            if line.progress is None:
+        while not services.applied.stopped:
+            with suppress(UnavailableError):  # the catalog is busy: look again
+                job = await to_thread.run_sync(jobs.get, job.tenant, job.id)
+            if job.state in OVER:
+                yield _line(await to_thread.run_sync(_last_line, jobs, job))
                 return
-    finally:
-        gone.set()
+            now = VerifyProgress(job.step, job.done, job.total)
+            if job.step and now != shown:
+                shown = now
+                yield _line(VerifyLine(progress=now))
+            await asyncio.sleep(_LOOK_EVERY_S)
+    finally:  # nothing may be waited for here: whoever asked may have gone
+        with suppress(RuntimeError):  # the server has ended: the job is not followed, and goes on
+            asyncio.get_running_loop().run_in_executor(None, _leave, services, jobs, job)
 
 
-def _work(services: Services, scope: Scope, say: Callable[[VerifyLine], None]) -> None:
-    try:
-        try:
-            report = _verifier(services).run(scope, _now_and_then(say))
-        finally:
-            _leave(scope.tenant)
-        say(VerifyLine(report=_shown(report)))
-    except _GoneError:
-        return
-    except TidemillError as error:
-        _fail(say, error.code, error.message)
-    except RuntimeError:  # the server's loop has ended
-        return
-    except Exception:
-        _log.exception("a verification failed")
-        _fail(say, "internal", "the verification failed; the server's log says why")
+def _last_line(jobs: CatalogVerifications, job: Verification) -> VerifyLine:
+    whole = jobs.take_report(job) if job.state == "done" else None
+    if whole is not None:
+        return VerifyLine(report=report(whole))
+    message = job.error or f"the verification was {job.state}"
+    return VerifyLine(error=VerifyFailure(job.code or job.state, message))
 
 
-def _fail(say: Callable[[VerifyLine], None], code: str, message: str) -> None:
-    try:
-        say(VerifyLine(error={"code": code, "message": message}))
-    except (_GoneError, RuntimeError):
-        return
+def _leave(services: Services, jobs: CatalogVerifications, job: Verification) -> None:
+    """Cancel what nobody follows any more, if it is not over."""
+    with suppress(ConflictError, NotFoundError, UnavailableError):
+        jobs.take_report(job)
+        jobs.cancel(job.tenant, job.id, services.clock())
 
 
-def _verifier(services: Services) -> Verifier:
-    return Verifier(
-        services.store,
-        services.book,
-        services.settings.folder,
-        lambda: services.applied.progress,
-        catalog=services.catalog,
-        live=True,
-        max_depth=services.settings.max_depth,
-        clock=services.clock,
-    )
-
-
-def _now_and_then(say: Callable[[VerifyLine], None]) -> Callable[[Progress], None]:
-    told = 0.0
-
-    def tell(progress: Progress) -> None:
-        nonlocal told
-        if time.monotonic() - told >= _TELL_EVERY_S:
-            told = time.monotonic()
-            say(VerifyLine(progress=msgspec.structs.asdict(progress)))
-
-    return tell
-
-
-def _shown(report: Report) -> dict[str, Any]:
-    shown: dict[str, Any] = msgspec.to_builtins(report)
-    return shown | {"adds_up": report.adds_up}
+def _line(line: VerifyLine) -> bytes:
+    return msgspec.json.encode(line) + b"\n"
 
 
 VERIFY_ROUTES: Final = [verify]

@@ -5,13 +5,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-import apsw
-
 from tidemill.backup.files import nothing
 from tidemill.backup.manifest import Manifest
-from tidemill.backup.snapshot import CATALOG, log_file
 from tidemill.backup.stored import Damage, Stored, StoredFolder, unpack
-from tidemill.log.database import FILE as LOG_FILE
+from tidemill.catalog import opening as catalog
+from tidemill.log.opening import log_files
+from tidemill.model.offset import MAX_PARTITIONS
 
 
 def check(backup: Stored, progress: Callable[[int], None] = nothing) -> tuple[Manifest, list[Damage]]:
@@ -26,29 +25,12 @@ def check(backup: Stored, progress: Callable[[int], None] = nothing) -> tuple[Ma
             manifest, damages = unpack(backup, None, progress=progress)
         else:
             folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="tidemill-")))
-            manifest, damages = unpack(backup, folder, wanted=_is_database, progress=progress)
+            names = {catalog.FILE, *log_files(folder, MAX_PARTITIONS).snapshot_names}
+            manifest, damages = unpack(backup, folder, wanted=names.__contains__, progress=progress)
         return manifest, damages or check_databases(folder, len(manifest.partitions))
 
 
-def _is_database(name: str) -> bool:
-    return name == CATALOG or name.endswith(f"/{LOG_FILE}")
-
-
 def check_databases(folder: Path, partitions: int) -> list[Damage]:
-    """What SQLite finds wrong with catalog and log in a folder where nobody writes."""
-    names = (CATALOG, *map(log_file, range(partitions)))
-    return [Damage(name, text) for name in names if (text := _fault(folder / name))]
-
-
-def _fault(path: Path) -> str:
-    try:
-        connection = apsw.Connection(
-            path.absolute().as_uri() + "?immutable=1", apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-        )
-        try:
-            verdict = connection.execute("PRAGMA integrity_check(1)").get
-        finally:
-            connection.close()
-    except apsw.Error as error:
-        return str(error)
-    return "" if verdict == "ok" else verdict
+    """What is wrong with catalog and log in a folder where nobody writes."""
+    faults = [(catalog.FILE, catalog.snapshot_fault(folder)), *log_files(folder, partitions).snapshot_faults()]
+    return [Damage(name, fault) for name, fault in faults if fault]

@@ -1,7 +1,7 @@
 """Puts a backup back as a data folder, checked on the way: a folder is filled as a whole or not at all.
 
-What is made anew: the log's high-water mark, and the place above which the log goes on
-(`log/continuation.py`), so that no place is handed out twice.
+What is made anew is of the log (`LogFiles.finish_restored`): it goes on far above, so that no offset is handed out
+twice.
 """
 
 import errno
@@ -15,18 +15,19 @@ from typing import Final
 import msgspec
 
 from tidemill.backup.check import check_databases
-from tidemill.backup.files import nothing, private, sync_file, write
+from tidemill.backup.files import nothing, private, sync_file
 from tidemill.backup.manifest import Manifest
 from tidemill.backup.moment import is_served
 from tidemill.backup.stored import Damage, Stored, unpack
 from tidemill.data_folder import CLOSED_MARK, mark_closed
+from tidemill.durable import sync_folder
 from tidemill.errors import BackupError, StartupError
 from tidemill.lock import FolderLock
-from tidemill.log import continuation
-from tidemill.log.high_water import HighWaterMark
-from tidemill.log.local_disk import make_folder, sync_folder
-from tidemill.log.partitions import FOLDER, log_folder
-from tidemill.mill.position import Position, position_file
+from tidemill.log.local_disk import make_folder
+from tidemill.log.opening import log_files
+from tidemill.log.partitions import FOLDER
+from tidemill.mill.position import Progress
+from tidemill.mill.state_files import FileMillState, position_file
 
 STAGING: Final = ".restoring"
 _LOCK: Final = "serve.lock"
@@ -128,26 +129,16 @@ def damaged(backup: Path, damages: list[Damage]) -> BackupError:
 
 def _finish(staging: Path, manifest: Manifest) -> None:
     """Write what is made anew, and force everything to disk."""
+    last_seqs = [ends.last_seq for ends in manifest.partitions]
+    log_files(staging, len(last_seqs)).finish_restored(last_seqs)
     for number, ends in enumerate(manifest.partitions):
-        _finish_log(log_folder(staging, number), ends.last_seq)
         position = position_file(staging, number)
         if not position.exists():  # of a mill that had applied nothing yet
-            Position(position).save(ends.position)
+            FileMillState(position.parent).save_progress(Progress(ends.position))
     for root, _, names in os.walk(staging):
         for name in names:
             sync_file(Path(root) / name)
         sync_folder(Path(root))
-
-
-def _finish_log(folder: Path, last_seq: int) -> None:
-    """Write the high-water mark of a partition, and the place above which it goes on."""
-    earlier = continuation.continue_above(folder)
-    (folder / continuation.FILE).unlink(missing_ok=True)
-    above = max(last_seq, earlier) + continuation.GAP
-    write(folder / continuation.FILE, continuation.encoded(above))
-    mark = HighWaterMark(folder / "log.high-water")
-    mark.note(last_seq)
-    mark.close()
 
 
 def _cannot_restore(error: OSError, folder: Path) -> BackupError:

@@ -16,21 +16,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import apsw
 import msgspec
 
 from tidemill import __version__
 from tidemill.backup.files import nothing, private
 from tidemill.backup.manifest import FORMAT, Ends, Manifest
 from tidemill.backup.moment import Still, running_backup
-from tidemill.backup.snapshot import CATALOG, Snapshot
+from tidemill.backup.snapshot import Snapshot
 from tidemill.backup.target import Target, open_target
+from tidemill.catalog.opening import FILE as CATALOG
 from tidemill.data_folder import CLOSED_MARK
 from tidemill.errors import BackupError
-from tidemill.log.database import FILE as LOG_FILE
+from tidemill.log.opening import log_files
 from tidemill.log.partitions import FILE as PARTITIONS
 from tidemill.mill import backup_hold, position
 from tidemill.mill.backup_hold import Held
+from tidemill.mill.state_files import position_file, read_progress
 from tidemill.model.offset import start_of
 from tidemill.store.freeze import ENGINE, FROZEN
 
@@ -40,8 +41,6 @@ _NOT_KEPT: Final = (
     "*.new",
     "*.draft",
     f"{CATALOG}*",
-    f"{LOG_FILE}*",
-    "log.high-water",
     "mill.attempt",
     "mill.json",
 )
@@ -76,9 +75,9 @@ class Moment(msgspec.Struct, frozen=True):
         return position.LogProgress(tuple(map(self._progress, range(len(self.snapshot.last_seqs)))))
 
     def _progress(self, partition: int) -> position.Progress:
-        link = self.links.get(position.position_file(Path(), partition).as_posix())
+        link = self.links.get(position_file(Path(), partition).as_posix())
         start = start_of(partition)
-        return position.read(link, start) if link else position.Progress(start)
+        return read_progress(link, start) if link else position.Progress(start)
 
     @property
     def bytes(self) -> int:
@@ -127,7 +126,7 @@ def take(folder: Path, to: Path, still: Still, progress: Progress = lambda *_: N
             held_s = held.frozen_s + time.monotonic() - begun
             moment = Moment(held, snapshot, links | _frozen(folder), at)
             return _copy(target, moment, held_s, progress)
-        except (OSError, apsw.Error) as error:
+        except OSError as error:
             raise _cannot_write(error, to) from error
 
 
@@ -148,7 +147,7 @@ def _copy(target: Target, moment: Moment, held_s: float, progress: Progress) -> 
         format=FORMAT if beside else 1,
         tidemill=__version__,
         engine=moment.held.engine,
-        sqlite=apsw.sqlite_lib_version(),
+        sqlite=snapshot.log_software,
         made_at=moment.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         position=first.position,
         first_seq=first.first_seq,
@@ -186,10 +185,11 @@ def _frozen(folder: Path) -> dict[str, Path]:
 
 def _small_files(folder: Path) -> Iterator[Path]:
     yield from (folder / name for name in _FILES_KEPT if (folder / name).is_file())
+    not_kept = (*_NOT_KEPT, *log_files(folder).not_copied)
     for kept in _FOLDERS_KEPT:
         for inside in folder.glob(kept):
             for path in inside.iterdir():
-                if path.is_file() and not any(path.match(pattern) for pattern in _NOT_KEPT):
+                if path.is_file() and not any(path.match(pattern) for pattern in not_kept):
                     yield path
     engine = folder / "store" / ENGINE
     for pattern in ("metadata/*.sql", "store/*/*/*.sql", "store/*/*/format_version.txt"):
@@ -202,7 +202,7 @@ def _clear(folder: Path) -> None:
     shutil.rmtree(folder / "mill" / backup_hold.FOLDER / backup_hold.LINKS, ignore_errors=True)
 
 
-def _cannot_write(error: OSError | apsw.Error, to: Path) -> BackupError:
-    full = isinstance(error, apsw.FullError) or getattr(error, "errno", 0) in (errno.ENOSPC, errno.EDQUOT)
+def _cannot_write(error: OSError, to: Path) -> BackupError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     why = f"The disk under '{to}' is full" if full else f"The backup to '{to}' failed: {error}"
     return BackupError(f"{why}. What was written of it is removed; the data folder is as it was.")

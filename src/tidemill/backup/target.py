@@ -20,9 +20,9 @@ from tidemill.backup import manifest
 from tidemill.backup.files import copy, digest, sync_file, write
 from tidemill.backup.manifest import Entry, Manifest
 from tidemill.backup.stored import newest, opened
+from tidemill.durable import sync_folder
 from tidemill.errors import BackupError
 from tidemill.lock import FolderLock
-from tidemill.log.local_disk import sync_folder
 
 _log = logging.getLogger(__name__)
 

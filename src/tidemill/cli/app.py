@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tidemill import __version__
-from tidemill.cli import backup, feed, replay, simulate, source, verify
+from tidemill.cli import backup, feed, jobs, replay, simulate, source, verify
 from tidemill.cli.common import DataOption, TenantOption, err, open_catalog, out
 from tidemill.errors import InputError, StartupError, TidemillError
 from tidemill.settings import Settings, load
@@ -29,6 +29,7 @@ keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
 app.add_typer(keys, name="key")
 app.add_typer(backup.app, name="backup")
 app.add_typer(feed.app, name="feed")
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(replay.app, name="replay")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(source.app, name="source")
@@ -72,7 +73,8 @@ def serve(
 ) -> None:
     """Serve on one address, with everything in one folder.
 
-    Starts three processes (api, mill, store) and watches over them. Ready when `GET /readyz` answers 200.
+    Starts three processes (api, mill, store), and a worker while there are long jobs, and watches over them. Ready when
+    `GET /readyz` answers 200.
     SIGTERM or Ctrl-C ends all of them within 10 seconds. `tidemill settings` lists every other setting.
     """
     from tidemill.banner import announce_when_ready

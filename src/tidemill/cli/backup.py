@@ -157,8 +157,8 @@ def _held_mill(folder: Path) -> "Still":
 def stopped(folder: Path) -> "Still":
     """The moment of a folder that no server works on: its own engine freezes its tables."""
     from tidemill.cli.offline import open_store
-    from tidemill.mill import position
     from tidemill.mill.backup_hold import Held
+    from tidemill.mill.state_files import mill_states
     from tidemill.store.freeze import freeze
 
     @contextmanager
@@ -166,7 +166,8 @@ def stopped(folder: Path) -> "Still":
         with open_store(folder) as store:
             begun = time.monotonic()
             engine = freeze(store)
-            yield Held("", position.read(folder / "mill" / "position").checkpoint, engine, time.monotonic() - begun)
+            checkpoint = mill_states(folder, 1)[0].progress().checkpoint
+            yield Held("", checkpoint, engine, time.monotonic() - begun)
 
     return still
 

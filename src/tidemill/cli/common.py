@@ -34,13 +34,13 @@ def reach_of(tenant: str, catalog: Any = None) -> Any:
 def open_catalog(data: str | None, *, make: bool = True) -> Any:
     """The catalog of a data folder; `make` False: it must be there. Raises StartupError, also for a folder that lost
     its catalog."""
-    from tidemill.catalog.sqlite import SqliteCatalog
+    from tidemill.catalog import opening
     from tidemill.data_folder import check_folder
 
     os.umask(0o077)
     folder = load({"data": data}).folder
     check_folder(folder)
-    if not make and not (folder / "catalog.sqlite").exists():
+    if not make and not (folder / opening.FILE).exists():
         raise StartupError(f"There is no Tidemill data in '{folder}'. Name its folder with --data or TIDEMILL_DATA.")
     folder.mkdir(parents=True, exist_ok=True)
-    return SqliteCatalog(folder / "catalog.sqlite")
+    return opening.open_catalog(folder)

@@ -16,7 +16,7 @@ from tidemill.errors import Fault, InputError, count_of_faults
 
 if TYPE_CHECKING:
     from tidemill.cli.feed_desk import Applied, Desk
-    from tidemill.feeds.diff import Change
+    from tidemill.feeds.diff import DefinitionChange
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -196,7 +196,7 @@ def _outcome(applied: "Applied", verb: str) -> RenderableType:
     return Group(head.append(":"), Padding(_diff(applied.diff), (0, 0, 0, 2), expand=False))
 
 
-def _diff(found: "Iterable[Change] | None") -> RenderableType:
+def _diff(found: "Iterable[DefinitionChange] | None") -> RenderableType:
     """Changes as a small table; a word where there are none."""
     if found is None:
         return Text("the first", style="dim")
@@ -207,7 +207,7 @@ def _diff(found: "Iterable[Change] | None") -> RenderableType:
     return table if table.row_count else Text("nothing but comments or layout", style="dim")
 
 
-def _values(one: "Change") -> Text:
+def _values(one: "DefinitionChange") -> Text:
     if one.hidden:
         return Text("(not shown)", style="dim")
     if one.change == "moved":

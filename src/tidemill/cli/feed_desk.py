@@ -12,7 +12,7 @@ import msgspec
 
 from tidemill.cli.remote import Remote, checked
 from tidemill.errors import AccessError, NotFoundError
-from tidemill.feeds.diff import Change, changes, text_diff
+from tidemill.feeds.diff import DefinitionChange, changes, text_diff
 from tidemill.feeds.revise import revise
 from tidemill.model.feed_text import FeedText
 from tidemill.model.time import format_instant
@@ -37,7 +37,7 @@ class Applied(msgspec.Struct, frozen=True):
     name: str
     version: int
     changed: bool
-    diff: list[Change] | None
+    diff: list[DefinitionChange] | None
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -46,13 +46,13 @@ class Version(msgspec.Struct, frozen=True):
     version: int
     created_at: str
     sha256: str
-    diff: list[Change] | None
+    diff: list[DefinitionChange] | None
 
 
 class Difference(msgspec.Struct, frozen=True):
     """What differs between two versions: of the definitions, and of the texts (None: not for this key)."""
 
-    diff: list[Change]
+    diff: list[DefinitionChange]
     text: str | None
 
 

@@ -3,15 +3,17 @@
 Nothing is thrown away: damaged files of the log and broken parts of tables are kept under other names.
 """
 
+from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tidemill.cli.common import err
-from tidemill.errors import StartupError
+from tidemill.errors import LogUnavailableError, StartupError
 
 if TYPE_CHECKING:
-    from tidemill.mill.verify.repair import Repaired
-    from tidemill.mill.verify.report import Report
+    from tidemill.log.at_rest import Repaired
+    from tidemill.model.verification import Report
     from tidemill.store.client import Store
 
 _ASIDE: Final = "set-aside"
@@ -22,52 +24,49 @@ def repair_before(folder: Path) -> None:
 
     Raises StartupError while a server runs, LogCorruptError when the log cannot be read at all.
     """
-    import apsw
-
+    from tidemill.catalog.opening import repair_tails
     from tidemill.lock import FolderLock
-    from tidemill.log import wal
-    from tidemill.log.partitions import log_folder, partition_count
-    from tidemill.log.rebuild import repair_files
-    from tidemill.mill.position import read_all
+    from tidemill.log.opening import log_files
+    from tidemill.log.partitions import partition_count
+    from tidemill.mill.state_files import mill_states
 
-    if not (folder / "log").is_dir():
+    log = log_files(folder)
+    if not log.exist():
         raise StartupError(f"There is no Tidemill data in '{folder}'. Name its folder with --data or TIDEMILL_DATA.")
-    count = partition_count(folder)
-    logs = [log_folder(folder, number) for number in range(count)]
-    locks = [FolderLock(folder, "serve.lock"), *(FolderLock(log, "log.lock") for log in logs)]
-    try:
-        if wal.mend(folder / "catalog.sqlite-wal"):
-            _say("repaired: catalog.sqlite-wal was damaged, and is read to its end again")
-        for number, progress in enumerate(read_all(folder, count).partitions):
-            for sentence in repair_files(logs[number], progress.highest, number):
+    with ExitStack() as locks:
+        locks.callback(FolderLock(folder, "serve.lock").release)
+        locks.enter_context(log.owned())
+        try:
+            for path in repair_tails(folder):
+                _say(f"repaired: {path.name} was damaged, and is read to its end again")
+            known = [state.progress().highest for state in mill_states(folder, partition_count(folder))]
+            for sentence in log.repair_files(known):
                 _say(f"repaired: {sentence}")
-        _move_parts(folder)
-    except (apsw.Error, OSError) as error:
-        raise StartupError(f"The log in '{folder}' cannot be repaired: {error}") from error
-    finally:
-        for lock in reversed(locks):
-            lock.release()
+            _move_parts(folder)
+        except (LogUnavailableError, OSError) as error:
+            raise StartupError(f"The log in '{folder}' cannot be repaired: {error}") from error
 
 
 def repair_with(folder: Path, store: "Store") -> None:
     """Put damaged entries of the log right, from themselves or from the store, and set damaged parts of the store aside
     whose rows the log can give back."""
-    from tidemill.log.partitions import log_folder, partition_count
-    from tidemill.mill.verify.repair import repair_entries
+    from tidemill.log.opening import log_files, open_reader
+    from tidemill.mill.verify.repair import stored_body
     from tidemill.mill.verify.repair_parts import repair_parts
 
-    logs = [log_folder(folder, number) for number in range(partition_count(folder))]
-    for number, log in enumerate(logs):
-        _print(repair_entries(log, store, number))
-    _print(repair_parts(logs, store, lambda: _note_again(folder)))
+    _print(log_files(folder).repair_entries(partial(stored_body, store)))
+    with closing(open_reader(folder)) as log:
+        _print(repair_parts(log, store, lambda: _note_again(folder)))
 
 
 def repair_after(folder: Path, store: "Store", report: "Report") -> bool:
     """Put right what a report found in the store; whether anything was done."""
+    from tidemill.log.opening import open_reader
     from tidemill.mill.verify.repair import repair_store
 
     moved = folder / "store" / _ASIDE / "new"
-    repaired = repair_store(folder, store, report, again=moved.exists())
+    with closing(open_reader(folder)) as log:
+        repaired = repair_store(folder, log, store, report, again=moved.exists())
     moved.unlink(missing_ok=True)
     _print(repaired)
     return bool(repaired.done)

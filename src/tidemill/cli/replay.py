@@ -4,11 +4,11 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Group, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from tidemill.cli.common import KeyOption, UrlOption, err, out
+from tidemill.cli.common import KeyOption, UrlOption, out
+from tidemill.cli.follow import follow
 from tidemill.cli.remote import Remote
 from tidemill.errors import TidemillError
 
@@ -19,7 +19,6 @@ app = typer.Typer(
 )
 
 IdArgument = Annotated[str, typer.Argument(help="The replay's id.", metavar="ID")]
-_OVER: Final = ("done", "failed", "cancelled")
 _SHOWN: Final = 10
 
 
@@ -47,7 +46,7 @@ def start(
         body["rejections"] = {"reason": reason}
     server = Remote(url, key)
     replay = server.document("POST", "/v1/replays", json=body)
-    _print(_follow(server, replay))
+    _print(follow(server, "/v1/replays", replay))
 
 
 @app.command("show")
@@ -57,7 +56,7 @@ def show(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOptio
     Example: `tidemill replay show 01936b1e-...`
     """
     server = Remote(url, key)
-    _print(_follow(server, server.document("GET", f"/v1/replays/{id}")))
+    _print(follow(server, "/v1/replays", server.document("GET", f"/v1/replays/{id}")))
 
 
 @app.command("list")
@@ -92,30 +91,18 @@ def cancel(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOpt
     out.print(f"replay {replay['id']} is {replay['state']}", highlight=False)
 
 
-def _follow(server: Remote, replay: dict[str, Any]) -> dict[str, Any]:
-    """The replay when it is over, with a bar meanwhile."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True) as progress:
-        bar = progress.add_task(replay["state"], total=None)
-        while replay["state"] not in _OVER:
-            replay = server.document("GET", f"/v1/replays/{replay['id']}", headers={"Prefer": "wait=0.5"})
-            done, total = replay["progress"]["done"], replay["progress"]["total"]
-            progress.update(bar, description=replay["state"], completed=done, total=total or None)
-    return replay
-
-
 def _print(replay: dict[str, Any]) -> None:
     if replay["state"] != "done":
         raise TidemillError(f"Replay {replay['id']} is {replay['state']}: {replay['error'] or 'it changed nothing'}")
-    out.print(_told(replay))
+    out.print(difference_text(replay["id"], replay["difference"], replay["version"], dry_run=replay["dry_run"]))
 
 
-def _told(replay: dict[str, Any]) -> RenderableType:
-    """What a replay changed, or would change, as a person reads it."""
-    found, would = replay["difference"], "would be" if replay["dry_run"] else "are"
-    records = f"{found['records']} records of {found['payloads']} payloads, version {replay['version']}"
+def difference_text(replay: str, found: dict[str, Any], version: int, *, dry_run: bool) -> RenderableType:
+    """What a replay changed, or would change, as a person reads it. `found` is the document of its difference."""
+    would = "would be" if dry_run else "are"
+    records = f"{found['records']} records of {found['payloads']} payloads, version {version}"
     lines: list[RenderableType] = [
-        Text(f"{'dry run' if replay['dry_run'] else 'replay'} {replay['id']}: {records}", style="bold"),
+        Text(f"{'dry run' if dry_run else 'replay'} {replay}: {records}", style="bold"),
         _counts("accepted", found["newly_accepted_total"], found["newly_accepted"], would, "green"),
         _counts("rejected", found["newly_rejected_total"], found["newly_rejected"], would, "red"),
         Text(

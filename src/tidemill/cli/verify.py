@@ -12,7 +12,7 @@ from tidemill.cli.common import DataOption, KeyOption, err, open_catalog, out
 from tidemill.errors import Fault, InputError, NotFoundError, StartupError
 
 if TYPE_CHECKING:
-    from tidemill.mill.verify.report import Report
+    from tidemill.model.verification import Report
 
 Tell = Callable[[str, int, int], None]
 _ROWS: Final = (
@@ -65,7 +65,7 @@ def verify(
 
         print(msgspec.json.format(msgspec.json.encode(report | {"adds_up": not report["counts"]})).decode())
     else:
-        _print(report)
+        print_report(report)
     if report["counts"]:
         raise typer.Exit(1)
 
@@ -80,8 +80,10 @@ def _in_folder(
     from tidemill.cli.offline import open_store
     from tidemill.cli.repair import repair_after, repair_before, repair_with
     from tidemill.feeds.book import FeedBook
+    from tidemill.log.opening import open_reader
     from tidemill.log.partitions import partition_count
-    from tidemill.mill import position
+    from tidemill.mill.state import progress_of
+    from tidemill.mill.state_files import mill_states
     from tidemill.mill.verify.scope import check_feed, check_tenant
     from tidemill.mill.verify.walk import Scope, Verifier
     from tidemill.settings import load
@@ -89,7 +91,7 @@ def _in_folder(
     settings = load({"data": data})
     if repair:
         repair_before(settings.folder)
-    count = partition_count(settings.folder)
+    states = mill_states(settings.folder, partition_count(settings.folder))
     catalog = open_catalog(data, make=False)
     try:
         with open_store(settings.folder) as store:
@@ -103,8 +105,8 @@ def _in_folder(
             verifier = Verifier(
                 store,
                 book,
-                settings.folder,
-                lambda: position.read_all(settings.folder, count),
+                lambda: open_reader(settings.folder),
+                lambda: progress_of(states),
                 catalog=catalog,
                 max_depth=settings.max_depth,
             )
@@ -153,7 +155,8 @@ def _instant(since: str) -> int | None:
         raise InputError(f"--since: {error}", (Fault("--since", "invalid", str(error)),)) from None
 
 
-def _print(report: dict[str, Any]) -> None:
+def print_report(report: dict[str, Any]) -> None:
+    """Print the document of a report as a person reads it."""
     from tidemill.mill.verify.kinds import MEANINGS
 
     table = Table(box=None, show_header=False)

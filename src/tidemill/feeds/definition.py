@@ -112,8 +112,8 @@ class Retention(Table, frozen=True):
     seal_rollups: bool = False
 
 
-class Feed(Table, frozen=True):
-    """A feed definition. `name` is unique within a tenant; `version` is given by the catalog."""
+class Definition(Table, frozen=True):
+    """A feed definition without its source, as whoever may read sees it."""
 
     name: str
     title: str = ""
@@ -131,7 +131,17 @@ class Feed(Table, frozen=True):
     shape: Shape = Shape()
     rollups: Rollup | None = None
     retention: Retention = Retention()
+
+
+class Feed(Definition, frozen=True):
+    """A feed definition. `name` is unique within a tenant; `version` is given by the catalog."""
+
     source: Source | None = None
+
+    @property
+    def without_source(self) -> Definition:
+        """What of it may be shown: a source may hold secrets."""
+        return Definition(**{name: getattr(self, name) for name in Definition.__struct_fields__})
 
     @property
     def columns(self) -> Columns:

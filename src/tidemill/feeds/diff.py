@@ -21,7 +21,7 @@ from tidemill.feeds.rule_pairs import moved, pairs
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 
-class Change(msgspec.Struct, frozen=True):
+class DefinitionChange(msgspec.Struct, frozen=True):
     """One difference. `path`: `rules[2].options.max_age`; of a rule that was removed its old place, else its new one.
 
     `old` and `new` are null where there was or is nothing; of a rule that moved, its places. `hidden`: the values are
@@ -48,7 +48,7 @@ def definition(text: str) -> dict[str, Any]:
     return plain
 
 
-def changes(old: str, new: str) -> tuple[Change, ...]:
+def changes(old: str, new: str) -> tuple[DefinitionChange, ...]:
     """Every difference between the definitions of two texts; () exactly when they mean the same."""
     return tuple(_tables((), definition(old), definition(new)))
 
@@ -63,44 +63,46 @@ def _lines(text: str) -> list[str]:
     return text.splitlines(keepends=True)
 
 
-def without_source(found: Iterable[Change]) -> tuple[Change, ...]:
+def without_source(found: Iterable[DefinitionChange]) -> tuple[DefinitionChange, ...]:
     """The same changes for readers who may not see what a source is asked with: those paths without their values."""
-    return tuple(Change(one.path, one.change, hidden=True) if re.match(r"source\b", one.path) else one for one in found)
+    return tuple(
+        DefinitionChange(one.path, one.change, hidden=True) if re.match(r"source\b", one.path) else one for one in found
+    )
 
 
-def _compare(path: Key, old: Any, new: Any) -> Iterator[Change]:
+def _compare(path: Key, old: Any, new: Any) -> Iterator[DefinitionChange]:
     if isinstance(old, dict) and isinstance(new, dict):
         yield from _tables(path, old, new)
     elif _are_tables(old) and _are_tables(new):
         yield from _arrays(path, old, new)
     elif not same(old, new):
-        yield Change(_written(path), "changed", old, new)
+        yield DefinitionChange(_written(path), "changed", old, new)
 
 
-def _tables(path: Key, old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
+def _tables(path: Key, old: dict[str, Any], new: dict[str, Any]) -> Iterator[DefinitionChange]:
     for name in dict.fromkeys([*new, *old]):
         here = (*path, name)
         if name not in old:
-            yield Change(_written(here), "added", None, new[name])
+            yield DefinitionChange(_written(here), "added", None, new[name])
         elif name not in new:
-            yield Change(_written(here), "removed", old[name], None)
+            yield DefinitionChange(_written(here), "removed", old[name], None)
         else:
             yield from _compare(here, old[name], new[name])
 
 
-def _arrays(path: Key, old: list[dict[str, Any]], new: list[dict[str, Any]]) -> Iterator[Change]:
+def _arrays(path: Key, old: list[dict[str, Any]], new: list[dict[str, Any]]) -> Iterator[DefinitionChange]:
     """Arrays of tables. One that stands elsewhere is compared with itself, not with what took its place."""
     found = pairs(old, new)
     others = set(moved(found))
     for before, after in found:
         if after is None:
             assert before is not None
-            yield Change(_written((*path, before)), "removed", old[before], None)
+            yield DefinitionChange(_written((*path, before)), "removed", old[before], None)
         elif before is None:
-            yield Change(_written((*path, after)), "added", None, new[after])
+            yield DefinitionChange(_written((*path, after)), "added", None, new[after])
         else:
             if (before, after) in others:
-                yield Change(_written((*path, after)), "moved", before, after)
+                yield DefinitionChange(_written((*path, after)), "moved", before, after)
             yield from _compare((*path, after), old[before], new[after])
 
 

@@ -15,7 +15,7 @@ from tidemill.errors import ConflictError, Fault, FeedDefinitionError
 from tidemill.feeds.apart import apart_findings
 from tidemill.feeds.book import FeedTexts
 from tidemill.feeds.convert import Finding
-from tidemill.feeds.diff import Change, changes, definition
+from tidemill.feeds.diff import DefinitionChange, changes, definition
 from tidemill.feeds.load import load, refusal
 from tidemill.feeds.places import Key, Places
 from tidemill.model.feed_text import FeedText
@@ -54,7 +54,7 @@ class Revision(msgspec.Struct, frozen=True):
     version: int
     before: FeedText | None
     kept: FeedText | None
-    diff: tuple[Change, ...]
+    diff: tuple[DefinitionChange, ...]
 
     @property
     def changed(self) -> bool:

@@ -25,6 +25,7 @@ NEVER: Final = frozenset(
         "TIDEMILL_STORE_SECRET",
         "TIDEMILL_KEY",  # of whoever started the server from a shell where the commands are used
         "TIDEMILL_CRASH_AT",
+        "TIDEMILL_STOP_AT",
         "TIDEMILL_ACCEPT_LOSS",
         "TIDEMILL_ACCEPT_CATALOG_LOSS",
         *(f"TIDEMILL_{name.upper()}" for name in Settings.__struct_fields__),

@@ -7,8 +7,6 @@ from typing import Final
 
 import msgspec
 
-from tidemill.log.entries import Checked
-
 _log = logging.getLogger(__name__)
 MAX_KEPT: Final = 1_000
 HOW_TO_REPAIR: Final = "stop the server and run `tidemill verify --repair` on its data folder"
@@ -26,14 +24,6 @@ class Damage(msgspec.Struct, frozen=True):
     feed: str = ""
     mended: bool = False
     lost: bool = False
-
-    @classmethod
-    def of(cls, seq: int, checked: Checked) -> "Damage":
-        """The damage of a row."""
-        what = checked.damage or f"one bit of {checked.mended} was flipped, and is right as it is read"
-        _, receipt, tenant, feed, *_ = checked.row if checked.head else (0, "", "", "")
-        mended, lost = not checked.damage, not checked.head
-        return cls(seq, what, receipt=receipt, tenant=tenant, feed=feed, mended=mended, lost=lost)
 
     def __str__(self) -> str:
         whose = f"entry {self.seq}" if self.seq else "the file"

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from tidemill.durable import sync_folder
 from tidemill.errors import StartupError
 from tidemill.log.limits import LogLimits
 
@@ -27,15 +28,6 @@ def make_folder(directory: Path) -> None:
             sync_folder(one.parent)
     except OSError as error:
         raise StartupError(f"the data folder cannot be made ({error}); choose another with --data") from None
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names of new files and folders in a folder durable. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def refuse_network_file_system(directory: Path, mounts: Path = Path("/proc/mounts")) -> None:

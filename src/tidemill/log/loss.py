@@ -8,8 +8,6 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-import apsw
-
 from tidemill.errors import StartupError
 from tidemill.model.offset import MAX_PARTITIONS, partition_of, start_of
 
@@ -35,11 +33,3 @@ def how_to_go_on(last_lost: int) -> str:
         f"Put the complete log back (log.sqlite, log.sqlite-wal and log.high-water of the same moment); to go on "
         f"without what is lost, start once with {VARIABLE}={last_lost}"
     )
-
-
-def skip_to(connection: apsw.Connection, seq: int) -> None:
-    """Let the next entry come after `seq`."""
-    with connection:
-        connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'entries'", (seq,))
-        if connection.changes() == 0:
-            connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('entries', ?)", (seq,))

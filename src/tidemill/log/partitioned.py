@@ -2,9 +2,16 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
-from tidemill.log.contract import Appended, IntakeLog, LogHealth, LogPartition
+from tidemill.log.contract import (
+    Appended,
+    Capability,
+    IntakeLog,
+    LogHealth,
+    LogPartition,
+    PartitionReader,
+)
 from tidemill.log.damage import Damage
 from tidemill.model.offset import index_of, partition_of_feed, seq_of
 from tidemill.model.payload import Logged, Payload
@@ -14,16 +21,40 @@ class LogOfPartition(IntakeLog, LogPartition, Protocol):
     """What a partition is: one to read and trim, and a log that takes its payloads."""
 
 
-class PartitionedLog:
-    """The log of these partitions, by number. Keeps the promises of `IntakeLog`."""
+Each = TypeVar("Each", bound=PartitionReader)
 
-    def __init__(self, partitions: Sequence[LogOfPartition]) -> None:
+
+class PartitionedReader(Generic[Each]):
+    """Reads the log of these partitions, by number. Keeps the promises of `LogReader`."""
+
+    def __init__(self, partitions: Sequence[Each]) -> None:
         self._partitions = tuple(partitions)
 
     @property
-    def partitions(self) -> Sequence[LogPartition]:
-        """See `IntakeLog.partitions`."""
+    def partitions(self) -> Sequence[Each]:
+        """See `LogReader.partitions`."""
         return self._partitions
+
+    def find(self, tenant: str, receipt: str) -> Logged | None:
+        """See `ReceiptIndex.find`: one look-up by an index in each partition."""
+        for partition in self._partitions:
+            if (logged := partition.find(tenant, receipt)) is not None:
+                return logged
+        return None
+
+    def close(self) -> None:
+        """Close every partition. Harmless when repeated."""
+        for partition in self._partitions:
+            partition.close()
+
+
+class PartitionedLog(PartitionedReader[LogOfPartition]):
+    """The log of these partitions, by number. Keeps the promises of `IntakeLog`."""
+
+    @property
+    def capabilities(self) -> frozenset[Capability]:
+        """What every partition can do."""
+        return frozenset.intersection(*(partition.capabilities for partition in self._partitions))
 
     def append(self, payload: Payload, *, idempotency_key: str | None = None) -> Future[Appended]:
         """Queue a payload in the partition of its feed; see `IntakeLog.append`."""
@@ -32,13 +63,6 @@ class PartitionedLog:
     async def append_async(self, payload: Payload, idempotency_key: str | None = None) -> Appended:
         """As `append`, for an event loop."""
         return await self._of(payload).append_async(payload, idempotency_key)
-
-    def find(self, tenant: str, receipt: str) -> Logged | None:
-        """See `LogReader.find`: one look-up by an index in each partition."""
-        for partition in self._partitions:
-            if (logged := partition.find(tenant, receipt)) is not None:
-                return logged
-        return None
 
     def known_damages(self) -> list[Damage]:
         """See `IntakeLog.known_damages`."""
@@ -65,11 +89,6 @@ class PartitionedLog:
             },
             degraded="; ".join(part.degraded for part in parts if part.degraded),
         )
-
-    def close(self) -> None:
-        """Close every partition. Harmless when repeated."""
-        for partition in self._partitions:
-            partition.close()
 
     def _of(self, payload: Payload) -> LogOfPartition:
         return self._partitions[partition_of_feed(payload.tenant, payload.feed, len(self._partitions))]

@@ -4,12 +4,11 @@ The number is chosen when the folder is made and kept in it: with another one, a
 partition, and nothing would hold their order any more.
 """
 
-import os
 from pathlib import Path
 from typing import Final
 
+from tidemill.durable import replace_file
 from tidemill.errors import StartupError
-from tidemill.log.local_disk import sync_folder
 from tidemill.model.offset import MAX_PARTITIONS
 
 FILE: Final = "partitions"  # in the data folder; one that has none has one partition
@@ -49,10 +48,4 @@ def settle_partitions(data: Path, count: int) -> None:
             f"The log in '{data}' has {known} partition{'s'[: known != 1]}, which stays as it is: start with "
             f"TIDEMILL_PARTITIONS={known}, or with another data folder"
         )
-    new = data / f"{FILE}.new"
-    with new.open("w", encoding="ascii") as file:
-        file.write(f"{count}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(data / FILE)
-    sync_folder(data)
+    replace_file(data / FILE, b"%d\n" % count)

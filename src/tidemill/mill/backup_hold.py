@@ -23,7 +23,7 @@ from typing import Final
 import msgspec
 
 from tidemill.errors import TidemillError
-from tidemill.mill.position import write_atomically
+from tidemill.mill.state_files import write_atomically
 
 _log = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ import msgspec
 
 from tidemill.mill.apply import Applier
 from tidemill.mill.costs import Like
+from tidemill.mill.status import last_turn
 from tidemill.model.payload import Logged
 
 
@@ -41,12 +42,12 @@ class Beside:
     @property
     def turned(self) -> float:
         """Its last sign of life by `time.monotonic()`; now, when nothing is under way."""
-        return self._own.status.turned if self.busy and self._done is None else time.monotonic()
+        return last_turn(self._own.context.status) if self.busy and self._done is None else time.monotonic()
 
     def start(self, entries: Sequence[Logged]) -> None:
         """Begin to apply entries of one tenant; none is under way."""
         self._own.take_over(self._main)
-        self._own.status.turn()
+        self._own.context.status.turn()
         self._thread = threading.Thread(target=self._apply, args=(entries,), name="mill-beside", daemon=True)
         self._thread.start()
 
@@ -58,7 +59,7 @@ class Beside:
         self._thread.join()
         self._thread = self._done = None
         self._main.take_over(self._own)
-        self._main.status.add(self._own.status)
+        self._main.context.status.add(self._own.context.status)
         return done
 
     def wait(self, timeout_s: float) -> None:

@@ -5,6 +5,7 @@ for, whatever its answer to a payload was. Rows of probes have no tenant; they a
 """
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 import polars as pl
@@ -41,11 +42,11 @@ class Canary:
             except StoreQueryError as error:
                 raise refusing(error) from refused
 
-    def apply_again(self, progress: Progress, away: str) -> bool:
-        """Apply a small payload once more that was applied before: by every stage, look-up and write. None of the
-        tenant `away`, of whom something is applied now. False where there is none. Raises StoreUnavailableError where
-        the store refuses that."""
-        entry = self._applied_before(progress, away)
+    def apply_again(self, progress: Progress, is_away: Callable[[str], bool]) -> bool:
+        """Apply a small payload once more that was applied before: by every stage, look-up and write. None of a tenant
+        that `is_away`: something of it is being changed now. False where there is none. Raises StoreUnavailableError
+        where the store refuses that."""
+        entry = self._applied_before(progress, is_away)
         if entry is None:
             return False
         try:
@@ -54,14 +55,14 @@ class Canary:
             raise refusing(error) from error
         return True
 
-    def _applied_before(self, progress: Progress, away: str) -> Logged | None:
+    def _applied_before(self, progress: Progress, is_away: Callable[[str], bool]) -> Logged | None:
         headers = self._reader.headers(max(0, progress.checkpoint - _BACK), _BACK)
         small = [
             one
             for one in headers
             if one.kind is Kind.DATA and 0 < one.size_bytes <= _SMALL_BYTES and progress.applied(one.tenant, one.seq)
         ]
-        for tenant in dict.fromkeys(one.tenant for one in reversed(small) if one.tenant != away):
+        for tenant in dict.fromkeys(one.tenant for one in reversed(small) if not is_away(one.tenant)):
             seqs = [one.seq for one in small if one.tenant == tenant]
             rows = self._store.rows("mill_plainly_applied", tenant=tenant, seqs=seqs)
             if rows:

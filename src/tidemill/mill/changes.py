@@ -14,14 +14,12 @@ from typing import Any, Final
 
 import polars as pl
 
-from tidemill.mill import rollups, standing
+from tidemill.mill import rollups
 from tidemill.mill.compare import window_changes
 from tidemill.mill.ledger import INSTANT
-from tidemill.mill.status import MillStatus
 from tidemill.model.payload import MAX_RECORDS
 from tidemill.model.time import NS_PER_S
 from tidemill.rules.shape import place
-from tidemill.store.client import Store
 
 # A change, of a point or a window (then `time` is its begin); `old`, `new` null: none, or a sample that is missing.
 CHANGED: Final[dict[str, Any]] = {
@@ -36,7 +34,7 @@ CHANGED: Final[dict[str, Any]] = {
     "why": pl.String,
 }
 # Windows that a batch touched: the highest place in it that did, and why that restates them (null: it does not).
-TOUCHED: Final[dict[str, Any]] = {
+AFFECTED: Final[dict[str, Any]] = {
     "series": pl.UInt64,
     "window": pl.Int64,
     "seq": pl.UInt64,
@@ -72,36 +70,29 @@ def change_rows(
     )
 
 
-def replaced(gave_way: pl.DataFrame) -> pl.DataFrame:
-    """CHANGED of values that gave way to another one of this batch (`mill.replaced.REPLACED`)."""
+def replaced(values: pl.DataFrame) -> pl.DataFrame:
+    """CHANGED of values that were replaced by another one of this batch (`mill.replaced.REPLACED`)."""
     differs = pl.col("value").ne_missing(pl.col("by_value")) & ~pl.col("by_stood")
-    found = gave_way.filter(differs).select("series", "time", seq="by_seq", idx="by_idx", old="value", new="by_value")
-    return _points(found, "replaced")
+    changed = values.filter(differs).select("series", "time", seq="by_seq", idx="by_idx", old="value", new="by_value")
+    return _points(changed, "replaced")
 
 
-def overtaken(store: Store, status: MillStatus, tenant: str, lost: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
-    """CHANGED of records that stood and lost (`rules.duplicates.LOSERS`) to `points` of this batch. Asks the store for
-    their values; raises StoreUnavailableError, StoreQueryError."""
+def superseded(lost: pl.DataFrame, current: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
+    """CHANGED of records that stood and lost (`rules.duplicates.LOSERS`) to `points` of this batch, given what stood at
+    the instants of these (`state.CURRENT`)."""
     winners = points.join(
         lost.select("time", seq="winner_seq", idx="winner_idx", lost_seq="seq", lost_idx="idx"),
         on=["time", "seq", "idx"],
-    ).with_columns(latest=pl.lit(_LAST), deleted_seq=pl.lit(0, pl.UInt64))
-    stood = standing.standing(store, status, tenant, winners)
+    )
     both = winners.join(
-        stood.select("series", "time", pl.col("value").alias("was"), lost_seq="seq", lost_idx="idx"),
+        current.select("series", "time", pl.col("value").alias("old"), lost_seq="seq", lost_idx="idx"),
         on=["series", "time", "lost_seq", "lost_idx"],
-    ).filter(pl.col("was").ne_missing(pl.col("value")))
-    return _points(both.rename({"was": "old", "value": "new"}), "overtaken")
+    ).filter(pl.col("old").ne_missing(pl.col("value")))
+    return _points(both.rename({"value": "new"}), "overtaken")
 
 
-def told_of_points(store: Store, tenant: str, feed: str, seqs: pl.Series) -> pl.DataFrame:
-    """CHANGED of points that an earlier attempt at these payloads told of."""
-    found = store.frame("mill_points_told", tenant=tenant, feed=feed, seqs=seqs)
-    return found.rename({"time_ns": "time"}).select(pl.col(name).cast(kind) for name, kind in CHANGED.items())
-
-
-def touched(points: pl.DataFrame, changed: pl.DataFrame, *, every: int, late: int) -> pl.DataFrame:
-    """TOUCHED: the windows of a batch's points (columns of the shape) and of the CHANGED points."""
+def affected(points: pl.DataFrame, changed: pl.DataFrame, *, every: int, late: int) -> pl.DataFrame:
+    """AFFECTED: the windows of a batch's points (columns of the shape) and of the CHANGED points."""
     window = rollups.window_of(every).alias("window")
     is_late = pl.col("received_ns") - window > every + late
     whys = pl.col("why").replace_strict(list(_WHY), range(len(_WHY)), return_dtype=pl.Int32)
@@ -127,9 +118,11 @@ def touched(points: pl.DataFrame, changed: pl.DataFrame, *, every: int, late: in
 
 
 def restated(present: pl.DataFrame, before: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
-    """CHANGED of those TOUCHED windows with a cause that are in `present` (VALUES) another than `before` (`series`,
+    """CHANGED of those AFFECTED windows with a cause that are in `present` (VALUES) another than `before` (`series`,
     `window`, `mean`, `count`, `min`, `max`); none for a window that was not published."""
     moved = windows.filter(pl.col("why").is_not_null()).with_columns(moved=pl.lit(True))
+    if moved.is_empty():
+        return pl.DataFrame(schema=CHANGED)
     changed = window_changes(moved, before, present).filter(pl.col("old_count") > 0)
     return (
         changed.join(moved, on=rollups.KEY, maintain_order="left")

@@ -18,9 +18,8 @@ import polars as pl
 from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.errors import StoreQueryError
 from tidemill.feeds.book import FeedBook
-from tidemill.log.contract import BacklogReader
-from tidemill.log.headers import Header
-from tidemill.mill.position import Position
+from tidemill.log.contract import BacklogReader, Header
+from tidemill.mill.checkpoint import Checkpoint
 from tidemill.mill.verify import kinds
 from tidemill.mill.verify.again import Reader
 from tidemill.mill.verify.explain import Explainer
@@ -52,7 +51,7 @@ class Confirmer:
         reader: BacklogReader,
         store: Store,
         book: FeedBook,
-        confirmed: Position,
+        confirmed: Checkpoint,
         *,
         clock: Callable[[], int] = time.time_ns,
         monotonic: Callable[[], float] = time.monotonic,

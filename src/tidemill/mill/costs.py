@@ -6,7 +6,7 @@ a time. What was cheap so far is trusted no further than its size says: the next
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from tidemill.log.headers import Header
+from tidemill.log.contract import Header
 from tidemill.model.payload import Kind
 
 Like = tuple[str, str, bool]  # tenant, feed, whether it is a deletion

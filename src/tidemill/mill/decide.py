@@ -1,127 +1,216 @@
-"""Decides what becomes of one feed's points in one batch: settled long ago, too late for a sealed window, duplicate,
-or stored. Joins what is known, the look-ups and the contest; writes nothing, except that it clears the dead out
-of the way.
+"""Decides what a batch of one feed makes of what the store says: rows to write, windows to compute again, records that
+lose what they had. Pure: frames in, frames out; whoever calls it reads `StoreState` before and writes `Writes` after.
+
+A record was settled long ago (deleted, or of a sealed window), comes too late for a sealed window, is a duplicate, or
+its points are stored. The outcome depends neither on the order in which payloads are decided nor on how they are cut
+into batches.
 """
 
 import msgspec
 import polars as pl
 
 from tidemill.feeds.definition import Feed
-from tidemill.mill import retention, standing
-from tidemill.mill.known import KnownSeries
+from tidemill.mill import changes, ledger, rollups
+from tidemill.mill.affected import AffectedWindows, affected_windows
+from tidemill.mill.batch import Contest, FeedBatch
+from tidemill.mill.known import words
 from tidemill.mill.ledger import DUPLICATE, rejected
 from tidemill.mill.replaced import REPLACED, last_wins
-from tidemill.mill.status import MillStatus
+from tidemill.mill.series import series_rows
+from tidemill.mill.store_state import StoreState
+from tidemill.mill.tombstones import without_deleted
+from tidemill.mill.writes import ContestWrites, Writes, point_rows, replaced_rows
 from tidemill.rules.duplicates import LOSERS, first_wins
-from tidemill.store.client import Store
 
 _RECORD = ["seq", "idx"]
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """`points` to store (columns of the shape), `rejections` (REJECTED), `overtaken`: records that stood and lost
-    (`rules.duplicates.LOSERS`), `replaced` (REPLACED)."""
+    """What a contest comes to: `points` to store (columns of the shape), `rejections` (REJECTED), `superseded`: records
+    that stood and lost (`rules.duplicates.LOSERS`), `replaced` (REPLACED); `purge`: rows of deleted series are in the
+    way of their successors."""
 
     points: pl.DataFrame
     rejections: pl.DataFrame
-    overtaken: pl.DataFrame
+    superseded: pl.DataFrame
     replaced: pl.DataFrame
+    purge: bool
 
 
-class Decider:
-    """Decisions against one store. `known` has every series of the points."""
+def decide(batch: FeedBatch, state: StoreState, *, version: int, now: int) -> Writes:
+    """What to write for a batch. `version` is that of rows that are versioned by time, `now` ns since the epoch."""
+    parts: list[ContestWrites] = []
+    for contest in batch.contests:
+        state = _after(state, parts[-1]) if parts else state
+        parts.append(_writes(batch, contest, state, version=version, now=now))
+    rejections = rejected([batch.rejected, *(part.rejections for part in parts)])
+    outcomes = [
+        ledger.outcomes_without_points(batch.refused, "refused"),
+        ledger.outcomes(batch.counts, rejections, "applied"),
+    ]
+    listed = without_deleted(rejected([batch.refused, rejections]), state.tombstones)
+    return Writes(
+        tenant=batch.tenant,
+        feed=batch.feed,
+        contests=tuple(parts),
+        rejections=listed,
+        outcomes=pl.concat(outcomes),
+    )
 
-    def __init__(self, store: Store, known: KnownSeries, status: MillStatus) -> None:
-        self._store = store
-        self._known = known
-        self._status = status
 
-    def decide(self, tenant: str, feed: Feed, points: pl.DataFrame) -> Decision:
-        """The fate of every point of the batch that belongs to this feed."""
-        points = points.join(self._known.frame(points["series"].unique()), on="series", maintain_order="left")
-        offered = points.select(*_RECORD, "series")
-        points, gone = self._settle_deleted(tenant, feed, points)
-        points, late = self._settle_sealed(tenant, feed, points)
-        seqs = points["seq"].unique()
-        losers, gave_way = pl.DataFrame(schema=LOSERS), pl.DataFrame(schema=REPLACED)
-        if feed.duplicates == "first":
-            points, losers = self._first_wins(tenant, points)
-        elif feed.duplicates == "last":
-            points, gave_way = self._last_wins(tenant, points)
-        # One that stood and is applied again in this very batch is counted with its batch, too.
-        duplicates = losers.filter(~pl.col("stood") | pl.col("seq").is_in(seqs.implode())).with_columns(
-            reasons=pl.lit(["duplicate"]), detail=pl.lit(DUPLICATE)
-        )
-        return Decision(
-            points=points.drop("latest", "deleted_seq", "sealed_until"),
-            rejections=rejected([gone, _with_series(late, offered), _with_series(duplicates, offered)]),
-            overtaken=losers.filter("stood"),
-            replaced=gave_way,
-        )
+def contend(contest: Contest, state: StoreState) -> Decision:
+    """The fate of every point of a contest."""
+    deleted = state.series.filter(pl.col("deleted_seq") > 0).select("series", "deleted_seq")
+    points, gone = _without_tombstones(contest.points, state.tombstones)
+    current, dead = state.current, state.current.clear()
+    if deleted.height:
+        points, settled = _without_deleted(points, deleted, state)
+        gone = rejected([gone, settled])
+        current, dead = _alive_and_dead(current, deleted)
+    points, late = _without_sealed(contest.feed, points, state)
+    entrants, lost, replaced, purge = points, pl.DataFrame(schema=LOSERS), pl.DataFrame(schema=REPLACED), False
+    if contest.feed.duplicates == "first":
+        # Of two the first submitted stays, but this one was deleted: out of the way before its successor comes.
+        purge = dead.height > 0 and not points.filter("anchor").join(dead, on=["series", "time"]).is_empty()
+        points, lost = first_wins(points, current)
+    elif contest.feed.duplicates == "last":
+        points, replaced = last_wins(points, current)
+        if state.applied.len():  # what a value replaced that was applied before is in the ledger already
+            replaced = replaced.filter(pl.col("stood") | ~pl.col("seq").is_in(state.applied.implode()))
+    offered = contest.points
+    return Decision(
+        points=points,
+        rejections=rejected([gone, _with_series(late, offered), _with_series(_duplicates(lost, entrants), offered)]),
+        superseded=lost.filter("stood") if lost.height else lost,
+        replaced=replaced,
+        purge=purge,
+    )
 
-    def _settle_deleted(self, tenant: str, feed: Feed, points: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Applied again after they were deleted: no points, and the outcome that they had."""
-        points, told = self._settle_buried(tenant, feed, points)
-        dead = points.filter(pl.col("seq") <= pl.col("deleted_seq"))
-        if dead.is_empty():
-            return points, told
-        before = standing.earlier_rejections(self._store, tenant, feed.name, dead.filter("anchor"))
-        alive = points.filter(pl.col("seq") > pl.col("deleted_seq"))
-        return alive.join(before, on=_RECORD, how="anti"), rejected([told, before])
 
-    def _settle_buried(self, tenant: str, feed: Feed, points: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Without records that were deleted one by one, or had lost to such; `reasons` of those that were rejected."""
-        buried = self._known.buried.records(tenant, feed.name, points["seq"])
-        if buried.is_empty():
-            return points, points.clear().select(_RECORD)
-        points = points.join(buried, on=[*_RECORD, "series"], how="anti")
-        records = buried.filter(pl.col("series") == 0)
-        told = records.filter(pl.col("reasons").list.len() > 0).join(points.filter("anchor"), on=_RECORD, how="semi")
-        return points.join(records, on=_RECORD, how="anti"), told.select(*_RECORD, "reasons")
+def _writes(batch: FeedBatch, contest: Contest, state: StoreState, *, version: int, now: int) -> ContestWrites:
+    """What to write for one contest of a batch."""
+    tenant, feed, decision = batch.tenant, contest.feed, contend(contest, state)
+    points = decision.points
+    changed = changes.replaced(decision.replaced) if decision.replaced.height else pl.DataFrame(schema=changes.CHANGED)
+    if not decision.superseded.is_empty():
+        changed = pl.concat([changed, changes.superseded(decision.superseded, state.current, points)])
+    return ContestWrites(
+        points=point_rows(tenant, points),
+        series=series_rows(state.series, tenant, contest.series, points),
+        replaced=replaced_rows(tenant, decision.replaced),
+        changes=changes.change_rows(changed, tenant=tenant, feed=batch.feed, now=now, version=version),
+        rejections=decision.rejections,
+        superseded=decision.superseded,
+        purged=_deleted(contest, state) if decision.purge else {},
+        before_points=bool(decision.replaced["stood"].any()) or not changed.is_empty(),
+        latest=points.select("series", "time"),
+        windows=_windows(tenant, feed, state, points, changed),
+    )
 
-    def _settle_sealed(self, tenant: str, feed: Feed, points: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Records of sealed windows: too late, unless they counted for the window (then the outcome that they had)."""
-        if not feed.retention.seal_rollups:
-            return points, points.clear().select(_RECORD)
-        found = standing.sealed(self._store, tenant, feed, points.filter("anchor"))
-        if found.is_empty():
-            return points, points.clear().select(_RECORD)
-        before = found.filter(pl.col("seq") <= pl.col("sealed_seq"))
-        late = found.filter(pl.col("seq") > pl.col("sealed_seq")).select(
-            "seq",
-            "idx",
-            "time",
-            reasons=pl.lit(["window_sealed"]),
-            detail=pl.lit("the window of this instant is past retention and sealed"),
-        )
-        rejections = [late]
-        if not before.is_empty():
-            rejections.append(standing.earlier_rejections(self._store, tenant, feed.name, before))
-        return points.join(found, on=_RECORD, how="anti"), rejected(rejections)
 
-    def _first_wins(self, tenant: str, points: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """The points that stay, and the records that lost."""
-        stands = self._standing(tenant, points.filter("anchor"))
-        alive = stands.filter(pl.col("seq") > pl.col("deleted_seq"))
-        if alive.height < stands.height:
-            # Of two the first submitted stays, but this one was deleted: out of the way before its successor comes.
-            retention.purge(self._store, tenant, self._known.deleted(points["series"].unique()))
-        return first_wins(points, alive)
+def _deleted(contest: Contest, state: StoreState) -> dict[int, int]:
+    """The `deleted_seq` of those series of a contest that were ever deleted."""
+    deleted = state.series.filter(pl.col("deleted_seq") > 0).join(contest.points, on="series", how="semi")
+    return dict(deleted.select("series", "deleted_seq").iter_rows())
 
-    def _last_wins(self, tenant: str, points: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """The points that stay, and the values that were replaced, also by the same value."""
-        stands = self._standing(tenant, points)
-        alive = stands.filter(pl.col("seq") > pl.col("deleted_seq"))
-        kept, gave_way = last_wins(points, alive)
-        return kept, self._unheard(tenant, gave_way)
 
-    def _standing(self, tenant: str, points: pl.DataFrame) -> pl.DataFrame:
-        """What the store holds at the instants of these points."""
-        return standing.standing(self._store, self._status, tenant, points)
+def _windows(
+    tenant: str, feed: Feed, state: StoreState, points: pl.DataFrame, changed: pl.DataFrame
+) -> AffectedWindows | None:
+    """The windows of a contest's points, and of those that an earlier attempt may have announced; null: no rollups."""
+    if not feed.rollups:
+        return None
+    every, late = rollups.every_ns(feed), rollups.late_ns(feed)
+    changed = pl.concat([changed, state.announced]) if state.announced.height else changed
+    windows = affected_windows(state.series, points, changed, every=every, late=late)
+    return AffectedWindows(
+        tenant=tenant, feed=feed.name, every=every, late=late, windows=windows, from_seq=state.retried_from
+    )
 
-    def _unheard(self, tenant: str, gave_way: pl.DataFrame) -> pl.DataFrame:
-        """Of replaced values those that are not in the ledger yet."""
-        return standing.never_applied(self._store, tenant, gave_way)
+
+def _after(state: StoreState, writes: ContestWrites) -> StoreState:
+    """The state for the next contest: the series that this one writes are there, and its points are."""
+    latest = writes.latest.group_by("series").agg(pl.col("time").max().alias("written"))
+    rows = writes.series.select(
+        "series",
+        pl.col("version").alias("by"),
+        pl.col("created_at").cast(pl.Int64).alias("created"),
+        words().alias("said"),
+    )
+    series = state.series.join(latest, on="series", how="left").join(rows, on="series", how="left")
+    return msgspec.structs.replace(
+        state,
+        series=series.with_columns(
+            latest=pl.max_horizontal("latest", "written"),
+            version=pl.max_horizontal("version", "by"),
+            deleted=pl.col("deleted") & pl.col("by").is_null(),
+            created_ns=pl.coalesce("created", "created_ns"),
+            words=pl.coalesce("said", "words"),
+        ).drop("written", "by", "created", "said"),
+    )
+
+
+def _alive_and_dead(rows: pl.DataFrame, deleted: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows (`series`, `seq`) that were submitted after their series was deleted, and the others; `deleted` has the
+    `deleted_seq` of those series that ever were."""
+    both = rows.join(deleted, on="series", how="left", maintain_order="left")
+    is_dead = (pl.col("seq") <= pl.col("deleted_seq")).fill_null(False)
+    return both.filter(~is_dead).select(rows.columns), both.filter(is_dead).select(rows.columns)
+
+
+def _duplicates(lost: pl.DataFrame, entrants: pl.DataFrame) -> pl.DataFrame:
+    """Records to reject because they lost: those of the batch, also one that stood and is applied again in this very
+    batch: it is counted with its batch, too."""
+    if lost.is_empty():
+        return lost
+    mine = ~pl.col("stood") | pl.col("seq").is_in(entrants["seq"].unique().implode())
+    return lost.filter(mine).with_columns(reasons=pl.lit(["duplicate"]), detail=pl.lit(DUPLICATE))
+
+
+def _without_deleted(
+    points: pl.DataFrame, deleted: pl.DataFrame, state: StoreState
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Applied again after they were deleted: no points, and the outcome that they had."""
+    alive, dead = _alive_and_dead(points, deleted)
+    if dead.is_empty():
+        return points, points.clear().select(_RECORD)
+    before = _earlier(state, dead.filter("anchor"))
+    return alive.join(before, on=_RECORD, how="anti"), before
+
+
+def _without_tombstones(points: pl.DataFrame, tombstones: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Without records that were deleted one by one, or had lost to such; `reasons` of those that were rejected."""
+    if tombstones.is_empty():
+        return points, points.clear().select(_RECORD)
+    points = points.join(tombstones, on=[*_RECORD, "series"], how="anti")
+    records = tombstones.filter(pl.col("series") == 0)
+    settled = records.filter(pl.col("reasons").list.len() > 0).join(points.filter("anchor"), on=_RECORD, how="semi")
+    return points.join(records, on=_RECORD, how="anti"), settled.select(*_RECORD, "reasons")
+
+
+def _without_sealed(feed: Feed, points: pl.DataFrame, state: StoreState) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Records of sealed windows: too late, unless they counted for the window (then the outcome that they had)."""
+    every = rollups.every_ns(feed)
+    if not feed.retention.seal_rollups or not every or state.sealed.is_empty():
+        return points, points.clear().select(_RECORD)
+    anchors = points.filter("anchor").with_columns(window=rollups.window_of(every))
+    inside = anchors.join(state.sealed, on=rollups.KEY).drop("window")
+    if inside.is_empty():
+        return points, points.clear().select(_RECORD)
+    before = inside.filter(pl.col("seq") <= pl.col("sealed_seq"))
+    late = inside.filter(pl.col("seq") > pl.col("sealed_seq")).select(
+        *_RECORD,
+        "time",
+        reasons=pl.lit(["window_sealed"]),
+        detail=pl.lit("the window of this instant is past retention and sealed"),
+    )
+    return points.join(inside, on=_RECORD, how="anti"), rejected([late, _earlier(state, before)])
+
+
+def _earlier(state: StoreState, records: pl.DataFrame) -> pl.DataFrame:
+    """Of records (`seq`, `idx`, `time`) that were decided before their series was deleted or their window sealed: those
+    that were rejected then, as they were."""
+    return state.earlier.join(records.select(*_RECORD, "time").unique(_RECORD), on=_RECORD)
 
 
 def _with_series(lost: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:

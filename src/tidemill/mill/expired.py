@@ -8,12 +8,11 @@ from typing import Any, Final
 import polars as pl
 
 from tidemill.errors import TidemillError
-from tidemill.mill.stages import Stages
-from tidemill.mill.status import MillStatus
+from tidemill.mill.context import MillContext
+from tidemill.mill.stages import TransformPipeline
 from tidemill.mill.stored import entry
 from tidemill.model.deletion import Deletion
 from tidemill.model.payload import Logged
-from tidemill.store.client import Store
 from tidemill.store.deletions import Evidence, Scope
 
 _PORTION: Final = 2_000
@@ -23,10 +22,10 @@ _FOUND: Final[dict[str, Any]] = {"seq": pl.UInt64, "idx": pl.UInt32, "series": p
 class Expired:
     """Looks into the payloads of one store."""
 
-    def __init__(self, store: Store, stages: Stages, status: MillStatus) -> None:
-        self._store = store
-        self._stages = stages
-        self._status = status
+    def __init__(self, context: MillContext, pipeline: TransformPipeline) -> None:
+        self._store = context.store
+        self._status = context.status
+        self._pipeline = pipeline
 
     def add(self, found: Scope, asked: Deletion, there: Evidence, deletion: int) -> Evidence:
         """`there` and what is past retention of it; remembers single records, so that they do not come back."""
@@ -68,7 +67,7 @@ class Expired:
 
     def _of(self, found: Scope, version: int, run: list[Logged]) -> pl.DataFrame:
         try:
-            milled = self._stages.run(found.tenant, found.feed, version, run)
+            milled = self._pipeline.run(found.tenant, found.feed, version, run)
         except TidemillError:
             return pl.DataFrame(schema=_FOUND)  # that version of the feed cannot be read: its payloads keep their bytes
         rejected = milled.rejections.select("seq", "idx", "time", "series").explode("series").drop_nulls("series")

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from tidemill.log.headers import Header
+from tidemill.log.contract import Header
 from tidemill.mill.costs import Costs
 from tidemill.mill.position import Progress
 from tidemill.model.payload import Kind
@@ -41,10 +41,12 @@ class Hold(msgspec.Struct, frozen=True):
 
 
 class Lane:
-    """One tenant's entries that wait; `served`: when it last had a batch of its own."""
+    """One tenant's entries that wait; `parked`: those of its feeds that are blocked; `served`: when it last had a batch
+    of its own."""
 
     def __init__(self) -> None:
         self.waiting: deque[Header] = deque()
+        self.parked: deque[Header] = deque()
         self.hold: Hold | None = None
         self.served = 0
 
@@ -56,6 +58,7 @@ class Lanes:
         self.costs = costs
         self._turn = 0
         self.away = ""  # the tenant whose first entry is being applied beside the batches of the others
+        self._blocked: Mapping[tuple[str, str], int] = {}
         self.restart(progress)
 
     def restart(self, progress: Progress) -> None:
@@ -84,7 +87,7 @@ class Lanes:
             lane = self._lanes.get(header.tenant)
             if lane is None:
                 lane = self._lanes[header.tenant] = Lane()
-            lane.waiting.append(header)
+            (lane.parked if self._is_parked(header) else lane.waiting).append(header)
             self._count += 1
 
     def done(self, seqs: Mapping[str, int]) -> None:
@@ -96,15 +99,51 @@ class Lanes:
                 self._count -= 1
             if lane is not None and (lane.hold is None or lane.hold.seq <= seq):
                 lane.hold = None
-                if not lane.waiting:
+                if not lane.waiting and not lane.parked:
                     del self._lanes[tenant]
             self._through[tenant] = max(seq, self._through.get(tenant, 0))
 
     def progress(self) -> Progress:
         """What is applied."""
-        first = min((lane.waiting[0].seq for lane in self._lanes.values() if lane.waiting), default=self.scanned + 1)
-        self._through = {tenant: seq for tenant, seq in self._through.items() if seq >= first}
-        return Progress(first - 1, dict(self._through))
+        bounds = self._bounds()
+        checkpoint = min([self.scanned, *bounds.values()])
+        self._through = {tenant: seq for tenant, seq in self._through.items() if seq > checkpoint}
+        ahead = {tenant: min(seq, bounds.get(tenant, seq)) for tenant, seq in self._through.items()}
+        return Progress(checkpoint, {tenant: seq for tenant, seq in ahead.items() if seq > checkpoint})
+
+    def block(self, feeds: Mapping[tuple[str, str], int]) -> bool:
+        """Of these feeds (tenant and name), and no others, nothing is picked; and of their tenants nothing counts as
+        applied beyond these offsets. What else a tenant has goes on, in the log's order. Returns whether that is
+        new: then the progress may be, too."""
+        if feeds == self._blocked:
+            return False
+        self._blocked = dict(feeds)
+        for lane in self._lanes.values():
+            every = sorted([*lane.parked, *lane.waiting], key=_seq)
+            lane.parked = deque(header for header in every if self._is_parked(header))
+            lane.waiting = deque(header for header in every if not self._is_parked(header))
+            if lane.hold is not None and not any(header.seq == lane.hold.seq for header in lane.waiting):
+                lane.hold = None
+        return True
+
+    def is_blocked(self, tenant: str) -> bool:
+        """Whether any feed of a tenant is blocked: then what is applied of it may not count yet."""
+        return any(blocked == tenant for blocked, _ in self._blocked)
+
+    def _is_parked(self, header: Header) -> bool:
+        return (header.tenant, header.feed) in self._blocked
+
+    def _bounds(self) -> dict[str, int]:
+        """By tenant, of those that have entries that wait or a feed that is blocked: the offset up to which everything
+        may count as applied."""
+        bounds = {
+            tenant: min(some[0].seq for some in (lane.waiting, lane.parked) if some) - 1
+            for tenant, lane in self._lanes.items()
+            if lane.waiting or lane.parked
+        }
+        for (tenant, _), offset in self._blocked.items():
+            bounds[tenant] = min(offset, bounds.get(tenant, offset))
+        return bounds
 
     def hold(self, tenant: str, hold: Hold) -> None:
         """Hold a lane back; the other lanes go on."""

@@ -58,12 +58,21 @@ def rejected(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
             for name, kind in REJECTED.items()
         )
         for frame in frames
+        if frame.height
     ]
-    return pl.concat([pl.DataFrame(schema=REJECTED), *whole]).sort("seq", "idx")
+    return pl.concat(whole).sort("seq", "idx") if whole else pl.DataFrame(schema=REJECTED)
 
 
 def outcomes(counts: pl.DataFrame, rejections: pl.DataFrame, state: str) -> pl.DataFrame:
     """OUTCOMES of payloads, from `counts` (`seq`, `records`) and their rejections (REJECTED)."""
+    if rejections.is_empty():
+        return counts.select(
+            "seq",
+            pl.lit(state).alias("state"),
+            pl.col("records").cast(pl.UInt32).alias("accepted"),
+            pl.lit(0, pl.UInt32).alias("rejected"),
+            pl.lit([], REASONS).alias("reasons"),
+        )
     lost = rejections.group_by("seq").agg(pl.len().cast(pl.UInt32).alias("rejected"))
     by_reason = (
         rejections.select("seq", "reasons")
@@ -90,6 +99,8 @@ def outcomes(counts: pl.DataFrame, rejections: pl.DataFrame, state: str) -> pl.D
 
 def outcomes_without_points(rejections: pl.DataFrame, state: str) -> pl.DataFrame:
     """OUTCOMES of payloads that were not applied: as many records as were rejected, none accepted."""
+    if rejections.is_empty():
+        return pl.DataFrame(schema=OUTCOMES)
     return outcomes(rejections.group_by("seq").agg(pl.len().alias("records")), rejections, state)
 
 

@@ -12,12 +12,10 @@ import numpy as np
 import polars as pl
 
 from tidemill.checks.past import Reach
-from tidemill.mill.known import KnownSeries
-from tidemill.mill.status import MillStatus
+from tidemill.mill.context import MillContext
 from tidemill.model.payload import Kind, Logged
 from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S
 from tidemill.rules.past import LATEST, POINTS
-from tidemill.store.client import Store
 
 _CHUNK: Final = 5_000  # series in one question
 _KEEP: Final = 200_000  # series whose width is remembered
@@ -29,12 +27,12 @@ _BEGIN, _FURTHER, _WIDEST = 4, 2, 20
 
 
 class StorePast:
-    """The past in one store. Not thread-safe. `known` is loaded with what is asked about."""
+    """The past in one store. Not thread-safe. What is known of series is loaded with what is asked about."""
 
-    def __init__(self, store: Store, known: KnownSeries, status: MillStatus) -> None:
-        self._store = store
-        self._known = known
-        self._status = status
+    def __init__(self, context: MillContext) -> None:
+        self._store = context.store
+        self._known = context.known
+        self._status = context.status
         self._widths: dict[int, int] = {}
 
     def points(self, tenant: str, asked: pl.DataFrame, reach: Reach, *, before_seq: int, policy: str) -> pl.DataFrame:

@@ -1,29 +1,17 @@
 """How far the mill has applied a partition of the log: the offset up to which everything is in the store (the
-checkpoint), and how far beyond it each tenant is that is ahead of it. A file of its own for each partition.
-
-Saved by write, fsync, rename and fsync of the folder, with a checksum, so that a reader (the API, to trim the log)
-sees the old progress or the new one. A file that is missing or damaged means the partition's beginning: what the mill
-does may be done twice.
+checkpoint), and how far beyond it each tenant is that is ahead of it; and where a mill has to begin by that.
 """
 
-import errno
 import logging
-import os
-import zlib
 from collections.abc import Mapping
-from pathlib import Path
 
 import msgspec
 
 from tidemill.errors import LogUnavailableError, StartupError
-from tidemill.log.local_disk import sync_folder
 from tidemill.log.loss import how_to_go_on
-from tidemill.model.offset import Partition, Reach, index_of, partition_of, start_of
+from tidemill.model.offset import Partition, Reach, index_of, partition_of
 
 _log = logging.getLogger(__name__)
-_MAGIC = "tidemill-position-1"  # a checkpoint
-_MAGIC_AHEAD = "tidemill-position-2"  # and the tenants that are ahead of it
-_decode_ahead = msgspec.json.Decoder(dict[str, int]).decode
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -66,54 +54,6 @@ class LogProgress(msgspec.Struct, frozen=True):
         return self.partitions[index_of(seq, len(self.partitions))].applied(tenant, seq)
 
 
-class Position:
-    """The file at `path` and the progress it holds, in the partition that begins after `start`. One process saves; any
-    number may `read`."""
-
-    def __init__(self, path: Path, start: int = 0) -> None:
-        self.path, self.start = path, start
-        self.progress = read(path, start)
-
-    @property
-    def seq(self) -> int:
-        """The checkpoint."""
-        return self.progress.checkpoint
-
-    def save(self, seq: int, ahead: Mapping[str, int] | None = None) -> None:
-        """Make `seq` the checkpoint and `ahead` the tenants ahead of it, durable on return. Raises OSError."""
-        progress = Progress(seq, {tenant: at for tenant, at in (ahead or {}).items() if at > seq})
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.path, _encode(progress), durable=True)
-        self.progress = progress
-
-
-def mill_folder(data: Path, partition: int) -> Path:
-    """Where the mill of a partition keeps its small files, in a data folder."""
-    return data / (f"mill-{partition}" if partition else "mill")
-
-
-def position_file(data: Path, partition: int) -> Path:
-    """The position file of a partition in a data folder."""
-    return mill_folder(data, partition) / "position"
-
-
-def read_all(data: Path, count: int) -> LogProgress:
-    """The progress in each of the `count` partitions of a data folder's log."""
-    return LogProgress(tuple(read(position_file(data, number), start_of(number)) for number in range(count)))
-
-
-def read(path: Path, start: int = 0) -> Progress:
-    """The progress in a position file of the partition that begins after `start`; nothing if there is none, nothing
-    with a warning if it cannot be read."""
-    try:
-        return _decode(path.read_text("ascii"))
-    except FileNotFoundError:
-        return Progress(start)
-    except (OSError, ValueError) as error:
-        _log.warning("the position at %s cannot be read (%s): nothing counts as applied", path, error)
-        return Progress(start)
-
-
 def reconcile(
     position: int,
     *,
@@ -146,49 +86,3 @@ def reconcile(
     if first_seq > start + 1:
         _log.error("the log begins at %d: payloads %d to %d are only in backups", first_seq, start + 1, first_seq - 1)
     return start
-
-
-def write_atomically(path: Path, content: bytes, *, durable: bool) -> None:
-    """Replace a file: a reader sees the old content or the new. Raises OSError."""
-    new = path.with_name(path.name + ".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        written = os.write(descriptor, content)
-        if written < len(content):  # as on a disk that fills up
-            raise OSError(errno.ENOSPC, f"only {written} of {len(content)} bytes could be written", str(new))
-        if durable:
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    new.replace(path)
-    if durable:
-        sync_folder(path.parent)
-
-
-def _encode(progress: Progress) -> bytes:
-    content = f"{_MAGIC} {progress.checkpoint}"
-    if progress.ahead:
-        content = f"{_MAGIC_AHEAD} {progress.checkpoint} {msgspec.json.encode(progress.ahead).hex()}"
-    # Of a checkpoint alone the checksum is that of its digits, as it always was.
-    summed = content if progress.ahead else str(progress.checkpoint)
-    return f"{content} {_checksum(summed)}\n".encode("ascii")
-
-
-def _decode(text: str) -> Progress:
-    magic, *fields, checksum = text.split()
-    if magic == _MAGIC and len(fields) == 1:
-        ahead: dict[str, int] = {}
-        summed = str(int(fields[0]))
-    elif magic == _MAGIC_AHEAD and len(fields) == 2:
-        summed = " ".join((magic, *fields))
-    else:
-        raise ValueError("it is of another form")
-    if int(checksum) != _checksum(summed):
-        raise ValueError("its checksum is wrong")
-    if magic == _MAGIC_AHEAD:
-        ahead = _decode_ahead(bytes.fromhex(fields[1]))
-    return Progress(int(fields[0]), ahead)
-
-
-def _checksum(text: str) -> int:
-    return zlib.crc32(text.encode("ascii"))

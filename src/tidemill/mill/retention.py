@@ -9,20 +9,17 @@ long past stays as long as what was received before it: the order of the log say
 """
 
 import logging
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
-from typing import Protocol
 
-from tidemill.clock import JUMP_NS, Trust, TrustedClock, since_boot_s
+from tidemill.clock import JUMP_NS, ClockRecord, Trust, TrustedClock, since_boot_s
 from tidemill.errors import FeedDefinitionError, LogUnavailableError, NotFoundError, StoreQueryError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
 from tidemill.mill import rollups
+from tidemill.mill.context import MillContext
 from tidemill.mill.erase import Eraser
-from tidemill.mill.known import KnownSeries
-from tidemill.mill.status import MillStatus
+from tidemill.mill.position import Progress
 from tidemill.model.offset import ONLY, Partition
 from tidemill.model.time import duration_ns
 from tidemill.store.client import Store
@@ -37,41 +34,33 @@ _PURGE_AFTER_S = 10.0  # removing rewrites parts of whole tables: several series
 _ERASE_AFTER_S = 60.0  # and again until it is done
 
 
-class Surroundings(Protocol):
-    """What retention shares with the loop: what is known of series, versions that rise, counters, the offset."""
-
-    known: KnownSeries
-    status: MillStatus
-
-    def next_version(self) -> int:
-        """A version above all that were used."""
-
-    def through(self, tenant: str) -> int:
-        """The offset in the log up to which everything of a tenant is applied."""
-
-
 class Retention:
-    """The job. `step` does a little and returns whether it did anything."""
+    """The job. `step` does a little and returns whether it did anything. `progress`: what of the log is applied.
+    Nothing is removed by age of a tenant of which a replay `is_published` now: its points are of before and after, and
+    what is applied of it is not counted yet."""
 
     def __init__(
         self,
-        store: Store,
+        context: MillContext,
         book: FeedBook,
-        surroundings: Surroundings,
-        path: Path,
+        progress: Callable[[], Progress],
+        record: ClockRecord,
         trust: Trust | None = None,
         *,
-        clock: Callable[[], int] = time.time_ns,
         monotonic: Callable[[], float] = since_boot_s,
         log_erased: Callable[[], int] = lambda: 0,
         partition: Partition = ONLY,
+        is_published: Callable[[str], bool] = lambda tenant: False,
     ) -> None:
+        store = context.store
+        self._context = context
         self._store = store
+        self._is_published = is_published
         self._book = book
+        self._progress = progress
         self._partition = partition
-        self._eraser = Eraser(store, log_erased, clock, lambda: surroundings.status.position, partition)
-        self._shared = surroundings
-        self._make_clock = partial(TrustedClock, path, trust or Trust(), wall_ns=clock, passed_s=monotonic)
+        self._eraser = Eraser(store, log_erased, context.clock, lambda: progress().checkpoint, partition)
+        self._make_clock = partial(TrustedClock, record, trust or Trust(), wall_ns=context.clock, passed_s=monotonic)
         self._clock: TrustedClock | None = None
         self._monotonic = monotonic
         self._due = monotonic()
@@ -141,15 +130,14 @@ class Retention:
             newest = int(self._store.rows("mill_newest_received", **self._partition.bounds)[0]["received_ns"])
             self._clock = self._make_clock(newest_ns=max(0, newest))
         now = self._clock.now_ns()
-        self._shared.status.clock_doubt = self._clock.doubt
+        self._context.status.clock_doubt = self._clock.doubt
         if now is None:
             _log.warning("retention waits: %s", self._clock.doubt)
         return now
 
     def _task(self, tenant: str, feed: Feed, past: Mapping[str, int]) -> Callable[[], bool]:
-        if feed.retention.seal_rollups and feed.rollups:
-            return lambda: self._seal(tenant, feed, past)
-        return lambda: self._expire(tenant, feed, past)
+        task = self._seal if feed.retention.seal_rollups and feed.rollups else self._expire
+        return lambda: not self._is_published(tenant) and task(tenant, feed, past)
 
     def _expire(self, tenant: str, feed: Feed, past: Mapping[str, int]) -> bool:
         count = self._store.rows("mill_expired_count", tenant=tenant, feed=feed.name, **past)[0]["n"]
@@ -174,21 +162,21 @@ class Retention:
         # Sealed already, and killed before the points went: their rollup must not be computed from what is left.
         done = self._store.frame("mill_sealed", every_s=every_s, **keys).rename({"window_ns": "window"})
         fresh = windows.join(done, on=["series", "window"], how="anti")
-        self._shared.known.load(tenant, windows["series"].unique().to_list(), 0)
+        self._context.known.load(tenant, windows["series"].unique().to_list(), 0)
         if not fresh.is_empty():
             rollups.recompute(
                 self._store,
-                self._shared.known,
+                self._context.known,
                 tenant=tenant,
                 every=every,
                 windows=fresh,
-                version=self._shared.next_version(),
+                version=self._context.versions.next(),
                 late=rollups.late_ns(feed),
-                sealed_seq=max(1, self._shared.through(tenant)),
+                sealed_seq=max(1, self._progress().through(tenant)),
             )
-            self._shared.known.seal(fresh["series"].to_list(), fresh["window"].to_list())
+            self._context.known.seal(fresh["series"].to_list(), fresh["window"].to_list())
         self._store.command("mill_delete_windows", every_ns=every, **keys)
-        self._shared.status.sealed += fresh.height
+        self._context.status.sealed += fresh.height
         return windows.height == _WINDOWS
 
     def _purge(self) -> bool:

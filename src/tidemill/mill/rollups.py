@@ -95,33 +95,15 @@ def told(store: Store, *, tenant: str, every: int, windows: pl.DataFrame, from_s
 
 def carried(present: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
     """VALUES with the `restated_ns` of what is STORED, and a window without values where one was published."""
+    if before.is_empty():
+        return present.with_columns(restated_ns=pl.lit(None, pl.Int64))
     lost = before.filter(pl.col("count") > 0).join(present, on=KEY, how="anti")
     nothing = (pl.lit(0).cast(kind).alias(name) for name, kind in VALUES.items() if name not in KEY)
     whole = pl.concat([present, lost.select(*KEY, *nothing)])
     return whole.join(before.select(*KEY, "restated_ns"), on=KEY, how="left")
 
 
-def write(
-    store: Store, present: pl.DataFrame, *, tenant: str, every: int, version: int, sealed_seq: int = 0
-) -> int:  # fmt: skip
-    """Publish windows (VALUES and `restated_ns`); `sealed_seq` above 0 seals them. Returns how many."""
-    rows = present.sort(KEY).select(
-        pl.lit(tenant).alias("tenant"),
-        "series",
-        pl.lit(every // NS_PER_S, pl.UInt32).alias("every_s"),
-        pl.col("window").cast(INSTANT),
-        *(name for name in VALUES if name not in KEY),
-        pl.col("restated_ns").cast(INSTANT).alias("restated_at"),
-        pl.lit(sealed_seq > 0).alias("sealed"),
-        pl.lit(sealed_seq, pl.UInt64).alias("sealed_seq"),
-        pl.lit(version, pl.UInt64).alias("version"),
-    )
-    store.insert("rollups", rows)
-    return rows.height
-
-
-def publish(
-    store: Store,
+def rows(
     present: pl.DataFrame,
     before: pl.DataFrame,
     restated: pl.DataFrame,
@@ -131,13 +113,22 @@ def publish(
     version: int,
     now: int,
     sealed_seq: int = 0,
-) -> int:
-    """Publish windows: VALUES in place of what is STORED. Those that are `restated` (`series`, `window`) carry the time
-    `now` (ns). Returns how many. Live batches, replays and deletions all come through here."""
+) -> pl.DataFrame:
+    """Rows of table `rollups`: VALUES in place of what is STORED. Windows that are `restated` (`series`, `window`)
+    carry the time `now` (ns); `sealed_seq` above 0 seals them all. Pure."""
     fresh = restated.select(*KEY, fresh_ns=pl.lit(now, pl.Int64))
     whole = carried(present, before).join(fresh, on=KEY, how="left")
-    whole = whole.with_columns(restated_ns=pl.coalesce("fresh_ns", "restated_ns")).drop("fresh_ns")
-    return write(store, whole, tenant=tenant, every=every, version=version, sealed_seq=sealed_seq)
+    return whole.sort(KEY).select(
+        pl.lit(tenant).alias("tenant"),
+        "series",
+        pl.lit(every // NS_PER_S, pl.UInt32).alias("every_s"),
+        pl.col("window").cast(INSTANT),
+        *(name for name in VALUES if name not in KEY),
+        pl.coalesce("fresh_ns", "restated_ns").cast(INSTANT).alias("restated_at"),
+        pl.lit(sealed_seq > 0).alias("sealed"),
+        pl.lit(sealed_seq, pl.UInt64).alias("sealed_seq"),
+        pl.lit(version, pl.UInt64).alias("version"),
+    )
 
 
 def recompute(
@@ -156,8 +147,7 @@ def recompute(
     unless that is null. Writes no changes. Returns how many."""
     present = values(store, known, tenant=tenant, every=every, windows=windows, late=late)
     before = stored(store, tenant=tenant, every=every, windows=windows)
-    return publish(
-        store,
+    written = rows(
         present,
         before,
         windows.clear() if restated_ns is None else windows,
@@ -167,6 +157,8 @@ def recompute(
         now=restated_ns or 0,
         sealed_seq=sealed_seq,
     )
+    store.insert("rollups", written)
+    return written.height
 
 
 def _parts(tenant: str, every: int, windows: pl.DataFrame) -> Iterator[dict[str, Any]]:

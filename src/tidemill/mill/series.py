@@ -1,50 +1,46 @@
-"""Rows of table `series`: written when a series is new, is back after its deletion, or is described anew."""
+"""The rows of table `series` that a batch writes: of new series, and where one is described anew. Pure."""
+
+from typing import Final
 
 import polars as pl
 
-from tidemill.mill.known import KnownSeries, meta
+from tidemill.mill.known import words
 from tidemill.mill.ledger import INSTANT
+from tidemill.rules.shape import SERIES
+
+_NOTHING: Final = pl.DataFrame(
+    schema={
+        "tenant": pl.String,
+        **SERIES,
+        "deleted_seq": pl.UInt64,
+        "deleted": pl.Boolean,
+        "created_at": INSTANT,
+        "version": pl.UInt64,
+    }
+)
 
 
-def series_rows(known: KnownSeries, tenant: str, described: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
-    """The rows to write for the series of `points`, given what the shape says of them. `known` is brought up to date.
+def series_rows(states: pl.DataFrame, tenant: str, described: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
+    """The rows to write for the series of `points`, given what the shape says of them and what is known of them
+    (`known.SERIES_STATES`).
 
     The row's version is the seq of the payload: whatever the order, the last writer's words stay.
     """
-    latest = points.group_by("series").agg(
-        pl.col("seq").max().alias("version"), pl.col("received_ns").min().alias("received_ns")
-    )
-    described = described.unique("series", keep="last", maintain_order=True).join(latest, on="series")
-    chosen, created, deleted_seqs = [], [], []
-    rows = described.select("series", "feed", "name", "unit", "description", "version", "received_ns").iter_rows()
-    for place, (series, feed, name, unit, description, version, received_ns) in enumerate(rows):
-        state = known.state(series)
-        words = meta(feed, name, unit or "", description or "")
-        if state.version and not state.deleted and (words == state.meta or version < state.version):
-            continue
-        state.created_ns = state.created_ns or received_ns
-        state.version, state.meta, state.deleted = max(version, state.version), words, False
-        chosen.append(place)
-        created.append(state.created_ns)
-        deleted_seqs.append(state.deleted_seq)
-    return described[chosen].select(
+    is_new = (pl.col("version") == 0) | pl.col("deleted")
+    rows = described.unique("series", keep="last", maintain_order=True).with_columns(said=words())
+    rows = rows.join(states, on="series").filter(is_new | (pl.col("said") != pl.col("words")))
+    if rows.is_empty():
+        return _NOTHING
+    written = points.group_by("series").agg(pl.col("seq").max().alias("by"), pl.col("received_ns").min())
+    rows = rows.join(written, on="series").filter(is_new | (pl.col("by") >= pl.col("version")))
+    created = pl.when(pl.col("created_ns") == 0).then("received_ns").otherwise("created_ns")
+    return rows.select(
         pl.lit(tenant).alias("tenant"),
-        "series",
-        "feed",
-        "name",
-        "field",
-        "tags",
+        *(name for name in SERIES if name not in ("unit", "description")),
         pl.col("unit").fill_null(""),
         pl.col("description").fill_null(""),
-        pl.Series("deleted_seq", deleted_seqs, dtype=pl.UInt64),
+        "deleted_seq",
         pl.lit(False).alias("deleted"),
-        pl.Series("created_at", created, dtype=pl.Int64).cast(INSTANT),
-        "version",
+        created.cast(INSTANT).alias("created_at"),
+        pl.col("by").alias("version"),
     )
-
-
-def remember(known: KnownSeries, points: pl.DataFrame) -> None:
-    """Raise the latest instant of every series of `points`."""
-    for series, latest in points.group_by("series").agg(pl.col("time").max()).iter_rows():
-        state = known.state(series)
-        state.latest = max(state.latest, latest)

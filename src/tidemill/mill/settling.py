@@ -16,21 +16,23 @@ from typing import Final
 from tidemill.crash_points import reach
 from tidemill.errors import (
     LogUnavailableError,
+    LostPartitionError,
     StoreDamagedError,
     StoreQueryError,
     StoreUnavailableError,
     UnavailableError,
 )
 from tidemill.hints import Hints
-from tidemill.log.headers import Header
+from tidemill.log.contract import Header
 from tidemill.mill.apply import Applier
-from tidemill.mill.attempts import Attempts
 from tidemill.mill.beside import Beside
 from tidemill.mill.breaks import FEWER, MANY, TOO_MANY, Breaks
 from tidemill.mill.canary import Canary
+from tidemill.mill.checkpoint import Checkpoint
 from tidemill.mill.costs import Like
+from tidemill.mill.crash_loop import CrashLoopGuard
 from tidemill.mill.lanes import MAX_PAYLOADS, Hold, Lanes, Waiting
-from tidemill.mill.position import Position
+from tidemill.mill.stored import whole_entry
 from tidemill.model.payload import Kind, Logged
 
 _log = logging.getLogger(__name__)
@@ -52,28 +54,28 @@ class Settling:
         self,
         applier: Applier,
         lanes: Lanes,
-        attempts: Attempts,
+        guard: CrashLoopGuard,
         canary: Canary,
         beside: Beside,
         *,
-        position: Position,
+        checkpoint: Checkpoint,
         hints: Hints,
         clock: Callable[[], int],
     ) -> None:
         self.at_most = MAX_PAYLOADS
         self._applier = applier
-        self._status = applier.status
+        self._status = applier.context.status
         self._lanes = lanes
-        self._attempts = attempts
+        self._guard = guard
         self._canary = canary
         self._beside = beside
-        self._position = position
+        self._checkpoint = checkpoint
         self._hints = hints
         self._clock = clock
         self._applied = 0  # batches
         self._set_aside_at = -1  # as many batches were applied when the store's refusal last cost a payload
         self._settled = 0
-        self._saved = True  # the position
+        self._saved = True  # the checkpoint
         self._breaks = Breaks()
 
     def settle(self, picked: Sequence[Header], entries: Sequence[Logged]) -> int:
@@ -113,7 +115,7 @@ class Settling:
                 self._settled = 0
                 self._give_up(entries[0])
                 return self._settled
-            self._attempts.begin_beside(entries)
+            self._guard.begin_beside(entries)
         except BaseException:
             self._lanes.back(picked[0])
             raise
@@ -127,7 +129,7 @@ class Settling:
         if done is None:
             return None
         self._settled = 0
-        self._attempts.end_beside()
+        self._guard.end_beside()
         if self._lanes.back(_headers(done.entries)[0]):
             self._judge(done.entries, done.error, done.spent)
         return self._settled
@@ -140,7 +142,7 @@ class Settling:
     def _advance(self, entries: Sequence[Logged]) -> None:
         """Apply entries and move on; in smaller parts when they cannot be applied together."""
         self._status.looped_at_ns = self._clock()
-        if self._attempts.poisoned(entries):
+        if self._guard.is_poison(entries):
             self._set_aside(entries[0], "it ended the process twice while it was applied alone")
             return
         if self._ends_the_store(entries):
@@ -148,7 +150,7 @@ class Settling:
             return
         error = None
         try:
-            self._attempts.begin(entries)
+            self._guard.begin(entries)
             self._applier.spent.clear()
             self._applier.apply(entries)
         except BaseException as raised:  # a panic in a library is a BaseException
@@ -157,6 +159,8 @@ class Settling:
 
     def _judge(self, entries: Sequence[Logged], error: BaseException | None, spent: Mapping[Like, float]) -> None:
         """Move on, or find out what is at fault."""
+        if isinstance(error, LostPartitionError):
+            raise error  # whoever has the partition now applies them
         if isinstance(error, StoreUnavailableError):
             self._broke_off(entries, error)
         elif isinstance(error, (LogUnavailableError, OSError, KeyboardInterrupt, SystemExit)):
@@ -219,7 +223,7 @@ class Settling:
             if not self._is_free(entry):
                 continue
             try:
-                whole = self._applier.from_store(entry)
+                whole = whole_entry(self._applier.context.store, entry)
             except StoreQueryError as error:
                 self._hold(entry, f"it is damaged in the log, and the store does not give its bytes: {error.message}")
                 continue
@@ -235,7 +239,7 @@ class Settling:
         self._breaks.settled({entry.seq for entry in entries})
         self._status.batches += 1
         self._status.payloads += len(entries)
-        self._attempts.settled()
+        self._guard.settled(counted=not any(map(self._lanes.is_blocked, {entry.payload.tenant for entry in entries})))
         self._settled += len(entries)
 
     def _passed(self, through: dict[str, int]) -> None:
@@ -243,16 +247,19 @@ class Settling:
         self._saved = False
         self.save()
 
+    def recount(self) -> None:
+        """What counts as applied is another, though nothing was applied: `save` saves it."""
+        self._saved = False
+
     def save(self) -> None:
         """Save what is applied, unless it was saved. Raises OSError: call it again, for the lanes have gone on."""
         if self._saved:
             return
         progress = self._lanes.progress()
         with self._status.stage("position"):
-            self._position.save(progress.checkpoint, progress.ahead)
+            self._checkpoint.save(progress.checkpoint, progress.ahead)
         self._saved = True
         reach("mill.after_position")
-        self._applier.progress = self._position.progress
         self._status.position = progress.checkpoint
         self._hints.send(progress.checkpoint)
 
@@ -304,9 +311,13 @@ class Settling:
     def _store_works(self, hold: Hold) -> bool:
         """Whether the store took a real payload since the held one was first refused, or takes one again that it took
         before. Where there is none, one payload may be set aside, and no second before another is applied."""
-        if self._applied > hold.since or self._canary.apply_again(self._position.progress, self._lanes.away):
+        if self._applied > hold.since or self._canary.apply_again(self._checkpoint.progress, self._is_away):
             return True
         return self._set_aside_at < self._applied
+
+    def _is_away(self, tenant: str) -> bool:
+        """Whether something of a tenant is being changed beside the loop, or half of a replay of it is published."""
+        return tenant == self._lanes.away or self._lanes.is_blocked(tenant)
 
     def _hold(self, entry: Logged, why: str, seconds: float = 0.0, state: Waiting = "waiting_for_store") -> Hold:
         """Hold the lane of an entry back for a while, longer each time (or for `seconds`)."""

@@ -30,7 +30,7 @@ NO_PAST = Nothing()
 _KEEP = 1_000
 
 
-class Milled(msgspec.Struct, frozen=True):
+class TransformedBatch(msgspec.Struct, frozen=True):
     """Payloads of one feed version after its rules. `counts`: `seq`, `records`; `rejections`: REJECTED."""
 
     feed: Feed
@@ -45,7 +45,7 @@ def warm() -> None:
     zone_at(0.0, 0.0)
 
 
-class Stages:
+class TransformPipeline:
     """The stages before the store, for every feed version of every tenant.
 
     `max_depth` of JSON holds for feeds whose records are judged here. What intake judged and took is not judged again:
@@ -58,7 +58,9 @@ class Stages:
         self._max_depth = max_depth
         self._decoders: dict[tuple[str, str, int], Decoder] = {}
 
-    def run(self, tenant: str, name: str, version: int, entries: Sequence[Logged], past: Past = NO_PAST) -> Milled:
+    def run(
+        self, tenant: str, name: str, version: int, entries: Sequence[Logged], past: Past = NO_PAST
+    ) -> TransformedBatch:
         """Decode, check and shape entries, which are in the order of the log. Raises UnavailableError while there is no
         such feed version, or none that can be read: payloads were taken for it, so it is the catalog's fault and not
         theirs; and what `past` raises. It is asked as of the first entry, and only where `looks_back`."""
@@ -70,7 +72,7 @@ class Stages:
         with self._status.stage("shape"):
             shaped = shape(feed, tenant, checked, batch)
         rejections = ledger.rejected([shaped.rejections])
-        return Milled(feed, shaped.points, shaped.series, rejections, batch.counts)
+        return TransformedBatch(feed, shaped.points, shaped.series, rejections, batch.counts)
 
     def looks_back(self, tenant: str, name: str, version: int) -> bool:
         """Whether the rules of a feed version need the past. Then entries of it must not be judged together with those

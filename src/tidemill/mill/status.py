@@ -1,18 +1,15 @@
-"""What the mill is doing, as numbers that health and metrics show: counters in memory, a small file for others to read.
+"""What the mill is doing, as numbers that health and metrics show. Telemetry and nothing else: the mill only writes it,
+and nothing is decided by it (`tests/test_layers.py`).
 
-The file is replaced at most twice a second; losing it loses nothing.
+It is given to others at most twice a second; losing it loses nothing.
 """
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Literal
 
 import msgspec
-
-from tidemill.mill.position import write_atomically
 
 _WRITE_EVERY_S = 0.5
 _COUNTED = (
@@ -36,6 +33,7 @@ class MillStatus(msgspec.Struct, kw_only=True):
         "waiting_for_store",
         "waiting_for_log",
         "waiting_for_catalog",
+        "lost_partition",
         "stopped",
     ] = "starting"
     looped_at_ns: int = 0
@@ -83,6 +81,10 @@ class MillStatus(msgspec.Struct, kw_only=True):
         """Something went wrong, and the mill has yet to go on."""
         self.last_error, self.last_error_at_ns, self.recovered = why, now_ns, False
 
+    def saw(self, log_seq: int) -> None:
+        """The log reaches this offset."""
+        self.log_seq = max(self.log_seq, log_seq)
+
     def turn(self) -> None:
         """A sign of life: `turned` is now, by the monotonic clock of the mill's own process."""
         self.turned = time.monotonic()
@@ -99,11 +101,24 @@ class MillStatus(msgspec.Struct, kw_only=True):
             self.stage_s[name] = self.stage_s.get(name, 0.0) + time.perf_counter() - begun
 
 
-class Heartbeat:
-    """Writes a MillStatus to `path` as JSON, at most twice a second unless forced. A full disk is not its business."""
+class Heartbeat(msgspec.Struct, frozen=True):
+    """A sign of life of a mill: when it began its last turn (`looped_at_ns`, ns since the epoch; 0: it has not begun
+    one since it started), and its `state` then."""
 
-    def __init__(self, path: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._path = path
+    looped_at_ns: int = 0
+    state: str = "starting"
+
+    @property
+    def turns(self) -> bool:
+        """Whether the mill turned since it started: then it has compared the store with its checkpoint."""
+        return self.looped_at_ns > 0 and self.state not in ("starting", "stopped")
+
+
+class HeartbeatWriter:
+    """Gives a status to `beat`, at most twice a second unless forced."""
+
+    def __init__(self, beat: Callable[[MillStatus], None], monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._beat = beat
         self._monotonic = monotonic
         self._written = -_WRITE_EVERY_S
 
@@ -113,8 +128,17 @@ class Heartbeat:
         if not force and now - self._written < _WRITE_EVERY_S:
             return
         self._written = now
-        with contextlib.suppress(OSError):
-            write_atomically(self._path, msgspec.json.encode(status), durable=False)
+        self._beat(status)
+
+
+def last_turn(status: MillStatus) -> float:
+    """The last sign of life of the process's own mill, by `time.monotonic()`."""
+    return status.turned
+
+
+def described(status: MillStatus | None) -> str:
+    """What a mill said last, for an error message; empty if it said nothing."""
+    return f" (it is '{status.state}': {status.last_error or 'no error'})" if status else ""
 
 
 def combined(statuses: Sequence[MillStatus | None]) -> MillStatus | None:
@@ -135,11 +159,3 @@ def combined(statuses: Sequence[MillStatus | None]) -> MillStatus | None:
         recovered=all(status.recovered for status in known),
         **sums,
     )
-
-
-def read(path: Path) -> MillStatus | None:
-    """The last status that a mill wrote, or None."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=MillStatus)
-    except (OSError, msgspec.MsgspecError):
-        return None

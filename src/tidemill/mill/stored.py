@@ -1,9 +1,13 @@
 """Payloads as the store keeps them, to be applied or cut apart once more."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec import structs
+
 from tidemill.model.payload import Kind, Logged, Payload
+from tidemill.store.client import Store
 
 
 def entry(tenant: str, feed: str, row: Mapping[str, Any], version: int) -> Logged:
@@ -20,3 +24,13 @@ def entry(tenant: str, feed: str, row: Mapping[str, Any], version: int) -> Logge
         kind=Kind.DATA,
     )
     return Logged(row["seq"], payload)
+
+
+def whole_entry(store: Store, damaged: Logged) -> Logged | None:
+    """An entry whose bytes the log has lost, with those of the store; None where the store has not those either.
+    Raises StoreUnavailableError, StoreQueryError."""
+    payload = damaged.payload
+    body = store.raw("payload_body", "RawBLOB", tenant=payload.tenant, receipt=payload.receipt)
+    if hashlib.sha256(body).digest() != payload.sha256:
+        return None
+    return Logged(damaged.seq, structs.replace(payload, body=body))

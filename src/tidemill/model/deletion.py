@@ -4,7 +4,7 @@ A deletion concerns what was submitted before it and fits everything that it nam
 """
 
 import hashlib
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypedDict, cast
 
 import msgspec
 
@@ -16,6 +16,17 @@ FORMAT: Final = "deletion"  # of the log entry
 ERASED: Final = "erased"  # format of a log entry whose bytes are gone
 MAX_ERASE_S: Final = 72 * 3600
 Name = Literal["series", "range", "feed", "payload"]
+
+
+class Selector(TypedDict, total=False):
+    """What a deletion names; [`start`, `end`)."""
+
+    feed: str
+    series: str
+    tags: dict[str, str]
+    receipt: str
+    start: str
+    end: str
 
 
 class Deletion(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -49,12 +60,12 @@ class Deletion(msgspec.Struct, frozen=True, omit_defaults=True):
         return MAX_NS if self.end_ns is None else self.end_ns - 1
 
     @property
-    def selector(self) -> dict[str, Any]:
+    def selector(self) -> Selector:
         """What was asked for, as it is shown: without what was not named."""
         shown: dict[str, Any] = {"feed": self.feed, "series": self.series, "tags": self.tags, "receipt": self.receipt}
         for name, ns in (("start", self.start_ns), ("end", self.end_ns)):
             shown[name] = None if ns is None else format_instant(ns)
-        return {name: value for name, value in shown.items() if value}
+        return cast("Selector", {name: value for name, value in shown.items() if value})
 
 
 def entry(deletion: Deletion, *, tenant: str, receipt: str, received_ns: int, feed_version: int) -> Payload:

@@ -1,13 +1,11 @@
-"""A replay: payloads that are put through the rules again, under another version of their feed. What was asked for, how
-far it is, and what it changes; kept in the catalog, shown by the API, worked on by the mill."""
+"""A replay: payloads that are put through the rules again, under another version of their feed. What was asked for, and
+what it changes. A kind of job that the mill works on."""
 
-from typing import Final, Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
-State = Literal["queued", "running", "publishing", "done", "failed", "cancelled"]
-OVER: Final[frozenset[State]] = frozenset({"done", "failed", "cancelled"})
-UNDER_WAY: Final[frozenset[State]] = frozenset({"queued", "running", "publishing"})
+from tidemill.model.job import Job, Role
 
 
 class RejectionFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -83,17 +81,12 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     points: tuple[Point, ...] = ()
 
 
-class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """A replay as it stands. Times in ns since the epoch, UTC; `done` of `total` payloads went through the rules."""
+class Replay(Job[Request, Difference], frozen=True, kw_only=True):
+    """A replay as it stands; `result` is what it changed, or would change. Only while it is `publishing` may readers
+    see a part of it."""
 
-    id: str
-    tenant: str
-    request: Request
-    state: State
-    created_ns: int
-    started_ns: int | None = None
-    finished_ns: int | None = None
-    total: int = 0
-    done: int = 0
-    error: str = ""
-    difference: Difference | None = None
+    PREFIX: ClassVar[str] = "replays/"
+    ROLE: ClassVar[Role] = "mill"
+
+    kind: Literal["replay"] = "replay"
+    result: Difference | None = msgspec.field(default=None, name="difference")

@@ -5,11 +5,12 @@ bytes with commas at the ends of lines.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
 Body = bytes | Iterator[bytes]
+AnyJson = Annotated[Any, msgspec.Meta(description="Any JSON value.")]
 
 # format parameter -> the store's format for text or columns, and the content type of the answer
 STORE_FORMATS: Final = {

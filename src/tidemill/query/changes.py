@@ -8,7 +8,7 @@ everything of a tenant: what a batch under way has told already is not shown bef
 from collections import Counter
 from collections.abc import Callable
 from itertools import accumulate, chain
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -18,9 +18,8 @@ from tidemill.model.offset import Reach, start_of
 from tidemill.model.payload import MAX_RECORDS
 from tidemill.model.time import MAX_NS, MIN_NS, format_instant
 from tidemill.query import readers
-from tidemill.query.merging import first_of
-from tidemill.query.parameters import FEED, UNIT, Asked, Parameter, limit
-from tidemill.query.seals import OF_PROCESS, Seals, sealed
+from tidemill.query.cursors import OF_PROCESS, Seals, first_of, sealed
+from tidemill.query.parameters import TEXT, FeedName, Parameter, QueryParameters, Unit, limit_to, one_of
 from tidemill.query.series import Hidden
 from tidemill.store.client import Store
 
@@ -31,7 +30,6 @@ Newest = tuple[tuple[int, int], ...]  # seq, idx in each partition
 
 _PARTS: Final = 5  # of a place
 ROUTE: Final = "changes"
-_INSTANT: Final = {"type": "string", "examples": ["2026-01-31T12:00:00Z"]}
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 
@@ -46,28 +44,34 @@ def _since(text: str, context: readers.Context) -> str | int:
             raise error from None
 
 
-FILTERS: Final = (
-    FEED,
-    Parameter("series", "Only of this series.", readers.series, {"type": "string"}),
-    Parameter(
-        "kind",
-        "Only changes of points, or only of rollup windows.",
-        readers.choice("point", "window"),
-        {"type": "string", "enum": ["point", "window"]},
-    ),
-)
-SINCE: Final = Parameter(
-    "since",
-    "Changes made at or after this time (RFC 3339, a date, or a number with `unit`), or after this `id`.",
-    _since,
-    _INSTANT,
-)
-CURSOR: Final = Parameter("cursor", "Where the last page ended: its `next`.", sealed, {"type": "string"})
-PAGE_PARAMETERS: Final = (SINCE, UNIT, *FILTERS, limit(100, 1000), CURSOR)
-STREAM_PARAMETERS: Final = (SINCE, UNIT, *FILTERS)
+class ChangeStreamQuery(QueryParameters, frozen=True):
+    """Which changes, and from where on."""
+
+    since: Annotated[
+        str | int | None,
+        Parameter(
+            "Changes made at or after this time (RFC 3339, a date, or a number with `unit`), or after this `id`.",
+            _since,
+            {"type": "string", "examples": ["2026-01-31T12:00:00Z"]},
+        ),
+    ] = None
+    unit: Unit = None
+    feed: FeedName = None
+    series: Annotated[int | None, Parameter("Only of this series.", readers.series, TEXT)] = None
+    kind: Annotated[
+        Literal["point", "window"] | None,
+        one_of("Only changes of points, or only of rollup windows.", "point", "window"),
+    ] = None
 
 
-class Change(msgspec.Struct, frozen=True):
+class ChangesQuery(ChangeStreamQuery, frozen=True):
+    """A page of changes."""
+
+    limit: Annotated[int, limit_to(1000)] = 100
+    cursor: Annotated[str | None, Parameter("Where the last page ended: its `next`.", sealed, TEXT)] = None
+
+
+class ChangeEvent(msgspec.Struct, frozen=True):
     """A published value that became another. Of a point `time`; of a rollup window its begin `window`, its length
     `every` and means as values. `old` null: there was none; `new` null: there is none any more; counts are of points.
 
@@ -96,14 +100,14 @@ class Change(msgspec.Struct, frozen=True):
 class ChangePage(msgspec.Struct, frozen=True):
     """Changes, oldest first. `next` is never null, also at the end: ask with it as `cursor` for more, now or later."""
 
-    items: list[Change]
+    items: list[ChangeEvent]
     next: str
 
 
 class Followed(msgspec.Struct, frozen=True):
     """What a follower reads at once; `reached`: where it goes on; `more`: there is more now."""
 
-    items: list[Change]
+    items: list[ChangeEvent]
     reached: Places
     more: bool
 
@@ -116,16 +120,16 @@ class Changes:
     ) -> None:
         self._store, self._hidden, self._applied, self._seals = store, hidden, applied, seals
 
-    def page(self, tenant: str, asked: Asked) -> ChangePage:
-        """A page by PAGE_PARAMETERS. Raises InputError for a cursor that is none of the tenant's."""
-        found = self.after(tenant, asked, self.start(tenant, asked), asked["limit"])
+    def page(self, tenant: str, query: ChangesQuery) -> ChangePage:
+        """A page. Raises InputError for a cursor that is none of the tenant's."""
+        start = self.start(tenant, cursor=query.cursor, since=query.since)
+        found = self.after(tenant, query, start, query.limit)
         return ChangePage(found.items, self.cursor(tenant, found.reached))
 
-    def start(self, tenant: str, asked: Asked) -> Places:
+    def start(self, tenant: str, *, cursor: str | None = None, since: str | int | None = None) -> Places:
         """Where a request begins to read: behind its `cursor`, or behind the change whose id is its `since`; else at
         the first change. Raises InputError for a cursor that is none of the tenant's."""
-        for name in ("cursor", "since"):
-            text = asked.get(name)
+        for name, text in (("cursor", cursor), ("since", since)):
             if isinstance(text, str):
                 try:
                     return self.places(tenant, text)
@@ -143,11 +147,11 @@ class Changes:
         parts = self._seals.open(ROUTE, tenant, text, _PARTS * len(self._applied(tenant)))
         return tuple(_place_of(parts[at : at + _PARTS]) for at in range(0, len(parts), _PARTS))
 
-    def after(self, tenant: str, asked: Asked, start: Places, count: int) -> Followed:
-        """Up to `count` changes after a place in each partition, by FILTERS and the time `since`."""
+    def after(self, tenant: str, query: ChangeStreamQuery, start: Places, count: int) -> Followed:
+        """Up to `count` changes after a place in each partition, by its filters and the time `since`."""
         applied = self._applied(tenant)
         bounds = zip(start, applied, strict=True)
-        rows = [self._rows(tenant, asked, place, until, count + 1) for place, until in bounds]
+        rows = [self._rows(tenant, query, place, until, count + 1) for place, until in bounds]
         page = first_of(rows, count, lambda row: row["changed_ns"])
         trail = list(accumulate(page, _advanced, initial=start))  # the places before the first, and behind each
         taken = Counter(number for number, _ in page)
@@ -157,9 +161,11 @@ class Changes:
         )
         return Followed(self._told(tenant, [row for _, row in page], trail[1:]), reached, any(more))
 
-    def _rows(self, tenant: str, asked: Asked, after: Place, until: int, limit: int) -> list[dict[str, Any]]:
+    def _rows(
+        self, tenant: str, query: ChangeStreamQuery, after: Place, until: int, limit: int
+    ) -> list[dict[str, Any]]:
         """The changes after a place in its partition."""
-        since = asked["since"]
+        since = query.since
         seq, idx, series, every_s, ns = after
         return self._store.rows(
             "changes_page",
@@ -171,9 +177,9 @@ class Changes:
             after_ns=ns,
             until=until,
             since=since if isinstance(since, int) else MIN_NS,
-            feed=asked["feed"] or "",
-            series=[] if asked["series"] is None else [asked["series"]],
-            kind=asked["kind"] or "",
+            feed=query.feed or "",
+            series=[] if query.series is None else [query.series],
+            kind=query.kind or "",
             hidden=sorted(self._hidden(tenant)),
             limit=limit,
         )
@@ -192,7 +198,7 @@ class Changes:
         newest = zip(applied, self.newest(tenant, applied), strict=True)
         return tuple(max(end_of(until), (seq, idx, *_LAST)) for until, (seq, idx) in newest)
 
-    def _told(self, tenant: str, page: list[dict[str, Any]], behind: list[Places]) -> list[Change]:
+    def _told(self, tenant: str, page: list[dict[str, Any]], behind: list[Places]) -> list[ChangeEvent]:
         seqs = sorted({row["cause_seq"] for row in page if row["cause_seq"]})
         rows = self._store.rows("receipts_by_seq", tenant=tenant, seqs=seqs) if seqs else []
         receipts = {row["seq"]: row["receipt"] for row in rows}
@@ -225,9 +231,9 @@ def _place_of(parts: tuple[int, ...]) -> Place:
     return seq, idx, series, every_s, ns
 
 
-def _change(row: dict[str, Any], own_id: str, receipt: str | None) -> Change:
+def _change(row: dict[str, Any], own_id: str, receipt: str | None) -> ChangeEvent:
     at, every_s = format_instant(row["ns"]), row["every_s"]
-    return Change(
+    return ChangeEvent(
         id=own_id,
         series=format_series(row["series"]),
         feed=row["feed"],

@@ -4,26 +4,37 @@ What is applied, or being applied, is answered by the store; what only the log k
 """
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from tidemill.errors import NotFoundError
 from tidemill.log.contract import LogReader
 from tidemill.model import deletion
-from tidemill.model.deletion import Deletion
+from tidemill.model.deletion import Deletion, Selector
 from tidemill.model.offset import Partition, Reach, start_of
 from tidemill.model.payload import Kind, Payload
 from tidemill.model.time import NS_PER_S, format_instant
-from tidemill.query.merging import first_of
-from tidemill.query.parameters import Asked, limit
-from tidemill.query.seals import OF_PROCESS, SEALED_CURSOR, Seals
+from tidemill.query.cursors import OF_PROCESS, Seals, first_of
+from tidemill.query.parameters import QueryParameters, SealedCursor, limit_to
 from tidemill.store.client import Store
 from tidemill.store.deletions import Evidence
 
-PAGE_PARAMETERS: Final = (limit(100, 1000), SEALED_CURSOR)
-KEPT_PARAMETERS: Final = (limit(1000, 10_000), SEALED_CURSOR)
 State = Literal["dry_run", "requested", "applied", "erased"]
+
+
+class DeletionsQuery(QueryParameters, frozen=True):
+    """A page of deletions."""
+
+    limit: Annotated[int, limit_to(1000)] = 100
+    cursor: SealedCursor = None
+
+
+class KeptPayloadsQuery(QueryParameters, frozen=True):
+    """A page of payloads that kept their bytes."""
+
+    limit: Annotated[int, limit_to(10_000)] = 1000
+    cursor: SealedCursor = None
 
 
 class DeletionItem(msgspec.Struct, frozen=True):
@@ -34,7 +45,7 @@ class DeletionItem(msgspec.Struct, frozen=True):
 
     id: str | None
     kind: str
-    selector: dict[str, Any]
+    selector: Selector
     requested_at: str | None
     applied_at: str | None
     points: int | None
@@ -91,21 +102,21 @@ class DeletionReceipts:
         logged = self._log.find(tenant, receipt)
         return logged is not None and logged.payload.kind is Kind.DELETE
 
-    def page(self, tenant: str, asked: Asked, applied: Reach) -> DeletionPage:
-        """A page by PAGE_PARAMETERS; `applied`: of each partition, the offset up to which the store has everything."""
+    def page(self, tenant: str, query: DeletionsQuery, applied: Reach) -> DeletionPage:
+        """A page; `applied`: of each partition, the offset up to which the store has everything."""
         newest = tuple(Partition(number).end + 1 for number in range(len(applied)))
-        before = self._seals.after("deletions", tenant, asked["cursor"], newest)
+        before = self._seals.after("deletions", tenant, query.cursor, newest)
         rows = [
-            self._store.rows("deletion_page", tenant=tenant, low=start_of(n), before=below, limit=asked["limit"] + 1)
+            self._store.rows("deletion_page", tenant=tenant, low=start_of(n), before=below, limit=query.limit + 1)
             for n, below in enumerate(before)
         ]
-        taken = first_of(rows, asked["limit"], lambda row: -row["requested_ns"])
+        taken = first_of(rows, query.limit, lambda row: -row["requested_ns"])
         page = [(number, row) for number, row in taken if row["applied_ns"] is not None]
         items = [_item(row) for _, row in page]
-        if not asked["cursor"]:
+        if not query.cursor:
             known = {item.id for item in items}
             items = [one for one in self._waiting(tenant, applied) if one.id not in known] + items
-        more = page and sum(map(len, rows)) > asked["limit"]
+        more = page and sum(map(len, rows)) > query.limit
         reached = dict(enumerate(before)) | {number: row["seq"] for number, row in page}
         return DeletionPage(items, self._seals.seal("deletions", tenant, *reached.values()) if more else None)
 
@@ -118,23 +129,23 @@ class DeletionReceipts:
         newest = first_of(found, sum(map(len, found)), lambda payload: -payload.received_ns)
         return [requested(payload) for _, payload in newest]
 
-    def kept(self, tenant: str, receipt: str, asked: Asked) -> KeptPage:
-        """A page, by KEPT_PARAMETERS, of the payloads that a deletion left with their bytes. Raises NotFoundError."""
+    def kept(self, tenant: str, receipt: str, query: KeptPayloadsQuery) -> KeptPage:
+        """A page of the payloads that a deletion left with their bytes. Raises NotFoundError."""
         rows = self._store.rows("deletion_one", tenant=tenant, id=receipt)
         if not rows:
             self.one(tenant, receipt)
             return KeptPage([], None)
         feed = msgspec.json.decode(rows[0]["selector"])["feed"]
-        (after,) = self._seals.after("kept", tenant, asked["cursor"], (0,))
+        (after,) = self._seals.after("kept", tenant, query.cursor, (0,))
         found = self._store.rows(
             "deletion_kept",
             tenant=tenant,
             feed=feed,
             deletion=rows[0]["seq"],
             after=after,
-            limit=asked["limit"] + 1,
+            limit=query.limit + 1,
         )
-        page = found[: asked["limit"]]
+        page = found[: query.limit]
         following = self._seals.seal("kept", tenant, page[-1]["seq"]) if len(found) > len(page) else None
         return KeptPage([KeptPayload(r["receipt"], {"self": f"/v1/receipts/{r['receipt']}"}) for r in page], following)
 

@@ -17,16 +17,13 @@ MAX_DELETIONS: Final = 10_000
 
 
 class Deletion(msgspec.Struct, frozen=True):
-    """A deletion. Times in ns; `erased_ns` is null until the bytes are gone from disk."""
+    """A deletion that was applied, in ns."""
 
     id: str
     seq: int
     kind: str
     selector: dict[str, Any]
-    requested_ns: int
     applied_ns: int
-    erase_by_ns: int
-    erased_ns: int | None
 
     def names(self, receipt: str) -> bool:
         """Whether it is of this payload."""
@@ -75,10 +72,7 @@ def _deletion(row: Mapping[str, Any]) -> Deletion:
         seq=row["seq"],
         kind=row["kind"],
         selector=selector,
-        requested_ns=row["requested_at"],
         applied_ns=row["applied_at"],
-        erase_by_ns=row["erase_by"],
-        erased_ns=row["erased_at"],
     )
 
 

@@ -1,24 +1,46 @@
-"""Where a point comes from: its payload and place in it, the record, the rules, what it replaced, what lost to it."""
+"""Lineage of a series, of a point or a rollup window. Where a point comes from: its payload and place in it, the
+record, the rules, what it replaced, what lost to it."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
-from tidemill.errors import NotFoundError
+from tidemill.errors import Fault, InputError, NotFoundError
 from tidemill.feeds.book import FeedBook
 from tidemill.model.ids import format_series
 from tidemill.model.time import format_instant
-from tidemill.query.flags import flag_words
-from tidemill.query.origins import Origin, Origins, Rules, origin, rules
-from tidemill.query.point_changes import Change, changes_of
-from tidemill.query.rollup_windows import RollupWindow, windows_of
+from tidemill.query import answers, readers
+from tidemill.query.answers import AnyJson, Page
+from tidemill.query.cursors import Seals
+from tidemill.query.origins import Origin, Origins, ReplacedValue, Rules, origin, replaced_value, rules
+from tidemill.query.parameters import Parameter, QueryParameters, SealedCursor, Unit, limit_to
+from tidemill.query.point_changes import PublishedChange, changes_of
+from tidemill.query.points import flag_words
+from tidemill.query.rollups import RollupWindow, windows_of
 from tidemill.query.series import Description, SeriesQueries
-from tidemill.query.together import together
-from tidemill.store.client import Store
+from tidemill.query.window_lineage import WindowLineage, WindowLineageQueries
+from tidemill.store.client import Store, run_parallel
 
 MAX_POINTS: Final = 1_000  # of one instant: where a feed keeps all that share a second
 MAX_REPLACED: Final = 10_000
+_INSTANT: Final = {"type": "string", "examples": ["2026-01-31T12:00:00Z", "1769860800"]}
+_INSTANT_TEXT: Final = "RFC 3339, a date (midnight UTC), or a number since the epoch with `unit`."
+
+
+class LineageQuery(QueryParameters, frozen=True):
+    """The lineage of a point (`time`) or of a window (`window`), one of the two."""
+
+    time: Annotated[
+        int | None, Parameter(f"Of the point at this instant. {_INSTANT_TEXT}", readers.instant, _INSTANT)
+    ] = None
+    window: Annotated[
+        int | None,
+        Parameter(f"Of the rollup window that begins at this instant. {_INSTANT_TEXT}", readers.instant, _INSTANT),
+    ] = None
+    unit: Unit = None
+    limit: Annotated[int, limit_to(1000)] = 100
+    cursor: SealedCursor = None
 
 
 class PointOrigin(msgspec.Struct, frozen=True):
@@ -31,20 +53,8 @@ class PointOrigin(msgspec.Struct, frozen=True):
     attributes: dict[str, str]
     index: int
     payload: Origin
-    record: Any
+    record: AnyJson
     rules: Rules
-
-
-class ReplacedValue(msgspec.Struct, frozen=True):
-    """A value that stood once: when it was received, what replaced it and when that was received."""
-
-    value: float | None
-    index: int
-    received_at: str
-    payload: Origin
-    replaced_by: Origin
-    replaced_by_index: int
-    replaced_at: str | None
 
 
 class Loser(msgspec.Struct, frozen=True):
@@ -69,24 +79,45 @@ class PointLineage(msgspec.Struct, frozen=True):
     points: list[PointOrigin]
     replaced: list[ReplacedValue]
     duplicates: list[Loser]
-    changes: list[Change]
+    changes: list[PublishedChange]
     windows: list[RollupWindow]
     links: dict[str, str]
 
 
 class LineageQueries:
-    """Lineage of points. Raises NotFoundError for a series or an instant that is not there."""
+    """Lineage of points and windows. Raises NotFoundError for a series or an instant that is not there."""
 
-    def __init__(self, store: Store, series: SeriesQueries, book: FeedBook) -> None:
+    def __init__(self, store: Store, series: SeriesQueries, book: FeedBook, seals: Seals) -> None:
         self._store, self._series = store, series
+        self._windows = WindowLineageQueries(store, book, seals)
         self._origins = Origins(store, book)
+
+    def answer(self, tenant: str, series: str, query: LineageQuery) -> Page:
+        """PointLineage or WindowLineage. Raises InputError unless one of `time` and `window` is given."""
+        at, window = query.time, query.window
+        if (at is None) == (window is None):
+            message = "give 'time' for a point or 'window' for a rollup window, one of the two"
+            code = "missing" if at is None else "contradiction"
+            raise InputError(message, (Fault("$query.time", code, message),))
+        if at is not None:
+            return answers.encoded(self.point(tenant, series, at))
+        assert window is not None
+        found = self.window(tenant, series, window, query.limit, query.cursor)
+        return answers.encoded(found, found.next)
+
+    def window(self, tenant: str, series: str, begin_ns: int, limit: int, cursor: str | None = None) -> WindowLineage:
+        """Where the window that begins at an instant (ns) comes from; at most `limit` of its payloads after `cursor`.
+
+        Raises InputError for an instant at which no window of the feed begins, and for a feed without rollups.
+        """
+        return self._windows.window(tenant, self._series.describe(tenant, series), begin_ns, limit, cursor)
 
     def point(self, tenant: str, series: str, at_ns: int) -> PointLineage:
         """Where what stands at an instant (ns) comes from. NotFoundError names the nearest neighbours."""
         described = self._series.describe(tenant, series)
         feed = self._origins.feed(tenant, described.feed, None)
         bound = {"tenant": tenant, "series": described.series, "deleted_seq": described.deleted_seq}
-        points, old, windows, changes = together(
+        points, old, windows, changes = run_parallel(
             lambda: self._store.rows("lineage_points", **bound, at=at_ns, limit=MAX_POINTS),
             lambda: self._store.rows("lineage_replaced", **bound, first=at_ns, last=at_ns, limit=MAX_REPLACED),
             lambda: windows_of(self._store, tenant, described.series, at_ns, feed),
@@ -103,7 +134,7 @@ class LineageQueries:
             raise self._nothing(bound, described, at_ns)
         places = {row["seq"] for row in points}
         named = places | {row[name] for row in old for name in ("seq", "by_seq")}
-        facts, losers = together(
+        facts, losers = run_parallel(
             lambda: self._origins.facts(tenant, named),
             lambda: self._losers(tenant, described, at_ns, places),
         )
@@ -161,20 +192,6 @@ class LineageQueries:
             + (f"the nearest points are at {found}" if near else "it has no points")
             + f". /v1/why?series={series}&time={time} says why"
         )
-
-
-def replaced_value(row: Mapping[str, Any], facts: Mapping[int, Mapping[str, Any]]) -> ReplacedValue:
-    """A row of `lineage_replaced` as it is answered; `facts` of its payloads by place."""
-    successor = facts.get(row["by_seq"])
-    return ReplacedValue(
-        value=row["value"],
-        index=row["idx"],
-        received_at=format_instant(row["received_at"]),
-        payload=origin(facts.get(row["seq"])),
-        replaced_by=origin(successor),
-        replaced_by_index=row["by_idx"],
-        replaced_at=format_instant(successor["received_at"]) if successor else None,
-    )
 
 
 def _loser(row: Mapping[str, Any], facts: Mapping[int, Mapping[str, Any]]) -> Loser:

@@ -1,32 +1,43 @@
 """Meter data in the shape of the metering API that the feed `meters` reads, so that its front ends can move over."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final, TypedDict, cast
 
 import msgspec
 
-from tidemill.query.parameters import START, STOP, UNIT, Asked, Parameter, limit, time_range
-from tidemill.query.readers import word
+from tidemill.query import readers
+from tidemill.query.parameters import TEXT, Parameter, QueryParameters, Start, Stop, Unit, limit_to, time_range
 from tidemill.query.series import Hidden
 from tidemill.store.client import Store
 
 FEED: Final = "meters"
-_TEXT: Final = {"type": "string"}
 
-PARAMETERS: Final = (
-    Parameter("muid", "Only this meter.", word, {"type": "string", "format": "uuid"}),
-    Parameter("measurement", "Only this measurement, such as energy.", word, _TEXT),
-    limit(5000, 50_000),
-    START,
-    STOP,
-    UNIT,
-)
+
+class MeasurementsQuery(QueryParameters, frozen=True):
+    """Records of meters in [start, stop)."""
+
+    muid: Annotated[str | None, Parameter("Only this meter.", readers.word, {"type": "string", "format": "uuid"})] = (
+        None
+    )
+    measurement: Annotated[str | None, Parameter("Only this measurement, such as energy.", readers.word, TEXT)] = None
+    limit: Annotated[int, limit_to(50_000)] = 5000
+    start: Start = None
+    stop: Stop = None
+    unit: Unit = None
+
+
+class Measurement(TypedDict):
+    """What a meter measured at an instant. `tags` are `muid`, and `quality` where the reading has one. Each register's
+    value is a further member under its own key (OBIS code)."""
+
+    measurement: str
+    timestamp: str
+    tags: dict[str, str]
 
 
 class Measurements(msgspec.Struct, frozen=True):
-    """Records, one an instant and meter, oldest first: `measurement`, `timestamp`, `tags` (`muid`, and `quality` where
-    the reading has one), and each register's value under its own key (OBIS code)."""
+    """Records, one an instant and meter, oldest first."""
 
-    data: list[dict[str, Any]]
+    data: list[Measurement]
 
 
 class Meterdata:
@@ -35,29 +46,30 @@ class Meterdata:
     def __init__(self, store: Store, hidden: Hidden) -> None:
         self._store, self._hidden = store, hidden
 
-    def measurements(self, tenant: str, asked: Asked) -> Measurements:
+    def measurements(self, tenant: str, query: MeasurementsQuery) -> Measurements:
         """At most `limit` records in [start, stop), oldest first; none for a meter that is not there."""
-        span = time_range(asked, "stop")
+        span = time_range(query.start, query.stop)
         rows = self._store.rows(
             "meterdata",
             tenant=tenant,
             feed=FEED,
             hidden=sorted(self._hidden(tenant)),
-            muid=asked["muid"] or "",
-            measurement=asked["measurement"] or "",
+            muid=query.muid or "",
+            measurement=query.measurement or "",
             first=span.first_ns,
             last=span.last_ns,
-            limit=asked["limit"],
+            limit=query.limit,
         )
         return Measurements([_record(row) for row in rows])
 
 
-def _record(row: dict[str, Any]) -> dict[str, Any]:
+def _record(row: dict[str, Any]) -> Measurement:
     tags = {"muid": row["muid"], "quality": row["quality"]}
     registers = sorted(zip(row["registers"], row["values"], strict=True))
-    return {
+    record = {
         "measurement": row["measurement"],
         "timestamp": row["timestamp"],
         "tags": {name: value for name, value in tags.items() if value},
         **dict(registers),
     }
+    return cast("Measurement", record)

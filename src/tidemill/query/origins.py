@@ -56,6 +56,18 @@ class Rules(msgspec.Struct, frozen=True):
     passed: list[PassedRule]
 
 
+class ReplacedValue(msgspec.Struct, frozen=True):
+    """A value that stood once: when it was received, what replaced it and when that was received."""
+
+    value: float | None
+    index: int
+    received_at: str
+    payload: Origin
+    replaced_by: Origin
+    replaced_by_index: int
+    replaced_at: str | None
+
+
 class Origins:
     """Reads payloads and the feed versions that they were applied under."""
 
@@ -127,3 +139,17 @@ def rules(name: str, feed: Feed | None, version: int, marks: Collection[str] = (
         for rule in (feed.rules if feed else ())
     ]
     return Rules(name, version, f"/v1/feeds/{name}?version={version}", passed)
+
+
+def replaced_value(row: Mapping[str, Any], facts: Mapping[int, Mapping[str, Any]]) -> ReplacedValue:
+    """A row of `lineage_replaced` as it is answered; `facts` of its payloads by place."""
+    successor = facts.get(row["by_seq"])
+    return ReplacedValue(
+        value=row["value"],
+        index=row["idx"],
+        received_at=format_instant(row["received_at"]),
+        payload=origin(facts.get(row["seq"])),
+        replaced_by=origin(successor),
+        replaced_by_index=row["by_idx"],
+        replaced_at=format_instant(successor["received_at"]) if successor else None,
+    )

@@ -1,18 +1,20 @@
-"""Query parameters as one table: what each is called, how it is read, what it means. The only way they are parsed.
+"""Query parameters as structs: what each is called, how it is read, what it means. The only way they are parsed.
 
-`read` checks a whole request and names everything that is wrong at once, with paths such as `$query.start`. The same
-table documents the routes in OpenAPI, so that neither can say what the other does not.
+The query of a route is a subclass of `QueryParameters` whose fields are annotated with a `Parameter`. `read` checks a
+whole request and names everything that is wrong at once, with paths such as `$query.start`. The same declaration
+documents the routes in OpenAPI and in docs/reference, so that none can say what another does not.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Collection, Iterable, Sequence
+from functools import cache
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 
 from tidemill.errors import Fault, InputError, count_of_faults
 from tidemill.model.time import MAX_NS, MIN_NS
 from tidemill.query import readers
-from tidemill.query.cursor import cursor
+from tidemill.query.cursors import cursor, sealed
 
 MAX_LENGTH: Final = 2048
 FORMATS: Final = ("json", "ndjson", "csv", "arrow", "parquet")
@@ -20,71 +22,120 @@ AGGREGATES: Final = ("mean", "min", "max", "sum", "count", "first", "last", "std
 
 
 class Parameter(msgspec.Struct, frozen=True):
-    """One query parameter. A name that ends with `.` takes any name behind the dot (`tag.user_id`) and gives a dict.
+    """How one query parameter is read, and what it means. `schema` is its JSON Schema for OpenAPI. It is called as the
+    field that it annotates, or `name`; a name that ends with `.` takes any name behind the dot (`tag.user_id`) and its
+    field is a dict of them."""
 
-    `schema` is its JSON Schema for OpenAPI; `default` is what a request without it means.
-    """
-
-    name: str
     description: str
     reader: readers.Reader
     schema: dict[str, Any]
-    default: Any = None
-    required: bool = False
+    name: str = ""
 
 
-Asked = dict[str, Any]
+class QueryParameters(msgspec.Struct, frozen=True):
+    """The query of a request; by itself one without parameters. Each field is annotated with a `Parameter`; its default
+    is what a request without it means, and a field without one is required."""
 
 
-def read(given: Iterable[tuple[str, str]], known: Sequence[Parameter]) -> Asked:
-    """The values of a request by parameter name; every parameter of `known` is there, with its default if not given.
+Q = TypeVar("Q", bound=QueryParameters)
+
+
+class Declared(msgspec.Struct, frozen=True):
+    """One parameter of a route: its name in a request, the field that holds it, its default and what it is."""
+
+    name: str
+    field: str
+    parameter: Parameter
+    default: Any
+    required: bool
+
+
+@cache
+def declared(kind: type[QueryParameters]) -> tuple[Declared, ...]:
+    """The parameters of a route, in the order of their fields."""
+    return tuple(_declared(field) for field in msgspec.structs.fields(kind))
+
+
+def _declared(field: msgspec.structs.FieldInfo) -> Declared:
+    (parameter,) = field.type.__metadata__
+    default = None if field.default is msgspec.NODEFAULT else field.default
+    return Declared(parameter.name or field.name, field.name, parameter, default, field.required)
+
+
+def read(given: Iterable[tuple[str, str]], kind: type[Q], tags: Collection[str] = ()) -> Q:
+    """The query of a request. `tags`: names of tags that may also be given without `tag.`; one that is the name of a
+    parameter is only reached with it.
 
     Raises InputError with a Fault for each: unknown, repeated, empty, overlong, holding NUL, unreadable, missing though
-    required, and a start that is after its end.
+    required, a start that is after its end, and a tag that is given twice with different values.
     """
     pairs = list(given)
     context = dict(pairs)
-    asked: Asked = {p.name: {} if p.name.endswith(".") else p.default for p in known}
+    own = declared(kind)
+    known = (*own, *_plain_tags(own, tags)) if tags else own
+    values: dict[str, Any] = {}
     faults: list[Fault] = []
     seen: set[str] = set()
     for name, text in pairs:
-        parameter = next((p for p in known if _names(p.name, name)), None)
-        fault = _unfit(name, text, parameter, known) if name not in seen else _repeated(name)
-        if parameter is not None and fault is None:
-            faults += _take(name, text, parameter, context, asked)
+        one = next((d for d in known if _names(d.name, name)), None)
+        fault = _unfit(name, text, one, known) if name not in seen else _repeated(name)
+        if one is not None and fault is None:
+            faults += _take(name, text, one, context, values)
         faults += [fault] if fault else []
         seen.add(name)
-    faults += [_fault(p.name, "missing", f"'{p.name}' is needed") for p in known if p.required and p.name not in seen]
-    faults += [] if faults else _disorder(asked)
+    faults += [_fault(d.name, "missing", f"'{d.name}' is needed") for d in known if d.required and d.name not in seen]
+    faults += [] if faults else _disorder(values)
     if faults:
         raise InputError(f"{count_of_faults(len(faults))} in the query: {faults[0].message}", tuple(faults))
-    return asked
+    _join_tags(values, tags)
+    return kind(**values)
 
 
-def _take(name: str, text: str, parameter: Parameter, context: readers.Context, asked: Asked) -> list[Fault]:
-    """Read one pair into `asked`; everything that is wrong with it."""
+def _plain_tags(own: Sequence[Declared], tags: Collection[str]) -> Iterable[Declared]:
+    taken = {parameter.name for parameter in own}
+    for name in tags:
+        if name not in taken:
+            word = Parameter(f"Only where the tag {name} has this value.", readers.word, {})
+            yield Declared(name, f"tag {name}", word, None, False)
+
+
+def _join_tags(values: dict[str, Any], tags: Collection[str]) -> None:
+    """Put the tags that were given by their plain names among the others. Raises InputError where two contradict."""
+    plain = {name: values.pop(f"tag {name}") for name in tags if f"tag {name}" in values}
+    if not plain:
+        return
+    dotted: dict[str, str] = values.get("tags", {})
+    clash = [name for name, value in plain.items() if dotted.get(name, value) != value]
+    if clash:
+        faults = tuple(Fault(f"$query.{n}", "repeated", f"'{n}' and 'tag.{n}' contradict each other") for n in clash)
+        raise InputError(faults[0].message, faults)
+    values["tags"] = plain | dotted
+
+
+def _take(name: str, text: str, one: Declared, context: readers.Context, values: dict[str, Any]) -> list[Fault]:
+    """Read one pair into `values`; everything that is wrong with it."""
     try:
-        value = parameter.reader(text, context)
+        value = one.parameter.reader(text, context)
     except readers.ItemsError as error:
         return [_fault(f"{name}[{place}]", "invalid", f"{name}: {wrong}") for place, wrong in error.items.items()]
     except ValueError as error:
         return [_fault(name, "invalid", f"{name}: {error}")]
-    if parameter.name.endswith("."):
-        asked[parameter.name][name.removeprefix(parameter.name)] = value
+    if one.name.endswith("."):
+        values.setdefault(one.field, {})[name.removeprefix(one.name)] = value
     else:
-        asked[parameter.name] = value
+        values[one.field] = value
     return []
 
 
-def _unfit(name: str, text: str, parameter: Parameter | None, known: Sequence[Parameter]) -> Fault | None:
+def _unfit(name: str, text: str, one: Declared | None, known: Sequence[Declared]) -> Fault | None:
     """What is wrong with a pair before its value is read, if anything."""
     shown = name[:80].replace("\0", "\ufffd")
     if "\0" in text or "\0" in name:
         return _fault(shown, "invalid", "a NUL character cannot be part of a query")
     if len(text) > MAX_LENGTH or len(name) > MAX_LENGTH:
         return _fault(shown, "too_long", f"'{shown}' is longer than {MAX_LENGTH} characters")
-    if parameter is None:
-        names = [p.name for p in known]
+    if one is None:
+        names = [d.name for d in known]
         listed = f"; known are {', '.join(map(_written, names))}" if names else "; none is taken here"
         hint = readers.nearest(name, names, _written) or listed
         return _fault(shown, "unknown_parameter", f"'{shown}' is not a parameter of this route{hint}")
@@ -107,10 +158,10 @@ def _names(known: str, name: str) -> bool:
     return name.startswith(known) and len(name) > len(known) if known.endswith(".") else name == known
 
 
-def _disorder(asked: Asked) -> list[Fault]:
+def _disorder(values: dict[str, Any]) -> list[Fault]:
     """A start after its end."""
     for first, last in (("start", "end"), ("start", "stop")):
-        start, end = asked.get(first), asked.get(last)
+        start, end = values.get(first), values.get(last)
         if start is not None and end is not None and start > end:
             return [_fault(first, "out_of_order", f"'{first}' is after '{last}'")]
     return []
@@ -127,80 +178,76 @@ class Range(msgspec.Struct, frozen=True):
     last_ns: int = MAX_NS
 
 
-def time_range(asked: Asked, end: str = "end") -> Range:
-    """The `start` and `end` of a request; everything where they are missing."""
-    first = MIN_NS if asked["start"] is None else asked["start"]
-    last = MAX_NS if asked[end] is None else asked[end] - 1
-    return Range(first, last)
+def time_range(start: int | None, end: int | None) -> Range:
+    """What a request's `start` and `end` span; everything where they are missing."""
+    return Range(MIN_NS if start is None else start, MAX_NS if end is None else end - 1)
 
 
-_TEXT: Final = {"type": "string"}
-_INSTANT: Final = {"type": "string", "examples": ["2026-01-31T12:00:00Z", "2026-01-31", "1769860800"]}
+TEXT: Final = {"type": "string"}
+INSTANT: Final = {"type": "string", "examples": ["2026-01-31T12:00:00Z", "2026-01-31", "1769860800"]}
 _INSTANT_TEXT: Final = "RFC 3339, a date (midnight in `tz` or UTC), or a number since the epoch with `unit`."
 
-START: Final = Parameter("start", f"First instant, included. {_INSTANT_TEXT}", readers.instant, _INSTANT)
-END: Final = Parameter("end", f"Last instant, excluded. {_INSTANT_TEXT}", readers.instant, _INSTANT)
-STOP: Final = Parameter("stop", f"Last instant, excluded. {_INSTANT_TEXT}", readers.instant, _INSTANT)
-UNIT: Final = Parameter(
-    "unit", "Unit of `start` and `end` where they are numbers.", readers.choice(*readers.UNITS_NS), _TEXT
-)
-ORDER: Final = Parameter(
-    "order", "Order in time.", readers.choice("asc", "desc"), {"type": "string", "enum": ["asc", "desc"]}, "asc"
-)
-ZONE: Final = Parameter(
-    "tz", "IANA zone of the times in the answer, and of calendar windows.", readers.zone, _TEXT, "UTC"
-)
-FORMAT: Final = Parameter(
-    "format", "Format of the answer.", readers.choice(*FORMATS), {"type": "string", "enum": list(FORMATS)}, "json"
-)
-EVERY: Final = Parameter(
-    "every", "Length of windows to aggregate over: 100ms, 15m, 1h, 1d, 1w, 1mo, 1y.", readers.window, _TEXT
-)
-AGG: Final = Parameter(
-    "agg",
-    f"Aggregates of a window, separated by commas: {', '.join(AGGREGATES)}.",
-    readers.choices(*AGGREGATES),
-    _TEXT,
-    ("mean",),
-)
-FILL: Final = Parameter(
-    "fill",
-    "What windows without points become; without it they are left out.",
-    readers.choice("null", "previous", "linear"),
-    {"type": "string", "enum": ["null", "previous", "linear"]},
-)
-FEED: Final = Parameter("feed", "Only of this feed.", readers.word, _TEXT)
-FIELD: Final = Parameter("field", "Only this field.", readers.word, _TEXT)
-NAME: Final = Parameter("name", "Only series of exactly this name.", readers.word, _TEXT)
-QUALITY: Final = Parameter(
-    "quality",
-    "`good`: only points that no rule flagged.",
-    readers.choice("good"),
-    {"type": "string", "enum": ["good"]},
-)
-MARKED: Final = Parameter(
-    "marked", "Only points that a rule flagged with this reason code.", readers.word, {"type": "string"}
-)
-TAGS: Final = Parameter("tag.", "Only where this tag has this value; `tag.user_id=a1`.", readers.word, _TEXT)
-QUANTILES: Final = Parameter(
-    "q", "Quantiles from 0 to 1, separated by commas.", readers.quantiles, _TEXT, (0.05, 0.25, 0.5, 0.75, 0.95)
-)
-VERSION: Final = Parameter(
-    "version",
-    "This version of the feed, exactly; without it the one in force.",
-    readers.limit(999_999_999),
-    {"type": "integer", "minimum": 1},
-)
+
+def one_of(description: str, *allowed: str) -> Parameter:
+    """A parameter that is one of some words."""
+    return Parameter(description, readers.choice(*allowed), {"type": "string", "enum": list(allowed)})
 
 
-def limit(default: int, maximum: int) -> Parameter:
-    """A `limit` with its default and its maximum."""
-    schema = {"type": "integer", "minimum": 1, "maximum": maximum, "default": default}
-    return Parameter("limit", f"Most items of an answer, at most {maximum}.", readers.limit(maximum), schema, default)
+def limit_to(maximum: int) -> Parameter:
+    """A `limit` with its maximum."""
+    schema = {"type": "integer", "minimum": 1, "maximum": maximum}
+    return Parameter(f"Most items of an answer, at most {maximum}.", readers.limit(maximum), schema)
+
+
+def limit_of_files(what: str, page: int, largest_page: int, maximum: int) -> Parameter:
+    """A `limit` where JSON is a page, and a file of another format may hold more."""
+    description = f"Most {what}: as json {page} unless given, up to {largest_page}; in other formats {maximum}."
+    return Parameter(description, readers.limit(maximum), {"type": "integer", "minimum": 1, "maximum": maximum})
 
 
 def page_cursor(*kinds: type) -> Parameter:
     """A `cursor` whose parts are of these kinds (int or str)."""
-    return Parameter(
-        "cursor", "Where the last page ended: its `next`, or from its `Link` header.", cursor(*kinds), _TEXT
-    )
+    return Parameter("Where the last page ended: its `next`, or from its `Link` header.", cursor(*kinds), TEXT)
+
+
+Start = Annotated[int | None, Parameter(f"First instant, included. {_INSTANT_TEXT}", readers.instant, INSTANT)]
+End = Annotated[int | None, Parameter(f"Last instant, excluded. {_INSTANT_TEXT}", readers.instant, INSTANT)]
+Stop = Annotated[int | None, Parameter(f"Last instant, excluded. {_INSTANT_TEXT}", readers.instant, INSTANT)]
+Unit = Annotated[str | None, one_of("Unit of `start` and `end` where they are numbers.", *readers.UNITS_NS)]
+Order = Annotated[Literal["asc", "desc"], one_of("Order in time.", "asc", "desc")]
+Zone = Annotated[str, Parameter("IANA zone of the times in the answer, and of calendar windows.", readers.zone, TEXT)]
+Format = Annotated[str, one_of("Format of the answer.", *FORMATS)]
+Every = Annotated[
+    readers.Window | None,
+    Parameter("Length of windows to aggregate over: 100ms, 15m, 1h, 1d, 1w, 1mo, 1y.", readers.window, TEXT),
+]
+Aggregates = Annotated[
+    tuple[str, ...],
+    Parameter(
+        f"Aggregates of a window, separated by commas: {', '.join(AGGREGATES)}.", readers.choices(*AGGREGATES), TEXT
+    ),
+]
+Fill = Annotated[
+    Literal["null", "previous", "linear"] | None,
+    one_of("What windows without points become; without it they are left out.", "null", "previous", "linear"),
+]
+FeedName = Annotated[str | None, Parameter("Only of this feed.", readers.word, TEXT)]
+FieldName = Annotated[str | None, Parameter("Only this field.", readers.word, TEXT)]
+SeriesName = Annotated[str | None, Parameter("Only series of exactly this name.", readers.word, TEXT)]
+Quality = Annotated[Literal["good"] | None, one_of("`good`: only points that no rule flagged.", "good")]
+Marked = Annotated[str | None, Parameter("Only points that a rule flagged with this reason code.", readers.word, TEXT)]
+Tags = Annotated[
+    dict[str, str],
+    Parameter("Only where this tag has this value; `tag.user_id=a1`.", readers.word, TEXT, name="tag."),
+]
+SealedCursor = Annotated[
+    str | None, Parameter("Where the last page ended: its `next`, or from its `Link` header.", sealed, TEXT)
+]
+
+
+class RangeParameters(QueryParameters, frozen=True):
+    """The query of what lies in [start, end)."""
+
+    start: Start = None
+    end: End = None
+    unit: Unit = None

@@ -12,7 +12,7 @@ from tidemill.store.client import Store
 MAX_CHANGES: Final = 1_000
 
 
-class Change(msgspec.Struct, frozen=True):
+class PublishedChange(msgspec.Struct, frozen=True):
     """A published value that changed. `every_s` is null for a point, else the width of the rollup window, and the
     values are its means; null: there was none, or there is none any more. `replay`: the replay that caused it."""
 
@@ -38,7 +38,7 @@ def changes_of(
     last_ns: int,
     widths: Collection[int] = (0,),
     only: bool = False,
-) -> list[Change]:
+) -> list[PublishedChange]:
     """The changes of these series' points (width 0) in [first, last], and of their windows of these widths that begin
     there, in the order in which they changed. `only`: of the points at `last` and the windows that begin at `first`."""
     rows = store.rows(
@@ -55,8 +55,8 @@ def changes_of(
     return [_change(row) for row in rows]
 
 
-def _change(row: dict[str, Any]) -> Change:
-    return Change(
+def _change(row: dict[str, Any]) -> PublishedChange:
+    return PublishedChange(
         series=format_series(row["series"]),
         changed_at=format_instant(row["changed_at"]),
         time=format_instant(row["at"]),

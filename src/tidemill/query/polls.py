@@ -5,7 +5,7 @@ Order: start descending, then item descending; a cursor is such a place, so that
 polls are made.
 """
 
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -13,8 +13,16 @@ from tidemill.errors import Fault, InputError
 from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S, format_instant
 from tidemill.query import answers, readers
 from tidemill.query.answers import Page
-from tidemill.query.cursor import encode
-from tidemill.query.parameters import END, START, UNIT, Asked, Parameter, page_cursor, time_range
+from tidemill.query.cursors import encode
+from tidemill.query.parameters import (
+    TEXT,
+    Parameter,
+    RangeParameters,
+    limit_of_files,
+    one_of,
+    page_cursor,
+    time_range,
+)
 from tidemill.query.why_absent import REACHED
 from tidemill.store.client import Store
 
@@ -23,34 +31,28 @@ MAX_EXPORTED: Final = 100_000
 _DEFAULT_PAGE: Final = 100
 _BEFORE_NS: Final = 8 * 86_400 * NS_PER_S  # a source that is asked once a week still says what it was like
 _SLACK_NS: Final = 60 * NS_PER_S  # a poll so late is still that poll: the poller may be busy with others
-_FORMATS: Final = ("json", "ndjson", "csv")
-_TEXT: Final = {"type": "string"}
 
-_ITEM: Final = Parameter(
-    "item", "Only this item of the source (`muid=...`), as its state names it.", readers.word, _TEXT
-)
-PAGE_PARAMETERS: Final = (
-    _ITEM,
-    START,
-    END,
-    UNIT,
-    Parameter("result", "Only with this result: `data`, `empty`, `timeout` ...", readers.word, _TEXT),
-    Parameter(
-        "limit",
-        f"Most polls: as json {_DEFAULT_PAGE} unless given, up to {MAX_PAGE}; in other formats {MAX_EXPORTED}.",
-        readers.limit(MAX_EXPORTED),
-        {"type": "integer", "minimum": 1, "maximum": MAX_EXPORTED},
-    ),
-    page_cursor(int, str),
-    Parameter(
-        "format",
-        "`json` a page; `csv` and `ndjson` the whole selection.",
-        readers.choice(*_FORMATS),
-        {"type": "string", "enum": list(_FORMATS)},
-        "json",
-    ),
-)
-SUMMARY_PARAMETERS: Final = (_ITEM, START, END, UNIT)
+
+class PollSummaryQuery(RangeParameters, frozen=True):
+    """The stretch of time that is summed up."""
+
+    item: Annotated[
+        str | None, Parameter("Only this item of the source (`muid=...`), as its state names it.", readers.word, TEXT)
+    ] = None
+
+
+class PollsQuery(PollSummaryQuery, frozen=True):
+    """A page of the polls that began in [start, end), or a file of them."""
+
+    result: Annotated[
+        str | None, Parameter("Only with this result: `data`, `empty`, `timeout` ...", readers.word, TEXT)
+    ] = None
+    limit: Annotated[int | None, limit_of_files("polls", _DEFAULT_PAGE, MAX_PAGE, MAX_EXPORTED)] = None
+    cursor: Annotated[tuple[int, str] | None, page_cursor(int, str)] = None
+    format: Annotated[
+        Literal["json", "ndjson", "csv"],
+        one_of("`json` a page; `csv` and `ndjson` the whole selection.", "json", "ndjson", "csv"),
+    ] = "json"
 
 
 class PollItem(msgspec.Struct, frozen=True):
@@ -125,12 +127,12 @@ class Polls:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def answer(self, tenant: str, feed: str, asked: Asked) -> Page:
-        """The selection by PAGE_PARAMETERS, as a page or a file. Raises InputError for a limit too high."""
-        chosen, kind = _chosen(tenant, feed, asked), asked["format"]
+    def answer(self, tenant: str, feed: str, query: PollsQuery) -> Page:
+        """The selection, as a page or a file. Raises InputError for a limit too high."""
+        chosen, kind = _chosen(tenant, feed, query), query.format
         if kind != "json":
-            return self._export(chosen, kind, asked["limit"] or MAX_EXPORTED)
-        count = asked["limit"] or _DEFAULT_PAGE
+            return self._export(chosen, kind, query.limit or MAX_EXPORTED)
+        count = query.limit or _DEFAULT_PAGE
         if count > MAX_PAGE:
             message = f"a page has at most {MAX_PAGE} polls; format=csv or ndjson gives more at once"
             raise InputError(message, (Fault("$query.limit", "invalid", message),))
@@ -139,15 +141,15 @@ class Polls:
         following = encode(page[-1]["started_ns"], page[-1]["item"]) if len(rows) > count else None
         return answers.encoded(PollPage([_item(row) for row in page], following), following)
 
-    def summary(self, tenant: str, feed: str, asked: Asked, now_ns: int) -> PollSummary:
-        """By SUMMARY_PARAMETERS, up to now where `end` is not given or lies ahead."""
-        first = time_range(asked).first_ns
-        end = max(first, min(now_ns, now_ns if asked["end"] is None else asked["end"]))
+    def summary(self, tenant: str, feed: str, query: PollSummaryQuery, now_ns: int) -> PollSummary:
+        """Up to now where `end` is not given or lies ahead."""
+        first = time_range(query.start, query.end).first_ns
+        end = max(first, min(now_ns, now_ns if query.end is None else query.end))
         [row] = self._store.rows(
             "polls_summary",
             tenant=tenant,
             feed=feed,
-            item=asked["item"] or "",
+            item=query.item or "",
             first=first,
             since=max(MIN_NS, first - _BEFORE_NS),
             end=end,
@@ -156,10 +158,10 @@ class Polls:
         )
         spent = {name: row[name] for name in Standing.__struct_fields__}
         total = sum(spent.values())
-        start = first if asked["start"] is not None else row["from_ns"]
+        start = first if query.start is not None else row["from_ns"]
         return PollSummary(
             feed=feed,
-            start=format_instant(start) if asked["start"] is not None or total else None,
+            start=format_instant(start) if query.start is not None or total else None,
             end=format_instant(end),
             polls=row["polls"],
             by_result=row["by_result"],
@@ -178,15 +180,15 @@ class Polls:
         return Page(stream, answers.MEDIA_TYPES[kind], following)
 
 
-def _chosen(tenant: str, feed: str, asked: Asked) -> dict[str, Any]:
+def _chosen(tenant: str, feed: str, query: PollsQuery) -> dict[str, Any]:
     """What the queries bind for the filters of a request and where the last page ended."""
-    span, (before_at, before_item) = time_range(asked), asked["cursor"] or (MAX_NS, "")
+    span, (before_at, before_item) = time_range(query.start, query.end), query.cursor or (MAX_NS, "")
     before_at = max(MIN_NS, min(MAX_NS, before_at))
     return {
         "tenant": tenant,
         "feed": feed,
-        "item": asked["item"] or "",
-        "result": asked["result"] or "",
+        "item": query.item or "",
+        "result": query.result or "",
         "first": span.first_ns,
         "last": min(span.last_ns, before_at),
         "before_at": before_at,

@@ -6,18 +6,17 @@ from tidemill.feeds.book import FeedBook
 from tidemill.log.contract import LogReader
 from tidemill.model.offset import Reach
 from tidemill.query.changes import Changes
+from tidemill.query.cursors import OF_PROCESS, Seals
 from tidemill.query.deletion_receipts import DeletionReceipts
 from tidemill.query.feeds import FeedQueries
 from tidemill.query.lineage import LineageQueries
 from tidemill.query.meterdata import Meterdata
 from tidemill.query.points import PointQueries
-from tidemill.query.receipts import Receipt, Receipts
+from tidemill.query.receipts import Receipts
 from tidemill.query.rejections import Rejections
 from tidemill.query.rows import RowQueries
-from tidemill.query.seals import OF_PROCESS, Seals
 from tidemill.query.series import Hidden, SeriesQueries
 from tidemill.query.why import WhyQueries
-from tidemill.query.window_lineage import WindowLineageQueries
 from tidemill.store.client import Store
 
 
@@ -46,13 +45,8 @@ class Queries:
         self.series = SeriesQueries(store, hidden)
         self.points = PointQueries(store, self.series)
         self.rows = RowQueries(store, hidden, book)
-        self.lineage = LineageQueries(store, self.series, book)
-        self.windows = WindowLineageQueries(store, self.series, book, seals)
+        self.lineage = LineageQueries(store, self.series, book, seals)
         self.why = WhyQueries(store, log, book, hidden, applied)
         self.changes = Changes(store, hidden, applied, seals)
         self.feeds = FeedQueries(store, hidden)
         self.meterdata = Meterdata(store, hidden)
-
-    def receipt(self, tenant: str, receipt: str) -> Receipt:
-        """What is known of a payload. Raises NotFoundError."""
-        return self.receipts.receipt(tenant, receipt)

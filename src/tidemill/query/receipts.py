@@ -13,9 +13,11 @@ from tidemill.errors import (
     DamagedError,
     GoneError,
     LogDamagedError,
+    LogLacksError,
     NotFoundError,
     StoreDamagedError,
     StoreUnavailableError,
+    TidemillError,
 )
 from tidemill.log.contract import LogReader
 from tidemill.model.deletion import is_erased
@@ -71,11 +73,12 @@ class Receipts:
 
     def receipt(self, tenant: str, receipt: str) -> Receipt:
         """The receipt of this id. Raises NotFoundError, StoreUnavailableError (and the log lacks it), StoreDamagedError
-        (what became of it is not known then; the log would answer that nothing did)."""
+        (what became of it is not known then; the log would answer that nothing did), LogLacksError (the store does not
+        know it yet, and the log cannot look it up)."""
         try:
             rows = self._store.rows("receipt", tenant=tenant, receipt=receipt)
         except StoreUnavailableError:
-            logged = self._in_log(tenant, receipt)
+            logged, _ = self._in_log(tenant, receipt)
             if logged is None:
                 raise
             return _stored(logged)
@@ -89,8 +92,8 @@ class Receipts:
     def payload(self, tenant: str, receipt: str) -> Bytes:
         """The payload's bytes, which match its SHA-256. Raises NotFoundError, GoneError when they were deleted on
         request, StoreUnavailableError (and the log does not hold it), DamagedError when neither log nor store has them
-        as they were sent."""
-        logged = self._in_log(tenant, receipt)
+        as they were sent, LogLacksError as `receipt`."""
+        logged, absent = self._in_log(tenant, receipt)
         held = logged is not None and not is_erased(logged.payload)
         try:
             facts = self._store.rows("payload_facts", tenant=tenant, receipt=receipt)
@@ -104,7 +107,7 @@ class Receipts:
             payload = logged.payload
             return Bytes(payload.body, _media_type(payload.format), payload.sha256.hex())
         if not facts:
-            raise _unknown(receipt) if logged is None else _damaged(receipt, f"in the log {logged.damage}")
+            raise absent if logged is None else _damaged(receipt, f"in the log {logged.damage}")
         return self._stored_bytes(tenant, receipt, facts[0], logged)
 
     def _stored_bytes(self, tenant: str, receipt: str, facts: dict[str, Any], logged: Logged | None) -> Bytes:
@@ -114,12 +117,15 @@ class Receipts:
             raise _damaged(receipt, "in the table payloads of the store its body does not match its sha256")
         return Bytes(body, _media_type(facts["format"]), sha256)
 
-    def _in_log(self, tenant: str, receipt: str) -> Logged | None:
-        """The entry of a receipt; None where the log has none, or cannot be read for damage."""
+    def _in_log(self, tenant: str, receipt: str) -> tuple[Logged | None, TidemillError]:
+        """The entry of a receipt, None where the log has none, is damaged or has no index; and the error to raise where
+        the store does not have the payload either."""
         try:
-            return self._log.find(tenant, receipt)
+            return self._log.find(tenant, receipt), _unknown(receipt)
         except LogDamagedError:
-            return None
+            return None, _unknown(receipt)
+        except LogLacksError as error:
+            return None, error
 
 
 def links(receipt: str) -> Links:

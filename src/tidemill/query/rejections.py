@@ -5,9 +5,9 @@ what they were while new rejections arrive. Where the log has several partitions
 is merged by times of receipt, a file has one partition after the other.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import chain
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -16,20 +16,18 @@ from tidemill.model.ids import format_series
 from tidemill.model.offset import partition_of
 from tidemill.model.time import parse_instant
 from tidemill.query import answers, readers
-from tidemill.query.answers import Page
-from tidemill.query.export import FORMATS, MAX_EXPORTED, export
-from tidemill.query.merging import first_of
+from tidemill.query.answers import AnyJson, Page
+from tidemill.query.cursors import OF_PROCESS, Seals, first_of
 from tidemill.query.parameters import (
-    END,
-    START,
-    UNIT,
-    Asked,
+    TEXT,
+    FeedName,
     Parameter,
+    RangeParameters,
+    SealedCursor,
+    limit_of_files,
+    one_of,
     time_range,
 )
-from tidemill.query.parameters import FEED as _FEED
-from tidemill.query.readers import word
-from tidemill.query.seals import OF_PROCESS, SEALED_CURSOR, Seals
 from tidemill.store.client import Store
 
 Places = tuple[tuple[int, int], ...]  # seq, idx in each partition of the log
@@ -37,43 +35,48 @@ Places = tuple[tuple[int, int], ...]  # seq, idx in each partition of the log
 _NEWEST: Final = (2**64 - 1, 2**32 - 1)
 _NOTHING: Final = (0, 0)  # nothing is before it
 ROUTE: Final = "rejections"
-_TEXT: Final = {"type": "string"}
 
 MAX_PAGE: Final = 1000
+MAX_EXPORTED: Final = 1_000_000
+FORMATS: Final = ("csv", "ndjson", "parquet")
+_QUERIES: Final = {"csv": "rejections_csv", "ndjson": "rejections_text", "parquet": "rejections_typed"}
+_BY_TYPE: Final = {answers.MEDIA_TYPES[name]: name for name in FORMATS}
 _DEFAULT_PAGE: Final = 100
 
-_SERIES: Final = Parameter("series", "Only records whose points would have been of this series.", readers.series, _TEXT)
-_RECOVERED: Final = Parameter(
-    "recovered",
-    "Records that a replay made points of after all: `without` them, `with` them, or `only` them.",
-    readers.choice("without", "with", "only"),
-    {"type": "string", "enum": ["without", "with", "only"]},
-    "without",
-)
-SUMMARY_PARAMETERS: Final = (_FEED, _SERIES, _RECOVERED, START, END, UNIT)
-PAGE_PARAMETERS: Final = (
-    _FEED,
-    Parameter("reason", "Only with this reason code.", word, _TEXT),
-    Parameter("receipt", "Only records of this payload.", word, _TEXT),
-    _SERIES,
-    _RECOVERED,
-    START,
-    END,
-    UNIT,
-    Parameter(
-        "limit",
-        f"Most records: as json {_DEFAULT_PAGE} unless given, up to {MAX_PAGE}; in other formats {MAX_EXPORTED}.",
-        readers.limit(MAX_EXPORTED),
-        {"type": "integer", "minimum": 1, "maximum": MAX_EXPORTED},
-    ),
-    SEALED_CURSOR,
-    Parameter(
-        "format",
-        "`json` a page; `csv`, `ndjson` and `parquet` the whole selection. Without it as `Accept` says.",
-        readers.choice("json", *FORMATS),
-        {"type": "string", "enum": ["json", *FORMATS]},
-    ),
-)
+
+class RejectionSummaryQuery(RangeParameters, frozen=True):
+    """Which rejections: of records received in [start, end)."""
+
+    feed: FeedName = None
+    series: Annotated[
+        int | None, Parameter("Only records whose points would have been of this series.", readers.series, TEXT)
+    ] = None
+    recovered: Annotated[
+        Literal["without", "with", "only"],
+        one_of(
+            "Records that a replay made points of after all: `without` them, `with` them, or `only` them.",
+            "without",
+            "with",
+            "only",
+        ),
+    ] = "without"
+
+
+class RejectionsQuery(RejectionSummaryQuery, frozen=True):
+    """A page of the ledger, or a file of it."""
+
+    reason: Annotated[str | None, Parameter("Only with this reason code.", readers.word, TEXT)] = None
+    receipt: Annotated[str | None, Parameter("Only records of this payload.", readers.word, TEXT)] = None
+    limit: Annotated[int | None, limit_of_files("records", _DEFAULT_PAGE, MAX_PAGE, MAX_EXPORTED)] = None
+    cursor: SealedCursor = None
+    format: Annotated[
+        Literal["json", "csv", "ndjson", "parquet"] | None,
+        one_of(
+            "`json` a page; `csv`, `ndjson` and `parquet` the whole selection. Without it as `Accept` says.",
+            "json",
+            *FORMATS,
+        ),
+    ] = None
 
 
 class Winner(msgspec.Struct, frozen=True):
@@ -96,7 +99,7 @@ class Rejection(msgspec.Struct, frozen=True):
     time: str | None
     reasons: list[str]
     detail: str
-    record: Any
+    record: AnyJson
     rules_version: int
     series: list[str]
     winner: Winner | None
@@ -126,13 +129,13 @@ class Rejections:
         self._store, self._seals = store, seals
         self._newest: Places = (_NEWEST,) * partitions
 
-    def page(self, tenant: str, asked: Asked) -> RejectionPage:
-        """A page by PAGE_PARAMETERS; `start` and `end` are times of receipt. Raises InputError for a limit too high."""
-        count = asked["limit"] or _DEFAULT_PAGE
+    def page(self, tenant: str, query: RejectionsQuery) -> RejectionPage:
+        """A page; `start` and `end` are times of receipt. Raises InputError for a limit too high."""
+        count = query.limit or _DEFAULT_PAGE
         if count > MAX_PAGE:
             message = f"a page has at most {MAX_PAGE} records; format=csv, ndjson or parquet gives more at once"
             raise InputError(message, (Fault("$query.limit", "invalid", message),))
-        filters, before = _filters(tenant, asked), self._before(tenant, asked)
+        filters, before = _filters(tenant, query, query.receipt, query.reason), self._before(tenant, query)
         rows = [
             self._store.rows("rejections", **filters, **_bound(_only(before, number)), limit=count + 1)
             for number in range(len(before))
@@ -145,26 +148,26 @@ class Rejections:
         following = self._cursor(tenant, tuple(ended.values())) if more else None
         return RejectionPage([_rejection(row, receipts) for row in page], following)
 
-    def answer(self, tenant: str, asked: Asked, kind: str) -> Page:
-        """The selection by PAGE_PARAMETERS: a RejectionPage as `json`, else a file in the format `kind`."""
+    def answer(self, tenant: str, query: RejectionsQuery, kind: str) -> Page:
+        """The selection: a RejectionPage as `json`, else a file in the format `kind`."""
         if kind != "json":
-            before, limit = self._before(tenant, asked), asked["limit"] or MAX_EXPORTED
-            chosen = _filters(tenant, asked) | _bound(before)
+            before, limit = self._before(tenant, query), query.limit or MAX_EXPORTED
+            chosen = _filters(tenant, query, query.receipt, query.reason) | _bound(before)
             return export(self._store, chosen, kind, limit, lambda row: self._cursor(tenant, _passed(before, row)))
-        page = self.page(tenant, asked)
+        page = self.page(tenant, query)
         return answers.encoded(page, page.next)
 
-    def summary(self, tenant: str, asked: Asked) -> RejectionSummary:
-        """Counts by SUMMARY_PARAMETERS."""
-        rows = self._store.rows("rejections_summary", **_filters(tenant, asked))
+    def summary(self, tenant: str, query: RejectionSummaryQuery) -> RejectionSummary:
+        """Counts by reason and by feed."""
+        rows = self._store.rows("rejections_summary", **_filters(tenant, query))
         return msgspec.convert(rows[0], RejectionSummary)
 
     def _cursor(self, tenant: str, ended: Places) -> str:
         return self._seals.seal(ROUTE, tenant, *chain(*ended))
 
-    def _before(self, tenant: str, asked: Asked) -> Places:
+    def _before(self, tenant: str, query: RejectionsQuery) -> Places:
         """Where the last page ended in each partition. Raises InputError."""
-        parts = self._seals.after(ROUTE, tenant, asked["cursor"], tuple(chain(*self._newest)))
+        parts = self._seals.after(ROUTE, tenant, query.cursor, tuple(chain(*self._newest)))
         return tuple(zip(parts[::2], parts[1::2], strict=True))
 
     def _receipts(self, tenant: str, seqs: Iterable[int]) -> dict[int, str]:
@@ -174,16 +177,18 @@ class Rejections:
         return {row["seq"]: row["receipt"] for row in self._store.rows("receipts_by_seq", tenant=tenant, seqs=wanted)}
 
 
-def _filters(tenant: str, asked: Asked) -> dict[str, Any]:
+def _filters(
+    tenant: str, query: RejectionSummaryQuery, receipt: str | None = None, reason: str | None = None
+) -> dict[str, Any]:
     """What the queries bind for the filters of a request."""
-    span = time_range(asked)
+    span = time_range(query.start, query.end)
     return {
         "tenant": tenant,
-        "feed": asked["feed"] or "",
-        "receipt": asked.get("receipt") or "",
-        "reason": asked.get("reason") or "",
-        "series": asked["series"] or 0,
-        "recovered": asked["recovered"],
+        "feed": query.feed or "",
+        "receipt": receipt or "",
+        "reason": reason or "",
+        "series": query.series or 0,
+        "recovered": query.recovered,
         "first": span.first_ns,
         "last": span.last_ns,
     }
@@ -235,3 +240,28 @@ def json_or_text(text: str) -> Any:
     except (msgspec.MsgspecError, RecursionError, UnicodeError):
         return text
     return msgspec.Raw(text.encode())
+
+
+def export(
+    store: Store, chosen: dict[str, Any], kind: str, limit: int, cursor: Callable[[dict[str, Any]], str]
+) -> Page:
+    """The chosen rejections (what `rejections` binds) as a file of a format, at most `limit` of them.
+
+    In CSV a text that a spreadsheet would take for a formula begins with an apostrophe. `next`, the `cursor`
+    of the last row in it, leads to what is behind the limit.
+    """
+    beyond = store.rows("rejections_beyond", **chosen, offset=limit - 1)
+    following = cursor(beyond[0]) if len(beyond) > 1 else None
+    stream = store.stream(_QUERIES[kind], answers.STORE_FORMATS[kind], **chosen, limit=limit)
+    return Page(stream, answers.MEDIA_TYPES[kind], following)
+
+
+def accepted(header: str) -> str:
+    """The format that an Accept header asks for: that of the first type in it that is one of ours, else `json`."""
+    for item in header.split(","):
+        kind = item.partition(";")[0].strip().lower()
+        if kind in _BY_TYPE:
+            return _BY_TYPE[kind]
+        if kind in ("application/json", "application/*", "*/*"):
+            return "json"
+    return "json"

@@ -1,6 +1,7 @@
 """Rows of feeds with shape `summary`, and where a row comes from: its payload, and every row it replaced."""
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, TypedDict, cast
 
 import msgspec
 
@@ -11,23 +12,46 @@ from tidemill.model.ids import parse_series, series_id
 from tidemill.model.time import parse_instant
 from tidemill.query import answers
 from tidemill.query.answers import Page
-from tidemill.query.cursor import encode
+from tidemill.query.cursors import encode
 from tidemill.query.feeds import before, matching, shapeless
 from tidemill.query.origins import Origins, Rules, rules
-from tidemill.query.parameters import END, ORDER, START, TAGS, UNIT, Asked, Range, limit, page_cursor, time_range
-from tidemill.query.point_changes import Change, changes_of
+from tidemill.query.parameters import (
+    Order,
+    QueryParameters,
+    Range,
+    RangeParameters,
+    Tags,
+    limit_to,
+    page_cursor,
+    time_range,
+)
+from tidemill.query.point_changes import PublishedChange, changes_of
 from tidemill.query.receipts import Links, links
 from tidemill.query.series import Hidden
 from tidemill.store.client import Store
 
-ROW_PARAMETERS: Final = (START, END, UNIT, ORDER, TAGS, limit(1000, 10_000), page_cursor(int, str))
-LINEAGE_PARAMETERS: Final = (TAGS,)
 MAX_REPLACED: Final = 10_000
 
 
-class Row(msgspec.Struct, frozen=True):
+class RowsQuery(RangeParameters, frozen=True):
+    """A page of rows in [start, end)."""
+
+    order: Order = "asc"
+    tags: Tags = {}
+    limit: Annotated[int, limit_to(10_000)] = 1000
+    cursor: Annotated[tuple[int, str] | None, page_cursor(int, str)] = None
+
+
+class RowLineageQuery(QueryParameters, frozen=True):
+    """Which of the rows at a time."""
+
+    tags: Tags = {}
+
+
+class Row(TypedDict):
     """A summary of the numbers of one record. `stddev` divides by n - 1 and is null for one number, `stddev_pop` by n.
-    `receipt` is the payload's that the record came with. A feed with tags adds them as members."""
+    `receipt` is the payload's that the record came with. A feed's tags are
+    further members."""
 
     time: str
     mean: float | None
@@ -53,7 +77,7 @@ class Replaced(msgspec.Struct, frozen=True):
     replaced_by_index: int
 
 
-class RowChange(Change, frozen=True):
+class RowChange(PublishedChange, frozen=True):
     """A published change of one member of a row: `field` is its name."""
 
     field: str
@@ -63,7 +87,7 @@ class Lineage(msgspec.Struct, frozen=True):
     """Where a row comes from. `index` is the record's place in the payload, `sha256` the payload's (hexadecimal).
     `changes` are published changes of its values."""
 
-    row: dict[str, Any]
+    row: Row
     receipt: str | None
     index: int
     received_at: str
@@ -81,14 +105,16 @@ class RowQueries:
         self._store, self._hidden = store, hidden
         self._origins = Origins(store, book)
 
-    def page(self, tenant: str, feed: Feed, asked: Asked) -> Page:
-        """A JSON array of Row by ROW_PARAMETERS. Raises InputError for a feed of another shape."""
-        found = self._rows(tenant, feed, asked, time_range(asked), asked["limit"] + 1)
-        page = found[: asked["limit"]]
+    def page(self, tenant: str, feed: Feed, query: RowsQuery) -> Page:
+        """A JSON array of Row. Raises InputError for a feed of another shape."""
+        sign = -1 if query.order == "desc" else 1
+        after, span = query.cursor or (before(sign), ""), time_range(query.start, query.end)
+        found = self._rows(tenant, feed, query.tags, span, query.limit + 1, sign=sign, after=after)
+        page = found[: query.limit]
         following = encode(page[-1]["ns"], page[-1]["tags_text"]) if len(found) > len(page) else None
         return answers.encoded([_row(row, feed) for row in page], following)
 
-    def lineage(self, tenant: str, feed: Feed, time: str, asked: Asked) -> Lineage:
+    def lineage(self, tenant: str, feed: Feed, time: str, query: RowLineageQuery) -> Lineage:
         """Where the row at `time` (RFC 3339, any offset) comes from. A feed with tags needs those that name one row.
 
         Raises NotFoundError when there is none, InputError for a time that is none, several rows, or another shape.
@@ -97,7 +123,7 @@ class RowQueries:
             ns = parse_instant(time)
         except ValueError:
             raise NotFoundError(f"there is no row at '{time[:64]}' in '{feed.name}': that is no time") from None
-        found = self._rows(tenant, feed, {**asked, "order": "asc", "cursor": None}, Range(ns, ns), 2)
+        found = self._rows(tenant, feed, query.tags, Range(ns, ns), 2)
         if not found:
             raise NotFoundError(f"there is no row at {time[:64]} in '{feed.name}'")
         if len(found) > 1:
@@ -122,19 +148,28 @@ class RowQueries:
         found = changes_of(self._store, tenant, fields, deleted_seq=row["deleted_seq"], first_ns=ns, last_ns=ns)
         return [RowChange(**msgspec.structs.asdict(one), field=fields[parse_series(one.series)]) for one in found]
 
-    def _rows(self, tenant: str, feed: Feed, asked: Asked, span: Range, count: int) -> list[dict[str, Any]]:
+    def _rows(
+        self,
+        tenant: str,
+        feed: Feed,
+        tags: Mapping[str, str],
+        span: Range,
+        count: int,
+        *,
+        sign: int = 1,
+        after: tuple[int, str] = (before(1), ""),
+    ) -> list[dict[str, Any]]:
+        """At most `count` rows with these tags, ascending (`sign` 1) or descending (-1), from `after` on."""
         if feed.shape.kind != "summary":
             raise shapeless(feed, "rows", "has no rows")
-        sign = -1 if asked["order"] == "desc" else 1
-        after_ns, after_tags = asked["cursor"] or (before(sign), "")
         return self._store.rows(
             "summary_rows",
-            **matching(tenant, feed, asked, self._hidden(tenant)),
+            **matching(tenant, feed, tags, self._hidden(tenant)),
             first=span.first_ns,
             last=span.last_ns,
             sign=sign,
-            after_ns=after_ns,
-            after_tags=after_tags,
+            after_ns=after[0],
+            after_tags=after[1],
             limit=count,
         )
 
@@ -151,11 +186,11 @@ class RowQueries:
         return [_replaced(row) for row in rows]
 
 
-def _row(row: dict[str, Any], feed: Feed) -> dict[str, Any]:
+def _row(row: dict[str, Any], feed: Feed) -> Row:
     """The members of Row, with the feed's tags after the time."""
     tags = {tag: row["tags"].get(tag) for tag in feed.tags}
     values = {name: row[name] for name in ("mean", "stddev", "stddev_pop", "count")}
-    return {"time": row["time"], **tags, **values, "receipt": row["receipt"] or None}
+    return cast("Row", {"time": row["time"], **tags, **values, "receipt": row["receipt"] or None})
 
 
 def _replaced(row: dict[str, Any]) -> Replaced:

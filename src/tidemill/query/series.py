@@ -5,7 +5,7 @@ the mill has not applied yet.
 """
 
 from collections.abc import Callable, Collection
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
@@ -14,21 +14,20 @@ from tidemill.analysis.statistics import TimeMetrics, time_metrics
 from tidemill.errors import LimitError, NotFoundError
 from tidemill.model.ids import format_series, parse_series
 from tidemill.model.time import format_instant
-from tidemill.query import answers
+from tidemill.query import answers, readers
 from tidemill.query.answers import Page
-from tidemill.query.cursor import encode
+from tidemill.query.cursors import encode
 from tidemill.query.parameters import (
-    END,
-    FEED,
-    FIELD,
-    FORMAT,
-    NAME,
-    QUANTILES,
-    START,
-    TAGS,
-    UNIT,
-    Asked,
-    limit,
+    TEXT,
+    FeedName,
+    FieldName,
+    Format,
+    Parameter,
+    QueryParameters,
+    RangeParameters,
+    SeriesName,
+    Tags,
+    limit_to,
     page_cursor,
     time_range,
 )
@@ -37,10 +36,35 @@ from tidemill.store.client import Store
 MAX_ARRAY_SAMPLES: Final = 5_000_000  # the largest series answered as two JSON arrays, or measured at once
 Hidden = Callable[[str], Collection[int]]
 
-FILTERS: Final = (FEED, FIELD, NAME, TAGS)
-PAGE_PARAMETERS: Final = (*FILTERS, limit(100, 1000), page_cursor(str, str, str, int))
-FULL_PARAMETERS: Final = (FORMAT,)
-METRICS_PARAMETERS: Final = (QUANTILES, START, END, UNIT)
+
+class SeriesFilter(QueryParameters, frozen=True):
+    """Which series: all that fit everything that is given."""
+
+    feed: FeedName = None
+    field: FieldName = None
+    name: SeriesName = None
+    tags: Tags = {}
+
+
+class SeriesQuery(SeriesFilter, frozen=True):
+    """A page of a list of series."""
+
+    limit: Annotated[int, limit_to(1000)] = 100
+    cursor: Annotated[tuple[str, str, str, int] | None, page_cursor(str, str, str, int)] = None
+
+
+class FullSeriesQuery(QueryParameters, frozen=True):
+    """A series in full."""
+
+    format: Format = "json"
+
+
+class MetricsQuery(RangeParameters, frozen=True):
+    """Metrics of the samples in [start, end)."""
+
+    q: Annotated[
+        tuple[float, ...], Parameter("Quantiles from 0 to 1, separated by commas.", readers.quantiles, TEXT)
+    ] = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 class SeriesItem(msgspec.Struct, frozen=True):
@@ -117,26 +141,26 @@ class SeriesQueries:
     def __init__(self, store: Store, hidden: Hidden) -> None:
         self._store, self._hidden = store, hidden
 
-    def page(self, tenant: str, asked: Asked) -> SeriesPage:
-        """A page by PAGE_PARAMETERS."""
-        feed, name, field, series = asked["cursor"] or ("", "", "", 0)
+    def page(self, tenant: str, query: SeriesQuery) -> SeriesPage:
+        """A page of the series that fit."""
+        feed, name, field, series = query.cursor or ("", "", "", 0)
         rows = self._store.rows(
             "series_page",
             after_feed=feed,
             after_name=name,
             after_field=field,
             after_series=series,
-            limit=asked["limit"] + 1,
-            **self._filters(tenant, asked),
+            limit=query.limit + 1,
+            **self._filters(tenant, query),
         )
-        page = rows[: asked["limit"]]
+        page = rows[: query.limit]
         last = page[-1] if len(rows) > len(page) else None
         after = encode(last["feed"], last["name"], last["field"], last["series"]) if last else None
         return SeriesPage([_item(row) for row in page], after)
 
-    def count(self, tenant: str, asked: Asked) -> SeriesCount:
-        """How many series match FILTERS."""
-        return msgspec.convert(self._store.rows("series_count", **self._filters(tenant, asked))[0], SeriesCount)
+    def count(self, tenant: str, query: SeriesFilter) -> SeriesCount:
+        """How many series fit."""
+        return msgspec.convert(self._store.rows("series_count", **self._filters(tenant, query))[0], SeriesCount)
 
     def describe(self, tenant: str, series: str) -> Description:
         """What the series of this id is."""
@@ -149,7 +173,7 @@ class SeriesQueries:
             raise _unknown(series)
         return msgspec.convert({**rows[0], "series": number}, Description)
 
-    def full(self, tenant: str, series: str, asked: Asked) -> Page:
+    def full(self, tenant: str, series: str, query: FullSeriesQuery) -> Page:
         """Every sample of a series (FullSeries as JSON; else rows of `time` and `value`), streamed by the store.
 
         Raises LimitError for JSON of more than MAX_ARRAY_SAMPLES samples; other formats have no limit.
@@ -158,7 +182,7 @@ class SeriesQueries:
         bound = {"tenant": tenant, "series": described.series, "deleted_seq": described.deleted_seq}
         extent = self._store.rows("series_extent", **bound)[0]
         span = {"first": extent["first_ns"], "last": extent["last_ns"]}
-        kind = asked["format"]
+        kind = query.format
         if kind != "json":
             name = "points_typed" if kind in answers.COLUMNAR else "points_text"
             zone = {} if kind in answers.COLUMNAR else {"tz": "UTC"}
@@ -169,10 +193,10 @@ class SeriesQueries:
         columns = self._store.stream("series_samples", "JSONColumns", **bound, **span)
         return Page(answers.with_columns(_head(described, extent), columns))
 
-    def metrics(self, tenant: str, series: str, asked: Asked) -> SeriesMetrics:
-        """Time-domain metrics by METRICS_PARAMETERS. Raises LimitError above MAX_ARRAY_SAMPLES samples."""
+    def metrics(self, tenant: str, series: str, query: MetricsQuery) -> SeriesMetrics:
+        """Time-domain metrics of the samples in [start, end). Raises LimitError above MAX_ARRAY_SAMPLES samples."""
         described = self.describe(tenant, series)
-        span = time_range(asked)
+        span = time_range(query.start, query.end)
         frame = self._store.frame(
             "series_arrays",
             tenant=tenant,
@@ -184,7 +208,7 @@ class SeriesQueries:
         )
         _check_samples(len(frame), series)
         times, values = _in_time_order(frame["ns"].to_numpy(), frame["value"].to_numpy())  # null becomes NaN
-        found = time_metrics(times, values.astype(np.float64, copy=False), asked["q"])
+        found = time_metrics(times, values.astype(np.float64, copy=False), query.q)
         return SeriesMetrics(
             id=series,
             unit=described.unit or None,
@@ -193,15 +217,15 @@ class SeriesQueries:
             **msgspec.structs.asdict(found),
         )
 
-    def _filters(self, tenant: str, asked: Asked) -> dict[str, Any]:
+    def _filters(self, tenant: str, query: SeriesFilter) -> dict[str, Any]:
         return {
             "tenant": tenant,
             "hidden": sorted(self._hidden(tenant)),
-            "feed": asked["feed"] or "",
-            "field": asked["field"] or "",
-            "name": asked["name"] or "",
-            "tag_keys": list(asked["tag."]),
-            "tag_values": list(asked["tag."].values()),
+            "feed": query.feed or "",
+            "field": query.field or "",
+            "name": query.name or "",
+            "tag_keys": list(query.tags),
+            "tag_values": list(query.tags.values()),
         }
 
 

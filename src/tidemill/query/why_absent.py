@@ -9,9 +9,8 @@ import msgspec
 from tidemill.feeds.definition import Feed
 from tidemill.model.ids import format_series
 from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S, duration_ns, format_instant
-from tidemill.query.together import together
-from tidemill.query.why_subject import Subject
-from tidemill.store.client import Store
+from tidemill.query.why_evidence import Subject
+from tidemill.store.client import Store, run_parallel
 
 REACHED: Final = ("data", "empty", "unchanged", "truncated")  # results of polls that the source answered usefully
 _DEFAULT_INTERVAL_NS: Final = 3600 * NS_PER_S
@@ -80,7 +79,7 @@ def neighbours(store: Store, tenant: str, subject: Subject, at_ns: int) -> list[
 def around(store: Store, tenant: str, subject: Subject, feed: Feed | None, at_ns: int) -> Around:
     """Everything around."""
     declared = _declared_interval(feed)
-    near, source, rejected = together(
+    near, source, rejected = run_parallel(
         lambda: neighbours(store, tenant, subject, at_ns),
         lambda: _source(store, tenant, subject, at_ns) if feed is None or feed.source else [],
         lambda: _nearby(store, tenant, subject, at_ns, declared) if declared else None,

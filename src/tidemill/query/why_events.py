@@ -1,20 +1,19 @@
 """The story of an instant as ordered events, each with a stable code and a sentence. Pure: evidence in, events out."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypedDict, cast
 
 import msgspec
 
 from tidemill.feeds.definition import Feed
 from tidemill.model.time import format_instant, parse_instant
-from tidemill.query.flags import flag_words
-from tidemill.query.point_changes import Change
+from tidemill.query.answers import AnyJson
+from tidemill.query.point_changes import PublishedChange
+from tidemill.query.points import flag_words
 from tidemill.query.receipts import links
 from tidemill.query.rejections import json_or_text
-from tidemill.query.why_evidence import Evidence
-from tidemill.query.why_times import judged_at, rejected_at, replay_times, rules_of, taken_at
-from tidemill.query.why_words import change_told, reasons_told, rules_passed
-from tidemill.query.words import capital, number, place_of
+from tidemill.query.why_evidence import Evidence, judged_at, rejected_at, replay_times, rules_of, taken_at
+from tidemill.query.why_words import capital, change_told, number, place_of, reasons_told, rules_passed
 
 EVENTS: Final = {
     "received": "A payload was stored durably.",
@@ -45,15 +44,38 @@ _FLAGS: Final = {
 }
 
 
+class Facts(TypedDict, total=False):
+    """What the sentence of an event is made from, as far as it applies."""
+
+    receipt: str
+    sha256: str
+    index: int
+    value: float
+    reasons: list[str]
+    record: AnyJson
+    mark: str
+    flag: str
+    old: float
+    new: float
+    why: str
+    window: str
+    every_s: int
+    count: int
+    mean: float
+    deletion: str
+    kind: str
+    replay: str
+
+
 class Event(msgspec.Struct, frozen=True):
     """Something that happened to an instant. `at` is null where the time of it is not kept. `facts` are what the
-    sentence is made from: receipt, index, value, reasons, record, old and new, as far as they apply."""
+    sentence is made from."""
 
     at: str | None
     event: str
     text: str
     links: dict[str, str]
-    facts: dict[str, Any]
+    facts: Facts
 
 
 def events(evidence: Evidence) -> list[Event]:
@@ -65,7 +87,8 @@ def events(evidence: Evidence) -> list[Event]:
 
 def _event(at: int | str | None, event: str, text: str, links: Mapping[str, str], **facts: Any) -> Event:
     when = format_instant(at) if isinstance(at, int) else at
-    return Event(when, event, text, dict(links), {name: fact for name, fact in facts.items() if fact is not None})
+    known = {name: fact for name, fact in facts.items() if fact is not None}
+    return Event(when, event, text, dict(links), cast("Facts", known))
 
 
 def _payloads(evidence: Evidence) -> Iterator[Event]:
@@ -190,7 +213,7 @@ def _changes(evidence: Evidence) -> Iterator[Event]:
             yield _event(change.changed_at, "window_restated", text, where, **_values(change))
 
 
-def _values(change: Change) -> dict[str, Any]:
+def _values(change: PublishedChange) -> dict[str, Any]:
     return {"old": change.old, "new": change.new, "why": change.why, "replay": change.replay}
 
 

@@ -1,23 +1,122 @@
 """Everything that the store and the log know of one instant of a series, gathered in two rounds of side by side
-questions. The story (`why_events.py`) and the verdict (`why_verdict.py`) are made from this alone."""
+questions: which series is meant (also one that is deleted or never was), the evidence, and when each thing happened.
 
+The story (`why_events.py`) and the verdict (`why.py`) are made from this alone.
+"""
+
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
+from tidemill.errors import Fault, InputError, NotFoundError
 from tidemill.feeds.book import FeedBook
-from tidemill.feeds.definition import Feed
+from tidemill.feeds.definition import SUMMARY, Feed
 from tidemill.log.contract import LogReader
+from tidemill.model.ids import format_series, series_id
 from tidemill.model.offset import Reach, partition_of_feed
 from tidemill.model.payload import Kind, Logged
+from tidemill.model.time import parse_instant
 from tidemill.query.deletions import Deletion, deletions
 from tidemill.query.lineage import MAX_POINTS, MAX_REPLACED
 from tidemill.query.origins import Origins
-from tidemill.query.point_changes import Change, changes_of
-from tidemill.query.rollup_windows import RollupWindow, begin, widths, windows_of
-from tidemill.query.together import together
-from tidemill.query.why_subject import Subject
-from tidemill.store.client import Store
+from tidemill.query.point_changes import PublishedChange, changes_of
+from tidemill.query.rollups import RollupWindow, begin, widths, windows_of
+from tidemill.query.series import Hidden
+from tidemill.store.client import Store, run_parallel
+
+MAX_LISTED: Final = 20  # series that a question fits, when it fits several
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """A series. `number` is 0 when it is not known which one; `known`: the store has it or had it; `deleting`: its
+    deletion is acknowledged and not applied yet. What has seq <= `deleted_seq` is not its any more."""
+
+    number: int
+    feed: str
+    field: str | None
+    tags: dict[str, str]
+    known: bool = False
+    deleted: bool = False
+    deleting: bool = False
+    deleted_seq: int = 0
+
+    @property
+    def id(self) -> str | None:
+        """Its id as APIs show it."""
+        return format_series(self.number) if self.number else None
+
+
+class Subjects:
+    """Finds the series of a question."""
+
+    def __init__(self, store: Store, book: FeedBook, hidden: Hidden) -> None:
+        self._store, self._book, self._hidden = store, book, hidden
+
+    def find(
+        self, tenant: str, series: int | None, feed: str | None, field: str | None, tags: Mapping[str, str]
+    ) -> Subject:
+        """The one series that fits. Raises NotFoundError for an id or feed that is none of the tenant's, and InputError
+        when neither is given or several series fit; it lists them."""
+        if series is None and feed is None:
+            message = "say which series: by 'series', or by 'feed' with 'field' and tags (tag.NAME=VALUE)"
+            raise InputError(message, (Fault("$query.series", "missing", message),))
+        rows = self._store.rows(
+            "why_series",
+            tenant=tenant,
+            series=series or 0,
+            feed=feed or "",
+            field=field or "",
+            tag_keys=list(tags),
+            tag_values=list(tags.values()),
+            limit=MAX_LISTED + 1,
+        )
+        alive = [row for row in rows if not row["deleted"]] or rows
+        if len(alive) > 1:
+            raise _several(alive)
+        if alive:
+            return self._known(tenant, alive[0])
+        if series is not None:
+            raise NotFoundError(f"there is no series '{format_series(series)}' that fits")
+        assert feed is not None
+        return _unknown(tenant, self._book.current(tenant, feed), field, dict(tags))
+
+    def _known(self, tenant: str, row: dict[str, Any]) -> Subject:
+        return Subject(
+            number=row["series"],
+            feed=row["feed"],
+            field=row["field"],
+            tags=row["tags"],
+            known=True,
+            deleted=row["deleted"],
+            deleting=row["series"] in self._hidden(tenant),
+            deleted_seq=row["deleted_seq"],
+        )
+
+
+def _unknown(tenant: str, feed: Feed, field: str | None, tags: dict[str, str]) -> Subject:
+    """A series that never was: what its id would be, where the question says enough. Raises InputError for a field that
+    the feed does not have."""
+    fields = SUMMARY if feed.shape.kind == "summary" else tuple(feed.fields)
+    if field and fields and feed.registers is None and field not in fields:
+        message = f"the feed '{feed.name}' has no field '{field[:80]}'; it has {', '.join(fields)}"
+        raise InputError(message, (Fault("$field", "invalid", message),))
+    field = field or (fields[0] if len(fields) == 1 or fields is SUMMARY else None)
+    whole = field is not None and tags.keys() == feed.tags.keys()
+    return Subject(series_id(tenant, feed.name, tags, field) if whole and field else 0, feed.name, field, tags)
+
+
+def _several(rows: list[dict[str, Any]]) -> InputError:
+    listed = [_words(row) for row in rows[:MAX_LISTED]]
+    count = f"{len(listed)}" if len(rows) <= MAX_LISTED else f"more than {MAX_LISTED}"
+    faults = tuple(Fault("$query.series", "ambiguous", text) for text in listed)
+    return InputError(f"{count} series fit; choose one by 'series', or name its 'field' and all of its tags", faults)
+
+
+def _words(row: dict[str, Any]) -> str:
+    tags = "".join(f", {name}={value}" for name, value in row["tags"].items())
+    return f"series {format_series(row['series'])}: {row['field']}{tags}"
+
 
 MAX_REJECTIONS: Final = 1_000  # of one instant
 _LOG_COUNT: Final = 10_000  # how far the log is looked through for payloads that wait
@@ -43,7 +142,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     replaced: list[dict[str, Any]]
     rejections: list[dict[str, Any]]
     windows: list[RollupWindow]
-    changes: list[Change]
+    changes: list[PublishedChange]
     deletions: list[Deletion]
     facts: dict[int, dict[str, Any]]
     waiting: Waiting | None
@@ -62,7 +161,7 @@ class Gatherer:
         waiting = self._waiting(tenant, subject.feed, applied)
         feed = self._origins.feed(tenant, subject.feed, None)
         bound = {"tenant": tenant, "series": subject.number, "deleted_seq": subject.deleted_seq}
-        points, old, lost, windows, changes, gone = together(
+        points, old, lost, windows, changes, gone = run_parallel(
             lambda: self._store.rows("lineage_points", **bound, at=at_ns, limit=MAX_POINTS),
             lambda: self._store.rows("lineage_replaced", **bound, first=at_ns, last=at_ns, limit=MAX_REPLACED),
             lambda: self._rejections(tenant, subject, at_ns),
@@ -101,7 +200,7 @@ class Gatherer:
             limit=MAX_REJECTIONS,
         )
 
-    def _changes(self, tenant: str, subject: Subject, feed: Feed | None, at_ns: int) -> list[Change]:
+    def _changes(self, tenant: str, subject: Subject, feed: Feed | None, at_ns: int) -> list[PublishedChange]:
         """Of the point, and of the window that it is in."""
         every_s = widths(feed)
         return changes_of(
@@ -126,3 +225,45 @@ class Gatherer:
 def _is(entry: Logged, tenant: str, feed: str) -> bool:
     payload = entry.payload
     return payload.tenant == tenant and payload.feed == feed and payload.kind in (Kind.DATA, Kind.REFUSED)
+
+
+def replay_times(evidence: Evidence) -> dict[str, int]:
+    """Every replay that left a trace here, by id, with the time of its first."""
+    found: dict[str, int] = {}
+    traces = [(change.replay, parse_instant(change.changed_at)) for change in evidence.changes if change.replay]
+    traces += [(row["recovered_by"], row["recovered_at"]) for row in evidence.rejections if row["recovered_by"]]
+    for replay, at in traces:
+        found[replay] = min(at, found.get(replay, at))
+    return found
+
+
+def taken_at(evidence: Evidence, row: Mapping[str, Any]) -> int:
+    """Since when the record of a value counts: when it was received, or when a replay recovered it."""
+    mine = (row["seq"], row["idx"])
+    recovered = [r["recovered_at"] for r in evidence.rejections if r["recovered_by"] and (r["seq"], r["idx"]) == mine]
+    return int(max([row["received_at"], *recovered]))
+
+
+def judged_at(evidence: Evidence, row: Mapping[str, Any]) -> int:
+    """When the record of a point was judged last, as far as is known."""
+    facts = evidence.facts.get(row["seq"])
+    last = replay_times(evidence).get(facts["replay"]) if facts and facts["replay"] else None
+    taken = taken_at(evidence, row)
+    return taken if last is None else max(taken, last)
+
+
+def rules_of(evidence: Evidence, facts: Mapping[str, Any] | None) -> Feed | None:
+    """The definition by which the records of a payload were judged at `judged_at`. None: not known, as a replay of
+    unknown time judged them since, and the payload names the version of that."""
+    if facts is None or (facts["replay"] and facts["replay"] not in replay_times(evidence)):
+        return None
+    return evidence.versions.get(facts["feed_version"])
+
+
+def rejected_at(evidence: Evidence, row: Mapping[str, Any]) -> int:
+    """When a record was rejected: when it was received, or by the replay that took the published value away."""
+    facts, received = evidence.facts.get(row["seq"]), int(row["received_at"])
+    if row["recovered_by"] or facts is None or not facts["replay"]:
+        return received
+    taken = [c for c in evidence.changes if c.every_s is None and c.replay == facts["replay"] and c.new is None]
+    return max([received, *(parse_instant(change.changed_at) for change in taken)])

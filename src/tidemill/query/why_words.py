@@ -1,10 +1,27 @@
-"""Sentences of a story: why a record was rejected, how many rules it passed, how a published value changed."""
+"""Sentences of a story: numbers, records, why a record was rejected, how a published value changed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from tidemill.query.point_changes import Change
-from tidemill.query.words import number
+import msgspec
+
+from tidemill.query.point_changes import PublishedChange
 from tidemill.rules.reasons import REASONS
+
+
+def number(value: float | None) -> str:
+    """A value in its shortest form that is exact; `no value` for one that is missing."""
+    return "no value" if value is None else msgspec.json.encode(value).decode().removesuffix(".0")
+
+
+def place_of(facts: Mapping[str, Any] | None, index: int) -> str:
+    """`record 3 of payload ID`; `facts` None: the store does not know the payload any more."""
+    return f"record {index} of payload {facts['receipt']}" if facts else f"record {index} of a payload that is gone"
+
+
+def capital(text: str) -> str:
+    """The text with a capital first letter, the rest as it is."""
+    return text[:1].upper() + text[1:]
 
 
 def reasons_told(reasons: Sequence[str], detail: str) -> str:
@@ -24,7 +41,7 @@ def rules_passed(count: int) -> str:
     return "the rule" if count == 1 else f"the {count} rules"
 
 
-def change_told(what: str, change: Change) -> str:
+def change_told(what: str, change: PublishedChange) -> str:
     """One change of `what` as a sentence. A value that was deleted is withheld, which is not the same as none."""
     if change.why == "deleted":
         after = f"is {number(change.new)} since then" if change.new is not None else "there is none since then"

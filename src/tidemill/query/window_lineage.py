@@ -11,15 +11,12 @@ from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
 from tidemill.model.ids import format_series
 from tidemill.model.time import NS_PER_S, format_instant
-from tidemill.query.lineage import ReplacedValue, replaced_value
-from tidemill.query.origins import Origin, Origins, Rules, origin, rules
-from tidemill.query.parameters import Asked
-from tidemill.query.point_changes import Change, changes_of
-from tidemill.query.rollup_windows import RollupWindow, begin, widths, windows_of
-from tidemill.query.seals import OF_PROCESS, Seals
-from tidemill.query.series import Description, SeriesQueries
-from tidemill.query.together import together
-from tidemill.store.client import Store
+from tidemill.query.cursors import Seals
+from tidemill.query.origins import Origin, Origins, ReplacedValue, Rules, origin, replaced_value, rules
+from tidemill.query.point_changes import PublishedChange, changes_of
+from tidemill.query.rollups import RollupWindow, begin, widths, windows_of
+from tidemill.query.series import Description
+from tidemill.store.client import Store, run_parallel
 
 _WINDOW_REPLACED: Final = 1_000
 
@@ -55,7 +52,7 @@ class WindowLineage(msgspec.Struct, frozen=True):
     next: str | None
     replaced: list[ReplacedValue]
     rejected: RejectedInWindow
-    changes: list[Change]
+    changes: list[PublishedChange]
     links: dict[str, str]
 
 
@@ -63,38 +60,36 @@ ROUTE: Final = "lineage"
 
 
 class WindowLineageQueries:
-    """Lineage of rollup windows. Raises NotFoundError for a series or a window that is not there."""
+    """Lineage of rollup windows."""
 
-    def __init__(self, store: Store, series: SeriesQueries, book: FeedBook, seals: Seals = OF_PROCESS) -> None:
-        self._store, self._series, self._seals = store, series, seals
+    def __init__(self, store: Store, book: FeedBook, seals: Seals) -> None:
+        self._store, self._seals = store, seals
         self._origins = Origins(store, book)
 
-    def window(self, tenant: str, series: str, begin_ns: int, asked: Asked) -> WindowLineage:
-        """Where the window that begins at an instant (ns) comes from; a page of its payloads by `limit` and `cursor`.
-
-        Raises InputError for an instant at which no window of the feed begins, and for a feed without rollups.
-        """
-        described = self._series.describe(tenant, series)
+    def window(
+        self, tenant: str, described: Description, begin_ns: int, limit: int, cursor: str | None
+    ) -> WindowLineage:
+        """As `LineageQueries.window`, of a series that is there. Raises NotFoundError for a window that is not."""
         feed = self._origins.feed(tenant, described.feed, None)
         every_s = _width(described, feed, begin_ns)
         last = begin_ns + every_s * NS_PER_S - 1
         span = {"first": begin_ns, "last": last}
         bound = {"tenant": tenant, "series": described.series, "deleted_seq": described.deleted_seq, **span}
-        (after,) = self._seals.after(ROUTE, tenant, asked["cursor"], (0,))
-        windows, rows, old, lost, changes = together(
+        (after,) = self._seals.after(ROUTE, tenant, cursor, (0,))
+        windows, rows, old, lost, changes = run_parallel(
             lambda: windows_of(self._store, tenant, described.series, begin_ns, feed),
-            lambda: self._store.rows("lineage_window_payloads", **bound, after=after, limit=asked["limit"] + 1),
+            lambda: self._store.rows("lineage_window_payloads", **bound, after=after, limit=limit + 1),
             lambda: self._store.rows("lineage_replaced", **bound, limit=_WINDOW_REPLACED),
             lambda: self._rejected(tenant, described, span),
             lambda: self._changes(tenant, described, begin_ns, last, every_s),
         )
         if not windows:
             raise _empty(described, begin_ns, every_s)
-        page = rows[: asked["limit"]]
+        page = rows[:limit]
         named = {row["seq"] for row in page} | {row[name] for row in old for name in ("seq", "by_seq")}
         facts = self._origins.facts(tenant, named)
         return WindowLineage(
-            series=series,
+            series=format_series(described.series),
             feed=described.feed,
             field=described.field,
             tags=described.tags,
@@ -119,7 +114,9 @@ class WindowLineageQueries:
             link=f"/v1/rejections?feed={described.feed}&series={format_series(described.series)}",
         )
 
-    def _changes(self, tenant: str, described: Description, first: int, last: int, every_s: int) -> list[Change]:
+    def _changes(
+        self, tenant: str, described: Description, first: int, last: int, every_s: int
+    ) -> list[PublishedChange]:
         return changes_of(
             self._store,
             tenant,

@@ -7,16 +7,18 @@ import polars as pl
 
 from tidemill.feeds.definition import Feed
 from tidemill.mill import ledger, rollups
-from tidemill.mill.apply import Applier
+from tidemill.mill.context import MillContext
 from tidemill.mill.replay import difference, milled, windows
 from tidemill.mill.replay.folder import Folder
 from tidemill.mill.replay.places import Places
 from tidemill.mill.replay.plan import PLACE, Plan, Planner, joined_rejections, old_points
-from tidemill.mill.replay.publish import Trail, ledger_rows
+from tidemill.mill.replay.publish import ledger_rows
+from tidemill.mill.stages import TransformPipeline
+from tidemill.mill.state import PublishManifest
 from tidemill.mill.stored import entry
+from tidemill.mill.tombstones import without_deleted
 from tidemill.model.payload import MAX_RECORDS
 from tidemill.model.replay import Difference, Replay
-from tidemill.store.client import Store
 
 _WINNER: Final = ("winner_seq", "winner_idx")
 
@@ -37,12 +39,12 @@ class Conclusion(msgspec.Struct, frozen=True):
 class Concluding:
     """Concludes replays against one store."""
 
-    def __init__(self, store: Store, applier: Applier) -> None:
-        self._store = store
-        self._stages = applier.stages
-        self._status = applier.status
-        self._known = applier.known
-        self._planner = Planner(store, applier.known, applier.status)
+    def __init__(self, context: MillContext, pipeline: TransformPipeline) -> None:
+        self._store = context.store
+        self._status = context.status
+        self._known = context.known
+        self._pipeline = pipeline
+        self._planner = Planner(context)
 
     def conclude(self, replay: Replay, feed: Feed, folder: Folder) -> Conclusion:
         """What a replay comes to whose portions are all milled. Writes nothing."""
@@ -53,9 +55,9 @@ class Concluding:
         plan = self._planner.plan(replay.tenant, feed, places, offered, had)
         self._status.turn()
         rejected = joined_rejections(milled.joined(folder, "rejected").drop("record"), plan)
-        rejected = self._known.buried.unburied(replay.tenant, feed.name, rejected)
-        gone = self._known.buried.records(replay.tenant, feed.name, counts["seq"])
-        gone = gone.filter((pl.col("series") == 0) & (pl.col("reasons").list.len() > 0)).drop("series")
+        tombstones = self._known.tombstones.records(replay.tenant, feed.name, counts["seq"])
+        rejected = without_deleted(rejected, tombstones)
+        gone = tombstones.filter((pl.col("series") == 0) & (pl.col("reasons").list.len() > 0)).drop("series")
         moved = windows.changed(self._store, self._known, plan, places, tenant=replay.tenant, feed=feed)
         found = difference.difference(
             difference.of_records(counts, _not_recovered(old), rejected),
@@ -77,29 +79,33 @@ class Concluding:
         found = self._store.rows("replay_published_at", tenant=tenant, seq=position)[0]["idx"]
         return max(MAX_RECORDS, int(found) + 1)
 
-    def write(self, folder: Folder, feed: Feed, found: Conclusion, selection: pl.DataFrame, trail: Trail) -> None:
+    def write(
+        self, folder: Folder, feed: Feed, found: Conclusion, selection: pl.DataFrame, manifest: PublishManifest
+    ) -> None:
         """Everything that publishing needs, on disk: from here on it depends on nothing that it changes itself."""
         plan, old = found.plan, found.old
-        told = self._with_records(folder, trail, found.rejected, old)
-        replaced = self._store.frame("replay_replaced", tenant=trail.tenant, feed=feed.name, **found.places.bound)
+        told = self._with_records(folder, manifest, found.rejected, old)
+        replaced = self._store.frame("replay_replaced", tenant=manifest.tenant, feed=feed.name, **found.places.bound)
         frames = {
             "plan-points": plan.points,
             "plan-series": milled.joined(folder, "series"),
             "plan-withdrawn": plan.withdrawn,
-            "plan-overtaken": plan.overtaken,
+            "plan-superseded": plan.superseded,
             "plan-replaced": plan.replaced,
             "plan-stale": replaced.rename({"time_ns": "time"}).filter(found.places.has()),
             "plan-moved": plan.moved,
             "plan-windows": windows.touched(feed, plan),
             "plan-changed-windows": found.windows,
-            "plan-ledger": ledger_rows(told, old, milled.joined(folder, "origins"), trail),
+            "plan-ledger": ledger_rows(told, old, milled.joined(folder, "origins"), manifest),
             "plan-ledger-old": old.select("seq").unique(),
             "plan-outcomes": _outcomes(milled.joined(folder, "counts"), selection, found),
         }
         for name, frame in frames.items():
             folder.write(name, frame)
 
-    def _with_records(self, folder: Folder, trail: Trail, rejected: pl.DataFrame, old: pl.DataFrame) -> pl.DataFrame:
+    def _with_records(
+        self, folder: Folder, manifest: PublishManifest, rejected: pl.DataFrame, old: pl.DataFrame
+    ) -> pl.DataFrame:
         """The rejections with the text of each record: known from the rules or from the ledger, else cut out again."""
         by_rules = milled.joined(folder, "rejected").select(*PLACE, "record")
         known = pl.concat([by_rules, old.select(by_rules.columns)], how="vertical_relaxed").unique(PLACE)
@@ -107,21 +113,21 @@ class Concluding:
         unknown = told.filter(pl.col("record").is_null())
         if unknown.is_empty():
             return told
-        texts = self._texts(trail, unknown)
+        texts = self._texts(manifest, unknown)
         return told.join(texts, on=PLACE, how="left", maintain_order="left").select(
             *rejected.columns, pl.coalesce("record", "text").fill_null("").alias("record")
         )
 
-    def _texts(self, trail: Trail, records: pl.DataFrame) -> pl.DataFrame:
+    def _texts(self, manifest: PublishManifest, records: pl.DataFrame) -> pl.DataFrame:
         parts = []
         for part in records.select("seq").unique().sort("seq").iter_slices(milled.PORTION_PAYLOADS):
-            stored = self._store.frame("mill_payloads", tenant=trail.tenant, seqs=part["seq"])
+            stored = self._store.frame("mill_payloads", tenant=manifest.tenant, seqs=part["seq"])
             entries = {
-                row["seq"]: entry(trail.tenant, trail.feed, row, row["feed_version"])
+                row["seq"]: entry(manifest.tenant, manifest.feed, row, row["feed_version"])
                 for row in stored.iter_rows(named=True)
             }
             wanted = records.filter(pl.col("seq").is_in(part["seq"].implode())).select(PLACE).sort(PLACE)
-            texts = pl.Series("text", self._stages.texts(entries, wanted), dtype=pl.String)
+            texts = pl.Series("text", self._pipeline.texts(entries, wanted), dtype=pl.String)
             parts.append(wanted.with_columns(texts))
         return pl.concat(parts)
 

@@ -3,14 +3,15 @@ on where it was, and what is about to be published is published whole."""
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 import polars as pl
 
-from tidemill.mill.position import write_atomically
+from tidemill.mill.state_files import write_atomically
 
 _T = TypeVar("_T")
 
@@ -27,13 +28,27 @@ class Folder:
 
     def write(self, name: str, frame: pl.DataFrame) -> None:
         """Write a frame, durable on return."""
+        with self._draft(name) as file:
+            frame.write_ipc(file)
+
+    def put(self, name: str, content: Iterable[bytes]) -> None:
+        """Write the bytes of a frame, which come in parts; durable on return."""
+        with self._draft(name) as file:
+            file.writelines(content)
+
+    @contextmanager
+    def _draft(self, name: str) -> Iterator[BinaryIO]:
         self.path.mkdir(parents=True, exist_ok=True)
         draft = self.path / f"{name}.draft"
         with draft.open("wb") as file:
-            frame.write_ipc(file)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self.path / name)
+
+    def paths(self, prefix: str) -> list[Path]:
+        """The files of every frame whose name begins so, by name."""
+        return sorted(path for path in self.path.glob(f"{prefix}*") if not path.name.endswith((".draft", ".new")))
 
     def read(self, name: str) -> pl.DataFrame:
         """A frame that was written."""
@@ -41,14 +56,12 @@ class Folder:
 
     def all(self, prefix: str) -> Iterator[pl.DataFrame]:
         """Every frame whose name begins so, by name."""
-        for path in sorted(self.path.glob(f"{prefix}*")):
-            if not path.name.endswith(".draft"):
-                yield pl.read_ipc(path.read_bytes())
+        for path in self.paths(prefix):
+            yield pl.read_ipc(path.read_bytes())
 
     def height(self, prefix: str) -> int:
         """How many rows there are in all frames whose name begins so."""
-        paths = [path for path in self.path.glob(f"{prefix}*") if not path.name.endswith(".draft")]
-        return sum(int(pl.scan_ipc(path).select(pl.len()).collect().item()) for path in paths)
+        return sum(int(pl.scan_ipc(path).select(pl.len()).collect().item()) for path in self.paths(prefix))
 
     def note(self, name: str, value: Any) -> None:
         """Write a struct, durable on return."""
@@ -59,6 +72,10 @@ class Folder:
         """A struct that was written."""
         return msgspec.json.decode((self.path / name).read_bytes(), type=kind)
 
+    def drop(self, name: str) -> None:
+        """Remove a frame or a struct, if it is there."""
+        (self.path / name).unlink(missing_ok=True)
+
     def remove(self) -> None:
-        """Forget everything."""
+        """Remove everything."""
         shutil.rmtree(self.path, ignore_errors=True)

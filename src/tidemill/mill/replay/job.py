@@ -1,13 +1,13 @@
 """Works off replays in small steps between the mill's batches: choose payloads, put them through the rules a portion at
 a time, find what changes; unless it is a dry run, publish it.
 
-Readers see nothing of it before it is published. What was done is on disk: a mill that was killed goes on there. What
-was being published is published before anything else, so that no batch of live data comes between.
+Readers see nothing of it before it is published. What was done is on disk: a mill that was killed goes on there. While
+a replay is being published (`publications.py`), its feed waits, so that no batch of it comes between.
 """
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -20,23 +20,23 @@ from tidemill.errors import (
     ConflictError,
     InputError,
     NotFoundError,
-    StoreQueryError,
-    StoreUnavailableError,
     UnavailableError,
 )
 from tidemill.feeds.book import FeedBook
 from tidemill.mill import rollups
-from tidemill.mill.apply import Applier
+from tidemill.mill.context import MillContext
 from tidemill.mill.position import Progress
 from tidemill.mill.replay import milled
 from tidemill.mill.replay.conclude import Concluding
 from tidemill.mill.replay.folder import Folder
 from tidemill.mill.replay.past import ReplayPast, numbered_runs
 from tidemill.mill.replay.places import Places
-from tidemill.mill.replay.publish import TRAIL, Publisher, Trail
+from tidemill.mill.replay.publications import Publications
 from tidemill.mill.replay.selection import revived, select
-from tidemill.model.replay import UNDER_WAY, Difference, Replay
-from tidemill.store.client import Store
+from tidemill.mill.stages import TransformPipeline
+from tidemill.mill.state import MillState, PublishManifest
+from tidemill.model.job import UNDER_WAY
+from tidemill.model.replay import Difference, Replay
 
 _log = logging.getLogger(__name__)
 
@@ -51,28 +51,27 @@ class Replays:
     def __init__(
         self,
         replays: CatalogReplays,
-        store: Store,
+        context: MillContext,
         book: FeedBook,
-        applier: Applier,
-        path: Path,
+        pipeline: TransformPipeline,
         *,
-        clock: Callable[[], int],
+        state: MillState,
+        path: Path,
         owns: Callable[[str, str], bool] = lambda tenant, feed: True,
     ) -> None:
         self._replays = replays
-        self._store = store
+        self._context = context
+        self._store = context.store
+        self._status = context.status
+        self._clock = context.clock
         self._book = book
-        self._applier = applier
-        self._status = applier.status
+        self._pipeline = pipeline
         self._path = path
-        self._clock = clock
         self._owns = owns
-        self._concluding = Concluding(store, applier)
-        self._publisher = Publisher(store, applier.known, applier.stages.texts, applier.status.turn)
+        self._concluding = Concluding(context, pipeline)
+        self._publications = Publications(context, pipeline, replays, state, path, owns=owns)
         self._look = True
         self._looked = 0.0
-        self._unfinished = True  # as far as anybody knows
-        applier.deleter.on_deleted = self.begin_anew
         self._current: Replay | None = None
         self._past: tuple[str, ReplayPast] | None = None
 
@@ -84,34 +83,34 @@ class Replays:
         """Something of a feed is being deleted: what a replay of it has on disk must not bring that back."""
         for replay in self._replays.list(tenant):
             if replay.request.feed == feed and replay.state in UNDER_WAY:
-                self._folder(replay).remove()  # it is not being published: nothing comes between then
+                self._folder(replay).remove()  # it is not being published: then its feed waits, deletions too
                 self._past, self._look = None, True
                 with suppress(ConflictError, NotFoundError):  # it was cancelled at this moment
                     self._replays.change(replay, state="queued", done=0)
 
-    def resume(self) -> None:
-        """Publish what was begun to be published, if anything was. Call before every batch: none may come between.
+    @property
+    def blocked(self) -> Mapping[tuple[str, str], int]:
+        """The feeds of which a replay is being published, by tenant and name: of these nothing may be applied, and of
+        their tenants nothing may count as applied beyond this offset, so that the replay's changes come before it."""
+        return self._publications.blocked
 
-        Raises StoreUnavailableError: call again."""
-        if not self._unfinished:
-            return
-        for path in sorted(self._path.glob("*/*")):
-            folder = Folder(path)
-            if folder.has(TRAIL):
-                self._publish(folder, folder.noted(TRAIL, Trail))
-            elif not self._is_under_way(path.parent.name, path.name):
-                folder.remove()
-        self._unfinished = False
+    def resume(self) -> None:
+        """Block the feeds of what was being published when the mill ended. Call it before the first batch. Raises
+        UnavailableError: nothing may be applied before."""
+        self._publications.resume()
 
     def step(self, progress: Progress) -> bool:
         """Do a small piece of work on the replay that is due; whether there was any. `progress`: what is applied.
 
         Raises UnavailableError: nothing is lost, step again.
         """
+        if self._publications.step():
+            self._show()
+            return True
         replay = self._next()
         if replay is None:
             return False
-        self._status.state, self._status.looped_at_ns = "replaying", self._clock()
+        self._show()
         try:
             self._advance(replay, progress.through(replay.tenant))
         except UnavailableError:
@@ -119,10 +118,11 @@ class Replays:
         except ConflictError:
             self._drop(replay)  # cancelled
         except Exception as error:
-            if self._unfinished:
-                raise StoreUnavailableError(f"replay {replay.id} cannot be published: {error}") from error
             self._fail(replay, error)
         return True
+
+    def _show(self) -> None:
+        self._status.state, self._status.looped_at_ns = "replaying", self._clock()
 
     def _next(self) -> Replay | None:
         """The replay that is due. The catalog tells of new ones within a second; nobody should wait that long."""
@@ -160,7 +160,7 @@ class Replays:
         """Put one portion through the rules."""
         milled.mill(
             self._store,
-            self._applier.stages,
+            self._pipeline,
             folder,
             selection.filter(pl.col("portion") == number),
             tenant=replay.tenant,
@@ -187,7 +187,7 @@ class Replays:
     def _looks_back(self, replay: Replay, selection: pl.DataFrame) -> bool:
         """Whether rules of any version to apply need the past."""
         versions = selection["feed_version"].unique().to_list()
-        return any(self._applier.stages.looks_back(replay.tenant, replay.request.feed, one) for one in versions)
+        return any(self._pipeline.looks_back(replay.tenant, replay.request.feed, one) for one in versions)
 
     def _in_runs(self, replay: Replay, selection: pl.DataFrame) -> pl.DataFrame:
         """The selection with `run`: where rules look back, payloads between the chosen ones are part of the past."""
@@ -201,8 +201,7 @@ class Replays:
     def _past_of(self, replay: Replay, folder: Folder, selection: pl.DataFrame) -> ReplayPast:
         """The past as the replay under way sees it."""
         if self._past is None or self._past[0] != replay.id:
-            known, places = self._applier.known, Places(selection["seq"])
-            past = ReplayPast(self._store, known, self._status, places)
+            past = ReplayPast(self._context, Places(selection["seq"]))
             for points in folder.all("points-"):
                 past.add(points)
             self._past = replay.id, past
@@ -215,11 +214,11 @@ class Replays:
         if replay.request.dry_run:
             self._finish(replay, folder, conclusion.difference)
             return
-        trail = Trail(
+        manifest = PublishManifest(
             replay=replay.id,
             tenant=replay.tenant,
             feed=feed.name,
-            version=self._applier.next_version(),
+            version=self._context.versions.next(),
             now_ns=self._clock(),
             at_seq=position,
             at_idx=self._concluding.at_idx(replay.tenant, position),
@@ -227,37 +226,12 @@ class Replays:
             late=rollups.late_ns(feed),
             difference=conclusion.difference,
         )
-        self._concluding.write(folder, feed, conclusion, selection, trail)
-        self._unfinished = True
-        folder.note(TRAIL, trail)
-        reach("replay.planned")
-        self._publish(folder, trail)
-        self._unfinished = False
-
-    def _publish(self, folder: Folder, trail: Trail) -> None:
-        """Publish a plan, unless it was cancelled before anything of it was."""
-        try:
-            replay = self._replays.get(trail.tenant, trail.replay)
-            self._replays.change(replay, only=("running", "publishing"), state="publishing")
-        except NotFoundError:
-            replay = None  # whoever asked for it was forgotten; some of it may be published
-        except ConflictError:
-            folder.remove()
-            return
-        try:
-            self._publisher.publish(folder, trail)
-        except StoreQueryError as error:
-            message = f"replay {trail.replay} cannot be published (code {error.store_code}): {error.message}"
-            raise StoreUnavailableError(message) from error
-        self._status.restated += 1
-        _log.info("replay %s is published", trail.replay)
-        if replay is None:
-            folder.remove()
-        else:
-            self._finish(replay, folder, trail.difference)
+        self._concluding.write(folder, feed, conclusion, selection, manifest)
+        self._publications.begin(manifest)
+        self._past = None
 
     def _finish(self, replay: Replay, folder: Folder, found: Difference) -> None:
-        self._replays.change(replay, state="done", finished_ns=self._clock(), difference=found)
+        self._replays.change(replay, state="done", finished_ns=self._clock(), result=found)
         folder.remove()
         self._past = None
 
@@ -275,9 +249,3 @@ class Replays:
 
     def _folder(self, replay: Replay) -> Folder:
         return Folder(self._path / replay.tenant / replay.id)
-
-    def _is_under_way(self, tenant: str, replay: str) -> bool:
-        try:
-            return self._replays.get(tenant, replay).state in UNDER_WAY
-        except NotFoundError:
-            return False

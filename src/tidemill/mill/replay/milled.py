@@ -12,7 +12,7 @@ from tidemill.errors import TidemillError
 from tidemill.mill import ledger
 from tidemill.mill.replay.folder import Folder
 from tidemill.mill.replay.past import ReplayPast
-from tidemill.mill.stages import NO_PAST, Milled, Stages
+from tidemill.mill.stages import NO_PAST, TransformedBatch, TransformPipeline
 from tidemill.mill.stored import entry
 from tidemill.model.payload import Logged
 from tidemill.rules.shape import POINTS, SERIES
@@ -58,7 +58,7 @@ def cut(selection: pl.DataFrame, first: int = 0) -> pl.DataFrame:
 
 def mill(
     store: Store,
-    stages: Stages,
+    pipeline: TransformPipeline,
     folder: Folder,
     rows: pl.DataFrame,
     *,
@@ -76,17 +76,17 @@ def mill(
     states = dict(zip(rows["seq"], rows["state"], strict=True))
     stored = store.frame("mill_payloads", tenant=tenant, seqs=rows["seq"])
     entries = [entry(tenant, feed, row, versions[row["seq"]]) for row in stored.iter_rows(named=True)]
-    entries = [one for one in entries if states[one.seq] != "refused" or not stages.refuses(one)]
+    entries = [one for one in entries if states[one.seq] != "refused" or not pipeline.refuses(one)]
     numbers = dict(zip(rows["seq"], rows["run"], strict=True))
     milled = []
     for _, run in groupby(entries, key=lambda entry: (entry.payload.feed_version, numbers[entry.seq])):
-        one = _run(stages, tenant, feed, list(run), past)
+        one = _run(pipeline, tenant, feed, list(run), past)
         if past is not None:
             past.add(one.points)
         milled.append(one)
     by_seq = {entry.seq: entry for entry in entries}
     rejected = ledger.rejected([one.rejections for one in milled])
-    texts = stages.texts(by_seq, rejected)
+    texts = pipeline.texts(by_seq, rejected)
     frames = {
         "points": _joined([one.points for one in milled], POINTS),
         "series": _joined([one.series for one in milled], SERIES),
@@ -98,17 +98,19 @@ def mill(
         folder.write(f"{name}-{number:05d}", frame)
 
 
-def _run(stages: Stages, tenant: str, feed: str, run: list[Logged], past: ReplayPast | None) -> Milled:
+def _run(
+    pipeline: TransformPipeline, tenant: str, feed: str, run: list[Logged], past: ReplayPast | None
+) -> TransformedBatch:
     version = run[0].payload.feed_version
     try:
-        return stages.run(tenant, feed, version, run, past or NO_PAST)
+        return pipeline.run(tenant, feed, version, run, past or NO_PAST)
     except TidemillError:
         raise
     except Exception as error:
         if len(run) == 1:
             raise UnfitError(run[0].payload.receipt, error) from error
         for entry in run:  # which one it is
-            _run(stages, tenant, feed, [entry], past)
+            _run(pipeline, tenant, feed, [entry], past)
         raise
 
 

@@ -6,13 +6,11 @@ from typing import Final
 
 import polars as pl
 
-from tidemill.mill.known import KnownSeries
+from tidemill.mill.context import MillContext
 from tidemill.mill.past import StorePast
 from tidemill.mill.replay.places import Places
-from tidemill.mill.status import MillStatus
 from tidemill.model.time import MAX_NS
 from tidemill.rules.past import LATEST, POINTS
-from tidemill.store.client import Store
 
 _COLUMNS: Final = list(POINTS)
 
@@ -21,8 +19,8 @@ class ReplayPast(StorePast):
     """The past in one store as of any place, had the payloads at `places` been applied as they are now. `add` what they
     become, in the order of the log."""
 
-    def __init__(self, store: Store, known: KnownSeries, status: MillStatus, places: Places) -> None:
-        super().__init__(store, known, status)
+    def __init__(self, context: MillContext, places: Places) -> None:
+        super().__init__(context)
         self._places = places
         self._become = pl.DataFrame(schema=POINTS)
 

@@ -11,12 +11,14 @@ import polars as pl
 
 from tidemill.feeds.definition import Feed
 from tidemill.mill import ledger
-from tidemill.mill.decide import Decider
-from tidemill.mill.known import KnownSeries
+from tidemill.mill.batch import Contest
+from tidemill.mill.context import MillContext
+from tidemill.mill.decide import Decision, contend
+from tidemill.mill.lookup import StateReader
 from tidemill.mill.replay.places import Places
 from tidemill.mill.replay.present import KEY, ROWS, present, rows, standing
-from tidemill.mill.status import MillStatus
-from tidemill.rules.shape import POINTS
+from tidemill.mill.store_state import CURRENT
+from tidemill.rules.shape import POINTS, SERIES
 from tidemill.store.client import Store
 
 PLACE: Final = ["seq", "idx"]
@@ -35,25 +37,25 @@ MOVED: Final = {
 class Plan(msgspec.Struct, frozen=True):
     """`points` (POINTS) to write; `withdrawn` (ROWS) to remove, among them what is left of deleted series at these
     instants: the first submitted stays, also if it is dead; `rejections` (REJECTED) of the contest;
-    `overtaken` (LOSERS): records of other payloads that lose; `replaced` (REPLACED) to write in place of the rows that
+    `superseded` (LOSERS): records of other payloads that lose; `replaced` (REPLACED) to write in place of the rows that
     concern these payloads; `moved` (MOVED): each instant at which what stands changes, `was`/`is` whether there was, or
     is, a point."""
 
     points: pl.DataFrame
     withdrawn: pl.DataFrame
     rejections: pl.DataFrame
-    overtaken: pl.DataFrame
+    superseded: pl.DataFrame
     replaced: pl.DataFrame
     moved: pl.DataFrame
 
 
 class Planner:
-    """Plans against one store. `known` is brought up to date for the series concerned."""
+    """Plans against one store. What is known of the series concerned is brought up to date."""
 
-    def __init__(self, store: Store, known: KnownSeries, status: MillStatus) -> None:
-        self._store = store
-        self._known = known
-        self._status = status
+    def __init__(self, context: MillContext) -> None:
+        self._reader = StateReader(context)
+        self._store = context.store
+        self._known = context.known
 
     def plan(self, tenant: str, feed: Feed, places: Places, offered: pl.DataFrame, old: pl.DataFrame) -> Plan:
         """The fate of `offered` (POINTS: what the rules let pass of the payloads at `places`), where `old` (ROWS) is
@@ -67,32 +69,23 @@ class Planner:
         here = there.filter(pl.col("seq") > pl.col("deleted_seq")).select(list(ROWS))
         dead = there.filter(pl.col("seq") <= pl.col("deleted_seq")).select(list(ROWS))
         rest = here.filter(~places.has())
-        decider = _Decider(self._store, self._known, self._status, rest)
-        decision = decider.decide(tenant, feed, offered if not offered.is_empty() else pl.DataFrame(schema=POINTS))
+        decision = self._contend(tenant, feed, offered, rest)
         after = pl.concat([rest, decision.points.select(list(ROWS))])
         return Plan(
             points=decision.points.select(list(POINTS)),
             withdrawn=pl.concat([old, dead]).unique().join(decision.points, on=[*KEY, *PLACE], how="anti"),
             rejections=decision.rejections,
-            overtaken=decision.overtaken,
+            superseded=decision.superseded,
             replaced=decision.replaced,
             moved=_moved(standing(here), standing(after)),
         )
 
-
-class _Decider(Decider):
-    """Decides against rows that were fetched before, as if nothing of the offered points had ever been applied."""
-
-    def __init__(self, store: Store, known: KnownSeries, status: MillStatus, rest: pl.DataFrame) -> None:
-        super().__init__(store, known, status)
-        self._rest = standing(rest)
-
-    def _standing(self, tenant: str, points: pl.DataFrame) -> pl.DataFrame:
-        of = points.select("series", "deleted_seq").unique("series")
-        return self._rest.join(of, on="series").join(points, on=["series", "time"], how="semi")
-
-    def _unheard(self, tenant: str, gave_way: pl.DataFrame) -> pl.DataFrame:
-        return gave_way
+    def _contend(self, tenant: str, feed: Feed, offered: pl.DataFrame, rest: pl.DataFrame) -> Decision:
+        """The contest of what is offered with the `rest`, as if nothing of it had ever been applied."""
+        points = offered if not offered.is_empty() else pl.DataFrame(schema=POINTS)
+        contest = Contest(feed, points, pl.DataFrame(schema=SERIES))
+        state = self._reader.settled(tenant, feed.name, points["seq"], [contest])
+        return contend(contest, msgspec.structs.replace(state, current=standing(rest).select(list(CURRENT))))
 
 
 def old_points(store: Store, tenant: str, feed: str, places: Places) -> pl.DataFrame:

@@ -1,122 +1,106 @@
 """Publishes a plan: everything that a replay changes in the store, each write such that doing it again changes nothing.
 
-The plan is on disk before the first write, and no live batch comes between: a mill that was killed begins again here.
+The plan is on disk before the first write, and no live batch of its feed comes between: a mill that was killed begins
+again here. Batches of other feeds may come between any two pieces: they write other keys.
 """
 
-from collections.abc import Callable
+from collections.abc import Generator, Iterator
 from typing import Any, Final
 
 import msgspec
 import polars as pl
 
 from tidemill.crash_points import reach
-from tidemill.mill import ledger, overtaken, rollups
+from tidemill.mill import ledger, rollups
+from tidemill.mill.context import MillContext
 from tidemill.mill.known import KnownSeries
 from tidemill.mill.ledger import INSTANT
 from tidemill.mill.replay.folder import Folder
 from tidemill.mill.replay.present import KEY
-from tidemill.mill.series import remember, series_rows
+from tidemill.mill.series import series_rows
+from tidemill.mill.state import PublishManifest
+from tidemill.mill.superseded import RecordTexts, write_superseded
 from tidemill.mill.writes import point_rows, replaced_rows
-from tidemill.model.replay import Difference
 from tidemill.model.time import NS_PER_S
 from tidemill.rules.shape import place
-from tidemill.store.client import Store
 
 _CHUNK: Final = 10_000
-_ROWS: Final = 1_000_000
-TRAIL: Final = "publishing"
-
-
-class Trail(msgspec.Struct, frozen=True, kw_only=True):
-    """Where and when a plan is published, and all that it needs of its feed (`every`, `late`: of its windows, ns).
-    `version`: of all rows that have one by time; `at_seq`, `at_idx`: the place of its changes; `difference`: what it
-    will say when it is done."""
-
-    replay: str
-    tenant: str
-    feed: str
-    version: int
-    now_ns: int
-    at_seq: int
-    at_idx: int
-    every: int
-    late: int
-    difference: Difference
+_ROWS: Final = 250_000
+_MEANS: Final = {"series": pl.UInt64, "window": pl.Int64, "new_mean": pl.Float64}
 
 
 class Publisher:
-    """Writes plans. `texts_of` cuts records out of payloads; `alive` is called between statements."""
+    """Writes plans. `texts_of` cuts records out of payloads. Looks series up by itself: what the mill knows of them
+    changes between two pieces."""
 
-    def __init__(
-        self, store: Store, known: KnownSeries, texts_of: overtaken.RecordTexts, alive: Callable[[], None]
-    ) -> None:
-        self._store = store
-        self._known = known
+    def __init__(self, context: MillContext, texts_of: RecordTexts) -> None:
+        self._context = context
+        self._store = context.store
         self._texts_of = texts_of
-        self._alive = alive
 
-    def publish(self, folder: Folder, trail: Trail) -> None:
-        """Make the store what the plan in `folder` says. Raises StoreUnavailableError, StoreQueryError with some of it
-        written: publish it again."""
-        tenant, points = trail.tenant, folder.read("plan-points")
-        self._ledger(folder, trail)
+    def publish(self, folder: Folder, manifest: PublishManifest) -> Iterator[None]:
+        """Make the store what the plan in `folder` says, a pause after each piece. Raises StoreUnavailableError,
+        StoreQueryError with some of it written: publish all of it again."""
+        tenant, points, known = manifest.tenant, folder.read("plan-points"), KnownSeries(self._store)
+        yield from self._ledger(folder, manifest)
         reach("replay.after_ledger")
-        self._known.forget()
-        self._known.load(tenant, points["series"].unique(), 0)
-        self._insert("series", series_rows(self._known, tenant, folder.read("plan-series"), points))
-        self._points(tenant, points, folder.read("plan-withdrawn"))
+        known.load(tenant, points["series"].unique(), 0)
+        series = series_rows(known.frame(points["series"].unique()), tenant, folder.read("plan-series"), points)
+        yield from self._insert("series", series)
+        yield from self._points(tenant, points, folder.read("plan-withdrawn"))
         reach("replay.after_points")
-        remember(self._known, points)
-        self._overtake(trail, folder.read("plan-overtaken"))
-        windows = folder.read("plan-windows")
-        if not windows.is_empty():
-            self._known.load(tenant, windows["series"].unique(), 0)
-            changed = self._rollups(trail, windows, folder.read("plan-changed-windows"))
+        self._supersede(manifest, folder.read("plan-superseded"))
+        yield
+        windows, changed = folder.read("plan-windows"), folder.read("plan-changed-windows")
+        known.load(tenant, windows["series"].unique(), 0)
+        changed = yield from self._rollups(known, manifest, windows, changed)
         reach("replay.after_rollups")
-        self._outcomes(folder.read("plan-outcomes"), trail)
-        self._insert("changes", change_rows(folder.read("plan-moved"), trail))
-        if not windows.is_empty():
-            self._insert("changes", window_change_rows(changed, trail))
-        self._known.forget()
+        yield from self._outcomes(folder.read("plan-outcomes"), manifest)
+        reach("replay.after_outcomes")
+        yield from self._insert("changes", change_rows(folder.read("plan-moved"), manifest))
+        yield from self._insert("changes", window_change_rows(changed, manifest))
+        reach("replay.after_changes")
 
-    def _ledger(self, folder: Folder, trail: Trail) -> None:
+    def _ledger(self, folder: Folder, manifest: PublishManifest) -> Iterator[None]:
         rows = folder.read("plan-ledger")
         concerned = pl.concat([rows["seq"], folder.read("plan-ledger-old")["seq"]]).unique().sort()
         for start in range(0, len(concerned), _CHUNK):
-            self._command(
+            yield from self._command(
                 "replay_withdraw_rejections",
-                tenant=trail.tenant,
-                feed=trail.feed,
+                tenant=manifest.tenant,
+                feed=manifest.feed,
                 seqs=concerned[start : start + _CHUNK],
             )
-        self._insert("rejections", rows)
+        yield from self._insert("rejections", rows)
         stale = folder.read("plan-stale")
         for part in stale.iter_slices(_CHUNK):
             if part.height:
-                self._command(
+                yield from self._command(
                     "replay_withdraw_replaced",
-                    tenant=trail.tenant,
+                    tenant=manifest.tenant,
                     series=part["series"],
                     times=part["time"],
                     seqs=part["seq"],
                     idxs=part["idx"],
                 )
-        self._insert("replaced", replaced_rows(trail.tenant, folder.read("plan-replaced")))
+        yield from self._insert("replaced", replaced_rows(manifest.tenant, folder.read("plan-replaced")))
 
-    def _points(self, tenant: str, points: pl.DataFrame, withdrawn: pl.DataFrame) -> None:
+    def _points(self, tenant: str, points: pl.DataFrame, withdrawn: pl.DataFrame) -> Iterator[None]:
         """Where another row takes the place of one that goes, that one goes first: merged with it, the new row could be
         the one that is dropped."""
         instead = points.join(withdrawn, on=KEY, how="semi")
-        for part in points.join(withdrawn, on=KEY, how="anti").iter_slices(_ROWS):
-            self._insert("points", _plain(point_rows(tenant, part)))
-        self._withdraw(tenant, withdrawn)
-        for part in instead.iter_slices(_ROWS):
-            self._insert("points", _plain(point_rows(tenant, part)))
+        yield from self._insert_points(tenant, points.join(withdrawn, on=KEY, how="anti"))
+        yield from self._withdraw(tenant, withdrawn)
+        yield from self._insert_points(tenant, instead)
 
-    def _withdraw(self, tenant: str, withdrawn: pl.DataFrame) -> None:
+    def _insert_points(self, tenant: str, points: pl.DataFrame) -> Iterator[None]:
+        for part in points.iter_slices(_ROWS):
+            yield from self._insert("points", _plain(point_rows(tenant, part)))
+
+    def _withdraw(self, tenant: str, withdrawn: pl.DataFrame) -> Iterator[None]:
         for part in withdrawn.sort("series", "time").iter_slices(_CHUNK):
             if part.height:
-                self._command(
+                yield from self._command(
                     "replay_withdraw_points",
                     tenant=tenant,
                     series=part["series"],
@@ -126,62 +110,68 @@ class Publisher:
                     idxs=part["idx"],
                 )
 
-    def _overtake(self, trail: Trail, lost: pl.DataFrame) -> None:
+    def _supersede(self, manifest: PublishManifest, lost: pl.DataFrame) -> None:
         if lost.is_empty():
             return
-        rows, seqs = overtaken.rejections_of(self._store, trail.tenant, trail.feed, lost, self._texts_of)
-        self._insert("rejections", rows)
-        overtaken.restate(self._store, trail.tenant, trail.feed, lost, seqs=seqs, version=trail.version)
+        tenant, feed, version = manifest.tenant, manifest.feed, manifest.version
+        write_superseded(self._context, tenant, feed, lost, texts_of=self._texts_of, version=version)
 
-    def _rollups(self, trail: Trail, windows: pl.DataFrame, changed: pl.DataFrame) -> pl.DataFrame:
+    def _rollups(
+        self, known: KnownSeries, manifest: PublishManifest, windows: pl.DataFrame, changed: pl.DataFrame
+    ) -> Generator[None, None, pl.DataFrame]:
         """Publish the windows, of which those that the plan says are `changed` are restated; returns `changed` with the
         means as they are published."""
-        of = {"tenant": trail.tenant, "every": trail.every}
-        before = rollups.stored(self._store, windows=windows, **of)  # type: ignore[arg-type]
-        present = rollups.values(self._store, self._known, windows=windows, late=trail.late, **of)  # type: ignore[arg-type]
-        rollups.publish(
-            self._store,
-            present,
-            before,
-            changed,
-            tenant=trail.tenant,
-            every=trail.every,
-            version=trail.version,
-            now=trail.now_ns,
-        )
-        self._alive()
-        means = present.select(*rollups.KEY, new_mean="mean")
-        return changed.drop("new_mean").join(means, on=rollups.KEY, how="left", maintain_order="left")
+        means = [pl.DataFrame(schema=_MEANS)]
+        for part in windows.sort(rollups.KEY).iter_slices(_CHUNK):
+            if part.height:
+                means.append(self._windows(known, manifest, part, changed))
+                yield
+        found = pl.concat(means)
+        return changed.drop("new_mean").join(found, on=rollups.KEY, how="left", maintain_order="left")
 
-    def _outcomes(self, outcomes: pl.DataFrame, trail: Trail) -> None:
+    def _windows(
+        self, known: KnownSeries, manifest: PublishManifest, windows: pl.DataFrame, changed: pl.DataFrame
+    ) -> pl.DataFrame:
+        """Publish some windows; `series`, `window` and `new_mean` of those that have points."""
+        of: dict[str, Any] = {"tenant": manifest.tenant, "every": manifest.every}
+        before = rollups.stored(self._store, windows=windows, **of)
+        present = rollups.values(self._store, known, windows=windows, late=manifest.late, **of)
+        restated = changed.join(windows, on=rollups.KEY, how="semi")
+        version, now = manifest.version, manifest.now_ns
+        self._store.insert("rollups", rollups.rows(present, before, restated, version=version, now=now, **of))
+        return present.select(*rollups.KEY, new_mean="mean")
+
+    def _outcomes(self, outcomes: pl.DataFrame, manifest: PublishManifest) -> Iterator[None]:
         for part in outcomes.sort("seq").iter_slices(_CHUNK):
             if part.height:
                 reasons = [
                     msgspec.json.encode({pair["key"]: pair["value"] for pair in pairs}).decode()
                     for pairs in part["reasons"].to_list()
                 ]
-                self._command(
+                yield from self._command(
                     "replay_outcomes",
-                    tenant=trail.tenant,
+                    tenant=manifest.tenant,
                     seqs=part["seq"],
                     accepted=part["accepted"],
                     rejected=part["rejected"],
                     reasons=reasons,
                     versions=part["feed_version"],
-                    replay=trail.replay,
-                    version=trail.version,
+                    replay=manifest.replay,
+                    version=manifest.version,
                 )
 
-    def _insert(self, table: str, rows: pl.DataFrame) -> None:
-        self._store.insert(table, rows)
-        self._alive()
+    def _insert(self, table: str, rows: pl.DataFrame) -> Iterator[None]:
+        for part in rows.iter_slices(_ROWS):
+            if part.height:
+                self._store.insert(table, part)
+                yield
 
-    def _command(self, query: str, **values: Any) -> None:
+    def _command(self, query: str, **values: Any) -> Iterator[None]:
         self._store.command(query, **values)
-        self._alive()
+        yield
 
 
-def change_rows(moved: pl.DataFrame, trail: Trail) -> pl.DataFrame:
+def change_rows(moved: pl.DataFrame, manifest: PublishManifest) -> pl.DataFrame:
     """Rows of table `changes` for the values that move (`plan.MOVED`); what appears where nothing was is no change of
     a published value, unless its place had been rejected: it is told as well, for whoever follows."""
     changed = moved.select(
@@ -194,10 +184,10 @@ def change_rows(moved: pl.DataFrame, trail: Trail) -> pl.DataFrame:
         pl.when("is").then("cause_seq").otherwise(0).alias("cause_seq"),
         pl.when("is").then("cause_idx").otherwise(0).alias("cause_idx"),
     )
-    return _told(changed, trail, at_idx=trail.at_idx, every_s=0)
+    return _with_offset(changed, manifest, at_idx=manifest.at_idx, every_s=0)
 
 
-def window_change_rows(changed: pl.DataFrame, trail: Trail) -> pl.DataFrame:
+def window_change_rows(changed: pl.DataFrame, manifest: PublishManifest) -> pl.DataFrame:
     """Rows of table `changes` for windows (`compare.WINDOW_CHANGES`). They are written after those of points, and so
     have a place after them: who follows misses none."""
     rows = changed.select(
@@ -210,36 +200,38 @@ def window_change_rows(changed: pl.DataFrame, trail: Trail) -> pl.DataFrame:
         pl.lit(0, pl.UInt64).alias("cause_seq"),
         pl.lit(0, pl.UInt32).alias("cause_idx"),
     )
-    return _told(rows, trail, at_idx=trail.at_idx + 1, every_s=trail.every // NS_PER_S)
+    return _with_offset(rows, manifest, at_idx=manifest.at_idx + 1, every_s=manifest.every // NS_PER_S)
 
 
-def _told(changed: pl.DataFrame, trail: Trail, *, at_idx: int, every_s: int) -> pl.DataFrame:
-    """What a replay changed, with where and when it is told."""
+def _with_offset(changed: pl.DataFrame, manifest: PublishManifest, *, at_idx: int, every_s: int) -> pl.DataFrame:
+    """What a replay changed, with the offset and the time that it carries."""
     return changed.with_columns(
-        pl.lit(trail.tenant).alias("tenant"),
-        pl.lit(trail.at_seq, pl.UInt64).alias("seq"),
+        pl.lit(manifest.tenant).alias("tenant"),
+        pl.lit(manifest.at_seq, pl.UInt64).alias("seq"),
         pl.lit(at_idx, pl.UInt32).alias("idx"),
         pl.lit(every_s, pl.UInt32).alias("every_s"),
         pl.col("time").cast(INSTANT),
-        pl.lit(trail.feed).alias("feed"),
+        pl.lit(manifest.feed).alias("feed"),
         pl.lit("replay").alias("why"),
-        pl.lit(trail.replay).alias("replay"),
-        pl.lit(trail.now_ns).cast(INSTANT).alias("changed_at"),
-        pl.lit(trail.version, pl.UInt64).alias("version"),
+        pl.lit(manifest.replay).alias("replay"),
+        pl.lit(manifest.now_ns).cast(INSTANT).alias("changed_at"),
+        pl.lit(manifest.version, pl.UInt64).alias("version"),
     )
 
 
-def ledger_rows(rejected: pl.DataFrame, old: pl.DataFrame, origins: pl.DataFrame, trail: Trail) -> pl.DataFrame:
+def ledger_rows(
+    rejected: pl.DataFrame, old: pl.DataFrame, origins: pl.DataFrame, manifest: PublishManifest
+) -> pl.DataFrame:
     """Rows of table `rejections` for replayed payloads: those that are rejected now (REJECTED and `record`), and those
     of the `old` ledger that are no longer: marked as recovered."""
     records = rejected["record"].to_list()
-    now = ledger.rejection_rows(rejected.drop("record"), trail.tenant, trail.feed, origins, records)
+    now = ledger.rejection_rows(rejected.drop("record"), manifest.tenant, manifest.feed, origins, records)
     blank = [pl.lit("").alias("recovered_by"), pl.lit(None, INSTANT).alias("recovered_at")]
     now = now.with_columns(blank)
     fresh = pl.col("recovered_by") == ""
     fallen = old.join(rejected, on=["seq", "idx"], how="anti").select(
-        pl.lit(trail.tenant).alias("tenant"),
-        pl.lit(trail.feed).alias("feed"),
+        pl.lit(manifest.tenant).alias("tenant"),
+        pl.lit(manifest.feed).alias("feed"),
         *(
             "seq",
             "idx",
@@ -255,8 +247,8 @@ def ledger_rows(rejected: pl.DataFrame, old: pl.DataFrame, origins: pl.DataFrame
         pl.col("received_ns").cast(INSTANT).alias("received_at"),
         pl.col("time_ns").cast(INSTANT).alias("time"),
         (-place("winner_seq", "winner_idx")).alias("version"),
-        pl.when(fresh).then(pl.lit(trail.replay)).otherwise("recovered_by").alias("recovered_by"),
-        pl.when(fresh).then(trail.now_ns).otherwise("recovered_ns").cast(INSTANT).alias("recovered_at"),
+        pl.when(fresh).then(pl.lit(manifest.replay)).otherwise("recovered_by").alias("recovered_by"),
+        pl.when(fresh).then(manifest.now_ns).otherwise("recovered_ns").cast(INSTANT).alias("recovered_at"),
     )
     return pl.concat([now, fallen.select(now.columns)], how="vertical_relaxed")
 

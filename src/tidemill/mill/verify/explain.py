@@ -7,8 +7,9 @@ import polars as pl
 from tidemill.errors import TidemillError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
-from tidemill.mill import rollups, standing
+from tidemill.mill import rollups
 from tidemill.mill.known import NEVER
+from tidemill.mill.lookup import sealed_records
 from tidemill.model.time import MAX_NS, duration_ns
 from tidemill.store.client import Store
 
@@ -67,7 +68,7 @@ class Explainer:
         for every, version in sealing.items():
             if every and not absent.is_empty():
                 asked = absent.with_columns(sealed_until=pl.lit(MAX_NS))
-                found = standing.sealed(self._store, tenant, version, asked)
+                found = sealed_records(self._store, tenant, version, asked)
                 counted = found.filter(pl.col("seq") <= pl.col("sealed_seq"))
                 absent = absent.join(counted, on=["series", "time", "ordinal", "seq", "idx"], how="anti")
         return absent

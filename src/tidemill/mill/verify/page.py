@@ -11,7 +11,8 @@ from tidemill.mill.verify import kinds, receipts
 from tidemill.mill.verify.again import Reader
 from tidemill.mill.verify.points import PointCheck
 from tidemill.mill.verify.receipts import Stored
-from tidemill.mill.verify.report import Findings, Totals
+from tidemill.mill.verify.report import Findings
+from tidemill.model.verification import Totals
 from tidemill.store.client import Store
 
 _NAMING: Final = (

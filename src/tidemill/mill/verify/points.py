@@ -8,9 +8,10 @@ from tidemill.mill.verify import kinds
 from tidemill.mill.verify.again import PLACE, POINTS, Again
 from tidemill.mill.verify.explain import Explainer
 from tidemill.mill.verify.receipts import Stored
-from tidemill.mill.verify.report import Findings, Totals
+from tidemill.mill.verify.report import Findings
 from tidemill.model.ids import format_series
 from tidemill.model.time import format_instant
+from tidemill.model.verification import Totals
 from tidemill.store.client import Store
 
 KEY: Final = ["series", "time", "ordinal", "seq", "idx"]

@@ -11,9 +11,10 @@ import polars as pl
 from tidemill.errors import Fault
 from tidemill.mill.verify import kinds
 from tidemill.mill.verify.again import COUNTS, PLACE, Again, Reader, joined
-from tidemill.mill.verify.report import Findings, Totals
+from tidemill.mill.verify.report import Findings
 from tidemill.model import deletion
 from tidemill.model.payload import Kind, Logged, Payload
+from tidemill.model.verification import Totals
 
 STATES: Final = frozenset({"applied", "refused", "poison", "deleted"})
 _faults = msgspec.json.Decoder(tuple[Fault, ...]).decode

@@ -2,16 +2,16 @@
 rows again. A part of which the log lacks something stays: what of it can be read is more than nothing.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from tidemill.errors import StoreQueryError
-from tidemill.log.reader import SqliteLogReader
-from tidemill.mill.verify.repair import Repaired
+from tidemill.log.at_rest import Repaired
+from tidemill.log.contract import LogReader
 from tidemill.model.offset import seq_of
 from tidemill.store.client import Store
 
+_MADE_ANEW: Final = "owners"  # a mill claims its partition at every start
 # What the mill makes of the log; `polls` and `schema_migrations` are of nothing that is kept elsewhere.
 _OF_THE_LOG: Final = frozenset(
     {"points", "series", "payloads", "rejections", "replaced", "rollups", "changes", "deletions", "deleted_records"}
@@ -19,32 +19,27 @@ _OF_THE_LOG: Final = frozenset(
 _WITH_SEQ: Final = frozenset({"points", "payloads", "rejections", "replaced", "changes"})
 
 
-def repair_parts(logs: Sequence[Path], store: Store, note_again: Callable[[], None]) -> Repaired:
-    """Detach the damaged parts of which the log has everything; `logs` are the folders of its partitions. `note_again`
-    is called before a part is detached: all of the log is to be applied again. Raises TidemillError, OSError."""
+def repair_parts(log: LogReader, store: Store, note_again: Callable[[], None]) -> Repaired:
+    """Detach the damaged parts of which the log has everything. `note_again` is called before a part is detached: all
+    of the log is to be applied again. Raises TidemillError, OSError."""
     done: list[str] = []
     gone: list[str] = []
-    firsts = [_first_seq(log) for log in logs]
+    firsts = [partition.first_seq() for partition in log.partitions]
     is_whole = all(seq_of(first) == 1 for first in firsts)
     for table, part in list(_damaged(store)):
         where = f"part {part} of table {table}"
         # Rows of several partitions may be in one part: then every partition has to be whole.
         begins_later = len(firsts) == 1 and 0 < firsts[0] <= _begins(store, table, part)
-        if table in _OF_THE_LOG and (is_whole or begins_later):
+        if table == _MADE_ANEW:
+            store.command("repair_detach", table=table, part=part)
+            done.append(f"{where} is damaged, and set aside: the mill writes it anew when it starts")
+        elif table in _OF_THE_LOG and (is_whole or begins_later):
             note_again()
             store.command("repair_detach", table=table, part=part)
             done.append(f"{where} is damaged, and set aside: the log has what was in it")
         else:
             gone.append(f"what cannot be read of {where}: the log lacks some of it. The part stays; put back a backup")
     return Repaired(done, gone)
-
-
-def _first_seq(folder: Path) -> int:
-    log = SqliteLogReader(folder, quiet=True)
-    try:
-        return log.first_seq()
-    finally:
-        log.close()
 
 
 def _damaged(store: Store) -> Iterator[tuple[str, str]]:

@@ -1,69 +1,13 @@
-"""What a verification comes to: findings, of each kind at most so many in full, and what was counted on the way."""
+"""Collects what a verification finds: of each kind at most so many findings in full, and the counts of all."""
 
 from typing import Final
 
 import msgspec
 
 from tidemill.mill.verify.kinds import Kind
+from tidemill.model.verification import Finding
 
 MAX_SHOWN: Final = 1_000  # of each kind; beyond it they are counted
-
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that does not add up. `receipt`: of the payload it is about (empty: it is about none); `code`: see
-    `kinds.MEANINGS`."""
-
-    code: str
-    tenant: str
-    what: str
-    expected: str
-    found: str
-    feed: str = ""
-    seq: int | None = None
-    receipt: str = ""
-
-
-class Totals(msgspec.Struct, kw_only=True):
-    """What was walked over. `deleted`: payloads whose bytes were deleted, so that nobody can count their records;
-    `recovered`: rejections that a replay made good (they count as accepted); `points`: those that stand; `replaced`,
-    `removed`: points of accepted records that another one replaced, or that a deletion or retention took; `waiting`:
-    entries of the log beyond the place that the mill has reached."""
-
-    payloads: int = 0
-    deleted: int = 0
-    records: int = 0
-    accepted: int = 0
-    rejected: int = 0
-    recovered: int = 0
-    points: int = 0
-    replaced: int = 0
-    removed: int = 0
-    windows: int = 0
-    sealed: int = 0
-    log_entries: int = 0
-    waiting: int = 0
-
-    def add(self, other: "Totals") -> None:
-        """Count what another count has, too."""
-        for name in self.__struct_fields__:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome. `counts`: all findings by code, also those beyond MAX_SHOWN; `notes`: what a reader should know and
-    that is no fault; `complete`: false when it was given up before its end."""
-
-    totals: Totals
-    counts: dict[str, int]
-    findings: list[Finding]
-    notes: list[str]
-    seconds: float
-    complete: bool = True
-
-    @property
-    def adds_up(self) -> bool:
-        """Whether everything is accounted for."""
-        return self.complete and not self.counts
 
 
 class Findings:

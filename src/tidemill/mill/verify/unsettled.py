@@ -7,7 +7,7 @@ one after is there.
 import msgspec
 
 from tidemill.catalog.replays import CatalogReplays
-from tidemill.model.replay import OVER
+from tidemill.model.job import OVER
 from tidemill.store.client import Store
 
 

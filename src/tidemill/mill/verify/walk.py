@@ -4,9 +4,9 @@ Writes nothing. A stretch is a page of payloads, so that memory is bounded howev
 a page with findings is looked at again: between two questions the mill may have changed what they are about.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
@@ -16,8 +16,7 @@ from tidemill.catalog.replays import CatalogReplays
 from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.errors import LogDamagedError, StoreQueryError, UnavailableError
 from tidemill.feeds.book import FeedBook
-from tidemill.log.partitions import log_folder
-from tidemill.log.reader import SqliteLogReader
+from tidemill.log.contract import LogReader, PartitionReader
 from tidemill.mill.position import LogProgress
 from tidemill.mill.position import Progress as MillProgress
 from tidemill.mill.verify import kinds
@@ -27,11 +26,12 @@ from tidemill.mill.verify.explain import Explainer
 from tidemill.mill.verify.logged import LogCheck
 from tidemill.mill.verify.page import PageCheck, Stretch
 from tidemill.mill.verify.points import PointCheck
-from tidemill.mill.verify.report import Findings, Report, Totals
+from tidemill.mill.verify.report import Findings
 from tidemill.mill.verify.tables import TableCheck
 from tidemill.mill.verify.unsettled import unsettled
 from tidemill.mill.verify.windows import WindowCheck
 from tidemill.model.offset import Partition
+from tidemill.model.verification import Report, Totals
 from tidemill.store.client import Store
 
 PAGE: Final = 100_000  # payloads
@@ -68,15 +68,15 @@ class _Whole(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verifier:
-    """Verifies one store and the log in the data folder `folder`. `position` is what of the log the mill has applied,
-    in every partition; `live`: it may go on meanwhile. Raises StoreUnavailableError, StoreQueryError,
+    """Verifies one store and its log, which `open_log` opens for each run. `position` is what of the log the mill has
+    applied, in every partition; `live`: it may go on meanwhile. Raises StoreUnavailableError, StoreQueryError,
     LogUnavailableError."""
 
     def __init__(
         self,
         store: Store,
         book: FeedBook,
-        folder: Path,
+        open_log: Callable[[], LogReader],
         position: Callable[[], LogProgress],
         *,
         catalog: Catalog | None = None,
@@ -85,7 +85,7 @@ class Verifier:
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._store = store
-        self._folder = folder
+        self._open_log = open_log
         self._position = position
         self._live = live
         self._catalog = catalog
@@ -97,7 +97,8 @@ class Verifier:
     def run(self, scope: Scope, tell: Callable[[Progress], None] = lambda _: None) -> Report:
         """Verify. `tell` is called now and then; what it raises ends the work."""
         run = _Run(self._store, self._pages, self._windows, scope, tell, live=self._live)
-        return run.report(self._folder, self._position, self._book, self._catalog)
+        with contextlib.closing(self._open_log()) as log:
+            return run.report(log, self._position, self._book, self._catalog)
 
 
 class _Run:
@@ -125,7 +126,7 @@ class _Run:
         self._done = self._total = 0
 
     def report(
-        self, folder: Path, position: Callable[[], LogProgress], book: FeedBook, catalog: Catalog | None
+        self, log: LogReader, position: Callable[[], LogProgress], book: FeedBook, catalog: Catalog | None
     ) -> Report:
         """The files, the log, then each tenant's payloads and rollups."""
         begun = time.monotonic()
@@ -134,7 +135,7 @@ class _Run:
         if catalog is not None:
             self._damaged = check_catalog(catalog, self._findings)
         try:
-            self._walk(folder, position, book, None if catalog is None else CatalogReplays(catalog))
+            self._walk(log, position, book, None if catalog is None else CatalogReplays(catalog))
         except LogDamagedError as error:
             self._findings.add(kinds.LogDamaged, tenant="", what="file", expected="a log", found=error.message)
             complete = False
@@ -153,7 +154,7 @@ class _Run:
         )
 
     def _walk(
-        self, folder: Path, position: Callable[[], LogProgress], book: FeedBook, replays: CatalogReplays | None
+        self, log: LogReader, position: Callable[[], LogProgress], book: FeedBook, replays: CatalogReplays | None
     ) -> None:
         half_done = unsettled(self._store, replays, self._scope.tenant)
         self._unsettled = half_done.feeds
@@ -165,7 +166,7 @@ class _Run:
             self._leave_out([whole for whole in stretches if whole.tenant == tenant], tenant, book)
         for index, (partition, progress) in enumerate(reached):
             of = [whole for whole in stretches if whole.partition == partition]
-            self._log(log_folder(folder, index), progress, of)
+            self._log(log.partitions[index], progress, of)
         for whole in stretches:
             self._tenant(whole)
 
@@ -210,19 +211,14 @@ class _Run:
             if payloads := sum(self._count(whole, feed) for whole in stretches):
                 self._notes.append(f"{named}: {payloads} payload{'s'[: payloads != 1]} not checked")
 
-    def _log(self, folder: Path, position: MillProgress, stretches: list[_Whole]) -> None:
-        log = SqliteLogReader(folder, quiet=True)
-        try:
-            check = LogCheck(log, self._store, position)
-            if not self._live:
-                check.files(self._findings)
-            check.ends(folder, max((whole.highest for whole in stretches), default=0), self._findings)
-            # Of all tenants: also of one whose payloads all wait, which the store does not know.
-            wanted = {whole.tenant for whole in stretches} if self._scope.tenant else None
-            after = min((whole.after for whole in stretches), default=0)
-            passed = self._settled(lambda found: check.walk(wanted, self._scope.feed, after, found, self._progress))
-        finally:
-            log.close()
+    def _log(self, log: PartitionReader, position: MillProgress, stretches: list[_Whole]) -> None:
+        check = LogCheck(log, self._store, position)
+        highest = max((whole.highest for whole in stretches), default=0)
+        check.itself(highest, self._findings, whole=not self._live)
+        # Of all tenants: also of one whose payloads all wait, which the store does not know.
+        wanted = {whole.tenant for whole in stretches} if self._scope.tenant else None
+        after = min((whole.after for whole in stretches), default=0)
+        passed = self._settled(lambda found: check.walk(wanted, self._scope.feed, after, found, self._progress))
         self._totals.log_entries += passed.entries
         self._totals.waiting += passed.waiting
 

@@ -13,9 +13,10 @@ from tidemill.mill import rollups
 from tidemill.mill.known import NEVER
 from tidemill.mill.verify import kinds
 from tidemill.mill.verify.explain import Explainer
-from tidemill.mill.verify.report import Findings, Totals
+from tidemill.mill.verify.report import Findings
 from tidemill.model.ids import format_series
 from tidemill.model.time import NS_PER_S, format_instant
+from tidemill.model.verification import Totals
 from tidemill.store.client import Store
 
 TOLERANCE: Final = 1e-9  # of the largest value: the order of adding up differs

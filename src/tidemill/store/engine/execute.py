@@ -150,16 +150,19 @@ def _blocks(session: Session, stream: Any) -> Iterator[bytes]:
 
 def _insert(session: Session, request: Request, statement: Statement, rest: Reader, tag: str) -> Answer:
     with _data(request, statement, rest) as data:
-        sql = b"%b%b\nFROM INFILE %b\n%b\nFORMAT %b" % (
-            comment(tag, "write"),
-            statement.text,
-            quoted(data.path).encode(),
-            statement.settings,
-            str(statement.insert_format).encode(),
-        )
+        sql = comment(tag, "write") + _reading(statement, data.path)
         result = session.run(sql, params=request.params)
     written, read = str(result.rows_written()), str(result.bytes_written())
     return Answer(iter(()), 0, None, _summary(result) | {"read_rows": written, "read_bytes": read}, _nothing)
+
+
+def _reading(statement: Statement, path: str) -> bytes:
+    """The INSERT with its data read from the file at `path`. chDB has no `input()`: `file()` reads the same columns."""
+    file, fmt = quoted(path).encode(), str(statement.insert_format).encode()
+    if statement.input_span is None:
+        return b"%b\nFROM INFILE %b\n%b\nFORMAT %b" % (statement.text, file, statement.settings, fmt)
+    begin, end = statement.input_span
+    return b"%bfile(%b, '%b', %b" % (statement.text[:begin], file, fmt, statement.text[end:])
 
 
 def _data(request: Request, statement: Statement, rest: Reader) -> Spool:

@@ -1,5 +1,6 @@
-"""Finds in a request's bytes what the engine must know before it runs them: where the data of an INSERT begins
-and which format a result asks for. It leaves parsing and every judgement about the SQL to chDB.
+"""Finds in a request's bytes what the engine must know before it runs them: where the data of an INSERT begins, where
+its SELECT reads that data (`input(...)`), and which format a result asks for. It leaves parsing and every judgement
+about the SQL to chDB.
 """
 
 import re
@@ -16,24 +17,28 @@ _TOKEN = re.compile(
        | (?P<other> . )""",
     re.VERBOSE | re.DOTALL,
 )
+_INPUT = re.compile(rb"\binput\s*\(", re.IGNORECASE)
 _FORMAT_NAME = re.compile(rb"\s+([A-Za-z][A-Za-z0-9_]*)")
 _DATA_GAP = re.compile(rb"[ \t\f]*;?[ \t\f]*(?:\r?\n)?")
 _OUTPUT_FORMAT = re.compile(rb"\bFORMAT\s+([A-Za-z]\w*)\s*(?:\bSETTINGS\b[^'\"]*)?;?\s*\Z", re.IGNORECASE)
 _TAIL_BYTES = 4096
-_NOT_DATA = frozenset({b"VALUES", b"SELECT", b"WITH", b"INFILE", b"EXPLAIN"})
+_SELECTS = frozenset({b"SELECT", b"WITH"})
+_NOT_DATA = frozenset({b"VALUES", b"INFILE", b"EXPLAIN"})
 _BEFORE_NAME = frozenset({b"INTO", b"TABLE", b"."})  # what follows is a name, whatever it is
 
 
 class Statement(msgspec.Struct, frozen=True):
     """One statement. With `insert_format`, `text` is the INSERT up to its SETTINGS or FORMAT clause, `settings` the one
     and `data` what follows the other; without, `text` is the whole statement and `output_format` the format it asks
-    for, if it does."""
+    for, if it does. `input_span`: where `input(` stands in the `text` of an INSERT ... SELECT that reads its data so;
+    then `text` goes up to FORMAT."""
 
     text: bytes
     output_format: str | None = None
     insert_format: str | None = None
     settings: bytes = b""
     data: bytes = b""
+    input_span: tuple[int, int] | None = None
 
 
 def split(source: bytes) -> Statement:
@@ -64,19 +69,25 @@ def _insert_with_data(source: bytes) -> Statement | None:
     if not is_insert(source):
         return None
     depth, previous, settings_from = 0, b"", 0
+    selects, input_span = False, None
     for token in _TOKEN.finditer(source):
         kind = token.lastgroup
         if kind == "open":
             depth += 1
         elif kind == "close":
             depth -= 1
+        elif kind == "word" and selects and (opening := _INPUT.match(source, token.start())):
+            input_span = input_span or opening.span()
         elif kind == "word" and depth == 0 and previous not in _BEFORE_NAME:
             word = token.group().upper()
-            if word in _NOT_DATA:
+            if word in _NOT_DATA or (word in _SELECTS and not _INPUT.search(source, token.end())):
                 return None
-            if word == b"SETTINGS":
+            selects = selects or word in _SELECTS
+            if word == b"SETTINGS" and not selects:
                 settings_from = token.start()
             name = _FORMAT_NAME.match(source, token.end()) if word == b"FORMAT" else None
+            if name and selects:
+                return _cut(source, token.start(), token.start(), name, input_span) if input_span else None
             if name:
                 return _cut(source, settings_from or token.start(), token.start(), name)
         if kind != "skip":
@@ -84,7 +95,13 @@ def _insert_with_data(source: bytes) -> Statement | None:
     return None
 
 
-def _cut(source: bytes, end_of_text: int, end_of_settings: int, name: re.Match[bytes]) -> Statement:
+def _cut(
+    source: bytes,
+    end_of_text: int,
+    end_of_settings: int,
+    name: re.Match[bytes],
+    input_span: tuple[int, int] | None = None,
+) -> Statement:
     gap = _DATA_GAP.match(source, name.end())
     data_from = gap.end() if gap else name.end()
     return Statement(
@@ -92,4 +109,5 @@ def _cut(source: bytes, end_of_text: int, end_of_settings: int, name: re.Match[b
         insert_format=name.group(1).decode(),
         settings=source[end_of_text:end_of_settings],
         data=source[data_from:],
+        input_span=input_span,
     )

@@ -87,7 +87,9 @@ SELECT * REPLACE (
 FROM (
     SELECT *
     FROM rejections FINAL
-    WHERE tenant = {tenant:String} AND feed = {feed:String} AND seq >= arrayMin({seqs:Array(UInt64)})
+    WHERE
+        -- include: owned_or_refused
+        AND tenant = {tenant:String} AND feed = {feed:String} AND seq >= arrayMin({seqs:Array(UInt64)})
         AND has(reasons, 'duplicate')
         AND has(arrayZip({seqs:Array(UInt64)}, {idxs:Array(UInt32)}), (winner_seq, winner_idx)))
 ARRAY JOIN [indexOf(arrayZip({seqs:Array(UInt64)}, {idxs:Array(UInt32)}), (winner_seq, winner_idx))] AS place
@@ -99,7 +101,9 @@ SELECT tenant, receipt, seq, feed, feed_version, received_at, format, bytes, sha
     toUInt32(accepted + rejected - r.n), toUInt32(r.n), r.by_reason, faults, body, replay, {version:UInt64}
 FROM (
     SELECT * FROM payloads FINAL
-    WHERE tenant = {tenant:String} AND seq IN {seqs:Array(UInt64)} AND state = 'applied') AS p
+    WHERE
+        -- include: owned_or_refused
+        AND tenant = {tenant:String} AND seq IN {seqs:Array(UInt64)} AND state = 'applied') AS p
 INNER JOIN (
     SELECT seq AS of, count() AS n,
         CAST(sumMap(reasons, arrayMap(x -> toUInt32(1), reasons)), 'Map(LowCardinality(String), UInt32)') AS by_reason
@@ -109,11 +113,15 @@ INNER JOIN (
 
 -- name: mill_withdraw_points
 -- Remove the points of one payload from disk.
-DELETE FROM points WHERE tenant = {tenant:String} AND seq = {seq:UInt64}
+DELETE FROM points
+WHERE tenant = {tenant:String} AND seq = {seq:UInt64} AND
+    -- include: owned
 
 -- name: mill_withdraw_rejections
 -- Remove what was said of the records of one payload.
-DELETE FROM rejections WHERE tenant = {tenant:String} AND feed = {feed:String} AND seq = {seq:UInt64}
+DELETE FROM rejections
+WHERE tenant = {tenant:String} AND feed = {feed:String} AND seq = {seq:UInt64} AND
+    -- include: owned
 
 -- name: mill_points_of
 -- How many points one payload left.
@@ -139,19 +147,27 @@ SELECT * REPLACE (
     version <= up_to AS deleted,
     greatest(deleted_seq, up_to) AS deleted_seq,
     greatest(version, up_to) AS version)
-FROM (SELECT * FROM series FINAL WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)})
+FROM (
+    SELECT * FROM series FINAL
+    WHERE
+        -- include: owned_or_refused
+        AND tenant = {tenant:String} AND series IN {series:Array(UInt64)})
 ARRAY JOIN [transform(series, {series:Array(UInt64)}, {seqs:Array(UInt64)}, toUInt64(0))] AS up_to
 
 -- name: mill_purge_points
 -- Remove the points of deleted series from disk.
 DELETE FROM points
-WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
+WHERE
+    -- include: owned
+    AND tenant = {tenant:String} AND series IN {series:Array(UInt64)}
     AND seq <= transform(series, {series:Array(UInt64)}, {seqs:Array(UInt64)}, toUInt64(0))
 
 -- name: mill_purge_replaced
 -- Remove the replaced values of deleted series from disk.
 DELETE FROM replaced
-WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
+WHERE
+    -- include: owned
+    AND tenant = {tenant:String} AND series IN {series:Array(UInt64)}
     AND seq <= transform(series, {series:Array(UInt64)}, {seqs:Array(UInt64)}, toUInt64(0))
 
 -- name: mill_feeds
@@ -188,7 +204,9 @@ SETTINGS enable_extended_results_for_datetime_functions = 1
 -- name: mill_delete_windows
 -- Remove all points of these windows from disk.
 DELETE FROM points
-WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
+WHERE
+    -- include: owned
+    AND tenant = {tenant:String} AND series IN {series:Array(UInt64)}
     AND (series, toUnixTimestamp64Nano(time) - positiveModulo(toUnixTimestamp64Nano(time), {every_ns:Int64})) IN (
         SELECT arrayJoin(arrayZip({series:Array(UInt64)}, {windows:Array(Int64)})))
 
@@ -203,6 +221,8 @@ WHERE tenant = {tenant:String}
 -- name: mill_delete_expired
 -- Remove the points of a feed that were received before `before`, and before the payload `fresh`, from disk.
 DELETE FROM points
-WHERE tenant = {tenant:String}
+WHERE
+    -- include: owned
+    AND tenant = {tenant:String}
     AND series IN (SELECT series FROM series WHERE tenant = {tenant:String} AND feed = {feed:String})
     AND received_at < fromUnixTimestamp64Nano({before:Int64}, 'UTC') AND seq < {fresh:UInt64}

@@ -133,13 +133,17 @@ FROM (
     SELECT seq, idx, series FROM replaced WHERE
         -- include: deletion_points
 )
+WHERE
+    -- include: owned_or_refused
 
 -- name: deletion_bury_rejected
 -- Remember the rejected records concerned, with the outcome that they had.
 INSERT INTO deleted_records
 SELECT {tenant:String}, {feed:String}, seq, idx, 0, {deletion:UInt64}, reasons
 FROM rejections FINAL
-WHERE recovered_by = '' AND
+WHERE
+    -- include: owned_or_refused
+    AND recovered_by = '' AND
     -- include: deletion_rejections
 
 -- name: deletion_bury_losers
@@ -152,13 +156,17 @@ FROM (
     UNION ALL
     SELECT seq, idx, series, time FROM points
     WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND seq != {low:UInt64})
-WHERE (series, time) IN (
-    SELECT series, time FROM points FINAL
-    WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND seq = {low:UInt64} AND ordinal = 0)
+WHERE
+    -- include: owned_or_refused
+    AND (series, time) IN (
+        SELECT series, time FROM points FINAL
+        WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND seq = {low:UInt64} AND ordinal = 0)
 UNION ALL
 SELECT {tenant:String}, {feed:String}, seq, idx, 0, {deletion:UInt64}, reasons
 FROM rejections FINAL
-WHERE tenant = {tenant:String} AND feed = {feed:String} AND winner_seq = {low:UInt64} AND has(reasons, 'duplicate')
+WHERE
+    -- include: owned_or_refused
+    AND tenant = {tenant:String} AND feed = {feed:String} AND winner_seq = {low:UInt64} AND has(reasons, 'duplicate')
     AND recovered_by = ''
 
 -- name: deletion_widths
@@ -190,6 +198,8 @@ SELECT {tenant:String}, {deletion:UInt64}, 0, series, 0, time, {feed:String}, NU
     fromUnixTimestamp64Nano({now:Int64}, 'UTC'), 1
 FROM points FINAL
 WHERE
+    -- include: owned_or_refused
+    AND
     -- include: deletion_points
     AND seq > transform(series, {series:Array(UInt64)}, {gone:Array(UInt64)}, toUInt64(0))
 
@@ -214,7 +224,9 @@ SELECT
 -- name: deletion_remove_changes
 -- Remove what was told earlier of the points and windows that go: it has their values.
 DELETE FROM changes
-WHERE tenant = {tenant:String} AND seq < {deletion:UInt64} AND series IN {series:Array(UInt64)}
+WHERE
+    -- include: owned
+    AND tenant = {tenant:String} AND seq < {deletion:UInt64} AND series IN {series:Array(UInt64)}
     AND (series, every_s, time) IN (
         SELECT series, every_s, time FROM changes
         WHERE tenant = {tenant:String} AND seq = {deletion:UInt64} AND why = 'deleted'
@@ -226,7 +238,9 @@ WHERE tenant = {tenant:String} AND seq < {deletion:UInt64} AND series IN {series
 -- name: deletion_remove_changes_of_series
 -- Remove everything that was told of series that go.
 DELETE FROM changes
-WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
+WHERE
+    -- include: owned
+    AND tenant = {tenant:String} AND series IN {series:Array(UInt64)}
     AND seq <= transform(series, {series:Array(UInt64)}, {ups:Array(UInt64)}, toUInt64(0))
 
 -- name: deletion_has_changes
@@ -236,22 +250,30 @@ SELECT count() AS n FROM changes WHERE tenant = {tenant:String} AND series IN {s
 -- name: deletion_remove_replaced
 -- Remove the replaced values concerned.
 DELETE FROM replaced WHERE
+    -- include: owned
+    AND
     -- include: deletion_points
 
 -- name: deletion_remove_rejections
 -- Remove the rejections concerned, recovered ones too.
 DELETE FROM rejections WHERE
+    -- include: owned
+    AND
     -- include: deletion_rejections
 
 -- name: deletion_remove_points
 -- Remove the points concerned, whatever version of them stands.
 DELETE FROM points WHERE
+    -- include: owned
+    AND
     -- include: deletion_points
 
 -- name: deletion_remove_payload_points
 -- Remove the points of a payload, and whatever lies beneath those of them that stand.
 DELETE FROM points
-WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
+WHERE
+    -- include: owned
+    AND tenant = {tenant:String} AND series IN {series:Array(UInt64)}
     AND (seq = {low:UInt64} OR (series, time, ordinal) IN (
         SELECT series, time, ordinal FROM points FINAL
         WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND seq = {low:UInt64}))
@@ -261,7 +283,10 @@ WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
 INSERT INTO rollups (tenant, series, every_s, window, count, mean, min, max, sum, sealed, sealed_seq, version)
 SELECT tenant, series, every_s, window, 0, 0, 0, 0, 0, sealed, sealed_seq, {version:UInt64}
 FROM rollups FINAL
-WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND every_s = {every_s:UInt32} AND sealed AND count > 0
+WHERE
+    -- include: owned_or_refused
+    AND tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND every_s = {every_s:UInt32}
+    AND sealed AND count > 0
     AND toUnixTimestamp64Nano(window) >= {first:Int64}
     AND toUnixTimestamp64Nano(window) <= {last:Int64} - toInt64({every_s:UInt32}) * 1000000000 + 1
 
@@ -269,15 +294,21 @@ WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND every_s 
 -- Payloads lose their bytes, and their faults, which quote them.
 INSERT INTO payloads
 SELECT * REPLACE ('deleted' AS state, '' AS faults, '' AS body, {version:UInt64} AS version)
-FROM (SELECT * FROM payloads FINAL
-    WHERE tenant = {tenant:String} AND receipt IN {receipts:Array(String)} AND state != 'deleted')
+FROM (
+    SELECT * FROM payloads FINAL
+    WHERE
+        -- include: owned_or_refused
+        AND tenant = {tenant:String} AND receipt IN {receipts:Array(String)} AND state != 'deleted')
 
 -- name: deletion_of_places
 -- The same by places in the log.
 INSERT INTO payloads
 SELECT * REPLACE ('deleted' AS state, '' AS faults, '' AS body, {version:UInt64} AS version)
-FROM (SELECT * FROM payloads FINAL
-    WHERE tenant = {tenant:String} AND seq IN {seqs:Array(UInt64)} AND state != 'deleted')
+FROM (
+    SELECT * FROM payloads FINAL
+    WHERE
+        -- include: owned_or_refused
+        AND tenant = {tenant:String} AND seq IN {seqs:Array(UInt64)} AND state != 'deleted')
 
 -- name: erase_pending
 -- Deletions from `low` to `high` in the log (both included) whose bytes are not known to be gone from disk, of all
@@ -290,7 +321,9 @@ ORDER BY seq
 -- name: erase_old_bodies
 -- Remove from disk the rows of deleted payloads that still have their bytes.
 DELETE FROM payloads
-WHERE state != 'deleted'
+WHERE
+    -- include: owned
+    AND state != 'deleted'
     AND (tenant, receipt) IN (SELECT tenant, receipt FROM payloads WHERE state = 'deleted')
 
 -- name: erase_masked
@@ -347,7 +380,11 @@ SYSTEM START MERGES
 -- These deletions are erased.
 INSERT INTO deletions
 SELECT * REPLACE (fromUnixTimestamp64Nano({now:Int64}, 'UTC') AS erased_at, toUInt64(3) AS version)
-FROM (SELECT * FROM deletions FINAL WHERE id IN {ids:Array(String)} AND isNull(erased_at))
+FROM (
+    SELECT * FROM deletions FINAL
+    WHERE
+        -- include: owned_or_refused
+        AND id IN {ids:Array(String)} AND isNull(erased_at))
 
 -- name: deletion_place
 -- The place in the log of a payload that has its bytes, or had them when this deletion was `begun`.

@@ -124,7 +124,9 @@ SELECT max(idx) AS idx FROM changes WHERE tenant = {tenant:String} AND seq = {se
 -- name: replay_withdraw_points
 -- Remove these points from disk: of each the row of one record.
 DELETE FROM points
-WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
+WHERE
+    -- include: owned
+    AND tenant = {tenant:String} AND series IN {series:Array(UInt64)}
     AND (series, toUnixTimestamp64Nano(time), ordinal, seq, idx) IN (
         SELECT arrayJoin(arrayZip({series:Array(UInt64)}, {times:Array(Int64)}, {ordinals:Array(Int64)},
             {seqs:Array(UInt64)}, {idxs:Array(UInt32)})))
@@ -132,14 +134,19 @@ WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
 -- name: replay_withdraw_replaced
 -- Remove these rows from what was replaced: of each the row of one record.
 DELETE FROM replaced
-WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
+WHERE
+    -- include: owned
+    AND tenant = {tenant:String} AND series IN {series:Array(UInt64)}
     AND (series, toUnixTimestamp64Nano(time), seq, idx) IN (
         SELECT arrayJoin(arrayZip({series:Array(UInt64)}, {times:Array(Int64)}, {seqs:Array(UInt64)},
             {idxs:Array(UInt32)})))
 
 -- name: replay_withdraw_rejections
 -- Remove what was said of the records of these payloads.
-DELETE FROM rejections WHERE tenant = {tenant:String} AND feed = {feed:String} AND seq IN {seqs:Array(UInt64)}
+DELETE FROM rejections
+WHERE
+    -- include: owned
+    AND tenant = {tenant:String} AND feed = {feed:String} AND seq IN {seqs:Array(UInt64)}
 
 -- name: replay_outcomes
 -- The new outcomes of these payloads; `reasons` are JSON objects.
@@ -153,4 +160,28 @@ SELECT * REPLACE (
     toUInt32(transform(seq, {seqs:Array(UInt64)}, {versions:Array(UInt64)}, toUInt64(0))) AS feed_version,
     {replay:String} AS replay,
     {version:UInt64} AS version)
-FROM (SELECT * FROM payloads FINAL WHERE tenant = {tenant:String} AND seq IN {seqs:Array(UInt64)})
+FROM (
+    SELECT * FROM payloads FINAL
+    WHERE
+        -- include: owned_or_refused
+        AND tenant = {tenant:String} AND seq IN {seqs:Array(UInt64)})
+
+-- name: replay_plan_replays
+-- Every replay of which a plan is kept.
+SELECT DISTINCT tenant, replay, feed FROM replay_plans
+
+-- name: replay_plan_parts
+-- The parts of a replay's plan.
+SELECT name, part FROM replay_plans FINAL
+WHERE tenant = {tenant:String} AND replay = {replay:String}
+ORDER BY name, part
+
+-- name: replay_plan_part
+-- One of them.
+SELECT content FROM replay_plans
+WHERE tenant = {tenant:String} AND replay = {replay:String} AND name = {name:String} AND part = {part:UInt32}
+LIMIT 1
+
+-- name: replay_plan_drop
+-- Remove a replay's plan, from disk, too.
+ALTER TABLE replay_plans DROP PARTITION ({tenant:String}, {replay:String})

@@ -55,7 +55,9 @@ SELECT max(c.seq) AS seq FROM changes AS c WHERE c.seq >= {low:UInt64} AND c.seq
 
 -- name: mill_withdraw_changes
 -- Remove what one payload told.
-DELETE FROM changes WHERE tenant = {tenant:String} AND seq = {seq:UInt64}
+DELETE FROM changes
+WHERE tenant = {tenant:String} AND seq = {seq:UInt64} AND
+    -- include: owned
 
 -- name: mill_rollups_without
 -- Recompute the windows that hold points of one payload as if these were not there. Before they go: then a crash
@@ -65,8 +67,11 @@ INSERT INTO rollups (tenant, series, every_s, window, count, mean, min, max, sum
 WITH
     hit AS (
         SELECT DISTINCT p.series AS series, e.every_s AS every_s, p.t - positiveModulo(p.t, e.every_s * 1000000000) AS begin
-        FROM (SELECT series, toUnixTimestamp64Nano(time) AS t FROM points
-            WHERE tenant = {tenant:String} AND seq = {seq:UInt64}) AS p
+        FROM (
+            SELECT series, toUnixTimestamp64Nano(time) AS t FROM points
+            WHERE
+                -- include: owned_or_refused
+                AND tenant = {tenant:String} AND seq = {seq:UInt64}) AS p
         INNER JOIN (SELECT series, every_s FROM rollups FINAL WHERE tenant = {tenant:String} AND NOT sealed
             GROUP BY series, every_s) AS e ON p.series = e.series),
     published AS (
@@ -99,4 +104,6 @@ SETTINGS join_use_nulls = 1
 INSERT INTO rollups (tenant, series, every_s, window, count, mean, min, max, sum, sealed, sealed_seq, version)
 SELECT tenant, series, every_s, window, 0, 0, 0, 0, 0, false, 0, {version:UInt64}
 FROM rollups FINAL
-WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND (count > 0 OR sealed)
+WHERE
+    -- include: owned_or_refused
+    AND tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND (count > 0 OR sealed)

@@ -1,0 +1,200 @@
+"""Routes of feeds: which there are, and what each holds, in its own shape. What a feed holds is a bare JSON array;
+`Link` leads to the next page. `feed_admin.py` makes feeds, `feed_versions.py` says what versions there are."""
+
+from typing import Annotated, Any, Final
+
+import msgspec
+from litestar import get
+from litestar.di import NamedDependency
+
+from tidemill.api.reads_common import Call, answers, problem, reading, reading_feed
+from tidemill.api.services import Services
+from tidemill.catalog.keys import Principal
+from tidemill.errors import FeedDefinitionError, NotFoundError
+from tidemill.feeds.definition import Definition, Feed
+from tidemill.model.time import format_instant
+from tidemill.query import readers
+from tidemill.query.answers import Page
+from tidemill.query.feeds import FeedPoint, FeedPointsQuery, FeedWindow, RollupsQuery
+from tidemill.query.meterdata import Measurements, MeasurementsQuery
+from tidemill.query.parameters import Parameter, QueryParameters
+from tidemill.query.rows import Lineage, Row, RowLineageQuery, RowsQuery
+
+
+class FeedItem(msgspec.Struct, frozen=True):
+    """A feed in the list."""
+
+    name: str
+    title: str
+    description: str
+    version: int
+    formats: tuple[str, ...]
+    shape: str
+    duplicates: str
+    polls: bool
+    links: dict[str, str]
+
+
+class FeedPage(msgspec.Struct, frozen=True):
+    """Every feed of a tenant, by name."""
+
+    items: list[FeedItem]
+
+
+class FeedDetail(msgspec.Struct, frozen=True):
+    """One feed: its definition as data, and its text word for word (for administrators: sources may hold secrets).
+    `definition` is null where this server cannot read the text, for instance because a plug-in that it names is not
+    installed; `fault` says why."""
+
+    name: str
+    version: int
+    sha256: str
+    created_at: str
+    definition: Definition | None
+    text: str | None
+    fault: str | None
+
+
+class FeedQuery(QueryParameters, frozen=True):
+    """Which version of a feed."""
+
+    version: Annotated[
+        int | None,
+        Parameter(
+            "This version of the feed, exactly; without it the one in force.",
+            readers.limit(999_999_999),
+            {"type": "integer", "minimum": 1},
+        ),
+    ] = None
+
+
+@get("/v1/feeds", tags=["admin"], summary="List the feeds", operation_id="listFeeds", sync_to_thread=True)
+def list_feeds(principal: NamedDependency[Principal], services: NamedDependency[Services]) -> FeedPage:
+    """Every feed of this tenant, by name, in the version that is in force."""
+    return FeedPage([feed_item(feed) for feed in services.book.list(principal.tenant)])
+
+
+@reading(
+    "/v1/feeds/{feed:str}",
+    FeedQuery,
+    of_store=False,
+    tags=["admin"],
+    summary="One feed",
+    responses={
+        200: answers(FeedDetail, "Request fulfilled, document follows")[200],
+        400: problem("The query is at fault."),
+        404: problem("No such feed, or no such version of it."),
+    },
+)
+def get_feed(call: Call[FeedQuery], feed: str) -> FeedDetail:
+    """The definition in force, or that of `version`; and for administrators its TOML text. Versions never change."""
+    texts, number, admin = call.services.texts, call.query.version, "admin" in call.principal.scopes
+    text = texts.current(call.tenant, feed) if number is None else texts.version(call.tenant, feed, number)
+    if text is None:
+        raise NotFoundError(f"there is no {'' if number is None else f'version {number} of a '}feed '{feed[:100]}'")
+    definition, fault = None, None
+    try:
+        definition = call.services.book.version(call.tenant, feed, text.version).without_source
+    except FeedDefinitionError as error:  # a fault may quote the text
+        fault = error.message if admin else "this server cannot read the definition; an administrator sees why"
+    return FeedDetail(
+        name=text.name,
+        version=text.version,
+        sha256=text.sha256,
+        created_at=format_instant(text.created_ns),
+        definition=definition,
+        text=text.text if admin else None,
+        fault=fault,
+    )
+
+
+@reading_feed(
+    "/v1/feeds/{feed:str}/points",
+    FeedPointsQuery,
+    tags=["feeds"],
+    summary="A feed's points",
+    responses=answers(list[FeedPoint], "Points in time order.", more=True),
+)
+def list_feed_points(call: Call[FeedPointsQuery], feed: Feed) -> Page:
+    """Points of one field in [start, end), in time order. A feed with several fields needs `field`; its tags filter,
+    also by their plain names."""
+    return call.queries.feeds.points(call.tenant, feed, call.query)
+
+
+@reading_feed(
+    "/v1/feeds/{feed:str}/rows",
+    RowsQuery,
+    tags=["feeds"],
+    summary="A feed's summary rows",
+    responses=answers(list[Row], "Rows in time order.", more=True),
+)
+def list_rows(call: Call[RowsQuery], feed: Feed) -> Page:
+    """Mean, deviations and count of each record of a feed with shape `summary`, and the receipt it came with."""
+    return call.queries.rows.page(call.tenant, feed, call.query)
+
+
+@reading_feed(
+    "/v1/feeds/{feed:str}/rows/{time:str}/lineage",
+    RowLineageQuery,
+    tags=["feeds"],
+    summary="Where a row comes from",
+    responses=answers(Lineage, "The row, its payload, the rules that made it, and every row it replaced."),
+)
+def get_lineage(call: Call[RowLineageQuery], feed: Feed, time: str) -> Lineage:
+    """From a row (its time in any offset) to the payload, byte for byte, that made it, the version of the rules, and
+    every row that stood there before, newest first."""
+    return call.queries.rows.lineage(call.tenant, feed, time, call.query)
+
+
+@reading_feed(
+    "/v1/feeds/{feed:str}/rollups",
+    RollupsQuery,
+    tags=["feeds"],
+    summary="A feed's rollup windows",
+    responses=answers(list[FeedWindow], "Windows in time order: time, tags, averages by field, count.", more=True),
+)
+def list_rollups(call: Call[RollupsQuery], feed: Feed) -> Page:
+    """One row a window and set of tags. A field's mean has the field's name, other aggregates `field_aggregate`;
+    `count` is how many records the window has. Tags filter, also by their plain names (`user_id=a1`). With
+    `evidence=true` also `n`, `expected`, `coverage`, `rejected`, `late`, `restated_at`, `sealed`, and of a feed with a
+    source what came of its polls."""
+    return call.queries.feeds.rollups(call.tenant, feed, call.query)
+
+
+@reading(
+    "/meterdata/measurement",
+    MeasurementsQuery,
+    tags=["feeds"],
+    summary="Meter data in the shape of its source",
+    responses=answers(Measurements, "Records of meters, oldest first."),
+)
+def list_measurements(call: Call[MeasurementsQuery]) -> Measurements:
+    """Records in [start, stop), oldest first, at most `limit`; each register (OBIS code) under its own key. Timestamps
+    are UTC with three fraction digits."""
+    return call.queries.meterdata.measurements(call.tenant, call.query)
+
+
+def feed_item(feed: Feed) -> FeedItem:
+    """A feed as the list shows it."""
+    return FeedItem(
+        name=feed.name,
+        title=feed.title,
+        description=feed.description,
+        version=feed.version,
+        formats=feed.input.formats,
+        shape=feed.shape.kind,
+        duplicates=feed.duplicates,
+        polls=feed.source is not None,
+        links={"self": f"/v1/feeds/{feed.name}", "rejections": f"/v1/rejections?feed={feed.name}"},
+    )
+
+
+FEED_ROUTES: Final[list[Any]] = [
+    list_feeds,
+    get_feed,
+    list_feed_points,
+    list_rows,
+    get_lineage,
+    list_rollups,
+    list_measurements,
+]

@@ -1,0 +1,206 @@
+"""Routes of jobs, for administrators: ask for one, follow it, list them, cancel one. Mill and worker do the work.
+
+What replays and verifications have of their own (`replays.py`, `verify.py`) are views of the same jobs.
+"""
+
+import asyncio
+import time
+from typing import Annotated, Any, Final, TypeVar
+
+from anyio import to_thread
+from litestar import Response, delete, get, post
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath
+
+from tidemill.api.job_request import job_of
+from tidemill.api.job_views import JobPage, ReplayJob, VerifyJob, job_item
+from tidemill.api.json_body import decoded
+from tidemill.api.openapi_jobs import PostJob
+from tidemill.api.prefer import applied_header, wait_s
+from tidemill.api.reads_common import AnyRequest, answers, following, parameters, taking
+from tidemill.api.services import Services
+from tidemill.catalog.jobs import CatalogJobs, jobs_of_kinds
+from tidemill.catalog.keys import Principal
+from tidemill.errors import Fault, InputError, NotFoundError
+from tidemill.model.job import OVER, STATES, AnyJob, State
+from tidemill.model.job_kinds import JOBS, KINDS
+from tidemill.query.cursors import encode
+from tidemill.query.parameters import QueryParameters, limit_to, one_of, page_cursor
+
+
+class JobsQuery(QueryParameters, frozen=True):
+    """Which jobs are listed."""
+
+    kind: Annotated[str | None, one_of("Only jobs of this kind.", *KINDS)] = None
+    state: Annotated[State | None, one_of("Only jobs in this state.", *STATES)] = None
+    limit: Annotated[int, limit_to(1000)] = 100
+    cursor: Annotated[tuple[str] | None, page_cursor(str)] = None
+
+
+MAX_QUEUED: Final = 100  # of a tenant and a kind that are not over
+_LOOK_EVERY_S: Final = 0.1
+_JobT = TypeVar("_JobT", bound=AnyJob)
+_AnyJobItem = ReplayJob | VerifyJob
+
+
+def queue_job(services: Services, job: AnyJob) -> None:
+    """Keep a new job, durable on return, and wake who works on it. Raises InputError when too many wait already."""
+    jobs = CatalogJobs(services.catalog, JOBS[job.kind])
+    waiting = sum(other.tenant == job.tenant for other in jobs.under_way())
+    if waiting >= MAX_QUEUED:
+        message = f"{waiting} {job.PREFIX.rstrip('/')} wait already; cancel some, or wait for them"
+        raise InputError(message, (Fault("$", "too_many", message),))
+    jobs.create(job)
+    if job.ROLE == "worker":
+        services.wake_worker()
+
+
+async def until_over(services: Services, job: _JobT, wait: float) -> _JobT:
+    """The job when it is over, or after `wait` seconds."""
+    until = time.monotonic() + wait
+    jobs = CatalogJobs(services.catalog, type(job))
+    while job.state not in OVER and time.monotonic() < until:
+        await asyncio.sleep(min(_LOOK_EVERY_S, max(0.0, until - time.monotonic())))
+        job = await to_thread.run_sync(jobs.get, job.tenant, job.id)
+    return job
+
+
+async def queued_answer(services: Services, request: AnyRequest, job: _JobT, path: str) -> tuple[_JobT, dict[str, Any]]:
+    """A job that was just queued, after the wait that its request asks for; and the status and headers of the answer,
+    which leads to `path`."""
+    wait = wait_s(request.headers.get("prefer", "").encode() or None, services.settings.max_wait)
+    job = await until_over(services, job, wait or 0.0)
+    headers = {"Location": f"{path}/{job.id}"}
+    if wait is not None:
+        name, value = applied_header(wait)
+        headers[name.decode()] = value.decode()
+    return job, {"status_code": 200 if job.state in OVER else 202, "headers": headers}
+
+
+def documented(kind: Any, text: str, *problems: int, status: int = 200) -> dict[int, ResponseSpec]:
+    """The documented answers of a route: `kind`, and these problems."""
+    every = answers(kind, text)
+    return {status: every[200], **{code: every[code] for code in problems}}
+
+
+@post(
+    "/v1/jobs",
+    tags=["jobs"],
+    summary="Ask for long work",
+    operation_id="createJob",
+    operation_class=PostJob,
+    status_code=202,
+    responses={
+        **documented(_AnyJobItem, "It is queued, or, with `Prefer: wait=N`, not over yet.", 400, status=202),
+        200: ResponseSpec(_AnyJobItem, generate_examples=False, description="With `Prefer: wait=N`: it is over."),
+    },
+    opt={"scope": "admin"},
+)
+async def create_job(
+    request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
+) -> Response[_AnyJobItem]:
+    """Queues a job of a kind: `replay` puts payloads through the rules again, `verify` proves that everything is
+    accounted for. It outlives the request, and a restart of the server. Follow it by its `Location`, or wait for it
+    with `Prefer: wait=N`. No job runs in the process that takes payloads."""
+    parameters(request, QueryParameters)
+    data = decoded(await request.body())
+
+    def make() -> AnyJob:
+        job = job_of(data, principal.tenant, services, services.clock())
+        queue_job(services, job)
+        return job
+
+    job, how = await queued_answer(services, request, await to_thread.run_sync(make), "/v1/jobs")
+    return Response(job_item(job), **how)
+
+
+@get(
+    "/v1/jobs",
+    tags=["jobs"],
+    summary="List the jobs",
+    operation_id="listJobs",
+    operation_class=taking(JobsQuery),
+    responses={
+        code: answer
+        for code, answer in answers(JobPage, "A page of jobs; `next` is the cursor of the next.", more=True).items()
+        if code in (200, 400)
+    },
+    opt={"scope": "admin"},
+)
+async def list_jobs(
+    request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
+) -> Response[JobPage]:
+    """The jobs of this tenant, of every kind, newest first. Those that are over are kept for `TIDEMILL_JOB_KEEP_DAYS`
+    days, the newest `TIDEMILL_JOB_KEEP` of each kind longer, and never more than 1,000 of a kind."""
+    query = parameters(request, JobsQuery)
+    page = await to_thread.run_sync(_page, services, principal.tenant, query)
+    headers = {} if page.next is None else {"Link": f'<{following(request, page.next)}>; rel="next"'}
+    return Response(page, headers=headers)
+
+
+@get(
+    "/v1/jobs/{job:str}",
+    tags=["jobs"],
+    summary="How far a job is, and what comes of it",
+    operation_id="getJob",
+    responses=documented(_AnyJobItem, "The job.", 400, 404),
+    opt={"scope": "admin"},
+)
+async def get_job(
+    job: FromPath[str], request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
+) -> _AnyJobItem:
+    """A job as it stands; with `Prefer: wait=N` as it is when it is over, or after N seconds."""
+    parameters(request, QueryParameters)
+    known = await to_thread.run_sync(lambda: _known(services, principal.tenant, job)[1])
+    wait = wait_s(request.headers.get("prefer", "").encode() or None, services.settings.max_wait)
+    return job_item(await until_over(services, known, wait or 0.0))
+
+
+@delete(
+    "/v1/jobs/{job:str}",
+    tags=["jobs"],
+    summary="Cancel a job",
+    operation_id="cancelJob",
+    status_code=200,
+    responses={
+        **documented(_AnyJobItem, "It is cancelled, and changed nothing.", 400, 404),
+        409: ResponseSpec(dict[str, Any], generate_examples=False, description="It is over, or being published."),
+    },
+    opt={"scope": "admin"},
+)
+async def cancel_job(
+    job: FromPath[str], request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
+) -> _AnyJobItem:
+    """End a job of which nothing is to be seen yet; it leaves no trace."""
+    parameters(request, QueryParameters)
+
+    def cancel() -> AnyJob:
+        jobs, known = _known(services, principal.tenant, job)
+        return jobs.cancel(principal.tenant, known.id, services.clock())
+
+    return job_item(await to_thread.run_sync(cancel))
+
+
+def _known(services: Services, tenant: str, job: str) -> tuple[CatalogJobs[AnyJob], AnyJob]:
+    """A job, whatever its kind, among those of its kind. Raises NotFoundError."""
+    for jobs in jobs_of_kinds(services.catalog).values():
+        try:
+            return jobs, jobs.get(tenant, job)
+        except NotFoundError:
+            continue
+    raise NotFoundError(f"there is no job '{job[:64]}'")
+
+
+def _page(services: Services, tenant: str, query: JobsQuery) -> JobPage:
+    before, count = (query.cursor or (None,))[0], query.limit
+    pages = [
+        jobs.page(tenant, query.state, before, count + 1)
+        for jobs in jobs_of_kinds(services.catalog, query.kind).values()
+    ]
+    newest = sorted((job for page in pages for job in page), key=lambda job: job.id, reverse=True)
+    shown = newest[:count]
+    return JobPage([job_item(job) for job in shown], encode(shown[-1].id) if len(newest) > count else None)
+
+
+JOB_ROUTES: Final = [create_job, list_jobs, get_job, cancel_job]

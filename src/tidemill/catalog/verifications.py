@@ -1,0 +1,84 @@
+"""Verifications in the catalog: jobs whose report is kept with its first findings, and handed on whole to who waits.
+
+Findings may name values and times of points, so a deletion takes them out, also out of a report that is being made.
+"""
+
+from typing import Final
+
+import msgspec
+
+from tidemill.catalog.contract import Catalog
+from tidemill.catalog.jobs import CatalogJobs
+from tidemill.model.job import OVER, RUNNING, UNDER_WAY
+from tidemill.model.verification import Report, Verification
+
+MAX_FINDINGS: Final = 100  # of a report that is kept; the counts are of all
+_REPORTS: Final = "verification-reports/"  # whole ones, until they are taken
+_REMOVED: Final = "its findings are not kept: something that they may name was deleted meanwhile"
+
+
+class CatalogVerifications(CatalogJobs[Verification]):
+    """The verifications of all tenants. Every method raises what the catalog raises."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        super().__init__(catalog, Verification)
+
+    def finish(self, job: Verification, report: Report, now_ns: int) -> Verification:
+        """A verification is done; of one that is followed, the whole report can be taken. Raises ConflictError when it
+        is over already."""
+        if job.request.followed:
+            self._catalog.put(_report_key(job), msgspec.json.encode(report))
+
+        def finished(now: Verification) -> Verification:
+            kept = _bare(report) if now.without_findings else report
+            kept = msgspec.structs.replace(kept, findings=kept.findings[:MAX_FINDINGS])
+            count = report.totals.payloads
+            through = {"step": "", "done": count, "total": max(count, now.total)}
+            return msgspec.structs.replace(now, state="done", finished_ns=now_ns, result=kept, **through)
+
+        done: Verification | None = None
+        try:
+            done = self.edit(job, finished, only=RUNNING)
+        finally:
+            if done is None or done.without_findings:
+                self._catalog.delete(_report_key(job))
+        return done
+
+    def take_report(self, job: Verification) -> Report | None:
+        """The report of a verification that is done: the whole one when it is first taken, then as it is kept."""
+        entry = self._catalog.get(_report_key(job))
+        if entry is None:
+            return job.result
+        self._catalog.delete(_report_key(job))
+        return msgspec.json.decode(entry.value, type=Report)
+
+    def remove_reports(self) -> None:
+        """Remove whole reports that nobody took."""
+        for entry in self._catalog.list(_REPORTS):
+            self._catalog.delete(entry.key)
+
+    def remove_findings(self, tenant: str, feed: str, until_ns: int, now_ns: int) -> None:
+        """Take the findings out of reports that may name what was deleted of a feed: those of verifications that were
+        asked for until then, also of such as go on. One from after now is of a clock that was wrong, and counts."""
+        for job in self.list(tenant):
+            later = until_ns < job.created_ns <= now_ns
+            if later or job.request.feed not in ("", feed) or job.state == "queued":
+                continue
+            if job.state == "running" or (job.result is not None and job.result.findings):
+                self.edit(job, _without_findings, only=OVER | UNDER_WAY)
+            if job.request.followed:
+                self._catalog.delete(_report_key(job))
+
+
+def _without_findings(job: Verification) -> Verification:
+    bare = None if job.result is None else _bare(job.result)
+    return msgspec.structs.replace(job, without_findings=True, result=bare)
+
+
+def _bare(report: Report) -> Report:
+    notes = report.notes if _REMOVED in report.notes or not report.findings else [*report.notes, _REMOVED]
+    return msgspec.structs.replace(report, findings=[], notes=notes)
+
+
+def _report_key(job: Verification) -> str:
+    return f"{_REPORTS}{job.tenant}/{job.id}"

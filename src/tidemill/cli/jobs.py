@@ -1,0 +1,115 @@
+"""`tidemill jobs ...`: the long work of a server: list it, follow one job, cancel one."""
+
+from typing import Annotated, Any, Final
+
+import typer
+from rich.table import Table
+
+from tidemill.cli.common import KeyOption, UrlOption, out
+from tidemill.cli.follow import follow
+from tidemill.cli.remote import Remote
+from tidemill.errors import TidemillError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Jobs: long work that goes on at a server while you do something else. A replay puts payloads through the "
+    "rules again (`tidemill replay start`); a verification proves that everything is accounted for "
+    "(`tidemill verify --url`).",
+)
+
+IdArgument = Annotated[str, typer.Argument(help="The job's id, as `tidemill jobs list` shows it.", metavar="ID")]
+_PAGE: Final = 100
+
+
+@app.command("list")
+def list_jobs(
+    kind: Annotated[str, typer.Option(help="Only jobs of this kind: replay or verify.", show_default="all")] = "",
+    state: Annotated[
+        str,
+        typer.Option(
+            help="Only jobs in this state: queued, running, publishing, done, failed or cancelled.", show_default="all"
+        ),
+    ] = "",
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 20,
+    url: UrlOption = "http://127.0.0.1:8080",
+    key: KeyOption = "",
+) -> None:
+    """List jobs, newest first.
+
+    Example: `tidemill jobs list --state running`
+    """
+    table = Table("id", "kind", "feed", "state", "payloads", "created", "result", box=None)
+    for job in _listed(Remote(url, key), {"kind": kind, "state": state}, limit):
+        progress = job["progress"]
+        table.add_row(
+            job["id"],
+            job["kind"],
+            job["request"]["feed"] or "all",
+            job["state"],
+            f"{progress['done']} of {progress['total']}",
+            job["created_at"][:19],
+            _in_short(job),
+        )
+    out.print(table)
+
+
+@app.command("show")
+def show(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") -> None:
+    """Follow a job to its end, and print what came of it.
+
+    Ctrl-C ends the command, not the job. Exit status 1 for a job that failed or was cancelled, and for a verification
+    that does not add up. Example: `tidemill jobs show 01936b1e-...`
+    """
+    server = Remote(url, key)
+    job = follow(server, "/v1/jobs", server.document("GET", f"/v1/jobs/{id}"))
+    if job["state"] != "done":
+        raise TidemillError(
+            f"Job {job['id']} ({job['kind']}) is {job['state']}: {job['error'] or 'it changed nothing'}"
+        )
+    if job["kind"] == "replay":
+        from tidemill.cli.replay import difference_text
+
+        request = job["request"]
+        out.print(difference_text(job["id"], job["result"], request["version"], dry_run=request["dry_run"]))
+    else:
+        from tidemill.cli.verify import print_report
+
+        print_report(job["result"])
+        if not job["result"]["adds_up"]:
+            raise typer.Exit(1)
+
+
+@app.command("cancel")
+def cancel(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") -> None:
+    """Cancel a job of which nothing is to be seen yet; it leaves no trace.
+
+    A replay that is being published cannot be cancelled. Example: `tidemill jobs cancel 01936b1e-...`
+    """
+    job = Remote(url, key).document("DELETE", f"/v1/jobs/{id}")
+    out.print(f"job {job['id']} ({job['kind']}) is {job['state']}", highlight=False)
+
+
+def _listed(server: Remote, wanted: dict[str, str], most: int) -> list[dict[str, Any]]:
+    """The newest jobs, page after page, at most so many."""
+    only: dict[str, Any] = {name: value for name, value in wanted.items() if value}
+    jobs: list[dict[str, Any]] = []
+    cursor: str | None = ""
+    while cursor is not None and len(jobs) < most:
+        params = only | {"limit": min(_PAGE, most - len(jobs))} | ({"cursor": cursor} if cursor else {})
+        page = server.document("GET", "/v1/jobs", params=params)
+        jobs += page["items"]
+        cursor = page["next"]
+    return jobs
+
+
+def _in_short(job: dict[str, Any]) -> str:
+    """What came of a job, in a few words."""
+    result = job["result"]
+    if result is None:
+        return job["error"] or ""
+    if job["kind"] == "verify":
+        findings = sum(result["counts"].values())
+        return "adds up" if result["adds_up"] else f"{findings} finding{'s'[: findings != 1]}"
+    dry = "dry run: " if job["request"]["dry_run"] else ""
+    return f"{dry}{result['newly_accepted_total']} accepted, {result['newly_rejected_total']} rejected anew"

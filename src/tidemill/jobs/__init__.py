@@ -1,0 +1,1 @@
+"""Long work in processes of its own: the worker, and what it does for each kind of job."""

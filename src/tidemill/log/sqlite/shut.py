@@ -1,0 +1,79 @@
+"""A log that cannot be opened to be written, because its files are damaged or shorter than they were.
+
+It refuses every payload, with the words that say why and what to do, and reads what can be read: so whoever asks gets
+answers from the store, and whoever sends learns that nothing is acknowledged.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+
+from tidemill.errors import LogCorruptError, LogDamagedError, LogUnavailableError
+from tidemill.log.contract import Appended, LogHealth
+from tidemill.log.sqlite.reader import SqliteLogReader
+from tidemill.model.offset import start_of
+from tidemill.model.payload import Logged, Payload
+
+
+class ShutLog(SqliteLogReader):
+    """The log in `directory`, read-only; `error` says why. Keeps the promises of `IntakeLog` by refusing."""
+
+    def __init__(self, directory: Path, error: LogCorruptError, partition: int = 0) -> None:
+        super().__init__(directory)
+        self._error, self._start = error, start_of(partition)
+
+    @property
+    def partitions(self) -> "Sequence[ShutLog]":
+        """See `LogReader.partitions`."""
+        return (self,)
+
+    def append(self, payload: Payload, *, idempotency_key: str | None = None) -> Future[Appended]:
+        """Refuse with LogCorruptError."""
+        future: Future[Appended] = Future()
+        future.set_exception(self._error)
+        return future
+
+    async def append_async(self, payload: Payload, idempotency_key: str | None = None) -> Appended:
+        """Refuse with LogCorruptError."""
+        raise self._error
+
+    def deletions(self, after: int) -> list[Logged]:
+        """The deletions that can be read; none where the file cannot be opened at all."""
+        try:
+            return super().deletions(after)
+        except LogUnavailableError:
+            return []
+
+    def last_seq(self) -> int:
+        """The newest seq, as far as it can be read (else the one before the partition's first)."""
+        try:
+            return max(self._start, super().last_seq())
+        except LogUnavailableError:
+            return self._start
+
+    def trim(self, confirmed: int) -> int:
+        """Leave everything as it is."""
+        return 0
+
+    def erase(self, seqs: Sequence[int], up_to: int) -> bool:
+        """Refuse with LogDamagedError."""
+        raise LogDamagedError(self._error.message, 60.0)
+
+    def mend(self, seq: int, body: bytes) -> bool:
+        """Mend nothing."""
+        return False
+
+    def health(self) -> LogHealth:
+        """Does not accept payloads, and why."""
+        return LogHealth(
+            implementation="sqlite",
+            accepting=False,
+            reason=self._error.message,
+            first_seq=0,
+            last_seq=self.last_seq(),
+            size_bytes=0,
+            free_bytes=0,
+            details={},
+            clock_doubt="",
+            degraded=self.damages.summary(),
+        )

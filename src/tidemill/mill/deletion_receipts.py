@@ -1,0 +1,66 @@
+"""The receipts of deletions: rows of table `deletions`. A receipt is written twice, so that a deletion that was cut
+short is found: with its counts before anything is deleted, and as applied when all of it is."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+import polars as pl
+
+from tidemill.mill.context import MillContext
+from tidemill.mill.ledger import INSTANT
+from tidemill.model.deletion import Deletion
+from tidemill.model.payload import Logged
+from tidemill.model.time import NS_PER_S
+
+_PENDING, _APPLIED = 1, 2  # versions of a receipt
+_COUNTS: Final = ("points", "records", "payloads", "payloads_kept")
+Counts = Mapping[str, int]
+Counted = tuple[Logged, Deletion, Counts]
+
+
+class DeletionReceipts:
+    """Receipts in one store. Raises StoreUnavailableError, StoreQueryError."""
+
+    def __init__(self, context: MillContext) -> None:
+        self._store = context.store
+        self._clock = context.clock
+
+    def pending(self, tenant: str, entries: Sequence[Logged]) -> dict[str, Counts | None]:
+        """Of these deletions those that are to be applied: by id the counts that a first attempt wrote, if one did."""
+        todo: dict[str, Counts | None] = {entry.payload.receipt: None for entry in entries}
+        for row in self._store.rows("deletion_rows", tenant=tenant, ids=list(todo)):
+            if row["applied_ns"]:
+                del todo[row["id"]]
+            else:
+                todo[row["id"]] = {name: row[name] for name in _COUNTS}
+        return todo
+
+    def begin(self, tenant: str, rows: Sequence[Counted]) -> None:
+        """Write the counts, before anything is deleted."""
+        self._write(tenant, rows, 0, _PENDING)
+
+    def finish(self, tenant: str, rows: Sequence[Counted]) -> None:
+        """Say that all of it is applied."""
+        self._write(tenant, rows, self._clock(), _APPLIED)
+
+    def _write(self, tenant: str, rows: Sequence[Counted], now: int, version: int) -> None:
+        receipts: list[dict[str, Any]] = [
+            {
+                "tenant": tenant,
+                "id": entry.payload.receipt,
+                "seq": entry.seq,
+                "kind": deletion.kind,
+                "feed": deletion.feed,
+                "selector": msgspec.json.encode(deletion.selector).decode(),
+                "requested_at": entry.payload.received_ns,
+                "applied_at": max(now, entry.payload.received_ns) if now else 0,
+                "erase_by": entry.payload.received_ns + int(deletion.erase_s * NS_PER_S),
+                **counts,
+                "version": version,
+            }
+            for entry, deletion, counts in rows
+        ]
+        instants = pl.col("requested_at", "applied_at", "erase_by").cast(pl.Int64).cast(INSTANT)
+        numbers = pl.col("seq", *_COUNTS, "version").cast(pl.UInt64)
+        self._store.insert("deletions", pl.DataFrame(receipts).with_columns(instants, numbers))

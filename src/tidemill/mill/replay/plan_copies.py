@@ -1,0 +1,82 @@
+"""Keeps a copy of what is about to be published in the store, for a mill that lost its disk.
+
+What a plan was decided from is gone once half of it is published: points that were replaced are merged away, the ledger
+says other things. So the plan itself is kept beside what it changes, as the files of its folder, until all of it is
+published.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from tidemill.mill.replay.folder import Folder
+from tidemill.store.client import Store
+
+_PART_BYTES: Final = 4 << 20
+_INSERT_BYTES: Final = 16 << 20  # at once
+_SCHEMA: Final[dict[str, Any]] = {
+    "tenant": pl.String,
+    "replay": pl.String,
+    "feed": pl.String,
+    "name": pl.String,
+    "part": pl.UInt32,
+    "content": pl.Binary,
+}
+
+
+class PlanCopies:
+    """The copies in one store. Everything raises StoreUnavailableError, StoreQueryError."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def keep(self, folder: Folder, tenant: str, replay: str, feed: str) -> Iterator[None]:
+        """Copy the files of a plan into the store, in place of an older copy; a pause after each insert. Not whole
+        before the end."""
+        self.drop(tenant, replay)
+        rows: list[tuple[str, str, str, str, int, bytes]] = []
+        size = 0
+        for name, part, content in _parts(folder.paths("plan-")):
+            rows.append((tenant, replay, feed, name, part, content))
+            size += len(content)
+            if size >= _INSERT_BYTES:
+                self._insert(rows)
+                rows, size = [], 0
+                yield
+        self._insert(rows)
+        yield
+
+    def bring_back(self, folder: Folder, tenant: str, replay: str) -> bool:
+        """Make the files of a plan again from its copy, durable on return; false if there is no copy."""
+        parts = self._store.rows("replay_plan_parts", tenant=tenant, replay=replay)
+        for name in dict.fromkeys(row["name"] for row in parts):
+            numbers = [row["part"] for row in parts if row["name"] == name]
+            folder.put(name, (self._content(tenant, replay, name, number) for number in numbers))
+        return bool(parts)
+
+    def drop(self, tenant: str, replay: str) -> None:
+        """Remove the copy of a plan, if there is one; its bytes leave the disk."""
+        self._store.command("replay_plan_drop", tenant=tenant, replay=replay)
+
+    def kept(self) -> list[tuple[str, str, str]]:
+        """(tenant, replay, feed) of every copy that there is, whole or not."""
+        return [(row["tenant"], row["replay"], row["feed"]) for row in self._store.rows("replay_plan_replays")]
+
+    def _content(self, tenant: str, replay: str, name: str, part: int) -> bytes:
+        return self._store.raw("replay_plan_part", "RawBLOB", tenant=tenant, replay=replay, name=name, part=part)
+
+    def _insert(self, rows: list[tuple[str, str, str, str, int, bytes]]) -> None:
+        if rows:
+            self._store.insert("replay_plans", pl.DataFrame(rows, schema=_SCHEMA, orient="row"))
+
+
+def _parts(paths: list[Path]) -> Iterator[tuple[str, int, bytes]]:
+    """(name, number, content) of the parts of these files."""
+    for path in paths:
+        with path.open("rb") as file:
+            number = 0
+            while content := file.read(_PART_BYTES):
+                yield path.name, number, content
+                number += 1

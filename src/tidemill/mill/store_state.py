@@ -1,0 +1,57 @@
+"""What the store says of a batch before it is decided: what `decide` is given beside the batch. Frames only.
+
+More rows than the batch concerns are allowed everywhere: `decide` takes those that it needs.
+"""
+
+from typing import Any, Final
+
+import msgspec
+import polars as pl
+
+from tidemill.mill.changes import CHANGED
+from tidemill.mill.known import SERIES_STATES
+from tidemill.mill.tombstones import TOMBSTONES
+
+# Of each point at the instants of a batch the row that stands, also where its series is deleted (seq <= deleted_seq).
+CURRENT: Final[dict[str, Any]] = {
+    "series": pl.UInt64,
+    "time": pl.Int64,
+    "ordinal": pl.Int64,
+    "seq": pl.UInt64,
+    "idx": pl.UInt32,
+    "value": pl.Float64,
+    "version": pl.Int64,
+    "received_ns": pl.Int64,
+}
+# Sealed windows, and the last payload that could count for each.
+SEALED: Final[dict[str, Any]] = {"series": pl.UInt64, "window": pl.Int64, "sealed_seq": pl.UInt64}
+# Records that were rejected when their payload was applied before.
+EARLIER: Final[dict[str, Any]] = {
+    "seq": pl.UInt64,
+    "idx": pl.UInt32,
+    "reasons": pl.List(pl.String),
+    "detail": pl.String,
+    "winner_seq": pl.UInt64,
+    "winner_idx": pl.UInt32,
+}
+SEQS: Final = pl.Series("seq", [], dtype=pl.UInt64)
+
+
+class StoreState(msgspec.Struct, frozen=True, kw_only=True):
+    """What the store says of one feed's batch.
+
+    `series`: SERIES_STATES of every series of the batch. `tombstones`: TOMBSTONES of its payloads. `current`: CURRENT.
+    `sealed`: SEALED of its windows, for a feed that seals. `earlier`: EARLIER of records whose series was deleted or
+    whose window was sealed since. `applied`: those of its payloads that were applied before. `announced`: the CHANGED
+    points that an earlier attempt at it wrote to `changes`; `retried_from`: its first payload if there may have been
+    such an attempt, else 0.
+    """
+
+    series: pl.DataFrame = pl.DataFrame(schema=SERIES_STATES)
+    tombstones: pl.DataFrame = pl.DataFrame(schema=TOMBSTONES)
+    current: pl.DataFrame = pl.DataFrame(schema=CURRENT)
+    sealed: pl.DataFrame = pl.DataFrame(schema=SEALED)
+    earlier: pl.DataFrame = pl.DataFrame(schema=EARLIER)
+    applied: pl.Series = SEQS
+    announced: pl.DataFrame = pl.DataFrame(schema=CHANGED)
+    retried_from: int = 0

@@ -1,0 +1,152 @@
+"""Rollup windows with their evidence: how much a window should have held, how much it did, and what became of the rest.
+
+Three questions a page, none a row. `expected` goes by the feed's declared interval, else by what is usual for the
+series: the median spacing of its last 1,000 points in the hundred windows up to the end of the page.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from tidemill.feeds.definition import Feed
+from tidemill.model.ids import format_series
+from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S, duration_ns, format_instant
+from tidemill.store.client import Store
+
+_LEARN_WINDOWS: Final = 100
+_NO_POLLS: Final = {"polls": 0, "data": 0, "empty": 0, "failed": 0}
+
+
+def evidence_of(store: Store, tenant: str, feed: Feed, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The members to add to each row of `rollup_rows`, in their order: n, expected, coverage (at most 1), rejected,
+    late, restated_at, sealed, and `source` where the feed has one. `expected` null: not known."""
+    if not rows or feed.rollups is None:
+        return []
+    every = duration_ns(feed.rollups.every)
+    low, high = min(row["ns"] for row in rows), max(row["ns"] for row in rows)
+    span = {"tenant": tenant, "first": max(low, MIN_NS), "end": min(high + every, MAX_NS)}
+    of_feed = {**span, "feed": feed.name, "every_ns": every}
+    series = sorted({one for row in rows for one in row["series"]})
+    rejected = {
+        (row["series"], row["window_ns"]): row["n"]
+        for row in store.rows("evidence_rejected", **of_feed, series=series)
+    }  # fmt: skip
+    spacing = _spacing(store, feed, rows, span, every)
+    polls = {row["window_ns"]: row for row in store.rows("evidence_polls", **of_feed)} if feed.source else None
+    return [_evidence(row, every, spacing.get(_anchor(row)), rejected, polls) for row in rows]
+
+
+def expectation(
+    store: Store, tenant: str, feed: Feed, series: int, *, begin_ns: int, count: int
+) -> tuple[float | None, float | None]:
+    """`expected` and `coverage` of one window of a series with `count` points, by what `evidence_of` goes by."""
+    if feed.rollups is None:
+        return None, None
+    every = duration_ns(feed.rollups.every)
+    span = {"tenant": tenant, "first": max(begin_ns, MIN_NS), "end": min(begin_ns + every, MAX_NS)}
+    spacing = _spacing(store, feed, [{"counts": [count], "series": [series]}], span, every)
+    return _coverage(count, every, spacing.get(series))
+
+
+def _coverage(count: int, every: int, spacing: int | None) -> tuple[float | None, float | None]:
+    if not spacing:
+        return None, None
+    return round(every / spacing, 6), min(1.0, count * spacing / every)
+
+
+def _anchor(row: Mapping[str, Any]) -> int:
+    """The series of a row that has the most points."""
+    _, series = max(zip(row["counts"], row["series"], strict=True))
+    return int(series)
+
+
+def _spacing(
+    store: Store, feed: Feed, rows: Sequence[Mapping[str, Any]], span: Mapping[str, Any], every: int
+) -> dict[int, int]:
+    """The time from one point to the next of each row's series, ns, as declared or learnt."""
+    anchors = sorted({_anchor(row) for row in rows})
+    if feed.rollups is not None and feed.rollups.interval is not None:
+        return dict.fromkeys(anchors, duration_ns(feed.rollups.interval))
+    first = max(MIN_NS, min(span["first"], span["end"] - _LEARN_WINDOWS * every))
+    found = store.rows("evidence_spacing", **{**span, "first": first}, series=anchors)
+    return {row["series"]: row["spacing_ns"] for row in found}
+
+
+def _evidence(
+    row: Mapping[str, Any],
+    every: int,
+    spacing: int | None,
+    rejected: Mapping[tuple[int, int], int],
+    polls: Mapping[int, Mapping[str, Any]] | None,
+) -> dict[str, Any]:
+    expected, coverage = _coverage(row["count"], every, spacing)
+    restated = row["restated_ns"]
+    found = {
+        "n": row["count"],
+        "expected": expected,
+        "coverage": coverage,
+        "rejected": max(rejected.get((series, row["ns"]), 0) for series in row["series"]),
+        "late": row["late"],
+        "restated_at": None if restated is None else format_instant(restated),
+        "sealed": row["sealed"],
+    }
+    if polls is not None:
+        of_window = polls.get(row["ns"], _NO_POLLS)
+        found["source"] = {name: of_window[name] for name in _NO_POLLS}
+    return found
+
+
+class RollupWindow(msgspec.Struct, frozen=True):
+    """A rollup window: aggregates of `count` points. `expected` and `coverage` go by how far its points are apart, as
+    the feed declares or as is usual for the series (null: not known); `late` points were received after the window
+    had been over for a while."""
+
+    window: str
+    every_s: int
+    count: int
+    mean: float
+    min: float
+    max: float
+    sum: float
+    expected: float | None
+    coverage: float | None
+    late: int
+    restated_at: str | None
+    sealed: bool
+    links: dict[str, str]
+
+
+def widths(feed: Feed | None) -> list[int]:
+    """The widths in s of the windows that a feed keeps: one or none."""
+    return [duration_ns(feed.rollups.every) // NS_PER_S] if feed and feed.rollups else []
+
+
+def begin(at_ns: int, every_s: int) -> int:
+    """The start (ns) of the window of this width that an instant is in."""
+    return at_ns - at_ns % (every_s * NS_PER_S)
+
+
+def windows_of(store: Store, tenant: str, series: int, at_ns: int, feed: Feed | None) -> list[RollupWindow]:
+    """The window of the feed that an instant is in; none where the feed keeps none, or the series lacks points."""
+    if feed is None or not widths(feed):
+        return []
+    (every_s,) = widths(feed)
+    rows = store.rows("lineage_windows", tenant=tenant, series=series, every_s=every_s, begin=begin(at_ns, every_s))
+    return [
+        _window(series, row, *expectation(store, tenant, feed, series, begin_ns=row["begin"], count=row["count"]))
+        for row in rows
+    ]
+
+
+def _window(series: int, row: Mapping[str, Any], expected: float | None, coverage: float | None) -> RollupWindow:
+    window, text = format_instant(row["begin"]), format_series(series)
+    return RollupWindow(
+        window=window,
+        every_s=row["every_s"],
+        **{name: row[name] for name in ("count", "mean", "min", "max", "sum", "late", "sealed")},
+        expected=expected,
+        coverage=coverage,
+        restated_at=None if row["restated_at"] is None else format_instant(row["restated_at"]),
+        links={"lineage": f"/v1/series/{text}/lineage?window={window}", "series": f"/v1/series/{text}"},
+    )

@@ -1,0 +1,272 @@
+"""Every operation has an example of a request and of its answer in the OpenAPI document: what a server answered here.
+
+They are kept in `api/examples.json`. `make docs` runs this with TIDEMILL_TEST_WRITE_EXAMPLES=1, which writes the file.
+No mill runs while they are made, so that nothing changes meanwhile; ids, times and measures are made stable.
+"""
+
+import json
+import os
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jsonschema_rs
+import msgspec
+import pytest
+
+import tidemill.api
+from tests.support.api import Api, running_api, running_mill
+from tidemill.api.app import Document
+from tidemill.store.migrate import migrate
+
+FILE = Path(tidemill.api.__file__).parent / "examples.json"
+DOCUMENT = json.loads(json.dumps(Document().data))
+OPERATIONS = {
+    operation["operationId"]: (method, path, operation)
+    for path, item in DOCUMENT["paths"].items()
+    for method, operation in item.items()
+}
+KEPT_ITEMS = 2  # of a list in an answer
+STARTED = datetime.now(UTC) - timedelta(days=1)
+TIME = "2026-01-31T12:00:00Z"  # in place of the times at which things happened here
+# What differs from one run to the next, and what stands in its place.
+STEADY: dict[str, Any] = {
+    "erased_at": None,
+    "state": {"erased": "applied"},
+    "stalled_s": 0.0,
+    "disk_free_bytes": 1 << 36,
+    "free_bytes": 1 << 36,
+}
+PUMPS = """name = "pumps"
+
+[time]
+path = "$.time"
+
+[tags.pump]
+path = "$.pump"
+
+[fields.pressure]
+path = "$.pressure"
+unit = "bar"
+
+[[rules]]
+check = "range"
+options = { field = "pressure", min = 0, max = 16 }
+
+[rollups]
+every = "1h"
+interval = "15m"
+"""
+NOON = "2025-06-01T12:00:00Z"
+READING = {"time": NOON, "pump": "p1", "pressure": 4.25}
+ROW = {"time_stamp": NOON, "data": [0.37, 1.58, 2.11]}
+FIX = {"timestamp": "2017-01-01 13:05:12", "lat": 40.701, "long": -73.916, "accuracy": 11.3, "speed": 1.4}
+SERIES = {"name": "pump-3 vibration", "unit": "g", "start": NOON, "interval": "39.0625us", "values": [0.1, 0.2, -0.4]}
+METER = {"measurement": "energy", "timestamp": NOON, "tags": {"muid": "m1"}, "0100011D00FF": 0.5}
+DEADLINE_S = 60.0
+
+# Of each operation what is sent; names of `known` in braces.
+REQUESTS: dict[str, dict[str, Any]] = {
+    "healthz": {},
+    "readyz": {},
+    "metrics": {},
+    "putLocation": {"body": FIX | {"user_id": "a1"}},
+    "postPayload": {"feed": "dropzone", "body": ROW},
+    "postSeries": {"body": SERIES},
+    "listMeasurements": {"muid": "m1", "start": "2025-06-01", "limit": "2"},
+    "listChanges": {"feed": "pumps", "kind": "point", "limit": "2"},
+    "followChanges": {"feed": "pumps", "since": "2026-01-01"},
+    "listCodes": {},
+    "listRules": {},
+    "getRule": {"rule": "range"},
+    "listFeeds": {},
+    "getFeed": {"feed": "pumps"},
+    "putFeed": {"feed": "pumps", "dry_run": "true", "body": PUMPS.replace("max = 16", "max = 10")},
+    "listFeedVersions": {"feed": "pumps"},
+    "diffFeedVersions": {"feed": "pumps", "version": "1", "to": "2"},
+    "listFeedPoints": {"feed": "pumps", "field": "pressure", "start": "2025-06-01", "limit": "2"},
+    "listRollups": {"feed": "pumps", "start": "2025-06-01", "evidence": "true"},
+    "listRows": {"feed": "dropzone", "start": "2025-06-01", "limit": "2"},
+    "getLineage": {"feed": "dropzone", "time": NOON},
+    "listSeries": {"feed": "pumps"},
+    "countSeries": {"feed": "pumps"},
+    "getSeries": {"series": "{whole}"},
+    "listPoints": {"series": "{series}", "start": "2025-06-01", "every": "1h", "agg": "mean,count"},
+    "getMetrics": {"series": "{whole}", "q": "0.5,0.95"},
+    "getSeriesLineage": {"series": "{series}", "time": NOON},
+    "getWhy": {"series": "{series}", "time": NOON},
+    "getReceipt": {"receipt": "{receipt}"},
+    "getPayload": {"receipt": "{receipt}"},
+    "listRejections": {"feed": "pumps", "limit": "2"},
+    "summarizeRejections": {"feed": "pumps"},
+    "listSources": {},
+    "getSources": {"feed": "meters"},
+    "listPolls": {"feed": "meters", "limit": "2"},
+    "summarizePolls": {"feed": "meters", "start": "2025-06-01", "end": "2025-06-02"},
+    "verify": {"feed": "pumps"},
+    "createReplay": {"body": {"feed": "pumps", "start": "2026-01-01T00:00:00Z", "dry_run": True}},
+    "listReplays": {},
+    "getReplay": {"replay": "{replay}"},
+    "cancelReplay": {"replay": "{queued}"},
+    "deleteFeedData": {"feed": "pumps", "dry_run": "true"},
+    "deletePointsOfFeed": {"feed": "pumps", "tag.pump": "p1", "end": "2025-06-02", "dry_run": "true"},
+    "deletePayload": {"receipt": "{receipt}", "dry_run": "true"},
+    "deleteSeries": {"series": "{whole}", "dry_run": "true"},
+    "deletePointsOfSeries": {"series": "{series}", "end": "2025-06-02", "dry_run": "true"},
+    "listDeletions": {},
+    "getDeletion": {"deletion_id": "{deletion}"},
+    "listKeptPayloads": {"deletion_id": "{deletion}"},
+}
+
+
+def until(true: Callable[[], Any]) -> Any:
+    """The first true value, within a minute."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not (value := true()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return value
+
+
+def fill(client: httpx.Client) -> dict[str, str]:
+    """Send something of everything; the ids of it."""
+
+    def sent(path: str, body: Any) -> str:
+        receipt: str = client.post(path, json=body).json()["id"]
+        until(lambda: client.get(f"/v1/receipts/{receipt}").json()["state"] not in ("stored",))
+        return receipt
+
+    client.put("/v1/feeds/pumps", content=PUMPS.replace("max = 16", "max = 12"))
+    client.put("/v1/feeds/pumps", content=PUMPS)
+    sent("/v1/feeds/pumps", READING | {"pressure": 4.0})
+    known = {"receipt": sent("/v1/feeds/pumps", READING)}
+    sent("/v1/feeds/pumps", [READING | {"pressure": 99, "time": "2025-06-01T12:30:00Z"}])
+    sent("/v1/feeds/dropzone", ROW | {"data": [1, 2]})
+    sent("/v1/feeds/dropzone", ROW)
+    sent("/v1/feeds/meters", {"data": [METER]})
+    created = client.post("/v1/series", json=SERIES).json()
+    known["whole"] = created["id"]
+    until(lambda: client.get(f"/v1/series/{created['id']}").status_code == 200)
+    known["series"] = client.get("/v1/series?feed=pumps").json()["items"][0]["id"]
+    replay = {"feed": "pumps", "start": "2026-01-01T00:00:00Z", "dry_run": True}
+    known["replay"] = client.post("/v1/replays", json=replay).json()["id"]
+    until(lambda: client.get(f"/v1/replays/{known['replay']}").json()["state"] == "done")
+    deleted = client.delete("/v1/feeds/pumps/points", params={"tag.pump": "p9", "end": "2025-06-02"}).json()
+    known["deletion"] = deleted["id"]
+    until(lambda: client.get(f"/v1/deletions/{known['deletion']}").json()["state"] != "requested")
+    return known
+
+
+@pytest.fixture(scope="module")
+def made(whole: Api, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The examples as a server gives them now, from a database of its own."""
+    folder = tmp_path_factory.mktemp("examples")
+    address = msgspec.structs.replace(whole.services.store.address, database="examples")
+    migrate(address)
+    with running_api(folder, store=address) as api:
+        with running_mill(folder, address, api.hints):
+            known = fill(api.client)
+        known["queued"] = api.client.post("/v1/replays", json=REQUESTS["createReplay"]["body"]).json()["id"]
+        steady = Steady()
+        examples = {name: example(api, name, REQUESTS[name], known) for name in OPERATIONS if name in REQUESTS}
+        return {name: steady.value(one) for name, one in examples.items()}
+
+
+def example(api: Api, name: str, request: dict[str, Any], known: dict[str, str]) -> dict[str, Any]:
+    """One request and its answer."""
+    method, path, _ = OPERATIONS[name]
+    given = {key: value.format(**known) for key, value in request.items() if key != "body"}
+    url = path.format(**given)
+    query = {key: value for key, value in given.items() if "{" + key + "}" not in path}
+    body = request.get("body")
+    sent = {} if body is None else {"content": body} if isinstance(body, str) else {"json": body}
+    if path.endswith("/stream"):
+        with api.client.stream(method, url, params=query) as stream:
+            answer = httpx.Response(200, headers=stream.headers, content=events(stream))
+    else:
+        answer = api.client.request(method, url, params=query, **sent)
+    assert answer.is_success, f"{name}: {answer.text}"
+    kind = answer.headers["content-type"].partition(";")[0]
+    shown = json.loads(answer.content) if kind == "application/json" else answer.text
+    if kind in ("text/plain", "application/x-ndjson"):
+        shown = "".join(shown.splitlines(keepends=True)[:1])
+    found = {"parameters": given, "status": answer.status_code, "media_type": kind, "answer": shown}
+    return found if body is None else found | {"body": body}
+
+
+def events(stream: httpx.Response) -> bytes:
+    """A stream to the end of its first change."""
+    text = ""
+    for piece in stream.iter_text():
+        text += piece
+        if "data:" in text and text.endswith("\n\n"):
+            break
+    return text.encode()
+
+
+class Steady:
+    """Puts something steady in place of what differs from run to run, the same for the same."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, str] = {}
+
+    def value(self, value: Any, key: str = "") -> Any:
+        if key in STEADY:
+            steady = STEADY[key]
+            return steady.get(value, value) if isinstance(steady, dict) and isinstance(value, str) else steady
+        if isinstance(value, dict):
+            return {name: self.value(member, name) for name, member in value.items()}
+        if isinstance(value, list):
+            return [self.value(item) for item in value[:KEPT_ITEMS]]
+        return self._text(value) if isinstance(value, str) else value
+
+    def _text(self, text: str) -> str:
+        text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", self._id, text)
+        text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", _when, text)
+        return re.sub(r"(?=[\w-]*[A-Z])[A-Za-z0-9_-]{50,}", "c2VhbGVkLWN1cnNvcg", text)
+
+    def _id(self, match: re.Match[str]) -> str:
+        return self._ids.setdefault(match[0], f"019c1404-c000-7000-8000-{len(self._ids) + 1:012d}")
+
+
+def _when(match: re.Match[str]) -> str:
+    happened = datetime.fromisoformat(match[0][:19]).replace(tzinfo=UTC)
+    return TIME if happened > STARTED else match[0]
+
+
+def test_every_operation_has_an_example_that_is_up_to_date(made: dict[str, Any]) -> None:
+    assert made.keys() == OPERATIONS.keys()
+    text = json.dumps(made, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    if os.environ.get("TIDEMILL_TEST_WRITE_EXAMPLES"):
+        FILE.write_text(text, "utf-8")
+    kept = json.loads(FILE.read_text("utf-8"))
+    for name, one in made.items():
+        assert kept.get(name) == one, f"{name}: run `make docs` and commit the result"
+
+
+def test_examples_are_what_the_document_says(made: dict[str, Any]) -> None:
+    for name, one in made.items():
+        if one["media_type"] != "application/json":
+            continue
+        answer = OPERATIONS[name][2]["responses"][str(one["status"])]["content"][one["media_type"]]
+        validator = jsonschema_rs.Draft202012Validator(answer["schema"] | {"components": DOCUMENT["components"]})
+        faults = [
+            f"{name}{list(fault.instance_path)}: {fault.message}" for fault in validator.iter_errors(one["answer"])
+        ]
+        assert not faults, faults
+
+
+def test_the_document_shows_every_example() -> None:
+    for name, (_, _, operation) in OPERATIONS.items():
+        kept = json.loads(FILE.read_text("utf-8"))[name]
+        answer = operation["responses"][str(kept["status"])]["content"][kept["media_type"]]
+        assert answer["example"] == kept["answer"], name
+        shown = {one["name"].rstrip("*"): one for one in operation.get("parameters", [])}
+        for parameter in shown.values():
+            assert not parameter.get("required") or "example" in parameter, name
+        if "requestBody" in operation:
+            assert any("example" in content for content in operation["requestBody"]["content"].values()), name
