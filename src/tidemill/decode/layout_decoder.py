@@ -14,6 +14,7 @@ from tidemill.decode.faults import Faults
 from tidemill.decode.layout import Judged, Slot, compile_layout, distinct
 from tidemill.decode.rejected import Rejected
 from tidemill.decode.texts import Texts
+from tidemill.decode.times import INSTANT, WALL
 from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed, Layout
 from tidemill.model.payload import MAX_RECORDS, Logged
@@ -41,7 +42,8 @@ class LayoutDecoder:
         self._layout = layout
         self._compiled = compile_layout(feed, layout)
         self._may_be_empty = feed.input.on_fault == "reject" or feed.source is not None
-        self._received = feed.time.format == "received"
+        self._received = feed.time.received
+        self._local = WALL if feed.time.epoch == "local" else INSTANT
 
     def check(self, body: bytes, format: str) -> tuple[Fault, ...]:
         """Every fault of a payload; () when all its records fit the contract."""
@@ -189,7 +191,7 @@ class LayoutDecoder:
                 "seq": seqs[payloads],
                 "idx": read.indexes[rows].astype(np.uint32),
                 "wall_ns": time,
-                "local": np.zeros(len(rows), np.bool_),
+                "local": np.full(len(rows), self._local, np.uint8),
             }
         )
 

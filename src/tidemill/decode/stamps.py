@@ -22,7 +22,7 @@ class Stamps:
     """Takes the faulty records whose time was read."""
 
     def __init__(self, plan: Plan) -> None:
-        self._received = plan.time_format == "received"
+        self._received = plan.time_received
         self._payloads, self._indexes, self._walls, self._local = array("L"), array("L"), array("q"), bytearray()
         self._zone = plan.number("zone")
         self._zones: list[Any] = []
@@ -52,7 +52,7 @@ class Stamps:
             pl.Series("seq", np.array([logged.seq for logged in payloads], np.uint64)[rows]),
             pl.Series("idx", np.array(self._indexes, np.uint32)),
             pl.Series("wall_ns", walls),
-            pl.Series("local", np.array(self._local, np.bool_)),
+            pl.Series("local", np.array(self._local, np.uint8)),
         ]
         if self._zone is not None:
             data.append(pl.Series("zone", self._zones, dtype=pl.String))

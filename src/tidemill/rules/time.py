@@ -10,8 +10,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tidemill.decode.plan import position_columns
+from tidemill.decode.times import DAY
 from tidemill.feeds.definition import Feed
-from tidemill.model.time import MAX_NS, MIN_NS
+from tidemill.model.iso8601 import DAY_S
+from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S
 from tidemill.model.zones import zone
 from tidemill.rules.zones import UNKNOWN, Instants, to_instants, zone_at
 
@@ -56,7 +58,9 @@ def resolve_times(feed: Feed, frame: pl.DataFrame) -> pl.DataFrame:
         zones, names = _zones(feed, frame[local])
         _refuse_unknown(feed, frame, local[zones == UNKNOWN], times)
         known = zones != UNKNOWN
-        _apply_policy(feed, times, local[known], to_instants(times.ns[local[known]], zones[known], names))
+        rows = local[known]
+        found = to_instants(times.ns[rows], zones[known], names)
+        _apply_policy(feed, times, rows, _days_begin(found, times.ns[rows], frame["local"].to_numpy()[rows] == DAY))
     times.refuse(np.flatnonzero((times.ns < MIN_NS) | (times.ns > MAX_NS)), "time_out_of_range")
     return frame.hstack(times.columns())
 
@@ -66,6 +70,23 @@ def instants(feed: Feed, stamps: pl.DataFrame | None) -> pl.DataFrame:
     if stamps is None or stamps.is_empty():
         return pl.DataFrame(schema={"seq": pl.UInt64, "idx": pl.UInt32, "time": pl.Int64})
     return resolve_times(feed, stamps).filter(pl.col("time").is_not_null()).select("seq", "idx", "time")
+
+
+def _days_begin(found: Instants, wall: NDArray[np.int64], days: NDArray[np.bool_]) -> Instants:
+    """The same where a day without a time means its begin: whichever way clocks are put at midnight, a day has one. A
+    day that never was stays in its gap."""
+    if not days.any():
+        return found
+    late = days & found.gap & (found.resumed < wall + DAY_S * NS_PER_S)
+    begin = np.where(late, found.change, found.earlier)
+    return Instants(
+        begin,
+        np.where(days, begin, found.later),
+        found.gap & ~late,
+        found.fold & ~days,
+        found.change,
+        found.resumed,
+    )
 
 
 def _apply_policy(feed: Feed, times: _Times, rows: NDArray[np.int64], found: Instants) -> None:
