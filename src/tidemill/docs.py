@@ -30,6 +30,7 @@ _TABLES: Final = (
     definition.Input,
     definition.Layout,
     time_policy.TimePolicy,
+    time_policy.Shift,
     definition.Tag,
     definition.Attribute,
     definition.Field,

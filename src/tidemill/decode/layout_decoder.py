@@ -190,6 +190,7 @@ class LayoutDecoder:
             {
                 "seq": seqs[payloads],
                 "idx": read.indexes[rows].astype(np.uint32),
+                "received_ns": received[payloads],
                 "wall_ns": time,
                 "local": np.full(len(rows), self._local, np.uint8),
             }

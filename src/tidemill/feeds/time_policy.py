@@ -11,6 +11,18 @@ UNIX: Final = ("unix_s", "unix_ms", "unix_us", "unix_ns")
 NAMED: Final = ("iso8601", "rfc3339", *UNIX, "received")
 
 
+class Shift(Table, frozen=True):
+    """What is added to times that are known to be wrong by a fixed length: `by`, a duration such as `7168d` (a receiver
+    1024 weeks behind) or `-1h`. Only to times `before` and `after` (included) the given ones, and only where the time
+    is more than `older_than` before it was received; without a condition to all. The clock as it is written counts,
+    before a zone is looked for. Points carry the flag `shifted`."""
+
+    by: str
+    before: str | None = None
+    after: str | None = None
+    older_than: str | None = None
+
+
 class TimePolicy(Table, frozen=True):
     """Where a record's time is and how it becomes UTC.
 
@@ -26,6 +38,10 @@ class TimePolicy(Table, frozen=True):
     fault; else the zone comes from `zone` (IANA name), from `zone_path` (a text in the record) or from `zone_position`
     (paths of latitude and longitude; at sea the nautical zone). `epoch = "local"`: the numbers count that local wall
     clock and not UTC. `gap`: a local time that never was; `fold`: one that was twice.
+
+    `stamp = "end"`: a time is the end of the `interval` that it closes (`30m`, `1d`, `1mo`), and points are stored at
+    its begin; days and longer are of the calendar of the zone (without one of UTC). `shift` mends times that are wrong
+    by a fixed length.
 
     Times are kept to the nanosecond, from the digits as they are written: further digits of a second are cut in a text,
     and rounded in a number. In a binary record the time stands `at` a byte and is a number of `type` (`uint32_be` ...),
@@ -44,6 +60,9 @@ class TimePolicy(Table, frozen=True):
     zone: str | None = None
     zone_path: str | None = None
     zone_position: tuple[str, str] | None = None
+    stamp: Literal["begin", "end"] = "begin"
+    interval: str | None = None
+    shift: Shift | None = None
     gap: Literal["reject", "shift_forward"] = "reject"
     fold: Literal["earlier", "later", "reject"] = "earlier"
 

@@ -6,9 +6,12 @@ from typing import Final
 
 from tidemill.feeds.convert import Finding, did_you_mean
 from tidemill.feeds.definition import Feed
+from tidemill.feeds.durations import duration_findings
 from tidemill.feeds.formats import LAYOUT_FORMATS
 from tidemill.feeds.time_policy import NAMED, UNIX, TimePolicy
 from tidemill.model.iso8601 import Written, parse_iso
+from tidemill.model.spans import parse_span
+from tidemill.model.time import check_range
 from tidemill.model.time_patterns import compile_pattern
 from tidemill.model.zones import zone
 
@@ -29,6 +32,8 @@ def time_findings(feed: Feed) -> Iterator[Finding]:
     if time.received:
         if time.path is not None or time.zoned or time.offset_path is not None:
             yield Finding(("time",), "conflict", "format 'received' takes no path and no zone")
+        if time.stamp == "end" or time.shift is not None:
+            yield Finding(("time",), "conflict", "the time of receipt is no end of an interval and needs no shift")
         return
     if time.path is None and feed.input.layout is None:
         packed = any(name in LAYOUT_FORMATS for name in feed.input.formats)
@@ -36,6 +41,8 @@ def time_findings(feed: Feed) -> Iterator[Finding]:
         yield Finding(("time", where), "missing", f"say where the time is ({where}), or take format = 'received'")
     if not faults:
         yield from _offsets(feed)
+    yield from _interval(time)
+    yield from _shift(time)
     if time.zone is not None and zone(time.zone) is None:
         message = f"there is no zone '{time.zone[:60]}'; write it as Europe/Zurich"
         yield Finding(("time", "zone"), "unknown_zone", message)
@@ -89,6 +96,36 @@ def _ambiguous(time: TimePolicy) -> Iterator[Finding]:
                     message = f"'{text}' is another time by {name} than by {other}; keep one of them"
                     yield Finding(("time", "format"), "conflict", message)
                     return
+
+
+def _interval(time: TimePolicy) -> Iterator[Finding]:
+    key = ("time", "interval")
+    if time.interval is None:
+        if time.stamp == "end":
+            message = "say how long the intervals are that the times are the end of, such as 30m or 1mo"
+            yield Finding(key, "missing", message)
+        return
+    if time.stamp == "begin":
+        yield Finding(key, "conflict", "it is of no use unless stamp = 'end'")
+    try:
+        parse_span(time.interval)
+    except ValueError as error:
+        yield Finding(key, "bad_duration", str(error))
+
+
+def _shift(time: TimePolicy) -> Iterator[Finding]:
+    shift = time.shift
+    if shift is None:
+        return
+    for name, text in (("by", shift.by.removeprefix("-")), ("older_than", shift.older_than)):
+        if text is not None:
+            yield from duration_findings(("time", "shift", name), text)
+    for name, text in (("before", shift.before), ("after", shift.after)):
+        try:
+            if text is not None:
+                check_range(parse_iso(text).wall_ns)
+        except ValueError as error:
+            yield Finding(("time", "shift", name), "bad_time", str(error))
 
 
 def _offsets(feed: Feed) -> Iterator[Finding]:

@@ -1,8 +1,8 @@
-"""The words of a point's flags: what was decided about a local time."""
+"""The words of a point's flags: what was decided about its time."""
 
 from typing import Final
 
-FLAGS: Final = ("fold_earlier", "fold_later", "gap_shifted")  # of the bits, the lowest first
+FLAGS: Final = ("fold_earlier", "fold_later", "gap_shifted", "shifted")  # of the bits, the lowest first
 
 
 def flag_words(bits: int) -> list[str]:

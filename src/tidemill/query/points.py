@@ -58,12 +58,13 @@ POINTS_PARAMETERS: Final = (
 class Point(msgspec.Struct, frozen=True):
     """One point; `value` is null for a sample that is present but missing. `flags` say what was decided about a local
     time: `fold_earlier` or `fold_later` (it was twice, and is taken as that one), `gap_shifted` (it never was, and is
-    put forward by the length of the gap). `marks` are the reason codes of rules that flagged it. In CSV
-    both are joined by spaces. With `every`, it is a window instead: of `time` only, and what `agg` asks for."""
+    put forward by the length of the gap), `shifted` (the feed's shift was added). `marks` are the reason codes of rules
+    that flagged it. In CSV both are joined by spaces. With `every`, it is a window instead: of `time` only, and what
+    `agg` asks for."""
 
     time: str
     value: float | None = None
-    flags: list[Literal["fold_earlier", "fold_later", "gap_shifted"]] = []
+    flags: list[Literal["fold_earlier", "fold_later", "gap_shifted", "shifted"]] = []
     marks: list[str] = []
     mean: float | None = None
     min: float | None = None

@@ -5,21 +5,24 @@ Adds `time` (i64 ns UTC, null where there is none), `flags` (u8) and `time_reaso
 
 from typing import Final
 
+import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from tidemill.decode.plan import position_columns
-from tidemill.decode.times import DAY
+from tidemill.decode.times import DAY, INSTANT
 from tidemill.feeds.definition import Feed
 from tidemill.model.iso8601 import DAY_S
 from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S
 from tidemill.model.zones import zone
+from tidemill.rules import time_mends
 from tidemill.rules.zones import UNKNOWN, Instants, to_instants, zone_at
 
 FOLD_EARLIER: Final = 1  # bit 0: a local time that was twice, taken as the earlier
 FOLD_LATER: Final = 2  # bit 1: the same, taken as the later
 GAP_SHIFTED: Final = 4  # bit 2: a local time that never was, put forward by the length of the gap
+SHIFTED: Final = 8  # bit 3: what the feed's shift was added to
 _NO_REASON: Final = pl.Series("time_reason", [None], dtype=pl.String)
 
 
@@ -53,16 +56,37 @@ class _Times:
 def resolve_times(feed: Feed, frame: pl.DataFrame) -> pl.DataFrame:
     """The batch's frame with `time`, `flags` and `time_reason`."""
     times = _Times(frame["wall_ns"].to_numpy())
-    local = np.flatnonzero(frame["local"].to_numpy())
+    kinds = frame["local"].to_numpy()
+    local = np.flatnonzero(kinds)
+    _before_zones(feed, frame, times, kinds != INSTANT)
     if len(local):
         zones, names = _zones(feed, frame[local])
         _refuse_unknown(feed, frame, local[zones == UNKNOWN], times)
         known = zones != UNKNOWN
         rows = local[known]
         found = to_instants(times.ns[rows], zones[known], names)
-        _apply_policy(feed, times, rows, _days_begin(found, times.ns[rows], frame["local"].to_numpy()[rows] == DAY))
+        _apply_policy(feed, times, rows, _days_begin(_ends(feed, found), times.ns[rows], kinds[rows] == DAY))
+    length_ns = time_mends.fixed_ns(feed.time)
+    if length_ns:
+        times.ns = np.where(times.ns >= MIN_NS + length_ns, times.ns - length_ns, time_mends.OUT_OF_RANGE)
     times.refuse(np.flatnonzero((times.ns < MIN_NS) | (times.ns > MAX_NS)), "time_out_of_range")
     return frame.hstack(times.columns())
+
+
+def _before_zones(feed: Feed, frame: pl.DataFrame, times: _Times, local: NDArray[np.bool_]) -> None:
+    """What is added to the clock as it is written."""
+    if feed.time.shift is not None:
+        times.flags[time_mends.shifted(feed.time.shift, frame, times.ns)] |= SHIFTED
+    span = time_mends.calendar_span(feed.time)
+    if span is not None:
+        times.ns = time_mends.begins_of_days(feed.time, times.ns, local, span)
+
+
+def _ends(feed: Feed, found: Instants) -> Instants:
+    """The same where times are ends of intervals: the first moment of a gap is the end of the interval before it."""
+    if feed.time.stamp != "end":
+        return found
+    return msgspec.structs.replace(found, gap=found.gap & (found.earlier != found.change))
 
 
 def instants(feed: Feed, stamps: pl.DataFrame | None) -> pl.DataFrame:

@@ -59,6 +59,17 @@ def to_instants(wall_ns: NDArray[np.int64], zones: NDArray[np.int64], names: Seq
     return result
 
 
+def to_walls(ns: NDArray[np.int64], name: str) -> NDArray[np.int64]:
+    """Instants (ns UTC) -> the wall clock of a zone (ns as if UTC)."""
+    walls = ns.copy()
+    years = ns.astype("datetime64[ns]").astype("datetime64[Y]").astype(np.int64) + 1970
+    for year in np.unique(years).tolist():
+        rows = np.flatnonzero(years == year)
+        offsets = offsets_around(name, year)
+        walls[rows] += offsets.offset_ns[np.searchsorted(offsets.start_ns, ns[rows], side="right") - 1]
+    return walls
+
+
 def _resolve(wall: NDArray[np.int64], offsets: Offsets, result: Instants, rows: slice | NDArray[np.int64]) -> None:
     begins = offsets.start_ns + offsets.offset_ns  # wall clock at which each stretch of one offset begins
     ends = np.append(offsets.start_ns[1:] + offsets.offset_ns[:-1], _FAR_NS * 2 - 1)
