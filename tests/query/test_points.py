@@ -14,7 +14,7 @@ from tidemill.errors import InputError, LimitError
 from tidemill.query import windows
 from tidemill.query.flags import FLAGS
 from tidemill.query.points import POINTS_PARAMETERS, Point
-from tidemill.rules.time import FOLD_EARLIER, FOLD_LATER, GAP_SHIFTED
+from tidemill.rules.time import FOLD_EARLIER, FOLD_LATER, GAP_SHIFTED, SHIFTED
 from tidemill.store.client import Store
 from tidemill.store.queries import query
 
@@ -118,7 +118,7 @@ def test_formats_of_pages_and_windows(store: Store, ten: str, kind: str) -> None
 
 
 def test_flags_are_words_in_the_formats_that_are_read(store: Store, writer: Writer) -> None:
-    assert [1 << bit for bit in range(len(FLAGS))] == [FOLD_EARLIER, FOLD_LATER, GAP_SHIFTED]
+    assert [1 << bit for bit in range(len(FLAGS))] == [FOLD_EARLIER, FOLD_LATER, GAP_SHIFTED, SHIFTED]
     assert typing.get_args(typing.get_args(typing.get_type_hints(Point)["flags"])[0]) == FLAGS
     key = writer.series("signals", "value")
     writer.points(key, [START + n for n in range(5)], [1.0] * 5, flags=[0, FOLD_EARLIER, FOLD_LATER, GAP_SHIFTED, 5])

@@ -97,8 +97,9 @@ async def list_points(
     """Points in [start, end), raw or (with `every`) aggregated over windows that follow the calendar of `tz`. The first
     and last window hold only points in the range; `time` is where the window starts. A raw point as json, ndjson or csv
     has `flags`: what was decided about a local time that a clock change made twice (`fold_earlier`, `fold_later`) or
-    skipped (`gap_shifted`), or that the feed's shift was added (`shifted`), and `marks`: the reason codes of rules that flagged it. `quality=good` leaves flagged
-    points out, `marked=CODE` shows only those flagged so; both hold for windows, too."""
+    skipped (`gap_shifted`), or that the feed's shift was added (`shifted`), and `marks`: the reason codes of rules that
+    flagged it. `quality=good` leaves flagged points out, `marked=CODE` shows only those flagged so; both hold for
+    windows, too."""
     asked = parameters(request, POINTS_PARAMETERS)
     return respond(request, await ask(lambda: services.queries.points.page(principal.tenant, series, asked)))
 

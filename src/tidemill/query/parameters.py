@@ -169,6 +169,14 @@ FILL: Final = Parameter(
     readers.choice("null", "previous", "linear"),
     {"type": "string", "enum": ["null", "previous", "linear"]},
 )
+CLOSED: Final = Parameter(
+    "closed",
+    "Which end of a window is part of it. With `right` a point at the end of a window (the stamp of what ended there)"
+    " counts in it, and the range is (start, end]; `time` is the window's start either way.",
+    readers.choice("left", "right"),
+    {"type": "string", "enum": ["left", "right"]},
+    "left",
+)
 FEED: Final = Parameter("feed", "Only of this feed.", readers.word, _TEXT)
 FIELD: Final = Parameter("field", "Only this field.", readers.word, _TEXT)
 NAME: Final = Parameter("name", "Only series of exactly this name.", readers.word, _TEXT)

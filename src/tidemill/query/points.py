@@ -16,6 +16,7 @@ from tidemill.query.cursor import encode
 from tidemill.query.flags import FLAGS
 from tidemill.query.parameters import (
     AGG,
+    CLOSED,
     END,
     EVERY,
     FILL,
@@ -44,6 +45,7 @@ POINTS_PARAMETERS: Final = (
     UNIT,
     EVERY,
     AGG,
+    CLOSED,
     ZONE,
     FILL,
     ORDER,
@@ -155,6 +157,10 @@ def check(asked: Asked) -> None:
     faults = []
     if asked["every"] is None and asked["fill"] is not None:
         faults.append(Fault("$query.fill", "needs_every", "'fill' is about windows; give their length with 'every'"))
+    if asked["every"] is None and asked["closed"] == "right":
+        faults.append(
+            Fault("$query.closed", "needs_every", "'closed' is about windows; give their length with 'every'")
+        )
     if asked["every"] is not None and asked["order"] == "desc":
         faults.append(Fault("$query.order", "not_with_every", "windows come in ascending order only"))
     if asked["quality"] is not None and asked["marked"] is not None:
