@@ -37,7 +37,8 @@ class TimePolicy(Table, frozen=True):
     number of `offset_unit` (`s`, `min`, `h`), east positive. Without any, `offset = "required"` makes it a contract
     fault; else the zone comes from `zone` (IANA name), from `zone_path` (a text in the record) or from `zone_position`
     (paths of latitude and longitude; at sea the nautical zone). `epoch = "local"`: the numbers count that local wall
-    clock and not UTC. `gap`: a local time that never was; `fold`: one that was twice.
+    clock and not UTC. `gap`: a local time that never was; `fold`: one that was twice; `by_order` tells the
+    two apart by the order of a series' records in the payload, and rejects what that does not tell (`fold_unclear`).
 
     `stamp = "end"`: a time is the end of the `interval` that it closes (`30m`, `1d`, `1mo`), and points are stored at
     its begin; days and longer are of the calendar of the zone (without one of UTC). `shift` mends times that are wrong
@@ -64,7 +65,7 @@ class TimePolicy(Table, frozen=True):
     interval: str | None = None
     shift: Shift | None = None
     gap: Literal["reject", "shift_forward"] = "reject"
-    fold: Literal["earlier", "later", "reject"] = "earlier"
+    fold: Literal["earlier", "later", "reject", "by_order"] = "earlier"
 
     @property
     def formats(self) -> tuple[str, ...]:

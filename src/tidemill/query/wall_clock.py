@@ -37,7 +37,8 @@ class WallClock(msgspec.Struct, frozen=True):
 
     def walls(self, ns: NDArray[np.int64]) -> NDArray[np.int64]:
         """What the clock shows at instants (ns as if UTC)."""
-        return ns + self.before[np.searchsorted(self.change, ns, side="right")]
+        walls: NDArray[np.int64] = ns + self.before[np.searchsorted(self.change, ns, side="right")]
+        return walls
 
     def first(self, walls: NDArray[np.int64]) -> NDArray[np.int64]:
         """The first instant at which the clock shows each of these times; of one in a gap the end of the gap."""

@@ -16,7 +16,7 @@ from tidemill.feeds.definition import Feed
 from tidemill.model.iso8601 import DAY_S
 from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S
 from tidemill.model.zones import zone
-from tidemill.rules import time_mends
+from tidemill.rules import fold_order, time_mends
 from tidemill.rules.zones import UNKNOWN, Instants, to_instants, zone_at
 
 FOLD_EARLIER: Final = 1  # bit 0: a local time that was twice, taken as the earlier
@@ -66,6 +66,8 @@ def resolve_times(feed: Feed, frame: pl.DataFrame) -> pl.DataFrame:
         rows = local[known]
         found = to_instants(times.ns[rows], zones[known], names)
         _apply_policy(feed, times, rows, _days_begin(_ends(feed, found), times.ns[rows], kinds[rows] == DAY))
+        if feed.time.fold == "by_order":
+            _by_order(frame, times, rows[found.fold], found.later[found.fold])
     length_ns = time_mends.fixed_ns(feed.time)
     if length_ns:
         times.ns = np.where(times.ns >= MIN_NS + length_ns, times.ns - length_ns, time_mends.OUT_OF_RANGE)
@@ -122,6 +124,15 @@ def _apply_policy(feed: Feed, times: _Times, rows: NDArray[np.int64], found: Ins
         times.refuse(rows[found.gap], "dst_gap")
     if feed.time.fold == "reject":
         times.refuse(rows[found.fold], "dst_fold")
+
+
+def _by_order(frame: pl.DataFrame, times: _Times, rows: NDArray[np.int64], later: NDArray[np.int64]) -> None:
+    """Local times that were twice, of which `times` has the first instant: the one that the order of records tells."""
+    passed = fold_order.passes(frame, times.ns, rows, later)
+    second = passed == fold_order.SECOND
+    times.ns[rows[second]] = later[second]
+    times.flags[rows[second]] ^= FOLD_EARLIER | FOLD_LATER
+    times.refuse(rows[passed == fold_order.UNCLEAR], "fold_unclear")
 
 
 def _refuse_unknown(feed: Feed, frame: pl.DataFrame, rows: NDArray[np.int64], times: _Times) -> None:
