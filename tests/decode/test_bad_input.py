@@ -254,7 +254,7 @@ def messages(body: bytes, feed: str = "location", format: str = "json") -> list[
 
 
 LOCAL = "a time such as 2017-01-01 13:05:12 (local) or 2017-01-01T13:05:12+01:00"
-RFC3339 = "an ISO 8601 time such as 2026-01-31T12:00:00Z"
+RFC3339 = "an RFC 3339 time such as 2026-01-31T12:00:00Z"
 
 
 @pytest.mark.parametrize(

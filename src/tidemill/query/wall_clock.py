@@ -43,7 +43,8 @@ class WallClock(msgspec.Struct, frozen=True):
     def first(self, walls: NDArray[np.int64]) -> NDArray[np.int64]:
         """The first instant at which the clock shows each of these times; of one in a gap the end of the gap."""
         at = np.searchsorted(self.wall, walls, side="right")
-        return np.maximum(walls - self.before[at], self.previous[at])
+        found: NDArray[np.int64] = np.maximum(walls - self.before[at], self.previous[at])
+        return found
 
     def again(self, walls: NDArray[np.int64], length_ns: int) -> NDArray[np.int64]:
         """The second instants of those times that come twice, where windows of a length have both."""
