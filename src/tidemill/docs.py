@@ -19,7 +19,7 @@ from tidemill.api.problems import PROBLEMS
 from tidemill.api.rules import RuleItem, rules
 from tidemill.checks.describe import options
 from tidemill.checks.library import OURS
-from tidemill.feeds import definition, source
+from tidemill.feeds import definition, source, time_policy
 from tidemill.rules.reasons import REASONS
 from tidemill.settings import Settings
 
@@ -29,7 +29,8 @@ _TABLES: Final = (
     definition.Feed,
     definition.Input,
     definition.Layout,
-    definition.TimePolicy,
+    time_policy.TimePolicy,
+    time_policy.Shift,
     definition.Tag,
     definition.Attribute,
     definition.Field,

@@ -155,7 +155,9 @@ def test_the_time_of_a_faulty_record_is_kept() -> None:
     body = HEAD + record(5, quality=b"\xff")
     stamps = station().decode([logged(3, body, "station", "binary")]).stamps
     assert stamps is not None
-    assert stamps.rows(named=True) == [{"seq": 3, "idx": 0, "wall_ns": 5 * 10**9, "local": False}]
+    assert stamps.rows(named=True) == [
+        {"seq": 3, "idx": 0, "received_ns": RECEIVED_NS, "wall_ns": 5 * 10**9, "local": 0}
+    ]
 
 
 @pytest.mark.parametrize(

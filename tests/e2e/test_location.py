@@ -90,9 +90,14 @@ def test_zones_come_from_the_position(server: Server) -> None:
 
 
 def test_a_local_time_that_never_was_is_rejected(server: Server) -> None:
-    outcome = put(server, fix("gap", "2017-03-12 02:30:00"))
-    assert (outcome["accepted"], outcome["reasons"]) == (0, {"dst_gap": 1})
-    assert minutes(server, "gap") == []
+    answer = server.client.put("/location", json=fix("gap", "2017-03-12 02:30:00"))
+    assert answer.status_code == 400
+    assert [(fault["path"], fault["code"]) for fault in answer.json()["errors"]] == [("$.timestamp", "dst_gap")]
+    put(server, fix("gap", "2017-03-12 03:30:00"))
+    put(server, fix("gap", "2017-03-12 02:30:00-05:00"))
+    assert [row["minute"] for row in minutes(server, "gap")] == ["2017-03-12T07:30:00Z"]
+    (row,) = server.client.get(f"/v1/rejections?receipt={answer.json()['receipt']}").json()["items"]
+    assert row["reasons"] == ["dst_gap"]
 
 
 def test_malformed_names_every_fault(server: Server) -> None:

@@ -10,7 +10,7 @@ from tests.query.support import ns
 from tidemill.errors import InputError
 from tidemill.query.cursors import cursor, encode
 from tidemill.query.parameters import End, QueryParameters, Start, Tags, Unit, Zone, limit_to, read, time_range
-from tidemill.query.points import PointsQuery
+from tidemill.query.points_query import PointsQuery
 from tidemill.query.series import MetricsQuery
 
 

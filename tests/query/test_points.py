@@ -11,8 +11,10 @@ import pytest
 from tests.query.conftest import Writer
 from tests.query.support import SECOND, START, asked, document, ns, queries, whole
 from tidemill.errors import InputError, LimitError
-from tidemill.query.points import FLAGS, MAX_WINDOWS, Point, PointsQuery
-from tidemill.rules.time import FOLD_EARLIER, FOLD_LATER, GAP_SHIFTED
+from tidemill.query.point_windows import MAX_WINDOWS
+from tidemill.query.points import FLAGS, Point
+from tidemill.query.points_query import PointsQuery
+from tidemill.rules.time import FOLD_EARLIER, FOLD_LATER, GAP_SHIFTED, SHIFTED
 from tidemill.store.client import Store
 from tidemill.store.queries import query
 
@@ -114,7 +116,7 @@ def test_formats_of_pages_and_windows(store: Store, ten: str, kind: str) -> None
 
 
 def test_flags_are_words_in_the_formats_that_are_read(store: Store, writer: Writer) -> None:
-    assert [1 << bit for bit in range(len(FLAGS))] == [FOLD_EARLIER, FOLD_LATER, GAP_SHIFTED]
+    assert [1 << bit for bit in range(len(FLAGS))] == [FOLD_EARLIER, FOLD_LATER, GAP_SHIFTED, SHIFTED]
     assert typing.get_args(typing.get_args(typing.get_type_hints(Point)["flags"])[0]) == FLAGS
     key = writer.series("signals", "value")
     writer.points(key, [START + n for n in range(5)], [1.0] * 5, flags=[0, FOLD_EARLIER, FOLD_LATER, GAP_SHIFTED, 5])

@@ -12,7 +12,8 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -29,6 +30,9 @@ from tidemill.feeds.definition import Feed
 from tidemill.log.contract import Appended
 from tidemill.model.ids import new_receipt
 from tidemill.model.payload import Kind, Logged, Payload, format_asked
+
+if TYPE_CHECKING:
+    from tidemill.rules.refuse_times import LocalTimes
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +79,7 @@ class Intake:
         self._metrics = metrics
         self._gate = gate
         self._decoders: OrderedDict[tuple[str, str, int], Decoder] = OrderedDict()
+        self._local_times: WeakKeyDictionary[Decoder, LocalTimes] = WeakKeyDictionary()
         self._threads = ThreadPoolExecutor(THREADS, "intake")
 
     async def accept(
@@ -85,9 +90,11 @@ class Intake:
         *,
         fetched: bool = False,
         asked: Mapping[str, str] = _NOTHING_ASKED,
+        fix: bool = False,
     ) -> Accepted:
         """Read, check and append one payload of the feed `name`. `fetched`: a source brought it, so what it says of its
-        own format may be wrong, and it may be as large as a bulk body; `asked` is what it asked for.
+        own format may be wrong, and it may be as large as a bulk body; `asked` is what it asked for. `fix`: it is one
+        record, and a local time that has no instant is refused like any other fault of it.
 
         Raises NotFoundError, InputError (RefusedError when the bytes were kept), UnavailableError, ConflictError.
         """
@@ -104,6 +111,8 @@ class Intake:
                 lambda: self._check(principal.tenant, feed, raw, declared, received_ns, asked=asked, judged=judged)
             )
             incoming.hold(self._gate, len(checked.body) if declared.encoding else 0)
+        if fix and not checked.faults and feed.input.on_fault == "refuse":
+            checked = self._timed(principal.tenant, feed, checked, received_ns)
         return await self._append(incoming, principal.tenant, feed, checked, received_ns)
 
     async def _feed(self, tenant: str, name: str) -> Feed:
@@ -166,6 +175,20 @@ class Intake:
             payload = Payload("", tenant, feed.name, feed.version, received_ns, settled, raw, sha256)
             faults = _refusals(feed, payload, self.decoder(tenant, feed))
         return Checked(raw, settled, sha256, faults)
+
+    def _timed(self, tenant: str, feed: Feed, checked: Checked, received_ns: int) -> Checked:
+        """The same, with a fault where the local time of its one record has no instant."""
+        from tidemill.rules.refuse_times import LocalTimes  # here: only feeds with local times need zones of positions
+
+        decoder = self.decoder(tenant, feed)
+        local = self._local_times.get(decoder)
+        if local is None:
+            local = self._local_times[decoder] = LocalTimes(feed)
+        payload = Payload(
+            "", tenant, feed.name, feed.version, received_ns, checked.format, checked.body, checked.sha256
+        )
+        faults = local.faults(checked.body, lambda: decoder.decode([Logged(0, payload)]))
+        return msgspec.structs.replace(checked, faults=faults) if faults else checked
 
     async def _append(
         self, incoming: Incoming, tenant: str, feed: Feed, checked: Checked, received_ns: int

@@ -43,7 +43,7 @@ class IntakeRoutes:
     async def put_location(self, incoming: Incoming) -> Answer:
         """One fix: `200` when it is durable."""
         principal = self._authenticator.authorize(incoming.headers, "write", incoming.address)
-        accepted = await self._intake.accept(incoming, principal, LOCATION_FEED)
+        accepted = await self._intake.accept(incoming, principal, LOCATION_FEED, fix=True)
         return await self._receipt(incoming, accepted, 200)
 
     async def post_feed(self, incoming: Incoming) -> Answer:

@@ -26,6 +26,7 @@ Action = Literal["reject", "flag", "refuse"]
 _POLICY_EXAMPLES: Final = {
     "dst_gap": '[time]\ngap = "reject"\n',
     "dst_fold": '[time]\nfold = "reject"\n',
+    "fold_unclear": '[time]\nfold = "by_order"\n',
     "zone_missing": '[time]\nzone_position = ["$.lat", "$.long"]\n',
     "zone_unknown": '[time]\nzone_path = "$.zone"\n',
     "window_sealed": '[retention]\npoints = "7d"\nseal_rollups = true\n',

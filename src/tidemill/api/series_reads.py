@@ -4,7 +4,9 @@ from typing import Final
 
 from tidemill.api.reads_common import Call, answers, reading
 from tidemill.query.answers import Page
-from tidemill.query.points import PointPage, PointsQuery, WindowPage
+from tidemill.query.point_windows import WindowPage
+from tidemill.query.points import PointPage
+from tidemill.query.points_query import PointsQuery
 from tidemill.query.series import (
     FullSeries,
     FullSeriesQuery,
@@ -65,8 +67,9 @@ def list_points(call: Call[PointsQuery], series: str) -> Page:
     """Points in [start, end), raw or (with `every`) aggregated over windows that follow the calendar of `tz`. The first
     and last window hold only points in the range; `time` is where the window starts. A raw point as json, ndjson or csv
     has `flags`: what was decided about a local time that a clock change made twice (`fold_earlier`, `fold_later`) or
-    skipped (`gap_shifted`), and `marks`: the reason codes of rules that flagged it. `quality=good` leaves flagged
-    points out, `marked=CODE` shows only those flagged so; both hold for windows, too."""
+    skipped (`gap_shifted`), or that the feed's shift was added (`shifted`), and `marks`: the reason codes of rules that
+    flagged it. `quality=good` leaves flagged points out, `marked=CODE` shows only those flagged so; both hold for
+    windows, too."""
     return call.queries.points.page(call.tenant, series, call.query)
 
 

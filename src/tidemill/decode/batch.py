@@ -5,7 +5,8 @@
     seq u64, idx u32        the payload and the record's index in it
     received_ns i64         when the payload was received, UTC
     identity u32            row of `identities`
-    wall_ns i64, local bool the instant; where `local` is true, a wall clock whose zone the rules must find
+    wall_ns i64, local u8   the instant; where `local` is WALL or DAY (`times.py`), a wall clock whose zone the rules
+                            must find
     zone str|null           the zone that the record names (feeds with `zone_path`)
     a.<name> str|null       one column an attribute
     f.<field> f64|null      one column a field (list[f64] for arrays of numbers)
@@ -103,11 +104,11 @@ def assemble(plan: Plan, reading: Reading, payloads: Sequence[Logged]) -> Batch:
         tags[tag.name] = [texts[row] for row in rows.tolist()]
     identity, known = _identify(tags, len(rows))
     frame["identity"] = identity
-    if plan.time_format == "received":
-        frame["wall_ns"], frame["local"] = frame["received_ns"], np.zeros(len(rows), np.bool_)
+    if plan.time_received:
+        frame["wall_ns"], frame["local"] = frame["received_ns"], np.zeros(len(rows), np.uint8)
     else:
         frame["wall_ns"] = _joined([chunk[0].walls.ns for chunk in chunks])
-        frame["local"] = _joined([chunk[0].walls.local for chunk in chunks]).astype(np.bool_)
+        frame["local"] = _joined([chunk[0].walls.local for chunk in chunks]).astype(np.uint8)
     for number, column in enumerate(plan.columns):
         if column.kind in _TYPES:
             frame[column.name] = _series(column, _values(chunks, number))

@@ -25,7 +25,7 @@ FAULT_CODES: Final[Mapping[str, str]] = MappingProxyType(
         "undecodable": "The payload is not of its format: a decoder, or base64 or hexadecimal, makes nothing of it.",
         "wrong_size": "The payload's bytes are not a header and whole records of the feed's layout.",
         "out_of_range": "A number is outside the range that the feed states.",
-        "time_invalid": "A time is not of the feed's format, or never was (24:00, second 60, 30 February, year 0).",
+        "time_invalid": "A time is not of the feed's format, or never was (25:00, second 60, 30 February, year 0).",
         "time_no_offset": "A time has no offset from UTC, and the feed has no zone for it.",
         "time_out_of_range": "A time is outside 1900-01-01 to 2262-04-11.",
         "duplicate_time": "A series names the same time twice.",

@@ -3,6 +3,7 @@ occurrences are counted so that none is there twice."""
 
 import operator
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -53,7 +54,9 @@ def _type(column: Column, plan: Plan, certain_time: bool) -> Any:
         ending = r"\Z" if plan.offset_required else r"?\Z"
         return Annotated[str, Meta(pattern=CERTAIN_TIME + ending)] if certain_time else str
     if column.kind == "time_number":
-        return int | float
+        return int | Decimal  # the digits as written; of numbers in quotes as well
+    if column.kind in ("time_any", "offset"):
+        return int | float | str
     if column.kind in ("tag", "attribute", "zone"):
         return Annotated[str, Meta(min_length=1, max_length=column.max_length)]
     if column.kind == "labels":

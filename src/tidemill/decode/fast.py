@@ -17,7 +17,8 @@ from tidemill.decode.documents import Documents
 from tidemill.decode.plan import Plan
 from tidemill.decode.registers import RegisterValue, register_values
 from tidemill.decode.scan import plain
-from tidemill.decode.times import UNIT_NS, Walls, in_range, parse_numbers, parse_texts
+from tidemill.decode.time_formats import TIME_KINDS, offset_column, with_offsets
+from tidemill.decode.times import Walls, in_range
 from tidemill.decode.values import packed_column, scaled_column
 
 
@@ -92,18 +93,26 @@ class FastReader:
             return None
         values: list[list[Any]] = []
         walls = no_walls(len(records))
+        offsets: list[int | None] | None = None
         for column, given, absent in zip(self._plan.columns, taken, missing, strict=True):
             some = [None if value is UNSET else value for value in given] if absent else given
             one: list[Any] | None = some
-            if column.kind == "time_text":
-                walls, one = parse_texts(given), []
-            elif column.kind == "time_number":
-                walls, one = parse_numbers(given, UNIT_NS[self._plan.time_format]), []
+            if column.kind in TIME_KINDS:
+                read = self._plan.times.column(given) if given else walls
+                if read is None:
+                    return None
+                walls, one = read, []
+            elif column.kind == "offset":
+                offsets, one = offset_column(some, self._plan.offset_unit), []
+                if offsets is None:
+                    return None
             elif column.packed is not None or column.scaled:
                 one = (packed_column if column.packed else scaled_column)(some, column)
             if one is None:
                 return None
             values.append(one)
+        if offsets is not None:
+            walls = with_offsets(walls, offsets)
         return Columns(len(records), walls, values) if times_good(walls, self._plan) else None
 
     def _keys_are_single(self, body: bytes, records: Sequence[Any], taken: list[list[Any]], missing: list[int]) -> bool:
@@ -126,6 +135,8 @@ class FastReader:
         for column, values in zip(self._plan.columns, taken, strict=True):
             if column.kind in ("time_text", "tag", "attribute", "zone"):
                 found += "".join(filter(None, values)).count(":")
+            elif column.kind in ("time_any", "offset"):
+                found += sum(value.count(":") for value in values if isinstance(value, str))
             elif column.kind == "labels":
                 found += sum("".join(labels).count(":") for labels in values if labels)
         return found
@@ -133,7 +144,7 @@ class FastReader:
 
 def no_walls(count: int) -> Walls:
     """Times of a feed that takes the time of receipt: filled in with it later."""
-    return Walls(np.zeros(count, np.int64), np.zeros(count, np.bool_), np.ones(count, np.bool_))
+    return Walls(np.zeros(count, np.int64), np.zeros(count, np.uint8), np.ones(count, np.bool_))
 
 
 def times_good(walls: Walls, plan: Plan) -> bool:

@@ -17,8 +17,9 @@ from tidemill.decode.plan import Column, field_column
 from tidemill.decode.strict import read_exact, read_number, read_text
 from tidemill.decode.times import UNIT_NS, number_ns, parse_numbers
 from tidemill.decode.values import exact, fits, to_scale
-from tidemill.feeds.definition import Attribute, Feed, Layout, Tag, TimePolicy
+from tidemill.feeds.definition import Attribute, Feed, Layout, Tag
 from tidemill.feeds.packed import Packed, packed
+from tidemill.feeds.time_policy import TimePolicy
 from tidemill.model.time import MAX_NS, MIN_NS
 
 Explain = Callable[[int, str, Faults], None]
@@ -70,7 +71,7 @@ def compile_layout(feed: Feed, layout: Layout) -> Compiled:
         slots.append(Slot(name, column, in_header, judge))
         parts[in_header].append((column, kind, member.at))
 
-    if feed.time.format != "received":
+    if not feed.time.received:
         clock = packed(feed.time.type or "")
         assert clock is not None
         add("time", "time", feed.time, clock.code, _time_judge(feed.time))
@@ -97,7 +98,7 @@ def _type(parts: Sequence[tuple[str, Any, int]], size: int) -> Any:
 
 
 def _time_judge(time: TimePolicy) -> Callable[[NDArray[Any]], Judged]:
-    unit_ns = UNIT_NS[time.format]
+    unit_ns = UNIT_NS[time.formats[0]]
     first, last = -(-MIN_NS // unit_ns), MAX_NS // unit_ns
 
     def explain(value: Any, path: str, faults: Faults) -> None:

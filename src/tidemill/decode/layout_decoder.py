@@ -15,6 +15,7 @@ from tidemill.decode.given import faults_of, given_tags, texts_of
 from tidemill.decode.layout import Judged, Slot, compile_layout, distinct
 from tidemill.decode.rejected import Rejected
 from tidemill.decode.texts import Texts
+from tidemill.decode.times import INSTANT, WALL
 from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed, Layout
 from tidemill.model.payload import MAX_RECORDS, Logged, split_format
@@ -43,7 +44,8 @@ class LayoutDecoder:
         self._compiled = compile_layout(feed, layout)
         self._given = given_tags(feed)
         self._may_be_empty = feed.input.on_fault == "reject" or feed.source is not None
-        self._received = feed.time.format == "received"
+        self._received = feed.time.received
+        self._local = WALL if feed.time.epoch == "local" else INSTANT
 
     def check(self, body: bytes, format: str) -> tuple[Fault, ...]:
         """Every fault of a payload; () when all its records fit the contract."""
@@ -200,8 +202,9 @@ class LayoutDecoder:
             {
                 "seq": seqs[payloads],
                 "idx": read.indexes[rows].astype(np.uint32),
+                "received_ns": received[payloads],
                 "wall_ns": time,
-                "local": np.zeros(len(rows), np.bool_),
+                "local": np.full(len(rows), self._local, np.uint8),
             }
         )
 

@@ -9,12 +9,24 @@ from typing import Literal
 import msgspec
 
 from tidemill.decode.given import Given, given_tags
+from tidemill.decode.time_formats import TimeFormats, TimeKind
 from tidemill.feeds.definition import Feed, Field
 from tidemill.feeds.packed import Packed
 from tidemill.feeds.paths import parse_path
 
 Kind = Literal[
-    "time_text", "time_number", "zone", "tag", "attribute", "labels", "number", "numbers", "packed", "packed_list"
+    "time_text",
+    "time_number",
+    "time_any",
+    "offset",
+    "zone",
+    "tag",
+    "attribute",
+    "labels",
+    "number",
+    "numbers",
+    "packed",
+    "packed_list",
 ]
 
 
@@ -69,7 +81,9 @@ class Plan(msgspec.Struct, frozen=True):
     root: Node
     records: tuple[str, ...]
     offset_required: bool
-    time_format: str
+    offset_unit: str
+    times: TimeFormats
+    time_received: bool
     except_keys: frozenset[str] | None
     may_be_empty: bool
     position: tuple[str, str] | None
@@ -82,7 +96,12 @@ class Plan(msgspec.Struct, frozen=True):
 
 def compile_plan(feed: Feed) -> Plan:
     """The plan of a feed that `load` returned (shape `samples` has none: `decode/samples.py`)."""
-    columns = tuple(_columns(feed))
+    times = TimeFormats(
+        feed.time.formats,
+        local_epoch=feed.time.epoch == "local",
+        offset_required=feed.time.offset_required,
+    )
+    columns = tuple(_columns(feed, times.kind))
     root = Node()
     for number, column in enumerate(columns):
         node = root
@@ -93,8 +112,10 @@ def compile_plan(feed: Feed) -> Plan:
         columns=columns,
         root=root,
         records=parse_path(feed.input.records),
-        offset_required=feed.time.offset == "required",
-        time_format=feed.time.format,
+        offset_required=feed.time.offset_required,
+        offset_unit=feed.time.offset_unit,
+        times=times,
+        time_received=feed.time.received,
         except_keys=None if feed.registers is None else frozenset(feed.registers.except_keys),
         may_be_empty=feed.input.on_fault == "reject" or feed.source is not None,
         position=position_columns(feed),
@@ -102,11 +123,12 @@ def compile_plan(feed: Feed) -> Plan:
     )
 
 
-def _columns(feed: Feed) -> Iterator[Column]:
+def _columns(feed: Feed, time_kind: TimeKind) -> Iterator[Column]:
     time = feed.time
     if time.path is not None:
-        kind: Kind = "time_text" if time.format == "rfc3339" else "time_number"
-        yield Column(name="time", keys=parse_path(time.path), kind=kind, required=True)
+        yield Column(name="time", keys=parse_path(time.path), kind=time_kind, required=True)
+    if time.offset_path is not None:
+        yield Column(name="offset", keys=parse_path(time.offset_path), kind="offset", required=False)
     if time.zone_path is not None:
         yield Column(name="zone", keys=parse_path(time.zone_path), kind="zone", required=False, max_length=64)
     for name, tag in feed.tags.items():

@@ -5,16 +5,22 @@ from collections.abc import Callable
 import msgspec
 
 from tidemill.decode.compile import compile_struct, key_tokens
-from tidemill.decode.plan import Plan
+from tidemill.decode.plan import Column, Plan
+
+
+def _is_time(column: Column) -> bool:
+    return column.kind == "time_text"
 
 
 def quick_check(plan: Plan, max_depth: int) -> Callable[[bytes], bool] | None:
     """A function that says True only for one JSON object without any fault; None for feeds whose records msgspec alone
-    cannot vouch for (optional members, epoch numbers, packed or scaled ones, registers, records inside a document)."""
+    cannot vouch for (optional members, times of other formats, packed or scaled numbers, registers, records inside a
+    document)."""
     tokens = key_tokens(plan)
     kinds = {column.kind for column in plan.columns}
     optional = any(token.optional for token in tokens)
-    beyond = kinds & {"time_number", "packed", "packed_list"} or any(column.scaled for column in plan.columns)
+    beyond = kinds & {"time_number", "time_any", "offset", "packed", "packed_list"}
+    beyond |= {column.kind for column in plan.columns if column.scaled or (_is_time(column) and not plan.times.certain)}
     if plan.records or plan.except_keys is not None or optional or beyond:
         return None
     decode = msgspec.json.Decoder(compile_struct(plan, certain_time=True)).decode

@@ -45,6 +45,7 @@ class Reader:
         self._fast = FastReader(plan, max_depth)
         self._path = "$" + "".join(f".{key}" for key in plan.records)
         self._quick = quick_check(plan, max_depth)
+        self._digits = any(column.kind in ("time_number", "time_any") for column in plan.columns)
 
     def read(self, payloads: Sequence[tuple[bytes, str]], *, limit: int | None = None) -> Reading:
         """Read (body, format) of each payload."""
@@ -171,7 +172,7 @@ class Reader:
     def _strict(self, reading: Reading, place: tuple[int, int], piece: bytes, path: str, line: int) -> None:
         """One record by the strict reader. `line`: of the payload, where the record begins."""
         faults = Faults()
-        value: Any = parse(piece, path, self._max_depth, faults, line=line)
+        value: Any = parse(piece, path, self._max_depth, faults, line=line, digits=self._digits)
         record = None if faults.count else read_record(value, path, self._plan, faults)
         if record is None or faults.count:
             reading.reject(*place, faults, record)

@@ -101,7 +101,7 @@ class _Rows:
         count = len(self._walls)
         if not count:
             return []
-        local = np.array(self._local, np.bool_)
+        local = np.array(self._local, np.uint8)
         walls = Walls(np.array(self._walls, np.int64), local, np.ones(count, np.bool_))
         columns = Columns(count, walls, self._values, self._registers)
         return [(columns, np.array(self._payloads, np.int64), np.array(self._indexes, np.int64))]

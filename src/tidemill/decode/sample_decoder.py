@@ -125,7 +125,7 @@ def _frame(parts: Sequence[tuple[Logged, Samples]]) -> pl.DataFrame:
             "received_ns": repeated([logged.payload.received_ns for logged, _ in parts], np.int64),
             "identity": repeated(list(range(len(parts))), np.uint32),
             "wall_ns": np.concatenate(times),
-            "local": np.zeros(len(values), np.bool_),
+            "local": np.zeros(len(values), np.uint8),
             "f.value": pl.Series(values).fill_nan(None),
         }
     )

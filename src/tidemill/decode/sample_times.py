@@ -15,11 +15,14 @@ from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
 from tidemill.decode.faults import Faults
-from tidemill.decode.times import UNIT_NS, parse_numbers, parse_texts
-from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S, parse_duration_ns, parse_wall
+from tidemill.decode.time_formats import TimeFormats
+from tidemill.decode.times import INSTANT, UNIT_NS, parse_numbers
+from tidemill.model.iso8601 import parse_iso
+from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S, parse_duration_ns
 
 TIME_UNITS: Final = {unit.removeprefix("unix_"): ns for unit, ns in UNIT_NS.items()}
 
+_TEXTS: Final = TimeFormats(("iso8601",))
 _EXACT: Final = 1 << 42  # denominators up to this leave room for a million samples in an int64
 
 
@@ -37,15 +40,39 @@ class SampleBody(msgspec.Struct, kw_only=True):
     times: list[str | int | float] | UnsetType | None = UNSET
     time_unit: str | UnsetType | None = UNSET
 
+    @property
+    def rounded(self) -> bool:
+        """Whether it has times that were numbers with decimals, whose last digits a double may not hold."""
+        kinds = {type(self.start), *map(type, self.times or ())}
+        return float in kinds and str not in kinds
+
+
+class ExactTimes(msgspec.Struct):
+    """The times of a body of numbers, every digit of them."""
+
+    start: int | Decimal | None = None
+    times: list[int | Decimal] | None = None
+
 
 class Members(msgspec.Struct, frozen=True):
     """A body as read. `spoiled` names the members that are there but at fault, so that nothing else is known of them;
     of `values` that are not spoiled at least the number is right. `column`: the values, NaN for null, where they were
-    read as a column already; `body.values` is empty then."""
+    read as a column already; `body.values` is empty then. `exact`: the times, where a double may not hold them."""
 
     body: SampleBody
     spoiled: Collection[str] = ()
     column: NDArray[np.float64] | None = None
+    exact: ExactTimes | None = None
+
+    @property
+    def start(self) -> Any:
+        """The start as written."""
+        return self.body.start if self.exact is None else self.exact.start
+
+    @property
+    def times(self) -> list[Any]:
+        """The times as written."""
+        return list((self.body.times if self.exact is None else self.exact.times) or [])
 
     def there(self, name: str) -> bool:
         """Whether a member is there, good or not; null is not."""
@@ -127,13 +154,13 @@ def _of_rate(rate: float, faults: Faults) -> Fraction | None:
 def _start(members: Members, faults: Faults) -> int | None:
     if not members.there("start") or "start" in members.spoiled:
         return None
-    times = _parse([members.body.start], "$.start", members, faults)
+    times = _parse([members.start], "$.start", members, faults)
     return None if times is None else int(times[0])
 
 
 def _given(members: Members, faults: Faults) -> NDArray[np.int64] | None:
     """Times that were given, one a value, in any order but each only once."""
-    given, count = members.body.times or [], members.count
+    given, count = members.times, members.count
     for other in ("start", "interval", "sample_rate_hz"):
         if members.there(other):
             faults.add(f"$.{other}", "conflict", f"times and {other} exclude each other")
@@ -156,7 +183,7 @@ def _parse(given: list[Any], path: str, members: Members, faults: Faults) -> NDA
     """Times of one kind, texts or numbers, as ns; None with a fault for each that is not good."""
     texts = isinstance(given[0], str)
     if any((kind is str) != texts for kind in set(map(type, given))):
-        faults.add(path, "wrong_type", "must be all RFC 3339 texts or all numbers")
+        faults.add(path, "wrong_type", "must be all ISO 8601 texts or all numbers")
         return None
     if not texts and not members.there("time_unit"):
         faults.add("$.time_unit", "missing", f"times are numbers: say their unit, one of {', '.join(TIME_UNITS)}")
@@ -164,8 +191,9 @@ def _parse(given: list[Any], path: str, members: Members, faults: Faults) -> NDA
     unit = TIME_UNITS.get(str(members.body.time_unit))
     if not texts and unit is None:
         return None
-    walls = parse_texts(given) if texts else parse_numbers(given, unit or 1)
-    good = walls.ok & ~walls.local & (walls.ns >= MIN_NS) & (walls.ns <= MAX_NS)
+    walls = _TEXTS.column(given) if texts else parse_numbers(given, unit or 1)
+    assert walls is not None
+    good = walls.ok & (walls.local == INSTANT) & (walls.ns >= MIN_NS) & (walls.ns <= MAX_NS)
     if not good.all():
         for row in np.flatnonzero(~good).tolist():
             _explain(given[row], path if path == "$.start" else f"{path}[{row}]", faults)
@@ -178,7 +206,7 @@ def _explain(time: Any, path: str, faults: Faults) -> None:
     message, code = "the time is outside 1900-01-01 to 2262-04-11", "time_out_of_range"
     if isinstance(time, str):
         try:
-            if parse_wall(time)[1] is None:
+            if parse_iso(time).offset_s is None:
                 message, code = f"'{time}' has no offset from UTC; add Z or, for example, +01:00", "time_no_offset"
         except ValueError as error:
             message, code = str(error), "time_invalid"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tidemill.decode.cut import WHITE
 from tidemill.decode.faults import Faults
-from tidemill.decode.sample_times import Members, SampleBody, sample_times
+from tidemill.decode.sample_times import ExactTimes, Members, SampleBody, sample_times
 from tidemill.decode.scan import plain
 
 MAX_SAMPLES: Final = 1_000_000  # of one request (contract 1)
@@ -46,6 +46,7 @@ class Samples(msgspec.Struct, frozen=True):
 
 _FAILURES: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _DECODER: Final = msgspec.json.Decoder(SampleBody)
+_EXACT: Final = msgspec.json.Decoder(ExactTimes)
 _VALUES: Final = msgspec.json.Decoder(list[float | None])
 _KEYS: Final = tuple(f'"{field}"'.encode() for field in SampleBody.__struct_fields__)
 
@@ -66,7 +67,7 @@ def read_fast(body: bytes, max_depth: int) -> Members | None:
     # That "values" is there once says also that what was cut out is the value of this member and of no other.
     single = all(rest.count(key) == there for key, there in zip(_KEYS, present, strict=True))
     certain = single and len(tags) <= MAX_TAGS and all(rest.count(f'"{tag}"'.encode()) == 1 for tag in tags)
-    return Members(found, column=column) if certain else None
+    return Members(found, column=column, exact=_EXACT.decode(short) if found.rounded else None) if certain else None
 
 
 def _cut(body: bytes, key: str) -> tuple[bytes, bytes]:

@@ -1,7 +1,7 @@
 """When faulty records were, as far as their time could be read on its own: what the rules need to give them an instant.
 
-A frame of stamps has a row a record (`seq`, `idx`) and the columns of a batch's frame that tell the time: `wall_ns`,
-`local`, and where local times have their zone from.
+A frame of stamps has a row a record (`seq`, `idx`) and the columns of a batch's frame that tell the time:
+`received_ns`, `wall_ns`, `local`, and where local times have their zone from.
 """
 
 from array import array
@@ -22,7 +22,7 @@ class Stamps:
     """Takes the faulty records whose time was read."""
 
     def __init__(self, plan: Plan) -> None:
-        self._received = plan.time_format == "received"
+        self._received = plan.time_received
         self._payloads, self._indexes, self._walls, self._local = array("L"), array("L"), array("q"), bytearray()
         self._zone = plan.number("zone")
         self._zones: list[Any] = []
@@ -46,13 +46,15 @@ class Stamps:
         """The stamps, of these payloads."""
         rows = np.array(self._payloads, np.int64)
         walls = np.array(self._walls, np.int64)
+        received = np.array([logged.payload.received_ns for logged in payloads], np.int64)[rows]
         if self._received:
-            walls = np.array([logged.payload.received_ns for logged in payloads], np.int64)[rows]
+            walls = received
         data = [
             pl.Series("seq", np.array([logged.seq for logged in payloads], np.uint64)[rows]),
             pl.Series("idx", np.array(self._indexes, np.uint32)),
+            pl.Series("received_ns", received),
             pl.Series("wall_ns", walls),
-            pl.Series("local", np.array(self._local, np.bool_)),
+            pl.Series("local", np.array(self._local, np.uint8)),
         ]
         if self._zone is not None:
             data.append(pl.Series("zone", self._zones, dtype=pl.String))

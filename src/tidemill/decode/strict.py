@@ -9,24 +9,28 @@ from typing import Any, Final
 
 from tidemill.decode.faults import Faults
 from tidemill.decode.plan import Column, Node, Plan
-from tidemill.decode.strict_json import NOT_FINITE, Object, has_lone_surrogate, name_of, words
-from tidemill.decode.times import LOCAL_MAX_NS, LOCAL_MIN_NS, UNIT_NS, number_ns
+from tidemill.decode.strict_json import NOT_FINITE, Object, has_lone_surrogate, name_of, words, written
+from tidemill.decode.time_formats import TIME_KINDS, offset_s
+from tidemill.decode.times import INSTANT, LOCAL_MAX_NS, LOCAL_MIN_NS
 from tidemill.decode.values import octets, packed_text, unpacked
-from tidemill.model.time import INSTANT_TEXT, MAX_NS, MIN_NS, NS_PER_S, WALL_TEXT, parse_wall
+from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _MISSING: Final = object()
 
 
 class Record:
-    """One record as the strict reader found it: a value for each column, the time (good if `timed`), the registers."""
+    """One record as the strict reader found it: a value for each column, the time (good if `timed`; `time` is its path
+    and what stands there), the offset that stands in a member of its own, the registers."""
 
-    __slots__ = ("local", "registers", "timed", "values", "wall_ns")
+    __slots__ = ("local", "offset_s", "registers", "time", "timed", "values", "wall_ns")
 
     def __init__(self, width: int) -> None:
         self.values: list[Any] = [None] * width
         self.wall_ns = 0
-        self.local = False
+        self.local = INSTANT
+        self.offset_s: int | None = None
+        self.time: tuple[str, Any] | None = None
         self.timed = False
         self.registers: dict[str, float] | None = None
 
@@ -34,11 +38,13 @@ class Record:
 def read_record(value: Any, path: str, plan: Plan, faults: Faults) -> Record:
     """Read one record by the plan, adding each of its faults. What is returned is only good when none was added."""
     record = Record(len(plan.columns))
-    record.timed = plan.time_format == "received" and isinstance(value, Object)
+    record.timed = plan.time_received and isinstance(value, Object)
     if not isinstance(value, Object):
         faults.add(path, "wrong_type", f"must be an object, is {name_of(value)}")
         return record
     _Walk(plan, record, faults).node(value, path, plan.root)
+    if record.timed and record.time is not None:
+        record.timed = _settle_time(record, plan, faults)
     if plan.except_keys is not None:
         record.registers = _read_registers(value, path, plan.except_keys, faults)
     for where in words(value, path):
@@ -75,18 +81,20 @@ class _Walk:
     def _forget(self, number: int) -> None:
         """Nothing is known of a column whose member is there twice."""
         self._record.values[number] = None
-        self._record.timed &= self._plan.columns[number].kind not in ("time_text", "time_number")
+        self._record.timed &= self._plan.columns[number].kind not in (*TIME_KINDS, "offset")
 
     def _column(self, value: Any, path: str, number: int) -> None:
         column, faults, values = self._plan.columns[number], self._faults, self._record.values
-        timely = column.kind in ("time_text", "time_number")
-        expected = _expected_time(self._plan) if timely else _expected(column)
+        timely = column.kind in TIME_KINDS
+        expected = self._plan.times.expected if timely else _expected(column)
         if not _is_there(value, path, column.required, expected, faults):
             return
         if timely:
             before = faults.count
             self._record.wall_ns, self._record.local = _read_time(value, path, self._plan, faults)
-            self._record.timed = faults.count == before
+            self._record.timed, self._record.time = faults.count == before, (path, value)
+        elif column.kind == "offset":
+            self._record.offset_s = _read_offset(value, path, self._plan, faults)
         elif column.kind in ("tag", "attribute", "zone"):
             values[number] = read_text(value, path, column.max_length, faults)
         elif column.kind == "number":
@@ -205,29 +213,55 @@ def _read_labels(value: Any, path: str, faults: Faults) -> list[str] | None:
     return value
 
 
-def _read_time(value: Any, path: str, plan: Plan, faults: Faults) -> tuple[int, bool]:
-    """(ns, local). Local times are wall clock as if UTC."""
-    if plan.time_format != "rfc3339":
+def _read_time(value: Any, path: str, plan: Plan, faults: Faults) -> tuple[int, int]:
+    """(ns, INSTANT or what kind of wall clock it is), not checked for range."""
+    times = plan.times
+    if not isinstance(value, str):
         before = faults.count
-        read_number(value, path, None, faults, _expected_time(plan))
-        ns, local = (0 if faults.count > before else number_ns(value, UNIT_NS[plan.time_format])), False
-    elif not isinstance(value, str):
-        faults.add(path, "wrong_type", f"must be {_expected_time(plan)}, is {name_of(value)}")
-        return 0, False
-    else:
-        try:
-            wall, offset = parse_wall(value, _expected_time(plan))
-        except ValueError as error:
+        if times.kind == "time_text":
+            faults.add(path, "wrong_type", f"must be {times.expected}, is {name_of(value)}")
+        else:
+            read_number(value, path, None, faults, times.expected)
+        return (0, INSTANT) if faults.count > before else times.one(written(value))
+    try:
+        return times.one(value)
+    except ValueError as error:
+        if times.kind == "time_number":
+            faults.add(path, "wrong_type", f"must be {times.expected}, is {name_of(value)}")
+        else:
             faults.add(path, "time_invalid", str(error).encode(errors="backslashreplace").decode())
-            return 0, False
-        ns, local = wall - (offset or 0) * NS_PER_S, offset is None
-        if local and plan.offset_required:
-            faults.add(path, "time_no_offset", f"'{value}' has no offset from UTC; add Z or, for example, +01:00")
-    low, high = (LOCAL_MIN_NS, LOCAL_MAX_NS) if local else (MIN_NS, MAX_NS)
-    if not low <= ns <= high:
+        return 0, INSTANT
+
+
+def _read_offset(value: Any, path: str, plan: Plan, faults: Faults) -> int | None:
+    """Seconds east of UTC; None with a fault."""
+    before = faults.count
+    if not isinstance(value, str):
+        read_number(value, path, None, faults, _EXPECTED["offset"])
+    if faults.count > before:
+        return None
+    try:
+        return offset_s(value, plan.offset_unit)
+    except ValueError as error:
+        faults.add(path, "time_invalid", str(error).encode(errors="backslashreplace").decode())
+        return None
+
+
+def _settle_time(record: Record, plan: Plan, faults: Faults) -> bool:
+    """Give a wall clock the offset that its record has; whether the time is good, else with a fault."""
+    assert record.time is not None
+    path, value = record.time
+    if record.local and record.offset_s is not None:
+        record.wall_ns, record.local = record.wall_ns - record.offset_s * NS_PER_S, INSTANT
+    before = faults.count
+    if record.local and plan.offset_required:
+        shown = str(value)[:40].encode(errors="backslashreplace").decode()
+        faults.add(path, "time_no_offset", f"'{shown}' has no offset from UTC; add Z or, for example, +01:00")
+    low, high = (LOCAL_MIN_NS, LOCAL_MAX_NS) if record.local else (MIN_NS, MAX_NS)
+    if not low <= record.wall_ns <= high:
         faults.add(path, "time_out_of_range", "the time is outside 1900-01-01 to 2262-04-11")
-        return 0, local
-    return ns, local
+        record.wall_ns = 0
+    return faults.count == before
 
 
 def _read_registers(value: Object, path: str, except_keys: frozenset[str], faults: Faults) -> dict[str, float]:
@@ -253,15 +287,8 @@ def _expected(column: Column) -> str:
     return packed_text(column) if column.packed else _EXPECTED[column.kind]
 
 
-def _expected_time(plan: Plan) -> str:
-    """The format that the feed wants, in words."""
-    if plan.time_format == "rfc3339":
-        return INSTANT_TEXT if plan.offset_required else WALL_TEXT
-    return f"a number, the {_UNITS[plan.time_format]} since 1970-01-01T00:00:00Z"
-
-
-_UNITS: Final = {"unix_s": "seconds", "unix_ms": "milliseconds", "unix_us": "microseconds", "unix_ns": "nanoseconds"}
 _EXPECTED: Final = {
+    "offset": "an offset from UTC such as +01:00, or a number",
     "zone": "a text",
     "tag": "a text",
     "attribute": "a text",

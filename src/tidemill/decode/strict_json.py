@@ -3,6 +3,7 @@ and infinities written as words, integers of thousands of digits — and saying 
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from json.scanner import make_scanner
 from typing import Any, Final
 
@@ -23,24 +24,41 @@ class NotJson(float):
     """NaN or an infinity written as a word, which is not JSON."""
 
 
+class Digits(float):
+    """A number with decimals that remembers how it was written."""
+
+    text: str
+
+
+def _with_digits(text: str) -> Digits:
+    found = Digits(text)
+    found.text = text
+    return found
+
+
+def written(number: float) -> float | Decimal:
+    """A number exactly as it was written, where that is known (`parse` with `digits`)."""
+    return Decimal(number.text) if isinstance(number, Digits) else number
+
+
 # Of each word one value: making a million of them would hold up all threads for a second.
 word: Final = {name: NotJson(name) for name in ("NaN", "Infinity", "-Infinity")}.__getitem__
 
 
-def parse(body: bytes, path: str, max_depth: int, faults: Faults, *, line: int = 1) -> Any:
-    """The value of a JSON text, or None with a fault. Objects are `Object`, words such as NaN are `NotJson`. `line` is
-    the number of the text's first line."""
+def parse(body: bytes, path: str, max_depth: int, faults: Faults, *, line: int = 1, digits: bool = False) -> Any:
+    """The value of a JSON text, or None with a fault. Objects are `Object`, words such as NaN are `NotJson`; numbers
+    with decimals are `Digits` where `digits` are wanted. `line` is the number of the text's first line."""
     if not readable(body, path, max_depth, faults, line=line):
         return None
     text = body.decode()
     try:
-        value, end = _scan(text, 0)
+        value, end = (_scan_digits if digits else _scan)(text, 0)
         if end == len(text):
             return value
     except (StopIteration, json.JSONDecodeError, RecursionError):
         pass  # the decoder does more for white space and says what is wrong
     try:
-        return _JSON.decode(text)
+        return (_DIGITS if digits else _JSON).decode(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno + line - 1}, column {error.colno}"
         faults.add(path, "invalid_json", f"not JSON: {_what_is_wrong(error.msg)} at {where}")
@@ -139,4 +157,8 @@ def _integer(text: str) -> float:
 
 
 _JSON: Final = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_constant=word)
+_DIGITS: Final = json.JSONDecoder(
+    object_pairs_hook=_object, parse_float=_with_digits, parse_int=_integer, parse_constant=word
+)
 _scan: Final = make_scanner(_JSON)  # type: ignore[arg-type]  # typeshed takes the decoder for a scanner
+_scan_digits: Final = make_scanner(_DIGITS)  # type: ignore[arg-type]

@@ -1,10 +1,12 @@
 """The strict reader of a series: names every fault of the JSON object with its path, and hands on what is good."""
 
+import json
 import math
+from decimal import Decimal
 from typing import Any
 
 from tidemill.decode.faults import Faults
-from tidemill.decode.sample_times import Members, SampleBody
+from tidemill.decode.sample_times import ExactTimes, Members, SampleBody
 from tidemill.decode.strict import read_number, read_text
 from tidemill.decode.strict_json import Object, has_lone_surrogate, name_of, parse, words
 
@@ -39,7 +41,16 @@ def read_strict(body: bytes, max_depth: int, faults: Faults) -> Members | None:
     for where in words(value, "$"):
         faults.add_once(where, "not_finite", "NaN and Infinity are not JSON; send null for a sample that is missing")
     good = {key: item for key, item in members.items() if key not in spoiled or key == "values"}
-    return Members(SampleBody(**good), frozenset(spoiled))
+    found = SampleBody(**good)
+    exact = None if faults.count or not found.rounded else _exact(body)
+    return Members(found, frozenset(spoiled), exact=exact)
+
+
+def _exact(body: bytes) -> ExactTimes:
+    """The times of a body without fault, every digit of them."""
+    members = json.loads(body, parse_float=Decimal)
+    start, times = members.get("start"), members.get("times")
+    return ExactTimes(start, times)
 
 
 def _member(key: str, value: Any, faults: Faults) -> Any:
@@ -87,7 +98,7 @@ def _times(value: Any, path: str, faults: Faults) -> list[Any]:
 
 def _time(value: Any, path: str, faults: Faults) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        faults.add(path, "wrong_type", f"must be an RFC 3339 time as text, or a number, is {name_of(value)}")
+        faults.add(path, "wrong_type", f"must be an ISO 8601 time as text, or a number, is {name_of(value)}")
     elif isinstance(value, str):
         return value
     else:

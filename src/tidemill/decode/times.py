@@ -1,8 +1,10 @@
 """Whole columns of times -> nanoseconds: the grammar of `model.time.parse_wall`, in NumPy (a property test holds them
-together). What does not fit is only marked; the one who asked reads those again, one by one, to say why."""
+together). What does not fit is only marked; the one who asked reads those again, one by one, to say why.
+
+Other spellings and patterns are for `time_formats.py`, which asks this file first."""
 
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +22,12 @@ LOCAL_MIN_NS: Final = MIN_NS - _SLACK_NS
 LOCAL_MAX_NS: Final = MAX_NS - _SLACK_NS
 _FIRST_S: Final = MIN_NS // NS_PER_S - 86_400  # before this, a text is not even read
 
+# What a time is as read: an instant; a wall clock without an offset; a day without a time, which means its begin.
+INSTANT: Final = 0
+WALL: Final = 1
+DAY: Final = 2
+
+_EXACT: Final = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])  # of Decimals that are never rounded
 _BLOCK: Final = 1 << 15  # rows parsed at a time: what they need stays in the processor's cache
 _LONG: Final = 65  # characters; from here on (more than 39 digits of a second) texts are read one by one
 _DIGITS: Final = (0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18)
@@ -27,17 +35,18 @@ _MONTH_DAYS: Final = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31
 
 
 class Walls(msgspec.Struct, frozen=True):
-    """Times as read. `ns` is the instant, or where `local` the wall clock as if it were UTC; only good where `ok`."""
+    """Times as read. `ns` is the instant (where `local` is INSTANT), or the wall clock as if it were UTC (WALL, DAY);
+    only good where `ok`."""
 
     ns: NDArray[np.int64]
-    local: NDArray[np.bool_]
+    local: NDArray[np.uint8]
     ok: NDArray[np.bool_]
 
 
 def parse_texts(texts: Sequence[str]) -> Walls:
     """RFC 3339 texts, with or without an offset, in any mix of lengths."""
     count = len(texts)
-    walls = Walls(np.zeros(count, np.int64), np.zeros(count, np.bool_), np.zeros(count, np.bool_))
+    walls = Walls(np.zeros(count, np.int64), np.zeros(count, np.uint8), np.zeros(count, np.bool_))
     joined = "".join(texts)
     if not joined.isascii():
         for row, text in enumerate(texts):
@@ -59,10 +68,10 @@ def parse_texts(texts: Sequence[str]) -> Walls:
 
 
 def parse_numbers(values: Sequence[Any], unit_ns: int) -> Walls:
-    """Epoch numbers (int or float) of a unit. A float counts as the shortest decimal that reads back as it: 0.1 s is
-    100 ms exactly. Halves of a nanosecond go to the even one."""
+    """Epoch numbers (int, Decimal or float) of a unit. A float counts as the shortest decimal that reads back as it:
+    0.1 s is 100 ms exactly. Halves of a nanosecond go to the even one."""
     count = len(values)
-    local = np.zeros(count, np.bool_)
+    local = np.zeros(count, np.uint8)
     low, high = -(-MIN_NS // unit_ns), MAX_NS // unit_ns
     if set(map(type, values)) <= {int} and (not count or (min(values) >= low and max(values) <= high)):
         return Walls(np.array(values, np.int64) * unit_ns, local, np.ones(count, np.bool_))
@@ -72,13 +81,17 @@ def parse_numbers(values: Sequence[Any], unit_ns: int) -> Walls:
     return Walls(np.array(fitting, np.int64), local, np.array(ok, np.bool_))
 
 
-def number_ns(value: float, unit_ns: int) -> int:
-    """One finite epoch number of a unit -> ns, exactly as `parse_numbers`; not checked for range."""
+def number_ns(value: float | Decimal, unit_ns: int) -> int:
+    """One epoch number of a unit -> ns, exactly as `parse_numbers`; not checked for range. NaN and infinities are out
+    of any range."""
     if isinstance(value, int):
         return value * unit_ns
-    if abs(value) > 1e20:  # far outside any unit's range: spare the decimal of 300 digits
-        return MAX_NS + 1 if value > 0 else MIN_NS - 1
-    return int((Decimal(repr(value)) * unit_ns).to_integral_value())
+    number = value if isinstance(value, Decimal) else Decimal(repr(float(value)))
+    if not number.is_finite() or number.adjusted() > 20:  # far outside: spare the decimal of 300 digits
+        return MIN_NS - 1 if number.is_signed() else MAX_NS + 1
+    if number.adjusted() < -20:
+        return 0
+    return int(_EXACT.to_integral_value(_EXACT.multiply(number, Decimal(unit_ns))))
 
 
 def in_range(walls: Walls) -> NDArray[np.bool_]:
@@ -96,7 +109,7 @@ def _parse_long(text: str, row: int, walls: Walls) -> None:
         return
     ns = wall - (offset or 0) * NS_PER_S
     if _FIRST_S * NS_PER_S <= ns <= MAX_NS:
-        walls.ns[row], walls.local[row], walls.ok[row] = ns, offset is None, True
+        walls.ns[row], walls.local[row], walls.ok[row] = ns, WALL if offset is None else INSTANT, True
 
 
 def _matrix(buffer: NDArray[np.uint8], starts: NDArray[np.int64], length: int) -> NDArray[np.uint8]:
@@ -126,7 +139,7 @@ def _parse_block(matrix: NDArray[np.uint8], rows: NDArray[np.int64], walls: Wall
         fits = (total >= _FIRST_S) & (total <= MAX_NS // NS_PER_S)
         at = rows if every else rows[ending]
         walls.ns[at] = np.where(fits, total, 0) * NS_PER_S + nanos
-        walls.local[at] = size == 0
+        walls.local[at] = WALL if size == 0 else INSTANT
         walls.ok[at] = (ok if every else ok[ending]) & good & fraction_good & fits
 
 

@@ -7,42 +7,17 @@ Paths are `$`, `$.name` or `$.name.other`, relative to one record. Durations are
 
 from typing import Any, Final, Literal
 
-import msgspec
-
 from tidemill.checks.check import Check, Columns
 from tidemill.checks.library import checks, compile_check
 from tidemill.feeds.input import Input, Layout
-from tidemill.feeds.members import Attribute, Field, Part, Tag
+from tidemill.feeds.members import Attribute, Field, Tag
 from tidemill.feeds.source import Source
 from tidemill.feeds.table import Table
+from tidemill.feeds.time_policy import TimePolicy
 
 __all__ = ["Attribute", "Feed", "Field", "Input", "Layout", "Tag"]
 
 SUMMARY: Final = ("mean", "stddev", "stddev_pop", "count")  # the fields of shape `summary`
-
-
-class TimePolicy(Table, frozen=True):
-    """Where a record's time is and how it becomes UTC.
-
-    `format`: `rfc3339`, or a number of `unix_s|unix_ms|unix_us|unix_ns`. An explicit offset always wins. Without one:
-    `offset = "required"` makes it a contract fault; else the zone comes from `zone` (IANA name), from `zone_path`
-    (a text in the record) or from `zone_position` (paths of latitude and longitude; at sea the nautical zone).
-    `gap`: a local time that never was; `fold`: one that was twice. `received` takes the time of receipt instead.
-    Times are kept to the nanosecond: further digits of a second are cut in a text, and rounded in a number.
-    In a binary record the time stands `at` a byte and is a number of `type` (`uint32_be` ...), see [input.layout].
-    """
-
-    path: str | None = None
-    at: int | None = None
-    in_: Part = msgspec.field(default="record", name="in")
-    type: str | None = None
-    format: Literal["rfc3339", "unix_s", "unix_ms", "unix_us", "unix_ns", "received"] = "rfc3339"
-    offset: Literal["required", "optional"] = "required"
-    zone: str | None = None
-    zone_path: str | None = None
-    zone_position: tuple[str, str] | None = None
-    gap: Literal["reject", "shift_forward"] = "reject"
-    fold: Literal["earlier", "later", "reject"] = "earlier"
 
 
 class Registers(Table, frozen=True):

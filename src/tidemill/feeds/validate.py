@@ -15,14 +15,13 @@ from tidemill.checks.trial import trial
 from tidemill.feeds.convert import Finding, did_you_mean
 from tidemill.feeds.definition import Feed, Field
 from tidemill.feeds.durations import duration_findings
-from tidemill.feeds.formats import LAYOUT_FORMATS
 from tidemill.feeds.options import unknown_options
 from tidemill.feeds.paths import parse_path
 from tidemill.feeds.places import Key
 from tidemill.feeds.validate_input import input_findings
 from tidemill.feeds.validate_source import source_findings
+from tidemill.feeds.validate_time import time_findings
 from tidemill.model.units import conversion, readings
-from tidemill.model.zones import zone
 
 _FEED_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", re.ASCII)
@@ -44,7 +43,7 @@ def validate(feed: Feed) -> list[Finding]:
     parts = (
         _names,
         _paths,
-        _time,
+        time_findings,
         _fields,
         _shape,
         _duplicates,
@@ -77,6 +76,7 @@ def _paths(feed: Feed) -> Iterator[Finding]:
     paths: list[tuple[Key, str | None]] = [
         (("input", "records"), feed.input.records),
         (("time", "path"), feed.time.path),
+        (("time", "offset_path"), feed.time.offset_path),
         (("time", "zone_path"), feed.time.zone_path),
         *((("tags", name, "path"), tag.path) for name, tag in feed.tags.items()),
         *((("attributes", name, "path"), attribute.path) for name, attribute in feed.attributes.items()),
@@ -105,34 +105,6 @@ def _paths(feed: Feed) -> Iterator[Finding]:
             yield Finding(key, "bad_path", message)
         else:
             taken[keys] = key
-
-
-def _time(feed: Feed) -> Iterator[Finding]:
-    time = feed.time
-    zones = [name for name in ("zone", "zone_path", "zone_position") if getattr(time, name) is not None]
-    if feed.shape.kind == "samples":
-        if time != type(time)():
-            yield Finding(("time",), "conflict", "samples bring their own times; leave [time] out")
-        return
-    if time.format == "received":
-        if time.path is not None or zones:
-            yield Finding(("time",), "conflict", "format 'received' takes no path and no zone")
-        return
-    if time.path is None and feed.input.layout is None:
-        packed = any(name in LAYOUT_FORMATS for name in feed.input.formats)
-        where = "at" if packed else "path"
-        yield Finding(("time", where), "missing", f"say where the time is ({where}), or take format = 'received'")
-    if len(zones) > 1:
-        yield Finding(("time", zones[1]), "conflict", f"one source of the zone, not {' and '.join(zones)}")
-    if zones and (time.format != "rfc3339" or time.offset == "required"):
-        why = "numbers are UTC" if time.format != "rfc3339" else "offset = 'required' leaves nothing to find out"
-        yield Finding(("time", zones[0]), "conflict", f"a zone is of no use: {why}")
-    if time.format == "rfc3339" and time.offset == "optional" and not zones:
-        yield Finding(("time", "offset"), "missing", "without an offset a zone, zone_path or zone_position is needed")
-    if time.zone is not None and zone(time.zone) is None:
-        yield Finding(
-            ("time", "zone"), "unknown_zone", f"there is no zone '{time.zone[:60]}'; write it as Europe/Zurich"
-        )
 
 
 def _fields(feed: Feed) -> Iterator[Finding]:
@@ -174,6 +146,8 @@ def _registers(feed: Feed) -> Iterator[Finding]:
     assert feed.registers is not None
     used = [
         feed.time.path,
+        feed.time.offset_path,
+        feed.time.zone_path,
         *(text.path for texts in (feed.tags, feed.attributes) for text in texts.values()),
         feed.labels.path if feed.labels else None,
     ]

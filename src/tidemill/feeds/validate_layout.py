@@ -8,6 +8,7 @@ from tidemill.feeds.definition import Feed
 from tidemill.feeds.members import Field, Tag
 from tidemill.feeds.packed import NUMBER_TYPES, packed
 from tidemill.feeds.places import Key
+from tidemill.feeds.time_policy import UNIX
 
 MAX_RECORD_BYTES: Final = 64 << 10
 _TEXT_TYPES: Final = ("text", "hex")
@@ -49,12 +50,12 @@ def layout_findings(feed: Feed) -> Iterator[Finding]:
 
 def _time(feed: Feed) -> Iterator[Finding]:
     time = feed.time
-    if time.format == "received":
+    if time.received:
         for name in ("at", "type"):
             if getattr(time, name) is not None:
                 yield Finding(("time", name), "conflict", "format 'received' takes no place in a record")
         return
-    if not time.format.startswith("unix_"):
+    if len(time.formats) != 1 or time.formats[0] not in UNIX:
         message = "the time of a binary record is a number: unix_s, unix_ms, unix_us or unix_ns"
         yield Finding(("time", "format"), "conflict", message)
     kind = packed(time.type or "")

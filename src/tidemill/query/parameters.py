@@ -227,6 +227,15 @@ Aggregates = Annotated[
         f"Aggregates of a window, separated by commas: {', '.join(AGGREGATES)}.", readers.choices(*AGGREGATES), TEXT
     ),
 ]
+Closed = Annotated[
+    Literal["left", "right"],
+    one_of(
+        "Which end of a window is part of it. With `right` a point at the end of a window (the stamp of what ended "
+        "there) counts in it, and the range is (start, end]; `time` is the window's start either way.",
+        "left",
+        "right",
+    ),
+]
 Fill = Annotated[
     Literal["null", "previous", "linear"] | None,
     one_of("What windows without points become; without it they are left out.", "null", "previous", "linear"),

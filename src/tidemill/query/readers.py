@@ -53,6 +53,11 @@ class Window(msgspec.Struct, frozen=True):
         return f"{self.count}{self.unit}"
 
     @property
+    def of_epoch(self) -> bool:
+        """Whether such windows count from the epoch, whatever the zone."""
+        return self.unit in UNITS_NS
+
+    @property
     def nominal_ns(self) -> int:
         """Its length in ns, with days of 24 hours, months of 30 and years of 365 days."""
         return self.count * _STEP_NS[self.unit]

@@ -41,6 +41,7 @@ _FLAGS: Final = {
     "fold_earlier": "Its local time was twice; it is taken as the earlier one.",
     "fold_later": "Its local time was twice; it is taken as the later one.",
     "gap_shifted": "Its local time never was; it is put forward by the length of the gap.",
+    "shifted": "Its time is known to be wrong by a fixed length, which the feed added.",
 }
 
 

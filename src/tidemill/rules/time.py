@@ -5,19 +5,24 @@ Adds `time` (i64 ns UTC, null where there is none), `flags` (u8) and `time_reaso
 
 from typing import Final
 
+import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from tidemill.decode.plan import position_columns
+from tidemill.decode.times import DAY, INSTANT
 from tidemill.feeds.definition import Feed
-from tidemill.model.time import MAX_NS, MIN_NS
+from tidemill.model.iso8601 import DAY_S
+from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S
 from tidemill.model.zones import zone
+from tidemill.rules import fold_order, time_mends
 from tidemill.rules.zones import UNKNOWN, Instants, to_instants, zone_at
 
 FOLD_EARLIER: Final = 1  # bit 0: a local time that was twice, taken as the earlier
 FOLD_LATER: Final = 2  # bit 1: the same, taken as the later
 GAP_SHIFTED: Final = 4  # bit 2: a local time that never was, put forward by the length of the gap
+SHIFTED: Final = 8  # bit 3: what the feed's shift was added to
 _NO_REASON: Final = pl.Series("time_reason", [None], dtype=pl.String)
 
 
@@ -51,14 +56,39 @@ class _Times:
 def resolve_times(feed: Feed, frame: pl.DataFrame) -> pl.DataFrame:
     """The batch's frame with `time`, `flags` and `time_reason`."""
     times = _Times(frame["wall_ns"].to_numpy())
-    local = np.flatnonzero(frame["local"].to_numpy())
+    kinds = frame["local"].to_numpy()
+    local = np.flatnonzero(kinds)
+    _before_zones(feed, frame, times, kinds != INSTANT)
     if len(local):
         zones, names = _zones(feed, frame[local])
         _refuse_unknown(feed, frame, local[zones == UNKNOWN], times)
         known = zones != UNKNOWN
-        _apply_policy(feed, times, local[known], to_instants(times.ns[local[known]], zones[known], names))
+        rows = local[known]
+        found = to_instants(times.ns[rows], zones[known], names)
+        _apply_policy(feed, times, rows, _days_begin(_ends(feed, found), times.ns[rows], kinds[rows] == DAY))
+        if feed.time.fold == "by_order":
+            _by_order(frame, times, rows[found.fold], found.later[found.fold])
+    length_ns = time_mends.fixed_ns(feed.time)
+    if length_ns:
+        times.ns = np.where(times.ns >= MIN_NS + length_ns, times.ns - length_ns, time_mends.OUT_OF_RANGE)
     times.refuse(np.flatnonzero((times.ns < MIN_NS) | (times.ns > MAX_NS)), "time_out_of_range")
     return frame.hstack(times.columns())
+
+
+def _before_zones(feed: Feed, frame: pl.DataFrame, times: _Times, local: NDArray[np.bool_]) -> None:
+    """What is added to the clock as it is written."""
+    if feed.time.shift is not None:
+        times.flags[time_mends.shifted(feed.time.shift, frame, times.ns)] |= SHIFTED
+    span = time_mends.calendar_span(feed.time)
+    if span is not None:
+        times.ns = time_mends.begins_of_days(feed.time, times.ns, local, span)
+
+
+def _ends(feed: Feed, found: Instants) -> Instants:
+    """The same where times are ends of intervals: the first moment of a gap is the end of the interval before it."""
+    if feed.time.stamp != "end":
+        return found
+    return msgspec.structs.replace(found, gap=found.gap & (found.earlier != found.change))
 
 
 def instants(feed: Feed, stamps: pl.DataFrame | None) -> pl.DataFrame:
@@ -66,6 +96,23 @@ def instants(feed: Feed, stamps: pl.DataFrame | None) -> pl.DataFrame:
     if stamps is None or stamps.is_empty():
         return pl.DataFrame(schema={"seq": pl.UInt64, "idx": pl.UInt32, "time": pl.Int64})
     return resolve_times(feed, stamps).filter(pl.col("time").is_not_null()).select("seq", "idx", "time")
+
+
+def _days_begin(found: Instants, wall: NDArray[np.int64], days: NDArray[np.bool_]) -> Instants:
+    """The same where a day without a time means its begin: whichever way clocks are put at midnight, a day has one. A
+    day that never was stays in its gap."""
+    if not days.any():
+        return found
+    late = days & found.gap & (found.resumed < wall + DAY_S * NS_PER_S)
+    begin = np.where(late, found.change, found.earlier)
+    return Instants(
+        begin,
+        np.where(days, begin, found.later),
+        found.gap & ~late,
+        found.fold & ~days,
+        found.change,
+        found.resumed,
+    )
 
 
 def _apply_policy(feed: Feed, times: _Times, rows: NDArray[np.int64], found: Instants) -> None:
@@ -77,6 +124,15 @@ def _apply_policy(feed: Feed, times: _Times, rows: NDArray[np.int64], found: Ins
         times.refuse(rows[found.gap], "dst_gap")
     if feed.time.fold == "reject":
         times.refuse(rows[found.fold], "dst_fold")
+
+
+def _by_order(frame: pl.DataFrame, times: _Times, rows: NDArray[np.int64], later: NDArray[np.int64]) -> None:
+    """Local times that were twice, of which `times` has the first instant: the one that the order of records tells."""
+    passed = fold_order.passes(frame, times.ns, rows, later)
+    second = passed == fold_order.SECOND
+    times.ns[rows[second]] = later[second]
+    times.flags[rows[second]] ^= FOLD_EARLIER | FOLD_LATER
+    times.refuse(rows[passed == fold_order.UNCLEAR], "fold_unclear")
 
 
 def _refuse_unknown(feed: Feed, frame: pl.DataFrame, rows: NDArray[np.int64], times: _Times) -> None:

@@ -28,12 +28,15 @@ zone_at = lru_cache(maxsize=1 << 16)(tzfpy.get_tz)
 
 class Instants(msgspec.Struct, frozen=True):
     """`earlier` and `later` are the instants that a local time can be (equal but in a fold). In a gap, `earlier` is the
-    time shifted forward by the length of the gap."""
+    time shifted forward by the length of the gap, and `change` the instant at which clocks were put forward over it, to
+    the wall clock `resumed`."""
 
     earlier: NDArray[np.int64]
     later: NDArray[np.int64]
     gap: NDArray[np.bool_]
     fold: NDArray[np.bool_]
+    change: NDArray[np.int64]
+    resumed: NDArray[np.int64]
 
 
 class Offsets(msgspec.Struct, frozen=True):
@@ -45,7 +48,8 @@ class Offsets(msgspec.Struct, frozen=True):
 
 def to_instants(wall_ns: NDArray[np.int64], zones: NDArray[np.int64], names: Sequence[str]) -> Instants:
     """The instants of wall clocks (ns as if UTC) in zones (numbers into `names`, none of them UNKNOWN)."""
-    result = Instants(wall_ns.copy(), wall_ns.copy(), np.zeros(len(zones), np.bool_), np.zeros(len(zones), np.bool_))
+    marks = np.zeros(len(zones), np.bool_)
+    result = Instants(wall_ns.copy(), wall_ns.copy(), marks, marks.copy(), wall_ns.copy(), wall_ns.copy())
     years = wall_ns.astype("datetime64[ns]").astype("datetime64[Y]").astype(np.int64) + 1970
     groups, row_group = np.unique(zones * 10_000 + years, return_inverse=True)
     for number, group in enumerate(groups):
@@ -53,6 +57,17 @@ def to_instants(wall_ns: NDArray[np.int64], zones: NDArray[np.int64], names: Seq
         offsets = offsets_around(names[group // 10_000], int(group % 10_000))
         _resolve(wall_ns[rows], offsets, result, rows)
     return result
+
+
+def to_walls(ns: NDArray[np.int64], name: str) -> NDArray[np.int64]:
+    """Instants (ns UTC) -> the wall clock of a zone (ns as if UTC)."""
+    walls = ns.copy()
+    years = ns.astype("datetime64[ns]").astype("datetime64[Y]").astype(np.int64) + 1970
+    for year in np.unique(years).tolist():
+        rows = np.flatnonzero(years == year)
+        offsets = offsets_around(name, year)
+        walls[rows] += offsets.offset_ns[np.searchsorted(offsets.start_ns, ns[rows], side="right") - 1]
+    return walls
 
 
 def _resolve(wall: NDArray[np.int64], offsets: Offsets, result: Instants, rows: slice | NDArray[np.int64]) -> None:
@@ -67,6 +82,8 @@ def _resolve(wall: NDArray[np.int64], offsets: Offsets, result: Instants, rows: 
     result.later[rows] = wall - offsets.offset_ns[np.where(fold, following, before)]
     result.gap[rows] = gap
     result.fold[rows] = fold
+    result.change[rows] = offsets.start_ns[first]
+    result.resumed[rows] = begins[first]
 
 
 @lru_cache(maxsize=4096)

@@ -35,22 +35,68 @@ SELECT
     p.value AS value
 
 -- fragment: points_calendar
--- The start in ns of the window of `count` `unit`s that an instant is in, as points_windows says.
-WITH
-    (t, step) -> toUnixTimestamp64Nano(t) - positiveModulo(toUnixTimestamp64Nano(t), {count:Int64} * step) AS even,
-    start -> toUnixTimestamp64Nano(toDateTime64(start, 9, {tz:String})) AS in_ns,
-    t -> multiIf(
-        {unit:String} = 'ns', even(t, 1),
-        {unit:String} = 'us', even(t, 1000),
-        {unit:String} = 'ms', even(t, 1000000),
-        {unit:String} = 's', even(t, 1000000000),
-        {unit:String} = 'm', in_ns(toStartOfInterval(t, toIntervalMinute({count:Int64}), {tz:String})),
-        {unit:String} = 'h', in_ns(toStartOfInterval(t, toIntervalHour({count:Int64}), {tz:String})),
-        {unit:String} = 'd', in_ns(toStartOfInterval(t, toIntervalDay({count:Int64}), {tz:String})),
-        {unit:String} = 'w', in_ns(toStartOfInterval(t, toIntervalWeek({count:Int64}), {tz:String})),
-        {unit:String} = 'mo', in_ns(toStartOfInterval(t, toIntervalMonth({count:Int64}), {tz:String})),
-        in_ns(toStartOfInterval(t, toIntervalYear({count:Int64}), {tz:String}))
-    ) AS window_of
+-- What a point's window is: a query in layers around `p`, so that each expression is planned once. `window` is the start
+-- in ns of the window of `count` `unit`s that p.time is in, as points_windows says; `label` the wall clock rounded down.
+-- What the tables of changes hold, and why this finds the right one, says query/wall_clock.py. `closed_right` 1: a
+-- window has its end and not its start. Ends before the innermost FROM; points_calendar_end closes the layers.
+SELECT
+    *,
+    multiIf(
+        {unit:String} IN ('ns', 'us', 'ms', 's'),
+        label,
+        label >= wall_changed,
+        greatest(label - offset_after, changed),
+        ns_at >= changed AND label - offset_after >= changed AND offset_before - offset_after >= {length:Int64},
+        label - offset_after,
+        greatest(label - offset_before, previous)
+    ) AS window
+FROM (
+SELECT
+    *,
+    {changes:Array(Int64)}[i] AS changed,
+    {walls:Array(Int64)}[i] AS wall_changed,
+    {previous:Array(Int64)}[i] AS previous,
+    {offset_before:Array(Int64)}[i] AS offset_before,
+    {offset_after:Array(Int64)}[i] AS offset_after
+FROM (
+SELECT
+    *,
+    {by_wall:Array(UInt16)}[least(greatest(
+        bitShiftRight(label, {bits:UInt8}) - {first_wall_bucket:Int64} + 1, 1), {wall_buckets:Int64})] AS i
+FROM (
+SELECT
+    *,
+    multiIf(
+        {unit:String} IN ('ns', 'us', 'ms', 's'), ns_at - positiveModulo(ns_at, {length:Int64}),
+        {unit:String} IN ('m', 'h'), wall - positiveModulo(wall, {length:Int64}),
+        toUnixTimestamp64Nano(toDateTime64(multiIf(
+            {unit:String} = 'd', toStartOfInterval(clock, toIntervalDay({count:Int64}), 'UTC'),
+            {unit:String} = 'w', toStartOfInterval(clock, toIntervalWeek({count:Int64}), 'UTC'),
+            {unit:String} = 'mo', toStartOfInterval(clock, toIntervalMonth({count:Int64}), 'UTC'),
+            toStartOfInterval(clock, toIntervalYear({count:Int64}), 'UTC')
+        ), 9, 'UTC'))
+    ) AS label
+FROM (
+SELECT *, fromUnixTimestamp64Nano(wall, 'UTC') AS clock
+FROM (
+SELECT
+    *,
+    ns_at + if(
+        ns_at < {changes:Array(Int64)}[change],
+        {offset_before:Array(Int64)}[change],
+        {offset_after:Array(Int64)}[change]
+    ) AS wall
+FROM (
+SELECT
+    *,
+    {by_change:Array(UInt16)}[least(greatest(
+        bitShiftRight(ns_at, {bits:UInt8}) - {first_bucket:Int64} + 1, 1), {buckets:Int64})] AS change
+FROM (
+SELECT p.*, toUnixTimestamp64Nano(p.time) - {closed_right:Int64} AS ns_at
+
+-- fragment: points_calendar_end
+-- Closes the layers of points_calendar.
+)))))))) AS p
 
 -- name: points_ahead
 -- Where a page in ascending order ends: the place (ns, ordinal) of the first point that no longer fits. No row: it fits.
@@ -106,12 +152,11 @@ SELECT p.time AS time, p.value AS value
 
 -- name: points_windows
 -- Aggregates over windows of `count` `unit`s, in order of the windows' starts (ns). Windows shorter than a minute count
--- from the epoch; minutes, hours, days, weeks (from Monday), months and years follow the clock and calendar of `tz`: a
--- day of a clock change has 23 or 25 hours. Missing samples (null) count for nothing. The dear aggregates are only
+-- from the epoch; minutes, hours, days, weeks (from Monday), months and years follow the wall clock and the calendar of a
+-- zone: a day of a clock change has 23 or 25 hours. Missing samples (null) count for nothing. The dear aggregates are only
 -- worked out when `agg` names them.
--- include: points_calendar
 SELECT
-    window_of(p.time) AS ns,
+    window AS ns,
     least(greatest(sumKahan(p.value) / count(p.value), min(p.value)), max(p.value)) AS mean,
     min(p.value) AS min,
     max(p.value) AS max,
@@ -121,8 +166,13 @@ SELECT
     argMaxIf(p.value, (p.time, p.ordinal), has({agg:Array(String)}, 'last')) AS last,
     if(count(p.value) > 1, stddevSampStableIf(p.value, has({agg:Array(String)}, 'stddev')), NULL) AS stddev,
     quantileExactInclusiveIf(0.5)(p.value, has({agg:Array(String)}, 'median')) AS median
+FROM (
+-- include: points_calendar
+FROM (SELECT p.time, p.ordinal, p.value
 -- include: points_range
   AND isNotNull(p.value)
+) AS p
+-- include: points_calendar_end
 GROUP BY ns
 HAVING ns > {after:Int64}
 ORDER BY ns
@@ -130,7 +180,20 @@ LIMIT {limit:UInt32}
 SETTINGS enable_extended_results_for_datetime_functions = 1
 
 -- name: window_start
--- The start (ns) of the window that an instant is in, by the same rules.
+-- The start (ns) of the window that an instant is in, by the same rules, and what the wall clock shows then (`label`).
+SELECT window AS ns, label
+FROM (
 -- include: points_calendar
-SELECT window_of(fromUnixTimestamp64Nano({at:Int64}, 'UTC')) AS ns
+FROM (SELECT fromUnixTimestamp64Nano({at:Int64}, 'UTC') AS time) AS p
+-- include: points_calendar_end
 SETTINGS enable_extended_results_for_datetime_functions = 1
+
+-- name: points_extent
+-- The first and the last time (ns) that points of a range can have; no row where there is none.
+SELECT toUnixTimestamp64Nano(min(p.time)) AS first, toUnixTimestamp64Nano(max(p.time)) AS last
+FROM points AS p
+WHERE p.tenant = {tenant:String}
+  AND p.series = {series:UInt64}
+  AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+  AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+HAVING count() > 0

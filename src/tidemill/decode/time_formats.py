@@ -1,0 +1,220 @@
+"""The formats of a feed's times, compiled: one value or a whole column of them -> wall clocks and instants.
+
+A text is read by the formats in their order, a number by the one that counts (`unix_s` ...). A column is read as every
+single value of it is (a property test holds both together); the usual spellings are read in NumPy.
+"""
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, Literal, get_args
+
+import msgspec
+import numpy as np
+
+from tidemill.decode.times import (
+    DAY,
+    INSTANT,
+    LOCAL_MAX_NS,
+    UNIT_NS,
+    WALL,
+    Walls,
+    number_ns,
+    parse_numbers,
+    parse_texts,
+)
+from tidemill.model.iso8601 import ISO_INSTANT_TEXT, ISO_WALL_TEXT, Written, parse_iso, parse_offset
+from tidemill.model.time import INSTANT_TEXT, MAX_NS, MIN_NS, NS_PER_S, WALL_TEXT, parse_wall
+from tidemill.model.time_patterns import compile_pattern
+
+UNITS: Final = {"unix_s": "seconds", "unix_ms": "milliseconds", "unix_us": "microseconds", "unix_ns": "nanoseconds"}
+OFFSET_UNITS_S: Final = {"s": 1, "min": 60, "h": 3600}
+_FIRST_NS: Final = MIN_NS - 86_400 * NS_PER_S  # before this, no offset brings a time into range
+
+TimeKind = Literal["time_text", "time_number", "time_any"]
+TIME_KINDS: Final = frozenset(get_args(TimeKind))
+
+
+class TimeFormats:
+    """The formats of one feed. `local_epoch`: its numbers count the local wall clock; `offset_required`: what messages
+    ask for. Thread-safe: it keeps nothing between calls."""
+
+    def __init__(self, formats: Sequence[str], *, local_epoch: bool = False, offset_required: bool = True) -> None:
+        self._required = offset_required
+        self._kind_of_number = WALL if local_epoch else INSTANT
+        self._formats = tuple(name for name in formats if name != "received")
+        counted = [name for name in self._formats if name in UNIT_NS]
+        self._unit = counted[0] if counted else None
+        self._texts = tuple(self._text_reader(name) for name in self._formats)
+        self._quick = bool(self._formats) and self._formats[0] in ("iso8601", "rfc3339")
+        self._respelled = self._formats[:1] == ("iso8601",)
+
+    @property
+    def kind(self) -> TimeKind:
+        """What JSON values they can be."""
+        if self._unit is None:
+            return "time_text"
+        return "time_number" if len(self._formats) == 1 else "time_any"
+
+    @property
+    def certain(self) -> bool:
+        """Whether every RFC 3339 text is read as one."""
+        return self._quick and self._unit is None
+
+    @property
+    def expected(self) -> str:
+        """What a value must be, in words."""
+        return ", or ".join(self._expected(name) for name in self._formats)
+
+    def column(self, values: Sequence[Any]) -> Walls | None:
+        """A column of values: texts, or ints and Decimals. None where that is not certain; what fits no format is only
+        marked."""
+        kinds = set(map(type, values))
+        if kinds == {str}:
+            return self._column_of_texts(values)
+        if kinds == {int, str}:
+            return self._column_of_both(values)
+        if self._unit is None or not kinds <= {int, Decimal}:
+            return None
+        walls = parse_numbers(values, UNIT_NS[self._unit])
+        return msgspec.structs.replace(walls, local=np.full(len(values), self._kind_of_number, np.uint8))
+
+    def one(self, value: Any) -> tuple[int, int]:
+        """(ns, kind) of one value: a text, or a finite int, float or Decimal; not checked for range. Raises ValueError
+        with a sentence."""
+        if not isinstance(value, str):
+            assert self._unit is not None
+            return number_ns(value, UNIT_NS[self._unit]), self._kind_of_number
+        first: ValueError | None = None
+        for read in self._texts:
+            try:
+                return read(value)
+            except ValueError as error:
+                first = first or error
+        assert first is not None
+        raise ValueError(f"'{value[:40]}' is not {self.expected}") if len(self._texts) > 1 else first
+
+    def _column_of_both(self, values: Sequence[Any]) -> Walls | None:
+        texts = np.fromiter((type(value) is str for value in values), np.bool_, len(values))
+        walls = Walls(np.zeros(len(values), np.int64), np.zeros(len(values), np.uint8), np.zeros(len(values), np.bool_))
+        for mask in (texts, ~texts):
+            part = self.column([values[row] for row in np.flatnonzero(mask).tolist()])
+            if part is None:
+                return None
+            walls.ns[mask], walls.local[mask], walls.ok[mask] = part.ns, part.local, part.ok
+        return walls
+
+    def _column_of_texts(self, texts: Sequence[str]) -> Walls:
+        count = len(texts)
+        if self._unit is not None and self._formats[0] == self._unit:
+            digits = "".join(texts)
+            if digits.isascii() and digits.isdigit() and all(texts) and max(map(len, texts)) < 20:
+                walls = parse_numbers(list(map(int, texts)), UNIT_NS[self._unit])
+                return msgspec.structs.replace(walls, local=np.full(count, self._kind_of_number, np.uint8))
+        if self._quick:
+            walls = parse_texts(texts)
+            if self._respelled:
+                self._respell(texts, walls)
+        else:
+            walls = Walls(np.zeros(count, np.int64), np.zeros(count, np.uint8), np.zeros(count, np.bool_))
+        for row in np.flatnonzero(~walls.ok).tolist():
+            try:
+                ns, kind = self.one(texts[row])
+            except ValueError:
+                continue
+            if _FIRST_NS <= ns <= (LOCAL_MAX_NS if kind else MAX_NS):
+                walls.ns[row], walls.local[row], walls.ok[row] = ns, kind, True
+        return walls
+
+    def _respell(self, texts: Sequence[str], walls: Walls) -> None:
+        """Read the commonest other spellings of ISO 8601 as a column: without seconds, `+0100`, `+01`."""
+        rows = np.flatnonzero(~walls.ok)
+        spelled = [(row, text) for row in rows.tolist() if (text := _respelled(texts[row])) is not None]
+        if not spelled:
+            return
+        again = parse_texts([text for _, text in spelled])
+        at = np.array([row for row, _ in spelled])[again.ok]
+        walls.ns[at], walls.local[at], walls.ok[at] = again.ns[again.ok], again.local[again.ok], True
+
+    def _text_reader(self, name: str) -> Callable[[str], tuple[int, int]]:
+        if name in UNIT_NS:
+            return lambda text: (number_ns(_number(text, self._expected(name)), UNIT_NS[name]), self._kind_of_number)
+        if name == "rfc3339":
+            expected = INSTANT_TEXT if self._required else WALL_TEXT
+
+            def rfc3339(text: str) -> tuple[int, int]:
+                wall, offset = parse_wall(text, expected)
+                return wall - (offset or 0) * NS_PER_S, WALL if offset is None else INSTANT
+
+            return rfc3339
+        if name == "iso8601":
+            return lambda text: _settled(parse_iso(text, self._expected(name)))
+        pattern = compile_pattern(name)
+        return lambda text: _settled(pattern.parse(text))
+
+    def _expected(self, name: str) -> str:
+        if name in UNIT_NS:
+            return f"a number, the {UNITS[name]} since 1970-01-01T00:00:00Z"
+        if name == "rfc3339":
+            return INSTANT_TEXT if self._required else WALL_TEXT
+        if name == "iso8601":
+            return ISO_INSTANT_TEXT if self._required else ISO_WALL_TEXT
+        return compile_pattern(name).expected
+
+
+def offset_s(value: Any, unit: str) -> int:
+    """An offset from UTC that stands in a member of its own, in seconds: a text such as `+01:00`, or a number of
+    `unit`s (OFFSET_UNITS_S) east of Greenwich. Raises ValueError with a sentence."""
+    if isinstance(value, str):
+        return parse_offset(value)
+    seconds = value * OFFSET_UNITS_S[unit]
+    if not -86_400 < seconds < 86_400 or seconds != int(seconds):
+        raise ValueError(f"{value} {unit} is not an offset from UTC (at most 23:59)")
+    return int(seconds)
+
+
+def offset_column(values: Sequence[Any], unit: str) -> list[int | None] | None:
+    """The offsets of a column in s, None where a record has none; None as a whole where any is none."""
+    try:
+        known = {value: None if value is None else offset_s(value, unit) for value in set(values)}
+    except ValueError:
+        return None
+    return [known[value] for value in values]
+
+
+def with_offsets(walls: Walls, offsets: Sequence[int | None]) -> Walls:
+    """Wall clocks with the offsets of their records as instants. A time that has an offset itself keeps that."""
+    there = np.array([offset is not None for offset in offsets], np.bool_) & (walls.local != INSTANT)
+    shift = np.array([offset or 0 for offset in offsets], np.int64) * NS_PER_S
+    fits = ~there | ((walls.ns >= _FIRST_NS) & (walls.ns <= MAX_NS - 86_400 * NS_PER_S))
+    ns = np.where(there & fits, walls.ns - shift, walls.ns)
+    return Walls(ns, np.where(there, INSTANT, walls.local).astype(np.uint8), walls.ok & fits)
+
+
+def _number(text: str, expected: str) -> Decimal:
+    """A number in quotes, exactly. Raises ValueError."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal("nan")
+    if not number.is_finite():
+        raise ValueError(f"'{text[:40]}' is not {expected}")
+    return number
+
+
+def _settled(written: Written) -> tuple[int, int]:
+    if written.offset_s is not None:
+        return written.wall_ns - written.offset_s * NS_PER_S, INSTANT
+    return written.wall_ns, DAY if written.day else WALL
+
+
+def _respelled(text: str) -> str | None:
+    """An ISO 8601 text in another spelling of the same time, which `parse_texts` reads; None where it is not one of the
+    commonest. What is wrong in it stays wrong."""
+    size = len(text)
+    if size < 16 or text[13] != ":" or text[10] not in "Tt ":
+        return None
+    if text[-3] in "+-":
+        text, size = f"{text}:00", size + 3
+    elif text[-5] in "+-":
+        text, size = f"{text[:-2]}:{text[-2:]}", size + 1
+    return f"{text[:16]}:00{text[16:]}" if size == 16 or text[16] in "Zz+-" else text

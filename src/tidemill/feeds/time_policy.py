@@ -1,0 +1,93 @@
+"""What a feed says of times: where a record's time stands, how it is written, and how it becomes an instant."""
+
+from typing import Final, Literal
+
+import msgspec
+
+from tidemill.feeds.members import Part
+from tidemill.feeds.table import Table
+
+UNIX: Final = ("unix_s", "unix_ms", "unix_us", "unix_ns")
+NAMED: Final = ("iso8601", "rfc3339", *UNIX, "received")
+
+
+class Shift(Table, frozen=True):
+    """What is added to times that are known to be wrong by a fixed length: `by`, a duration such as `7168d` (a receiver
+    1024 weeks behind) or `-1h`. Only to times `before` and `after` (included) the given ones, and only where the time
+    is more than `older_than` before it was received; without a condition to all. The clock as it is written counts,
+    before a zone is looked for. Points carry the flag `shifted`."""
+
+    by: str
+    before: str | None = None
+    after: str | None = None
+    older_than: str | None = None
+
+
+class TimePolicy(Table, frozen=True):
+    """Where a record's time is and how it becomes UTC.
+
+    `format` is one format or a list of them, tried in order: `iso8601` is every ISO 8601 text that can be read in one
+    way only (`2026-01-31T12:00Z`, `20260131T120000+0100`, `2026-W05-6`; a date alone is the begin of its day);
+    `rfc3339` only the texts of RFC 3339 (also without an offset); `unix_s|unix_ms|unix_us|unix_ns` a number, in quotes
+    or not; and anything with a `%` is a pattern such as `%d.%m.%Y %H:%M`: `%Y %y` year, `%m %b %B` month, `%d %e` day,
+    `%j` day of the year, `%a %A` weekday, `%H %k` hour (`%I` with `%p`), `%M` minute, `%S` second, `%f` its decimals,
+    `%z` offset, `%F` `%T` `%R` for `%Y-%m-%d` `%H:%M:%S` `%H:%M`. `received` takes the time of receipt instead.
+
+    An offset in the time always wins, then one in a member of its own, `offset_path`: a text such as `+01:00`, or a
+    number of `offset_unit` (`s`, `min`, `h`), east positive. Without any, `offset = "required"` makes it a contract
+    fault; else the zone comes from `zone` (IANA name), from `zone_path` (a text in the record) or from `zone_position`
+    (paths of latitude and longitude; at sea the nautical zone). `epoch = "local"`: the numbers count that local wall
+    clock and not UTC. `gap`: a local time that never was; `fold`: one that was twice; `by_order` tells the
+    two apart by the order of a series' records in the payload, and rejects what that does not tell (`fold_unclear`).
+
+    `stamp = "end"`: a time is the end of the `interval` that it closes (`30m`, `1d`, `1mo`), and points are stored at
+    its begin; days and longer are of the calendar of the zone (without one of UTC). `shift` mends times that are wrong
+    by a fixed length.
+
+    Times are kept to the nanosecond, from the digits as they are written: further digits of a second are cut in a text,
+    and rounded in a number. In a binary record the time stands `at` a byte and is a number of `type` (`uint32_be` ...),
+    see [input.layout].
+    """
+
+    path: str | None = None
+    at: int | None = None
+    in_: Part = msgspec.field(default="record", name="in")
+    type: str | None = None
+    format: str | tuple[str, ...] = "iso8601"
+    epoch: Literal["utc", "local"] = "utc"
+    offset: Literal["required", "optional"] = "required"
+    offset_path: str | None = None
+    offset_unit: Literal["s", "min", "h"] = "s"
+    zone: str | None = None
+    zone_path: str | None = None
+    zone_position: tuple[str, str] | None = None
+    stamp: Literal["begin", "end"] = "begin"
+    interval: str | None = None
+    shift: Shift | None = None
+    gap: Literal["reject", "shift_forward"] = "reject"
+    fold: Literal["earlier", "later", "reject", "by_order"] = "earlier"
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats in the order in which they are tried."""
+        return (self.format,) if isinstance(self.format, str) else self.format
+
+    @property
+    def received(self) -> bool:
+        """Whether records take the time of receipt."""
+        return self.formats == ("received",)
+
+    @property
+    def zoned(self) -> bool:
+        """Whether it says where local times have their zone from."""
+        return any(source is not None for source in (self.zone, self.zone_path, self.zone_position))
+
+    @property
+    def offset_required(self) -> bool:
+        """Whether a time without an offset is a fault."""
+        return self.offset == "required" and not (self.epoch == "local" and self.zoned)
+
+    @property
+    def counted(self) -> bool:
+        """Whether some of its times are numbers since the epoch."""
+        return any(name in UNIX for name in self.formats)

@@ -1,0 +1,215 @@
+"""Points aggregated over windows: the store aggregates, this module fills windows without points and writes the answer.
+
+A page without `fill` has only windows with points. With it, windows run from `start` (else the first point) to `end`
+(else the last point), and the whole range is filled before it is cut into pages: where a page ends changes no value.
+"""
+
+import io
+from datetime import timedelta
+from typing import Any, Final, Required, TypedDict
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from tidemill.errors import LimitError
+from tidemill.model.ids import format_series
+from tidemill.query import answers
+from tidemill.query.answers import Page
+from tidemill.query.cursors import encode
+from tidemill.query.parameters import AGGREGATES, Range, time_range
+from tidemill.query.points_query import PointsQuery
+from tidemill.query.readers import Window
+from tidemill.query.series import Description
+from tidemill.query.wall_clock import WallClock, wall_clock
+from tidemill.store.client import Store
+
+MAX_WINDOWS: Final = 100_000  # windows that one request fills, before it is cut into pages
+_BEFORE_ALL: Final = -(2**63)
+
+
+class PointWindow(TypedDict, total=False):
+    """A window of points: its start, and one member for each aggregate that `agg` asks for."""
+
+    time: Required[str]
+    mean: float | None
+    min: float | None
+    max: float | None
+    sum: float | None
+    count: int
+    first: float | None
+    last: float | None
+    stddev: float | None
+    median: float | None
+
+
+class WindowPage(msgspec.Struct, frozen=True):
+    """A page of windows of a length `every` that follow the calendar of `tz`."""
+
+    series: str
+    every: str
+    tz: str
+    items: list[PointWindow]
+    next: str | None
+
+
+def point_windows(store: Store, tenant: str, described: Description, query: PointsQuery, every: Window) -> Page:
+    """A page of windows of a length. Raises LimitError when more than MAX_WINDOWS would have to be filled."""
+    clock = _clock(store, tenant, described, query, every)
+    windows = _Windows(every, clock, int(query.closed == "right"))
+    after = query.cursor[0] if query.cursor else _BEFORE_ALL
+    limit = query.limit + 1
+    if query.fill is None:
+        frame = _aggregated(store, tenant, described, query, windows, after=after, limit=limit)
+    else:
+        frame = _aggregated(store, tenant, described, query, windows, after=_BEFORE_ALL, limit=MAX_WINDOWS + 1)
+        frame = _filled(frame, _grid(store, frame, query, windows), query.fill)
+        frame = frame.filter(pl.col("ns") > after).head(limit)
+    page = frame.head(query.limit)
+    following = encode(page["ns"][-1], 0) if len(frame) > len(page) else None
+    chosen = page.select("ns", *(_finite(name) for name in query.agg))
+    head = {"series": format_series(described.series), "every": every.text, "tz": query.tz}
+    return _written(chosen, head, query, following)
+
+
+class _Windows(msgspec.Struct, frozen=True):
+    """How time is divided: windows of a length on a wall clock, closed at the left or (1) at the right."""
+
+    every: Window
+    clock: WallClock
+    closed_right: int
+
+    @property
+    def bound(self) -> dict[str, Any]:
+        """What every question about windows binds."""
+        every = {"count": self.every.count, "unit": self.every.unit, "length": self.every.nominal_ns}
+        return {**every, "closed_right": self.closed_right, **self.clock.tables()}
+
+
+def _clock(store: Store, tenant: str, described: Description, query: PointsQuery, every: Window) -> WallClock:
+    """The wall clock of the zone for as long as the request can be about."""
+    if query.tz == "UTC" or every.of_epoch:
+        return wall_clock("UTC", 0, 0)
+    span = _span(query)
+    limits = {"tenant": tenant, "series": described.series, "first": span.first_ns, "last": span.last_ns}
+    bounds = [row[name] for row in store.rows("points_extent", **limits) for name in ("first", "last")]
+    bounds += [bound for bound in (query.start, query.end) if query.fill is not None and bound is not None]
+    if not bounds:
+        return wall_clock("UTC", 0, 0)
+    return wall_clock(query.tz, min(bounds) - every.nominal_ns, max(bounds))
+
+
+def _span(query: PointsQuery) -> Range:
+    """The points of the request: [start, end), or (start, end] where windows are closed at the right."""
+    span = time_range(query.start, query.end)
+    if query.closed == "left":
+        return span
+    first = span.first_ns if query.start is None else span.first_ns + 1
+    return Range(first, span.last_ns if query.end is None else span.last_ns + 1)
+
+
+def _aggregated(
+    store: Store, tenant: str, described: Description, query: PointsQuery, windows: _Windows, *, after: int, limit: int
+) -> pl.DataFrame:
+    """Windows with points whose start is after `after`, with every aggregate."""
+    span = _span(query)
+    return store.frame(
+        "points_windows",
+        tenant=tenant,
+        series=described.series,
+        deleted_seq=described.deleted_seq,
+        first=max(span.first_ns, after),
+        last=span.last_ns,
+        good=int(query.quality == "good"),
+        mark=query.marked or "",
+        agg=list(query.agg),
+        after=after,
+        limit=limit,
+        **windows.bound,
+    )
+
+
+def _grid(store: Store, frame: pl.DataFrame, query: PointsQuery, windows: _Windows) -> pl.Series:
+    """The starts of all windows of the request, in ns; those of a wall clock that never was are left out."""
+    right = windows.closed_right
+    bounds = [frame["ns"][0], frame["ns"][-1]] if len(frame) else []
+    inside = [ns + right for ns in bounds]
+    if query.start is not None:
+        inside.append(query.start + right)
+    if query.end is not None and inside:
+        newest = query.end - 1 + right
+        inside.append(newest if query.start is None else max(newest, query.start + right))
+    if not inside:
+        return pl.Series("ns", inside, dtype=pl.Int64)
+    first, last = (_window_start(store, windows, ns) for ns in (min(inside), max(inside)))
+    return _starts(first, last, windows.every, windows.clock)
+
+
+def _window_start(store: Store, windows: _Windows, at_ns: int) -> tuple[int, int]:
+    """(ns, what the wall clock shows) of the start of the window that an instant is in."""
+    [row] = store.rows("window_start", at=at_ns, **windows.bound)
+    return int(row["ns"]), int(row["label"])
+
+
+def _starts(first: tuple[int, int], last: tuple[int, int], every: Window, clock: WallClock) -> pl.Series:
+    """Window starts from one start to another: even from the epoch up to seconds, else even on the wall clock."""
+    (first_ns, first_wall), (last_ns, last_wall) = first, last
+    if (last_ns - first_ns) // every.nominal_ns >= MAX_WINDOWS:
+        message = f"More than {MAX_WINDOWS} windows to fill; ask for a shorter range or longer windows"
+        raise LimitError("max_windows", MAX_WINDOWS, message)
+    if every.of_epoch:
+        return pl.Series("ns", range(first_ns, last_ns + 1, every.nominal_ns), dtype=pl.Int64)
+    ends = pl.Series([first_wall, max(last_wall, first_wall)], dtype=pl.Datetime("ns"))
+    # Two days more: the last start may show less than one before it, where clocks were put back in between.
+    naive = pl.datetime_range(ends[0], ends[1] + timedelta(days=2), every.text, time_unit="ns", eager=True)
+    walls = naive.to_physical().to_numpy()
+    starts = np.unique(np.concatenate([clock.first(walls), clock.again(walls, every.nominal_ns)]))
+    return pl.Series("ns", starts[(starts >= first_ns) & (starts <= last_ns)], dtype=pl.Int64)
+
+
+def _filled(frame: pl.DataFrame, grid: pl.Series, fill: str) -> pl.DataFrame:
+    """The windows of `frame` and of `grid` in order; where only `grid` has one, count is 0 and the rest is filled."""
+    every = pl.DataFrame({"ns": pl.concat([frame["ns"], grid]).unique().sort()})
+    joined = every.join(frame, on="ns", how="left", maintain_order="left").with_columns(pl.col("count").fill_null(0))
+    values = [name for name in AGGREGATES if name != "count"]
+    if fill == "previous":
+        return joined.with_columns(pl.col(values).forward_fill())
+    if fill == "linear":
+        return joined.with_columns(pl.col(name).interpolate_by("ns") for name in values)
+    return joined
+
+
+def _finite(name: str) -> pl.Expr:
+    """An aggregate with what a double cannot hold (a sum of huge values) as null."""
+    column = pl.col(name)
+    return column if name == "count" else pl.when(column.is_finite()).then(column).alias(name)
+
+
+def _written(frame: pl.DataFrame, head: dict[str, Any], query: PointsQuery, following: str | None) -> Page:
+    """The page in the format asked for, `time` first."""
+    kind = query.format
+    buffer = io.BytesIO()
+    if kind in answers.COLUMNAR:
+        times = frame["ns"].cast(pl.Datetime("ns")).dt.replace_time_zone("UTC").alias("time")
+        typed = frame.drop("ns").insert_column(0, times)
+        if kind == "arrow":
+            typed.write_ipc_stream(buffer)
+        else:
+            typed.write_parquet(buffer)
+        return Page(buffer.getvalue(), answers.MEDIA_TYPES[kind], following)
+    texts = frame.drop("ns").insert_column(0, instants(frame["ns"], query.tz).alias("time"))
+    if kind == "csv":
+        texts.write_csv(buffer)
+        return Page(buffer.getvalue(), answers.MEDIA_TYPES[kind], following)
+    texts.write_ndjson(buffer)
+    if kind == "ndjson":
+        return Page(buffer.getvalue(), answers.MEDIA_TYPES[kind], following)
+    body = answers.framed(head, "items", answers.array([buffer.getvalue()]), {"next": following})
+    return Page(b"".join(body), next=following)
+
+
+def instants(ns: pl.Series, zone: str = "UTC") -> pl.Series:
+    """Ns since the epoch -> RFC 3339 with only as many fraction digits as needed, and `Z` or the zone's offset."""
+    local = ns.cast(pl.Datetime("ns")).dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
+    digits = local.dt.to_string("%Y-%m-%dT%H:%M:%S%.9f").str.strip_chars_end("0").str.strip_chars_end(".")
+    return digits + ("Z" if zone == "UTC" else local.dt.to_string("%:z"))

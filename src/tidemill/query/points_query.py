@@ -1,0 +1,52 @@
+"""The query of a page of points, raw or in windows."""
+
+from typing import Annotated
+
+from tidemill.errors import Fault, InputError, count_of_faults
+from tidemill.query.parameters import (
+    Aggregates,
+    Closed,
+    Every,
+    Fill,
+    Format,
+    Marked,
+    Order,
+    Quality,
+    RangeParameters,
+    Zone,
+    limit_to,
+    page_cursor,
+)
+
+
+class PointsQuery(RangeParameters, frozen=True):
+    """A page of raw points in [start, end), or with `every` of windows."""
+
+    every: Every = None
+    agg: Aggregates = ("mean",)
+    closed: Closed = "left"
+    tz: Zone = "UTC"
+    fill: Fill = None
+    order: Order = "asc"
+    limit: Annotated[int, limit_to(1_000_000)] = 10_000
+    cursor: Annotated[tuple[int, int] | None, page_cursor(int, int)] = None
+    format: Format = "json"
+    quality: Quality = None
+    marked: Marked = None
+
+
+def check(query: PointsQuery) -> None:
+    """Raise InputError, naming every fault, for parameters that do not go together."""
+    faults = []
+    if query.every is None and query.fill is not None:
+        faults.append(Fault("$query.fill", "needs_every", "'fill' is about windows; give their length with 'every'"))
+    if query.every is None and query.closed == "right":
+        faults.append(
+            Fault("$query.closed", "needs_every", "'closed' is about windows; give their length with 'every'")
+        )
+    if query.every is not None and query.order == "desc":
+        faults.append(Fault("$query.order", "not_with_every", "windows come in ascending order only"))
+    if query.quality is not None and query.marked is not None:
+        faults.append(Fault("$query.quality", "contradiction", "no point is both good and marked; ask for one of them"))
+    if faults:
+        raise InputError(f"{count_of_faults(len(faults))} in the query: {faults[0].message}", tuple(faults))

@@ -1,0 +1,78 @@
+"""What intake can say at once of the time of one record: that the feed's policy for local times gives it no instant.
+Pure.
+
+Nearly every record is far from any change of its clock and is passed in some ten microseconds; only what is within two
+days of one is decided as the mill decides it.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+
+from tidemill.decode.batch import Batch
+from tidemill.decode.plan import compile_plan
+from tidemill.decode.times import DAY, INSTANT, LOCAL_MAX_NS, LOCAL_MIN_NS
+from tidemill.errors import Fault
+from tidemill.feeds.definition import Feed
+from tidemill.feeds.paths import parse_path
+from tidemill.model.iso8601 import DAY_S
+from tidemill.model.time import NS_PER_S
+from tidemill.rules.reasons import TIME_REASONS
+from tidemill.rules.time import resolve_times
+from tidemill.rules.zones import offsets_around, zone_at
+
+_NEAR_NS: Final = 2 * DAY_S * NS_PER_S
+
+
+class LocalTimes:
+    """The check of one feed whose payloads are single records. Thread-safe."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._times = compile_plan(feed).times
+        self._path = feed.time.path or "$"
+        self._keys = parse_path(self._path)
+        self._position = tuple(map(parse_path, feed.time.zone_position or ()))
+
+    def faults(self, body: bytes, decode: Callable[[], Batch]) -> tuple[Fault, ...]:
+        """The fault of a body without faults of the contract, or (). `decode` gives its batch, where that is needed."""
+        if not self._feed.time.zoned or self._certain(body):
+            return ()
+        frame = decode().frame
+        if frame.height != 1:
+            return ()
+        reason = resolve_times(self._feed, frame)["time_reason"][0]
+        return () if reason is None else (Fault(self._path, reason, TIME_REASONS.get(reason, "It has no instant.")),)
+
+    def _certain(self, body: bytes) -> bool:
+        """Whether the record without doubt has an instant. False too where finding out takes more."""
+        try:
+            record = msgspec.json.decode(body)
+            ns, kind = self._times.one(_member(record, self._keys))
+            if kind == INSTANT:
+                return True
+            name = self._feed.time.zone
+            if name is None and self._position:
+                latitude, longitude = (_member(record, keys) for keys in self._position)
+                name = zone_at(longitude, latitude)
+        except (ValueError, KeyError, TypeError, AssertionError):  # whatever it is, the readers say it better
+            return False
+        if name is None or kind == DAY or not LOCAL_MIN_NS < ns < LOCAL_MAX_NS:
+            return False
+        year = datetime.fromtimestamp(ns // NS_PER_S, UTC).year
+        return all(abs(change - ns) > _NEAR_NS for change in _changes(name, year))
+
+
+@lru_cache(maxsize=4096)
+def _changes(name: str, year: int) -> tuple[int, ...]:
+    """The instants (ns) at which the offset of a zone changes in a year and around it."""
+    return tuple(offsets_around(name, year).start_ns[1:].tolist())
+
+
+def _member(record: Any, keys: tuple[str, ...]) -> Any:
+    for key in keys:
+        record = record[key]
+    return record
