@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tidemill.decode.decoder import MAX_DEPTH, Decoder
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.load import load
-from tidemill.model.payload import Logged, Payload
+from tidemill.model.payload import LogEntry, Payload
 from tidemill.sources.answers import judge, value_at
 from tidemill.sources.pull import expected_of
 
@@ -48,7 +48,7 @@ def seen(body, text=LISTED, claimed="application/json"):
 
 def stored(feed, body, form):
     """How many records the mill would decode, and how many it counts."""
-    batch = Decoder(feed).decode([Logged(1, Payload("", "default", "plant", 1, 0, form, body, b""))])
+    batch = Decoder(feed).decode([LogEntry(1, Payload("", "default", "plant", 1, 0, form, body, b""))])
     return batch.frame.height, int(batch.counts["records"].sum())
 
 

@@ -9,7 +9,7 @@ from tidemill.decode.decoder import Decoder
 from tidemill.errors import FeedDefinitionError
 from tidemill.feeds.load import load
 from tidemill.feeds.revise import check
-from tidemill.model.payload import Logged, Payload, format_asked, split_format
+from tidemill.model.payload import LogEntry, Payload, format_asked, split_format
 from tidemill.rules.apply import apply_rules
 from tidemill.rules.shape import shape
 from tidemill.sources.pull import compile_pulls
@@ -41,7 +41,10 @@ BODY = json.dumps({"rows": [{"at": "2026-01-01T00:00:00Z", "level": 1}]}).encode
 def series(feed, entries):
     """The tags of each series that payloads become, with the number of its points."""
     batch = Decoder(feed).decode(
-        [Logged(seq, Payload("", "t", feed.name, 1, 0, form, body, b"")) for seq, (form, body) in enumerate(entries, 1)]
+        [
+            LogEntry(seq, Payload("", "t", feed.name, 1, 0, form, body, b""))
+            for seq, (form, body) in enumerate(entries, 1)
+        ]
     )
     shaped = shape(feed, "t", apply_rules(feed, batch), batch)
     counts = dict(shaped.points.group_by("series").len().iter_rows())

@@ -13,7 +13,7 @@ from tidemill.feeds.source import Source, SourceWindow
 from tidemill.feeds.validate_source import source_findings
 from tidemill.model.time import NS_PER_S, parse_instant
 from tidemill.sources.bounds import Bounds
-from tidemill.sources.windows import Window, Windows
+from tidemill.sources.poll_windows import PollWindow, Windows
 
 ZONES = ["UTC", "Europe/Amsterdam", "Australia/Lord_Howe", "America/St_Johns", "Asia/Kathmandu", "Africa/Cairo"]
 PATTERNS = {"date": "%Y-%m-%d", "local": "%Y-%m-%dT%H:%M:%S", "%d.%m.%Y %H:%M": "%d.%m.%Y %H:%M"}
@@ -60,7 +60,7 @@ def test_epoch_numbers_are_rounded_outward(ns, form, inclusive):
     ],
 )
 def test_a_week_in_every_format(bounds, start, stop):
-    window = Window(parse_instant("2026-11-01T00:00:00Z"), parse_instant("2026-11-08T00:00:00Z"), False)
+    window = PollWindow(parse_instant("2026-11-01T00:00:00Z"), parse_instant("2026-11-08T00:00:00Z"), False)
     windows = Windows(start_ns=0, size_ns=1, bounds=bounds)
     assert windows.values(window) == {"start": start, "stop": stop}
 
@@ -69,7 +69,7 @@ def test_a_week_in_every_format(bounds, start, stop):
 def test_halves_of_local_days_meet_at_a_midnight(day, days, zone):
     first = datetime(2023, 1, 1, tzinfo=ZoneInfo(zone)) + timedelta(days=day)
     last = first + timedelta(days=days)
-    window = Window(int(first.timestamp()) * NS_PER_S, int(last.timestamp()) * NS_PER_S, True)
+    window = PollWindow(int(first.timestamp()) * NS_PER_S, int(last.timestamp()) * NS_PER_S, True)
     pair = Windows(start_ns=0, size_ns=1, bounds=Bounds("date", zone)).halves(window)
     if pair is None:
         assert days == 1

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.sources.conftest import HERE, until
-from tidemill.feeds.convert import Finding
+from tidemill.feeds.convert import DefinitionFault
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.durations import requests_per_second
 from tidemill.feeds.source import Source
@@ -95,4 +95,4 @@ def test_rates_are_a_count_and_a_duration():
     assert requests_per_second("60/1h") == 1 / 60
     for bad in ("60", "0/1h", "x/1h", "1/h", "-1/1s", "1.5/1s"):
         found = list(source_findings(source("x", "http://x", rate=bad)))
-        assert [one for one in found if isinstance(one, Finding) and one.key == ("source", "rate")], bad
+        assert [one for one in found if isinstance(one, DefinitionFault) and one.key == ("source", "rate")], bad

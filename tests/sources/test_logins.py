@@ -11,7 +11,7 @@ from tidemill.catalog.feeds import CatalogFeeds
 from tidemill.errors import FeedDefinitionError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.load import load
-from tidemill.feeds.variables import Reach
+from tidemill.feeds.variables import VariableScope
 from tidemill.sources.body import compile_body
 from tidemill.sources.poller import Poller
 
@@ -230,7 +230,7 @@ def test_a_secret_in_a_file_is_read_again_when_it_changes(web, catalog, intake, 
         return (200, {}, ROWS) if request.headers["authorization"] == f"Bearer {good[0]}" else (401, {}, b"")
 
     texts = CatalogFeeds(catalog)
-    book = FeedBook(texts, reach=lambda tenant: Reach({}, folder))
+    book = FeedBook(texts, reach=lambda tenant: VariableScope({}, folder))
     with web.answering(answer) as url:
         text = FEED.replace("URL", url) + f'headers = {{ Authorization = "Bearer ${{file:{folder}/token}}" }}\n'
         texts.apply("default", "plant", text)

@@ -6,7 +6,7 @@ import pytest
 from tests.sources.conftest import HERE, until
 from tests.sources.web import Web
 from tidemill.feeds.definition import Feed, Input
-from tidemill.feeds.source import Source, SourcePage
+from tidemill.feeds.source import Source, SourcePaging
 from tidemill.feeds.validate_source import source_findings
 from tidemill.simulate.server import running
 
@@ -19,7 +19,7 @@ def feed(url, page, **more):
 
 
 def by_cursor(**more):
-    return SourcePage(by="cursor", cursor_path="$.next", **{"param": "after", **more})
+    return SourcePaging(by="cursor", cursor_path="$.next", **{"param": "after", **more})
 
 
 def page(number, following, records=1):
@@ -72,12 +72,12 @@ def test_last_cursor_is_kept_for_the_next_round(web, polling, intake, shown):
         return 200, {}, known[min(place, len(known) - 1)]
 
     with web.answering(since) as url:
-        with polling(feed(f"{url}/?since={{cursor}}", SourcePage(by="cursor", cursor_path="$.next", keep=True))):
+        with polling(feed(f"{url}/?since={{cursor}}", SourcePaging(by="cursor", cursor_path="$.next", keep=True))):
             until(lambda: (s := shown()) and s.state == "empty" and s.empty > 2)
             assert shown().cursor == "s2"
         known[2] = page(2, "s3")
         known.append(page(3, "s3", records=0))
-        with polling(feed(f"{url}/?since={{cursor}}", SourcePage(by="cursor", cursor_path="$.next", keep=True))):
+        with polling(feed(f"{url}/?since={{cursor}}", SourcePaging(by="cursor", cursor_path="$.next", keep=True))):
             until(lambda: shown().cursor == "s3" and shown().state == "empty")
     assert numbers(intake.bodies()) == [0, 1, 2]
     assert [request.query["since"] for request in web.requests].count("") == 1
@@ -90,9 +90,9 @@ def test_links_are_followed_until_there_is_none(web, polling, intake, shown):
         return 200, header, page(number, None)
 
     with web.answering(linked) as url:
-        with polling(feed(f"{url}/data", SourcePage(by="link", max_pages=4), every="1h")):
+        with polling(feed(f"{url}/data", SourcePaging(by="link", max_pages=4), every="1h")):
             until(lambda: (s := shown()) and s.cursor == f"{url}/data?page=4" and s.next_due_ns)
-        with polling(feed(f"{url}/data", SourcePage(by="link"), every="1h")):
+        with polling(feed(f"{url}/data", SourcePaging(by="link"), every="1h")):
             until(lambda: len(intake.bodies()) == PAGES and shown().cursor is None)
     assert numbers(intake.bodies()) == list(range(PAGES))
 
@@ -111,7 +111,7 @@ def test_link_that_leads_away_or_back_is_a_failure(web, link, polling, intake, s
     def answer(request):
         return 200, {"link": f'<{target}>; rel="next"'}, page(0, None)
 
-    with web.answering(answer) as url, polling(feed(f"{url}/data", SourcePage(by="link"))):
+    with web.answering(answer) as url, polling(feed(f"{url}/data", SourcePaging(by="link"))):
         until(lambda: (s := shown()) and s.failures_in_a_row >= 3)
     assert (shown().state, shown().reason) == ("failing", reason)
     assert numbers(intake.bodies()) == [0], "the page itself is taken, once"
@@ -192,12 +192,12 @@ def served(web, polling, intake, shown):
 @pytest.mark.parametrize(
     ("answer", "way", "asked"),
     [
-        (by_body_url, SourcePage(by="url", cursor_path="$.next"), ["", "1", "2", "3", "4", "5"]),
-        (by_header, SourcePage(by="cursor", cursor_header="X-Next", param="after"), ["", "1", "2", "3", "4", "5"]),
-        (by_number, SourcePage(by="page", param="p"), ["1", "2", "3", "4", "5", "6", "7"]),
-        (by_number, SourcePage(by="page", param="p", start="3", size=2), ["3"]),
-        (by_offset, SourcePage(by="offset", param="skip"), ["0", "2", "4", "6"]),
-        (by_offset, SourcePage(by="offset", param="skip", size=4, start="1"), ["1"]),
+        (by_body_url, SourcePaging(by="url", cursor_path="$.next"), ["", "1", "2", "3", "4", "5"]),
+        (by_header, SourcePaging(by="cursor", cursor_header="X-Next", param="after"), ["", "1", "2", "3", "4", "5"]),
+        (by_number, SourcePaging(by="page", param="p"), ["1", "2", "3", "4", "5", "6", "7"]),
+        (by_number, SourcePaging(by="page", param="p", start="3", size=2), ["3"]),
+        (by_offset, SourcePaging(by="offset", param="skip"), ["0", "2", "4", "6"]),
+        (by_offset, SourcePaging(by="offset", param="skip", size=4, start="1"), ["1"]),
     ],
     ids=["url", "header", "page", "page-size", "offset", "offset-size"],
 )
@@ -217,7 +217,7 @@ def test_every_way_to_page_reads_each_page_once_a_round(answer, way, asked, serv
 
 def test_a_server_that_knows_no_pages_is_found_out(web, polling, intake, shown):
     with web.answering(lambda request: (200, {}, listed([1, 2]))) as url:
-        with polling(feed(url, SourcePage(by="page", param="p", start="0"))):
+        with polling(feed(url, SourcePaging(by="page", param="p", start="0"))):
             state = until(lambda: (s := shown()) and s.reason and s)
         assert (state.reason, "same as the one before" in state.detail) == ("loop", True)
 
@@ -231,10 +231,10 @@ def test_another_origin_is_followed_only_where_it_is_allowed_and_without_credent
         web.answering(lambda _: (200, {}, listed([1], next=f"{far}/2"))) as url,
     ):
         login = {"headers": {"X-Api-Key": "hush"}}
-        with polling(feed(url, SourcePage(by="url", cursor_path="$.next"), **login)):
+        with polling(feed(url, SourcePaging(by="url", cursor_path="$.next"), **login)):
             assert until(lambda: (s := shown()) and s.reason and s).reason == "foreign_link"
         assert other.requests == []
-        with polling(feed(url, SourcePage(by="url", cursor_path="$.next", origins=(far,)), **login)):
+        with polling(feed(url, SourcePaging(by="url", cursor_path="$.next", origins=(far,)), **login)):
             until(lambda: other.requests)
     assert {"x-api-key"} <= web.requests[-1].headers.keys()
     assert not any("x-api-key" in request.headers for request in other.requests)
@@ -253,5 +253,5 @@ def test_another_origin_is_followed_only_where_it_is_allowed_and_without_credent
     ],
 )
 def test_ways_to_page_are_checked(way, name):
-    found = [finding.key for finding in source_findings(feed("http://x/", SourcePage(**way)))]
+    found = [finding.key for finding in source_findings(feed("http://x/", SourcePaging(**way)))]
     assert any(key[:3] == ("source", "page", name) for key in found)

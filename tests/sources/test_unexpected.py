@@ -6,7 +6,7 @@ import pytest
 
 from tests.sources.conftest import HERE, until
 from tidemill.feeds.definition import Feed, Field, Input, TimePolicy
-from tidemill.feeds.source import Source, SourceNothing, SourcePage, SourceWindow
+from tidemill.feeds.source import Source, SourceNothing, SourcePaging, SourceWindow
 
 YEAR = SourceWindow(start="2020-01-01T00:00:00Z", size="3650d")
 BUSY = b'{"error": true, "reason": "out of turn"}'
@@ -31,7 +31,7 @@ def rows(*levels):
 def test_the_same_is_asked_until_it_is_answered(kind, web, polling, intake, states):
     more = {
         "windows": {"params": {"from": "{start}"}, "window": YEAR},
-        "pages": {"page": SourcePage(by="cursor", cursor_path="$.next", param="after")},
+        "pages": {"page": SourcePaging(by="cursor", cursor_path="$.next", param="after")},
         "plain": {"skip_unchanged": True},
         "drained": {"drain": True, "empty_status": (404,)},
     }[kind]

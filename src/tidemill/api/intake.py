@@ -29,7 +29,7 @@ from tidemill.errors import Fault, FeedDefinitionError, InputError, UnavailableE
 from tidemill.feeds.definition import Feed
 from tidemill.log.contract import Appended
 from tidemill.model.ids import new_receipt
-from tidemill.model.payload import Kind, Logged, Payload, format_asked
+from tidemill.model.payload import EntryKind, LogEntry, Payload, format_asked
 
 if TYPE_CHECKING:
     from tidemill.rules.refuse_times import LocalTimes
@@ -46,14 +46,14 @@ _T = TypeVar("_T")
 _NOTHING_ASKED: Final[Mapping[str, str]] = {}
 
 
-class Declared(msgspec.Struct, frozen=True):
+class DeclaredBody(msgspec.Struct, frozen=True):
     """What the headers say of a body: its format and its encoding, each null where they say nothing."""
 
     format: str | None
     encoding: str | None
 
 
-class Checked(msgspec.Struct, frozen=True):
+class PreparedBody(msgspec.Struct, frozen=True):
     """A body as it will be kept: unpacked, its format settled, hashed, its faults found. One that cannot be unpacked is
     as it came; its format is its coding."""
 
@@ -154,18 +154,18 @@ class Intake:
         tenant: str,
         feed: Feed,
         raw: bytes,
-        declared: Declared,
+        declared: DeclaredBody,
         received_ns: int,
         *,
         asked: Mapping[str, str],
         judged: bool = False,
-    ) -> Checked:
+    ) -> PreparedBody:
         if declared.encoding is not None:
             sizes = self._settings
             try:
                 raw = unpack.unpack(raw, declared.encoding, max_size=sizes.max_unpacked, max_ratio=sizes.max_ratio)
             except EncodingError as error:
-                return Checked(raw, declared.encoding, hashlib.sha256(raw).digest(), error.faults)
+                return PreparedBody(raw, declared.encoding, hashlib.sha256(raw).digest(), error.faults)
         settled = format_asked(formats.settle(declared.format, raw, feed.input.formats), asked)
         faults: tuple[Fault, ...] = ()
         if feed.input.on_fault == "refuse":
@@ -174,9 +174,9 @@ class Intake:
         if judged and not faults:
             payload = Payload("", tenant, feed.name, feed.version, received_ns, settled, raw, sha256)
             faults = _refusals(feed, payload, self.decoder(tenant, feed))
-        return Checked(raw, settled, sha256, faults)
+        return PreparedBody(raw, settled, sha256, faults)
 
-    def _timed(self, tenant: str, feed: Feed, checked: Checked, received_ns: int) -> Checked:
+    def _timed(self, tenant: str, feed: Feed, checked: PreparedBody, received_ns: int) -> PreparedBody:
         """The same, with a fault where the local time of its one record has no instant."""
         from tidemill.rules.refuse_times import LocalTimes  # here: only feeds with local times need zones of positions
 
@@ -187,11 +187,11 @@ class Intake:
         payload = Payload(
             "", tenant, feed.name, feed.version, received_ns, checked.format, checked.body, checked.sha256
         )
-        faults = local.faults(checked.body, lambda: decoder.decode([Logged(0, payload)]))
+        faults = local.faults(checked.body, lambda: decoder.decode([LogEntry(0, payload)]))
         return msgspec.structs.replace(checked, faults=faults) if faults else checked
 
     async def _append(
-        self, incoming: Incoming, tenant: str, feed: Feed, checked: Checked, received_ns: int
+        self, incoming: Incoming, tenant: str, feed: Feed, checked: PreparedBody, received_ns: int
     ) -> Accepted:
         payload = Payload(
             receipt=new_receipt(received_ns),
@@ -202,7 +202,7 @@ class Intake:
             format=checked.format,
             body=checked.body,
             sha256=checked.sha256,
-            kind=Kind.REFUSED if checked.faults else Kind.DATA,
+            kind=EntryKind.REFUSED if checked.faults else EntryKind.DATA,
             faults=checked.faults,
         )
         key = _key(incoming)
@@ -218,20 +218,20 @@ def _refusals(feed: Feed, payload: Payload, decoder: Decoder) -> tuple[Fault, ..
     from tidemill.rules.refuse import refusals  # here: only feeds with such rules need it
 
     try:
-        return refusals(feed, payload, decoder.decode([Logged(0, payload)]))
+        return refusals(feed, payload, decoder.decode([LogEntry(0, payload)]))
     except Exception:
         log.exception("the rules of a feed could not be asked", extra={"facts": {"feed": feed.name}})
         return ()
 
 
-def _declared(incoming: Incoming, feed: Feed, *, fetched: bool) -> Declared:
+def _declared(incoming: Incoming, feed: Feed, *, fetched: bool) -> DeclaredBody:
     headers = incoming.headers
     encoding = unpack.encoding(headers.get(b"content-encoding"))
     try:
-        return Declared(formats.named(headers.get(b"content-type"), feed.input.formats), encoding)
+        return DeclaredBody(formats.named(headers.get(b"content-type"), feed.input.formats), encoding)
     except MediaTypeError:
         if fetched:
-            return Declared(None, encoding)
+            return DeclaredBody(None, encoding)
         raise
 
 
@@ -243,7 +243,7 @@ def _key(incoming: Incoming) -> str | None:
     return key.decode("latin-1") if key else None
 
 
-def _sentence(checked: Checked, feed: Feed, incoming: Incoming) -> str:
+def _sentence(checked: PreparedBody, feed: Feed, incoming: Incoming) -> str:
     faults = checked.faults
     first = f"{faults[0].path}: {faults[0].message}"
     more = f" ({len(faults) - 1} more in `errors`)" if len(faults) > 1 else ""

@@ -6,9 +6,9 @@ from typing import Any, Final
 import msgspec
 
 from tidemill.model.job import AnyJob, State
-from tidemill.model.replay import Difference, RejectionFilter, Replay
+from tidemill.model.replay import RejectionFilter, Replay, ReplayOutcome
 from tidemill.model.time import format_instant
-from tidemill.model.verification import Finding, Report, Totals, Verification
+from tidemill.model.verification import Totals, Verification, VerifyFinding, VerifyReport
 
 
 class JobProgress(msgspec.Struct, frozen=True):
@@ -93,7 +93,7 @@ class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
 
     totals: Totals
     counts: dict[str, int]
-    findings: list[Finding]
+    findings: list[VerifyFinding]
     notes: list[str]
     seconds: float
     complete: bool
@@ -210,7 +210,7 @@ def selection(job: Replay) -> PayloadSelection:
     )
 
 
-def difference(changes: Difference) -> ReplayDifference:
+def difference(changes: ReplayOutcome) -> ReplayDifference:
     """What a replay changes, with times as they are read."""
     windows = [
         ChangedWindow(
@@ -228,7 +228,7 @@ def difference(changes: Difference) -> ReplayDifference:
     return ReplayDifference(**msgspec.structs.asdict(changes) | {"windows": windows, "points": points})
 
 
-def report(outcome: Report) -> VerifyReport:
+def report(outcome: VerifyReport) -> VerifyReport:
     """A report, with its verdict."""
     return VerifyReport(**msgspec.structs.asdict(outcome), adds_up=outcome.adds_up)
 

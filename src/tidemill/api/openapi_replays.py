@@ -13,7 +13,7 @@ from litestar.openapi.spec import (
     Schema,
 )
 
-from tidemill.api.replay_request import MAX_RECEIPTS, Body, Rejections
+from tidemill.api.replay_request import MAX_RECEIPTS, Body
 
 
 def _instant(description: str) -> Schema:

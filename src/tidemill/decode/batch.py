@@ -24,9 +24,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tidemill.decode.given import texts_of
-from tidemill.decode.plan import Column, Plan
+from tidemill.decode.plan import Column, DecodePlan
 from tidemill.decode.reading import Chunk, Reading
-from tidemill.model.payload import Logged
+from tidemill.model.payload import LogEntry
 
 TAGS: Final = pl.List(pl.Struct({"key": pl.String, "value": pl.String}))
 Schema = dict[str, Any]
@@ -79,7 +79,7 @@ def identities(tags: Sequence[dict[str, str]]) -> pl.DataFrame:
     return found.with_columns(pl.col("tags").fill_null(pl.lit([], dtype=TAGS)), *empty)
 
 
-def counts(payloads: Sequence[Logged], records: Sequence[int]) -> pl.DataFrame:
+def counts(payloads: Sequence[LogEntry], records: Sequence[int]) -> pl.DataFrame:
     """The counts frame."""
     return pl.DataFrame(
         {"seq": [logged.seq for logged in payloads], "records": records},
@@ -87,7 +87,7 @@ def counts(payloads: Sequence[Logged], records: Sequence[int]) -> pl.DataFrame:
     )
 
 
-def assemble(plan: Plan, reading: Reading, payloads: Sequence[Logged]) -> Batch:
+def assemble(plan: DecodePlan, reading: Reading, payloads: Sequence[LogEntry]) -> Batch:
     """One batch of everything that was read."""
     chunks = reading.chunks()
     seqs = np.array([logged.seq for logged in payloads], np.uint64)

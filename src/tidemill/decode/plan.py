@@ -71,7 +71,7 @@ class Node(msgspec.Struct):
         return below or any(node.required(columns) for node in self.nodes.values())
 
 
-class Plan(msgspec.Struct, frozen=True):
+class DecodePlan(msgspec.Struct, frozen=True):
     """What is read of a record. `records` is where the records are in a JSON document; `except_keys` is None unless
     every other key is a register; `may_be_empty`: a payload without a record is no fault;
     `position`: the columns of latitude and longitude that give local times their zone; `given`: the tags that stand in
@@ -94,7 +94,7 @@ class Plan(msgspec.Struct, frozen=True):
         return next((place for place, column in enumerate(self.columns) if column.name == name), None)
 
 
-def compile_plan(feed: Feed) -> Plan:
+def compile_plan(feed: Feed) -> DecodePlan:
     """The plan of a feed that `load` returned (shape `samples` has none: `decode/samples.py`)."""
     times = TimeFormats(
         feed.time.formats,
@@ -108,7 +108,7 @@ def compile_plan(feed: Feed) -> Plan:
         for key in column.keys[:-1]:
             node = node.nodes.setdefault(key, Node())
         node.columns[column.keys[-1]] = number
-    return Plan(
+    return DecodePlan(
         columns=columns,
         root=root,
         records=parse_path(feed.input.records),

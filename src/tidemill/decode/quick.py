@@ -5,14 +5,14 @@ from collections.abc import Callable
 import msgspec
 
 from tidemill.decode.compile import compile_struct, key_tokens
-from tidemill.decode.plan import Column, Plan
+from tidemill.decode.plan import Column, DecodePlan
 
 
 def _is_time(column: Column) -> bool:
     return column.kind == "time_text"
 
 
-def quick_check(plan: Plan, max_depth: int) -> Callable[[bytes], bool] | None:
+def quick_check(plan: DecodePlan, max_depth: int) -> Callable[[bytes], bool] | None:
     """A function that says True only for one JSON object without any fault; None for feeds whose records msgspec alone
     cannot vouch for (optional members, times of other formats, packed or scaled numbers, registers, records inside a
     document)."""

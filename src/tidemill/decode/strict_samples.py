@@ -5,7 +5,7 @@ import math
 from decimal import Decimal
 from typing import Any
 
-from tidemill.decode.faults import Faults
+from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.sample_times import ExactTimes, Members, SampleBody
 from tidemill.decode.strict import read_number, read_text
 from tidemill.decode.strict_json import Object, has_lone_surrogate, name_of, parse, words
@@ -13,7 +13,7 @@ from tidemill.decode.strict_json import Object, has_lone_surrogate, name_of, par
 _LONG = 1 << 30
 
 
-def read_strict(body: bytes, max_depth: int, faults: Faults) -> Members | None:
+def read_strict(body: bytes, max_depth: int, faults: FaultCollector) -> Members | None:
     """The members of a body, with every fault of JSON and types added; None for what is no JSON object."""
     value = parse(body, "$", max_depth, faults)
     if faults.count:
@@ -53,7 +53,7 @@ def _exact(body: bytes) -> ExactTimes:
     return ExactTimes(start, times)
 
 
-def _member(key: str, value: Any, faults: Faults) -> Any:
+def _member(key: str, value: Any, faults: FaultCollector) -> Any:
     path = f"$.{key}"
     if key == "values":
         return _values(value, path, faults)
@@ -71,12 +71,12 @@ def _member(key: str, value: Any, faults: Faults) -> Any:
     return _text(value, path, faults)
 
 
-def _text(value: Any, path: str, faults: Faults) -> str | None:
+def _text(value: Any, path: str, faults: FaultCollector) -> str | None:
     """A text; whether it may be empty, and how long, is judged where its meaning is."""
     return value if value == "" else read_text(value, path, _LONG, faults)
 
 
-def _values(value: Any, path: str, faults: Faults) -> list[float | None]:
+def _values(value: Any, path: str, faults: FaultCollector) -> list[float | None]:
     if not isinstance(value, list):
         faults.add(path, "wrong_type", f"must be an array of numbers, is {name_of(value)}")
         return []
@@ -89,14 +89,14 @@ def _values(value: Any, path: str, faults: Faults) -> list[float | None]:
     return found
 
 
-def _times(value: Any, path: str, faults: Faults) -> list[Any]:
+def _times(value: Any, path: str, faults: FaultCollector) -> list[Any]:
     if not isinstance(value, list):
         faults.add(path, "wrong_type", f"must be an array of times, is {name_of(value)}")
         return []
     return [item if isinstance(item, str) else _time(item, f"{path}[{n}]", faults) for n, item in enumerate(value)]
 
 
-def _time(value: Any, path: str, faults: Faults) -> Any:
+def _time(value: Any, path: str, faults: FaultCollector) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         faults.add(path, "wrong_type", f"must be an ISO 8601 time as text, or a number, is {name_of(value)}")
     elif isinstance(value, str):
@@ -106,7 +106,7 @@ def _time(value: Any, path: str, faults: Faults) -> Any:
     return value
 
 
-def _tags(value: Any, path: str, faults: Faults) -> dict[str, str]:
+def _tags(value: Any, path: str, faults: FaultCollector) -> dict[str, str]:
     if not isinstance(value, Object):
         faults.add(path, "wrong_type", f"must be an object of texts, is {name_of(value)}")
         return {}
@@ -121,7 +121,7 @@ def _tags(value: Any, path: str, faults: Faults) -> dict[str, str]:
     return found
 
 
-def _description(value: Any, path: str, faults: Faults) -> str:
+def _description(value: Any, path: str, faults: FaultCollector) -> str:
     """A text for people: line breaks are fine in it."""
     if not isinstance(value, str):
         faults.add(path, "wrong_type", f"must be a text, is {name_of(value)}")

@@ -17,7 +17,7 @@ from tidemill.decode.times import (
     LOCAL_MAX_NS,
     UNIT_NS,
     WALL,
-    Walls,
+    LocalTimes,
     number_ns,
     parse_numbers,
     parse_texts,
@@ -65,7 +65,7 @@ class TimeFormats:
         """What a value must be, in words."""
         return ", or ".join(self._expected(name) for name in self._formats)
 
-    def column(self, values: Sequence[Any]) -> Walls | None:
+    def column(self, values: Sequence[Any]) -> LocalTimes | None:
         """A column of values: texts, or ints and Decimals. None where that is not certain; what fits no format is only
         marked."""
         kinds = set(map(type, values))
@@ -93,9 +93,11 @@ class TimeFormats:
         assert first is not None
         raise ValueError(f"'{value[:40]}' is not {self.expected}") if len(self._texts) > 1 else first
 
-    def _column_of_both(self, values: Sequence[Any]) -> Walls | None:
+    def _column_of_both(self, values: Sequence[Any]) -> LocalTimes | None:
         texts = np.fromiter((type(value) is str for value in values), np.bool_, len(values))
-        walls = Walls(np.zeros(len(values), np.int64), np.zeros(len(values), np.uint8), np.zeros(len(values), np.bool_))
+        walls = LocalTimes(
+            np.zeros(len(values), np.int64), np.zeros(len(values), np.uint8), np.zeros(len(values), np.bool_)
+        )
         for mask in (texts, ~texts):
             part = self.column([values[row] for row in np.flatnonzero(mask).tolist()])
             if part is None:
@@ -103,7 +105,7 @@ class TimeFormats:
             walls.ns[mask], walls.local[mask], walls.ok[mask] = part.ns, part.local, part.ok
         return walls
 
-    def _column_of_texts(self, texts: Sequence[str]) -> Walls:
+    def _column_of_texts(self, texts: Sequence[str]) -> LocalTimes:
         count = len(texts)
         if self._unit is not None and self._formats[0] == self._unit:
             digits = "".join(texts)
@@ -115,7 +117,7 @@ class TimeFormats:
             if self._respelled:
                 self._respell(texts, walls)
         else:
-            walls = Walls(np.zeros(count, np.int64), np.zeros(count, np.uint8), np.zeros(count, np.bool_))
+            walls = LocalTimes(np.zeros(count, np.int64), np.zeros(count, np.uint8), np.zeros(count, np.bool_))
         for row in np.flatnonzero(~walls.ok).tolist():
             try:
                 ns, kind = self.one(texts[row])
@@ -125,7 +127,7 @@ class TimeFormats:
                 walls.ns[row], walls.local[row], walls.ok[row] = ns, kind, True
         return walls
 
-    def _respell(self, texts: Sequence[str], walls: Walls) -> None:
+    def _respell(self, texts: Sequence[str], walls: LocalTimes) -> None:
         """Read the commonest other spellings of ISO 8601 as a column: without seconds, `+0100`, `+01`."""
         rows = np.flatnonzero(~walls.ok)
         spelled = [(row, text) for row in rows.tolist() if (text := _respelled(texts[row])) is not None]
@@ -181,13 +183,13 @@ def offset_column(values: Sequence[Any], unit: str) -> list[int | None] | None:
     return [known[value] for value in values]
 
 
-def with_offsets(walls: Walls, offsets: Sequence[int | None]) -> Walls:
+def with_offsets(walls: LocalTimes, offsets: Sequence[int | None]) -> LocalTimes:
     """Wall clocks with the offsets of their records as instants. A time that has an offset itself keeps that."""
     there = np.array([offset is not None for offset in offsets], np.bool_) & (walls.local != INSTANT)
     shift = np.array([offset or 0 for offset in offsets], np.int64) * NS_PER_S
     fits = ~there | ((walls.ns >= _FIRST_NS) & (walls.ns <= MAX_NS - 86_400 * NS_PER_S))
     ns = np.where(there & fits, walls.ns - shift, walls.ns)
-    return Walls(ns, np.where(there, INSTANT, walls.local).astype(np.uint8), walls.ok & fits)
+    return LocalTimes(ns, np.where(there, INSTANT, walls.local).astype(np.uint8), walls.ok & fits)
 
 
 def _number(text: str, expected: str) -> Decimal:

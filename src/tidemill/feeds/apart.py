@@ -4,12 +4,12 @@ it is read: a feed that is stored already stays what it was.
 
 from collections.abc import Iterator
 
-from tidemill.feeds.convert import Finding
+from tidemill.feeds.convert import DefinitionFault
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.placeholders import names_in
 
 
-def apart_findings(feed: Feed, *, has_source: bool) -> Iterator[Finding]:
+def apart_findings(feed: Feed, *, has_source: bool) -> Iterator[DefinitionFault]:
     """The faults of an `each` that asks for several items which no tag tells apart, and of tags that hold what nobody
     asks for. `has_source`: the text has a [source], also where its URL was left empty."""
     asked = {name for tag in feed.tags.values() for name in names_in(tag.value or "")}
@@ -17,7 +17,7 @@ def apart_findings(feed: Feed, *, has_source: bool) -> Iterator[Finding]:
         for name, tag in feed.tags.items():
             if names_in(tag.value or ""):
                 message = "what was asked for is known of payloads that a [source] fetches, and this feed has none"
-                yield Finding(("tags", name, "value"), "conflict", message)
+                yield DefinitionFault(("tags", name, "value"), "conflict", message)
     if feed.source is None or feed.shape.kind == "samples":
         return
     if any(tag.value is None for tag in feed.tags.values()):  # it may say whose a record is
@@ -29,4 +29,4 @@ def apart_findings(feed: Feed, *, has_source: bool) -> Iterator[Finding]:
                 f"the records of its items cannot be told apart, and would replace each other: no tag says which was "
                 f'asked for. Add a tag: [tags.{name}] with value = "{{{name}}}" (or with the path that tells it)'
             )
-            yield Finding(("source", "each", name), "indistinct", message)
+            yield DefinitionFault(("source", "each", name), "indistinct", message)

@@ -15,7 +15,7 @@ from tidemill.model.units import conversion
 Part = Literal["record", "header"]
 
 
-class Member(Table, frozen=True):
+class RecordMember(Table, frozen=True):
     """Where a member is: at a `path` of a JSON record, or `at` a byte of a binary one."""
 
     path: str | None = None
@@ -23,7 +23,7 @@ class Member(Table, frozen=True):
     in_: Part = msgspec.field(default="record", name="in")
 
 
-class Tag(Member, frozen=True):
+class Tag(RecordMember, frozen=True):
     """A text that is part of a series' identity.
 
     With a `value` it stands in no record: a fixed text (`value = "north"`), or with `{name}` what the source asked for:
@@ -40,7 +40,7 @@ class Tag(Member, frozen=True):
     value: str | None = None
 
 
-class Attribute(Member, frozen=True):
+class Attribute(RecordMember, frozen=True):
     """A text that travels with every point of a record and is no part of a series' identity: whatever stands at an
     instant brings its own (a meter reading that is "estimated" gives way to one that is "measured"). In a binary record
     its types are those of a tag."""
@@ -51,7 +51,7 @@ class Attribute(Member, frozen=True):
     length: int | None = None
 
 
-class Field(Member, frozen=True):
+class Field(RecordMember, frozen=True):
     """A measured value.
 
     `number`: a finite JSON number. `numbers`: an array of them, at least one (for `summary`). Packed numbers, which are

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from tidemill.feeds.convert import Finding
+from tidemill.feeds.convert import DefinitionFault
 from tidemill.feeds.definition import Feed
-from tidemill.feeds.places import Key
+from tidemill.feeds.key_lines import Key
 from tidemill.feeds.source import HTTP, Source
 
 _PLACEHOLDER: Final = re.compile(r"(?<!\$)\{([A-Za-z_][A-Za-z0-9_]*)(?::number)?\}")
@@ -54,7 +54,7 @@ def _texts(key: Key, node: Any) -> Iterator[tuple[Key, str]]:
             yield from _texts((*key, number), value)
 
 
-def placeholder_findings(feed: Feed, source: Source) -> Iterator[Finding]:
+def placeholder_findings(feed: Feed, source: Source) -> Iterator[DefinitionFault]:
     """Placeholders that nothing fills, and what is read in parts without asking for the part."""
     known = known_names(source)
     used = set()
@@ -62,19 +62,23 @@ def placeholder_findings(feed: Feed, source: Source) -> Iterator[Finding]:
         for name in names_in(text):
             used.add(name)
             if name not in known:
-                yield Finding(key, "unknown_placeholder", f"nothing fills {{{name[:40]}}} in: {_hint(name, known)}")
+                yield DefinitionFault(
+                    key, "unknown_placeholder", f"nothing fills {{{name[:40]}}} in: {_hint(name, known)}"
+                )
     for tag, given in feed.tags.items():
         for name in names_in(given.value or ""):
             if name not in known:
                 message = f"nothing is asked for as {{{name[:40]}}}: {_hint(name, known)}"
-                yield Finding(("tags", tag, "value"), "unknown_placeholder", message)
+                yield DefinitionFault(("tags", tag, "value"), "unknown_placeholder", message)
     for name in source.each:
         if name in _NEEDS:
-            yield Finding(("source", "each", name), "reserved_name", f"{{{name}}} has a meaning; take another name")
+            yield DefinitionFault(
+                ("source", "each", name), "reserved_name", f"{{{name}}} has a meaning; take another name"
+            )
     page = source.page
     if page is not None and page.by in _SENT and ("cursor" in used) == (page.param is not None):
         message = "say how the cursor is sent: as the parameter `param`, or as {cursor} in the URL or params"
-        yield Finding(("source", "page", "param"), "conflict", message + (", not both" if page.param else ""))
+        yield DefinitionFault(("source", "page", "param"), "conflict", message + (", not both" if page.param else ""))
 
 
 def known_names(source: Source) -> tuple[str, ...]:

@@ -6,20 +6,20 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tidemill import plugins
-from tidemill.feeds.convert import Finding, did_you_mean
+from tidemill.feeds.convert import DefinitionFault, did_you_mean
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.durations import duration_findings, requests_per_second
+from tidemill.feeds.key_lines import Key
 from tidemill.feeds.paths import parse_path
 from tidemill.feeds.placeholders import placeholder_findings
-from tidemill.feeds.places import Key
-from tidemill.feeds.source import HTTP, Source, SourceNothing, SourcePage, SourceWindow
+from tidemill.feeds.source import HTTP, Source, SourceNothing, SourcePaging, SourceWindow
 from tidemill.feeds.timetable import timetable_findings
 from tidemill.feeds.validate_login import LOGIN_KEYS, login_findings
 from tidemill.model.time import parse_instant
 from tidemill.model.zones import zone
 
 
-def source_findings(feed: Feed) -> Iterator[Finding]:
+def source_findings(feed: Feed) -> Iterator[DefinitionFault]:
     """Every fault of a feed's [source]; none if it has no source."""
     source = feed.source
     if source is None:
@@ -40,16 +40,18 @@ def source_findings(feed: Feed) -> Iterator[Finding]:
         yield from _page(source.page, source)
 
 
-def _kind(source: Source) -> Iterator[Finding]:
+def _kind(source: Source) -> Iterator[DefinitionFault]:
     if source.kind == HTTP:
         yield from _url(source.url)
         if source.options:
-            yield Finding(("source", "options"), "conflict", "options are for plug-ins; kind = 'http' takes none")
+            yield DefinitionFault(
+                ("source", "options"), "conflict", "options are for plug-ins; kind = 'http' takes none"
+            )
         return
     offered = plugins.load(plugins.SOURCES)
     if source.kind not in offered:
         message = f"no installed package offers a source '{source.kind[:60]}'{did_you_mean(source.kind, offered)}"
-        yield Finding(("source", "kind"), "unknown_source", message)
+        yield DefinitionFault(("source", "kind"), "unknown_source", message)
     for name in (
         "url",
         "params",
@@ -63,25 +65,25 @@ def _kind(source: Source) -> Iterator[Finding]:
     ):
         if getattr(source, name):
             message = f"'{name}' is for kind = 'http'; a plug-in takes what it needs as options"
-            yield Finding(("source", name), "conflict", message)
+            yield DefinitionFault(("source", name), "conflict", message)
 
 
-def _url(text: str) -> Iterator[Finding]:
+def _url(text: str) -> Iterator[DefinitionFault]:
     import httpx  # here: it takes 0.2 s, and most who load feeds poll nothing
 
     if not text:
-        yield Finding(("source", "url"), "missing", "'url' is missing")
+        yield DefinitionFault(("source", "url"), "missing", "'url' is missing")
         return
     try:
         url = httpx.URL(text)
     except httpx.InvalidURL as error:
-        yield Finding(("source", "url"), "bad_url", f"'{text[:60]}' is not a URL: {error}")
+        yield DefinitionFault(("source", "url"), "bad_url", f"'{text[:60]}' is not a URL: {error}")
         return
     if url.scheme not in ("http", "https") or not url.host:
-        yield Finding(("source", "url"), "bad_url", f"'{text[:60]}' is not an http:// or https:// URL")
+        yield DefinitionFault(("source", "url"), "bad_url", f"'{text[:60]}' is not an http:// or https:// URL")
 
 
-def _bounds(source: Source) -> Iterator[Finding]:
+def _bounds(source: Source) -> Iterator[DefinitionFault]:
     for name in ("timeout", "max_backoff", "open_for", "slow_after"):
         if (text := getattr(source, name)) is not None:
             yield from duration_findings(("source", name), text)
@@ -89,41 +91,41 @@ def _bounds(source: Source) -> Iterator[Finding]:
         try:
             requests_per_second(source.rate)
         except ValueError as error:
-            yield Finding(("source", "rate"), "bad_rate", str(error))
+            yield DefinitionFault(("source", "rate"), "bad_rate", str(error))
     for name in ("max_bytes", "open_after"):
         if getattr(source, name) < 1:
-            yield Finding(("source", name), "out_of_range", f"{name} is at least 1")
+            yield DefinitionFault(("source", name), "out_of_range", f"{name} is at least 1")
 
 
-def _networks(allow: Sequence[str]) -> Iterator[Finding]:
+def _networks(allow: Sequence[str]) -> Iterator[DefinitionFault]:
     for place, text in enumerate(allow):
         try:
             ipaddress.ip_network(text)
         except ValueError as error:
             message = f"{error}; write it such as 10.1.0.0/16 or 127.0.0.1/32"
-            yield Finding(("source", "allow", place), "bad_network", message)
+            yield DefinitionFault(("source", "allow", place), "bad_network", message)
 
 
-def _path(key: Key, text: str, *, example: str) -> Iterator[Finding]:
+def _path(key: Key, text: str, *, example: str) -> Iterator[DefinitionFault]:
     """A path of a member of an answer."""
     try:
         if not parse_path(text):
-            yield Finding(key, "bad_path", f"'$' is the whole answer; name a member such as {example}")
+            yield DefinitionFault(key, "bad_path", f"'$' is the whole answer; name a member such as {example}")
     except ValueError as error:
-        yield Finding(key, "bad_path", str(error))
+        yield DefinitionFault(key, "bad_path", str(error))
 
 
-def _nothing(key: Key, sign: SourceNothing) -> Iterator[Finding]:
+def _nothing(key: Key, sign: SourceNothing) -> Iterator[DefinitionFault]:
     try:
         parse_path(sign.path)
     except ValueError as error:
-        yield Finding((*key, "path"), "bad_path", str(error))
+        yield DefinitionFault((*key, "path"), "bad_path", str(error))
     if (sign.equals is None) != sign.absent:
         message = "say what stands at the path when there is nothing: equals = <value>, or absent = true, not both"
-        yield Finding((*key, "equals"), "conflict" if sign.absent else "missing", message)
+        yield DefinitionFault((*key, "equals"), "conflict" if sign.absent else "missing", message)
 
 
-def _window(window: SourceWindow) -> Iterator[Finding]:
+def _window(window: SourceWindow) -> Iterator[DefinitionFault]:
     for name in ("size", "lag", "overlap"):
         text = getattr(window, name)
         if name == "size" or text != "0s":
@@ -131,24 +133,26 @@ def _window(window: SourceWindow) -> Iterator[Finding]:
     try:
         parse_instant(window.start)
     except ValueError as error:
-        yield Finding(("source", "window", "start"), "bad_time", str(error))
+        yield DefinitionFault(("source", "window", "start"), "bad_time", str(error))
     yield from _window_format(window)
 
 
-def _window_format(window: SourceWindow) -> Iterator[Finding]:
+def _window_format(window: SourceWindow) -> Iterator[DefinitionFault]:
     """Faults of how bounds are written."""
     key = ("source", "window")
     if window.format not in _WINDOW_FORMATS and "%" not in window.format:
         hint = did_you_mean(window.format, _WINDOW_FORMATS)
         message = f"'{window.format[:40]}' is no format of a bound{hint}; or a pattern such as '%Y-%m-%d %H:%M:%S'"
-        yield Finding((*key, "format"), "unknown_format", message)
+        yield DefinitionFault((*key, "format"), "unknown_format", message)
     if "%" in window.format and (odd := _odd_directives(window.format)):
-        yield Finding((*key, "format"), "bad_pattern", f"{odd} is no directive of strftime that says a time")
+        yield DefinitionFault((*key, "format"), "bad_pattern", f"{odd} is no directive of strftime that says a time")
     if zone(window.zone) is None:
         message = f"there is no zone '{window.zone[:60]}'; write it as Europe/Zurich"
-        yield Finding((*key, "zone"), "unknown_zone", message)
+        yield DefinitionFault((*key, "zone"), "unknown_zone", message)
     elif window.zone != "UTC" and window.format in ("rfc3339", "unix_s", "unix_ms"):
-        yield Finding((*key, "zone"), "conflict", f"'{window.format}' says an instant; a zone is for clock times")
+        yield DefinitionFault(
+            (*key, "zone"), "conflict", f"'{window.format}' says an instant; a zone is for clock times"
+        )
 
 
 def _odd_directives(pattern: str) -> str:
@@ -161,27 +165,29 @@ _WINDOW_FORMATS: Final = ("date", "local", "rfc3339", "unix_ms", "unix_s")
 _DIRECTIVES: Final = frozenset("YmdHMSyjTRDFfzpIBbe%")
 
 
-def _page(page: SourcePage, source: Source) -> Iterator[Finding]:
+def _page(page: SourcePaging, source: Source) -> Iterator[DefinitionFault]:
     key = ("source", "page")
     for name in ("window", "drain"):
         if getattr(source, name):
-            yield Finding(key, "conflict", f"a source is read by pages or by '{name}', not both")
+            yield DefinitionFault(key, "conflict", f"a source is read by pages or by '{name}', not both")
     if page.max_pages < 1 or (page.size is not None and page.size < 1):
-        yield Finding((*key, "max_pages" if page.max_pages < 1 else "size"), "out_of_range", "it is at least 1")
+        yield DefinitionFault((*key, "max_pages" if page.max_pages < 1 else "size"), "out_of_range", "it is at least 1")
     for name in _PAGE_KEYS - _KEYS_OF[page.by]:
         if getattr(page, name):
             message = f"by = '{page.by}' takes no {name}; it takes {', '.join(sorted(_KEYS_OF[page.by]))}"
-            yield Finding((*key, name), "conflict", message)
+            yield DefinitionFault((*key, name), "conflict", message)
     if page.by in ("cursor", "url") and (page.cursor_path is None) == (page.cursor_header is None):
         both = "one of cursor_path and cursor_header, not both" if page.cursor_path else "such as '$.next'"
-        yield Finding((*key, "cursor_path"), "missing", f"say where the next cursor or URL is: {both}")
+        yield DefinitionFault((*key, "cursor_path"), "missing", f"say where the next cursor or URL is: {both}")
     if page.cursor_path is not None:
         yield from _path((*key, "cursor_path"), page.cursor_path, example="$.next")
     if page.by in ("page", "offset") and page.start and not (page.start.isascii() and page.start.isdigit()):
-        yield Finding((*key, "start"), "out_of_range", "the first page or record is a whole number, such as '0'")
+        yield DefinitionFault(
+            (*key, "start"), "out_of_range", "the first page or record is a whole number, such as '0'"
+        )
     for number, origin in enumerate(page.origins):
         for fault in _url(origin):
-            yield Finding((*key, "origins", number), fault.code, f"{fault.message}; write https://host")
+            yield DefinitionFault((*key, "origins", number), fault.code, f"{fault.message}; write https://host")
 
 
 _KEYS_OF: Final[dict[str, set[str]]] = {

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from tidemill.feeds.convert import Finding, did_you_mean
+from tidemill.feeds.convert import DefinitionFault, did_you_mean
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.durations import duration_findings
 from tidemill.feeds.formats import LAYOUT_FORMATS
@@ -20,38 +20,42 @@ MAX_FORMATS: Final = 20  # each is tried on every text that fits none
 _PROBES: Final = [datetime(2003, 1, 1, 5, 7, 9, tzinfo=UTC) + timedelta(days=101 * n, hours=7 * n) for n in range(60)]
 
 
-def time_findings(feed: Feed) -> Iterator[Finding]:
+def time_findings(feed: Feed) -> Iterator[DefinitionFault]:
     """Every fault of [time]."""
     time = feed.time
     if feed.shape.kind == "samples":
         if time != TimePolicy():
-            yield Finding(("time",), "conflict", "samples bring their own times; leave [time] out")
+            yield DefinitionFault(("time",), "conflict", "samples bring their own times; leave [time] out")
         return
     faults = list(_formats(time))
     yield from faults
     if time.received:
         if time.path is not None or time.zoned or time.offset_path is not None:
-            yield Finding(("time",), "conflict", "format 'received' takes no path and no zone")
+            yield DefinitionFault(("time",), "conflict", "format 'received' takes no path and no zone")
         if time.stamp == "end" or time.shift is not None:
-            yield Finding(("time",), "conflict", "the time of receipt is no end of an interval and needs no shift")
+            yield DefinitionFault(
+                ("time",), "conflict", "the time of receipt is no end of an interval and needs no shift"
+            )
         return
     if time.path is None and feed.input.layout is None:
         packed = any(name in LAYOUT_FORMATS for name in feed.input.formats)
         where = "at" if packed else "path"
-        yield Finding(("time", where), "missing", f"say where the time is ({where}), or take format = 'received'")
+        yield DefinitionFault(
+            ("time", where), "missing", f"say where the time is ({where}), or take format = 'received'"
+        )
     if not faults:
         yield from _offsets(feed)
     yield from _interval(time)
     yield from _shift(time)
     if time.zone is not None and zone(time.zone) is None:
         message = f"there is no zone '{time.zone[:60]}'; write it as Europe/Zurich"
-        yield Finding(("time", "zone"), "unknown_zone", message)
+        yield DefinitionFault(("time", "zone"), "unknown_zone", message)
 
 
-def _formats(time: TimePolicy) -> Iterator[Finding]:
+def _formats(time: TimePolicy) -> Iterator[DefinitionFault]:
     key, formats = ("time", "format"), time.formats
     if not 1 <= len(formats) <= MAX_FORMATS:
-        yield Finding(key, "out_of_range", f"name 1 to {MAX_FORMATS} formats")
+        yield DefinitionFault(key, "out_of_range", f"name 1 to {MAX_FORMATS} formats")
         return
     before = 0
     for name in formats:
@@ -60,24 +64,26 @@ def _formats(time: TimePolicy) -> Iterator[Finding]:
                 compile_pattern(name)
             except ValueError as error:
                 before += 1
-                yield Finding(key, "bad_pattern", str(error))
+                yield DefinitionFault(key, "bad_pattern", str(error))
         elif name not in NAMED:
             before += 1
             hint = did_you_mean(name, NAMED)
             message = f"'{name[:60]}' is none of the choices{hint}; a pattern has directives such as %d.%m.%Y %H:%M"
-            yield Finding(key, "wrong_type", message)
+            yield DefinitionFault(key, "wrong_type", message)
     if len(set(formats)) < len(formats):
-        yield Finding(key, "conflict", "the same format is there twice")
+        yield DefinitionFault(key, "conflict", "the same format is there twice")
     if "received" in formats and len(formats) > 1:
-        yield Finding(key, "conflict", "'received' takes the time of receipt; it stands alone")
+        yield DefinitionFault(key, "conflict", "'received' takes the time of receipt; it stands alone")
     units = [name for name in formats if name in UNIX]
     if len(units) > 1:
-        yield Finding(key, "conflict", f"a number cannot be told to be {units[0]} or {units[1]}; keep one of them")
+        yield DefinitionFault(
+            key, "conflict", f"a number cannot be told to be {units[0]} or {units[1]}; keep one of them"
+        )
     if not before:
         yield from _ambiguous(time)
 
 
-def _ambiguous(time: TimePolicy) -> Iterator[Finding]:
+def _ambiguous(time: TimePolicy) -> Iterator[DefinitionFault]:
     """Patterns that read a text otherwise than another format of the list does."""
     patterns = {name: compile_pattern(name) for name in time.formats if "%" in name}
     readers: dict[str, Callable[[str], Written]] = {name: pattern.parse for name, pattern in patterns.items()}
@@ -94,26 +100,26 @@ def _ambiguous(time: TimePolicy) -> Iterator[Finding]:
                     continue
                 if one != another:
                     message = f"'{text}' is another time by {name} than by {other}; keep one of them"
-                    yield Finding(("time", "format"), "conflict", message)
+                    yield DefinitionFault(("time", "format"), "conflict", message)
                     return
 
 
-def _interval(time: TimePolicy) -> Iterator[Finding]:
+def _interval(time: TimePolicy) -> Iterator[DefinitionFault]:
     key = ("time", "interval")
     if time.interval is None:
         if time.stamp == "end":
             message = "say how long the intervals are that the times are the end of, such as 30m or 1mo"
-            yield Finding(key, "missing", message)
+            yield DefinitionFault(key, "missing", message)
         return
     if time.stamp == "begin":
-        yield Finding(key, "conflict", "it is of no use unless stamp = 'end'")
+        yield DefinitionFault(key, "conflict", "it is of no use unless stamp = 'end'")
     try:
         parse_span(time.interval)
     except ValueError as error:
-        yield Finding(key, "bad_duration", str(error))
+        yield DefinitionFault(key, "bad_duration", str(error))
 
 
-def _shift(time: TimePolicy) -> Iterator[Finding]:
+def _shift(time: TimePolicy) -> Iterator[DefinitionFault]:
     shift = time.shift
     if shift is None:
         return
@@ -125,32 +131,36 @@ def _shift(time: TimePolicy) -> Iterator[Finding]:
             if text is not None:
                 check_range(parse_iso(text).wall_ns)
         except ValueError as error:
-            yield Finding(("time", "shift", name), "bad_time", str(error))
+            yield DefinitionFault(("time", "shift", name), "bad_time", str(error))
 
 
-def _offsets(feed: Feed) -> Iterator[Finding]:
+def _offsets(feed: Feed) -> Iterator[DefinitionFault]:
     """Faults of how a local time becomes an instant."""
     time = feed.time
     texts = any(name not in UNIX for name in time.formats)
     zones = [name for name in ("zone", "zone_path", "zone_position") if getattr(time, name) is not None]
     if len(zones) > 1:
-        yield Finding(("time", zones[1]), "conflict", f"one source of the zone, not {' and '.join(zones)}")
+        yield DefinitionFault(("time", zones[1]), "conflict", f"one source of the zone, not {' and '.join(zones)}")
     if time.epoch == "local" and not time.counted:
-        yield Finding(
+        yield DefinitionFault(
             ("time", "epoch"), "conflict", "texts count nothing; epoch is about unix_s, unix_ms, unix_us, unix_ns"
         )
     elif time.epoch == "local" and not zones and time.offset_path is None:
         message = "numbers that count local time need a zone, zone_path, zone_position or offset_path"
-        yield Finding(("time", "epoch"), "missing", message)
+        yield DefinitionFault(("time", "epoch"), "missing", message)
     elif zones and time.epoch == "utc" and (not texts or time.offset == "required"):
         why = "offset = 'required' leaves nothing to find out" if texts else "numbers are UTC (unless epoch = 'local')"
-        yield Finding(("time", zones[0]), "conflict", f"a zone is of no use: {why}")
+        yield DefinitionFault(("time", zones[0]), "conflict", f"a zone is of no use: {why}")
     if texts and time.offset == "optional" and not zones:
-        yield Finding(("time", "offset"), "missing", "without an offset a zone, zone_path or zone_position is needed")
+        yield DefinitionFault(
+            ("time", "offset"), "missing", "without an offset a zone, zone_path or zone_position is needed"
+        )
     if time.offset_path is not None and feed.input.layout is not None:
-        yield Finding(("time", "offset_path"), "conflict", "a path is for JSON; a binary record takes a zone")
+        yield DefinitionFault(("time", "offset_path"), "conflict", "a path is for JSON; a binary record takes a zone")
     elif time.offset_path is not None and not texts and time.epoch == "utc":
         message = "an offset is of no use: numbers are UTC (unless epoch = 'local')"
-        yield Finding(("time", "offset_path"), "conflict", message)
+        yield DefinitionFault(("time", "offset_path"), "conflict", message)
     if time.offset_unit != "s" and time.offset_path is None:
-        yield Finding(("time", "offset_unit"), "conflict", "it is the unit of a number at offset_path; name that, too")
+        yield DefinitionFault(
+            ("time", "offset_unit"), "conflict", "it is the unit of a number at offset_path; name that, too"
+        )

@@ -17,9 +17,9 @@ from tidemill.model.ids import format_series
 from tidemill.query import answers
 from tidemill.query.answers import Page
 from tidemill.query.cursors import encode
-from tidemill.query.parameters import AGGREGATES, Range, time_range
+from tidemill.query.parameters import AGGREGATES, TimeRange, time_range
 from tidemill.query.points_query import PointsQuery
-from tidemill.query.readers import Window
+from tidemill.query.readers import WindowLength
 from tidemill.query.series import Description
 from tidemill.query.wall_clock import WallClock, wall_clock
 from tidemill.store.client import Store
@@ -53,7 +53,7 @@ class WindowPage(msgspec.Struct, frozen=True):
     next: str | None
 
 
-def point_windows(store: Store, tenant: str, described: Description, query: PointsQuery, every: Window) -> Page:
+def point_windows(store: Store, tenant: str, described: Description, query: PointsQuery, every: WindowLength) -> Page:
     """A page of windows of a length. Raises LimitError when more than MAX_WINDOWS would have to be filled."""
     clock = _clock(store, tenant, described, query, every)
     windows = _Windows(every, clock, int(query.closed == "right"))
@@ -75,7 +75,7 @@ def point_windows(store: Store, tenant: str, described: Description, query: Poin
 class _Windows(msgspec.Struct, frozen=True):
     """How time is divided: windows of a length on a wall clock, closed at the left or (1) at the right."""
 
-    every: Window
+    every: WindowLength
     clock: WallClock
     closed_right: int
 
@@ -86,7 +86,7 @@ class _Windows(msgspec.Struct, frozen=True):
         return {**every, "closed_right": self.closed_right, **self.clock.tables()}
 
 
-def _clock(store: Store, tenant: str, described: Description, query: PointsQuery, every: Window) -> WallClock:
+def _clock(store: Store, tenant: str, described: Description, query: PointsQuery, every: WindowLength) -> WallClock:
     """The wall clock of the zone for as long as the request can be about."""
     if query.tz == "UTC" or every.of_epoch:
         return wall_clock("UTC", 0, 0)
@@ -99,13 +99,13 @@ def _clock(store: Store, tenant: str, described: Description, query: PointsQuery
     return wall_clock(query.tz, min(bounds) - every.nominal_ns, max(bounds))
 
 
-def _span(query: PointsQuery) -> Range:
+def _span(query: PointsQuery) -> TimeRange:
     """The points of the request: [start, end), or (start, end] where windows are closed at the right."""
     span = time_range(query.start, query.end)
     if query.closed == "left":
         return span
     first = span.first_ns if query.start is None else span.first_ns + 1
-    return Range(first, span.last_ns if query.end is None else span.last_ns + 1)
+    return TimeRange(first, span.last_ns if query.end is None else span.last_ns + 1)
 
 
 def _aggregated(
@@ -151,7 +151,7 @@ def _window_start(store: Store, windows: _Windows, at_ns: int) -> tuple[int, int
     return int(row["ns"]), int(row["label"])
 
 
-def _starts(first: tuple[int, int], last: tuple[int, int], every: Window, clock: WallClock) -> pl.Series:
+def _starts(first: tuple[int, int], last: tuple[int, int], every: WindowLength, clock: WallClock) -> pl.Series:
     """Window starts from one start to another: even from the epoch up to seconds, else even on the wall clock."""
     (first_ns, first_wall), (last_ns, last_wall) = first, last
     if (last_ns - first_ns) // every.nominal_ns >= MAX_WINDOWS:

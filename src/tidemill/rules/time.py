@@ -17,7 +17,7 @@ from tidemill.model.iso8601 import DAY_S
 from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S
 from tidemill.model.zones import zone
 from tidemill.rules import fold_order, time_mends
-from tidemill.rules.zones import UNKNOWN, Instants, to_instants, zone_at
+from tidemill.rules.zones import UNKNOWN, LocalInstants, to_instants, zone_at
 
 FOLD_EARLIER: Final = 1  # bit 0: a local time that was twice, taken as the earlier
 FOLD_LATER: Final = 2  # bit 1: the same, taken as the later
@@ -84,7 +84,7 @@ def _before_zones(feed: Feed, frame: pl.DataFrame, times: _Times, local: NDArray
         times.ns = time_mends.begins_of_days(feed.time, times.ns, local, span)
 
 
-def _ends(feed: Feed, found: Instants) -> Instants:
+def _ends(feed: Feed, found: LocalInstants) -> LocalInstants:
     """The same where times are ends of intervals: the first moment of a gap is the end of the interval before it."""
     if feed.time.stamp != "end":
         return found
@@ -98,14 +98,14 @@ def instants(feed: Feed, stamps: pl.DataFrame | None) -> pl.DataFrame:
     return resolve_times(feed, stamps).filter(pl.col("time").is_not_null()).select("seq", "idx", "time")
 
 
-def _days_begin(found: Instants, wall: NDArray[np.int64], days: NDArray[np.bool_]) -> Instants:
+def _days_begin(found: LocalInstants, wall: NDArray[np.int64], days: NDArray[np.bool_]) -> LocalInstants:
     """The same where a day without a time means its begin: whichever way clocks are put at midnight, a day has one. A
     day that never was stays in its gap."""
     if not days.any():
         return found
     late = days & found.gap & (found.resumed < wall + DAY_S * NS_PER_S)
     begin = np.where(late, found.change, found.earlier)
-    return Instants(
+    return LocalInstants(
         begin,
         np.where(days, begin, found.later),
         found.gap & ~late,
@@ -115,7 +115,7 @@ def _days_begin(found: Instants, wall: NDArray[np.int64], days: NDArray[np.bool_
     )
 
 
-def _apply_policy(feed: Feed, times: _Times, rows: NDArray[np.int64], found: Instants) -> None:
+def _apply_policy(feed: Feed, times: _Times, rows: NDArray[np.int64], found: LocalInstants) -> None:
     later = feed.time.fold == "later"
     times.ns[rows] = np.where(found.fold & later, found.later, found.earlier)
     times.flags[rows[found.fold]] |= FOLD_LATER if later else FOLD_EARLIER

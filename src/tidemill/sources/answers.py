@@ -14,7 +14,7 @@ from tidemill.decode.cut import WHITE, Cut, cut_document, cut_lines
 from tidemill.decode.decoder import DEEPEST
 from tidemill.decode.documents import strip
 from tidemill.decode.envelope import unwrap
-from tidemill.decode.faults import Faults
+from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.plugin import as_json
 from tidemill.decode.scan import BOM
 from tidemill.decode.strict_json import NotJson, parse
@@ -96,7 +96,7 @@ def value_at(body: bytes, path: Path) -> Any:
     except KeyError:
         return ...
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # also for one NaN somewhere else in it
-        value = parse(strip(body), "$", DEEPEST, Faults())
+        value = parse(strip(body), "$", DEEPEST, FaultCollector())
     for name in path:
         value = value.get(name, ...) if isinstance(value, dict) else ...
     return ... if isinstance(value, NotJson) else value
@@ -108,7 +108,9 @@ def cut_answer(body: bytes, content_type: str | None, records: Path, max_depth: 
     if content_type == _CONTENT_TYPES["ndjson"]:
         cut: Cut | None = cut_lines(body)
     else:
-        cut = cut_document(body, records, max_depth, Faults()) if content_type == _CONTENT_TYPES["json"] else None
+        cut = (
+            cut_document(body, records, max_depth, FaultCollector()) if content_type == _CONTENT_TYPES["json"] else None
+        )
     return [] if cut is None else cut.pieces(body, 0, len(cut))
 
 
@@ -123,7 +125,7 @@ def _judge_json(body: bytes, expected: Expected, max_depth: int) -> Verdict:
         if not single:
             return Verdict(None, why="no line of it is a JSON object")
         return _lone(body, Verdict(_CONTENT_TYPES["ndjson"], 1), expected, max_depth)
-    faults = Faults()
+    faults = FaultCollector()
     cut = cut_document(body, expected.records, max_depth, faults)
     if cut is None and _UNREADABLE.intersection(faults.codes()):
         return Verdict(None, why=faults.sentence())
@@ -132,7 +134,9 @@ def _judge_json(body: bytes, expected: Expected, max_depth: int) -> Verdict:
     return _judge_document(body, cut, faults, expected, max_depth)
 
 
-def _judge_document(body: bytes, cut: Cut | None, faults: Faults, expected: Expected, max_depth: int) -> Verdict:
+def _judge_document(
+    body: bytes, cut: Cut | None, faults: FaultCollector, expected: Expected, max_depth: int
+) -> Verdict:
     """What a JSON document is, by where its records, an error and the signs of nothing stand in it."""
     json, some = _CONTENT_TYPES["json"], cut is not None and cut.listed and len(cut) > 0
     if not some and any(_is_nothing(body, path, sign) for path, sign in expected.nothing):
@@ -158,7 +162,7 @@ def _judge_document(body: bytes, cut: Cut | None, faults: Faults, expected: Expe
 
 def _lone(piece: bytes, good: Verdict, expected: Expected, max_depth: int) -> Verdict:
     """What stands alone where a list of records may be: a record if it has all that a record must have."""
-    value = parse(piece, "$", max_depth, Faults())
+    value = parse(piece, "$", max_depth, FaultCollector())
     where = _text(expected.records)
     if not isinstance(value, dict):
         return msgspec.structs.replace(good, records=None, why=f"{where} holds no record; it is {_shown(piece)}")
@@ -201,7 +205,7 @@ def _is_object(text: bytes) -> bool:
     try:
         _object.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return isinstance(parse(text, "$", DEEPEST, Faults()), dict)
+        return isinstance(parse(text, "$", DEEPEST, FaultCollector()), dict)
     return True
 
 
@@ -214,7 +218,7 @@ def _as_json(body: bytes, taken: list[str]) -> bool:
     return True
 
 
-def _unreadable(piece: bytes, max_depth: int, faults: Faults) -> bool:
+def _unreadable(piece: bytes, max_depth: int, faults: FaultCollector) -> bool:
     """Whether a text is no JSON value; then with a fault."""
     return parse(piece, "$", max_depth, faults) is None and bool(faults.count)
 

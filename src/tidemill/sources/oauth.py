@@ -18,7 +18,7 @@ from oauthlib.oauth2 import BackendApplicationClient
 from oauthlib.oauth2.rfc6749.errors import OAuth2Error
 
 from tidemill.feeds.source import SourceOAuth2
-from tidemill.sources.http import Fetched, FetchFailure, HttpClient, Limits
+from tidemill.sources.http import Fetched, FetchFailure, FetchLimits, HttpClient
 
 _STATUSES: Final = frozenset({200, 400, 401, 403})  # answers that may say what is wrong
 _EARLY_S: Final = 30.0  # a token is renewed so long before its end, or at nine tenths of a short life
@@ -46,7 +46,7 @@ class Tokens:
     there is another one to remember."""
 
     def __init__(
-        self, wanted: SourceOAuth2, client: HttpClient, limits: Limits, clock: Callable[[], float] = time.monotonic
+        self, wanted: SourceOAuth2, client: HttpClient, limits: FetchLimits, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._wanted = wanted
         self._client = client

@@ -26,9 +26,9 @@ from tidemill.sources.body import Body, compile_body
 from tidemill.sources.bounds import Bounds
 from tidemill.sources.breaker import Breaker
 from tidemill.sources.paging import Paging, origin_of
+from tidemill.sources.poll_windows import Windows
 from tidemill.sources.schedule import Cron, Every, Schedule
 from tidemill.sources.templates import fill
-from tidemill.sources.windows import Windows
 
 
 class Pull(msgspec.Struct, frozen=True, kw_only=True):

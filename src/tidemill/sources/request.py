@@ -29,7 +29,7 @@ class Validators(msgspec.Struct, frozen=True):
     last_modified: str = ""
 
 
-class Target(msgspec.Struct, frozen=True):
+class RequestTarget(msgspec.Struct, frozen=True):
     """A URL made ready to be asked. `headers` and `validators` are those that belong to its origin."""
 
     url: httpx.URL
@@ -40,7 +40,9 @@ class Target(msgspec.Struct, frozen=True):
     body: bytes | None = None
 
 
-def first_target(text: str, headers: Mapping[str, str], validators: Validators, body: bytes | None = None) -> Target:
+def first_target(
+    text: str, headers: Mapping[str, str], validators: Validators, body: bytes | None = None
+) -> RequestTarget:
     """The target a feed names; user and password in its URL become a header unless there is one already.
 
     Raises WireError `protocol` for what cannot be sent."""
@@ -55,7 +57,7 @@ def first_target(text: str, headers: Mapping[str, str], validators: Validators, 
     return _target(url, own, validators, body)
 
 
-def redirected(target: Target, location: str, status: int = 302) -> Target:
+def redirected(target: RequestTarget, location: str, status: int = 302) -> RequestTarget:
     """Where `location`, the answer of `target`, leads. A body goes along where the status says so, to the same origin
     only (it may hold credentials). Raises WireError `redirects` or `protocol`."""
     try:
@@ -74,8 +76,8 @@ def redirected(target: Target, location: str, status: int = 302) -> Target:
     return _target(url, {}, Validators(), None)
 
 
-def _target(url: httpx.URL, headers: dict[str, str], validators: Validators, body: bytes | None) -> Target:
-    return Target(url, _origin(url), headers, validators, _request(url, headers, validators, body), body)
+def _target(url: httpx.URL, headers: dict[str, str], validators: Validators, body: bytes | None) -> RequestTarget:
+    return RequestTarget(url, _origin(url), headers, validators, _request(url, headers, validators, body), body)
 
 
 def _origin(url: httpx.URL) -> Origin:

@@ -17,17 +17,17 @@ import msgspec
 from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.model.time import NS_PER_S
 from tidemill.sources.addresses import AddressPolicy
-from tidemill.sources.desk import Desk
 from tidemill.sources.hosts import Hosts
 from tidemill.sources.http import HttpClient
 from tidemill.sources.outbox import Submit
 from tidemill.sources.pacing import Pacing
 from tidemill.sources.pull import Pull
 from tidemill.sources.redact import Redaction
+from tidemill.sources.run import SourceRun, TroubleError
 from tidemill.sources.schedule import Cron
 from tidemill.sources.state import SourceState
+from tidemill.sources.state_store import SourceStateStore
 from tidemill.sources.steps import step_of
-from tidemill.sources.work import TroubleError, Work
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class SourceTask:
         pull: Pull,
         policy: AddressPolicy,
         submit: Submit,
-        desk: Desk,
+        desk: SourceStateStore,
         *,
         pacing: Pacing,
         now_ns: Callable[[], int],
@@ -55,7 +55,7 @@ class SourceTask:
         self.policy = policy
         self._client = HttpClient(policy.within(pull.allow))
         self._host = (hosts or Hosts()).of(pull.tenant, pull.origin)
-        self._work = Work(
+        self._work = SourceRun(
             pull,
             self._client,
             submit,

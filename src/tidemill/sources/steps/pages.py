@@ -11,8 +11,8 @@ import msgspec
 
 from tidemill.sources.paging import Paging, PagingError
 from tidemill.sources.redact import Redaction
+from tidemill.sources.run import SourceAnswer, SourceRun, TroubleError
 from tidemill.sources.state import State
-from tidemill.sources.work import Answer, TroubleError, Work
 
 _GONE: Final = frozenset({404, 410})
 _MAX_SEEN: Final = 100_000
@@ -21,7 +21,7 @@ _MAX_SEEN: Final = 100_000
 class PageStep:
     """The step of a source with [source.page]."""
 
-    def __init__(self, work: Work, paging: Paging) -> None:
+    def __init__(self, work: SourceRun, paging: Paging) -> None:
         self._work = work
         self._paging = paging
         self._redaction = Redaction(work.pull.secrets)
@@ -64,7 +64,7 @@ class PageStep:
             return None
         return self._redaction.unpack(cursor.token) if self._paging.by_url else cursor.token
 
-    async def _fetch(self, url: str, place: str | None) -> Answer:
+    async def _fetch(self, url: str, place: str | None) -> SourceAnswer:
         empty = frozenset(self._work.pull.empty_status)
         expected = (empty if place is None else empty - _GONE) | {200}
         try:
@@ -76,7 +76,7 @@ class PageStep:
             self._seen.clear()
             raise TroubleError(trouble.reason, f"{trouble.detail}, so the next round begins anew") from None
 
-    async def _take(self, answer: Answer, digest: str, url: str) -> State | None:
+    async def _take(self, answer: SourceAnswer, digest: str, url: str) -> State | None:
         """Hand in a page if there is something new in it; None if stopped before it was known to be taken."""
         work = self._work
         if answer.empty:
@@ -90,7 +90,7 @@ class PageStep:
         self._brought = True
         return "ok"
 
-    def _following(self, url: str, place: str | None, answer: Answer) -> str | None:
+    def _following(self, url: str, place: str | None, answer: SourceAnswer) -> str | None:
         try:
             following = self._paging.next(url, place, answer.fetched, answer.records)
         except PagingError as error:

@@ -12,8 +12,8 @@ import msgspec
 
 from tidemill.model.time import format_instant
 from tidemill.sources.caps import is_capped, keys, suspicious
-from tidemill.sources.windows import Window, Windows
-from tidemill.sources.work import Answer, TroubleError, Work
+from tidemill.sources.poll_windows import PollWindow, Windows
+from tidemill.sources.run import SourceAnswer, SourceRun, TroubleError
 
 _NARROWEST: Final = 12  # times that a window is halved to find where its records are
 
@@ -21,7 +21,7 @@ _NARROWEST: Final = 12  # times that a window is halved to find where its record
 class WindowStep:
     """The step of a source with [source.window]."""
 
-    def __init__(self, work: Work, windows: Windows) -> None:
+    def __init__(self, work: SourceRun, windows: Windows) -> None:
         self._work = work
         self._windows = windows
         # A 404 is no answer at all here: were it "nothing there", one wrong URL would run the cursor to now.
@@ -58,7 +58,7 @@ class WindowStep:
     async def close(self) -> None:
         """Nothing is held."""
 
-    async def _read_part(self, part: Window, before: Container[str]) -> str | tuple[Window, Window] | None:
+    async def _read_part(self, part: PollWindow, before: Container[str]) -> str | tuple[PollWindow, PollWindow] | None:
         """Read a window or a part of one: the digest of what was taken (empty if there was nothing), its halves if the
         answer was cut off, None if stopped before it was known to be taken. `before`: digests that were taken."""
         work = self._work
@@ -82,7 +82,7 @@ class WindowStep:
         taken = await work.deliver(answer, f"{work.cursor.number + 1}-{digest}", place)
         return digest if taken else None
 
-    async def _is_capped(self, part: Window, answer: Answer) -> bool:
+    async def _is_capped(self, part: PollWindow, answer: SourceAnswer) -> bool:
         """Whether the server gave less than it has. Asks for the halves where that is not known yet."""
         records = answer.records or 0
         if records > self._cap:
@@ -95,7 +95,7 @@ class WindowStep:
         self._whole = max(self._whole, records)
         return False
 
-    async def _has_more(self, part: Window, answer: Answer) -> bool:
+    async def _has_more(self, part: PollWindow, answer: SourceAnswer) -> bool:
         """Whether the halves of a window hold more than the answer for all of it. Where one half has all of it and the
         other nothing, the halves of that half are asked for."""
         had = keys(self._work.pieces(answer), self._work.pull.expected.identity)
@@ -111,7 +111,7 @@ class WindowStep:
             part = halves[0] if found[0] else halves[1]
         return False
 
-    async def _look(self, part: Window) -> list[bytes]:
+    async def _look(self, part: PollWindow) -> list[bytes]:
         """The keys of the records of a part, which is not taken. Raises TroubleError."""
         work, values = self._work, self._windows.values(part)
         answer = await work.fetch(self._windows.fill(work.pull.url, part), self._empty | {200}, values=values)
@@ -122,7 +122,7 @@ class WindowStep:
         work.row(answer, "unchanged", "asked for to see whether the answer before was whole")
         return keys(work.pieces(answer), work.pull.expected.identity)
 
-    def _cut_off(self, part: Window, answer: Answer, detail: str) -> tuple[Window, Window]:
+    def _cut_off(self, part: PollWindow, answer: SourceAnswer, detail: str) -> tuple[PollWindow, PollWindow]:
         """An answer that was cut off is not taken: its window is read again by halves."""
         halves = self._windows.halves(part)
         self._work.row(answer, "truncated", detail)

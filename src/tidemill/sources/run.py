@@ -17,9 +17,8 @@ import msgspec
 from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.feeds.formats import JSON_FORMATS
 from tidemill.sources.answers import Verdict, cut_answer, judge
-from tidemill.sources.desk import Desk
 from tidemill.sources.hosts import Host
-from tidemill.sources.http import Fetched, FetchFailure, HttpClient, Limits
+from tidemill.sources.http import Fetched, FetchFailure, FetchLimits, HttpClient
 from tidemill.sources.oauth import TokenError, Tokens
 from tidemill.sources.outbox import Outbox, Submit
 from tidemill.sources.pacing import Pacing
@@ -27,6 +26,7 @@ from tidemill.sources.paging import origin_of
 from tidemill.sources.pull import Pull
 from tidemill.sources.request import Validators
 from tidemill.sources.state import Cursor, Unsent
+from tidemill.sources.state_store import SourceStateStore
 from tidemill.sources.tracker import Tracker
 
 _OFF_LOOP_BYTES: Final = 256 << 10  # larger answers are read in a thread (about 5 ms of work)
@@ -44,7 +44,7 @@ class TroubleError(Exception):
         self.at_least_s = at_least_s
 
 
-class Answer(msgspec.Struct, frozen=True):
+class SourceAnswer(msgspec.Struct, frozen=True):
     """What a source said, and what it is at a glance."""
 
     started_ns: int
@@ -82,7 +82,7 @@ class _Bad(msgspec.Struct, frozen=True):
     detail: str
 
 
-class Work:
+class SourceRun:
     """One source: what it was asked, said and remembers. Used by one task."""
 
     def __init__(
@@ -90,7 +90,7 @@ class Work:
         pull: Pull,
         client: HttpClient,
         submit: Submit,
-        desk: Desk,
+        desk: SourceStateStore,
         *,
         pacing: Pacing,
         now_ns: Callable[[], int],
@@ -105,7 +105,7 @@ class Work:
         self.now_ns = now_ns
         self.cursor = Cursor()
         self.stopping = asyncio.Event()
-        self.limits = Limits(pull.timeout_s, pull.timeout_s * pacing.deadline_factor, pull.max_bytes)
+        self.limits = FetchLimits(pull.timeout_s, pull.timeout_s * pacing.deadline_factor, pull.max_bytes)
         self._client = client
         self.tokens = None if pull.oauth2 is None else Tokens(pull.oauth2, client, self.limits)
         self._submit = submit
@@ -123,7 +123,7 @@ class Work:
         expected: frozenset[int],
         validators: Validators | None = None,
         values: Mapping[str, str] | None = None,
-    ) -> Answer:
+    ) -> SourceAnswer:
         """Ask the source; `values` are those that the URL was filled in with. Raises TroubleError."""
         await self._await_turn()
         started = self.now_ns()
@@ -184,33 +184,33 @@ class Work:
         self.tracker.row(started_ns, failure, reason or failure.reason, detail=failure.message)
         return TroubleError(reason or failure.reason, failure.message, failure.retry_after_s or 0.0)
 
-    async def came(self, started_ns: int, fetched: Fetched, values: Mapping[str, str] | None = None) -> Answer:
+    async def came(self, started_ns: int, fetched: Fetched, values: Mapping[str, str] | None = None) -> SourceAnswer:
         """Note that the source answered; what the answer is at a glance."""
         self.tracker.polled(started_ns, fetched)
         if fetched.status not in (0, 200):
-            return Answer(started_ns, fetched)
+            return SourceAnswer(started_ns, fetched)
         asked = self.pull.asked(values)
         what = (fetched.body, fetched.content_type, self.pull.expected, self._max_depth)
         slow = len(fetched.body) > _OFF_LOOP_BYTES or not _JSON.issuperset(self.pull.expected.formats)
-        return Answer(started_ns, fetched, asked, await asyncio.to_thread(judge, *what) if slow else judge(*what))
+        return SourceAnswer(started_ns, fetched, asked, await asyncio.to_thread(judge, *what) if slow else judge(*what))
 
-    def pieces(self, answer: Answer) -> list[bytes]:
+    def pieces(self, answer: SourceAnswer) -> list[bytes]:
         """The records of a JSON answer, as bytes."""
         return cut_answer(answer.fetched.body, answer.verdict.content_type, self.pull.expected.records, self._max_depth)
 
-    def unusable(self, answer: Answer) -> TroubleError:
+    def unusable(self, answer: SourceAnswer) -> TroubleError:
         """The trouble of an answer that is none."""
         if answer.unusable == "unexpected":
             return TroubleError("unexpected", f"the answer does not hold the declared records: {answer.verdict.why}")
         formats = ", ".join(self.pull.expected.formats)
         return TroubleError("garbage", f"the answer is none of {formats}: {answer.verdict.why}")
 
-    def row(self, answer: Answer, result: str, detail: str = "") -> None:
+    def row(self, answer: SourceAnswer, result: str, detail: str = "") -> None:
         """Note a poll whose answer is not handed in."""
         records = answer.records or 0
         self.tracker.row(answer.started_ns, answer.fetched, result, detail=detail, records=records)
 
-    def send(self, answer: Answer) -> None:
+    def send(self, answer: SourceAnswer) -> None:
         """Hand in an answer without waiting, one that is none too: the ledger shows it. Raises TroubleError for such,
         and when an earlier one was refused."""
         self._number += 1
@@ -221,7 +221,7 @@ class Work:
         if answer.unusable is not None:
             raise self.unusable(answer)
 
-    async def deliver(self, answer: Answer, key: str, place: str | None = None) -> bool:
+    async def deliver(self, answer: SourceAnswer, key: str, place: str | None = None) -> bool:
         """Hand in an answer and wait until it is durable. False: stopping, and not known to be taken. The same `key`
         and bytes are stored once: a key is made of what is remembered and what came, so that it is the same when both
         are after a restart. Bytes that were bad for a `place` are handed in once. Raises TroubleError."""
@@ -262,7 +262,7 @@ class Work:
             except TimeoutError:
                 continue
 
-    def delivered(self, size: int, answer: Answer | None = None) -> Callable[[str | None, str], None]:
+    def delivered(self, size: int, answer: SourceAnswer | None = None) -> Callable[[str | None, str], None]:
         """What to do when a payload was taken or refused; one of an earlier run has no answer here."""
 
         def done(receipt: str | None, why: str) -> None:
@@ -284,7 +284,7 @@ class Work:
 
         return done
 
-    def _put(self, answer: Answer, key: str) -> None:
+    def _put(self, answer: SourceAnswer, key: str) -> None:
         body = answer.fetched.body
         unsent = Unsent(body, answer.verdict.content_type or "application/octet-stream", key, answer.asked)
         self.outbox.put(unsent, self.delivered(len(body), answer))

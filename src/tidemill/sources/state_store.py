@@ -24,7 +24,7 @@ _UNSENT_PREFIX = "unsent/"
 _TOKEN_PREFIX = "tokens/"
 
 
-class Desk:
+class SourceStateStore:
     """Reads and writes what sources remember. Every method raises what the catalog raises."""
 
     def __init__(self, catalog: Catalog) -> None:
