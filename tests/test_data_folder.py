@@ -15,7 +15,7 @@ from tidemill.data_folder import check_folder, mark_closed
 from tidemill.errors import StartupError
 from tidemill.feeds.recipes import RECIPES
 from tidemill.log.sqlite import SqliteLog
-from tidemill.mill.position import Progress
+from tidemill.mill.progress import PartitionProgress
 from tidemill.mill.state_files import FileMillState
 from tidemill.settings import Settings
 from tidemill.supervise import Supervisor
@@ -142,7 +142,7 @@ def test_one_tenants_lost_feeds_are_noticed_and_the_others_stay_when_that_is_acc
 def test_an_old_log_that_is_lost_too_is_remembered_by_what_lies_beside_it(tmp_path: Path) -> None:
     for name, make in (
         ("store", lambda folder: (folder / "store" / "data").mkdir(parents=True)),
-        ("position", lambda folder: FileMillState(folder / "mill").save_progress(Progress(7))),
+        ("position", lambda folder: FileMillState(folder / "mill").save_progress(PartitionProgress(7))),
         ("closed", mark_closed),
     ):
         (folder := tmp_path / name).mkdir()

@@ -10,14 +10,14 @@ import polars as pl
 from tests.support.payloads import RECEIVED_NS, logged
 
 from bench.figures import Figure
-from tidemill.checks.past import Reach
+from tidemill.checks.look_back import LookBack
 from tidemill.decode.decoder import Decoder
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.load import load
 from tidemill.mill.lanes import MAX_BYTES, MAX_PAYLOADS
-from tidemill.model.payload import Logged
+from tidemill.model.payload import LogEntry
 from tidemill.rules.apply import apply_rules
-from tidemill.rules.past import LATEST, POINTS, Memory
+from tidemill.rules.history_lookup import LATEST, POINTS, HistoryLookup
 from tidemill.rules.shape import Names
 
 SERIES = 100
@@ -57,7 +57,9 @@ class Tails:
     def __init__(self) -> None:
         self._last: list[pl.DataFrame] = []
 
-    def points(self, tenant: str, asked: pl.DataFrame, reach: Reach, *, before_seq: int, policy: str) -> pl.DataFrame:
+    def points(
+        self, tenant: str, asked: pl.DataFrame, reach: LookBack, *, before_seq: int, policy: str
+    ) -> pl.DataFrame:
         """The last points of these series."""
         one = asked["series"][0]
         return next((last for last in self._last if one in last["series"]), pl.DataFrame(schema=POINTS))
@@ -95,7 +97,7 @@ class Timed(msgspec.Struct):
         return self.decode_s + self.rules_s
 
 
-def payloads(records: int, seed: int = 1) -> list[Logged]:
+def payloads(records: int, seed: int = 1) -> list[LogEntry]:
     """Each holds ten records of each series, a second apart, as JSON; a few in a thousand break a rule."""
     random = np.random.default_rng(seed)
     begin = RECEIVED_NS // 1_000_000 - records // SERIES * 1_000
@@ -121,9 +123,9 @@ def payloads(records: int, seed: int = 1) -> list[Logged]:
     return made
 
 
-def batches(entries: Sequence[Logged]) -> list[list[Logged]]:
+def batches(entries: Sequence[LogEntry]) -> list[list[LogEntry]]:
     """As the mill takes them from a full log."""
-    found: list[list[Logged]] = [[]]
+    found: list[list[LogEntry]] = [[]]
     size = 0
     for entry in entries:
         if found[-1] and (size + len(entry.payload.body) > MAX_BYTES or len(found[-1]) >= MAX_PAYLOADS):
@@ -134,7 +136,7 @@ def batches(entries: Sequence[Logged]) -> list[list[Logged]]:
     return found
 
 
-def through(feeds: Sequence[Feed], work: Sequence[tuple[int, list[Logged]]]) -> Timed:
+def through(feeds: Sequence[Feed], work: Sequence[tuple[int, list[LogEntry]]]) -> Timed:
     """Decode and judge batches (number of the feed, entries)."""
     decoders = [Decoder(feed) for feed in feeds]
     pasts = [Tails() for _ in feeds]
@@ -144,7 +146,7 @@ def through(feeds: Sequence[Feed], work: Sequence[tuple[int, list[Logged]]]) -> 
         begun, processor = time.perf_counter(), time.process_time()
         batch = decoders[number].decode(entries)
         decoded = time.perf_counter()
-        checked = apply_rules(feed, batch, Memory("default", entries[0].seq, past))
+        checked = apply_rules(feed, batch, HistoryLookup("default", entries[0].seq, past))
         timed.rules_s += time.perf_counter() - decoded
         timed.decode_s += decoded - begun
         timed.processor_s += time.process_time() - processor

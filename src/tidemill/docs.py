@@ -38,10 +38,10 @@ _TABLES: Final = (
     definition.Rule,
     definition.Shape,
     definition.Rollup,
-    definition.Retention,
+    definition.RetentionPolicy,
     source.Source,
     source.SourceWindow,
-    source.SourcePage,
+    source.SourcePaging,
 )
 
 

@@ -203,7 +203,7 @@ def run_worker(runtime: Runtime, lifeline: Lifeline) -> None:
 def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     """HTTP on the public and the internal listener, until SIGTERM."""
     from tidemill.api.app import create_app
-    from tidemill.api.applied import Applied
+    from tidemill.api.applied import AppliedOffsets
     from tidemill.api.pending_deletions import PendingDeletions
     from tidemill.api.server import build
     from tidemill.api.services import Services
@@ -224,7 +224,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     texts = feed_texts(catalog)
     book = FeedBook(texts)
     store = _store(runtime, settings.query_timeout, settings.query_memory)
-    applied = Applied(lambda: progress_of(mills), Hints.from_fd(runtime.hint_fd))
+    applied = AppliedOffsets(lambda: progress_of(mills), Hints.from_fd(runtime.hint_fd))
     deleted = PendingDeletions(applied, intake_log, partial(series_of, store))
     services = Services(
         settings=settings,

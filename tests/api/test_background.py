@@ -19,16 +19,16 @@ import pytest
 from tests.api.samples import body, fix, row
 from tests.support.api import Api, running_api, services
 from tidemill.api import lifecycle
-from tidemill.api.applied import IDLE_LOOK_S, Applied
+from tidemill.api.applied import IDLE_LOOK_S, AppliedOffsets
 from tidemill.api.pending_deletions import PendingDeletions
 from tidemill.hints import Hints
 from tidemill.log.limits import LogLimits
 from tidemill.log.sqlite import SqliteLog
-from tidemill.mill.position import LogProgress, Progress
+from tidemill.mill.progress import LogProgress, PartitionProgress
 from tidemill.mill.state_files import FileMillState
 from tidemill.mill.status import Heartbeat, MillStatus
 from tidemill.model.deletion import Deletion
-from tidemill.model.payload import Kind, Payload
+from tidemill.model.payload import EntryKind, Payload
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -43,7 +43,7 @@ def test_a_wait_ends_when_the_mill_says_so_or_in_time() -> None:
     async def story() -> None:
         ours, theirs = Hints.pair()
         place = 3
-        applied = Applied(lambda: LogProgress((Progress(place),)), ours)
+        applied = AppliedOffsets(lambda: LogProgress((PartitionProgress(place),)), ours)
         applied.start()
         assert await applied.wait("t", 3, 0)
         assert not await applied.wait("t", 4, 0.01)
@@ -63,7 +63,7 @@ def test_a_wait_ends_when_the_mill_says_so_or_in_time() -> None:
 def test_a_lost_hint_costs_a_moment() -> None:
     async def story() -> None:
         place = 0
-        applied = Applied(lambda: LogProgress((Progress(place),)))
+        applied = AppliedOffsets(lambda: LogProgress((PartitionProgress(place),)))
         applied.start()
         waiting = asyncio.create_task(applied.wait("t", 2, 5))
         await asyncio.sleep(0.01)
@@ -79,7 +79,7 @@ def test_a_lost_hint_costs_a_moment() -> None:
 def test_growth_is_told_once_a_turn_of_the_loop() -> None:
     async def story() -> None:
         ours, theirs = Hints.pair()
-        applied = Applied(lambda: LogProgress((Progress(0),)), ours)
+        applied = AppliedOffsets(lambda: LogProgress((PartitionProgress(0),)), ours)
         for seq in (4, 9, 6):
             applied.grew(seq)
         await asyncio.sleep(0)
@@ -95,7 +95,7 @@ def _series(number: int) -> Deletion:
     return Deletion(kind="series", feed="signals", series=f"{number:016x}")
 
 
-def _entry(number: int, kind: Kind) -> Payload:
+def _entry(number: int, kind: EntryKind) -> Payload:
     """A payload with the body of a deletion of a series."""
     text = msgspec.json.encode(_series(number))
     return Payload(f"r{number}", "t", "signals", 1, 0, "x", text, hashlib.sha256(text).digest(), kind)
@@ -103,10 +103,10 @@ def _entry(number: int, kind: Kind) -> Payload:
 
 def test_pending_deletions_are_known_after_a_restart(tmp_path: Path) -> None:
     log = SqliteLog(tmp_path, limits=LogLimits(min_free_bytes=0, min_free_ratio=0))
-    for number, kind in enumerate([Kind.DELETE, Kind.DATA, Kind.DELETE]):
+    for number, kind in enumerate([EntryKind.DELETE, EntryKind.DATA, EntryKind.DELETE]):
         log.append(_entry(number, kind)).result()
     place = 0
-    applied = Applied(lambda: LogProgress((Progress(place),)))
+    applied = AppliedOffsets(lambda: LogProgress((PartitionProgress(place),)))
     deleted = PendingDeletions(applied, log, lambda tenant, feed: [7])
     assert deleted.of("t") == {0, 2}
     assert deleted.of("other") == frozenset()
@@ -118,14 +118,16 @@ def test_pending_deletions_are_known_after_a_restart(tmp_path: Path) -> None:
     applied.look()
     assert deleted.of("t") == frozenset()
     text = msgspec.json.encode(Deletion(kind="feed", feed="signals"))
-    log.append(Payload("r9", "t", "signals", 1, 0, "x", text, hashlib.sha256(text).digest(), Kind.DELETE)).result()
+    log.append(Payload("r9", "t", "signals", 1, 0, "x", text, hashlib.sha256(text).digest(), EntryKind.DELETE)).result()
     assert deleted.of("t") == {7}, "the series of the feed, as another process deleted it"
     log.close()
 
 
 def test_deletions_are_read_while_others_are_added(tmp_path: Path) -> None:
     log = SqliteLog(tmp_path, limits=LogLimits(min_free_bytes=0, min_free_ratio=0))
-    deleted = PendingDeletions(Applied(lambda: LogProgress((Progress(0),))), log, lambda tenant, feed: [])
+    deleted = PendingDeletions(
+        AppliedOffsets(lambda: LogProgress((PartitionProgress(0),))), log, lambda tenant, feed: []
+    )
     faults: list[Exception] = []
     done = threading.Event()
 
@@ -153,12 +155,12 @@ def test_deletions_come_back_when_the_mill_goes_back(tmp_path: Path) -> None:
     state = FileMillState(tmp_path)
     with running_api(tmp_path) as api:
         for number in (1, 2):
-            api.services.log.append(_entry(number, Kind.DELETE)).result()
-        state.save_progress(Progress(2))
+            api.services.log.append(_entry(number, EntryKind.DELETE)).result()
+        state.save_progress(PartitionProgress(2))
         until(lambda: api.services.applied.progress.partitions[0].checkpoint == 2)
         api.services.deleted.add("t", _series(9), 2)  # drops those that are applied
         assert api.services.deleted.of("t") == frozenset()
-        state.save_progress(Progress(1))
+        state.save_progress(PartitionProgress(1))
         until(lambda: api.services.deleted.of("t") == {2, 9})
         assert api.services.applied.progress.partitions[0].checkpoint == 1
 
@@ -167,7 +169,7 @@ def test_a_hint_of_an_earlier_start_is_not_believed() -> None:
     async def story() -> None:
         ours, theirs = Hints.pair()
         theirs.send(9)
-        applied = Applied(lambda: LogProgress((Progress(3),)), ours)
+        applied = AppliedOffsets(lambda: LogProgress((PartitionProgress(3),)), ours)
         applied.start()
         assert not await applied.wait("t", 5, 0.05)
         assert applied.progress.partitions[0].checkpoint == 3
@@ -179,7 +181,7 @@ def test_a_hint_of_an_earlier_start_is_not_believed() -> None:
 def test_a_wait_after_the_mill_went_back_is_not_over_too_early() -> None:
     async def story() -> None:
         place = 9
-        applied = Applied(lambda: LogProgress((Progress(place),)))
+        applied = AppliedOffsets(lambda: LogProgress((PartitionProgress(place),)))
         applied.start()
         assert await applied.wait("t", 9, 0)
         place = 4
@@ -199,8 +201,8 @@ def test_what_a_running_mill_has_confirmed_is_trimmed(tmp_path: Path, monkeypatc
     limits = LogLimits(keep_applied_s=0, min_free_bytes=0, min_free_ratio=0)
     state = FileMillState(tmp_path)
     state.beat(MillStatus(state="idle", looped_at_ns=1))  # of an earlier start
-    state.save_progress(Progress(5))
-    state.save_confirmed(Progress(5))
+    state.save_progress(PartitionProgress(5))
+    state.save_confirmed(PartitionProgress(5))
     with running_api(tmp_path, limits=limits) as api:
         for _ in range(5):
             api.client.put("/location", json=fix())
@@ -208,7 +210,7 @@ def test_what_a_running_mill_has_confirmed_is_trimmed(tmp_path: Path, monkeypatc
         state.beat(MillStatus(state="starting"))
         time.sleep(0.2)
         assert api.services.log.first_seq() == 1, "no mill has compared this store with the checkpoint"
-        state.save_progress(Progress(3))
+        state.save_progress(PartitionProgress(3))
         state.beat(MillStatus(state="idle", looped_at_ns=2))
         until(lambda: api.services.log.first_seq() == 4)
         state.beat(MillStatus(state="applying", looped_at_ns=3))
@@ -232,7 +234,7 @@ def test_what_a_running_mill_has_confirmed_is_trimmed(tmp_path: Path, monkeypatc
 def test_how_far_the_log_may_be_trimmed(
     before: Heartbeat | None, now: Heartbeat | None, confirmed: int, offset: int
 ) -> None:
-    assert lifecycle.trimmable(Progress(9), Progress(confirmed), before, now) == offset
+    assert lifecycle.trimmable(PartitionProgress(9), PartitionProgress(confirmed), before, now) == offset
 
 
 def test_at_the_end_waits_are_cut_short_and_the_log_is_closed(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.api.samples import body, fix, problem, row
 from tests.support.api import Api
-from tidemill.model.payload import Kind
+from tidemill.model.payload import EntryKind
 
 STAMP = '{"time_stamp": "2019-05-01T06:00:00-04:00", "data": '
 
@@ -76,7 +76,7 @@ def refused(api: Api, answer: httpx.Response, sent: bytes) -> dict[str, Any]:
     assert document["errors"], document
     logged = api.services.log.find("default", document["receipt"])
     assert logged is not None
-    assert (logged.payload.kind, logged.payload.body) == (Kind.REFUSED, sent)
+    assert (logged.payload.kind, logged.payload.body) == (EntryKind.REFUSED, sent)
     assert logged.payload.sha256 == hashlib.sha256(sent).digest()
     assert [fault.code for fault in logged.payload.faults] == [fault["code"] for fault in document["errors"]]
     return document

@@ -12,7 +12,7 @@ import pytest
 
 from tests.api.samples import row
 from tests.support.api import Api, running_api
-from tidemill.mill.position import Progress
+from tidemill.mill.progress import PartitionProgress
 from tidemill.mill.state_files import FileMillState
 from tidemill.store.client import StoreAddress
 
@@ -22,7 +22,7 @@ MIB_OF_ROWS = b"\n".join([msgspec.json.encode(row())] * ((1 << 20) // len(msgspe
 @pytest.fixture
 def hung(tmp_path: Path) -> Iterator[Api]:
     """Its mill has applied everything for ever, so that every wait leads to a question to the store."""
-    FileMillState(tmp_path).save_progress(Progress(1 << 40))
+    FileMillState(tmp_path).save_progress(PartitionProgress(1 << 40))
     with socket.create_server(("127.0.0.1", 0), backlog=128) as engine:
         taken: list[socket.socket] = []
 

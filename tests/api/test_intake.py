@@ -12,7 +12,7 @@ import zstandard
 
 from tests.api.samples import body, fix, problem, row
 from tests.support.api import SECRET, Api
-from tidemill.model.payload import Kind, Payload
+from tidemill.model.payload import EntryKind, Payload
 
 LINES = b"\n".join(body(row()) for _ in range(3)) + b"\n"
 
@@ -39,7 +39,7 @@ def test_a_payload_is_durable_before_its_receipt(api: Api) -> None:
     assert receipt["rules_version"] == 1
     assert set(receipt["links"]) == {"self", "payload", "rejections"}
     payload = kept(api, receipt["id"])
-    assert (payload.body, payload.kind, payload.format) == (sent, Kind.DATA, "json")
+    assert (payload.body, payload.kind, payload.format) == (sent, EntryKind.DATA, "json")
 
 
 def test_a_fix_is_answered_200_when_durable(api: Api) -> None:
@@ -47,7 +47,7 @@ def test_a_fix_is_answered_200_when_durable(api: Api) -> None:
     answer = api.client.put("/location", content=sent)
     assert answer.status_code == 200
     payload = kept(api, answer.json()["id"])
-    assert (payload.feed, payload.body, payload.kind) == ("location", sent, Kind.DATA)
+    assert (payload.feed, payload.body, payload.kind) == ("location", sent, EntryKind.DATA)
 
 
 def test_a_trailing_slash_makes_no_difference(api: Api) -> None:
@@ -137,7 +137,7 @@ def test_a_packed_body_that_cannot_be_unpacked_is_kept_as_it_came(
     assert [fault["code"] for fault in document["errors"]] == ["invalid_encoding"]
     assert why in document["detail"]
     payload = kept(api, document["receipt"])
-    assert (payload.body, payload.kind, payload.format) == (content, Kind.REFUSED, name.removeprefix("x-"))
+    assert (payload.body, payload.kind, payload.format) == (content, EntryKind.REFUSED, name.removeprefix("x-"))
     assert payload.sha256 == hashlib.sha256(content).digest()
     bytes_of_it = api.client.get(f"/v1/receipts/{document['receipt']}/payload")
     assert (bytes_of_it.content, bytes_of_it.headers.get("content-encoding")) == (content, None)
@@ -188,7 +188,7 @@ def test_an_unknown_feed_is_not_found_and_the_connection_stays(api: Api) -> None
 def test_a_feed_that_rejects_takes_faulty_records(api: Api) -> None:
     answer = post(api, b"not JSON at all", feed="telemetry")
     assert answer.status_code == 202
-    assert kept(api, answer.json()["id"]).kind is Kind.DATA
+    assert kept(api, answer.json()["id"]).kind is EntryKind.DATA
 
 
 def test_a_feed_says_which_formats_it_takes(api: Api) -> None:

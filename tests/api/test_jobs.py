@@ -22,7 +22,7 @@ from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.jobs.work import WORKS
 from tidemill.model.ids import new_receipt
 from tidemill.model.job_kinds import JOBS, KINDS
-from tidemill.model.replay import Replay, Request
+from tidemill.model.replay import Replay, ReplayRequest
 from tidemill.model.verification import Verification, VerifyRequest
 from tidemill.service import feed_texts
 from tidemill.settings import Settings
@@ -245,7 +245,7 @@ def test_a_folder_of_before_keeps_its_replays(tmp_path: Path) -> None:
 
 def test_a_replay_is_written_as_before() -> None:
     """So that a version of before reads it, too."""
-    asked = Request(feed="dropzone", version=1, dry_run=True)
+    asked = ReplayRequest(feed="dropzone", version=1, dry_run=True)
     written = json.loads(msgspec.json.encode(Replay(id="a", tenant="t", request=asked, state="queued", created_ns=0)))
     assert set(BEFORE) <= set(written)
 

@@ -15,7 +15,7 @@ from tidemill.catalog.verifications import CatalogVerifications
 from tidemill.errors import UnavailableError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
-from tidemill.mill.position import Progress
+from tidemill.mill.progress import PartitionProgress
 from tidemill.model.verification import VerifyRequest
 
 TEXT = 'name = "shared"\n[time]\nformat = "received"\n[fields.v]\npath = "$.v"\n'
@@ -23,7 +23,7 @@ TEXT = 'name = "shared"\n[time]\nformat = "received"\n[fields.v]\npath = "$.v"\n
 
 class _Applied:
     stopped = False
-    progress = Progress()
+    progress = PartitionProgress()
 
     async def moves(self, timeout_s: float) -> None:
         raise AssertionError  # it has ended before it looks

@@ -18,7 +18,7 @@ from tidemill.api.app import HANDLERS, Document
 from tidemill.api.body import MAX_REQUESTS
 from tidemill.api.job_request import VerifyBody
 from tidemill.api.openapi import TAGS
-from tidemill.api.replay_request import Body, Rejections
+from tidemill.api.replay_request import Body, RejectionsBody
 from tidemill.api.wrong_keys import MAX_A_MINUTE
 from tidemill.catalog.keys import create_key
 from tidemill.feeds.recipes import RECIPES
@@ -396,7 +396,7 @@ def test_the_body_of_a_replay_is_described(api: Api) -> None:
     operation = api.client.get("/openapi.json").json()["paths"]["/v1/replays"]["post"]
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
     assert list(schema["properties"]) == list(Body.__struct_fields__)
-    assert list(schema["properties"]["rejections"]["properties"]) == list(Rejections.__struct_fields__)
+    assert list(schema["properties"]["rejections"]["properties"]) == list(RejectionsBody.__struct_fields__)
     assert schema["required"] == ["feed"]
     assert "those that were refused come only when" in " ".join(operation["description"].split())
 

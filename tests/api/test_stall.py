@@ -9,7 +9,7 @@ import pytest
 from tests.api.samples import fix
 from tests.support.api import running_api
 from tidemill.api.stall import STALLED_S, TRIM_HELD_S, StallWatch, TrimWatch
-from tidemill.mill.position import Progress
+from tidemill.mill.progress import PartitionProgress
 from tidemill.mill.state_files import FileMillState
 from tidemill.mill.status import MillStatus
 
@@ -65,7 +65,7 @@ def test_readyz_and_metrics_say_that_the_mill_stands_still(tmp_path: Path, monke
         assert "offset 1 on; the mill is waiting for store; its last error: code 241" in state["degraded"][0]
         assert state["mill"]["stalled_s"] >= 0.3
         assert "tidemill_mill_stalled 1" in api.client.get("/metrics").text
-        mill.save_progress(Progress(1))
+        mill.save_progress(PartitionProgress(1))
         while api.client.get("/readyz").json()["degraded"]:
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -99,13 +99,13 @@ def test_a_log_that_is_not_confirmed_for_long_is_said_to_be_held_back(caplog: py
 def test_readyz_says_that_trimming_is_held_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidemill.api.stall.TRIM_HELD_S", 0.3)
     mill = FileMillState(tmp_path)
-    mill.save_progress(Progress(1))
+    mill.save_progress(PartitionProgress(1))
     with running_api(tmp_path) as api:
         api.client.put("/location", json=fix())
         deadline = time.monotonic() + 60
         while not (degraded := api.client.get("/readyz").json()["degraded"]):
             assert time.monotonic() < deadline
         assert "not trimmed" in degraded[0] and "from offset 1 on" in degraded[0]
-        mill.save_confirmed(Progress(1))
+        mill.save_confirmed(PartitionProgress(1))
         while api.client.get("/readyz").json()["degraded"]:
             assert time.monotonic() < deadline

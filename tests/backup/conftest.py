@@ -12,7 +12,7 @@ from tidemill.backup.take import take
 from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.cli.backup import stopped
 from tidemill.log.sqlite import SqliteLog
-from tidemill.mill.position import Progress
+from tidemill.mill.progress import PartitionProgress
 from tidemill.mill.state_files import FileMillState
 from tidemill.service import feed_texts
 from tidemill.store.client import Store
@@ -39,7 +39,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     feed_texts(catalog)
     catalog.close()
-    FileMillState(folder / "mill").save_progress(Progress(3))
+    FileMillState(folder / "mill").save_progress(PartitionProgress(3))
     frames = folder / "mill" / "replays" / "default" / "a-replay"
     frames.mkdir(parents=True)
     (frames / "points-0").write_bytes(b"a frame")

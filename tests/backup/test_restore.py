@@ -20,7 +20,7 @@ from tidemill.errors import StartupError
 from tidemill.lock import FolderLock
 from tidemill.log.sqlite import SqliteLog
 from tidemill.log.sqlite.continuation import GAP
-from tidemill.mill.position import Progress
+from tidemill.mill.progress import PartitionProgress
 from tidemill.mill.state_files import FileMillState
 from tidemill.model.offset import EVERYWHERE
 
@@ -34,7 +34,7 @@ def test_a_restored_folder_has_the_same_entries_rows_and_position(source: Path, 
     data = tmp_path / "data"
     restored = restore(opened(source), data)
     assert (restored.aside, restored.manifest.last_seq) == (None, 5)
-    assert FileMillState(data / "mill").progress() == Progress(3)
+    assert FileMillState(data / "mill").progress() == PartitionProgress(3)
     log, original = SqliteLog(data / "log", known_seq=3), SqliteLog(made / "log")
     assert log.read(0, 100, 1 << 20) == original.read(0, 100, 1 << 20)
     assert log.health().details["high_water"] == "5"
@@ -162,8 +162,8 @@ def test_tenants_ahead_of_the_checkpoint_are_ahead_when_restored(folder: Path, t
     for number in range(3):
         log.append(payload(b"%d" % number, tenant="acme")).result(10)
     log.close()
-    FileMillState(folder / "mill").save_progress(Progress(3, {"acme": 7}))
+    FileMillState(folder / "mill").save_progress(PartitionProgress(3, {"acme": 7}))
     report = take(folder, tmp_path / "backups", stopped(folder))
     assert (report.manifest.position, report.manifest.waiting) == (3, 3)  # 4 and 5 of one tenant, 8 of the other
     restore(opened(report.path), tmp_path / "data")
-    assert FileMillState(tmp_path / "data" / "mill").progress() == Progress(3, {"acme": 7})
+    assert FileMillState(tmp_path / "data" / "mill").progress() == PartitionProgress(3, {"acme": 7})

@@ -10,9 +10,9 @@ import zstandard
 
 from tests.support.backups import flip
 from tidemill.backup import manifest
-from tidemill.backup.check import check
 from tidemill.backup.restore import restore
-from tidemill.backup.stored import Stored, newest, opened, unpack
+from tidemill.backup.stored import StoredBackup, newest, opened, unpack
+from tidemill.backup.verify_backup import check
 from tidemill.errors import BackupError
 
 
@@ -93,7 +93,7 @@ def test_the_newest_of_a_folder_of_backups_is_taken(backup: Path) -> None:
     assert opened(backup.parent).path == backup
 
 
-def packed(to: Path, member: tarfile.TarInfo) -> Stored:
+def packed(to: Path, member: tarfile.TarInfo) -> StoredBackup:
     """An archive of one member with four bytes."""
     member.size = 0 if member.linkname else 4
     with to.open("wb") as file, zstandard.ZstdCompressor().stream_writer(file) as writer:

@@ -10,10 +10,10 @@ import pytest
 
 from tests.support.backups import flip
 from tidemill.backup import manifest
-from tidemill.backup.check import check
 from tidemill.backup.moment import held_mill, is_served, running_backup
 from tidemill.backup.stored import opened
 from tidemill.backup.take import take
+from tidemill.backup.verify_backup import check
 from tidemill.cli.backup import stopped
 from tidemill.errors import BackupError
 from tidemill.lock import FolderLock

@@ -10,10 +10,10 @@ from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.catalog.verifications import MAX_FINDINGS, CatalogVerifications
 from tidemill.errors import ConflictError, NotFoundError
 from tidemill.model.ids import new_receipt
-from tidemill.model.verification import Finding, Report, Totals, Verification, VerifyRequest
+from tidemill.model.verification import Totals, Verification, VerifyFinding, VerifyReport, VerifyRequest
 
 NOW_NS = 10**18
-FINDING = Finding(code="point_differs", tenant="t", what="point", expected="1.5", found="2.5", feed="location")
+FINDING = VerifyFinding(code="point_differs", tenant="t", what="point", expected="1.5", found="2.5", feed="location")
 
 
 def made(created_ns: int = 0, feed: str = "", **changes: Any) -> Verification:
@@ -22,8 +22,8 @@ def made(created_ns: int = 0, feed: str = "", **changes: Any) -> Verification:
     return Verification(id=new_receipt(created_ns), tenant="t", request=asked, **fields)
 
 
-def report(count: int = 1) -> Report:
-    return Report(
+def report(count: int = 1) -> VerifyReport:
+    return VerifyReport(
         totals=Totals(payloads=3), counts={"point_differs": count}, findings=[FINDING] * count, notes=[], seconds=1
     )
 

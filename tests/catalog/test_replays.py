@@ -3,7 +3,7 @@
 from tidemill.catalog.replays import CatalogReplays
 from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.model.ids import new_receipt
-from tidemill.model.replay import Difference, Point, Replay, Request
+from tidemill.model.replay import PointDifference, Replay, ReplayOutcome, ReplayRequest
 
 HOUR_NS = 3600 * 10**9
 NOW_NS = 500_000 * HOUR_NS
@@ -14,10 +14,10 @@ def finished(created_ns: int, feed: str = "location") -> Replay:
     return Replay(
         id=new_receipt(created_ns),
         tenant="default",
-        request=Request(feed=feed, version=1, dry_run=True),
+        request=ReplayRequest(feed=feed, version=1, dry_run=True),
         state="done",
         created_ns=created_ns,
-        result=Difference(points_added=1, points=(Point(series="s", time_ns=1, old=None, new=7.0),)),
+        result=ReplayOutcome(points_added=1, points=(PointDifference(series="s", time_ns=1, old=None, new=7.0),)),
     )
 
 
@@ -29,7 +29,7 @@ def test_values_are_forgotten_of_what_may_have_been_found_before_a_deletion(cata
         replays.create(replay)
     replays.forget_values("default", "location", NOW_NS - HOUR_NS, NOW_NS)
     kept = {one.id: one.result for one in replays.list("default")}
-    bare = Difference(points_added=1)
+    bare = ReplayOutcome(points_added=1)
     assert kept == {
         before.id: bare,
         of_a_wrong_clock.id: bare,

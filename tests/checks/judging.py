@@ -5,10 +5,10 @@ from typing import Any
 
 import polars as pl
 
-from tidemill.checks.check import Columns
+from tidemill.checks.check import FeedColumns
 from tidemill.checks.trial import evaluate, trial
 
-COLUMNS = Columns(fields=("v", "w", "flow-rate"), tags=("site", "user_id"), attributes=("quality",), labels=True)
+COLUMNS = FeedColumns(fields=("v", "w", "flow-rate"), tags=("site", "user_id"), attributes=("quality",), labels=True)
 SCHEMA: Mapping[str, Any] = {
     "time": pl.Int64,
     "received_ns": pl.Int64,
@@ -46,6 +46,6 @@ def by_text(name: str, options: Mapping[str, Any], texts: Sequence[str | None]) 
     return as_tag
 
 
-def faults(name: str, options: Mapping[str, Any], columns: Columns = COLUMNS) -> list[tuple[str | None, str]]:
+def faults(name: str, options: Mapping[str, Any], columns: FeedColumns = COLUMNS) -> list[tuple[str | None, str]]:
     """What is wrong with options."""
     return trial(name, options, columns)[1]

@@ -10,10 +10,12 @@ from tests.support.api import Api, running_api
 from tidemill.catalog.replays import CatalogReplays
 from tidemill.catalog.verifications import CatalogVerifications
 from tidemill.model.ids import new_receipt
-from tidemill.model.replay import Difference, Replay, Request
-from tidemill.model.verification import Finding, Report, Totals, Verification, VerifyRequest
+from tidemill.model.replay import Replay, ReplayOutcome, ReplayRequest
+from tidemill.model.verification import Totals, Verification, VerifyFinding, VerifyReport, VerifyRequest
 
-FINDING = Finding(code="point_missing", tenant="default", what="point", expected="1.5", found="none", feed="location")
+FINDING = VerifyFinding(
+    code="point_missing", tenant="default", what="point", expected="1.5", found="none", feed="location"
+)
 
 
 @pytest.fixture(scope="module")
@@ -27,19 +29,19 @@ def jobs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     return runner(monkeypatch, capsys, "jobs")
 
 
-def verified(api: Api, *findings: Finding) -> Verification:
+def verified(api: Api, *findings: VerifyFinding) -> Verification:
     asked = VerifyRequest(feed="location")
     job = Verification(id=new_receipt(0), tenant="default", request=asked, state="running", created_ns=0)
     store = CatalogVerifications(api.services.catalog)
     store.create(job)
     counts = {finding.code: 1 for finding in findings}
     totals = Totals(payloads=3)
-    return store.finish(job, Report(totals=totals, counts=counts, findings=[*findings], notes=[], seconds=1.0), 1)
+    return store.finish(job, VerifyReport(totals=totals, counts=counts, findings=[*findings], notes=[], seconds=1.0), 1)
 
 
 def replayed(api: Api) -> Replay:
-    asked = Request(feed="dropzone", version=2, dry_run=True)
-    found = Difference(payloads=1, records=5, newly_accepted_total=4, newly_accepted={"outside_range": 4})
+    asked = ReplayRequest(feed="dropzone", version=2, dry_run=True)
+    found = ReplayOutcome(payloads=1, records=5, newly_accepted_total=4, newly_accepted={"outside_range": 4})
     done = Replay(id=new_receipt(10**9), tenant="default", request=asked, state="done", created_ns=0, result=found)
     CatalogReplays(api.services.catalog).create(done)
     return done

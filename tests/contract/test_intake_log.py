@@ -27,7 +27,7 @@ from tidemill.log.partitioned import PartitionedLog
 from tidemill.log.partitions import log_folder
 from tidemill.log.sqlite import SqliteLog, SqliteLogReader
 from tidemill.model.offset import Partition, partition_of, partition_of_feed, seq_of
-from tidemill.model.payload import Kind, Logged
+from tidemill.model.payload import EntryKind, LogEntry
 
 DAY_NS = 86_400 * 10**9
 
@@ -100,7 +100,7 @@ def start(log: IntakeLog, tenant: str = "default", feed: str = "location") -> in
     return Partition(partition_of_feed(tenant, feed, len(log.partitions))).start
 
 
-def everything(log: IntakeLog) -> list[Logged]:
+def everything(log: IntakeLog) -> list[LogEntry]:
     """All entries of all partitions."""
     numbered = enumerate(log.partitions)
     return [entry for number, one in numbered for entry in one.read(Partition(number).start, 1000, 1 << 20)]
@@ -143,14 +143,14 @@ def test_what_is_appended_is_read_back_as_it_was(log: IntakeLog) -> None:
     plain = payload(b"\x00\xff raw", feed_version=7, format="ndjson")
     refused = payload(
         b"not json",
-        kind=Kind.REFUSED,
+        kind=EntryKind.REFUSED,
         faults=(Fault("$.data[17]", "not_finite", "NaN is no number"), Fault("$", "x", "ü\n")),
     )
     for each in (plain, refused):
         log.append(each).result(5)
     entries = part(log).read(start(log), 10, 1 << 20)
     assert [entry.payload for entry in entries] == [plain, refused]
-    assert isinstance(entries[1].payload.kind, Kind)
+    assert isinstance(entries[1].payload.kind, EntryKind)
 
 
 def test_places_rise_in_order_of_append_and_the_answer_names_them(log: IntakeLog) -> None:
@@ -203,11 +203,11 @@ def test_receipt_is_found_by_its_tenant_only(log: IntakeLog) -> None:
 
 
 def test_deletions_are_read_without_the_data_between_them(log: IntakeLog) -> None:
-    kinds = [Kind.DATA, Kind.DELETE, Kind.REFUSED, Kind.DELETE, Kind.DATA, Kind.DELETE]
+    kinds = [EntryKind.DATA, EntryKind.DELETE, EntryKind.REFUSED, EntryKind.DELETE, EntryKind.DATA, EntryKind.DELETE]
     seqs = [log.append(payload(b"%016x" % n, kind=kind)).result(5).seq for n, kind in enumerate(kinds)]
     found = part(log).deletions(start(log))
     assert [(entry.seq, entry.payload.body) for entry in found] == [(seqs[n], b"%016x" % n) for n in (1, 3, 5)]
-    assert all(entry.payload.kind is Kind.DELETE for entry in found)
+    assert all(entry.payload.kind is EntryKind.DELETE for entry in found)
     assert [entry.seq for entry in part(log).deletions(seqs[3])] == [seqs[5]]
     assert part(log).deletions(seqs[5]) == []
 
@@ -371,7 +371,7 @@ def test_reopened_log_has_everything_that_was_acknowledged(open_log: Open) -> No
     log.close()
     log.close()
     reopened = open_log()
-    assert part(reopened).read(start(reopened), 100, 1 << 20) == list(map(Logged, seqs, sent))
+    assert part(reopened).read(start(reopened), 100, 1 << 20) == list(map(LogEntry, seqs, sent))
     assert reopened.append(payload()).result(5).seq > seqs[-1]
 
 
@@ -419,7 +419,7 @@ def test_a_receipt_is_found_in_whichever_partition_it_is(log: IntakeLog) -> None
     for n in range(20):
         sent = payload(b"%d" % n, feed=f"feed-{n}")
         seq = log.append(sent).result(5).seq
-        assert log.find("default", sent.receipt) == Logged(seq, sent)
+        assert log.find("default", sent.receipt) == LogEntry(seq, sent)
 
 
 @needs(Capability.REPAIR)
@@ -434,7 +434,7 @@ def test_an_entry_is_mended_in_whichever_partition_it_is(log: IntakeLog) -> None
 def test_readers_see_what_was_acknowledged_and_choose_before_they_read(
     log: IntakeLog, implementation: Implementation, tmp_path: Path
 ) -> None:
-    sent = [payload(b"x" * n, kind=kind) for n, kind in enumerate([Kind.DATA, Kind.DELETE, Kind.DATA])]
+    sent = [payload(b"x" * n, kind=kind) for n, kind in enumerate([EntryKind.DATA, EntryKind.DELETE, EntryKind.DATA])]
     number = partition_of_feed("default", "location", len(log.partitions))
     reader = implementation.open_readers(tmp_path / "data")[number]
     for count, each in enumerate(sent, start=1):
@@ -481,4 +481,4 @@ def test_a_log_does_what_it_declares_and_refuses_the_rest_clearly(
         else:
             with pytest.raises(LogLacksError, match=r"^the log of this server \(\w+\) (cannot|takes no) \w+"):
                 use()
-            assert everything(log) == [Logged(seq, sent)]
+            assert everything(log) == [LogEntry(seq, sent)]

@@ -1,13 +1,13 @@
 """The decoder with its fast reader taken out: what the strict reader alone says."""
 
 from tidemill.decode.fast import FastReader
-from tidemill.decode.plan import Plan, compile_plan
-from tidemill.decode.reader import Reader
+from tidemill.decode.plan import DecodePlan, compile_plan
+from tidemill.decode.reader import PayloadReader
 from tidemill.feeds.definition import Feed
 
 
 class NoFast(FastReader):
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: DecodePlan) -> None:
         super().__init__(plan, 16)
 
     def read(self, bodies, *, lines):  # type: ignore[no-untyped-def]
@@ -17,8 +17,8 @@ class NoFast(FastReader):
         return None
 
 
-def strict_reader(feed: Feed) -> Reader:
+def strict_reader(feed: Feed) -> PayloadReader:
     plan = compile_plan(feed)
-    reader = Reader(plan, feed.input.formats, 16)
+    reader = PayloadReader(plan, feed.input.formats, 16)
     reader._fast = NoFast(plan)
     return reader

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tidemill.decode.cut import Cut, cut_document, cut_lines
-from tidemill.decode.faults import Faults
+from tidemill.decode.fault_collector import FaultCollector
 from tidemill.model.payload import MAX_RECORDS
 
 DEPTH = 16
@@ -47,7 +47,7 @@ good = values.filter(lambda value: b"NaN" not in value and b"Infinity" not in va
 
 def pieces(body: bytes, records: tuple[str, ...] = ()) -> list[bytes] | list[tuple[str, str]]:
     """The records, or the faults of a document that has none."""
-    faults = Faults()
+    faults = FaultCollector()
     cut = cut_document(body, records, DEPTH, faults)
     return [(fault.path, fault.code) for fault in faults.all()] if cut is None else cut.pieces(body, 0, len(cut))
 
@@ -117,14 +117,14 @@ def test_a_document_without_records_says_why(body: bytes, fault: tuple[str, str]
 
 
 def test_a_fault_says_where_the_document_stops_being_json() -> None:
-    faults = Faults()
+    faults = FaultCollector()
     assert cut_document('[1,\n "ü", x]'.encode(), (), DEPTH, faults) is None
     assert faults.all()[0].message == "not JSON: Expecting value at line 2, column 7"
 
 
 def test_one_record_stands_alone_where_there_is_no_array() -> None:
     body = b' {"data": {"items": {"a": 1} }}'
-    cut = cut_document(body, ("data", "items"), DEPTH, Faults())
+    cut = cut_document(body, ("data", "items"), DEPTH, FaultCollector())
     assert cut == Cut(array("q", [20]), array("q", [28]), listed=False)
     assert cut.pieces(body, 0, 1) == [b'{"a": 1}']
 

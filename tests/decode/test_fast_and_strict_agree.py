@@ -14,7 +14,7 @@ from tests.support.payloads import FIX, logged
 from tidemill.decode.batch import assemble
 from tidemill.decode.decoder import Decoder
 from tidemill.decode.plan import compile_plan
-from tidemill.decode.reader import Reader
+from tidemill.decode.reader import PayloadReader
 from tidemill.feeds.load import load
 
 PLANT = """
@@ -45,7 +45,9 @@ STRICT = {name: strict_reader(FEEDS[name]) for name in NAMES}
 PLANS = {name: compile_plan(FEEDS[name]) for name in NAMES}
 
 
-def outcome(reader: Reader, name: str, bodies: list[bytes], format: str) -> tuple[pl.DataFrame, object, list[int]]:
+def outcome(
+    reader: PayloadReader, name: str, bodies: list[bytes], format: str
+) -> tuple[pl.DataFrame, object, list[int]]:
     payloads = [logged(seq, body, name, format) for seq, body in enumerate(bodies)]
     reading = reader.read([(body, format) for body in bodies])
     batch = assemble(PLANS[name], reading, payloads)

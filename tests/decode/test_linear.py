@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from tests.support.worst_bodies import GOOD, PLAIN
 from tidemill.decode.decoder import MAX_DEPTH
-from tidemill.decode.fast import Columns, FastReader
+from tidemill.decode.fast import DecodedColumns, FastReader
 from tidemill.decode.plan import compile_plan
-from tidemill.decode.reader import Reader
+from tidemill.decode.reader import PayloadReader
 from tidemill.feeds.load import load
 
 FEED = load(PLAIN)
@@ -24,11 +24,11 @@ class Counting(FastReader):
         super().__init__(PLAN, MAX_DEPTH)
         self.bytes = 0
 
-    def read(self, bodies: Sequence[bytes], *, lines: bool) -> tuple[Columns, list[int]] | None:
+    def read(self, bodies: Sequence[bytes], *, lines: bool) -> tuple[DecodedColumns, list[int]] | None:
         self.bytes += sum(map(len, bodies))
         return super().read(bodies, lines=lines)
 
-    def read_items(self, pieces: Sequence[bytes]) -> Columns | None:
+    def read_items(self, pieces: Sequence[bytes]) -> DecodedColumns | None:
         self.bytes += sum(map(len, pieces))
         return super().read_items(pieces)
 
@@ -45,7 +45,7 @@ runs = st.lists(st.tuples(st.booleans(), st.integers(1, 200)), min_size=1, max_s
 def test_each_byte_is_read_a_few_times(runs: list[tuple[bool, int]], lines: bool) -> None:
     records = [GOOD if good else TWICE for good, count in runs for _ in range(count)]
     body = b"\n".join(records) if lines else b"[" + b",".join(records) + b"]"
-    reader, counting = Reader(PLAN, FEED.input.formats, MAX_DEPTH), Counting()
+    reader, counting = PayloadReader(PLAN, FEED.input.formats, MAX_DEPTH), Counting()
     reader._fast = counting
     reading = reader.read([(body, "ndjson" if lines else "json")])
     rejected = reading.rejected.frame()

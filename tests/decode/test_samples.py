@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.support.payloads import FEEDS, RECEIVED_NS, logged
 from tidemill.decode.decoder import Decoder
-from tidemill.decode.faults import Faults
+from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.sample_times import Members, SampleBody, multiples
 from tidemill.decode.samples import read_fast
 from tidemill.decode.strict_samples import read_strict
@@ -211,7 +211,7 @@ members = st.fixed_dictionaries(
 @given(members, st.booleans())
 def test_the_fast_and_the_strict_reader_agree(given_members: dict[str, object], ascii_only: bool) -> None:
     payload = json.dumps(given_members, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
-    fast, found = read_fast(payload, 16), Faults()
+    fast, found = read_fast(payload, 16), FaultCollector()
     members = read_strict(payload, 16, found)
     if fast is not None:
         assert found.count == 0
@@ -264,7 +264,7 @@ ODD_ARRAYS = {
 )
 def test_long_arrays_are_read_in_pieces_as_they_are_read_whole(frame: str, items: str) -> None:
     payload = frame.replace("@", items).encode()
-    fast, found = read_fast(payload, 16), Faults()
+    fast, found = read_fast(payload, 16), FaultCollector()
     strict = read_strict(payload, 16, found)
     if fast is not None:
         assert found.count == 0

@@ -15,7 +15,7 @@ from tests.mill.test_order import strip
 from tests.mill.test_replay import PAYLOADS, build_with, record
 from tests.support.rounds import rounds
 from tidemill.model.ids import new_receipt
-from tidemill.model.replay import Replay, Request
+from tidemill.model.replay import Replay, ReplayRequest
 
 POINTS = ("planned", "after_ledger", "after_points", "after_rollups", "after_outcomes", "after_changes", "published")
 EVERY = list(product(POINTS, ("first", "last"), (True, False)))
@@ -34,7 +34,7 @@ def replayed(build: Callable[..., House], policy: str) -> House:
     for body in [*PAYLOADS, [record(0, 70), record(2, 3)]]:
         house.send("location", body, feed_version=2)
     house.work()
-    asked = Request(feed="location", version=3, dry_run=False, start_ns=0)
+    asked = ReplayRequest(feed="location", version=3, dry_run=False, start_ns=0)
     replay = Replay(id=new_receipt(0), tenant=house.tenant, request=asked, state="queued", created_ns=0)
     house.replays.create(replay)
     return house

@@ -23,10 +23,10 @@ from tests.mill.test_replay import build_with
 from tests.mill.test_worker import fix
 from tests.mill.verifying import prove
 from tests.support.rounds import rounds
-from tidemill.mill.position import Position
+from tidemill.mill.progress import Position
 from tidemill.model.deletion import Deletion
 from tidemill.model.ids import new_receipt
-from tidemill.model.replay import Replay, Request
+from tidemill.model.replay import Replay, ReplayRequest
 
 Build = Callable[..., House]
 LIVE = ("before_insert", "after_points", "after_told", "after_insert", "after_position")
@@ -169,7 +169,7 @@ def test_a_mill_that_sleeps_in_a_replay_wakes_in_vain(build: Build, point: str) 
         for body in REPLAYED:
             house.send("location", body, feed_version=2)
         house.work()
-        asked = Request(feed="location", version=3, dry_run=False, start_ns=0)
+        asked = ReplayRequest(feed="location", version=3, dry_run=False, start_ns=0)
         house.replays.create(
             Replay(id=new_receipt(house.clock()), tenant=house.tenant, request=asked, state="queued", created_ns=0)
         )

@@ -22,7 +22,7 @@ from tidemill.mill.settling import TRIES_ALONE
 from tidemill.mill.verify.repair import repair_store, stored_body
 from tidemill.mill.verify.repair_parts import repair_parts
 from tidemill.model.offset import ONLY
-from tidemill.query.rejections import Rejections, RejectionsQuery
+from tidemill.query.rejections import RejectionQueries, RejectionsQuery
 from tidemill.store.client import Store
 from tidemill.store.migrate import migrate
 from tidemill.store.queries import query
@@ -70,11 +70,11 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 
 def test_a_part_that_cannot_be_read_is_named(place: Place) -> None:
-    rejections = Rejections(place.house.store)
+    rejections = RejectionQueries(place.house.store)
     assert rejections.page("default", asked(RejectionsQuery)).items
     place.spoil("rejections", "data.bin")
     with pytest.raises(StoreDamagedError, match=r"part all_\d+_\d+_\d+ of table rejections is damaged"):
-        Rejections(place.house.store).page("default", asked(RejectionsQuery))
+        RejectionQueries(place.house.store).page("default", asked(RejectionsQuery))
     report = verify(place.house)
     assert "table_damaged" in report.counts and not report.adds_up
     assert any("of table rejections" in one.what for one in report.findings)

@@ -25,7 +25,7 @@ from tests.support.rounds import rounds
 from tests.support.server import Server, running_server
 from tests.support.worst_bodies import WORST
 from tidemill.errors import StoreQueryError
-from tidemill.mill.position import Progress
+from tidemill.mill.progress import PartitionProgress
 from tidemill.model.offset import ONLY
 from tidemill.settings import load
 from tidemill.store.client import Store
@@ -239,7 +239,7 @@ def test_a_payload_that_the_engine_refuses_for_want_of_memory_is_set_aside_and_t
     other = house.neighbour("other")
     house.send("location", fix(0))
     with working(house):
-        wait_for(lambda: house.mill.progress == Progress(1))
+        wait_for(lambda: house.mill.progress == PartitionProgress(1))
         samples = {"name": "a", "start": "2024-01-01T00:00:00Z", "interval": "1s", "values": [0] * 140_000}
         bad = house.send("signals", samples)
         house.send("location", fix(2))
@@ -247,7 +247,7 @@ def test_a_payload_that_the_engine_refuses_for_want_of_memory_is_set_aside_and_t
         seq = house.send("location", fix(3), tenant=other)
         wait_for(lambda: house.mill.progress.applied(other, seq))
         print(f"\nthe other tenant's payload waited {time.monotonic() - begun:.2f} s")
-        wait_for(lambda: house.mill.progress == Progress(seq))
+        wait_for(lambda: house.mill.progress == PartitionProgress(seq))
     assert "code 241" in house.mill.status.last_error
     limited(house, engine, 1 << 30)  # for the questions of this test
     states = {row["seq"]: row["state"] for row in house.all("payloads")}
@@ -269,7 +269,7 @@ def test_a_store_that_refuses_everything_costs_no_payload_and_is_recovered_from(
         assert house.mill.status.poisoned == 0
     limited(house, engine, 1 << 30)
     with working(house):
-        wait_for(lambda: house.mill.progress == Progress(3))
+        wait_for(lambda: house.mill.progress == PartitionProgress(3))
     assert {row["state"] for row in house.all("payloads")} == {"applied"}
     house.close()
 

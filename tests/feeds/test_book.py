@@ -7,7 +7,7 @@ import pytest
 from tidemill.errors import FeedDefinitionError, NotFoundError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.recipes import FORMER, RECIPES, shipped
-from tidemill.feeds.variables import Reach
+from tidemill.feeds.variables import VariableScope
 from tidemill.model.feed_text import FeedText
 
 
@@ -98,7 +98,7 @@ def test_what_sources_may_read_is_asked_by_tenant_and_again_once_it_is_forgotten
     texts, values = Texts(), {"a": "http://a/", "b": "http://b/"}
     for tenant in values:
         texts.apply(tenant, "telemetry", RECIPES["telemetry"])
-    book = FeedBook(texts, reach=lambda tenant: Reach({"TIDEMILL_TELEMETRY_URL": values[tenant]}))
+    book = FeedBook(texts, reach=lambda tenant: VariableScope({"TIDEMILL_TELEMETRY_URL": values[tenant]}))
 
     def url(tenant: str) -> str:
         source = book.current(tenant, "telemetry").source

@@ -11,13 +11,13 @@ from tests.log.payloads import payload
 from tidemill.errors import LogCorruptError
 from tidemill.log.limits import LogLimits
 from tidemill.log.sqlite import SqliteLog, SqliteLogReader, database, entries
-from tidemill.model.payload import Logged
+from tidemill.model.payload import LogEntry
 
 LIMITS = LogLimits(min_free_bytes=0, min_free_ratio=0.0)
 BODY = b"a body that a disk will garble, and that is too long to be mended by trying " * 80
 
 
-def written(folder: Path, *bodies: bytes) -> list[Logged]:
+def written(folder: Path, *bodies: bytes) -> list[LogEntry]:
     log = SqliteLog(folder, limits=LIMITS)
     for body in bodies:
         log.append(payload(body)).result(5)

@@ -10,13 +10,13 @@ from tidemill.errors import LogCorruptError
 from tidemill.log.limits import LogLimits
 from tidemill.log.sqlite import SqliteLog
 from tidemill.log.sqlite.rebuild import repair_files
-from tidemill.model.payload import Logged
+from tidemill.model.payload import LogEntry
 
 LIMITS = LogLimits(min_free_bytes=0, min_free_ratio=0.0)
 PAGE = 4096
 
 
-def written(folder: Path) -> list[Logged]:
+def written(folder: Path) -> list[LogEntry]:
     chance = random.Random(1)
     log = SqliteLog(folder, limits=LIMITS)
     sizes = [0, 20, 300, 4_000, 20_000]
@@ -33,7 +33,7 @@ def damage(folder: Path, start: int, data: bytes) -> None:
         file.write(data)
 
 
-def read_again(folder: Path) -> list[Logged]:
+def read_again(folder: Path) -> list[LogEntry]:
     """All entries; the log takes payloads, at places that were never used."""
     log = SqliteLog(folder, limits=LIMITS)
     found = log.read(0, 1000, 1 << 30)

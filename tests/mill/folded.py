@@ -19,7 +19,7 @@ from tests.mill.folded_state import History, Tables, values
 from tests.mill.house import EVIDENCE, TABLES
 from tidemill.catalog.feeds import CatalogFeeds
 from tidemill.feeds.book import FeedBook
-from tidemill.mill import ledger, past, rollups
+from tidemill.mill import ledger, rollups, store_history
 from tidemill.mill.affected import AffectedWindows
 from tidemill.mill.batch import by_feed, transform
 from tidemill.mill.decide import decide
@@ -28,7 +28,7 @@ from tidemill.mill.stages import TransformPipeline
 from tidemill.mill.status import MillStatus
 from tidemill.mill.superseded import superseded_rows
 from tidemill.mill.writes import ContestWrites, Writes
-from tidemill.model.payload import Logged
+from tidemill.model.payload import LogEntry
 
 
 class Killed(BaseException):
@@ -43,7 +43,7 @@ class Folded(Tables):
         self.texts, self.tenant = texts, "folded"
         self.writes_left: int | None = None  # then the mill ends
         self._pipeline = TransformPipeline(book, MillStatus())
-        self._entries: list[Logged] = []
+        self._entries: list[LogEntry] = []
         self._versions = itertools.count(NOW_NS)
 
     # --- as a house
@@ -52,17 +52,17 @@ class Folded(Tables):
         """Append one payload; its place in the log."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         sent = make_payload(raw, **{"tenant": self.tenant, "feed": feed} | other)
-        self._entries.append(Logged(len(self._entries) + 1, sent))
+        self._entries.append(LogEntry(len(self._entries) + 1, sent))
         return len(self._entries)
 
-    def entries(self) -> list[Logged]:
+    def entries(self) -> list[LogEntry]:
         return list(self._entries)
 
-    def apply(self, batches: Iterable[Sequence[Logged]]) -> None:
+    def apply(self, batches: Iterable[Sequence[LogEntry]]) -> None:
         """Apply entries in these batches, whatever their order."""
         for batch in batches:
             alive = [entry for entry in batch if entry.seq not in self.deleted_payloads()]
-            for run in past.runs(alive, self._pipeline.looks_back):
+            for run in store_history.runs(alive, self._pipeline.looks_back):
                 self._apply(run)
 
     def all(self, table: str, tenant: str = "") -> list[dict[str, Any]]:
@@ -95,7 +95,7 @@ class Folded(Tables):
 
     # --- the loop
 
-    def _apply(self, entries: Sequence[Logged]) -> None:
+    def _apply(self, entries: Sequence[LogEntry]) -> None:
         version = next(self._versions)
         batch = []
         try:
@@ -111,7 +111,9 @@ class Folded(Tables):
             self.announced_until = max(self.announced_until, *(entry.seq for entry in entries))
             raise
 
-    def _write(self, batch: Sequence[tuple[Writes, Sequence[Logged]]], entries: Sequence[Logged], version: int) -> None:
+    def _write(
+        self, batch: Sequence[tuple[Writes, Sequence[LogEntry]]], entries: Sequence[LogEntry], version: int
+    ) -> None:
         contests = [contest for writes, _ in batch for contest in writes.contests]
         for table in ("series", "replaced", "changes"):
             for contest in contests:

@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 
 from tests.mill.declared import nothing
-from tidemill.checks.past import Reach
+from tidemill.checks.look_back import LookBack
 from tidemill.mill import rollups
 from tidemill.mill.affected import AffectedWindows
 from tidemill.mill.batch import FeedBatch
@@ -13,7 +13,7 @@ from tidemill.mill.changes import CHANGED
 from tidemill.mill.known import NEVER, SERIES_STATES, words
 from tidemill.mill.store_state import CURRENT, EARLIER, SEALED, StoreState
 from tidemill.mill.tombstones import TOMBSTONES
-from tidemill.rules.past import LATEST, POINTS
+from tidemill.rules.history_lookup import LATEST, POINTS
 
 
 class Tables:
@@ -119,7 +119,9 @@ class History:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    def points(self, tenant: str, asked: pl.DataFrame, reach: Reach, *, before_seq: int, policy: str) -> pl.DataFrame:
+    def points(
+        self, tenant: str, asked: pl.DataFrame, reach: LookBack, *, before_seq: int, policy: str
+    ) -> pl.DataFrame:
         ever = self._ever(before_seq)
         if ever.is_empty():
             return pl.DataFrame(schema=POINTS)

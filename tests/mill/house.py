@@ -27,8 +27,8 @@ from tidemill.model.deletion import Deletion
 from tidemill.model.deletion import entry as deletion_entry
 from tidemill.model.ids import new_receipt
 from tidemill.model.offset import MAX_SEQ, Partition, partition_of, seq_of
-from tidemill.model.payload import Logged
-from tidemill.model.replay import Replay, Request
+from tidemill.model.payload import LogEntry
+from tidemill.model.replay import Replay, ReplayRequest
 from tidemill.store.client import Store, StoreAddress
 from tidemill.store.queries import Query, packaged, query
 
@@ -173,7 +173,7 @@ class House:
 
     def replay(self, feed: str, version: int, *, dry_run: bool = False, **which: Any) -> Replay:
         """Replay payloads of a feed, to the end of it."""
-        asked = Request(feed=feed, version=version, dry_run=dry_run, **which)
+        asked = ReplayRequest(feed=feed, version=version, dry_run=dry_run, **which)
         replay = Replay(id=new_receipt(self.clock()), tenant=self.tenant, request=asked, state="queued", created_ns=0)
         self.replays.create(replay)
         self.work_replays()
@@ -187,10 +187,10 @@ class House:
         while self.mill.replays.step(self.mill.progress):
             self.work()
 
-    def entries(self) -> list[Logged]:
+    def entries(self) -> list[LogEntry]:
         return self.open_reader().read(self.partition.start, 100_000, 1 << 30)
 
-    def apply(self, batches: Iterator[Sequence[Logged]] | list[Sequence[Logged]]) -> None:
+    def apply(self, batches: Iterator[Sequence[LogEntry]] | list[Sequence[LogEntry]]) -> None:
         """Apply entries in these batches, whatever their order in the log."""
         applier = self.mill._applier
         applier.resume()

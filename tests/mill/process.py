@@ -24,13 +24,13 @@ from tidemill.log.sqlite import SqliteLogReader
 from tidemill.mill.state_files import FileMillState
 from tidemill.mill.worker import Mill
 from tidemill.model.offset import Partition
-from tidemill.model.payload import Logged
+from tidemill.model.payload import LogEntry
 from tidemill.store.client import Store, StoreAddress
 
 _decode = Decoder.decode
 
 
-def _fragile(self: Decoder, payloads: Sequence[Logged]) -> Batch:
+def _fragile(self: Decoder, payloads: Sequence[LogEntry]) -> Batch:
     if any(b"KILL" in entry.payload.body for entry in payloads):
         os.kill(os.getpid(), signal.SIGKILL)
     return _decode(self, payloads)

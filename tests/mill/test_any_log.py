@@ -18,8 +18,8 @@ from tidemill.feeds.recipes import RECIPES
 from tidemill.log.partitioned import PartitionedLog, PartitionedReader
 from tidemill.log.partitions import log_folder
 from tidemill.mill.state import progress_of
-from tidemill.mill.verify.walk import Scope, Verifier
-from tidemill.model.verification import Report
+from tidemill.mill.verify.walk import Verifier, VerifyScope
+from tidemill.model.verification import VerifyReport
 from tidemill.store.client import Store, StoreAddress
 
 _numbers = itertools.count(1)
@@ -38,11 +38,11 @@ class Round:
     def readers(self) -> PartitionedReader[FileLogReader]:
         return PartitionedReader([FileLogReader(*place, index=self.index) for place in self.places])
 
-    def verify(self, api: Api) -> Report:
+    def verify(self, api: Api) -> VerifyReport:
         progress = progress_of(mill_states(self.folder, self.log))
         book, catalog = api.services.book, api.services.catalog
         verifier = Verifier(Store(self.engine), book, self.readers, lambda: progress, catalog=catalog)
-        return verifier.run(Scope(tenant=self.tenant))
+        return verifier.run(VerifyScope(tenant=self.tenant))
 
 
 class Sender:

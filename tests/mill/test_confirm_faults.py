@@ -14,7 +14,7 @@ from tidemill.errors import StoreUnavailableError
 from tidemill.log.sqlite import SqliteLogReader
 from tidemill.mill.checkpoint import Checkpoint
 from tidemill.mill.confirm import Confirmer
-from tidemill.mill.position import Progress
+from tidemill.mill.progress import PartitionProgress
 from tidemill.store.client import Store
 from tidemill.store.queries import packaged, query
 
@@ -125,7 +125,7 @@ def test_a_payload_that_lacks_for_good_is_applied_again_less_and_less_often(hous
         SqliteLogReader(house.folder / "log"),
         house.store,
         house.book,
-        Checkpoint(lambda: Progress(house.partition.start), lambda _: None, house.partition.start),
+        Checkpoint(lambda: PartitionProgress(house.partition.start), lambda _: None, house.partition.start),
         monotonic=lambda: now[0],
     )
     lose(house, "payloads", "tenant = {tenant:String} AND {seq} = 2")

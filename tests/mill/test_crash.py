@@ -23,7 +23,7 @@ from tidemill.decode.batch import Batch
 from tidemill.decode.decoder import Decoder
 from tidemill.errors import Fault, FeedDefinitionError, StoreQueryError, StoreUnavailableError, UnavailableError
 from tidemill.model.offset import seq_of
-from tidemill.model.payload import Kind, Logged
+from tidemill.model.payload import EntryKind, LogEntry
 from tidemill.store.client import Store
 from tidemill.store.migrate import migrate
 
@@ -91,7 +91,7 @@ def test_a_payload_that_kills_the_mill_is_set_aside_and_the_log_moves_on(build: 
 def test_a_payload_that_raises_is_set_aside_alone(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     decode = Decoder.decode
 
-    def fragile(self: Decoder, payloads: Sequence[Logged]) -> Batch:
+    def fragile(self: Decoder, payloads: Sequence[LogEntry]) -> Batch:
         if any(b"RAISE" in entry.payload.body for entry in payloads):
             raise RuntimeError("a fault of ours")
         return decode(self, payloads)
@@ -298,7 +298,7 @@ def test_a_payload_that_is_set_aside_leaves_nothing(build: Build, monkeypatch: p
         house.work()
     both = [fix(3, speed=9.0), fix(1, speed=9.0), fix(4) | {"timestamp": "2017-01-01 14:00:00"}]
     bad = shaken.send("location", both)
-    calm.send("location", both, kind=Kind.REFUSED, faults=(Fault("$", "poison", ""),))
+    calm.send("location", both, kind=EntryKind.REFUSED, faults=(Fault("$", "poison", ""),))
     calm.work()
     monkeypatch.setattr("tidemill.mill.settling.TRIES_ALONE", 2)
     with monkeypatch.context() as patch:

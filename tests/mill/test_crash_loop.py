@@ -5,34 +5,34 @@ from pathlib import Path
 from tests.log.payloads import payload
 from tidemill.log.contract import Header
 from tidemill.mill.crash_loop import CrashLoopGuard
-from tidemill.mill.position import Progress
+from tidemill.mill.progress import PartitionProgress
 from tidemill.mill.state_files import FileMillState
-from tidemill.model.payload import Kind, Logged
+from tidemill.model.payload import EntryKind, LogEntry
 
 
-def entries(first: int, count: int) -> list[Logged]:
-    return [Logged(seq, payload()) for seq in range(first, first + count)]
+def entries(first: int, count: int) -> list[LogEntry]:
+    return [LogEntry(seq, payload()) for seq in range(first, first + count)]
 
 
 def started(path: Path, position: int) -> CrashLoopGuard:
     guard = CrashLoopGuard(FileMillState(path))
-    guard.resume(Progress(position))
+    guard.resume(PartitionProgress(position))
     return guard
 
 
 def test_after_one_crash_the_same_batch_is_tried_again(tmp_path: Path) -> None:
     started(tmp_path / "a", 0).begin(entries(1, 5000))
-    assert started(tmp_path / "a", 0).limit(Progress(0)) == 0
+    assert started(tmp_path / "a", 0).limit(PartitionProgress(0)) == 0
 
 
 def test_after_every_further_crash_the_batch_is_cut(tmp_path: Path) -> None:
     started(tmp_path / "a", 0).begin(entries(1, 5000))
     started(tmp_path / "a", 0).begin(entries(1, 5000))
     guard = started(tmp_path / "a", 0)
-    assert guard.limit(Progress(0)) == 312
+    assert guard.limit(PartitionProgress(0)) == 312
     guard.begin(entries(1, 312))
-    assert guard.limit(Progress(4999)) == 312, "the rest of the batch is suspect, too"
-    assert guard.limit(Progress(5000)) == 0
+    assert guard.limit(PartitionProgress(4999)) == 312, "the rest of the batch is suspect, too"
+    assert guard.limit(PartitionProgress(5000)) == 0
 
 
 def test_the_culprit_is_found_wherever_it_is(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_the_culprit_is_found_wherever_it_is(tmp_path: Path) -> None:
         guard = started(tmp_path / "a", position)
         crashed = False
         while position < 1000 and not crashed:
-            batch = entries(position + 1, min(guard.limit(Progress(position)) or 1000, 1000 - position))
+            batch = entries(position + 1, min(guard.limit(PartitionProgress(position)) or 1000, 1000 - position))
             if guard.is_poison(batch):
                 assert [entry.seq for entry in batch] == [777]
                 assert crashes < 12
@@ -58,7 +58,7 @@ def test_two_crashes_of_a_long_batch_do_not_condemn_its_first_payload(tmp_path: 
     for _ in range(2):
         started(tmp_path / "a", 0).begin(entries(1, 16))
     guard = started(tmp_path / "a", 0)
-    assert guard.limit(Progress(0)) == 1
+    assert guard.limit(PartitionProgress(0)) == 1
     assert not guard.is_poison(entries(1, 1))
 
 
@@ -67,13 +67,13 @@ def test_an_attempt_that_was_finished_is_no_crash(tmp_path: Path) -> None:
     started(tmp_path / "a", 0).begin(entries(1, 1))
     guard = started(tmp_path / "a", 1)
     assert not guard.is_poison(entries(1, 1))
-    assert guard.limit(Progress(1)) == 0
+    assert guard.limit(PartitionProgress(1)) == 0
 
 
 def test_a_damaged_attempt_file_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir(exist_ok=True)
     (tmp_path / "a" / "mill.attempt").write_bytes(b"{")
-    assert started(tmp_path / "a", 0).limit(Progress(0)) == 0
+    assert started(tmp_path / "a", 0).limit(PartitionProgress(0)) == 0
 
 
 def test_an_end_while_the_store_is_waited_for_is_no_crash(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_what_was_counted_before_is_not_forgiven(tmp_path: Path) -> None:
     guard.begin(entries(1, 312))
     guard.forgive()
     again = started(tmp_path / "a", 0)
-    assert again.limit(Progress(0)) == 312, "it stays cut"
+    assert again.limit(PartitionProgress(0)) == 312, "it stays cut"
 
 
 def test_an_end_by_force_after_it_was_told_to_stop_is_no_crash(tmp_path: Path) -> None:
@@ -106,14 +106,14 @@ def test_an_end_by_force_after_it_was_told_to_stop_is_no_crash(tmp_path: Path) -
 
 
 def test_of_a_batch_of_some_tenants_only_theirs_are_suspected(tmp_path: Path) -> None:
-    batch = [Logged(seq, payload(tenant=tenant)) for seq, tenant in ((3, "a"), (5, "b"), (9, "a"))]
+    batch = [LogEntry(seq, payload(tenant=tenant)) for seq, tenant in ((3, "a"), (5, "b"), (9, "a"))]
     started(tmp_path / "a", 0).begin(batch)
     guard = started(tmp_path / "a", 0)
-    found = {(t, s) for t in "abc" for s in range(1, 12) if guard.suspected(Header(s, t, "f", Kind.DATA, 1))}
+    found = {(t, s) for t in "abc" for s in range(1, 12) if guard.suspected(Header(s, t, "f", EntryKind.DATA, 1))}
     assert {(3, "a"), (5, "b"), (9, "a")} <= {(s, t) for t, s in found}
     assert not any(t == "c" or s > 9 or (t == "b" and s > 5) for t, s in found)
-    assert guard.suspects(Progress(2, {"a": 9}))
-    assert not guard.suspects(Progress(2, {"a": 9, "b": 5}))
+    assert guard.suspects(PartitionProgress(2, {"a": 9}))
+    assert not guard.suspects(PartitionProgress(2, {"a": 9, "b": 5}))
 
 
 def test_an_attempt_of_an_older_version_suspects_all_up_to_its_last(tmp_path: Path) -> None:
@@ -122,20 +122,20 @@ def test_an_attempt_of_an_older_version_suspects_all_up_to_its_last(tmp_path: Pa
         b'{"first":3,"last":9,"count":7,"crashes":1,"suspect_until":0,"limit":0}'
     )
     guard = started(tmp_path / "a", 2)
-    assert guard.limit(Progress(2)) == 1
-    assert guard.suspected(Header(9, "any", "f", Kind.DATA, 1))
-    assert not guard.suspected(Header(10, "any", "f", Kind.DATA, 1))
-    assert not guard.suspects(Progress(9))
+    assert guard.limit(PartitionProgress(2)) == 1
+    assert guard.suspected(Header(9, "any", "f", EntryKind.DATA, 1))
+    assert not guard.suspected(Header(10, "any", "f", EntryKind.DATA, 1))
+    assert not guard.suspects(PartitionProgress(9))
 
 
-COSTLY = Logged(3, payload(tenant="costly"))
+COSTLY = LogEntry(3, payload(tenant="costly"))
 
 
 def suspected(path: Path, position: int) -> list[int]:
     guard = started(path, position)
     owners = {1: "default", 2: "default", 3: "costly", 4: "costly", 5: "default"}
-    assert guard.suspects(Progress(position))
-    return [seq for seq, name in owners.items() if guard.suspected(Header(seq, name, "f", Kind.DATA, 1))]
+    assert guard.suspects(PartitionProgress(position))
+    return [seq for seq, name in owners.items() if guard.suspected(Header(seq, name, "f", EntryKind.DATA, 1))]
 
 
 def test_what_is_applied_beside_the_loop_is_suspected_with_the_batch_and_after_it(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import apsw
 from tests.mill.house import House, questions
 from tests.mill.verifying import verify
 from tidemill.mill.lanes import Hold
-from tidemill.mill.position import Progress
+from tidemill.mill.progress import PartitionProgress
 from tidemill.store.client import Store
 from tidemill.store.queries import query
 
@@ -60,7 +60,7 @@ def test_an_entry_that_was_applied_before_is_applied_again_from_the_store(build:
     house.work()
     before = house.everything()
     garble(house, 1, "2.0", "9.0")
-    house.state.save_progress(Progress(house.partition.start))
+    house.state.save_progress(PartitionProgress(house.partition.start))
     house.new_mill()
     house.work()
     assert house.everything() == before

@@ -12,9 +12,9 @@ from tests.mill.test_worker import fix
 from tests.support.engine import Engine
 from tidemill.api.erasure import erase
 from tidemill.mill.erase import Eraser
-from tidemill.mill.position import LogProgress
+from tidemill.mill.progress import LogProgress
 from tidemill.model.deletion import Deletion
-from tidemill.model.replay import Difference, Point, Replay, Request
+from tidemill.model.replay import PointDifference, Replay, ReplayOutcome, ReplayRequest
 from tidemill.store.client import Store, StoreAddress
 from tidemill.store.migrate import migrate
 from tidemill.store.queries import query
@@ -68,8 +68,8 @@ def test_after_a_payload_and_a_feed_are_erased_no_file_holds_their_bytes(tmp_pat
         house.send("location", OTHER)
         house.work()
         assert holding(tmp_path, SECRET) == holding(tmp_path, OTHER) == {"store", "log"}
-        difference = Difference(records=1, points=(Point(series="0" * 16, time_ns=0, old=1.0, new=2.0),))
-        asked = Request(feed="location", version=1, dry_run=True, start_ns=0)
+        difference = ReplayOutcome(records=1, points=(PointDifference(series="0" * 16, time_ns=0, old=1.0, new=2.0),))
+        asked = ReplayRequest(feed="location", version=1, dry_run=True, start_ns=0)
         done = Replay(id="r", tenant="t", request=asked, state="done", created_ns=0, result=difference)
         house.replays.create(done)
         house.catalog.put("unsent/t", SECRET)

@@ -25,7 +25,7 @@ from tests.support.rounds import rounds
 from tidemill.errors import StoreUnavailableError, UnavailableError
 from tidemill.log.contract import Header
 from tidemill.mill.costs import Costs
-from tidemill.mill.position import Progress
+from tidemill.mill.progress import PartitionProgress
 from tidemill.model.deletion import Deletion
 from tidemill.model.deletion import entry as deletion_entry
 from tidemill.model.ids import new_receipt
@@ -93,7 +93,7 @@ def test_tenants_in_any_order_leave_what_the_logs_order_leaves(
             last = house.send("location", body, feed_version=2, tenant=tenants[which])
     straight.apply([[entry] for entry in straight.entries()])
     by_fits_and_starts(fair, Random(data.draw(st.integers(0, 2**32), label="chance")), last)
-    assert fair.mill.progress == Progress(fair.offset(last))
+    assert fair.mill.progress == PartitionProgress(fair.offset(last))
     for one, other in zip(tenants_of(straight), tenants_of(fair), strict=True):
         expected = strip(straight.everything("replaced", tenant=one))
         assert strip(fair.everything("replaced", tenant=other)) == expected
@@ -135,7 +135,7 @@ def test_a_payload_that_the_store_refuses_is_set_aside_and_others_go_on_meanwhil
     )
     house.mill._lanes.costs = Costs()  # the first payload of all loads code
     house.mill.step()
-    assert house.mill.progress == Progress(house.offset(bad - 1), {other: house.offset(seq)})
+    assert house.mill.progress == PartitionProgress(house.offset(bad - 1), {other: house.offset(seq)})
     assert house.mill.status.state == "waiting_for_store"
     assert "code 241" in house.mill.status.last_error
     assert house.state.progress() == house.mill.progress
@@ -188,11 +188,11 @@ def test_a_tenant_whose_feed_the_catalog_lacks_waits_alone(house: House) -> None
     house.send("mine", fix(1))
     seq = house.send("location", fix(2), tenant=other)
     house.mill.step()
-    assert house.mill.progress == Progress(house.partition.start, {other: house.offset(seq)})
+    assert house.mill.progress == PartitionProgress(house.partition.start, {other: house.offset(seq)})
     assert house.mill.status.state == "waiting_for_catalog"
     house.texts.apply(house.tenant, "mine", house.texts.list(house.tenant)[1].text.replace("location", "mine"))
     house.work()
-    assert house.mill.progress == Progress(house.offset(seq))
+    assert house.mill.progress == PartitionProgress(house.offset(seq))
 
 
 def test_a_payload_under_which_the_store_breaks_off_is_set_aside_and_others_go_on_meanwhile(house: House) -> None:

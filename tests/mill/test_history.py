@@ -11,8 +11,8 @@ from tests.mill.house import House
 from tests.mill.properties import POLICIES, install, ledger, repetitions_do_not_matter
 from tests.rules.test_history import NOW, RULES, Record, streams
 from tests.support.rounds import rounds
-from tidemill.checks.past import Reach
-from tidemill.mill.past import StorePast
+from tidemill.checks.look_back import LookBack
+from tidemill.mill.store_history import StorePast
 from tidemill.model.time import NS_PER_S
 from tidemill.store.client import Store
 from tidemill.store.queries import query
@@ -84,7 +84,7 @@ def asked(house: House, times: list[int]) -> pl.DataFrame:
 
 def test_the_past_goes_back_until_it_has_enough_and_remembers_how_far(house: House) -> None:
     past = sent(house, [NOW - 40 * DAY, NOW - 20 * DAY, NOW - 3600, NOW])
-    reach = Reach(count=2, within_ns=30 * DAY * NS_PER_S)
+    reach = LookBack(count=2, within_ns=30 * DAY * NS_PER_S)
 
     def found(time: int) -> list[int]:
         before = past._status.lookups
@@ -102,7 +102,7 @@ def test_the_past_goes_back_until_it_has_enough_and_remembers_how_far(house: Hou
 
 def test_nothing_is_looked_up_where_nothing_can_be(house: House) -> None:
     past = sent(house, [NOW])
-    reach = Reach(count=2, within_ns=DAY * NS_PER_S)
+    reach = LookBack(count=2, within_ns=DAY * NS_PER_S)
     assert past.points(
         house.tenant, asked(house, [NOW + 2 * DAY]), reach, before_seq=house.offset(9), policy="last"
     ).is_empty()
@@ -116,7 +116,7 @@ def test_nothing_is_looked_up_where_nothing_can_be(house: House) -> None:
 
 def test_one_record_of_long_ago_does_not_make_all_since_be_read(house: House) -> None:
     past = sent(house, [NOW - 300 * DAY, *range(NOW - 100 * DAY, NOW, DAY)])
-    reach = Reach(count=1, within_ns=DAY * NS_PER_S)
+    reach = LookBack(count=1, within_ns=DAY * NS_PER_S)
     times = [NOW - 300 * DAY + 1, NOW]
     points = past.points(house.tenant, asked(house, times), reach, before_seq=house.offset(9), policy="last")
     assert [time // NS_PER_S for time in points["time"]] == [NOW - 300 * DAY, NOW - DAY]

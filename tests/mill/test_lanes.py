@@ -9,19 +9,19 @@ from hypothesis import strategies as st
 from tidemill.log.contract import Header
 from tidemill.mill.costs import Costs
 from tidemill.mill.lanes import ALONE_S, BATCH_S, COSTLY_S, MAX_BYTES, Hold, Lanes
-from tidemill.mill.position import Progress
-from tidemill.model.payload import Kind
+from tidemill.mill.progress import PartitionProgress
+from tidemill.model.payload import EntryKind
 
 MIB = 1 << 20
 ENTRIES = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from([0, 100, 50_000, 4 * MIB, 40 * MIB])), max_size=40)
 
 
-def header(seq: int, tenant: str = "a", size: int = 100, kind: Kind = Kind.DATA, feed: str = "f") -> Header:
+def header(seq: int, tenant: str = "a", size: int = 100, kind: EntryKind = EntryKind.DATA, feed: str = "f") -> Header:
     return Header(seq, tenant, feed, kind, size)
 
 
-def lanes_of(*headers: Header, progress: Progress | None = None) -> Lanes:
-    lanes = Lanes(Costs(), progress or Progress())
+def lanes_of(*headers: Header, progress: PartitionProgress | None = None) -> Lanes:
+    lanes = Lanes(Costs(), progress or PartitionProgress())
     lanes.add(headers)
     return lanes
 
@@ -59,7 +59,7 @@ def test_every_entry_is_picked_once_and_those_of_a_tenant_in_their_order(
         assert again.waiting == len(headers) - len(applied), "a restart goes on where it was"
     for tenant in "abc":
         assert seen[tenant] == [one.seq for one in headers if one.tenant == tenant]
-    assert lanes.progress() == Progress(seq)
+    assert lanes.progress() == PartitionProgress(seq)
     assert lanes.waiting == 0
 
 
@@ -82,7 +82,7 @@ def test_a_lane_that_is_restarted_stays_away_and_is_applied_again_from_there() -
     lanes.done({"a": 1})
     [costly] = lanes.pick_costly(0.0)
     assert costly.seq == 2
-    lanes.restart(Progress())
+    lanes.restart(PartitionProgress())
     lanes.add([header(1, "a"), header(2, "a", 8 * MIB)])
     assert lanes.pick(10, 0.0) == [], "something of the tenant is still being applied"
     assert not lanes.back(costly), "what is before it is to be applied again first"
@@ -90,8 +90,8 @@ def test_a_lane_that_is_restarted_stays_away_and_is_applied_again_from_there() -
 
 
 def test_deletions_are_never_costly() -> None:
-    lanes = lanes_of(header(1, "a", kind=Kind.DELETE))
-    lanes.costs.learn([header(1, "a", kind=Kind.DELETE)], {("a", "f", True): 60.0})
+    lanes = lanes_of(header(1, "a", kind=EntryKind.DELETE))
+    lanes.costs.learn([header(1, "a", kind=EntryKind.DELETE)], {("a", "f", True): 60.0})
     assert lanes.pick_costly(0.0) == []
     assert [one.seq for one in lanes.pick(10, 0.0)] == [1]
 
@@ -113,7 +113,7 @@ def test_a_lane_that_is_held_holds_nobody_else_and_is_tried_alone() -> None:
     lanes.hold("a", Hold(1, "refused", 1, 5.0))
     assert [one.seq for one in lanes.pick(10, 0.0)] == [2]
     lanes.done({"b": 2})
-    assert lanes.progress() == Progress(0, {"b": 2})
+    assert lanes.progress() == PartitionProgress(0, {"b": 2})
     assert lanes.pick(10, 4.9) == []
     assert [one.seq for one in lanes.pick(10, 5.0)] == [1]
     lanes.done({"a": 1})
@@ -152,9 +152,9 @@ def test_a_blocked_feed_waits_and_the_others_go_on(
     entries: list[tuple[str, str]], blocks: list[set[tuple[str, str]]]
 ) -> None:
     headers = [header(seq, tenant, feed=feed) for seq, (tenant, feed) in enumerate(entries, 1)]
-    lanes = Lanes(Costs(), Progress())
+    lanes = Lanes(Costs(), PartitionProgress())
     applied: list[Header] = []
-    before, offsets = Progress(), dict[tuple[str, str], int]()
+    before, offsets = PartitionProgress(), dict[tuple[str, str], int]()
     for blocked in [*blocks, set()]:
         offsets = {key: offsets.get(key, before.through(key[0])) for key in sorted(blocked)}
         lanes.block(offsets)
@@ -172,4 +172,4 @@ def test_a_blocked_feed_waits_and_the_others_go_on(
     for key in {(one.tenant, one.feed) for one in headers}:
         seqs = [one.seq for one in applied if (one.tenant, one.feed) == key]
         assert seqs == [one.seq for one in headers if (one.tenant, one.feed) == key], "once, in the log's order"
-    assert lanes.progress() == Progress(len(headers))
+    assert lanes.progress() == PartitionProgress(len(headers))

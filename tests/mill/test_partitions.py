@@ -14,7 +14,7 @@ import pytest
 from tests.log.payloads import NOW_NS, payload
 from tests.mill.house import questions
 from tests.mill.test_worker import fix
-from tidemill.api.applied import Applied
+from tidemill.api.applied import AppliedOffsets
 from tidemill.catalog.feeds import CatalogFeeds
 from tidemill.catalog.replays import CatalogReplays
 from tidemill.catalog.sqlite import SqliteCatalog
@@ -26,17 +26,17 @@ from tidemill.log.partitioned import PartitionedLog, PartitionedReader
 from tidemill.log.partitions import log_folder
 from tidemill.log.sqlite import SqliteLog, SqliteLogReader
 from tidemill.mill.crew import Crew
-from tidemill.mill.position import LogProgress
+from tidemill.mill.progress import LogProgress
 from tidemill.mill.state_files import FileMillState, mill_folder, position_file
 from tidemill.mill.turns import Turns
-from tidemill.mill.verify.walk import Scope, Verifier
+from tidemill.mill.verify.walk import Verifier, VerifyScope
 from tidemill.mill.worker import Mill
 from tidemill.model.deletion import Deletion
 from tidemill.model.deletion import entry as deletion_entry
 from tidemill.model.ids import new_receipt
 from tidemill.model.offset import Partition, partition_of
-from tidemill.model.replay import Replay, Request
-from tidemill.model.verification import Report
+from tidemill.model.replay import Replay, ReplayRequest
+from tidemill.model.verification import VerifyReport
 from tidemill.store.client import Store, StoreAddress
 
 NAMES = ("a", "b", "c", "d", "e", "f")
@@ -124,10 +124,10 @@ class Yard:
     def open_reader(self) -> PartitionedReader:
         return PartitionedReader([SqliteLogReader(log_folder(self.folder, index)) for index in range(len(self.mills))])
 
-    def verify(self) -> list[Report]:
+    def verify(self) -> list[VerifyReport]:
         book = FeedBook(self.texts, {})
         verifier = Verifier(self.store, book, self.open_reader, lambda: self.progress, clock=lambda: NOW_NS)
-        return [verifier.run(Scope(tenant=self.tenant(name))) for name in NAMES]
+        return [verifier.run(VerifyScope(tenant=self.tenant(name))) for name in NAMES]
 
     def left(self, name: str) -> dict[str, list[str]]:
         """What a tenant has in the store, without places and ids."""
@@ -199,7 +199,7 @@ def test_what_four_mills_leave_is_what_one_leaves(yard: Build) -> None:
         each.work()
         each.new_mills()
         for name in NAMES:
-            wanted = Request(feed="location", version=1, dry_run=False, start_ns=0)
+            wanted = ReplayRequest(feed="location", version=1, dry_run=False, start_ns=0)
             replay = Replay(
                 id=new_receipt(NOW_NS), tenant=each.tenant(name), request=wanted, state="queued", created_ns=0
             )
@@ -224,7 +224,7 @@ def test_a_mill_that_goes_back_takes_no_other_along(yard: Build) -> None:
     four = yard(4)
     traffic(four, 4)
     four.work()
-    applied = Applied(lambda: four.progress)
+    applied = AppliedOffsets(lambda: four.progress)
     before = [mill.progress.checkpoint for mill in four.mills]
     mill = four.mills[2]
     mill._checkpoint.save(mill.progress.checkpoint - 1)

@@ -15,11 +15,11 @@ from tests.mill.test_order import strip
 from tests.mill.test_status import running, wait_for
 from tests.support.rounds import rounds
 from tidemill.errors import Fault
-from tidemill.mill.position import Progress
+from tidemill.mill.progress import PartitionProgress
 from tidemill.model.deletion import Deletion
 from tidemill.model.ids import new_receipt
-from tidemill.model.payload import Kind
-from tidemill.model.replay import Replay, Request
+from tidemill.model.payload import EntryKind
+from tidemill.model.replay import Replay, ReplayRequest
 
 FEED = """
 name = "location"
@@ -151,7 +151,7 @@ def test_some_payloads_may_be_replayed_and_the_mill_may_fail_meanwhile(
 
 def begun(house: House, version: int) -> Replay:
     """A replay of location whose plan is decided, and of which nothing is published yet."""
-    asked = Request(feed="location", version=version, dry_run=False, start_ns=0)
+    asked = ReplayRequest(feed="location", version=version, dry_run=False, start_ns=0)
     replay = Replay(id=new_receipt(0), tenant=house.tenant, request=asked, state="queued", created_ns=0)
     house.replays.create(replay)
     assert house.mill.replays is not None
@@ -186,7 +186,7 @@ def test_other_feeds_go_on_while_a_replay_is_published(build: Callable[..., Hous
     house.work_replays()
     straight.work()
     assert house.replays.get(house.tenant, replay.id).state == "done"
-    assert house.mill.progress == Progress(house.offset(7))
+    assert house.mill.progress == PartitionProgress(house.offset(7))
     assert outcome(house) == outcome(straight)
 
 
@@ -201,7 +201,7 @@ def test_what_was_applied_meanwhile_counts_once_the_replay_is_published(house: H
     assert (len(house.all("payloads")), house.applied) == (2, 1)
     house.work_replays()
     assert house.applied == 2
-    assert house.new_mill().progress == Progress(house.offset(2)), "and is saved"
+    assert house.new_mill().progress == PartitionProgress(house.offset(2)), "and is saved"
 
 
 def test_a_replay_that_cannot_be_published_holds_up_nobody_else(house: House) -> None:
@@ -281,7 +281,7 @@ def test_a_deletion_while_a_replay_is_under_way_is_not_undone(build: Callable[..
     for body in PAYLOADS:
         house.send("location", body, feed_version=2)
     house.work()
-    asked = Request(feed="location", version=3, dry_run=False, start_ns=0)
+    asked = ReplayRequest(feed="location", version=3, dry_run=False, start_ns=0)
     replay = Replay(id=new_receipt(0), tenant=house.tenant, request=asked, state="queued", created_ns=0)
     house.replays.create(replay)
     assert house.mill.replays is not None
@@ -330,7 +330,7 @@ def test_a_feed_that_refuses_refuses_again_and_unknown_receipts_are_named(build:
         house.texts.apply(house.tenant, "location", text.replace('path = "$.v"', f'path = "$.v"\nmax = {highest}'))
     fault = Fault("$.v", "out_of_range", "too large")
     for value in (50, 500):
-        house.send("location", record(0, value), feed_version=2, kind=Kind.REFUSED, faults=(fault,))
+        house.send("location", record(0, value), feed_version=2, kind=EntryKind.REFUSED, faults=(fault,))
     house.work()
     chosen = tuple(entry.payload.receipt for entry in house.entries())
     still = house.replay("location", 3, receipts=chosen[1:])

@@ -9,7 +9,7 @@ from tests.mill.house import NOW_NS, House
 from tests.mill.test_worker import fix
 from tidemill.clock import ClockFile
 from tidemill.errors import StoreUnavailableError
-from tidemill.mill.retention import Retention
+from tidemill.mill.retention import RetentionJob
 from tidemill.store.client import Store
 
 DAY_S = 86_400
@@ -35,9 +35,9 @@ class Clocks:
         self.passed_s += days * DAY_S
 
 
-def retention(house: House, clocks: Clocks) -> Retention:
+def retention(house: House, clocks: Clocks) -> RetentionJob:
     path = house.folder / "retention"
-    return Retention(
+    return RetentionJob(
         house.mill.context,
         house.book,
         lambda: house.mill.progress,

@@ -16,7 +16,7 @@ from tidemill.feeds.book import FeedBook
 from tidemill.feeds.recipes import RECIPES
 from tidemill.mill.stages import TransformedBatch, TransformPipeline
 from tidemill.mill.status import MillStatus
-from tidemill.model.payload import Kind, Logged
+from tidemill.model.payload import EntryKind, LogEntry
 from tidemill.model.time import parse_instant
 from tidemill.settings import Settings, load
 
@@ -67,8 +67,8 @@ def refused(book: FeedBook, feed: str, body: bytes) -> list[tuple[int, int | Non
     entry = logged(1, body, feed)
     faults = Decoder(book.current("default", feed)).check(body, "json", entry.payload.received_ns)
     assert faults
-    payload = msgspec.structs.replace(entry.payload, kind=Kind.REFUSED, faults=faults)
-    return TransformPipeline(book, MillStatus()).refused(Logged(1, payload)).select("idx", "time").rows()
+    payload = msgspec.structs.replace(entry.payload, kind=EntryKind.REFUSED, faults=faults)
+    return TransformPipeline(book, MillStatus()).refused(LogEntry(1, payload)).select("idx", "time").rows()
 
 
 def test_refused_records_keep_the_time_that_they_tell(book: FeedBook) -> None:

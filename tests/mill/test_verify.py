@@ -21,8 +21,8 @@ from tidemill.mill.verify.kinds import MEANINGS
 from tidemill.mill.verify.report import MAX_SHOWN
 from tidemill.mill.verify.scope import check_feed, check_tenant
 from tidemill.model.deletion import Deletion
-from tidemill.model.payload import Kind
-from tidemill.model.verification import Report
+from tidemill.model.payload import EntryKind
+from tidemill.model.verification import VerifyReport
 from tidemill.store.client import Store, StoreAddress
 from tidemill.store.queries import query
 
@@ -74,8 +74,10 @@ def test_a_store_to_which_everything_happened_adds_up(build: Build, monkeypatch:
         house.send("telemetry", point(5.0))
         house.send("meters", {"data": [reading(1, 0.5), reading(2, 0.25), reading(1, 0.75)]})
         faults = (Fault("$[1].data", "missing", "is missing"),)
-        house.send("dropzone", [heap(2, 1.0), {"time_stamp": "2019-05-01T06:00:03Z"}], kind=Kind.REFUSED, faults=faults)
-        house.send("dropzone", b"nonsense", kind=Kind.REFUSED, faults=(Fault("$", "malformed", "is no JSON"),))
+        house.send(
+            "dropzone", [heap(2, 1.0), {"time_stamp": "2019-05-01T06:00:03Z"}], kind=EntryKind.REFUSED, faults=faults
+        )
+        house.send("dropzone", b"nonsense", kind=EntryKind.REFUSED, faults=(Fault("$", "malformed", "is no JSON"),))
         for name in ("kept", "gone", "cut"):
             house.send("signals", signal(name, 1.0, 2.0, -0.0, 4.0))
         house.work()
@@ -188,7 +190,7 @@ WINDOWS = {
 @pytest.fixture(scope="module")
 def broken(
     engine: StoreAddress, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[House, dict[str, int], dict[str, int], Report]]:
+) -> Iterator[tuple[House, dict[str, int], dict[str, int], VerifyReport]]:
     """A house with a payload for each break: (it, the payloads, the series of the windows, what is found)."""
     house = House(tmp_path_factory.mktemp("broken"), engine, "broken")
     places = {}
@@ -229,7 +231,7 @@ def _break(house: House, places: dict[str, int], windows: dict[str, int]) -> Non
 
 
 OF_FILES = {"catalog_damaged", "table_damaged", "part_detached"}  # see test_verify_files.py
-Broken = tuple[House, dict[str, int], dict[str, int], Report]
+Broken = tuple[House, dict[str, int], dict[str, int], VerifyReport]
 
 
 @pytest.mark.parametrize("name", BREAKS)
@@ -331,7 +333,7 @@ def test_payloads_whose_decoder_is_not_installed_are_left_out_and_noted(
     with monkeypatch.context() as installed:
         installed.setattr(formats, "plugged", lambda: {"key-value": object()})
         house.send("tanks", [{"t": NOW_S, "level": 1.0}, {"t": NOW_S + 60, "level": "full"}])
-        house.send("tanks", {"t": "soon"}, kind=Kind.REFUSED, faults=(Fault("$.t", "wrong_type", "is no number"),))
+        house.send("tanks", {"t": "soon"}, kind=EntryKind.REFUSED, faults=(Fault("$.t", "wrong_type", "is no number"),))
         house.send("telemetry", point(1.0))
         house.work()
         assert prove(house).notes == []

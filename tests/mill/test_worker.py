@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tests.mill.house import NOW_NS, House
 from tidemill.decode.decoder import Decoder
-from tidemill.model.payload import Kind
+from tidemill.model.payload import EntryKind
 from tidemill.model.time import parse_instant
 
 MINUTE = parse_instant("2017-01-01T18:05:00Z")
@@ -140,7 +140,7 @@ def refused(house: House, feed: str, body: object) -> int:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     faults = Decoder(house.book.current(house.tenant, feed)).check(raw, "json", NOW_NS)
     assert faults
-    return house.send(feed, raw, kind=Kind.REFUSED, faults=faults)
+    return house.send(feed, raw, kind=EntryKind.REFUSED, faults=faults)
 
 
 def test_every_record_of_a_refused_payload_is_in_the_ledger(house: House) -> None:

@@ -3,11 +3,11 @@
 from tests.mill.house import House
 from tidemill.log.partitioned import PartitionedReader
 from tidemill.mill.state import progress_of
-from tidemill.mill.verify.walk import Scope, Verifier
-from tidemill.model.verification import Report
+from tidemill.mill.verify.walk import Verifier, VerifyScope
+from tidemill.model.verification import VerifyReport
 
 
-def verify(house: House, **scope: object) -> Report:
+def verify(house: House, **scope: object) -> VerifyReport:
     """The report of the house's own tenant."""
     verifier = Verifier(
         house.store,
@@ -17,10 +17,10 @@ def verify(house: House, **scope: object) -> Report:
         catalog=house.catalog,
         clock=house.clock,
     )
-    return verifier.run(Scope(tenant=house.tenant, **scope))  # type: ignore[arg-type]
+    return verifier.run(VerifyScope(tenant=house.tenant, **scope))  # type: ignore[arg-type]
 
 
-def prove(house: House) -> Report:
+def prove(house: House) -> VerifyReport:
     """The same, and everything must add up."""
     report = verify(house)
     assert report.counts == {}, report.findings[:10]

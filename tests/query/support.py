@@ -7,7 +7,7 @@ from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.recipes import RECIPES
 from tidemill.model.feed_text import FeedText
-from tidemill.model.payload import Logged
+from tidemill.model.payload import LogEntry
 from tidemill.model.time import parse_instant
 from tidemill.query.answers import Page
 from tidemill.query.parameters import Q, read
@@ -21,17 +21,17 @@ SECOND = 10**9
 class EmptyLog:
     """A log that keeps nothing any more, or `waiting` only."""
 
-    def __init__(self, *waiting: Logged) -> None:
+    def __init__(self, *waiting: LogEntry) -> None:
         self._waiting = waiting
 
     @property
     def partitions(self) -> "tuple[EmptyLog, ...]":
         return (self,)
 
-    def read(self, after: int, max_count: int, max_bytes: int) -> list[Logged]:
+    def read(self, after: int, max_count: int, max_bytes: int) -> list[LogEntry]:
         return [entry for entry in self._waiting if entry.seq > after]
 
-    def find(self, tenant: str, receipt: str) -> Logged | None:
+    def find(self, tenant: str, receipt: str) -> LogEntry | None:
         return None
 
 

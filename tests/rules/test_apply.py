@@ -13,7 +13,7 @@ from tests.support.payloads import FEEDS, FIX, RECEIVED_NS, logged
 from tidemill.decode.decoder import Decoder
 from tidemill.feeds.load import load
 from tidemill.model.time import NS_PER_S, parse_instant
-from tidemill.rules.apply import Checked, apply_rules
+from tidemill.rules.apply import CheckedBatch, apply_rules
 from tidemill.rules.summary import summarise
 
 TELEMETRY = Decoder(FEEDS["telemetry"])
@@ -26,7 +26,7 @@ def point(age_s: float, *tags: str) -> bytes:
     return json.dumps({"time": RECEIVED_NS / NS_PER_S - age_s, "value": octets, "tags": tags}).encode()
 
 
-def telemetry(*bodies: bytes) -> Checked:
+def telemetry(*bodies: bytes) -> CheckedBatch:
     payloads = [logged(seq, body, "telemetry") for seq, body in enumerate(bodies)]
     return apply_rules(FEEDS["telemetry"], TELEMETRY.decode(payloads))
 
@@ -140,7 +140,7 @@ options = { label = "ok" }
     ]
 
 
-def summary(numbers: list[float]) -> Checked:
+def summary(numbers: list[float]) -> CheckedBatch:
     body = json.dumps({"time_stamp": "2019-05-01T06:00:00-04:00", "data": numbers}).encode()
     return apply_rules(FEEDS["dropzone"], DROPZONE.decode([logged(1, body, "dropzone")]))
 

@@ -12,7 +12,7 @@ from tests.support.payloads import FEEDS, logged
 from tidemill.decode.decoder import Decoder
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.load import load
-from tidemill.model.payload import Logged
+from tidemill.model.payload import LogEntry
 from tidemill.rules.apply import apply_rules
 from tidemill.rules.duplicates import LOSERS, STANDING, first_wins
 from tidemill.rules.shape import shape
@@ -34,7 +34,7 @@ path = "$.v"
 )
 
 
-def shaped(payloads: Sequence[Logged], feed: Feed = FEED) -> pl.DataFrame:
+def shaped(payloads: Sequence[LogEntry], feed: Feed = FEED) -> pl.DataFrame:
     batch = Decoder(feed).decode(payloads)
     return shape(feed, "default", apply_rules(feed, batch), batch).points
 
@@ -46,7 +46,7 @@ class Store:
         self.points: dict[tuple[int, int], dict[str, Any]] = {}
         self.losers: set[tuple[int, int]] = set()
 
-    def apply(self, payloads: Sequence[Logged]) -> None:
+    def apply(self, payloads: Sequence[LogEntry]) -> None:
         points = shaped(payloads)
         keys = set(points.select("series", "time").rows())
         standing = pl.DataFrame([self.points[key] for key in keys if key in self.points], schema=STANDING)

@@ -13,18 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.payloads import logged
-from tidemill.checks.check import Columns
+from tidemill.checks.check import FeedColumns
 from tidemill.checks.history import PAST_CHECKS
-from tidemill.checks.past import PastCheck, Reach, extent
+from tidemill.checks.look_back import LookBack, PastCheck, extent
 from tidemill.decode.decoder import Decoder
 from tidemill.feeds.definition import Feed, Rule
 from tidemill.feeds.load import load
-from tidemill.model.payload import Logged
+from tidemill.model.payload import LogEntry
 from tidemill.model.time import NS_PER_S, duration_ns
 from tidemill.rules import history
 from tidemill.rules.apply import apply_rules
-from tidemill.rules.one_by_one import Instants
-from tidemill.rules.past import LATEST, POINTS, Memory
+from tidemill.rules.history_lookup import LATEST, POINTS, HistoryLookup
+from tidemill.rules.sequential import IndexSet
 from tidemill.rules.shape import shape
 
 FEED = """
@@ -149,7 +149,9 @@ class Kept:
     def add(self, points: pl.DataFrame) -> None:
         self.rows += points.select("series", "time", "seq", "idx", "value").rows()
 
-    def points(self, tenant: str, asked: pl.DataFrame, reach: Reach, *, before_seq: int, policy: str) -> pl.DataFrame:
+    def points(
+        self, tenant: str, asked: pl.DataFrame, reach: LookBack, *, before_seq: int, policy: str
+    ) -> pl.DataFrame:
         stands: dict[tuple[int, int], tuple[int, int, int, int, float | None]] = {}
         for row in sorted(self.rows, key=lambda row: row[2:4], reverse=policy == "first"):
             if row[2] < before_seq:
@@ -175,13 +177,13 @@ class Kept:
         return pl.DataFrame(found, schema=LATEST, orient="row")
 
 
-def ours(feed: Feed, batches: Sequence[Sequence[Logged]]) -> dict[Place, list[str]]:
+def ours(feed: Feed, batches: Sequence[Sequence[LogEntry]]) -> dict[Place, list[str]]:
     """The same, judged by what is tested, batch by batch."""
     decoder, kept, found = Decoder(feed), Kept(feed), dict[Place, list[str]]()
     names = {rule.code: rule.check for rule in feed.rules}
     for entries in batches:
         batch = decoder.decode(entries)
-        checked = apply_rules(feed, batch, Memory("default", entries[0].seq, kept))
+        checked = apply_rules(feed, batch, HistoryLookup("default", entries[0].seq, kept))
         for seq, idx, reasons in checked.rejections.select("seq", "idx", "reasons").iter_rows():
             found[seq, idx] = [names[reason] for reason in reasons]
         for seq, idx, marks in checked.frame.select("seq", "idx", "marks").iter_rows():
@@ -201,7 +203,7 @@ def ours(feed: Feed, batches: Sequence[Sequence[Logged]]) -> dict[Place, list[st
     return found
 
 
-def entries_of(payloads: Sequence[Sequence[Record]]) -> list[Logged]:
+def entries_of(payloads: Sequence[Sequence[Record]]) -> list[LogEntry]:
     return [logged(seq, json.dumps(records).encode(), "plant") for seq, records in enumerate(payloads, 1)]
 
 
@@ -209,7 +211,7 @@ def numbered(payloads: Sequence[Sequence[Record]]) -> list[tuple[Place, Record]]
     return [((seq, idx), record) for seq, records in enumerate(payloads, 1) for idx, record in enumerate(records)]
 
 
-def cut(entries: list[Logged], cuts: Sequence[int]) -> list[list[Logged]]:
+def cut(entries: list[LogEntry], cuts: Sequence[int]) -> list[list[LogEntry]]:
     ends = sorted({cut for cut in cuts if 0 < cut < len(entries)})
     return [entries[start:stop] for start, stop in zip([0, *ends], [*ends, len(entries)], strict=True)]
 
@@ -417,12 +419,12 @@ def test_registers_are_judged_each_by_its_own_series() -> None:
 def test_options_that_make_no_sense_are_named(check: str, options: dict[str, Any], option: str) -> None:
     kinds = {one.name: one for one in PAST_CHECKS}
     made: PastCheck = msgspec.convert(options, kinds[check])
-    assert [name for name, _ in made.faults(Columns(fields=("v", "w")))] == [option]
+    assert [name for name, _ in made.faults(FeedColumns(fields=("v", "w")))] == [option]
 
 
 @given(st.sets(st.integers(0, 5000)), st.sets(st.integers(0, 5000)), st.lists(st.integers(0, 5000)))
 def test_the_set_of_instants_knows_what_is_below(added: set[int], removed: set[int], asked: list[int]) -> None:
-    instants = Instants(5001)
+    instants = IndexSet(5001)
     for number in added:
         instants.add(number)
     for number in removed:

@@ -9,12 +9,12 @@ from tidemill.decode.decoder import Decoder
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.load import load
 from tidemill.model.ids import series_id
-from tidemill.model.payload import Logged, version
+from tidemill.model.payload import LogEntry, version
 from tidemill.rules.apply import apply_rules
 from tidemill.rules.shape import POINTS, SERIES, Shaped, shape
 
 
-def shaped(feed: Feed, *payloads: Logged) -> Shaped:
+def shaped(feed: Feed, *payloads: LogEntry) -> Shaped:
     batch = Decoder(feed).decode(payloads)
     return shape(feed, "default", apply_rules(feed, batch), batch)
 

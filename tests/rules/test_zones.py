@@ -14,8 +14,8 @@ from tidemill.feeds.load import load
 from tidemill.feeds.recipes import RECIPES
 from tidemill.model.time import NS_PER_S, format_instant
 from tidemill.model.zones import zone
-from tidemill.rules.apply import Checked, apply_rules
-from tidemill.rules.zones import Instants, to_instants
+from tidemill.rules.apply import CheckedBatch, apply_rules
+from tidemill.rules.zones import LocalInstants, to_instants
 
 EPOCH = datetime(1970, 1, 1)
 ZONES = ["America/New_York", "Europe/Zurich", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Apia", "Etc/GMT+5"]
@@ -47,7 +47,7 @@ def one_by_one(wall: datetime, name: str) -> tuple[int, int, bool, bool]:
     return instants[0], instants[1], False, first != second
 
 
-def rows_of(found: Instants) -> list[tuple[int, int, bool, bool]]:
+def rows_of(found: LocalInstants) -> list[tuple[int, int, bool, bool]]:
     columns = (found.earlier.tolist(), found.later.tolist(), found.gap.tolist(), found.fold.tolist())
     return list(zip(*columns, strict=True))
 
@@ -76,7 +76,7 @@ def test_every_quarter_hour_around_every_change_converts_right(name: str) -> Non
         assert rows_of(found) == [one_by_one(wall, name) for wall in walls]
 
 
-def apply(timestamp: str, position: tuple[float, float] = (40.701, -73.916), **policy: str) -> Checked:
+def apply(timestamp: str, position: tuple[float, float] = (40.701, -73.916), **policy: str) -> CheckedBatch:
     text = RECIPES["location"]
     for key, value in policy.items():
         text = text.replace(f'{key} = "{"reject" if key == "gap" else "earlier"}"', f'{key} = "{value}"')
@@ -86,12 +86,12 @@ def apply(timestamp: str, position: tuple[float, float] = (40.701, -73.916), **p
     return apply_rules(feed, Decoder(feed).decode([logged(1, body)]))
 
 
-def instant(checked: Checked) -> tuple[str, int]:
+def instant(checked: CheckedBatch) -> tuple[str, int]:
     assert checked.rejections.is_empty()
     return format_instant(checked.frame["time"][0]), checked.frame["flags"][0]
 
 
-def reasons(checked: Checked) -> list[str]:
+def reasons(checked: CheckedBatch) -> list[str]:
     assert checked.frame.is_empty()
     assert checked.rejections["time"].to_list() == [None]
     return list(checked.rejections["reasons"].to_list()[0])

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tidemill.simulate.data_server import DataServer, DataServerOptions
-from tidemill.simulate.faults import parse_faults
+from tidemill.simulate.fault_injector import parse_faults
 from tidemill.simulate.server import running
 
 

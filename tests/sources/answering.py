@@ -9,9 +9,9 @@ from contextlib import contextmanager
 import uvloop
 
 from tidemill.sources.addresses import AddressPolicy
-from tidemill.sources.http import Fetched, FetchFailure, HttpClient, Limits
+from tidemill.sources.http import Fetched, FetchFailure, FetchLimits, HttpClient
 
-LIMITS = Limits(timeout_s=0.3, deadline_s=0.8, max_bytes=10_000)
+LIMITS = FetchLimits(timeout_s=0.3, deadline_s=0.8, max_bytes=10_000)
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 LOOPBACK = AddressPolicy.parse("127.0.0.0/8")
 

@@ -18,9 +18,9 @@ from tidemill.model.payload import Payload
 from tidemill.simulate.server import running
 from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.backoff import Backoff
-from tidemill.sources.desk import read_states
 from tidemill.sources.pacing import Pacing
 from tidemill.sources.poller import Poller
+from tidemill.sources.state_store import read_states
 
 HERE = ("127.0.0.0/8",)
 LOCAL = AddressPolicy.parse("127.0.0.0/8")

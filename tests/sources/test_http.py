@@ -6,7 +6,7 @@ import tracemalloc
 import pytest
 
 from tests.sources.answering import LIMITS, OK, body, failure, get, redirect, serving
-from tidemill.sources.http import Limits
+from tidemill.sources.http import FetchLimits
 from tidemill.sources.request import Validators
 from tidemill.sources.unpack import unpacked
 from tidemill.sources.wire import Response, WireError
@@ -121,7 +121,7 @@ def test_where_nobody_listens():
     with serving(OK) as server:
         url = server["url"]
     assert get(url).reason == "refused"
-    assert get("http://no-such-name.invalid/", limits=Limits(5, 10, 100)).reason in {"dns", "timeout"}
+    assert get("http://no-such-name.invalid/", limits=FetchLimits(5, 10, 100)).reason in {"dns", "timeout"}
 
 
 @pytest.mark.parametrize(

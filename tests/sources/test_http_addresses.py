@@ -8,7 +8,7 @@ import pytest
 
 from tests.sources.answering import LOOPBACK, OK, get, redirect, serving
 from tidemill.sources.addresses import AddressPolicy
-from tidemill.sources.http import Limits
+from tidemill.sources.http import FetchLimits
 
 NOTHING = AddressPolicy()
 
@@ -122,7 +122,7 @@ def test_name_server_that_hangs_ends_at_the_deadline_and_holds_up_nobody(names):
     names["hanging.example"] = [lambda: released.wait(10) and []]
     started = time.monotonic()
     try:
-        answer = get("http://hanging.example/", limits=Limits(0.1, 0.2, 100))
+        answer = get("http://hanging.example/", limits=FetchLimits(0.1, 0.2, 100))
         assert answer.reason == "timeout" and time.monotonic() - started < 9
         with serving(OK) as server:
             assert get(server["url"]).body == b"ok"
@@ -131,7 +131,7 @@ def test_name_server_that_hangs_ends_at_the_deadline_and_holds_up_nobody(names):
 
 
 def test_name_that_is_none_says_where_to_look():
-    answer = get("http://no-such-name.invalid/", limits=Limits(5, 10, 100))
+    answer = get("http://no-such-name.invalid/", limits=FetchLimits(5, 10, 100))
     assert answer.reason in {"dns", "timeout"}
     assert get("http://a..b/").reason == "dns"
     assert "look at source.url" in get("http://a%20b/").message

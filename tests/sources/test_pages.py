@@ -5,7 +5,7 @@ import pytest
 
 from tests.sources.conftest import HERE, until
 from tidemill.feeds.definition import Feed, Input
-from tidemill.feeds.source import Source, SourcePage
+from tidemill.feeds.source import Source, SourcePaging
 
 PAGES = 6
 
@@ -16,7 +16,7 @@ def feed(url, page, **more):
 
 
 def by_cursor(**more):
-    return SourcePage(by="cursor", cursor_path="$.next", **{"param": "after", **more})
+    return SourcePaging(by="cursor", cursor_path="$.next", **{"param": "after", **more})
 
 
 def page(number, following, records=1):
@@ -69,12 +69,12 @@ def test_last_cursor_is_kept_for_the_next_round(web, polling, intake, shown):
         return 200, {}, known[min(place, len(known) - 1)]
 
     with web.answering(since) as url:
-        with polling(feed(f"{url}/?since={{cursor}}", SourcePage(by="cursor", cursor_path="$.next", keep=True))):
+        with polling(feed(f"{url}/?since={{cursor}}", SourcePaging(by="cursor", cursor_path="$.next", keep=True))):
             until(lambda: (s := shown()) and s.state == "empty" and s.empty > 2)
             assert shown().cursor == "s2"
         known[2] = page(2, "s3")
         known.append(page(3, "s3", records=0))
-        with polling(feed(f"{url}/?since={{cursor}}", SourcePage(by="cursor", cursor_path="$.next", keep=True))):
+        with polling(feed(f"{url}/?since={{cursor}}", SourcePaging(by="cursor", cursor_path="$.next", keep=True))):
             until(lambda: shown().cursor == "s3" and shown().state == "empty")
     assert numbers(intake.bodies()) == [0, 1, 2]
     assert [request.query["since"] for request in web.requests].count("") == 1
@@ -87,9 +87,9 @@ def test_links_are_followed_until_there_is_none(web, polling, intake, shown):
         return 200, header, page(number, None)
 
     with web.answering(linked) as url:
-        with polling(feed(f"{url}/data", SourcePage(by="link", max_pages=4), every="1h")):
+        with polling(feed(f"{url}/data", SourcePaging(by="link", max_pages=4), every="1h")):
             until(lambda: (s := shown()) and s.cursor == f"{url}/data?page=4" and s.next_due_ns)
-        with polling(feed(f"{url}/data", SourcePage(by="link"), every="1h")):
+        with polling(feed(f"{url}/data", SourcePaging(by="link"), every="1h")):
             until(lambda: len(intake.bodies()) == PAGES and shown().cursor is None)
     assert numbers(intake.bodies()) == list(range(PAGES))
 
@@ -108,7 +108,7 @@ def test_link_that_leads_away_or_back_is_a_failure(web, link, polling, intake, s
     def answer(request):
         return 200, {"link": f'<{target}>; rel="next"'}, page(0, None)
 
-    with web.answering(answer) as url, polling(feed(f"{url}/data", SourcePage(by="link"))):
+    with web.answering(answer) as url, polling(feed(f"{url}/data", SourcePaging(by="link"))):
         until(lambda: (s := shown()) and s.failures_in_a_row >= 3)
     assert (shown().state, shown().reason) == ("failing", reason)
     assert numbers(intake.bodies()) == [0], "the page itself is taken, once"

@@ -14,7 +14,7 @@ from tests.sources.conftest import FAST, HERE, LOCAL, closed_port, drained, unti
 from tidemill.feeds.definition import Feed, Input
 from tidemill.feeds.source import Source, SourceWindow
 from tidemill.simulate.data_server import DataServer, DataServerOptions
-from tidemill.simulate.faults import FAULTS
+from tidemill.simulate.fault_injector import FAULTS
 from tidemill.simulate.meters import HOUSEHOLD_MUID, SOLAR_MUID, MeterServer, MetersOptions
 from tidemill.simulate.server import running
 from tidemill.sources.poller import Poller

@@ -7,8 +7,8 @@ from tidemill.feeds.definition import Feed
 from tidemill.feeds.source import Source, SourceWindow
 from tidemill.model.time import NS_PER_S, parse_instant
 from tidemill.sources.answers import count, recognised
+from tidemill.sources.poll_windows import PollWindow, Windows
 from tidemill.sources.pull import compile_pulls
-from tidemill.sources.windows import Window, Windows
 
 DAY = 86_400 * NS_PER_S
 durations = st.integers(1, 40 * DAY)
@@ -45,7 +45,7 @@ def test_a_clock_that_jumped_ahead_and_came_back_leaves_no_gap(jump, away, overl
 @given(start=st.integers(0, 1000 * DAY), length=st.integers(1, 400 * DAY), dates=st.booleans())
 def test_halves_are_the_window_down_to_a_second_or_a_date(start, length, dates):
     windows = Windows(start_ns=0, size_ns=DAY, dates=dates)
-    window = Window(start, start + length, True)
+    window = PollWindow(start, start + length, True)
     pair = windows.halves(window)
     if pair is None:
         assert length <= (2 * DAY if dates else 2 * NS_PER_S)
@@ -60,9 +60,9 @@ def test_bounds_as_dates_leave_no_instant_out():
     windows = Windows(start_ns=0, size_ns=DAY, dates=True)
     start, stop = parse_instant("2023-02-01T10:00:00Z"), parse_instant("2023-02-02T00:00:00.5Z")
     url = "http://x/?start=%7Bstart%7D&stop={stop}"
-    assert windows.fill(url, Window(start, stop, False)) == "http://x/?start=2023-02-01&stop=2023-02-03"
+    assert windows.fill(url, PollWindow(start, stop, False)) == "http://x/?start=2023-02-01&stop=2023-02-03"
     midnight = parse_instant("2023-02-02T00:00:00Z")
-    assert windows.fill(url, Window(start, midnight, False)).endswith("stop=2023-02-02")
+    assert windows.fill(url, PollWindow(start, midnight, False)).endswith("stop=2023-02-02")
 
 
 def test_each_value_is_a_source_of_its_own():

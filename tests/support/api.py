@@ -18,7 +18,7 @@ import uvloop
 from tests.support.server import free_port
 from tidemill.api import server as api_server
 from tidemill.api.app import create_app
-from tidemill.api.applied import Applied
+from tidemill.api.applied import AppliedOffsets
 from tidemill.api.pending_deletions import PendingDeletions
 from tidemill.api.services import Services
 from tidemill.catalog.contract import Catalog
@@ -91,7 +91,7 @@ def services(
     texts.install("default", RECIPES)
     book = FeedBook(texts, {})
     mills = mill_states(folder, log)
-    applied = Applied(lambda: progress_of(mills), hints)
+    applied = AppliedOffsets(lambda: progress_of(mills), hints)
     client = Store(
         store or StoreAddress("127.0.0.1", free_port(), password="x", database="default"), settings=store_settings
     )

@@ -22,9 +22,9 @@ import msgspec
 from tidemill.errors import Fault, LogUnavailableError
 from tidemill.lock import FolderLock
 from tidemill.log.contract import Appended, Capability, FileFault, Header, LogHealth, SelfCheck, lacks
-from tidemill.log.damage import Damage, Damages
+from tidemill.log.damage import Damages, LogDamage
 from tidemill.model.offset import start_of
-from tidemill.model.payload import Kind, Logged, Payload
+from tidemill.model.payload import EntryKind, LogEntry, Payload
 
 ENTRIES, DURABLE = "entries", "durable"
 _PREFIX = struct.Struct(">III")  # bytes of the head, bytes of the body, CRC-32 of both and the head
@@ -42,7 +42,7 @@ class Head(msgspec.Struct, array_like=True):
     received_ns: int
     format: str
     sha256: bytes
-    kind: Kind
+    kind: EntryKind
     faults: tuple[Fault, ...]
 
 
@@ -103,14 +103,14 @@ class FileLogReader:
             raw = file.read(head_bytes) if self._scanned + head_bytes + body_bytes < end else b""
             if zlib.crc32(prefix[:8] + raw) != checksum:
                 what = f"what begins at byte {self._scanned} is no record, and hides what follows"
-                self.damages.add(Damage(0, what))
+                self.damages.add(LogDamage(0, what))
                 self._scanned = end
                 return
             at = self._scanned + _PREFIX.size + head_bytes
             self._slots.append(Slot(_decode(raw), at, body_bytes))
             self._scanned = at + body_bytes
 
-    def _loaded(self, slot: Slot) -> Logged:
+    def _loaded(self, slot: Slot) -> LogEntry:
         with (self.folder / ENTRIES).open("rb") as file:
             file.seek(slot.at)
             body = file.read(slot.size)
@@ -119,11 +119,11 @@ class FileLogReader:
         payload = Payload(body=body, **fields)
         damage = "" if hashlib.sha256(body).digest() == payload.sha256 else "its body does not match its sha256"
         if damage:
-            self.damages.add(Damage(seq, damage, payload.receipt, payload.tenant, payload.feed))
-        return Logged(seq, payload, damage)
+            self.damages.add(LogDamage(seq, damage, payload.receipt, payload.tenant, payload.feed))
+        return LogEntry(seq, payload, damage)
 
-    def read(self, after: int, max_count: int, max_bytes: int) -> list[Logged]:
-        taken: list[Logged] = []
+    def read(self, after: int, max_count: int, max_bytes: int) -> list[LogEntry]:
+        taken: list[LogEntry] = []
         size = 0
         for slot in self._refreshed():
             if slot.head.seq <= after:
@@ -138,14 +138,14 @@ class FileLogReader:
         heads = [(slot.head, slot.size) for slot in self._refreshed() if slot.head.seq > after][:max_count]
         return [Header(head.seq, head.tenant, head.feed, head.kind, size) for head, size in heads]
 
-    def at(self, seqs: Sequence[int]) -> list[Logged]:
+    def at(self, seqs: Sequence[int]) -> list[LogEntry]:
         return [self._loaded(slot) for slot in self._refreshed() if slot.head.seq in set(seqs)]
 
-    def deletions(self, after: int) -> list[Logged]:
-        slots = [slot for slot in self._refreshed() if slot.head.seq > after and slot.head.kind is Kind.DELETE]
+    def deletions(self, after: int) -> list[LogEntry]:
+        slots = [slot for slot in self._refreshed() if slot.head.seq > after and slot.head.kind is EntryKind.DELETE]
         return [self._loaded(slot) for slot in slots]
 
-    def find(self, tenant: str, receipt: str) -> Logged | None:
+    def find(self, tenant: str, receipt: str) -> LogEntry | None:
         if Capability.RECEIPTS not in self.capabilities:
             raise lacks("files", Capability.RECEIPTS)
         same = [s for s in self._refreshed() if (s.head.tenant, s.head.receipt) == (tenant, receipt)]
@@ -161,7 +161,7 @@ class FileLogReader:
     def last_seq(self) -> int:
         return self._durable()[1]
 
-    def known_damages(self) -> list[Damage]:
+    def known_damages(self) -> list[LogDamage]:
         return self.damages.known
 
     def self_check(self, *, whole: bool) -> SelfCheck:

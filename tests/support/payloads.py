@@ -5,7 +5,7 @@ import hashlib
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.load import load
 from tidemill.feeds.recipes import RECIPES
-from tidemill.model.payload import Logged, Payload
+from tidemill.model.payload import LogEntry, Payload
 
 FEEDS: dict[str, Feed] = {name: load(text, source=f"{name}.toml") for name, text in RECIPES.items()}
 RECEIVED_NS = 1_700_000_000_000_000_000  # 2023-11-14T22:13:20Z
@@ -17,8 +17,8 @@ FIX = (
 
 def logged(
     seq: int, body: bytes, feed: str = "location", format: str = "json", received_ns: int = RECEIVED_NS
-) -> Logged:
+) -> LogEntry:
     """A payload at a place in the log."""
     receipt = f"00000000-0000-7000-8000-{seq:012x}"
     digest = hashlib.sha256(body).digest()
-    return Logged(seq, Payload(receipt, "default", feed, 1, received_ns, format, body, digest))
+    return LogEntry(seq, Payload(receipt, "default", feed, 1, received_ns, format, body, digest))

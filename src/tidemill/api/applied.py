@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tidemill.hints import Hints
-from tidemill.mill.position import LogProgress, Progress
+from tidemill.mill.progress import LogProgress, PartitionProgress
 from tidemill.model.offset import Reach, partition_of
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ LOOK_S: Final = 0.05  # between looks at the position while somebody waits
 IDLE_LOOK_S: Final = 0.2
 
 
-class Applied:
+class AppliedOffsets:
     """`progress` is what is applied, as it was when last looked at; `fell` is set when it fell.
 
     `position` reads the mill's durable position in every partition (microseconds); `hints` is this process's end of the
@@ -138,7 +138,7 @@ class Applied:
                     del self._waiting[key]
 
 
-def _is_back(before: Progress, now: Progress) -> bool:
+def _is_back(before: PartitionProgress, now: PartitionProgress) -> bool:
     """Whether less of a partition is applied than before."""
     return now.checkpoint < before.checkpoint or any(now.through(tenant) < seq for tenant, seq in before.ahead.items())
 

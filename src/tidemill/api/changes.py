@@ -12,7 +12,7 @@ from litestar.di import NamedDependency
 from litestar.response import Stream
 
 from tidemill.api.followers import AGAIN_S, Follower, Followers
-from tidemill.api.reads_common import AnyRequest, Call, answers, ask, parameters, problem, reading, taking
+from tidemill.api.reads_common import AnyRequest, ReadCall, answers, ask, parameters, problem, reading, taking
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.errors import Fault, FeedDefinitionError, InputError, StoreQueryError, UnavailableError
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
     summary="Which published values changed",
     responses=answers(ChangePage, "A page of changes; `next` is always given, also when there is nothing more yet."),
 )
-def list_changes(call: Call[ChangesQuery]) -> ChangePage:
+def list_changes(call: ReadCall[ChangesQuery]) -> ChangePage:
     """Points that were replaced and rollup windows that were restated, oldest first: old value, new value, why, and the
     payload that did it. `since` is a time of change or an `id`. What a window gains in time is no change. `next` is
     never null: who follows asks with it again, at once or later. 404 for a feed that there is not."""

@@ -13,7 +13,7 @@ from litestar.params import FromPath
 
 from tidemill.api import prefer
 from tidemill.api.problems import NotDeletableError
-from tidemill.api.reads_common import AnyRequest, Call, answers, ask, parameters, problem, reading, taking
+from tidemill.api.reads_common import AnyRequest, ReadCall, answers, ask, parameters, problem, reading, taking
 from tidemill.api.services import Services, in_force
 from tidemill.catalog.keys import Principal
 from tidemill.errors import Fault, GoneError, InputError, NotFoundError
@@ -212,7 +212,7 @@ async def delete_payload(
     summary="List the deletions",
     responses=answers(DeletionPage, "A page of deletion receipts, newest first."),
 )
-def list_deletions(call: Call[DeletionsQuery]) -> DeletionPage:
+def list_deletions(call: ReadCall[DeletionsQuery]) -> DeletionPage:
     """Every deletion of this tenant, newest first: what was asked for, how much it was, and whether the bytes are gone
     from disk."""
     return call.queries.deletions.page(call.tenant, call.query, call.services.applied.through(call.tenant))
@@ -226,7 +226,7 @@ def list_deletions(call: Call[DeletionsQuery]) -> DeletionPage:
     summary="One deletion receipt",
     responses=answers(DeletionItem, "The receipt."),
 )
-def get_deletion(call: Call[QueryParameters], deletion_id: str) -> DeletionItem:
+def get_deletion(call: ReadCall[QueryParameters], deletion_id: str) -> DeletionItem:
     """`requested`: durable, not applied yet. `applied`: in no answer any more. `erased`: the bytes are gone from the
     files of the store and of the log, too."""
     return call.queries.deletions.one(call.tenant, deletion_id)
@@ -240,7 +240,7 @@ def get_deletion(call: Call[QueryParameters], deletion_id: str) -> DeletionItem:
     summary="Payloads that kept their bytes",
     responses=answers(KeptPage, "A page of receipts."),
 )
-def list_kept_payloads(call: Call[KeptPayloadsQuery], deletion_id: str) -> KeptPage:
+def list_kept_payloads(call: ReadCall[KeptPayloadsQuery], deletion_id: str) -> KeptPage:
     """Payloads that hold deleted records beside others, so that their bytes were kept. Delete a payload by its receipt
     to let go of all of it."""
     return call.queries.deletions.kept(call.tenant, deletion_id, call.query)

@@ -17,7 +17,7 @@ from tidemill.catalog.replays import CatalogReplays
 from tidemill.catalog.verifications import CatalogVerifications
 from tidemill.errors import TidemillError
 from tidemill.log.contract import Capability, IntakeLog, LogPartition
-from tidemill.mill.position import LogProgress
+from tidemill.mill.progress import LogProgress
 from tidemill.store.client import Store
 
 _log = logging.getLogger(__name__)

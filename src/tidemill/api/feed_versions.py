@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from tidemill.api.reads_common import Call, answers, problem, reading
+from tidemill.api.reads_common import ReadCall, answers, problem, reading
 from tidemill.catalog.keys import Principal
 from tidemill.errors import NotFoundError
 from tidemill.feeds.diff import DefinitionChange, changes, text_diff, without_source
@@ -74,7 +74,7 @@ class FeedDiff(msgspec.Struct, frozen=True, rename={"from_version": "from", "to_
         404: problem("No such feed."),
     },
 )
-def list_feed_versions(call: Call[FeedVersionsQuery], feed: str) -> FeedVersionPage:
+def list_feed_versions(call: ReadCall[FeedVersionsQuery], feed: str) -> FeedVersionPage:
     """Every version, newest first, and what it changed of the one before. Rules that moved are told from rules that
     changed. What changed in [source] has its values for administrators only. `links.self` leads to the text."""
     texts, query = call.services.texts.versions(call.tenant, feed), call.query
@@ -99,7 +99,7 @@ def list_feed_versions(call: Call[FeedVersionsQuery], feed: str) -> FeedVersionP
         404: problem("No such feed, or no such version of it."),
     },
 )
-def diff_feed_versions(call: Call[FeedDiffQuery], feed: str, version: int) -> FeedDiff:
+def diff_feed_versions(call: ReadCall[FeedDiffQuery], feed: str, version: int) -> FeedDiff:
     """What changed from `version` to the version `to`, in either direction, as a list of paths with old and new value;
     and for administrators line by line (unified diff). `from` and `to` of the answer say what was compared."""
     other, principal = call.query.to, call.principal

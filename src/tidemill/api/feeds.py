@@ -7,7 +7,7 @@ import msgspec
 from litestar import get
 from litestar.di import NamedDependency
 
-from tidemill.api.reads_common import Call, answers, problem, reading, reading_feed
+from tidemill.api.reads_common import ReadCall, answers, problem, reading, reading_feed
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.errors import FeedDefinitionError, NotFoundError
@@ -18,7 +18,7 @@ from tidemill.query.answers import Page
 from tidemill.query.feeds import FeedPoint, FeedPointsQuery, FeedWindow, RollupsQuery
 from tidemill.query.meterdata import Measurements, MeasurementsQuery
 from tidemill.query.parameters import Parameter, QueryParameters
-from tidemill.query.rows import Lineage, Row, RowLineageQuery, RowsQuery
+from tidemill.query.rows import Lineage, RowLineageQuery, RowsQuery, SummaryRow
 
 
 class FeedItem(msgspec.Struct, frozen=True):
@@ -86,7 +86,7 @@ def list_feeds(principal: NamedDependency[Principal], services: NamedDependency[
         404: problem("No such feed, or no such version of it."),
     },
 )
-def get_feed(call: Call[FeedQuery], feed: str) -> FeedDetail:
+def get_feed(call: ReadCall[FeedQuery], feed: str) -> FeedDetail:
     """The definition in force, or that of `version`; and for administrators its TOML text. Versions never change."""
     texts, number, admin = call.services.texts, call.query.version, "admin" in call.principal.scopes
     text = texts.current(call.tenant, feed) if number is None else texts.version(call.tenant, feed, number)
@@ -115,7 +115,7 @@ def get_feed(call: Call[FeedQuery], feed: str) -> FeedDetail:
     summary="A feed's points",
     responses=answers(list[FeedPoint], "Points in time order.", more=True),
 )
-def list_feed_points(call: Call[FeedPointsQuery], feed: Feed) -> Page:
+def list_feed_points(call: ReadCall[FeedPointsQuery], feed: Feed) -> Page:
     """Points of one field in [start, end), in time order. A feed with several fields needs `field`; its tags filter,
     also by their plain names."""
     return call.queries.feeds.points(call.tenant, feed, call.query)
@@ -126,9 +126,9 @@ def list_feed_points(call: Call[FeedPointsQuery], feed: Feed) -> Page:
     RowsQuery,
     tags=["feeds"],
     summary="A feed's summary rows",
-    responses=answers(list[Row], "Rows in time order.", more=True),
+    responses=answers(list[SummaryRow], "Rows in time order.", more=True),
 )
-def list_rows(call: Call[RowsQuery], feed: Feed) -> Page:
+def list_rows(call: ReadCall[RowsQuery], feed: Feed) -> Page:
     """Mean, deviations and count of each record of a feed with shape `summary`, and the receipt it came with."""
     return call.queries.rows.page(call.tenant, feed, call.query)
 
@@ -140,7 +140,7 @@ def list_rows(call: Call[RowsQuery], feed: Feed) -> Page:
     summary="Where a row comes from",
     responses=answers(Lineage, "The row, its payload, the rules that made it, and every row it replaced."),
 )
-def get_lineage(call: Call[RowLineageQuery], feed: Feed, time: str) -> Lineage:
+def get_lineage(call: ReadCall[RowLineageQuery], feed: Feed, time: str) -> Lineage:
     """From a row (its time in any offset) to the payload, byte for byte, that made it, the version of the rules, and
     every row that stood there before, newest first."""
     return call.queries.rows.lineage(call.tenant, feed, time, call.query)
@@ -153,7 +153,7 @@ def get_lineage(call: Call[RowLineageQuery], feed: Feed, time: str) -> Lineage:
     summary="A feed's rollup windows",
     responses=answers(list[FeedWindow], "Windows in time order: time, tags, averages by field, count.", more=True),
 )
-def list_rollups(call: Call[RollupsQuery], feed: Feed) -> Page:
+def list_rollups(call: ReadCall[RollupsQuery], feed: Feed) -> Page:
     """One row a window and set of tags. A field's mean has the field's name, other aggregates `field_aggregate`;
     `count` is how many records the window has. Tags filter, also by their plain names (`user_id=a1`). With
     `evidence=true` also `n`, `expected`, `coverage`, `rejected`, `late`, `restated_at`, `sealed`, and of a feed with a
@@ -168,7 +168,7 @@ def list_rollups(call: Call[RollupsQuery], feed: Feed) -> Page:
     summary="Meter data in the shape of its source",
     responses=answers(Measurements, "Records of meters, oldest first."),
 )
-def list_measurements(call: Call[MeasurementsQuery]) -> Measurements:
+def list_measurements(call: ReadCall[MeasurementsQuery]) -> Measurements:
     """Records in [start, stop), oldest first, at most `limit`; each register (OBIS code) under its own key. Timestamps
     are UTC with three fraction digits."""
     return call.queries.meterdata.measurements(call.tenant, call.query)

@@ -13,9 +13,9 @@ from weakref import WeakSet
 
 from anyio import CapacityLimiter, to_thread
 
-from tidemill.api.applied import Applied
+from tidemill.api.applied import AppliedOffsets
 from tidemill.errors import StoreQueryError, UnavailableError
-from tidemill.mill.position import LogProgress
+from tidemill.mill.progress import LogProgress
 from tidemill.query.changes import Changes, Newest, Places
 
 MAX_STREAMS: Final = 100
@@ -37,7 +37,7 @@ class Follower:
 class Followers:
     """All streams. `ended` once the server ends: they are to end, too."""
 
-    def __init__(self, changes: Changes, applied: Applied) -> None:
+    def __init__(self, changes: Changes, applied: AppliedOffsets) -> None:
         self._changes, self._applied = changes, applied
         self._open: WeakSet[Follower] = WeakSet()
         self._newest: dict[str, Newest] = {}

@@ -18,7 +18,7 @@ from tidemill.api.admission import Admission
 from tidemill.api.body import ClientGoneError, Gate, Incoming
 from tidemill.api.floods import STATUSES, Floods
 from tidemill.api.metrics import Metrics
-from tidemill.api.problems import Answer
+from tidemill.api.problems import HttpAnswer
 from tidemill.errors import UnavailableError
 
 log = logging.getLogger("tidemill.access")
@@ -30,7 +30,7 @@ DRAIN_BYTES: Final = 64 << 10  # bodies up to this are read to their end after a
 UNROUTED: Final = "(none)"
 
 Scope = Any  # ASGI: mutable mappings and callables, typed differently by every framework
-Handle = Callable[[Incoming], Awaitable[Answer]]
+Handle = Callable[[Incoming], Awaitable[HttpAnswer]]
 Allowed = Callable[[str], Sequence[str]]
 
 
@@ -108,7 +108,7 @@ class Front:
         await _send(incoming, answer, send)
         self._done(route.path, scope, answer.status, started)
 
-    async def _answer(self, route: Route, incoming: Incoming) -> Answer | None:
+    async def _answer(self, route: Route, incoming: Incoming) -> HttpAnswer | None:
         try:
             self._gate.enter()
             try:
@@ -168,7 +168,7 @@ def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return headers
 
 
-async def _send(incoming: Incoming, answer: Answer, send: Any) -> None:
+async def _send(incoming: Incoming, answer: HttpAnswer, send: Any) -> None:
     """Answer a request, whether its body has come or not."""
     if incoming.complete or await _drained(incoming):
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
@@ -193,7 +193,7 @@ async def _drained(incoming: Incoming) -> bool:
     return False
 
 
-async def _answer_and_linger(incoming: Incoming, answer: Answer, send: Any) -> None:
+async def _answer_and_linger(incoming: Incoming, answer: HttpAnswer, send: Any) -> None:
     """Answer before the body has come, read on for a moment (closing at once would reset the connection and could take
     the answer with it), then close."""
     headers = [*answer.headers, (b"connection", b"close")]

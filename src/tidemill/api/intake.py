@@ -28,7 +28,7 @@ from tidemill.errors import Fault, FeedDefinitionError, InputError, UnavailableE
 from tidemill.feeds.definition import Feed
 from tidemill.log.contract import Appended
 from tidemill.model.ids import new_receipt
-from tidemill.model.payload import Kind, Logged, Payload
+from tidemill.model.payload import EntryKind, LogEntry, Payload
 
 log = logging.getLogger(__name__)
 
@@ -41,14 +41,14 @@ _GLUED: Final = re.compile(rb"\}[ \t]*\{")  # documents one after the other in o
 _T = TypeVar("_T")
 
 
-class Declared(msgspec.Struct, frozen=True):
+class DeclaredBody(msgspec.Struct, frozen=True):
     """What the headers say of a body: its format and its encoding, each null where they say nothing."""
 
     format: str | None
     encoding: str | None
 
 
-class Checked(msgspec.Struct, frozen=True):
+class PreparedBody(msgspec.Struct, frozen=True):
     """A body as it will be kept: unpacked, its format settled, hashed, its faults found. One that cannot be unpacked is
     as it came; its format is its coding."""
 
@@ -132,14 +132,14 @@ class Intake:
         return await body.read(incoming, self._gate, self._settings.max_body, "max_body")
 
     def _check(
-        self, tenant: str, feed: Feed, raw: bytes, declared: Declared, received_ns: int, *, judged: bool = False
-    ) -> Checked:
+        self, tenant: str, feed: Feed, raw: bytes, declared: DeclaredBody, received_ns: int, *, judged: bool = False
+    ) -> PreparedBody:
         if declared.encoding is not None:
             sizes = self._settings
             try:
                 raw = unpack.unpack(raw, declared.encoding, max_size=sizes.max_unpacked, max_ratio=sizes.max_ratio)
             except EncodingError as error:
-                return Checked(raw, declared.encoding, hashlib.sha256(raw).digest(), error.faults)
+                return PreparedBody(raw, declared.encoding, hashlib.sha256(raw).digest(), error.faults)
         settled = formats.settle(declared.format, raw, feed.input.formats)
         faults: tuple[Fault, ...] = ()
         if feed.input.on_fault == "refuse":
@@ -148,10 +148,10 @@ class Intake:
         if judged and not faults:
             payload = Payload("", tenant, feed.name, feed.version, received_ns, settled, raw, sha256)
             faults = _refusals(feed, payload, self.decoder(tenant, feed))
-        return Checked(raw, settled, sha256, faults)
+        return PreparedBody(raw, settled, sha256, faults)
 
     async def _append(
-        self, incoming: Incoming, tenant: str, feed: Feed, checked: Checked, received_ns: int
+        self, incoming: Incoming, tenant: str, feed: Feed, checked: PreparedBody, received_ns: int
     ) -> Accepted:
         payload = Payload(
             receipt=new_receipt(received_ns),
@@ -162,7 +162,7 @@ class Intake:
             format=checked.format,
             body=checked.body,
             sha256=checked.sha256,
-            kind=Kind.REFUSED if checked.faults else Kind.DATA,
+            kind=EntryKind.REFUSED if checked.faults else EntryKind.DATA,
             faults=checked.faults,
         )
         key = _key(incoming)
@@ -178,20 +178,20 @@ def _refusals(feed: Feed, payload: Payload, decoder: Decoder) -> tuple[Fault, ..
     from tidemill.rules.refuse import refusals  # here: only feeds with such rules need it
 
     try:
-        return refusals(feed, payload, decoder.decode([Logged(0, payload)]))
+        return refusals(feed, payload, decoder.decode([LogEntry(0, payload)]))
     except Exception:
         log.exception("the rules of a feed could not be asked", extra={"facts": {"feed": feed.name}})
         return ()
 
 
-def _declared(incoming: Incoming, feed: Feed, *, fetched: bool) -> Declared:
+def _declared(incoming: Incoming, feed: Feed, *, fetched: bool) -> DeclaredBody:
     headers = incoming.headers
     encoding = unpack.encoding(headers.get(b"content-encoding"))
     try:
-        return Declared(formats.named(headers.get(b"content-type"), feed.input.formats), encoding)
+        return DeclaredBody(formats.named(headers.get(b"content-type"), feed.input.formats), encoding)
     except MediaTypeError:
         if fetched:
-            return Declared(None, encoding)
+            return DeclaredBody(None, encoding)
         raise
 
 
@@ -203,7 +203,7 @@ def _key(incoming: Incoming) -> str | None:
     return key.decode("latin-1") if key else None
 
 
-def _sentence(checked: Checked, feed: Feed, incoming: Incoming) -> str:
+def _sentence(checked: PreparedBody, feed: Feed, incoming: Incoming) -> str:
     faults = checked.faults
     first = f"{faults[0].path}: {faults[0].message}"
     more = f" ({len(faults) - 1} more in `errors`)" if len(faults) > 1 else ""

@@ -14,7 +14,7 @@ from tidemill.api.body import Incoming
 from tidemill.api.front import Route
 from tidemill.api.intake import Accepted, Intake
 from tidemill.api.outcomes import Outcomes
-from tidemill.api.problems import Answer, Header
+from tidemill.api.problems import Header, HttpAnswer
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.errors import Fault, InputError, NotFoundError
@@ -40,19 +40,19 @@ class IntakeRoutes:
             Route("POST", "/internal/payloads", self.post_internal),
         ]
 
-    async def put_location(self, incoming: Incoming) -> Answer:
+    async def put_location(self, incoming: Incoming) -> HttpAnswer:
         """One fix: `200` when it is durable."""
         principal = self._authenticator.authorize(incoming.headers, "write", incoming.address)
         accepted = await self._intake.accept(incoming, principal, LOCATION_FEED)
         return await self._receipt(incoming, accepted, 200)
 
-    async def post_feed(self, incoming: Incoming) -> Answer:
+    async def post_feed(self, incoming: Incoming) -> HttpAnswer:
         """A payload of any feed: `202` when it is durable."""
         principal = self._authenticator.authorize(incoming.headers, "write", incoming.address)
         accepted = await self._intake.accept(incoming, principal, incoming.path)
         return await self._receipt(incoming, accepted, 202)
 
-    async def post_internal(self, incoming: Incoming) -> Answer:
+    async def post_internal(self, incoming: Incoming) -> HttpAnswer:
         """A payload that a source fetched; for this installation's own processes, which know the secret."""
         secret = incoming.headers.get(b"x-tidemill-secret", b"")
         if not hmac.compare_digest(secret, self._services.internal_secret.encode()):
@@ -66,7 +66,7 @@ class IntakeRoutes:
         accepted = await self._intake.accept(incoming, principal, query["feed"][0], fetched=True)
         return await self._receipt(incoming, accepted, 202)
 
-    async def _receipt(self, incoming: Incoming, accepted: Accepted, status: int) -> Answer:
+    async def _receipt(self, incoming: Incoming, accepted: Accepted, status: int) -> HttpAnswer:
         appended = accepted.appended
         headers = [JSON]
         body = None
@@ -80,9 +80,9 @@ class IntakeRoutes:
         return finish(status, headers, accepted, body or outcomes.stored(accepted.payload, appended))
 
 
-def finish(status: int, headers: list[Header], accepted: Accepted, body: bytes) -> Answer:
+def finish(status: int, headers: list[Header], accepted: Accepted, body: bytes) -> HttpAnswer:
     """The answer with the headers that every receipt has."""
     headers += [(b"content-length", b"%d" % len(body)), outcomes.location(accepted.appended.receipt)]
     if accepted.appended.replayed:
         headers.append(REPLAYED)
-    return Answer(status, headers, body)
+    return HttpAnswer(status, headers, body)

@@ -6,9 +6,9 @@ from typing import Any, Final
 import msgspec
 
 from tidemill.model.job import AnyJob, State
-from tidemill.model.replay import Difference, RejectionFilter, Replay
+from tidemill.model.replay import RejectionFilter, Replay, ReplayOutcome
 from tidemill.model.time import format_instant
-from tidemill.model.verification import Finding, Report, Totals, Verification
+from tidemill.model.verification import Totals, Verification, VerifyFinding, VerifyReport
 
 
 class JobProgress(msgspec.Struct, frozen=True):
@@ -86,14 +86,14 @@ class ReplayDifference(msgspec.Struct, frozen=True, kw_only=True):
     points: list[ChangedPoint]
 
 
-class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
+class VerifyReportItem(msgspec.Struct, frozen=True, kw_only=True):
     """What a verification came to. `counts`: every finding by its code, also those that `findings` does not list;
     `notes`: what a reader should know and that is no fault; `complete`: false when it was given up before its end;
     `adds_up`: everything is accounted for."""
 
     totals: Totals
     counts: dict[str, int]
-    findings: list[Finding]
+    findings: list[VerifyFinding]
     notes: list[str]
     seconds: float
     complete: bool
@@ -143,7 +143,7 @@ class VerifyJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     started_at: str | None
     finished_at: str | None
     error: str | None
-    result: VerifyReport | None
+    result: VerifyReportItem | None
     links: dict[str, str]
 
 
@@ -210,7 +210,7 @@ def selection(job: Replay) -> PayloadSelection:
     )
 
 
-def difference(changes: Difference) -> ReplayDifference:
+def difference(changes: ReplayOutcome) -> ReplayDifference:
     """What a replay changes, with times as they are read."""
     windows = [
         ChangedWindow(
@@ -228,9 +228,9 @@ def difference(changes: Difference) -> ReplayDifference:
     return ReplayDifference(**msgspec.structs.asdict(changes) | {"windows": windows, "points": points})
 
 
-def report(outcome: Report) -> VerifyReport:
+def report(outcome: VerifyReport) -> VerifyReportItem:
     """A report, with its verdict."""
-    return VerifyReport(**msgspec.structs.asdict(outcome), adds_up=outcome.adds_up)
+    return VerifyReportItem(**msgspec.structs.asdict(outcome), adds_up=outcome.adds_up)
 
 
 def time_text(ns: int | None) -> str | None:

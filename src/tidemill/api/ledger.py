@@ -7,7 +7,7 @@ from typing import Any, Final
 from litestar import Response
 from litestar.openapi.datastructures import ResponseSpec
 
-from tidemill.api.reads_common import Call, answers, problem, reading
+from tidemill.api.reads_common import ReadCall, answers, problem, reading
 from tidemill.errors import GoneError
 from tidemill.query.answers import Page
 from tidemill.query.lineage import LineageQuery, PointLineage
@@ -25,7 +25,7 @@ from tidemill.query.window_lineage import WindowLineage
     summary="What became of a payload",
     responses=answers(Receipt, "The receipt. Once applied, `accepted` and `rejected` add up to the records in it."),
 )
-def get_receipt(call: Call[QueryParameters], receipt: str) -> Receipt:
+def get_receipt(call: ReadCall[QueryParameters], receipt: str) -> Receipt:
     """The receipt of one payload: durable since when, applied or not, records accepted, and rejected by reason.
     Whoever may read sees this and the payload's bytes; which records were rejected is in the ledger, and the ledger and
     `/v1/why` are for administrators."""
@@ -46,7 +46,7 @@ def get_receipt(call: Call[QueryParameters], receipt: str) -> Receipt:
         410: problem("Its bytes were deleted on request."),
     },
 )
-def get_payload(call: Call[QueryParameters], receipt: str) -> Response[Any]:
+def get_payload(call: ReadCall[QueryParameters], receipt: str) -> Response[Any]:
     """The payload byte for byte (of a packed body what was in it), as a download that no browser will run. `ETag` is
     its SHA-256 in hexadecimal, `Repr-Digest` (RFC 9530) and `Digest` (RFC 3230) are the same in Base64. `If-None-Match`
     is answered 304. Whoever may read sees every payload of the tenant, rejected records in it too."""
@@ -81,7 +81,7 @@ def _headers(receipt: str, payload: Bytes) -> dict[str, str]:
     summary="Which records became no points, and why",
     responses=answers(RejectionPage, "A page of rejections; `next` is the cursor of the following one.", more=True),
 )
-def list_rejections(call: Call[RejectionsQuery]) -> Page:
+def list_rejections(call: ReadCall[RejectionsQuery]) -> Page:
     """Rejected records, newest first (by their payload's place in the log, then by their index in it). `start` and
     `end` are times of receipt. Each carries every reason, the record itself, and for a duplicate the winner. Records
     that a replay recovered are left out unless `recovered` says otherwise. As csv, ndjson or parquet (by `format`, else
@@ -100,7 +100,7 @@ def list_rejections(call: Call[RejectionsQuery]) -> Page:
     summary="How many records were rejected, by reason",
     responses=answers(RejectionSummary, "Counts by reason and by feed."),
 )
-def summarize_rejections(call: Call[RejectionSummaryQuery]) -> RejectionSummary:
+def summarize_rejections(call: ReadCall[RejectionSummaryQuery]) -> RejectionSummary:
     """Counts of rejected records. A record with two reasons counts once in `total` and under both reasons."""
     return call.queries.rejections.summary(call.tenant, call.query)
 
@@ -116,7 +116,7 @@ def summarize_rejections(call: Call[RejectionSummaryQuery]) -> RejectionSummary:
         more=True,
     ),
 )
-def get_series_lineage(call: Call[LineageQuery], series: str) -> Page:
+def get_series_lineage(call: ReadCall[LineageQuery], series: str) -> Page:
     """With `time`: the point that stands then, its payload and place in it, the record as it came, the rules that it
     passed, every value that it replaced, the duplicates that lost against it, and the rollup windows it is in. With
     `window`: the window's row and evidence, a page of the payloads that made it, values replaced and records rejected
@@ -133,7 +133,7 @@ def get_series_lineage(call: Call[LineageQuery], series: str) -> Page:
     summary="The whole story of one instant",
     responses=answers(Story, "Ordered events, a verdict, and where nothing stands what is around."),
 )
-def get_why(call: Call[WhyQuery]) -> Story:
+def get_why(call: ReadCall[WhyQuery]) -> Story:
     """Of an instant of a series (named by its id, or by feed, field and tags): received when and in which payload, what
     the rules said, duplicate contests, what replaced what, replays, windows, deletions, and a verdict in one sentence.
     Where nothing stands: the nearest points, records rejected nearby, and how the source was doing then. A record of

@@ -17,7 +17,7 @@ from tidemill.api.services import Services
 from tidemill.catalog.feeds import PREFIX as FEEDS_PREFIX
 from tidemill.errors import UnavailableError
 from tidemill.log.contract import Capability, LogPartition
-from tidemill.mill.position import Progress
+from tidemill.mill.progress import PartitionProgress
 from tidemill.mill.status import Heartbeat
 
 log = logging.getLogger(__name__)
@@ -73,7 +73,9 @@ def lifespan(services: Services, health: Health) -> Any:
     return of_app
 
 
-def trimmable(applied: Progress, confirmed: Progress, before: Heartbeat | None, now: Heartbeat | None) -> int:
+def trimmable(
+    applied: PartitionProgress, confirmed: PartitionProgress, before: Heartbeat | None, now: Heartbeat | None
+) -> int:
     """The offset up to which a partition may be trimmed; 0: not now. `before` and `now` are the signs of life of its
     mill at the look before this one and at this one; only a mill that turned between them counts.
 

@@ -15,7 +15,7 @@ from litestar.exceptions import (
 from litestar.routes import HTTPRoute
 
 from tidemill.api import problems
-from tidemill.api.problems import Answer, MethodError
+from tidemill.api.problems import HttpAnswer, MethodError
 from tidemill.errors import Fault, InputError, LimitError, NotFoundError, TidemillError
 
 _GONE = "client disconnected prematurely"  # Litestar's words when a body ends before its end
@@ -35,8 +35,8 @@ def handlers(intake_methods: Any) -> dict[Any, Any]:
     return {Exception: handle, HTTPException: handle, TidemillError: handle}
 
 
-def to_response(answer: Answer) -> Response[bytes]:
-    """An `Answer` as a Litestar response."""
+def to_response(answer: HttpAnswer) -> Response[bytes]:
+    """An `HttpAnswer` as a Litestar response."""
     headers = {name.decode(): value.decode("latin-1") for name, value in answer.headers}
     kind = headers.pop("content-type")
     headers.pop("content-length", None)

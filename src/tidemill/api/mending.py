@@ -10,7 +10,7 @@ from typing import Final
 
 from tidemill.errors import StoreDamagedError, TidemillError
 from tidemill.log.contract import IntakeLog
-from tidemill.log.damage import Damage
+from tidemill.log.damage import LogDamage
 from tidemill.store.client import Store
 
 _log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ def mend(store: Store, log: IntakeLog, tried: set[int]) -> None:
         tried.add(damage.seq)
 
 
-def _body(store: Store, log: IntakeLog, damage: Damage) -> bytes | None:
+def _body(store: Store, log: IntakeLog, damage: LogDamage) -> bytes | None:
     """The bytes of a damaged entry: as they are mended where it is read, or the store's."""
     if damage.mended:
         logged = log.find(damage.tenant, damage.receipt)

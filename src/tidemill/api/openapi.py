@@ -24,7 +24,7 @@ from tidemill.api.problems import PROBLEMS
 from tidemill.api.series import CreatedSeries
 from tidemill.query.feeds import FeedWindow
 from tidemill.query.meterdata import Measurement
-from tidemill.query.rows import Row
+from tidemill.query.rows import SummaryRow
 
 TAGS: Final = {
     "intake": "Send payloads. Everything answered 2xx is durable.",
@@ -40,7 +40,7 @@ _SECURITY: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {"apiKey": []}, 
 # Members besides those that are named: tags of the feed, its fields' aggregates, registers of a meter.
 _FURTHER: Final = {
     FeedWindow.__name__: {"type": ["number", "string", "null"]},
-    Row.__name__: {"type": ["string", "null"]},
+    SummaryRow.__name__: {"type": ["string", "null"]},
     Measurement.__name__: {"type": ["number", "null"]},
 }
 

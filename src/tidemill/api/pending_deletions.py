@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from tidemill.api.applied import Applied
+from tidemill.api.applied import AppliedOffsets
 from tidemill.errors import UnavailableError
 from tidemill.log.contract import LogReader
 from tidemill.model import deletion
@@ -33,7 +33,7 @@ class PendingDeletions:
     store is asked when somebody reads, and only for a deletion that another process appended.
     """
 
-    def __init__(self, applied: Applied, log: LogReader, series_of: Callable[[str, str], Iterable[int]]) -> None:
+    def __init__(self, applied: AppliedOffsets, log: LogReader, series_of: Callable[[str, str], Iterable[int]]) -> None:
         self._applied = applied
         self._reader = log
         self._series_of = series_of

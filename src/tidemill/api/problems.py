@@ -224,7 +224,7 @@ class RefusedError(InputError):
         self.receipt = receipt
 
 
-class Answer(msgspec.Struct, frozen=True):
+class HttpAnswer(msgspec.Struct, frozen=True):
     """A whole HTTP answer: status, headers and body."""
 
     status: int
@@ -248,7 +248,7 @@ def code_of(error: Exception) -> str:
     return next((code for kind, code in _TYPED if isinstance(error, kind)), "internal")
 
 
-def answer(error: Exception) -> Answer:
+def answer(error: Exception) -> HttpAnswer:
     """The answer to a request that ended in `error`. Logs what is unexpected."""
     if isinstance(error, StoreQueryError) and error.store_code in _STORE_BEING_MADE:
         error = StoreUnavailableError("The store is being made: its tables are not there yet; ask again in a moment")
@@ -271,7 +271,7 @@ def document(
     receipt: str | None = None,
     incident: str | None = None,
     headers: list[Header] | None = None,
-) -> Answer:
+) -> HttpAnswer:
     """The answer that carries the problem document of a code."""
     meaning = PROBLEMS[code]
     problem = {
@@ -288,7 +288,7 @@ def document(
         problem["incident"] = incident
     body = _encoder.encode(problem)
     basic = [(b"content-type", MEDIA_TYPE), (b"content-length", b"%d" % len(body))]
-    return Answer(meaning.status, basic + (headers or []), body)
+    return HttpAnswer(meaning.status, basic + (headers or []), body)
 
 
 def _headers(error: Exception, code: str) -> list[Header]:
@@ -305,7 +305,7 @@ def _headers(error: Exception, code: str) -> list[Header]:
     return []
 
 
-def _internal(error: Exception) -> Answer:
+def _internal(error: Exception) -> HttpAnswer:
     incident = uuid.uuid4().hex
     log.error("unexpected error", exc_info=error, extra={"facts": {"incident": incident}})
     return document("internal", f"An unexpected error; its incident id is {incident}.", incident=incident)

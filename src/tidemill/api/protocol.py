@@ -12,7 +12,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from tidemill.api import problems
-from tidemill.api.problems import Answer
+from tidemill.api.problems import HttpAnswer
 
 MAX_HEAD_BYTES: Final = 64 << 10  # request line and headers; and again, chunk extensions and trailers
 PLAIN_CHUNK_BYTES: Final = 12  # what frames a chunk without extensions: a size of up to 8 digits and two line ends
@@ -33,7 +33,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = 0
         self._beside_bytes = 0  # of the body under way: chunk extensions and trailers so far
-        self._refusal: Answer | None = None
+        self._refusal: HttpAnswer | None = None
 
     def data_received(self, data: bytes) -> None:
         """Parse, and count what is no body. Nothing is parsed any more once a request was refused."""
@@ -141,7 +141,7 @@ class LimitedProtocol(HttpToolsProtocol):
         end = data.find(b"\r\n\r\n")
         return end >= 0 and self._head_bytes - len(data) + end <= MAX_HEAD_BYTES
 
-    def _write(self, answer: Answer) -> None:
+    def _write(self, answer: HttpAnswer) -> None:
         headers = [*self.server_state.default_headers, *answer.headers]
         head = [STATUS_LINE[answer.status], *(b"%s: %s\r\n" % header for header in headers)]
         self.transport.write(b"".join([*head, b"connection: close\r\n\r\n", answer.body]))

@@ -23,7 +23,7 @@ from tidemill.catalog.keys import Principal
 from tidemill.errors import Fault, InputError
 from tidemill.feeds.definition import Feed
 from tidemill.query.answers import MEDIA_TYPES, Page, encoded
-from tidemill.query.parameters import Declared, Q, QueryParameters, declared, read
+from tidemill.query.parameters import DeclaredParameter, Q, QueryParameters, declared, read
 from tidemill.query.queries import Queries
 
 THREADS: Final = 6  # the engine works on a few queries at a time; more would only queue there
@@ -46,7 +46,7 @@ AnyRequest = Request[Any, Any, Any]
 
 
 @dataclass(slots=True)
-class Call(Generic[Q]):
+class ReadCall(Generic[Q]):
     """One request of a read route: who calls, with which query."""
 
     request: AnyRequest
@@ -65,7 +65,7 @@ class Call(Generic[Q]):
         return self.services.queries
 
 
-Work = Callable[Concatenate[Call[Q], ...], Any]
+Work = Callable[Concatenate[ReadCall[Q], ...], Any]
 
 
 def reading(
@@ -81,7 +81,7 @@ def reading(
         run = ask if of_store else to_thread.run_sync
 
         async def handler(request: AnyRequest) -> Response[Any]:
-            call = Call(request, *_caller(request), parameters(request, query))
+            call = ReadCall(request, *_caller(request), parameters(request, query))
             return _response(request, await run(lambda: work(call, **request.path_params)))
 
         return _documented(path, query, scope, work, documented)(handler)
@@ -91,18 +91,20 @@ def reading(
 
 def reading_feed(
     path: str, query: type[Q], **documented: Any
-) -> Callable[[Callable[Concatenate[Call[Q], Feed, ...], Any]], HTTPRouteHandler]:
+) -> Callable[[Callable[Concatenate[ReadCall[Q], Feed, ...], Any]], HTTPRouteHandler]:
     """As `reading`, of a route below a feed, which the function gets in place of its name. The feed's own tags filter
     by their plain names, too: `user_id=a1` for `tag.user_id=a1`."""
 
-    def declare(work: Callable[Concatenate[Call[Q], Feed, ...], Any]) -> HTTPRouteHandler:
+    def declare(work: Callable[Concatenate[ReadCall[Q], Feed, ...], Any]) -> HTTPRouteHandler:
         async def handler(request: AnyRequest) -> Response[Any]:
             services, principal = _caller(request)
             others = dict(request.path_params)
 
             def answer() -> Any:
                 feed = services.book.current(principal.tenant, others.pop("feed"))
-                return work(Call(request, services, principal, parameters(request, query, feed.tags)), feed, **others)
+                return work(
+                    ReadCall(request, services, principal, parameters(request, query, feed.tags)), feed, **others
+                )
 
             return _response(request, await ask(answer))
 
@@ -200,7 +202,7 @@ def taking(kind: type[QueryParameters], *, also: Sequence[str] = ()) -> type[Ope
     return Documented
 
 
-def _spec(one: Declared) -> ParameterSpec:
+def _spec(one: DeclaredParameter) -> ParameterSpec:
     schema = dict(one.parameter.schema)
     kind = schema.pop("type", "string")
     if isinstance(one.default, str | int):

@@ -1,4 +1,4 @@
-"""What the body of `POST /v1/replays` may be: every fault named, then a `Request`. Knows no HTTP."""
+"""What the body of `POST /v1/replays` may be: every fault named, then a `ReplayRequest`. Knows no HTTP."""
 
 from typing import Any, Final
 
@@ -6,14 +6,14 @@ import msgspec
 
 from tidemill.api.json_body import decoded, refuse, shaped
 from tidemill.errors import Fault
-from tidemill.model.replay import RejectionFilter, Request
+from tidemill.model.replay import RejectionFilter, ReplayRequest
 from tidemill.model.time import parse_instant
 
 MAX_RECEIPTS: Final = 10_000
 _WAYS: Final = "either `start` and `end` (times of receipt; one may be left out), or `receipts`, or `rejections`"
 
 
-class Rejections(msgspec.Struct, frozen=True):
+class RejectionsBody(msgspec.Struct, frozen=True):
     """Payloads that have rejected records which match everything that is given."""
 
     reason: str | None = None
@@ -30,7 +30,7 @@ class Body(msgspec.Struct, frozen=True):
     start: str | None = None
     end: str | None = None
     receipts: tuple[str, ...] | None = None
-    rejections: Rejections | None = None
+    rejections: RejectionsBody | None = None
     version: int | None = None
     dry_run: bool = False
 
@@ -50,10 +50,10 @@ def body_of(data: Any) -> Body:
     return body
 
 
-def request(body: Body, version: int) -> Request:
+def request(body: Body, version: int) -> ReplayRequest:
     """The replay that a body without faults asks for; `version` is the one to apply."""
     only = body.rejections
-    return Request(
+    return ReplayRequest(
         feed=body.feed,
         version=version,
         dry_run=body.dry_run,

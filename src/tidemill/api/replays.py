@@ -27,7 +27,7 @@ from tidemill.query.parameters import QueryParameters
 MAX_LISTED: Final = 200
 
 
-class Progress(msgspec.Struct, frozen=True):
+class ReplayProgress(msgspec.Struct, frozen=True):
     """How many payloads went through the rules, of how many."""
 
     done: int
@@ -43,7 +43,7 @@ class ReplayItem(msgspec.Struct, frozen=True):
     dry_run: bool
     state: State
     asked: PayloadSelection
-    progress: Progress
+    progress: ReplayProgress
     created_at: str
     started_at: str | None
     finished_at: str | None
@@ -166,7 +166,7 @@ def _item(replay: Replay) -> ReplayItem:
         dry_run=asked.dry_run,
         state=replay.state,
         asked=selection(replay),
-        progress=Progress(replay.done, replay.total),
+        progress=ReplayProgress(replay.done, replay.total),
         created_at=format_instant(replay.created_ns),
         started_at=time_text(replay.started_ns),
         finished_at=time_text(replay.finished_ns),

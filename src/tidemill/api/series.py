@@ -18,7 +18,7 @@ from tidemill.api.front import Route
 from tidemill.api.intake import OFF_LOOP_BYTES, Accepted, Intake
 from tidemill.api.intake_routes import JSON, REPLAYED
 from tidemill.api.outcomes import Outcomes
-from tidemill.api.problems import Answer
+from tidemill.api.problems import HttpAnswer
 from tidemill.api.reads_common import ask
 from tidemill.api.services import Services, in_force
 from tidemill.decode.decoder import Decoder
@@ -66,7 +66,7 @@ class SeriesRoutes:
             Route("DELETE", "/v1/series/{series}", self.delete_series),
         ]
 
-    async def post_series(self, incoming: Incoming) -> Answer:
+    async def post_series(self, incoming: Incoming) -> HttpAnswer:
         """`201` when it can be read within `series_wait` (or `Prefer: wait=N`), else `202`; the id is the same."""
         principal = self._authenticator.authorize(incoming.headers, "write", incoming.address)
         accepted = await self._intake.accept(incoming, principal, SIGNALS)
@@ -83,9 +83,9 @@ class SeriesRoutes:
         headers = [JSON, (b"content-length", b"%d" % len(body)), (b"location", f"/v1/series/{created.id}".encode())]
         if preferred is not None and applied is not None:
             headers.append(prefer.applied_header(preferred))
-        return Answer(status, headers + ([REPLAYED] if appended.replayed else []), body)
+        return HttpAnswer(status, headers + ([REPLAYED] if appended.replayed else []), body)
 
-    async def delete_series(self, incoming: Incoming) -> Answer:
+    async def delete_series(self, incoming: Incoming) -> HttpAnswer:
         """Of a series that was sent whole: `204` when the deletion is durable; from then on it is in no answer, and
         `Location` leads to the deletion receipt. Of one whose points come from records, for administrators: the
         deletion receipt. `404` if there is none, `409` if its records cannot do without it."""
@@ -111,7 +111,7 @@ class SeriesRoutes:
             item = await submit(services, tenant, feed.version, wanted, wait_s)
             return _json(202 if item.state == "requested" else 200, item)
         item = await submit(services, tenant, feed.version, wanted, services.settings.series_wait, told=False)
-        return Answer(204, [(b"location", f"/v1/deletions/{item.id}".encode())], b"")
+        return HttpAnswer(204, [(b"location", f"/v1/deletions/{item.id}".encode())], b"")
 
     async def _readable(self, tenant: str, appended: Appended, wait_s: float) -> Receipt | None:
         """The applied outcome, if the mill and the store give it within `wait_s` seconds."""
@@ -134,9 +134,9 @@ class SeriesRoutes:
         return await self._intake.off_loop(lambda: _describe(decoder, payload))
 
 
-def _json(status: int, value: DeletionItem) -> Answer:
+def _json(status: int, value: DeletionItem) -> HttpAnswer:
     body = _encoder.encode(value)
-    return Answer(status, [JSON, (b"content-length", b"%d" % len(body))], body)
+    return HttpAnswer(status, [JSON, (b"content-length", b"%d" % len(body))], body)
 
 
 def _describe(decoder: Decoder, payload: Payload) -> CreatedSeries:

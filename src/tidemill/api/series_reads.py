@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tidemill.api.reads_common import Call, answers, reading
+from tidemill.api.reads_common import ReadCall, answers, reading
 from tidemill.query.answers import Page
 from tidemill.query.points import PointPage, PointsQuery, WindowPage
 from tidemill.query.series import (
@@ -24,7 +24,7 @@ from tidemill.query.series import (
     summary="List series",
     responses=answers(SeriesPage, "A page of series; `next` is the cursor of the following one."),
 )
-def list_series(call: Call[SeriesQuery]) -> SeriesPage:
+def list_series(call: ReadCall[SeriesQuery]) -> SeriesPage:
     """Series by feed, name, field and id, with the count of present points and the times of the first and last."""
     return call.queries.series.page(call.tenant, call.query)
 
@@ -36,7 +36,7 @@ def list_series(call: Call[SeriesQuery]) -> SeriesPage:
     summary="Count series",
     responses=answers(SeriesCount, "How many series match, in all and by feed."),
 )
-def count_series(call: Call[SeriesFilter]) -> SeriesCount:
+def count_series(call: ReadCall[SeriesFilter]) -> SeriesCount:
     """How many series match the filters. A deleted series counts no more from the moment its deletion is answered."""
     return call.queries.series.count(call.tenant, call.query)
 
@@ -48,7 +48,7 @@ def count_series(call: Call[SeriesFilter]) -> SeriesCount:
     summary="A series with every sample",
     responses=answers(FullSeries, "As JSON: what the series is, and its `values` and `times`. Else rows of both."),
 )
-def get_series(call: Call[FullSeriesQuery], series: str) -> Page:
+def get_series(call: ReadCall[FullSeriesQuery], series: str) -> Page:
     """Every sample in time order, streamed: JSON up to 5,000,000 samples, ndjson, csv, arrow and parquet without
     limit. A sample that is present but missing is null."""
     return call.queries.series.full(call.tenant, series, call.query)
@@ -61,7 +61,7 @@ def get_series(call: Call[FullSeriesQuery], series: str) -> Page:
     summary="Points of a series, raw or over windows",
     responses=answers(WindowPage | PointPage, "A page of points, or with `every` of windows.", more=True),
 )
-def list_points(call: Call[PointsQuery], series: str) -> Page:
+def list_points(call: ReadCall[PointsQuery], series: str) -> Page:
     """Points in [start, end), raw or (with `every`) aggregated over windows that follow the calendar of `tz`. The first
     and last window hold only points in the range; `time` is where the window starts. A raw point as json, ndjson or csv
     has `flags`: what was decided about a local time that a clock change made twice (`fold_earlier`, `fold_later`) or
@@ -77,7 +77,7 @@ def list_points(call: Call[PointsQuery], series: str) -> Page:
     summary="Time-domain metrics of a series",
     responses=answers(SeriesMetrics, "The metrics; null where one is not defined, never NaN."),
 )
-def get_metrics(call: Call[MetricsQuery], series: str) -> SeriesMetrics:
+def get_metrics(call: ReadCall[MetricsQuery], series: str) -> SeriesMetrics:
     """Location, spread, shape, amplitude and sampling of the samples in [start, end). `kurtosis` is 3 for a normal
     distribution, `kurtosis_excess` 0; quantiles interpolate linearly (type 7)."""
     return call.queries.series.metrics(call.tenant, series, call.query)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 from anyio import to_thread
 
-from tidemill.api.applied import Applied
+from tidemill.api.applied import AppliedOffsets
 from tidemill.api.pending_deletions import PendingDeletions
 from tidemill.catalog.contract import Catalog
 from tidemill.catalog.keys import KeyRing
@@ -35,7 +35,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     catalog: Catalog
     store: Store
     queries: Queries
-    applied: Applied
+    applied: AppliedOffsets
     deleted: PendingDeletions
     mills: Sequence[MillStateReader]
     clock: Callable[[], int]

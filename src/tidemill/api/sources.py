@@ -11,15 +11,15 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from tidemill.api.reads_common import Call, answers, problem, reading
+from tidemill.api.reads_common import ReadCall, answers, problem, reading
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.errors import NotFoundError
 from tidemill.model.time import format_instant
 from tidemill.query.answers import Page
 from tidemill.query.polls import PollPage, Polls, PollsQuery, PollSummary, PollSummaryQuery
-from tidemill.sources.desk import read_states
 from tidemill.sources.state import SourceState, State
+from tidemill.sources.state_store import read_states
 
 _NO_FEED: Final = {404: problem("No such feed.")}
 
@@ -52,18 +52,18 @@ class SourceItem(msgspec.Struct, frozen=True, kw_only=True):
     links: dict[str, str]
 
 
-class SourcePage(msgspec.Struct, frozen=True):
+class SourceList(msgspec.Struct, frozen=True):
     """Sources by feed and item."""
 
     items: list[SourceItem]
 
 
 @get("/v1/sources", tags=["admin"], summary="List the sources", operation_id="listSources", sync_to_thread=True)
-def list_sources(principal: NamedDependency[Principal], services: NamedDependency[Services]) -> SourcePage:
+def list_sources(principal: NamedDependency[Principal], services: NamedDependency[Services]) -> SourceList:
     """Each source of this tenant: what its last poll did, when it polls next, and how far it has read. Feeds as
     shipped poll for the tenant `default` only; another tenant has sources once it applies a feed that has a `[source]`.
     """
-    return SourcePage([source_item(state) for state in read_states(services.catalog, principal.tenant)])
+    return SourceList([source_item(state) for state in read_states(services.catalog, principal.tenant)])
 
 
 @get(
@@ -76,11 +76,11 @@ def list_sources(principal: NamedDependency[Principal], services: NamedDependenc
 )
 def get_sources(
     feed: FromPath[str], principal: NamedDependency[Principal], services: NamedDependency[Services]
-) -> SourcePage:
+) -> SourceList:
     """Each item that the feed's `[source]` polls; none for a feed that polls nothing (or that nothing polls yet)."""
     _must_exist(services, principal, feed)
     states = read_states(services.catalog, principal.tenant)
-    return SourcePage([source_item(state) for state in states if state.feed == feed])
+    return SourceList([source_item(state) for state in states if state.feed == feed])
 
 
 @reading(
@@ -90,7 +90,7 @@ def get_sources(
     summary="The polls of a feed's sources",
     responses=answers(PollPage, "A page of polls; `next` is the cursor of the following one.", more=True),
 )
-def list_polls(call: Call[PollsQuery], feed: str) -> Page:
+def list_polls(call: ReadCall[PollsQuery], feed: str) -> Page:
     """The poll ledger, newest first. `start` and `end` are of when polls began. A row is written within about a second
     of the end of its poll. As csv a text that a spreadsheet would take for a formula begins with an apostrophe."""
     _must_exist(call.services, call.principal, feed)
@@ -104,7 +104,7 @@ def list_polls(call: Call[PollsQuery], feed: str) -> Page:
     summary="How much of the time a feed's sources were reached",
     responses=answers(PollSummary, "Polls by result, the time they speak for, and the longest outage."),
 )
-def summarize_polls(call: Call[PollSummaryQuery], feed: str) -> PollSummary:
+def summarize_polls(call: ReadCall[PollSummaryQuery], feed: str) -> PollSummary:
     """Tells "the source had nothing" from "it could not be reached" and from "nobody asked". A poll speaks for the time
     until the next one of its item, or until that was due if it came more than a minute late."""
     _must_exist(call.services, call.principal, feed)

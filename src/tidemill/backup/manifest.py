@@ -14,7 +14,7 @@ FILE: Final = "manifest.json"
 FORMAT: Final = 2  # of a log with several partitions; 1: it has one
 
 
-class Entry(msgspec.Struct, frozen=True):
+class BackupFile(msgspec.Struct, frozen=True):
     """A file of the backup: its path in it (and in the data folder), its size, and its SHA-256 in hexadecimal."""
 
     path: str
@@ -46,7 +46,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     last_seq: int
     waiting: int
     beside: tuple[Ends, ...] = ()
-    files: tuple[Entry, ...]
+    files: tuple[BackupFile, ...]
 
     @property
     def bytes(self) -> int:

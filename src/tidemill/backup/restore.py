@@ -14,11 +14,11 @@ from typing import Final
 
 import msgspec
 
-from tidemill.backup.check import check_databases
 from tidemill.backup.files import nothing, private, sync_file
 from tidemill.backup.manifest import Manifest
 from tidemill.backup.moment import is_served
-from tidemill.backup.stored import Damage, Stored, unpack
+from tidemill.backup.stored import BackupDamage, StoredBackup, unpack
+from tidemill.backup.verify_backup import check_databases
 from tidemill.data_folder import CLOSED_MARK, mark_closed
 from tidemill.durable import sync_folder
 from tidemill.errors import BackupError, StartupError
@@ -26,7 +26,7 @@ from tidemill.lock import FolderLock
 from tidemill.log.local_disk import make_folder
 from tidemill.log.opening import log_files
 from tidemill.log.partitions import FOLDER
-from tidemill.mill.position import Progress
+from tidemill.mill.progress import PartitionProgress
 from tidemill.mill.state_files import FileMillState, position_file
 
 STAGING: Final = ".restoring"
@@ -42,7 +42,7 @@ class Restored(msgspec.Struct, frozen=True):
 
 
 def restore(
-    backup: Stored, folder: Path, *, force: bool = False, progress: Callable[[int], None] = nothing
+    backup: StoredBackup, folder: Path, *, force: bool = False, progress: Callable[[int], None] = nothing
 ) -> Restored:
     """Fill the data folder from a backup. With `force` a folder that holds something is moved aside first.
 
@@ -53,7 +53,7 @@ def restore(
         return _restore(backup, folder.resolve(), force, progress)
 
 
-def _restore(backup: Stored, folder: Path, force: bool, progress: Callable[[int], None]) -> Restored:
+def _restore(backup: StoredBackup, folder: Path, force: bool, progress: Callable[[int], None]) -> Restored:
     aside, made = _make_room(folder, force), not folder.exists()
     make_folder(folder)
     lock = FolderLock(folder, _LOCK)  # no server starts on what is half there
@@ -74,7 +74,7 @@ def _restore(backup: Stored, folder: Path, force: bool, progress: Callable[[int]
     return Restored(manifest, aside)
 
 
-def _fill(backup: Stored, folder: Path, closed: bool, progress: Callable[[int], None]) -> Manifest:
+def _fill(backup: StoredBackup, folder: Path, closed: bool, progress: Callable[[int], None]) -> Manifest:
     staging = folder / STAGING
     shutil.rmtree(staging, ignore_errors=True)  # of a restore that was killed
     staging.mkdir(mode=0o700)
@@ -120,7 +120,7 @@ def _make_room(folder: Path, force: bool) -> Path | None:
     return aside
 
 
-def damaged(backup: Path, damages: list[Damage]) -> BackupError:
+def damaged(backup: Path, damages: list[BackupDamage]) -> BackupError:
     """The error that names what is damaged."""
     shown = "\n".join(f"  {damage}" for damage in damages[:20])
     more = f"\n  and {len(damages) - 20} more" if len(damages) > 20 else ""
@@ -134,7 +134,7 @@ def _finish(staging: Path, manifest: Manifest) -> None:
     for number, ends in enumerate(manifest.partitions):
         position = position_file(staging, number)
         if not position.exists():  # of a mill that had applied nothing yet
-            FileMillState(position.parent).save_progress(Progress(ends.position))
+            FileMillState(position.parent).save_progress(PartitionProgress(ends.position))
     for root, _, names in os.walk(staging):
         for name in names:
             sync_file(Path(root) / name)

@@ -14,7 +14,7 @@ from tidemill.catalog.opening import FILE as CATALOG
 from tidemill.catalog.opening import CatalogSnapshot
 from tidemill.errors import BackupError
 from tidemill.log.opening import log_files
-from tidemill.mill.position import LogProgress
+from tidemill.mill.progress import LogProgress
 
 _TRIES: Final = 1_000
 

@@ -10,13 +10,13 @@ import zstandard
 
 from tidemill.backup import manifest
 from tidemill.backup.files import create, nothing, pour
-from tidemill.backup.manifest import Entry, Manifest
+from tidemill.backup.manifest import BackupFile, Manifest
 from tidemill.errors import BackupError
 
 _MANIFEST_BYTES: Final = 1 << 28
 
 
-class Damage(msgspec.Struct, frozen=True):
+class BackupDamage(msgspec.Struct, frozen=True):
     """A file of a backup that is not what it was."""
 
     path: str
@@ -26,7 +26,7 @@ class Damage(msgspec.Struct, frozen=True):
         return f"{self.path}: {self.what}"
 
 
-class Stored(Protocol):
+class StoredBackup(Protocol):
     """A backup that is there."""
 
     path: Path
@@ -41,7 +41,7 @@ class Stored(Protocol):
         """What it says of itself; of an archive only after `files` has ended. Raises BackupError."""
 
 
-def opened(path: Path) -> Stored:
+def opened(path: Path) -> StoredBackup:
     """The backup at `path`: an archive, a backup's folder, or the newest of a folder of backups. Raises BackupError."""
     if path.is_file():
         return StoredArchive(path)
@@ -69,7 +69,7 @@ class StoredFolder:
         self.path = path
 
     def files(self) -> Iterator[tuple[str, IO[bytes]]]:
-        """See `Stored.files`."""
+        """See `StoredBackup.files`."""
         for path in sorted(self.path.rglob("*")):
             name = path.relative_to(self.path).as_posix()
             if path.is_symlink() or not path.is_file() or name == manifest.FILE:
@@ -78,7 +78,7 @@ class StoredFolder:
                 yield name, content
 
     def manifest(self) -> Manifest:
-        """See `Stored.manifest`."""
+        """See `StoredBackup.manifest`."""
         try:
             return manifest.decode((self.path / manifest.FILE).read_bytes(), str(self.path))
         except OSError as error:
@@ -93,7 +93,7 @@ class StoredArchive:
         self._manifest: Manifest | None = None
 
     def files(self) -> Iterator[tuple[str, IO[bytes]]]:
-        """See `Stored.files`."""
+        """See `StoredBackup.files`."""
         with self.path.open("rb") as packed:
             unpacked = zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True)
             with tarfile.open(fileobj=unpacked, mode="r|") as archive:
@@ -109,19 +109,19 @@ class StoredArchive:
                 continue
 
     def manifest(self) -> Manifest:
-        """See `Stored.manifest`."""
+        """See `StoredBackup.manifest`."""
         if self._manifest is None:
             raise BackupError(f"{self.path} is not whole: it has no {manifest.FILE}, so it broke off while it was made")
         return self._manifest
 
 
 def unpack(
-    backup: Stored,
+    backup: StoredBackup,
     into: Path | None,
     *,
     wanted: Callable[[str], bool] = lambda _: True,
     progress: Callable[[int], None] = nothing,
-) -> tuple[Manifest, list[Damage]]:
+) -> tuple[Manifest, list[BackupDamage]]:
     """Read the whole backup, and write those of its files that are `wanted` into a folder, if one is given.
 
     Returns its manifest, and every file that is missing, strange or not what it was. Raises BackupError where nothing
@@ -143,17 +143,17 @@ def unpack(
     return made, list(_damages(made.files, read))
 
 
-def _damages(files: tuple[Entry, ...], read: dict[str, tuple[int, str]]) -> Iterator[Damage]:
+def _damages(files: tuple[BackupFile, ...], read: dict[str, tuple[int, str]]) -> Iterator[BackupDamage]:
     for entry in files:
         size, sha256 = read.pop(entry.path, (-1, ""))
         if size < 0:
-            yield Damage(entry.path, "it is missing")
+            yield BackupDamage(entry.path, "it is missing")
         elif size != entry.bytes:
-            yield Damage(entry.path, f"it has {size:,} bytes instead of {entry.bytes:,}")
+            yield BackupDamage(entry.path, f"it has {size:,} bytes instead of {entry.bytes:,}")
         elif sha256 != entry.sha256:
-            yield Damage(entry.path, f"its sha256 is {sha256} instead of {entry.sha256}")
+            yield BackupDamage(entry.path, f"its sha256 is {sha256} instead of {entry.sha256}")
     for name in sorted(read):
-        yield Damage(name, "it is not in the manifest")
+        yield BackupDamage(name, "it is not in the manifest")
 
 
 def _made(into: Path, name: str, backup: Path) -> Path:

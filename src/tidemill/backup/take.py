@@ -23,14 +23,15 @@ from tidemill.backup.files import nothing, private
 from tidemill.backup.manifest import FORMAT, Ends, Manifest
 from tidemill.backup.moment import Still, running_backup
 from tidemill.backup.snapshot import Snapshot
-from tidemill.backup.target import Target, open_target
+from tidemill.backup.target import BackupTarget, open_target
 from tidemill.catalog.opening import FILE as CATALOG
 from tidemill.data_folder import CLOSED_MARK
 from tidemill.errors import BackupError
 from tidemill.log.opening import log_files
 from tidemill.log.partitions import FILE as PARTITIONS
-from tidemill.mill import backup_hold, position
+from tidemill.mill import backup_hold
 from tidemill.mill.backup_hold import Held
+from tidemill.mill.progress import LogProgress, PartitionProgress
 from tidemill.mill.state_files import position_file, read_progress
 from tidemill.model.offset import start_of
 from tidemill.store.freeze import ENGINE, FROZEN
@@ -50,7 +51,7 @@ _FOLDERS_KEPT: Final = ("log", "log-[0-9]*", "mill", "mill-[0-9]*", "mill/replay
 Progress = Callable[[str, int, int], None]
 
 
-class Report(msgspec.Struct, frozen=True):
+class BackupReport(msgspec.Struct, frozen=True):
     """A backup that was made: where, what it says of itself, how many of its bytes it shares with the backup `base`,
     and for how many seconds the mill was asked to keep still."""
 
@@ -70,14 +71,14 @@ class Moment(msgspec.Struct, frozen=True):
     at: datetime
 
     @property
-    def progress(self) -> position.LogProgress:
+    def progress(self) -> LogProgress:
         """What of the log is in the frozen tables; a mill that has applied nothing yet has no file of it."""
-        return position.LogProgress(tuple(map(self._progress, range(len(self.snapshot.last_seqs)))))
+        return LogProgress(tuple(map(self._progress, range(len(self.snapshot.last_seqs)))))
 
-    def _progress(self, partition: int) -> position.Progress:
+    def _progress(self, partition: int) -> PartitionProgress:
         link = self.links.get(position_file(Path(), partition).as_posix())
         start = start_of(partition)
-        return read_progress(link, start) if link else position.Progress(start)
+        return read_progress(link, start) if link else PartitionProgress(start)
 
     @property
     def bytes(self) -> int:
@@ -101,7 +102,7 @@ class _Copied:
         return add
 
 
-def take(folder: Path, to: Path, still: Still, progress: Progress = lambda *_: None) -> Report:
+def take(folder: Path, to: Path, still: Still, progress: Progress = lambda *_: None) -> BackupReport:
     """Back up the data folder to `to` (see `open_target`). `still` gives the moment; see `held_mill`.
 
     `progress` hears what is being copied, and the bytes done and in all. Raises BackupError: the folder is as it was,
@@ -130,7 +131,7 @@ def take(folder: Path, to: Path, still: Still, progress: Progress = lambda *_: N
             raise _cannot_write(error, to) from error
 
 
-def _copy(target: Target, moment: Moment, held_s: float, progress: Progress) -> Report:
+def _copy(target: BackupTarget, moment: Moment, held_s: float, progress: Progress) -> BackupReport:
     copied = _Copied(moment.bytes, progress)
     snapshot, entries = moment.snapshot, []
     for name in snapshot.sizes:
@@ -156,7 +157,7 @@ def _copy(target: Target, moment: Moment, held_s: float, progress: Progress) -> 
         beside=tuple(beside),
         files=tuple(sorted(entries, key=lambda entry: entry.path)),
     )
-    return Report(target.finish(made), made, target.base, target.shared, held_s)
+    return BackupReport(target.finish(made), made, target.base, target.shared, held_s)
 
 
 def _link(folder: Path) -> dict[str, Path]:

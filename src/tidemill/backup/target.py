@@ -18,7 +18,7 @@ import zstandard
 
 from tidemill.backup import manifest
 from tidemill.backup.files import copy, digest, sync_file, write
-from tidemill.backup.manifest import Entry, Manifest
+from tidemill.backup.manifest import BackupFile, Manifest
 from tidemill.backup.stored import newest, opened
 from tidemill.durable import sync_folder
 from tidemill.errors import BackupError
@@ -34,7 +34,7 @@ _LEVEL: Final = 3
 Progress = Callable[[int], None]
 
 
-class Target(Protocol):
+class BackupTarget(Protocol):
     """A backup that is being written. `scratch` is a folder on its disk for files that are made for it; `shared` the
     bytes that it has in common with the backup before it, `base` that one's name (""); `path` where it will be."""
 
@@ -43,7 +43,7 @@ class Target(Protocol):
     base: str
     shared: int
 
-    def add(self, name: str, source: Path, progress: Progress) -> Entry:
+    def add(self, name: str, source: Path, progress: Progress) -> BackupFile:
         """Put a file into the backup; `progress` hears the bytes of each step. Raises OSError."""
 
     def finish(self, made: Manifest) -> Path:
@@ -53,7 +53,7 @@ class Target(Protocol):
         """Remove what was written, unless it was finished."""
 
 
-def open_target(to: Path, name: str) -> Target:
+def open_target(to: Path, name: str) -> BackupTarget:
     """The archive `to` if it is named `*.tar.zst`, else the backup `name` in the folder `to`. Raises BackupError."""
     folder = to.parent if to.name.endswith(ARCHIVE) else to
     try:
@@ -79,22 +79,22 @@ class FolderTarget:
         self.shared = 0
         self._written: list[Path] = []
 
-    def add(self, name: str, source: Path, progress: Progress) -> Entry:
-        """See `Target.add`."""
+    def add(self, name: str, source: Path, progress: Progress) -> BackupFile:
+        """See `BackupTarget.add`."""
         target = self.scratch / name
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if source == target:
             self._written.append(target)
-            return Entry(name, *digest(source, progress))
+            return BackupFile(name, *digest(source, progress))
         earlier = self._known.get(name)
         if earlier and earlier.bytes == source.stat().st_size and self._linked(earlier, source, target, progress):
             self.shared += earlier.bytes
             return earlier
         self._written.append(target)
-        return Entry(name, *copy(source, target, progress))
+        return BackupFile(name, *copy(source, target, progress))
 
     def finish(self, made: Manifest) -> Path:
-        """See `Target.finish`."""
+        """See `BackupTarget.finish`."""
         folders = [Path(root) for root, _, _ in os.walk(self.scratch)]
         for path in self._written:
             sync_file(path)
@@ -107,11 +107,11 @@ class FolderTarget:
         return self.path
 
     def discard(self) -> None:
-        """See `Target.discard`."""
+        """See `BackupTarget.discard`."""
         shutil.rmtree(self.scratch, ignore_errors=True)
         self._lock.release()
 
-    def _linked(self, earlier: Entry, source: Path, target: Path, progress: Progress) -> bool:
+    def _linked(self, earlier: BackupFile, source: Path, target: Path, progress: Progress) -> bool:
         """Link to the earlier backup's file if it is the same as the source, and still what it was."""
         assert self._base is not None
         there = self._base / earlier.path
@@ -141,18 +141,18 @@ class ArchiveTarget:
         self._packed = packer.stream_writer(self._file, closefd=False)
         self._archive = tarfile.open(fileobj=self._packed, mode="w|", format=tarfile.PAX_FORMAT)  # noqa: SIM115
 
-    def add(self, name: str, source: Path, progress: Progress) -> Entry:
-        """See `Target.add`."""
+    def add(self, name: str, source: Path, progress: Progress) -> BackupFile:
+        """See `BackupTarget.add`."""
         size, sha256 = digest(source)
         with source.open("rb") as content:
             self._member(name, size, content)
         progress(size)
         if source.is_relative_to(self.scratch):
             source.unlink()
-        return Entry(name, size, sha256)
+        return BackupFile(name, size, sha256)
 
     def finish(self, made: Manifest) -> Path:
-        """See `Target.finish`."""
+        """See `BackupTarget.finish`."""
         content = manifest.encode(made)
         self._member(manifest.FILE, len(content), io.BytesIO(content))
         self._archive.close()
@@ -165,7 +165,7 @@ class ArchiveTarget:
         return self.path
 
     def discard(self) -> None:
-        """See `Target.discard`."""
+        """See `BackupTarget.discard`."""
         with suppress(OSError, zstandard.ZstdError, ValueError):
             self._file.close()
         shutil.rmtree(self.scratch, ignore_errors=True)
@@ -177,7 +177,7 @@ class ArchiveTarget:
         self._archive.addfile(info, content)
 
 
-def _base_of(folder: Path) -> tuple[Path | None, dict[str, Entry]]:
+def _base_of(folder: Path) -> tuple[Path | None, dict[str, BackupFile]]:
     """The newest backup in a folder and its files by path. None where it is damaged: then nothing is shared."""
     base = newest(folder)
     if base is None:

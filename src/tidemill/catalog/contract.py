@@ -11,7 +11,7 @@ from typing import Protocol
 import msgspec
 
 
-class Entry(msgspec.Struct, frozen=True):
+class CatalogEntry(msgspec.Struct, frozen=True):
     """A value and its revision."""
 
     key: str
@@ -22,7 +22,7 @@ class Entry(msgspec.Struct, frozen=True):
 class Catalog(Protocol):
     """Get, put with compare-and-set, list, watch."""
 
-    def get(self, key: str) -> Entry | None:
+    def get(self, key: str) -> CatalogEntry | None:
         """The entry of a key, or None."""
 
     def put(self, key: str, value: bytes, *, expect: int | None = None) -> int:
@@ -32,7 +32,7 @@ class Catalog(Protocol):
     def delete(self, key: str, *, expect: int | None = None) -> bool:
         """Remove a key; False if it was not there. `expect` as for put."""
 
-    def list(self, prefix: str) -> list[Entry]:
+    def list(self, prefix: str) -> list[CatalogEntry]:
         """All entries whose key starts with `prefix`, by key."""
 
     def watch(self, prefix: str, changed: Callable[[], None]) -> Callable[[], None]:

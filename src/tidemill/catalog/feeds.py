@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from tidemill.catalog.contract import Catalog, Entry
+from tidemill.catalog.contract import Catalog, CatalogEntry
 from tidemill.errors import ConflictError, Fault, FeedDamagedError
 from tidemill.model.feed_text import FeedText
 
@@ -128,7 +128,7 @@ def _key(tenant: str, name: str | None = None, number: int | None = None) -> str
     return f"{PREFIX}{tenant}/{name}/" + ("" if number is None else f"{number:010d}")
 
 
-def _text(entry: Entry) -> FeedText:
+def _text(entry: CatalogEntry) -> FeedText:
     """A version. Raises FeedDamagedError when it is not the one that was written under its key."""
     try:
         text = msgspec.json.decode(entry.value, type=FeedText)

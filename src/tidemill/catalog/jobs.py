@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from tidemill.catalog.contract import Catalog, Entry
+from tidemill.catalog.contract import Catalog, CatalogEntry
 from tidemill.errors import ConflictError, NotFoundError
 from tidemill.model.job import CANCELLABLE, OVER, UNDER_WAY, AnyJob, State
 from tidemill.model.job_kinds import JOBS
@@ -132,10 +132,10 @@ class CatalogJobs(Generic[JobT]):
         heads = (msgspec.json.decode(entry.value, type=_Head) for entry in self._entries(tenant))
         return sorted(heads, key=lambda head: head.id)
 
-    def _entries(self, tenant: str | None) -> Sequence[Entry]:
+    def _entries(self, tenant: str | None) -> Sequence[CatalogEntry]:
         return self._catalog.list(self._prefix if tenant is None else f"{self._prefix}{tenant}/")
 
-    def _decode(self, entry: Entry) -> JobT:
+    def _decode(self, entry: CatalogEntry) -> JobT:
         return msgspec.json.decode(entry.value, type=self._type)
 
     def _key(self, tenant: str, job: str) -> str:

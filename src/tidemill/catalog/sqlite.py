@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import apsw
 
-from tidemill.catalog.contract import Entry
+from tidemill.catalog.contract import CatalogEntry
 from tidemill.catalog.watching import Watches, after_prefix
 from tidemill.errors import ConflictError, StartupError, UnavailableError
 
@@ -39,7 +39,7 @@ class SqliteCatalog:
             self._connection = _open(path)
         self._watches = Watches(lambda: _open(path))
 
-    def get(self, key: str) -> Entry | None:
+    def get(self, key: str) -> CatalogEntry | None:
         """The entry of a key, or None."""
         with self._transaction("") as connection:
             return _get(connection, key)
@@ -61,7 +61,7 @@ class SqliteCatalog:
             connection.execute("DELETE FROM entries WHERE value IS NULL AND revision < ?", (revision - DELETED_KEPT,))
             return True
 
-    def list(self, prefix: str) -> list[Entry]:
+    def list(self, prefix: str) -> list[CatalogEntry]:
         """All entries whose key starts with `prefix`, by key (in order of code points)."""
         with self._transaction("") as connection:
             rows: Any = connection.execute(
@@ -69,7 +69,7 @@ class SqliteCatalog:
                 " WHERE key >= :prefix AND (key < :end OR :end = '') AND value IS NOT NULL ORDER BY key",
                 {"prefix": prefix, "end": after_prefix(prefix)},
             ).fetchall()
-        return [Entry(*row) for row in rows]
+        return [CatalogEntry(*row) for row in rows]
 
     def watch(self, prefix: str, changed: Callable[[], None]) -> Callable[[], None]:
         """Call `changed` from another thread within a second after writes under `prefix`; see `Catalog.watch`."""
@@ -156,14 +156,14 @@ def _as_unavailable(path: Path) -> Iterator[None]:
         raise UnavailableError(f"the catalog {path} cannot be used: {error}") from error
 
 
-def _get(connection: apsw.Connection, key: str) -> Entry | None:
+def _get(connection: apsw.Connection, key: str) -> CatalogEntry | None:
     row = connection.execute(
         "SELECT key, value, revision FROM entries WHERE key = ? AND value IS NOT NULL", (key,)
     ).fetchone()
-    return None if row is None else Entry(*row)
+    return None if row is None else CatalogEntry(*row)
 
 
-def _compare(entry: Entry | None, key: str, expect: int | None) -> None:
+def _compare(entry: CatalogEntry | None, key: str, expect: int | None) -> None:
     revision = 0 if entry is None else entry.revision
     if expect is not None and expect != revision:
         raise ConflictError(f"catalog key {key} is at revision {revision}, not {expect}; read it again")

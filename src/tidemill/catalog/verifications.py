@@ -10,7 +10,7 @@ import msgspec
 from tidemill.catalog.contract import Catalog
 from tidemill.catalog.jobs import CatalogJobs
 from tidemill.model.job import OVER, RUNNING, UNDER_WAY
-from tidemill.model.verification import Report, Verification
+from tidemill.model.verification import Verification, VerifyReport
 
 MAX_FINDINGS: Final = 100  # of a report that is kept; the counts are of all
 _REPORTS: Final = "verification-reports/"  # whole ones, until they are taken
@@ -23,7 +23,7 @@ class CatalogVerifications(CatalogJobs[Verification]):
     def __init__(self, catalog: Catalog) -> None:
         super().__init__(catalog, Verification)
 
-    def finish(self, job: Verification, report: Report, now_ns: int) -> Verification:
+    def finish(self, job: Verification, report: VerifyReport, now_ns: int) -> Verification:
         """A verification is done; of one that is followed, the whole report can be taken. Raises ConflictError when it
         is over already."""
         if job.request.followed:
@@ -44,13 +44,13 @@ class CatalogVerifications(CatalogJobs[Verification]):
                 self._catalog.delete(_report_key(job))
         return done
 
-    def take_report(self, job: Verification) -> Report | None:
+    def take_report(self, job: Verification) -> VerifyReport | None:
         """The report of a verification that is done: the whole one when it is first taken, then as it is kept."""
         entry = self._catalog.get(_report_key(job))
         if entry is None:
             return job.result
         self._catalog.delete(_report_key(job))
-        return msgspec.json.decode(entry.value, type=Report)
+        return msgspec.json.decode(entry.value, type=VerifyReport)
 
     def remove_reports(self) -> None:
         """Remove whole reports that nobody took."""
@@ -75,7 +75,7 @@ def _without_findings(job: Verification) -> Verification:
     return msgspec.structs.replace(job, without_findings=True, result=bare)
 
 
-def _bare(report: Report) -> Report:
+def _bare(report: VerifyReport) -> VerifyReport:
     notes = report.notes if _REMOVED in report.notes or not report.findings else [*report.notes, _REMOVED]
     return msgspec.structs.replace(report, findings=[], notes=notes)
 

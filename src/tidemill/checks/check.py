@@ -16,7 +16,7 @@ def meant(description: str) -> msgspec.Meta:
     return msgspec.Meta(description=description)
 
 
-class Columns(msgspec.Struct, frozen=True, kw_only=True):
+class FeedColumns(msgspec.Struct, frozen=True, kw_only=True):
     """What a feed's records have for checks to look at: names of number fields, tags and attributes (texts), whether
     there are labels, and whether any other number field may come (`registers`)."""
 
@@ -41,7 +41,7 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     kind: ClassVar[Kind] = "value"
     example: ClassVar[str] = ""
 
-    def faults(self, columns: Columns) -> list[tuple[str, str]]:
+    def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """What is wrong with the options for such a feed: (option, sentence) each; [] when nothing is."""
         return []
 

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-from tidemill.checks.check import Columns
+from tidemill.checks.check import FeedColumns
 from tidemill.model.time import duration_ns
 
 
@@ -16,28 +16,28 @@ def duration_faults(option: str, text: str) -> list[tuple[str, str]]:
     return []
 
 
-def field_faults(columns: Columns, field: str, option: str = "field") -> list[tuple[str, str]]:
+def field_faults(columns: FeedColumns, field: str, option: str = "field") -> list[tuple[str, str]]:
     """The fault of naming a number field that the feed has not."""
     if columns.registers or field in columns.fields:
         return []
     return [(option, f"'{field}' is not a number field of this feed{nearest(field, columns.fields)}")]
 
 
-def tag_faults(columns: Columns, tag: str, option: str = "tag") -> list[tuple[str, str]]:
+def tag_faults(columns: FeedColumns, tag: str, option: str = "tag") -> list[tuple[str, str]]:
     """The fault of naming a tag that the feed has not."""
     if tag in columns.tags:
         return []
     return [(option, f"'{tag}' is not a tag of this feed{nearest(tag, columns.tags)}")]
 
 
-def attribute_faults(columns: Columns, attribute: str, option: str = "attribute") -> list[tuple[str, str]]:
+def attribute_faults(columns: FeedColumns, attribute: str, option: str = "attribute") -> list[tuple[str, str]]:
     """The fault of naming an attribute that the feed has not."""
     if attribute in columns.attributes:
         return []
     return [(option, f"'{attribute}' is not an attribute of this feed{nearest(attribute, columns.attributes)}")]
 
 
-def label_faults(columns: Columns, option: str) -> list[tuple[str, str]]:
+def label_faults(columns: FeedColumns, option: str) -> list[tuple[str, str]]:
     """The fault of looking at labels that the feed has not."""
     return [] if columns.labels else [(option, "this feed has no [labels] to look at")]
 

@@ -24,9 +24,9 @@ from typing import Annotated
 
 import numpy as np
 
-from tidemill.checks.check import Columns, meant
+from tidemill.checks.check import FeedColumns, meant
 from tidemill.checks.faults import duration_faults
-from tidemill.checks.past import Bools, Floats, Ints, PastCheck, Reach, Rows, duration_ns, extent
+from tidemill.checks.look_back import Bools, Floats, Ints, LookBack, PastCheck, Rows, duration_ns, extent
 from tidemill.checks.spikes import robust_z, robust_z_of
 
 Newest = Iterator[tuple[int, float]]
@@ -40,9 +40,9 @@ class Monotonic(PastCheck, frozen=True, kw_only=True):
     reason = "not_monotonic"
     example = 'field = "energy"'
 
-    def reach(self) -> Reach:
+    def reach(self) -> LookBack:
         """The latest point."""
-        return Reach(latest=True)
+        return LookBack(latest=True)
 
     def many(self, rows: Rows) -> Bools:
         """None: these come later than all before them."""
@@ -66,13 +66,13 @@ class Late(PastCheck, frozen=True, kw_only=True):
     example = 'field = "power", behind = "10m"'
     behind: Annotated[str, meant("how far behind the latest point a record may be")]
 
-    def faults(self, columns: Columns) -> list[tuple[str, str]]:
+    def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """`behind` must be a duration."""
         return super().faults(columns) + duration_faults("behind", self.behind)
 
-    def reach(self) -> Reach:
+    def reach(self) -> LookBack:
         """The latest point."""
-        return Reach(latest=True)
+        return LookBack(latest=True)
 
     def many(self, rows: Rows) -> Bools:
         """None: these come later than all before them."""
@@ -96,13 +96,13 @@ class Spacing(PastCheck, frozen=True, kw_only=True):
     example = 'field = "power", min_spacing = "1s"'
     min_spacing: Annotated[str, meant("the least time from one point to the next")]
 
-    def faults(self, columns: Columns) -> list[tuple[str, str]]:
+    def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """`min_spacing` must be a duration and not above `within`."""
         return super().faults(columns) + _duration_below(self, "min_spacing", self.min_spacing)
 
-    def reach(self) -> Reach:
+    def reach(self) -> LookBack:
         """The point before."""
-        return Reach(count=1, within_ns=self.within_ns)
+        return LookBack(count=1, within_ns=self.within_ns)
 
     def many(self, rows: Rows) -> Bools:
         """Too soon after the point before."""
@@ -131,16 +131,16 @@ class Step(PastCheck, frozen=True, kw_only=True):
         None
     )
 
-    def faults(self, columns: Columns) -> list[tuple[str, str]]:
+    def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """`max_change` must not be negative, `per` must be a duration."""
         found = super().faults(columns)
         if not self.max_change >= 0:
             found.append(("max_change", f"max_change is 0 or more, not {self.max_change:g}"))
         return found + ([] if self.per is None else _positive_duration("per", self.per))
 
-    def reach(self) -> Reach:
+    def reach(self) -> LookBack:
         """The point before."""
-        return Reach(count=1, within_ns=self.within_ns)
+        return LookBack(count=1, within_ns=self.within_ns)
 
     def many(self, rows: Rows) -> Bools:
         """Too large a change since the point before."""
@@ -178,7 +178,7 @@ class Stuck(PastCheck, frozen=True, kw_only=True):
     max_duration: Annotated[str | None, meant("for how long the value may stay the same")] = None
     tolerance: Annotated[float, meant("values that differ by no more are the same")] = 0.0
 
-    def faults(self, columns: Columns) -> list[tuple[str, str]]:
+    def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """One limit must be given; `max_count` is 1 to 10,000; `max_duration` is below `within`."""
         found = super().faults(columns)
         if self.max_count is None and self.max_duration is None:
@@ -191,11 +191,11 @@ class Stuck(PastCheck, frozen=True, kw_only=True):
             found.append(("tolerance", f"tolerance is 0 or more, not {self.tolerance:g}"))
         return found
 
-    def reach(self) -> Reach:
+    def reach(self) -> LookBack:
         """So many points, and as far back as the value may stay the same and one point further."""
         count = 1 if self.max_count is None else self.max_count
         span = 0 if self.max_duration is None else duration_ns(self.max_duration)
-        return Reach(count, span, self.within_ns)
+        return LookBack(count, span, self.within_ns)
 
     def many(self, rows: Rows) -> Bools:
         """The value has stood still too long."""
@@ -266,7 +266,7 @@ class Spike(PastCheck, frozen=True, kw_only=True):
     min_points: Annotated[int, meant("with fewer points before it, a value is not judged")] = 8
     min_deviation: Annotated[float, meant("the least MAD: values that hardly ever change have none")] = 0.0
 
-    def faults(self, columns: Columns) -> list[tuple[str, str]]:
+    def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """`window` is 3 to 1,001, `min_points` 3 to `window`, `max_z` above 0, `min_deviation` not below."""
         found = super().faults(columns)
         if not 3 <= self.window <= 1001:
@@ -279,9 +279,9 @@ class Spike(PastCheck, frozen=True, kw_only=True):
             found.append(("min_deviation", f"min_deviation is 0 or more, not {self.min_deviation:g}"))
         return found
 
-    def reach(self) -> Reach:
+    def reach(self) -> LookBack:
         """The window."""
-        return Reach(count=self.window, within_ns=self.within_ns)
+        return LookBack(count=self.window, within_ns=self.within_ns)
 
     def many(self, rows: Rows) -> Bools:
         """Too far from the median."""
@@ -313,16 +313,16 @@ class CounterReset(PastCheck, frozen=True, kw_only=True):
     example = 'field = "energy", wrap = 4294967296'
     wrap: Annotated[float | None, meant("the number at which the counter begins again at 0")] = None
 
-    def faults(self, columns: Columns) -> list[tuple[str, str]]:
+    def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """`wrap` is above 0."""
         found = super().faults(columns)
         if self.wrap is not None and not self.wrap > 0:
             found.append(("wrap", f"wrap is above 0, not {self.wrap:g}"))
         return found
 
-    def reach(self) -> Reach:
+    def reach(self) -> LookBack:
         """The point before."""
-        return Reach(count=1, within_ns=self.within_ns)
+        return LookBack(count=1, within_ns=self.within_ns)
 
     def many(self, rows: Rows) -> Bools:
         """Below the point before."""

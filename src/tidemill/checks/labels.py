@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 import polars as pl
 
-from tidemill.checks.check import Check, Columns, Kind, meant
+from tidemill.checks.check import Check, FeedColumns, Kind, meant
 from tidemill.checks.faults import label_faults
 
 
@@ -18,7 +18,7 @@ class LabelAbsent(Check, frozen=True):
 
     label: Annotated[str, meant("the label that must be absent")]
 
-    def faults(self, columns: Columns) -> list[tuple[str, str]]:
+    def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """The feed must have labels."""
         return label_faults(columns, "label")
 
@@ -41,7 +41,7 @@ class LabelPresent(Check, frozen=True):
 
     label: Annotated[str, meant("the label that must be present")]
 
-    def faults(self, columns: Columns) -> list[tuple[str, str]]:
+    def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """The feed must have labels."""
         return label_faults(columns, "label")
 

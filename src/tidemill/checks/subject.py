@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Final
 
 import polars as pl
 
-from tidemill.checks.check import Check, Columns, Kind, meant
+from tidemill.checks.check import Check, FeedColumns, Kind, meant
 from tidemill.checks.faults import attribute_faults, field_faults, label_faults, tag_faults
 
 _NAMED: Final = {"field": field_faults, "tag": tag_faults, "attribute": attribute_faults}
@@ -39,7 +39,7 @@ class TextCheck(Check, frozen=True, kw_only=True):
         option, name = next(iter(self.subjects.items()))
         return "a label" if option == "labels" else f"the {option} '{name}'"
 
-    def faults(self, columns: Columns) -> list[tuple[str, str]]:
+    def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """Exactly one thing is named, and the feed has it."""
         options = [option for option in (*_NAMED, "labels") if option in self.__struct_fields__]
         found = [

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 import polars as pl
 
-from tidemill.checks.check import Columns, Kind, meant
+from tidemill.checks.check import FeedColumns, Kind, meant
 from tidemill.checks.pattern_cost import MAX_COST, MAX_PATTERN, pattern_cost, spaced
 from tidemill.checks.subject import SubjectCheck, TextCheck
 
@@ -54,7 +54,7 @@ class Pattern(TextCheck, frozen=True, kw_only=True):
 
     pattern: Annotated[str, meant("the regular expression, for the whole text")]
 
-    def faults(self, columns: Columns) -> list[tuple[str, str]]:
+    def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """The pattern must be one."""
         wrong = pattern_fault(self.pattern)
         return [*super().faults(columns), *([("pattern", wrong)] if wrong else [])]
@@ -79,7 +79,7 @@ class Length(TextCheck, frozen=True, kw_only=True):
     min: Annotated[int, meant("the fewest characters that pass")] = 0
     max: Annotated[int | None, meant("the most characters that pass")] = None
 
-    def faults(self, columns: Columns) -> list[tuple[str, str]]:
+    def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """One bound at least, none negative, `min` not above `max`."""
         found = super().faults(columns)
         if self.min <= 0 and self.max is None:
@@ -114,7 +114,7 @@ class Type(SubjectCheck, frozen=True, kw_only=True):
 
     type: Annotated[Spelling, meant("what the text must spell")]
 
-    def faults(self, columns: Columns) -> list[tuple[str, str]]:
+    def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """A field holds numbers; only whether it is whole can be asked."""
         found = super().faults(columns)
         if self.field is not None and self.type != "integer":

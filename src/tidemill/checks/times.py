@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 import polars as pl
 
-from tidemill.checks.check import Check, Columns, Kind, meant
+from tidemill.checks.check import Check, FeedColumns, Kind, meant
 from tidemill.checks.faults import duration_faults
 from tidemill.model.time import duration_ns
 
@@ -20,7 +20,7 @@ class MaxAge(Check, frozen=True):
 
     max_age: Annotated[str, meant("the greatest age that passes")]
 
-    def faults(self, columns: Columns) -> list[tuple[str, str]]:
+    def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """`max_age` must be a duration."""
         return duration_faults("max_age", self.max_age)
 
@@ -43,7 +43,7 @@ class MaxFuture(Check, frozen=True):
 
     max_future: Annotated[str, meant("the greatest lead that passes")]
 
-    def faults(self, columns: Columns) -> list[tuple[str, str]]:
+    def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """`max_future` must be a duration."""
         return duration_faults("max_future", self.max_future)
 

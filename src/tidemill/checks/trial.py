@@ -10,14 +10,14 @@ from typing import Any, Final
 import msgspec
 import polars as pl
 
-from tidemill.checks.check import Check, Columns, HistoryCheck
+from tidemill.checks.check import Check, FeedColumns, HistoryCheck
 from tidemill.checks.library import OURS, compile_check
 
 Faults = list[tuple[str | None, str]]
 _ALWAYS: Final[dict[str, Any]] = {"time": pl.Int64, "received_ns": pl.Int64, "seq": pl.UInt64, "idx": pl.UInt32}
 
 
-def trial(name: str, options: Mapping[str, Any], columns: Columns) -> tuple[Check | None, Faults]:
+def trial(name: str, options: Mapping[str, Any], columns: FeedColumns) -> tuple[Check | None, Faults]:
     """(the check with its options, what is wrong: option or None, sentence) for a feed with these columns. The check is
     None where the options do not fit at all. Never raises for a known name.
 
@@ -36,7 +36,7 @@ def trial(name: str, options: Mapping[str, Any], columns: Columns) -> tuple[Chec
     return check, found or ([] if type(check) in OURS else evaluate(check, columns))
 
 
-def evaluate(check: Check, columns: Columns) -> Faults:
+def evaluate(check: Check, columns: FeedColumns) -> Faults:
     """What is wrong with a check whose options have no fault, found by asking it about two records and about none."""
     try:
         sentence: object = check.explain()
@@ -57,7 +57,7 @@ def evaluate(check: Check, columns: Columns) -> Faults:
     return []
 
 
-def _records(columns: Columns, expression: pl.Expr) -> pl.DataFrame:
+def _records(columns: FeedColumns, expression: pl.Expr) -> pl.DataFrame:
     """One record that has nothing but its place, and one that has everything, none of it of use to anyone."""
     texts = (*(f"t.{name}" for name in columns.tags), *(f"a.{name}" for name in columns.attributes))
     numbers = {f"f.{name}" for name in columns.fields}

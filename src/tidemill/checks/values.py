@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 import polars as pl
 
-from tidemill.checks.check import Check, Columns, Kind, meant
+from tidemill.checks.check import Check, FeedColumns, Kind, meant
 from tidemill.checks.faults import field_faults
 from tidemill.checks.subject import SubjectCheck, TextCheck
 
@@ -38,7 +38,7 @@ class Finite(Check, frozen=True):
 
     field: Annotated[str, meant("the number field")]
 
-    def faults(self, columns: Columns) -> list[tuple[str, str]]:
+    def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """`field` must exist."""
         return field_faults(columns, self.field)
 
@@ -65,7 +65,7 @@ class Range(Check, frozen=True):
     min_exclusive: Annotated[float | None, meant("values must be greater than this")] = None
     max_exclusive: Annotated[float | None, meant("values must be less than this")] = None
 
-    def faults(self, columns: Columns) -> list[tuple[str, str]]:
+    def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """`field` must exist, one bound must be given, no end of the range twice, and some value must pass."""
         found = field_faults(columns, self.field)
         if self.low is None and self.high is None:
@@ -118,7 +118,7 @@ class OneOf(TextCheck, frozen=True, kw_only=True):
 
     values: Annotated[tuple[str, ...], meant("the texts that pass")]
 
-    def faults(self, columns: Columns) -> list[tuple[str, str]]:
+    def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """`values` must not be empty."""
         found = super().faults(columns)
         return found if self.values else [*found, ("values", "name at least one allowed value")]

@@ -75,9 +75,9 @@ def verify(path: PathArgument) -> None:
 
     Exit status 0: it is whole; 1: it is damaged, and each damaged file is named.
     """
-    from tidemill.backup.check import check
     from tidemill.backup.restore import damaged
     from tidemill.backup.stored import opened
+    from tidemill.backup.verify_backup import check
 
     begun = time.monotonic()
     stored = opened(path)

@@ -15,7 +15,7 @@ from tidemill.cli.common import DataOption, TenantOption, err, open_catalog, out
 from tidemill.errors import Fault, InputError, count_of_faults
 
 if TYPE_CHECKING:
-    from tidemill.cli.feed_desk import Applied, Desk
+    from tidemill.cli.feed_desk import ApplyResult, FeedDesk
     from tidemill.feeds.diff import DefinitionChange
 
 app = typer.Typer(
@@ -108,7 +108,7 @@ def apply_feed(
     desk = _desk(tenant, data, url, key, make=True)
     texts = _read(files)
     faults: list[Fault] = []
-    tried: list[Applied] = []
+    tried: list[ApplyResult] = []
     for file, text in texts.items():
         try:
             tried.append(desk.apply(str(file), text, dry_run=True))
@@ -162,7 +162,7 @@ def diff_versions(
         out.print(Text(line, style=_STYLES.get(line[:1], "")), soft_wrap=True)
 
 
-def _desk(tenant: str, data: str | None, url: str, key: str, *, make: bool = False) -> "Desk":
+def _desk(tenant: str, data: str | None, url: str, key: str, *, make: bool = False) -> "FeedDesk":
     from tidemill.cli.feed_desk import CatalogDesk, ServerDesk
     from tidemill.feeds.book import FeedBook
     from tidemill.service import feed_texts
@@ -187,7 +187,7 @@ def _read(files: Sequence[Path]) -> dict[Path, str]:
     return texts
 
 
-def _outcome(applied: "Applied", verb: str) -> RenderableType:
+def _outcome(applied: "ApplyResult", verb: str) -> RenderableType:
     head = Text.assemble("Feed '", (applied.name, "bold"), f"' {verb} at version {applied.version}")
     if not applied.changed:
         return head.append(" already: the same text.")

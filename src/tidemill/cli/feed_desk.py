@@ -31,7 +31,7 @@ class Listed(msgspec.Struct, frozen=True):
     polls: bool
 
 
-class Applied(msgspec.Struct, frozen=True):
+class ApplyResult(msgspec.Struct, frozen=True):
     """What became, or would become, of a text. `diff` is None for a new feed."""
 
     name: str
@@ -49,14 +49,14 @@ class Version(msgspec.Struct, frozen=True):
     diff: list[DefinitionChange] | None
 
 
-class Difference(msgspec.Struct, frozen=True):
+class VersionDiff(msgspec.Struct, frozen=True):
     """What differs between two versions: of the definitions, and of the texts (None: not for this key)."""
 
     diff: list[DefinitionChange]
     text: str | None
 
 
-class Desk(Protocol):
+class FeedDesk(Protocol):
     """Feeds of one tenant."""
 
     def feeds(self) -> list[Listed]:
@@ -65,13 +65,13 @@ class Desk(Protocol):
     def show(self, name: str, version: int | None) -> tuple[int, str]:
         """The number and the text of a version; None: of the one in force."""
 
-    def apply(self, source: str, text: str, *, dry_run: bool = False) -> Applied:
+    def apply(self, source: str, text: str, *, dry_run: bool = False) -> ApplyResult:
         """Make a text the next version of the feed that it names. `source` names the text in messages."""
 
     def versions(self, name: str) -> list[Version]:
         """Every version, newest first."""
 
-    def diff(self, name: str, one: int, other: int) -> Difference:
+    def diff(self, name: str, one: int, other: int) -> VersionDiff:
         """What differs from one version to another."""
 
 
@@ -82,25 +82,25 @@ class CatalogDesk:
         self._texts, self._book, self._tenant, self._environment = texts, book, tenant, environment
 
     def feeds(self) -> list[Listed]:
-        """See `Desk`."""
+        """See `FeedDesk`."""
         feeds = self._book.without_sources().list(self._tenant)
         polls = {text.name: "source" in tomllib.loads(text.text) for text in self._texts.list(self._tenant)}
         return [Listed(feed.name, feed.version, feed.title, feed.shape.kind, polls[feed.name]) for feed in feeds]
 
     def show(self, name: str, version: int | None) -> tuple[int, str]:
-        """See `Desk`."""
+        """See `FeedDesk`."""
         text = self._kept(name, version)
         return text.version, text.text
 
-    def apply(self, source: str, text: str, *, dry_run: bool = False) -> Applied:
-        """See `Desk`."""
+    def apply(self, source: str, text: str, *, dry_run: bool = False) -> ApplyResult:
+        """See `FeedDesk`."""
         name = name_of(text)
         to, environment = (self._texts, self._tenant, name), self._environment
         made = revise(*to, text, source=source, environment=environment, dry_run=dry_run)
-        return Applied(name, made.version, made.changed, None if made.before is None else list(made.diff))
+        return ApplyResult(name, made.version, made.changed, None if made.before is None else list(made.diff))
 
     def versions(self, name: str) -> list[Version]:
-        """See `Desk`."""
+        """See `FeedDesk`."""
         texts: list[FeedText] = self._texts.versions(self._tenant, name)
         if not texts:
             raise self._missing(name)
@@ -115,11 +115,11 @@ class CatalogDesk:
         ]
         return made[::-1]
 
-    def diff(self, name: str, one: int, other: int) -> Difference:
-        """See `Desk`."""
+    def diff(self, name: str, one: int, other: int) -> VersionDiff:
+        """See `FeedDesk`."""
         old, new = self._kept(name, one), self._kept(name, other)
         names = (f"{name} (version {one})", f"{name} (version {other})")
-        return Difference(list(changes(old.text, new.text)), text_diff(old.text, new.text, names))
+        return VersionDiff(list(changes(old.text, new.text)), text_diff(old.text, new.text, names))
 
     def _kept(self, name: str, version: int | None) -> FeedText:
         if version is None:
@@ -142,26 +142,26 @@ class ServerDesk:
         self._server = Remote(url, key)
 
     def feeds(self) -> list[Listed]:
-        """See `Desk`."""
+        """See `FeedDesk`."""
         return msgspec.convert(self._get("/v1/feeds")["items"], list[Listed])
 
     def show(self, name: str, version: int | None) -> tuple[int, str]:
-        """See `Desk`."""
+        """See `FeedDesk`."""
         found = self._get(f"/v1/feeds/{_quoted(name)}", **({} if version is None else {"version": str(version)}))
         if found["text"] is None:
             raise AccessError("The text of a feed is shown to keys with the scope 'admin' only.", missing_scope="admin")
         return found["version"], found["text"]
 
-    def apply(self, source: str, text: str, *, dry_run: bool = False) -> Applied:
-        """See `Desk`."""
+    def apply(self, source: str, text: str, *, dry_run: bool = False) -> ApplyResult:
+        """See `FeedDesk`."""
         name = name_of(text)
         params = {"dry_run": "true"} if dry_run else {}
         path = f"/v1/feeds/{_quoted(name)}"
         answer = self._server.ask("PUT", path, params=params, content=text.encode())
-        return msgspec.convert(checked(answer, f"{name[:80]}.toml", source), Applied)
+        return msgspec.convert(checked(answer, f"{name[:80]}.toml", source), ApplyResult)
 
     def versions(self, name: str) -> list[Version]:
-        """See `Desk`."""
+        """See `FeedDesk`."""
         found, cursor = list[Version](), ""
         while not found or cursor:
             page = self._get(
@@ -173,9 +173,9 @@ class ServerDesk:
             cursor = page["next"] or ""
         return found
 
-    def diff(self, name: str, one: int, other: int) -> Difference:
-        """See `Desk`."""
-        return msgspec.convert(self._get(f"/v1/feeds/{_quoted(name)}/versions/{one}/diff", to=str(other)), Difference)
+    def diff(self, name: str, one: int, other: int) -> VersionDiff:
+        """See `FeedDesk`."""
+        return msgspec.convert(self._get(f"/v1/feeds/{_quoted(name)}/versions/{one}/diff", to=str(other)), VersionDiff)
 
     def _get(self, path: str, **params: str) -> Any:
         return self._server.document("GET", path, params=params)

@@ -13,7 +13,7 @@ from tidemill.errors import LogUnavailableError, StartupError
 
 if TYPE_CHECKING:
     from tidemill.log.at_rest import Repaired
-    from tidemill.model.verification import Report
+    from tidemill.model.verification import VerifyReport
     from tidemill.store.client import Store
 
 _ASIDE: Final = "set-aside"
@@ -59,7 +59,7 @@ def repair_with(folder: Path, store: "Store") -> None:
         _print(repair_parts(log, store, lambda: _note_again(folder)))
 
 
-def repair_after(folder: Path, store: "Store", report: "Report") -> bool:
+def repair_after(folder: Path, store: "Store", report: "VerifyReport") -> bool:
     """Put right what a report found in the store; whether anything was done."""
     from tidemill.log.opening import open_reader
     from tidemill.mill.verify.repair import repair_store

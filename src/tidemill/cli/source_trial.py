@@ -17,10 +17,10 @@ from tidemill.cli.common import open_catalog, reach_of
 from tidemill.errors import FeedDefinitionError, InputError, NotFoundError
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.load import load
-from tidemill.feeds.variables import Reach
+from tidemill.feeds.variables import VariableScope
 from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.draft import SECRET, Wish, draft
-from tidemill.sources.http import Fetched, FetchFailure, HttpClient, Limits
+from tidemill.sources.http import Fetched, FetchFailure, FetchLimits, HttpClient
 from tidemill.sources.preview import Preview, preview
 from tidemill.sources.pull import Pull, compile_pulls
 from tidemill.sources.redact import Redaction
@@ -82,7 +82,7 @@ class Trial:
         self._empty = pull.empty_status if pull else (204,)
         self._hide = Redaction(tuple(dict.fromkeys(filled))).hide
         self._hide_long = Redaction(tuple(one for one in dict.fromkeys(filled) if len(one) >= _LONG)).hide
-        self._limits = Limits(timeout_s, timeout_s * 3)
+        self._limits = FetchLimits(timeout_s, timeout_s * 3)
         try:
             self._policy = _Policy(AddressPolicy.parse(",".join(wish.allow)).allowed, lacking=[])
         except ValueError as error:
@@ -179,7 +179,7 @@ def _unlike(structure: Structure | None, wish: Wish) -> str:
     return "The answer is no JSON with objects in it. For other formats write a feed and give it with --decode."
 
 
-def _load(text: str, source: str, reach: Reach, *, with_source: bool) -> Feed:
+def _load(text: str, source: str, reach: VariableScope, *, with_source: bool) -> Feed:
     try:
         return load(
             text,

@@ -12,7 +12,7 @@ from tidemill.cli.common import DataOption, KeyOption, err, open_catalog, out
 from tidemill.errors import Fault, InputError, NotFoundError, StartupError
 
 if TYPE_CHECKING:
-    from tidemill.model.verification import Report
+    from tidemill.model.verification import VerifyReport
 
 Tell = Callable[[str, int, int], None]
 _ROWS: Final = (
@@ -85,7 +85,7 @@ def _in_folder(
     from tidemill.mill.state import progress_of
     from tidemill.mill.state_files import mill_states
     from tidemill.mill.verify.scope import check_feed, check_tenant
-    from tidemill.mill.verify.walk import Scope, Verifier
+    from tidemill.mill.verify.walk import Verifier, VerifyScope
     from tidemill.settings import load
 
     settings = load({"data": data})
@@ -110,10 +110,10 @@ def _in_folder(
                 catalog=catalog,
                 max_depth=settings.max_depth,
             )
-            scope = Scope(tenant=tenant, feed=feed, since_ns=since_ns)
+            scope = VerifyScope(tenant=tenant, feed=feed, since_ns=since_ns)
             if repair:
                 repair_with(settings.folder, store)
-            report: Report = verifier.run(scope, lambda told: tell(told.at, told.done, told.total))
+            report: VerifyReport = verifier.run(scope, lambda told: tell(told.at, told.done, told.total))
             if repair and repair_after(settings.folder, store, report):
                 report = verifier.run(scope, lambda told: tell(told.at, told.done, told.total))
     finally:

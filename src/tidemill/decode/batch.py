@@ -22,9 +22,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tidemill.decode.plan import Column, Plan
+from tidemill.decode.plan import Column, DecodePlan
 from tidemill.decode.reading import Chunk, Reading
-from tidemill.model.payload import Logged
+from tidemill.model.payload import LogEntry
 
 TAGS: Final = pl.List(pl.Struct({"key": pl.String, "value": pl.String}))
 Schema = dict[str, Any]
@@ -77,7 +77,7 @@ def identities(tags: Sequence[dict[str, str]]) -> pl.DataFrame:
     return found.with_columns(pl.col("tags").fill_null(pl.lit([], dtype=TAGS)), *empty)
 
 
-def counts(payloads: Sequence[Logged], records: Sequence[int]) -> pl.DataFrame:
+def counts(payloads: Sequence[LogEntry], records: Sequence[int]) -> pl.DataFrame:
     """The counts frame."""
     return pl.DataFrame(
         {"seq": [logged.seq for logged in payloads], "records": records},
@@ -85,7 +85,7 @@ def counts(payloads: Sequence[Logged], records: Sequence[int]) -> pl.DataFrame:
     )
 
 
-def assemble(plan: Plan, reading: Reading, payloads: Sequence[Logged]) -> Batch:
+def assemble(plan: DecodePlan, reading: Reading, payloads: Sequence[LogEntry]) -> Batch:
     """One batch of everything that was read."""
     chunks = reading.chunks()
     seqs = np.array([logged.seq for logged in payloads], np.uint64)
@@ -139,7 +139,7 @@ def _series(column: Column, values: list[Any]) -> pl.Series:
     return pl.Series(column.name, values, dtype=_TYPES[column.kind])
 
 
-def _identify(plan: Plan, tags: list[list[Any]], count: int) -> tuple[Any, list[dict[str, str]]]:
+def _identify(plan: DecodePlan, tags: list[list[Any]], count: int) -> tuple[Any, list[dict[str, str]]]:
     """(identity of each row, the tags of each identity). Equal tags are one identity; a null tag is not there.
 
     A tag at a time: a tuple for each row would cost as much as all else that decoding does with tags."""

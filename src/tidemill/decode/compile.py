@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from tidemill.decode.plan import Column, Node, Plan
+from tidemill.decode.plan import Column, DecodePlan, Node
 from tidemill.feeds.packed import Packed
 
 # RFC 3339 texts that are certain to be good (29 February and the edges of the range are left to the careful reader).
@@ -21,12 +21,12 @@ CERTAIN_TIME: Final = (
 Getter = Callable[[Any], Any]
 
 
-def compile_struct(plan: Plan, *, certain_time: bool) -> type[msgspec.Struct]:
+def compile_struct(plan: DecodePlan, *, certain_time: bool) -> type[msgspec.Struct]:
     """The struct of a record. With `certain_time` a time that is not certain to be good fails to decode."""
     return _struct(plan.root, plan, certain_time)
 
 
-def _struct(node: Node, plan: Plan, certain_time: bool) -> type[msgspec.Struct]:
+def _struct(node: Node, plan: DecodePlan, certain_time: bool) -> type[msgspec.Struct]:
     fields: list[Any] = []
     rename: dict[str, str] = {}
     members: list[tuple[str, Any, bool]] = [
@@ -48,7 +48,7 @@ def _attribute(node: Node, key: str) -> str:
     return f"m{[*node.columns, *node.nodes].index(key)}"
 
 
-def _type(column: Column, plan: Plan, certain_time: bool) -> Any:
+def _type(column: Column, plan: DecodePlan, certain_time: bool) -> Any:
     if column.kind == "time_text":
         ending = r"\Z" if plan.offset_required else r"?\Z"
         return Annotated[str, Meta(pattern=CERTAIN_TIME + ending)] if certain_time else str
@@ -72,12 +72,12 @@ def _packed_type(column: Column, kind: Packed) -> Any:
     return {"auto": array | str, "array": array}.get(column.encoding, str)
 
 
-def compile_getter(plan: Plan, column: Column) -> Getter:
+def compile_getter(plan: DecodePlan, column: Column) -> Getter:
     """A function that takes a column's value out of a record struct; UNSET or None where it is not there."""
     return _getter(plan, column.keys)
 
 
-def _getter(plan: Plan, keys: tuple[str, ...]) -> Getter:
+def _getter(plan: DecodePlan, keys: tuple[str, ...]) -> Getter:
     node, names, sure = plan.root, [], True
     for key in keys:
         names.append(_attribute(node, key))
@@ -112,7 +112,7 @@ class KeyToken(msgspec.Struct, frozen=True):
         return bool(self.columns or self.objects)
 
 
-def key_tokens(plan: Plan) -> list[KeyToken]:
+def key_tokens(plan: DecodePlan) -> list[KeyToken]:
     """The keys that are read."""
     found: dict[str, KeyToken] = {}
 
@@ -134,7 +134,7 @@ def key_tokens(plan: Plan) -> list[KeyToken]:
     return list(found.values())
 
 
-def required_brackets(plan: Plan) -> int:
+def required_brackets(plan: DecodePlan) -> int:
     """How many objects and arrays every record holds at least, itself included."""
 
     def count(node: Node) -> int:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tidemill.decode.faults import Faults
+from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.strict_json import NOT_FINITE, invalid, name_of, readable, word, words
 from tidemill.model.payload import MAX_RECORDS
 
@@ -57,14 +57,14 @@ def cut_lines(body: bytes) -> Cut:
     return Cut(starts, ends)
 
 
-def cut_document(body: bytes, records: tuple[str, ...], max_depth: int, faults: Faults) -> Cut | None:
+def cut_document(body: bytes, records: tuple[str, ...], max_depth: int, faults: FaultCollector) -> Cut | None:
     """The records of a document (without byte order mark) at the path of these keys; None with faults where it has
     none. Without a path, what is no array is one record as it stands, JSON or not."""
     if not readable(body, "$", max_depth, faults):
         return None
     if not records and not is_array(body):
         return Cut(array("q", [0]), array("q", [len(body)]), listed=False)
-    walk = _Walk(body, records)
+    walk = _DocumentWalk(body, records)
     try:
         after = walk.value(_skip(walk.text, 0), 0)
         if after < len(walk.text):
@@ -90,13 +90,13 @@ class _EnoughError(Exception):
     """More records than a payload may hold."""
 
 
-class _Walk:
+class _DocumentWalk:
     """One way through a document to its records. `faults`: those of each object on the way, outermost first."""
 
     def __init__(self, body: bytes, records: tuple[str, ...]) -> None:
         self.text = body.decode("latin-1")
         self.cut: Cut | None = None
-        self.faults = [Faults() for _ in records]
+        self.faults = [FaultCollector() for _ in records]
         self._body = body
         self._records = records
         self._paths = ["$" + "".join(f".{key}" for key in records[:above]) for above in range(len(records) + 1)]
@@ -136,7 +136,7 @@ class _Walk:
     def _object(self, at: int, level: int) -> int:
         """Read the members of an object on the way: one leads on, of the others only NaN and infinities matter."""
         text, wanted, path = self.text, self._records[level], self._paths[level]
-        seen, others = 0, Faults()
+        seen, others = 0, FaultCollector()
         at = end = _skip(text, at + 1)
         while text[at : at + 1] != "}":
             key, after = self._key(at)

@@ -15,7 +15,7 @@ from tidemill.decode.sample_decoder import SampleDecoder, SamplesHead
 from tidemill.decode.texts import Texts
 from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed
-from tidemill.model.payload import Logged, Payload
+from tidemill.model.payload import LogEntry, Payload
 
 MAX_DEPTH: Final = 16  # of arrays and objects in each other, unless told otherwise
 DEEPEST: Final = 128  # what `max_depth` may be; far below where a reader would run out of stack
@@ -40,7 +40,7 @@ class Decoder:
             return self._of.check(body, format, received_ns).all()
         return self._of.check(body, format)
 
-    def decode(self, payloads: Sequence[Logged]) -> Batch:
+    def decode(self, payloads: Sequence[LogEntry]) -> Batch:
         """Many payloads of this feed version as one batch. Never raises for what is in them."""
         return self._of.decode(payloads)
 

@@ -14,19 +14,19 @@ from msgspec import UNSET
 
 from tidemill.decode.compile import compile_getter, compile_struct, key_tokens, required_brackets
 from tidemill.decode.documents import Documents
-from tidemill.decode.plan import Plan
+from tidemill.decode.plan import DecodePlan
 from tidemill.decode.registers import RegisterValue, register_values
 from tidemill.decode.scan import plain
-from tidemill.decode.times import UNIT_NS, Walls, in_range, parse_numbers, parse_texts
+from tidemill.decode.times import UNIT_NS, LocalTimes, in_range, parse_numbers, parse_texts
 from tidemill.decode.values import packed_column, scaled_column
 
 
-class Columns(msgspec.Struct, frozen=True):
+class DecodedColumns(msgspec.Struct, frozen=True):
     """Records without fault, column by column: `walls` for the time, `values` in the plan's order (the time's own
     entry is empty), `registers` a mapping for each record where the feed has registers."""
 
     count: int
-    walls: Walls
+    walls: LocalTimes
     values: list[list[Any]]
     registers: list[dict[str, float]] | None = None
 
@@ -34,7 +34,7 @@ class Columns(msgspec.Struct, frozen=True):
 class FastReader:
     """Reads the records of some payloads at once; None means: ask the strict reader."""
 
-    def __init__(self, plan: Plan, max_depth: int) -> None:
+    def __init__(self, plan: DecodePlan, max_depth: int) -> None:
         self._plan = plan
         self._max_depth = max_depth
         self._documents = Documents(compile_struct(plan, certain_time=False), plan.records)
@@ -46,7 +46,7 @@ class FastReader:
             "/" in key or not key.isascii() for key in plan.root.every_key()
         )
 
-    def read(self, bodies: Sequence[bytes], *, lines: bool) -> tuple[Columns, list[int]] | None:
+    def read(self, bodies: Sequence[bytes], *, lines: bool) -> tuple[DecodedColumns, list[int]] | None:
         """Payloads of one format (`lines`: NDJSON), stripped of outer white space -> their records as columns, and how
         many each had; None if anything about any of them is not certain."""
         found = self._documents.records(bodies, lines=lines)
@@ -61,7 +61,7 @@ class FastReader:
         columns = self._with_registers(columns, joined, None if again is None else again[1])
         return None if columns is None else (columns, counts)
 
-    def read_items(self, pieces: Sequence[bytes]) -> Columns | None:
+    def read_items(self, pieces: Sequence[bytes]) -> DecodedColumns | None:
         """Records that were cut out of one document, each of them one JSON value -> columns; None if anything about any
         of them is not certain."""
         found = self._documents.items(pieces)
@@ -71,13 +71,13 @@ class FastReader:
         again = self._registers.items(pieces)
         return self._with_registers(columns, found[0], None if again is None else again[1])
 
-    def _with_registers(self, columns: Columns, body: bytes, records: list[Any] | None) -> Columns | None:
+    def _with_registers(self, columns: DecodedColumns, body: bytes, records: list[Any] | None) -> DecodedColumns | None:
         """The columns with the registers of the same records, decoded as mappings (None: they could not be)."""
         except_keys = self._plan.except_keys or frozenset()
         registers = None if records is None else register_values(body, records, except_keys)
         return None if registers is None else msgspec.structs.replace(columns, registers=registers)
 
-    def _columns(self, body: bytes, records: Sequence[Any], around: int) -> Columns | None:
+    def _columns(self, body: bytes, records: Sequence[Any], around: int) -> DecodedColumns | None:
         """The columns of decoded `records`, all of which came from `body`; None if anything is not certain. `around`:
         brackets around the records of all payloads but one."""
         # Every record opens at least so many brackets: only what is beyond that can nest deeper than one record does.
@@ -104,7 +104,7 @@ class FastReader:
             if one is None:
                 return None
             values.append(one)
-        return Columns(len(records), walls, values) if times_good(walls, self._plan) else None
+        return DecodedColumns(len(records), walls, values) if times_good(walls, self._plan) else None
 
     def _keys_are_single(self, body: bytes, records: Sequence[Any], taken: list[list[Any]], missing: list[int]) -> bool:
         """Whether no record has a key that is read twice. `taken` are the values by column, UNSET where `missing`."""
@@ -131,12 +131,12 @@ class FastReader:
         return found
 
 
-def no_walls(count: int) -> Walls:
+def no_walls(count: int) -> LocalTimes:
     """Times of a feed that takes the time of receipt: filled in with it later."""
-    return Walls(np.zeros(count, np.int64), np.zeros(count, np.bool_), np.ones(count, np.bool_))
+    return LocalTimes(np.zeros(count, np.int64), np.zeros(count, np.bool_), np.ones(count, np.bool_))
 
 
-def times_good(walls: Walls, plan: Plan) -> bool:
+def times_good(walls: LocalTimes, plan: DecodePlan) -> bool:
     """Whether every time was read, is in range, and has the offset that the feed asks for."""
     if plan.offset_required and walls.local.any():
         return False

@@ -5,17 +5,17 @@ from typing import Final
 
 from tidemill.decode.batch import Batch, assemble
 from tidemill.decode.cut import cut_document, cut_lines
-from tidemill.decode.faults import Faults
+from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.plan import compile_plan
 from tidemill.decode.plugin import as_json
 from tidemill.decode.quick import quick_check
-from tidemill.decode.reader import Reader
+from tidemill.decode.reader import PayloadReader
 from tidemill.decode.scan import BOM
 from tidemill.decode.texts import Texts
 from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.formats import JSON_FORMATS
-from tidemill.model.payload import MAX_RECORDS, Logged
+from tidemill.model.payload import MAX_RECORDS, LogEntry
 
 FAULTY_RECORDS: Final = 1000  # after so many, a check has said enough
 
@@ -25,7 +25,7 @@ class JsonDecoder:
 
     def __init__(self, feed: Feed, max_depth: int, turn: Callable[[], None]) -> None:
         self._plan = compile_plan(feed)
-        self._reader = Reader(self._plan, feed.input.formats, max_depth, turn)
+        self._reader = PayloadReader(self._plan, feed.input.formats, max_depth, turn)
         self._quick = quick_check(self._plan, max_depth)
         self._formats = feed.input.formats
         self._max_depth = max_depth
@@ -37,7 +37,7 @@ class JsonDecoder:
         reading = self._reader.read([(body, format)], limit=FAULTY_RECORDS)
         return reading.faults.all(stopped=reading.stopped)
 
-    def decode(self, payloads: Sequence[Logged]) -> Batch:
+    def decode(self, payloads: Sequence[LogEntry]) -> Batch:
         """Many payloads as one batch."""
         reading = self._reader.read([(logged.payload.body, logged.payload.format) for logged in payloads])
         return assemble(self._plan, reading, payloads)
@@ -53,5 +53,5 @@ class JsonDecoder:
                 return Texts(body)
         body = body.removeprefix(BOM)
         lines = format == "ndjson"
-        cut = cut_lines(body) if lines else cut_document(body, self._plan.records, self._max_depth, Faults())
+        cut = cut_lines(body) if lines else cut_document(body, self._plan.records, self._max_depth, FaultCollector())
         return Texts(body) if cut is None or len(cut) > MAX_RECORDS else Texts(body, cut.starts, cut.ends)

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tidemill.decode.faults import Faults
+from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.plan import Column, field_column
 from tidemill.decode.strict import read_exact, read_number, read_text
 from tidemill.decode.times import UNIT_NS, number_ns, parse_numbers
@@ -21,7 +21,7 @@ from tidemill.feeds.definition import Attribute, Feed, Layout, Tag, TimePolicy
 from tidemill.feeds.packed import Packed, packed
 from tidemill.model.time import MAX_NS, MIN_NS
 
-Explain = Callable[[int, str, Faults], None]
+Explain = Callable[[int, str, FaultCollector], None]
 
 
 class Judged(msgspec.Struct):
@@ -98,7 +98,7 @@ def _time_judge(time: TimePolicy) -> Callable[[NDArray[Any]], Judged]:
     unit_ns = UNIT_NS[time.format]
     first, last = -(-MIN_NS // unit_ns), MAX_NS // unit_ns
 
-    def explain(value: Any, path: str, faults: Faults) -> None:
+    def explain(value: Any, path: str, faults: FaultCollector) -> None:
         before = faults.count
         read_number(value, path, None, faults)
         if faults.count == before and not MIN_NS <= number_ns(value, unit_ns) <= MAX_NS:
@@ -122,7 +122,7 @@ def _number_judge(column: Column) -> Callable[[NDArray[Any]], Judged]:
         values = to_scale(raw, column)
         good = fits(values, column) & exact(raw)
 
-        def explain(row: int, path: str, faults: Faults) -> None:
+        def explain(row: int, path: str, faults: FaultCollector) -> None:
             if raw.ndim == 1:
                 read_exact(raw[row].item(), path, column, faults)
                 return
@@ -135,7 +135,7 @@ def _number_judge(column: Column) -> Callable[[NDArray[Any]], Judged]:
 
 
 def _text_judge(member: Tag | Attribute, kind: Packed | None) -> Callable[[NDArray[Any]], Judged]:
-    def read(value: Any, path: str, faults: Faults) -> str | None:
+    def read(value: Any, path: str, faults: FaultCollector) -> str | None:
         if kind is not None:
             return str(value)
         octets = bytes(value)
@@ -153,11 +153,11 @@ def _text_judge(member: Tag | Attribute, kind: Packed | None) -> Callable[[NDArr
         values: list[str | None] = []
         good = np.ones(len(first), np.bool_)
         for number, row in enumerate(first.tolist()):
-            faults = Faults()
+            faults = FaultCollector()
             values.append(read(raw[row].tolist(), "", faults))
             good[number] = faults.count == 0
 
-        def explain(row: int, path: str, faults: Faults) -> None:
+        def explain(row: int, path: str, faults: FaultCollector) -> None:
             read(raw[row].tolist(), path, faults)
 
         return Judged(values, good[codes], explain, codes)

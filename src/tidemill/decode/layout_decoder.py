@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from tidemill.decode.batch import Batch, counts, identities
 from tidemill.decode.envelope import unwrap
-from tidemill.decode.faults import Faults
+from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.layout import Judged, Slot, compile_layout, distinct
 from tidemill.decode.rejected import Rejected
 from tidemill.decode.texts import Texts
 from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed, Layout
-from tidemill.model.payload import MAX_RECORDS, Logged
+from tidemill.model.payload import MAX_RECORDS, LogEntry
 
 _FAULTY_RECORDS: Final = 1000  # after so many, a check has said enough
 
@@ -26,7 +26,7 @@ class Read(msgspec.Struct):
     and the columns by slot; `good` where a row has no fault."""
 
     counts: list[int]
-    refused: dict[int, Faults]
+    refused: dict[int, FaultCollector]
     payloads: NDArray[np.int64]
     indexes: NDArray[np.int64]
     columns: list[Judged]
@@ -49,12 +49,12 @@ class LayoutDecoder:
         if read.refused:
             return read.refused[0].all()
         bad = np.flatnonzero(~read.good)
-        faults = Faults()
+        faults = FaultCollector()
         for row in bad[:_FAULTY_RECORDS].tolist():
             faults.extend(self._faults(read, row))
         return faults.all(stopped=len(bad) > _FAULTY_RECORDS)
 
-    def decode(self, payloads: Sequence[Logged]) -> Batch:
+    def decode(self, payloads: Sequence[LogEntry]) -> Batch:
         """Many payloads as one batch."""
         read = self._read([(logged.payload.body, logged.payload.format) for logged in payloads])
         seqs = np.array([logged.seq for logged in payloads], np.uint64)
@@ -106,7 +106,7 @@ class LayoutDecoder:
         return None
 
     def _read(self, payloads: Sequence[tuple[bytes, str]]) -> Read:
-        sizes, refused = [0] * len(payloads), dict[int, Faults]()
+        sizes, refused = [0] * len(payloads), dict[int, FaultCollector]()
         heads, bodies, taken = [], [], []
         for number, (body, format) in enumerate(payloads):
             whole = self._whole(body, format, refused, number)
@@ -139,9 +139,9 @@ class LayoutDecoder:
     def _judged(self, slot: Slot, records: Any, headers: Any, owners: NDArray[np.int64]) -> Judged:
         return slot.judge(headers[slot.column]).repeated(owners) if slot.in_header else slot.judge(records[slot.column])
 
-    def _whole(self, body: bytes, format: str, refused: dict[int, Faults], number: int) -> bytes | None:
+    def _whole(self, body: bytes, format: str, refused: dict[int, FaultCollector], number: int) -> bytes | None:
         """The bytes of a payload of the right size; else None, with its fault."""
-        faults = refused[number] = Faults()
+        faults = refused[number] = FaultCollector()
         if format not in self._formats:
             faults.add("$", "unknown_format", f"this feed takes {' or '.join(self._formats)}")
             return None
@@ -157,8 +157,8 @@ class LayoutDecoder:
         del refused[number]
         return whole
 
-    def _faults(self, read: Read, row: int) -> Faults:
-        faults = Faults()
+    def _faults(self, read: Read, row: int) -> FaultCollector:
+        faults = FaultCollector()
         for slot, column in zip(self._compiled.slots, read.columns, strict=True):
             if not column.good[row]:
                 column.explain(row, f"$[{read.indexes[row]}].{slot.name}", faults)

@@ -58,7 +58,7 @@ class Node(msgspec.Struct):
         return below or any(node.required(columns) for node in self.nodes.values())
 
 
-class Plan(msgspec.Struct, frozen=True):
+class DecodePlan(msgspec.Struct, frozen=True):
     """What is read of a record. `records` is where the records are in a JSON document; `except_keys` is None unless
     every other key is a register; `may_be_empty`: a payload without a record is no fault;
     `position`: the columns of latitude and longitude that give local times their zone."""
@@ -77,7 +77,7 @@ class Plan(msgspec.Struct, frozen=True):
         return next((place for place, column in enumerate(self.columns) if column.name == name), None)
 
 
-def compile_plan(feed: Feed) -> Plan:
+def compile_plan(feed: Feed) -> DecodePlan:
     """The plan of a feed that `load` returned (shape `samples` has none: `decode/samples.py`)."""
     columns = tuple(_columns(feed))
     root = Node()
@@ -86,7 +86,7 @@ def compile_plan(feed: Feed) -> Plan:
         for key in column.keys[:-1]:
             node = node.nodes.setdefault(key, Node())
         node.columns[column.keys[-1]] = number
-    return Plan(
+    return DecodePlan(
         columns=columns,
         root=root,
         records=parse_path(feed.input.records),

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import msgspec
 
 from tidemill.decode.compile import compile_struct, key_tokens
-from tidemill.decode.plan import Plan
+from tidemill.decode.plan import DecodePlan
 
 
-def quick_check(plan: Plan, max_depth: int) -> Callable[[bytes], bool] | None:
+def quick_check(plan: DecodePlan, max_depth: int) -> Callable[[bytes], bool] | None:
     """A function that says True only for one JSON object without any fault; None for feeds whose records msgspec alone
     cannot vouch for (optional members, epoch numbers, packed or scaled ones, registers, records inside a document)."""
     tokens = key_tokens(plan)

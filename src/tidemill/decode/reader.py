@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from tidemill.decode.cut import WHITE, Cut, cut_document, cut_lines
 from tidemill.decode.documents import strip
-from tidemill.decode.fast import Columns, FastReader
-from tidemill.decode.faults import Faults
-from tidemill.decode.plan import Plan
+from tidemill.decode.fast import DecodedColumns, FastReader
+from tidemill.decode.fault_collector import FaultCollector
+from tidemill.decode.plan import DecodePlan
 from tidemill.decode.plugin import as_json
 from tidemill.decode.quick import quick_check
 from tidemill.decode.reading import Reading
@@ -30,11 +30,11 @@ _TOO_MANY: Final = f"these are more records than the {MAX_RECORDS} that a payloa
 _BLOCK: Final = 8  # records that are not worth reading in smaller blocks
 
 
-class Reader:
+class PayloadReader:
     """Reads payloads of one feed. Thread-safe: it keeps nothing between calls. `turn`: a sign of life, given often."""
 
     def __init__(
-        self, plan: Plan, formats: tuple[str, ...], max_depth: int, turn: Callable[[], None] = lambda: None
+        self, plan: DecodePlan, formats: tuple[str, ...], max_depth: int, turn: Callable[[], None] = lambda: None
     ) -> None:
         self._turn = turn
         self._plan = plan
@@ -110,7 +110,7 @@ class Reader:
         if not body:
             reading.refuse(number, "empty_body", "there is nothing here; send a JSON document")
             return
-        body, faults = reading.whole(number), Faults()
+        body, faults = reading.whole(number), FaultCollector()
         cut = cut_lines(body) if lines else cut_document(body, self._plan.records, self._max_depth, faults)
         if cut is None:
             reading.counts[number] = 1
@@ -156,7 +156,7 @@ class Reader:
             certain += last - first
             first, step = last, step * 2
 
-    def _block(self, pieces: list[bytes], *, lines: bool) -> Columns | None:
+    def _block(self, pieces: list[bytes], *, lines: bool) -> DecodedColumns | None:
         """Some records by the fast reader; None if it is not certain of all of them."""
         if not lines:
             return self._fast.read_items(pieces)
@@ -165,7 +165,7 @@ class Reader:
 
     def _strict(self, reading: Reading, place: tuple[int, int], piece: bytes, path: str, line: int) -> None:
         """One record by the strict reader. `line`: of the payload, where the record begins."""
-        faults = Faults()
+        faults = FaultCollector()
         value: Any = parse(piece, path, self._max_depth, faults, line=line)
         record = None if faults.count else read_record(value, path, self._plan, faults)
         if record is None or faults.count:

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.decode.fast import Columns
-from tidemill.decode.faults import Faults
-from tidemill.decode.plan import Plan
+from tidemill.decode.fast import DecodedColumns
+from tidemill.decode.fault_collector import FaultCollector
+from tidemill.decode.plan import DecodePlan
 from tidemill.decode.rejected import Rejected
 from tidemill.decode.scan import BOM
 from tidemill.decode.stamps import Stamps
 from tidemill.decode.strict import Record
-from tidemill.decode.times import Walls
+from tidemill.decode.times import LocalTimes
 
-Chunk = tuple[Columns, NDArray[np.int64], NDArray[np.int64]]
+Chunk = tuple[DecodedColumns, NDArray[np.int64], NDArray[np.int64]]
 
 
 class Reading:
@@ -27,9 +27,9 @@ class Reading:
     payload's number as `seq`) and `stamps` of these. With a `limit` their faults are only gathered in `faults`, and
     reading ends (`stopped`) after so many records."""
 
-    def __init__(self, plan: Plan, payloads: Sequence[tuple[bytes, str]], limit: int | None) -> None:
+    def __init__(self, plan: DecodePlan, payloads: Sequence[tuple[bytes, str]], limit: int | None) -> None:
         self.counts = [0] * len(payloads)
-        self.faults = Faults()
+        self.faults = FaultCollector()
         self.rejected = Rejected()
         self.stamps = Stamps(plan)
         self._chunks: list[Chunk] = []
@@ -47,7 +47,7 @@ class Reading:
         """A payload as it came, but for a byte order mark: places in it are counted from here."""
         return self._payloads[number][0].removeprefix(BOM)
 
-    def add(self, columns: Columns, payloads: NDArray[np.int64], indexes: NDArray[np.int64]) -> None:
+    def add(self, columns: DecodedColumns, payloads: NDArray[np.int64], indexes: NDArray[np.int64]) -> None:
         """Take rows without fault: the columns, and the payload and index of each row."""
         if columns.count:
             self._chunks.append((columns, payloads, indexes))
@@ -56,7 +56,7 @@ class Reading:
         """Take one record without fault."""
         self._strict.add(record, payload, index)
 
-    def reject(self, payload: int, index: int, faults: Faults, record: Record | None = None) -> None:
+    def reject(self, payload: int, index: int, faults: FaultCollector, record: Record | None = None) -> None:
         """Take a record at fault. `record` is what was read of it."""
         self.faulty += 1
         if self._limit is not None:
@@ -68,7 +68,7 @@ class Reading:
 
     def refuse(self, payload: int, code: str, message: str) -> None:
         """Take a payload that is at fault as a whole: it counts as one record."""
-        faults = Faults()
+        faults = FaultCollector()
         faults.add("$", code, message)
         self.counts[payload] = 1
         self.reject(payload, 0, faults)
@@ -81,7 +81,7 @@ class Reading:
 class _Rows:
     """Records of the strict reader on their way to columns."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: DecodePlan) -> None:
         self._values: list[list[Any]] = [[] for _ in plan.columns]
         self._registers: list[dict[str, float]] | None = None if plan.except_keys is None else []
         self._walls, self._local = array("q"), bytearray()
@@ -102,6 +102,6 @@ class _Rows:
         if not count:
             return []
         local = np.array(self._local, np.bool_)
-        walls = Walls(np.array(self._walls, np.int64), local, np.ones(count, np.bool_))
-        columns = Columns(count, walls, self._values, self._registers)
+        walls = LocalTimes(np.array(self._walls, np.int64), local, np.ones(count, np.bool_))
+        columns = DecodedColumns(count, walls, self._values, self._registers)
         return [(columns, np.array(self._payloads, np.int64), np.array(self._indexes, np.int64))]

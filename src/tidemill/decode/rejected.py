@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from tidemill.decode.faults import Faults
+from tidemill.decode.fault_collector import FaultCollector
 
 REJECTIONS: Final[dict[str, Any]] = {
     "seq": pl.UInt64,
@@ -26,7 +26,7 @@ class Rejected:
         self._frames = [pl.DataFrame(schema=REJECTIONS)]
         self._clear()
 
-    def add(self, seq: int, index: int, faults: Faults) -> None:
+    def add(self, seq: int, index: int, faults: FaultCollector) -> None:
         """Note a record with all its faults."""
         self._seqs.append(seq)
         self._indexes.append(index)

@@ -10,14 +10,14 @@ import polars as pl
 from tidemill.decode.batch import Batch, counts, identities
 from tidemill.decode.cut import cut_document
 from tidemill.decode.documents import strip
-from tidemill.decode.faults import Faults
+from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.rejected import Rejected
 from tidemill.decode.samples import Samples, read_fast, understand
 from tidemill.decode.scan import BOM
 from tidemill.decode.strict_samples import read_strict
 from tidemill.decode.texts import Texts
 from tidemill.model.ids import series_id
-from tidemill.model.payload import Logged, Payload
+from tidemill.model.payload import LogEntry, Payload
 
 
 class SamplesHead(msgspec.Struct, frozen=True):
@@ -41,7 +41,7 @@ class SampleDecoder:
         self._max_depth = max_depth
         self._last: tuple[bytes, int, Samples] | None = None
 
-    def check(self, body: bytes, format: str, received_ns: int) -> Faults:
+    def check(self, body: bytes, format: str, received_ns: int) -> FaultCollector:
         """Every fault of a payload. What was read is kept until `head` asks for it, so that it is read once."""
         found, faults = self._read(body, format, received_ns)
         self._last = None if found is None else (body, received_ns, found)
@@ -61,9 +61,9 @@ class SampleDecoder:
         span = int(times.min()), int(times.max())
         return SamplesHead(series, found.name, found.unit, found.tags, len(times), *span)
 
-    def decode(self, payloads: Sequence[Logged]) -> Batch:
+    def decode(self, payloads: Sequence[LogEntry]) -> Batch:
         """Many payloads as one batch, a row a sample."""
-        parts: list[tuple[Logged, Samples]] = []
+        parts: list[tuple[LogEntry, Samples]] = []
         rejected = Rejected()
         sizes = []
         for logged in payloads:
@@ -80,14 +80,14 @@ class SampleDecoder:
         """The beginning of the payload for the first sample (or the series, where it is at fault as a whole), its value
         for every other."""
         body = body.removeprefix(BOM)
-        cut = cut_document(body, ("values",), self._max_depth, Faults()) if format in self._formats else None
+        cut = cut_document(body, ("values",), self._max_depth, FaultCollector()) if format in self._formats else None
         if cut is None or not cut.listed or not len(cut):
             return Texts(body)
         cut.starts[0], cut.ends[0] = 0, len(body)
         return Texts(body, cut.starts, cut.ends)
 
-    def _read(self, body: bytes, format: str, received_ns: int) -> tuple[Samples | None, Faults]:
-        faults = Faults()
+    def _read(self, body: bytes, format: str, received_ns: int) -> tuple[Samples | None, FaultCollector]:
+        faults = FaultCollector()
         if format not in self._formats:
             faults.add("$", "unknown_format", f"this feed takes {' or '.join(self._formats)}")
             return None, faults
@@ -101,7 +101,7 @@ def _identity(found: Samples, payload: Payload) -> dict[str, str]:
     return found.tags or {"receipt": payload.receipt}
 
 
-def _identities(parts: Sequence[tuple[Logged, Samples]]) -> pl.DataFrame:
+def _identities(parts: Sequence[tuple[LogEntry, Samples]]) -> pl.DataFrame:
     frame = identities([_identity(found, logged.payload) for logged, found in parts])
     return frame.with_columns(
         pl.Series("name", [found.name for _, found in parts], dtype=pl.String),
@@ -110,7 +110,7 @@ def _identities(parts: Sequence[tuple[Logged, Samples]]) -> pl.DataFrame:
     )
 
 
-def _frame(parts: Sequence[tuple[Logged, Samples]]) -> pl.DataFrame:
+def _frame(parts: Sequence[tuple[LogEntry, Samples]]) -> pl.DataFrame:
     sizes = [len(found.values) for _, found in parts]
 
     def repeated(values: list[Any], kind: Any) -> Any:

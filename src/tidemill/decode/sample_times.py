@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 from numpy.typing import NDArray
 
-from tidemill.decode.faults import Faults
+from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.times import UNIT_NS, parse_numbers, parse_texts
 from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S, parse_duration_ns, parse_wall
 
@@ -59,7 +59,7 @@ class Members(msgspec.Struct, frozen=True):
         return len(self.body.values if self.column is None else self.column)
 
 
-def sample_times(members: Members, received_ns: int, faults: Faults) -> NDArray[np.int64] | None:
+def sample_times(members: Members, received_ns: int, faults: FaultCollector) -> NDArray[np.int64] | None:
     """The time of each sample, in their order, ns UTC; counted from the receipt where there is no start. None where
     that cannot be said: then every fault of the members that tell the time is added."""
     unit = members.body.time_unit
@@ -68,7 +68,7 @@ def sample_times(members: Members, received_ns: int, faults: Faults) -> NDArray[
     return _given(members, faults) if members.there("times") else _even(members, received_ns, faults)
 
 
-def _even(members: Members, received_ns: int, faults: Faults) -> NDArray[np.int64] | None:
+def _even(members: Members, received_ns: int, faults: FaultCollector) -> NDArray[np.int64] | None:
     """Times by start and interval."""
     interval, start, count = _interval(members, faults), _start(members, faults), members.count
     if faults.count or interval is None or not count:
@@ -91,7 +91,7 @@ def multiples(interval: Fraction, count: int) -> NDArray[np.int64]:
     return np.array(exact, np.int64)
 
 
-def _interval(members: Members, faults: Faults) -> Fraction | None:
+def _interval(members: Members, faults: FaultCollector) -> Fraction | None:
     """Nanoseconds between samples, exactly; None with a fault, or where one was found before. One sample needs none."""
     body = members.body
     if members.there("sample_rate_hz"):
@@ -117,21 +117,21 @@ def _interval(members: Members, faults: Faults) -> Fraction | None:
     return interval
 
 
-def _of_rate(rate: float, faults: Faults) -> Fraction | None:
+def _of_rate(rate: float, faults: FaultCollector) -> Fraction | None:
     if 0 < rate <= NS_PER_S:
         return NS_PER_S / Fraction(Decimal(repr(rate)))
     faults.add("$.sample_rate_hz", "out_of_range", "must be above 0 and at most 1e9")
     return None
 
 
-def _start(members: Members, faults: Faults) -> int | None:
+def _start(members: Members, faults: FaultCollector) -> int | None:
     if not members.there("start") or "start" in members.spoiled:
         return None
     times = _parse([members.body.start], "$.start", members, faults)
     return None if times is None else int(times[0])
 
 
-def _given(members: Members, faults: Faults) -> NDArray[np.int64] | None:
+def _given(members: Members, faults: FaultCollector) -> NDArray[np.int64] | None:
     """Times that were given, one a value, in any order but each only once."""
     given, count = members.body.times or [], members.count
     for other in ("start", "interval", "sample_rate_hz"):
@@ -152,7 +152,7 @@ def _given(members: Members, faults: Faults) -> NDArray[np.int64] | None:
     return times
 
 
-def _parse(given: list[Any], path: str, members: Members, faults: Faults) -> NDArray[np.int64] | None:
+def _parse(given: list[Any], path: str, members: Members, faults: FaultCollector) -> NDArray[np.int64] | None:
     """Times of one kind, texts or numbers, as ns; None with a fault for each that is not good."""
     texts = isinstance(given[0], str)
     if any((kind is str) != texts for kind in set(map(type, given))):
@@ -173,7 +173,7 @@ def _parse(given: list[Any], path: str, members: Members, faults: Faults) -> NDA
     return walls.ns
 
 
-def _explain(time: Any, path: str, faults: Faults) -> None:
+def _explain(time: Any, path: str, faults: FaultCollector) -> None:
     """Why a time was not taken."""
     message, code = "the time is outside 1900-01-01 to 2262-04-11", "time_out_of_range"
     if isinstance(time, str):

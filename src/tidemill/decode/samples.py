@@ -13,7 +13,7 @@ from msgspec import UNSET
 from numpy.typing import NDArray
 
 from tidemill.decode.cut import WHITE
-from tidemill.decode.faults import Faults
+from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.sample_times import Members, SampleBody, sample_times
 from tidemill.decode.scan import plain
 
@@ -94,7 +94,7 @@ def _column(items: bytes) -> NDArray[np.float64] | None:
     return np.concatenate(parts)
 
 
-def understand(members: Members, received_ns: int, faults: Faults) -> Samples | None:
+def understand(members: Members, received_ns: int, faults: FaultCollector) -> Samples | None:
     """What the members mean together; None where there are faults, found before or here."""
     body, count, column = members.body, members.count, members.column
     _texts(body, faults)
@@ -119,7 +119,7 @@ def understand(members: Members, received_ns: int, faults: Faults) -> Samples | 
     )
 
 
-def _texts(body: SampleBody, faults: Faults) -> None:
+def _texts(body: SampleBody, faults: FaultCollector) -> None:
     for name, longest in (("name", MAX_NAME), ("unit", MAX_NAME), ("description", MAX_TEXT)):
         text = getattr(body, name)
         if text and len(text) > longest:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tidemill.decode.plan import Plan
+from tidemill.decode.plan import DecodePlan
 from tidemill.decode.strict import Record
-from tidemill.model.payload import Logged
+from tidemill.model.payload import LogEntry
 
 _LIMITS = (90.0, 180.0)  # degrees of latitude and longitude; beyond, there is no zone
 
@@ -21,7 +21,7 @@ _LIMITS = (90.0, 180.0)  # degrees of latitude and longitude; beyond, there is n
 class Stamps:
     """Takes the faulty records whose time was read."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: DecodePlan) -> None:
         self._received = plan.time_format == "received"
         self._payloads, self._indexes, self._walls, self._local = array("L"), array("L"), array("q"), bytearray()
         self._zone = plan.number("zone")
@@ -42,7 +42,7 @@ class Stamps:
             assert number is not None
             degrees.append(_within(record.values[number], most))
 
-    def frame(self, payloads: Sequence[Logged]) -> pl.DataFrame:
+    def frame(self, payloads: Sequence[LogEntry]) -> pl.DataFrame:
         """The stamps, of these payloads."""
         rows = np.array(self._payloads, np.int64)
         walls = np.array(self._walls, np.int64)

@@ -7,8 +7,8 @@ import math
 import re
 from typing import Any, Final
 
-from tidemill.decode.faults import Faults
-from tidemill.decode.plan import Column, Node, Plan
+from tidemill.decode.fault_collector import FaultCollector
+from tidemill.decode.plan import Column, DecodePlan, Node
 from tidemill.decode.strict_json import NOT_FINITE, Object, has_lone_surrogate, name_of, words
 from tidemill.decode.times import LOCAL_MAX_NS, LOCAL_MIN_NS, UNIT_NS, number_ns
 from tidemill.decode.values import octets, packed_text, unpacked
@@ -31,14 +31,14 @@ class Record:
         self.registers: dict[str, float] | None = None
 
 
-def read_record(value: Any, path: str, plan: Plan, faults: Faults) -> Record:
+def read_record(value: Any, path: str, plan: DecodePlan, faults: FaultCollector) -> Record:
     """Read one record by the plan, adding each of its faults. What is returned is only good when none was added."""
     record = Record(len(plan.columns))
     record.timed = plan.time_format == "received" and isinstance(value, Object)
     if not isinstance(value, Object):
         faults.add(path, "wrong_type", f"must be an object, is {name_of(value)}")
         return record
-    _Walk(plan, record, faults).node(value, path, plan.root)
+    _RecordWalk(plan, record, faults).node(value, path, plan.root)
     if plan.except_keys is not None:
         record.registers = _read_registers(value, path, plan.except_keys, faults)
     for where in words(value, path):
@@ -46,10 +46,10 @@ def read_record(value: Any, path: str, plan: Plan, faults: Faults) -> Record:
     return record
 
 
-class _Walk:
+class _RecordWalk:
     """One way through one record, object by object."""
 
-    def __init__(self, plan: Plan, record: Record, faults: Faults) -> None:
+    def __init__(self, plan: DecodePlan, record: Record, faults: FaultCollector) -> None:
         self._plan = plan
         self._record = record
         self._faults = faults
@@ -99,7 +99,7 @@ class _Walk:
             values[number] = _read_labels(value, path, faults)
 
 
-def _is_there(value: Any, path: str, required: bool, expected: str, faults: Faults) -> bool:
+def _is_there(value: Any, path: str, required: bool, expected: str, faults: FaultCollector) -> bool:
     """False for what is missing or null: a fault where it is required."""
     if value is _MISSING:
         if required:
@@ -108,7 +108,7 @@ def _is_there(value: Any, path: str, required: bool, expected: str, faults: Faul
     return required or value is not None
 
 
-def read_text(value: Any, path: str, max_length: int, faults: Faults) -> str | None:
+def read_text(value: Any, path: str, max_length: int, faults: FaultCollector) -> str | None:
     """A text that names something: not empty, not too long, no control characters, no half characters."""
     if not isinstance(value, str):
         faults.add(path, "wrong_type", f"must be a text, is {name_of(value)}")
@@ -126,7 +126,7 @@ def read_text(value: Any, path: str, max_length: int, faults: Faults) -> str | N
 
 
 def read_number(
-    value: Any, path: str, column: Column | None, faults: Faults, expected: str = "a number"
+    value: Any, path: str, column: Column | None, faults: FaultCollector, expected: str = "a number"
 ) -> float | None:
     """A finite number, to the column's scale and within its range. Integers of any size count as the nearest double."""
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -147,7 +147,7 @@ def read_number(
     return number
 
 
-def _read_numbers(value: Any, path: str, column: Column, faults: Faults) -> list[float | None] | None:
+def _read_numbers(value: Any, path: str, column: Column, faults: FaultCollector) -> list[float | None] | None:
     if not isinstance(value, list):
         faults.add(path, "wrong_type", f"must be an array of numbers, is {name_of(value)}")
         return None
@@ -156,7 +156,7 @@ def _read_numbers(value: Any, path: str, column: Column, faults: Faults) -> list
     return [read_number(item, f"{path}[{n}]", column, faults) for n, item in enumerate(value)]
 
 
-def _read_packed(value: Any, path: str, column: Column, faults: Faults) -> Any:
+def _read_packed(value: Any, path: str, column: Column, faults: FaultCollector) -> Any:
     """A packed number, or the list of them."""
     kind = column.packed
     assert kind is not None
@@ -185,7 +185,7 @@ def _read_packed(value: Any, path: str, column: Column, faults: Faults) -> Any:
     return [read_exact(number, f"{path}[{n}]", column, faults) for n, number in enumerate(numbers)]
 
 
-def read_exact(number: Any, path: str, column: Column, faults: Faults) -> float | None:
+def read_exact(number: Any, path: str, column: Column, faults: FaultCollector) -> float | None:
     """A packed number, which a double must be able to hold exactly."""
     if isinstance(number, int) and int(float(number)) != number:
         faults.add(path, "not_exact", f"{number} is an integer that a double cannot hold exactly")
@@ -193,7 +193,7 @@ def read_exact(number: Any, path: str, column: Column, faults: Faults) -> float 
     return read_number(number, path, column, faults)
 
 
-def _read_labels(value: Any, path: str, faults: Faults) -> list[str] | None:
+def _read_labels(value: Any, path: str, faults: FaultCollector) -> list[str] | None:
     if not isinstance(value, list):
         faults.add(path, "wrong_type", f"must be an array of texts, is {name_of(value)}")
         return None
@@ -205,7 +205,7 @@ def _read_labels(value: Any, path: str, faults: Faults) -> list[str] | None:
     return value
 
 
-def _read_time(value: Any, path: str, plan: Plan, faults: Faults) -> tuple[int, bool]:
+def _read_time(value: Any, path: str, plan: DecodePlan, faults: FaultCollector) -> tuple[int, bool]:
     """(ns, local). Local times are wall clock as if UTC."""
     if plan.time_format != "rfc3339":
         before = faults.count
@@ -230,7 +230,7 @@ def _read_time(value: Any, path: str, plan: Plan, faults: Faults) -> tuple[int, 
     return ns, local
 
 
-def _read_registers(value: Object, path: str, except_keys: frozenset[str], faults: Faults) -> dict[str, float]:
+def _read_registers(value: Object, path: str, except_keys: frozenset[str], faults: FaultCollector) -> dict[str, float]:
     """Every member that is not excepted, as a number; null is a register without a reading and is left out."""
     found: dict[str, float] = {}
     before = faults.count
@@ -253,7 +253,7 @@ def _expected(column: Column) -> str:
     return packed_text(column) if column.packed else _EXPECTED[column.kind]
 
 
-def _expected_time(plan: Plan) -> str:
+def _expected_time(plan: DecodePlan) -> str:
     """The format that the feed wants, in words."""
     if plan.time_format == "rfc3339":
         return INSTANT_TEXT if plan.offset_required else WALL_TEXT

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from json.scanner import make_scanner
 from typing import Any, Final
 
-from tidemill.decode.faults import Faults
+from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.scan import depth_within, is_utf8
 
 NOT_FINITE: Final = "NaN and Infinity are not JSON; leave the member out or send a number"
@@ -27,7 +27,7 @@ class NotJson(float):
 word: Final = {name: NotJson(name) for name in ("NaN", "Infinity", "-Infinity")}.__getitem__
 
 
-def parse(body: bytes, path: str, max_depth: int, faults: Faults, *, line: int = 1) -> Any:
+def parse(body: bytes, path: str, max_depth: int, faults: FaultCollector, *, line: int = 1) -> Any:
     """The value of a JSON text, or None with a fault. Objects are `Object`, words such as NaN are `NotJson`. `line` is
     the number of the text's first line."""
     if not readable(body, path, max_depth, faults, line=line):
@@ -49,7 +49,7 @@ def parse(body: bytes, path: str, max_depth: int, faults: Faults, *, line: int =
     return None
 
 
-def readable(body: bytes, path: str, max_depth: int, faults: Faults, *, line: int = 1) -> bool:
+def readable(body: bytes, path: str, max_depth: int, faults: FaultCollector, *, line: int = 1) -> bool:
     """Whether a text may be read as JSON: not empty, UTF-8, not too deep. Else with a fault."""
     if not body.strip(b" \t\r\n"):
         faults.add(path, "empty_body", "there is nothing here; send a JSON document")

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from tidemill.decode.faults import Faults
+from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.sample_times import Members, SampleBody
 from tidemill.decode.strict import read_number, read_text
 from tidemill.decode.strict_json import Object, has_lone_surrogate, name_of, parse, words
@@ -11,7 +11,7 @@ from tidemill.decode.strict_json import Object, has_lone_surrogate, name_of, par
 _LONG = 1 << 30
 
 
-def read_strict(body: bytes, max_depth: int, faults: Faults) -> Members | None:
+def read_strict(body: bytes, max_depth: int, faults: FaultCollector) -> Members | None:
     """The members of a body, with every fault of JSON and types added; None for what is no JSON object."""
     value = parse(body, "$", max_depth, faults)
     if faults.count:
@@ -42,7 +42,7 @@ def read_strict(body: bytes, max_depth: int, faults: Faults) -> Members | None:
     return Members(SampleBody(**good), frozenset(spoiled))
 
 
-def _member(key: str, value: Any, faults: Faults) -> Any:
+def _member(key: str, value: Any, faults: FaultCollector) -> Any:
     path = f"$.{key}"
     if key == "values":
         return _values(value, path, faults)
@@ -60,12 +60,12 @@ def _member(key: str, value: Any, faults: Faults) -> Any:
     return _text(value, path, faults)
 
 
-def _text(value: Any, path: str, faults: Faults) -> str | None:
+def _text(value: Any, path: str, faults: FaultCollector) -> str | None:
     """A text; whether it may be empty, and how long, is judged where its meaning is."""
     return value if value == "" else read_text(value, path, _LONG, faults)
 
 
-def _values(value: Any, path: str, faults: Faults) -> list[float | None]:
+def _values(value: Any, path: str, faults: FaultCollector) -> list[float | None]:
     if not isinstance(value, list):
         faults.add(path, "wrong_type", f"must be an array of numbers, is {name_of(value)}")
         return []
@@ -78,14 +78,14 @@ def _values(value: Any, path: str, faults: Faults) -> list[float | None]:
     return found
 
 
-def _times(value: Any, path: str, faults: Faults) -> list[Any]:
+def _times(value: Any, path: str, faults: FaultCollector) -> list[Any]:
     if not isinstance(value, list):
         faults.add(path, "wrong_type", f"must be an array of times, is {name_of(value)}")
         return []
     return [item if isinstance(item, str) else _time(item, f"{path}[{n}]", faults) for n, item in enumerate(value)]
 
 
-def _time(value: Any, path: str, faults: Faults) -> Any:
+def _time(value: Any, path: str, faults: FaultCollector) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         faults.add(path, "wrong_type", f"must be an RFC 3339 time as text, or a number, is {name_of(value)}")
     elif isinstance(value, str):
@@ -95,7 +95,7 @@ def _time(value: Any, path: str, faults: Faults) -> Any:
     return value
 
 
-def _tags(value: Any, path: str, faults: Faults) -> dict[str, str]:
+def _tags(value: Any, path: str, faults: FaultCollector) -> dict[str, str]:
     if not isinstance(value, Object):
         faults.add(path, "wrong_type", f"must be an object of texts, is {name_of(value)}")
         return {}
@@ -110,7 +110,7 @@ def _tags(value: Any, path: str, faults: Faults) -> dict[str, str]:
     return found
 
 
-def _description(value: Any, path: str, faults: Faults) -> str:
+def _description(value: Any, path: str, faults: FaultCollector) -> str:
     """A text for people: line breaks are fine in it."""
     if not isinstance(value, str):
         faults.add(path, "wrong_type", f"must be a text, is {name_of(value)}")

@@ -26,7 +26,7 @@ _DIGITS: Final = (0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18)
 _MONTH_DAYS: Final = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 
 
-class Walls(msgspec.Struct, frozen=True):
+class LocalTimes(msgspec.Struct, frozen=True):
     """Times as read. `ns` is the instant, or where `local` the wall clock as if it were UTC; only good where `ok`."""
 
     ns: NDArray[np.int64]
@@ -34,10 +34,10 @@ class Walls(msgspec.Struct, frozen=True):
     ok: NDArray[np.bool_]
 
 
-def parse_texts(texts: Sequence[str]) -> Walls:
+def parse_texts(texts: Sequence[str]) -> LocalTimes:
     """RFC 3339 texts, with or without an offset, in any mix of lengths."""
     count = len(texts)
-    walls = Walls(np.zeros(count, np.int64), np.zeros(count, np.bool_), np.zeros(count, np.bool_))
+    walls = LocalTimes(np.zeros(count, np.int64), np.zeros(count, np.bool_), np.zeros(count, np.bool_))
     joined = "".join(texts)
     if not joined.isascii():
         for row, text in enumerate(texts):
@@ -58,18 +58,18 @@ def parse_texts(texts: Sequence[str]) -> Walls:
     return walls
 
 
-def parse_numbers(values: Sequence[Any], unit_ns: int) -> Walls:
+def parse_numbers(values: Sequence[Any], unit_ns: int) -> LocalTimes:
     """Epoch numbers (int or float) of a unit. A float counts as the shortest decimal that reads back as it: 0.1 s is
     100 ms exactly. Halves of a nanosecond go to the even one."""
     count = len(values)
     local = np.zeros(count, np.bool_)
     low, high = -(-MIN_NS // unit_ns), MAX_NS // unit_ns
     if set(map(type, values)) <= {int} and (not count or (min(values) >= low and max(values) <= high)):
-        return Walls(np.array(values, np.int64) * unit_ns, local, np.ones(count, np.bool_))
+        return LocalTimes(np.array(values, np.int64) * unit_ns, local, np.ones(count, np.bool_))
     exact = [number_ns(value, unit_ns) for value in values]
     ok = [MIN_NS <= ns <= MAX_NS for ns in exact]
     fitting = [ns if good else 0 for ns, good in zip(exact, ok, strict=True)]
-    return Walls(np.array(fitting, np.int64), local, np.array(ok, np.bool_))
+    return LocalTimes(np.array(fitting, np.int64), local, np.array(ok, np.bool_))
 
 
 def number_ns(value: float, unit_ns: int) -> int:
@@ -81,14 +81,14 @@ def number_ns(value: float, unit_ns: int) -> int:
     return int((Decimal(repr(value)) * unit_ns).to_integral_value())
 
 
-def in_range(walls: Walls) -> NDArray[np.bool_]:
+def in_range(walls: LocalTimes) -> NDArray[np.bool_]:
     """Where the store can hold the time (a local one: whatever its zone)."""
     low = np.where(walls.local, LOCAL_MIN_NS, MIN_NS)
     high = np.where(walls.local, LOCAL_MAX_NS, MAX_NS)
     return (low <= walls.ns) & (walls.ns <= high)
 
 
-def _parse_long(text: str, row: int, walls: Walls) -> None:
+def _parse_long(text: str, row: int, walls: LocalTimes) -> None:
     """One text as `parse_wall` reads it."""
     try:
         wall, offset = parse_wall(text)
@@ -106,7 +106,7 @@ def _matrix(buffer: NDArray[np.uint8], starts: NDArray[np.int64], length: int) -
     return np.stack([buffer[starts + position] for position in range(length)])
 
 
-def _parse_block(matrix: NDArray[np.uint8], rows: NDArray[np.int64], walls: Walls) -> None:
+def _parse_block(matrix: NDArray[np.uint8], rows: NDArray[np.int64], walls: LocalTimes) -> None:
     """Texts of one length, told apart by how they end: `Z`, an offset, or nothing."""
     length = len(matrix)
     seconds, ok = _whole_seconds(matrix)

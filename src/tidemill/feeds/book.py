@@ -16,7 +16,7 @@ from tidemill.errors import FeedDamagedError, FeedDefinitionError, NotFoundError
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.load import load
 from tidemill.feeds.missing import missing_plugins
-from tidemill.feeds.variables import AS_WRITTEN, Reach
+from tidemill.feeds.variables import AS_WRITTEN, VariableScope
 from tidemill.model.feed_text import FeedText
 
 log = logging.getLogger(__name__)
@@ -49,11 +49,11 @@ class FeedBook:
         environment: Mapping[str, str] = AS_WRITTEN,
         *,
         with_sources: bool = True,
-        reach: Callable[[str], Reach] | None = None,
+        reach: Callable[[str], VariableScope] | None = None,
     ) -> None:
         self._texts = texts
         self._with_sources = with_sources
-        self._reach = reach or (lambda _tenant: Reach(environment))
+        self._reach = reach or (lambda _tenant: VariableScope(environment))
         self._current: dict[tuple[str, str], Feed] = {}
         self._versions: dict[tuple[str, str, int], Feed] = {}
         self._lock = threading.Lock()

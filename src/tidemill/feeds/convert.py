@@ -8,10 +8,10 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from tidemill.feeds.places import Key
+from tidemill.feeds.key_lines import Key
 
 
-class Finding(msgspec.Struct, frozen=True):
+class DefinitionFault(msgspec.Struct, frozen=True):
     """One fault in a feed definition: the key, a stable code and a sentence with a hint."""
 
     key: Key
@@ -19,7 +19,7 @@ class Finding(msgspec.Struct, frozen=True):
     message: str
 
 
-def convert(data: Any, kind: Any, key: Key, found: list[Finding]) -> Any:
+def convert(data: Any, kind: Any, key: Key, found: list[DefinitionFault]) -> Any:
     """`data` as `kind` (a struct, a dict or tuple of structs, or anything msgspec converts). Adds every fault to
     `found`; what is returned is only good when nothing was added."""
     kind = _without_none(kind)
@@ -47,13 +47,15 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f" (known: {', '.join(names)})" if names else ""
 
 
-def _convert_struct(data: Any, kind: type[msgspec.Struct], key: Key, found: list[Finding]) -> Any:
+def _convert_struct(data: Any, kind: type[msgspec.Struct], key: Key, found: list[DefinitionFault]) -> Any:
     if not isinstance(data, dict):
         return _wrong(key, "a table", data, found)
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     for name in data:
         if name not in fields:
-            found.append(Finding((*key, name), "unknown_key", f"unknown key '{name}'{did_you_mean(name, fields)}"))
+            found.append(
+                DefinitionFault((*key, name), "unknown_key", f"unknown key '{name}'{did_you_mean(name, fields)}")
+            )
     values = {}
     for name, field in fields.items():
         if name in data:
@@ -62,14 +64,14 @@ def _convert_struct(data: Any, kind: type[msgspec.Struct], key: Key, found: list
             if value is not None or (len(found) == before and not field.required):
                 values[field.name] = value  # else its default stands in, so that the rest can be looked at as well
         elif field.required:
-            found.append(Finding((*key, name), "missing", f"'{name}' is missing"))
+            found.append(DefinitionFault((*key, name), "missing", f"'{name}' is missing"))
     try:
         return kind(**values)
     except TypeError:  # a required key is missing, which was noted
         return None
 
 
-def _convert_leaf(data: Any, kind: Any, key: Key, found: list[Finding]) -> Any:
+def _convert_leaf(data: Any, kind: Any, key: Key, found: list[DefinitionFault]) -> Any:
     try:
         return msgspec.convert(data, kind, strict=True)
     except msgspec.ValidationError as error:
@@ -78,12 +80,12 @@ def _convert_leaf(data: Any, kind: Any, key: Key, found: list[Finding]) -> Any:
             message = f"'{data[:60]}' is none of the choices{did_you_mean(data, choices)}"
         else:
             message = str(error)
-        found.append(Finding(key, "wrong_type", message))
+        found.append(DefinitionFault(key, "wrong_type", message))
         return None
 
 
-def _wrong(key: Key, expected: str, data: Any, found: list[Finding]) -> None:
-    found.append(Finding(key, "wrong_type", f"must be {expected}, not {type(data).__name__}"))
+def _wrong(key: Key, expected: str, data: Any, found: list[DefinitionFault]) -> None:
+    found.append(DefinitionFault(key, "wrong_type", f"must be {expected}, not {type(data).__name__}"))
 
 
 def _choices(kind: Any) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from tidemill.checks.check import Check, Columns
+from tidemill.checks.check import Check, FeedColumns
 from tidemill.checks.library import checks, compile_check
 from tidemill.feeds.input import Input, Layout
 from tidemill.feeds.members import Attribute, Field, Part, Tag
@@ -104,7 +104,7 @@ class Rollup(Table, frozen=True):
     aggregates: tuple[Literal["mean", "min", "max", "sum", "count"], ...] = ("mean",)
 
 
-class Retention(Table, frozen=True):
+class RetentionPolicy(Table, frozen=True):
     """How long points stay after they were *received* (None: for ever). `seal_rollups`: when a window's points go, its
     rollup stays for good and later records for it are rejected `window_sealed`."""
 
@@ -130,7 +130,7 @@ class Definition(Table, frozen=True):
     duplicates: Literal["first", "last", "keep"] = "last"
     shape: Shape = Shape()
     rollups: Rollup | None = None
-    retention: Retention = Retention()
+    retention: RetentionPolicy = RetentionPolicy()
 
 
 class Feed(Definition, frozen=True):
@@ -144,10 +144,10 @@ class Feed(Definition, frozen=True):
         return Definition(**{name: getattr(self, name) for name in Definition.__struct_fields__})
 
     @property
-    def columns(self) -> Columns:
+    def columns(self) -> FeedColumns:
         """What its records have for checks to look at."""
         numbers = tuple(name for name, field in self.fields.items() if not field.is_array)
-        return Columns(
+        return FeedColumns(
             fields=SUMMARY if self.shape.kind == "summary" else numbers,
             tags=tuple(self.tags),
             attributes=tuple(self.attributes),

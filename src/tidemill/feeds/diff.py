@@ -13,9 +13,9 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from tidemill.feeds.convert import Finding, convert
+from tidemill.feeds.convert import DefinitionFault, convert
 from tidemill.feeds.definition import Feed
-from tidemill.feeds.places import Key
+from tidemill.feeds.key_lines import Key
 from tidemill.feeds.rule_pairs import moved, pairs
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
@@ -41,7 +41,7 @@ def definition(text: str) -> dict[str, Any]:
         written = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError):
         return {}
-    found: list[Finding] = []
+    found: list[DefinitionFault] = []
     feed = convert(written, Feed, (), found)
     plain: dict[str, Any] = _without_none(msgspec.to_builtins(written if found else feed))
     plain.pop("version", None)

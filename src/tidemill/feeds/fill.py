@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import msgspec
 
-from tidemill.feeds.convert import Finding
-from tidemill.feeds.places import Key
+from tidemill.feeds.convert import DefinitionFault
+from tidemill.feeds.key_lines import Key
 from tidemill.feeds.variables import AS_WRITTEN, refusal
 
 _REFERENCE: Final = re.compile(r"\$\{(?:file:([^}]*)|([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?)\}")
@@ -30,7 +30,7 @@ class Filler:
     def __init__(self, environment: Mapping[str, str], secrets_folder: Path | None) -> None:
         self._environment = environment
         self._folder = secrets_folder
-        self._found: list[Finding] = []
+        self._found: list[DefinitionFault] = []
         self._hiding: set[Key] = set()  # keys whose values hold a secret
         self._unread: set[Key] = set()  # keys whose values hold a reference that could not be filled in
         self._blank: set[Key] = set()  # keys whose texts are nothing once their references are filled in
@@ -53,7 +53,7 @@ class Filler:
         """Whether the URL is a reference that was left empty on purpose (`${NAME:-}`): nothing is configured."""
         return _URL in self._blank
 
-    def findings(self, found: list[Finding]) -> list[Finding]:
+    def findings(self, found: list[DefinitionFault]) -> list[DefinitionFault]:
         """Its own findings and those of others about the filled table, without values that must not be shown."""
         shown = list(self._found)
         for one in found:
@@ -72,13 +72,13 @@ class Filler:
             self._unread.add(key)
             return match[0]
         if (why := refusal(self._environment, name, default)) is not None:
-            self._found.append(Finding(key, "variable_refused", why))
+            self._found.append(DefinitionFault(key, "variable_refused", why))
             self._unread.add(key)
             return ""
         value = self._environment.get(name)
         if value is None and default is None:
             message = f"the environment has no {name}; set it, or give a default: ${{{name}:-...}}"
-            self._found.append(Finding(key, "variable_unset", message))
+            self._found.append(DefinitionFault(key, "variable_unset", message))
             self._unread.add(key)
         if value is not None and not default:
             self._keep(value, key)
@@ -87,7 +87,7 @@ class Filler:
     def _file(self, path: str, reference: str, key: Key) -> str:
         if not _HOLDS_SECRETS.intersection(key[1:2]):
             names = ", ".join(sorted(_HOLDS_SECRETS))
-            self._found.append(Finding(key, "misplaced_secret", f"a secret is filled in inside {names} only"))
+            self._found.append(DefinitionFault(key, "misplaced_secret", f"a secret is filled in inside {names} only"))
         if self._folder is None:
             self._unread.add(key)
             return reference
@@ -95,7 +95,7 @@ class Filler:
             value = _read(Path(path), self._folder)
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or error
-            self._found.append(Finding(key, "secret_unreadable", f"the secret {path} cannot be read: {why}"))
+            self._found.append(DefinitionFault(key, "secret_unreadable", f"the secret {path} cannot be read: {why}"))
             self._unread.add(key)
             return ""
         self._keep(value, key)

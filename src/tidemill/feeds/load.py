@@ -13,10 +13,10 @@ from typing import Any, Final
 from msgspec.structs import asdict, replace
 
 from tidemill.errors import Fault, FeedDefinitionError, count_of_faults
-from tidemill.feeds.convert import Finding, convert
+from tidemill.feeds.convert import DefinitionFault, convert
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.fill import Filler
-from tidemill.feeds.places import Places
+from tidemill.feeds.key_lines import KeyLines
 from tidemill.feeds.source import FilledSource
 from tidemill.feeds.validate import validate
 
@@ -38,8 +38,8 @@ def load(
     data = _parse(text, source)
     if not with_source:
         data.pop("source", None)
-    places = Places(text, source)
-    found: list[Finding] = []
+    places = KeyLines(text, source)
+    found: list[DefinitionFault] = []
     filler = Filler({} if environment is None else environment, secrets_folder)
     if "source" in data:
         data["source"] = filler.fill(data["source"], ("source",))

@@ -15,7 +15,7 @@ from tidemill.model.units import conversion
 Part = Literal["record", "header"]
 
 
-class Member(Table, frozen=True):
+class RecordMember(Table, frozen=True):
     """Where a member is: at a `path` of a JSON record, or `at` a byte of a binary one."""
 
     path: str | None = None
@@ -23,7 +23,7 @@ class Member(Table, frozen=True):
     in_: Part = msgspec.field(default="record", name="in")
 
 
-class Tag(Member, frozen=True):
+class Tag(RecordMember, frozen=True):
     """A text that is part of a series' identity.
 
     In a binary record (`at`) its `type` is `text` (UTF-8 of `length` bytes, filled up with NUL; all NUL is no text),
@@ -35,7 +35,7 @@ class Tag(Member, frozen=True):
     length: int | None = None
 
 
-class Attribute(Member, frozen=True):
+class Attribute(RecordMember, frozen=True):
     """A text that travels with every point of a record and is no part of a series' identity: whatever stands at an
     instant brings its own (a meter reading that is "estimated" gives way to one that is "measured"). In a binary record
     its types are those of a tag."""
@@ -46,7 +46,7 @@ class Attribute(Member, frozen=True):
     length: int | None = None
 
 
-class Field(Member, frozen=True):
+class Field(RecordMember, frozen=True):
     """A measured value.
 
     `number`: a finite JSON number. `numbers`: an array of them, at least one (for `summary`). Packed numbers, which are

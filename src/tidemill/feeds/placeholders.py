@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from tidemill.feeds.convert import Finding
+from tidemill.feeds.convert import DefinitionFault
 from tidemill.feeds.source import Source
 
 _PLACEHOLDER: Final = re.compile(r"(?<!\$)\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -15,7 +15,7 @@ _NEEDS: Final = {
 }
 
 
-def placeholder_findings(source: Source) -> Iterator[Finding]:
+def placeholder_findings(source: Source) -> Iterator[DefinitionFault]:
     """Placeholders that nothing fills, and what is read in parts without asking for the part."""
     texts = [(("source", "url"), source.url), *((("source", "params", k), v) for k, v in source.params.items())]
     known = _known(source)
@@ -24,11 +24,13 @@ def placeholder_findings(source: Source) -> Iterator[Finding]:
         for name in _PLACEHOLDER.findall(text):
             used.add(name)
             if name not in known:
-                yield Finding(key, "unknown_placeholder", f"nothing fills {{{name[:40]}}} in: {_hint(name, known)}")
+                yield DefinitionFault(
+                    key, "unknown_placeholder", f"nothing fills {{{name[:40]}}} in: {_hint(name, known)}"
+                )
     page = source.page
     if page is not None and page.by == "cursor" and ("cursor" in used) == (page.param is not None):
         message = "say how the cursor is sent: as the parameter `param`, or as {cursor} in the URL or params"
-        yield Finding(("source", "page", "param"), "conflict", message + (", not both" if page.param else ""))
+        yield DefinitionFault(("source", "page", "param"), "conflict", message + (", not both" if page.param else ""))
 
 
 def _known(source: Source) -> tuple[str, ...]:

@@ -13,10 +13,10 @@ import msgspec
 
 from tidemill.errors import ConflictError, Fault, FeedDefinitionError
 from tidemill.feeds.book import FeedTexts
-from tidemill.feeds.convert import Finding
+from tidemill.feeds.convert import DefinitionFault
 from tidemill.feeds.diff import DefinitionChange, changes, definition
+from tidemill.feeds.key_lines import Key, KeyLines
 from tidemill.feeds.load import load, refusal
-from tidemill.feeds.places import Key, Places
 from tidemill.model.feed_text import FeedText
 
 _FIXED: Final[dict[Key, str]] = {("duplicates",): "last", ("shape", "kind"): "points"}  # key -> default
@@ -105,7 +105,7 @@ def check(
         load(text, source=source, environment=environment)
     except FeedDefinitionError as error:
         faults = tuple(_without_values(fault, text) for fault in error.faults)
-    places, mistyped = Places(text, source), {fault.path for fault in faults if fault.code == "wrong_type"}
+    places, mistyped = KeyLines(text, source), {fault.path for fault in faults if fault.code == "wrong_type"}
     found = (
         []
         if faults and faults[0].code == "invalid_toml"
@@ -117,22 +117,22 @@ def check(
         raise refusal(source, faults)
 
 
-def _name(text: str, name: str) -> list[Finding]:
+def _name(text: str, name: str) -> list[DefinitionFault]:
     given = tomllib.loads(text).get("name", name)
     if not isinstance(given, str) or given == name:
         return []
     message = f"the text is of a feed '{given[:80]}', and it was sent as '{name[:80]}'; make both the same"
-    return [Finding(("name",), "name_mismatch", message)]
+    return [DefinitionFault(("name",), "name_mismatch", message)]
 
 
-def _version(text: str) -> list[Finding]:
+def _version(text: str) -> list[DefinitionFault]:
     """Only of new texts: one that is kept already stays readable."""
     if "version" not in tomllib.loads(text):
         return []
-    return [Finding(("version",), "unknown_key", "versions are counted by the server; leave 'version' out")]
+    return [DefinitionFault(("version",), "unknown_key", "versions are counted by the server; leave 'version' out")]
 
 
-def _fixed(text: str, before: FeedText | None) -> list[Finding]:
+def _fixed(text: str, before: FeedText | None) -> list[DefinitionFault]:
     if before is None:
         return []
     old, new = definition(before.text), definition(text)
@@ -144,7 +144,7 @@ def _fixed(text: str, before: FeedText | None) -> list[Finding]:
                 f"{'.'.join(map(str, key))} has been '{was}' since the feed began and cannot become "
                 f"'{str(wanted)[:60]}': the points it has were decided by it. Make a new feed, under another name"
             )
-            found.append(Finding(key, "cannot_change", message))
+            found.append(DefinitionFault(key, "cannot_change", message))
     return found
 
 

@@ -19,7 +19,7 @@ class SourceWindow(Table, frozen=True):
     format: Literal["date", "rfc3339"] = "rfc3339"
 
 
-class SourcePage(Table, frozen=True):
+class SourcePaging(Table, frozen=True):
     """Read a source page by page, each remembered once it was taken, so that a restart goes on at the next one.
 
     `cursor`: the next page's cursor is at `cursor_path` in the answer, and is sent as the query parameter `param` or
@@ -75,7 +75,7 @@ class Source(Table, frozen=True):
     open_for: str = "5m"
     allow: tuple[str, ...] = ()
     window: SourceWindow | None = None
-    page: SourcePage | None = None
+    page: SourcePaging | None = None
 
     @property
     def hidden(self) -> tuple[str, ...]:

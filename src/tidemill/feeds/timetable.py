@@ -5,27 +5,27 @@ from datetime import UTC, datetime
 
 from cronsim import CronSim, CronSimError
 
-from tidemill.feeds.convert import Finding
+from tidemill.feeds.convert import DefinitionFault
 from tidemill.feeds.durations import duration_findings
 from tidemill.feeds.source import DEFAULT_EVERY, Source
 from tidemill.model.zones import zone
 
 
-def timetable_findings(source: Source) -> Iterator[Finding]:
+def timetable_findings(source: Source) -> Iterator[DefinitionFault]:
     """Faults of `every`, `cron` and `tz`."""
     if source.cron is None:
         yield from duration_findings(("source", "every"), source.every or DEFAULT_EVERY)
         if source.tz != "UTC":
-            yield Finding(("source", "tz"), "conflict", "a zone is of use for cron only")
+            yield DefinitionFault(("source", "tz"), "conflict", "a zone is of use for cron only")
         return
     if source.every is not None:
-        yield Finding(("source", "cron"), "conflict", "a source has every or cron, not both")
+        yield DefinitionFault(("source", "cron"), "conflict", "a source has every or cron, not both")
     if zone(source.tz) is None:
         message = f"there is no zone '{source.tz[:60]}'; write it as Europe/Zurich"
-        yield Finding(("source", "tz"), "unknown_zone", message)
+        yield DefinitionFault(("source", "tz"), "unknown_zone", message)
     if (why := _cron_fault(source.cron)) is not None:
         message = f"'{source.cron[:60]}' is not a cron expression: {why}; write five fields such as '*/15 6-20 * * 1-5'"
-        yield Finding(("source", "cron"), "bad_cron", message)
+        yield DefinitionFault(("source", "cron"), "bad_cron", message)
 
 
 def _cron_fault(text: str) -> str | None:

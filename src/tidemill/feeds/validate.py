@@ -12,13 +12,13 @@ from tidemill.checks.library import checks, unusable
 from tidemill.checks.pattern_cost import MAX_COST, pattern_cost
 from tidemill.checks.texts import Pattern, costly
 from tidemill.checks.trial import trial
-from tidemill.feeds.convert import Finding, did_you_mean
+from tidemill.feeds.convert import DefinitionFault, did_you_mean
 from tidemill.feeds.definition import Feed, Field
 from tidemill.feeds.durations import duration_findings
 from tidemill.feeds.formats import LAYOUT_FORMATS
+from tidemill.feeds.key_lines import Key
 from tidemill.feeds.options import unknown_options
 from tidemill.feeds.paths import parse_path
-from tidemill.feeds.places import Key
 from tidemill.feeds.validate_input import input_findings
 from tidemill.feeds.validate_source import source_findings
 from tidemill.model.units import conversion, readings
@@ -39,7 +39,7 @@ RESERVED: Final = frozenset(
 )
 
 
-def validate(feed: Feed) -> list[Finding]:
+def validate(feed: Feed) -> list[DefinitionFault]:
     """Every fault of a feed whose types are right; [] when there is none."""
     parts = (
         _names,
@@ -57,23 +57,27 @@ def validate(feed: Feed) -> list[Finding]:
     return [finding for part in parts for finding in part(feed)]
 
 
-def _names(feed: Feed) -> Iterator[Finding]:
+def _names(feed: Feed) -> Iterator[DefinitionFault]:
     if _FEED_NAME.fullmatch(feed.name) is None:
-        yield Finding(("name",), "bad_name", f"'{feed.name[:80]}' must be a-z, 0-9, _ and -, starting with a letter")
+        yield DefinitionFault(
+            ("name",), "bad_name", f"'{feed.name[:80]}' must be a-z, 0-9, _ and -, starting with a letter"
+        )
     for table, names in (("tags", feed.tags), ("attributes", feed.attributes), ("fields", feed.fields)):
         for name in names:
             if _NAME.fullmatch(name) is None:
-                yield Finding((table, name), "bad_name", "a name is letters, digits, _ and -, at most 64")
+                yield DefinitionFault((table, name), "bad_name", "a name is letters, digits, _ and -, at most 64")
             elif name in RESERVED:
-                yield Finding((table, name), "reserved_name", f"'{name}' has a meaning in answers; choose another name")
+                yield DefinitionFault(
+                    (table, name), "reserved_name", f"'{name}' has a meaning in answers; choose another name"
+                )
     for name in feed.tags.keys() & feed.fields.keys():
-        yield Finding(("tags", name), "reserved_name", f"'{name}' is a field as well; choose another name")
+        yield DefinitionFault(("tags", name), "reserved_name", f"'{name}' is a field as well; choose another name")
     for name in feed.attributes.keys() & (feed.tags.keys() | feed.fields.keys()):
         message = f"'{name}' is a {'tag' if name in feed.tags else 'field'} as well; choose another name"
-        yield Finding(("attributes", name), "reserved_name", message)
+        yield DefinitionFault(("attributes", name), "reserved_name", message)
 
 
-def _paths(feed: Feed) -> Iterator[Finding]:
+def _paths(feed: Feed) -> Iterator[DefinitionFault]:
     paths: list[tuple[Key, str | None]] = [
         (("input", "records"), feed.input.records),
         (("time", "path"), feed.time.path),
@@ -92,85 +96,89 @@ def _paths(feed: Feed) -> Iterator[Finding]:
         try:
             keys = parse_path(path)
         except ValueError as error:
-            yield Finding(key, "bad_path", str(error))
+            yield DefinitionFault(key, "bad_path", str(error))
             continue
         if key == ("input", "records") or (key[:2] == ("time", "zone_position") and path in numbers):
             continue
         if not keys:
-            yield Finding(key, "bad_path", "'$' is the whole record; name a member such as $.value")
+            yield DefinitionFault(key, "bad_path", "'$' is the whole record; name a member such as $.value")
         elif other := next(
             (known for known in taken if known[: len(keys)] == keys or keys[: len(known)] == known), None
         ):
             message = f"overlaps {'.'.join(map(str, taken[other]))}; every member of a record has one use"
-            yield Finding(key, "bad_path", message)
+            yield DefinitionFault(key, "bad_path", message)
         else:
             taken[keys] = key
 
 
-def _time(feed: Feed) -> Iterator[Finding]:
+def _time(feed: Feed) -> Iterator[DefinitionFault]:
     time = feed.time
     zones = [name for name in ("zone", "zone_path", "zone_position") if getattr(time, name) is not None]
     if feed.shape.kind == "samples":
         if time != type(time)():
-            yield Finding(("time",), "conflict", "samples bring their own times; leave [time] out")
+            yield DefinitionFault(("time",), "conflict", "samples bring their own times; leave [time] out")
         return
     if time.format == "received":
         if time.path is not None or zones:
-            yield Finding(("time",), "conflict", "format 'received' takes no path and no zone")
+            yield DefinitionFault(("time",), "conflict", "format 'received' takes no path and no zone")
         return
     if time.path is None and feed.input.layout is None:
         packed = any(name in LAYOUT_FORMATS for name in feed.input.formats)
         where = "at" if packed else "path"
-        yield Finding(("time", where), "missing", f"say where the time is ({where}), or take format = 'received'")
+        yield DefinitionFault(
+            ("time", where), "missing", f"say where the time is ({where}), or take format = 'received'"
+        )
     if len(zones) > 1:
-        yield Finding(("time", zones[1]), "conflict", f"one source of the zone, not {' and '.join(zones)}")
+        yield DefinitionFault(("time", zones[1]), "conflict", f"one source of the zone, not {' and '.join(zones)}")
     if zones and (time.format != "rfc3339" or time.offset == "required"):
         why = "numbers are UTC" if time.format != "rfc3339" else "offset = 'required' leaves nothing to find out"
-        yield Finding(("time", zones[0]), "conflict", f"a zone is of no use: {why}")
+        yield DefinitionFault(("time", zones[0]), "conflict", f"a zone is of no use: {why}")
     if time.format == "rfc3339" and time.offset == "optional" and not zones:
-        yield Finding(("time", "offset"), "missing", "without an offset a zone, zone_path or zone_position is needed")
+        yield DefinitionFault(
+            ("time", "offset"), "missing", "without an offset a zone, zone_path or zone_position is needed"
+        )
     if time.zone is not None and zone(time.zone) is None:
-        yield Finding(
+        yield DefinitionFault(
             ("time", "zone"), "unknown_zone", f"there is no zone '{time.zone[:60]}'; write it as Europe/Zurich"
         )
 
 
-def _fields(feed: Feed) -> Iterator[Finding]:
+def _fields(feed: Feed) -> Iterator[DefinitionFault]:
     if feed.shape.kind != "samples" and not feed.fields and feed.registers is None:
-        yield Finding(("fields",), "missing", "a feed needs at least one field (or [registers])")
+        yield DefinitionFault(("fields",), "missing", "a feed needs at least one field (or [registers])")
     for name, field in feed.fields.items():
         if field.min is not None and field.max is not None and field.min > field.max:
-            yield Finding(("fields", name, "min"), "conflict", f"min {field.min} is above max {field.max}")
+            yield DefinitionFault(("fields", name, "min"), "conflict", f"min {field.min} is above max {field.max}")
         yield from _units(("fields", name), field)
     for table, texts in (("tags", feed.tags), ("attributes", feed.attributes)):
         for name, text in texts.items():
             if not 1 <= text.max_length <= 4096:
-                yield Finding((table, name, "max_length"), "out_of_range", "max_length is 1 to 4096")
+                yield DefinitionFault((table, name, "max_length"), "out_of_range", "max_length is 1 to 4096")
     if feed.registers is not None and feed.fields:
-        yield Finding(("registers",), "conflict", "a feed has [fields] or [registers], not both")
+        yield DefinitionFault(("registers",), "conflict", "a feed has [fields] or [registers], not both")
     if feed.registers is not None:
         yield from _registers(feed)
 
 
-def _units(key: Key, field: Field) -> Iterator[Finding]:
+def _units(key: Key, field: Field) -> Iterator[DefinitionFault]:
     if field.from_unit is None:
         return
     if field.unit is None:
-        yield Finding((*key, "unit"), "missing", f"say into which unit {field.from_unit[:40]} is converted")
+        yield DefinitionFault((*key, "unit"), "missing", f"say into which unit {field.from_unit[:40]} is converted")
         return
     for option, unit in (("from_unit", field.from_unit), ("unit", field.unit)):
         try:
             readings(unit)
         except ValueError as error:
-            yield Finding((*key, option), "unknown_unit", str(error))
+            yield DefinitionFault((*key, option), "unknown_unit", str(error))
             return
     try:
         conversion(field.from_unit, field.unit)
     except ValueError as error:
-        yield Finding((*key, "from_unit"), "conflict", str(error))
+        yield DefinitionFault((*key, "from_unit"), "conflict", str(error))
 
 
-def _registers(feed: Feed) -> Iterator[Finding]:
+def _registers(feed: Feed) -> Iterator[DefinitionFault]:
     assert feed.registers is not None
     used = [
         feed.time.path,
@@ -181,43 +189,45 @@ def _registers(feed: Feed) -> Iterator[Finding]:
         first = path.split(".")[1:2] if path else []
         if first and first[0] not in feed.registers.except_keys:
             message = f"'{first[0]}' is read for something else; add it to except_keys"
-            yield Finding(("registers", "except_keys"), "conflict", message)
+            yield DefinitionFault(("registers", "except_keys"), "conflict", message)
 
 
-def _shape(feed: Feed) -> Iterator[Finding]:
+def _shape(feed: Feed) -> Iterator[DefinitionFault]:
     numbers = [name for name, field in feed.fields.items() if field.is_array]
     if feed.shape.kind == "summary" and (len(numbers) != 1 or len(feed.fields) != 1):
         message = "a summary needs exactly one field, of type 'numbers' or an array such as int16_le[]"
-        yield Finding(("shape", "kind"), "conflict", message)
+        yield DefinitionFault(("shape", "kind"), "conflict", message)
     if feed.shape.kind == "summary" and numbers and not feed.fields[numbers[0]].required:
-        yield Finding(("fields", numbers[0], "required"), "conflict", "the field of a summary is required")
+        yield DefinitionFault(("fields", numbers[0], "required"), "conflict", "the field of a summary is required")
     if feed.shape.kind == "points" and numbers:
         message = f"a field of type '{feed.fields[numbers[0]].type}' needs [shape] kind = 'summary'"
-        yield Finding(("fields", numbers[0], "type"), "conflict", message)
+        yield DefinitionFault(("fields", numbers[0], "type"), "conflict", message)
     if feed.shape.kind == "samples":
         own = ("fields", feed.fields), ("tags", feed.tags), ("attributes", feed.attributes), ("labels", feed.labels)
         for table, given in own:
             if given:
-                yield Finding((table,), "conflict", "samples bring their own tags and values; leave this out")
+                yield DefinitionFault((table,), "conflict", "samples bring their own tags and values; leave this out")
         if feed.registers is not None:
-            yield Finding(("registers",), "conflict", "samples bring their own values; leave this out")
+            yield DefinitionFault(("registers",), "conflict", "samples bring their own values; leave this out")
         if feed.rules:
-            yield Finding(("rules",), "conflict", "samples take no rules")
+            yield DefinitionFault(("rules",), "conflict", "samples take no rules")
         if feed.input.formats != ("json",) or feed.input.records != "$":
-            yield Finding(("input",), "conflict", "samples are one JSON object: formats = ['json'], records = '$'")
+            yield DefinitionFault(
+                ("input",), "conflict", "samples are one JSON object: formats = ['json'], records = '$'"
+            )
 
 
-def _duplicates(feed: Feed) -> Iterator[Finding]:
+def _duplicates(feed: Feed) -> Iterator[DefinitionFault]:
     if feed.duplicates != "first" or feed.shape.kind != "points":
         return
     if not any(field.required for field in feed.fields.values()):
         message = "duplicates = 'first' needs a required field: it decides which record was first"
-        yield Finding(("duplicates",), "conflict", message)
+        yield DefinitionFault(("duplicates",), "conflict", message)
 
 
-def _rules(feed: Feed) -> Iterator[Finding]:
+def _rules(feed: Feed) -> Iterator[DefinitionFault]:
     if len(feed.rules) > MAX_RULES:
-        yield Finding(("rules",), "too_many", f"a feed has at most {MAX_RULES} rules, not {len(feed.rules)}")
+        yield DefinitionFault(("rules",), "too_many", f"a feed has at most {MAX_RULES} rules, not {len(feed.rules)}")
         return
     cost = 0
     for number, rule in enumerate(feed.rules):
@@ -225,7 +235,7 @@ def _rules(feed: Feed) -> Iterator[Finding]:
         pattern = rule.options.get("pattern") if rule.check == Pattern.name else None
         cost += pattern_cost(pattern) if isinstance(pattern, str) else 0
         if cost > MAX_COST:  # this one and those after it are not even compiled: nobody waits for them
-            yield Finding((*key, "options", "pattern"), "bad_options", costly(cost))
+            yield DefinitionFault((*key, "options", "pattern"), "bad_options", costly(cost))
             return
         if rule.check not in checks():
             wrong = unusable().get(rule.check)
@@ -234,22 +244,28 @@ def _rules(feed: Feed) -> Iterator[Finding]:
                 if wrong
                 else f"unknown check '{rule.check[:60]}'{did_you_mean(rule.check, checks())}"
             )
-            yield Finding((*key, "check"), "unknown_check", message)
+            yield DefinitionFault((*key, "check"), "unknown_check", message)
             continue
         if rule.reason is not None and _CODE.fullmatch(rule.reason) is None:
-            yield Finding((*key, "reason"), "bad_name", "a reason code is a-z, 0-9 and _, starting with a letter")
+            yield DefinitionFault(
+                (*key, "reason"), "bad_name", "a reason code is a-z, 0-9 and _, starting with a letter"
+            )
         if unknown := list(unknown_options(rule)):
-            yield from (Finding((*key, "options", option), "bad_options", message) for option, message in unknown)
+            yield from (
+                DefinitionFault((*key, "options", option), "bad_options", message) for option, message in unknown
+            )
             continue
         check, faults = trial(rule.check, rule.options, feed.columns)
         if rule.action == "refuse" and isinstance(check, HistoryCheck):
-            yield Finding((*key, "action"), "conflict", f"'{rule.check}' needs the past, which intake does not look at")
+            yield DefinitionFault(
+                (*key, "action"), "conflict", f"'{rule.check}' needs the past, which intake does not look at"
+            )
         for option, message in faults:
             where = ("options", option) if option else ("options",)
-            yield Finding((*key, *where), "bad_options", message if option else f"{rule.check}: {message}")
+            yield DefinitionFault((*key, *where), "bad_options", message if option else f"{rule.check}: {message}")
 
 
-def _rollups(feed: Feed) -> Iterator[Finding]:
+def _rollups(feed: Feed) -> Iterator[DefinitionFault]:
     if feed.rollups is None:
         return
     yield from duration_findings(("rollups", "every"), feed.rollups.every, whole_seconds=True)
@@ -257,11 +273,11 @@ def _rollups(feed: Feed) -> Iterator[Finding]:
     if feed.rollups.interval is not None:
         yield from duration_findings(("rollups", "interval"), feed.rollups.interval)
     if not feed.rollups.aggregates:
-        yield Finding(("rollups", "aggregates"), "empty", "name at least one aggregate")
+        yield DefinitionFault(("rollups", "aggregates"), "empty", "name at least one aggregate")
 
 
-def _retention(feed: Feed) -> Iterator[Finding]:
+def _retention(feed: Feed) -> Iterator[DefinitionFault]:
     if feed.retention.points is not None:
         yield from duration_findings(("retention", "points"), feed.retention.points)
     if feed.retention.seal_rollups and (feed.rollups is None or feed.retention.points is None):
-        yield Finding(("retention", "seal_rollups"), "conflict", "sealing needs [rollups] and retention.points")
+        yield DefinitionFault(("retention", "seal_rollups"), "conflict", "sealing needs [rollups] and retention.points")

@@ -5,18 +5,18 @@ import math
 from collections.abc import Iterator
 from typing import Final
 
-from tidemill.feeds.convert import Finding, did_you_mean
+from tidemill.feeds.convert import DefinitionFault, did_you_mean
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.formats import JSON_FORMATS, LAYOUT_FORMATS, known_formats
+from tidemill.feeds.key_lines import Key
 from tidemill.feeds.members import Field
 from tidemill.feeds.packed import ARRAY, NUMBER_TYPES
-from tidemill.feeds.places import Key
 from tidemill.feeds.validate_layout import layout_findings, members
 
 _SIZE: Final = "record_bytes, the size of a record in bytes"
 
 
-def input_findings(feed: Feed) -> Iterator[Finding]:
+def input_findings(feed: Feed) -> Iterator[DefinitionFault]:
     """Every fault of a feed's formats, types, places and scales."""
     yield from _formats(feed)
     for name, field in feed.fields.items():
@@ -27,52 +27,56 @@ def input_findings(feed: Feed) -> Iterator[Finding]:
         yield from layout_findings(feed)
 
 
-def _formats(feed: Feed) -> Iterator[Finding]:
+def _formats(feed: Feed) -> Iterator[DefinitionFault]:
     given, key = feed.input.formats, ("input", "formats")
     if not given:
-        yield Finding(key, "empty", "name at least one format")
+        yield DefinitionFault(key, "empty", "name at least one format")
     unknown = [name for name in given if name not in known_formats()]
     for name in unknown:
-        yield Finding(key, "unknown_format", f"unknown format '{name[:60]}'{did_you_mean(name, known_formats())}")
+        yield DefinitionFault(
+            key, "unknown_format", f"unknown format '{name[:60]}'{did_you_mean(name, known_formats())}"
+        )
     layouts = [name for name in given if name in LAYOUT_FORMATS]
     if layouts and len(given) > 1:
-        yield Finding(key, "conflict", f"'{layouts[0]}' stands alone: its payloads cannot be told from others")
+        yield DefinitionFault(key, "conflict", f"'{layouts[0]}' stands alone: its payloads cannot be told from others")
     if layouts and feed.input.layout is None:
-        yield Finding(("input", "layout"), "missing", f"'{layouts[0]}' needs [input.layout] with {_SIZE}")
+        yield DefinitionFault(("input", "layout"), "missing", f"'{layouts[0]}' needs [input.layout] with {_SIZE}")
     if feed.input.layout is not None and not layouts and not unknown:
         message = f"a layout is for the formats {', '.join(LAYOUT_FORMATS)}; leave it out"
-        yield Finding(("input", "layout"), "conflict", message)
+        yield DefinitionFault(("input", "layout"), "conflict", message)
     if feed.input.records != "$" and any(name not in JSON_FORMATS for name in given):
-        yield Finding(("input", "records"), "conflict", "'records' is for JSON documents; leave it out")
+        yield DefinitionFault(("input", "records"), "conflict", "'records' is for JSON documents; leave it out")
 
 
-def _field(key: Key, field: Field) -> Iterator[Finding]:
+def _field(key: Key, field: Field) -> Iterator[DefinitionFault]:
     kind = field.packed
     if kind is None and field.type not in ("number", "numbers"):
         known = ("number", "numbers", *NUMBER_TYPES, *(name + ARRAY for name in NUMBER_TYPES))
         message = f"unknown type '{field.type[:60]}'{did_you_mean(field.type, known)}"
-        yield Finding((*key, "type"), "unknown_type", message)
+        yield DefinitionFault((*key, "type"), "unknown_type", message)
     if kind is None and field.encoding != "auto":
-        yield Finding((*key, "encoding"), "conflict", "an encoding is for packed types such as int16_le")
+        yield DefinitionFault((*key, "encoding"), "conflict", "an encoding is for packed types such as int16_le")
     if not math.isfinite(field.scale) or field.scale == 0:
-        yield Finding((*key, "scale"), "out_of_range", "the scale is a finite number other than 0")
+        yield DefinitionFault((*key, "scale"), "out_of_range", "the scale is a finite number other than 0")
     if not math.isfinite(field.offset):
-        yield Finding((*key, "offset"), "out_of_range", "the offset is a finite number")
+        yield DefinitionFault((*key, "offset"), "out_of_range", "the offset is a finite number")
 
 
-def _no_layout(feed: Feed) -> Iterator[Finding]:
+def _no_layout(feed: Feed) -> Iterator[DefinitionFault]:
     """Members of JSON records: a path each, and nothing that is for layouts."""
     if any(name in LAYOUT_FORMATS for name in feed.input.formats):
         return  # the layout is missing, which is said
     for key, member in members(feed):
         if member.at is not None:
-            yield Finding((*key, "at"), "conflict", "'at' is for binary records with an [input.layout]; give a path")
+            yield DefinitionFault(
+                (*key, "at"), "conflict", "'at' is for binary records with an [input.layout]; give a path"
+            )
         elif member.path is None:
-            yield Finding((*key, "path"), "missing", "'path' is missing")
+            yield DefinitionFault((*key, "path"), "missing", "'path' is missing")
         if member.length is not None:
-            yield Finding((*key, "length"), "conflict", "'length' is for binary records with an [input.layout]")
+            yield DefinitionFault((*key, "length"), "conflict", "'length' is for binary records with an [input.layout]")
         if not isinstance(member, Field) and member.type != "text":
-            yield Finding((*key, "type"), "conflict", "a type is for binary records; in JSON it is a text")
+            yield DefinitionFault((*key, "type"), "conflict", "a type is for binary records; in JSON it is a text")
     for name in ("at", "type"):
         if getattr(feed.time, name) is not None:
-            yield Finding(("time", name), "conflict", f"'{name}' is for binary records with an [input.layout]")
+            yield DefinitionFault(("time", name), "conflict", f"'{name}' is for binary records with an [input.layout]")

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from tidemill.feeds.convert import Finding, did_you_mean
+from tidemill.feeds.convert import DefinitionFault, did_you_mean
 from tidemill.feeds.definition import Feed
+from tidemill.feeds.key_lines import Key
 from tidemill.feeds.members import Field
 from tidemill.feeds.packed import NUMBER_TYPES, packed
-from tidemill.feeds.places import Key
 
 MAX_RECORD_BYTES: Final = 64 << 10
 _TEXT_TYPES: Final = ("text", "hex")
@@ -22,21 +22,21 @@ def members(feed: Feed) -> Iterator[tuple[Key, Any]]:
             yield (table, name), member
 
 
-def layout_findings(feed: Feed) -> Iterator[Finding]:
+def layout_findings(feed: Feed) -> Iterator[DefinitionFault]:
     """Every fault of an [input.layout] and of what stands in it."""
     layout = feed.input.layout
     assert layout is not None
     if not 1 <= layout.record_bytes <= MAX_RECORD_BYTES:
-        yield Finding(
+        yield DefinitionFault(
             ("input", "layout", "record_bytes"), "out_of_range", f"a record has 1 to {MAX_RECORD_BYTES} bytes"
         )
     if not 0 <= layout.header_bytes <= MAX_RECORD_BYTES:
-        yield Finding(
+        yield DefinitionFault(
             ("input", "layout", "header_bytes"), "out_of_range", f"a header has 0 to {MAX_RECORD_BYTES} bytes"
         )
     for table, given in (("registers", feed.registers), ("labels", feed.labels)):
         if given is not None:
-            yield Finding((table,), "conflict", "binary records have none; leave this out")
+            yield DefinitionFault((table,), "conflict", "binary records have none; leave this out")
     yield from _time(feed)
     for key, member in members(feed):
         if isinstance(member, Field):
@@ -45,73 +45,75 @@ def layout_findings(feed: Feed) -> Iterator[Finding]:
             yield from _binary_text(feed, key, member)
 
 
-def _time(feed: Feed) -> Iterator[Finding]:
+def _time(feed: Feed) -> Iterator[DefinitionFault]:
     time = feed.time
     if time.format == "received":
         for name in ("at", "type"):
             if getattr(time, name) is not None:
-                yield Finding(("time", name), "conflict", "format 'received' takes no place in a record")
+                yield DefinitionFault(("time", name), "conflict", "format 'received' takes no place in a record")
         return
     if not time.format.startswith("unix_"):
         message = "the time of a binary record is a number: unix_s, unix_ms, unix_us or unix_ns"
-        yield Finding(("time", "format"), "conflict", message)
+        yield DefinitionFault(("time", "format"), "conflict", message)
     kind = packed(time.type or "")
     if time.type is None:
-        yield Finding(("time", "type"), "missing", f"say what the time is: one of {', '.join(_TIMES)}")
+        yield DefinitionFault(("time", "type"), "missing", f"say what the time is: one of {', '.join(_TIMES)}")
     elif time.type not in _TIMES:
         message = f"'{time.type[:60]}' is no type of a time{did_you_mean(time.type, _TIMES)}"
-        yield Finding(("time", "type"), "unknown_type", message)
+        yield DefinitionFault(("time", "type"), "unknown_type", message)
     yield from _place(feed, ("time",), time, kind.size if kind else 1)
 
 
-def _binary_field(feed: Feed, key: Key, field: Field) -> Iterator[Finding]:
+def _binary_field(feed: Feed, key: Key, field: Field) -> Iterator[DefinitionFault]:
     kind = field.packed
     if kind is None:
         if field.type in ("number", "numbers"):
             message = "a number of a binary record has a packed type, such as int16_le or float32_be"
-            yield Finding((*key, "type"), "conflict", message)
+            yield DefinitionFault((*key, "type"), "conflict", message)
         return
     if field.encoding != "auto":
-        yield Finding((*key, "encoding"), "conflict", "binary records are bytes; an encoding is for JSON")
+        yield DefinitionFault((*key, "encoding"), "conflict", "binary records are bytes; an encoding is for JSON")
     yield from _length(key, field.length, wanted=kind.array, what=f"how many numbers there are ({field.type})")
     yield from _place(feed, key, field, kind.size * ((field.length or 1) if kind.array else 1))
 
 
-def _binary_text(feed: Feed, key: Key, member: Any) -> Iterator[Finding]:
+def _binary_text(feed: Feed, key: Key, member: Any) -> Iterator[DefinitionFault]:
     if member.type not in _TEXT_TYPES and member.type not in _INTEGERS:
         message = f"'{member.type[:60]}' is no type of a text{did_you_mean(member.type, (*_TEXT_TYPES, *_INTEGERS))}"
-        yield Finding((*key, "type"), "unknown_type", message)
+        yield DefinitionFault((*key, "type"), "unknown_type", message)
         return
     of_bytes = member.type in _TEXT_TYPES
     yield from _length(key, member.length, wanted=of_bytes, what=f"how many bytes there are ({member.type})")
     if member.type == "hex" and member.length is not None and 2 * member.length > member.max_length:
         message = f"{member.length} bytes are {2 * member.length} digits, more than max_length allows"
-        yield Finding((*key, "max_length"), "conflict", message)
+        yield DefinitionFault((*key, "max_length"), "conflict", message)
     kind = packed(member.type)
     yield from _place(feed, key, member, kind.size if kind else member.length or 1)
 
 
-def _length(key: Key, length: int | None, *, wanted: bool, what: str) -> Iterator[Finding]:
+def _length(key: Key, length: int | None, *, wanted: bool, what: str) -> Iterator[DefinitionFault]:
     if wanted and length is None:
-        yield Finding((*key, "length"), "missing", f"'length' is missing: {what}")
+        yield DefinitionFault((*key, "length"), "missing", f"'length' is missing: {what}")
     elif not wanted and length is not None:
-        yield Finding((*key, "length"), "conflict", "the type says how long it is; leave 'length' out")
+        yield DefinitionFault((*key, "length"), "conflict", "the type says how long it is; leave 'length' out")
     elif length is not None and not 1 <= length <= MAX_RECORD_BYTES:
-        yield Finding((*key, "length"), "out_of_range", f"a length is 1 to {MAX_RECORD_BYTES}")
+        yield DefinitionFault((*key, "length"), "out_of_range", f"a length is 1 to {MAX_RECORD_BYTES}")
 
 
-def _place(feed: Feed, key: Key, member: Any, size: int) -> Iterator[Finding]:
+def _place(feed: Feed, key: Key, member: Any, size: int) -> Iterator[DefinitionFault]:
     """Faults of where `size` bytes stand in a record or its header."""
     layout = feed.input.layout
     assert layout is not None
     if member.path is not None:
-        yield Finding((*key, "path"), "conflict", "a path is for JSON; a binary record has a place: at = <byte>")
+        yield DefinitionFault(
+            (*key, "path"), "conflict", "a path is for JSON; a binary record has a place: at = <byte>"
+        )
     if member.at is None:
-        yield Finding((*key, "at"), "missing", "'at' is missing: the byte where it begins, counted from 0")
+        yield DefinitionFault((*key, "at"), "missing", "'at' is missing: the byte where it begins, counted from 0")
         return
     there = layout.header_bytes if member.in_ == "header" else layout.record_bytes
     if member.at < 0:
-        yield Finding((*key, "at"), "out_of_range", "bytes are counted from 0")
+        yield DefinitionFault((*key, "at"), "out_of_range", "bytes are counted from 0")
     elif member.at + size > there:
         message = f"ends at byte {member.at + size}, but a {member.in_} has {there}"
-        yield Finding((*key, "at"), "out_of_range", message)
+        yield DefinitionFault((*key, "at"), "out_of_range", message)

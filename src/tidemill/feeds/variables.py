@@ -81,7 +81,7 @@ class Visible(Mapping[str, str]):
         return f"Visible({self._tenant}: {','.join(self._names)})"  # not its values: they may be secrets
 
 
-class Reach(msgspec.Struct, frozen=True):
+class VariableScope(msgspec.Struct, frozen=True):
     """What a [source] may read: these variables, and files below this folder (None: no file)."""
 
     variables: Mapping[str, str] = AS_WRITTEN
@@ -97,13 +97,13 @@ class Reaches:
         self._settings = settings
         self._closed = closed
 
-    def of(self, tenant: str) -> Reach:
+    def of(self, tenant: str) -> VariableScope:
         """What the feeds of this tenant may read now."""
         closed, folder = self._closed(), Path(self._settings.secrets)
         variables = visible(self._environment, self._settings.source_variables, tenant, closed=closed)
         if tenant == DEFAULT_TENANT and not closed:
-            return Reach(variables, folder)
-        return Reach(variables, folder / tenant if _TENANT.fullmatch(tenant) else None)
+            return VariableScope(variables, folder)
+        return VariableScope(variables, folder / tenant if _TENANT.fullmatch(tenant) else None)
 
 
 def visible(

@@ -12,7 +12,7 @@ class JobStoppedError(Exception):
     """The job was cancelled, or the process is ending. Raised by `Progress`; the work lets it through."""
 
 
-class Work(Protocol):
+class JobWork(Protocol):
     """The work on one kind of job. `Any` stands for the kind's own job: the worker never looks into what is particular
     to a kind."""
 

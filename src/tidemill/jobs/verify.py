@@ -36,11 +36,11 @@ class VerifyWork:
 
     def carry_out(self, job: Verification, progress: Progress) -> None:
         """Verify, and keep the report. Raises what a verifier does."""
-        from tidemill.mill.verify.walk import Scope
+        from tidemill.mill.verify.walk import VerifyScope
 
         if not job.request.followed:
             self._wait_for_store(progress)
-        scope = Scope(tenant=job.tenant, feed=job.request.feed, since_ns=job.request.since_ns)
+        scope = VerifyScope(tenant=job.tenant, feed=job.request.feed, since_ns=job.request.since_ns)
         report = self._verifier().run(scope, lambda now: progress(now.at, now.done, now.total))
         reach("job.before_done")
         self.jobs.finish(job, report, self._clock())

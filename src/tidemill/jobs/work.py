@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 from tidemill.catalog.contract import Catalog
 from tidemill.catalog.verifications import CatalogVerifications
-from tidemill.jobs.contract import Work
+from tidemill.jobs.contract import JobWork
 from tidemill.jobs.verify import VerifyWork
 from tidemill.settings import Settings
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from tidemill.store.client import Store
 
 
-def works(catalog: Catalog, store: "Callable[[], Store]", settings: Settings) -> list[Work]:
+def works(catalog: Catalog, store: "Callable[[], Store]", settings: Settings) -> list[JobWork]:
     """The work on every kind, over one data folder. `store` is called by the work that needs one: a process that only
     looks for jobs is small, and one that has too little memory for a job has begun it, and can say so."""
     return [make(catalog, store, settings) for make in WORKS.values()]
 
 
-def _verify(catalog: Catalog, store: "Callable[[], Store]", settings: Settings) -> Work:
+def _verify(catalog: Catalog, store: "Callable[[], Store]", settings: Settings) -> JobWork:
     def verifier() -> "Verifier":
         from tidemill.catalog.feeds import CatalogFeeds
         from tidemill.feeds.book import FeedBook
@@ -46,4 +46,4 @@ def _verify(catalog: Catalog, store: "Callable[[], Store]", settings: Settings) 
     return VerifyWork(jobs, store, verifier)
 
 
-WORKS: Final[dict[str, "Callable[[Catalog, Callable[[], Store], Settings], Work]"]] = {"verify": _verify}
+WORKS: Final[dict[str, "Callable[[Catalog, Callable[[], Store], Settings], JobWork]"]] = {"verify": _verify}

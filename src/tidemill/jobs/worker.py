@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from tidemill.crash_points import reach
 from tidemill.errors import ConflictError, NotFoundError, TidemillError, UnavailableError
-from tidemill.jobs.contract import JobStoppedError, Work
+from tidemill.jobs.contract import JobStoppedError, JobWork
 from tidemill.model.job import QUEUED, RUNNING, AnyJob
 from tidemill.wake import WakePipe
 
@@ -38,7 +38,7 @@ class Worker:
 
     def __init__(
         self,
-        works: Sequence[Work],
+        works: Sequence[JobWork],
         wake: WakePipe,
         *,
         clock: Callable[[], int] = time.time_ns,
@@ -49,7 +49,7 @@ class Worker:
         self._clock = clock
         self._linger_s = linger_s
         self._lock = threading.Lock()
-        self._running: dict[str, tuple[Work, AnyJob]] = {}  # by id
+        self._running: dict[str, tuple[JobWork, AnyJob]] = {}  # by id
         self._threads: list[threading.Thread] = []
         self._recovered = False
         self.turned = time.monotonic()
@@ -108,7 +108,7 @@ class Worker:
         thread.start()
         return True
 
-    def _due(self) -> tuple[Work, AnyJob] | None:
+    def _due(self) -> tuple[JobWork, AnyJob] | None:
         """The oldest queued job of a tenant of whom none is running; one that was begun before waits to be alone."""
         with self._lock:
             running = [job for _, job in self._running.values()]
@@ -121,7 +121,7 @@ class Worker:
                 return None if job.attempts and running else (work, job)
         return None
 
-    def _do(self, work: Work, job: AnyJob, stop: threading.Event) -> None:
+    def _do(self, work: JobWork, job: AnyJob, stop: threading.Event) -> None:
         try:
             reach("job.begun")
             work.carry_out(job, self._progress_of(work, job, stop))
@@ -139,7 +139,7 @@ class Worker:
                 self._running.pop(job.id, None)
             self._wake.wake()
 
-    def _progress_of(self, work: Work, job: AnyJob, stop: threading.Event) -> Callable[[str, int, int], None]:
+    def _progress_of(self, work: JobWork, job: AnyJob, stop: threading.Event) -> Callable[[str, int, int], None]:
         """What the work says how far it is by: kept in the catalog now and then, where it meets a cancellation."""
         kept_at = 0.0
 
@@ -157,7 +157,7 @@ class Worker:
 
         return progress
 
-    def _end_badly(self, work: Work, job: AnyJob, error: Exception) -> None:
+    def _end_badly(self, work: JobWork, job: AnyJob, error: Exception) -> None:
         if isinstance(error, UnavailableError) and job.attempts < MAX_ATTEMPTS and work.is_retried(job):
             work.jobs.change(job, only=RUNNING, state="queued")
             _log.warning("job %s is begun again: %s", job.id, error)
@@ -171,7 +171,7 @@ class Worker:
             self._fail(work, job, "internal", f"the {type(job).__name__.lower()} failed; the server's log says why")
             _log.error("job %s failed", job.id, exc_info=error)
 
-    def _fail(self, work: Work, job: AnyJob, code: str, error: str) -> None:
+    def _fail(self, work: JobWork, job: AnyJob, code: str, error: str) -> None:
         work.jobs.change(job, only=RUNNING, state="failed", finished_ns=self._clock(), code=code, error=error)
 
     def _hand_back(self) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from tidemill.log.damage import Damage
+from tidemill.log.damage import LogDamage
 
 
 class Repaired(msgspec.Struct, frozen=True):
@@ -81,7 +81,7 @@ class LogFiles(Protocol):
         partition that anybody else knows of. Only while nobody has the log open. Raises LogCorruptError when no entry
         can be read, LogUnavailableError, OSError."""
 
-    def repair_entries(self, stored_body: Callable[[Damage], bytes]) -> Repaired:
+    def repair_entries(self, stored_body: Callable[[LogDamage], bytes]) -> Repaired:
         """Put damaged entries right: what one flipped bit changed, else with the body of another copy (b"": there is
         none), where that matches the entry's sha256. Raises LogUnavailableError and what `stored_body` raises."""
 

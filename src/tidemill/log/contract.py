@@ -20,8 +20,8 @@ from typing import Final, Protocol
 import msgspec
 
 from tidemill.errors import LogLacksError
-from tidemill.log.damage import Damage
-from tidemill.model.payload import Kind, Logged, Payload
+from tidemill.log.damage import LogDamage
+from tidemill.model.payload import EntryKind, LogEntry, Payload
 
 
 class Capability(enum.StrEnum):
@@ -64,7 +64,7 @@ class Header(msgspec.Struct, frozen=True, gc=False):
     seq: int
     tenant: str
     feed: str
-    kind: Kind
+    kind: EntryKind
     size_bytes: int
 
 
@@ -105,9 +105,9 @@ class SelfCheck(msgspec.Struct, frozen=True):
 class ReceiptIndex(Protocol):
     """`Capability.RECEIPTS`."""
 
-    def find(self, tenant: str, receipt: str) -> Logged | None:
+    def find(self, tenant: str, receipt: str) -> LogEntry | None:
         """The entry of a receipt if the log still keeps it and it is this tenant's, else None. Its body may be damaged
-        (`Logged.damage`). Raises LogUnavailableError."""
+        (`LogEntry.damage`). Raises LogUnavailableError."""
 
 
 class Erasable(Protocol):
@@ -141,17 +141,17 @@ class Repairable(Protocol):
 class PartitionReader(ReceiptIndex, Protocol):
     """Reads the durable entries of one partition; any number of readers, in any process."""
 
-    def read(self, after: int, max_count: int, max_bytes: int) -> list[Logged]:
+    def read(self, after: int, max_count: int, max_bytes: int) -> list[LogEntry]:
         """Entries with an offset > `after` in order; at least one if there is one, then up to both limits. [] at the
         end.
 
-        Every entry is held against its checksums. One whose body is damaged says so (`Logged.damage`); one of which
+        Every entry is held against its checksums. One whose body is damaged says so (`LogEntry.damage`); one of which
         nothing can be relied on is left out, as if it was not there. Both are named in the server's log.
         Raises LogUnavailableError.
         """
 
-    def deletions(self, after: int) -> list[Logged]:
-        """The deletions (`Kind.DELETE`) with an offset > `after` in order, found without reading the data
+    def deletions(self, after: int) -> list[LogEntry]:
+        """The deletions (`EntryKind.DELETE`) with an offset > `after` in order, found without reading the data
         between them. Raises LogUnavailableError.
         """
 
@@ -165,7 +165,7 @@ class PartitionReader(ReceiptIndex, Protocol):
         """The newest durable offset, also when its entry was trimmed (the one before the partition's first: nothing was
         ever appended)."""
 
-    def known_damages(self) -> list[Damage]:
+    def known_damages(self) -> list[LogDamage]:
         """The damages that were met so far, by offset; entries are held against their checksums when they are read."""
 
     def self_check(self, *, whole: bool) -> SelfCheck:
@@ -182,7 +182,7 @@ class BacklogReader(PartitionReader, Protocol):
     def headers(self, after: int, max_count: int) -> list[Header]:
         """Entries with an offset > `after` in order, up to a count, without bodies. Raises LogUnavailableError."""
 
-    def at(self, seqs: Sequence[int]) -> list[Logged]:
+    def at(self, seqs: Sequence[int]) -> list[LogEntry]:
         """The entries at these offsets (rising), in order; without those that are not there.
 
         Raises LogUnavailableError.
@@ -228,7 +228,7 @@ class IntakeLog(LogReader, Repairable, Protocol):
         """`append` for event loops: the same promises and errors. Cheaper, as a loop is woken once a commit."""
         ...
 
-    def known_damages(self) -> list[Damage]:
+    def known_damages(self) -> list[LogDamage]:
         """Those of all partitions."""
 
     def health(self) -> LogHealth:

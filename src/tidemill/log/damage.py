@@ -12,7 +12,7 @@ MAX_KEPT: Final = 1_000
 HOW_TO_REPAIR: Final = "stop the server and run `tidemill verify --repair` on its data folder"
 
 
-class Damage(msgspec.Struct, frozen=True):
+class LogDamage(msgspec.Struct, frozen=True):
     """One damaged entry, or (`seq` 0) a part of the file that is no entry. `mended`: the bytes are right again as they
     are read, and are wrong in the file still. `lost`: nothing of the entry can be relied on, not even whose it is; then
     `receipt`, `tenant` and `feed` are empty."""
@@ -36,9 +36,9 @@ class Damages:
     def __init__(self, path: Path, *, quiet: bool = False) -> None:
         self._path, self._quiet = path, quiet
         self._lock = threading.Lock()
-        self._known: dict[tuple[int, str], Damage] = {}
+        self._known: dict[tuple[int, str], LogDamage] = {}
 
-    def add(self, damage: Damage) -> None:
+    def add(self, damage: LogDamage) -> None:
         """Keep a damage; say so the first time."""
         key = (damage.seq, "" if damage.seq else damage.what)
         with self._lock:
@@ -59,7 +59,7 @@ class Damages:
         return damage is not None and damage.lost
 
     @property
-    def known(self) -> list[Damage]:
+    def known(self) -> list[LogDamage]:
         """All of them, by seq."""
         with self._lock:
             return sorted(self._known.values(), key=lambda damage: (damage.seq, damage.what))

@@ -12,9 +12,9 @@ from tidemill.log.contract import (
     LogPartition,
     PartitionReader,
 )
-from tidemill.log.damage import Damage
+from tidemill.log.damage import LogDamage
 from tidemill.model.offset import index_of, partition_of_feed, seq_of
-from tidemill.model.payload import Logged, Payload
+from tidemill.model.payload import LogEntry, Payload
 
 
 class LogOfPartition(IntakeLog, LogPartition, Protocol):
@@ -35,7 +35,7 @@ class PartitionedReader(Generic[Each]):
         """See `LogReader.partitions`."""
         return self._partitions
 
-    def find(self, tenant: str, receipt: str) -> Logged | None:
+    def find(self, tenant: str, receipt: str) -> LogEntry | None:
         """See `ReceiptIndex.find`: one look-up by an index in each partition."""
         for partition in self._partitions:
             if (logged := partition.find(tenant, receipt)) is not None:
@@ -64,7 +64,7 @@ class PartitionedLog(PartitionedReader[LogOfPartition]):
         """As `append`, for an event loop."""
         return await self._of(payload).append_async(payload, idempotency_key)
 
-    def known_damages(self) -> list[Damage]:
+    def known_damages(self) -> list[LogDamage]:
         """See `IntakeLog.known_damages`."""
         return [damage for partition in self._partitions for damage in partition.known_damages()]
 

@@ -20,7 +20,7 @@ from msgspec import structs
 
 from tidemill.crash_points import reach
 from tidemill.feeds.book import FeedBook
-from tidemill.mill import ledger, past, set_aside
+from tidemill.mill import ledger, set_aside, store_history
 from tidemill.mill.batch import by_feed, transform
 from tidemill.mill.context import MillContext
 from tidemill.mill.costs import Like
@@ -35,7 +35,7 @@ from tidemill.mill.superseded import write_superseded
 from tidemill.mill.writes import Writes
 from tidemill.model.deletion import is_erased
 from tidemill.model.offset import ONLY, Partition
-from tidemill.model.payload import Kind, Logged
+from tidemill.model.payload import EntryKind, LogEntry
 
 _RECORDS: Final = 50_000
 _WRITE_BYTE_S: Final = 20e-9  # to write a byte of rows (1,000,000 points, 110 MB: 2 s)
@@ -64,7 +64,7 @@ class Applier:
         self._pipeline = pipeline
         self._deleter = deleter
         self._reader = StateReader(context)
-        self._history = past.StorePast(context)
+        self._history = store_history.StorePast(context)
         self._replays: dict[str, str] = {}  # by receipt, of payloads that are applied again
         self._versions: dict[str, int] = {}  # under which a replay applied them
         self._applied_until = partition.start  # no payload beyond was ever applied
@@ -96,16 +96,16 @@ class Applier:
         self._replays, self._versions = other._replays, other._versions
         self._known.drop_all()
 
-    def apply(self, entries: Sequence[Logged]) -> None:
+    def apply(self, entries: Sequence[LogEntry]) -> None:
         """Make the store what it must be after these entries, which follow each other in the log."""
         highest = max((entry.seq for entry in entries), default=0)
         try:
             entries = [self._as_replayed(entry) for entry in entries] if self._replays else entries
-            for deletes, run in groupby(entries, key=lambda entry: entry.payload.kind is Kind.DELETE):
+            for deletes, run in groupby(entries, key=lambda entry: entry.payload.kind is EntryKind.DELETE):
                 if deletes:
                     self._delete(list(run))
                     continue
-                for together in past.runs(self._alive(list(run)), self._pipeline.looks_back):
+                for together in store_history.runs(self._alive(list(run)), self._pipeline.looks_back):
                     self._apply(together)
         except BaseException:
             self._known.drop_all()  # what it remembers may not have been written
@@ -115,12 +115,12 @@ class Applier:
             self._applied_until = max(self._applied_until, highest)
         self._known.trim()
 
-    def apply_again(self, entry: Logged) -> None:
+    def apply_again(self, entry: LogEntry) -> None:
         """Apply an entry that was applied before and changed nothing since: it changes nothing."""
         self._announced_until = max(self._announced_until, entry.seq)
         self.apply([entry])
 
-    def set_aside(self, entry: Logged, why: str) -> None:
+    def set_aside(self, entry: LogEntry, why: str) -> None:
         """Keep a payload that cannot be applied, with the reason, and make nothing of it."""
         set_aside.set_aside(self.context, self._book, entry, why)
 
@@ -128,18 +128,18 @@ class Applier:
         """End the threads."""
         self._pool.shutdown()
 
-    def _as_replayed(self, entry: Logged) -> Logged:
+    def _as_replayed(self, entry: LogEntry) -> LogEntry:
         version = self._versions.get(entry.payload.receipt)
         if version is None:
             return entry
-        payload = structs.replace(entry.payload, feed_version=version, kind=Kind.DATA, faults=())
+        payload = structs.replace(entry.payload, feed_version=version, kind=EntryKind.DATA, faults=())
         return structs.replace(entry, payload=payload)
 
-    def _apply(self, entries: list[Logged]) -> None:
+    def _apply(self, entries: list[LogEntry]) -> None:
         for portion in self._growth.portions(entries):
             self._apply_portion(portion)
 
-    def _apply_portion(self, entries: list[Logged]) -> None:
+    def _apply_portion(self, entries: list[LogEntry]) -> None:
         version = self.context.versions.next()
         batch: list[Writes] = []
         rejections = []
@@ -156,7 +156,7 @@ class Applier:
         insert_all(self.context, self._pool, batch, rejections=rejections, payloads=payloads, version=version)
         self._count(batch, payloads)
 
-    def _decide(self, tenant: str, feed: str, entries: list[Logged], version: int) -> Writes:
+    def _decide(self, tenant: str, feed: str, entries: list[LogEntry], version: int) -> Writes:
         """What to write for one feed's payloads; what must be written before it is decided of others is."""
         batch = transform(tenant, feed, entries, self._pipeline, self._history)
         with self._status.stage("decide"):
@@ -175,13 +175,13 @@ class Applier:
             self._known.learn(contest.series, contest.latest)
         return writes
 
-    def _delete(self, entries: list[Logged]) -> None:
+    def _delete(self, entries: list[LogEntry]) -> None:
         begun = time.perf_counter()  # the store's time: it does the work
         self._deleter.apply(entries)
         for entry in entries:
             self.spent[entry.payload.tenant, entry.payload.feed, True] += (time.perf_counter() - begun) / len(entries)
 
-    def _alive(self, entries: Sequence[Logged]) -> list[Logged]:
+    def _alive(self, entries: Sequence[LogEntry]) -> list[LogEntry]:
         """Without those that were deleted. Of what only the log still knows to be erased, a payload without bytes."""
         gone: set[int] = set()
         for tenant in {entry.payload.tenant for entry in entries}:
@@ -195,7 +195,7 @@ class Applier:
             self._store.insert("payloads", ledger.payload_rows(erased, outcomes, self.context.versions.next()))
         return [entry for entry in alive if not is_erased(entry.payload)]
 
-    def _rejection_rows(self, entries: Sequence[Logged], writes: Writes) -> Iterator[pl.DataFrame]:
+    def _rejection_rows(self, entries: Sequence[LogEntry], writes: Writes) -> Iterator[pl.DataFrame]:
         """Rows of the ledger, with the text of each record, in parts: made when they are written, so that no more of
         them are held than go in at once."""
         tenant, feed, rejections = writes.tenant, writes.feed, writes.rejections

@@ -9,8 +9,8 @@ import polars as pl
 from tidemill.feeds.definition import Feed
 from tidemill.mill import ledger
 from tidemill.mill.stages import TransformedBatch, TransformPipeline
-from tidemill.model.payload import Kind, Logged
-from tidemill.rules.past import Past
+from tidemill.model.payload import EntryKind, LogEntry
+from tidemill.rules.history_lookup import Past
 
 
 class Contest(msgspec.Struct, frozen=True):
@@ -37,12 +37,12 @@ class FeedBatch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def transform(
-    tenant: str, feed: str, entries: Sequence[Logged], pipeline: TransformPipeline, history: Past
+    tenant: str, feed: str, entries: Sequence[LogEntry], pipeline: TransformPipeline, history: Past
 ) -> FeedBatch:
     """Put the payloads of one feed through decode and rules, those of each version together. Raises as
     `TransformPipeline.run`."""
-    data = [entry for entry in entries if entry.payload.kind is Kind.DATA]
-    refused = [pipeline.refused(entry) for entry in entries if entry.payload.kind is Kind.REFUSED]
+    data = [entry for entry in entries if entry.payload.kind is EntryKind.DATA]
+    refused = [pipeline.refused(entry) for entry in entries if entry.payload.kind is EntryKind.REFUSED]
     versions = [
         pipeline.run(tenant, feed, version, list(run), history)
         for version, run in groupby(sorted(data, key=_version), key=_version)
@@ -58,9 +58,9 @@ def transform(
     )
 
 
-def by_feed(entries: Sequence[Logged]) -> Iterator[tuple[tuple[str, str], list[Logged]]]:
+def by_feed(entries: Sequence[LogEntry]) -> Iterator[tuple[tuple[str, str], list[LogEntry]]]:
     """The entries of each tenant and feed."""
-    groups: dict[tuple[str, str], list[Logged]] = {}
+    groups: dict[tuple[str, str], list[LogEntry]] = {}
     for entry in entries:
         groups.setdefault((entry.payload.tenant, entry.payload.feed), []).append(entry)
     yield from groups.items()
@@ -69,7 +69,7 @@ def by_feed(entries: Sequence[Logged]) -> Iterator[tuple[tuple[str, str], list[L
 _NO_COUNTS = pl.DataFrame(schema={"seq": pl.UInt64, "records": pl.UInt32})
 
 
-def _version(entry: Logged) -> int:
+def _version(entry: LogEntry) -> int:
     return entry.payload.feed_version
 
 

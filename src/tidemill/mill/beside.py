@@ -13,13 +13,13 @@ import msgspec
 from tidemill.mill.apply import Applier
 from tidemill.mill.costs import Like
 from tidemill.mill.status import last_turn
-from tidemill.model.payload import Logged
+from tidemill.model.payload import LogEntry
 
 
 class Done(msgspec.Struct, frozen=True):
     """What was applied beside the loop, or why it was not, and the seconds `spent` on it."""
 
-    entries: Sequence[Logged]
+    entries: Sequence[LogEntry]
     error: BaseException | None
     spent: Mapping[Like, float]
 
@@ -44,7 +44,7 @@ class Beside:
         """Its last sign of life by `time.monotonic()`; now, when nothing is under way."""
         return last_turn(self._own.context.status) if self.busy and self._done is None else time.monotonic()
 
-    def start(self, entries: Sequence[Logged]) -> None:
+    def start(self, entries: Sequence[LogEntry]) -> None:
         """Begin to apply entries of one tenant; none is under way."""
         self._own.take_over(self._main)
         self._own.context.status.turn()
@@ -67,7 +67,7 @@ class Beside:
         if self._thread is not None:
             self._thread.join(timeout_s)
 
-    def _apply(self, entries: Sequence[Logged]) -> None:
+    def _apply(self, entries: Sequence[LogEntry]) -> None:
         error = None
         self._own.spent.clear()
         try:

@@ -13,8 +13,8 @@ import polars as pl
 from tidemill.errors import StoreQueryError, StoreUnavailableError
 from tidemill.log.contract import BacklogReader
 from tidemill.mill.apply import Applier
-from tidemill.mill.position import Progress
-from tidemill.model.payload import Kind, Logged
+from tidemill.mill.progress import PartitionProgress
+from tidemill.model.payload import EntryKind, LogEntry
 from tidemill.store.client import Store
 
 _log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Canary:
             except StoreQueryError as error:
                 raise refusing(error) from refused
 
-    def apply_again(self, progress: Progress, is_away: Callable[[str], bool]) -> bool:
+    def apply_again(self, progress: PartitionProgress, is_away: Callable[[str], bool]) -> bool:
         """Apply a small payload once more that was applied before: by every stage, look-up and write. None of a tenant
         that `is_away`: something of it is being changed now. False where there is none. Raises StoreUnavailableError
         where the store refuses that."""
@@ -55,12 +55,14 @@ class Canary:
             raise refusing(error) from error
         return True
 
-    def _applied_before(self, progress: Progress, is_away: Callable[[str], bool]) -> Logged | None:
+    def _applied_before(self, progress: PartitionProgress, is_away: Callable[[str], bool]) -> LogEntry | None:
         headers = self._reader.headers(max(0, progress.checkpoint - _BACK), _BACK)
         small = [
             one
             for one in headers
-            if one.kind is Kind.DATA and 0 < one.size_bytes <= _SMALL_BYTES and progress.applied(one.tenant, one.seq)
+            if one.kind is EntryKind.DATA
+            and 0 < one.size_bytes <= _SMALL_BYTES
+            and progress.applied(one.tenant, one.seq)
         ]
         for tenant in dict.fromkeys(one.tenant for one in reversed(small) if not is_away(one.tenant)):
             seqs = [one.seq for one in small if one.tenant == tenant]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from tidemill.mill.position import Progress
+from tidemill.mill.progress import PartitionProgress
 from tidemill.mill.state import MillState
 
 
@@ -10,7 +10,9 @@ class Checkpoint:
     """The progress that `saved` reads, in the partition that begins after `start`; `keep` makes another one durable, or
     raises."""
 
-    def __init__(self, saved: Callable[[], Progress], keep: Callable[[Progress], None], start: int = 0) -> None:
+    def __init__(
+        self, saved: Callable[[], PartitionProgress], keep: Callable[[PartitionProgress], None], start: int = 0
+    ) -> None:
         self.progress, self.start = saved(), start
         self._saved, self._keep = saved, keep
 
@@ -36,6 +38,6 @@ class Checkpoint:
     def save(self, seq: int, ahead: Mapping[str, int] | None = None) -> None:
         """Make `seq` the checkpoint and `ahead` the tenants ahead of it, durable on return. Raises OSError: the old
         ones stay; LostPartitionError when another mill holds the partition."""
-        progress = Progress(seq, {tenant: at for tenant, at in (ahead or {}).items() if at > seq})
+        progress = PartitionProgress(seq, {tenant: at for tenant, at in (ahead or {}).items() if at > seq})
         self._keep(progress)
         self.progress = progress

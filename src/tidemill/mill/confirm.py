@@ -21,7 +21,7 @@ from tidemill.feeds.book import FeedBook
 from tidemill.log.contract import BacklogReader, Header
 from tidemill.mill.checkpoint import Checkpoint
 from tidemill.mill.verify import kinds
-from tidemill.mill.verify.again import Reader
+from tidemill.mill.verify.again import VersionedReader
 from tidemill.mill.verify.explain import Explainer
 from tidemill.mill.verify.page import PageCheck, Stretch
 from tidemill.mill.verify.points import PointCheck
@@ -66,7 +66,9 @@ class Confirmer:
         self._at_most = _ENTRIES
         self._returned_to = 0  # the payload that was lacking last
         self._pause_s = EVERY_S
-        self._pages = PageCheck(store, Reader(book, max_depth), PointCheck(store, Explainer(store, book, clock)))
+        self._pages = PageCheck(
+            store, VersionedReader(book, max_depth), PointCheck(store, Explainer(store, book, clock))
+        )
 
     @property
     def seq(self) -> int:

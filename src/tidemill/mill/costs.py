@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from tidemill.log.contract import Header
-from tidemill.model.payload import Kind
+from tidemill.model.payload import EntryKind
 
 Like = tuple[str, str, bool]  # tenant, feed, whether it is a deletion
 
@@ -24,7 +24,7 @@ _KEEP: Final = 10_000
 
 def like(header: Header) -> Like:
     """What an entry is compared with."""
-    return header.tenant, header.feed, header.kind is Kind.DELETE
+    return header.tenant, header.feed, header.kind is EntryKind.DELETE
 
 
 class Costs:
@@ -55,6 +55,6 @@ class Costs:
 
 def _before(header: Header) -> float:
     """What an entry costs as far as its size says."""
-    if header.kind is Kind.DELETE:
+    if header.kind is EntryKind.DELETE:
         return _DELETION_S
     return _ENTRY_S + header.size_bytes * _BYTE_S

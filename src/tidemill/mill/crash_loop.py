@@ -14,9 +14,9 @@ from contextlib import suppress
 import msgspec
 
 from tidemill.log.contract import Header
-from tidemill.mill.position import Progress
+from tidemill.mill.progress import PartitionProgress
 from tidemill.mill.state import Attempt, MillState
-from tidemill.model.payload import Logged
+from tidemill.model.payload import LogEntry
 
 _log = logging.getLogger(__name__)
 _CUT = 16
@@ -35,10 +35,10 @@ class CrashLoopGuard:
         self._limit = 0
         self._current: Attempt | None = None
         self._stopping = False
-        self._beside: list[Logged] = []
+        self._beside: list[LogEntry] = []
         self._lock = threading.Lock()
 
-    def resume(self, progress: Progress) -> None:
+    def resume(self, progress: PartitionProgress) -> None:
         """Take up after a start: an attempt beyond what is applied ended the process."""
         attempt = self._state.attempt()
         if attempt is None:
@@ -61,7 +61,7 @@ class CrashLoopGuard:
             return
         _log.warning("the mill ended %d time(s) while applying payloads %d to %d", crashes, attempt.first, attempt.last)
 
-    def suspects(self, progress: Progress) -> bool:
+    def suspects(self, progress: PartitionProgress) -> bool:
         """Whether some entries are suspected, so that they are to be applied before all others."""
         if _passed(progress, self._suspect_until, self._suspect_through):
             self._limit, self._suspect_until, self._suspect_through = 0, 0, {}
@@ -73,11 +73,11 @@ class CrashLoopGuard:
             return header.seq <= self._suspect_through.get(header.tenant, 0)
         return header.seq <= self._suspect_until
 
-    def limit(self, progress: Progress) -> int:
+    def limit(self, progress: PartitionProgress) -> int:
         """How many payloads the next batch may hold (0: as many as it likes)."""
         return self._limit if self.suspects(progress) else 0
 
-    def begin_beside(self, entries: Sequence[Logged]) -> None:
+    def begin_beside(self, entries: Sequence[LogEntry]) -> None:
         """Write down what is about to be applied beside the batches of the loop, until `end_beside`. Raises OSError."""
         self._beside = list(entries)
         self.begin([])
@@ -95,7 +95,7 @@ class CrashLoopGuard:
         elif not counted:
             self.forgive()
 
-    def begin(self, entries: Sequence[Logged]) -> None:
+    def begin(self, entries: Sequence[LogEntry]) -> None:
         """Write down what is about to be applied. Raises OSError."""
         entries = sorted([*entries, *self._beside], key=lambda entry: entry.seq) if self._beside else entries
         first, last = entries[0].seq, entries[-1].seq
@@ -134,7 +134,7 @@ class CrashLoopGuard:
         if self._current is not None:
             self._state.save_attempt(self._current)
 
-    def is_poison(self, entries: Sequence[Logged]) -> bool:
+    def is_poison(self, entries: Sequence[LogEntry]) -> bool:
         """Whether this batch is one payload that already ended the process twice when it was alone."""
         crashed = self._crashed
         if crashed is None or len(entries) != 1 or crashed.count != 1 or crashed.first != entries[0].seq:
@@ -142,7 +142,7 @@ class CrashLoopGuard:
         return crashed.crashes >= _CRASHES_ALONE
 
 
-def _passed(progress: Progress, until: int, through: Mapping[str, int]) -> bool:
+def _passed(progress: PartitionProgress, until: int, through: Mapping[str, int]) -> bool:
     """Whether all of these entries are applied: of the tenants named in `through`, else of all."""
     if through:
         return all(progress.applied(tenant, seq) for tenant, seq in through.items())

@@ -22,13 +22,13 @@ from tidemill.feeds.book import FeedBook
 from tidemill.mill import deletion_rows, ledger
 from tidemill.mill.context import MillContext
 from tidemill.mill.deletion_changes import DeletionChanges
-from tidemill.mill.deletion_receipts import Counted, DeletionReceipts
+from tidemill.mill.deletion_receipts import Counted, DeletionReceiptRows
 from tidemill.mill.deletion_scope import ScopeReader
 from tidemill.mill.stages import TransformPipeline
 from tidemill.model import deletion as deletions
 from tidemill.model.deletion import Deletion
-from tidemill.model.payload import Logged
-from tidemill.store.deletions import Scope
+from tidemill.model.payload import LogEntry
+from tidemill.store.deletions import DeletionScope
 
 _log = logging.getLogger(__name__)
 OnDeletion = Callable[[str, str], None]
@@ -59,12 +59,12 @@ class Deleter:
         self._store = context.store
         self._known = context.known
         self._scopes = ScopeReader(context, book, pipeline)
-        self._receipts = DeletionReceipts(context)
+        self._receipts = DeletionReceiptRows(context)
         self._changes = DeletionChanges(context, book)
         self._before = before
         self._after = after
 
-    def apply(self, entries: Sequence[Logged]) -> None:
+    def apply(self, entries: Sequence[LogEntry]) -> None:
         """Apply these deletions in their order. Raises StoreUnavailableError, StoreQueryError: apply them again."""
         readable = [(entry, deletion) for entry in entries if (deletion := _read(entry)) is not None]
         for tenant, run in groupby(readable, key=_tenant_of_whole_series):
@@ -79,7 +79,7 @@ class Deleter:
         self._store.insert("payloads", rows)
         self._after()
 
-    def _delete_whole_series(self, tenant: str, run: Sequence[tuple[Logged, Deletion]]) -> None:
+    def _delete_whole_series(self, tenant: str, run: Sequence[tuple[LogEntry, Deletion]]) -> None:
         """Series that were sent whole, of one tenant: together, as there may be many, and none costs more than a few
         statements."""
         pending = self._receipts.pending(tenant, [entry for entry, _ in run])
@@ -107,7 +107,7 @@ class Deleter:
         deletion_rows.mark_series(self._context, tenant, up_to)
         self._receipts.finish(tenant, rows)
 
-    def _delete(self, entry: Logged, deletion: Deletion) -> None:
+    def _delete(self, entry: LogEntry, deletion: Deletion) -> None:
         tenant, seq = entry.payload.tenant, entry.seq
         pending = self._receipts.pending(tenant, [entry])
         if entry.payload.receipt not in pending:
@@ -139,7 +139,7 @@ class Deleter:
         reach("deletion.before_applied")
         self._receipts.finish(tenant, [(entry, deletion, counts)])
 
-    def _delete_points(self, scope: Scope, seq: int, deletion: Deletion) -> None:
+    def _delete_points(self, scope: DeletionScope, seq: int, deletion: Deletion) -> None:
         """Points of a range or a payload: their changes, their tombstones, their rows; then their windows."""
         if scope.series:
             self._changes.announce(scope, seq, deletion)
@@ -162,13 +162,13 @@ class Deleter:
             raise UnavailableError(message) from error
 
 
-def _tenant_of_whole_series(pair: tuple[Logged, Deletion]) -> str:
+def _tenant_of_whole_series(pair: tuple[LogEntry, Deletion]) -> str:
     """The tenant of a series that was sent whole; empty for what is applied by itself."""
     entry, deletion = pair
     return entry.payload.tenant if deletion.alone and deletion.kind == "series" else ""
 
 
-def _read(entry: Logged) -> Deletion | None:
+def _read(entry: LogEntry) -> Deletion | None:
     try:
         return deletions.read(entry.payload)
     except (msgspec.MsgspecError, ValueError):

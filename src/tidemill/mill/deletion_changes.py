@@ -14,7 +14,7 @@ from tidemill.mill.changes import CHANGED, change_rows
 from tidemill.mill.context import MillContext
 from tidemill.model.deletion import Deletion
 from tidemill.model.time import NS_PER_S
-from tidemill.store.deletions import Scope
+from tidemill.store.deletions import DeletionScope
 
 _BEFORE, _AFTER = 1, 2  # versions of a window's change
 
@@ -27,7 +27,7 @@ class DeletionChanges:
         self._store = context.store
         self._book = book
 
-    def announce(self, scope: Scope, seq: int, deletion: Deletion) -> None:
+    def announce(self, scope: DeletionScope, seq: int, deletion: Deletion) -> None:
         """Write the changes of points and windows that a deletion at `seq` concerns, before they go."""
         bound = {"feed": scope.feed, "deletion": seq, "now": self._context.clock()}
         self._store.command("deletion_tell_points", gone=scope.gone, **bound, **scope.points)
@@ -37,12 +37,12 @@ class DeletionChanges:
             )
             self._insert(scope, seq, every_s, windows.rename({"count": "old_count"}), _BEFORE)
 
-    def republish(self, scope: Scope, seq: int) -> None:
+    def republish(self, scope: DeletionScope, seq: int) -> None:
         """Publish the windows that were announced, as the points that are left make them, and write what they are."""
         for every_s in self._widths(scope):
             self._republish(scope, seq, every_s)
 
-    def _republish(self, scope: Scope, seq: int, every_s: int) -> None:
+    def _republish(self, scope: DeletionScope, seq: int, every_s: int) -> None:
         keys = {"tenant": scope.tenant, "every_s": every_s}
         announced = self._store.frame("deletion_told_windows", deletion=seq, **keys)
         if announced.is_empty():
@@ -68,7 +68,7 @@ class DeletionChanges:
         now = now.select("series", pl.col("window").alias("window_ns"), mean, pl.col("count").alias("new_count"))
         self._insert(scope, seq, every_s, announced.join(now, on=["series", "window_ns"]), _AFTER)
 
-    def _insert(self, scope: Scope, seq: int, every_s: int, windows: pl.DataFrame, version: int) -> None:
+    def _insert(self, scope: DeletionScope, seq: int, every_s: int, windows: pl.DataFrame, version: int) -> None:
         """Changes of windows (`series`, `window_ns`, `old_count`, maybe `new` and `new_count`), without old values."""
         has_new = "new" in windows.columns
         changed = windows.select(
@@ -87,14 +87,14 @@ class DeletionChanges:
         nobody = pl.lit(0, pl.UInt64)
         self._store.insert("changes", rows.with_columns(cause_seq=nobody, version=pl.lit(version, pl.UInt64)))
 
-    def _widths(self, scope: Scope) -> list[int]:
+    def _widths(self, scope: DeletionScope) -> list[int]:
         """The widths in seconds of the windows that these series have."""
         if not scope.series:
             return []
         rows = self._store.rows("deletion_widths", tenant=scope.tenant, series=scope.series)
         return [row["every_s"] for row in rows]
 
-    def _feed_version(self, scope: Scope) -> int:
+    def _feed_version(self, scope: DeletionScope) -> int:
         try:
             return self._book.current(scope.tenant, scope.feed).version
         except (NotFoundError, FeedDefinitionError):

@@ -10,23 +10,23 @@ import polars as pl
 from tidemill.mill.context import MillContext
 from tidemill.mill.ledger import INSTANT
 from tidemill.model.deletion import Deletion
-from tidemill.model.payload import Logged
+from tidemill.model.payload import LogEntry
 from tidemill.model.time import NS_PER_S
 
 _PENDING, _APPLIED = 1, 2  # versions of a receipt
 _COUNTS: Final = ("points", "records", "payloads", "payloads_kept")
 Counts = Mapping[str, int]
-Counted = tuple[Logged, Deletion, Counts]
+Counted = tuple[LogEntry, Deletion, Counts]
 
 
-class DeletionReceipts:
+class DeletionReceiptRows:
     """Receipts in one store. Raises StoreUnavailableError, StoreQueryError."""
 
     def __init__(self, context: MillContext) -> None:
         self._store = context.store
         self._clock = context.clock
 
-    def pending(self, tenant: str, entries: Sequence[Logged]) -> dict[str, Counts | None]:
+    def pending(self, tenant: str, entries: Sequence[LogEntry]) -> dict[str, Counts | None]:
         """Of these deletions those that are to be applied: by id the counts that a first attempt wrote, if one did."""
         todo: dict[str, Counts | None] = {entry.payload.receipt: None for entry in entries}
         for row in self._store.rows("deletion_rows", tenant=tenant, ids=list(todo)):

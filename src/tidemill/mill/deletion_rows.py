@@ -11,12 +11,12 @@ import polars as pl
 
 from tidemill.mill.context import MillContext
 from tidemill.model.deletion import Deletion
-from tidemill.store.deletions import Scope
+from tidemill.store.deletions import DeletionScope
 
 _CHUNK: Final = 5_000
 
 
-def entomb_records(context: MillContext, scope: Scope, seq: int, deletion: Deletion) -> None:
+def entomb_records(context: MillContext, scope: DeletionScope, seq: int, deletion: Deletion) -> None:
     """Write tombstones of the records of a range, and of those that had lost to a record of a payload."""
     store, bound = context.store, {"feed": scope.feed, "deletion": seq}
     if deletion.kind == "payload":
@@ -26,7 +26,7 @@ def entomb_records(context: MillContext, scope: Scope, seq: int, deletion: Delet
         store.command("deletion_bury_rejected", deletion=seq, **scope.rejections)
 
 
-def entomb_shared_records(context: MillContext, scope: Scope, seq: int) -> None:
+def entomb_shared_records(context: MillContext, scope: DeletionScope, seq: int) -> None:
     """Of whole series: write tombstones of records that are not theirs alone, and purge their rejections."""
     store = context.store
     if scope.series and not scope.everything:
@@ -48,7 +48,7 @@ def mark_series(context: MillContext, tenant: str, up_to: Mapping[int, int]) -> 
     context.known.drop(series)
 
 
-def purge_rows(context: MillContext, scope: Scope, seq: int, deletion: Deletion) -> None:
+def purge_rows(context: MillContext, scope: DeletionScope, seq: int, deletion: Deletion) -> None:
     """Purge the rows of a range or a payload; what there is none of costs no statement."""
     store, status = context.store, context.status
     traces = store.rows("deletion_traces", deletion=seq, **scope.rejections)[0]

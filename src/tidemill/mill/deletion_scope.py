@@ -8,14 +8,14 @@ from tidemill.mill.context import MillContext
 from tidemill.mill.expired import Expired
 from tidemill.mill.stages import TransformPipeline
 from tidemill.model.deletion import Deletion
-from tidemill.store.deletions import Evidence, Scope, evidence, place_of, scope
+from tidemill.store.deletions import DeletionEvidence, DeletionScope, evidence, place_of, scope
 
 
 class Concerned(msgspec.Struct, frozen=True):
     """What a deletion concerns, and what is there of it."""
 
-    scope: Scope
-    evidence: Evidence
+    scope: DeletionScope
+    evidence: DeletionEvidence
 
 
 class ScopeReader:
@@ -38,7 +38,7 @@ class ScopeReader:
             there = self._expired.add(concerned, deletion, there, seq)
         return Concerned(concerned, there)
 
-    def _expires(self, concerned: Scope) -> bool:
+    def _expires(self, concerned: DeletionScope) -> bool:
         """Whether points of the feed go by themselves, so that bytes may be all that is left of a record."""
         try:
             feed = self._book.current(concerned.tenant, concerned.feed)

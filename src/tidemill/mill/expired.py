@@ -12,8 +12,8 @@ from tidemill.mill.context import MillContext
 from tidemill.mill.stages import TransformPipeline
 from tidemill.mill.stored import entry
 from tidemill.model.deletion import Deletion
-from tidemill.model.payload import Logged
-from tidemill.store.deletions import Evidence, Scope
+from tidemill.model.payload import LogEntry
+from tidemill.store.deletions import DeletionEvidence, DeletionScope
 
 _PORTION: Final = 2_000
 _FOUND: Final[dict[str, Any]] = {"seq": pl.UInt64, "idx": pl.UInt32, "series": pl.UInt64}
@@ -27,7 +27,7 @@ class Expired:
         self._status = context.status
         self._pipeline = pipeline
 
-    def add(self, found: Scope, asked: Deletion, there: Evidence, deletion: int) -> Evidence:
+    def add(self, found: DeletionScope, asked: Deletion, there: DeletionEvidence, deletion: int) -> DeletionEvidence:
         """`there` and what is past retention of it; remembers single records, so that they do not come back."""
         rows = self._store.frame(
             "deletion_expired",
@@ -49,9 +49,9 @@ class Expired:
         columns = there.payloads.columns
         both = pl.concat([there.payloads, more.select(columns)], how="vertical_relaxed")
         payloads = both.group_by("seq", "receipt").agg(pl.col("records").max(), pl.col("whole").any()).sort("seq")
-        return Evidence(there.points, int(payloads["records"].sum()), payloads.select(columns))
+        return DeletionEvidence(there.points, int(payloads["records"].sum()), payloads.select(columns))
 
-    def _records(self, found: Scope, rows: pl.DataFrame) -> pl.DataFrame:
+    def _records(self, found: DeletionScope, rows: pl.DataFrame) -> pl.DataFrame:
         """`seq`, `idx`, `series` of the records concerned."""
         frames = [pl.DataFrame(schema=_FOUND)]
         for part in rows.iter_slices(_PORTION):
@@ -60,12 +60,12 @@ class Expired:
             self._status.turn()
         return pl.concat(frames)
 
-    def _entries(self, found: Scope, part: pl.DataFrame) -> Iterator[Logged]:
+    def _entries(self, found: DeletionScope, part: pl.DataFrame) -> Iterator[LogEntry]:
         stored = self._store.frame("mill_payloads", tenant=found.tenant, seqs=part["seq"])
         for row in stored.iter_rows(named=True):
             yield entry(found.tenant, found.feed, row, row["feed_version"])
 
-    def _of(self, found: Scope, version: int, run: list[Logged]) -> pl.DataFrame:
+    def _of(self, found: DeletionScope, version: int, run: list[LogEntry]) -> pl.DataFrame:
         try:
             milled = self._pipeline.run(found.tenant, found.feed, version, run)
         except TidemillError:
@@ -75,7 +75,7 @@ class Expired:
         inside = pl.col("series").is_in(found.series) & pl.col("time").is_between(found.first, found.last)
         return both.filter(inside).select(pl.col(name).cast(kind) for name, kind in _FOUND.items())
 
-    def _bury(self, found: Scope, records: pl.DataFrame, deletion: int) -> None:
+    def _bury(self, found: DeletionScope, records: pl.DataFrame, deletion: int) -> None:
         series = pl.lit(0, pl.UInt64) if found.records else pl.col("series")
         self._store.insert(
             "deleted_records",

@@ -14,8 +14,8 @@ import msgspec
 
 from tidemill.log.contract import Header
 from tidemill.mill.costs import Costs
-from tidemill.mill.position import Progress
-from tidemill.model.payload import Kind
+from tidemill.mill.progress import PartitionProgress
+from tidemill.model.payload import EntryKind
 
 MAX_PAYLOADS: Final = 10_000
 MAX_BYTES: Final = 16 << 20
@@ -54,14 +54,14 @@ class Lane:
 class Lanes:
     """All lanes. `progress` is what was applied before; not thread-safe."""
 
-    def __init__(self, costs: Costs, progress: Progress) -> None:
+    def __init__(self, costs: Costs, progress: PartitionProgress) -> None:
         self.costs = costs
         self._turn = 0
         self.away = ""  # the tenant whose first entry is being applied beside the batches of the others
         self._blocked: Mapping[tuple[str, str], int] = {}
         self.restart(progress)
 
-    def restart(self, progress: Progress) -> None:
+    def restart(self, progress: PartitionProgress) -> None:
         """Let go of what waits: it is to be added again, from the checkpoint on."""
         self._lanes: dict[str, Lane] = {}
         self._through = dict(progress.ahead)
@@ -103,13 +103,13 @@ class Lanes:
                     del self._lanes[tenant]
             self._through[tenant] = max(seq, self._through.get(tenant, 0))
 
-    def progress(self) -> Progress:
+    def progress(self) -> PartitionProgress:
         """What is applied."""
         bounds = self._bounds()
         checkpoint = min([self.scanned, *bounds.values()])
         self._through = {tenant: seq for tenant, seq in self._through.items() if seq > checkpoint}
         ahead = {tenant: min(seq, bounds.get(tenant, seq)) for tenant, seq in self._through.items()}
-        return Progress(checkpoint, {tenant: seq for tenant, seq in ahead.items() if seq > checkpoint})
+        return PartitionProgress(checkpoint, {tenant: seq for tenant, seq in ahead.items() if seq > checkpoint})
 
     def block(self, feeds: Mapping[tuple[str, str], int]) -> bool:
         """Of these feeds (tenant and name), and no others, nothing is picked; and of their tenants nothing counts as
@@ -219,7 +219,7 @@ class Lanes:
     def _is_costly(self, lane: Lane) -> bool:
         """Deletions never are: only the loop itself may apply them."""
         first = lane.waiting[0]
-        return first.kind is not Kind.DELETE and self.costs.of(first) > COSTLY_S
+        return first.kind is not EntryKind.DELETE and self.costs.of(first) > COSTLY_S
 
     def _is_ready(self, lane: Lane, now: float) -> bool:
         if not lane.waiting or lane.waiting[0].tenant == self.away:
@@ -246,7 +246,7 @@ class _Batch:
         for header in islice(lane.waiting, begun, None):
             cost_s = self._costs.of(header)
             small = header.size_bytes <= self._left_bytes or not self.taken
-            cheap = cost_s <= COSTLY_S or header.kind is Kind.DELETE
+            cheap = cost_s <= COSTLY_S or header.kind is EntryKind.DELETE
             fits = cheap and small and (cost_s <= min(share_s, self.left_s) or not self.taken)
             if not (self._left and (fits or (first and not self.taken))) or (lane.hold and number):
                 break

@@ -11,7 +11,7 @@ import msgspec
 import polars as pl
 
 from tidemill.decode.texts import CUT_OFF, MAX_RECORD_TEXT
-from tidemill.model.payload import Logged
+from tidemill.model.payload import LogEntry
 from tidemill.rules.shape import place
 
 NONE: Final[Mapping[str, str]] = MappingProxyType({})
@@ -104,7 +104,7 @@ def outcomes_without_points(rejections: pl.DataFrame, state: str) -> pl.DataFram
     return outcomes(rejections.group_by("seq").agg(pl.len().alias("records")), rejections, state)
 
 
-def poison(entry: Logged, why: str) -> pl.DataFrame:
+def poison(entry: LogEntry, why: str) -> pl.DataFrame:
     """The rejection of a payload that cannot be applied, or whose bytes are not what was sent."""
     reason = "damaged" if entry.damage else "poison"
     row = {"seq": [entry.seq], "idx": [0], "reasons": [[reason]], "detail": [why[:4096]]}
@@ -112,7 +112,7 @@ def poison(entry: Logged, why: str) -> pl.DataFrame:
 
 
 def payload_rows(
-    entries: Sequence[Logged], found: pl.DataFrame, version: int, replays: Mapping[str, str] = NONE
+    entries: Sequence[LogEntry], found: pl.DataFrame, version: int, replays: Mapping[str, str] = NONE
 ) -> pl.DataFrame:
     """Rows of table `payloads`, the bytes verbatim; `found` (OUTCOMES) has every entry. `replays`: by receipt, the
     replay that applied a payload last."""
@@ -138,7 +138,7 @@ def payload_rows(
     )
 
 
-def origins(entries: Iterable[Logged]) -> pl.DataFrame:
+def origins(entries: Iterable[LogEntry]) -> pl.DataFrame:
     """Where rejections come from: `seq`, `receipt`, `received_ns`, `rules_version` of each payload."""
     rows = [(e.seq, e.payload.receipt, e.payload.received_ns, e.payload.feed_version) for e in entries]
     schema = {"seq": pl.UInt64, "receipt": pl.String, "received_ns": pl.Int64, "rules_version": pl.UInt32}

@@ -7,7 +7,7 @@ applied first. One payload is never cut, so it alone may make more.
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from tidemill.model.payload import Logged
+from tidemill.model.payload import LogEntry
 
 ROWS_BYTES: Final = 64 << 20
 _UNKNOWN: Final = 32.0
@@ -23,9 +23,9 @@ class Growth:
     def __init__(self) -> None:
         self._factors: dict[tuple[str, str], float] = {}
 
-    def portions(self, entries: Sequence[Logged]) -> Iterator[list[Logged]]:
+    def portions(self, entries: Sequence[LogEntry]) -> Iterator[list[LogEntry]]:
         """The entries in their order, in parts that make about ROWS_BYTES; each is cut when the one before is done."""
-        portion: list[Logged] = []
+        portion: list[LogEntry] = []
         size = 0.0
         for entry in entries:
             payload = entry.payload
@@ -39,7 +39,7 @@ class Growth:
         if portion:
             yield portion
 
-    def learn(self, tenant: str, feed: str, entries: Sequence[Logged], rows_bytes: int) -> None:
+    def learn(self, tenant: str, feed: str, entries: Sequence[LogEntry], rows_bytes: int) -> None:
         """These entries of one feed made rows of so many bytes."""
         if len(self._factors) >= _KEEP:
             self._factors.clear()

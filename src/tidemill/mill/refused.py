@@ -9,10 +9,10 @@ from typing import Any
 import polars as pl
 
 from tidemill.decode.batch import Batch
-from tidemill.decode.faults import sentence
+from tidemill.decode.fault_collector import sentence
 from tidemill.errors import Fault
 from tidemill.mill.ledger import rejected
-from tidemill.model.payload import Logged
+from tidemill.model.payload import LogEntry
 from tidemill.rules.reasons import STATE_REASONS
 
 _INDEX = re.compile(r"\[(\d+)\]")
@@ -35,14 +35,14 @@ def by_record(faults: Sequence[Fault], records: str) -> Named | None:
     return named or None
 
 
-def whole(entry: Logged) -> pl.DataFrame:
+def whole(entry: LogEntry) -> pl.DataFrame:
     """REJECTED of a payload that counts as one record, with all its faults."""
     faults = entry.payload.faults
     known = [fault for fault in faults if fault.code != _SUMMARY] or [Fault("$", "refused", "refused at intake")]
     return _frame(entry.seq, {0: _told(known)})
 
 
-def each(entry: Logged, named: Named, batch: Batch) -> pl.DataFrame:
+def each(entry: LogEntry, named: Named, batch: Batch) -> pl.DataFrame:
     """REJECTED of every record of a payload. `batch` is the payload decoded again: it counts the records, and knows the
     faults of those beyond the hundred that intake names."""
     count = max(int(batch.counts["records"].sum()), max(named) + 1)

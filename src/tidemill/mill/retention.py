@@ -19,7 +19,7 @@ from tidemill.feeds.definition import Feed
 from tidemill.mill import rollups
 from tidemill.mill.context import MillContext
 from tidemill.mill.erase import Eraser
-from tidemill.mill.position import Progress
+from tidemill.mill.progress import PartitionProgress
 from tidemill.model.offset import ONLY, Partition
 from tidemill.model.time import duration_ns
 from tidemill.store.client import Store
@@ -34,7 +34,7 @@ _PURGE_AFTER_S = 10.0  # removing rewrites parts of whole tables: several series
 _ERASE_AFTER_S = 60.0  # and again until it is done
 
 
-class Retention:
+class RetentionJob:
     """The job. `step` does a little and returns whether it did anything. `progress`: what of the log is applied.
     Nothing is removed by age of a tenant of which a replay `is_published` now: its points are of before and after, and
     what is applied of it is not counted yet."""
@@ -43,7 +43,7 @@ class Retention:
         self,
         context: MillContext,
         book: FeedBook,
-        progress: Callable[[], Progress],
+        progress: Callable[[], PartitionProgress],
         record: ClockRecord,
         trust: Trust | None = None,
         *,

@@ -5,12 +5,12 @@ from typing import Final
 from tidemill.feeds.book import FeedBook
 from tidemill.mill import ledger, rollups
 from tidemill.mill.context import MillContext
-from tidemill.model.payload import Logged
+from tidemill.model.payload import LogEntry
 
 _POISON_TEXT: Final = 64 << 10
 
 
-def set_aside(context: MillContext, book: FeedBook, entry: Logged, why: str) -> None:
+def set_aside(context: MillContext, book: FeedBook, entry: LogEntry, why: str) -> None:
     """Remove what an attempt at a payload may have written (what its values replaced stays in `replaced`), then write
     its rejection with the reason, then its row. Raises StoreUnavailableError, StoreQueryError: set it aside again."""
     _purge(context, book, entry)
@@ -25,7 +25,7 @@ def set_aside(context: MillContext, book: FeedBook, entry: Logged, why: str) -> 
     context.status.failed(f"payload {entry.seq} is set aside: {why}", context.clock())
 
 
-def _purge(context: MillContext, book: FeedBook, entry: Logged) -> None:
+def _purge(context: MillContext, book: FeedBook, entry: LogEntry) -> None:
     store, tenant, feed = context.store, entry.payload.tenant, entry.payload.feed
     store.command("mill_withdraw_rejections", tenant=tenant, feed=feed, seq=entry.seq)
     store.command("mill_withdraw_changes", tenant=tenant, seq=entry.seq)

@@ -33,7 +33,7 @@ from tidemill.mill.costs import Like
 from tidemill.mill.crash_loop import CrashLoopGuard
 from tidemill.mill.lanes import MAX_PAYLOADS, Hold, Lanes, Waiting
 from tidemill.mill.stored import whole_entry
-from tidemill.model.payload import Kind, Logged
+from tidemill.model.payload import EntryKind, LogEntry
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class Settling:
         self._saved = True  # the checkpoint
         self._breaks = Breaks()
 
-    def settle(self, picked: Sequence[Header], entries: Sequence[Logged]) -> int:
+    def settle(self, picked: Sequence[Header], entries: Sequence[LogEntry]) -> int:
         """Settle what was picked, in the order of the log; returns how many are: applied or set aside. The others are
         held back. Raises UnavailableError: the store, the log or the catalog is waited for."""
         self._settled = 0
@@ -103,7 +103,7 @@ class Settling:
         """The last sign of life of what is applied beside the loop, by `time.monotonic()`; now, when nothing is."""
         return self._beside.turned
 
-    def settle_beside(self, picked: Sequence[Header], entries: Sequence[Logged]) -> int:
+    def settle_beside(self, picked: Sequence[Header], entries: Sequence[LogEntry]) -> int:
         """Begin to apply a costly payload (of a lane that is away) beside the loop; `collect` settles it. What there is
         nothing to apply of, or is damaged, is settled at once, as `settle` does."""
         if not entries or entries[0].damage:
@@ -139,7 +139,7 @@ class Settling:
         self._beside.wait(timeout_s)
         self.collect()
 
-    def _advance(self, entries: Sequence[Logged]) -> None:
+    def _advance(self, entries: Sequence[LogEntry]) -> None:
         """Apply entries and move on; in smaller parts when they cannot be applied together."""
         self._status.looped_at_ns = self._clock()
         if self._guard.is_poison(entries):
@@ -157,7 +157,7 @@ class Settling:
             error = raised
         self._judge(entries, error, self._applier.spent)
 
-    def _judge(self, entries: Sequence[Logged], error: BaseException | None, spent: Mapping[Like, float]) -> None:
+    def _judge(self, entries: Sequence[LogEntry], error: BaseException | None, spent: Mapping[Like, float]) -> None:
         """Move on, or find out what is at fault."""
         if isinstance(error, LostPartitionError):
             raise error  # whoever has the partition now applies them
@@ -175,12 +175,12 @@ class Settling:
             self._lanes.costs.learn(_headers(entries), spent)
             self._moved(entries)
 
-    def _broke_off(self, entries: Sequence[Logged], error: StoreUnavailableError) -> None:
+    def _broke_off(self, entries: Sequence[LogEntry], error: StoreUnavailableError) -> None:
         """Wait for the store; after some times try fewer payloads at once, and hold back one that is alone.
 
         A deletion is tried until it is done. Raises `error` unless others may go on.
         """
-        if len(entries) == 1 and entries[0].payload.kind is Kind.DELETE:
+        if len(entries) == 1 and entries[0].payload.kind is EntryKind.DELETE:
             raise error
         count = self._breaks.add(entries)
         if count < MANY:
@@ -190,7 +190,7 @@ class Settling:
             raise error
         self._hold(entries[0], f"the store broke off {count} times while it was applied: {error.message}")
 
-    def _ends_the_store(self, entries: Sequence[Logged]) -> bool:
+    def _ends_the_store(self, entries: Sequence[LogEntry]) -> bool:
         """Whether the store broke off so often under one payload that it is given up.
 
         Raises StoreUnavailableError while a store that broke off does not answer: then it is away, whatever is tried.
@@ -201,7 +201,7 @@ class Settling:
         hold = self._lanes.held(entries[0].payload.tenant)
         return len(entries) == 1 and count >= TOO_MANY and hold is not None and self._store_works(hold)
 
-    def _give_up(self, entry: Logged) -> None:
+    def _give_up(self, entry: LogEntry) -> None:
         why = f"the store broke off {self._breaks.of([entry])} times while it was applied alone"
         _log.error("payload %d is set aside: %s", entry.seq, why)
         self._set_aside(entry, why)
@@ -212,12 +212,12 @@ class Settling:
         hold = self._lanes.held(header.tenant)
         return hold is None or header.seq < hold.seq or header.seq == hold.seq in missing
 
-    def _is_free(self, entry: Logged) -> bool:
+    def _is_free(self, entry: LogEntry) -> bool:
         """Whether nothing before an entry is held back in its lane; the one that is held is tried again itself."""
         hold = self._lanes.held(entry.payload.tenant)
         return hold is None or hold.seq >= entry.seq
 
-    def _pass_damaged(self, entries: Sequence[Logged]) -> None:
+    def _pass_damaged(self, entries: Sequence[LogEntry]) -> None:
         """Apply entries whose bytes are damaged in the log from the store's copy; set those aside that it lacks."""
         for entry in entries:
             if not self._is_free(entry):
@@ -233,7 +233,7 @@ class Settling:
             _log.error("payload %d is set aside: %s", entry.seq, entry.damage)
             self._set_aside(entry, f"its bytes were damaged in the log before they were applied: {entry.damage}")
 
-    def _moved(self, entries: Sequence[Logged]) -> None:
+    def _moved(self, entries: Sequence[LogEntry]) -> None:
         reach("mill.after_insert")
         self._passed({entry.payload.tenant: entry.seq for entry in entries})
         self._breaks.settled({entry.seq for entry in entries})
@@ -263,7 +263,7 @@ class Settling:
         self._status.position = progress.checkpoint
         self._hints.send(progress.checkpoint)
 
-    def _narrow(self, entries: Sequence[Logged], error: BaseException) -> None:
+    def _narrow(self, entries: Sequence[LogEntry], error: BaseException) -> None:
         """Settle entries that cannot be applied together, by lanes, then by halves."""
         _log.warning("payloads %d to %d: %s: %s", entries[0].seq, entries[-1].seq, type(error).__name__, error)
         if isinstance(error, StoreQueryError):
@@ -278,9 +278,9 @@ class Settling:
             if not self._lanes.held(entries[0].payload.tenant):
                 self._advance(entries[middle:])
 
-    def _by_lane(self, entries: Sequence[Logged]) -> bool:
+    def _by_lane(self, entries: Sequence[LogEntry]) -> bool:
         """Settle the entries of each tenant by themselves; false where they are of one."""
-        of_tenant: dict[str, list[Logged]] = {}
+        of_tenant: dict[str, list[LogEntry]] = {}
         for entry in entries:
             of_tenant.setdefault(entry.payload.tenant, []).append(entry)
         if len(of_tenant) == 1:
@@ -289,7 +289,7 @@ class Settling:
             self._advance(part)
         return True
 
-    def _alone(self, entry: Logged, error: BaseException) -> None:
+    def _alone(self, entry: LogEntry, error: BaseException) -> None:
         """A payload that cannot be applied by itself: it is tried again, then set aside."""
         if not isinstance(error, StoreQueryError):
             _log.error("payload %d is set aside", entry.seq, exc_info=error)
@@ -319,7 +319,7 @@ class Settling:
         """Whether something of a tenant is being changed beside the loop, or half of a replay of it is published."""
         return tenant == self._lanes.away or self._lanes.is_blocked(tenant)
 
-    def _hold(self, entry: Logged, why: str, seconds: float = 0.0, state: Waiting = "waiting_for_store") -> Hold:
+    def _hold(self, entry: LogEntry, why: str, seconds: float = 0.0, state: Waiting = "waiting_for_store") -> Hold:
         """Hold the lane of an entry back for a while, longer each time (or for `seconds`)."""
         tenant = entry.payload.tenant
         before = self._lanes.held(tenant)
@@ -332,7 +332,7 @@ class Settling:
         self._status.state = state
         return hold
 
-    def _set_aside(self, entry: Logged, why: str) -> None:
+    def _set_aside(self, entry: LogEntry, why: str) -> None:
         try:
             self._applier.set_aside(entry, why)
         except StoreQueryError as error:
@@ -340,7 +340,7 @@ class Settling:
             raise
         self._moved([entry])
 
-    def _wait_for_catalog(self, entries: Sequence[Logged], error: UnavailableError) -> None:
+    def _wait_for_catalog(self, entries: Sequence[LogEntry], error: UnavailableError) -> None:
         """What one tenant's payloads wait for holds back that tenant's only. Raises `error` when nobody goes on."""
         if self._by_lane(entries):
             return
@@ -349,7 +349,7 @@ class Settling:
             raise error
 
 
-def _headers(entries: Sequence[Logged]) -> list[Header]:
+def _headers(entries: Sequence[LogEntry]) -> list[Header]:
     return [
         Header(entry.seq, payload.tenant, payload.feed, payload.kind, len(payload.body))
         for entry in entries

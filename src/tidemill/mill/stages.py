@@ -11,7 +11,7 @@ from operator import itemgetter
 import msgspec
 import polars as pl
 
-from tidemill.checks.past import PastCheck
+from tidemill.checks.look_back import PastCheck
 from tidemill.decode.decoder import DEEPEST, MAX_DEPTH, Decoder
 from tidemill.decode.texts import Texts
 from tidemill.errors import FeedDefinitionError, NotFoundError, TidemillError, UnavailableError
@@ -19,14 +19,14 @@ from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
 from tidemill.mill import ledger, refused
 from tidemill.mill.status import MillStatus
-from tidemill.model.payload import Logged, Payload
+from tidemill.model.payload import LogEntry, Payload
 from tidemill.rules.apply import apply_rules
-from tidemill.rules.past import Memory, Nothing, Past
+from tidemill.rules.history_lookup import HistoryLookup, NoHistory, Past
 from tidemill.rules.shape import shape
 from tidemill.rules.time import instants, resolve_times
 from tidemill.rules.zones import zone_at
 
-NO_PAST = Nothing()
+NO_PAST = NoHistory()
 _KEEP = 1_000
 
 
@@ -59,7 +59,7 @@ class TransformPipeline:
         self._decoders: dict[tuple[str, str, int], Decoder] = {}
 
     def run(
-        self, tenant: str, name: str, version: int, entries: Sequence[Logged], past: Past = NO_PAST
+        self, tenant: str, name: str, version: int, entries: Sequence[LogEntry], past: Past = NO_PAST
     ) -> TransformedBatch:
         """Decode, check and shape entries, which are in the order of the log. Raises UnavailableError while there is no
         such feed version, or none that can be read: payloads were taken for it, so it is the catalog's fault and not
@@ -68,7 +68,7 @@ class TransformPipeline:
         with self._status.stage("decode"):
             batch = self._decoder(tenant, name, version).decode(entries)
         with self._status.stage("rules"):
-            checked = apply_rules(feed, batch, Memory(tenant, entries[0].seq, past, self._status.turn))
+            checked = apply_rules(feed, batch, HistoryLookup(tenant, entries[0].seq, past, self._status.turn))
         with self._status.stage("shape"):
             shaped = shape(feed, tenant, checked, batch)
         rejections = ledger.rejected([shaped.rejections])
@@ -79,12 +79,12 @@ class TransformPipeline:
         of another version, and only after everything before them is applied. Raises as `run`."""
         return any(isinstance(rule.compiled(), PastCheck) for rule in self._feed(tenant, name, version).rules)
 
-    def texts(self, entries: Mapping[int, Logged], records: pl.DataFrame) -> list[str]:
+    def texts(self, entries: Mapping[int, LogEntry], records: pl.DataFrame) -> list[str]:
         """Records (`seq`, `idx`) of entries as the ledger keeps them, in their order. A payload is cut once for all of
         its records that stand together."""
         return list(self.each_text(entries, records))
 
-    def each_text(self, entries: Mapping[int, Logged], records: pl.DataFrame) -> Iterator[str]:
+    def each_text(self, entries: Mapping[int, LogEntry], records: pl.DataFrame) -> Iterator[str]:
         """As `texts`, one text at a time: only one payload's cuts are held."""
         for seq, some in groupby(records.select("seq", "idx").iter_rows(), key=itemgetter(0)):
             texts = self._texts(entries[seq].payload)
@@ -98,7 +98,7 @@ class TransformPipeline:
         except Exception:  # a text for people; what is wrong with the bytes is in the reasons
             return Texts(payload.body)
 
-    def refuses(self, entry: Logged) -> bool:
+    def refuses(self, entry: LogEntry) -> bool:
         """Whether intake would refuse this payload under the feed version that it names now."""
         payload = entry.payload
         feed = self._feed(payload.tenant, payload.feed, payload.feed_version)
@@ -107,7 +107,7 @@ class TransformPipeline:
         decoder = self._decoder(payload.tenant, payload.feed, payload.feed_version)
         return bool(decoder.check(payload.body, payload.format, payload.received_ns))
 
-    def refused(self, entry: Logged) -> pl.DataFrame:
+    def refused(self, entry: LogEntry) -> pl.DataFrame:
         """The rejections (REJECTED) of a payload that was refused at intake: one for each record that it held."""
         payload = entry.payload
         try:

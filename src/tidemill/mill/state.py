@@ -14,9 +14,9 @@ from typing import Protocol
 import msgspec
 
 from tidemill.clock import ClockRecord
-from tidemill.mill.position import LogProgress, Progress
+from tidemill.mill.progress import LogProgress, PartitionProgress
 from tidemill.mill.status import Heartbeat, MillStatus
-from tidemill.model.replay import Difference
+from tidemill.model.replay import ReplayOutcome
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -51,17 +51,17 @@ class PublishManifest(msgspec.Struct, frozen=True, kw_only=True):
     at_idx: int
     every: int
     late: int
-    difference: Difference
+    difference: ReplayOutcome
 
 
 class MillStateReader(Protocol):
     """The state of a mill as others read it. Reading takes microseconds, and never raises: what cannot be read is as if
     it was empty."""
 
-    def progress(self) -> Progress:
+    def progress(self) -> PartitionProgress:
         """What of the partition is applied: the checkpoint and the tenants ahead of it. Empty: nothing is."""
 
-    def confirmed(self) -> Progress:
+    def confirmed(self) -> PartitionProgress:
         """The checkpoint up to which a count of the store showed that it holds what was applied. Empty: none."""
 
     def heartbeat(self) -> Heartbeat | None:
@@ -89,11 +89,11 @@ class MillState(MillStateReader, Protocol):
         confirmed any more. `ensure` raises when the partition is another mill's; it is called while nobody else can
         claim. Raises BlockingIOError while another mill claims or saves (call again)."""
 
-    def save_progress(self, progress: Progress) -> None:
+    def save_progress(self, progress: PartitionProgress) -> None:
         """Replace the progress, durable on return. It may fall: then payloads are applied again. Raises
         LostPartitionError when another mill holds the state."""
 
-    def save_confirmed(self, progress: Progress) -> None:
+    def save_confirmed(self, progress: PartitionProgress) -> None:
         """Replace what is confirmed, durable on return. It may fall. Raises LostPartitionError likewise."""
 
     def attempt(self) -> Attempt | None:

@@ -23,7 +23,7 @@ from tidemill.catalog.contract import Catalog
 from tidemill.clock import ClockFile
 from tidemill.durable import sync_folder
 from tidemill.errors import ConflictError, LostPartitionError
-from tidemill.mill.position import Progress
+from tidemill.mill.progress import PartitionProgress
 from tidemill.mill.state import Attempt, PublishManifest
 from tidemill.mill.status import Heartbeat, MillStatus
 from tidemill.model.offset import partition_of, start_of
@@ -49,11 +49,11 @@ class FileMillState:
         self._owner = b""  # nobody's: whoever repairs or restores a folder while no mill runs
         self._prefix = f"{_PUBLISHING}{partition_of(start)}/"
 
-    def progress(self) -> Progress:
+    def progress(self) -> PartitionProgress:
         """See `MillStateReader.progress`."""
         return read_progress(self._folder / "position", self.start)
 
-    def confirmed(self) -> Progress:
+    def confirmed(self) -> PartitionProgress:
         """See `MillStateReader.confirmed`."""
         return read_progress(self._folder / "confirmed", self.start)
 
@@ -73,11 +73,11 @@ class FileMillState:
             os.pwrite(descriptor, self._owner, 0)
             os.fsync(descriptor)
 
-    def save_progress(self, progress: Progress) -> None:
+    def save_progress(self, progress: PartitionProgress) -> None:
         """See `MillState.save_progress`."""
         self._write_held("position", encode_progress(progress))
 
-    def save_confirmed(self, progress: Progress) -> None:
+    def save_confirmed(self, progress: PartitionProgress) -> None:
         """See `MillState.save_confirmed`."""
         self._write_held("confirmed", encode_progress(progress))
 
@@ -163,16 +163,16 @@ def mill_states(data: Path, count: int) -> tuple[FileMillState, ...]:
     return tuple(FileMillState(mill_folder(data, number), start_of(number)) for number in range(count))
 
 
-def read_progress(path: Path, start: int = 0) -> Progress:
+def read_progress(path: Path, start: int = 0) -> PartitionProgress:
     """The progress in a file of the partition that begins after `start`; nothing if there is none, nothing with a
     warning if it cannot be read."""
     try:
         return _decode(path.read_text("ascii"))
     except FileNotFoundError:
-        return Progress(start)
+        return PartitionProgress(start)
     except (OSError, ValueError) as error:
         _log.warning("the position at %s cannot be read (%s): nothing counts as applied", path, error)
-        return Progress(start)
+        return PartitionProgress(start)
 
 
 def write_atomically(path: Path, content: bytes, *, durable: bool) -> None:
@@ -192,7 +192,7 @@ def write_atomically(path: Path, content: bytes, *, durable: bool) -> None:
         sync_folder(path.parent)
 
 
-def encode_progress(progress: Progress) -> bytes:
+def encode_progress(progress: PartitionProgress) -> bytes:
     """The content of a file of a progress."""
     content = f"{_MAGIC} {progress.checkpoint}"
     if progress.ahead:
@@ -202,7 +202,7 @@ def encode_progress(progress: Progress) -> bytes:
     return f"{content} {_checksum(summed)}\n".encode("ascii")
 
 
-def _decode(text: str) -> Progress:
+def _decode(text: str) -> PartitionProgress:
     magic, *fields, checksum = text.split()
     if magic == _MAGIC and len(fields) == 1:
         ahead: dict[str, int] = {}
@@ -215,7 +215,7 @@ def _decode(text: str) -> Progress:
         raise ValueError("its checksum is wrong")
     if magic == _MAGIC_AHEAD:
         ahead = _decode_ahead(bytes.fromhex(fields[1]))
-    return Progress(int(fields[0]), ahead)
+    return PartitionProgress(int(fields[0]), ahead)
 
 
 def _checksum(text: str) -> int:

@@ -6,11 +6,11 @@ from typing import Any
 
 from msgspec import structs
 
-from tidemill.model.payload import Kind, Logged, Payload
+from tidemill.model.payload import EntryKind, LogEntry, Payload
 from tidemill.store.client import Store
 
 
-def entry(tenant: str, feed: str, row: Mapping[str, Any], version: int) -> Logged:
+def entry(tenant: str, feed: str, row: Mapping[str, Any], version: int) -> LogEntry:
     """A row of `mill_payloads` as the entry of the log that it was, to be applied under `version`."""
     payload = Payload(
         receipt=row["receipt"],
@@ -21,16 +21,16 @@ def entry(tenant: str, feed: str, row: Mapping[str, Any], version: int) -> Logge
         format=row["format"],
         body=bytes.fromhex(row["body"]),
         sha256=b"",
-        kind=Kind.DATA,
+        kind=EntryKind.DATA,
     )
-    return Logged(row["seq"], payload)
+    return LogEntry(row["seq"], payload)
 
 
-def whole_entry(store: Store, damaged: Logged) -> Logged | None:
+def whole_entry(store: Store, damaged: LogEntry) -> LogEntry | None:
     """An entry whose bytes the log has lost, with those of the store; None where the store has not those either.
     Raises StoreUnavailableError, StoreQueryError."""
     payload = damaged.payload
     body = store.raw("payload_body", "RawBLOB", tenant=payload.tenant, receipt=payload.receipt)
     if hashlib.sha256(body).digest() != payload.sha256:
         return None
-    return Logged(damaged.seq, structs.replace(payload, body=body))
+    return LogEntry(damaged.seq, structs.replace(payload, body=body))

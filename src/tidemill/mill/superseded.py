@@ -12,9 +12,9 @@ import polars as pl
 from tidemill.mill import ledger
 from tidemill.mill.context import MillContext
 from tidemill.mill.stored import entry
-from tidemill.model.payload import Logged
+from tidemill.model.payload import LogEntry
 
-RecordTexts = Callable[[Mapping[int, Logged], pl.DataFrame], list[str]]
+RecordTexts = Callable[[Mapping[int, LogEntry], pl.DataFrame], list[str]]
 
 
 def write_superseded(

@@ -40,9 +40,9 @@ from tidemill.mill.crash_loop import CrashLoopGuard
 from tidemill.mill.deletion import Deleter, no_replays
 from tidemill.mill.lanes import MAX_PAYLOADS, Lanes
 from tidemill.mill.pace import Pace
-from tidemill.mill.position import Progress, reconcile
+from tidemill.mill.progress import PartitionProgress, reconcile
 from tidemill.mill.replay.job import Replays
-from tidemill.mill.retention import Retention
+from tidemill.mill.retention import RetentionJob
 from tidemill.mill.settling import Settling
 from tidemill.mill.stages import TransformPipeline, warm
 from tidemill.mill.state import MillState
@@ -108,7 +108,7 @@ class Mill:
         self.replays = (
             Replays(replays, context, book, pipeline, state=state, path=work, owns=partition.owns) if replays else None
         )
-        self._retention = Retention(
+        self._retention = RetentionJob(
             context,
             book,
             lambda: checkpoint.progress,
@@ -151,7 +151,7 @@ class Mill:
         self.status.turn()
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> PartitionProgress:
         """What of the log is applied."""
         return self._checkpoint.progress
 

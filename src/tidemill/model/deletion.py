@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, TypedDict, cast
 import msgspec
 
 from tidemill.model.ids import parse_series
-from tidemill.model.payload import Kind, Payload
+from tidemill.model.payload import EntryKind, Payload
 from tidemill.model.time import MAX_NS, MIN_NS, format_instant
 
 FORMAT: Final = "deletion"  # of the log entry
@@ -80,7 +80,7 @@ def entry(deletion: Deletion, *, tenant: str, receipt: str, received_ns: int, fe
         format=FORMAT,
         body=body,
         sha256=hashlib.sha256(body).digest(),
-        kind=Kind.DELETE,
+        kind=EntryKind.DELETE,
     )
 
 

@@ -14,7 +14,7 @@ INDEX_BITS = 20  # of a point's version; the rest is the payload's seq in its pa
 MAX_RECORDS = 1 << INDEX_BITS  # records a payload may hold
 
 
-class Kind(enum.IntEnum):
+class EntryKind(enum.IntEnum):
     """What a log entry asks the mill to do."""
 
     DATA = 0  # bytes of a feed: decode, check, store
@@ -38,11 +38,11 @@ class Payload(msgspec.Struct, frozen=True, gc=False):
     format: str
     body: bytes
     sha256: bytes
-    kind: Kind = Kind.DATA
+    kind: EntryKind = EntryKind.DATA
     faults: tuple[Fault, ...] = ()
 
 
-class Logged(msgspec.Struct, frozen=True, gc=False):
+class LogEntry(msgspec.Struct, frozen=True, gc=False):
     """A payload and its place in the log: `seq` is its offset (`model/offset.py`). `damage`: why its body is not what
     was sent; empty: it is."""
 

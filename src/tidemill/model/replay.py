@@ -17,7 +17,7 @@ class RejectionFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     end_ns: int | None = None
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Which payloads of a feed, by exactly one of three: a range of the time of receipt ([start, end), ns UTC, either
     may be open), their receipts, or their rejections. A range takes what was applied or set aside as poison; payloads
     that were refused come only when they are named by their receipts or their rejections.
@@ -33,7 +33,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     rejections: RejectionFilter | None = None
 
 
-class Window(msgspec.Struct, frozen=True, kw_only=True):
+class WindowDifference(msgspec.Struct, frozen=True, kw_only=True):
     """A rollup window that changes: `mean` null: it has no points before, or after."""
 
     series: str
@@ -45,7 +45,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     new_count: int
 
 
-class Point(msgspec.Struct, frozen=True, kw_only=True):
+class PointDifference(msgspec.Struct, frozen=True, kw_only=True):
     """A value that changes: null where there was none before, or is none after."""
 
     series: str
@@ -54,7 +54,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     new: float | None
 
 
-class Difference(msgspec.Struct, frozen=True, kw_only=True):
+class ReplayOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a replay changes, or would change. Counts are of records unless they say otherwise.
 
     `newly_accepted` is by the reason of the rejection that falls, `newly_rejected` by the new reason; a record with two
@@ -77,11 +77,11 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     windows_changed: int = 0
     largest_window_change: float | None = None
     largest_point_change: float | None = None
-    windows: tuple[Window, ...] = ()
-    points: tuple[Point, ...] = ()
+    windows: tuple[WindowDifference, ...] = ()
+    points: tuple[PointDifference, ...] = ()
 
 
-class Replay(Job[Request, Difference], frozen=True, kw_only=True):
+class Replay(Job[ReplayRequest, ReplayOutcome], frozen=True, kw_only=True):
     """A replay as it stands; `result` is what it changed, or would change. Only while it is `publishing` may readers
     see a part of it."""
 
@@ -89,4 +89,4 @@ class Replay(Job[Request, Difference], frozen=True, kw_only=True):
     ROLE: ClassVar[Role] = "mill"
 
     kind: Literal["replay"] = "replay"
-    result: Difference | None = msgspec.field(default=None, name="difference")
+    result: ReplayOutcome | None = msgspec.field(default=None, name="difference")

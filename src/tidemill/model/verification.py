@@ -17,7 +17,7 @@ class VerifyRequest(msgspec.Struct, frozen=True, kw_only=True):
     followed: bool = False
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class VerifyFinding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that does not add up. `receipt`: of the payload it is about (empty: it is about none); `code`: see
     `mill/verify/kinds.py`."""
 
@@ -57,13 +57,13 @@ class Totals(msgspec.Struct, kw_only=True):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome. `counts`: all findings by code, also those that are not in `findings`; `notes`: what a reader
     should know and that is no fault; `complete`: false when it was given up before its end."""
 
     totals: Totals
     counts: dict[str, int]
-    findings: list[Finding]
+    findings: list[VerifyFinding]
     notes: list[str]
     seconds: float
     complete: bool = True
@@ -74,7 +74,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return self.complete and not self.counts
 
 
-class Verification(Job[VerifyRequest, Report], frozen=True, kw_only=True):
+class Verification(Job[VerifyRequest, VerifyReport], frozen=True, kw_only=True):
     """A verification as it stands; `result` is the report with its first findings, or, where something was deleted that
     they may name, without any (`without_findings`)."""
 

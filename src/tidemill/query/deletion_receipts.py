@@ -13,12 +13,12 @@ from tidemill.log.contract import LogReader
 from tidemill.model import deletion
 from tidemill.model.deletion import Deletion, Selector
 from tidemill.model.offset import Partition, Reach, start_of
-from tidemill.model.payload import Kind, Payload
+from tidemill.model.payload import EntryKind, Payload
 from tidemill.model.time import NS_PER_S, format_instant
 from tidemill.query.cursors import OF_PROCESS, Seals, first_of
 from tidemill.query.parameters import QueryParameters, SealedCursor, limit_to
 from tidemill.store.client import Store
-from tidemill.store.deletions import Evidence
+from tidemill.store.deletions import DeletionEvidence
 
 State = Literal["dry_run", "requested", "applied", "erased"]
 
@@ -79,7 +79,7 @@ class KeptPage(msgspec.Struct, frozen=True):
     next: str | None
 
 
-class DeletionReceipts:
+class DeletionQueries:
     """Reads deletion receipts of a store and its log."""
 
     def __init__(self, store: Store, log: LogReader, seals: Seals = OF_PROCESS) -> None:
@@ -91,7 +91,7 @@ class DeletionReceipts:
         if rows and rows[0]["applied_ns"] is not None:
             return _item(rows[0])
         logged = self._log.find(tenant, receipt)
-        if logged is None or logged.payload.kind is not Kind.DELETE:
+        if logged is None or logged.payload.kind is not EntryKind.DELETE:
             raise NotFoundError(f"there is no deletion '{receipt[:64]}'")
         return requested(logged.payload)
 
@@ -100,7 +100,7 @@ class DeletionReceipts:
         if self._store.rows("deletion_one", tenant=tenant, id=receipt):
             return True
         logged = self._log.find(tenant, receipt)
-        return logged is not None and logged.payload.kind is Kind.DELETE
+        return logged is not None and logged.payload.kind is EntryKind.DELETE
 
     def page(self, tenant: str, query: DeletionsQuery, applied: Reach) -> DeletionPage:
         """A page; `applied`: of each partition, the offset up to which the store has everything."""
@@ -171,7 +171,7 @@ def requested(payload: Payload) -> DeletionItem:
     )
 
 
-def preview(asked: Deletion, found: Evidence) -> DeletionItem:
+def preview(asked: Deletion, found: DeletionEvidence) -> DeletionItem:
     """What a deletion would be concerned with, now."""
     return DeletionItem(
         id=None,

@@ -16,7 +16,7 @@ from tidemill.store.client import Store
 MAX_DELETIONS: Final = 10_000
 
 
-class Deletion(msgspec.Struct, frozen=True):
+class AppliedDeletion(msgspec.Struct, frozen=True):
     """A deletion that was applied, in ns."""
 
     id: str
@@ -42,7 +42,7 @@ class Deletion(msgspec.Struct, frozen=True):
         return (bool(named) or "feed" in chosen) and _within(chosen, at_ns)
 
 
-def deletions(store: Store, tenant: str) -> list[Deletion]:
+def deletions(store: Store, tenant: str) -> list[AppliedDeletion]:
     """The applied deletions of a tenant, newest first, at most MAX_DELETIONS."""
     rows = store.rows("why_deletions", tenant=tenant, limit=MAX_DELETIONS)
     return [_deletion(row) for row in rows if row["applied_at"] > 0]
@@ -62,12 +62,12 @@ def gone_at(store: Store, tenant: str, payloads: Collection[Mapping[str, Any]]) 
     return found
 
 
-def _deletion(row: Mapping[str, Any]) -> Deletion:
+def _deletion(row: Mapping[str, Any]) -> AppliedDeletion:
     try:
         selector = msgspec.json.decode(row["selector"], type=dict[str, Any])
     except msgspec.MsgspecError:
         selector = {}
-    return Deletion(
+    return AppliedDeletion(
         id=row["id"],
         seq=row["seq"],
         kind=row["kind"],

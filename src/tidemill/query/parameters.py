@@ -40,7 +40,7 @@ class QueryParameters(msgspec.Struct, frozen=True):
 Q = TypeVar("Q", bound=QueryParameters)
 
 
-class Declared(msgspec.Struct, frozen=True):
+class DeclaredParameter(msgspec.Struct, frozen=True):
     """One parameter of a route: its name in a request, the field that holds it, its default and what it is."""
 
     name: str
@@ -51,15 +51,15 @@ class Declared(msgspec.Struct, frozen=True):
 
 
 @cache
-def declared(kind: type[QueryParameters]) -> tuple[Declared, ...]:
+def declared(kind: type[QueryParameters]) -> tuple[DeclaredParameter, ...]:
     """The parameters of a route, in the order of their fields."""
     return tuple(_declared(field) for field in msgspec.structs.fields(kind))
 
 
-def _declared(field: msgspec.structs.FieldInfo) -> Declared:
+def _declared(field: msgspec.structs.FieldInfo) -> DeclaredParameter:
     (parameter,) = field.type.__metadata__
     default = None if field.default is msgspec.NODEFAULT else field.default
-    return Declared(parameter.name or field.name, field.name, parameter, default, field.required)
+    return DeclaredParameter(parameter.name or field.name, field.name, parameter, default, field.required)
 
 
 def read(given: Iterable[tuple[str, str]], kind: type[Q], tags: Collection[str] = ()) -> Q:
@@ -91,12 +91,12 @@ def read(given: Iterable[tuple[str, str]], kind: type[Q], tags: Collection[str] 
     return kind(**values)
 
 
-def _plain_tags(own: Sequence[Declared], tags: Collection[str]) -> Iterable[Declared]:
+def _plain_tags(own: Sequence[DeclaredParameter], tags: Collection[str]) -> Iterable[DeclaredParameter]:
     taken = {parameter.name for parameter in own}
     for name in tags:
         if name not in taken:
             word = Parameter(f"Only where the tag {name} has this value.", readers.word, {})
-            yield Declared(name, f"tag {name}", word, None, False)
+            yield DeclaredParameter(name, f"tag {name}", word, None, False)
 
 
 def _join_tags(values: dict[str, Any], tags: Collection[str]) -> None:
@@ -112,7 +112,9 @@ def _join_tags(values: dict[str, Any], tags: Collection[str]) -> None:
     values["tags"] = plain | dotted
 
 
-def _take(name: str, text: str, one: Declared, context: readers.Context, values: dict[str, Any]) -> list[Fault]:
+def _take(
+    name: str, text: str, one: DeclaredParameter, context: readers.Context, values: dict[str, Any]
+) -> list[Fault]:
     """Read one pair into `values`; everything that is wrong with it."""
     try:
         value = one.parameter.reader(text, context)
@@ -127,7 +129,7 @@ def _take(name: str, text: str, one: Declared, context: readers.Context, values:
     return []
 
 
-def _unfit(name: str, text: str, one: Declared | None, known: Sequence[Declared]) -> Fault | None:
+def _unfit(name: str, text: str, one: DeclaredParameter | None, known: Sequence[DeclaredParameter]) -> Fault | None:
     """What is wrong with a pair before its value is read, if anything."""
     shown = name[:80].replace("\0", "\ufffd")
     if "\0" in text or "\0" in name:
@@ -171,16 +173,16 @@ def _fault(name: str, code: str, message: str) -> Fault:
     return Fault(f"$query.{name}", code, message)
 
 
-class Range(msgspec.Struct, frozen=True):
+class TimeRange(msgspec.Struct, frozen=True):
     """[start, end) as both bounds *inclusive* in ns, so that the last representable instant can be asked for."""
 
     first_ns: int = MIN_NS
     last_ns: int = MAX_NS
 
 
-def time_range(start: int | None, end: int | None) -> Range:
+def time_range(start: int | None, end: int | None) -> TimeRange:
     """What a request's `start` and `end` span; everything where they are missing."""
-    return Range(MIN_NS if start is None else start, MAX_NS if end is None else end - 1)
+    return TimeRange(MIN_NS if start is None else start, MAX_NS if end is None else end - 1)
 
 
 TEXT: Final = {"type": "string"}
@@ -218,7 +220,7 @@ Order = Annotated[Literal["asc", "desc"], one_of("Order in time.", "asc", "desc"
 Zone = Annotated[str, Parameter("IANA zone of the times in the answer, and of calendar windows.", readers.zone, TEXT)]
 Format = Annotated[str, one_of("Format of the answer.", *FORMATS)]
 Every = Annotated[
-    readers.Window | None,
+    readers.WindowLength | None,
     Parameter("Length of windows to aggregate over: 100ms, 15m, 1h, 1d, 1w, 1mo, 1y.", readers.window, TEXT),
 ]
 Aggregates = Annotated[

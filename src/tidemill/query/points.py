@@ -32,7 +32,7 @@ from tidemill.query.parameters import (
     page_cursor,
     time_range,
 )
-from tidemill.query.readers import Window
+from tidemill.query.readers import WindowLength
 from tidemill.query.series import Description, SeriesQueries
 from tidemill.store.client import Store
 
@@ -189,7 +189,7 @@ MAX_WINDOWS: Final = 100_000  # windows that one request fills, before it is cut
 _BEFORE_ALL: Final = -(2**63)
 
 
-def _windows(store: Store, tenant: str, described: Description, query: PointsQuery, every: Window) -> Page:
+def _windows(store: Store, tenant: str, described: Description, query: PointsQuery, every: WindowLength) -> Page:
     """A page of windows. Raises LimitError when more than MAX_WINDOWS would have to be filled."""
     after = query.cursor[0] if query.cursor else _BEFORE_ALL
     limit = query.limit + 1
@@ -207,7 +207,14 @@ def _windows(store: Store, tenant: str, described: Description, query: PointsQue
 
 
 def _aggregated(
-    store: Store, tenant: str, described: Description, query: PointsQuery, every: Window, *, after: int, limit: int
+    store: Store,
+    tenant: str,
+    described: Description,
+    query: PointsQuery,
+    every: WindowLength,
+    *,
+    after: int,
+    limit: int,
 ) -> pl.DataFrame:
     """Windows with points whose start is after `after`, with every aggregate."""
     span = time_range(query.start, query.end)
@@ -229,7 +236,7 @@ def _aggregated(
     )
 
 
-def _grid(store: Store, frame: pl.DataFrame, query: PointsQuery, every: Window) -> pl.Series:
+def _grid(store: Store, frame: pl.DataFrame, query: PointsQuery, every: WindowLength) -> pl.Series:
     """The starts of all windows of the request, in ns; those of a wall clock that never was are left out."""
     bounds = [frame["ns"][0], frame["ns"][-1]] if len(frame) else []
     if query.start is not None:
@@ -241,12 +248,12 @@ def _grid(store: Store, frame: pl.DataFrame, query: PointsQuery, every: Window) 
     return _starts(min(bounds), max(bounds), every, query.tz)
 
 
-def _window_start(store: Store, every: Window, zone: str, at_ns: int) -> int:
+def _window_start(store: Store, every: WindowLength, zone: str, at_ns: int) -> int:
     rows = store.rows("window_start", count=every.count, unit=every.unit, tz=zone, at=at_ns)
     return int(rows[0]["ns"])
 
 
-def _starts(first_ns: int, last_ns: int, every: Window, zone: str) -> pl.Series:
+def _starts(first_ns: int, last_ns: int, every: WindowLength, zone: str) -> pl.Series:
     """Window starts from `first_ns` to `last_ns`, which are window starts themselves.
 
     Up to an hour windows are evenly spaced in UTC; longer ones are even on the wall clock of the zone.

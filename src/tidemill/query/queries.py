@@ -7,13 +7,13 @@ from tidemill.log.contract import LogReader
 from tidemill.model.offset import Reach
 from tidemill.query.changes import Changes
 from tidemill.query.cursors import OF_PROCESS, Seals
-from tidemill.query.deletion_receipts import DeletionReceipts
+from tidemill.query.deletion_receipts import DeletionQueries
 from tidemill.query.feeds import FeedQueries
 from tidemill.query.lineage import LineageQueries
 from tidemill.query.meterdata import Meterdata
 from tidemill.query.points import PointQueries
 from tidemill.query.receipts import Receipts
-from tidemill.query.rejections import Rejections
+from tidemill.query.rejections import RejectionQueries
 from tidemill.query.rows import RowQueries
 from tidemill.query.series import Hidden, SeriesQueries
 from tidemill.query.why import WhyQueries
@@ -40,8 +40,8 @@ class Queries:
         seals: Seals = OF_PROCESS,
     ) -> None:
         self.receipts = Receipts(store, log)
-        self.rejections = Rejections(store, seals, len(log.partitions))
-        self.deletions = DeletionReceipts(store, log, seals)
+        self.rejections = RejectionQueries(store, seals, len(log.partitions))
+        self.deletions = DeletionQueries(store, log, seals)
         self.series = SeriesQueries(store, hidden)
         self.points = PointQueries(store, self.series)
         self.rows = RowQueries(store, hidden, book)

@@ -41,7 +41,7 @@ class ItemsError(ValueError):
         self.items = items
 
 
-class Window(msgspec.Struct, frozen=True):
+class WindowLength(msgspec.Struct, frozen=True):
     """A length of windows: `count` of `unit` (ns, us, ms, s, m, h, d, w, mo, y). Days and more follow a calendar."""
 
     count: int
@@ -108,12 +108,12 @@ def zone(text: str, _: Context) -> str:
     return text
 
 
-def window(text: str, _: Context) -> Window:
+def window(text: str, _: Context) -> WindowLength:
     """`15m`, `1h`, `1d`, `1w`, `1mo`, `1y`: a whole number and a unit; hours divide a day; at most a hundred years."""
     match = _WINDOW.fullmatch(text)
     if match is None or int(match[1]) == 0:
         raise ValueError(f"'{text[:40]}' is not a length such as 100ms, 15m, 1h, 1d, 1w, 1mo or 1y")
-    found = Window(int(match[1]), "m" if match[2] == "min" else match[2])
+    found = WindowLength(int(match[1]), "m" if match[2] == "min" else match[2])
     if found.nominal_ns > _MAX_WINDOW_NS:
         raise ValueError(f"'{text[:40]}' is longer than a hundred years")
     if found.unit == "h" and 24 % found.count:

@@ -21,7 +21,7 @@ from tidemill.errors import (
 )
 from tidemill.log.contract import LogReader
 from tidemill.model.deletion import is_erased
-from tidemill.model.payload import Logged
+from tidemill.model.payload import LogEntry
 from tidemill.model.time import format_instant
 from tidemill.store.client import Store
 
@@ -110,14 +110,14 @@ class Receipts:
             raise absent if logged is None else _damaged(receipt, f"in the log {logged.damage}")
         return self._stored_bytes(tenant, receipt, facts[0], logged)
 
-    def _stored_bytes(self, tenant: str, receipt: str, facts: dict[str, Any], logged: Logged | None) -> Bytes:
+    def _stored_bytes(self, tenant: str, receipt: str, facts: dict[str, Any], logged: LogEntry | None) -> Bytes:
         body = self._store.raw("payload_body", "RawBLOB", tenant=tenant, receipt=receipt)
         sha256 = hashlib.sha256(body).hexdigest()
         if sha256 != (facts["sha256"] if logged is None else logged.payload.sha256.hex()):
             raise _damaged(receipt, "in the table payloads of the store its body does not match its sha256")
         return Bytes(body, _media_type(facts["format"]), sha256)
 
-    def _in_log(self, tenant: str, receipt: str) -> tuple[Logged | None, TidemillError]:
+    def _in_log(self, tenant: str, receipt: str) -> tuple[LogEntry | None, TidemillError]:
         """The entry of a receipt, None where the log has none, is damaged or has no index; and the error to raise where
         the store does not have the payload either."""
         try:
@@ -133,7 +133,7 @@ def links(receipt: str) -> Links:
     return Links(f"/v1/receipts/{receipt}", f"/v1/receipts/{receipt}/payload", f"/v1/rejections?receipt={receipt}")
 
 
-def _stored(logged: Logged) -> Receipt:
+def _stored(logged: LogEntry) -> Receipt:
     payload = logged.payload
     return Receipt(
         id=payload.receipt,

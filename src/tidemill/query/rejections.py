@@ -122,7 +122,7 @@ class RejectionSummary(msgspec.Struct, frozen=True):
     by_feed: dict[str, int]
 
 
-class Rejections:
+class RejectionQueries:
     """Reads the ledger."""
 
     def __init__(self, store: Store, seals: Seals = OF_PROCESS, partitions: int = 1) -> None:

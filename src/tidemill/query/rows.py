@@ -18,9 +18,9 @@ from tidemill.query.origins import Origins, Rules, rules
 from tidemill.query.parameters import (
     Order,
     QueryParameters,
-    Range,
     RangeParameters,
     Tags,
+    TimeRange,
     limit_to,
     page_cursor,
     time_range,
@@ -48,7 +48,7 @@ class RowLineageQuery(QueryParameters, frozen=True):
     tags: Tags = {}
 
 
-class Row(TypedDict):
+class SummaryRow(TypedDict):
     """A summary of the numbers of one record. `stddev` divides by n - 1 and is null for one number, `stddev_pop` by n.
     `receipt` is the payload's that the record came with. A feed's tags are
     further members."""
@@ -87,7 +87,7 @@ class Lineage(msgspec.Struct, frozen=True):
     """Where a row comes from. `index` is the record's place in the payload, `sha256` the payload's (hexadecimal).
     `changes` are published changes of its values."""
 
-    row: Row
+    row: SummaryRow
     receipt: str | None
     index: int
     received_at: str
@@ -123,7 +123,7 @@ class RowQueries:
             ns = parse_instant(time)
         except ValueError:
             raise NotFoundError(f"there is no row at '{time[:64]}' in '{feed.name}': that is no time") from None
-        found = self._rows(tenant, feed, query.tags, Range(ns, ns), 2)
+        found = self._rows(tenant, feed, query.tags, TimeRange(ns, ns), 2)
         if not found:
             raise NotFoundError(f"there is no row at {time[:64]} in '{feed.name}'")
         if len(found) > 1:
@@ -153,7 +153,7 @@ class RowQueries:
         tenant: str,
         feed: Feed,
         tags: Mapping[str, str],
-        span: Range,
+        span: TimeRange,
         count: int,
         *,
         sign: int = 1,
@@ -186,11 +186,11 @@ class RowQueries:
         return [_replaced(row) for row in rows]
 
 
-def _row(row: dict[str, Any], feed: Feed) -> Row:
+def _row(row: dict[str, Any], feed: Feed) -> SummaryRow:
     """The members of Row, with the feed's tags after the time."""
     tags = {tag: row["tags"].get(tag) for tag in feed.tags}
     values = {name: row[name] for name in ("mean", "stddev", "stddev_pop", "count")}
-    return cast("Row", {"time": row["time"], **tags, **values, "receipt": row["receipt"] or None})
+    return cast("SummaryRow", {"time": row["time"], **tags, **values, "receipt": row["receipt"] or None})
 
 
 def _replaced(row: dict[str, Any]) -> Replaced:

@@ -15,7 +15,7 @@ from tidemill.query.parameters import TEXT, FieldName, Parameter, QueryParameter
 from tidemill.query.series import Hidden
 from tidemill.query.why_absent import Around, around
 from tidemill.query.why_events import Event, events
-from tidemill.query.why_evidence import Evidence, Gatherer, Subject, Subjects
+from tidemill.query.why_evidence import Gatherer, InstantEvidence, Subject, Subjects
 from tidemill.query.why_words import capital, number, place_of
 from tidemill.store.client import Store
 
@@ -38,7 +38,7 @@ class Verdict(msgspec.Struct, frozen=True):
     sentence: str
 
 
-def verdict(evidence: Evidence) -> Verdict:
+def verdict(evidence: InstantEvidence) -> Verdict:
     """The first of these that is true: something stands, it was deleted, rejected, is past retention, may have been
     rejected, may still wait, or never came."""
     if evidence.points:
@@ -56,7 +56,7 @@ def verdict(evidence: Evidence) -> Verdict:
     return _nothing_came(evidence, time)
 
 
-def _nothing_came(evidence: Evidence, time: str) -> Verdict:
+def _nothing_came(evidence: InstantEvidence, time: str) -> Verdict:
     possible = [row for row in evidence.rejections if not row["recovered_by"]]
     if possible:
         sentence = f"Nothing stands at {time}; {_refusals(possible)}, and it may have been meant for this series."
@@ -80,7 +80,7 @@ def _no_such_series(subject: Subject) -> str:
     return f"Feed '{subject.feed}' has no series{' of ' + which if which else ''} yet"
 
 
-def _stands(evidence: Evidence) -> Verdict:
+def _stands(evidence: InstantEvidence) -> Verdict:
     last: dict[str, Any] = evidence.points[-1]
     facts = evidence.facts.get(last["seq"])
     more = len(evidence.points) - 1
@@ -91,7 +91,7 @@ def _stands(evidence: Evidence) -> Verdict:
     return Verdict("stands", last["value"], capital("; ".join(parts)) + ".")
 
 
-def _deleted_last(evidence: Evidence, certain: list[dict[str, Any]]) -> bool:
+def _deleted_last(evidence: InstantEvidence, certain: list[dict[str, Any]]) -> bool:
     """Whether a deletion is the last that happened here: no record was rejected after it."""
     newest = max([evidence.subject.deleted_seq, *(one.seq for one in evidence.deletions)])
     return newest > 0 and all(row["seq"] <= newest for row in certain)

@@ -12,7 +12,7 @@ from tidemill.query.point_changes import PublishedChange
 from tidemill.query.points import flag_words
 from tidemill.query.receipts import links
 from tidemill.query.rejections import json_or_text
-from tidemill.query.why_evidence import Evidence, judged_at, rejected_at, replay_times, rules_of, taken_at
+from tidemill.query.why_evidence import InstantEvidence, judged_at, rejected_at, replay_times, rules_of, taken_at
 from tidemill.query.why_words import capital, change_told, number, place_of, reasons_told, rules_passed
 
 EVENTS: Final = {
@@ -78,7 +78,7 @@ class Event(msgspec.Struct, frozen=True):
     facts: Facts
 
 
-def events(evidence: Evidence) -> list[Event]:
+def events(evidence: InstantEvidence) -> list[Event]:
     """Every event in order of time; those without one come last."""
     told = [*_payloads(evidence), *_replays(evidence), *_points(evidence), *_replaced(evidence), *_rejected(evidence)]
     told += [*_windows(evidence), *_changes(evidence), *_gone(evidence)]
@@ -91,7 +91,7 @@ def _event(at: int | str | None, event: str, text: str, links: Mapping[str, str]
     return Event(when, event, text, dict(links), cast("Facts", known))
 
 
-def _payloads(evidence: Evidence) -> Iterator[Event]:
+def _payloads(evidence: InstantEvidence) -> Iterator[Event]:
     for row in evidence.facts.values():
         receipt, at, of = row["receipt"], row["received_at"], _links(row)
         size = f"{row['bytes']} byte{'' if row['bytes'] == 1 else 's'}"
@@ -102,7 +102,7 @@ def _payloads(evidence: Evidence) -> Iterator[Event]:
             yield _event(row["gone_ns"], "bytes_deleted", text, of, receipt=receipt)
 
 
-def _replays(evidence: Evidence) -> Iterator[Event]:
+def _replays(evidence: InstantEvidence) -> Iterator[Event]:
     """Each replay once: with the payloads that it was the last to apply, else as far as it left a trace."""
     times = replay_times(evidence)
     for row in evidence.facts.values():
@@ -118,7 +118,7 @@ def _replays(evidence: Evidence) -> Iterator[Event]:
             yield _event(at, "replayed", text, {}, replay=replay)
 
 
-def _points(evidence: Evidence) -> Iterator[Event]:
+def _points(evidence: InstantEvidence) -> Iterator[Event]:
     for row in evidence.points:
         at = judged_at(evidence, row)
         facts = evidence.facts.get(row["seq"])
@@ -141,7 +141,7 @@ def _accepted(at: int, row: Mapping[str, Any], facts: Mapping[str, Any] | None, 
     return _event(at, "accepted", text, _links(facts), **found)
 
 
-def _replaced(evidence: Evidence) -> Iterator[Event]:
+def _replaced(evidence: InstantEvidence) -> Iterator[Event]:
     stood = {(row["seq"], row["idx"]): row for row in [*evidence.replaced, *evidence.points]}
     for row in evidence.replaced:
         facts, successor = evidence.facts.get(row["seq"]), evidence.facts.get(row["by_seq"])
@@ -156,7 +156,7 @@ def _replaced(evidence: Evidence) -> Iterator[Event]:
         yield _event(at, "replaced", text, _links(successor), old=row["value"], new=new, index=row["by_idx"])
 
 
-def _rejected(evidence: Evidence) -> Iterator[Event]:
+def _rejected(evidence: InstantEvidence) -> Iterator[Event]:
     stands = {(row["seq"], row["idx"]) for row in evidence.points}
     for row in evidence.rejections:
         of = payload_links(row["receipt"])
@@ -174,7 +174,7 @@ def _rejected(evidence: Evidence) -> Iterator[Event]:
             yield _event(row["recovered_at"], "recovered", text, of, **facts, replay=row["recovered_by"])
 
 
-def _contest(evidence: Evidence, row: Mapping[str, Any], loser: str, stands: bool) -> Iterator[Event]:
+def _contest(evidence: InstantEvidence, row: Mapping[str, Any], loser: str, stands: bool) -> Iterator[Event]:
     winner = evidence.facts.get(row["winner_seq"])
     of = {"loser": links(row["receipt"]).self, **_links(winner)}
     at = max(row["received_at"], winner["received_at"]) if winner else row["received_at"]
@@ -186,7 +186,7 @@ def _contest(evidence: Evidence, row: Mapping[str, Any], loser: str, stands: boo
         yield _event(at, "duplicate_won", text, of, index=row["winner_idx"])
 
 
-def _windows(evidence: Evidence) -> Iterator[Event]:
+def _windows(evidence: InstantEvidence) -> Iterator[Event]:
     judged = [judged_at(evidence, row) for row in evidence.points]
     for window in evidence.windows:
         which = f"The window of {window.every_s} s from {window.window}"
@@ -201,7 +201,7 @@ def _windows(evidence: Evidence) -> Iterator[Event]:
             yield _event(None, "window_sealed", text, window.links, **facts)
 
 
-def _changes(evidence: Evidence) -> Iterator[Event]:
+def _changes(evidence: InstantEvidence) -> Iterator[Event]:
     series = evidence.subject.id
     for change in evidence.changes:
         if change.every_s is None:
@@ -217,7 +217,7 @@ def _values(change: PublishedChange) -> dict[str, Any]:
     return {"old": change.old, "new": change.new, "why": change.why, "replay": change.replay}
 
 
-def _gone(evidence: Evidence) -> Iterator[Event]:
+def _gone(evidence: InstantEvidence) -> Iterator[Event]:
     subject = evidence.subject
     for one in evidence.deletions:
         text = f"Deletion {one.id} ({one.kind}) took away what stood here and was submitted before it."

@@ -15,9 +15,9 @@ from tidemill.feeds.definition import SUMMARY, Feed
 from tidemill.log.contract import LogReader
 from tidemill.model.ids import format_series, series_id
 from tidemill.model.offset import Reach, partition_of_feed
-from tidemill.model.payload import Kind, Logged
+from tidemill.model.payload import EntryKind, LogEntry
 from tidemill.model.time import parse_instant
-from tidemill.query.deletions import Deletion, deletions
+from tidemill.query.deletions import AppliedDeletion, deletions
 from tidemill.query.lineage import MAX_POINTS, MAX_REPLACED
 from tidemill.query.origins import Origins
 from tidemill.query.point_changes import PublishedChange, changes_of
@@ -130,7 +130,7 @@ class Waiting(msgspec.Struct, frozen=True):
     since_ns: int
 
 
-class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+class InstantEvidence(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of an instant (ns). Rows are as the queries give them; `facts` of payloads by place; `feed` is the
     definition in force (None: it cannot be read); `rules` the versions that judged, by number."""
 
@@ -143,7 +143,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     rejections: list[dict[str, Any]]
     windows: list[RollupWindow]
     changes: list[PublishedChange]
-    deletions: list[Deletion]
+    deletions: list[AppliedDeletion]
     facts: dict[int, dict[str, Any]]
     waiting: Waiting | None
 
@@ -155,7 +155,7 @@ class Gatherer:
         self._store, self._log = store, log
         self._origins = Origins(store, book)
 
-    def gather(self, tenant: str, subject: Subject, at_ns: int, applied: Reach) -> Evidence:
+    def gather(self, tenant: str, subject: Subject, at_ns: int, applied: Reach) -> InstantEvidence:
         """What is known of an instant of a series. `applied`: of each partition, the offset up to which the store has
         it all."""
         waiting = self._waiting(tenant, subject.feed, applied)
@@ -174,7 +174,7 @@ class Gatherer:
         named |= {row[name] for row in lost for name in ("seq", "winner_seq")}
         facts = self._origins.facts(tenant, named)
         numbers = {row["feed_version"] for row in facts.values()}
-        return Evidence(
+        return InstantEvidence(
             subject=subject,
             at_ns=at_ns,
             feed=feed,
@@ -222,12 +222,12 @@ class Gatherer:
         return Waiting(len(ours), ours[0].received_ns) if ours else None
 
 
-def _is(entry: Logged, tenant: str, feed: str) -> bool:
+def _is(entry: LogEntry, tenant: str, feed: str) -> bool:
     payload = entry.payload
-    return payload.tenant == tenant and payload.feed == feed and payload.kind in (Kind.DATA, Kind.REFUSED)
+    return payload.tenant == tenant and payload.feed == feed and payload.kind in (EntryKind.DATA, EntryKind.REFUSED)
 
 
-def replay_times(evidence: Evidence) -> dict[str, int]:
+def replay_times(evidence: InstantEvidence) -> dict[str, int]:
     """Every replay that left a trace here, by id, with the time of its first."""
     found: dict[str, int] = {}
     traces = [(change.replay, parse_instant(change.changed_at)) for change in evidence.changes if change.replay]
@@ -237,14 +237,14 @@ def replay_times(evidence: Evidence) -> dict[str, int]:
     return found
 
 
-def taken_at(evidence: Evidence, row: Mapping[str, Any]) -> int:
+def taken_at(evidence: InstantEvidence, row: Mapping[str, Any]) -> int:
     """Since when the record of a value counts: when it was received, or when a replay recovered it."""
     mine = (row["seq"], row["idx"])
     recovered = [r["recovered_at"] for r in evidence.rejections if r["recovered_by"] and (r["seq"], r["idx"]) == mine]
     return int(max([row["received_at"], *recovered]))
 
 
-def judged_at(evidence: Evidence, row: Mapping[str, Any]) -> int:
+def judged_at(evidence: InstantEvidence, row: Mapping[str, Any]) -> int:
     """When the record of a point was judged last, as far as is known."""
     facts = evidence.facts.get(row["seq"])
     last = replay_times(evidence).get(facts["replay"]) if facts and facts["replay"] else None
@@ -252,7 +252,7 @@ def judged_at(evidence: Evidence, row: Mapping[str, Any]) -> int:
     return taken if last is None else max(taken, last)
 
 
-def rules_of(evidence: Evidence, facts: Mapping[str, Any] | None) -> Feed | None:
+def rules_of(evidence: InstantEvidence, facts: Mapping[str, Any] | None) -> Feed | None:
     """The definition by which the records of a payload were judged at `judged_at`. None: not known, as a replay of
     unknown time judged them since, and the payload names the version of that."""
     if facts is None or (facts["replay"] and facts["replay"] not in replay_times(evidence)):
@@ -260,7 +260,7 @@ def rules_of(evidence: Evidence, facts: Mapping[str, Any] | None) -> Feed | None
     return evidence.versions.get(facts["feed_version"])
 
 
-def rejected_at(evidence: Evidence, row: Mapping[str, Any]) -> int:
+def rejected_at(evidence: InstantEvidence, row: Mapping[str, Any]) -> int:
     """When a record was rejected: when it was received, or by the replay that took the published value away."""
     facts, received = evidence.facts.get(row["seq"]), int(row["received_at"])
     if row["recovered_by"] or facts is None or not facts["replay"]:

@@ -10,7 +10,7 @@ import polars as pl
 from tidemill.decode.batch import Batch
 from tidemill.feeds.definition import Feed
 from tidemill.rules import history
-from tidemill.rules.past import NO_MEMORY, Memory
+from tidemill.rules.history_lookup import NO_MEMORY, HistoryLookup
 from tidemill.rules.questions import Tests, hit, tests
 from tidemill.rules.summary import add_summary
 from tidemill.rules.time import instants, resolve_times
@@ -27,7 +27,7 @@ _NONE_REJECTED: Final = pl.DataFrame(schema=REJECTIONS)
 _UNMARKED: Final = pl.Series("marks", [None], dtype=pl.List(pl.String))
 
 
-class Checked(msgspec.Struct, frozen=True):
+class CheckedBatch(msgspec.Struct, frozen=True):
     """`frame`: the batch's frame with `time` i64 (ns UTC), `flags` u8 and `marks` list[str] (the codes of the rules
     that flagged the record; null where the feed flags nothing), only records that passed. `rejections`: `seq`, `idx`,
     `identity` (null where the record broke the contract), `time` (null where none could be read), `reasons` in the
@@ -37,7 +37,7 @@ class Checked(msgspec.Struct, frozen=True):
     rejections: pl.DataFrame
 
 
-def apply_rules(feed: Feed, batch: Batch, memory: Memory = NO_MEMORY) -> Checked:
+def apply_rules(feed: Feed, batch: Batch, memory: HistoryLookup = NO_MEMORY) -> CheckedBatch:
     """Find each record's instant and ask every rule about every record. `memory` is asked only where the feed has a
     rule that needs the past; then the batch must begin at its place in the log, and raises what the past raises."""
     frame = resolve_times(feed, batch.frame)
@@ -59,7 +59,9 @@ def apply_rules(feed: Feed, batch: Batch, memory: Memory = NO_MEMORY) -> Checked
     marks = (
         passed.select(asked.marks).to_series() if asked.marks is not None else _UNMARKED.new_from_index(0, len(kept))
     )
-    return Checked(kept.hstack([marks]), pl.concat([_NONE_REJECTED, *rejections]) if rejections else _NONE_REJECTED)
+    return CheckedBatch(
+        kept.hstack([marks]), pl.concat([_NONE_REJECTED, *rejections]) if rejections else _NONE_REJECTED
+    )
 
 
 def judge(feed: Feed, frame: pl.DataFrame, batch: Batch, asked: Tests) -> pl.DataFrame:
@@ -80,7 +82,7 @@ def judge(feed: Feed, frame: pl.DataFrame, batch: Batch, asked: Tests) -> pl.Dat
     return looked_at.with_columns(asked.of_records) if asked.of_records else looked_at
 
 
-def remember(feed: Feed, judged: pl.DataFrame, batch: Batch, asked: Tests, memory: Memory) -> pl.DataFrame:
+def remember(feed: Feed, judged: pl.DataFrame, batch: Batch, asked: Tests, memory: HistoryLookup) -> pl.DataFrame:
     """The judged frame with `broken.<number>` of the tests that need the past."""
     if not asked.past:
         return judged

@@ -16,12 +16,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tidemill.checks.past import Bools, Floats, Ints, PastCheck, Reach, Rows
+from tidemill.checks.look_back import Bools, Floats, Ints, LookBack, PastCheck, Rows
 from tidemill.decode.batch import Batch
 from tidemill.feeds.definition import Feed
 from tidemill.model.ids import series_id
-from tidemill.rules.one_by_one import Walk
-from tidemill.rules.past import Memory
+from tidemill.rules.history_lookup import HistoryLookup
+from tidemill.rules.sequential import SequentialEvaluator
 
 _TURNS: Final = 4  # as columns; a record that is wrong alone and the good one after it take three
 _STRETCH: Final = 64  # records judged one by one before columns are tried again; each time twice as many
@@ -36,7 +36,7 @@ class Asked(msgspec.Struct, frozen=True):
     rejects: bool
 
 
-def judge(feed: Feed, asked: Sequence[Asked], frame: pl.DataFrame, batch: Batch, memory: Memory) -> list[Bools]:
+def judge(feed: Feed, asked: Sequence[Asked], frame: pl.DataFrame, batch: Batch, memory: HistoryLookup) -> list[Bools]:
     """For each check which rows of `frame` break it. The frame has `seq`, `idx`, `identity`, `time`, `f.<field>` and
     `refused`: of rows that are rejected for other reasons; they are judged and are nobody's past."""
     found = [np.zeros(frame.height, np.bool_) for _ in asked]
@@ -75,7 +75,9 @@ class _Judge:
     """One batch. Rows are in the order of (identity, place); a group is the rows of one identity: its series depend on
     no others. `begin` has where each group begins, and the end of the last."""
 
-    def __init__(self, feed: Feed, asked: Sequence[Asked], columns: "_Columns", batch: Batch, memory: Memory) -> None:
+    def __init__(
+        self, feed: Feed, asked: Sequence[Asked], columns: "_Columns", batch: Batch, memory: HistoryLookup
+    ) -> None:
         self._feed = feed
         self._memory = memory
         self._contends = feed.first_wins or feed.shape.kind == "summary"
@@ -94,7 +96,7 @@ class _Judge:
         self._broken = [np.zeros(len(identity), np.bool_) for _ in asked]
         self._accepted = ~self._refused
         self._settled = self._begin[:-1].copy()  # rows of a group before this are judged for good
-        self._walks: dict[int, Walk] = {}
+        self._walks: dict[int, SequentialEvaluator] = {}
 
     def run(self) -> list[Bools]:
         """Which rows break each check."""
@@ -184,7 +186,7 @@ class _Judge:
         begin, end = int(self._begin[group]), int(self._begin[group + 1])
         walk = self._walks.get(group)
         if walk is None:
-            walk = self._walks[group] = Walk(
+            walk = self._walks[group] = SequentialEvaluator(
                 self._time[begin:end],
                 [field.values[begin:end] for field in self._fields],
                 [field.past_of(group) for field in self._fields],
@@ -203,9 +205,9 @@ class _Judge:
         self._accepted[start:stop] = accepted
         self._settled[group] = stop
 
-    def _field(self, name: str, values: Floats, memory: Memory) -> _Field:
+    def _field(self, name: str, values: Floats, memory: HistoryLookup) -> _Field:
         """Ask the past of one field's series."""
-        reach = Reach()
+        reach = LookBack()
         for check, _, _ in self._checks:
             if check.field == name:
                 reach = reach.with_(check.reach())

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 import polars as pl
 
-from tidemill.checks.past import PastCheck
+from tidemill.checks.look_back import PastCheck
 from tidemill.feeds.definition import SUMMARY, Feed
 from tidemill.rules.history import Asked
 from tidemill.rules.reasons import REASONS

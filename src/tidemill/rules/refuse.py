@@ -11,7 +11,7 @@ import polars as pl
 from tidemill.decode.batch import Batch
 from tidemill.decode.cut import cut_document
 from tidemill.decode.decoder import DEEPEST
-from tidemill.decode.faults import Faults
+from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.scan import BOM
 from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed
@@ -47,7 +47,7 @@ def _faults(
         return ()
     many = records > 1 or _is_array(feed, payload)
     root = "$" if payload.format == _LINES else feed.input.records
-    faults = Faults()
+    faults = FaultCollector()
     for index, *hits in broke.iter_rows():
         path = f"{root}[{index}]" if many else root
         for test, broken in zip(asked, hits, strict=True):
@@ -60,5 +60,5 @@ def _is_array(feed: Feed, payload: Payload) -> bool:
     """Whether a payload of one record has it in an array, so that its path has an index."""
     if payload.format != _JSON:
         return True
-    cut = cut_document(payload.body.removeprefix(BOM), parse_path(feed.input.records), DEEPEST, Faults())
+    cut = cut_document(payload.body.removeprefix(BOM), parse_path(feed.input.records), DEEPEST, FaultCollector())
     return cut is None or cut.listed

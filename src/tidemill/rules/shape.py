@@ -19,7 +19,7 @@ from tidemill.feeds.definition import SUMMARY, Feed
 from tidemill.model.ids import series_id
 from tidemill.model.offset import MAX_SEQ
 from tidemill.model.payload import INDEX_BITS
-from tidemill.rules.apply import Checked
+from tidemill.rules.apply import CheckedBatch
 
 POINTS: Final[dict[str, Any]] = {
     "series": pl.UInt64,
@@ -49,15 +49,15 @@ _RECORD: Final = ("time", "seq", "idx", "flags", "received_ns", "attributes", "m
 
 
 class Shaped(msgspec.Struct, frozen=True):
-    """The points of a batch, every distinct series among them, and the rejections of `Checked` with `series`: the list
-    of those that the record's points would have been of (null where that is not known)."""
+    """The points of a batch, every distinct series among them, and the rejections of `CheckedBatch` with `series`: the
+    list of those that the record's points would have been of (null where that is not known)."""
 
     points: pl.DataFrame
     series: pl.DataFrame
     rejections: pl.DataFrame
 
 
-def shape(feed: Feed, tenant: str, checked: Checked, batch: Batch) -> Shaped:
+def shape(feed: Feed, tenant: str, checked: CheckedBatch, batch: Batch) -> Shaped:
     """One point for each field that a record has.
 
     A missing optional field gives no point; where the first record wins it gives one without a value, so that the

@@ -13,7 +13,7 @@ from tidemill.decode.plan import position_columns
 from tidemill.feeds.definition import Feed
 from tidemill.model.time import MAX_NS, MIN_NS
 from tidemill.model.zones import zone
-from tidemill.rules.zones import UNKNOWN, Instants, to_instants, zone_at
+from tidemill.rules.zones import UNKNOWN, LocalInstants, to_instants, zone_at
 
 FOLD_EARLIER: Final = 1  # bit 0: a local time that was twice, taken as the earlier
 FOLD_LATER: Final = 2  # bit 1: the same, taken as the later
@@ -68,7 +68,7 @@ def instants(feed: Feed, stamps: pl.DataFrame | None) -> pl.DataFrame:
     return resolve_times(feed, stamps).filter(pl.col("time").is_not_null()).select("seq", "idx", "time")
 
 
-def _apply_policy(feed: Feed, times: _Times, rows: NDArray[np.int64], found: Instants) -> None:
+def _apply_policy(feed: Feed, times: _Times, rows: NDArray[np.int64], found: LocalInstants) -> None:
     later = feed.time.fold == "later"
     times.ns[rows] = np.where(found.fold & later, found.later, found.earlier)
     times.flags[rows[found.fold]] |= FOLD_LATER if later else FOLD_EARLIER

@@ -26,7 +26,7 @@ _FAR_NS: Final = 1 << 62
 zone_at = lru_cache(maxsize=1 << 16)(tzfpy.get_tz)
 
 
-class Instants(msgspec.Struct, frozen=True):
+class LocalInstants(msgspec.Struct, frozen=True):
     """`earlier` and `later` are the instants that a local time can be (equal but in a fold). In a gap, `earlier` is the
     time shifted forward by the length of the gap."""
 
@@ -43,9 +43,11 @@ class Offsets(msgspec.Struct, frozen=True):
     offset_ns: NDArray[np.int64]
 
 
-def to_instants(wall_ns: NDArray[np.int64], zones: NDArray[np.int64], names: Sequence[str]) -> Instants:
+def to_instants(wall_ns: NDArray[np.int64], zones: NDArray[np.int64], names: Sequence[str]) -> LocalInstants:
     """The instants of wall clocks (ns as if UTC) in zones (numbers into `names`, none of them UNKNOWN)."""
-    result = Instants(wall_ns.copy(), wall_ns.copy(), np.zeros(len(zones), np.bool_), np.zeros(len(zones), np.bool_))
+    result = LocalInstants(
+        wall_ns.copy(), wall_ns.copy(), np.zeros(len(zones), np.bool_), np.zeros(len(zones), np.bool_)
+    )
     years = wall_ns.astype("datetime64[ns]").astype("datetime64[Y]").astype(np.int64) + 1970
     groups, row_group = np.unique(zones * 10_000 + years, return_inverse=True)
     for number, group in enumerate(groups):
@@ -55,7 +57,7 @@ def to_instants(wall_ns: NDArray[np.int64], zones: NDArray[np.int64], names: Seq
     return result
 
 
-def _resolve(wall: NDArray[np.int64], offsets: Offsets, result: Instants, rows: slice | NDArray[np.int64]) -> None:
+def _resolve(wall: NDArray[np.int64], offsets: Offsets, result: LocalInstants, rows: slice | NDArray[np.int64]) -> None:
     begins = offsets.start_ns + offsets.offset_ns  # wall clock at which each stretch of one offset begins
     ends = np.append(offsets.start_ns[1:] + offsets.offset_ns[:-1], _FAR_NS * 2 - 1)
     first = np.searchsorted(ends, wall, side="right")  # the first stretch that has not ended at that wall clock

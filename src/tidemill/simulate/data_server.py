@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tidemill.simulate.faults import Faults, commit, parse_faults, send_slowly
+from tidemill.simulate.fault_injector import FaultInjector, commit, parse_faults, send_slowly
 from tidemill.simulate.server import Receive, Scope, Send, answer, answer_json, parameters, serve
 
 DEFAULT_PORT: Final = 28462
@@ -37,7 +37,7 @@ class DataServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     faults: str = ""
 
 
-class Point(msgspec.Struct, frozen=True):
+class SimulatedPoint(msgspec.Struct, frozen=True):
     """A point as handed out: `time` in unix seconds, the number its bytes mean, and the reasons (sorted) for which
     it must be rejected (none: it must be kept)."""
 
@@ -62,10 +62,10 @@ class DataServer:
         self._clock = clock
         self._started = clock()
         self._random = random.Random(f"points {options.seed}")
-        self._faults = Faults(parse_faults(options.faults), options.seed)
-        self._returned: deque[Point] = deque()
+        self._faults = FaultInjector(parse_faults(options.faults), options.seed)
+        self._returned: deque[SimulatedPoint] = deque()
         self._made = 0
-        self._points: list[Point] = []
+        self._points: list[SimulatedPoint] = []
         self._counts: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
 
@@ -98,7 +98,7 @@ class DataServer:
                 await answer(send, 200, point.body())
             self._note(point)
 
-    def _next(self) -> Point | None:
+    def _next(self) -> SimulatedPoint | None:
         if self._returned:
             return self._returned.popleft()
         limit = self._options.count or None
@@ -110,7 +110,7 @@ class DataServer:
         self._made += 1
         return self._make()
 
-    def _make(self) -> Point:
+    def _make(self) -> SimulatedPoint:
         """A new point: 15 % too old, 3 of 8 with a tag that rejects it, one in ten as base64."""
         draw = self._random
         old = draw.random() < 0.15
@@ -119,9 +119,9 @@ class DataServer:
         value: float = struct.unpack("<f", struct.pack("<f", draw.gauss(20.0, 5.0)))[0]
         reasons = ["too_old"] * old + ["internal"] * ("system" in tags) + ["suspect"] * ("suspect" in tags)
         moment = int(self._clock()) - age
-        return Point(moment, value, tags, tuple(sorted(reasons)), draw.random() < 0.1)
+        return SimulatedPoint(moment, value, tags, tuple(sorted(reasons)), draw.random() < 0.1)
 
-    def _note(self, point: Point) -> None:
+    def _note(self, point: SimulatedPoint) -> None:
         self._counts["handed_out"] += 1
         self._counts["kept" if not point.reasons else "rejected"] += 1
         self._reasons.update(point.reasons)

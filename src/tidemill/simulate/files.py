@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from tidemill.model.time import NS_PER_S, format_instant, parse_instant
-from tidemill.simulate.session import Options, Progress, Session, Unexpected, accepts, refuses, run_workers
+from tidemill.simulate.session import ClientSession, Options, Progress, Unexpected, accepts, refuses, run_workers
 from tidemill.simulate.summary import Summary
 
 _PATH: Final = "/v1/feeds/dropzone"
@@ -73,13 +73,13 @@ def run(options: FilesOptions, progress: Progress | None = None) -> Summary:
     """Send `count` requests and check answers and rows. Raises ValueError for a `start` that is no instant."""
     start_ns = parse_instant(options.start) // _MINUTE_NS * _MINUTE_NS
 
-    def work(session: Session) -> Sequence[Awaitable[None]]:
+    def work(session: ClientSession) -> Sequence[Awaitable[None]]:
         return [_work(session, options, start_ns) for _ in range(max(1, options.connections))]
 
     return run_workers("files", options, work, progress)
 
 
-async def _work(session: Session, options: FilesOptions, start_ns: int) -> None:
+async def _work(session: ClientSession, options: FilesOptions, start_ns: int) -> None:
     sent: dict[int, Sent] = {}
     while (number := session.take()) is not None:
         await session.pace()
@@ -91,7 +91,9 @@ async def _work(session: Session, options: FilesOptions, start_ns: int) -> None:
     await _verify(session, sent)
 
 
-async def _send(session: Session, options: FilesOptions, number: int, instant_ns: int, sent: dict[int, Sent]) -> None:
+async def _send(
+    session: ClientSession, options: FilesOptions, number: int, instant_ns: int, sent: dict[int, Sent]
+) -> None:
     kind = number % 10
     if kind == 3:
         body, paths = bad_document(document(options, number, instant_ns), number // 10)
@@ -112,7 +114,9 @@ async def _send(session: Session, options: FilesOptions, number: int, instant_ns
             await _post(session, json.dumps(one).encode(), {instant_ns: one}, sent)
 
 
-async def _post(session: Session, body: bytes, documents: dict[int, dict[str, Any]], sent: dict[int, Sent]) -> None:
+async def _post(
+    session: ClientSession, body: bytes, documents: dict[int, dict[str, Any]], sent: dict[int, Sent]
+) -> None:
     reply = await session.call("POST", _PATH, accepts(202), body=body, headers=_CURL)
     if reply is None:
         return
@@ -123,7 +127,7 @@ async def _post(session: Session, body: bytes, documents: dict[int, dict[str, An
         sent[instant_ns] = Sent(one["data"], receipt["id"])
 
 
-async def _verify(session: Session, sent: dict[int, Sent]) -> None:
+async def _verify(session: ClientSession, sent: dict[int, Sent]) -> None:
     if not sent:
         return
     bounds = {"start": format_instant(min(sent)), "end": format_instant(max(sent) + 1), "limit": "10000"}

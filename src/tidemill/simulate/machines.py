@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from tidemill.model.time import NS_PER_S, format_instant, parse_duration_ns, parse_instant
-from tidemill.simulate.session import Options, Progress, Reply, Session, Unexpected, accepts, run_workers
+from tidemill.simulate.session import ClientSession, Options, Progress, Reply, Unexpected, accepts, run_workers
 from tidemill.simulate.summary import Summary
 
 _JSON: Final = {"Content-Type": "application/json"}
@@ -96,10 +96,10 @@ def run(options: MachinesOptions, progress: Progress | None = None) -> Summary:
     parse_instant(options.start)
     stored: deque[str] = deque()
 
-    def work(session: Session) -> Sequence[Awaitable[None]]:
+    def work(session: ClientSession) -> Sequence[Awaitable[None]]:
         return [_work(session, options, stored) for _ in range(max(1, options.connections))]
 
-    async def finish(session: Session) -> None:
+    async def finish(session: ClientSession) -> None:
         async def compare() -> None:
             count = (await session.read("/v1/series/count"))["count"]
             if count < len(stored):
@@ -110,7 +110,7 @@ def run(options: MachinesOptions, progress: Progress | None = None) -> Summary:
     return run_workers("machines", options, work, progress, finish)
 
 
-async def _work(session: Session, options: MachinesOptions, stored: deque[str]) -> None:
+async def _work(session: ClientSession, options: MachinesOptions, stored: deque[str]) -> None:
     while (number := session.take()) is not None:
         await session.pace()
         series = make_series(options, number)
@@ -124,7 +124,7 @@ async def _work(session: Session, options: MachinesOptions, stored: deque[str]) 
             await _delete(session, stored.popleft())
 
 
-async def _store(session: Session, series: Series) -> str | None:
+async def _store(session: ClientSession, series: Series) -> str | None:
     """Store a series, read it and its metrics back; its id, or None when something was not as expected."""
     reply = await session.call("POST", "/v1/series", accepts(201, 202), body=series.body, headers=_JSON)
     if reply is None:
@@ -169,7 +169,7 @@ def _compare_metrics(series: Series, metrics: dict[str, Any]) -> None:
             raise Unexpected(f"{name} is {metrics[name]}, not {value}")
 
 
-async def _delete(session: Session, identity: str) -> bool:
+async def _delete(session: ClientSession, identity: str) -> bool:
     """Delete a series; at once it must be gone."""
     if await session.call("DELETE", f"/v1/series/{identity}", accepts(200, 204)) is None:
         return False

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from tidemill.model.time import parse_instant
-from tidemill.simulate.faults import Faults, commit, parse_faults, send_slowly
+from tidemill.simulate.fault_injector import FaultInjector, commit, parse_faults, send_slowly
 from tidemill.simulate.server import Receive, Scope, Send, answer_json, parameters, serve
 
 DEFAULT_PORT: Final = 28463
@@ -47,7 +47,7 @@ class MeterServer:
         self._seed = options.seed
         self._end_ns = parse_instant(options.end) if options.end else None
         self._clock_ns = clock_ns
-        self._faults = Faults(parse_faults(options.faults), options.seed)
+        self._faults = FaultInjector(parse_faults(options.faults), options.seed)
         self._days: dict[tuple[str, date], list[dict[str, float]]] = {}
         self.requests = 0
 

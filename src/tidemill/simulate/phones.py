@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from tidemill.model.time import NS_PER_S, format_instant, parse_instant
-from tidemill.simulate.session import Options, Progress, Session, Unexpected, accepts, refuses, run_workers
+from tidemill.simulate.session import ClientSession, Options, Progress, Unexpected, accepts, refuses, run_workers
 from tidemill.simulate.summary import Summary
 from tidemill.simulate.walks import Fix, broken, walk
 
@@ -73,17 +73,19 @@ def run(options: PhonesOptions, progress: Progress | None = None) -> Summary:
     minutes: Minutes = defaultdict(dict)
     workers = max(1, min(options.connections, options.users))
 
-    def work(session: Session) -> Sequence[Awaitable[None]]:
+    def work(session: ClientSession) -> Sequence[Awaitable[None]]:
         users = range(options.users)
         return [_work(session, options, list(users[place::workers]), start_ns, minutes) for place in range(workers)]
 
-    async def finish(session: Session) -> None:
+    async def finish(session: ClientSession) -> None:
         await _verify(session, minutes)
 
     return run_workers("phones", options, work, progress, finish if options.verify else None)
 
 
-async def _work(session: Session, options: PhonesOptions, users: list[int], start_ns: int, minutes: Minutes) -> None:
+async def _work(
+    session: ClientSession, options: PhonesOptions, users: list[int], start_ns: int, minutes: Minutes
+) -> None:
     """Send for these users in turn."""
     streams = [sendings(options.seed, user, start_ns) for user in users]
     while True:
@@ -96,7 +98,7 @@ async def _work(session: Session, options: PhonesOptions, users: list[int], star
             await _send(session, sending, minutes if options.verify else None)
 
 
-async def _send(session: Session, sending: Sending, minutes: Minutes | None) -> None:
+async def _send(session: ClientSession, sending: Sending, minutes: Minutes | None) -> None:
     fix = sending.fix
     if sending.kind == "broken":
         body, paths = broken(fix, sending.number)
@@ -112,7 +114,7 @@ async def _send(session: Session, sending: Sending, minutes: Minutes | None) -> 
 _JSON: Final = {"Content-Type": "application/json"}
 
 
-async def _verify(session: Session, minutes: Minutes) -> None:
+async def _verify(session: ClientSession, minutes: Minutes) -> None:
     """Compare every minute of every user."""
     for user in sorted({user for user, _ in minutes}):
         mine = {minute: fixes for (name, minute), fixes in minutes.items() if name == user}
@@ -128,7 +130,7 @@ async def _verify(session: Session, minutes: Minutes) -> None:
         await session.verify(f"averages of {user}", compare)
 
 
-async def _rollups(session: Session, params: dict[str, str]) -> dict[int, dict[str, Any]]:
+async def _rollups(session: ClientSession, params: dict[str, str]) -> dict[int, dict[str, Any]]:
     rows = await session.read("/v1/feeds/location/rollups", params)
     return {parse_instant(row["minute"]): row for row in rows}
 

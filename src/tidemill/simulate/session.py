@@ -1,8 +1,8 @@
 """What the simulated clients share: paced requests over one HTTP session, and a check of every answer.
 
-A simulator is a set of workers, each a coroutine that sends its requests in order through `Session.call`; `run_workers`
-runs them until they end, SIGINT or SIGTERM, and gives the summary. Times to wait come from the rate, so that the same
-seed sends the same bytes in the same order for each worker.
+A simulator is a set of workers, each a coroutine that sends its requests in order through `ClientSession.call`;
+`run_workers` runs them until they end, SIGINT or SIGTERM, and gives the summary. Times to wait come from the rate, so
+that the same seed sends the same bytes in the same order for each worker.
 """
 
 import asyncio
@@ -59,7 +59,7 @@ class Reply(msgspec.Struct, frozen=True):
 Check = Callable[[Reply], str]  # returns "accepted" or "refused", or raises Unexpected
 
 
-class Session:
+class ClientSession:
     """Sends requests and keeps count. `total` is how many calls `take` allows (0: no end)."""
 
     def __init__(self, name: str, options: Options, client: httpx.AsyncClient, progress: Progress | None) -> None:
@@ -201,9 +201,9 @@ def refuses(status: int, *paths: str) -> Check:
 def run_workers(
     name: str,
     options: Options,
-    workers: Callable[[Session], Sequence[Awaitable[None]]],
+    workers: Callable[[ClientSession], Sequence[Awaitable[None]]],
     progress: Progress | None = None,
-    finish: Callable[[Session], Awaitable[None]] | None = None,
+    finish: Callable[[ClientSession], Awaitable[None]] | None = None,
 ) -> Summary:
     """Run all workers to their end (or SIGINT, SIGTERM), then `finish`; returns the summary."""
     return asyncio.run(_run(name, options, workers, progress, finish))
@@ -212,16 +212,16 @@ def run_workers(
 async def _run(
     name: str,
     options: Options,
-    workers: Callable[[Session], Sequence[Awaitable[None]]],
+    workers: Callable[[ClientSession], Sequence[Awaitable[None]]],
     progress: Progress | None,
-    finish: Callable[[Session], Awaitable[None]] | None,
+    finish: Callable[[ClientSession], Awaitable[None]] | None,
 ) -> Summary:
     headers = {"Authorization": f"Bearer {options.key}"} if options.key else {}
     limits = httpx.Limits(max_connections=max(1, options.connections) + 1)
     async with httpx.AsyncClient(
         base_url=options.url, headers=headers, limits=limits, timeout=_TIMEOUT_S, trust_env=False
     ) as client:
-        session = Session(name, options, client, progress)
+        session = ClientSession(name, options, client, progress)
         started = time.monotonic()
         working = asyncio.gather(*workers(session))
         if threading.current_thread() is threading.main_thread():

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from tidemill.feeds.validate import RESERVED
-from tidemill.sources.structure import Member, Structure
+from tidemill.sources.structure import AnswerMember, Structure
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _ODD: Final = re.compile(r"[^A-Za-z0-9_-]+", re.ASCII)
@@ -131,7 +131,7 @@ def _lettered(name: str) -> str:
     return name if name[:1].isalpha() or not name else f"m_{name}"
 
 
-def _fields(found: Structure, wish: Wish, used: _Used, names: _Names) -> list[tuple[Member, str]]:
+def _fields(found: Structure, wish: Wish, used: _Used, names: _Names) -> list[tuple[AnswerMember, str]]:
     if wish.fields:
         known = {member.path: member for member in found.members}
         wanted = [(_asked(path, known), name) for name, path in wish.fields.items()]
@@ -142,15 +142,15 @@ def _fields(found: Structure, wish: Wish, used: _Used, names: _Names) -> list[tu
     return [(member, names.take(member.path)) for member in values]
 
 
-def _asked(path: str, known: Mapping[str, Member]) -> Member:
+def _asked(path: str, known: Mapping[str, AnswerMember]) -> AnswerMember:
     """The member at a path, as a value whatever it looks like."""
-    member = known.get(path, Member(path=path, role="value", looks="was asked for"))
+    member = known.get(path, AnswerMember(path=path, role="value", looks="was asked for"))
     return msgspec.structs.replace(member, role="values" if member.role == "values" else "value")
 
 
-def _texts(found: Structure, wish: Wish, used: _Used, names: _Names) -> list[tuple[Member, str]]:
+def _texts(found: Structure, wish: Wish, used: _Used, names: _Names) -> list[tuple[AnswerMember, str]]:
     if wish.tags:
-        return [(Member(path=path, role="tag", looks="was asked for"), name) for name, path in wish.tags.items()]
+        return [(AnswerMember(path=path, role="tag", looks="was asked for"), name) for name, path in wish.tags.items()]
     texts = [member for member in found.of("tag", "attribute") if not used.overlaps(member.path)]
     return [(member, names.take(member.path)) for member in texts]
 
@@ -216,7 +216,7 @@ def _renamed(text: str, variables: Mapping[str, str]) -> str:
     return _REFERENCE.sub(one, text)
 
 
-def _example(member: Member | None) -> str:
+def _example(member: AnswerMember | None) -> str:
     if member is None or member.example is None or isinstance(member.example, list):
         return ""
     return f" # {_safe(json.dumps(member.example, ensure_ascii=False))[:60]}"

@@ -17,7 +17,7 @@ import httpx
 import msgspec
 
 from tidemill.sources.addresses import AddressPolicy
-from tidemill.sources.request import Origin, Target, Validators, first_target, redirected
+from tidemill.sources.request import Origin, RequestTarget, Validators, first_target, redirected
 from tidemill.sources.resolve import resolve
 from tidemill.sources.unpack import unpacked
 from tidemill.sources.wire import Connection, Reason, Response, WireError
@@ -36,7 +36,7 @@ _HINTS: Final = {
 }
 
 
-class Limits(msgspec.Struct, frozen=True):
+class FetchLimits(msgspec.Struct, frozen=True):
     """`timeout_s`: longest silence, also while connecting to an address; `deadline_s`: the whole fetch; `max_bytes`:
     the body, also after unpacking."""
 
@@ -78,14 +78,14 @@ class HttpClient:
     def __init__(self, policy: AddressPolicy, tls: ssl.SSLContext | None = None) -> None:
         self._policy = policy
         self._tls = tls
-        self._asked: tuple[str, dict[str, str], Target] | None = None  # the same is asked again and again
+        self._asked: tuple[str, dict[str, str], RequestTarget] | None = None  # the same is asked again and again
         self._kept: tuple[Origin, Connection] | None = None
 
     async def get(
         self,
         url: str,
         headers: Mapping[str, str],
-        limits: Limits,
+        limits: FetchLimits,
         expected: Container[int],
         validators: Validators | None = None,
     ) -> Fetched | FetchFailure:
@@ -122,13 +122,13 @@ class HttpClient:
             self._kept[1].close()
             self._kept = None
 
-    def _first(self, url: str, headers: Mapping[str, str], validators: Validators) -> Target:
+    def _first(self, url: str, headers: Mapping[str, str], validators: Validators) -> RequestTarget:
         asked = self._asked
         if asked is None or asked[0] != url or asked[1] != headers or asked[2].validators != validators:
             self._asked = asked = url, dict(headers), first_target(url, headers, validators)
         return asked[2]
 
-    async def _follow(self, target: Target, limits: Limits) -> tuple[Response, Origin]:
+    async def _follow(self, target: RequestTarget, limits: FetchLimits) -> tuple[Response, Origin]:
         """The answer after redirects, and the origin that gave it."""
         for _ in range(_MAX_REDIRECTS + 1):
             response = await self._exchange(target, limits)
@@ -139,7 +139,7 @@ class HttpClient:
         message = f"more than {_MAX_REDIRECTS} redirects: write the final address as source.url, unless they are a loop"
         raise WireError("redirects", message)
 
-    async def _exchange(self, target: Target, limits: Limits) -> Response:
+    async def _exchange(self, target: RequestTarget, limits: FetchLimits) -> Response:
         origin, request = target.origin, target.request
         connection = self._take(origin)
         if connection is not None:
@@ -151,7 +151,7 @@ class HttpClient:
                     raise
         return await self._send(origin, await self._connect(origin, limits.timeout_s), request, limits)
 
-    async def _send(self, origin: Origin, connection: Connection, request: bytes, limits: Limits) -> Response:
+    async def _send(self, origin: Origin, connection: Connection, request: bytes, limits: FetchLimits) -> Response:
         response = await connection.exchange(request, timeout_s=limits.timeout_s, max_bytes=limits.max_bytes)
         if connection.usable:
             self._kept = (origin, connection)

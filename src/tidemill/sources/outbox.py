@@ -13,8 +13,8 @@ from typing import Final, Protocol
 
 from tidemill.errors import ConflictError, InputError
 from tidemill.sources.backoff import Backoff
-from tidemill.sources.desk import Desk
 from tidemill.sources.state import Unsent
+from tidemill.sources.state_store import SourceStateStore
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Outbox:
     """The payloads of one source that are not yet durable."""
 
     def __init__(
-        self, send: Send, desk: Desk, source: str, *, backoff: Backoff, rng: random.Random, limit: int
+        self, send: Send, desk: SourceStateStore, source: str, *, backoff: Backoff, rng: random.Random, limit: int
     ) -> None:
         self._send = send
         self._desk = desk

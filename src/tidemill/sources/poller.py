@@ -21,12 +21,12 @@ import uvloop
 from tidemill.catalog.contract import Catalog
 from tidemill.feeds.definition import Feed
 from tidemill.sources.addresses import AddressPolicy
-from tidemill.sources.desk import Desk
 from tidemill.sources.outbox import Submit
 from tidemill.sources.pacing import Pacing
 from tidemill.sources.pull import Pull, compile_pulls, source_key
 from tidemill.sources.redact import Redaction
 from tidemill.sources.state import Poll, SourceState, Unusable
+from tidemill.sources.state_store import SourceStateStore
 from tidemill.sources.task import SourceTask
 
 log = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ class Poller:
             runner.run(self._run())
 
     async def _run(self) -> None:
-        self._desk = Desk(self._catalog)
+        self._desk = SourceStateStore(self._catalog)
         self._recorder = ThreadPoolExecutor(1, "sources-record")
         writing = [asyncio.create_task(work) for work in (self._write_forever(), self._record_forever())]
         while not self._ending:

@@ -5,12 +5,12 @@ from typing import Any, Final
 import msgspec
 import polars as pl
 
-from tidemill.checks.past import PastCheck
+from tidemill.checks.look_back import PastCheck
 from tidemill.decode.decoder import Decoder
 from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.formats import plugged
-from tidemill.model.payload import Logged, Payload
+from tidemill.model.payload import LogEntry, Payload
 from tidemill.model.time import format_instant
 from tidemill.rules.apply import apply_rules
 from tidemill.rules.shape import shape
@@ -19,7 +19,7 @@ from tidemill.sources.answers import recognised
 _FORMATS: Final = {"application/json": "json", "application/x-ndjson": "ndjson"}
 
 
-class Row(msgspec.Struct, frozen=True):
+class PreviewRow(msgspec.Struct, frozen=True):
     """A record that passed: `time` RFC 3339 UTC, `marks` the rules that flagged it."""
 
     index: int
@@ -53,7 +53,7 @@ class Preview(msgspec.Struct, frozen=True):
     series: int
     points: int
     same: int
-    rows: list[Row]
+    rows: list[PreviewRow]
     lost: list[Lost]
     refusal: tuple[Fault, ...] = ()
     looks_back: bool = False
@@ -66,7 +66,7 @@ def preview(feed: Feed, body: bytes, content_type: str, now_ns: int, limit: int)
         return None
     decoder = Decoder(feed)
     payload = Payload("", "default", feed.name, feed.version, now_ns, form, body, b"")
-    batch = decoder.decode([Logged(1, payload)])
+    batch = decoder.decode([LogEntry(1, payload)])
     shaped = shape(feed, "default", apply_rules(feed, batch), batch)
     points = shaped.points
     lost = shaped.rejections.sort("idx")
@@ -98,18 +98,18 @@ def _format(feed: Feed, body: bytes, content_type: str) -> str | None:
     return next(iter(named or others), None)
 
 
-def _rows(points: pl.DataFrame, series: pl.DataFrame, limit: int) -> list[Row]:
+def _rows(points: pl.DataFrame, series: pl.DataFrame, limit: int) -> list[PreviewRow]:
     indexes = points["idx"].unique().sort().head(limit)
     shown = points.filter(pl.col("idx").is_in(indexes.implode())).sort("idx", maintain_order=True)
     tags: dict[int, dict[str, str]] = {
         row["series"]: {tag["key"]: tag["value"] for tag in row["tags"]} for row in series.to_dicts()
     }
-    rows: dict[tuple[int, int], Row] = {}
+    rows: dict[tuple[int, int], PreviewRow] = {}
     for point in shown.to_dicts():
         key = point["idx"], point["time"]
         if key not in rows:
             time, marks = format_instant(point["time"]), point["marks"] or []
-            rows[key] = Row(point["idx"], time, tags.get(point["series"], {}), {}, marks)
+            rows[key] = PreviewRow(point["idx"], time, tags.get(point["series"], {}), {}, marks)
         rows[key].values[point["field"]] = point["value"]
     return list(rows.values())
 

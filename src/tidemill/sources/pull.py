@@ -19,8 +19,8 @@ from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.backoff import Backoff
 from tidemill.sources.breaker import Breaker
 from tidemill.sources.paging import Paging
+from tidemill.sources.poll_windows import Windows
 from tidemill.sources.schedule import Cron, Every, Schedule
-from tidemill.sources.windows import Windows
 
 
 class Pull(msgspec.Struct, frozen=True, kw_only=True):

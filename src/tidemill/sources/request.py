@@ -29,7 +29,7 @@ class Validators(msgspec.Struct, frozen=True):
     last_modified: str = ""
 
 
-class Target(msgspec.Struct, frozen=True):
+class RequestTarget(msgspec.Struct, frozen=True):
     """A URL made ready to be asked. `headers` and `validators` are those that belong to its origin."""
 
     url: httpx.URL
@@ -39,7 +39,7 @@ class Target(msgspec.Struct, frozen=True):
     request: bytes
 
 
-def first_target(text: str, headers: Mapping[str, str], validators: Validators) -> Target:
+def first_target(text: str, headers: Mapping[str, str], validators: Validators) -> RequestTarget:
     """The target a feed names; user and password in its URL become a header unless there is one already.
 
     Raises WireError `protocol` for what cannot be sent."""
@@ -54,7 +54,7 @@ def first_target(text: str, headers: Mapping[str, str], validators: Validators) 
     return _target(url, own, validators)
 
 
-def redirected(target: Target, location: str) -> Target:
+def redirected(target: RequestTarget, location: str) -> RequestTarget:
     """Where `location`, the answer of `target`, leads. Raises WireError `redirects` or `protocol`."""
     try:
         url = target.url.join(location)
@@ -68,8 +68,8 @@ def redirected(target: Target, location: str) -> Target:
     return _target(url, {}, Validators())
 
 
-def _target(url: httpx.URL, headers: dict[str, str], validators: Validators) -> Target:
-    return Target(url, _origin(url), headers, validators, _request(url, headers, validators))
+def _target(url: httpx.URL, headers: dict[str, str], validators: Validators) -> RequestTarget:
+    return RequestTarget(url, _origin(url), headers, validators, _request(url, headers, validators))
 
 
 def _origin(url: httpx.URL) -> Origin:

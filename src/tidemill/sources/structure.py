@@ -28,7 +28,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PACKED: Final = {4: "float32_le", 8: "float64_le"}
 
 
-class Member(msgspec.Struct, frozen=True, kw_only=True):
+class AnswerMember(msgspec.Struct, frozen=True, kw_only=True):
     """A member of the records. `looks` says why it has its `role`; `required`: every record has it. `format` is of a
     time (and `zoned`: every text has an offset), `type` of a value, `example` one of its values."""
 
@@ -47,7 +47,7 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
         return self.path.rpartition(".")[2]
 
 
-_Make = Callable[..., Member]
+_Make = Callable[..., AnswerMember]
 
 
 class Structure(msgspec.Struct, frozen=True):
@@ -56,11 +56,11 @@ class Structure(msgspec.Struct, frozen=True):
     format: Literal["json", "ndjson"]
     records: str
     count: int
-    members: tuple[Member, ...]
+    members: tuple[AnswerMember, ...]
     registers: bool = False
     next: str | None = None
 
-    def of(self, *roles: Role) -> list[Member]:
+    def of(self, *roles: Role) -> list[AnswerMember]:
         """The members with these roles, in the order of the records."""
         return [member for member in self.members if member.role in roles]
 
@@ -114,7 +114,7 @@ def _promise(path: str, rows: list[dict[str, Any]]) -> tuple[bool, bool, bool, i
     return values and "time" in roles, values, path != "$", len(rows)
 
 
-def _members(rows: Sequence[dict[str, Any]]) -> tuple[tuple[Member, ...], bool]:
+def _members(rows: Sequence[dict[str, Any]]) -> tuple[tuple[AnswerMember, ...], bool]:
     """The members of records, and whether their values are registers: codes that no feed names one by one."""
     sample = rows[:SAMPLE]
     found: dict[str, list[Any]] = {}
@@ -153,7 +153,7 @@ def _plain(key: str) -> bool:
         return False
 
 
-def _one_time(members: list[Member]) -> list[Member]:
+def _one_time(members: list[AnswerMember]) -> list[AnswerMember]:
     """Of several times the likeliest; the others are of no use."""
     times = [member for member in members if member.role == "time"]
     if len(times) < 2:
@@ -166,17 +166,17 @@ def _one_time(members: list[Member]) -> list[Member]:
     ]
 
 
-def _likely(member: Member) -> tuple[bool, bool, bool, bool]:
+def _likely(member: AnswerMember) -> tuple[bool, bool, bool, bool]:
     name = member.name
     return member.required, not _OTHER_TIME.search(name), bool(_TIME_NAME.search(name)), member.format == "rfc3339"
 
 
-def _member(path: str, all_values: list[Any], count: int) -> Member:
+def _member(path: str, all_values: list[Any], count: int) -> AnswerMember:
     values = [value for value in all_values if value is not None]
     required, example = len(values) == count, values[0] if values else None
 
-    def made(role: Role, looks: str, **more: Any) -> Member:
-        return Member(path=path, role=role, looks=looks, required=required, example=example, **more)
+    def made(role: Role, looks: str, **more: Any) -> AnswerMember:
+        return AnswerMember(path=path, role=role, looks=looks, required=required, example=example, **more)
 
     name = path.rpartition(".")[2]
     if not values:
@@ -198,7 +198,7 @@ def _epoch(values: Sequence[float]) -> str | None:
     return next((unit for unit, per in _EPOCHS if all(low * per <= value < high * per for value in values)), None)
 
 
-def _text(name: str, values: list[str], count: int, made: _Make) -> Member:
+def _text(name: str, values: list[str], count: int, made: _Make) -> AnswerMember:
     offsets = _offsets(values)
     if offsets is not None:
         zoned = all(offset is not None for offset in offsets)
@@ -225,7 +225,7 @@ def _offsets(values: Sequence[str]) -> list[int | None] | None:
         return None
 
 
-def _list(name: str, values: list[list[Any]], made: _Make) -> Member:
+def _list(name: str, values: list[list[Any]], made: _Make) -> AnswerMember:
     flat = [one for value in values for one in value]
     if all(isinstance(one, str) for one in flat):
         return made("labels", "like words about the record")

@@ -16,16 +16,16 @@ import msgspec
 
 from tidemill.model.time import NS_PER_S
 from tidemill.sources.addresses import AddressPolicy
-from tidemill.sources.desk import Desk
 from tidemill.sources.http import HttpClient
 from tidemill.sources.outbox import Submit
 from tidemill.sources.pacing import Pacing
 from tidemill.sources.pull import Pull
 from tidemill.sources.redact import Redaction
+from tidemill.sources.run import SourceRun, TroubleError
 from tidemill.sources.schedule import Cron
 from tidemill.sources.state import SourceState
+from tidemill.sources.state_store import SourceStateStore
 from tidemill.sources.steps import step_of
-from tidemill.sources.work import TroubleError, Work
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class SourceTask:
         pull: Pull,
         policy: AddressPolicy,
         submit: Submit,
-        desk: Desk,
+        desk: SourceStateStore,
         *,
         pacing: Pacing,
         now_ns: Callable[[], int],
@@ -50,7 +50,7 @@ class SourceTask:
         self.pull = pull
         self.policy = policy
         self._client = HttpClient(policy.within(pull.allow))
-        self._work = Work(pull, self._client, submit, desk, pacing=pacing, now_ns=now_ns, rng=rng)
+        self._work = SourceRun(pull, self._client, submit, desk, pacing=pacing, now_ns=now_ns, rng=rng)
         self._step = step_of(self._work)
         self.tracker = self._work.tracker
         self._desk = desk

@@ -42,7 +42,7 @@ def repaired(content: bytes) -> bytes | None:
         return None
     if not _is_header(content[:_HEADER]):
         return _with_header(content)
-    walk = _Walk(content)
+    walk = _WalCursor(content)
     while (frame := walk.frame()) is not None:
         after = walk.sum_of(frame)
         matches = frame[16:_FRAME] == struct.pack(">2I", *after)
@@ -55,7 +55,7 @@ def repaired(content: bytes) -> bytes | None:
     return None
 
 
-class _Walk:
+class _WalCursor:
     """A place between two frames of a WAL: `running` is the checksum of all before."""
 
     def __init__(self, content: bytes) -> None:
@@ -95,14 +95,14 @@ def _with_header(content: bytes) -> bytes | None:
     """With a header that agrees with the first frame: its own weak checksum allows several."""
     for right in flips(content[:_HEADER]):
         if _is_header(right):
-            walk = _Walk(right + content[_HEADER:])
+            walk = _WalCursor(right + content[_HEADER:])
             frame = walk.frame()
             if frame is not None and frame[8:16] == walk.salt and walk.fits(walk.running, behind=False):
                 return right + content[_HEADER:]
     return None
 
 
-def _with_frame(walk: _Walk, frame: bytes, after: Sum) -> bytes | None:
+def _with_frame(walk: _WalCursor, frame: bytes, after: Sum) -> bytes | None:
     """With a frame that matches its checksum, or a checksum that matches its frame."""
     said: Sum = struct.unpack(">2I", frame[16:_FRAME])
     sealed = frame[:16] + struct.pack(">2I", *after) + frame[_FRAME:]
@@ -116,7 +116,7 @@ def _with_frame(walk: _Walk, frame: bytes, after: Sum) -> bytes | None:
     return _sealed_anew(walk, sealed, said, after)
 
 
-def _candidates(walk: _Walk, frame: bytes, said: Sum, after: Sum) -> list[bytes]:
+def _candidates(walk: _WalCursor, frame: bytes, said: Sum, after: Sum) -> list[bytes]:
     """The frames that differ in one bit of what the checksum is of, and match it."""
     data, found = _summed(frame), []
     if not walk.fits(said, behind=True):
@@ -129,7 +129,7 @@ def _candidates(walk: _Walk, frame: bytes, said: Sum, after: Sum) -> list[bytes]
     return found
 
 
-def _sealed_anew(walk: _Walk, sealed: bytes, said: Sum, after: Sum) -> bytes:
+def _sealed_anew(walk: _WalCursor, sealed: bytes, said: Sum, after: Sum) -> bytes:
     """With this frame as it is, and all checksums from here on made anew; of frames that match the old ones only."""
     content = walk.replaced(sealed)
     walk.go_on(said)

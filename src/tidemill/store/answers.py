@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from urllib3.exceptions import HTTPError
 
-from tidemill.store.faults import TAIL_BYTES, late_failure
+from tidemill.store.errors import TAIL_BYTES, late_failure
 
 _CHUNK_BYTES: Final = 256 << 10
 _TAG: Final = "X-ClickHouse-Exception-Tag"

@@ -24,7 +24,7 @@ from urllib3.util import Timeout
 
 from tidemill.errors import StoreQueryError, StoreUnavailableError
 from tidemill.store.answers import pieces, whole
-from tidemill.store.faults import translate
+from tidemill.store.errors import translate
 from tidemill.store.queries import Query, packaged
 from tidemill.store.values import bindable, insertable, plain_rows
 

@@ -10,7 +10,7 @@ from tidemill.model.time import MAX_NS, MIN_NS
 from tidemill.store.client import Store
 
 
-class Scope(msgspec.Struct, frozen=True):
+class DeletionScope(msgspec.Struct, frozen=True):
     """A deletion in terms of the store: these series (up to `gone` they were deleted before) in [first, last] (ns), of
     payloads from `low` to below `high`. `records`: whole records, not only these series' points of them; `everything`:
     also rejected records of which nobody knows the series; `whole`: the payloads go as they are. `scan`: all series of
@@ -42,7 +42,7 @@ class Scope(msgspec.Struct, frozen=True):
         return self.points | flags | {"unbounded": self.first == MIN_NS and self.last == MAX_NS}
 
 
-class Evidence(msgspec.Struct, frozen=True):
+class DeletionEvidence(msgspec.Struct, frozen=True):
     """What is concerned now: points that stand, records, and payloads (`seq`, `receipt`, `records`, `whole`)."""
 
     points: int
@@ -60,7 +60,7 @@ class Evidence(msgspec.Struct, frozen=True):
         return self.payloads.height - self.gone.height
 
 
-def scope(store: Store, tenant: str, deletion: Deletion, seq: int, *, of: int | None = None) -> Scope:
+def scope(store: Store, tenant: str, deletion: Deletion, seq: int, *, of: int | None = None) -> DeletionScope:
     """What a deletion at place `seq` of the log concerns; `of`: the place of the payload that it names. Raises
     StoreUnavailableError, StoreQueryError, as everything here."""
     every = _series(store, tenant, deletion.feed, {})
@@ -69,7 +69,7 @@ def scope(store: Store, tenant: str, deletion: Deletion, seq: int, *, of: int | 
         chosen = {one: gone for one, gone in every.items() if one == deletion.number}
     elif deletion.tags:
         chosen = _series(store, tenant, deletion.feed, deletion.tags)
-    return Scope(
+    return DeletionScope(
         tenant=tenant,
         feed=deletion.feed,
         series=list(chosen),
@@ -86,7 +86,7 @@ def scope(store: Store, tenant: str, deletion: Deletion, seq: int, *, of: int | 
     )
 
 
-def evidence(store: Store, found: Scope) -> Evidence:
+def evidence(store: Store, found: DeletionScope) -> DeletionEvidence:
     """What is there of it."""
     points = store.rows("deletion_points_count", gone=found.gone, **found.points)[0]["points"] if found.series else 0
     if found.whole:
@@ -95,7 +95,7 @@ def evidence(store: Store, found: Scope) -> Evidence:
     else:
         payloads = store.frame("deletion_payloads", scan=found.scan, scan_gone=found.scan_gone, **found.rejections)
     payloads = payloads.with_columns(pl.col("whole").cast(pl.Boolean))
-    return Evidence(int(points), int(payloads["records"].sum()), payloads)
+    return DeletionEvidence(int(points), int(payloads["records"].sum()), payloads)
 
 
 def series_of(store: Store, tenant: str, feed: str) -> list[int]:

@@ -42,7 +42,7 @@ class Migration(msgspec.Struct, frozen=True):
     statements: tuple[str, ...]
 
 
-class Applied(msgspec.Struct, frozen=True):
+class AppliedMigration(msgspec.Struct, frozen=True):
     """How far a file was applied: the number of its last statement, from 1, and the hash it had."""
 
     last: int
@@ -62,8 +62,8 @@ def migrate(address: StoreAddress, folder: Path = FOLDER) -> list[str]:
     store = Store(address, queries=_OWN | statements)
     try:
         store.command("create_record")
-        applied = {row["file"]: Applied(row["last"], row["sha256"]) for row in store.rows("applied")}
-        return [m.file for m in migrations if _apply(store, m, applied.get(m.file, Applied(0, m.sha256)))]
+        applied = {row["file"]: AppliedMigration(row["last"], row["sha256"]) for row in store.rows("applied")}
+        return [m.file for m in migrations if _apply(store, m, applied.get(m.file, AppliedMigration(0, m.sha256)))]
     finally:
         store.close()
 
@@ -99,7 +99,7 @@ def _numbered(migration: Migration) -> Iterator[tuple[int, str]]:
     return enumerate(migration.statements, 1)
 
 
-def _apply(store: Store, migration: Migration, applied: Applied) -> bool:
+def _apply(store: Store, migration: Migration, applied: AppliedMigration) -> bool:
     if applied.sha256 != migration.sha256:
         raise StartupError(
             f"{migration.file} was changed after it was applied to this store; "

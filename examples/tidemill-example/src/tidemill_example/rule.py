@@ -4,7 +4,7 @@ from typing import Annotated
 
 import polars as pl
 
-from tidemill.checks.check import Check, Columns, meant
+from tidemill.checks.check import Check, FeedColumns, meant
 
 
 class MultipleOf(Check, frozen=True, kw_only=True):
@@ -17,7 +17,7 @@ class MultipleOf(Check, frozen=True, kw_only=True):
     field: Annotated[str, meant("the number field")]
     step: Annotated[float, meant("above 0")]
 
-    def faults(self, columns: Columns) -> list[tuple[str, str]]:
+    def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """The field must exist, and the step be above 0."""
         found = []
         if self.field not in columns.fields and not columns.registers:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import polars as pl
 
-from tidemill.checks.check import Check, Columns, meant
+from tidemill.checks.check import Check, FeedColumns, meant
 from tidemill.checks.expression.columns import to_polars
 from tidemill.checks.expression.faults import ExpressionError
 from tidemill.checks.expression.kinds import check_kinds
@@ -31,7 +31,7 @@ class Expression(Check, frozen=True):
         Literal["pass", "reject"], meant("what becomes of a record of which it is neither true nor false")
     ] = "pass"
 
-    def faults(self, columns: Columns) -> list[tuple[str, str]]:
+    def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """It must be well-formed, and the feed must have what it names."""
         try:
             tree = parse(self.holds)
@@ -52,7 +52,7 @@ class Expression(Check, frozen=True):
         return f"this does not hold: {self.holds}"
 
 
-def _unknown(name: Name, columns: Columns) -> str:
+def _unknown(name: Name, columns: FeedColumns) -> str:
     """What is wrong with a name; "" if the feed has it."""
     known = {"field": columns.fields, "tag": columns.tags, "attribute": columns.attributes}
     if name.role == "fact" or name.name in known[name.role] or (name.role == "field" and columns.registers):

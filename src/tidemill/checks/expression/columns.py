@@ -11,7 +11,7 @@ from typing import Final
 
 import polars as pl
 
-from tidemill.checks.expression.tree import Among, Binary, Call, Literally, Name, Node, Unary
+from tidemill.checks.expression.tree import Among, Binary, FunctionCall, Literally, Name, Node, Unary
 from tidemill.model.time import NS_PER_S
 
 _PREFIX: Final = {"field": "f", "tag": "t", "attribute": "a"}
@@ -51,7 +51,7 @@ def to_polars(node: Node) -> pl.Expr:
             return _OTHERS[node.operator](left, right)
         case Among():
             return to_polars(node.item).is_in([choice.value for choice in node.choices])
-        case Call():
+        case FunctionCall():
             return _call(node.function, [to_polars(argument) for argument in node.arguments])
 
 

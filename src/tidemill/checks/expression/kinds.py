@@ -3,7 +3,7 @@
 from typing import Final
 
 from tidemill.checks.expression.faults import ExpressionError
-from tidemill.checks.expression.tree import Among, Binary, Call, Kind, Literally, Name, Node, Unary, names
+from tidemill.checks.expression.tree import Among, Binary, FunctionCall, Kind, Literally, Name, Node, Unary, names
 
 # The kinds of a function's arguments (None: any name of the record), whether more of the last may follow, its own kind.
 FUNCTIONS: Final[dict[str, tuple[tuple[Kind | None, ...], bool, Kind]]] = {
@@ -55,7 +55,7 @@ class _Kinds:
                 if kind == "truth":
                     raise ExpressionError(self._text, node.at, "a truth is in no list")
                 return "truth"
-            case Call():
+            case FunctionCall():
                 return self._call(node)
 
     def _binary(self, node: Binary) -> Kind:
@@ -73,7 +73,7 @@ class _Kinds:
         self.need(left, node.right, f"'{node.operator}' compares {_CALLED[left]} with")
         return "truth"
 
-    def _call(self, node: Call) -> Kind:
+    def _call(self, node: FunctionCall) -> Kind:
         kinds, more, kind = FUNCTIONS[node.function]
         count = len(node.arguments)
         if count < len(kinds) or (count > len(kinds) and not more):

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 from tidemill.checks.expression.faults import ExpressionError
 from tidemill.checks.expression.kinds import FUNCTIONS
 from tidemill.checks.expression.tokens import Token, tokens
-from tidemill.checks.expression.tree import Among, Binary, Call, Literally, Name, Node, Role, Unary
+from tidemill.checks.expression.tree import Among, Binary, FunctionCall, Literally, Name, Node, Role, Unary
 from tidemill.checks.faults import nearest
 
 MAX_DEPTH: Final = 32
@@ -134,7 +134,7 @@ class _Parser:
         self._depth -= 1
         return inside
 
-    def _named(self, token: Token) -> Name | Call:
+    def _named(self, token: Token) -> Name | FunctionCall:
         quoted = self._text[token.at] == "`"
         if not quoted and self._accept("("):
             return self._call(token)
@@ -147,14 +147,14 @@ class _Parser:
             return Name(token.at, "fact", token.value)
         return Name(token.at, "field", token.value)
 
-    def _call(self, token: Token) -> Call:
+    def _call(self, token: Token) -> FunctionCall:
         if token.value not in FUNCTIONS:
             raise self._fault(f"there is no function '{token.value}'{nearest(token.value, FUNCTIONS)}", token)
         arguments = [self._deeper(token, 0)]
         while self._accept(","):
             arguments.append(self._deeper(token, 0))
         self._expect(")")
-        return Call(token.at, token.value, tuple(arguments))
+        return FunctionCall(token.at, token.value, tuple(arguments))
 
     def _node(self, node: _N) -> _N:
         self._nodes += 1

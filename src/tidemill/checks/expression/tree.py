@@ -49,7 +49,7 @@ class Among(msgspec.Struct, frozen=True):
     choices: tuple[Literally, ...]
 
 
-class Call(msgspec.Struct, frozen=True):
+class FunctionCall(msgspec.Struct, frozen=True):
     """A function of what is in its parentheses."""
 
     at: int
@@ -57,7 +57,7 @@ class Call(msgspec.Struct, frozen=True):
     arguments: tuple["Node", ...]
 
 
-Node = Literally | Name | Unary | Binary | Among | Call
+Node = Literally | Name | Unary | Binary | Among | FunctionCall
 
 
 def names(node: Node) -> Iterator[Name]:
@@ -72,6 +72,6 @@ def names(node: Node) -> Iterator[Name]:
             yield from names(node.right)
         case Among():
             yield from names(node.item)
-        case Call():
+        case FunctionCall():
             for argument in node.arguments:
                 yield from names(argument)

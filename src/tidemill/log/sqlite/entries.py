@@ -15,9 +15,9 @@ import msgspec
 from tidemill.errors import Fault
 from tidemill.flips import flips, unflipped
 from tidemill.log.contract import Header
-from tidemill.log.damage import Damage
+from tidemill.log.damage import LogDamage
 from tidemill.model.deletion import ERASED
-from tidemill.model.payload import Kind, Logged, Payload
+from tidemill.model.payload import EntryKind, LogEntry, Payload
 
 Row = tuple[Any, ...]  # seq, receipt, tenant, feed, feed_version, received_ns, format, kind, faults, sha256, body, seal
 HEAD: Final = 10  # columns before the body
@@ -35,12 +35,12 @@ _TYPES: Final[tuple[type | tuple[type, ...], ...]] = (
     bytes,
     (int, type(None)),
 )
-_KINDS: Final = {int(kind): kind for kind in Kind}
+_KINDS: Final = {int(kind): kind for kind in EntryKind}
 _BITS: Final = 64
 _decode_faults: Final = msgspec.json.Decoder(tuple[Fault, ...]).decode
 
 
-class Checked(msgspec.Struct, frozen=True):
+class CheckedEntry(msgspec.Struct, frozen=True):
     """A row and what is wrong with it. `row` as it was appended, where that is known. `damage`: what is damaged for
     good ("" nothing). `mended`: what was put right here, and is still wrong in the file ("" nothing). `head` is false
     when the columns beside the body cannot be relied on: not even whose entry it is."""
@@ -51,12 +51,12 @@ class Checked(msgspec.Struct, frozen=True):
     head: bool = True
 
 
-def damage_of(seq: int, checked: Checked) -> Damage:
+def damage_of(seq: int, checked: CheckedEntry) -> LogDamage:
     """The damage of the row at an offset."""
     what = checked.damage or f"one bit of {checked.mended} was flipped, and is right as it is read"
     _, receipt, tenant, feed, *_ = checked.row if checked.head else (0, "", "", "")
     mended, lost = not checked.damage, not checked.head
-    return Damage(seq, what, receipt=receipt, tenant=tenant, feed=feed, mended=mended, lost=lost)
+    return LogDamage(seq, what, receipt=receipt, tenant=tenant, feed=feed, mended=mended, lost=lost)
 
 
 def seal(head: Row) -> int:
@@ -66,12 +66,12 @@ def seal(head: Row) -> int:
     return zlib.crc32(sha256, zlib.crc32(text.encode("utf-8", "surrogatepass")))
 
 
-def entry(row: Row, damage: str = "") -> Logged:
+def entry(row: Row, damage: str = "") -> LogEntry:
     """A row as an entry."""
     seq, receipt, tenant, feed, version, received_ns, form, kind, faults, sha256, body = row[:-1]
     refused = _decode_faults(faults) if faults else ()
     payload = Payload(receipt, tenant, feed, version, received_ns, form, body, sha256, _KINDS[kind], refused)
-    return Logged(seq, payload, damage)
+    return LogEntry(seq, payload, damage)
 
 
 def header(head: Row, size_bytes: int | None) -> Header:
@@ -99,25 +99,25 @@ def is_whole(row: Row) -> bool:
         return False
 
 
-def check(row: Row) -> Checked:
+def check(row: Row) -> CheckedEntry:
     """What is wrong with a row that may be damaged; takes up to 0.2 s if it is."""
     if is_whole(row):
-        return Checked(row)
+        return CheckedEntry(row)
     mended = ""
     if not _is_readable(row):
-        return Checked(row, damage="its columns are not of their types", head=False)
+        return CheckedEntry(row, damage="its columns are not of their types", head=False)
     if row[-1] is not None and seal(row[:HEAD]) != row[-1]:
         candidate = next((other for other in _heads(row) if seal(other[:HEAD]) == other[-1]), None)
         if candidate is None:
-            return Checked(row, damage="the columns beside its body do not match its seal", head=False)
+            return CheckedEntry(row, damage="the columns beside its body do not match its seal", head=False)
         row, mended = candidate, "a column"
     if is_whole(row):
-        return Checked(row, mended=mended)
+        return CheckedEntry(row, mended=mended)
     sha256 = row[9]
     body = unflipped(row[HEAD], lambda candidate: hashlib.sha256(candidate).digest() == sha256)
     if body is None:
-        return Checked(row, damage="its body does not match its sha256", mended=mended)
-    return Checked((*row[:HEAD], body, row[-1]), mended="its body")
+        return CheckedEntry(row, damage="its body does not match its sha256", mended=mended)
+    return CheckedEntry((*row[:HEAD], body, row[-1]), mended="its body")
 
 
 def _is_readable(row: Row) -> bool:

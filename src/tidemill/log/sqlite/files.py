@@ -10,7 +10,7 @@ import apsw
 from tidemill.errors import LogCorruptError, LogDamagedError, LogUnavailableError
 from tidemill.lock import FolderLock
 from tidemill.log.at_rest import Repaired
-from tidemill.log.damage import Damage
+from tidemill.log.damage import LogDamage
 from tidemill.log.partitions import log_folder
 from tidemill.log.sqlite import continuation, database, high_water, mending
 from tidemill.log.sqlite.reader import SqliteLogReader
@@ -65,7 +65,7 @@ class SqliteLogFiles:
                 done += repair_files(folder, known_seq, number)
         return done
 
-    def repair_entries(self, stored_body: Callable[[Damage], bytes]) -> Repaired:
+    def repair_entries(self, stored_body: Callable[[LogDamage], bytes]) -> Repaired:
         """See `LogFiles.repair_entries`."""
         repaired = Repaired([], [])
         for number, folder in enumerate(self._folders):

@@ -19,7 +19,7 @@ from tidemill.clock import ClockFile, Trust, TrustedClock, since_boot_s
 from tidemill.errors import LogDamagedError, LogUnavailableError
 from tidemill.lock import FolderLock
 from tidemill.log.contract import Appended, LogHealth
-from tidemill.log.damage import Damage
+from tidemill.log.damage import LogDamage
 from tidemill.log.limits import LogLimits
 from tidemill.log.local_disk import FreeSpace, make_folder, refuse_network_file_system
 from tidemill.log.sqlite import database, erasing, mending, recovery, retention
@@ -161,7 +161,7 @@ class SqliteLog(SqliteLogReader):
                 reason = reason or f"free disk is below {self._space.needed_bytes} bytes"
             first = self.query(database.first_seq)
         except LogDamagedError as error:
-            self.damages.add(Damage(0, error.message))
+            self.damages.add(LogDamage(0, error.message))
         except (OSError, LogUnavailableError) as error:
             reason = reason or str(error)
         return LogHealth(

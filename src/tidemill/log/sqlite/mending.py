@@ -8,11 +8,11 @@ from typing import Final
 import apsw
 
 from tidemill.log.at_rest import Repaired
-from tidemill.log.damage import Damage, Damages
+from tidemill.log.damage import Damages, LogDamage
 from tidemill.log.sqlite import database, entries, reading, recovery
 
-StoredBody = Callable[[Damage], bytes]
-_PAGE: Final = reading.Limits(10_000, 32 << 20)
+StoredBody = Callable[[LogDamage], bytes]
+_PAGE: Final = reading.ReadLimits(10_000, 32 << 20)
 _WRITE_ROW: Final = (
     "UPDATE entries SET receipt = ?, tenant = ?, feed = ?, feed_version = ?, received_ns = ?, format = ?, kind = ?,"
     " faults = ?, sha256 = ?, body = ?, seal = ? WHERE seq = ?"

@@ -14,10 +14,10 @@ import apsw
 
 from tidemill.errors import LogCorruptError, LogDamagedError, LogUnavailableError
 from tidemill.log.contract import EVERY_CAPABILITY, FileFault, Header, SelfCheck
-from tidemill.log.damage import Damage, Damages
+from tidemill.log.damage import Damages, LogDamage
 from tidemill.log.sqlite import database, erasing, high_water, reading
 from tidemill.log.sqlite.high_water import read_mark
-from tidemill.model.payload import Logged
+from tidemill.model.payload import LogEntry
 from tidemill.sqlite.copies import open_reader
 
 T = TypeVar("T")
@@ -36,15 +36,15 @@ class SqliteLogReader:
         self._connection: apsw.Connection | None = None
         self.damages = Damages(self._path, quiet=quiet)
 
-    def read(self, after: int, max_count: int, max_bytes: int) -> list[Logged]:
+    def read(self, after: int, max_count: int, max_bytes: int) -> list[LogEntry]:
         """Entries with seq > `after` in order; at least one if there is one, then up to both limits.
 
         `max_bytes` counts bodies. About 4 µs an entry and 0.6 ms a MiB, checksums included. Raises LogUnavailableError.
         """
-        limits = reading.Limits(max_count, max_bytes)
+        limits = reading.ReadLimits(max_count, max_bytes)
         return self.query(lambda connection: reading.read(connection, after, limits, self.damages))
 
-    def known_damages(self) -> list[Damage]:
+    def known_damages(self) -> list[LogDamage]:
         """See `PartitionReader.known_damages`."""
         return self.damages.known
 
@@ -72,15 +72,15 @@ class SqliteLogReader:
         it is. About 1 µs an entry. Raises LogUnavailableError."""
         return self.query(lambda connection: reading.headers(connection, after, max_count, self.damages))
 
-    def at(self, seqs: Sequence[int]) -> list[Logged]:
+    def at(self, seqs: Sequence[int]) -> list[LogEntry]:
         """The entries at these offsets, in order; without those that are not there. Raises LogUnavailableError."""
         return self.query(lambda connection: reading.at(connection, seqs, self.damages))
 
-    def find(self, tenant: str, receipt: str) -> Logged | None:
+    def find(self, tenant: str, receipt: str) -> LogEntry | None:
         """The entry of a receipt if the log still keeps it and it is this tenant's, else None."""
         return self.query(lambda connection: reading.find(connection, tenant, receipt, self.damages))
 
-    def deletions(self, after: int) -> list[Logged]:
+    def deletions(self, after: int) -> list[LogEntry]:
         """The deletions with seq > `after` in order, by an index that holds nothing else; without damaged ones.
 
         Raises LogUnavailableError.

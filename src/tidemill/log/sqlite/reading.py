@@ -13,10 +13,10 @@ import apsw
 import msgspec
 
 from tidemill.log.contract import Header
-from tidemill.log.damage import Damage, Damages
+from tidemill.log.damage import Damages, LogDamage
 from tidemill.log.sqlite import database, entries
-from tidemill.log.sqlite.entries import Checked, Row
-from tidemill.model.payload import Kind, Logged
+from tidemill.log.sqlite.entries import CheckedEntry, Row
+from tidemill.model.payload import EntryKind, LogEntry
 
 # Text as bytes: of what is damaged, neither the encoding nor the type that SQLite names can be relied on.
 _TEXTS: Final = frozenset({"receipt", "tenant", "feed", "format", "faults", "sha256", "body"})
@@ -32,14 +32,14 @@ _AS_TEXT: Final = (1, 2, 3, 6, 8)
 _UNREADABLE: Final = (apsw.CorruptError, UnicodeDecodeError)
 
 
-class Limits(msgspec.Struct, frozen=True):
+class ReadLimits(msgspec.Struct, frozen=True):
     """How much to read at once: entries, and bytes of their bodies."""
 
     count: int
     size_bytes: int
 
 
-def read(connection: apsw.Connection, after: int, limits: Limits, damages: Damages) -> list[Logged]:
+def read(connection: apsw.Connection, after: int, limits: ReadLimits, damages: Damages) -> list[LogEntry]:
     """Entries with seq > `after` in order; at least one if there is one, then up to both limits. What cannot be relied
     on is left out; an entry whose body alone is damaged is there, and says so. Raises apsw.Error."""
     while page := rows(connection, after, limits, damages):
@@ -49,9 +49,9 @@ def read(connection: apsw.Connection, after: int, limits: Limits, damages: Damag
     return []
 
 
-def rows(connection: apsw.Connection, after: int, limits: Limits, damages: Damages) -> list[Checked]:
+def rows(connection: apsw.Connection, after: int, limits: ReadLimits, damages: Damages) -> list[CheckedEntry]:
     """Likewise every row that can be read, with what is wrong with it. Raises apsw.Error."""
-    found: list[Checked] = []
+    found: list[CheckedEntry] = []
     size = 0
     cursor = connection.execute(database.READ, (after, max(limits.count, 1)))
     try:
@@ -61,14 +61,14 @@ def rows(connection: apsw.Connection, after: int, limits: Limits, damages: Damag
             size += len(row[entries.HEAD])
             if size > limits.size_bytes and found:
                 return found
-            found.append(Checked(row))
+            found.append(CheckedEntry(row))
         else:
             return found
     except _UNREADABLE:
         pass  # the slow way meets it again, and notes it
     finally:
         cursor.close(True)
-    rest = Limits(max(limits.count, 1) - len(found), limits.size_bytes - size)
+    rest = ReadLimits(max(limits.count, 1) - len(found), limits.size_bytes - size)
     slow = checked_rows(connection, found[-1].row[0] if found else after, damages)
     return found + _taken(slow, rest, enough=bool(found))
 
@@ -96,14 +96,14 @@ def headers(connection: apsw.Connection, after: int, max_count: int, damages: Da
     return found
 
 
-def at(connection: apsw.Connection, seqs: Sequence[int], damages: Damages) -> list[Logged]:
+def at(connection: apsw.Connection, seqs: Sequence[int], damages: Damages) -> list[LogEntry]:
     """The entries at these places (rising), without those that are not there or cannot be relied on; one whose body
     alone is damaged is there, and says so. Raises apsw.Error."""
     if not seqs:
         return []
     together = seqs[-1] - seqs[0] == len(seqs) - 1
     bound = (seqs[0], seqs[-1]) if together else (json.dumps(list(seqs)),)
-    found: list[Logged] = []
+    found: list[LogEntry] = []
     try:
         for row in connection.execute(_RANGE if together else _CHOSEN, bound):
             if not entries.is_whole(row):
@@ -122,9 +122,9 @@ def at(connection: apsw.Connection, seqs: Sequence[int], damages: Damages) -> li
     return found
 
 
-def _taken(checked_rows: Iterator[Checked], limits: Limits, *, enough: bool) -> list[Checked]:
+def _taken(checked_rows: Iterator[CheckedEntry], limits: ReadLimits, *, enough: bool) -> list[CheckedEntry]:
     """The first rows, up to both limits; `enough`: it may be none."""
-    found: list[Checked] = []
+    found: list[CheckedEntry] = []
     size = 0
     for checked in checked_rows:
         size += len(checked.row[entries.HEAD]) if checked.head else 0
@@ -136,7 +136,7 @@ def _taken(checked_rows: Iterator[Checked], limits: Limits, *, enough: bool) -> 
     return found
 
 
-def checked_rows(connection: apsw.Connection, after: int, damages: Damages) -> Iterator[Checked]:
+def checked_rows(connection: apsw.Connection, after: int, damages: Damages) -> Iterator[CheckedEntry]:
     """Every row with seq > `after`, by rising seq, with what is wrong with it; notes each damage. Rows that cannot be
     read at all are left out. Raises apsw.Error."""
     last = after
@@ -147,28 +147,28 @@ def checked_rows(connection: apsw.Connection, after: int, damages: Damages) -> I
         last = seq
 
 
-def _checked_at(connection: apsw.Connection, seq: int, damages: Damages) -> Checked | None:
+def _checked_at(connection: apsw.Connection, seq: int, damages: Damages) -> CheckedEntry | None:
     """The row of an entry with what is wrong with it, which is noted; None where SQLite cannot read it."""
     try:
         row = row_at(connection, seq)
         lost = damages.is_lost(seq)  # known to be beyond mending: that is not tried again
-        checked = Checked(row, damage="lost", head=False) if lost else entries.check(row)
+        checked = CheckedEntry(row, damage="lost", head=False) if lost else entries.check(row)
     except apsw.CorruptError as error:
-        damages.add(Damage(seq, f"SQLite cannot read it: {error}", lost=True))
+        damages.add(LogDamage(seq, f"SQLite cannot read it: {error}", lost=True))
         return None
     if checked.damage or checked.mended:
         damages.add(entries.damage_of(seq, checked))
     return checked
 
 
-def find(connection: apsw.Connection, tenant: str, receipt: str, damages: Damages) -> Logged | None:
+def find(connection: apsw.Connection, tenant: str, receipt: str, damages: Damages) -> LogEntry | None:
     """The entry of a receipt if it is there and this tenant's, else None; also None where it cannot be read.
 
     Raises apsw.Error."""
     try:
         row = connection.execute(database.FIND, (receipt, tenant)).fetchone()
     except _UNREADABLE as error:
-        damages.add(Damage(0, f"receipt {receipt} cannot be looked up: {error}"))
+        damages.add(LogDamage(0, f"receipt {receipt} cannot be looked up: {error}"))
         return None
     if row is None:
         return None
@@ -179,18 +179,18 @@ def find(connection: apsw.Connection, tenant: str, receipt: str, damages: Damage
     return entries.entry(checked.row, checked.damage) if same else None
 
 
-def deletions(connection: apsw.Connection, after: int, damages: Damages) -> list[Logged]:
+def deletions(connection: apsw.Connection, after: int, damages: Damages) -> list[LogEntry]:
     """The deletions with seq > `after` that can be read, in order. Raises apsw.Error."""
-    found: list[Logged] = []
+    found: list[LogEntry] = []
     try:
         for row in connection.execute(database.DELETIONS, (after,)):
             checked = entries.check(row)
             if checked.damage or checked.mended:
                 damages.add(entries.damage_of(row[0], checked))
-            if checked.head and not checked.damage and checked.row[7] == Kind.DELETE:
+            if checked.head and not checked.damage and checked.row[7] == EntryKind.DELETE:
                 found.append(entries.entry(checked.row))
     except _UNREADABLE as error:
-        damages.add(Damage(0, f"the deletions after entry {after} cannot all be read: {error}"))
+        damages.add(LogDamage(0, f"the deletions after entry {after} cannot all be read: {error}"))
     return found
 
 
@@ -210,7 +210,7 @@ def _next(connection: apsw.Connection, after: int, damages: Damages) -> int | No
     try:
         return _follows(connection, after)
     except apsw.CorruptError as error:
-        damages.add(Damage(after + 1, f"SQLite cannot read what follows entry {after}: {error}"))
+        damages.add(LogDamage(after + 1, f"SQLite cannot read what follows entry {after}: {error}"))
     low, high = after, database.last_seq(connection)  # `low` fails, `high` does not
     while high - low > 1:
         middle = (low + high) // 2

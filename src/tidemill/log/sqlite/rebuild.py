@@ -11,9 +11,9 @@ import apsw
 from tidemill.durable import sync_folder
 from tidemill.errors import LogCorruptError
 from tidemill.log.sqlite import database, entries
-from tidemill.log.sqlite.entries import Checked
+from tidemill.log.sqlite.entries import CheckedEntry
 from tidemill.log.sqlite.high_water import FILE, HighWaterMark, read_mark
-from tidemill.log.sqlite.pages import Pages
+from tidemill.log.sqlite.page_map import Pages
 from tidemill.model.deletion import ERASED
 from tidemill.model.offset import MAX_SEQ, start_of
 from tidemill.sqlite import wal
@@ -72,9 +72,9 @@ def _rebuild(folder: Path, known_seq: int, partition: int) -> list[str]:
     return done + [f"{what} could not be read, and are gone" for what in lost]
 
 
-def _readable(path: Path) -> dict[int, Checked]:
+def _readable(path: Path) -> dict[int, CheckedEntry]:
     """Every entry of which it is sure whose it is, by seq, mended where that can be; the best of several copies."""
-    found: dict[int, Checked] = {}
+    found: dict[int, CheckedEntry] = {}
     for row in Pages(path).rows():
         checked = entries.check(row)
         sure = checked.head and not (row[-1] is None and checked.damage)

@@ -15,7 +15,7 @@ from typing import Final
 import apsw
 
 from tidemill.errors import DiskFullError, LogCorruptError, LogUnavailableError, StartupError
-from tidemill.log.damage import HOW_TO_REPAIR, Damage, Damages
+from tidemill.log.damage import HOW_TO_REPAIR, Damages, LogDamage
 from tidemill.log.loss import how_to_go_on
 from tidemill.log.sqlite import database, entries, reading
 
@@ -61,7 +61,7 @@ def verify_tail(connection: apsw.Connection, durable: int, damages: Damages) -> 
             if checked.damage or checked.mended:
                 damages.add(entries.damage_of(seq, checked))
     except apsw.CorruptError as error:
-        damages.add(Damage(0, f"SQLite cannot read its newest entries: {error}"))
+        damages.add(LogDamage(0, f"SQLite cannot read its newest entries: {error}"))
     return last
 
 
@@ -71,14 +71,14 @@ def _last_seq(connection: apsw.Connection, durable: int, damages: Damages) -> in
     try:
         counted = database.last_seq(connection)
     except apsw.CorruptError as error:
-        damages.add(Damage(0, f"SQLite cannot read its sequence: {error}"))
+        damages.add(LogDamage(0, f"SQLite cannot read its sequence: {error}"))
     try:
         held = connection.execute("SELECT max(seq) FROM entries").get or 0
     except apsw.CorruptError as error:
-        damages.add(Damage(0, f"SQLite cannot read its newest entries: {error}"))
+        damages.add(LogDamage(0, f"SQLite cannot read its newest entries: {error}"))
     known = max(held, durable)
     if counted > known + _FAR:
-        damages.add(Damage(0, f"its sequence says {counted}, and its newest entry is {known}"))
+        damages.add(LogDamage(0, f"its sequence says {counted}, and its newest entry is {known}"))
         return known
     return max(counted, held)
 

@@ -12,7 +12,7 @@ from tidemill.errors import LogCorruptError, LogDamagedError, LogUnavailableErro
 from tidemill.log.contract import Appended, LogHealth
 from tidemill.log.sqlite.reader import SqliteLogReader
 from tidemill.model.offset import start_of
-from tidemill.model.payload import Logged, Payload
+from tidemill.model.payload import LogEntry, Payload
 
 
 class ShutLog(SqliteLogReader):
@@ -37,7 +37,7 @@ class ShutLog(SqliteLogReader):
         """Refuse with LogCorruptError."""
         raise self._error
 
-    def deletions(self, after: int) -> list[Logged]:
+    def deletions(self, after: int) -> list[LogEntry]:
         """The deletions that can be read; none where the file cannot be opened at all."""
         try:
             return super().deletions(after)

@@ -21,7 +21,7 @@ import msgspec
 from tidemill import crash_points
 from tidemill.errors import DiskFullError, LogCorruptError, LogUnavailableError, TidemillError
 from tidemill.log.contract import Appended
-from tidemill.log.damage import HOW_TO_REPAIR, Damage, Damages
+from tidemill.log.damage import HOW_TO_REPAIR, Damages, LogDamage
 from tidemill.log.limits import LogLimits
 from tidemill.log.local_disk import FreeSpace
 from tidemill.log.loss import accepted_loss
@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 BACKOFF_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 
 
-class Job(msgspec.Struct):
+class WriterTask(msgspec.Struct):
     """Work for the writer's connection between two commits (trimming, upkeep)."""
 
     work: Callable[[apsw.Connection], Any]
@@ -69,7 +69,7 @@ class Writer(threading.Thread):
         super().__init__(name="tidemill-log-writer", daemon=True)
         self._path, self._vfs = path, vfs
         self._limits, self._mark, self._space, self._damages = limits, mark, space, damages
-        self._queue: SimpleQueue[Waiter | Job | None] = SimpleQueue()
+        self._queue: SimpleQueue[Waiter | WriterTask | None] = SimpleQueue()
         self._gate = threading.Lock()
         self._waiting_bytes = 0
         self._closing = threading.Event()
@@ -123,7 +123,7 @@ class Writer(threading.Thread):
     def run_between_commits(self, work: Callable[[apsw.Connection], T]) -> Future[T]:
         """Run `work` with the connection, between two commits; the future has its result or error."""
         future: Future[T] = Future()
-        job = Job(work, future)
+        job = WriterTask(work, future)
         with self._gate:
             if self._closing.is_set() or self.down is not None:
                 future.set_exception(LogUnavailableError("the log is closed or being opened again"))
@@ -151,7 +151,7 @@ class Writer(threading.Thread):
         if self._connection is not None:
             self._connection.close()
 
-    def _gather(self) -> tuple[list[Waiter], Job | None, bool]:
+    def _gather(self) -> tuple[list[Waiter], WriterTask | None, bool]:
         """Wait for the first item, then take what is there: waiters up to the limits of a commit, or up to a job."""
         batch: list[Waiter] = []
         size = 0
@@ -243,11 +243,11 @@ class Writer(threading.Thread):
 
     def _damaged(self, error: apsw.CorruptError) -> LogUnavailableError:
         """A page that a commit needs is damaged: other commits may not need it."""
-        self._damages.add(Damage(0, f"SQLite cannot write to it: {error}"))
+        self._damages.add(LogDamage(0, f"SQLite cannot write to it: {error}"))
         self.refused = f"{self._path} is damaged ({error}); nothing was acknowledged. To repair: {HOW_TO_REPAIR}"
         return LogUnavailableError(self.refused, 60.0)
 
-    def _run_job(self, job: Job) -> None:
+    def _run_job(self, job: WriterTask) -> None:
         if self.down is not None or self._connection is None:
             job.future.set_exception(LogUnavailableError("the log is being opened again"))
             return
@@ -256,7 +256,7 @@ class Writer(threading.Thread):
         except apsw.CorruptError as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            self._damages.add(Damage(0, f"SQLite cannot trim, erase or repair in it: {error}"))
+            self._damages.add(LogDamage(0, f"SQLite cannot trim, erase or repair in it: {error}"))
             job.future.set_exception(error)
         except Exception as error:
             self._break([], error)

@@ -8,17 +8,17 @@ import polars as pl
 from tidemill.feeds.definition import Feed
 from tidemill.mill import ledger, rollups
 from tidemill.mill.context import MillContext
-from tidemill.mill.replay import difference, milled, windows
+from tidemill.mill.replay import difference, milled, window_differences
 from tidemill.mill.replay.folder import Folder
-from tidemill.mill.replay.places import Places
-from tidemill.mill.replay.plan import PLACE, Plan, Planner, joined_rejections, old_points
+from tidemill.mill.replay.offset_set import OffsetSet
+from tidemill.mill.replay.plan import PLACE, Planner, ReplayPlan, joined_rejections, old_points
 from tidemill.mill.replay.publish import ledger_rows
 from tidemill.mill.stages import TransformPipeline
 from tidemill.mill.state import PublishManifest
 from tidemill.mill.stored import entry
 from tidemill.mill.tombstones import without_deleted
 from tidemill.model.payload import MAX_RECORDS
-from tidemill.model.replay import Difference, Replay
+from tidemill.model.replay import Replay, ReplayOutcome
 
 _WINNER: Final = ("winner_seq", "winner_idx")
 
@@ -27,13 +27,13 @@ class Conclusion(msgspec.Struct, frozen=True):
     """A replay's plan; all its rejections now (REJECTED), those of `gone` records, that were deleted and count still;
     the whole ledger of its payloads before; `windows` that it restates (`compare.WINDOW_CHANGES`); what it changes."""
 
-    places: Places
-    plan: Plan
+    places: OffsetSet
+    plan: ReplayPlan
     rejected: pl.DataFrame
     gone: pl.DataFrame
     old: pl.DataFrame
     windows: pl.DataFrame
-    difference: Difference
+    difference: ReplayOutcome
 
 
 class Concluding:
@@ -49,7 +49,7 @@ class Concluding:
     def conclude(self, replay: Replay, feed: Feed, folder: Folder) -> Conclusion:
         """What a replay comes to whose portions are all milled. Writes nothing."""
         offered, counts = milled.joined(folder, "points"), milled.joined(folder, "counts")
-        places = Places(counts["seq"])
+        places = OffsetSet(counts["seq"])
         old = self._ledger(replay.tenant, feed.name, places)
         had = old_points(self._store, replay.tenant, feed.name, places)
         plan = self._planner.plan(replay.tenant, feed, places, offered, had)
@@ -58,7 +58,7 @@ class Concluding:
         tombstones = self._known.tombstones.records(replay.tenant, feed.name, counts["seq"])
         rejected = without_deleted(rejected, tombstones)
         gone = tombstones.filter((pl.col("series") == 0) & (pl.col("reasons").list.len() > 0)).drop("series")
-        moved = windows.changed(self._store, self._known, plan, places, tenant=replay.tenant, feed=feed)
+        moved = window_differences.changed(self._store, self._known, plan, places, tenant=replay.tenant, feed=feed)
         found = difference.difference(
             difference.of_records(counts, _not_recovered(old), rejected),
             difference.of_points(plan),
@@ -66,7 +66,7 @@ class Concluding:
         )
         return Conclusion(places, plan, rejected, ledger.rejected([gone]), old, moved, found)
 
-    def _ledger(self, tenant: str, feed: str, places: Places) -> pl.DataFrame:
+    def _ledger(self, tenant: str, feed: str, places: OffsetSet) -> pl.DataFrame:
         """All that the ledger says of these payloads, recovered records too."""
         parts = [
             self._store.frame("replay_rejections", tenant=tenant, feed=feed, **one.bound) for one in places.parts()
@@ -94,7 +94,7 @@ class Concluding:
             "plan-replaced": plan.replaced,
             "plan-stale": replaced.rename({"time_ns": "time"}).filter(found.places.has()),
             "plan-moved": plan.moved,
-            "plan-windows": windows.touched(feed, plan),
+            "plan-windows": window_differences.touched(feed, plan),
             "plan-changed-windows": found.windows,
             "plan-ledger": ledger_rows(told, old, milled.joined(folder, "origins"), manifest),
             "plan-ledger-old": old.select("seq").unique(),

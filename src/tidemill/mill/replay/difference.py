@@ -4,9 +4,9 @@ from typing import Any, Final
 
 import polars as pl
 
-from tidemill.mill.replay.plan import PLACE, Plan
+from tidemill.mill.replay.plan import PLACE, ReplayPlan
 from tidemill.model.ids import format_series
-from tidemill.model.replay import Difference, Point, Window
+from tidemill.model.replay import PointDifference, ReplayOutcome, WindowDifference
 
 _NAMED: Final = 100
 
@@ -33,7 +33,7 @@ def of_records(counts: pl.DataFrame, before: pl.DataFrame, after: pl.DataFrame) 
     }
 
 
-def of_points(plan: Plan) -> dict[str, Any]:
+def of_points(plan: ReplayPlan) -> dict[str, Any]:
     """The counts of points, and those with the largest change."""
     moved = plan.moved
     changed = moved.filter(pl.col("was") & pl.col("is"))
@@ -45,7 +45,7 @@ def of_points(plan: Plan) -> dict[str, Any]:
         "points_changed": changed.height,
         "largest_point_change": changed.select(size.max()).item(),
         "points": tuple(
-            Point(series=format_series(series), time_ns=time, old=old, new=new)
+            PointDifference(series=format_series(series), time_ns=time, old=old, new=new)
             for series, time, old, new, _ in largest.head(_NAMED).iter_rows()
         ),
     }
@@ -59,7 +59,7 @@ def of_windows(changed: pl.DataFrame, every_s: int) -> dict[str, Any]:
         "windows_changed": changed.height,
         "largest_window_change": changed.select(size.max()).item(),
         "windows": tuple(
-            Window(
+            WindowDifference(
                 series=format_series(row["series"]),
                 window_ns=row["window"],
                 every_s=every_s,
@@ -73,9 +73,9 @@ def of_windows(changed: pl.DataFrame, every_s: int) -> dict[str, Any]:
     }
 
 
-def difference(*parts: dict[str, Any]) -> Difference:
+def difference(*parts: dict[str, Any]) -> ReplayOutcome:
     """A Difference of its parts."""
-    return Difference(**{name: value for part in parts for name, value in part.items()})
+    return ReplayOutcome(**{name: value for part in parts for name, value in part.items()})
 
 
 def _each(counts: pl.DataFrame, rejections: pl.DataFrame) -> pl.DataFrame:

@@ -25,18 +25,18 @@ from tidemill.errors import (
 from tidemill.feeds.book import FeedBook
 from tidemill.mill import rollups
 from tidemill.mill.context import MillContext
-from tidemill.mill.position import Progress
+from tidemill.mill.progress import PartitionProgress
 from tidemill.mill.replay import milled
 from tidemill.mill.replay.conclude import Concluding
 from tidemill.mill.replay.folder import Folder
-from tidemill.mill.replay.past import ReplayPast, numbered_runs
-from tidemill.mill.replay.places import Places
+from tidemill.mill.replay.offset_set import OffsetSet
 from tidemill.mill.replay.publications import Publications
+from tidemill.mill.replay.replay_history import ReplayPast, numbered_runs
 from tidemill.mill.replay.selection import revived, select
 from tidemill.mill.stages import TransformPipeline
 from tidemill.mill.state import MillState, PublishManifest
 from tidemill.model.job import UNDER_WAY
-from tidemill.model.replay import Difference, Replay
+from tidemill.model.replay import Replay, ReplayOutcome
 
 _log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class Replays:
         UnavailableError: nothing may be applied before."""
         self._publications.resume()
 
-    def step(self, progress: Progress) -> bool:
+    def step(self, progress: PartitionProgress) -> bool:
         """Do a small piece of work on the replay that is due; whether there was any. `progress`: what is applied.
 
         Raises UnavailableError: nothing is lost, step again.
@@ -180,7 +180,7 @@ class Replays:
         selection = select(self._store, replay.tenant, replay.request, position)
         self._replays.change(replay, state="running", started_ns=self._clock(), total=selection.height, done=0)
         if selection.is_empty():
-            self._finish(replay, folder, Difference())
+            self._finish(replay, folder, ReplayOutcome())
         else:
             folder.write(milled.SELECTION, milled.cut(self._in_runs(replay, selection)))
 
@@ -201,7 +201,7 @@ class Replays:
     def _past_of(self, replay: Replay, folder: Folder, selection: pl.DataFrame) -> ReplayPast:
         """The past as the replay under way sees it."""
         if self._past is None or self._past[0] != replay.id:
-            past = ReplayPast(self._context, Places(selection["seq"]))
+            past = ReplayPast(self._context, OffsetSet(selection["seq"]))
             for points in folder.all("points-"):
                 past.add(points)
             self._past = replay.id, past
@@ -230,7 +230,7 @@ class Replays:
         self._publications.begin(manifest)
         self._past = None
 
-    def _finish(self, replay: Replay, folder: Folder, found: Difference) -> None:
+    def _finish(self, replay: Replay, folder: Folder, found: ReplayOutcome) -> None:
         self._replays.change(replay, state="done", finished_ns=self._clock(), result=found)
         folder.remove()
         self._past = None

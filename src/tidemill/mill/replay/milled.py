@@ -11,10 +11,10 @@ import polars as pl
 from tidemill.errors import TidemillError
 from tidemill.mill import ledger
 from tidemill.mill.replay.folder import Folder
-from tidemill.mill.replay.past import ReplayPast
+from tidemill.mill.replay.replay_history import ReplayPast
 from tidemill.mill.stages import NO_PAST, TransformedBatch, TransformPipeline
 from tidemill.mill.stored import entry
-from tidemill.model.payload import Logged
+from tidemill.model.payload import LogEntry
 from tidemill.rules.shape import POINTS, SERIES
 from tidemill.store.client import Store
 
@@ -99,7 +99,7 @@ def mill(
 
 
 def _run(
-    pipeline: TransformPipeline, tenant: str, feed: str, run: list[Logged], past: ReplayPast | None
+    pipeline: TransformPipeline, tenant: str, feed: str, run: list[LogEntry], past: ReplayPast | None
 ) -> TransformedBatch:
     version = run[0].payload.feed_version
     try:

@@ -15,7 +15,7 @@ from tidemill.mill.batch import Contest
 from tidemill.mill.context import MillContext
 from tidemill.mill.decide import Decision, contend
 from tidemill.mill.lookup import StateReader
-from tidemill.mill.replay.places import Places
+from tidemill.mill.replay.offset_set import OffsetSet
 from tidemill.mill.replay.present import KEY, ROWS, present, rows, standing
 from tidemill.mill.store_state import CURRENT
 from tidemill.rules.shape import POINTS, SERIES
@@ -34,7 +34,7 @@ MOVED: Final = {
 }
 
 
-class Plan(msgspec.Struct, frozen=True):
+class ReplayPlan(msgspec.Struct, frozen=True):
     """`points` (POINTS) to write; `withdrawn` (ROWS) to remove, among them what is left of deleted series at these
     instants: the first submitted stays, also if it is dead; `rejections` (REJECTED) of the contest;
     `superseded` (LOSERS): records of other payloads that lose; `replaced` (REPLACED) to write in place of the rows that
@@ -57,7 +57,7 @@ class Planner:
         self._store = context.store
         self._known = context.known
 
-    def plan(self, tenant: str, feed: Feed, places: Places, offered: pl.DataFrame, old: pl.DataFrame) -> Plan:
+    def plan(self, tenant: str, feed: Feed, places: OffsetSet, offered: pl.DataFrame, old: pl.DataFrame) -> ReplayPlan:
         """The fate of `offered` (POINTS: what the rules let pass of the payloads at `places`), where `old` (ROWS) is
         what these payloads have in the store."""
         keys = pl.concat([frame.select("series", "time") for frame in (offered, old)])
@@ -71,7 +71,7 @@ class Planner:
         rest = here.filter(~places.has())
         decision = self._contend(tenant, feed, offered, rest)
         after = pl.concat([rest, decision.points.select(list(ROWS))])
-        return Plan(
+        return ReplayPlan(
             points=decision.points.select(list(POINTS)),
             withdrawn=pl.concat([old, dead]).unique().join(decision.points, on=[*KEY, *PLACE], how="anti"),
             rejections=decision.rejections,
@@ -88,7 +88,7 @@ class Planner:
         return contend(contest, msgspec.structs.replace(state, current=standing(rest).select(list(CURRENT))))
 
 
-def old_points(store: Store, tenant: str, feed: str, places: Places) -> pl.DataFrame:
+def old_points(store: Store, tenant: str, feed: str, places: OffsetSet) -> pl.DataFrame:
     """ROWS of these payloads in the store."""
     return rows(store.frame("replay_points_of", tenant=tenant, feed=feed, **places.bound)).filter(places.has())
 
@@ -114,6 +114,6 @@ def _moved(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def joined_rejections(by_rules: pl.DataFrame, plan: Plan) -> pl.DataFrame:
+def joined_rejections(by_rules: pl.DataFrame, plan: ReplayPlan) -> pl.DataFrame:
     """REJECTED of the replayed payloads altogether: by the rules and by the contest."""
     return ledger.rejected([by_rules, plan.rejections])

@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 
 from tidemill.errors import Fault, InputError
-from tidemill.mill.replay.places import Places
-from tidemill.model.replay import Request
+from tidemill.mill.replay.offset_set import OffsetSet
+from tidemill.model.replay import ReplayRequest
 from tidemill.model.time import MAX_NS, MIN_NS
 from tidemill.store.client import Store
 
@@ -25,7 +25,7 @@ CHOSEN: dict[str, Any] = {
 }
 
 
-def select(store: Store, tenant: str, request: Request, position: int) -> pl.DataFrame:
+def select(store: Store, tenant: str, request: ReplayRequest, position: int) -> pl.DataFrame:
     """The payloads to replay, in the log's order: CHOSEN and `revived`; `feed_version` is the one to apply. Nothing
     beyond `position` is among them: it is still to be applied. Raises InputError for receipts that it does not find."""
     chosen = _chosen(store, tenant, request, position).with_columns(
@@ -44,7 +44,7 @@ def revived(store: Store, tenant: str, feed: str, chosen: pl.DataFrame) -> pl.Da
     nothing = chosen.select(*CHOSEN, "revived").clear()
     if chosen.is_empty():
         return nothing
-    lost = _held_down(store, tenant, feed, Places(chosen["seq"]))
+    lost = _held_down(store, tenant, feed, OffsetSet(chosen["seq"]))
     seqs = lost.filter(~lost.is_in(chosen["seq"].implode()))
     parts = [
         _cast(store.frame("replay_by_place", tenant=tenant, feed=feed, seqs=seqs[start : start + _CHUNK]))
@@ -53,7 +53,7 @@ def revived(store: Store, tenant: str, feed: str, chosen: pl.DataFrame) -> pl.Da
     return pl.concat([nothing, *(part.with_columns(revived=pl.lit(True)) for part in parts)]).sort("seq")
 
 
-def _chosen(store: Store, tenant: str, request: Request, position: int) -> pl.DataFrame:
+def _chosen(store: Store, tenant: str, request: ReplayRequest, position: int) -> pl.DataFrame:
     common = {"tenant": tenant, "feed": request.feed, "position": position}
     if request.receipts is not None:
         found = store.frame("replay_by_receipt", receipts=list(request.receipts), **common)
@@ -75,7 +75,7 @@ def _range(start_ns: int | None, end_ns: int | None) -> dict[str, int]:
     return {"start": MIN_NS if start_ns is None else start_ns, "end": MAX_NS if end_ns is None else end_ns}
 
 
-def _held_down(store: Store, tenant: str, feed: str, places: Places) -> pl.Series:
+def _held_down(store: Store, tenant: str, feed: str, places: OffsetSet) -> pl.Series:
     """The payloads with a record that lost to one of these, or a value that one of these replaced."""
     losers = store.frame("replay_losers", tenant=tenant, feed=feed, **places.bound).filter(places.has("winner_seq"))
     replaced = store.frame("replay_replaced", tenant=tenant, feed=feed, **places.bound).filter(places.has("by_seq"))

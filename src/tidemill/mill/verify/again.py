@@ -15,7 +15,7 @@ from tidemill.errors import TidemillError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
 from tidemill.mill import refused
-from tidemill.model.payload import Logged
+from tidemill.model.payload import LogEntry
 from tidemill.rules.apply import apply_rules
 from tidemill.rules.shape import shape
 
@@ -42,7 +42,7 @@ class Again(msgspec.Struct, frozen=True):
     unreadable: dict[int, str]
 
 
-class Reader:
+class VersionedReader:
     """Decodes payloads of every feed version of a catalog; keeps what it compiled."""
 
     def __init__(self, book: FeedBook, max_depth: int = MAX_DEPTH) -> None:
@@ -50,7 +50,7 @@ class Reader:
         self._max_depth = max_depth
         self._compiled: dict[tuple[str, str, int], tuple[Feed, Decoder]] = {}
 
-    def applied(self, tenant: str, feed: str, version: int, entries: Sequence[Logged]) -> Again:
+    def applied(self, tenant: str, feed: str, version: int, entries: Sequence[LogEntry]) -> Again:
         """Applied payloads of one feed version."""
         try:
             return self._applied(tenant, feed, version, entries)
@@ -61,7 +61,7 @@ class Reader:
                 return _unreadable(entries, f"{type(error).__name__}: {error}")
         return joined([self.applied(tenant, feed, version, [entry]) for entry in entries])
 
-    def refused(self, tenant: str, feed: str, version: int, entries: Sequence[Logged]) -> pl.DataFrame:
+    def refused(self, tenant: str, feed: str, version: int, entries: Sequence[LogEntry]) -> pl.DataFrame:
         """COUNTS of payloads that were refused at intake: one where the faults name no records of it."""
         held = dict.fromkeys((entry.seq for entry in entries), 1)
         try:
@@ -77,7 +77,7 @@ class Reader:
                 held[seq] = max(records, max(named[seq] or {0: []}) + 1)
         return _counts(held)
 
-    def _applied(self, tenant: str, feed: str, version: int, entries: Sequence[Logged]) -> Again:
+    def _applied(self, tenant: str, feed: str, version: int, entries: Sequence[LogEntry]) -> Again:
         compiled, decoder = self._of(tenant, feed, version)
         batch = decoder.decode(entries)
         checked = apply_rules(compiled, batch)
@@ -108,7 +108,7 @@ def joined(several: Sequence[Again]) -> Again:
     )
 
 
-def _unreadable(entries: Sequence[Logged], why: str) -> Again:
+def _unreadable(entries: Sequence[LogEntry], why: str) -> Again:
     return msgspec.structs.replace(joined([]), unreadable={entry.seq: why for entry in entries})
 
 

@@ -6,10 +6,10 @@ from typing import Any, Final
 import msgspec
 
 from tidemill.log.contract import PartitionReader
-from tidemill.mill.position import Progress
+from tidemill.mill.progress import PartitionProgress
 from tidemill.mill.verify import kinds
 from tidemill.mill.verify.report import Findings
-from tidemill.model.payload import Logged
+from tidemill.model.payload import LogEntry
 from tidemill.store.client import Store
 
 _ENTRIES: Final = 20_000  # at a time
@@ -26,7 +26,7 @@ class Passed(msgspec.Struct):
 class LogCheck:
     """Checks one log. `position`: what of it the mill has applied."""
 
-    def __init__(self, log: PartitionReader, store: Store, position: Progress) -> None:
+    def __init__(self, log: PartitionReader, store: Store, position: PartitionProgress) -> None:
         self._log = log
         self._store = store
         self._position = position
@@ -85,7 +85,7 @@ class LogCheck:
                     found=damage.what,
                 )  # fmt: skip
 
-    def _compare(self, tenant: str, entries: list[Logged], findings: Findings) -> list[Logged]:
+    def _compare(self, tenant: str, entries: list[LogEntry], findings: Findings) -> list[LogEntry]:
         """The entries without a row in the store; notes what is amiss of them and of the others."""
         found = self._store.frame("verify_places", tenant=tenant, low=entries[0].seq, high=entries[-1].seq)
         stored = {(row["seq"], row["receipt"]): row for row in found.iter_rows(named=True)}
@@ -112,7 +112,7 @@ class LogCheck:
                     findings.add(kinds.LogDiffers, what=what, expected=there, found=here, **about)
         return missing
 
-    def _pages(self, after: int) -> Iterator[list[Logged]]:
+    def _pages(self, after: int) -> Iterator[list[LogEntry]]:
         while page := self._log.read(after, _ENTRIES, _BYTES):
             after = page[-1].seq
             yield page

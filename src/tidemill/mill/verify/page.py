@@ -8,9 +8,9 @@ import polars as pl
 
 from tidemill.mill.replay import milled
 from tidemill.mill.verify import kinds, receipts
-from tidemill.mill.verify.again import Reader
+from tidemill.mill.verify.again import VersionedReader
 from tidemill.mill.verify.points import PointCheck
-from tidemill.mill.verify.receipts import Stored
+from tidemill.mill.verify.receipts import StoredPayloads
 from tidemill.mill.verify.report import Findings
 from tidemill.model.verification import Totals
 from tidemill.store.client import Store
@@ -41,7 +41,7 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
 class PageCheck:
     """Checks stretches against one store."""
 
-    def __init__(self, store: Store, reader: Reader, points: PointCheck) -> None:
+    def __init__(self, store: Store, reader: VersionedReader, points: PointCheck) -> None:
         self._store = store
         self._reader = reader
         self._points = points
@@ -74,7 +74,7 @@ class PageCheck:
         buried = self._store.frame("verify_buried", **where)
         by_seq = {row["seq"]: row for row in found.iter_rows(named=True)}
         recovered = int(ledger["recovered"].sum())
-        stored = Stored(tenant, where["feed"], by_seq, receipts.fresh(ledger, buried), buried, recovered)
+        stored = StoredPayloads(tenant, where["feed"], by_seq, receipts.fresh(ledger, buried), buried, recovered)
         entries = receipts.entries_of(stored, self._deleted_until(stored), findings)
         again = receipts.read_again(self._reader, stored, entries, findings)
         totals = receipts.check(stored, again, findings)
@@ -82,7 +82,7 @@ class PageCheck:
         totals.add(of_points)
         return totals, owned
 
-    def _deleted_until(self, stored: Stored) -> int:
+    def _deleted_until(self, stored: StoredPayloads) -> int:
         """The place of the feed's last deletion; 0 where no payload is deleted."""
         if all(row["state"] != "deleted" for row in stored.rows.values()):
             return 0
@@ -122,7 +122,7 @@ class PageCheck:
         return found.join(stretch.page, on=keys, how="anti").sort("seq")
 
     def _orphans(
-        self, stretch: Stretch, kind: type[kinds.Kind], what: str, rows: pl.DataFrame, findings: Findings
+        self, stretch: Stretch, kind: type[kinds.FindingKind], what: str, rows: pl.DataFrame, findings: Findings
     ) -> None:
         for seq, n in rows.select("seq", "n").iter_rows():
             findings.add(

@@ -7,7 +7,7 @@ import polars as pl
 from tidemill.mill.verify import kinds
 from tidemill.mill.verify.again import PLACE, POINTS, Again
 from tidemill.mill.verify.explain import Explainer
-from tidemill.mill.verify.receipts import Stored
+from tidemill.mill.verify.receipts import StoredPayloads
 from tidemill.mill.verify.report import Findings
 from tidemill.model.ids import format_series
 from tidemill.model.time import format_instant
@@ -26,7 +26,7 @@ class PointCheck:
         self._store = store
         self._explainer = explainer
 
-    def check(self, stored: Stored, again: Again, findings: Findings) -> tuple[Totals, dict[int, int]]:
+    def check(self, stored: StoredPayloads, again: Again, findings: Findings) -> tuple[Totals, dict[int, int]]:
         """(sums, how many points stand of each payload that it makes)."""
         made = again.points
         if made.is_empty():
@@ -49,17 +49,17 @@ class PointCheck:
         totals = Totals(points=due["here"].count(), replaced=both.height, removed=absent.height - missing.height)
         return totals, owned
 
-    def _standing(self, stored: Stored, made: pl.DataFrame) -> pl.DataFrame:
+    def _standing(self, stored: StoredPayloads, made: pl.DataFrame) -> pl.DataFrame:
         found = self._store.frame("verify_points", **_range(stored.tenant, made)).rename({"time_ns": "time"})
         return found.select(*(pl.col(name).cast(POINTS[name]) for name in (*KEY, "value")), pl.lit(True).alias("here"))
 
-    def _replaced(self, stored: Stored, absent: pl.DataFrame) -> pl.DataFrame:
+    def _replaced(self, stored: StoredPayloads, absent: pl.DataFrame) -> pl.DataFrame:
         if absent.is_empty():
             return absent.select(*MOMENT, "value")
         found = self._store.frame("verify_replaced", **_range(stored.tenant, absent)).rename({"time_ns": "time"})
         return found.select(pl.col(name).cast(POINTS[name]) for name in (*MOMENT, "value"))
 
-    def _rejected(self, stored: Stored, standing: pl.DataFrame, findings: Findings) -> None:
+    def _rejected(self, stored: StoredPayloads, standing: pl.DataFrame, findings: Findings) -> None:
         """Points that stand of rejected records. Those of a deleted series are gone already, and wait to be removed."""
         alive = self._explainer.alive(stored.tenant, standing)
         room = findings.room(kinds.PointRejected)
@@ -70,7 +70,7 @@ class PointCheck:
             )  # fmt: skip
         findings.more(kinds.PointRejected, alive.height - room)
 
-    def _values(self, stored: Stored, points: pl.DataFrame, column: str, findings: Findings) -> None:
+    def _values(self, stored: StoredPayloads, points: pl.DataFrame, column: str, findings: Findings) -> None:
         differ = points.filter(~same_bits(points["value"], points[column]))
         room = findings.room(kinds.PointDiffers)
         for row in differ.head(room).iter_rows(named=True):
@@ -80,7 +80,7 @@ class PointCheck:
             )  # fmt: skip
         findings.more(kinds.PointDiffers, differ.height - room)
 
-    def _missing(self, stored: Stored, missing: pl.DataFrame, findings: Findings) -> None:
+    def _missing(self, stored: StoredPayloads, missing: pl.DataFrame, findings: Findings) -> None:
         room = findings.room(kinds.PointMissing)
         shown = missing.head(room)
         instead = self._instead(stored.tenant, shown)

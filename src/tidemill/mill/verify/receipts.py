@@ -10,17 +10,17 @@ import polars as pl
 
 from tidemill.errors import Fault
 from tidemill.mill.verify import kinds
-from tidemill.mill.verify.again import COUNTS, PLACE, Again, Reader, joined
+from tidemill.mill.verify.again import COUNTS, PLACE, Again, VersionedReader, joined
 from tidemill.mill.verify.report import Findings
 from tidemill.model import deletion
-from tidemill.model.payload import Kind, Logged, Payload
+from tidemill.model.payload import EntryKind, LogEntry, Payload
 from tidemill.model.verification import Totals
 
 STATES: Final = frozenset({"applied", "refused", "poison", "deleted"})
 _faults = msgspec.json.Decoder(tuple[Fault, ...]).decode
 
 
-class Stored(msgspec.Struct, frozen=True):
+class StoredPayloads(msgspec.Struct, frozen=True):
     """Payloads of one feed as the store has them. `rows` by seq; `fresh` (`seq`, `idx`, `reasons`): their rejected
     records, also deleted ones, and without recovered ones, of which there are `recovered`; `buried` (`seq`, `idx`,
     `series`): deleted records, or (`series` above 0) points of theirs."""
@@ -46,7 +46,7 @@ def fresh(ledger: pl.DataFrame, buried: pl.DataFrame) -> pl.DataFrame:
     return both.unique(PLACE, keep="first", maintain_order=True)
 
 
-def entries_of(stored: Stored, deleted_until: int, findings: Findings) -> list[Logged]:
+def entries_of(stored: StoredPayloads, deleted_until: int, findings: Findings) -> list[LogEntry]:
     """The payloads that have their bytes, as entries of the log; notes bytes that are not what the row says.
     `deleted_until`: the place of the feed's last deletion."""
     entries = []
@@ -66,7 +66,7 @@ def entries_of(stored: Stored, deleted_until: int, findings: Findings) -> list[L
     return entries
 
 
-def _deleted(stored: Stored, seq: int, deleted_until: int, findings: Findings) -> None:
+def _deleted(stored: StoredPayloads, seq: int, deleted_until: int, findings: Findings) -> None:
     body = stored.rows[seq]["body"]
     if body:
         _say(findings, kinds.PayloadBytes, stored, seq, "bytes of a deleted payload", 0, len(body))
@@ -74,7 +74,9 @@ def _deleted(stored: Stored, seq: int, deleted_until: int, findings: Findings) -
         _say(findings, kinds.PayloadState, stored, seq, "state", "a deletion of the feed after it", "deleted")
 
 
-def read_again(reader: Reader, stored: Stored, entries: Iterable[Logged], findings: Findings) -> Again:
+def read_again(
+    reader: VersionedReader, stored: StoredPayloads, entries: Iterable[LogEntry], findings: Findings
+) -> Again:
     """What these payloads hold. A refused payload's records make no points, and poison is one record."""
     found = []
     of_state = sorted(entries, key=lambda entry: (stored.rows[entry.seq]["state"], entry.payload.feed_version))
@@ -102,7 +104,7 @@ def read_again(reader: Reader, stored: Stored, entries: Iterable[Logged], findin
     return again
 
 
-def check(stored: Stored, again: Again, findings: Findings) -> Totals:
+def check(stored: StoredPayloads, again: Again, findings: Findings) -> Totals:
     """Compare the receipts with the ledger and with the records that there are; returns the sums."""
     records = dict(again.counts.iter_rows())
     lost = dict(stored.fresh.group_by("seq").len().iter_rows())
@@ -133,7 +135,7 @@ def check(stored: Stored, again: Again, findings: Findings) -> Totals:
     )
 
 
-def _records(stored: Stored, again: Again, findings: Findings) -> None:
+def _records(stored: StoredPayloads, again: Again, findings: Findings) -> None:
     """Records that the ledger names and the payload lacks, and such that can be nothing but rejected and are not."""
     beyond = stored.fresh.join(again.counts, on="seq").filter(pl.col("idx") >= pl.col("records"))
     for seq, idx, records in beyond.select(*PLACE, "records").iter_rows():
@@ -142,7 +144,9 @@ def _records(stored: Stored, again: Again, findings: Findings) -> None:
         _say(findings, kinds.RecordUnaccounted, stored, seq, f"record {idx}", "in the ledger", "not there")
 
 
-def _say(findings: Findings, kind: type[kinds.Kind], stored: Stored, seq: int, what: str, *sides: object) -> None:
+def _say(
+    findings: Findings, kind: type[kinds.FindingKind], stored: StoredPayloads, seq: int, what: str, *sides: object
+) -> None:
     expected, found = sides
     findings.add(kind, what=what, expected=expected, found=found, **stored.about(seq))
 
@@ -164,12 +168,12 @@ def _deletes(row: dict[str, Any]) -> bool:
     return bool(row["format"] == deletion.FORMAT)
 
 
-def _counted(entries: list[Logged], records: int) -> Again:
+def _counted(entries: list[LogEntry], records: int) -> Again:
     counts = pl.DataFrame({"seq": [e.seq for e in entries], "records": [records] * len(entries)}, schema=COUNTS)
     return msgspec.structs.replace(joined([]), counts=counts)
 
 
-def _entry(stored: Stored, seq: int, row: dict[str, Any], body: bytes, sha256: bytes) -> Logged:
+def _entry(stored: StoredPayloads, seq: int, row: dict[str, Any], body: bytes, sha256: bytes) -> LogEntry:
     payload = Payload(
         receipt=row["receipt"],
         tenant=stored.tenant,
@@ -179,7 +183,7 @@ def _entry(stored: Stored, seq: int, row: dict[str, Any], body: bytes, sha256: b
         format=row["format"],
         body=body,
         sha256=sha256,
-        kind=Kind.REFUSED if row["state"] == "refused" else Kind.DATA,
+        kind=EntryKind.REFUSED if row["state"] == "refused" else EntryKind.DATA,
         faults=_faults(row["faults"]) if row["faults"] else (),
     )
-    return Logged(seq, payload)
+    return LogEntry(seq, payload)

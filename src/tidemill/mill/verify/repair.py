@@ -8,16 +8,16 @@ from pathlib import Path
 from tidemill.errors import StoreQueryError
 from tidemill.log.at_rest import Repaired
 from tidemill.log.contract import LogReader
-from tidemill.log.damage import Damage
+from tidemill.log.damage import LogDamage
 from tidemill.mill.checkpoint import Checkpoint
 from tidemill.mill.state_files import mill_states
 from tidemill.mill.verify import kinds
 from tidemill.model.offset import index_of, start_of
-from tidemill.model.verification import Report
+from tidemill.model.verification import VerifyReport
 from tidemill.store.client import Store
 
 
-def stored_body(store: Store, damage: Damage) -> bytes:
+def stored_body(store: Store, damage: LogDamage) -> bytes:
     """The body of a damaged entry as the store has it; b"" where the store has none. Raises StoreUnavailableError."""
     try:
         return store.raw("payload_body", "RawBLOB", tenant=damage.tenant, receipt=damage.receipt)
@@ -25,7 +25,7 @@ def stored_body(store: Store, damage: Damage) -> bytes:
         return b""
 
 
-def repair_store(data: Path, log: LogReader, store: Store, report: Report, *, again: bool) -> Repaired:
+def repair_store(data: Path, log: LogReader, store: Store, report: VerifyReport, *, again: bool) -> Repaired:
     """Put back the bodies of payloads that the store has damaged, and let the mill apply again what the store lacks, as
     a report found it; `again`: all that the log of the data folder keeps. Raises TidemillError, OSError."""
     repaired = Repaired([], [])
@@ -46,7 +46,7 @@ def repair_store(data: Path, log: LogReader, store: Store, report: Report, *, ag
     return repaired
 
 
-def _put_bodies_back(log: LogReader, store: Store, report: Report, repaired: Repaired) -> None:
+def _put_bodies_back(log: LogReader, store: Store, report: VerifyReport, repaired: Repaired) -> None:
     """Write the bodies of payloads that the store has damaged from the log's copies."""
     damaged = {
         (one.tenant, one.receipt) for one in report.findings if one.code == kinds.PayloadBytes.code and one.receipt

@@ -4,8 +4,8 @@ from typing import Final
 
 import msgspec
 
-from tidemill.mill.verify.kinds import Kind
-from tidemill.model.verification import Finding
+from tidemill.mill.verify.kinds import FindingKind
+from tidemill.model.verification import VerifyFinding
 
 MAX_SHOWN: Final = 1_000  # of each kind; beyond it they are counted
 
@@ -14,21 +14,23 @@ class Findings:
     """Collects findings."""
 
     def __init__(self) -> None:
-        self.shown: list[Finding] = []
+        self.shown: list[VerifyFinding] = []
         self.counts: dict[str, int] = {}
 
-    def room(self, kind: type[Kind]) -> int:
+    def room(self, kind: type[FindingKind]) -> int:
         """How many more of a kind are kept in full."""
         return max(0, MAX_SHOWN - self.counts.get(kind.code, 0))
 
-    def add(self, kind: type[Kind], *, tenant: str, what: str, expected: object, found: object, **of: object) -> None:
+    def add(
+        self, kind: type[FindingKind], *, tenant: str, what: str, expected: object, found: object, **of: object
+    ) -> None:
         """Note one finding."""
         if self.room(kind):
             given = {"code": kind.code, "tenant": tenant, "what": what, "expected": str(expected), "found": str(found)}
-            self.shown.append(msgspec.convert(given | of, Finding))
+            self.shown.append(msgspec.convert(given | of, VerifyFinding))
         self.more(kind, 1)
 
-    def more(self, kind: type[Kind], count: int) -> None:
+    def more(self, kind: type[FindingKind], count: int) -> None:
         """Count findings that are not kept in full."""
         if count > 0:
             self.counts[kind.code] = self.counts.get(kind.code, 0) + count

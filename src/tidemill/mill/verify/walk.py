@@ -17,10 +17,10 @@ from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.errors import LogDamagedError, StoreQueryError, UnavailableError
 from tidemill.feeds.book import FeedBook
 from tidemill.log.contract import LogReader, PartitionReader
-from tidemill.mill.position import LogProgress
-from tidemill.mill.position import Progress as MillProgress
+from tidemill.mill.progress import LogProgress
+from tidemill.mill.progress import PartitionProgress as MillProgress
 from tidemill.mill.verify import kinds
-from tidemill.mill.verify.again import Reader
+from tidemill.mill.verify.again import VersionedReader
 from tidemill.mill.verify.catalog import check_catalog
 from tidemill.mill.verify.explain import Explainer
 from tidemill.mill.verify.logged import LogCheck
@@ -29,9 +29,9 @@ from tidemill.mill.verify.points import PointCheck
 from tidemill.mill.verify.report import Findings
 from tidemill.mill.verify.tables import TableCheck
 from tidemill.mill.verify.unsettled import unsettled
-from tidemill.mill.verify.windows import WindowCheck
+from tidemill.mill.verify.window_check import WindowCheck
 from tidemill.model.offset import Partition
-from tidemill.model.verification import Report, Totals
+from tidemill.model.verification import Totals, VerifyReport
 from tidemill.store.client import Store
 
 PAGE: Final = 100_000  # payloads
@@ -40,7 +40,7 @@ _LOOK_AGAIN_S: Final = 0.5
 _T = TypeVar("_T")
 
 
-class Scope(msgspec.Struct, frozen=True, kw_only=True):
+class VerifyScope(msgspec.Struct, frozen=True, kw_only=True):
     """What to verify: of one tenant (empty: of all), of one feed (empty: of all), received at or after `since_ns`."""
 
     tenant: str = ""
@@ -48,7 +48,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     since_ns: int | None = None
 
 
-class Progress(msgspec.Struct, frozen=True):
+class WalkProgress(msgspec.Struct, frozen=True):
     """How far a verification is: `done` of `total` payloads, and what it is at."""
 
     at: str
@@ -91,10 +91,10 @@ class Verifier:
         self._catalog = catalog
         self._book = book = book.without_sources()  # what only polling needs is no fault here
         explainer = Explainer(store, book, clock)
-        self._pages = PageCheck(store, Reader(book, max_depth), PointCheck(store, explainer))
+        self._pages = PageCheck(store, VersionedReader(book, max_depth), PointCheck(store, explainer))
         self._windows = WindowCheck(store, explainer)
 
-    def run(self, scope: Scope, tell: Callable[[Progress], None] = lambda _: None) -> Report:
+    def run(self, scope: VerifyScope, tell: Callable[[WalkProgress], None] = lambda _: None) -> VerifyReport:
         """Verify. `tell` is called now and then; what it raises ends the work."""
         run = _Run(self._store, self._pages, self._windows, scope, tell, live=self._live)
         with contextlib.closing(self._open_log()) as log:
@@ -109,8 +109,8 @@ class _Run:
         store: Store,
         pages: PageCheck,
         windows: WindowCheck,
-        scope: Scope,
-        tell: Callable[[Progress], None],
+        scope: VerifyScope,
+        tell: Callable[[WalkProgress], None],
         *,
         live: bool,
     ) -> None:
@@ -127,7 +127,7 @@ class _Run:
 
     def report(
         self, log: LogReader, position: Callable[[], LogProgress], book: FeedBook, catalog: Catalog | None
-    ) -> Report:
+    ) -> VerifyReport:
         """The files, the log, then each tenant's payloads and rollups."""
         begun = time.monotonic()
         complete = True
@@ -144,7 +144,7 @@ class _Run:
                 raise
             self._notes.append(f"given up where damage stands in the way: {error.message}")
             complete = False
-        return Report(
+        return VerifyReport(
             totals=self._totals,
             counts=dict(sorted(self._findings.counts.items())),
             findings=self._findings.shown,
@@ -266,4 +266,4 @@ class _Run:
         return outcome
 
     def _progress(self, done: int, at: str) -> None:
-        self._tell(Progress(at, min(self._done + done, self._total), self._total))
+        self._tell(WalkProgress(at, min(self._done + done, self._total), self._total))

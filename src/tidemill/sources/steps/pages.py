@@ -11,8 +11,8 @@ import msgspec
 
 from tidemill.sources.paging import Paging, PagingError
 from tidemill.sources.redact import Redaction
+from tidemill.sources.run import SourceAnswer, SourceRun, TroubleError
 from tidemill.sources.state import State
-from tidemill.sources.work import Answer, TroubleError, Work
 
 _GONE: Final = frozenset({404, 410})
 _MAX_SEEN: Final = 100_000
@@ -21,7 +21,7 @@ _MAX_SEEN: Final = 100_000
 class PageStep:
     """The step of a source with [source.page]."""
 
-    def __init__(self, work: Work, paging: Paging) -> None:
+    def __init__(self, work: SourceRun, paging: Paging) -> None:
         self._work = work
         self._paging = paging
         self._redaction = Redaction(work.pull.secrets)
@@ -62,7 +62,7 @@ class PageStep:
             return None
         return self._redaction.unpack(cursor.token) if self._paging.by == "link" else cursor.token
 
-    async def _fetch(self, url: str, place: str | None) -> Answer:
+    async def _fetch(self, url: str, place: str | None) -> SourceAnswer:
         empty = frozenset(self._work.pull.empty_status)
         try:
             return await self._work.fetch(url, (empty if place is None else empty - _GONE) | {200})
@@ -73,7 +73,7 @@ class PageStep:
             self._seen.clear()
             raise TroubleError(trouble.reason, f"{trouble.detail}, so the next round begins anew") from None
 
-    async def _take(self, answer: Answer, digest: str, url: str) -> State | None:
+    async def _take(self, answer: SourceAnswer, digest: str, url: str) -> State | None:
         """Hand in a page if there is something new in it; None if stopped before it was known to be taken."""
         work = self._work
         if answer.empty:
@@ -87,7 +87,7 @@ class PageStep:
         self._brought = True
         return "ok"
 
-    def _following(self, url: str, answer: Answer) -> str | None:
+    def _following(self, url: str, answer: SourceAnswer) -> str | None:
         try:
             following = self._paging.next(url, answer.fetched.body, answer.fetched.link)
         except PagingError as error:

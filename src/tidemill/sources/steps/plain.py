@@ -9,13 +9,13 @@ import hashlib
 import msgspec
 
 from tidemill.sources.request import Validators
-from tidemill.sources.work import Answer, Work
+from tidemill.sources.run import SourceAnswer, SourceRun
 
 
 class PlainStep:
     """The step of a source without windows and pages."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: SourceRun) -> None:
         self._work = work
         self._pull = work.pull
         self._expected = frozenset({200, *work.pull.empty_status})
@@ -41,12 +41,12 @@ class PlainStep:
     async def close(self) -> None:
         """Nothing is held."""
 
-    def _nothing(self, answer: Answer, result: str) -> bool:
+    def _nothing(self, answer: SourceAnswer, result: str) -> bool:
         self._work.row(answer, result)
         self._work.tracker.good("unchanged" if result == "unchanged" else "empty")
         return False
 
-    async def _take(self, answer: Answer) -> bool:
+    async def _take(self, answer: SourceAnswer) -> bool:
         """Hand in an answer; whether there was something new. Waits until it is durable if it is to be remembered."""
         work, pull, fetched = self._work, self._pull, answer.fetched
         etag, last_modified = (fetched.etag, fetched.last_modified) if pull.conditional else ("", "")

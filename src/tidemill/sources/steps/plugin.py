@@ -11,7 +11,7 @@ import msgspec
 from tidemill import plugins
 from tidemill.sources.http import Fetched, FetchFailure
 from tidemill.sources.plugin import PluginPage, SourcePlugin
-from tidemill.sources.work import TroubleError, Work
+from tidemill.sources.run import SourceRun, TroubleError
 
 _BY = "plugin"
 
@@ -19,7 +19,7 @@ _BY = "plugin"
 class PluginStep:
     """The step of a source whose `kind` names a plug-in."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: SourceRun) -> None:
         self._work = work
         self._plugin: SourcePlugin | None = None
 

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 
-class Step(Protocol):
+class SourceStep(Protocol):
     """Reads a source, one step at a time. Between two steps nothing that was fetched is unaccounted for."""
 
     async def step(self) -> bool:

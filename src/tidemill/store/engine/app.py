@@ -17,8 +17,8 @@ import msgspec
 
 from tidemill.store.engine.compression import Compressor, choose
 from tidemill.store.engine.errors import TOO_MANY_SIMULTANEOUS_QUERIES, EngineError, from_chdb, refusal
-from tidemill.store.engine.execute import Answer, comment, execute
-from tidemill.store.engine.request import Request, authenticate, read_request
+from tidemill.store.engine.execute import StatementResult, comment, execute
+from tidemill.store.engine.request import EngineRequest, authenticate, read_request
 from tidemill.store.engine.sessions import SessionPool
 from tidemill.store.engine.spool import Spool
 from tidemill.store.engine.wire import Receive, Scope, Send, answer_headers, exception_block, send_error, send_text
@@ -98,13 +98,13 @@ class EngineApp:
             self._open_requests -= 1
             self.last_used = time.monotonic()
 
-    async def _read(self, query_string: bytes, headers: dict[str, str], body: Spool) -> Request:
+    async def _read(self, query_string: bytes, headers: dict[str, str], body: Spool) -> EngineRequest:
         """The request; that of a large body from a thread."""
         if body.size <= _READ_AT_ONCE_BYTES:
             return read_request(query_string, headers, body)
         return await self._in_thread(lambda: read_request(query_string, headers, body))
 
-    async def _run(self, request: Request, receive: Receive, send: Send) -> None:
+    async def _run(self, request: EngineRequest, receive: Receive, send: Send) -> None:
         tag = secrets.token_hex(8)
         gone = asyncio.ensure_future(_until_gone(receive))
         guard = asyncio.ensure_future(self._cancel_when_gone(gone, tag))
@@ -127,7 +127,9 @@ class EngineApp:
             await self.kill_reads(tag)
             await asyncio.sleep(_KILL_AGAIN_S)
 
-    async def _deliver(self, answer: Answer, request: Request, send: Send, gone: asyncio.Future[None]) -> None:
+    async def _deliver(
+        self, answer: StatementResult, request: EngineRequest, send: Send, gone: asyncio.Future[None]
+    ) -> None:
         compressor = choose(request.accepts) if answer.format else None
         marker = secrets.token_hex(8)
         headers = answer_headers(answer, request, marker, compressor)
@@ -147,7 +149,7 @@ class EngineApp:
             else:
                 answer.close()
 
-    async def _next(self, answer: Answer, compressor: Compressor | None) -> bytes:
+    async def _next(self, answer: StatementResult, compressor: Compressor | None) -> bytes:
         """The next bytes to send, b"" at the end. Blocks and compression come from a thread, slices do not."""
         if answer.size is not None and compressor is None:
             return next(answer.chunks, b"")

@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from tidemill.store.engine.errors import SYNTAX_ERROR, EngineError, from_chdb, refusal
-from tidemill.store.engine.request import Reader, Request, decoded, pieces, read_piece
-from tidemill.store.engine.sessions import Session, SessionPool, SessionState, quoted
+from tidemill.store.engine.request import BodyReader, EngineRequest, decoded, pieces, read_piece
+from tidemill.store.engine.sessions import EngineSession, SessionPool, SessionState, quoted
 from tidemill.store.engine.spool import Spool
 from tidemill.store.engine.statement import Statement, first_word, is_insert, split
 
@@ -27,7 +27,7 @@ _SLICE_BYTES = 256 << 10
 _WHOLE_BYTES = 256 << 10  # a result up to here is not streamed: it fails before its status is sent, if it does
 
 
-class Answer(msgspec.Struct):
+class StatementResult(msgspec.Struct):
     """What a statement gave. `size` is null while a result is streamed; `format` null when there is no result."""
 
     chunks: Iterator[bytes]
@@ -37,7 +37,7 @@ class Answer(msgspec.Struct):
     close: Callable[[], None]
 
 
-def execute(pool: SessionPool, request: Request, defaults: dict[str, str], tag: str) -> Answer:
+def execute(pool: SessionPool, request: EngineRequest, defaults: dict[str, str], tag: str) -> StatementResult:
     """Run a request. A comment with `tag` goes into the statement, for KILL QUERY to find. Raises EngineError."""
     statement, rest = _statement(request)
     pool.broken.check(statement.text)
@@ -68,7 +68,7 @@ def comment(tag: str, effect: str) -> bytes:
     return f"/*{effect}:{tag}*/".encode()
 
 
-def _statement(request: Request) -> tuple[Statement, Reader]:
+def _statement(request: EngineRequest) -> tuple[Statement, BodyReader]:
     """The statement, and the reader of what follows its inline data."""
     reader = decoded(request.body, request.encoding)
     if is_insert(request.query):
@@ -86,7 +86,9 @@ def _statement(request: Request) -> tuple[Statement, Reader]:
     return split(source + b"".join(pieces(reader))), reader
 
 
-def _query(pool: SessionPool, session: Session, request: Request, statement: Statement, tag: str) -> Answer:
+def _query(
+    pool: SessionPool, session: EngineSession, request: EngineRequest, statement: Statement, tag: str
+) -> StatementResult:
     name, count = session.classify(statement.text)
     if count > 1:
         raise refusal(SYNTAX_ERROR, "SYNTAX_ERROR", "Multi-statements are not allowed")
@@ -107,10 +109,10 @@ def _query(pool: SessionPool, session: Session, request: Request, statement: Sta
     if count == 0:  # nothing but comments, or bytes that the engine skips
         raise refusal(SYNTAX_ERROR, "SYNTAX_ERROR", "Empty query")
     has_result = name == "READ_ONLY" or (name == "CONTROL" and result.size() > 0)
-    return Answer(_slices(result), result.size(), fmt if has_result else None, _summary(result), _nothing)
+    return StatementResult(_slices(result), result.size(), fmt if has_result else None, _summary(result), _nothing)
 
 
-def _stream(session: Session, sql: bytes, fmt: str, params: dict[str, str]) -> Answer:
+def _stream(session: EngineSession, sql: bytes, fmt: str, params: dict[str, str]) -> StatementResult:
     connection = session.chdb
     try:
         stream = connection.send_query(sql, fmt, params=params)
@@ -133,11 +135,11 @@ def _stream(session: Session, sql: bytes, fmt: str, params: dict[str, str]) -> A
     summary = {"read_rows": "0", "read_bytes": "0"}
     if size < _WHOLE_BYTES:
         cancel()
-        return Answer(iter(head), size, fmt, summary, _nothing)
-    return Answer(chain(head, chunks), None, fmt, summary, cancel)
+        return StatementResult(iter(head), size, fmt, summary, _nothing)
+    return StatementResult(chain(head, chunks), None, fmt, summary, cancel)
 
 
-def _blocks(session: Session, stream: Any) -> Iterator[bytes]:
+def _blocks(session: EngineSession, stream: Any) -> Iterator[bytes]:
     """The blocks of a streaming query, as bytes. The session may be used again only if it came to its end."""
     reusable, session.reusable = session.reusable, False
     try:
@@ -148,12 +150,14 @@ def _blocks(session: Session, stream: Any) -> Iterator[bytes]:
     session.reusable = reusable
 
 
-def _insert(session: Session, request: Request, statement: Statement, rest: Reader, tag: str) -> Answer:
+def _insert(
+    session: EngineSession, request: EngineRequest, statement: Statement, rest: BodyReader, tag: str
+) -> StatementResult:
     with _data(request, statement, rest) as data:
         sql = comment(tag, "write") + _reading(statement, data.path)
         result = session.run(sql, params=request.params)
     written, read = str(result.rows_written()), str(result.bytes_written())
-    return Answer(iter(()), 0, None, _summary(result) | {"read_rows": written, "read_bytes": read}, _nothing)
+    return StatementResult(iter(()), 0, None, _summary(result) | {"read_rows": written, "read_bytes": read}, _nothing)
 
 
 def _reading(statement: Statement, path: str) -> bytes:
@@ -165,7 +169,7 @@ def _reading(statement: Statement, path: str) -> bytes:
     return b"%bfile(%b, '%b', %b" % (statement.text[:begin], file, fmt, statement.text[end:])
 
 
-def _data(request: Request, statement: Statement, rest: Reader) -> Spool:
+def _data(request: EngineRequest, statement: Statement, rest: BodyReader) -> Spool:
     """The data of an INSERT: the body itself where that is nothing else, else a copy, decompressed. Close it."""
     if rest is request.body and statement.data == b"":
         return request.body
@@ -201,7 +205,7 @@ def _summary(result: Any) -> dict[str, str]:
     }
 
 
-def _releasing(pool: SessionPool, session: Session, close: Callable[[], None]) -> Callable[[], None]:
+def _releasing(pool: SessionPool, session: EngineSession, close: Callable[[], None]) -> Callable[[], None]:
     def release() -> None:
         close()
         pool.give_back(session)

@@ -1,4 +1,4 @@
-"""Reads one HTTP request of ClickHouse's interface into a `Request`: who asks, the statement, its parameters,
+"""Reads one HTTP request of ClickHouse's interface into a `EngineRequest`: who asks, the statement, its parameters,
 settings and data. It runs nothing.
 """
 
@@ -38,14 +38,14 @@ _TRANSPORT = frozenset(
 )
 
 
-class Reader(Protocol):
+class BodyReader(Protocol):
     """Bytes to read once, from the start."""
 
     def read(self, size: int = -1, /) -> bytes:
         """Up to `size` bytes; b"" at the end."""
 
 
-class Request(msgspec.Struct, frozen=True):
+class EngineRequest(msgspec.Struct, frozen=True):
     """A request, authenticated. `query` comes from the URL or a form; `body` holds the rest, still encoded."""
 
     query: bytes
@@ -60,7 +60,7 @@ class Request(msgspec.Struct, frozen=True):
     accepts: str
 
 
-def read_request(query_string: bytes, headers: Mapping[str, str], body: Spool) -> Request:
+def read_request(query_string: bytes, headers: Mapping[str, str], body: Spool) -> EngineRequest:
     """Build a Request; header names are lower case. Raises EngineError for a body that cannot be read."""
     fields = _arguments(query_string)
     content_type, options = parse_options_header(headers.get("content-type", ""))
@@ -69,7 +69,7 @@ def read_request(query_string: bytes, headers: Mapping[str, str], body: Spool) -
         while body.read(1 << 20):
             continue  # nothing behind the form is data
     compressed = fields.get("enable_http_compression", "0") not in {"", "0"}
-    return Request(
+    return EngineRequest(
         query=fields.get("query", "").encode("utf-8", "surrogateescape"),
         body=body,
         encoding=headers.get("content-encoding", "").strip().lower(),
@@ -96,7 +96,7 @@ def authenticate(query_string: bytes, headers: Mapping[str, str], user: str, sec
         raise refusal(AUTHENTICATION_FAILED, "AUTHENTICATION_FAILED", text)
 
 
-def decoded(body: Spool, encoding: str) -> Reader:
+def decoded(body: Spool, encoding: str) -> BodyReader:
     """The body behind its Content-Encoding, decompressed while it is read. Raises EngineError 271 if unknown."""
     if encoding in {"", "identity"}:
         return body
@@ -111,13 +111,13 @@ def decoded(body: Spool, encoding: str) -> Reader:
     raise refusal(CANNOT_DECOMPRESS, "CANNOT_DECOMPRESS", f"Unknown Content-Encoding {encoding!r}")
 
 
-def pieces(reader: Reader, size: int = 1 << 20) -> Iterator[bytes]:
+def pieces(reader: BodyReader, size: int = 1 << 20) -> Iterator[bytes]:
     """The rest of a reader in pieces of up to `size` bytes. Raises EngineError 271 if it does not decompress."""
     while piece := read_piece(reader, size):
         yield piece
 
 
-def read_piece(reader: Reader, size: int) -> bytes:
+def read_piece(reader: BodyReader, size: int) -> bytes:
     """Up to `size` bytes of a reader. Raises EngineError 271 if they do not decompress."""
     try:
         return reader.read(size)

@@ -17,7 +17,7 @@ import msgspec
 from tidemill.store.engine.broken import broken_parts
 from tidemill.store.engine.errors import EngineError, from_chdb
 from tidemill.store.engine.library import load
-from tidemill.store.engine.writes import Writes, after_start, before_start
+from tidemill.store.engine.writes import EngineWrites, after_start, before_start
 
 # Caches and pools sized for a small process. The engine's own defaults are for a whole machine: 5 GiB mark and
 # primary-key caches; 128 threads to remove old parts, which all start a few seconds after a burst of inserts.
@@ -51,7 +51,7 @@ _MAX_CLASSES, _MAX_CLASS_BYTES = 1_000, 8 << 10
 _classes: dict[tuple[SessionState, bytes], tuple[str, int]] = {}
 
 
-class Session:
+class EngineSession:
     """One chDB connection. Calls release the GIL while they run, and may come from any one thread at a time."""
 
     def __init__(self, address: str, state: SessionState) -> None:
@@ -109,16 +109,16 @@ class SessionPool:
         options = _ENGINE_OPTIONS | {"max_server_memory_usage": max_memory_bytes}
         self._address = f"{path.resolve()}?{urlencode(options)}"
         self._size = size
-        self._idle: deque[Session] = deque()
+        self._idle: deque[EngineSession] = deque()
         self._lock = threading.Lock()
         # Keeps the engine open whatever happens to the others, and runs what must not wait for them (KILL QUERY).
-        self._keeper = Session(self._address, SessionState())
+        self._keeper = EngineSession(self._address, SessionState())
         self._keeper_lock = threading.Lock()
         after_start(path, self._keeper)
         self.broken = broken_parts(self.control)
-        self.writes = Writes(path, Session(self._address, SessionState()))
+        self.writes = EngineWrites(path, EngineSession(self._address, SessionState()))
 
-    def take(self, state: SessionState) -> Session:
+    def take(self, state: SessionState) -> EngineSession:
         """A session in exactly this state; a new one if none is idle. Raises EngineError for a bad setting."""
         with self._lock:
             found = next((session for session in reversed(self._idle) if session.state == state), None)
@@ -128,9 +128,9 @@ class SessionPool:
             surplus = self._idle.popleft() if len(self._idle) >= self._size else None
         if surplus is not None:
             surplus.close()
-        return Session(self._address, state)
+        return EngineSession(self._address, state)
 
-    def give_back(self, session: Session) -> None:
+    def give_back(self, session: EngineSession) -> None:
         """Return a session after its query has ended."""
         if session.reusable:
             with self._lock:
@@ -144,7 +144,7 @@ class SessionPool:
             try:
                 return bytes(self._keeper.run(sql.encode(), params=params).bytes())
             except EngineError:
-                spent, self._keeper = self._keeper, Session(self._address, SessionState())
+                spent, self._keeper = self._keeper, EngineSession(self._address, SessionState())
                 spent.close()
                 raise
 

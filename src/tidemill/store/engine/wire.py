@@ -7,8 +7,8 @@ from typing import Any
 
 from tidemill.store.engine.compression import Compressor
 from tidemill.store.engine.errors import TOO_MANY_SIMULTANEOUS_QUERIES, EngineError
-from tidemill.store.engine.execute import Answer
-from tidemill.store.engine.request import Request
+from tidemill.store.engine.execute import StatementResult
+from tidemill.store.engine.request import EngineRequest
 
 # ASGI's own shapes.
 Scope = dict[str, Any]
@@ -27,7 +27,9 @@ _CONTENT_TYPES = {
 }
 
 
-def answer_headers(answer: Answer, request: Request, marker: str, compressor: Compressor | None) -> Headers:
+def answer_headers(
+    answer: StatementResult, request: EngineRequest, marker: str, compressor: Compressor | None
+) -> Headers:
     """The head of a good answer. `marker` is what an exception block behind the bytes would carry."""
     fmt = answer.format
     headers = [

@@ -28,7 +28,7 @@ _STATE: Final = "writes"  # when the process began to write, and whether a write
 _STATE_FORM: Final = re.compile(r"(?P<begun_ns>[0-9]{20}) (?P<outcome>good|fail)\n")
 
 
-class Session(Protocol):
+class StatementRunner(Protocol):
     """What runs a statement."""
 
     def run(self, sql: bytes) -> "Result":
@@ -42,10 +42,10 @@ class Result(Protocol):
         """As text."""
 
 
-class Writes:
+class EngineWrites:
     """The writes of one engine process into `folder`. `failed` is set once one has failed: end the process then."""
 
-    def __init__(self, folder: Path, session: Session) -> None:
+    def __init__(self, folder: Path, session: StatementRunner) -> None:
         self.failed = threading.Event()
         self._folder = folder
         self._session = session
@@ -96,7 +96,7 @@ def before_start(folder: Path) -> None:
                 path.unlink()
 
 
-def after_start(folder: Path, session: Session) -> None:
+def after_start(folder: Path, session: StatementRunner) -> None:
     """When the last process ended for a failed write, remove the parts of its own that the engine set aside: their rows
     are in the parts that they were merged from, or were never answered for. Older ones are left for a person to look
     at: a part that was whole once is broken by something else."""

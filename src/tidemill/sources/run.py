@@ -14,13 +14,13 @@ from typing import Final
 import msgspec
 
 from tidemill.sources.answers import count, recognised
-from tidemill.sources.desk import Desk
-from tidemill.sources.http import Fetched, FetchFailure, HttpClient, Limits
+from tidemill.sources.http import Fetched, FetchFailure, FetchLimits, HttpClient
 from tidemill.sources.outbox import Outbox, Submit
 from tidemill.sources.pacing import Pacing
 from tidemill.sources.pull import Pull
 from tidemill.sources.request import Validators
 from tidemill.sources.state import Cursor, Unsent
+from tidemill.sources.state_store import SourceStateStore
 from tidemill.sources.tracker import Tracker
 
 BAD_FOR_S: Final = 3600.0  # a feed may be corrected meanwhile
@@ -36,7 +36,7 @@ class TroubleError(Exception):
         self.at_least_s = at_least_s
 
 
-class Answer(msgspec.Struct, frozen=True):
+class SourceAnswer(msgspec.Struct, frozen=True):
     """What a source said. `content_type` None: garbage, none of the feed's formats. `records` None: not countable."""
 
     started_ns: int
@@ -61,7 +61,7 @@ class _Bad(msgspec.Struct, frozen=True):
     detail: str
 
 
-class Work:
+class SourceRun:
     """One source: what it was asked, said and remembers. Used by one task."""
 
     def __init__(
@@ -69,7 +69,7 @@ class Work:
         pull: Pull,
         client: HttpClient,
         submit: Submit,
-        desk: Desk,
+        desk: SourceStateStore,
         *,
         pacing: Pacing,
         now_ns: Callable[[], int],
@@ -80,7 +80,7 @@ class Work:
         self.now_ns = now_ns
         self.cursor = Cursor()
         self.stopping = asyncio.Event()
-        self.limits = Limits(pull.timeout_s, pull.timeout_s * pacing.deadline_factor, pull.max_bytes)
+        self.limits = FetchLimits(pull.timeout_s, pull.timeout_s * pacing.deadline_factor, pull.max_bytes)
         self._client = client
         self._submit = submit
         self._desk = desk
@@ -91,7 +91,7 @@ class Work:
         self._run_id = f"{rng.getrandbits(64):016x}{time.time_ns():016x}"
         self._number = 0
 
-    async def fetch(self, url: str, expected: frozenset[int], validators: Validators | None = None) -> Answer:
+    async def fetch(self, url: str, expected: frozenset[int], validators: Validators | None = None) -> SourceAnswer:
         """Ask the source. Raises TroubleError."""
         started = self.now_ns()
         fetched = await self._client.get(url, self.pull.headers, self.limits, expected, validators)
@@ -105,20 +105,20 @@ class Work:
         self.tracker.row(started_ns, failure, reason or failure.reason, detail=failure.message)
         return TroubleError(reason or failure.reason, failure.message, failure.retry_after_s or 0.0)
 
-    def came(self, started_ns: int, fetched: Fetched, content_type: str | None = None) -> Answer:
+    def came(self, started_ns: int, fetched: Fetched, content_type: str | None = None) -> SourceAnswer:
         """Note that the source answered; what the answer is at a glance, unless its type is known."""
         self.tracker.polled(started_ns, fetched)
         if fetched.status not in (0, 200):
-            return Answer(started_ns, fetched, None, None)
+            return SourceAnswer(started_ns, fetched, None, None)
         what = content_type or recognised(fetched.body, self.pull.formats, fetched.content_type)
-        return Answer(started_ns, fetched, what, count(fetched.body, what, self.pull.records))
+        return SourceAnswer(started_ns, fetched, what, count(fetched.body, what, self.pull.records))
 
-    def row(self, answer: Answer, result: str, detail: str = "") -> None:
+    def row(self, answer: SourceAnswer, result: str, detail: str = "") -> None:
         """Note a poll whose answer is not handed in."""
         records = answer.records or 0
         self.tracker.row(answer.started_ns, answer.fetched, result, detail=detail, records=records)
 
-    def send(self, answer: Answer) -> None:
+    def send(self, answer: SourceAnswer) -> None:
         """Hand in an answer without waiting, garbage too: the ledger shows it. Raises TroubleError for garbage, and
         when an earlier one was refused."""
         self._number += 1
@@ -129,7 +129,7 @@ class Work:
         if answer.content_type is None:
             raise self._garbage()
 
-    async def deliver(self, answer: Answer, key: str, place: str | None = None) -> bool:
+    async def deliver(self, answer: SourceAnswer, key: str, place: str | None = None) -> bool:
         """Hand in an answer and wait until it is durable. False: stopping, and not known to be taken. The same `key`
         and bytes are stored once: a key is made of what is remembered and what came, so that it is the same when both
         are after a restart. Bytes that were bad for a `place` are handed in once. Raises TroubleError."""
@@ -170,7 +170,7 @@ class Work:
             except TimeoutError:
                 continue
 
-    def delivered(self, size: int, answer: Answer | None = None) -> Callable[[str | None, str], None]:
+    def delivered(self, size: int, answer: SourceAnswer | None = None) -> Callable[[str | None, str], None]:
         """What to do when a payload was taken or refused; one of an earlier run has no answer here."""
 
         def done(receipt: str | None, why: str) -> None:
@@ -192,7 +192,7 @@ class Work:
 
         return done
 
-    def _put(self, answer: Answer, key: str) -> None:
+    def _put(self, answer: SourceAnswer, key: str) -> None:
         body = answer.fetched.body
         unsent = Unsent(body, answer.content_type or "application/octet-stream", key)
         self.outbox.put(unsent, self.delivered(len(body), answer))

@@ -17,7 +17,7 @@ _ROOM: Final = 40  # bytes for "; 1234567 more faults"
 _SUMMARY: Final = "more_faults"
 
 
-class Faults:
+class FaultCollector:
     """Collects faults in order. `count` is how many there were, kept or not."""
 
     __slots__ = ("_codes", "_kept", "_paths", "count")
@@ -50,7 +50,7 @@ class Faults:
                 return
         self.add(path, code, message)
 
-    def extend(self, others: "Faults") -> None:
+    def extend(self, others: "FaultCollector") -> None:
         """Take over what another found."""
         taken = others._kept[: max(0, MAX_FAULTS - len(self._kept))]
         self._kept += taken

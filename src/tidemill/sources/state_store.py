@@ -21,7 +21,7 @@ _PREFIX = "sources/"
 _UNSENT_PREFIX = "unsent/"
 
 
-class Desk:
+class SourceStateStore:
     """Reads and writes what sources remember. Every method raises what the catalog raises."""
 
     def __init__(self, catalog: Catalog) -> None:

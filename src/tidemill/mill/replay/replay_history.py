@@ -7,10 +7,10 @@ from typing import Final
 import polars as pl
 
 from tidemill.mill.context import MillContext
-from tidemill.mill.past import StorePast
-from tidemill.mill.replay.places import Places
+from tidemill.mill.replay.offset_set import OffsetSet
+from tidemill.mill.store_history import StorePast
 from tidemill.model.time import MAX_NS
-from tidemill.rules.past import LATEST, POINTS
+from tidemill.rules.history_lookup import LATEST, POINTS
 
 _COLUMNS: Final = list(POINTS)
 
@@ -19,7 +19,7 @@ class ReplayPast(StorePast):
     """The past in one store as of any place, had the payloads at `places` been applied as they are now. `add` what they
     become, in the order of the log."""
 
-    def __init__(self, context: MillContext, places: Places) -> None:
+    def __init__(self, context: MillContext, places: OffsetSet) -> None:
         super().__init__(context)
         self._places = places
         self._become = pl.DataFrame(schema=POINTS)

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 import msgspec
 import polars as pl
 
-from tidemill.checks.past import Reach
+from tidemill.checks.look_back import LookBack
 
 POINTS: Final[dict[str, Any]] = {
     "series": pl.UInt64,
@@ -27,7 +27,9 @@ class Past(Protocol):
     Raises StoreUnavailableError or StoreQueryError; nothing is judged then.
     """
 
-    def points(self, tenant: str, asked: pl.DataFrame, reach: Reach, *, before_seq: int, policy: str) -> pl.DataFrame:
+    def points(
+        self, tenant: str, asked: pl.DataFrame, reach: LookBack, *, before_seq: int, policy: str
+    ) -> pl.DataFrame:
         """For each row of `asked` (`series`, `time`): all points of the series from `time - reach.span_ns` to `time`
         (also at it) and the `reach.count` latest before those, none earlier than `time - reach.within_ns`.
 
@@ -43,10 +45,12 @@ class Past(Protocol):
         ...
 
 
-class Nothing:
+class NoHistory:
     """The past of what has none."""
 
-    def points(self, tenant: str, asked: pl.DataFrame, reach: Reach, *, before_seq: int, policy: str) -> pl.DataFrame:
+    def points(
+        self, tenant: str, asked: pl.DataFrame, reach: LookBack, *, before_seq: int, policy: str
+    ) -> pl.DataFrame:
         """No point."""
         return pl.DataFrame(schema=POINTS)
 
@@ -59,7 +63,7 @@ def _still() -> None:
     """Nobody wants to know."""
 
 
-class Memory(msgspec.Struct, frozen=True):
+class HistoryLookup(msgspec.Struct, frozen=True):
     """What a batch asks the past with: whose it is, the place that it begins at, and who knows. `turn` is called again
     and again while records are judged one by one: a sign of life, for a million of them may take half a minute."""
 
@@ -69,4 +73,4 @@ class Memory(msgspec.Struct, frozen=True):
     turn: Callable[[], None] = _still
 
 
-NO_MEMORY: Final = Memory("", 0, Nothing())
+NO_MEMORY: Final = HistoryLookup("", 0, NoHistory())

@@ -9,14 +9,14 @@ from collections.abc import Container
 import msgspec
 
 from tidemill.model.time import format_instant
-from tidemill.sources.windows import Window, Windows
-from tidemill.sources.work import Answer, TroubleError, Work
+from tidemill.sources.poll_windows import PollWindow, Windows
+from tidemill.sources.run import SourceAnswer, SourceRun, TroubleError
 
 
 class WindowStep:
     """The step of a source with [source.window]."""
 
-    def __init__(self, work: Work, windows: Windows) -> None:
+    def __init__(self, work: SourceRun, windows: Windows) -> None:
         self._work = work
         self._windows = windows
         # A 404 is no answer at all here: were it "nothing there", one wrong URL would run the cursor to now.
@@ -51,7 +51,7 @@ class WindowStep:
     async def close(self) -> None:
         """Nothing is held."""
 
-    async def _read_part(self, part: Window, before: Container[str]) -> str | tuple[Window, Window] | None:
+    async def _read_part(self, part: PollWindow, before: Container[str]) -> str | tuple[PollWindow, PollWindow] | None:
         """Read a window or a part of one: the digest of what was taken (empty if there was nothing), its halves if the
         answer was cut off, None if stopped before it was known to be taken. `before`: digests that were taken."""
         work = self._work
@@ -71,7 +71,7 @@ class WindowStep:
         taken = await work.deliver(answer, f"{work.cursor.number + 1}-{digest}", place)
         return digest if taken else None
 
-    def _cut_off(self, part: Window, answer: Answer) -> tuple[Window, Window]:
+    def _cut_off(self, part: PollWindow, answer: SourceAnswer) -> tuple[PollWindow, PollWindow]:
         """An answer that fills the limit is not taken: its window is read again by halves."""
         halves = self._windows.halves(part)
         detail = f"the answer holds as many records as its limit ({self._work.pull.limit})"

@@ -1,6 +1,6 @@
 """What a bad server does: errors, hangs, garbage, slow and endless bodies, resets; each at its own rate.
 
-`parse_faults` reads the command line's text, `Faults` draws one for a request, `commit` carries it out.
+`parse_faults` reads the command line's text, `FaultInjector` draws one for a request, `commit` carries it out.
 A fault never uses up a point: only `slow` delivers what was asked for, and then says whether the client stayed.
 """
 
@@ -43,7 +43,7 @@ def parse_faults(text: str) -> dict[str, float]:
     return rates
 
 
-class Faults:
+class FaultInjector:
     """Draws faults at their rates, the same ones for the same seed."""
 
     def __init__(self, rates: Mapping[str, float], seed: int) -> None:

@@ -13,7 +13,7 @@ _HEADER: Final = re.compile(r"\s*(\[\[?[^\[\]]+\]\]?)\s*(?:#.*)?")
 _ASSIGNMENT: Final = re.compile(r"""\s*((?:[\w\-.\s]|"[^"]*"|'[^']*')+?)\s*=""")
 
 
-class Places:
+class KeyLines:
     """The lines of a TOML text's keys."""
 
     def __init__(self, text: str, source: str) -> None:

@@ -8,7 +8,7 @@ import polars as pl
 _SPARSE: Final = 20_000  # so few are bound one by one: 160 kB
 
 
-class Places:
+class OffsetSet:
     """Some places (seq). To a query they go as a range, and one by one where they are few."""
 
     def __init__(self, seqs: pl.Series) -> None:
@@ -21,10 +21,10 @@ class Places:
         low, high = (self.seqs[0], self.seqs[-1]) if len(self.seqs) else (1, 0)
         return {"low": low, "high": high, "sparse": sparse, "seqs": self.seqs if sparse else []}
 
-    def parts(self) -> Iterator["Places"]:
+    def parts(self) -> Iterator["OffsetSet"]:
         """These places in parts that are bound one by one."""
         for start in range(0, len(self.seqs), _SPARSE):
-            yield Places(self.seqs[start : start + _SPARSE])
+            yield OffsetSet(self.seqs[start : start + _SPARSE])
 
     def has(self, column: str = "seq") -> pl.Expr:
         """Whether a column's place is among these."""

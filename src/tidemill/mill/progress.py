@@ -14,7 +14,7 @@ from tidemill.model.offset import Partition, Reach, index_of, partition_of
 _log = logging.getLogger(__name__)
 
 
-class Progress(msgspec.Struct, frozen=True):
+class PartitionProgress(msgspec.Struct, frozen=True):
     """What of a partition is applied: every payload up to `checkpoint`, and those of a tenant up to its offset in
     `ahead` (by tenant; only those that are ahead)."""
 
@@ -38,9 +38,9 @@ class Progress(msgspec.Struct, frozen=True):
 class LogProgress(msgspec.Struct, frozen=True):
     """What of a log is applied: the progress in each of its partitions, in their order."""
 
-    partitions: tuple[Progress, ...] = (Progress(),)
+    partitions: tuple[PartitionProgress, ...] = (PartitionProgress(),)
 
-    def numbered(self) -> list[tuple[Partition, Progress]]:
+    def numbered(self) -> list[tuple[Partition, PartitionProgress]]:
         """Each partition with its progress."""
         count = len(self.partitions)
         return [(Partition(partition_of(one.checkpoint), count), one) for one in self.partitions]

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.checks.check import Columns, HistoryCheck
+from tidemill.checks.check import FeedColumns, HistoryCheck
 from tidemill.checks.faults import duration_faults, field_faults
 from tidemill.model import time
 
@@ -29,7 +29,7 @@ def duration_ns(text: str) -> int:
     return min(time.duration_ns(text), _LONGEST)
 
 
-class Reach(msgspec.Struct, frozen=True):
+class LookBack(msgspec.Struct, frozen=True):
     """How far back a record looks: every point of the last `span_ns` and the `count` latest before those, none older
     than `within_ns`. `latest`: also the latest point of its series, whatever the record's own time is."""
 
@@ -38,9 +38,9 @@ class Reach(msgspec.Struct, frozen=True):
     within_ns: int = 0
     latest: bool = False
 
-    def with_(self, other: "Reach") -> "Reach":
+    def with_(self, other: "LookBack") -> "LookBack":
         """Enough for both."""
-        return Reach(
+        return LookBack(
             max(self.count, other.count),
             max(self.span_ns, other.span_ns),
             max(self.within_ns, other.within_ns),
@@ -108,7 +108,7 @@ class PastCheck(HistoryCheck, frozen=True, kw_only=True):
     """A check of a value that is there against the points of its series before it. A record without a value of `field`
     is not asked about."""
 
-    def faults(self, columns: Columns) -> list[tuple[str, str]]:
+    def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """`field` must exist and `within` must be a duration."""
         return field_faults(columns, self.field) + duration_faults("within", self.within)
 
@@ -117,7 +117,7 @@ class PastCheck(HistoryCheck, frozen=True, kw_only=True):
         """How far back the past counts."""
         return duration_ns(self.within)
 
-    def reach(self) -> Reach:
+    def reach(self) -> LookBack:
         """How far back it must be able to look."""
         raise NotImplementedError(type(self).__name__)
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from tidemill.backup.files import nothing
 from tidemill.backup.manifest import Manifest
-from tidemill.backup.stored import Damage, Stored, StoredFolder, unpack
+from tidemill.backup.stored import BackupDamage, StoredBackup, StoredFolder, unpack
 from tidemill.catalog import opening as catalog
 from tidemill.log.opening import log_files
 from tidemill.model.offset import MAX_PARTITIONS
 
 
-def check(backup: Stored, progress: Callable[[int], None] = nothing) -> tuple[Manifest, list[Damage]]:
+def check(backup: StoredBackup, progress: Callable[[int], None] = nothing) -> tuple[Manifest, list[BackupDamage]]:
     """Read every byte of a backup; its manifest, and what is wrong ([]: nothing).
 
     The databases of an archive are unpacked into a temporary folder for it. Raises BackupError where nothing more can
@@ -30,7 +30,7 @@ def check(backup: Stored, progress: Callable[[int], None] = nothing) -> tuple[Ma
         return manifest, damages or check_databases(folder, len(manifest.partitions))
 
 
-def check_databases(folder: Path, partitions: int) -> list[Damage]:
+def check_databases(folder: Path, partitions: int) -> list[BackupDamage]:
     """What is wrong with catalog and log in a folder where nobody writes."""
     faults = [(catalog.FILE, catalog.snapshot_fault(folder)), *log_files(folder, partitions).snapshot_faults()]
-    return [Damage(name, fault) for name, fault in faults if fault]
+    return [BackupDamage(name, fault) for name, fault in faults if fault]

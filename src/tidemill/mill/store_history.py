@@ -11,11 +11,11 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from tidemill.checks.past import Reach
+from tidemill.checks.look_back import LookBack
 from tidemill.mill.context import MillContext
-from tidemill.model.payload import Kind, Logged
+from tidemill.model.payload import EntryKind, LogEntry
 from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S
-from tidemill.rules.past import LATEST, POINTS
+from tidemill.rules.history_lookup import LATEST, POINTS
 
 _CHUNK: Final = 5_000  # series in one question
 _KEEP: Final = 200_000  # series whose width is remembered
@@ -35,7 +35,9 @@ class StorePast:
         self._status = context.status
         self._widths: dict[int, int] = {}
 
-    def points(self, tenant: str, asked: pl.DataFrame, reach: Reach, *, before_seq: int, policy: str) -> pl.DataFrame:
+    def points(
+        self, tenant: str, asked: pl.DataFrame, reach: LookBack, *, before_seq: int, policy: str
+    ) -> pl.DataFrame:
         """As `Past.points`."""
         asked = self._possible(tenant, asked, reach.within_ns)
         frames = [pl.DataFrame(schema=POINTS)]
@@ -63,7 +65,7 @@ class StorePast:
         return asked.join(latest, on="series").filter(pl.col("time") - within_ns <= pl.col("latest")).drop("latest")
 
     def _group(
-        self, tenant: str, group: pl.DataFrame, reach: Reach, *, before_seq: int, policy: str
+        self, tenant: str, group: pl.DataFrame, reach: LookBack, *, before_seq: int, policy: str
     ) -> Iterator[pl.DataFrame]:
         """What is asked of each series (`series`, `first`, `last`) at times that are near each other."""
         further = reach.within_ns - reach.span_ns  # how far `count` points may be before the span
@@ -100,7 +102,7 @@ class StorePast:
             "before_seq": before_seq,
         }
 
-    def _learn(self, now: pl.DataFrame, found: pl.DataFrame, reach: Reach) -> pl.DataFrame:
+    def _learn(self, now: pl.DataFrame, found: pl.DataFrame, reach: LookBack) -> pl.DataFrame:
         """`now` with how many points were `found` before the span of each series; remembers how far back they go."""
         if not reach.count:
             return now.with_columns(found=pl.lit(0))
@@ -117,15 +119,15 @@ class StorePast:
         return needed
 
 
-def runs(entries: Sequence[Logged], looks_back: Callable[[str, str, int], bool]) -> Iterator[list[Logged]]:
+def runs(entries: Sequence[LogEntry], looks_back: Callable[[str, str, int], bool]) -> Iterator[list[LogEntry]]:
     """Entries in runs that may be applied together: a payload of a feed whose rules need the past (`looks_back` of
     tenant, feed and version) must find what was accepted under another version before it in the store."""
-    run: list[Logged] = []
+    run: list[LogEntry] = []
     versions: dict[tuple[str, str], int] = {}
     for entry in entries:
         payload = entry.payload
         key = payload.tenant, payload.feed
-        if payload.kind is Kind.DATA:
+        if payload.kind is EntryKind.DATA:
             before = versions.get(key, payload.feed_version)
             changed = before != payload.feed_version
             if changed and (looks_back(*key, before) or looks_back(*key, payload.feed_version)):

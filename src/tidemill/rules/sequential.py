@@ -10,12 +10,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.checks.past import PastCheck
+from tidemill.checks.look_back import PastCheck
 
 _BITS: Final = 10  # 1,024 bits a word: two levels hold a million instants, and such a number costs as little as an int
 
 
-class Instants:
+class IndexSet:
     """A set of numbers below `size`, which says what is the greatest of it below a number. Two levels of bits."""
 
     def __init__(self, size: int) -> None:
@@ -55,7 +55,7 @@ class Timeline:
         self._times = times
         self._values = [0.0] * len(times)
         self._taken = bytearray(len(times)) if first_wins else None
-        self._held = Instants(len(times))
+        self._held = IndexSet(len(times))
 
     def add(self, instant: int, value: float) -> None:
         """Take an accepted point (NaN: one that is there without a value) at the instant of this number."""
@@ -80,7 +80,7 @@ class Timeline:
             at = self._held.below(at)
 
 
-class Walk:
+class SequentialEvaluator:
     """The records of one set of series (rows in the order of submission) on their way through the checks.
 
     `values`: of each field, NaN where a record has none; `past`: of each field, time and value (NaN: none) of what was

@@ -79,7 +79,9 @@ class WindowCheck:
         self._say(tenant, feed, both.filter(~due & published), kinds.RollupEmpty, findings)
         self._say(tenant, feed, both.filter(due & published & ~_same()), kinds.RollupDiffers, findings)
 
-    def _say(self, tenant: str, feed: str, rows: pl.DataFrame, kind: type[kinds.Kind], findings: Findings) -> None:
+    def _say(
+        self, tenant: str, feed: str, rows: pl.DataFrame, kind: type[kinds.FindingKind], findings: Findings
+    ) -> None:
         room = findings.room(kind)
         for row in rows.head(room).iter_rows(named=True):
             what = f"series {format_series(row['series'])}, window {format_instant(row['window'])}"

@@ -8,8 +8,8 @@ from tidemill.feeds.definition import Feed
 from tidemill.mill import rollups
 from tidemill.mill.compare import WINDOW_CHANGES, window_changes
 from tidemill.mill.known import KnownSeries
-from tidemill.mill.replay.places import Places
-from tidemill.mill.replay.plan import Plan
+from tidemill.mill.replay.offset_set import OffsetSet
+from tidemill.mill.replay.plan import ReplayPlan
 from tidemill.mill.replay.present import standing
 from tidemill.model.time import NS_PER_S
 from tidemill.store.client import Store
@@ -18,7 +18,7 @@ _CHUNK: Final = 10_000
 _COLUMNS: Final = ["series", "time", "ordinal", "seq", "idx", "value", "version"]
 
 
-def touched(feed: Feed, plan: Plan) -> pl.DataFrame:
+def touched(feed: Feed, plan: ReplayPlan) -> pl.DataFrame:
     """`series`, `window` of all that these payloads have or had; empty for a feed without rollups."""
     every = rollups.every_ns(feed)
     if not every:
@@ -27,7 +27,9 @@ def touched(feed: Feed, plan: Plan) -> pl.DataFrame:
     return rollups.touched(pl.concat(parts), every)
 
 
-def changed(store: Store, known: KnownSeries, plan: Plan, places: Places, *, tenant: str, feed: Feed) -> pl.DataFrame:
+def changed(
+    store: Store, known: KnownSeries, plan: ReplayPlan, places: OffsetSet, *, tenant: str, feed: Feed
+) -> pl.DataFrame:
     """WINDOW_CHANGES: the windows that would be others than what is published; publishing the plan restates exactly
     these. Reads the points of these windows; writes nothing."""
     every = rollups.every_ns(feed)
@@ -43,7 +45,7 @@ def changed(store: Store, known: KnownSeries, plan: Plan, places: Places, *, ten
     return pl.concat([pl.DataFrame(schema=WINDOW_CHANGES), *parts])
 
 
-def _moved(plan: Plan, every: int, windows: pl.DataFrame) -> pl.DataFrame:
+def _moved(plan: ReplayPlan, every: int, windows: pl.DataFrame) -> pl.DataFrame:
     """The windows with `moved`: whether a value that stands in them changes."""
     moved = rollups.touched(plan.moved, every).with_columns(moved=pl.lit(True))
     return windows.join(moved, on=rollups.KEY, how="left").with_columns(pl.col("moved").fill_null(False))

@@ -16,7 +16,7 @@ from tidemill.sources.templates import fill
 _DAY_NS = 86_400 * NS_PER_S
 
 
-class Window(msgspec.Struct, frozen=True):
+class PollWindow(msgspec.Struct, frozen=True):
     """[start, stop) in ns, as it is to be asked for; `last` when nothing newer can be asked for yet."""
 
     start_ns: int
@@ -34,7 +34,7 @@ class Windows(msgspec.Struct, frozen=True, kw_only=True):
     overlap_ns: int = 0
     dates: bool = False
 
-    def next(self, cursor_ns: int | None, now_ns: int) -> Window | None:
+    def next(self, cursor_ns: int | None, now_ns: int) -> PollWindow | None:
         """The window after the cursor (None: from the beginning); None when there is nothing to ask for yet."""
         position = self.start_ns if cursor_ns is None else max(cursor_ns, self.start_ns)
         horizon = now_ns - self.lag_ns
@@ -44,9 +44,9 @@ class Windows(msgspec.Struct, frozen=True, kw_only=True):
         stop = min(position + self.size_ns, horizon)
         if stop <= start:
             return None
-        return Window(start, stop, stop == horizon)
+        return PollWindow(start, stop, stop == horizon)
 
-    def halves(self, window: Window) -> tuple[Window, Window] | None:
+    def halves(self, window: PollWindow) -> tuple[PollWindow, PollWindow] | None:
         """A window in two, each at least a second (a date: a day); None when it is too short for that."""
         unit = _DAY_NS if self.dates else NS_PER_S
         middle = (window.start_ns + window.stop_ns) // 2 // unit * unit
@@ -54,9 +54,9 @@ class Windows(msgspec.Struct, frozen=True, kw_only=True):
             middle += unit
         if middle >= window.stop_ns:
             return None
-        return Window(window.start_ns, middle, False), Window(middle, window.stop_ns, window.last)
+        return PollWindow(window.start_ns, middle, False), PollWindow(middle, window.stop_ns, window.last)
 
-    def fill(self, url: str, window: Window) -> str:
+    def fill(self, url: str, window: PollWindow) -> str:
         """The URL with `{start}` and `{stop}` (also percent-encoded) filled in."""
         return fill(url, {"start": self._text(window.start_ns), "stop": self._text(window.stop_ns, up=True)})
 
