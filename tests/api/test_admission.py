@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.api.samples import body, fix, problem, row
 from tests.support.api import Api, running_api
-from tidemill.api.hosts import MAX_REMEMBERED, Hosts
+from tidemill.api.hosts import MAX_REMEMBERED, ServerHosts
 from tidemill.catalog.keys import create_key
 from tidemill.settings import Settings
 
@@ -177,7 +177,7 @@ def test_a_large_body_to_another_name_is_refused_before_it_has_come(open_house: 
     ],
 )
 def test_which_names_are_ours(listen: str, listed: str, host: str, ours: bool) -> None:
-    hosts = Hosts(listen, listed)
+    hosts = ServerHosts(listen, listed)
     assert hosts.is_ours(host.encode()) is ours
     assert hosts.is_ours(host.encode()) is ours  # remembered, or not
 
@@ -203,13 +203,13 @@ def test_which_names_are_ours(listen: str, listed: str, host: str, ours: bool) -
     ],
 )
 def test_which_pages_are_ours(origin: str, host: str, own: bool) -> None:
-    hosts = Hosts("127.0.0.1", "mill.example.org,*.example.net")
+    hosts = ServerHosts("127.0.0.1", "mill.example.org,*.example.net")
     assert hosts.is_own_page(origin.encode(), host.encode()) is own
 
 
 @given(st.binary(max_size=60) | st.from_regex(r"[a-z0-9.:\[\]-]{0,30}").map(str.encode))
 def test_no_host_breaks_the_judge_and_none_is_ours_by_chance(host: bytes) -> None:
-    hosts = Hosts("127.0.0.1")
+    hosts = ServerHosts("127.0.0.1")
     try:
         ours = hosts.is_ours(host)
     except ValueError:
@@ -219,7 +219,7 @@ def test_no_host_breaks_the_judge_and_none_is_ours_by_chance(host: bytes) -> Non
 
 
 def test_ports_without_end_do_not_fill_the_memory() -> None:
-    hosts = Hosts("127.0.0.1")
+    hosts = ServerHosts("127.0.0.1")
     assert all(hosts.is_ours(b"localhost:%d" % port) for port in range(20_000))
     assert len(hosts.remembered) <= MAX_REMEMBERED
 

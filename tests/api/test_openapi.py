@@ -18,7 +18,7 @@ from tidemill.api.app import HANDLERS, Document
 from tidemill.api.body import MAX_REQUESTS
 from tidemill.api.job_request import VerifyBody
 from tidemill.api.openapi import TAGS
-from tidemill.api.replay_request import Body, RejectionsBody
+from tidemill.api.replay_request import RejectionsBody, ReplayBody
 from tidemill.api.wrong_keys import MAX_A_MINUTE
 from tidemill.catalog.keys import create_key
 from tidemill.feeds.recipes import RECIPES
@@ -395,7 +395,7 @@ def test_the_document_is_whole(api: Api) -> None:
 def test_the_body_of_a_replay_is_described(api: Api) -> None:
     operation = api.client.get("/openapi.json").json()["paths"]["/v1/replays"]["post"]
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
-    assert list(schema["properties"]) == list(Body.__struct_fields__)
+    assert list(schema["properties"]) == list(ReplayBody.__struct_fields__)
     assert list(schema["properties"]["rejections"]["properties"]) == list(RejectionsBody.__struct_fields__)
     assert schema["required"] == ["feed"]
     assert "those that were refused come only when" in " ".join(operation["description"].split())
@@ -405,7 +405,7 @@ def test_a_body_is_described_for_every_kind_of_job(api: Api) -> None:
     operation = api.client.get("/openapi.json").json()["paths"]["/v1/jobs"]["post"]
     shapes = operation["requestBody"]["content"]["application/json"]["schema"]["oneOf"]
     described = {shape["properties"]["kind"]["const"]: list(shape["properties"])[1:] for shape in shapes}
-    assert described == {"replay": list(Body.__struct_fields__), "verify": list(VerifyBody.__struct_fields__)}
+    assert described == {"replay": list(ReplayBody.__struct_fields__), "verify": list(VerifyBody.__struct_fields__)}
 
 
 def test_too_many_requests_at_once_are_told_to_come_back() -> None:

@@ -11,11 +11,11 @@ from tests.support.payloads import FEEDS, FIX, logged
 from tidemill.decode.batch import Batch
 from tidemill.decode.decoder import Decoder
 from tidemill.rules.apply import apply_rules
-from tidemill.rules.refuse_times import LocalTimes
+from tidemill.rules.refuse_times import LocalTimeCheck
 
 FEED = FEEDS["location"]
 DECODER = Decoder(FEED)
-CHECK = LocalTimes(FEED)
+CHECK = LocalTimeCheck(FEED)
 PLACES = [(40.701, -73.916), (47.37, 8.54), (-31.55, 159.08), (14.6, -90.5), (0.0, -30.0)]
 near = st.sampled_from([datetime(2017, 3, 12, 2, 30), datetime(2017, 3, 26, 2, 30), datetime(2017, 10, 1, 2, 10)])
 

@@ -8,7 +8,7 @@ set. Leaves malformed HTTP to `protocol.py` and keys to `auth.py`.
 from collections.abc import Mapping
 from typing import Final
 
-from tidemill.api.hosts import Hosts, split
+from tidemill.api.hosts import ServerHosts, split
 from tidemill.api.problems import CrossSiteError, ExpectationError, MisdirectedError
 from tidemill.errors import Fault, InputError, TidemillError
 
@@ -21,7 +21,7 @@ _OWN_SITE: Final = frozenset({b"same-origin", b"none"})  # none: no page, the us
 class Admission:
     """Judges requests by their heads alone. One per process."""
 
-    def __init__(self, hosts: Hosts) -> None:
+    def __init__(self, hosts: ServerHosts) -> None:
         self._hosts = hosts
 
     def refusal(self, method: str, path: str, version: str, headers: Mapping[bytes, bytes]) -> TidemillError | None:

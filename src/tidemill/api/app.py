@@ -24,7 +24,7 @@ from tidemill.api.feeds import FEED_ROUTES
 from tidemill.api.followers import Followers
 from tidemill.api.front import Front, Routes, client_address
 from tidemill.api.health import HEALTH_ROUTES, Health
-from tidemill.api.hosts import Hosts
+from tidemill.api.hosts import ServerHosts
 from tidemill.api.intake import Intake
 from tidemill.api.intake_routes import IntakeRoutes
 from tidemill.api.jobs import JOB_ROUTES
@@ -100,7 +100,7 @@ def create_app(services: Services) -> Front:
         gate,
         metrics,
         allowed=lambda path: litestar_errors.allowed(inner, path, routes.methods),
-        admission=Admission(Hosts(services.settings.host, services.settings.hosts)),
+        admission=Admission(ServerHosts(services.settings.host, services.settings.hosts)),
     )
 
 

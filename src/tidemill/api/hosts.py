@@ -18,7 +18,7 @@ _LOOPBACK_NAMES: Final = frozenset({"localhost"})
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-class Hosts:
+class ServerHosts:
     """Names and addresses of one server. `listen`: the host that it listens on; `listed`: more, separated by commas,
     names, addresses, or `*.example.org` for every name below example.org."""
 

@@ -32,7 +32,7 @@ from tidemill.model.ids import new_receipt
 from tidemill.model.payload import EntryKind, LogEntry, Payload, format_asked
 
 if TYPE_CHECKING:
-    from tidemill.rules.refuse_times import LocalTimes
+    from tidemill.rules.refuse_times import LocalTimeCheck
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Intake:
         self._metrics = metrics
         self._gate = gate
         self._decoders: OrderedDict[tuple[str, str, int], Decoder] = OrderedDict()
-        self._local_times: WeakKeyDictionary[Decoder, LocalTimes] = WeakKeyDictionary()
+        self._local_times: WeakKeyDictionary[Decoder, LocalTimeCheck] = WeakKeyDictionary()
         self._threads = ThreadPoolExecutor(THREADS, "intake")
 
     async def accept(
@@ -178,12 +178,14 @@ class Intake:
 
     def _timed(self, tenant: str, feed: Feed, checked: PreparedBody, received_ns: int) -> PreparedBody:
         """The same, with a fault where the local time of its one record has no instant."""
-        from tidemill.rules.refuse_times import LocalTimes  # here: only feeds with local times need zones of positions
+        from tidemill.rules.refuse_times import (
+            LocalTimeCheck,  # here: only feeds with local times need zones of positions
+        )
 
         decoder = self.decoder(tenant, feed)
         local = self._local_times.get(decoder)
         if local is None:
-            local = self._local_times[decoder] = LocalTimes(feed)
+            local = self._local_times[decoder] = LocalTimeCheck(feed)
         payload = Payload(
             "", tenant, feed.name, feed.version, received_ns, checked.format, checked.body, checked.sha256
         )

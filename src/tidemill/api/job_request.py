@@ -38,7 +38,7 @@ def job_of(data: Any, tenant: str, services: Services, now_ns: int) -> AnyJob:
     return maker({name: value for name, value in data.items() if name != "kind"}, tenant, services, now_ns)
 
 
-def replay_of(body: replay_request.Body, tenant: str, services: Services, now_ns: int) -> Replay:
+def replay_of(body: replay_request.ReplayBody, tenant: str, services: Services, now_ns: int) -> Replay:
     """The replay that a body asks for. Raises InputError for a feed or a version that is not there."""
     try:
         feed = services.book.current(tenant, body.feed)

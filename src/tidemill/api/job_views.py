@@ -86,7 +86,7 @@ class ReplayDifference(msgspec.Struct, frozen=True, kw_only=True):
     points: list[ChangedPoint]
 
 
-class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
+class VerifyReportItem(msgspec.Struct, frozen=True, kw_only=True):
     """What a verification came to. `counts`: every finding by its code, also those that `findings` does not list;
     `notes`: what a reader should know and that is no fault; `complete`: false when it was given up before its end;
     `adds_up`: everything is accounted for."""
@@ -143,7 +143,7 @@ class VerifyJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     started_at: str | None
     finished_at: str | None
     error: str | None
-    result: VerifyReport | None
+    result: VerifyReportItem | None
     links: dict[str, str]
 
 
@@ -228,9 +228,9 @@ def difference(changes: ReplayOutcome) -> ReplayDifference:
     return ReplayDifference(**msgspec.structs.asdict(changes) | {"windows": windows, "points": points})
 
 
-def report(outcome: VerifyReport) -> VerifyReport:
+def report(outcome: VerifyReport) -> VerifyReportItem:
     """A report, with its verdict."""
-    return VerifyReport(**msgspec.structs.asdict(outcome), adds_up=outcome.adds_up)
+    return VerifyReportItem(**msgspec.structs.asdict(outcome), adds_up=outcome.adds_up)
 
 
 def time_text(ns: int | None) -> str | None:

@@ -13,7 +13,7 @@ from litestar.openapi.spec import (
     Schema,
 )
 
-from tidemill.api.replay_request import MAX_RECEIPTS, Body
+from tidemill.api.replay_request import MAX_RECEIPTS, RejectionsBody
 
 
 def _instant(description: str) -> Schema:
@@ -42,7 +42,7 @@ REPLAY_BODY: Final[dict[str, Schema | Reference]] = {
         type=OpenAPIType.OBJECT,
         properties=_REJECTIONS,
         additional_properties=False,
-        description=f"{' '.join((Rejections.__doc__ or '').split())} Refused payloads are among them.",
+        description=f"{' '.join((RejectionsBody.__doc__ or '').split())} Refused payloads are among them.",
     ),
     "version": Schema(
         type=OpenAPIType.INTEGER,

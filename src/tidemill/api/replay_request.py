@@ -22,7 +22,7 @@ class RejectionsBody(msgspec.Struct, frozen=True):
     end: str | None = None
 
 
-class Body(msgspec.Struct, frozen=True):
+class ReplayBody(msgspec.Struct, frozen=True):
     """The body of a request for a replay. Times are RFC 3339, [start, end), of receipt. `version`: that of the feed to
     apply (default: the one in force)."""
 
@@ -35,14 +35,14 @@ class Body(msgspec.Struct, frozen=True):
     dry_run: bool = False
 
 
-def read(raw: bytes) -> Body:
+def read(raw: bytes) -> ReplayBody:
     """The body. Raises InputError naming every fault of its shape."""
     return body_of(decoded(raw))
 
 
-def body_of(data: Any) -> Body:
+def body_of(data: Any) -> ReplayBody:
     """A document as a body. Raises InputError naming every fault of its shape."""
-    body, faults = shaped(data, Body)
+    body, faults = shaped(data, ReplayBody)
     if body is not None:
         faults += _meaning(body)
     refuse(faults)
@@ -50,7 +50,7 @@ def body_of(data: Any) -> Body:
     return body
 
 
-def request(body: Body, version: int) -> ReplayRequest:
+def request(body: ReplayBody, version: int) -> ReplayRequest:
     """The replay that a body without faults asks for; `version` is the one to apply."""
     only = body.rejections
     return ReplayRequest(
@@ -66,7 +66,7 @@ def request(body: Body, version: int) -> ReplayRequest:
     )
 
 
-def _meaning(body: Body) -> list[Fault]:
+def _meaning(body: ReplayBody) -> list[Fault]:
     """What is wrong with a body whose types are right."""
     times = [("$.start", body.start), ("$.end", body.end)]
     if body.rejections is not None:
@@ -85,7 +85,7 @@ def _meaning(body: Body) -> list[Fault]:
     return faults
 
 
-def _order(body: Body) -> list[Fault]:
+def _order(body: ReplayBody) -> list[Fault]:
     spans: list[tuple[str, Any]] = [("$.end", body), ("$.rejections.end", body.rejections)]
     return [
         Fault(path, "conflict", "end must be after start")

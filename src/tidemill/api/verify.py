@@ -17,7 +17,7 @@ from litestar.di import NamedDependency
 from litestar.response import Stream
 
 from tidemill.api.job_request import verification_of
-from tidemill.api.job_views import VerifyReport, report
+from tidemill.api.job_views import VerifyReportItem, report
 from tidemill.api.jobs import queue_job
 from tidemill.api.reads_common import AnyRequest, answers, parameters, taking
 from tidemill.api.services import Services
@@ -67,7 +67,7 @@ class VerifyLine(msgspec.Struct, frozen=True, omit_defaults=True):
     `report.adds_up` says whether everything is accounted for; `report.counts` has every finding by its code."""
 
     progress: VerifyProgress | None = None
-    report: VerifyReport | None = None
+    report: VerifyReportItem | None = None
     error: VerifyFailure | None = None
 
 

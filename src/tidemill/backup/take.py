@@ -29,8 +29,9 @@ from tidemill.data_folder import CLOSED_MARK
 from tidemill.errors import BackupError
 from tidemill.log.opening import log_files
 from tidemill.log.partitions import FILE as PARTITIONS
-from tidemill.mill import backup_hold, progress
+from tidemill.mill import backup_hold
 from tidemill.mill.backup_hold import Held
+from tidemill.mill.progress import LogProgress, PartitionProgress
 from tidemill.mill.state_files import position_file, read_progress
 from tidemill.model.offset import start_of
 from tidemill.store.freeze import ENGINE, FROZEN
@@ -70,14 +71,14 @@ class Moment(msgspec.Struct, frozen=True):
     at: datetime
 
     @property
-    def progress(self) -> progress.LogProgress:
+    def progress(self) -> LogProgress:
         """What of the log is in the frozen tables; a mill that has applied nothing yet has no file of it."""
-        return progress.LogProgress(tuple(map(self._progress, range(len(self.snapshot.last_seqs)))))
+        return LogProgress(tuple(map(self._progress, range(len(self.snapshot.last_seqs)))))
 
-    def _progress(self, partition: int) -> progress.PartitionProgress:
+    def _progress(self, partition: int) -> PartitionProgress:
         link = self.links.get(position_file(Path(), partition).as_posix())
         start = start_of(partition)
-        return read_progress(link, start) if link else progress.PartitionProgress(start)
+        return read_progress(link, start) if link else PartitionProgress(start)
 
     @property
     def bytes(self) -> int:

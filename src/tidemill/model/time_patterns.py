@@ -50,7 +50,7 @@ _PIVOT: Final = 69  # %y: 69 to 99 are 1969 to 1999, the others 2000 to 2068 (PO
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 
 
-class Pattern(msgspec.Struct, frozen=True):
+class TimePattern(msgspec.Struct, frozen=True):
     """A compiled pattern. `hour`, `offset`: whether it reads a time of day, and an offset."""
 
     text: str
@@ -83,7 +83,7 @@ class Pattern(msgspec.Struct, frozen=True):
 
 
 @lru_cache(maxsize=1024)
-def compile_pattern(text: str) -> Pattern:
+def compile_pattern(text: str) -> TimePattern:
     """The pattern of a text with directives. Raises ValueError with a sentence for one that is none, that has a part
     twice, or that leaves open which day it is."""
     parts: list[str] = []
@@ -98,7 +98,7 @@ def compile_pattern(text: str) -> Pattern:
             seen.append(_DIRECTIVES[piece][0])
             parts.append(_DIRECTIVES[piece][1])
     _check(text, seen)
-    return Pattern(text, re.compile("".join(parts), re.ASCII | re.DOTALL), "hour" in seen, "offset" in seen)
+    return TimePattern(text, re.compile("".join(parts), re.ASCII | re.DOTALL), "hour" in seen, "offset" in seen)
 
 
 def _expanded(text: str) -> str:

@@ -30,7 +30,7 @@ STATES: Final = {
 }
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class InstantVerdict(msgspec.Struct, frozen=True):
     """`state` is one of STATES; `value` is that of the point that stands (null: none does, or a missing sample)."""
 
     state: str
@@ -38,7 +38,7 @@ class Verdict(msgspec.Struct, frozen=True):
     sentence: str
 
 
-def verdict(evidence: InstantEvidence) -> Verdict:
+def verdict(evidence: InstantEvidence) -> InstantVerdict:
     """The first of these that is true: something stands, it was deleted, rejected, is past retention, may have been
     rejected, may still wait, or never came."""
     if evidence.points:
@@ -46,32 +46,36 @@ def verdict(evidence: InstantEvidence) -> Verdict:
     time = format_instant(evidence.at_ns)
     certain = [row for row in evidence.rejections if row["certain"] and not row["recovered_by"]]
     if evidence.subject.deleting or _deleted_last(evidence, certain):
-        return Verdict("deleted", None, f"Nothing stands at {time}: what did, if anything, was deleted on request.")
+        return InstantVerdict(
+            "deleted", None, f"Nothing stands at {time}: what did, if anything, was deleted on request."
+        )
     if certain:
-        return Verdict("rejected", None, f"Nothing stands at {time}: {_refusals(certain)}.")
+        return InstantVerdict("rejected", None, f"Nothing stands at {time}: {_refusals(certain)}.")
     if evidence.replaced or any(row["certain"] for row in evidence.rejections):
-        return Verdict("expired", None, f"Nothing stands at {time} any more: what did is past retention.")
+        return InstantVerdict("expired", None, f"Nothing stands at {time} any more: what did is past retention.")
     if any(window.sealed for window in evidence.windows):
-        return Verdict("expired", None, f"Points at {time} are past retention; only aggregates of that time are kept.")
+        return InstantVerdict(
+            "expired", None, f"Points at {time} are past retention; only aggregates of that time are kept."
+        )
     return _nothing_came(evidence, time)
 
 
-def _nothing_came(evidence: InstantEvidence, time: str) -> Verdict:
+def _nothing_came(evidence: InstantEvidence, time: str) -> InstantVerdict:
     possible = [row for row in evidence.rejections if not row["recovered_by"]]
     if possible:
         sentence = f"Nothing stands at {time}; {_refusals(possible)}, and it may have been meant for this series."
-        return Verdict("possibly_rejected", None, sentence)
+        return InstantVerdict("possibly_rejected", None, sentence)
     if evidence.waiting:
         wait = "a payload waits" if evidence.waiting.count == 1 else f"{evidence.waiting.count} payloads wait"
         sentence = f"Nothing stands at {time} yet; {wait} to be applied to feed '{evidence.subject.feed}'."
-        return Verdict("waiting", None, sentence)
+        return InstantVerdict("waiting", None, sentence)
     sentence = f"No record of {time} was ever received for this series."
     if not evidence.subject.known:
         sentence = f"{_no_such_series(evidence.subject)}, and no record of {time} was ever received for one."
     kept = evidence.feed.retention.points if evidence.feed else None
     if kept:
         sentence += f" Points of this feed are kept for {kept} after receipt: one that came before that would be gone."
-    return Verdict("never_received", None, sentence)
+    return InstantVerdict("never_received", None, sentence)
 
 
 def _no_such_series(subject: Subject) -> str:
@@ -80,7 +84,7 @@ def _no_such_series(subject: Subject) -> str:
     return f"Feed '{subject.feed}' has no series{' of ' + which if which else ''} yet"
 
 
-def _stands(evidence: InstantEvidence) -> Verdict:
+def _stands(evidence: InstantEvidence) -> InstantVerdict:
     last: dict[str, Any] = evidence.points[-1]
     facts = evidence.facts.get(last["seq"])
     more = len(evidence.points) - 1
@@ -88,7 +92,7 @@ def _stands(evidence: InstantEvidence) -> Verdict:
     parts += [f"{more} more of the same instant stand beside it"] if more else []
     parts += [f"it replaced {len(evidence.replaced)} earlier"] if evidence.replaced else []
     parts += [f"it is flagged {', '.join(last['marks'])}"] if last["marks"] else []
-    return Verdict("stands", last["value"], capital("; ".join(parts)) + ".")
+    return InstantVerdict("stands", last["value"], capital("; ".join(parts)) + ".")
 
 
 def _deleted_last(evidence: InstantEvidence, certain: list[dict[str, Any]]) -> bool:
@@ -135,7 +139,7 @@ class Story(msgspec.Struct, frozen=True):
     tags: dict[str, str]
     time: str
     events: list[Event]
-    verdict: Verdict
+    verdict: InstantVerdict
     around: Around | None
     links: dict[str, str]
 

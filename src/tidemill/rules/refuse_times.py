@@ -27,7 +27,7 @@ from tidemill.rules.zones import offsets_around, zone_at
 _NEAR_NS: Final = 2 * DAY_S * NS_PER_S
 
 
-class LocalTimes:
+class LocalTimeCheck:
     """The check of one feed whose payloads are single records. Thread-safe."""
 
     def __init__(self, feed: Feed) -> None:

@@ -49,8 +49,8 @@ _RECORD: Final = ("time", "seq", "idx", "flags", "received_ns", "attributes", "m
 
 
 class Shaped(msgspec.Struct, frozen=True):
-    """The points of a batch, every distinct series among them, and the rejections of `CheckedBatch` with `series`: the list
-    of those that the record's points would have been of (null where that is not known)."""
+    """The points of a batch, every distinct series among them, and the rejections of `CheckedBatch` with `series`: the
+    list of those that the record's points would have been of (null where that is not known)."""
 
     points: pl.DataFrame
     series: pl.DataFrame

@@ -1,8 +1,8 @@
 """What the simulated clients share: paced requests over one HTTP session, and a check of every answer.
 
-A simulator is a set of workers, each a coroutine that sends its requests in order through `ClientSession.call`; `run_workers`
-runs them until they end, SIGINT or SIGTERM, and gives the summary. Times to wait come from the rate, so that the same
-seed sends the same bytes in the same order for each worker.
+A simulator is a set of workers, each a coroutine that sends its requests in order through `ClientSession.call`;
+`run_workers` runs them until they end, SIGINT or SIGTERM, and gives the summary. Times to wait come from the rate, so
+that the same seed sends the same bytes in the same order for each worker.
 """
 
 import asyncio

@@ -47,7 +47,7 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
     nothing: tuple[tuple[Path, SourceNothing], ...] = ()
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class AnswerVerdict(msgspec.Struct, frozen=True):
     """What an answer is. `content_type` None: none of the feed's formats, garbage. `records` None: not countable.
     `why`: the sentence that tells why it is garbage, or why it does not hold the declared records (unexpected)."""
 
@@ -56,7 +56,7 @@ class Verdict(msgspec.Struct, frozen=True):
     why: str = ""
 
 
-def judge(body: bytes, claimed: str, expected: Expected, max_depth: int) -> Verdict:
+def judge(body: bytes, claimed: str, expected: Expected, max_depth: int) -> AnswerVerdict:
     """What bytes are. For JSON what a server claims is not looked at: many say text/plain or text/html."""
     if set(expected.formats) <= _JSON:
         return _judge_json(body, expected, max_depth)
@@ -69,8 +69,8 @@ def judge(body: bytes, claimed: str, expected: Expected, max_depth: int) -> Verd
         if form in plugged():
             as_json(form, body)
     except ValueError as error:
-        return Verdict(None, why=f"it is not {form}: {error}")
-    return Verdict(claimed or "application/octet-stream")
+        return AnswerVerdict(None, why=f"it is not {form}: {error}")
+    return AnswerVerdict(claimed or "application/octet-stream")
 
 
 def format_of(body: bytes, claimed: str, formats: tuple[str, ...]) -> str:
@@ -114,33 +114,33 @@ def cut_answer(body: bytes, content_type: str | None, records: Path, max_depth: 
     return [] if cut is None else cut.pieces(body, 0, len(cut))
 
 
-def _judge_json(body: bytes, expected: Expected, max_depth: int) -> Verdict:
+def _judge_json(body: bytes, expected: Expected, max_depth: int) -> AnswerVerdict:
     body = body.removeprefix(BOM)
     formats = expected.formats
     lines = _lines(body) if "ndjson" in formats else None
     if lines is not None or (not body.strip(WHITE) and "ndjson" in formats):
-        return Verdict(_CONTENT_TYPES["ndjson"], lines or 0)
+        return AnswerVerdict(_CONTENT_TYPES["ndjson"], lines or 0)
     if "json" not in formats:
         single = "ndjson" in formats and _is_object(body)
         if not single:
-            return Verdict(None, why="no line of it is a JSON object")
-        return _lone(body, Verdict(_CONTENT_TYPES["ndjson"], 1), expected, max_depth)
+            return AnswerVerdict(None, why="no line of it is a JSON object")
+        return _lone(body, AnswerVerdict(_CONTENT_TYPES["ndjson"], 1), expected, max_depth)
     faults = FaultCollector()
     cut = cut_document(body, expected.records, max_depth, faults)
     if cut is None and _UNREADABLE.intersection(faults.codes()):
-        return Verdict(None, why=faults.sentence())
+        return AnswerVerdict(None, why=faults.sentence())
     if cut is not None and not cut.listed and _unreadable(cut.pieces(body, 0, 1)[0], max_depth, faults):
-        return Verdict(None, why=faults.sentence())
+        return AnswerVerdict(None, why=faults.sentence())
     return _judge_document(body, cut, faults, expected, max_depth)
 
 
 def _judge_document(
     body: bytes, cut: Cut | None, faults: FaultCollector, expected: Expected, max_depth: int
-) -> Verdict:
+) -> AnswerVerdict:
     """What a JSON document is, by where its records, an error and the signs of nothing stand in it."""
     json, some = _CONTENT_TYPES["json"], cut is not None and cut.listed and len(cut) > 0
     if not some and any(_is_nothing(body, path, sign) for path, sign in expected.nothing):
-        return Verdict(json, 0)
+        return AnswerVerdict(json, 0)
     if expected.error is not None and (error := value_at(body, expected.error)) not in (
         ...,
         None,
@@ -150,17 +150,19 @@ def _judge_document(
         [],
         {},
     ):
-        return Verdict(json, why=f"it has an error at {_text(expected.error)}: {_shown(msgspec.json.encode(error))}")
+        return AnswerVerdict(
+            json, why=f"it has an error at {_text(expected.error)}: {_shown(msgspec.json.encode(error))}"
+        )
     if cut is None:
-        return Verdict(json, why=f"{faults.sentence()}; the answer is {_shown(body)}")
+        return AnswerVerdict(json, why=f"{faults.sentence()}; the answer is {_shown(body)}")
     if not cut.listed:
-        return _lone(cut.pieces(body, 0, 1)[0], Verdict(json, 1), expected, max_depth)
+        return _lone(cut.pieces(body, 0, 1)[0], AnswerVerdict(json, 1), expected, max_depth)
     if some and expected.members and not any(_has_some(piece, expected) for piece in _first(cut, body)):
-        return Verdict(json, why=f"no record of it has a member that the feed reads; the first is {_shown(body)}")
-    return Verdict(json, len(cut))
+        return AnswerVerdict(json, why=f"no record of it has a member that the feed reads; the first is {_shown(body)}")
+    return AnswerVerdict(json, len(cut))
 
 
-def _lone(piece: bytes, good: Verdict, expected: Expected, max_depth: int) -> Verdict:
+def _lone(piece: bytes, good: AnswerVerdict, expected: Expected, max_depth: int) -> AnswerVerdict:
     """What stands alone where a list of records may be: a record if it has all that a record must have."""
     value = parse(piece, "$", max_depth, FaultCollector())
     where = _text(expected.records)
@@ -173,18 +175,18 @@ def _lone(piece: bytes, good: Verdict, expected: Expected, max_depth: int) -> Ve
     return good
 
 
-def _judge_layout(body: bytes, form: str, claimed: str, layout: tuple[int, int]) -> Verdict:
+def _judge_layout(body: bytes, form: str, claimed: str, layout: tuple[int, int]) -> AnswerVerdict:
     header, record = layout
     try:
         size = len(unwrap(body, form))
     except ValueError as error:
-        return Verdict(None, why=str(error))
+        return AnswerVerdict(None, why=str(error))
     if size == 0:
-        return Verdict(claimed or "application/octet-stream", 0)
+        return AnswerVerdict(claimed or "application/octet-stream", 0)
     if size < header or (size - header) % record:
         head = f"a header of {header} and " if header else ""
-        return Verdict(None, why=f"it has {size} bytes, which is not {head}whole records of {record}")
-    return Verdict(claimed or "application/octet-stream", (size - header) // record)
+        return AnswerVerdict(None, why=f"it has {size} bytes, which is not {head}whole records of {record}")
+    return AnswerVerdict(claimed or "application/octet-stream", (size - header) // record)
 
 
 def _lines(body: bytes) -> int | None:

@@ -23,7 +23,7 @@ _NUMBER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*):number\}")
 _DIGITS: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 
 
-class Body(msgspec.Struct, frozen=True):
+class RequestBody(msgspec.Struct, frozen=True):
     """What is sent: `content` as the feed has it, and how it is written."""
 
     kind: Literal["json", "form", "text"]
@@ -44,13 +44,13 @@ class Body(msgspec.Struct, frozen=True):
         return (urlencode(content) if self.kind == "form" else content).encode()
 
 
-def compile_body(body: SourceBody) -> Body:
+def compile_body(body: SourceBody) -> RequestBody:
     """The body that a feed declares."""
     if body.graphql is not None:
-        return Body("json", {"query": _Verbatim(body.graphql), "variables": body.variables})
+        return RequestBody("json", {"query": _Verbatim(body.graphql), "variables": body.variables})
     if body.json is not None:
-        return Body("json", body.json)
-    return Body("form", body.form) if body.form is not None else Body("text", body.text or "")
+        return RequestBody("json", body.json)
+    return RequestBody("form", body.form) if body.form is not None else RequestBody("text", body.text or "")
 
 
 class _Verbatim(str):

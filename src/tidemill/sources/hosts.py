@@ -44,7 +44,7 @@ class Host:
         return self._holds.get(feed, 0)
 
 
-class Hosts:
+class SourceHosts:
     """The hosts that are asked, by tenant and origin."""
 
     def __init__(self) -> None:

@@ -23,7 +23,7 @@ from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.feeds.definition import Feed
 from tidemill.model.time import NS_PER_S
 from tidemill.sources.addresses import AddressPolicy
-from tidemill.sources.hosts import LONGEST_S, Hosts
+from tidemill.sources.hosts import LONGEST_S, SourceHosts
 from tidemill.sources.outbox import Submit
 from tidemill.sources.pacing import Pacing
 from tidemill.sources.pull import Pull, compile_pulls, source_key
@@ -70,7 +70,7 @@ class Poller:
         self._now_ns = now_ns
         self._rng = rng or random.Random()
         self._max_depth = max_depth
-        self._hosts = Hosts()
+        self._hosts = SourceHosts()
         self._renew_secrets = renew_secrets
         self._running: dict[str, tuple[SourceTask, asyncio.Task[None]]] = {}
         self._shown: set[str] | None = None  # sources with a state in the catalog; None: not known yet

@@ -22,7 +22,7 @@ from tidemill.model.time import NS_PER_S, duration_ns, parse_instant
 from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.answers import Expected
 from tidemill.sources.backoff import Backoff
-from tidemill.sources.body import Body, compile_body
+from tidemill.sources.body import RequestBody, compile_body
 from tidemill.sources.bounds import Bounds
 from tidemill.sources.breaker import Breaker
 from tidemill.sources.paging import Paging, origin_of
@@ -48,7 +48,7 @@ class Pull(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, Any]
     url: str
     headers: dict[str, str]
-    body: Body | None
+    body: RequestBody | None
     oauth2: SourceOAuth2 | None
     allow: AddressPolicy
     schedule: Schedule
@@ -188,7 +188,7 @@ def _credentials(source: Source) -> dict[str, str]:
     return found
 
 
-def _of_body(body: Body | None) -> dict[str, str]:
+def _of_body(body: RequestBody | None) -> dict[str, str]:
     return {} if body is None else {"content-type": body.content_type}
 
 

@@ -16,7 +16,7 @@ import msgspec
 
 from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.feeds.formats import JSON_FORMATS
-from tidemill.sources.answers import Verdict, cut_answer, judge
+from tidemill.sources.answers import AnswerVerdict, cut_answer, judge
 from tidemill.sources.hosts import Host
 from tidemill.sources.http import Fetched, FetchFailure, FetchLimits, HttpClient
 from tidemill.sources.oauth import TokenError, Tokens
@@ -50,7 +50,7 @@ class SourceAnswer(msgspec.Struct, frozen=True):
     started_ns: int
     fetched: Fetched
     asked: dict[str, str] = {}
-    verdict: Verdict = Verdict(None)
+    verdict: AnswerVerdict = AnswerVerdict(None)
 
     @property
     def records(self) -> int | None:

@@ -17,7 +17,7 @@ import msgspec
 from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.model.time import NS_PER_S
 from tidemill.sources.addresses import AddressPolicy
-from tidemill.sources.hosts import Hosts
+from tidemill.sources.hosts import SourceHosts
 from tidemill.sources.http import HttpClient
 from tidemill.sources.outbox import Submit
 from tidemill.sources.pacing import Pacing
@@ -48,13 +48,13 @@ class SourceTask:
         pacing: Pacing,
         now_ns: Callable[[], int],
         rng: random.Random,
-        hosts: Hosts | None = None,
+        hosts: SourceHosts | None = None,
         max_depth: int = MAX_DEPTH,
     ) -> None:
         self.pull = pull
         self.policy = policy
         self._client = HttpClient(policy.within(pull.allow))
-        self._host = (hosts or Hosts()).of(pull.tenant, pull.origin)
+        self._host = (hosts or SourceHosts()).of(pull.tenant, pull.origin)
         self._work = SourceRun(
             pull,
             self._client,
