@@ -13,7 +13,7 @@ from litestar.openapi.spec import (
     Schema,
 )
 
-from tidemill.api.replay_request import MAX_RECEIPTS, RejectionsBody
+from tidemill.api.replay_request import MAX_RECEIPTS, RejectionsBody, ReplayBody
 
 
 def _instant(description: str) -> Schema:
@@ -55,8 +55,8 @@ REPLAY_BODY: Final[dict[str, Schema | Reference]] = {
 }
 
 REPLAY_TEXT: Final = (
-    f"{' '.join((Body.__doc__ or '').split())} Exactly one of: a range (`start`, `end`, or one of them), `receipts`, "
-    "`rejections`."
+    f"{' '.join((ReplayBody.__doc__ or '').split())} Exactly one of: a range (`start`, `end`, or one of them), "
+    "`receipts`, `rejections`."
 )
 
 
