@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tidemill.log.shut import ShutLog
+from tidemill.log.sqlite.shut import ShutLog
 
 from tests.api.samples import body, fix, problem
 from tests.support.api import Api, running_api, running_mill

@@ -19,7 +19,7 @@ import msgspec
 import pytest
 
 import tidemill.api
-from tests.support.api import Api, running_api, running_mill
+from tests.support.api import Api, running_api, running_mill, running_worker
 from tidemill.api.app import Document
 from tidemill.store.migrate import migrate
 
@@ -108,6 +108,10 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "listPolls": {"feed": "meters", "limit": "2"},
     "summarizePolls": {"feed": "meters", "start": "2025-06-01", "end": "2025-06-02"},
     "verify": {"feed": "pumps"},
+    "createJob": {"body": {"kind": "replay", "feed": "pumps", "start": "2026-01-01T00:00:00Z", "dry_run": True}},
+    "listJobs": {"kind": "replay", "state": "done"},
+    "getJob": {"job": "{replay}"},
+    "cancelJob": {"job": "{queued_job}"},
     "createReplay": {"body": {"feed": "pumps", "start": "2026-01-01T00:00:00Z", "dry_run": True}},
     "listReplays": {},
     "getReplay": {"replay": "{replay}"},
@@ -167,10 +171,11 @@ def made(whole: Api, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]
     folder = tmp_path_factory.mktemp("examples")
     address = msgspec.structs.replace(whole.services.store.address, database="examples")
     migrate(address)
-    with running_api(folder, store=address) as api:
+    with running_api(folder, store=address) as api, running_worker(folder, address, api.wake):
         with running_mill(folder, address, api.hints):
             known = fill(api.client)
-        known["queued"] = api.client.post("/v1/replays", json=REQUESTS["createReplay"]["body"]).json()["id"]
+        for name in ("queued", "queued_job"):
+            known[name] = api.client.post("/v1/replays", json=REQUESTS["createReplay"]["body"]).json()["id"]
         steady = Steady()
         examples = {name: example(api, name, REQUESTS[name], known) for name in OPERATIONS if name in REQUESTS}
         return {name: steady.value(one) for name, one in examples.items()}
