@@ -26,11 +26,11 @@ $(VENV)/.ready-to-run: requirements.txt requirements-build.txt pyproject.toml sc
 run: $(VENV)/.ready-to-run ## serve on http://127.0.0.1:$(PORT) with simulated traffic (DEMO=0 without; PORT, DATA override)
 	@$(BIN)/tidemill serve --data "$(DATA)" --listen 127.0.0.1:$(PORT) $(if $(filter 0,$(DEMO)),,--demo)
 
-test: setup ## run the tests, all but those that break things
-	@$(BIN)/python -m pytest --ignore=tests/faults
+test: setup ## run the tests, all but the slow ones and those that break things
+	@$(BIN)/python -m pytest --ignore=tests/faults -m "not slow"
 
-test-faults: setup ## kill, fill, flip, flood: the tests that break things on purpose
-	@$(BIN)/python -m pytest tests/faults
+test-faults: setup ## run the slow tests, and those that kill, fill, flip and flood on purpose
+	@$(BIN)/python -m pytest -m slow
 
 faults: setup ## the same for much longer: every rig at its full number of rounds
 	@TIDEMILL_TEST_ROUNDS=full $(BIN)/python -m pytest tests/faults

@@ -1,9 +1,16 @@
-"""How properties are tested: the same examples each time, and no deadline (a busy machine is no fault of the code).
+"""How all tests run: properties with the same examples each time and no deadline (a busy machine is no fault of the code),
+temporary folders in memory where there is room, and what takes long apart.
 
 With TIDEMILL_TEST_PROFILE=fuzz the examples are others each time, and what breaks a property is kept in `.hypothesis`
 and tried first by the next run (`scripts/fuzz.py`).
 """
 
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 from tests.support.searching import FUZZ, STEADY, profile
@@ -11,3 +18,36 @@ from tests.support.searching import FUZZ, STEADY, profile
 settings.register_profile(STEADY, deadline=None, derandomize=True, print_blob=True)
 settings.register_profile(FUZZ, deadline=None, derandomize=False, print_blob=True, max_examples=400)
 settings.load_profile(profile())
+
+ROOT = Path(__file__).parent
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 4 << 30
+# `make test` leaves these to `make test-faults`, as it leaves out tests/faults: they take the longest.
+SLOW = {
+    "api/test_schemathesis.py",
+    "mill/test_any_log.py",
+    "mill/test_confirm.py",
+    "mill/test_confirm_faults.py",
+    "mill/test_crash.py",
+    "mill/test_deletion_parts.py",
+    "mill/test_partitions.py",
+    "mill/test_verify.py",
+    "sources/test_serve.py",
+}
+
+# Nearly all tests sync to disk, many times: in memory they take half as long. What disks do is tried in tests/faults.
+if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM_BYTES:
+    os.environ["TMPDIR"] = tempfile.tempdir = str(MEMORY)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is `slow`."""
+    for item in items:
+        path = item.path.relative_to(ROOT).as_posix()
+        if path in SLOW or path.startswith("faults/"):
+            item.add_marker(pytest.mark.slow)
+
+
+def pytest_sessionstart() -> None:
+    """Notice a file that moved."""
+    assert all((ROOT / path).exists() for path in SLOW), "a slow test is not where tests/conftest.py says"

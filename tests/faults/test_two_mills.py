@@ -23,7 +23,6 @@ from tests.mill.test_replay import build_with
 from tests.mill.test_worker import fix
 from tests.mill.verifying import prove
 from tests.support.rounds import rounds
-from tidemill.mill.progress import Position
 from tidemill.model.deletion import Deletion
 from tidemill.model.ids import new_receipt
 from tidemill.model.replay import Replay, ReplayRequest
@@ -120,7 +119,7 @@ def test_a_mill_that_sleeps_in_a_batch_wakes_in_vain(build: Build, point: str) -
         house.send("location", [fix(9, speed=8.0), fix(10)])
         house.work()
     assert outcome(shared) == outcome(calm)
-    assert Position(shared.folder / "mill" / "position", shared.partition.start).seq == shared.offset(7)
+    assert shared.state.progress().checkpoint == shared.offset(7)
     prove(shared)
 
 
