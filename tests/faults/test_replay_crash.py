@@ -51,9 +51,9 @@ def tables(house: House) -> dict[str, Any]:
     for row in (row for name in rows for row in rows[name]):
         for name in ("tenant", "series", "replay", "receipt"):
             row.pop(name, None)
-    assert replay.difference is not None
-    found = msgspec.structs.replace(replay.difference, points=(), windows=())
-    changed = sorted((one.time_ns, str(one.old), str(one.new)) for one in replay.difference.points)
+    assert replay.result is not None
+    found = msgspec.structs.replace(replay.result, points=(), windows=())
+    changed = sorted((one.time_ns, str(one.old), str(one.new)) for one in replay.result.points)
     return {name: sorted(some, key=repr) for name, some in rows.items()} | {"difference": (found, changed)}
 
 
