@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.sources.conftest import HERE, until
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.source import Source, SourceWindow
-from tidemill.feeds.validate_source import source_findings
+from tidemill.feeds.validate_source import source_faults
 from tidemill.model.time import NS_PER_S, parse_instant
 from tidemill.sources.bounds import Bounds
 from tidemill.sources.poll_windows import PollWindow, Windows
@@ -109,4 +109,4 @@ def test_windows_tile_for_a_server_that_counts_the_end_in(web, polling, intake, 
 )
 def test_formats_are_checked(window, key):
     source = Source(url="http://x/{start}", window=SourceWindow(start="2026-01-01T00:00:00Z", **window))
-    assert [one.key for one in source_findings(Feed(name="x", source=source))] == [("source", "window", key)]
+    assert [one.key for one in source_faults(Feed(name="x", source=source))] == [("source", "window", key)]

@@ -16,7 +16,7 @@ import msgspec
 from tidemill.cli.common import open_catalog, reach_of
 from tidemill.errors import FeedDefinitionError, InputError, NotFoundError
 from tidemill.feeds.definition import Feed
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 from tidemill.feeds.variables import VariableScope
 from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.draft import SECRET, Wish, draft
@@ -183,7 +183,7 @@ def found_in(trial: Trial, answer: Fetched, limit: int, now_ns: int) -> Found:
     if text is None:
         why = "Nothing in the records looks like a number; name one with --field NAME=PATH."
         return Found(structure, why=why)
-    feed = load(text, source="the draft", environment=environment)
+    feed = load_feed(text, source="the draft", environment=environment)
     made = preview(feed, answer.body, answer.content_type, now_ns, limit)
     return Found(structure, made, text)
 
@@ -198,7 +198,7 @@ def _unlike(structure: Structure | None, wish: Wish) -> str:
 
 def _load(text: str, source: str, reach: VariableScope, *, with_source: bool) -> Feed:
     try:
-        return load(
+        return load_feed(
             text,
             source=source,
             environment=reach.variables,

@@ -1,7 +1,7 @@
-"""What a feed is, as data: the structs that a feed's TOML becomes. Frozen, checked once by `load.py`, trusted after.
+"""A feed definition as data: the structs that a feed's TOML becomes. Frozen, checked once by `load.py`, trusted after.
 
 A feed says how bytes become points: input > tags, attributes, fields, labels > time > rules > duplicates > shape >
-rollups, and for how long they stay. It names nothing that runs; `decode`, `rules` and `mill` read it.
+rollups, and how long points stay. The structs hold no code to run; `decode`, `rules` and `mill` read them.
 Paths are `$`, `$.name` or `$.name.other`, relative to one record. Durations are texts such as `15m` (model/time.py).
 """
 
@@ -9,15 +9,43 @@ from typing import Any, Final, Literal
 
 from tidemill.checks.check import Check, FeedColumns
 from tidemill.checks.library import checks, compile_check
-from tidemill.feeds.input import Input, Layout
 from tidemill.feeds.members import Attribute, Field, Tag
 from tidemill.feeds.source import Source
 from tidemill.feeds.table import Table
 from tidemill.feeds.time_policy import TimePolicy
 
-__all__ = ["Attribute", "Feed", "Field", "Input", "Layout", "Tag"]
+__all__ = ["Attribute", "Feed", "Field", "Tag"]
 
 SUMMARY: Final = ("mean", "stddev", "stddev_pop", "count")  # the fields of shape `summary`
+
+
+class Layout(Table, frozen=True):
+    """Binary records of a fixed size, one after the other; a payload is a header (`header_bytes`, may be 0) and any
+    number of records of `record_bytes` each. What stands where: `at`, `in` and `type` of [time], tags, attributes and
+    fields; bytes that nothing names are passed over. A payload of any other size is a fault, `wrong_size`. The time is
+    an integer or `float64` (`type`) counted in the unit of its `format` (`unix_s` ...), or the time of receipt.
+    Faults name a record and its member: `$[3].level`. The ledger keeps a rejected record's bytes in hexadecimal."""
+
+    record_bytes: int
+    header_bytes: int = 0
+
+
+class Input(Table, frozen=True):
+    """How a payload splits into records.
+
+    `formats`: `json` and `ndjson`; or one of `binary` (records of a fixed [input.layout]), `base64` and `hex` (such
+    bytes as text, spaces and line breaks passed over), whatever content type the payload has; or formats that
+    installed decoders bring (entry-point group `tidemill.decoders`).
+    `records` is where the record, or the array of records, is in a JSON document. `on_fault` says what a record that
+    breaks the contract (not JSON, missing, wrong type, out of range, not finite) leads to: `refuse` answers 400 at once
+    and keeps bytes and reasons in the ledger; `reject` takes the payload and rejects the record in the mill. To hold no
+    record at all is such a fault for `refuse`, unless the feed has a source: that may have nothing to give.
+    """
+
+    formats: tuple[str, ...] = ("json", "ndjson")
+    records: str = "$"
+    on_fault: Literal["refuse", "reject"] = "refuse"
+    layout: Layout | None = None
 
 
 class Registers(Table, frozen=True):
@@ -51,11 +79,11 @@ class Rule(Table, frozen=True):
 
     @property
     def code(self) -> str:
-        """The reason code that it gives."""
+        """The reason code of a record that breaks the rule."""
         return self.reason or checks()[self.check].reason
 
     def compiled(self) -> Check:
-        """Its check with the options. Never raises for a rule of a feed that `load` returned."""
+        """The rule's check with its options. Never raises for a rule of a feed that `load_feed` returned."""
         return compile_check(self.check, self.options)
 
 
@@ -88,7 +116,7 @@ class RetentionPolicy(Table, frozen=True):
 
 
 class Definition(Table, frozen=True):
-    """A feed definition without its source, as whoever may read sees it."""
+    """A feed definition without its source: what everybody who may read the feed sees."""
 
     name: str
     title: str = ""
@@ -115,12 +143,12 @@ class Feed(Definition, frozen=True):
 
     @property
     def without_source(self) -> Definition:
-        """What of it may be shown: a source may hold secrets."""
+        """The part that may be shown: a source may hold secrets."""
         return Definition(**{name: getattr(self, name) for name in Definition.__struct_fields__})
 
     @property
     def columns(self) -> FeedColumns:
-        """What its records have for checks to look at."""
+        """The columns that checks can read from the feed's records."""
         numbers = tuple(name for name, field in self.fields.items() if not field.is_array)
         return FeedColumns(
             fields=SUMMARY if self.shape.kind == "summary" else numbers,
@@ -132,5 +160,5 @@ class Feed(Definition, frozen=True):
 
     @property
     def first_wins(self) -> bool:
-        """Whether of two points at one instant the first submitted stays."""
+        """Whether the first submitted of several points of a series at the same instant is the current one."""
         return self.duplicates == "first"

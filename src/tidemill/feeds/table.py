@@ -1,4 +1,4 @@
-"""What every table of a feed definition is: a frozen struct that takes no unknown keys."""
+"""The base of every table of a feed definition: a frozen struct that takes no unknown keys."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""What a feed says of times: where a record's time stands, how it is written, and how it becomes an instant."""
+"""The [time] of a feed: where a record's time is, how it is written, and how it becomes an instant."""
 
 from typing import Final, Literal
 
@@ -79,7 +79,7 @@ class TimePolicy(Table, frozen=True):
 
     @property
     def zoned(self) -> bool:
-        """Whether it says where local times have their zone from."""
+        """Whether the policy says how to find the zone of a local time."""
         return any(source is not None for source in (self.zone, self.zone_path, self.zone_position))
 
     @property
@@ -89,5 +89,5 @@ class TimePolicy(Table, frozen=True):
 
     @property
     def counted(self) -> bool:
-        """Whether some of its times are numbers since the epoch."""
+        """Whether some format is a number since the epoch."""
         return any(name in UNIX for name in self.formats)

@@ -18,7 +18,7 @@ from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.plugin import as_json
 from tidemill.decode.scan import BOM
 from tidemill.decode.strict_json import NotJson, parse
-from tidemill.feeds.formats import JSON_FORMATS, LAYOUT_FORMATS, plugged
+from tidemill.feeds.formats import JSON_FORMATS, LAYOUT_FORMATS, plugin_decoders
 from tidemill.feeds.source import SourceNothing
 
 Path = tuple[str, ...]
@@ -66,7 +66,7 @@ def judge(body: bytes, claimed: str, expected: Expected, max_depth: int) -> Answ
     if form in JSON_FORMATS:
         return _judge_json(body, expected, max_depth)
     try:
-        if form in plugged():
+        if form in plugin_decoders():
             as_json(form, body)
     except ValueError as error:
         return AnswerVerdict(None, why=f"it is not {form}: {error}")
@@ -78,7 +78,7 @@ def format_of(body: bytes, claimed: str, formats: tuple[str, ...]) -> str:
     others = [name for name in formats if name not in JSON_FORMATS]
     taken = [name for name in formats if name in JSON_FORMATS]
     kind = claimed.partition(";")[0].strip().lower()
-    named = [name for name in others if name in plugged() and kind in plugged()[name].media_types]
+    named = [name for name in others if name in plugin_decoders() and kind in plugin_decoders()[name].media_types]
     if named or not taken:
         return next(iter(named or others))
     if others and not _as_json(body, taken):

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from tidemill.feeds.placeholders import filled
+from tidemill.feeds.placeholders import fill_placeholders
 from tidemill.feeds.source import SourceBody
 
 _CONTENT_TYPES: Final = {
@@ -70,4 +70,4 @@ def _filled(node: Any, values: Mapping[str, str]) -> Any:
     text = values.get(match[1], "") if match else ""
     if _DIGITS.fullmatch(text):
         return float(text) if "." in text else int(text)
-    return filled(node, values)
+    return fill_placeholders(node, values)

@@ -16,7 +16,7 @@ import msgspec
 from tidemill.feeds.definition import Attribute, Feed, Field, Tag
 from tidemill.feeds.durations import requests_per_second
 from tidemill.feeds.paths import parse_path
-from tidemill.feeds.placeholders import names_in, request_texts
+from tidemill.feeds.placeholders import placeholder_names, request_texts
 from tidemill.feeds.source import DEFAULT_EVERY, HTTP, Source, SourceOAuth2
 from tidemill.model.time import NS_PER_S, duration_ns, parse_instant
 from tidemill.sources.addresses import AddressPolicy
@@ -116,7 +116,7 @@ def _compile(tenant: str, feed: Feed, source: Source, chosen: dict[str, str]) ->
         item=",".join(f"{name}={value}" for name, value in chosen.items()),
         kind=source.kind,
         chosen=chosen,
-        tagged=tuple(dict.fromkeys(name for tag in feed.tags.values() for name in names_in(tag.value or ""))),
+        tagged=tuple(dict.fromkeys(name for tag in feed.tags.values() for name in placeholder_names(tag.value or ""))),
         options={} if own else {**source.options, **chosen},
         url=url,
         headers={**_of_body(body), **login, **{name.lower(): value for name, value in source.headers.items()}},
@@ -170,7 +170,7 @@ def _error_path(source: Source) -> tuple[str, ...] | None:
 
 def _asked_url(source: Source, chosen: dict[str, str]) -> str:
     """The URL of one item: where its placeholder stands, else as the parameter of its name."""
-    written = {name for _, text in request_texts(source) for name in names_in(text)}
+    written = {name for _, text in request_texts(source) for name in placeholder_names(text)}
     key = source.api_key
     own = {key.param: key.value} if key is not None and key.param is not None else {}
     params = {**source.params, **own, **{name: value for name, value in chosen.items() if name not in written}}
