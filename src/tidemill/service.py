@@ -107,7 +107,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
     def sources() -> "Iterator[tuple[str, Feed | Unusable]]":
         # Asked anew each time: a feed that somebody with a key applied is never polled as if there were no keys.
         networks = runtime.settings.source_networks(closed=ever_keys(catalog))
-        poller.permit(AddressPolicy.parse(networks))
+        poller.set_policy(AddressPolicy.parse(networks))
         return _sources(catalog, book)
 
     poller = Poller(
@@ -121,11 +121,11 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
 
     def feeds_changed() -> None:
         book.refresh()
-        poller.changed()
+        poller.notify_changed()
 
     def access_closed() -> None:
         book.clear_compiled()
-        poller.changed()
+        poller.notify_changed()
 
     catalog.watch(FEEDS_PREFIX, feeds_changed)
     catalog.watch(CLOSED, access_closed)

@@ -10,8 +10,8 @@ from tidemill.decode.decoder import MAX_DEPTH, Decoder
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.load import load_feed
 from tidemill.model.payload import LogEntry, Payload
-from tidemill.sources.answers import judge, value_at
-from tidemill.sources.pull import expected_of
+from tidemill.sources.answers import judge_answer, value_at
+from tidemill.sources.source_spec import expected_answer
 
 BOM = b"\xef\xbb\xbf"
 LISTED = """
@@ -42,7 +42,7 @@ ROW = {"at": "2026-04-01T00:00:00Z", "unit": "p1", "level": 2.5}
 def seen(body, text=LISTED, claimed="application/json"):
     feed = load_feed(text) if isinstance(text, str) else text
     body = body if isinstance(body, bytes) else json.dumps(body).encode()
-    found = judge(body, claimed, expected_of(feed), MAX_DEPTH)
+    found = judge_answer(body, claimed, expected_answer(feed), MAX_DEPTH)
     return (found.content_type or "garbage", "unexpected" if found.content_type and found.why else found.records)
 
 
@@ -152,7 +152,7 @@ def test_poller_and_mill_agree_on_every_answer(items, mark, beside, kind):
     feed = load_feed(LISTED)
     text = f'{{"beside": {beside}, "rows": [{", ".join(items)}]}}'
     body = mark + {"json": text, "lines": "\n".join(items), "cut": text[:-1]}[kind].encode()
-    found = judge(body, "", expected_of(feed), MAX_DEPTH)
+    found = judge_answer(body, "", expected_answer(feed), MAX_DEPTH)
     form = "ndjson" if found.content_type == "application/x-ndjson" else "json"
     good, counted = stored(feed, body, form)
     if good:

@@ -12,7 +12,7 @@ from tidemill.feeds.revise import check_revision
 from tidemill.model.payload import LogEntry, Payload, format_asked, split_format
 from tidemill.rules.apply import apply_rules
 from tidemill.rules.shape import shape
-from tidemill.sources.pull import compile_pulls
+from tidemill.sources.source_spec import compile_specs
 
 FEED = """
 name = "plant"
@@ -147,6 +147,6 @@ def test_a_stored_feed_that_tells_nothing_apart_is_read_as_before():
     text = (FEED.split("[tags.meter]", maxsplit=1)[0] + "[fields.level]\npath = '$.level'\n" + SOURCE).replace(
         "URL", "http://x"
     )
-    assert [pull.item for pull in compile_pulls("t", load_feed(text))] == ["meter=m/1,lang=en", "meter=m2,lang=en"]
+    assert [pull.item for pull in compile_specs("t", load_feed(text))] == ["meter=m/1,lang=en", "meter=m2,lang=en"]
     check_revision(text.replace("m/1, m2", "m2"), "plant", None, source="feed.toml")
     check_revision(text + "[tags.who]\npath = '$.who'", "plant", None, source="feed.toml")

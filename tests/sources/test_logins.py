@@ -53,7 +53,7 @@ def definition(text, url, **more):
 def test_placeholders_of_a_json_body_are_filled_in(text, expected):
     text = f'params = {{ z = "{{stop}}" }}\n[source.window]\nstart = "2026-01-01T00:00:00Z"\n[source.body]\n{text}'
     body = definition(text.replace('["{x}"]', '["$[x]"]'), "http://x").source.body
-    found = json.loads(compile_body(body).bytes({"start": "5", "stop": "6"}))
+    found = json.loads(compile_body(body).encode({"start": "5", "stop": "6"}))
     for name, value in expected.items():
         assert found[name] == (["$[x]"] if name == "list" else value)
     assert found.get("query", "{ rows(a: {start}) { t } }") == "{ rows(a: {start}) { t } }"
