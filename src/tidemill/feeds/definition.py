@@ -21,10 +21,10 @@ SUMMARY: Final = ("mean", "stddev", "stddev_pop", "count")  # the fields of shap
 
 class Layout(Table, frozen=True):
     """Binary records of a fixed size, one after the other; a payload is a header (`header_bytes`, may be 0) and any
-    number of records of `record_bytes` each. What stands where: `at`, `in` and `type` of [time], tags, attributes and
-    fields; bytes that nothing names are passed over. A payload of any other size is a fault, `wrong_size`. The time is
-    an integer or `float64` (`type`) counted in the unit of its `format` (`unix_s` ...), or the time of receipt.
-    Faults name a record and its member: `$[3].level`. The ledger keeps a rejected record's bytes in hexadecimal."""
+    number of records of `record_bytes` each. `at`, `in` and `type` of [time], tags, attributes and fields say which
+    bytes hold them; all other bytes are ignored. A payload of any other size is a fault, `wrong_size`. The time is an
+    integer or `float64` (`type`) counted in the unit of its `format` (`unix_s` ...), or the time of receipt. Faults
+    name a record and its member: `$[3].level`. The ledger keeps a rejected record's bytes in hexadecimal."""
 
     record_bytes: int
     header_bytes: int = 0
@@ -34,12 +34,12 @@ class Input(Table, frozen=True):
     """How a payload splits into records.
 
     `formats`: `json` and `ndjson`; or one of `binary` (records of a fixed [input.layout]), `base64` and `hex` (such
-    bytes as text, spaces and line breaks passed over), whatever content type the payload has; or formats that
-    installed decoders bring (entry-point group `tidemill.decoders`).
-    `records` is where the record, or the array of records, is in a JSON document. `on_fault` says what a record that
-    breaks the contract (not JSON, missing, wrong type, out of range, not finite) leads to: `refuse` answers 400 at once
-    and keeps bytes and reasons in the ledger; `reject` takes the payload and rejects the record in the mill. To hold no
-    record at all is such a fault for `refuse`, unless the feed has a source: that may have nothing to give.
+    bytes as text, spaces and line breaks ignored), whatever content type the payload has; or formats of installed
+    decoders (entry-point group `tidemill.decoders`).
+    `records` is the path of the record, or of the array of records, in a JSON document. `on_fault` is the effect of a
+    record that breaks the contract (not JSON, missing, wrong type, out of range, not finite): `refuse` answers 400 at
+    once and keeps bytes and reasons in the ledger; `reject` takes the payload and rejects the record in the mill. A
+    payload without records is such a fault for `refuse`, unless the feed has a source, which may have no data.
     """
 
     formats: tuple[str, ...] = ("json", "ndjson")
@@ -64,12 +64,12 @@ class Labels(Table, frozen=True):
 
 
 class Rule(Table, frozen=True):
-    """A named check of `checks/`: `check` is its name, `reason` the code it gives (default: the check's own),
-    `options` what it needs (for instance `{ max_age = "1h" }`).
+    """A named check of `checks/`: `check` is its name, `reason` its reason code (default: the check's own), `options`
+    are the check's options (for instance `{ max_age = "1h" }`).
 
-    `action` says what becomes of a record that breaks it: `reject` (no points, a row in the ledger), `flag` (it is
-    kept, and its points carry the reason as a mark that queries can filter on) or `refuse` (the payload is answered
-    400 at once; where nobody waits for an answer, as with a source, it rejects).
+    `action` is the effect on a record that breaks the rule: `reject` (no points, a row in the ledger), `flag` (the
+    record is kept, and its points have the reason as a mark that queries can filter on) or `refuse` (the payload is
+    answered 400 at once; a payload of a source, where no client waits for an answer, has the record rejected).
     """
 
     check: str
@@ -95,10 +95,11 @@ class Shape(Table, frozen=True):
 
 
 class Rollup(Table, frozen=True):
-    """Aggregates kept over fixed UTC windows, recomputed from points for exactly the windows a batch touched.
+    """Aggregates over fixed UTC windows, recomputed from points for exactly the windows that a batch affects.
 
-    `interval` is the time from one point to the next, where it is known (else it is learnt from the points): how many
-    a window should hold follows. A point is late when it was received more than `late_after` after its window's end.
+    `interval` is the time from one point to the next, if it is known (else it is learnt from the points); it gives the
+    number of points that a window should hold. A point is late if it was received more than `late_after` after the end
+    of its window.
     """
 
     every: str

@@ -52,9 +52,8 @@ def load_feed(
         faults += [fault for fault in feed_faults(feed) if fault.key[0] not in unsure]
     faults = filler.merge_faults(faults)
     if faults:
-        raise definition_error(
-            source, tuple(Fault(lines.locate(fault.key), fault.code, fault.message) for fault in faults)
-        )
+        located = tuple(Fault(lines.locate(fault.key), fault.code, fault.message) for fault in faults)
+        raise definition_error(source, located)
     assert isinstance(feed, Feed)
     if filler.has_blank_url():
         return replace(feed, source=None)

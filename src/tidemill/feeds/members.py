@@ -26,9 +26,10 @@ class RecordMember(Table, frozen=True):
 class Tag(RecordMember, frozen=True):
     """A text that is part of a series' identity.
 
-    With a `value` it stands in no record: a fixed text (`value = "north"`), or with `{name}` what the source asked for:
-    an item of `each`, `{start}` and `{stop}` of a window, `{cursor}` of a page. So answers that do not say whose they
-    are can be told apart. A payload that was not fetched so has no such tag, and is refused if it is `required`.
+    A tag with a `value` is in no record: it is a fixed text (`value = "north"`), or has `{name}` of the source's
+    request: an item of `each`, `{start}` and `{stop}` of a window, `{cursor}` of a page. This distinguishes answers
+    whose records do not say which item they are of. A payload that was not fetched with such a request has no such tag,
+    and is refused if the tag is `required`.
 
     In a binary record (`at`) its `type` is `text` (UTF-8 of `length` bytes, filled up with NUL; all NUL is no text),
     `hex` (`length` bytes as hexadecimal digits, lower case) or an integer type of fields (its decimal digits)."""

@@ -109,12 +109,10 @@ def check_revision(
     except FeedDefinitionError as error:
         faults = tuple(_without_values(fault, text) for fault in error.faults)
     lines, mistyped = KeyLines(text, source), {fault.path for fault in faults if fault.code == "wrong_type"}
-    new_faults = (
-        []
-        if faults and faults[0].code == "invalid_toml"
-        else [*_name_faults(text, name), *_version_faults(text), *_fixed_setting_faults(text, before), *indistinct]
-    )
-    more = (Fault(lines.locate(fault.key), fault.code, fault.message) for fault in new_faults)
+    own: list[DefinitionFault] = []
+    if not faults or faults[0].code != "invalid_toml":
+        own = [*_name_faults(text, name), *_version_faults(text), *_fixed_setting_faults(text, before), *indistinct]
+    more = (Fault(lines.locate(fault.key), fault.code, fault.message) for fault in own)
     faults += tuple(fault for fault in more if fault.path not in mistyped)
     if faults:
         raise definition_error(source, faults)

@@ -105,23 +105,23 @@ class Source(Table, frozen=True):
 
     `url`, `params`, `headers`, `body`, `basic`, `api_key`, `oauth2` and `options` may hold `${NAME}` or
     `${NAME:-default}` from the environment and `${file:/run/secrets/TENANT/name}` (the variables that the setting
-    `source_variables` gives the tenant, and files below its folder in that of the setting `secrets`); a `url` that they
-    leave empty (`${NAME:-}`) polls nothing; what comes from a file, or from a variable without a default, is a secret
+    `source_variables` gives the tenant, and files below its folder in that of the setting `secrets`). If they leave the
+    `url` empty (`${NAME:-}`), nothing is polled. A value from a file, or from a variable without a default, is a secret
     and never shown again. A file is read again when it has changed.
-    `each` repeats the poll for every value of a parameter, with a cursor each.
+    `each` repeats the poll for every value of a parameter, with a cursor for each.
 
-    It is polled `every` so often, or as `cron` says (five fields, in the zone `tz`). `drain`: poll until
-    `empty_status`, then wait. `conditional`: a plain poll sends the ETag and date of the last answer, and 304 is
-    `unchanged`; `skip_unchanged`: the same bytes again are `unchanged` too (else a repeated value is data).
+    The source is polled at the interval `every`, or at the times of `cron` (five fields, in the zone `tz`). `drain`:
+    poll until `empty_status`, then wait. `conditional`: a plain poll sends the ETag and date of the last answer, and
+    304 is `unchanged`; `skip_unchanged`: the same bytes again are `unchanged`, too (else a repeated value is data).
     `timeout` is the longest silence; an answer that took longer than `slow_after` (default: half of it) is `slow`.
-    `rate`, such as `60/1h`: how often the host may be asked; requests are spaced evenly, over all sources of the tenant
-    that ask this host. `Retry-After` of an answer, seconds or date, is respected in full, up to a day, by all items.
-    After `open_after` failures in a row the source is left alone for 5 x `max_backoff`, at most `open_for`.
-    `allow`: the private networks (CIDR) that this source means to reach, of those the server allows.
+    `rate`, such as `60/1h`: how many requests the host may get; they are spaced evenly, over all sources of the tenant
+    with this host. `Retry-After` of an answer, seconds or date, is respected in full, up to a day, by all items. After
+    `open_after` failures in a row the source is not polled for 5 x `max_backoff`, at most `open_for`. `allow`: the
+    private networks (CIDR) that this source may reach, of those that the server allows.
 
-    An answer without the declared records is no answer, whatever its status: the result is `unexpected`, and the same
-    is asked again. `error_path`: what stands there (and is not null, false, 0 or empty) is an error, also beside
-    records. `nothing`: how an answer without records says that there are none; an empty list always does.
+    An answer without the declared records is unusable, whatever its status: the result is `unexpected`, and the same
+    request is repeated. `error_path`: a value there (other than null, false, 0 or empty) is an error, also in an answer
+    with records. `nothing`: how an answer without records says that there are none; an empty list always does.
     """
 
     kind: str = HTTP

@@ -52,17 +52,7 @@ def _kind_faults(source: Source) -> Iterator[DefinitionFault]:
     if source.kind not in offered:
         message = f"no installed package offers a source '{source.kind[:60]}'{did_you_mean(source.kind, offered)}"
         yield DefinitionFault(("source", "kind"), "unknown_source", message)
-    for name in (
-        "url",
-        "params",
-        "headers",
-        "window",
-        "page",
-        "drain",
-        "allow",
-        "rate",
-        *LOGIN_KEYS,
-    ):
+    for name in ("url", "params", "headers", "window", "page", "drain", "allow", "rate", *LOGIN_KEYS):
         if getattr(source, name):
             message = f"'{name}' is for kind = 'http'; a plug-in takes what it needs as options"
             yield DefinitionFault(("source", name), "conflict", message)

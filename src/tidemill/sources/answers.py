@@ -31,6 +31,7 @@ _UNREADABLE: Final = frozenset(
 _LINES: Final = 1000  # at most so many lines or records are examined
 _EXCERPT_BYTES: Final = 160  # bytes of an answer that a message shows
 _ABSENT: Final = object()
+_NO_ERROR: Final[tuple[Any, ...]] = (..., None, False, "", 0, [], {})  # values at `error_path` that are no error
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -144,18 +145,10 @@ def _judge_document(
     json, some = _CONTENT_TYPES["json"], cut is not None and cut.listed and len(cut) > 0
     if not some and any(_is_nothing(body, path, sign) for path, sign in expected.nothing):
         return AnswerVerdict(json, 0)
-    if expected.error is not None and (error := value_at(body, expected.error)) not in (
-        ...,
-        None,
-        False,
-        "",
-        0,
-        [],
-        {},
-    ):
-        return AnswerVerdict(
-            json, why=f"it has an error at {_path_text(expected.error)}: {_excerpt(msgspec.json.encode(error))}"
-        )
+    error = ... if expected.error is None else value_at(body, expected.error)
+    if expected.error is not None and error not in _NO_ERROR:
+        why = f"it has an error at {_path_text(expected.error)}: {_excerpt(msgspec.json.encode(error))}"
+        return AnswerVerdict(json, why=why)
     if cut is None:
         return AnswerVerdict(json, why=f"{faults.sentence()}; the answer is {_excerpt(body)}")
     if not cut.listed:

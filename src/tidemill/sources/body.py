@@ -14,11 +14,7 @@ import msgspec
 from tidemill.feeds.placeholders import fill_placeholders
 from tidemill.feeds.source import SourceBody
 
-_CONTENT_TYPES: Final = {
-    "json": "application/json",
-    "form": "application/x-www-form-urlencoded",
-    "text": "text/plain",
-}
+_CONTENT_TYPES: Final = {"json": "application/json", "form": "application/x-www-form-urlencoded", "text": "text/plain"}
 _NUMBER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*):number\}")
 _DIGITS: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 

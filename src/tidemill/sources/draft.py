@@ -20,6 +20,9 @@ _REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(:-[^}]*)?\}")
 SECRET_NAME: Final = re.compile(r"(auth|key|token|secret|cookie|pass)", re.IGNORECASE)
 
 
+_NamedMembers = list[tuple[AnswerMember, str]]
+
+
 class DraftOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The user's choices, which take precedence over guesses. `tags` and `fields`: name -> path, in place of all
     guessed tags or fields."""
@@ -135,9 +138,7 @@ def _lettered(name: str) -> str:
     return name if name[:1].isalpha() or not name else f"m_{name}"
 
 
-def _field_members(
-    structure: Structure, options: DraftOptions, used: _UsedPaths, names: _MemberNames
-) -> list[tuple[AnswerMember, str]]:
+def _field_members(structure: Structure, options: DraftOptions, used: _UsedPaths, names: _MemberNames) -> _NamedMembers:
     if options.fields:
         known = {member.path: member for member in structure.members}
         wanted = [(_chosen_field(path, known), name) for name, path in options.fields.items()]
@@ -154,9 +155,7 @@ def _chosen_field(path: str, known: Mapping[str, AnswerMember]) -> AnswerMember:
     return msgspec.structs.replace(member, role="values" if member.role == "values" else "value")
 
 
-def _text_members(
-    structure: Structure, options: DraftOptions, used: _UsedPaths, names: _MemberNames
-) -> list[tuple[AnswerMember, str]]:
+def _text_members(structure: Structure, options: DraftOptions, used: _UsedPaths, names: _MemberNames) -> _NamedMembers:
     if options.tags:
         chosen = "was asked for"
         return [(AnswerMember(path=path, role="tag", explanation=chosen), name) for name, path in options.tags.items()]

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol
 
 from tidemill.errors import ConflictError, InputError
-from tidemill.sources.pacing import Backoff
+from tidemill.sources.pacing import Pacing
 from tidemill.sources.state import Unsent
 from tidemill.sources.state_store import SourceStateStore
 
@@ -51,21 +51,14 @@ class Outbox:
     """The payloads of one source that are not yet durable."""
 
     def __init__(
-        self,
-        send: SendPayload,
-        state_store: SourceStateStore,
-        source: str,
-        *,
-        backoff: Backoff,
-        rng: random.Random,
-        limit: int,
+        self, send: SendPayload, state_store: SourceStateStore, source: str, pacing: Pacing, rng: random.Random
     ) -> None:
         self._send = send
         self._state_store = state_store
         self._source = source
-        self._backoff = backoff
+        self._backoff = pacing.submit_backoff
         self._rng = rng
-        self._limit = limit
+        self._limit = pacing.in_flight
         self._tasks: dict[asyncio.Task[None], Unsent] = {}
         self._bytes = 0
         self._failing: dict[str, str] = {}
@@ -174,6 +167,5 @@ class Outbox:
             self._kept.discard(unsent.key)
         except Exception:
             log.exception(
-                "a taken payload of %s stays in the catalog and is sent again, with its key, at the start",
-                self._source,
+                "a taken payload of %s stays in the catalog and is sent again, with its key, at the start", self._source
             )

@@ -25,9 +25,11 @@ from tidemill.feeds.definition import Feed
 from tidemill.model.time import NS_PER_S
 from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.hosts import LONGEST_S, SourceHosts
+from tidemill.sources.http import HttpClient
 from tidemill.sources.outbox import Submit
 from tidemill.sources.pacing import Pacing
 from tidemill.sources.redact import Redaction
+from tidemill.sources.source_run import SourceRun
 from tidemill.sources.source_spec import SourceSpec, compile_specs, source_key
 from tidemill.sources.state import Poll, SourceState, Unusable
 from tidemill.sources.state_store import SourceStateStore
@@ -152,7 +154,7 @@ class Poller:
         ended = [
             key
             for key, (task, _) in self._running.items()
-            if wanted.get(key) != task.spec or task.policy != self._policy
+            if (wanted.get(key), self._policy) != (task.spec, task.policy)
         ]
         await self._end_tasks(ended)
         for key in wanted.keys() & set(ended):
@@ -204,17 +206,18 @@ class Poller:
 
     def _start_task(self, spec: SourceSpec) -> None:
         rng = random.Random(self._rng.getrandbits(64))
-        task = SourceTask(
+        run = SourceRun(
             spec,
-            self._policy,
+            HttpClient(self._policy.within(spec.allow)),
             self._submit,
             self._state_store,
             pacing=self._pacing,
             now_ns=self._now_ns,
             rng=rng,
-            hosts=self._hosts,
+            host=self._hosts.host_of(spec.tenant, spec.origin),
             max_depth=self._max_depth,
         )
+        task = SourceTask(run, self._policy)
         self._running[spec.key] = task, asyncio.create_task(task.poll_until_stopped(), name=spec.key)
 
     async def _end_tasks(self, keys: Sequence[str]) -> None:

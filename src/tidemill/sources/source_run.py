@@ -15,7 +15,6 @@ from typing import Final
 
 import msgspec
 
-from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.feeds.formats import JSON_FORMATS
 from tidemill.sources.answers import AnswerVerdict, cut_records, judge_answer
 from tidemill.sources.hosts import SourceHost
@@ -26,24 +25,13 @@ from tidemill.sources.pacing import Pacing
 from tidemill.sources.paging import origin_of
 from tidemill.sources.request import Validators
 from tidemill.sources.source_spec import SourceSpec
-from tidemill.sources.state import Cursor, Unsent
+from tidemill.sources.state import Cursor, PollError, Unsent
 from tidemill.sources.state_store import SourceStateStore
 from tidemill.sources.tracker import Tracker
 
 _OFF_LOOP_BYTES: Final = 256 << 10  # larger answers are read in a thread (about 5 ms of work)
 _JSON: Final = frozenset(JSON_FORMATS)
 REJECTED_FOR_S: Final = 3600.0  # a feed may be corrected meanwhile
-
-
-class PollError(Exception):
-    """A poll failed. `reason` is a reason of the source's state, `detail` a sentence; `at_least_s` is how long the
-    server asked not to be polled (0: it did not)."""
-
-    def __init__(self, reason: str, detail: str, at_least_s: float = 0.0) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
-        self.at_least_s = at_least_s
 
 
 class SourceAnswer(msgspec.Struct, frozen=True):
@@ -97,25 +85,24 @@ class SourceRun:
         pacing: Pacing,
         now_ns: Callable[[], int],
         rng: random.Random,
-        host: SourceHost | None = None,
-        max_depth: int = MAX_DEPTH,
+        host: SourceHost,
+        max_depth: int,
     ) -> None:
         self.spec = spec
         self._max_depth = max_depth
-        self._host = host or SourceHost()
+        self.host = host
         self.tracker = Tracker(spec, now_ns)
         self.now_ns = now_ns
         self.cursor = Cursor()
         self.stopping = asyncio.Event()
         self.limits = FetchLimits(spec.timeout_s, spec.timeout_s * pacing.deadline_factor, spec.max_bytes)
-        self._client = client
+        self.client = client
         self.tokens = None if spec.oauth2 is None else OAuthTokens(spec.oauth2, client, self.limits)
         self._submit = submit
-        self._state_store = state_store
-        self._pacing = pacing
-        self.outbox = Outbox(
-            self._send, state_store, spec.key, backoff=pacing.submit_backoff, rng=rng, limit=pacing.in_flight
-        )
+        self.state_store = state_store
+        self.pacing = pacing
+        self.rng = rng
+        self.outbox = Outbox(self._send, state_store, spec.key, pacing, rng)
         self._refused: str | None = None
         self._rejected: _RejectedAnswer | None = None
         self._run_id = f"{rng.getrandbits(64):016x}{time.time_ns():016x}"
@@ -144,7 +131,7 @@ class SourceRun:
         spec, started = self.spec, time.monotonic()
         body = None if spec.body is None else spec.body.encode({**spec.item_values, **values})
         if origin_of(url) != spec.origin:  # credentials are sent to their own host only
-            return await self._client.get(url, {}, self.limits, expected, validators)
+            return await self.client.get(url, {}, self.limits, expected, validators)
         for last in (self.tokens is None, True):
             try:
                 login = {} if self.tokens is None else await self.tokens.authorization_header()
@@ -153,7 +140,7 @@ class SourceRun:
             finally:
                 await self._save_token()
             headers = {**spec.headers, **login}
-            fetched = await self._client.get(url, headers, self.limits, expected, validators, body=body)
+            fetched = await self.client.get(url, headers, self.limits, expected, validators, body=body)
             if self.tokens is None or last or not (isinstance(fetched, FetchFailure) and fetched.status == 401):
                 break
             self.tokens.discard_token()
@@ -166,7 +153,7 @@ class SourceRun:
             return
         self.tracker.hide_tokens(tokens.secrets)
         if tokens.unsaved and tokens.rotated is not None:
-            await self._state_store.save_token(self.spec.key, tokens.rotated)
+            await self.state_store.save_token(self.spec.key, tokens.rotated)
             tokens.unsaved = False
 
     def request_identity(self, url: str, values: Mapping[str, str] | None = None) -> str:
@@ -176,7 +163,7 @@ class SourceRun:
 
     async def _await_turn(self) -> None:
         """Wait until the host's rate allows a request. Raises CancelledError if the source is stopped meanwhile."""
-        seconds = self._host.take_turn()
+        seconds = self.host.take_turn()
         if seconds > 0:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
@@ -262,7 +249,7 @@ class SourceRun:
     async def save_cursor(self, cursor: Cursor, shown: str | None = None) -> None:
         """Make the cursor durable. `shown`: the cursor as the state shows it (None: as before)."""
         if cursor != self.cursor:
-            await self._state_store.save_cursor(self.spec.key, cursor)
+            await self.state_store.save_cursor(self.spec.key, cursor)
             self.cursor = cursor
         self.tracker.update(cursor=shown)
 
@@ -272,7 +259,7 @@ class SourceRun:
             if self.outbox.intake_fault is not None:
                 self.tracker.note_intake_fault(self.outbox.intake_fault)
             try:
-                async with asyncio.timeout(self._pacing.write_every_s):
+                async with asyncio.timeout(self.pacing.write_every_s):
                     return await wait()
             except TimeoutError:
                 continue
@@ -306,7 +293,7 @@ class SourceRun:
         self.outbox.put(unsent, self.delivery_callback(len(body), answer))
 
     async def _send(self, unsent: Unsent) -> str:
-        async with asyncio.timeout(self._pacing.submit_timeout_s):
+        async with asyncio.timeout(self.pacing.submit_timeout_s):
             spec = self.spec
             arguments = (spec.tenant, spec.feed, unsent.body, unsent.content_type, unsent.key)
             return await self._submit(*arguments, request_values=unsent.request_values)

@@ -1,7 +1,8 @@
 """The records that the poller keeps of a source: its state (one value, overwritten), its polls (a row each), its
 cursor.
 
-All are plain structs; `state_store.py` and the poll ledger store them. The API shows states as they are.
+All are plain structs; `state_store.py` and the poll ledger store them. The API shows states as they are. A `PollError`
+becomes a state and a row of the ledger.
 """
 
 from typing import Literal
@@ -108,3 +109,14 @@ class Unusable(msgspec.Struct, frozen=True):
 
     name: str
     why: str
+
+
+class PollError(Exception):
+    """A poll failed. `reason` is a reason of the source's state, `detail` a sentence; `at_least_s` is how long the
+    server asked not to be polled (0: it did not)."""
+
+    def __init__(self, reason: str, detail: str, at_least_s: float = 0.0) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+        self.at_least_s = at_least_s

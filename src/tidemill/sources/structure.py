@@ -172,22 +172,22 @@ def _guess_member(path: str, all_values: list[Any], count: int) -> AnswerMember:
     values = [value for value in all_values if value is not None]
     required, example = len(values) == count, values[0] if values else None
 
-    def made(role: Role, explanation: str, **more: Any) -> AnswerMember:
+    def make(role: Role, explanation: str, **more: Any) -> AnswerMember:
         return AnswerMember(path=path, role=role, explanation=explanation, required=required, example=example, **more)
 
     name = path.rpartition(".")[2]
     if not values:
-        return made("unused", "was null wherever it was")
+        return make("unused", "was null wherever it was")
     if all(isinstance(value, bool) for value in values):
-        return made("unused", "is true or false, which is no number")
+        return make("unused", "is true or false, which is no number")
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         unit = _epoch_unit(values) if _TIME_NAME.search(name) else None
-        return made("time", f"like a time ({unit})", format=unit) if unit else made("value", "like a number")
+        return make("time", f"like a time ({unit})", format=unit) if unit else make("value", "like a number")
     if all(isinstance(value, str) for value in values):
-        return _guess_text(name, values, count, made)
+        return _guess_text(name, values, count, make)
     if all(isinstance(value, list) for value in values):
-        return _guess_list(name, values, made)
-    return made("unused", "has values of several types")
+        return _guess_list(name, values, make)
+    return make("unused", "has values of several types")
 
 
 def _epoch_unit(values: Sequence[float]) -> str | None:
@@ -195,23 +195,23 @@ def _epoch_unit(values: Sequence[float]) -> str | None:
     return next((unit for unit, per in _EPOCHS if all(low * per <= value < high * per for value in values)), None)
 
 
-def _guess_text(name: str, values: list[str], count: int, made: _Make) -> AnswerMember:
+def _guess_text(name: str, values: list[str], count: int, make: _Make) -> AnswerMember:
     offsets = _offsets(values)
     if offsets is not None:
         zoned = all(offset is not None for offset in offsets)
         explanation = "like a time" if zoned else "like a time, without an offset from UTC"
-        return made("time", explanation, format="rfc3339", zoned=zoned)
+        return make("time", explanation, format="rfc3339", zoned=zoned)
     if all(_NUMBER.fullmatch(value) for value in values):
-        return made("unused", "is a number written as a text; values must be JSON numbers")
+        return make("unused", "is a number written as a text; values must be JSON numbers")
     if any(not 1 <= len(value) <= 256 for value in values):
-        return made("unused", "is an empty or a long text")
+        return make("unused", "is an empty or a long text")
     if any(_CONTROL.search(value) for value in values):
-        return made("unused", "holds control characters, which no tag may")
+        return make("unused", "holds control characters, which no tag may")
     if _ATTRIBUTE.search(name):
-        return made("attribute", "like a remark on the value")
+        return make("attribute", "like a remark on the value")
     if len(values) >= 5 and len(set(values)) == len(values) == count:
-        return made("unused", "differs in every record; as a tag each would be a series")
-    return made("tag", "like a name that tells series apart")
+        return make("unused", "differs in every record; as a tag each would be a series")
+    return make("tag", "like a name that tells series apart")
 
 
 def _offsets(values: Sequence[str]) -> list[int | None] | None:
@@ -222,18 +222,18 @@ def _offsets(values: Sequence[str]) -> list[int | None] | None:
         return None
 
 
-def _guess_list(name: str, values: list[list[Any]], made: _Make) -> AnswerMember:
+def _guess_list(name: str, values: list[list[Any]], make: _Make) -> AnswerMember:
     flat = [member for value in values for member in value]
     if all(isinstance(member, str) for member in flat):
-        return made("labels", "like words about the record")
+        return make("labels", "like words about the record")
     numbers = all(isinstance(member, int | float) and not isinstance(member, bool) for member in flat)
     sizes = {len(value) for value in values}
     octets = all(isinstance(member, int) and 0 <= member <= 255 for member in flat)
     if numbers and octets and len(sizes) == 1 and (size := sizes.pop()) in _PACKED:
-        return made("value", f"like the {size} bytes of a number", type=_PACKED[size])
+        return make("value", f"like the {size} bytes of a number", type=_PACKED[size])
     if numbers and all(values):
-        return made("values", "like many numbers", type="numbers")
-    return made("unused", "is a list, whose items no path can name")
+        return make("values", "like many numbers", type="numbers")
+    return make("unused", "is a list, whose items no path can name")
 
 
 def _next_cursor_path(document: Any) -> str | None:

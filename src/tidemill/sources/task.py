@@ -7,26 +7,17 @@ one poll tries it. The cursor moves only after intake took the payloads that it 
 
 import asyncio
 import logging
-import random
 import traceback
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
-from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.model.time import NS_PER_S
 from tidemill.sources.addresses import AddressPolicy
-from tidemill.sources.hosts import SourceHosts
-from tidemill.sources.http import HttpClient
-from tidemill.sources.outbox import Submit
-from tidemill.sources.pacing import Pacing
 from tidemill.sources.redact import Redaction
 from tidemill.sources.schedule import Cron
-from tidemill.sources.source_run import PollError, SourceRun
-from tidemill.sources.source_spec import SourceSpec
-from tidemill.sources.state import SourceState
-from tidemill.sources.state_store import SourceStateStore
+from tidemill.sources.source_run import SourceRun
+from tidemill.sources.state import PollError, SourceState
 from tidemill.sources.steps import make_step
 
 log = logging.getLogger(__name__)
@@ -35,45 +26,18 @@ _CLOCK_CHECK_S: Final = 60.0  # a wait for a time of day reads the clock so ofte
 
 
 class SourceTask:
-    """Polls one source. `poll_until_stopped` is the body of the task; `stop` makes it end. `policy` is the server's:
-    the source may reach addresses that both the policy and its own `allow` permit."""
+    """Polls the source of a run. `poll_until_stopped` is the body of the task; `stop` makes it end. `policy` is the
+    server's policy under which the run's client was made."""
 
-    def __init__(
-        self,
-        spec: SourceSpec,
-        policy: AddressPolicy,
-        submit: Submit,
-        state_store: SourceStateStore,
-        *,
-        pacing: Pacing,
-        now_ns: Callable[[], int],
-        rng: random.Random,
-        hosts: SourceHosts | None = None,
-        max_depth: int = MAX_DEPTH,
-    ) -> None:
-        self.spec = spec
+    def __init__(self, run: SourceRun, policy: AddressPolicy) -> None:
+        self.spec = run.spec
         self.policy = policy
-        self._client = HttpClient(policy.within(spec.allow))
-        self._host = (hosts or SourceHosts()).host_of(spec.tenant, spec.origin)
-        self._run = SourceRun(
-            spec,
-            self._client,
-            submit,
-            state_store,
-            pacing=pacing,
-            now_ns=now_ns,
-            rng=rng,
-            host=self._host,
-            max_depth=max_depth,
-        )
-        self._step = make_step(self._run)
-        self.tracker = self._run.tracker
-        self._state_store = state_store
-        self._pacing = pacing
-        self._now_ns = now_ns
-        self._rng = rng
-        self._backoff = msgspec.structs.replace(spec.breaker.backoff, first_s=pacing.first_backoff_s)
-        self._stopping = self._run.stopping
+        self._run = run
+        self._step = make_step(run)
+        self.tracker = run.tracker
+        self._now_ns = run.now_ns
+        self._backoff = msgspec.structs.replace(run.spec.breaker.backoff, first_s=run.pacing.first_backoff_s)
+        self._stopping = run.stopping
         self._task: asyncio.Task[None] | None = None
         self._finishing = False
 
@@ -95,12 +59,12 @@ class SourceTask:
     async def poll_until_stopped(self) -> None:
         """Poll until stopped; then deliver the payloads in the outbox, or save them."""
         self._task = asyncio.current_task()
-        self._host.set_interval(self.spec.key, self.spec.interval_s)
+        self._run.host.set_interval(self.spec.key, self.spec.interval_s)
         try:
             await self._resume()
             await self._first_wait()
             while not self._stopping.is_set():
-                held_ns = self._host.held_until_ns(self.spec.feed)  # a `Retry-After` to any item holds for all items
+                held_ns = self._run.host.held_until_ns(self.spec.feed)  # by a `Retry-After` to any item
                 if held_ns > self._now_ns():
                     await self._pause_until(held_ns)
                 else:
@@ -110,9 +74,9 @@ class SourceTask:
                 raise
         finally:
             self._finishing = True
-            self._host.set_interval(self.spec.key, None)
-            self._client.close()
-            await self._run.outbox.close(self._pacing.submit_grace_s)
+            self._run.host.set_interval(self.spec.key, None)
+            self._run.client.close()
+            await self._run.outbox.close(self._run.pacing.submit_grace_s)
             await self._step.close()
             self.tracker.end_poll(None)
 
@@ -121,11 +85,11 @@ class SourceTask:
         back-off, while the catalog cannot be read."""
         while not self._stopping.is_set():
             try:
-                self._run.cursor = await self._state_store.read_cursor(self.spec.key) or self._run.cursor
-                earlier = await self._state_store.read_state(self.spec.key)
-                unsent = await self._state_store.read_unsent(self.spec.key)
+                self._run.cursor = await self._run.state_store.read_cursor(self.spec.key) or self._run.cursor
+                earlier = await self._run.state_store.read_state(self.spec.key)
+                unsent = await self._run.state_store.read_unsent(self.spec.key)
                 if self._run.tokens is not None:
-                    self._run.tokens.restore_rotated(await self._state_store.read_token(self.spec.key))
+                    self._run.tokens.restore_rotated(await self._run.state_store.read_token(self.spec.key))
                 break
             except Exception as error:
                 await self._pause(self._record_failure(PollError("internal", f"the catalog cannot be read: {error}")))
@@ -179,10 +143,10 @@ class SourceTask:
         if error.at_least_s and self.spec.origin:
             until_ns = self._now_ns() + int(error.at_least_s * NS_PER_S)
             self.tracker.note_hold(self.spec.origin, until_ns)
-            self._host.hold(self.spec.feed, until_ns)
+            self._run.host.hold(self.spec.feed, until_ns)
         if self.tracker.state.state == "open":
             return max(self.spec.breaker.rest_s, error.at_least_s)
-        return self._backoff.delay_s(failures, self._rng, error.at_least_s)
+        return self._backoff.delay_s(failures, self._run.rng, error.at_least_s)
 
     async def _pause(self, seconds: float) -> None:
         """Wait for so many seconds, or until stopped."""

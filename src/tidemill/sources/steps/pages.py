@@ -13,8 +13,8 @@ import msgspec
 
 from tidemill.sources.paging import Paging, PagingError
 from tidemill.sources.redact import Redaction
-from tidemill.sources.source_run import PollError, SourceAnswer, SourceRun
-from tidemill.sources.state import State
+from tidemill.sources.source_run import SourceAnswer, SourceRun
+from tidemill.sources.state import PollError, State
 
 _UNKNOWN_PAGE: Final = frozenset({404, 410})
 _MAX_SEEN: Final = 100_000

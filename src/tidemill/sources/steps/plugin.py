@@ -11,7 +11,8 @@ import msgspec
 from tidemill import plugins
 from tidemill.sources.http import Fetched, FetchFailure
 from tidemill.sources.plugin import PluginPage, SourcePlugin
-from tidemill.sources.source_run import PollError, SourceRun
+from tidemill.sources.source_run import SourceRun
+from tidemill.sources.state import PollError
 
 _BY = "plugin"
 

@@ -14,7 +14,8 @@ import msgspec
 from tidemill.model.time import format_instant
 from tidemill.sources.caps import is_capped, may_be_capped, record_keys
 from tidemill.sources.poll_windows import PollWindow, PollWindows
-from tidemill.sources.source_run import PollError, SourceAnswer, SourceRun
+from tidemill.sources.source_run import SourceAnswer, SourceRun
+from tidemill.sources.state import PollError
 
 _MAX_HALVINGS: Final = 12  # halvings of a window until the search for its records ends
 
