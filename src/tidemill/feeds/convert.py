@@ -11,6 +11,10 @@ import msgspec
 from tidemill.feeds.key_lines import Key
 
 
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The base of every table of a feed definition: unknown keys are faults."""
+
+
 class DefinitionFault(msgspec.Struct, frozen=True):
     """One fault in a feed definition: the key, a stable code and a sentence with a hint."""
 

@@ -9,9 +9,9 @@ from typing import Any, Final, Literal
 
 from tidemill.checks.check import Check, FeedColumns
 from tidemill.checks.library import checks, compile_check
+from tidemill.feeds.convert import Table
 from tidemill.feeds.members import Attribute, Field, Tag
 from tidemill.feeds.source import Source
-from tidemill.feeds.table import Table
 from tidemill.feeds.time_policy import TimePolicy
 
 __all__ = ["Attribute", "Feed", "Field", "Tag"]
@@ -109,8 +109,8 @@ class Rollup(Table, frozen=True):
 
 
 class RetentionPolicy(Table, frozen=True):
-    """How long points stay after they were *received* (None: for ever). `seal_rollups`: when a window's points go, its
-    rollup stays for good and later records for it are rejected `window_sealed`."""
+    """Points expire so long after they were *received* (None: never). `seal_rollups`: a window is sealed when its
+    points expire: its rollup stays for good, and later records for it are rejected `window_sealed`."""
 
     points: str | None = None
     seal_rollups: bool = False

@@ -46,7 +46,7 @@ class Filler:
             return [self.fill(value, (*key, n)) for n, value in enumerate(node)]
         if not isinstance(node, str):
             return node
-        filled = _REFERENCE.sub(lambda match: self._value(match, key), node)
+        filled = _REFERENCE.sub(lambda match: self._variable_value(match, key), node)
         if node and not filled and key not in self._unread:
             self._blank.add(key)
         return filled
@@ -67,10 +67,10 @@ class Filler:
                 merged.append(fault)
         return merged
 
-    def _value(self, match: re.Match[str], key: Key) -> str:
+    def _variable_value(self, match: re.Match[str], key: Key) -> str:
         path, name, default = match.groups()
         if path is not None:
-            return self._file(path, match[0], key)
+            return self._file_value(path, match[0], key)
         if self._environment is AS_WRITTEN:
             self._unread.add(key)
             return match[0]
@@ -87,7 +87,7 @@ class Filler:
             self._keep_secret(value, key)
         return (default or "") if value is None else value
 
-    def _file(self, path: str, reference: str, key: Key) -> str:
+    def _file_value(self, path: str, reference: str, key: Key) -> str:
         if not _HOLDS_SECRETS.intersection(key[1:2]):
             names = ", ".join(sorted(_HOLDS_SECRETS))
             self._faults.append(DefinitionFault(key, "misplaced_secret", f"a secret is filled in inside {names} only"))

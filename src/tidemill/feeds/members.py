@@ -8,8 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from tidemill.feeds.convert import Table
 from tidemill.feeds.packed import Packed, packed_type
-from tidemill.feeds.table import Table
 from tidemill.model.units import conversion
 
 Part = Literal["record", "header"]

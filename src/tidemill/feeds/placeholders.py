@@ -46,21 +46,21 @@ def request_texts(source: Source) -> Iterator[tuple[Key, str]]:
         yield ("source", "params", name), text
     body = source.body
     if body is not None:
-        yield from _texts(("source", "body", "json"), body.json)
-        yield from _texts(("source", "body", "form"), body.form)
-        yield from _texts(("source", "body", "variables"), body.variables)
+        yield from _nested_texts(("source", "body", "json"), body.json)
+        yield from _nested_texts(("source", "body", "form"), body.form)
+        yield from _nested_texts(("source", "body", "variables"), body.variables)
         yield ("source", "body", "text"), body.text or ""
 
 
-def _texts(key: Key, node: Any) -> Iterator[tuple[Key, str]]:
+def _nested_texts(key: Key, node: Any) -> Iterator[tuple[Key, str]]:
     if isinstance(node, str):
         yield key, node
     elif isinstance(node, dict):
         for name, value in node.items():
-            yield from _texts((*key, name), value)
+            yield from _nested_texts((*key, name), value)
     elif isinstance(node, list | tuple):
         for number, value in enumerate(node):
-            yield from _texts((*key, number), value)
+            yield from _nested_texts((*key, number), value)
 
 
 def placeholder_faults(feed: Feed, source: Source) -> Iterator[DefinitionFault]:

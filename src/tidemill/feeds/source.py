@@ -2,7 +2,7 @@
 
 from typing import Any, Final, Literal
 
-from tidemill.feeds.table import Table
+from tidemill.feeds.convert import Table
 
 HTTP: Final = "http"
 DEFAULT_EVERY: Final = "10s"

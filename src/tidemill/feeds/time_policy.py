@@ -4,8 +4,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from tidemill.feeds.convert import Table
 from tidemill.feeds.members import Part
-from tidemill.feeds.table import Table
 
 UNIX: Final = ("unix_s", "unix_ms", "unix_us", "unix_ns")
 NAMED: Final = ("iso8601", "rfc3339", *UNIX, "received")

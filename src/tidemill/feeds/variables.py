@@ -78,7 +78,7 @@ class VisibleVariables(Mapping[str, str]):
         return sum(1 for _ in self)
 
     def __repr__(self) -> str:
-        return f"Visible({self._tenant}: {','.join(self._names)})"  # not its values: they may be secrets
+        return f"Visible({self._tenant}: {','.join(self._names)})"  # without the values: they may be secrets
 
 
 class VariableScope(msgspec.Struct, frozen=True):

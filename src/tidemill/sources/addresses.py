@@ -145,7 +145,7 @@ class AddressPolicy(msgspec.Struct, frozen=True):
 
 
 def parse_network(text: str) -> Network:
-    """One network in CIDR notation; an address is the network of itself. Raises ValueError with a sentence."""
+    """The network of a text in CIDR notation; an address is a network of one. Raises ValueError with a sentence."""
     try:
         network = ip_network(text)
     except ValueError:

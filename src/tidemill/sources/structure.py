@@ -237,7 +237,7 @@ def _guess_list(name: str, values: list[list[Any]], make: _Make) -> AnswerMember
 
 
 def _next_cursor_path(document: Any) -> str | None:
-    """Where the cursor of a next page seems to be."""
+    """The path where the cursor of a next page seems to be; None: nowhere."""
     if isinstance(document, dict):
         for path, value in _leaves(document):
             name = path.rpartition(".")[2].lower()
