@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill.errors import StartupError
-from tidemill.feeds.variables import visible
+from tidemill.feeds.variables import visible_variables
 from tidemill.settings import load, variables_by_tenant
 
 
@@ -109,5 +109,5 @@ def test_no_variable_is_ever_seen_by_two_tenants(bound):
         return
     for tenant in ("default", "a", "a-2", "b", "never-named"):
         for closed in (True, False):
-            found = set(visible(environment, text, tenant, closed=closed))
+            found = set(visible_variables(environment, text, tenant, closed=closed))
             assert found == seen.get(tenant, set()), "TIDEMILL_ names are not among these"

@@ -13,7 +13,7 @@ from bench.figures import Figure
 from tidemill.checks.look_back import LookBack
 from tidemill.decode.decoder import Decoder
 from tidemill.feeds.definition import Feed
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 from tidemill.mill.lanes import MAX_BYTES, MAX_PAYLOADS
 from tidemill.model.payload import LogEntry
 from tidemill.rules.apply import apply_rules
@@ -160,7 +160,7 @@ def run(folder: Path, *, quick: bool) -> list[Figure]:
     records = 100_000 if quick else 1_000_000
     text = FEED + "".join(f'[[rules]]\ncheck = "{name}"\noptions = {{ {given} }}\n' for name, given in RULES.items())
     entries = payloads(records)
-    feeds = [load(text.replace('"bench"', f'"bench{number}"')) for number in range(100)]
+    feeds = [load_feed(text.replace('"bench"', f'"bench{number}"')) for number in range(100)]
     one_feed = [(0, batch) for batch in batches(entries)]
     each = len(entries) // 100
     many_feeds = [(number, entries[number * each : (number + 1) * each]) for number in range(100)]

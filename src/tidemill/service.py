@@ -27,8 +27,8 @@ from tidemill.catalog.replays import CatalogReplays
 from tidemill.clock import Trust
 from tidemill.errors import StartupError, TidemillError, UnavailableError
 from tidemill.feeds.book import FeedBook
-from tidemill.feeds.recipes import FORMER, RECIPES, shipped
-from tidemill.feeds.variables import Reaches
+from tidemill.feeds.recipes import FORMER_RECIPES, RECIPES, is_shipped_recipe
+from tidemill.feeds.variables import TenantScopes
 from tidemill.lifeline import Lifeline
 from tidemill.lock import FolderLock
 from tidemill.settings import DEFAULT_TENANT, Runtime, Settings
@@ -56,14 +56,14 @@ _MILL_TIMEOUT_S: Final = 100.0  # a statement of the mill's must end some time, 
 def feed_texts(catalog: Catalog, tenant: str = DEFAULT_TENANT) -> CatalogFeeds:
     """The feed texts of a catalog; `tenant` has the recipes from then on."""
     texts = CatalogFeeds(catalog)
-    texts.install(tenant, RECIPES, FORMER)
+    texts.install(tenant, RECIPES, FORMER_RECIPES)
     return texts
 
 
 def open_book(catalog: Catalog, settings: Settings, tenant: str = DEFAULT_TENANT) -> FeedBook:
     """The feed definitions of a catalog for who polls; `tenant` has the recipes from then on."""
-    reaches = Reaches(os.environ, settings, lambda: ever_keys(catalog))
-    return FeedBook(feed_texts(catalog, tenant), reach=reaches.of)
+    scopes = TenantScopes(os.environ, settings, lambda: ever_keys(catalog))
+    return FeedBook(feed_texts(catalog, tenant), scope_of=scopes.scope_of)
 
 
 def run_store(runtime: Runtime, lifeline: Lifeline) -> None:
@@ -107,7 +107,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
     def sources() -> "Iterator[tuple[str, Feed | Unusable]]":
         # Asked anew each time: a feed that somebody with a key applied is never polled as if there were no keys.
         networks = runtime.settings.source_networks(closed=ever_keys(catalog))
-        poller.permit(AddressPolicy.parse(networks))
+        poller.set_policy(AddressPolicy.parse(networks))
         return _sources(catalog, book)
 
     poller = Poller(
@@ -121,11 +121,11 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
 
     def feeds_changed() -> None:
         book.refresh()
-        poller.changed()
+        poller.notify_changed()
 
     def access_closed() -> None:
-        book.forget()
-        poller.changed()
+        book.clear_compiled()
+        poller.notify_changed()
 
     catalog.watch(FEEDS_PREFIX, feeds_changed)
     catalog.watch(CLOSED, access_closed)
@@ -327,7 +327,7 @@ def _sources(catalog: Catalog, book: FeedBook) -> "Iterator[tuple[str, Feed | Un
             text = None
             try:
                 text = texts.current(tenant, name)
-                if text is None or (tenant != DEFAULT_TENANT and shipped(name, text.text, text.sha256)):
+                if text is None or (tenant != DEFAULT_TENANT and is_shipped_recipe(name, text.text, text.sha256)):
                     continue
                 feed = book.current(tenant, name)
             except TidemillError as error:  # for instance a ${NAME} that this process has not: the others go on

@@ -31,7 +31,7 @@ class _Applied:
 
 def test_a_feed_is_at_hand_when_its_put_is_answered(api: Api) -> None:
     assert api.client.put("/v1/feeds/shared", content=TEXT).status_code == 201
-    feed = api.services.book.known("default", "shared")
+    feed = api.services.book.cached("default", "shared")
     assert feed is not None
     assert feed.version == 1
 

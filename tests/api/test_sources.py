@@ -15,7 +15,7 @@ from tests.support.engine import running_engine
 from tidemill.catalog.keys import create_key
 from tidemill.model.time import NS_PER_S, format_instant, parse_instant
 from tidemill.sources.ledger import poll_rows
-from tidemill.sources.pull import source_key
+from tidemill.sources.source_spec import source_key
 from tidemill.sources.state import Poll, SourceState
 from tidemill.sources.state_store import read_states
 from tidemill.store.migrate import migrate

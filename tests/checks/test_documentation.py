@@ -9,7 +9,7 @@ from tidemill.checks.check import Check, HistoryCheck
 from tidemill.checks.describe import example, meaning, options
 from tidemill.checks.library import OURS, checks
 from tidemill.checks.trial import evaluate
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 from tidemill.rules.reasons import REASONS
 
 FEED = """name = "p"
@@ -33,7 +33,7 @@ def feed_for(check: type[Check]) -> str:
 
 @pytest.mark.parametrize("check", OURS, ids=lambda check: check.name)
 def test_the_example_of_every_check_is_a_rule_that_loads(check: type[Check]) -> None:
-    feed = load(f"{feed_for(check)}{example(check)}")
+    feed = load_feed(f"{feed_for(check)}{example(check)}")
     [rule] = feed.rules
     made = rule.compiled()
     assert isinstance(made, check)

@@ -5,7 +5,7 @@ import pytest
 from tests.checks.judging import faults
 from tidemill.checks.pattern_cost import MAX_COST, pattern_cost
 from tidemill.errors import FeedDefinitionError
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 
 HEAD = """name = "pumps"
 [time]
@@ -60,18 +60,18 @@ def test_free_spacing_in_which_counts_can_hide_is_not_taken() -> None:
 
 
 def test_the_patterns_of_a_feed_cost_so_much_in_all() -> None:
-    assert load(rules(1, r"\w{99}x"))
+    assert load_feed(rules(1, r"\w{99}x"))
     with pytest.raises(FeedDefinitionError) as refused:
-        load(rules(60, r"\w{99}x"))
+        load_feed(rules(60, r"\w{99}x"))
     (fault,) = refused.value.faults
     assert fault.path.endswith("rules.1.options.pattern")
     assert "write [0-9A-Za-z_]" in fault.message
 
 
 def test_a_feed_has_at_most_a_hundred_rules() -> None:
-    assert len(load(rules(100, "a")).rules) == 100
+    assert len(load_feed(rules(100, "a")).rules) == 100
     with pytest.raises(FeedDefinitionError) as refused:
-        load(rules(101, "a"))
+        load_feed(rules(101, "a"))
     (fault,) = refused.value.faults
     assert fault.code == "too_many"
     assert "at most 100 rules, not 101" in fault.message

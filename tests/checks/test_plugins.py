@@ -12,7 +12,7 @@ from tidemill.api.rules import rules
 from tidemill.checks.library import checks, unusable
 from tidemill.decode.decoder import Decoder
 from tidemill.errors import FeedDefinitionError
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 from tidemill.rules.apply import apply_rules
 
 PACKAGE = '''
@@ -120,12 +120,12 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 def refused(check: str, options: str) -> str:
     with pytest.raises(FeedDefinitionError) as caught:
-        load(FEED.format(check=check, options=options))
+        load_feed(FEED.format(check=check, options=options))
     return str(caught.value)
 
 
 def test_a_check_of_another_package_is_one_of_ours() -> None:
-    feed = load(FEED.format(check="even", options='field = "v"'))
+    feed = load_feed(FEED.format(check="even", options='field = "v"'))
     bodies = [b'{"t": 1700000000, "site": "a", "v": %d}' % value for value in (1, 2, 3)]
     checked = apply_rules(feed, Decoder(feed).decode([logged(seq, body, "p") for seq, body in enumerate(bodies)]))
     assert checked.rejections.select("seq", "reasons").rows() == [(1, ["even"])]

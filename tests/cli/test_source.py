@@ -18,7 +18,7 @@ from tests.support.engine import running_engine
 from tidemill import cli
 from tidemill.simulate.server import running
 from tidemill.sources.ledger import poll_rows
-from tidemill.sources.pull import source_key
+from tidemill.sources.source_spec import source_key
 from tidemill.sources.state import Poll, SourceState
 from tidemill.store.migrate import migrate
 

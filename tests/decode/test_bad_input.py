@@ -7,7 +7,7 @@ import pytest
 from tests.support.payloads import FEEDS, FIX, RECEIVED_NS, logged
 from tidemill.decode.codes import FAULT_CODES
 from tidemill.decode.decoder import Decoder
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 from tidemill.feeds.recipes import RECIPES
 from tidemill.model.payload import MAX_RECORDS
 
@@ -246,7 +246,7 @@ def test_a_feed_that_rejects_or_polls_may_get_no_record() -> None:
     decoded = DECODERS["meters"].decode([logged(1, b'{"data": []}', "meters")])
     assert decoded.counts.rows() == [(1, 0)]
     polling = RECIPES["location"] + '\n[source]\nurl = "http://127.0.0.1:1/"\nevery = "1s"\n'
-    assert Decoder(load(polling)).check(b"[]", "json", RECEIVED_NS) == ()
+    assert Decoder(load_feed(polling)).check(b"[]", "json", RECEIVED_NS) == ()
 
 
 def messages(body: bytes, feed: str = "location", format: str = "json") -> list[str]:

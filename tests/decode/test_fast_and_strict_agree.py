@@ -15,7 +15,7 @@ from tidemill.decode.batch import assemble
 from tidemill.decode.decoder import Decoder
 from tidemill.decode.plan import compile_plan
 from tidemill.decode.reader import PayloadReader
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 
 PLANT = """
 name = "plant"
@@ -38,7 +38,7 @@ time = { path = "$.at", format = "unix_s" }
 fields.wave = { path = "$.wave", type = "int16_le[]", scale = 0.5, max = 16000 }
 shape.kind = "summary"
 """
-FEEDS = {**OF_RECIPES, "plant": load(PLANT), "packed": load(PACKED), "waves": load(WAVES)}
+FEEDS = {**OF_RECIPES, "plant": load_feed(PLANT), "packed": load_feed(PACKED), "waves": load_feed(WAVES)}
 NAMES = sorted(RECORDS)
 DECODERS = {name: Decoder(FEEDS[name]) for name in NAMES}
 STRICT = {name: strict_reader(FEEDS[name]) for name in NAMES}

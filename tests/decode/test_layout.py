@@ -15,7 +15,7 @@ from polars.testing import assert_frame_equal
 
 from tests.support.payloads import RECEIVED_NS, logged
 from tidemill.decode.decoder import Decoder
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 from tidemill.feeds.packed import NUMBER_TYPES
 
 STATION = """
@@ -47,7 +47,7 @@ HEAD = b"N1\0\0\xab\xcd"
 
 
 def station(format: str = "binary", on_fault: str = "refuse") -> Decoder:
-    return Decoder(load(STATION.format(format=format, on_fault=on_fault)))
+    return Decoder(load_feed(STATION.format(format=format, on_fault=on_fault)))
 
 
 def record(second: int = 1_700_000_000, pump: int = 7, quality: bytes = b"ok", rest: int = 5) -> bytes:
@@ -174,7 +174,7 @@ def test_the_time_of_a_faulty_record_is_kept() -> None:
 )
 def test_times_of_every_type_are_exact(kind: str, unit: str, sent: bytes, ns: int | None) -> None:
     feed = 'name = "t"\ninput = { formats = ["binary"], layout.record_bytes = 9 }\nfields.v = { at = 8, type = "int8" }'
-    decoder = Decoder(load(f'{feed}\ntime = {{ at = 0, type = "{kind}", format = "{unit}" }}\n'))
+    decoder = Decoder(load_feed(f'{feed}\ntime = {{ at = 0, type = "{kind}", format = "{unit}" }}\n'))
     batch = decoder.decode([logged(1, sent + b"\1", "t", "binary")])
     assert batch.frame["wall_ns"].to_list() == ([] if ns is None else [ns])
     expected = ["not_finite"] if sent == struct.pack(">d", math.nan) else ["time_out_of_range"]
@@ -184,7 +184,9 @@ def test_times_of_every_type_are_exact(kind: str, unit: str, sent: bytes, ns: in
 
 def test_the_time_of_receipt_stands_in() -> None:
     feed = 'name = "t"\ninput = { formats = ["binary"], layout.record_bytes = 2 }\ntime.format = "received"\n'
-    decoder = Decoder(load(feed + '[fields.wave]\nat = 0\ntype = "int8[]"\nlength = 2\n[shape]\nkind = "summary"\n'))
+    decoder = Decoder(
+        load_feed(feed + '[fields.wave]\nat = 0\ntype = "int8[]"\nlength = 2\n[shape]\nkind = "summary"\n')
+    )
     frame = decoder.decode([logged(1, b"\1\2\3\xff", "t", "binary")]).frame
     assert (frame["wall_ns"].to_list(), frame["f.wave"].to_list()) == ([RECEIVED_NS] * 2, [[1.0, 2.0], [3.0, -1.0]])
 
@@ -212,7 +214,7 @@ def layouts(draw: st.DrawFn) -> tuple[str, list[tuple[str, int, str]], int]:
 @given(st.data())
 def test_random_layouts_read_what_struct_wrote(data: st.DataObject) -> None:
     text, parts, size = data.draw(layouts())
-    decoder = Decoder(load(text))
+    decoder = Decoder(load_feed(text))
     seconds = data.draw(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=5))
     bodies, rows = [], []
     for second in seconds:
@@ -243,7 +245,7 @@ fields.v = { at = 31, type = "uint8" }
 @given(st.lists(st.tuples(st.text(max_size=14), st.integers(-3, 3), st.binary(min_size=9, max_size=9)), min_size=1))
 def test_texts_numbers_and_digits_are_tags(rows: list[tuple[str, int, bytes]]) -> None:
     raws = [text.encode()[:20].ljust(20, b"\0") + struct.pack(">h", n) + octets + b"\1" for text, n, octets in rows]
-    batch = Decoder(load(TEXTS)).decode([logged(1, b"".join(raws), "texts", "binary")])
+    batch = Decoder(load_feed(TEXTS)).decode([logged(1, b"".join(raws), "texts", "binary")])
     tags = [{one["key"]: one["value"] for one in row} for row in batch.identities["tags"].to_list()]
     found = {index: tags[number] for index, number in batch.frame.select("idx", "identity").iter_rows()}
     for index, (raw, (_, n, octets)) in enumerate(zip(raws, rows, strict=True)):

@@ -10,9 +10,9 @@ from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.decode.fast import DecodedColumns, FastReader
 from tidemill.decode.plan import compile_plan
 from tidemill.decode.reader import PayloadReader
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 
-FEED = load(PLAIN)
+FEED = load_feed(PLAIN)
 PLAN = compile_plan(FEED)
 TWICE = GOOD.replace(b'"id"', b'"id":"b","id"')  # which the fast reader notices only after it has read all
 

@@ -14,13 +14,13 @@ from tests.support.payloads import logged
 from tidemill.decode.decoder import Decoder
 from tidemill.decode.values import exact
 from tidemill.errors import Fault
-from tidemill.feeds.load import load
-from tidemill.feeds.packed import NUMBER_TYPES, packed
+from tidemill.feeds.load import load_feed
+from tidemill.feeds.packed import NUMBER_TYPES, packed_type
 
 
 def decoder(field: str, kind: str = "points") -> Decoder:
     feed = f'name = "p"\ntime.format = "received"\nfields.v = {{ path = "$.v", {field} }}\nshape.kind = "{kind}"\n'
-    return Decoder(load(feed))
+    return Decoder(load_feed(feed))
 
 
 def values(field: str, *sent: object) -> list[float | None]:
@@ -37,7 +37,7 @@ def faults(field: str, sent: object, kind: str = "points") -> tuple[Fault, ...]:
 
 @pytest.mark.parametrize("name", NUMBER_TYPES)
 def test_every_type_is_read_as_struct_reads_it(name: str) -> None:
-    kind = packed(name)
+    kind = packed_type(name)
     assert kind is not None
     letter = {"i": " bh i   q", "u": " BH I   Q", "f": "    f   d"}[kind.code[1]][kind.size]
     raw = bytes(range(60, 60 + kind.size))

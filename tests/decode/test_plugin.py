@@ -16,7 +16,7 @@ from tidemill.decode.decoder import Decoder
 from tidemill.errors import FeedDefinitionError
 from tidemill.feeds import formats
 from tidemill.feeds.definition import Feed
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 
 FEED = """
 name = "lines"
@@ -55,13 +55,13 @@ def plugged() -> Iterator[None]:
     given = {"python": Evaluated, "again": Evaluated(), "none": NoDecoder(), "broken": Broken, "json": Evaluated}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(formats, "load", lambda group: given)
-        formats.plugged.cache_clear()
+        formats.plugin_decoders.cache_clear()
         yield
-    formats.plugged.cache_clear()
+    formats.plugin_decoders.cache_clear()
 
 
 def feed(*names: str) -> Feed:
-    return load(FEED.format(formats=", ".join(f'"{name}"' for name in names)))
+    return load_feed(FEED.format(formats=", ".join(f'"{name}"' for name in names)))
 
 
 def check(body: str) -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ from tidemill.decode.plan import compile_plan
 from tidemill.decode.time_formats import TimeFormats
 from tidemill.decode.times import DAY, INSTANT, WALL, in_range
 from tidemill.errors import FeedDefinitionError
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 from tidemill.model.time import MAX_NS, MIN_NS, format_instant
 from tidemill.rules.apply import apply_rules
 
@@ -26,7 +26,7 @@ REST = '\n[fields.v]\npath = "$.v"\nrequired = false\n'
 
 
 def feed(time: str) -> Any:
-    return load(f'name = "f"\n[input]\non_fault = "reject"\n[time]\npath = "$.t"\n{time}{REST}')
+    return load_feed(f'name = "f"\n[input]\non_fault = "reject"\n[time]\npath = "$.t"\n{time}{REST}')
 
 
 def batch(time: str, *records: str) -> Batch:
@@ -161,7 +161,7 @@ def test_every_digit_of_an_epoch_counts() -> None:
 
 
 def test_samples_keep_every_digit_of_their_times() -> None:
-    samples = load('name = "s"\n[input]\nformats = ["json"]\n[shape]\nkind = "samples"\n')
+    samples = load_feed('name = "s"\n[input]\nformats = ["json"]\n[shape]\nkind = "samples"\n')
     body = b'{"values": [1, 2], "times": [1700000000.123456789, 1700000001.123456788], "time_unit": "s"%b}'
     for more in (b"", b', "\\u0078": 1'):
         frame = Decoder(samples).decode([logged(1, body % more, "s")]).frame

@@ -14,14 +14,14 @@ import polars as pl
 from tests.support.payloads import logged
 from tests.support.worst_bodies import WORST
 from tidemill.decode.decoder import Decoder
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 
 
 def main(limit_bytes: int, shapes: list[str]) -> None:
     """Print `name`, `size` (that was wished for), `bytes` of the body, `seconds` of the processor, `grown_bytes` of
     memory at its highest, `records`, `rejected`, and `ledger_bytes`: what the texts and details of the rejections come
     to. Ends by MemoryError, or an abort, where `limit_bytes` beyond what is loaded do not do."""
-    Decoder(load(WORST["nan_values"](1).feed)).decode([logged(1, b"[{}]")])  # what is loaded once
+    Decoder(load_feed(WORST["nan_values"](1).feed)).decode([logged(1, b"[{}]")])  # what is loaded once
     resource.setrlimit(resource.RLIMIT_AS, (_status("VmSize") + limit_bytes,) * 2)
     for shape in shapes:
         name, _, size = shape.partition(":")
@@ -31,7 +31,7 @@ def main(limit_bytes: int, shapes: list[str]) -> None:
 def measured(name: str, size_bytes: int) -> dict[str, object]:
     """One line."""
     worst = WORST[name](size_bytes)
-    decoder, entry = Decoder(load(worst.feed)), logged(1, worst.body, worst.name, worst.format)
+    decoder, entry = Decoder(load_feed(worst.feed)), logged(1, worst.body, worst.name, worst.format)
     Path("/proc/self/clear_refs").write_text("5")  # the highest is counted from here
     before, start = _status("VmHWM"), time.process_time()
     batch = decoder.decode([entry])

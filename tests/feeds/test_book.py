@@ -6,7 +6,7 @@ import pytest
 
 from tidemill.errors import FeedDefinitionError, NotFoundError
 from tidemill.feeds.book import FeedBook
-from tidemill.feeds.recipes import FORMER, RECIPES, shipped
+from tidemill.feeds.recipes import FORMER_RECIPES, RECIPES, is_shipped_recipe
 from tidemill.feeds.variables import VariableScope
 from tidemill.model.feed_text import FeedText
 
@@ -89,16 +89,16 @@ def test_a_text_that_is_no_feed_is_left_out_of_the_list() -> None:
 
 def test_a_recipe_as_it_was_shipped_is_nobodys_own() -> None:
     for name, text in RECIPES.items():
-        assert shipped(name, text, hashlib.sha256(text.encode()).hexdigest())
-        assert hashlib.sha256(text.encode()).hexdigest() not in FORMER
-        assert not shipped(name, f"{text}\n# mine", hashlib.sha256(f"{text}\n# mine".encode()).hexdigest())
+        assert is_shipped_recipe(name, text, hashlib.sha256(text.encode()).hexdigest())
+        assert hashlib.sha256(text.encode()).hexdigest() not in FORMER_RECIPES
+        assert not is_shipped_recipe(name, f"{text}\n# mine", hashlib.sha256(f"{text}\n# mine".encode()).hexdigest())
 
 
 def test_what_sources_may_read_is_asked_by_tenant_and_again_once_it_is_forgotten() -> None:
     texts, values = Texts(), {"a": "http://a/", "b": "http://b/"}
     for tenant in values:
         texts.apply(tenant, "telemetry", RECIPES["telemetry"])
-    book = FeedBook(texts, reach=lambda tenant: VariableScope({"TIDEMILL_TELEMETRY_URL": values[tenant]}))
+    book = FeedBook(texts, scope_of=lambda tenant: VariableScope({"TIDEMILL_TELEMETRY_URL": values[tenant]}))
 
     def url(tenant: str) -> str:
         source = book.current(tenant, "telemetry").source
@@ -108,5 +108,5 @@ def test_what_sources_may_read_is_asked_by_tenant_and_again_once_it_is_forgotten
     values["a"] = ""
     book.refresh()
     assert url("a") == "http://a/", "a version is compiled once"
-    book.forget()
+    book.clear_compiled()
     assert (url("a"), url("b")) == ("", "http://b/")

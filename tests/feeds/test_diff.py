@@ -8,9 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.feeds.diff import DefinitionChange, changes, definition, same, text_diff, without_source
+from tidemill.feeds.diff import (
+    DefinitionChange,
+    definition_changes,
+    hide_source_values,
+    parse_definition,
+    same_values,
+    text_diff,
+)
 from tidemill.feeds.recipes import RECIPES
-from tidemill.feeds.rule_pairs import moved, pairs
+from tidemill.feeds.rule_pairs import moved_pairs, pair_rules
 
 BASE = 'name = "f"\n[time]\npath = "$.t"\n[fields.x]\npath = "$.x"\n[labels]\npath = "$.l"\n'
 AGE = '[[rules]]\ncheck = "max_age"\noptions = { max_age = "1h" }\n'
@@ -19,7 +26,7 @@ LABELS = [f'[[rules]]\ncheck = "label_absent"\nreason = "{name}"\noptions = {{ l
 
 
 def told(old: str, new: str) -> list[tuple[str, str, Any, Any]]:
-    return [(one.path, one.change, one.old, one.new) for one in changes(old, new)]
+    return [(one.path, one.change, one.old, one.new) for one in definition_changes(old, new)]
 
 
 def test_an_option_of_a_rule_has_its_path() -> None:
@@ -38,7 +45,7 @@ def test_tables_that_come_and_go_are_one_change_each() -> None:
         ("fields.y", "added"),
         ("labels", "removed"),
     ]
-    assert next(one.new for one in changes(BASE, new))["unit"] == "m"
+    assert next(one.new for one in definition_changes(BASE, new))["unit"] == "m"
 
 
 def test_a_rule_put_in_front_leaves_the_others_alone() -> None:
@@ -69,22 +76,22 @@ def test_what_a_source_is_asked_with_is_hidden_and_never_filled_in(monkeypatch: 
     monkeypatch.setenv("TOKEN", "s3cret")
     source = '[source]\nurl = "http://one/"\n[source.headers]\n"X-Api.Key" = "${TOKEN}"\n'
     old, new = BASE + source, BASE + source.replace("one", "two").replace("TOKEN", "TOKEN:-x")
-    found = changes(old, new)
+    found = definition_changes(old, new)
     assert {one.path: (one.old, one.new) for one in found} == {
         "source.url": ("http://one/", "http://two/"),
         'source.headers."X-Api.Key"': ("${TOKEN}", "${TOKEN:-x}"),
     }
-    assert [(one.path, one.change, one.old, one.new, one.hidden) for one in without_source(found)] == [
+    assert [(one.path, one.change, one.old, one.new, one.hidden) for one in hide_source_values(found)] == [
         (one.path, "changed", None, None, True) for one in found
     ]
-    assert without_source(changes(BASE, new)) == (DefinitionChange("source", "added", hidden=True),)
-    assert without_source(changes(BASE, BASE.replace('"f"', '"g"')))[0].new == "g"
+    assert hide_source_values(definition_changes(BASE, new)) == (DefinitionChange("source", "added", hidden=True),)
+    assert hide_source_values(definition_changes(BASE, BASE.replace('"f"', '"g"')))[0].new == "g"
 
 
 def test_a_text_that_no_longer_fits_is_compared_as_it_is_written() -> None:
     old = 'name = "f"\nera = 1979-05-27\nlimit = nan\n[[rules]]\ncheck = "gone"\n'
-    assert definition(old)["rules"] == [{"check": "gone"}]
-    assert definition("name = ") == {}
+    assert parse_definition(old)["rules"] == [{"check": "gone"}]
+    assert parse_definition("name = ") == {}
     assert told(old, old) == []
     assert ("era", "removed", "1979-05-27", None) in told(old, BASE)
 
@@ -99,7 +106,7 @@ def test_lines_are_told_apart_for_people() -> None:
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_a_recipe_equals_itself_and_no_other(name: str) -> None:
     for other, text in RECIPES.items():
-        assert bool(changes(RECIPES[name], text)) == (other != name)
+        assert bool(definition_changes(RECIPES[name], text)) == (other != name)
 
 
 SCALARS = st.one_of(st.booleans(), st.integers(-2, 2), st.text("ab", max_size=2), st.just(1.0))
@@ -136,18 +143,18 @@ def toml(data: Any) -> str:
 def test_nothing_differs_exactly_when_both_mean_the_same(one: dict[str, Any], other: dict[str, Any]) -> None:
     old, new = toml(one), toml(other)
     assert tomllib.loads(old) == one
-    assert (changes(old, new) == ()) == same(one, other)
-    assert changes(old, old) == ()
+    assert (definition_changes(old, new) == ()) == same_values(one, other)
+    assert definition_changes(old, old) == ()
 
 
 @given(RULES, RULES)
 def test_every_rule_is_paired_once_and_what_stays_keeps_its_order(
     old: list[dict[str, Any]], new: list[dict[str, Any]]
 ) -> None:
-    found = pairs(old, new)
+    found = pair_rules(old, new)
     assert sorted(before for before, _ in found if before is not None) == list(range(len(old)))
     assert sorted(after for _, after in found if after is not None) == list(range(len(new)))
-    went = moved(found)
+    went = moved_pairs(found)
     staying = [pair for pair in found if None not in pair and pair not in went]
     assert staying == sorted(staying, key=lambda pair: pair[0] or 0)
     if old == new:

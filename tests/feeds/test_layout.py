@@ -3,7 +3,7 @@
 import pytest
 
 from tidemill.errors import FeedDefinitionError
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 
 BINARY = """name = "b"
 [input]
@@ -30,20 +30,21 @@ path = "$.level"
 
 def faults(text: str) -> list[tuple[str, str]]:
     with pytest.raises(FeedDefinitionError) as raised:
-        load(text)
+        load_feed(text)
     return [(fault.path, fault.code) for fault in raised.value.faults]
 
 
 def message(text: str) -> str:
     with pytest.raises(FeedDefinitionError) as raised:
-        load(text)
+        load_feed(text)
     return " ".join(fault.message for fault in raised.value.faults)
 
 
 def test_a_layout_is_a_feed() -> None:
-    feed = load(BINARY)
+    feed = load_feed(BINARY)
     assert feed.fields["level"].packed is not None
-    assert (feed.time.in_, load(BINARY.replace("[time]\n", '[time]\nin = "header"\n')).time.in_) == ("record", "header")
+    in_header = load_feed(BINARY.replace("[time]\n", '[time]\nin = "header"\n'))
+    assert (feed.time.in_, in_header.time.in_) == ("record", "header")
 
 
 @pytest.mark.parametrize(

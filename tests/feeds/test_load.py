@@ -3,7 +3,7 @@
 import pytest
 
 from tidemill.errors import FeedDefinitionError
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 from tidemill.feeds.recipes import RECIPES
 
 GOOD = """\
@@ -19,24 +19,24 @@ path = "$.power"
 
 def faults(text: str) -> list[tuple[str, str]]:
     with pytest.raises(FeedDefinitionError) as raised:
-        load(text, source="plant.toml")
+        load_feed(text, source="plant.toml")
     return [(fault.path, fault.code) for fault in raised.value.faults]
 
 
 def message(text: str) -> str:
     with pytest.raises(FeedDefinitionError) as raised:
-        load(text, source="plant.toml")
+        load_feed(text, source="plant.toml")
     return raised.value.message
 
 
 def test_the_five_recipes_load() -> None:
-    assert {name: load(text).name for name, text in RECIPES.items()} == {
+    assert {name: load_feed(text).name for name, text in RECIPES.items()} == {
         name: name for name in ("dropzone", "location", "meters", "signals", "telemetry")
     }
 
 
 def test_a_small_feed_loads_with_defaults() -> None:
-    feed = load(GOOD)
+    feed = load_feed(GOOD)
     assert (feed.name, feed.version, feed.duplicates, feed.shape.kind) == ("plant", 0, "last", "points")
     assert feed.fields["power"].required
 
@@ -187,10 +187,10 @@ def test_variables_are_filled_in_inside_source_only() -> None:
     )
     text = text.replace("title = '${HOST:-none}'\n", "")
     text = "title = '${HOST:-none}'\n" + text
-    feed = load(text, environment={"HOST": "meter.example"})
+    feed = load_feed(text, environment={"HOST": "meter.example"})
     assert feed.source is not None
     assert (feed.source.url, feed.source.headers, feed.title) == ("http://meter.example/x", {"a": ""}, "${HOST:-none}")
-    default = load(text)
+    default = load_feed(text)
     assert default.source is not None
     assert default.source.url == "http://localhost:1/x"
 

@@ -3,14 +3,14 @@
 import pytest
 
 from tidemill.errors import FeedDefinitionError
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 
 GOOD = 'name = "plant"\n[time]\npath = "$.at"\n[fields.power]\npath = "$.power"\n[source]\n'
 PAGE = "url = 'http://x'\n[source.page]\nby = 'cursor'\n"
 
 
 def source(text, **more):
-    return load(GOOD + text, source="plant.toml", **more).source
+    return load_feed(GOOD + text, source="plant.toml", **more).source
 
 
 def faults(text, **more):

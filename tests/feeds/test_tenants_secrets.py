@@ -3,8 +3,8 @@
 import pytest
 
 from tidemill.errors import FeedDefinitionError
-from tidemill.feeds.load import load
-from tidemill.feeds.variables import AS_WRITTEN, Reaches
+from tidemill.feeds.load import load_feed
+from tidemill.feeds.variables import AS_WRITTEN, TenantScopes
 from tidemill.settings import Settings
 
 FEED = "name = 'plant'\n[time]\nformat = 'received'\n[fields.v]\npath = '$.v'\n[source]\nurl = 'http://x/'\n"
@@ -34,9 +34,9 @@ def pool(tmp_path):
 
 def filled(reference, pool, tenant, *, closed=True, variables="acme=ACME_*,TIDEMILL_ACME_*;bravo=BRAVO_*"):
     settings = Settings(secrets=str(pool), source_variables=variables)
-    reach = Reaches(ENVIRONMENT, settings, lambda: closed).of(tenant)
+    reach = TenantScopes(ENVIRONMENT, settings, lambda: closed).scope_of(tenant)
     text = f'{FEED}headers = {{ a = "{reference}" }}\n'
-    found = load(text, environment=reach.variables, secrets_folder=reach.secrets_folder)
+    found = load_feed(text, environment=reach.variables, secrets_folder=reach.secrets_folder)
     return found.source.headers["a"]
 
 
@@ -103,7 +103,7 @@ def test_a_fault_says_how_the_operator_binds_and_names_no_other_tenant(pool):
 
 @pytest.mark.parametrize("tenant", ["", ".", "..", "acme/../bravo", "/", "Acme", "a\0b", "*"])
 def test_what_is_no_tenants_name_reads_nothing(tenant, pool):
-    reach = Reaches(ENVIRONMENT, Settings(secrets=str(pool), source_variables=""), lambda: True).of(tenant)
+    reach = TenantScopes(ENVIRONMENT, Settings(secrets=str(pool), source_variables=""), lambda: True).scope_of(tenant)
     assert (dict(reach.variables), reach.secrets_folder) == ({}, None)
 
 
@@ -129,17 +129,17 @@ def test_a_recipes_variable_that_another_tenant_was_given_is_no_more_the_default
 
 def test_who_polls_nothing_holds_no_value():
     text = FEED.replace("http://x/", "http://${ACME_TOKEN}/${X:-y}") + "every = '${EVERY}'\n"
-    found = load(text, environment=AS_WRITTEN, secrets_folder=None).source
+    found = load_feed(text, environment=AS_WRITTEN, secrets_folder=None).source
     assert (found.url, found.every, found.hidden) == ("http://${ACME_TOKEN}/${X:-y}", "${EVERY}", ())
 
 
 def test_a_url_that_is_left_empty_polls_nothing_and_its_table_is_still_checked():
     text = FEED.replace("http://x/", "${NOWHERE:-}")
-    assert load(text, environment={}).source is None
-    assert load(text, environment={"NOWHERE": "http://x/"}).source.url == "http://x/"
+    assert load_feed(text, environment={}).source is None
+    assert load_feed(text, environment={"NOWHERE": "http://x/"}).source.url == "http://x/"
     for wrong in (text + "every = 'often'\n", FEED.replace("http://x/", ""), FEED.replace("http://x/", "${NOWHERE}")):
         with pytest.raises(FeedDefinitionError):
-            load(wrong, environment={})
+            load_feed(wrong, environment={})
 
 
 def test_a_folder_of_secrets_that_is_a_link_itself_works(pool, tmp_path):

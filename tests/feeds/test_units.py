@@ -7,7 +7,7 @@ import pytest
 from tests.support.payloads import logged
 from tidemill.decode.decoder import Decoder
 from tidemill.errors import FeedDefinitionError
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 
 FEED = """name = "p"
 [time]
@@ -19,7 +19,7 @@ path = "$.v"
 
 
 def decoded(keys: str, *values: object) -> tuple[list[float], list[list[str]]]:
-    feed = load(FEED + keys)
+    feed = load_feed(FEED + keys)
     bodies = [json.dumps({"t": 1_700_000_000, "v": value}).encode() for value in values]
     batch = Decoder(feed).decode([logged(seq, body, "p") for seq, body in enumerate(bodies)])
     return batch.frame.sort("seq")["f.v"].to_list(), batch.rejections.sort("seq")["reasons"].to_list()
@@ -53,9 +53,9 @@ def test_bounds_hold_for_the_converted_value() -> None:
 )
 def test_faults_of_units(keys: str, words: str) -> None:
     with pytest.raises(FeedDefinitionError) as caught:
-        load(FEED + keys)
+        load_feed(FEED + keys)
     assert words in str(caught.value)
 
 
 def test_a_unit_that_converts_nothing_may_be_any_text() -> None:
-    assert load(FEED + 'unit = "widgets"').fields["v"].unit == "widgets"
+    assert load_feed(FEED + 'unit = "widgets"').fields["v"].unit == "widgets"

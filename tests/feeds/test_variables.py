@@ -3,9 +3,9 @@
 import pytest
 
 from tidemill.errors import FeedDefinitionError
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 from tidemill.feeds.recipes import RECIPES
-from tidemill.feeds.variables import NEVER, visible
+from tidemill.feeds.variables import NEVER, visible_variables
 from tidemill.settings import Runtime, Settings
 
 ENVIRONMENT = {
@@ -34,7 +34,7 @@ ENVIRONMENT = {
     ],
 )
 def test_only_what_the_setting_names_is_seen_and_never_ours(patterns, seen):
-    found = visible(ENVIRONMENT, patterns)
+    found = visible_variables(ENVIRONMENT, patterns)
     assert set(found) == seen
     assert {name for name in ENVIRONMENT if found.get(name) is not None} == seen
     assert len(found) == len(seen)
@@ -53,13 +53,13 @@ def test_a_fault_names_the_variable_and_the_setting_that_allows_it(reference):
         f"name = 'plant'\n[time]\nformat = 'received'\n[fields.v]\npath = '$.v'\n[source]\nurl = 'http://x/{reference}'"
     )
     with pytest.raises(FeedDefinitionError) as error:
-        load(text, environment=visible(ENVIRONMENT))
+        load_feed(text, environment=visible_variables(ENVIRONMENT))
     [fault] = error.value.faults
     assert (fault.path, fault.code) == ("feed.toml:7: source.url", "variable_refused")
     name = reference.strip("${}").partition(":")[0]
     assert f"TIDEMILL_SOURCE_VARIABLES=TIDEMILL_*,{name}" in fault.message
     assert "/usr/bin" not in str(error.value)
-    allowed = load(text, environment=visible(ENVIRONMENT, f"TIDEMILL_*,{name}"))
+    allowed = load_feed(text, environment=visible_variables(ENVIRONMENT, f"TIDEMILL_*,{name}"))
     assert allowed.source.url == f"http://x/{ENVIRONMENT.get(name, 'x')}"
 
 
@@ -69,22 +69,24 @@ def test_what_is_ours_is_refused_whatever_the_setting_says(name):
         f"name = 'plant'\n[time]\nformat = 'received'\n[fields.v]\npath = '$.v'\n[source]\nurl = 'http://x/${{{name}}}'"
     )
     with pytest.raises(FeedDefinitionError, match="never filled in"):
-        load(text, environment=visible(ENVIRONMENT, "*"))
+        load_feed(text, environment=visible_variables(ENVIRONMENT, "*"))
 
 
 def test_the_recipes_read_their_variables_by_default():
-    assert load(RECIPES["telemetry"], environment=visible(ENVIRONMENT)).source.url == "http://127.0.0.1:1/points"
-    assert load(RECIPES["meters"], environment=visible({})).source is None, "nothing is configured, nothing is polled"
+    telemetry = load_feed(RECIPES["telemetry"], environment=visible_variables(ENVIRONMENT))
+    assert telemetry.source.url == "http://127.0.0.1:1/points"
+    meters = load_feed(RECIPES["meters"], environment=visible_variables({}))
+    assert meters.source is None, "nothing is configured, nothing is polled"
 
 
 @pytest.mark.parametrize("setting", ["PLANT_TOKEN", "none", "acme=TIDEMILL_TELEMETRY_URL,TIDEMILL_METERS_*", "*"])
 @pytest.mark.parametrize("recipe", ["telemetry", "meters"])
 def test_a_recipe_that_nobody_configured_polls_nothing_whatever_the_setting_names(recipe, setting):
-    assert load(RECIPES[recipe], environment=visible({}, setting, closed=True)).source is None
+    assert load_feed(RECIPES[recipe], environment=visible_variables({}, setting, closed=True)).source is None
 
 
 def test_a_recipe_that_is_configured_beside_a_setting_that_leaves_its_variable_out_is_a_fault():
     with pytest.raises(FeedDefinitionError, match="SOURCE_VARIABLES=PLANT_TOKEN,TIDEMILL_TELEMETRY_URL"):
-        load(RECIPES["telemetry"], environment=visible(ENVIRONMENT, "PLANT_TOKEN"))
+        load_feed(RECIPES["telemetry"], environment=visible_variables(ENVIRONMENT, "PLANT_TOKEN"))
     with pytest.raises(FeedDefinitionError, match="not bound to the tenant 'bravo'"):
-        load(RECIPES["telemetry"], environment=visible({}, "PLANT_TOKEN", "bravo"))
+        load_feed(RECIPES["telemetry"], environment=visible_variables({}, "PLANT_TOKEN", "bravo"))

@@ -17,13 +17,13 @@ from tests.support.worst_bodies import GOOD, WORST
 from tidemill.decode.codes import FAULT_CODES
 from tidemill.decode.decoder import Decoder
 from tidemill.decode.texts import MAX_RECORD_TEXT
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 from tidemill.mill import ledger
 
 HEX = worst.BINARY.replace('"binary"', '"hex"')
 LONGS = worst.COUNTED.replace('path = "$.value"', 'path = "$.value"\ntype = "uint64_be"')
 STRICTLY = worst.PLAIN.replace('"reject"', '"refuse"')
-DECODERS = {text: Decoder(load(text)) for text in (*worst.FEEDS, HEX, LONGS, STRICTLY)}
+DECODERS = {text: Decoder(load_feed(text)) for text in (*worst.FEEDS, HEX, LONGS, STRICTLY)}
 
 
 class Sent(NamedTuple):
@@ -143,8 +143,8 @@ def test_the_worst_bodies_are_kept_within_bounds(name: str) -> None:
     sent = Sent(body.feed, body.format, body.body)
     found = rows(sent)
     bounded(sent, found)
-    if load(sent.feed).shape.kind == "points" and sent.format in ("json", "ndjson"):
-        strict = strict_reader(load(sent.feed)).read([(sent.body, sent.format)]).rejected.frame().sort("idx")
+    if load_feed(sent.feed).shape.kind == "points" and sent.format in ("json", "ndjson"):
+        strict = strict_reader(load_feed(sent.feed)).read([(sent.body, sent.format)]).rejected.frame().sort("idx")
         assert_frame_equal(strict.select("idx", "reasons"), found.select("idx", "reasons"))
 
 

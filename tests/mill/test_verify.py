@@ -331,7 +331,7 @@ def test_payloads_whose_decoder_is_not_installed_are_left_out_and_noted(
     house = build()
     house.texts.apply(house.tenant, "tanks", PAIRS)
     with monkeypatch.context() as installed:
-        installed.setattr(formats, "plugged", lambda: {"key-value": object()})
+        installed.setattr(formats, "plugin_decoders", lambda: {"key-value": object()})
         house.send("tanks", [{"t": NOW_S, "level": 1.0}, {"t": NOW_S + 60, "level": "full"}])
         house.send("tanks", {"t": "soon"}, kind=EntryKind.REFUSED, faults=(Fault("$.t", "wrong_type", "is no number"),))
         house.send("telemetry", point(1.0))

@@ -8,13 +8,13 @@ import polars as pl
 from tests.query.conftest import Writer, times
 from tests.query.support import SECOND, START, asked, document, queries
 from tidemill.feeds.definition import Feed, Rollup
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 from tidemill.feeds.recipes import RECIPES
 from tidemill.query.feeds import RollupsQuery
 from tidemill.store.client import Store
 
 MINUTE = 60 * SECOND
-FEED = load(RECIPES["location"], source="location", environment={})
+FEED = load_feed(RECIPES["location"], source="location", environment={})
 PLAIN = {"minute", "user_id", "lat", "long", "accuracy", "speed", "count"}
 
 
@@ -84,6 +84,8 @@ def test_a_source_that_had_nothing_is_told_from_one_that_was_not_reached(store: 
     polls = {"tenant": ["default"] * count, "feed": ["location"] * count, "item": [""] * count, "result": results}
     polls |= {"started_at": times(started), "sha256": [b"\0" * 32] * count, "receipt": [""] * count}
     writer.insert("polls", pl.DataFrame(polls))
-    source = load(RECIPES["meters"], source="meters", environment={"TIDEMILL_METERS_URL": "http://127.0.0.1:1/"}).source
+    source = load_feed(
+        RECIPES["meters"], source="meters", environment={"TIDEMILL_METERS_URL": "http://127.0.0.1:1/"}
+    ).source
     (found,) = rows(store, msgspec.structs.replace(FEED, source=source), evidence="true")
     assert found["source"] == {"polls": 4, "data": 1, "empty": 2, "failed": 1}

@@ -7,7 +7,7 @@ from tests.query.conftest import Writer
 from tests.query.support import SECOND, START, asked, document, ns, queries
 from tidemill.errors import InputError, NotFoundError
 from tidemill.feeds.definition import Feed, Rollup, Tag
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 from tidemill.feeds.recipes import RECIPES
 from tidemill.model.ids import parse_series
 from tidemill.query import meterdata
@@ -15,7 +15,7 @@ from tidemill.query.feeds import FeedPointsQuery, RollupsQuery
 from tidemill.query.rows import RowLineageQuery, RowsQuery
 from tidemill.store.client import Store
 
-FEEDS = {name: load(text, source=name, environment={}) for name, text in RECIPES.items()}
+FEEDS = {name: load_feed(text, source=name, environment={}) for name, text in RECIPES.items()}
 DROPZONE, LOCATION, TELEMETRY = FEEDS["dropzone"], FEEDS["location"], FEEDS["telemetry"]
 MINUTE = 60 * SECOND
 

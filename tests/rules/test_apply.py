@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.support.payloads import FEEDS, FIX, RECEIVED_NS, logged
 from tidemill.decode.decoder import Decoder
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 from tidemill.model.time import NS_PER_S, parse_instant
 from tidemill.rules.apply import CheckedBatch, apply_rules
 from tidemill.rules.summary import summarise
@@ -92,7 +92,7 @@ def test_a_record_is_judged_alone(records: list[tuple[int, list[str]]]) -> None:
 
 
 def test_the_other_checks() -> None:
-    feed = load(
+    feed = load_feed(
         """name = "p"
 [time]
 path = "$.t"

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from tests.support.payloads import FEEDS, logged
 from tidemill.decode.decoder import Decoder
 from tidemill.feeds.definition import Feed
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 from tidemill.model.payload import LogEntry
 from tidemill.rules.apply import apply_rules
 from tidemill.rules.duplicates import LOSERS, STANDING, first_wins
 from tidemill.rules.shape import shape
 
-FEED = load(
+FEED = load_feed(
     """name = "p"
 duplicates = "first"
 [time]

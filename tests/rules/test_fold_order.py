@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.decode.test_time_formats import batch, feed, instants, of
 from tests.support.payloads import logged
 from tidemill.decode.decoder import Decoder
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 from tidemill.model.time import format_instant
 from tidemill.model.zones import zone
 from tidemill.rules.apply import apply_rules
@@ -79,7 +79,7 @@ def test_one_run_is_told_by_what_is_beside_it_or_not_at_all(clocks: tuple[str, .
 
 def test_series_and_payloads_are_told_apart_each_by_itself() -> None:
     text = f'name = "f"\n[time]\npath = "$.t"\n{policy()}[tags.m]\npath = "$.m"\n[fields.v]\npath = "$.v"\n'
-    both = load(text)
+    both = load_feed(text)
     clocks = ["01:30", "02:00", "02:30", "02:00", "02:30", "03:00"]
     records = [f'{{"t": "2022-10-30T{clock}", "m": "{m}", "v": 1}}' for clock in clocks for m in ("a", "b")]
     body = ("[" + ",".join(records) + "]").encode()

@@ -18,7 +18,7 @@ from tidemill.checks.history import PAST_CHECKS
 from tidemill.checks.look_back import LookBack, PastCheck, extent
 from tidemill.decode.decoder import Decoder
 from tidemill.feeds.definition import Feed, Rule
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 from tidemill.model.payload import LogEntry
 from tidemill.model.time import NS_PER_S, duration_ns
 from tidemill.rules import history
@@ -47,7 +47,7 @@ Record = dict[str, Any]
 
 
 def plant(policy: str, rules: Sequence[dict[str, Any]]) -> Feed:
-    feed = load(FEED.format(policy=policy))
+    feed = load_feed(FEED.format(policy=policy))
     return msgspec.structs.replace(feed, rules=tuple(msgspec.convert(rule, Rule) for rule in rules))
 
 
@@ -332,7 +332,7 @@ def test_columns_and_one_by_one_take_turns(
 
 def judged(options: str, values: Sequence[float], check: str = "step") -> list[bool]:
     """Which of some values, a minute apart, break a check."""
-    rules = load(
+    rules = load_feed(
         FEED.format(policy="last") + f'[[rules]]\ncheck = "{check}"\noptions = {{ field = "v", {options} }}\n'
     ).rules
     records = [{"t": NOW + 60 * number, "s": "s", "v": value} for number, value in enumerate(values)]
@@ -369,7 +369,7 @@ def test_a_counter_may_overflow_but_not_begin_anew() -> None:
 
 def test_the_summary_of_a_record_is_judged_too() -> None:
     rule = {"check": "step", "options": {"field": "mean", "max_change": 1}}
-    feed = load(
+    feed = load_feed(
         'name = "plant"\n[time]\npath = "$.t"\nformat = "unix_s"\n[fields.data]\npath = "$.d"\ntype = "numbers"\n'
         '[shape]\nkind = "summary"\n'
     )
@@ -381,7 +381,7 @@ def test_the_summary_of_a_record_is_judged_too() -> None:
 
 def test_registers_are_judged_each_by_its_own_series() -> None:
     rules = [{"check": "counter_reset", "options": {"field": name}} for name in ("1.8.0", "2.8.0")]
-    feed = load('name = "plant"\n[time]\npath = "$.t"\nformat = "unix_s"\n[registers]\nexcept_keys = ["t"]\n')
+    feed = load_feed('name = "plant"\n[time]\npath = "$.t"\nformat = "unix_s"\n[registers]\nexcept_keys = ["t"]\n')
     feed = msgspec.structs.replace(feed, rules=tuple(msgspec.convert(rule, Rule) for rule in rules))
     records = [
         {"1.8.0": 5, "2.8.0": 9},

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.support.payloads import RECEIVED_NS, logged
 from tidemill.decode.decoder import Decoder
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 from tidemill.model.time import NS_PER_S
 from tidemill.rules import questions
 from tidemill.rules.apply import apply_rules, judge
@@ -43,7 +43,7 @@ check = "expression"
 reason = "tags_only"
 options = { holds = "tag.site != tag.unit" }
 """
-TAGGED = load(FEED + RULES)
+TAGGED = load_feed(FEED + RULES)
 NOW_S = RECEIVED_NS // NS_PER_S
 text = st.sampled_from(["a", "b", "c", None])
 
@@ -78,7 +78,7 @@ def test_only_the_columns_that_tests_name_are_laid_out() -> None:
 
 
 def test_an_expression_looks_at_registers() -> None:
-    feed = load(
+    feed = load_feed(
         FEED
         + """
 [registers]

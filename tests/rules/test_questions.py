@@ -2,10 +2,10 @@
 
 import msgspec
 
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 from tidemill.rules import questions
 
-FEED = load("""name = "p"
+FEED = load_feed("""name = "p"
 [time]
 path = "$.t"
 format = "unix_s"

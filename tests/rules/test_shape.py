@@ -7,7 +7,7 @@ import polars as pl
 from tests.support.payloads import FEEDS, FIX, RECEIVED_NS, logged
 from tidemill.decode.decoder import Decoder
 from tidemill.feeds.definition import Feed
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 from tidemill.model.ids import series_id
 from tidemill.model.payload import LogEntry, version
 from tidemill.rules.apply import apply_rules
@@ -65,7 +65,7 @@ def test_points_carry_the_attributes_of_their_record() -> None:
 
 
 def test_attributes_of_plain_fields_are_sorted_and_shared() -> None:
-    feed = load(
+    feed = load_feed(
         """
 name = "plant"
 time.path = "$.at"

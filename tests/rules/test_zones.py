@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.support.payloads import FIX, logged
 from tidemill.decode.decoder import Decoder
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 from tidemill.feeds.recipes import RECIPES
 from tidemill.model.time import NS_PER_S, format_instant
 from tidemill.model.zones import zone
@@ -80,7 +80,7 @@ def apply(timestamp: str, position: tuple[float, float] = (40.701, -73.916), **p
     text = RECIPES["location"]
     for key, value in policy.items():
         text = text.replace(f'{key} = "{"reject" if key == "gap" else "earlier"}"', f'{key} = "{value}"')
-    feed = load(text)
+    feed = load_feed(text)
     body = FIX.replace(b"2017-01-01 13:05:12", timestamp.encode())
     body = body.replace(b"40.701", str(position[0]).encode()).replace(b"-73.916", str(position[1]).encode())
     return apply_rules(feed, Decoder(feed).decode([logged(1, body)]))
@@ -156,7 +156,7 @@ def test_every_zone_of_a_position_is_in_the_pinned_data() -> None:
 
 def test_a_zone_may_come_from_the_record_or_the_feed() -> None:
     text = "name = 'p'\n[fields.v]\npath = '$.v'\n[time]\npath = '$.t'\noffset = 'optional'\n"
-    by_record = load(text + "zone_path = '$.z'\n")
+    by_record = load_feed(text + "zone_path = '$.z'\n")
     bodies = [
         b'{"v":1,"t":"2017-07-01 12:00:00","z":"Europe/Zurich"}',
         b'{"v":1,"t":"2017-07-01 12:00:00","z":"Mars/Base"}',
@@ -171,7 +171,7 @@ def test_a_zone_may_come_from_the_record_or_the_feed() -> None:
         (1, ["zone_unknown"]),
         (2, ["zone_missing"]),
     ]
-    by_feed = load(text + "zone = 'Asia/Kolkata'\n")
+    by_feed = load_feed(text + "zone = 'Asia/Kolkata'\n")
     checked = apply_rules(by_feed, Decoder(by_feed).decode([logged(1, bodies[0])]))
     assert format_instant(checked.frame["time"][0]) == "2017-07-01T06:30:00Z"
 

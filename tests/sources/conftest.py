@@ -17,8 +17,7 @@ from tidemill.model.ids import new_receipt
 from tidemill.model.payload import Payload, format_asked
 from tidemill.simulate.server import running
 from tidemill.sources.addresses import AddressPolicy
-from tidemill.sources.backoff import Backoff
-from tidemill.sources.pacing import Pacing
+from tidemill.sources.pacing import Backoff, Pacing
 from tidemill.sources.poller import Poller
 from tidemill.sources.state_store import read_states
 
@@ -44,13 +43,14 @@ class Intake:
         self.lost_answers = 0
         self.calls = 0
 
-    async def submit(self, tenant, feed, body, content_type, idempotency_key, *, asked):
+    async def submit(self, tenant, feed, body, content_type, idempotency_key, *, request_values):
         self.calls += 1
         if not self.up:
             raise UnavailableError("the API is not there", 0.01)
         now = time.time_ns()
         digest = hashlib.sha256(body).digest()
-        payload = Payload(new_receipt(now), tenant, feed, 1, now, format_asked(content_type, asked), body, digest)
+        form = format_asked(content_type, request_values)
+        payload = Payload(new_receipt(now), tenant, feed, 1, now, form, body, digest)
         appended = await self.log.append_async(payload, idempotency_key)
         if self.lost_answers > 0:
             self.lost_answers -= 1

@@ -89,14 +89,14 @@ PUBLIC = [
 
 @pytest.mark.parametrize("address", REFUSED)
 def test_address_that_is_not_public_is_refused_by_its_kind(address):
-    reason = NOTHING.check(address)
+    reason = NOTHING.refusal(address)
     assert reason is not None and REFUSED[address] in reason
 
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_public_address_may_be_connected_to(address):
-    assert NOTHING.check(address) is None
-    assert NOTHING.check(ip_address(address)) is None
+    assert NOTHING.refusal(address) is None
+    assert NOTHING.refusal(ip_address(address)) is None
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ def test_public_address_may_be_connected_to(address):
     ],
 )
 def test_address_inside_an_allowed_network_may_be_connected_to(allowed, address):
-    assert NOTHING.check(address) is not None
-    assert AddressPolicy.parse(allowed).check(address) is None
+    assert NOTHING.refusal(address) is not None
+    assert AddressPolicy.parse(allowed).refusal(address) is None
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_address_inside_an_allowed_network_may_be_connected_to(allowed, address)
     ],
 )
 def test_network_allows_no_more_than_it_names(allowed, address):
-    assert AddressPolicy.parse(allowed).check(address)
+    assert AddressPolicy.parse(allowed).refusal(address)
 
 
 def test_networks_are_parsed_with_a_sentence_for_each_fault():
@@ -155,8 +155,8 @@ def test_what_server_and_feed_both_name_is_allowed():
     server, feed = AddressPolicy.parse("10.0.0.0/8, ::1"), AddressPolicy.parse("10.1.0.0/16, 127.0.0.0/8")
     both = server.within(feed)
     assert [str(network) for network in both.allowed] == ["10.1.0.0/16"]
-    assert both.check("10.1.0.1") is None
-    assert both.check("10.2.0.1") and both.check("127.0.0.1") and both.check("::1")
+    assert both.refusal("10.1.0.1") is None
+    assert both.refusal("10.2.0.1") and both.refusal("127.0.0.1") and both.refusal("::1")
 
 
 def test_remedy_is_the_whole_line_that_is_missing():
@@ -190,7 +190,7 @@ networks = st.builds(
 
 @given(v4 | v6)
 def test_nothing_is_allowed_that_is_neither_global_nor_carries_a_global_address(address):
-    if NOTHING.check(address) is None:
+    if NOTHING.refusal(address) is None:
         carriers = [ip_network(text) for text in ("64:ff9b::/96", "2002::/16", "2001::/32", "::ffff:0:0/96")]
         assert address.is_global or any(address in carrier for carrier in carriers if address.version == 6)
         assert not (address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified)
@@ -198,7 +198,7 @@ def test_nothing_is_allowed_that_is_neither_global_nor_carries_a_global_address(
 
 @given(v4 | special)
 def test_address_is_judged_alike_however_it_is_carried(address):
-    number, plain = int(address), NOTHING.check(address) is None
+    number, plain = int(address), NOTHING.refusal(address) is None
     inverted = number ^ 0xFFFFFFFF
     spellings = [
         IPv6Address((0xFFFF << 32) | number),
@@ -207,17 +207,17 @@ def test_address_is_judged_alike_however_it_is_carried(address):
         IPv6Address((0x20010000 << 96) | (number << 64) | 0xF7F7F7F7),
         IPv6Address((0x20010000 << 96) | (0x08080808 << 64) | inverted),
     ]
-    assert [NOTHING.check(one) is None for one in spellings] == [plain] * len(spellings)
+    assert [NOTHING.refusal(one) is None for one in spellings] == [plain] * len(spellings)
     allowing = AddressPolicy((ip_network(address),))
-    assert [allowing.check(one) for one in (address, *spellings)] == [None] * (len(spellings) + 1)
+    assert [allowing.refusal(one) for one in (address, *spellings)] == [None] * (len(spellings) + 1)
 
 
 @given(st.lists(networks, max_size=3), st.lists(networks, max_size=3), v4 | v6)
 def test_intersection_allows_what_both_allow(one, two, address):
     server, feed = AddressPolicy(tuple(one)), AddressPolicy(tuple(two))
     both = server.within(feed)
-    if both.check(address) is None:
-        assert server.check(address) is None and feed.check(address) is None
+    if both.refusal(address) is None:
+        assert server.refusal(address) is None and feed.refusal(address) is None
     inside = [any(address in network for network in side) for side in (one, two)]
     assert any(address in network for network in both.allowed) == all(inside)
 
@@ -232,5 +232,5 @@ def test_following_the_remedy_allows_the_address(addresses, server, feed):
             allowed = tuple(parse_network(part.strip()) for part in text.split(","))
             server, feed = (allowed, feed) if "SOURCE" in mark else (server, allowed)
     for address in addresses:
-        assert AddressPolicy(tuple(server)).check(address) is None
-        assert AddressPolicy(tuple(feed)).check(address) is None
+        assert AddressPolicy(tuple(server)).refusal(address) is None
+        assert AddressPolicy(tuple(feed)).refusal(address) is None

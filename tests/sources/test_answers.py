@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from tidemill.decode.decoder import MAX_DEPTH, Decoder
 from tidemill.feeds.definition import Feed
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 from tidemill.model.payload import LogEntry, Payload
-from tidemill.sources.answers import judge, value_at
-from tidemill.sources.pull import expected_of
+from tidemill.sources.answers import judge_answer, value_at
+from tidemill.sources.source_spec import expected_answer
 
 BOM = b"\xef\xbb\xbf"
 LISTED = """
@@ -40,9 +40,9 @@ ROW = {"at": "2026-04-01T00:00:00Z", "unit": "p1", "level": 2.5}
 
 
 def seen(body, text=LISTED, claimed="application/json"):
-    feed = load(text) if isinstance(text, str) else text
+    feed = load_feed(text) if isinstance(text, str) else text
     body = body if isinstance(body, bytes) else json.dumps(body).encode()
-    found = judge(body, claimed, expected_of(feed), MAX_DEPTH)
+    found = judge_answer(body, claimed, expected_answer(feed), MAX_DEPTH)
     return (found.content_type or "garbage", "unexpected" if found.content_type and found.why else found.records)
 
 
@@ -103,11 +103,11 @@ def test_a_mark_and_a_broken_record_hinder_no_other():
     for body in (BOM + good, BOM + b"\n" + good, good.replace(b"2.5", b"NaN", 1), good.replace(b'"p1"', b"1e999", 1)):
         form, count = seen(body)
         assert (form, count) == ("application/json", 2)
-        assert stored(load(LISTED), body, "json")[0] >= 1
+        assert stored(load_feed(LISTED), body, "json")[0] >= 1
     one = json.dumps(ROW).encode()
     lines = one + b"\n" + one.replace(b"2.5", b"NaN") + b"\n{\n" + one
     assert seen(BOM + lines) == ("application/x-ndjson", 4)
-    assert stored(load(LISTED), BOM + lines, "ndjson") == (2, 4)
+    assert stored(load_feed(LISTED), BOM + lines, "ndjson") == (2, 4)
     cut_short = b'{"rows": [\n' + one + b",\n" + one + b",\n" + one[:-1]
     assert seen(cut_short)[0] == "garbage"
 
@@ -149,10 +149,10 @@ records = st.builds(
 def test_poller_and_mill_agree_on_every_answer(items, mark, beside, kind):
     """Whatever the mill would store anything of is an answer with as many records as the mill counts; and of an answer
     that counts as read the mill accounts for each record by itself."""
-    feed = load(LISTED)
+    feed = load_feed(LISTED)
     text = f'{{"beside": {beside}, "rows": [{", ".join(items)}]}}'
     body = mark + {"json": text, "lines": "\n".join(items), "cut": text[:-1]}[kind].encode()
-    found = judge(body, "", expected_of(feed), MAX_DEPTH)
+    found = judge_answer(body, "", expected_answer(feed), MAX_DEPTH)
     form = "ndjson" if found.content_type == "application/x-ndjson" else "json"
     good, counted = stored(feed, body, form)
     if good:

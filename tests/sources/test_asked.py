@@ -7,12 +7,12 @@ import pytest
 from tests.sources.conftest import until
 from tidemill.decode.decoder import Decoder
 from tidemill.errors import FeedDefinitionError
-from tidemill.feeds.load import load
-from tidemill.feeds.revise import check
+from tidemill.feeds.load import load_feed
+from tidemill.feeds.revise import check_revision
 from tidemill.model.payload import LogEntry, Payload, format_asked, split_format
 from tidemill.rules.apply import apply_rules
 from tidemill.rules.shape import shape
-from tidemill.sources.pull import compile_pulls
+from tidemill.sources.source_spec import compile_specs
 
 FEED = """
 name = "plant"
@@ -57,7 +57,7 @@ def series(feed, entries):
 def test_items_become_tags_over_a_real_server(web, polling, intake):
     text = FEED.replace('value = "north/{site}"', 'value = "north"') + SOURCE
     with web.answering(lambda request: (200, {}, BODY)) as url:
-        feed = load(text.replace("URL", url))
+        feed = load_feed(text.replace("URL", url))
         with polling(feed):
             until(lambda: len({request.path for request in web.requests}) == 2 and len(intake.bodies()) > 3)
     assert {(request.path, request.query["lang"]) for request in web.requests} == {
@@ -76,7 +76,7 @@ def test_a_window_can_be_a_tag_and_only_what_tags_need_is_kept(web, polling, int
     text = FEED.replace('value = "north/{site}"', 'value = "of {start}"').replace('"{meter}"', '"fixed"') + SOURCE
     text = text.replace("[source]", '[source]\nparams = { from = "{start}", to = "{stop}" }')
     text += '[source.window]\nstart = "2020-01-01T00:00:00Z"\nsize = "36500d"\nformat = "date"'
-    with web.answering(lambda request: (200, {}, BODY)) as url, polling(load(text.replace("URL", url))):
+    with web.answering(lambda request: (200, {}, BODY)) as url, polling(load_feed(text.replace("URL", url))):
         until(intake.bodies)
     (form, *_) = [entry.payload.format for entry in intake.log.read(0, 5000, 1 << 20)]
     assert split_format(form) == ("application/json", {"start": "2020-01-01"})
@@ -84,7 +84,7 @@ def test_a_window_can_be_a_tag_and_only_what_tags_need_is_kept(web, polling, int
 
 @pytest.mark.parametrize("form", ["json", "ndjson"])
 def test_payloads_of_many_items_are_decoded_together(form):
-    feed = load(FEED + SOURCE.replace("URL", "http://x").replace("lang", "site"))
+    feed = load_feed(FEED + SOURCE.replace("URL", "http://x").replace("lang", "site"))
     body = BODY if form == "json" else b'{"at": "2026-01-01T00:00:00Z", "level": 1}\n' * 2
     entries = [(format_asked(form, {"meter": f"m{n % 3}", "site": "a;b&c"}), body) for n in range(40)]
     entries += [(f"{form};meter=m1", body.replace(b"1}", b"NaN}")), (form, body)]
@@ -110,7 +110,7 @@ max_length = 4
 at = 0
 type = "int16_le"
 """
-    feed = load(text + SOURCE.replace("URL", "http://x").replace("{lang}", ""))
+    feed = load_feed(text + SOURCE.replace("URL", "http://x").replace("{lang}", ""))
     entries = [("binary;meter=m1", bytes(4)), ("binary;meter=m2", bytes(2)), ("binary", bytes(2))]
     found, rejected = series(feed, [*entries, ("binary;meter=m12345", bytes(2)), ("binary;meter=m1", bytes(2))])
     assert found == {(("meter", "m1"),): 3, (("meter", "m2"),): 1}
@@ -118,7 +118,7 @@ type = "int16_le"
 
 
 def test_a_pushed_payload_lacks_what_nobody_asked_for():
-    decoder = Decoder(load(FEED + SOURCE.replace("URL", "http://x").replace("lang", "site")))
+    decoder = Decoder(load_feed(FEED + SOURCE.replace("URL", "http://x").replace("lang", "site")))
     (fault,) = decoder.check(BODY, "json", 0)
     assert (fault.path, fault.code) == ("$", "missing") and "'meter'" in fault.message
     assert decoder.check(BODY, "json;meter=m1", 0) == ()
@@ -139,7 +139,7 @@ def test_check_refuses_what_cannot_be_told_apart(change, key, hint):
     text = FEED.replace('[tags.site]\nvalue = "north/{site}"\nrequired = false\n', "") + SOURCE
     text = text.replace(*change).replace("URL", "http://x")
     with pytest.raises(FeedDefinitionError) as refused:
-        check(text, "plant", None, source="feed.toml")
+        check_revision(text, "plant", None, source="feed.toml")
     assert any(f": {key}" in fault.path and hint in fault.message for fault in refused.value.faults)
 
 
@@ -147,6 +147,6 @@ def test_a_stored_feed_that_tells_nothing_apart_is_read_as_before():
     text = (FEED.split("[tags.meter]", maxsplit=1)[0] + "[fields.level]\npath = '$.level'\n" + SOURCE).replace(
         "URL", "http://x"
     )
-    assert [pull.item for pull in compile_pulls("t", load(text))] == ["meter=m/1,lang=en", "meter=m2,lang=en"]
-    check(text.replace("m/1, m2", "m2"), "plant", None, source="feed.toml")
-    check(text + "[tags.who]\npath = '$.who'", "plant", None, source="feed.toml")
+    assert [pull.item for pull in compile_specs("t", load_feed(text))] == ["meter=m/1,lang=en", "meter=m2,lang=en"]
+    check_revision(text.replace("m/1, m2", "m2"), "plant", None, source="feed.toml")
+    check_revision(text + "[tags.who]\npath = '$.who'", "plant", None, source="feed.toml")

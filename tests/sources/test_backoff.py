@@ -2,7 +2,7 @@
 
 import random
 
-from tidemill.sources.backoff import Backoff
+from tidemill.sources.pacing import Backoff
 
 
 def test_delays_grow_to_the_cap_with_full_jitter():

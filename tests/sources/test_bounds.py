@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from tests.sources.conftest import HERE, until
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.source import Source, SourceWindow
-from tidemill.feeds.validate_source import source_findings
+from tidemill.feeds.validate_source import source_faults
 from tidemill.model.time import NS_PER_S, parse_instant
 from tidemill.sources.bounds import Bounds
-from tidemill.sources.poll_windows import PollWindow, Windows
+from tidemill.sources.poll_windows import PollWindow, PollWindows
 
 ZONES = ["UTC", "Europe/Amsterdam", "Australia/Lord_Howe", "America/St_Johns", "Asia/Kathmandu", "Africa/Cairo"]
 PATTERNS = {"date": "%Y-%m-%d", "local": "%Y-%m-%dT%H:%M:%S", "%d.%m.%Y %H:%M": "%d.%m.%Y %H:%M"}
@@ -61,8 +61,8 @@ def test_epoch_numbers_are_rounded_outward(ns, form, inclusive):
 )
 def test_a_week_in_every_format(bounds, start, stop):
     window = PollWindow(parse_instant("2026-11-01T00:00:00Z"), parse_instant("2026-11-08T00:00:00Z"), False)
-    windows = Windows(start_ns=0, size_ns=1, bounds=bounds)
-    assert windows.values(window) == {"start": start, "stop": stop}
+    windows = PollWindows(start_ns=0, size_ns=1, bounds=bounds)
+    assert windows.placeholder_values(window) == {"start": start, "stop": stop}
 
 
 @given(st.integers(0, 365 * 5), st.integers(1, 40), st.sampled_from(ZONES))
@@ -70,7 +70,7 @@ def test_halves_of_local_days_meet_at_a_midnight(day, days, zone):
     first = datetime(2023, 1, 1, tzinfo=ZoneInfo(zone)) + timedelta(days=day)
     last = first + timedelta(days=days)
     window = PollWindow(int(first.timestamp()) * NS_PER_S, int(last.timestamp()) * NS_PER_S, True)
-    pair = Windows(start_ns=0, size_ns=1, bounds=Bounds("date", zone)).halves(window)
+    pair = PollWindows(start_ns=0, size_ns=1, bounds=Bounds("date", zone)).halves(window)
     if pair is None:
         assert days == 1
     else:
@@ -81,10 +81,10 @@ def test_halves_of_local_days_meet_at_a_midnight(day, days, zone):
 def test_windows_tile_for_a_server_that_counts_the_end_in(web, polling, intake, states):
     """One record a second: each is asked for once, by a server that takes both ends."""
     begin = 1_700_000_000
-    windows = Windows(start_ns=begin * NS_PER_S, size_ns=50 * NS_PER_S, bounds=Bounds("unix_s", inclusive=True))
+    windows = PollWindows(start_ns=begin * NS_PER_S, size_ns=50 * NS_PER_S, bounds=Bounds("unix_s", inclusive=True))
     cursor, asked = None, []
-    while (part := windows.next(cursor, (begin + 175) * NS_PER_S)) is not None:
-        values = windows.values(part)
+    while (part := windows.next_window(cursor, (begin + 175) * NS_PER_S)) is not None:
+        values = windows.placeholder_values(part)
         asked += range(int(values["start"]), int(values["stop"]) + 1)
         cursor = part.stop_ns
     assert asked == list(range(begin, begin + 175))
@@ -109,4 +109,4 @@ def test_windows_tile_for_a_server_that_counts_the_end_in(web, polling, intake, 
 )
 def test_formats_are_checked(window, key):
     source = Source(url="http://x/{start}", window=SourceWindow(start="2026-01-01T00:00:00Z", **window))
-    assert [one.key for one in source_findings(Feed(name="x", source=source))] == [("source", "window", key)]
+    assert [one.key for one in source_faults(Feed(name="x", source=source))] == [("source", "window", key)]

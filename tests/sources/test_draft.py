@@ -7,11 +7,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tidemill.feeds.load import load
-from tidemill.feeds.variables import visible
-from tidemill.sources.draft import Wish, draft, feed_name
-from tidemill.sources.preview import preview
-from tidemill.sources.structure import look
+from tidemill.feeds.load import load_feed
+from tidemill.feeds.variables import visible_variables
+from tidemill.sources.draft import DraftOptions, draft_feed, feed_name
+from tidemill.sources.preview import preview_answer
+from tidemill.sources.structure import guess_structure
 
 MIDNIGHT = "2026-03-01T00:00:00Z"
 URL = "https://api.example.com/v1/readings?site=7"
@@ -25,18 +25,18 @@ READINGS = {
 }
 
 
-def drafted(document, wish=Wish(), variables=None):  # noqa: B008 - frozen
+def drafted(document, wish=DraftOptions(), variables=None):  # noqa: B008 - frozen
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    found = look(body, wish.records)
-    return found and (found, draft(URL, found, wish, visible(variables or {})))
+    found = guess_structure(body, wish.records)
+    return found and (found, draft_feed(URL, found, wish, visible_variables(variables or {})))
 
 
-def seen(document, wish=Wish()):  # noqa: B008 - frozen
+def seen(document, wish=DraftOptions()):  # noqa: B008 - frozen
     """What the drafted feed makes of the answer that it was drafted from: (time, tags, values) of each record."""
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
     _, text = drafted(body, wish)
-    found = preview(load(text), body, "application/json", time.time_ns(), 10)
-    assert not found.lost, text
+    found = preview_answer(load_feed(text), body, "application/json", time.time_ns(), 10)
+    assert not found.rejections, text
     return [(row.time, row.tags, row.values) for row in found.rows]
 
 
@@ -84,23 +84,25 @@ def test_numbers_of_a_record_become_their_summary():
 
 def test_without_a_time_it_is_when_the_answer_came():
     _, text = drafted({"v": 1})
-    assert load(text).time.format == "received"
+    assert load_feed(text).time.format == "received"
 
 
 def test_what_was_said_goes_before_what_was_guessed():
     document = {"a": [{"x": 1}], "b": [{"when": "2026-03-01 12:00:00", "x": 1, "y": 2, "who": "u"}]}
-    wish = Wish(records="$.b", time="$.when", zone="Europe/Zurich", fields={"level": "$.y"}, tags={"user": "$.who"})
+    wish = DraftOptions(
+        records="$.b", time="$.when", zone="Europe/Zurich", fields={"level": "$.y"}, tags={"user": "$.who"}
+    )
     assert seen(document, wish) == [("2026-03-01T11:00:00Z", {"user": "u"}, {"level": 2.0})]
 
 
 def test_a_secret_is_in_no_draft():
-    wish = Wish(
+    wish = DraftOptions(
         headers={"Authorization": "Bearer hush", "X-Key": "${TOKEN}", "Accept": "a/b", "X-Auth": "${TIDEMILL_T}"}
     )
     variables = {"TOKEN": "hush", "TIDEMILL_T": "hush"}
     _, text = drafted(READINGS, wish, variables)
     assert "hush" not in text
-    found = load(text, environment=visible(variables)).source
+    found = load_feed(text, environment=visible_variables(variables)).source
     assert found.headers == {"Authorization": "", "X-Key": "", "Accept": "a/b", "X-Auth": "hush"}
 
 
@@ -160,8 +162,8 @@ def test_whatever_the_answer_the_draft_is_a_feed(document):
         return
     text = found[1]
     assert all(char.isprintable() or char == "\n" for char in text), text
-    feed = load(text)
-    made = preview(feed, json.dumps(document).encode(), "application/json", time.time_ns(), 10)
+    feed = load_feed(text)
+    made = preview_answer(feed, json.dumps(document).encode(), "application/json", time.time_ns(), 10)
     assert made is not None
     assert made.accepted + made.rejected == made.records
 
@@ -174,16 +176,16 @@ NAMES = st.sampled_from(["value", "a", "m_7", "m_0100011D00FF", "data", "x", "pr
 def test_whatever_is_asked_for_beside_the_guesses_the_draft_is_a_feed(document, data):
     """Members that the asker names share no name, and no place in the record, with those that are guessed."""
     body = json.dumps(document).encode()
-    found = look(body)
+    found = guess_structure(body)
     if found is None or not found.members:
         return
     paths = st.lists(st.sampled_from(apart([member.path for member in found.members])), max_size=3, unique=True)
     chosen = data.draw(paths)
     names = data.draw(st.lists(NAMES, min_size=len(chosen), max_size=len(chosen), unique=True))
-    wish = Wish(**{data.draw(st.sampled_from(["tags", "fields"])): dict(zip(names, chosen, strict=True))})
-    text = draft(URL, found, wish, visible({}))
+    wish = DraftOptions(**{data.draw(st.sampled_from(["tags", "fields"])): dict(zip(names, chosen, strict=True))})
+    text = draft_feed(URL, found, wish, visible_variables({}))
     if text is not None:
-        load(text)
+        load_feed(text)
 
 
 def apart(paths):
@@ -200,10 +202,10 @@ def test_a_draft_is_a_feed_with_one_key_in_every_place(key, value):
     for document in (record, [record, {"time": MIDNIGHT}], {key: [record]}):
         found = drafted(document)
         if found is not None and found[1] is not None:  # an object whose key no path can name is not looked into
-            load(found[1])
+            load_feed(found[1])
 
 
 def test_names_stay_apart_when_they_are_shortened():
     keys = [f"0{LONG}{n}" for n in range(30)]
     text = drafted({"time": MIDNIGHT} | dict.fromkeys(keys, 1))[1]
-    assert len(load(text).fields) == 30
+    assert len(load_feed(text).fields) == 30

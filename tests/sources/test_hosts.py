@@ -13,7 +13,7 @@ from tidemill.feeds.convert import DefinitionFault
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.durations import requests_per_second
 from tidemill.feeds.source import Source
-from tidemill.feeds.validate_source import source_findings
+from tidemill.feeds.validate_source import source_faults
 from tidemill.sources.hosts import retry_after_s
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -94,5 +94,5 @@ def test_a_rate_is_shared_by_the_sources_of_a_host(web, polling, intake):
 def test_rates_are_a_count_and_a_duration():
     assert requests_per_second("60/1h") == 1 / 60
     for bad in ("60", "0/1h", "x/1h", "1/h", "-1/1s", "1.5/1s"):
-        found = list(source_findings(source("x", "http://x", rate=bad)))
+        found = list(source_faults(source("x", "http://x", rate=bad)))
         assert [one for one in found if isinstance(one, DefinitionFault) and one.key == ("source", "rate")], bad

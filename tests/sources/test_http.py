@@ -8,7 +8,7 @@ import pytest
 from tests.sources.answering import LIMITS, OK, body, failure, get, redirect, serving
 from tidemill.sources.http import FetchLimits
 from tidemill.sources.request import Validators
-from tidemill.sources.unpack import unpacked
+from tidemill.sources.unpack import decompress_body
 from tidemill.sources.wire import Response, WireError
 
 
@@ -42,7 +42,7 @@ def test_bomb_is_never_held_unpacked():
     tracemalloc.start()
     try:
         with pytest.raises(WireError, match="larger than 10000 bytes when unpacked"):
-            unpacked(bomb, 10_000)
+            decompress_body(bomb, 10_000)
         assert tracemalloc.get_traced_memory()[1] < 200_000
     finally:
         tracemalloc.stop()

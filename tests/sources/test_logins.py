@@ -10,7 +10,7 @@ from tests.sources.conftest import FAST, LOCAL, until
 from tidemill.catalog.feeds import CatalogFeeds
 from tidemill.errors import FeedDefinitionError
 from tidemill.feeds.book import FeedBook
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 from tidemill.feeds.variables import VariableScope
 from tidemill.sources.body import compile_body
 from tidemill.sources.poller import Poller
@@ -40,7 +40,7 @@ ENVIRONMENT = {"TIDEMILL_HUSH": "hush-hush-secret"}
 
 
 def definition(text, url, **more):
-    return load((FEED + text).replace("URL", url), environment=ENVIRONMENT, **more)
+    return load_feed((FEED + text).replace("URL", url), environment=ENVIRONMENT, **more)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def definition(text, url, **more):
 def test_placeholders_of_a_json_body_are_filled_in(text, expected):
     text = f'params = {{ z = "{{stop}}" }}\n[source.window]\nstart = "2026-01-01T00:00:00Z"\n[source.body]\n{text}'
     body = definition(text.replace('["{x}"]', '["$[x]"]'), "http://x").source.body
-    found = json.loads(compile_body(body).bytes({"start": "5", "stop": "6"}))
+    found = json.loads(compile_body(body).encode({"start": "5", "stop": "6"}))
     for name, value in expected.items():
         assert found[name] == (["$[x]"] if name == "list" else value)
     assert found.get("query", "{ rows(a: {start}) { t } }") == "{ rows(a: {start}) { t } }"
@@ -85,7 +85,7 @@ def test_windows_and_pages_are_asked_for_in_the_body(web, polling, intake):
     with web.answering(lambda request: (200, {}, b'{"data": {"rows": []}}')) as url:
         text = FEED.replace("$.rows", "$.data.rows") + windows
         text += '[source.body]\ngraphql = "query ($from: Int) { rows { t } }"\nvariables = { from = "{start:number}" }'
-        with polling(load(text.replace("URL", url))):
+        with polling(load_feed(text.replace("URL", url))):
             until(lambda: len(web.requests) > 2)
     first, second = (json.loads(request.body)["variables"]["from"] for request in web.requests[:2])
     assert (first, second) == (1_577_836_800_000, 1_577_836_800_000 + 1000 * 86_400_000)
@@ -230,7 +230,7 @@ def test_a_secret_in_a_file_is_read_again_when_it_changes(web, catalog, intake, 
         return (200, {}, ROWS) if request.headers["authorization"] == f"Bearer {good[0]}" else (401, {}, b"")
 
     texts = CatalogFeeds(catalog)
-    book = FeedBook(texts, reach=lambda tenant: VariableScope({}, folder))
+    book = FeedBook(texts, scope_of=lambda tenant: VariableScope({}, folder))
     with web.answering(answer) as url:
         text = FEED.replace("URL", url) + f'headers = {{ Authorization = "Bearer ${{file:{folder}/token}}" }}\n'
         texts.apply("default", "plant", text)

@@ -60,7 +60,7 @@ class Taking:
     def __init__(self):
         self.taken: Counter[str] = Counter()
 
-    async def submit(self, tenant, feed, body, content_type, idempotency_key, *, asked):
+    async def submit(self, tenant, feed, body, content_type, idempotency_key, *, request_values):
         self.taken[feed] += 1
         return idempotency_key
 

@@ -7,7 +7,7 @@ from tests.sources.conftest import HERE, until
 from tests.sources.web import Web
 from tidemill.feeds.definition import Feed, Input
 from tidemill.feeds.source import Source, SourcePaging
-from tidemill.feeds.validate_source import source_findings
+from tidemill.feeds.validate_source import source_faults
 from tidemill.simulate.server import running
 
 PAGES = 6
@@ -253,5 +253,5 @@ def test_another_origin_is_followed_only_where_it_is_allowed_and_without_credent
     ],
 )
 def test_ways_to_page_are_checked(way, name):
-    found = [finding.key for finding in source_findings(feed("http://x/", SourcePaging(**way)))]
+    found = [finding.key for finding in source_faults(feed("http://x/", SourcePaging(**way)))]
     assert any(key[:3] == ("source", "page", name) for key in found)

@@ -42,7 +42,7 @@ def test_cursor_is_read_at_its_path(body, cursor):
     ],
 )
 def test_link_to_the_next_page_is_found(header, url):
-    assert LINK.next(ASKED, None, answer(link=header), 1) == url
+    assert LINK.next_token(ASKED, None, answer(link=header), 1) == url
 
 
 @pytest.mark.parametrize(
@@ -50,16 +50,16 @@ def test_link_to_the_next_page_is_found(header, url):
 )
 def test_link_to_another_origin_is_not_followed(target):
     with pytest.raises(PagingError, match="another origin") as raised:
-        LINK.next(ASKED, None, answer(link=f'<{target}>; rel="next"'), 1)
+        LINK.next_token(ASKED, None, answer(link=f'<{target}>; rel="next"'), 1)
     assert raised.value.reason == "foreign_link"
 
 
 def test_cursor_is_sent_as_a_parameter_or_in_the_url():
     with_param = Paging(by="cursor", path=("next",), param="after")
-    assert with_param.url("http://x/?a=1", None) == "http://x/?a=1"
-    assert with_param.url("http://x/?a=1", "b&c=/") == "http://x/?a=1&after=b%26c%3D%2F"
+    assert with_param.page_url("http://x/?a=1", None) == "http://x/?a=1"
+    assert with_param.page_url("http://x/?a=1", "b&c=/") == "http://x/?a=1&after=b%26c%3D%2F"
     started = Paging(by="cursor", path=("next",), param="after", start="0")
-    assert started.url("http://x/", None) == "http://x/?after=0"
+    assert started.page_url("http://x/", None) == "http://x/?after=0"
     in_url = Paging(by="cursor", path=("next",))
-    assert in_url.url("http://x/%7Bcursor%7D?d={cursor}", "b/{stop}") == "http://x/b%2F%7Bstop%7D?d=b%2F%7Bstop%7D"
-    assert in_url.url("http://x/{cursor}", None) == "http://x/"
+    assert in_url.page_url("http://x/%7Bcursor%7D?d={cursor}", "b/{stop}") == "http://x/b%2F%7Bstop%7D?d=b%2F%7Bstop%7D"
+    assert in_url.page_url("http://x/{cursor}", None) == "http://x/"

@@ -7,7 +7,7 @@ import pytest
 from tests.sources.conftest import until
 from tidemill import plugins
 from tidemill.feeds.definition import Feed
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 from tidemill.feeds.source import FilledSource, Source
 
 PACKAGE = '''
@@ -78,7 +78,7 @@ def test_a_definition_names_an_installed_plugin(shelf):
     text = (
         'name = "a"\n[time]\npath = "$.t"\n[fields.v]\npath = "$.v"\n[source]\nkind = "shelf"\noptions = { books = [] }'
     )
-    assert load(text).source.kind == "shelf"
+    assert load_feed(text).source.kind == "shelf"
 
 
 def test_plugin_is_asked_on_from_what_was_taken(shelf, polling, intake, states):

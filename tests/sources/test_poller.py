@@ -182,13 +182,13 @@ def test_feeds_added_changed_and_removed_while_running(polling, intake, states):
         with polling(feeds) as poller:
             until(lambda: len(intake.bodies()) == 10)
             feeds.append(drained("b", second))
-            poller.changed()
+            poller.notify_changed()
             until(lambda: len(intake.bodies()) == 20)
             feeds[0] = drained("a", closed_port())
-            poller.changed()
+            poller.notify_changed()
             until(lambda: "a" in states() and states()["a"].reason == "refused")
             del feeds[0]
-            poller.changed()
+            poller.notify_changed()
             until(lambda: set(states()) == {"b"})
 
 
@@ -197,10 +197,10 @@ def test_source_that_cannot_be_polled_says_so_until_it_can(polling, states, capl
     with polling(feeds) as poller:
         until(lambda: states().get("feed"))
         feeds[0] = drained("feed", "ftp://example.org/")
-        poller.changed()
+        poller.notify_changed()
         until(lambda: (s := states().get("feed")) and s.reason == "definition")
         feeds[0] = drained("feed", closed_port(), each={"muid": "a"})
-        poller.changed()
+        poller.notify_changed()
         until(lambda: set(states()) == {"feed/muid=a"})
     with polling([]):
         until(lambda: states() == {})

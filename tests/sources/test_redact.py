@@ -26,6 +26,6 @@ def test_what_is_no_secret_stays():
 
 def test_a_packed_text_has_no_secret_and_is_unpacked_to_the_same_url():
     redaction = Redaction(("first-secret", "second&secret"))
-    packed = redaction.pack("http://x/?a=first-secret&b=second%26secret")
+    packed = redaction.replace_secrets("http://x/?a=first-secret&b=second%26secret")
     assert packed == "http://x/?a=${0}&b=${1}"
-    assert redaction.unpack(packed) == "http://x/?a=first-secret&b=second%26secret"
+    assert redaction.restore_secrets(packed) == "http://x/?a=first-secret&b=second%26secret"

@@ -8,7 +8,7 @@ import pytest
 
 from tests.sources.conftest import FAST, LOCAL, closed_port, until
 from tidemill.errors import FeedDefinitionError
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 from tidemill.sources.poller import Poller
 from tidemill.sources.state import Unusable
 
@@ -44,7 +44,7 @@ def told(caplog, states, catalog, tmp_path, secrets):
 
 def source(text, secrets, **more):
     file = f"${{file:{secrets}/key}}"
-    return load(POINT + COMMON + text.replace("SECRET", file), secrets_folder=secrets, **more)
+    return load_feed(POINT + COMMON + text.replace("SECRET", file), secrets_folder=secrets, **more)
 
 
 def echoed(request):

@@ -3,11 +3,13 @@
 import logging
 import time
 
+import msgspec
 import pytest
 
 from tests.sources.conftest import HERE, closed_port, until
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.source import Source
+from tidemill.sources.state import Cursor, Unsent
 
 BODY = b'{"v": 1}'
 
@@ -153,3 +155,10 @@ def test_log_tells_of_what_keeps_failing_and_when_it_is_over(web, polling, shown
     why = {"reason": "bad_status", "detail": "the server answered 500"}
     told = [(record.getMessage(), record.facts) for record in caplog.records]
     assert told == [("a source fails", {**facts, **why}), ("a source answers again", facts)]
+
+
+def test_stored_cursors_and_payloads_keep_their_names_in_the_catalog():
+    cursor, unsent = Cursor(taken_upto_ns=5, request_sha256="ab"), Unsent(b"1", "text/plain", "k", {"meter": "m1"})
+    stored = msgspec.json.decode(msgspec.json.encode(cursor))
+    assert (stored["position_ns"], stored["asked"]) == (5, "ab")
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(unsent))["asked"] == {"meter": "m1"}

@@ -3,11 +3,11 @@
 import hashlib
 
 from tidemill.feeds.definition import Feed
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 from tidemill.feeds.recipes import RECIPES
 from tidemill.model.payload import LogEntry, Payload
 
-FEEDS: dict[str, Feed] = {name: load(text, source=f"{name}.toml") for name, text in RECIPES.items()}
+FEEDS: dict[str, Feed] = {name: load_feed(text, source=f"{name}.toml") for name, text in RECIPES.items()}
 RECEIVED_NS = 1_700_000_000_000_000_000  # 2023-11-14T22:13:20Z
 FIX = (
     b'{"timestamp": "2017-01-01 13:05:12", "lat": 40.701, "long": -73.916, "accuracy": 11.3, "speed": 1.4, '

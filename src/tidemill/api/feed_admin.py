@@ -24,8 +24,8 @@ from tidemill.api.services import Services, in_force
 from tidemill.catalog.keys import Principal
 from tidemill.errors import Fault, FeedDefinitionError, InputError, LimitError, TidemillError
 from tidemill.feeds.diff import DefinitionChange
-from tidemill.feeds.revise import Revision, revise
-from tidemill.feeds.variables import visible
+from tidemill.feeds.revise import Revision, revise_feed
+from tidemill.feeds.variables import visible_variables
 from tidemill.model.time import format_instant
 from tidemill.query.parameters import QueryParameters, one_of
 
@@ -105,13 +105,13 @@ async def put_feed(
     dry_run = query.dry_run == "true"
     source = f"{feed[:80]}.toml"
     bound, closed = services.settings.source_variables, services.keys.ever_keys()
-    environment = visible(os.environ, bound, principal.tenant, closed=closed)
+    environment = visible_variables(os.environ, bound, principal.tenant, closed=closed)
     body = await _body(request)
 
     def work() -> Revision:
         text = _text(body, source)
         to = (services.texts, principal.tenant, feed)
-        return revise(*to, text, source=source, environment=environment, expect=expect, dry_run=dry_run)
+        return revise_feed(*to, text, source=source, environment=environment, expect=expect, dry_run=dry_run)
 
     try:
         revision = await to_thread.run_sync(work)

@@ -9,7 +9,7 @@ import msgspec
 from tidemill.api.reads_common import ReadCall, answers, problem, reading
 from tidemill.catalog.keys import Principal
 from tidemill.errors import NotFoundError
-from tidemill.feeds.diff import DefinitionChange, changes, text_diff, without_source
+from tidemill.feeds.diff import DefinitionChange, definition_changes, hide_source_values, text_diff
 from tidemill.model.feed_text import FeedText
 from tidemill.model.time import format_instant
 from tidemill.query import cursors, readers
@@ -116,7 +116,7 @@ def diff_feed_versions(call: ReadCall[FeedDiffQuery], feed: str, version: int) -
     if other is None and old.version == new.version > 1:  # itself has nothing to be compared with but its past
         old = kept(version - 1)
     lines = text_diff(old.text, new.text, (_named(old), _named(new))) if "admin" in principal.scopes else None
-    return FeedDiff(feed, old.version, new.version, _shown(changes(old.text, new.text), principal), lines)
+    return FeedDiff(feed, old.version, new.version, _shown(definition_changes(old.text, new.text), principal), lines)
 
 
 def _version(text: FeedText, before: FeedText | None, principal: Principal) -> FeedVersion:
@@ -124,13 +124,13 @@ def _version(text: FeedText, before: FeedText | None, principal: Principal) -> F
         version=text.version,
         created_at=format_instant(text.created_ns),
         sha256=text.sha256,
-        diff=None if before is None else _shown(changes(before.text, text.text), principal),
+        diff=None if before is None else _shown(definition_changes(before.text, text.text), principal),
         links={"self": f"/v1/feeds/{text.name}?version={text.version}"},
     )
 
 
 def _shown(found: tuple[DefinitionChange, ...], principal: Principal) -> list[DefinitionChange]:
-    return list(found if "admin" in principal.scopes else without_source(found))
+    return list(found if "admin" in principal.scopes else hide_source_values(found))
 
 
 def _named(text: FeedText) -> str:

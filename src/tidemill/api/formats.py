@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from tidemill.api.problems import MediaTypeError
-from tidemill.feeds.formats import JSON_FORMATS, LAYOUT_FORMATS, plugged
+from tidemill.feeds.formats import JSON_FORMATS, LAYOUT_FORMATS, plugin_decoders
 
 TAKEN: Final = (
     "application/json",
@@ -45,7 +45,8 @@ def named(content_type: bytes | None, taken: tuple[str, ...] = JSON_FORMATS) -> 
         return "json"
     kind, _, parameters = (content_type or b"").partition(b";")
     kind = kind.strip().lower()
-    theirs = {media_type: name for name in taken if name in plugged() for media_type in plugged()[name].media_types}
+    decoders = plugin_decoders()
+    theirs = {media_type: name for name in taken if name in decoders for media_type in decoders[name].media_types}
     if (known := kind.decode("latin-1")) in theirs:
         return theirs[known]
     _check_charset(parameters)

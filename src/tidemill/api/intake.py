@@ -98,7 +98,7 @@ class Intake:
 
         Raises NotFoundError, InputError (RefusedError when the bytes were kept), UnavailableError, ConflictError.
         """
-        feed = self._services.book.known(principal.tenant, name) or await self._feed(principal.tenant, name)
+        feed = self._services.book.cached(principal.tenant, name) or await self._feed(principal.tenant, name)
         declared = _declared(incoming, feed, fetched=fetched)
         raw = await self._read(incoming, bulk=fetched or feed.shape.kind == "samples")
         received_ns = self._services.clock()

@@ -5,7 +5,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from tidemill.errors import Fault, InputError, count_of_faults
-from tidemill.feeds.convert import DefinitionFault, convert
+from tidemill.feeds.convert import DefinitionFault, convert_data
 
 _T = TypeVar("_T")
 _JSON_WORDS: Final = {"list": "array", "str": "string", "int": "number", "float": "number", "bool": "boolean"}
@@ -23,7 +23,7 @@ def decoded(raw: bytes) -> Any:
 def shaped(data: Any, kind: type[_T]) -> tuple[_T | None, list[Fault]]:
     """A document as a struct of this kind, null where its faults do not let it be one; and all faults of its shape."""
     findings: list[DefinitionFault] = []
-    body = convert(data, kind, (), findings)
+    body = convert_data(data, kind, (), findings)
     faults = [Fault(_path(finding.key), finding.code, _in_json(finding.message)) for finding in findings]
     return (body if isinstance(body, kind) else None), faults
 

@@ -47,5 +47,5 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
 async def in_force(book: FeedBook, tenant: str, name: str) -> Feed:
     """The feed in force, for handlers in the event loop: a look into memory, or, once a version, a thread compiles it
     (a tenth of a second, in which every other tenant would wait). Raises what `FeedBook.current` raises."""
-    feed = book.known(tenant, name)
+    feed = book.cached(tenant, name)
     return feed if feed is not None else await to_thread.run_sync(book.current, tenant, name)

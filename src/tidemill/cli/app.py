@@ -92,7 +92,7 @@ def serve(
 @app.command("settings")
 def show_settings() -> None:
     """List every setting: its environment variable, value now, and meaning."""
-    from tidemill.feeds.recipes import variables as recipe_variables
+    from tidemill.feeds.recipes import recipe_variables
 
     settings = load({})
     table = Table("variable", "value", "meaning", box=None)

@@ -25,10 +25,10 @@ def reach_of(tenant: str, catalog: Any = None) -> Any:
     """What the [source] of a tenant's feeds may read here: this shell's variables and the folder of secrets, as a
     server with this shell's settings and this catalog gives them (None: as if no key was ever made)."""
     from tidemill.catalog.keys import ever_keys
-    from tidemill.feeds.variables import Reaches
+    from tidemill.feeds.variables import TenantScopes
 
     closed = catalog is not None and ever_keys(catalog)
-    return Reaches(os.environ, load({}), lambda: closed).of(tenant)
+    return TenantScopes(os.environ, load({}), lambda: closed).scope_of(tenant)
 
 
 def open_catalog(data: str | None, *, make: bool = True) -> Any:

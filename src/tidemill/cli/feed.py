@@ -40,16 +40,16 @@ def check_feed(files: FilesArgument, tenant: TenantOption = "default") -> None:
     Nothing is changed and no server is needed: variables of [source] are those of this shell that the setting
     `source_variables` gives the tenant. Example: `tidemill feed check pumps.toml`
     """
-    from tidemill.feeds.load import load
-    from tidemill.feeds.revise import check
+    from tidemill.feeds.load import load_feed
+    from tidemill.feeds.revise import check_revision
 
     environment = reach_of(tenant).variables
     texts = _read(files)
     faults: list[Fault] = []
     for file, text in texts.items():
         try:
-            feed = load(text, source=str(file), environment=environment)
-            check(text, feed.name, None, source=str(file), environment=environment)
+            feed = load_feed(text, source=str(file), environment=environment)
+            check_revision(text, feed.name, None, source=str(file), environment=environment)
         except InputError as error:
             faults += error.faults
         else:

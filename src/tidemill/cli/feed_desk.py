@@ -12,8 +12,8 @@ import msgspec
 
 from tidemill.cli.remote import Remote, checked
 from tidemill.errors import AccessError, NotFoundError
-from tidemill.feeds.diff import DefinitionChange, changes, text_diff
-from tidemill.feeds.revise import revise
+from tidemill.feeds.diff import DefinitionChange, definition_changes, text_diff
+from tidemill.feeds.revise import revise_feed
 from tidemill.model.feed_text import FeedText
 from tidemill.model.time import format_instant
 
@@ -96,7 +96,7 @@ class CatalogDesk:
         """See `FeedDesk`."""
         name = name_of(text)
         to, environment = (self._texts, self._tenant, name), self._environment
-        made = revise(*to, text, source=source, environment=environment, dry_run=dry_run)
+        made = revise_feed(*to, text, source=source, environment=environment, dry_run=dry_run)
         return ApplyResult(name, made.version, made.changed, None if made.before is None else list(made.diff))
 
     def versions(self, name: str) -> list[Version]:
@@ -109,7 +109,7 @@ class CatalogDesk:
                 text.version,
                 format_instant(text.created_ns),
                 text.sha256,
-                None if before is None else list(changes(before.text, text.text)),
+                None if before is None else list(definition_changes(before.text, text.text)),
             )
             for text, before in zip(texts, [None, *texts], strict=False)
         ]
@@ -119,7 +119,7 @@ class CatalogDesk:
         """See `FeedDesk`."""
         old, new = self._kept(name, one), self._kept(name, other)
         names = (f"{name} (version {one})", f"{name} (version {other})")
-        return VersionDiff(list(changes(old.text, new.text)), text_diff(old.text, new.text, names))
+        return VersionDiff(list(definition_changes(old.text, new.text)), text_diff(old.text, new.text, names))
 
     def _kept(self, name: str, version: int | None) -> FeedText:
         if version is None:
@@ -182,7 +182,7 @@ class ServerDesk:
 
 
 def name_of(text: str) -> str:
-    """The name that a text gives its feed; "unnamed" where it cannot be told (what `revise` makes of it says why)."""
+    """The name that a text gives its feed; "unnamed" where it gives none (`revise_feed` then raises the reason)."""
     try:
         name = tomllib.loads(text).get("name")
     except (tomllib.TOMLDecodeError, RecursionError):

@@ -66,9 +66,9 @@ def try_source(
     The exit status is 0 when records were decoded, 1 when the source was not reached or nothing could be decoded.
     """
     from tidemill.cli.source_trial import Trial, feed_of, found_in
-    from tidemill.sources.draft import Wish
+    from tidemill.sources.draft import DraftOptions
 
-    wish = Wish(
+    wish = DraftOptions(
         name=name,
         format=format,
         records=records,

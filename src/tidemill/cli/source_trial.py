@@ -16,17 +16,17 @@ import msgspec
 from tidemill.cli.common import open_catalog, reach_of
 from tidemill.errors import FeedDefinitionError, InputError, NotFoundError
 from tidemill.feeds.definition import Feed
-from tidemill.feeds.load import load
+from tidemill.feeds.load import load_feed
 from tidemill.feeds.variables import VariableScope
 from tidemill.sources.addresses import AddressPolicy
-from tidemill.sources.draft import SECRET, Wish, draft
+from tidemill.sources.draft import SECRET_NAME, DraftOptions, draft_feed
 from tidemill.sources.http import Fetched, FetchFailure, FetchLimits, HttpClient
-from tidemill.sources.oauth import TokenError, Tokens
+from tidemill.sources.oauth import OAuthTokens, TokenError
 from tidemill.sources.odd_shapes import odd_shape
-from tidemill.sources.preview import Preview, preview
-from tidemill.sources.pull import Pull, compile_pulls
+from tidemill.sources.preview import Preview, preview_answer
 from tidemill.sources.redact import Redaction
-from tidemill.sources.structure import Structure, look
+from tidemill.sources.source_spec import SourceSpec, compile_specs
+from tidemill.sources.structure import Structure, guess_structure
 
 _REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _ANY_STATUS: Final = range(100, 600)
@@ -64,7 +64,7 @@ class Trial:
     """Asks `url`, or what the feed's own source asks first. After `ask`: `answer`, `failure` (a sentence), `lacking`
     (networks to allow) and `notes`; secrets are in none of them."""
 
-    def __init__(self, url: str, feed: Feed | None, wish: Wish, *, timeout_s: float) -> None:
+    def __init__(self, url: str, feed: Feed | None, wish: DraftOptions, *, timeout_s: float) -> None:
         pull = _pull(feed) if not url else None
         self.feed, self.wish = feed, wish
         self.shown_url = url
@@ -76,7 +76,7 @@ class Trial:
         self._pull = pull
         self._url, self._body = _first_of(pull) if pull else (_filled(url, filled), None)
         for name, text in self._headers.items():
-            if SECRET.search(name):
+            if SECRET_NAME.search(name):
                 filled += [text, text.split()[-1]]
         if pull is not None:
             self._headers = {**pull.headers, **self._headers}
@@ -132,8 +132,8 @@ class Trial:
         try:
             headers = self._headers
             if self._pull is not None and self._pull.oauth2 is not None:
-                tokens = Tokens(self._pull.oauth2, client, self._limits)
-                headers = {**headers, **await tokens.header()}
+                tokens = OAuthTokens(self._pull.oauth2, client, self._limits)
+                headers = {**headers, **await tokens.authorization_header()}
                 self._hide_tokens(tokens.secrets)
             return await client.get(self._url, headers, self._limits, _ANY_STATUS, body=self._body)
         except TokenError as error:
@@ -169,26 +169,26 @@ def feed_of(file: Path | None, name: str, data: str | None, tenant: str, *, with
 def found_in(trial: Trial, answer: Fetched, limit: int, now_ns: int) -> Found:
     """What an answer is to the trial's feed, or to one that is drafted for it."""
     if trial.feed is not None:
-        made = preview(trial.feed, answer.body, answer.content_type, now_ns, limit)
+        made = preview_answer(trial.feed, answer.body, answer.content_type, now_ns, limit)
         return Found(preview=made, why="" if made else f"The answer is none of {', '.join(trial.feed.input.formats)}.")
     wish = trial.wish
-    structure = look(answer.body, wish.records)
+    structure = guess_structure(answer.body, wish.records)
     asked_for = wish.records is not None or wish.fields or wish.time
     if not asked_for and (structure is None or structure.count < 2) and (odd := odd_shape(answer.body)) is not None:
         return Found(why=odd.sentence)
     if structure is None or wish.format not in ("", structure.format):
         return Found(structure, why=_unlike(structure, wish))
     environment = reach_of("default").variables
-    text = draft(trial.shown_url, structure, wish, environment)
+    text = draft_feed(trial.shown_url, structure, wish, environment)
     if text is None:
         why = "Nothing in the records looks like a number; name one with --field NAME=PATH."
         return Found(structure, why=why)
-    feed = load(text, source="the draft", environment=environment)
-    made = preview(feed, answer.body, answer.content_type, now_ns, limit)
+    feed = load_feed(text, source="the draft", environment=environment)
+    made = preview_answer(feed, answer.body, answer.content_type, now_ns, limit)
     return Found(structure, made, text)
 
 
-def _unlike(structure: Structure | None, wish: Wish) -> str:
+def _unlike(structure: Structure | None, wish: DraftOptions) -> str:
     if structure is not None:
         return f"The answer is {structure.format}, not {wish.format}."
     if wish.records is not None:
@@ -198,7 +198,7 @@ def _unlike(structure: Structure | None, wish: Wish) -> str:
 
 def _load(text: str, source: str, reach: VariableScope, *, with_source: bool) -> Feed:
     try:
-        return load(
+        return load_feed(
             text,
             source=source,
             environment=reach.variables,
@@ -209,26 +209,26 @@ def _load(text: str, source: str, reach: VariableScope, *, with_source: bool) ->
         raise InputError(error.message, error.faults) from None
 
 
-def _pull(feed: Feed | None) -> Pull:
-    pulls = compile_pulls("default", feed) if feed is not None else []
+def _pull(feed: Feed | None) -> SourceSpec:
+    pulls = compile_specs("default", feed) if feed is not None else []
     if not pulls or not pulls[0].url:
         raise InputError("Say what to ask: a URL, or a feed that has a [source] with one")
     return pulls[0]
 
 
-def _first_of(pull: Pull) -> tuple[str, bytes | None]:
+def _first_of(pull: SourceSpec) -> tuple[str, bytes | None]:
     """What a source asks first: its first window, its first page; and the body of the request."""
-    url, values = pull.url, dict(pull.chosen)
+    url, values = pull.url, dict(pull.item_values)
     if pull.windows is not None:
         import time
 
-        window = pull.windows.next(None, time.time_ns())
-        values |= pull.windows.values(window) if window else {}
-        url = pull.windows.fill(url, window) if window else url
+        window = pull.windows.next_window(None, time.time_ns())
+        values |= pull.windows.placeholder_values(window) if window else {}
+        url = pull.windows.fill_url(url, window) if window else url
     if pull.paging is not None:
-        values |= pull.paging.values(None)
-        url = pull.paging.url(url, None)
-    return url, None if pull.body is None else pull.body.bytes(values)
+        values |= pull.paging.placeholder_values(None)
+        url = pull.paging.page_url(url, None)
+    return url, None if pull.body is None else pull.body.encode(values)
 
 
 def _filled(text: str, secrets: list[str]) -> str:

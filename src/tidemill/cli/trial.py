@@ -43,7 +43,7 @@ def show_structure(found: "Found") -> None:
         verb = "" if member.role == "unused" else "looks "
         style = "dim" if member.role == "unused" else ""
         path = clean(f"{structure.records}[*]{member.path[1:]}" if structure.count > 1 else member.path)
-        out.print(Text(f"  {path} {verb}{member.looks}", style=style), soft_wrap=True)
+        out.print(Text(f"  {path} {verb}{member.explanation}", style=style), soft_wrap=True)
 
 
 def show_preview(found: "Preview", limit: int) -> None:
@@ -62,9 +62,9 @@ def show_preview(found: "Preview", limit: int) -> None:
             cells += [_number(row.values.get(name)) for name in fields]
             shown.add_row(*map(Text, cells), *([", ".join(row.marks)] if marked else []))
         out.print(shown)
-    if found.lost:
+    if found.rejections:
         shown = table("#", "time (UTC)", "reasons", "detail", "record")
-        for lost in found.lost:
+        for lost in found.rejections:
             cells = [
                 str(lost.index),
                 lost.time or "",

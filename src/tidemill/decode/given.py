@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from tidemill.feeds.definition import Feed
-from tidemill.feeds.placeholders import filled, names_in
+from tidemill.feeds.placeholders import fill_placeholders, placeholder_names
 from tidemill.model.payload import split_format
 
 
@@ -19,15 +19,15 @@ class Given(msgspec.Struct, frozen=True):
 
     def text(self, asked: Mapping[str, str]) -> str | None:
         """The tag of a payload that was fetched with these variables; None where it has none."""
-        if any(not asked.get(name) for name in names_in(self.value)):
+        if any(not asked.get(name) for name in placeholder_names(self.value)):
             return None
-        return filled(self.value, asked)
+        return fill_placeholders(self.value, asked)
 
     def fault(self, asked: Mapping[str, str]) -> tuple[str, str] | None:
         """The code and the sentence of the fault of such a payload, if it has one."""
         text = self.text(asked)
         if text is None and self.required:
-            lacking = next(name for name in names_in(self.value) if not asked.get(name))
+            lacking = next(name for name in placeholder_names(self.value) if not asked.get(name))
             why = "this payload was not fetched by a source that asked with it"
             return "missing", f"the tag '{self.name}' is what was asked for as {{{lacking}}}, and {why}"
         if text is not None and len(text) > self.max_length:

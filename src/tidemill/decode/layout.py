@@ -18,7 +18,7 @@ from tidemill.decode.strict import read_exact, read_number, read_text
 from tidemill.decode.times import UNIT_NS, number_ns, parse_numbers
 from tidemill.decode.values import exact, fits, to_scale
 from tidemill.feeds.definition import Attribute, Feed, Layout, Tag
-from tidemill.feeds.packed import Packed, packed
+from tidemill.feeds.packed import Packed, packed_type
 from tidemill.feeds.time_policy import TimePolicy
 from tidemill.model.time import MAX_NS, MIN_NS
 
@@ -72,7 +72,7 @@ def compile_layout(feed: Feed, layout: Layout) -> Compiled:
         parts[in_header].append((column, kind, member.at))
 
     if not feed.time.received:
-        clock = packed(feed.time.type or "")
+        clock = packed_type(feed.time.type or "")
         assert clock is not None
         add("time", "time", feed.time, clock.code, _time_judge(feed.time))
     texts: list[tuple[str, Mapping[str, Tag | Attribute]]] = [("t", feed.tags), ("a", feed.attributes)]
@@ -80,7 +80,7 @@ def compile_layout(feed: Feed, layout: Layout) -> Compiled:
         for name, text in members.items():
             if isinstance(text, Tag) and text.value is not None:
                 continue
-            number = packed(text.type)
+            number = packed_type(text.type)
             kind: Any = number.code if number else ("u1", (text.length,))
             add(name, f"{letter}.{name}", text, kind, _text_judge(text, number))
     for name, field in feed.fields.items():

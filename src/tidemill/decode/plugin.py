@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from tidemill.feeds.formats import plugged
+from tidemill.feeds.formats import plugin_decoders
 
 
 class PayloadDecoder(Protocol):
@@ -36,7 +36,7 @@ def as_json(name: str, body: bytes) -> bytes:
     """A payload of a plug-in's format as a JSON array of its records. Raises ValueError with a sentence, whatever the
     plug-in does."""
     try:
-        records = [dict(record) for record in plugged()[name].records(body)]
+        records = [dict(record) for record in plugin_decoders()[name].records(body)]
         return _encode(records)
     except ValueError as error:
         raise ValueError(f"{error}" or f"the decoder '{name}' makes nothing of it") from None

@@ -1,22 +1,24 @@
-"""The feed definitions in force, by tenant and name: texts come from the catalog, are compiled once and kept.
+"""Compiled feed definitions by tenant and name. Texts come from the catalog; each version is compiled once and cached.
 
-Thread-safe. A hit costs two dictionary look-ups. Versions never change, so only `current` can go stale; `refresh`
-(called by whoever watches the catalog) forgets it.
+Thread-safe. A cache hit costs two dictionary look-ups. A version never changes, so only the choice of the current
+version can become stale; `refresh` (called by whoever watches the catalog) drops that choice.
 """
 
 import logging
 import threading
+import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
+from tidemill.checks.library import checks
 from tidemill.errors import FeedDamagedError, FeedDefinitionError, NotFoundError
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.fill import changed_files
-from tidemill.feeds.load import load
-from tidemill.feeds.missing import missing_plugins
+from tidemill.feeds.formats import known_formats
+from tidemill.feeds.load import load_feed
 from tidemill.feeds.source import FilledSource
 from tidemill.feeds.variables import AS_WRITTEN, VariableScope
 from tidemill.model.feed_text import FeedText
@@ -25,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class FeedTexts(Protocol):
-    """Where feed texts are kept. Reads may touch a disk; `apply` is durable on return."""
+    """Stores feed texts. Reads may touch a disk; `apply` is durable on return."""
 
     def current(self, tenant: str, name: str) -> FeedText | None:
         """The newest version, or None."""
@@ -41,9 +43,11 @@ class FeedTexts(Protocol):
 
 
 class FeedBook:
-    """Compiled feeds over a `FeedTexts`. Who polls gives `reach`, what the sources of a tenant may read; for others
-    `environment` fills `${NAME}` of sources (default: a reference stays as it is written, and a [source] that could not
-    be polled hinders nothing else). Without `with_sources` feeds have no [source]."""
+    """Compiled feeds over a `FeedTexts`.
+
+    A process that polls gives `scope_of`: the variables and files that the sources of a tenant may read. For all other
+    processes `environment` fills `${NAME}` of sources (default: a reference stays as it is written, so a [source] that
+    cannot be polled affects nothing else). Without `with_sources` feeds have no [source]."""
 
     def __init__(
         self,
@@ -51,22 +55,22 @@ class FeedBook:
         environment: Mapping[str, str] = AS_WRITTEN,
         *,
         with_sources: bool = True,
-        reach: Callable[[str], VariableScope] | None = None,
+        scope_of: Callable[[str], VariableScope] | None = None,
     ) -> None:
         self._texts = texts
         self._with_sources = with_sources
-        self._reach = reach or (lambda _tenant: VariableScope(environment))
+        self._scope_of = scope_of or (lambda _tenant: VariableScope(environment))
         self._current: dict[tuple[str, str], Feed] = {}
         self._versions: dict[tuple[str, str, int], Feed] = {}
         self._lock = threading.Lock()
         self._generation = 0
 
     def without_sources(self) -> "FeedBook":
-        """Another book of the same texts for who polls nothing; it is refreshed by itself."""
+        """Another book of the same texts whose feeds have no [source]; it has its own cache and `refresh`."""
         return FeedBook(self._texts, with_sources=False)
 
-    def known(self, tenant: str, name: str) -> Feed | None:
-        """The feed in force where it is compiled and at hand: reads nothing, takes no time. None says nothing."""
+    def cached(self, tenant: str, name: str) -> Feed | None:
+        """The feed in force if it is in the cache; reads nothing. None does not mean that there is no such feed."""
         return self._current.get((tenant, name))
 
     def current(self, tenant: str, name: str) -> Feed:
@@ -78,7 +82,7 @@ class FeedBook:
         text = self._texts.current(tenant, name)
         if text is None:
             raise NotFoundError(f"there is no feed '{name[:100]}'")
-        return self._remember(tenant, text, generation)
+        return self._cache_current(tenant, text, generation)
 
     def version(self, tenant: str, name: str, number: int) -> Feed:
         """One version of a feed. Raises NotFoundError when there is none."""
@@ -91,53 +95,54 @@ class FeedBook:
         return self._compile(tenant, text)
 
     def list(self, tenant: str) -> list[Feed]:
-        """Every feed of a tenant, by name. One that cannot be read, for instance because the plug-in that it names is
-        not installed any more, is reported and left out: the others are as they were."""
+        """Every feed of a tenant, by name. A feed that cannot be read, for instance because the plug-in that it names
+        is not installed any more, is logged as an error and left out; it does not affect the others."""
         generation = self._generation
-        found = []
+        feeds = []
         for text in self._texts.list(tenant):
             try:
-                found.append(self._remember(tenant, text, generation))
+                feeds.append(self._cache_current(tenant, text, generation))
             except FeedDefinitionError as error:
                 log.error("feed '%s' of tenant '%s' cannot be read: %s", text.name, tenant, error.message)
-        return found
+        return feeds
 
-    def missing(self, tenant: str) -> dict[str, tuple[str, ...]]:
-        """The feeds of a tenant of which some version needs a plug-in that is not installed, and these plug-ins."""
-        found = {}
+    def missing_plugins(self, tenant: str) -> dict[str, tuple[str, ...]]:
+        """Feed name -> the plug-ins that some version of the feed needs and that are not installed; only feeds with
+        such plug-ins. A version whose stored text is damaged is passed over."""
+        missing = {}
         for newest in self._texts.list(tenant):
             absent: dict[str, None] = {}
             for number in range(1, newest.version + 1):
-                with suppress(FeedDamagedError):  # of which nobody knows what it needs
+                with suppress(FeedDamagedError):  # what a damaged text needs is unknown
                     text = self._texts.version(tenant, newest.name, number)
-                    absent |= dict.fromkeys(missing_plugins(text.text) if text else ())
+                    absent |= dict.fromkeys(_missing_plugins(text.text) if text else ())
             if absent:
-                found[newest.name] = tuple(absent)
-        return found
+                missing[newest.name] = tuple(absent)
+        return missing
 
-    def has(self, tenant: str, name: str) -> bool:
-        """Whether a tenant has a feed of that name, also one that cannot be read."""
+    def has_feed(self, tenant: str, name: str) -> bool:
+        """Whether a tenant has a feed of that name, including a feed that cannot be read."""
         return self._texts.current(tenant, name) is not None
 
     def refresh(self) -> None:
-        """Forget which version is current; the next question reads it again."""
+        """Drop which version of each feed is current; the next call of `current` or `list` reads it again."""
         with self._lock:
             self._generation += 1
             self._current = {}
 
-    def forget(self) -> None:
-        """Compile every version anew when it is asked for: what sources may read has changed."""
+    def clear_compiled(self) -> None:
+        """Drop every compiled version, so that the next use compiles it again: what sources may read has changed."""
         with self._lock:
             self._generation += 1
             self._current, self._versions = {}, {}
 
     def renew_secrets(self) -> bool:
-        """Forget the feeds in force whose secrets were read from files that hold other texts by now, so that they are
-        compiled anew; whether there are any. Reads these files."""
+        """Drop the feeds in force whose secrets came from files with a different text by now, so that the next use
+        compiles them again. Returns whether there are any. Reads these files."""
         stale = []
         for (tenant, name), feed in list(self._current.items()):
             files = dict(feed.source.files) if isinstance(feed.source, FilledSource) else {}
-            folder = self._reach(tenant).secrets_folder if files else None
+            folder = self._scope_of(tenant).secrets_folder if files else None
             if folder is not None and changed_files(files, folder):
                 stale.append((tenant, name, feed.version))
         with self._lock:
@@ -147,10 +152,10 @@ class FeedBook:
                 self._versions.pop((tenant, name, version), None)
         return bool(stale)
 
-    def _remember(self, tenant: str, text: FeedText, generation: int) -> Feed:
+    def _cache_current(self, tenant: str, text: FeedText, generation: int) -> Feed:
         feed = self._compile(tenant, text)
         with self._lock:
-            if generation == self._generation:  # else it may have been read before the change that was announced
+            if generation == self._generation:  # else the text may be older than the change that `refresh` announced
                 self._current[tenant, text.name] = feed
         return feed
 
@@ -159,16 +164,36 @@ class FeedBook:
         feed = self._versions.get(key)
         if feed is None:
             generation = self._generation
-            reach = self._reach(tenant)
-            feed = load(
+            scope = self._scope_of(tenant)
+            feed = load_feed(
                 text.text,
                 source=f"{text.name} (version {text.version})",
-                environment=reach.variables,
+                environment=scope.variables,
                 with_source=self._with_sources,
-                secrets_folder=reach.secrets_folder,
+                secrets_folder=scope.secrets_folder,
             )
             feed = msgspec.structs.replace(feed, version=text.version)
             with self._lock:
-                if generation == self._generation:  # else it may hold what must not be read any more
+                if generation == self._generation:  # else it may hold secrets that must not be read any more
                     self._versions[key] = feed
         return feed
+
+
+def _missing_plugins(text: str) -> tuple[str, ...]:
+    """The decoders and checks that a feed's text names and no installed package offers, such as `decoder 'key-value'`
+    and `rule 'dew_point'`, each once; () for a text that is not TOML."""
+    try:
+        data = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return ()
+    table = data.get("input")
+    formats = _strings(table.get("formats")) if isinstance(table, dict) else []
+    rules = data.get("rules")
+    named = _strings([rule.get("check") for rule in rules if isinstance(rule, dict)]) if isinstance(rules, list) else []
+    absent = [f"decoder '{name}'" for name in formats if name not in known_formats()]
+    absent += [f"rule '{name}'" for name in named if name not in checks()]
+    return tuple(dict.fromkeys(absent))
+
+
+def _strings(values: Any) -> list[str]:
+    return [value for value in values if isinstance(value, str)] if isinstance(values, list) else []

@@ -1,7 +1,7 @@
-"""What a feed is, as data: the structs that a feed's TOML becomes. Frozen, checked once by `load.py`, trusted after.
+"""A feed definition as data: the structs that a feed's TOML becomes. Frozen, checked once by `load.py`, trusted after.
 
 A feed says how bytes become points: input > tags, attributes, fields, labels > time > rules > duplicates > shape >
-rollups, and for how long they stay. It names nothing that runs; `decode`, `rules` and `mill` read it.
+rollups, and how long points stay. The structs hold no code to run; `decode`, `rules` and `mill` read them.
 Paths are `$`, `$.name` or `$.name.other`, relative to one record. Durations are texts such as `15m` (model/time.py).
 """
 
@@ -9,15 +9,43 @@ from typing import Any, Final, Literal
 
 from tidemill.checks.check import Check, FeedColumns
 from tidemill.checks.library import checks, compile_check
-from tidemill.feeds.input import Input, Layout
+from tidemill.feeds.convert import Table
 from tidemill.feeds.members import Attribute, Field, Tag
 from tidemill.feeds.source import Source
-from tidemill.feeds.table import Table
 from tidemill.feeds.time_policy import TimePolicy
 
-__all__ = ["Attribute", "Feed", "Field", "Input", "Layout", "Tag"]
+__all__ = ["Attribute", "Feed", "Field", "Tag"]
 
 SUMMARY: Final = ("mean", "stddev", "stddev_pop", "count")  # the fields of shape `summary`
+
+
+class Layout(Table, frozen=True):
+    """Binary records of a fixed size, one after the other; a payload is a header (`header_bytes`, may be 0) and any
+    number of records of `record_bytes` each. `at`, `in` and `type` of [time], tags, attributes and fields say which
+    bytes hold them; all other bytes are ignored. A payload of any other size is a fault, `wrong_size`. The time is an
+    integer or `float64` (`type`) counted in the unit of its `format` (`unix_s` ...), or the time of receipt. Faults
+    name a record and its member: `$[3].level`. The ledger keeps a rejected record's bytes in hexadecimal."""
+
+    record_bytes: int
+    header_bytes: int = 0
+
+
+class Input(Table, frozen=True):
+    """How a payload splits into records.
+
+    `formats`: `json` and `ndjson`; or one of `binary` (records of a fixed [input.layout]), `base64` and `hex` (such
+    bytes as text, spaces and line breaks ignored), whatever content type the payload has; or formats of installed
+    decoders (entry-point group `tidemill.decoders`).
+    `records` is the path of the record, or of the array of records, in a JSON document. `on_fault` is the effect of a
+    record that breaks the contract (not JSON, missing, wrong type, out of range, not finite): `refuse` answers 400 at
+    once and keeps bytes and reasons in the ledger; `reject` takes the payload and rejects the record in the mill. A
+    payload without records is such a fault for `refuse`, unless the feed has a source, which may have no data.
+    """
+
+    formats: tuple[str, ...] = ("json", "ndjson")
+    records: str = "$"
+    on_fault: Literal["refuse", "reject"] = "refuse"
+    layout: Layout | None = None
 
 
 class Registers(Table, frozen=True):
@@ -36,12 +64,12 @@ class Labels(Table, frozen=True):
 
 
 class Rule(Table, frozen=True):
-    """A named check of `checks/`: `check` is its name, `reason` the code it gives (default: the check's own),
-    `options` what it needs (for instance `{ max_age = "1h" }`).
+    """A named check of `checks/`: `check` is its name, `reason` its reason code (default: the check's own), `options`
+    are the check's options (for instance `{ max_age = "1h" }`).
 
-    `action` says what becomes of a record that breaks it: `reject` (no points, a row in the ledger), `flag` (it is
-    kept, and its points carry the reason as a mark that queries can filter on) or `refuse` (the payload is answered
-    400 at once; where nobody waits for an answer, as with a source, it rejects).
+    `action` is the effect on a record that breaks the rule: `reject` (no points, a row in the ledger), `flag` (the
+    record is kept, and its points have the reason as a mark that queries can filter on) or `refuse` (the payload is
+    answered 400 at once; a payload of a source, where no client waits for an answer, has the record rejected).
     """
 
     check: str
@@ -51,11 +79,11 @@ class Rule(Table, frozen=True):
 
     @property
     def code(self) -> str:
-        """The reason code that it gives."""
+        """The reason code of a record that breaks the rule."""
         return self.reason or checks()[self.check].reason
 
     def compiled(self) -> Check:
-        """Its check with the options. Never raises for a rule of a feed that `load` returned."""
+        """The rule's check with its options. Never raises for a rule of a feed that `load_feed` returned."""
         return compile_check(self.check, self.options)
 
 
@@ -67,10 +95,11 @@ class Shape(Table, frozen=True):
 
 
 class Rollup(Table, frozen=True):
-    """Aggregates kept over fixed UTC windows, recomputed from points for exactly the windows a batch touched.
+    """Aggregates over fixed UTC windows, recomputed from points for exactly the windows that a batch affects.
 
-    `interval` is the time from one point to the next, where it is known (else it is learnt from the points): how many
-    a window should hold follows. A point is late when it was received more than `late_after` after its window's end.
+    `interval` is the time from one point to the next, if it is known (else it is learnt from the points); it gives the
+    number of points that a window should hold. A point is late if it was received more than `late_after` after the end
+    of its window.
     """
 
     every: str
@@ -80,15 +109,15 @@ class Rollup(Table, frozen=True):
 
 
 class RetentionPolicy(Table, frozen=True):
-    """How long points stay after they were *received* (None: for ever). `seal_rollups`: when a window's points go, its
-    rollup stays for good and later records for it are rejected `window_sealed`."""
+    """Points expire so long after they were *received* (None: never). `seal_rollups`: a window is sealed when its
+    points expire: its rollup stays for good, and later records for it are rejected `window_sealed`."""
 
     points: str | None = None
     seal_rollups: bool = False
 
 
 class Definition(Table, frozen=True):
-    """A feed definition without its source, as whoever may read sees it."""
+    """A feed definition without its source: what everybody who may read the feed sees."""
 
     name: str
     title: str = ""
@@ -115,12 +144,12 @@ class Feed(Definition, frozen=True):
 
     @property
     def without_source(self) -> Definition:
-        """What of it may be shown: a source may hold secrets."""
+        """The part that may be shown: a source may hold secrets."""
         return Definition(**{name: getattr(self, name) for name in Definition.__struct_fields__})
 
     @property
     def columns(self) -> FeedColumns:
-        """What its records have for checks to look at."""
+        """The columns that checks can read from the feed's records."""
         numbers = tuple(name for name, field in self.fields.items() if not field.is_array)
         return FeedColumns(
             fields=SUMMARY if self.shape.kind == "summary" else numbers,
@@ -132,5 +161,5 @@ class Feed(Definition, frozen=True):
 
     @property
     def first_wins(self) -> bool:
-        """Whether of two points at one instant the first submitted stays."""
+        """Whether the first submitted of several points of a series at the same instant is the current one."""
         return self.duplicates == "first"

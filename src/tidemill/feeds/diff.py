@@ -1,7 +1,7 @@
-"""What differs between two versions of a feed, as a list of changes with their paths: what a person wants to know of a
-new version. Of the definition, not of the text: comments and layout, and a default that is written out, change nothing.
+"""The differences between two versions of a feed definition, as a list of changes with their paths, for a person who
+reviews a new version. Definitions are compared, not texts: comments, layout and a default written out are no change.
 
-Variables of [source] are compared as they are written (`${NAME}`): no secret is in what this file makes.
+Variables of [source] are compared as they are written (`${NAME}`), so no change holds a secret.
 """
 
 import difflib
@@ -13,19 +13,19 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from tidemill.feeds.convert import DefinitionFault, convert
+from tidemill.feeds.convert import DefinitionFault, convert_data
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.key_lines import Key
-from tidemill.feeds.rule_pairs import moved, pairs
+from tidemill.feeds.rule_pairs import moved_pairs, pair_rules
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 
 class DefinitionChange(msgspec.Struct, frozen=True):
-    """One difference. `path`: `rules[2].options.max_age`; of a rule that was removed its old place, else its new one.
+    """One difference. `path`: `rules[2].options.max_age`; the index of a removed rule is its old one, else the new one.
 
-    `old` and `new` are null where there was or is nothing; of a rule that moved, its places. `hidden`: the values are
-    not for this reader."""
+    `old` and `new` are null where there was or is no value; of a moved rule they are its indexes. `hidden`: this reader
+    may not see the values."""
 
     path: str
     change: Literal["added", "removed", "changed", "moved"]
@@ -34,23 +34,23 @@ class DefinitionChange(msgspec.Struct, frozen=True):
     hidden: bool = False
 
 
-def definition(text: str) -> dict[str, Any]:
-    """A feed's text as plain data with every default that has a value; as it is written where it no longer fits what a
-    definition is (an early version). {} for what is not TOML."""
+def parse_definition(text: str) -> dict[str, Any]:
+    """A feed's text as plain data, with every default that has a value. A text that is no valid definition (of an early
+    version) is returned as written, without defaults; a text that is not TOML as {}."""
     try:
         written = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError):
         return {}
-    found: list[DefinitionFault] = []
-    feed = convert(written, Feed, (), found)
-    plain: dict[str, Any] = _without_none(msgspec.to_builtins(written if found else feed))
+    faults: list[DefinitionFault] = []
+    feed = convert_data(written, Feed, (), faults)
+    plain: dict[str, Any] = _without_none(msgspec.to_builtins(written if faults else feed))
     plain.pop("version", None)
     return plain
 
 
-def changes(old: str, new: str) -> tuple[DefinitionChange, ...]:
+def definition_changes(old: str, new: str) -> tuple[DefinitionChange, ...]:
     """Every difference between the definitions of two texts; () exactly when they mean the same."""
-    return tuple(_tables((), definition(old), definition(new)))
+    return tuple(_tables((), parse_definition(old), parse_definition(new)))
 
 
 def text_diff(old: str, new: str, names: tuple[str, str]) -> str:
@@ -63,10 +63,11 @@ def _lines(text: str) -> list[str]:
     return text.splitlines(keepends=True)
 
 
-def without_source(found: Iterable[DefinitionChange]) -> tuple[DefinitionChange, ...]:
-    """The same changes for readers who may not see what a source is asked with: those paths without their values."""
+def hide_source_values(differences: Iterable[DefinitionChange]) -> tuple[DefinitionChange, ...]:
+    """The same changes for readers who may not see a [source]: paths in it without their values."""
     return tuple(
-        DefinitionChange(one.path, one.change, hidden=True) if re.match(r"source\b", one.path) else one for one in found
+        DefinitionChange(item.path, item.change, hidden=True) if re.match(r"source\b", item.path) else item
+        for item in differences
     )
 
 
@@ -75,43 +76,44 @@ def _compare(path: Key, old: Any, new: Any) -> Iterator[DefinitionChange]:
         yield from _tables(path, old, new)
     elif _are_tables(old) and _are_tables(new):
         yield from _arrays(path, old, new)
-    elif not same(old, new):
+    elif not same_values(old, new):
         yield DefinitionChange(_written(path), "changed", old, new)
 
 
 def _tables(path: Key, old: dict[str, Any], new: dict[str, Any]) -> Iterator[DefinitionChange]:
     for name in dict.fromkeys([*new, *old]):
-        here = (*path, name)
+        member = (*path, name)
         if name not in old:
-            yield DefinitionChange(_written(here), "added", None, new[name])
+            yield DefinitionChange(_written(member), "added", None, new[name])
         elif name not in new:
-            yield DefinitionChange(_written(here), "removed", old[name], None)
+            yield DefinitionChange(_written(member), "removed", old[name], None)
         else:
-            yield from _compare(here, old[name], new[name])
+            yield from _compare(member, old[name], new[name])
 
 
 def _arrays(path: Key, old: list[dict[str, Any]], new: list[dict[str, Any]]) -> Iterator[DefinitionChange]:
-    """Arrays of tables. One that stands elsewhere is compared with itself, not with what took its place."""
-    found = pairs(old, new)
-    others = set(moved(found))
-    for before, after in found:
+    """Differences of arrays of tables. A table that moved is compared with its old version, not with the table that is
+    at its old index now."""
+    pairs = pair_rules(old, new)
+    moved = set(moved_pairs(pairs))
+    for before, after in pairs:
         if after is None:
             assert before is not None
             yield DefinitionChange(_written((*path, before)), "removed", old[before], None)
         elif before is None:
             yield DefinitionChange(_written((*path, after)), "added", None, new[after])
         else:
-            if (before, after) in others:
+            if (before, after) in moved:
                 yield DefinitionChange(_written((*path, after)), "moved", before, after)
             yield from _compare((*path, after), old[before], new[after])
 
 
-def same(old: Any, new: Any) -> bool:
-    """Whether two plain values mean the same: true is not 1, and a NaN is a NaN."""
+def same_values(old: Any, new: Any) -> bool:
+    """Whether two plain values are equal, where true is not 1 and a NaN equals a NaN."""
     if isinstance(old, dict) and isinstance(new, dict):
-        return old.keys() == new.keys() and all(same(value, new[name]) for name, value in old.items())
+        return old.keys() == new.keys() and all(same_values(value, new[name]) for name, value in old.items())
     if isinstance(old, list) and isinstance(new, list):
-        return len(old) == len(new) and all(map(same, old, new))
+        return len(old) == len(new) and all(map(same_values, old, new))
     if isinstance(old, bool) or isinstance(new, bool):
         return old is new
     return bool(old == new) or (old != old and new != new)  # noqa: PLR0124
@@ -128,7 +130,7 @@ def _without_none(value: Any) -> Any:
 
 
 def _written(path: Key) -> str:
-    """`rules[2].options.max_age`; a key that TOML would quote is quoted."""
+    """A key as a path: `rules[2].options.max_age`; a part that TOML would quote is quoted."""
     text = ""
     for part in path:
         if isinstance(part, int):

@@ -1,4 +1,4 @@
-"""Durations in feed definitions: one check for all of them."""
+"""Validates durations and rates in feed definitions."""
 
 from collections.abc import Iterator
 
@@ -8,14 +8,14 @@ from tidemill.model.time import duration_ns
 
 
 def requests_per_second(text: str) -> float:
-    """`60/1h` -> 1/60: how often may be asked, on average. Raises ValueError with a sentence."""
+    """`60/1h` -> 1/60: the highest average rate of requests. Raises ValueError with a sentence."""
     count, slash, period = text.partition("/")
     if not (slash and count.strip().isascii() and count.strip().isdigit() and int(count) > 0):
         raise ValueError(f"'{text[:40]}' is no rate: write requests and a duration, such as 60/1h")
     return int(count) * 1_000_000_000 / duration_ns(period.strip())
 
 
-def duration_findings(key: Key, text: str, *, whole_seconds: bool = False) -> Iterator[DefinitionFault]:
+def duration_faults(key: Key, text: str, *, whole_seconds: bool = False) -> Iterator[DefinitionFault]:
     """The fault of a duration at `key`, if it has one."""
     try:
         length = duration_ns(text)

@@ -1,4 +1,4 @@
-"""The formats a feed can take: ours, and those that decoders of installed packages bring (`decode/plugin.py`)."""
+"""The formats that a feed can take: Tidemill's own, and those of installed decoders (`decode/plugin.py`)."""
 
 import logging
 from functools import cache
@@ -13,10 +13,10 @@ LAYOUT_FORMATS: Final = ("binary", "base64", "hex")
 
 
 @cache
-def plugged() -> dict[str, Any]:
-    """The decoders of installed packages by the name of their format; a class is made an object. One that is no decoder
-    is reported and passed over."""
-    found = {}
+def plugin_decoders() -> dict[str, Any]:
+    """The decoders of installed packages by the name of their format; a class is instantiated. An object that is no
+    decoder is logged as an error and left out."""
+    decoders = {}
     for name, given in load(DECODERS).items():
         if name in JSON_FORMATS or name in LAYOUT_FORMATS:
             log.error("a plug-in cannot take over the format '%s'", name)
@@ -25,13 +25,13 @@ def plugged() -> dict[str, Any]:
             decoder = given() if isinstance(given, type) else given
             if not callable(decoder.records) or not isinstance(decoder.media_types, tuple):
                 raise TypeError("it needs a method 'records' and a tuple of 'media_types'")
-        except Exception as error:  # whatever it is: it is theirs
+        except Exception as error:  # code of another package may raise anything
             log.error("the decoder '%s' cannot be used: %s: %s", name, type(error).__name__, error)
         else:
-            found[name] = decoder
-    return found
+            decoders[name] = decoder
+    return decoders
 
 
 def known_formats() -> tuple[str, ...]:
     """Every format that a feed may name."""
-    return (*JSON_FORMATS, *LAYOUT_FORMATS, *plugged())
+    return (*JSON_FORMATS, *LAYOUT_FORMATS, *plugin_decoders())

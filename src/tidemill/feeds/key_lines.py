@@ -1,6 +1,6 @@
-"""Where in a TOML text each key stands. `tomllib` does not say, so this reads the text a second time, line by line.
+"""The line of each key in a TOML text. `tomllib` does not report lines, so this reads the text again, line by line.
 
-It only serves messages: what it cannot place (a key inside an inline table) it places at the nearest table above.
+The lines are for messages only: a key without a line of its own (inside an inline table) gets that of the table above.
 """
 
 import re
@@ -20,18 +20,18 @@ class KeyLines:
         self._source = source
         self._lines: dict[Key, int] = {}
         self._tables: dict[Key, int] = {}
-        here: Key = ()
+        table: Key = ()
         for number, line in enumerate(text.splitlines(), 1):
             if match := _HEADER.fullmatch(line):
-                here = self._enter(match[1])
-                self._lines.setdefault(here, number)
+                table = self._enter(match[1])
+                self._lines.setdefault(table, number)
             elif match := _ASSIGNMENT.match(line):
                 keys = _keys(f"{match[1]} = 0")
                 for depth in range(1, len(keys) + 1):
-                    self._lines.setdefault(here + keys[:depth], number)
+                    self._lines.setdefault(table + keys[:depth], number)
 
-    def of(self, key: Key) -> str:
-        """`feed.toml:12: time.path`; the line of the nearest key above where the key itself is nowhere."""
+    def locate(self, key: Key) -> str:
+        """`feed.toml:12: time.path`, with the line of the nearest key above if the key itself has none."""
         name = ".".join(str(part) for part in key)
         for depth in range(len(key), 0, -1):
             if line := self._lines.get(key[:depth]):

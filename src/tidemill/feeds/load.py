@@ -1,7 +1,7 @@
-"""A feed's TOML -> `Feed`, or every fault of it at once, each with its line and a hint.
+"""Reads a feed's TOML: a `Feed`, or an error with every fault, each with its line and a hint.
 
-References inside [source] are filled in by `fill.py`. What a definition means together
-(does the zone exist, has a summary its field) is `validate.py`; this file reads and converts.
+This file parses and converts. `fill.py` fills in references inside [source]; `validate.py` checks what goes beyond
+types (whether a zone exists, whether a summary has its field).
 """
 
 import re
@@ -13,17 +13,17 @@ from typing import Any, Final
 from msgspec.structs import asdict, replace
 
 from tidemill.errors import Fault, FeedDefinitionError, count_of_faults
-from tidemill.feeds.convert import DefinitionFault, convert
+from tidemill.feeds.convert import DefinitionFault, convert_data
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.fill import Filler
 from tidemill.feeds.key_lines import KeyLines
 from tidemill.feeds.source import FilledSource
-from tidemill.feeds.validate import validate
+from tidemill.feeds.validate import feed_faults
 
 _AT: Final = re.compile(r"(.*) \(at line (\d+), column (\d+)\)")
 
 
-def load(
+def load_feed(
     text: str,
     *,
     source: str = "feed.toml",
@@ -31,28 +31,31 @@ def load(
     with_source: bool = True,
     secrets_folder: Path | None = None,
 ) -> Feed:
-    """The feed of a TOML text, version 0. `source` names it in messages; without an `environment` every variable of
-    [source] takes its default (with AS_WRITTEN it stays a reference), and without a `secrets_folder` no `${file:...}`
-    is read; not `with_source` passes over [source], and so does a URL that its variables leave empty. Raises
-    FeedDefinitionError with every fault (`path` is `file:line: key`)."""
+    """The feed of a TOML text, version 0.
+
+    `source` names the text in messages. Without an `environment` every variable of [source] takes its default (with
+    AS_WRITTEN it stays a reference); without a `secrets_folder` no `${file:...}` is read. The feed has no source if
+    `with_source` is false, or if variables leave the URL empty. Raises FeedDefinitionError with every fault (`path` is
+    `file:line: key`)."""
     data = _parse(text, source)
     if not with_source:
         data.pop("source", None)
-    places = KeyLines(text, source)
-    found: list[DefinitionFault] = []
+    lines = KeyLines(text, source)
+    faults: list[DefinitionFault] = []
     filler = Filler({} if environment is None else environment, secrets_folder)
     if "source" in data:
         data["source"] = filler.fill(data["source"], ("source",))
-    feed = convert(data, Feed, (), found)
+    feed = convert_data(data, Feed, (), faults)
     if isinstance(feed, Feed):
-        unsure = {one.key[0] for one in found if one.code != "unknown_key"}  # there, defaults stand in for faults
-        found += [one for one in validate(feed) if one.key[0] not in unsure]
-    found = filler.findings(found)
-    if found:
-        faults = tuple(Fault(places.of(one.key), one.code, one.message) for one in found)
-        raise refusal(source, faults)
+        # Tables with faults hold defaults instead of what was written, so `feed_faults` says nothing true about them.
+        unsure = {fault.key[0] for fault in faults if fault.code != "unknown_key"}
+        faults += [fault for fault in feed_faults(feed) if fault.key[0] not in unsure]
+    faults = filler.merge_faults(faults)
+    if faults:
+        located = tuple(Fault(lines.locate(fault.key), fault.code, fault.message) for fault in faults)
+        raise definition_error(source, located)
     assert isinstance(feed, Feed)
-    if filler.polls_nothing():
+    if filler.has_blank_url():
         return replace(feed, source=None)
     if feed.source is not None:
         filled = FilledSource(**asdict(feed.source), secrets=tuple(filler.secrets), files=tuple(filler.files.items()))
@@ -69,10 +72,10 @@ def _parse(text: str, source: str) -> dict[str, Any]:
         fault = Fault(where, "invalid_toml", f"not TOML: {why}")
     except RecursionError:
         fault = Fault(source, "invalid_toml", "not TOML: nested too deeply")
-    raise refusal(source, (fault,))
+    raise definition_error(source, (fault,))
 
 
-def refusal(source: str, faults: tuple[Fault, ...]) -> FeedDefinitionError:
+def definition_error(source: str, faults: tuple[Fault, ...]) -> FeedDefinitionError:
     """The error of a definition with these faults; its message names the first twenty."""
     lines = [f"{fault.path}: {fault.message}" for fault in faults[:20]]
     more = [f"and {len(faults) - 20} more"] if len(faults) > 20 else []

@@ -1,15 +1,15 @@
 """The members of a record: tags, attributes and fields, where each is and what it holds.
 
-In JSON (and what a plug-in decodes) a member has a `path`. In a binary record it stands `at` a byte: counted from 0,
-`in` the record itself or in the header, which then holds for each record of the payload.
+In JSON (and in records that a plug-in decodes) a member has a `path`. In a binary record a member begins `at` a byte,
+counted from 0, `in` the record itself or in the header; a member of the header applies to each record of the payload.
 """
 
 from typing import Literal
 
 import msgspec
 
-from tidemill.feeds.packed import Packed, packed
-from tidemill.feeds.table import Table
+from tidemill.feeds.convert import Table
+from tidemill.feeds.packed import Packed, packed_type
 from tidemill.model.units import conversion
 
 Part = Literal["record", "header"]
@@ -26,9 +26,10 @@ class RecordMember(Table, frozen=True):
 class Tag(RecordMember, frozen=True):
     """A text that is part of a series' identity.
 
-    With a `value` it stands in no record: a fixed text (`value = "north"`), or with `{name}` what the source asked for:
-    an item of `each`, `{start}` and `{stop}` of a window, `{cursor}` of a page. So answers that do not say whose they
-    are can be told apart. A payload that was not fetched so has no such tag, and is refused if it is `required`.
+    A tag with a `value` is in no record: it is a fixed text (`value = "north"`), or has `{name}` of the source's
+    request: an item of `each`, `{start}` and `{stop}` of a window, `{cursor}` of a page. This distinguishes answers
+    whose records do not say which item they are of. A payload that was not fetched with such a request has no such tag,
+    and is refused if the tag is `required`.
 
     In a binary record (`at`) its `type` is `text` (UTF-8 of `length` bytes, filled up with NUL; all NUL is no text),
     `hex` (`length` bytes as hexadecimal digits, lower case) or an integer type of fields (its decimal digits)."""
@@ -41,9 +42,9 @@ class Tag(RecordMember, frozen=True):
 
 
 class Attribute(RecordMember, frozen=True):
-    """A text that travels with every point of a record and is no part of a series' identity: whatever stands at an
-    instant brings its own (a meter reading that is "estimated" gives way to one that is "measured"). In a binary record
-    its types are those of a tag."""
+    """A text that is stored with every point of a record and is no part of a series' identity: the current point of an
+    instant has its own (a meter reading that is "estimated" is superseded by one that is "measured"). In a binary
+    record its types are those of a tag."""
 
     required: bool = False
     max_length: int = 256
@@ -80,17 +81,17 @@ class Field(RecordMember, frozen=True):
 
     @property
     def packed(self) -> Packed | None:
-        """Its packed type; None for `number` and `numbers`."""
-        return packed(self.type)
+        """The field's packed type; None for `number` and `numbers`."""
+        return packed_type(self.type)
 
     @property
     def is_array(self) -> bool:
-        """Whether it is several numbers (for shape `summary`)."""
+        """Whether the field holds several numbers (for shape `summary`)."""
         return self.type == "numbers" or self.type.endswith("[]")
 
     @property
     def linear(self) -> tuple[float, float]:
-        """What turns the number that is sent into the value: factor and summand, those of a change of unit included."""
+        """Factor and summand that turn the sent number into the value, with those of the change of unit."""
         if self.from_unit is None:
             return self.scale, self.offset
         scale, offset = conversion(self.from_unit, self.unit or "")

@@ -1,4 +1,4 @@
-"""Types of packed numbers: numbers as bytes, as they stand in members and in binary records."""
+"""Types of packed numbers: numbers as bytes, in members of JSON records and in binary records."""
 
 from typing import Final
 
@@ -16,7 +16,7 @@ ARRAY: Final = "[]"  # behind a type: an array of such numbers
 
 
 class Packed(msgspec.Struct, frozen=True):
-    """A type of packed numbers. `code` is NumPy's name of one, `size` its bytes; `array` if there are several."""
+    """A type of packed numbers: `code` is NumPy's name of the type, `size` the bytes of a number; `array`: several."""
 
     code: str
     size: int
@@ -24,11 +24,11 @@ class Packed(msgspec.Struct, frozen=True):
 
     @property
     def integer(self) -> bool:
-        """Whether it holds whole numbers."""
+        """Whether the numbers are integers."""
         return self.code[1] != "f"
 
 
-def packed(text: str) -> Packed | None:
-    """The packed type of a name such as `int16_be` or `int16_be[]`; None if it is none."""
+def packed_type(text: str) -> Packed | None:
+    """The packed type of a name such as `int16_be` or `int16_be[]`; None for a name that is no packed type."""
     code = NUMBER_TYPES.get(text.removesuffix(ARRAY))
     return None if code is None else Packed(code, int(code[2:]), text.endswith(ARRAY))

@@ -1,4 +1,4 @@
-"""Paths into a record: `$`, `$.name`, `$.name.other`. Nothing else; a feed that needs more needs another shape."""
+"""Parses paths into a record: `$`, `$.name`, `$.name.other`; no other form is allowed."""
 
 import re
 from typing import Final

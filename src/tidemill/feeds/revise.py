@@ -1,8 +1,8 @@
-"""A feed's next version: whether a text can be one, what it would change, and making it. The HTTP API and the command
-line both come through here, so that neither takes what the other refuses.
+"""A feed's next version: checks whether a text can be that version, shows what it would change, and stores it. Both the
+HTTP API and the command line use this module, so that they accept and refuse the same texts.
 
-What cannot change: how duplicates are decided and what records become. The stored points of earlier versions were
-decided by both; under another policy they would contradict those to come.
+Two settings cannot change: how duplicates are decided and what records become. The points of earlier versions were
+stored under them; points under other settings would contradict the stored ones.
 """
 
 import tomllib
@@ -12,12 +12,12 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from tidemill.errors import ConflictError, Fault, FeedDefinitionError
-from tidemill.feeds.apart import apart_findings
 from tidemill.feeds.book import FeedTexts
 from tidemill.feeds.convert import DefinitionFault
-from tidemill.feeds.diff import DefinitionChange, changes, definition
+from tidemill.feeds.diff import DefinitionChange, definition_changes, parse_definition
 from tidemill.feeds.key_lines import Key, KeyLines
-from tidemill.feeds.load import load, refusal
+from tidemill.feeds.load import definition_error, load_feed
+from tidemill.feeds.placeholders import indistinct_item_faults
 from tidemill.model.feed_text import FeedText
 
 _FIXED: Final[dict[Key, str]] = {("duplicates",): "last", ("shape", "kind"): "points"}  # key -> default
@@ -27,29 +27,29 @@ _OF_REFERENCES: Final = {
     "variable_refused",
     "secret_unreadable",
     "misplaced_secret",
-}  # faults that hold no value
+}  # codes of faults whose messages hold no filled-in value
 
 
 class FeedVersions(FeedTexts, Protocol):
-    """Where all versions of feed texts are kept."""
+    """Stores all versions of feed texts."""
 
     def versions(self, tenant: str, name: str) -> list[FeedText]:
         """Every version of a feed, oldest first; [] where there is none."""
 
     def add(self, tenant: str, name: str, number: int, text: str) -> FeedText:
-        """Keep a text as version `number`, durable on return. Raises ConflictError when that version exists."""
+        """Store a text as version `number`, durable on return. Raises ConflictError if that version exists."""
 
 
 class StaleVersionError(ConflictError):
-    """The version in force is not the one that this change was made for."""
+    """The version in force is not the version that this change was made for."""
 
     code = "version_mismatch"
 
 
 class Revision(msgspec.Struct, frozen=True):
-    """What a text is to its feed. `before` is the version in force when it came (None: the feed is new), `version` the
-    one in force after it (of a dry run: that it would be), `kept` what the catalog holds of it (None: a dry run).
-    `diff` is of the definitions; () may also mean that only comments or layout changed."""
+    """The effect of a text on its feed. `before` is the version in force until then (None: the feed is new), `version`
+    the version in force afterwards (of a dry run: that it would be), `kept` what the catalog stored (None: a dry run).
+    `diff` compares the definitions; it is () also if only comments or layout changed."""
 
     version: int
     before: FeedText | None
@@ -58,11 +58,11 @@ class Revision(msgspec.Struct, frozen=True):
 
     @property
     def changed(self) -> bool:
-        """Whether it makes a new version."""
+        """Whether the text makes a new version."""
         return self.before is None or self.version != self.before.version
 
 
-def revise(
+def revise_feed(
     texts: FeedVersions,
     tenant: str,
     name: str,
@@ -73,54 +73,52 @@ def revise(
     expect: int | None = None,
     dry_run: bool = False,
 ) -> Revision:
-    """Make a text the next version of the feed `name`; the text of the version in force makes none. Of two who do this
-    at once both get a version, in some order, each checked against the one before it.
+    """Make a text the next version of the feed `name`; the text of the version in force makes no new version. Of two
+    concurrent calls both make a version, in some order, each checked against the version before it.
 
     `source` names the text in messages; `environment` fills the variables of [source]; `expect` is the version that
-    must be in force (0: none). Raises FeedDefinitionError with every fault and StaleVersionError; then nothing has
+    must be in force (0: none). Raises FeedDefinitionError with every fault, or StaleVersionError; then nothing has
     changed.
     """
     while True:
         before = texts.current(tenant, name)
-        check(text, name, before, source=source, environment=environment)
+        check_revision(text, name, before, source=source, environment=environment)
         number = 0 if before is None else before.version
         if expect is not None and expect != number:
-            raise StaleVersionError(_stale(name, expect, number))
+            raise StaleVersionError(_stale_message(name, expect, number))
         if before is not None and before.text == text:
             return Revision(number, before, before, ())
-        diff = () if before is None else changes(before.text, text)
+        diff = () if before is None else definition_changes(before.text, text)
         if dry_run:
             return Revision(number + 1, before, None, diff)
         try:
             return Revision(number + 1, before, texts.add(tenant, name, number + 1, text), diff)
-        except ConflictError:  # somebody else made this version: look again
+        except ConflictError:  # a concurrent call made this version: compare with it again
             continue
 
 
-def check(
+def check_revision(
     text: str, name: str, before: FeedText | None, *, source: str, environment: Mapping[str, str] | None = None
 ) -> None:
-    """Raise FeedDefinitionError with everything that keeps a text from being the version after `before`."""
+    """Raise FeedDefinitionError with every fault for which a text cannot be the version after `before`."""
     faults: tuple[Fault, ...] = ()
-    apart: list[DefinitionFault] = []
+    indistinct: list[DefinitionFault] = []
     try:
-        feed = load(text, source=source, environment=environment)
-        apart = list(apart_findings(feed, has_source="source" in tomllib.loads(text)))
+        feed = load_feed(text, source=source, environment=environment)
+        indistinct = list(indistinct_item_faults(feed, has_source="source" in tomllib.loads(text)))
     except FeedDefinitionError as error:
         faults = tuple(_without_values(fault, text) for fault in error.faults)
-    places, mistyped = KeyLines(text, source), {fault.path for fault in faults if fault.code == "wrong_type"}
-    found = (
-        []
-        if faults and faults[0].code == "invalid_toml"
-        else [*_name(text, name), *_version(text), *_fixed(text, before), *apart]
-    )
-    more = (Fault(places.of(one.key), one.code, one.message) for one in found)
+    lines, mistyped = KeyLines(text, source), {fault.path for fault in faults if fault.code == "wrong_type"}
+    own: list[DefinitionFault] = []
+    if not faults or faults[0].code != "invalid_toml":
+        own = [*_name_faults(text, name), *_version_faults(text), *_fixed_setting_faults(text, before), *indistinct]
+    more = (Fault(lines.locate(fault.key), fault.code, fault.message) for fault in own)
     faults += tuple(fault for fault in more if fault.path not in mistyped)
     if faults:
-        raise refusal(source, faults)
+        raise definition_error(source, faults)
 
 
-def _name(text: str, name: str) -> list[DefinitionFault]:
+def _name_faults(text: str, name: str) -> list[DefinitionFault]:
     given = tomllib.loads(text).get("name", name)
     if not isinstance(given, str) or given == name:
         return []
@@ -128,37 +126,37 @@ def _name(text: str, name: str) -> list[DefinitionFault]:
     return [DefinitionFault(("name",), "name_mismatch", message)]
 
 
-def _version(text: str) -> list[DefinitionFault]:
-    """Only of new texts: one that is kept already stays readable."""
+def _version_faults(text: str) -> list[DefinitionFault]:
+    """The fault of a text that gives its own version. For new texts only: a stored text stays readable."""
     if "version" not in tomllib.loads(text):
         return []
     return [DefinitionFault(("version",), "unknown_key", "versions are counted by the server; leave 'version' out")]
 
 
-def _fixed(text: str, before: FeedText | None) -> list[DefinitionFault]:
+def _fixed_setting_faults(text: str, before: FeedText | None) -> list[DefinitionFault]:
     if before is None:
         return []
-    old, new = definition(before.text), definition(text)
-    found = []
+    old, new = parse_definition(before.text), parse_definition(text)
+    faults = []
     for key, default in _FIXED.items():
-        was, wanted = _at(old, key, default), _at(new, key, default)
+        was, wanted = _value_at(old, key, default), _value_at(new, key, default)
         if was != wanted:
             message = (
                 f"{'.'.join(map(str, key))} has been '{was}' since the feed began and cannot become "
                 f"'{str(wanted)[:60]}': the points it has were decided by it. Make a new feed, under another name"
             )
-            found.append(DefinitionFault(key, "cannot_change", message))
-    return found
+            faults.append(DefinitionFault(key, "cannot_change", message))
+    return faults
 
 
-def _at(data: Any, key: Key, default: Any) -> Any:
+def _value_at(data: Any, key: Key, default: Any) -> Any:
     for part in key:
         data = data.get(part) if isinstance(data, dict) else None
     return default if data is None else data
 
 
 def _without_values(fault: Fault, text: str) -> Fault:
-    """A fault in what variables were filled in for, without their values: whoever sends the text may not know them."""
+    """The fault without the values of filled-in variables: whoever sends the text may not be allowed to know them."""
     key = fault.path.rpartition(": ")[2].split(".")
     if key[0] != "source" or fault.code in _OF_REFERENCES:
         return fault
@@ -170,7 +168,7 @@ def _without_values(fault: Fault, text: str) -> Fault:
     return Fault(fault.path, fault.code, f"with its variables filled in here, '{str(written)[:80]}' cannot be taken")
 
 
-def _stale(name: str, expected: int, number: int) -> str:
+def _stale_message(name: str, expected: int, number: int) -> str:
     if not expected:
         return f"The feed '{name}' exists already, at version {number}, and this was to make a new one."
     current = f"is at version {number}" if number else "does not exist"

@@ -1,5 +1,5 @@
-"""Which rule of one version is which of another: by what it checks before by where it stands, so that a rule put in
-front of others does not look as if all of them had changed."""
+"""Pairs the rules of two versions of a feed: by what a rule checks before by its index, so that a rule inserted before
+others does not make all of them look changed."""
 
 from bisect import bisect_left
 from collections import defaultdict, deque
@@ -17,39 +17,39 @@ def _field(rule: dict[str, Any]) -> Any:
     return options.get("field") if isinstance(options, dict) else None
 
 
-# The likest first: what one of these joins is not looked at by the next.
+# The strictest first: rules that one of these pairs are not considered by the next.
 _LIKENESSES: Final[tuple[_Likeness, ...]] = (
-    lambda place, rule: (place, rule),
+    lambda index, rule: (index, rule),
     lambda _, rule: (rule,),
     lambda _, rule: (rule.get("check"), rule.get("reason"), _field(rule)),
     lambda _, rule: (rule.get("check"), _field(rule)),
     lambda _, rule: (rule.get("check"), rule.get("reason")),
-    lambda place, _: (place,),
+    lambda index, _: (index,),
 )
 
 
-def pairs(old: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]) -> list[Pair]:
-    """(place in `old`, place in `new`) of every rule; None where it has none. In order of `new`, then the removed."""
+def pair_rules(old: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]) -> list[Pair]:
+    """(index in `old`, index in `new`) of every rule; None where it has none. In order of `new`, then the removed."""
     before, after = dict(enumerate(old)), dict(enumerate(new))
-    found: list[Pair] = []
+    pairs: list[Pair] = []
     for likeness in _LIKENESSES:
         waiting: dict[bytes, deque[int]] = defaultdict(deque)
-        for place, rule in before.items():
-            waiting[_key(likeness(place, rule))].append(place)
-        for place, rule in list(after.items()):
-            if candidates := waiting.get(_key(likeness(place, rule))):
+        for index, rule in before.items():
+            waiting[_key(likeness(index, rule))].append(index)
+        for index, rule in list(after.items()):
+            if candidates := waiting.get(_key(likeness(index, rule))):
                 other = candidates.popleft()
-                found.append((other, place))
-                del before[other], after[place]
-    found += [(None, place) for place in after]
-    found.sort(key=lambda pair: pair[1] or 0)
-    return [*found, *((place, None) for place in before)]
+                pairs.append((other, index))
+                del before[other], after[index]
+    pairs += [(None, index) for index in after]
+    pairs.sort(key=lambda pair: pair[1] or 0)
+    return [*pairs, *((index, None) for index in before)]
 
 
-def moved(found: Sequence[Pair]) -> list[Pair]:
-    """The fewest of these pairs (in order of `new`) that must have moved for the others to have kept their order."""
-    kept = [pair for pair in found if None not in pair]
-    tails: list[int] = []  # of the rising run of each length, the smallest last old place
+def moved_pairs(pairs: Sequence[Pair]) -> list[Pair]:
+    """The smallest set of these pairs (in order of `new`) that must have moved so that the others kept their order."""
+    kept = [pair for pair in pairs if None not in pair]
+    tails: list[int] = []  # for each length, the smallest last old index of a rising run of that length
     lengths: list[int] = []
     for before, _ in kept:
         assert before is not None

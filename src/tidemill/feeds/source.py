@@ -1,15 +1,15 @@
-"""A feed's `[source]`: where it pulls from, how often, and with what. Data only; `sources/` does the polling."""
+"""A feed's `[source]` as data: what is polled, how often, and with which credentials. `sources/` does the polling."""
 
 from typing import Any, Final, Literal
 
-from tidemill.feeds.table import Table
+from tidemill.feeds.convert import Table
 
 HTTP: Final = "http"
 DEFAULT_EVERY: Final = "10s"
 
 
 class SourceNothing(Table, frozen=True):
-    """A sign by which an answer says that it has nothing: at `path` stands the value `equals` (a text, a number, true
+    """A sign by which an answer says that it has no records: at `path` is the value `equals` (a text, a number, true
     or false), or with `absent` there is nothing or null. Signs are looked for in JSON without records."""
 
     path: str
@@ -18,8 +18,8 @@ class SourceNothing(Table, frozen=True):
 
 
 class SourceBody(Table, frozen=True):
-    """What is sent along, by POST: one of `json` (a table), `form` (names and texts), `text`, or `graphql` (a question)
-    with `variables`. Placeholders stand in texts; in JSON `"{start:number}"` becomes a number."""
+    """The body of a request, sent by POST: one of `json` (a table), `form` (names and texts), `text`, or `graphql` (a
+    query) with `variables`. Texts may hold placeholders; in JSON `"{start:number}"` becomes a number."""
 
     json: dict[str, Any] | None = None
     form: dict[str, str] | None = None
@@ -45,10 +45,10 @@ class SourceKey(Table, frozen=True):
 
 
 class SourceOAuth2(Table, frozen=True):
-    """OAuth 2: a token is asked for at `token_url` with client credentials, or with a `refresh_token` that the user
-    once got; it is renewed before it ends and after a 401. `send_as`: how the client says who it is. `params`: what a
-    server wants besides, such as `audience`. A refresh token that the server replaces is remembered until the
-    definition has another one; no token is ever shown."""
+    """OAuth 2: a token is requested at `token_url` with client credentials, or with a `refresh_token` that the user
+    got before; it is renewed before it expires and after a 401. `send_as`: how the client authenticates. `params`:
+    further parameters that a server wants, such as `audience`. A refresh token that the server replaces is stored until
+    the definition has another one; no token is ever shown."""
 
     token_url: str
     client_id: str
@@ -63,7 +63,7 @@ class SourceWindow(Table, frozen=True):
     """Read a source in windows of `size` from `start` (RFC 3339) to now minus `lag`; `{start}` and `{stop}` in the URL
     or `params` are written as `format`: `rfc3339`, `unix_s`, `unix_ms`, `date`, `local` (`2026-03-01T14:00:00`) or a
     pattern of `strftime` (`%d.%m.%Y %H:%M`), the last three by the clocks of `zone`. Bounds that a format cannot say
-    exactly are widened. `end = "inclusive"`: the server counts the end in, so it is told the last unit of the format
+    exactly are widened. `end = "inclusive"`: the server includes the end, so `{stop}` is the last unit of the format
     before the next window (a day, a second, a millisecond). The last `overlap` is read again each time."""
 
     start: str
@@ -76,11 +76,11 @@ class SourceWindow(Table, frozen=True):
 
 
 class SourcePaging(Table, frozen=True):
-    """Read a source page by page, each remembered once it was taken, so that a restart goes on at the next one.
+    """Read a source page by page. The cursor is stored once its page was taken, so a restart goes on at the next page.
 
     `cursor`: the next page's cursor is at `cursor_path` in the answer, and is sent as the query parameter `param` or
-    where the URL says `{cursor}`; the first page is asked for with `start` (empty: without `param`). With
-    `cursor_header` it is in that header of the answer instead. `url`: at `cursor_path` stands the next page's URL;
+    where the URL says `{cursor}`; the first page is requested with `start` (empty: without `param`). With
+    `cursor_header` it is in that header of the answer instead. `url`: at `cursor_path` is the next page's URL;
     `link`: it is the answer's `Link` header with `rel="next"`. Such a URL is followed on the same origin, and on those
     of `origins`, which get no credentials. `page` counts pages from `start` (1), `offset` records from `start` (0): the
     number is sent as a cursor is, and an answer without records, or with fewer than `size`, is the last.
@@ -105,23 +105,23 @@ class Source(Table, frozen=True):
 
     `url`, `params`, `headers`, `body`, `basic`, `api_key`, `oauth2` and `options` may hold `${NAME}` or
     `${NAME:-default}` from the environment and `${file:/run/secrets/TENANT/name}` (the variables that the setting
-    `source_variables` gives the tenant, and files below its folder in that of the setting `secrets`); a `url` that they
-    leave empty (`${NAME:-}`) polls nothing; what comes from a file, or from a variable without a default, is a secret
+    `source_variables` gives the tenant, and files below its folder in that of the setting `secrets`). If they leave the
+    `url` empty (`${NAME:-}`), nothing is polled. A value from a file, or from a variable without a default, is a secret
     and never shown again. A file is read again when it has changed.
-    `each` repeats the poll for every value of a parameter, with a cursor each.
+    `each` repeats the poll for every value of a parameter, with a cursor for each.
 
-    It is polled `every` so often, or as `cron` says (five fields, in the zone `tz`). `drain`: poll until
-    `empty_status`, then wait. `conditional`: a plain poll sends the ETag and date of the last answer, and 304 is
-    `unchanged`; `skip_unchanged`: the same bytes again are `unchanged` too (else a repeated value is data).
+    The source is polled at the interval `every`, or at the times of `cron` (five fields, in the zone `tz`). `drain`:
+    poll until `empty_status`, then wait. `conditional`: a plain poll sends the ETag and date of the last answer, and
+    304 is `unchanged`; `skip_unchanged`: the same bytes again are `unchanged`, too (else a repeated value is data).
     `timeout` is the longest silence; an answer that took longer than `slow_after` (default: half of it) is `slow`.
-    `rate`, such as `60/1h`: how often the host may be asked; requests are spaced evenly, over all sources of the tenant
-    that ask this host. `Retry-After` of an answer, seconds or date, is respected in full, up to a day, by all items.
-    After `open_after` failures in a row the source is left alone for 5 x `max_backoff`, at most `open_for`.
-    `allow`: the private networks (CIDR) that this source means to reach, of those the server allows.
+    `rate`, such as `60/1h`: how many requests the host may get; they are spaced evenly, over all sources of the tenant
+    with this host. `Retry-After` of an answer, seconds or date, is respected in full, up to a day, by all items. After
+    `open_after` failures in a row the source is not polled for 5 x `max_backoff`, at most `open_for`. `allow`: the
+    private networks (CIDR) that this source may reach, of those that the server allows.
 
-    An answer without the declared records is no answer, whatever its status: the result is `unexpected`, and the same
-    is asked again. `error_path`: what stands there (and is not null, false, 0 or empty) is an error, also beside
-    records. `nothing`: how an answer without records says that there are none; an empty list always does.
+    An answer without the declared records is unusable, whatever its status: the result is `unexpected`, and the same
+    request is repeated. `error_path`: a value there (other than null, false, 0 or empty) is an error, also in an answer
+    with records. `nothing`: how an answer without records says that there are none; an empty list always does.
     """
 
     kind: str = HTTP
@@ -156,22 +156,22 @@ class Source(Table, frozen=True):
 
     @property
     def hidden(self) -> tuple[str, ...]:
-        """The secrets in it."""
+        """The secrets among the source's values."""
         return ()
 
     def __repr__(self) -> str:
-        return f"Source({self.kind})"  # not its values: they may be secrets
+        return f"Source({self.kind})"  # without the values: they may be secrets
 
 
 class FilledSource(Source, frozen=True):
-    """A source whose references were filled in, and the secrets that this brought."""
+    """A source whose references were filled in, and the secrets among the values."""
 
     secrets: tuple[str, ...] = ()
-    files: tuple[tuple[str, str], ...] = ()  # read for them, each with the SHA-256 of its text
+    files: tuple[tuple[str, str], ...] = ()  # the files that were read, each with the SHA-256 of its text
 
     @property
     def hidden(self) -> tuple[str, ...]:
-        """The secrets in it."""
+        """The secrets among the source's values."""
         return self.secrets
 
     def __repr__(self) -> str:

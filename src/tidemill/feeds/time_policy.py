@@ -1,21 +1,21 @@
-"""What a feed says of times: where a record's time stands, how it is written, and how it becomes an instant."""
+"""The [time] of a feed: where a record's time is, how it is written, and how it becomes an instant."""
 
 from typing import Final, Literal
 
 import msgspec
 
+from tidemill.feeds.convert import Table
 from tidemill.feeds.members import Part
-from tidemill.feeds.table import Table
 
 UNIX: Final = ("unix_s", "unix_ms", "unix_us", "unix_ns")
 NAMED: Final = ("iso8601", "rfc3339", *UNIX, "received")
 
 
 class Shift(Table, frozen=True):
-    """What is added to times that are known to be wrong by a fixed length: `by`, a duration such as `7168d` (a receiver
-    1024 weeks behind) or `-1h`. Only to times `before` and `after` (included) the given ones, and only where the time
-    is more than `older_than` before it was received; without a condition to all. The clock as it is written counts,
-    before a zone is looked for. Points carry the flag `shifted`."""
+    """A correction of times that are wrong by a fixed length: `by` is added, a duration such as `7168d` (a receiver
+    1024 weeks behind) or `-1h`. It applies only to times `before` and `after` (included) the given ones, and only if
+    the time is more than `older_than` before its receipt; without a condition to all times. The conditions apply to the
+    clock time as written, before its zone is determined. Points have the flag `shifted`."""
 
     by: str
     before: str | None = None
@@ -24,7 +24,7 @@ class Shift(Table, frozen=True):
 
 
 class TimePolicy(Table, frozen=True):
-    """Where a record's time is and how it becomes UTC.
+    """Where a record's time is, and how it is converted to UTC.
 
     `format` is one format or a list of them, tried in order: `iso8601` is every ISO 8601 text that can be read in one
     way only (`2026-01-31T12:00Z`, `20260131T120000+0100`, `2026-W05-6`; a date alone is the begin of its day);
@@ -37,15 +37,16 @@ class TimePolicy(Table, frozen=True):
     number of `offset_unit` (`s`, `min`, `h`), east positive. Without any, `offset = "required"` makes it a contract
     fault; else the zone comes from `zone` (IANA name), from `zone_path` (a text in the record) or from `zone_position`
     (paths of latitude and longitude; at sea the nautical zone). `epoch = "local"`: the numbers count that local wall
-    clock and not UTC. `gap`: a local time that never was; `fold`: one that was twice; `by_order` tells the
-    two apart by the order of a series' records in the payload, and rejects what that does not tell (`fold_unclear`).
+    clock and not UTC. `gap`: a local time that did not exist; `fold`: a local time that existed twice; `by_order`
+    chooses by the order of a series' records in the payload, and rejects a time if the order does not decide
+    (`fold_unclear`).
 
     `stamp = "end"`: a time is the end of the `interval` that it closes (`30m`, `1d`, `1mo`), and points are stored at
-    its begin; days and longer are of the calendar of the zone (without one of UTC). `shift` mends times that are wrong
-    by a fixed length.
+    its begin; days and longer are of the calendar of the zone (without one of UTC). `shift` corrects times that are
+    wrong by a fixed length.
 
     Times are kept to the nanosecond, from the digits as they are written: further digits of a second are cut in a text,
-    and rounded in a number. In a binary record the time stands `at` a byte and is a number of `type` (`uint32_be` ...),
+    and rounded in a number. In a binary record the time begins `at` a byte and is a number of `type` (`uint32_be` ...),
     see [input.layout].
     """
 
@@ -79,7 +80,7 @@ class TimePolicy(Table, frozen=True):
 
     @property
     def zoned(self) -> bool:
-        """Whether it says where local times have their zone from."""
+        """Whether the policy says how to find the zone of a local time."""
         return any(source is not None for source in (self.zone, self.zone_path, self.zone_position))
 
     @property
@@ -89,5 +90,5 @@ class TimePolicy(Table, frozen=True):
 
     @property
     def counted(self) -> bool:
-        """Whether some of its times are numbers since the epoch."""
+        """Whether some format is a number since the epoch."""
         return any(name in UNIX for name in self.formats)

@@ -1,4 +1,4 @@
-"""When a source is polled: `every` so often, or as `cron` says in the zone `tz`. Here is what may be written."""
+"""Validates when a source is polled: at the interval `every`, or at the times of `cron` in the zone `tz`."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 from cronsim import CronSim, CronSimError
 
 from tidemill.feeds.convert import DefinitionFault
-from tidemill.feeds.durations import duration_findings
+from tidemill.feeds.durations import duration_faults
 from tidemill.feeds.source import DEFAULT_EVERY, Source
 from tidemill.model.zones import zone
 
 
-def timetable_findings(source: Source) -> Iterator[DefinitionFault]:
+def timetable_faults(source: Source) -> Iterator[DefinitionFault]:
     """Faults of `every`, `cron` and `tz`."""
     if source.cron is None:
-        yield from duration_findings(("source", "every"), source.every or DEFAULT_EVERY)
+        yield from duration_faults(("source", "every"), source.every or DEFAULT_EVERY)
         if source.tz != "UTC":
             yield DefinitionFault(("source", "tz"), "conflict", "a zone is of use for cron only")
         return

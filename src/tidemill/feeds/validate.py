@@ -1,11 +1,13 @@
-"""What a feed definition must be beyond its types: names, paths, durations, zones and choices that fit together.
+"""Validates a feed definition beyond its types: names, paths, durations, zones and choices that fit together.
 
-Each function yields the faults of one part; `validate` joins them, so that one reading names them all.
+Each function yields the faults of one part; `feed_faults` joins them, so that one call reports all faults.
 """
 
 import re
 from collections.abc import Iterator
 from typing import Final
+
+import msgspec
 
 from tidemill.checks.check import HistoryCheck
 from tidemill.checks.library import checks, unusable
@@ -13,23 +15,22 @@ from tidemill.checks.pattern_cost import MAX_COST, pattern_cost
 from tidemill.checks.texts import Pattern, costly
 from tidemill.checks.trial import trial
 from tidemill.feeds.convert import DefinitionFault, did_you_mean
-from tidemill.feeds.definition import Feed, Field
-from tidemill.feeds.durations import duration_findings
+from tidemill.feeds.definition import Feed, Field, Rule
+from tidemill.feeds.durations import duration_faults
 from tidemill.feeds.key_lines import Key
-from tidemill.feeds.options import unknown_options
 from tidemill.feeds.paths import parse_path
-from tidemill.feeds.validate_input import input_findings
-from tidemill.feeds.validate_source import source_findings
-from tidemill.feeds.validate_time import time_findings
+from tidemill.feeds.validate_input import input_faults
+from tidemill.feeds.validate_source import source_faults
+from tidemill.feeds.validate_time import time_faults
 from tidemill.model.units import conversion, readings
 
 _FEED_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}", re.ASCII)
 _CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 
-MAX_RULES: Final = 100  # each is asked about every record
+MAX_RULES: Final = 100  # every rule checks every record
 
-# Tags and fields are query parameters and columns of answers; these are taken there.
+# Tags and fields are query parameters and columns of answers; these names have another meaning there.
 RESERVED: Final = frozenset(
     [
         *("time", "start", "end", "window", "limit", "cursor", "order", "every", "agg", "tz", "fill", "format"),
@@ -38,25 +39,25 @@ RESERVED: Final = frozenset(
 )
 
 
-def validate(feed: Feed) -> list[DefinitionFault]:
+def feed_faults(feed: Feed) -> list[DefinitionFault]:
     """Every fault of a feed whose types are right; [] when there is none."""
     parts = (
-        _names,
-        _paths,
-        time_findings,
-        _fields,
-        _shape,
-        _duplicates,
-        _rules,
-        _rollups,
-        _retention,
-        source_findings,
-        input_findings,
+        _name_faults,
+        _path_faults,
+        time_faults,
+        _field_faults,
+        _shape_faults,
+        _duplicates_faults,
+        _rule_faults,
+        _rollup_faults,
+        _retention_faults,
+        source_faults,
+        input_faults,
     )
-    return [finding for part in parts for finding in part(feed)]
+    return [fault for part in parts for fault in part(feed)]
 
 
-def _names(feed: Feed) -> Iterator[DefinitionFault]:
+def _name_faults(feed: Feed) -> Iterator[DefinitionFault]:
     if _FEED_NAME.fullmatch(feed.name) is None:
         yield DefinitionFault(
             ("name",), "bad_name", f"'{feed.name[:80]}' must be a-z, 0-9, _ and -, starting with a letter"
@@ -76,7 +77,7 @@ def _names(feed: Feed) -> Iterator[DefinitionFault]:
         yield DefinitionFault(("attributes", name), "reserved_name", message)
 
 
-def _paths(feed: Feed) -> Iterator[DefinitionFault]:
+def _path_faults(feed: Feed) -> Iterator[DefinitionFault]:
     paths: list[tuple[Key, str | None]] = [
         (("input", "records"), feed.input.records),
         (("time", "path"), feed.time.path),
@@ -111,13 +112,13 @@ def _paths(feed: Feed) -> Iterator[DefinitionFault]:
             taken[keys] = key
 
 
-def _fields(feed: Feed) -> Iterator[DefinitionFault]:
+def _field_faults(feed: Feed) -> Iterator[DefinitionFault]:
     if feed.shape.kind != "samples" and not feed.fields and feed.registers is None:
         yield DefinitionFault(("fields",), "missing", "a feed needs at least one field (or [registers])")
     for name, field in feed.fields.items():
         if field.min is not None and field.max is not None and field.min > field.max:
             yield DefinitionFault(("fields", name, "min"), "conflict", f"min {field.min} is above max {field.max}")
-        yield from _units(("fields", name), field)
+        yield from _unit_faults(("fields", name), field)
     for table, texts in (("tags", feed.tags), ("attributes", feed.attributes)):
         for name, text in texts.items():
             if not 1 <= text.max_length <= 4096:
@@ -125,10 +126,10 @@ def _fields(feed: Feed) -> Iterator[DefinitionFault]:
     if feed.registers is not None and feed.fields:
         yield DefinitionFault(("registers",), "conflict", "a feed has [fields] or [registers], not both")
     if feed.registers is not None:
-        yield from _registers(feed)
+        yield from _register_faults(feed)
 
 
-def _units(key: Key, field: Field) -> Iterator[DefinitionFault]:
+def _unit_faults(key: Key, field: Field) -> Iterator[DefinitionFault]:
     if field.from_unit is None:
         return
     if field.unit is None:
@@ -146,7 +147,7 @@ def _units(key: Key, field: Field) -> Iterator[DefinitionFault]:
         yield DefinitionFault((*key, "from_unit"), "conflict", str(error))
 
 
-def _registers(feed: Feed) -> Iterator[DefinitionFault]:
+def _register_faults(feed: Feed) -> Iterator[DefinitionFault]:
     assert feed.registers is not None
     used = [
         feed.time.path,
@@ -162,7 +163,7 @@ def _registers(feed: Feed) -> Iterator[DefinitionFault]:
             yield DefinitionFault(("registers", "except_keys"), "conflict", message)
 
 
-def _shape(feed: Feed) -> Iterator[DefinitionFault]:
+def _shape_faults(feed: Feed) -> Iterator[DefinitionFault]:
     numbers = [name for name, field in feed.fields.items() if field.is_array]
     if feed.shape.kind == "summary" and (len(numbers) != 1 or len(feed.fields) != 1):
         message = "a summary needs exactly one field, of type 'numbers' or an array such as int16_le[]"
@@ -187,7 +188,7 @@ def _shape(feed: Feed) -> Iterator[DefinitionFault]:
             )
 
 
-def _duplicates(feed: Feed) -> Iterator[DefinitionFault]:
+def _duplicates_faults(feed: Feed) -> Iterator[DefinitionFault]:
     if feed.duplicates != "first" or feed.shape.kind != "points":
         return
     if not any(field.required for field in feed.fields.values()):
@@ -195,7 +196,7 @@ def _duplicates(feed: Feed) -> Iterator[DefinitionFault]:
         yield DefinitionFault(("duplicates",), "conflict", message)
 
 
-def _rules(feed: Feed) -> Iterator[DefinitionFault]:
+def _rule_faults(feed: Feed) -> Iterator[DefinitionFault]:
     if len(feed.rules) > MAX_RULES:
         yield DefinitionFault(("rules",), "too_many", f"a feed has at most {MAX_RULES} rules, not {len(feed.rules)}")
         return
@@ -204,7 +205,7 @@ def _rules(feed: Feed) -> Iterator[DefinitionFault]:
         key = ("rules", number)
         pattern = rule.options.get("pattern") if rule.check == Pattern.name else None
         cost += pattern_cost(pattern) if isinstance(pattern, str) else 0
-        if cost > MAX_COST:  # this one and those after it are not even compiled: nobody waits for them
+        if cost > MAX_COST:  # this pattern and those after it are not compiled, since that would take too long
             yield DefinitionFault((*key, "options", "pattern"), "bad_options", costly(cost))
             return
         if rule.check not in checks():
@@ -220,7 +221,7 @@ def _rules(feed: Feed) -> Iterator[DefinitionFault]:
             yield DefinitionFault(
                 (*key, "reason"), "bad_name", "a reason code is a-z, 0-9 and _, starting with a letter"
             )
-        if unknown := list(unknown_options(rule)):
+        if unknown := list(_unknown_options(rule)):
             yield from (
                 DefinitionFault((*key, "options", option), "bad_options", message) for option, message in unknown
             )
@@ -235,19 +236,29 @@ def _rules(feed: Feed) -> Iterator[DefinitionFault]:
             yield DefinitionFault((*key, *where), "bad_options", message if option else f"{rule.check}: {message}")
 
 
-def _rollups(feed: Feed) -> Iterator[DefinitionFault]:
+def _unknown_options(rule: Rule) -> Iterator[tuple[str, str]]:
+    """(option, sentence) for each option of a rule that its check does not have; the check must be known."""
+    known = [field.encode_name for field in msgspec.structs.fields(checks()[rule.check])]
+    for option in rule.options:
+        if option not in known:
+            hint = did_you_mean(option, known)
+            more = f"; its options: {', '.join(known)}" if "did you mean" in hint else ""
+            yield option, f"'{rule.check}' has no option '{option[:60]}'{hint}{more}"
+
+
+def _rollup_faults(feed: Feed) -> Iterator[DefinitionFault]:
     if feed.rollups is None:
         return
-    yield from duration_findings(("rollups", "every"), feed.rollups.every, whole_seconds=True)
-    yield from duration_findings(("rollups", "late_after"), feed.rollups.late_after)
+    yield from duration_faults(("rollups", "every"), feed.rollups.every, whole_seconds=True)
+    yield from duration_faults(("rollups", "late_after"), feed.rollups.late_after)
     if feed.rollups.interval is not None:
-        yield from duration_findings(("rollups", "interval"), feed.rollups.interval)
+        yield from duration_faults(("rollups", "interval"), feed.rollups.interval)
     if not feed.rollups.aggregates:
         yield DefinitionFault(("rollups", "aggregates"), "empty", "name at least one aggregate")
 
 
-def _retention(feed: Feed) -> Iterator[DefinitionFault]:
+def _retention_faults(feed: Feed) -> Iterator[DefinitionFault]:
     if feed.retention.points is not None:
-        yield from duration_findings(("retention", "points"), feed.retention.points)
+        yield from duration_faults(("retention", "points"), feed.retention.points)
     if feed.retention.seal_rollups and (feed.rollups is None or feed.retention.points is None):
         yield DefinitionFault(("retention", "seal_rollups"), "conflict", "sealing needs [rollups] and retention.points")

@@ -1,5 +1,5 @@
-"""What [input] and the members of records must be beyond their types: known formats and types, and either paths (JSON
-and plug-ins) or places in a layout (binary), never both."""
+"""Validates [input] and the members of records beyond their types: formats and types must be known, and members have
+either paths (JSON and plug-ins) or bytes in a layout (binary), never both."""
 
 import math
 from collections.abc import Iterator
@@ -11,24 +11,24 @@ from tidemill.feeds.formats import JSON_FORMATS, LAYOUT_FORMATS, known_formats
 from tidemill.feeds.key_lines import Key
 from tidemill.feeds.members import Field, Tag
 from tidemill.feeds.packed import ARRAY, NUMBER_TYPES
-from tidemill.feeds.validate_layout import layout_findings, members
+from tidemill.feeds.validate_layout import layout_faults, record_members
 
 _SIZE: Final = "record_bytes, the size of a record in bytes"
 
 
-def input_findings(feed: Feed) -> Iterator[DefinitionFault]:
-    """Every fault of a feed's formats, types, places and scales."""
-    yield from _formats(feed)
-    yield from _given(feed)
+def input_faults(feed: Feed) -> Iterator[DefinitionFault]:
+    """Every fault of a feed's formats, types, paths, layout and scales."""
+    yield from _format_faults(feed)
+    yield from _fixed_tag_faults(feed)
     for name, field in feed.fields.items():
-        yield from _field(("fields", name), field)
+        yield from _field_faults(("fields", name), field)
     if feed.input.layout is None:
-        yield from _no_layout(feed)
+        yield from _json_member_faults(feed)
     else:
-        yield from layout_findings(feed)
+        yield from layout_faults(feed)
 
 
-def _formats(feed: Feed) -> Iterator[DefinitionFault]:
+def _format_faults(feed: Feed) -> Iterator[DefinitionFault]:
     given, key = feed.input.formats, ("input", "formats")
     if not given:
         yield DefinitionFault(key, "empty", "name at least one format")
@@ -49,8 +49,8 @@ def _formats(feed: Feed) -> Iterator[DefinitionFault]:
         yield DefinitionFault(("input", "records"), "conflict", "'records' is for JSON documents; leave it out")
 
 
-def _given(feed: Feed) -> Iterator[DefinitionFault]:
-    """Tags that stand in no record: nothing says where."""
+def _fixed_tag_faults(feed: Feed) -> Iterator[DefinitionFault]:
+    """Faults of tags with a `value`: they are in no record, so nothing may say where in a record they are."""
     for name, tag in feed.tags.items():
         if tag.value is None:
             continue
@@ -64,7 +64,7 @@ def _given(feed: Feed) -> Iterator[DefinitionFault]:
                 yield DefinitionFault(("tags", name, other.rstrip("_")), "conflict", message)
 
 
-def _field(key: Key, field: Field) -> Iterator[DefinitionFault]:
+def _field_faults(key: Key, field: Field) -> Iterator[DefinitionFault]:
     kind = field.packed
     if kind is None and field.type not in ("number", "numbers"):
         known = ("number", "numbers", *NUMBER_TYPES, *(name + ARRAY for name in NUMBER_TYPES))
@@ -78,11 +78,11 @@ def _field(key: Key, field: Field) -> Iterator[DefinitionFault]:
         yield DefinitionFault((*key, "offset"), "out_of_range", "the offset is a finite number")
 
 
-def _no_layout(feed: Feed) -> Iterator[DefinitionFault]:
-    """Members of JSON records: a path each, and nothing that is for layouts."""
+def _json_member_faults(feed: Feed) -> Iterator[DefinitionFault]:
+    """Faults of members of JSON records: each needs a path, and nothing that is for layouts."""
     if any(name in LAYOUT_FORMATS for name in feed.input.formats):
-        return  # the layout is missing, which is said
-    for key, member in members(feed):
+        return  # the layout is missing: `_format_faults` yields that fault
+    for key, member in record_members(feed):
         if isinstance(member, Tag) and member.value is not None:
             continue
         if member.at is not None:

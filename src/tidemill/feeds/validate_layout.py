@@ -1,4 +1,4 @@
-"""What an [input.layout] and the members of its records must be: types that bytes have, places within the record."""
+"""Validates [input.layout] and the members of binary records: types that bytes can have, bytes within the record."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -7,7 +7,7 @@ from tidemill.feeds.convert import DefinitionFault, did_you_mean
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.key_lines import Key
 from tidemill.feeds.members import Field, Tag
-from tidemill.feeds.packed import NUMBER_TYPES, packed
+from tidemill.feeds.packed import NUMBER_TYPES, packed_type
 from tidemill.feeds.time_policy import UNIX
 
 MAX_RECORD_BYTES: Final = 64 << 10
@@ -16,15 +16,15 @@ _INTEGERS: Final = tuple(name for name in NUMBER_TYPES if not name.startswith("f
 _TIMES: Final = (*_INTEGERS, "float64_le", "float64_be")
 
 
-def members(feed: Feed) -> Iterator[tuple[Key, Any]]:
+def record_members(feed: Feed) -> Iterator[tuple[Key, Any]]:
     """The keys and the definitions of a feed's tags, attributes and fields."""
-    for table, some in (("tags", feed.tags), ("attributes", feed.attributes), ("fields", feed.fields)):
-        for name, member in some.items():
+    for table, members in (("tags", feed.tags), ("attributes", feed.attributes), ("fields", feed.fields)):
+        for name, member in members.items():
             yield (table, name), member
 
 
-def layout_findings(feed: Feed) -> Iterator[DefinitionFault]:
-    """Every fault of an [input.layout] and of what stands in it."""
+def layout_faults(feed: Feed) -> Iterator[DefinitionFault]:
+    """Every fault of an [input.layout] and of the members of its records."""
     layout = feed.input.layout
     assert layout is not None
     if not 1 <= layout.record_bytes <= MAX_RECORD_BYTES:
@@ -38,17 +38,17 @@ def layout_findings(feed: Feed) -> Iterator[DefinitionFault]:
     for table, given in (("registers", feed.registers), ("labels", feed.labels)):
         if given is not None:
             yield DefinitionFault((table,), "conflict", "binary records have none; leave this out")
-    yield from _time(feed)
-    for key, member in members(feed):
+    yield from _time_faults(feed)
+    for key, member in record_members(feed):
         if isinstance(member, Tag) and member.value is not None:
             continue
         if isinstance(member, Field):
-            yield from _binary_field(feed, key, member)
+            yield from _binary_field_faults(feed, key, member)
         else:
-            yield from _binary_text(feed, key, member)
+            yield from _binary_text_faults(feed, key, member)
 
 
-def _time(feed: Feed) -> Iterator[DefinitionFault]:
+def _time_faults(feed: Feed) -> Iterator[DefinitionFault]:
     time = feed.time
     if time.received:
         for name in ("at", "type"):
@@ -58,16 +58,16 @@ def _time(feed: Feed) -> Iterator[DefinitionFault]:
     if len(time.formats) != 1 or time.formats[0] not in UNIX:
         message = "the time of a binary record is a number: unix_s, unix_ms, unix_us or unix_ns"
         yield DefinitionFault(("time", "format"), "conflict", message)
-    kind = packed(time.type or "")
+    kind = packed_type(time.type or "")
     if time.type is None:
         yield DefinitionFault(("time", "type"), "missing", f"say what the time is: one of {', '.join(_TIMES)}")
     elif time.type not in _TIMES:
         message = f"'{time.type[:60]}' is no type of a time{did_you_mean(time.type, _TIMES)}"
         yield DefinitionFault(("time", "type"), "unknown_type", message)
-    yield from _place(feed, ("time",), time, kind.size if kind else 1)
+    yield from _extent_faults(feed, ("time",), time, kind.size if kind else 1)
 
 
-def _binary_field(feed: Feed, key: Key, field: Field) -> Iterator[DefinitionFault]:
+def _binary_field_faults(feed: Feed, key: Key, field: Field) -> Iterator[DefinitionFault]:
     kind = field.packed
     if kind is None:
         if field.type in ("number", "numbers"):
@@ -76,25 +76,25 @@ def _binary_field(feed: Feed, key: Key, field: Field) -> Iterator[DefinitionFaul
         return
     if field.encoding != "auto":
         yield DefinitionFault((*key, "encoding"), "conflict", "binary records are bytes; an encoding is for JSON")
-    yield from _length(key, field.length, wanted=kind.array, what=f"how many numbers there are ({field.type})")
-    yield from _place(feed, key, field, kind.size * ((field.length or 1) if kind.array else 1))
+    yield from _length_faults(key, field.length, wanted=kind.array, what=f"how many numbers there are ({field.type})")
+    yield from _extent_faults(feed, key, field, kind.size * ((field.length or 1) if kind.array else 1))
 
 
-def _binary_text(feed: Feed, key: Key, member: Any) -> Iterator[DefinitionFault]:
+def _binary_text_faults(feed: Feed, key: Key, member: Any) -> Iterator[DefinitionFault]:
     if member.type not in _TEXT_TYPES and member.type not in _INTEGERS:
         message = f"'{member.type[:60]}' is no type of a text{did_you_mean(member.type, (*_TEXT_TYPES, *_INTEGERS))}"
         yield DefinitionFault((*key, "type"), "unknown_type", message)
         return
     of_bytes = member.type in _TEXT_TYPES
-    yield from _length(key, member.length, wanted=of_bytes, what=f"how many bytes there are ({member.type})")
+    yield from _length_faults(key, member.length, wanted=of_bytes, what=f"how many bytes there are ({member.type})")
     if member.type == "hex" and member.length is not None and 2 * member.length > member.max_length:
         message = f"{member.length} bytes are {2 * member.length} digits, more than max_length allows"
         yield DefinitionFault((*key, "max_length"), "conflict", message)
-    kind = packed(member.type)
-    yield from _place(feed, key, member, kind.size if kind else member.length or 1)
+    kind = packed_type(member.type)
+    yield from _extent_faults(feed, key, member, kind.size if kind else member.length or 1)
 
 
-def _length(key: Key, length: int | None, *, wanted: bool, what: str) -> Iterator[DefinitionFault]:
+def _length_faults(key: Key, length: int | None, *, wanted: bool, what: str) -> Iterator[DefinitionFault]:
     if wanted and length is None:
         yield DefinitionFault((*key, "length"), "missing", f"'length' is missing: {what}")
     elif not wanted and length is not None:
@@ -103,8 +103,8 @@ def _length(key: Key, length: int | None, *, wanted: bool, what: str) -> Iterato
         yield DefinitionFault((*key, "length"), "out_of_range", f"a length is 1 to {MAX_RECORD_BYTES}")
 
 
-def _place(feed: Feed, key: Key, member: Any, size: int) -> Iterator[DefinitionFault]:
-    """Faults of where `size` bytes stand in a record or its header."""
+def _extent_faults(feed: Feed, key: Key, member: Any, size: int) -> Iterator[DefinitionFault]:
+    """Faults of where the `size` bytes of a member are in a record or its header."""
     layout = feed.input.layout
     assert layout is not None
     if member.path is not None:
@@ -114,9 +114,9 @@ def _place(feed: Feed, key: Key, member: Any, size: int) -> Iterator[DefinitionF
     if member.at is None:
         yield DefinitionFault((*key, "at"), "missing", "'at' is missing: the byte where it begins, counted from 0")
         return
-    there = layout.header_bytes if member.in_ == "header" else layout.record_bytes
+    available = layout.header_bytes if member.in_ == "header" else layout.record_bytes
     if member.at < 0:
         yield DefinitionFault((*key, "at"), "out_of_range", "bytes are counted from 0")
-    elif member.at + size > there:
-        message = f"ends at byte {member.at + size}, but a {member.in_} has {there}"
+    elif member.at + size > available:
+        message = f"ends at byte {member.at + size}, but a {member.in_} has {available}"
         yield DefinitionFault((*key, "at"), "out_of_range", message)

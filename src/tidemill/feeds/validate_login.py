@@ -1,4 +1,4 @@
-"""What the body and the credentials of a [source] must be: one body, one way to say who asks."""
+"""Validates the body and the credentials of a [source]: one body, one way to authenticate."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -9,9 +9,9 @@ from tidemill.feeds.source import Source
 LOGIN_KEYS: Final = ("body", "basic", "api_key", "oauth2")
 
 
-def login_findings(source: Source) -> Iterator[DefinitionFault]:
+def login_faults(source: Source) -> Iterator[DefinitionFault]:
     """Every fault of `body`, `basic`, `api_key` and `oauth2`."""
-    yield from _body(source)
+    yield from _body_faults(source)
     written = {name.lower() for name in source.headers}
     ways = [name for name in ("basic", "oauth2") if getattr(source, name) is not None]
     if "authorization" in written:
@@ -37,7 +37,7 @@ def login_findings(source: Source) -> Iterator[DefinitionFault]:
             yield DefinitionFault(("source", "oauth2", "client_secret"), "missing", message)
 
 
-def _body(source: Source) -> Iterator[DefinitionFault]:
+def _body_faults(source: Source) -> Iterator[DefinitionFault]:
     body = source.body
     if body is None:
         return

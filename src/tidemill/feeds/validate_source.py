@@ -1,4 +1,4 @@
-"""What a `[source]` must be beyond its types: something that can be asked, durations, bounds, choices that fit."""
+"""Validates a [source] beyond its types: a URL or an installed plug-in, durations, bounds, choices that fit."""
 
 import ipaddress
 import re
@@ -8,41 +8,41 @@ from typing import Final
 from tidemill import plugins
 from tidemill.feeds.convert import DefinitionFault, did_you_mean
 from tidemill.feeds.definition import Feed
-from tidemill.feeds.durations import duration_findings, requests_per_second
+from tidemill.feeds.durations import duration_faults, requests_per_second
 from tidemill.feeds.key_lines import Key
 from tidemill.feeds.paths import parse_path
-from tidemill.feeds.placeholders import placeholder_findings
+from tidemill.feeds.placeholders import placeholder_faults
 from tidemill.feeds.source import HTTP, Source, SourceNothing, SourcePaging, SourceWindow
-from tidemill.feeds.timetable import timetable_findings
-from tidemill.feeds.validate_login import LOGIN_KEYS, login_findings
+from tidemill.feeds.timetable import timetable_faults
+from tidemill.feeds.validate_login import LOGIN_KEYS, login_faults
 from tidemill.model.time import parse_instant
 from tidemill.model.zones import zone
 
 
-def source_findings(feed: Feed) -> Iterator[DefinitionFault]:
+def source_faults(feed: Feed) -> Iterator[DefinitionFault]:
     """Every fault of a feed's [source]; none if it has no source."""
     source = feed.source
     if source is None:
         return
-    yield from _kind(source)
-    yield from timetable_findings(source)
-    yield from placeholder_findings(feed, source)
-    yield from login_findings(source)
-    yield from _bounds(source)
-    yield from _networks(source.allow)
+    yield from _kind_faults(source)
+    yield from timetable_faults(source)
+    yield from placeholder_faults(feed, source)
+    yield from login_faults(source)
+    yield from _bound_faults(source)
+    yield from _network_faults(source.allow)
     if source.error_path is not None:
-        yield from _path(("source", "error_path"), source.error_path, example="$.error")
+        yield from _path_faults(("source", "error_path"), source.error_path, example="$.error")
     for number, sign in enumerate(source.nothing):
-        yield from _nothing(("source", "nothing", number), sign)
+        yield from _nothing_faults(("source", "nothing", number), sign)
     if source.window is not None:
-        yield from _window(source.window)
+        yield from _window_faults(source.window)
     if source.page is not None:
-        yield from _page(source.page, source)
+        yield from _page_faults(source.page, source)
 
 
-def _kind(source: Source) -> Iterator[DefinitionFault]:
+def _kind_faults(source: Source) -> Iterator[DefinitionFault]:
     if source.kind == HTTP:
-        yield from _url(source.url)
+        yield from _url_faults(source.url)
         if source.options:
             yield DefinitionFault(
                 ("source", "options"), "conflict", "options are for plug-ins; kind = 'http' takes none"
@@ -52,24 +52,14 @@ def _kind(source: Source) -> Iterator[DefinitionFault]:
     if source.kind not in offered:
         message = f"no installed package offers a source '{source.kind[:60]}'{did_you_mean(source.kind, offered)}"
         yield DefinitionFault(("source", "kind"), "unknown_source", message)
-    for name in (
-        "url",
-        "params",
-        "headers",
-        "window",
-        "page",
-        "drain",
-        "allow",
-        "rate",
-        *LOGIN_KEYS,
-    ):
+    for name in ("url", "params", "headers", "window", "page", "drain", "allow", "rate", *LOGIN_KEYS):
         if getattr(source, name):
             message = f"'{name}' is for kind = 'http'; a plug-in takes what it needs as options"
             yield DefinitionFault(("source", name), "conflict", message)
 
 
-def _url(text: str) -> Iterator[DefinitionFault]:
-    import httpx  # here: it takes 0.2 s, and most who load feeds poll nothing
+def _url_faults(text: str) -> Iterator[DefinitionFault]:
+    import httpx  # imported here because it takes 0.2 s and most processes that load feeds do not poll
 
     if not text:
         yield DefinitionFault(("source", "url"), "missing", "'url' is missing")
@@ -83,10 +73,10 @@ def _url(text: str) -> Iterator[DefinitionFault]:
         yield DefinitionFault(("source", "url"), "bad_url", f"'{text[:60]}' is not an http:// or https:// URL")
 
 
-def _bounds(source: Source) -> Iterator[DefinitionFault]:
+def _bound_faults(source: Source) -> Iterator[DefinitionFault]:
     for name in ("timeout", "max_backoff", "open_for", "slow_after"):
         if (text := getattr(source, name)) is not None:
-            yield from duration_findings(("source", name), text)
+            yield from duration_faults(("source", name), text)
     if source.rate is not None:
         try:
             requests_per_second(source.rate)
@@ -97,17 +87,17 @@ def _bounds(source: Source) -> Iterator[DefinitionFault]:
             yield DefinitionFault(("source", name), "out_of_range", f"{name} is at least 1")
 
 
-def _networks(allow: Sequence[str]) -> Iterator[DefinitionFault]:
-    for place, text in enumerate(allow):
+def _network_faults(allow: Sequence[str]) -> Iterator[DefinitionFault]:
+    for number, text in enumerate(allow):
         try:
             ipaddress.ip_network(text)
         except ValueError as error:
             message = f"{error}; write it such as 10.1.0.0/16 or 127.0.0.1/32"
-            yield DefinitionFault(("source", "allow", place), "bad_network", message)
+            yield DefinitionFault(("source", "allow", number), "bad_network", message)
 
 
-def _path(key: Key, text: str, *, example: str) -> Iterator[DefinitionFault]:
-    """A path of a member of an answer."""
+def _path_faults(key: Key, text: str, *, example: str) -> Iterator[DefinitionFault]:
+    """The fault of a path that must name a member of an answer."""
     try:
         if not parse_path(text):
             yield DefinitionFault(key, "bad_path", f"'$' is the whole answer; name a member such as {example}")
@@ -115,7 +105,7 @@ def _path(key: Key, text: str, *, example: str) -> Iterator[DefinitionFault]:
         yield DefinitionFault(key, "bad_path", str(error))
 
 
-def _nothing(key: Key, sign: SourceNothing) -> Iterator[DefinitionFault]:
+def _nothing_faults(key: Key, sign: SourceNothing) -> Iterator[DefinitionFault]:
     try:
         parse_path(sign.path)
     except ValueError as error:
@@ -125,26 +115,26 @@ def _nothing(key: Key, sign: SourceNothing) -> Iterator[DefinitionFault]:
         yield DefinitionFault((*key, "equals"), "conflict" if sign.absent else "missing", message)
 
 
-def _window(window: SourceWindow) -> Iterator[DefinitionFault]:
+def _window_faults(window: SourceWindow) -> Iterator[DefinitionFault]:
     for name in ("size", "lag", "overlap"):
         text = getattr(window, name)
         if name == "size" or text != "0s":
-            yield from duration_findings(("source", "window", name), text)
+            yield from duration_faults(("source", "window", name), text)
     try:
         parse_instant(window.start)
     except ValueError as error:
         yield DefinitionFault(("source", "window", "start"), "bad_time", str(error))
-    yield from _window_format(window)
+    yield from _window_format_faults(window)
 
 
-def _window_format(window: SourceWindow) -> Iterator[DefinitionFault]:
-    """Faults of how bounds are written."""
+def _window_format_faults(window: SourceWindow) -> Iterator[DefinitionFault]:
+    """Faults of the format and the zone in which bounds are written."""
     key = ("source", "window")
     if window.format not in _WINDOW_FORMATS and "%" not in window.format:
         hint = did_you_mean(window.format, _WINDOW_FORMATS)
         message = f"'{window.format[:40]}' is no format of a bound{hint}; or a pattern such as '%Y-%m-%d %H:%M:%S'"
         yield DefinitionFault((*key, "format"), "unknown_format", message)
-    if "%" in window.format and (odd := _odd_directives(window.format)):
+    if "%" in window.format and (odd := _unknown_directive(window.format)):
         yield DefinitionFault((*key, "format"), "bad_pattern", f"{odd} is no directive of strftime that says a time")
     if zone(window.zone) is None:
         message = f"there is no zone '{window.zone[:60]}'; write it as Europe/Zurich"
@@ -155,17 +145,16 @@ def _window_format(window: SourceWindow) -> Iterator[DefinitionFault]:
         )
 
 
-def _odd_directives(pattern: str) -> str:
-    """The first directive of a pattern that is not one of date and time; empty: there is none."""
-    found = re.findall(r"%.?", pattern)
-    return next((one for one in found if one[1:] not in _DIRECTIVES), "")
+def _unknown_directive(pattern: str) -> str:
+    """The first directive of a pattern that is no directive of date and time; "" if there is none."""
+    return next((directive for directive in re.findall(r"%.?", pattern) if directive[1:] not in _DIRECTIVES), "")
 
 
 _WINDOW_FORMATS: Final = ("date", "local", "rfc3339", "unix_ms", "unix_s")
 _DIRECTIVES: Final = frozenset("YmdHMSyjTRDFfzpIBbe%")
 
 
-def _page(page: SourcePaging, source: Source) -> Iterator[DefinitionFault]:
+def _page_faults(page: SourcePaging, source: Source) -> Iterator[DefinitionFault]:
     key = ("source", "page")
     for name in ("window", "drain"):
         if getattr(source, name):
@@ -180,13 +169,13 @@ def _page(page: SourcePaging, source: Source) -> Iterator[DefinitionFault]:
         both = "one of cursor_path and cursor_header, not both" if page.cursor_path else "such as '$.next'"
         yield DefinitionFault((*key, "cursor_path"), "missing", f"say where the next cursor or URL is: {both}")
     if page.cursor_path is not None:
-        yield from _path((*key, "cursor_path"), page.cursor_path, example="$.next")
+        yield from _path_faults((*key, "cursor_path"), page.cursor_path, example="$.next")
     if page.by in ("page", "offset") and page.start and not (page.start.isascii() and page.start.isdigit()):
         yield DefinitionFault(
             (*key, "start"), "out_of_range", "the first page or record is a whole number, such as '0'"
         )
     for number, origin in enumerate(page.origins):
-        for fault in _url(origin):
+        for fault in _url_faults(origin):
             yield DefinitionFault((*key, "origins", number), fault.code, f"{fault.message}; write https://host")
 
 

@@ -1,4 +1,4 @@
-"""What [time] must be beyond its types: formats that are known and can be told apart, and one way to an instant."""
+"""Validates [time] beyond its types: formats must be known and distinguishable, with one way to get an instant."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,7 @@ from typing import Final
 
 from tidemill.feeds.convert import DefinitionFault, did_you_mean
 from tidemill.feeds.definition import Feed
-from tidemill.feeds.durations import duration_findings
+from tidemill.feeds.durations import duration_faults
 from tidemill.feeds.formats import LAYOUT_FORMATS
 from tidemill.feeds.time_policy import NAMED, UNIX, TimePolicy
 from tidemill.model.iso8601 import Written, parse_iso
@@ -16,18 +16,18 @@ from tidemill.model.time_patterns import compile_pattern
 from tidemill.model.zones import zone
 
 MAX_FORMATS: Final = 20  # each is tried on every text that fits none
-# Days and months that can be taken for one another, in years of which two digits can be, too.
+# Times whose days and months can be confused, in years whose last two digits can be confused with them as well.
 _PROBES: Final = [datetime(2003, 1, 1, 5, 7, 9, tzinfo=UTC) + timedelta(days=101 * n, hours=7 * n) for n in range(60)]
 
 
-def time_findings(feed: Feed) -> Iterator[DefinitionFault]:
+def time_faults(feed: Feed) -> Iterator[DefinitionFault]:
     """Every fault of [time]."""
     time = feed.time
     if feed.shape.kind == "samples":
         if time != TimePolicy():
             yield DefinitionFault(("time",), "conflict", "samples bring their own times; leave [time] out")
         return
-    faults = list(_formats(time))
+    faults = list(_format_faults(time))
     yield from faults
     if time.received:
         if time.path is not None or time.zoned or time.offset_path is not None:
@@ -44,15 +44,15 @@ def time_findings(feed: Feed) -> Iterator[DefinitionFault]:
             ("time", where), "missing", f"say where the time is ({where}), or take format = 'received'"
         )
     if not faults:
-        yield from _offsets(feed)
-    yield from _interval(time)
-    yield from _shift(time)
+        yield from _offset_faults(feed)
+    yield from _interval_faults(time)
+    yield from _shift_faults(time)
     if time.zone is not None and zone(time.zone) is None:
         message = f"there is no zone '{time.zone[:60]}'; write it as Europe/Zurich"
         yield DefinitionFault(("time", "zone"), "unknown_zone", message)
 
 
-def _formats(time: TimePolicy) -> Iterator[DefinitionFault]:
+def _format_faults(time: TimePolicy) -> Iterator[DefinitionFault]:
     key, formats = ("time", "format"), time.formats
     if not 1 <= len(formats) <= MAX_FORMATS:
         yield DefinitionFault(key, "out_of_range", f"name 1 to {MAX_FORMATS} formats")
@@ -80,11 +80,11 @@ def _formats(time: TimePolicy) -> Iterator[DefinitionFault]:
             key, "conflict", f"a number cannot be told to be {units[0]} or {units[1]}; keep one of them"
         )
     if not before:
-        yield from _ambiguous(time)
+        yield from _ambiguity_faults(time)
 
 
-def _ambiguous(time: TimePolicy) -> Iterator[DefinitionFault]:
-    """Patterns that read a text otherwise than another format of the list does."""
+def _ambiguity_faults(time: TimePolicy) -> Iterator[DefinitionFault]:
+    """The first fault of a pattern that reads some text as another time than another format of the list does."""
     patterns = {name: compile_pattern(name) for name in time.formats if "%" in name}
     readers: dict[str, Callable[[str], Written]] = {name: pattern.parse for name, pattern in patterns.items()}
     if "iso8601" in time.formats or "rfc3339" in time.formats:
@@ -95,16 +95,16 @@ def _ambiguous(time: TimePolicy) -> Iterator[DefinitionFault]:
                 continue
             for text in map(pattern.write, _PROBES):
                 try:
-                    one, another = pattern.parse(text), read(text)
+                    same = pattern.parse(text) == read(text)
                 except ValueError:
                     continue
-                if one != another:
+                if not same:
                     message = f"'{text}' is another time by {name} than by {other}; keep one of them"
                     yield DefinitionFault(("time", "format"), "conflict", message)
                     return
 
 
-def _interval(time: TimePolicy) -> Iterator[DefinitionFault]:
+def _interval_faults(time: TimePolicy) -> Iterator[DefinitionFault]:
     key = ("time", "interval")
     if time.interval is None:
         if time.stamp == "end":
@@ -119,13 +119,13 @@ def _interval(time: TimePolicy) -> Iterator[DefinitionFault]:
         yield DefinitionFault(key, "bad_duration", str(error))
 
 
-def _shift(time: TimePolicy) -> Iterator[DefinitionFault]:
+def _shift_faults(time: TimePolicy) -> Iterator[DefinitionFault]:
     shift = time.shift
     if shift is None:
         return
     for name, text in (("by", shift.by.removeprefix("-")), ("older_than", shift.older_than)):
         if text is not None:
-            yield from duration_findings(("time", "shift", name), text)
+            yield from duration_faults(("time", "shift", name), text)
     for name, text in (("before", shift.before), ("after", shift.after)):
         try:
             if text is not None:
@@ -134,8 +134,8 @@ def _shift(time: TimePolicy) -> Iterator[DefinitionFault]:
             yield DefinitionFault(("time", "shift", name), "bad_time", str(error))
 
 
-def _offsets(feed: Feed) -> Iterator[DefinitionFault]:
-    """Faults of how a local time becomes an instant."""
+def _offset_faults(feed: Feed) -> Iterator[DefinitionFault]:
+    """Faults of how a local time becomes an instant: offset, zone and epoch."""
     time = feed.time
     texts = any(name not in UNIX for name in time.formats)
     zones = [name for name in ("zone", "zone_path", "zone_position") if getattr(time, name) is not None]

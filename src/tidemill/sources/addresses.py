@@ -1,9 +1,9 @@
-"""Which addresses sources may connect to: public ones, and those in the private networks that were allowed.
+"""Decides which addresses sources may connect to: public addresses, and those in private networks that were allowed.
 
-Pure: nothing is resolved and nothing connected to here. The table below is the special-purpose registries of IANA
-(RFC 6890 and its updates) with the metadata services of the large clouds; what it does not name must be global by the
-standard library as well. An IPv6 address that carries an IPv4 one is judged by both, as a translator or tunnel on the
-way may unpack it. A mapped one (`::ffff:10.0.0.1`) is only another spelling and is judged as IPv4 alone.
+Pure: nothing is resolved or connected to here. The table below is the special-purpose registries of IANA (RFC 6890 and
+its updates) with the metadata services of the large clouds; other addresses must be global by the standard library,
+too. An IPv6 address that carries an IPv4 address must pass with both, because a translator or tunnel on the way may
+unpack it. A mapped address (`::ffff:10.0.0.1`) is only another spelling and is treated as the IPv4 address.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -60,13 +60,14 @@ _GLOBAL_UNICAST: Final = IPv6Network("2000::/3")  # of IPv6, all that is in publ
 _MAPPED: Final = IPv6Network("::ffff:0:0/96")
 
 
-def _last(address: IPv6Address) -> tuple[IPv4Address, ...]:
+def _last_32_bits(address: IPv6Address) -> tuple[IPv4Address, ...]:
     return (IPv4Address(int(address) & 0xFFFFFFFF),)
 
 
-def _last_if_padded(address: IPv6Address) -> tuple[IPv4Address, ...]:
-    """A /48 for translation may be cut in several ways (RFC 6052, 2.2); only this one can be told from the others."""
-    return _last(address) if not int(address) >> 32 & (1 << 48) - 1 else ()
+def _last_32_bits_if_padded(address: IPv6Address) -> tuple[IPv4Address, ...]:
+    """The carried address of a /48 for translation, if its position is clear: a /48 may be divided in several ways
+    (RFC 6052, 2.2), and only this one can be distinguished from the others."""
+    return _last_32_bits(address) if not int(address) >> 32 & (1 << 48) - 1 else ()
 
 
 def _sixtofour(address: IPv6Address) -> tuple[IPv4Address, ...]:
@@ -74,22 +75,22 @@ def _sixtofour(address: IPv6Address) -> tuple[IPv4Address, ...]:
 
 
 def _teredo(address: IPv6Address) -> tuple[IPv4Address, ...]:
-    """The server and the client, which is written with all its bits inverted (RFC 4380, 4)."""
+    """The server's address, and the client's, which is stored with all its bits inverted (RFC 4380, 4)."""
     return IPv4Address(int(address) >> 64 & 0xFFFFFFFF), IPv4Address(~int(address) & 0xFFFFFFFF)
 
 
 _CARRIERS: Final[tuple[tuple[IPv6Network, Callable[[IPv6Address], tuple[IPv4Address, ...]]], ...]] = (
-    (IPv6Network("64:ff9b::/96"), _last),
-    (IPv6Network("64:ff9b:1::/48"), _last_if_padded),
+    (IPv6Network("64:ff9b::/96"), _last_32_bits),
+    (IPv6Network("64:ff9b:1::/48"), _last_32_bits_if_padded),
     (IPv6Network("2002::/16"), _sixtofour),
     (IPv6Network("2001::/32"), _teredo),
-    (IPv6Network("::/96"), _last),  # IPv4-compatible, long deprecated
+    (IPv6Network("::/96"), _last_32_bits),  # IPv4-compatible, long deprecated
 )
 
 
 class AddressPolicy(msgspec.Struct, frozen=True):
-    """Public addresses, and those inside `allowed`. `parts` are the server's networks and the feed's where `allowed` is
-    what both name; None: `allowed` is the server's."""
+    """Allows public addresses, and addresses inside `allowed`. `parts` are the server's networks and the feed's if
+    `allowed` is their intersection; None: `allowed` is the server's."""
 
     allowed: tuple[Network, ...] = ()
     parts: tuple[tuple[Network, ...], tuple[Network, ...]] | None = None
@@ -100,51 +101,51 @@ class AddressPolicy(msgspec.Struct, frozen=True):
         return cls(tuple(dict.fromkeys(parse_network(part.strip()) for part in text.split(",") if part.strip())))
 
     def within(self, other: "AddressPolicy") -> "AddressPolicy":
-        """What both allow. By convention `self` is the server's and `other` a feed's: `remedy` then names each."""
+        """The policy of the addresses that both allow. By convention `self` is the server's policy and `other` a
+        feed's, so that `remedy` can name each."""
         shared = [
-            one if one.prefixlen >= two.prefixlen else two
-            for one in self.allowed
-            for two in other.allowed
-            if one.overlaps(two)
+            network if network.prefixlen >= other_network.prefixlen else other_network
+            for network in self.allowed
+            for other_network in other.allowed
+            if network.overlaps(other_network)
         ]
         return AddressPolicy(tuple(dict.fromkeys(shared)), (self.allowed, other.allowed))
 
-    def check(self, address: str | Address) -> str | None:
+    def refusal(self, address: str | Address) -> str | None:
         """Why this address must not be connected to, as a sentence; None if it may be."""
         if self.parts is not None:
-            return next(filter(None, (AddressPolicy(part).check(address) for part in self.parts)), None)
+            return next(filter(None, (AddressPolicy(part).refusal(address) for part in self.parts)), None)
         try:
             judged = _plain(address)
         except ValueError:
             return f"'{address}' is not an IP address"
         carrier, carried = _carried(judged)
-        # A network named wide, as ::/0 is, does not name the IPv4 addresses that could be carried through it.
-        naming = [one for one in self.allowed if carrier is None or (one.version == 6 and one.subnet_of(carrier))]
-        if _inside(judged, naming):
+        # A wide network, such as ::/0, does not allow the IPv4 addresses that could be carried through it.
+        if _is_inside(judged, (network for network in self.allowed if _names_carrier(network, carrier))):
             return None
         for inner in carried:
-            if (what := _special(inner)) and not _inside(inner, self.allowed):
+            if (what := _special_kind(inner)) and not _is_inside(inner, self.allowed):
                 return f"{judged} carries {inner}, which is {what}"
-        if carried and all(_inside(inner, self.allowed) for inner in carried):
+        if carried and all(_is_inside(inner, self.allowed) for inner in carried):
             return None
-        what = _special(judged)
+        what = _special_kind(judged)
         return f"{judged} is {what}" if what else None
 
     def remedy(self, addresses: Sequence[str | Address]) -> str:
-        """What an administrator writes to allow these addresses, whole lines with what is allowed already: the
-        server's setting, the feed's line, or both, whichever lacks one of them."""
+        """What an administrator writes to allow these addresses, as whole lines that keep the networks allowed so far:
+        the server's setting, the feed's line, or both, whichever lacks an address."""
         server, feed = self.parts or (self.allowed, None)
         steps = []
-        if lacking := _lacking(server, addresses):
+        if lacking := _lacking_networks(server, addresses):
             steps.append(f"start the server with TIDEMILL_SOURCE_ALLOW={','.join(map(str, (*server, *lacking)))}")
-        if feed is not None and (lacking := _lacking(feed, addresses)):
+        if feed is not None and (lacking := _lacking_networks(feed, addresses)):
             line = ", ".join(f'"{network}"' for network in (*feed, *lacking))
             steps.append(f"write allow = [{line}] in [source] of the feed")
         return " and ".join(steps)
 
 
 def parse_network(text: str) -> Network:
-    """One network in CIDR notation; an address is the network of itself. Raises ValueError with a sentence."""
+    """The network of a text in CIDR notation; an address is a network of one. Raises ValueError with a sentence."""
     try:
         network = ip_network(text)
     except ValueError:
@@ -160,10 +161,10 @@ def parse_network(text: str) -> Network:
 
 def _plain(address: str | Address) -> Address:
     """An address without its scope (`%eth0`), and without the IPv6 spelling of IPv4. Raises ValueError."""
-    found = ip_address(address) if isinstance(address, str) else address
-    if isinstance(found, IPv4Address):
-        return found
-    return found.ipv4_mapped or IPv6Address(int(found))
+    parsed = ip_address(address) if isinstance(address, str) else address
+    if isinstance(parsed, IPv4Address):
+        return parsed
+    return parsed.ipv4_mapped or IPv6Address(int(parsed))
 
 
 def _carried(address: Address) -> tuple[IPv6Network | None, tuple[IPv4Address, ...]]:
@@ -175,8 +176,8 @@ def _carried(address: Address) -> tuple[IPv6Network | None, tuple[IPv4Address, .
     return None, ()
 
 
-def _special(address: Address) -> str | None:
-    """What an address is that is not public; None if it is."""
+def _special_kind(address: Address) -> str | None:
+    """The kind of an address that is not public, in words; None for a public address."""
     for network, what in _KINDS:
         if address in network:
             return what
@@ -185,11 +186,16 @@ def _special(address: Address) -> str | None:
     return None if address.is_global else "not a public address"
 
 
-def _inside(address: Address, networks: Iterable[Network]) -> bool:
+def _names_carrier(network: Network, carrier: IPv6Network | None) -> bool:
+    """Whether a network may allow an address of this carrier: it is part of the carrier, or there is none."""
+    return carrier is None or (network.version == 6 and network.subnet_of(carrier))
+
+
+def _is_inside(address: Address, networks: Iterable[Network]) -> bool:
     return any(address in network for network in networks)
 
 
-def _lacking(networks: tuple[Network, ...], addresses: Iterable[str | Address]) -> list[Network]:
-    """The networks of those addresses, one each, that these do not allow."""
+def _lacking_networks(networks: tuple[Network, ...], addresses: Iterable[str | Address]) -> list[Network]:
+    """A network for each of the addresses that `networks` do not allow."""
     policy = AddressPolicy(networks)
-    return list(dict.fromkeys(ip_network(_plain(one)) for one in addresses if policy.check(one)))
+    return list(dict.fromkeys(ip_network(_plain(network)) for network in addresses if policy.refusal(network)))

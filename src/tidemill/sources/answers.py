@@ -1,8 +1,8 @@
-"""What an answer is: records where the feed declares them, an error, nothing, or no answer at all.
+"""Judges an answer: it has records where the feed declares them, or an error, or no records, or it is unusable.
 
-Bytes are read as the mill will read them (`decode/`), so that both agree on what can be read: a byte order mark or one
-broken record among good ones hinders neither. Whether a single record is right is the mill's to judge and to account
-for; here it is judged whether there are records, and where none are, whether that is what "nothing" looks like.
+Bytes are read with the code of the mill (`decode/`), so that poller and mill agree on what can be read: both accept a
+byte order mark, and an invalid record among valid ones. The mill validates the single records; this file decides
+whether there are records, and if not, whether the answer says that there are none.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,22 +18,25 @@ from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.plugin import as_json
 from tidemill.decode.scan import BOM
 from tidemill.decode.strict_json import NotJson, parse
-from tidemill.feeds.formats import JSON_FORMATS, LAYOUT_FORMATS, plugged
+from tidemill.feeds.formats import JSON_FORMATS, LAYOUT_FORMATS, plugin_decoders
 from tidemill.feeds.source import SourceNothing
 
 Path = tuple[str, ...]
 
 _CONTENT_TYPES: Final = {"json": "application/json", "ndjson": "application/x-ndjson"}
 _JSON: Final = frozenset(JSON_FORMATS)
-_UNREADABLE: Final = frozenset({"invalid_json", "invalid_utf8", "too_deep", "empty_body"})  # faults of what is no JSON
-_LINES: Final = 1000  # lines and records that are looked at, at most
-_SHOWN: Final = 160  # bytes of an answer that a sentence repeats
+_UNREADABLE: Final = frozenset(
+    {"invalid_json", "invalid_utf8", "too_deep", "empty_body"}
+)  # faults of bytes that are not JSON
+_LINES: Final = 1000  # at most so many lines or records are examined
+_EXCERPT_BYTES: Final = 160  # bytes of an answer that a message shows
 _ABSENT: Final = object()
+_NO_ERROR: Final[tuple[Any, ...]] = (..., None, False, "", 0, [], {})  # values at `error_path` that are no error
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-class Expected(msgspec.Struct, frozen=True, kw_only=True):
-    """What a feed declares of an answer. `needed` are the members that every record has, `members` all of them (empty:
+class ExpectedAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a feed declares of an answer. `needed` are the required members of a record, `members` all of them (empty:
     any member may be a field), `identity` its time and tags; `layout` is the size of a binary header and of a record.
     The rest is of [source]."""
 
@@ -48,46 +51,47 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AnswerVerdict(msgspec.Struct, frozen=True):
-    """What an answer is. `content_type` None: none of the feed's formats, garbage. `records` None: not countable.
-    `why`: the sentence that tells why it is garbage, or why it does not hold the declared records (unexpected)."""
+    """The verdict on an answer. `content_type` None: garbage, in none of the feed's formats. `records` None: not
+    countable. `why`: a sentence that says why it is garbage, or does not hold the declared records; else ""."""
 
     content_type: str | None
     records: int | None = None
     why: str = ""
 
 
-def judge(body: bytes, claimed: str, expected: Expected, max_depth: int) -> AnswerVerdict:
-    """What bytes are. For JSON what a server claims is not looked at: many say text/plain or text/html."""
+def judge_answer(body: bytes, claimed: str, expected: ExpectedAnswer, max_depth: int) -> AnswerVerdict:
+    """The verdict on the bytes of an answer. `claimed` is the server's content type, which is ignored for JSON: many
+    servers send JSON as text/plain or text/html."""
     if set(expected.formats) <= _JSON:
         return _judge_json(body, expected, max_depth)
-    form = format_of(body, claimed, expected.formats)
+    form = answer_format(body, claimed, expected.formats)
     if form in LAYOUT_FORMATS and expected.layout is not None:
         return _judge_layout(body, form, claimed, expected.layout)
     if form in JSON_FORMATS:
         return _judge_json(body, expected, max_depth)
     try:
-        if form in plugged():
+        if form in plugin_decoders():
             as_json(form, body)
     except ValueError as error:
         return AnswerVerdict(None, why=f"it is not {form}: {error}")
     return AnswerVerdict(claimed or "application/octet-stream")
 
 
-def format_of(body: bytes, claimed: str, formats: tuple[str, ...]) -> str:
-    """The format of an answer to a feed that takes these: what is no JSON goes by the content type that was claimed."""
+def answer_format(body: bytes, claimed: str, formats: tuple[str, ...]) -> str:
+    """The format of an answer, one of `formats`: by the claimed content type, unless the answer is JSON."""
     others = [name for name in formats if name not in JSON_FORMATS]
     taken = [name for name in formats if name in JSON_FORMATS]
     kind = claimed.partition(";")[0].strip().lower()
-    named = [name for name in others if name in plugged() and kind in plugged()[name].media_types]
+    named = [name for name in others if name in plugin_decoders() and kind in plugin_decoders()[name].media_types]
     if named or not taken:
         return next(iter(named or others))
-    if others and not _as_json(body, taken):
+    if others and not _is_json(body, taken):
         return others[0]
-    return "ndjson" if "ndjson" in taken and ("json" not in taken or _lines(body) is not None) else "json"
+    return "ndjson" if "ndjson" in taken and ("json" not in taken or _line_count(body) is not None) else "json"
 
 
 def value_at(body: bytes, path: Path) -> Any:
-    """The value at a path of a JSON document, decoded; `...` where there is none."""
+    """The decoded value at a path of a JSON document; `...` if there is none."""
     raw: bytes | msgspec.Raw = strip(body)
     try:
         for name in path:
@@ -102,8 +106,8 @@ def value_at(body: bytes, path: Path) -> Any:
     return ... if isinstance(value, NotJson) else value
 
 
-def cut_answer(body: bytes, content_type: str | None, records: Path, max_depth: int) -> list[bytes]:
-    """The records of an answer as bytes; [] where there are none or where it is no JSON."""
+def cut_records(body: bytes, content_type: str | None, records: Path, max_depth: int) -> list[bytes]:
+    """The records of an answer as bytes; [] if there are none or the answer is not JSON."""
     body = body.removeprefix(BOM)
     if content_type == _CONTENT_TYPES["ndjson"]:
         cut: Cut | None = cut_lines(body)
@@ -114,63 +118,58 @@ def cut_answer(body: bytes, content_type: str | None, records: Path, max_depth: 
     return [] if cut is None else cut.pieces(body, 0, len(cut))
 
 
-def _judge_json(body: bytes, expected: Expected, max_depth: int) -> AnswerVerdict:
+def _judge_json(body: bytes, expected: ExpectedAnswer, max_depth: int) -> AnswerVerdict:
     body = body.removeprefix(BOM)
     formats = expected.formats
-    lines = _lines(body) if "ndjson" in formats else None
+    lines = _line_count(body) if "ndjson" in formats else None
     if lines is not None or (not body.strip(WHITE) and "ndjson" in formats):
         return AnswerVerdict(_CONTENT_TYPES["ndjson"], lines or 0)
     if "json" not in formats:
         single = "ndjson" in formats and _is_object(body)
         if not single:
             return AnswerVerdict(None, why="no line of it is a JSON object")
-        return _lone(body, AnswerVerdict(_CONTENT_TYPES["ndjson"], 1), expected, max_depth)
+        return _judge_single_record(body, AnswerVerdict(_CONTENT_TYPES["ndjson"], 1), expected, max_depth)
     faults = FaultCollector()
     cut = cut_document(body, expected.records, max_depth, faults)
     if cut is None and _UNREADABLE.intersection(faults.codes()):
         return AnswerVerdict(None, why=faults.sentence())
-    if cut is not None and not cut.listed and _unreadable(cut.pieces(body, 0, 1)[0], max_depth, faults):
+    if cut is not None and not cut.listed and _is_unreadable(cut.pieces(body, 0, 1)[0], max_depth, faults):
         return AnswerVerdict(None, why=faults.sentence())
     return _judge_document(body, cut, faults, expected, max_depth)
 
 
 def _judge_document(
-    body: bytes, cut: Cut | None, faults: FaultCollector, expected: Expected, max_depth: int
+    body: bytes, cut: Cut | None, faults: FaultCollector, expected: ExpectedAnswer, max_depth: int
 ) -> AnswerVerdict:
-    """What a JSON document is, by where its records, an error and the signs of nothing stand in it."""
+    """The verdict on a JSON document: by the signs of no data, the error, and the records in it, in this order."""
     json, some = _CONTENT_TYPES["json"], cut is not None and cut.listed and len(cut) > 0
     if not some and any(_is_nothing(body, path, sign) for path, sign in expected.nothing):
         return AnswerVerdict(json, 0)
-    if expected.error is not None and (error := value_at(body, expected.error)) not in (
-        ...,
-        None,
-        False,
-        "",
-        0,
-        [],
-        {},
-    ):
-        return AnswerVerdict(
-            json, why=f"it has an error at {_text(expected.error)}: {_shown(msgspec.json.encode(error))}"
-        )
+    error = ... if expected.error is None else value_at(body, expected.error)
+    if expected.error is not None and error not in _NO_ERROR:
+        why = f"it has an error at {_path_text(expected.error)}: {_excerpt(msgspec.json.encode(error))}"
+        return AnswerVerdict(json, why=why)
     if cut is None:
-        return AnswerVerdict(json, why=f"{faults.sentence()}; the answer is {_shown(body)}")
+        return AnswerVerdict(json, why=f"{faults.sentence()}; the answer is {_excerpt(body)}")
     if not cut.listed:
-        return _lone(cut.pieces(body, 0, 1)[0], AnswerVerdict(json, 1), expected, max_depth)
-    if some and expected.members and not any(_has_some(piece, expected) for piece in _first(cut, body)):
-        return AnswerVerdict(json, why=f"no record of it has a member that the feed reads; the first is {_shown(body)}")
+        return _judge_single_record(cut.pieces(body, 0, 1)[0], AnswerVerdict(json, 1), expected, max_depth)
+    if some and expected.members and not any(_has_any_member(piece, expected) for piece in _first_records(cut, body)):
+        return AnswerVerdict(
+            json, why=f"no record of it has a member that the feed reads; the first is {_excerpt(body)}"
+        )
     return AnswerVerdict(json, len(cut))
 
 
-def _lone(piece: bytes, good: AnswerVerdict, expected: Expected, max_depth: int) -> AnswerVerdict:
-    """What stands alone where a list of records may be: a record if it has all that a record must have."""
+def _judge_single_record(piece: bytes, good: AnswerVerdict, expected: ExpectedAnswer, max_depth: int) -> AnswerVerdict:
+    """The verdict on a single value in place of a list of records: `good` if it has every required member of a
+    record."""
     value = parse(piece, "$", max_depth, FaultCollector())
-    where = _text(expected.records)
+    where = _path_text(expected.records)
     if not isinstance(value, dict):
-        return msgspec.structs.replace(good, records=None, why=f"{where} holds no record; it is {_shown(piece)}")
-    lacking = [path for path in expected.needed if not _has(value, path)]
+        return msgspec.structs.replace(good, records=None, why=f"{where} holds no record; it is {_excerpt(piece)}")
+    lacking = [path for path in expected.needed if not _has_member(value, path)]
     if lacking:
-        why = f"{where} is no record: it has no {_text(lacking[0])}; it is {_shown(piece)}"
+        why = f"{where} is no record: it has no {_path_text(lacking[0])}; it is {_excerpt(piece)}"
         return msgspec.structs.replace(good, records=None, why=why)
     return good
 
@@ -189,8 +188,8 @@ def _judge_layout(body: bytes, form: str, claimed: str, layout: tuple[int, int])
     return AnswerVerdict(claimed or "application/octet-stream", (size - header) // record)
 
 
-def _lines(body: bytes) -> int | None:
-    """How many lines NDJSON has: several, of which most are objects of their own; None for anything else."""
+def _line_count(body: bytes) -> int | None:
+    """The number of lines of NDJSON: several lines, of which at least half are objects; None for other bytes."""
     cut = cut_lines(body.removeprefix(BOM))
     if len(cut) < 2:
         return None
@@ -200,7 +199,7 @@ def _lines(body: bytes) -> int | None:
 
 
 def _is_object(text: bytes) -> bool:
-    """Whether a text is one JSON object, or one with NaN in it."""
+    """Whether a text is a JSON object, also with NaN in it."""
     text = text.strip(WHITE)
     if text[:1] != b"{" or text[-1:] != b"}":
         return False
@@ -211,36 +210,37 @@ def _is_object(text: bytes) -> bool:
     return True
 
 
-def _as_json(body: bytes, taken: list[str]) -> bool:
-    """Whether a feed that takes other formats too gets JSON this time."""
+def _is_json(body: bytes, taken: list[str]) -> bool:
+    """Whether the answer is JSON or NDJSON, for a feed that takes other formats as well."""
     try:
         msgspec.json.decode(strip(body), type=msgspec.Raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return "ndjson" in taken and _lines(body) is not None
+        return "ndjson" in taken and _line_count(body) is not None
     return True
 
 
-def _unreadable(piece: bytes, max_depth: int, faults: FaultCollector) -> bool:
-    """Whether a text is no JSON value; then with a fault."""
+def _is_unreadable(piece: bytes, max_depth: int, faults: FaultCollector) -> bool:
+    """Whether a text is no JSON value; if so, a fault is added to `faults`."""
     return parse(piece, "$", max_depth, faults) is None and bool(faults.count)
 
 
-def _first(cut: Cut, body: bytes) -> Iterator[bytes]:
+def _first_records(cut: Cut, body: bytes) -> Iterator[bytes]:
     yield from cut.pieces(body, 0, min(len(cut), _LINES))
 
 
-def _has_some(piece: bytes, expected: Expected) -> bool:
-    """Whether a record has a member that the feed reads. What is no object, and what cannot be read, is the mill's."""
+def _has_any_member(piece: bytes, expected: ExpectedAnswer) -> bool:
+    """Whether a record has a member that the feed reads. True for a record that cannot be parsed: the mill rejects
+    it."""
     try:
         record = msgspec.json.decode(piece)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return True
     if isinstance(record, dict):
-        return any(_has(record, path) for path in expected.members)
+        return any(_has_member(record, path) for path in expected.members)
     return isinstance(record, list)
 
 
-def _has(record: Mapping[str, Any], path: Path) -> bool:
+def _has_member(record: Mapping[str, Any], path: Path) -> bool:
     value: Any = record
     for name in path:
         value = value.get(name, _ABSENT) if isinstance(value, Mapping) else _ABSENT
@@ -254,11 +254,11 @@ def _is_nothing(body: bytes, path: Path, sign: SourceNothing) -> bool:
     return type(value) is type(sign.equals) and value == sign.equals
 
 
-def _text(path: Path) -> str:
+def _path_text(path: Path) -> str:
     return "$" + "".join(f".{name}" for name in path)
 
 
-def _shown(body: bytes) -> str:
-    """The beginning of an answer, for a sentence: one line."""
-    text = " ".join(body[: 4 * _SHOWN].decode("utf-8", "replace").split())
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+def _excerpt(body: bytes) -> str:
+    """The beginning of an answer as one line, for a message."""
+    text = " ".join(body[: 4 * _EXCERPT_BYTES].decode("utf-8", "replace").split())
+    return text if len(text) <= _EXCERPT_BYTES else f"{text[:_EXCERPT_BYTES]}..."

@@ -1,7 +1,7 @@
-"""The body of a request: JSON, a form, a GraphQL question or a text, with its placeholders filled in.
+"""Builds the body of a request: JSON, a form, a GraphQL query or a text, with its placeholders filled in.
 
-In JSON a text that is only `{name:number}` becomes a number, so that an API which wants a number for an epoch or a page
-gets one. A GraphQL question has braces of its own: only its variables are filled in.
+In JSON a text that is only `{name:number}` becomes a number, for APIs that require a number for an epoch or a page. A
+GraphQL query has braces of its own, so only its variables are filled in.
 """
 
 import re
@@ -11,41 +11,35 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from tidemill.feeds.placeholders import filled
+from tidemill.feeds.placeholders import fill_placeholders
 from tidemill.feeds.source import SourceBody
 
-_CONTENT_TYPES: Final = {
-    "json": "application/json",
-    "form": "application/x-www-form-urlencoded",
-    "text": "text/plain",
-}
+_CONTENT_TYPES: Final = {"json": "application/json", "form": "application/x-www-form-urlencoded", "text": "text/plain"}
 _NUMBER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*):number\}")
 _DIGITS: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 
 
 class RequestBody(msgspec.Struct, frozen=True):
-    """What is sent: `content` as the feed has it, and how it is written."""
+    """The body of a source's requests: `content` as in the feed, and how it is written."""
 
     kind: Literal["json", "form", "text"]
     content: Any
 
     @property
     def content_type(self) -> str:
-        """The header that says what it is."""
-        return {"json": "application/json", "form": "application/x-www-form-urlencoded", "text": "text/plain"}[
-            self.kind
-        ]
+        """The value of the header `content-type`."""
+        return _CONTENT_TYPES[self.kind]
 
-    def bytes(self, values: Mapping[str, str]) -> bytes:
-        """The body of one request."""
-        content = _filled(self.content, values)
+    def encode(self, values: Mapping[str, str]) -> bytes:
+        """The bytes of the body of a request with these placeholder values."""
+        content = _fill_content(self.content, values)
         if self.kind == "json":
             return msgspec.json.encode(content)
         return (urlencode(content) if self.kind == "form" else content).encode()
 
 
 def compile_body(body: SourceBody) -> RequestBody:
-    """The body that a feed declares."""
+    """The `RequestBody` of a feed's [source.body]."""
     if body.graphql is not None:
         return RequestBody("json", {"query": _Verbatim(body.graphql), "variables": body.variables})
     if body.json is not None:
@@ -59,15 +53,15 @@ class _Verbatim(str):
     __slots__ = ()
 
 
-def _filled(node: Any, values: Mapping[str, str]) -> Any:
+def _fill_content(node: Any, values: Mapping[str, str]) -> Any:
     if isinstance(node, Mapping):
-        return {name: _filled(value, values) for name, value in node.items()}
+        return {name: _fill_content(value, values) for name, value in node.items()}
     if isinstance(node, list | tuple):
-        return [_filled(value, values) for value in node]
+        return [_fill_content(value, values) for value in node]
     if not isinstance(node, str) or isinstance(node, _Verbatim):
         return str(node) if isinstance(node, str) else node
     match = _NUMBER.fullmatch(node)
     text = values.get(match[1], "") if match else ""
     if _DIGITS.fullmatch(text):
         return float(text) if "." in text else int(text)
-    return filled(node, values)
+    return fill_placeholders(node, values)

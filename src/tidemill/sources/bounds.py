@@ -1,8 +1,8 @@
-"""How a source is told the bounds of a window: as dates, instants, epoch numbers, or clock times of a zone.
+"""Writes the bounds of a window for a request: as dates, instants, epoch numbers, or clock times of a zone.
 
-What a text cannot say exactly is widened, never narrowed: a start is rounded down and a stop up to the unit of the
-format, and where the clocks of the zone show a time twice, a bound is moved out of that hour, so that the server may
-take it for either. Reading an instant twice is harmless, leaving one out is not.
+A bound that a format cannot express exactly is widened, never narrowed: a start is rounded down and a stop up to the
+unit of the format. Where the clocks of the zone show a time twice, a bound is moved out of that hour, so that either
+reading of the server covers the window. To read an instant twice is harmless; to leave an instant out is not.
 """
 
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -18,7 +18,7 @@ NAMED: Final = ("date", "rfc3339", "local", "unix_s", "unix_ms")
 _EPOCH: Final = {"unix_s": NS_PER_S, "unix_ms": 1_000_000}
 _PATTERNS: Final = {"date": "%Y-%m-%d", "local": "%Y-%m-%dT%H:%M:%S"}
 _DAY: Final = timedelta(days=1)
-# The finest thing that a pattern says -> its unit. Directives that say more than one thing stand with the finest.
+# Directives of `strftime` -> the finest unit that they express.
 _UNITS: Final = (
     (("%S", "%T", "%X", "%c", "%f", "%s"), timedelta(seconds=1)),
     (("%M", "%R"), timedelta(minutes=1)),
@@ -27,8 +27,8 @@ _UNITS: Final = (
 
 
 class Bounds(msgspec.Struct, frozen=True, dict=True):
-    """`format` is one of NAMED or a pattern of `strftime`; `tz` is the zone of dates, clock times and patterns.
-    `inclusive`: the server takes the end as part of the window, so it is told the last unit before."""
+    """How bounds are written. `format` is one of NAMED or a pattern of `strftime`; `tz` is the zone of dates, clock
+    times and patterns. `inclusive`: the server includes the end, so the stop is written as the last unit before it."""
 
     format: str = "rfc3339"
     tz: str = "UTC"
@@ -40,7 +40,7 @@ class Bounds(msgspec.Struct, frozen=True, dict=True):
         return self._unit == _DAY
 
     def text(self, ns: int, *, stop: bool = False) -> str:
-        """A bound as the server is told."""
+        """A bound (ns since the epoch) as text for the request; `stop`: it is the end of the window."""
         if self.format == "rfc3339":
             return format_instant(ns - 1 if stop and self.inclusive else ns)
         if (epoch := _EPOCH.get(self.format)) is not None:
@@ -49,14 +49,14 @@ class Bounds(msgspec.Struct, frozen=True, dict=True):
         return wall.strftime(self._pattern)
 
     def aligned(self, ns: int) -> int:
-        """The bound at or before an instant that a text says exactly; of clock times the whole second."""
+        """The last instant at or before `ns` that a text can express exactly; for clock times the whole second."""
         if not self.days:
             return ns // NS_PER_S * NS_PER_S
         return int(self._floor(self._local(ns)).timestamp()) * NS_PER_S
 
     def _start(self, ns: int) -> datetime:
         wall = self._floor(self._local(ns))
-        return wall if self.days else wall - _twice(wall)
+        return wall if self.days else wall - _repeated_hour(wall)
 
     def _stop(self, ns: int) -> datetime:
         local = self._local(ns)
@@ -64,7 +64,7 @@ class Bounds(msgspec.Struct, frozen=True, dict=True):
         if wall.replace(fold=0) != local.replace(fold=0) or ns % 1000:
             wall = wall.replace(tzinfo=None) + self._unit
         wall = wall.replace(tzinfo=self._zone, fold=local.fold)
-        wall = wall if self.days else wall + _twice(wall)
+        wall = wall if self.days else wall + _repeated_hour(wall)
         return wall - self._unit if self.inclusive else wall
 
     def _local(self, ns: int) -> datetime:
@@ -89,14 +89,14 @@ class Bounds(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def _zone(self) -> tzinfo:
-        found = UTC if self.tz == "UTC" else zone(self.tz)
-        if found is None:
+        value = UTC if self.tz == "UTC" else zone(self.tz)
+        if value is None:
             raise ValueError(f"source.window.zone: there is no zone '{self.tz[:60]}'")
-        return found
+        return value
 
 
-def _twice(wall: datetime) -> timedelta:
-    """By how much the clocks were set back, where they show this time twice; else nothing."""
+def _repeated_hour(wall: datetime) -> timedelta:
+    """By how much the clocks were set back, if they show this time twice; else zero."""
     first, second = wall.replace(fold=0).utcoffset(), wall.replace(fold=1).utcoffset()
     if first is None or second is None or first <= second:
         return timedelta(0)

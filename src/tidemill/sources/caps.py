@@ -1,8 +1,8 @@
-"""Whether a server gave less than it has: a cap of its own, below any limit that was asked for. Pure.
+"""Detects that a server returned fewer records than it has, because of a cap below any limit in the request. Pure.
 
-The same stretch of time is asked for in two halves. What was capped is the beginning or the end of what the halves hold
-together, whichever way the server sorts. An answer that merely differs (sums over buckets as wide as the window allows,
-a record that came meanwhile in the middle) is none.
+The same window is requested in two halves. A capped answer is the beginning or the end of the records of both halves,
+whichever way the server sorts. An answer that only differs from them (sums over buckets as wide as the window allows, a
+record that was added meanwhile in the middle) is not capped.
 """
 
 from collections.abc import Sequence
@@ -12,47 +12,48 @@ import msgspec
 
 from tidemill.sources.answers import Path
 
-FEW: Final = 10  # records; no server caps at fewer
-_ROUND: Final = 50  # caps are round numbers, mostly
-_MORE: Final = 1.25
+FEW: Final = 10  # records; no server has a lower cap
+_ROUND: Final = 50  # most caps are multiples of this
+_GROWTH: Final = 1.25
 _object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def suspicious(records: int, whole: int, *, last: bool) -> bool:
-    """Whether an answer of so many records may have been capped, where answers of `whole` were not. The last window
-    grows with time: it is looked at where it has grown much, or to a round number."""
+def may_be_capped(records: int, whole: int, *, last: bool) -> bool:
+    """Whether an answer of so many records may be capped, if answers of `whole` records were complete. The `last`
+    window grows with time: it may be capped only if it has grown by a quarter, or to a round number."""
     if records < FEW or records <= whole:
         return False
-    return not last or records >= _MORE * whole or records % _ROUND == 0
+    return not last or records >= _GROWTH * whole or records % _ROUND == 0
 
 
-def keys(records: Sequence[bytes], identity: Sequence[Path]) -> list[bytes]:
-    """What tells the records from each other: their time and tags as written, else all of each."""
-    return [_key(record, identity) for record in records]
+def record_keys(records: Sequence[bytes], identity: Sequence[Path]) -> list[bytes]:
+    """A key of each record: its time and tags as written; the whole record if `identity` is empty or it is not JSON."""
+    return [_record_key(record, identity) for record in records]
 
 
 def is_capped(answer: Sequence[bytes], first: Sequence[bytes], second: Sequence[bytes]) -> bool:
-    """Whether an answer lacks records at one end that its halves have; all given by their keys."""
-    had = set(answer)
-    if had.issuperset(first) and had.issuperset(second):
+    """Whether an answer lacks records at its begin or end that the halves of its window have; all given by their
+    keys."""
+    keys = set(answer)
+    if keys.issuperset(first) and keys.issuperset(second):
         return False
     for joined in ([*first, *second], [*second, *first]):
         distinct = list(dict.fromkeys(joined))
-        if set(distinct[: len(had)]) == had or set(distinct[-len(had) :]) == had:
+        if set(distinct[: len(keys)]) == keys or set(distinct[-len(keys) :]) == keys:
             return True
     return False
 
 
-def _key(record: bytes, identity: Sequence[Path]) -> bytes:
+def _record_key(record: bytes, identity: Sequence[Path]) -> bytes:
     if not identity:
         return record
     try:
-        return b"\n".join(_at(record, path) for path in identity)
+        return b"\n".join(_raw_value(record, path) for path in identity)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return record
 
 
-def _at(record: bytes, path: Path) -> bytes:
+def _raw_value(record: bytes, path: Path) -> bytes:
     raw: bytes | msgspec.Raw = record
     for name in path:
         members = _object.decode(raw)

@@ -1,9 +1,9 @@
-"""Safe GET and POST over http and https: stated limits, failures with stable reasons, nothing from the environment.
+"""Safe GET and POST over http and https: explicit limits, failures with stable reasons, nothing from the environment.
 
-A host is resolved once for each connection; if the policy refuses any of its addresses nothing is connected to, else
-exactly those addresses are. At most three redirects, followed by hand, each judged anew; what belongs to an origin
-stays with it (`request`). Gzip and deflate are undone within the size limit. One deadline covers the name, the
-connection, redirects and the body. What a body means, HTML or not, and back-off are the caller's.
+A host is resolved once for each connection. If the policy refuses any of its addresses there is no connection, else
+only those addresses are used. At most three redirects are followed, each under the same policy; credentials are not
+sent to another origin (`request`). Gzip and deflate are decompressed within the size limit. One deadline covers name
+look-up, connection, redirects and body. The caller judges the body and backs off.
 """
 
 import asyncio
@@ -19,13 +19,15 @@ import msgspec
 from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.hosts import retry_after_s
 from tidemill.sources.request import Origin, RequestTarget, Validators, first_target, redirected
-from tidemill.sources.resolve import resolve
-from tidemill.sources.unpack import unpacked
+from tidemill.sources.resolve import resolve_host
+from tidemill.sources.unpack import decompress_body
 from tidemill.sources.wire import Connection, Reason, Response, WireError
 
 _MAX_REDIRECTS: Final = 3
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_STALE_S: Final = 0.5  # a kept connection idle for longer may have been closed by the server: worth one more try
+_STALE_S: Final = (
+    0.5  # the server may have closed a connection that was idle for longer: then the request is sent again
+)
 _MAX_VALIDATOR: Final = 1024  # a longer one is not worth keeping and sending back
 _NO_VALIDATORS: Final = Validators()
 _HINTS: Final = {
@@ -47,10 +49,10 @@ class FetchLimits(msgspec.Struct, frozen=True):
 
 
 class Fetched(msgspec.Struct, frozen=True):
-    """An answer with a status that was expected; headers that the server did not give are empty.
+    """An answer with an expected status; headers that the server did not send are "".
 
-    `etag` and `last_modified` are for `Validators` of the next request, and empty if another origin gave them after a
-    redirect. `link`: all its `Link` headers as one. `headers`: by name in lower case."""
+    `etag` and `last_modified` are for the `Validators` of the next request, and "" if another origin sent them after a
+    redirect. `link`: all `Link` headers, joined. `headers`: by name in lower case."""
 
     status: int
     content_type: str
@@ -63,7 +65,7 @@ class Fetched(msgspec.Struct, frozen=True):
 
 
 class FetchFailure(msgspec.Struct, frozen=True):
-    """Why there is no answer. `status` and `retry_after_s` are set for `bad_status` when the server gave them."""
+    """Why there is no answer. `status` and `retry_after_s` are set for `bad_status` if the server sent them."""
 
     reason: Reason
     message: str
@@ -80,7 +82,7 @@ class HttpClient:
     def __init__(self, policy: AddressPolicy, tls: ssl.SSLContext | None = None) -> None:
         self._policy = policy
         self._tls = tls
-        self._asked: tuple[str, dict[str, str], RequestTarget] | None = None  # the same is asked again and again
+        self._last_target: tuple[str, dict[str, str], RequestTarget] | None = None  # most requests repeat the last one
         self._kept: tuple[Origin, Connection] | None = None
 
     async def get(
@@ -98,9 +100,9 @@ class HttpClient:
         started = time.monotonic()
         try:
             async with asyncio.timeout(limits.deadline_s):
-                first = self._first(url, headers, validators or _NO_VALIDATORS, body)
+                first = self._target(url, headers, validators or _NO_VALIDATORS, body)
                 response, origin = await self._follow(first, limits)
-                answer = unpacked(response, limits.max_bytes)
+                answer = decompress_body(response, limits.max_bytes)
         except WireError as error:
             return FetchFailure(error.reason, error.message, time.monotonic() - started)
         except TimeoutError:
@@ -122,18 +124,20 @@ class HttpClient:
         )
 
     def close(self) -> None:
-        """Drop the kept connection."""
+        """Close the kept connection."""
         if self._kept is not None:
             self._kept[1].close()
             self._kept = None
 
-    def _first(self, url: str, headers: Mapping[str, str], validators: Validators, body: bytes | None) -> RequestTarget:
+    def _target(
+        self, url: str, headers: Mapping[str, str], validators: Validators, body: bytes | None
+    ) -> RequestTarget:
         if body is not None:
             return first_target(url, headers, validators, body)
-        asked = self._asked
-        if asked is None or asked[0] != url or asked[1] != headers or asked[2].validators != validators:
-            self._asked = asked = url, dict(headers), first_target(url, headers, validators)
-        return asked[2]
+        last = self._last_target
+        if last is None or last[0] != url or last[1] != headers or last[2].validators != validators:
+            self._last_target = last = url, dict(headers), first_target(url, headers, validators)
+        return last[2]
 
     async def _follow(self, target: RequestTarget, limits: FetchLimits) -> tuple[Response, Origin]:
         """The answer after redirects, and the origin that gave it."""
@@ -148,7 +152,7 @@ class HttpClient:
 
     async def _exchange(self, target: RequestTarget, limits: FetchLimits) -> Response:
         origin, request = target.origin, target.request
-        connection = self._take(origin)
+        connection = self._take_kept(origin)
         if connection is not None:
             stale = asyncio.get_running_loop().time() - connection.idle_since > _STALE_S
             try:
@@ -166,7 +170,7 @@ class HttpClient:
             connection.close()
         return response
 
-    def _take(self, origin: Origin) -> Connection | None:
+    def _take_kept(self, origin: Origin) -> Connection | None:
         kept, self._kept = self._kept, None
         if kept is None:
             return None
@@ -178,7 +182,7 @@ class HttpClient:
     async def _connect(self, origin: Origin, timeout_s: float) -> Connection:
         scheme, host, port = origin
         failure = WireError("dns", f"the name {host} has no address")
-        for address in await resolve(host, port, self._policy):
+        for address in await resolve_host(host, port, self._policy):
             try:
                 async with asyncio.timeout(timeout_s):
                     return await self._open(scheme, host, address, port)
@@ -202,7 +206,7 @@ class HttpClient:
 
 @functools.cache
 def _public_tls() -> ssl.SSLContext:
-    """One for all sources: reading the authorities takes tens of milliseconds and a megabyte."""
+    """The TLS context of all sources: to read the authorities takes tens of milliseconds and a megabyte."""
     return httpx.create_ssl_context(trust_env=False)
 
 

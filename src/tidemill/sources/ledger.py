@@ -1,4 +1,4 @@
-"""The poll ledger as the store takes it: polls -> a frame of table `polls`."""
+"""Converts polls to a frame of the store's table `polls`, the poll ledger."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ _INSTANT = pl.Datetime("ns", "UTC")
 
 
 def poll_rows(polls: Sequence[Poll]) -> pl.DataFrame:
-    """One row a poll, in their order. A poll without a digest has 32 zero bytes; without a next one, null."""
+    """A row for each poll, in order. A poll without a digest has 32 zero bytes, one without a next poll a null."""
     return pl.DataFrame(
         {
             "tenant": [poll.tenant for poll in polls],

@@ -1,6 +1,6 @@
-"""Answers that are no list of records: columns beside each other, records that are arrays, values under keys.
+"""Recognises answers that are no list of records: parallel columns, records that are arrays, values under keys.
 
-Said by name, so that nobody is offered a feed that stores the first number it finds at the time of receipt.
+They are reported by name, so that no feed is drafted that stores some number of them at the time of receipt.
 """
 
 import re
@@ -14,12 +14,12 @@ from tidemill.sources.answers import value_at
 
 _DEPTH: Final = 4
 _MEMBERS: Final = 50
-_FIRST: Final = 20  # items that are looked at
+_FIRST: Final = 20  # at most so many items are examined
 _TIME: Final = re.compile(r"\d{4}-?\d{2}-?\d{2}([T ].*)?|\d{10}|\d{13}", re.ASCII)
 
 
 class OddShape(msgspec.Struct, frozen=True):
-    """What an answer has instead of a list of records, at which path, and an example of it."""
+    """The shape of an answer without a list of records: its kind, its path, and an example."""
 
     kind: Literal["columns", "arrays", "keys"]
     path: str
@@ -27,7 +27,7 @@ class OddShape(msgspec.Struct, frozen=True):
 
     @property
     def sentence(self) -> str:
-        """What it is, and what can be done."""
+        """A message: what the answer has, and what the user can do."""
         what = {
             "columns": "columns: parallel arrays, one of them of times, and item n of each is one record",
             "arrays": "records that are arrays: what a number means is told by its place",
@@ -41,7 +41,7 @@ class OddShape(msgspec.Struct, frozen=True):
 
 
 def odd_shape(body: bytes) -> OddShape | None:
-    """The first such shape in a JSON answer; None where there is none, and for what is no JSON."""
+    """The first such shape in a JSON answer; None if there is none, and for an answer that is not JSON."""
     document = value_at(body, ())
     return next(_shapes(document, "$", _DEPTH), None)
 
@@ -54,12 +54,12 @@ def _shapes(node: Any, path: str, depth: int) -> Iterator[OddShape]:
     if not isinstance(node, Mapping) or depth == 0:
         return
     columns = {name: item for name, item in node.items() if _is_column(item)}
-    times = [name for name, item in columns.items() if all(_is_time(one) for one in item[:_FIRST])]
+    times = [name for name, item in columns.items() if all(map(_is_time, item[:_FIRST]))]
     alike = [name for name in columns if times and len(columns[name]) == len(columns[times[0]]) and name != times[0]]
     if times and alike:
         yield OddShape("columns", path, f"{times[0]} and {alike[0]}")
     keyed = len(node) > 1 and all(map(_is_time, node))
-    if keyed or (len(node) > 2 and _named(node)):
+    if keyed or (len(node) > 2 and _are_alike_records(node)):
         yield OddShape("keys", path, next(iter(node)))
     for name, item in list(node.items())[:_MEMBERS]:
         yield from _shapes(item, f"{path}.{name}", depth - 1)
@@ -70,11 +70,11 @@ def _is_row(item: Any) -> bool:
 
 
 def _is_column(item: Any) -> bool:
-    return isinstance(item, list) and len(item) > 1 and not any(isinstance(one, dict | list) for one in item[:_FIRST])
+    return isinstance(item, list) and len(item) > 1 and not any(isinstance(cell, dict | list) for cell in item[:_FIRST])
 
 
-def _named(node: Mapping[str, Any]) -> bool:
-    """Whether these look like records under their names: objects of the same members."""
+def _are_alike_records(node: Mapping[str, Any]) -> bool:
+    """Whether the values of an object look like records: objects with the same members."""
     items = list(node.values())[:_FIRST]
     alike = all(isinstance(item, dict) and len(item) > 1 for item in items)
     return alike and len({frozenset(item) for item in items}) == 1

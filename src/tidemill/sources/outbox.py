@@ -1,8 +1,8 @@
-"""Carries fetched payloads to intake: started in order, several in flight, each until it is taken or refused.
+"""Delivers fetched payloads to intake: started in order, several in flight, each until intake takes or refuses it.
 
 A payload is sent again with the same bytes and the same idempotency key for as long as intake is unavailable, so it
-becomes durable once. From its first failure on it is also kept by the desk, so that it survives the end of the process.
-Not promised: that payloads in flight at the same time reach the log in the order they were fetched.
+becomes durable once. From its first failure on it is also in the state store, so that it survives the end of the
+process. Not promised: that payloads in flight at the same time reach the log in the order they were fetched.
 """
 
 import asyncio
@@ -12,17 +12,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol
 
 from tidemill.errors import ConflictError, InputError
-from tidemill.sources.backoff import Backoff
+from tidemill.sources.pacing import Pacing
 from tidemill.sources.state import Unsent
 from tidemill.sources.state_store import SourceStateStore
 
 log = logging.getLogger(__name__)
 
-_MAX_BYTES: Final = 32 << 20  # of one source under way: with more, the next fetch waits
+_MAX_BYTES: Final = 32 << 20  # in flight of one source: beyond it the next fetch waits
 
-NOTHING_ASKED: Final[Mapping[str, str]] = {}
+NO_REQUEST_VALUES: Final[Mapping[str, str]] = {}
 
-Send = Callable[[Unsent], Awaitable[str]]
+SendPayload = Callable[[Unsent], Awaitable[str]]
 
 
 class Submit(Protocol):
@@ -36,10 +36,10 @@ class Submit(Protocol):
         content_type: str,
         idempotency_key: str,
         *,
-        asked: Mapping[str, str] = NOTHING_ASKED,
+        request_values: Mapping[str, str] = NO_REQUEST_VALUES,
     ) -> str:
-        """Return the receipt's id once the payload is durable. Called many times at once. `asked` is what the source
-        asked for, as far as tags are made of it.
+        """Return the receipt's id once the payload is durable. Called concurrently. `request_values`: the placeholder
+        values of the source's request that tags use.
 
         Raises UnavailableError (send again), InputError (refused; retrying would not help), ConflictError (the key
         was used for other bytes).
@@ -51,14 +51,14 @@ class Outbox:
     """The payloads of one source that are not yet durable."""
 
     def __init__(
-        self, send: Send, desk: SourceStateStore, source: str, *, backoff: Backoff, rng: random.Random, limit: int
+        self, send: SendPayload, state_store: SourceStateStore, source: str, pacing: Pacing, rng: random.Random
     ) -> None:
         self._send = send
-        self._desk = desk
+        self._state_store = state_store
         self._source = source
-        self._backoff = backoff
+        self._backoff = pacing.submit_backoff
         self._rng = rng
-        self._limit = limit
+        self._limit = pacing.in_flight
         self._tasks: dict[asyncio.Task[None], Unsent] = {}
         self._bytes = 0
         self._failing: dict[str, str] = {}
@@ -70,8 +70,8 @@ class Outbox:
         return len(self._tasks)
 
     @property
-    def trouble(self) -> str | None:
-        """Why intake does not take the oldest failing payload, or None."""
+    def intake_fault(self) -> str | None:
+        """Why intake does not take the oldest failing payload; None if no payload is failing."""
         return next(iter(self._failing.values()), None)
 
     @property
@@ -98,17 +98,17 @@ class Outbox:
         self._changed.set()
 
     def put(self, unsent: Unsent, done: Callable[[str | None, str], None], *, kept: bool = False) -> None:
-        """Start to send a payload. `done(receipt, "")` when it was taken, `done(None, why)` when it was refused.
-        `kept`: the desk has it already."""
+        """Start to send a payload. Calls `done(receipt, "")` once intake took it, `done(None, why)` if intake refused
+        it. `kept`: the state store has the payload already."""
         if kept:
             self._kept.add(unsent.key)
-        task = asyncio.create_task(self._carry(unsent, done))
+        task = asyncio.create_task(self._deliver(unsent, done))
         self._tasks[task] = unsent
         self._bytes += len(unsent.body)
         task.add_done_callback(self._finished)
 
     async def close(self, grace_s: float) -> None:
-        """Give what is in flight `grace_s` seconds, then leave the rest with the desk for the next start."""
+        """Wait at most `grace_s` seconds for payloads in flight, then save the rest for the next start."""
         if self._tasks and grace_s > 0:
             await asyncio.wait(self._tasks, timeout=grace_s)
         rest = dict(self._tasks)
@@ -117,13 +117,13 @@ class Outbox:
         if rest:
             await asyncio.wait(rest)
         for unsent in rest.values():
-            await self._keep(unsent)
+            await self._save(unsent)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._bytes -= len(self._tasks.pop(task).body)
         self._changed.set()
 
-    async def _carry(self, unsent: Unsent, done: Callable[[str | None, str], None]) -> None:
+    async def _deliver(self, unsent: Unsent, done: Callable[[str | None, str], None]) -> None:
         failures = 0
         while True:
             try:
@@ -131,42 +131,41 @@ class Outbox:
                 why = ""
             except (InputError, ConflictError) as error:
                 receipt, why = None, error.message
-            except Exception as error:  # whatever it is: a fetched payload is not dropped because of it
+            except Exception as error:  # a fetched payload is kept whatever the error
                 failures += 1
-                await self._failed(unsent, failures, error)
+                await self._wait_after_failure(unsent, failures, error)
                 continue
             break
         self._failing.pop(unsent.key, None)
         done(receipt, why)
         if unsent.key in self._kept:
-            await self._drop(unsent)
+            await self._delete_saved(unsent)
 
-    async def _failed(self, unsent: Unsent, failures: int, error: Exception) -> None:
+    async def _wait_after_failure(self, unsent: Unsent, failures: int, error: Exception) -> None:
         if failures == 1:
             log.warning("intake did not take a payload of %s: %s; sending it again", self._source, error)
         self._failing[unsent.key] = str(error)
-        await self._keep(unsent)
-        await asyncio.sleep(self._backoff.delay_s(failures, self._rng, self._asked_s(error)))
+        await self._save(unsent)
+        await asyncio.sleep(self._backoff.delay_s(failures, self._rng, self._retry_after_s(error)))
 
-    def _asked_s(self, error: Exception) -> float:
-        """How long intake asks to be left alone, up to the longest back-off: it is ours, and may be back sooner."""
+    def _retry_after_s(self, error: Exception) -> float:
+        """Seconds that intake asks to wait, at most the longest back-off: our own intake may be back sooner."""
         return min(getattr(error, "retry_after_s", 0.0), self._backoff.cap_s)
 
-    async def _keep(self, unsent: Unsent) -> None:
+    async def _save(self, unsent: Unsent) -> None:
         if unsent.key in self._kept:
             return
         try:
-            await self._desk.keep(self._source, unsent)
+            await self._state_store.save_unsent(self._source, unsent)
             self._kept.add(unsent.key)
         except Exception:
             log.exception("a fetched payload of %s is in memory only: the catalog cannot keep it", self._source)
 
-    async def _drop(self, unsent: Unsent) -> None:
+    async def _delete_saved(self, unsent: Unsent) -> None:
         try:
-            await self._desk.drop(self._source, unsent)
+            await self._state_store.delete_unsent(self._source, unsent)
             self._kept.discard(unsent.key)
         except Exception:
             log.exception(
-                "a taken payload of %s stays in the catalog and is sent again, with its key, at the start",
-                self._source,
+                "a taken payload of %s stays in the catalog and is sent again, with its key, at the start", self._source
             )

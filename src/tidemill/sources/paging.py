@@ -1,4 +1,7 @@
-"""Where the next page is: a cursor or a URL in the answer, a `Link` header (RFC 8288), or counted. Pure."""
+"""Finds the next page: by a cursor or URL in the answer, by a `Link` header (RFC 8288), or by counting. Pure.
+
+The token of a page is its URL, its cursor, or its number, by the kind of paging; None is the first page.
+"""
 
 from typing import Literal
 
@@ -6,16 +9,16 @@ import httpx
 import msgspec
 
 from tidemill.decode.documents import strip
+from tidemill.feeds.placeholders import fill_url
 from tidemill.sources.answers import value_at
 from tidemill.sources.http import Fetched
-from tidemill.sources.templates import fill
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _value = msgspec.json.Decoder(str | int | float | bool | None)
 
 
 class PagingError(Exception):
-    """The next page cannot be gone to. `reason` is a reason of the source's state."""
+    """The next page cannot be requested. `reason` is a reason of the source's state."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -23,8 +26,10 @@ class PagingError(Exception):
 
 
 class Paging(msgspec.Struct, frozen=True, kw_only=True):
-    """How a source is paged. `path` is where an answer has the next cursor or URL, `header` the header that has the
-    cursor instead. `size`: an answer of fewer records is the last. `origins`: other ones that pages may lead to."""
+    """How a source is paged. `path` is the path of the next cursor or URL in an answer, `header` the header with the
+    cursor instead. `size`: an answer with fewer records is the last page. `origins`: other origins that pages may be
+    on.
+    """
 
     by: Literal["cursor", "link", "url", "page", "offset"]
     path: tuple[str, ...] = ()
@@ -38,55 +43,55 @@ class Paging(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def by_url(self) -> bool:
-        """Whether the place of a page is its URL."""
+        """Whether the token of a page is its URL."""
         return self.by in ("link", "url")
 
     @property
     def counted(self) -> bool:
-        """Whether the place of a page is a number that is counted here."""
+        """Whether the token of a page is a number that is counted here."""
         return self.by in ("page", "offset")
 
-    def url(self, base: str, place: str | None) -> str:
-        """What to ask for: the page at `place`, or the first one."""
+    def page_url(self, base: str, token: str | None) -> str:
+        """The URL of the page at `token`; `base` is the URL of the source."""
         if self.by_url:
-            return base if place is None else place
-        cursor = self._cursor(place)
+            return base if token is None else token
+        cursor = self._cursor(token)
         if self.param is None:
-            return fill(base, {"cursor": cursor})
+            return fill_url(base, {"cursor": cursor})
         return str(httpx.URL(base).copy_merge_params({self.param: cursor})) if cursor else base
 
-    def values(self, place: str | None) -> dict[str, str]:
-        """What `{cursor}` stands for."""
-        return {} if self.by_url else {"cursor": self._cursor(place)}
+    def placeholder_values(self, token: str | None) -> dict[str, str]:
+        """The text of `{cursor}`; {} if pages are given by URLs."""
+        return {} if self.by_url else {"cursor": self._cursor(token)}
 
-    def next(self, asked: str, place: str | None, fetched: Fetched, records: int | None) -> str | None:
-        """Where the page after this answer to `asked` is; None: this was the last. Raises PagingError."""
+    def next_token(self, request_url: str, token: str | None, fetched: Fetched, records: int | None) -> str | None:
+        """The token of the page after this answer to `request_url`; None: it was the last page. Raises PagingError."""
         if self.by == "link":
-            return self._joined(asked, _next_link(fetched.link))
+            return self._linked_url(request_url, _next_link(fetched.link))
         if self.by == "url":
-            return self._joined(asked, next_cursor(fetched.body, self.path))
+            return self._linked_url(request_url, next_cursor(fetched.body, self.path))
         if self.counted:
-            return self._counted(place, records)
+            return self._counted_token(token, records)
         if self.header:
             return fetched.headers.get(self.header.lower(), "").strip() or None
         return next_cursor(fetched.body, self.path)
 
-    def _cursor(self, place: str | None) -> str:
-        return self.start if place is None else place
+    def _cursor(self, token: str | None) -> str:
+        return self.start if token is None else token
 
-    def _counted(self, place: str | None, records: int | None) -> str | None:
+    def _counted_token(self, token: str | None, records: int | None) -> str | None:
         if records is None:
             raise PagingError("unexpected", "the records of the answer cannot be counted, so neither can its pages")
         if records == 0 or (self.size is not None and records < self.size):
             return None
-        return str(int(self._cursor(place)) + (1 if self.by == "page" else records))
+        return str(int(self._cursor(token)) + (1 if self.by == "page" else records))
 
-    def _joined(self, asked: str, target: str | None) -> str | None:
-        """The URL that a link of the answer to `asked` leads to."""
+    def _linked_url(self, request_url: str, target: str | None) -> str | None:
+        """The absolute URL of a link in the answer to `request_url`. Raises PagingError for another origin."""
         if target is None:
             return None
         try:
-            base = httpx.URL(asked)
+            base = httpx.URL(request_url)
             url = base.join(target)
         except httpx.InvalidURL as error:
             raise PagingError("protocol", f"the link to the next page is not a URL: {error}") from None
@@ -99,13 +104,13 @@ class Paging(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def origin_of(url: httpx.URL | str) -> str:
-    """`https://api.example.com:443`: what may be asked with the same credentials."""
+    """`https://api.example.com:443`: the origin of a URL, to which credentials belong."""
     url = httpx.URL(url)
     return f"{url.scheme}://{url.host}:{url.port or {'http': 80, 'https': 443}.get(url.scheme, 0)}"
 
 
 def next_cursor(body: bytes, path: tuple[str, ...]) -> str | None:
-    """The cursor at a path of a JSON document. Missing, null, false and empty say that there is none."""
+    """The cursor at a path of a JSON document; None if it is missing, null, false or empty."""
     raw: bytes | msgspec.Raw = strip(body)
     try:
         for name in path:

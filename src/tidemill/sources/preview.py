@@ -1,4 +1,4 @@
-"""What a feed makes of an answer, before anything is saved: decode, rules and shape, without a past."""
+"""Shows what a feed makes of an answer, and stores nothing: decode, rules and shape, without earlier points."""
 
 from typing import Any
 
@@ -14,12 +14,12 @@ from tidemill.model.payload import LogEntry, Payload
 from tidemill.model.time import format_instant
 from tidemill.rules.apply import apply_rules
 from tidemill.rules.shape import shape
-from tidemill.sources.answers import format_of, judge
-from tidemill.sources.pull import expected_of
+from tidemill.sources.answers import answer_format, judge_answer
+from tidemill.sources.source_spec import expected_answer
 
 
 class PreviewRow(msgspec.Struct, frozen=True):
-    """A record that passed: `time` RFC 3339 UTC, `marks` the rules that flagged it."""
+    """A record that passed the rules: `time` RFC 3339 UTC, `marks` the reasons of rules that flagged it."""
 
     index: int
     time: str
@@ -28,7 +28,7 @@ class PreviewRow(msgspec.Struct, frozen=True):
     marks: list[str]
 
 
-class Lost(msgspec.Struct, frozen=True):
+class RejectedRecord(msgspec.Struct, frozen=True):
     """A record that was rejected, with its text."""
 
     index: int
@@ -39,10 +39,10 @@ class Lost(msgspec.Struct, frozen=True):
 
 
 class Preview(msgspec.Struct, frozen=True):
-    """The first `rows` and `lost` of an answer, and how many there are in all. `decoded`: records that fit the
-    contract, whatever the rules said. `same`: points that share series and time with another one. `refusal`:
-    why the feed would not take the payload at all. `looks_back`: some rules need the past, and
-    were judged by this answer alone."""
+    """The first `rows` and `rejections` of an answer, and counts of all of it. `decoded`: records that fit the
+    contract, whatever the rules said. `same`: points that share series and time with another point. `refusal`: why the
+    feed would refuse the payload as a whole. `looks_back`: some rules need earlier points, and were judged by this
+    answer alone."""
 
     format: str
     records: int
@@ -53,13 +53,14 @@ class Preview(msgspec.Struct, frozen=True):
     points: int
     same: int
     rows: list[PreviewRow]
-    lost: list[Lost]
+    rejections: list[RejectedRecord]
     refusal: tuple[Fault, ...] = ()
     looks_back: bool = False
 
 
-def preview(feed: Feed, body: bytes, content_type: str, now_ns: int, limit: int) -> Preview | None:
-    """What becomes of an answer received now; None where it is none of the feed's formats."""
+def preview_answer(feed: Feed, body: bytes, content_type: str, now_ns: int, limit: int) -> Preview | None:
+    """The preview of an answer received at `now_ns`, with at most `limit` rows and rejections; None if the answer is in
+    none of the feed's formats."""
     form = _format(feed, body, content_type)
     if form is None:
         return None
@@ -68,30 +69,30 @@ def preview(feed: Feed, body: bytes, content_type: str, now_ns: int, limit: int)
     batch = decoder.decode([LogEntry(1, payload)])
     shaped = shape(feed, "default", apply_rules(feed, batch), batch)
     points = shaped.points
-    lost = shaped.rejections.sort("idx")
+    rejected = shaped.rejections.sort("idx")
     texts = decoder.texts(body, form)
     instants = ["series", "time"] if feed.duplicates != "keep" else ["series", "time", "ordinal"]
     return Preview(
         format=form,
         records=int(batch.counts["records"].sum()),
         decoded=batch.frame.height,
-        accepted=int(batch.counts["records"].sum()) - lost.height,
-        rejected=lost.height,
+        accepted=int(batch.counts["records"].sum()) - rejected.height,
+        rejected=rejected.height,
         series=shaped.series.height,
         points=points.height,
         same=points.height - points.select(instants).n_unique() if points.height else 0,
         rows=_rows(points, shaped.series, limit),
-        lost=[_lost(row, texts.text(row["idx"])) for row in lost.head(limit).to_dicts()],
+        rejections=[_rejected_record(row, texts.text(row["idx"])) for row in rejected.head(limit).to_dicts()],
         refusal=decoder.check(body, form, now_ns) if feed.input.on_fault == "refuse" else (),
         looks_back=any(isinstance(rule.compiled(), PastCheck) for rule in feed.rules),
     )
 
 
 def _format(feed: Feed, body: bytes, content_type: str) -> str | None:
-    form = format_of(body, content_type, feed.input.formats)
+    form = answer_format(body, content_type, feed.input.formats)
     if form in JSON_FORMATS:
-        found = judge(body, content_type, expected_of(feed), MAX_DEPTH).content_type
-        return None if found is None else "ndjson" if found == "application/x-ndjson" else "json"
+        judged = judge_answer(body, content_type, expected_answer(feed), MAX_DEPTH).content_type
+        return None if judged is None else "ndjson" if judged == "application/x-ndjson" else "json"
     return form
 
 
@@ -111,6 +112,6 @@ def _rows(points: pl.DataFrame, series: pl.DataFrame, limit: int) -> list[Previe
     return list(rows.values())
 
 
-def _lost(row: dict[str, Any], record: str) -> Lost:
+def _rejected_record(row: dict[str, Any], record: str) -> RejectedRecord:
     time = None if row["time"] is None else format_instant(row["time"])
-    return Lost(row["idx"], time, row["reasons"], row["detail"], record)
+    return RejectedRecord(row["idx"], time, row["reasons"], row["detail"], record)

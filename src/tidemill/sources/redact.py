@@ -1,6 +1,6 @@
-"""Takes secrets out of texts: whatever a server, a library or a plug-in says, what is kept and shown is without them.
+"""Takes secrets out of texts of servers, libraries and plug-ins before the texts are stored or shown.
 
-Also found: the percent-encoded spellings, and a secret of which only the beginning is there because a message was cut.
+Percent-encoded spellings are recognised, and so is the beginning of a secret where a message was cut.
 """
 
 from typing import Final
@@ -9,12 +9,12 @@ from urllib.parse import quote, quote_plus, unquote
 import msgspec
 
 MASK: Final = "***"
-_SHORTEST: Final = 3  # shorter ones would take letters out of every sentence, and are no secrets
-_TELLING: Final = 8  # so many first characters of a secret count as it
+_SHORTEST: Final = 3  # shorter texts would be taken out of every sentence, and are no secrets
+_PREFIX_LENGTH: Final = 8  # a text that begins with so many characters of a secret counts as the secret
 
 
 class Redaction(msgspec.Struct, frozen=True):
-    """The secrets of one source."""
+    """Hides the secrets of one source."""
 
     secrets: tuple[str, ...] = ()
 
@@ -29,36 +29,37 @@ class Redaction(msgspec.Struct, frozen=True):
             text = _without_cut(text, spelling)
         return text
 
-    def pack(self, text: str) -> str:
-        """The text with `${n}` in place of the n-th secret, so that it can be written down; `unpack` undoes it."""
-        for place, secret in enumerate(self.secrets):
-            for spelling in _spelt(secret):
-                text = text.replace(spelling, f"${{{place}}}")
+    def replace_secrets(self, text: str) -> str:
+        """The text with `${n}` in place of the n-th secret, so that it can be stored; see `restore_secrets`."""
+        for index, secret in enumerate(self.secrets):
+            for spelling in _spellings_of(secret):
+                text = text.replace(spelling, f"${{{index}}}")
         return text
 
-    def unpack(self, text: str) -> str:
-        """What `pack` was given, the secrets percent-encoded."""
-        for place, secret in enumerate(self.secrets):
-            text = text.replace(f"${{{place}}}", quote(secret, safe=""))
+    def restore_secrets(self, text: str) -> str:
+        """The text that `replace_secrets` was given, with the secrets percent-encoded."""
+        for index, secret in enumerate(self.secrets):
+            text = text.replace(f"${{{index}}}", quote(secret, safe=""))
         return text
 
     def _spellings(self) -> list[str]:
-        return sorted({one for secret in self.secrets for one in _spelt(secret)}, key=len, reverse=True)
+        spellings = {spelling for secret in self.secrets for spelling in _spellings_of(secret)}
+        return sorted(spellings, key=len, reverse=True)
 
 
-def _spelt(secret: str) -> list[str]:
+def _spellings_of(secret: str) -> list[str]:
     spellings = {secret, unquote(secret), quote(secret, safe=""), quote(secret), quote_plus(secret), repr(secret)[1:-1]}
-    return sorted((one for one in spellings if len(one) >= _SHORTEST), key=len, reverse=True)
+    return sorted((spelling for spelling in spellings if len(spelling) >= _SHORTEST), key=len, reverse=True)
 
 
 def _without_cut(text: str, secret: str) -> str:
-    """Without what is left of a secret where a message was cut."""
-    beginning = secret[:_TELLING]
-    place = text.find(beginning)
-    while place >= 0:
-        end = place + len(beginning)
-        while end < len(text) and end - place < len(secret) and text[end] == secret[end - place]:
+    """The text with `***` in place of each beginning of the secret, of at least `_PREFIX_LENGTH` characters."""
+    beginning = secret[:_PREFIX_LENGTH]
+    start = text.find(beginning)
+    while start >= 0:
+        end = start + len(beginning)
+        while end < len(text) and end - start < len(secret) and text[end] == secret[end - start]:
             end += 1
-        text = text[:place] + MASK + text[end:]
-        place = text.find(beginning, place + len(MASK))
+        text = text[:start] + MASK + text[end:]
+        start = text.find(beginning, start + len(MASK))
     return text

@@ -1,7 +1,7 @@
-"""What is sent: the bytes of a GET or, with a body, of a POST, made once for each URL, and where a redirect leads.
+"""Builds the bytes of a request, a GET or, with a body, a POST, once for each URL, and follows the URL of a redirect.
 
-Credentials and validators belong to one origin (scheme, host, port). A redirect to another one takes neither along,
-and never gets them back; user and password of a redirect's own URL are not used at all.
+Credentials and validators belong to one origin (scheme, host, port). A redirect to another origin is sent neither, and
+later redirects do not get them back; user and password in a redirect's own URL are not used.
 """
 
 import base64
@@ -17,20 +17,20 @@ from tidemill import __version__
 from tidemill.sources.wire import WireError
 
 _PORTS: Final = {"http": 80, "https": 443}
-_ZONE: Final = re.compile(rb"%[^\]]*(?=\])")  # of a scoped address: means something on this machine only
+_ZONE: Final = re.compile(rb"%[^\]]*(?=\])")  # the scope of an address, which has a meaning on this machine only
 
 Origin = tuple[str, str, int]
 
 
 class Validators(msgspec.Struct, frozen=True):
-    """What an earlier answer said about its version: asked with these, a server may answer 304. Empty: none."""
+    """The version of an earlier answer: to a request with these a server may answer 304. Empty: none."""
 
     etag: str = ""
     last_modified: str = ""
 
 
 class RequestTarget(msgspec.Struct, frozen=True):
-    """A URL made ready to be asked. `headers` and `validators` are those that belong to its origin."""
+    """A URL with the bytes of its request. `headers` and `validators` are those that belong to its origin."""
 
     url: httpx.URL
     origin: Origin
@@ -43,7 +43,7 @@ class RequestTarget(msgspec.Struct, frozen=True):
 def first_target(
     text: str, headers: Mapping[str, str], validators: Validators, body: bytes | None = None
 ) -> RequestTarget:
-    """The target a feed names; user and password in its URL become a header unless there is one already.
+    """The target of a feed's URL; user and password in the URL become a header unless there is one already.
 
     Raises WireError `protocol` for what cannot be sent."""
     try:
@@ -58,8 +58,8 @@ def first_target(
 
 
 def redirected(target: RequestTarget, location: str, status: int = 302) -> RequestTarget:
-    """Where `location`, the answer of `target`, leads. A body goes along where the status says so, to the same origin
-    only (it may hold credentials). Raises WireError `redirects` or `protocol`."""
+    """The target of a redirect of `target` to `location`. The body is sent again if the status requires it, to the same
+    origin only (it may hold credentials). Raises WireError `redirects` or `protocol`."""
     try:
         url = target.url.join(location)
     except httpx.InvalidURL as error:

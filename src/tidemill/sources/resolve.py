@@ -1,7 +1,7 @@
-"""A host's addresses that may be connected to: looked up once, all of them checked, none looked up again.
+"""Resolves a host to addresses that may be connected to. The host is looked up once, and every address is checked.
 
-One address that must not be reached refuses the whole name: a name that mixes them is made to deceive, or to be changed
-between the look-up and the connection.
+A refused address refuses the whole name: a name with both allowed and refused addresses is meant to deceive, or to be
+changed between the look-up and the connection.
 """
 
 import asyncio
@@ -13,15 +13,15 @@ from typing import Final
 from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.wire import WireError
 
-# Threads of their own, made when needed: the few of the event loop would all be held by as many dead name servers, and
-# then the sources whose name servers answer would wait for them.
+# A pool of its own, whose threads are made when needed: a few dead name servers would hold all threads of the event
+# loop's default pool, and sources whose name servers answer would wait for them.
 _LOOKUPS: Final = ThreadPoolExecutor(64, "resolve")
 
 
-async def resolve(host: str, port: int, policy: AddressPolicy) -> list[str]:
+async def resolve_host(host: str, port: int, policy: AddressPolicy) -> list[str]:
     """The addresses of a host in the resolver's order. Raises WireError `dns`, or `address` for what policy refuses."""
     addresses = await _addresses(host, port)
-    refused = [(address, why) for address in addresses if (why := policy.check(address))]
+    refused = [(address, why) for address in addresses if (why := policy.refusal(address))]
     if refused:
         address, why = refused[0]
         named = "" if why.startswith(f"{host} ") else f"{host} has the address {address}: "
@@ -32,7 +32,7 @@ async def resolve(host: str, port: int, policy: AddressPolicy) -> list[str]:
 
 async def _addresses(host: str, port: int) -> list[str]:
     try:
-        # Literals in all spellings that the system knows (0x7f.1, 2130706433): these never wait for a name server.
+        # Literal addresses in all spellings that the system knows (0x7f.1, 2130706433) need no name server.
         return _lookup(host.removesuffix("."), port, socket.AI_NUMERICHOST)
     except (socket.gaierror, UnicodeError):
         pass
@@ -46,8 +46,8 @@ async def _addresses(host: str, port: int) -> list[str]:
 
 def _lookup(host: str, port: int, flags: int = 0) -> list[str]:
     """Each address once, with its scope where it has one."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
-    return list(dict.fromkeys(_scoped(entry[4]) for entry in found))
+    entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    return list(dict.fromkeys(_scoped(entry[4]) for entry in entries))
 
 
 def _scoped(address: tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]) -> str:

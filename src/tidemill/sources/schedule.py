@@ -1,4 +1,4 @@
-"""When a source is due next. Pure: a clock's reading in, an instant out."""
+"""Computes when the next poll of a source is due. Pure: the time is an argument."""
 
 from datetime import UTC, datetime, tzinfo
 from functools import cached_property
@@ -11,14 +11,14 @@ from tidemill.model.zones import zone
 
 
 class Every(msgspec.Struct, frozen=True):
-    """So many seconds after the last poll ended."""
+    """Due so many seconds after the end of the last poll."""
 
     seconds: float
 
 
 class Cron(msgspec.Struct, frozen=True, dict=True):
-    """At the times of a cron expression on the clocks of a zone. What a change of those clocks leaves out happens right
-    after it, what it repeats happens once (hours given as `*` follow the elapsed time instead), as with Debian's cron.
+    """Due at the times of a cron expression on the clocks of a zone. A time that a clock change leaves out is due right
+    after the change, and a repeated time is due once (hours given as `*` follow the elapsed time), as in Debian's cron.
     """
 
     text: str
@@ -31,10 +31,10 @@ class Cron(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def _zone(self) -> tzinfo:
-        found = UTC if self.tz == "UTC" else zone(self.tz)
-        if found is None:
+        value = UTC if self.tz == "UTC" else zone(self.tz)
+        if value is None:
             raise ValueError(f"source.tz: there is no zone '{self.tz[:60]}'")
-        return found
+        return value
 
 
 Schedule = Every | Cron

@@ -1,5 +1,5 @@
-"""What an answer looks like to somebody who has never seen its kind: where its records are, which member is their time,
-which are values, which tell series apart. Guesses, each with its reason in words; `draft.py` makes a feed of them.
+"""Guesses the structure of an answer of an unknown kind: where its records are, and which members are their time, their
+values and their tags. Each guess has an explanation in words; `draft.py` makes a feed of the guesses.
 """
 
 import re
@@ -12,7 +12,7 @@ from tidemill.feeds.paths import parse_path
 from tidemill.model.time import parse_wall
 
 Role = Literal["time", "value", "values", "tag", "attribute", "labels", "unused"]
-SAMPLE: Final = 500  # records that are looked at
+SAMPLE_RECORDS: Final = 500  # at most so many records are examined
 _DEPTH: Final = 5
 _MAX_MEMBERS: Final = 400
 _EPOCHS: Final = (("unix_s", 1), ("unix_ms", 10**3), ("unix_us", 10**6), ("unix_ns", 10**9))
@@ -29,12 +29,12 @@ _PACKED: Final = {4: "float32_le", 8: "float64_le"}
 
 
 class AnswerMember(msgspec.Struct, frozen=True, kw_only=True):
-    """A member of the records. `looks` says why it has its `role`; `required`: every record has it. `format` is of a
-    time (and `zoned`: every text has an offset), `type` of a value, `example` one of its values."""
+    """A member of the records. `explanation` says why it has its `role`; `required`: every record has the member. A
+    time has a `format` (`zoned`: every text has an offset), a value has a `type`; `example` is the first value."""
 
     path: str
     role: Role
-    looks: str
+    explanation: str
     required: bool = True
     format: str = ""
     zoned: bool = True
@@ -43,7 +43,7 @@ class AnswerMember(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """Its last part."""
+        """The last part of the path."""
         return self.path.rpartition(".")[2]
 
 
@@ -51,7 +51,8 @@ _Make = Callable[..., AnswerMember]
 
 
 class Structure(msgspec.Struct, frozen=True):
-    """An answer's `count` records are at the path `records`; `next` is where the cursor of a next page seems to be."""
+    """The structure of an answer: its `count` records are at the path `records`; `next` is the path where the cursor of
+    a next page seems to be (None: nowhere); `registers`: the values are codes that no feed names one by one."""
 
     format: Literal["json", "ndjson"]
     records: str
@@ -60,29 +61,29 @@ class Structure(msgspec.Struct, frozen=True):
     registers: bool = False
     next: str | None = None
 
-    def of(self, *roles: Role) -> list[AnswerMember]:
+    def with_roles(self, *roles: Role) -> list[AnswerMember]:
         """The members with these roles, in the order of the records."""
         return [member for member in self.members if member.role in roles]
 
 
-def look(body: bytes, records: str | None = None) -> Structure | None:
-    """The structure of JSON or NDJSON, its records at a path if that is known; None for anything else, and where there
-    is no object to be found."""
-    kind, document = _parsed(body)
+def guess_structure(body: bytes, records: str | None = None) -> Structure | None:
+    """The structure of a JSON or NDJSON body. `records`: the path of its records, if that is known. None for other
+    formats, and if there is no object (at that path)."""
+    kind, document = _parse_document(body)
     if kind is None:
         return None
     if records is not None:
-        found = [(records, rows) for path, rows in _lists(document) if path == records]
+        candidates = [(records, rows) for path, rows in _record_lists(document) if path == records]
     else:
-        found = list(_lists(document))
-    if not found:
+        candidates = list(_record_lists(document))
+    if not candidates:
         return None
-    path, rows = max(found, key=lambda one: _promise(*one))
-    members, registers = _members(rows)
-    return Structure(kind, path, len(rows), members, registers, _next(document))
+    path, rows = max(candidates, key=lambda candidate: _record_likelihood(*candidate))
+    members, registers = _guess_members(rows)
+    return Structure(kind, path, len(rows), members, registers, _next_cursor_path(document))
 
 
-def _parsed(body: bytes) -> tuple[Literal["json", "ndjson"] | None, Any]:
+def _parse_document(body: bytes) -> tuple[Literal["json", "ndjson"] | None, Any]:
     try:
         return "json", msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError):
@@ -93,51 +94,50 @@ def _parsed(body: bytes) -> tuple[Literal["json", "ndjson"] | None, Any]:
         return None, None
 
 
-def _lists(node: Any, path: str = "$", depth: int = 0) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Every path that could be that of the records, with them."""
-    if isinstance(node, list) and node and all(isinstance(one, dict) for one in node):
+def _record_lists(node: Any, path: str = "$", depth: int = 0) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """(path, objects) for every list of objects, and for the document itself, that could be the records."""
+    if isinstance(node, list) and node and all(isinstance(item, dict) for item in node):
         yield path, node
     if not isinstance(node, dict):
         return
     if depth == 0:
         yield path, [node]
     for key, value in node.items():
-        if depth < _DEPTH and _plain(key):
-            yield from _lists(value, f"{path}.{key}", depth + 1)
+        if depth < _DEPTH and _is_path_name(key):
+            yield from _record_lists(value, f"{path}.{key}", depth + 1)
 
 
-def _promise(path: str, rows: list[dict[str, Any]]) -> tuple[bool, bool, bool, int]:
-    """How much a list of objects looks like records: of two, the larger."""
-    members, registers = _members(rows[:20])
+def _record_likelihood(path: str, rows: list[dict[str, Any]]) -> tuple[bool, bool, bool, int]:
+    """A sort key: the larger it is, the more a list of objects looks like records."""
+    members, registers = _guess_members(rows[:20])
     roles = {member.role for member in members}
     values = registers or bool(roles & {"value", "values"})
     return values and "time" in roles, values, path != "$", len(rows)
 
 
-def _members(rows: Sequence[dict[str, Any]]) -> tuple[tuple[AnswerMember, ...], bool]:
+def _guess_members(rows: Sequence[dict[str, Any]]) -> tuple[tuple[AnswerMember, ...], bool]:
     """The members of records, and whether their values are registers: codes that no feed names one by one."""
-    sample = rows[:SAMPLE]
-    found: dict[str, list[Any]] = {}
+    sample = rows[:SAMPLE_RECORDS]
+    values_by_path: dict[str, list[Any]] = {}
     for row in sample:
         for path, value in _leaves(row):
-            if path in found or len(found) < _MAX_MEMBERS:
-                found.setdefault(path, []).append(value)
-    members = [_member(path, values, len(sample)) for path, values in found.items()]
-    above = {path[:end] for path in found for end, char in enumerate(path) if char == "."}
-    members = [
-        msgspec.structs.replace(one, role="unused", looks="is an object elsewhere") if one.path in above else one
-        for one in members
-    ]
-    codes = [
-        one for one in members if one.role == "value" and one.path.count(".") == 1 and _REGISTER.fullmatch(one.name)
-    ]
-    registers = bool(codes) and len(codes) == sum(one.role == "value" for one in members)
-    return tuple(_one_time(members)), registers
+            if path in values_by_path or len(values_by_path) < _MAX_MEMBERS:
+                values_by_path.setdefault(path, []).append(value)
+    parents = {path[:end] for path in values_by_path for end, char in enumerate(path) if char == "."}
+    members = [_guess_member(path, values, len(sample)) for path, values in values_by_path.items()]
+    members = [_unused(member, "is an object elsewhere") if member.path in parents else member for member in members]
+    values = [member for member in members if member.role == "value"]
+    codes = [member for member in values if member.path.count(".") == 1 and _REGISTER.fullmatch(member.name)]
+    return tuple(_keep_one_time(members)), bool(codes) and len(codes) == len(values)
+
+
+def _unused(member: AnswerMember, explanation: str) -> AnswerMember:
+    return msgspec.structs.replace(member, role="unused", explanation=explanation)
 
 
 def _leaves(node: dict[str, Any], path: str = "$", depth: int = 0) -> Iterator[tuple[str, Any]]:
     for key, value in node.items():
-        if not _plain(key):
+        if not _is_path_name(key):
             continue
         if isinstance(value, dict) and depth < _DEPTH:
             yield from _leaves(value, f"{path}.{key}", depth + 1)
@@ -145,76 +145,73 @@ def _leaves(node: dict[str, Any], path: str = "$", depth: int = 0) -> Iterator[t
             yield f"{path}.{key}", value
 
 
-def _plain(key: str) -> bool:
-    """Whether a path can name it."""
+def _is_path_name(key: str) -> bool:
+    """Whether a path can name this key."""
     try:
         return parse_path(f"$.{key}") == (key,)
     except ValueError:
         return False
 
 
-def _one_time(members: list[AnswerMember]) -> list[AnswerMember]:
-    """Of several times the likeliest; the others are of no use."""
+def _keep_one_time(members: list[AnswerMember]) -> list[AnswerMember]:
+    """The members, with the likeliest of several times kept and the other times marked unused."""
     times = [member for member in members if member.role == "time"]
     if len(times) < 2:
         return members
-    best = max(times, key=_likely)
-    why = f"is a time too; {best.path} was taken"
-    return [
-        msgspec.structs.replace(one, role="unused", looks=why) if one.role == "time" and one is not best else one
-        for one in members
-    ]
+    best = max(times, key=_time_likelihood)
+    explanation = f"is a time too; {best.path} was taken"
+    return [_unused(member, explanation) if member in times and member is not best else member for member in members]
 
 
-def _likely(member: AnswerMember) -> tuple[bool, bool, bool, bool]:
+def _time_likelihood(member: AnswerMember) -> tuple[bool, bool, bool, bool]:
     name = member.name
     return member.required, not _OTHER_TIME.search(name), bool(_TIME_NAME.search(name)), member.format == "rfc3339"
 
 
-def _member(path: str, all_values: list[Any], count: int) -> AnswerMember:
+def _guess_member(path: str, all_values: list[Any], count: int) -> AnswerMember:
     values = [value for value in all_values if value is not None]
     required, example = len(values) == count, values[0] if values else None
 
-    def made(role: Role, looks: str, **more: Any) -> AnswerMember:
-        return AnswerMember(path=path, role=role, looks=looks, required=required, example=example, **more)
+    def make(role: Role, explanation: str, **more: Any) -> AnswerMember:
+        return AnswerMember(path=path, role=role, explanation=explanation, required=required, example=example, **more)
 
     name = path.rpartition(".")[2]
     if not values:
-        return made("unused", "was null wherever it was")
+        return make("unused", "was null wherever it was")
     if all(isinstance(value, bool) for value in values):
-        return made("unused", "is true or false, which is no number")
+        return make("unused", "is true or false, which is no number")
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        unit = _epoch(values) if _TIME_NAME.search(name) else None
-        return made("time", f"like a time ({unit})", format=unit) if unit else made("value", "like a number")
+        unit = _epoch_unit(values) if _TIME_NAME.search(name) else None
+        return make("time", f"like a time ({unit})", format=unit) if unit else make("value", "like a number")
     if all(isinstance(value, str) for value in values):
-        return _text(name, values, count, made)
+        return _guess_text(name, values, count, make)
     if all(isinstance(value, list) for value in values):
-        return _list(name, values, made)
-    return made("unused", "has values of several types")
+        return _guess_list(name, values, make)
+    return make("unused", "has values of several types")
 
 
-def _epoch(values: Sequence[float]) -> str | None:
+def _epoch_unit(values: Sequence[float]) -> str | None:
     low, high = _YEARS
     return next((unit for unit, per in _EPOCHS if all(low * per <= value < high * per for value in values)), None)
 
 
-def _text(name: str, values: list[str], count: int, made: _Make) -> AnswerMember:
+def _guess_text(name: str, values: list[str], count: int, make: _Make) -> AnswerMember:
     offsets = _offsets(values)
     if offsets is not None:
         zoned = all(offset is not None for offset in offsets)
-        looks = "like a time" if zoned else "like a time, without an offset from UTC"
-        return made("time", looks, format="rfc3339", zoned=zoned)
+        explanation = "like a time" if zoned else "like a time, without an offset from UTC"
+        return make("time", explanation, format="rfc3339", zoned=zoned)
     if all(_NUMBER.fullmatch(value) for value in values):
-        return made("unused", "is a number written as a text; values must be JSON numbers")
+        return make("unused", "is a number written as a text; values must be JSON numbers")
     if any(not 1 <= len(value) <= 256 for value in values):
-        return made("unused", "is an empty or a long text")
+        return make("unused", "is an empty or a long text")
     if any(_CONTROL.search(value) for value in values):
-        return made("unused", "holds control characters, which no tag may")
+        return make("unused", "holds control characters, which no tag may")
     if _ATTRIBUTE.search(name):
-        return made("attribute", "like a remark on the value")
+        return make("attribute", "like a remark on the value")
     if len(values) >= 5 and len(set(values)) == len(values) == count:
-        return made("unused", "differs in every record; as a tag each would be a series")
-    return made("tag", "like a name that tells series apart")
+        return make("unused", "differs in every record; as a tag each would be a series")
+    return make("tag", "like a name that tells series apart")
 
 
 def _offsets(values: Sequence[str]) -> list[int | None] | None:
@@ -225,22 +222,22 @@ def _offsets(values: Sequence[str]) -> list[int | None] | None:
         return None
 
 
-def _list(name: str, values: list[list[Any]], made: _Make) -> AnswerMember:
-    flat = [one for value in values for one in value]
-    if all(isinstance(one, str) for one in flat):
-        return made("labels", "like words about the record")
-    numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in flat)
+def _guess_list(name: str, values: list[list[Any]], make: _Make) -> AnswerMember:
+    flat = [member for value in values for member in value]
+    if all(isinstance(member, str) for member in flat):
+        return make("labels", "like words about the record")
+    numbers = all(isinstance(member, int | float) and not isinstance(member, bool) for member in flat)
     sizes = {len(value) for value in values}
-    octets = all(isinstance(one, int) and 0 <= one <= 255 for one in flat)
+    octets = all(isinstance(member, int) and 0 <= member <= 255 for member in flat)
     if numbers and octets and len(sizes) == 1 and (size := sizes.pop()) in _PACKED:
-        return made("value", f"like the {size} bytes of a number", type=_PACKED[size])
+        return make("value", f"like the {size} bytes of a number", type=_PACKED[size])
     if numbers and all(values):
-        return made("values", "like many numbers", type="numbers")
-    return made("unused", "is a list, whose items no path can name")
+        return make("values", "like many numbers", type="numbers")
+    return make("unused", "is a list, whose items no path can name")
 
 
-def _next(document: Any) -> str | None:
-    """Where the cursor of a next page seems to be."""
+def _next_cursor_path(document: Any) -> str | None:
+    """The path where the cursor of a next page seems to be; None: nowhere."""
     if isinstance(document, dict):
         for path, value in _leaves(document):
             name = path.rpartition(".")[2].lower()

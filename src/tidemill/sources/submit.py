@@ -1,8 +1,8 @@
-"""Hands what sources fetched to the API's internal intake, over loopback, many at once.
+"""Sends fetched payloads to the API's internal intake, over loopback, several at the same time.
 
-One kept connection for each payload under way (the poller bounds how many). What cannot be told apart from "later" is
-UnavailableError, so that the payload comes again with its key: a refused connection, a cut answer, any 5xx, 408, 429,
-and 404 (the feed may come back). Only a refusal for what the bytes are is final.
+There is a kept connection for each payload under way (the poller bounds how many). A failure that may be temporary is
+an UnavailableError, so that the payload is sent again with its key: a refused connection, a cut answer, any 5xx, 408,
+429, and 404 (the feed may come back). Only a refusal because of the bytes is final.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from tidemill.errors import ConflictError, InputError, UnavailableError
-from tidemill.sources.outbox import NOTHING_ASKED
+from tidemill.sources.outbox import NO_REQUEST_VALUES
 from tidemill.sources.wire import Connection, Response, WireError
 
 _PATH: Final = "/internal/payloads"
@@ -23,14 +23,14 @@ _LATER: Final = frozenset({404, 408, 429})
 
 
 class _Answer(msgspec.Struct):
-    """What matters of a receipt or of a problem document."""
+    """The members of a receipt or of a problem document that are used here."""
 
     id: str = ""
     detail: str = ""
 
 
 class InternalIntake:
-    """Intake at a loopback port, for processes that know the installation's secret. See `outbox.Submit`."""
+    """Intake at a loopback port, for processes that have the installation's secret. See `outbox.Submit`."""
 
     def __init__(self, port: int, secret: str) -> None:
         self._port = port
@@ -45,10 +45,10 @@ class InternalIntake:
         content_type: str,
         idempotency_key: str,
         *,
-        asked: Mapping[str, str] = NOTHING_ASKED,
+        request_values: Mapping[str, str] = NO_REQUEST_VALUES,
     ) -> str:
         """Return the receipt's id once the payload is durable. Raises UnavailableError, InputError, ConflictError."""
-        request = self._request(tenant, feed, body, content_type, idempotency_key, asked=asked)
+        request = self._request(tenant, feed, body, content_type, idempotency_key, request_values=request_values)
         try:
             response = await self._exchange(request)
         except (WireError, OSError) as error:
@@ -56,11 +56,12 @@ class InternalIntake:
         return _receipt(response)
 
     def _request(
-        self, tenant: str, feed: str, body: bytes, content_type: str, key: str, *, asked: Mapping[str, str]
+        self, tenant: str, feed: str, body: bytes, content_type: str, key: str, *, request_values: Mapping[str, str]
     ) -> bytes:
-        query = urlencode(
-            {"tenant": tenant, "feed": feed, **({"asked": urlencode(asked)} if asked else {})}, quote_via=quote, safe=""
-        )
+        parameters = {"tenant": tenant, "feed": feed}
+        if request_values:
+            parameters["asked"] = urlencode(request_values)
+        query = urlencode(parameters, quote_via=quote, safe="")
         head = (
             f"POST {_PATH}?{query} HTTP/1.1\r\n"
             f"host: 127.0.0.1:{self._port}\r\nx-tidemill-secret: {self._secret}\r\n"
@@ -69,8 +70,8 @@ class InternalIntake:
         return head.encode("latin-1") + body
 
     async def _exchange(self, request: bytes) -> Response:
-        """Send on an idle connection; on a new one when there is none or it turns out to be closed (the key makes
-        sending again harmless)."""
+        """Send on an idle connection, or on a new connection if there is none or the server had closed it (sending
+        again is harmless because of the idempotency key)."""
         while self._idle:
             connection = self._idle.pop()
             try:
@@ -91,7 +92,7 @@ class InternalIntake:
 
 
 def _receipt(response: Response) -> str:
-    """The receipt's id of an answer, or the error that the answer is."""
+    """The receipt's id in an answer. Raises the error that the answer stands for."""
     try:
         answer = msgspec.json.decode(response.body, type=_Answer)
     except msgspec.DecodeError as error:

@@ -1,15 +1,15 @@
-"""Undoes the content encoding of a body within a limit: what a bomb would become is never held."""
+"""Decompresses a body within a size limit; of a decompression bomb no more than the limit is ever held."""
 
 import zlib
 from typing import Final
 
 from tidemill.sources.wire import Response, WireError
 
-_MAX_MEMBERS: Final = 100  # of one gzip body; each costs a copy of the rest, so thousands would stall all sources
+_MAX_MEMBERS: Final = 100  # of a gzip body; each member costs a copy of the rest, so thousands would stall all sources
 
 
-def unpacked(response: Response, max_bytes: int) -> bytes:
-    """The body as it was before it was packed. Raises WireError `too_large` or `protocol`."""
+def decompress_body(response: Response, max_bytes: int) -> bytes:
+    """The decompressed body of a response (gzip, deflate or none). Raises WireError `too_large` or `protocol`."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding in {"", "identity"} or not response.body:
         return response.body
@@ -21,13 +21,13 @@ def unpacked(response: Response, max_bytes: int) -> bytes:
         part, rest = _member(rest, room, max_bytes)
         parts.append(part)
         room -= len(part)
-        if not rest.strip(b"\0"):  # some pad with zeros
+        if not rest.strip(b"\0"):  # some servers pad with zeros
             return b"".join(parts)
     raise WireError("protocol", f"the compressed body has more than {_MAX_MEMBERS} parts, or junk behind it")
 
 
 def _member(packed: bytes, room: int, max_bytes: int) -> tuple[bytes, bytes]:
-    """One gzip member or zlib stream, told apart by its header, and what follows it."""
+    """The content of the first gzip member or zlib stream (by its header), and the bytes after it."""
     inflate = zlib.decompressobj(wbits=47)
     try:
         body = inflate.decompress(packed, room + 1)

@@ -1,9 +1,9 @@
-"""One HTTP/1.1 connection: sends a request's bytes, reads one response within its limits. Nothing above that.
+"""An HTTP/1.1 connection: sends the bytes of a request and reads one response within limits. No redirects, no retries.
 
-httptools parses; this adds what a poller needs and a general client does not give: a size limit that ends the
-connection at the first byte too many, a read time-out, and one reason for every way to fail.
-Measured on the reference machine (uvloop, keep-alive, 60-byte bodies): 0.1 ms of CPU a request, where httpx takes
-0.8 ms and so cannot drain a source of 1,000 points/s beside submitting them.
+httptools parses. This file adds what a poller needs and a general client lacks: a size limit that ends the connection
+at the first byte too many, a read time-out, and a reason for every kind of failure. Measured on the reference machine
+(uvloop, keep-alive, 60-byte bodies): 0.1 ms of CPU a request, where httpx takes 0.8 ms and so cannot drain a source of
+1,000 points/s beside submitting them.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ Reason = Literal[
 
 _MAX_HEAD_BYTES: Final = 64 * 1024
 _LONG_HEAD: Final = f"the headers are longer than {_MAX_HEAD_BYTES} bytes: the server is at fault"
-_BODILESS: Final = frozenset({204, 304})  # a length there is that of another answer
+_BODILESS: Final = frozenset({204, 304})  # the content-length of such a response is that of another one
 
 
 class WireError(Exception):
-    """An exchange failed. `untouched`: not one byte of an answer had come."""
+    """An exchange failed. `untouched`: no byte of a response had been received."""
 
     def __init__(self, reason: Reason, message: str, *, untouched: bool = False) -> None:
         super().__init__(message)
@@ -32,8 +32,8 @@ class WireError(Exception):
 
 
 class Response(msgspec.Struct, frozen=True):
-    """A complete response; `body` as it came over the wire (chunks joined, still compressed). Header names are in lower
-    case, headers that came several times are joined by commas, trailers are left out."""
+    """A complete response; `body` as received (chunks joined, still compressed). Header names are in lower case,
+    headers received several times are joined by commas, trailers are left out."""
 
     status: int
     headers: dict[str, str]
@@ -41,7 +41,7 @@ class Response(msgspec.Struct, frozen=True):
 
 
 class Connection(asyncio.Protocol):
-    """Exchanges one request for one response at a time, in order. `usable` is false once anything went wrong."""
+    """Sends one request at a time and returns its response. `usable` is false once an exchange failed."""
 
     def __init__(self) -> None:
         self.usable = False
@@ -52,7 +52,7 @@ class Connection(asyncio.Protocol):
 
     async def exchange(self, request: bytes, *, timeout_s: float, max_bytes: int) -> Response:
         """Send `request` and return the response. Raises WireError: `timeout` after `timeout_s` without a byte,
-        `too_large` for a body over `max_bytes`, `protocol` for a broken or cut answer."""
+        `too_large` for a body over `max_bytes`, `protocol` for an invalid or incomplete response."""
         if self._transport is None or not self.usable:
             raise WireError("protocol", "the connection was closed", untouched=True)
         self._parser = httptools.HttpResponseParser(self)
@@ -76,7 +76,7 @@ class Connection(asyncio.Protocol):
             self.idle_since = self._loop.time()
 
     def close(self) -> None:
-        """Drop the connection, whatever it is doing."""
+        """Abort the connection, also during an exchange."""
         self.usable = False
         if self._transport is not None:
             self._transport.abort()
@@ -89,9 +89,9 @@ class Connection(asyncio.Protocol):
         self.usable = True
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came."""
+        """Feed received bytes to the parser."""
         if self._waiting is None or self._waiting.done():
-            self.close()  # nobody asked
+            self.close()  # bytes without a request
             return
         self._last_byte = self._loop.time()
         if not self._head_done:
@@ -106,7 +106,7 @@ class Connection(asyncio.Protocol):
             self._fail("protocol", _LONG_HEAD)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """The other side closed, or the network did; a body without a stated length ends here."""
+        """The connection was closed; this ends a body without a stated length, and fails any other exchange."""
         self.usable = False
         if self._waiting is None or self._waiting.done():
             return
@@ -120,7 +120,7 @@ class Connection(asyncio.Protocol):
     # httptools
 
     def on_message_begin(self) -> None:
-        """A response begins; a second one was not asked for."""
+        """A response begins; after a complete response it is a second one, which makes the connection unusable."""
         if self._complete:
             self.usable = False
 
@@ -134,7 +134,7 @@ class Connection(asyncio.Protocol):
             self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
 
     def on_headers_complete(self) -> None:
-        """The head is complete; a body that says that it is too long is not waited for."""
+        """The head is complete; fails at once if the stated length of the body is too large."""
         self._head_done = True
         if self._parser.get_status_code() in _BODILESS:
             return
@@ -150,7 +150,7 @@ class Connection(asyncio.Protocol):
             self._body += body  # not a list of parts: a body may come in chunks of one byte
 
     def on_message_complete(self) -> None:
-        """The response is complete; interim ones (1xx) are passed over."""
+        """The response is complete; interim responses (1xx) are ignored."""
         if 100 <= self._parser.get_status_code() < 200:
             self._headers, self._head_done = {}, False
             return

@@ -15,7 +15,7 @@ def check_feed(store: Store, book: FeedBook, tenants: Iterable[str], feed: str) 
         return
     for tenant in tenants:
         if (
-            book.has(tenant, feed)
+            book.has_feed(tenant, feed)
             or store.rows("verify_total", tenant=tenant, feed=feed, after=0, upto=EVERYWHERE["high"])[0]["n"]
         ):
             return

@@ -201,7 +201,7 @@ class _Run:
     def _leave_out(self, stretches: list[_Whole], tenant: str, book: FeedBook) -> None:
         """Feeds that cannot be read here, damaged or for want of a plug-in: that is no fault of what is stored."""
         why = {feed: f"a version of feed '{feed}' is damaged" for feed in self._damaged.get(tenant, ())}
-        for feed, plugins in book.missing(tenant).items():
+        for feed, plugins in book.missing_plugins(tenant).items():
             verb = "is" if len(plugins) == 1 else "are"
             why[feed] = f"{' and '.join(plugins)} of feed '{feed}' {verb} not installed"
         for feed, named in why.items():

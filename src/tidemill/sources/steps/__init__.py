@@ -1,6 +1,5 @@
-"""The ways to read a source, one file each: plain or drained, by windows, by pages, through a plug-in."""
+"""The ways to read a source: one URL, windows of time, pages, or a plug-in."""
 
-from tidemill.sources.steps.choice import step_of
-from tidemill.sources.steps.step import SourceStep
+from tidemill.sources.steps.step import SourceStep, make_step
 
-__all__ = ["SourceStep", "step_of"]
+__all__ = ["SourceStep", "make_step"]

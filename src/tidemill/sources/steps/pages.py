@@ -1,7 +1,9 @@
-"""A source read page by page: each page is taken before its cursor is remembered, so that a restart goes on there.
+"""Reads a source page by page. Each page is taken by intake before its cursor is saved, so that a restart goes on
+there.
 
-A page that cannot be left (its link leads back, or to another origin) is asked for again later; its bytes keep their
-key, so that they are stored once. A place that the server does not know any more is forgotten: the round begins anew.
+A page whose next link is refused (it leads back, or to another origin) is requested again later; its bytes keep their
+idempotency key, so that they are stored once. A saved page that the server does not know any more is given up: the next
+round begins at the first page.
 """
 
 import hashlib
@@ -11,43 +13,43 @@ import msgspec
 
 from tidemill.sources.paging import Paging, PagingError
 from tidemill.sources.redact import Redaction
-from tidemill.sources.run import SourceAnswer, SourceRun, TroubleError
-from tidemill.sources.state import State
+from tidemill.sources.source_run import SourceAnswer, SourceRun
+from tidemill.sources.state import PollError, State
 
-_GONE: Final = frozenset({404, 410})
+_UNKNOWN_PAGE: Final = frozenset({404, 410})
 _MAX_SEEN: Final = 100_000
 
 
 class PageStep:
     """The step of a source with [source.page]."""
 
-    def __init__(self, work: SourceRun, paging: Paging) -> None:
-        self._work = work
+    def __init__(self, run: SourceRun, paging: Paging) -> None:
+        self._run = run
         self._paging = paging
-        self._redaction = Redaction(work.pull.secrets)
-        self._seen: set[str] = set()  # what was asked for in this round
+        self._redaction = Redaction(run.spec.secrets)
+        self._seen: set[str] = set()  # identities of the requests of this round
         self._pages = 0
-        self._last_body = b""  # digest of the page before
-        self._brought = False  # whether this round brought something
+        self._last_body = b""  # SHA-256 of the previous page
+        self._has_data = False  # whether this round brought a payload
 
-    async def step(self) -> bool:
-        """One page; more to be had when it names a next one and the round is not full."""
-        place = self._place()
-        url = self._paging.url(self._work.pull.url, place)
-        answer = await self._fetch(url, place)
+    async def poll_once(self) -> bool:
+        """Read one page. Returns true if the page names a next one and the round has fewer than `max_pages`."""
+        token = self._saved_token()
+        url = self._paging.page_url(self._run.spec.url, token)
+        answer = await self._fetch(url, token)
         if answer.fetched.status != 200:
-            self._work.row(answer, "empty")
-            return await self._end(place, "empty")
-        asked = self._work.asked_as(url, self._paging.values(place))
-        digest = hashlib.sha256(asked.encode() + b"\n" + answer.fetched.body).hexdigest()
-        result = await self._take(answer, digest, asked)
+            self._run.record_poll(answer, "empty")
+            return await self._end_round(token, "empty")
+        request = self._run.request_identity(url, self._paging.placeholder_values(token))
+        digest = hashlib.sha256(request.encode() + b"\n" + answer.fetched.body).hexdigest()
+        result = await self._hand_in(answer, digest, request)
         if result is None:
             return False
-        following = self._following(url, place, answer)
-        if following is None or (self._paging.keep and (following == place or result == "empty")):
-            return await self._end(following or place, result, digest)
-        await self._move(following, digest, result)
-        self._work.tracker.good(result)
+        next_token = self._next_token(url, token, answer)
+        if next_token is None or (self._paging.keep and (next_token == token or result == "empty")):
+            return await self._end_round(next_token or token, result, digest)
+        await self._save_token(next_token, digest, result)
+        self._run.tracker.note_success(result)
         self._pages += 1
         if self._pages < self._paging.max_pages:
             return True
@@ -55,75 +57,76 @@ class PageStep:
         return False
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Does nothing: the step holds no resource."""
 
-    def _place(self) -> str | None:
-        """Where to go on; None: at the first page."""
-        cursor = self._work.cursor
+    def _saved_token(self) -> str | None:
+        """The cursor or URL of the page to read; None: the first page."""
+        cursor = self._run.cursor
         if cursor.by != self._paging.by or cursor.token is None:
             return None
-        return self._redaction.unpack(cursor.token) if self._paging.by_url else cursor.token
+        return self._redaction.restore_secrets(cursor.token) if self._paging.by_url else cursor.token
 
-    async def _fetch(self, url: str, place: str | None) -> SourceAnswer:
-        empty = frozenset(self._work.pull.empty_status)
-        expected = (empty if place is None else empty - _GONE) | {200}
+    async def _fetch(self, url: str, token: str | None) -> SourceAnswer:
+        empty = frozenset(self._run.spec.empty_status)
+        expected = (empty if token is None else empty - _UNKNOWN_PAGE) | {200}
         try:
-            return await self._work.fetch(url, expected, values=self._paging.values(place))
-        except TroubleError as trouble:
-            if place is None or self._work.tracker.state.last_status not in _GONE:
+            return await self._run.fetch(url, expected, values=self._paging.placeholder_values(token))
+        except PollError as error:
+            if token is None or self._run.tracker.state.last_status not in _UNKNOWN_PAGE:
                 raise
-            await self._move(None, "", "empty")
+            await self._save_token(None, "", "empty")
             self._seen.clear()
-            raise TroubleError(trouble.reason, f"{trouble.detail}, so the next round begins anew") from None
+            raise PollError(error.reason, f"{error.detail}, so the next round begins anew") from None
 
-    async def _take(self, answer: SourceAnswer, digest: str, url: str) -> State | None:
-        """Hand in a page if there is something new in it; None if stopped before it was known to be taken."""
-        work = self._work
+    async def _hand_in(self, answer: SourceAnswer, digest: str, url: str) -> State | None:
+        """Hand in a page unless it is empty or unchanged. None if the source was stopped before intake took it."""
+        run = self._run
         if answer.empty:
-            work.row(answer, "empty")
+            run.record_poll(answer, "empty")
             return "empty"
-        if self._paging.keep and digest == work.cursor.last:
-            work.row(answer, "unchanged")
+        if self._paging.keep and digest == run.cursor.last:
+            run.record_poll(answer, "unchanged")
             return "unchanged"
-        if not await work.deliver(answer, f"{work.cursor.number + 1}-{digest}", url):
+        if not await run.deliver(answer, f"{run.cursor.number + 1}-{digest}", url):
             return None
-        self._brought = True
+        self._has_data = True
         return "ok"
 
-    def _following(self, url: str, place: str | None, answer: SourceAnswer) -> str | None:
+    def _next_token(self, url: str, token: str | None, answer: SourceAnswer) -> str | None:
+        """The cursor or URL of the next page; None: this page is the last. Raises PollError, also for a loop."""
         try:
-            following = self._paging.next(url, place, answer.fetched, answer.records)
+            next_token = self._paging.next_token(url, token, answer.fetched, answer.records)
         except PagingError as error:
-            raise TroubleError(error.reason, str(error)) from None
+            raise PollError(error.reason, str(error)) from None
         body = hashlib.sha256(answer.fetched.body).digest()
-        if self._paging.counted and following is not None and place is not None and body == self._last_body:
+        if self._paging.counted and next_token is not None and token is not None and body == self._last_body:
             why = "this page is the same as the one before: does the server know the parameter?"
-            raise TroubleError("loop", why)
+            raise PollError("loop", why)
         self._last_body = body
         if len(self._seen) >= _MAX_SEEN:
             self._seen.clear()
-        asked = self._work.asked_as(url, self._paging.values(place))
-        self._seen.add(asked)
-        if following is None:
+        request = self._run.request_identity(url, self._paging.placeholder_values(token))
+        self._seen.add(request)
+        if next_token is None:
             return None
-        following_url = self._paging.url(self._work.pull.url, following)
-        leads_to = self._work.asked_as(following_url, self._paging.values(following))
-        if leads_to in self._seen and not (self._paging.keep and leads_to == asked):
-            raise TroubleError("loop", "the next page is one that was read in this round already")
-        return following
+        next_url = self._paging.page_url(self._run.spec.url, next_token)
+        next_request = self._run.request_identity(next_url, self._paging.placeholder_values(next_token))
+        if next_request in self._seen and not (self._paging.keep and next_request == request):
+            raise PollError("loop", "the next page is one that was read in this round already")
+        return next_token
 
-    async def _end(self, place: str | None, result: State, digest: str = "") -> bool:
-        """The round is over; the next begins anew, or where this one ended."""
-        await self._move(place if self._paging.keep else None, digest, result)
-        self._work.tracker.good("ok" if self._brought else result)
+    async def _end_round(self, token: str | None, result: State, digest: str = "") -> bool:
+        """End the round. The next one begins at the first page, or with `keep` at `token`. Returns false."""
+        await self._save_token(token if self._paging.keep else None, digest, result)
+        self._run.tracker.note_success("ok" if self._has_data else result)
         self._seen.clear()
-        self._pages, self._brought = 0, False
+        self._pages, self._has_data = 0, False
         return False
 
-    async def _move(self, place: str | None, digest: str, result: State) -> None:
-        cursor = self._work.cursor
+    async def _save_token(self, token: str | None, digest: str, result: State) -> None:
+        cursor = self._run.cursor
         if result == "ok":
             cursor = msgspec.structs.replace(cursor, number=cursor.number + 1, last=digest)
-        token = self._redaction.pack(place) if place is not None and self._paging.by_url else place
-        cursor = msgspec.structs.replace(cursor, by=self._paging.by, token=token)
-        await self._work.remember(cursor, place or "")
+        packed = self._redaction.replace_secrets(token) if token is not None and self._paging.by_url else token
+        cursor = msgspec.structs.replace(cursor, by=self._paging.by, token=packed)
+        await self._run.save_cursor(cursor, token or "")

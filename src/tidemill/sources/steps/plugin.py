@@ -1,4 +1,4 @@
-"""A source read through a plug-in: what it fetches is treated as an answer over HTTP, its errors become the state."""
+"""Reads a source through a plug-in. A fetched page is treated like an answer over HTTP; errors become the state."""
 
 import asyncio
 import hashlib
@@ -11,7 +11,8 @@ import msgspec
 from tidemill import plugins
 from tidemill.sources.http import Fetched, FetchFailure
 from tidemill.sources.plugin import PluginPage, SourcePlugin
-from tidemill.sources.run import SourceRun, TroubleError
+from tidemill.sources.source_run import SourceRun
+from tidemill.sources.state import PollError
 
 _BY = "plugin"
 
@@ -19,81 +20,80 @@ _BY = "plugin"
 class PluginStep:
     """The step of a source whose `kind` names a plug-in."""
 
-    def __init__(self, work: SourceRun) -> None:
-        self._work = work
+    def __init__(self, run: SourceRun) -> None:
+        self._run = run
         self._plugin: SourcePlugin | None = None
 
-    async def step(self) -> bool:
-        """One fetch; more to be had when it says so and brought something or moved its cursor."""
-        work = self._work
-        token = work.cursor.token if work.cursor.by == _BY else None
-        started_ns, started = work.now_ns(), time.monotonic()
+    async def poll_once(self) -> bool:
+        """Fetch once. Returns true if the page says that there is more, and had data or a new cursor."""
+        run = self._run
+        token = run.cursor.token if run.cursor.by == _BY else None
+        started_ns, started = run.now_ns(), time.monotonic()
         try:
             page = await self._fetch(token)
-        except TroubleError as trouble:
-            failure = FetchFailure("protocol", trouble.detail, time.monotonic() - started)
-            raise work.failed(started_ns, failure, trouble.reason) from None
+        except PollError as error:
+            failure = FetchFailure("protocol", error.detail, time.monotonic() - started)
+            raise run.record_failure(started_ns, failure, error.reason) from None
         elapsed = time.monotonic() - started
-        answer = await work.came(started_ns, Fetched(0, page.content_type, page.body, elapsed))
+        answer = await run.record_answer(started_ns, Fetched(0, page.content_type, page.body, elapsed))
         taken = bool(page.body) and not answer.empty
         if not taken:
-            work.row(answer, "empty")
-        elif not await work.deliver(answer, self._key(token, page.body), place=token or "-"):
+            run.record_poll(answer, "empty")
+        elif not await run.deliver(answer, self._idempotency_key(token, page.body), request_key=token or "-"):
             return False
-        number = work.cursor.number + taken
-        cursor = msgspec.structs.replace(work.cursor, by=_BY, token=page.cursor, number=number)
-        await work.remember(cursor, page.cursor or "")
-        work.tracker.good("ok" if taken else "empty")
+        number = run.cursor.number + taken
+        cursor = msgspec.structs.replace(run.cursor, by=_BY, token=page.cursor, number=number)
+        await run.save_cursor(cursor, page.cursor or "")
+        run.tracker.note_success("ok" if taken else "empty")
         return page.more and (taken or page.cursor != token)
 
     async def close(self) -> None:
-        """Let the plug-in go."""
+        """Call the plug-in's `close`, if it has one, for at most a second; its errors are ignored."""
         close = getattr(self._plugin, "close", None)
         if close is not None:
             try:
                 async with asyncio.timeout(1.0):
                     await close()
-            except Exception:  # it is theirs, and the source is polled no more
+            except Exception:  # a plug-in may raise anything, and the source is not polled any more
                 return
 
-    def _key(self, token: str | None, body: bytes) -> str:
-        """The same bytes after the same cursor are the same payload, also after a restart."""
-        digest = hashlib.sha256(f"{token or ''}\n{self._work.pull.item}".encode() + b"\n" + body).hexdigest()
-        return f"{self._work.cursor.number + 1}-{digest}"
+    def _idempotency_key(self, token: str | None, body: bytes) -> str:
+        """The key of a payload: the same for the same bytes after the same cursor, also after a restart."""
+        digest = hashlib.sha256(f"{token or ''}\n{self._run.spec.item}".encode() + b"\n" + body).hexdigest()
+        return f"{self._run.cursor.number + 1}-{digest}"
 
     async def _fetch(self, token: str | None) -> PluginPage:
-        """Raises TroubleError for whatever goes wrong in the plug-in."""
+        """The plug-in's next page. Raises PollError for every error of the plug-in, also for an invalid page."""
         try:
-            async with asyncio.timeout(self._work.limits.deadline_s) as limit:
-                plugin = self._plugin = self._plugin or self._made()
+            async with asyncio.timeout(self._run.limits.deadline_s) as limit:
+                plugin = self._plugin = self._plugin or self._make_plugin()
                 page = await plugin.fetch(token)
-        except TroubleError:
+        except PollError:
             raise
         except TimeoutError as error:
-            within = f"the plug-in did not answer within {self._work.limits.deadline_s:g} s"
-            raise TroubleError("timeout", within if limit.expired() else f"TimeoutError: {error}") from None
+            within = f"the plug-in did not answer within {self._run.limits.deadline_s:g} s"
+            raise PollError("timeout", within if limit.expired() else f"TimeoutError: {error}") from None
         except (Exception, SystemExit) as error:
-            raise TroubleError("plugin", f"{type(error).__name__}: {error}") from None
-        if (fault := _fault(page)) is not None:
-            raise TroubleError("plugin", f"fetch gave {fault}")
-        if len(page.body) > self._work.limits.max_bytes:
-            raise TroubleError("too_large", f"the body is larger than {self._work.limits.max_bytes} bytes")
+            raise PollError("plugin", f"{type(error).__name__}: {error}") from None
+        if (fault := _page_fault(page)) is not None:
+            raise PollError("plugin", f"fetch gave {fault}")
+        if len(page.body) > self._run.limits.max_bytes:
+            raise PollError("too_large", f"the body is larger than {self._run.limits.max_bytes} bytes")
         return page
 
-    def _made(self) -> SourcePlugin:
-        kind = self._work.pull.kind
+    def _make_plugin(self) -> SourcePlugin:
+        kind = self._run.spec.kind
         offered = plugins.load(plugins.SOURCES).get(kind)
         if offered is None:
-            raise TroubleError("definition", f"no installed package offers a source '{kind}'")
-        made = offered(self._work.pull.options)
-        if not inspect.iscoroutinefunction(getattr(made, "fetch", None)):
-            raise TroubleError("plugin", f"the plug-in '{kind}' has no `async def fetch`")
-        plugin: SourcePlugin = made
+            raise PollError("definition", f"no installed package offers a source '{kind}'")
+        plugin: SourcePlugin = offered(self._run.spec.options)
+        if not inspect.iscoroutinefunction(getattr(plugin, "fetch", None)):
+            raise PollError("plugin", f"the plug-in '{kind}' has no `async def fetch`")
         return plugin
 
 
-def _fault(page: Any) -> str | None:
-    """What is wrong with what a fetch returned: it is theirs, and nobody has checked it."""
+def _page_fault(page: Any) -> str | None:
+    """The fault of a value that a plug-in's `fetch` returned, which may be anything; None for a valid page."""
     if not isinstance(page, PluginPage):
         return f"{type(page).__name__}, not a PluginPage"
     try:

@@ -1,7 +1,7 @@
-"""What one poller task does, compiled from a feed's `[source]` table: one `Pull` for each item that `each` names.
+"""Compiles a feed's [source] to the work of poller tasks: a `SourceSpec` for each item that `each` names.
 
-Pure. A `Pull` holds numbers and whole texts where the definition holds durations and templates; two definitions that
-mean the same polling compile to equal ones, so that an unrelated change of a feed does not disturb its source.
+Pure. A `SourceSpec` holds numbers and whole texts where the definition holds durations and templates. Two definitions
+of the same polling compile to equal specs, so that an unrelated change of a feed does not restart its source.
 """
 
 import base64
@@ -16,34 +16,31 @@ import msgspec
 from tidemill.feeds.definition import Attribute, Feed, Field, Tag
 from tidemill.feeds.durations import requests_per_second
 from tidemill.feeds.paths import parse_path
-from tidemill.feeds.placeholders import names_in, request_texts
+from tidemill.feeds.placeholders import fill_url, placeholder_names, request_texts
 from tidemill.feeds.source import DEFAULT_EVERY, HTTP, Source, SourceOAuth2
 from tidemill.model.time import NS_PER_S, duration_ns, parse_instant
 from tidemill.sources.addresses import AddressPolicy
-from tidemill.sources.answers import Expected
-from tidemill.sources.backoff import Backoff
+from tidemill.sources.answers import ExpectedAnswer
 from tidemill.sources.body import RequestBody, compile_body
 from tidemill.sources.bounds import Bounds
-from tidemill.sources.breaker import Breaker
+from tidemill.sources.pacing import Backoff, CircuitBreaker
 from tidemill.sources.paging import Paging, origin_of
-from tidemill.sources.poll_windows import Windows
+from tidemill.sources.poll_windows import PollWindows
 from tidemill.sources.schedule import Cron, Every, Schedule
-from tidemill.sources.templates import fill
 
 
-class Pull(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing to poll. `item` tells it from its siblings of the same feed (`muid=...`; empty when there is one).
-    `chosen` are the values of `each`, `tagged` the names of what was asked for that tags are made of.
-    `expected` is what the feed declares of an answer. `limit` is the URL's parameter of that name: an answer of as many
-    records is probably cut off; None: it has no such number.
-    `interval_s`: how far apart requests to its host are at least. `kind` names the plug-in that is asked with
-    `options`, or `http`."""
+class SourceSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """The compiled source of one item. `item` distinguishes the items of a feed (`muid=...`; "" if there is no `each`).
+    `item_values` are the values of `each`, `tag_names` the placeholders that tags use. `expected` is what the feed
+    declares of an answer. `limit` is the URL's parameter of that name: an answer with so many records is probably
+    incomplete; None: there is no such number. `interval_s`: the shortest time between requests to the host. `kind`
+    names the plug-in, which gets `options`, or is `http`."""
 
     tenant: str
     feed: str
     item: str
-    chosen: dict[str, str]
-    tagged: tuple[str, ...]
+    item_values: dict[str, str]
+    tag_names: tuple[str, ...]
     kind: str
     options: dict[str, Any]
     url: str
@@ -59,67 +56,70 @@ class Pull(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float
     slow_after_s: float
     max_bytes: int
-    breaker: Breaker
+    breaker: CircuitBreaker
     interval_s: float | None
-    windows: Windows | None
+    windows: PollWindows | None
     paging: Paging | None
-    expected: Expected
+    expected: ExpectedAnswer
     limit: int | None
     secrets: tuple[str, ...]
 
-    def asked(self, values: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Of what is asked for what tags are made of. `values`: those of one request (`start`, `cursor`, ...)."""
-        known = {**self.chosen, **(values or {})}
-        return {name: known[name] for name in self.tagged if name in known}
+    def tag_values(self, values: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The placeholder values that tags use. `values`: those of one request (`start`, `cursor`, ...)."""
+        known = {**self.item_values, **(values or {})}
+        return {name: known[name] for name in self.tag_names if name in known}
 
     @property
     def origin(self) -> str:
-        """The host that is asked: `https://api.example.com:443`; empty for a plug-in, whose host nobody knows."""
+        """The host of the requests: `https://api.example.com:443`; "" for a plug-in, whose host is not known."""
         if not self.url:
             return ""
         return origin_of(self.url)
 
     @property
     def key(self) -> str:
-        """Where the catalog keeps what belongs to this source: `sources/{tenant}/{feed}/{item}`."""
+        """The source's key in the catalog: `sources/{tenant}/{feed}/{item}`."""
         return source_key(self.tenant, self.feed, self.item)
 
     def __repr__(self) -> str:
-        return f"Pull({self.key})"  # not its values: they may be secrets
+        return f"Pull({self.key})"  # without the values: they may be secrets
 
 
 def source_key(tenant: str, feed: str, item: str) -> str:
-    """Where the catalog keeps what belongs to a source."""
+    """The key of a source in the catalog, with quoted parts: `sources/{tenant}/{feed}/{item}`."""
     return "/".join(("sources", *(quote(part, safe="=.,-_") or "-" for part in (tenant, feed, item))))
 
 
-def compile_pulls(tenant: str, feed: Feed) -> list[Pull]:
-    """The pulls of a feed; none if it has no source. Raises ValueError with a sentence for what cannot be polled."""
+def compile_specs(tenant: str, feed: Feed) -> list[SourceSpec]:
+    """The specs of a feed, one for each item; [] if it has no source. Raises ValueError with a sentence if the source
+    cannot be polled."""
     source = feed.source
     if source is None:
         return []
     values = [
         [(name, value.strip()) for value in text.split(",") if value.strip()] for name, text in source.each.items()
     ]
-    return [_compile(tenant, feed, source, dict(chosen)) for chosen in itertools.product(*values)]
+    return [_compile_item(tenant, feed, source, dict(item_values)) for item_values in itertools.product(*values)]
 
 
-def _compile(tenant: str, feed: Feed, source: Source, chosen: dict[str, str]) -> Pull:
+def _compile_item(tenant: str, feed: Feed, source: Source, item_values: dict[str, str]) -> SourceSpec:
     own = source.kind == HTTP
-    url, login = _without_login(_asked_url(source, chosen)) if own else ("", {})
+    url, login = _without_login(_item_url(source, item_values)) if own else ("", {})
     login |= _credentials(source)
     timeout_s = _seconds(source.timeout)
     body = None if source.body is None else compile_body(source.body)
-    return Pull(
+    return SourceSpec(
         tenant=tenant,
         feed=feed.name,
-        item=",".join(f"{name}={value}" for name, value in chosen.items()),
+        item=",".join(f"{name}={value}" for name, value in item_values.items()),
         kind=source.kind,
-        chosen=chosen,
-        tagged=tuple(dict.fromkeys(name for tag in feed.tags.values() for name in names_in(tag.value or ""))),
-        options={} if own else {**source.options, **chosen},
+        item_values=item_values,
+        tag_names=tuple(
+            dict.fromkeys(name for tag in feed.tags.values() for name in placeholder_names(tag.value or ""))
+        ),
+        options={} if own else {**source.options, **item_values},
         url=url,
-        headers={**_of_body(body), **login, **{name.lower(): value for name, value in source.headers.items()}},
+        headers={**_body_headers(body), **login, **{name.lower(): value for name, value in source.headers.items()}},
         body=body,
         oauth2=source.oauth2,
         allow=AddressPolicy.parse(",".join(source.allow)),
@@ -135,14 +135,14 @@ def _compile(tenant: str, feed: Feed, source: Source, chosen: dict[str, str]) ->
         interval_s=None if source.rate is None else 1 / requests_per_second(source.rate),
         windows=_windows(source),
         paging=_paging(source),
-        expected=expected_of(feed),
+        expected=expected_answer(feed),
         limit=_limit(url),
         secrets=(*source.hidden, *(text.split()[-1] for text in login.values() if source.hidden)),
     )
 
 
-def expected_of(feed: Feed) -> Expected:
-    """What a feed declares of an answer to its source."""
+def expected_answer(feed: Feed) -> ExpectedAnswer:
+    """What a feed declares of an answer of its source."""
     source, layout = feed.source or Source(), feed.input.layout
     named: list[Tag | Field | Attribute] = [*feed.tags.values(), *feed.fields.values(), *feed.attributes.values()]
     needed = [member.path for member in named if member.path is not None and member.required]
@@ -150,7 +150,7 @@ def expected_of(feed: Feed) -> Expected:
     time = [] if feed.time.path is None else [feed.time.path]
     tags = [tag.path for tag in feed.tags.values() if tag.path is not None]
     of_samples = feed.shape.kind == "samples"
-    return Expected(
+    return ExpectedAnswer(
         formats=feed.input.formats,
         records=parse_path(feed.input.records),
         needed=() if of_samples else tuple(map(parse_path, time + needed)),
@@ -168,32 +168,33 @@ def _error_path(source: Source) -> tuple[str, ...] | None:
     return ("errors",) if source.body is not None and source.body.graphql is not None else None
 
 
-def _asked_url(source: Source, chosen: dict[str, str]) -> str:
-    """The URL of one item: where its placeholder stands, else as the parameter of its name."""
-    written = {name for _, text in request_texts(source) for name in names_in(text)}
+def _item_url(source: Source, item_values: dict[str, str]) -> str:
+    """The URL of one item: its values fill placeholders; a value without a placeholder becomes a query parameter."""
+    written = {name for _, text in request_texts(source) for name in placeholder_names(text)}
     key = source.api_key
     own = {key.param: key.value} if key is not None and key.param is not None else {}
-    params = {**source.params, **own, **{name: value for name, value in chosen.items() if name not in written}}
-    return fill(_url(source.url, params), {name: value for name, value in chosen.items() if name in written})
+    params = {**source.params, **own, **{name: value for name, value in item_values.items() if name not in written}}
+    placeholders = {name: value for name, value in item_values.items() if name in written}
+    return fill_url(_url_with_params(source.url, params), placeholders)
 
 
 def _credentials(source: Source) -> dict[str, str]:
     """The headers of [source.basic] and [source.api_key]."""
-    found = {}
+    headers = {}
     if source.basic is not None:
         pair = f"{source.basic.user}:{source.basic.password}"
-        found["authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+        headers["authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
     if source.api_key is not None and source.api_key.header is not None:
-        found[source.api_key.header.lower()] = source.api_key.prefix + source.api_key.value
-    return found
+        headers[source.api_key.header.lower()] = source.api_key.prefix + source.api_key.value
+    return headers
 
 
-def _of_body(body: RequestBody | None) -> dict[str, str]:
+def _body_headers(body: RequestBody | None) -> dict[str, str]:
     return {} if body is None else {"content-type": body.content_type}
 
 
 def _without_login(text: str) -> tuple[str, dict[str, str]]:
-    """A URL without user and password, and the header that they become: they are in no link and no cursor."""
+    """A URL without user and password, and the header made of them, so that neither is in a link or a cursor."""
     url = httpx.URL(text)
     if not url.userinfo:
         return text, {}
@@ -202,7 +203,7 @@ def _without_login(text: str) -> tuple[str, dict[str, str]]:
     return text.replace(f"{url.userinfo.decode('ascii')}@", "", 1), header
 
 
-def _url(text: str, params: dict[str, str]) -> str:
+def _url_with_params(text: str, params: dict[str, str]) -> str:
     """A URL with its parameters. Raises ValueError with a sentence."""
     try:
         url = httpx.URL(text)
@@ -223,20 +224,20 @@ def _schedule(source: Source) -> Schedule:
     if source.cron is None:
         return Every(_seconds(source.every or DEFAULT_EVERY))
     cron = Cron(source.cron, source.tz)
-    cron.due_ns(0)  # raises for what cannot be followed
+    cron.due_ns(0)  # raises for an expression that cannot be used
     return cron
 
 
-def _breaker(source: Source) -> Breaker:
+def _breaker(source: Source) -> CircuitBreaker:
     backoff = Backoff(cap_s=_seconds(source.max_backoff))
-    return Breaker(open_after=source.open_after, open_for_s=_seconds(source.open_for), backoff=backoff)
+    return CircuitBreaker(open_after=source.open_after, open_for_s=_seconds(source.open_for), backoff=backoff)
 
 
-def _windows(source: Source) -> Windows | None:
+def _windows(source: Source) -> PollWindows | None:
     window = source.window
     if window is None:
         return None
-    return Windows(
+    return PollWindows(
         start_ns=parse_instant(window.start),
         size_ns=duration_ns(window.size),
         lag_ns=_ns_or_zero(window.lag),
@@ -267,5 +268,5 @@ def _seconds(text: str) -> float:
 
 
 def _ns_or_zero(text: str) -> int:
-    """A duration that may be nothing (`0s`)."""
+    """A duration in ns that may be zero (`0s`)."""
     return 0 if text.strip().rstrip("nuµmsihdw") in {"0", ""} else duration_ns(text)
