@@ -11,7 +11,7 @@ from tests.decode.json_texts import RECORDS, documents, lines
 from tests.decode.strict_only import strict_reader
 from tests.support.payloads import FEEDS as OF_RECIPES
 from tests.support.payloads import FIX, logged
-from tidemill.decode.batch import assemble
+from tidemill.decode.batch import assemble_batch
 from tidemill.decode.decoder import Decoder
 from tidemill.decode.plan import compile_plan
 from tidemill.decode.reader import PayloadReader
@@ -50,7 +50,7 @@ def outcome(
 ) -> tuple[pl.DataFrame, object, list[int]]:
     payloads = [logged(seq, body, name, format) for seq, body in enumerate(bodies)]
     reading = reader.read([(body, format) for body in bodies])
-    batch = assemble(PLANS[name], reading, payloads)
+    batch = assemble_batch(PLANS[name], reading, payloads)
     tags = batch.identities["tags"].to_list()
     frame = batch.frame.with_columns(
         tags=pl.Series([str(tags[number]) for number in batch.frame["identity"]], dtype=pl.String)

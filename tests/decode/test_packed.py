@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.payloads import logged
 from tidemill.decode.decoder import Decoder
-from tidemill.decode.values import exact
+from tidemill.decode.values import is_exact
 from tidemill.errors import Fault
 from tidemill.feeds.load import load
 from tidemill.feeds.packed import NUMBER_TYPES, packed
@@ -72,8 +72,8 @@ def test_an_integer_that_no_double_holds_is_not_rounded() -> None:
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1)), st.lists(st.integers(0, 2**64 - 1)))
 def test_exact_says_what_a_double_can_hold(signed: list[int], unsigned: list[int]) -> None:
-    assert exact(np.array(signed, ">i8")).tolist() == [int(float(number)) == number for number in signed]
-    assert exact(np.array(unsigned, "<u8")).tolist() == [int(float(number)) == number for number in unsigned]
+    assert is_exact(np.array(signed, ">i8")).tolist() == [int(float(number)) == number for number in signed]
+    assert is_exact(np.array(unsigned, "<u8")).tolist() == [int(float(number)) == number for number in unsigned]
 
 
 @pytest.mark.parametrize(

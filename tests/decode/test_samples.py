@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tests.support.payloads import FEEDS, RECEIVED_NS, logged
 from tidemill.decode.decoder import Decoder
 from tidemill.decode.fault_collector import FaultCollector
-from tidemill.decode.sample_times import Members, SampleBody, multiples
-from tidemill.decode.samples import read_fast
-from tidemill.decode.strict_samples import read_strict
+from tidemill.decode.sample_times import Members, SampleBody, even_offsets
+from tidemill.decode.samples import read_members_fast
+from tidemill.decode.strict_samples import read_members_strict
 from tidemill.model.time import NS_PER_S, format_instant, parse_instant
 
 DECODER = Decoder(FEEDS["signals"])
@@ -52,7 +52,7 @@ def test_interval_and_rate_give_exact_times() -> None:
 def test_multiples_are_rounded_exactly(numerator: int, denominator: int, count: int) -> None:
     interval = Fraction(numerator, denominator)
     expected = [(2 * i * interval.numerator + interval.denominator) // (2 * interval.denominator) for i in range(count)]
-    assert multiples(interval, count).tolist() == expected
+    assert even_offsets(interval, count).tolist() == expected
 
 
 def test_times_may_be_texts_or_numbers_in_any_order() -> None:
@@ -211,8 +211,8 @@ members = st.fixed_dictionaries(
 @given(members, st.booleans())
 def test_the_fast_and_the_strict_reader_agree(given_members: dict[str, object], ascii_only: bool) -> None:
     payload = json.dumps(given_members, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
-    fast, found = read_fast(payload, 16), FaultCollector()
-    members = read_strict(payload, 16, found)
+    fast, found = read_members_fast(payload, 16), FaultCollector()
+    members = read_members_strict(payload, 16, found)
     if fast is not None:
         assert found.count == 0
         assert members is not None
@@ -264,8 +264,8 @@ ODD_ARRAYS = {
 )
 def test_long_arrays_are_read_in_pieces_as_they_are_read_whole(frame: str, items: str) -> None:
     payload = frame.replace("@", items).encode()
-    fast, found = read_fast(payload, 16), FaultCollector()
-    strict = read_strict(payload, 16, found)
+    fast, found = read_members_fast(payload, 16), FaultCollector()
+    strict = read_members_strict(payload, 16, found)
     if fast is not None:
         assert found.count == 0
         assert strict is not None

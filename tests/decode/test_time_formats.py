@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.decode.strict_only import strict_reader
 from tests.support.payloads import logged
-from tidemill.decode.batch import Batch, assemble
+from tidemill.decode.batch import Batch, assemble_batch
 from tidemill.decode.decoder import Decoder
 from tidemill.decode.plan import compile_plan
 from tidemill.decode.time_formats import TimeFormats
@@ -119,7 +119,7 @@ def test_the_fast_and_the_strict_reader_agree_on_times(name: str, records: list[
     of_feed, body = feed(FEEDS[name]), json.dumps(records).encode()
     payload, plan = logged(1, body, "f"), compile_plan(of_feed)
     fast = Decoder(of_feed).decode([payload])
-    strict = assemble(plan, strict_reader(of_feed).read([(body, "json")]), [payload])
+    strict = assemble_batch(plan, strict_reader(of_feed).read([(body, "json")]), [payload])
     shown = ["idx", "wall_ns", "local"]
     assert fast.frame.sort("idx").select(shown).rows() == strict.frame.sort("idx").select(shown).rows()
     assert fast.rejections.sort("idx").rows() == strict.rejections.sort("idx").rows()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.support.payloads import logged
 from tidemill.checks.check import FeedColumns
 from tidemill.checks.history import PAST_CHECKS
-from tidemill.checks.look_back import LookBack, PastCheck, extent
+from tidemill.checks.look_back import LookBack, PastCheck, range_extent
 from tidemill.decode.decoder import Decoder
 from tidemill.feeds.definition import Feed, Rule
 from tidemill.feeds.load import load
@@ -25,7 +25,7 @@ from tidemill.rules import history
 from tidemill.rules.apply import apply_rules
 from tidemill.rules.history_lookup import LATEST, POINTS, HistoryLookup
 from tidemill.rules.sequential import IndexSet
-from tidemill.rules.shape import shape
+from tidemill.rules.shape import shape_points
 
 FEED = """
 name = "plant"
@@ -188,7 +188,7 @@ def ours(feed: Feed, batches: Sequence[Sequence[LogEntry]]) -> dict[Place, list[
             found[seq, idx] = [names[reason] for reason in reasons]
         for seq, idx, marks in checked.frame.select("seq", "idx", "marks").iter_rows():
             found[seq, idx] = [names[mark] for mark in marks or []]
-        points = shape(feed, "default", checked, batch).points
+        points = shape_points(feed, "default", checked, batch).points
         if feed.duplicates == "first":  # what loses the contest is not stored
             points = points.sort("seq", "idx").join(
                 pl.DataFrame(
@@ -437,6 +437,6 @@ def test_the_set_of_instants_knows_what_is_below(added: set[int], removed: set[i
 def test_the_extent_of_ranges(values: list[float], data: st.DataObject) -> None:
     stops = data.draw(st.lists(st.integers(1, len(values)), max_size=20))
     firsts = [data.draw(st.integers(0, stop - 1)) for stop in stops]
-    low, high = extent(np.array(values), np.array(firsts, np.int64), np.array(stops, np.int64))
+    low, high = range_extent(np.array(values), np.array(firsts, np.int64), np.array(stops, np.int64))
     expected = [(min(values[a:b]), max(values[a:b])) for a, b in zip(firsts, stops, strict=True)]
     assert list(zip(low.tolist(), high.tolist(), strict=True)) == expected

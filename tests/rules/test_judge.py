@@ -11,8 +11,8 @@ from tests.support.payloads import RECEIVED_NS, logged
 from tidemill.decode.decoder import Decoder
 from tidemill.feeds.load import load
 from tidemill.model.time import NS_PER_S
-from tidemill.rules import questions
-from tidemill.rules.apply import apply_rules, judge
+from tidemill.rules import rule_tests
+from tidemill.rules.apply import add_hits, apply_rules
 
 FEED = """name = "p"
 [time]
@@ -72,7 +72,7 @@ def test_only_the_columns_that_tests_name_are_laid_out() -> None:
     batch = Decoder(TAGGED).decode(
         [logged(1, json.dumps({"t": NOW_S, "site": "a", "unit": "b", "v": 1}).encode(), "p")]
     )
-    looked_at = judge(TAGGED, batch.frame.with_columns(time=pl.col("wall_ns")), batch, questions.tests(TAGGED))
+    looked_at = add_hits(TAGGED, batch.frame.with_columns(time=pl.col("wall_ns")), batch, rule_tests.feed_tests(TAGGED))
     assert "t.site" in looked_at.columns
     assert "t.unit" not in looked_at.columns
 

@@ -11,12 +11,12 @@ from tidemill.feeds.load import load
 from tidemill.model.ids import series_id
 from tidemill.model.payload import LogEntry, version
 from tidemill.rules.apply import apply_rules
-from tidemill.rules.shape import POINTS, SERIES, Shaped, shape
+from tidemill.rules.shape import POINTS, SERIES, Shaped, shape_points
 
 
 def shaped(feed: Feed, *payloads: LogEntry) -> Shaped:
     batch = Decoder(feed).decode(payloads)
-    return shape(feed, "default", apply_rules(feed, batch), batch)
+    return shape_points(feed, "default", apply_rules(feed, batch), batch)
 
 
 def test_a_fix_becomes_a_point_for_each_field() -> None:

@@ -11,7 +11,7 @@ from tidemill.feeds.load import load
 from tidemill.feeds.revise import check
 from tidemill.model.payload import LogEntry, Payload, format_asked, split_format
 from tidemill.rules.apply import apply_rules
-from tidemill.rules.shape import shape
+from tidemill.rules.shape import shape_points
 from tidemill.sources.pull import compile_pulls
 
 FEED = """
@@ -46,7 +46,7 @@ def series(feed, entries):
             for seq, (form, body) in enumerate(entries, 1)
         ]
     )
-    shaped = shape(feed, "t", apply_rules(feed, batch), batch)
+    shaped = shape_points(feed, "t", apply_rules(feed, batch), batch)
     counts = dict(shaped.points.group_by("series").len().iter_rows())
     found = shaped.series.to_dicts()
     assert len(found) == len({row["series"] for row in found})

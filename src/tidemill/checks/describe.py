@@ -20,12 +20,12 @@ class Option(msgspec.Struct, frozen=True):
     meaning: str
 
 
-def meaning(check: type[Check]) -> str:
+def check_meaning(check: type[Check]) -> str:
     """A check's docstring as one paragraph."""
     return " ".join((check.__doc__ or "").split())
 
 
-def options(check: type[Check]) -> list[Option]:
+def check_options(check: type[Check]) -> list[Option]:
     """The options of a check, in their order."""
     found = []
     for field in msgspec.structs.fields(check):
@@ -35,7 +35,7 @@ def options(check: type[Check]) -> list[Option]:
     return found
 
 
-def example(check: type[Check], name: str = "") -> str:
+def check_example(check: type[Check], name: str = "") -> str:
     """A rule that names the check (by `name`, if it is called otherwise), as it stands in a feed's TOML."""
     return f'[[rules]]\ncheck = "{name or check.name}"\noptions = {{ {check.example} }}\n'
 

@@ -26,7 +26,7 @@ import numpy as np
 
 from tidemill.checks.check import FeedColumns, meant
 from tidemill.checks.faults import duration_faults
-from tidemill.checks.look_back import Bools, Floats, Ints, LookBack, PastCheck, Rows, duration_ns, extent
+from tidemill.checks.look_back import Bools, Floats, Ints, LookBack, PastCheck, Rows, capped_duration_ns, range_extent
 from tidemill.checks.spikes import robust_z, robust_z_of
 
 Newest = Iterator[tuple[int, float]]
@@ -80,7 +80,7 @@ class Late(PastCheck, frozen=True, kw_only=True):
 
     def one(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
         """Whether something so much later was there."""
-        return latest is not None and time < latest - duration_ns(self.behind)
+        return latest is not None and time < latest - capped_duration_ns(self.behind)
 
     def explain(self) -> str:
         """The lag."""
@@ -107,12 +107,12 @@ class Spacing(PastCheck, frozen=True, kw_only=True):
     def many(self, rows: Rows) -> Bools:
         """Too soon after the point before."""
         held, time, _ = rows.previous(self.within_ns)
-        return held & (rows.time - time < duration_ns(self.min_spacing))
+        return held & (rows.time - time < capped_duration_ns(self.min_spacing))
 
     def one(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
         """Too soon after the point before."""
         before = next(newest, None)
-        return before is not None and time - before[0] < min(duration_ns(self.min_spacing), self.within_ns + 1)
+        return before is not None and time - before[0] < min(capped_duration_ns(self.min_spacing), self.within_ns + 1)
 
     def explain(self) -> str:
         """The spacing."""
@@ -150,14 +150,14 @@ class Step(PastCheck, frozen=True, kw_only=True):
             change = np.abs(rows.value - value)
             if self.per is None:
                 return held & (change > allowed)
-            return held & (change > allowed * ((rows.time - time) / duration_ns(self.per)))
+            return held & (change > allowed * ((rows.time - time) / capped_duration_ns(self.per)))
 
     def one(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
         """Too large a change since the point before."""
         before = next(newest, None)
         if before is None or time - before[0] > self.within_ns:
             return False
-        passed = 1.0 if self.per is None else (time - before[0]) / duration_ns(self.per)
+        passed = 1.0 if self.per is None else (time - before[0]) / capped_duration_ns(self.per)
         return abs(value - before[1]) > self.max_change * passed
 
     def explain(self) -> str:
@@ -194,7 +194,7 @@ class Stuck(PastCheck, frozen=True, kw_only=True):
     def reach(self) -> LookBack:
         """So many points, and as far back as the value may stay the same and one point further."""
         count = 1 if self.max_count is None else self.max_count
-        span = 0 if self.max_duration is None else duration_ns(self.max_duration)
+        span = 0 if self.max_duration is None else capped_duration_ns(self.max_duration)
         return LookBack(count, span, self.within_ns)
 
     def many(self, rows: Rows) -> Bools:
@@ -209,7 +209,7 @@ class Stuck(PastCheck, frozen=True, kw_only=True):
 
     def one(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
         """The value has stood still too long."""
-        span = None if self.max_duration is None else duration_ns(self.max_duration)
+        span = None if self.max_duration is None else capped_duration_ns(self.max_duration)
         for number, (before, other) in enumerate(newest, 1):
             if time - before > self.within_ns or not abs(value - other) <= self.tolerance:
                 return False
@@ -232,7 +232,7 @@ class Stuck(PastCheck, frozen=True, kw_only=True):
     def _by_duration(self, rows: Rows) -> Bools:
         if self.max_duration is None:
             return np.zeros(len(rows.time), np.bool_)
-        before = rows.since(rows.time - duration_ns(self.max_duration), rows.first) - 1
+        before = rows.since(rows.time - capped_duration_ns(self.max_duration), rows.first) - 1
         far = np.maximum(before, 0)
         return self._still(rows, far, (before >= rows.first) & (rows.past_time[far] >= rows.time - self.within_ns))
 
@@ -240,7 +240,7 @@ class Stuck(PastCheck, frozen=True, kw_only=True):
         """Where the past is `long` enough and all of it from `first` on is the same as the value."""
         broken = np.zeros(len(rows.time), np.bool_)
         chosen = np.flatnonzero(long)
-        least, greatest = extent(rows.past_value, first[chosen], rows.stop[chosen])
+        least, greatest = range_extent(rows.past_value, first[chosen], rows.stop[chosen])
         value = rows.value[chosen]
         broken[chosen] = self._same(value, least) & self._same(value, greatest)
         return broken
@@ -347,7 +347,7 @@ class CounterReset(PastCheck, frozen=True, kw_only=True):
 
 def _positive_duration(option: str, text: str) -> list[tuple[str, str]]:
     found = duration_faults(option, text)
-    if not found and duration_ns(text) <= 0:
+    if not found and capped_duration_ns(text) <= 0:
         found = [(option, f"{option} is longer than nothing, not {text}")]
     return found
 
@@ -355,7 +355,7 @@ def _positive_duration(option: str, text: str) -> list[tuple[str, str]]:
 def _duration_below(check: PastCheck, option: str, text: str) -> list[tuple[str, str]]:
     """The fault of a duration that reaches beyond the past."""
     found = _positive_duration(option, text)
-    if not found and not duration_faults("within", check.within) and duration_ns(text) >= check.within_ns:
+    if not found and not duration_faults("within", check.within) and capped_duration_ns(text) >= check.within_ns:
         found = [(option, f"{option} {text} needs a longer past: make `within` longer than it (it is {check.within})")]
     return found
 

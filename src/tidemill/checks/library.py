@@ -18,7 +18,7 @@ from tidemill.checks.texts import Length, Pattern, Type
 from tidemill.checks.times import MaxAge, MaxFuture
 from tidemill.checks.values import Finite, OneOf, Range, Required
 
-OURS: Final[tuple[type[Check], ...]] = (
+BUILT_IN_CHECKS: Final[tuple[type[Check], ...]] = (
     *(Required, Finite, Type, Range, OneOf, Pattern, Length, Expression),
     *(LabelAbsent, LabelPresent, MaxAge, MaxFuture),
     *PAST_CHECKS,
@@ -29,17 +29,19 @@ log = logging.getLogger(__name__)
 
 
 @cache
-def checks() -> Mapping[str, type[Check]]:
+def checks_by_name() -> Mapping[str, type[Check]]:
     """Check by name. One of another package cannot take a name that is ours, and is called as its entry point is; one
-    that cannot be used (`unusable`) is passed over."""
-    others = {name: check for name, check in plugins.load(plugins.RULES).items() if name not in unusable()}
-    return MappingProxyType(others | {check.name: check for check in OURS})
+    that cannot be used (`unusable_checks`) is passed over."""
+    others = {name: check for name, check in plugins.load(plugins.RULES).items() if name not in unusable_checks()}
+    return MappingProxyType(others | {check.name: check for check in BUILT_IN_CHECKS})
 
 
 @cache
-def unusable() -> Mapping[str, str]:
+def unusable_checks() -> Mapping[str, str]:
     """What other packages offer as a check and is none: its name, and what is wrong with it."""
-    found = {name: wrong for name, check in plugins.load(plugins.RULES).items() if (wrong := _wrong(name, check))}
+    found = {
+        name: wrong for name, check in plugins.load(plugins.RULES).items() if (wrong := _plugin_fault(name, check))
+    }
     for name, wrong in found.items():
         log.error("the plug-in %s (%s) cannot be used: %s", name, plugins.RULES, wrong)
     return MappingProxyType(found)
@@ -48,10 +50,10 @@ def unusable() -> Mapping[str, str]:
 def compile_check(name: str, options: Mapping[str, Any]) -> Check:
     """A check with its options. Raises KeyError for an unknown check, msgspec.ValidationError for options that do not
     fit; neither can happen for a rule of a feed that was loaded."""
-    return msgspec.convert(options, checks()[name], strict=True)
+    return msgspec.convert(options, checks_by_name()[name], strict=True)
 
 
-def _wrong(name: str, check: Any) -> str:
+def _plugin_fault(name: str, check: Any) -> str:
     """What keeps something from being a check called `name`; "" if nothing does."""
     if not (isinstance(check, type) and issubclass(check, Check)):
         return "it is no class derived from tidemill.checks.check.Check"

@@ -24,7 +24,7 @@ _LONGEST: Final = 4 * 10**18  # 126 years: no instant less this leaves the range
 
 
 @cache
-def duration_ns(text: str) -> int:
+def capped_duration_ns(text: str) -> int:
     """A duration in ns, at most 126 years. Raises ValueError for a text that is none."""
     return min(time.duration_ns(text), _LONGEST)
 
@@ -115,7 +115,7 @@ class PastCheck(HistoryCheck, frozen=True, kw_only=True):
     @property
     def within_ns(self) -> int:
         """How far back the past counts."""
-        return duration_ns(self.within)
+        return capped_duration_ns(self.within)
 
     def reach(self) -> LookBack:
         """How far back it must be able to look."""
@@ -131,7 +131,7 @@ class PastCheck(HistoryCheck, frozen=True, kw_only=True):
         raise NotImplementedError(type(self).__name__)
 
 
-def extent(values: Floats, first: Ints, stop: Ints) -> tuple[Floats, Floats]:
+def range_extent(values: Floats, first: Ints, stop: Ints) -> tuple[Floats, Floats]:
     """The least and the greatest of `values[first:stop]` of each pair; every range holds something.
 
     A range is two overlapping ones whose length is a power of two (the sparse table of range minimum queries), kept

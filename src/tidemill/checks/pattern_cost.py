@@ -20,15 +20,15 @@ _LONG_ESCAPE: Final = re.compile(r"\\(?:[pPxuU]\{[^}]*\}?|[pP].)", re.DOTALL)
 @lru_cache(maxsize=4096)
 def pattern_cost(pattern: str) -> int:
     """The cost of a pattern in units; 0 for one that is longer than MAX_PATTERN and so is never compiled."""
-    return _Reader(pattern).cost() if len(pattern) <= MAX_PATTERN else 0
+    return _PatternReader(pattern).cost() if len(pattern) <= MAX_PATTERN else 0
 
 
-def spaced(pattern: str) -> bool:
+def has_free_spacing(pattern: str) -> bool:
     """Whether a pattern asks for free spacing (the flag x), in which counts can hide behind comments."""
     return any("x" in flags for flags in _FLAGS.findall(pattern))
 
 
-class _Reader:
+class _PatternReader:
     """Reads a pattern once, from left to right; what is not well-formed is some number of plain characters."""
 
     def __init__(self, pattern: str) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Final, Literal
 import polars as pl
 
 from tidemill.checks.check import FeedColumns, Kind, meant
-from tidemill.checks.pattern_cost import MAX_COST, MAX_PATTERN, pattern_cost, spaced
+from tidemill.checks.pattern_cost import MAX_COST, MAX_PATTERN, has_free_spacing, pattern_cost
 from tidemill.checks.subject import SubjectCheck, TextCheck
 
 Spelling = Literal["integer", "number", "boolean", "uuid", "ipv4", "ipv6", "date", "datetime"]
@@ -146,10 +146,10 @@ def pattern_fault(pattern: str) -> str:
     One that would cost too much is not compiled."""
     if len(pattern) > MAX_PATTERN:
         return f"a pattern has at most {MAX_PATTERN} characters, not {len(pattern)}"
-    if spaced(pattern):
+    if has_free_spacing(pattern):
         return "the flag x (free spacing) is not taken; write the pattern without spaces"
     if (cost := pattern_cost(pattern)) > MAX_COST:
-        return costly(cost)
+        return cost_fault(cost)
     try:
         for text in (pattern, _whole(pattern)):  # alone first: `a)|(b` would be well-formed with our brackets around it
             pl.select(pl.lit("").str.contains(text))
@@ -158,7 +158,7 @@ def pattern_fault(pattern: str) -> str:
     return ""
 
 
-def costly(cost: int) -> str:
+def cost_fault(cost: int) -> str:
     """The fault of patterns that cost so much, of one or of all of a feed's."""
     return (
         f"the patterns of a feed may cost {MAX_COST} units, and up to here they cost {cost}: each part counts as often"

@@ -11,13 +11,13 @@ import msgspec
 import polars as pl
 
 from tidemill.checks.check import Check, FeedColumns, HistoryCheck
-from tidemill.checks.library import OURS, compile_check
+from tidemill.checks.library import BUILT_IN_CHECKS, compile_check
 
 Faults = list[tuple[str | None, str]]
 _ALWAYS: Final[dict[str, Any]] = {"time": pl.Int64, "received_ns": pl.Int64, "seq": pl.UInt64, "idx": pl.UInt32}
 
 
-def trial(name: str, options: Mapping[str, Any], columns: FeedColumns) -> tuple[Check | None, Faults]:
+def try_check(name: str, options: Mapping[str, Any], columns: FeedColumns) -> tuple[Check | None, Faults]:
     """(the check with its options, what is wrong: option or None, sentence) for a feed with these columns. The check is
     None where the options do not fit at all. Never raises for a known name.
 
@@ -33,7 +33,7 @@ def trial(name: str, options: Mapping[str, Any], columns: FeedColumns) -> tuple[
         found: Faults = list(check.faults(columns))
     except Exception as error:
         return check, [(None, _raised("cannot look at its options", error))]
-    return check, found or ([] if type(check) in OURS else evaluate(check, columns))
+    return check, found or ([] if type(check) in BUILT_IN_CHECKS else evaluate(check, columns))
 
 
 def evaluate(check: Check, columns: FeedColumns) -> Faults:

@@ -23,7 +23,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tidemill.decode.given import texts_of
+from tidemill.decode.given import given_texts
 from tidemill.decode.plan import Column, DecodePlan
 from tidemill.decode.reading import Chunk, Reading
 from tidemill.model.payload import LogEntry
@@ -64,7 +64,7 @@ class Batch(msgspec.Struct, frozen=True):
     stamps: pl.DataFrame | None = None
 
 
-def identities(tags: Sequence[dict[str, str]]) -> pl.DataFrame:
+def identities_frame(tags: Sequence[dict[str, str]]) -> pl.DataFrame:
     """The identities frame of some tag sets (without names and units)."""
     pairs = [(number, key, value) for number, one in enumerate(tags) for key, value in sorted(one.items())]
     owners, keys, values = zip(*pairs, strict=True) if pairs else ((), (), ())
@@ -79,7 +79,7 @@ def identities(tags: Sequence[dict[str, str]]) -> pl.DataFrame:
     return found.with_columns(pl.col("tags").fill_null(pl.lit([], dtype=TAGS)), *empty)
 
 
-def counts(payloads: Sequence[LogEntry], records: Sequence[int]) -> pl.DataFrame:
+def counts_frame(payloads: Sequence[LogEntry], records: Sequence[int]) -> pl.DataFrame:
     """The counts frame."""
     return pl.DataFrame(
         {"seq": [logged.seq for logged in payloads], "records": records},
@@ -87,7 +87,7 @@ def counts(payloads: Sequence[LogEntry], records: Sequence[int]) -> pl.DataFrame
     )
 
 
-def assemble(plan: DecodePlan, reading: Reading, payloads: Sequence[LogEntry]) -> Batch:
+def assemble_batch(plan: DecodePlan, reading: Reading, payloads: Sequence[LogEntry]) -> Batch:
     """One batch of everything that was read."""
     chunks = reading.chunks()
     seqs = np.array([logged.seq for logged in payloads], np.uint64)
@@ -100,9 +100,9 @@ def assemble(plan: DecodePlan, reading: Reading, payloads: Sequence[LogEntry]) -
     }
     tags = {c.name.removeprefix("t."): _values(chunks, n) for n, c in enumerate(plan.columns) if c.kind == "tag"}
     formats = [logged.payload.format for logged in payloads] if plan.given else []
-    for tag, texts in zip(plan.given, texts_of(plan.given, formats), strict=True):
+    for tag, texts in zip(plan.given, given_texts(plan.given, formats), strict=True):
         tags[tag.name] = [texts[row] for row in rows.tolist()]
-    identity, known = _identify(tags, len(rows))
+    identity, known = _number_tag_sets(tags, len(rows))
     frame["identity"] = identity
     if plan.time_received:
         frame["wall_ns"], frame["local"] = frame["received_ns"], np.zeros(len(rows), np.uint8)
@@ -116,8 +116,8 @@ def assemble(plan: DecodePlan, reading: Reading, payloads: Sequence[LogEntry]) -
     return Batch(
         pl.DataFrame(frame),
         _of_payloads(reading.rejected.frame(), seqs),
-        identities(known),
-        counts(payloads, reading.counts),
+        identities_frame(known),
+        counts_frame(payloads, reading.counts),
         registers,
         reading.stamps.frame(payloads),
     )
@@ -144,7 +144,7 @@ def _series(column: Column, values: list[Any]) -> pl.Series:
     return pl.Series(column.name, values, dtype=_TYPES[column.kind])
 
 
-def _identify(tags: dict[str, list[Any]], count: int) -> tuple[Any, list[dict[str, str]]]:
+def _number_tag_sets(tags: dict[str, list[Any]], count: int) -> tuple[Any, list[dict[str, str]]]:
     """(identity of each row, the tags of each identity); `tags` are columns by name. Equal tags are one identity; a
     null tag is not there.
 

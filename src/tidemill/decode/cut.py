@@ -14,7 +14,14 @@ from typing import Any, Final
 import msgspec
 
 from tidemill.decode.fault_collector import FaultCollector
-from tidemill.decode.strict_json import NOT_FINITE, invalid, name_of, readable, word, words
+from tidemill.decode.strict_json import (
+    NOT_FINITE,
+    invalid_message,
+    is_readable,
+    json_type,
+    not_finite_paths,
+    not_finite_word,
+)
 from tidemill.model.payload import MAX_RECORDS
 
 WHITE: Final = b" \t\r\n"
@@ -22,7 +29,7 @@ WHITE: Final = b" \t\r\n"
 # Values are read to know where they end, and dropped: of a number its length will do. The scanner of the standard
 # library runs in C (8 MiB of records of 50 bytes in 0.18 s); the text that it reads has a character for each byte
 # (Latin-1), so that places in it are places in the bytes.
-_scan: Final = json.JSONDecoder(parse_int=len, parse_float=len, parse_constant=word).raw_decode
+_scan: Final = json.JSONDecoder(parse_int=len, parse_float=len, parse_constant=not_finite_word).raw_decode
 _white: Final = re.compile(r"[ \t\n\r]*").match
 _comma: Final = re.compile(r"[ \t\n\r]*,[ \t\n\r]*").match
 _colon: Final = re.compile(r"[ \t\n\r]*:[ \t\n\r]*").match
@@ -60,7 +67,7 @@ def cut_lines(body: bytes) -> Cut:
 def cut_document(body: bytes, records: tuple[str, ...], max_depth: int, faults: FaultCollector) -> Cut | None:
     """The records of a document (without byte order mark) at the path of these keys; None with faults where it has
     none. Without a path, what is no array is one record as it stands, JSON or not."""
-    if not readable(body, "$", max_depth, faults):
+    if not is_readable(body, "$", max_depth, faults):
         return None
     if not records and not is_array(body):
         return Cut(array("q", [0]), array("q", [len(body)]), listed=False)
@@ -72,7 +79,7 @@ def cut_document(body: bytes, records: tuple[str, ...], max_depth: int, faults: 
     except _EnoughError:
         return walk.cut
     except JSONDecodeError as error:
-        faults.add("$", "invalid_json", invalid(error.msg, body, error.pos))
+        faults.add("$", "invalid_json", invalid_message(error.msg, body, error.pos))
         return None
     for found in walk.faults:
         if found.count:
@@ -108,7 +115,7 @@ class _DocumentWalk:
             if self.text[at : at + 1] == "{":
                 return self._object(at, level)
             value, end = _scan(self.text, at)
-            self.faults[level].add(self._paths[level], "wrong_type", f"must be an object, is {name_of(value)}")
+            self.faults[level].add(self._paths[level], "wrong_type", f"must be an object, is {json_type(value)}")
         elif self.text[at : at + 1] == "[":
             self.cut = Cut(array("q"), array("q"))
             return self._array(at, self.cut)
@@ -147,7 +154,7 @@ class _DocumentWalk:
                 end = self.value(colon.end(), level + 1)
             else:
                 item, end = _scan(text, colon.end())
-                for where in words(item, f"{path}.{key}") if key != wanted else ():
+                for where in not_finite_paths(item, f"{path}.{key}") if key != wanted else ():
                     others.add(where, "not_finite", NOT_FINITE)
             seen += key == wanted
             comma = _comma(text, end)

@@ -34,7 +34,7 @@ class Documents:
 
     def records(self, bodies: Sequence[bytes], *, lines: bool) -> tuple[bytes, list[Any], list[int]] | None:
         """(the bytes joined, every record in order, how many each payload has); None where msgspec refuses or it is
-        not certain which record came from which payload. Payloads are stripped (`strip`)."""
+        not certain which record came from which payload. Payloads are stripped (`strip_body`)."""
         joined = bodies[0] if len(bodies) == 1 else b"\n".join(bodies)
         try:
             if lines:
@@ -81,7 +81,7 @@ class Documents:
         return _flat(joined, found, len(bodies))
 
 
-def strip(body: bytes) -> bytes:
+def strip_body(body: bytes) -> bytes:
     """A payload without a byte order mark (RFC 8259, 8.1, lets readers ignore it) and outer white space."""
     return body.removeprefix(BOM).strip(WHITE)
 

@@ -16,7 +16,7 @@ from tidemill.decode.compile import compile_getter, compile_struct, key_tokens, 
 from tidemill.decode.documents import Documents
 from tidemill.decode.plan import DecodePlan
 from tidemill.decode.registers import RegisterValue, register_values
-from tidemill.decode.scan import plain
+from tidemill.decode.scan import is_plain
 from tidemill.decode.time_formats import TIME_KINDS, offset_column, with_offsets
 from tidemill.decode.times import LocalTimes, in_range
 from tidemill.decode.values import packed_column, scaled_column
@@ -83,7 +83,7 @@ class FastReader:
         brackets around the records of all payloads but one."""
         # Every record opens at least so many brackets: only what is beyond that can nest deeper than one record does.
         usual = (len(records) - 1) * self._brackets + around if records else 0
-        if not plain(body, self._max_depth, usual_brackets=usual, any_escape=self._any_escape):
+        if not is_plain(body, self._max_depth, usual_brackets=usual, any_escape=self._any_escape):
             return None
         taken = [list(map(getter, records)) for getter in self._getters]
         missing = [
@@ -92,7 +92,7 @@ class FastReader:
         if not self._keys_are_single(body, records, taken, missing):
             return None
         values: list[list[Any]] = []
-        walls = no_walls(len(records))
+        walls = receipt_times(len(records))
         offsets: list[int | None] | None = None
         for column, given, absent in zip(self._plan.columns, taken, missing, strict=True):
             some = [None if value is UNSET else value for value in given] if absent else given
@@ -142,7 +142,7 @@ class FastReader:
         return found
 
 
-def no_walls(count: int) -> LocalTimes:
+def receipt_times(count: int) -> LocalTimes:
     """Times of a feed that takes the time of receipt: filled in with it later."""
     return LocalTimes(np.zeros(count, np.int64), np.zeros(count, np.uint8), np.ones(count, np.bool_))
 

@@ -72,10 +72,10 @@ class FaultCollector:
 
     def sentence(self) -> str:
         """Paths and messages as one text, for the ledger."""
-        return sentence(self._kept, self.count)
+        return faults_detail(self._kept, self.count)
 
 
-def sentence(faults: Sequence[Fault], count: int) -> str:
+def faults_detail(faults: Sequence[Fault], count: int) -> str:
     """The first ten of `count` faults as one text of at most DETAIL_BYTES, paths and messages, and how many faults it
     leaves out."""
     named: list[str] = []

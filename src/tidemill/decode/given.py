@@ -43,12 +43,12 @@ def given_tags(feed: Feed) -> tuple[Given, ...]:
     )
 
 
-def faults_of(given: tuple[Given, ...], asked: Mapping[str, str]) -> tuple[str, str] | None:
+def given_fault(given: tuple[Given, ...], asked: Mapping[str, str]) -> tuple[str, str] | None:
     """The first fault of the given tags of a payload."""
     return next((fault for tag in given if (fault := tag.fault(asked)) is not None), None)
 
 
-def texts_of(given: tuple[Given, ...], formats: list[str]) -> list[list[str | None]]:
+def given_texts(given: tuple[Given, ...], formats: list[str]) -> list[list[str | None]]:
     """For each given tag its text in each payload, by the payloads' formats."""
     asked = [split_format(form)[1] for form in formats]
     return [[tag.text(one) for one in asked] for tag in given]

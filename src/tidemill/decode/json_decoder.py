@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from tidemill.decode.batch import Batch, assemble
+from tidemill.decode.batch import Batch, assemble_batch
 from tidemill.decode.cut import cut_document, cut_lines
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.plan import compile_plan
 from tidemill.decode.plugin import as_json
-from tidemill.decode.quick import quick_check
+from tidemill.decode.quick import compile_quick_check
 from tidemill.decode.reader import PayloadReader
 from tidemill.decode.scan import BOM
 from tidemill.decode.texts import Texts
@@ -26,7 +26,7 @@ class JsonDecoder:
     def __init__(self, feed: Feed, max_depth: int, turn: Callable[[], None]) -> None:
         self._plan = compile_plan(feed)
         self._reader = PayloadReader(self._plan, feed.input.formats, max_depth, turn)
-        self._quick = quick_check(self._plan, max_depth)
+        self._quick = compile_quick_check(self._plan, max_depth)
         self._formats = feed.input.formats
         self._max_depth = max_depth
 
@@ -40,7 +40,7 @@ class JsonDecoder:
     def decode(self, payloads: Sequence[LogEntry]) -> Batch:
         """Many payloads as one batch."""
         reading = self._reader.read([(logged.payload.body, logged.payload.format) for logged in payloads])
-        return assemble(self._plan, reading, payloads)
+        return assemble_batch(self._plan, reading, payloads)
 
     def texts(self, body: bytes, format: str) -> Texts:
         """The records of a payload, cut as they were to be read."""

@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tidemill.decode.batch import Batch, counts, identities
+from tidemill.decode.batch import Batch, counts_frame, identities_frame
 from tidemill.decode.envelope import unwrap
 from tidemill.decode.fault_collector import FaultCollector
-from tidemill.decode.given import faults_of, given_tags, texts_of
-from tidemill.decode.layout import Judged, Slot, compile_layout, distinct
+from tidemill.decode.given import given_fault, given_tags, given_texts
+from tidemill.decode.layout import JudgedColumn, Slot, compile_layout, number_distinct
 from tidemill.decode.rejected import Rejected
 from tidemill.decode.texts import Texts
 from tidemill.decode.times import INSTANT, WALL
@@ -23,7 +23,7 @@ from tidemill.model.payload import MAX_RECORDS, LogEntry, split_format
 _FAULTY_RECORDS: Final = 1000  # after so many, a check has said enough
 
 
-class Read(msgspec.Struct):
+class RecordColumns(msgspec.Struct):
     """What was read of some payloads: records of each, those at fault as a whole, for each row its payload and index,
     and the columns by slot; `good` where a row has no fault."""
 
@@ -31,7 +31,7 @@ class Read(msgspec.Struct):
     refused: dict[int, FaultCollector]
     payloads: NDArray[np.int64]
     indexes: NDArray[np.int64]
-    columns: list[Judged]
+    columns: list[JudgedColumn]
     good: NDArray[np.bool_]
 
 
@@ -73,8 +73,8 @@ class LayoutDecoder:
         return Batch(
             self._frame(read, good, seqs, received, identity),
             rejected.frame(),
-            identities(tags),
-            counts(payloads, read.counts),
+            identities_frame(tags),
+            counts_frame(payloads, read.counts),
             stamps=self._times(read, bad[self._timed(read)[bad]], seqs, received),
         )
 
@@ -109,7 +109,7 @@ class LayoutDecoder:
             return "too_many_records", f"{body // record} records are more than the {MAX_RECORDS} of a payload"
         return None
 
-    def _read(self, payloads: Sequence[tuple[bytes, str]]) -> Read:
+    def _read(self, payloads: Sequence[tuple[bytes, str]]) -> RecordColumns:
         sizes, refused = [0] * len(payloads), dict[int, FaultCollector]()
         heads, bodies, taken = [], [], []
         for number, (body, format) in enumerate(payloads):
@@ -131,7 +131,7 @@ class LayoutDecoder:
         for column in columns:
             good &= column.good
         starts = np.cumsum(per_payload) - per_payload
-        return Read(
+        return RecordColumns(
             sizes,
             refused,
             np.array(taken, np.int64)[owners],
@@ -140,14 +140,14 @@ class LayoutDecoder:
             good,
         )
 
-    def _judged(self, slot: Slot, records: Any, headers: Any, owners: NDArray[np.int64]) -> Judged:
+    def _judged(self, slot: Slot, records: Any, headers: Any, owners: NDArray[np.int64]) -> JudgedColumn:
         return slot.judge(headers[slot.column]).repeated(owners) if slot.in_header else slot.judge(records[slot.column])
 
     def _whole(self, body: bytes, format: str, refused: dict[int, FaultCollector], number: int) -> bytes | None:
         """The bytes of a payload of the right size; else None, with its fault."""
         faults = refused[number] = FaultCollector()
         format, asked = split_format(format)
-        if (fault := faults_of(self._given, asked)) is not None:
+        if (fault := given_fault(self._given, asked)) is not None:
             faults.add("$", *fault)
             return None
         if format not in self._formats:
@@ -165,7 +165,7 @@ class LayoutDecoder:
         del refused[number]
         return whole
 
-    def _faults(self, read: Read, row: int) -> FaultCollector:
+    def _faults(self, read: RecordColumns, row: int) -> FaultCollector:
         faults = FaultCollector()
         for slot, column in zip(self._compiled.slots, read.columns, strict=True):
             if not column.good[row]:
@@ -173,7 +173,7 @@ class LayoutDecoder:
         return faults
 
     def _identify(
-        self, read: Read, rows: NDArray[np.int64], formats: list[str]
+        self, read: RecordColumns, rows: NDArray[np.int64], formats: list[str]
     ) -> tuple[NDArray[np.uint32], list[dict[str, str]]]:
         """(identity of each row, the tags of each identity). `formats` are those of the payloads."""
         tags: list[tuple[str, Any, Any]] = [
@@ -181,19 +181,19 @@ class LayoutDecoder:
             for slot, column in zip(self._compiled.slots, read.columns, strict=True)
             if slot.column.startswith("t.") and column.codes is not None
         ]
-        for tag, texts in zip(self._given, texts_of(self._given, formats), strict=True):
+        for tag, texts in zip(self._given, given_texts(self._given, formats), strict=True):
             known = {text: code for code, text in enumerate(dict.fromkeys(texts))}
             codes = np.array([known[text] for text in texts], np.int64)
             tags.append((tag.name, codes[read.payloads[rows]], list(known)))
         if not tags:
             return np.zeros(len(rows), np.uint32), [{}] if len(rows) else []
-        numbers, first = distinct([codes for _, codes, _ in tags])
+        numbers, first = number_distinct([codes for _, codes, _ in tags])
         sets = [{name: values[codes[row]] for name, codes, values in tags} for row in first.tolist()]
         present = [{name: value for name, value in one.items() if value is not None} for one in sets]
         return numbers.astype(np.uint32), present
 
     def _times(
-        self, read: Read, rows: NDArray[np.int64], seqs: NDArray[np.uint64], received: NDArray[np.int64]
+        self, read: RecordColumns, rows: NDArray[np.int64], seqs: NDArray[np.uint64], received: NDArray[np.int64]
     ) -> pl.DataFrame:
         """`seq`, `idx`, `wall_ns`, `local` of rows."""
         payloads = read.payloads[rows]
@@ -208,12 +208,12 @@ class LayoutDecoder:
             }
         )
 
-    def _timed(self, read: Read) -> NDArray[np.bool_]:
+    def _timed(self, read: RecordColumns) -> NDArray[np.bool_]:
         return np.ones(len(read.good), np.bool_) if self._received else read.columns[0].good
 
     def _frame(
         self,
-        read: Read,
+        read: RecordColumns,
         rows: NDArray[np.int64],
         seqs: NDArray[np.uint64],
         received: NDArray[np.int64],

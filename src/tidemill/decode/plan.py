@@ -143,7 +143,7 @@ def _columns(feed: Feed, time_kind: TimeKind) -> Iterator[Column]:
         yield field_column(name, field)
     if feed.labels is not None:
         yield Column(name="labels", keys=parse_path(feed.labels.path), kind="labels", required=feed.labels.required)
-    yield from _position(feed)
+    yield from _zone_position(feed)
 
 
 def field_column(name: str, field: Field) -> Column:
@@ -165,7 +165,7 @@ def field_column(name: str, field: Field) -> Column:
     )
 
 
-def _position(feed: Feed) -> Iterator[Column]:
+def _zone_position(feed: Feed) -> Iterator[Column]:
     """Latitude and longitude, where they are not fields already."""
     fields = {field.path for field in feed.fields.values()}
     for name, path, limit in zip(("p.lat", "p.long"), feed.time.zone_position or (), (90.0, 180.0), strict=False):

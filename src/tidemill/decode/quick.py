@@ -12,7 +12,7 @@ def _is_time(column: Column) -> bool:
     return column.kind == "time_text"
 
 
-def quick_check(plan: DecodePlan, max_depth: int) -> Callable[[bytes], bool] | None:
+def compile_quick_check(plan: DecodePlan, max_depth: int) -> Callable[[bytes], bool] | None:
     """A function that says True only for one JSON object without any fault; None for feeds whose records msgspec alone
     cannot vouch for (optional members, times of other formats, packed or scaled numbers, registers, records inside a
     document)."""

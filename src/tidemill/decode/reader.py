@@ -12,20 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidemill.decode.cut import WHITE, Cut, cut_document, cut_lines
-from tidemill.decode.documents import strip
+from tidemill.decode.documents import strip_body
 from tidemill.decode.fast import DecodedColumns, FastReader
 from tidemill.decode.fault_collector import FaultCollector
-from tidemill.decode.given import faults_of
+from tidemill.decode.given import given_fault
 from tidemill.decode.plan import DecodePlan
 from tidemill.decode.plugin import as_json
-from tidemill.decode.quick import quick_check
+from tidemill.decode.quick import compile_quick_check
 from tidemill.decode.reading import Reading
 from tidemill.decode.strict import read_record
-from tidemill.decode.strict_json import parse
+from tidemill.decode.strict_json import parse_json
 from tidemill.feeds.formats import JSON_FORMATS
 from tidemill.model.payload import MAX_RECORDS, format_name, split_format
 
-_TOGETHER: Final = 1024  # payloads read in one call: past some hundred the gain is small, the cost of halving is not
+_GROUP_PAYLOADS: Final = (
+    1024  # payloads read in one call: past some hundred the gain is small, the cost of halving is not
+)
 _DECODED: Final = ""  # the format of what a plug-in made: a JSON array of records
 _TOO_MANY: Final = f"these are more records than the {MAX_RECORDS} that a payload may hold; send several"
 _BLOCK: Final = 8  # records that are not worth reading in smaller blocks
@@ -44,14 +46,14 @@ class PayloadReader:
         self._max_depth = max_depth
         self._fast = FastReader(plan, max_depth)
         self._path = "$" + "".join(f".{key}" for key in plan.records)
-        self._quick = quick_check(plan, max_depth)
+        self._quick = compile_quick_check(plan, max_depth)
         self._digits = any(column.kind in ("time_number", "time_any") for column in plan.columns)
 
     def read(self, payloads: Sequence[tuple[bytes, str]], *, limit: int | None = None) -> Reading:
         """Read (body, format) of each payload."""
         undecodable: dict[int, tuple[str, str]] = {}
         for number, (_, form) in enumerate(payloads) if self._plan.given else ():
-            if (fault := faults_of(self._plan.given, split_format(form)[1])) is not None:
+            if (fault := given_fault(self._plan.given, split_format(form)[1])) is not None:
                 undecodable[number] = fault
         payloads = [(body, format_name(form)) for body, form in payloads]
         if self._plugged:
@@ -63,14 +65,14 @@ class PayloadReader:
                 by_format.setdefault(name, []).append(number)
         for number, (code, message) in undecodable.items():
             reading.refuse(number, code, message)
-        bodies = [strip(body) for body, _ in payloads]
+        bodies = [strip_body(body) for body, _ in payloads]
         for name, numbers in by_format.items():
             if name != _DECODED and name not in self._formats:
                 for number in numbers:
                     reading.refuse(number, "unknown_format", f"this feed takes {' or '.join(self._formats)}")
                 continue
-            for first in range(0, len(numbers), _TOGETHER):
-                self._group(reading, numbers[first : first + _TOGETHER], bodies, lines=name == "ndjson")
+            for first in range(0, len(numbers), _GROUP_PAYLOADS):
+                self._group(reading, numbers[first : first + _GROUP_PAYLOADS], bodies, lines=name == "ndjson")
         if not self._plan.may_be_empty and not reading.stopped:
             for number in [number for number, count in enumerate(reading.counts) if count == 0]:
                 reading.refuse(number, "empty", "holds no record; send one, or an array of them")
@@ -138,7 +140,7 @@ class PayloadReader:
         these. So all blocks together are a few times as long as the payload, however many records are at fault. After
         _BLOCK records that all were at fault the strict reader takes the next as well: the fast one would hardly be
         certain of them."""
-        path, line, count = "$" if lines else self._path, _Line(body), len(cut)
+        path, line, count = "$" if lines else self._path, _LineCounter(body), len(cut)
         first, doubtful, step, certain, hopeless = 0, count, _BLOCK, 0, False
         while first < count and not reading.stopped:
             self._turn()
@@ -172,7 +174,7 @@ class PayloadReader:
     def _strict(self, reading: Reading, place: tuple[int, int], piece: bytes, path: str, line: int) -> None:
         """One record by the strict reader. `line`: of the payload, where the record begins."""
         faults = FaultCollector()
-        value: Any = parse(piece, path, self._max_depth, faults, line=line, digits=self._digits)
+        value: Any = parse_json(piece, path, self._max_depth, faults, line=line, digits=self._digits)
         record = None if faults.count else read_record(value, path, self._plan, faults)
         if record is None or faults.count:
             reading.reject(*place, faults, record)
@@ -180,7 +182,7 @@ class PayloadReader:
             reading.add_record(record, *place)
 
 
-class _Line:
+class _LineCounter:
     """Numbers of lines, from 1, of places that only grow."""
 
     def __init__(self, body: bytes) -> None:

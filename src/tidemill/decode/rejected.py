@@ -16,7 +16,7 @@ REJECTIONS: Final[dict[str, Any]] = {
     "reasons": pl.List(pl.String),
     "detail": pl.String,
 }
-_TOGETHER: Final = 16_384  # records made a frame at once
+_FRAME_RECORDS: Final = 16_384  # records made a frame at once
 
 
 class Rejected:
@@ -32,7 +32,7 @@ class Rejected:
         self._indexes.append(index)
         self._reasons.append(self._known.setdefault(faults.codes(), len(self._known)))
         self._details.append(faults.sentence())
-        if len(self._details) >= _TOGETHER:
+        if len(self._details) >= _FRAME_RECORDS:
             self._flush()
 
     def frame(self) -> pl.DataFrame:

@@ -7,14 +7,14 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from tidemill.decode.batch import Batch, counts, identities
+from tidemill.decode.batch import Batch, counts_frame, identities_frame
 from tidemill.decode.cut import cut_document
-from tidemill.decode.documents import strip
+from tidemill.decode.documents import strip_body
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.rejected import Rejected
-from tidemill.decode.samples import Samples, read_fast, understand
+from tidemill.decode.samples import Samples, interpret_members, read_members_fast
 from tidemill.decode.scan import BOM
-from tidemill.decode.strict_samples import read_strict
+from tidemill.decode.strict_samples import read_members_strict
 from tidemill.decode.texts import Texts
 from tidemill.model.ids import series_id
 from tidemill.model.payload import LogEntry, Payload, format_name
@@ -74,7 +74,7 @@ class SampleDecoder:
             else:
                 parts.append((logged, found))
             sizes.append(1 if found is None else len(found.values))
-        return Batch(_frame(parts), rejected.frame(), _identities(parts), counts(payloads, sizes))
+        return Batch(_frame(parts), rejected.frame(), _identities(parts), counts_frame(payloads, sizes))
 
     def texts(self, body: bytes, format: str) -> Texts:
         """The beginning of the payload for the first sample (or the series, where it is at fault as a whole), its value
@@ -91,9 +91,9 @@ class SampleDecoder:
         if format not in self._formats:
             faults.add("$", "unknown_format", f"this feed takes {' or '.join(self._formats)}")
             return None, faults
-        bare = strip(body)
-        members = read_fast(bare, self._max_depth) or read_strict(bare, self._max_depth, faults)
-        return (None if members is None else understand(members, received_ns, faults)), faults
+        bare = strip_body(body)
+        members = read_members_fast(bare, self._max_depth) or read_members_strict(bare, self._max_depth, faults)
+        return (None if members is None else interpret_members(members, received_ns, faults)), faults
 
 
 def _identity(found: Samples, payload: Payload) -> dict[str, str]:
@@ -102,7 +102,7 @@ def _identity(found: Samples, payload: Payload) -> dict[str, str]:
 
 
 def _identities(parts: Sequence[tuple[LogEntry, Samples]]) -> pl.DataFrame:
-    frame = identities([_identity(found, logged.payload) for logged, found in parts])
+    frame = identities_frame([_identity(found, logged.payload) for logged, found in parts])
     return frame.with_columns(
         pl.Series("name", [found.name for _, found in parts], dtype=pl.String),
         pl.Series("unit", [found.unit for _, found in parts], dtype=pl.String),

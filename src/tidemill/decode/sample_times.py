@@ -92,10 +92,10 @@ def sample_times(members: Members, received_ns: int, faults: FaultCollector) -> 
     unit = members.body.time_unit
     if "time_unit" not in members.spoiled and members.there("time_unit") and unit not in TIME_UNITS:
         faults.add("$.time_unit", "invalid_value", f"must be one of {', '.join(TIME_UNITS)}")
-    return _given(members, faults) if members.there("times") else _even(members, received_ns, faults)
+    return _explicit_times(members, faults) if members.there("times") else _even_times(members, received_ns, faults)
 
 
-def _even(members: Members, received_ns: int, faults: FaultCollector) -> NDArray[np.int64] | None:
+def _even_times(members: Members, received_ns: int, faults: FaultCollector) -> NDArray[np.int64] | None:
     """Times by start and interval."""
     interval, start, count = _interval(members, faults), _start(members, faults), members.count
     if faults.count or interval is None or not count:
@@ -104,10 +104,10 @@ def _even(members: Members, received_ns: int, faults: FaultCollector) -> NDArray
     if not (first >= MIN_NS and first + (count - 1) * interval <= MAX_NS):
         faults.add("$.start", "time_out_of_range", "the series reaches outside 1900-01-01 to 2262-04-11")
         return None
-    return multiples(interval, count) + (start or 0)
+    return even_offsets(interval, count) + (start or 0)
 
 
-def multiples(interval: Fraction, count: int) -> NDArray[np.int64]:
+def even_offsets(interval: Fraction, count: int) -> NDArray[np.int64]:
     """round(i * interval) for i = 0 .. count - 1, halves up, exactly."""
     numerator, denominator = interval.numerator, interval.denominator
     whole, part = divmod(numerator, denominator)
@@ -158,7 +158,7 @@ def _start(members: Members, faults: FaultCollector) -> int | None:
     return None if times is None else int(times[0])
 
 
-def _given(members: Members, faults: FaultCollector) -> NDArray[np.int64] | None:
+def _explicit_times(members: Members, faults: FaultCollector) -> NDArray[np.int64] | None:
     """Times that were given, one a value, in any order but each only once."""
     given, count = members.times, members.count
     for other in ("start", "interval", "sample_rate_hz"):

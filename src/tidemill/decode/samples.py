@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tidemill.decode.cut import WHITE
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.sample_times import ExactTimes, Members, SampleBody, sample_times
-from tidemill.decode.scan import plain
+from tidemill.decode.scan import is_plain
 
 MAX_SAMPLES: Final = 1_000_000  # of one request (contract 1)
 MAX_TAGS: Final = 32
@@ -51,16 +51,16 @@ _VALUES: Final = msgspec.json.Decoder(list[float | None])
 _KEYS: Final = tuple(f'"{field}"'.encode() for field in SampleBody.__struct_fields__)
 
 
-def read_fast(body: bytes, max_depth: int) -> Members | None:
+def read_members_fast(body: bytes, max_depth: int) -> Members | None:
     """The members of a body that is without doubt as far as JSON and types go, else None."""
-    short, values = _cut(body, "values")
+    short, values = _cut_array(body, "values")
     try:
         found, column = _DECODER.decode(short), _column(values)
     except _FAILURES:
         return None
     # The two long arrays hold nothing that needs a look; the rest is short.
-    rest, _ = _cut(short, "times")
-    if column is None or found.values or not plain(rest, max_depth):
+    rest, _ = _cut_array(short, "times")
+    if column is None or found.values or not is_plain(rest, max_depth):
         return None
     tags = found.tags or {}
     present = [getattr(found, field) is not UNSET for field in SampleBody.__struct_fields__]
@@ -70,7 +70,7 @@ def read_fast(body: bytes, max_depth: int) -> Members | None:
     return Members(found, column=column, exact=_EXACT.decode(short) if found.rounded else None) if certain else None
 
 
-def _cut(body: bytes, key: str) -> tuple[bytes, bytes]:
+def _cut_array(body: bytes, key: str) -> tuple[bytes, bytes]:
     """(the body without the items of the first array that is the value of `key`, these items as they are)."""
     match = _OPENINGS[key].search(body)
     end = -1 if match is None else body.find(b"]", match.end())
@@ -95,10 +95,10 @@ def _column(items: bytes) -> NDArray[np.float64] | None:
     return np.concatenate(parts)
 
 
-def understand(members: Members, received_ns: int, faults: FaultCollector) -> Samples | None:
+def interpret_members(members: Members, received_ns: int, faults: FaultCollector) -> Samples | None:
     """What the members mean together; None where there are faults, found before or here."""
     body, count, column = members.body, members.count, members.column
-    _texts(body, faults)
+    _check_texts(body, faults)
     if count == 0:
         faults.add("$.values", "empty", "must hold at least one value")
     elif count is not None and count > MAX_SAMPLES:
@@ -120,7 +120,7 @@ def understand(members: Members, received_ns: int, faults: FaultCollector) -> Sa
     )
 
 
-def _texts(body: SampleBody, faults: FaultCollector) -> None:
+def _check_texts(body: SampleBody, faults: FaultCollector) -> None:
     for name, longest in (("name", MAX_NAME), ("unit", MAX_NAME), ("description", MAX_TEXT)):
         text = getattr(body, name)
         if text and len(text) > longest:

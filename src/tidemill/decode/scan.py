@@ -20,7 +20,7 @@ _MARK: Final = _STEP.copy()
 _MARK[ord('"')] = 2
 
 
-def plain(body: bytes, max_depth: int, *, usual_brackets: int = 0, any_escape: bool = False) -> bool:
+def is_plain(body: bytes, max_depth: int, *, usual_brackets: int = 0, any_escape: bool = False) -> bool:
     """Whether nothing in `body` needs the strict reader: valid UTF-8, no telling escapes, no DEL, not too deep.
 
     `usual_brackets`: opening brackets that are known not to nest in others (they are of other records).

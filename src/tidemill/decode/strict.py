@@ -9,10 +9,17 @@ from typing import Any, Final
 
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.plan import Column, DecodePlan, Node
-from tidemill.decode.strict_json import NOT_FINITE, Object, has_lone_surrogate, name_of, words, written
+from tidemill.decode.strict_json import (
+    NOT_FINITE,
+    Object,
+    exact_number,
+    has_lone_surrogate,
+    json_type,
+    not_finite_paths,
+)
 from tidemill.decode.time_formats import TIME_KINDS, offset_s
 from tidemill.decode.times import INSTANT, LOCAL_MAX_NS, LOCAL_MIN_NS
-from tidemill.decode.values import octets, packed_text, unpacked
+from tidemill.decode.values import packed_bytes, packed_text, unpack_numbers
 from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -40,14 +47,14 @@ def read_record(value: Any, path: str, plan: DecodePlan, faults: FaultCollector)
     record = Record(len(plan.columns))
     record.timed = plan.time_received and isinstance(value, Object)
     if not isinstance(value, Object):
-        faults.add(path, "wrong_type", f"must be an object, is {name_of(value)}")
+        faults.add(path, "wrong_type", f"must be an object, is {json_type(value)}")
         return record
     _RecordWalk(plan, record, faults).node(value, path, plan.root)
     if record.timed and record.time is not None:
         record.timed = _settle_time(record, plan, faults)
     if plan.except_keys is not None:
         record.registers = _read_registers(value, path, plan.except_keys, faults)
-    for where in words(value, path):
+    for where in not_finite_paths(value, path):
         faults.add_once(where, "not_finite", NOT_FINITE)
     return record
 
@@ -75,8 +82,8 @@ class _RecordWalk:
             inner, where = value.get(key, _MISSING), f"{path}.{key}"
             if isinstance(inner, Object):
                 self.node(inner, where, below)
-            elif _is_there(inner, where, below.required(self._plan.columns), "an object", self._faults):
-                self._faults.add(where, "wrong_type", f"must be an object, is {name_of(inner)}")
+            elif _is_present(inner, where, below.required(self._plan.columns), "an object", self._faults):
+                self._faults.add(where, "wrong_type", f"must be an object, is {json_type(inner)}")
 
     def _forget(self, number: int) -> None:
         """Nothing is known of a column whose member is there twice."""
@@ -87,7 +94,7 @@ class _RecordWalk:
         column, faults, values = self._plan.columns[number], self._faults, self._record.values
         timely = column.kind in TIME_KINDS
         expected = self._plan.times.expected if timely else _expected(column)
-        if not _is_there(value, path, column.required, expected, faults):
+        if not _is_present(value, path, column.required, expected, faults):
             return
         if timely:
             before = faults.count
@@ -107,7 +114,7 @@ class _RecordWalk:
             values[number] = _read_labels(value, path, faults)
 
 
-def _is_there(value: Any, path: str, required: bool, expected: str, faults: FaultCollector) -> bool:
+def _is_present(value: Any, path: str, required: bool, expected: str, faults: FaultCollector) -> bool:
     """False for what is missing or null: a fault where it is required."""
     if value is _MISSING:
         if required:
@@ -119,7 +126,7 @@ def _is_there(value: Any, path: str, required: bool, expected: str, faults: Faul
 def read_text(value: Any, path: str, max_length: int, faults: FaultCollector) -> str | None:
     """A text that names something: not empty, not too long, no control characters, no half characters."""
     if not isinstance(value, str):
-        faults.add(path, "wrong_type", f"must be a text, is {name_of(value)}")
+        faults.add(path, "wrong_type", f"must be a text, is {json_type(value)}")
     elif not value:
         faults.add(path, "empty", "must not be empty")
     elif has_lone_surrogate(value):
@@ -138,7 +145,7 @@ def read_number(
 ) -> float | None:
     """A finite number, to the column's scale and within its range. Integers of any size count as the nearest double."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        faults.add(path, "wrong_type", f"must be {expected}, is {name_of(value)}")
+        faults.add(path, "wrong_type", f"must be {expected}, is {json_type(value)}")
         return None
     number = float(value)
     if not math.isfinite(number):
@@ -157,7 +164,7 @@ def read_number(
 
 def _read_numbers(value: Any, path: str, column: Column, faults: FaultCollector) -> list[float | None] | None:
     if not isinstance(value, list):
-        faults.add(path, "wrong_type", f"must be an array of numbers, is {name_of(value)}")
+        faults.add(path, "wrong_type", f"must be an array of numbers, is {json_type(value)}")
         return None
     if not value:
         faults.add(path, "empty", "must hold at least one number")
@@ -172,19 +179,19 @@ def _read_packed(value: Any, path: str, column: Column, faults: FaultCollector) 
         before = faults.count
         for n, item in enumerate(value):
             if type(item) is not int:
-                faults.add(f"{path}[{n}]", "wrong_type", f"must be an integer 0..255, is {name_of(item)}")
+                faults.add(f"{path}[{n}]", "wrong_type", f"must be an integer 0..255, is {json_type(item)}")
             elif not 0 <= item <= 255:
                 faults.add(f"{path}[{n}]", "out_of_range", f"must be an integer 0..255, is {item}")
         if faults.count > before:
             return None
     elif not isinstance(value, str) or column.encoding == "array":
-        faults.add(path, "wrong_type", f"must be {packed_text(column)}, is {name_of(value)}")
+        faults.add(path, "wrong_type", f"must be {packed_text(column)}, is {json_type(value)}")
         return None
     if kind.array and not value:
         faults.add(path, "empty", "must hold at least one number")
         return None
     try:
-        numbers = unpacked(octets(value, column), kind)
+        numbers = unpack_numbers(packed_bytes(value, column), kind)
     except ValueError as error:
         faults.add(path, "invalid_value", str(error))
         return None
@@ -203,11 +210,11 @@ def read_exact(number: Any, path: str, column: Column, faults: FaultCollector) -
 
 def _read_labels(value: Any, path: str, faults: FaultCollector) -> list[str] | None:
     if not isinstance(value, list):
-        faults.add(path, "wrong_type", f"must be an array of texts, is {name_of(value)}")
+        faults.add(path, "wrong_type", f"must be an array of texts, is {json_type(value)}")
         return None
     for n, item in enumerate(value):
         if not isinstance(item, str):
-            faults.add(f"{path}[{n}]", "wrong_type", f"must be a text, is {name_of(item)}")
+            faults.add(f"{path}[{n}]", "wrong_type", f"must be a text, is {json_type(item)}")
         elif has_lone_surrogate(item):
             faults.add(f"{path}[{n}]", "lone_surrogate", "holds half of a surrogate pair, which is no character")
     return value
@@ -219,15 +226,15 @@ def _read_time(value: Any, path: str, plan: DecodePlan, faults: FaultCollector) 
     if not isinstance(value, str):
         before = faults.count
         if times.kind == "time_text":
-            faults.add(path, "wrong_type", f"must be {times.expected}, is {name_of(value)}")
+            faults.add(path, "wrong_type", f"must be {times.expected}, is {json_type(value)}")
         else:
             read_number(value, path, None, faults, times.expected)
-        return (0, INSTANT) if faults.count > before else times.one(written(value))
+        return (0, INSTANT) if faults.count > before else times.one(exact_number(value))
     try:
         return times.one(value)
     except ValueError as error:
         if times.kind == "time_number":
-            faults.add(path, "wrong_type", f"must be {times.expected}, is {name_of(value)}")
+            faults.add(path, "wrong_type", f"must be {times.expected}, is {json_type(value)}")
         else:
             faults.add(path, "time_invalid", str(error).encode(errors="backslashreplace").decode())
         return 0, INSTANT

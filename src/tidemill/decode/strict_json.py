@@ -36,21 +36,21 @@ def _with_digits(text: str) -> Digits:
     return found
 
 
-def written(number: float) -> float | Decimal:
-    """A number exactly as it was written, where that is known (`parse` with `digits`)."""
+def exact_number(number: float) -> float | Decimal:
+    """A number exactly as it was written, where that is known (`parse_json` with `digits`)."""
     return Decimal(number.text) if isinstance(number, Digits) else number
 
 
 # Of each word one value: making a million of them would hold up all threads for a second.
-word: Final = {name: NotJson(name) for name in ("NaN", "Infinity", "-Infinity")}.__getitem__
+not_finite_word: Final = {name: NotJson(name) for name in ("NaN", "Infinity", "-Infinity")}.__getitem__
 
 
-def parse(
+def parse_json(
     body: bytes, path: str, max_depth: int, faults: FaultCollector, *, line: int = 1, digits: bool = False
 ) -> Any:
     """The value of a JSON text, or None with a fault. Objects are `Object`, words such as NaN are `NotJson`; numbers
     with decimals are `Digits` where `digits` are wanted. `line` is the number of the text's first line."""
-    if not readable(body, path, max_depth, faults, line=line):
+    if not is_readable(body, path, max_depth, faults, line=line):
         return None
     text = body.decode()
     try:
@@ -69,7 +69,7 @@ def parse(
     return None
 
 
-def readable(body: bytes, path: str, max_depth: int, faults: FaultCollector, *, line: int = 1) -> bool:
+def is_readable(body: bytes, path: str, max_depth: int, faults: FaultCollector, *, line: int = 1) -> bool:
     """Whether a text may be read as JSON: not empty, UTF-8, not too deep. Else with a fault."""
     if not body.strip(b" \t\r\n"):
         faults.add(path, "empty_body", "there is nothing here; send a JSON document")
@@ -82,7 +82,7 @@ def readable(body: bytes, path: str, max_depth: int, faults: FaultCollector, *, 
     return False
 
 
-def invalid(message: str, body: bytes, at: int) -> str:
+def invalid_message(message: str, body: bytes, at: int) -> str:
     """The sentence of a document that is no JSON from a place in its bytes on."""
     before = body[:at]
     line, column = before.count(b"\n") + 1, len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
@@ -114,20 +114,20 @@ def has_lone_surrogate(text: str) -> bool:
     return False
 
 
-def words(value: Any, path: str) -> Iterator[str]:
+def not_finite_paths(value: Any, path: str) -> Iterator[str]:
     """The paths of every NaN or infinity written as a word in a value."""
     if isinstance(value, NotJson):
         yield path
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from words(item, f"{path}.{key}")
+            yield from not_finite_paths(item, f"{path}.{key}")
     elif isinstance(value, list):
         for n, item in enumerate(value):
             if not isinstance(item, int) and type(item) is not float and not isinstance(item, str):
-                yield from words(item, f"{path}[{n}]")
+                yield from not_finite_paths(item, f"{path}[{n}]")
 
 
-def name_of(value: Any) -> str:
+def json_type(value: Any) -> str:
     """What a JSON value is, in words."""
     if value is None:
         return "null"
@@ -158,9 +158,9 @@ def _integer(text: str) -> float:
     return int(text) if len(text) <= _EXACT_DIGITS else float(text)
 
 
-_JSON: Final = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_constant=word)
+_JSON: Final = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_constant=not_finite_word)
 _DIGITS: Final = json.JSONDecoder(
-    object_pairs_hook=_object, parse_float=_with_digits, parse_int=_integer, parse_constant=word
+    object_pairs_hook=_object, parse_float=_with_digits, parse_int=_integer, parse_constant=not_finite_word
 )
 _scan: Final = make_scanner(_JSON)  # type: ignore[arg-type]  # typeshed takes the decoder for a scanner
 _scan_digits: Final = make_scanner(_DIGITS)  # type: ignore[arg-type]

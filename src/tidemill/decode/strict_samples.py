@@ -8,18 +8,18 @@ from typing import Any
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.sample_times import ExactTimes, Members, SampleBody
 from tidemill.decode.strict import read_number, read_text
-from tidemill.decode.strict_json import Object, has_lone_surrogate, name_of, parse, words
+from tidemill.decode.strict_json import Object, has_lone_surrogate, json_type, not_finite_paths, parse_json
 
 _LONG = 1 << 30
 
 
-def read_strict(body: bytes, max_depth: int, faults: FaultCollector) -> Members | None:
+def read_members_strict(body: bytes, max_depth: int, faults: FaultCollector) -> Members | None:
     """The members of a body, with every fault of JSON and types added; None for what is no JSON object."""
-    value = parse(body, "$", max_depth, faults)
+    value = parse_json(body, "$", max_depth, faults)
     if faults.count:
         return None
     if not isinstance(value, Object):
-        faults.add("$", "wrong_type", f"must be an object, is {name_of(value)}")
+        faults.add("$", "wrong_type", f"must be an object, is {json_type(value)}")
         return None
     known = set(SampleBody.__struct_fields__)
     for key in sorted(value.twice & known):
@@ -38,7 +38,7 @@ def read_strict(body: bytes, max_depth: int, faults: FaultCollector) -> Members 
             faults.add("$.values", "wrong_type", "must be an array of numbers, is null")
         else:
             faults.add("$.values", "missing", "is missing; it must be an array of numbers")
-    for where in words(value, "$"):
+    for where in not_finite_paths(value, "$"):
         faults.add_once(where, "not_finite", "NaN and Infinity are not JSON; send null for a sample that is missing")
     good = {key: item for key, item in members.items() if key not in spoiled or key == "values"}
     found = SampleBody(**good)
@@ -78,7 +78,7 @@ def _text(value: Any, path: str, faults: FaultCollector) -> str | None:
 
 def _values(value: Any, path: str, faults: FaultCollector) -> list[float | None]:
     if not isinstance(value, list):
-        faults.add(path, "wrong_type", f"must be an array of numbers, is {name_of(value)}")
+        faults.add(path, "wrong_type", f"must be an array of numbers, is {json_type(value)}")
         return []
     found: list[float | None] = []
     for place, item in enumerate(value):
@@ -91,14 +91,14 @@ def _values(value: Any, path: str, faults: FaultCollector) -> list[float | None]
 
 def _times(value: Any, path: str, faults: FaultCollector) -> list[Any]:
     if not isinstance(value, list):
-        faults.add(path, "wrong_type", f"must be an array of times, is {name_of(value)}")
+        faults.add(path, "wrong_type", f"must be an array of times, is {json_type(value)}")
         return []
     return [item if isinstance(item, str) else _time(item, f"{path}[{n}]", faults) for n, item in enumerate(value)]
 
 
 def _time(value: Any, path: str, faults: FaultCollector) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        faults.add(path, "wrong_type", f"must be an ISO 8601 time as text, or a number, is {name_of(value)}")
+        faults.add(path, "wrong_type", f"must be an ISO 8601 time as text, or a number, is {json_type(value)}")
     elif isinstance(value, str):
         return value
     else:
@@ -108,7 +108,7 @@ def _time(value: Any, path: str, faults: FaultCollector) -> Any:
 
 def _tags(value: Any, path: str, faults: FaultCollector) -> dict[str, str]:
     if not isinstance(value, Object):
-        faults.add(path, "wrong_type", f"must be an object of texts, is {name_of(value)}")
+        faults.add(path, "wrong_type", f"must be an object of texts, is {json_type(value)}")
         return {}
     found = {}
     for key, item in value.items():
@@ -124,7 +124,7 @@ def _tags(value: Any, path: str, faults: FaultCollector) -> dict[str, str]:
 def _description(value: Any, path: str, faults: FaultCollector) -> str:
     """A text for people: line breaks are fine in it."""
     if not isinstance(value, str):
-        faults.add(path, "wrong_type", f"must be a text, is {name_of(value)}")
+        faults.add(path, "wrong_type", f"must be a text, is {json_type(value)}")
     elif has_lone_surrogate(value):
         faults.add(path, "lone_surrogate", "holds half of a surrogate pair, which is no character")
     elif "\x00" in value:

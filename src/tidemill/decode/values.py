@@ -28,7 +28,7 @@ def packed_column(values: Sequence[Any], column: Column) -> list[Any] | None:
         if all(type(value) is list for value in present):
             parts = list(map(bytes, present))
         else:
-            parts = [octets(value, column) for value in present]
+            parts = [packed_bytes(value, column) for value in present]
     except ValueError:
         return None
     counts = [len(part) // kind.size for part in parts] if kind.array else []
@@ -36,7 +36,7 @@ def packed_column(values: Sequence[Any], column: Column) -> list[Any] | None:
     if kind.array and any(len(part) % kind.size for part in parts):
         return None
     numbers = np.frombuffer(joined, kind.code)
-    certain = kind.size < 8 or not kind.integer or exact(numbers).all()
+    certain = kind.size < 8 or not kind.integer or is_exact(numbers).all()
     return _placed(numbers, values, counts, column) if certain else None
 
 
@@ -51,8 +51,8 @@ def scaled_column(values: Sequence[Any], column: Column) -> list[Any] | None:
 
 def _placed(numbers: NDArray[Any], values: Sequence[Any], counts: list[int], column: Column) -> list[Any] | None:
     """Numbers to scale and checked, in place of the `values` that they are of."""
-    flat = to_scale(numbers, column)
-    if not fits(flat, column).all():
+    flat = scale_numbers(numbers, column)
+    if not is_in_bounds(flat, column).all():
         return None
     found: list[Any] = flat.tolist()
     if column.kind in ("numbers", "packed_list"):
@@ -64,7 +64,7 @@ def _placed(numbers: NDArray[Any], values: Sequence[Any], counts: list[int], col
     return [None if value is None else next(rest) for value in values]
 
 
-def exact(numbers: NDArray[Any]) -> NDArray[np.bool_]:
+def is_exact(numbers: NDArray[Any]) -> NDArray[np.bool_]:
     """Where a double can hold the number exactly."""
     if numbers.dtype.kind == "f" or numbers.dtype.itemsize < 8 or not numbers.size:
         return np.ones(numbers.shape, np.bool_)
@@ -75,14 +75,14 @@ def exact(numbers: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(sizes // lowest <= _EXACT)
 
 
-def to_scale(numbers: NDArray[Any], column: Column) -> NDArray[np.float64]:
+def scale_numbers(numbers: NDArray[Any], column: Column) -> NDArray[np.float64]:
     """Numbers as doubles, times the column's scale plus its offset; may be NaN or infinite."""
     with np.errstate(invalid="ignore", over="ignore"):  # a signalling NaN, a product too large: refused later
         wide = numbers.astype(np.float64)
         return wide * column.scale + column.offset if column.scaled else wide
 
 
-def fits(numbers: NDArray[np.float64], column: Column) -> NDArray[np.bool_]:
+def is_in_bounds(numbers: NDArray[np.float64], column: Column) -> NDArray[np.bool_]:
     """Where a value is finite and within the column's bounds."""
     good = np.isfinite(numbers)
     if column.min is not None:
@@ -92,7 +92,7 @@ def fits(numbers: NDArray[np.float64], column: Column) -> NDArray[np.bool_]:
     return good
 
 
-def octets(value: list[int] | str, column: Column) -> bytes:
+def packed_bytes(value: list[int] | str, column: Column) -> bytes:
     """The bytes of one value, at least those of one number. Raises ValueError with a sentence."""
     kind = column.packed
     assert kind is not None
@@ -112,7 +112,7 @@ def octets(value: list[int] | str, column: Column) -> bytes:
     return found
 
 
-def unpacked(found: bytes, kind: Packed) -> list[Any]:
+def unpack_numbers(found: bytes, kind: Packed) -> list[Any]:
     """Bytes as Python's numbers: integers exactly, floats widened."""
     with np.errstate(invalid="ignore"):
         numbers = np.frombuffer(found, kind.code)

@@ -8,7 +8,7 @@ Paths are `$`, `$.name` or `$.name.other`, relative to one record. Durations are
 from typing import Any, Final, Literal
 
 from tidemill.checks.check import Check, FeedColumns
-from tidemill.checks.library import checks, compile_check
+from tidemill.checks.library import checks_by_name, compile_check
 from tidemill.feeds.input import Input, Layout
 from tidemill.feeds.members import Attribute, Field, Tag
 from tidemill.feeds.source import Source
@@ -52,7 +52,7 @@ class Rule(Table, frozen=True):
     @property
     def code(self) -> str:
         """The reason code that it gives."""
-        return self.reason or checks()[self.check].reason
+        return self.reason or checks_by_name()[self.check].reason
 
     def compiled(self) -> Check:
         """Its check with the options. Never raises for a rule of a feed that `load` returned."""

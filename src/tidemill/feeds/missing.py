@@ -3,7 +3,7 @@
 import tomllib
 from typing import Any
 
-from tidemill.checks.library import checks
+from tidemill.checks.library import checks_by_name
 from tidemill.feeds.formats import known_formats
 
 
@@ -18,7 +18,7 @@ def missing_plugins(text: str) -> tuple[str, ...]:
     rules = data.get("rules")
     named = _texts([rule.get("check") for rule in rules if isinstance(rule, dict)]) if isinstance(rules, list) else []
     absent = [f"decoder '{name}'" for name in formats if name not in known_formats()]
-    absent += [f"rule '{name}'" for name in named if name not in checks()]
+    absent += [f"rule '{name}'" for name in named if name not in checks_by_name()]
     return tuple(dict.fromkeys(absent))
 
 

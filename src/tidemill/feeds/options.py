@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 import msgspec
 
-from tidemill.checks.library import checks
+from tidemill.checks.library import checks_by_name
 from tidemill.feeds.convert import did_you_mean
 from tidemill.feeds.definition import Rule
 
 
 def unknown_options(rule: Rule) -> Iterator[tuple[str, str]]:
     """(option, sentence) of each, for a rule whose check is known."""
-    known = [field.encode_name for field in msgspec.structs.fields(checks()[rule.check])]
+    known = [field.encode_name for field in msgspec.structs.fields(checks_by_name()[rule.check])]
     for option in rule.options:
         if option not in known:
             hint = did_you_mean(option, known)

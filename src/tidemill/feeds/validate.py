@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from tidemill.checks.check import HistoryCheck
-from tidemill.checks.library import checks, unusable
+from tidemill.checks.library import checks_by_name, unusable_checks
 from tidemill.checks.pattern_cost import MAX_COST, pattern_cost
-from tidemill.checks.texts import Pattern, costly
-from tidemill.checks.trial import trial
+from tidemill.checks.texts import Pattern, cost_fault
+from tidemill.checks.trial import try_check
 from tidemill.feeds.convert import DefinitionFault, did_you_mean
 from tidemill.feeds.definition import Feed, Field
 from tidemill.feeds.durations import duration_findings
@@ -205,14 +205,14 @@ def _rules(feed: Feed) -> Iterator[DefinitionFault]:
         pattern = rule.options.get("pattern") if rule.check == Pattern.name else None
         cost += pattern_cost(pattern) if isinstance(pattern, str) else 0
         if cost > MAX_COST:  # this one and those after it are not even compiled: nobody waits for them
-            yield DefinitionFault((*key, "options", "pattern"), "bad_options", costly(cost))
+            yield DefinitionFault((*key, "options", "pattern"), "bad_options", cost_fault(cost))
             return
-        if rule.check not in checks():
-            wrong = unusable().get(rule.check)
+        if rule.check not in checks_by_name():
+            wrong = unusable_checks().get(rule.check)
             message = (
                 f"the plug-in '{rule.check[:60]}' cannot be used: {wrong}"
                 if wrong
-                else f"unknown check '{rule.check[:60]}'{did_you_mean(rule.check, checks())}"
+                else f"unknown check '{rule.check[:60]}'{did_you_mean(rule.check, checks_by_name())}"
             )
             yield DefinitionFault((*key, "check"), "unknown_check", message)
             continue
@@ -225,7 +225,7 @@ def _rules(feed: Feed) -> Iterator[DefinitionFault]:
                 DefinitionFault((*key, "options", option), "bad_options", message) for option, message in unknown
             )
             continue
-        check, faults = trial(rule.check, rule.options, feed.columns)
+        check, faults = try_check(rule.check, rule.options, feed.columns)
         if rule.action == "refuse" and isinstance(check, HistoryCheck):
             yield DefinitionFault(
                 (*key, "action"), "conflict", f"'{rule.check}' needs the past, which intake does not look at"

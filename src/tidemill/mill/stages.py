@@ -22,8 +22,8 @@ from tidemill.mill.status import MillStatus
 from tidemill.model.payload import LogEntry, Payload
 from tidemill.rules.apply import apply_rules
 from tidemill.rules.history_lookup import HistoryLookup, NoHistory, Past
-from tidemill.rules.shape import shape
-from tidemill.rules.time import instants, resolve_times
+from tidemill.rules.shape import shape_points
+from tidemill.rules.time import resolve_stamps, resolve_times
 from tidemill.rules.zones import zone_at
 
 NO_PAST = NoHistory()
@@ -70,7 +70,7 @@ class TransformPipeline:
         with self._status.stage("rules"):
             checked = apply_rules(feed, batch, HistoryLookup(tenant, entries[0].seq, past, self._status.turn))
         with self._status.stage("shape"):
-            shaped = shape(feed, tenant, checked, batch)
+            shaped = shape_points(feed, tenant, checked, batch)
         rejections = ledger.rejected([shaped.rejections])
         return TransformedBatch(feed, shaped.points, shaped.series, rejections, batch.counts)
 
@@ -118,7 +118,7 @@ class TransformPipeline:
         if feed.shape.kind == "samples" or payload.format not in feed.input.formats:
             return refused.whole(entry)
         batch = self._decoder(payload.tenant, payload.feed, payload.feed_version).decode([entry])
-        times = instants(feed, batch.stamps)
+        times = resolve_stamps(feed, batch.stamps)
         if named is None:
             return refused.timed(refused.whole(entry), times)
         good = resolve_times(feed, batch.frame).select(times.columns)

@@ -10,10 +10,10 @@ import polars as pl
 from tidemill.decode.batch import Batch
 from tidemill.feeds.definition import Feed
 from tidemill.rules import history
-from tidemill.rules.history_lookup import NO_MEMORY, HistoryLookup
-from tidemill.rules.questions import Tests, hit, tests
+from tidemill.rules.history_lookup import NO_HISTORY, HistoryLookup
+from tidemill.rules.rule_tests import RuleTests, feed_tests, hit_column
 from tidemill.rules.summary import add_summary
-from tidemill.rules.time import instants, resolve_times
+from tidemill.rules.time import resolve_stamps, resolve_times
 
 REJECTIONS: Final[dict[str, Any]] = {
     "seq": pl.UInt64,
@@ -37,17 +37,17 @@ class CheckedBatch(msgspec.Struct, frozen=True):
     rejections: pl.DataFrame
 
 
-def apply_rules(feed: Feed, batch: Batch, memory: HistoryLookup = NO_MEMORY) -> CheckedBatch:
+def apply_rules(feed: Feed, batch: Batch, memory: HistoryLookup = NO_HISTORY) -> CheckedBatch:
     """Find each record's instant and ask every rule about every record. `memory` is asked only where the feed has a
     rule that needs the past; then the batch must begin at its place in the log, and raises what the past raises."""
     frame = resolve_times(feed, batch.frame)
     if feed.shape.kind == "summary":
         frame = add_summary(frame, next(iter(feed.fields)))
-    asked = tests(feed)
-    judged = remember(feed, judge(feed, frame, batch, asked), batch, asked, memory)
+    asked = feed_tests(feed)
+    judged = add_history_hits(feed, add_hits(feed, frame, batch, asked), batch, asked, memory)
     rejections = []
     if not batch.rejections.is_empty():
-        times = instants(feed, batch.stamps)
+        times = resolve_stamps(feed, batch.stamps)
         early = batch.rejections.join(times, on=["seq", "idx"], how="left", maintain_order="left")
         rejections.append(early.with_columns(identity=pl.lit(None, pl.UInt32)).select(list(REJECTIONS)))
     passed = judged
@@ -64,7 +64,7 @@ def apply_rules(feed: Feed, batch: Batch, memory: HistoryLookup = NO_MEMORY) -> 
     )
 
 
-def judge(feed: Feed, frame: pl.DataFrame, batch: Batch, asked: Tests) -> pl.DataFrame:
+def add_hits(feed: Feed, frame: pl.DataFrame, batch: Batch, asked: RuleTests) -> pl.DataFrame:
     """The frame with `broken.<number>` of each test that needs no past, true or false, and whatever columns the tests
     look at.
 
@@ -82,16 +82,18 @@ def judge(feed: Feed, frame: pl.DataFrame, batch: Batch, asked: Tests) -> pl.Dat
     return looked_at.with_columns(asked.of_records) if asked.of_records else looked_at
 
 
-def remember(feed: Feed, judged: pl.DataFrame, batch: Batch, asked: Tests, memory: HistoryLookup) -> pl.DataFrame:
+def add_history_hits(
+    feed: Feed, judged: pl.DataFrame, batch: Batch, asked: RuleTests, memory: HistoryLookup
+) -> pl.DataFrame:
     """The judged frame with `broken.<number>` of the tests that need the past."""
     if not asked.past:
         return judged
     refused = judged.select(asked.refused.alias("refused"))
-    found = history.judge(feed, list(asked.past.values()), judged.hstack(refused), batch, memory)
-    return judged.hstack([pl.Series(hit(number), hits) for number, hits in zip(asked.past, found, strict=True)])
+    found = history.evaluate_history(feed, list(asked.past.values()), judged.hstack(refused), batch, memory)
+    return judged.hstack([pl.Series(hit_column(number), hits) for number, hits in zip(asked.past, found, strict=True)])
 
 
-def _failed(judged: pl.DataFrame, asked: Tests) -> pl.Series | None:
+def _failed(judged: pl.DataFrame, asked: RuleTests) -> pl.Series | None:
     """Which records are rejected; None where none is."""
     if asked.failed is None:
         reasons = judged["time_reason"]
@@ -118,6 +120,6 @@ def _with_registers(frame: pl.DataFrame, batch: Batch, wanted: Set[str]) -> pl.D
     return frame
 
 
-def _rejections(refused: pl.DataFrame, asked: Tests) -> pl.DataFrame:
+def _rejections(refused: pl.DataFrame, asked: RuleTests) -> pl.DataFrame:
     """REJECTIONS of records that broke something, a column at a time: there may be a million of them."""
     return refused.select("seq", "idx", "identity", "time", asked.codes, asked.detail)

@@ -9,13 +9,13 @@ from typing import Any, Final
 
 import polars as pl
 
-STANDING: Final[dict[str, Any]] = {
+CURRENT: Final[dict[str, Any]] = {
     "series": pl.UInt64,
     "time": pl.Int64,
     "seq": pl.UInt64,
     "idx": pl.UInt32,
 }
-LOSERS: Final[dict[str, Any]] = {
+SUPERSEDED: Final[dict[str, Any]] = {
     "seq": pl.UInt64,
     "idx": pl.UInt32,
     "time": pl.Int64,
@@ -24,22 +24,22 @@ LOSERS: Final[dict[str, Any]] = {
     "stood": pl.Boolean,
 }
 _KEY: Final = ["series", "time"]
-_PLACE: Final = ["seq", "idx"]
+_RECORD: Final = ["seq", "idx"]
 
 
-def first_wins(points: pl.DataFrame, standing: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def keep_first_records(points: pl.DataFrame, standing: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(the points that stay, LOSERS) of a batch and `standing`: what is in the store at the series and times of the
     batch's anchors. A record loses or stays as a whole. `stood`: it was in the store until now.
 
     The same record twice (a batch applied again) is no duplicate of itself.
     """
     if _nothing_to_decide(points, standing):
-        return points, pl.DataFrame(schema=LOSERS)
-    anchors = points.filter("anchor").select(*STANDING).with_columns(stood=pl.lit(False))
-    stood = standing.select(list(STANDING)).with_columns(stood=pl.lit(True))
+        return points, pl.DataFrame(schema=SUPERSEDED)
+    anchors = points.filter("anchor").select(*CURRENT).with_columns(stood=pl.lit(False))
+    stood = standing.select(list(CURRENT)).with_columns(stood=pl.lit(True))
     entrants = _ranked(stood.join(anchors, on=_KEY, how="semi"), anchors)
     lost = entrants.filter(pl.col("seq").ne(pl.col("winner_seq")) | pl.col("idx").ne(pl.col("winner_idx")))
-    return points.join(lost, on=_PLACE, how="anti"), lost.select(list(LOSERS))
+    return points.join(lost, on=_RECORD, how="anti"), lost.select(list(SUPERSEDED))
 
 
 def _nothing_to_decide(points: pl.DataFrame, standing: pl.DataFrame) -> bool:
@@ -52,7 +52,7 @@ def _nothing_to_decide(points: pl.DataFrame, standing: pl.DataFrame) -> bool:
 
 def _ranked(stood: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
     """Every entrant once, with the place of the one that stays at its series and time: the lowest."""
-    entrants = pl.concat([stood, new]).unique([*_KEY, *_PLACE], keep="first", maintain_order=True)
-    return entrants.sort([*_KEY, *_PLACE]).with_columns(
+    entrants = pl.concat([stood, new]).unique([*_KEY, *_RECORD], keep="first", maintain_order=True)
+    return entrants.sort([*_KEY, *_RECORD]).with_columns(
         winner_seq=pl.col("seq").first().over(_KEY), winner_idx=pl.col("idx").first().over(_KEY)
     )

@@ -23,7 +23,7 @@ _LONGEST_NS: Final = 6 * 3600 * NS_PER_S  # a clock was never put back by more
 Ints = NDArray[np.int64]
 
 
-def passes(frame: pl.DataFrame, ns: Ints, folds: Ints, later: Ints) -> NDArray[np.uint8]:
+def choose_folds(frame: pl.DataFrame, ns: Ints, folds: Ints, later: Ints) -> NDArray[np.uint8]:
     """FIRST, SECOND or UNCLEAR for each of the rows `folds` of a frame (`seq`, `idx`, `identity`, `received_ns`). `ns`:
     of all rows the instants, of `folds` the first ones; `later`: the second ones of `folds`."""
     found = np.zeros(len(folds), np.uint8)
@@ -36,14 +36,14 @@ def passes(frame: pl.DataFrame, ns: Ints, folds: Ints, later: Ints) -> NDArray[n
     mine = np.flatnonzero(np.isin(seqs, np.unique(seqs[folds])))
     order = mine[np.lexsort((frame["idx"].to_numpy()[mine], identities[mine], seqs[mine]))]
     ends = np.flatnonzero((np.diff(seqs[order]) != 0) | (np.diff(identities[order]) != 0)) + 1
-    walk = _Walk(ns, of_fold, later, found)
+    walk = _PayloadOrder(ns, of_fold, later, found)
     for rows in np.split(order, ends):
         if (of_fold[rows] >= 0).any():
             walk.group(rows)
     return found
 
 
-class _Walk:
+class _PayloadOrder:
     """Goes through the records of each series in each payload. `of_fold`: the number of a row among the folds, or
     -1."""
 

@@ -29,21 +29,23 @@ _PIECE: Final = 10_000  # records from one sign of life to the next
 _NEVER: Final = np.iinfo(np.int64).min
 
 
-class Asked(msgspec.Struct, frozen=True):
+class HistoryTest(msgspec.Struct, frozen=True):
     """A check, and whether a record that breaks it is rejected (else it is flagged)."""
 
     check: PastCheck
     rejects: bool
 
 
-def judge(feed: Feed, asked: Sequence[Asked], frame: pl.DataFrame, batch: Batch, memory: HistoryLookup) -> list[Bools]:
+def evaluate_history(
+    feed: Feed, asked: Sequence[HistoryTest], frame: pl.DataFrame, batch: Batch, memory: HistoryLookup
+) -> list[Bools]:
     """For each check which rows of `frame` break it. The frame has `seq`, `idx`, `identity`, `time`, `f.<field>` and
     `refused`: of rows that are rejected for other reasons; they are judged and are nobody's past."""
     found = [np.zeros(frame.height, np.bool_) for _ in asked]
     order = _order(frame)
     if not len(order):
         return found
-    broken = _Judge(feed, asked, _Columns(frame, order), batch, memory).run()
+    broken = _HistoryEvaluation(feed, asked, _Columns(frame, order), batch, memory).run()
     for one, hits in zip(found, broken, strict=True):
         one[order] = hits
     return found
@@ -71,12 +73,12 @@ class _Field(msgspec.Struct, frozen=True):
         return self.time[part], self.value[part], None if latest == _NEVER else latest
 
 
-class _Judge:
+class _HistoryEvaluation:
     """One batch. Rows are in the order of (identity, place); a group is the rows of one identity: its series depend on
     no others. `begin` has where each group begins, and the end of the last."""
 
     def __init__(
-        self, feed: Feed, asked: Sequence[Asked], columns: "_Columns", batch: Batch, memory: HistoryLookup
+        self, feed: Feed, asked: Sequence[HistoryTest], columns: "_Columns", batch: Batch, memory: HistoryLookup
     ) -> None:
         self._feed = feed
         self._memory = memory

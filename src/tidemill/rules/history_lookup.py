@@ -59,7 +59,7 @@ class NoHistory:
         return pl.DataFrame(schema=LATEST)
 
 
-def _still() -> None:
+def _no_turn() -> None:
     """Nobody wants to know."""
 
 
@@ -70,7 +70,7 @@ class HistoryLookup(msgspec.Struct, frozen=True):
     tenant: str
     before_seq: int
     past: Past
-    turn: Callable[[], None] = _still
+    turn: Callable[[], None] = _no_turn
 
 
-NO_MEMORY: Final = HistoryLookup("", 0, NoHistory())
+NO_HISTORY: Final = HistoryLookup("", 0, NoHistory())

@@ -17,8 +17,8 @@ from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.paths import parse_path
 from tidemill.model.payload import Payload
-from tidemill.rules.apply import judge
-from tidemill.rules.questions import Test, hit, tests
+from tidemill.rules.apply import add_hits
+from tidemill.rules.rule_tests import RuleTest, feed_tests, hit_column
 from tidemill.rules.summary import add_summary
 from tidemill.rules.time import resolve_times
 
@@ -29,19 +29,19 @@ _LINES: Final = "ndjson"
 def refusals(feed: Feed, payload: Payload, batch: Batch) -> tuple[Fault, ...]:
     """A fault for every rule of action `refuse` that a record breaks: the record's path, the rule's reason code and
     what the record did. `batch` is the one payload, decoded. At most a hundred by name, and how many more there are."""
-    asked = tests(feed, refusing=True)
+    asked = feed_tests(feed, refusing=True)
     if not asked.all or batch.frame.is_empty():
         return ()
     frame = resolve_times(feed, batch.frame)
     if feed.shape.kind == "summary":
         frame = add_summary(frame, next(iter(feed.fields)))
-    marks = [hit(number) for number in range(len(asked.all))]
-    broke = judge(feed, frame, batch, asked).filter(pl.any_horizontal(marks)).sort("idx").select("idx", *marks)
+    marks = [hit_column(number) for number in range(len(asked.all))]
+    broke = add_hits(feed, frame, batch, asked).filter(pl.any_horizontal(marks)).sort("idx").select("idx", *marks)
     return _faults(broke, asked.all, feed, payload, int(batch.counts["records"].sum()))
 
 
 def _faults(
-    broke: pl.DataFrame, asked: Sequence[Test], feed: Feed, payload: Payload, records: int
+    broke: pl.DataFrame, asked: Sequence[RuleTest], feed: Feed, payload: Payload, records: int
 ) -> tuple[Fault, ...]:
     if broke.is_empty():
         return ()

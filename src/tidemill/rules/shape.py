@@ -57,28 +57,28 @@ class Shaped(msgspec.Struct, frozen=True):
     rejections: pl.DataFrame
 
 
-def shape(feed: Feed, tenant: str, checked: CheckedBatch, batch: Batch) -> Shaped:
+def shape_points(feed: Feed, tenant: str, checked: CheckedBatch, batch: Batch) -> Shaped:
     """One point for each field that a record has.
 
     A missing optional field gives no point; where the first record wins it gives one without a value, so that the
     losing record's value cannot stay, whichever of the two was applied first.
     """
-    names = Names(feed, tenant, batch)
+    names = BatchSeries(feed, tenant, batch)
     records = checked.frame.with_columns(_attributes(feed).alias("attributes"))
     if feed.registers is not None:
         points = _register_points(records, batch, names)
     else:
         points = _field_points(feed, records, names)
     points = points.with_columns(
-        version=-place() if feed.first_wins else place(),
-        ordinal=place() if feed.duplicates == "keep" else pl.lit(0, pl.Int64),
+        version=-version_expression() if feed.first_wins else version_expression(),
+        ordinal=version_expression() if feed.duplicates == "keep" else pl.lit(0, pl.Int64),
     )
     return Shaped(points.select(list(POINTS)), names.series(), _with_series(feed, tenant, checked.rejections, batch))
 
 
 def _with_series(feed: Feed, tenant: str, rejections: pl.DataFrame, batch: Batch) -> pl.DataFrame:
     """Rejections with `series`. Names of their own: a series is not made by what is not of it."""
-    names = Names(feed, tenant, batch)
+    names = BatchSeries(feed, tenant, batch)
     known = rejections.filter(pl.col("identity").is_not_null())
     if known.is_empty():
         return rejections.drop("identity").with_columns(series=pl.lit(None, pl.List(pl.UInt64)))
@@ -94,7 +94,7 @@ def _with_series(feed: Feed, tenant: str, rejections: pl.DataFrame, batch: Batch
     return rejections.join(of, on="identity", how="left", maintain_order="left").drop("identity")
 
 
-def place(seq: str = "seq", idx: str = "idx") -> pl.Expr:
+def version_expression(seq: str = "seq", idx: str = "idx") -> pl.Expr:
     """(seq, index) as one number that orders as they do within a partition: `model.payload.version` of columns, for
     last wins."""
     return (pl.col(seq).cast(pl.Int64) & MAX_SEQ) * (1 << INDEX_BITS) + pl.col(idx).cast(pl.Int64)
@@ -110,7 +110,7 @@ def field_names(feed: Feed) -> tuple[str, ...]:
     return tuple(sorted(feed.fields, key=lambda name: name != anchor))
 
 
-class Names:
+class BatchSeries:
     """Series of a batch by (identity, field), made when first asked for."""
 
     def __init__(self, feed: Feed, tenant: str, batch: Batch) -> None:
@@ -192,7 +192,7 @@ def _attributes(feed: Feed) -> pl.Expr:
     return pl.concat_list(pairs).list.drop_nulls() if pairs else pl.lit(None, dtype=TAGS)
 
 
-def _field_points(feed: Feed, frame: pl.DataFrame, names: Names) -> pl.DataFrame:
+def _field_points(feed: Feed, frame: pl.DataFrame, names: BatchSeries) -> pl.DataFrame:
     if frame.is_empty():
         return pl.DataFrame(schema=POINTS)
     identities = frame["identity"].to_numpy()
@@ -217,7 +217,7 @@ def _field_points(feed: Feed, frame: pl.DataFrame, names: Names) -> pl.DataFrame
     return pl.concat(parts)
 
 
-def _register_points(records: pl.DataFrame, batch: Batch, names: Names) -> pl.DataFrame:
+def _register_points(records: pl.DataFrame, batch: Batch, names: BatchSeries) -> pl.DataFrame:
     assert batch.registers is not None
     rows = batch.registers.join(records.select("identity", *_RECORD), on=["seq", "idx"], how="inner")
     series = names.of(rows["identity"].to_list(), rows["field"].to_list())

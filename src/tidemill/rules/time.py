@@ -16,7 +16,7 @@ from tidemill.feeds.definition import Feed
 from tidemill.model.iso8601 import DAY_S
 from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S
 from tidemill.model.zones import zone
-from tidemill.rules import fold_order, time_mends
+from tidemill.rules import fold_order, time_shifts
 from tidemill.rules.zones import UNKNOWN, LocalInstants, to_instants, zone_at
 
 FOLD_EARLIER: Final = 1  # bit 0: a local time that was twice, taken as the earlier
@@ -65,12 +65,14 @@ def resolve_times(feed: Feed, frame: pl.DataFrame) -> pl.DataFrame:
         known = zones != UNKNOWN
         rows = local[known]
         found = to_instants(times.ns[rows], zones[known], names)
-        _apply_policy(feed, times, rows, _days_begin(_ends(feed, found), times.ns[rows], kinds[rows] == DAY))
+        _apply_policy(
+            feed, times, rows, _resolve_days(_without_interval_ends(feed, found), times.ns[rows], kinds[rows] == DAY)
+        )
         if feed.time.fold == "by_order":
             _by_order(frame, times, rows[found.fold], found.later[found.fold])
-    length_ns = time_mends.fixed_ns(feed.time)
+    length_ns = time_shifts.fixed_interval_ns(feed.time)
     if length_ns:
-        times.ns = np.where(times.ns >= MIN_NS + length_ns, times.ns - length_ns, time_mends.OUT_OF_RANGE)
+        times.ns = np.where(times.ns >= MIN_NS + length_ns, times.ns - length_ns, time_shifts.OUT_OF_RANGE)
     times.refuse(np.flatnonzero((times.ns < MIN_NS) | (times.ns > MAX_NS)), "time_out_of_range")
     return frame.hstack(times.columns())
 
@@ -78,27 +80,27 @@ def resolve_times(feed: Feed, frame: pl.DataFrame) -> pl.DataFrame:
 def _before_zones(feed: Feed, frame: pl.DataFrame, times: _Times, local: NDArray[np.bool_]) -> None:
     """What is added to the clock as it is written."""
     if feed.time.shift is not None:
-        times.flags[time_mends.shifted(feed.time.shift, frame, times.ns)] |= SHIFTED
-    span = time_mends.calendar_span(feed.time)
+        times.flags[time_shifts.apply_shift(feed.time.shift, frame, times.ns)] |= SHIFTED
+    span = time_shifts.calendar_span(feed.time)
     if span is not None:
-        times.ns = time_mends.begins_of_days(feed.time, times.ns, local, span)
+        times.ns = time_shifts.interval_begins(feed.time, times.ns, local, span)
 
 
-def _ends(feed: Feed, found: LocalInstants) -> LocalInstants:
+def _without_interval_ends(feed: Feed, found: LocalInstants) -> LocalInstants:
     """The same where times are ends of intervals: the first moment of a gap is the end of the interval before it."""
     if feed.time.stamp != "end":
         return found
     return msgspec.structs.replace(found, gap=found.gap & (found.earlier != found.change))
 
 
-def instants(feed: Feed, stamps: pl.DataFrame | None) -> pl.DataFrame:
+def resolve_stamps(feed: Feed, stamps: pl.DataFrame | None) -> pl.DataFrame:
     """`seq`, `idx`, `time` (ns UTC) of the rejected records whose instant the feed's policy can say."""
     if stamps is None or stamps.is_empty():
         return pl.DataFrame(schema={"seq": pl.UInt64, "idx": pl.UInt32, "time": pl.Int64})
     return resolve_times(feed, stamps).filter(pl.col("time").is_not_null()).select("seq", "idx", "time")
 
 
-def _days_begin(found: LocalInstants, wall: NDArray[np.int64], days: NDArray[np.bool_]) -> LocalInstants:
+def _resolve_days(found: LocalInstants, wall: NDArray[np.int64], days: NDArray[np.bool_]) -> LocalInstants:
     """The same where a day without a time means its begin: whichever way clocks are put at midnight, a day has one. A
     day that never was stays in its gap."""
     if not days.any():
@@ -128,7 +130,7 @@ def _apply_policy(feed: Feed, times: _Times, rows: NDArray[np.int64], found: Loc
 
 def _by_order(frame: pl.DataFrame, times: _Times, rows: NDArray[np.int64], later: NDArray[np.int64]) -> None:
     """Local times that were twice, of which `times` has the first instant: the one that the order of records tells."""
-    passed = fold_order.passes(frame, times.ns, rows, later)
+    passed = fold_order.choose_folds(frame, times.ns, rows, later)
     second = passed == fold_order.SECOND
     times.ns[rows[second]] = later[second]
     times.flags[rows[second]] ^= FOLD_EARLIER | FOLD_LATER

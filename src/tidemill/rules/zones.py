@@ -59,7 +59,7 @@ def to_instants(wall_ns: NDArray[np.int64], zones: NDArray[np.int64], names: Seq
     return result
 
 
-def to_walls(ns: NDArray[np.int64], name: str) -> NDArray[np.int64]:
+def to_wall_ns(ns: NDArray[np.int64], name: str) -> NDArray[np.int64]:
     """Instants (ns UTC) -> the wall clock of a zone (ns as if UTC)."""
     walls = ns.copy()
     years = ns.astype("datetime64[ns]").astype("datetime64[Y]").astype(np.int64) + 1970
@@ -97,12 +97,12 @@ def offsets_around(name: str, year: int) -> Offsets:
     starts, offsets = [-_FAR_NS], [found[0] * NS_PER_S]
     for day, before, after in zip(days, found, found[1:], strict=False):
         if before != after:
-            starts.append(_change(where, day, day + _DAY_S, before) * NS_PER_S)
+            starts.append(_change_s(where, day, day + _DAY_S, before) * NS_PER_S)
             offsets.append(after * NS_PER_S)
     return Offsets(np.array(starts), np.array(offsets))
 
 
-def _change(where: ZoneInfo, low: int, high: int, before: int) -> int:
+def _change_s(where: ZoneInfo, low: int, high: int, before: int) -> int:
     """The first second in (low, high] at which the offset is no longer `before`."""
     while high - low > 1:
         middle = (low + high) // 2

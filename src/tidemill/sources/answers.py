@@ -12,12 +12,12 @@ import msgspec
 
 from tidemill.decode.cut import WHITE, Cut, cut_document, cut_lines
 from tidemill.decode.decoder import DEEPEST
-from tidemill.decode.documents import strip
+from tidemill.decode.documents import strip_body
 from tidemill.decode.envelope import unwrap
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.plugin import as_json
 from tidemill.decode.scan import BOM
-from tidemill.decode.strict_json import NotJson, parse
+from tidemill.decode.strict_json import NotJson, parse_json
 from tidemill.feeds.formats import JSON_FORMATS, LAYOUT_FORMATS, plugged
 from tidemill.feeds.source import SourceNothing
 
@@ -88,7 +88,7 @@ def format_of(body: bytes, claimed: str, formats: tuple[str, ...]) -> str:
 
 def value_at(body: bytes, path: Path) -> Any:
     """The value at a path of a JSON document, decoded; `...` where there is none."""
-    raw: bytes | msgspec.Raw = strip(body)
+    raw: bytes | msgspec.Raw = strip_body(body)
     try:
         for name in path:
             raw = _object.decode(raw)[name]
@@ -96,7 +96,7 @@ def value_at(body: bytes, path: Path) -> Any:
     except KeyError:
         return ...
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # also for one NaN somewhere else in it
-        value = parse(strip(body), "$", DEEPEST, FaultCollector())
+        value = parse_json(strip_body(body), "$", DEEPEST, FaultCollector())
     for name in path:
         value = value.get(name, ...) if isinstance(value, dict) else ...
     return ... if isinstance(value, NotJson) else value
@@ -164,7 +164,7 @@ def _judge_document(
 
 def _lone(piece: bytes, good: AnswerVerdict, expected: Expected, max_depth: int) -> AnswerVerdict:
     """What stands alone where a list of records may be: a record if it has all that a record must have."""
-    value = parse(piece, "$", max_depth, FaultCollector())
+    value = parse_json(piece, "$", max_depth, FaultCollector())
     where = _text(expected.records)
     if not isinstance(value, dict):
         return msgspec.structs.replace(good, records=None, why=f"{where} holds no record; it is {_shown(piece)}")
@@ -207,14 +207,14 @@ def _is_object(text: bytes) -> bool:
     try:
         _object.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return isinstance(parse(text, "$", DEEPEST, FaultCollector()), dict)
+        return isinstance(parse_json(text, "$", DEEPEST, FaultCollector()), dict)
     return True
 
 
 def _as_json(body: bytes, taken: list[str]) -> bool:
     """Whether a feed that takes other formats too gets JSON this time."""
     try:
-        msgspec.json.decode(strip(body), type=msgspec.Raw)
+        msgspec.json.decode(strip_body(body), type=msgspec.Raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return "ndjson" in taken and _lines(body) is not None
     return True
@@ -222,7 +222,7 @@ def _as_json(body: bytes, taken: list[str]) -> bool:
 
 def _unreadable(piece: bytes, max_depth: int, faults: FaultCollector) -> bool:
     """Whether a text is no JSON value; then with a fault."""
-    return parse(piece, "$", max_depth, faults) is None and bool(faults.count)
+    return parse_json(piece, "$", max_depth, faults) is None and bool(faults.count)
 
 
 def _first(cut: Cut, body: bytes) -> Iterator[bytes]:

@@ -5,7 +5,7 @@ from typing import Literal
 import httpx
 import msgspec
 
-from tidemill.decode.documents import strip
+from tidemill.decode.documents import strip_body
 from tidemill.sources.answers import value_at
 from tidemill.sources.http import Fetched
 from tidemill.sources.templates import fill
@@ -106,7 +106,7 @@ def origin_of(url: httpx.URL | str) -> str:
 
 def next_cursor(body: bytes, path: tuple[str, ...]) -> str | None:
     """The cursor at a path of a JSON document. Missing, null, false and empty say that there is none."""
-    raw: bytes | msgspec.Raw = strip(body)
+    raw: bytes | msgspec.Raw = strip_body(body)
     try:
         for name in path:
             raw = _object.decode(raw)[name]

@@ -13,7 +13,7 @@ from tidemill.feeds.formats import JSON_FORMATS
 from tidemill.model.payload import LogEntry, Payload
 from tidemill.model.time import format_instant
 from tidemill.rules.apply import apply_rules
-from tidemill.rules.shape import shape
+from tidemill.rules.shape import shape_points
 from tidemill.sources.answers import format_of, judge
 from tidemill.sources.pull import expected_of
 
@@ -66,7 +66,7 @@ def preview(feed: Feed, body: bytes, content_type: str, now_ns: int, limit: int)
     decoder = Decoder(feed)
     payload = Payload("", "default", feed.name, feed.version, now_ns, form, body, b"")
     batch = decoder.decode([LogEntry(1, payload)])
-    shaped = shape(feed, "default", apply_rules(feed, batch), batch)
+    shaped = shape_points(feed, "default", apply_rules(feed, batch), batch)
     points = shaped.points
     lost = shaped.rejections.sort("idx")
     texts = decoder.texts(body, form)

@@ -8,8 +8,8 @@ from tidemill.checks.check import Check, FeedColumns, meant
 from tidemill.checks.expression.columns import to_polars
 from tidemill.checks.expression.faults import ExpressionError
 from tidemill.checks.expression.kinds import check_kinds
-from tidemill.checks.expression.parse import FACTS, parse
-from tidemill.checks.expression.tree import Name, names
+from tidemill.checks.expression.parse import FACTS, parse_expression
+from tidemill.checks.expression.tree import Name, names_in_tree
 from tidemill.checks.faults import nearest
 
 
@@ -34,8 +34,8 @@ class Expression(Check, frozen=True):
     def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """It must be well-formed, and the feed must have what it names."""
         try:
-            tree = parse(self.holds)
-            if unknown := [(name.at, wrong) for name in names(tree) if (wrong := _unknown(name, columns))]:
+            tree = parse_expression(self.holds)
+            if unknown := [(name.at, wrong) for name in names_in_tree(tree) if (wrong := _unknown(name, columns))]:
                 return [("holds", str(ExpressionError(self.holds, at, wrong))) for at, wrong in unknown]
             check_kinds(self.holds, tree)
         except ExpressionError as error:
@@ -44,7 +44,7 @@ class Expression(Check, frozen=True):
 
     def broken(self) -> pl.Expr:
         """False; with `missing = "reject"` also neither true nor false."""
-        holds = to_polars(parse(self.holds))
+        holds = to_polars(parse_expression(self.holds))
         return (holds.fill_null(False) if self.missing == "reject" else holds).not_()
 
     def explain(self) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 
 import polars as pl
 
-from tidemill.checks.expression.tree import Among, Binary, FunctionCall, Literally, Name, Node, Unary
+from tidemill.checks.expression.tree import Among, Binary, Constant, FunctionCall, Name, Node, Unary
 from tidemill.model.time import NS_PER_S
 
 _PREFIX: Final = {"field": "f", "tag": "t", "attribute": "a"}
@@ -37,7 +37,7 @@ _OTHERS: Final[dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]]] = {
 def to_polars(node: Node) -> pl.Expr:
     """The expression over a frame of records (see `checks.check.Check`) for a tree that `parse` returned."""
     match node:
-        case Literally():
+        case Constant():
             return pl.lit(node.value)
         case Name():
             return _named(node)

@@ -3,7 +3,17 @@
 from typing import Final
 
 from tidemill.checks.expression.faults import ExpressionError
-from tidemill.checks.expression.tree import Among, Binary, FunctionCall, Kind, Literally, Name, Node, Unary, names
+from tidemill.checks.expression.tree import (
+    Among,
+    Binary,
+    Constant,
+    FunctionCall,
+    Kind,
+    Name,
+    Node,
+    Unary,
+    names_in_tree,
+)
 
 # The kinds of a function's arguments (None: any name of the record), whether more of the last may follow, its own kind.
 FUNCTIONS: Final[dict[str, tuple[tuple[Kind | None, ...], bool, Kind]]] = {
@@ -23,7 +33,7 @@ def check_kinds(text: str, tree: Node) -> None:
     Raises ExpressionError."""
     kinds = _Kinds(text)
     kinds.need("truth", tree, "the whole expression must be")
-    if not any(names(tree)):
+    if not any(names_in_tree(tree)):
         raise ExpressionError(text, 0, "it looks at nothing of the record: name a field, a tag or an attribute")
 
 
@@ -38,7 +48,7 @@ class _Kinds:
 
     def of(self, node: Node) -> Kind:
         match node:
-            case Literally():
+            case Constant():
                 return "text" if isinstance(node.value, str) else "number"
             case Name():
                 return "text" if node.role in ("tag", "attribute") else "number"

@@ -8,8 +8,8 @@ from typing import Final, TypeVar
 
 from tidemill.checks.expression.faults import ExpressionError
 from tidemill.checks.expression.kinds import FUNCTIONS
-from tidemill.checks.expression.tokens import Token, tokens
-from tidemill.checks.expression.tree import Among, Binary, FunctionCall, Literally, Name, Node, Role, Unary
+from tidemill.checks.expression.tokens import Token, tokenize
+from tidemill.checks.expression.tree import Among, Binary, Constant, FunctionCall, Name, Node, Role, Unary
 from tidemill.checks.faults import nearest
 
 MAX_DEPTH: Final = 32
@@ -26,7 +26,7 @@ _MINUS: Final = 7
 
 
 @lru_cache(maxsize=1024)
-def parse(text: str) -> Node:
+def parse_expression(text: str) -> Node:
     """The tree of an expression. Whether its parts fit together is for `check_kinds`. Raises ExpressionError."""
     parser = _Parser(text)
     tree = parser.expression(0)
@@ -39,7 +39,7 @@ class _Parser:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._tokens = tokens(text)
+        self._tokens = tokenize(text)
         self._place = 0
         self._depth = 0
         self._nodes = 0
@@ -100,21 +100,21 @@ class _Parser:
         self._expect("]")
         return self._node(Among(token.at, item, tuple(choices)))
 
-    def _choice(self) -> Literally:
+    def _choice(self) -> Constant:
         negative = self._accept("-")
         token = self._take()
         if token.word == "number":
-            return self._node(Literally(token.at, float(token.value) * (-1 if negative else 1)))
+            return self._node(Constant(token.at, float(token.value) * (-1 if negative else 1)))
         if token.word == "text" and not negative:
-            return self._node(Literally(token.at, token.value))
+            return self._node(Constant(token.at, token.value))
         raise self._fault("a list holds numbers or texts", token)
 
     def _operand(self) -> Node:
         token = self._take()
         if token.word == "number":
-            return self._node(Literally(token.at, float(token.value)))
+            return self._node(Constant(token.at, float(token.value)))
         if token.word == "text":
-            return self._node(Literally(token.at, token.value))
+            return self._node(Constant(token.at, token.value))
         if token.word == "name":
             return self._node(self._named(token))
         if token.value in ("not", "-"):

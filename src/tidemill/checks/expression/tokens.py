@@ -41,7 +41,7 @@ class Token(msgspec.Struct, frozen=True):
     at: int
 
 
-def tokens(text: str) -> list[Token]:
+def tokenize(text: str) -> list[Token]:
     """The words of an expression, the last of them `end`. Raises ExpressionError."""
     if len(text) > MAX_LENGTH:
         raise ExpressionError(text, MAX_LENGTH, f"an expression has at most {MAX_LENGTH} characters, not {len(text)}")

@@ -17,7 +17,7 @@ from tidemill.feeds.definition import Feed
 from tidemill.mill import refused
 from tidemill.model.payload import LogEntry
 from tidemill.rules.apply import apply_rules
-from tidemill.rules.shape import shape
+from tidemill.rules.shape import shape_points
 
 PLACE: Final = ["seq", "idx"]
 POINTS: Final = {
@@ -81,7 +81,7 @@ class VersionedReader:
         compiled, decoder = self._of(tenant, feed, version)
         batch = decoder.decode(entries)
         checked = apply_rules(compiled, batch)
-        shaped = shape(compiled, tenant, checked, batch)
+        shaped = shape_points(compiled, tenant, checked, batch)
         return Again(
             points=shaped.points.select(pl.col(name).cast(kind) for name, kind in POINTS.items()),
             counts=batch.counts.select(pl.col(name).cast(kind) for name, kind in COUNTS.items()),

@@ -11,19 +11,19 @@ from tidemill.feeds.time_policy import Shift, TimePolicy
 from tidemill.model.iso8601 import parse_iso
 from tidemill.model.spans import Span, parse_span
 from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S, duration_ns
-from tidemill.rules.zones import to_instants, to_walls
+from tidemill.rules.zones import to_instants, to_wall_ns
 
 OUT_OF_RANGE: Final = MIN_NS - 3 * 86_400 * NS_PER_S  # a time that is past what the store can hold, whatever its zone
 
 
-def shifted(shift: Shift, frame: pl.DataFrame, wall: NDArray[np.int64]) -> NDArray[np.bool_]:
+def apply_shift(shift: Shift, frame: pl.DataFrame, wall: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Add a feed's shift to times (ns, in place) where its conditions hold; returns where."""
     length_ns = duration_ns(shift.by.removeprefix("-"))
     holds = np.ones(len(wall), np.bool_)
     if shift.before is not None:
-        holds &= wall < _instant(shift.before)
+        holds &= wall < _shift_bound_ns(shift.before)
     if shift.after is not None:
-        holds &= wall >= _instant(shift.after)
+        holds &= wall >= _shift_bound_ns(shift.after)
     if shift.older_than is not None:
         holds &= wall < frame["received_ns"].to_numpy() - duration_ns(shift.older_than)
     back = shift.by.startswith("-")
@@ -40,20 +40,20 @@ def calendar_span(time: TimePolicy) -> Span | None:
     return span if span is not None and span.of_calendar else None
 
 
-def fixed_ns(time: TimePolicy) -> int:
+def fixed_interval_ns(time: TimePolicy) -> int:
     """The length of the intervals whose ends are the times; 0 where a calendar says how long, and where times are no
     ends."""
     span = _span(time)
     return 0 if span is None else span.fixed_ns
 
 
-def begins_of_days(time: TimePolicy, ns: NDArray[np.int64], local: NDArray[np.bool_], span: Span) -> NDArray[np.int64]:
+def interval_begins(time: TimePolicy, ns: NDArray[np.int64], local: NDArray[np.bool_], span: Span) -> NDArray[np.int64]:
     """Ends of intervals of a calendar -> their begins: of wall clocks on the clock, of instants on the clock of the
     feed's zone (without one of UTC)."""
     walls = ns.copy()
     there = np.flatnonzero(~local)
     if time.zone is not None and len(there):
-        walls[there] = to_walls(ns[there], time.zone)
+        walls[there] = to_wall_ns(ns[there], time.zone)
     known, rows = np.unique(walls, return_inverse=True)
     begins = np.array([span.before(wall) if wall > MIN_NS else wall for wall in known.tolist()], np.int64)[rows]
     if time.zone is not None and len(there):
@@ -65,6 +65,6 @@ def _span(time: TimePolicy) -> Span | None:
     return parse_span(time.interval) if time.stamp == "end" and time.interval is not None else None
 
 
-def _instant(text: str) -> int:
+def _shift_bound_ns(text: str) -> int:
     written = parse_iso(text)
     return written.wall_ns - (written.offset_s or 0) * NS_PER_S
