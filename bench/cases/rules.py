@@ -73,7 +73,7 @@ class Tails:
         tail = frame.sort("time").group_by("identity").tail(31)
         self._last = [
             tail.with_columns(
-                pl.Series("series", names.of(tail["identity"].to_list(), [field] * tail.height), dtype=pl.UInt64),
+                pl.Series("series", names.ids(tail["identity"].to_list(), [field] * tail.height), dtype=pl.UInt64),
                 pl.col(f"f.{field}").alias("value"),
             )
             .select(list(POINTS))

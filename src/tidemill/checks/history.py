@@ -44,11 +44,11 @@ class Monotonic(PastCheck, frozen=True, kw_only=True):
         """The latest point."""
         return LookBack(latest=True)
 
-    def many(self, rows: Rows) -> Bools:
+    def judge_rows(self, rows: Rows) -> Bools:
         """None: these come later than all before them."""
         return np.zeros(len(rows.time), np.bool_)
 
-    def one(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
+    def judge_record(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
         """Whether something as late was there."""
         return latest is not None and time <= latest
 
@@ -74,11 +74,11 @@ class Late(PastCheck, frozen=True, kw_only=True):
         """The latest point."""
         return LookBack(latest=True)
 
-    def many(self, rows: Rows) -> Bools:
+    def judge_rows(self, rows: Rows) -> Bools:
         """None: these come later than all before them."""
         return np.zeros(len(rows.time), np.bool_)
 
-    def one(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
+    def judge_record(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
         """Whether something so much later was there."""
         return latest is not None and time < latest - capped_duration_ns(self.behind)
 
@@ -104,12 +104,12 @@ class Spacing(PastCheck, frozen=True, kw_only=True):
         """The point before."""
         return LookBack(count=1, within_ns=self.within_ns)
 
-    def many(self, rows: Rows) -> Bools:
+    def judge_rows(self, rows: Rows) -> Bools:
         """Too soon after the point before."""
         held, time, _ = rows.previous(self.within_ns)
         return held & (rows.time - time < capped_duration_ns(self.min_spacing))
 
-    def one(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
+    def judge_record(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
         """Too soon after the point before."""
         before = next(newest, None)
         return before is not None and time - before[0] < min(capped_duration_ns(self.min_spacing), self.within_ns + 1)
@@ -142,7 +142,7 @@ class Step(PastCheck, frozen=True, kw_only=True):
         """The point before."""
         return LookBack(count=1, within_ns=self.within_ns)
 
-    def many(self, rows: Rows) -> Bools:
+    def judge_rows(self, rows: Rows) -> Bools:
         """Too large a change since the point before."""
         held, time, value = rows.previous(self.within_ns)
         allowed = self.max_change
@@ -152,7 +152,7 @@ class Step(PastCheck, frozen=True, kw_only=True):
                 return held & (change > allowed)
             return held & (change > allowed * ((rows.time - time) / capped_duration_ns(self.per)))
 
-    def one(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
+    def judge_record(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
         """Too large a change since the point before."""
         before = next(newest, None)
         if before is None or time - before[0] > self.within_ns:
@@ -197,7 +197,7 @@ class Stuck(PastCheck, frozen=True, kw_only=True):
         span = 0 if self.max_duration is None else capped_duration_ns(self.max_duration)
         return LookBack(count, span, self.within_ns)
 
-    def many(self, rows: Rows) -> Bools:
+    def judge_rows(self, rows: Rows) -> Bools:
         """The value has stood still too long."""
         held, _, value = rows.previous(self.within_ns)
         broken = np.zeros(len(rows.time), np.bool_)
@@ -207,7 +207,7 @@ class Stuck(PastCheck, frozen=True, kw_only=True):
             broken[chosen] = self._by_count(alike) | self._by_duration(alike)
         return broken
 
-    def one(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
+    def judge_record(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
         """The value has stood still too long."""
         span = None if self.max_duration is None else capped_duration_ns(self.max_duration)
         for number, (before, other) in enumerate(newest, 1):
@@ -283,7 +283,7 @@ class Spike(PastCheck, frozen=True, kw_only=True):
         """The window."""
         return LookBack(count=self.window, within_ns=self.within_ns)
 
-    def many(self, rows: Rows) -> Bools:
+    def judge_rows(self, rows: Rows) -> Bools:
         """Too far from the median."""
         first = rows.last(self.window, self.within_ns)
         broken = np.zeros(len(rows.time), np.bool_)
@@ -293,7 +293,7 @@ class Spike(PastCheck, frozen=True, kw_only=True):
             broken[chosen] = np.abs(z) > self.max_z
         return broken
 
-    def one(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
+    def judge_record(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
         """Too far from the median."""
         oldest = time - self.within_ns
         values = [other for before, other in islice(newest, self.window) if before >= oldest]
@@ -324,7 +324,7 @@ class CounterReset(PastCheck, frozen=True, kw_only=True):
         """The point before."""
         return LookBack(count=1, within_ns=self.within_ns)
 
-    def many(self, rows: Rows) -> Bools:
+    def judge_rows(self, rows: Rows) -> Bools:
         """Below the point before."""
         held, _, value = rows.previous(self.within_ns)
         below = held & (rows.value < value)
@@ -333,7 +333,7 @@ class CounterReset(PastCheck, frozen=True, kw_only=True):
         rise = rows.value - value + self.wrap
         return below & ~((rise >= 0) & (rise < self.wrap / 2))
 
-    def one(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
+    def judge_record(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
         """Below the point before."""
         before = next(newest, None)
         if before is None or time - before[0] > self.within_ns or not value < before[1]:

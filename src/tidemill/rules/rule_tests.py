@@ -1,5 +1,5 @@
-"""What is asked about every record of a feed version, made ready once: a batch of one record must not pay for building
-some dozens of expressions, and feeds never change."""
+"""The tests of a feed version's rules as Polars expressions, compiled once: a batch of one record must not pay for
+building dozens of expressions, and feed versions never change."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -18,8 +18,8 @@ _TIME_DETAIL: Final = pl.col("time_reason").replace_strict(dict(REASONS), defaul
 
 
 class RuleTest(msgspec.Struct, frozen=True):
-    """One question to every record: the code and the sentence of who breaks it, what is asked (an expression, or a
-    check that needs the past), and what follows."""
+    """One rule as a test of every record: the reason code and sentence of a record that breaks it, the test itself (an
+    expression that is true where it is broken, or a check that needs the past), and whether a hit only flags."""
 
     code: str
     detail: str
@@ -28,17 +28,17 @@ class RuleTest(msgspec.Struct, frozen=True):
 
 
 class RuleTests(msgspec.Struct, frozen=True):
-    """The tests of a feed, and the expressions that follow from them; `broken.<number>` are the columns of hits.
+    """The tests of a feed, and the expressions over their hits, which are the columns `broken.<number>`.
 
-    `of_sets` look at nothing but tags, `of_records` at other columns too; `wanted` are the columns that must be laid
-    out for records. `past` has the tests that need the past by their number. `refused` is who is rejected without
-    asking the past, `failed` who is rejected at all (None: nobody but records without an instant). `codes` and `detail`
-    say why, and `marks` which tests flagged a record (None: none can)."""
+    `by_tags` look at tags only, `by_record` at other columns too; `columns` must be in the frame of records. `past`:
+    the tests that need the past, by number. `refused`: records that are rejected whatever the past is; `failed`:
+    records that are rejected at all (None: only records without an instant). `codes` and `detail` give the reasons,
+    `marks` the codes of the tests that flagged a record (None: no test flags)."""
 
     all: tuple[RuleTest, ...]
-    of_sets: tuple[pl.Expr, ...]
-    of_records: tuple[pl.Expr, ...]
-    wanted: frozenset[str]
+    by_tags: tuple[pl.Expr, ...]
+    by_record: tuple[pl.Expr, ...]
+    columns: frozenset[str]
     past: Mapping[int, HistoryTest]
     refused: pl.Expr
     failed: pl.Expr | None
@@ -48,14 +48,15 @@ class RuleTests(msgspec.Struct, frozen=True):
 
 
 def feed_tests(feed: Feed, *, refusing: bool = False) -> RuleTests:
-    """The tests of a feed's rules, in their order, or only those that refuse; a summary that overflows breaks one of
-    its own (the last, which refuses nothing)."""
+    """The tests of a feed's rules, in their order; with `refusing` only those of action `refuse`.
+
+    Shape `summary` has one more test, the last: a figure beyond the range of a double."""
     key = (id(feed), refusing)
     kept = _kept.get(key)
     if kept is None:
         if len(_kept) >= _KEEP:
             _kept.clear()
-        # The feed is kept with them: else another feed could come to have its id.
+        # The feed is kept with its tests, so that no other feed can get the same id.
         kept = _kept[key] = (feed, _compiled(feed, _refusing(feed) if refusing else _all(feed)))
     return kept[1]
 
@@ -64,7 +65,7 @@ _kept: Final[dict[tuple[int, bool], tuple[Feed, RuleTests]]] = {}
 
 
 def hit_column(number: int) -> str:
-    """The column that says who breaks a test."""
+    """The name of the boolean column with the hits of a test."""
     return f"broken.{number}"
 
 
@@ -73,46 +74,46 @@ def _refusing(feed: Feed) -> list[RuleTest]:
 
 
 def _all(feed: Feed) -> list[RuleTest]:
-    found = []
+    rule_tests = []
     for rule in feed.rules:
         check = rule.compiled()
         broken = check if isinstance(check, PastCheck) else check.broken()
-        found.append(RuleTest(rule.code, f"{rule.code}: {check.explain()}", broken, rule.action == "flag"))
+        rule_tests.append(RuleTest(rule.code, f"{rule.code}: {check.explain()}", broken, rule.action == "flag"))
     if feed.shape.kind == "summary":
         detail = "not_finite: its mean or standard deviation is beyond the range of a double"
         overflow = pl.any_horizontal([pl.col(f"f.{name}").is_infinite() for name in SUMMARY])
-        found.append(RuleTest("not_finite", detail, overflow))
-    return found
+        rule_tests.append(RuleTest("not_finite", detail, overflow))
+    return rule_tests
 
 
-def _compiled(feed: Feed, asked: Sequence[RuleTest]) -> RuleTests:
+def _compiled(feed: Feed, rule_tests: Sequence[RuleTest]) -> RuleTests:
     texts = {f"t.{tag}" for tag in feed.tags}
-    of_sets, of_records, wanted = [], [], set()
+    by_tags, by_record, columns = [], [], set()
     past = {}
-    for number, test in enumerate(asked):
+    for number, test in enumerate(rule_tests):
         if isinstance(test.broken, PastCheck):
             past[number] = HistoryTest(test.broken, not test.flags)
-            wanted.add(f"f.{test.broken.field}")
+            columns.add(f"f.{test.broken.field}")
             continue
         expression = test.broken.fill_null(False).alias(hit_column(number))
         names = set(expression.meta.root_names())
         if names and names <= texts:
-            of_sets.append(expression)
+            by_tags.append(expression)
         else:
-            of_records.append(expression)
-            wanted |= names
-    rejecting = [(number, test) for number, test in enumerate(asked) if not test.flags]
+            by_record.append(expression)
+            columns |= names
+    rejecting = [(number, test) for number, test in enumerate(rule_tests) if not test.flags]
     return RuleTests(
-        all=tuple(asked),
-        of_sets=tuple(of_sets),
-        of_records=tuple(of_records),
-        wanted=frozenset(wanted),
+        all=tuple(rule_tests),
+        by_tags=tuple(by_tags),
+        by_record=tuple(by_record),
+        columns=frozenset(columns),
         past=past,
         refused=_any([hit_column(number) for number, _ in rejecting if number not in past]),
         failed=_any([hit_column(number) for number, _ in rejecting]) if rejecting else None,
         codes=_codes(rejecting, "time_reason").alias("reasons"),
         detail=_details(rejecting).alias("detail"),
-        marks=_marks([(number, test) for number, test in enumerate(asked) if test.flags]),
+        marks=_marks([(number, test) for number, test in enumerate(rule_tests) if test.flags]),
     )
 
 
@@ -120,13 +121,13 @@ def _any(hits: Sequence[str]) -> pl.Expr:
     return pl.any_horizontal(_TIMELESS, *hits)
 
 
-def _codes(asked: Sequence[tuple[int, RuleTest]], *first: str) -> pl.Expr:
-    codes = [pl.when(hit_column(number)).then(pl.lit(test.code)) for number, test in asked]
+def _codes(rule_tests: Sequence[tuple[int, RuleTest]], *first: str) -> pl.Expr:
+    codes = [pl.when(hit_column(number)).then(pl.lit(test.code)) for number, test in rule_tests]
     return pl.concat_list(*first, *codes).list.drop_nulls().list.unique(maintain_order=True)
 
 
-def _details(asked: Sequence[tuple[int, RuleTest]]) -> pl.Expr:
-    details = [pl.when(hit_column(number)).then(pl.lit(test.detail)) for number, test in asked]
+def _details(rule_tests: Sequence[tuple[int, RuleTest]]) -> pl.Expr:
+    details = [pl.when(hit_column(number)).then(pl.lit(test.detail)) for number, test in rule_tests]
     return pl.concat_str([_TIME_DETAIL, *details], separator="; ", ignore_nulls=True)
 
 
