@@ -1,4 +1,5 @@
-"""Faults that several checks' options can have: a duration that is none, a field or text that the feed has not."""
+"""The faults of options that several checks have: an invalid duration, a field, tag, attribute or labels that the feed
+has not."""
 
 import difflib
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
-"""A check tried before a feed is taken: compiled, asked for its faults, and evaluated once.
+"""Tries a check when a feed is validated: compiles it, collects the faults of its options, and evaluates it once.
 
-A check of another package can raise anything at any of these, and what would raise for a payload must be found while
-the feed is still only a text: then it is a fault of the feed, and no payload is set aside for it.
+A check of another package can raise anything at each of these steps. An error that would occur for payloads must show
+while the feed is validated: then it is a fault of the feed, and no payload is set aside because of it.
 """
 
 from collections.abc import Mapping
@@ -18,10 +18,10 @@ _ALWAYS: Final[dict[str, Any]] = {"time": pl.Int64, "received_ns": pl.Int64, "se
 
 
 def try_check(name: str, options: Mapping[str, Any], columns: FeedColumns) -> tuple[Check | None, Faults]:
-    """(the check with its options, what is wrong: option or None, sentence) for a feed with these columns. The check is
+    """(the check with its options, its faults: option or None, sentence) for a feed with these columns. The check is
     None where the options do not fit at all. Never raises for a known name.
 
-    Ours are not evaluated (1 ms each, and a server may start with a thousand): the tests of this folder do that.
+    Built-in checks are not evaluated (1 ms each, and a server may start with a thousand): the tests of this folder do.
     """
     try:
         check = compile_check(name, options)
@@ -30,14 +30,14 @@ def try_check(name: str, options: Mapping[str, Any], columns: FeedColumns) -> tu
     except Exception as error:  # of another package's code
         return None, [(None, _raised("cannot be made", error))]
     try:
-        found: Faults = list(check.faults(columns))
+        faults: Faults = list(check.faults(columns))
     except Exception as error:
         return check, [(None, _raised("cannot look at its options", error))]
-    return check, found or ([] if type(check) in BUILT_IN_CHECKS else evaluate(check, columns))
+    return check, faults or ([] if type(check) in BUILT_IN_CHECKS else evaluate(check, columns))
 
 
 def evaluate(check: Check, columns: FeedColumns) -> Faults:
-    """What is wrong with a check whose options have no fault, found by asking it about two records and about none."""
+    """The faults of a check whose options have none, found by evaluating it over two records and over none."""
     try:
         sentence: object = check.explain()
     except Exception as error:
@@ -58,7 +58,8 @@ def evaluate(check: Check, columns: FeedColumns) -> Faults:
 
 
 def _records(columns: FeedColumns, expression: pl.Expr) -> pl.DataFrame:
-    """One record that has nothing but its place, and one that has everything, none of it of use to anyone."""
+    """A frame of two records: one with nothing but the required columns, and one with an arbitrary value in every
+    column."""
     texts = (*(f"t.{name}" for name in columns.tags), *(f"a.{name}" for name in columns.attributes))
     numbers = {f"f.{name}" for name in columns.fields}
     if columns.registers:

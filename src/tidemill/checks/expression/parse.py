@@ -1,4 +1,4 @@
-"""Text -> tree, by precedence climbing (Pratt, 1973). Nothing of the text is ever run.
+"""Parses an expression into its tree, by precedence climbing (Pratt, 1973). The text is never executed.
 
 From loosest to tightest: `or`, `and`, `not`, comparisons and `in`, `+ -`, `* / %`, unary `-`.
 """
@@ -6,10 +6,19 @@ From loosest to tightest: `or`, `and`, `not`, comparisons and `in`, `+ -`, `* / 
 from functools import lru_cache
 from typing import Final, TypeVar
 
-from tidemill.checks.expression.faults import ExpressionError
 from tidemill.checks.expression.kinds import FUNCTIONS
 from tidemill.checks.expression.tokens import Token, tokenize
-from tidemill.checks.expression.tree import Among, Binary, Constant, FunctionCall, Name, Node, Role, Unary
+from tidemill.checks.expression.tree import (
+    Among,
+    Binary,
+    Constant,
+    ExpressionError,
+    FunctionCall,
+    Name,
+    Node,
+    Role,
+    Unary,
+)
 from tidemill.checks.faults import nearest
 
 MAX_DEPTH: Final = 32
@@ -27,7 +36,7 @@ _MINUS: Final = 7
 
 @lru_cache(maxsize=1024)
 def parse_expression(text: str) -> Node:
-    """The tree of an expression. Whether its parts fit together is for `check_kinds`. Raises ExpressionError."""
+    """The tree of an expression. Does not check the kinds of its parts (`check_kinds` does). Raises ExpressionError."""
     parser = _Parser(text)
     tree = parser.expression(0)
     parser.finish()
@@ -35,12 +44,12 @@ def parse_expression(text: str) -> Node:
 
 
 class _Parser:
-    """Reads the words of one expression from left to right."""
+    """Reads the tokens of one expression from left to right."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._tokens = tokenize(text)
-        self._place = 0
+        self._next_index = 0
         self._depth = 0
         self._nodes = 0
 
@@ -58,30 +67,30 @@ class _Parser:
         return left
 
     def finish(self) -> None:
-        """Nothing may follow."""
+        """Check that no token follows the expression."""
         if self._next.word != "end":
             raise self._fault("an operator such as and, +, < is missing before this")
 
     @property
     def _next(self) -> Token:
-        return self._tokens[self._place]
+        return self._tokens[self._next_index]
 
     def _take(self) -> Token:
         token = self._next
-        self._place += token.word != "end"
+        self._next_index += token.word != "end"
         return token
 
     def _accept(self, operator: str) -> bool:
-        found = self._next.word == "operator" and self._next.value == operator
-        self._place += found
-        return found
+        accepted = self._next.word == "operator" and self._next.value == operator
+        self._next_index += accepted
+        return accepted
 
     def _expect(self, operator: str) -> None:
         if not self._accept(operator):
             raise self._fault(f"'{operator}' is missing here")
 
     def _tightness(self) -> int:
-        """How tightly the next word binds; 0 where it joins nothing."""
+        """How tightly the next token binds; 0 where it is no operator."""
         return _TIGHTNESS.get(self._next.value, 0) if self._next.word == "operator" else 0
 
     def _comparison(self, token: Token, left: Node) -> Node:

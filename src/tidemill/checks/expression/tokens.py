@@ -1,4 +1,4 @@
-"""The words of an expression: numbers, texts, names, operators. What is none of them is a fault with a hint."""
+"""Splits an expression into tokens: numbers, texts, names, operators. Anything else is a fault with a hint."""
 
 import math
 import re
@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from tidemill.checks.expression.faults import ExpressionError
+from tidemill.checks.expression.tree import ExpressionError
 
 MAX_LENGTH: Final = 1_000
 Word = Literal["number", "text", "name", "operator", "end"]
@@ -34,7 +34,7 @@ _HINTS: Final = {
 
 
 class Token(msgspec.Struct, frozen=True):
-    """A word, what it says (a text without its quotes) and where it begins."""
+    """A token: its type, its value (a text without its quotes) and the offset in the text at which it begins."""
 
     word: Word
     value: str
@@ -42,19 +42,19 @@ class Token(msgspec.Struct, frozen=True):
 
 
 def tokenize(text: str) -> list[Token]:
-    """The words of an expression, the last of them `end`. Raises ExpressionError."""
+    """The tokens of an expression, the last of them `end`. Raises ExpressionError."""
     if len(text) > MAX_LENGTH:
         raise ExpressionError(text, MAX_LENGTH, f"an expression has at most {MAX_LENGTH} characters, not {len(text)}")
-    found, at = [], 0
+    tokens, at = [], 0
     while at < len(text):
         match = _PATTERN.match(text, at)
         if match is None:
             hint = _HINTS.get(text[at], f"{text[at]!r} has no meaning here")
             raise ExpressionError(text, at, hint)
         if match.lastgroup != "space":
-            found.append(_token(text, match))
+            tokens.append(_token(text, match))
         at = match.end()
-    return [*found, Token("end", "", len(text))]
+    return [*tokens, Token("end", "", len(text))]
 
 
 def _token(text: str, match: re.Match[str]) -> Token:

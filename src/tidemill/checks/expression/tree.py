@@ -1,16 +1,33 @@
-"""What an expression is once it is read. Each node knows where in the text it stands, for faults found later."""
+"""The syntax tree of an expression, and its error. Each node has its offset in the text (`at`), for the message of a
+fault."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 Kind = Literal["number", "text", "truth"]
 Role = Literal["field", "tag", "attribute", "fact"]
 
+_AROUND: Final = 40  # how much of a long expression is shown on either side of a fault
+
+
+class ExpressionError(ValueError):
+    """An expression has a fault at the offset `at` (from 0) of its text. The message shows the text there, with a
+    caret."""
+
+    def __init__(self, text: str, at: int, sentence: str) -> None:
+        first, last = max(0, at - _AROUND), at + _AROUND
+        before, after = "..." * (first > 0), "..." * (last < len(text))
+        shown = "".join(char if char.isprintable() else " " for char in text[first:last])
+        caret = " " * (len(before) + at - first) + "^"
+        super().__init__(f"column {at + 1}: {sentence}\n  {before}{shown}{after}\n  {caret}")
+        self.at = at
+        self.sentence = sentence
+
 
 class Constant(msgspec.Struct, frozen=True):
-    """A number or a text that is written there."""
+    """A number or a text."""
 
     at: int
     value: float | str
