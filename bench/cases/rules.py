@@ -144,7 +144,7 @@ def through(feeds: Sequence[Feed], work: Sequence[tuple[int, list[LogEntry]]]) -
     for number, entries in work:
         feed, past = feeds[number], pasts[number]
         begun, processor = time.perf_counter(), time.process_time()
-        batch = decoders[number].decode(entries)
+        batch = decoders[number].decode_batch(entries)
         decoded = time.perf_counter()
         checked = apply_rules(feed, batch, HistoryLookup("default", entries[0].seq, past))
         timed.rules_s += time.perf_counter() - decoded

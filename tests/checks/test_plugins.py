@@ -127,7 +127,7 @@ def refused(check: str, options: str) -> str:
 def test_a_check_of_another_package_is_one_of_ours() -> None:
     feed = load(FEED.format(check="even", options='field = "v"'))
     bodies = [b'{"t": 1700000000, "site": "a", "v": %d}' % value for value in (1, 2, 3)]
-    checked = apply_rules(feed, Decoder(feed).decode([logged(seq, body, "p") for seq, body in enumerate(bodies)]))
+    checked = apply_rules(feed, Decoder(feed).decode_batch([logged(seq, body, "p") for seq, body in enumerate(bodies)]))
     assert checked.rejections.select("seq", "reasons").rows() == [(1, ["even"])]
     assert (rules()["even"].kind, rules()["even"].meaning) == ("plugin", "The value of `field` is even.")
 

@@ -35,7 +35,7 @@ path = "$.v"
 
 
 def shaped(payloads: Sequence[LogEntry], feed: Feed = FEED) -> pl.DataFrame:
-    batch = Decoder(feed).decode(payloads)
+    batch = Decoder(feed).decode_batch(payloads)
     return shape_points(feed, "default", apply_rules(feed, batch), batch).points
 
 

@@ -182,7 +182,7 @@ def ours(feed: Feed, batches: Sequence[Sequence[LogEntry]]) -> dict[Place, list[
     decoder, kept, found = Decoder(feed), Kept(feed), dict[Place, list[str]]()
     names = {rule.code: rule.check for rule in feed.rules}
     for entries in batches:
-        batch = decoder.decode(entries)
+        batch = decoder.decode_batch(entries)
         checked = apply_rules(feed, batch, HistoryLookup("default", entries[0].seq, kept))
         for seq, idx, reasons in checked.rejections.select("seq", "idx", "reasons").iter_rows():
             found[seq, idx] = [names[reason] for reason in reasons]

@@ -15,7 +15,7 @@ from tidemill.rules.shape import POINTS, SERIES, Shaped, shape_points
 
 
 def shaped(feed: Feed, *payloads: LogEntry) -> Shaped:
-    batch = Decoder(feed).decode(payloads)
+    batch = Decoder(feed).decode_batch(payloads)
     return shape_points(feed, "default", apply_rules(feed, batch), batch)
 
 
@@ -92,7 +92,7 @@ def test_samples_become_points_of_one_series() -> None:
     assert found.points["version"].to_list() == [version(5, 0, first_wins=False), version(5, 1, first_wins=False)]
     row = found.series.row(0, named=True)
     assert (found.series.height, row["name"], row["unit"], row["field"]) == (1, "pump", "g", "value")
-    assert row["series"] == Decoder(FEEDS["signals"]).samples(payload.payload).series
+    assert row["series"] == Decoder(FEEDS["signals"]).samples_head(payload.payload).series
 
 
 def test_a_batch_without_records_has_every_column() -> None:

@@ -40,7 +40,7 @@ BODY = json.dumps({"rows": [{"at": "2026-01-01T00:00:00Z", "level": 1}]}).encode
 
 def series(feed, entries):
     """The tags of each series that payloads become, with the number of its points."""
-    batch = Decoder(feed).decode(
+    batch = Decoder(feed).decode_batch(
         [
             LogEntry(seq, Payload("", "t", feed.name, 1, 0, form, body, b""))
             for seq, (form, body) in enumerate(entries, 1)
@@ -119,9 +119,9 @@ type = "int16_le"
 
 def test_a_pushed_payload_lacks_what_nobody_asked_for():
     decoder = Decoder(load(FEED + SOURCE.replace("URL", "http://x").replace("lang", "site")))
-    (fault,) = decoder.check(BODY, "json", 0)
+    (fault,) = decoder.check_payload(BODY, "json", 0)
     assert (fault.path, fault.code) == ("$", "missing") and "'meter'" in fault.message
-    assert decoder.check(BODY, "json;meter=m1", 0) == ()
+    assert decoder.check_payload(BODY, "json;meter=m1", 0) == ()
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ Kind = Literal["value", "time", "text", "history"]
 
 
 def meant(description: str) -> msgspec.Meta:
-    """The annotation that describes an option in the documentation: `field: Annotated[str, meant("the number field")]`."""
+    """The annotation that describes an option in the documentation: `field: Annotated[str, meant("the number
+    field")]`."""
     return msgspec.Meta(description=description)
 
 

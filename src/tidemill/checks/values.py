@@ -29,8 +29,8 @@ class Required(SubjectCheck, frozen=True, kw_only=True):
 
 
 class Finite(Check, frozen=True):
-    """The value of `field` is NaN or infinite (a missing value passes). The contract of every feed excludes such numbers
-    already; the rule is for figures that are computed from them, such as those of a summary."""
+    """The value of `field` is NaN or infinite (a missing value passes). The contract of every feed excludes such
+    numbers already; the rule is for figures that are computed from them, such as those of a summary."""
 
     name = "finite"
     reason = "not_finite"

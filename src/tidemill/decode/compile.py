@@ -1,5 +1,5 @@
-"""A plan -> what msgspec decodes into: a struct for the record, functions that take its columns out, and the keys whose
-occurrences are counted so that none is there twice."""
+"""Compiles a plan for msgspec: a struct for the record, functions that get its columns, and the keys whose occurrences
+are counted to exclude duplicate keys."""
 
 import operator
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from tidemill.decode.plan import Column, DecodePlan, Node
 from tidemill.feeds.packed import Packed
 
-# RFC 3339 texts that are certain to be good (29 February and the edges of the range are left to the careful reader).
+# RFC 3339 texts that are certainly valid (29 February and the edges of the range are left to the strict reader).
 CERTAIN_TIME: Final = (
     r"\A(?:190[1-9]|19[1-9]\d|2[01]\d\d|22[0-5]\d)-"
     r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|02-(?:0[1-9]|1\d|2[0-8]))"
@@ -23,7 +23,7 @@ Getter = Callable[[Any], Any]
 
 
 def compile_struct(plan: DecodePlan, *, certain_time: bool) -> type[msgspec.Struct]:
-    """The struct of a record. With `certain_time` a time that is not certain to be good fails to decode."""
+    """The struct of a record. With `certain_time` a time that is not certainly valid fails to decode."""
     return _struct(plan.root, plan, certain_time)
 
 
@@ -45,7 +45,7 @@ def _struct(node: Node, plan: DecodePlan, certain_time: bool) -> type[msgspec.St
 
 
 def _attribute(node: Node, key: str) -> str:
-    """A valid attribute name for a key, whatever the key is."""
+    """A valid attribute name for any key."""
     return f"m{[*node.columns, *node.nodes].index(key)}"
 
 
@@ -76,7 +76,7 @@ def _packed_type(column: Column, kind: Packed) -> Any:
 
 
 def compile_getter(plan: DecodePlan, column: Column) -> Getter:
-    """A function that takes a column's value out of a record struct; UNSET or None where it is not there."""
+    """A function that gets a column's value from a record struct; UNSET where it is missing, None where it is null."""
     return _getter(plan, column.keys)
 
 
@@ -116,16 +116,16 @@ class KeyToken(msgspec.Struct, frozen=True):
 
 
 def key_tokens(plan: DecodePlan) -> list[KeyToken]:
-    """The keys that are read."""
-    found: dict[str, KeyToken] = {}
+    """The keys that are read of a record, each once."""
+    tokens: dict[str, KeyToken] = {}
 
     def visit(node: Node, above: tuple[str, ...], sure: bool) -> None:
         members = {key: plan.columns[number].required for key, number in node.columns.items()}
         members |= {key: below.required(plan.columns) for key, below in node.nodes.items()}
         for key, required in members.items():
-            known = found.setdefault(key, KeyToken(f'"{key}"'.encode(), 0, [], []))
+            known = tokens.setdefault(key, KeyToken(f'"{key}"'.encode(), 0, [], []))
             if sure and required:
-                found[key] = msgspec.structs.replace(known, required=known.required + 1)
+                tokens[key] = msgspec.structs.replace(known, required=known.required + 1)
             elif key in node.columns:
                 known.columns.append(node.columns[key])
             else:
@@ -134,11 +134,11 @@ def key_tokens(plan: DecodePlan) -> list[KeyToken]:
             visit(below, (*above, key), sure and members[key])
 
     visit(plan.root, (), True)
-    return list(found.values())
+    return list(tokens.values())
 
 
 def required_brackets(plan: DecodePlan) -> int:
-    """How many objects and arrays every record holds at least, itself included."""
+    """The least number of objects and arrays in a record, itself included."""
 
     def count(node: Node) -> int:
         arrays = sum(

@@ -1,4 +1,4 @@
-"""Checks and decodes payloads of JSON records, and of what plug-ins make into such."""
+"""Checks and decodes payloads of JSON records, also of formats that plug-ins convert to JSON."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -17,7 +17,7 @@ from tidemill.feeds.definition import Feed
 from tidemill.feeds.formats import JSON_FORMATS
 from tidemill.model.payload import MAX_RECORDS, LogEntry
 
-FAULTY_RECORDS: Final = 1000  # after so many, a check has said enough
+FAULTY_RECORDS: Final = 1000  # a check stops after so many
 
 
 class JsonDecoder:
@@ -30,20 +30,20 @@ class JsonDecoder:
         self._formats = feed.input.formats
         self._max_depth = max_depth
 
-    def check(self, body: bytes, format: str) -> tuple[Fault, ...]:
+    def check_payload(self, body: bytes, format: str) -> tuple[Fault, ...]:
         """Every fault of a payload; () when all its records fit the contract."""
         if format == "json" and self._quick is not None and not self._plan.given and self._quick(body):
             return ()
-        reading = self._reader.read([(body, format)], limit=FAULTY_RECORDS)
+        reading = self._reader.read_payloads([(body, format)], limit=FAULTY_RECORDS)
         return reading.faults.all(stopped=reading.stopped)
 
-    def decode(self, payloads: Sequence[LogEntry]) -> Batch:
+    def decode_batch(self, payloads: Sequence[LogEntry]) -> Batch:
         """Many payloads as one batch."""
-        reading = self._reader.read([(logged.payload.body, logged.payload.format) for logged in payloads])
+        reading = self._reader.read_payloads([(logged.payload.body, logged.payload.format) for logged in payloads])
         return assemble_batch(self._plan, reading, payloads)
 
-    def texts(self, body: bytes, format: str) -> Texts:
-        """The records of a payload, cut as they were to be read."""
+    def record_texts(self, body: bytes, format: str) -> Texts:
+        """The texts of a payload's records."""
         if format not in self._formats:
             return Texts(body)
         if format not in JSON_FORMATS:

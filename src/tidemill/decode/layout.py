@@ -1,7 +1,7 @@
-"""A feed's layout compiled: which bytes of a record and of the header are what, as NumPy's structured types.
+"""Compiles the binary layout of a feed: NumPy structured types for a record and for the header, and a judge per column.
 
-`judge_*` look at one column of all records at once and say of each record whether it is good; why it is not is asked
-afterwards, record by record, and told as the strict JSON reader tells it.
+A judge decodes one column of all records at once and says of each record whether it is good. Faults are explained
+afterwards, record by record, in the words of the strict JSON reader.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,8 +26,8 @@ Explain = Callable[[int, str, FaultCollector], None]
 
 
 class JudgedColumn(msgspec.Struct):
-    """A column of records: values where `good` (of texts: `codes`, places in `values`), and a function that adds the
-    faults of one row at a path."""
+    """A decoded column: `values`, valid where `good` (of texts: `codes`, indexes in `values`), and `explain`, which
+    adds the faults of a row with a path."""
 
     values: Any
     good: NDArray[np.bool_]
@@ -35,7 +35,7 @@ class JudgedColumn(msgspec.Struct):
     codes: NDArray[np.int64] | None = None
 
     def repeated(self, owners: NDArray[np.int64]) -> "JudgedColumn":
-        """The same of a header's column for each record: `owners` is the header that each belongs to."""
+        """A header's column as a column of records: `owners` has the index of each record's header."""
         return JudgedColumn(
             self.values if self.codes is not None else self.values[owners],
             self.good[owners],
@@ -45,7 +45,7 @@ class JudgedColumn(msgspec.Struct):
 
 
 class Slot(msgspec.Struct, frozen=True):
-    """One column of a layout: its `name` in faults, its `column` in a batch, and who judges it."""
+    """A column of a layout: its `name` in faults, its `column` in a batch, and the function that decodes it."""
 
     name: str
     column: str
@@ -54,7 +54,7 @@ class Slot(msgspec.Struct, frozen=True):
 
 
 class CompiledLayout(msgspec.Struct, frozen=True):
-    """A layout ready to read. The types have a member for each slot, by its `column`."""
+    """A compiled layout. The NumPy types `record` and `header` have a member for each slot, named by its `column`."""
 
     slots: tuple[Slot, ...]
     record: Any
@@ -112,8 +112,8 @@ def _time_judge(time: TimePolicy) -> Callable[[NDArray[Any]], JudgedColumn]:
     def judge(raw: NDArray[Any]) -> JudgedColumn:
         if raw.dtype.kind == "f":
             finite = np.isfinite(raw)
-            walls = parse_numbers(np.where(finite, raw, 0.0).tolist(), unit_ns)
-            ns, good = walls.ns, walls.ok & finite
+            times = parse_numbers(np.where(finite, raw, 0.0).tolist(), unit_ns)
+            ns, good = times.ns, times.ok & finite
         else:
             good = (raw >= first) & (raw <= last)
             ns = np.where(good, raw, 0).astype(np.int64) * unit_ns
@@ -171,7 +171,7 @@ def _text_judge(member: Tag | Attribute, kind: Packed | None) -> Callable[[NDArr
 
 
 def integer_columns(raw: NDArray[Any]) -> list[NDArray[Any]]:
-    """A column as columns of integers that are equal where it is equal."""
+    """Integer columns that are equal in exactly those rows where the column is."""
     if raw.ndim == 1:
         return [raw.astype(raw.dtype.newbyteorder("="))]
     padded = np.zeros((len(raw), -(-raw.shape[1] // 8) * 8), np.uint8)
@@ -180,7 +180,7 @@ def integer_columns(raw: NDArray[Any]) -> list[NDArray[Any]]:
 
 
 def number_distinct(columns: Sequence[NDArray[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(a number for each row, equal where all `columns` are; a row of each number). Numbers count from 0."""
+    """(a number for each row, equal where all `columns` are; the first row of each number). Numbers count from 0."""
     count = len(columns[0])
     if count <= 1:
         return np.zeros(count, np.int64), np.arange(count)

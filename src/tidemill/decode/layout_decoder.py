@@ -20,12 +20,12 @@ from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed, Layout
 from tidemill.model.payload import MAX_RECORDS, LogEntry, split_format
 
-_FAULTY_RECORDS: Final = 1000  # after so many, a check has said enough
+_FAULTY_RECORDS: Final = 1000  # a check stops after so many
 
 
 class RecordColumns(msgspec.Struct):
-    """What was read of some payloads: records of each, those at fault as a whole, for each row its payload and index,
-    and the columns by slot; `good` where a row has no fault."""
+    """The records of some payloads as columns. `counts`: the records of each payload; `refused`: the faults of payloads
+    that are at fault as a whole; `payloads`, `indexes`: of each row; `columns`: by slot; `good`: rows without fault."""
 
     counts: list[int]
     refused: dict[int, FaultCollector]
@@ -47,7 +47,7 @@ class LayoutDecoder:
         self._received = feed.time.received
         self._local = WALL if feed.time.epoch == "local" else INSTANT
 
-    def check(self, body: bytes, format: str) -> tuple[Fault, ...]:
+    def check_payload(self, body: bytes, format: str) -> tuple[Fault, ...]:
         """Every fault of a payload; () when all its records fit the contract."""
         read = self._read([(body, format)])
         if read.refused:
@@ -58,7 +58,7 @@ class LayoutDecoder:
             faults.extend(self._faults(read, row))
         return faults.all(stopped=len(bad) > _FAULTY_RECORDS)
 
-    def decode(self, payloads: Sequence[LogEntry]) -> Batch:
+    def decode_batch(self, payloads: Sequence[LogEntry]) -> Batch:
         """Many payloads as one batch."""
         read = self._read([(logged.payload.body, logged.payload.format) for logged in payloads])
         seqs = np.array([logged.seq for logged in payloads], np.uint64)
@@ -78,9 +78,9 @@ class LayoutDecoder:
             stamps=self._times(read, bad[self._timed(read)[bad]], seqs, received),
         )
 
-    def texts(self, body: bytes, format: str) -> Texts:
-        """The digits of each record's bytes; of a payload that has no records of the layout those of all its bytes, or
-        the text that is none of bytes."""
+    def record_texts(self, body: bytes, format: str) -> Texts:
+        """The hexadecimal digits of each record's bytes; of a payload that is not whole records of the layout the
+        digits of all its bytes, or its text where it is not base64 or hexadecimal."""
         if format not in self._formats:
             return Texts(body, digits=format == "binary")
         try:
@@ -94,7 +94,7 @@ class LayoutDecoder:
         return Texts(whole, starts, ends, digits=True)
 
     def _sizes(self, whole: bytes) -> tuple[str, str] | None:
-        """The fault of a payload's size, or None."""
+        """(code, sentence) of the fault of a payload's size, or None."""
         header, record = self._layout.header_bytes, self._layout.record_bytes
         body = len(whole) - header
         if not whole and (header or not self._may_be_empty):
@@ -144,10 +144,10 @@ class LayoutDecoder:
         return slot.judge(headers[slot.column]).repeated(owners) if slot.in_header else slot.judge(records[slot.column])
 
     def _whole(self, body: bytes, format: str, refused: dict[int, FaultCollector], number: int) -> bytes | None:
-        """The bytes of a payload of the right size; else None, with its fault."""
+        """The unwrapped bytes of a payload of the right size; else None, with its faults in `refused`."""
         faults = refused[number] = FaultCollector()
-        format, asked = split_format(format)
-        if (fault := given_fault(self._given, asked)) is not None:
+        format, variables = split_format(format)
+        if (fault := given_fault(self._given, variables)) is not None:
             faults.add("$", *fault)
             return None
         if format not in self._formats:
@@ -176,7 +176,7 @@ class LayoutDecoder:
         self, read: RecordColumns, rows: NDArray[np.int64], formats: list[str]
     ) -> tuple[NDArray[np.uint32], list[dict[str, str]]]:
         """(identity of each row, the tags of each identity). `formats` are those of the payloads."""
-        tags: list[tuple[str, Any, Any]] = [
+        tag_columns: list[tuple[str, Any, Any]] = [
             (slot.name, column.codes[rows], column.values)
             for slot, column in zip(self._compiled.slots, read.columns, strict=True)
             if slot.column.startswith("t.") and column.codes is not None
@@ -184,18 +184,18 @@ class LayoutDecoder:
         for tag, texts in zip(self._given, given_texts(self._given, formats), strict=True):
             known = {text: code for code, text in enumerate(dict.fromkeys(texts))}
             codes = np.array([known[text] for text in texts], np.int64)
-            tags.append((tag.name, codes[read.payloads[rows]], list(known)))
-        if not tags:
+            tag_columns.append((tag.name, codes[read.payloads[rows]], list(known)))
+        if not tag_columns:
             return np.zeros(len(rows), np.uint32), [{}] if len(rows) else []
-        numbers, first = number_distinct([codes for _, codes, _ in tags])
-        sets = [{name: values[codes[row]] for name, codes, values in tags} for row in first.tolist()]
-        present = [{name: value for name, value in one.items() if value is not None} for one in sets]
+        numbers, first = number_distinct([codes for _, codes, _ in tag_columns])
+        sets = [{name: values[codes[row]] for name, codes, values in tag_columns} for row in first.tolist()]
+        present = [{name: value for name, value in tags.items() if value is not None} for tags in sets]
         return numbers.astype(np.uint32), present
 
     def _times(
         self, read: RecordColumns, rows: NDArray[np.int64], seqs: NDArray[np.uint64], received: NDArray[np.int64]
     ) -> pl.DataFrame:
-        """`seq`, `idx`, `wall_ns`, `local` of rows."""
+        """`seq`, `idx`, `received_ns`, `wall_ns`, `local` of rows."""
         payloads = read.payloads[rows]
         time = received[payloads] if self._received else read.columns[0].values[rows]
         return pl.DataFrame(

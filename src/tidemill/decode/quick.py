@@ -1,4 +1,4 @@
-"""One record alone, checked in a few microseconds: what intake asks for every PUT. Certain yes, or ask the reader."""
+"""Checks a single record in a few microseconds, as intake does for every PUT. False only means: not certain."""
 
 from collections.abc import Callable
 
@@ -13,9 +13,9 @@ def _is_time(column: Column) -> bool:
 
 
 def compile_quick_check(plan: DecodePlan, max_depth: int) -> Callable[[bytes], bool] | None:
-    """A function that says True only for one JSON object without any fault; None for feeds whose records msgspec alone
-    cannot vouch for (optional members, times of other formats, packed or scaled numbers, registers, records inside a
-    document)."""
+    """A function that returns True only for a body that is one JSON object without fault. None for feeds whose records
+    msgspec alone cannot check (optional members, times of other formats, packed or scaled numbers, registers, records
+    inside a document)."""
     tokens = key_tokens(plan)
     kinds = {column.kind for column in plan.columns}
     optional = any(token.optional for token in tokens)

@@ -1,4 +1,4 @@
-"""The records that broke the contract, collected a record at a time into the batch's frame of rejections.
+"""Collects the records that broke the contract, one at a time, into the batch's frame of rejections.
 
 A payload may hold a million of them: only a few thousand are Python objects at a time.
 """
@@ -20,14 +20,14 @@ _FRAME_RECORDS: Final = 16_384  # records made a frame at once
 
 
 class Rejected:
-    """Takes rejected records in any order of payloads. `seq` is whatever number the owner gives a payload."""
+    """Collects rejected records, of payloads in any order. `seq` is the number that the caller gives a payload."""
 
     def __init__(self) -> None:
         self._frames = [pl.DataFrame(schema=REJECTIONS)]
         self._clear()
 
     def add(self, seq: int, index: int, faults: FaultCollector) -> None:
-        """Note a record with all its faults."""
+        """Add a record with all its faults."""
         self._seqs.append(seq)
         self._indexes.append(index)
         self._reasons.append(self._known.setdefault(faults.codes(), len(self._known)))

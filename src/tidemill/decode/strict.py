@@ -1,6 +1,6 @@
-"""The strict reader: one record at a time, naming every fault with its path. What it says is so.
+"""The strict reader: reads one record at a time and names every fault with its path. Its result is authoritative.
 
-It is some twenty times slower than `fast.py` and is asked only where that one found something it could not be sure of.
+It is some twenty times slower than `fast.py` and reads only what that reader is not certain of.
 """
 
 import math
@@ -27,8 +27,8 @@ _MISSING: Final = object()
 
 
 class Record:
-    """One record as the strict reader found it: a value for each column, the time (good if `timed`; `time` is its path
-    and what stands there), the offset that stands in a member of its own, the registers."""
+    """One record as the strict reader read it: a value for each column, the time (valid if `timed`; `time` is its path
+    and value), the offset from a member of its own, the registers."""
 
     __slots__ = ("local", "offset_s", "registers", "time", "timed", "values", "wall_ns")
 
@@ -43,7 +43,7 @@ class Record:
 
 
 def read_record(value: Any, path: str, plan: DecodePlan, faults: FaultCollector) -> Record:
-    """Read one record by the plan, adding each of its faults. What is returned is only good when none was added."""
+    """Read one record by the plan, adding each of its faults. The result is only valid if none was added."""
     record = Record(len(plan.columns))
     record.timed = plan.time_received and isinstance(value, Object)
     if not isinstance(value, Object):
@@ -60,7 +60,7 @@ def read_record(value: Any, path: str, plan: DecodePlan, faults: FaultCollector)
 
 
 class _RecordWalk:
-    """One way through one record, object by object."""
+    """Walks through one record, object by object."""
 
     def __init__(self, plan: DecodePlan, record: Record, faults: FaultCollector) -> None:
         self._plan = plan
@@ -68,8 +68,8 @@ class _RecordWalk:
         self._faults = faults
 
     def node(self, value: Object, path: str, node: Node) -> None:
-        """Everything that is read of one object and below it."""
-        twice = value.twice
+        """Read the members of one object and of the objects below it."""
+        twice = value.duplicate_keys
         for key in sorted(twice & {*node.columns, *node.nodes}) if twice else ():
             self._faults.add(f"{path}.{key}", "duplicate_key", f"'{key}' is there twice")
         for key, number in node.columns.items():
@@ -77,7 +77,7 @@ class _RecordWalk:
             if item is not _MISSING or self._plan.columns[number].required:
                 self._column(item, f"{path}.{key}", number)
             if key in twice:
-                self._forget(number)
+                self._clear_column(number)
         for key, below in node.nodes.items():
             inner, where = value.get(key, _MISSING), f"{path}.{key}"
             if isinstance(inner, Object):
@@ -85,8 +85,8 @@ class _RecordWalk:
             elif _is_present(inner, where, below.required(self._plan.columns), "an object", self._faults):
                 self._faults.add(where, "wrong_type", f"must be an object, is {json_type(inner)}")
 
-    def _forget(self, number: int) -> None:
-        """Nothing is known of a column whose member is there twice."""
+    def _clear_column(self, number: int) -> None:
+        """Drop the value of a column whose member is duplicate."""
         self._record.values[number] = None
         self._record.timed &= self._plan.columns[number].kind not in (*TIME_KINDS, "offset")
 
@@ -115,7 +115,7 @@ class _RecordWalk:
 
 
 def _is_present(value: Any, path: str, required: bool, expected: str, faults: FaultCollector) -> bool:
-    """False for what is missing or null: a fault where it is required."""
+    """Whether a member has a value. False if it is missing (with a fault, if it is required) or null and optional."""
     if value is _MISSING:
         if required:
             faults.add(path, "missing", f"is missing; it must be {expected}")
@@ -124,7 +124,8 @@ def _is_present(value: Any, path: str, required: bool, expected: str, faults: Fa
 
 
 def read_text(value: Any, path: str, max_length: int, faults: FaultCollector) -> str | None:
-    """A text that names something: not empty, not too long, no control characters, no half characters."""
+    """A text that names something: not empty, at most `max_length` characters, no control characters, no half of a
+    surrogate pair; else None with a fault."""
     if not isinstance(value, str):
         faults.add(path, "wrong_type", f"must be a text, is {json_type(value)}")
     elif not value:
@@ -143,7 +144,8 @@ def read_text(value: Any, path: str, max_length: int, faults: FaultCollector) ->
 def read_number(
     value: Any, path: str, column: Column | None, faults: FaultCollector, expected: str = "a number"
 ) -> float | None:
-    """A finite number, to the column's scale and within its range. Integers of any size count as the nearest double."""
+    """A finite number, times the column's scale plus its offset, within its range; else a fault is added. Integers of
+    any size count as the nearest double."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         faults.add(path, "wrong_type", f"must be {expected}, is {json_type(value)}")
         return None
@@ -172,7 +174,7 @@ def _read_numbers(value: Any, path: str, column: Column, faults: FaultCollector)
 
 
 def _read_packed(value: Any, path: str, column: Column, faults: FaultCollector) -> Any:
-    """A packed number, or the list of them."""
+    """A packed number, or a list of them; None with a fault."""
     kind = column.packed
     assert kind is not None
     if isinstance(value, list) and column.encoding in ("auto", "array"):
@@ -201,7 +203,7 @@ def _read_packed(value: Any, path: str, column: Column, faults: FaultCollector) 
 
 
 def read_exact(number: Any, path: str, column: Column, faults: FaultCollector) -> float | None:
-    """A packed number, which a double must be able to hold exactly."""
+    """A packed number; None with a fault where a double cannot hold it exactly."""
     if isinstance(number, int) and int(float(number)) != number:
         faults.add(path, "not_exact", f"{number} is an integer that a double cannot hold exactly")
         return None
@@ -221,7 +223,7 @@ def _read_labels(value: Any, path: str, faults: FaultCollector) -> list[str] | N
 
 
 def _read_time(value: Any, path: str, plan: DecodePlan, faults: FaultCollector) -> tuple[int, int]:
-    """(ns, INSTANT or what kind of wall clock it is), not checked for range."""
+    """(ns, INSTANT, WALL or DAY), not checked for range; (0, INSTANT) with a fault."""
     times = plan.times
     if not isinstance(value, str):
         before = faults.count
@@ -229,9 +231,9 @@ def _read_time(value: Any, path: str, plan: DecodePlan, faults: FaultCollector) 
             faults.add(path, "wrong_type", f"must be {times.expected}, is {json_type(value)}")
         else:
             read_number(value, path, None, faults, times.expected)
-        return (0, INSTANT) if faults.count > before else times.one(exact_number(value))
+        return (0, INSTANT) if faults.count > before else times.parse_value(exact_number(value))
     try:
-        return times.one(value)
+        return times.parse_value(value)
     except ValueError as error:
         if times.kind == "time_number":
             faults.add(path, "wrong_type", f"must be {times.expected}, is {json_type(value)}")
@@ -255,7 +257,7 @@ def _read_offset(value: Any, path: str, plan: DecodePlan, faults: FaultCollector
 
 
 def _settle_time(record: Record, plan: DecodePlan, faults: FaultCollector) -> bool:
-    """Give a wall clock the offset that its record has; whether the time is good, else with a fault."""
+    """Apply the offset that a record has to its wall clock; returns whether the time is valid, else adds a fault."""
     assert record.time is not None
     path, value = record.time
     if record.local and record.offset_s is not None:
@@ -272,21 +274,21 @@ def _settle_time(record: Record, plan: DecodePlan, faults: FaultCollector) -> bo
 
 
 def _read_registers(value: Object, path: str, except_keys: frozenset[str], faults: FaultCollector) -> dict[str, float]:
-    """Every member that is not excepted, as a number; null is a register without a reading and is left out."""
-    found: dict[str, float] = {}
+    """Every member that is not in `except_keys`, as a number; null is a register without a reading and is left out."""
+    registers: dict[str, float] = {}
     before = faults.count
     for key, item in value.items():
         if key in except_keys:
             continue
-        if key in value.twice:
+        if key in value.duplicate_keys:
             faults.add(f"{path}.{key}", "duplicate_key", f"'{key}' is there twice")
         name = read_text(key, path, 256, faults)
         number = None if item is None else read_number(item, f"{path}.{key}", None, faults)
         if name is not None and number is not None:
-            found[name] = number
-    if not found and faults.count == before:
+            registers[name] = number
+    if not registers and faults.count == before:
         faults.add(path, "missing", "has no register (a member with a number)")
-    return found
+    return registers
 
 
 def _expected(column: Column) -> str:

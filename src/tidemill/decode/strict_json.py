@@ -1,5 +1,5 @@
-"""Strict JSON (RFC 8259): one text at a time, remembering what a plain parse forgets — keys that are there twice, NaN
-and infinities written as words, integers of thousands of digits — and saying what a text is where it is no JSON."""
+"""Strict JSON (RFC 8259): parses one text at a time and reports what a plain parser hides: duplicate keys, NaN and
+infinities written as words, integers of thousands of digits; and where a text is not JSON."""
 
 import json
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ _EXACT_DIGITS: Final = 20  # integers of more digits fit no int64 and are taken 
 
 
 class Object(dict[str, Any]):
-    """A JSON object that remembers which keys it had twice."""
+    """A JSON object with the set of its duplicate keys."""
 
-    twice: frozenset[str] = frozenset()
+    duplicate_keys: frozenset[str] = frozenset()
 
 
 class NotJson(float):
@@ -25,15 +25,15 @@ class NotJson(float):
 
 
 class Digits(float):
-    """A number with decimals that remembers how it was written."""
+    """A number with decimals, with its text as written."""
 
     text: str
 
 
 def _with_digits(text: str) -> Digits:
-    found = Digits(text)
-    found.text = text
-    return found
+    number = Digits(text)
+    number.text = text
+    return number
 
 
 def exact_number(number: float) -> float | Decimal:
@@ -41,7 +41,7 @@ def exact_number(number: float) -> float | Decimal:
     return Decimal(number.text) if isinstance(number, Digits) else number
 
 
-# Of each word one value: making a million of them would hold up all threads for a second.
+# One object for each word: creating a million of them would block all threads for a second.
 not_finite_word: Final = {name: NotJson(name) for name in ("NaN", "Infinity", "-Infinity")}.__getitem__
 
 
@@ -58,7 +58,7 @@ def parse_json(
         if end == len(text):
             return value
     except (StopIteration, json.JSONDecodeError, RecursionError):
-        pass  # the decoder does more for white space and says what is wrong
+        pass  # the decoder below accepts outer white space and raises an error with a message
     try:
         return (_DIGITS if digits else _JSON).decode(text)
     except json.JSONDecodeError as error:
@@ -70,7 +70,7 @@ def parse_json(
 
 
 def is_readable(body: bytes, path: str, max_depth: int, faults: FaultCollector, *, line: int = 1) -> bool:
-    """Whether a text may be read as JSON: not empty, UTF-8, not too deep. Else with a fault."""
+    """Whether a text may be parsed as JSON: not empty, UTF-8, not too deep; else a fault is added."""
     if not body.strip(b" \t\r\n"):
         faults.add(path, "empty_body", "there is nothing here; send a JSON document")
     elif not is_utf8(body):
@@ -83,7 +83,7 @@ def is_readable(body: bytes, path: str, max_depth: int, faults: FaultCollector, 
 
 
 def invalid_message(message: str, body: bytes, at: int) -> str:
-    """The sentence of a document that is no JSON from a place in its bytes on."""
+    """The sentence for a document that is not JSON from the byte offset `at` on."""
     before = body[:at]
     line, column = before.count(b"\n") + 1, len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
     return f"not JSON: {_what_is_wrong(message)} at line {line}, column {column}"
@@ -128,7 +128,7 @@ def not_finite_paths(value: Any, path: str) -> Iterator[str]:
 
 
 def json_type(value: Any) -> str:
-    """What a JSON value is, in words."""
+    """The type of a JSON value, in words."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -146,11 +146,11 @@ _EMPTY: Final = Object()  # of all objects without members: read only
 def _object(pairs: list[tuple[str, Any]]) -> Object:
     if not pairs:
         return _EMPTY
-    found = Object(pairs)
-    if len(found) != len(pairs):
+    members = Object(pairs)
+    if len(members) != len(pairs):
         seen: set[str] = set()
-        found.twice = frozenset(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-    return found
+        members.duplicate_keys = frozenset(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+    return members
 
 
 def _integer(text: str) -> float:

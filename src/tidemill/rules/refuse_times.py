@@ -51,7 +51,7 @@ class LocalTimeCheck:
         """Whether the record certainly has an instant. False also where that takes the full resolution to decide."""
         try:
             record = msgspec.json.decode(body)
-            ns, kind = self._times.one(_member(record, self._keys))
+            ns, kind = self._times.parse_value(_member(record, self._keys))
             if kind == INSTANT:
                 return True
             name = self._feed.time.zone

@@ -65,11 +65,11 @@ def preview(feed: Feed, body: bytes, content_type: str, now_ns: int, limit: int)
         return None
     decoder = Decoder(feed)
     payload = Payload("", "default", feed.name, feed.version, now_ns, form, body, b"")
-    batch = decoder.decode([LogEntry(1, payload)])
+    batch = decoder.decode_batch([LogEntry(1, payload)])
     shaped = shape_points(feed, "default", apply_rules(feed, batch), batch)
     points = shaped.points
     lost = shaped.rejections.sort("idx")
-    texts = decoder.texts(body, form)
+    texts = decoder.record_texts(body, form)
     instants = ["series", "time"] if feed.duplicates != "keep" else ["series", "time", "ordinal"]
     return Preview(
         format=form,
@@ -82,7 +82,7 @@ def preview(feed: Feed, body: bytes, content_type: str, now_ns: int, limit: int)
         same=points.height - points.select(instants).n_unique() if points.height else 0,
         rows=_rows(points, shaped.series, limit),
         lost=[_lost(row, texts.text(row["idx"])) for row in lost.head(limit).to_dicts()],
-        refusal=decoder.check(body, form, now_ns) if feed.input.on_fault == "refuse" else (),
+        refusal=decoder.check_payload(body, form, now_ns) if feed.input.on_fault == "refuse" else (),
         looks_back=any(isinstance(rule.compiled(), PastCheck) for rule in feed.rules),
     )
 

@@ -73,13 +73,13 @@ class VersionedReader:
         named = {entry.seq: refused.by_record(entry.payload.faults, compiled.input.records) for entry in entries}
         several = [entry for entry in entries if named[entry.seq] and entry.payload.format in compiled.input.formats]
         if several:
-            for seq, records in decoder.decode(several).counts.select("seq", "records").iter_rows():
+            for seq, records in decoder.decode_batch(several).counts.select("seq", "records").iter_rows():
                 held[seq] = max(records, max(named[seq] or {0: []}) + 1)
         return _counts(held)
 
     def _applied(self, tenant: str, feed: str, version: int, entries: Sequence[LogEntry]) -> Again:
         compiled, decoder = self._of(tenant, feed, version)
-        batch = decoder.decode(entries)
+        batch = decoder.decode_batch(entries)
         checked = apply_rules(compiled, batch)
         shaped = shape_points(compiled, tenant, checked, batch)
         return Again(
