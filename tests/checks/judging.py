@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from tidemill.checks.check import FeedColumns
-from tidemill.checks.trial import evaluate, try_check
+from tidemill.checks.trial import evaluate_check, try_check
 
 COLUMNS = FeedColumns(fields=("v", "w", "flow-rate"), tags=("site", "user_id"), attributes=("quality",), labels=True)
 SCHEMA: Mapping[str, Any] = {
@@ -29,7 +29,7 @@ def broken(name: str, options: Mapping[str, Any], records: Sequence[Mapping[str,
     check, faults = try_check(name, options, COLUMNS)
     assert not faults
     assert check is not None
-    assert not evaluate(check, COLUMNS)
+    assert not evaluate_check(check, COLUMNS)
     rows = [{"time": 0, "received_ns": 0, "seq": 1, "idx": n, **record} for n, record in enumerate(records)]
     frame = pl.DataFrame(rows, schema=SCHEMA)
     found: list[bool | None] = frame.select(check.broken().alias("broken"))["broken"].to_list()

@@ -8,7 +8,7 @@ import pytest
 from tidemill.checks.check import Check, HistoryCheck
 from tidemill.checks.describe import check_example, check_meaning, check_options
 from tidemill.checks.library import BUILT_IN_CHECKS, checks_by_name
-from tidemill.checks.trial import evaluate
+from tidemill.checks.trial import evaluate_check
 from tidemill.feeds.load import load
 from tidemill.rules.reasons import REASONS
 
@@ -39,7 +39,7 @@ def test_the_example_of_every_check_is_a_rule_that_loads(check: type[Check]) -> 
     assert isinstance(made, check)
     assert made.explain()
     assert isinstance(made, HistoryCheck) or made.broken().meta.root_names()
-    assert evaluate(made, feed.columns) == []
+    assert evaluate_check(made, feed.columns) == []
 
 
 def test_every_check_has_a_meaning_a_reason_and_a_name_of_its_own() -> None:

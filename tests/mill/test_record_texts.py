@@ -144,7 +144,7 @@ def test_the_worst_bodies_are_kept_within_bounds(name: str) -> None:
     found = rows(sent)
     bounded(sent, found)
     if load(sent.feed).shape.kind == "points" and sent.format in ("json", "ndjson"):
-        strict = strict_reader(load(sent.feed)).read([(sent.body, sent.format)]).rejected.frame().sort("idx")
+        strict = strict_reader(load(sent.feed)).read_payloads([(sent.body, sent.format)]).rejected.frame().sort("idx")
         assert_frame_equal(strict.select("idx", "reasons"), found.select("idx", "reasons"))
 
 

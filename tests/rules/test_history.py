@@ -430,7 +430,7 @@ def test_the_set_of_instants_knows_what_is_below(added: set[int], removed: set[i
     for number in removed:
         instants.discard(number)
     for number in asked:
-        assert instants.below(number) == max((one for one in added - removed if one < number), default=-1)
+        assert instants.greatest_below(number) == max((one for one in added - removed if one < number), default=-1)
 
 
 @given(st.lists(st.floats(-9, 9), min_size=1), st.data())

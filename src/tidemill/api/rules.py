@@ -13,7 +13,7 @@ from tidemill.api.problems import PROBLEMS
 from tidemill.api.reads_common import problem
 from tidemill.checks.check import Check, HistoryCheck
 from tidemill.checks.describe import Option, check_example, check_meaning, check_options
-from tidemill.checks.faults import nearest
+from tidemill.checks.faults import name_hint
 from tidemill.checks.library import BUILT_IN_CHECKS, checks_by_name
 from tidemill.decode.codes import FAULT_CODES
 from tidemill.errors import NotFoundError
@@ -99,7 +99,7 @@ async def get_rule(rule: FromPath[str]) -> RuleItem:
     """A rule by its name: the name of a check, the code of a fault, or the policy's own."""
     found = rules().get(rule)
     if found is None:
-        raise NotFoundError(f"there is no rule '{rule[:100]}'{nearest(rule[:100], rules())}")
+        raise NotFoundError(f"there is no rule '{rule[:100]}'{name_hint(rule[:100], rules())}")
     return found
 
 

@@ -28,36 +28,36 @@ def try_check(name: str, options: Mapping[str, Any], columns: FeedColumns) -> tu
     except msgspec.ValidationError as error:
         return None, [(None, str(error))]
     except Exception as error:  # of another package's code
-        return None, [(None, _raised("cannot be made", error))]
+        return None, [(None, _error_sentence("cannot be made", error))]
     try:
         faults: Faults = list(check.faults(columns))
     except Exception as error:
-        return check, [(None, _raised("cannot look at its options", error))]
-    return check, faults or ([] if type(check) in BUILT_IN_CHECKS else evaluate(check, columns))
+        return check, [(None, _error_sentence("cannot look at its options", error))]
+    return check, faults or ([] if type(check) in BUILT_IN_CHECKS else evaluate_check(check, columns))
 
 
-def evaluate(check: Check, columns: FeedColumns) -> Faults:
+def evaluate_check(check: Check, columns: FeedColumns) -> Faults:
     """The faults of a check whose options have none, found by evaluating it over two records and over none."""
     try:
         sentence: object = check.explain()
     except Exception as error:
-        return [(None, _raised("cannot explain itself", error))]
+        return [(None, _error_sentence("cannot explain itself", error))]
     if not isinstance(sentence, str):
         return [(None, f"must explain itself with a text, not {type(sentence).__name__}")]
     if isinstance(check, HistoryCheck):
         return []
     try:
         expression = check.broken()
-        frame = _records(columns, expression)
+        frame = _two_records(columns, expression)
         answers = [part.select(expression.alias("broken"))["broken"] for part in (frame.clear(), frame)]
     except (Exception, pl.exceptions.PanicException) as error:
-        return [(None, _raised("cannot be evaluated", error))]
+        return [(None, _error_sentence("cannot be evaluated", error))]
     if any(answer.dtype not in (pl.Boolean, pl.Null) for answer in answers) or len(answers[1]) != len(frame):
         return [(None, "must answer true, false or null for each record")]
     return []
 
 
-def _records(columns: FeedColumns, expression: pl.Expr) -> pl.DataFrame:
+def _two_records(columns: FeedColumns, expression: pl.Expr) -> pl.DataFrame:
     """A frame of two records: one with nothing but the required columns, and one with an arbitrary value in every
     column."""
     texts = (*(f"t.{name}" for name in columns.tags), *(f"a.{name}" for name in columns.attributes))
@@ -72,5 +72,5 @@ def _records(columns: FeedColumns, expression: pl.Expr) -> pl.DataFrame:
     return pl.DataFrame(values, schema=schema)
 
 
-def _raised(what: str, error: BaseException) -> str:
+def _error_sentence(what: str, error: BaseException) -> str:
     return f"{what}: {type(error).__name__}: {str(error).splitlines()[0][:300] if str(error) else ''}".rstrip(": ")

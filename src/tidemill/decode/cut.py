@@ -73,7 +73,7 @@ def cut_document(body: bytes, records: tuple[str, ...], max_depth: int, faults: 
         return Cut(array("q", [0]), array("q", [len(body)]), listed=False)
     walk = _DocumentWalk(body, records)
     try:
-        after = walk.value(_skip(walk.text, 0), 0)
+        after = walk.walk_value(_skip(walk.text, 0), 0)
         if after < len(walk.text):
             raise JSONDecodeError("Extra data", walk.text, after)
     except _EnoughError:
@@ -108,7 +108,7 @@ class _DocumentWalk:
         self._records = records
         self._paths = ["$" + "".join(f".{key}" for key in records[:above]) for above in range(len(records) + 1)]
 
-    def value(self, at: int, level: int) -> int:
+    def walk_value(self, at: int, level: int) -> int:
         """Read the value at offset `at`, `level` objects below the root; returns the offset after it and white space.
         Raises JSONDecodeError, whose `pos` is an offset in the bytes."""
         if level < len(self._records):
@@ -138,7 +138,7 @@ class _DocumentWalk:
                 if comma is None:
                     break
                 at = comma.end()
-        return self._closed(end, "]")
+        return self._after_bracket(end, "]")
 
     def _object(self, at: int, level: int) -> int:
         """Read the members of an object on the path: one leads to the records; the others are only checked for NaN and
@@ -152,7 +152,7 @@ class _DocumentWalk:
             if colon is None:
                 raise JSONDecodeError("Expecting ':' delimiter", text, _skip(text, after))
             if key == wanted and not seen:
-                end = self.value(colon.end(), level + 1)
+                end = self.walk_value(colon.end(), level + 1)
             else:
                 item, end = _scan(text, colon.end())
                 for where in not_finite_paths(item, f"{path}.{key}") if key != wanted else ():
@@ -170,7 +170,7 @@ class _DocumentWalk:
             message = "is missing; it must be an array of records"
             self.faults[level].add(f"{path}.{wanted}", "missing", message)
         self.faults[level].extend(others)
-        return self._closed(end, "}")
+        return self._after_bracket(end, "}")
 
     def _key(self, at: int) -> tuple[str, int]:
         if self.text[at : at + 1] != '"':
@@ -179,7 +179,7 @@ class _DocumentWalk:
         raw = self._body[at:end]
         return (key if raw.isascii() else json.loads(raw.decode())), end
 
-    def _closed(self, at: int, bracket: str) -> int:
+    def _after_bracket(self, at: int, bracket: str) -> int:
         """The offset after a closing bracket and white space."""
         at = _skip(self.text, at)
         if self.text[at : at + 1] != bracket:

@@ -50,7 +50,7 @@ class Decoder:
         `check_payload`. Raises ValueError for a payload with faults, and for other shapes."""
         if not isinstance(self._decoder, SampleDecoder):
             raise ValueError("the feed is not of shape 'samples'")
-        return self._decoder.head(payload)
+        return self._decoder.samples_head(payload)
 
     def record_texts(self, body: bytes, format: str) -> Texts:
         """The records of a payload as readable texts; of a binary payload their bytes in hexadecimal. Cuts the payload

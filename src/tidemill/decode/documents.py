@@ -17,7 +17,8 @@ _FAILURES: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Documents:
-    """Typed decoders of one record type: for single records, arrays, lines, and documents with the array at `records`."""
+    """Typed decoders of one record type: for single records, arrays, lines, and documents with the array at
+    `records`."""
 
     def __init__(self, record: Any, records: tuple[str, ...]) -> None:
         self._single = msgspec.json.Decoder(record)

@@ -71,7 +71,7 @@ class FaultCollector:
         """The distinct codes of all faults, kept or not, in order of appearance."""
         return tuple(self._codes)
 
-    def sentence(self) -> str:
+    def detail(self) -> str:
         """Paths and messages as one text, for the ledger."""
         return faults_detail(self._kept, self.count)
 

@@ -64,7 +64,7 @@ class LayoutDecoder:
         seqs = np.array([logged.seq for logged in payloads], np.uint64)
         received = np.array([logged.payload.received_ns for logged in payloads], np.int64)
         good, bad = np.flatnonzero(read.good), np.flatnonzero(~read.good)
-        identity, tags = self._identify(read, good, [logged.payload.format for logged in payloads])
+        identity, tags = self._number_tag_sets(read, good, [logged.payload.format for logged in payloads])
         rejected = Rejected()
         for number, faults in read.refused.items():
             rejected.add(payloads[number].seq, 0, faults)
@@ -75,7 +75,7 @@ class LayoutDecoder:
             rejected.frame(),
             identities_frame(tags),
             counts_frame(payloads, read.counts),
-            stamps=self._times(read, bad[self._timed(read)[bad]], seqs, received),
+            stamps=self._times(read, bad[self._has_time(read)[bad]], seqs, received),
         )
 
     def record_texts(self, body: bytes, format: str) -> Texts:
@@ -87,13 +87,13 @@ class LayoutDecoder:
             whole = unwrap(body, format)
         except ValueError:
             return Texts(body)
-        if self._sizes(whole):
+        if self._size_fault(whole):
             return Texts(whole, digits=True)
         starts = range(self._layout.header_bytes, len(whole), self._layout.record_bytes)
         ends = range(starts.start + starts.step, len(whole) + 1, starts.step)
         return Texts(whole, starts, ends, digits=True)
 
-    def _sizes(self, whole: bytes) -> tuple[str, str] | None:
+    def _size_fault(self, whole: bytes) -> tuple[str, str] | None:
         """(code, sentence) of the fault of a payload's size, or None."""
         header, record = self._layout.header_bytes, self._layout.record_bytes
         body = len(whole) - header
@@ -113,7 +113,7 @@ class LayoutDecoder:
         sizes, refused = [0] * len(payloads), dict[int, FaultCollector]()
         heads, bodies, taken = [], [], []
         for number, (body, format) in enumerate(payloads):
-            whole = self._whole(body, format, refused, number)
+            whole = self._unwrap_body(body, format, refused, number)
             if whole is None:
                 sizes[number] = 1
                 continue
@@ -126,7 +126,7 @@ class LayoutDecoder:
         records = np.frombuffer(_joined(bodies), self._compiled.record)
         headers = np.frombuffer(_joined(heads), self._compiled.header) if self._layout.header_bytes else None
         owners = np.repeat(np.arange(len(taken)), per_payload)
-        columns = [self._judged(slot, records, headers, owners) for slot in self._compiled.slots]
+        columns = [self._judge_column(slot, records, headers, owners) for slot in self._compiled.slots]
         good = np.ones(len(records), np.bool_)
         for column in columns:
             good &= column.good
@@ -140,10 +140,10 @@ class LayoutDecoder:
             good,
         )
 
-    def _judged(self, slot: Slot, records: Any, headers: Any, owners: NDArray[np.int64]) -> JudgedColumn:
+    def _judge_column(self, slot: Slot, records: Any, headers: Any, owners: NDArray[np.int64]) -> JudgedColumn:
         return slot.judge(headers[slot.column]).repeated(owners) if slot.in_header else slot.judge(records[slot.column])
 
-    def _whole(self, body: bytes, format: str, refused: dict[int, FaultCollector], number: int) -> bytes | None:
+    def _unwrap_body(self, body: bytes, format: str, refused: dict[int, FaultCollector], number: int) -> bytes | None:
         """The unwrapped bytes of a payload of the right size; else None, with its faults in `refused`."""
         faults = refused[number] = FaultCollector()
         format, variables = split_format(format)
@@ -158,7 +158,7 @@ class LayoutDecoder:
         except ValueError as error:
             faults.add("$", "undecodable", str(error))
             return None
-        fault = self._sizes(whole)
+        fault = self._size_fault(whole)
         if fault is not None:
             faults.add("$", *fault)
             return None
@@ -172,7 +172,7 @@ class LayoutDecoder:
                 column.explain(row, f"$[{read.indexes[row]}].{slot.name}", faults)
         return faults
 
-    def _identify(
+    def _number_tag_sets(
         self, read: RecordColumns, rows: NDArray[np.int64], formats: list[str]
     ) -> tuple[NDArray[np.uint32], list[dict[str, str]]]:
         """(identity of each row, the tags of each identity). `formats` are those of the payloads."""
@@ -208,7 +208,7 @@ class LayoutDecoder:
             }
         )
 
-    def _timed(self, read: RecordColumns) -> NDArray[np.bool_]:
+    def _has_time(self, read: RecordColumns) -> NDArray[np.bool_]:
         return np.ones(len(read.good), np.bool_) if self._received else read.columns[0].good
 
     def _frame(

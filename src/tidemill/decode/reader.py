@@ -57,28 +57,30 @@ class PayloadReader:
                 undecodable[number] = fault
         payloads = [(body, format_name(form)) for body, form in payloads]
         if self._plugged:
-            payloads = [self._plain(number, *payload, undecodable) for number, payload in enumerate(payloads)]
+            payloads = [self._as_json(number, *payload, undecodable) for number, payload in enumerate(payloads)]
         reading = Reading(self._plan, payloads, limit)
         by_format: dict[str, list[int]] = {}
         for number, (_, name) in enumerate(payloads):
             if number not in undecodable:
                 by_format.setdefault(name, []).append(number)
         for number, (code, message) in undecodable.items():
-            reading.refuse(number, code, message)
+            reading.refuse_payload(number, code, message)
         bodies = [strip_body(body) for body, _ in payloads]
         for name, numbers in by_format.items():
             if name != _DECODED and name not in self._formats:
                 for number in numbers:
-                    reading.refuse(number, "unknown_format", f"this feed takes {' or '.join(self._formats)}")
+                    reading.refuse_payload(number, "unknown_format", f"this feed takes {' or '.join(self._formats)}")
                 continue
             for first in range(0, len(numbers), _GROUP_PAYLOADS):
-                self._group(reading, numbers[first : first + _GROUP_PAYLOADS], bodies, lines=name == "ndjson")
+                self._read_group(reading, numbers[first : first + _GROUP_PAYLOADS], bodies, lines=name == "ndjson")
         if not self._plan.may_be_empty and not reading.stopped:
             for number in [number for number, count in enumerate(reading.counts) if count == 0]:
-                reading.refuse(number, "empty", "holds no record; send one, or an array of them")
+                reading.refuse_payload(number, "empty", "holds no record; send one, or an array of them")
         return reading
 
-    def _plain(self, number: int, body: bytes, name: str, undecodable: dict[int, tuple[str, str]]) -> tuple[bytes, str]:
+    def _as_json(
+        self, number: int, body: bytes, name: str, undecodable: dict[int, tuple[str, str]]
+    ) -> tuple[bytes, str]:
         """(body, format) to read of a payload: converted to JSON, if its format is a plug-in's."""
         if name not in self._plugged:
             return body, name
@@ -88,7 +90,7 @@ class PayloadReader:
             undecodable[number] = "undecodable", str(error)
             return b"", _DECODED
 
-    def _group(self, reading: Reading, numbers: list[int], bodies: list[bytes], *, lines: bool) -> None:
+    def _read_group(self, reading: Reading, numbers: list[int], bodies: list[bytes], *, lines: bool) -> None:
         if reading.stopped:
             return
         decoded = self._fast.read_payloads([bodies[number] for number in numbers], lines=lines)
@@ -96,14 +98,14 @@ class PayloadReader:
             columns, counts = decoded
             for number, count in zip(numbers, counts, strict=True):
                 reading.counts[number] = count
-            reading.add(columns, np.repeat(numbers, counts), _indexes(counts))
+            reading.add_rows(columns, np.repeat(numbers, counts), _indexes(counts))
         elif len(numbers) > 1:
-            for part in self._parts(numbers, bodies, lines=lines):
-                self._group(reading, part, bodies, lines=lines)
+            for part in self._split_group(numbers, bodies, lines=lines):
+                self._read_group(reading, part, bodies, lines=lines)
         else:
-            self._payload(reading, numbers[0], bodies[numbers[0]], lines=lines)
+            self._read_payload(reading, numbers[0], bodies[numbers[0]], lines=lines)
 
-    def _parts(self, numbers: list[int], bodies: list[bytes], *, lines: bool) -> tuple[list[int], list[int]]:
+    def _split_group(self, numbers: list[int], bodies: list[bytes], *, lines: bool) -> tuple[list[int], list[int]]:
         """Two parts of payloads that are not all certain: the certain ones and the others, where the quick check tells
         them apart, else two halves."""
         if self._quick is not None and not lines and len(numbers) >= _BLOCK:
@@ -114,25 +116,25 @@ class PayloadReader:
         middle = len(numbers) // 2
         return numbers[:middle], numbers[middle:]
 
-    def _payload(self, reading: Reading, number: int, body: bytes, *, lines: bool) -> None:
+    def _read_payload(self, reading: Reading, number: int, body: bytes, *, lines: bool) -> None:
         if not body:
-            reading.refuse(number, "empty_body", "there is nothing here; send a JSON document")
+            reading.refuse_payload(number, "empty_body", "there is nothing here; send a JSON document")
             return
-        body, faults = reading.whole(number), FaultCollector()
+        body, faults = reading.payload_body(number), FaultCollector()
         cut = cut_lines(body) if lines else cut_document(body, self._plan.records, self._max_depth, faults)
         if cut is None:
             reading.counts[number] = 1
-            reading.reject(number, 0, faults)
+            reading.reject_record(number, 0, faults)
         elif len(cut) > MAX_RECORDS:
-            reading.refuse(number, "too_many_records", _TOO_MANY)
+            reading.refuse_payload(number, "too_many_records", _TOO_MANY)
         elif cut.listed:
             reading.counts[number] = len(cut)
-            self._records(reading, number, body, cut, lines=lines)
+            self._read_blocks(reading, number, body, cut, lines=lines)
         else:
             reading.counts[number] = 1
-            self._strict(reading, (number, 0), cut.pieces(body, 0, 1)[0], self._path, 1)
+            self._read_strict(reading, (number, 0), cut.pieces(body, 0, 1)[0], self._path, 1)
 
-    def _records(self, reading: Reading, number: int, body: bytes, cut: Cut, *, lines: bool) -> None:
+    def _read_blocks(self, reading: Reading, number: int, body: bytes, cut: Cut, *, lines: bool) -> None:
         """Read the records of a payload that the fast reader is not certain of as a whole.
 
         Where a block is not certain, some record of [first, doubtful) is in doubt, and its halves are read, down to
@@ -151,34 +153,34 @@ class PayloadReader:
                 before = reading.faulty
                 for index, piece in enumerate(cut.pieces(body, first, doubtful), first):
                     line = counter.line_at(cut.starts[index]) if lines else 1
-                    self._strict(reading, (number, index), piece, f"{path}[{index}]", line)
+                    self._read_strict(reading, (number, index), piece, f"{path}[{index}]", line)
                 hopeless = reading.faulty - before == doubtful - first
                 first, step, certain = doubtful, max(_BLOCK, certain), 0
                 continue
             last = (first + doubtful) // 2 if known else min(first + step, count)
-            columns = self._block(cut.pieces(body, first, last), lines=lines)
+            columns = self._read_block_fast(cut.pieces(body, first, last), lines=lines)
             if columns is None:
                 doubtful = last
                 continue
-            reading.add(columns, np.full(last - first, number), np.arange(first, last))
+            reading.add_rows(columns, np.full(last - first, number), np.arange(first, last))
             certain += last - first
             first, step = last, step * 2
 
-    def _block(self, pieces: list[bytes], *, lines: bool) -> DecodedColumns | None:
+    def _read_block_fast(self, pieces: list[bytes], *, lines: bool) -> DecodedColumns | None:
         """Records as columns by the fast reader; None if it is not certain of all of them."""
         if not lines:
             return self._fast.read_records(pieces)
         decoded = self._fast.read_payloads([b"\n".join(pieces).strip(WHITE)], lines=True)
         return None if decoded is None else decoded[0]
 
-    def _strict(self, reading: Reading, record_key: tuple[int, int], piece: bytes, path: str, line: int) -> None:
+    def _read_strict(self, reading: Reading, record_key: tuple[int, int], piece: bytes, path: str, line: int) -> None:
         """Read one record, (payload, index) `record_key`, by the strict reader. `line`: the payload's line at which the
         record begins."""
         faults = FaultCollector()
         value: Any = parse_json(piece, path, self._max_depth, faults, line=line, digits=self._digits)
         record = None if faults.count else read_record(value, path, self._plan, faults)
         if record is None or faults.count:
-            reading.reject(*record_key, faults, record)
+            reading.reject_record(*record_key, faults, record)
         else:
             reading.add_record(record, *record_key)
 

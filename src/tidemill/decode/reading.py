@@ -43,11 +43,11 @@ class Reading:
         """Whether `limit` records at fault were read, so that reading ends."""
         return self._limit is not None and self.faulty >= self._limit
 
-    def whole(self, number: int) -> bytes:
+    def payload_body(self, number: int) -> bytes:
         """A payload as sent, without a byte order mark: offsets of faults count from its first byte."""
         return self._payloads[number][0].removeprefix(BOM)
 
-    def add(self, columns: DecodedColumns, payloads: NDArray[np.int64], indexes: NDArray[np.int64]) -> None:
+    def add_rows(self, columns: DecodedColumns, payloads: NDArray[np.int64], indexes: NDArray[np.int64]) -> None:
         """Add rows without fault: the columns, and the payload and index of each row."""
         if columns.count:
             self._chunks.append((columns, payloads, indexes))
@@ -56,7 +56,7 @@ class Reading:
         """Add one record without fault."""
         self._strict.add(record, payload, index)
 
-    def reject(self, payload: int, index: int, faults: FaultCollector, record: Record | None = None) -> None:
+    def reject_record(self, payload: int, index: int, faults: FaultCollector, record: Record | None = None) -> None:
         """Add a record at fault. `record` has the values that could be read, its time among them; None: nothing."""
         self.faulty += 1
         if self._limit is not None:
@@ -66,12 +66,12 @@ class Reading:
         if record is not None and record.timed:
             self.stamps.add(payload, index, record)
 
-    def refuse(self, payload: int, code: str, message: str) -> None:
+    def refuse_payload(self, payload: int, code: str, message: str) -> None:
         """Add a payload that is at fault as a whole: it counts as one record."""
         faults = FaultCollector()
         faults.add("$", code, message)
         self.counts[payload] = 1
-        self.reject(payload, 0, faults)
+        self.reject_record(payload, 0, faults)
 
     def chunks(self) -> list[Chunk]:
         """All rows without fault, in no promised order."""

@@ -31,7 +31,7 @@ class Rejected:
         self._seqs.append(seq)
         self._indexes.append(index)
         self._reasons.append(self._known.setdefault(faults.codes(), len(self._known)))
-        self._details.append(faults.sentence())
+        self._details.append(faults.detail())
         if len(self._details) >= _FRAME_RECORDS:
             self._flush()
 

@@ -47,7 +47,7 @@ class SampleDecoder:
         self._last = None if samples is None else (body, received_ns, samples)
         return faults
 
-    def head(self, payload: Payload) -> SamplesHead:
+    def samples_head(self, payload: Payload) -> SamplesHead:
         """The summary of a payload without fault. Raises ValueError if it has faults."""
         last, self._last = self._last, None
         if last is not None and last[0] is payload.body and last[1] == payload.received_ns:

@@ -49,7 +49,7 @@ def read_record(value: Any, path: str, plan: DecodePlan, faults: FaultCollector)
     if not isinstance(value, Object):
         faults.add(path, "wrong_type", f"must be an object, is {json_type(value)}")
         return record
-    _RecordWalk(plan, record, faults).node(value, path, plan.root)
+    _RecordWalk(plan, record, faults).read_object(value, path, plan.root)
     if record.timed and record.time is not None:
         record.timed = _settle_time(record, plan, faults)
     if plan.except_keys is not None:
@@ -67,7 +67,7 @@ class _RecordWalk:
         self._record = record
         self._faults = faults
 
-    def node(self, value: Object, path: str, node: Node) -> None:
+    def read_object(self, value: Object, path: str, node: Node) -> None:
         """Read the members of one object and of the objects below it."""
         twice = value.duplicate_keys
         for key in sorted(twice & {*node.columns, *node.nodes}) if twice else ():
@@ -75,13 +75,13 @@ class _RecordWalk:
         for key, number in node.columns.items():
             item = value.get(key, _MISSING)
             if item is not _MISSING or self._plan.columns[number].required:
-                self._column(item, f"{path}.{key}", number)
+                self._read_member(item, f"{path}.{key}", number)
             if key in twice:
                 self._clear_column(number)
         for key, below in node.nodes.items():
             inner, where = value.get(key, _MISSING), f"{path}.{key}"
             if isinstance(inner, Object):
-                self.node(inner, where, below)
+                self.read_object(inner, where, below)
             elif _is_present(inner, where, below.required(self._plan.columns), "an object", self._faults):
                 self._faults.add(where, "wrong_type", f"must be an object, is {json_type(inner)}")
 
@@ -90,7 +90,7 @@ class _RecordWalk:
         self._record.values[number] = None
         self._record.timed &= self._plan.columns[number].kind not in (*TIME_KINDS, "offset")
 
-    def _column(self, value: Any, path: str, number: int) -> None:
+    def _read_member(self, value: Any, path: str, number: int) -> None:
         column, faults, values = self._plan.columns[number], self._faults, self._record.values
         timely = column.kind in TIME_KINDS
         expected = self._plan.times.expected if timely else _expected(column)

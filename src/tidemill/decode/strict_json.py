@@ -37,7 +37,7 @@ def _with_digits(text: str) -> Digits:
 
 
 def exact_number(number: float) -> float | Decimal:
-    """A number exactly as it was written, where that is known (`parse_json` with `digits`)."""
+    """A number exactly as it was written, where its text is known (`parse_json` with `digits`)."""
     return Decimal(number.text) if isinstance(number, Digits) else number
 
 

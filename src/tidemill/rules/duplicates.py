@@ -34,16 +34,16 @@ def keep_first_records(points: pl.DataFrame, current: pl.DataFrame) -> tuple[pl.
     All points of a record stay, or none does. `stood` is true for a superseded record that was current until now. The
     same record twice (a batch applied again) is no duplicate of itself.
     """
-    if _nothing_to_decide(points, current):
+    if _has_no_duplicates(points, current):
         return points, pl.DataFrame(schema=SUPERSEDED)
     anchors = points.filter("anchor").select(*CURRENT).with_columns(stood=pl.lit(False))
     stored = current.select(list(CURRENT)).with_columns(stood=pl.lit(True))
-    entrants = _ranked(stored.join(anchors, on=_KEY, how="semi"), anchors)
+    entrants = _with_winner(stored.join(anchors, on=_KEY, how="semi"), anchors)
     superseded = entrants.filter(pl.col("seq").ne(pl.col("winner_seq")) | pl.col("idx").ne(pl.col("winner_idx")))
     return points.join(superseded, on=_RECORD, how="anti"), superseded.select(list(SUPERSEDED))
 
 
-def _nothing_to_decide(points: pl.DataFrame, current: pl.DataFrame) -> bool:
+def _has_no_duplicates(points: pl.DataFrame, current: pl.DataFrame) -> bool:
     if not current.is_empty():
         return False
     series, time = points["series"].to_numpy(), points["time"].to_numpy()
@@ -51,7 +51,7 @@ def _nothing_to_decide(points: pl.DataFrame, current: pl.DataFrame) -> bool:
     return bool(follows.all()) or points.select(_KEY).n_unique() == points.height
 
 
-def _ranked(stored: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
+def _with_winner(stored: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
     """Every record once, with (seq, idx) of the record that stays at its series and time: the lowest."""
     entrants = pl.concat([stored, new]).unique([*_KEY, *_RECORD], keep="first", maintain_order=True)
     return entrants.sort([*_KEY, *_RECORD]).with_columns(

@@ -23,7 +23,7 @@ from tidemill.model.ids import series_id
 from tidemill.rules.history_lookup import HistoryLookup
 from tidemill.rules.sequential import SequentialEvaluator
 
-_TURNS: Final = 4  # as columns; a record that is wrong alone and the good one after it take three
+_MAX_TURNS: Final = 4  # as columns; a record that is wrong alone and the good one after it take three
 _STRETCH: Final = 64  # records evaluated one by one before columns are tried again; each time twice as many
 _PIECE: Final = 10_000  # records from one heartbeat to the next
 _NEVER: Final = np.iinfo(np.int64).min
@@ -43,7 +43,7 @@ def evaluate_history(
     `time`, `f.<field>` and `refused`: true for rows that are rejected for other reasons; these are evaluated, but are
     the past of no other row."""
     broken = [np.zeros(frame.height, np.bool_) for _ in tests]
-    order = _order(frame)
+    order = _row_order(frame)
     if not len(order):
         return broken
     evaluation = _HistoryEvaluation(feed, tests, _Columns(frame, order), batch, lookup)
@@ -107,7 +107,7 @@ class _HistoryEvaluation:
             self._evaluate_rows(group, int(self._begin[group]), int(self._begin[group + 1]))
         active, stretch = np.flatnonzero(~disordered), _STRETCH
         while len(active):
-            active = self._turns(active)
+            active = self._evaluate_columns(active)
             for group, row in zip(active.tolist(), self._settled[active].tolist(), strict=True):
                 self._evaluate_rows(group, row, min(row + stretch, int(self._begin[group + 1])))
             active = active[self._settled[active] < self._begin[active + 1]]
@@ -127,13 +127,13 @@ class _HistoryEvaluation:
             disordered |= field.latest >= first
         return disordered
 
-    def _turns(self, active: Ints) -> Ints:
+    def _evaluate_columns(self, active: Ints) -> Ints:
         """Evaluate groups as columns; returns the groups that are not finished, settled up to their first row in
         doubt."""
-        for _ in range(_TURNS):
+        for _ in range(_MAX_TURNS):
             rows = _ranges(self._settled[active], self._begin[active + 1])
             was = self._accepted[rows]
-            self._evaluate(active, rows)
+            self._evaluate_once(active, rows)
             changed = rows[self._accepted[rows] != was]
             self._settled[active] = self._begin[active + 1]
             active, at = np.unique(self._group[changed], return_index=True)
@@ -142,11 +142,11 @@ class _HistoryEvaluation:
                 break
         return active
 
-    def _evaluate(self, active: Ints, rows: Ints) -> None:
+    def _evaluate_once(self, active: Ints, rows: Ints) -> None:
         """Evaluate these rows (of the `active` groups, to their ends) by the rows that count as accepted, and update
         which rows do."""
         refused = self._refused[rows].copy()
-        views = [self._view(field, active, rows) for field in self._fields]
+        views = [self._rows_with_past(field, active, rows) for field in self._fields]
         for number, (check, field, rejects) in enumerate(self._checks):
             with_value, view = views[field]
             hits = np.zeros(len(rows), np.bool_)
@@ -156,7 +156,7 @@ class _HistoryEvaluation:
                 refused |= hits
         self._accepted[rows] = ~refused
 
-    def _view(self, field: _Field, active: Ints, rows: Ints) -> tuple[Ints, Rows]:
+    def _rows_with_past(self, field: _Field, active: Ints, rows: Ints) -> tuple[Ints, Rows]:
         """(which of `rows` have a value, these rows with their past). `rows` are the unsettled rows of the `active`
         groups; a group's past is its earlier points, then its own accepted rows."""
         whole = len(active) == len(self._begin) - 1
@@ -197,9 +197,9 @@ class _HistoryEvaluation:
                 first_wins=self._feed.first_wins,
                 contends=self._contends,
             )
-        evaluator.accept(self._accepted[begin + evaluator.at : start].tolist())
+        evaluator.skip_rows(self._accepted[begin + evaluator.at : start].tolist())
         refused = self._refused[start:stop].tolist()
-        hits = [evaluator.judge(self._checks, refused=is_refused) for is_refused in refused]
+        hits = [evaluator.judge_row(self._checks, refused=is_refused) for is_refused in refused]
         accepted = ~self._refused[start:stop]
         for number, (_, _, rejects) in enumerate(self._checks):
             column = np.fromiter((row[number] for row in hits), np.bool_, stop - start)
@@ -223,10 +223,10 @@ class _HistoryEvaluation:
         if reach.count or reach.span_ns or self._feed.first_wins:
             policy, before = self._feed.duplicates, lookup.before_seq
             past = lookup.past.points(lookup.tenant, instants, reach, before_seq=before, policy=policy)
-            time, value, begin = _by_group(past, ids)
+            time, value, begin = _group_past(past, ids)
         if reach.latest:
             since = instants.group_by("series").agg(pl.col("time").min())
-            _spread(lookup.past.latest(lookup.tenant, since, before_seq=lookup.before_seq), ids, latest)
+            _write_latest(lookup.past.latest(lookup.tenant, since, before_seq=lookup.before_seq), ids, latest)
         held = ~np.isnan(value)
         held_begin = np.append(0, np.cumsum(held))[begin]
         return _Field(there, values, time, value, begin, latest, time[held], value[held], held_begin)
@@ -243,7 +243,7 @@ class _Columns:
         return self._frame[name].to_numpy()[self._order]
 
 
-def _order(frame: pl.DataFrame) -> Ints:
+def _row_order(frame: pl.DataFrame) -> Ints:
     """The rows that have an instant, in the order of (identity, seq, idx)."""
     rows = np.arange(frame.height)
     if frame["time"].null_count():
@@ -263,7 +263,7 @@ def _ranges(start: Ints, stop: Ints) -> Ints:
     return numbers
 
 
-def _by_group(past: pl.DataFrame, ids: NDArray[np.uint64]) -> tuple[Ints, Floats, Ints]:
+def _group_past(past: pl.DataFrame, ids: NDArray[np.uint64]) -> tuple[Ints, Floats, Ints]:
     """(time, value, begin of each group's part and the end of the last) of the points `past` (sorted by series and
     time); `ids` are the series of the groups."""
     series = past["series"].to_numpy()
@@ -272,7 +272,7 @@ def _by_group(past: pl.DataFrame, ids: NDArray[np.uint64]) -> tuple[Ints, Floats
     return past["time"].to_numpy()[rows], past["value"].to_numpy()[rows], np.append(0, np.cumsum(stop - start))
 
 
-def _spread(latest_times: pl.DataFrame, ids: NDArray[np.uint64], latest: Ints) -> None:
+def _write_latest(latest_times: pl.DataFrame, ids: NDArray[np.uint64], latest: Ints) -> None:
     """Write the time of each series into `latest` (one element per group); `ids` are the series of the groups."""
     groups = {series: group for group, series in enumerate(ids.tolist())}
     for series, time in latest_times.select("series", "time").iter_rows():

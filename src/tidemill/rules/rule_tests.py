@@ -12,7 +12,7 @@ from tidemill.feeds.definition import SUMMARY, Feed
 from tidemill.rules.history import HistoryTest
 from tidemill.rules.reasons import REASONS
 
-_KEEP: Final = 1_000
+_MAX_CACHED: Final = 1_000
 _TIMELESS: Final = pl.col("time_reason").is_not_null()
 _TIME_DETAIL: Final = pl.col("time_reason").replace_strict(dict(REASONS), default=None, return_dtype=pl.String)
 
@@ -52,16 +52,16 @@ def feed_tests(feed: Feed, *, refusing: bool = False) -> RuleTests:
 
     Shape `summary` has one more test, the last: a figure beyond the range of a double."""
     key = (id(feed), refusing)
-    kept = _kept.get(key)
+    kept = _cache.get(key)
     if kept is None:
-        if len(_kept) >= _KEEP:
-            _kept.clear()
+        if len(_cache) >= _MAX_CACHED:
+            _cache.clear()
         # The feed is kept with its tests, so that no other feed can get the same id.
-        kept = _kept[key] = (feed, _compiled(feed, _refusing(feed) if refusing else _all(feed)))
+        kept = _cache[key] = (feed, _compile_tests(feed, _refusing_tests(feed) if refusing else _all_tests(feed)))
     return kept[1]
 
 
-_kept: Final[dict[tuple[int, bool], tuple[Feed, RuleTests]]] = {}
+_cache: Final[dict[tuple[int, bool], tuple[Feed, RuleTests]]] = {}
 
 
 def hit_column(number: int) -> str:
@@ -69,11 +69,11 @@ def hit_column(number: int) -> str:
     return f"broken.{number}"
 
 
-def _refusing(feed: Feed) -> list[RuleTest]:
-    return [test for test, rule in zip(_all(feed), feed.rules, strict=False) if rule.action == "refuse"]
+def _refusing_tests(feed: Feed) -> list[RuleTest]:
+    return [test for test, rule in zip(_all_tests(feed), feed.rules, strict=False) if rule.action == "refuse"]
 
 
-def _all(feed: Feed) -> list[RuleTest]:
+def _all_tests(feed: Feed) -> list[RuleTest]:
     rule_tests = []
     for rule in feed.rules:
         check = rule.compiled()
@@ -86,7 +86,7 @@ def _all(feed: Feed) -> list[RuleTest]:
     return rule_tests
 
 
-def _compiled(feed: Feed, rule_tests: Sequence[RuleTest]) -> RuleTests:
+def _compile_tests(feed: Feed, rule_tests: Sequence[RuleTest]) -> RuleTests:
     texts = {f"t.{tag}" for tag in feed.tags}
     by_tags, by_record, columns = [], [], set()
     past = {}
@@ -109,15 +109,15 @@ def _compiled(feed: Feed, rule_tests: Sequence[RuleTest]) -> RuleTests:
         by_record=tuple(by_record),
         columns=frozenset(columns),
         past=past,
-        refused=_any([hit_column(number) for number, _ in rejecting if number not in past]),
-        failed=_any([hit_column(number) for number, _ in rejecting]) if rejecting else None,
+        refused=_any_hit([hit_column(number) for number, _ in rejecting if number not in past]),
+        failed=_any_hit([hit_column(number) for number, _ in rejecting]) if rejecting else None,
         codes=_codes(rejecting, "time_reason").alias("reasons"),
         detail=_details(rejecting).alias("detail"),
         marks=_marks([(number, test) for number, test in enumerate(rule_tests) if test.flags]),
     )
 
 
-def _any(hits: Sequence[str]) -> pl.Expr:
+def _any_hit(hits: Sequence[str]) -> pl.Expr:
     return pl.any_horizontal(_TIMELESS, *hits)
 
 

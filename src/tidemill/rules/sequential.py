@@ -35,7 +35,7 @@ class IndexSet:
         if not self._words[word]:
             self._used &= ~(1 << word)
 
-    def below(self, number: int) -> int:
+    def greatest_below(self, number: int) -> int:
         """The greatest number of the set that is less than this; -1 if there is none."""
         word = number >> _BITS
         bits = self._words[word] & ((1 << (number & ((1 << _BITS) - 1))) - 1)
@@ -74,12 +74,12 @@ class Timeline:
         if self.latest is None or time > self.latest:
             self.latest = time
 
-    def newest(self, instant: int) -> Iterator[tuple[int, float]]:
+    def newest_before(self, instant: int) -> Iterator[tuple[int, float]]:
         """(time, value) of the points before an instant, the nearest first."""
-        at = self._held.below(instant)
+        at = self._held.greatest_below(instant)
         while at >= 0:
             yield self._times[at], self._values[at]
-            at = self._held.below(at)
+            at = self._held.greatest_below(at)
 
 
 class SequentialEvaluator:
@@ -99,28 +99,28 @@ class SequentialEvaluator:
         first_wins: bool,
         contends: bool,
     ) -> None:
-        every = np.unique(np.concatenate([time, *(column[0] for column in past)]))
-        times = every.tolist()
+        instants = np.unique(np.concatenate([time, *(column[0] for column in past)]))
+        times = instants.tolist()
         self._time = time.tolist()
-        self._instants = np.searchsorted(every, time).tolist()
+        self._instants = np.searchsorted(instants, time).tolist()
         self._values = [column.tolist() for column in values]
         self._contends = contends
         self._lines = [Timeline(times, first_wins=first_wins) for _ in past]
         for line, (when, what, latest) in zip(self._lines, past, strict=True):
-            for instant, value in zip(np.searchsorted(every, when).tolist(), what.tolist(), strict=True):
+            for instant, value in zip(np.searchsorted(instants, when).tolist(), what.tolist(), strict=True):
                 line.add(instant, value)
             if latest is not None and (line.latest is None or latest > line.latest):
                 line.latest = latest
         self.at = 0
 
-    def accept(self, accepted: Sequence[bool]) -> None:
+    def skip_rows(self, accepted: Sequence[bool]) -> None:
         """Advance over rows that are already evaluated; `accepted` says of each whether it was accepted."""
         for row, taken in enumerate(accepted, self.at):
             if taken:
-                self._take(row)
+                self._add_points(row)
         self.at += len(accepted)
 
-    def judge(self, checks: Sequence[tuple[PastCheck, int, bool]], *, refused: bool) -> list[bool]:
+    def judge_row(self, checks: Sequence[tuple[PastCheck, int, bool]], *, refused: bool) -> list[bool]:
         """Evaluate the next row: for each check (check, number of its field, whether it rejects) whether the row breaks
         it. `refused`: the row is rejected for another reason."""
         row = self.at
@@ -128,15 +128,15 @@ class SequentialEvaluator:
         broken = []
         for check, field, rejects in checks:
             value, line = self._values[field][row], self._lines[field]
-            breaks = not isnan(value) and check.judge_record(time, value, line.newest(instant), line.latest)
+            breaks = not isnan(value) and check.judge_record(time, value, line.newest_before(instant), line.latest)
             broken.append(breaks)
             refused |= breaks and rejects
         if not refused:
-            self._take(row)
+            self._add_points(row)
         self.at += 1
         return broken
 
-    def _take(self, row: int) -> None:
+    def _add_points(self, row: int) -> None:
         for line, values in zip(self._lines, self._values, strict=True):
             value = values[row]
             if self._contends or not isnan(value):

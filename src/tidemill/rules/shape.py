@@ -73,10 +73,10 @@ def shape_points(feed: Feed, tenant: str, checked: CheckedBatch, batch: Batch) -
         version=-version_expression() if feed.first_wins else version_expression(),
         ordinal=version_expression() if feed.duplicates == "keep" else pl.lit(0, pl.Int64),
     )
-    return Shaped(points.select(list(POINTS)), series.frame(), _with_series(feed, tenant, checked.rejections, batch))
+    return Shaped(points.select(list(POINTS)), series.frame(), _add_series(feed, tenant, checked.rejections, batch))
 
 
-def _with_series(feed: Feed, tenant: str, rejections: pl.DataFrame, batch: Batch) -> pl.DataFrame:
+def _add_series(feed: Feed, tenant: str, rejections: pl.DataFrame, batch: Batch) -> pl.DataFrame:
     """Rejections with `series`. Uses a BatchSeries of its own, so that a rejected record creates no series."""
     series = BatchSeries(feed, tenant, batch)
     known = rejections.filter(pl.col("identity").is_not_null())
@@ -138,7 +138,7 @@ class BatchSeries:
         joined by `/`, as name."""
         owners = [identity for identity, _ in self._known]
         fields = [field for _, field in self._known]
-        about = {field: self._about(field) for field in set(fields)}
+        about = {field: self._unit_and_description(field) for field in set(fields)}
         return (
             self._identities[owners]
             .with_columns(
@@ -160,7 +160,7 @@ class BatchSeries:
             )
         )
 
-    def _about(self, field: str) -> tuple[str, str]:
+    def _unit_and_description(self, field: str) -> tuple[str, str]:
         """(unit, description) that the feed gives a field, "" where it gives none."""
         if self._feed.registers is not None:
             return self._feed.registers.unit or "", ""

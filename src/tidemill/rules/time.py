@@ -58,9 +58,9 @@ def resolve_times(feed: Feed, frame: pl.DataFrame) -> pl.DataFrame:
     times = _Times(frame["wall_ns"].to_numpy())
     kinds = frame["local"].to_numpy()
     local = np.flatnonzero(kinds)
-    _before_zones(feed, frame, times, kinds != INSTANT)
+    _move_wall_clocks(feed, frame, times, kinds != INSTANT)
     if len(local):
-        zones, names = _zones(feed, frame[local])
+        zones, names = _row_zones(feed, frame[local])
         _refuse_unknown(feed, frame, local[zones == UNKNOWN], times)
         known = zones != UNKNOWN
         rows = local[known]
@@ -69,7 +69,7 @@ def resolve_times(feed: Feed, frame: pl.DataFrame) -> pl.DataFrame:
             feed, times, rows, _resolve_days(_without_interval_ends(feed, instants), times.ns[rows], kinds[rows] == DAY)
         )
         if feed.time.fold == "by_order":
-            _by_order(frame, times, rows[instants.fold], instants.later[instants.fold])
+            _apply_record_order(frame, times, rows[instants.fold], instants.later[instants.fold])
     length_ns = time_shifts.fixed_interval_ns(feed.time)
     if length_ns:
         times.ns = np.where(times.ns >= MIN_NS + length_ns, times.ns - length_ns, time_shifts.OUT_OF_RANGE)
@@ -77,7 +77,7 @@ def resolve_times(feed: Feed, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.hstack(times.columns())
 
 
-def _before_zones(feed: Feed, frame: pl.DataFrame, times: _Times, local: NDArray[np.bool_]) -> None:
+def _move_wall_clocks(feed: Feed, frame: pl.DataFrame, times: _Times, local: NDArray[np.bool_]) -> None:
     """Apply the feed's shift, and make ends of calendar intervals their begins, on the clock as written."""
     if feed.time.shift is not None:
         times.flags[time_shifts.apply_shift(feed.time.shift, frame, times.ns)] |= SHIFTED
@@ -129,7 +129,7 @@ def _apply_policy(feed: Feed, times: _Times, rows: NDArray[np.int64], instants: 
         times.refuse(rows[instants.fold], "dst_fold")
 
 
-def _by_order(frame: pl.DataFrame, times: _Times, rows: NDArray[np.int64], later: NDArray[np.int64]) -> None:
+def _apply_record_order(frame: pl.DataFrame, times: _Times, rows: NDArray[np.int64], later: NDArray[np.int64]) -> None:
     """Set the instants of local times in a fold (of which `times` has the earlier) by the order of the records; refuse
     those that the order does not decide."""
     passed = fold_order.choose_folds(frame, times.ns, rows, later)
@@ -147,7 +147,7 @@ def _refuse_unknown(feed: Feed, frame: pl.DataFrame, rows: NDArray[np.int64], ti
     times.refuse(rows[~named], "zone_missing")
 
 
-def _zones(feed: Feed, frame: pl.DataFrame) -> tuple[NDArray[np.int64], list[str]]:
+def _row_zones(feed: Feed, frame: pl.DataFrame) -> tuple[NDArray[np.int64], list[str]]:
     """(zone number of each row, the zone names by number); UNKNOWN where a row has no zone or there is none of that
     name."""
     if feed.time.zone is not None:

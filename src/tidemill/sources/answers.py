@@ -128,9 +128,9 @@ def _judge_json(body: bytes, expected: Expected, max_depth: int) -> AnswerVerdic
     faults = FaultCollector()
     cut = cut_document(body, expected.records, max_depth, faults)
     if cut is None and _UNREADABLE.intersection(faults.codes()):
-        return AnswerVerdict(None, why=faults.sentence())
+        return AnswerVerdict(None, why=faults.detail())
     if cut is not None and not cut.listed and _unreadable(cut.pieces(body, 0, 1)[0], max_depth, faults):
-        return AnswerVerdict(None, why=faults.sentence())
+        return AnswerVerdict(None, why=faults.detail())
     return _judge_document(body, cut, faults, expected, max_depth)
 
 
@@ -154,7 +154,7 @@ def _judge_document(
             json, why=f"it has an error at {_text(expected.error)}: {_shown(msgspec.json.encode(error))}"
         )
     if cut is None:
-        return AnswerVerdict(json, why=f"{faults.sentence()}; the answer is {_shown(body)}")
+        return AnswerVerdict(json, why=f"{faults.detail()}; the answer is {_shown(body)}")
     if not cut.listed:
         return _lone(cut.pieces(body, 0, 1)[0], AnswerVerdict(json, 1), expected, max_depth)
     if some and expected.members and not any(_has_some(piece, expected) for piece in _first(cut, body)):

@@ -9,7 +9,7 @@ from tidemill.checks.expression.columns import to_polars
 from tidemill.checks.expression.kinds import check_kinds
 from tidemill.checks.expression.parse import FACTS, parse_expression
 from tidemill.checks.expression.tree import ExpressionError, Name, names_in_tree
-from tidemill.checks.faults import nearest
+from tidemill.checks.faults import name_hint
 
 
 class Expression(Check, frozen=True):
@@ -35,7 +35,7 @@ class Expression(Check, frozen=True):
         """`holds` must be well-formed, and the feed must have what it names."""
         try:
             tree = parse_expression(self.holds)
-            if unknown := [(name.at, wrong) for name in names_in_tree(tree) if (wrong := _unknown(name, columns))]:
+            if unknown := [(name.at, wrong) for name in names_in_tree(tree) if (wrong := _name_fault(name, columns))]:
                 return [("holds", str(ExpressionError(self.holds, at, wrong))) for at, wrong in unknown]
             check_kinds(self.holds, tree)
         except ExpressionError as error:
@@ -52,16 +52,16 @@ class Expression(Check, frozen=True):
         return f"this does not hold: {self.holds}"
 
 
-def _unknown(name: Name, columns: FeedColumns) -> str:
+def _name_fault(name: Name, columns: FeedColumns) -> str:
     """The fault of a name that the feed has not; "" if the feed has it."""
     known = {"field": columns.fields, "tag": columns.tags, "attribute": columns.attributes}
     if name.role == "fact" or name.name in known[name.role] or (name.role == "field" and columns.registers):
         return ""
     if name.role != "field":
-        return f"'{name.name}' is no {name.role} of this feed{nearest(name.name, known[name.role])}"
+        return f"'{name.name}' is no {name.role} of this feed{name_hint(name.name, known[name.role])}"
     for role in ("tag", "attribute"):
         if name.name in known[role]:
             return f"'{name.name}' is no field; write {role}.{name.name}"
     fields = [known_name if known_name.isidentifier() else f"`{known_name}`" for known_name in known["field"]]
     others = [f"{role}.{known_name}" for role in ("tag", "attribute") for known_name in known[role]]
-    return f"this feed has no field '{name.name}'{nearest(name.name, [*fields, *FACTS, *others])}"
+    return f"this feed has no field '{name.name}'{name_hint(name.name, [*fields, *FACTS, *others])}"

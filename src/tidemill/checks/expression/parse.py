@@ -19,7 +19,7 @@ from tidemill.checks.expression.tree import (
     Role,
     Unary,
 )
-from tidemill.checks.faults import nearest
+from tidemill.checks.faults import name_hint
 
 MAX_DEPTH: Final = 32
 MAX_NODES: Final = 200
@@ -57,7 +57,7 @@ class _Parser:
         """An operand and every operator behind it that binds at least as tightly."""
         left = self._operand()
         while (tightness := self._tightness()) >= max(loosest, 1):
-            token = self._take()
+            token = self._take_token()
             if tightness == _COMPARISON:
                 left = self._comparison(token, left)
                 if self._tightness() == _COMPARISON:
@@ -75,7 +75,7 @@ class _Parser:
     def _next(self) -> Token:
         return self._tokens[self._next_index]
 
-    def _take(self) -> Token:
+    def _take_token(self) -> Token:
         token = self._next
         self._next_index += token.word != "end"
         return token
@@ -111,7 +111,7 @@ class _Parser:
 
     def _choice(self) -> Constant:
         negative = self._accept("-")
-        token = self._take()
+        token = self._take_token()
         if token.word == "number":
             return self._node(Constant(token.at, float(token.value) * (-1 if negative else 1)))
         if token.word == "text" and not negative:
@@ -119,7 +119,7 @@ class _Parser:
         raise self._fault("a list holds numbers or texts", token)
 
     def _operand(self) -> Node:
-        token = self._take()
+        token = self._take_token()
         if token.word == "number":
             return self._node(Constant(token.at, float(token.value)))
         if token.word == "text":
@@ -127,15 +127,15 @@ class _Parser:
         if token.word == "name":
             return self._node(self._named(token))
         if token.value in ("not", "-"):
-            operand = self._deeper(token, _NOT if token.value == "not" else _MINUS)
+            operand = self._nested_expression(token, _NOT if token.value == "not" else _MINUS)
             return self._node(Unary(token.at, token.value, operand))
         if token.value == "(":
-            inside = self._deeper(token, 0)
+            inside = self._nested_expression(token, 0)
             self._expect(")")
             return inside
         raise self._fault("a name, a number, a text or ( is missing here", token)
 
-    def _deeper(self, token: Token, loosest: int) -> Node:
+    def _nested_expression(self, token: Token, loosest: int) -> Node:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise self._fault(f"nested deeper than {MAX_DEPTH}", token)
@@ -148,7 +148,7 @@ class _Parser:
         if not quoted and self._accept("("):
             return self._call(token)
         if not quoted and token.value in ROLES and self._accept("."):
-            name = self._take()
+            name = self._take_token()
             if name.word != "name":
                 raise self._fault(f"the name of a {token.value} is missing here", name)
             return Name(token.at, ROLES[token.value], name.value)
@@ -158,10 +158,10 @@ class _Parser:
 
     def _call(self, token: Token) -> FunctionCall:
         if token.value not in FUNCTIONS:
-            raise self._fault(f"there is no function '{token.value}'{nearest(token.value, FUNCTIONS)}", token)
-        arguments = [self._deeper(token, 0)]
+            raise self._fault(f"there is no function '{token.value}'{name_hint(token.value, FUNCTIONS)}", token)
+        arguments = [self._nested_expression(token, 0)]
         while self._accept(","):
-            arguments.append(self._deeper(token, 0))
+            arguments.append(self._nested_expression(token, 0))
         self._expect(")")
         return FunctionCall(token.at, token.value, tuple(arguments))
 
