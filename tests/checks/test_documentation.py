@@ -7,7 +7,7 @@ import pytest
 
 from tidemill.checks.check import Check, HistoryCheck
 from tidemill.checks.describe import check_example, check_meaning, check_options
-from tidemill.checks.library import BUILT_IN_CHECKS, checks_by_name
+from tidemill.checks.library import BUILT_IN, checks_by_name
 from tidemill.checks.trial import evaluate_check
 from tidemill.feeds.load import load
 from tidemill.rules.reasons import REASONS
@@ -31,7 +31,7 @@ def feed_for(check: type[Check]) -> str:
     return FEED + "".join(f'[{table}s.{name}]\npath = "$.{name}"\n' for table, name in wanted)
 
 
-@pytest.mark.parametrize("check", BUILT_IN_CHECKS, ids=lambda check: check.name)
+@pytest.mark.parametrize("check", BUILT_IN, ids=lambda check: check.name)
 def test_the_example_of_every_check_is_a_rule_that_loads(check: type[Check]) -> None:
     feed = load(f"{feed_for(check)}{check_example(check)}")
     [rule] = feed.rules
@@ -43,15 +43,15 @@ def test_the_example_of_every_check_is_a_rule_that_loads(check: type[Check]) -> 
 
 
 def test_every_check_has_a_meaning_a_reason_and_a_name_of_its_own() -> None:
-    assert checks_by_name().keys() >= {check.name for check in BUILT_IN_CHECKS}
-    assert len({check.name for check in BUILT_IN_CHECKS}) == len(BUILT_IN_CHECKS)
-    for check in BUILT_IN_CHECKS:
+    assert checks_by_name().keys() >= {check.name for check in BUILT_IN}
+    assert len({check.name for check in BUILT_IN}) == len(BUILT_IN)
+    for check in BUILT_IN:
         assert re.fullmatch("[a-z][a-z0-9_]*", check.name), check
         assert check.reason in REASONS
         assert check_meaning(check).rstrip(")").endswith(".")
 
 
-@pytest.mark.parametrize("check", BUILT_IN_CHECKS, ids=lambda check: check.name)
+@pytest.mark.parametrize("check", BUILT_IN, ids=lambda check: check.name)
 def test_every_option_says_what_it_means(check: type[Check]) -> None:
     for option in check_options(check):
         assert option.meaning, option.name

@@ -325,7 +325,7 @@ def test_columns_and_one_by_one_take_turns(
     chosen = with_actions(rules, [False] * len(rules))
     payloads = [[{"t": NOW + number, "s": "s", "v": v * 1.0, "w": v % 3 * 1.0} for number, v in enumerate(values)]]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(history, "_TURNS", turns)
+        patch.setattr(history, "_MAX_TURNS", turns)
         patch.setattr(history, "_STRETCH", stretch)
         assert ours(plant("last", chosen), [entries_of(payloads)]) == plain("last", chosen, numbered(payloads))
 

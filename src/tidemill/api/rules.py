@@ -14,7 +14,7 @@ from tidemill.api.reads_common import problem
 from tidemill.checks.check import Check, HistoryCheck
 from tidemill.checks.describe import Option, check_example, check_meaning, check_options
 from tidemill.checks.faults import name_hint
-from tidemill.checks.library import BUILT_IN_CHECKS, checks_by_name
+from tidemill.checks.library import BUILT_IN, checks_by_name
 from tidemill.decode.codes import FAULT_CODES
 from tidemill.errors import NotFoundError
 from tidemill.rules.reasons import INTAKE_REASONS, REASONS, STATE_REASONS, TIME_REASONS
@@ -117,7 +117,7 @@ def check_item(name: str, check: type[Check]) -> RuleItem:
     past = issubclass(check, HistoryCheck)
     return RuleItem(
         name=name,
-        kind=check.kind if check in BUILT_IN_CHECKS else "plugin",
+        kind=check.kind if check in BUILT_IN else "plugin",
         reason=check.reason,
         meaning=check_meaning(check),
         options=tuple(check_options(check)),

@@ -18,7 +18,7 @@ from tidemill.checks.texts import Length, Pattern, Type
 from tidemill.checks.times import MaxAge, MaxFuture
 from tidemill.checks.values import Finite, OneOf, Range, Required
 
-BUILT_IN_CHECKS: Final[tuple[type[Check], ...]] = (
+BUILT_IN: Final[tuple[type[Check], ...]] = (
     *(Required, Finite, Type, Range, OneOf, Pattern, Length, Expression),
     *(LabelAbsent, LabelPresent, MaxAge, MaxFuture),
     *PAST_CHECKS,
@@ -33,15 +33,14 @@ def checks_by_name() -> Mapping[str, type[Check]]:
     """Checks by name. A check of another package has the name of its entry point and cannot take the name of a built-in
     check; one that cannot be used (`unusable_checks`) is left out."""
     others = {name: check for name, check in plugins.load(plugins.RULES).items() if name not in unusable_checks()}
-    return MappingProxyType(others | {check.name: check for check in BUILT_IN_CHECKS})
+    return MappingProxyType(others | {check.name: check for check in BUILT_IN})
 
 
 @cache
 def unusable_checks() -> Mapping[str, str]:
     """The entry points of other packages that are no valid checks: fault by name. Logs each once."""
-    faults = {
-        name: fault for name, check in plugins.load(plugins.RULES).items() if (fault := _plugin_fault(name, check))
-    }
+    offered = plugins.load(plugins.RULES).items()
+    faults = {name: fault for name, check in offered if (fault := _plugin_fault(name, check))}
     for name, fault in faults.items():
         log.error("the plug-in %s (%s) cannot be used: %s", name, plugins.RULES, fault)
     return MappingProxyType(faults)

@@ -4,10 +4,8 @@ MAD, of one value against others and of many values at once. Both give the same 
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from tidemill.checks.look_back import Floats, Ints
 
 _NORMAL: Final = 0.6745  # the third quartile of the standard normal: makes MAD comparable with a standard deviation
 _CELLS: Final = 1 << 18  # numbers in one table: 2 MiB, what a core's own cache holds

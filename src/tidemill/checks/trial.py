@@ -11,7 +11,7 @@ import msgspec
 import polars as pl
 
 from tidemill.checks.check import Check, FeedColumns, HistoryCheck
-from tidemill.checks.library import BUILT_IN_CHECKS, compile_check
+from tidemill.checks.library import BUILT_IN, compile_check
 
 Faults = list[tuple[str | None, str]]
 _ALWAYS: Final[dict[str, Any]] = {"time": pl.Int64, "received_ns": pl.Int64, "seq": pl.UInt64, "idx": pl.UInt32}
@@ -33,7 +33,7 @@ def try_check(name: str, options: Mapping[str, Any], columns: FeedColumns) -> tu
         faults: Faults = list(check.faults(columns))
     except Exception as error:
         return check, [(None, _error_sentence("cannot look at its options", error))]
-    return check, faults or ([] if type(check) in BUILT_IN_CHECKS else evaluate_check(check, columns))
+    return check, faults or ([] if type(check) in BUILT_IN else evaluate_check(check, columns))
 
 
 def evaluate_check(check: Check, columns: FeedColumns) -> Faults:

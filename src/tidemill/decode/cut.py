@@ -14,14 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from tidemill.decode.fault_collector import FaultCollector
-from tidemill.decode.strict_json import (
-    NOT_FINITE,
-    invalid_message,
-    is_readable,
-    json_type,
-    not_finite_paths,
-    not_finite_word,
-)
+from tidemill.decode.strict_json import NOT_FINITE, invalid_message, is_readable, json_type, not_finite_paths, not_json
 from tidemill.model.payload import MAX_RECORDS
 
 WHITE: Final = b" \t\r\n"
@@ -29,7 +22,7 @@ WHITE: Final = b" \t\r\n"
 # Values are parsed to know where they end, and dropped; for numbers `len` is enough. The scanner of the standard
 # library runs in C (8 MiB of records of 50 bytes in 0.18 s); it reads the bytes as Latin-1, a character for each byte,
 # so that its offsets are offsets in the bytes.
-_scan: Final = json.JSONDecoder(parse_int=len, parse_float=len, parse_constant=not_finite_word).raw_decode
+_scan: Final = json.JSONDecoder(parse_int=len, parse_float=len, parse_constant=not_json).raw_decode
 _white: Final = re.compile(r"[ \t\n\r]*").match
 _comma: Final = re.compile(r"[ \t\n\r]*,[ \t\n\r]*").match
 _colon: Final = re.compile(r"[ \t\n\r]*:[ \t\n\r]*").match

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from tidemill.decode.batch import Batch, assemble_batch
+from tidemill.decode.compile import compile_quick_check
 from tidemill.decode.cut import cut_document, cut_lines
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.plan import compile_plan
 from tidemill.decode.plugin import as_json
-from tidemill.decode.quick import compile_quick_check
 from tidemill.decode.reader import PayloadReader
 from tidemill.decode.scan import BOM
 from tidemill.decode.texts import Texts

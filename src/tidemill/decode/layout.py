@@ -88,12 +88,11 @@ def compile_layout(feed: Feed, layout: Layout) -> CompiledLayout:
         assert column.packed is not None
         kind = (column.packed.code, (field.length,)) if column.packed.array else column.packed.code
         add(name, column.name, field, kind, _number_judge(column))
-    return CompiledLayout(
-        tuple(slots), _record_type(parts[False], layout.record_bytes), _record_type(parts[True], layout.header_bytes)
-    )
+    record, header = _dtype(parts[False], layout.record_bytes), _dtype(parts[True], layout.header_bytes)
+    return CompiledLayout(tuple(slots), record, header)
 
 
-def _record_type(parts: Sequence[tuple[str, Any, int]], size: int) -> Any:
+def _dtype(parts: Sequence[tuple[str, Any, int]], size: int) -> Any:
     names, kinds, places = ([part[n] for part in parts] for n in range(3))
     described: Any = {"names": names, "formats": kinds, "offsets": places, "itemsize": max(size, 1)}
     return np.dtype(described)

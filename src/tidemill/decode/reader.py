@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tidemill.decode.compile import compile_quick_check
 from tidemill.decode.cut import WHITE, Cut, cut_document, cut_lines
 from tidemill.decode.documents import strip_body
 from tidemill.decode.fast import DecodedColumns, FastReader
@@ -18,16 +19,13 @@ from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.given import given_fault
 from tidemill.decode.plan import DecodePlan
 from tidemill.decode.plugin import as_json
-from tidemill.decode.quick import compile_quick_check
 from tidemill.decode.reading import Reading
 from tidemill.decode.strict import read_record
 from tidemill.decode.strict_json import parse_json
 from tidemill.feeds.formats import JSON_FORMATS
 from tidemill.model.payload import MAX_RECORDS, format_name, split_format
 
-_GROUP_PAYLOADS: Final = (
-    1024  # payloads read in one call: past some hundred the gain is small, the cost of halving is not
-)
+_GROUP: Final = 1024  # payloads read in one call: past some hundred the gain is small, the cost of halving is not
 _DECODED: Final = ""  # the format of a plug-in's output: a JSON array of records
 _TOO_MANY: Final = f"these are more records than the {MAX_RECORDS} that a payload may hold; send several"
 _BLOCK: Final = 8  # records of the smallest block
@@ -71,8 +69,8 @@ class PayloadReader:
                 for number in numbers:
                     reading.refuse_payload(number, "unknown_format", f"this feed takes {' or '.join(self._formats)}")
                 continue
-            for first in range(0, len(numbers), _GROUP_PAYLOADS):
-                self._read_group(reading, numbers[first : first + _GROUP_PAYLOADS], bodies, lines=name == "ndjson")
+            for first in range(0, len(numbers), _GROUP):
+                self._read_group(reading, numbers[first : first + _GROUP], bodies, lines=name == "ndjson")
         if not self._plan.may_be_empty and not reading.stopped:
             for number in [number for number, count in enumerate(reading.counts) if count == 0]:
                 reading.refuse_payload(number, "empty", "holds no record; send one, or an array of them")

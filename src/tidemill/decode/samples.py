@@ -67,11 +67,8 @@ def read_members_fast(body: bytes, max_depth: int) -> Members | None:
     # As "values" occurs once, the array that was cut out is the value of this member and of no other.
     single = all(rest.count(key) == there for key, there in zip(_KEYS, present, strict=True))
     certain = single and len(tags) <= MAX_TAGS and all(rest.count(f'"{tag}"'.encode()) == 1 for tag in tags)
-    return (
-        Members(sample_body, column=column, exact=_EXACT.decode(short) if sample_body.rounded else None)
-        if certain
-        else None
-    )
+    exact = _EXACT.decode(short) if certain and sample_body.rounded else None
+    return Members(sample_body, column=column, exact=exact) if certain else None
 
 
 def _cut_array(body: bytes, key: str) -> tuple[bytes, bytes]:

@@ -9,14 +9,7 @@ from typing import Any, Final
 
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.plan import Column, DecodePlan, Node
-from tidemill.decode.strict_json import (
-    NOT_FINITE,
-    Object,
-    exact_number,
-    has_lone_surrogate,
-    json_type,
-    not_finite_paths,
-)
+from tidemill.decode.strict_json import NOT_FINITE, Object, as_written, has_lone_surrogate, json_type, not_finite_paths
 from tidemill.decode.time_formats import TIME_KINDS, offset_s
 from tidemill.decode.times import INSTANT, LOCAL_MAX_NS, LOCAL_MIN_NS
 from tidemill.decode.values import packed_bytes, packed_text, unpack_numbers
@@ -231,7 +224,7 @@ def _read_time(value: Any, path: str, plan: DecodePlan, faults: FaultCollector) 
             faults.add(path, "wrong_type", f"must be {times.expected}, is {json_type(value)}")
         else:
             read_number(value, path, None, faults, times.expected)
-        return (0, INSTANT) if faults.count > before else times.parse_value(exact_number(value))
+        return (0, INSTANT) if faults.count > before else times.parse_value(as_written(value))
     try:
         return times.parse_value(value)
     except ValueError as error:

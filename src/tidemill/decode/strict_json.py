@@ -36,13 +36,13 @@ def _with_digits(text: str) -> Digits:
     return number
 
 
-def exact_number(number: float) -> float | Decimal:
+def as_written(number: float) -> float | Decimal:
     """A number exactly as it was written, where its text is known (`parse_json` with `digits`)."""
     return Decimal(number.text) if isinstance(number, Digits) else number
 
 
 # One object for each word: creating a million of them would block all threads for a second.
-not_finite_word: Final = {name: NotJson(name) for name in ("NaN", "Infinity", "-Infinity")}.__getitem__
+not_json: Final = {name: NotJson(name) for name in ("NaN", "Infinity", "-Infinity")}.__getitem__
 
 
 def parse_json(
@@ -158,9 +158,9 @@ def _integer(text: str) -> float:
     return int(text) if len(text) <= _EXACT_DIGITS else float(text)
 
 
-_JSON: Final = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_constant=not_finite_word)
+_JSON: Final = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_constant=not_json)
 _DIGITS: Final = json.JSONDecoder(
-    object_pairs_hook=_object, parse_float=_with_digits, parse_int=_integer, parse_constant=not_finite_word
+    object_pairs_hook=_object, parse_float=_with_digits, parse_int=_integer, parse_constant=not_json
 )
 _scan: Final = make_scanner(_JSON)  # type: ignore[arg-type]  # typeshed takes the decoder for a scanner
 _scan_digits: Final = make_scanner(_DIGITS)  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from tidemill.mill.compare import window_changes
 from tidemill.mill.ledger import INSTANT
 from tidemill.model.payload import MAX_RECORDS
 from tidemill.model.time import NS_PER_S
-from tidemill.rules.shape import version_expression
+from tidemill.rules.shape import version_of
 
 # A change, of a point or a window (then `time` is its begin); `old`, `new` null: none, or a sample that is missing.
 CHANGED: Final[dict[str, Any]] = {
@@ -98,10 +98,8 @@ def affected(points: pl.DataFrame, changed: pl.DataFrame, *, every: int, late: i
     whys = pl.col("why").replace_strict(list(_WHY), range(len(_WHY)), return_dtype=pl.Int32)
     rows = pl.concat(
         [
-            points.select(
-                "series", window, "seq", version_expression().alias("place"), is_late.cast(pl.Int32).alias("rank")
-            ),
-            changed.select("series", window, "seq", version_expression().alias("place"), whys.alias("rank")),
+            points.select("series", window, "seq", version_of().alias("place"), is_late.cast(pl.Int32).alias("rank")),
+            changed.select("series", window, "seq", version_of().alias("place"), whys.alias("rank")),
         ]
     )
     return (

@@ -7,7 +7,7 @@ import polars as pl
 
 from tidemill.mill.affected import AffectedWindows
 from tidemill.mill.ledger import INSTANT
-from tidemill.rules.shape import version_expression
+from tidemill.rules.shape import version_of
 
 
 class ContestWrites(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,5 +83,5 @@ def replaced_rows(tenant: str, replaced: pl.DataFrame) -> pl.DataFrame:
         "by_seq",
         "by_idx",
         pl.col("received_ns").cast(INSTANT).alias("received_at"),
-        (-version_expression("by_seq", "by_idx")).alias("version"),
+        (-version_of("by_seq", "by_idx")).alias("version"),
     )

@@ -1,8 +1,6 @@
-"""Applies a feed's rules to a batch: records that passed, with their instants and marks, and rejections with every
-reason.
+"""Applies a feed's rules to a batch: which records pass, with instants and marks, and why the others are rejected.
 
-Pure: the same batch, feed and past give the same result at any time, because age is measured against the time of
-receipt."""
+Pure: the same batch, feed and past always give the same result, as age is measured against the time of receipt."""
 
 from collections.abc import Set
 from typing import Any, Final
@@ -113,8 +111,7 @@ def tag_texts(feed: Feed, batch: Batch) -> pl.DataFrame:
 
 
 def _with_registers(frame: pl.DataFrame, batch: Batch, wanted: Set[str]) -> pl.DataFrame:
-    """The frame with a column `f.<register>` for each register that a test looks at; null where a record has no
-    register of that name."""
+    """The frame with `f.<register>` for each register that a test looks at; null where a record has none."""
     if batch.registers is None:
         return frame
     for name in sorted(name for name in wanted - set(frame.columns) if name.startswith("f.")):

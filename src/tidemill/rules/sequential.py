@@ -1,7 +1,7 @@
 """Evaluates checks that need the past for the records of one identity, one after the other, in the order of submission.
 
 Used where times are out of order, and after records that were rejected. Costs some microseconds for each record and
-rule; keeps no more points than the rules look back.
+rule; reads no more points than the rules look back.
 """
 
 from collections.abc import Iterator, Sequence
@@ -86,8 +86,7 @@ class SequentialEvaluator:
     """Evaluates the records of one identity, rows in the order of submission; `at` is the next row.
 
     `values`: for each field its values, NaN where a record has none; `past`: for each field the times and values (NaN:
-    no value) of the earlier points, and the latest of their times. `contends`: a record without a value has a point
-    too.
+    no value) of the earlier points, and the latest time. `contends`: a record without a value has a point too.
     """
 
     def __init__(

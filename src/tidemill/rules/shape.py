@@ -70,8 +70,8 @@ def shape_points(feed: Feed, tenant: str, checked: CheckedBatch, batch: Batch) -
     else:
         points = _field_points(feed, records, series)
     points = points.with_columns(
-        version=-version_expression() if feed.first_wins else version_expression(),
-        ordinal=version_expression() if feed.duplicates == "keep" else pl.lit(0, pl.Int64),
+        version=-version_of() if feed.first_wins else version_of(),
+        ordinal=version_of() if feed.duplicates == "keep" else pl.lit(0, pl.Int64),
     )
     return Shaped(points.select(list(POINTS)), series.frame(), _add_series(feed, tenant, checked.rejections, batch))
 
@@ -94,7 +94,7 @@ def _add_series(feed: Feed, tenant: str, rejections: pl.DataFrame, batch: Batch)
     return rejections.join(series_lists, on="identity", how="left", maintain_order="left").drop("identity")
 
 
-def version_expression(seq: str = "seq", idx: str = "idx") -> pl.Expr:
+def version_of(seq: str = "seq", idx: str = "idx") -> pl.Expr:
     """(seq, idx) as one i64 that orders as the pair does within a partition: `model.payload.version` for columns, as
     the duplicate policy `last` needs it (`first` takes its negative)."""
     return (pl.col(seq).cast(pl.Int64) & MAX_SEQ) * (1 << INDEX_BITS) + pl.col(idx).cast(pl.Int64)

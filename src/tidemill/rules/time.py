@@ -65,9 +65,8 @@ def resolve_times(feed: Feed, frame: pl.DataFrame) -> pl.DataFrame:
         known = zones != UNKNOWN
         rows = local[known]
         instants = to_instants(times.ns[rows], zones[known], names)
-        _apply_policy(
-            feed, times, rows, _resolve_days(_without_interval_ends(feed, instants), times.ns[rows], kinds[rows] == DAY)
-        )
+        resolved = _resolve_days(_without_interval_ends(feed, instants), times.ns[rows], kinds[rows] == DAY)
+        _apply_policy(feed, times, rows, resolved)
         if feed.time.fold == "by_order":
             _apply_record_order(frame, times, rows[instants.fold], instants.later[instants.fold])
     length_ns = time_shifts.fixed_interval_ns(feed.time)
@@ -132,11 +131,11 @@ def _apply_policy(feed: Feed, times: _Times, rows: NDArray[np.int64], instants: 
 def _apply_record_order(frame: pl.DataFrame, times: _Times, rows: NDArray[np.int64], later: NDArray[np.int64]) -> None:
     """Set the instants of local times in a fold (of which `times` has the earlier) by the order of the records; refuse
     those that the order does not decide."""
-    passed = fold_order.choose_folds(frame, times.ns, rows, later)
-    second = passed == fold_order.SECOND
+    chosen = fold_order.choose_folds(frame, times.ns, rows, later)
+    second = chosen == fold_order.SECOND
     times.ns[rows[second]] = later[second]
     times.flags[rows[second]] ^= FOLD_EARLIER | FOLD_LATER
-    times.refuse(rows[passed == fold_order.UNCLEAR], "fold_unclear")
+    times.refuse(rows[chosen == fold_order.UNCLEAR], "fold_unclear")
 
 
 def _refuse_unknown(feed: Feed, frame: pl.DataFrame, rows: NDArray[np.int64], times: _Times) -> None:
@@ -148,8 +147,7 @@ def _refuse_unknown(feed: Feed, frame: pl.DataFrame, rows: NDArray[np.int64], ti
 
 
 def _row_zones(feed: Feed, frame: pl.DataFrame) -> tuple[NDArray[np.int64], list[str]]:
-    """(zone number of each row, the zone names by number); UNKNOWN where a row has no zone or there is none of that
-    name."""
+    """(zone number of each row, the zone names by number); UNKNOWN where a row has no zone or an unknown one."""
     if feed.time.zone is not None:
         return np.zeros(len(frame), np.int64), [feed.time.zone]
     degree_columns = position_columns(feed)

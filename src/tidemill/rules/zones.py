@@ -15,11 +15,11 @@ import numpy as np
 import tzfpy
 from numpy.typing import NDArray
 
+from tidemill.model.iso8601 import DAY_S
 from tidemill.model.time import NS_PER_S
 from tidemill.model.zones import offset_s, zone
 
 UNKNOWN: Final = -1  # zone number of a row whose zone is missing or unknown
-_DAY_S: Final = 86_400
 _FAR_NS: Final = 1 << 62
 
 # The zone at (longitude, latitude); at sea the nautical one (`Etc/GMT+5`). The cache key is the exact position.
@@ -91,13 +91,13 @@ def offsets_around(name: str, year: int) -> Offsets:
     """The offsets that hold in a zone from two days before a year to two days after it."""
     info = zone(name)
     assert info is not None, name
-    first = int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) - 2 * _DAY_S
-    days = range(first, first + 371 * _DAY_S, _DAY_S)
+    first = int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) - 2 * DAY_S
+    days = range(first, first + 371 * DAY_S, DAY_S)
     offsets_s = [offset_s(info, day) for day in days]
     starts, offsets = [-_FAR_NS], [offsets_s[0] * NS_PER_S]
     for day, before, after in zip(days, offsets_s, offsets_s[1:], strict=False):
         if before != after:
-            starts.append(_change_s(info, day, day + _DAY_S, before) * NS_PER_S)
+            starts.append(_change_s(info, day, day + DAY_S, before) * NS_PER_S)
             offsets.append(after * NS_PER_S)
     return Offsets(np.array(starts), np.array(offsets))
 

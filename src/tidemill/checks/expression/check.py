@@ -8,7 +8,8 @@ from tidemill.checks.check import Check, FeedColumns, meant
 from tidemill.checks.expression.columns import to_polars
 from tidemill.checks.expression.kinds import check_kinds
 from tidemill.checks.expression.parse import FACTS, parse_expression
-from tidemill.checks.expression.tree import ExpressionError, Name, names_in_tree
+from tidemill.checks.expression.tokens import ExpressionError
+from tidemill.checks.expression.tree import Name, names_in
 from tidemill.checks.faults import name_hint
 
 
@@ -35,7 +36,7 @@ class Expression(Check, frozen=True):
         """`holds` must be well-formed, and the feed must have what it names."""
         try:
             tree = parse_expression(self.holds)
-            if unknown := [(name.at, wrong) for name in names_in_tree(tree) if (wrong := _name_fault(name, columns))]:
+            if unknown := [(name.at, wrong) for name in names_in(tree) if (wrong := _name_fault(name, columns))]:
                 return [("holds", str(ExpressionError(self.holds, at, wrong))) for at, wrong in unknown]
             check_kinds(self.holds, tree)
         except ExpressionError as error:

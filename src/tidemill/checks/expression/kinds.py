@@ -4,18 +4,8 @@ Done when a feed is read, before any record is."""
 
 from typing import Final
 
-from tidemill.checks.expression.tree import (
-    Among,
-    Binary,
-    Constant,
-    ExpressionError,
-    FunctionCall,
-    Kind,
-    Name,
-    Node,
-    Unary,
-    names_in_tree,
-)
+from tidemill.checks.expression.tokens import ExpressionError
+from tidemill.checks.expression.tree import Among, Binary, Constant, FunctionCall, Kind, Name, Node, Unary, names_in
 
 # The kinds of a function's arguments (None: any name of the record), whether more of the last may follow, its own kind.
 FUNCTIONS: Final[dict[str, tuple[tuple[Kind | None, ...], bool, Kind]]] = {
@@ -35,7 +25,7 @@ def check_kinds(text: str, tree: Node) -> None:
     that its operator needs. Raises ExpressionError."""
     kinds = _Kinds(text)
     kinds.need("truth", tree, "the whole expression must be")
-    if not any(names_in_tree(tree)):
+    if not any(names_in(tree)):
         raise ExpressionError(text, 0, "it looks at nothing of the record: name a field, a tag or an attribute")
 
 

@@ -7,18 +7,8 @@ from functools import lru_cache
 from typing import Final, TypeVar
 
 from tidemill.checks.expression.kinds import FUNCTIONS
-from tidemill.checks.expression.tokens import Token, tokenize
-from tidemill.checks.expression.tree import (
-    Among,
-    Binary,
-    Constant,
-    ExpressionError,
-    FunctionCall,
-    Name,
-    Node,
-    Role,
-    Unary,
-)
+from tidemill.checks.expression.tokens import ExpressionError, Token, tokenize
+from tidemill.checks.expression.tree import Among, Binary, Constant, FunctionCall, Name, Node, Role, Unary
 from tidemill.checks.faults import name_hint
 
 MAX_DEPTH: Final = 32

@@ -6,9 +6,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from tidemill.checks.expression.tree import ExpressionError
-
 MAX_LENGTH: Final = 1_000
+_AROUND: Final = 40  # how much of a long expression is shown on either side of a fault
 Word = Literal["number", "text", "name", "operator", "end"]
 
 KEYWORDS: Final = frozenset(["and", "or", "not", "in"])
@@ -31,6 +30,20 @@ _HINTS: Final = {
     '"': 'this text has no closing "',
     "`": "this name has no closing `",
 }
+
+
+class ExpressionError(ValueError):
+    """An expression has a fault at the offset `at` (from 0) of its text. The message shows the text there, with a
+    caret."""
+
+    def __init__(self, text: str, at: int, sentence: str) -> None:
+        first, last = max(0, at - _AROUND), at + _AROUND
+        before, after = "..." * (first > 0), "..." * (last < len(text))
+        shown = "".join(char if char.isprintable() else " " for char in text[first:last])
+        caret = " " * (len(before) + at - first) + "^"
+        super().__init__(f"column {at + 1}: {sentence}\n  {before}{shown}{after}\n  {caret}")
+        self.at = at
+        self.sentence = sentence
 
 
 class Token(msgspec.Struct, frozen=True):

@@ -1,29 +1,12 @@
-"""The syntax tree of an expression, and its error. Each node has its offset in the text (`at`), for the message of a
-fault."""
+"""The syntax tree of an expression. Each node has its offset in the text (`at`), for the message of a fault."""
 
 from collections.abc import Iterator
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 
 Kind = Literal["number", "text", "truth"]
 Role = Literal["field", "tag", "attribute", "fact"]
-
-_AROUND: Final = 40  # how much of a long expression is shown on either side of a fault
-
-
-class ExpressionError(ValueError):
-    """An expression has a fault at the offset `at` (from 0) of its text. The message shows the text there, with a
-    caret."""
-
-    def __init__(self, text: str, at: int, sentence: str) -> None:
-        first, last = max(0, at - _AROUND), at + _AROUND
-        before, after = "..." * (first > 0), "..." * (last < len(text))
-        shown = "".join(char if char.isprintable() else " " for char in text[first:last])
-        caret = " " * (len(before) + at - first) + "^"
-        super().__init__(f"column {at + 1}: {sentence}\n  {before}{shown}{after}\n  {caret}")
-        self.at = at
-        self.sentence = sentence
 
 
 class Constant(msgspec.Struct, frozen=True):
@@ -77,18 +60,18 @@ class FunctionCall(msgspec.Struct, frozen=True):
 Node = Constant | Name | Unary | Binary | Among | FunctionCall
 
 
-def names_in_tree(node: Node) -> Iterator[Name]:
+def names_in(node: Node) -> Iterator[Name]:
     """Every name in an expression, from left to right."""
     match node:
         case Name():
             yield node
         case Unary():
-            yield from names_in_tree(node.operand)
+            yield from names_in(node.operand)
         case Binary():
-            yield from names_in_tree(node.left)
-            yield from names_in_tree(node.right)
+            yield from names_in(node.left)
+            yield from names_in(node.right)
         case Among():
-            yield from names_in_tree(node.item)
+            yield from names_in(node.item)
         case FunctionCall():
             for argument in node.arguments:
-                yield from names_in_tree(argument)
+                yield from names_in(argument)
