@@ -18,7 +18,7 @@ from tidemill.mill.lanes import MAX_BYTES, MAX_PAYLOADS
 from tidemill.model.payload import LogEntry
 from tidemill.rules.apply import apply_rules
 from tidemill.rules.history_lookup import LATEST, POINTS, HistoryLookup
-from tidemill.rules.shape import Names
+from tidemill.rules.shape import BatchSeries
 
 SERIES = 100
 PAYLOAD = 1_000  # records
@@ -68,12 +68,12 @@ class Tails:
         """Nothing is later."""
         return pl.DataFrame(schema=LATEST)
 
-    def keep(self, names: Names, frame: pl.DataFrame, fields: Sequence[str]) -> None:
+    def keep(self, names: BatchSeries, frame: pl.DataFrame, fields: Sequence[str]) -> None:
         """Remember what was accepted."""
         tail = frame.sort("time").group_by("identity").tail(31)
         self._last = [
             tail.with_columns(
-                pl.Series("series", names.of(tail["identity"].to_list(), [field] * tail.height), dtype=pl.UInt64),
+                pl.Series("series", names.ids(tail["identity"].to_list(), [field] * tail.height), dtype=pl.UInt64),
                 pl.col(f"f.{field}").alias("value"),
             )
             .select(list(POINTS))
@@ -144,14 +144,14 @@ def through(feeds: Sequence[Feed], work: Sequence[tuple[int, list[LogEntry]]]) -
     for number, entries in work:
         feed, past = feeds[number], pasts[number]
         begun, processor = time.perf_counter(), time.process_time()
-        batch = decoders[number].decode(entries)
+        batch = decoders[number].decode_batch(entries)
         decoded = time.perf_counter()
         checked = apply_rules(feed, batch, HistoryLookup("default", entries[0].seq, past))
         timed.rules_s += time.perf_counter() - decoded
         timed.decode_s += decoded - begun
         timed.processor_s += time.process_time() - processor
         timed.accepted += checked.frame.height
-        past.keep(Names(feed, "default", batch), checked.frame, ("power", "temperature"))
+        past.keep(BatchSeries(feed, "default", batch), checked.frame, ("power", "temperature"))
     return timed
 
 

@@ -17,8 +17,8 @@ from tidemill import cli
 from tidemill.api.app import Document
 from tidemill.api.problems import PROBLEMS
 from tidemill.api.rules import RuleItem, rules
-from tidemill.checks.describe import options
-from tidemill.checks.library import OURS
+from tidemill.checks.describe import check_options
+from tidemill.checks.library import BUILT_IN
 from tidemill.feeds import definition, source, time_policy
 from tidemill.rules.reasons import REASONS
 from tidemill.settings import Settings
@@ -86,8 +86,8 @@ def _feeds() -> str:
     lead = "Each with its options and an example is in [rules.md](rules.md).\n"
     parts.append(f"## Checks that rules may name\n\n{lead}")
     rows = [
-        (f"[`{check.name}`](rules.md#{check.name})", ", ".join(f"`{one.name}`" for one in options(check)), check.kind)
-        for check in sorted(OURS, key=lambda check: check.name)
+        (f"[`{check.name}`](rules.md#{check.name})", ", ".join(f"`{o.name}`" for o in check_options(check)), check.kind)
+        for check in sorted(BUILT_IN, key=lambda check: check.name)
     ]
     parts.append(_table(("check", "options", "looks at"), rows))
     return "\n".join(parts)
@@ -100,7 +100,7 @@ def _rules() -> str:
     )
     parts = [_page("Rules", lead), "## Checks\n\n"]
     items = rules().values()
-    parts += [_check(item) for item in items if item.name in {check.name for check in OURS}]
+    parts += [_check(item) for item in items if item.name in {check.name for check in BUILT_IN}]
     for kind, title in (("contract", "The contract of every feed"), ("policy", "Policies")):
         rows = [(f"`{item.name}`", item.meaning, _asked(item.example)) for item in items if item.kind == kind]
         if kind == "contract":

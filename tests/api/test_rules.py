@@ -5,14 +5,14 @@ import pytest
 from tests.api.samples import problem
 from tests.support.api import Api
 from tidemill.api.rules import rules
-from tidemill.checks.library import OURS
+from tidemill.checks.library import BUILT_IN
 from tidemill.rules.reasons import REASONS
 
 
 def test_every_rule_is_listed(api: Api) -> None:
     items = api.client.get("/v1/rules").json()["items"]
     assert len({item["name"] for item in items}) == len(items)
-    assert {item["name"] for item in items} >= {check.name for check in OURS}
+    assert {item["name"] for item in items} >= {check.name for check in BUILT_IN}
     assert {item["reason"] for item in items} - {None} >= REASONS.keys()
     for item in items:
         assert item["meaning"].endswith((".", ".)"))
@@ -20,7 +20,7 @@ def test_every_rule_is_listed(api: Api) -> None:
 
 
 def test_names_of_checks_are_no_codes_of_faults() -> None:
-    assert all(rules()[check.name].kind == check.kind for check in OURS)
+    assert all(rules()[check.name].kind == check.kind for check in BUILT_IN)
 
 
 def test_one_rule_says_all_that_a_feed_needs(api: Api) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from tidemill.checks.check import FeedColumns
-from tidemill.checks.trial import evaluate, trial
+from tidemill.checks.trial import evaluate_check, try_check
 
 COLUMNS = FeedColumns(fields=("v", "w", "flow-rate"), tags=("site", "user_id"), attributes=("quality",), labels=True)
 SCHEMA: Mapping[str, Any] = {
@@ -26,10 +26,10 @@ SCHEMA: Mapping[str, Any] = {
 
 def broken(name: str, options: Mapping[str, Any], records: Sequence[Mapping[str, Any]]) -> list[bool | None]:
     """Which records break the check; what a record does not name is null."""
-    check, faults = trial(name, options, COLUMNS)
+    check, faults = try_check(name, options, COLUMNS)
     assert not faults
     assert check is not None
-    assert not evaluate(check, COLUMNS)
+    assert not evaluate_check(check, COLUMNS)
     rows = [{"time": 0, "received_ns": 0, "seq": 1, "idx": n, **record} for n, record in enumerate(records)]
     frame = pl.DataFrame(rows, schema=SCHEMA)
     found: list[bool | None] = frame.select(check.broken().alias("broken"))["broken"].to_list()
@@ -48,4 +48,4 @@ def by_text(name: str, options: Mapping[str, Any], texts: Sequence[str | None]) 
 
 def faults(name: str, options: Mapping[str, Any], columns: FeedColumns = COLUMNS) -> list[tuple[str | None, str]]:
     """What is wrong with options."""
-    return trial(name, options, columns)[1]
+    return try_check(name, options, columns)[1]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.checks import expressions
 from tests.checks.judging import COLUMNS, SCHEMA, broken, faults
 from tidemill.checks.expression.columns import to_polars
-from tidemill.checks.expression.parse import parse
+from tidemill.checks.expression.parse import parse_expression
 from tidemill.checks.library import compile_check
 
 number = st.one_of(st.none(), st.integers(-3, 3).map(float), st.floats(allow_nan=False, allow_infinity=False))
@@ -27,7 +27,7 @@ records = st.fixed_dictionaries(
 def test_an_expression_says_what_python_says(tree: expressions.Tree, rows: list[dict[str, object]]) -> None:
     holds = expressions.write(tree)
     frame = pl.DataFrame(rows, schema={name: SCHEMA[name] for name in rows[0]})
-    found = frame.with_columns(holds=to_polars(parse(holds)))["holds"]
+    found = frame.with_columns(holds=to_polars(parse_expression(holds)))["holds"]
     assert found.to_list() == [expressions.evaluate(tree, row) for row in rows], holds
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.support.payloads import logged
 from tidemill import plugins
 from tidemill.api.rules import rules
-from tidemill.checks.library import checks, unusable
+from tidemill.checks.library import checks_by_name, unusable_checks
 from tidemill.decode.decoder import Decoder
 from tidemill.errors import FeedDefinitionError
 from tidemill.feeds.load import load_feed
@@ -108,7 +108,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd-package\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(ENTRIES)
-    caches = (plugins.load, checks, unusable, rules)
+    caches = (plugins.load, checks_by_name, unusable_checks, rules)
     sys.path.insert(0, str(folder))
     for cache in caches:
         cache.cache_clear()
@@ -127,13 +127,13 @@ def refused(check: str, options: str) -> str:
 def test_a_check_of_another_package_is_one_of_ours() -> None:
     feed = load_feed(FEED.format(check="even", options='field = "v"'))
     bodies = [b'{"t": 1700000000, "site": "a", "v": %d}' % value for value in (1, 2, 3)]
-    checked = apply_rules(feed, Decoder(feed).decode([logged(seq, body, "p") for seq, body in enumerate(bodies)]))
+    checked = apply_rules(feed, Decoder(feed).decode_batch([logged(seq, body, "p") for seq, body in enumerate(bodies)]))
     assert checked.rejections.select("seq", "reasons").rows() == [(1, ["even"])]
     assert (rules()["even"].kind, rules()["even"].meaning) == ("plugin", "The value of `field` is even.")
 
 
 def test_our_names_stay_ours() -> None:
-    assert checks()["range"].__module__.startswith("tidemill.")
+    assert checks_by_name()["range"].__module__.startswith("tidemill.")
 
 
 @pytest.mark.parametrize(
@@ -173,11 +173,11 @@ def test_options_that_do_not_fit_are_a_fault() -> None:
 )
 def test_what_is_no_check_says_so(name: str, words: str) -> None:
     assert words in refused(name, "")
-    assert name not in checks()
+    assert name not in checks_by_name()
 
 
 def test_what_is_no_check_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    unusable.cache_clear()
+    unusable_checks.cache_clear()
     with caplog.at_level(logging.ERROR):
-        assert set(unusable()) == {"unreasoned", "bad_reason", "function", "Bad-Name"}
+        assert set(unusable_checks()) == {"unreasoned", "bad_reason", "function", "Bad-Name"}
     assert "function (tidemill.rules) cannot be used" in caplog.text

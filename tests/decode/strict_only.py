@@ -10,10 +10,10 @@ class NoFast(FastReader):
     def __init__(self, plan: DecodePlan) -> None:
         super().__init__(plan, 16)
 
-    def read(self, bodies, *, lines):  # type: ignore[no-untyped-def]
+    def read_payloads(self, bodies, *, lines):  # type: ignore[no-untyped-def]
         return None
 
-    def read_items(self, pieces):  # type: ignore[no-untyped-def]
+    def read_records(self, pieces):  # type: ignore[no-untyped-def]
         return None
 
 

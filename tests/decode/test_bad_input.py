@@ -15,9 +15,9 @@ DECODERS = {name: Decoder(feed) for name, feed in FEEDS.items()}
 
 
 def found(body: bytes, feed: str = "location", format: str = "json") -> list[tuple[str, str]]:
-    faults = DECODERS[feed].check(body, format, RECEIVED_NS)
+    faults = DECODERS[feed].check_payload(body, format, RECEIVED_NS)
     assert {fault.code for fault in faults} <= FAULT_CODES.keys()
-    batch = DECODERS[feed].decode([logged(1, body, feed, format)])
+    batch = DECODERS[feed].decode_batch([logged(1, body, feed, format)])
     assert bool(faults) == bool(len(batch.rejections))
     assert batch.counts["records"].sum() == len(batch.frame) + len(batch.rejections)
     return [(fault.path, fault.code) for fault in faults]
@@ -140,7 +140,7 @@ def test_what_is_odd_but_right_is_taken(body: bytes) -> None:
 
 def test_integers_of_any_size_are_taken_as_the_nearest_double() -> None:
     literals = [b"9007199254740993", b"9223372036854775808", b"18446744073709551617", b"1" * 300]
-    batch = DECODERS["location"].decode([logged(n, raw("speed", text)) for n, text in enumerate(literals)])
+    batch = DECODERS["location"].decode_batch([logged(n, raw("speed", text)) for n, text in enumerate(literals)])
     assert batch.frame["f.speed"].to_list() == [float(text) for text in literals]
 
 
@@ -155,7 +155,7 @@ def test_every_fault_of_every_record_is_named_in_order() -> None:
 
 def test_a_hundred_faults_are_named_and_the_rest_counted() -> None:
     values = json.dumps({"time_stamp": "2019-05-01T06:00:00-04:00", "data": ["x"] * 1000}).encode()
-    faults = DECODERS["dropzone"].check(values, "json", 0)
+    faults = DECODERS["dropzone"].check_payload(values, "json", 0)
     assert [fault.path for fault in faults[:100]] == [f"$.data[{n}]" for n in range(100)]
     assert (len(faults), faults[100].code, faults[100].message) == (101, "more_faults", "900 more faults")
 
@@ -243,14 +243,14 @@ def test_lines_that_are_all_blank_are_an_empty_body(body: bytes) -> None:
 def test_a_feed_that_rejects_or_polls_may_get_no_record() -> None:
     assert found(b'{"data": []}', "meters") == []
     assert found(b"[]", "telemetry") == []
-    decoded = DECODERS["meters"].decode([logged(1, b'{"data": []}', "meters")])
+    decoded = DECODERS["meters"].decode_batch([logged(1, b'{"data": []}', "meters")])
     assert decoded.counts.rows() == [(1, 0)]
     polling = RECIPES["location"] + '\n[source]\nurl = "http://127.0.0.1:1/"\nevery = "1s"\n'
-    assert Decoder(load_feed(polling)).check(b"[]", "json", RECEIVED_NS) == ()
+    assert Decoder(load_feed(polling)).check_payload(b"[]", "json", RECEIVED_NS) == ()
 
 
 def messages(body: bytes, feed: str = "location", format: str = "json") -> list[str]:
-    return [fault.message for fault in DECODERS[feed].check(body, format, RECEIVED_NS)]
+    return [fault.message for fault in DECODERS[feed].check_payload(body, format, RECEIVED_NS)]
 
 
 LOCAL = "a time such as 2017-01-01 13:05:12 (local) or 2017-01-01T13:05:12+01:00"

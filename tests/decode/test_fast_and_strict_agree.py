@@ -11,7 +11,7 @@ from tests.decode.json_texts import RECORDS, documents, lines
 from tests.decode.strict_only import strict_reader
 from tests.support.payloads import FEEDS as OF_RECIPES
 from tests.support.payloads import FIX, logged
-from tidemill.decode.batch import assemble
+from tidemill.decode.batch import assemble_batch
 from tidemill.decode.decoder import Decoder
 from tidemill.decode.plan import compile_plan
 from tidemill.decode.reader import PayloadReader
@@ -49,8 +49,8 @@ def outcome(
     reader: PayloadReader, name: str, bodies: list[bytes], format: str
 ) -> tuple[pl.DataFrame, object, list[int]]:
     payloads = [logged(seq, body, name, format) for seq, body in enumerate(bodies)]
-    reading = reader.read([(body, format) for body in bodies])
-    batch = assemble(PLANS[name], reading, payloads)
+    reading = reader.read_payloads([(body, format) for body in bodies])
+    batch = assemble_batch(PLANS[name], reading, payloads)
     tags = batch.identities["tags"].to_list()
     frame = batch.frame.with_columns(
         tags=pl.Series([str(tags[number]) for number in batch.frame["identity"]], dtype=pl.String)
@@ -67,7 +67,7 @@ def outcome(
 
 
 def agree(name: str, bodies: list[bytes], format: str) -> None:
-    fast = outcome(DECODERS[name]._of._reader, name, bodies, format)
+    fast = outcome(DECODERS[name]._decoder._reader, name, bodies, format)
     strict = outcome(STRICT[name], name, bodies, format)
     assert fast[1:] == strict[1:]
     assert_frame_equal(fast[0], strict[0], check_exact=True)
@@ -94,7 +94,7 @@ def test_fast_and_strict_agree_on_lines(name: str, data: st.DataObject) -> None:
 @given(data=st.data())
 def test_check_finds_a_fault_exactly_where_decoding_rejects(name: str, data: st.DataObject) -> None:
     body = data.draw(documents(RECORDS[name], "data" if name == "meters" else None))
-    faults = DECODERS[name].check(body, "json", 0)
+    faults = DECODERS[name].check_payload(body, "json", 0)
     refused = outcome(STRICT[name], name, [body], "json")[1]
     assert bool(faults) == bool(refused)
 
@@ -108,7 +108,7 @@ def test_no_bytes_raise_anything(body: bytes) -> None:
     for name in NAMES:
         for format in ("json", "ndjson"):
             agree(name, [body], format)
-            assert DECODERS[name].texts(body, format).text(0) is not None
+            assert DECODERS[name].record_texts(body, format).text(0) is not None
 
 
 @settings(max_examples=30, deadline=None)
@@ -119,7 +119,7 @@ def test_a_batch_split_in_any_way_gives_the_same_result(data: st.DataObject) -> 
     cuts = sorted(data.draw(st.lists(st.integers(0, len(bodies)), max_size=3)))
     parts = [payloads[a:b] for a, b in zip([0, *cuts], [*cuts, len(bodies)], strict=True)]
     decoder = DECODERS["location"]
-    whole, split = decoder.decode(payloads), [decoder.decode(part) for part in parts if part]
+    whole, split = decoder.decode_batch(payloads), [decoder.decode_batch(part) for part in parts if part]
     for name in ("rejections", "counts"):
         joined = pl.concat([getattr(batch, name) for batch in split])
         assert_frame_equal(getattr(whole, name).sort("seq"), joined.sort("seq"), check_row_order=False)
@@ -130,6 +130,6 @@ def test_a_batch_split_in_any_way_gives_the_same_result(data: st.DataObject) -> 
 def test_one_broken_line_among_many_is_the_only_one_rejected() -> None:
     many = [FIX] * 5000
     many[4321] = FIX.replace(b"40.701", b"140.701")
-    batch = DECODERS["location"].decode([logged(1, b"\n".join(many), format="ndjson")])
+    batch = DECODERS["location"].decode_batch([logged(1, b"\n".join(many), format="ndjson")])
     assert batch.rejections.select("idx", "reasons").rows() == [(4321, ["out_of_range"])]
     assert np.array_equal(np.sort(batch.frame["idx"].to_numpy()), np.delete(np.arange(5000), 4321))

@@ -56,7 +56,7 @@ def record(second: int = 1_700_000_000, pump: int = 7, quality: bytes = b"ok", r
 
 def test_a_header_holds_for_each_record() -> None:
     body = HEAD + record() + record(second=1, pump=65535, quality=b"", rest=-1)
-    batch = station().decode([logged(4, body, "station", "binary")])
+    batch = station().decode_batch([logged(4, body, "station", "binary")])
     assert batch.frame.select("seq", "idx", "received_ns", "wall_ns", "local").rows() == [
         (4, 0, RECEIVED_NS, 1_700_000_000 * 10**9, False),
         (4, 1, RECEIVED_NS, 10**9, False),
@@ -77,7 +77,7 @@ def test_every_fault_of_a_record_is_named() -> None:
     good = HEAD + record()
     high = struct.pack(">h", 32_000) + b"\0" * 5 + b"\x40"
     bad = record(quality=b"\xff")[:8] + high
-    faults = station().check(good + bad + record(quality=b"a\n"), "binary", 0)
+    faults = station().check_payload(good + bad + record(quality=b"a\n"), "binary", 0)
     assert [(fault.path, fault.code) for fault in faults] == [
         ("$[1].quality", "invalid_utf8"),
         ("$[1].level", "out_of_range"),
@@ -89,11 +89,13 @@ def test_every_fault_of_a_record_is_named() -> None:
 
 def test_a_fault_of_the_header_is_one_of_each_record() -> None:
     body = b"\0\0\0\0\0\0" + record() * 2
-    assert [(f.path, f.code) for f in station().check(body, "binary", 0)] == [
+    assert [(f.path, f.code) for f in station().check_payload(body, "binary", 0)] == [
         ("$[0].site", "empty"),
         ("$[1].site", "empty"),
     ]
-    batch = station().decode([logged(1, body, "station", "binary"), logged(2, HEAD + record(), "station", "binary")])
+    batch = station().decode_batch(
+        [logged(1, body, "station", "binary"), logged(2, HEAD + record(), "station", "binary")]
+    )
     assert batch.frame["seq"].to_list() == [2]
     assert batch.rejections.select("seq", "idx", "reasons").rows() == [(1, 0, ["empty"]), (1, 1, ["empty"])]
 
@@ -117,43 +119,45 @@ def test_a_fault_of_the_header_is_one_of_each_record() -> None:
     ],
 )
 def test_a_payload_of_another_size_is_refused_with_a_sentence(body: bytes, code: str, message: str | None) -> None:
-    [fault] = station().check(body, "binary", 0)
+    [fault] = station().check_payload(body, "binary", 0)
     assert (fault.path, fault.code) == ("$", code)
     assert message is None or fault.message == message
-    batch = station().decode([logged(1, body, "station", "binary"), logged(2, HEAD + record(), "station", "binary")])
+    batch = station().decode_batch(
+        [logged(1, body, "station", "binary"), logged(2, HEAD + record(), "station", "binary")]
+    )
     assert batch.rejections.select("seq", "reasons").rows() == [(1, [code])]
     assert (batch.counts.rows(), batch.frame["seq"].to_list()) == ([(1, 1), (2, 1)], [2])
 
 
 def test_a_source_may_have_nothing_but_a_header() -> None:
-    assert station(on_fault="reject").check(HEAD, "binary", 0) == ()
-    assert [fault.code for fault in station(on_fault="reject").check(b"", "binary", 0)] == ["empty_body"]
+    assert station(on_fault="reject").check_payload(HEAD, "binary", 0) == ()
+    assert [fault.code for fault in station(on_fault="reject").check_payload(b"", "binary", 0)] == ["empty_body"]
 
 
 def test_text_envelopes_hold_the_same() -> None:
     body = HEAD + record() * 3
-    plain = station().decode([logged(1, body, "station", "binary")]).frame
+    plain = station().decode_batch([logged(1, body, "station", "binary")]).frame
     text = base64.encodebytes(body)
-    assert station("base64").check(text, "base64", 0) == ()
-    assert_frame_equal(station("base64").decode([logged(1, text, "station", "base64")]).frame, plain)
+    assert station("base64").check_payload(text, "base64", 0) == ()
+    assert_frame_equal(station("base64").decode_batch([logged(1, text, "station", "base64")]).frame, plain)
     text = b" ".join(body.hex().upper().encode()[n : n + 2] for n in range(0, 2 * len(body), 2)) + b"\r\n"
-    assert_frame_equal(station("hex").decode([logged(1, text, "station", "hex")]).frame, plain)
-    assert station("hex").texts(text, "hex").text(2) == record().hex()
+    assert_frame_equal(station("hex").decode_batch([logged(1, text, "station", "hex")]).frame, plain)
+    assert station("hex").record_texts(text, "hex").text(2) == record().hex()
     for format, bad in (("hex", b"abc"), ("hex", b"xy"), ("base64", b"abc"), ("base64", b"a-_="), ("base64", b"\xff")):
-        assert [fault.code for fault in station(format).check(bad, format, 0)] == ["undecodable"]
-        assert station(format).texts(bad, format).text(0) == bad.decode("utf-8", "replace")
+        assert [fault.code for fault in station(format).check_payload(bad, format, 0)] == ["undecodable"]
+        assert station(format).record_texts(bad, format).text(0) == bad.decode("utf-8", "replace")
 
 
 def test_the_ledger_gets_the_bytes_of_a_record_in_hexadecimal() -> None:
     body = HEAD + record(1) + record(2)
-    assert station().texts(body, "binary").text(1) == record(2).hex()
-    assert station().texts(b"abc", "binary").text(0) == "616263"
-    assert station().texts(bytes(100_001), "binary").text(0) == "00" * 32_766 + "…"
+    assert station().record_texts(body, "binary").text(1) == record(2).hex()
+    assert station().record_texts(b"abc", "binary").text(0) == "616263"
+    assert station().record_texts(bytes(100_001), "binary").text(0) == "00" * 32_766 + "…"
 
 
 def test_the_time_of_a_faulty_record_is_kept() -> None:
     body = HEAD + record(5, quality=b"\xff")
-    stamps = station().decode([logged(3, body, "station", "binary")]).stamps
+    stamps = station().decode_batch([logged(3, body, "station", "binary")]).stamps
     assert stamps is not None
     assert stamps.rows(named=True) == [
         {"seq": 3, "idx": 0, "received_ns": RECEIVED_NS, "wall_ns": 5 * 10**9, "local": 0}
@@ -175,11 +179,13 @@ def test_the_time_of_a_faulty_record_is_kept() -> None:
 def test_times_of_every_type_are_exact(kind: str, unit: str, sent: bytes, ns: int | None) -> None:
     feed = 'name = "t"\ninput = { formats = ["binary"], layout.record_bytes = 9 }\nfields.v = { at = 8, type = "int8" }'
     decoder = Decoder(load_feed(f'{feed}\ntime = {{ at = 0, type = "{kind}", format = "{unit}" }}\n'))
-    batch = decoder.decode([logged(1, sent + b"\1", "t", "binary")])
+    batch = decoder.decode_batch([logged(1, sent + b"\1", "t", "binary")])
     assert batch.frame["wall_ns"].to_list() == ([] if ns is None else [ns])
     expected = ["not_finite"] if sent == struct.pack(">d", math.nan) else ["time_out_of_range"]
     assert batch.rejections["reasons"].to_list() == ([expected] if ns is None else [])
-    assert [fault.code for fault in decoder.check(sent + b"\1", "binary", 0)] == ([] if ns is not None else expected)
+    assert [fault.code for fault in decoder.check_payload(sent + b"\1", "binary", 0)] == (
+        [] if ns is not None else expected
+    )
 
 
 def test_the_time_of_receipt_stands_in() -> None:
@@ -187,7 +193,7 @@ def test_the_time_of_receipt_stands_in() -> None:
     decoder = Decoder(
         load_feed(feed + '[fields.wave]\nat = 0\ntype = "int8[]"\nlength = 2\n[shape]\nkind = "summary"\n')
     )
-    frame = decoder.decode([logged(1, b"\1\2\3\xff", "t", "binary")]).frame
+    frame = decoder.decode_batch([logged(1, b"\1\2\3\xff", "t", "binary")]).frame
     assert (frame["wall_ns"].to_list(), frame["f.wave"].to_list()) == ([RECEIVED_NS] * 2, [[1.0, 2.0], [3.0, -1.0]])
 
 
@@ -222,7 +228,7 @@ def test_random_layouts_read_what_struct_wrote(data: st.DataObject) -> None:
         struct.pack_into("<I", raw, 0, second)
         bodies.append(bytes(raw))
         rows.append([struct.unpack_from(letter, raw, at)[0] for _, at, letter in parts])
-    batch = decoder.decode([logged(1, b"".join(bodies), "r", "binary")])
+    batch = decoder.decode_batch([logged(1, b"".join(bodies), "r", "binary")])
     good = [number for number, row in enumerate(rows) if all(math.isfinite(v) and int(float(v)) == int(v) for v in row)]
     assert batch.frame["idx"].to_list() == good
     assert batch.frame["wall_ns"].to_list() == [seconds[number] * 10**9 for number in good]
@@ -245,7 +251,7 @@ fields.v = { at = 31, type = "uint8" }
 @given(st.lists(st.tuples(st.text(max_size=14), st.integers(-3, 3), st.binary(min_size=9, max_size=9)), min_size=1))
 def test_texts_numbers_and_digits_are_tags(rows: list[tuple[str, int, bytes]]) -> None:
     raws = [text.encode()[:20].ljust(20, b"\0") + struct.pack(">h", n) + octets + b"\1" for text, n, octets in rows]
-    batch = Decoder(load_feed(TEXTS)).decode([logged(1, b"".join(raws), "texts", "binary")])
+    batch = Decoder(load_feed(TEXTS)).decode_batch([logged(1, b"".join(raws), "texts", "binary")])
     tags = [{one["key"]: one["value"] for one in row} for row in batch.identities["tags"].to_list()]
     found = {index: tags[number] for index, number in batch.frame.select("idx", "identity").iter_rows()}
     for index, (raw, (_, n, octets)) in enumerate(zip(raws, rows, strict=True)):
@@ -277,8 +283,8 @@ def test_random_bytes_never_raise_and_a_batch_may_be_split(bodies: list[bytes], 
     decoder = station(format)
     sent = [logged(seq, body, "station", format) for seq, body in enumerate(bodies)]
     cuts = sorted(min(cut, len(sent)) for cut in at)
-    whole = decoder.decode(sent)
-    split = [decoder.decode(sent[a:b]) for a, b in zip([0, *cuts], [*cuts, len(sent)], strict=True)]
+    whole = decoder.decode_batch(sent)
+    split = [decoder.decode_batch(sent[a:b]) for a, b in zip([0, *cuts], [*cuts, len(sent)], strict=True)]
     tagged = [keyed(batch.frame, batch.identities) for batch in [whole, *split]]
     assert_frame_equal(tagged[0].sort("seq", "idx"), pl.concat(tagged[1:]).sort("seq", "idx"))
     for name in ("rejections", "counts", "stamps"):
@@ -286,8 +292,10 @@ def test_random_bytes_never_raise_and_a_batch_may_be_split(bodies: list[bytes], 
         assert_frame_equal(getattr(whole, name), joined, check_row_order=False)
     assert whole.counts["records"].sum() == len(whole.frame) + len(whole.rejections)
     refused = set(whole.rejections["seq"])
-    assert [bool(decoder.check(body, format, 0)) for body in bodies] == [seq in refused for seq in range(len(bodies))]
-    assert all(decoder.texts(body, format).text(0) is not None for body in bodies)
+    assert [bool(decoder.check_payload(body, format, 0)) for body in bodies] == [
+        seq in refused for seq in range(len(bodies))
+    ]
+    assert all(decoder.record_texts(body, format).text(0) is not None for body in bodies)
 
 
 def keyed(frame: pl.DataFrame, identities: pl.DataFrame) -> pl.DataFrame:
@@ -301,6 +309,6 @@ def test_a_million_records_are_read_in_well_under_a_second() -> None:
     records["s"], records["p"] = np.arange(1_000_000), np.arange(1_000_000) % 500
     payload = logged(1, HEAD + records.tobytes(), "station", "binary")
     decoder, started = station(), time.process_time()
-    batch = decoder.decode([payload])
+    batch = decoder.decode_batch([payload])
     assert time.process_time() - started < 2  # 0.2 s on an idle machine
     assert (len(batch.frame), len(batch.identities)) == (1_000_000, 500)

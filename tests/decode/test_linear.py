@@ -24,13 +24,13 @@ class Counting(FastReader):
         super().__init__(PLAN, MAX_DEPTH)
         self.bytes = 0
 
-    def read(self, bodies: Sequence[bytes], *, lines: bool) -> tuple[DecodedColumns, list[int]] | None:
+    def read_payloads(self, bodies: Sequence[bytes], *, lines: bool) -> tuple[DecodedColumns, list[int]] | None:
         self.bytes += sum(map(len, bodies))
-        return super().read(bodies, lines=lines)
+        return super().read_payloads(bodies, lines=lines)
 
-    def read_items(self, pieces: Sequence[bytes]) -> DecodedColumns | None:
+    def read_records(self, pieces: Sequence[bytes]) -> DecodedColumns | None:
         self.bytes += sum(map(len, pieces))
-        return super().read_items(pieces)
+        return super().read_records(pieces)
 
 
 runs = st.lists(st.tuples(st.booleans(), st.integers(1, 200)), min_size=1, max_size=40)
@@ -47,7 +47,7 @@ def test_each_byte_is_read_a_few_times(runs: list[tuple[bool, int]], lines: bool
     body = b"\n".join(records) if lines else b"[" + b",".join(records) + b"]"
     reader, counting = PayloadReader(PLAN, FEED.input.formats, MAX_DEPTH), Counting()
     reader._fast = counting
-    reading = reader.read([(body, "ndjson" if lines else "json")])
+    reading = reader.read_payloads([(body, "ndjson" if lines else "json")])
     rejected = reading.rejected.frame()
     assert rejected["idx"].to_list() == [index for index, record in enumerate(records) if record is TWICE]
     assert set(rejected["reasons"].explode()) <= {"duplicate_key"}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.payloads import logged
 from tidemill.decode.decoder import Decoder
-from tidemill.decode.values import exact
+from tidemill.decode.values import is_exact
 from tidemill.errors import Fault
 from tidemill.feeds.load import load_feed
 from tidemill.feeds.packed import NUMBER_TYPES, packed_type
@@ -25,14 +25,14 @@ def decoder(field: str, kind: str = "points") -> Decoder:
 
 def values(field: str, *sent: object) -> list[float | None]:
     body = "\n".join(json.dumps({"v": one}) for one in sent).encode()
-    batch = decoder(field).decode([logged(1, body, "p", "ndjson")])
+    batch = decoder(field).decode_batch([logged(1, body, "p", "ndjson")])
     assert batch.rejections.is_empty(), batch.rejections
     found: list[float | None] = batch.frame.sort("idx")["f.v"].to_list()
     return found
 
 
 def faults(field: str, sent: object, kind: str = "points") -> tuple[Fault, ...]:
-    return decoder(field, kind).check(json.dumps({"v": sent}).encode(), "json", 0)
+    return decoder(field, kind).check_payload(json.dumps({"v": sent}).encode(), "json", 0)
 
 
 @pytest.mark.parametrize("name", NUMBER_TYPES)
@@ -72,8 +72,8 @@ def test_an_integer_that_no_double_holds_is_not_rounded() -> None:
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1)), st.lists(st.integers(0, 2**64 - 1)))
 def test_exact_says_what_a_double_can_hold(signed: list[int], unsigned: list[int]) -> None:
-    assert exact(np.array(signed, ">i8")).tolist() == [int(float(number)) == number for number in signed]
-    assert exact(np.array(unsigned, "<u8")).tolist() == [int(float(number)) == number for number in unsigned]
+    assert is_exact(np.array(signed, ">i8")).tolist() == [int(float(number)) == number for number in signed]
+    assert is_exact(np.array(unsigned, "<u8")).tolist() == [int(float(number)) == number for number in unsigned]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_what_is_no_such_number_is_told(field: str, sent: object, code: str, mes
 
 def test_an_array_of_packed_numbers_is_summarised() -> None:
     body = json.dumps({"v": base64.b64encode(struct.pack(">3h", 1, -2, 300)).decode()}).encode()
-    frame = decoder("type = 'int16_be[]'", "summary").decode([logged(1, body, "p")]).frame
+    frame = decoder("type = 'int16_be[]'", "summary").decode_batch([logged(1, body, "p")]).frame
     assert frame["f.v"].to_list() == [[1.0, -2.0, 300.0]]
     found = faults("type = 'int16_be[]', max = 5", [0, 1, 0, 9, 0, 2], "summary")
     assert [(fault.path, fault.code) for fault in found] == [("$.v[1]", "out_of_range")]

@@ -65,7 +65,7 @@ def feed(*names: str) -> Feed:
 
 
 def check(body: str) -> list[tuple[str, str]]:
-    return [(fault.path, fault.code) for fault in Decoder(feed("python")).check(body.encode(), "python", 0)]
+    return [(fault.path, fault.code) for fault in Decoder(feed("python")).check_payload(body.encode(), "python", 0)]
 
 
 def test_its_records_are_judged_as_json_is() -> None:
@@ -83,7 +83,7 @@ def test_payloads_of_several_formats_are_one_batch() -> None:
     decoder = Decoder(feed("python", "ndjson"))
     line = json.dumps({"at": "2026-01-01T00:00:01Z", "from": {"site": "n1"}, "level": 4}).encode()
     bodies = [(b"[GOOD, GOOD, 3]", "python"), (line, "ndjson"), (b"[", "python"), (b"(GOOD,)", "python")]
-    batch = decoder.decode([logged(n, body, "lines", format) for n, (body, format) in enumerate(bodies)])
+    batch = decoder.decode_batch([logged(n, body, "lines", format) for n, (body, format) in enumerate(bodies)])
     assert batch.counts["records"].to_list() == [1, 1, 1, 1]
     assert batch.frame.sort("seq").select("seq", "f.level").rows() == [(1, 4.0), (3, 3.0)]
     assert batch.rejections.sort("seq").select("seq", "reasons").rows() == [(0, ["undecodable"]), (2, ["undecodable"])]
@@ -107,19 +107,21 @@ def test_payloads_of_several_formats_are_one_batch() -> None:
 )
 def test_whatever_it_raises_is_a_fault_of_the_payload(body: str) -> None:
     decoder, raw = Decoder(feed("python")), body.encode("latin-1")
-    [fault] = decoder.check(raw, "python", 0)
+    [fault] = decoder.check_payload(raw, "python", 0)
     assert (fault.path, fault.code) == ("$", "undecodable")
-    assert decoder.decode([logged(1, raw, "lines", "python")]).rejections["reasons"].to_list() == [["undecodable"]]
-    assert decoder.texts(raw, "python").text(0) == raw.decode("utf-8", "replace")
+    assert decoder.decode_batch([logged(1, raw, "lines", "python")]).rejections["reasons"].to_list() == [
+        ["undecodable"]
+    ]
+    assert decoder.record_texts(raw, "python").text(0) == raw.decode("utf-8", "replace")
 
 
 @given(st.binary(max_size=8))
 def test_no_bytes_raise_anything(body: bytes) -> None:
-    assert Decoder(feed("python")).check(body, "python", 0)
+    assert Decoder(feed("python")).check_payload(body, "python", 0)
 
 
 def test_the_ledger_gets_the_record_as_it_was_decoded() -> None:
-    text = Decoder(feed("python")).texts(b"[3 and GOOD, {'level': 'x'}]", "python").text(1)
+    text = Decoder(feed("python")).record_texts(b"[3 and GOOD, {'level': 'x'}]", "python").text(1)
     assert json.loads(text) == {"level": "x"}
 
 
@@ -130,7 +132,7 @@ def test_a_format_is_known_by_its_name_and_one_that_is_no_decoder_is_not() -> No
         [fault] = raised.value.faults
         assert fault.code == "unknown_format"
         assert name != "pyton" or "did you mean 'python'?" in fault.message
-    assert Decoder(feed("json")).check(b"[GOOD]", "json", 0)[0].code == "invalid_json"  # not taken over
+    assert Decoder(feed("json")).check_payload(b"[GOOD]", "json", 0)[0].code == "invalid_json"  # not taken over
 
 
 def settled(content_type: bytes | None, body: bytes, *taken: str) -> str:

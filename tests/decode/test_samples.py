@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tests.support.payloads import FEEDS, RECEIVED_NS, logged
 from tidemill.decode.decoder import Decoder
 from tidemill.decode.fault_collector import FaultCollector
-from tidemill.decode.sample_times import Members, SampleBody, multiples
-from tidemill.decode.samples import read_fast
-from tidemill.decode.strict_samples import read_strict
+from tidemill.decode.sample_times import Members, SampleBody, even_offsets
+from tidemill.decode.samples import read_members_fast
+from tidemill.decode.strict_samples import read_members_strict
 from tidemill.model.time import NS_PER_S, format_instant, parse_instant
 
 DECODER = Decoder(FEEDS["signals"])
@@ -30,13 +30,13 @@ def bare(**members: object) -> bytes:
 
 
 def faults(payload: bytes) -> list[tuple[str, str]]:
-    found = DECODER.check(payload, "json", RECEIVED_NS)
-    assert len(DECODER.decode([logged(1, payload, "signals")]).rejections) == bool(found)
+    found = DECODER.check_payload(payload, "json", RECEIVED_NS)
+    assert len(DECODER.decode_batch([logged(1, payload, "signals")]).rejections) == bool(found)
     return [(fault.path, fault.code) for fault in found]
 
 
 def times(payload: bytes) -> list[int]:
-    return DECODER.decode([logged(1, payload, "signals")]).frame["wall_ns"].to_list()
+    return DECODER.decode_batch([logged(1, payload, "signals")]).frame["wall_ns"].to_list()
 
 
 def test_interval_and_rate_give_exact_times() -> None:
@@ -52,7 +52,7 @@ def test_interval_and_rate_give_exact_times() -> None:
 def test_multiples_are_rounded_exactly(numerator: int, denominator: int, count: int) -> None:
     interval = Fraction(numerator, denominator)
     expected = [(2 * i * interval.numerator + interval.denominator) // (2 * interval.denominator) for i in range(count)]
-    assert multiples(interval, count).tolist() == expected
+    assert even_offsets(interval, count).tolist() == expected
 
 
 def test_times_may_be_texts_or_numbers_in_any_order() -> None:
@@ -68,7 +68,7 @@ def test_without_a_start_the_series_starts_when_it_was_received() -> None:
 
 
 def test_missing_samples_stay_as_nulls() -> None:
-    frame = DECODER.decode([logged(1, body(values=[1, None, -0.5]), "signals")]).frame
+    frame = DECODER.decode_batch([logged(1, body(values=[1, None, -0.5]), "signals")]).frame
     assert frame["f.value"].to_list() == [1.0, None, -0.5]
     assert frame["idx"].to_list() == [0, 1, 2]
 
@@ -79,7 +79,7 @@ def test_the_name_is_part_of_the_identity_and_nameless_series_never_mix() -> Non
         logged(2, bare(interval="1s"), "signals"),
         logged(3, bare(interval="1s"), "signals"),
     ]
-    found = DECODER.decode(payloads).identities
+    found = DECODER.decode_batch(payloads).identities
     tags = [{pair["key"]: pair["value"] for pair in pairs} for pairs in found["tags"].to_list()]
     assert tags == [{"name": "pump-3", "site": "a"}, {"receipt": payloads[1].payload.receipt},
                     {"receipt": payloads[2].payload.receipt}]  # fmt: skip
@@ -88,14 +88,14 @@ def test_the_name_is_part_of_the_identity_and_nameless_series_never_mix() -> Non
 
 def test_the_head_is_known_without_the_mill() -> None:
     payload = logged(1, body(values=[1, 2, 3, 4]), "signals").payload
-    assert DECODER.check(payload.body, "json", payload.received_ns) == ()
-    head = DECODER.samples(payload)
+    assert DECODER.check_payload(payload.body, "json", payload.received_ns) == ()
+    head = DECODER.samples_head(payload)
     assert (head.count, head.start_ns, head.end_ns) == (4, START_NS, START_NS + 3 * NS_PER_S)
-    assert DECODER.samples(payload) == head
+    assert DECODER.samples_head(payload) == head
     with pytest.raises(ValueError, match="not a series"):
-        DECODER.samples(logged(1, b"{}", "signals").payload)
+        DECODER.samples_head(logged(1, b"{}", "signals").payload)
     with pytest.raises(ValueError, match="not of shape"):
-        Decoder(FEEDS["location"]).samples(payload)
+        Decoder(FEEDS["location"]).samples_head(payload)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_every_fault_is_named_at_once(payload: bytes, expected: dict[str, str]) 
 
 
 def test_a_request_may_hold_a_million_samples_and_the_message_says_so() -> None:
-    (fault,) = DECODER.check(body(values=[0] * 1_000_001), "json", RECEIVED_NS)
+    (fault,) = DECODER.check_payload(body(values=[0] * 1_000_001), "json", RECEIVED_NS)
     assert (fault.path, fault.code) == ("$.values", "too_many_records")
     assert "1000001 samples are more than the 1000000 that one request may hold" in fault.message
 
@@ -211,12 +211,12 @@ members = st.fixed_dictionaries(
 @given(members, st.booleans())
 def test_the_fast_and_the_strict_reader_agree(given_members: dict[str, object], ascii_only: bool) -> None:
     payload = json.dumps(given_members, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
-    fast, found = read_fast(payload, 16), FaultCollector()
-    members = read_strict(payload, 16, found)
+    fast, found = read_members_fast(payload, 16), FaultCollector()
+    members = read_members_strict(payload, 16, found)
     if fast is not None:
         assert found.count == 0
         assert members is not None
-        assert not members.spoiled
+        assert not members.faulty
         assert same_column(fast, members)
         for name in set(SampleBody.__struct_fields__) - {"values"}:
             assert (getattr(fast.body, name) or None) == (getattr(members.body, name) or None)
@@ -264,8 +264,8 @@ ODD_ARRAYS = {
 )
 def test_long_arrays_are_read_in_pieces_as_they_are_read_whole(frame: str, items: str) -> None:
     payload = frame.replace("@", items).encode()
-    fast, found = read_fast(payload, 16), FaultCollector()
-    strict = read_strict(payload, 16, found)
+    fast, found = read_members_fast(payload, 16), FaultCollector()
+    strict = read_members_strict(payload, 16, found)
     if fast is not None:
         assert found.count == 0
         assert strict is not None
@@ -277,8 +277,8 @@ def test_long_arrays_are_read_in_pieces_as_they_are_read_whole(frame: str, items
 def test_a_million_samples_end_on_the_nanosecond() -> None:
     values = np.linspace(-1, 1, 1_000_000)
     payload = body(interval="39.0625us", values=values.tolist())
-    assert DECODER.check(payload, "json", RECEIVED_NS) == ()
-    frame = DECODER.decode([logged(1, payload, "signals")]).frame
+    assert DECODER.check_payload(payload, "json", RECEIVED_NS) == ()
+    frame = DECODER.decode_batch([logged(1, payload, "signals")]).frame
     assert frame["wall_ns"][-1] == START_NS + 39_062_460_938  # 999,999 * 39,062.5 ns, halves up
     assert np.array_equal(frame["f.value"].to_numpy(), values)
     assert format_instant(frame["wall_ns"][-1]) == "2026-01-01T00:00:39.062460938Z"

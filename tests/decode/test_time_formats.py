@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.decode.strict_only import strict_reader
 from tests.support.payloads import logged
-from tidemill.decode.batch import Batch, assemble
+from tidemill.decode.batch import Batch, assemble_batch
 from tidemill.decode.decoder import Decoder
 from tidemill.decode.plan import compile_plan
 from tidemill.decode.time_formats import TimeFormats
@@ -30,7 +30,7 @@ def feed(time: str) -> Any:
 
 
 def batch(time: str, *records: str) -> Batch:
-    return Decoder(feed(time)).decode([logged(1, ("[" + ",".join(records) + "]").encode(), "f")])
+    return Decoder(feed(time)).decode_batch([logged(1, ("[" + ",".join(records) + "]").encode(), "f")])
 
 
 def instants(time: str, *records: str) -> list[str]:
@@ -75,7 +75,7 @@ def test_a_column_reads_as_each_value_does(formats: tuple[str, ...], given: list
     if times.kind == "time_number":
         fitting = [Decimal(v) if isinstance(v, str) and _is_number(v) else v for v in given]
         fitting = [v for v in fitting if not isinstance(v, str)]
-    walls = times.column(fitting) if fitting else None
+    walls = times.parse_column(fitting) if fitting else None
     if walls is None:
         return
     good = walls.ok & in_range(walls)
@@ -92,7 +92,7 @@ def _is_number(text: str) -> bool:
 
 def _single(times: TimeFormats, value: Any) -> tuple[int, int] | None:
     try:
-        ns, kind = times.one(value)
+        ns, kind = times.parse_value(value)
     except ValueError:
         return None
     slack = 16 * 3600 * 10**9 if kind else 0
@@ -118,8 +118,8 @@ members = st.fixed_dictionaries(
 def test_the_fast_and_the_strict_reader_agree_on_times(name: str, records: list[Any]) -> None:
     of_feed, body = feed(FEEDS[name]), json.dumps(records).encode()
     payload, plan = logged(1, body, "f"), compile_plan(of_feed)
-    fast = Decoder(of_feed).decode([payload])
-    strict = assemble(plan, strict_reader(of_feed).read([(body, "json")]), [payload])
+    fast = Decoder(of_feed).decode_batch([payload])
+    strict = assemble_batch(plan, strict_reader(of_feed).read_payloads([(body, "json")]), [payload])
     shown = ["idx", "wall_ns", "local"]
     assert fast.frame.sort("idx").select(shown).rows() == strict.frame.sort("idx").select(shown).rows()
     assert fast.rejections.sort("idx").rows() == strict.rejections.sort("idx").rows()
@@ -164,7 +164,7 @@ def test_samples_keep_every_digit_of_their_times() -> None:
     samples = load_feed('name = "s"\n[input]\nformats = ["json"]\n[shape]\nkind = "samples"\n')
     body = b'{"values": [1, 2], "times": [1700000000.123456789, 1700000001.123456788], "time_unit": "s"%b}'
     for more in (b"", b', "\\u0078": 1'):
-        frame = Decoder(samples).decode([logged(1, body % more, "s")]).frame
+        frame = Decoder(samples).decode_batch([logged(1, body % more, "s")]).frame
         assert frame["wall_ns"].to_list() == [1_700_000_000_123_456_789, 1_700_000_001_123_456_788]
 
 

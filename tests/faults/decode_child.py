@@ -21,7 +21,7 @@ def main(limit_bytes: int, shapes: list[str]) -> None:
     """Print `name`, `size` (that was wished for), `bytes` of the body, `seconds` of the processor, `grown_bytes` of
     memory at its highest, `records`, `rejected`, and `ledger_bytes`: what the texts and details of the rejections come
     to. Ends by MemoryError, or an abort, where `limit_bytes` beyond what is loaded do not do."""
-    Decoder(load_feed(WORST["nan_values"](1).feed)).decode([logged(1, b"[{}]")])  # what is loaded once
+    Decoder(load_feed(WORST["nan_values"](1).feed)).decode_batch([logged(1, b"[{}]")])  # what is loaded once
     resource.setrlimit(resource.RLIMIT_AS, (_status("VmSize") + limit_bytes,) * 2)
     for shape in shapes:
         name, _, size = shape.partition(":")
@@ -34,8 +34,8 @@ def measured(name: str, size_bytes: int) -> dict[str, object]:
     decoder, entry = Decoder(load_feed(worst.feed)), logged(1, worst.body, worst.name, worst.format)
     Path("/proc/self/clear_refs").write_text("5")  # the highest is counted from here
     before, start = _status("VmHWM"), time.process_time()
-    batch = decoder.decode([entry])
-    records = decoder.texts(worst.body, worst.format)
+    batch = decoder.decode_batch([entry])
+    records = decoder.record_texts(worst.body, worst.format)
     texts = pl.Series([records.text(index) for index in batch.rejections["idx"]], dtype=pl.String)
     seconds = time.process_time() - start
     return {

@@ -21,7 +21,7 @@ path = "$.v"
 def decoded(keys: str, *values: object) -> tuple[list[float], list[list[str]]]:
     feed = load_feed(FEED + keys)
     bodies = [json.dumps({"t": 1_700_000_000, "v": value}).encode() for value in values]
-    batch = Decoder(feed).decode([logged(seq, body, "p") for seq, body in enumerate(bodies)])
+    batch = Decoder(feed).decode_batch([logged(seq, body, "p") for seq, body in enumerate(bodies)])
     return batch.frame.sort("seq")["f.v"].to_list(), batch.rejections.sort("seq")["reasons"].to_list()
 
 

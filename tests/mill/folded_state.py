@@ -114,7 +114,7 @@ class Tables:
 
 
 class History:
-    """The accepted points of the tables, as `rules.past.Past`."""
+    """The accepted points of the tables, as `history_lookup.Past`."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables

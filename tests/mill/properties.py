@@ -12,7 +12,7 @@ from tests.mill import plain
 from tests.mill.folded import Folded
 from tests.mill.house import House
 from tests.rules import test_history as rules_history
-from tidemill.checks.library import checks
+from tidemill.checks.library import checks_by_name
 
 POLICIES = st.sampled_from(["first", "last", "keep"])
 Make = Callable[[], House | Folded]
@@ -53,7 +53,7 @@ def expected_ledger(
     policy: str, rules: list[dict[str, Any]], payloads: list[list[rules_history.Record]]
 ) -> dict[tuple[int, int], list[str]]:
     """The ledger: the reasons of each rejected record, duplicates of the first among them."""
-    codes = {rule["check"]: checks()[rule["check"]].reason for rule in rules}
+    codes = {rule["check"]: checks_by_name()[rule["check"]].reason for rule in rules}
     flags = {rule["check"] for rule in rules if rule["action"] == "flag"}
     taken, found = set(), {}
     records = rules_history.numbered(payloads)

@@ -92,8 +92,8 @@ def rows(sent: Sent) -> pl.DataFrame:
     """The rows of the ledger of a payload, by index."""
     decoder = DECODERS[sent.feed]
     entry = logged(1, sent.body, "f", sent.format)
-    rejections = ledger.rejected([decoder.decode([entry]).rejections])
-    texts = decoder.texts(sent.body, sent.format)
+    rejections = ledger.rejected([decoder.decode_batch([entry]).rejections])
+    texts = decoder.record_texts(sent.body, sent.format)
     records = [texts.text(index) for index in rejections["idx"]]
     return ledger.rejection_rows(rejections, "default", "f", ledger.origins([entry]), records)
 
@@ -144,7 +144,9 @@ def test_the_worst_bodies_are_kept_within_bounds(name: str) -> None:
     found = rows(sent)
     bounded(sent, found)
     if load_feed(sent.feed).shape.kind == "points" and sent.format in ("json", "ndjson"):
-        strict = strict_reader(load_feed(sent.feed)).read([(sent.body, sent.format)]).rejected.frame().sort("idx")
+        strict = (
+            strict_reader(load_feed(sent.feed)).read_payloads([(sent.body, sent.format)]).rejected.frame().sort("idx")
+        )
         assert_frame_equal(strict.select("idx", "reasons"), found.select("idx", "reasons"))
 
 
@@ -158,7 +160,7 @@ def test_a_long_record_is_cut_and_its_detail_says_so() -> None:
 
 def test_records_of_a_payload_that_cannot_be_cut_refer_to_it() -> None:
     entry = logged(1, b"[1, nul]", "f")
-    texts = DECODERS[worst.PLAIN].texts(entry.payload.body, "json")
+    texts = DECODERS[worst.PLAIN].record_texts(entry.payload.body, "json")
     known = pl.DataFrame({"seq": [1, 1], "idx": [0, 1], "detail": ["a", "b"]})
     records = [texts.text(0), texts.text(1)]
     found = ledger.rejection_rows(ledger.rejected([known]), "default", "f", ledger.origins([entry]), records)
@@ -170,7 +172,7 @@ def test_records_of_a_payload_that_cannot_be_cut_refer_to_it() -> None:
 
 def test_samples_but_for_the_first_are_their_values() -> None:
     body = b'\xef\xbb\xbf{"note": [7], "values": [1.50, null ,3], "interval": "1s"}'
-    texts = DECODERS[worst.SERIES].texts(body, "json")
+    texts = DECODERS[worst.SERIES].record_texts(body, "json")
     assert [texts.text(n) for n in range(4)] == [body[3:].decode(), "null", "3", ""]
 
 

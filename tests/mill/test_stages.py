@@ -42,7 +42,7 @@ def mill(book: FeedBook, feed: str, body: bytes, max_depth: int) -> TransformedB
 
 def test_what_intake_judged_is_not_judged_again(book: FeedBook) -> None:
     body = nested(DROPZONE, DEEPEST)
-    assert Decoder(book.current("default", "dropzone"), max_depth=DEEPEST).check(body, "json", 0) == ()
+    assert Decoder(book.current("default", "dropzone"), max_depth=DEEPEST).check_payload(body, "json", 0) == ()
     assert mill(book, "dropzone", body, max_depth=2).rejections.is_empty()
 
 
@@ -58,14 +58,14 @@ def test_no_setting_is_deeper_than_the_readers_can_go(book: FeedBook) -> None:
         load({"max_depth": DEEPEST + 1}, {})
     assert Settings().max_depth <= DEEPEST
     body = nested(DROPZONE, DEEPEST).replace(b"[]", b"[NaN]")
-    faults = Decoder(book.current("default", "dropzone"), max_depth=DEEPEST).check(body, "json", 0)
+    faults = Decoder(book.current("default", "dropzone"), max_depth=DEEPEST).check_payload(body, "json", 0)
     assert [fault.code for fault in faults] == ["not_finite"]
 
 
 def refused(book: FeedBook, feed: str, body: bytes) -> list[tuple[int, int | None]]:
     """Index and time of the ledger rows of a payload that intake refused."""
     entry = logged(1, body, feed)
-    faults = Decoder(book.current("default", feed)).check(body, "json", entry.payload.received_ns)
+    faults = Decoder(book.current("default", feed)).check_payload(body, "json", entry.payload.received_ns)
     assert faults
     payload = msgspec.structs.replace(entry.payload, kind=EntryKind.REFUSED, faults=faults)
     return TransformPipeline(book, MillStatus()).refused(LogEntry(1, payload)).select("idx", "time").rows()

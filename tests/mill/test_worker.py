@@ -138,7 +138,7 @@ def test_telemetry_carries_every_reason(house: House) -> None:
 def refused(house: House, feed: str, body: object) -> int:
     """Send what the feed's own check refuses; its seq."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    faults = Decoder(house.book.current(house.tenant, feed)).check(raw, "json", NOW_NS)
+    faults = Decoder(house.book.current(house.tenant, feed)).check_payload(raw, "json", NOW_NS)
     assert faults
     return house.send(feed, raw, kind=EntryKind.REFUSED, faults=faults)
 

@@ -11,7 +11,7 @@ from tests.support.walls import compare
 from tidemill.errors import InputError
 from tidemill.query.points_query import PointsQuery
 from tidemill.query.wall_clock import wall_clock
-from tidemill.rules.zones import to_walls
+from tidemill.rules.zones import to_wall_ns
 from tidemill.store.client import Store
 
 HOUR = 3600 * 10**9
@@ -101,7 +101,7 @@ def test_every_instant_is_found_by_what_the_clock_shows_then(zone: str, given: l
     clock = wall_clock(zone, min(given), max(given))
     instants = np.array(given)
     walls = clock.walls(instants)
-    assert walls.tolist() == to_walls(instants, zone).tolist()
+    assert walls.tolist() == to_wall_ns(instants, zone).tolist()
     again = set(clock.again(walls, 1).tolist())
     first = clock.first(walls)
     assert all(one == ns or ns in again for one, ns in zip(first.tolist(), given, strict=True))

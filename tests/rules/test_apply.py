@@ -28,7 +28,7 @@ def point(age_s: float, *tags: str) -> bytes:
 
 def telemetry(*bodies: bytes) -> CheckedBatch:
     payloads = [logged(seq, body, "telemetry") for seq, body in enumerate(bodies)]
-    return apply_rules(FEEDS["telemetry"], TELEMETRY.decode(payloads))
+    return apply_rules(FEEDS["telemetry"], TELEMETRY.decode_batch(payloads))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_record_that_broke_the_contract_has_the_time_that_it_tells(
     changes: dict[str, object], expected: str | None
 ) -> None:
     body = json.dumps({**json.loads(FIX), "speed": "fast", **changes}).encode()
-    batch = Decoder(FEEDS["location"]).decode([logged(1, FIX), logged(2, body), logged(3, b"{")])
+    batch = Decoder(FEEDS["location"]).decode_batch([logged(1, FIX), logged(2, body), logged(3, b"{")])
     found = apply_rules(FEEDS["location"], batch).rejections.select("seq", "idx", "time").rows()
     assert found == [(2, 0, parse_instant(expected) if expected else None), (3, 0, None)]
 
@@ -132,7 +132,7 @@ options = { label = "ok" }
         {"t": now, "v": 0},
     ]
     payloads = [logged(seq, json.dumps(body).encode(), "p") for seq, body in enumerate(bodies)]
-    checked = apply_rules(feed, Decoder(feed).decode(payloads))
+    checked = apply_rules(feed, Decoder(feed).decode_batch(payloads))
     assert checked.rejections.sort("seq").select("seq", "reasons").rows() == [
         (1, ["in_future", "outside_range", "negative", "not_allowed", "label_absent"]),
         (3, ["negative"]),
@@ -142,7 +142,7 @@ options = { label = "ok" }
 
 def summary(numbers: list[float]) -> CheckedBatch:
     body = json.dumps({"time_stamp": "2019-05-01T06:00:00-04:00", "data": numbers}).encode()
-    return apply_rules(FEEDS["dropzone"], DROPZONE.decode([logged(1, body, "dropzone")]))
+    return apply_rules(FEEDS["dropzone"], DROPZONE.decode_batch([logged(1, body, "dropzone")]))
 
 
 def figures(numbers: list[float]) -> tuple[float, float | None, float, float]:

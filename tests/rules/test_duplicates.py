@@ -14,8 +14,8 @@ from tidemill.feeds.definition import Feed
 from tidemill.feeds.load import load_feed
 from tidemill.model.payload import LogEntry
 from tidemill.rules.apply import apply_rules
-from tidemill.rules.duplicates import LOSERS, STANDING, first_wins
-from tidemill.rules.shape import shape
+from tidemill.rules.duplicates import CURRENT, SUPERSEDED, keep_first_records
+from tidemill.rules.shape import shape_points
 
 FEED = load_feed(
     """name = "p"
@@ -35,8 +35,8 @@ path = "$.v"
 
 
 def shaped(payloads: Sequence[LogEntry], feed: Feed = FEED) -> pl.DataFrame:
-    batch = Decoder(feed).decode(payloads)
-    return shape(feed, "default", apply_rules(feed, batch), batch).points
+    batch = Decoder(feed).decode_batch(payloads)
+    return shape_points(feed, "default", apply_rules(feed, batch), batch).points
 
 
 class Store:
@@ -44,21 +44,21 @@ class Store:
 
     def __init__(self) -> None:
         self.points: dict[tuple[int, int], dict[str, Any]] = {}
-        self.losers: set[tuple[int, int]] = set()
+        self.superseded: set[tuple[int, int]] = set()
 
     def apply(self, payloads: Sequence[LogEntry]) -> None:
         points = shaped(payloads)
         keys = set(points.select("series", "time").rows())
-        standing = pl.DataFrame([self.points[key] for key in keys if key in self.points], schema=STANDING)
-        kept, losers = first_wins(points, standing)
-        for row in kept.select(*STANDING, "value", "version").rows(named=True):
+        current = pl.DataFrame([self.points[key] for key in keys if key in self.points], schema=CURRENT)
+        kept, superseded = keep_first_records(points, current)
+        for row in kept.select(*CURRENT, "value", "version").rows(named=True):
             key = (row["series"], row["time"])
             if key not in self.points or self.points[key]["version"] <= row["version"]:
                 self.points[key] = row
-        self.losers |= set(losers.select("seq", "idx").rows())
+        self.superseded |= set(superseded.select("seq", "idx").rows())
 
     def state(self) -> object:
-        return {(key, row["seq"], row["idx"], row["value"]) for key, row in self.points.items()}, self.losers
+        return {(key, row["seq"], row["idx"], row["value"]) for key, row in self.points.items()}, self.superseded
 
 
 record = st.fixed_dictionaries(
@@ -90,10 +90,10 @@ def test_every_record_either_stands_or_is_a_duplicate(
 ) -> None:
     store = Store()
     store.apply([logged(seq, json.dumps(body).encode(), "p") for seq, body in enumerate(bodies)])
-    standing = {(row["seq"], row["idx"]) for row in store.points.values()}
+    current = {(row["seq"], row["idx"]) for row in store.points.values()}
     every = {(seq, idx) for seq, body in enumerate(bodies) for idx in range(len(body))}
-    assert standing | store.losers == every
-    assert not standing & store.losers
+    assert current | store.superseded == every
+    assert not current & store.superseded
 
 
 def test_first_submitted_stays_and_the_loser_names_it() -> None:
@@ -103,25 +103,25 @@ def test_first_submitted_stays_and_the_loser_names_it() -> None:
         b'{"t": 1, "who": "b", "v": 8}',
     ]
     points = shaped([logged(seq, body, "p") for seq, body in enumerate(bodies)])
-    kept, losers = first_wins(points, pl.DataFrame(schema=STANDING))
-    assert losers.rows() == [(1, 0, 1_000_000_000, 0, 0, False)]
+    kept, superseded = keep_first_records(points, pl.DataFrame(schema=CURRENT))
+    assert superseded.rows() == [(1, 0, 1_000_000_000, 0, 0, False)]
     stay = kept.select("seq", "field", "value").sort("seq", "field").rows()
     assert stay == [(0, "extra", None), (0, "v", 5.0), (2, "extra", None), (2, "v", 8.0)]
 
 
 def test_an_earlier_record_that_comes_later_takes_the_place() -> None:
     late = shaped([logged(3, b'{"t": 1, "who": "a", "v": 5}', "p")])
-    standing = shaped([logged(9, b'{"t": 1, "who": "a", "v": 6}', "p")]).filter("anchor")
-    kept, losers = first_wins(late, standing)
-    assert losers.rows() == [(9, 0, 1_000_000_000, 3, 0, True)]
+    current = shaped([logged(9, b'{"t": 1, "who": "a", "v": 6}', "p")]).filter("anchor")
+    kept, superseded = keep_first_records(late, current)
+    assert superseded.rows() == [(9, 0, 1_000_000_000, 3, 0, True)]
     assert kept["seq"].unique().to_list() == [3]
 
 
 def test_a_record_alone_at_its_instant_stays() -> None:
     points = shaped([logged(0, b'[{"t": 1, "who": "a", "v": 5}, {"t": 2, "who": "a", "v": 5}]', "p")])
-    kept, losers = first_wins(points, pl.DataFrame(schema=STANDING))
+    kept, superseded = keep_first_records(points, pl.DataFrame(schema=CURRENT))
     assert kept.equals(points)
-    assert (losers.height, dict(losers.schema)) == (0, LOSERS)
+    assert (superseded.height, dict(superseded.schema)) == (0, SUPERSEDED)
 
 
 def test_points_of_a_feed_that_keeps_all_never_meet() -> None:

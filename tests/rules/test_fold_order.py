@@ -83,7 +83,7 @@ def test_series_and_payloads_are_told_apart_each_by_itself() -> None:
     clocks = ["01:30", "02:00", "02:30", "02:00", "02:30", "03:00"]
     records = [f'{{"t": "2022-10-30T{clock}", "m": "{m}", "v": 1}}' for clock in clocks for m in ("a", "b")]
     body = ("[" + ",".join(records) + "]").encode()
-    frame = apply_rules(both, Decoder(both).decode([logged(1, body, "f"), logged(2, body, "f")])).frame
+    frame = apply_rules(both, Decoder(both).decode_batch([logged(1, body, "f"), logged(2, body, "f")])).frame
     for _, rows in frame.sort("seq", "idx").group_by("seq", "identity"):
         assert [format_instant(ns)[11:16] for ns in rows["time"]] == [
             "23:30",
@@ -99,5 +99,7 @@ def test_series_and_payloads_are_told_apart_each_by_itself() -> None:
 def test_what_came_before_the_second_run_is_of_the_first() -> None:
     body = of("2022-10-30T02:30")[0].encode()
     received = int(datetime(2022, 10, 30, 0, 31, tzinfo=UTC).timestamp()) * 10**9
-    found = apply_rules(feed(policy()), Decoder(feed(policy())).decode([logged(1, body, "f", received_ns=received)]))
+    found = apply_rules(
+        feed(policy()), Decoder(feed(policy())).decode_batch([logged(1, body, "f", received_ns=received)])
+    )
     assert found.frame["time"].to_list() == [received - 60 * 10**9]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.support.payloads import logged
 from tidemill.checks.check import FeedColumns
 from tidemill.checks.history import PAST_CHECKS
-from tidemill.checks.look_back import LookBack, PastCheck, extent
+from tidemill.checks.look_back import LookBack, PastCheck, range_extent
 from tidemill.decode.decoder import Decoder
 from tidemill.feeds.definition import Feed, Rule
 from tidemill.feeds.load import load_feed
@@ -25,7 +25,7 @@ from tidemill.rules import history
 from tidemill.rules.apply import apply_rules
 from tidemill.rules.history_lookup import LATEST, POINTS, HistoryLookup
 from tidemill.rules.sequential import IndexSet
-from tidemill.rules.shape import shape
+from tidemill.rules.shape import shape_points
 
 FEED = """
 name = "plant"
@@ -182,13 +182,13 @@ def ours(feed: Feed, batches: Sequence[Sequence[LogEntry]]) -> dict[Place, list[
     decoder, kept, found = Decoder(feed), Kept(feed), dict[Place, list[str]]()
     names = {rule.code: rule.check for rule in feed.rules}
     for entries in batches:
-        batch = decoder.decode(entries)
+        batch = decoder.decode_batch(entries)
         checked = apply_rules(feed, batch, HistoryLookup("default", entries[0].seq, kept))
         for seq, idx, reasons in checked.rejections.select("seq", "idx", "reasons").iter_rows():
             found[seq, idx] = [names[reason] for reason in reasons]
         for seq, idx, marks in checked.frame.select("seq", "idx", "marks").iter_rows():
             found[seq, idx] = [names[mark] for mark in marks or []]
-        points = shape(feed, "default", checked, batch).points
+        points = shape_points(feed, "default", checked, batch).points
         if feed.duplicates == "first":  # what loses the contest is not stored
             points = points.sort("seq", "idx").join(
                 pl.DataFrame(
@@ -325,7 +325,7 @@ def test_columns_and_one_by_one_take_turns(
     chosen = with_actions(rules, [False] * len(rules))
     payloads = [[{"t": NOW + number, "s": "s", "v": v * 1.0, "w": v % 3 * 1.0} for number, v in enumerate(values)]]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(history, "_TURNS", turns)
+        patch.setattr(history, "_MAX_TURNS", turns)
         patch.setattr(history, "_STRETCH", stretch)
         assert ours(plant("last", chosen), [entries_of(payloads)]) == plain("last", chosen, numbered(payloads))
 
@@ -430,13 +430,13 @@ def test_the_set_of_instants_knows_what_is_below(added: set[int], removed: set[i
     for number in removed:
         instants.discard(number)
     for number in asked:
-        assert instants.below(number) == max((one for one in added - removed if one < number), default=-1)
+        assert instants.greatest_below(number) == max((one for one in added - removed if one < number), default=-1)
 
 
 @given(st.lists(st.floats(-9, 9), min_size=1), st.data())
 def test_the_extent_of_ranges(values: list[float], data: st.DataObject) -> None:
     stops = data.draw(st.lists(st.integers(1, len(values)), max_size=20))
     firsts = [data.draw(st.integers(0, stop - 1)) for stop in stops]
-    low, high = extent(np.array(values), np.array(firsts, np.int64), np.array(stops, np.int64))
+    low, high = range_extent(np.array(values), np.array(firsts, np.int64), np.array(stops, np.int64))
     expected = [(min(values[a:b]), max(values[a:b])) for a, b in zip(firsts, stops, strict=True)]
     assert list(zip(low.tolist(), high.tolist(), strict=True)) == expected

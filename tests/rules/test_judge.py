@@ -11,8 +11,8 @@ from tests.support.payloads import RECEIVED_NS, logged
 from tidemill.decode.decoder import Decoder
 from tidemill.feeds.load import load_feed
 from tidemill.model.time import NS_PER_S
-from tidemill.rules import questions
-from tidemill.rules.apply import apply_rules, judge
+from tidemill.rules import rule_tests
+from tidemill.rules.apply import add_hits, apply_rules
 
 FEED = """name = "p"
 [time]
@@ -63,16 +63,16 @@ def expected(record: dict[str, Any]) -> list[str]:
 @given(st.lists(st.fixed_dictionaries({"site": text, "unit": text, "v": st.integers(0, 3)}), min_size=1, max_size=20))
 def test_records_of_one_set_of_tags_are_judged_alike(records: list[dict[str, Any]]) -> None:
     bodies = [json.dumps({"t": NOW_S, **{k: v for k, v in one.items() if v is not None}}).encode() for one in records]
-    batch = Decoder(TAGGED).decode([logged(seq, body, "p") for seq, body in enumerate(bodies)])
+    batch = Decoder(TAGGED).decode_batch([logged(seq, body, "p") for seq, body in enumerate(bodies)])
     found = dict(apply_rules(TAGGED, batch).rejections.select("seq", "reasons").rows())
     assert found == {seq: reasons for seq, one in enumerate(records) if (reasons := expected(one))}
 
 
 def test_only_the_columns_that_tests_name_are_laid_out() -> None:
-    batch = Decoder(TAGGED).decode(
+    batch = Decoder(TAGGED).decode_batch(
         [logged(1, json.dumps({"t": NOW_S, "site": "a", "unit": "b", "v": 1}).encode(), "p")]
     )
-    looked_at = judge(TAGGED, batch.frame.with_columns(time=pl.col("wall_ns")), batch, questions.tests(TAGGED))
+    looked_at = add_hits(TAGGED, batch.frame.with_columns(time=pl.col("wall_ns")), batch, rule_tests.feed_tests(TAGGED))
     assert "t.site" in looked_at.columns
     assert "t.unit" not in looked_at.columns
 
@@ -90,5 +90,5 @@ options = { holds = "`0100011D00FF` + b < 5 or not exists(b)" }
     )
     values = [{"0100011D00FF": 1, "b": 2}, {"0100011D00FF": 4, "b": 2}, {"0100011D00FF": 9}, {"b": 9}]
     bodies = [json.dumps({"t": NOW_S, **value}).encode() for value in values]
-    checked = apply_rules(feed, Decoder(feed).decode([logged(seq, body, "p") for seq, body in enumerate(bodies)]))
+    checked = apply_rules(feed, Decoder(feed).decode_batch([logged(seq, body, "p") for seq, body in enumerate(bodies)]))
     assert checked.rejections.select("seq", "reasons").rows() == [(1, ["does_not_hold"])]

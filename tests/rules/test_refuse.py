@@ -43,7 +43,7 @@ def record(**other: Any) -> dict[str, Any]:
 def told(body: bytes, *, form: str = "json", records: str = "$", text: str = TEXT) -> list[tuple[str, str]]:
     feed = load_feed(text.replace("RECORDS", records))
     entry = logged(1, body, "pumps", form)
-    found = refusals(feed, entry.payload, Decoder(feed).decode([entry]))
+    found = refusals(feed, entry.payload, Decoder(feed).decode_batch([entry]))
     return [(fault.path, fault.code) for fault in found]
 
 
@@ -56,7 +56,7 @@ def test_only_records_that_break_a_refusing_rule_are_named() -> None:
 def test_each_is_told_in_a_sentence() -> None:
     feed = load_feed(TEXT.replace("RECORDS", "$"))
     entry = logged(1, json.dumps(record(bar=11)).encode(), "pumps")
-    (fault,) = refusals(feed, entry.payload, Decoder(feed).decode([entry]))
+    (fault,) = refusals(feed, entry.payload, Decoder(feed).decode_batch([entry]))
     assert fault.message == "bar is outside the range to 10"
 
 
@@ -76,7 +76,7 @@ def test_a_record_has_the_path_that_a_fault_in_it_would_have(body: Any, form: st
     assert told(sent, form=form, records=records) == [(path, "burst")]
     assert told(b"\xef\xbb\xbf" + sent, form=form, records=records) == [(path, "burst")]
     feed = load_feed(TEXT.replace("RECORDS", records))
-    (fault,) = Decoder(feed).check(sent.replace(b'"bar": 11', b'"bar": "x"'), form, RECEIVED_NS)
+    (fault,) = Decoder(feed).check_payload(sent.replace(b'"bar": 11', b'"bar": "x"'), form, RECEIVED_NS)
     assert fault.path == f"{path}.bar"
 
 

@@ -30,8 +30,8 @@ def test_a_fix_is_refused_exactly_where_the_mill_would_reject_its_time(
 ) -> None:
     fix = {**json.loads(FIX), "timestamp": f"{moment:%Y-%m-%d %H:%M:%S}".zfill(19) + offset}
     body = json.dumps({**fix, "lat": place[0], "long": place[1]}).encode()
-    rejected = apply_rules(FEED, DECODER.decode([logged(1, body)])).rejections["reasons"].to_list()
-    found = CHECK.faults(body, lambda: DECODER.decode([logged(1, body)]))
+    rejected = apply_rules(FEED, DECODER.decode_batch([logged(1, body)])).rejections["reasons"].to_list()
+    found = CHECK.faults(body, lambda: DECODER.decode_batch([logged(1, body)]))
     assert [[fault.code] for fault in found] == rejected
 
 

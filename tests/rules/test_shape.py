@@ -11,12 +11,12 @@ from tidemill.feeds.load import load_feed
 from tidemill.model.ids import series_id
 from tidemill.model.payload import LogEntry, version
 from tidemill.rules.apply import apply_rules
-from tidemill.rules.shape import POINTS, SERIES, Shaped, shape
+from tidemill.rules.shape import POINTS, SERIES, Shaped, shape_points
 
 
 def shaped(feed: Feed, *payloads: LogEntry) -> Shaped:
-    batch = Decoder(feed).decode(payloads)
-    return shape(feed, "default", apply_rules(feed, batch), batch)
+    batch = Decoder(feed).decode_batch(payloads)
+    return shape_points(feed, "default", apply_rules(feed, batch), batch)
 
 
 def test_a_fix_becomes_a_point_for_each_field() -> None:
@@ -92,7 +92,7 @@ def test_samples_become_points_of_one_series() -> None:
     assert found.points["version"].to_list() == [version(5, 0, first_wins=False), version(5, 1, first_wins=False)]
     row = found.series.row(0, named=True)
     assert (found.series.height, row["name"], row["unit"], row["field"]) == (1, "pump", "g", "value")
-    assert row["series"] == Decoder(FEEDS["signals"]).samples(payload.payload).series
+    assert row["series"] == Decoder(FEEDS["signals"]).samples_head(payload.payload).series
 
 
 def test_a_batch_without_records_has_every_column() -> None:

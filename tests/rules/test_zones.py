@@ -83,7 +83,7 @@ def apply(timestamp: str, position: tuple[float, float] = (40.701, -73.916), **p
     feed = load_feed(text)
     body = FIX.replace(b"2017-01-01 13:05:12", timestamp.encode())
     body = body.replace(b"40.701", str(position[0]).encode()).replace(b"-73.916", str(position[1]).encode())
-    return apply_rules(feed, Decoder(feed).decode([logged(1, body)]))
+    return apply_rules(feed, Decoder(feed).decode_batch([logged(1, body)]))
 
 
 def instant(checked: CheckedBatch) -> tuple[str, int]:
@@ -162,7 +162,9 @@ def test_a_zone_may_come_from_the_record_or_the_feed() -> None:
         b'{"v":1,"t":"2017-07-01 12:00:00","z":"Mars/Base"}',
     ]
     bodies += [b'{"v":1,"t":"2017-07-01 12:00:00"}', b'{"v":1,"t":"2017-07-01 12:00:00Z"}']
-    checked = apply_rules(by_record, Decoder(by_record).decode([logged(n, body) for n, body in enumerate(bodies)]))
+    checked = apply_rules(
+        by_record, Decoder(by_record).decode_batch([logged(n, body) for n, body in enumerate(bodies)])
+    )
     assert [format_instant(ns) for ns in checked.frame.sort("seq")["time"]] == [
         "2017-07-01T10:00:00Z",
         "2017-07-01T12:00:00Z",
@@ -172,7 +174,7 @@ def test_a_zone_may_come_from_the_record_or_the_feed() -> None:
         (2, ["zone_missing"]),
     ]
     by_feed = load_feed(text + "zone = 'Asia/Kolkata'\n")
-    checked = apply_rules(by_feed, Decoder(by_feed).decode([logged(1, bodies[0])]))
+    checked = apply_rules(by_feed, Decoder(by_feed).decode_batch([logged(1, bodies[0])]))
     assert format_instant(checked.frame["time"][0]) == "2017-07-01T06:30:00Z"
 
 

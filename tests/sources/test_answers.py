@@ -48,7 +48,7 @@ def seen(body, text=LISTED, claimed="application/json"):
 
 def stored(feed, body, form):
     """How many records the mill would decode, and how many it counts."""
-    batch = Decoder(feed).decode([LogEntry(1, Payload("", "default", "plant", 1, 0, form, body, b""))])
+    batch = Decoder(feed).decode_batch([LogEntry(1, Payload("", "default", "plant", 1, 0, form, body, b""))])
     return batch.frame.height, int(batch.counts["records"].sum())
 
 

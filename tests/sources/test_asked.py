@@ -11,7 +11,7 @@ from tidemill.feeds.load import load_feed
 from tidemill.feeds.revise import check_revision
 from tidemill.model.payload import LogEntry, Payload, format_asked, split_format
 from tidemill.rules.apply import apply_rules
-from tidemill.rules.shape import shape
+from tidemill.rules.shape import shape_points
 from tidemill.sources.source_spec import compile_specs
 
 FEED = """
@@ -40,13 +40,13 @@ BODY = json.dumps({"rows": [{"at": "2026-01-01T00:00:00Z", "level": 1}]}).encode
 
 def series(feed, entries):
     """The tags of each series that payloads become, with the number of its points."""
-    batch = Decoder(feed).decode(
+    batch = Decoder(feed).decode_batch(
         [
             LogEntry(seq, Payload("", "t", feed.name, 1, 0, form, body, b""))
             for seq, (form, body) in enumerate(entries, 1)
         ]
     )
-    shaped = shape(feed, "t", apply_rules(feed, batch), batch)
+    shaped = shape_points(feed, "t", apply_rules(feed, batch), batch)
     counts = dict(shaped.points.group_by("series").len().iter_rows())
     found = shaped.series.to_dicts()
     assert len(found) == len({row["series"] for row in found})
@@ -119,9 +119,9 @@ type = "int16_le"
 
 def test_a_pushed_payload_lacks_what_nobody_asked_for():
     decoder = Decoder(load_feed(FEED + SOURCE.replace("URL", "http://x").replace("lang", "site")))
-    (fault,) = decoder.check(BODY, "json", 0)
+    (fault,) = decoder.check_payload(BODY, "json", 0)
     assert (fault.path, fault.code) == ("$", "missing") and "'meter'" in fault.message
-    assert decoder.check(BODY, "json;meter=m1", 0) == ()
+    assert decoder.check_payload(BODY, "json;meter=m1", 0) == ()
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ class Intake:
         settled = format_asked(formats.settle(declared.format, raw, feed.input.formats), asked)
         faults: tuple[Fault, ...] = ()
         if feed.input.on_fault == "refuse":
-            faults = self.decoder(tenant, feed).check(raw, settled, received_ns)
+            faults = self.decoder(tenant, feed).check_payload(raw, settled, received_ns)
         sha256 = hashlib.sha256(raw).digest()
         if judged and not faults:
             payload = Payload("", tenant, feed.name, feed.version, received_ns, settled, raw, sha256)
@@ -189,7 +189,7 @@ class Intake:
         payload = Payload(
             "", tenant, feed.name, feed.version, received_ns, checked.format, checked.body, checked.sha256
         )
-        faults = local.faults(checked.body, lambda: decoder.decode([LogEntry(0, payload)]))
+        faults = local.faults(checked.body, lambda: decoder.decode_batch([LogEntry(0, payload)]))
         return msgspec.structs.replace(checked, faults=faults) if faults else checked
 
     async def _append(
@@ -220,7 +220,7 @@ def _refusals(feed: Feed, payload: Payload, decoder: Decoder) -> tuple[Fault, ..
     from tidemill.rules.refuse import refusals  # here: only feeds with such rules need it
 
     try:
-        return refusals(feed, payload, decoder.decode([LogEntry(0, payload)]))
+        return refusals(feed, payload, decoder.decode_batch([LogEntry(0, payload)]))
     except Exception:
         log.exception("the rules of a feed could not be asked", extra={"facts": {"feed": feed.name}})
         return ()

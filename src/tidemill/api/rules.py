@@ -12,9 +12,9 @@ from litestar.params import FromPath
 from tidemill.api.problems import PROBLEMS
 from tidemill.api.reads_common import problem
 from tidemill.checks.check import Check, HistoryCheck
-from tidemill.checks.describe import Option, example, meaning, options
-from tidemill.checks.faults import nearest
-from tidemill.checks.library import OURS, checks
+from tidemill.checks.describe import Option, check_example, check_meaning, check_options
+from tidemill.checks.faults import name_hint
+from tidemill.checks.library import BUILT_IN, checks_by_name
 from tidemill.decode.codes import FAULT_CODES
 from tidemill.errors import NotFoundError
 from tidemill.rules.reasons import INTAKE_REASONS, REASONS, STATE_REASONS, TIME_REASONS
@@ -99,7 +99,7 @@ async def get_rule(rule: FromPath[str]) -> RuleItem:
     """A rule by its name: the name of a check, the code of a fault, or the policy's own."""
     found = rules().get(rule)
     if found is None:
-        raise NotFoundError(f"there is no rule '{rule[:100]}'{nearest(rule[:100], rules())}")
+        raise NotFoundError(f"there is no rule '{rule[:100]}'{name_hint(rule[:100], rules())}")
     return found
 
 
@@ -117,17 +117,17 @@ def check_item(name: str, check: type[Check]) -> RuleItem:
     past = issubclass(check, HistoryCheck)
     return RuleItem(
         name=name,
-        kind=check.kind if check in OURS else "plugin",
+        kind=check.kind if check in BUILT_IN else "plugin",
         reason=check.reason,
-        meaning=meaning(check),
-        options=tuple(options(check)),
+        meaning=check_meaning(check),
+        options=tuple(check_options(check)),
         actions=("reject", "flag") if past else ("reject", "flag", "refuse"),
-        example=example(check, name) if check.example else "",
+        example=check_example(check, name) if check.example else "",
     )
 
 
 def _checks() -> Iterator[RuleItem]:
-    for name, check in sorted(checks().items()):
+    for name, check in sorted(checks_by_name().items()):
         yield check_item(name, check)
 
 

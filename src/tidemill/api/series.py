@@ -140,7 +140,7 @@ def _json(status: int, value: DeletionItem) -> HttpAnswer:
 
 
 def _describe(decoder: Decoder, payload: Payload) -> CreatedSeries:
-    head = decoder.samples(payload)
+    head = decoder.samples_head(payload)
     series = format_series(head.series)
     return CreatedSeries(
         id=series,

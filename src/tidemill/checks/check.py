@@ -1,6 +1,6 @@
-"""What a check is. A check's options are its attributes; its docstring says when a record breaks it.
+"""The contract of a check. A check's options are its attributes; its docstring says when a record breaks it.
 
-Other packages bring their own by the entry-point group `tidemill.rules`: a class like those in this folder.
+Other packages add checks by the entry-point group `tidemill.rules`: classes like those in this folder.
 """
 
 from typing import Annotated, ClassVar, Literal
@@ -12,13 +12,14 @@ Kind = Literal["value", "time", "text", "history"]
 
 
 def meant(description: str) -> msgspec.Meta:
-    """What an option means, for its documentation: `field: Annotated[str, meant("the number field")]`."""
+    """The annotation that describes an option in the documentation: `field: Annotated[str, meant("the number
+    field")]`."""
     return msgspec.Meta(description=description)
 
 
 class FeedColumns(msgspec.Struct, frozen=True, kw_only=True):
-    """What a feed's records have for checks to look at: names of number fields, tags and attributes (texts), whether
-    there are labels, and whether any other number field may come (`registers`)."""
+    """The columns of a feed's records that checks can look at: names of number fields, tags and attributes (texts),
+    whether there are labels, and whether number fields of other names may come (`registers`)."""
 
     fields: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
@@ -28,12 +29,13 @@ class FeedColumns(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A named check. `reason` is the code it gives unless the rule names another; `kind` says what it looks at, and
-    `example` is the options of a rule as TOML, for its documentation.
+    """A named check. `reason` is its reason code unless the rule names another; `kind` says what the check looks at,
+    and `example` is the options of a rule as TOML, for the documentation.
 
-    The frame that `broken` is asked about has a row for each record: `time` (i64 ns UTC), `received_ns` (i64),
-    `f.<field>` (f64 or null), `t.<tag>` and `a.<attribute>` (text or null), `labels` (list of text or null), `seq`
-    (u64) and `idx` (u32): the record's place. A check of other people may rely on these and on no others.
+    The expression of `broken` is evaluated over a frame with a row for each record: `time` (i64 ns UTC), `received_ns`
+    (i64), `f.<field>` (f64 or null), `t.<tag>` and `a.<attribute>` (text or null), `labels` (list of text or null),
+    `seq` (u64, the payload's offset) and `idx` (u32, the record's index in it). A check of another package may rely on
+    these columns and on no others.
     """
 
     name: ClassVar[str]
@@ -42,25 +44,26 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     example: ClassVar[str] = ""
 
     def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
-        """What is wrong with the options for such a feed: (option, sentence) each; [] when nothing is."""
+        """The faults of the options for a feed with these columns, each (option, sentence); [] without faults."""
         return []
 
     def broken(self) -> pl.Expr:
-        """Where a record breaks the check: true; else false or null. Of one record only, never of its neighbours.
+        """A boolean expression: true where a record breaks the check, else false or null. It looks at one record only,
+        never at its neighbours.
 
-        It names the columns that it looks at (`pl.col("f.v")`, no selectors): only those are laid out for it, and a
-        check that looks at nothing but tags is asked once for each set of tags that a batch holds.
+        The expression must name its columns (`pl.col("f.v")`, no selectors): the frame has only those, and an
+        expression over tags only is evaluated once for each set of tags in a batch.
         """
         raise NotImplementedError(type(self).__name__)
 
     def explain(self) -> str:
-        """What a record did to break the check, as the end of a sentence."""
+        """Why a record breaks the check, as the end of a sentence."""
         raise NotImplementedError(type(self).__name__)
 
 
 class HistoryCheck(Check, frozen=True):
-    """A check that compares a record with what its series held before: the points that stand, were submitted earlier
-    and are earlier in time, not further back than `within`. `rules/history.py` asks it; `broken` is never called.
+    """A check that compares a record with earlier points of its series: the current points that were submitted earlier
+    and are earlier in time, not further back than `within`. `rules/history.py` evaluates it; `broken` is never called.
     """
 
     kind: ClassVar[Kind] = "history"

@@ -1,4 +1,5 @@
-"""A check as its documentation shows it: what it means, its options, an example. Made from the class itself."""
+"""Describes a check for the documentation and the API: its meaning, its options, an example. All come from its
+class."""
 
 import types
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
@@ -11,7 +12,7 @@ _TYPES: Final = {str: "text", float: "number", int: "integer", bool: "boolean"}
 
 
 class Option(msgspec.Struct, frozen=True):
-    """An option of a check. `meaning` is empty where the check says nothing of it."""
+    """An option of a check. `meaning` is "" where the check does not describe it."""
 
     name: str
     type: str
@@ -20,23 +21,24 @@ class Option(msgspec.Struct, frozen=True):
     meaning: str
 
 
-def meaning(check: type[Check]) -> str:
+def check_meaning(check: type[Check]) -> str:
     """A check's docstring as one paragraph."""
     return " ".join((check.__doc__ or "").split())
 
 
-def options(check: type[Check]) -> list[Option]:
+def check_options(check: type[Check]) -> list[Option]:
     """The options of a check, in their order."""
-    found = []
+    described = []
     for field in msgspec.structs.fields(check):
         kind, text = _annotated(field.type)
         default = None if field.required else _default(field)
-        found.append(Option(field.name, _type(kind), field.required, default, text))
-    return found
+        described.append(Option(field.name, _type(kind), field.required, default, text))
+    return described
 
 
-def example(check: type[Check], name: str = "") -> str:
-    """A rule that names the check (by `name`, if it is called otherwise), as it stands in a feed's TOML."""
+def check_example(check: type[Check], name: str = "") -> str:
+    """A rule that uses the check, as TOML of a feed. `name`: the name of a plug-in's entry point, instead of the
+    check's own."""
     return f'[[rules]]\ncheck = "{name or check.name}"\noptions = {{ {check.example} }}\n'
 
 
@@ -55,9 +57,9 @@ def _type(kind: Any) -> str:
     kind = _annotated(kind)[0]
     origin, inside = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
-        return " or ".join(_type(one) for one in inside if one is not types.NoneType)
+        return " or ".join(_type(part) for part in inside if part is not types.NoneType)
     if origin is Literal:
-        return " or ".join(f'"{one}"' for one in inside)
+        return " or ".join(f'"{part}"' for part in inside)
     if origin in (tuple, list):
         return f"list of {_type(inside[0])}"
     return _TYPES.get(kind, getattr(kind, "__name__", str(kind)))

@@ -1,4 +1,5 @@
-"""Faults that several checks' options can have: a duration that is none, a field or text that the feed has not."""
+"""The faults of options that several checks have: an invalid duration, a field, tag, attribute or labels that the feed
+has not."""
 
 import difflib
 from collections.abc import Iterable
@@ -20,21 +21,21 @@ def field_faults(columns: FeedColumns, field: str, option: str = "field") -> lis
     """The fault of naming a number field that the feed has not."""
     if columns.registers or field in columns.fields:
         return []
-    return [(option, f"'{field}' is not a number field of this feed{nearest(field, columns.fields)}")]
+    return [(option, f"'{field}' is not a number field of this feed{name_hint(field, columns.fields)}")]
 
 
 def tag_faults(columns: FeedColumns, tag: str, option: str = "tag") -> list[tuple[str, str]]:
     """The fault of naming a tag that the feed has not."""
     if tag in columns.tags:
         return []
-    return [(option, f"'{tag}' is not a tag of this feed{nearest(tag, columns.tags)}")]
+    return [(option, f"'{tag}' is not a tag of this feed{name_hint(tag, columns.tags)}")]
 
 
 def attribute_faults(columns: FeedColumns, attribute: str, option: str = "attribute") -> list[tuple[str, str]]:
     """The fault of naming an attribute that the feed has not."""
     if attribute in columns.attributes:
         return []
-    return [(option, f"'{attribute}' is not an attribute of this feed{nearest(attribute, columns.attributes)}")]
+    return [(option, f"'{attribute}' is not an attribute of this feed{name_hint(attribute, columns.attributes)}")]
 
 
 def label_faults(columns: FeedColumns, option: str) -> list[tuple[str, str]]:
@@ -42,7 +43,7 @@ def label_faults(columns: FeedColumns, option: str) -> list[tuple[str, str]]:
     return [] if columns.labels else [(option, "this feed has no [labels] to look at")]
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def name_hint(name: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)`, or the known names."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, 1)

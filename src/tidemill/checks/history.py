@@ -1,21 +1,21 @@
-"""Checks that need the past of a record: what its series held before it. This is their contract.
+"""Checks that need the past of a record: the earlier points of its series. This is their contract.
 
-The past of a record is the points of its series (the one of `field`) that were accepted, submitted before it (their
-place in the log, (seq, index), is lower), earlier than it in time, and not more than `within` earlier. `monotonic` and
-`late` look at the latest time of any accepted point submitted before, whatever the record's own time is.
+The past of a record is the points of its series (the one of `field`) that were accepted, submitted before the record
+(their (seq, index) in the log is lower), earlier in time, and not more than `within` earlier. `monotonic` and `late`
+look at the latest time of any accepted point submitted before, whatever the record's own time is.
 
-- Accepted is a record that breaks no rule with action `reject` or `refuse`. A rejected record is never looked back at;
-  one that was only flagged is. Rules that need the past judge jointly: who breaks one of them is no past for any.
-- A record that breaks a rule of another kind is judged all the same, so that it carries every reason.
-- Where several points were accepted at one instant, the past has the one that stands among those submitted before: the
-  first where the feed keeps the first, else the last.
+- A record is accepted if it breaks no rule with action `reject` or `refuse`. A rejected record belongs to no past; a
+  flagged one does. This holds for all rules that need the past: a record that breaks one of them is no past for any.
+- A record that breaks a rule of another kind is evaluated all the same, so that it carries every reason.
+- Where several points were accepted at one instant, the past has the one that is current among those submitted before:
+  the first where the feed keeps the first, else the last.
 - A record without a value of `field` breaks none of these checks and is no past for them.
-- What was deleted, and what retention has removed, is no past.
+- Deleted points, and points that retention has removed, are no past.
 
-What a rule needs of the past is read for every batch: the last points of each series; for `stuck` with `max_duration`
-all points of that time. In a series of a thousand values a second that is too much: use `max_count` there.
+The past is read for every batch: the last points of each series; for `stuck` with `max_duration` all points of that
+time. In a series of a thousand values a second that is too much: use `max_count` there.
 
-So the same records in other batches give the same result, also after a restart and when a batch is applied again.
+The same records in other batches give the same result, also after a restart and when a batch is applied again.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ import numpy as np
 
 from tidemill.checks.check import FeedColumns, meant
 from tidemill.checks.faults import duration_faults
-from tidemill.checks.look_back import Bools, Floats, Ints, LookBack, PastCheck, Rows, duration_ns, extent
+from tidemill.checks.look_back import Bools, Floats, Ints, LookBack, PastCheck, Rows, capped_duration_ns, range_extent
 from tidemill.checks.spikes import robust_z, robust_z_of
 
 Newest = Iterator[tuple[int, float]]
@@ -44,11 +44,11 @@ class Monotonic(PastCheck, frozen=True, kw_only=True):
         """The latest point."""
         return LookBack(latest=True)
 
-    def many(self, rows: Rows) -> Bools:
+    def judge_rows(self, rows: Rows) -> Bools:
         """None: these come later than all before them."""
         return np.zeros(len(rows.time), np.bool_)
 
-    def one(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
+    def judge_record(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
         """Whether something as late was there."""
         return latest is not None and time <= latest
 
@@ -74,13 +74,13 @@ class Late(PastCheck, frozen=True, kw_only=True):
         """The latest point."""
         return LookBack(latest=True)
 
-    def many(self, rows: Rows) -> Bools:
+    def judge_rows(self, rows: Rows) -> Bools:
         """None: these come later than all before them."""
         return np.zeros(len(rows.time), np.bool_)
 
-    def one(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
+    def judge_record(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
         """Whether something so much later was there."""
-        return latest is not None and time < latest - duration_ns(self.behind)
+        return latest is not None and time < latest - capped_duration_ns(self.behind)
 
     def explain(self) -> str:
         """The lag."""
@@ -89,7 +89,7 @@ class Late(PastCheck, frozen=True, kw_only=True):
 
 class Spacing(PastCheck, frozen=True, kw_only=True):
     """The record comes less than `min_spacing` after the nearest earlier point of its series. (Records of one instant
-    are a matter of the feed's `duplicates`.)"""
+    are decided by the feed's `duplicates`.)"""
 
     name = "spacing"
     reason = "too_close"
@@ -104,15 +104,15 @@ class Spacing(PastCheck, frozen=True, kw_only=True):
         """The point before."""
         return LookBack(count=1, within_ns=self.within_ns)
 
-    def many(self, rows: Rows) -> Bools:
+    def judge_rows(self, rows: Rows) -> Bools:
         """Too soon after the point before."""
         held, time, _ = rows.previous(self.within_ns)
-        return held & (rows.time - time < duration_ns(self.min_spacing))
+        return held & (rows.time - time < capped_duration_ns(self.min_spacing))
 
-    def one(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
+    def judge_record(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
         """Too soon after the point before."""
         before = next(newest, None)
-        return before is not None and time - before[0] < min(duration_ns(self.min_spacing), self.within_ns + 1)
+        return before is not None and time - before[0] < min(capped_duration_ns(self.min_spacing), self.within_ns + 1)
 
     def explain(self) -> str:
         """The spacing."""
@@ -133,16 +133,16 @@ class Step(PastCheck, frozen=True, kw_only=True):
 
     def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """`max_change` must not be negative, `per` must be a duration."""
-        found = super().faults(columns)
+        faults = super().faults(columns)
         if not self.max_change >= 0:
-            found.append(("max_change", f"max_change is 0 or more, not {self.max_change:g}"))
-        return found + ([] if self.per is None else _positive_duration("per", self.per))
+            faults.append(("max_change", f"max_change is 0 or more, not {self.max_change:g}"))
+        return faults + ([] if self.per is None else _positive_duration("per", self.per))
 
     def reach(self) -> LookBack:
         """The point before."""
         return LookBack(count=1, within_ns=self.within_ns)
 
-    def many(self, rows: Rows) -> Bools:
+    def judge_rows(self, rows: Rows) -> Bools:
         """Too large a change since the point before."""
         held, time, value = rows.previous(self.within_ns)
         allowed = self.max_change
@@ -150,14 +150,14 @@ class Step(PastCheck, frozen=True, kw_only=True):
             change = np.abs(rows.value - value)
             if self.per is None:
                 return held & (change > allowed)
-            return held & (change > allowed * ((rows.time - time) / duration_ns(self.per)))
+            return held & (change > allowed * ((rows.time - time) / capped_duration_ns(self.per)))
 
-    def one(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
+    def judge_record(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
         """Too large a change since the point before."""
         before = next(newest, None)
         if before is None or time - before[0] > self.within_ns:
             return False
-        passed = 1.0 if self.per is None else (time - before[0]) / duration_ns(self.per)
+        passed = 1.0 if self.per is None else (time - before[0]) / capped_duration_ns(self.per)
         return abs(value - before[1]) > self.max_change * passed
 
     def explain(self) -> str:
@@ -180,24 +180,24 @@ class Stuck(PastCheck, frozen=True, kw_only=True):
 
     def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """One limit must be given; `max_count` is 1 to 10,000; `max_duration` is below `within`."""
-        found = super().faults(columns)
+        faults = super().faults(columns)
         if self.max_count is None and self.max_duration is None:
-            found.append(("max_count", "give max_count, max_duration or both"))
+            faults.append(("max_count", "give max_count, max_duration or both"))
         if self.max_count is not None and not 1 <= self.max_count <= 10_000:
-            found.append(("max_count", f"max_count is 1 to 10000, not {self.max_count}"))
+            faults.append(("max_count", f"max_count is 1 to 10000, not {self.max_count}"))
         if self.max_duration is not None:
-            found += _duration_below(self, "max_duration", self.max_duration)
+            faults += _duration_below(self, "max_duration", self.max_duration)
         if not self.tolerance >= 0:
-            found.append(("tolerance", f"tolerance is 0 or more, not {self.tolerance:g}"))
-        return found
+            faults.append(("tolerance", f"tolerance is 0 or more, not {self.tolerance:g}"))
+        return faults
 
     def reach(self) -> LookBack:
-        """So many points, and as far back as the value may stay the same and one point further."""
+        """The last `max_count` points, and the points of the last `max_duration` and one before them."""
         count = 1 if self.max_count is None else self.max_count
-        span = 0 if self.max_duration is None else duration_ns(self.max_duration)
+        span = 0 if self.max_duration is None else capped_duration_ns(self.max_duration)
         return LookBack(count, span, self.within_ns)
 
-    def many(self, rows: Rows) -> Bools:
+    def judge_rows(self, rows: Rows) -> Bools:
         """The value has stood still too long."""
         held, _, value = rows.previous(self.within_ns)
         broken = np.zeros(len(rows.time), np.bool_)
@@ -207,9 +207,9 @@ class Stuck(PastCheck, frozen=True, kw_only=True):
             broken[chosen] = self._by_count(alike) | self._by_duration(alike)
         return broken
 
-    def one(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
+    def judge_record(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
         """The value has stood still too long."""
-        span = None if self.max_duration is None else duration_ns(self.max_duration)
+        span = None if self.max_duration is None else capped_duration_ns(self.max_duration)
         for number, (before, other) in enumerate(newest, 1):
             if time - before > self.within_ns or not abs(value - other) <= self.tolerance:
                 return False
@@ -232,15 +232,15 @@ class Stuck(PastCheck, frozen=True, kw_only=True):
     def _by_duration(self, rows: Rows) -> Bools:
         if self.max_duration is None:
             return np.zeros(len(rows.time), np.bool_)
-        before = rows.since(rows.time - duration_ns(self.max_duration), rows.first) - 1
+        before = rows.since(rows.time - capped_duration_ns(self.max_duration), rows.first) - 1
         far = np.maximum(before, 0)
         return self._still(rows, far, (before >= rows.first) & (rows.past_time[far] >= rows.time - self.within_ns))
 
     def _still(self, rows: Rows, first: Ints, long: Bools) -> Bools:
-        """Where the past is `long` enough and all of it from `first` on is the same as the value."""
+        """Boolean per row: whether the past is `long` enough and all its points from `first` on equal the value."""
         broken = np.zeros(len(rows.time), np.bool_)
         chosen = np.flatnonzero(long)
-        least, greatest = extent(rows.past_value, first[chosen], rows.stop[chosen])
+        least, greatest = range_extent(rows.past_value, first[chosen], rows.stop[chosen])
         value = rows.value[chosen]
         broken[chosen] = self._same(value, least) & self._same(value, greatest)
         return broken
@@ -253,8 +253,8 @@ class Stuck(PastCheck, frozen=True, kw_only=True):
 class Spike(PastCheck, frozen=True, kw_only=True):
     """The value of `field` stands out from the last `window` points: its modified z-score, 0.6745 (x - median) / MAD
     (Iglewicz & Hoaglin, 1993, eq. 3.1), is beyond `max_z`. MAD is the median of the absolute deviations from the
-    median; where it is less than `min_deviation`, that takes its place, and where both are 0 nothing stands out. With
-    fewer than `min_points` points nothing is said."""
+    median; where it is less than `min_deviation`, `min_deviation` is used instead, and where both are 0 no value breaks
+    the check. With fewer than `min_points` points a value passes."""
 
     name = "spike"
     reason = "spike"
@@ -268,22 +268,22 @@ class Spike(PastCheck, frozen=True, kw_only=True):
 
     def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """`window` is 3 to 1,001, `min_points` 3 to `window`, `max_z` above 0, `min_deviation` not below."""
-        found = super().faults(columns)
+        faults = super().faults(columns)
         if not 3 <= self.window <= 1001:
-            found.append(("window", f"window is 3 to 1001, not {self.window}"))
+            faults.append(("window", f"window is 3 to 1001, not {self.window}"))
         elif not 3 <= self.min_points <= self.window:
-            found.append(("min_points", f"min_points is 3 to {self.window} (the window), not {self.min_points}"))
+            faults.append(("min_points", f"min_points is 3 to {self.window} (the window), not {self.min_points}"))
         if not self.max_z > 0:
-            found.append(("max_z", f"max_z is above 0, not {self.max_z:g}"))
+            faults.append(("max_z", f"max_z is above 0, not {self.max_z:g}"))
         if not self.min_deviation >= 0:
-            found.append(("min_deviation", f"min_deviation is 0 or more, not {self.min_deviation:g}"))
-        return found
+            faults.append(("min_deviation", f"min_deviation is 0 or more, not {self.min_deviation:g}"))
+        return faults
 
     def reach(self) -> LookBack:
         """The window."""
         return LookBack(count=self.window, within_ns=self.within_ns)
 
-    def many(self, rows: Rows) -> Bools:
+    def judge_rows(self, rows: Rows) -> Bools:
         """Too far from the median."""
         first = rows.last(self.window, self.within_ns)
         broken = np.zeros(len(rows.time), np.bool_)
@@ -293,7 +293,7 @@ class Spike(PastCheck, frozen=True, kw_only=True):
             broken[chosen] = np.abs(z) > self.max_z
         return broken
 
-    def one(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
+    def judge_record(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
         """Too far from the median."""
         oldest = time - self.within_ns
         values = [other for before, other in islice(newest, self.window) if before >= oldest]
@@ -305,8 +305,10 @@ class Spike(PastCheck, frozen=True, kw_only=True):
 
 
 class CounterReset(PastCheck, frozen=True, kw_only=True):
-    """The value of `field`, a counter, is below the one before it. With `wrap`, a counter that went over that number
-    and began again at 0 is no reset: one that, counted so, rose by less than half of `wrap` (as RFC 1982 compares)."""
+    """The value of `field`, a counter, is below the value before it. With `wrap`, a counter that passed that number and
+    began again at 0 is no reset, if its rise, counted across `wrap`, is less than half of `wrap` (as RFC 1982
+    compares).
+    """
 
     name = "counter_reset"
     reason = "counter_reset"
@@ -315,16 +317,16 @@ class CounterReset(PastCheck, frozen=True, kw_only=True):
 
     def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """`wrap` is above 0."""
-        found = super().faults(columns)
+        faults = super().faults(columns)
         if self.wrap is not None and not self.wrap > 0:
-            found.append(("wrap", f"wrap is above 0, not {self.wrap:g}"))
-        return found
+            faults.append(("wrap", f"wrap is above 0, not {self.wrap:g}"))
+        return faults
 
     def reach(self) -> LookBack:
         """The point before."""
         return LookBack(count=1, within_ns=self.within_ns)
 
-    def many(self, rows: Rows) -> Bools:
+    def judge_rows(self, rows: Rows) -> Bools:
         """Below the point before."""
         held, _, value = rows.previous(self.within_ns)
         below = held & (rows.value < value)
@@ -333,7 +335,7 @@ class CounterReset(PastCheck, frozen=True, kw_only=True):
         rise = rows.value - value + self.wrap
         return below & ~((rise >= 0) & (rise < self.wrap / 2))
 
-    def one(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
+    def judge_record(self, time: int, value: float, newest: Newest, latest: int | None) -> bool:
         """Below the point before."""
         before = next(newest, None)
         if before is None or time - before[0] > self.within_ns or not value < before[1]:
@@ -346,18 +348,18 @@ class CounterReset(PastCheck, frozen=True, kw_only=True):
 
 
 def _positive_duration(option: str, text: str) -> list[tuple[str, str]]:
-    found = duration_faults(option, text)
-    if not found and duration_ns(text) <= 0:
-        found = [(option, f"{option} is longer than nothing, not {text}")]
-    return found
+    faults = duration_faults(option, text)
+    if not faults and capped_duration_ns(text) <= 0:
+        faults = [(option, f"{option} is longer than nothing, not {text}")]
+    return faults
 
 
 def _duration_below(check: PastCheck, option: str, text: str) -> list[tuple[str, str]]:
-    """The fault of a duration that reaches beyond the past."""
-    found = _positive_duration(option, text)
-    if not found and not duration_faults("within", check.within) and duration_ns(text) >= check.within_ns:
-        found = [(option, f"{option} {text} needs a longer past: make `within` longer than it (it is {check.within})")]
-    return found
+    """The fault of a duration that is not shorter than `within`."""
+    faults = _positive_duration(option, text)
+    if not faults and not duration_faults("within", check.within) and capped_duration_ns(text) >= check.within_ns:
+        faults = [(option, f"{option} {text} needs a longer past: make `within` longer than it (it is {check.within})")]
+    return faults
 
 
 PAST_CHECKS = (Monotonic, Late, Spacing, Step, Stuck, Spike, CounterReset)

@@ -1,4 +1,4 @@
-"""Checks of a record's labels: the words that rules may look at and that are part of no identity."""
+"""Checks of a record's labels: texts that rules can look at and that are part of no series' identity."""
 
 from typing import Annotated, ClassVar
 

@@ -1,4 +1,4 @@
-"""Every check by its name: ours, then those of other packages."""
+"""Every check by its name: the built-in checks and those of other packages."""
 
 import logging
 import re
@@ -18,7 +18,7 @@ from tidemill.checks.texts import Length, Pattern, Type
 from tidemill.checks.times import MaxAge, MaxFuture
 from tidemill.checks.values import Finite, OneOf, Range, Required
 
-OURS: Final[tuple[type[Check], ...]] = (
+BUILT_IN: Final[tuple[type[Check], ...]] = (
     *(Required, Finite, Type, Range, OneOf, Pattern, Length, Expression),
     *(LabelAbsent, LabelPresent, MaxAge, MaxFuture),
     *PAST_CHECKS,
@@ -29,30 +29,31 @@ log = logging.getLogger(__name__)
 
 
 @cache
-def checks() -> Mapping[str, type[Check]]:
-    """Check by name. One of another package cannot take a name that is ours, and is called as its entry point is; one
-    that cannot be used (`unusable`) is passed over."""
-    others = {name: check for name, check in plugins.load(plugins.RULES).items() if name not in unusable()}
-    return MappingProxyType(others | {check.name: check for check in OURS})
+def checks_by_name() -> Mapping[str, type[Check]]:
+    """Checks by name. A check of another package has the name of its entry point and cannot take the name of a built-in
+    check; one that cannot be used (`unusable_checks`) is left out."""
+    others = {name: check for name, check in plugins.load(plugins.RULES).items() if name not in unusable_checks()}
+    return MappingProxyType(others | {check.name: check for check in BUILT_IN})
 
 
 @cache
-def unusable() -> Mapping[str, str]:
-    """What other packages offer as a check and is none: its name, and what is wrong with it."""
-    found = {name: wrong for name, check in plugins.load(plugins.RULES).items() if (wrong := _wrong(name, check))}
-    for name, wrong in found.items():
-        log.error("the plug-in %s (%s) cannot be used: %s", name, plugins.RULES, wrong)
-    return MappingProxyType(found)
+def unusable_checks() -> Mapping[str, str]:
+    """The entry points of other packages that are no valid checks: fault by name. Logs each once."""
+    offered = plugins.load(plugins.RULES).items()
+    faults = {name: fault for name, check in offered if (fault := _plugin_fault(name, check))}
+    for name, fault in faults.items():
+        log.error("the plug-in %s (%s) cannot be used: %s", name, plugins.RULES, fault)
+    return MappingProxyType(faults)
 
 
 def compile_check(name: str, options: Mapping[str, Any]) -> Check:
     """A check with its options. Raises KeyError for an unknown check, msgspec.ValidationError for options that do not
     fit; neither can happen for a rule of a feed that was loaded."""
-    return msgspec.convert(options, checks()[name], strict=True)
+    return msgspec.convert(options, checks_by_name()[name], strict=True)
 
 
-def _wrong(name: str, check: Any) -> str:
-    """What keeps something from being a check called `name`; "" if nothing does."""
+def _plugin_fault(name: str, check: Any) -> str:
+    """Why `check` cannot be used as a check of this name; "" if it can."""
     if not (isinstance(check, type) and issubclass(check, Check)):
         return "it is no class derived from tidemill.checks.check.Check"
     if _CODE.fullmatch(name) is None:

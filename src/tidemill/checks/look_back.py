@@ -1,7 +1,7 @@
-"""What a check that needs the past is asked, and with what: one record at a time, or many records as columns.
+"""`PastCheck`, the contract of a check that needs the past: it judges one record at a time, or many as columns.
 
-Both ways must say the same. Columns are for series whose records come in the order of their times; one record at a
-time is for all others and for records near one that was rejected.
+Both methods must give the same result. Columns are for series whose records come in the order of their times; one
+record at a time is for all others and for records near a rejected one.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ _LONGEST: Final = 4 * 10**18  # 126 years: no instant less this leaves the range
 
 
 @cache
-def duration_ns(text: str) -> int:
+def capped_duration_ns(text: str) -> int:
     """A duration in ns, at most 126 years. Raises ValueError for a text that is none."""
     return min(time.duration_ns(text), _LONGEST)
 
@@ -38,8 +38,8 @@ class LookBack(msgspec.Struct, frozen=True):
     within_ns: int = 0
     latest: bool = False
 
-    def with_(self, other: "LookBack") -> "LookBack":
-        """Enough for both."""
+    def combine(self, other: "LookBack") -> "LookBack":
+        """The smallest reach that covers both."""
         return LookBack(
             max(self.count, other.count),
             max(self.span_ns, other.span_ns),
@@ -50,7 +50,7 @@ class LookBack(msgspec.Struct, frozen=True):
 
 class Rows(msgspec.Struct, frozen=True):
     """Records as columns: `time` (ns) and `value` of each, and its past: `past_time[first:stop]` and
-    `past_value[first:stop]`, in the order of time, all of them earlier than the record and none of them NaN."""
+    `past_value[first:stop]`, in the order of time, all earlier than the record, no value NaN."""
 
     time: Ints
     value: Floats
@@ -60,7 +60,8 @@ class Rows(msgspec.Struct, frozen=True):
     past_value: Floats
 
     def previous(self, within_ns: int) -> tuple[Bools, Ints, Floats]:
-        """Whether there is a point before, its time and its value (anything where there is none)."""
+        """(whether there is a point before, its time, its value) of each row; undefined time and value where there is
+        none."""
         if not len(self.past_time):
             return np.zeros(len(self.time), np.bool_), self.time, self.value
         last = np.maximum(self.stop - 1, 0)
@@ -68,7 +69,7 @@ class Rows(msgspec.Struct, frozen=True):
         return (self.stop > self.first) & (time >= self.time - within_ns), time, self.past_value[last]
 
     def take(self, chosen: Bools | Ints) -> "Rows":
-        """Some of the rows, with the same past."""
+        """The chosen rows, with the same past."""
         return Rows(
             self.time[chosen],
             self.value[chosen],
@@ -79,7 +80,7 @@ class Rows(msgspec.Struct, frozen=True):
         )
 
     def since(self, time: Ints, first: Ints) -> Ints:
-        """The place of each row's first point from `first` on that is not earlier than `time`; its `stop` if none is.
+        """The index of each row's first point from `first` on that is not earlier than `time`; its `stop` if none is.
 
         A binary search of all rows at once: as many steps as the longest past has bits.
         """
@@ -94,7 +95,7 @@ class Rows(msgspec.Struct, frozen=True):
         return low
 
     def last(self, count: int, within_ns: int) -> Ints:
-        """The place where each row's last `count` points within `within_ns` begin; its `stop` if it has none."""
+        """The index at which each row's last `count` points within `within_ns` begin; its `stop` if it has none."""
         first = np.maximum(self.first, self.stop - count)
         oldest = self.time - within_ns
         held = np.flatnonzero(first < self.stop)
@@ -105,8 +106,8 @@ class Rows(msgspec.Struct, frozen=True):
 
 
 class PastCheck(HistoryCheck, frozen=True, kw_only=True):
-    """A check of a value that is there against the points of its series before it. A record without a value of `field`
-    is not asked about."""
+    """A check that compares a value with the earlier points of its series. Records without a value of `field` are never
+    passed to it."""
 
     def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """`field` must exist and `within` must be a duration."""
@@ -115,27 +116,28 @@ class PastCheck(HistoryCheck, frozen=True, kw_only=True):
     @property
     def within_ns(self) -> int:
         """How far back the past counts."""
-        return duration_ns(self.within)
+        return capped_duration_ns(self.within)
 
     def reach(self) -> LookBack:
-        """How far back it must be able to look."""
+        """How far back the check looks."""
         raise NotImplementedError(type(self).__name__)
 
-    def many(self, rows: Rows) -> Bools:
-        """Which of these records break it. They come later than all of their series before them."""
+    def judge_rows(self, rows: Rows) -> Bools:
+        """Boolean per record: whether it breaks the check. Each record is later than all earlier points of its
+        series."""
         raise NotImplementedError(type(self).__name__)
 
-    def one(self, time: int, value: float, newest: Iterator[tuple[int, float]], latest: int | None) -> bool:
-        """Whether a record breaks it. `newest`: (time, value) of the points before it in time, the nearest first;
-        `latest`: the latest time of any point of its series that was submitted before."""
+    def judge_record(self, time: int, value: float, newest: Iterator[tuple[int, float]], latest: int | None) -> bool:
+        """Whether a record breaks the check. `newest`: (time, value) of the points before it in time, the nearest
+        first; `latest`: the latest time of any point of its series that was submitted before."""
         raise NotImplementedError(type(self).__name__)
 
 
-def extent(values: Floats, first: Ints, stop: Ints) -> tuple[Floats, Floats]:
-    """The least and the greatest of `values[first:stop]` of each pair; every range holds something.
+def range_extent(values: Floats, first: Ints, stop: Ints) -> tuple[Floats, Floats]:
+    """(minimum, maximum) of `values[first:stop]` of each pair; no range may be empty.
 
-    A range is two overlapping ones whose length is a power of two (the sparse table of range minimum queries), kept
-    only one length at a time: n log n steps, n numbers held.
+    A range is the union of two whose length is a power of two (the sparse table of range minimum queries), of which
+    only one length is kept at a time: n log n steps, n numbers in memory.
     """
     low, high = np.empty(len(first)), np.empty(len(first))
     level = np.frexp((stop - first).astype(np.float64))[1] - 1

@@ -1,8 +1,8 @@
-r"""What a regular expression costs to compile, told from its text before anything is compiled.
+r"""Estimates the cost of compiling a regular expression from its text, without compiling it.
 
 Patterns are compiled when a feed is read and again for its batches. `\w{99}` is short and takes 50 ms: it is 99 copies
-of every letter of Unicode. So each part has a weight, times the repetitions that it stands in. A unit is about 5 us, as
-measured with Polars 2.1; where the syntax leaves a doubt, the cost is rather too high.
+of every letter of Unicode. So each part has a weight, multiplied by the repetitions around it. A unit is about 5 us, as
+measured with Polars 2.1; where the syntax is ambiguous, the estimate is rather too high.
 """
 
 import re
@@ -20,23 +20,23 @@ _LONG_ESCAPE: Final = re.compile(r"\\(?:[pPxuU]\{[^}]*\}?|[pP].)", re.DOTALL)
 @lru_cache(maxsize=4096)
 def pattern_cost(pattern: str) -> int:
     """The cost of a pattern in units; 0 for one that is longer than MAX_PATTERN and so is never compiled."""
-    return _Reader(pattern).cost() if len(pattern) <= MAX_PATTERN else 0
+    return _PatternReader(pattern).cost() if len(pattern) <= MAX_PATTERN else 0
 
 
-def spaced(pattern: str) -> bool:
+def has_free_spacing(pattern: str) -> bool:
     """Whether a pattern asks for free spacing (the flag x), in which counts can hide behind comments."""
     return any("x" in flags for flags in _FLAGS.findall(pattern))
 
 
-class _Reader:
-    """Reads a pattern once, from left to right; what is not well-formed is some number of plain characters."""
+class _PatternReader:
+    """Reads a pattern once, from left to right; parts that are not well-formed count as plain characters."""
 
     def __init__(self, pattern: str) -> None:
         self._text, self._at = pattern, 0
 
     def cost(self) -> int:
-        """The cost of it all."""
-        totals, last = [0], 0  # of the groups that are open, and of what a repetition would repeat
+        """The cost of the whole pattern."""
+        totals, last = [0], 0  # of the open groups, and of the part that a repetition would repeat
         while self._at < len(self._text):
             char = self._text[self._at]
             if char == "{" and (times := self._times()):
@@ -49,11 +49,11 @@ class _Reader:
                 totals.append(1)
                 self._at += 1
                 continue
-            elif char in "*+?":  # the same thing again, without a copy
+            elif char in "*+?":  # repeats without a copy
                 self._at += 1
                 continue
             else:
-                last = self._bracketed() if char == "[" else self._one()
+                last = self._bracketed() if char == "[" else self._read_atom()
             totals[-1] += last
         return sum(totals)
 
@@ -66,8 +66,8 @@ class _Reader:
         self._at = end + 1
         return max(1, *map(int, numbers))
 
-    def _one(self) -> int:
-        """A character or an escape."""
+    def _read_atom(self) -> int:
+        """Read a character or an escape; returns its cost."""
         if self._text[self._at] != "\\":
             self._at += 1
             return 3 if self._text[self._at - 1] == "." else 1
@@ -77,7 +77,7 @@ class _Reader:
         return _LARGE.get(letter, 1)
 
     def _bracketed(self) -> int:
-        """A class in brackets, with those inside of it."""
+        """Read a class in brackets, with the classes inside it; returns its cost."""
         cost, depth = 0, 0
         while self._at < len(self._text):
             char = self._text[self._at]
@@ -91,5 +91,5 @@ class _Reader:
                 if depth == 0:
                     break
             else:
-                cost += self._one()
+                cost += self._read_atom()
         return cost

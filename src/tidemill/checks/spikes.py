@@ -1,43 +1,41 @@
-"""How far a value stands out from some others: the modified z-score of Iglewicz & Hoaglin (1993, How to Detect and
-Handle Outliers, eq. 3.1), 0.6745 (x - median) / MAD, of one value and of many at once. Both give the same bits."""
+"""The modified z-score of Iglewicz & Hoaglin (1993, How to Detect and Handle Outliers, eq. 3.1), 0.6745 (x - median) /
+MAD, of one value against others and of many values at once. Both give the same bits."""
 
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from tidemill.checks.look_back import Floats, Ints
 
 _NORMAL: Final = 0.6745  # the third quartile of the standard normal: makes MAD comparable with a standard deviation
 _CELLS: Final = 1 << 18  # numbers in one table: 2 MiB, what a core's own cache holds
 
 
 def robust_z_of(value: float, others: list[float], min_deviation: float) -> float:
-    """The modified z-score of a value against others (at least one); 0 where they do not spread."""
+    """The modified z-score of a value against `others` (at least one); 0 where MAD and `min_deviation` are 0."""
     median = _median(sorted(others))
     spread = max(_median(sorted(abs(other - median) for other in others)), min_deviation)
     return _NORMAL * (value - median) / spread if spread > 0 else 0.0
 
 
 def robust_z(values: Floats, past: Floats, first: Ints, stop: Ints, min_deviation: float) -> Floats:
-    """The modified z-score of each value against `past[first:stop]`, none of which is empty."""
-    found = np.empty(len(values))
+    """The modified z-score of each value against its `past[first:stop]`; none of these may be empty."""
+    scores = np.empty(len(values))
     rows = max(1, _CELLS // int((stop - first).max(initial=1)))
     for begin in range(0, len(values), rows):
         part = slice(begin, begin + rows)
-        found[part] = _scores(values[part], past, first[part], stop[part], min_deviation)
-    return found
+        scores[part] = _scores(values[part], past, first[part], stop[part], min_deviation)
+    return scores
 
 
 def _scores(values: Floats, past: Floats, first: Ints, stop: Ints, min_deviation: float) -> Floats:
     count = stop - first
     width = int(count.max())
-    places = first[:, None] + np.arange(width)
+    indexes = first[:, None] + np.arange(width)
     if count.min() == width:
-        table = past[places]
-    else:  # what a row has not is NaN, which sorts last
-        table = np.where(places < stop[:, None], past[np.minimum(places, len(past) - 1)], np.nan)
+        table = past[indexes]
+    else:  # shorter rows are filled with NaN, which sorts last
+        table = np.where(indexes < stop[:, None], past[np.minimum(indexes, len(past) - 1)], np.nan)
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         median = _medians(table, count)
         table -= median[:, None]

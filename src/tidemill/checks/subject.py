@@ -1,4 +1,4 @@
-"""What a check looks at: exactly one of a field, a tag, an attribute or the labels, named by an option of that name."""
+"""Base classes of checks that look at exactly one of a field, a tag, an attribute or the labels, named by an option."""
 
 from collections.abc import Callable
 from typing import Annotated, ClassVar, Final
@@ -23,7 +23,7 @@ class TextCheck(Check, frozen=True, kw_only=True):
 
     @property
     def subjects(self) -> dict[str, str | bool]:
-        """What is named, by the option that names it."""
+        """The named field, tag, attribute or labels, by option."""
         every = {option: getattr(self, option, None) for option in (*_NAMED, "labels")}
         return {option: name for option, name in every.items() if name}
 
@@ -35,14 +35,14 @@ class TextCheck(Check, frozen=True, kw_only=True):
 
     @property
     def subject(self) -> str:
-        """What is looked at, for a sentence."""
+        """The field, tag, attribute or label, for a sentence."""
         option, name = next(iter(self.subjects.items()))
         return "a label" if option == "labels" else f"the {option} '{name}'"
 
     def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
-        """Exactly one thing is named, and the feed has it."""
+        """Exactly one of the options must be given, and the feed must have what it names."""
         options = [option for option in (*_NAMED, "labels") if option in self.__struct_fields__]
-        found = [
+        faults = [
             fault
             for option, name in self.subjects.items()
             for fault in (
@@ -50,11 +50,11 @@ class TextCheck(Check, frozen=True, kw_only=True):
             )
         ]
         if len(self.subjects) != 1:
-            found.append((next(iter(self.subjects), options[0]), f"name exactly one of {', '.join(options)}"))
-        return found
+            faults.append((next(iter(self.subjects), options[0]), f"name exactly one of {', '.join(options)}"))
+        return faults
 
     def where(self, bad: Callable[[pl.Expr], pl.Expr]) -> pl.Expr:
-        """Where the text, or any of the labels, is bad; null where there is none."""
+        """True where the text, or any of the labels, is `bad`; null where there is none."""
         if self.labels:
             return pl.col("labels").list.eval(bad(pl.element())).list.any()
         return bad(self.column)

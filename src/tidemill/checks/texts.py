@@ -1,4 +1,4 @@
-"""Checks of what a text looks like: its length, a pattern, the type that it spells."""
+"""Checks of the form of a text: its length, a pattern, the type that it spells."""
 
 from functools import lru_cache
 from typing import Annotated, ClassVar, Final, Literal
@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Final, Literal
 import polars as pl
 
 from tidemill.checks.check import FeedColumns, Kind, meant
-from tidemill.checks.pattern_cost import MAX_COST, MAX_PATTERN, pattern_cost, spaced
+from tidemill.checks.pattern_cost import MAX_COST, MAX_PATTERN, has_free_spacing, pattern_cost
 from tidemill.checks.subject import SubjectCheck, TextCheck
 
 Spelling = Literal["integer", "number", "boolean", "uuid", "ipv4", "ipv6", "date", "datetime"]
@@ -22,7 +22,7 @@ _OFFSET: Final = "([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
 def _ipv6() -> str:
     """RFC 4291, section 2.2: eight groups, the last two perhaps as an IPv4 address, one run of them left out as `::`.
 
-    RFC 3986's form of it: for each place that the `::` can have, at most so many groups before it.
+    As in RFC 3986: an alternative for each number of groups that can precede the `::`.
     """
     tail = f"({_HEX}:{_HEX}|{_IPV4})"
     forms = [f"({_HEX}:){{6}}{tail}", f"::({_HEX}:){{5}}{tail}"]
@@ -81,12 +81,12 @@ class Length(TextCheck, frozen=True, kw_only=True):
 
     def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """One bound at least, none negative, `min` not above `max`."""
-        found = super().faults(columns)
+        faults = super().faults(columns)
         if self.min <= 0 and self.max is None:
-            found.append(("min", "give min, max or both"))
+            faults.append(("min", "give min, max or both"))
         if self.min < 0 or (self.max is not None and self.max < self.min):
-            found.append(("min" if self.min < 0 else "max", f"{self.min} to {self.max} is no range of lengths"))
-        return found
+            faults.append(("min" if self.min < 0 else "max", f"{self.min} to {self.max} is no range of lengths"))
+        return faults
 
     def broken(self) -> pl.Expr:
         """Too short or too long."""
@@ -116,10 +116,10 @@ class Type(SubjectCheck, frozen=True, kw_only=True):
 
     def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """A field holds numbers; only whether it is whole can be asked."""
-        found = super().faults(columns)
+        faults = super().faults(columns)
         if self.field is not None and self.type != "integer":
-            found.append(("type", f"a field holds numbers: ask for type 'integer', not '{self.type}'"))
-        return found
+            faults.append(("type", f"a field holds numbers: ask for type 'integer', not '{self.type}'"))
+        return faults
 
     def broken(self) -> pl.Expr:
         """Of another form; for dates also a day that never was."""
@@ -142,14 +142,14 @@ class Type(SubjectCheck, frozen=True, kw_only=True):
 
 @lru_cache(maxsize=4096)
 def pattern_fault(pattern: str) -> str:
-    """What is wrong with a regular expression, in the words of the engine that would judge by it; "" if nothing is.
-    One that would cost too much is not compiled."""
+    """The fault of a regular expression, in the words of the engine that evaluates it; "" without a fault. A pattern
+    that would cost too much is not compiled."""
     if len(pattern) > MAX_PATTERN:
         return f"a pattern has at most {MAX_PATTERN} characters, not {len(pattern)}"
-    if spaced(pattern):
+    if has_free_spacing(pattern):
         return "the flag x (free spacing) is not taken; write the pattern without spaces"
     if (cost := pattern_cost(pattern)) > MAX_COST:
-        return costly(cost)
+        return cost_fault(cost)
     try:
         for text in (pattern, _whole(pattern)):  # alone first: `a)|(b` would be well-formed with our brackets around it
             pl.select(pl.lit("").str.contains(text))
@@ -158,8 +158,8 @@ def pattern_fault(pattern: str) -> str:
     return ""
 
 
-def costly(cost: int) -> str:
-    """The fault of patterns that cost so much, of one or of all of a feed's."""
+def cost_fault(cost: int) -> str:
+    """The sentence about a pattern, or all patterns of a feed, whose cost is above MAX_COST."""
     return (
         f"the patterns of a feed may cost {MAX_COST} units, and up to here they cost {cost}: each part counts as often"
         r" as it is repeated, \w and \p{..} as 150, \d and \s as 15; write [0-9A-Za-z_] for \w, or repeat less"

@@ -1,7 +1,7 @@
-"""A check tried before a feed is taken: compiled, asked for its faults, and evaluated once.
+"""Tries a check when a feed is validated: compiles it, collects the faults of its options, and evaluates it once.
 
-A check of another package can raise anything at any of these, and what would raise for a payload must be found while
-the feed is still only a text: then it is a fault of the feed, and no payload is set aside for it.
+A check of another package can raise anything at each of these steps. An error that would occur for payloads must show
+while the feed is validated: then it is a fault of the feed, and no payload is set aside because of it.
 """
 
 from collections.abc import Mapping
@@ -11,54 +11,55 @@ import msgspec
 import polars as pl
 
 from tidemill.checks.check import Check, FeedColumns, HistoryCheck
-from tidemill.checks.library import OURS, compile_check
+from tidemill.checks.library import BUILT_IN, compile_check
 
 Faults = list[tuple[str | None, str]]
 _ALWAYS: Final[dict[str, Any]] = {"time": pl.Int64, "received_ns": pl.Int64, "seq": pl.UInt64, "idx": pl.UInt32}
 
 
-def trial(name: str, options: Mapping[str, Any], columns: FeedColumns) -> tuple[Check | None, Faults]:
-    """(the check with its options, what is wrong: option or None, sentence) for a feed with these columns. The check is
+def try_check(name: str, options: Mapping[str, Any], columns: FeedColumns) -> tuple[Check | None, Faults]:
+    """(the check with its options, its faults: option or None, sentence) for a feed with these columns. The check is
     None where the options do not fit at all. Never raises for a known name.
 
-    Ours are not evaluated (1 ms each, and a server may start with a thousand): the tests of this folder do that.
+    Built-in checks are not evaluated (1 ms each, and a server may start with a thousand): the tests of this folder do.
     """
     try:
         check = compile_check(name, options)
     except msgspec.ValidationError as error:
         return None, [(None, str(error))]
     except Exception as error:  # of another package's code
-        return None, [(None, _raised("cannot be made", error))]
+        return None, [(None, _error_sentence("cannot be made", error))]
     try:
-        found: Faults = list(check.faults(columns))
+        faults: Faults = list(check.faults(columns))
     except Exception as error:
-        return check, [(None, _raised("cannot look at its options", error))]
-    return check, found or ([] if type(check) in OURS else evaluate(check, columns))
+        return check, [(None, _error_sentence("cannot look at its options", error))]
+    return check, faults or ([] if type(check) in BUILT_IN else evaluate_check(check, columns))
 
 
-def evaluate(check: Check, columns: FeedColumns) -> Faults:
-    """What is wrong with a check whose options have no fault, found by asking it about two records and about none."""
+def evaluate_check(check: Check, columns: FeedColumns) -> Faults:
+    """The faults of a check whose options have none, found by evaluating it over two records and over none."""
     try:
         sentence: object = check.explain()
     except Exception as error:
-        return [(None, _raised("cannot explain itself", error))]
+        return [(None, _error_sentence("cannot explain itself", error))]
     if not isinstance(sentence, str):
         return [(None, f"must explain itself with a text, not {type(sentence).__name__}")]
     if isinstance(check, HistoryCheck):
         return []
     try:
         expression = check.broken()
-        frame = _records(columns, expression)
+        frame = _two_records(columns, expression)
         answers = [part.select(expression.alias("broken"))["broken"] for part in (frame.clear(), frame)]
     except (Exception, pl.exceptions.PanicException) as error:
-        return [(None, _raised("cannot be evaluated", error))]
+        return [(None, _error_sentence("cannot be evaluated", error))]
     if any(answer.dtype not in (pl.Boolean, pl.Null) for answer in answers) or len(answers[1]) != len(frame):
         return [(None, "must answer true, false or null for each record")]
     return []
 
 
-def _records(columns: FeedColumns, expression: pl.Expr) -> pl.DataFrame:
-    """One record that has nothing but its place, and one that has everything, none of it of use to anyone."""
+def _two_records(columns: FeedColumns, expression: pl.Expr) -> pl.DataFrame:
+    """A frame of two records: one with nothing but the required columns, and one with an arbitrary value in every
+    column."""
     texts = (*(f"t.{name}" for name in columns.tags), *(f"a.{name}" for name in columns.attributes))
     numbers = {f"f.{name}" for name in columns.fields}
     if columns.registers:
@@ -71,5 +72,5 @@ def _records(columns: FeedColumns, expression: pl.Expr) -> pl.DataFrame:
     return pl.DataFrame(values, schema=schema)
 
 
-def _raised(what: str, error: BaseException) -> str:
+def _error_sentence(what: str, error: BaseException) -> str:
     return f"{what}: {type(error).__name__}: {str(error).splitlines()[0][:300] if str(error) else ''}".rstrip(": ")

@@ -1,4 +1,4 @@
-"""Checks of one value by itself: that it is there, is a number, lies in a range, is among those allowed."""
+"""Checks of one value by itself: that it is present, finite, in a range, or one of the allowed ones."""
 
 from typing import Annotated, ClassVar
 
@@ -29,8 +29,8 @@ class Required(SubjectCheck, frozen=True, kw_only=True):
 
 
 class Finite(Check, frozen=True):
-    """The value of `field` is NaN or infinite (a missing value passes). The contract of every feed asks the same of the
-    numbers it reads; a rule may say it of figures that are made of them, as those of a summary."""
+    """The value of `field` is NaN or infinite (a missing value passes). The contract of every feed excludes such
+    numbers already; the rule is for figures that are computed from them, such as those of a summary."""
 
     name = "finite"
     reason = "not_finite"
@@ -67,18 +67,18 @@ class Range(Check, frozen=True):
 
     def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """`field` must exist, one bound must be given, no end of the range twice, and some value must pass."""
-        found = field_faults(columns, self.field)
+        faults = field_faults(columns, self.field)
         if self.low is None and self.high is None:
-            found.append(("min", "give min, max or both"))
+            faults.append(("min", "give min, max or both"))
         for inclusive, exclusive in (("min", "min_exclusive"), ("max", "max_exclusive")):
             if getattr(self, inclusive) is not None and getattr(self, exclusive) is not None:
-                found.append((exclusive, f"give {inclusive} or {exclusive}, not both"))
+                faults.append((exclusive, f"give {inclusive} or {exclusive}, not both"))
         if self.low is not None and self.high is not None:
             if self.low > self.high:
-                found.append(("min", f"min {self.low:g} is above max {self.high:g}"))
+                faults.append(("min", f"min {self.low:g} is above max {self.high:g}"))
             elif self.low == self.high and (self.min is None or self.max is None):
-                found.append(("min", f"no value lies between {self.low:g} and {self.high:g}"))
-        return found
+                faults.append(("min", f"no value lies between {self.low:g} and {self.high:g}"))
+        return faults
 
     @property
     def low(self) -> float | None:
@@ -91,7 +91,7 @@ class Range(Check, frozen=True):
         return self.max if self.max is not None else self.max_exclusive
 
     def broken(self) -> pl.Expr:
-        """Outside of the bounds. NaN counts as above every number, as it does for the columns' engine."""
+        """Outside of the bounds. NaN counts as above every number, as in Polars."""
         value = pl.col(f"f.{self.field}")
         outside = [
             value < self.min if self.min is not None else None,
@@ -120,8 +120,8 @@ class OneOf(TextCheck, frozen=True, kw_only=True):
 
     def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """`values` must not be empty."""
-        found = super().faults(columns)
-        return found if self.values else [*found, ("values", "name at least one allowed value")]
+        faults = super().faults(columns)
+        return faults if self.values else [*faults, ("values", "name at least one allowed value")]
 
     def broken(self) -> pl.Expr:
         """Not among the values."""

@@ -1,4 +1,4 @@
-"""A batch: the records of many payloads as one columnar frame, what broke the contract, and whose they are.
+"""A batch: the records of many payloads as one columnar frame, the rejected records, and the identities of both.
 
 `frame` has a row for each well-formed record (shape `samples`: for each sample), in no promised order:
 
@@ -6,11 +6,11 @@
     received_ns i64         when the payload was received, UTC
     identity u32            row of `identities`
     wall_ns i64, local u8   the instant; where `local` is WALL or DAY (`times.py`), a wall clock whose zone the rules
-                            must find
+                            resolve
     zone str|null           the zone that the record names (feeds with `zone_path`)
-    a.<name> str|null       one column an attribute
-    f.<field> f64|null      one column a field (list[f64] for arrays of numbers)
-    p.lat, p.long f64|null  the position, where it is no field
+    a.<name> str|null       a column for each attribute
+    f.<field> f64|null      a column for each field (list[f64] for arrays of numbers)
+    p.lat, p.long f64|null  latitude and longitude in degrees, where they are no fields
     labels list[str]|null
 """
 
@@ -23,7 +23,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tidemill.decode.given import texts_of
+from tidemill.decode.given import given_texts
 from tidemill.decode.plan import Column, DecodePlan
 from tidemill.decode.reading import Chunk, Reading
 from tidemill.model.payload import LogEntry
@@ -50,11 +50,11 @@ _TYPES: Final[Schema] = {
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Many payloads decoded. `counts`: `seq`, `records` of each payload: well-formed ones and rejections together.
+    """Many payloads decoded. `counts`: `seq`, `records` of each payload: well-formed and rejected records.
 
     `identities`: `identity`, `tags` (list of key and value, sorted by key), and for samples `name`, `unit`,
     `description` (else empty). `registers`: `seq`, `idx`, `field`, `value`, only for feeds with registers. `stamps`:
-    the time of rejected records, where it could be read (`stamps.py`); shape `samples` has none."""
+    the times of rejected records, where they could be read (`stamps.py`); shape `samples` has none."""
 
     frame: pl.DataFrame
     rejections: pl.DataFrame
@@ -64,9 +64,11 @@ class Batch(msgspec.Struct, frozen=True):
     stamps: pl.DataFrame | None = None
 
 
-def identities(tags: Sequence[dict[str, str]]) -> pl.DataFrame:
-    """The identities frame of some tag sets (without names and units)."""
-    pairs = [(number, key, value) for number, one in enumerate(tags) for key, value in sorted(one.items())]
+def identities_frame(tags: Sequence[dict[str, str]]) -> pl.DataFrame:
+    """IDENTITIES of these tag sets, a row for each, in their order; names, units and descriptions are ""."""
+    pairs = [
+        (number, key, value) for number, tags_of_one in enumerate(tags) for key, value in sorted(tags_of_one.items())
+    ]
     owners, keys, values = zip(*pairs, strict=True) if pairs else ((), (), ())
     held = pl.DataFrame(
         {"identity": owners, "key": keys, "value": values},
@@ -74,21 +76,21 @@ def identities(tags: Sequence[dict[str, str]]) -> pl.DataFrame:
     )
     grouped = held.group_by("identity", maintain_order=True).agg(pl.struct("key", "value").alias("tags"))
     every = pl.DataFrame({"identity": range(len(tags))}, schema={"identity": pl.UInt32})
-    found = every.join(grouped, on="identity", how="left", maintain_order="left")
+    frame = every.join(grouped, on="identity", how="left", maintain_order="left")
     empty = (pl.lit("").alias(name) for name in ("name", "unit", "description"))
-    return found.with_columns(pl.col("tags").fill_null(pl.lit([], dtype=TAGS)), *empty)
+    return frame.with_columns(pl.col("tags").fill_null(pl.lit([], dtype=TAGS)), *empty)
 
 
-def counts(payloads: Sequence[LogEntry], records: Sequence[int]) -> pl.DataFrame:
-    """The counts frame."""
+def counts_frame(payloads: Sequence[LogEntry], records: Sequence[int]) -> pl.DataFrame:
+    """The frame `counts`: `seq` and number of records of each payload."""
     return pl.DataFrame(
         {"seq": [logged.seq for logged in payloads], "records": records},
         schema={"seq": pl.UInt64, "records": pl.UInt32},
     )
 
 
-def assemble(plan: DecodePlan, reading: Reading, payloads: Sequence[LogEntry]) -> Batch:
-    """One batch of everything that was read."""
+def assemble_batch(plan: DecodePlan, reading: Reading, payloads: Sequence[LogEntry]) -> Batch:
+    """The batch of what was read of these payloads."""
     chunks = reading.chunks()
     seqs = np.array([logged.seq for logged in payloads], np.uint64)
     received = np.array([logged.payload.received_ns for logged in payloads], np.int64)
@@ -100,15 +102,15 @@ def assemble(plan: DecodePlan, reading: Reading, payloads: Sequence[LogEntry]) -
     }
     tags = {c.name.removeprefix("t."): _values(chunks, n) for n, c in enumerate(plan.columns) if c.kind == "tag"}
     formats = [logged.payload.format for logged in payloads] if plan.given else []
-    for tag, texts in zip(plan.given, texts_of(plan.given, formats), strict=True):
+    for tag, texts in zip(plan.given, given_texts(plan.given, formats), strict=True):
         tags[tag.name] = [texts[row] for row in rows.tolist()]
-    identity, known = _identify(tags, len(rows))
+    identity, known = _number_tag_sets(tags, len(rows))
     frame["identity"] = identity
     if plan.time_received:
         frame["wall_ns"], frame["local"] = frame["received_ns"], np.zeros(len(rows), np.uint8)
     else:
-        frame["wall_ns"] = _joined([chunk[0].walls.ns for chunk in chunks])
-        frame["local"] = _joined([chunk[0].walls.local for chunk in chunks]).astype(np.uint8)
+        frame["wall_ns"] = _joined([chunk[0].times.ns for chunk in chunks])
+        frame["local"] = _joined([chunk[0].times.local for chunk in chunks]).astype(np.uint8)
     for number, column in enumerate(plan.columns):
         if column.kind in _TYPES:
             frame[column.name] = _series(column, _values(chunks, number))
@@ -116,8 +118,8 @@ def assemble(plan: DecodePlan, reading: Reading, payloads: Sequence[LogEntry]) -
     return Batch(
         pl.DataFrame(frame),
         _of_payloads(reading.rejected.frame(), seqs),
-        identities(known),
-        counts(payloads, reading.counts),
+        identities_frame(known),
+        counts_frame(payloads, reading.counts),
         registers,
         reading.stamps.frame(payloads),
     )
@@ -128,7 +130,7 @@ def _joined(parts: Sequence[Any]) -> Any:
 
 
 def _of_payloads(rejected: pl.DataFrame, seqs: NDArray[np.uint64]) -> pl.DataFrame:
-    """Rejections of payloads by number -> by their place in the log."""
+    """The rejections with the offset of their payload as `seq`, instead of its number in `seqs`."""
     return rejected.with_columns(pl.Series("seq", seqs[rejected["seq"].to_numpy()]))
 
 
@@ -144,21 +146,21 @@ def _series(column: Column, values: list[Any]) -> pl.Series:
     return pl.Series(column.name, values, dtype=_TYPES[column.kind])
 
 
-def _identify(tags: dict[str, list[Any]], count: int) -> tuple[Any, list[dict[str, str]]]:
-    """(identity of each row, the tags of each identity); `tags` are columns by name. Equal tags are one identity; a
-    null tag is not there.
+def _number_tag_sets(tags: dict[str, list[Any]], count: int) -> tuple[Any, list[dict[str, str]]]:
+    """(identity of each row, the tags of each identity); `tags` are columns by name. Rows with equal tags have one
+    identity; a null tag is absent.
 
-    A tag at a time: a tuple for each row would cost as much as all else that decoding does with tags."""
+    Works a tag at a time: a tuple for each row would cost as much as all other work of decoding with tags."""
     if not tags:
         return np.zeros(count, np.uint32), [{}] if count else []
     identity, sets = np.zeros(count, np.int64), [dict[str, str]()]
     for name, values in tags.items():
         texts = {text: number for number, text in enumerate(dict.fromkeys(values))}
         numbers = np.fromiter(map(texts.__getitem__, values), np.int64, count)
-        there, identity = np.unique(identity * len(texts) + numbers, return_inverse=True)
+        codes, identity = np.unique(identity * len(texts) + numbers, return_inverse=True)
         known = list(texts)
-        pairs = (divmod(one, len(texts)) for one in there.tolist())
-        sets = [sets[of] | ({} if known[text] is None else {name: known[text]}) for of, text in pairs]
+        pairs = (divmod(code, len(texts)) for code in codes.tolist())
+        sets = [sets[number] | ({} if known[text] is None else {name: known[text]}) for number, text in pairs]
     return identity.astype(np.uint32), sets if count else []
 
 

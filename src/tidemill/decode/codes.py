@@ -1,4 +1,4 @@
-"""Every code a fault of decoding can have, and what it means. Documentation and the API's list come from here."""
+"""Every code of a fault of decoding, with its meaning. The documentation and the API's list are made from it."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,5 +1,5 @@
-"""A plan -> what msgspec decodes into: a struct for the record, functions that take its columns out, and the keys whose
-occurrences are counted so that none is there twice."""
+"""Compiles a plan for msgspec: a struct for the record, functions that get its columns, and the keys whose occurrences
+are counted to exclude duplicate keys."""
 
 import operator
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from tidemill.decode.plan import Column, DecodePlan, Node
 from tidemill.feeds.packed import Packed
 
-# RFC 3339 texts that are certain to be good (29 February and the edges of the range are left to the careful reader).
+# RFC 3339 texts that are certainly valid (29 February and the edges of the range are left to the strict reader).
 CERTAIN_TIME: Final = (
     r"\A(?:190[1-9]|19[1-9]\d|2[01]\d\d|22[0-5]\d)-"
     r"(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)|02-(?:0[1-9]|1\d|2[0-8]))"
@@ -23,7 +23,7 @@ Getter = Callable[[Any], Any]
 
 
 def compile_struct(plan: DecodePlan, *, certain_time: bool) -> type[msgspec.Struct]:
-    """The struct of a record. With `certain_time` a time that is not certain to be good fails to decode."""
+    """The struct of a record. With `certain_time` a time that is not certainly valid fails to decode."""
     return _struct(plan.root, plan, certain_time)
 
 
@@ -45,7 +45,7 @@ def _struct(node: Node, plan: DecodePlan, certain_time: bool) -> type[msgspec.St
 
 
 def _attribute(node: Node, key: str) -> str:
-    """A valid attribute name for a key, whatever the key is."""
+    """A valid attribute name for any key."""
     return f"m{[*node.columns, *node.nodes].index(key)}"
 
 
@@ -76,7 +76,7 @@ def _packed_type(column: Column, kind: Packed) -> Any:
 
 
 def compile_getter(plan: DecodePlan, column: Column) -> Getter:
-    """A function that takes a column's value out of a record struct; UNSET or None where it is not there."""
+    """A function that gets a column's value from a record struct; UNSET where it is missing, None where it is null."""
     return _getter(plan, column.keys)
 
 
@@ -116,16 +116,16 @@ class KeyToken(msgspec.Struct, frozen=True):
 
 
 def key_tokens(plan: DecodePlan) -> list[KeyToken]:
-    """The keys that are read."""
-    found: dict[str, KeyToken] = {}
+    """The keys that are read of a record, each once."""
+    tokens: dict[str, KeyToken] = {}
 
     def visit(node: Node, above: tuple[str, ...], sure: bool) -> None:
         members = {key: plan.columns[number].required for key, number in node.columns.items()}
         members |= {key: below.required(plan.columns) for key, below in node.nodes.items()}
         for key, required in members.items():
-            known = found.setdefault(key, KeyToken(f'"{key}"'.encode(), 0, [], []))
+            known = tokens.setdefault(key, KeyToken(f'"{key}"'.encode(), 0, [], []))
             if sure and required:
-                found[key] = msgspec.structs.replace(known, required=known.required + 1)
+                tokens[key] = msgspec.structs.replace(known, required=known.required + 1)
             elif key in node.columns:
                 known.columns.append(node.columns[key])
             else:
@@ -134,11 +134,11 @@ def key_tokens(plan: DecodePlan) -> list[KeyToken]:
             visit(below, (*above, key), sure and members[key])
 
     visit(plan.root, (), True)
-    return list(found.values())
+    return list(tokens.values())
 
 
 def required_brackets(plan: DecodePlan) -> int:
-    """How many objects and arrays every record holds at least, itself included."""
+    """The least number of objects and arrays in a record, itself included."""
 
     def count(node: Node) -> int:
         arrays = sum(
@@ -148,3 +148,35 @@ def required_brackets(plan: DecodePlan) -> int:
         return 1 + arrays + sum(count(below) for below in node.nodes.values() if below.required(plan.columns))
 
     return count(plan.root)
+
+
+def compile_quick_check(plan: DecodePlan, max_depth: int) -> Callable[[bytes], bool] | None:
+    """A function that returns True, in a few microseconds, only for a body that is one JSON object without fault; False
+    means that it is not certain. None for feeds whose records msgspec alone cannot check (optional members, times of
+    other formats, packed or scaled numbers, registers, records inside a document)."""
+    tokens = key_tokens(plan)
+    kinds = {column.kind for column in plan.columns}
+    optional = any(token.optional for token in tokens)
+    beyond = kinds & {"time_number", "time_any", "offset", "packed", "packed_list"}
+    beyond |= {
+        column.kind
+        for column in plan.columns
+        if column.scaled or (column.kind == "time_text" and not plan.times.certain)
+    }
+    if plan.records or plan.except_keys is not None or optional or beyond:
+        return None
+    decode = msgspec.json.Decoder(compile_struct(plan, certain_time=True)).decode
+    expected = [(token.token, token.required) for token in tokens]
+
+    def check(body: bytes) -> bool:
+        try:
+            decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return False
+        if b"\\" in body or b"\x7f" in body or not body.isascii():
+            return False
+        if body.count(b"{") + body.count(b"[") > max_depth:
+            return False
+        return all(body.count(token) == count for token, count in expected)
+
+    return check

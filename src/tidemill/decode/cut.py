@@ -1,8 +1,8 @@
-"""Cuts a payload into its records: where each begins and ends in the bytes, in one pass over them.
+"""Cuts a payload into its records: the offsets at which each begins and ends, in one pass over the bytes.
 
-Every reader and the ledger cut here, so all agree on which record has which index. A document is JSON as far as
-brackets, texts and words go; NaN, infinities, halves of surrogate pairs and keys that are there twice cut as well and
-are for the strict reader to name. A document that stops being JSON somewhere has no records: a fault says where.
+All readers and the ledger use this module, so they agree on the index of each record. NaN, infinities, halves of
+surrogate pairs and duplicate keys do not stop the cut; the strict reader reports them. A document that is not JSON from
+some offset on has no records, and a fault says where.
 """
 
 import json
@@ -14,15 +14,15 @@ from typing import Any, Final
 import msgspec
 
 from tidemill.decode.fault_collector import FaultCollector
-from tidemill.decode.strict_json import NOT_FINITE, invalid, name_of, readable, word, words
+from tidemill.decode.strict_json import NOT_FINITE, invalid_message, is_readable, json_type, not_finite_paths, not_json
 from tidemill.model.payload import MAX_RECORDS
 
 WHITE: Final = b" \t\r\n"
 
-# Values are read to know where they end, and dropped: of a number its length will do. The scanner of the standard
-# library runs in C (8 MiB of records of 50 bytes in 0.18 s); the text that it reads has a character for each byte
-# (Latin-1), so that places in it are places in the bytes.
-_scan: Final = json.JSONDecoder(parse_int=len, parse_float=len, parse_constant=word).raw_decode
+# Values are parsed to know where they end, and dropped; for numbers `len` is enough. The scanner of the standard
+# library runs in C (8 MiB of records of 50 bytes in 0.18 s); it reads the bytes as Latin-1, a character for each byte,
+# so that its offsets are offsets in the bytes.
+_scan: Final = json.JSONDecoder(parse_int=len, parse_float=len, parse_constant=not_json).raw_decode
 _white: Final = re.compile(r"[ \t\n\r]*").match
 _comma: Final = re.compile(r"[ \t\n\r]*,[ \t\n\r]*").match
 _colon: Final = re.compile(r"[ \t\n\r]*:[ \t\n\r]*").match
@@ -30,8 +30,8 @@ _LINE: Final = re.compile(rb"[^\n]+")
 
 
 class Cut(msgspec.Struct, frozen=True):
-    """The records of a payload: [start, end) of each in its bytes. `listed`: they are the items of an array, or lines;
-    else one record stands alone. Cutting ends after one record more than a payload may hold."""
+    """The records of a payload: [start, end) of each in its bytes. `listed`: the records are items of an array, or
+    lines; else the payload is a single record. Cutting ends after one record more than a payload may hold."""
 
     starts: "array[int]"
     ends: "array[int]"
@@ -58,25 +58,25 @@ def cut_lines(body: bytes) -> Cut:
 
 
 def cut_document(body: bytes, records: tuple[str, ...], max_depth: int, faults: FaultCollector) -> Cut | None:
-    """The records of a document (without byte order mark) at the path of these keys; None with faults where it has
-    none. Without a path, what is no array is one record as it stands, JSON or not."""
-    if not readable(body, "$", max_depth, faults):
+    """The records of a document (without byte order mark) at the path of the keys `records`; None with faults where it
+    has none. Without a path, a document that is no array is one record, JSON or not."""
+    if not is_readable(body, "$", max_depth, faults):
         return None
     if not records and not is_array(body):
         return Cut(array("q", [0]), array("q", [len(body)]), listed=False)
     walk = _DocumentWalk(body, records)
     try:
-        after = walk.value(_skip(walk.text, 0), 0)
+        after = walk.walk_value(_skip(walk.text, 0), 0)
         if after < len(walk.text):
             raise JSONDecodeError("Extra data", walk.text, after)
     except _EnoughError:
         return walk.cut
     except JSONDecodeError as error:
-        faults.add("$", "invalid_json", invalid(error.msg, body, error.pos))
+        faults.add("$", "invalid_json", invalid_message(error.msg, body, error.pos))
         return None
-    for found in walk.faults:
-        if found.count:
-            faults.extend(found)
+    for level_faults in walk.faults:
+        if level_faults.count:
+            faults.extend(level_faults)
             return None
     return walk.cut
 
@@ -91,7 +91,7 @@ class _EnoughError(Exception):
 
 
 class _DocumentWalk:
-    """One way through a document to its records. `faults`: those of each object on the way, outermost first."""
+    """Walks through a document to its records. `faults`: those of each object on the path, outermost first."""
 
     def __init__(self, body: bytes, records: tuple[str, ...]) -> None:
         self.text = body.decode("latin-1")
@@ -101,14 +101,14 @@ class _DocumentWalk:
         self._records = records
         self._paths = ["$" + "".join(f".{key}" for key in records[:above]) for above in range(len(records) + 1)]
 
-    def value(self, at: int, level: int) -> int:
-        """Read the value at a place, that many objects down on the way; the place after it and white space. Raises
-        JSONDecodeError, whose `pos` is a place in the bytes."""
+    def walk_value(self, at: int, level: int) -> int:
+        """Read the value at offset `at`, `level` objects below the root; returns the offset after it and white space.
+        Raises JSONDecodeError, whose `pos` is an offset in the bytes."""
         if level < len(self._records):
             if self.text[at : at + 1] == "{":
                 return self._object(at, level)
             value, end = _scan(self.text, at)
-            self.faults[level].add(self._paths[level], "wrong_type", f"must be an object, is {name_of(value)}")
+            self.faults[level].add(self._paths[level], "wrong_type", f"must be an object, is {json_type(value)}")
         elif self.text[at : at + 1] == "[":
             self.cut = Cut(array("q"), array("q"))
             return self._array(at, self.cut)
@@ -131,10 +131,11 @@ class _DocumentWalk:
                 if comma is None:
                     break
                 at = comma.end()
-        return self._closed(end, "]")
+        return self._after_bracket(end, "]")
 
     def _object(self, at: int, level: int) -> int:
-        """Read the members of an object on the way: one leads on, of the others only NaN and infinities matter."""
+        """Read the members of an object on the path: one leads to the records; the others are only checked for NaN and
+        infinities. Returns the offset after the object and white space."""
         text, wanted, path = self.text, self._records[level], self._paths[level]
         seen, others = 0, FaultCollector()
         at = end = _skip(text, at + 1)
@@ -144,10 +145,10 @@ class _DocumentWalk:
             if colon is None:
                 raise JSONDecodeError("Expecting ':' delimiter", text, _skip(text, after))
             if key == wanted and not seen:
-                end = self.value(colon.end(), level + 1)
+                end = self.walk_value(colon.end(), level + 1)
             else:
                 item, end = _scan(text, colon.end())
-                for where in words(item, f"{path}.{key}") if key != wanted else ():
+                for where in not_finite_paths(item, f"{path}.{key}") if key != wanted else ():
                     others.add(where, "not_finite", NOT_FINITE)
             seen += key == wanted
             comma = _comma(text, end)
@@ -162,7 +163,7 @@ class _DocumentWalk:
             message = "is missing; it must be an array of records"
             self.faults[level].add(f"{path}.{wanted}", "missing", message)
         self.faults[level].extend(others)
-        return self._closed(end, "}")
+        return self._after_bracket(end, "}")
 
     def _key(self, at: int) -> tuple[str, int]:
         if self.text[at : at + 1] != '"':
@@ -171,8 +172,8 @@ class _DocumentWalk:
         raw = self._body[at:end]
         return (key if raw.isascii() else json.loads(raw.decode())), end
 
-    def _closed(self, at: int, bracket: str) -> int:
-        """The place after a closing bracket and white space."""
+    def _after_bracket(self, at: int, bracket: str) -> int:
+        """The offset after a closing bracket and white space."""
         at = _skip(self.text, at)
         if self.text[at : at + 1] != bracket:
             raise JSONDecodeError("Expecting ',' delimiter", self.text, at)
@@ -183,6 +184,6 @@ _NO_NAME: Final = "Expecting property name enclosed in double quotes"
 
 
 def _skip(text: str, at: int) -> int:
-    """The place after white space."""
+    """The offset after white space."""
     white: Any = _white(text, at)
     return int(white.end())

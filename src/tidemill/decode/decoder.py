@@ -1,8 +1,8 @@
-"""The decoder of a feed: what intake asks of one payload, and what the mill asks of many.
+"""The decoder of a feed: checks one payload for intake, decodes many for the mill.
 
-Built once for each feed version; thread-safe. It decides nothing but the contract of bytes: format, members, types,
-ranges, times that can be read. Zones, rules and duplicates are for `rules/`. Three kinds of payload have each a decoder
-of their own: JSON records, series of samples, binary records.
+Built once for each feed version; thread-safe. It checks only the contract of bytes: format, members, types, ranges,
+times that can be read. Zones, rules and duplicates are left to `rules/`. JSON records, series of samples and binary
+records have a decoder each.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,41 +17,42 @@ from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed
 from tidemill.model.payload import LogEntry, Payload, format_name
 
-MAX_DEPTH: Final = 16  # of arrays and objects in each other, unless told otherwise
-DEEPEST: Final = 128  # what `max_depth` may be; far below where a reader would run out of stack
+MAX_DEPTH: Final = 16  # how deep arrays and objects may nest, by default
+DEEPEST: Final = 128  # the largest `max_depth`; far below where a reader would run out of stack
 
 
 class Decoder:
-    """Checks and decodes payloads of one feed. `turn` is called now and then while records are read one by one: a sign
-    of life, as that may take long."""
+    """Checks and decodes payloads of one feed. `turn` is called repeatedly while records are read one by one, as a
+    heartbeat: that may take long."""
 
     def __init__(self, feed: Feed, *, max_depth: int = MAX_DEPTH, turn: Callable[[], None] = lambda: None) -> None:
-        self._of: JsonDecoder | SampleDecoder | LayoutDecoder
+        self._decoder: JsonDecoder | SampleDecoder | LayoutDecoder
         if feed.shape.kind == "samples":
-            self._of = SampleDecoder(feed.input.formats, max_depth)
+            self._decoder = SampleDecoder(feed.input.formats, max_depth)
         elif feed.input.layout is not None:
-            self._of = LayoutDecoder(feed, feed.input.layout)
+            self._decoder = LayoutDecoder(feed, feed.input.layout)
         else:
-            self._of = JsonDecoder(feed, max_depth, turn)
+            self._decoder = JsonDecoder(feed, max_depth, turn)
 
-    def check(self, body: bytes, format: str, received_ns: int) -> tuple[Fault, ...]:
-        """Every fault of a payload (at most a hundred by name); () when all its records fit the contract."""
-        if isinstance(self._of, SampleDecoder):
-            return self._of.check(body, format, received_ns).all()
-        return self._of.check(body, format)
+    def check_payload(self, body: bytes, format: str, received_ns: int) -> tuple[Fault, ...]:
+        """The faults of a payload (the first hundred, and how many more there are); () when all its records fit the
+        contract."""
+        if isinstance(self._decoder, SampleDecoder):
+            return self._decoder.check_payload(body, format, received_ns).all()
+        return self._decoder.check_payload(body, format)
 
-    def decode(self, payloads: Sequence[LogEntry]) -> Batch:
+    def decode_batch(self, payloads: Sequence[LogEntry]) -> Batch:
         """Many payloads of this feed version as one batch. Never raises for what is in them."""
-        return self._of.decode(payloads)
+        return self._decoder.decode_batch(payloads)
 
-    def samples(self, payload: Payload) -> SamplesHead:
-        """What a payload of shape `samples` will be: series, count, first and last time. Costs next to nothing right
-        after its `check`. Raises ValueError for a payload with faults, and for other shapes."""
-        if not isinstance(self._of, SampleDecoder):
+    def samples_head(self, payload: Payload) -> SamplesHead:
+        """Series, count, first and last time of a payload of shape `samples`. Nearly free directly after its
+        `check_payload`. Raises ValueError for a payload with faults, and for other shapes."""
+        if not isinstance(self._decoder, SampleDecoder):
             raise ValueError("the feed is not of shape 'samples'")
-        return self._of.head(payload)
+        return self._decoder.samples_head(payload)
 
-    def texts(self, body: bytes, format: str) -> Texts:
-        """The records of a payload as texts for people; of a binary one their bytes in hexadecimal. Cuts the payload:
-        to be kept while records of it are asked for. Never raises for what is in it."""
-        return self._of.texts(body, format_name(format))
+    def record_texts(self, body: bytes, format: str) -> Texts:
+        """The records of a payload as readable texts; of a binary payload their bytes in hexadecimal. Cuts the payload
+        once: keep the result while its records are read. Never raises for what is in the payload."""
+        return self._decoder.record_texts(body, format_name(format))

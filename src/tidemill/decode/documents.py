@@ -1,6 +1,6 @@
-"""Payloads -> decoded records, many payloads in one call of msgspec.
+"""Decodes many payloads in one call of msgspec.
 
-Why payloads may be joined by line feeds: each begins with a bracket and ends with the closing one, no JSON text has
+Payloads may be joined by line feeds, because each begins with a bracket and ends with the closing one, no JSON text has
 `}` and then `{` (or `]` and then `[`) with only white space between, and none has a raw line feed inside a text.
 So if the joined bytes decode to as many values as there are payloads, each value is exactly one payload.
 """
@@ -17,8 +17,8 @@ _FAILURES: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Documents:
-    """Typed decoders of one record type for every way in which records come: alone, in an array, in lines, or inside
-    a document at `records`."""
+    """Typed decoders of one record type: for single records, arrays, lines, and documents with the array at
+    `records`."""
 
     def __init__(self, record: Any, records: tuple[str, ...]) -> None:
         self._single = msgspec.json.Decoder(record)
@@ -32,9 +32,9 @@ class Documents:
                 kind = msgspec.defstruct("Document", [("inner", kind)], rename={"inner": key}, gc=False)
             self._outer = msgspec.json.Decoder(kind)
 
-    def records(self, bodies: Sequence[bytes], *, lines: bool) -> tuple[bytes, list[Any], list[int]] | None:
-        """(the bytes joined, every record in order, how many each payload has); None where msgspec refuses or it is
-        not certain which record came from which payload. Payloads are stripped (`strip`)."""
+    def decode_payloads(self, bodies: Sequence[bytes], *, lines: bool) -> tuple[bytes, list[Any], list[int]] | None:
+        """(the bytes joined, every record in order, how many each payload has); None where msgspec raises or the
+        payload of a record is not certain. Payloads must be stripped (`strip_body`)."""
         joined = bodies[0] if len(bodies) == 1 else b"\n".join(bodies)
         try:
             if lines:
@@ -44,14 +44,14 @@ class Documents:
             if self._outer is not None:
                 return self._from_outer(bodies, joined)
             if bodies[0][0] == ord("{"):
-                found = self._single.decode_lines(joined)
-                return (joined, found, [1] * len(bodies)) if len(found) == len(bodies) else None
+                decoded = self._single.decode_lines(joined)
+                return (joined, decoded, [1] * len(bodies)) if len(decoded) == len(bodies) else None
             return _flat(joined, self._array.decode_lines(joined), len(bodies))
         except _FAILURES:
             return None
 
-    def items(self, pieces: Sequence[bytes]) -> tuple[bytes, list[Any]] | None:
-        """(an array of the pieces, the records of it); None where msgspec refuses. Each piece is one JSON value."""
+    def decode_records(self, pieces: Sequence[bytes]) -> tuple[bytes, list[Any]] | None:
+        """(the pieces as one JSON array, its records); None where msgspec raises. Each piece must be one JSON value."""
         joined = b"[%b]" % b",".join(pieces)
         try:
             return joined, self._array.decode(joined)
@@ -59,7 +59,7 @@ class Documents:
             return None
 
     def brackets(self, bodies: Sequence[bytes], *, lines: bool) -> int:
-        """How many brackets each of these payloads opens around its records."""
+        """The number of brackets that each of these payloads opens around its records."""
         if lines or not bodies:
             return 0
         return self._depth + 1 if self._outer is not None else int(bodies[0][0] != ord("{"))
@@ -68,26 +68,26 @@ class Documents:
         counts = [_count_lines(body) for body in bodies]
         if not all(counts):
             return None
-        found = self._single.decode_lines(joined)
-        return (joined, found, counts) if len(found) == sum(counts) else None
+        decoded = self._single.decode_lines(joined)
+        return (joined, decoded, counts) if len(decoded) == sum(counts) else None
 
     def _from_outer(self, bodies: Sequence[bytes], joined: bytes) -> tuple[bytes, list[Any], list[int]] | None:
         assert self._outer is not None
-        found = self._outer.decode_lines(joined)
+        decoded = self._outer.decode_lines(joined)
         if any(joined.count(token) != len(bodies) for token in self._outer_tokens) or b"\\" in joined:
             return None
         for _ in range(self._depth):
-            found = [document.inner for document in found]
-        return _flat(joined, found, len(bodies))
+            decoded = [document.inner for document in decoded]
+        return _flat(joined, decoded, len(bodies))
 
 
-def strip(body: bytes) -> bytes:
+def strip_body(body: bytes) -> bytes:
     """A payload without a byte order mark (RFC 8259, 8.1, lets readers ignore it) and outer white space."""
     return body.removeprefix(BOM).strip(WHITE)
 
 
 def _alike(bodies: Sequence[bytes]) -> bool:
-    """Whether all begin with the same bracket and end with the one that closes it."""
+    """Whether all bodies begin with the same bracket and end with its closing bracket."""
     first = bodies[0][:1]
     if first not in (b"{", b"["):
         return False
@@ -96,7 +96,7 @@ def _alike(bodies: Sequence[bytes]) -> bool:
 
 
 def _count_lines(body: bytes) -> int:
-    """How many records NDJSON holds, if each line is exactly one object as far as brackets tell; else 0."""
+    """The number of records of NDJSON, if by its brackets each line is exactly one object; else 0."""
     if body[:1] != b"{" or body[-1:] != b"}":
         return 0
     breaks = body.count(b"\n")
@@ -106,7 +106,7 @@ def _count_lines(body: bytes) -> int:
     return len(lines) if all(line[:1] == b"{" and line[-1:] == b"}" for line in lines) else 0
 
 
-def _flat(joined: bytes, found: Sequence[list[Any]], expected: int) -> tuple[bytes, list[Any], list[int]] | None:
-    if len(found) != expected:
+def _flat(joined: bytes, decoded: Sequence[list[Any]], expected: int) -> tuple[bytes, list[Any], list[int]] | None:
+    if len(decoded) != expected:
         return None
-    return joined, [record for records in found for record in records], [len(records) for records in found]
+    return joined, [record for records in decoded for record in records], [len(records) for records in decoded]

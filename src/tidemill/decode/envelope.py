@@ -1,4 +1,4 @@
-"""Binary payloads out of what they came in: as they are, as base64, or as hexadecimal digits."""
+"""Unwraps binary payloads: sent as they are, as base64, or as hexadecimal digits."""
 
 import binascii
 from typing import Final
@@ -7,8 +7,8 @@ _WHITE: Final = b" \t\r\n"
 
 
 def unwrap(body: bytes, format: str) -> bytes:
-    """The bytes of a payload of a format (`binary`, `base64`, `hex`); in text, white space says nothing. Raises
-    ValueError with a sentence."""
+    """The bytes of a payload of a format (`binary`, `base64`, `hex`); white space in text is ignored. Raises ValueError
+    with a sentence."""
     if format == "binary":
         return body
     text = body.translate(None, _WHITE)

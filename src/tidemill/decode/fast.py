@@ -1,12 +1,12 @@
 """The fast reader: typed decoding by msgspec into structs compiled for a feed, many documents in one call.
 
-It takes records only when they are without any fault and hands back None otherwise, never saying why: that is for the
-strict reader (`strict.py`). What msgspec would take silently is caught by counting: every key that is read must occur
-in the bytes exactly as often as records have it.
+It returns records only when they certainly have no fault, else None without a reason: the strict reader (`strict.py`)
+names faults. Duplicate keys, which msgspec accepts silently, are excluded by counting: every key that is read must
+occur in the bytes exactly as often as records have it.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -15,31 +15,36 @@ from msgspec import UNSET
 from tidemill.decode.compile import compile_getter, compile_struct, key_tokens, required_brackets
 from tidemill.decode.documents import Documents
 from tidemill.decode.plan import DecodePlan
-from tidemill.decode.registers import RegisterValue, register_values
-from tidemill.decode.scan import plain
+from tidemill.decode.scan import is_plain
 from tidemill.decode.time_formats import TIME_KINDS, offset_column, with_offsets
 from tidemill.decode.times import LocalTimes, in_range
 from tidemill.decode.values import packed_column, scaled_column
 
+# The types of excepted members; a record with any other (true, for instance) is left to the strict reader.
+_RegisterValue = float | str | list[Any] | dict[str, Any] | None
+
+_MAX_DISTINCT: Final = 256  # register names counted in one go; each costs a pass over the bytes
+_MAX_NAME: Final = 256
+
 
 class DecodedColumns(msgspec.Struct, frozen=True):
-    """Records without fault, column by column: `walls` for the time, `values` in the plan's order (the time's own
-    entry is empty), `registers` a mapping for each record where the feed has registers."""
+    """Records without fault, column by column: `times`; `values` in the plan's order ([] for the time and the offset);
+    `registers` a mapping for each record, where the feed has registers."""
 
     count: int
-    walls: LocalTimes
+    times: LocalTimes
     values: list[list[Any]]
     registers: list[dict[str, float]] | None = None
 
 
 class FastReader:
-    """Reads the records of some payloads at once; None means: ask the strict reader."""
+    """Reads the records of many payloads at once; None means that the strict reader must read them."""
 
     def __init__(self, plan: DecodePlan, max_depth: int) -> None:
         self._plan = plan
         self._max_depth = max_depth
         self._documents = Documents(compile_struct(plan, certain_time=False), plan.records)
-        self._registers = Documents(dict[str, RegisterValue], plan.records) if plan.except_keys is not None else None
+        self._registers = Documents(dict[str, _RegisterValue], plan.records) if plan.except_keys is not None else None
         self._getters = [compile_getter(plan, column) for column in plan.columns]
         self._tokens = key_tokens(plan)
         self._brackets = required_brackets(plan)
@@ -47,108 +52,139 @@ class FastReader:
             "/" in key or not key.isascii() for key in plan.root.every_key()
         )
 
-    def read(self, bodies: Sequence[bytes], *, lines: bool) -> tuple[DecodedColumns, list[int]] | None:
-        """Payloads of one format (`lines`: NDJSON), stripped of outer white space -> their records as columns, and how
-        many each had; None if anything about any of them is not certain."""
-        found = self._documents.records(bodies, lines=lines)
-        if found is None:
+    def read_payloads(self, bodies: Sequence[bytes], *, lines: bool) -> tuple[DecodedColumns, list[int]] | None:
+        """(the records of payloads as columns, the number of records of each payload); None if any of them is not
+        certain to be without fault. The payloads have one format (`lines`: NDJSON) and are stripped of outer white
+        space."""
+        decoded = self._documents.decode_payloads(bodies, lines=lines)
+        if decoded is None:
             return None
-        joined, records, counts = found
+        joined, records, counts = decoded
         around = (len(bodies) - 1) * self._documents.brackets(bodies, lines=lines)
         columns = self._columns(joined, records, around)
         if columns is None or self._registers is None:
             return None if columns is None else (columns, counts)
-        again = self._registers.records(bodies, lines=lines)
+        again = self._registers.decode_payloads(bodies, lines=lines)
         columns = self._with_registers(columns, joined, None if again is None else again[1])
         return None if columns is None else (columns, counts)
 
-    def read_items(self, pieces: Sequence[bytes]) -> DecodedColumns | None:
-        """Records that were cut out of one document, each of them one JSON value -> columns; None if anything about any
-        of them is not certain."""
-        found = self._documents.items(pieces)
-        columns = None if found is None else self._columns(*found, around=0)
-        if found is None or columns is None or self._registers is None:
+    def read_records(self, pieces: Sequence[bytes]) -> DecodedColumns | None:
+        """The columns of records that were cut out of one document, each of them one JSON value; None if any of them is
+        not certain to be without fault."""
+        decoded = self._documents.decode_records(pieces)
+        columns = None if decoded is None else self._columns(*decoded, around=0)
+        if decoded is None or columns is None or self._registers is None:
             return columns
-        again = self._registers.items(pieces)
-        return self._with_registers(columns, found[0], None if again is None else again[1])
+        again = self._registers.decode_records(pieces)
+        return self._with_registers(columns, decoded[0], None if again is None else again[1])
 
     def _with_registers(self, columns: DecodedColumns, body: bytes, records: list[Any] | None) -> DecodedColumns | None:
-        """The columns with the registers of the same records, decoded as mappings (None: they could not be)."""
+        """The columns with registers; `records` are the same records decoded as mappings (None: they could not be)."""
         except_keys = self._plan.except_keys or frozenset()
-        registers = None if records is None else register_values(body, records, except_keys)
+        registers = None if records is None else _register_values(body, records, except_keys)
         return None if registers is None else msgspec.structs.replace(columns, registers=registers)
 
     def _columns(self, body: bytes, records: Sequence[Any], around: int) -> DecodedColumns | None:
-        """The columns of decoded `records`, all of which came from `body`; None if anything is not certain. `around`:
-        brackets around the records of all payloads but one."""
-        # Every record opens at least so many brackets: only what is beyond that can nest deeper than one record does.
+        """The columns of decoded `records`, all of them from `body`; None if any is not certain to be without fault.
+        `around`: the brackets around the records of all payloads but one."""
+        # Every record opens at least so many brackets: only further ones can nest deeper than one record does.
         usual = (len(records) - 1) * self._brackets + around if records else 0
-        if not plain(body, self._max_depth, usual_brackets=usual, any_escape=self._any_escape):
+        if not is_plain(body, self._max_depth, usual_brackets=usual, any_escape=self._any_escape):
             return None
         taken = [list(map(getter, records)) for getter in self._getters]
         missing = [
-            0 if column.required else one.count(UNSET) for column, one in zip(self._plan.columns, taken, strict=True)
+            0 if column.required else given.count(UNSET)
+            for column, given in zip(self._plan.columns, taken, strict=True)
         ]
         if not self._keys_are_single(body, records, taken, missing):
             return None
         values: list[list[Any]] = []
-        walls = no_walls(len(records))
+        times = receipt_times(len(records))
         offsets: list[int | None] | None = None
         for column, given, absent in zip(self._plan.columns, taken, missing, strict=True):
-            some = [None if value is UNSET else value for value in given] if absent else given
-            one: list[Any] | None = some
+            present = [None if value is UNSET else value for value in given] if absent else given
+            decoded: list[Any] | None = present
             if column.kind in TIME_KINDS:
-                read = self._plan.times.column(given) if given else walls
-                if read is None:
+                parsed = self._plan.times.parse_column(given) if given else times
+                if parsed is None:
                     return None
-                walls, one = read, []
+                times, decoded = parsed, []
             elif column.kind == "offset":
-                offsets, one = offset_column(some, self._plan.offset_unit), []
+                offsets, decoded = offset_column(present, self._plan.offset_unit), []
                 if offsets is None:
                     return None
             elif column.packed is not None or column.scaled:
-                one = (packed_column if column.packed else scaled_column)(some, column)
-            if one is None:
+                decoded = (packed_column if column.packed else scaled_column)(present, column)
+            if decoded is None:
                 return None
-            values.append(one)
+            values.append(decoded)
         if offsets is not None:
-            walls = with_offsets(walls, offsets)
-        return DecodedColumns(len(records), walls, values) if times_good(walls, self._plan) else None
+            times = with_offsets(times, offsets)
+        return DecodedColumns(len(records), times, values) if times_good(times, self._plan) else None
 
     def _keys_are_single(self, body: bytes, records: Sequence[Any], taken: list[list[Any]], missing: list[int]) -> bool:
-        """Whether no record has a key that is read twice. `taken` are the values by column, UNSET where `missing`."""
+        """Whether no record has a duplicate of a key that is read. `taken`: the values by column; `missing`: how many
+        of a column's are UNSET."""
         expected = []
         for token in self._tokens:
-            there = token.required * len(records) + sum(len(records) - missing[number] for number in token.columns)
-            there += sum(len(records) - list(map(getter, records)).count(UNSET) for getter in token.objects)
-            expected.append((token.token, there))
-        # Every member has a colon. If there are no more colons than the members that were read and the texts in them
-        # have, there is nothing else in the bytes. One pass; without that, one for each key.
+            occurrences = token.required * len(records) + sum(
+                len(records) - missing[number] for number in token.columns
+            )
+            occurrences += sum(len(records) - list(map(getter, records)).count(UNSET) for getter in token.objects)
+            expected.append((token.token, occurrences))
+        # Every member has a colon. If the bytes have no more colons than the members that were read and their texts,
+        # there is no other member. This takes one pass; otherwise each key takes one.
         if self._registers is None:
-            colons = sum(there * (1 + token.count(b":")) for token, there in expected)
+            colons = sum(occurrences * (1 + token.count(b":")) for token, occurrences in expected)
             if body.count(b":") == colons + self._colons_in_texts(taken):
                 return True
-        return all(body.count(token) == there for token, there in expected)
+        return all(body.count(token) == occurrences for token, occurrences in expected)
 
     def _colons_in_texts(self, taken: list[list[Any]]) -> int:
-        found = 0
+        count = 0
         for column, values in zip(self._plan.columns, taken, strict=True):
             if column.kind in ("time_text", "tag", "attribute", "zone"):
-                found += "".join(filter(None, values)).count(":")
+                count += "".join(filter(None, values)).count(":")
             elif column.kind in ("time_any", "offset"):
-                found += sum(value.count(":") for value in values if isinstance(value, str))
+                count += sum(value.count(":") for value in values if isinstance(value, str))
             elif column.kind == "labels":
-                found += sum("".join(labels).count(":") for labels in values if labels)
-        return found
+                count += sum("".join(labels).count(":") for labels in values if labels)
+        return count
 
 
-def no_walls(count: int) -> LocalTimes:
-    """Times of a feed that takes the time of receipt: filled in with it later."""
+def receipt_times(count: int) -> LocalTimes:
+    """Placeholder times for a feed that uses the time of receipt, which `assemble_batch` fills in."""
     return LocalTimes(np.zeros(count, np.int64), np.zeros(count, np.uint8), np.ones(count, np.bool_))
 
 
-def times_good(walls: LocalTimes, plan: DecodePlan) -> bool:
+def times_good(times: LocalTimes, plan: DecodePlan) -> bool:
     """Whether every time was read, is in range, and has the offset that the feed asks for."""
-    if plan.offset_required and walls.local.any():
+    if plan.offset_required and times.local.any():
         return False
-    return bool(walls.ok.all() and in_range(walls).all())
+    return bool(times.ok.all() and in_range(times).all())
+
+
+def _register_values(
+    body: bytes, records: Sequence[dict[str, Any]], except_keys: frozenset[str]
+) -> list[dict[str, float]] | None:
+    """The registers of each record: every member but `except_keys`, a number (null is no reading and is left out). None
+    if a record has none, a register is no number, or a name may be duplicate."""
+    values_by_record = []
+    counts: dict[str, int] = {}
+    for record in records:
+        registers = {}
+        for key, value in record.items():
+            if key in except_keys:
+                continue
+            counts[key] = counts.get(key, 0) + 1
+            if type(value) is float:
+                registers[key] = value
+            elif value is not None:
+                return None
+        if not registers:
+            return None
+        values_by_record.append(registers)
+    if len(counts) > _MAX_DISTINCT or any(not 0 < len(key) <= _MAX_NAME for key in counts):
+        return None
+    single = all(body.count(f'"{key}"'.encode()) == count for key, count in counts.items())
+    return values_by_record if single else None

@@ -1,7 +1,7 @@
-"""Faults of one payload or record: the first hundred in full, of the rest the codes and how many they are.
+"""Collects the faults of one payload or record: the first hundred in full, of the rest the codes and the number.
 
-What a record's faults come to is bounded: at most a hundred are kept while it is read, and the ledger gets at most
-DETAIL_BYTES of text, which says how many faults it leaves out (with what the ledger adds, it is below 1 KiB).
+The size is bounded: at most a hundred faults are kept while a record is read, and the ledger gets at most DETAIL_BYTES
+of text, which says how many faults it leaves out (with what the ledger adds, it is below 1 KiB).
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _SUMMARY: Final = "more_faults"
 
 
 class FaultCollector:
-    """Collects faults in order. `count` is how many there were, kept or not."""
+    """Collects faults in order. `count` is the number of all faults, kept or not."""
 
     __slots__ = ("_codes", "_kept", "_paths", "count")
 
@@ -29,7 +29,7 @@ class FaultCollector:
         self.count = 0
 
     def add(self, path: str, code: str, message: str) -> None:
-        """Note one fault."""
+        """Add a fault."""
         self.count += 1
         self._codes[code] = None
         if self.count <= MAX_FAULTS:
@@ -42,7 +42,7 @@ class FaultCollector:
                 self._paths.add(path)
 
     def add_once(self, path: str, code: str, message: str) -> None:
-        """Note one fault unless a fault that is kept has this path."""
+        """Add a fault unless a kept fault has the same path."""
         if self.count <= MAX_FAULTS:
             if self._paths is None:
                 self._paths = {fault.path for fault in self._kept}
@@ -51,7 +51,7 @@ class FaultCollector:
         self.add(path, code, message)
 
     def extend(self, others: "FaultCollector") -> None:
-        """Take over what another found."""
+        """Add the faults of another collector."""
         taken = others._kept[: max(0, MAX_FAULTS - len(self._kept))]
         self._kept += taken
         self._paths = None
@@ -59,7 +59,8 @@ class FaultCollector:
         self.count += others.count
 
     def all(self, *, stopped: bool = False) -> tuple[Fault, ...]:
-        """What was kept, and one more that says how many were not. `stopped`: reading ended before the end."""
+        """The kept faults, and one more that says how many were not kept. `stopped`: the payload was not read to its
+        end."""
         left = self.count - len(self._kept)
         if not left and not stopped:
             return tuple(self._kept)
@@ -70,12 +71,12 @@ class FaultCollector:
         """The distinct codes of all faults, kept or not, in order of appearance."""
         return tuple(self._codes)
 
-    def sentence(self) -> str:
+    def detail(self) -> str:
         """Paths and messages as one text, for the ledger."""
-        return sentence(self._kept, self.count)
+        return faults_detail(self._kept, self.count)
 
 
-def sentence(faults: Sequence[Fault], count: int) -> str:
+def faults_detail(faults: Sequence[Fault], count: int) -> str:
     """The first ten of `count` faults as one text of at most DETAIL_BYTES, paths and messages, and how many faults it
     leaves out."""
     named: list[str] = []
@@ -92,7 +93,7 @@ def sentence(faults: Sequence[Fault], count: int) -> str:
 
 
 def _presentable(text: str) -> str:
-    """At most LONGEST characters, and none that UTF-8 cannot write."""
+    """The first LONGEST characters, with those that UTF-8 cannot encode escaped."""
     if len(text) <= LONGEST and text.isascii():
         return text
     return text[:LONGEST].encode("utf-8", "backslashreplace").decode("utf-8")

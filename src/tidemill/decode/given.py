@@ -1,4 +1,4 @@
-"""Tags that stand in no record: a fixed text, or what the source asked for when it fetched the payload."""
+"""Tags that are not members of a record: a fixed text, or a variable of the source's request for the payload."""
 
 from collections.abc import Mapping
 
@@ -10,24 +10,24 @@ from tidemill.model.payload import split_format
 
 
 class Given(msgspec.Struct, frozen=True):
-    """One such tag: its `value` with placeholders."""
+    """A tag with its `value`, a text that may have placeholders."""
 
     name: str
     value: str
     required: bool
     max_length: int
 
-    def text(self, asked: Mapping[str, str]) -> str | None:
-        """The tag of a payload that was fetched with these variables; None where it has none."""
-        if any(not asked.get(name) for name in placeholder_names(self.value)):
+    def text(self, variables: Mapping[str, str]) -> str | None:
+        """The tag's text for a payload that was fetched with these variables; None where a variable is missing."""
+        if any(not variables.get(name) for name in placeholder_names(self.value)):
             return None
-        return fill_placeholders(self.value, asked)
+        return fill_placeholders(self.value, variables)
 
-    def fault(self, asked: Mapping[str, str]) -> tuple[str, str] | None:
-        """The code and the sentence of the fault of such a payload, if it has one."""
-        text = self.text(asked)
+    def fault(self, variables: Mapping[str, str]) -> tuple[str, str] | None:
+        """(code, sentence) of the tag's fault for a payload that was fetched with these variables, or None."""
+        text = self.text(variables)
         if text is None and self.required:
-            lacking = next(name for name in placeholder_names(self.value) if not asked.get(name))
+            lacking = next(name for name in placeholder_names(self.value) if not variables.get(name))
             why = "this payload was not fetched by a source that asked with it"
             return "missing", f"the tag '{self.name}' is what was asked for as {{{lacking}}}, and {why}"
         if text is not None and len(text) > self.max_length:
@@ -37,18 +37,18 @@ class Given(msgspec.Struct, frozen=True):
 
 
 def given_tags(feed: Feed) -> tuple[Given, ...]:
-    """The tags of a feed that stand in no record."""
+    """The tags of a feed that have a `value`."""
     return tuple(
         Given(name, tag.value, tag.required, tag.max_length) for name, tag in feed.tags.items() if tag.value is not None
     )
 
 
-def faults_of(given: tuple[Given, ...], asked: Mapping[str, str]) -> tuple[str, str] | None:
-    """The first fault of the given tags of a payload."""
-    return next((fault for tag in given if (fault := tag.fault(asked)) is not None), None)
+def given_fault(given: tuple[Given, ...], variables: Mapping[str, str]) -> tuple[str, str] | None:
+    """(code, sentence) of the first fault of these tags for a payload, or None."""
+    return next((fault for tag in given if (fault := tag.fault(variables)) is not None), None)
 
 
-def texts_of(given: tuple[Given, ...], formats: list[str]) -> list[list[str | None]]:
-    """For each given tag its text in each payload, by the payloads' formats."""
-    asked = [split_format(form)[1] for form in formats]
-    return [[tag.text(one) for one in asked] for tag in given]
+def given_texts(given: tuple[Given, ...], formats: list[str]) -> list[list[str | None]]:
+    """For each given tag its text in each payload; the payloads' `formats` have their variables."""
+    variables = [split_format(form)[1] for form in formats]
+    return [[tag.text(payload_variables) for payload_variables in variables] for tag in given]

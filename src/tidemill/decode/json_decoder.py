@@ -1,14 +1,14 @@
-"""Checks and decodes payloads of JSON records, and of what plug-ins make into such."""
+"""Checks and decodes payloads of JSON records, also of formats that plug-ins convert to JSON."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from tidemill.decode.batch import Batch, assemble
+from tidemill.decode.batch import Batch, assemble_batch
+from tidemill.decode.compile import compile_quick_check
 from tidemill.decode.cut import cut_document, cut_lines
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.plan import compile_plan
 from tidemill.decode.plugin import as_json
-from tidemill.decode.quick import quick_check
 from tidemill.decode.reader import PayloadReader
 from tidemill.decode.scan import BOM
 from tidemill.decode.texts import Texts
@@ -17,7 +17,7 @@ from tidemill.feeds.definition import Feed
 from tidemill.feeds.formats import JSON_FORMATS
 from tidemill.model.payload import MAX_RECORDS, LogEntry
 
-FAULTY_RECORDS: Final = 1000  # after so many, a check has said enough
+FAULTY_RECORDS: Final = 1000  # a check stops after so many
 
 
 class JsonDecoder:
@@ -26,24 +26,24 @@ class JsonDecoder:
     def __init__(self, feed: Feed, max_depth: int, turn: Callable[[], None]) -> None:
         self._plan = compile_plan(feed)
         self._reader = PayloadReader(self._plan, feed.input.formats, max_depth, turn)
-        self._quick = quick_check(self._plan, max_depth)
+        self._quick = compile_quick_check(self._plan, max_depth)
         self._formats = feed.input.formats
         self._max_depth = max_depth
 
-    def check(self, body: bytes, format: str) -> tuple[Fault, ...]:
+    def check_payload(self, body: bytes, format: str) -> tuple[Fault, ...]:
         """Every fault of a payload; () when all its records fit the contract."""
         if format == "json" and self._quick is not None and not self._plan.given and self._quick(body):
             return ()
-        reading = self._reader.read([(body, format)], limit=FAULTY_RECORDS)
+        reading = self._reader.read_payloads([(body, format)], limit=FAULTY_RECORDS)
         return reading.faults.all(stopped=reading.stopped)
 
-    def decode(self, payloads: Sequence[LogEntry]) -> Batch:
+    def decode_batch(self, payloads: Sequence[LogEntry]) -> Batch:
         """Many payloads as one batch."""
-        reading = self._reader.read([(logged.payload.body, logged.payload.format) for logged in payloads])
-        return assemble(self._plan, reading, payloads)
+        reading = self._reader.read_payloads([(logged.payload.body, logged.payload.format) for logged in payloads])
+        return assemble_batch(self._plan, reading, payloads)
 
-    def texts(self, body: bytes, format: str) -> Texts:
-        """The records of a payload, cut as they were to be read."""
+    def record_texts(self, body: bytes, format: str) -> Texts:
+        """The texts of a payload's records."""
         if format not in self._formats:
             return Texts(body)
         if format not in JSON_FORMATS:

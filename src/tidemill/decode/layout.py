@@ -1,7 +1,7 @@
-"""A feed's layout compiled: which bytes of a record and of the header are what, as NumPy's structured types.
+"""Compiles the binary layout of a feed: NumPy structured types for a record and for the header, and a judge per column.
 
-`judge_*` look at one column of all records at once and say of each record whether it is good; why it is not is asked
-afterwards, record by record, and told as the strict JSON reader tells it.
+A judge decodes one column of all records at once and says of each record whether it is good. Faults are explained
+afterwards, record by record, in the words of the strict JSON reader.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.plan import Column, field_column
 from tidemill.decode.strict import read_exact, read_number, read_text
 from tidemill.decode.times import UNIT_NS, number_ns, parse_numbers
-from tidemill.decode.values import exact, fits, to_scale
+from tidemill.decode.values import is_exact, is_in_bounds, scale_numbers
 from tidemill.feeds.definition import Attribute, Feed, Layout, Tag
 from tidemill.feeds.packed import Packed, packed_type
 from tidemill.feeds.time_policy import TimePolicy
@@ -25,18 +25,18 @@ from tidemill.model.time import MAX_NS, MIN_NS
 Explain = Callable[[int, str, FaultCollector], None]
 
 
-class Judged(msgspec.Struct):
-    """A column of records: values where `good` (of texts: `codes`, places in `values`), and a function that adds the
-    faults of one row at a path."""
+class JudgedColumn(msgspec.Struct):
+    """A decoded column: `values`, valid where `good` (of texts: `codes`, indexes in `values`), and `explain`, which
+    adds the faults of a row with a path."""
 
     values: Any
     good: NDArray[np.bool_]
     explain: Explain
     codes: NDArray[np.int64] | None = None
 
-    def repeated(self, owners: NDArray[np.int64]) -> "Judged":
-        """The same of a header's column for each record: `owners` is the header that each belongs to."""
-        return Judged(
+    def repeated(self, owners: NDArray[np.int64]) -> "JudgedColumn":
+        """A header's column as a column of records: `owners` has the index of each record's header."""
+        return JudgedColumn(
             self.values if self.codes is not None else self.values[owners],
             self.good[owners],
             lambda row, path, faults: self.explain(int(owners[row]), path, faults),
@@ -45,28 +45,28 @@ class Judged(msgspec.Struct):
 
 
 class Slot(msgspec.Struct, frozen=True):
-    """One column of a layout: its `name` in faults, its `column` in a batch, and who judges it."""
+    """A column of a layout: its `name` in faults, its `column` in a batch, and the function that decodes it."""
 
     name: str
     column: str
     in_header: bool
-    judge: Callable[[NDArray[Any]], Judged]
+    judge: Callable[[NDArray[Any]], JudgedColumn]
 
 
-class Compiled(msgspec.Struct, frozen=True):
-    """A layout ready to read. The types have a member for each slot, by its `column`."""
+class CompiledLayout(msgspec.Struct, frozen=True):
+    """A compiled layout. The NumPy types `record` and `header` have a member for each slot, named by its `column`."""
 
     slots: tuple[Slot, ...]
     record: Any
     header: Any
 
 
-def compile_layout(feed: Feed, layout: Layout) -> Compiled:
+def compile_layout(feed: Feed, layout: Layout) -> CompiledLayout:
     """The layout of a feed that `load` returned."""
     slots: list[Slot] = []
     parts: dict[bool, list[tuple[str, Any, int]]] = {False: [], True: []}
 
-    def add(name: str, column: str, member: Any, kind: Any, judge: Callable[[NDArray[Any]], Judged]) -> None:
+    def add(name: str, column: str, member: Any, kind: Any, judge: Callable[[NDArray[Any]], JudgedColumn]) -> None:
         in_header = member.in_ == "header"
         slots.append(Slot(name, column, in_header, judge))
         parts[in_header].append((column, kind, member.at))
@@ -88,16 +88,17 @@ def compile_layout(feed: Feed, layout: Layout) -> Compiled:
         assert column.packed is not None
         kind = (column.packed.code, (field.length,)) if column.packed.array else column.packed.code
         add(name, column.name, field, kind, _number_judge(column))
-    return Compiled(tuple(slots), _type(parts[False], layout.record_bytes), _type(parts[True], layout.header_bytes))
+    record, header = _dtype(parts[False], layout.record_bytes), _dtype(parts[True], layout.header_bytes)
+    return CompiledLayout(tuple(slots), record, header)
 
 
-def _type(parts: Sequence[tuple[str, Any, int]], size: int) -> Any:
+def _dtype(parts: Sequence[tuple[str, Any, int]], size: int) -> Any:
     names, kinds, places = ([part[n] for part in parts] for n in range(3))
     described: Any = {"names": names, "formats": kinds, "offsets": places, "itemsize": max(size, 1)}
     return np.dtype(described)
 
 
-def _time_judge(time: TimePolicy) -> Callable[[NDArray[Any]], Judged]:
+def _time_judge(time: TimePolicy) -> Callable[[NDArray[Any]], JudgedColumn]:
     unit_ns = UNIT_NS[time.formats[0]]
     first, last = -(-MIN_NS // unit_ns), MAX_NS // unit_ns
 
@@ -107,23 +108,23 @@ def _time_judge(time: TimePolicy) -> Callable[[NDArray[Any]], Judged]:
         if faults.count == before and not MIN_NS <= number_ns(value, unit_ns) <= MAX_NS:
             faults.add(path, "time_out_of_range", "the time is outside 1900-01-01 to 2262-04-11")
 
-    def judge(raw: NDArray[Any]) -> Judged:
+    def judge(raw: NDArray[Any]) -> JudgedColumn:
         if raw.dtype.kind == "f":
             finite = np.isfinite(raw)
-            walls = parse_numbers(np.where(finite, raw, 0.0).tolist(), unit_ns)
-            ns, good = walls.ns, walls.ok & finite
+            times = parse_numbers(np.where(finite, raw, 0.0).tolist(), unit_ns)
+            ns, good = times.ns, times.ok & finite
         else:
             good = (raw >= first) & (raw <= last)
             ns = np.where(good, raw, 0).astype(np.int64) * unit_ns
-        return Judged(ns, good, lambda row, path, faults: explain(raw[row].item(), path, faults))
+        return JudgedColumn(ns, good, lambda row, path, faults: explain(raw[row].item(), path, faults))
 
     return judge
 
 
-def _number_judge(column: Column) -> Callable[[NDArray[Any]], Judged]:
-    def judge(raw: NDArray[Any]) -> Judged:
-        values = to_scale(raw, column)
-        good = fits(values, column) & exact(raw)
+def _number_judge(column: Column) -> Callable[[NDArray[Any]], JudgedColumn]:
+    def judge(raw: NDArray[Any]) -> JudgedColumn:
+        values = scale_numbers(raw, column)
+        good = is_in_bounds(values, column) & is_exact(raw)
 
         def explain(row: int, path: str, faults: FaultCollector) -> None:
             if raw.ndim == 1:
@@ -132,12 +133,12 @@ def _number_judge(column: Column) -> Callable[[NDArray[Any]], Judged]:
             for n, number in enumerate(raw[row].tolist()):
                 read_exact(number, f"{path}[{n}]", column, faults)
 
-        return Judged(values, good if raw.ndim == 1 else np.asarray(good.all(axis=1)), explain)
+        return JudgedColumn(values, good if raw.ndim == 1 else np.asarray(good.all(axis=1)), explain)
 
     return judge
 
 
-def _text_judge(member: Tag | Attribute, kind: Packed | None) -> Callable[[NDArray[Any]], Judged]:
+def _text_judge(member: Tag | Attribute, kind: Packed | None) -> Callable[[NDArray[Any]], JudgedColumn]:
     def read(value: Any, path: str, faults: FaultCollector) -> str | None:
         if kind is not None:
             return str(value)
@@ -151,8 +152,8 @@ def _text_judge(member: Tag | Attribute, kind: Packed | None) -> Callable[[NDArr
             return None
         return read_text(text, path, member.max_length, faults) if text or member.required else None
 
-    def judge(raw: NDArray[Any]) -> Judged:
-        codes, first = distinct(words(raw))
+    def judge(raw: NDArray[Any]) -> JudgedColumn:
+        codes, first = number_distinct(integer_columns(raw))
         values: list[str | None] = []
         good = np.ones(len(first), np.bool_)
         for number, row in enumerate(first.tolist()):
@@ -163,13 +164,13 @@ def _text_judge(member: Tag | Attribute, kind: Packed | None) -> Callable[[NDArr
         def explain(row: int, path: str, faults: FaultCollector) -> None:
             read(raw[row].tolist(), path, faults)
 
-        return Judged(values, good[codes], explain, codes)
+        return JudgedColumn(values, good[codes], explain, codes)
 
     return judge
 
 
-def words(raw: NDArray[Any]) -> list[NDArray[Any]]:
-    """A column as columns of integers that are equal where it is equal."""
+def integer_columns(raw: NDArray[Any]) -> list[NDArray[Any]]:
+    """Integer columns that are equal in exactly those rows where the column is."""
     if raw.ndim == 1:
         return [raw.astype(raw.dtype.newbyteorder("="))]
     padded = np.zeros((len(raw), -(-raw.shape[1] // 8) * 8), np.uint8)
@@ -177,8 +178,8 @@ def words(raw: NDArray[Any]) -> list[NDArray[Any]]:
     return list(np.ascontiguousarray(padded.view(np.uint64).T))
 
 
-def distinct(columns: Sequence[NDArray[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(a number for each row, equal where all `columns` are; a row of each number). Numbers count from 0."""
+def number_distinct(columns: Sequence[NDArray[Any]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(a number for each row, equal where all `columns` are; the first row of each number). Numbers count from 0."""
     count = len(columns[0])
     if count <= 1:
         return np.zeros(count, np.int64), np.arange(count)

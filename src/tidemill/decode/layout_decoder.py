@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tidemill.decode.batch import Batch, counts, identities
+from tidemill.decode.batch import Batch, counts_frame, identities_frame
 from tidemill.decode.envelope import unwrap
 from tidemill.decode.fault_collector import FaultCollector
-from tidemill.decode.given import faults_of, given_tags, texts_of
-from tidemill.decode.layout import Judged, Slot, compile_layout, distinct
+from tidemill.decode.given import given_fault, given_tags, given_texts
+from tidemill.decode.layout import JudgedColumn, Slot, compile_layout, number_distinct
 from tidemill.decode.rejected import Rejected
 from tidemill.decode.texts import Texts
 from tidemill.decode.times import INSTANT, WALL
@@ -20,18 +20,18 @@ from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed, Layout
 from tidemill.model.payload import MAX_RECORDS, LogEntry, split_format
 
-_FAULTY_RECORDS: Final = 1000  # after so many, a check has said enough
+_FAULTY_RECORDS: Final = 1000  # a check stops after so many
 
 
-class Read(msgspec.Struct):
-    """What was read of some payloads: records of each, those at fault as a whole, for each row its payload and index,
-    and the columns by slot; `good` where a row has no fault."""
+class RecordColumns(msgspec.Struct):
+    """The records of some payloads as columns. `counts`: the records of each payload; `refused`: the faults of payloads
+    that are at fault as a whole; `payloads`, `indexes`: of each row; `columns`: by slot; `good`: rows without fault."""
 
     counts: list[int]
     refused: dict[int, FaultCollector]
     payloads: NDArray[np.int64]
     indexes: NDArray[np.int64]
-    columns: list[Judged]
+    columns: list[JudgedColumn]
     good: NDArray[np.bool_]
 
 
@@ -47,7 +47,7 @@ class LayoutDecoder:
         self._received = feed.time.received
         self._local = WALL if feed.time.epoch == "local" else INSTANT
 
-    def check(self, body: bytes, format: str) -> tuple[Fault, ...]:
+    def check_payload(self, body: bytes, format: str) -> tuple[Fault, ...]:
         """Every fault of a payload; () when all its records fit the contract."""
         read = self._read([(body, format)])
         if read.refused:
@@ -58,13 +58,13 @@ class LayoutDecoder:
             faults.extend(self._faults(read, row))
         return faults.all(stopped=len(bad) > _FAULTY_RECORDS)
 
-    def decode(self, payloads: Sequence[LogEntry]) -> Batch:
+    def decode_batch(self, payloads: Sequence[LogEntry]) -> Batch:
         """Many payloads as one batch."""
         read = self._read([(logged.payload.body, logged.payload.format) for logged in payloads])
         seqs = np.array([logged.seq for logged in payloads], np.uint64)
         received = np.array([logged.payload.received_ns for logged in payloads], np.int64)
         good, bad = np.flatnonzero(read.good), np.flatnonzero(~read.good)
-        identity, tags = self._identify(read, good, [logged.payload.format for logged in payloads])
+        identity, tags = self._number_tag_sets(read, good, [logged.payload.format for logged in payloads])
         rejected = Rejected()
         for number, faults in read.refused.items():
             rejected.add(payloads[number].seq, 0, faults)
@@ -73,28 +73,28 @@ class LayoutDecoder:
         return Batch(
             self._frame(read, good, seqs, received, identity),
             rejected.frame(),
-            identities(tags),
-            counts(payloads, read.counts),
-            stamps=self._times(read, bad[self._timed(read)[bad]], seqs, received),
+            identities_frame(tags),
+            counts_frame(payloads, read.counts),
+            stamps=self._times(read, bad[self._has_time(read)[bad]], seqs, received),
         )
 
-    def texts(self, body: bytes, format: str) -> Texts:
-        """The digits of each record's bytes; of a payload that has no records of the layout those of all its bytes, or
-        the text that is none of bytes."""
+    def record_texts(self, body: bytes, format: str) -> Texts:
+        """The hexadecimal digits of each record's bytes; of a payload that is not whole records of the layout the
+        digits of all its bytes, or its text where it is not base64 or hexadecimal."""
         if format not in self._formats:
             return Texts(body, digits=format == "binary")
         try:
             whole = unwrap(body, format)
         except ValueError:
             return Texts(body)
-        if self._sizes(whole):
+        if self._size_fault(whole):
             return Texts(whole, digits=True)
         starts = range(self._layout.header_bytes, len(whole), self._layout.record_bytes)
         ends = range(starts.start + starts.step, len(whole) + 1, starts.step)
         return Texts(whole, starts, ends, digits=True)
 
-    def _sizes(self, whole: bytes) -> tuple[str, str] | None:
-        """The fault of a payload's size, or None."""
+    def _size_fault(self, whole: bytes) -> tuple[str, str] | None:
+        """(code, sentence) of the fault of a payload's size, or None."""
         header, record = self._layout.header_bytes, self._layout.record_bytes
         body = len(whole) - header
         if not whole and (header or not self._may_be_empty):
@@ -109,11 +109,11 @@ class LayoutDecoder:
             return "too_many_records", f"{body // record} records are more than the {MAX_RECORDS} of a payload"
         return None
 
-    def _read(self, payloads: Sequence[tuple[bytes, str]]) -> Read:
+    def _read(self, payloads: Sequence[tuple[bytes, str]]) -> RecordColumns:
         sizes, refused = [0] * len(payloads), dict[int, FaultCollector]()
         heads, bodies, taken = [], [], []
         for number, (body, format) in enumerate(payloads):
-            whole = self._whole(body, format, refused, number)
+            whole = self._unwrap_body(body, format, refused, number)
             if whole is None:
                 sizes[number] = 1
                 continue
@@ -126,12 +126,12 @@ class LayoutDecoder:
         records = np.frombuffer(_joined(bodies), self._compiled.record)
         headers = np.frombuffer(_joined(heads), self._compiled.header) if self._layout.header_bytes else None
         owners = np.repeat(np.arange(len(taken)), per_payload)
-        columns = [self._judged(slot, records, headers, owners) for slot in self._compiled.slots]
+        columns = [self._judge_column(slot, records, headers, owners) for slot in self._compiled.slots]
         good = np.ones(len(records), np.bool_)
         for column in columns:
             good &= column.good
         starts = np.cumsum(per_payload) - per_payload
-        return Read(
+        return RecordColumns(
             sizes,
             refused,
             np.array(taken, np.int64)[owners],
@@ -140,14 +140,14 @@ class LayoutDecoder:
             good,
         )
 
-    def _judged(self, slot: Slot, records: Any, headers: Any, owners: NDArray[np.int64]) -> Judged:
+    def _judge_column(self, slot: Slot, records: Any, headers: Any, owners: NDArray[np.int64]) -> JudgedColumn:
         return slot.judge(headers[slot.column]).repeated(owners) if slot.in_header else slot.judge(records[slot.column])
 
-    def _whole(self, body: bytes, format: str, refused: dict[int, FaultCollector], number: int) -> bytes | None:
-        """The bytes of a payload of the right size; else None, with its fault."""
+    def _unwrap_body(self, body: bytes, format: str, refused: dict[int, FaultCollector], number: int) -> bytes | None:
+        """The unwrapped bytes of a payload of the right size; else None, with its faults in `refused`."""
         faults = refused[number] = FaultCollector()
-        format, asked = split_format(format)
-        if (fault := faults_of(self._given, asked)) is not None:
+        format, variables = split_format(format)
+        if (fault := given_fault(self._given, variables)) is not None:
             faults.add("$", *fault)
             return None
         if format not in self._formats:
@@ -158,44 +158,44 @@ class LayoutDecoder:
         except ValueError as error:
             faults.add("$", "undecodable", str(error))
             return None
-        fault = self._sizes(whole)
+        fault = self._size_fault(whole)
         if fault is not None:
             faults.add("$", *fault)
             return None
         del refused[number]
         return whole
 
-    def _faults(self, read: Read, row: int) -> FaultCollector:
+    def _faults(self, read: RecordColumns, row: int) -> FaultCollector:
         faults = FaultCollector()
         for slot, column in zip(self._compiled.slots, read.columns, strict=True):
             if not column.good[row]:
                 column.explain(row, f"$[{read.indexes[row]}].{slot.name}", faults)
         return faults
 
-    def _identify(
-        self, read: Read, rows: NDArray[np.int64], formats: list[str]
+    def _number_tag_sets(
+        self, read: RecordColumns, rows: NDArray[np.int64], formats: list[str]
     ) -> tuple[NDArray[np.uint32], list[dict[str, str]]]:
         """(identity of each row, the tags of each identity). `formats` are those of the payloads."""
-        tags: list[tuple[str, Any, Any]] = [
+        tag_columns: list[tuple[str, Any, Any]] = [
             (slot.name, column.codes[rows], column.values)
             for slot, column in zip(self._compiled.slots, read.columns, strict=True)
             if slot.column.startswith("t.") and column.codes is not None
         ]
-        for tag, texts in zip(self._given, texts_of(self._given, formats), strict=True):
+        for tag, texts in zip(self._given, given_texts(self._given, formats), strict=True):
             known = {text: code for code, text in enumerate(dict.fromkeys(texts))}
             codes = np.array([known[text] for text in texts], np.int64)
-            tags.append((tag.name, codes[read.payloads[rows]], list(known)))
-        if not tags:
+            tag_columns.append((tag.name, codes[read.payloads[rows]], list(known)))
+        if not tag_columns:
             return np.zeros(len(rows), np.uint32), [{}] if len(rows) else []
-        numbers, first = distinct([codes for _, codes, _ in tags])
-        sets = [{name: values[codes[row]] for name, codes, values in tags} for row in first.tolist()]
-        present = [{name: value for name, value in one.items() if value is not None} for one in sets]
+        numbers, first = number_distinct([codes for _, codes, _ in tag_columns])
+        sets = [{name: values[codes[row]] for name, codes, values in tag_columns} for row in first.tolist()]
+        present = [{name: value for name, value in tags.items() if value is not None} for tags in sets]
         return numbers.astype(np.uint32), present
 
     def _times(
-        self, read: Read, rows: NDArray[np.int64], seqs: NDArray[np.uint64], received: NDArray[np.int64]
+        self, read: RecordColumns, rows: NDArray[np.int64], seqs: NDArray[np.uint64], received: NDArray[np.int64]
     ) -> pl.DataFrame:
-        """`seq`, `idx`, `wall_ns`, `local` of rows."""
+        """`seq`, `idx`, `received_ns`, `wall_ns`, `local` of rows."""
         payloads = read.payloads[rows]
         time = received[payloads] if self._received else read.columns[0].values[rows]
         return pl.DataFrame(
@@ -208,12 +208,12 @@ class LayoutDecoder:
             }
         )
 
-    def _timed(self, read: Read) -> NDArray[np.bool_]:
+    def _has_time(self, read: RecordColumns) -> NDArray[np.bool_]:
         return np.ones(len(read.good), np.bool_) if self._received else read.columns[0].good
 
     def _frame(
         self,
-        read: Read,
+        read: RecordColumns,
         rows: NDArray[np.int64],
         seqs: NDArray[np.uint64],
         received: NDArray[np.int64],

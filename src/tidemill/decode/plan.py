@@ -1,6 +1,6 @@
-"""A feed compiled for decoding: which members of a record are read, in which order, and as what.
+"""Compiles a feed for decoding: the members of a record that are read, their order and their types.
 
-A column is one member that becomes one column of the batch. Both readers, fast and strict, follow the same plan.
+A column is a member that becomes a column of the batch. Both readers, fast and strict, follow the same plan.
 """
 
 from collections.abc import Iterator
@@ -31,8 +31,8 @@ Kind = Literal[
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
-    """One member of a record: where it is, what it must be, and the name of its column in the batch. `min` and `max`
-    hold for the value: the number times `scale` plus `offset`."""
+    """A member of a record: its path, its type, and the name of its column in the batch. `min` and `max` hold for the
+    value: the number times `scale` plus `offset`."""
 
     name: str
     keys: tuple[str, ...]
@@ -48,7 +48,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def scaled(self) -> bool:
-        """Whether the value is another than the number that was sent."""
+        """Whether the value differs from the number that was sent."""
         return self.scale != 1 or self.offset != 0
 
 
@@ -66,7 +66,7 @@ class Node(msgspec.Struct):
             yield from node.every_key()
 
     def required(self, columns: tuple[Column, ...]) -> bool:
-        """Whether something below must be there, so that this object must be."""
+        """Whether this object is required, because a member below it is."""
         below = any(columns[number].required for number in self.columns.values())
         return below or any(node.required(columns) for node in self.nodes.values())
 
@@ -74,8 +74,8 @@ class Node(msgspec.Struct):
 class DecodePlan(msgspec.Struct, frozen=True):
     """What is read of a record. `records` is where the records are in a JSON document; `except_keys` is None unless
     every other key is a register; `may_be_empty`: a payload without a record is no fault;
-    `position`: the columns of latitude and longitude that give local times their zone; `given`: the tags that stand in
-    no record."""
+    `position_columns`: the columns of latitude and longitude that give local times their zone; `given`: the tags that
+    stand in no record."""
 
     columns: tuple[Column, ...]
     root: Node
@@ -86,12 +86,12 @@ class DecodePlan(msgspec.Struct, frozen=True):
     time_received: bool
     except_keys: frozenset[str] | None
     may_be_empty: bool
-    position: tuple[str, str] | None
+    position_columns: tuple[str, str] | None
     given: tuple[Given, ...] = ()
 
-    def number(self, name: str) -> int | None:
-        """The place of a column, or None."""
-        return next((place for place, column in enumerate(self.columns) if column.name == name), None)
+    def column_number(self, name: str) -> int | None:
+        """The number of a column, or None."""
+        return next((number for number, column in enumerate(self.columns) if column.name == name), None)
 
 
 def compile_plan(feed: Feed) -> DecodePlan:
@@ -118,7 +118,7 @@ def compile_plan(feed: Feed) -> DecodePlan:
         time_received=feed.time.received,
         except_keys=None if feed.registers is None else frozenset(feed.registers.except_keys),
         may_be_empty=feed.input.on_fault == "reject" or feed.source is not None,
-        position=position_columns(feed),
+        position_columns=position_columns(feed),
         given=given_tags(feed),
     )
 
@@ -143,7 +143,7 @@ def _columns(feed: Feed, time_kind: TimeKind) -> Iterator[Column]:
         yield field_column(name, field)
     if feed.labels is not None:
         yield Column(name="labels", keys=parse_path(feed.labels.path), kind="labels", required=feed.labels.required)
-    yield from _position(feed)
+    yield from _zone_position(feed)
 
 
 def field_column(name: str, field: Field) -> Column:
@@ -165,7 +165,7 @@ def field_column(name: str, field: Field) -> Column:
     )
 
 
-def _position(feed: Feed) -> Iterator[Column]:
+def _zone_position(feed: Feed) -> Iterator[Column]:
     """Latitude and longitude, where they are not fields already."""
     fields = {field.path for field in feed.fields.values()}
     for name, path, limit in zip(("p.lat", "p.long"), feed.time.zone_position or (), (90.0, 180.0), strict=False):

@@ -1,12 +1,12 @@
-"""Decoders that other packages bring: bytes of their format -> plain records, which the JSON readers then judge.
+"""The contract of decoders from other packages: bytes of their format -> plain records, which the JSON readers check.
 
 A package names its decoder in its metadata, the key being the format that a feed's [input] names:
 
     [project.entry-points."tidemill.decoders"]
     nmea = "their_package.nmea:Nmea"
 
-It must give the same records for the same bytes for ever: intake decodes to check, the mill to store, a replay once
-more. Whatever it raises is a fault of that payload, `undecodable`.
+A decoder must always return the same records for the same bytes: intake decodes to check, the mill to store, a replay
+once more. Whatever it raises is a fault of that payload, `undecodable`.
 """
 
 import json
@@ -33,19 +33,19 @@ class PayloadDecoder(Protocol):
 
 
 def as_json(name: str, body: bytes) -> bytes:
-    """A payload of a plug-in's format as a JSON array of its records. Raises ValueError with a sentence, whatever the
-    plug-in does."""
+    """A payload of a plug-in's format as a JSON array of its records. Raises ValueError with a sentence for whatever
+    the plug-in raises."""
     try:
         records = [dict(record) for record in plugin_decoders()[name].records(body)]
         return _encode(records)
     except ValueError as error:
         raise ValueError(f"{error}" or f"the decoder '{name}' makes nothing of it") from None
-    except (Exception, SystemExit) as error:  # theirs: no payload may end a process
+    except (Exception, SystemExit) as error:  # of the plug-in's code: no payload may end a process
         raise ValueError(f"the decoder '{name}' failed: {type(error).__name__}: {error}") from None
 
 
 def _encode(records: list[dict[str, Any]]) -> bytes:
     try:
         return json.dumps(records, ensure_ascii=False, default=msgspec.to_builtins).encode()
-    except UnicodeEncodeError:  # half a surrogate pair: the strict reader says where
+    except UnicodeEncodeError:  # half a surrogate pair: the strict reader names its path
         return json.dumps(records, default=msgspec.to_builtins).encode()

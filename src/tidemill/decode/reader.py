@@ -1,8 +1,8 @@
-"""Payloads -> records without fault, as columns, and records with their faults. Joins the fast and the strict reader.
+"""Reads payloads into columns of records without fault, and records with their faults, by the fast and strict readers.
 
-Payloads go to the fast reader together. If it is not certain of all of them, they are halved until the ones that need
-the strict reader stand alone. A payload of many records is cut once and read in blocks, so that a broken record costs
-some twenty microseconds of its own and its neighbours next to nothing.
+The fast reader reads many payloads in one call. If it is not certain of all of them, they are halved until those that
+need the strict reader are single. A payload of many records is cut once and read in blocks, so that a record at fault
+costs some twenty microseconds and its neighbours almost nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,28 +11,28 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tidemill.decode.compile import compile_quick_check
 from tidemill.decode.cut import WHITE, Cut, cut_document, cut_lines
-from tidemill.decode.documents import strip
+from tidemill.decode.documents import strip_body
 from tidemill.decode.fast import DecodedColumns, FastReader
 from tidemill.decode.fault_collector import FaultCollector
-from tidemill.decode.given import faults_of
+from tidemill.decode.given import given_fault
 from tidemill.decode.plan import DecodePlan
 from tidemill.decode.plugin import as_json
-from tidemill.decode.quick import quick_check
 from tidemill.decode.reading import Reading
 from tidemill.decode.strict import read_record
-from tidemill.decode.strict_json import parse
+from tidemill.decode.strict_json import parse_json
 from tidemill.feeds.formats import JSON_FORMATS
 from tidemill.model.payload import MAX_RECORDS, format_name, split_format
 
-_TOGETHER: Final = 1024  # payloads read in one call: past some hundred the gain is small, the cost of halving is not
-_DECODED: Final = ""  # the format of what a plug-in made: a JSON array of records
+_GROUP: Final = 1024  # payloads read in one call: past some hundred the gain is small, the cost of halving is not
+_DECODED: Final = ""  # the format of a plug-in's output: a JSON array of records
 _TOO_MANY: Final = f"these are more records than the {MAX_RECORDS} that a payload may hold; send several"
-_BLOCK: Final = 8  # records that are not worth reading in smaller blocks
+_BLOCK: Final = 8  # records of the smallest block
 
 
 class PayloadReader:
-    """Reads payloads of one feed. Thread-safe: it keeps nothing between calls. `turn`: a sign of life, given often."""
+    """Reads payloads of one feed. Thread-safe: it keeps nothing between calls. `turn`: a heartbeat, called often."""
 
     def __init__(
         self, plan: DecodePlan, formats: tuple[str, ...], max_depth: int, turn: Callable[[], None] = lambda: None
@@ -44,40 +44,42 @@ class PayloadReader:
         self._max_depth = max_depth
         self._fast = FastReader(plan, max_depth)
         self._path = "$" + "".join(f".{key}" for key in plan.records)
-        self._quick = quick_check(plan, max_depth)
+        self._quick = compile_quick_check(plan, max_depth)
         self._digits = any(column.kind in ("time_number", "time_any") for column in plan.columns)
 
-    def read(self, payloads: Sequence[tuple[bytes, str]], *, limit: int | None = None) -> Reading:
-        """Read (body, format) of each payload."""
+    def read_payloads(self, payloads: Sequence[tuple[bytes, str]], *, limit: int | None = None) -> Reading:
+        """Read payloads, each (body, format). With a `limit` reading stops after so many records at fault."""
         undecodable: dict[int, tuple[str, str]] = {}
         for number, (_, form) in enumerate(payloads) if self._plan.given else ():
-            if (fault := faults_of(self._plan.given, split_format(form)[1])) is not None:
+            if (fault := given_fault(self._plan.given, split_format(form)[1])) is not None:
                 undecodable[number] = fault
         payloads = [(body, format_name(form)) for body, form in payloads]
         if self._plugged:
-            payloads = [self._plain(number, *payload, undecodable) for number, payload in enumerate(payloads)]
+            payloads = [self._as_json(number, *payload, undecodable) for number, payload in enumerate(payloads)]
         reading = Reading(self._plan, payloads, limit)
         by_format: dict[str, list[int]] = {}
         for number, (_, name) in enumerate(payloads):
             if number not in undecodable:
                 by_format.setdefault(name, []).append(number)
         for number, (code, message) in undecodable.items():
-            reading.refuse(number, code, message)
-        bodies = [strip(body) for body, _ in payloads]
+            reading.refuse_payload(number, code, message)
+        bodies = [strip_body(body) for body, _ in payloads]
         for name, numbers in by_format.items():
             if name != _DECODED and name not in self._formats:
                 for number in numbers:
-                    reading.refuse(number, "unknown_format", f"this feed takes {' or '.join(self._formats)}")
+                    reading.refuse_payload(number, "unknown_format", f"this feed takes {' or '.join(self._formats)}")
                 continue
-            for first in range(0, len(numbers), _TOGETHER):
-                self._group(reading, numbers[first : first + _TOGETHER], bodies, lines=name == "ndjson")
+            for first in range(0, len(numbers), _GROUP):
+                self._read_group(reading, numbers[first : first + _GROUP], bodies, lines=name == "ndjson")
         if not self._plan.may_be_empty and not reading.stopped:
             for number in [number for number, count in enumerate(reading.counts) if count == 0]:
-                reading.refuse(number, "empty", "holds no record; send one, or an array of them")
+                reading.refuse_payload(number, "empty", "holds no record; send one, or an array of them")
         return reading
 
-    def _plain(self, number: int, body: bytes, name: str, undecodable: dict[int, tuple[str, str]]) -> tuple[bytes, str]:
-        """A payload as it is read: what a plug-in makes of it, if its format is a plug-in's."""
+    def _as_json(
+        self, number: int, body: bytes, name: str, undecodable: dict[int, tuple[str, str]]
+    ) -> tuple[bytes, str]:
+        """(body, format) to read of a payload: converted to JSON, if its format is a plug-in's."""
         if name not in self._plugged:
             return body, name
         try:
@@ -86,24 +88,24 @@ class PayloadReader:
             undecodable[number] = "undecodable", str(error)
             return b"", _DECODED
 
-    def _group(self, reading: Reading, numbers: list[int], bodies: list[bytes], *, lines: bool) -> None:
+    def _read_group(self, reading: Reading, numbers: list[int], bodies: list[bytes], *, lines: bool) -> None:
         if reading.stopped:
             return
-        found = self._fast.read([bodies[number] for number in numbers], lines=lines)
-        if found is not None and max(found[1]) <= MAX_RECORDS:
-            columns, counts = found
+        decoded = self._fast.read_payloads([bodies[number] for number in numbers], lines=lines)
+        if decoded is not None and max(decoded[1]) <= MAX_RECORDS:
+            columns, counts = decoded
             for number, count in zip(numbers, counts, strict=True):
                 reading.counts[number] = count
-            reading.add(columns, np.repeat(numbers, counts), _indexes(counts))
+            reading.add_rows(columns, np.repeat(numbers, counts), _indexes(counts))
         elif len(numbers) > 1:
-            for part in self._parts(numbers, bodies, lines=lines):
-                self._group(reading, part, bodies, lines=lines)
+            for part in self._split_group(numbers, bodies, lines=lines):
+                self._read_group(reading, part, bodies, lines=lines)
         else:
-            self._payload(reading, numbers[0], bodies[numbers[0]], lines=lines)
+            self._read_payload(reading, numbers[0], bodies[numbers[0]], lines=lines)
 
-    def _parts(self, numbers: list[int], bodies: list[bytes], *, lines: bool) -> tuple[list[int], list[int]]:
-        """Two parts of payloads that are not all certain: the certain and the others where that is quickly known, else
-        two halves."""
+    def _split_group(self, numbers: list[int], bodies: list[bytes], *, lines: bool) -> tuple[list[int], list[int]]:
+        """Two parts of payloads that are not all certain: the certain ones and the others, where the quick check tells
+        them apart, else two halves."""
         if self._quick is not None and not lines and len(numbers) >= _BLOCK:
             certain = [number for number in numbers if self._quick(bodies[number])]
             if 0 < len(certain) < len(numbers):
@@ -112,33 +114,33 @@ class PayloadReader:
         middle = len(numbers) // 2
         return numbers[:middle], numbers[middle:]
 
-    def _payload(self, reading: Reading, number: int, body: bytes, *, lines: bool) -> None:
+    def _read_payload(self, reading: Reading, number: int, body: bytes, *, lines: bool) -> None:
         if not body:
-            reading.refuse(number, "empty_body", "there is nothing here; send a JSON document")
+            reading.refuse_payload(number, "empty_body", "there is nothing here; send a JSON document")
             return
-        body, faults = reading.whole(number), FaultCollector()
+        body, faults = reading.payload_body(number), FaultCollector()
         cut = cut_lines(body) if lines else cut_document(body, self._plan.records, self._max_depth, faults)
         if cut is None:
             reading.counts[number] = 1
-            reading.reject(number, 0, faults)
+            reading.reject_record(number, 0, faults)
         elif len(cut) > MAX_RECORDS:
-            reading.refuse(number, "too_many_records", _TOO_MANY)
+            reading.refuse_payload(number, "too_many_records", _TOO_MANY)
         elif cut.listed:
             reading.counts[number] = len(cut)
-            self._records(reading, number, body, cut, lines=lines)
+            self._read_blocks(reading, number, body, cut, lines=lines)
         else:
             reading.counts[number] = 1
-            self._strict(reading, (number, 0), cut.pieces(body, 0, 1)[0], self._path, 1)
+            self._read_strict(reading, (number, 0), cut.pieces(body, 0, 1)[0], self._path, 1)
 
-    def _records(self, reading: Reading, number: int, body: bytes, cut: Cut, *, lines: bool) -> None:
-        """The records of a payload that the fast reader is not certain of as a whole.
+    def _read_blocks(self, reading: Reading, number: int, body: bytes, cut: Cut, *, lines: bool) -> None:
+        """Read the records of a payload that the fast reader is not certain of as a whole.
 
         Where a block is not certain, some record of [first, doubtful) is in doubt, and its halves are read, down to
-        _BLOCK records, which the strict reader takes. The next block is as long as what was certain since the last of
-        these. So all blocks together are a few times as long as the payload, however many records are at fault. After
-        _BLOCK records that all were at fault the strict reader takes the next as well: the fast one would hardly be
-        certain of them."""
-        path, line, count = "$" if lines else self._path, _Line(body), len(cut)
+        _BLOCK records, which the strict reader reads. The next block is as long as the certain records since the last
+        of these. So the sum of all blocks is a few times the payload, however many records are at fault. After _BLOCK
+        records that all were at fault the strict reader reads the next block as well: the fast one would hardly be
+        certain of it."""
+        path, counter, count = "$" if lines else self._path, _LineCounter(body), len(cut)
         first, doubtful, step, certain, hopeless = 0, count, _BLOCK, 0, False
         while first < count and not reading.stopped:
             self._turn()
@@ -148,47 +150,48 @@ class PayloadReader:
             if known and doubtful - first <= _BLOCK:
                 before = reading.faulty
                 for index, piece in enumerate(cut.pieces(body, first, doubtful), first):
-                    at = line.of(cut.starts[index]) if lines else 1
-                    self._strict(reading, (number, index), piece, f"{path}[{index}]", at)
+                    line = counter.line_at(cut.starts[index]) if lines else 1
+                    self._read_strict(reading, (number, index), piece, f"{path}[{index}]", line)
                 hopeless = reading.faulty - before == doubtful - first
                 first, step, certain = doubtful, max(_BLOCK, certain), 0
                 continue
             last = (first + doubtful) // 2 if known else min(first + step, count)
-            columns = self._block(cut.pieces(body, first, last), lines=lines)
+            columns = self._read_block_fast(cut.pieces(body, first, last), lines=lines)
             if columns is None:
                 doubtful = last
                 continue
-            reading.add(columns, np.full(last - first, number), np.arange(first, last))
+            reading.add_rows(columns, np.full(last - first, number), np.arange(first, last))
             certain += last - first
             first, step = last, step * 2
 
-    def _block(self, pieces: list[bytes], *, lines: bool) -> DecodedColumns | None:
-        """Some records by the fast reader; None if it is not certain of all of them."""
+    def _read_block_fast(self, pieces: list[bytes], *, lines: bool) -> DecodedColumns | None:
+        """Records as columns by the fast reader; None if it is not certain of all of them."""
         if not lines:
-            return self._fast.read_items(pieces)
-        found = self._fast.read([b"\n".join(pieces).strip(WHITE)], lines=True)
-        return None if found is None else found[0]
+            return self._fast.read_records(pieces)
+        decoded = self._fast.read_payloads([b"\n".join(pieces).strip(WHITE)], lines=True)
+        return None if decoded is None else decoded[0]
 
-    def _strict(self, reading: Reading, place: tuple[int, int], piece: bytes, path: str, line: int) -> None:
-        """One record by the strict reader. `line`: of the payload, where the record begins."""
+    def _read_strict(self, reading: Reading, record_key: tuple[int, int], piece: bytes, path: str, line: int) -> None:
+        """Read one record, (payload, index) `record_key`, by the strict reader. `line`: the payload's line at which the
+        record begins."""
         faults = FaultCollector()
-        value: Any = parse(piece, path, self._max_depth, faults, line=line, digits=self._digits)
+        value: Any = parse_json(piece, path, self._max_depth, faults, line=line, digits=self._digits)
         record = None if faults.count else read_record(value, path, self._plan, faults)
         if record is None or faults.count:
-            reading.reject(*place, faults, record)
+            reading.reject_record(*record_key, faults, record)
         else:
-            reading.add_record(record, *place)
+            reading.add_record(record, *record_key)
 
 
-class _Line:
-    """Numbers of lines, from 1, of places that only grow."""
+class _LineCounter:
+    """Counts lines, from 1, for ascending offsets of a body."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
         self._at, self._number = 0, 1
 
-    def of(self, at: int) -> int:
-        """The line of a place."""
+    def line_at(self, at: int) -> int:
+        """The line of an offset, which must not be below that of the call before."""
         self._number += self._body.count(b"\n", self._at, at)
         self._at = at
         return self._number

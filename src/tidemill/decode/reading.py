@@ -1,6 +1,6 @@
-"""What the readers make of some payloads: rows without fault as columns, and the records at fault.
+"""Collects the result of reading some payloads: rows without fault as columns, and the records at fault.
 
-Whatever is kept of a record is small: a payload may hold a million of them.
+Little is kept of each record: a payload may hold a million of them.
 """
 
 from array import array
@@ -23,9 +23,9 @@ Chunk = tuple[DecodedColumns, NDArray[np.int64], NDArray[np.int64]]
 
 
 class Reading:
-    """What was read. `counts`: the records of each payload; `faulty`: how many were at fault, `rejected` (with the
-    payload's number as `seq`) and `stamps` of these. With a `limit` their faults are only gathered in `faults`, and
-    reading ends (`stopped`) after so many records."""
+    """The result of reading payloads. `counts`: the records of each payload; `faulty`: how many were at fault;
+    `rejected` (with the payload's number as `seq`) and `stamps`: of records at fault. With a `limit` their faults are
+    only collected in `faults`, and reading ends (`stopped`) after so many records."""
 
     def __init__(self, plan: DecodePlan, payloads: Sequence[tuple[bytes, str]], limit: int | None) -> None:
         self.counts = [0] * len(payloads)
@@ -40,24 +40,24 @@ class Reading:
 
     @property
     def stopped(self) -> bool:
-        """Whether so many faulty records were read that reading on tells nothing new."""
+        """Whether `limit` records at fault were read, so that reading ends."""
         return self._limit is not None and self.faulty >= self._limit
 
-    def whole(self, number: int) -> bytes:
-        """A payload as it came, but for a byte order mark: places in it are counted from here."""
+    def payload_body(self, number: int) -> bytes:
+        """A payload as sent, without a byte order mark: offsets of faults count from its first byte."""
         return self._payloads[number][0].removeprefix(BOM)
 
-    def add(self, columns: DecodedColumns, payloads: NDArray[np.int64], indexes: NDArray[np.int64]) -> None:
-        """Take rows without fault: the columns, and the payload and index of each row."""
+    def add_rows(self, columns: DecodedColumns, payloads: NDArray[np.int64], indexes: NDArray[np.int64]) -> None:
+        """Add rows without fault: the columns, and the payload and index of each row."""
         if columns.count:
             self._chunks.append((columns, payloads, indexes))
 
     def add_record(self, record: Record, payload: int, index: int) -> None:
-        """Take one record without fault."""
+        """Add one record without fault."""
         self._strict.add(record, payload, index)
 
-    def reject(self, payload: int, index: int, faults: FaultCollector, record: Record | None = None) -> None:
-        """Take a record at fault. `record` is what was read of it."""
+    def reject_record(self, payload: int, index: int, faults: FaultCollector, record: Record | None = None) -> None:
+        """Add a record at fault. `record` has the values that could be read, its time among them; None: nothing."""
         self.faulty += 1
         if self._limit is not None:
             self.faults.extend(faults)
@@ -66,12 +66,12 @@ class Reading:
         if record is not None and record.timed:
             self.stamps.add(payload, index, record)
 
-    def refuse(self, payload: int, code: str, message: str) -> None:
-        """Take a payload that is at fault as a whole: it counts as one record."""
+    def refuse_payload(self, payload: int, code: str, message: str) -> None:
+        """Add a payload that is at fault as a whole: it counts as one record."""
         faults = FaultCollector()
         faults.add("$", code, message)
         self.counts[payload] = 1
-        self.reject(payload, 0, faults)
+        self.reject_record(payload, 0, faults)
 
     def chunks(self) -> list[Chunk]:
         """All rows without fault, in no promised order."""
@@ -79,12 +79,12 @@ class Reading:
 
 
 class _Rows:
-    """Records of the strict reader on their way to columns."""
+    """Collects the records of the strict reader into columns."""
 
     def __init__(self, plan: DecodePlan) -> None:
         self._values: list[list[Any]] = [[] for _ in plan.columns]
         self._registers: list[dict[str, float]] | None = None if plan.except_keys is None else []
-        self._walls, self._local = array("q"), bytearray()
+        self._wall_ns, self._local = array("q"), bytearray()
         self._payloads, self._indexes = array("q"), array("q")
 
     def add(self, record: Record, payload: int, index: int) -> None:
@@ -92,16 +92,16 @@ class _Rows:
             values.append(value)
         if self._registers is not None:
             self._registers.append(record.registers or {})
-        self._walls.append(record.wall_ns)
+        self._wall_ns.append(record.wall_ns)
         self._local.append(record.local)
         self._payloads.append(payload)
         self._indexes.append(index)
 
     def chunk(self) -> list[Chunk]:
-        count = len(self._walls)
+        count = len(self._wall_ns)
         if not count:
             return []
         local = np.array(self._local, np.uint8)
-        walls = LocalTimes(np.array(self._walls, np.int64), local, np.ones(count, np.bool_))
-        columns = DecodedColumns(count, walls, self._values, self._registers)
+        times = LocalTimes(np.array(self._wall_ns, np.int64), local, np.ones(count, np.bool_))
+        columns = DecodedColumns(count, times, self._values, self._registers)
         return [(columns, np.array(self._payloads, np.int64), np.array(self._indexes, np.int64))]

@@ -1,4 +1,4 @@
-"""The records that broke the contract, collected a record at a time into the batch's frame of rejections.
+"""Collects the records that broke the contract, one at a time, into the batch's frame of rejections.
 
 A payload may hold a million of them: only a few thousand are Python objects at a time.
 """
@@ -16,23 +16,23 @@ REJECTIONS: Final[dict[str, Any]] = {
     "reasons": pl.List(pl.String),
     "detail": pl.String,
 }
-_TOGETHER: Final = 16_384  # records made a frame at once
+_FRAME_RECORDS: Final = 16_384  # records made a frame at once
 
 
 class Rejected:
-    """Takes rejected records in any order of payloads. `seq` is whatever number the owner gives a payload."""
+    """Collects rejected records, of payloads in any order. `seq` is the number that the caller gives a payload."""
 
     def __init__(self) -> None:
         self._frames = [pl.DataFrame(schema=REJECTIONS)]
         self._clear()
 
     def add(self, seq: int, index: int, faults: FaultCollector) -> None:
-        """Note a record with all its faults."""
+        """Add a record with all its faults."""
         self._seqs.append(seq)
         self._indexes.append(index)
         self._reasons.append(self._known.setdefault(faults.codes(), len(self._known)))
-        self._details.append(faults.sentence())
-        if len(self._details) >= _TOGETHER:
+        self._details.append(faults.detail())
+        if len(self._details) >= _FRAME_RECORDS:
             self._flush()
 
     def frame(self) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Checks and decodes payloads of feeds of shape `samples`: one series a payload, one row a sample."""
+"""Checks and decodes payloads of feeds of shape `samples`: a payload is one series, a row is a sample."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,22 +7,22 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from tidemill.decode.batch import Batch, counts, identities
+from tidemill.decode.batch import Batch, counts_frame, identities_frame
 from tidemill.decode.cut import cut_document
-from tidemill.decode.documents import strip
+from tidemill.decode.documents import strip_body
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.rejected import Rejected
-from tidemill.decode.samples import Samples, read_fast, understand
+from tidemill.decode.samples import Samples, interpret_members, read_members_fast
 from tidemill.decode.scan import BOM
-from tidemill.decode.strict_samples import read_strict
+from tidemill.decode.strict_samples import read_members_strict
 from tidemill.decode.texts import Texts
 from tidemill.model.ids import series_id
 from tidemill.model.payload import LogEntry, Payload, format_name
 
 
 class SamplesHead(msgspec.Struct, frozen=True):
-    """What a series payload will be: its series, what it is called (texts are empty where it says nothing), how many
-    samples, and its first and last time (ns UTC, both of samples that are there)."""
+    """The summary of a series payload: its series id, name and unit ("" where it has none), tags, number of samples,
+    and the first and last time of a sample (ns UTC, both included)."""
 
     series: int
     name: str
@@ -41,44 +41,44 @@ class SampleDecoder:
         self._max_depth = max_depth
         self._last: tuple[bytes, int, Samples] | None = None
 
-    def check(self, body: bytes, format: str, received_ns: int) -> FaultCollector:
-        """Every fault of a payload. What was read is kept until `head` asks for it, so that it is read once."""
-        found, faults = self._read(body, format, received_ns)
-        self._last = None if found is None else (body, received_ns, found)
+    def check_payload(self, body: bytes, format: str, received_ns: int) -> FaultCollector:
+        """Every fault of a payload. The samples are kept for the next call of `head`, so that they are read once."""
+        samples, faults = self._read(body, format, received_ns)
+        self._last = None if samples is None else (body, received_ns, samples)
         return faults
 
-    def head(self, payload: Payload) -> SamplesHead:
-        """What a payload without fault will be. Raises ValueError if it has faults."""
+    def samples_head(self, payload: Payload) -> SamplesHead:
+        """The summary of a payload without fault. Raises ValueError if it has faults."""
         last, self._last = self._last, None
         if last is not None and last[0] is payload.body and last[1] == payload.received_ns:
-            found: Samples | None = last[2]
+            samples: Samples | None = last[2]
         else:
-            found, _ = self._read(payload.body, payload.format, payload.received_ns)
-        if found is None:
+            samples, _ = self._read(payload.body, payload.format, payload.received_ns)
+        if samples is None:
             raise ValueError("the payload is not a series")
-        times = found.at(payload.received_ns)
-        series = series_id(payload.tenant, payload.feed, _identity(found, payload), "value")
+        times = samples.times(payload.received_ns)
+        series = series_id(payload.tenant, payload.feed, _identity(samples, payload), "value")
         span = int(times.min()), int(times.max())
-        return SamplesHead(series, found.name, found.unit, found.tags, len(times), *span)
+        return SamplesHead(series, samples.name, samples.unit, samples.tags, len(times), *span)
 
-    def decode(self, payloads: Sequence[LogEntry]) -> Batch:
-        """Many payloads as one batch, a row a sample."""
+    def decode_batch(self, payloads: Sequence[LogEntry]) -> Batch:
+        """Many payloads as one batch, a row for each sample."""
         parts: list[tuple[LogEntry, Samples]] = []
         rejected = Rejected()
         sizes = []
         for logged in payloads:
             payload = logged.payload
-            found, faults = self._read(payload.body, payload.format, payload.received_ns)
-            if found is None:
+            samples, faults = self._read(payload.body, payload.format, payload.received_ns)
+            if samples is None:
                 rejected.add(logged.seq, 0, faults)
             else:
-                parts.append((logged, found))
-            sizes.append(1 if found is None else len(found.values))
-        return Batch(_frame(parts), rejected.frame(), _identities(parts), counts(payloads, sizes))
+                parts.append((logged, samples))
+            sizes.append(1 if samples is None else len(samples.values))
+        return Batch(_frame(parts), rejected.frame(), _identities(parts), counts_frame(payloads, sizes))
 
-    def texts(self, body: bytes, format: str) -> Texts:
-        """The beginning of the payload for the first sample (or the series, where it is at fault as a whole), its value
-        for every other."""
+    def record_texts(self, body: bytes, format: str) -> Texts:
+        """The text of each sample: of the first (or of the series, where it is at fault as a whole) the beginning of
+        the payload, of every other its value."""
         body = body.removeprefix(BOM)
         cut = cut_document(body, ("values",), self._max_depth, FaultCollector()) if format in self._formats else None
         if cut is None or not cut.listed or not len(cut):
@@ -91,33 +91,33 @@ class SampleDecoder:
         if format not in self._formats:
             faults.add("$", "unknown_format", f"this feed takes {' or '.join(self._formats)}")
             return None, faults
-        bare = strip(body)
-        members = read_fast(bare, self._max_depth) or read_strict(bare, self._max_depth, faults)
-        return (None if members is None else understand(members, received_ns, faults)), faults
+        bare = strip_body(body)
+        members = read_members_fast(bare, self._max_depth) or read_members_strict(bare, self._max_depth, faults)
+        return (None if members is None else interpret_members(members, received_ns, faults)), faults
 
 
-def _identity(found: Samples, payload: Payload) -> dict[str, str]:
-    """The tags; a series that brings neither tags nor a name is its own, so that two such never mix."""
-    return found.tags or {"receipt": payload.receipt}
+def _identity(samples: Samples, payload: Payload) -> dict[str, str]:
+    """The tags of the series; a series without tags and name gets the tag `receipt`, so that two such are never one."""
+    return samples.tags or {"receipt": payload.receipt}
 
 
 def _identities(parts: Sequence[tuple[LogEntry, Samples]]) -> pl.DataFrame:
-    frame = identities([_identity(found, logged.payload) for logged, found in parts])
+    frame = identities_frame([_identity(samples, logged.payload) for logged, samples in parts])
     return frame.with_columns(
-        pl.Series("name", [found.name for _, found in parts], dtype=pl.String),
-        pl.Series("unit", [found.unit for _, found in parts], dtype=pl.String),
-        pl.Series("description", [found.description for _, found in parts], dtype=pl.String),
+        pl.Series("name", [samples.name for _, samples in parts], dtype=pl.String),
+        pl.Series("unit", [samples.unit for _, samples in parts], dtype=pl.String),
+        pl.Series("description", [samples.description for _, samples in parts], dtype=pl.String),
     )
 
 
 def _frame(parts: Sequence[tuple[LogEntry, Samples]]) -> pl.DataFrame:
-    sizes = [len(found.values) for _, found in parts]
+    sizes = [len(samples.values) for _, samples in parts]
 
     def repeated(values: list[Any], kind: Any) -> Any:
         return np.repeat(np.array(values, kind), sizes)
 
-    values = np.concatenate([found.values for _, found in parts] or [np.zeros(0)])
-    times = [found.at(logged.payload.received_ns) for logged, found in parts] or [np.zeros(0, np.int64)]
+    values = np.concatenate([samples.values for _, samples in parts] or [np.zeros(0)])
+    times = [samples.times(logged.payload.received_ns) for logged, samples in parts] or [np.zeros(0, np.int64)]
     return pl.DataFrame(
         {
             "seq": repeated([logged.seq for logged, _ in parts], np.uint64),

@@ -1,4 +1,4 @@
-"""When the samples of a series were: by start and interval, by sample rate, or each by its own time.
+"""Computes the times of a series' samples: by start and interval, by sample rate, or from a time for each.
 
 Sample i of an even series is at start + round(i * interval), halves up, in exact arithmetic: a million samples at
 39.0625 us end on the nanosecond. Without a start the series starts when it was received.
@@ -27,7 +27,7 @@ _EXACT: Final = 1 << 42  # denominators up to this leave room for a million samp
 
 
 class SampleBody(msgspec.Struct, kw_only=True):
-    """The members of the JSON object, as far as types can say."""
+    """The members of the JSON object, with their types."""
 
     values: list[float | None]
     name: str | UnsetType | None = UNSET
@@ -42,7 +42,7 @@ class SampleBody(msgspec.Struct, kw_only=True):
 
     @property
     def rounded(self) -> bool:
-        """Whether it has times that were numbers with decimals, whose last digits a double may not hold."""
+        """Whether times are numbers with decimals, whose last digits a double may not hold."""
         kinds = {type(self.start), *map(type, self.times or ())}
         return float in kinds and str not in kinds
 
@@ -55,12 +55,12 @@ class ExactTimes(msgspec.Struct):
 
 
 class Members(msgspec.Struct, frozen=True):
-    """A body as read. `spoiled` names the members that are there but at fault, so that nothing else is known of them;
-    of `values` that are not spoiled at least the number is right. `column`: the values, NaN for null, where they were
+    """A body as read. `faulty`: the names of members that are present but at fault, so that their value is unknown; of
+    `values` that are not faulty at least the number is right. `column`: the values, NaN for null, where they were
     read as a column already; `body.values` is empty then. `exact`: the times, where a double may not hold them."""
 
     body: SampleBody
-    spoiled: Collection[str] = ()
+    faulty: Collection[str] = ()
     column: NDArray[np.float64] | None = None
     exact: ExactTimes | None = None
 
@@ -74,28 +74,28 @@ class Members(msgspec.Struct, frozen=True):
         """The times as written."""
         return list((self.body.times if self.exact is None else self.exact.times) or [])
 
-    def there(self, name: str) -> bool:
-        """Whether a member is there, good or not; null is not."""
-        return name in self.spoiled or getattr(self.body, name) not in (UNSET, None)
+    def has(self, name: str) -> bool:
+        """Whether a member is present, at fault or not; a null member is not."""
+        return name in self.faulty or getattr(self.body, name) not in (UNSET, None)
 
     @property
     def count(self) -> int | None:
-        """How many values there are, where that is known."""
-        if "values" in self.spoiled:
+        """The number of values; None where it is not known."""
+        if "values" in self.faulty:
             return None
         return len(self.body.values if self.column is None else self.column)
 
 
 def sample_times(members: Members, received_ns: int, faults: FaultCollector) -> NDArray[np.int64] | None:
-    """The time of each sample, in their order, ns UTC; counted from the receipt where there is no start. None where
-    that cannot be said: then every fault of the members that tell the time is added."""
+    """The time of each sample, in their order, ns UTC; counted from the time of receipt where there is no start. None
+    where they cannot be computed: then every fault of the members that define the times is added."""
     unit = members.body.time_unit
-    if "time_unit" not in members.spoiled and members.there("time_unit") and unit not in TIME_UNITS:
+    if "time_unit" not in members.faulty and members.has("time_unit") and unit not in TIME_UNITS:
         faults.add("$.time_unit", "invalid_value", f"must be one of {', '.join(TIME_UNITS)}")
-    return _given(members, faults) if members.there("times") else _even(members, received_ns, faults)
+    return _explicit_times(members, faults) if members.has("times") else _even_times(members, received_ns, faults)
 
 
-def _even(members: Members, received_ns: int, faults: FaultCollector) -> NDArray[np.int64] | None:
+def _even_times(members: Members, received_ns: int, faults: FaultCollector) -> NDArray[np.int64] | None:
     """Times by start and interval."""
     interval, start, count = _interval(members, faults), _start(members, faults), members.count
     if faults.count or interval is None or not count:
@@ -104,10 +104,10 @@ def _even(members: Members, received_ns: int, faults: FaultCollector) -> NDArray
     if not (first >= MIN_NS and first + (count - 1) * interval <= MAX_NS):
         faults.add("$.start", "time_out_of_range", "the series reaches outside 1900-01-01 to 2262-04-11")
         return None
-    return multiples(interval, count) + (start or 0)
+    return even_offsets(interval, count) + (start or 0)
 
 
-def multiples(interval: Fraction, count: int) -> NDArray[np.int64]:
+def even_offsets(interval: Fraction, count: int) -> NDArray[np.int64]:
     """round(i * interval) for i = 0 .. count - 1, halves up, exactly."""
     numerator, denominator = interval.numerator, interval.denominator
     whole, part = divmod(numerator, denominator)
@@ -119,19 +119,20 @@ def multiples(interval: Fraction, count: int) -> NDArray[np.int64]:
 
 
 def _interval(members: Members, faults: FaultCollector) -> Fraction | None:
-    """Nanoseconds between samples, exactly; None with a fault, or where one was found before. One sample needs none."""
+    """Nanoseconds between samples, exactly; None with a fault, or where the member is faulty. A single sample needs no
+    interval."""
     body = members.body
-    if members.there("sample_rate_hz"):
-        if members.there("interval"):
+    if members.has("sample_rate_hz"):
+        if members.has("interval"):
             faults.add("$.sample_rate_hz", "conflict", "interval and sample_rate_hz exclude each other")
             return None
-        return None if "sample_rate_hz" in members.spoiled else _of_rate(body.sample_rate_hz or 0, faults)
-    if not members.there("interval"):
+        return None if "sample_rate_hz" in members.faulty else _of_rate(body.sample_rate_hz or 0, faults)
+    if not members.has("interval"):
         if members.count == 1:
             return Fraction(1)
         faults.add("$.interval", "missing", "say when the samples were: interval, sample_rate_hz or times")
         return None
-    if "interval" in members.spoiled:
+    if "interval" in members.faulty:
         return None
     try:
         interval = Fraction(*parse_duration_ns(body.interval or ""))
@@ -152,19 +153,19 @@ def _of_rate(rate: float, faults: FaultCollector) -> Fraction | None:
 
 
 def _start(members: Members, faults: FaultCollector) -> int | None:
-    if not members.there("start") or "start" in members.spoiled:
+    if not members.has("start") or "start" in members.faulty:
         return None
     times = _parse([members.start], "$.start", members, faults)
     return None if times is None else int(times[0])
 
 
-def _given(members: Members, faults: FaultCollector) -> NDArray[np.int64] | None:
-    """Times that were given, one a value, in any order but each only once."""
+def _explicit_times(members: Members, faults: FaultCollector) -> NDArray[np.int64] | None:
+    """The member `times`, a time for each value, in any order; no time may occur twice."""
     given, count = members.times, members.count
     for other in ("start", "interval", "sample_rate_hz"):
-        if members.there(other):
+        if members.has(other):
             faults.add(f"$.{other}", "conflict", f"times and {other} exclude each other")
-    if "times" in members.spoiled:
+    if "times" in members.faulty:
         return None
     if count and len(given) != count:
         faults.add("$.times", "unequal_length", f"has {len(given)} times for {count} values")
@@ -172,37 +173,37 @@ def _given(members: Members, faults: FaultCollector) -> NDArray[np.int64] | None
     if times is not None and not (np.diff(times) > 0).all():
         order = np.argsort(times, kind="stable")
         again = order[1:][np.diff(times[order]) == 0]
-        for place in np.sort(again).tolist():
+        for index in np.sort(again).tolist():
             faults.add(
-                f"$.times[{place}]", "duplicate_time", "this time is there before; a series has one value a time"
+                f"$.times[{index}]", "duplicate_time", "this time is there before; a series has one value a time"
             )
     return times
 
 
 def _parse(given: list[Any], path: str, members: Members, faults: FaultCollector) -> NDArray[np.int64] | None:
-    """Times of one kind, texts or numbers, as ns; None with a fault for each that is not good."""
+    """Times of one type, texts or numbers, as ns; None with a fault for each that is not valid."""
     texts = isinstance(given[0], str)
     if any((kind is str) != texts for kind in set(map(type, given))):
         faults.add(path, "wrong_type", "must be all ISO 8601 texts or all numbers")
         return None
-    if not texts and not members.there("time_unit"):
+    if not texts and not members.has("time_unit"):
         faults.add("$.time_unit", "missing", f"times are numbers: say their unit, one of {', '.join(TIME_UNITS)}")
         return None
     unit = TIME_UNITS.get(str(members.body.time_unit))
     if not texts and unit is None:
         return None
-    walls = _TEXTS.column(given) if texts else parse_numbers(given, unit or 1)
-    assert walls is not None
-    good = walls.ok & (walls.local == INSTANT) & (walls.ns >= MIN_NS) & (walls.ns <= MAX_NS)
+    parsed = _TEXTS.parse_column(given) if texts else parse_numbers(given, unit or 1)
+    assert parsed is not None
+    good = parsed.ok & (parsed.local == INSTANT) & (parsed.ns >= MIN_NS) & (parsed.ns <= MAX_NS)
     if not good.all():
         for row in np.flatnonzero(~good).tolist():
             _explain(given[row], path if path == "$.start" else f"{path}[{row}]", faults)
         return None
-    return walls.ns
+    return parsed.ns
 
 
 def _explain(time: Any, path: str, faults: FaultCollector) -> None:
-    """Why a time was not taken."""
+    """Add the fault of an invalid time."""
     message, code = "the time is outside 1900-01-01 to 2262-04-11", "time_out_of_range"
     if isinstance(time, str):
         try:

@@ -1,7 +1,7 @@
-"""One request, one stretch of one series (shape `samples`): what the JSON object holds and what it means.
+"""Reads a payload of shape `samples`: a JSON object with consecutive samples of one series.
 
-Null values are samples that are missing; they stay points without a value. The name is part of the identity, as the
-tag `name`. As for records there is a fast reader (here) and a strict one (`strict_samples.py`).
+Null values are missing samples; they become points without a value. The name is part of the identity, as the tag
+`name`. As for records there is a fast reader (here) and a strict one (`strict_samples.py`).
 """
 
 import re
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tidemill.decode.cut import WHITE
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.sample_times import ExactTimes, Members, SampleBody, sample_times
-from tidemill.decode.scan import plain
+from tidemill.decode.scan import is_plain
 
 MAX_SAMPLES: Final = 1_000_000  # of one request (contract 1)
 MAX_TAGS: Final = 32
@@ -23,13 +23,13 @@ MAX_TEXT: Final = 1024  # characters of a description
 MAX_NAME: Final = 256  # characters of a name, a unit, a tag's value
 
 _OPENINGS: Final = {key: re.compile(rb'"%b"[ \t\r\n]*:[ \t\r\n]*\[' % key.encode()) for key in ("values", "times")}
-# Bytes of values read in one call, during which no other thread runs. A million samples (10 MB) take 135 ms so, and
-# threads beside it wait 8 ms at most; in one call it is 170 ms, for both.
+# Bytes of values decoded in one call, during which no other thread runs. A million samples (10 MB) take 135 ms in such
+# pieces, and other threads wait 8 ms at most; in one call both are 170 ms.
 _PIECE: Final = 32 << 10
 
 
 class Samples(msgspec.Struct, frozen=True):
-    """A series as read. `start_ns` is None where the time of receipt stands in; then `times_ns` counts from it."""
+    """A series as read. `times_ns` counts from the time of receipt where `from_receipt`, else they are UTC."""
 
     tags: dict[str, str]
     name: str
@@ -39,8 +39,8 @@ class Samples(msgspec.Struct, frozen=True):
     times_ns: NDArray[np.int64]
     from_receipt: bool
 
-    def at(self, received_ns: int) -> NDArray[np.int64]:
-        """The times, given when the series was received."""
+    def times(self, received_ns: int) -> NDArray[np.int64]:
+        """The times of the samples (ns UTC) of a series received at `received_ns`."""
         return self.times_ns + received_ns if self.from_receipt else self.times_ns
 
 
@@ -51,27 +51,28 @@ _VALUES: Final = msgspec.json.Decoder(list[float | None])
 _KEYS: Final = tuple(f'"{field}"'.encode() for field in SampleBody.__struct_fields__)
 
 
-def read_fast(body: bytes, max_depth: int) -> Members | None:
-    """The members of a body that is without doubt as far as JSON and types go, else None."""
-    short, values = _cut(body, "values")
+def read_members_fast(body: bytes, max_depth: int) -> Members | None:
+    """The members of a body that is certainly valid JSON of the right types, else None."""
+    short, values = _cut_array(body, "values")
     try:
-        found, column = _DECODER.decode(short), _column(values)
+        sample_body, column = _DECODER.decode(short), _column(values)
     except _FAILURES:
         return None
-    # The two long arrays hold nothing that needs a look; the rest is short.
-    rest, _ = _cut(short, "times")
-    if column is None or found.values or not plain(rest, max_depth):
+    # The two long arrays hold nothing that needs to be scanned; the rest is short.
+    rest, _ = _cut_array(short, "times")
+    if column is None or sample_body.values or not is_plain(rest, max_depth):
         return None
-    tags = found.tags or {}
-    present = [getattr(found, field) is not UNSET for field in SampleBody.__struct_fields__]
-    # That "values" is there once says also that what was cut out is the value of this member and of no other.
+    tags = sample_body.tags or {}
+    present = [getattr(sample_body, field) is not UNSET for field in SampleBody.__struct_fields__]
+    # As "values" occurs once, the array that was cut out is the value of this member and of no other.
     single = all(rest.count(key) == there for key, there in zip(_KEYS, present, strict=True))
     certain = single and len(tags) <= MAX_TAGS and all(rest.count(f'"{tag}"'.encode()) == 1 for tag in tags)
-    return Members(found, column=column, exact=_EXACT.decode(short) if found.rounded else None) if certain else None
+    exact = _EXACT.decode(short) if certain and sample_body.rounded else None
+    return Members(sample_body, column=column, exact=exact) if certain else None
 
 
-def _cut(body: bytes, key: str) -> tuple[bytes, bytes]:
-    """(the body without the items of the first array that is the value of `key`, these items as they are)."""
+def _cut_array(body: bytes, key: str) -> tuple[bytes, bytes]:
+    """(the body without the items of the first array that is the value of `key`, the bytes of these items)."""
     match = _OPENINGS[key].search(body)
     end = -1 if match is None else body.find(b"]", match.end())
     if match is None or end < 0:
@@ -95,10 +96,10 @@ def _column(items: bytes) -> NDArray[np.float64] | None:
     return np.concatenate(parts)
 
 
-def understand(members: Members, received_ns: int, faults: FaultCollector) -> Samples | None:
-    """What the members mean together; None where there are faults, found before or here."""
+def interpret_members(members: Members, received_ns: int, faults: FaultCollector) -> Samples | None:
+    """The series that the members describe; None if `faults` has any, from before or from here."""
     body, count, column = members.body, members.count, members.column
-    _texts(body, faults)
+    _check_texts(body, faults)
     if count == 0:
         faults.add("$.values", "empty", "must hold at least one value")
     elif count is not None and count > MAX_SAMPLES:
@@ -120,7 +121,7 @@ def understand(members: Members, received_ns: int, faults: FaultCollector) -> Sa
     )
 
 
-def _texts(body: SampleBody, faults: FaultCollector) -> None:
+def _check_texts(body: SampleBody, faults: FaultCollector) -> None:
     for name, longest in (("name", MAX_NAME), ("unit", MAX_NAME), ("description", MAX_TEXT)):
         text = getattr(body, name)
         if text and len(text) > longest:

@@ -1,7 +1,7 @@
-"""Looks at raw bytes before they are decoded: is there anything in them that the fast reader would take silently?
+"""Scans raw bytes before they are decoded for anything that the fast reader would accept silently.
 
-The fast reader (msgspec) skips what it does not read, keeps the last of two equal keys and recurses without a limit of
-ours. These scans are linear, most of them in C, and may be wrong only towards caution.
+The fast reader (msgspec) skips what it does not read, keeps the last of two equal keys and has no limit of depth that
+we can set. The scans are linear, most of them in C; they may report what is harmless, but miss nothing.
 """
 
 import re
@@ -20,11 +20,11 @@ _MARK: Final = _STEP.copy()
 _MARK[ord('"')] = 2
 
 
-def plain(body: bytes, max_depth: int, *, usual_brackets: int = 0, any_escape: bool = False) -> bool:
-    """Whether nothing in `body` needs the strict reader: valid UTF-8, no telling escapes, no DEL, not too deep.
+def is_plain(body: bytes, max_depth: int, *, usual_brackets: int = 0, any_escape: bool = False) -> bool:
+    """Whether nothing in `body` needs the strict reader: valid UTF-8, no suspicious escapes, no DEL, not too deep.
 
-    `usual_brackets`: opening brackets that are known not to nest in others (they are of other records).
-    `any_escape`: every escape tells (because keys are looked for that escapes other than those can spell)."""
+    `usual_brackets`: the number of opening brackets that are known not to nest in others (they are of other records).
+    `any_escape`: every escape is suspicious (because it could spell a key that is read)."""
     if b"\\" in body and (any_escape or _ESCAPES.search(body)):
         return False
     return b"\x7f" not in body and is_utf8(body) and depth_within(body, max_depth, usual_brackets)
@@ -44,7 +44,7 @@ def is_utf8(body: bytes) -> bool:
 def depth_within(body: bytes, max_depth: int, usual_brackets: int = 0) -> bool:
     """Whether arrays and objects nest at most `max_depth` deep. Brackets inside texts do not count.
 
-    For bytes that are not JSON the answer may be either; they fail elsewhere.
+    For bytes that are not JSON the result is undefined; they fail elsewhere.
     """
     if body.count(b"[") + body.count(b"{") - usual_brackets <= max_depth:
         return True

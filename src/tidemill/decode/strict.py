@@ -1,6 +1,6 @@
-"""The strict reader: one record at a time, naming every fault with its path. What it says is so.
+"""The strict reader: reads one record at a time and names every fault with its path. Its result is authoritative.
 
-It is some twenty times slower than `fast.py` and is asked only where that one found something it could not be sure of.
+It is some twenty times slower than `fast.py` and reads only what that reader is not certain of.
 """
 
 import math
@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.plan import Column, DecodePlan, Node
-from tidemill.decode.strict_json import NOT_FINITE, Object, has_lone_surrogate, name_of, words, written
+from tidemill.decode.strict_json import NOT_FINITE, Object, as_written, has_lone_surrogate, json_type, not_finite_paths
 from tidemill.decode.time_formats import TIME_KINDS, offset_s
 from tidemill.decode.times import INSTANT, LOCAL_MAX_NS, LOCAL_MIN_NS
-from tidemill.decode.values import octets, packed_text, unpacked
+from tidemill.decode.values import packed_bytes, packed_text, unpack_numbers
 from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -20,8 +20,8 @@ _MISSING: Final = object()
 
 
 class Record:
-    """One record as the strict reader found it: a value for each column, the time (good if `timed`; `time` is its path
-    and what stands there), the offset that stands in a member of its own, the registers."""
+    """One record as the strict reader read it: a value for each column, the time (valid if `timed`; `time` is its path
+    and value), the offset from a member of its own, the registers."""
 
     __slots__ = ("local", "offset_s", "registers", "time", "timed", "values", "wall_ns")
 
@@ -36,58 +36,58 @@ class Record:
 
 
 def read_record(value: Any, path: str, plan: DecodePlan, faults: FaultCollector) -> Record:
-    """Read one record by the plan, adding each of its faults. What is returned is only good when none was added."""
+    """Read one record by the plan, adding each of its faults. The result is only valid if none was added."""
     record = Record(len(plan.columns))
     record.timed = plan.time_received and isinstance(value, Object)
     if not isinstance(value, Object):
-        faults.add(path, "wrong_type", f"must be an object, is {name_of(value)}")
+        faults.add(path, "wrong_type", f"must be an object, is {json_type(value)}")
         return record
-    _RecordWalk(plan, record, faults).node(value, path, plan.root)
+    _RecordWalk(plan, record, faults).read_object(value, path, plan.root)
     if record.timed and record.time is not None:
         record.timed = _settle_time(record, plan, faults)
     if plan.except_keys is not None:
         record.registers = _read_registers(value, path, plan.except_keys, faults)
-    for where in words(value, path):
+    for where in not_finite_paths(value, path):
         faults.add_once(where, "not_finite", NOT_FINITE)
     return record
 
 
 class _RecordWalk:
-    """One way through one record, object by object."""
+    """Walks through one record, object by object."""
 
     def __init__(self, plan: DecodePlan, record: Record, faults: FaultCollector) -> None:
         self._plan = plan
         self._record = record
         self._faults = faults
 
-    def node(self, value: Object, path: str, node: Node) -> None:
-        """Everything that is read of one object and below it."""
-        twice = value.twice
+    def read_object(self, value: Object, path: str, node: Node) -> None:
+        """Read the members of one object and of the objects below it."""
+        twice = value.duplicate_keys
         for key in sorted(twice & {*node.columns, *node.nodes}) if twice else ():
             self._faults.add(f"{path}.{key}", "duplicate_key", f"'{key}' is there twice")
         for key, number in node.columns.items():
             item = value.get(key, _MISSING)
             if item is not _MISSING or self._plan.columns[number].required:
-                self._column(item, f"{path}.{key}", number)
+                self._read_member(item, f"{path}.{key}", number)
             if key in twice:
-                self._forget(number)
+                self._clear_column(number)
         for key, below in node.nodes.items():
             inner, where = value.get(key, _MISSING), f"{path}.{key}"
             if isinstance(inner, Object):
-                self.node(inner, where, below)
-            elif _is_there(inner, where, below.required(self._plan.columns), "an object", self._faults):
-                self._faults.add(where, "wrong_type", f"must be an object, is {name_of(inner)}")
+                self.read_object(inner, where, below)
+            elif _is_present(inner, where, below.required(self._plan.columns), "an object", self._faults):
+                self._faults.add(where, "wrong_type", f"must be an object, is {json_type(inner)}")
 
-    def _forget(self, number: int) -> None:
-        """Nothing is known of a column whose member is there twice."""
+    def _clear_column(self, number: int) -> None:
+        """Drop the value of a column whose member is duplicate."""
         self._record.values[number] = None
         self._record.timed &= self._plan.columns[number].kind not in (*TIME_KINDS, "offset")
 
-    def _column(self, value: Any, path: str, number: int) -> None:
+    def _read_member(self, value: Any, path: str, number: int) -> None:
         column, faults, values = self._plan.columns[number], self._faults, self._record.values
         timely = column.kind in TIME_KINDS
         expected = self._plan.times.expected if timely else _expected(column)
-        if not _is_there(value, path, column.required, expected, faults):
+        if not _is_present(value, path, column.required, expected, faults):
             return
         if timely:
             before = faults.count
@@ -107,8 +107,8 @@ class _RecordWalk:
             values[number] = _read_labels(value, path, faults)
 
 
-def _is_there(value: Any, path: str, required: bool, expected: str, faults: FaultCollector) -> bool:
-    """False for what is missing or null: a fault where it is required."""
+def _is_present(value: Any, path: str, required: bool, expected: str, faults: FaultCollector) -> bool:
+    """Whether a member has a value. False if it is missing (with a fault, if it is required) or null and optional."""
     if value is _MISSING:
         if required:
             faults.add(path, "missing", f"is missing; it must be {expected}")
@@ -117,9 +117,10 @@ def _is_there(value: Any, path: str, required: bool, expected: str, faults: Faul
 
 
 def read_text(value: Any, path: str, max_length: int, faults: FaultCollector) -> str | None:
-    """A text that names something: not empty, not too long, no control characters, no half characters."""
+    """A text that names something: not empty, at most `max_length` characters, no control characters, no half of a
+    surrogate pair; else None with a fault."""
     if not isinstance(value, str):
-        faults.add(path, "wrong_type", f"must be a text, is {name_of(value)}")
+        faults.add(path, "wrong_type", f"must be a text, is {json_type(value)}")
     elif not value:
         faults.add(path, "empty", "must not be empty")
     elif has_lone_surrogate(value):
@@ -136,9 +137,10 @@ def read_text(value: Any, path: str, max_length: int, faults: FaultCollector) ->
 def read_number(
     value: Any, path: str, column: Column | None, faults: FaultCollector, expected: str = "a number"
 ) -> float | None:
-    """A finite number, to the column's scale and within its range. Integers of any size count as the nearest double."""
+    """A finite number, times the column's scale plus its offset, within its range; else a fault is added. Integers of
+    any size count as the nearest double."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        faults.add(path, "wrong_type", f"must be {expected}, is {name_of(value)}")
+        faults.add(path, "wrong_type", f"must be {expected}, is {json_type(value)}")
         return None
     number = float(value)
     if not math.isfinite(number):
@@ -157,7 +159,7 @@ def read_number(
 
 def _read_numbers(value: Any, path: str, column: Column, faults: FaultCollector) -> list[float | None] | None:
     if not isinstance(value, list):
-        faults.add(path, "wrong_type", f"must be an array of numbers, is {name_of(value)}")
+        faults.add(path, "wrong_type", f"must be an array of numbers, is {json_type(value)}")
         return None
     if not value:
         faults.add(path, "empty", "must hold at least one number")
@@ -165,26 +167,26 @@ def _read_numbers(value: Any, path: str, column: Column, faults: FaultCollector)
 
 
 def _read_packed(value: Any, path: str, column: Column, faults: FaultCollector) -> Any:
-    """A packed number, or the list of them."""
+    """A packed number, or a list of them; None with a fault."""
     kind = column.packed
     assert kind is not None
     if isinstance(value, list) and column.encoding in ("auto", "array"):
         before = faults.count
         for n, item in enumerate(value):
             if type(item) is not int:
-                faults.add(f"{path}[{n}]", "wrong_type", f"must be an integer 0..255, is {name_of(item)}")
+                faults.add(f"{path}[{n}]", "wrong_type", f"must be an integer 0..255, is {json_type(item)}")
             elif not 0 <= item <= 255:
                 faults.add(f"{path}[{n}]", "out_of_range", f"must be an integer 0..255, is {item}")
         if faults.count > before:
             return None
     elif not isinstance(value, str) or column.encoding == "array":
-        faults.add(path, "wrong_type", f"must be {packed_text(column)}, is {name_of(value)}")
+        faults.add(path, "wrong_type", f"must be {packed_text(column)}, is {json_type(value)}")
         return None
     if kind.array and not value:
         faults.add(path, "empty", "must hold at least one number")
         return None
     try:
-        numbers = unpacked(octets(value, column), kind)
+        numbers = unpack_numbers(packed_bytes(value, column), kind)
     except ValueError as error:
         faults.add(path, "invalid_value", str(error))
         return None
@@ -194,7 +196,7 @@ def _read_packed(value: Any, path: str, column: Column, faults: FaultCollector) 
 
 
 def read_exact(number: Any, path: str, column: Column, faults: FaultCollector) -> float | None:
-    """A packed number, which a double must be able to hold exactly."""
+    """A packed number; None with a fault where a double cannot hold it exactly."""
     if isinstance(number, int) and int(float(number)) != number:
         faults.add(path, "not_exact", f"{number} is an integer that a double cannot hold exactly")
         return None
@@ -203,31 +205,31 @@ def read_exact(number: Any, path: str, column: Column, faults: FaultCollector) -
 
 def _read_labels(value: Any, path: str, faults: FaultCollector) -> list[str] | None:
     if not isinstance(value, list):
-        faults.add(path, "wrong_type", f"must be an array of texts, is {name_of(value)}")
+        faults.add(path, "wrong_type", f"must be an array of texts, is {json_type(value)}")
         return None
     for n, item in enumerate(value):
         if not isinstance(item, str):
-            faults.add(f"{path}[{n}]", "wrong_type", f"must be a text, is {name_of(item)}")
+            faults.add(f"{path}[{n}]", "wrong_type", f"must be a text, is {json_type(item)}")
         elif has_lone_surrogate(item):
             faults.add(f"{path}[{n}]", "lone_surrogate", "holds half of a surrogate pair, which is no character")
     return value
 
 
 def _read_time(value: Any, path: str, plan: DecodePlan, faults: FaultCollector) -> tuple[int, int]:
-    """(ns, INSTANT or what kind of wall clock it is), not checked for range."""
+    """(ns, INSTANT, WALL or DAY), not checked for range; (0, INSTANT) with a fault."""
     times = plan.times
     if not isinstance(value, str):
         before = faults.count
         if times.kind == "time_text":
-            faults.add(path, "wrong_type", f"must be {times.expected}, is {name_of(value)}")
+            faults.add(path, "wrong_type", f"must be {times.expected}, is {json_type(value)}")
         else:
             read_number(value, path, None, faults, times.expected)
-        return (0, INSTANT) if faults.count > before else times.one(written(value))
+        return (0, INSTANT) if faults.count > before else times.parse_value(as_written(value))
     try:
-        return times.one(value)
+        return times.parse_value(value)
     except ValueError as error:
         if times.kind == "time_number":
-            faults.add(path, "wrong_type", f"must be {times.expected}, is {name_of(value)}")
+            faults.add(path, "wrong_type", f"must be {times.expected}, is {json_type(value)}")
         else:
             faults.add(path, "time_invalid", str(error).encode(errors="backslashreplace").decode())
         return 0, INSTANT
@@ -248,7 +250,7 @@ def _read_offset(value: Any, path: str, plan: DecodePlan, faults: FaultCollector
 
 
 def _settle_time(record: Record, plan: DecodePlan, faults: FaultCollector) -> bool:
-    """Give a wall clock the offset that its record has; whether the time is good, else with a fault."""
+    """Apply the offset that a record has to its wall clock; returns whether the time is valid, else adds a fault."""
     assert record.time is not None
     path, value = record.time
     if record.local and record.offset_s is not None:
@@ -265,21 +267,21 @@ def _settle_time(record: Record, plan: DecodePlan, faults: FaultCollector) -> bo
 
 
 def _read_registers(value: Object, path: str, except_keys: frozenset[str], faults: FaultCollector) -> dict[str, float]:
-    """Every member that is not excepted, as a number; null is a register without a reading and is left out."""
-    found: dict[str, float] = {}
+    """Every member that is not in `except_keys`, as a number; null is a register without a reading and is left out."""
+    registers: dict[str, float] = {}
     before = faults.count
     for key, item in value.items():
         if key in except_keys:
             continue
-        if key in value.twice:
+        if key in value.duplicate_keys:
             faults.add(f"{path}.{key}", "duplicate_key", f"'{key}' is there twice")
         name = read_text(key, path, 256, faults)
         number = None if item is None else read_number(item, f"{path}.{key}", None, faults)
         if name is not None and number is not None:
-            found[name] = number
-    if not found and faults.count == before:
+            registers[name] = number
+    if not registers and faults.count == before:
         faults.add(path, "missing", "has no register (a member with a number)")
-    return found
+    return registers
 
 
 def _expected(column: Column) -> str:

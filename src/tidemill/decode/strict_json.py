@@ -1,5 +1,5 @@
-"""Strict JSON (RFC 8259): one text at a time, remembering what a plain parse forgets — keys that are there twice, NaN
-and infinities written as words, integers of thousands of digits — and saying what a text is where it is no JSON."""
+"""Strict JSON (RFC 8259): parses one text at a time and reports what a plain parser hides: duplicate keys, NaN and
+infinities written as words, integers of thousands of digits; and where a text is not JSON."""
 
 import json
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ _EXACT_DIGITS: Final = 20  # integers of more digits fit no int64 and are taken 
 
 
 class Object(dict[str, Any]):
-    """A JSON object that remembers which keys it had twice."""
+    """A JSON object with the set of its duplicate keys."""
 
-    twice: frozenset[str] = frozenset()
+    duplicate_keys: frozenset[str] = frozenset()
 
 
 class NotJson(float):
@@ -25,32 +25,32 @@ class NotJson(float):
 
 
 class Digits(float):
-    """A number with decimals that remembers how it was written."""
+    """A number with decimals, with its text as written."""
 
     text: str
 
 
 def _with_digits(text: str) -> Digits:
-    found = Digits(text)
-    found.text = text
-    return found
+    number = Digits(text)
+    number.text = text
+    return number
 
 
-def written(number: float) -> float | Decimal:
-    """A number exactly as it was written, where that is known (`parse` with `digits`)."""
+def as_written(number: float) -> float | Decimal:
+    """A number exactly as it was written, where its text is known (`parse_json` with `digits`)."""
     return Decimal(number.text) if isinstance(number, Digits) else number
 
 
-# Of each word one value: making a million of them would hold up all threads for a second.
-word: Final = {name: NotJson(name) for name in ("NaN", "Infinity", "-Infinity")}.__getitem__
+# One object for each word: creating a million of them would block all threads for a second.
+not_json: Final = {name: NotJson(name) for name in ("NaN", "Infinity", "-Infinity")}.__getitem__
 
 
-def parse(
+def parse_json(
     body: bytes, path: str, max_depth: int, faults: FaultCollector, *, line: int = 1, digits: bool = False
 ) -> Any:
     """The value of a JSON text, or None with a fault. Objects are `Object`, words such as NaN are `NotJson`; numbers
     with decimals are `Digits` where `digits` are wanted. `line` is the number of the text's first line."""
-    if not readable(body, path, max_depth, faults, line=line):
+    if not is_readable(body, path, max_depth, faults, line=line):
         return None
     text = body.decode()
     try:
@@ -58,7 +58,7 @@ def parse(
         if end == len(text):
             return value
     except (StopIteration, json.JSONDecodeError, RecursionError):
-        pass  # the decoder does more for white space and says what is wrong
+        pass  # the decoder below accepts outer white space and raises an error with a message
     try:
         return (_DIGITS if digits else _JSON).decode(text)
     except json.JSONDecodeError as error:
@@ -69,8 +69,8 @@ def parse(
     return None
 
 
-def readable(body: bytes, path: str, max_depth: int, faults: FaultCollector, *, line: int = 1) -> bool:
-    """Whether a text may be read as JSON: not empty, UTF-8, not too deep. Else with a fault."""
+def is_readable(body: bytes, path: str, max_depth: int, faults: FaultCollector, *, line: int = 1) -> bool:
+    """Whether a text may be parsed as JSON: not empty, UTF-8, not too deep; else a fault is added."""
     if not body.strip(b" \t\r\n"):
         faults.add(path, "empty_body", "there is nothing here; send a JSON document")
     elif not is_utf8(body):
@@ -82,8 +82,8 @@ def readable(body: bytes, path: str, max_depth: int, faults: FaultCollector, *, 
     return False
 
 
-def invalid(message: str, body: bytes, at: int) -> str:
-    """The sentence of a document that is no JSON from a place in its bytes on."""
+def invalid_message(message: str, body: bytes, at: int) -> str:
+    """The sentence for a document that is not JSON from the byte offset `at` on."""
     before = body[:at]
     line, column = before.count(b"\n") + 1, len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
     return f"not JSON: {_what_is_wrong(message)} at line {line}, column {column}"
@@ -114,21 +114,21 @@ def has_lone_surrogate(text: str) -> bool:
     return False
 
 
-def words(value: Any, path: str) -> Iterator[str]:
+def not_finite_paths(value: Any, path: str) -> Iterator[str]:
     """The paths of every NaN or infinity written as a word in a value."""
     if isinstance(value, NotJson):
         yield path
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from words(item, f"{path}.{key}")
+            yield from not_finite_paths(item, f"{path}.{key}")
     elif isinstance(value, list):
         for n, item in enumerate(value):
             if not isinstance(item, int) and type(item) is not float and not isinstance(item, str):
-                yield from words(item, f"{path}[{n}]")
+                yield from not_finite_paths(item, f"{path}[{n}]")
 
 
-def name_of(value: Any) -> str:
-    """What a JSON value is, in words."""
+def json_type(value: Any) -> str:
+    """The type of a JSON value, in words."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -146,11 +146,11 @@ _EMPTY: Final = Object()  # of all objects without members: read only
 def _object(pairs: list[tuple[str, Any]]) -> Object:
     if not pairs:
         return _EMPTY
-    found = Object(pairs)
-    if len(found) != len(pairs):
+    members = Object(pairs)
+    if len(members) != len(pairs):
         seen: set[str] = set()
-        found.twice = frozenset(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-    return found
+        members.duplicate_keys = frozenset(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+    return members
 
 
 def _integer(text: str) -> float:
@@ -158,9 +158,9 @@ def _integer(text: str) -> float:
     return int(text) if len(text) <= _EXACT_DIGITS else float(text)
 
 
-_JSON: Final = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_constant=word)
+_JSON: Final = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_constant=not_json)
 _DIGITS: Final = json.JSONDecoder(
-    object_pairs_hook=_object, parse_float=_with_digits, parse_int=_integer, parse_constant=word
+    object_pairs_hook=_object, parse_float=_with_digits, parse_int=_integer, parse_constant=not_json
 )
 _scan: Final = make_scanner(_JSON)  # type: ignore[arg-type]  # typeshed takes the decoder for a scanner
 _scan_digits: Final = make_scanner(_DIGITS)  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
-"""The records of a payload as the ledger shows them: each its own bytes, as text.
+"""The texts of a payload's records for the ledger: the bytes of each record, as text.
 
-What cannot be cut is shown once, at index 0; every other index of such a payload has no text, so that the texts of a
-payload never come to more than twice its bytes.
+A payload that cannot be cut has its text at index 0; every other index has none, so that the texts of a payload are
+never more than twice its bytes.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 MAX_RECORD_TEXT: Final = 64 << 10  # bytes of a record kept in the ledger, in UTF-8
-CUT_OFF: Final = "…"  # how a text ends of which the ledger keeps only the beginning
+CUT_OFF: Final = "…"  # the end of a text of which the ledger keeps only the beginning
 
 
 class Texts(msgspec.Struct, frozen=True):
@@ -23,8 +23,8 @@ class Texts(msgspec.Struct, frozen=True):
     digits: bool = False
 
     def text(self, index: int) -> str:
-        """The text of a record, at most MAX_RECORD_TEXT bytes; a longer one is cut and ends with CUT_OFF. "" for an
-        index that cannot be cut out, but for 0: the payload's beginning."""
+        """The text of a record, at most MAX_RECORD_TEXT bytes; a longer one is cut and ends with CUT_OFF. For an index
+        without a record "", for 0 the payload's beginning."""
         if index < len(self.starts):
             piece = self.body[self.starts[index] : self.ends[index]]
         elif index == 0:

@@ -1,7 +1,7 @@
-"""The formats of a feed's times, compiled: one value or a whole column of them -> wall clocks and instants.
+"""Compiles the time formats of a feed: parses one value or a column of values into instants and wall clocks.
 
-A text is read by the formats in their order, a number by the one that counts (`unix_s` ...). A column is read as every
-single value of it is (a property test holds both together); the usual spellings are read in NumPy.
+A text is parsed by the formats in their order, a number by the numeric format (`unix_s` ...). A column gives the same
+results as its single values (a property test compares them); the usual spellings are parsed in NumPy.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,14 +50,14 @@ class TimeFormats:
 
     @property
     def kind(self) -> TimeKind:
-        """What JSON values they can be."""
+        """The JSON types that the formats accept."""
         if self._unit is None:
             return "time_text"
         return "time_number" if len(self._formats) == 1 else "time_any"
 
     @property
     def certain(self) -> bool:
-        """Whether every RFC 3339 text is read as one."""
+        """Whether every RFC 3339 text is parsed as such."""
         return self._quick and self._unit is None
 
     @property
@@ -65,9 +65,9 @@ class TimeFormats:
         """What a value must be, in words."""
         return ", or ".join(self._expected(name) for name in self._formats)
 
-    def column(self, values: Sequence[Any]) -> LocalTimes | None:
-        """A column of values: texts, or ints and Decimals. None where that is not certain; what fits no format is only
-        marked."""
+    def parse_column(self, values: Sequence[Any]) -> LocalTimes | None:
+        """The times of a column of texts, or of ints and Decimals; None for other types. A value that fits no format is
+        not `ok`."""
         kinds = set(map(type, values))
         if kinds == {str}:
             return self._column_of_texts(values)
@@ -75,10 +75,10 @@ class TimeFormats:
             return self._column_of_both(values)
         if self._unit is None or not kinds <= {int, Decimal}:
             return None
-        walls = parse_numbers(values, UNIT_NS[self._unit])
-        return msgspec.structs.replace(walls, local=np.full(len(values), self._kind_of_number, np.uint8))
+        times = parse_numbers(values, UNIT_NS[self._unit])
+        return msgspec.structs.replace(times, local=np.full(len(values), self._kind_of_number, np.uint8))
 
-    def one(self, value: Any) -> tuple[int, int]:
+    def parse_value(self, value: Any) -> tuple[int, int]:
         """(ns, kind) of one value: a text, or a finite int, float or Decimal; not checked for range. Raises ValueError
         with a sentence."""
         if not isinstance(value, str):
@@ -95,47 +95,47 @@ class TimeFormats:
 
     def _column_of_both(self, values: Sequence[Any]) -> LocalTimes | None:
         texts = np.fromiter((type(value) is str for value in values), np.bool_, len(values))
-        walls = LocalTimes(
+        times = LocalTimes(
             np.zeros(len(values), np.int64), np.zeros(len(values), np.uint8), np.zeros(len(values), np.bool_)
         )
         for mask in (texts, ~texts):
-            part = self.column([values[row] for row in np.flatnonzero(mask).tolist()])
+            part = self.parse_column([values[row] for row in np.flatnonzero(mask).tolist()])
             if part is None:
                 return None
-            walls.ns[mask], walls.local[mask], walls.ok[mask] = part.ns, part.local, part.ok
-        return walls
+            times.ns[mask], times.local[mask], times.ok[mask] = part.ns, part.local, part.ok
+        return times
 
     def _column_of_texts(self, texts: Sequence[str]) -> LocalTimes:
         count = len(texts)
         if self._unit is not None and self._formats[0] == self._unit:
             digits = "".join(texts)
             if digits.isascii() and digits.isdigit() and all(texts) and max(map(len, texts)) < 20:
-                walls = parse_numbers(list(map(int, texts)), UNIT_NS[self._unit])
-                return msgspec.structs.replace(walls, local=np.full(count, self._kind_of_number, np.uint8))
+                times = parse_numbers(list(map(int, texts)), UNIT_NS[self._unit])
+                return msgspec.structs.replace(times, local=np.full(count, self._kind_of_number, np.uint8))
         if self._quick:
-            walls = parse_texts(texts)
+            times = parse_texts(texts)
             if self._respelled:
-                self._respell(texts, walls)
+                self._respell(texts, times)
         else:
-            walls = LocalTimes(np.zeros(count, np.int64), np.zeros(count, np.uint8), np.zeros(count, np.bool_))
-        for row in np.flatnonzero(~walls.ok).tolist():
+            times = LocalTimes(np.zeros(count, np.int64), np.zeros(count, np.uint8), np.zeros(count, np.bool_))
+        for row in np.flatnonzero(~times.ok).tolist():
             try:
-                ns, kind = self.one(texts[row])
+                ns, kind = self.parse_value(texts[row])
             except ValueError:
                 continue
             if _FIRST_NS <= ns <= (LOCAL_MAX_NS if kind else MAX_NS):
-                walls.ns[row], walls.local[row], walls.ok[row] = ns, kind, True
-        return walls
+                times.ns[row], times.local[row], times.ok[row] = ns, kind, True
+        return times
 
-    def _respell(self, texts: Sequence[str], walls: LocalTimes) -> None:
-        """Read the commonest other spellings of ISO 8601 as a column: without seconds, `+0100`, `+01`."""
-        rows = np.flatnonzero(~walls.ok)
+    def _respell(self, texts: Sequence[str], times: LocalTimes) -> None:
+        """Parse the commonest other spellings of ISO 8601 as a column: without seconds, `+0100`, `+01`."""
+        rows = np.flatnonzero(~times.ok)
         spelled = [(row, text) for row in rows.tolist() if (text := _respelled(texts[row])) is not None]
         if not spelled:
             return
         again = parse_texts([text for _, text in spelled])
         at = np.array([row for row, _ in spelled])[again.ok]
-        walls.ns[at], walls.local[at], walls.ok[at] = again.ns[again.ok], again.local[again.ok], True
+        times.ns[at], times.local[at], times.ok[at] = again.ns[again.ok], again.local[again.ok], True
 
     def _text_reader(self, name: str) -> Callable[[str], tuple[int, int]]:
         if name in UNIT_NS:
@@ -164,8 +164,8 @@ class TimeFormats:
 
 
 def offset_s(value: Any, unit: str) -> int:
-    """An offset from UTC that stands in a member of its own, in seconds: a text such as `+01:00`, or a number of
-    `unit`s (OFFSET_UNITS_S) east of Greenwich. Raises ValueError with a sentence."""
+    """Seconds east of UTC of an offset from a member of its own: a text such as `+01:00`, or a number of `unit`s
+    (OFFSET_UNITS_S). Raises ValueError with a sentence."""
     if isinstance(value, str):
         return parse_offset(value)
     seconds = value * OFFSET_UNITS_S[unit]
@@ -175,7 +175,7 @@ def offset_s(value: Any, unit: str) -> int:
 
 
 def offset_column(values: Sequence[Any], unit: str) -> list[int | None] | None:
-    """The offsets of a column in s, None where a record has none; None as a whole where any is none."""
+    """The offsets of a column in s, None where a record has none; None instead of the list where any is invalid."""
     try:
         known = {value: None if value is None else offset_s(value, unit) for value in set(values)}
     except ValueError:
@@ -183,17 +183,18 @@ def offset_column(values: Sequence[Any], unit: str) -> list[int | None] | None:
     return [known[value] for value in values]
 
 
-def with_offsets(walls: LocalTimes, offsets: Sequence[int | None]) -> LocalTimes:
-    """Wall clocks with the offsets of their records as instants. A time that has an offset itself keeps that."""
-    there = np.array([offset is not None for offset in offsets], np.bool_) & (walls.local != INSTANT)
+def with_offsets(times: LocalTimes, offsets: Sequence[int | None]) -> LocalTimes:
+    """The times with wall clocks made instants by the offsets of their records. A time that has an offset itself keeps
+    it."""
+    there = np.array([offset is not None for offset in offsets], np.bool_) & (times.local != INSTANT)
     shift = np.array([offset or 0 for offset in offsets], np.int64) * NS_PER_S
-    fits = ~there | ((walls.ns >= _FIRST_NS) & (walls.ns <= MAX_NS - 86_400 * NS_PER_S))
-    ns = np.where(there & fits, walls.ns - shift, walls.ns)
-    return LocalTimes(ns, np.where(there, INSTANT, walls.local).astype(np.uint8), walls.ok & fits)
+    fits = ~there | ((times.ns >= _FIRST_NS) & (times.ns <= MAX_NS - 86_400 * NS_PER_S))
+    ns = np.where(there & fits, times.ns - shift, times.ns)
+    return LocalTimes(ns, np.where(there, INSTANT, times.local).astype(np.uint8), times.ok & fits)
 
 
 def _number(text: str, expected: str) -> Decimal:
-    """A number in quotes, exactly. Raises ValueError."""
+    """A number written as text, exactly. Raises ValueError."""
     try:
         number = Decimal(text)
     except InvalidOperation:
@@ -210,8 +211,8 @@ def _settled(written: Written) -> tuple[int, int]:
 
 
 def _respelled(text: str) -> str | None:
-    """An ISO 8601 text in another spelling of the same time, which `parse_texts` reads; None where it is not one of the
-    commonest. What is wrong in it stays wrong."""
+    """An ISO 8601 text respelled for `parse_texts`; None where it is not one of the commonest spellings. An invalid
+    time stays invalid."""
     size = len(text)
     if size < 16 or text[13] != ":" or text[10] not in "Tt ":
         return None

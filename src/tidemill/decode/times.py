@@ -1,7 +1,7 @@
-"""Whole columns of times -> nanoseconds: the grammar of `model.time.parse_wall`, in NumPy (a property test holds them
-together). What does not fit is only marked; the one who asked reads those again, one by one, to say why.
+"""Parses columns of times into nanoseconds: the grammar of `model.time.parse_wall`, in NumPy (a property test compares
+them). Invalid values are only marked; the caller parses those one by one for their faults.
 
-Other spellings and patterns are for `time_formats.py`, which asks this file first."""
+Other spellings and patterns are left to `time_formats.py`, which calls this module first."""
 
 from collections.abc import Sequence
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
@@ -20,23 +20,23 @@ UNIT_NS: Final = {"unix_s": NS_PER_S, "unix_ms": 1_000_000, "unix_us": 1_000, "u
 _SLACK_NS: Final = 16 * 3600 * NS_PER_S
 LOCAL_MIN_NS: Final = MIN_NS - _SLACK_NS
 LOCAL_MAX_NS: Final = MAX_NS - _SLACK_NS
-_FIRST_S: Final = MIN_NS // NS_PER_S - 86_400  # before this, a text is not even read
+_FIRST_S: Final = MIN_NS // NS_PER_S - 86_400  # texts before this are invalid
 
-# What a time is as read: an instant; a wall clock without an offset; a day without a time, which means its begin.
+# The kinds of times: an instant; a wall clock without an offset; a day without a time, which means its begin.
 INSTANT: Final = 0
 WALL: Final = 1
 DAY: Final = 2
 
-_EXACT: Final = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])  # of Decimals that are never rounded
-_BLOCK: Final = 1 << 15  # rows parsed at a time: what they need stays in the processor's cache
-_LONG: Final = 65  # characters; from here on (more than 39 digits of a second) texts are read one by one
+_EXACT: Final = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])  # never rounds
+_BLOCK: Final = 1 << 15  # rows parsed at a time, so that they stay in the processor's cache
+_LONG: Final = 65  # characters; from here on (more than 39 digits of a second) texts are parsed one by one
 _DIGITS: Final = (0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18)
 _MONTH_DAYS: Final = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 
 
 class LocalTimes(msgspec.Struct, frozen=True):
-    """Times as read. `ns` is the instant (where `local` is INSTANT), or the wall clock as if it were UTC (WALL, DAY);
-    only good where `ok`."""
+    """Parsed times. `ns` is the instant (where `local` is INSTANT), or the wall clock as if it were UTC (WALL, DAY);
+    only valid where `ok`."""
 
     ns: NDArray[np.int64]
     local: NDArray[np.uint8]
@@ -44,32 +44,32 @@ class LocalTimes(msgspec.Struct, frozen=True):
 
 
 def parse_texts(texts: Sequence[str]) -> LocalTimes:
-    """RFC 3339 texts, with or without an offset, in any mix of lengths."""
+    """The times of RFC 3339 texts, with or without an offset, in any mix of lengths."""
     count = len(texts)
-    walls = LocalTimes(np.zeros(count, np.int64), np.zeros(count, np.uint8), np.zeros(count, np.bool_))
+    times = LocalTimes(np.zeros(count, np.int64), np.zeros(count, np.uint8), np.zeros(count, np.bool_))
     joined = "".join(texts)
     if not joined.isascii():
         for row, text in enumerate(texts):
             if text.isascii():
-                one = parse_texts([text])
-                walls.ns[row], walls.local[row], walls.ok[row] = one.ns[0], one.local[0], one.ok[0]
-        return walls
+                single = parse_texts([text])
+                times.ns[row], times.local[row], times.ok[row] = single.ns[0], single.local[0], single.ok[0]
+        return times
     buffer = np.frombuffer(joined.encode("ascii"), np.uint8)
     lengths = np.fromiter(map(len, texts), np.int64, count)
     starts = np.cumsum(lengths) - lengths
     for row in np.flatnonzero(lengths >= _LONG).tolist():
-        _parse_long(texts[row], row, walls)
+        _parse_long(texts[row], row, times)
     for length in np.unique(lengths[(lengths >= 19) & (lengths < _LONG)]):
         rows = np.flatnonzero(lengths == length)
         for first in range(0, len(rows), _BLOCK):
             some = rows[first : first + _BLOCK]
-            _parse_block(_matrix(buffer, starts[some], int(length)), some, walls)
-    return walls
+            _parse_block(_matrix(buffer, starts[some], int(length)), some, times)
+    return times
 
 
 def parse_numbers(values: Sequence[Any], unit_ns: int) -> LocalTimes:
-    """Epoch numbers (int, Decimal or float) of a unit. A float counts as the shortest decimal that reads back as it:
-    0.1 s is 100 ms exactly. Halves of a nanosecond go to the even one."""
+    """The times of epoch numbers (int, Decimal or float) in a unit. A float counts as its shortest decimal that parses
+    to the same float: 0.1 s is 100 ms exactly. Halves of a nanosecond are rounded to even."""
     count = len(values)
     local = np.zeros(count, np.uint8)
     low, high = -(-MIN_NS // unit_ns), MAX_NS // unit_ns
@@ -82,8 +82,8 @@ def parse_numbers(values: Sequence[Any], unit_ns: int) -> LocalTimes:
 
 
 def number_ns(value: float | Decimal, unit_ns: int) -> int:
-    """One epoch number of a unit -> ns, exactly as `parse_numbers`; not checked for range. NaN and infinities are out
-    of any range."""
+    """One epoch number in a unit as ns, as `parse_numbers` computes it; not checked for range. NaN and infinities
+    become a value out of range."""
     if isinstance(value, int):
         return value * unit_ns
     number = value if isinstance(value, Decimal) else Decimal(repr(float(value)))
@@ -94,33 +94,34 @@ def number_ns(value: float | Decimal, unit_ns: int) -> int:
     return int(_EXACT.to_integral_value(_EXACT.multiply(number, Decimal(unit_ns))))
 
 
-def in_range(walls: LocalTimes) -> NDArray[np.bool_]:
-    """Where the store can hold the time (a local one: whatever its zone)."""
-    low = np.where(walls.local, LOCAL_MIN_NS, MIN_NS)
-    high = np.where(walls.local, LOCAL_MAX_NS, MAX_NS)
-    return (low <= walls.ns) & (walls.ns <= high)
+def in_range(times: LocalTimes) -> NDArray[np.bool_]:
+    """Boolean per time: whether the store can hold it (a local time: in any zone)."""
+    low = np.where(times.local, LOCAL_MIN_NS, MIN_NS)
+    high = np.where(times.local, LOCAL_MAX_NS, MAX_NS)
+    return (low <= times.ns) & (times.ns <= high)
 
 
-def _parse_long(text: str, row: int, walls: LocalTimes) -> None:
-    """One text as `parse_wall` reads it."""
+def _parse_long(text: str, row: int, times: LocalTimes) -> None:
+    """Parse one text by `parse_wall` into a row."""
     try:
         wall, offset = parse_wall(text)
     except ValueError:
         return
     ns = wall - (offset or 0) * NS_PER_S
     if _FIRST_S * NS_PER_S <= ns <= MAX_NS:
-        walls.ns[row], walls.local[row], walls.ok[row] = ns, WALL if offset is None else INSTANT, True
+        times.ns[row], times.local[row], times.ok[row] = ns, WALL if offset is None else INSTANT, True
 
 
 def _matrix(buffer: NDArray[np.uint8], starts: NDArray[np.int64], length: int) -> NDArray[np.uint8]:
-    """The texts of one length as a matrix with a row per character position, so that each step reads contiguously."""
+    """The texts of one length as a matrix with a row for each character position, so that each step reads
+    contiguously."""
     if starts[-1] - starts[0] == (len(starts) - 1) * length:
         return np.ascontiguousarray(buffer[starts[0] : starts[-1] + length].reshape(-1, length).T)
-    return np.stack([buffer[starts + position] for position in range(length)])
+    return np.stack([buffer[starts + index] for index in range(length)])
 
 
-def _parse_block(matrix: NDArray[np.uint8], rows: NDArray[np.int64], walls: LocalTimes) -> None:
-    """Texts of one length, told apart by how they end: `Z`, an offset, or nothing."""
+def _parse_block(matrix: NDArray[np.uint8], rows: NDArray[np.int64], times: LocalTimes) -> None:
+    """Parse texts of one length, separately by their ending: `Z`, an offset, or none."""
     length = len(matrix)
     seconds, ok = _whole_seconds(matrix)
     zulu = (matrix[-1] | 0x20) == ord("z")
@@ -138,9 +139,9 @@ def _parse_block(matrix: NDArray[np.uint8], rows: NDArray[np.int64], walls: Loca
         # Cut before the multiplication what int64 could not hold after it; `in_range` decides to the nanosecond.
         fits = (total >= _FIRST_S) & (total <= MAX_NS // NS_PER_S)
         at = rows if every else rows[ending]
-        walls.ns[at] = np.where(fits, total, 0) * NS_PER_S + nanos
-        walls.local[at] = WALL if size == 0 else INSTANT
-        walls.ok[at] = (ok if every else ok[ending]) & good & fraction_good & fits
+        times.ns[at] = np.where(fits, total, 0) * NS_PER_S + nanos
+        times.local[at] = WALL if size == 0 else INSTANT
+        times.ok[at] = (ok if every else ok[ending]) & good & fraction_good & fits
 
 
 def _whole_seconds(matrix: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -170,7 +171,7 @@ def _days(year: NDArray[np.int32], month: NDArray[np.int32], day: NDArray[np.int
 
 
 def _fraction_ns(part: NDArray[np.uint8]) -> tuple[Any, Any]:
-    """`.` and digits, the tenth and later of them cut; or nothing."""
+    """(ns, whether valid) of `.` and digits, of which the tenth and later are cut off; 0 for an empty part."""
     if len(part) == 0:
         return 0, True
     if len(part) == 1:

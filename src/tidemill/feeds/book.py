@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from tidemill.checks.library import checks
+from tidemill.checks.library import checks_by_name
 from tidemill.errors import FeedDamagedError, FeedDefinitionError, NotFoundError
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.fill import changed_files
@@ -191,7 +191,7 @@ def _missing_plugins(text: str) -> tuple[str, ...]:
     rules = data.get("rules")
     named = _strings([rule.get("check") for rule in rules if isinstance(rule, dict)]) if isinstance(rules, list) else []
     absent = [f"decoder '{name}'" for name in formats if name not in known_formats()]
-    absent += [f"rule '{name}'" for name in named if name not in checks()]
+    absent += [f"rule '{name}'" for name in named if name not in checks_by_name()]
     return tuple(dict.fromkeys(absent))
 
 

@@ -8,7 +8,7 @@ Paths are `$`, `$.name` or `$.name.other`, relative to one record. Durations are
 from typing import Any, Final, Literal
 
 from tidemill.checks.check import Check, FeedColumns
-from tidemill.checks.library import checks, compile_check
+from tidemill.checks.library import checks_by_name, compile_check
 from tidemill.feeds.convert import Table
 from tidemill.feeds.members import Attribute, Field, Tag
 from tidemill.feeds.source import Source
@@ -80,7 +80,7 @@ class Rule(Table, frozen=True):
     @property
     def code(self) -> str:
         """The reason code of a record that breaks the rule."""
-        return self.reason or checks()[self.check].reason
+        return self.reason or checks_by_name()[self.check].reason
 
     def compiled(self) -> Check:
         """The rule's check with its options. Never raises for a rule of a feed that `load_feed` returned."""

@@ -10,10 +10,10 @@ from typing import Final
 import msgspec
 
 from tidemill.checks.check import HistoryCheck
-from tidemill.checks.library import checks, unusable
+from tidemill.checks.library import checks_by_name, unusable_checks
 from tidemill.checks.pattern_cost import MAX_COST, pattern_cost
-from tidemill.checks.texts import Pattern, costly
-from tidemill.checks.trial import trial
+from tidemill.checks.texts import Pattern, cost_fault
+from tidemill.checks.trial import try_check
 from tidemill.feeds.convert import DefinitionFault, did_you_mean
 from tidemill.feeds.definition import Feed, Field, Rule
 from tidemill.feeds.durations import duration_faults
@@ -206,14 +206,14 @@ def _rule_faults(feed: Feed) -> Iterator[DefinitionFault]:
         pattern = rule.options.get("pattern") if rule.check == Pattern.name else None
         cost += pattern_cost(pattern) if isinstance(pattern, str) else 0
         if cost > MAX_COST:  # this pattern and those after it are not compiled, since that would take too long
-            yield DefinitionFault((*key, "options", "pattern"), "bad_options", costly(cost))
+            yield DefinitionFault((*key, "options", "pattern"), "bad_options", cost_fault(cost))
             return
-        if rule.check not in checks():
-            wrong = unusable().get(rule.check)
+        if rule.check not in checks_by_name():
+            wrong = unusable_checks().get(rule.check)
             message = (
                 f"the plug-in '{rule.check[:60]}' cannot be used: {wrong}"
                 if wrong
-                else f"unknown check '{rule.check[:60]}'{did_you_mean(rule.check, checks())}"
+                else f"unknown check '{rule.check[:60]}'{did_you_mean(rule.check, checks_by_name())}"
             )
             yield DefinitionFault((*key, "check"), "unknown_check", message)
             continue
@@ -226,7 +226,7 @@ def _rule_faults(feed: Feed) -> Iterator[DefinitionFault]:
                 DefinitionFault((*key, "options", option), "bad_options", message) for option, message in unknown
             )
             continue
-        check, faults = trial(rule.check, rule.options, feed.columns)
+        check, faults = try_check(rule.check, rule.options, feed.columns)
         if rule.action == "refuse" and isinstance(check, HistoryCheck):
             yield DefinitionFault(
                 (*key, "action"), "conflict", f"'{rule.check}' needs the past, which intake does not look at"
@@ -238,7 +238,7 @@ def _rule_faults(feed: Feed) -> Iterator[DefinitionFault]:
 
 def _unknown_options(rule: Rule) -> Iterator[tuple[str, str]]:
     """(option, sentence) for each option of a rule that its check does not have; the check must be known."""
-    known = [field.encode_name for field in msgspec.structs.fields(checks()[rule.check])]
+    known = [field.encode_name for field in msgspec.structs.fields(checks_by_name()[rule.check])]
     for option in rule.options:
         if option not in known:
             hint = did_you_mean(option, known)

@@ -19,7 +19,7 @@ from tidemill.mill.compare import window_changes
 from tidemill.mill.ledger import INSTANT
 from tidemill.model.payload import MAX_RECORDS
 from tidemill.model.time import NS_PER_S
-from tidemill.rules.shape import place
+from tidemill.rules.shape import version_of
 
 # A change, of a point or a window (then `time` is its begin); `old`, `new` null: none, or a sample that is missing.
 CHANGED: Final[dict[str, Any]] = {
@@ -78,7 +78,7 @@ def replaced(values: pl.DataFrame) -> pl.DataFrame:
 
 
 def superseded(lost: pl.DataFrame, current: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
-    """CHANGED of records that stood and lost (`rules.duplicates.LOSERS`) to `points` of this batch, given what stood at
+    """CHANGED of records that stood and lost (`duplicates.SUPERSEDED`) to `points` of this batch, given what stood at
     the instants of these (`state.CURRENT`)."""
     winners = points.join(
         lost.select("time", seq="winner_seq", idx="winner_idx", lost_seq="seq", lost_idx="idx"),
@@ -98,8 +98,8 @@ def affected(points: pl.DataFrame, changed: pl.DataFrame, *, every: int, late: i
     whys = pl.col("why").replace_strict(list(_WHY), range(len(_WHY)), return_dtype=pl.Int32)
     rows = pl.concat(
         [
-            points.select("series", window, "seq", place().alias("place"), is_late.cast(pl.Int32).alias("rank")),
-            changed.select("series", window, "seq", place().alias("place"), whys.alias("rank")),
+            points.select("series", window, "seq", version_of().alias("place"), is_late.cast(pl.Int32).alias("rank")),
+            changed.select("series", window, "seq", version_of().alias("place"), whys.alias("rank")),
         ]
     )
     return (

@@ -20,14 +20,14 @@ from tidemill.mill.series import series_rows
 from tidemill.mill.store_state import StoreState
 from tidemill.mill.tombstones import without_deleted
 from tidemill.mill.writes import ContestWrites, Writes, point_rows, replaced_rows
-from tidemill.rules.duplicates import LOSERS, first_wins
+from tidemill.rules.duplicates import SUPERSEDED, keep_first_records
 
 _RECORD = ["seq", "idx"]
 
 
 class Decision(msgspec.Struct, frozen=True):
     """What a contest comes to: `points` to store (columns of the shape), `rejections` (REJECTED), `superseded`: records
-    that stood and lost (`rules.duplicates.LOSERS`), `replaced` (REPLACED); `purge`: rows of deleted series are in the
+    that stood and lost (`duplicates.SUPERSEDED`), `replaced` (REPLACED); `purge`: rows of deleted series are in the
     way of their successors."""
 
     points: pl.DataFrame
@@ -68,11 +68,11 @@ def contend(contest: Contest, state: StoreState) -> Decision:
         gone = rejected([gone, settled])
         current, dead = _alive_and_dead(current, deleted)
     points, late = _without_sealed(contest.feed, points, state)
-    entrants, lost, replaced, purge = points, pl.DataFrame(schema=LOSERS), pl.DataFrame(schema=REPLACED), False
+    entrants, lost, replaced, purge = points, pl.DataFrame(schema=SUPERSEDED), pl.DataFrame(schema=REPLACED), False
     if contest.feed.duplicates == "first":
         # Of two the first submitted stays, but this one was deleted: out of the way before its successor comes.
         purge = dead.height > 0 and not points.filter("anchor").join(dead, on=["series", "time"]).is_empty()
-        points, lost = first_wins(points, current)
+        points, lost = keep_first_records(points, current)
     elif contest.feed.duplicates == "last":
         points, replaced = last_wins(points, current)
         if state.applied.len():  # what a value replaced that was applied before is in the ledger already

@@ -12,7 +12,7 @@ import polars as pl
 
 from tidemill.decode.texts import CUT_OFF, MAX_RECORD_TEXT
 from tidemill.model.payload import LogEntry
-from tidemill.rules.shape import place
+from tidemill.rules.shape import version_of
 
 NONE: Final[Mapping[str, str]] = MappingProxyType({})
 INSTANT = pl.Datetime("ns", "UTC")
@@ -168,6 +168,6 @@ def rejection_rows(
             pl.col("series").fill_null([]),
             pl.col("winner_seq").fill_null(0),
             pl.col("winner_idx").fill_null(0),
-            (-place("winner_seq", "winner_idx")).fill_null(0).alias("version"),
+            (-version_of("winner_seq", "winner_idx")).fill_null(0).alias("version"),
         )
     )

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from tidemill.decode.batch import Batch
-from tidemill.decode.fault_collector import sentence
+from tidemill.decode.fault_collector import faults_detail
 from tidemill.errors import Fault
 from tidemill.mill.ledger import rejected
 from tidemill.model.payload import LogEntry
@@ -67,7 +67,7 @@ def timed(rejections: pl.DataFrame, times: pl.DataFrame) -> pl.DataFrame:
 def _told(faults: Sequence[Fault]) -> tuple[list[str], str]:
     """Reasons and detail of a record."""
     reasons = list(dict.fromkeys(fault.code for fault in faults))
-    return reasons, sentence(faults, len(faults))
+    return reasons, faults_detail(faults, len(faults))
 
 
 def _frame(seq: int, told: dict[int, tuple[list[str], str]]) -> pl.DataFrame:

@@ -22,8 +22,8 @@ from tidemill.mill.status import MillStatus
 from tidemill.model.payload import LogEntry, Payload
 from tidemill.rules.apply import apply_rules
 from tidemill.rules.history_lookup import HistoryLookup, NoHistory, Past
-from tidemill.rules.shape import shape
-from tidemill.rules.time import instants, resolve_times
+from tidemill.rules.shape import shape_points
+from tidemill.rules.time import resolve_stamps, resolve_times
 from tidemill.rules.zones import zone_at
 
 NO_PAST = NoHistory()
@@ -66,11 +66,11 @@ class TransformPipeline:
         theirs; and what `past` raises. It is asked as of the first entry, and only where `looks_back`."""
         feed = self._feed(tenant, name, version)
         with self._status.stage("decode"):
-            batch = self._decoder(tenant, name, version).decode(entries)
+            batch = self._decoder(tenant, name, version).decode_batch(entries)
         with self._status.stage("rules"):
             checked = apply_rules(feed, batch, HistoryLookup(tenant, entries[0].seq, past, self._status.turn))
         with self._status.stage("shape"):
-            shaped = shape(feed, tenant, checked, batch)
+            shaped = shape_points(feed, tenant, checked, batch)
         rejections = ledger.rejected([shaped.rejections])
         return TransformedBatch(feed, shaped.points, shaped.series, rejections, batch.counts)
 
@@ -94,7 +94,7 @@ class TransformPipeline:
     def _texts(self, payload: Payload) -> Texts:
         try:
             decoder = self._decoder(payload.tenant, payload.feed, payload.feed_version)
-            return decoder.texts(payload.body, payload.format)
+            return decoder.record_texts(payload.body, payload.format)
         except Exception:  # a text for people; what is wrong with the bytes is in the reasons
             return Texts(payload.body)
 
@@ -105,7 +105,7 @@ class TransformPipeline:
         if feed.input.on_fault != "refuse":
             return False
         decoder = self._decoder(payload.tenant, payload.feed, payload.feed_version)
-        return bool(decoder.check(payload.body, payload.format, payload.received_ns))
+        return bool(decoder.check_payload(payload.body, payload.format, payload.received_ns))
 
     def refused(self, entry: LogEntry) -> pl.DataFrame:
         """The rejections (REJECTED) of a payload that was refused at intake: one for each record that it held."""
@@ -117,8 +117,8 @@ class TransformPipeline:
         named = refused.by_record(payload.faults, feed.input.records)
         if feed.shape.kind == "samples" or payload.format not in feed.input.formats:
             return refused.whole(entry)
-        batch = self._decoder(payload.tenant, payload.feed, payload.feed_version).decode([entry])
-        times = instants(feed, batch.stamps)
+        batch = self._decoder(payload.tenant, payload.feed, payload.feed_version).decode_batch([entry])
+        times = resolve_stamps(feed, batch.stamps)
         if named is None:
             return refused.timed(refused.whole(entry), times)
         good = resolve_times(feed, batch.frame).select(times.columns)

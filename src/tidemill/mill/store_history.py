@@ -1,4 +1,4 @@
-"""Reads the past of series from the store, for rules that need it: `rules.past.Past` over tables points and replaced.
+"""Reads the past of series for rules from the store: `history_lookup.Past` over tables points and replaced.
 
 How far back the last points of a series reach is not known, and all that `within` allows may be millions: a look-up
 begins with a short time and goes further back for those series that have too few points in it. What was enough is

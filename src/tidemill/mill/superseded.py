@@ -20,7 +20,7 @@ RecordTexts = Callable[[Mapping[int, LogEntry], pl.DataFrame], list[str]]
 def write_superseded(
     context: MillContext, tenant: str, feed: str, superseded: pl.DataFrame, *, texts_of: RecordTexts, version: int
 ) -> int:
-    """Write the ledger of records that stood and lost (`rules.duplicates.LOSERS`); returns of how many payloads the
+    """Write the ledger of records that stood and lost (`duplicates.SUPERSEDED`); returns of how many payloads the
     outcome changes. Raises StoreUnavailableError, StoreQueryError."""
     store = context.store
     payloads = store.rows("mill_payloads", tenant=tenant, seqs=superseded["seq"].unique())

@@ -7,14 +7,14 @@ import polars as pl
 
 from tidemill.mill.affected import AffectedWindows
 from tidemill.mill.ledger import INSTANT
-from tidemill.rules.shape import place
+from tidemill.rules.shape import version_of
 
 
 class ContestWrites(msgspec.Struct, frozen=True, kw_only=True):
     """Of points that contend with each other.
 
     `points`, `series`, `replaced`, `changes`: rows of these tables. `rejections` (REJECTED): all of the contest.
-    `superseded`: records that stood and lost (`rules.duplicates.LOSERS`): the ledger is to say so before the points are
+    `superseded`: records that stood and lost (`duplicates.SUPERSEDED`): the ledger is to say so before the points are
     written. `purged`: by series, the payload up to which rows of it are to leave the table `points` first.
     `before_points`: `replaced` and `changes` are written before the points, because afterwards nobody could tell.
     `latest`: `series`, `time` of the points. `windows`: to compute again when the points are written; null: none.
@@ -83,5 +83,5 @@ def replaced_rows(tenant: str, replaced: pl.DataFrame) -> pl.DataFrame:
         "by_seq",
         "by_idx",
         pl.col("received_ns").cast(INSTANT).alias("received_at"),
-        (-place("by_seq", "by_idx")).alias("version"),
+        (-version_of("by_seq", "by_idx")).alias("version"),
     )

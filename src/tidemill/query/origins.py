@@ -97,7 +97,7 @@ class Origins:
         if facts["bytes"] > MAX_CUT_BYTES:
             return None
         body = self._store.raw("payload_body", "RawBLOB", tenant=tenant, receipt=receipt)
-        return json_or_text(Decoder(feed, max_depth=DEEPEST).texts(body, facts["format"]).text(index))
+        return json_or_text(Decoder(feed, max_depth=DEEPEST).record_texts(body, facts["format"]).text(index))
 
     def feed(self, tenant: str, name: str, facts: Mapping[str, Any] | None) -> Feed | None:
         """The feed version that a payload was applied under; without a payload the one in force. None: not readable."""

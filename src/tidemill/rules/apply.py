@@ -1,5 +1,6 @@
-"""A batch -> records that passed, with their instants and marks, and rejections with every reason. Pure: the same
-batch, feed and past give the same answer at any time (age is measured against the time of receipt)."""
+"""Applies a feed's rules to a batch: which records pass, with instants and marks, and why the others are rejected.
+
+Pure: the same batch, feed and past always give the same result, as age is measured against the time of receipt."""
 
 from collections.abc import Set
 from typing import Any, Final
@@ -10,10 +11,10 @@ import polars as pl
 from tidemill.decode.batch import Batch
 from tidemill.feeds.definition import Feed
 from tidemill.rules import history
-from tidemill.rules.history_lookup import NO_MEMORY, HistoryLookup
-from tidemill.rules.questions import Tests, hit, tests
+from tidemill.rules.history_lookup import NO_HISTORY, HistoryLookup
+from tidemill.rules.rule_tests import RuleTests, feed_tests, hit_column
 from tidemill.rules.summary import add_summary
-from tidemill.rules.time import instants, resolve_times
+from tidemill.rules.time import resolve_stamps, resolve_times
 
 REJECTIONS: Final[dict[str, Any]] = {
     "seq": pl.UInt64,
@@ -37,77 +38,80 @@ class CheckedBatch(msgspec.Struct, frozen=True):
     rejections: pl.DataFrame
 
 
-def apply_rules(feed: Feed, batch: Batch, memory: HistoryLookup = NO_MEMORY) -> CheckedBatch:
-    """Find each record's instant and ask every rule about every record. `memory` is asked only where the feed has a
-    rule that needs the past; then the batch must begin at its place in the log, and raises what the past raises."""
+def apply_rules(feed: Feed, batch: Batch, lookup: HistoryLookup = NO_HISTORY) -> CheckedBatch:
+    """Resolve each record's instant and evaluate every rule for every record.
+
+    The past is read through `lookup` only where the feed has a rule that needs it; then the batch must begin at the
+    offset `lookup.before_seq`, and what `lookup.past` raises (StoreUnavailableError, StoreQueryError) is raised."""
     frame = resolve_times(feed, batch.frame)
     if feed.shape.kind == "summary":
         frame = add_summary(frame, next(iter(feed.fields)))
-    asked = tests(feed)
-    judged = remember(feed, judge(feed, frame, batch, asked), batch, asked, memory)
+    rule_tests = feed_tests(feed)
+    judged = add_history_hits(feed, add_hits(feed, frame, batch, rule_tests), batch, rule_tests, lookup)
     rejections = []
     if not batch.rejections.is_empty():
-        times = instants(feed, batch.stamps)
+        times = resolve_stamps(feed, batch.stamps)
         early = batch.rejections.join(times, on=["seq", "idx"], how="left", maintain_order="left")
         rejections.append(early.with_columns(identity=pl.lit(None, pl.UInt32)).select(list(REJECTIONS)))
     passed = judged
-    failed = _failed(judged, asked)
+    failed = _failed(judged, rule_tests)
     if failed is not None:
         passed = judged.filter(~failed)
-        rejections.append(_rejections(judged.filter(failed), asked))
+        rejections.append(_rejections(judged.filter(failed), rule_tests))
     kept = passed[[name for name in frame.columns if name != "time_reason"]]
-    marks = (
-        passed.select(asked.marks).to_series() if asked.marks is not None else _UNMARKED.new_from_index(0, len(kept))
-    )
+    unmarked = rule_tests.marks is None
+    marks = _UNMARKED.new_from_index(0, len(kept)) if unmarked else passed.select(rule_tests.marks).to_series()
     return CheckedBatch(
         kept.hstack([marks]), pl.concat([_NONE_REJECTED, *rejections]) if rejections else _NONE_REJECTED
     )
 
 
-def judge(feed: Feed, frame: pl.DataFrame, batch: Batch, asked: Tests) -> pl.DataFrame:
-    """The frame with `broken.<number>` of each test that needs no past, true or false, and whatever columns the tests
+def add_hits(feed: Feed, frame: pl.DataFrame, batch: Batch, rule_tests: RuleTests) -> pl.DataFrame:
+    """The frame with `broken.<number>` (true or false) of each test that needs no past, and the columns that the tests
     look at.
 
-    A test that looks at nothing but tags is asked once for each distinct set of tags, not once a record: what a record
-    did depends on no other record, so its answer is its set's. A batch of a million records has a few thousand sets.
+    A test that looks at tags only is evaluated once for each distinct set of tags, not for each record. A batch of a
+    million records has a few thousand sets.
     """
-    if not asked.all:
+    if not rule_tests.all:
         return frame
-    laid_out = [tag for tag in feed.tags if f"t.{tag}" in asked.wanted]
-    if asked.of_sets or laid_out:
-        texts = tag_texts(feed, batch)
-        by_set = texts.select(*asked.of_sets, *(f"t.{tag}" for tag in laid_out))
-        frame = frame.hstack(by_set[frame["identity"]])
-    looked_at = _with_registers(frame, batch, asked.wanted)
-    return looked_at.with_columns(asked.of_records) if asked.of_records else looked_at
+    tags = [tag for tag in feed.tags if f"t.{tag}" in rule_tests.columns]
+    if rule_tests.by_tags or tags:
+        by_identity = tag_texts(feed, batch).select(*rule_tests.by_tags, *(f"t.{tag}" for tag in tags))
+        frame = frame.hstack(by_identity[frame["identity"]])
+    frame = _with_registers(frame, batch, rule_tests.columns)
+    return frame.with_columns(rule_tests.by_record) if rule_tests.by_record else frame
 
 
-def remember(feed: Feed, judged: pl.DataFrame, batch: Batch, asked: Tests, memory: HistoryLookup) -> pl.DataFrame:
-    """The judged frame with `broken.<number>` of the tests that need the past."""
-    if not asked.past:
+def add_history_hits(
+    feed: Feed, judged: pl.DataFrame, batch: Batch, rule_tests: RuleTests, lookup: HistoryLookup
+) -> pl.DataFrame:
+    """The frame of `add_hits` with `broken.<number>` of the tests that need the past."""
+    if not rule_tests.past:
         return judged
-    refused = judged.select(asked.refused.alias("refused"))
-    found = history.judge(feed, list(asked.past.values()), judged.hstack(refused), batch, memory)
-    return judged.hstack([pl.Series(hit(number), hits) for number, hits in zip(asked.past, found, strict=True)])
+    refused = judged.select(rule_tests.refused.alias("refused"))
+    hits_by_test = history.evaluate_history(feed, list(rule_tests.past.values()), judged.hstack(refused), batch, lookup)
+    hits = zip(rule_tests.past, hits_by_test, strict=True)
+    return judged.hstack([pl.Series(hit_column(number), broken) for number, broken in hits])
 
 
-def _failed(judged: pl.DataFrame, asked: Tests) -> pl.Series | None:
-    """Which records are rejected; None where none is."""
-    if asked.failed is None:
+def _failed(judged: pl.DataFrame, rule_tests: RuleTests) -> pl.Series | None:
+    """Boolean per record: whether it is rejected; None where no record is."""
+    if rule_tests.failed is None:
         reasons = judged["time_reason"]
         return reasons.is_not_null() if reasons.null_count() < len(reasons) else None
-    failed = judged.select(asked.failed).to_series()
+    failed = judged.select(rule_tests.failed).to_series()
     return failed if failed.any() else None
 
 
 def tag_texts(feed: Feed, batch: Batch) -> pl.DataFrame:
-    """`t.<tag>` of each identity of a batch, in their order."""
-    tags = [{pair["key"]: pair["value"] for pair in tags} for tags in batch.identities["tags"].to_list()]
-    return pl.DataFrame([pl.Series(f"t.{tag}", [of.get(tag) for of in tags], dtype=pl.String) for tag in feed.tags])
+    """`t.<tag>` (text or null) of each identity of a batch, a row for each identity, in their order."""
+    sets = [{pair["key"]: pair["value"] for pair in tags} for tags in batch.identities["tags"].to_list()]
+    return pl.DataFrame([pl.Series(f"t.{tag}", [tags.get(tag) for tags in sets], dtype=pl.String) for tag in feed.tags])
 
 
 def _with_registers(frame: pl.DataFrame, batch: Batch, wanted: Set[str]) -> pl.DataFrame:
-    """The frame with `f.<register>` of those that tests look at; null where a record has none of that name."""
+    """The frame with `f.<register>` for each register that a test looks at; null where a record has none."""
     if batch.registers is None:
         return frame
     for name in sorted(name for name in wanted - set(frame.columns) if name.startswith("f.")):
@@ -118,6 +122,6 @@ def _with_registers(frame: pl.DataFrame, batch: Batch, wanted: Set[str]) -> pl.D
     return frame
 
 
-def _rejections(refused: pl.DataFrame, asked: Tests) -> pl.DataFrame:
-    """REJECTIONS of records that broke something, a column at a time: there may be a million of them."""
-    return refused.select("seq", "idx", "identity", "time", asked.codes, asked.detail)
+def _rejections(refused: pl.DataFrame, rule_tests: RuleTests) -> pl.DataFrame:
+    """REJECTIONS of the records that failed, a column at a time: there may be a million of them."""
+    return refused.select("seq", "idx", "identity", "time", rule_tests.codes, rule_tests.detail)

@@ -1,21 +1,21 @@
-"""Who stays at an instant of a series where the first submission does: the pure part of that duplicate policy.
+"""Decides which record stays current at an instant of a series under the duplicate policy `first`. Pure.
 
-What stands in the store is decided by versions and needs none of this; this finds the ledger's side of it: which
-records lost. The outcome does not depend on the order in which batches are applied, nor on how records are split into
-batches; only `winner` names the best known so far.
+The store itself keeps the right point by its version; this module finds what the ledger needs: the superseded records.
+The outcome depends neither on the order in which batches are applied nor on how records are split into batches; only
+`winner_seq`, `winner_idx` name the earliest record known so far.
 """
 
 from typing import Any, Final
 
 import polars as pl
 
-STANDING: Final[dict[str, Any]] = {
+CURRENT: Final[dict[str, Any]] = {
     "series": pl.UInt64,
     "time": pl.Int64,
     "seq": pl.UInt64,
     "idx": pl.UInt32,
 }
-LOSERS: Final[dict[str, Any]] = {
+SUPERSEDED: Final[dict[str, Any]] = {
     "seq": pl.UInt64,
     "idx": pl.UInt32,
     "time": pl.Int64,
@@ -24,35 +24,36 @@ LOSERS: Final[dict[str, Any]] = {
     "stood": pl.Boolean,
 }
 _KEY: Final = ["series", "time"]
-_PLACE: Final = ["seq", "idx"]
+_RECORD: Final = ["seq", "idx"]
 
 
-def first_wins(points: pl.DataFrame, standing: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """(the points that stay, LOSERS) of a batch and `standing`: what is in the store at the series and times of the
-    batch's anchors. A record loses or stays as a whole. `stood`: it was in the store until now.
+def keep_first_records(points: pl.DataFrame, current: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(the points that stay, SUPERSEDED) of a batch. `current`: the points that the store has at the series and times
+    of the batch's anchors.
 
-    The same record twice (a batch applied again) is no duplicate of itself.
+    All points of a record stay, or none does. `stood` is true for a superseded record that was current until now. The
+    same record twice (a batch applied again) is no duplicate of itself.
     """
-    if _nothing_to_decide(points, standing):
-        return points, pl.DataFrame(schema=LOSERS)
-    anchors = points.filter("anchor").select(*STANDING).with_columns(stood=pl.lit(False))
-    stood = standing.select(list(STANDING)).with_columns(stood=pl.lit(True))
-    entrants = _ranked(stood.join(anchors, on=_KEY, how="semi"), anchors)
-    lost = entrants.filter(pl.col("seq").ne(pl.col("winner_seq")) | pl.col("idx").ne(pl.col("winner_idx")))
-    return points.join(lost, on=_PLACE, how="anti"), lost.select(list(LOSERS))
+    if _has_no_duplicates(points, current):
+        return points, pl.DataFrame(schema=SUPERSEDED)
+    anchors = points.filter("anchor").select(*CURRENT).with_columns(stood=pl.lit(False))
+    stored = current.select(list(CURRENT)).with_columns(stood=pl.lit(True))
+    entrants = _with_winner(stored.join(anchors, on=_KEY, how="semi"), anchors)
+    superseded = entrants.filter(pl.col("seq").ne(pl.col("winner_seq")) | pl.col("idx").ne(pl.col("winner_idx")))
+    return points.join(superseded, on=_RECORD, how="anti"), superseded.select(list(SUPERSEDED))
 
 
-def _nothing_to_decide(points: pl.DataFrame, standing: pl.DataFrame) -> bool:
-    if not standing.is_empty():
+def _has_no_duplicates(points: pl.DataFrame, current: pl.DataFrame) -> bool:
+    if not current.is_empty():
         return False
     series, time = points["series"].to_numpy(), points["time"].to_numpy()
     follows = (series[1:] > series[:-1]) | ((series[1:] == series[:-1]) & (time[1:] > time[:-1]))
     return bool(follows.all()) or points.select(_KEY).n_unique() == points.height
 
 
-def _ranked(stood: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
-    """Every entrant once, with the place of the one that stays at its series and time: the lowest."""
-    entrants = pl.concat([stood, new]).unique([*_KEY, *_PLACE], keep="first", maintain_order=True)
-    return entrants.sort([*_KEY, *_PLACE]).with_columns(
+def _with_winner(stored: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
+    """Every record once, with (seq, idx) of the record that stays at its series and time: the lowest."""
+    entrants = pl.concat([stored, new]).unique([*_KEY, *_RECORD], keep="first", maintain_order=True)
+    return entrants.sort([*_KEY, *_RECORD]).with_columns(
         winner_seq=pl.col("seq").first().over(_KEY), winner_idx=pl.col("idx").first().over(_KEY)
     )

@@ -1,9 +1,9 @@
-"""Which of two instants a local time is that was twice, by the order of the records of its series in its payload. Pure.
+"""Chooses between the two instants of a local time in a fold, by the order of the series' records in the payload. Pure.
 
-A payload that goes on in time (or all the way back) runs through the repeated hour twice: where its clock goes back,
-the second time begins. With one run only, it is the first time if the record before it is as near as records of the
-payload are to each other, and the second if that holds for the record behind it. What was received before the second of
-the two instants is the first. What none of this tells is not guessed.
+A payload whose times ascend (or descend) throughout runs through the repeated hour twice: where its clock goes back,
+the second pass begins. With one pass only, it is the first if the record before it is as near as records of the payload
+usually are to each other, and the second if that holds for the record after it. A record received before the second of
+the two instants is of the first. Where none of this decides, the fold stays UNCLEAR.
 """
 
 from typing import Final
@@ -23,49 +23,50 @@ _LONGEST_NS: Final = 6 * 3600 * NS_PER_S  # a clock was never put back by more
 Ints = NDArray[np.int64]
 
 
-def passes(frame: pl.DataFrame, ns: Ints, folds: Ints, later: Ints) -> NDArray[np.uint8]:
-    """FIRST, SECOND or UNCLEAR for each of the rows `folds` of a frame (`seq`, `idx`, `identity`, `received_ns`). `ns`:
-    of all rows the instants, of `folds` the first ones; `later`: the second ones of `folds`."""
-    found = np.zeros(len(folds), np.uint8)
-    found[frame["received_ns"].to_numpy()[folds] < later - _AHEAD_NS] = FIRST
+def choose_folds(frame: pl.DataFrame, ns: Ints, folds: Ints, later: Ints) -> NDArray[np.uint8]:
+    """FIRST, SECOND or UNCLEAR for each of the rows `folds` of a frame (`seq`, `idx`, `identity`, `received_ns`).
+    `ns`: the instants of all rows, of rows in `folds` the earlier one; `later`: the later instants of `folds`."""
+    chosen = np.zeros(len(folds), np.uint8)
+    chosen[frame["received_ns"].to_numpy()[folds] < later - _AHEAD_NS] = FIRST
     if "identity" not in frame.columns:
-        return found
+        return chosen
     of_fold = np.full(len(ns), -1)
     of_fold[folds] = np.arange(len(folds))
     seqs, identities = frame["seq"].to_numpy(), frame["identity"].to_numpy()
-    mine = np.flatnonzero(np.isin(seqs, np.unique(seqs[folds])))
-    order = mine[np.lexsort((frame["idx"].to_numpy()[mine], identities[mine], seqs[mine]))]
+    concerned = np.flatnonzero(np.isin(seqs, np.unique(seqs[folds])))
+    order = concerned[np.lexsort((frame["idx"].to_numpy()[concerned], identities[concerned], seqs[concerned]))]
     ends = np.flatnonzero((np.diff(seqs[order]) != 0) | (np.diff(identities[order]) != 0)) + 1
-    walk = _Walk(ns, of_fold, later, found)
+    payload_order = _PayloadOrder(ns, of_fold, later, chosen)
     for rows in np.split(order, ends):
         if (of_fold[rows] >= 0).any():
-            walk.group(rows)
-    return found
+            payload_order.decide_group(rows)
+    return chosen
 
 
-class _Walk:
-    """Goes through the records of each series in each payload. `of_fold`: the number of a row among the folds, or
-    -1."""
+class _PayloadOrder:
+    """Writes into `chosen` what the order of one series' records in one payload decides. `of_fold`: the number of a row
+    among the folds, or -1."""
 
-    def __init__(self, ns: Ints, of_fold: Ints, later: Ints, found: NDArray[np.uint8]) -> None:
-        self._ns, self._of_fold, self._later, self._found = ns, of_fold, later, found
+    def __init__(self, ns: Ints, of_fold: Ints, later: Ints, chosen: NDArray[np.uint8]) -> None:
+        self._ns, self._of_fold, self._later, self._chosen = ns, of_fold, later, chosen
 
-    def group(self, rows: Ints) -> None:
-        """The records of one series in one payload, in their order."""
+    def decide_group(self, rows: Ints) -> None:
+        """Decide the folds of the records of one series in one payload; `rows` in the order of their index."""
         steps = np.diff(self._ns[rows])
         if int((steps < 0).sum()) > int((steps > 0).sum()):
             rows, steps = rows[::-1], -steps[::-1]
         usual = int(np.median(steps[steps > 0])) if (steps > 0).any() else 0
         inside = self._of_fold[rows] >= 0
         if (steps[~(inside[1:] & inside[:-1])] < 0).any():
-            return  # they are in no order
+            return  # the records are in no order
         bounds = np.flatnonzero(np.diff(inside.astype(np.int8)) != 0) + 1
         for part in np.split(np.arange(len(rows)), bounds):
             if inside[part[0]]:
-                self._run(rows, part, usual)
+                self._decide_run(rows, part, usual)
 
-    def _run(self, rows: Ints, part: Ints, usual: int) -> None:
-        """Records next to each other whose local times were all twice. `part`: where they are in `rows`."""
+    def _decide_run(self, rows: Ints, part: Ints, usual: int) -> None:
+        """Decide a run of neighbouring records whose local times are all in a fold. `part`: their indexes in `rows`;
+        `usual`: the median step (ns) between records of the payload."""
         numbers, clock = self._of_fold[rows[part]], self._ns[rows[part]]
         falls = np.flatnonzero(np.diff(clock) <= 0) + 1
         if len(falls) > 1 or int(clock.max() - clock.min()) > _LONGEST_NS:
@@ -73,12 +74,12 @@ class _Walk:
         if len(falls) == 1:
             jump = int(self._later[numbers[falls[0]]] - clock[falls[0] - 1])
             if clock[falls[0]] == clock[falls[0] - 1] and usual and jump > 2 * usual:
-                return  # rather the same record twice
-            self._found[numbers[: falls[0]]] = FIRST
-            self._found[numbers[falls[0] :]] = SECOND
+                return  # more likely the same record twice
+            self._chosen[numbers[: falls[0]]] = FIRST
+            self._chosen[numbers[falls[0] :]] = SECOND
             return
         first, last = int(part[0]), int(part[-1])
         near_before = first > 0 and 0 < clock[0] - self._ns[rows[first - 1]] <= usual
         near_behind = last + 1 < len(rows) and 0 < self._ns[rows[last + 1]] - self._later[numbers[-1]] <= usual
         if near_before != near_behind:
-            self._found[numbers] = FIRST if near_before else SECOND
+            self._chosen[numbers] = FIRST if near_before else SECOND

@@ -1,10 +1,10 @@
-"""Judges records by what their series held before them (the contract is in `checks/history.py`). Pure: the past comes
-from a collaborator, asked once for each field that such a rule looks at.
+"""Evaluates checks that compare a record with the earlier points of its series (contract: `checks/history.py`). Pure:
+the past comes from a collaborator, read once for each field that such a rule looks at.
 
-A series whose records come in the order of their times is judged as columns: first as if all of its records were
-accepted; then again without those that were rejected, until that changes nothing. (What is before a record decides
-about it, so each turn is right for longer from the beginning, and once two turns agree they agree with the truth.)
-Where that takes too many turns, and where times are out of order, records are judged one by one.
+A series whose records come in the order of their times is evaluated as columns: first as if all of its records were
+accepted; then again without those that were rejected, until nothing changes. (Only earlier records decide about a
+record, so with each turn a longer beginning of the rows is right, and two equal turns are right as a whole.)
+Where that takes too many turns, and where times are out of order, records are evaluated one by one.
 """
 
 from collections.abc import Sequence
@@ -23,36 +23,39 @@ from tidemill.model.ids import series_id
 from tidemill.rules.history_lookup import HistoryLookup
 from tidemill.rules.sequential import SequentialEvaluator
 
-_TURNS: Final = 4  # as columns; a record that is wrong alone and the good one after it take three
-_STRETCH: Final = 64  # records judged one by one before columns are tried again; each time twice as many
-_PIECE: Final = 10_000  # records from one sign of life to the next
+_MAX_TURNS: Final = 4  # as columns; a record that is wrong alone and the good one after it take three
+_STRETCH: Final = 64  # records evaluated one by one before columns are tried again; each time twice as many
+_PIECE: Final = 10_000  # records from one heartbeat to the next
 _NEVER: Final = np.iinfo(np.int64).min
 
 
-class Asked(msgspec.Struct, frozen=True):
+class HistoryTest(msgspec.Struct, frozen=True):
     """A check, and whether a record that breaks it is rejected (else it is flagged)."""
 
     check: PastCheck
     rejects: bool
 
 
-def judge(feed: Feed, asked: Sequence[Asked], frame: pl.DataFrame, batch: Batch, memory: HistoryLookup) -> list[Bools]:
-    """For each check which rows of `frame` break it. The frame has `seq`, `idx`, `identity`, `time`, `f.<field>` and
-    `refused`: of rows that are rejected for other reasons; they are judged and are nobody's past."""
-    found = [np.zeros(frame.height, np.bool_) for _ in asked]
-    order = _order(frame)
+def evaluate_history(
+    feed: Feed, tests: Sequence[HistoryTest], frame: pl.DataFrame, batch: Batch, lookup: HistoryLookup
+) -> list[Bools]:
+    """For each test, a boolean per row of `frame`: whether the row breaks it. The frame has `seq`, `idx`, `identity`,
+    `time`, `f.<field>` and `refused`: true for rows that are rejected for other reasons; these are evaluated, but are
+    the past of no other row."""
+    broken = [np.zeros(frame.height, np.bool_) for _ in tests]
+    order = _row_order(frame)
     if not len(order):
-        return found
-    broken = _Judge(feed, asked, _Columns(frame, order), batch, memory).run()
-    for one, hits in zip(found, broken, strict=True):
-        one[order] = hits
-    return found
+        return broken
+    evaluation = _HistoryEvaluation(feed, tests, _Columns(frame, order), batch, lookup)
+    for column, hits in zip(broken, evaluation.evaluate(), strict=True):
+        column[order] = hits
+    return broken
 
 
 class _Field(msgspec.Struct, frozen=True):
-    """One number field: which rows have a value, and the values (NaN: none); the past of all groups one after the other
-    (`value` NaN: a point without one), where each group's begins, and the end of the last; the `latest` of each group;
-    and the past without points that have no value."""
+    """One number field: which rows have a value (`there`), and the `values` (NaN: none); the past of all groups one
+    after the other: `time`, `value` (NaN: a point without one), and where each group's past begins, with the end of the
+    last; the `latest` time of each group (_NEVER: none); and the past without points that have no value (`held_*`)."""
 
     there: Bools
     values: Floats
@@ -65,21 +68,21 @@ class _Field(msgspec.Struct, frozen=True):
     held_begin: Ints
 
     def past_of(self, group: int) -> tuple[Ints, Floats, int | None]:
-        """Time, value and latest of a group's past."""
+        """(times, values, latest time or None) of a group's past."""
         part = slice(self.begin[group], self.begin[group + 1])
         latest = int(self.latest[group])
         return self.time[part], self.value[part], None if latest == _NEVER else latest
 
 
-class _Judge:
-    """One batch. Rows are in the order of (identity, place); a group is the rows of one identity: its series depend on
-    no others. `begin` has where each group begins, and the end of the last."""
+class _HistoryEvaluation:
+    """The evaluation of one batch. Rows are in the order of (identity, seq, idx); a group is the rows of one identity:
+    its series depend on no others. `_begin` has the first row of each group, and the end of the last."""
 
     def __init__(
-        self, feed: Feed, asked: Sequence[Asked], columns: "_Columns", batch: Batch, memory: HistoryLookup
+        self, feed: Feed, tests: Sequence[HistoryTest], columns: "_Columns", batch: Batch, lookup: HistoryLookup
     ) -> None:
         self._feed = feed
-        self._memory = memory
+        self._lookup = lookup
         self._contends = feed.first_wins or feed.shape.kind == "summary"
         identity = columns["identity"]
         starts = np.flatnonzero(np.diff(identity, prepend=identity[0] + 1) != 0)
@@ -87,50 +90,50 @@ class _Judge:
         self._group = np.repeat(np.arange(len(starts)), np.diff(self._begin))
         self._time = columns["time"]
         self._refused = columns["refused"]
-        names = list(dict.fromkeys(one.check.field for one in asked))
-        self._checks = [(one.check, names.index(one.check.field), one.rejects) for one in asked]
+        names = list(dict.fromkeys(test.check.field for test in tests))
+        self._checks = [(test.check, names.index(test.check.field), test.rejects) for test in tests]
         tags = batch.identities["tags"].gather(identity[starts]).to_list()
-        self._tags = [tuple((pair["key"], pair["value"]) for pair in one) for one in tags]
-        values = [columns[f"f.{name}"] for name in names]
-        self._fields = [self._field(name, one, memory) for name, one in zip(names, values, strict=True)]
-        self._broken = [np.zeros(len(identity), np.bool_) for _ in asked]
+        self._tags = [tuple((pair["key"], pair["value"]) for pair in pairs) for pairs in tags]
+        self._fields = [self._read_field(name, columns[f"f.{name}"], lookup) for name in names]
+        self._broken = [np.zeros(len(identity), np.bool_) for _ in tests]
         self._accepted = ~self._refused
-        self._settled = self._begin[:-1].copy()  # rows of a group before this are judged for good
-        self._walks: dict[int, SequentialEvaluator] = {}
+        self._settled = self._begin[:-1].copy()  # the results of a group's rows before this are final
+        self._evaluators: dict[int, SequentialEvaluator] = {}
 
-    def run(self) -> list[Bools]:
-        """Which rows break each check."""
+    def evaluate(self) -> list[Bools]:
+        """For each check, a boolean per row: whether the row breaks it."""
         disordered = self._disordered()
         for group in np.flatnonzero(disordered).tolist():
-            self._walk(group, int(self._begin[group]), int(self._begin[group + 1]))
+            self._evaluate_rows(group, int(self._begin[group]), int(self._begin[group + 1]))
         active, stretch = np.flatnonzero(~disordered), _STRETCH
         while len(active):
-            active = self._turns(active)
+            active = self._evaluate_columns(active)
             for group, row in zip(active.tolist(), self._settled[active].tolist(), strict=True):
-                self._walk(group, row, min(row + stretch, int(self._begin[group + 1])))
+                self._evaluate_rows(group, row, min(row + stretch, int(self._begin[group + 1])))
             active = active[self._settled[active] < self._begin[active + 1]]
             stretch *= 2
         return self._broken
 
     def _disordered(self) -> Bools:
-        """Groups with times that do not rise, or that are not later than all of their past."""
+        """Boolean per group: whether its times do not ascend, or are not later than all of its past."""
         falls = np.diff(self._time) <= 0
         falls[self._begin[1:-1] - 1] = False  # from one group to the next
-        found = np.zeros(len(self._begin) - 1, np.bool_)
-        found[self._group[1:][falls]] = True
+        disordered = np.zeros(len(self._begin) - 1, np.bool_)
+        disordered[self._group[1:][falls]] = True
         first = self._time[self._begin[:-1]]
         for field in self._fields:
             held = field.begin[1:] > field.begin[:-1]
-            found[held] |= field.time[field.begin[1:][held] - 1] >= first[held]
-            found |= field.latest >= first
-        return found
+            disordered[held] |= field.time[field.begin[1:][held] - 1] >= first[held]
+            disordered |= field.latest >= first
+        return disordered
 
-    def _turns(self, active: Ints) -> Ints:
-        """Judge groups as columns; returns those that are not done, settled up to where their doubts begin."""
-        for _ in range(_TURNS):
+    def _evaluate_columns(self, active: Ints) -> Ints:
+        """Evaluate groups as columns; returns the groups that are not finished, settled up to their first row in
+        doubt."""
+        for _ in range(_MAX_TURNS):
             rows = _ranges(self._settled[active], self._begin[active + 1])
             was = self._accepted[rows]
-            self._evaluate(active, rows)
+            self._evaluate_once(active, rows)
             changed = rows[self._accepted[rows] != was]
             self._settled[active] = self._begin[active + 1]
             active, at = np.unique(self._group[changed], return_index=True)
@@ -139,22 +142,23 @@ class _Judge:
                 break
         return active
 
-    def _evaluate(self, active: Ints, rows: Ints) -> None:
-        """Judge these rows (of these groups, to their ends) by what is taken for accepted, and say what is now."""
+    def _evaluate_once(self, active: Ints, rows: Ints) -> None:
+        """Evaluate these rows (of the `active` groups, to their ends) by the rows that count as accepted, and update
+        which rows do."""
         refused = self._refused[rows].copy()
-        views = [self._view(field, active, rows) for field in self._fields]
+        views = [self._rows_with_past(field, active, rows) for field in self._fields]
         for number, (check, field, rejects) in enumerate(self._checks):
-            asked, view = views[field]
+            with_value, view = views[field]
             hits = np.zeros(len(rows), np.bool_)
-            hits[asked] = check.many(view)
+            hits[with_value] = check.judge_rows(view)
             self._broken[number][rows] = hits
             if rejects:
                 refused |= hits
         self._accepted[rows] = ~refused
 
-    def _view(self, field: _Field, active: Ints, rows: Ints) -> tuple[Ints, Rows]:
-        """Which of the rows (the unsettled ones of these groups) have a value, and these with their past: for each
-        group what there was before, then what is taken of its own rows."""
+    def _rows_with_past(self, field: _Field, active: Ints, rows: Ints) -> tuple[Ints, Rows]:
+        """(which of `rows` have a value, these rows with their past). `rows` are the unsettled rows of the `active`
+        groups; a group's past is its earlier points, then its own accepted rows."""
         whole = len(active) == len(self._begin) - 1
         every: slice | Ints = slice(None) if whole else _ranges(self._begin[active], self._begin[active + 1])
         sizes, before = np.diff(self._begin)[active], np.diff(field.held_begin)[active]
@@ -171,65 +175,65 @@ class _Judge:
         time[at], value[at] = field.held_time[held], field.held_value[held]
         time[stop[taken]], value[stop[taken]] = self._time[every][taken], field.values[every][taken]
         chosen = np.flatnonzero(field.there[rows])
-        # Of each group the last rows are asked about: as many as are not settled.
+        # The unsettled rows of a group are its last ones.
         offset = _ranges(begin + (self._settled - self._begin[:-1])[active], begin + sizes)[chosen]
-        asked = rows[chosen]
-        return chosen, Rows(self._time[asked], field.values[asked], first[slot[offset]], stop[offset], time, value)
+        times, values = self._time[rows[chosen]], field.values[rows[chosen]]
+        return chosen, Rows(times, values, first[slot[offset]], stop[offset], time, value)
 
-    def _walk(self, group: int, start: int, stop: int) -> None:
-        """Judge the rows of a group from `start` to `stop` one by one; those before are judged."""
+    def _evaluate_rows(self, group: int, start: int, stop: int) -> None:
+        """Evaluate the rows of a group from `start` to `stop` one by one; the rows before them are settled."""
         for at in range(start, stop, _PIECE):
-            self._memory.turn()
-            self._one_by_one(group, at, min(at + _PIECE, stop))
+            self._lookup.turn()
+            self._evaluate_piece(group, at, min(at + _PIECE, stop))
 
-    def _one_by_one(self, group: int, start: int, stop: int) -> None:
+    def _evaluate_piece(self, group: int, start: int, stop: int) -> None:
         begin, end = int(self._begin[group]), int(self._begin[group + 1])
-        walk = self._walks.get(group)
-        if walk is None:
-            walk = self._walks[group] = SequentialEvaluator(
+        evaluator = self._evaluators.get(group)
+        if evaluator is None:
+            evaluator = self._evaluators[group] = SequentialEvaluator(
                 self._time[begin:end],
                 [field.values[begin:end] for field in self._fields],
                 [field.past_of(group) for field in self._fields],
                 first_wins=self._feed.first_wins,
                 contends=self._contends,
             )
-        walk.accept(self._accepted[begin + walk.at : start].tolist())
+        evaluator.skip_rows(self._accepted[begin + evaluator.at : start].tolist())
         refused = self._refused[start:stop].tolist()
-        hits = [walk.judge(self._checks, refused=one) for one in refused]
+        hits = [evaluator.judge_row(self._checks, refused=is_refused) for is_refused in refused]
         accepted = ~self._refused[start:stop]
         for number, (_, _, rejects) in enumerate(self._checks):
-            column = np.fromiter((one[number] for one in hits), np.bool_, stop - start)
+            column = np.fromiter((row[number] for row in hits), np.bool_, stop - start)
             self._broken[number][start:stop] = column
             if rejects:
                 accepted &= ~column
         self._accepted[start:stop] = accepted
         self._settled[group] = stop
 
-    def _field(self, name: str, values: Floats, memory: HistoryLookup) -> _Field:
-        """Ask the past of one field's series."""
+    def _read_field(self, name: str, values: Floats, lookup: HistoryLookup) -> _Field:
+        """Read the past of one field's series."""
         reach = LookBack()
         for check, _, _ in self._checks:
             if check.field == name:
-                reach = reach.with_(check.reach())
-        ids = np.array([_series(memory.tenant, self._feed.name, tags, name) for tags in self._tags], np.uint64)
+                reach = reach.combine(check.reach())
+        ids = np.array([_series(lookup.tenant, self._feed.name, tags, name) for tags in self._tags], np.uint64)
         there = ~np.isnan(values)
-        asked = pl.DataFrame({"series": ids[self._group[there]], "time": self._time[there]})
+        instants = pl.DataFrame({"series": ids[self._group[there]], "time": self._time[there]})
         time, value, begin = np.empty(0, np.int64), np.empty(0), np.zeros(len(ids) + 1, np.int64)
         latest = np.full(len(ids), _NEVER)
         if reach.count or reach.span_ns or self._feed.first_wins:
-            policy, before = self._feed.duplicates, memory.before_seq
-            past = memory.past.points(memory.tenant, asked, reach, before_seq=before, policy=policy)
-            time, value, begin = _by_group(past, ids)
+            policy, before = self._feed.duplicates, lookup.before_seq
+            past = lookup.past.points(lookup.tenant, instants, reach, before_seq=before, policy=policy)
+            time, value, begin = _group_past(past, ids)
         if reach.latest:
-            since = asked.group_by("series").agg(pl.col("time").min())
-            _spread(memory.past.latest(memory.tenant, since, before_seq=memory.before_seq), ids, latest)
+            since = instants.group_by("series").agg(pl.col("time").min())
+            _write_latest(lookup.past.latest(lookup.tenant, since, before_seq=lookup.before_seq), ids, latest)
         held = ~np.isnan(value)
         held_begin = np.append(0, np.cumsum(held))[begin]
         return _Field(there, values, time, value, begin, latest, time[held], value[held], held_begin)
 
 
 class _Columns:
-    """Columns of a frame in another order: only those that are asked for are moved."""
+    """Columns of a frame in another order; only the columns that are used are reordered."""
 
     def __init__(self, frame: pl.DataFrame, order: Ints) -> None:
         self._frame = frame
@@ -239,7 +243,7 @@ class _Columns:
         return self._frame[name].to_numpy()[self._order]
 
 
-def _order(frame: pl.DataFrame) -> Ints:
+def _row_order(frame: pl.DataFrame) -> Ints:
     """The rows that have an instant, in the order of (identity, seq, idx)."""
     rows = np.arange(frame.height)
     if frame["time"].null_count():
@@ -253,24 +257,26 @@ def _order(frame: pl.DataFrame) -> Ints:
 
 
 def _ranges(start: Ints, stop: Ints) -> Ints:
-    """The numbers of all ranges [start, stop), one range after the other."""
+    """The integers of all ranges [start, stop), one range after the other."""
     sizes = stop - start
-    found: Ints = np.arange(sizes.sum()) + np.repeat(start - (np.cumsum(sizes) - sizes), sizes)
-    return found
+    numbers: Ints = np.arange(sizes.sum()) + np.repeat(start - (np.cumsum(sizes) - sizes), sizes)
+    return numbers
 
 
-def _by_group(past: pl.DataFrame, ids: NDArray[np.uint64]) -> tuple[Ints, Floats, Ints]:
-    """Time, value and where each group's begin, of points (sorted by series and time) of these groups' series."""
+def _group_past(past: pl.DataFrame, ids: NDArray[np.uint64]) -> tuple[Ints, Floats, Ints]:
+    """(time, value, begin of each group's part and the end of the last) of the points `past` (sorted by series and
+    time); `ids` are the series of the groups."""
     series = past["series"].to_numpy()
     start, stop = np.searchsorted(series, ids), np.searchsorted(series, ids, side="right")
     rows = _ranges(start, stop)
     return past["time"].to_numpy()[rows], past["value"].to_numpy()[rows], np.append(0, np.cumsum(stop - start))
 
 
-def _spread(found: pl.DataFrame, ids: NDArray[np.uint64], latest: Ints) -> None:
-    number = {int(one): group for group, one in enumerate(ids.tolist())}
-    for series, time in found.select("series", "time").iter_rows():
-        latest[number[series]] = time
+def _write_latest(latest_times: pl.DataFrame, ids: NDArray[np.uint64], latest: Ints) -> None:
+    """Write the time of each series into `latest` (one element per group); `ids` are the series of the groups."""
+    groups = {series: group for group, series in enumerate(ids.tolist())}
+    for series, time in latest_times.select("series", "time").iter_rows():
+        latest[groups[series]] = time
 
 
 @lru_cache(maxsize=1 << 16)

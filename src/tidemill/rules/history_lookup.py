@@ -1,6 +1,8 @@
-"""What rules that need the past ask for: the contract of whoever reads it, and what one batch asks with.
+"""The contract `Past`: reads earlier points of series for rules that need them; and `HistoryLookup`, a batch's way to
+it.
 
-Judging (`rules/history.py`) is pure; the mill reads the past from the store, a replay lays its own points over that.
+The evaluation (`rules/history.py`) is pure; the mill reads the past from the store, a replay lays its own points over
+it.
 """
 
 from collections.abc import Callable
@@ -22,20 +24,18 @@ LATEST: Final[dict[str, Any]] = {"series": pl.UInt64, "time": pl.Int64}
 
 
 class Past(Protocol):
-    """The accepted points of series as of a place in the log: those with seq < `before_seq`, whatever came later.
+    """The accepted points of series as of an offset of the log: those with seq < `before_seq`, whatever came later.
 
     Raises StoreUnavailableError or StoreQueryError; nothing is judged then.
     """
 
-    def points(
-        self, tenant: str, asked: pl.DataFrame, reach: LookBack, *, before_seq: int, policy: str
-    ) -> pl.DataFrame:
-        """For each row of `asked` (`series`, `time`): all points of the series from `time - reach.span_ns` to `time`
-        (also at it) and the `reach.count` latest before those, none earlier than `time - reach.within_ns`.
+    def points(self, tenant: str, rows: pl.DataFrame, reach: LookBack, *, before_seq: int, policy: str) -> pl.DataFrame:
+        """For each row of `rows` (`series`, `time`): all points of the series from `time - reach.span_ns` to `time`
+        (both included) and the `reach.count` latest before those, none earlier than `time - reach.within_ns`.
 
-        More may come, also later than `time`. POINTS, sorted by series and time, one row at an instant: where several
-        are there, the one that stands under `policy` (`first`: lowest place; `last`, `keep`: highest). A point that
-        stands and has no value has its row, with null; it does not count for `reach.count`.
+        POINTS, sorted by series and time, one row at an instant: where several points are there, the one that is
+        current under `policy` (`first`: lowest (seq, idx); `last`, `keep`: highest). More points may be returned, also
+        later than `time`. A current point without a value has its row, with null; it does not count for `reach.count`.
         """
         ...
 
@@ -46,11 +46,9 @@ class Past(Protocol):
 
 
 class NoHistory:
-    """The past of what has none."""
+    """A past without points."""
 
-    def points(
-        self, tenant: str, asked: pl.DataFrame, reach: LookBack, *, before_seq: int, policy: str
-    ) -> pl.DataFrame:
+    def points(self, tenant: str, rows: pl.DataFrame, reach: LookBack, *, before_seq: int, policy: str) -> pl.DataFrame:
         """No point."""
         return pl.DataFrame(schema=POINTS)
 
@@ -59,18 +57,19 @@ class NoHistory:
         return pl.DataFrame(schema=LATEST)
 
 
-def _still() -> None:
-    """Nobody wants to know."""
+def _no_turn() -> None:
+    """Does nothing: the `turn` of a lookup without a heartbeat."""
 
 
 class HistoryLookup(msgspec.Struct, frozen=True):
-    """What a batch asks the past with: whose it is, the place that it begins at, and who knows. `turn` is called again
-    and again while records are judged one by one: a sign of life, for a million of them may take half a minute."""
+    """How the rules of one batch read the past: the tenant, the offset at which the batch begins, and the `past`
+    itself. `turn` is called repeatedly while records are evaluated one by one, as a heartbeat: a million of them may
+    take half a minute."""
 
     tenant: str
     before_seq: int
     past: Past
-    turn: Callable[[], None] = _still
+    turn: Callable[[], None] = _no_turn
 
 
-NO_MEMORY: Final = HistoryLookup("", 0, NoHistory())
+NO_HISTORY: Final = HistoryLookup("", 0, NoHistory())

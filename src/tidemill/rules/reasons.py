@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from tidemill.checks.describe import meaning
-from tidemill.checks.library import OURS
+from tidemill.checks.describe import check_meaning
+from tidemill.checks.library import BUILT_IN
 from tidemill.decode.codes import FAULT_CODES
 
 INTAKE_REASONS: Final = {
@@ -26,7 +26,7 @@ STATE_REASONS: Final = {
     "damaged": "The payload's bytes were damaged on disk before it was applied; it was set aside as `poison`.",
 }
 # A check that repeats what the contract can ask for (`required`, `finite`, `type`) gives the contract's code.
-RULE_REASONS: Final = {check.reason: meaning(check) for check in OURS if check.reason not in FAULT_CODES}
+RULE_REASONS: Final = {check.reason: check_meaning(check) for check in BUILT_IN if check.reason not in FAULT_CODES}
 
 # A feed may give a rule another code of its own; these are the ones that the software itself knows.
 REASONS: Final[Mapping[str, str]] = MappingProxyType(

@@ -1,6 +1,6 @@
-"""What the rules of action `refuse` say of one payload at intake, before it is acknowledged. Pure.
+"""Applies the rules of action `refuse` to one payload at intake, before it is acknowledged. Pure.
 
-They look at no past (the definition's check sees to that). What has no instant is for the mill to reject.
+Such rules need no past: the feed's validation forbids it. Records without an instant are left for the mill to reject.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.paths import parse_path
 from tidemill.model.payload import Payload
-from tidemill.rules.apply import judge
-from tidemill.rules.questions import Test, hit, tests
+from tidemill.rules.apply import add_hits
+from tidemill.rules.rule_tests import RuleTest, feed_tests, hit_column
 from tidemill.rules.summary import add_summary
 from tidemill.rules.time import resolve_times
 
@@ -28,20 +28,21 @@ _LINES: Final = "ndjson"
 
 def refusals(feed: Feed, payload: Payload, batch: Batch) -> tuple[Fault, ...]:
     """A fault for every rule of action `refuse` that a record breaks: the record's path, the rule's reason code and
-    what the record did. `batch` is the one payload, decoded. At most a hundred by name, and how many more there are."""
-    asked = tests(feed, refusing=True)
-    if not asked.all or batch.frame.is_empty():
+    sentence. `batch` is the one payload, decoded. At most a hundred faults, and one that says how many more there
+    are."""
+    rule_tests = feed_tests(feed, refusing=True)
+    if not rule_tests.all or batch.frame.is_empty():
         return ()
     frame = resolve_times(feed, batch.frame)
     if feed.shape.kind == "summary":
         frame = add_summary(frame, next(iter(feed.fields)))
-    marks = [hit(number) for number in range(len(asked.all))]
-    broke = judge(feed, frame, batch, asked).filter(pl.any_horizontal(marks)).sort("idx").select("idx", *marks)
-    return _faults(broke, asked.all, feed, payload, int(batch.counts["records"].sum()))
+    marks = [hit_column(number) for number in range(len(rule_tests.all))]
+    broke = add_hits(feed, frame, batch, rule_tests).filter(pl.any_horizontal(marks)).sort("idx").select("idx", *marks)
+    return _faults(broke, rule_tests.all, feed, payload, int(batch.counts["records"].sum()))
 
 
 def _faults(
-    broke: pl.DataFrame, asked: Sequence[Test], feed: Feed, payload: Payload, records: int
+    broke: pl.DataFrame, rule_tests: Sequence[RuleTest], feed: Feed, payload: Payload, records: int
 ) -> tuple[Fault, ...]:
     if broke.is_empty():
         return ()
@@ -50,7 +51,7 @@ def _faults(
     faults = FaultCollector()
     for index, *hits in broke.iter_rows():
         path = f"{root}[{index}]" if many else root
-        for test, broken in zip(asked, hits, strict=True):
+        for test, broken in zip(rule_tests, hits, strict=True):
             if broken:
                 faults.add(path, test.code, test.detail.removeprefix(f"{test.code}: "))
     return faults.all()

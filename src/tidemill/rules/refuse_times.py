@@ -1,8 +1,7 @@
-"""What intake can say at once of the time of one record: that the feed's policy for local times gives it no instant.
-Pure.
+"""Checks at intake that the feed's policy for local times gives the time of a single record an instant. Pure.
 
-Nearly every record is far from any change of its clock and is passed in some ten microseconds; only what is within two
-days of one is decided as the mill decides it.
+Nearly every record is far from any change of its zone's offset and passes in some ten microseconds; only a time within
+two days of a change is resolved as the mill resolves it.
 """
 
 from collections.abc import Callable
@@ -35,10 +34,11 @@ class LocalTimeCheck:
         self._times = compile_plan(feed).times
         self._path = feed.time.path or "$"
         self._keys = parse_path(self._path)
-        self._position = tuple(map(parse_path, feed.time.zone_position or ()))
+        self._zone_position = tuple(map(parse_path, feed.time.zone_position or ()))
 
     def faults(self, body: bytes, decode: Callable[[], Batch]) -> tuple[Fault, ...]:
-        """The fault of a body without faults of the contract, or (). `decode` gives its batch, where that is needed."""
+        """The fault of the record's time, or (). The body must have no faults of the contract; `decode` returns its
+        batch and is called only where that is needed."""
         if not self._feed.time.zoned or self._certain(body):
             return ()
         frame = decode().frame
@@ -48,17 +48,17 @@ class LocalTimeCheck:
         return () if reason is None else (Fault(self._path, reason, TIME_REASONS.get(reason, "It has no instant.")),)
 
     def _certain(self, body: bytes) -> bool:
-        """Whether the record without doubt has an instant. False too where finding out takes more."""
+        """Whether the record certainly has an instant. False also where that takes the full resolution to decide."""
         try:
             record = msgspec.json.decode(body)
-            ns, kind = self._times.one(_member(record, self._keys))
+            ns, kind = self._times.parse_value(_member(record, self._keys))
             if kind == INSTANT:
                 return True
             name = self._feed.time.zone
-            if name is None and self._position:
-                latitude, longitude = (_member(record, keys) for keys in self._position)
+            if name is None and self._zone_position:
+                latitude, longitude = (_member(record, keys) for keys in self._zone_position)
                 name = zone_at(longitude, latitude)
-        except (ValueError, KeyError, TypeError, AssertionError):  # whatever it is, the readers say it better
+        except (ValueError, KeyError, TypeError, AssertionError):  # the readers report the fault with its path
             return False
         if name is None or kind == DAY or not LOCAL_MIN_NS < ns < LOCAL_MAX_NS:
             return False

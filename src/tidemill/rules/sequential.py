@@ -1,6 +1,7 @@
-"""Judges the records of one set of series one after the other, in the order they were submitted: for times that are
-out of order, and after records that were rejected. Some microseconds a record and rule, and no
-more than rules look back.
+"""Evaluates checks that need the past for the records of one identity, one after the other, in the order of submission.
+
+Used where times are out of order, and after records that were rejected. Costs some microseconds for each record and
+rule; reads no more points than the rules look back.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,25 +17,25 @@ _BITS: Final = 10  # 1,024 bits a word: two levels hold a million instants, and 
 
 
 class IndexSet:
-    """A set of numbers below `size`, which says what is the greatest of it below a number. Two levels of bits."""
+    """A set of integers in [0, `size`) that finds its greatest member below a number. Two levels of bits."""
 
     def __init__(self, size: int) -> None:
         self._words = [0] * ((size >> _BITS) + 1)
         self._used = 0
 
     def add(self, number: int) -> None:
-        """Put a number in."""
+        """Add a number."""
         self._words[number >> _BITS] |= 1 << (number & ((1 << _BITS) - 1))
         self._used |= 1 << (number >> _BITS)
 
     def discard(self, number: int) -> None:
-        """Take a number out, if it is in."""
+        """Remove a number, if the set has it."""
         word = number >> _BITS
         self._words[word] &= ~(1 << (number & ((1 << _BITS) - 1)))
         if not self._words[word]:
             self._used &= ~(1 << word)
 
-    def below(self, number: int) -> int:
+    def greatest_below(self, number: int) -> int:
         """The greatest number of the set that is less than this; -1 if there is none."""
         word = number >> _BITS
         bits = self._words[word] & ((1 << (number & ((1 << _BITS) - 1))) - 1)
@@ -48,7 +49,8 @@ class IndexSet:
 
 
 class Timeline:
-    """The points of one series that were accepted so far, one an instant. `times`: every instant that may come."""
+    """The points of one series that were accepted so far, one for each instant. `times`: every instant (ns) that may
+    be added, ascending; `latest`: the latest time of a point with a value."""
 
     def __init__(self, times: Sequence[int], *, first_wins: bool) -> None:
         self.latest: int | None = None
@@ -58,7 +60,7 @@ class Timeline:
         self._held = IndexSet(len(times))
 
     def add(self, instant: int, value: float) -> None:
-        """Take an accepted point (NaN: one that is there without a value) at the instant of this number."""
+        """Add an accepted point at `times[instant]`; NaN: a point without a value."""
         if self._taken is not None:
             if self._taken[instant]:
                 return
@@ -72,19 +74,19 @@ class Timeline:
         if self.latest is None or time > self.latest:
             self.latest = time
 
-    def newest(self, instant: int) -> Iterator[tuple[int, float]]:
+    def newest_before(self, instant: int) -> Iterator[tuple[int, float]]:
         """(time, value) of the points before an instant, the nearest first."""
-        at = self._held.below(instant)
+        at = self._held.greatest_below(instant)
         while at >= 0:
             yield self._times[at], self._values[at]
-            at = self._held.below(at)
+            at = self._held.greatest_below(at)
 
 
 class SequentialEvaluator:
-    """The records of one set of series (rows in the order of submission) on their way through the checks.
+    """Evaluates the records of one identity, rows in the order of submission; `at` is the next row.
 
-    `values`: of each field, NaN where a record has none; `past`: of each field, time and value (NaN: none) of what was
-    there before, and the latest time of all that. `contends`: a record without a value has a point all the same.
+    `values`: for each field its values, NaN where a record has none; `past`: for each field the times and values (NaN:
+    no value) of the earlier points, and the latest time. `contends`: a record without a value has a point too.
     """
 
     def __init__(
@@ -96,44 +98,44 @@ class SequentialEvaluator:
         first_wins: bool,
         contends: bool,
     ) -> None:
-        every = np.unique(np.concatenate([time, *(one[0] for one in past)]))
-        times = every.tolist()
+        instants = np.unique(np.concatenate([time, *(column[0] for column in past)]))
+        times = instants.tolist()
         self._time = time.tolist()
-        self._instants = np.searchsorted(every, time).tolist()
-        self._values = [one.tolist() for one in values]
+        self._instants = np.searchsorted(instants, time).tolist()
+        self._values = [column.tolist() for column in values]
         self._contends = contends
         self._lines = [Timeline(times, first_wins=first_wins) for _ in past]
         for line, (when, what, latest) in zip(self._lines, past, strict=True):
-            for instant, value in zip(np.searchsorted(every, when).tolist(), what.tolist(), strict=True):
+            for instant, value in zip(np.searchsorted(instants, when).tolist(), what.tolist(), strict=True):
                 line.add(instant, value)
             if latest is not None and (line.latest is None or latest > line.latest):
                 line.latest = latest
         self.at = 0
 
-    def accept(self, accepted: Sequence[bool]) -> None:
-        """Go on over rows of which it is known whether they were accepted."""
+    def skip_rows(self, accepted: Sequence[bool]) -> None:
+        """Advance over rows that are already evaluated; `accepted` says of each whether it was accepted."""
         for row, taken in enumerate(accepted, self.at):
             if taken:
-                self._take(row)
+                self._add_points(row)
         self.at += len(accepted)
 
-    def judge(self, checks: Sequence[tuple[PastCheck, int, bool]], *, refused: bool) -> list[bool]:
-        """Go on over one row: which of the checks (check, number of its field, whether it rejects) it breaks.
-        `refused`: it is rejected for another reason."""
+    def judge_row(self, checks: Sequence[tuple[PastCheck, int, bool]], *, refused: bool) -> list[bool]:
+        """Evaluate the next row: for each check (check, number of its field, whether it rejects) whether the row breaks
+        it. `refused`: the row is rejected for another reason."""
         row = self.at
         time, instant = self._time[row], self._instants[row]
         broken = []
         for check, field, rejects in checks:
             value, line = self._values[field][row], self._lines[field]
-            breaks = not isnan(value) and check.one(time, value, line.newest(instant), line.latest)
+            breaks = not isnan(value) and check.judge_record(time, value, line.newest_before(instant), line.latest)
             broken.append(breaks)
             refused |= breaks and rejects
         if not refused:
-            self._take(row)
+            self._add_points(row)
         self.at += 1
         return broken
 
-    def _take(self, row: int) -> None:
+    def _add_points(self, row: int) -> None:
         for line, values in zip(self._lines, self._values, strict=True):
             value = values[row]
             if self._contends or not isnan(value):

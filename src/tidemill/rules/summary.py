@@ -1,8 +1,8 @@
 """Mean, standard deviations and count of the numbers in each record (shape `summary`).
 
-Corrected two-pass (Chan, Golub & LeVeque, 1983, eq. 1.7): deviations are taken from a first mean and what they sum to
-is taken out again, so that a large mean costs no digits. Where sums or squares leave the range of a double, the same is
-computed on numbers scaled by their largest.
+Corrected two-pass algorithm (Chan, Golub & LeVeque, 1983, eq. 1.7): deviations are taken from a first mean, and their
+sum corrects the result, so that a large mean costs no digits. Where sums or squares leave the range of a double, the
+figures are computed on numbers scaled by the largest.
 """
 
 import math
@@ -16,7 +16,7 @@ from tidemill.feeds.definition import SUMMARY
 
 def add_summary(frame: pl.DataFrame, field: str) -> pl.DataFrame:
     """The frame with `f.mean`, `f.stddev` (sample, n - 1; null for one number), `f.stddev_pop` and `f.count` instead of
-    the list column `f.<field>`. A figure that no double can hold is infinite."""
+    the list column `f.<field>`. A figure beyond the range of a double is infinite."""
     lists = frame[f"f.{field}"]
     count = lists.list.len().to_numpy()
     if not len(count):

@@ -1,6 +1,6 @@
-"""Gives each record its instant: finds the zone of local times and applies the feed's policy for gaps and folds.
+"""Resolves the instant of each record: the zone of local times, and the feed's policy for gaps and folds.
 
-Adds `time` (i64 ns UTC, null where there is none), `flags` (u8) and `time_reason` (why there is none).
+Adds `time` (i64 ns UTC, null where there is none), `flags` (u8) and `time_reason` (why there is none, else null).
 """
 
 from typing import Final
@@ -16,18 +16,18 @@ from tidemill.feeds.definition import Feed
 from tidemill.model.iso8601 import DAY_S
 from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S
 from tidemill.model.zones import zone
-from tidemill.rules import fold_order, time_mends
+from tidemill.rules import fold_order, time_shifts
 from tidemill.rules.zones import UNKNOWN, LocalInstants, to_instants, zone_at
 
-FOLD_EARLIER: Final = 1  # bit 0: a local time that was twice, taken as the earlier
-FOLD_LATER: Final = 2  # bit 1: the same, taken as the later
-GAP_SHIFTED: Final = 4  # bit 2: a local time that never was, put forward by the length of the gap
-SHIFTED: Final = 8  # bit 3: what the feed's shift was added to
+FOLD_EARLIER: Final = 1  # bit 0: a local time in a fold, taken as the earlier instant
+FOLD_LATER: Final = 2  # bit 1: a local time in a fold, taken as the later instant
+GAP_SHIFTED: Final = 4  # bit 2: a local time in a gap, moved forward by the length of the gap
+SHIFTED: Final = 8  # bit 3: a time that the feed's shift was added to
 _NO_REASON: Final = pl.Series("time_reason", [None], dtype=pl.String)
 
 
 class _Times:
-    """The instants of a frame while they are being found: ns, flags, and why there is none."""
+    """The instants of a frame while they are resolved: ns, flags, and the reason of a row without an instant."""
 
     def __init__(self, wall: NDArray[np.int64]) -> None:
         self.ns = wall.copy()
@@ -35,7 +35,7 @@ class _Times:
         self.reasons: dict[int, str] = {}
 
     def refuse(self, rows: NDArray[np.int64], reason: str) -> None:
-        """Rows without an instant; the first reason stays."""
+        """Note that rows have no instant; a row keeps its first reason."""
         for row in rows.tolist():
             self.reasons.setdefault(row, reason)
 
@@ -54,85 +54,88 @@ class _Times:
 
 
 def resolve_times(feed: Feed, frame: pl.DataFrame) -> pl.DataFrame:
-    """The batch's frame with `time`, `flags` and `time_reason`."""
+    """A batch's frame (or one of stamps) with `time`, `flags` and `time_reason`."""
     times = _Times(frame["wall_ns"].to_numpy())
     kinds = frame["local"].to_numpy()
     local = np.flatnonzero(kinds)
-    _before_zones(feed, frame, times, kinds != INSTANT)
+    _move_wall_clocks(feed, frame, times, kinds != INSTANT)
     if len(local):
-        zones, names = _zones(feed, frame[local])
+        zones, names = _row_zones(feed, frame[local])
         _refuse_unknown(feed, frame, local[zones == UNKNOWN], times)
         known = zones != UNKNOWN
         rows = local[known]
-        found = to_instants(times.ns[rows], zones[known], names)
-        _apply_policy(feed, times, rows, _days_begin(_ends(feed, found), times.ns[rows], kinds[rows] == DAY))
+        instants = to_instants(times.ns[rows], zones[known], names)
+        resolved = _resolve_days(_without_interval_ends(feed, instants), times.ns[rows], kinds[rows] == DAY)
+        _apply_policy(feed, times, rows, resolved)
         if feed.time.fold == "by_order":
-            _by_order(frame, times, rows[found.fold], found.later[found.fold])
-    length_ns = time_mends.fixed_ns(feed.time)
+            _apply_record_order(frame, times, rows[instants.fold], instants.later[instants.fold])
+    length_ns = time_shifts.fixed_interval_ns(feed.time)
     if length_ns:
-        times.ns = np.where(times.ns >= MIN_NS + length_ns, times.ns - length_ns, time_mends.OUT_OF_RANGE)
+        times.ns = np.where(times.ns >= MIN_NS + length_ns, times.ns - length_ns, time_shifts.OUT_OF_RANGE)
     times.refuse(np.flatnonzero((times.ns < MIN_NS) | (times.ns > MAX_NS)), "time_out_of_range")
     return frame.hstack(times.columns())
 
 
-def _before_zones(feed: Feed, frame: pl.DataFrame, times: _Times, local: NDArray[np.bool_]) -> None:
-    """What is added to the clock as it is written."""
+def _move_wall_clocks(feed: Feed, frame: pl.DataFrame, times: _Times, local: NDArray[np.bool_]) -> None:
+    """Apply the feed's shift, and make ends of calendar intervals their begins, on the clock as written."""
     if feed.time.shift is not None:
-        times.flags[time_mends.shifted(feed.time.shift, frame, times.ns)] |= SHIFTED
-    span = time_mends.calendar_span(feed.time)
+        times.flags[time_shifts.apply_shift(feed.time.shift, frame, times.ns)] |= SHIFTED
+    span = time_shifts.calendar_span(feed.time)
     if span is not None:
-        times.ns = time_mends.begins_of_days(feed.time, times.ns, local, span)
+        times.ns = time_shifts.interval_begins(feed.time, times.ns, local, span)
 
 
-def _ends(feed: Feed, found: LocalInstants) -> LocalInstants:
-    """The same where times are ends of intervals: the first moment of a gap is the end of the interval before it."""
+def _without_interval_ends(feed: Feed, instants: LocalInstants) -> LocalInstants:
+    """The instants without gaps that are ends of intervals: where times are interval ends, the first moment of a gap is
+    the end of the interval before it."""
     if feed.time.stamp != "end":
-        return found
-    return msgspec.structs.replace(found, gap=found.gap & (found.earlier != found.change))
+        return instants
+    return msgspec.structs.replace(instants, gap=instants.gap & (instants.earlier != instants.change))
 
 
-def instants(feed: Feed, stamps: pl.DataFrame | None) -> pl.DataFrame:
-    """`seq`, `idx`, `time` (ns UTC) of the rejected records whose instant the feed's policy can say."""
+def resolve_stamps(feed: Feed, stamps: pl.DataFrame | None) -> pl.DataFrame:
+    """`seq`, `idx`, `time` (ns UTC) of the rejected records whose instant the feed's policy can resolve."""
     if stamps is None or stamps.is_empty():
         return pl.DataFrame(schema={"seq": pl.UInt64, "idx": pl.UInt32, "time": pl.Int64})
     return resolve_times(feed, stamps).filter(pl.col("time").is_not_null()).select("seq", "idx", "time")
 
 
-def _days_begin(found: LocalInstants, wall: NDArray[np.int64], days: NDArray[np.bool_]) -> LocalInstants:
-    """The same where a day without a time means its begin: whichever way clocks are put at midnight, a day has one. A
-    day that never was stays in its gap."""
+def _resolve_days(instants: LocalInstants, wall: NDArray[np.int64], days: NDArray[np.bool_]) -> LocalInstants:
+    """The instants where a day without a time (`days`) means the begin of the day: in a fold or gap at midnight the
+    first moment of the day. A day that a gap skips entirely stays in its gap."""
     if not days.any():
-        return found
-    late = days & found.gap & (found.resumed < wall + DAY_S * NS_PER_S)
-    begin = np.where(late, found.change, found.earlier)
+        return instants
+    late = days & instants.gap & (instants.resumed < wall + DAY_S * NS_PER_S)
+    begin = np.where(late, instants.change, instants.earlier)
     return LocalInstants(
         begin,
-        np.where(days, begin, found.later),
-        found.gap & ~late,
-        found.fold & ~days,
-        found.change,
-        found.resumed,
+        np.where(days, begin, instants.later),
+        instants.gap & ~late,
+        instants.fold & ~days,
+        instants.change,
+        instants.resumed,
     )
 
 
-def _apply_policy(feed: Feed, times: _Times, rows: NDArray[np.int64], found: LocalInstants) -> None:
+def _apply_policy(feed: Feed, times: _Times, rows: NDArray[np.int64], instants: LocalInstants) -> None:
     later = feed.time.fold == "later"
-    times.ns[rows] = np.where(found.fold & later, found.later, found.earlier)
-    times.flags[rows[found.fold]] |= FOLD_LATER if later else FOLD_EARLIER
-    times.flags[rows[found.gap]] |= GAP_SHIFTED
+    times.ns[rows] = np.where(instants.fold & later, instants.later, instants.earlier)
+    times.flags[rows[instants.fold]] |= FOLD_LATER if later else FOLD_EARLIER
+    times.flags[rows[instants.gap]] |= GAP_SHIFTED
     if feed.time.gap == "reject":
-        times.refuse(rows[found.gap], "dst_gap")
+        times.refuse(rows[instants.gap], "dst_gap")
     if feed.time.fold == "reject":
-        times.refuse(rows[found.fold], "dst_fold")
+        times.refuse(rows[instants.fold], "dst_fold")
 
 
-def _by_order(frame: pl.DataFrame, times: _Times, rows: NDArray[np.int64], later: NDArray[np.int64]) -> None:
-    """Local times that were twice, of which `times` has the first instant: the one that the order of records tells."""
-    passed = fold_order.passes(frame, times.ns, rows, later)
-    second = passed == fold_order.SECOND
+def _apply_record_order(frame: pl.DataFrame, times: _Times, rows: NDArray[np.int64], later: NDArray[np.int64]) -> None:
+    """Set the instants of local times in a fold (of which `times` has the earlier) by the order of the records; refuse
+    those that the order does not decide."""
+    chosen = fold_order.choose_folds(frame, times.ns, rows, later)
+    second = chosen == fold_order.SECOND
     times.ns[rows[second]] = later[second]
     times.flags[rows[second]] ^= FOLD_EARLIER | FOLD_LATER
-    times.refuse(rows[passed == fold_order.UNCLEAR], "fold_unclear")
+    times.refuse(rows[chosen == fold_order.UNCLEAR], "fold_unclear")
 
 
 def _refuse_unknown(feed: Feed, frame: pl.DataFrame, rows: NDArray[np.int64], times: _Times) -> None:
@@ -143,16 +146,16 @@ def _refuse_unknown(feed: Feed, frame: pl.DataFrame, rows: NDArray[np.int64], ti
     times.refuse(rows[~named], "zone_missing")
 
 
-def _zones(feed: Feed, frame: pl.DataFrame) -> tuple[NDArray[np.int64], list[str]]:
-    """(zone number of each row, the names of the numbers); UNKNOWN where there is no zone of that name."""
+def _row_zones(feed: Feed, frame: pl.DataFrame) -> tuple[NDArray[np.int64], list[str]]:
+    """(zone number of each row, the zone names by number); UNKNOWN where a row has no zone or an unknown one."""
     if feed.time.zone is not None:
         return np.zeros(len(frame), np.int64), [feed.time.zone]
-    position = position_columns(feed)
+    degree_columns = position_columns(feed)
     names: list[str | None]
-    if position is None:
+    if degree_columns is None:
         names = frame["zone"].to_list()
     else:
-        latitudes, longitudes = (frame[column].to_list() for column in position)
+        latitudes, longitudes = (frame[column].to_list() for column in degree_columns)
         names = [
             None if latitude is None or longitude is None else zone_at(longitude, latitude)
             for latitude, longitude in zip(latitudes, longitudes, strict=True)

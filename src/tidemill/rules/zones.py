@@ -1,7 +1,7 @@
-"""Local times -> instants, a column at a time, by the pinned time zone data.
+"""Converts local times to instants and back, a column at a time, by the pinned time zone data.
 
-Offsets come from `model.zones` (and so from the same data that reads a single time), not from the column engine: its
-own copy of the data is of another date and knows no daylight saving time after 2100.
+Offsets come from `model.zones`, as for a single time, and not from Polars: its copy of the data is of another date and
+has no daylight saving time after 2100.
 """
 
 from collections.abc import Sequence
@@ -15,21 +15,21 @@ import numpy as np
 import tzfpy
 from numpy.typing import NDArray
 
+from tidemill.model.iso8601 import DAY_S
 from tidemill.model.time import NS_PER_S
 from tidemill.model.zones import offset_s, zone
 
 UNKNOWN: Final = -1  # zone number of a row whose zone is missing or unknown
-_DAY_S: Final = 86_400
 _FAR_NS: Final = 1 << 62
 
-# A position's zone; at sea the nautical one (`Etc/GMT+5`). Exact positions are kept, so that keeping changes nothing.
+# The zone at (longitude, latitude); at sea the nautical one (`Etc/GMT+5`). The cache key is the exact position.
 zone_at = lru_cache(maxsize=1 << 16)(tzfpy.get_tz)
 
 
 class LocalInstants(msgspec.Struct, frozen=True):
-    """`earlier` and `later` are the instants that a local time can be (equal but in a fold). In a gap, `earlier` is the
-    time shifted forward by the length of the gap, and `change` the instant at which clocks were put forward over it, to
-    the wall clock `resumed`."""
+    """The instants (ns UTC) of local times. `earlier` and `later` differ only in a fold. In a gap, `earlier` is the
+    time moved forward by the length of the gap, `change` the instant at which clocks were put forward over it, and
+    `resumed` the wall clock that they were put to."""
 
     earlier: NDArray[np.int64]
     later: NDArray[np.int64]
@@ -59,15 +59,15 @@ def to_instants(wall_ns: NDArray[np.int64], zones: NDArray[np.int64], names: Seq
     return result
 
 
-def to_walls(ns: NDArray[np.int64], name: str) -> NDArray[np.int64]:
+def to_wall_ns(ns: NDArray[np.int64], name: str) -> NDArray[np.int64]:
     """Instants (ns UTC) -> the wall clock of a zone (ns as if UTC)."""
-    walls = ns.copy()
+    wall_ns = ns.copy()
     years = ns.astype("datetime64[ns]").astype("datetime64[Y]").astype(np.int64) + 1970
     for year in np.unique(years).tolist():
         rows = np.flatnonzero(years == year)
         offsets = offsets_around(name, year)
-        walls[rows] += offsets.offset_ns[np.searchsorted(offsets.start_ns, ns[rows], side="right") - 1]
-    return walls
+        wall_ns[rows] += offsets.offset_ns[np.searchsorted(offsets.start_ns, ns[rows], side="right") - 1]
+    return wall_ns
 
 
 def _resolve(wall: NDArray[np.int64], offsets: Offsets, result: LocalInstants, rows: slice | NDArray[np.int64]) -> None:
@@ -89,22 +89,22 @@ def _resolve(wall: NDArray[np.int64], offsets: Offsets, result: LocalInstants, r
 @lru_cache(maxsize=4096)
 def offsets_around(name: str, year: int) -> Offsets:
     """The offsets that hold in a zone from two days before a year to two days after it."""
-    where = zone(name)
-    assert where is not None, name
-    first = int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) - 2 * _DAY_S
-    days = range(first, first + 371 * _DAY_S, _DAY_S)
-    found = [offset_s(where, day) for day in days]
-    starts, offsets = [-_FAR_NS], [found[0] * NS_PER_S]
-    for day, before, after in zip(days, found, found[1:], strict=False):
+    info = zone(name)
+    assert info is not None, name
+    first = int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) - 2 * DAY_S
+    days = range(first, first + 371 * DAY_S, DAY_S)
+    offsets_s = [offset_s(info, day) for day in days]
+    starts, offsets = [-_FAR_NS], [offsets_s[0] * NS_PER_S]
+    for day, before, after in zip(days, offsets_s, offsets_s[1:], strict=False):
         if before != after:
-            starts.append(_change(where, day, day + _DAY_S, before) * NS_PER_S)
+            starts.append(_change_s(info, day, day + DAY_S, before) * NS_PER_S)
             offsets.append(after * NS_PER_S)
     return Offsets(np.array(starts), np.array(offsets))
 
 
-def _change(where: ZoneInfo, low: int, high: int, before: int) -> int:
-    """The first second in (low, high] at which the offset is no longer `before`."""
+def _change_s(info: ZoneInfo, low: int, high: int, before: int) -> int:
+    """The first second (UTC) in (low, high] at which the zone's offset is no longer `before` seconds."""
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if offset_s(where, middle) == before else (low, middle)
+        low, high = (middle, high) if offset_s(info, middle) == before else (low, middle)
     return high

@@ -12,12 +12,12 @@ import msgspec
 
 from tidemill.decode.cut import WHITE, Cut, cut_document, cut_lines
 from tidemill.decode.decoder import DEEPEST
-from tidemill.decode.documents import strip
+from tidemill.decode.documents import strip_body
 from tidemill.decode.envelope import unwrap
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.plugin import as_json
 from tidemill.decode.scan import BOM
-from tidemill.decode.strict_json import NotJson, parse
+from tidemill.decode.strict_json import NotJson, parse_json
 from tidemill.feeds.formats import JSON_FORMATS, LAYOUT_FORMATS, plugin_decoders
 from tidemill.feeds.source import SourceNothing
 
@@ -92,7 +92,7 @@ def answer_format(body: bytes, claimed: str, formats: tuple[str, ...]) -> str:
 
 def value_at(body: bytes, path: Path) -> Any:
     """The decoded value at a path of a JSON document; `...` if there is none."""
-    raw: bytes | msgspec.Raw = strip(body)
+    raw: bytes | msgspec.Raw = strip_body(body)
     try:
         for name in path:
             raw = _object.decode(raw)[name]
@@ -100,7 +100,7 @@ def value_at(body: bytes, path: Path) -> Any:
     except KeyError:
         return ...
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # also for one NaN somewhere else in it
-        value = parse(strip(body), "$", DEEPEST, FaultCollector())
+        value = parse_json(strip_body(body), "$", DEEPEST, FaultCollector())
     for name in path:
         value = value.get(name, ...) if isinstance(value, dict) else ...
     return ... if isinstance(value, NotJson) else value
@@ -132,9 +132,9 @@ def _judge_json(body: bytes, expected: ExpectedAnswer, max_depth: int) -> Answer
     faults = FaultCollector()
     cut = cut_document(body, expected.records, max_depth, faults)
     if cut is None and _UNREADABLE.intersection(faults.codes()):
-        return AnswerVerdict(None, why=faults.sentence())
+        return AnswerVerdict(None, why=faults.detail())
     if cut is not None and not cut.listed and _is_unreadable(cut.pieces(body, 0, 1)[0], max_depth, faults):
-        return AnswerVerdict(None, why=faults.sentence())
+        return AnswerVerdict(None, why=faults.detail())
     return _judge_document(body, cut, faults, expected, max_depth)
 
 
@@ -150,7 +150,7 @@ def _judge_document(
         why = f"it has an error at {_path_text(expected.error)}: {_excerpt(msgspec.json.encode(error))}"
         return AnswerVerdict(json, why=why)
     if cut is None:
-        return AnswerVerdict(json, why=f"{faults.sentence()}; the answer is {_excerpt(body)}")
+        return AnswerVerdict(json, why=f"{faults.detail()}; the answer is {_excerpt(body)}")
     if not cut.listed:
         return _judge_single_record(cut.pieces(body, 0, 1)[0], AnswerVerdict(json, 1), expected, max_depth)
     if some and expected.members and not any(_has_any_member(piece, expected) for piece in _first_records(cut, body)):
@@ -163,7 +163,7 @@ def _judge_document(
 def _judge_single_record(piece: bytes, good: AnswerVerdict, expected: ExpectedAnswer, max_depth: int) -> AnswerVerdict:
     """The verdict on a single value in place of a list of records: `good` if it has every required member of a
     record."""
-    value = parse(piece, "$", max_depth, FaultCollector())
+    value = parse_json(piece, "$", max_depth, FaultCollector())
     where = _path_text(expected.records)
     if not isinstance(value, dict):
         return msgspec.structs.replace(good, records=None, why=f"{where} holds no record; it is {_excerpt(piece)}")
@@ -206,14 +206,14 @@ def _is_object(text: bytes) -> bool:
     try:
         _object.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return isinstance(parse(text, "$", DEEPEST, FaultCollector()), dict)
+        return isinstance(parse_json(text, "$", DEEPEST, FaultCollector()), dict)
     return True
 
 
 def _is_json(body: bytes, taken: list[str]) -> bool:
     """Whether the answer is JSON or NDJSON, for a feed that takes other formats as well."""
     try:
-        msgspec.json.decode(strip(body), type=msgspec.Raw)
+        msgspec.json.decode(strip_body(body), type=msgspec.Raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return "ndjson" in taken and _line_count(body) is not None
     return True
@@ -221,7 +221,7 @@ def _is_json(body: bytes, taken: list[str]) -> bool:
 
 def _is_unreadable(piece: bytes, max_depth: int, faults: FaultCollector) -> bool:
     """Whether a text is no JSON value; if so, a fault is added to `faults`."""
-    return parse(piece, "$", max_depth, faults) is None and bool(faults.count)
+    return parse_json(piece, "$", max_depth, faults) is None and bool(faults.count)
 
 
 def _first_records(cut: Cut, body: bytes) -> Iterator[bytes]:

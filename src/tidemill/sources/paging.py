@@ -8,7 +8,7 @@ from typing import Literal
 import httpx
 import msgspec
 
-from tidemill.decode.documents import strip
+from tidemill.decode.documents import strip_body
 from tidemill.feeds.placeholders import fill_url
 from tidemill.sources.answers import value_at
 from tidemill.sources.http import Fetched
@@ -111,7 +111,7 @@ def origin_of(url: httpx.URL | str) -> str:
 
 def next_cursor(body: bytes, path: tuple[str, ...]) -> str | None:
     """The cursor at a path of a JSON document; None if it is missing, null, false or empty."""
-    raw: bytes | msgspec.Raw = strip(body)
+    raw: bytes | msgspec.Raw = strip_body(body)
     try:
         for name in path:
             raw = _object.decode(raw)[name]

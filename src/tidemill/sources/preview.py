@@ -13,7 +13,7 @@ from tidemill.feeds.formats import JSON_FORMATS
 from tidemill.model.payload import LogEntry, Payload
 from tidemill.model.time import format_instant
 from tidemill.rules.apply import apply_rules
-from tidemill.rules.shape import shape
+from tidemill.rules.shape import shape_points
 from tidemill.sources.answers import answer_format, judge_answer
 from tidemill.sources.source_spec import expected_answer
 
@@ -66,11 +66,11 @@ def preview_answer(feed: Feed, body: bytes, content_type: str, now_ns: int, limi
         return None
     decoder = Decoder(feed)
     payload = Payload("", "default", feed.name, feed.version, now_ns, form, body, b"")
-    batch = decoder.decode([LogEntry(1, payload)])
-    shaped = shape(feed, "default", apply_rules(feed, batch), batch)
+    batch = decoder.decode_batch([LogEntry(1, payload)])
+    shaped = shape_points(feed, "default", apply_rules(feed, batch), batch)
     points = shaped.points
     rejected = shaped.rejections.sort("idx")
-    texts = decoder.texts(body, form)
+    texts = decoder.record_texts(body, form)
     instants = ["series", "time"] if feed.duplicates != "keep" else ["series", "time", "ordinal"]
     return Preview(
         format=form,
@@ -83,7 +83,7 @@ def preview_answer(feed: Feed, body: bytes, content_type: str, now_ns: int, limi
         same=points.height - points.select(instants).n_unique() if points.height else 0,
         rows=_rows(points, shaped.series, limit),
         rejections=[_rejected_record(row, texts.text(row["idx"])) for row in rejected.head(limit).to_dicts()],
-        refusal=decoder.check(body, form, now_ns) if feed.input.on_fault == "refuse" else (),
+        refusal=decoder.check_payload(body, form, now_ns) if feed.input.on_fault == "refuse" else (),
         looks_back=any(isinstance(rule.compiled(), PastCheck) for rule in feed.rules),
     )
 

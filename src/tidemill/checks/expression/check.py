@@ -1,4 +1,4 @@
-"""The check `expression`: what must hold of a record, in a small language of comparisons."""
+"""The check `expression`: a condition that each record must meet, in a small language of comparisons."""
 
 from typing import Annotated, Literal
 
@@ -6,21 +6,22 @@ import polars as pl
 
 from tidemill.checks.check import Check, FeedColumns, meant
 from tidemill.checks.expression.columns import to_polars
-from tidemill.checks.expression.faults import ExpressionError
 from tidemill.checks.expression.kinds import check_kinds
-from tidemill.checks.expression.parse import FACTS, parse
-from tidemill.checks.expression.tree import Name, names
-from tidemill.checks.faults import nearest
+from tidemill.checks.expression.parse import FACTS, parse_expression
+from tidemill.checks.expression.tokens import ExpressionError
+from tidemill.checks.expression.tree import Name, names_in
+from tidemill.checks.faults import name_hint
 
 
 class Expression(Check, frozen=True):
-    """What `holds` says of the record is false. It compares, with `< <= > >= == !=` and `in ['a', 'b']`, fields by
-    their names, `tag.NAME`, `attribute.NAME`, numbers and texts in quotes, and joins comparisons by `and`, `or`, `not`
-    and parentheses. `+ - * / %`, `abs min max round sqrt` make numbers of numbers, `length` one of a text; `exists`
-    says whether something is there. `age` is the time of receipt less the record's time, in seconds; `hour` (0 to 23)
-    and `weekday` (1 is Monday) are those of its time in UTC. A field of such a name, or one that is not letters,
-    digits and `_`, stands in backquotes. Of something that is
-    missing no comparison is true or false, nor of 1 / 0: what then is neither passes, unless `missing` is "reject"."""
+    """The expression `holds` is false for the record. An expression compares, with `< <= > >= == !=` and
+    `in ['a', 'b']`, fields by their names, `tag.NAME`, `attribute.NAME`, numbers and texts in quotes, and joins
+    comparisons by `and`, `or`, `not` and parentheses. `+ - * / %` and `abs min max round sqrt` compute numbers from
+    numbers, `length` computes one from a text; `exists` says whether a value is there. `age` is the time of receipt
+    less the record's time, in seconds; `hour` (0 to 23) and `weekday` (1 is Monday) are those of its time in UTC. A
+    field of such a name, or of a name that is not letters, digits and `_`, is written in backquotes. A comparison with
+    a missing value or with 1 / 0 is neither true nor false; a record for which the whole is neither passes, unless
+    `missing` is "reject"."""
 
     name = "expression"
     reason = "does_not_hold"
@@ -32,10 +33,10 @@ class Expression(Check, frozen=True):
     ] = "pass"
 
     def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
-        """It must be well-formed, and the feed must have what it names."""
+        """`holds` must be well-formed, and the feed must have what it names."""
         try:
-            tree = parse(self.holds)
-            if unknown := [(name.at, wrong) for name in names(tree) if (wrong := _unknown(name, columns))]:
+            tree = parse_expression(self.holds)
+            if unknown := [(name.at, wrong) for name in names_in(tree) if (wrong := _name_fault(name, columns))]:
                 return [("holds", str(ExpressionError(self.holds, at, wrong))) for at, wrong in unknown]
             check_kinds(self.holds, tree)
         except ExpressionError as error:
@@ -43,8 +44,8 @@ class Expression(Check, frozen=True):
         return []
 
     def broken(self) -> pl.Expr:
-        """False; with `missing = "reject"` also neither true nor false."""
-        holds = to_polars(parse(self.holds))
+        """The expression is false; with `missing = "reject"` also where it is neither true nor false."""
+        holds = to_polars(parse_expression(self.holds))
         return (holds.fill_null(False) if self.missing == "reject" else holds).not_()
 
     def explain(self) -> str:
@@ -52,16 +53,16 @@ class Expression(Check, frozen=True):
         return f"this does not hold: {self.holds}"
 
 
-def _unknown(name: Name, columns: FeedColumns) -> str:
-    """What is wrong with a name; "" if the feed has it."""
+def _name_fault(name: Name, columns: FeedColumns) -> str:
+    """The fault of a name that the feed has not; "" if the feed has it."""
     known = {"field": columns.fields, "tag": columns.tags, "attribute": columns.attributes}
     if name.role == "fact" or name.name in known[name.role] or (name.role == "field" and columns.registers):
         return ""
     if name.role != "field":
-        return f"'{name.name}' is no {name.role} of this feed{nearest(name.name, known[name.role])}"
+        return f"'{name.name}' is no {name.role} of this feed{name_hint(name.name, known[name.role])}"
     for role in ("tag", "attribute"):
         if name.name in known[role]:
             return f"'{name.name}' is no field; write {role}.{name.name}"
-    fields = [one if one.isidentifier() else f"`{one}`" for one in known["field"]]
-    others = [f"{role}.{one}" for role in ("tag", "attribute") for one in known[role]]
-    return f"this feed has no field '{name.name}'{nearest(name.name, [*fields, *FACTS, *others])}"
+    fields = [known_name if known_name.isidentifier() else f"`{known_name}`" for known_name in known["field"]]
+    others = [f"{role}.{known_name}" for role in ("tag", "attribute") for known_name in known[role]]
+    return f"this feed has no field '{name.name}'{name_hint(name.name, [*fields, *FACTS, *others])}"

@@ -1,7 +1,7 @@
-"""Tree -> Polars expression.
+"""Translates the tree of an expression into a Polars expression.
 
-What is missing is null, and so is a number that is not finite (1 / 0, the root of -1): of either, no comparison is true
-or false. `and`, `or` and `not` are those of Kleene's three values.
+A missing value is null, and so is a number that is not finite (1 / 0, the root of -1); a comparison with null is null.
+`and`, `or` and `not` are those of Kleene's three-valued logic.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import Final
 
 import polars as pl
 
-from tidemill.checks.expression.tree import Among, Binary, FunctionCall, Literally, Name, Node, Unary
+from tidemill.checks.expression.tree import Among, Binary, Constant, FunctionCall, Name, Node, Unary
 from tidemill.model.time import NS_PER_S
 
 _PREFIX: Final = {"field": "f", "tag": "t", "attribute": "a"}
@@ -22,7 +22,7 @@ _ARITHMETIC: Final[dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]]] = {
     "/": lambda left, right: left / right,
     "%": lambda left, right: left - right * (left / right).floor(),  # has the sign of the divisor, as in Python
 }
-_OTHERS: Final[dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]]] = {
+_COMPARISONS: Final[dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]]] = {
     "<": lambda left, right: left < right,
     "<=": lambda left, right: left <= right,
     ">": lambda left, right: left > right,
@@ -37,7 +37,7 @@ _OTHERS: Final[dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]]] = {
 def to_polars(node: Node) -> pl.Expr:
     """The expression over a frame of records (see `checks.check.Check`) for a tree that `parse` returned."""
     match node:
-        case Literally():
+        case Constant():
             return pl.lit(node.value)
         case Name():
             return _named(node)
@@ -48,7 +48,7 @@ def to_polars(node: Node) -> pl.Expr:
             left, right = to_polars(node.left), to_polars(node.right)
             if node.operator in _ARITHMETIC:
                 return _finite(_ARITHMETIC[node.operator](left, right))
-            return _OTHERS[node.operator](left, right)
+            return _COMPARISONS[node.operator](left, right)
         case Among():
             return to_polars(node.item).is_in([choice.value for choice in node.choices])
         case FunctionCall():
@@ -79,8 +79,8 @@ def _call(function: str, arguments: list[pl.Expr]) -> pl.Expr:
             return first.is_not_null()
         case "length":
             return first.str.len_chars().cast(pl.Float64)
-    found = pl.min_horizontal(arguments) if function == "min" else pl.max_horizontal(arguments)
-    return pl.when(reduce(and_, (argument.is_not_null() for argument in arguments))).then(found)
+    extreme = pl.min_horizontal(arguments) if function == "min" else pl.max_horizontal(arguments)
+    return pl.when(reduce(and_, (argument.is_not_null() for argument in arguments))).then(extreme)
 
 
 def _finite(number: pl.Expr) -> pl.Expr:

@@ -1,9 +1,11 @@
-"""Numbers, texts and truths: what an operator or a function takes and gives. Found out before any record is seen."""
+"""Checks the types of an expression: whether operators and functions get numbers, texts or truths as they need them.
+
+Done when a feed is read, before any record is."""
 
 from typing import Final
 
-from tidemill.checks.expression.faults import ExpressionError
-from tidemill.checks.expression.tree import Among, Binary, FunctionCall, Kind, Literally, Name, Node, Unary, names
+from tidemill.checks.expression.tokens import ExpressionError
+from tidemill.checks.expression.tree import Among, Binary, Constant, FunctionCall, Kind, Name, Node, Unary, names_in
 
 # The kinds of a function's arguments (None: any name of the record), whether more of the last may follow, its own kind.
 FUNCTIONS: Final[dict[str, tuple[tuple[Kind | None, ...], bool, Kind]]] = {
@@ -19,11 +21,11 @@ _CALLED: Final = {"number": "a number", "text": "a text", "truth": "a truth (a c
 
 
 def check_kinds(text: str, tree: Node) -> None:
-    """The whole is a truth about something of the record, and every part is of the kind that is needed where it stands.
-    Raises ExpressionError."""
+    """Check that the whole is a truth, that it names something of the record, and that every operand is of the kind
+    that its operator needs. Raises ExpressionError."""
     kinds = _Kinds(text)
     kinds.need("truth", tree, "the whole expression must be")
-    if not any(names(tree)):
+    if not any(names_in(tree)):
         raise ExpressionError(text, 0, "it looks at nothing of the record: name a field, a tag or an attribute")
 
 
@@ -32,13 +34,13 @@ class _Kinds:
         self._text = text
 
     def need(self, kind: Kind, node: Node, why: str) -> None:
-        found = self.of(node)
-        if found != kind:
-            raise ExpressionError(self._text, node.at, f"{why} {_CALLED[kind]}, and this is {_CALLED[found]}")
+        actual = self.kind_of(node)
+        if actual != kind:
+            raise ExpressionError(self._text, node.at, f"{why} {_CALLED[kind]}, and this is {_CALLED[actual]}")
 
-    def of(self, node: Node) -> Kind:
+    def kind_of(self, node: Node) -> Kind:
         match node:
-            case Literally():
+            case Constant():
                 return "text" if isinstance(node.value, str) else "number"
             case Name():
                 return "text" if node.role in ("tag", "attribute") else "number"
@@ -49,7 +51,7 @@ class _Kinds:
             case Binary():
                 return self._binary(node)
             case Among():
-                kind = self.of(node.item)
+                kind = self.kind_of(node.item)
                 for choice in node.choices:
                     self.need(kind, choice, "every item of the list must be, as what is looked for,")
                 if kind == "truth":
@@ -67,7 +69,7 @@ class _Kinds:
             for side in (node.left, node.right):
                 self.need("number", side, f"on each side of '{node.operator}' must stand")
             return "number"
-        left = self.of(node.left)
+        left = self.kind_of(node.left)
         if left == "truth":
             raise ExpressionError(self._text, node.at, f"'{node.operator}' compares numbers or texts, not truths")
         self.need(left, node.right, f"'{node.operator}' compares {_CALLED[left]} with")

@@ -1,4 +1,4 @@
-"""Text -> tree, by precedence climbing (Pratt, 1973). Nothing of the text is ever run.
+"""Parses an expression into its tree, by precedence climbing (Pratt, 1973). The text is never executed.
 
 From loosest to tightest: `or`, `and`, `not`, comparisons and `in`, `+ -`, `* / %`, unary `-`.
 """
@@ -6,11 +6,10 @@ From loosest to tightest: `or`, `and`, `not`, comparisons and `in`, `+ -`, `* / 
 from functools import lru_cache
 from typing import Final, TypeVar
 
-from tidemill.checks.expression.faults import ExpressionError
 from tidemill.checks.expression.kinds import FUNCTIONS
-from tidemill.checks.expression.tokens import Token, tokens
-from tidemill.checks.expression.tree import Among, Binary, FunctionCall, Literally, Name, Node, Role, Unary
-from tidemill.checks.faults import nearest
+from tidemill.checks.expression.tokens import ExpressionError, Token, tokenize
+from tidemill.checks.expression.tree import Among, Binary, Constant, FunctionCall, Name, Node, Role, Unary
+from tidemill.checks.faults import name_hint
 
 MAX_DEPTH: Final = 32
 MAX_NODES: Final = 200
@@ -26,8 +25,8 @@ _MINUS: Final = 7
 
 
 @lru_cache(maxsize=1024)
-def parse(text: str) -> Node:
-    """The tree of an expression. Whether its parts fit together is for `check_kinds`. Raises ExpressionError."""
+def parse_expression(text: str) -> Node:
+    """The tree of an expression. Does not check the kinds of its parts (`check_kinds` does). Raises ExpressionError."""
     parser = _Parser(text)
     tree = parser.expression(0)
     parser.finish()
@@ -35,12 +34,12 @@ def parse(text: str) -> Node:
 
 
 class _Parser:
-    """Reads the words of one expression from left to right."""
+    """Reads the tokens of one expression from left to right."""
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._tokens = tokens(text)
-        self._place = 0
+        self._tokens = tokenize(text)
+        self._next_index = 0
         self._depth = 0
         self._nodes = 0
 
@@ -48,7 +47,7 @@ class _Parser:
         """An operand and every operator behind it that binds at least as tightly."""
         left = self._operand()
         while (tightness := self._tightness()) >= max(loosest, 1):
-            token = self._take()
+            token = self._take_token()
             if tightness == _COMPARISON:
                 left = self._comparison(token, left)
                 if self._tightness() == _COMPARISON:
@@ -58,30 +57,30 @@ class _Parser:
         return left
 
     def finish(self) -> None:
-        """Nothing may follow."""
+        """Check that no token follows the expression."""
         if self._next.word != "end":
             raise self._fault("an operator such as and, +, < is missing before this")
 
     @property
     def _next(self) -> Token:
-        return self._tokens[self._place]
+        return self._tokens[self._next_index]
 
-    def _take(self) -> Token:
+    def _take_token(self) -> Token:
         token = self._next
-        self._place += token.word != "end"
+        self._next_index += token.word != "end"
         return token
 
     def _accept(self, operator: str) -> bool:
-        found = self._next.word == "operator" and self._next.value == operator
-        self._place += found
-        return found
+        accepted = self._next.word == "operator" and self._next.value == operator
+        self._next_index += accepted
+        return accepted
 
     def _expect(self, operator: str) -> None:
         if not self._accept(operator):
             raise self._fault(f"'{operator}' is missing here")
 
     def _tightness(self) -> int:
-        """How tightly the next word binds; 0 where it joins nothing."""
+        """How tightly the next token binds; 0 where it is no operator."""
         return _TIGHTNESS.get(self._next.value, 0) if self._next.word == "operator" else 0
 
     def _comparison(self, token: Token, left: Node) -> Node:
@@ -100,33 +99,33 @@ class _Parser:
         self._expect("]")
         return self._node(Among(token.at, item, tuple(choices)))
 
-    def _choice(self) -> Literally:
+    def _choice(self) -> Constant:
         negative = self._accept("-")
-        token = self._take()
+        token = self._take_token()
         if token.word == "number":
-            return self._node(Literally(token.at, float(token.value) * (-1 if negative else 1)))
+            return self._node(Constant(token.at, float(token.value) * (-1 if negative else 1)))
         if token.word == "text" and not negative:
-            return self._node(Literally(token.at, token.value))
+            return self._node(Constant(token.at, token.value))
         raise self._fault("a list holds numbers or texts", token)
 
     def _operand(self) -> Node:
-        token = self._take()
+        token = self._take_token()
         if token.word == "number":
-            return self._node(Literally(token.at, float(token.value)))
+            return self._node(Constant(token.at, float(token.value)))
         if token.word == "text":
-            return self._node(Literally(token.at, token.value))
+            return self._node(Constant(token.at, token.value))
         if token.word == "name":
             return self._node(self._named(token))
         if token.value in ("not", "-"):
-            operand = self._deeper(token, _NOT if token.value == "not" else _MINUS)
+            operand = self._nested_expression(token, _NOT if token.value == "not" else _MINUS)
             return self._node(Unary(token.at, token.value, operand))
         if token.value == "(":
-            inside = self._deeper(token, 0)
+            inside = self._nested_expression(token, 0)
             self._expect(")")
             return inside
         raise self._fault("a name, a number, a text or ( is missing here", token)
 
-    def _deeper(self, token: Token, loosest: int) -> Node:
+    def _nested_expression(self, token: Token, loosest: int) -> Node:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise self._fault(f"nested deeper than {MAX_DEPTH}", token)
@@ -139,7 +138,7 @@ class _Parser:
         if not quoted and self._accept("("):
             return self._call(token)
         if not quoted and token.value in ROLES and self._accept("."):
-            name = self._take()
+            name = self._take_token()
             if name.word != "name":
                 raise self._fault(f"the name of a {token.value} is missing here", name)
             return Name(token.at, ROLES[token.value], name.value)
@@ -149,10 +148,10 @@ class _Parser:
 
     def _call(self, token: Token) -> FunctionCall:
         if token.value not in FUNCTIONS:
-            raise self._fault(f"there is no function '{token.value}'{nearest(token.value, FUNCTIONS)}", token)
-        arguments = [self._deeper(token, 0)]
+            raise self._fault(f"there is no function '{token.value}'{name_hint(token.value, FUNCTIONS)}", token)
+        arguments = [self._nested_expression(token, 0)]
         while self._accept(","):
-            arguments.append(self._deeper(token, 0))
+            arguments.append(self._nested_expression(token, 0))
         self._expect(")")
         return FunctionCall(token.at, token.value, tuple(arguments))
 

@@ -1,4 +1,4 @@
-"""The words of an expression: numbers, texts, names, operators. What is none of them is a fault with a hint."""
+"""Splits an expression into tokens: numbers, texts, names, operators. Anything else is a fault with a hint."""
 
 import math
 import re
@@ -6,9 +6,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from tidemill.checks.expression.faults import ExpressionError
-
 MAX_LENGTH: Final = 1_000
+_AROUND: Final = 40  # how much of a long expression is shown on either side of a fault
 Word = Literal["number", "text", "name", "operator", "end"]
 
 KEYWORDS: Final = frozenset(["and", "or", "not", "in"])
@@ -33,28 +32,42 @@ _HINTS: Final = {
 }
 
 
+class ExpressionError(ValueError):
+    """An expression has a fault at the offset `at` (from 0) of its text. The message shows the text there, with a
+    caret."""
+
+    def __init__(self, text: str, at: int, sentence: str) -> None:
+        first, last = max(0, at - _AROUND), at + _AROUND
+        before, after = "..." * (first > 0), "..." * (last < len(text))
+        shown = "".join(char if char.isprintable() else " " for char in text[first:last])
+        caret = " " * (len(before) + at - first) + "^"
+        super().__init__(f"column {at + 1}: {sentence}\n  {before}{shown}{after}\n  {caret}")
+        self.at = at
+        self.sentence = sentence
+
+
 class Token(msgspec.Struct, frozen=True):
-    """A word, what it says (a text without its quotes) and where it begins."""
+    """A token: its type, its value (a text without its quotes) and the offset in the text at which it begins."""
 
     word: Word
     value: str
     at: int
 
 
-def tokens(text: str) -> list[Token]:
-    """The words of an expression, the last of them `end`. Raises ExpressionError."""
+def tokenize(text: str) -> list[Token]:
+    """The tokens of an expression, the last of them `end`. Raises ExpressionError."""
     if len(text) > MAX_LENGTH:
         raise ExpressionError(text, MAX_LENGTH, f"an expression has at most {MAX_LENGTH} characters, not {len(text)}")
-    found, at = [], 0
+    tokens, at = [], 0
     while at < len(text):
         match = _PATTERN.match(text, at)
         if match is None:
             hint = _HINTS.get(text[at], f"{text[at]!r} has no meaning here")
             raise ExpressionError(text, at, hint)
         if match.lastgroup != "space":
-            found.append(_token(text, match))
+            tokens.append(_token(text, match))
         at = match.end()
-    return [*found, Token("end", "", len(text))]
+    return [*tokens, Token("end", "", len(text))]
 
 
 def _token(text: str, match: re.Match[str]) -> Token:

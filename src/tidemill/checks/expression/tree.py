@@ -1,4 +1,4 @@
-"""What an expression is once it is read. Each node knows where in the text it stands, for faults found later."""
+"""The syntax tree of an expression. Each node has its offset in the text (`at`), for the message of a fault."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -9,8 +9,8 @@ Kind = Literal["number", "text", "truth"]
 Role = Literal["field", "tag", "attribute", "fact"]
 
 
-class Literally(msgspec.Struct, frozen=True):
-    """A number or a text that is written there."""
+class Constant(msgspec.Struct, frozen=True):
+    """A number or a text."""
 
     at: int
     value: float | str
@@ -46,7 +46,7 @@ class Among(msgspec.Struct, frozen=True):
 
     at: int
     item: "Node"
-    choices: tuple[Literally, ...]
+    choices: tuple[Constant, ...]
 
 
 class FunctionCall(msgspec.Struct, frozen=True):
@@ -57,21 +57,21 @@ class FunctionCall(msgspec.Struct, frozen=True):
     arguments: tuple["Node", ...]
 
 
-Node = Literally | Name | Unary | Binary | Among | FunctionCall
+Node = Constant | Name | Unary | Binary | Among | FunctionCall
 
 
-def names(node: Node) -> Iterator[Name]:
+def names_in(node: Node) -> Iterator[Name]:
     """Every name in an expression, from left to right."""
     match node:
         case Name():
             yield node
         case Unary():
-            yield from names(node.operand)
+            yield from names_in(node.operand)
         case Binary():
-            yield from names(node.left)
-            yield from names(node.right)
+            yield from names_in(node.left)
+            yield from names_in(node.right)
         case Among():
-            yield from names(node.item)
+            yield from names_in(node.item)
         case FunctionCall():
             for argument in node.arguments:
-                yield from names(argument)
+                yield from names_in(argument)

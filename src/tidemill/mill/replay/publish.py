@@ -22,7 +22,7 @@ from tidemill.mill.state import PublishManifest
 from tidemill.mill.superseded import RecordTexts, write_superseded
 from tidemill.mill.writes import point_rows, replaced_rows
 from tidemill.model.time import NS_PER_S
-from tidemill.rules.shape import place
+from tidemill.rules.shape import version_of
 
 _CHUNK: Final = 10_000
 _ROWS: Final = 250_000
@@ -246,7 +246,7 @@ def ledger_rows(
         ),
         pl.col("received_ns").cast(INSTANT).alias("received_at"),
         pl.col("time_ns").cast(INSTANT).alias("time"),
-        (-place("winner_seq", "winner_idx")).alias("version"),
+        (-version_of("winner_seq", "winner_idx")).alias("version"),
         pl.when(fresh).then(pl.lit(manifest.replay)).otherwise("recovered_by").alias("recovered_by"),
         pl.when(fresh).then(manifest.now_ns).otherwise("recovered_ns").cast(INSTANT).alias("recovered_at"),
     )

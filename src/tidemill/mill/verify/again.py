@@ -17,7 +17,7 @@ from tidemill.feeds.definition import Feed
 from tidemill.mill import refused
 from tidemill.model.payload import LogEntry
 from tidemill.rules.apply import apply_rules
-from tidemill.rules.shape import shape
+from tidemill.rules.shape import shape_points
 
 PLACE: Final = ["seq", "idx"]
 POINTS: Final = {
@@ -73,15 +73,15 @@ class VersionedReader:
         named = {entry.seq: refused.by_record(entry.payload.faults, compiled.input.records) for entry in entries}
         several = [entry for entry in entries if named[entry.seq] and entry.payload.format in compiled.input.formats]
         if several:
-            for seq, records in decoder.decode(several).counts.select("seq", "records").iter_rows():
+            for seq, records in decoder.decode_batch(several).counts.select("seq", "records").iter_rows():
                 held[seq] = max(records, max(named[seq] or {0: []}) + 1)
         return _counts(held)
 
     def _applied(self, tenant: str, feed: str, version: int, entries: Sequence[LogEntry]) -> Again:
         compiled, decoder = self._of(tenant, feed, version)
-        batch = decoder.decode(entries)
+        batch = decoder.decode_batch(entries)
         checked = apply_rules(compiled, batch)
-        shaped = shape(compiled, tenant, checked, batch)
+        shaped = shape_points(compiled, tenant, checked, batch)
         return Again(
             points=shaped.points.select(pl.col(name).cast(kind) for name, kind in POINTS.items()),
             counts=batch.counts.select(pl.col(name).cast(kind) for name, kind in COUNTS.items()),

@@ -1,5 +1,5 @@
-"""What a feed adds to its times before and after their zone is found: a fixed shift, and the way from the end of an
-interval to its begin. Pure, a column at a time."""
+"""Moves the times of a feed: by its fixed shift, and from the end of an interval to its begin. Pure, a column at a
+time."""
 
 from typing import Final
 
@@ -11,19 +11,20 @@ from tidemill.feeds.time_policy import Shift, TimePolicy
 from tidemill.model.iso8601 import parse_iso
 from tidemill.model.spans import Span, parse_span
 from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S, duration_ns
-from tidemill.rules.zones import to_instants, to_walls
+from tidemill.rules.zones import to_instants, to_wall_ns
 
 OUT_OF_RANGE: Final = MIN_NS - 3 * 86_400 * NS_PER_S  # a time that is past what the store can hold, whatever its zone
 
 
-def shifted(shift: Shift, frame: pl.DataFrame, wall: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Add a feed's shift to times (ns, in place) where its conditions hold; returns where."""
+def apply_shift(shift: Shift, frame: pl.DataFrame, wall: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Add a feed's shift to `wall` (ns, in place) where its conditions hold; returns a boolean per row: where they do.
+    A sum beyond the range becomes OUT_OF_RANGE."""
     length_ns = duration_ns(shift.by.removeprefix("-"))
     holds = np.ones(len(wall), np.bool_)
     if shift.before is not None:
-        holds &= wall < _instant(shift.before)
+        holds &= wall < _shift_bound_ns(shift.before)
     if shift.after is not None:
-        holds &= wall >= _instant(shift.after)
+        holds &= wall >= _shift_bound_ns(shift.after)
     if shift.older_than is not None:
         holds &= wall < frame["received_ns"].to_numpy() - duration_ns(shift.older_than)
     back = shift.by.startswith("-")
@@ -35,26 +36,27 @@ def shifted(shift: Shift, frame: pl.DataFrame, wall: NDArray[np.int64]) -> NDArr
 
 
 def calendar_span(time: TimePolicy) -> Span | None:
-    """The span of the intervals whose ends are the times, where a calendar says how long it is."""
+    """The span of the calendar intervals whose ends are the times; None for intervals of a fixed length, and where
+    times are no ends of intervals."""
     span = _span(time)
     return span if span is not None and span.of_calendar else None
 
 
-def fixed_ns(time: TimePolicy) -> int:
-    """The length of the intervals whose ends are the times; 0 where a calendar says how long, and where times are no
-    ends."""
+def fixed_interval_ns(time: TimePolicy) -> int:
+    """The length (ns) of the intervals whose ends are the times; 0 for calendar intervals, and where times are no ends
+    of intervals."""
     span = _span(time)
     return 0 if span is None else span.fixed_ns
 
 
-def begins_of_days(time: TimePolicy, ns: NDArray[np.int64], local: NDArray[np.bool_], span: Span) -> NDArray[np.int64]:
-    """Ends of intervals of a calendar -> their begins: of wall clocks on the clock, of instants on the clock of the
-    feed's zone (without one of UTC)."""
-    walls = ns.copy()
+def interval_begins(time: TimePolicy, ns: NDArray[np.int64], local: NDArray[np.bool_], span: Span) -> NDArray[np.int64]:
+    """Ends of calendar intervals -> their begins (ns). Rows that are `local` are wall clocks and stay so; instants are
+    moved on the wall clock of the feed's zone (of UTC without one)."""
+    wall_ns = ns.copy()
     there = np.flatnonzero(~local)
     if time.zone is not None and len(there):
-        walls[there] = to_walls(ns[there], time.zone)
-    known, rows = np.unique(walls, return_inverse=True)
+        wall_ns[there] = to_wall_ns(ns[there], time.zone)
+    known, rows = np.unique(wall_ns, return_inverse=True)
     begins = np.array([span.before(wall) if wall > MIN_NS else wall for wall in known.tolist()], np.int64)[rows]
     if time.zone is not None and len(there):
         begins[there] = to_instants(begins[there], np.zeros(len(there), np.int64), [time.zone]).earlier
@@ -65,6 +67,6 @@ def _span(time: TimePolicy) -> Span | None:
     return parse_span(time.interval) if time.stamp == "end" and time.interval is not None else None
 
 
-def _instant(text: str) -> int:
+def _shift_bound_ns(text: str) -> int:
     written = parse_iso(text)
     return written.wall_ns - (written.offset_s or 0) * NS_PER_S
