@@ -19,9 +19,8 @@ import msgspec
 
 from tidemill import telemetry
 from tidemill.catalog.contract import Catalog
-from tidemill.catalog.feeds import PREFIX as FEEDS_PREFIX
-from tidemill.catalog.feeds import CatalogFeeds
-from tidemill.catalog.keys import CLOSED, ever_keys
+from tidemill.catalog.feeds import FEEDS_PREFIX, CatalogFeeds
+from tidemill.catalog.keys import CLOSED_KEY, ever_keys
 from tidemill.catalog.opening import open_catalog
 from tidemill.catalog.replays import CatalogReplays
 from tidemill.clock import Trust
@@ -128,7 +127,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
         poller.changed()
 
     catalog.watch(FEEDS_PREFIX, feeds_changed)
-    catalog.watch(CLOSED, access_closed)
+    catalog.watch(CLOSED_KEY, access_closed)
     CatalogReplays(catalog).watch(mill.wake)
     poller.start()
     # Both are told to end at the same moment: what the poller fetched must reach the log before the API ends.

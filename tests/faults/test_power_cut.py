@@ -24,7 +24,7 @@ from tidemill.errors import ConflictError, TidemillError
 from tidemill.log.contract import Appended
 from tidemill.log.limits import LogLimits
 from tidemill.log.sqlite import SqliteLog, upkeep
-from tidemill.log.sqlite.waiters import Waiter, settle
+from tidemill.log.sqlite.waiters import Waiter, settle_waiters
 from tidemill.model.deletion import ERASED
 from tidemill.model.payload import Payload
 
@@ -270,7 +270,9 @@ def acknowledge_before_the_commit(log: SqliteLog) -> None:
     def early(batch: list[Waiter]) -> None:
         first = log._writer.last_seq + 1
         unkeyed = [waiter for waiter in batch if waiter.key is None]
-        settle(unkeyed, [Appended(first + n, w.payload.receipt, w.payload.received_ns) for n, w in enumerate(unkeyed)])
+        settle_waiters(
+            unkeyed, [Appended(first + n, w.payload.receipt, w.payload.received_ns) for n, w in enumerate(unkeyed)]
+        )
         commit(unkeyed and [Waiter(w.payload, None, Future(), None) for w in unkeyed])
         commit([waiter for waiter in batch if waiter.key is not None])
 

@@ -109,7 +109,7 @@ def test_a_part_that_cannot_be_read_is_set_aside_and_its_rows_are_made_again(pla
     noted: list[int] = []
     store = Store(place.engine.address)
     repaired = repair_parts(open_reader(place.folder), store, lambda: noted.append(len(place.parts("points"))))
-    assert (len(repaired.done), repaired.gone, noted) == (1, [], [1])
+    assert (len(repaired.done), repaired.lost, noted) == (1, [], [1])
     assert "of table points is damaged, and set aside" in repaired.done[0]
     assert repair_store(place.folder, open_reader(place.folder), store, verify(place.house), again=True).done
     place.house.new_mill()
@@ -126,7 +126,7 @@ def test_a_part_of_which_the_log_lacks_something_stays_and_is_said(place: Place,
     connection.close()
     place.spoil(table, "data.bin")
     repaired = repair_parts(open_reader(place.folder), Store(place.engine.address), pytest.fail)
-    assert repaired.done == [] and f"of table {table}" in repaired.gone[0] and "backup" in repaired.gone[0]
+    assert repaired.done == [] and f"of table {table}" in repaired.lost[0] and "backup" in repaired.gone[0]
     assert place.parts(table)
 
 
@@ -136,7 +136,7 @@ def test_damage_to_who_owns_a_partition_is_waited_for_and_set_aside_whatever_the
     with pytest.raises(StoreQueryError):
         place.house.mill.step()
     repaired = repair_parts(open_reader(place.folder), Store(place.engine.address), pytest.fail)
-    assert (len(repaired.done), repaired.gone) == (1, [])
+    assert (len(repaired.done), repaired.lost) == (1, [])
     assert "of table owners is damaged, and set aside" in repaired.done[0]
     assert place.house.work() == 1
     prove(place.house)
@@ -186,11 +186,11 @@ def test_log_and_store_give_each_other_back_what_one_has_damaged(place: Place) -
     Store(place.engine.address, queries={"broken": query("broken", broken)}).command("broken")
     house.log.close()
     repaired = log_files(place.folder).repair_entries(partial(stored_body, house.store))
-    assert (len(repaired.done), repaired.gone) == (1, [])
+    assert (len(repaired.done), repaired.lost) == (1, [])
     report = verify(house)
     assert set(report.counts) >= {"payload_bytes"} and {one.seq for one in report.findings} == {3}
     repaired = repair_store(place.folder, open_reader(place.folder), house.store, report, again=False)
-    assert (len(repaired.done), repaired.gone) == (1, [])
+    assert (len(repaired.done), repaired.lost) == (1, [])
     prove(house)
 
 
@@ -200,4 +200,4 @@ def test_what_is_gone_from_both_is_said(place: Place) -> None:
     Store(place.engine.address, queries={"gone": query("gone", "DELETE FROM payloads WHERE seq = 2")}).command("gone")
     house.log.close()
     repaired = log_files(place.folder).repair_entries(partial(stored_body, house.store))
-    assert repaired.done == [] and "entry 2" in repaired.gone[0]
+    assert repaired.done == [] and "entry 2" in repaired.lost[0]

@@ -14,7 +14,7 @@ from tidemill.feeds.definition import Feed
 from tidemill.feeds.source import Source
 from tidemill.log.sqlite import SqliteLog
 from tidemill.model.ids import new_receipt
-from tidemill.model.payload import Payload, format_asked
+from tidemill.model.payload import Payload, format_with_tags
 from tidemill.simulate.server import running
 from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.backoff import Backoff
@@ -50,7 +50,7 @@ class Intake:
             raise UnavailableError("the API is not there", 0.01)
         now = time.time_ns()
         digest = hashlib.sha256(body).digest()
-        payload = Payload(new_receipt(now), tenant, feed, 1, now, format_asked(content_type, asked), body, digest)
+        payload = Payload(new_receipt(now), tenant, feed, 1, now, format_with_tags(content_type, asked), body, digest)
         appended = await self.log.append_async(payload, idempotency_key)
         if self.lost_answers > 0:
             self.lost_answers -= 1

@@ -11,7 +11,7 @@ PIECE: Final = 1 << 20
 
 
 @contextmanager
-def private() -> Iterator[None]:
+def private_umask() -> Iterator[None]:
     """Within, what this process makes is for its user alone: backups and data folders hold keys and measurements."""
     before = os.umask(0o077)
     try:
@@ -20,28 +20,30 @@ def private() -> Iterator[None]:
         os.umask(before)
 
 
-def nothing(_: int) -> None:
+def no_progress(_: int) -> None:
     """Progress that nobody follows."""
 
 
-def digest(source: Path, progress: Callable[[int], None] = nothing) -> tuple[int, str]:
+def digest_file(source: Path, progress: Callable[[int], None] = no_progress) -> tuple[int, str]:
     """The size and the SHA-256 (hexadecimal) of a file. Raises OSError."""
     with source.open("rb") as content:
-        return pour(content, None, progress)
+        return copy_stream(content, None, progress)
 
 
-def copy(source: Path, target: Path, progress: Callable[[int], None] = nothing) -> tuple[int, str]:
+def copy_file(source: Path, target: Path, progress: Callable[[int], None] = no_progress) -> tuple[int, str]:
     """Copy a file into a new one that this user alone may read; returns size and SHA-256. Raises OSError."""
-    with source.open("rb") as content, create(target) as into:
-        return pour(content, into, progress)
+    with source.open("rb") as content, create_file(target) as into:
+        return copy_stream(content, into, progress)
 
 
-def create(path: Path) -> IO[bytes]:
+def create_file(path: Path) -> IO[bytes]:
     """A new file, open to be written, that this user alone may read. Raises OSError."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
 
 
-def pour(content: IO[bytes], into: IO[bytes] | None, progress: Callable[[int], None] = nothing) -> tuple[int, str]:
+def copy_stream(
+    content: IO[bytes], into: IO[bytes] | None, progress: Callable[[int], None] = no_progress
+) -> tuple[int, str]:
     """Read `content` to its end, write it to `into` if given; returns size and SHA-256 (hexadecimal)."""
     size, sha256 = 0, hashlib.sha256()
     while piece := content.read(PIECE):
@@ -53,9 +55,9 @@ def pour(content: IO[bytes], into: IO[bytes] | None, progress: Callable[[int], N
     return size, sha256.hexdigest()
 
 
-def write(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
     """Make a file of this content, durable but for its name. Raises OSError."""
-    with create(path) as file:
+    with create_file(path) as file:
         file.write(content)
     sync_file(path)
 

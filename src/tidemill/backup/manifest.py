@@ -10,8 +10,8 @@ import msgspec
 from tidemill.errors import BackupError
 from tidemill.model.offset import seq_of
 
-FILE: Final = "manifest.json"
-FORMAT: Final = 2  # of a log with several partitions; 1: it has one
+MANIFEST_FILE: Final = "manifest.json"
+MANIFEST_FORMAT: Final = 2  # of a log with several partitions; 1: it has one
 
 
 class BackupFile(msgspec.Struct, frozen=True):
@@ -22,7 +22,7 @@ class BackupFile(msgspec.Struct, frozen=True):
     sha256: str
 
 
-class Ends(msgspec.Struct, frozen=True):
+class PartitionEnds(msgspec.Struct, frozen=True):
     """Of a partition of the log: the offset up to which everything is applied, and the first and the last entry."""
 
     position: int
@@ -45,7 +45,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     first_seq: int
     last_seq: int
     waiting: int
-    beside: tuple[Ends, ...] = ()
+    beside: tuple[PartitionEnds, ...] = ()
     files: tuple[BackupFile, ...]
 
     @property
@@ -54,9 +54,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return sum(entry.bytes for entry in self.files)
 
     @property
-    def partitions(self) -> tuple[Ends, ...]:
+    def partitions(self) -> tuple[PartitionEnds, ...]:
         """The ends of every partition of the log, by number."""
-        return (Ends(self.position, self.first_seq, self.last_seq), *self.beside)
+        return (PartitionEnds(self.position, self.first_seq, self.last_seq), *self.beside)
 
     @property
     def reached(self) -> int:
@@ -71,21 +71,22 @@ class _Sealed(msgspec.Struct, frozen=True):
     backup: msgspec.Raw
 
 
-def encode(manifest: Manifest) -> bytes:
+def encode_manifest(manifest: Manifest) -> bytes:
     """A manifest as the bytes of its file."""
     body = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
     return msgspec.json.encode(_Sealed(hashlib.sha256(body).hexdigest(), msgspec.Raw(body))) + b"\n"
 
 
-def decode(content: bytes, where: str) -> Manifest:
-    """The inverse of `encode`; `where` names the backup. Raises BackupError when it is not what was written."""
+def decode_manifest(content: bytes, where: str) -> Manifest:
+    """The manifest in the bytes of its file; `where` names the backup. Raises BackupError for damaged bytes, and for a
+    newer format."""
     try:
         sealed = msgspec.json.decode(content, type=_Sealed)
         if hashlib.sha256(bytes(sealed.backup)).hexdigest() != sealed.sha256:
             raise ValueError("it does not match its own sha256")
         manifest = msgspec.json.decode(sealed.backup, type=Manifest)
     except ValueError as error:  # msgspec's errors, too
-        raise BackupError(f"{where} is damaged: {FILE}: {error}") from None
-    if manifest.format > FORMAT:
+        raise BackupError(f"{where} is damaged: {MANIFEST_FILE}: {error}") from None
+    if manifest.format > MANIFEST_FORMAT:
         raise BackupError(f"{where} was made by a newer Tidemill ({manifest.tidemill}); upgrade Tidemill to read it")
     return manifest

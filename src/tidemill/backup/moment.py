@@ -20,7 +20,7 @@ from tidemill.mill.backup_hold import FOLDER, HELD, HOLD, LOCK, Held
 from tidemill.mill.state_files import mill_states, write_atomically
 from tidemill.mill.status import described
 
-Still = Callable[[], contextlib.AbstractContextManager[Held]]
+HoldMill = Callable[[], contextlib.AbstractContextManager[Held]]
 
 _ANSWER_S: Final = 60.0  # a batch under way, retention's steps and deletions are finished first
 _LOOK_S: Final = 0.01
@@ -39,7 +39,7 @@ def is_served(folder: Path) -> bool:
 
 
 @contextmanager
-def running_backup(folder: Path) -> Iterator[None]:
+def backup_lock(folder: Path) -> Iterator[None]:
     """Be the one backup of a data folder. Raises BackupError while there is another."""
     desk = folder / "mill" / FOLDER
     desk.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def running_backup(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def held_mill(folder: Path) -> Iterator[Held]:
-    """The running mill keeps still, its tables frozen, until the block ends; call it inside `running_backup`.
+    """The running mill keeps still, its tables frozen, until the block ends; call it inside `backup_lock`.
 
     Raises BackupError when the mill does not answer, cannot freeze, or did not wait for the end of the block.
     """

@@ -14,10 +14,10 @@ from typing import Final
 
 import msgspec
 
-from tidemill.backup.files import nothing, private, sync_file
+from tidemill.backup.files import no_progress, private_umask, sync_file
 from tidemill.backup.manifest import Manifest
 from tidemill.backup.moment import is_served
-from tidemill.backup.stored import BackupDamage, StoredBackup, unpack
+from tidemill.backup.stored import BackupDamage, StoredBackup, unpack_backup
 from tidemill.backup.verify_backup import check_databases
 from tidemill.data_folder import CLOSED_MARK, mark_closed
 from tidemill.durable import sync_folder
@@ -25,13 +25,13 @@ from tidemill.errors import BackupError, StartupError
 from tidemill.lock import FolderLock
 from tidemill.log.local_disk import make_folder
 from tidemill.log.opening import log_files
-from tidemill.log.partitions import FOLDER
+from tidemill.log.partitions import LOG_FOLDER
 from tidemill.mill.progress import PartitionProgress
 from tidemill.mill.state_files import FileMillState, position_file
 
 STAGING: Final = ".restoring"
 _LOCK: Final = "serve.lock"
-_LAST: Final = FOLDER  # a server that is started on half a folder refuses it: the store is ahead of its log
+_LAST: Final = LOG_FOLDER  # a server that is started on half a folder refuses it: the store is ahead of its log
 
 
 class Restored(msgspec.Struct, frozen=True):
@@ -41,15 +41,15 @@ class Restored(msgspec.Struct, frozen=True):
     aside: Path | None
 
 
-def restore(
-    backup: StoredBackup, folder: Path, *, force: bool = False, progress: Callable[[int], None] = nothing
+def restore_backup(
+    backup: StoredBackup, folder: Path, *, force: bool = False, progress: Callable[[int], None] = no_progress
 ) -> Restored:
     """Fill the data folder from a backup. With `force` a folder that holds something is moved aside first.
 
     Raises StartupError when it holds something, or a server runs on it; BackupError when the backup is damaged or the
     disk is full: then the folder is as it was.
     """
-    with private():
+    with private_umask():
         return _restore(backup, folder.resolve(), force, progress)
 
 
@@ -78,10 +78,10 @@ def _fill(backup: StoredBackup, folder: Path, closed: bool, progress: Callable[[
     staging = folder / STAGING
     shutil.rmtree(staging, ignore_errors=True)  # of a restore that was killed
     staging.mkdir(mode=0o700)
-    manifest, damages = unpack(backup, staging, progress=progress)
+    manifest, damages = unpack_backup(backup, staging, progress=progress)
     damages = damages or check_databases(staging, len(manifest.partitions))
     if damages:
-        raise damaged(backup.path, damages)
+        raise damaged_error(backup.path, damages)
     if closed:  # a backup from before its first key opens no server that was closed since: the start says so
         mark_closed(staging)
     _finish(staging, manifest)
@@ -120,7 +120,7 @@ def _make_room(folder: Path, force: bool) -> Path | None:
     return aside
 
 
-def damaged(backup: Path, damages: list[BackupDamage]) -> BackupError:
+def damaged_error(backup: Path, damages: list[BackupDamage]) -> BackupError:
     """The error that names what is damaged."""
     shown = "\n".join(f"  {damage}" for damage in damages[:20])
     more = f"\n  and {len(damages) - 20} more" if len(damages) > 20 else ""

@@ -10,8 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from tidemill.catalog.opening import FILE as CATALOG
-from tidemill.catalog.opening import CatalogSnapshot
+from tidemill.catalog.opening import CATALOG_FILE, CatalogSnapshot
 from tidemill.errors import BackupError
 from tidemill.log.opening import log_files
 from tidemill.mill.progress import LogProgress
@@ -42,7 +41,7 @@ class Snapshot:
     @property
     def sizes(self) -> dict[str, int]:
         """The bytes of each file, by its path in the data folder."""
-        return {CATALOG: self._catalog.size} | self._log.sizes
+        return {CATALOG_FILE: self._catalog.size} | self._log.sizes
 
     def waiting(self, progress: LogProgress) -> int:
         """How many entries of the log are not applied yet."""
@@ -55,7 +54,7 @@ class Snapshot:
 
         Raises OSError.
         """
-        if name == CATALOG:
+        if name == CATALOG_FILE:
             self._catalog.copy(to, progress)
         else:
             self._log.copy(name, to, progress)

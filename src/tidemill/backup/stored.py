@@ -9,7 +9,7 @@ import msgspec
 import zstandard
 
 from tidemill.backup import manifest
-from tidemill.backup.files import create, nothing, pour
+from tidemill.backup.files import copy_stream, create_file, no_progress
 from tidemill.backup.manifest import BackupFile, Manifest
 from tidemill.errors import BackupError
 
@@ -34,31 +34,31 @@ class StoredBackup(Protocol):
     def files(self) -> Iterator[tuple[str, IO[bytes]]]:
         """Every file but the manifest; read each before the next.
 
-        Raises BackupError, or what the disk or the archive raises where it cannot be read: `unpack` says it.
+        Raises BackupError, or what the disk or the archive raises where it cannot be read: `unpack_backup` says it.
         """
 
     def manifest(self) -> Manifest:
         """What it says of itself; of an archive only after `files` has ended. Raises BackupError."""
 
 
-def opened(path: Path) -> StoredBackup:
+def open_backup(path: Path) -> StoredBackup:
     """The backup at `path`: an archive, a backup's folder, or the newest of a folder of backups. Raises BackupError."""
     if path.is_file():
         return StoredArchive(path)
-    if (path / manifest.FILE).is_file():
+    if (path / manifest.MANIFEST_FILE).is_file():
         return StoredFolder(path)
-    whole = newest(path) if path.is_dir() else None
+    whole = newest_backup(path) if path.is_dir() else None
     if whole is None:
         raise BackupError(
             f"There is no whole backup in '{path}'."
-            + (f" It has no {manifest.FILE}: it broke off while it was made." if path.is_dir() else "")
+            + (f" It has no {manifest.MANIFEST_FILE}: it broke off while it was made." if path.is_dir() else "")
         )
     return StoredFolder(whole)
 
 
-def newest(folder: Path) -> Path | None:
+def newest_backup(folder: Path) -> Path | None:
     """The newest whole backup in a folder of backups, by name; null if there is none."""
-    names = [path.parent for path in folder.glob(f"*/{manifest.FILE}") if not path.parent.name.startswith(".")]
+    names = [path.parent for path in folder.glob(f"*/{manifest.MANIFEST_FILE}") if not path.parent.name.startswith(".")]
     return max(names, key=lambda path: path.name, default=None)
 
 
@@ -72,7 +72,7 @@ class StoredFolder:
         """See `StoredBackup.files`."""
         for path in sorted(self.path.rglob("*")):
             name = path.relative_to(self.path).as_posix()
-            if path.is_symlink() or not path.is_file() or name == manifest.FILE:
+            if path.is_symlink() or not path.is_file() or name == manifest.MANIFEST_FILE:
                 continue
             with path.open("rb") as content:
                 yield name, content
@@ -80,9 +80,9 @@ class StoredFolder:
     def manifest(self) -> Manifest:
         """See `StoredBackup.manifest`."""
         try:
-            return manifest.decode((self.path / manifest.FILE).read_bytes(), str(self.path))
+            return manifest.decode_manifest((self.path / manifest.MANIFEST_FILE).read_bytes(), str(self.path))
         except OSError as error:
-            raise BackupError(f"{self.path / manifest.FILE} cannot be read: {error.strerror}") from None
+            raise BackupError(f"{self.path / manifest.MANIFEST_FILE} cannot be read: {error.strerror}") from None
 
 
 class StoredArchive:
@@ -101,8 +101,8 @@ class StoredArchive:
                     content = archive.extractfile(member) if member.isreg() else None
                     if content is None:
                         raise BackupError(f"{self.path} is damaged: {member.name} is no file")
-                    if member.name == manifest.FILE:
-                        self._manifest = manifest.decode(content.read(_MANIFEST_BYTES), str(self.path))
+                    if member.name == manifest.MANIFEST_FILE:
+                        self._manifest = manifest.decode_manifest(content.read(_MANIFEST_BYTES), str(self.path))
                     else:
                         yield member.name, content
             while unpacked.read(1 << 20):  # to the checksum of the archive itself
@@ -111,16 +111,18 @@ class StoredArchive:
     def manifest(self) -> Manifest:
         """See `StoredBackup.manifest`."""
         if self._manifest is None:
-            raise BackupError(f"{self.path} is not whole: it has no {manifest.FILE}, so it broke off while it was made")
+            raise BackupError(
+                f"{self.path} is not whole: it has no {manifest.MANIFEST_FILE}, so it broke off while it was made"
+            )
         return self._manifest
 
 
-def unpack(
+def unpack_backup(
     backup: StoredBackup,
     into: Path | None,
     *,
     wanted: Callable[[str], bool] = lambda _: True,
-    progress: Callable[[int], None] = nothing,
+    progress: Callable[[int], None] = no_progress,
 ) -> tuple[Manifest, list[BackupDamage]]:
     """Read the whole backup, and write those of its files that are `wanted` into a folder, if one is given.
 
@@ -132,10 +134,10 @@ def unpack(
     try:
         for name, content in backup.files():
             if into is not None and wanted(name):
-                with create(_made(into, name, backup.path)) as file:
-                    read[name] = pour(content, file, progress)
+                with create_file(_made(into, name, backup.path)) as file:
+                    read[name] = copy_stream(content, file, progress)
             else:
-                read[name] = pour(content, None, progress)
+                read[name] = copy_stream(content, None, progress)
     except (zstandard.ZstdError, tarfile.TarError, EOFError, ValueError) as error:
         where = f"at {name} or behind it" if name else "at its beginning"
         raise BackupError(f"{backup.path} is damaged {where}: {error}") from None

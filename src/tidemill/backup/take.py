@@ -19,16 +19,16 @@ from typing import Final
 import msgspec
 
 from tidemill import __version__
-from tidemill.backup.files import nothing, private
-from tidemill.backup.manifest import FORMAT, Ends, Manifest
-from tidemill.backup.moment import Still, running_backup
+from tidemill.backup.files import no_progress, private_umask
+from tidemill.backup.manifest import MANIFEST_FORMAT, Manifest, PartitionEnds
+from tidemill.backup.moment import HoldMill, backup_lock
 from tidemill.backup.snapshot import Snapshot
 from tidemill.backup.target import BackupTarget, open_target
-from tidemill.catalog.opening import FILE as CATALOG
+from tidemill.catalog.opening import CATALOG_FILE
 from tidemill.data_folder import CLOSED_MARK
 from tidemill.errors import BackupError
 from tidemill.log.opening import log_files
-from tidemill.log.partitions import FILE as PARTITIONS
+from tidemill.log.partitions import PARTITIONS_FILE
 from tidemill.mill import backup_hold
 from tidemill.mill.backup_hold import Held
 from tidemill.mill.progress import LogProgress, PartitionProgress
@@ -41,11 +41,11 @@ _NOT_KEPT: Final = (
     "*.lock",
     "*.new",
     "*.draft",
-    f"{CATALOG}*",
+    f"{CATALOG_FILE}*",
     "mill.attempt",
     "mill.json",
 )
-_FILES_KEPT: Final = (CLOSED_MARK, PARTITIONS)  # beside the catalog; restored, a closed server stays closed
+_FILES_KEPT: Final = (CLOSED_MARK, PARTITIONS_FILE)  # beside the catalog; restored, a closed server stays closed
 _FOLDERS_KEPT: Final = ("log", "log-[0-9]*", "mill", "mill-[0-9]*", "mill/replays/*/*", "mill-[0-9]*/replays/*/*")
 
 Progress = Callable[[str, int, int], None]
@@ -102,7 +102,7 @@ class _Copied:
         return add
 
 
-def take(folder: Path, to: Path, still: Still, progress: Progress = lambda *_: None) -> BackupReport:
+def take_backup(folder: Path, to: Path, still: HoldMill, progress: Progress = lambda *_: None) -> BackupReport:
     """Back up the data folder to `to` (see `open_target`). `still` gives the moment; see `held_mill`.
 
     `progress` hears what is being copied, and the bytes done and in all. Raises BackupError: the folder is as it was,
@@ -113,7 +113,7 @@ def take(folder: Path, to: Path, still: Still, progress: Progress = lambda *_: N
         raise BackupError(f"'{to}' is inside the data folder '{folder}': name another place with --to.")
     if folder.stat().st_uid != os.geteuid():
         raise BackupError(f"'{folder}' belongs to another user: run the backup as that one, as the server does.")
-    with private(), running_backup(folder), ExitStack() as undo:
+    with private_umask(), backup_lock(folder), ExitStack() as undo:
         _clear(folder)
         undo.callback(_clear, folder)
         target = open_target(to, datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ"))
@@ -137,15 +137,15 @@ def _copy(target: BackupTarget, moment: Moment, held_s: float, progress: Progres
     for name in snapshot.sizes:
         draft = target.scratch / name
         draft.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        snapshot.copy(name, draft, copied.of("the catalog" if name == CATALOG else "the log"))
-        entries.append(target.add(name, draft, nothing))
+        snapshot.copy(name, draft, copied.of("the catalog" if name == CATALOG_FILE else "the log"))
+        entries.append(target.add(name, draft, no_progress))
     applied = moment.progress
     waiting, checkpoints = snapshot.waiting(applied), (one.checkpoint for one in applied.partitions)
-    first, *beside = map(Ends, checkpoints, snapshot.first_seqs, snapshot.last_seqs)
+    first, *beside = map(PartitionEnds, checkpoints, snapshot.first_seqs, snapshot.last_seqs)
     snapshot.close()  # before the parts are copied: meanwhile the log's WAL grows
     entries += [target.add(name, path, copied.of("the store")) for name, path in sorted(moment.links.items())]
     made = Manifest(
-        format=FORMAT if beside else 1,
+        format=MANIFEST_FORMAT if beside else 1,
         tidemill=__version__,
         engine=moment.held.engine,
         sqlite=snapshot.log_software,

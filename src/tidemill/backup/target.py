@@ -17,9 +17,9 @@ from typing import IO, Final, Protocol
 import zstandard
 
 from tidemill.backup import manifest
-from tidemill.backup.files import copy, digest, sync_file, write
+from tidemill.backup.files import copy_file, digest_file, sync_file, write_file
 from tidemill.backup.manifest import BackupFile, Manifest
-from tidemill.backup.stored import newest, opened
+from tidemill.backup.stored import newest_backup, open_backup
 from tidemill.durable import sync_folder
 from tidemill.errors import BackupError
 from tidemill.lock import FolderLock
@@ -85,13 +85,13 @@ class FolderTarget:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if source == target:
             self._written.append(target)
-            return BackupFile(name, *digest(source, progress))
+            return BackupFile(name, *digest_file(source, progress))
         earlier = self._known.get(name)
         if earlier and earlier.bytes == source.stat().st_size and self._linked(earlier, source, target, progress):
             self.shared += earlier.bytes
             return earlier
         self._written.append(target)
-        return BackupFile(name, *copy(source, target, progress))
+        return BackupFile(name, *copy_file(source, target, progress))
 
     def finish(self, made: Manifest) -> Path:
         """See `BackupTarget.finish`."""
@@ -100,7 +100,7 @@ class FolderTarget:
             sync_file(path)
         for folder in folders:
             sync_folder(folder)
-        write(self.scratch / manifest.FILE, manifest.encode(made))
+        write_file(self.scratch / manifest.MANIFEST_FILE, manifest.encode_manifest(made))
         sync_folder(self.scratch)
         self.scratch.rename(self.path)
         sync_folder(self.path.parent)
@@ -116,7 +116,7 @@ class FolderTarget:
         assert self._base is not None
         there = self._base / earlier.path
         with suppress(OSError):  # it is gone, or its disk cannot link: the file is copied
-            if digest(source)[1] == earlier.sha256 and digest(there, progress)[1] == earlier.sha256:
+            if digest_file(source)[1] == earlier.sha256 and digest_file(there, progress)[1] == earlier.sha256:
                 os.link(there, target)
                 return True
         return False
@@ -143,7 +143,7 @@ class ArchiveTarget:
 
     def add(self, name: str, source: Path, progress: Progress) -> BackupFile:
         """See `BackupTarget.add`."""
-        size, sha256 = digest(source)
+        size, sha256 = digest_file(source)
         with source.open("rb") as content:
             self._member(name, size, content)
         progress(size)
@@ -153,8 +153,8 @@ class ArchiveTarget:
 
     def finish(self, made: Manifest) -> Path:
         """See `BackupTarget.finish`."""
-        content = manifest.encode(made)
-        self._member(manifest.FILE, len(content), io.BytesIO(content))
+        content = manifest.encode_manifest(made)
+        self._member(manifest.MANIFEST_FILE, len(content), io.BytesIO(content))
         self._archive.close()
         self._packed.flush(zstandard.FLUSH_FRAME)
         self._file.flush()
@@ -179,11 +179,11 @@ class ArchiveTarget:
 
 def _base_of(folder: Path) -> tuple[Path | None, dict[str, BackupFile]]:
     """The newest backup in a folder and its files by path. None where it is damaged: then nothing is shared."""
-    base = newest(folder)
+    base = newest_backup(folder)
     if base is None:
         return None, {}
     try:
-        return base, {entry.path: entry for entry in opened(base).manifest().files}
+        return base, {entry.path: entry for entry in open_backup(base).manifest().files}
     except BackupError as error:
         _log.warning("this backup shares nothing with the one before it: %s", error)
         return None, {}

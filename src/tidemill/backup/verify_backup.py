@@ -5,15 +5,17 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from tidemill.backup.files import nothing
+from tidemill.backup.files import no_progress
 from tidemill.backup.manifest import Manifest
-from tidemill.backup.stored import BackupDamage, StoredBackup, StoredFolder, unpack
+from tidemill.backup.stored import BackupDamage, StoredBackup, StoredFolder, unpack_backup
 from tidemill.catalog import opening as catalog
 from tidemill.log.opening import log_files
 from tidemill.model.offset import MAX_PARTITIONS
 
 
-def check(backup: StoredBackup, progress: Callable[[int], None] = nothing) -> tuple[Manifest, list[BackupDamage]]:
+def check_backup(
+    backup: StoredBackup, progress: Callable[[int], None] = no_progress
+) -> tuple[Manifest, list[BackupDamage]]:
     """Read every byte of a backup; its manifest, and what is wrong ([]: nothing).
 
     The databases of an archive are unpacked into a temporary folder for it. Raises BackupError where nothing more can
@@ -22,15 +24,15 @@ def check(backup: StoredBackup, progress: Callable[[int], None] = nothing) -> tu
     with ExitStack() as undo:
         if isinstance(backup, StoredFolder):
             folder = backup.path
-            manifest, damages = unpack(backup, None, progress=progress)
+            manifest, damages = unpack_backup(backup, None, progress=progress)
         else:
             folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="tidemill-")))
-            names = {catalog.FILE, *log_files(folder, MAX_PARTITIONS).snapshot_names}
-            manifest, damages = unpack(backup, folder, wanted=names.__contains__, progress=progress)
+            names = {catalog.CATALOG_FILE, *log_files(folder, MAX_PARTITIONS).snapshot_names}
+            manifest, damages = unpack_backup(backup, folder, wanted=names.__contains__, progress=progress)
         return manifest, damages or check_databases(folder, len(manifest.partitions))
 
 
 def check_databases(folder: Path, partitions: int) -> list[BackupDamage]:
     """What is wrong with catalog and log in a folder where nobody writes."""
-    faults = [(catalog.FILE, catalog.snapshot_fault(folder)), *log_files(folder, partitions).snapshot_faults()]
+    faults = [(catalog.CATALOG_FILE, catalog.snapshot_fault(folder)), *log_files(folder, partitions).snapshot_faults()]
     return [BackupDamage(name, fault) for name, fault in faults if fault]

@@ -18,9 +18,9 @@ from tidemill.catalog.contract import Catalog, CatalogEntry
 from tidemill.errors import ConflictError, Fault, FeedDamagedError
 from tidemill.model.feed_text import FeedText
 
-PREFIX: Final = "feeds/"
+FEEDS_PREFIX: Final = "feeds/"
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class CatalogFeeds:
@@ -56,7 +56,9 @@ class CatalogFeeds:
 
     def tenants(self) -> list[str]:
         """Every tenant that has feeds, by name."""
-        return sorted({entry.key.removeprefix(PREFIX).partition("/")[0] for entry in self._catalog.list(PREFIX)})
+        return sorted(
+            {entry.key.removeprefix(FEEDS_PREFIX).partition("/")[0] for entry in self._catalog.list(FEEDS_PREFIX)}
+        )
 
     def names(self, tenant: str) -> list[str]:
         """The name of every feed of a tenant, in order, also of one whose text is damaged."""
@@ -71,7 +73,7 @@ class CatalogFeeds:
             try:
                 texts.append(_text(newest[name]))
             except FeedDamagedError as error:
-                log.error(error.message)
+                _log.error(error.message)
         return texts
 
     def damaged(self, tenant: str) -> Iterator[tuple[str, FeedDamagedError]]:
@@ -104,7 +106,7 @@ class CatalogFeeds:
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
         """Call `changed` within about a second after any tenant's feeds changed; returns what ends that."""
-        return self._catalog.watch(PREFIX, changed)
+        return self._catalog.watch(FEEDS_PREFIX, changed)
 
     def add(self, tenant: str, name: str, number: int, text: str) -> FeedText:
         """Keep a text as version `number`, durable on return. Raises ConflictError when that version exists."""
@@ -123,9 +125,9 @@ def _key(tenant: str, name: str | None = None, number: int | None = None) -> str
     A name of a URL cannot reach another tenant's feeds: what holds a slash is no feed's name.
     """
     if name is None:
-        return f"{PREFIX}{tenant}/"
+        return f"{FEEDS_PREFIX}{tenant}/"
     name = name.replace("/", "%2F")
-    return f"{PREFIX}{tenant}/{name}/" + ("" if number is None else f"{number:010d}")
+    return f"{FEEDS_PREFIX}{tenant}/{name}/" + ("" if number is None else f"{number:010d}")
 
 
 def _text(entry: CatalogEntry) -> FeedText:
@@ -133,7 +135,7 @@ def _text(entry: CatalogEntry) -> FeedText:
     try:
         text = msgspec.json.decode(entry.value, type=FeedText)
         whole = text.sha256 == _sha256(text.text) and entry.key.endswith(
-            _key("", text.name, text.version)[len(PREFIX) :]
+            _key("", text.name, text.version)[len(FEEDS_PREFIX) :]
         )
     except (msgspec.DecodeError, UnicodeError):
         whole = False

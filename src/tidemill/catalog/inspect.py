@@ -6,8 +6,8 @@ from typing import Final
 import apsw
 import msgspec
 
-from tidemill.catalog.feeds import PREFIX as FEEDS_PREFIX
-from tidemill.catalog.keys import CLOSED
+from tidemill.catalog.feeds import FEEDS_PREFIX
+from tidemill.catalog.keys import CLOSED_KEY
 from tidemill.errors import UnavailableError
 
 BUSY_MS: Final = 5_000
@@ -27,7 +27,7 @@ class Inspected(msgspec.Struct, frozen=True):
     closed: bool = False
 
 
-def inspect(path: Path) -> Inspected:
+def inspect_file(path: Path) -> Inspected:
     """Look at the catalog in the file `path`; nothing is made or changed. Any number of others may work with it. Raises
     UnavailableError when the system does not let it be read."""
     try:
@@ -56,4 +56,4 @@ def _inspect(connection: apsw.Connection) -> Inspected:
         return Inspected(f"is damaged ({verdict})")
     span = {"prefix": FEEDS_PREFIX, "end": f"{FEEDS_PREFIX[:-1]}0", "at": len(FEEDS_PREFIX) + 1}  # '0' comes after '/'
     tenants = frozenset(tenant for (tenant,) in connection.execute(_TENANTS, span))
-    return Inspected(None, tenants, bool(connection.execute(_EXISTS, (CLOSED,)).get))
+    return Inspected(None, tenants, bool(connection.execute(_EXISTS, (CLOSED_KEY,)).get))

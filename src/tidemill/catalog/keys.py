@@ -20,8 +20,8 @@ from tidemill.errors import Fault, InputError, NotFoundError
 
 Scope = Literal["read", "write", "admin"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
-PREFIX: Final = "keys/"
-CLOSED: Final = "access/closed"  # written with the first key and never removed: revoking the last one opens nothing
+KEYS_PREFIX: Final = "keys/"
+CLOSED_KEY: Final = "access/closed"  # written with the first key and never removed: revoking the last one opens nothing
 SECRET_PREFIX: Final = "tm_"
 # An unknown key may have been made a moment ago in another process: the catalog is asked, but no more often than this,
 # so that guessing keys costs the server nothing.
@@ -61,7 +61,7 @@ def create_key(catalog: Catalog, tenant: str, scopes: Iterable[str], name: str =
     info = KeyInfo(secrets.token_hex(8), tenant, _check_scopes(scopes), name, time.time_ns())
     kept = _Kept(info, hashlib.sha256(secret.encode()).digest())
     close_access(catalog)
-    catalog.put(PREFIX + info.key_id, msgspec.json.encode(kept), expect=0)
+    catalog.put(KEYS_PREFIX + info.key_id, msgspec.json.encode(kept), expect=0)
     return info, secret
 
 
@@ -71,25 +71,25 @@ def list_keys(catalog: Catalog, tenant: str | None = None) -> list[KeyInfo]:
     return sorted(infos, key=lambda info: (info.created_ns, info.key_id))
 
 
-def revoke(catalog: Catalog, key_id: str, tenant: str | None = None) -> None:
+def revoke_key(catalog: Catalog, key_id: str, tenant: str | None = None) -> None:
     """End a key, for good; running servers refuse it within a second.
 
     Raises NotFoundError if there is none of that id (of that tenant, if given).
     """
     for info in list_keys(catalog, tenant):
-        if info.key_id == key_id and catalog.delete(PREFIX + key_id):
+        if info.key_id == key_id and catalog.delete(KEYS_PREFIX + key_id):
             return
     raise NotFoundError(f"there is no key '{key_id[:100]}'; `tidemill key list` shows them")
 
 
 def ever_keys(catalog: Catalog) -> bool:
     """Whether there was ever a key, also one that was revoked. Asks the catalog."""
-    return catalog.get(CLOSED) is not None
+    return catalog.get(CLOSED_KEY) is not None
 
 
 def close_access(catalog: Catalog) -> None:
     """From now on every request needs a key, also while there is none. Durable on return; nothing undoes it."""
-    catalog.put(CLOSED, b"1")
+    catalog.put(CLOSED_KEY, b"1")
 
 
 class KeyRing:
@@ -101,7 +101,7 @@ class KeyRing:
         self._by_hash: dict[bytes, tuple[bytes, Principal]] = {}
         self._closed = False
         self._asked_at = 0.0
-        self._end_watch: Callable[[], None] = catalog.watch(PREFIX, self.refresh)
+        self._end_watch: Callable[[], None] = catalog.watch(KEYS_PREFIX, self.refresh)
         self.refresh()
 
     def authenticate(self, secret: str) -> Principal | None:
@@ -136,7 +136,7 @@ class KeyRing:
 
 
 def _load(catalog: Catalog) -> list[_Kept]:
-    return [msgspec.json.decode(entry.value, type=_Kept) for entry in catalog.list(PREFIX)]
+    return [msgspec.json.decode(entry.value, type=_Kept) for entry in catalog.list(KEYS_PREFIX)]
 
 
 def _principal(info: KeyInfo) -> Principal:

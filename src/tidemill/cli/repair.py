@@ -91,7 +91,7 @@ def _note_again(folder: Path) -> None:
 def _print(repaired: "Repaired") -> None:
     for sentence in repaired.done:
         _say(f"repaired: {sentence}")
-    for sentence in repaired.gone:
+    for sentence in repaired.lost:
         _say(f"gone for good: {sentence}")
 
 

@@ -15,7 +15,7 @@ from tidemill.model.time import MAX_NS, MIN_NS, format_instant
 FORMAT: Final = "deletion"  # of the log entry
 ERASED: Final = "erased"  # format of a log entry whose bytes are gone
 MAX_ERASE_S: Final = 72 * 3600
-Name = Literal["series", "range", "feed", "payload"]
+DeletionKind = Literal["series", "range", "feed", "payload"]
 
 
 class Selector(TypedDict, total=False):
@@ -34,7 +34,7 @@ class Deletion(msgspec.Struct, frozen=True, omit_defaults=True):
     and range, too. `receipt`: of a payload. `alone`: the payloads of the series hold nothing else. Bounds are
     [start, end). `erase_s`: within how many seconds the bytes must be gone from disk."""
 
-    kind: Name
+    kind: DeletionKind
     feed: str
     series: str = ""
     tags: dict[str, str] = {}
@@ -68,7 +68,7 @@ class Deletion(msgspec.Struct, frozen=True, omit_defaults=True):
         return cast("Selector", {name: value for name, value in shown.items() if value})
 
 
-def entry(deletion: Deletion, *, tenant: str, receipt: str, received_ns: int, feed_version: int) -> Payload:
+def deletion_payload(deletion: Deletion, *, tenant: str, receipt: str, received_ns: int, feed_version: int) -> Payload:
     """The payload that carries a deletion through the log; `receipt` is the id of the deletion."""
     body = msgspec.json.encode(deletion)
     return Payload(
@@ -84,7 +84,7 @@ def entry(deletion: Deletion, *, tenant: str, receipt: str, received_ns: int, fe
     )
 
 
-def read(payload: Payload) -> Deletion:
+def decode_deletion(payload: Payload) -> Deletion:
     """The deletion that a payload of kind DELETE carries. Raises ValueError when it is none."""
     return msgspec.json.decode(payload.body, type=Deletion)
 

@@ -45,13 +45,13 @@ class Payload(msgspec.Struct, frozen=True, gc=False):
     faults: tuple[Fault, ...] = ()
 
 
-def format_asked(name: str, asked: Mapping[str, str]) -> str:
+def format_with_tags(name: str, asked: Mapping[str, str]) -> str:
     """A format with what a source asked for: `json`, `{"meter": "m/1"}` -> `json;meter=m%2F1`."""
     return f"{name};{urlencode(sorted(asked.items()))}" if asked else name
 
 
 def split_format(format: str) -> tuple[str, dict[str, str]]:
-    """The name of a payload's format, and what was asked for: undoes `format_asked`."""
+    """The name of a payload's format, and what was asked for: undoes `format_with_tags`."""
     name, _, asked = format.partition(";")
     return name, dict(parse_qsl(asked)) if asked else {}
 
@@ -70,7 +70,7 @@ class LogEntry(msgspec.Struct, frozen=True, gc=False):
     damage: str = ""
 
 
-def version(seq: int, index: int, *, first_wins: bool) -> int:
+def point_version(seq: int, index: int, *, first_wins: bool) -> int:
     """The version of a point: of two, the larger stays. Last wins: +(seq, index); first wins: -(seq, index). Of an
     offset only its seq counts: points of one series are of one feed, so of one partition."""
     place = seq_of(seq) << INDEX_BITS | index
