@@ -164,6 +164,6 @@ def test_tenants_ahead_of_the_checkpoint_are_ahead_when_restored(folder: Path, t
     log.close()
     FileMillState(folder / "mill").save_progress(PartitionProgress(3, {"acme": 7}))
     report = take_backup(folder, tmp_path / "backups", stopped(folder))
-    assert (report.manifest.position, report.manifest.waiting) == (3, 3)  # 4 and 5 of one tenant, 8 of the other
+    assert (report.manifest.checkpoint, report.manifest.waiting) == (3, 3)  # 4 and 5 of one tenant, 8 of the other
     restore_backup(open_backup(report.path), tmp_path / "data")
     assert FileMillState(tmp_path / "data" / "mill").progress() == PartitionProgress(3, {"acme": 7})

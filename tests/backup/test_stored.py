@@ -20,7 +20,7 @@ def test_a_whole_backup_has_no_damage(whole: Path, archive: Path) -> None:
     for path in (whole, archive):
         made, damages = check_backup(open_backup(path))
         assert damages == []
-        assert (made.position, made.first_seq, made.last_seq, made.waiting) == (3, 1, 5, 2)
+        assert (made.checkpoint, made.first_seq, made.last_seq, made.waiting) == (3, 1, 5, 2)
         assert {entry.path for entry in made.files} >= {
             "catalog.sqlite",
             "log/log.sqlite",

@@ -1,4 +1,4 @@
-"""Reads a backup, folder or archive alike: its files one after the other, and what is wrong with them."""
+"""Reads a backup, a folder or an archive: its files one after the other, and their damages."""
 
 import tarfile
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ _MANIFEST_BYTES: Final = 1 << 28
 
 
 class BackupDamage(msgspec.Struct, frozen=True):
-    """A file of a backup that is not what it was."""
+    """A file of a backup that is missing, damaged or not in the manifest."""
 
     path: str
     what: str
@@ -27,18 +27,18 @@ class BackupDamage(msgspec.Struct, frozen=True):
 
 
 class StoredBackup(Protocol):
-    """A backup that is there."""
+    """An existing backup."""
 
     path: Path
 
     def files(self) -> Iterator[tuple[str, IO[bytes]]]:
         """Every file but the manifest; read each before the next.
 
-        Raises BackupError, or what the disk or the archive raises where it cannot be read: `unpack_backup` says it.
+        Raises BackupError, or what the disk or the archive raises; `unpack_backup` makes BackupError of it.
         """
 
     def manifest(self) -> Manifest:
-        """What it says of itself; of an archive only after `files` has ended. Raises BackupError."""
+        """The manifest; of an archive only after `files` has ended. Raises BackupError."""
 
 
 def open_backup(path: Path) -> StoredBackup:
@@ -57,7 +57,7 @@ def open_backup(path: Path) -> StoredBackup:
 
 
 def newest_backup(folder: Path) -> Path | None:
-    """The newest whole backup in a folder of backups, by name; null if there is none."""
+    """The newest whole backup in a folder of backups, by name; None if there is none."""
     names = [path.parent for path in folder.glob(f"*/{manifest.MANIFEST_FILE}") if not path.parent.name.startswith(".")]
     return max(names, key=lambda path: path.name, default=None)
 
@@ -105,7 +105,7 @@ class StoredArchive:
                         self._manifest = manifest.decode_manifest(content.read(_MANIFEST_BYTES), str(self.path))
                     else:
                         yield member.name, content
-            while unpacked.read(1 << 20):  # to the checksum of the archive itself
+            while unpacked.read(1 << 20):  # up to the archive's own checksum, which zstd checks
                 continue
 
     def manifest(self) -> Manifest:
@@ -124,17 +124,17 @@ def unpack_backup(
     wanted: Callable[[str], bool] = lambda _: True,
     progress: Callable[[int], None] = no_progress,
 ) -> tuple[Manifest, list[BackupDamage]]:
-    """Read the whole backup, and write those of its files that are `wanted` into a folder, if one is given.
+    """Read the whole backup, and write the files that are `wanted` into a folder, if one is given.
 
-    Returns its manifest, and every file that is missing, strange or not what it was. Raises BackupError where nothing
-    more can be read; OSError of the folder.
+    Returns the manifest, and a damage for each file that is missing, damaged or not in the manifest. Raises BackupError
+    where the backup cannot be read further, and OSError of the folder.
     """
     read: dict[str, tuple[int, str]] = {}
     name = ""
     try:
         for name, content in backup.files():
             if into is not None and wanted(name):
-                with create_file(_made(into, name, backup.path)) as file:
+                with create_file(_unpacked_path(into, name, backup.path)) as file:
                     read[name] = copy_stream(content, file, progress)
             else:
                 read[name] = copy_stream(content, None, progress)
@@ -158,8 +158,9 @@ def _damages(files: tuple[BackupFile, ...], read: dict[str, tuple[int, str]]) ->
         yield BackupDamage(name, "it is not in the manifest")
 
 
-def _made(into: Path, name: str, backup: Path) -> Path:
-    """Where a file of a backup belongs in a folder, its own folder made. Raises BackupError for a path out of it."""
+def _unpacked_path(into: Path, name: str, backup: Path) -> Path:
+    """The path of a backup's file in the folder `into`; makes its parent folder. Raises BackupError for a path that
+    leaves `into`."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not path.parts:
         raise BackupError(f"{backup} is damaged: '{name[:200]}' is no path inside a data folder")

@@ -1,7 +1,7 @@
-"""Where a backup is written: a folder of backups, or one compressed archive.
+"""The target of a backup: a folder of backups, or one compressed archive.
 
-Both write under another name first, the manifest last, force everything to disk and then rename: a backup that breaks
-off is never taken for whole. What was half written is removed at once, or, after a kill, by the next backup there.
+Both write under a temporary name, the manifest last, force everything to disk and then rename, so that a backup that
+breaks off never looks whole. A partial backup is removed at once, or, after a kill, by the next backup to that target.
 """
 
 import io
@@ -35,8 +35,8 @@ Progress = Callable[[int], None]
 
 
 class BackupTarget(Protocol):
-    """A backup that is being written. `scratch` is a folder on its disk for files that are made for it; `shared` the
-    bytes that it has in common with the backup before it, `base` that one's name (""); `path` where it will be."""
+    """A backup that is being written. `path` is its final path; `scratch` a folder on the same disk for temporary
+    files; `base` the name of the backup before it (""), and `shared` the bytes that both have in common."""
 
     path: Path
     scratch: Path
@@ -44,13 +44,13 @@ class BackupTarget(Protocol):
     shared: int
 
     def add(self, name: str, source: Path, progress: Progress) -> BackupFile:
-        """Put a file into the backup; `progress` hears the bytes of each step. Raises OSError."""
+        """Put a file into the backup; calls `progress` with the bytes of each step. Raises OSError."""
 
     def finish(self, made: Manifest) -> Path:
         """Write the manifest, make everything durable, and give the backup its name. Raises OSError."""
 
     def discard(self) -> None:
-        """Remove what was written, unless it was finished."""
+        """Remove what was written, unless the backup is finished."""
 
 
 def open_target(to: Path, name: str) -> BackupTarget:
@@ -64,17 +64,17 @@ def open_target(to: Path, name: str) -> BackupTarget:
 
 
 class FolderTarget:
-    """A backup in a folder of backups. Files that the newest backup there has already, whole and the same, are hard
-    links to them: each backup is whole by itself, and what did not change takes no space twice."""
+    """A backup in a folder of backups. A file that is the same in the newest backup of the folder, and undamaged there,
+    becomes a hard link: each backup is whole by itself, and unchanged files take space once."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._lock = FolderLock(folder, LOCK)
-        for left in folder.glob(f".*{PARTIAL}"):
-            shutil.rmtree(left, ignore_errors=True)
-        self.path = _free(folder / name)
+        for partial in folder.glob(f".*{PARTIAL}"):
+            shutil.rmtree(partial, ignore_errors=True)
+        self.path = _unused_path(folder / name)
         self.scratch = folder / f".{self.path.name}{PARTIAL}"
         self.scratch.mkdir(mode=0o700)
-        self._base, self._known = _base_of(folder)
+        self._base, self._base_files = _base_of(folder)
         self.base = self._base.name if self._base else ""
         self.shared = 0
         self._written: list[Path] = []
@@ -86,7 +86,7 @@ class FolderTarget:
         if source == target:
             self._written.append(target)
             return BackupFile(name, *digest_file(source, progress))
-        earlier = self._known.get(name)
+        earlier = self._base_files.get(name)
         if earlier and earlier.bytes == source.stat().st_size and self._linked(earlier, source, target, progress):
             self.shared += earlier.bytes
             return earlier
@@ -112,12 +112,13 @@ class FolderTarget:
         self._lock.release()
 
     def _linked(self, earlier: BackupFile, source: Path, target: Path, progress: Progress) -> bool:
-        """Link to the earlier backup's file if it is the same as the source, and still what it was."""
+        """Link to the earlier backup's file if it is undamaged and the same as the source; returns whether it was
+        linked."""
         assert self._base is not None
-        there = self._base / earlier.path
-        with suppress(OSError):  # it is gone, or its disk cannot link: the file is copied
-            if digest_file(source)[1] == earlier.sha256 and digest_file(there, progress)[1] == earlier.sha256:
-                os.link(there, target)
+        existing = self._base / earlier.path
+        with suppress(OSError):  # the file was removed, or its disk cannot link: the caller copies the source
+            if digest_file(source)[1] == earlier.sha256 and digest_file(existing, progress)[1] == earlier.sha256:
+                os.link(existing, target)
                 return True
         return False
 
@@ -178,7 +179,7 @@ class ArchiveTarget:
 
 
 def _base_of(folder: Path) -> tuple[Path | None, dict[str, BackupFile]]:
-    """The newest backup in a folder and its files by path. None where it is damaged: then nothing is shared."""
+    """The newest backup in a folder, and its files by path; None without a backup, or if its manifest is damaged."""
     base = newest_backup(folder)
     if base is None:
         return None, {}
@@ -189,10 +190,10 @@ def _base_of(folder: Path) -> tuple[Path | None, dict[str, BackupFile]]:
         return None, {}
 
 
-def _free(path: Path) -> Path:
-    """The path, or with a number behind it where that is taken."""
-    number, free = 1, path
-    while free.exists():
+def _unused_path(path: Path) -> Path:
+    """The path, or with a number appended if it exists."""
+    number, unused = 1, path
+    while unused.exists():
         number += 1
-        free = path.with_name(f"{path.name}-{number}")
-    return free
+        unused = path.with_name(f"{path.name}-{number}")
+    return unused

@@ -1,4 +1,4 @@
-"""Holds a backup against its manifest, and its databases against themselves."""
+"""Verifies a backup: its files against the manifest, and the structure of its databases."""
 
 import tempfile
 from collections.abc import Callable
@@ -16,10 +16,10 @@ from tidemill.model.offset import MAX_PARTITIONS
 def check_backup(
     backup: StoredBackup, progress: Callable[[int], None] = no_progress
 ) -> tuple[Manifest, list[BackupDamage]]:
-    """Read every byte of a backup; its manifest, and what is wrong ([]: nothing).
+    """Read every byte of a backup; returns its manifest and its damages.
 
-    The databases of an archive are unpacked into a temporary folder for it. Raises BackupError where nothing more can
-    be read, and OSError.
+    Unpacks the databases of an archive into a temporary folder. Raises BackupError where the backup cannot be read
+    further, and OSError.
     """
     with ExitStack() as undo:
         if isinstance(backup, StoredFolder):
@@ -33,6 +33,6 @@ def check_backup(
 
 
 def check_databases(folder: Path, partitions: int) -> list[BackupDamage]:
-    """What is wrong with catalog and log in a folder where nobody writes."""
+    """The damages of catalog and log in a folder that no process has open."""
     faults = [(catalog.CATALOG_FILE, catalog.snapshot_fault(folder)), *log_files(folder, partitions).snapshot_faults()]
     return [BackupDamage(name, fault) for name, fault in faults if fault]

@@ -1,4 +1,4 @@
-"""What a catalog's file holds, looked at before anybody opens it to work with it (which would make what is missing)."""
+"""Inspects a catalog's file before the catalog is opened, because opening makes a missing file."""
 
 from pathlib import Path
 from typing import Final
@@ -19,8 +19,8 @@ _EXISTS: Final = "SELECT count(*) FROM entries WHERE key = ? AND value IS NOT NU
 
 
 class Inspected(msgspec.Struct, frozen=True):
-    """`fault`: why the file is no catalog that can be used, null if it can. `tenants` have feeds. `closed`: it knows
-    that there was a key."""
+    """The outcome of an inspection. `fault`: why the catalog cannot be used (None: it can). `tenants`: those that have
+    feeds. `closed`: a key was made once, so that every request needs one."""
 
     fault: str | None = None
     tenants: frozenset[str] = frozenset()
@@ -28,8 +28,8 @@ class Inspected(msgspec.Struct, frozen=True):
 
 
 def inspect_file(path: Path) -> Inspected:
-    """Look at the catalog in the file `path`; nothing is made or changed. Any number of others may work with it. Raises
-    UnavailableError when the system does not let it be read."""
+    """Inspect the catalog in the file `path` without changing it; other processes may have it open. Raises
+    UnavailableError when the file cannot be read."""
     try:
         if path.stat().st_size == 0:
             return Inspected("is empty")

@@ -98,7 +98,7 @@ def list_backups(path: Annotated[Path, typer.Argument(help="A folder of backups.
     table = Table("backup", "as of", "log to offset", "size", "files", box=None)
     for file in sorted(path.glob(f"[!.]*/{MANIFEST_FILE}")):
         made = open_backup(file.parent).manifest()
-        table.add_row(file.parent.name, made.made_at, f"{made.reached:,}", size(made.bytes), f"{len(made.files):,}")
+        table.add_row(file.parent.name, made.made_at, f"{made.handed_out:,}", size(made.bytes), f"{len(made.files):,}")
     out.print(table)
 
 
@@ -143,7 +143,7 @@ def size(count: int) -> str:
 def _about(manifest: "Manifest") -> str:
     waiting = f" ({manifest.waiting:,} of it to be applied yet)" if manifest.waiting else ""
     return (
-        f"As of {manifest.made_at}: the log to offset {manifest.reached:,}{waiting}, "
+        f"As of {manifest.made_at}: the log to offset {manifest.handed_out:,}{waiting}, "
         f"{size(manifest.bytes)} in {len(manifest.files):,} files"
     )
 

@@ -16,7 +16,7 @@ from tidemill.errors import Fault
 from tidemill.flips import flips, unflipped
 from tidemill.log.contract import Header
 from tidemill.log.damage import LogDamage
-from tidemill.model.deletion import ERASED
+from tidemill.model.deletion import ERASED_FORMAT
 from tidemill.model.payload import EntryKind, LogEntry, Payload
 
 Row = tuple[Any, ...]  # seq, receipt, tenant, feed, feed_version, received_ns, format, kind, faults, sha256, body, seal
@@ -94,7 +94,7 @@ def is_whole(row: Row) -> bool:
     try:
         if row[-1] is not None and row_seal(row[:HEAD]) != row[-1]:
             return False
-        return bool(row[6] == ERASED or hashlib.sha256(row[HEAD]).digest() == row[9])
+        return bool(row[6] == ERASED_FORMAT or hashlib.sha256(row[HEAD]).digest() == row[9])
     except (TypeError, ValueError):  # a column is not of its type
         return False
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import apsw
 
-from tidemill.model.deletion import ERASED
+from tidemill.model.deletion import ERASED_FORMAT
 from tidemill.sqlite.copies import BUSY_MS
 
 _WAIT_MS: Final = 200  # for which commits wait until readers have left the WAL
@@ -22,7 +22,7 @@ def empty_bodies(connection: apsw.Connection, seqs: Sequence[int]) -> None:
     with _transaction(connection):
         connection.executemany(
             "UPDATE entries SET body = x'', faults = NULL, format = ?, seal = NULL WHERE seq = ? AND format != ?",
-            [(ERASED, seq, ERASED) for seq in seqs],
+            [(ERASED_FORMAT, seq, ERASED_FORMAT) for seq in seqs],
         )
 
 

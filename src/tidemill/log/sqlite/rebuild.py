@@ -14,7 +14,7 @@ from tidemill.log.sqlite import database, entries
 from tidemill.log.sqlite.entries import CheckedEntry
 from tidemill.log.sqlite.high_water import HIGH_WATER_FILE, HighWaterMark, read_mark
 from tidemill.log.sqlite.page_map import Pages
-from tidemill.model.deletion import ERASED
+from tidemill.model.deletion import ERASED_FORMAT
 from tidemill.model.offset import MAX_SEQ, start_of
 from tidemill.sqlite import wal
 from tidemill.sqlite.copies import open_reader
@@ -81,7 +81,7 @@ def _readable(path: Path) -> dict[int, CheckedEntry]:
         sure = checked.head and not (row[-1] is None and checked.damage)
         seq = checked.row[0]
         earlier = best.get(seq)
-        if sure and (earlier is None or earlier.damage or checked.row[6] == ERASED):
+        if sure and (earlier is None or earlier.damage or checked.row[6] == ERASED_FORMAT):
             best[seq] = checked
     return best
 
