@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from tidemill.catalog.feeds import CatalogFeeds
-from tidemill.catalog.inspect import Inspected
 from tidemill.catalog.keys import close_access
-from tidemill.catalog.opening import CATALOG_FILE, inspect_catalog, open_catalog, put_aside
+from tidemill.catalog.opening import CATALOG_FILE, Inspected, inspect_catalog, open_catalog, put_catalog_aside
 from tidemill.durable import sync_folder
 from tidemill.errors import StartupError
 from tidemill.feeds.recipes import RECIPES
@@ -113,7 +112,7 @@ def _begin_anew(folder: Path, found: Inspected) -> None:
     """Make the catalog one that is closed and has the recipes. A file that cannot be used is put aside, not removed."""
     mark_closed(folder)
     if found.fault is not None:
-        put_aside(folder)
+        put_catalog_aside(folder)
     catalog = open_catalog(folder)
     try:
         close_access(catalog)

@@ -144,7 +144,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
 def _crew(runtime: Runtime, store: Any, book: FeedBook, catalog: Catalog) -> "Crew":
     """A mill for each partition. Each asks the store by itself: one that hangs is not hidden by the others."""
     from tidemill.hints import Hints
-    from tidemill.log.opening import open_partition
+    from tidemill.log.opening import open_partition_reader
     from tidemill.mill.backup_hold import BackupHold
     from tidemill.mill.crew import Crew
     from tidemill.mill.state_files import FileMillState, mill_folder
@@ -159,7 +159,7 @@ def _crew(runtime: Runtime, store: Any, book: FeedBook, catalog: Catalog) -> "Cr
 
     def mill_of(partition: Partition, end: Hints) -> Mill:
         return Mill(
-            open_partition(folder, partition.number),
+            open_partition_reader(folder, partition.number),
             _mill_store(runtime) if partition.number else store,
             book,
             FileMillState(mill_folder(folder, partition.number), partition.start, catalog),

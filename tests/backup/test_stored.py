@@ -11,8 +11,7 @@ import zstandard
 from tests.support.backups import flip
 from tidemill.backup import manifest
 from tidemill.backup.restore import restore_backup
-from tidemill.backup.stored import StoredBackup, newest_backup, open_backup, unpack_backup
-from tidemill.backup.verify_backup import check_backup
+from tidemill.backup.stored import StoredBackup, check_backup, newest_backup, open_backup, unpack_backup
 from tidemill.errors import BackupError
 
 

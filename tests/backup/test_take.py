@@ -11,9 +11,8 @@ import pytest
 from tests.support.backups import flip
 from tidemill.backup import manifest
 from tidemill.backup.moment import backup_lock, held_mill, is_served
-from tidemill.backup.stored import open_backup
+from tidemill.backup.stored import check_backup, open_backup
 from tidemill.backup.take import take_backup
-from tidemill.backup.verify_backup import check_backup
 from tidemill.cli.backup import stopped
 from tidemill.errors import BackupError
 from tidemill.lock import FolderLock

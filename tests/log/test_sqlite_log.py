@@ -14,7 +14,7 @@ from tests.log.payloads import NOW_NS, payload
 from tidemill.errors import LogCorruptError, LogUnavailableError, StartupError
 from tidemill.log.limits import LogLimits
 from tidemill.log.sqlite import SqliteLog, SqliteLogReader, database
-from tidemill.sqlite.copies import open_reader
+from tidemill.sqlite.copies import open_read_only
 
 FREE = {"min_free_bytes": 0, "min_free_ratio": 0.0}
 LIMITS = LogLimits(**FREE)
@@ -204,7 +204,7 @@ def test_expired_keys_are_deleted_in_passing(tmp_path: Path, monkeypatch: pytest
     for n in range(20):
         log.append(payload(b"%d" % n), idempotency_key=str(n)).result(5)
     clock[0] += 61 * 10**9
-    reader = open_reader(tmp_path / "log.sqlite")
+    reader = open_read_only(tmp_path / "log.sqlite")
     deadline = time.monotonic() + 60
     while reader.execute("SELECT count(*) FROM idempotency").get:
         assert time.monotonic() < deadline

@@ -19,7 +19,7 @@ from tidemill.feeds.recipes import RECIPES
 from tidemill.hints import Hints
 from tidemill.log.contract import BacklogReader, IntakeLog
 from tidemill.log.limits import LogLimits
-from tidemill.log.opening import open_partition
+from tidemill.log.opening import open_partition_reader
 from tidemill.log.sqlite import SqliteLog
 from tidemill.mill.state_files import FileMillState
 from tidemill.mill.worker import Mill
@@ -102,7 +102,7 @@ class House:
         self.log: IntakeLog = log or SqliteLog(
             folder / "log", limits=limits, now_ns=self.clock, partition=self.partition.number
         )
-        self.open_reader = open_reader or (lambda: open_partition(folder, 0))
+        self.open_reader = open_reader or (lambda: open_partition_reader(folder, 0))
         self.catalog = SqliteCatalog(folder / "catalog.sqlite")
         self.texts = CatalogFeeds(self.catalog)
         self.texts.install(tenant, RECIPES)

@@ -17,8 +17,7 @@ import msgspec
 from tidemill.backup.files import no_progress, private_umask, sync_file
 from tidemill.backup.manifest import Manifest
 from tidemill.backup.moment import is_served
-from tidemill.backup.stored import BackupDamage, StoredBackup, unpack_backup
-from tidemill.backup.verify_backup import check_databases
+from tidemill.backup.stored import BackupDamage, StoredBackup, check_databases, unpack_backup
 from tidemill.data_folder import CLOSED_MARK, mark_closed
 from tidemill.durable import sync_folder
 from tidemill.errors import BackupError, StartupError

@@ -1,17 +1,21 @@
-"""Reads a backup, a folder or an archive: its files one after the other, and their damages."""
+"""Reads and verifies a backup, a folder or an archive: its files one after the other, and their damages."""
 
 import tarfile
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import IO, Final, Protocol
 
 import msgspec
 import zstandard
 
-from tidemill.backup import manifest
 from tidemill.backup.files import copy_stream, create_file, no_progress
-from tidemill.backup.manifest import BackupFile, Manifest
+from tidemill.backup.manifest import MANIFEST_FILE, BackupFile, Manifest, decode_manifest
+from tidemill.catalog.opening import CATALOG_FILE, catalog_snapshot_fault
 from tidemill.errors import BackupError
+from tidemill.log.opening import log_files
+from tidemill.model.offset import MAX_PARTITIONS
 
 _MANIFEST_BYTES: Final = 1 << 28
 
@@ -45,20 +49,20 @@ def open_backup(path: Path) -> StoredBackup:
     """The backup at `path`: an archive, a backup's folder, or the newest of a folder of backups. Raises BackupError."""
     if path.is_file():
         return StoredArchive(path)
-    if (path / manifest.MANIFEST_FILE).is_file():
+    if (path / MANIFEST_FILE).is_file():
         return StoredFolder(path)
     whole = newest_backup(path) if path.is_dir() else None
     if whole is None:
         raise BackupError(
             f"There is no whole backup in '{path}'."
-            + (f" It has no {manifest.MANIFEST_FILE}: it broke off while it was made." if path.is_dir() else "")
+            + (f" It has no {MANIFEST_FILE}: it broke off while it was made." if path.is_dir() else "")
         )
     return StoredFolder(whole)
 
 
 def newest_backup(folder: Path) -> Path | None:
     """The newest whole backup in a folder of backups, by name; None if there is none."""
-    names = [path.parent for path in folder.glob(f"*/{manifest.MANIFEST_FILE}") if not path.parent.name.startswith(".")]
+    names = [path.parent for path in folder.glob(f"*/{MANIFEST_FILE}") if not path.parent.name.startswith(".")]
     return max(names, key=lambda path: path.name, default=None)
 
 
@@ -72,7 +76,7 @@ class StoredFolder:
         """See `StoredBackup.files`."""
         for path in sorted(self.path.rglob("*")):
             name = path.relative_to(self.path).as_posix()
-            if path.is_symlink() or not path.is_file() or name == manifest.MANIFEST_FILE:
+            if path.is_symlink() or not path.is_file() or name == MANIFEST_FILE:
                 continue
             with path.open("rb") as content:
                 yield name, content
@@ -80,9 +84,9 @@ class StoredFolder:
     def manifest(self) -> Manifest:
         """See `StoredBackup.manifest`."""
         try:
-            return manifest.decode_manifest((self.path / manifest.MANIFEST_FILE).read_bytes(), str(self.path))
+            return decode_manifest((self.path / MANIFEST_FILE).read_bytes(), str(self.path))
         except OSError as error:
-            raise BackupError(f"{self.path / manifest.MANIFEST_FILE} cannot be read: {error.strerror}") from None
+            raise BackupError(f"{self.path / MANIFEST_FILE} cannot be read: {error.strerror}") from None
 
 
 class StoredArchive:
@@ -101,8 +105,8 @@ class StoredArchive:
                     content = archive.extractfile(member) if member.isreg() else None
                     if content is None:
                         raise BackupError(f"{self.path} is damaged: {member.name} is no file")
-                    if member.name == manifest.MANIFEST_FILE:
-                        self._manifest = manifest.decode_manifest(content.read(_MANIFEST_BYTES), str(self.path))
+                    if member.name == MANIFEST_FILE:
+                        self._manifest = decode_manifest(content.read(_MANIFEST_BYTES), str(self.path))
                     else:
                         yield member.name, content
             while unpacked.read(1 << 20):  # up to the archive's own checksum, which zstd checks
@@ -111,9 +115,7 @@ class StoredArchive:
     def manifest(self) -> Manifest:
         """See `StoredBackup.manifest`."""
         if self._manifest is None:
-            raise BackupError(
-                f"{self.path} is not whole: it has no {manifest.MANIFEST_FILE}, so it broke off while it was made"
-            )
+            raise BackupError(f"{self.path} is not whole: it has no {MANIFEST_FILE}, so it broke off while it was made")
         return self._manifest
 
 
@@ -143,6 +145,31 @@ def unpack_backup(
         raise BackupError(f"{backup.path} is damaged {where}: {error}") from None
     made = backup.manifest()
     return made, list(_damages(made.files, read))
+
+
+def check_backup(
+    backup: StoredBackup, progress: Callable[[int], None] = no_progress
+) -> tuple[Manifest, list[BackupDamage]]:
+    """Read every byte of a backup; returns its manifest and its damages.
+
+    Unpacks the databases of an archive into a temporary folder. Raises BackupError where the backup cannot be read
+    further, and OSError.
+    """
+    with ExitStack() as undo:
+        if isinstance(backup, StoredFolder):
+            folder = backup.path
+            manifest, damages = unpack_backup(backup, None, progress=progress)
+        else:
+            folder = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="tidemill-")))
+            names = {CATALOG_FILE, *log_files(folder, MAX_PARTITIONS).snapshot_names}
+            manifest, damages = unpack_backup(backup, folder, wanted=names.__contains__, progress=progress)
+        return manifest, damages or check_databases(folder, len(manifest.partitions))
+
+
+def check_databases(folder: Path, partitions: int) -> list[BackupDamage]:
+    """The damages of catalog and log in a folder that no process has open."""
+    faults = [(CATALOG_FILE, catalog_snapshot_fault(folder)), *log_files(folder, partitions).snapshot_faults()]
+    return [BackupDamage(name, fault) for name, fault in faults if fault]
 
 
 def _damages(files: tuple[BackupFile, ...], read: dict[str, tuple[int, str]]) -> Iterator[BackupDamage]:

@@ -16,9 +16,8 @@ from typing import IO, Final, Protocol
 
 import zstandard
 
-from tidemill.backup import manifest
 from tidemill.backup.files import copy_file, digest_file, sync_file, write_file
-from tidemill.backup.manifest import BackupFile, Manifest
+from tidemill.backup.manifest import MANIFEST_FILE, BackupFile, Manifest, encode_manifest
 from tidemill.backup.stored import newest_backup, open_backup
 from tidemill.durable import sync_folder
 from tidemill.errors import BackupError
@@ -100,7 +99,7 @@ class FolderTarget:
             sync_file(path)
         for folder in folders:
             sync_folder(folder)
-        write_file(self.scratch / manifest.MANIFEST_FILE, manifest.encode_manifest(made))
+        write_file(self.scratch / MANIFEST_FILE, encode_manifest(made))
         sync_folder(self.scratch)
         self.scratch.rename(self.path)
         sync_folder(self.path.parent)
@@ -154,8 +153,8 @@ class ArchiveTarget:
 
     def finish(self, made: Manifest) -> Path:
         """See `BackupTarget.finish`."""
-        content = manifest.encode_manifest(made)
-        self._member(manifest.MANIFEST_FILE, len(content), io.BytesIO(content))
+        content = encode_manifest(made)
+        self._member(MANIFEST_FILE, len(content), io.BytesIO(content))
         self._archive.close()
         self._packed.flush(zstandard.FLUSH_FRAME)
         self._file.flush()

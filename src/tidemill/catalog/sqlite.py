@@ -17,9 +17,9 @@ import apsw
 from tidemill.catalog.contract import CatalogEntry
 from tidemill.catalog.watching import Watches, after_prefix
 from tidemill.errors import ConflictError, StartupError, UnavailableError
+from tidemill.sqlite.copies import BUSY_MS
 
 SCHEMA_VERSION: Final = 1
-BUSY_MS: Final = 5_000
 # Rows of deleted keys are kept for this many revisions. A watcher polls every 0.2 s, in which at most a few thousand
 # durable writes fit, so it sees every deletion before the row is removed.
 DELETED_KEPT: Final = 20_000

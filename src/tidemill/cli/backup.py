@@ -76,8 +76,7 @@ def verify(path: PathArgument) -> None:
     Exit status 0: it is whole; 1: it is damaged, and each damaged file is named.
     """
     from tidemill.backup.restore import damaged_error
-    from tidemill.backup.stored import open_backup
-    from tidemill.backup.verify_backup import check_backup
+    from tidemill.backup.stored import check_backup, open_backup
 
     begun = time.monotonic()
     stored = open_backup(path)

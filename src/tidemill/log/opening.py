@@ -39,12 +39,12 @@ def open_log(data: Path, known: Sequence[int], *, limits: LogLimits, trust: Trus
     return logs[0] if len(logs) == 1 else PartitionedLog(logs)
 
 
-def open_partition(data: Path, partition: int) -> BacklogReader:
+def open_partition_reader(data: Path, partition: int) -> BacklogReader:
     """A reader of one partition for the mill; the partition's files need not exist yet."""
     return SqliteLogReader(log_folder(data, partition))
 
 
-def open_reader(data: Path) -> LogReader:
+def open_log_reader(data: Path) -> LogReader:
     """A reader of all partitions; it reports damage in `known_damages` only, not in the server's log."""
     count = partition_count(data)
     return PartitionedReader([SqliteLogReader(log_folder(data, number), quiet=True) for number in range(count)])

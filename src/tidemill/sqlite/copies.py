@@ -15,7 +15,7 @@ BUSY_MS: Final = 5_000
 _PAGES: Final = 256  # a step: 1 MiB
 
 
-def open_reader(path: Path, vfs: str | None = None) -> apsw.Connection:
+def open_read_only(path: Path, vfs: str | None = None) -> apsw.Connection:
     """Open an existing file read-only, from any process. Raises apsw.CantOpenError when there is no file."""
     connection = apsw.Connection(
         path.absolute().as_uri() + "?mode=ro", apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, vfs
@@ -30,7 +30,7 @@ class FileSnapshot:
 
     def __init__(self, path: Path) -> None:
         with as_os_error():
-            self._connection = open_reader(path)
+            self._connection = open_read_only(path)
 
     def begin(self) -> None:
         """Begin a read transaction, which ends an earlier one: the next query fixes what all later queries see."""

@@ -17,7 +17,7 @@ from tidemill.log.sqlite.reader import SqliteLogReader
 from tidemill.log.sqlite.rebuild import repair_files
 from tidemill.model.offset import start_of
 from tidemill.sqlite import wal
-from tidemill.sqlite.copies import FileSnapshot, open_reader, structure_fault
+from tidemill.sqlite.copies import FileSnapshot, open_read_only, structure_fault
 
 _TAIL_TENANTS: Final = "SELECT DISTINCT tenant FROM (SELECT tenant FROM entries ORDER BY seq DESC LIMIT ?)"
 _BEYOND: Final = "SELECT count(*) FROM entries WHERE seq > ?"
@@ -169,7 +169,7 @@ def _first_column(folder: Path, sql: str, *params: int) -> list[Any]:
     """The values of a query's one column, without nulls; [] when there is no log or it cannot be read, which the
     log's owner reports when it opens the log."""
     with suppress(apsw.Error, OSError):
-        connection = open_reader(folder / database.LOG_FILE)
+        connection = open_read_only(folder / database.LOG_FILE)
         try:
             return [value for (value,) in connection.execute(sql, params) if value is not None]
         finally:

@@ -18,7 +18,7 @@ from tidemill.log.damage import Damages, LogDamage
 from tidemill.log.sqlite import database, erasing, high_water, reading
 from tidemill.log.sqlite.high_water import read_mark
 from tidemill.model.payload import LogEntry
-from tidemill.sqlite.copies import open_reader
+from tidemill.sqlite.copies import open_read_only
 
 T = TypeVar("T")
 
@@ -98,7 +98,7 @@ class SqliteLogReader:
         with self._lock:
             try:
                 if self._connection is None:
-                    self._connection = open_reader(self._path, self._vfs)
+                    self._connection = open_read_only(self._path, self._vfs)
                 return work(self._connection)
             except apsw.CorruptError as error:
                 self._drop()

@@ -17,7 +17,7 @@ from tidemill.log.sqlite.page_map import Pages
 from tidemill.model.deletion import ERASED_FORMAT
 from tidemill.model.offset import MAX_SEQ, start_of
 from tidemill.sqlite import wal
-from tidemill.sqlite.copies import open_reader
+from tidemill.sqlite.copies import open_read_only
 
 _BESIDE: Final = {"idempotency": "keys of the last 7 days", "erasure": "how far erasure is"}
 _BATCH: Final = 100
@@ -38,7 +38,7 @@ def repair_files(folder: Path, known_offset: int, partition: int = 0) -> list[st
 
 def _is_sound(path: Path) -> bool:
     try:
-        connection = open_reader(path)
+        connection = open_read_only(path)
         try:
             return bool(connection.execute("PRAGMA integrity_check(1)").get == "ok")
         finally:
@@ -97,7 +97,7 @@ def _copied(path: Path, to: apsw.Connection, table: str) -> bool:
 
 
 def _rows_of(path: Path, table: str) -> Iterator[tuple[Any, ...]]:
-    connection = open_reader(path)
+    connection = open_read_only(path)
     try:
         yield from connection.execute(f"SELECT * FROM {table}")
     finally:
@@ -106,7 +106,7 @@ def _rows_of(path: Path, table: str) -> Iterator[tuple[Any, ...]]:
 
 def _sequence(path: Path, start: int) -> int:
     try:
-        connection = open_reader(path)
+        connection = open_read_only(path)
         try:
             counted = database.last_seq(connection)
         finally:
