@@ -126,7 +126,7 @@ def test_a_part_of_which_the_log_lacks_something_stays_and_is_said(place: Place,
     connection.close()
     place.spoil(table, "data.bin")
     repaired = repair_parts(open_log_reader(place.folder), Store(place.engine.address), pytest.fail)
-    assert repaired.done == [] and f"of table {table}" in repaired.lost[0] and "backup" in repaired.gone[0]
+    assert repaired.done == [] and f"of table {table}" in repaired.lost[0] and "backup" in repaired.lost[0]
     assert place.parts(table)
 
 

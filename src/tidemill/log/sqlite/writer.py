@@ -130,7 +130,7 @@ class Writer(threading.Thread):
         return future
 
     def close(self) -> None:
-        """Commit what was queued, close the file, end the thread."""
+        """Commit queued payloads, close the file, end the thread."""
         with self._gate:
             if not self._closing.is_set():
                 self._closing.set()
