@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from tidemill.catalog.feeds import CatalogFeeds
-from tidemill.catalog.inspect import Inspected
 from tidemill.catalog.keys import close_access
-from tidemill.catalog.opening import FILE as CATALOG
-from tidemill.catalog.opening import inspect_catalog, open_catalog, put_aside
+from tidemill.catalog.opening import CATALOG_FILE, Inspected, inspect_catalog, open_catalog, put_catalog_aside
 from tidemill.durable import sync_folder
 from tidemill.errors import StartupError
 from tidemill.feeds.recipes import RECIPES
@@ -101,9 +99,9 @@ def _tenants(folder: Path) -> frozenset[str]:
 
 def _refusal(folder: Path, fault: str, last: int) -> str:
     return (
-        f"The catalog {folder / CATALOG} {fault}. It holds the keys and the feeds; to start without it would open the "
-        f"server to everybody, and what the log holds could not be applied.\n"
-        f"Put {CATALOG} (with its -wal, if there is one) back from a backup, and start again.\n"
+        f"The catalog {folder / CATALOG_FILE} {fault}. It holds the keys and the feeds; to start without it would open "
+        f"the server to everybody, and what the log holds could not be applied.\n"
+        f"Put {CATALOG_FILE} (with its -wal, if there is one) back from a backup, and start again.\n"
         f"If it is gone for good: start once with {VARIABLE}={last}. The keys and feeds that are missing stay lost "
         f"then (the recipes are made again), every request needs a key, and you create one with\n"
         f"  {_KEY.format(folder=folder)}"
@@ -114,7 +112,7 @@ def _begin_anew(folder: Path, found: Inspected) -> None:
     """Make the catalog one that is closed and has the recipes. A file that cannot be used is put aside, not removed."""
     mark_closed(folder)
     if found.fault is not None:
-        put_aside(folder)
+        put_catalog_aside(folder)
     catalog = open_catalog(folder)
     try:
         close_access(catalog)

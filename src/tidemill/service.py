@@ -19,9 +19,8 @@ import msgspec
 
 from tidemill import telemetry
 from tidemill.catalog.contract import Catalog
-from tidemill.catalog.feeds import PREFIX as FEEDS_PREFIX
-from tidemill.catalog.feeds import CatalogFeeds
-from tidemill.catalog.keys import CLOSED, ever_keys
+from tidemill.catalog.feeds import FEEDS_PREFIX, CatalogFeeds
+from tidemill.catalog.keys import CLOSED_KEY, ever_keys
 from tidemill.catalog.opening import open_catalog
 from tidemill.catalog.replays import CatalogReplays
 from tidemill.clock import Trust
@@ -128,7 +127,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
         poller.notify_changed()
 
     catalog.watch(FEEDS_PREFIX, feeds_changed)
-    catalog.watch(CLOSED, access_closed)
+    catalog.watch(CLOSED_KEY, access_closed)
     CatalogReplays(catalog).watch(mill.wake)
     poller.start()
     # Both are told to end at the same moment: what the poller fetched must reach the log before the API ends.
@@ -145,7 +144,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
 def _crew(runtime: Runtime, store: Any, book: FeedBook, catalog: Catalog) -> "Crew":
     """A mill for each partition. Each asks the store by itself: one that hangs is not hidden by the others."""
     from tidemill.hints import Hints
-    from tidemill.log.opening import open_partition
+    from tidemill.log.opening import open_partition_reader
     from tidemill.mill.backup_hold import BackupHold
     from tidemill.mill.crew import Crew
     from tidemill.mill.state_files import FileMillState, mill_folder
@@ -160,7 +159,7 @@ def _crew(runtime: Runtime, store: Any, book: FeedBook, catalog: Catalog) -> "Cr
 
     def mill_of(partition: Partition, end: Hints) -> Mill:
         return Mill(
-            open_partition(folder, partition.number),
+            open_partition_reader(folder, partition.number),
             _mill_store(runtime) if partition.number else store,
             book,
             FileMillState(mill_folder(folder, partition.number), partition.start, catalog),

@@ -23,8 +23,7 @@ from typing import Final
 import msgspec
 
 from tidemill.catalog.keys import KeyRing
-from tidemill.catalog.opening import open_catalog
-from tidemill.catalog.opening import repair_tails as repair_catalog_tails
+from tidemill.catalog.opening import open_catalog, repair_catalog_tails
 from tidemill.data_folder import check_folder, mark_closed
 from tidemill.errors import StartupError
 from tidemill.lock import FolderLock

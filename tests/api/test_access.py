@@ -10,7 +10,7 @@ from tests.api.samples import fix, problem, row
 from tests.support.api import Api, running_api
 from tidemill.api.problems import WrongKeysError
 from tidemill.api.wrong_keys import MAX_A_MINUTE, MAX_ADDRESSES, WrongKeys
-from tidemill.catalog.keys import create_key, revoke
+from tidemill.catalog.keys import create_key, revoke_key
 from tidemill.feeds.recipes import RECIPES
 
 
@@ -169,7 +169,7 @@ def test_another_tenants_things_are_not_found(own: Api) -> None:
 def test_a_revoked_key_ends_within_a_second(own: Api) -> None:
     info, secret = create_key(own.services.catalog, "default", ["write"])
     assert put(own, bearer(secret)).status_code == 200
-    revoke(own.services.catalog, info.key_id)
+    revoke_key(own.services.catalog, info.key_id)
     deadline = time.monotonic() + 60
     while put(own, bearer(secret)).status_code == 200:
         assert time.monotonic() < deadline

@@ -8,7 +8,7 @@ import pytest
 
 from tests.log.payloads import payload
 from tests.support.engine import running_engine
-from tidemill.backup.take import take
+from tidemill.backup.take import take_backup
 from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.cli.backup import stopped
 from tidemill.log.sqlite import SqliteLog
@@ -49,13 +49,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def whole(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A backup of it, as a folder. Not to be changed."""
-    return take(made, tmp_path_factory.mktemp("backups"), stopped(made)).path
+    return take_backup(made, tmp_path_factory.mktemp("backups"), stopped(made)).path
 
 
 @pytest.fixture(scope="session")
 def archive(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A backup of it, as a file. Not to be changed."""
-    return take(made, tmp_path_factory.mktemp("archives") / "whole.tar.zst", stopped(made)).path
+    return take_backup(made, tmp_path_factory.mktemp("archives") / "whole.tar.zst", stopped(made)).path
 
 
 @pytest.fixture

@@ -9,16 +9,16 @@ import msgspec
 
 from tests.log.payloads import payload
 from tests.support.rounds import rounds
-from tidemill.backup.files import nothing
+from tidemill.backup.files import no_progress
 from tidemill.backup.snapshot import Snapshot
-from tidemill.catalog.opening import FILE as CATALOG
+from tidemill.catalog.opening import CATALOG_FILE
 from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.log.sqlite import SqliteLog
 
 
 def write(folder: Path, began: threading.Event, stop: threading.Event) -> None:
     """A new version of a feed, a payload under it, then a cursor that says that the payload is durable; and again."""
-    catalog, log = SqliteCatalog(folder / CATALOG), SqliteLog(folder / "log")
+    catalog, log = SqliteCatalog(folder / CATALOG_FILE), SqliteLog(folder / "log")
     number = 0
     while not stop.is_set():
         number += 1
@@ -46,7 +46,7 @@ def test_cursors_and_feeds_of_a_moment_agree_with_its_log(tmp_path: Path) -> Non
             with Snapshot(folder) as snapshot:
                 sizes = snapshot.sizes
                 for name in snapshot.sizes:
-                    snapshot.copy(name, copies / Path(name).name, nothing)
+                    snapshot.copy(name, copies / Path(name).name, no_progress)
                 last_seq = snapshot.last_seqs[0]
             assert {name: (copies / Path(name).name).stat().st_size for name in sizes} == sizes
             newest = check(copies, last_seq, newest)

@@ -10,10 +10,9 @@ import pytest
 
 from tests.support.backups import flip
 from tidemill.backup import manifest
-from tidemill.backup.moment import held_mill, is_served, running_backup
-from tidemill.backup.stored import opened
-from tidemill.backup.take import take
-from tidemill.backup.verify_backup import check
+from tidemill.backup.moment import backup_lock, held_mill, is_served
+from tidemill.backup.stored import check_backup, open_backup
+from tidemill.backup.take import take_backup
 from tidemill.cli.backup import stopped
 from tidemill.errors import BackupError
 from tidemill.lock import FolderLock
@@ -48,7 +47,7 @@ def folder(made: Path, tmp_path: Path) -> Path:
 
 
 def test_every_file_of_a_data_folder_is_in_the_backup_or_left_out_for_a_reason(made: Path, whole: Path) -> None:
-    kept = {entry.path for entry in opened(whole).manifest().files}
+    kept = {entry.path for entry in open_backup(whole).manifest().files}
     parts = {name.rpartition("/")[0] for name in kept}
     files = set()
     for path in made.rglob("*"):
@@ -67,7 +66,7 @@ def test_every_file_of_a_data_folder_is_in_the_backup_or_left_out_for_a_reason(m
 
 def test_what_did_not_change_is_shared_and_each_backup_stands_alone(folder: Path, tmp_path: Path) -> None:
     to = tmp_path / "backups"
-    first, second = (take(folder, to, stopped(folder)) for _ in range(2))
+    first, second = (take_backup(folder, to, stopped(folder)) for _ in range(2))
     assert (first.base, first.shared) == ("", 0)
     assert second.base == first.path.name and second.shared > 0
     parts = list(second.path.glob("store/**/data.bin"))
@@ -77,26 +76,28 @@ def test_what_did_not_change_is_shared_and_each_backup_stands_alone(folder: Path
         "a backup shares a file with its folder"
     )
     shutil.rmtree(first.path)
-    assert check(opened(second.path))[1] == []
+    assert check_backup(open_backup(second.path))[1] == []
 
 
 def test_a_file_that_rotted_in_an_earlier_backup_is_not_shared(folder: Path, tmp_path: Path) -> None:
     to = tmp_path / "backups"
-    first = take(folder, to, stopped(folder))
+    first = take_backup(folder, to, stopped(folder))
     rotten = next(first.path.glob("store/**/data.bin"))
     flip(rotten)
-    second = take(folder, to, stopped(folder))
-    assert check(opened(second.path))[1] == []
-    assert [damage.path for damage in check(opened(first.path))[1]] == [rotten.relative_to(first.path).as_posix()]
+    second = take_backup(folder, to, stopped(folder))
+    assert check_backup(open_backup(second.path))[1] == []
+    assert [damage.path for damage in check_backup(open_backup(first.path))[1]] == [
+        rotten.relative_to(first.path).as_posix()
+    ]
 
 
 def test_a_backup_whose_manifest_rotted_is_no_reason_to_make_no_more(folder: Path, tmp_path: Path) -> None:
     to = tmp_path / "backups"
-    first = take(folder, to, stopped(folder))
-    flip(first.path / manifest.FILE)
-    second = take(folder, to, stopped(folder))
+    first = take_backup(folder, to, stopped(folder))
+    flip(first.path / manifest.MANIFEST_FILE)
+    second = take_backup(folder, to, stopped(folder))
     assert (second.base, second.shared) == ("", 0)
-    assert check(opened(second.path))[1] == []
+    assert check_backup(open_backup(second.path))[1] == []
 
 
 def test_what_a_killed_backup_left_is_removed_by_the_next(folder: Path, tmp_path: Path) -> None:
@@ -105,7 +106,7 @@ def test_what_a_killed_backup_left_is_removed_by_the_next(folder: Path, tmp_path
     left = folder / "store" / "chdb" / "shadow" / "tidemill" / "store"
     left.mkdir(parents=True)
     (left / "part").write_bytes(b"deleted long ago")
-    report = take(folder, to, stopped(folder))
+    report = take_backup(folder, to, stopped(folder))
     assert [path.name for path in to.iterdir() if path.is_dir()] == [report.path.name]
     assert not left.exists()
     assert not (folder / "mill" / "backup" / "links").exists()
@@ -113,19 +114,19 @@ def test_what_a_killed_backup_left_is_removed_by_the_next(folder: Path, tmp_path
 
 def test_a_backup_inside_its_own_folder_is_refused(folder: Path) -> None:
     with pytest.raises(BackupError, match="inside the data folder"):
-        take(folder, folder / "backups", stopped(folder))
+        take_backup(folder, folder / "backups", stopped(folder))
     assert not (folder / "backups").exists()
 
 
 def test_an_archive_overwrites_nothing(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "a.tar.zst").write_bytes(b"")
     with pytest.raises(BackupError, match="there already"):
-        take(folder, tmp_path / "a.tar.zst", stopped(folder))
+        take_backup(folder, tmp_path / "a.tar.zst", stopped(folder))
 
 
 def test_two_backups_at_once_are_refused(folder: Path, tmp_path: Path) -> None:
-    with running_backup(folder), pytest.raises(BackupError, match="Another backup"):
-        take(folder, tmp_path / "backups", stopped(folder))
+    with backup_lock(folder), pytest.raises(BackupError, match="Another backup"):
+        take_backup(folder, tmp_path / "backups", stopped(folder))
 
 
 def test_a_moment_that_ended_early_makes_no_backup(folder: Path, tmp_path: Path) -> None:
@@ -136,7 +137,7 @@ def test_a_moment_that_ended_early_makes_no_backup(folder: Path, tmp_path: Path)
         raise BackupError("The mill did not keep still long enough.")
 
     with pytest.raises(BackupError, match="keep still"):
-        take(folder, tmp_path / "backups", broken)
+        take_backup(folder, tmp_path / "backups", broken)
     assert [path.name for path in (tmp_path / "backups").iterdir()] == [".tidemill-backup.lock"]
     assert not (folder / "store" / "chdb" / "shadow" / "tidemill").exists()
 
@@ -145,6 +146,6 @@ def test_a_server_that_ends_meanwhile_is_said(folder: Path) -> None:
     lock = FolderLock(folder, "serve.lock")
     assert is_served(folder)
     lock.release()
-    with running_backup(folder), pytest.raises(BackupError, match="was stopped meanwhile"), held_mill(folder):
+    with backup_lock(folder), pytest.raises(BackupError, match="was stopped meanwhile"), held_mill(folder):
         pass
     assert not (folder / "mill" / "backup" / "hold").exists()

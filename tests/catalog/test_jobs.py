@@ -13,7 +13,7 @@ from tidemill.model.ids import new_receipt
 from tidemill.model.verification import Totals, Verification, VerifyFinding, VerifyReport, VerifyRequest
 
 NOW_NS = 10**18
-FINDING = VerifyFinding(code="point_differs", tenant="t", what="point", expected="1.5", found="2.5", feed="location")
+FINDING = VerifyFinding(code="point_differs", tenant="t", what="point", expected="1.5", observed="2.5", feed="location")
 
 
 def made(created_ns: int = 0, feed: str = "", **changes: Any) -> Verification:

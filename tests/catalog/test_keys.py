@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tidemill.catalog.keys import KeyRing, create_key, list_keys, revoke
+from tidemill.catalog.keys import KeyRing, create_key, list_keys, revoke_key
 from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.errors import InputError, NotFoundError
 
@@ -54,7 +54,7 @@ def test_key_revoked_by_another_process_is_refused_within_a_second(
     info, secret = create_key(catalog, "acme", ["read"])
     assert ring.authenticate(secret) is not None
     other = SqliteCatalog(tmp_path / "catalog.sqlite")
-    revoke(other, info.key_id)
+    revoke_key(other, info.key_id)
     other.close()
     deadline = time.monotonic() + 1.0
     while ring.authenticate(secret) is not None:
@@ -82,8 +82,8 @@ def test_revoking_a_key_of_another_tenant_is_like_one_that_never_was(catalog: Sq
     info, _ = create_key(catalog, "acme", ["read"])
     for key_id, tenant in ((info.key_id, "other"), ("nothing", None), ("../x", None)):
         with pytest.raises(NotFoundError):
-            revoke(catalog, key_id, tenant)
-    revoke(catalog, info.key_id, "acme")
+            revoke_key(catalog, key_id, tenant)
+    revoke_key(catalog, info.key_id, "acme")
     assert list_keys(catalog) == []
 
 

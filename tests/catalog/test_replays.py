@@ -27,7 +27,7 @@ def test_values_are_forgotten_of_what_may_have_been_found_before_a_deletion(cata
     of_a_wrong_clock, of_another_feed = finished(NOW_NS + 87_600 * HOUR_NS), finished(NOW_NS - 2 * HOUR_NS, "signals")
     for replay in (before, later, of_a_wrong_clock, of_another_feed):
         replays.create(replay)
-    replays.forget_values("default", "location", NOW_NS - HOUR_NS, NOW_NS)
+    replays.remove_values("default", "location", NOW_NS - HOUR_NS, NOW_NS)
     kept = {one.id: one.result for one in replays.list("default")}
     bare = ReplayOutcome(points_added=1)
     assert kept == {

@@ -14,7 +14,7 @@ from tidemill.model.replay import Replay, ReplayOutcome, ReplayRequest
 from tidemill.model.verification import Totals, Verification, VerifyFinding, VerifyReport, VerifyRequest
 
 FINDING = VerifyFinding(
-    code="point_missing", tenant="default", what="point", expected="1.5", found="none", feed="location"
+    code="point_missing", tenant="default", what="point", expected="1.5", observed="none", feed="location"
 )
 
 

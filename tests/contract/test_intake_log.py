@@ -445,7 +445,7 @@ def test_readers_see_what_was_acknowledged_and_choose_before_they_read(
     expected = [Header(e.seq, "default", "location", e.payload.kind, len(e.payload.body)) for e in entries]
     assert reader.headers(start(log), 10) == expected
     assert reader.headers(entries[0].seq, 1) == expected[1:2]
-    assert reader.at([entries[0].seq, entries[2].seq, entries[2].seq + 1]) == [entries[0], entries[2]]
+    assert reader.entries_at([entries[0].seq, entries[2].seq, entries[2].seq + 1]) == [entries[0], entries[2]]
     assert reader.deletions(start(log)) == entries[1:2]
     assert (reader.first_seq(), reader.known_damages()) == (entries[0].seq, [])
     assert reader.self_check(whole=True) == SelfCheck(entries[-1].seq)

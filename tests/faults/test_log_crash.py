@@ -126,8 +126,8 @@ def test_stopped_reader_delays_no_commit_and_the_wal_recovers_from_it(tmp_path: 
     log = SqliteLog(tmp_path, limits=LIMITS)
     stop_inside = (
         "import os, signal, sys; from pathlib import Path; from tidemill.log.sqlite import database\n"
-        "from tidemill.sqlite.copies import open_reader\n"
-        "connection = open_reader(Path(sys.argv[1]) / database.FILE)\n"
+        "from tidemill.sqlite.copies import open_read_only\n"
+        "connection = open_read_only(Path(sys.argv[1]) / database.LOG_FILE)\n"
         "connection.execute('BEGIN'); connection.execute('SELECT count(*) FROM entries').get\n"
         "print('inside', flush=True); os.kill(os.getpid(), signal.SIGSTOP)"
     )

@@ -24,8 +24,8 @@ from tidemill.errors import ConflictError, TidemillError
 from tidemill.log.contract import Appended
 from tidemill.log.limits import LogLimits
 from tidemill.log.sqlite import SqliteLog, upkeep
-from tidemill.log.sqlite.waiters import Waiter, settle
-from tidemill.model.deletion import ERASED
+from tidemill.log.sqlite.waiters import Waiter, settle_waiters
+from tidemill.model.deletion import ERASED_FORMAT
 from tidemill.model.payload import Payload
 
 LIMITS = LogLimits(min_free_bytes=0, min_free_ratio=0.0, keep_applied_s=0, keep_bytes=0)
@@ -155,13 +155,13 @@ def _lost(log: SqliteLog, known: Known) -> Iterator[str]:
         found = stored.get(one.seq)
         if found is None and one.seq > known.gone:
             yield f"{one.seq} is lost"
-        elif found is not None and found.format == ERASED:
+        elif found is not None and found.format == ERASED_FORMAT:
             if one.seq not in known.erasing:
                 yield f"{one.seq} was erased and nobody wanted it"
         elif found is not None and found != one.payload:
             yield f"{one.seq} is another payload"
     for seq, found in stored.items():
-        if found.format != ERASED and hashlib.sha256(found.body).digest() != found.sha256:
+        if found.format != ERASED_FORMAT and hashlib.sha256(found.body).digest() != found.sha256:
             yield f"{seq} is damaged"
 
 
@@ -270,7 +270,9 @@ def acknowledge_before_the_commit(log: SqliteLog) -> None:
     def early(batch: list[Waiter]) -> None:
         first = log._writer.last_seq + 1
         unkeyed = [waiter for waiter in batch if waiter.key is None]
-        settle(unkeyed, [Appended(first + n, w.payload.receipt, w.payload.received_ns) for n, w in enumerate(unkeyed)])
+        settle_waiters(
+            unkeyed, [Appended(first + n, w.payload.receipt, w.payload.received_ns) for n, w in enumerate(unkeyed)]
+        )
         commit(unkeyed and [Waiter(w.payload, None, Future(), None) for w in unkeyed])
         commit([waiter for waiter in batch if waiter.key is not None])
 

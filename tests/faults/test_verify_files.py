@@ -17,7 +17,7 @@ from tests.mill.verifying import prove, verify
 from tests.query.support import asked
 from tests.support.engine import Engine
 from tidemill.errors import StoreDamagedError, StoreQueryError
-from tidemill.log.opening import log_files, open_reader
+from tidemill.log.opening import log_files, open_log_reader
 from tidemill.mill.settling import TRIES_ALONE
 from tidemill.mill.verify.repair import repair_store, stored_body
 from tidemill.mill.verify.repair_parts import repair_parts
@@ -94,7 +94,7 @@ def test_a_part_that_was_set_aside_is_named_refused_and_applied_again(place: Pla
         shutil.move(part, place.folder / part.name)
     place.restart()
     assert repair_store(
-        place.folder, open_reader(place.folder), place.house.store, verify(place.house), again=True
+        place.folder, open_log_reader(place.folder), place.house.store, verify(place.house), again=True
     ).done
     place.house.new_mill()
     place.house.work()
@@ -108,10 +108,10 @@ def test_a_part_that_cannot_be_read_is_set_aside_and_its_rows_are_made_again(pla
     place.spoil("points", "data.bin")
     noted: list[int] = []
     store = Store(place.engine.address)
-    repaired = repair_parts(open_reader(place.folder), store, lambda: noted.append(len(place.parts("points"))))
-    assert (len(repaired.done), repaired.gone, noted) == (1, [], [1])
+    repaired = repair_parts(open_log_reader(place.folder), store, lambda: noted.append(len(place.parts("points"))))
+    assert (len(repaired.done), repaired.lost, noted) == (1, [], [1])
     assert "of table points is damaged, and set aside" in repaired.done[0]
-    assert repair_store(place.folder, open_reader(place.folder), store, verify(place.house), again=True).done
+    assert repair_store(place.folder, open_log_reader(place.folder), store, verify(place.house), again=True).done
     place.house.new_mill()
     place.house.work()
     prove(place.house)
@@ -125,8 +125,8 @@ def test_a_part_of_which_the_log_lacks_something_stays_and_is_said(place: Place,
         connection.execute("DELETE FROM entries WHERE seq = 1")
     connection.close()
     place.spoil(table, "data.bin")
-    repaired = repair_parts(open_reader(place.folder), Store(place.engine.address), pytest.fail)
-    assert repaired.done == [] and f"of table {table}" in repaired.gone[0] and "backup" in repaired.gone[0]
+    repaired = repair_parts(open_log_reader(place.folder), Store(place.engine.address), pytest.fail)
+    assert repaired.done == [] and f"of table {table}" in repaired.lost[0] and "backup" in repaired.lost[0]
     assert place.parts(table)
 
 
@@ -135,8 +135,8 @@ def test_damage_to_who_owns_a_partition_is_waited_for_and_set_aside_whatever_the
     place.house.send("dropzone", heap(9, 1.0, 2.0))
     with pytest.raises(StoreQueryError):
         place.house.mill.step()
-    repaired = repair_parts(open_reader(place.folder), Store(place.engine.address), pytest.fail)
-    assert (len(repaired.done), repaired.gone) == (1, [])
+    repaired = repair_parts(open_log_reader(place.folder), Store(place.engine.address), pytest.fail)
+    assert (len(repaired.done), repaired.lost) == (1, [])
     assert "of table owners is damaged, and set aside" in repaired.done[0]
     assert place.house.work() == 1
     prove(place.house)
@@ -186,11 +186,11 @@ def test_log_and_store_give_each_other_back_what_one_has_damaged(place: Place) -
     Store(place.engine.address, queries={"broken": query("broken", broken)}).command("broken")
     house.log.close()
     repaired = log_files(place.folder).repair_entries(partial(stored_body, house.store))
-    assert (len(repaired.done), repaired.gone) == (1, [])
+    assert (len(repaired.done), repaired.lost) == (1, [])
     report = verify(house)
     assert set(report.counts) >= {"payload_bytes"} and {one.seq for one in report.findings} == {3}
-    repaired = repair_store(place.folder, open_reader(place.folder), house.store, report, again=False)
-    assert (len(repaired.done), repaired.gone) == (1, [])
+    repaired = repair_store(place.folder, open_log_reader(place.folder), house.store, report, again=False)
+    assert (len(repaired.done), repaired.lost) == (1, [])
     prove(house)
 
 
@@ -200,4 +200,4 @@ def test_what_is_gone_from_both_is_said(place: Place) -> None:
     Store(place.engine.address, queries={"gone": query("gone", "DELETE FROM payloads WHERE seq = 2")}).command("gone")
     house.log.close()
     repaired = log_files(place.folder).repair_entries(partial(stored_body, house.store))
-    assert repaired.done == [] and "entry 2" in repaired.gone[0]
+    assert repaired.done == [] and "entry 2" in repaired.lost[0]

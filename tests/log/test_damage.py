@@ -56,7 +56,9 @@ def test_a_damaged_entry_is_named_once_and_holds_nobody_up(tmp_path: Path, caplo
 @pytest.mark.parametrize("seed", range(40))
 def test_one_flipped_bit_of_a_row_is_taken_back(seed: int) -> None:
     chance = random.Random(seed)
-    row = database.to_row(chance.randrange(1, 1 << 40), payload(chance.randbytes(chance.randrange(300)), faults=()))
+    row = database.row_of_payload(
+        chance.randrange(1, 1 << 40), payload(chance.randbytes(chance.randrange(300)), faults=())
+    )
     column = chance.choice([n for n, value in enumerate(row) if value not in (None, b"")])
     value = row[column]
     if isinstance(value, int):
@@ -65,7 +67,7 @@ def test_one_flipped_bit_of_a_row_is_taken_back(seed: int) -> None:
         data = bytearray(value.encode() if isinstance(value, str) else value)
         data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
         flipped = data.decode("utf-8", "surrogateescape") if isinstance(value, str) else bytes(data)
-    checked = entries.check((*row[:column], flipped, *row[column + 1 :]))
+    checked = entries.check_row((*row[:column], flipped, *row[column + 1 :]))
     assert checked.mended and not checked.damage
     assert checked.row == row
 
@@ -120,7 +122,10 @@ def test_a_flipped_bit_anywhere_in_the_file_gives_no_wrong_bytes(seed: int, tmp_
     assert [entry.seq for entry in found] == sorted({entry.seq for entry in found})
     reader = SqliteLogReader(tmp_path)
     seqs = by_headers(reader)
-    assert (reader.at(seqs), reader.at(seqs[::2])) == (found, [entry for entry in found if entry.seq in seqs[::2]])
+    assert (reader.entries_at(seqs), reader.entries_at(seqs[::2])) == (
+        found,
+        [entry for entry in found if entry.seq in seqs[::2]],
+    )
     reader.close()
     if len(found) < len(whole) or any(entry.damage for entry in found):
         assert log.health().degraded

@@ -28,7 +28,7 @@ def test_erased_bytes_are_in_no_file_and_the_rest_stays(tmp_path: Path) -> None:
     before = reader.read(0, 10, 1 << 20)
     assert holding(tmp_path, b"secret")
     assert log.erased() == 0
-    assert log.erase([small, large, 4711], up_to=9)
+    assert log.erase([small, large, 4711], upto_offset=9)
     assert holding(tmp_path, b"secret") == []
     assert holding(tmp_path, KEPT)
     after = reader.read(0, 10, 1 << 20)
@@ -37,14 +37,14 @@ def test_erased_bytes_are_in_no_file_and_the_rest_stays(tmp_path: Path) -> None:
     for old, new in zip(before, after, strict=True):
         assert (old.seq, old.payload.receipt, old.payload.sha256) == (new.seq, new.payload.receipt, new.payload.sha256)
     assert reader.erased() == log.erased() == 9
-    assert log.erase([small], up_to=3)
+    assert log.erase([small], upto_offset=3)
     assert log.erased() == 9, "it never goes back"
     log.close()
 
 
 def test_an_erased_tail_verifies_at_the_next_start(tmp_path: Path) -> None:
     log, (small, large, kept) = filled(tmp_path)
-    log.erase([small, large, kept], up_to=kept)
+    log.erase([small, large, kept], upto_offset=kept)
     log.close()
     log = SqliteLog(tmp_path, limits=LIMITS)
     assert log.append(payload(b"on it goes")).result(5).seq == kept + 1
@@ -56,11 +56,11 @@ def test_a_reader_in_the_old_pages_only_delays_it(tmp_path: Path) -> None:
     other = apsw.Connection(str(tmp_path / "log.sqlite"), apsw.SQLITE_OPEN_READONLY)
     rows = other.execute("SELECT seq FROM entries")
     next(rows)
-    assert not log.erase([small], up_to=kept)
+    assert not log.erase([small], upto_offset=kept)
     assert log.erased() == 0
     rows.close()
     other.close()
-    assert log.erase([small], up_to=kept)
+    assert log.erase([small], upto_offset=kept)
     assert holding(tmp_path, SMALL) == []
     log.close()
 
@@ -68,7 +68,7 @@ def test_a_reader_in_the_old_pages_only_delays_it(tmp_path: Path) -> None:
 def test_trimmed_bytes_are_gone_too(tmp_path: Path) -> None:
     log, seqs = filled(tmp_path, now_ns=lambda: 1 << 62)
     assert log.trim(seqs[1]) == 2
-    assert log.erase([], up_to=seqs[1])
+    assert log.erase([], upto_offset=seqs[1])
     assert holding(tmp_path, b"secret") == []
     log.close()
 
@@ -80,5 +80,5 @@ def test_a_log_of_the_version_before_is_brought_up_to_date(tmp_path: Path) -> No
     connection.close()
     assert SqliteLogReader(tmp_path).erased() == 0
     log = SqliteLog(tmp_path, limits=LIMITS)
-    assert log.erase([1], up_to=1) and log.erased() == 1
+    assert log.erase([1], upto_offset=1) and log.erased() == 1
     log.close()

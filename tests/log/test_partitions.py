@@ -10,7 +10,7 @@ from tidemill.log.limits import LogLimits
 from tidemill.log.partitions import partition_count, settle_partitions
 from tidemill.log.sqlite import SqliteLog
 from tidemill.model.offset import Partition, covers, partition_of, partition_of_feed, seq_of, start_of
-from tidemill.model.payload import version
+from tidemill.model.payload import point_version
 
 
 def test_another_number_of_partitions_is_refused(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_an_offset_is_a_partition_and_a_place_in_it() -> None:
     assert Partition(5).start < offset < Partition(5).end < Partition(6).start
     assert partition_of(Partition(5).end) == 5
     assert covers((10, start_of(1) + 3), start_of(1) + 3) and not covers((10, start_of(1) + 3), 11)
-    assert version(offset, 3, first_wins=False) == version(77, 3, first_wins=False)
+    assert point_version(offset, 3, first_wins=False) == point_version(77, 3, first_wins=False)
 
 
 def test_a_feed_stays_where_it_is() -> None:

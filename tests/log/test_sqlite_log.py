@@ -14,7 +14,7 @@ from tests.log.payloads import NOW_NS, payload
 from tidemill.errors import LogCorruptError, LogUnavailableError, StartupError
 from tidemill.log.limits import LogLimits
 from tidemill.log.sqlite import SqliteLog, SqliteLogReader, database
-from tidemill.sqlite.copies import open_reader
+from tidemill.sqlite.copies import open_read_only
 
 FREE = {"min_free_bytes": 0, "min_free_ratio": 0.0}
 LIMITS = LogLimits(**FREE)
@@ -70,9 +70,9 @@ def test_log_that_is_shorter_than_its_mark_is_refused_until_a_person_says_otherw
 def test_log_that_ends_before_what_was_applied_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Log and mark are gone together: the mill's position still knows."""
     with pytest.raises(LogCorruptError, match=r"ends at 0 but was durable up to 40.*TIDEMILL_ACCEPT_LOSS=40"):
-        SqliteLog(tmp_path, limits=LIMITS, known_seq=40)
+        SqliteLog(tmp_path, limits=LIMITS, known_offset=40)
     monkeypatch.setenv("TIDEMILL_ACCEPT_LOSS", "40")
-    log = SqliteLog(tmp_path, limits=LIMITS, known_seq=40)
+    log = SqliteLog(tmp_path, limits=LIMITS, known_offset=40)
     assert log.last_seq() == 40
     assert log.append(payload()).result(5).seq == 41
     assert [entry.seq for entry in log.read(40, 10, 1000)] == [41]
@@ -114,7 +114,7 @@ def test_log_of_version_1_is_brought_to_what_a_fresh_one_is(tmp_path: Path) -> N
     connection = apsw.Connection(str(tmp_path / "log.sqlite"))
     assert connection.execute(schema).fetchall() == fresh
     assert connection.pragma("user_version") == database.SCHEMA_VERSION
-    plan = connection.execute(f"EXPLAIN QUERY PLAN {database.DELETIONS}", (0,)).fetchall()
+    plan = connection.execute(f"EXPLAIN QUERY PLAN {database.SELECT_DELETIONS}", (0,)).fetchall()
     assert [row[3] for row in plan] == ["SEARCH entries USING INDEX entries_deletions (seq>?)"]
     connection.close()
 
@@ -204,7 +204,7 @@ def test_expired_keys_are_deleted_in_passing(tmp_path: Path, monkeypatch: pytest
     for n in range(20):
         log.append(payload(b"%d" % n), idempotency_key=str(n)).result(5)
     clock[0] += 61 * 10**9
-    reader = open_reader(tmp_path / "log.sqlite")
+    reader = open_read_only(tmp_path / "log.sqlite")
     deadline = time.monotonic() + 60
     while reader.execute("SELECT count(*) FROM idempotency").get:
         assert time.monotonic() < deadline

@@ -19,12 +19,11 @@ from tidemill.feeds.recipes import RECIPES
 from tidemill.hints import Hints
 from tidemill.log.contract import BacklogReader, IntakeLog
 from tidemill.log.limits import LogLimits
-from tidemill.log.opening import open_partition
+from tidemill.log.opening import open_partition_reader
 from tidemill.log.sqlite import SqliteLog
 from tidemill.mill.state_files import FileMillState
 from tidemill.mill.worker import Mill
-from tidemill.model.deletion import Deletion
-from tidemill.model.deletion import entry as deletion_entry
+from tidemill.model.deletion import Deletion, deletion_payload
 from tidemill.model.ids import new_receipt
 from tidemill.model.offset import MAX_SEQ, Partition, partition_of, seq_of
 from tidemill.model.payload import LogEntry
@@ -103,7 +102,7 @@ class House:
         self.log: IntakeLog = log or SqliteLog(
             folder / "log", limits=limits, now_ns=self.clock, partition=self.partition.number
         )
-        self.open_reader = open_reader or (lambda: open_partition(folder, 0))
+        self.open_reader = open_reader or (lambda: open_partition_reader(folder, 0))
         self.catalog = SqliteCatalog(folder / "catalog.sqlite")
         self.texts = CatalogFeeds(self.catalog)
         self.texts.install(tenant, RECIPES)
@@ -159,7 +158,9 @@ class House:
     def ask(self, deletion: Deletion) -> int:
         """Append a deletion; its place."""
         now = self.clock()
-        entry = deletion_entry(deletion, tenant=self.tenant, receipt=new_receipt(now), received_ns=now, feed_version=1)
+        entry = deletion_payload(
+            deletion, tenant=self.tenant, receipt=new_receipt(now), received_ns=now, feed_version=1
+        )
         return seq_of(self.log.append(entry).result(10).seq)
 
     def work(self) -> int:

@@ -269,7 +269,7 @@ def test_a_deletion_that_is_cut_short_anywhere_is_made_good(build: Build, monkey
 def test_an_entry_that_the_log_erased_leaves_a_payload_without_bytes_in_a_store_made_anew(house: House) -> None:
     one = dropped(house, 1, 1.0)
     dropped(house, 2, 2.0)
-    house.log.erase([house.offset(one)], up_to=house.offset(one))
+    house.log.erase([house.offset(one)], upto_offset=house.offset(one))
     house.work()
     states = [(row["state"], row["body"] == "") for row in sorted(house.all("payloads"), key=lambda row: row["seq"])]
     assert states == [("deleted", True), ("applied", False)]

@@ -26,8 +26,7 @@ from tidemill.errors import StoreUnavailableError, UnavailableError
 from tidemill.log.contract import Header
 from tidemill.mill.costs import Costs
 from tidemill.mill.progress import PartitionProgress
-from tidemill.model.deletion import Deletion
-from tidemill.model.deletion import entry as deletion_entry
+from tidemill.model.deletion import Deletion, deletion_payload
 from tidemill.model.ids import new_receipt
 
 Build = Callable[..., House]
@@ -82,7 +81,7 @@ def test_tenants_in_any_order_leave_what_the_logs_order_leaves(
         for number, (which, body) in enumerate(payloads):
             if number == gone:
                 asked = Deletion(kind="feed", feed="location")
-                entry = deletion_entry(
+                entry = deletion_payload(
                     asked,
                     tenant=tenants[which],
                     receipt=new_receipt(house.clock()),

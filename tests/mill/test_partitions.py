@@ -31,8 +31,7 @@ from tidemill.mill.state_files import FileMillState, mill_folder, position_file
 from tidemill.mill.turns import Turns
 from tidemill.mill.verify.walk import Verifier, VerifyScope
 from tidemill.mill.worker import Mill
-from tidemill.model.deletion import Deletion
-from tidemill.model.deletion import entry as deletion_entry
+from tidemill.model.deletion import Deletion, deletion_payload
 from tidemill.model.ids import new_receipt
 from tidemill.model.offset import Partition, partition_of
 from tidemill.model.replay import Replay, ReplayRequest
@@ -92,7 +91,7 @@ class Yard:
         return self.log.append(payload(raw, tenant=self.tenant(name), feed=feed)).result(10).seq
 
     def delete(self, name: str, deletion: Deletion) -> None:
-        entry = deletion_entry(
+        entry = deletion_payload(
             deletion, tenant=self.tenant(name), receipt=new_receipt(NOW_NS), received_ns=NOW_NS, feed_version=1
         )
         self.log.append(entry).result(10)

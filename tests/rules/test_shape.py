@@ -9,7 +9,7 @@ from tidemill.decode.decoder import Decoder
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.load import load_feed
 from tidemill.model.ids import series_id
-from tidemill.model.payload import LogEntry, version
+from tidemill.model.payload import LogEntry, point_version
 from tidemill.rules.apply import apply_rules
 from tidemill.rules.shape import POINTS, SERIES, Shaped, shape_points
 
@@ -27,7 +27,7 @@ def test_a_fix_becomes_a_point_for_each_field() -> None:
     }  # fmt: skip
     lat = rows["lat"]
     assert lat["series"] == series_id("default", "location", {"user_id": "a1"}, "lat")
-    assert (lat["version"], lat["ordinal"], lat["seq"], lat["idx"]) == (version(7, 0, first_wins=True), 0, 7, 0)
+    assert (lat["version"], lat["ordinal"], lat["seq"], lat["idx"]) == (point_version(7, 0, first_wins=True), 0, 7, 0)
     assert (lat["anchor"], lat["flags"], lat["received_ns"]) == (True, 0, RECEIVED_NS)
     assert [row["anchor"] for row in rows.values()].count(True) == 1
     assert found.points.schema == pl.Schema(POINTS)
@@ -89,7 +89,10 @@ def test_samples_become_points_of_one_series() -> None:
     payload = logged(5, body.encode(), "signals")
     found = shaped(FEEDS["signals"], payload)
     assert found.points["value"].to_list() == [1.0, None]
-    assert found.points["version"].to_list() == [version(5, 0, first_wins=False), version(5, 1, first_wins=False)]
+    assert found.points["version"].to_list() == [
+        point_version(5, 0, first_wins=False),
+        point_version(5, 1, first_wins=False),
+    ]
     row = found.series.row(0, named=True)
     assert (found.series.height, row["name"], row["unit"], row["field"]) == (1, "pump", "g", "value")
     assert row["series"] == Decoder(FEEDS["signals"]).samples_head(payload.payload).series

@@ -14,7 +14,7 @@ from tidemill.feeds.definition import Feed
 from tidemill.feeds.source import Source
 from tidemill.log.sqlite import SqliteLog
 from tidemill.model.ids import new_receipt
-from tidemill.model.payload import Payload, format_asked
+from tidemill.model.payload import Payload, format_with_tags
 from tidemill.simulate.server import running
 from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.pacing import Backoff, Pacing

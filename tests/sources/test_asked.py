@@ -9,7 +9,7 @@ from tidemill.decode.decoder import Decoder
 from tidemill.errors import FeedDefinitionError
 from tidemill.feeds.load import load_feed
 from tidemill.feeds.revise import check_revision
-from tidemill.model.payload import LogEntry, Payload, format_asked, split_format
+from tidemill.model.payload import LogEntry, Payload, format_with_tags, split_format
 from tidemill.rules.apply import apply_rules
 from tidemill.rules.shape import shape_points
 from tidemill.sources.source_spec import compile_specs
@@ -67,7 +67,7 @@ def test_items_become_tags_over_a_real_server(web, polling, intake):
     payloads = [entry.payload for entry in intake.log.read(0, 5000, 1 << 20)]
     forms = {split_format(payload.format)[1]["meter"] for payload in payloads}
     assert forms == {"m/1", "m2"}
-    found, rejected = series(feed, [(format_asked("json", {"meter": "m/1"}), BODY), ("json;meter=m2", BODY)])
+    found, rejected = series(feed, [(format_with_tags("json", {"meter": "m/1"}), BODY), ("json;meter=m2", BODY)])
     assert found == {(("meter", "m/1"), ("site", "north")): 1, (("meter", "m2"), ("site", "north")): 1}
     assert rejected == []
 
@@ -86,7 +86,7 @@ def test_a_window_can_be_a_tag_and_only_what_tags_need_is_kept(web, polling, int
 def test_payloads_of_many_items_are_decoded_together(form):
     feed = load_feed(FEED + SOURCE.replace("URL", "http://x").replace("lang", "site"))
     body = BODY if form == "json" else b'{"at": "2026-01-01T00:00:00Z", "level": 1}\n' * 2
-    entries = [(format_asked(form, {"meter": f"m{n % 3}", "site": "a;b&c"}), body) for n in range(40)]
+    entries = [(format_with_tags(form, {"meter": f"m{n % 3}", "site": "a;b&c"}), body) for n in range(40)]
     entries += [(f"{form};meter=m1", body.replace(b"1}", b"NaN}")), (form, body)]
     found, rejected = series(feed, entries)
     per = 1 if form == "json" else 2

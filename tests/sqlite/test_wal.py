@@ -35,9 +35,9 @@ def test_a_flipped_bit_is_taken_back_or_harmless(left: Path, seed: int) -> None:
         position = 32 + chance.randrange(5) * (4096 + 24) + chance.randrange(24)
     content = bytearray(right)
     content[position] ^= 1 << chance.randrange(8)
-    repaired = wal.repaired(bytes(content))
+    repaired = wal.repaired_wal(bytes(content))
     assert repaired is not None and len(repaired) == len(right)
-    assert wal.repaired(repaired) is None, "every frame counts again"
+    assert wal.repaired_wal(repaired) is None, "every frame counts again"
     for start in range(32, len(right), 24 + 4096):
         assert repaired[start : start + 16] == right[start : start + 16], "the page's number, and whether it commits"
     assert sum(left != same for left, same in zip(_pages(repaired), _pages(right), strict=True)) <= 1
@@ -49,16 +49,16 @@ def _pages(content: bytes) -> list[bytes]:
 
 def test_a_whole_wal_is_left_alone(left: Path) -> None:
     right = (left / "log.sqlite-wal").read_bytes()
-    assert wal.repaired(right) is None
-    assert wal.repaired(right[: len(right) * 2 // 3]) is None, "torn at its end, as by a power cut"
-    assert wal.repaired(right[:10]) is None
+    assert wal.repaired_wal(right) is None
+    assert wal.repaired_wal(right[: len(right) * 2 // 3]) is None, "torn at its end, as by a power cut"
+    assert wal.repaired_wal(right[:10]) is None
 
 
 def test_more_than_a_bit_is_not_guessed(left: Path) -> None:
     """It may be a frame that a power cut tore, of a commit that nobody was told of."""
     content = bytearray((left / "log.sqlite-wal").read_bytes())
     content[5_000:5_100] = bytes(100)
-    assert wal.repaired(bytes(content)) is None
+    assert wal.repaired_wal(bytes(content)) is None
 
 
 def test_entries_behind_the_flip_come_back(left: Path, tmp_path: Path) -> None:
@@ -68,8 +68,8 @@ def test_entries_behind_the_flip_come_back(left: Path, tmp_path: Path) -> None:
     content = bytearray(file.read_bytes())
     content[60_000] ^= 16
     file.write_bytes(content)
-    assert wal.mend(file)
-    assert not wal.mend(file)
+    assert wal.repair_wal(file)
+    assert not wal.repair_wal(file)
     reader = SqliteLogReader(folder)
     assert [entry.seq for entry in reader.read(0, 100, 1 << 30)] == list(range(1, 21))
     reader.close()

@@ -21,7 +21,7 @@ import msgspec
 
 from tidemill.errors import Fault, LogUnavailableError
 from tidemill.lock import FolderLock
-from tidemill.log.contract import Appended, Capability, FileFault, Header, LogHealth, SelfCheck, lacks
+from tidemill.log.contract import Appended, Capability, FileFault, Header, LogHealth, SelfCheck, capability_error
 from tidemill.log.damage import Damages, LogDamage
 from tidemill.model.offset import start_of
 from tidemill.model.payload import EntryKind, LogEntry, Payload
@@ -138,7 +138,7 @@ class FileLogReader:
         heads = [(slot.head, slot.size) for slot in self._refreshed() if slot.head.seq > after][:max_count]
         return [Header(head.seq, head.tenant, head.feed, head.kind, size) for head, size in heads]
 
-    def at(self, seqs: Sequence[int]) -> list[LogEntry]:
+    def entries_at(self, seqs: Sequence[int]) -> list[LogEntry]:
         return [self._loaded(slot) for slot in self._refreshed() if slot.head.seq in set(seqs)]
 
     def deletions(self, after: int) -> list[LogEntry]:
@@ -147,7 +147,7 @@ class FileLogReader:
 
     def find(self, tenant: str, receipt: str) -> LogEntry | None:
         if Capability.RECEIPTS not in self.capabilities:
-            raise lacks("files", Capability.RECEIPTS)
+            raise capability_error("files", Capability.RECEIPTS)
         same = [s for s in self._refreshed() if (s.head.tenant, s.head.receipt) == (tenant, receipt)]
         return self._loaded(same[0]) if same else None
 
@@ -200,7 +200,7 @@ class FileLog(FileLogReader):
         future: Future[Appended] = Future()
         try:
             if idempotency_key is not None:
-                raise lacks("files", Capability.IDEMPOTENCY)
+                raise capability_error("files", Capability.IDEMPOTENCY)
             with self._appending:
                 future.set_result(self._appended(payload))
         except Exception as error:
@@ -230,13 +230,13 @@ class FileLog(FileLogReader):
         os.fdatasync(self._end)
 
     def trim(self, confirmed: int) -> int:
-        raise lacks("files", Capability.ERASURE)
+        raise capability_error("files", Capability.ERASURE)
 
-    def erase(self, seqs: Sequence[int], up_to: int) -> bool:
-        raise lacks("files", Capability.ERASURE)
+    def erase(self, seqs: Sequence[int], upto_offset: int) -> bool:
+        raise capability_error("files", Capability.ERASURE)
 
     def mend(self, seq: int, body: bytes) -> bool:
-        raise lacks("files", Capability.REPAIR)
+        raise capability_error("files", Capability.REPAIR)
 
     def health(self) -> LogHealth:
         return LogHealth(

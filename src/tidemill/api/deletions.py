@@ -280,7 +280,7 @@ async def submit(
     `told`: then as it was asked for). Raises LogUnavailableError: nothing was acknowledged."""
     hidden = await ask(lambda: series_of(services.store, tenant, wanted.feed)) if wanted.kind == "feed" else []
     now_ns = services.clock()
-    entry = deletion.entry(
+    entry = deletion.deletion_payload(
         wanted, tenant=tenant, receipt=new_receipt(now_ns), received_ns=now_ns, feed_version=feed_version
     )
     appended = await services.log.append_async(entry)

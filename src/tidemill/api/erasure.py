@@ -47,9 +47,9 @@ def _erase(
         return True
     for tenant, feed in sorted({(row["tenant"], row["feed"]) for row in pending}):
         until_ns = max(row["applied_ns"] for row in pending if (row["tenant"], row["feed"]) == (tenant, feed))
-        CatalogReplays(catalog).forget_values(tenant, feed, until_ns, time.time_ns())
+        CatalogReplays(catalog).remove_values(tenant, feed, until_ns, time.time_ns())
         CatalogVerifications(catalog).remove_findings(tenant, feed, until_ns, time.time_ns())
-    if not catalog.scrub():
+    if not catalog.erase_removed():
         return False
     if partition is None:
         return True

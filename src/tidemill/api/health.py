@@ -23,7 +23,7 @@ from tidemill.api.metrics import MILL_COUNTERS, Metrics
 from tidemill.api.services import Services
 from tidemill.api.stall import Stall, StallWatch, TrimWatch
 from tidemill.errors import TidemillError, UnavailableError
-from tidemill.log.contract import Capability, LogHealth, LogPartition, lacks
+from tidemill.log.contract import Capability, LogHealth, LogPartition, capability_error
 from tidemill.mill.status import MillStatus, combined
 from tidemill.model.offset import seq_of
 from tidemill.model.time import format_instant
@@ -149,7 +149,7 @@ class Health:
     def _not_trimmed(self, log: LogHealth) -> str:
         """Why nothing leaves the log, for long or for good; empty: it is trimmed."""
         if Capability.ERASURE not in self._services.log.capabilities:
-            return lacks(log.implementation, Capability.ERASURE).message
+            return capability_error(log.implementation, Capability.ERASURE).message
         return "; ".join(self._trims_held_back())
 
     def _trims_held_back(self) -> list[str]:

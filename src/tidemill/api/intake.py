@@ -29,7 +29,7 @@ from tidemill.errors import Fault, FeedDefinitionError, InputError, UnavailableE
 from tidemill.feeds.definition import Feed
 from tidemill.log.contract import Appended
 from tidemill.model.ids import new_receipt
-from tidemill.model.payload import EntryKind, LogEntry, Payload, format_asked
+from tidemill.model.payload import EntryKind, LogEntry, Payload, format_with_tags
 
 if TYPE_CHECKING:
     from tidemill.rules.refuse_times import LocalTimeCheck
@@ -166,7 +166,7 @@ class Intake:
                 raw = unpack.unpack(raw, declared.encoding, max_size=sizes.max_unpacked, max_ratio=sizes.max_ratio)
             except EncodingError as error:
                 return PreparedBody(raw, declared.encoding, hashlib.sha256(raw).digest(), error.faults)
-        settled = format_asked(formats.settle(declared.format, raw, feed.input.formats), asked)
+        settled = format_with_tags(formats.settle(declared.format, raw, feed.input.formats), asked)
         faults: tuple[Fault, ...] = ()
         if feed.input.on_fault == "refuse":
             faults = self.decoder(tenant, feed).check_payload(raw, settled, received_ns)

@@ -14,7 +14,7 @@ from tidemill.api.health import Health
 from tidemill.api.job_upkeep import keep_jobs
 from tidemill.api.mending import keep_mending
 from tidemill.api.services import Services
-from tidemill.catalog.feeds import PREFIX as FEEDS_PREFIX
+from tidemill.catalog.feeds import FEEDS_PREFIX
 from tidemill.errors import UnavailableError
 from tidemill.log.contract import Capability, LogPartition
 from tidemill.mill.progress import PartitionProgress

@@ -67,7 +67,7 @@ class PendingDeletions:
             for number, partition in enumerate(self._reader.partitions):
                 for entry in partition.deletions(self._followed[number]):
                     with suppress(msgspec.MsgspecError, ValueError):  # the mill says that it cannot be read
-                        self._take_up(entry.payload.tenant, deletion.read(entry.payload), entry.seq)
+                        self._take_up(entry.payload.tenant, deletion.decode_deletion(entry.payload), entry.seq)
                     self._followed[number] = entry.seq
 
     def follow_again(self) -> None:

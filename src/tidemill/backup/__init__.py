@@ -1,1 +1,1 @@
-"""Whole copies of a data folder: made beside a running server, checked, and put back."""
+"""Backups of a data folder: made beside a running server, verified, and restored."""

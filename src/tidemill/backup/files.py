@@ -1,4 +1,4 @@
-"""Files of a backup: read in pieces and hashed on the way, copied if asked, forced to disk."""
+"""Files of a backup: hashes, copies, writes and syncs them; reads files in pieces."""
 
 import hashlib
 import os
@@ -11,8 +11,9 @@ PIECE: Final = 1 << 20
 
 
 @contextmanager
-def private() -> Iterator[None]:
-    """Within, what this process makes is for its user alone: backups and data folders hold keys and measurements."""
+def private_umask() -> Iterator[None]:
+    """Make new files and folders readable for this user alone inside the `with` block, because backups and data folders
+    hold keys and measurements."""
     before = os.umask(0o077)
     try:
         yield
@@ -20,29 +21,31 @@ def private() -> Iterator[None]:
         os.umask(before)
 
 
-def nothing(_: int) -> None:
-    """Progress that nobody follows."""
+def no_progress(_: int) -> None:
+    """Ignore progress."""
 
 
-def digest(source: Path, progress: Callable[[int], None] = nothing) -> tuple[int, str]:
+def digest_file(source: Path, progress: Callable[[int], None] = no_progress) -> tuple[int, str]:
     """The size and the SHA-256 (hexadecimal) of a file. Raises OSError."""
     with source.open("rb") as content:
-        return pour(content, None, progress)
+        return copy_stream(content, None, progress)
 
 
-def copy(source: Path, target: Path, progress: Callable[[int], None] = nothing) -> tuple[int, str]:
-    """Copy a file into a new one that this user alone may read; returns size and SHA-256. Raises OSError."""
-    with source.open("rb") as content, create(target) as into:
-        return pour(content, into, progress)
+def copy_file(source: Path, target: Path, progress: Callable[[int], None] = no_progress) -> tuple[int, str]:
+    """Copy a file to a new file that this user alone may read; returns size and SHA-256. Raises OSError."""
+    with source.open("rb") as content, create_file(target) as into:
+        return copy_stream(content, into, progress)
 
 
-def create(path: Path) -> IO[bytes]:
-    """A new file, open to be written, that this user alone may read. Raises OSError."""
+def create_file(path: Path) -> IO[bytes]:
+    """Create a file that this user alone may read, and open it for writing. Raises OSError."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb")
 
 
-def pour(content: IO[bytes], into: IO[bytes] | None, progress: Callable[[int], None] = nothing) -> tuple[int, str]:
-    """Read `content` to its end, write it to `into` if given; returns size and SHA-256 (hexadecimal)."""
+def copy_stream(
+    content: IO[bytes], into: IO[bytes] | None, progress: Callable[[int], None] = no_progress
+) -> tuple[int, str]:
+    """Read `content` to its end and write it to `into` if given; returns size and SHA-256 (hexadecimal)."""
     size, sha256 = 0, hashlib.sha256()
     while piece := content.read(PIECE):
         sha256.update(piece)
@@ -53,9 +56,9 @@ def pour(content: IO[bytes], into: IO[bytes] | None, progress: Callable[[int], N
     return size, sha256.hexdigest()
 
 
-def write(path: Path, content: bytes) -> None:
-    """Make a file of this content, durable but for its name. Raises OSError."""
-    with create(path) as file:
+def write_file(path: Path, content: bytes) -> None:
+    """Write a new file whose content is durable, but not yet its name. Raises OSError."""
+    with create_file(path) as file:
         file.write(content)
     sync_file(path)
 

@@ -1,5 +1,6 @@
-"""What a backup says of itself: `manifest.json`, its last file. A backup without one, or whose manifest does not match
-its own hash, is not whole. Every other file is in it with its size and SHA-256.
+"""The manifest of a backup: `manifest.json`, written last. It lists every other file with its size and SHA-256.
+
+A backup without a manifest, or whose manifest does not match its own hash, is not whole.
 """
 
 import hashlib
@@ -10,82 +11,86 @@ import msgspec
 from tidemill.errors import BackupError
 from tidemill.model.offset import seq_of
 
-FILE: Final = "manifest.json"
-FORMAT: Final = 2  # of a log with several partitions; 1: it has one
+MANIFEST_FILE: Final = "manifest.json"
+MANIFEST_FORMAT: Final = 2  # of a log with several partitions; 1: of a log with one
 
 
 class BackupFile(msgspec.Struct, frozen=True):
-    """A file of the backup: its path in it (and in the data folder), its size, and its SHA-256 in hexadecimal."""
+    """A file of a backup: its path in the backup and in the data folder, its size, and its SHA-256 in hexadecimal."""
 
     path: str
     bytes: int
     sha256: str
 
 
-class Ends(msgspec.Struct, frozen=True):
-    """Of a partition of the log: the offset up to which everything is applied, and the first and the last entry."""
+class PartitionEnds(msgspec.Struct, frozen=True):
+    """The offsets of a partition of the log: the checkpoint up to which everything is applied, the first entry and the
+    last."""
 
-    position: int
+    checkpoint: int = msgspec.field(name="position")
     first_seq: int
     last_seq: int
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`made_at` is the moment of which the backup is (RFC 3339). Everything up to the offset `position` is applied in
-    the store's files (and what `mill/position` says of tenants that are ahead of it); the log holds the entries from
-    `first_seq` to `last_seq`; `waiting` of them are not applied yet, and are applied after a restore. So it is of the
-    log's first partition; `beside` has the others, and `waiting` counts theirs, too."""
+    """The description of a backup. `made_at` is the moment of the data in it (RFC 3339).
+
+    `checkpoint`, `first_seq` and `last_seq` are of the log's first partition, `beside` has those of the others.
+    Everything up to the checkpoint is applied in the store's files (and, of tenants that are ahead of it, up to their
+    offsets in `mill/position`). The log holds the entries from `first_seq` to `last_seq`; of all partitions, `waiting`
+    entries are not applied yet, and are applied after a restore."""
 
     format: int
     tidemill: str
     engine: str
     sqlite: str
     made_at: str
-    position: int
+    checkpoint: int = msgspec.field(name="position")
     first_seq: int
     last_seq: int
     waiting: int
-    beside: tuple[Ends, ...] = ()
+    beside: tuple[PartitionEnds, ...] = ()
     files: tuple[BackupFile, ...]
 
     @property
     def bytes(self) -> int:
-        """The size of all files."""
+        """The size of all files in bytes."""
         return sum(entry.bytes for entry in self.files)
 
     @property
-    def partitions(self) -> tuple[Ends, ...]:
-        """The ends of every partition of the log, by number."""
-        return (Ends(self.position, self.first_seq, self.last_seq), *self.beside)
+    def partitions(self) -> tuple[PartitionEnds, ...]:
+        """The offsets of every partition of the log, by number."""
+        return (PartitionEnds(self.checkpoint, self.first_seq, self.last_seq), *self.beside)
 
     @property
-    def reached(self) -> int:
-        """How many places the log had handed out, in all partitions."""
+    def handed_out(self) -> int:
+        """How many offsets the log had handed out, in all partitions."""
         return sum(seq_of(ends.last_seq) for ends in self.partitions)
 
 
 class _Sealed(msgspec.Struct, frozen=True):
-    """`sha256` is the hash of `backup` as it is written."""
+    """A manifest with its hash: `sha256` is of the bytes of `backup`."""
 
     sha256: str
     backup: msgspec.Raw
 
 
-def encode(manifest: Manifest) -> bytes:
-    """A manifest as the bytes of its file."""
+def encode_manifest(manifest: Manifest) -> bytes:
+    """The bytes of a manifest's file."""
     body = msgspec.json.format(msgspec.json.encode(manifest), indent=1)
     return msgspec.json.encode(_Sealed(hashlib.sha256(body).hexdigest(), msgspec.Raw(body))) + b"\n"
 
 
-def decode(content: bytes, where: str) -> Manifest:
-    """The inverse of `encode`; `where` names the backup. Raises BackupError when it is not what was written."""
+def decode_manifest(content: bytes, where: str) -> Manifest:
+    """The manifest in the bytes of its file; `where` names the backup. Raises BackupError for damaged bytes, and for a
+    newer format."""
     try:
         sealed = msgspec.json.decode(content, type=_Sealed)
         if hashlib.sha256(bytes(sealed.backup)).hexdigest() != sealed.sha256:
             raise ValueError("it does not match its own sha256")
         manifest = msgspec.json.decode(sealed.backup, type=Manifest)
     except ValueError as error:  # msgspec's errors, too
-        raise BackupError(f"{where} is damaged: {FILE}: {error}") from None
-    if manifest.format > FORMAT:
+        raise BackupError(f"{where} is damaged: {MANIFEST_FILE}: {error}") from None
+    if manifest.format > MANIFEST_FORMAT:
         raise BackupError(f"{where} was made by a newer Tidemill ({manifest.tidemill}); upgrade Tidemill to read it")
     return manifest

@@ -1,7 +1,7 @@
-"""The moment of a backup, asked of a running server: its mill keeps still while the moment is taken.
+"""Asks the mill of a running server to pause while the moment of a backup is taken.
 
-The other side is `mill/backup_hold.py`, which says how the two speak. Everything is in the data folder: whoever may
-read that may make a backup, and needs no key and no secret of the processes.
+The mill's side, with the protocol, is `mill/backup_hold.py`. Both sides use files in the data folder: a user who may
+read and write the folder can make a backup, without a key or a secret of the processes.
 """
 
 import contextlib
@@ -20,9 +20,9 @@ from tidemill.mill.backup_hold import FOLDER, HELD, HOLD, LOCK, Held
 from tidemill.mill.state_files import mill_states, write_atomically
 from tidemill.mill.status import described
 
-Still = Callable[[], contextlib.AbstractContextManager[Held]]
+HoldMill = Callable[[], contextlib.AbstractContextManager[Held]]
 
-_ANSWER_S: Final = 60.0  # a batch under way, retention's steps and deletions are finished first
+_ANSWER_S: Final = 60.0  # the mill first finishes its batch, and steps of retention and deletions
 _LOOK_S: Final = 0.01
 _LOCK_TRIES: Final = 20
 
@@ -39,15 +39,15 @@ def is_served(folder: Path) -> bool:
 
 
 @contextmanager
-def running_backup(folder: Path) -> Iterator[None]:
-    """Be the one backup of a data folder. Raises BackupError while there is another."""
-    desk = folder / "mill" / FOLDER
-    desk.mkdir(mode=0o700, parents=True, exist_ok=True)
+def backup_lock(folder: Path) -> Iterator[None]:
+    """Hold the lock of backups of a data folder. Raises BackupError while another backup holds it."""
+    hold_folder = folder / "mill" / FOLDER
+    hold_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     for attempt in range(_LOCK_TRIES):
         try:
-            lock = FolderLock(desk, LOCK)
+            lock = FolderLock(hold_folder, LOCK)
             break
-        except StartupError as error:  # the mill may just be looking whether there is one
+        except StartupError as error:  # the mill holds the lock for a moment when it checks for a backup
             if attempt == _LOCK_TRIES - 1:
                 raise BackupError(f"Another backup of '{folder}' is running. {error.message}") from None
             time.sleep(_LOOK_S)
@@ -59,16 +59,17 @@ def running_backup(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def held_mill(folder: Path) -> Iterator[Held]:
-    """The running mill keeps still, its tables frozen, until the block ends; call it inside `running_backup`.
+    """Pause the running mill, with its tables frozen, until the `with` block ends; call it inside `backup_lock`.
 
-    Raises BackupError when the mill does not answer, cannot freeze, or did not wait for the end of the block.
+    Raises BackupError when the mill does not answer, cannot freeze its tables, or did not wait for the end of the
+    block.
     """
-    desk = folder / "mill" / FOLDER
-    mine = secrets.token_hex(8)
-    hold = desk / HOLD
-    write_atomically(hold, mine.encode(), durable=False)
+    hold_folder = folder / "mill" / FOLDER
+    request_id = secrets.token_hex(8)
+    hold = hold_folder / HOLD
+    write_atomically(hold, request_id.encode(), durable=False)
     try:
-        held = _answer(folder, desk / HELD, mine)
+        held = _wait_for_answer(folder, hold_folder / HELD, request_id)
         if held.error:
             raise BackupError(f"The store could not be frozen: {held.error}")
         yield held
@@ -78,12 +79,12 @@ def held_mill(folder: Path) -> Iterator[Held]:
         hold.unlink(missing_ok=True)
 
 
-def _answer(folder: Path, path: Path, mine: str) -> Held:
+def _wait_for_answer(folder: Path, path: Path, request_id: str) -> Held:
     deadline = time.monotonic() + _ANSWER_S
     while time.monotonic() < deadline:
         with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
             held = msgspec.json.decode(path.read_bytes(), type=Held)
-            if held.id == mine:
+            if held.id == request_id:
                 return held
         if not is_served(folder):
             raise BackupError("The server was stopped meanwhile. Try again: a stopped folder is backed up as well.")

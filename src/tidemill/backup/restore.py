@@ -1,7 +1,7 @@
-"""Puts a backup back as a data folder, checked on the way: a folder is filled as a whole or not at all.
+"""Restores a backup as a data folder, and verifies it meanwhile: the folder is filled as a whole or not at all.
 
-What is made anew is of the log (`LogFiles.finish_restored`): it goes on far above, so that no offset is handed out
-twice.
+Only the log gets new files (`LogFiles.finish_restored`): it continues far above its last offset, so that no offset is
+handed out twice.
 """
 
 import errno
@@ -14,49 +14,48 @@ from typing import Final
 
 import msgspec
 
-from tidemill.backup.files import nothing, private, sync_file
+from tidemill.backup.files import no_progress, private_umask, sync_file
 from tidemill.backup.manifest import Manifest
 from tidemill.backup.moment import is_served
-from tidemill.backup.stored import BackupDamage, StoredBackup, unpack
-from tidemill.backup.verify_backup import check_databases
+from tidemill.backup.stored import BackupDamage, StoredBackup, check_databases, unpack_backup
 from tidemill.data_folder import CLOSED_MARK, mark_closed
 from tidemill.durable import sync_folder
 from tidemill.errors import BackupError, StartupError
 from tidemill.lock import FolderLock
 from tidemill.log.local_disk import make_folder
 from tidemill.log.opening import log_files
-from tidemill.log.partitions import FOLDER
+from tidemill.log.partitions import LOG_FOLDER
 from tidemill.mill.progress import PartitionProgress
 from tidemill.mill.state_files import FileMillState, position_file
 
 STAGING: Final = ".restoring"
 _LOCK: Final = "serve.lock"
-_LAST: Final = FOLDER  # a server that is started on half a folder refuses it: the store is ahead of its log
+_LAST: Final = LOG_FOLDER  # moved last, so that a server refuses half a folder: its store is ahead of its log
 
 
 class Restored(msgspec.Struct, frozen=True):
-    """What was restored; `aside` is where the folder that was there is now (null: there was none)."""
+    """The outcome of a restore; `aside` is where the former data folder was moved (None: there was none)."""
 
     manifest: Manifest
     aside: Path | None
 
 
-def restore(
-    backup: StoredBackup, folder: Path, *, force: bool = False, progress: Callable[[int], None] = nothing
+def restore_backup(
+    backup: StoredBackup, folder: Path, *, force: bool = False, progress: Callable[[int], None] = no_progress
 ) -> Restored:
-    """Fill the data folder from a backup. With `force` a folder that holds something is moved aside first.
+    """Fill the data folder from a backup. With `force` a folder that is not empty is moved aside first.
 
-    Raises StartupError when it holds something, or a server runs on it; BackupError when the backup is damaged or the
-    disk is full: then the folder is as it was.
+    Raises StartupError when the folder is not empty, or a server runs on it; BackupError when the backup is damaged or
+    the disk is full. After an error the folder is as it was.
     """
-    with private():
+    with private_umask():
         return _restore(backup, folder.resolve(), force, progress)
 
 
 def _restore(backup: StoredBackup, folder: Path, force: bool, progress: Callable[[int], None]) -> Restored:
-    aside, made = _make_room(folder, force), not folder.exists()
+    aside, made = _move_aside(folder, force), not folder.exists()
     make_folder(folder)
-    lock = FolderLock(folder, _LOCK)  # no server starts on what is half there
+    lock = FolderLock(folder, _LOCK)  # no server starts on half a folder
     try:
         closed = aside is not None and (aside / CLOSED_MARK).exists()
         manifest = _fill(backup, folder, closed, progress)
@@ -78,11 +77,11 @@ def _fill(backup: StoredBackup, folder: Path, closed: bool, progress: Callable[[
     staging = folder / STAGING
     shutil.rmtree(staging, ignore_errors=True)  # of a restore that was killed
     staging.mkdir(mode=0o700)
-    manifest, damages = unpack(backup, staging, progress=progress)
+    manifest, damages = unpack_backup(backup, staging, progress=progress)
     damages = damages or check_databases(staging, len(manifest.partitions))
     if damages:
-        raise damaged(backup.path, damages)
-    if closed:  # a backup from before its first key opens no server that was closed since: the start says so
+        raise damaged_error(backup.path, damages)
+    if closed:  # a backup from before the first key must not open a server that was closed since
         mark_closed(staging)
     _finish(staging, manifest)
     for path in sorted(staging.iterdir(), key=lambda path: path.name.startswith(_LAST)):
@@ -93,7 +92,7 @@ def _fill(backup: StoredBackup, folder: Path, closed: bool, progress: Callable[[
 
 
 def _empty(folder: Path) -> None:
-    """Remove what a restore that failed put into a folder that was empty."""
+    """Remove what a failed restore wrote into a folder that was empty."""
     for path in folder.iterdir():
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -101,8 +100,9 @@ def _empty(folder: Path) -> None:
             path.unlink()
 
 
-def _make_room(folder: Path, force: bool) -> Path | None:
-    """Move what is in the way aside, if that is wanted; where it is now."""
+def _move_aside(folder: Path, force: bool) -> Path | None:
+    """Move a folder that is not empty aside; returns its new path, or None if the folder was empty or missing. Raises
+    StartupError."""
     if not folder.exists() or all(path.name in (STAGING, _LOCK) for path in folder.iterdir()):
         return None
     if not force:
@@ -120,21 +120,21 @@ def _make_room(folder: Path, force: bool) -> Path | None:
     return aside
 
 
-def damaged(backup: Path, damages: list[BackupDamage]) -> BackupError:
-    """The error that names what is damaged."""
+def damaged_error(backup: Path, damages: list[BackupDamage]) -> BackupError:
+    """The error that lists the damages of a backup."""
     shown = "\n".join(f"  {damage}" for damage in damages[:20])
     more = f"\n  and {len(damages) - 20} more" if len(damages) > 20 else ""
     return BackupError(f"{backup} is damaged:\n{shown}{more}\nTake another backup.")
 
 
 def _finish(staging: Path, manifest: Manifest) -> None:
-    """Write what is made anew, and force everything to disk."""
+    """Write the files that a backup does not hold, and force everything to disk."""
     last_seqs = [ends.last_seq for ends in manifest.partitions]
     log_files(staging, len(last_seqs)).finish_restored(last_seqs)
     for number, ends in enumerate(manifest.partitions):
-        position = position_file(staging, number)
-        if not position.exists():  # of a mill that had applied nothing yet
-            FileMillState(position.parent).save_progress(PartitionProgress(ends.position))
+        path = position_file(staging, number)
+        if not path.exists():  # the mill had applied nothing yet
+            FileMillState(path.parent).save_progress(PartitionProgress(ends.checkpoint))
     for root, _, names in os.walk(staging):
         for name in names:
             sync_file(Path(root) / name)

@@ -1,7 +1,7 @@
-"""Catalog and log of one moment, copied while others go on writing.
+"""A snapshot of the catalog and the log, copied while other processes go on writing.
 
-The log's moment is the later one, so it has every payload that a cursor of a source in the catalog tells of. And no
-version of a feed was added between the two, so the catalog knows the feed of every payload in the log.
+The log's snapshot is taken after the catalog's, so the log has every payload that a source's cursor in the catalog
+counts. No version of a feed was added between the two, so the catalog has the feed of every payload in the log.
 """
 
 from collections.abc import Callable
@@ -10,8 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from tidemill.catalog.opening import FILE as CATALOG
-from tidemill.catalog.opening import CatalogSnapshot
+from tidemill.catalog.opening import CATALOG_FILE, CatalogSnapshot
 from tidemill.errors import BackupError
 from tidemill.log.opening import log_files
 from tidemill.mill.progress import LogProgress
@@ -20,9 +19,9 @@ _TRIES: Final = 1_000
 
 
 class Snapshot:
-    """A moment of the catalog and the log in a data folder; close it soon: the log grows while it is held.
+    """A snapshot of the catalog and the log in a data folder. Close it soon: the log grows while it is open.
 
-    Raises BackupError when there is none or it cannot be read.
+    Raises BackupError when either is missing or cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -41,27 +40,28 @@ class Snapshot:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """The bytes of each file, by its path in the data folder."""
-        return {CATALOG: self._catalog.size} | self._log.sizes
+        """The size of each file in bytes, by the file's path in the data folder."""
+        return {CATALOG_FILE: self._catalog.size} | self._log.sizes
 
     def waiting(self, progress: LogProgress) -> int:
         """How many entries of the log are not applied yet."""
         return sum(
-            self._log.waiting(number, each.checkpoint, each.ahead) for number, each in enumerate(progress.partitions)
+            self._log.waiting(number, applied.checkpoint, applied.ahead)
+            for number, applied in enumerate(progress.partitions)
         )
 
     def copy(self, name: str, to: Path, progress: Callable[[int], None]) -> None:
-        """Write a file of `sizes` to `to`, which must not be there; `progress` hears the bytes of each step.
+        """Write a file of `sizes` to `to`, which must not exist; calls `progress` with the bytes of each step.
 
         Raises OSError.
         """
-        if name == CATALOG:
+        if name == CATALOG_FILE:
             self._catalog.copy(to, progress)
         else:
             self._log.copy(name, to, progress)
 
     def close(self) -> None:
-        """Let go of the moment. Harmless when repeated."""
+        """Release the snapshot. Harmless when repeated."""
         self._open.close()
 
     def __enter__(self) -> "Snapshot":

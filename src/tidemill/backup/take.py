@@ -1,9 +1,9 @@
-"""Makes a backup: one moment of a data folder, then its files at leisure.
+"""Makes a backup: takes the moment of a data folder, then copies the files of that moment.
 
-In the moment (a tenth of a second; the mill keeps still, acknowledging goes on): the position, frozen tables, links to
-the mill's other files, and read transactions on catalog and log. The log's moment is last, so whatever the other parts
-refer to is in it; everything up to the position is in the tables, and nothing else: the rest waits in the log, as it
-would after a crash, and is applied after a restore.
+The moment takes a tenth of a second, in which the mill pauses and intake goes on: it is the mill's checkpoint, frozen
+tables, links to the mill's other files, and snapshots of catalog and log. The log's snapshot is the last, so it has
+everything that the other parts refer to. The tables hold exactly what is applied up to the checkpoint; the later
+entries wait in the log, as after a crash, and are applied after a restore.
 """
 
 import errno
@@ -19,16 +19,16 @@ from typing import Final
 import msgspec
 
 from tidemill import __version__
-from tidemill.backup.files import nothing, private
-from tidemill.backup.manifest import FORMAT, Ends, Manifest
-from tidemill.backup.moment import Still, running_backup
+from tidemill.backup.files import no_progress, private_umask
+from tidemill.backup.manifest import MANIFEST_FORMAT, Manifest, PartitionEnds
+from tidemill.backup.moment import HoldMill, backup_lock
 from tidemill.backup.snapshot import Snapshot
 from tidemill.backup.target import BackupTarget, open_target
-from tidemill.catalog.opening import FILE as CATALOG
+from tidemill.catalog.opening import CATALOG_FILE
 from tidemill.data_folder import CLOSED_MARK
 from tidemill.errors import BackupError
 from tidemill.log.opening import log_files
-from tidemill.log.partitions import FILE as PARTITIONS
+from tidemill.log.partitions import PARTITIONS_FILE
 from tidemill.mill import backup_hold
 from tidemill.mill.backup_hold import Held
 from tidemill.mill.progress import LogProgress, PartitionProgress
@@ -36,24 +36,24 @@ from tidemill.mill.state_files import position_file, read_progress
 from tidemill.model.offset import start_of
 from tidemill.store.freeze import ENGINE, FROZEN
 
-# What is of the processes that run, or comes from the snapshot, or is made anew by a restore.
+# Files of the running processes, files that come from the snapshot, and files that a restore writes.
 _NOT_KEPT: Final = (
     "*.lock",
     "*.new",
     "*.draft",
-    f"{CATALOG}*",
+    f"{CATALOG_FILE}*",
     "mill.attempt",
     "mill.json",
 )
-_FILES_KEPT: Final = (CLOSED_MARK, PARTITIONS)  # beside the catalog; restored, a closed server stays closed
+_FILES_KEPT: Final = (CLOSED_MARK, PARTITIONS_FILE)  # beside the catalog; a closed server stays closed when restored
 _FOLDERS_KEPT: Final = ("log", "log-[0-9]*", "mill", "mill-[0-9]*", "mill/replays/*/*", "mill-[0-9]*/replays/*/*")
 
 Progress = Callable[[str, int, int], None]
 
 
 class BackupReport(msgspec.Struct, frozen=True):
-    """A backup that was made: where, what it says of itself, how many of its bytes it shares with the backup `base`,
-    and for how many seconds the mill was asked to keep still."""
+    """The outcome of a backup: its path, its manifest, how many of its bytes it shares with the backup `base`, and for
+    how many seconds the mill was asked to pause."""
 
     path: Path
     manifest: Manifest
@@ -63,7 +63,8 @@ class BackupReport(msgspec.Struct, frozen=True):
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """What a backup is of: `links` by their paths in the data folder."""
+    """The moment of a backup: the mill's answer, the snapshot of catalog and log, and links to the other files, by
+    their paths in the data folder."""
 
     held: Held
     snapshot: Snapshot
@@ -72,7 +73,7 @@ class Moment(msgspec.Struct, frozen=True):
 
     @property
     def progress(self) -> LogProgress:
-        """What of the log is in the frozen tables; a mill that has applied nothing yet has no file of it."""
+        """What of the log is applied in the frozen tables; without a progress file the mill has applied nothing."""
         return LogProgress(tuple(map(self._progress, range(len(self.snapshot.last_seqs)))))
 
     def _progress(self, partition: int) -> PartitionProgress:
@@ -82,18 +83,18 @@ class Moment(msgspec.Struct, frozen=True):
 
     @property
     def bytes(self) -> int:
-        """The size of everything."""
+        """The size of all files in bytes."""
         return sum(self.snapshot.sizes.values()) + sum(path.stat().st_size for path in self.links.values())
 
 
-class _Copied:
-    """Counts the bytes that are copied, of `total`."""
+class _CopyProgress:
+    """Adds up the bytes that are copied, and reports them out of `total`."""
 
     def __init__(self, total: int, progress: Progress) -> None:
         self._total, self._progress, self._done = total, progress, 0
 
-    def of(self, label: str) -> Callable[[int], None]:
-        """What hears the bytes of each step of copying what `label` names."""
+    def labelled(self, label: str) -> Callable[[int], None]:
+        """A callback for the bytes of each step, which reports them under `label`."""
 
         def add(count: int) -> None:
             self._done += count
@@ -102,24 +103,24 @@ class _Copied:
         return add
 
 
-def take(folder: Path, to: Path, still: Still, progress: Progress = lambda *_: None) -> BackupReport:
-    """Back up the data folder to `to` (see `open_target`). `still` gives the moment; see `held_mill`.
+def take_backup(folder: Path, to: Path, hold_mill: HoldMill, progress: Progress = lambda *_: None) -> BackupReport:
+    """Back up the data folder to `to` (see `open_target`). `hold_mill` pauses the mill for the moment; see `held_mill`.
 
-    `progress` hears what is being copied, and the bytes done and in all. Raises BackupError: the folder is as it was,
-    and nothing is left of the backup.
+    Calls `progress` with the name of what is copied, the bytes done and the bytes in all. Raises BackupError; then the
+    data folder is as it was, and nothing is left of the backup.
     """
     folder, to = folder.resolve(), to.resolve()
     if to.is_relative_to(folder):
         raise BackupError(f"'{to}' is inside the data folder '{folder}': name another place with --to.")
     if folder.stat().st_uid != os.geteuid():
         raise BackupError(f"'{folder}' belongs to another user: run the backup as that one, as the server does.")
-    with private(), running_backup(folder), ExitStack() as undo:
+    with private_umask(), backup_lock(folder), ExitStack() as undo:
         _clear(folder)
         undo.callback(_clear, folder)
         target = open_target(to, datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ"))
         undo.callback(target.discard)
         try:
-            with still() as held:
+            with hold_mill() as held:
                 begun = time.monotonic()
                 links = _link(folder)
                 snapshot = undo.enter_context(Snapshot(folder))
@@ -132,37 +133,37 @@ def take(folder: Path, to: Path, still: Still, progress: Progress = lambda *_: N
 
 
 def _copy(target: BackupTarget, moment: Moment, held_s: float, progress: Progress) -> BackupReport:
-    copied = _Copied(moment.bytes, progress)
-    snapshot, entries = moment.snapshot, []
+    copied = _CopyProgress(moment.bytes, progress)
+    snapshot, files = moment.snapshot, []
     for name in snapshot.sizes:
         draft = target.scratch / name
         draft.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        snapshot.copy(name, draft, copied.of("the catalog" if name == CATALOG else "the log"))
-        entries.append(target.add(name, draft, nothing))
+        snapshot.copy(name, draft, copied.labelled("the catalog" if name == CATALOG_FILE else "the log"))
+        files.append(target.add(name, draft, no_progress))
     applied = moment.progress
-    waiting, checkpoints = snapshot.waiting(applied), (one.checkpoint for one in applied.partitions)
-    first, *beside = map(Ends, checkpoints, snapshot.first_seqs, snapshot.last_seqs)
-    snapshot.close()  # before the parts are copied: meanwhile the log's WAL grows
-    entries += [target.add(name, path, copied.of("the store")) for name, path in sorted(moment.links.items())]
+    waiting, checkpoints = snapshot.waiting(applied), (partition.checkpoint for partition in applied.partitions)
+    first, *beside = map(PartitionEnds, checkpoints, snapshot.first_seqs, snapshot.last_seqs)
+    snapshot.close()  # before the parts are copied, because the log's WAL grows while the snapshot is open
+    files += [target.add(name, path, copied.labelled("the store")) for name, path in sorted(moment.links.items())]
     made = Manifest(
-        format=FORMAT if beside else 1,
+        format=MANIFEST_FORMAT if beside else 1,
         tidemill=__version__,
         engine=moment.held.engine,
         sqlite=snapshot.log_software,
         made_at=moment.at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        position=first.position,
+        checkpoint=first.checkpoint,
         first_seq=first.first_seq,
         last_seq=first.last_seq,
         waiting=waiting,
         beside=tuple(beside),
-        files=tuple(sorted(entries, key=lambda entry: entry.path)),
+        files=tuple(sorted(files, key=lambda file: file.path)),
     )
     return BackupReport(target.finish(made), made, target.base, target.shared, held_s)
 
 
 def _link(folder: Path) -> dict[str, Path]:
-    """Hard links to the small files that must be of this moment: all of these are replaced, never changed, when they
-    are written anew. Path in the data folder -> link."""
+    """Make hard links to the small files of this moment; returns the links by their paths in the data folder. A link
+    keeps its content, because these files are never changed in place, only replaced."""
     links = folder / "mill" / backup_hold.FOLDER / backup_hold.LINKS
     linked: dict[str, Path] = {}
     for path in _small_files(folder):
@@ -174,12 +175,12 @@ def _link(folder: Path) -> dict[str, Path]:
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            shutil.copyfile(path, linked[name])  # a part of the folder is on a disk of its own
+            shutil.copyfile(path, linked[name])  # this part of the folder is on another disk
     return linked
 
 
 def _frozen(folder: Path) -> dict[str, Path]:
-    """The frozen parts: path in the data folder -> link."""
+    """The links to the frozen parts, by their paths in the data folder."""
     frozen = folder / "store" / FROZEN
     return {f"store/{ENGINE}/{path.relative_to(frozen)}": path for path in frozen.rglob("*") if path.is_file()}
 
@@ -198,7 +199,7 @@ def _small_files(folder: Path) -> Iterator[Path]:
 
 
 def _clear(folder: Path) -> None:
-    """Remove the links of this backup, or of one that was killed."""
+    """Remove the links of this backup, or of a backup that was killed."""
     shutil.rmtree(folder / "store" / FROZEN, ignore_errors=True)
     shutil.rmtree(folder / "mill" / backup_hold.FOLDER / backup_hold.LINKS, ignore_errors=True)
 

@@ -1,7 +1,7 @@
-"""Where a backup is written: a folder of backups, or one compressed archive.
+"""The target of a backup: a folder of backups, or one compressed archive.
 
-Both write under another name first, the manifest last, force everything to disk and then rename: a backup that breaks
-off is never taken for whole. What was half written is removed at once, or, after a kill, by the next backup there.
+Both write under a temporary name, the manifest last, force everything to disk and then rename, so that a backup that
+breaks off never looks whole. A partial backup is removed at once, or, after a kill, by the next backup to that target.
 """
 
 import io
@@ -16,10 +16,9 @@ from typing import IO, Final, Protocol
 
 import zstandard
 
-from tidemill.backup import manifest
-from tidemill.backup.files import copy, digest, sync_file, write
-from tidemill.backup.manifest import BackupFile, Manifest
-from tidemill.backup.stored import newest, opened
+from tidemill.backup.files import copy_file, digest_file, sync_file, write_file
+from tidemill.backup.manifest import MANIFEST_FILE, BackupFile, Manifest, encode_manifest
+from tidemill.backup.stored import newest_backup, open_backup
 from tidemill.durable import sync_folder
 from tidemill.errors import BackupError
 from tidemill.lock import FolderLock
@@ -35,8 +34,8 @@ Progress = Callable[[int], None]
 
 
 class BackupTarget(Protocol):
-    """A backup that is being written. `scratch` is a folder on its disk for files that are made for it; `shared` the
-    bytes that it has in common with the backup before it, `base` that one's name (""); `path` where it will be."""
+    """A backup that is being written. `path` is its final path; `scratch` a folder on the same disk for temporary
+    files; `base` the name of the backup before it (""), and `shared` the bytes that both have in common."""
 
     path: Path
     scratch: Path
@@ -44,13 +43,13 @@ class BackupTarget(Protocol):
     shared: int
 
     def add(self, name: str, source: Path, progress: Progress) -> BackupFile:
-        """Put a file into the backup; `progress` hears the bytes of each step. Raises OSError."""
+        """Put a file into the backup; calls `progress` with the bytes of each step. Raises OSError."""
 
     def finish(self, made: Manifest) -> Path:
         """Write the manifest, make everything durable, and give the backup its name. Raises OSError."""
 
     def discard(self) -> None:
-        """Remove what was written, unless it was finished."""
+        """Remove what was written, unless the backup is finished."""
 
 
 def open_target(to: Path, name: str) -> BackupTarget:
@@ -64,17 +63,17 @@ def open_target(to: Path, name: str) -> BackupTarget:
 
 
 class FolderTarget:
-    """A backup in a folder of backups. Files that the newest backup there has already, whole and the same, are hard
-    links to them: each backup is whole by itself, and what did not change takes no space twice."""
+    """A backup in a folder of backups. A file that is the same in the newest backup of the folder, and undamaged there,
+    becomes a hard link: each backup is whole by itself, and unchanged files take space once."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._lock = FolderLock(folder, LOCK)
-        for left in folder.glob(f".*{PARTIAL}"):
-            shutil.rmtree(left, ignore_errors=True)
-        self.path = _free(folder / name)
+        for partial in folder.glob(f".*{PARTIAL}"):
+            shutil.rmtree(partial, ignore_errors=True)
+        self.path = _unused_path(folder / name)
         self.scratch = folder / f".{self.path.name}{PARTIAL}"
         self.scratch.mkdir(mode=0o700)
-        self._base, self._known = _base_of(folder)
+        self._base, self._base_files = _base_of(folder)
         self.base = self._base.name if self._base else ""
         self.shared = 0
         self._written: list[Path] = []
@@ -85,13 +84,13 @@ class FolderTarget:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if source == target:
             self._written.append(target)
-            return BackupFile(name, *digest(source, progress))
-        earlier = self._known.get(name)
+            return BackupFile(name, *digest_file(source, progress))
+        earlier = self._base_files.get(name)
         if earlier and earlier.bytes == source.stat().st_size and self._linked(earlier, source, target, progress):
             self.shared += earlier.bytes
             return earlier
         self._written.append(target)
-        return BackupFile(name, *copy(source, target, progress))
+        return BackupFile(name, *copy_file(source, target, progress))
 
     def finish(self, made: Manifest) -> Path:
         """See `BackupTarget.finish`."""
@@ -100,7 +99,7 @@ class FolderTarget:
             sync_file(path)
         for folder in folders:
             sync_folder(folder)
-        write(self.scratch / manifest.FILE, manifest.encode(made))
+        write_file(self.scratch / MANIFEST_FILE, encode_manifest(made))
         sync_folder(self.scratch)
         self.scratch.rename(self.path)
         sync_folder(self.path.parent)
@@ -112,12 +111,13 @@ class FolderTarget:
         self._lock.release()
 
     def _linked(self, earlier: BackupFile, source: Path, target: Path, progress: Progress) -> bool:
-        """Link to the earlier backup's file if it is the same as the source, and still what it was."""
+        """Link to the earlier backup's file if it is undamaged and the same as the source; returns whether it was
+        linked."""
         assert self._base is not None
-        there = self._base / earlier.path
-        with suppress(OSError):  # it is gone, or its disk cannot link: the file is copied
-            if digest(source)[1] == earlier.sha256 and digest(there, progress)[1] == earlier.sha256:
-                os.link(there, target)
+        existing = self._base / earlier.path
+        with suppress(OSError):  # the file was removed, or its disk cannot link: the caller copies the source
+            if digest_file(source)[1] == earlier.sha256 and digest_file(existing, progress)[1] == earlier.sha256:
+                os.link(existing, target)
                 return True
         return False
 
@@ -143,7 +143,7 @@ class ArchiveTarget:
 
     def add(self, name: str, source: Path, progress: Progress) -> BackupFile:
         """See `BackupTarget.add`."""
-        size, sha256 = digest(source)
+        size, sha256 = digest_file(source)
         with source.open("rb") as content:
             self._member(name, size, content)
         progress(size)
@@ -153,8 +153,8 @@ class ArchiveTarget:
 
     def finish(self, made: Manifest) -> Path:
         """See `BackupTarget.finish`."""
-        content = manifest.encode(made)
-        self._member(manifest.FILE, len(content), io.BytesIO(content))
+        content = encode_manifest(made)
+        self._member(MANIFEST_FILE, len(content), io.BytesIO(content))
         self._archive.close()
         self._packed.flush(zstandard.FLUSH_FRAME)
         self._file.flush()
@@ -178,21 +178,21 @@ class ArchiveTarget:
 
 
 def _base_of(folder: Path) -> tuple[Path | None, dict[str, BackupFile]]:
-    """The newest backup in a folder and its files by path. None where it is damaged: then nothing is shared."""
-    base = newest(folder)
+    """The newest backup in a folder, and its files by path; None without a backup, or if its manifest is damaged."""
+    base = newest_backup(folder)
     if base is None:
         return None, {}
     try:
-        return base, {entry.path: entry for entry in opened(base).manifest().files}
+        return base, {entry.path: entry for entry in open_backup(base).manifest().files}
     except BackupError as error:
         _log.warning("this backup shares nothing with the one before it: %s", error)
         return None, {}
 
 
-def _free(path: Path) -> Path:
-    """The path, or with a number behind it where that is taken."""
-    number, free = 1, path
-    while free.exists():
+def _unused_path(path: Path) -> Path:
+    """The path, or with a number appended if it exists."""
+    number, unused = 1, path
+    while unused.exists():
         number += 1
-        free = path.with_name(f"{path.name}-{number}")
-    return free
+        unused = path.with_name(f"{path.name}-{number}")
+    return unused

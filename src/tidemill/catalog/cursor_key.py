@@ -1,5 +1,5 @@
-"""The key that this installation's cursors are sealed with (`query/seals.py`). Made once, kept for good: cursors that
-clients hold stay good across restarts and for every process."""
+"""The key with which this installation seals cursors (`query/seals.py`). It is made once and kept for good, so that
+the cursors of clients stay valid after restarts and in every process."""
 
 import secrets
 from typing import Final
@@ -12,7 +12,8 @@ _BYTES: Final = 32
 
 
 def cursor_key(catalog: Catalog) -> bytes:
-    """The key, made when there is none yet; every process of a catalog gets the same. Raises what it raises."""
+    """The key, which is made if there is none yet; every process of a catalog gets the same. Raises what the catalog
+    raises."""
     entry = catalog.get(CURSOR_KEY)
     if entry is None:
         key = secrets.token_bytes(_BYTES)

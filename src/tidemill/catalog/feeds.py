@@ -1,8 +1,8 @@
-"""Versions of feed definitions over any Catalog: their texts, word for word. What a text means is `feeds/`' matter.
+"""Versions of feed definitions in any Catalog: their texts, verbatim. `feeds/` parses the texts.
 
-Each version is a key of its own, `feeds/<tenant>/<name>/<version>`, written once and never changed; the highest is the
-one in force. Two who apply at once get two versions, in some order. A text that is not what its sha256 says is never
-handed out: what was sent for it would be decided by rules that nobody wrote.
+Each version is a key of its own, `feeds/<tenant>/<name>/<version>`, written once and never changed; the highest version
+is the current one. Two concurrent applications make two versions, in either order. A text that does not match its
+sha256 is never returned, because the feed's payloads would be decided by rules that nobody wrote.
 """
 
 import hashlib
@@ -18,22 +18,22 @@ from tidemill.catalog.contract import Catalog, CatalogEntry
 from tidemill.errors import ConflictError, Fault, FeedDamagedError
 from tidemill.model.feed_text import FeedText
 
-PREFIX: Final = "feeds/"
+FEEDS_PREFIX: Final = "feeds/"
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class CatalogFeeds:
-    """The feed texts of all tenants. Every method raises what the catalog raises; those that give one feed's texts
-    raise FeedDamagedError. `now_ns` is the clock."""
+    """The feed texts of all tenants. Every method raises what the catalog raises; methods that return the texts of one
+    feed also raise FeedDamagedError. `now_ns` is the clock."""
 
     def __init__(self, catalog: Catalog, now_ns: Callable[[], int] = time.time_ns) -> None:
         self._catalog = catalog
         self._now_ns = now_ns
-        self._newest: dict[tuple[str, str], int] = {}  # as it was last seen: where to begin to look
+        self._newest: dict[tuple[str, str], int] = {}  # the newest known version of a feed: `current` begins with it
 
     def current(self, tenant: str, name: str) -> FeedText | None:
-        """The newest version, or None. Reads one or two versions, however many there are, once it read them all."""
+        """The newest version, or None. The first call for a feed reads all its versions, later calls one or two."""
         number = self._newest.get((tenant, name), 0)
         text = self.version(tenant, name, number)
         while text is not None and (later := self.version(tenant, name, text.version + 1)) is not None:
@@ -55,27 +55,29 @@ class CatalogFeeds:
         return [_text(entry) for entry in self._catalog.list(_key(tenant, name))]
 
     def tenants(self) -> list[str]:
-        """Every tenant that has feeds, by name."""
-        return sorted({entry.key.removeprefix(PREFIX).partition("/")[0] for entry in self._catalog.list(PREFIX)})
+        """The names of all tenants that have feeds, in order."""
+        return sorted(
+            {entry.key.removeprefix(FEEDS_PREFIX).partition("/")[0] for entry in self._catalog.list(FEEDS_PREFIX)}
+        )
 
     def names(self, tenant: str) -> list[str]:
-        """The name of every feed of a tenant, in order, also of one whose text is damaged."""
+        """The names of all feeds of a tenant, in order, also of feeds whose text is damaged."""
         keys = (entry.key.split("/") for entry in self._catalog.list(_key(tenant)))
         return sorted({name.replace("%2F", "/") for _, _, name, _ in keys})
 
     def list(self, tenant: str) -> list[FeedText]:
-        """The newest version of every feed of a tenant, by name. One that is damaged is reported and left out."""
+        """The newest version of every feed of a tenant, by name. Leaves out damaged versions, and logs each."""
         newest = {entry.key.rpartition("/")[0]: entry for entry in self._catalog.list(_key(tenant))}
         texts = []
         for name in sorted(newest):
             try:
                 texts.append(_text(newest[name]))
             except FeedDamagedError as error:
-                log.error(error.message)
+                _log.error(error.message)
         return texts
 
     def damaged(self, tenant: str) -> Iterator[tuple[str, FeedDamagedError]]:
-        """The name of a feed, and what is wrong, for every version of a tenant's feeds that is damaged."""
+        """(the feed's name, the error) of every damaged version of a tenant's feeds."""
         for entry in self._catalog.list(_key(tenant)):
             try:
                 _text(entry)
@@ -83,34 +85,35 @@ class CatalogFeeds:
                 yield entry.key.split("/")[2].replace("%2F", "/"), error
 
     def apply(self, tenant: str, name: str, text: str) -> FeedText:
-        """Keep a text as the next version, durable on return; the same text as the current one makes no new version."""
+        """Store a text as the next version, durable on return; the text of the current version makes no new version."""
         sha256 = _sha256(text)
         while True:
             current = self.current(tenant, name)
             if current is not None and current.sha256 == sha256:
                 return current
-            with suppress(ConflictError):  # somebody else made this version: look again
+            with suppress(ConflictError):  # another process made this version: try the next one
                 return self.add(tenant, name, 1 if current is None else current.version + 1, text)
 
     def install(self, tenant: str, recipes: Mapping[str, str], former: Collection[str] = ()) -> None:
-        """Give a tenant the recipes (name -> text) that it has no version of. What it has stays as it is, unless its
-        sha256 is one of `former`: a recipe as it was shipped before gets the present text as its next version."""
-        have = {text.name: text for text in self.list(tenant)}
+        """Store the recipes (name -> text) of which the tenant has no version. An existing feed stays as it is, unless
+        its sha256 is in `former`, the recipes of earlier releases: then the present text becomes its next version."""
+        current = {text.name: text for text in self.list(tenant)}
         for name in sorted(recipes):
-            text = have.get(name)
+            text = current.get(name)
             if text is None or text.sha256 in former:
-                with suppress(ConflictError):  # somebody else was first
+                with suppress(ConflictError):  # another process was first
                     self.add(tenant, name, 1 if text is None else text.version + 1, recipes[name])
 
     def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
-        """Call `changed` within about a second after any tenant's feeds changed; returns what ends that."""
-        return self._catalog.watch(PREFIX, changed)
+        """Call `changed` within about a second after any tenant's feeds changed; returns a function that ends the
+        watch."""
+        return self._catalog.watch(FEEDS_PREFIX, changed)
 
     def add(self, tenant: str, name: str, number: int, text: str) -> FeedText:
-        """Keep a text as version `number`, durable on return. Raises ConflictError when that version exists."""
-        made = FeedText(name, number, text, _sha256(text), self._now_ns())
-        self._catalog.put(_key(tenant, name, number), msgspec.json.encode(made), expect=0)
-        return made
+        """Store a text as version `number`, durable on return. Raises ConflictError when that version exists."""
+        version = FeedText(name, number, text, _sha256(text), self._now_ns())
+        self._catalog.put(_key(tenant, name, number), msgspec.json.encode(version), expect=0)
+        return version
 
 
 def _sha256(text: str) -> str:
@@ -118,22 +121,23 @@ def _sha256(text: str) -> str:
 
 
 def _key(tenant: str, name: str | None = None, number: int | None = None) -> str:
-    """A version's key, or the prefix of a feed's or a tenant's; ten digits, so that order of keys is order of versions.
+    """The key of a version, or the prefix of the keys of a feed or of a tenant. A version has ten digits, so that keys
+    sort by version.
 
-    A name of a URL cannot reach another tenant's feeds: what holds a slash is no feed's name.
+    A slash in a name is escaped, so that a name from a URL cannot reach another tenant's feeds.
     """
     if name is None:
-        return f"{PREFIX}{tenant}/"
+        return f"{FEEDS_PREFIX}{tenant}/"
     name = name.replace("/", "%2F")
-    return f"{PREFIX}{tenant}/{name}/" + ("" if number is None else f"{number:010d}")
+    return f"{FEEDS_PREFIX}{tenant}/{name}/" + ("" if number is None else f"{number:010d}")
 
 
 def _text(entry: CatalogEntry) -> FeedText:
-    """A version. Raises FeedDamagedError when it is not the one that was written under its key."""
+    """Decode a version. Raises FeedDamagedError when it is not what was written under its key."""
     try:
         text = msgspec.json.decode(entry.value, type=FeedText)
         whole = text.sha256 == _sha256(text.text) and entry.key.endswith(
-            _key("", text.name, text.version)[len(PREFIX) :]
+            _key("", text.name, text.version)[len(FEEDS_PREFIX) :]
         )
     except (msgspec.DecodeError, UnicodeError):
         whole = False

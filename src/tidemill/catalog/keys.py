@@ -1,11 +1,12 @@
-"""API keys over any Catalog: made, listed, revoked, and checked on every request.
+"""API keys in any Catalog: makes, lists and revokes keys, and authenticates every request.
 
-A secret is 32 random bytes, shown once when it is made; the catalog keeps its SHA-256 and nothing that leads back.
-`KeyRing` holds all keys in memory, so that a request costs microseconds, and follows the catalog's changes.
+A secret is 32 random bytes, shown once when it is made; the catalog keeps only its SHA-256. `KeyRing` holds all keys in
+memory, so that a request costs microseconds, and follows the catalog's changes.
 """
 
 import hashlib
 import hmac
+import re
 import secrets
 import threading
 import time
@@ -15,21 +16,22 @@ from typing import Final, Literal, get_args
 import msgspec
 
 from tidemill.catalog.contract import Catalog
-from tidemill.catalog.tenants import check_tenant
 from tidemill.errors import Fault, InputError, NotFoundError
 
 Scope = Literal["read", "write", "admin"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
-PREFIX: Final = "keys/"
-CLOSED: Final = "access/closed"  # written with the first key and never removed: revoking the last one opens nothing
+KEYS_PREFIX: Final = "keys/"
+CLOSED_KEY: Final = "access/closed"  # written with the first API key, and kept when the last API key is revoked
 SECRET_PREFIX: Final = "tm_"
-# An unknown key may have been made a moment ago in another process: the catalog is asked, but no more often than this,
-# so that guessing keys costs the server nothing.
-ASK_AGAIN_S: Final = 0.1
+# An unknown key may be one that another process made a moment ago: so the keys are read again, but at most this often,
+# because guessing keys must cost the server nothing.
+REFRESH_EVERY_S: Final = 0.1
+_TENANT: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
 
 
 class KeyInfo(msgspec.Struct, frozen=True):
-    """A key without its secret. `scopes` as given, in order read, write, admin. `created_ns`: ns since the epoch."""
+    """A key without its secret. `scopes` as given, in the order read, write, admin. `created_ns`: ns since the
+    epoch."""
 
     key_id: str
     tenant: str
@@ -39,57 +41,57 @@ class KeyInfo(msgspec.Struct, frozen=True):
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """Who a request comes from. `scopes` is complete: `admin` brings `read` and `write` with it."""
+    """The sender of a request. `scopes` is complete: `admin` includes `read` and `write`."""
 
     tenant: str
     scopes: frozenset[Scope]
     key_id: str
 
 
-class _Kept(msgspec.Struct, frozen=True):
+class _StoredKey(msgspec.Struct, frozen=True):
     info: KeyInfo
     sha256: bytes
 
 
 def create_key(catalog: Catalog, tenant: str, scopes: Iterable[str], name: str = "") -> tuple[KeyInfo, str]:
-    """Make a key for a tenant; returns it and its secret, which cannot be had again. Durable on return.
+    """Make a key for a tenant; returns the key and its secret, which is not stored. Durable on return.
 
-    Raises InputError for a tenant's name that cannot be one, no scope, or an unknown scope.
+    Raises InputError for an impossible name of a tenant, no scope, or an unknown scope.
     """
-    check_tenant(tenant)
+    _check_tenant_name(tenant)
     secret = SECRET_PREFIX + secrets.token_urlsafe(32)
     info = KeyInfo(secrets.token_hex(8), tenant, _check_scopes(scopes), name, time.time_ns())
-    kept = _Kept(info, hashlib.sha256(secret.encode()).digest())
+    stored = _StoredKey(info, hashlib.sha256(secret.encode()).digest())
     close_access(catalog)
-    catalog.put(PREFIX + info.key_id, msgspec.json.encode(kept), expect=0)
+    catalog.put(KEYS_PREFIX + info.key_id, msgspec.json.encode(stored), expect=0)
     return info, secret
 
 
 def list_keys(catalog: Catalog, tenant: str | None = None) -> list[KeyInfo]:
-    """All keys, or a tenant's, oldest first."""
-    infos = [kept.info for kept in _load(catalog) if tenant in (None, kept.info.tenant)]
+    """All keys, or the keys of a tenant, oldest first."""
+    infos = [stored.info for stored in _stored_keys(catalog) if tenant in (None, stored.info.tenant)]
     return sorted(infos, key=lambda info: (info.created_ns, info.key_id))
 
 
-def revoke(catalog: Catalog, key_id: str, tenant: str | None = None) -> None:
-    """End a key, for good; running servers refuse it within a second.
+def revoke_key(catalog: Catalog, key_id: str, tenant: str | None = None) -> None:
+    """Remove a key for good; running servers refuse it within a second.
 
-    Raises NotFoundError if there is none of that id (of that tenant, if given).
+    Raises NotFoundError if there is no key of that id (of that tenant, if given).
     """
     for info in list_keys(catalog, tenant):
-        if info.key_id == key_id and catalog.delete(PREFIX + key_id):
+        if info.key_id == key_id and catalog.delete(KEYS_PREFIX + key_id):
             return
     raise NotFoundError(f"there is no key '{key_id[:100]}'; `tidemill key list` shows them")
 
 
 def ever_keys(catalog: Catalog) -> bool:
-    """Whether there was ever a key, also one that was revoked. Asks the catalog."""
-    return catalog.get(CLOSED) is not None
+    """Whether a key was ever made, also one that is revoked. Reads the catalog."""
+    return catalog.get(CLOSED_KEY) is not None
 
 
 def close_access(catalog: Catalog) -> None:
-    """From now on every request needs a key, also while there is none. Durable on return; nothing undoes it."""
-    catalog.put(CLOSED, b"1")
+    """Make every request need a key from now on, also while there is no key. Durable on return, and for good."""
+    catalog.put(CLOSED_KEY, b"1")
 
 
 class KeyRing:
@@ -100,43 +102,51 @@ class KeyRing:
         self._lock = threading.Lock()
         self._by_hash: dict[bytes, tuple[bytes, Principal]] = {}
         self._closed = False
-        self._asked_at = 0.0
-        self._end_watch: Callable[[], None] = catalog.watch(PREFIX, self.refresh)
+        self._refreshed_at = 0.0
+        self._end_watch: Callable[[], None] = catalog.watch(KEYS_PREFIX, self.refresh)
         self.refresh()
 
     def authenticate(self, secret: str) -> Principal | None:
-        """Who holds this secret, or None. About 2 µs for a known key; the comparison takes the same time for any."""
+        """The holder of this secret, or None. About 2 µs for a known key; the comparison takes constant time."""
         digest = hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
         principal = self._look_up(digest)
-        if principal is None and time.monotonic() - self._asked_at > ASK_AGAIN_S:
-            self._asked_at = time.monotonic()
+        if principal is None and time.monotonic() - self._refreshed_at > REFRESH_EVERY_S:
+            self._refreshed_at = time.monotonic()
             self.refresh()
             principal = self._look_up(digest)
         return principal
 
     def ever_keys(self) -> bool:
-        """Whether there was ever a key; if not, a server on loopback is open."""
+        """Whether a key was ever made; if not, a server on loopback is open."""
         return self._closed
 
     def refresh(self) -> None:
         """Read all keys again. Raises what the catalog raises."""
         with self._lock:
             self._closed = self._closed or ever_keys(self._catalog)
-            self._by_hash = {kept.sha256[:8]: (kept.sha256, _principal(kept.info)) for kept in _load(self._catalog)}
+            keys = _stored_keys(self._catalog)
+            self._by_hash = {stored.sha256[:8]: (stored.sha256, _principal(stored.info)) for stored in keys}
 
     def close(self) -> None:
-        """Follow the catalog no longer."""
+        """Stop following the catalog."""
         self._end_watch()
 
     def _look_up(self, digest: bytes) -> Principal | None:
-        kept = self._by_hash.get(digest[:8])
-        if kept is not None and hmac.compare_digest(kept[0], digest):
-            return kept[1]
-        return None
+        sha256, principal = self._by_hash.get(digest[:8], (b"", None))
+        return principal if hmac.compare_digest(sha256, digest) else None
 
 
-def _load(catalog: Catalog) -> list[_Kept]:
-    return [msgspec.json.decode(entry.value, type=_Kept) for entry in catalog.list(PREFIX)]
+def _stored_keys(catalog: Catalog) -> list[_StoredKey]:
+    return [msgspec.json.decode(entry.value, type=_StoredKey) for entry in catalog.list(KEYS_PREFIX)]
+
+
+def _check_tenant_name(name: str) -> None:
+    """Raise InputError for a name that cannot be a tenant's; names are short, to fit in keys, paths and hosts."""
+    if _TENANT.fullmatch(name) is None:
+        message = (
+            f"'{name[:100]}' cannot be a tenant's name: 1 to 63 of a-z, 0-9 and -, starting with a letter or digit"
+        )
+        raise InputError(message, (Fault("tenant", "tenant_name", message),))
 
 
 def _principal(info: KeyInfo) -> Principal:

@@ -1,4 +1,4 @@
-"""Replays in the catalog: jobs whose result holds values of points, which a deletion takes out of it."""
+"""Replays in the catalog: jobs whose result holds values of points, which a deletion removes from the result."""
 
 import msgspec
 
@@ -14,15 +14,16 @@ class CatalogReplays(CatalogJobs[Replay]):
     def __init__(self, catalog: Catalog) -> None:
         super().__init__(catalog, Replay)
 
-    def forget_values(self, tenant: str, feed: str, until_ns: int, now_ns: int) -> None:
-        """Take the values out of what replays of a feed that were asked for until then found: some are deleted now.
-        Their counts stay. A replay from after now is of a clock that was wrong: when it was asked for nobody knows."""
-        for one in self.list(tenant):
-            found = one.result
-            later = until_ns < one.created_ns <= now_ns
-            if one.state not in OVER or found is None or one.request.feed != feed or later:
+    def remove_values(self, tenant: str, feed: str, until_ns: int, now_ns: int) -> None:
+        """Remove the values from the results of a feed's replays that were made at or before `until_ns`, because some
+        of the values are deleted. The counts stay. A replay made after `now_ns` has the time of a wrong clock, and is
+        treated as made before."""
+        for replay in self.list(tenant):
+            outcome = replay.result
+            later = until_ns < replay.created_ns <= now_ns
+            if replay.state not in OVER or outcome is None or replay.request.feed != feed or later:
                 continue
-            if found.windows or found.points:
-                bare = msgspec.structs.replace(found, windows=(), points=())
+            if outcome.windows or outcome.points:
+                bare = msgspec.structs.replace(outcome, windows=(), points=())
                 bare = msgspec.structs.replace(bare, largest_window_change=None, largest_point_change=None)
-                self.change(one, only=OVER, result=bare)
+                self.change(replay, only=OVER, result=bare)

@@ -1,6 +1,6 @@
 -- The catalog. Version 1 (PRAGMA user_version).
 
--- One row a key. A deleted key stays for a while as a row without a value, so that watchers see that it went.
+-- One row a key. A deleted key stays for a while as a row without a value, so that watchers see the deletion.
 CREATE TABLE entries (
     key      TEXT    PRIMARY KEY,
     value    BLOB,              -- null: deleted

@@ -1,7 +1,7 @@
 """The embedded catalog: one SQLite file in WAL mode that several processes open at once.
 
-Writes take SQLite's write lock for one small transaction with `synchronous=FULL`. Watches are one thread a catalog
-that looks, five times a second, whether any other connection committed, and only then which prefix it concerns.
+Each write takes SQLite's write lock for one small transaction with `synchronous=FULL`. One thread a catalog polls five
+times a second for commits of other connections, and then queries which watched prefixes changed.
 Keeps the promises of `contract.py`.
 """
 
@@ -17,16 +17,16 @@ import apsw
 from tidemill.catalog.contract import CatalogEntry
 from tidemill.catalog.watching import Watches, after_prefix
 from tidemill.errors import ConflictError, StartupError, UnavailableError
+from tidemill.sqlite.copies import BUSY_MS
 
 SCHEMA_VERSION: Final = 1
-BUSY_MS: Final = 5_000
-# Rows of deleted keys are kept for this many revisions. A watcher looks every 0.2 s, in which at most a few thousand
-# durable writes fit, so it sees every deletion before it is forgotten.
+# Rows of deleted keys are kept for this many revisions. A watcher polls every 0.2 s, in which at most a few thousand
+# durable writes fit, so it sees every deletion before the row is removed.
 DELETED_KEPT: Final = 20_000
 
 
 class SqliteCatalog:
-    """The catalog in the file `path`, which is made if need be. Thread-safe.
+    """The catalog in the file `path`, which is made if it does not exist. Thread-safe.
 
     Every method raises UnavailableError when the file cannot be read or written.
     """
@@ -40,18 +40,18 @@ class SqliteCatalog:
         self._watches = Watches(lambda: _open(path))
 
     def get(self, key: str) -> CatalogEntry | None:
-        """The entry of a key, or None."""
+        """See `Catalog.get`."""
         with self._transaction("") as connection:
             return _get(connection, key)
 
     def put(self, key: str, value: bytes, *, expect: int | None = None) -> int:
-        """Write and return the new revision; see `Catalog.put`. Raises ConflictError."""
+        """See `Catalog.put`."""
         with self._transaction("BEGIN IMMEDIATE") as connection:
             _compare(_get(connection, key), key, expect)
             return _write(connection, key, value)
 
     def delete(self, key: str, *, expect: int | None = None) -> bool:
-        """Remove a key; False if it was not there. Raises ConflictError."""
+        """See `Catalog.delete`."""
         with self._transaction("BEGIN IMMEDIATE") as connection:
             entry = _get(connection, key)
             _compare(entry, key, expect)
@@ -62,7 +62,7 @@ class SqliteCatalog:
             return True
 
     def list(self, prefix: str) -> list[CatalogEntry]:
-        """All entries whose key starts with `prefix`, by key (in order of code points)."""
+        """See `Catalog.list`; keys are in the order of code points."""
         with self._transaction("") as connection:
             rows: Any = connection.execute(
                 "SELECT key, value, revision FROM entries"
@@ -72,27 +72,27 @@ class SqliteCatalog:
         return [CatalogEntry(*row) for row in rows]
 
     def watch(self, prefix: str, changed: Callable[[], None]) -> Callable[[], None]:
-        """Call `changed` from another thread within a second after writes under `prefix`; see `Catalog.watch`."""
+        """See `Catalog.watch`."""
         with _as_unavailable(self._path):
             return self._watches.add(prefix, changed)
 
-    def scrub(self) -> bool:
-        """Let go of the bytes of what was overwritten or removed; see `Catalog.scrub`."""
+    def erase_removed(self) -> bool:
+        """See `Catalog.erase_removed`: only the WAL still holds the bytes, because `secure_delete` is on."""
         with self._lock, _as_unavailable(self._path):
             try:
-                left, _ = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+                frames, _ = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             except apsw.BusyError:
                 return False
-            return bool(left == 0)
+            return bool(frames == 0)
 
-    def check(self) -> tuple[str, ...]:
-        """What SQLite finds wrong with the file; see `Catalog.check`."""
+    def structure_faults(self) -> tuple[str, ...]:
+        """See `Catalog.structure_faults`."""
         with self._transaction("") as connection:
-            found = connection.execute("PRAGMA integrity_check(20)").fetchall()
-        return tuple(str(text) for (text,) in found if text != "ok")
+            rows = connection.execute("PRAGMA integrity_check(20)").fetchall()
+        return tuple(str(text) for (text,) in rows if text != "ok")
 
     def close(self) -> None:
-        """End the watches and close the file. Harmless when repeated."""
+        """See `Catalog.close`."""
         self._watches.close()
         with self._lock:
             self._connection.close()
@@ -119,7 +119,7 @@ def _open(path: Path) -> apsw.Connection:
         connection.set_busy_timeout(BUSY_MS)
         mode = connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", 2)
-        connection.pragma("secure_delete", 1)  # what is overwritten or removed leaves no bytes behind
+        connection.pragma("secure_delete", 1)  # overwrites the bytes of changed and removed values
         if mode != "wal":
             raise StartupError(f"{path} cannot be made durable (journal_mode={mode}); choose a local disk with --data")
         _migrate(connection, path)
@@ -135,7 +135,7 @@ def _migrate(connection: apsw.Connection, path: Path) -> None:
     ddl = resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
     connection.execute("BEGIN IMMEDIATE")
     try:
-        version = connection.pragma("user_version")  # again: another process may have been first
+        version = connection.pragma("user_version")  # read again, because another process may have been first
         if version not in (0, SCHEMA_VERSION):
             raise StartupError(f"{path} was written by a newer Tidemill (catalog schema {version}); upgrade Tidemill")
         if version == 0:

@@ -1,6 +1,7 @@
-"""Verifications in the catalog: jobs whose report is kept with its first findings, and handed on whole to who waits.
+"""Verifications in the catalog: jobs whose report is kept with its first findings, and once as a whole for the client
+that waits.
 
-Findings may name values and times of points, so a deletion takes them out, also out of a report that is being made.
+Findings may name values and times of points, so a deletion removes them, also from a report that is being made.
 """
 
 from typing import Final
@@ -13,7 +14,7 @@ from tidemill.model.job import OVER, RUNNING, UNDER_WAY
 from tidemill.model.verification import Verification, VerifyReport
 
 MAX_FINDINGS: Final = 100  # of a report that is kept; the counts are of all
-_REPORTS: Final = "verification-reports/"  # whole ones, until they are taken
+_REPORTS: Final = "verification-reports/"  # prefix of whole reports, each until it is taken
 _REMOVED: Final = "its findings are not kept: something that they may name was deleted meanwhile"
 
 
@@ -24,8 +25,8 @@ class CatalogVerifications(CatalogJobs[Verification]):
         super().__init__(catalog, Verification)
 
     def finish(self, job: Verification, report: VerifyReport, now_ns: int) -> Verification:
-        """A verification is done; of one that is followed, the whole report can be taken. Raises ConflictError when it
-        is over already."""
+        """Set a verification to done with its report; if it is followed, its whole report can be taken. Raises
+        ConflictError when it is over already."""
         if job.request.followed:
             self._catalog.put(_report_key(job), msgspec.json.encode(report))
 
@@ -45,7 +46,8 @@ class CatalogVerifications(CatalogJobs[Verification]):
         return done
 
     def take_report(self, job: Verification) -> VerifyReport | None:
-        """The report of a verification that is done: the whole one when it is first taken, then as it is kept."""
+        """The report of a verification that is done: the whole report at the first call, later with its first
+        findings."""
         entry = self._catalog.get(_report_key(job))
         if entry is None:
             return job.result
@@ -53,13 +55,14 @@ class CatalogVerifications(CatalogJobs[Verification]):
         return msgspec.json.decode(entry.value, type=VerifyReport)
 
     def remove_reports(self) -> None:
-        """Remove whole reports that nobody took."""
+        """Remove whole reports that were not taken."""
         for entry in self._catalog.list(_REPORTS):
             self._catalog.delete(entry.key)
 
     def remove_findings(self, tenant: str, feed: str, until_ns: int, now_ns: int) -> None:
-        """Take the findings out of reports that may name what was deleted of a feed: those of verifications that were
-        asked for until then, also of such as go on. One from after now is of a clock that was wrong, and counts."""
+        """Remove the findings from reports that may name what was deleted of a feed: of verifications made at or before
+        `until_ns`, also of running ones. A verification made after `now_ns` has the time of a wrong clock, and is
+        treated as made before."""
         for job in self.list(tenant):
             later = until_ns < job.created_ns <= now_ns
             if later or job.request.feed not in ("", feed) or job.state == "queued":

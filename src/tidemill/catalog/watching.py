@@ -1,7 +1,7 @@
-"""Watches of the embedded catalog: one thread that looks whether anything was committed, and tells whom it concerns.
+"""Watches of the embedded catalog: one thread polls for commits, and calls the watchers of the changed prefixes.
 
 `PRAGMA data_version` of an otherwise idle connection changes with every commit of any other connection, in this
-process or another, and costs microseconds to ask.
+process or another, and costs microseconds.
 """
 
 import logging
@@ -23,7 +23,7 @@ class _Watch(msgspec.Struct, eq=False):
 
 
 class Watches:
-    """The watches of one catalog; `connect` opens the connection that looks."""
+    """The watches of one catalog; `connect` opens the connection that polls."""
 
     def __init__(self, connect: Callable[[], apsw.Connection]) -> None:
         self._connect = connect
@@ -34,7 +34,7 @@ class Watches:
         self._connection: apsw.Connection | None = None
 
     def add(self, prefix: str, changed: Callable[[], None]) -> Callable[[], None]:
-        """Start a watch from now; returns what ends it. Raises apsw.Error."""
+        """Start a watch from now; returns a function that ends it. Raises apsw.Error."""
         with self._lock:
             if self._connection is None:
                 self._connection = self._connect()
@@ -53,7 +53,7 @@ class Watches:
 
     def _remove(self, watch: _Watch) -> None:
         with self._lock:
-            self._watches = [each for each in self._watches if each is not watch]
+            self._watches = [other for other in self._watches if other is not watch]
 
     def _run(self) -> None:
         version = -1
@@ -71,7 +71,7 @@ class Watches:
                 version = -1
                 continue
             for watch, newest in due:
-                if self._told(watch):
+                if self._notify(watch):
                     watch.seen = newest
                 else:
                     version = -1
@@ -81,8 +81,8 @@ class Watches:
         newest = [(watch, self._newest(watch)) for watch in self._watches]
         return [(watch, revision) for watch, revision in newest if revision is not None]
 
-    def _told(self, watch: _Watch) -> bool:
-        """Tell a watcher; one that fails is told again at the next look."""
+    def _notify(self, watch: _Watch) -> bool:
+        """Call a watcher; false if it failed: then it is called again at the next poll."""
         try:
             watch.changed()
         except Exception:
@@ -91,7 +91,7 @@ class Watches:
         return True
 
     def _newest(self, watch: _Watch) -> int | None:
-        """The newest revision under a watch's prefix, None unless it is newer than what was seen."""
+        """The newest revision under a watch's prefix; None unless it is newer than the revision last seen."""
         assert self._connection is not None
         newest: int | None = self._connection.execute(
             "SELECT max(revision) FROM entries WHERE revision > :seen AND key >= :prefix AND (key < :end OR :end = '')",
@@ -112,7 +112,7 @@ class Watches:
 
 
 def after_prefix(prefix: str) -> str:
-    """The first text, by code points, after all that start with `prefix`; "" when there is none."""
+    """The first text, by code points, after all texts that start with `prefix`; "" if there is none."""
     stem = prefix.rstrip("\U0010ffff")
     if not stem:
         return ""

@@ -153,9 +153,9 @@ def list_keys(data: DataOption = None) -> None:
 @keys.command("revoke")
 def revoke_key(key_id: str, data: DataOption = None) -> None:
     """Revoke a key; running servers refuse it within a second."""
-    from tidemill.catalog.keys import revoke
+    from tidemill.catalog.keys import revoke_key
 
-    revoke(open_catalog(data, make=False), key_id)
+    revoke_key(open_catalog(data, make=False), key_id)
     out.print(f"Key {key_id} is revoked.")
 
 

@@ -17,7 +17,7 @@ from tidemill.settings import load
 
 if TYPE_CHECKING:
     from tidemill.backup.manifest import Manifest
-    from tidemill.backup.moment import Still
+    from tidemill.backup.moment import HoldMill
     from tidemill.mill.backup_hold import Held
 
 _NICE: Final = 10  # acknowledging comes before copying
@@ -53,15 +53,15 @@ def backup(
     if to is None:
         raise StartupError("Say where to put the backup: --to FOLDER or --to FILE.tar.zst (see --help).")
     from tidemill.backup.moment import is_served
-    from tidemill.backup.take import take
+    from tidemill.backup.take import take_backup
 
     open_catalog(data, make=False).close()
     folder = load({"data": data}).folder
     os.nice(_NICE)
     begun = time.monotonic()
     with _bar() as progress:
-        still: Still = _held_mill(folder) if is_served(folder) else stopped(folder)
-        report = take(folder, to, still, progress)
+        still: HoldMill = _held_mill(folder) if is_served(folder) else stopped(folder)
+        report = take_backup(folder, to, still, progress)
     made = report.manifest
     shared = f", {size(report.shared)} of it shared with {report.base}" if report.base else ""
     took = f"Made in {time.monotonic() - begun:.1f} s; applying paused for {report.held_s:.2f} s."
@@ -75,16 +75,15 @@ def verify(path: PathArgument) -> None:
 
     Exit status 0: it is whole; 1: it is damaged, and each damaged file is named.
     """
-    from tidemill.backup.restore import damaged
-    from tidemill.backup.stored import opened
-    from tidemill.backup.verify_backup import check
+    from tidemill.backup.restore import damaged_error
+    from tidemill.backup.stored import check_backup, open_backup
 
     begun = time.monotonic()
-    stored = opened(path)
+    stored = open_backup(path)
     with _bar() as progress:
-        manifest, damages = check(stored, _counting(progress, _total(path)))
+        manifest, damages = check_backup(stored, _counting(progress, _total(path)))
     if damages:
-        raise damaged(stored.path, damages)
+        raise damaged_error(stored.path, damages)
     out.print(f"{stored.path} is whole.", highlight=False, markup=False, soft_wrap=True)
     out.print(f"{_about(manifest)}. Checked in {time.monotonic() - begun:.1f} s.", highlight=False, soft_wrap=True)
 
@@ -92,13 +91,13 @@ def verify(path: PathArgument) -> None:
 @app.command("list")
 def list_backups(path: Annotated[Path, typer.Argument(help="A folder of backups.", show_default=False)]) -> None:
     """List the whole backups in a folder, oldest first, without checking them. One that broke off is not among them."""
-    from tidemill.backup.manifest import FILE
-    from tidemill.backup.stored import opened
+    from tidemill.backup.manifest import MANIFEST_FILE
+    from tidemill.backup.stored import open_backup
 
     table = Table("backup", "as of", "log to offset", "size", "files", box=None)
-    for file in sorted(path.glob(f"[!.]*/{FILE}")):
-        made = opened(file.parent).manifest()
-        table.add_row(file.parent.name, made.made_at, f"{made.reached:,}", size(made.bytes), f"{len(made.files):,}")
+    for file in sorted(path.glob(f"[!.]*/{MANIFEST_FILE}")):
+        made = open_backup(file.parent).manifest()
+        table.add_row(file.parent.name, made.made_at, f"{made.handed_out:,}", size(made.bytes), f"{len(made.files):,}")
     out.print(table)
 
 
@@ -114,12 +113,12 @@ def restore(
     The folder is then as it was at the moment of the backup: what was sent or deleted later is not in it. Its log goes
     on far above, so that no place in it is handed out twice. Example: `tidemill restore /backups --data data`
     """
-    from tidemill.backup.restore import restore as put_back
-    from tidemill.backup.stored import opened
+    from tidemill.backup.restore import restore_backup as put_back
+    from tidemill.backup.stored import open_backup
 
     begun = time.monotonic()
     folder = load({"data": data}).folder
-    stored = opened(path)
+    stored = open_backup(path)
     with _bar() as progress:
         restored = put_back(stored, folder, force=force, progress=_counting(progress, _total(path)))
     if restored.aside is not None:
@@ -143,18 +142,18 @@ def size(count: int) -> str:
 def _about(manifest: "Manifest") -> str:
     waiting = f" ({manifest.waiting:,} of it to be applied yet)" if manifest.waiting else ""
     return (
-        f"As of {manifest.made_at}: the log to offset {manifest.reached:,}{waiting}, "
+        f"As of {manifest.made_at}: the log to offset {manifest.handed_out:,}{waiting}, "
         f"{size(manifest.bytes)} in {len(manifest.files):,} files"
     )
 
 
-def _held_mill(folder: Path) -> "Still":
+def _held_mill(folder: Path) -> "HoldMill":
     from tidemill.backup.moment import held_mill
 
     return lambda: held_mill(folder)
 
 
-def stopped(folder: Path) -> "Still":
+def stopped(folder: Path) -> "HoldMill":
     """The moment of a folder that no server works on: its own engine freezes its tables."""
     from tidemill.cli.offline import open_store
     from tidemill.mill.backup_hold import Held
@@ -174,9 +173,9 @@ def stopped(folder: Path) -> "Still":
 
 def _total(path: Path) -> int:
     """How many bytes a backup holds; 0 where that shows only at its end."""
-    from tidemill.backup.stored import StoredFolder, opened
+    from tidemill.backup.stored import StoredFolder, open_backup
 
-    stored = opened(path)
+    stored = open_backup(path)
     return stored.manifest().bytes if isinstance(stored, StoredFolder) else 0
 
 

@@ -40,7 +40,7 @@ def open_catalog(data: str | None, *, make: bool = True) -> Any:
     os.umask(0o077)
     folder = load({"data": data}).folder
     check_folder(folder)
-    if not make and not (folder / opening.FILE).exists():
+    if not make and not (folder / opening.CATALOG_FILE).exists():
         raise StartupError(f"There is no Tidemill data in '{folder}'. Name its folder with --data or TIDEMILL_DATA.")
     folder.mkdir(parents=True, exist_ok=True)
     return opening.open_catalog(folder)

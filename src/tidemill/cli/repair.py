@@ -24,7 +24,7 @@ def repair_before(folder: Path) -> None:
 
     Raises StartupError while a server runs, LogCorruptError when the log cannot be read at all.
     """
-    from tidemill.catalog.opening import repair_tails
+    from tidemill.catalog.opening import repair_catalog_tails
     from tidemill.lock import FolderLock
     from tidemill.log.opening import log_files
     from tidemill.log.partitions import partition_count
@@ -37,7 +37,7 @@ def repair_before(folder: Path) -> None:
         locks.callback(FolderLock(folder, "serve.lock").release)
         locks.enter_context(log.owned())
         try:
-            for path in repair_tails(folder):
+            for path in repair_catalog_tails(folder):
                 _say(f"repaired: {path.name} was damaged, and is read to its end again")
             known = [state.progress().highest for state in mill_states(folder, partition_count(folder))]
             for sentence in log.repair_files(known):
@@ -50,22 +50,22 @@ def repair_before(folder: Path) -> None:
 def repair_with(folder: Path, store: "Store") -> None:
     """Put damaged entries of the log right, from themselves or from the store, and set damaged parts of the store aside
     whose rows the log can give back."""
-    from tidemill.log.opening import log_files, open_reader
+    from tidemill.log.opening import log_files, open_log_reader
     from tidemill.mill.verify.repair import stored_body
     from tidemill.mill.verify.repair_parts import repair_parts
 
     _print(log_files(folder).repair_entries(partial(stored_body, store)))
-    with closing(open_reader(folder)) as log:
+    with closing(open_log_reader(folder)) as log:
         _print(repair_parts(log, store, lambda: _note_again(folder)))
 
 
 def repair_after(folder: Path, store: "Store", report: "VerifyReport") -> bool:
     """Put right what a report found in the store; whether anything was done."""
-    from tidemill.log.opening import open_reader
+    from tidemill.log.opening import open_log_reader
     from tidemill.mill.verify.repair import repair_store
 
     moved = folder / "store" / _ASIDE / "new"
-    with closing(open_reader(folder)) as log:
+    with closing(open_log_reader(folder)) as log:
         repaired = repair_store(folder, log, store, report, again=moved.exists())
     moved.unlink(missing_ok=True)
     _print(repaired)
@@ -91,7 +91,7 @@ def _note_again(folder: Path) -> None:
 def _print(repaired: "Repaired") -> None:
     for sentence in repaired.done:
         _say(f"repaired: {sentence}")
-    for sentence in repaired.gone:
+    for sentence in repaired.lost:
         _say(f"gone for good: {sentence}")
 
 

@@ -80,7 +80,7 @@ def _in_folder(
     from tidemill.cli.offline import open_store
     from tidemill.cli.repair import repair_after, repair_before, repair_with
     from tidemill.feeds.book import FeedBook
-    from tidemill.log.opening import open_reader
+    from tidemill.log.opening import open_log_reader
     from tidemill.log.partitions import partition_count
     from tidemill.mill.state import progress_of
     from tidemill.mill.state_files import mill_states
@@ -105,7 +105,7 @@ def _in_folder(
             verifier = Verifier(
                 store,
                 book,
-                lambda: open_reader(settings.folder),
+                lambda: open_log_reader(settings.folder),
                 lambda: progress_of(states),
                 catalog=catalog,
                 max_depth=settings.max_depth,

@@ -25,7 +25,7 @@ def _verify(catalog: Catalog, store: "Callable[[], Store]", settings: Settings) 
     def verifier() -> "Verifier":
         from tidemill.catalog.feeds import CatalogFeeds
         from tidemill.feeds.book import FeedBook
-        from tidemill.log.opening import open_reader
+        from tidemill.log.opening import open_log_reader
         from tidemill.mill.state import progress_of
         from tidemill.mill.state_files import mill_states
         from tidemill.mill.verify.walk import Verifier
@@ -34,7 +34,7 @@ def _verify(catalog: Catalog, store: "Callable[[], Store]", settings: Settings) 
         return Verifier(
             store(),
             FeedBook(CatalogFeeds(catalog)),
-            lambda: open_reader(settings.folder),
+            lambda: open_log_reader(settings.folder),
             lambda: progress_of(mills),
             catalog=catalog,
             live=True,

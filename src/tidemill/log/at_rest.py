@@ -1,6 +1,6 @@
-"""The log of a data folder as commands see it: looked at, repaired, copied and put back while nobody need have it open.
+"""The contract of a log's files in a data folder, for commands that inspect, repair, copy and restore the files.
 
-What every implementation promises. `log/opening.py` says which one a folder has.
+Every implementation keeps these promises. `log/opening.py` says which implementation a folder has.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,92 +14,95 @@ from tidemill.log.damage import LogDamage
 
 
 class Repaired(msgspec.Struct, frozen=True):
-    """What was done, and what could not be: sentences."""
+    """The outcome of a repair, in sentences: what was repaired, and what is lost."""
 
     done: list[str]
-    gone: list[str]
+    lost: list[str]
 
 
 class LogSnapshot(Protocol):
-    """A moment of the log, while others go on writing; close it soon: the log grows while it is held. Offsets are by
-    partition."""
+    """A consistent snapshot of the log, while other processes go on writing. Close it soon: the log grows while it is
+    open. Lists of offsets have one item a partition, by number."""
 
     @property
     def first_seqs(self) -> list[int]:
-        """The oldest offset of each partition (0: it is empty)."""
+        """The oldest offset kept in each partition (0: the partition is empty)."""
 
     @property
     def last_seqs(self) -> list[int]:
-        """The newest offset ever of each partition."""
+        """The newest offset that each partition ever handed out."""
 
     @property
     def sizes(self) -> dict[str, int]:
-        """The bytes of each file, by its path in the data folder."""
+        """The size of each file in bytes, by the file's path in the data folder."""
 
     @property
     def software(self) -> str:
         """The version of the software that wrote the files."""
 
     def begin(self) -> None:
-        """Make now the moment, in place of an earlier one. Raises OSError."""
+        """Take the snapshot now; it replaces an earlier one. Raises OSError."""
 
     def waiting(self, partition: int, checkpoint: int, ahead: Mapping[str, int]) -> int:
-        """How many entries are beyond `checkpoint`, without those of a tenant up to its offset in `ahead`."""
+        """The number of entries above `checkpoint`, without the entries of a tenant up to its offset in `ahead`."""
 
     def copy(self, name: str, to: Path, progress: Callable[[int], None]) -> None:
-        """Write a file of `sizes` to `to`, which must not be there; `progress` gets the bytes of each step.
+        """Write a file of `sizes` to `to`, which must not exist; calls `progress` with the bytes of each step.
 
         Raises OSError.
         """
 
     def close(self) -> None:
-        """Let go of the moment. Harmless when repeated."""
+        """Release the snapshot. Harmless when repeated."""
 
 
 class LogFiles(Protocol):
     """The files of the log in one data folder."""
 
     def exist(self) -> bool:
-        """Whether there is a log."""
+        """Whether the data folder has a log."""
 
     def ends(self) -> list[int]:
-        """The newest offset of each partition that its files know of, as far as they can be read (0: none does)."""
+        """The newest offset of each partition according to its files, as far as they can be read (0: no file names
+        one)."""
 
     def tenants(self, count: int) -> frozenset[str]:
-        """The tenants of the newest `count` entries of each partition, without damaged entries: one flipped bit makes
-        another tenant."""
+        """The tenants of the newest `count` entries of each partition. Leaves out damaged entries, because one flipped
+        bit turns a tenant's name into another one."""
 
     def owned(self) -> AbstractContextManager[None]:
-        """While it lasts no server opens the log. Raises StartupError while one has it open."""
+        """Keep servers from opening the log inside the `with` block. Raises StartupError while a server has it open."""
 
     def repair_tails(self) -> list[Path]:
-        """Take flipped bits back in what the last process left to be read at the next opening, which would lose what
-        is behind them otherwise; returns the files. Only while nobody has the log open. Raises OSError."""
+        """Take back flipped bits in the files that the next opening reads first (such as a WAL): the opening would lose
+        every commit after the damage. Returns the repaired files. Only while nobody has the log open. Raises
+        OSError."""
 
     def repair_files(self, known: Sequence[int]) -> list[str]:
-        """Make the files such that a server can open them; says what was done. `known`: the newest offset of each
-        partition that anybody else knows of. Only while nobody has the log open. Raises LogCorruptError when no entry
-        can be read, LogUnavailableError, OSError."""
+        """Repair the files so that a server can open them; returns sentences about each repair. `known`: the newest
+        offset of each partition that the store or a checkpoint names. Only while nobody has the log open. Raises
+        LogCorruptError when no entry can be read, LogUnavailableError, OSError."""
 
     def repair_entries(self, stored_body: Callable[[LogDamage], bytes]) -> Repaired:
-        """Put damaged entries right: what one flipped bit changed, else with the body of another copy (b"": there is
-        none), where that matches the entry's sha256. Raises LogUnavailableError and what `stored_body` raises."""
+        """Repair damaged entries: takes back one flipped bit, else writes the body that `stored_body` returns (b"":
+        there is no copy) if that body matches the entry's sha256. Raises LogUnavailableError and what `stored_body`
+        raises."""
 
     def snapshot(self) -> LogSnapshot:
-        """Open what `LogSnapshot.begin` makes a moment of. Raises OSError."""
+        """Open the files for a snapshot; `LogSnapshot.begin` takes it. Raises OSError."""
 
     @property
     def snapshot_names(self) -> list[str]:
-        """The paths in a data folder of the files of a snapshot."""
+        """The paths of a snapshot's files in a data folder."""
 
     @property
     def not_copied(self) -> tuple[str, ...]:
-        """Patterns of names in the log's folders that are of no use in a copy: they come from the snapshot, or
-        `finish_restored` makes them anew."""
+        """Patterns of file names in the log's folders that a backup does not copy: they come from the snapshot, or
+        `finish_restored` writes them."""
 
     def snapshot_faults(self) -> list[tuple[str, str]]:
-        """The names of snapshot files in this folder, on which nobody works, that are damaged, and how."""
+        """(name, damage) of each damaged snapshot file in this folder. Only while nobody has the files open."""
 
     def finish_restored(self, last_seqs: Sequence[int]) -> None:
-        """Complete the files of a snapshot that were put into this folder, with the newest offset of each partition:
-        the log goes on far above, so that no offset is handed out twice. Raises OSError."""
+        """Write the files that a restored snapshot lacks. `last_seqs`: the newest offset of each partition; the log
+        continues far above it, so that no offset is handed out twice. Raises OSError."""

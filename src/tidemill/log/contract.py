@@ -1,10 +1,10 @@
-"""The intake log: durable, ordered, append-only. What every implementation promises, by capability.
+"""The contract of the intake log, by capability: durable, ordered, append-only.
 
-Every log appends, reads and names its ends. What else it can do is in `capabilities`; what it cannot it refuses with
-LogLacksError, each time, and changes nothing then.
+Every log appends, reads, and names its first and last offset. `capabilities` lists what else it can do. A log refuses
+a call that needs a capability it has not with LogLacksError, and changes nothing.
 
-A log has one or more partitions; tenant and feed decide which one takes a payload. `seq` is an offset everywhere: the
-partition and the number in it as one number (`model/offset.py`).
+A log has one or more partitions; tenant and feed decide which one takes a payload. `seq` is an offset: partition and
+number in the partition, as one number (`model/offset.py`).
 Order: within a partition offsets rise by append order, are never reused, and have no meaning beyond order (gaps are
 allowed). Between partitions there is no order.
 Durability: when `append`'s future resolves, the bytes survive SIGKILL and power loss; never before.
@@ -25,7 +25,7 @@ from tidemill.model.payload import EntryKind, LogEntry, Payload
 
 
 class Capability(enum.StrEnum):
-    """What a log may be able to do beside appending and reading."""
+    """What a log can do beside appending and reading."""
 
     RECEIPTS = "receipts"
     IDEMPOTENCY = "idempotency"
@@ -42,14 +42,14 @@ _LACKING: Final = {
 }
 
 
-def lacks(implementation: str, capability: Capability) -> LogLacksError:
-    """The error of a log that has not this capability."""
+def capability_error(implementation: str, capability: Capability) -> LogLacksError:
+    """The error for a call that needs a capability which the log has not."""
     return LogLacksError(f"the log of this server ({implementation}) {_LACKING[capability]}")
 
 
 class Appended(msgspec.Struct, frozen=True, gc=False):
-    """The answer to an append. `replayed` is true when an earlier append with the same idempotency key was found:
-    then `seq`, `receipt` and `received_ns` are the earlier one's, and nothing was written."""
+    """The answer to an append. `replayed`: an earlier append had the same idempotency key; then `seq`, `receipt` and
+    `received_ns` are those of the earlier append, and nothing was written."""
 
     seq: int
     receipt: str
@@ -58,8 +58,7 @@ class Appended(msgspec.Struct, frozen=True, gc=False):
 
 
 class Header(msgspec.Struct, frozen=True, gc=False):
-    """An entry without its body, whose length is `size_bytes`: enough to choose what is applied next, and how much at
-    once."""
+    """An entry without its body, to choose which entries are applied next; `size_bytes` is the length of the body."""
 
     seq: int
     tenant: str
@@ -69,10 +68,11 @@ class Header(msgspec.Struct, frozen=True, gc=False):
 
 
 class LogHealth(msgspec.Struct, frozen=True):
-    """What `/readyz` and `tidemill status` show of a log. `last_seq` is the newest durable offset (0: none yet),
-    `first_seq` the oldest kept (0: none), of several partitions the sums of theirs; `clock_doubt` why nothing is
-    trimmed by age for now ("": the clock is trusted); `degraded` what is damaged in it though it accepts payloads, and
-    how to repair it ("": nothing is known)."""
+    """The state of a log as `/readyz` and `tidemill status` show it.
+
+    `last_seq` is the newest durable offset (0: none yet), `first_seq` the oldest kept (0: none); of several partitions
+    each is the sum of the partitions' seqs. `clock_doubt` says why nothing is trimmed by age for now ("": the clock is
+    trusted). `degraded` names damage in a log that accepts payloads, and how to repair it ("": no damage is known)."""
 
     implementation: str
     accepting: bool
@@ -87,7 +87,7 @@ class LogHealth(msgspec.Struct, frozen=True):
 
 
 class FileFault(msgspec.Struct, frozen=True):
-    """What is wrong with `what` of a partition beside its entries: `expected` was one thing, `observed` is another."""
+    """A fault in a partition outside its entries: `what` should be `expected`, and is `observed`."""
 
     what: str
     expected: str
@@ -95,8 +95,8 @@ class FileFault(msgspec.Struct, frozen=True):
 
 
 class SelfCheck(msgspec.Struct, frozen=True):
-    """What a partition says of itself: `durable` is the offset that it once reached, by a note kept apart from the
-    entries (0: there is none)."""
+    """The outcome of a partition's self-check. `durable` is the newest offset that was durable, according to a file
+    kept apart from the entries (0: there is no such file)."""
 
     durable: int
     faults: tuple[FileFault, ...] = ()
@@ -106,35 +106,35 @@ class ReceiptIndex(Protocol):
     """`Capability.RECEIPTS`."""
 
     def find(self, tenant: str, receipt: str) -> LogEntry | None:
-        """The entry of a receipt if the log still keeps it and it is this tenant's, else None. Its body may be damaged
-        (`LogEntry.damage`). Raises LogUnavailableError."""
+        """The entry of a receipt, or None if the log no longer keeps the entry or it belongs to another tenant. The
+        body may be damaged (`LogEntry.damage`). Raises LogUnavailableError."""
 
 
 class Erasable(Protocol):
-    """`Capability.ERASURE` of a partition: what is no longer needed, or was deleted, leaves it."""
+    """`Capability.ERASURE` of a partition: old entries are trimmed, the bytes of deleted payloads erased."""
 
     def trim(self, confirmed: int) -> int:
-        """Delete entries with an offset <= `confirmed` that are older or bulkier than the retention; returns how many.
+        """Delete entries with an offset <= `confirmed` that the retention no longer keeps; returns how many.
 
-        `confirmed`: the offset up to which a count of the store showed that it holds everything. Nothing counts as old
-        while the system's clock is in doubt (`clock.py`); bulk counts all the same. Raises LogUnavailableError.
+        `confirmed`: the offset up to which the store was counted and holds everything. Retention is by age and by
+        size; age does not count while the system's clock is in doubt (`clock.py`). Raises LogUnavailableError.
         """
 
-    def erase(self, seqs: Sequence[int], up_to: int) -> bool:
-        """Let go of the bytes of these entries: their body is empty then, their format `erased`, all else stays.
+    def erase(self, seqs: Sequence[int], upto_offset: int) -> bool:
+        """Erase the bytes of these entries: their bodies become empty, their format `erased`; all else stays.
 
-        When everything is gone from the files, also what trimming and earlier deletes left behind, `up_to` is noted
-        for `erased` and true returned; false: a reader still holds old pages, call again. Erasing twice is erasing
-        once. Raises LogUnavailableError.
+        Returns true when no file holds these bytes any more, nor bytes that trimming and earlier deletes left; then
+        saves `upto_offset`, which `erased` returns. False: a reader still holds old pages; call again. Idempotent.
+        Raises LogUnavailableError.
         """
 
 
 class Repairable(Protocol):
-    """`Capability.REPAIR`: where a copy of an entry is left elsewhere, it is put back."""
+    """`Capability.REPAIR`: a damaged body is replaced by a copy that is kept elsewhere."""
 
     def mend(self, seq: int, body: bytes) -> bool:
-        """Put the body back of the entry at an offset whose own is damaged; false where `body` does not match the
-        entry's sha256, or there is no such entry. Raises LogUnavailableError.
+        """Replace the damaged body of the entry at an offset; false if `body` does not match the entry's sha256, or
+        there is no such entry. Raises LogUnavailableError.
         """
 
 
@@ -142,70 +142,69 @@ class PartitionReader(ReceiptIndex, Protocol):
     """Reads the durable entries of one partition; any number of readers, in any process."""
 
     def read(self, after: int, max_count: int, max_bytes: int) -> list[LogEntry]:
-        """Entries with an offset > `after` in order; at least one if there is one, then up to both limits. [] at the
-        end.
+        """The entries after an offset in order: at least one if there is one, then up to both limits. [] at the end.
 
-        Every entry is held against its checksums. One whose body is damaged says so (`LogEntry.damage`); one of which
-        nothing can be relied on is left out, as if it was not there. Both are named in the server's log.
+        Every entry is checked against its checksums. An entry whose body is damaged says so (`LogEntry.damage`); an
+        entry whose other columns are damaged is left out. Both are named in the server's log.
         Raises LogUnavailableError.
         """
 
     def deletions(self, after: int) -> list[LogEntry]:
-        """The deletions (`EntryKind.DELETE`) with an offset > `after` in order, found without reading the data
-        between them. Raises LogUnavailableError.
+        """The deletions (`EntryKind.DELETE`) after an offset in order, without reading the data between them. Raises
+        LogUnavailableError.
         """
 
     def erased(self) -> int:
-        """The deletion (its offset) up to which `Erasable.erase` let go of everything; 0: of nothing yet, or never."""
+        """The offset of the deletion up to which `Erasable.erase` erased everything; 0: nothing is erased yet."""
 
     def first_seq(self) -> int:
-        """The oldest offset kept (0 when empty): a reader positioned before it has to know that it missed nothing."""
+        """The oldest offset kept (0 when empty): a reader whose offset is before it may have missed entries."""
 
     def last_seq(self) -> int:
-        """The newest durable offset, also when its entry was trimmed (the one before the partition's first: nothing was
-        ever appended)."""
+        """The newest durable offset, also when its entry was trimmed; the offset before the partition's first when
+        nothing was ever appended."""
 
     def known_damages(self) -> list[LogDamage]:
-        """The damages that were met so far, by offset; entries are held against their checksums when they are read."""
+        """The damages found so far, by offset; an entry's checksums are checked when the entry is read."""
 
     def self_check(self, *, whole: bool) -> SelfCheck:
-        """What is wrong beside the entries; `whole`: also the structure of the files, all of which are read for it, so
-        not beside a server. Never raises."""
+        """Check what is outside the entries; `whole`: also the structure of the files, which reads all of them, so not
+        beside a server. Never raises."""
 
     def close(self) -> None:
-        """Let go of what was opened. Harmless when repeated."""
+        """Close the files. Harmless when repeated."""
 
 
 class BacklogReader(PartitionReader, Protocol):
-    """What works off a partition: it chooses among entries before it reads their bodies."""
+    """Reads a partition for the mill, which chooses among entries before it reads their bodies."""
 
     def headers(self, after: int, max_count: int) -> list[Header]:
-        """Entries with an offset > `after` in order, up to a count, without bodies. Raises LogUnavailableError."""
+        """Up to `max_count` entries after an offset in order, without bodies. Raises LogUnavailableError."""
 
-    def at(self, seqs: Sequence[int]) -> list[LogEntry]:
-        """The entries at these offsets (rising), in order; without those that are not there.
+    def entries_at(self, seqs: Sequence[int]) -> list[LogEntry]:
+        """The entries at these offsets (rising), in order; offsets without an entry are left out.
 
         Raises LogUnavailableError.
         """
 
 
 class LogPartition(PartitionReader, Erasable, Protocol):
-    """The one writer's side of a partition."""
+    """A partition as its one writer uses it."""
 
 
 class LogReader(ReceiptIndex, Protocol):
-    """Reads a log: each of its partitions, or an entry in whichever of them it is."""
+    """Reads a log by partition, and finds an entry in whichever partition holds it."""
 
     @property
     def partitions(self) -> Sequence[PartitionReader]:
         """The partitions, by number: a feed's payloads are in that of `model.offset.partition_of_feed`."""
 
     def close(self) -> None:
-        """Let go of what was opened. Harmless when repeated."""
+        """Close the files. Harmless when repeated."""
 
 
 class IntakeLog(LogReader, Repairable, Protocol):
-    """The one writer's side. Exactly one process owns it."""
+    """A log as its one writer uses it. Exactly one process owns it."""
 
     @property
     def partitions(self) -> Sequence[LogPartition]:
@@ -213,7 +212,7 @@ class IntakeLog(LogReader, Repairable, Protocol):
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """What it can do beside appending and reading; the same for as long as it is open."""
+        """What the log can do beside appending and reading; does not change while the log is open."""
 
     def append(self, payload: Payload, *, idempotency_key: str | None = None) -> Future[Appended]:
         """Queue a payload; the future resolves after the commit that holds it is durable.
@@ -225,14 +224,14 @@ class IntakeLog(LogReader, Repairable, Protocol):
         """
 
     async def append_async(self, payload: Payload, idempotency_key: str | None = None) -> Appended:
-        """`append` for event loops: the same promises and errors. Cheaper, as a loop is woken once a commit."""
+        """`append` for event loops: the same promises and errors. Cheaper, because a loop is woken once a commit."""
         ...
 
     def known_damages(self) -> list[LogDamage]:
-        """Those of all partitions."""
+        """The known damages of all partitions."""
 
     def health(self) -> LogHealth:
         """Whether the log accepts payloads, and if not why; never raises."""
 
     def close(self) -> None:
-        """Commit what was queued and give everything back. Harmless when repeated."""
+        """Commit queued payloads, close the files and release the lock. Harmless when repeated."""

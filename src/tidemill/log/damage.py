@@ -1,4 +1,4 @@
-"""What is known to be damaged in a log: each damage is named once in the server's log, and kept for health to show."""
+"""The known damages of a log: each is written once to the server's log, and kept for health to show."""
 
 import logging
 import threading
@@ -8,14 +8,14 @@ from typing import Final
 import msgspec
 
 _log = logging.getLogger(__name__)
-MAX_KEPT: Final = 1_000
+MAX_DAMAGES: Final = 1_000
 HOW_TO_REPAIR: Final = "stop the server and run `tidemill verify --repair` on its data folder"
 
 
 class LogDamage(msgspec.Struct, frozen=True):
-    """One damaged entry, or (`seq` 0) a part of the file that is no entry. `mended`: the bytes are right again as they
-    are read, and are wrong in the file still. `lost`: nothing of the entry can be relied on, not even whose it is; then
-    `receipt`, `tenant` and `feed` are empty."""
+    """One damaged entry, or (`seq` 0) a part of the file that is no entry. `mended`: readers get the right bytes, and
+    the file still holds the wrong ones. `lost`: no column of the entry is reliable, not even the tenant; `receipt`,
+    `tenant` and `feed` are then empty."""
 
     seq: int
     what: str
@@ -31,7 +31,7 @@ class LogDamage(msgspec.Struct, frozen=True):
 
 
 class Damages:
-    """The damages of one log, as one process met them; `quiet`: they are named elsewhere. Thread-safe."""
+    """The damages of one log that one process has found; `quiet`: the caller reports them. Thread-safe."""
 
     def __init__(self, path: Path, *, quiet: bool = False) -> None:
         self._path, self._quiet = path, quiet
@@ -39,17 +39,17 @@ class Damages:
         self._known: dict[tuple[int, str], LogDamage] = {}
 
     def add(self, damage: LogDamage) -> None:
-        """Keep a damage; say so the first time."""
+        """Keep a damage; writes it to the server's log the first time."""
         key = (damage.seq, "" if damage.seq else damage.what)
         with self._lock:
-            if key in self._known or len(self._known) >= MAX_KEPT:
+            if key in self._known or len(self._known) >= MAX_DAMAGES:
                 return
             self._known[key] = damage
         if not self._quiet:
             _log.error("in the log %s %s. To repair: %s", self._path, damage, HOW_TO_REPAIR)
 
     def remove(self, seq: int) -> None:
-        """Forget a damage: the entry is whole again."""
+        """Remove the damage of an entry that was repaired."""
         with self._lock:
             self._known.pop((seq, ""), None)
 
@@ -60,12 +60,12 @@ class Damages:
 
     @property
     def known(self) -> list[LogDamage]:
-        """All of them, by seq."""
+        """All damages, by seq."""
         with self._lock:
             return sorted(self._known.values(), key=lambda damage: (damage.seq, damage.what))
 
     def summary(self) -> str:
-        """What health says of them; empty: nothing is known to be damaged."""
+        """One line about the damages for health; empty when no damage is known."""
         known = self.known
         if not known:
             return ""

@@ -1,4 +1,4 @@
-"""The stated limits of a log: what it keeps, what it queues, when it stops accepting."""
+"""The limits of a log: how much it keeps, how much it queues, and when it stops accepting payloads."""
 
 from typing import Final
 

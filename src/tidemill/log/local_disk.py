@@ -1,4 +1,4 @@
-"""What the log needs to know of the disk under it: that it is local, and how much of it is free."""
+"""Checks of the disk under the log: that the disk is local, and how much of it is free."""
 
 import os
 import time
@@ -20,12 +20,12 @@ CHECK_EVERY_S: Final = 1.0  # a check costs 2 µs; the limit leaves room for far
 
 
 def make_folder(directory: Path) -> None:
-    """Make the data folder if it is not there, its name durable. Raises StartupError if that cannot be."""
+    """Make the data folder durably if it does not exist. Raises StartupError if it cannot be made."""
     try:
-        missing = [one for one in (directory, *directory.parents) if not one.exists()]
+        missing = [folder for folder in (directory, *directory.parents) if not folder.exists()]
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for one in missing:
-            sync_folder(one.parent)
+        for folder in missing:
+            sync_folder(folder.parent)
     except OSError as error:
         raise StartupError(f"the data folder cannot be made ({error}); choose another with --data") from None
 
@@ -46,19 +46,19 @@ def refuse_network_file_system(directory: Path, mounts: Path = Path("/proc/mount
 
 def file_system_of(path: Path, mounts: str) -> str:
     """The type of the file system that holds `path`, by the text of `/proc/mounts` ("" when none matches)."""
-    best, kind = -1, ""
+    depth, kind = -1, ""
     for line in mounts.splitlines():
         fields = line.split(" ")
         if len(fields) < 3:
             continue
         point = Path(fields[1].encode().decode("unicode_escape"))  # blanks are written \040
-        if path.is_relative_to(point) and len(point.parts) >= best:  # the last mount on a point is the visible one
-            best, kind = len(point.parts), fields[2]
+        if path.is_relative_to(point) and len(point.parts) >= depth:  # the last mount on a point is the visible one
+            depth, kind = len(point.parts), fields[2]
     return kind
 
 
 class FreeSpace:
-    """Free bytes of the disk under a folder, looked up at most once a second, against the least the log needs."""
+    """The free bytes of the disk under a folder, and the bytes that must stay free; read at most once a second."""
 
     def __init__(self, directory: Path, limits: LogLimits) -> None:
         self._directory = directory
@@ -68,7 +68,7 @@ class FreeSpace:
         self.needed_bytes = 0
 
     def short(self, *, now: bool = False) -> bool:
-        """Whether there is too little to accept anything; `now` looks even if it did so within the last second."""
+        """Whether the free space is too small to accept payloads; `now`: read it even within the same second."""
         moment = time.monotonic()
         if now or moment - self._checked_at >= CHECK_EVERY_S:
             disk = os.statvfs(self._directory)

@@ -1,6 +1,6 @@
-"""Opens the log of a data folder: the one place that names the implementations.
+"""Opens the log of a data folder; no other module names the implementations.
 
-Today a data folder has the embedded log, SQLite files, whatever its settings.
+Every data folder has the embedded log, which is SQLite files.
 """
 
 import logging
@@ -21,35 +21,35 @@ _log = logging.getLogger(__name__)
 
 
 def open_log(data: Path, known: Sequence[int], *, limits: LogLimits, trust: Trust) -> IntakeLog:
-    """The log as its owner opens it. `known`: the newest offset of each partition that anybody else knows of.
+    """Open the log as its one writer. `known`: the newest offset of each partition that the store or a checkpoint
+    names.
 
-    A partition that is damaged is read on, and acknowledges nothing. Raises StartupError (another owner, network file
-    system).
+    A damaged partition stays readable and refuses payloads. Raises StartupError (another owner, network file system).
     """
 
-    def opened(number: int, known_seq: int) -> LogOfPartition:
+    def open_for_writing(number: int, known_offset: int) -> LogOfPartition:
         folder = log_folder(data, number)
         try:
-            return SqliteLog(folder, limits=limits, known_seq=known_seq, trust=trust, partition=number)
-        except LogCorruptError as error:  # say so: a start again would change nothing
+            return SqliteLog(folder, limits=limits, known_offset=known_offset, trust=trust, partition=number)
+        except LogCorruptError as error:  # report it: another start would change nothing
             _log.error("payloads are refused: %s", error.message)
             return ShutLog(folder, error, number)
 
-    logs = [opened(number, known_seq) for number, known_seq in enumerate(known)]
+    logs = [open_for_writing(number, offset) for number, offset in enumerate(known)]
     return logs[0] if len(logs) == 1 else PartitionedLog(logs)
 
 
-def open_partition(data: Path, partition: int) -> BacklogReader:
-    """One partition to be worked off; it need not be there yet."""
+def open_partition_reader(data: Path, partition: int) -> BacklogReader:
+    """A reader of one partition for the mill; the partition's files need not exist yet."""
     return SqliteLogReader(log_folder(data, partition))
 
 
-def open_reader(data: Path) -> LogReader:
-    """All partitions, to be looked through: damage is not named in the server's log, only in `known_damages`."""
+def open_log_reader(data: Path) -> LogReader:
+    """A reader of all partitions; it reports damage in `known_damages` only, not in the server's log."""
     count = partition_count(data)
     return PartitionedReader([SqliteLogReader(log_folder(data, number), quiet=True) for number in range(count)])
 
 
 def log_files(data: Path, count: int | None = None) -> LogFiles:
-    """The files of the log, of `count` partitions (null: as the folder says)."""
+    """The files of the log of a data folder, with `count` partitions (None: the number that is kept in the folder)."""
     return SqliteLogFiles(data, partition_count(data) if count is None else count)

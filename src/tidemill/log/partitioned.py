@@ -1,4 +1,4 @@
-"""A log of several partitions, each a log of its own: which one takes a payload, and what is asked of all of them."""
+"""A log of several partitions, each a log of its own: routes payloads to partitions, and combines their answers."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -18,14 +18,14 @@ from tidemill.model.payload import LogEntry, Payload
 
 
 class LogOfPartition(IntakeLog, LogPartition, Protocol):
-    """What a partition is: one to read and trim, and a log that takes its payloads."""
+    """A partition that is also a log of one partition: it takes payloads, and is read and trimmed."""
 
 
 Each = TypeVar("Each", bound=PartitionReader)
 
 
 class PartitionedReader(Generic[Each]):
-    """Reads the log of these partitions, by number. Keeps the promises of `LogReader`."""
+    """Reads the log that has these partitions, by number. Keeps the promises of `LogReader`."""
 
     def __init__(self, partitions: Sequence[Each]) -> None:
         self._partitions = tuple(partitions)
@@ -38,8 +38,8 @@ class PartitionedReader(Generic[Each]):
     def find(self, tenant: str, receipt: str) -> LogEntry | None:
         """See `ReceiptIndex.find`: one look-up by an index in each partition."""
         for partition in self._partitions:
-            if (logged := partition.find(tenant, receipt)) is not None:
-                return logged
+            if (entry := partition.find(tenant, receipt)) is not None:
+                return entry
         return None
 
     def close(self) -> None:
@@ -49,20 +49,20 @@ class PartitionedReader(Generic[Each]):
 
 
 class PartitionedLog(PartitionedReader[LogOfPartition]):
-    """The log of these partitions, by number. Keeps the promises of `IntakeLog`."""
+    """The log that has these partitions, by number. Keeps the promises of `IntakeLog`."""
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        """What every partition can do."""
+        """The capabilities that every partition has."""
         return frozenset.intersection(*(partition.capabilities for partition in self._partitions))
 
     def append(self, payload: Payload, *, idempotency_key: str | None = None) -> Future[Appended]:
         """Queue a payload in the partition of its feed; see `IntakeLog.append`."""
-        return self._of(payload).append(payload, idempotency_key=idempotency_key)
+        return self._partition_of(payload).append(payload, idempotency_key=idempotency_key)
 
     async def append_async(self, payload: Payload, idempotency_key: str | None = None) -> Appended:
-        """As `append`, for an event loop."""
-        return await self._of(payload).append_async(payload, idempotency_key)
+        """See `IntakeLog.append_async`."""
+        return await self._partition_of(payload).append_async(payload, idempotency_key)
 
     def known_damages(self) -> list[LogDamage]:
         """See `IntakeLog.known_damages`."""
@@ -73,7 +73,7 @@ class PartitionedLog(PartitionedReader[LogOfPartition]):
         return self._partitions[index_of(seq, len(self._partitions))].mend(seq, body)
 
     def health(self) -> LogHealth:
-        """The health of all partitions together; it accepts payloads when every partition does. Never raises."""
+        """The combined health of all partitions; the log accepts payloads when every partition does. Never raises."""
         parts = [partition.health() for partition in self._partitions]
         return LogHealth(
             implementation=parts[0].implementation,
@@ -90,5 +90,5 @@ class PartitionedLog(PartitionedReader[LogOfPartition]):
             degraded="; ".join(part.degraded for part in parts if part.degraded),
         )
 
-    def _of(self, payload: Payload) -> LogOfPartition:
+    def _partition_of(self, payload: Payload) -> LogOfPartition:
         return self._partitions[partition_of_feed(payload.tenant, payload.feed, len(self._partitions))]

@@ -1,7 +1,7 @@
-"""How many partitions the log of a data folder has, and where each is.
+"""The number of partitions of a data folder's log, and the folder of each.
 
-The number is chosen when the folder is made and kept in it: with another one, a feed's payloads would go on in another
-partition, and nothing would hold their order any more.
+The number is chosen when the data folder is made, and kept in it. With another number a feed's later payloads would go
+to another partition, and the feed's payloads would no longer be in one order.
 """
 
 from pathlib import Path
@@ -11,18 +11,18 @@ from tidemill.durable import replace_file
 from tidemill.errors import StartupError
 from tidemill.model.offset import MAX_PARTITIONS
 
-FILE: Final = "partitions"  # in the data folder; one that has none has one partition
-FOLDER: Final = "log"
+PARTITIONS_FILE: Final = "partitions"  # in the data folder; without this file the log has one partition
+LOG_FOLDER: Final = "log"
 
 
 def log_folder(data: Path, partition: int) -> Path:
     """The folder of a partition in a data folder."""
-    return data / (f"{FOLDER}-{partition}" if partition else FOLDER)
+    return data / (f"{LOG_FOLDER}-{partition}" if partition else LOG_FOLDER)
 
 
 def partition_count(data: Path) -> int:
-    """How many partitions the log of a data folder has. Raises StartupError when the file that says it is damaged."""
-    path = data / FILE
+    """The number of partitions of a data folder's log. Raises StartupError when the file that holds it is damaged."""
+    path = data / PARTITIONS_FILE
     try:
         text = path.read_text("ascii", "replace").strip()
     except FileNotFoundError:
@@ -36,16 +36,16 @@ def partition_count(data: Path) -> int:
 
 
 def settle_partitions(data: Path, count: int) -> None:
-    """Make `count` the number of partitions of a folder that is new; durable on return.
+    """Set the number of partitions of a new data folder; durable on return.
 
     Raises StartupError when the folder has another number.
     """
     known = partition_count(data)
     if known == count:
         return
-    if (data / FILE).exists() or log_folder(data, 0).exists():
+    if (data / PARTITIONS_FILE).exists() or log_folder(data, 0).exists():
         raise StartupError(
             f"The log in '{data}' has {known} partition{'s'[: known != 1]}, which stays as it is: start with "
             f"TIDEMILL_PARTITIONS={known}, or with another data folder"
         )
-    replace_file(data / FILE, b"%d\n" % count)
+    replace_file(data / PARTITIONS_FILE, b"%d\n" % count)

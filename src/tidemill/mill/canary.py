@@ -68,7 +68,7 @@ class Canary:
             seqs = [one.seq for one in small if one.tenant == tenant]
             rows = self._store.rows("mill_plainly_applied", tenant=tenant, seqs=seqs)
             if rows:
-                found = self._reader.at([max(row["seq"] for row in rows)])
+                found = self._reader.entries_at([max(row["seq"] for row in rows)])
                 return found[0] if found and not found[0].damage else None
         return None
 

@@ -166,7 +166,9 @@ class Confirmer:
         stored = self._store.frame("confirm_places", tenant=tenant, after=after, upto=upto)["seq"]
         missing = sorted(set(seqs) - set(stored))
         given = [
-            entry.seq for start in range(0, len(missing), _READ) for entry in self._reader.at(missing[start:][:_READ])
+            entry.seq
+            for start in range(0, len(missing), _READ)
+            for entry in self._reader.entries_at(missing[start:][:_READ])
         ]
         if given:
             _log.error("%d payloads of tenant '%s' are not in the store", len(given), tenant)

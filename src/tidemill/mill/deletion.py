@@ -170,7 +170,7 @@ def _tenant_of_whole_series(pair: tuple[LogEntry, Deletion]) -> str:
 
 def _read(entry: LogEntry) -> Deletion | None:
     try:
-        return deletions.read(entry.payload)
+        return deletions.decode_deletion(entry.payload)
     except (msgspec.MsgspecError, ValueError):
         _log.error("entry %d of the log is no deletion that can be read", entry.seq)
         return None

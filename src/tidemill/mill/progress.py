@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import msgspec
 
 from tidemill.errors import LogUnavailableError, StartupError
-from tidemill.log.loss import how_to_go_on
+from tidemill.log.loss import advice_after_loss
 from tidemill.model.offset import Partition, Reach, index_of, partition_of
 
 _log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def reconcile(
         message = f"the log ends at {last_seq}, but payloads up to {known} were applied to the store from it"
         if accepted >= known:
             raise LogUnavailableError(f"{message}: waiting until it goes on above {accepted}")
-        raise StartupError(f"{message}: it is another log, or lost entries. {how_to_go_on(known)}")
+        raise StartupError(f"{message}: it is another log, or lost entries. {advice_after_loss(known)}")
     start = min(position, max(in_store, begin))
     if start < position:
         _log.warning(

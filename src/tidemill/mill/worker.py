@@ -252,7 +252,7 @@ class Mill:
         with self.status.stage("read"):
             self._look()
             picked = self._pick()
-            entries = self._reader.at([header.seq for header in picked])
+            entries = self._reader.entries_at([header.seq for header in picked])
         if not picked:
             return 0
         self._pacing.begin(len(picked))
@@ -287,7 +287,7 @@ class Mill:
         if not picked:
             return
         try:
-            entries = self._reader.at([header.seq for header in picked])
+            entries = self._reader.entries_at([header.seq for header in picked])
         except BaseException:
             self._lanes.back(picked[0])
             raise

@@ -1,6 +1,6 @@
-"""What may be asked to be deleted, as it stands in the log: the body of an entry of kind DELETE.
+"""A deletion as the log holds it: the body of an entry of kind DELETE.
 
-A deletion concerns what was submitted before it and fits everything that it names.
+A deletion deletes what was submitted before it and matches everything that it names.
 """
 
 import hashlib
@@ -12,14 +12,14 @@ from tidemill.model.ids import parse_series
 from tidemill.model.payload import EntryKind, Payload
 from tidemill.model.time import MAX_NS, MIN_NS, format_instant
 
-FORMAT: Final = "deletion"  # of the log entry
-ERASED: Final = "erased"  # format of a log entry whose bytes are gone
+DELETION_FORMAT: Final = "deletion"  # of the log entry
+ERASED_FORMAT: Final = "erased"  # of a log entry whose bytes are erased
 MAX_ERASE_S: Final = 72 * 3600
-Name = Literal["series", "range", "feed", "payload"]
+DeletionKind = Literal["series", "range", "feed", "payload"]
 
 
 class Selector(TypedDict, total=False):
-    """What a deletion names; [`start`, `end`)."""
+    """What a deletion names, as the API shows it; times are in [`start`, `end`)."""
 
     feed: str
     series: str
@@ -30,11 +30,11 @@ class Selector(TypedDict, total=False):
 
 
 class Deletion(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`series`: one series as a whole, or with `start_ns`, `end_ns` a range of it. `range`: records of a feed by tags
-    and range, too. `receipt`: of a payload. `alone`: the payloads of the series hold nothing else. Bounds are
-    [start, end). `erase_s`: within how many seconds the bytes must be gone from disk."""
+    """What is to be deleted. `kind`: `series` (a whole series, or with `start_ns` and `end_ns` a range of it), `range`
+    (records of a feed by tags and range), `feed`, or `payload` (by `receipt`). `alone`: the payloads of the series hold
+    nothing else. Bounds are [start, end). `erase_s`: within how many seconds the bytes must be erased from disk."""
 
-    kind: Name
+    kind: DeletionKind
     feed: str
     series: str = ""
     tags: dict[str, str] = {}
@@ -46,7 +46,7 @@ class Deletion(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def number(self) -> int:
-        """The series it names; 0: none."""
+        """The id of the series that the deletion names; 0: none."""
         return parse_series(self.series) if self.series else 0
 
     @property
@@ -61,15 +61,15 @@ class Deletion(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def selector(self) -> Selector:
-        """What was asked for, as it is shown: without what was not named."""
+        """What the deletion names, as the API shows it: without empty fields."""
         shown: dict[str, Any] = {"feed": self.feed, "series": self.series, "tags": self.tags, "receipt": self.receipt}
         for name, ns in (("start", self.start_ns), ("end", self.end_ns)):
             shown[name] = None if ns is None else format_instant(ns)
         return cast("Selector", {name: value for name, value in shown.items() if value})
 
 
-def entry(deletion: Deletion, *, tenant: str, receipt: str, received_ns: int, feed_version: int) -> Payload:
-    """The payload that carries a deletion through the log; `receipt` is the id of the deletion."""
+def deletion_payload(deletion: Deletion, *, tenant: str, receipt: str, received_ns: int, feed_version: int) -> Payload:
+    """The payload that carries a deletion in the log; `receipt` is the id of the deletion."""
     body = msgspec.json.encode(deletion)
     return Payload(
         receipt=receipt,
@@ -77,18 +77,18 @@ def entry(deletion: Deletion, *, tenant: str, receipt: str, received_ns: int, fe
         feed=deletion.feed,
         feed_version=feed_version,
         received_ns=received_ns,
-        format=FORMAT,
+        format=DELETION_FORMAT,
         body=body,
         sha256=hashlib.sha256(body).digest(),
         kind=EntryKind.DELETE,
     )
 
 
-def read(payload: Payload) -> Deletion:
-    """The deletion that a payload of kind DELETE carries. Raises ValueError when it is none."""
+def decode_deletion(payload: Payload) -> Deletion:
+    """The deletion that a payload of kind DELETE carries. Raises ValueError for a body that is no deletion."""
     return msgspec.json.decode(payload.body, type=Deletion)
 
 
 def is_erased(payload: Payload) -> bool:
-    """Whether the log has let the bytes of this payload go."""
-    return payload.format == ERASED
+    """Whether the log has erased the bytes of this payload."""
+    return payload.format == ERASED_FORMAT

@@ -1,4 +1,4 @@
-"""A feed definition as it is kept: its TOML text, word for word, and its version. `feeds/load.py` makes sense of it."""
+"""A feed definition as the catalog keeps it: its TOML text, verbatim, and its version. `feeds/load.py` parses it."""
 
 import msgspec
 

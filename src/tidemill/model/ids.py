@@ -1,4 +1,4 @@
-"""Identities: receipts are UUIDv7 (RFC 9562), series are stable 64-bit hashes of what they are."""
+"""Identities: receipts are UUIDv7 (RFC 9562), series ids are stable 64-bit hashes of a series' identity."""
 
 import hashlib
 import os

@@ -1,10 +1,10 @@
-"""One ISO 8601 text -> its wall clock and its offset: every form of the standard that can be read in one way only.
+"""Parses an ISO 8601 text to its wall clock and its offset: every form of the standard that has one meaning only.
 
 Dates: calendar (`2026-01-10`, `20260110`), week (`2026-W02-6`, `2026W026`) and ordinal (`2026-010`, `2026010`); a month
 (`2026-01`) or a week (`2026-W02`) alone begins with its first day. Times: hours, minutes and seconds, with colons or
 without, the last of them with decimals behind `.` or `,`; `24:00` is the midnight at the end of the day. Offsets: `Z`,
-`+01:00`, `+0100`, `+01`. Left out because they can be read in more than one way: years of two digits, `202601` (a month
-or a day of 2020), a year alone (a number), and an offset behind a date without a time (`2026-01-10+10:00`).
+`+01:00`, `+0100`, `+01`. Left out because they have more than one meaning: years of two digits, `202601` (a month or a
+day of 2020), a year alone (a number), and an offset behind a date without a time (`2026-01-10+10:00`).
 """
 
 import re
@@ -36,14 +36,14 @@ OFFSET: Final = (
 _ISO: Final = re.compile(rf"{_DATE}(?:[Tt ]{_TIME}(?: ?(?:{OFFSET}))?|(?P<day_zulu>[Zz]))?", re.ASCII)
 _OFFSET: Final = re.compile(OFFSET, re.ASCII)
 _EPOCH: Final = date(1970, 1, 1).toordinal()
-_DIGITS: Final = 40  # of a fraction; what is further behind is less than any nanosecond
+_DIGITS: Final = 40  # of a fraction; further digits are far less than a nanosecond
 
 Groups = dict[str, str | None]
 
 
 class Written(msgspec.Struct, frozen=True):
-    """A time as written: `wall_ns`, the wall clock as if it were UTC; `offset_s` from UTC, or None without one; `day`:
-    a date without a time of day (and without an offset), which means the begin of that day."""
+    """A time as written. `wall_ns`: the wall clock as if it were UTC; `offset_s`: from UTC, None without an offset;
+    `day`: a date without a time of day and without an offset, which means the begin of that day."""
 
     wall_ns: int
     offset_s: int | None
@@ -51,8 +51,8 @@ class Written(msgspec.Struct, frozen=True):
 
 
 def parse_iso(text: str, expected: str = ISO_INSTANT_TEXT) -> Written:
-    """An ISO 8601 text as it is written. Further digits than those of a nanosecond are cut. Raises ValueError with a
-    sentence that says why; `expected` is what it asks for instead of a text that is no time at all."""
+    """Parse an ISO 8601 text. Digits after those of a nanosecond are cut. Raises ValueError with a sentence that says
+    why; for a text that is no time at all the sentence names `expected` instead."""
     match = _ISO.fullmatch(text)
     if match is None:
         raise ValueError(f"'{text[:40]}' is not {expected}")
@@ -69,16 +69,16 @@ def parse_iso(text: str, expected: str = ISO_INSTANT_TEXT) -> Written:
 
 
 def parse_offset(text: str) -> int:
-    """`+01:00`, `+0100`, `+01`, `Z` -> seconds east of UTC. Raises ValueError with a sentence."""
+    """Parse `+01:00`, `+0100`, `+01` or `Z` to seconds east of UTC. Raises ValueError with a sentence."""
     match = _OFFSET.fullmatch(text)
-    found = None if match is None else offset_of(match.groupdict())
-    if found is None:
+    offset_s = None if match is None else offset_of(match.groupdict())
+    if offset_s is None:
         raise ValueError(f"'{text[:40]}' is not an offset from UTC such as +01:00 or Z")
-    return found
+    return offset_s
 
 
 def offset_of(groups: Groups) -> int | None:
-    """The groups of OFFSET -> seconds east of UTC; None where there is no offset. Raises ValueError beyond 23:59."""
+    """The seconds east of UTC of the groups of OFFSET; None without an offset. Raises ValueError beyond 23:59."""
     if groups["zulu"]:
         return 0
     if groups["sign"] is None:
@@ -92,16 +92,16 @@ def offset_of(groups: Groups) -> int | None:
 
 
 def fraction_ns(digits: str | None, unit_ns: int) -> int:
-    """The decimals of a unit in whole nanoseconds; the rest is cut."""
+    """The decimals of a unit in whole nanoseconds, cut, not rounded."""
     if not digits:
         return 0
     kept = digits[:_DIGITS]
-    found: int = int(kept) * unit_ns // 10 ** len(kept)
-    return found
+    ns: int = int(kept) * unit_ns // 10 ** len(kept)
+    return ns
 
 
 def _date_of(groups: Groups) -> date:
-    """The day of a date's groups. Raises ValueError for one that does not exist."""
+    """The day of a date's groups. Raises ValueError for a day that does not exist."""
     year = int(groups["year"] or 0)
     week = groups["week"] or groups["basic_week"]
     if week is not None:
@@ -120,7 +120,7 @@ def _leap(year: int) -> bool:
 
 
 def _of_day_ns(groups: Groups, text: str) -> int:
-    """The time of day in ns. Raises ValueError for one that does not exist."""
+    """The time of day in ns. Raises ValueError for a time that does not exist."""
     minute, second = groups["minute"] or groups["basic_minute"], groups["second"] or groups["basic_second"]
     if second == "60":
         raise ValueError("leap seconds (:60) have no place in UTC epoch time; send :59 or :00 of the next minute")

@@ -1,7 +1,7 @@
-"""A job: long work with an id, progress and a result, which no request waits for. What all kinds of jobs have.
+"""A job: long work with an id, progress and a result, which no request waits for. The fields of all kinds of jobs.
 
-The kinds are subclasses (`Replay`, `Verification`) that say what is asked for and what comes of it; they are listed in
-`model/job_kinds.py`. A job is kept in the catalog, shown by the API, and worked on by the role that its kind names.
+The kinds are subclasses (`Replay`, `Verification`) that define the request and the result; `model/job_kinds.py` lists
+them. A job is kept in the catalog, shown by the API, and run by the role that its kind names.
 """
 
 from typing import Any, ClassVar, Final, Generic, Literal, TypeVar, get_args
@@ -15,19 +15,19 @@ OVER: Final[frozenset[State]] = frozenset({"done", "failed", "cancelled"})
 QUEUED: Final[frozenset[State]] = frozenset({"queued"})
 RUNNING: Final[frozenset[State]] = frozenset({"running"})
 UNDER_WAY: Final[frozenset[State]] = frozenset({"queued", "running", "publishing"})
-CANCELLABLE: Final[frozenset[State]] = frozenset({"queued", "running"})  # nobody sees anything of it yet
+CANCELLABLE: Final[frozenset[State]] = frozenset({"queued", "running"})  # readers see no part of its result yet
 
 RequestT = TypeVar("RequestT")
 ResultT = TypeVar("ResultT")
 
 
 class Job(msgspec.Struct, Generic[RequestT, ResultT], frozen=True, kw_only=True):
-    """A job of one tenant. Times in ns since the epoch, UTC; null: not yet. `done` of `total` payloads are through;
-    `step` is what it is at ("": nothing to say). `error` says in words why it failed, `code` is that of the error.
-    `attempts`: how often work on it began and did not end in good order. `result` is null until it is done.
+    """A job of one tenant. Times in ns since the epoch, UTC; null: not yet. `done` of `total` payloads are processed;
+    `step` names the present step ("": none). `error` says why the job failed, `code` is the error's code. `attempts`:
+    how often work on the job began and broke off. `result` is null until the job is done.
 
-    A subclass is a kind: `kind` is its name, `PREFIX` where the catalog keeps its jobs, `ROLE` which process works on
-    them. Several roles never work on one kind.
+    A subclass is a kind: `kind` is its name, `PREFIX` the prefix of its keys in the catalog, `ROLE` the process that
+    runs its jobs. One role runs all jobs of a kind.
     """
 
     PREFIX: ClassVar[str]

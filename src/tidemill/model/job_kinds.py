@@ -1,7 +1,7 @@
-"""The kinds of jobs, in one place: what a new kind is added to.
+"""The list of all kinds of jobs; a new kind is added here.
 
-A kind needs a subclass of `Job` in this list; if its role is `worker`, what does the work, in `jobs/work.py`; and how
-the API takes and shows it, in `api/job_views.py`. A test finds a kind that lacks one of them.
+A kind needs a subclass of `Job` in this list; if its role is `worker`, the work itself in `jobs/work.py`; and its
+requests and answers in `api/job_views.py`. A test fails for a kind that lacks one of them.
 """
 
 from typing import Final, Literal, get_args

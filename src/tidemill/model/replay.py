@@ -1,5 +1,5 @@
-"""A replay: payloads that are put through the rules again, under another version of their feed. What was asked for, and
-what it changes. A kind of job that the mill works on."""
+"""A replay: applies payloads again under another version of their feed. Its request, and its outcome. A kind of job
+that the mill runs."""
 
 from typing import ClassVar, Literal
 
@@ -9,7 +9,8 @@ from tidemill.model.job import Job, Role
 
 
 class RejectionFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Payloads with rejected records that match all that is given. Times are of receipt, ns UTC, [start, end)."""
+    """Selects payloads with rejected records that match every given field. Times are of receipt, ns UTC, [start,
+    end)."""
 
     reason: str | None = None
     receipt: str | None = None
@@ -18,11 +19,11 @@ class RejectionFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
 
 class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Which payloads of a feed, by exactly one of three: a range of the time of receipt ([start, end), ns UTC, either
-    may be open), their receipts, or their rejections. A range takes what was applied or set aside as poison; payloads
-    that were refused come only when they are named by their receipts or their rejections.
+    """Selects the payloads of a feed by exactly one of three: a range of the time of receipt ([start, end), ns UTC,
+    either may be open), their receipts, or their rejections. A range selects payloads that were applied or set aside as
+    poison; refused payloads are selected only by their receipts or their rejections.
 
-    `version` is the version of the feed to apply. `dry_run`: find the difference and write nothing."""
+    `version` is the version of the feed to apply. `dry_run`: compute the difference and write nothing."""
 
     feed: str
     version: int
@@ -34,7 +35,7 @@ class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WindowDifference(msgspec.Struct, frozen=True, kw_only=True):
-    """A rollup window that changes: `mean` null: it has no points before, or after."""
+    """A rollup window that changes. A mean is null where the window has no points before, or after."""
 
     series: str
     window_ns: int
@@ -46,7 +47,7 @@ class WindowDifference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PointDifference(msgspec.Struct, frozen=True, kw_only=True):
-    """A value that changes: null where there was none before, or is none after."""
+    """A value that changes: null where there is no value before, or after."""
 
     series: str
     time_ns: int
@@ -57,9 +58,9 @@ class PointDifference(msgspec.Struct, frozen=True, kw_only=True):
 class ReplayOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a replay changes, or would change. Counts are of records unless they say otherwise.
 
-    `newly_accepted` is by the reason of the rejection that falls, `newly_rejected` by the new reason; a record with two
-    reasons counts under both there and once in the totals. `windows` and `points` are those with the largest change
-    (of mean, of value), at most a hundred; one that appears or goes comes before all others.
+    `newly_accepted` counts by the reason of the former rejection, `newly_rejected` by the new reason; a record with two
+    reasons counts under both, and once in the totals. `windows` and `points` are those with the largest change (of
+    mean, of value), at most a hundred; windows and points that appear or disappear come before all others.
     """
 
     payloads: int = 0
@@ -82,8 +83,8 @@ class ReplayOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Replay(Job[ReplayRequest, ReplayOutcome], frozen=True, kw_only=True):
-    """A replay as it stands; `result` is what it changed, or would change. Only while it is `publishing` may readers
-    see a part of it."""
+    """A replay as a job; `result` is what it changed, or would change. Readers may see a part of the changes only while
+    the state is `publishing`."""
 
     PREFIX: ClassVar[str] = "replays/"
     ROLE: ClassVar[Role] = "mill"

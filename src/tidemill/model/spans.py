@@ -17,7 +17,7 @@ _EPOCH: Final = date(1970, 1, 1).toordinal()
 
 
 class Span(msgspec.Struct, frozen=True):
-    """A length: `fixed_ns`, or so many `days` or `months` of a calendar; the others are 0."""
+    """A length of time: `fixed_ns`, or a number of `days` or `months` of a calendar; the other two are 0."""
 
     fixed_ns: int = 0
     days: int = 0
@@ -25,12 +25,12 @@ class Span(msgspec.Struct, frozen=True):
 
     @property
     def of_calendar(self) -> bool:
-        """Whether its length depends on where and when it is."""
+        """Whether the length in seconds depends on the time zone and the date."""
         return self.fixed_ns == 0
 
     def before(self, wall_ns: int) -> int:
-        """The wall clock one span before a wall clock (ns as if UTC). Of months: the same day, or the last one of the
-        month where that has fewer; the last day of a month is that of the other month, too."""
+        """The wall clock one span before a wall clock (ns as if UTC). For months: the same day of the month, or the
+        month's last day if it is shorter; the last day of a month becomes the last day of the other month."""
         if not self.months:
             return wall_ns - self.fixed_ns - self.days * _DAY_NS
         day, of_day_ns = divmod(wall_ns, _DAY_NS)
@@ -43,8 +43,8 @@ class Span(msgspec.Struct, frozen=True):
 
 
 def parse_span(text: str) -> Span:
-    """`30m`, `1h` -> a fixed length; `1d`, `1w`, `1mo`, `1y` -> one of a calendar. Raises ValueError with a
-    sentence."""
+    """Parse `30m`, `1h` to a fixed length, and `1d`, `1w`, `1mo`, `1y` to a span of a calendar. Raises ValueError with
+    a sentence."""
     match = _CALENDAR.fullmatch(text)
     if match is None:
         span = Span(fixed_ns=duration_ns(text))

@@ -1,7 +1,7 @@
 """Instants: int64 nanoseconds since 1970-01-01T00:00:00Z, UTC, end to end.
 
-Parses one RFC 3339 instant and writes one; whole columns are parsed in `decode/times.py` by the same grammar
-(a property test holds them together). Range: that of DateTime64(9), 1900-01-01 to 2262-04-11.
+Parses and formats RFC 3339 instants; `decode/times.py` parses whole columns by the same grammar (a property test
+compares both). Range: that of DateTime64(9), 1900-01-01 to 2262-04-11.
 """
 
 import re
@@ -12,7 +12,7 @@ NS_PER_S: Final = 1_000_000_000
 MIN_NS: Final = -2_208_988_800 * NS_PER_S  # 1900-01-01T00:00:00Z
 MAX_NS: Final = 9_223_372_036_854_775_807  # 2262-04-11T23:47:16.854775807Z
 
-# What a text may be asked to be, as messages say it.
+# What a message says that a text should be.
 INSTANT_TEXT: Final = "an RFC 3339 time such as 2026-01-31T12:00:00Z"
 WALL_TEXT: Final = "a time such as 2017-01-01 13:05:12 (local) or 2017-01-01T13:05:12+01:00"
 
@@ -33,7 +33,7 @@ def parse_wall(text: str, expected: str = INSTANT_TEXT) -> tuple[int, int | None
 
     `24:00`, leap seconds (`:60`), year 0 and anything not of the grammar raise ValueError with a sentence that says
     why. `-00:00` means UTC (RFC 3339, 4.3); offsets go to 23:59. Digits past the ninth are cut, not rounded.
-    `expected` is what the sentence asks for instead of a text that is no time at all.
+    For a text that is no time at all the sentence names `expected` instead.
     """
     match = _RFC3339.fullmatch(text)
     if match is None:
@@ -58,7 +58,7 @@ def parse_wall(text: str, expected: str = INSTANT_TEXT) -> tuple[int, int | None
 
 
 def parse_instant(text: str) -> int:
-    """RFC 3339 text with an offset -> ns since the epoch, UTC. Raises ValueError with a sentence."""
+    """Parse an RFC 3339 text with an offset to ns since the epoch, UTC. Raises ValueError with a sentence."""
     wall, offset = parse_wall(text)
     if offset is None:
         raise ValueError(f"'{text[:40]}' has no offset from UTC; add Z or, for example, +01:00")
@@ -73,14 +73,14 @@ def check_range(ns: int) -> int:
 
 
 def format_instant(ns: int) -> str:
-    """Ns since the epoch -> RFC 3339 UTC with `Z` and only as many fraction digits as needed."""
+    """Format ns since the epoch as RFC 3339 in UTC, with `Z` and only as many fraction digits as needed."""
     seconds, fraction = divmod(ns, NS_PER_S)
     whole = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{whole}.{fraction:09d}".rstrip("0") + "Z" if fraction else whole + "Z"
 
 
 def parse_duration_ns(text: str) -> tuple[int, int]:
-    """`39.0625us`, `15m`, `1h`, `7d` -> a length in ns as an exact fraction (numerator, denominator).
+    """Parse `39.0625us`, `15m`, `1h`, `7d` to a length in ns as an exact fraction (numerator, denominator).
 
     One number and one unit of ns, us, ms, s, m, min, h, d, w; positive. Raises ValueError with a sentence.
     """

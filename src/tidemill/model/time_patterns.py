@@ -1,8 +1,8 @@
 """Patterns of times as feeds write them: `%d.%m.%Y %H:%M` reads `31.12.2026 23:59`.
 
-Directives are those of C's strptime, as far as they are read alike everywhere: names of months and days are English,
-whatever the machine's language is. Everything else in a pattern stands for itself. Fields have as many digits as they
-are written with (`%d` two, `%Y` four); `%e` is a day or `%k` an hour with a space or nothing instead of a leading zero.
+Directives are those of C's strptime that have one meaning on every machine: names of months and days are English,
+whatever the machine's language is. Every other character of a pattern matches itself. A field has a fixed number of
+digits (`%d` two, `%Y` four); `%e` is a day, and `%k` an hour, with a space or nothing instead of a leading zero.
 """
 
 import re
@@ -23,7 +23,7 @@ _DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturda
 _SHORT_MONTHS: Final = tuple(name[:3] for name in _MONTHS)
 _SHORT_DAYS: Final = tuple(name[:3] for name in _DAYS)
 _COMPOUND: Final = {"%F": "%Y-%m-%d", "%T": "%H:%M:%S", "%R": "%H:%M"}
-# A directive -> (the groups that it gives, what it matches).
+# A directive -> (the part of a time that it reads, its regular expression).
 _DIRECTIVES: Final[dict[str, tuple[str, str]]] = {
     "Y": ("year", r"(?P<year>\d{4})"),
     "y": ("year", r"(?P<short_year>\d\d)"),
@@ -51,7 +51,7 @@ _EPOCH: Final = date(1970, 1, 1).toordinal()
 
 
 class TimePattern(msgspec.Struct, frozen=True):
-    """A compiled pattern. `hour`, `offset`: whether it reads a time of day, and an offset."""
+    """A compiled pattern. `hour`, `offset`: whether the pattern reads a time of day, and an offset."""
 
     text: str
     regex: re.Pattern[str]
@@ -59,7 +59,7 @@ class TimePattern(msgspec.Struct, frozen=True):
     offset: bool
 
     def parse(self, text: str) -> Written:
-        """The time that a text of this pattern says. Raises ValueError with a sentence."""
+        """The time of a text that is written by this pattern. Raises ValueError with a sentence."""
         match = self.regex.fullmatch(text)
         if match is None:
             raise ValueError(f"'{text[:40]}' is not {self.expected}")
@@ -74,7 +74,7 @@ class TimePattern(msgspec.Struct, frozen=True):
 
     @property
     def expected(self) -> str:
-        """What it asks for, in words."""
+        """What a message says that a text should be."""
         return f"a time of the form {self.text} such as {self.write(_EXAMPLE)}"
 
     def write(self, when: datetime) -> str:
@@ -84,21 +84,21 @@ class TimePattern(msgspec.Struct, frozen=True):
 
 @lru_cache(maxsize=1024)
 def compile_pattern(text: str) -> TimePattern:
-    """The pattern of a text with directives. Raises ValueError with a sentence for one that is none, that has a part
-    twice, or that leaves open which day it is."""
+    """Compile a text with directives. Raises ValueError with a sentence for an unknown directive, for a part of the
+    time that is there twice, and for a pattern without year or day."""
+    regexes: list[str] = []
     parts: list[str] = []
-    seen: list[str] = []
     for number, piece in enumerate(_DIRECTIVE.split(_expanded(text))):
         if number % 2 == 0 or piece == "%":
-            parts.append(re.escape(piece))
+            regexes.append(re.escape(piece))
         elif piece not in _DIRECTIVES:
             known = " ".join(f"%{name}" for name in (*_DIRECTIVES, "F", "T", "R", "%"))
             raise ValueError(f"'%{piece}' is no directive of '{text[:60]}'; known are {known}")
         else:
-            seen.append(_DIRECTIVES[piece][0])
-            parts.append(_DIRECTIVES[piece][1])
-    _check(text, seen)
-    return TimePattern(text, re.compile("".join(parts), re.ASCII | re.DOTALL), "hour" in seen, "offset" in seen)
+            parts.append(_DIRECTIVES[piece][0])
+            regexes.append(_DIRECTIVES[piece][1])
+    _check_parts(text, parts)
+    return TimePattern(text, re.compile("".join(regexes), re.ASCII | re.DOTALL), "hour" in parts, "offset" in parts)
 
 
 def _expanded(text: str) -> str:
@@ -122,21 +122,21 @@ def _written(directive: str, when: datetime) -> str:
     return names.get(directive) or when.strftime(f"%{directive}")
 
 
-def _check(text: str, seen: list[str]) -> None:
+def _check_parts(text: str, parts: list[str]) -> None:
     """Raise ValueError for parts that are there twice or that are missing."""
-    for part in seen:
-        if seen.count(part) > 1:
+    for part in parts:
+        if parts.count(part) > 1:
             raise ValueError(f"'{text[:60]}' has the {part} twice")
-    if "year" not in seen:
+    if "year" not in parts:
         raise ValueError(f"'{text[:60]}' has no year (%Y)")
-    if "ordinal" not in seen and ("month" not in seen or "day" not in seen):
+    if "ordinal" not in parts and ("month" not in parts or "day" not in parts):
         raise ValueError(f"'{text[:60]}' does not say which day: %m and %d, or %j")
-    if "ordinal" in seen and ("month" in seen or "day" in seen):
+    if "ordinal" in parts and ("month" in parts or "day" in parts):
         raise ValueError(f"'{text[:60]}' says the day twice: %j, and month or day")
     for part, needed in (("minute", "hour"), ("second", "minute"), ("fraction", "second"), ("half", "hour")):
-        if part in seen and needed not in seen:
+        if part in parts and needed not in parts:
             raise ValueError(f"'{text[:60]}' has a {part} without the {needed}")
-    if ("half" in seen) != ("%I" in text):
+    if ("half" in parts) != ("%I" in text):
         raise ValueError(f"'{text[:60]}': %I (hours to 12) and %p (AM or PM) go together")
 
 
@@ -144,17 +144,17 @@ def _date_of(groups: Groups) -> date:
     short = groups["short_year"]
     year = int(groups["year"] or 0) if short is None else int(short) + (1900 if int(short) >= _PIVOT else 2000)
     if groups["ordinal"] is not None:
-        found = date.fromordinal(date(year, 1, 1).toordinal() + int(groups["ordinal"]) - 1)
-        if found.year != year:
+        day = date.fromordinal(date(year, 1, 1).toordinal() + int(groups["ordinal"]) - 1)
+        if day.year != year:
             raise ValueError(f"{year} has no day {int(groups['ordinal'])}")
     else:
         name = groups["month_name"]
         month = _SHORT_MONTHS.index(name[:3]) + 1 if name else int(groups["month"] or 0)
-        found = date(year, month, int(groups["day"] or 0))
+        day = date(year, month, int(groups["day"] or 0))
     weekday = groups["weekday"]
-    if weekday is not None and _SHORT_DAYS.index(weekday[:3]) != found.weekday():
-        raise ValueError(f"that day is a {_DAYS[found.weekday()]}, not a {weekday}")
-    return found
+    if weekday is not None and _SHORT_DAYS.index(weekday[:3]) != day.weekday():
+        raise ValueError(f"that day is a {_DAYS[day.weekday()]}, not a {weekday}")
+    return day
 
 
 def _of_day_ns(groups: Groups) -> int:

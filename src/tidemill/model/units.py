@@ -1,12 +1,12 @@
-"""Units of measurement: what a number of one is in another, for the units that measuring teams meet.
+"""Units of measurement: converts a number of one unit to another, for the units that measuring teams use.
 
 A unit is one symbol (`kWh`, `degC`), or several with powers, joined by `.` or `*`, the divisors behind `/`: `m/s`,
 `m3/h`, `kg/m^3`, `W/m²`. Prefixes from p to T stand before units that take them. Factors are exact fractions; those of
 feet, pounds and the like are the legal ones (NIST SP 811, 2008, appendix B).
 
 A revolution counts as 1, so that 60 rpm are 1 Hz; angles (rad, deg) are a kind of their own. A symbol with two meanings
-takes the one that fits the other unit: `g` is a gram, or the standard acceleration; `kt` a knot, or 1,000 tonnes.
-Levels (dB, pH) have no factor, so they are not known here.
+has the meaning that fits the other unit: `g` is a gram, or the standard acceleration; `kt` a knot, or 1,000 tonnes.
+Levels (dB, pH) have no factor, so they are unknown.
 """
 
 import difflib
@@ -35,7 +35,7 @@ _PREFIXES: Final = {
     "n": -9,
     "p": -12,
 }
-# symbol = factor and what it is of, each base with its power. First the units that take prefixes.
+# symbol = factor, then each base unit with its power. First the units that take prefixes.
 _PREFIXED: Final = """
 m = 1 m, g = 1/1000 kg, s = 1 s, A = 1 A, K = 1 K, mol = 1 mol, cd = 1 cd, rad = 1 rad, bit = 1 bit, B = 8 bit,
 Hz = 1 s-1, N = 1 kg m s-2, Pa = 1 kg m-1 s-2, J = 1 kg m2 s-2, W = 1 kg m2 s-3, C = 1 s A, V = 1 kg m2 s-3 A-1,
@@ -57,7 +57,7 @@ gal_us = 0.003785411784 m3, gal_uk = 0.00454609 m3, KiB = 8192 bit, MiB = 838860
 """
 _DEGREE: Final = Fraction("3.14159265358979323846264338327950288") / 180  # to more digits than a double has
 _FAHRENHEIT: Final = Fraction(5, 9)
-# Their zero is not that of what they measure, so that they stand alone and in no product: factor and offset to K.
+# Scales whose zero is not absolute zero, so that they are never part of a product: factor and offset to K.
 _TEMPERATURES: Final = {
     **dict.fromkeys(("degC", "°C", "C"), (Fraction(1), Fraction("273.15"))),
     **dict.fromkeys(("degF", "°F", "F"), (_FAHRENHEIT, Fraction("459.67") * _FAHRENHEIT)),
@@ -70,7 +70,8 @@ _MAX_LENGTH: Final = 40
 
 
 class Unit(msgspec.Struct, frozen=True):
-    """A number of a unit times `scale` plus `offset` is that of base units; `bases` are those, each with its power."""
+    """A unit: a number of it times `scale` plus `offset` is the number of base units. `bases`: each base unit with its
+    power."""
 
     scale: Fraction
     offset: Fraction
@@ -78,48 +79,50 @@ class Unit(msgspec.Struct, frozen=True):
 
 
 def conversion(source: str, target: str) -> tuple[float, float]:
-    """(scale, offset): a number of `source` times the scale plus the offset is that of `target`. Each is the double
-    nearest to what is exact. Raises ValueError for an unknown unit, and where they do not measure the same."""
-    for one, other in product(readings(source), readings(target)):
-        if one.bases == other.bases:
-            return float(one.scale / other.scale), float((one.offset - other.offset) / other.scale)
+    """(scale, offset): a number of `source` times the scale plus the offset is the number of `target`. Each is the
+    double nearest to the exact value. Raises ValueError for an unknown unit, and for units of different quantities."""
+    for source_unit, target_unit in product(readings(source), readings(target)):
+        if source_unit.bases == target_unit.bases:
+            scale, offset = source_unit.scale / target_unit.scale, source_unit.offset - target_unit.offset
+            return float(scale), float(offset / target_unit.scale)
     raise ValueError(f"'{source}' and '{target}' do not measure the same")
 
 
 @cache
 def readings(text: str) -> tuple[Unit, ...]:
-    """What a unit can mean, the likeliest first. Raises ValueError for one that means nothing."""
-    found = []
+    """The units that a text can mean, the likeliest first. Raises ValueError for a text that is no unit."""
+    units = []
     plain = unicodedata.normalize("NFKC", text).replace("**", "^").translate(_SIGNS)  # ² is 2, ℃ is °C, both μ are one
     if plain in _TEMPERATURES:
-        found.append(Unit(*_TEMPERATURES[plain], frozenset([("K", 1)])))
+        units.append(Unit(*_TEMPERATURES[plain], frozenset([("K", 1)])))
     dividend, *divisors = (part.split(".") for part in plain.split("/"))
-    powers = [(one, 1) for one in dividend] + [(one, -1) for part in divisors for one in part]
+    powers = [(symbol, 1) for symbol in dividend] + [(symbol, -1) for part in divisors for symbol in part]
     if len(text) <= _MAX_LENGTH and len(powers) <= 6:
-        found += [_multiplied(factors) for factors in product(*(_factors(one, sign) for one, sign in powers))]
-    if not found:
+        units += [_multiplied(factors) for factors in product(*(_factors(symbol, sign) for symbol, sign in powers))]
+    if not units:
         raise ValueError(f"there is no unit '{text[:_MAX_LENGTH]}'{_hint(text)}")
-    return tuple(found)
+    return tuple(units)
 
 
 def _factors(text: str, sign: int) -> list[Unit]:
-    """What a symbol with its power can mean; [] if nothing."""
+    """The units that a symbol with its power can mean; [] for an unknown symbol."""
     match = _FACTOR.fullmatch(text.strip())
     if match is None:
         return []
     power = sign * int(match[2] or 1)
-    known = list(_meanings(_SAME.get(match[1], match[1])))
-    return [Unit(one.scale**power, Fraction(0), frozenset((b, n * power) for b, n in one.bases)) for one in known]
+    units = list(_meanings(_SAME.get(match[1], match[1])))
+    return [Unit(unit.scale**power, Fraction(0), frozenset((b, n * power) for b, n in unit.bases)) for unit in units]
 
 
 def _meanings(symbol: str) -> Iterator[Unit]:
-    """What a symbol can mean: itself before a prefix and a shorter one, and its second meaning after its first."""
+    """The units that a symbol can mean: the whole symbol before a prefix with a shorter symbol, and a symbol's second
+    meaning after its first."""
     for prefix, rest in (("", symbol), (symbol[:1], symbol[1:])):
         if prefix and (prefix not in _PREFIXES or rest not in _symbols(_PREFIXED) or symbol == "dB"):
             continue
-        other = _SECOND_MEANINGS.get(rest, "") if prefix != "k" else ""  # kg is no acceleration, whatever it meets
-        for one in (rest, other):
-            if unit := symbols().get(one):
+        second = _SECOND_MEANINGS.get(rest, "") if prefix != "k" else ""  # kg is no acceleration, whatever it meets
+        for name in (rest, second):
+            if unit := symbols().get(name):
                 yield Unit(unit.scale * Fraction(10) ** _PREFIXES.get(prefix, 0), Fraction(0), unit.bases)
 
 
@@ -134,25 +137,25 @@ def _multiplied(factors: tuple[Unit, ...]) -> Unit:
 
 @cache
 def symbols() -> Mapping[str, Unit]:
-    """Every unit by its symbol, without prefixes; temperatures are not among them."""
+    """Every unit by its symbol, without prefixes and without temperatures."""
     degree = Unit(_DEGREE, Fraction(0), frozenset([("rad", 1)]))
     return MappingProxyType({**_symbols(_PREFIXED), **_symbols(_PLAIN), "deg": degree})
 
 
 @cache
 def _symbols(table: str) -> Mapping[str, Unit]:
-    found = {}
+    units = {}
     for line in table.split(","):
         symbol, meaning = line.strip().split(" = ")
         factor, *bases = meaning.split(" ")
         powers = (re.fullmatch(r"([A-Za-z]+)(-?\d)?", base) for base in bases)
-        of = frozenset((match[1], int(match[2] or 1)) for match in powers if match)
-        found[symbol] = Unit(Fraction(factor), Fraction(0), of)
-    return MappingProxyType(found)
+        bases_of_unit = frozenset((match[1], int(match[2] or 1)) for match in powers if match)
+        units[symbol] = Unit(Fraction(factor), Fraction(0), bases_of_unit)
+    return MappingProxyType(units)
 
 
 def _hint(text: str) -> str:
-    prefixed = [f"{prefix}{one}" for one in _symbols(_PREFIXED) for prefix in "kmM"]
-    known = {one.casefold(): one for one in [*prefixed, *symbols(), *_TEMPERATURES]}
+    prefixed = [f"{prefix}{name}" for name in _symbols(_PREFIXED) for prefix in "kmM"]
+    known = {name.casefold(): name for name in [*prefixed, *symbols(), *_TEMPERATURES]}
     close = difflib.get_close_matches(text[:_MAX_LENGTH].casefold(), known, 1)
     return f" (did you mean '{known[close[0]]}'?)" if close else ""

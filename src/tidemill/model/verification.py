@@ -1,5 +1,5 @@
-"""A verification: whether everything is accounted for. What is asked for, and the report. A kind of job that a worker
-does."""
+"""A verification: counts and compares whether everything is accounted for. Its request, and its report. A kind of job
+that a worker runs."""
 
 from typing import ClassVar, Literal
 
@@ -9,8 +9,9 @@ from tidemill.model.job import Job, Role
 
 
 class VerifyRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What of a tenant to verify: of one feed (empty: of all), received at or after `since_ns` (null: ever).
-    `followed`: somebody waits for the whole report, so that it is handed on and an unreachable store ends the work."""
+    """What to verify of a tenant: one feed (empty: all feeds), received at or after `since_ns` (null: at any time).
+    `followed`: a client waits for the whole report; so the report is kept for that client, and an unreachable store
+    ends the work."""
 
     feed: str = ""
     since_ns: int | None = None
@@ -18,24 +19,24 @@ class VerifyRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VerifyFinding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that does not add up. `receipt`: of the payload it is about (empty: it is about none); `code`: see
-    `mill/verify/kinds.py`."""
+    """A difference: `what` should be `expected`, and is `observed`. `receipt`: of the payload that it concerns (empty:
+    it concerns no payload); `code`: see `mill/verify/kinds.py`."""
 
     code: str
     tenant: str
     what: str
     expected: str
-    found: str
+    observed: str = msgspec.field(name="found")
     feed: str = ""
     seq: int | None = None
     receipt: str = ""
 
 
 class Totals(msgspec.Struct, kw_only=True):
-    """What was walked over. `deleted`: payloads whose bytes were deleted, so that nobody can count their records;
-    `recovered`: rejections that a replay made good (they count as accepted); `points`: those that stand; `replaced`,
-    `removed`: points of accepted records that another one replaced, or that a deletion or retention took; `waiting`:
-    entries of the log beyond the place that the mill has reached."""
+    """What was counted. `deleted`: payloads whose bytes were deleted, so that their records cannot be counted;
+    `recovered`: rejections whose records a replay accepted (they count as accepted); `points`: the current points;
+    `replaced`, `removed`: points of accepted records that were superseded, or that a deletion or the retention removed;
+    `waiting`: entries of the log beyond the mill's applied offset."""
 
     payloads: int = 0
     deleted: int = 0
@@ -52,14 +53,14 @@ class Totals(msgspec.Struct, kw_only=True):
     waiting: int = 0
 
     def add(self, other: "Totals") -> None:
-        """Count what another count has, too."""
+        """Add every number of another count."""
         for name in self.__struct_fields__:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
 class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome. `counts`: all findings by code, also those that are not in `findings`; `notes`: what a reader
-    should know and that is no fault; `complete`: false when it was given up before its end."""
+    """The outcome of a verification. `counts`: all findings by code, also those that are not in `findings`; `notes`:
+    remarks that are no faults; `complete`: false when the verification broke off."""
 
     totals: Totals
     counts: dict[str, int]
@@ -75,8 +76,8 @@ class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verification(Job[VerifyRequest, VerifyReport], frozen=True, kw_only=True):
-    """A verification as it stands; `result` is the report with its first findings, or, where something was deleted that
-    they may name, without any (`without_findings`)."""
+    """A verification as a job; `result` is the report with its first findings, or without any (`without_findings`) if
+    something was deleted that findings may name."""
 
     PREFIX: ClassVar[str] = "verifications/"
     ROLE: ClassVar[Role] = "worker"

@@ -152,7 +152,7 @@ class DeletionQueries:
 
 def requested(payload: Payload) -> DeletionItem:
     """The receipt of a deletion that is durable and not applied yet."""
-    asked = deletion.read(payload)
+    asked = deletion.decode_deletion(payload)
     erase_by = payload.received_ns + int(asked.erase_s * NS_PER_S)
     return DeletionItem(
         id=payload.receipt,

@@ -1,6 +1,6 @@
-"""A read transaction on a SQLite file, copied page by page while others go on writing; and whether a copy is whole.
+"""Copies a SQLite file from one read transaction, page by page while other processes go on writing, and checks copies.
 
-Whatever SQLite says comes out as OSError.
+Raises errors of SQLite as OSError.
 """
 
 import errno
@@ -15,8 +15,8 @@ BUSY_MS: Final = 5_000
 _PAGES: Final = 256  # a step: 1 MiB
 
 
-def open_reader(path: Path, vfs: str | None = None) -> apsw.Connection:
-    """Open an existing file read-only, from any process. Raises apsw.CantOpenError when there is none."""
+def open_read_only(path: Path, vfs: str | None = None) -> apsw.Connection:
+    """Open an existing file read-only, from any process. Raises apsw.CantOpenError when there is no file."""
     connection = apsw.Connection(
         path.absolute().as_uri() + "?mode=ro", apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, vfs
     )
@@ -25,23 +25,24 @@ def open_reader(path: Path, vfs: str | None = None) -> apsw.Connection:
 
 
 class FileSnapshot:
-    """One moment of the file at `path`, from `begin` on. Raises OSError when it cannot be opened."""
+    """A snapshot of the file at `path`, taken by the first query after `begin`. Raises OSError when the file cannot be
+    opened."""
 
     def __init__(self, path: Path) -> None:
         with as_os_error():
-            self._connection = open_reader(path)
+            self._connection = open_read_only(path)
 
     def begin(self) -> None:
-        """Make the next question's moment that of all that follow, in place of an earlier one."""
+        """Begin a read transaction, which ends an earlier one: the next query fixes what all later queries see."""
         with as_os_error():
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             self._connection.execute("BEGIN")
 
-    def value(self, sql: str, *bound: Any) -> Any:
-        """The first column of the first row."""
+    def value(self, sql: str, *params: Any) -> Any:
+        """The first column of the first row of a query."""
         with as_os_error():
-            return self._connection.execute(sql, bound).get
+            return self._connection.execute(sql, params).get
 
     @property
     def size(self) -> int:
@@ -50,11 +51,11 @@ class FileSnapshot:
             return int(self._connection.pragma("page_count") * self._connection.pragma("page_size"))
 
     def copy(self, to: Path, progress: Callable[[int], None]) -> None:
-        """Write the file to `to`, which must not be there; `progress` gets the bytes of each step."""
+        """Write the file to `to`, which must not exist; calls `progress` with the bytes of each step."""
         with as_os_error():
             target = apsw.Connection(str(to))
             try:
-                target.pragma("synchronous", 0)  # whoever keeps the file forces it to disk
+                target.pragma("synchronous", 0)  # the caller forces the file to disk
                 target.pragma("journal_mode", "off")
                 page_bytes = self._connection.pragma("page_size")
                 with target.backup("main", self._connection, "main") as backup:
@@ -66,12 +67,12 @@ class FileSnapshot:
                 target.close()
 
     def close(self) -> None:
-        """Let go of the moment. Harmless when repeated."""
+        """End the transaction and close the file. Harmless when repeated."""
         self._connection.close(True)
 
 
-def fault_of(path: Path) -> str:
-    """What SQLite finds wrong with a file that nobody has open; "" where nothing is."""
+def structure_fault(path: Path) -> str:
+    """The damage that SQLite finds in the structure of a file that nobody has open; "" for none."""
     try:
         connection = apsw.Connection(
             path.absolute().as_uri() + "?immutable=1", apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
@@ -87,7 +88,7 @@ def fault_of(path: Path) -> str:
 
 @contextmanager
 def as_os_error() -> Iterator[None]:
-    """Within, an error of SQLite is raised as OSError; that of a full disk with ENOSPC."""
+    """Raise errors of SQLite inside the `with` block as OSError; of a full disk with ENOSPC."""
     try:
         yield
     except apsw.FullError as error:

@@ -1,4 +1,4 @@
-"""The embedded log: one SQLite file a partition. Named by `log/opening.py` alone."""
+"""The embedded log: one SQLite file a partition. Only `log/opening.py` names it."""
 
 from tidemill.log.sqlite.log import SqliteLog
 from tidemill.log.sqlite.reader import SqliteLogReader

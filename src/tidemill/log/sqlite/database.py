@@ -1,7 +1,7 @@
-"""The log's SQLite file: how it is opened, checked, and how a payload becomes a row and comes back.
+"""The log's SQLite file: opens, checks and upgrades it, and inserts payloads as rows.
 
 Leaves threads, queues and retries to `writer.py`. A connection from `open_writer` is in WAL mode with
-`synchronous=FULL` on SQLite >= 3.51.3, or it is not handed out.
+`synchronous=FULL` on SQLite >= 3.51.3; otherwise `open_writer` raises StartupError.
 """
 
 from importlib import resources
@@ -13,29 +13,31 @@ import msgspec
 
 from tidemill.durable import sync_folder
 from tidemill.errors import StartupError
-from tidemill.log.sqlite.entries import seal
+from tidemill.log.sqlite.entries import row_seal
 from tidemill.model.payload import Payload
 from tidemill.sqlite.copies import BUSY_MS
 
-FILE: Final = "log.sqlite"
-LOCK: Final = "log.lock"
+LOG_FILE: Final = "log.sqlite"
+LOG_LOCK: Final = "log.lock"
 OLDEST_SQLITE: Final = (3, 51, 3)  # older ones can lose commits when a WAL is reset while it is being checkpointed
 SCHEMA_VERSION: Final = 4
 ROWS_A_STATEMENT: Final = 32
 
 COLUMNS: Final = "seq, receipt, tenant, feed, feed_version, received_ns, format, kind, faults, sha256, body, seal"
 _ROW: Final = "(?,?,?,?,?,?,?,?,?,?,?,?)"
-# One statement inserts many rows: apsw gives up and takes back the interpreter lock once a step, and beside a busy
-# event loop each taking back can wait; 32 rows in one step instead of 32 steps.
+# One statement inserts up to 32 rows, in one step: apsw releases and takes the interpreter lock once a step, and beside
+# a busy event loop it can wait for the lock each time.
 _INSERT: Final = [f"INSERT INTO entries ({COLUMNS}) VALUES {','.join([_ROW] * n)}" for n in range(ROWS_A_STATEMENT + 1)]
-READ: Final = f"SELECT {COLUMNS} FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
-# The index is named: otherwise the planner prefers the primary key and walks over all the data.
-DELETIONS: Final = f"SELECT {COLUMNS} FROM entries INDEXED BY entries_deletions WHERE kind = 2 AND seq > ? ORDER BY seq"
-FIRST_SEQ: Final = "SELECT min(seq) FROM entries"
-LAST_SEQ: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'entries'"
-FIND: Final = f"SELECT {COLUMNS} FROM entries WHERE receipt = ? AND tenant = ? LIMIT 1"
+SELECT_ENTRIES: Final = f"SELECT {COLUMNS} FROM entries WHERE seq > ? ORDER BY seq LIMIT ?"
+# The query names its index: otherwise the planner prefers the primary key and reads all the data.
+SELECT_DELETIONS: Final = (
+    f"SELECT {COLUMNS} FROM entries INDEXED BY entries_deletions WHERE kind = 2 AND seq > ? ORDER BY seq"
+)
+SELECT_FIRST_SEQ: Final = "SELECT min(seq) FROM entries"
+SELECT_LAST_SEQ: Final = "SELECT seq FROM sqlite_sequence WHERE name = 'entries'"
+SELECT_RECEIPT: Final = f"SELECT {COLUMNS} FROM entries WHERE receipt = ? AND tenant = ? LIMIT 1"
 
-# What brings a log of an older version to the next one; `schema.sql` is the newest.
+# The statement that upgrades a log of an older schema version to the next one; `schema.sql` is the newest version.
 UPGRADES: Final = {
     1: "CREATE INDEX entries_deletions ON entries (seq) WHERE kind = 2",
     2: "CREATE TABLE erasure (id INTEGER PRIMARY KEY CHECK (id = 1), up_to INTEGER NOT NULL)",
@@ -52,9 +54,9 @@ def check_sqlite_version() -> None:
 
 
 def open_writer(path: Path, vfs: str | None = None) -> apsw.Connection:
-    """Open (or make) the log for its one writer. Closing it leaves the WAL as it is, until `recovery.verify_tail` has
-    found nothing missing: a damaged WAL can be mended. Raises StartupError, or apsw.Error when the disk does not
-    answer."""
+    """Open (or make) the log for its one writer. Until `recovery.verify_tail` has found that no entry is missing,
+    closing the connection leaves the WAL as it is, because a damaged WAL can be repaired. Raises StartupError, or
+    apsw.Error when the disk fails."""
     check_sqlite_version()
     connection = apsw.Connection(str(path), vfs=vfs)
     try:
@@ -82,40 +84,40 @@ def open_checkpointer(path: Path, vfs: str | None = None) -> apsw.Connection:
     return connection
 
 
-def insert(connection: apsw.Connection, rows: list[tuple[Any, ...]]) -> None:
-    """Insert rows made by `to_row`; up to ROWS_A_STATEMENT of them are one statement."""
+def insert_rows(connection: apsw.Connection, rows: list[tuple[Any, ...]]) -> None:
+    """Insert rows made by `row_of_payload`; each statement inserts up to ROWS_A_STATEMENT rows."""
     for start in range(0, len(rows), ROWS_A_STATEMENT):
         part = rows[start : start + ROWS_A_STATEMENT]
         connection.execute(_INSERT[len(part)], [value for row in part for value in row])
 
 
-def to_row(seq: int, payload: Payload) -> tuple[Any, ...]:
-    """A payload at its place, as the values of `entries`."""
+def row_of_payload(seq: int, payload: Payload) -> tuple[Any, ...]:
+    """The values of `entries` for a payload at an offset."""
     faults = msgspec.json.encode(payload.faults).decode() if payload.faults else None
     head = (
         seq, payload.receipt, payload.tenant, payload.feed, payload.feed_version, payload.received_ns,
         payload.format, int(payload.kind), faults, payload.sha256,
     )  # fmt: skip
-    return (*head, payload.body, seal(head))
+    return (*head, payload.body, row_seal(head))
 
 
 def first_seq(connection: apsw.Connection) -> int:
     """The oldest seq kept; 0 when there is none."""
-    return connection.execute(FIRST_SEQ).get or 0
+    return connection.execute(SELECT_FIRST_SEQ).get or 0
 
 
 def last_seq(connection: apsw.Connection) -> int:
-    """The newest seq ever committed, also when it was trimmed; 0 when there was none."""
-    return connection.execute(LAST_SEQ).get or 0
+    """The newest seq ever committed, also when its entry was trimmed; 0 when nothing was committed."""
+    return connection.execute(SELECT_LAST_SEQ).get or 0
 
 
 def newest_received_ns(connection: apsw.Connection) -> int:
-    """When the newest entry kept was received; 0 when there is none."""
+    """The time of receipt of the newest entry kept, ns since the epoch; 0 when there is none."""
     return connection.execute("SELECT received_ns FROM entries ORDER BY seq DESC LIMIT 1").get or 0
 
 
-def skip_to(connection: apsw.Connection, seq: int) -> None:
-    """Let the next entry come after `seq`."""
+def skip_to_seq(connection: apsw.Connection, seq: int) -> None:
+    """Set the sequence so that the next entry comes after `seq`."""
     with connection:
         connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'entries'", (seq,))
         if connection.changes() == 0:

@@ -1,8 +1,8 @@
-"""One entry of the log as a row of SQLite, and whether it is still what was appended.
+"""One entry of the log as a row of SQLite, and whether the row is still what was appended.
 
-The body is held against its sha256, everything else against the row's seal (a CRC-32). One flipped bit in the columns
-beside the body, or in a small body, is taken back, for the checksum says which it was. What is damaged beyond that is
-said to be, and never taken for what was sent.
+The body is checked against its sha256, all other columns against the row's seal (a CRC-32). One flipped bit in these
+columns or in a small body is taken back, because the checksum identifies the bit. A row with more damage is reported as
+damaged, and never passed on as what was sent.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from tidemill.errors import Fault
 from tidemill.flips import flips, unflipped
 from tidemill.log.contract import Header
 from tidemill.log.damage import LogDamage
-from tidemill.model.deletion import ERASED
+from tidemill.model.deletion import ERASED_FORMAT
 from tidemill.model.payload import EntryKind, LogEntry, Payload
 
 Row = tuple[Any, ...]  # seq, receipt, tenant, feed, feed_version, received_ns, format, kind, faults, sha256, body, seal
@@ -41,9 +41,9 @@ _decode_faults: Final = msgspec.json.Decoder(tuple[Fault, ...]).decode
 
 
 class CheckedEntry(msgspec.Struct, frozen=True):
-    """A row and what is wrong with it. `row` as it was appended, where that is known. `damage`: what is damaged for
-    good ("" nothing). `mended`: what was put right here, and is still wrong in the file ("" nothing). `head` is false
-    when the columns beside the body cannot be relied on: not even whose entry it is."""
+    """A row and its damage. `row` as it was appended, where that is known. `damage`: what is damaged for good (""
+    nothing). `mended`: what was mended in `row`, and is still wrong in the file ("" nothing). `head` is false when the
+    columns beside the body are not reliable, not even the tenant."""
 
     row: Row
     damage: str = ""
@@ -59,14 +59,14 @@ def damage_of(seq: int, checked: CheckedEntry) -> LogDamage:
     return LogDamage(seq, what, receipt=receipt, tenant=tenant, feed=feed, mended=mended, lost=lost)
 
 
-def seal(head: Row) -> int:
+def row_seal(head: Row) -> int:
     """The checksum of the first HEAD columns of a row (about 1 µs)."""
     seq, receipt, tenant, feed, version, received_ns, form, kind, faults, sha256 = head
     text = f"{seq}\0{receipt}\0{tenant}\0{feed}\0{version}\0{received_ns}\0{form}\0{kind}\0{faults or ''}\0"
     return zlib.crc32(sha256, zlib.crc32(text.encode("utf-8", "surrogatepass")))
 
 
-def entry(row: Row, damage: str = "") -> LogEntry:
+def entry_of_row(row: Row, damage: str = "") -> LogEntry:
     """A row as an entry."""
     seq, receipt, tenant, feed, version, received_ns, form, kind, faults, sha256, body = row[:-1]
     refused = _decode_faults(faults) if faults else ()
@@ -74,40 +74,40 @@ def entry(row: Row, damage: str = "") -> LogEntry:
     return LogEntry(seq, payload, damage)
 
 
-def header(head: Row, size_bytes: int | None) -> Header:
+def header_of_row(head: Row, size_bytes: int | None) -> Header:
     """The first HEAD columns of a row as a header."""
     seq, _, tenant, feed, _, _, _, kind, _, _ = head
     return Header(seq, tenant, feed, _KINDS[kind], size_bytes or 0)
 
 
-def is_whole_head(head: Row, known: int | None) -> bool:
-    """Whether the first HEAD columns are what was appended, by the row's seal; where it has none, whether their types
-    can be."""
+def is_whole_head(head: Row, seal: int | None) -> bool:
+    """Whether the first HEAD columns are what was appended, by the row's seal; without a seal, whether the kind is
+    known."""
     try:
-        return head[7] in _KINDS if known is None else seal(head) == known
+        return head[7] in _KINDS if seal is None else row_seal(head) == seal
     except (TypeError, ValueError):  # a column is not of its type
         return False
 
 
 def is_whole(row: Row) -> bool:
-    """Whether a row is what was appended. A row of an older version has no seal: its body alone is known."""
+    """Whether a row is what was appended. A row of an older version has no seal: only its body is checked."""
     try:
-        if row[-1] is not None and seal(row[:HEAD]) != row[-1]:
+        if row[-1] is not None and row_seal(row[:HEAD]) != row[-1]:
             return False
-        return bool(row[6] == ERASED or hashlib.sha256(row[HEAD]).digest() == row[9])
+        return bool(row[6] == ERASED_FORMAT or hashlib.sha256(row[HEAD]).digest() == row[9])
     except (TypeError, ValueError):  # a column is not of its type
         return False
 
 
-def check(row: Row) -> CheckedEntry:
-    """What is wrong with a row that may be damaged; takes up to 0.2 s if it is."""
+def check_row(row: Row) -> CheckedEntry:
+    """Check a row and mend it if one bit was flipped; takes up to 0.2 s for a damaged row."""
     if is_whole(row):
         return CheckedEntry(row)
     mended = ""
     if not _is_readable(row):
         return CheckedEntry(row, damage="its columns are not of their types", head=False)
-    if row[-1] is not None and seal(row[:HEAD]) != row[-1]:
-        candidate = next((other for other in _heads(row) if seal(other[:HEAD]) == other[-1]), None)
+    if row[-1] is not None and row_seal(row[:HEAD]) != row[-1]:
+        candidate = next((other for other in _heads(row) if row_seal(other[:HEAD]) == other[-1]), None)
         if candidate is None:
             return CheckedEntry(row, damage="the columns beside its body do not match its seal", head=False)
         row, mended = candidate, "a column"
@@ -121,7 +121,7 @@ def check(row: Row) -> CheckedEntry:
 
 
 def _is_readable(row: Row) -> bool:
-    """Whether every column has its type; where there is no seal, whether kind and faults can be read, too."""
+    """Whether every column has its type; without a seal, also whether kind and faults can be decoded."""
     if not all(isinstance(value, kind) for value, kind in zip(row, _TYPES, strict=True)) or len(row[9]) != 32:
         return False
     if row[-1] is not None:
@@ -133,12 +133,12 @@ def _is_readable(row: Row) -> bool:
 
 
 def _heads(row: Row) -> Iterator[Row]:
-    """The row with one bit of its head, or of its seal, flipped."""
+    """Every row that differs from this one in one bit of its head or of its seal."""
     for column, value in enumerate(row):
         if column == HEAD or value is None:
             continue
-        for other in _flipped(value):
-            yield (*row[:column], other, *row[column + 1 :])
+        for flipped in _flipped(value):
+            yield (*row[:column], flipped, *row[column + 1 :])
 
 
 def _flipped(value: str | bytes | int) -> Iterator[str | bytes | int]:

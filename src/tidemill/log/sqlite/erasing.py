@@ -1,7 +1,8 @@
-"""Makes the bytes of deleted payloads leave the log's files for good, in steps between which commits can pass.
+"""Erases the bytes of deleted payloads from the log's files, in steps between which the writer can commit.
 
-The body goes first (overwritten with zeros, as `secure_delete` is on), then the free pages, which earlier versions of
-the file may have left full; then the WAL, which still held the old pages, is cut to nothing.
+First the bodies are emptied (SQLite overwrites them with zeros, because `secure_delete` is on). Then the free pages,
+which earlier versions of Tidemill left with content, go back to the disk (`retention.return_free_pages`). Then the WAL,
+which still holds the old pages, is truncated.
 """
 
 import contextlib
@@ -10,30 +11,23 @@ from typing import Final
 
 import apsw
 
-from tidemill.model.deletion import ERASED
+from tidemill.model.deletion import ERASED_FORMAT
 from tidemill.sqlite.copies import BUSY_MS
 
-_WAIT_MS: Final = 200  # that commits wait for readers to leave the WAL
-_PAGES: Final = 256
+_WAIT_MS: Final = 200  # for which commits wait until readers have left the WAL
 
 
-def empty(connection: apsw.Connection, seqs: Sequence[int]) -> None:
-    """Empty the bodies of these entries in one commit; faults quote what was sent, so they go, too."""
+def empty_bodies(connection: apsw.Connection, seqs: Sequence[int]) -> None:
+    """Empty the bodies of these entries in one commit; also their faults, because these quote what was sent."""
     with _transaction(connection):
         connection.executemany(
             "UPDATE entries SET body = x'', faults = NULL, format = ?, seal = NULL WHERE seq = ? AND format != ?",
-            [(ERASED, seq, ERASED) for seq in seqs],
+            [(ERASED_FORMAT, seq, ERASED_FORMAT) for seq in seqs],
         )
 
 
-def give_back(connection: apsw.Connection) -> bool:
-    """Give some free pages back to the disk; whether none is left."""
-    connection.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
-    return bool(connection.pragma("freelist_count") == 0)
-
-
 def reset_wal(connection: apsw.Connection) -> bool:
-    """Move everything out of the WAL and cut the file; false when a reader is in it still."""
+    """Copy the whole WAL into the main file and truncate it; false while a reader is in the WAL."""
     connection.set_busy_timeout(_WAIT_MS)
     try:
         left, _ = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
@@ -44,15 +38,16 @@ def reset_wal(connection: apsw.Connection) -> bool:
     return bool(left == 0)
 
 
-def note(connection: apsw.Connection, up_to: int) -> None:
-    """Write down how far erasure is; it never goes back."""
+def note_erased(connection: apsw.Connection, upto_offset: int) -> None:
+    """Save the offset up to which everything is erased; a smaller one than the saved changes nothing."""
     connection.execute(
-        "INSERT INTO erasure VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET up_to = max(up_to, excluded.up_to)", (up_to,)
+        "INSERT INTO erasure VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET up_to = max(up_to, excluded.up_to)",
+        (upto_offset,),
     )
 
 
-def erased(connection: apsw.Connection) -> int:
-    """How far erasure is; 0 also in a file of an older version."""
+def read_erased(connection: apsw.Connection) -> int:
+    """The offset up to which everything is erased; 0: nothing yet, or the file is of an older version."""
     if connection.pragma("user_version") < 3:
         return 0
     return connection.execute("SELECT max(up_to) FROM erasure").get or 0

@@ -17,7 +17,7 @@ from tidemill.log.sqlite.reader import SqliteLogReader
 from tidemill.log.sqlite.rebuild import repair_files
 from tidemill.model.offset import start_of
 from tidemill.sqlite import wal
-from tidemill.sqlite.copies import FileSnapshot, fault_of, open_reader
+from tidemill.sqlite.copies import FileSnapshot, open_read_only, structure_fault
 
 _TAIL_TENANTS: Final = "SELECT DISTINCT tenant FROM (SELECT tenant FROM entries ORDER BY seq DESC LIMIT ?)"
 _BEYOND: Final = "SELECT count(*) FROM entries WHERE seq > ?"
@@ -27,7 +27,7 @@ _AHEAD: Final = "SELECT count(*) FROM entries WHERE tenant = ? AND seq > ? AND s
 class SqliteLogFiles:
     """The log of `count` partitions in a data folder."""
 
-    not_copied: Final = (f"{database.FILE}*", high_water.FILE)
+    not_copied: Final = (f"{database.LOG_FILE}*", high_water.HIGH_WATER_FILE)
 
     def __init__(self, data: Path, count: int) -> None:
         self._data = data
@@ -50,19 +50,19 @@ class SqliteLogFiles:
         """See `LogFiles.owned`."""
         with ExitStack() as locks:
             for folder in self._folders:
-                locks.callback(FolderLock(folder, database.LOCK).release)
+                locks.callback(FolderLock(folder, database.LOG_LOCK).release)
             yield
 
     def repair_tails(self) -> list[Path]:
         """See `LogFiles.repair_tails`."""
-        return [path for folder in self._folders if wal.mend(path := folder / f"{database.FILE}-wal")]
+        return [path for folder in self._folders if wal.repair_wal(path := folder / f"{database.LOG_FILE}-wal")]
 
     def repair_files(self, known: Sequence[int]) -> list[str]:
         """See `LogFiles.repair_files`."""
         done: list[str] = []
-        for number, (folder, known_seq) in enumerate(zip(self._folders, known, strict=True)):
+        for number, (folder, known_offset) in enumerate(zip(self._folders, known, strict=True)):
             with _as_unavailable(folder):
-                done += repair_files(folder, known_seq, number)
+                done += repair_files(folder, known_offset, number)
         return done
 
     def repair_entries(self, stored_body: Callable[[LogDamage], bytes]) -> Repaired:
@@ -70,7 +70,7 @@ class SqliteLogFiles:
         repaired = Repaired([], [])
         for number, folder in enumerate(self._folders):
             with _as_unavailable(folder):
-                mending.repair_entries(folder / database.FILE, start_of(number), stored_body, repaired)
+                mending.repair_entries(folder / database.LOG_FILE, start_of(number), stored_body, repaired)
         return repaired
 
     def snapshot(self) -> "SqliteLogSnapshot":
@@ -80,20 +80,20 @@ class SqliteLogFiles:
     @property
     def snapshot_names(self) -> list[str]:
         """See `LogFiles.snapshot_names`."""
-        return [(folder / database.FILE).relative_to(self._data).as_posix() for folder in self._folders]
+        return [(folder / database.LOG_FILE).relative_to(self._data).as_posix() for folder in self._folders]
 
     def snapshot_faults(self) -> list[tuple[str, str]]:
         """See `LogFiles.snapshot_faults`."""
-        return [(name, fault) for name in self.snapshot_names if (fault := fault_of(self._data / name))]
+        return [(name, fault) for name in self.snapshot_names if (fault := structure_fault(self._data / name))]
 
     def finish_restored(self, last_seqs: Sequence[int]) -> None:
         """See `LogFiles.finish_restored`."""
         for folder, last_seq in zip(self._folders, last_seqs, strict=True):
-            continuation.finish_restored(folder, last_seq)
+            continuation.finish_restored_partition(folder, last_seq)
 
 
 class SqliteLogSnapshot:
-    """A moment of the files of these names in a data folder: a read transaction on each. Keeps the promises of
+    """A snapshot of the files of these names in a data folder: a read transaction on each. Keeps the promises of
     `LogSnapshot`."""
 
     software: Final = apsw.sqlite_lib_version()
@@ -108,20 +108,20 @@ class SqliteLogSnapshot:
             raise
 
     def begin(self) -> None:
-        """See `LogSnapshot.begin`: the first question fixes a transaction's moment."""
+        """See `LogSnapshot.begin`: the first query after BEGIN fixes what a read transaction sees."""
         for file in self._files.values():
             file.begin()
-            file.value(database.LAST_SEQ)
+            file.value(database.SELECT_LAST_SEQ)
 
     @property
     def first_seqs(self) -> list[int]:
         """See `LogSnapshot.first_seqs`."""
-        return [file.value(database.FIRST_SEQ) or 0 for file in self._files.values()]
+        return [file.value(database.SELECT_FIRST_SEQ) or 0 for file in self._files.values()]
 
     @property
     def last_seqs(self) -> list[int]:
         """See `LogSnapshot.last_seqs`."""
-        return [file.value(database.LAST_SEQ) or 0 for file in self._files.values()]
+        return [file.value(database.SELECT_LAST_SEQ) or 0 for file in self._files.values()]
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -132,7 +132,8 @@ class SqliteLogSnapshot:
         """See `LogSnapshot.waiting`."""
         file = list(self._files.values())[partition]
         beyond = file.value(_BEYOND, checkpoint)
-        return int(beyond - sum(file.value(_AHEAD, tenant, checkpoint, at) for tenant, at in ahead.items()))
+        applied = sum(file.value(_AHEAD, tenant, checkpoint, offset) for tenant, offset in ahead.items())
+        return int(beyond - applied)
 
     def copy(self, name: str, to: Path, progress: Callable[[int], None]) -> None:
         """See `LogSnapshot.copy`."""
@@ -145,11 +146,11 @@ class SqliteLogSnapshot:
 
 
 def _end(folder: Path) -> int:
-    known = 0
+    mark = 0
     with suppress(OSError, LogCorruptError):
-        known = high_water.read_mark(folder / high_water.FILE)[0]
-    counted: list[int] = _answers(folder, database.LAST_SEQ)
-    return max(known, *counted, 0)
+        mark = high_water.read_mark(folder / high_water.HIGH_WATER_FILE)[0]
+    last_seqs: list[int] = _first_column(folder, database.SELECT_LAST_SEQ)
+    return max(mark, *last_seqs, 0)
 
 
 def _tenants(folder: Path, count: int) -> frozenset[str]:
@@ -158,19 +159,19 @@ def _tenants(folder: Path, count: int) -> frozenset[str]:
         return frozenset(header.tenant for header in log.headers(max(0, log.last_seq() - count), count))
     except LogDamagedError:
         return frozenset()
-    except LogUnavailableError:  # there is none, or it is of an older version
-        return frozenset(_answers(folder, _TAIL_TENANTS, count))
+    except LogUnavailableError:  # there is no file, or it is of an older version
+        return frozenset(_first_column(folder, _TAIL_TENANTS, count))
     finally:
         log.close()
 
 
-def _answers(folder: Path, sql: str, *bound: int) -> list[Any]:
-    """The first column of the answer to a question; [] where there is no log, or one that cannot be read: that is its
-    owner's matter, who says it better."""
+def _first_column(folder: Path, sql: str, *params: int) -> list[Any]:
+    """The values of a query's one column, without nulls; [] when there is no log or it cannot be read, which the
+    log's owner reports when it opens the log."""
     with suppress(apsw.Error, OSError):
-        connection = open_reader(folder / database.FILE)
+        connection = open_read_only(folder / database.LOG_FILE)
         try:
-            return [value for (value,) in connection.execute(sql, bound) if value is not None]
+            return [value for (value,) in connection.execute(sql, params) if value is not None]
         finally:
             connection.close()
     return []

@@ -1,8 +1,8 @@
-"""The high-water mark: the newest seq that was durable, kept apart from the log so that a lost log shows.
+"""The high-water mark: the newest durable seq, kept in a file apart from the log, to detect that entries were lost.
 
-A log that is shorter than its mark lost acknowledged payloads (an older copy was put back, a `-wal` file was deleted);
-going on would hand out their places again. The mark is written after each commit and forced to disk by `sync`, so it
-never runs ahead of the log; after a power cut it may lag by what was committed since the last `sync`.
+A log that ends before its mark lost acknowledged payloads (an older copy was put back, a `-wal` file was deleted), and
+would hand out their offsets again. The mark is written after each commit and forced to disk by `sync`, so it is never
+ahead of the log; after a power cut it may lag by the commits since the last `sync`.
 """
 
 import logging
@@ -15,7 +15,7 @@ from typing import Final
 from tidemill.errors import LogCorruptError
 from tidemill.flips import unflipped
 
-FILE: Final = "log.high-water"
+HIGH_WATER_FILE: Final = "log.high-water"
 _log = logging.getLogger(__name__)
 
 
@@ -35,7 +35,7 @@ class HighWaterMark:
         self._synced = self.value
 
     def note(self, seq: int) -> None:
-        """Write `seq` (about 2 µs, not yet forced to disk)."""
+        """Write a newer mark (about 2 µs); it is not yet forced to disk."""
         os.pwrite(self._fd, _encode(seq), 0)
         self.value = seq
 
@@ -63,9 +63,9 @@ class HighWaterMark:
 
 
 def read_mark(path: Path) -> tuple[int, str]:
-    """(the mark in a file, or 0 if there is none; what is wrong with the file, though the mark is known, or "").
+    """(the mark in a file, or 0 without a file; the damage of a file whose mark can still be read, or "").
 
-    Raises LogCorruptError when the mark cannot be known."""
+    Raises LogCorruptError when the mark cannot be read."""
     return _parse(path.read_bytes() if path.exists() else b"", path)
 
 
@@ -88,8 +88,8 @@ def _is_mark(content: bytes) -> bool:
 
 
 def _make(path: Path) -> None:
-    """Make a mark of 0 whose bytes are durable before its name is there: a file that grows may come out of a power cut
-    with zeros or anything in it, one that is overwritten in place within a sector has the old mark or the new."""
+    """Make a mark of 0 whose bytes are durable before its name is: after a power cut a file that grew may hold zeros or
+    anything else, and a file that was overwritten in place within a sector holds the old mark or the new one."""
     new = path.with_name(path.name + ".new")
     with suppress(FileNotFoundError):
         new.unlink()

@@ -1,7 +1,7 @@
-"""Idempotency keys: the same key and body is the same receipt, the same key and another body is a conflict.
+"""Idempotency keys: the same key with the same body returns the same receipt, with another body it is a conflict.
 
-A key belongs to (tenant, feed) and is written in the commit that holds its payload, so neither is there without the
-other. `Keys` is made for one commit and also settles keys that come twice within it.
+A key belongs to (tenant, feed) and is written in the commit of its payload, so a key and its payload exist together or
+not at all. `Keys` is made for one commit, and also handles keys that come twice within it.
 """
 
 from collections.abc import Callable
@@ -13,15 +13,15 @@ from tidemill.errors import ConflictError
 from tidemill.log.contract import Appended
 from tidemill.model.payload import Payload
 
-_Used = tuple[bytes, Appended]  # sha256 of the body the key was used with, and what was answered
+_Used = tuple[bytes, Appended]  # sha256 of the body that the key was used with, and the answer
 
 
 class KeyClock:
-    """The time by which keys are written and expire, ns: goes on from the newest key as fast as time passes.
+    """The clock by which keys are written and expire, in ns: starts at the newest key, and runs as a monotonic clock.
 
-    The system's clock counts only while there is no key: one that jumps forward (also while the process is away) must
-    not expire keys, or what is sent again is taken twice. The time in which the process is away does not count either,
-    so a key lasts seven days or longer.
+    Reads the system's clock only when there is no key: a system clock that jumps forward (also while the process is
+    down) would expire keys, and then a payload that is sent again would be stored twice. The time for which the process
+    is down does not count either, so a key lasts seven days or longer.
     """
 
     def __init__(self, now_ns: Callable[[], int], monotonic: Callable[[], float], connection: apsw.Connection) -> None:
@@ -47,7 +47,7 @@ class Keys:
         self._new: dict[tuple[str, str, str], _Used] = {}
 
     def earlier(self, payload: Payload, key: str) -> Appended | ConflictError | None:
-        """What a payload with this key is to be answered without appending it; None: append it."""
+        """The answer to a payload whose key was used before; None: the key is new, so the payload is to be appended."""
         used = self._new.get((payload.tenant, payload.feed, key)) or self._stored(payload, key)
         if used is None:
             return None
@@ -60,7 +60,7 @@ class Keys:
         )
 
     def use(self, payload: Payload, key: str, appended: Appended) -> None:
-        """Note that `key` is now used for `payload`; an expired use of it is replaced."""
+        """Save that `key` is used for `payload`; replaces an expired use."""
         self._new[payload.tenant, payload.feed, key] = (payload.sha256, appended)
         self._connection.execute(
             "INSERT OR REPLACE INTO idempotency (tenant, feed, key, sha256, receipt, seq, received_ns, used_ns)"
@@ -80,7 +80,7 @@ class Keys:
         return None if row is None else (row[0], Appended(row[1], row[2], row[3]))
 
 
-def delete_expired(connection: apsw.Connection, fresh_after_ns: int, count: int = 512) -> int:
+def delete_expired_keys(connection: apsw.Connection, fresh_after_ns: int, count: int = 512) -> int:
     """Delete up to `count` expired keys; returns how many."""
     connection.execute(
         "DELETE FROM idempotency WHERE (tenant, feed, key) IN"

@@ -1,7 +1,7 @@
 """The embedded log: one SQLite file in WAL mode, committed in groups, with its high-water mark beside it.
 
-Puts the parts together: `writer.py` commits, `upkeep.py` checkpoints, `retention.py` trims, `reader.py` reads.
-One process owns it; `log.lock` in the data folder says which. Keeps the promises of `contract.py`.
+Composes the parts: `writer.py` commits, `upkeep.py` checkpoints, `retention.py` trims, `reader.py` reads.
+One process owns the log, and holds `log.lock` in its folder. Keeps the promises of `contract.py`.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from tidemill.log.damage import LogDamage
 from tidemill.log.limits import LogLimits
 from tidemill.log.local_disk import FreeSpace, make_folder, refuse_network_file_system
 from tidemill.log.sqlite import database, erasing, mending, recovery, retention
-from tidemill.log.sqlite.high_water import FILE, HighWaterMark
+from tidemill.log.sqlite.high_water import HIGH_WATER_FILE, HighWaterMark
 from tidemill.log.sqlite.reader import SqliteLogReader
 from tidemill.log.sqlite.upkeep import Upkeep
 from tidemill.log.sqlite.waiters import Waiter
@@ -32,15 +32,16 @@ from tidemill.model.payload import Payload
 
 T = TypeVar("T")
 
-TRIM_SLICES: Final = 200  # slices one call of `trim` deletes at most, so that it returns
+TRIM_SLICES: Final = 200  # slices that one call of `trim` deletes at most, so that the call returns
 
 
 class SqliteLog(SqliteLogReader):
-    """The log in `directory`, which is made if need be: one partition, and alone a log of one partition.
+    """The log in `directory`, which is made if it does not exist: a partition, and also a log of one partition.
 
-    Raises StartupError (another owner, network file system, SQLite too old) or LogCorruptError (shorter than its
-    high-water mark or than `known_seq`, the newest place that anybody else knows of; or damaged where opening it has
-    to read). `now_ns` is the clock, ns since the epoch; `trust` says when it is trusted again after a jump.
+    Raises StartupError (another owner, network file system, SQLite too old) or LogCorruptError (the log ends before its
+    high-water mark or before `known_offset`, the newest offset that the store or a checkpoint names; or is damaged
+    where opening it has to read). `now_ns` is the clock, ns since the epoch; `trust` says when the clock is trusted
+    again after a jump.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class SqliteLog(SqliteLogReader):
         now_ns: Callable[[], int] = time.time_ns,
         monotonic: Callable[[], float] = since_boot_s,
         vfs: str | None = None,
-        known_seq: int = 0,
+        known_offset: int = 0,
         trust: Trust | None = None,
         partition: int = 0,
     ) -> None:
@@ -60,18 +61,18 @@ class SqliteLog(SqliteLogReader):
         refuse_network_file_system(directory)
         self._limits = limits or LogLimits()
         super().__init__(directory, vfs=vfs)
-        self._owner = FolderLock(directory, database.LOCK)
+        self._owner = FolderLock(directory, database.LOG_LOCK)
         self._space = FreeSpace(directory, self._limits)
         with ExitStack() as undo:
             undo.callback(self._owner.release)
-            self._mark = HighWaterMark(directory / FILE)
+            self._mark = HighWaterMark(directory / HIGH_WATER_FILE)
             undo.callback(self._mark.close)
             undo.enter_context(recovery.as_startup_error(self._path))
             self._writer = Writer(
                 self._path,
                 limits=self._limits,
                 mark=self._mark,
-                durable=max(self._mark.value, known_seq),
+                durable=max(self._mark.value, known_offset),
                 space=self._space,
                 now_ns=now_ns,
                 monotonic=monotonic,
@@ -106,7 +107,7 @@ class SqliteLog(SqliteLogReader):
         return future
 
     async def append_async(self, payload: Payload, idempotency_key: str | None = None) -> Appended:
-        """Like `append`, for an event loop, which is woken once a commit and not once a payload."""
+        """See `IntakeLog.append_async`: an event loop is woken once a commit, not once a payload."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Appended] = loop.create_future()
         self._writer.put(Waiter(payload, idempotency_key, future, loop))
@@ -117,9 +118,9 @@ class SqliteLog(SqliteLogReader):
         return self._writer.last_seq
 
     def trim(self, confirmed: int) -> int:
-        """Delete entries up to `confirmed` that retention no longer keeps; returns how many. Appends go on meanwhile.
+        """See `Erasable.trim`. Appends go on between slices.
 
-        One call deletes at most about 100,000; call again while it returns more than 0. Raises LogUnavailableError.
+        One call deletes at most about 100,000; call again while it returns more than 0.
         """
         total = 0
         for _ in range(TRIM_SLICES):
@@ -128,34 +129,34 @@ class SqliteLog(SqliteLogReader):
             )
             if cut == 0:
                 break
-            total += self._between_commits(partial(retention.delete_up_to, cut=cut))
+            total += self._between_commits(partial(retention.delete_entries, cut=cut))
         self._shrink()
         return total
 
-    def erase(self, seqs: Sequence[int], up_to: int) -> bool:
-        """See `LogPartition.erase`. Appends go on between slices."""
+    def erase(self, seqs: Sequence[int], upto_offset: int) -> bool:
+        """See `Erasable.erase`. Appends go on between slices."""
         for start in range(0, len(seqs), retention.SLICE_ROWS):
             part = seqs[start : start + retention.SLICE_ROWS]
-            self._between_commits(partial(erasing.empty, seqs=part))
-        while not self._between_commits(erasing.give_back):
+            self._between_commits(partial(erasing.empty_bodies, seqs=part))
+        while not self._between_commits(retention.return_free_pages):
             continue
         if not self._between_commits(erasing.reset_wal):
             return False
-        self._between_commits(partial(erasing.note, up_to=up_to))
+        self._between_commits(partial(erasing.note_erased, upto_offset=upto_offset))
         return True
 
     def mend(self, seq: int, body: bytes) -> bool:
-        """See `IntakeLog.mend`."""
+        """See `Repairable.mend`."""
         mended = self._between_commits(partial(mending.write_body, seq=seq, body=body))
         if mended:
             self.damages.remove(seq)
         return mended
 
     def health(self) -> LogHealth:
-        """What `/readyz` shows; never raises."""
+        """See `IntakeLog.health`."""
         down = self._writer.down
         first, reason = 0, down.message if down else self._writer.refused
-        self._clock.now_ns()  # so that a jump shows also while nothing is trimmed
+        self._clock.now_ns()  # detects a jump of the clock also while nothing is trimmed
         try:
             if self._space.short(now=True):
                 reason = reason or f"free disk is below {self._space.needed_bytes} bytes"
@@ -186,7 +187,7 @@ class SqliteLog(SqliteLogReader):
         )
 
     def close(self) -> None:
-        """Commit what was queued, then close everything and give the lock back. Harmless when repeated."""
+        """Commit queued payloads, then close the files and release the lock. Harmless when repeated."""
         self._upkeep.stop()
         super().close()
         self._writer.close()
@@ -198,9 +199,9 @@ class SqliteLog(SqliteLogReader):
 
     def _shrink(self) -> None:
         for _ in range(TRIM_SLICES):
-            if not self.query(partial(retention.shrinkable, disk_short=self._space.short())):
+            if not self.query(partial(retention.has_excess_pages, disk_short=self._space.short())):
                 return
-            self._between_commits(retention.shrink)
+            self._between_commits(retention.return_free_pages)
 
     def _between_commits(self, work: Callable[[apsw.Connection], T]) -> T:
         try:

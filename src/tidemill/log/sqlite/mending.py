@@ -1,4 +1,4 @@
-"""Puts bytes back into entries of the log's file, where the entry's own checksums prove that they are its bytes."""
+"""Repairs damaged entries in the log's file with bytes that match the entry's own checksums."""
 
 import hashlib
 from collections.abc import Callable
@@ -20,14 +20,14 @@ _WRITE_ROW: Final = (
 
 
 def repair_entries(path: Path, start: int, stored_body: StoredBody, repaired: Repaired) -> None:
-    """Put right the damaged entries of a file whose first offset comes after `start`, and note in `repaired` what was
-    done; see `LogFiles.repair_entries`. Raises apsw.Error."""
+    """Repair the damaged entries of a file whose first offset comes after `start`, and add the outcome of each to
+    `repaired`; see `LogFiles.repair_entries`. Raises apsw.Error."""
     connection = database.open_writer(path)
     try:
         damages = Damages(path, quiet=True)
         last = recovery.verify_tail(connection, start, damages)
         after = 0
-        while page := reading.rows(connection, after, _PAGE, damages):
+        while page := reading.read_rows(connection, after, _PAGE, damages):
             after = page[-1].row[0]
         for damage in damages.known:
             whose = f"entry {damage.seq} of the log" + (f" (receipt {damage.receipt})" if damage.receipt else "")
@@ -36,16 +36,16 @@ def repair_entries(path: Path, start: int, stored_body: StoredBody, repaired: Re
             elif damage.receipt and write_body(connection, damage.seq, stored_body(damage)):
                 repaired.done.append(f"{whose}: its bytes are those of the store")
             elif damage.seq <= last:
-                repaired.gone.append(f"{whose}: {damage.what}, and the store has no copy of it that matches")
+                repaired.lost.append(f"{whose}: {damage.what}, and the store has no copy of it that matches")
     finally:
         recovery.close_quietly(connection)
 
 
 def write_body(connection: apsw.Connection, seq: int, body: bytes) -> bool:
-    """Write the body of an entry in one commit; false where it does not match the entry's sha256. Raises apsw.Error."""
+    """Write the body of an entry in one commit; false if it does not match the entry's sha256. Raises apsw.Error."""
     if connection.execute("SELECT count(*) FROM entries WHERE seq = ?", (seq,)).get == 0:
         return False
-    row = reading.row_at(connection, seq)
+    row = reading.read_row(connection, seq)
     candidate = (*row[: entries.HEAD], body, row[-1])
     if hashlib.sha256(body).digest() != row[9] or not entries.is_whole(candidate):
         return False
@@ -54,9 +54,9 @@ def write_body(connection: apsw.Connection, seq: int, body: bytes) -> bool:
 
 
 def write_row(connection: apsw.Connection, seq: int) -> bool:
-    """Write an entry as it is mended when it is read, in one commit; false where it is not whole then, or at another
-    place. Raises apsw.Error."""
-    checked = entries.check(reading.row_at(connection, seq))
+    """Write an entry as `check_row` mends it, in one commit; false if the mended row is still damaged, or has another
+    offset. Raises apsw.Error."""
+    checked = entries.check_row(reading.read_row(connection, seq))
     if checked.damage or checked.row[0] != seq:
         return False
     connection.execute(_WRITE_ROW, (*checked.row[1:], seq))

@@ -1,6 +1,6 @@
-"""Reads entries out of the pages of the log's file by themselves, without SQLite, which gives up a table whose inner
-pages, header or schema are damaged. A leaf page says how many rows it holds and where
-(https://sqlite.org/fileformat2.html, sections 1.6 and 2.1); what is no whole row of `entries` is passed over.
+"""Reads entries from the single pages of the log's file without SQLite, which cannot read a table whose inner pages,
+header or schema are damaged. A leaf page holds the number and offsets of its rows
+(https://sqlite.org/fileformat2.html, sections 1.6 and 2.1); skips whatever is no whole row of `entries`.
 """
 
 import contextlib
@@ -11,9 +11,9 @@ from typing import Final
 
 from tidemill.log.sqlite.entries import Row
 
-SIZE: Final = 4096  # of a page: SQLite's default, with which every log is made
+SIZE: Final = 4096  # bytes of a page: SQLite's default, with which every log is made
 _LEAF: Final = 0x0D  # a leaf of a table
-_COLUMNS: Final = (11, 12)  # before the seal, and with it
+_COLUMNS: Final = (11, 12)  # of a row without a seal, and with one
 _WAL_HEADER: Final = 32
 _FRAME: Final = 24
 _INTEGERS: Final = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
@@ -21,14 +21,14 @@ _NO_ROW: Final = (IndexError, ValueError, struct.error, UnicodeDecodeError)
 
 
 class Pages:
-    """The pages of a file, each as the last commit in its WAL left it."""
+    """The pages of a file, each with the content of the last commit in the file's WAL."""
 
     def __init__(self, path: Path) -> None:
         self._main = path.read_bytes()
         self._newer = _committed(Path(f"{path}-wal"))
 
     def rows(self) -> Iterator[Row]:
-        """Every row of `entries` that can be cut out of a leaf, in no order; one may come twice."""
+        """Every row of `entries` that can be decoded from a leaf, in no order; a row may come twice."""
         numbers = set(range(1, len(self._main) // SIZE + 1)) | self._newer.keys()
         for number in sorted(numbers):
             page = self._page(number)
@@ -100,13 +100,13 @@ def _value(kind: int, data: bytes) -> object:
 
 
 def _varint(data: bytes, start: int) -> tuple[int, int]:
-    """(a number of one to nine bytes, where the next one starts)."""
+    """(a number of one to nine bytes, the index of the byte after the number)."""
     value = 0
-    for place in range(8):
-        byte = data[start + place]
+    for index in range(8):
+        byte = data[start + index]
         value = value << 7 | byte & 0x7F
         if byte < 0x80:
-            return value, start + place + 1
+            return value, start + index + 1
     return value << 8 | data[start + 8], start + 9
 
 
@@ -117,7 +117,8 @@ def _whole(data: bytes, size: int) -> bytes:
 
 
 def _committed(path: Path) -> dict[int, bytes]:
-    """The pages of a WAL up to its last commit; of frames, those with its salt, whatever their checksums."""
+    """The pages of a WAL up to its last commit, from all frames with the WAL's salt, without checking their
+    checksums."""
     if not path.exists() or len(content := path.read_bytes()) < _WAL_HEADER:
         return {}
     salt = content[16:24]

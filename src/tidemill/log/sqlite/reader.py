@@ -1,8 +1,8 @@
 """Reads the log from any process: a read-only SQLite connection in WAL mode, short read transactions only.
 
-Sees what is committed, therefore durable, and nothing else. Opens the file at the first call and again after an error,
-so a reader may be made before the log is. Never writes; holds no transaction between calls (that would keep the WAL
-from being reset).
+Sees only committed, therefore durable, entries. Opens the file at the first call and again after an error, so a reader
+may be made before the log is. Never writes; holds no transaction between calls, which would keep the WAL from being
+reset.
 """
 
 import threading
@@ -18,42 +18,40 @@ from tidemill.log.damage import Damages, LogDamage
 from tidemill.log.sqlite import database, erasing, high_water, reading
 from tidemill.log.sqlite.high_water import read_mark
 from tidemill.model.payload import LogEntry
-from tidemill.sqlite.copies import open_reader
+from tidemill.sqlite.copies import open_read_only
 
 T = TypeVar("T")
 
 
 class SqliteLogReader:
-    """The read side of one partition, `log.sqlite` in `directory`; thread-safe (calls queue behind each other).
-    `quiet`: who made it says what is damaged."""
+    """Reads one partition, `log.sqlite` in `directory`; thread-safe (calls queue behind each other). `quiet`: the
+    caller reports damages."""
 
     capabilities: Final = EVERY_CAPABILITY
 
     def __init__(self, directory: Path, *, vfs: str | None = None, quiet: bool = False) -> None:
-        self._path = directory / database.FILE
+        self._path = directory / database.LOG_FILE
         self._vfs = vfs
         self._lock = threading.Lock()
         self._connection: apsw.Connection | None = None
         self.damages = Damages(self._path, quiet=quiet)
 
     def read(self, after: int, max_count: int, max_bytes: int) -> list[LogEntry]:
-        """Entries with seq > `after` in order; at least one if there is one, then up to both limits.
-
-        `max_bytes` counts bodies. About 4 µs an entry and 0.6 ms a MiB, checksums included. Raises LogUnavailableError.
-        """
+        """See `PartitionReader.read`; `max_bytes` counts bodies. About 4 µs an entry and 0.6 ms a MiB, checksums
+        included."""
         limits = reading.ReadLimits(max_count, max_bytes)
-        return self.query(lambda connection: reading.read(connection, after, limits, self.damages))
+        return self.query(lambda connection: reading.read_entries(connection, after, limits, self.damages))
 
     def known_damages(self) -> list[LogDamage]:
         """See `PartitionReader.known_damages`."""
         return self.damages.known
 
     def self_check(self, *, whole: bool) -> SelfCheck:
-        """See `PartitionReader.self_check`: the structure by SQLite, and the high-water mark."""
+        """See `PartitionReader.self_check`: checks the structure with SQLite, and the high-water mark."""
         structure = self._structure() if whole else []
-        faults = [FileFault(f"structure of {database.FILE}", "ok", text) for text in structure]
+        faults = [FileFault(f"structure of {database.LOG_FILE}", "ok", text) for text in structure]
         try:
-            durable, fault = read_mark(self._path.parent / high_water.FILE)
+            durable, fault = read_mark(self._path.parent / high_water.HIGH_WATER_FILE)
         except LogCorruptError as error:
             durable, fault = 0, error.message
         if fault:
@@ -68,44 +66,40 @@ class SqliteLogReader:
         return [str(text) for (text,) in rows if text != "ok"]
 
     def headers(self, after: int, max_count: int) -> list[Header]:
-        """Entries with seq > `after` in order, up to a count, without their bodies: what is to be applied, and how much
-        it is. About 1 µs an entry. Raises LogUnavailableError."""
-        return self.query(lambda connection: reading.headers(connection, after, max_count, self.damages))
+        """See `BacklogReader.headers`; about 1 µs an entry."""
+        return self.query(lambda connection: reading.read_headers(connection, after, max_count, self.damages))
 
-    def at(self, seqs: Sequence[int]) -> list[LogEntry]:
-        """The entries at these offsets, in order; without those that are not there. Raises LogUnavailableError."""
-        return self.query(lambda connection: reading.at(connection, seqs, self.damages))
+    def entries_at(self, seqs: Sequence[int]) -> list[LogEntry]:
+        """See `BacklogReader.entries_at`."""
+        return self.query(lambda connection: reading.read_entries_at(connection, seqs, self.damages))
 
     def find(self, tenant: str, receipt: str) -> LogEntry | None:
-        """The entry of a receipt if the log still keeps it and it is this tenant's, else None."""
-        return self.query(lambda connection: reading.find(connection, tenant, receipt, self.damages))
+        """See `ReceiptIndex.find`; by an index."""
+        return self.query(lambda connection: reading.find_receipt(connection, tenant, receipt, self.damages))
 
     def deletions(self, after: int) -> list[LogEntry]:
-        """The deletions with seq > `after` in order, by an index that holds nothing else; without damaged ones.
-
-        Raises LogUnavailableError.
-        """
-        return self.query(lambda connection: reading.deletions(connection, after, self.damages))
+        """See `PartitionReader.deletions`; by an index of the deletions. Leaves out damaged ones."""
+        return self.query(lambda connection: reading.read_deletions(connection, after, self.damages))
 
     def erased(self) -> int:
-        """See `PartitionReader.erased`; 0 also while the log is of an older version."""
-        return self.query(erasing.erased)
+        """See `PartitionReader.erased`; 0 also in a log of an older version."""
+        return self.query(erasing.read_erased)
 
     def first_seq(self) -> int:
-        """The oldest seq kept (0 when empty)."""
+        """See `PartitionReader.first_seq`."""
         return self.query(database.first_seq)
 
     def last_seq(self) -> int:
         """See `PartitionReader.last_seq`."""
         return self.query(database.last_seq)
 
-    def query(self, ask: Callable[[apsw.Connection], T]) -> T:
-        """Run `ask` on the connection; it must finish its statements. Raises LogUnavailableError."""
+    def query(self, work: Callable[[apsw.Connection], T]) -> T:
+        """The result of `work` with the connection; `work` must finish its statements. Raises LogUnavailableError."""
         with self._lock:
             try:
                 if self._connection is None:
-                    self._connection = open_reader(self._path, self._vfs)
-                return ask(self._connection)
+                    self._connection = open_read_only(self._path, self._vfs)
+                return work(self._connection)
             except apsw.CorruptError as error:
                 self._drop()
                 raise LogDamagedError(f"the log {self._path} cannot be read: {error}") from error

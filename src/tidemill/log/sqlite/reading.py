@@ -1,8 +1,8 @@
-"""Reads entries out of the log's file past whatever is damaged in it.
+"""Reads entries from the log's file, also when parts of the file are damaged.
 
-The fast way reads rows as they come and holds each against its checksums. Where a row is damaged, or SQLite cannot
-follow its pages, the slow way goes on from there row by row: it mends what can be mended, leaves out what cannot be
-relied on, and notes each damage.
+The fast way reads many rows with one query and checks each against its checksums. At a damaged row, or where SQLite
+cannot follow the pages, the slow way continues row by row: it mends rows, leaves out rows that are not reliable, and
+adds each damage to `damages`.
 """
 
 import json
@@ -18,7 +18,7 @@ from tidemill.log.sqlite import database, entries
 from tidemill.log.sqlite.entries import CheckedEntry, Row
 from tidemill.model.payload import EntryKind, LogEntry
 
-# Text as bytes: of what is damaged, neither the encoding nor the type that SQLite names can be relied on.
+# Texts are read as bytes, because a damaged text may have another encoding or type than SQLite says.
 _TEXTS: Final = frozenset({"receipt", "tenant", "feed", "format", "faults", "sha256", "body"})
 _SLOW: Final = "SELECT {} FROM entries WHERE seq = ?".format(
     ", ".join(f"CAST({name} AS BLOB)" if name in _TEXTS else name for name in database.COLUMNS.split(", "))
@@ -39,106 +39,106 @@ class ReadLimits(msgspec.Struct, frozen=True):
     size_bytes: int
 
 
-def read(connection: apsw.Connection, after: int, limits: ReadLimits, damages: Damages) -> list[LogEntry]:
-    """Entries with seq > `after` in order; at least one if there is one, then up to both limits. What cannot be relied
-    on is left out; an entry whose body alone is damaged is there, and says so. Raises apsw.Error."""
-    while page := rows(connection, after, limits, damages):
-        if found := [entries.entry(checked.row, checked.damage) for checked in page if checked.head]:
-            return found
+def read_entries(connection: apsw.Connection, after: int, limits: ReadLimits, damages: Damages) -> list[LogEntry]:
+    """The entries with seq > `after` in order: at least one if there is one, then up to both limits. Leaves out entries
+    whose head is not reliable; an entry whose body alone is damaged says so. Raises apsw.Error."""
+    while page := read_rows(connection, after, limits, damages):
+        if log_entries := [entries.entry_of_row(checked.row, checked.damage) for checked in page if checked.head]:
+            return log_entries
         after = page[-1].row[0]
     return []
 
 
-def rows(connection: apsw.Connection, after: int, limits: ReadLimits, damages: Damages) -> list[CheckedEntry]:
-    """Likewise every row that can be read, with what is wrong with it. Raises apsw.Error."""
-    found: list[CheckedEntry] = []
+def read_rows(connection: apsw.Connection, after: int, limits: ReadLimits, damages: Damages) -> list[CheckedEntry]:
+    """As `read_entries`, every row that can be read, with its damage. Raises apsw.Error."""
+    rows: list[CheckedEntry] = []
     size = 0
-    cursor = connection.execute(database.READ, (after, max(limits.count, 1)))
+    cursor = connection.execute(database.SELECT_ENTRIES, (after, max(limits.count, 1)))
     try:
         for row in cursor:
             if not entries.is_whole(row):
                 break
             size += len(row[entries.HEAD])
-            if size > limits.size_bytes and found:
-                return found
-            found.append(CheckedEntry(row))
+            if size > limits.size_bytes and rows:
+                return rows
+            rows.append(CheckedEntry(row))
         else:
-            return found
+            return rows
     except _UNREADABLE:
         pass  # the slow way meets it again, and notes it
     finally:
         cursor.close(True)
-    rest = ReadLimits(max(limits.count, 1) - len(found), limits.size_bytes - size)
-    slow = checked_rows(connection, found[-1].row[0] if found else after, damages)
-    return found + _taken(slow, rest, enough=bool(found))
+    rest = ReadLimits(max(limits.count, 1) - len(rows), limits.size_bytes - size)
+    slow = read_rows_slowly(connection, rows[-1].row[0] if rows else after, damages)
+    return rows + _taken(slow, rest, enough=bool(rows))
 
 
-def headers(connection: apsw.Connection, after: int, max_count: int, damages: Damages) -> list[Header]:
-    """Entries with seq > `after` in order, up to a count, without their bodies: SQLite knows the length of a large one
-    from the row's beginning. Leaves out entries of which nobody knows whose they are. Raises apsw.Error."""
-    found: list[Header] = []
+def read_headers(connection: apsw.Connection, after: int, max_count: int, damages: Damages) -> list[Header]:
+    """The entries with seq > `after` in order, up to a count, without their bodies: SQLite reads the length of a large
+    body from the beginning of the row. Leaves out entries whose head is not reliable. Raises apsw.Error."""
+    headers: list[Header] = []
     try:
         for row in connection.execute(_HEADERS, (after, max_count)):
             head, size, seal = row[: entries.HEAD], row[entries.HEAD], row[-1]
             if not entries.is_whole_head(head, seal):
                 break
-            found.append(entries.header(head, size))
+            headers.append(entries.header_of_row(head, size))
             after = row[0]
         else:
-            return found
+            return headers
     except _UNREADABLE:
         pass  # the slow way meets it again, and notes it
-    for checked in checked_rows(connection, after, damages):
+    for checked in read_rows_slowly(connection, after, damages):
         if checked.head:
-            found.append(entries.header(checked.row[: entries.HEAD], len(checked.row[entries.HEAD])))
-        if found:  # what follows is read the fast way again
+            headers.append(entries.header_of_row(checked.row[: entries.HEAD], len(checked.row[entries.HEAD])))
+        if headers:  # the next call reads the fast way again
             break
-    return found
+    return headers
 
 
-def at(connection: apsw.Connection, seqs: Sequence[int], damages: Damages) -> list[LogEntry]:
-    """The entries at these places (rising), without those that are not there or cannot be relied on; one whose body
-    alone is damaged is there, and says so. Raises apsw.Error."""
+def read_entries_at(connection: apsw.Connection, seqs: Sequence[int], damages: Damages) -> list[LogEntry]:
+    """The entries at these offsets (rising). Leaves out offsets without an entry, and entries whose head is not
+    reliable; an entry whose body alone is damaged says so. Raises apsw.Error."""
     if not seqs:
         return []
-    together = seqs[-1] - seqs[0] == len(seqs) - 1
-    bound = (seqs[0], seqs[-1]) if together else (json.dumps(list(seqs)),)
-    found: list[LogEntry] = []
+    contiguous = seqs[-1] - seqs[0] == len(seqs) - 1
+    params = (seqs[0], seqs[-1]) if contiguous else (json.dumps(list(seqs)),)
+    log_entries: list[LogEntry] = []
     try:
-        for row in connection.execute(_RANGE if together else _CHOSEN, bound):
+        for row in connection.execute(_RANGE if contiguous else _CHOSEN, params):
             if not entries.is_whole(row):
                 break
-            found.append(entries.entry(row))
+            log_entries.append(entries.entry_of_row(row))
         else:
-            return found
+            return log_entries
     except _UNREADABLE:
         pass
-    for seq in [seq for seq in seqs if not found or seq > found[-1].seq]:
+    for seq in [seq for seq in seqs if not log_entries or seq > log_entries[-1].seq]:
         if _next(connection, seq - 1, damages) != seq:
             continue
         checked = _checked_at(connection, seq, damages)
         if checked is not None and checked.head and checked.row[0] == seq:
-            found.append(entries.entry(checked.row, checked.damage))
-    return found
+            log_entries.append(entries.entry_of_row(checked.row, checked.damage))
+    return log_entries
 
 
-def _taken(checked_rows: Iterator[CheckedEntry], limits: ReadLimits, *, enough: bool) -> list[CheckedEntry]:
-    """The first rows, up to both limits; `enough`: it may be none."""
-    found: list[CheckedEntry] = []
+def _taken(slow_rows: Iterator[CheckedEntry], limits: ReadLimits, *, enough: bool) -> list[CheckedEntry]:
+    """The first rows, up to both limits; at least one row unless `enough`."""
+    rows: list[CheckedEntry] = []
     size = 0
-    for checked in checked_rows:
+    for checked in slow_rows:
         size += len(checked.row[entries.HEAD]) if checked.head else 0
-        if size > limits.size_bytes and (found or enough):
+        if size > limits.size_bytes and (rows or enough):
             break
-        found.append(checked)
-        if len(found) >= limits.count:
+        rows.append(checked)
+        if len(rows) >= limits.count:
             break
-    return found
+    return rows
 
 
-def checked_rows(connection: apsw.Connection, after: int, damages: Damages) -> Iterator[CheckedEntry]:
-    """Every row with seq > `after`, by rising seq, with what is wrong with it; notes each damage. Rows that cannot be
-    read at all are left out. Raises apsw.Error."""
+def read_rows_slowly(connection: apsw.Connection, after: int, damages: Damages) -> Iterator[CheckedEntry]:
+    """Every row with seq > `after`, by rising seq, with its damage, which is added to `damages`. Leaves out rows that
+    cannot be read at all. Raises apsw.Error."""
     last = after
     while (seq := _next(connection, last, damages)) is not None:
         checked = _checked_at(connection, seq, damages)
@@ -148,11 +148,11 @@ def checked_rows(connection: apsw.Connection, after: int, damages: Damages) -> I
 
 
 def _checked_at(connection: apsw.Connection, seq: int, damages: Damages) -> CheckedEntry | None:
-    """The row of an entry with what is wrong with it, which is noted; None where SQLite cannot read it."""
+    """The row of an entry with its damage, which is added to `damages`; None where SQLite cannot read the row."""
     try:
-        row = row_at(connection, seq)
-        lost = damages.is_lost(seq)  # known to be beyond mending: that is not tried again
-        checked = CheckedEntry(row, damage="lost", head=False) if lost else entries.check(row)
+        row = read_row(connection, seq)
+        lost = damages.is_lost(seq)  # mending failed before, and is not tried again
+        checked = CheckedEntry(row, damage="lost", head=False) if lost else entries.check_row(row)
     except apsw.CorruptError as error:
         damages.add(LogDamage(seq, f"SQLite cannot read it: {error}", lost=True))
         return None
@@ -161,41 +161,41 @@ def _checked_at(connection: apsw.Connection, seq: int, damages: Damages) -> Chec
     return checked
 
 
-def find(connection: apsw.Connection, tenant: str, receipt: str, damages: Damages) -> LogEntry | None:
-    """The entry of a receipt if it is there and this tenant's, else None; also None where it cannot be read.
+def find_receipt(connection: apsw.Connection, tenant: str, receipt: str, damages: Damages) -> LogEntry | None:
+    """The entry of a receipt of a tenant; None if there is none or it cannot be read.
 
     Raises apsw.Error."""
     try:
-        row = connection.execute(database.FIND, (receipt, tenant)).fetchone()
+        row = connection.execute(database.SELECT_RECEIPT, (receipt, tenant)).fetchone()
     except _UNREADABLE as error:
         damages.add(LogDamage(0, f"receipt {receipt} cannot be looked up: {error}"))
         return None
     if row is None:
         return None
-    checked = entries.check(row)
+    checked = entries.check_row(row)
     if checked.damage or checked.mended:
         damages.add(entries.damage_of(row[0], checked))
     same = checked.head and checked.row[1:3] == (receipt, tenant)  # the index may lead to another row
-    return entries.entry(checked.row, checked.damage) if same else None
+    return entries.entry_of_row(checked.row, checked.damage) if same else None
 
 
-def deletions(connection: apsw.Connection, after: int, damages: Damages) -> list[LogEntry]:
-    """The deletions with seq > `after` that can be read, in order. Raises apsw.Error."""
-    found: list[LogEntry] = []
+def read_deletions(connection: apsw.Connection, after: int, damages: Damages) -> list[LogEntry]:
+    """The deletions with seq > `after` in order; leaves out those that cannot be read. Raises apsw.Error."""
+    log_entries: list[LogEntry] = []
     try:
-        for row in connection.execute(database.DELETIONS, (after,)):
-            checked = entries.check(row)
+        for row in connection.execute(database.SELECT_DELETIONS, (after,)):
+            checked = entries.check_row(row)
             if checked.damage or checked.mended:
                 damages.add(entries.damage_of(row[0], checked))
             if checked.head and not checked.damage and checked.row[7] == EntryKind.DELETE:
-                found.append(entries.entry(checked.row))
+                log_entries.append(entries.entry_of_row(checked.row))
     except _UNREADABLE as error:
         damages.add(LogDamage(0, f"the deletions after entry {after} cannot all be read: {error}"))
-    return found
+    return log_entries
 
 
-def row_at(connection: apsw.Connection, seq: int) -> Row:
-    """The row of an entry, read in such a way that damaged text and types do not matter. Raises apsw.Error."""
+def read_row(connection: apsw.Connection, seq: int) -> Row:
+    """The row of an entry, also when its texts or types are damaged. Raises apsw.Error."""
     row = connection.execute(_SLOW, (seq,)).fetchone()
     if row is None:
         raise apsw.CorruptError(f"entry {seq} is in the table and cannot be found in it")
@@ -206,7 +206,7 @@ def row_at(connection: apsw.Connection, seq: int) -> Row:
 
 
 def _next(connection: apsw.Connection, after: int, damages: Damages) -> int | None:
-    """The seq that follows `after`; past pages that SQLite cannot read. None: there is none."""
+    """The seq of the next entry after `after`; skips pages that SQLite cannot read. None: there is no further entry."""
     try:
         return _follows(connection, after)
     except apsw.CorruptError as error:

@@ -1,5 +1,5 @@
-"""Repairs the log's files while nobody has them open: a flipped bit in the WAL is taken back, and a file whose
-structure is damaged is built anew from the rows that can still be read. The damaged file is kept beside the new one.
+"""Repairs the log's files while nobody has them open: takes back a flipped bit in the WAL, and rebuilds a file whose
+structure is damaged from the rows that can still be read. Keeps the damaged file beside the new one.
 """
 
 from collections.abc import Iterator
@@ -12,33 +12,33 @@ from tidemill.durable import sync_folder
 from tidemill.errors import LogCorruptError
 from tidemill.log.sqlite import database, entries
 from tidemill.log.sqlite.entries import CheckedEntry
-from tidemill.log.sqlite.high_water import FILE, HighWaterMark, read_mark
+from tidemill.log.sqlite.high_water import HIGH_WATER_FILE, HighWaterMark, read_mark
 from tidemill.log.sqlite.page_map import Pages
-from tidemill.model.deletion import ERASED
+from tidemill.model.deletion import ERASED_FORMAT
 from tidemill.model.offset import MAX_SEQ, start_of
 from tidemill.sqlite import wal
-from tidemill.sqlite.copies import open_reader
+from tidemill.sqlite.copies import open_read_only
 
 _BESIDE: Final = {"idempotency": "keys of the last 7 days", "erasure": "how far erasure is"}
 _BATCH: Final = 100
 
 
-def repair_files(folder: Path, known_seq: int, partition: int = 0) -> list[str]:
-    """Make the files of a partition's log in `folder` such that a server can open them; says what was done. `known_seq`
-    is the newest place of it that anybody else knows of. Raises LogCorruptError when no row can be read, apsw.Error,
-    OSError."""
-    path = folder / database.FILE
+def repair_files(folder: Path, known_offset: int, partition: int = 0) -> list[str]:
+    """Repair the files of a partition's log in `folder` so that a server can open them; returns sentences about each
+    repair. `known_offset`: the newest offset that the store or a checkpoint names. Raises LogCorruptError when no row
+    can be read, apsw.Error, OSError."""
+    path = folder / database.LOG_FILE
     done = []
-    if wal.mend(Path(f"{path}-wal")):
+    if wal.repair_wal(Path(f"{path}-wal")):
         done.append("log.sqlite-wal was damaged, and is read to its end again")
     if path.exists() and not _is_sound(path):
-        done += _rebuild(folder, known_seq, partition)
-    return done + _repair_mark(folder, known_seq)
+        done += _rebuild(folder, known_offset, partition)
+    return done + _repair_mark(folder, known_offset)
 
 
 def _is_sound(path: Path) -> bool:
     try:
-        connection = open_reader(path)
+        connection = open_read_only(path)
         try:
             return bool(connection.execute("PRAGMA integrity_check(1)").get == "ok")
         finally:
@@ -47,12 +47,12 @@ def _is_sound(path: Path) -> bool:
         return False
 
 
-def _rebuild(folder: Path, known_seq: int, partition: int) -> list[str]:
-    path = folder / database.FILE
+def _rebuild(folder: Path, known_offset: int, partition: int) -> list[str]:
+    path = folder / database.LOG_FILE
     rows = _readable(path)
-    if not rows and known_seq > start_of(partition):
+    if not rows and known_offset > start_of(partition):
         raise LogCorruptError(f"no entry can be read in {path}; put back a backup of it")
-    new = folder / f"{database.FILE}.new"
+    new = folder / f"{database.LOG_FILE}.new"
     for suffix in ("", "-wal", "-shm"):
         Path(f"{new}{suffix}").unlink(missing_ok=True)
     connection = database.open_writer(new)
@@ -61,9 +61,9 @@ def _rebuild(folder: Path, known_seq: int, partition: int) -> list[str]:
         ordered = sorted(rows)
         for start in range(0, len(ordered), _BATCH):
             with connection:
-                database.insert(connection, [rows[seq].row for seq in ordered[start : start + _BATCH]])
+                database.insert_rows(connection, [rows[seq].row for seq in ordered[start : start + _BATCH]])
         lost = [what for table, what in _BESIDE.items() if not _copied(path, connection, table)]
-        database.skip_to(connection, max(known_seq, *ordered[-1:], _sequence(path, start_of(partition))))
+        database.skip_to_seq(connection, max(known_offset, *ordered[-1:], _sequence(path, start_of(partition))))
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     finally:
         connection.close(True)
@@ -73,20 +73,21 @@ def _rebuild(folder: Path, known_seq: int, partition: int) -> list[str]:
 
 
 def _readable(path: Path) -> dict[int, CheckedEntry]:
-    """Every entry of which it is sure whose it is, by seq, mended where that can be; the best of several copies."""
-    found: dict[int, CheckedEntry] = {}
+    """Every entry whose columns beside the body are reliable, by seq, mended where possible; of several copies of an
+    entry the best one."""
+    best: dict[int, CheckedEntry] = {}
     for row in Pages(path).rows():
-        checked = entries.check(row)
+        checked = entries.check_row(row)
         sure = checked.head and not (row[-1] is None and checked.damage)
         seq = checked.row[0]
-        earlier = found.get(seq)
-        if sure and (earlier is None or earlier.damage or checked.row[6] == ERASED):
-            found[seq] = checked
-    return found
+        earlier = best.get(seq)
+        if sure and (earlier is None or earlier.damage or checked.row[6] == ERASED_FORMAT):
+            best[seq] = checked
+    return best
 
 
 def _copied(path: Path, to: apsw.Connection, table: str) -> bool:
-    """Copy what can be read of a small table; whether that is all."""
+    """Copy the rows of a small table; false if not all rows could be read."""
     try:
         for row in _rows_of(path, table):
             to.execute(f"INSERT OR REPLACE INTO {table} VALUES ({','.join('?' * len(row))})", row)
@@ -96,7 +97,7 @@ def _copied(path: Path, to: apsw.Connection, table: str) -> bool:
 
 
 def _rows_of(path: Path, table: str) -> Iterator[tuple[Any, ...]]:
-    connection = open_reader(path)
+    connection = open_read_only(path)
     try:
         yield from connection.execute(f"SELECT * FROM {table}")
     finally:
@@ -105,7 +106,7 @@ def _rows_of(path: Path, table: str) -> Iterator[tuple[Any, ...]]:
 
 def _sequence(path: Path, start: int) -> int:
     try:
-        connection = open_reader(path)
+        connection = open_read_only(path)
         try:
             counted = database.last_seq(connection)
         finally:
@@ -118,7 +119,7 @@ def _sequence(path: Path, start: int) -> int:
 def _exchange(folder: Path, path: Path, new: Path) -> str:
     """Put the new file in place of the damaged one, which is kept with its WAL; returns its name."""
     number = 1
-    while (kept := folder / f"{database.FILE}.damaged-{number}").exists():
+    while (kept := folder / f"{database.LOG_FILE}.damaged-{number}").exists():
         number += 1
     for suffix in ("-wal", ""):
         if Path(f"{path}{suffix}").exists():
@@ -131,12 +132,12 @@ def _exchange(folder: Path, path: Path, new: Path) -> str:
     return kept.name
 
 
-def _repair_mark(folder: Path, known_seq: int) -> list[str]:
-    path = folder / FILE
+def _repair_mark(folder: Path, known_offset: int) -> list[str]:
+    path = folder / HIGH_WATER_FILE
     try:
         seq, fault = read_mark(path)
     except LogCorruptError:
-        seq, fault = known_seq, "unreadable"
+        seq, fault = known_offset, "unreadable"
         path.unlink()
     if not fault:
         return []

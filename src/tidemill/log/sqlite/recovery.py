@@ -1,8 +1,8 @@
-"""Opening the log again after an error: never trusting what only the page cache says.
+"""Opens the log again after an error, without trusting the page cache.
 
-After a failed fsync the kernel may call pages clean that never reached the disk. So the WAL's cached pages are dropped
-(what is read next is what the disk has), the tail is verified against what was acknowledged, and a checkpoint writes
-everything to the main file afresh, with its own fsync, before the log accepts anything again.
+After a failed fsync the kernel may treat pages as clean that never reached the disk. So the WAL's cached pages are
+dropped (the next read comes from the disk), the tail is verified against what was acknowledged, and a checkpoint writes
+everything to the main file, with its own fsync, before the log accepts payloads again.
 """
 
 import errno
@@ -16,18 +16,17 @@ import apsw
 
 from tidemill.errors import DiskFullError, LogCorruptError, LogUnavailableError, StartupError
 from tidemill.log.damage import HOW_TO_REPAIR, Damages, LogDamage
-from tidemill.log.loss import how_to_go_on
+from tidemill.log.loss import advice_after_loss
 from tidemill.log.sqlite import database, entries, reading
 
-_TAIL: Final = 64  # entries that are verified before the log serves
-_FAR: Final = 1 << 32  # more places than a mark can lag behind
+_TAIL: Final = 64  # entries that are verified before the log accepts payloads
+_FAR: Final = 1 << 32  # more offsets than a mark can lag behind
 
 
 def reopen(path: Path, vfs: str | None, durable: int, damages: Damages) -> tuple[apsw.Connection, int]:
-    """A verified connection and the log's last seq.
+    """Open the log again and verify it; returns the connection and the log's last seq.
 
-    Raises LogCorruptError when entries up to `durable` are not all there, else apsw.Error or OSError while the disk
-    does not do its work.
+    Raises LogCorruptError when the log ends before `durable`, else apsw.Error or OSError while the disk fails.
     """
     _drop_cached_pages(Path(f"{path}-wal"))
     connection = database.open_writer(path, vfs)
@@ -42,8 +41,8 @@ def reopen(path: Path, vfs: str | None, durable: int, damages: Damages) -> tuple
 
 
 def verify_tail(connection: apsw.Connection, durable: int, damages: Damages) -> int:
-    """Check that the log reaches `durable`; returns the newest seq ever committed. Entries at its end that are not what
-    they say are noted: damage in them keeps no payload that comes later from being acknowledged.
+    """Check that the log reaches `durable`; returns the newest seq ever committed. Adds the damage of its last entries
+    to `damages`; such damage does not keep later payloads from being acknowledged.
 
     Raises LogCorruptError.
     """
@@ -51,13 +50,13 @@ def verify_tail(connection: apsw.Connection, durable: int, damages: Damages) -> 
     if last < durable:
         raise LogCorruptError(
             f"the log ends at {last} but was durable up to {durable}: entries that were acknowledged are gone. "
-            f"If its files are damaged: {HOW_TO_REPAIR}. {how_to_go_on(durable)}"
+            f"If its files are damaged: {HOW_TO_REPAIR}. {advice_after_loss(durable)}"
         )
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
     try:
         newest = connection.execute("SELECT seq FROM entries ORDER BY seq DESC LIMIT ?", (_TAIL,)).fetchall()
         for seq in (int(row[0] or 0) for row in newest):
-            checked = entries.check(reading.row_at(connection, seq))
+            checked = entries.check_row(reading.read_row(connection, seq))
             if checked.damage or checked.mended:
                 damages.add(entries.damage_of(seq, checked))
     except apsw.CorruptError as error:
@@ -66,31 +65,31 @@ def verify_tail(connection: apsw.Connection, durable: int, damages: Damages) -> 
 
 
 def _last_seq(connection: apsw.Connection, durable: int, damages: Damages) -> int:
-    """The newest seq, by the sequence and by the entries: one of the two may be damaged."""
-    counted, held = 0, 0
+    """The newest seq, by SQLite's sequence and by the entries, because either may be damaged."""
+    sequence, newest = 0, 0
     try:
-        counted = database.last_seq(connection)
+        sequence = database.last_seq(connection)
     except apsw.CorruptError as error:
         damages.add(LogDamage(0, f"SQLite cannot read its sequence: {error}"))
     try:
-        held = connection.execute("SELECT max(seq) FROM entries").get or 0
+        newest = connection.execute("SELECT max(seq) FROM entries").get or 0
     except apsw.CorruptError as error:
         damages.add(LogDamage(0, f"SQLite cannot read its newest entries: {error}"))
-    known = max(held, durable)
-    if counted > known + _FAR:
-        damages.add(LogDamage(0, f"its sequence says {counted}, and its newest entry is {known}"))
+    known = max(newest, durable)
+    if sequence > known + _FAR:
+        damages.add(LogDamage(0, f"its sequence says {sequence}, and its newest entry is {known}"))
         return known
-    return max(counted, held)
+    return max(sequence, newest)
 
 
 def close_quietly(connection: apsw.Connection) -> None:
-    """Close a connection whose disk may be failing; what it did not commit is gone in any case."""
+    """Close a connection and ignore errors of its disk; uncommitted work is lost in any case."""
     with suppress(apsw.Error, OSError):
         connection.close(True)
 
 
 def as_unavailable(error: BaseException, path: Path) -> LogUnavailableError:
-    """An error of SQLite or the system as what a client is told."""
+    """The error for clients of an error of SQLite or of the system."""
     full = isinstance(error, apsw.FullError) or (isinstance(error, OSError) and error.errno == errno.ENOSPC)
     if full or getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHMSIZE:  # the WAL's index could not grow
         return DiskFullError(f"the disk under {path} is full; nothing was acknowledged", 5.0)
@@ -99,7 +98,7 @@ def as_unavailable(error: BaseException, path: Path) -> LogUnavailableError:
 
 @contextmanager
 def as_startup_error(path: Path) -> Iterator[None]:
-    """While opening at start: what SQLite says of the file becomes LogCorruptError or StartupError."""
+    """Raise errors of SQLite inside the `with` block, which opens the log, as LogCorruptError or StartupError."""
     try:
         yield
     except (apsw.NotADBError, apsw.CorruptError) as error:

@@ -1,9 +1,8 @@
-"""How long applied payloads stay in the log, and giving their pages back to the disk.
+"""Retention of the log: deletes applied payloads, and returns their pages to the disk.
 
-Deletes from the oldest, in slices small enough that a commit behind one hardly waits, and only what a count of the
-store confirmed to be there.
-Freed pages are used again by later payloads; when they are many (a backlog was worked off) they go back to the disk,
-because the store lives on the same one.
+Deletes the oldest first, in slices so small that a commit behind one hardly waits, and only entries up to an offset to
+which the store was counted and holds everything. Later payloads use freed pages again; many free pages (after a backlog
+was applied) go back to the disk, because the store is on the same disk.
 """
 
 from typing import Final
@@ -14,16 +13,16 @@ from tidemill.log.limits import LogLimits
 
 SLICE_ROWS: Final = 512
 SLICE_BYTES: Final = 4 << 20
-SHRINK_PAGES: Final = 256  # pages moved and cut off in one step: about 1 MiB
+SHRINK_PAGES: Final = 256  # pages moved and cut off in one step: 1 MiB
+SPARE_BYTES: Final = 64 << 20  # as many bytes of free pages are kept for later payloads
 _NEVER: Final = -(1 << 63)
-SPARE_BYTES: Final = 64 << 20  # free pages below this are kept for later payloads
 
 
 def next_cut(connection: apsw.Connection, confirmed: int, now_ns: int | None, limits: LogLimits) -> int:
     """The seq up to which the next slice is to be deleted; 0 when nothing is due.
 
-    Due is what was confirmed and either is older than `keep_applied_s`, or makes the log bulkier than `keep_bytes`.
-    `now_ns` None: the clock is in doubt, and nothing is old.
+    An entry up to `confirmed` is due when it is older than `keep_applied_s`, or the log is larger than `keep_bytes`.
+    `now_ns` None: the clock is in doubt, and nothing counts as old.
     """
     older_than_ns = _NEVER if now_ns is None else now_ns - int(limits.keep_applied_s * 1e9)
     excess = live_bytes(connection) - limits.keep_bytes
@@ -40,26 +39,28 @@ def next_cut(connection: apsw.Connection, confirmed: int, now_ns: int | None, li
     return cut
 
 
-def delete_up_to(connection: apsw.Connection, cut: int) -> int:
+def delete_entries(connection: apsw.Connection, cut: int) -> int:
     """Delete entries with seq <= `cut` in one commit; returns how many."""
     connection.execute("DELETE FROM entries WHERE seq <= ?", (cut,))
     return connection.changes()
 
 
 def live_bytes(connection: apsw.Connection) -> int:
-    """Bytes of the main file that hold something."""
+    """The bytes of the main file's pages that are not free."""
     used = connection.pragma("page_count") - connection.pragma("freelist_count")
     return int(used * connection.pragma("page_size"))
 
 
-def shrinkable(connection: apsw.Connection, *, disk_short: bool) -> bool:
-    """Whether free pages should go back to the disk: any when it is short, else when they are many."""
+def has_excess_pages(connection: apsw.Connection, *, disk_short: bool) -> bool:
+    """Whether free pages should go back to the disk: SHRINK_PAGES or more of a short disk, else more than
+    SPARE_BYTES and a quarter of the file."""
     free, pages = connection.pragma("freelist_count"), connection.pragma("page_count")
     if disk_short:
         return bool(free >= SHRINK_PAGES)
     return bool(free * connection.pragma("page_size") > SPARE_BYTES and free * 4 > pages)
 
 
-def shrink(connection: apsw.Connection) -> None:
-    """Give up to SHRINK_PAGES free pages back."""
+def return_free_pages(connection: apsw.Connection) -> bool:
+    """Return up to SHRINK_PAGES free pages to the disk; whether no free page is left."""
     connection.execute(f"PRAGMA incremental_vacuum({SHRINK_PAGES})").fetchall()
+    return bool(connection.pragma("freelist_count") == 0)

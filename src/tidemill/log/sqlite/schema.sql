@@ -1,7 +1,7 @@
 -- The intake log. Version 4 (PRAGMA user_version).
 
--- One row a payload. AUTOINCREMENT: a seq that was trimmed is never handed out again.
--- `body` comes last, so that reading the other columns never follows its overflow pages.
+-- One row a payload. AUTOINCREMENT: the seq of a trimmed entry is never handed out again.
+-- `body` comes last, so that a query of the other columns never reads its overflow pages.
 CREATE TABLE entries (
     seq          INTEGER PRIMARY KEY AUTOINCREMENT,
     receipt      TEXT    NOT NULL,  -- UUIDv7, so that the index below grows at its right edge
@@ -10,7 +10,7 @@ CREATE TABLE entries (
     feed_version INTEGER NOT NULL,
     received_ns  INTEGER NOT NULL,  -- ns since the epoch, UTC
     format       TEXT    NOT NULL,
-    kind         INTEGER NOT NULL,  -- model/payload.py: Kind
+    kind         INTEGER NOT NULL,  -- model/payload.py: EntryKind
     faults       TEXT,              -- JSON array of Fault; null: none
     sha256       BLOB    NOT NULL,  -- 32 bytes, of body
     body         BLOB    NOT NULL
@@ -40,6 +40,5 @@ CREATE TABLE idempotency (
 
 CREATE INDEX idempotency_by_age ON idempotency (used_ns);
 
--- How far erasure is: the bytes of everything that deletions up to this place concern are gone from here. One row.
--- Since version 3.
+-- The offset of the deletion up to which everything is erased from this file. One row. Since version 3.
 CREATE TABLE erasure (id INTEGER PRIMARY KEY CHECK (id = 1), up_to INTEGER NOT NULL);

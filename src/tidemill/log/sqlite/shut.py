@@ -1,7 +1,7 @@
-"""A log that cannot be opened to be written, because its files are damaged or shorter than they were.
+"""A log that cannot be opened for writing, because its files are damaged or end before their high-water mark.
 
-It refuses every payload, with the words that say why and what to do, and reads what can be read: so whoever asks gets
-answers from the store, and whoever sends learns that nothing is acknowledged.
+The log refuses every payload with an error that says why and what to do, and stays readable as far as possible: queries
+are still answered from the store, and senders learn that nothing is acknowledged.
 """
 
 from collections.abc import Sequence
@@ -38,33 +38,33 @@ class ShutLog(SqliteLogReader):
         raise self._error
 
     def deletions(self, after: int) -> list[LogEntry]:
-        """The deletions that can be read; none where the file cannot be opened at all."""
+        """The deletions that can be read; [] where the file cannot be opened."""
         try:
             return super().deletions(after)
         except LogUnavailableError:
             return []
 
     def last_seq(self) -> int:
-        """The newest seq, as far as it can be read (else the one before the partition's first)."""
+        """The newest seq; the offset before the partition's first where the file cannot be read."""
         try:
             return max(self._start, super().last_seq())
         except LogUnavailableError:
             return self._start
 
     def trim(self, confirmed: int) -> int:
-        """Leave everything as it is."""
+        """Delete nothing; returns 0."""
         return 0
 
-    def erase(self, seqs: Sequence[int], up_to: int) -> bool:
+    def erase(self, seqs: Sequence[int], upto_offset: int) -> bool:
         """Refuse with LogDamagedError."""
         raise LogDamagedError(self._error.message, 60.0)
 
     def mend(self, seq: int, body: bytes) -> bool:
-        """Mend nothing."""
+        """Mend nothing; returns false."""
         return False
 
     def health(self) -> LogHealth:
-        """Does not accept payloads, and why."""
+        """The log does not accept payloads; `reason` says why."""
         return LogHealth(
             implementation="sqlite",
             accepting=False,

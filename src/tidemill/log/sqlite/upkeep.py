@@ -1,7 +1,7 @@
-"""What the log needs done beside commits: checkpoints, forcing the high-water mark to disk, forgetting expired keys.
+"""Upkeep of the log beside commits: checkpoints, forces the high-water mark to disk, deletes expired keys.
 
-Runs in one thread with a connection of its own, so that commits wait for none of it but the last moment of a
-checkpoint. The WAL stays near CHECKPOINT_FRAMES while readers keep their transactions short, however many there are.
+Runs in one thread with a connection of its own, so that commits wait only for the end of a checkpoint. The WAL stays
+near CHECKPOINT_FRAMES while readers keep their transactions short, however many readers there are.
 """
 
 import logging
@@ -15,7 +15,7 @@ import apsw
 
 from tidemill.log.sqlite import database
 from tidemill.log.sqlite.high_water import HighWaterMark
-from tidemill.log.sqlite.idempotency import delete_expired
+from tidemill.log.sqlite.idempotency import delete_expired_keys
 from tidemill.log.sqlite.writer import Writer
 from tidemill.sqlite.copies import BUSY_MS
 
@@ -23,14 +23,14 @@ TICK_S: Final = 0.1
 MARK_EVERY_S: Final = 1.0
 EXPIRE_EVERY_S: Final = 60.0
 CHECKPOINT_FRAMES: Final = 1_000  # 4 MiB
-CROWDED_FRAMES: Final = 16_000  # 64 MiB: now it is worth making commits wait until readers have left the WAL
+CROWDED_FRAMES: Final = 16_000  # 64 MiB: from here on commits wait until readers have left the WAL
 CROWDED_EVERY_S: Final = 10.0
 CROWDED_WAIT_MS: Final = 100
 _log = logging.getLogger(__name__)
 
 
 class Upkeep(threading.Thread):
-    """Serves one Writer until `stop`."""
+    """The upkeep thread of one Writer; runs until `stop`."""
 
     def __init__(
         self, path: Path, writer: Writer, mark: HighWaterMark, expired_before_ns: Callable[[], int], vfs: str | None
@@ -49,8 +49,7 @@ class Upkeep(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        """The thread's loop. An error of the disk is met again, and dealt with, by the writer; here the next tick
-        tries once more."""
+        """The thread's loop. After an error the next tick tries again; the writer handles errors of the disk."""
         failing = False
         while not self._stopped.wait(TICK_S):
             try:
@@ -77,13 +76,13 @@ class Upkeep(threading.Thread):
 
     def _expire(self) -> None:
         before_ns = self._expired_before_ns()
-        while self._writer.run_between_commits(lambda c: delete_expired(c, before_ns)).result():
+        while self._writer.run_between_commits(lambda c: delete_expired_keys(c, before_ns)).result():
             if self._stopped.is_set():
                 return
 
     def _checkpoint(self, now: float) -> None:
-        """Copy the WAL's bulk here, beside commits; then its short rest between two commits, after which the WAL
-        starts anew. Only a checkpoint that reaches the end lets it, and beside commits none ever would."""
+        """Copy most of the WAL beside commits, then the short rest between two commits. Only a checkpoint that reaches
+        the WAL's end lets the WAL start anew, and no checkpoint beside commits would reach it."""
         if self._connection is None:
             self._connection = database.open_checkpointer(self._path, self._vfs)
         frames, _ = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
@@ -102,11 +101,11 @@ class Upkeep(threading.Thread):
 
 
 def _restart_wal(connection: apsw.Connection) -> None:
-    """Hold commits up to CROWDED_WAIT_MS until no reader is in the WAL, so that it can start anew."""
+    """Block commits for up to CROWDED_WAIT_MS until no reader is in the WAL, so that the WAL can start anew."""
     connection.set_busy_timeout(CROWDED_WAIT_MS)
     try:
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
     except apsw.BusyError:
-        return  # a reader stays; tried again in CROWDED_EVERY_S
+        return  # a reader is still in the WAL; tried again in CROWDED_EVERY_S
     finally:
         connection.set_busy_timeout(BUSY_MS)

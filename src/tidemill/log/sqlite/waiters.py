@@ -1,6 +1,7 @@
-"""Those who wait for a commit, and how they are told: futures of threads one by one, those of an event loop together.
+"""Futures that wait for a commit, and their resolution.
 
-Waking an event loop from another thread costs about as much as an append, so a commit wakes each loop once.
+The futures of a thread are resolved directly, the futures of an event loop by one call to the loop: waking a loop from
+another thread costs about as much as an append, so a commit wakes each loop once.
 """
 
 import asyncio
@@ -26,41 +27,41 @@ class Waiter(msgspec.Struct, gc=False):
     loop: asyncio.AbstractEventLoop | None
 
 
-def settle(waiters: Sequence[Waiter], outcomes: Sequence[Outcome]) -> None:
-    """Tell each waiter its outcome. Waiters that gave up meanwhile are passed over."""
+def settle_waiters(waiters: Sequence[Waiter], outcomes: Sequence[Outcome]) -> None:
+    """Resolve the future of each waiter with its outcome. Skips futures that were cancelled."""
     loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Appended], Outcome]]] = {}
     for waiter, outcome in zip(waiters, outcomes, strict=True):
         future = waiter.future
         if isinstance(future, Future):
             if future.set_running_or_notify_cancel():
-                _tell(future, outcome)
+                _resolve(future, outcome)
         elif waiter.loop is not None:
             loops.setdefault(waiter.loop, []).append((future, outcome))
     for loop, pairs in loops.items():
-        with suppress(RuntimeError):  # the loop was closed: nobody waits there any more
-            loop.call_soon_threadsafe(_tell_all, pairs)
+        with suppress(RuntimeError):  # the loop was closed: nothing waits in it any more
+            loop.call_soon_threadsafe(_resolve_all, pairs)
 
 
-def fail(waiters: Sequence[Waiter], error: TidemillError) -> None:
-    """Tell each waiter that nothing was acknowledged, with an exception of its own (tracebacks are not shared)."""
-    settle(waiters, [copy_of(error) for _ in waiters])
+def fail_waiters(waiters: Sequence[Waiter], error: TidemillError) -> None:
+    """Resolve the future of each waiter with a copy of the error, so that tracebacks are not shared."""
+    settle_waiters(waiters, [copy_of_error(error) for _ in waiters])
 
 
-def copy_of(error: TidemillError) -> TidemillError:
+def copy_of_error(error: TidemillError) -> TidemillError:
     """The same error as a new object."""
-    fresh = type(error).__new__(type(error))
-    fresh.__dict__.update(error.__dict__)
-    fresh.args = error.args
-    return fresh
+    copied = type(error).__new__(type(error))
+    copied.__dict__.update(error.__dict__)
+    copied.args = error.args
+    return copied
 
 
-def _tell_all(pairs: list[tuple[asyncio.Future[Appended], Outcome]]) -> None:
+def _resolve_all(pairs: list[tuple[asyncio.Future[Appended], Outcome]]) -> None:
     for future, outcome in pairs:
         if not future.done():
-            _tell(future, outcome)
+            _resolve(future, outcome)
 
 
-def _tell(future: "Future[Appended] | asyncio.Future[Appended]", outcome: Outcome) -> None:
+def _resolve(future: "Future[Appended] | asyncio.Future[Appended]", outcome: Outcome) -> None:
     if isinstance(outcome, Appended):
         future.set_result(outcome)
     else:

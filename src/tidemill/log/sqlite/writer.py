@@ -1,9 +1,9 @@
-"""The one thread that writes the log: it owns the connection and commits what has gathered whenever the last commit
-ended, without a timer, so a lone payload waits for one commit and a crowd shares one.
+"""The one thread that writes the log. It owns the connection, and commits all queued payloads as soon as the last
+commit has ended, without a timer: a single payload waits for one commit, and many payloads share one.
 
-Nothing is acknowledged before COMMIT has returned. After any error from SQLite everybody in that commit is told that
-nothing was acknowledged, the file is closed, opened again and its tail verified before the next payload is taken; the
-failed commit is not retried. Places handed to a failed commit are not handed out again.
+Nothing is acknowledged before COMMIT has returned. After an error of SQLite every waiter of that commit gets an error
+that says that nothing was acknowledged; then the file is closed, opened again, and its tail verified before the next
+payload is accepted. A failed commit is not retried, and its offsets are not handed out again.
 """
 
 import logging
@@ -29,28 +29,27 @@ from tidemill.log.sqlite import database, recovery
 from tidemill.log.sqlite.continuation import continue_above
 from tidemill.log.sqlite.high_water import HighWaterMark
 from tidemill.log.sqlite.idempotency import KeyClock, Keys
-from tidemill.log.sqlite.waiters import Outcome, Waiter, copy_of, fail, settle
+from tidemill.log.sqlite.waiters import Outcome, Waiter, copy_of_error, fail_waiters, settle_waiters
 from tidemill.model.offset import partition_of, start_of
 
 T = TypeVar("T")
 
-MAX_BATCH: Final = 512  # payloads a commit: bounds what one failed commit takes with it
+MAX_BATCH: Final = 512  # payloads a commit: bounds how many fail with one commit
 MAX_BATCH_BYTES: Final = 16 << 20
 _log = logging.getLogger(__name__)
 BACKOFF_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 
 
 class WriterTask(msgspec.Struct):
-    """Work for the writer's connection between two commits (trimming, upkeep)."""
+    """Work with the writer's connection between two commits (trimming, upkeep)."""
 
     work: Callable[[apsw.Connection], Any]
     future: Future[Any]
 
 
 class Writer(threading.Thread):
-    """Takes waiters and jobs, one by one or many at once, until closed. `last_seq` is the newest durable place (before
-    there is any: the offset before the partition's first), `newest_ns` when the newest entry was received, as it was at
-    the start."""
+    """Commits waiters and runs tasks until closed. `last_seq` is the newest durable offset (without entries: the offset
+    before the partition's first); `newest_ns` is when the newest entry was received, read once at the start."""
 
     def __init__(
         self,
@@ -93,24 +92,24 @@ class Writer(threading.Thread):
 
     def _begin(self, connection: apsw.Connection, start: int) -> None:
         """Let the first entry of a new file come after `start`."""
-        with suppress(apsw.CorruptError):  # met again, and noted, when the tail is verified
+        with suppress(apsw.CorruptError):  # the damage is noted when the tail is verified
             if start and database.last_seq(connection) == 0:
-                database.skip_to(connection, start)
+                database.skip_to_seq(connection, start)
 
     def _accept_loss(self, connection: apsw.Connection, durable: int, partition: int) -> None:
         accepted = accepted_loss(partition)
         if accepted and accepted >= durable and (last := database.last_seq(connection)) < accepted:
-            database.skip_to(connection, accepted)
+            database.skip_to_seq(connection, accepted)
             self._mark.note(accepted)
             _log.error("entries %d to %d of the log are lost, and this was accepted", last + 1, accepted)
 
     def put(self, waiter: Waiter) -> None:
-        """Queue a payload. Raises LogUnavailableError at once when the queue is full, or the log closed or down."""
+        """Queue a payload. Raises LogUnavailableError at once if the queue is full, or the log closed or down."""
         with self._gate:
             if self._closing.is_set():
                 raise LogUnavailableError("the log is closed; try again when the server is back")
             if self.down is not None:
-                raise copy_of(self.down)
+                raise copy_of_error(self.down)
             size = len(waiter.payload.body)
             if (
                 self._queue.qsize() >= self._limits.max_waiting
@@ -123,16 +122,15 @@ class Writer(threading.Thread):
     def run_between_commits(self, work: Callable[[apsw.Connection], T]) -> Future[T]:
         """Run `work` with the connection, between two commits; the future has its result or error."""
         future: Future[T] = Future()
-        job = WriterTask(work, future)
         with self._gate:
             if self._closing.is_set() or self.down is not None:
                 future.set_exception(LogUnavailableError("the log is closed or being opened again"))
             else:
-                self._queue.put(job)
+                self._queue.put(WriterTask(work, future))
         return future
 
     def close(self) -> None:
-        """Commit what was queued, close the file, end the thread."""
+        """Commit queued payloads, close the file, end the thread."""
         with self._gate:
             if not self._closing.is_set():
                 self._closing.set()
@@ -143,16 +141,18 @@ class Writer(threading.Thread):
         """The thread's loop."""
         open_for_more = True
         while open_for_more:
-            batch, job, open_for_more = self._gather()
+            batch, task, open_for_more = self._gather()
             if batch:
                 self._commit(batch)
-            if job is not None:
-                self._run_job(job)
+            if task is not None:
+                self._run_task(task)
         if self._connection is not None:
             self._connection.close()
 
     def _gather(self) -> tuple[list[Waiter], WriterTask | None, bool]:
-        """Wait for the first item, then take what is there: waiters up to the limits of a commit, or up to a job."""
+        """Wait for the first item, then take queued waiters up to the limits of a commit, or up to a task.
+
+        Returns (waiters, task, whether the queue is still open)."""
         batch: list[Waiter] = []
         size = 0
         try:
@@ -165,12 +165,12 @@ class Writer(threading.Thread):
                     break
                 item = self._queue.get_nowait()
             else:
-                return self._taken(batch, size), item, item is not None
+                return self._dequeued(batch, size), item, item is not None
         except Empty:
             pass
-        return self._taken(batch, size), None, True
+        return self._dequeued(batch, size), None, True
 
-    def _taken(self, batch: list[Waiter], size: int) -> list[Waiter]:
+    def _dequeued(self, batch: list[Waiter], size: int) -> list[Waiter]:
         with self._gate:
             self._waiting_bytes -= size
         return batch
@@ -178,32 +178,32 @@ class Writer(threading.Thread):
     def _commit(self, batch: list[Waiter]) -> None:
         try:
             if self.down is not None or self._space.short():
-                fail(batch, self.down or self._disk_full())
+                fail_waiters(batch, self.down or self._disk_full())
                 return
             outcomes = self._write(batch)
-        except (TypeError, ValueError, OverflowError) as error:  # a value that SQLite cannot hold: only its sender's
+        except (TypeError, ValueError, OverflowError) as error:  # SQLite cannot hold a value of one of the payloads
             self._isolate(batch, LogUnavailableError(f"the payload cannot be written to the log: {error}"))
         except apsw.CorruptError as error:
             self._isolate(batch, self._damaged(error))
         except Exception as error:
-            self._break(batch, error)
+            self._reopen_after(batch, error)
         else:
             self.refused = ""
-            settle(batch, outcomes)
+            settle_waiters(batch, outcomes)
 
     def _write(self, batch: list[Waiter]) -> list[Outcome]:
-        """Make a batch durable; returns what each is to be told."""
+        """Make a batch durable; returns the outcome of each waiter."""
         assert self._connection is not None
         if len(batch) <= database.ROWS_A_STATEMENT and not any(waiter.key for waiter in batch):
-            outcomes, rows = self._place(batch, None)
+            outcomes, rows = self._assign_offsets(batch, None)
             crash_points.reach("log.before_commit")
-            database.insert(self._connection, rows)  # one statement: a transaction of its own
+            database.insert_rows(self._connection, rows)  # one statement: a transaction of its own
         else:
             self._connection.execute("BEGIN IMMEDIATE")
             now_ns = self.key_clock()
             keys = Keys(self._connection, now_ns, now_ns - int(self._limits.keep_keys_s * 1e9))
-            outcomes, rows = self._place(batch, keys)
-            database.insert(self._connection, rows)
+            outcomes, rows = self._assign_offsets(batch, keys)
+            database.insert_rows(self._connection, rows)
             crash_points.reach("log.before_commit")
             self._connection.execute("COMMIT")
         crash_points.reach("log.after_commit")
@@ -213,7 +213,7 @@ class Writer(threading.Thread):
         self.commits += 1
         return outcomes
 
-    def _place(self, batch: list[Waiter], keys: Keys | None) -> tuple[list[Outcome], list[tuple[Any, ...]]]:
+    def _assign_offsets(self, batch: list[Waiter], keys: Keys | None) -> tuple[list[Outcome], list[tuple[Any, ...]]]:
         outcomes: list[Outcome] = []
         rows: list[tuple[Any, ...]] = []
         for waiter in batch:
@@ -224,56 +224,56 @@ class Writer(threading.Thread):
                 continue
             self._handed_out += 1
             appended = Appended(self._handed_out, payload.receipt, payload.received_ns)
-            rows.append(database.to_row(self._handed_out, payload))
+            rows.append(database.row_of_payload(self._handed_out, payload))
             outcomes.append(appended)
             if keys and waiter.key:
                 keys.use(payload, waiter.key, appended)
         return outcomes, rows
 
     def _isolate(self, batch: list[Waiter], refusal: LogUnavailableError) -> None:
-        """Commit the payloads of a batch one by one, so that the one that cannot be written fails alone."""
+        """Commit each payload of a batch by itself, so that only the payload that cannot be written fails."""
         assert self._connection is not None
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
         if len(batch) == 1:
-            fail(batch, refusal)
+            fail_waiters(batch, refusal)
             return
         for waiter in batch:
             self._commit([waiter])
 
     def _damaged(self, error: apsw.CorruptError) -> LogUnavailableError:
-        """A page that a commit needs is damaged: other commits may not need it."""
+        """Note that a page that a commit needs is damaged; returns the error. Other commits may not need the page."""
         self._damages.add(LogDamage(0, f"SQLite cannot write to it: {error}"))
         self.refused = f"{self._path} is damaged ({error}); nothing was acknowledged. To repair: {HOW_TO_REPAIR}"
         return LogUnavailableError(self.refused, 60.0)
 
-    def _run_job(self, job: WriterTask) -> None:
+    def _run_task(self, task: WriterTask) -> None:
         if self.down is not None or self._connection is None:
-            job.future.set_exception(LogUnavailableError("the log is being opened again"))
+            task.future.set_exception(LogUnavailableError("the log is being opened again"))
             return
         try:
-            result = job.work(self._connection)
+            result = task.work(self._connection)
         except apsw.CorruptError as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             self._damages.add(LogDamage(0, f"SQLite cannot trim, erase or repair in it: {error}"))
-            job.future.set_exception(error)
+            task.future.set_exception(error)
         except Exception as error:
-            self._break([], error)
-            job.future.set_exception(error)
+            self._reopen_after([], error)
+            task.future.set_exception(error)
         else:
-            job.future.set_result(result)
+            task.future.set_result(result)
 
     def _disk_full(self) -> DiskFullError:
         free, needed = self._space.free_bytes >> 20, self._space.needed_bytes >> 20
         return DiskFullError(f"too little free disk for {self._path} ({free} MiB, needed {needed} MiB)", 5.0)
 
-    def _break(self, batch: list[Waiter], error: Exception) -> None:
-        """Tell everybody that the commit failed, then open the file again, with back-off, until it verifies."""
+    def _reopen_after(self, batch: list[Waiter], error: Exception) -> None:
+        """Fail every waiter of the batch, then open the file again, with back-off, until its tail verifies."""
         with self._gate:
             self.down = recovery.as_unavailable(error, self._path)
         _log.error("%s; opening the log again", self.down.message, exc_info=error)
-        fail(batch, self.down)
+        fail_waiters(batch, self.down)
         if self._connection is not None:
             recovery.close_quietly(self._connection)
             self._connection = None
@@ -285,12 +285,12 @@ class Writer(threading.Thread):
                 return
 
     def _refuse_waiting(self) -> None:
-        """Answer those who were queued while the log was down."""
+        """Fail the waiters and tasks that were queued while the log was down."""
         refused = self.down or LogUnavailableError("the log is being opened again")
         for _ in range(self._queue.qsize()):
             item = self._queue.get_nowait()
             if isinstance(item, Waiter):
-                fail(self._taken([item], len(item.payload.body)), refused)
+                fail_waiters(self._dequeued([item], len(item.payload.body)), refused)
             elif item is None:
                 self._queue.put(None)
             else:

@@ -12,7 +12,7 @@ def check_catalog(catalog: Catalog, findings: Findings) -> dict[str, frozenset[s
     made by them cannot be checked."""
     feeds: dict[str, frozenset[str]] = {}
     try:
-        for fault in catalog.check():
+        for fault in catalog.structure_faults():
             findings.add(kinds.CatalogDamaged, tenant="", what="structure of the catalog", expected="ok", found=fault)
         texts = CatalogFeeds(catalog)
         for tenant in texts.tenants():

@@ -165,7 +165,7 @@ def _text(reasons: dict[str, int]) -> str:
 
 def _deletes(row: dict[str, Any]) -> bool:
     """Whether it asks for a deletion: such an entry holds no records."""
-    return bool(row["format"] == deletion.FORMAT)
+    return bool(row["format"] == deletion.DELETION_FORMAT)
 
 
 def _counted(entries: list[LogEntry], records: int) -> Again:

@@ -56,7 +56,7 @@ def _put_bodies_back(log: LogReader, store: Store, report: VerifyReport, repaire
         copies = [logged for logged in found if logged is not None and not logged.damage]
         if not copies:
             why = "its bytes in the store, and the log has no copy of it that matches"
-            repaired.gone.append(f"payload {receipt}: {why}")
+            repaired.lost.append(f"payload {receipt}: {why}")
             continue
         store.command("repair_body", tenant=tenant, receipt=receipt, body=copies[0].payload.body.hex())
         repaired.done.append(f"payload {receipt}: its bytes in the store are those of the log")
