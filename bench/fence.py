@@ -49,7 +49,9 @@ def _measure(engine: Engine) -> None:
             used[name] += _processor_ms(engine.process.pid) - begun_ms
         for name in stores:
             print(rows, name, _shown(times[name]), f"processor {used[name] / len(times[name]):.2f} ms", flush=True)
-    removals = [lambda seq=seq: fenced[-1].command("mill_withdraw_points", tenant="x", seq=seq) for seq in range(10)]
+    removals = [
+        lambda seq=seq: fenced[-1].command("mill_purge_payload_points", tenant="x", seq=seq) for seq in range(10)
+    ]
     print("DELETE", _shown([_timed_ms(remove) for remove in removals]))
     print("asking behind it", _shown([_timed_ms(fenced[-1].ensure_owner) for _ in range(10)]))
     store.close()

@@ -216,7 +216,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     from tidemill.mill.state_files import mill_states
     from tidemill.query.cursors import Seals
     from tidemill.query.queries import Queries
-    from tidemill.store.deletions import series_of
+    from tidemill.store.deletions import read_feed_series
 
     sys.setswitchinterval(_SWITCH_S)
     settings, folder = runtime.settings, runtime.settings.folder
@@ -227,7 +227,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     book = FeedBook(texts)
     store = _store(runtime, settings.query_timeout, settings.query_memory)
     applied = AppliedOffsets(lambda: progress_of(mills), Hints.from_fd(runtime.hint_fd))
-    deleted = PendingDeletions(applied, intake_log, partial(series_of, store))
+    deleted = PendingDeletions(applied, intake_log, partial(read_feed_series, store))
     services = Services(
         settings=settings,
         log=intake_log,

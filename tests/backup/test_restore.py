@@ -41,7 +41,7 @@ def test_a_restored_folder_has_the_same_entries_rows_and_position(source: Path, 
     original.close()
     log.close()
     with open_store(data) as store:
-        assert [row["seq"] for row in store.rows("deletion_places", **EVERYWHERE)] == []
+        assert [row["seq"] for row in store.rows("deletion_cleared_offsets", **EVERYWHERE)] == []
         assert {row["name"] for row in store.rows("backup_tables")} > {"points", "payloads", "schema_migrations"}
         frame = store.frame("backup_tables")
     assert frame.height > 10
