@@ -36,7 +36,7 @@ def main() -> None:
 def _measure(engine: Engine) -> None:
     store = Store(engine.address)
     fenced = [FencedStore(store, 0) for _ in range(15)]
-    print("claim", _shown([_timed_ms(one.take) for one in fenced]), flush=True)
+    print("claim", _shown([_timed_ms(store.claim) for store in fenced]), flush=True)
     stores = {"without": store, "with": fenced[-1]}
     assert engine.process is not None
     for rows, count in ROUNDS.items():

@@ -15,11 +15,11 @@ from tests.support.engine import running_engine
 from tidemill.errors import StoreQueryError
 from tidemill.store.client import Store, StoreAddress
 from tidemill.store.migrate import migrate
-from tidemill.store.queries import Query, load, query
+from tidemill.store.queries import Query, load_queries, query
 
 KINDS: Final = {"none": "", "year": "PARTITION BY toYear(time)", "month": "PARTITION BY toYYYYMM(time)"}
 SERIES, YEARS, HOURS = 20, 20, 8766
-TEXTS: Final = load(Path(__file__).parent / "sql")
+TEXTS: Final = load_queries(Path(__file__).parent / "sql")
 
 
 def main() -> None:

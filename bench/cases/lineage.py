@@ -14,7 +14,7 @@ from tidemill.model.ids import format_series, series_id
 from tidemill.model.time import format_instant, parse_instant
 from tidemill.store.client import Store, StoreAddress
 from tidemill.store.migrate import migrate
-from tidemill.store.queries import load
+from tidemill.store.queries import load_queries
 
 DEVICES, FIELDS, RECORDS = 200, 5, 20  # a payload is 20 records of one device, each with 5 fields
 PAYLOADS, INSERTS = 500_000, 10
@@ -68,14 +68,14 @@ _ALL = _series()
 
 
 def _fill(address: StoreAddress, payloads: int) -> None:
-    named = load(Path(__file__).parents[1] / "sql")
+    named = load_queries(Path(__file__).parents[1] / "sql")
     store = Store(address, queries=named, settings={"max_memory_usage": 4 << 30}, timeout_s=600)
     store.command("series", series=_ALL)
     count = payloads // INSERTS
     for number in range(INSERTS):
         for name in FILL:
             values = {"series": _ALL, "start": START, "first": number * count, "count": count}
-            store.command(name, **{key: values[key] for key in named[name].takes})
+            store.command(name, **{key: values[key] for key in named[name].params})
     store.close()
 
 

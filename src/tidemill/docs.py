@@ -51,7 +51,7 @@ _TABLES: Final = (
 )
 
 
-def pages() -> dict[str, str]:
+def reference_pages() -> dict[str, str]:
     """Every generated page: file name -> Markdown."""
     return {
         "settings.md": _settings(),
@@ -230,7 +230,7 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
 def main() -> int:
     """Write the pages; prints what changed."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, text in pages().items():
+    for name, text in reference_pages().items():
         file = FOLDER / name
         if not file.exists() or file.read_text("utf-8") != text:
             file.write_text(text, "utf-8")

@@ -9,7 +9,7 @@ from typing import Final
 MAX_BYTES: Final = 4 << 10  # 32,768 tries, about 0.1 s with sha256
 
 
-def flips(data: bytes) -> Iterator[bytes]:
+def flipped_bits(data: bytes) -> Iterator[bytes]:
     """`data` with each of its bits flipped, one at a time."""
     changed = bytearray(data)
     for position in range(len(data)):
@@ -19,9 +19,9 @@ def flips(data: bytes) -> Iterator[bytes]:
             changed[position] ^= 1 << bit
 
 
-def unflipped(data: bytes, is_right: Callable[[bytes], bool]) -> bytes | None:
+def find_unflipped(data: bytes, is_right: Callable[[bytes], bool]) -> bytes | None:
     """The bytes that `is_right` accepts and that differ from `data` in one bit; None: there are none, or `data` is
     longer than MAX_BYTES."""
     if len(data) > MAX_BYTES:
         return None
-    return next((candidate for candidate in flips(data) if is_right(candidate)), None)
+    return next((candidate for candidate in flipped_bits(data) if is_right(candidate)), None)

@@ -18,7 +18,7 @@ SOURCES: Final = "tidemill.sources"
 
 
 @cache
-def load(group: str) -> dict[str, Any]:
+def load_plugins(group: str) -> dict[str, Any]:
     """What installed packages offer in a group, by name; read once a process."""
     found: dict[str, Any] = {}
     for entry in sorted(entry_points(group=group), key=lambda entry: (entry.name, entry.value)):

@@ -68,7 +68,7 @@ def open_book(catalog: Catalog, settings: Settings, tenant: str = DEFAULT_TENANT
 
 def run_store(runtime: Runtime, lifeline: Lifeline) -> None:
     """The embedded engine, until SIGTERM."""
-    from tidemill.store.engine.server import EngineOptions, run
+    from tidemill.store.engine.server import EngineOptions, run_engine
 
     os.nice(_STORE_NICE)
     options = EngineOptions(
@@ -77,7 +77,7 @@ def run_store(runtime: Runtime, lifeline: Lifeline) -> None:
         listen=f"127.0.0.1:{runtime.store_port}",
         max_memory=max(_STORE_BYTES, runtime.settings.insert_memory + _STORE_ROOM_BYTES),
     )
-    run(options, lifeline.beat)
+    run_engine(options, lifeline.beat)
 
 
 def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
@@ -152,11 +152,11 @@ def _crew(runtime: Runtime, store: Any, book: FeedBook, catalog: Catalog) -> "Cr
     from tidemill.mill.turns import Turns
     from tidemill.mill.worker import Mill
     from tidemill.model.offset import Partition
-    from tidemill.store.freeze import FROZEN, freeze
+    from tidemill.store.freeze import FROZEN, freeze_tables
 
     folder, count = runtime.settings.folder, runtime.settings.partitions
     hints, turns = Hints.from_fd(runtime.hint_fd), Turns(count)
-    backup_hold = BackupHold(folder / "mill", folder / "store" / FROZEN, lambda: freeze(store), count)
+    backup_hold = BackupHold(folder / "mill", folder / "store" / FROZEN, lambda: freeze_tables(store), count)
 
     def mill_of(partition: Partition, end: Hints) -> Mill:
         return Mill(
@@ -180,7 +180,7 @@ def _crew(runtime: Runtime, store: Any, book: FeedBook, catalog: Catalog) -> "Cr
 
 def run_worker(runtime: Runtime, lifeline: Lifeline) -> None:
     """Long jobs, until SIGTERM or until there is none. Its memory is bounded, so that it takes nobody else's."""
-    from tidemill.jobs.work import works
+    from tidemill.jobs.work import job_works
     from tidemill.jobs.worker import Worker
 
     os.nice(_WORKER_NICE)
@@ -194,10 +194,10 @@ def run_worker(runtime: Runtime, lifeline: Lifeline) -> None:
     catalog = open_catalog(folder)
     settings = runtime.settings
     store = cache(lambda: _store(runtime, settings.query_timeout, settings.query_memory))
-    worker = Worker(works(catalog, store, settings), WakePipe(*runtime.wake_fds))
-    lifeline.beat_while(lambda: time.monotonic() - worker.turned < _WORKER_SILENCE_S)
+    worker = Worker(job_works(catalog, store, settings), WakePipe(*runtime.wake_fds))
+    lifeline.beat_while(lambda: time.monotonic() - worker.last_turn < _WORKER_SILENCE_S)
     try:
-        worker.run(stop)
+        worker.run_jobs(stop)
     finally:
         lock.release()
 
@@ -342,7 +342,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one role until it is told to end; the exit status is 0 then."""
     role, lifeline_fd = arguments or sys.argv[1:3]
     runtime = msgspec.json.decode(sys.stdin.buffer.read(), type=Runtime)
-    telemetry.configure(role, runtime.settings.log_level)
+    telemetry.configure_logging(role, runtime.settings.log_level)
     try:
         lifeline = Lifeline(int(lifeline_fd))
         lifeline.watch()

@@ -166,7 +166,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return Path(self.data).absolute()
 
 
-def load(given: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Settings:
+def load_settings(given: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Settings:
     """Settings from what was given (None: not given), then the environment, then the defaults.
 
     Raises StartupError that names the setting, its value and what it must be.

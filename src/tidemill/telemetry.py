@@ -50,7 +50,7 @@ class Readable(logging.Formatter):
         return "  ".join([text, *(f"{key}={value}" for key, value in facts.items())])
 
 
-def configure(role: str, level: str) -> None:
+def configure_logging(role: str, level: str) -> None:
     """Send this process's logs to standard error. Call once, before anything logs."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Readable(role) if sys.stderr.isatty() else JsonLines(role))

@@ -36,10 +36,10 @@ class WakePipe:
             os.write(self.write_fd, b".")
 
     def is_woken(self, timeout_s: float = 0.0) -> bool:
-        """Whether somebody woke since the last `take`, now or within `timeout_s` seconds."""
+        """Whether somebody woke since the last `drain`, now or within `timeout_s` seconds."""
         return bool(select.select([self.read_fd], [], [], timeout_s)[0])
 
-    def take(self) -> None:
+    def drain(self) -> None:
         """Take what was written so far; look for what is to be done after that. Never blocks."""
         with suppress(BlockingIOError):
             while len(os.read(self.read_fd, _TAKEN_AT_ONCE)) == _TAKEN_AT_ONCE:

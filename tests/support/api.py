@@ -172,7 +172,7 @@ def running_worker(folder: Path, store: StoreAddress, wake: WakePipe) -> Iterato
         return Verifier(client, book, lambda: log, lambda: progress_of(mills), catalog=catalog, live=True)
 
     work = VerifyWork(CatalogVerifications(catalog), lambda: client, verifier)
-    thread = threading.Thread(target=Worker([work], wake, linger_s=3600).run, args=(stop,), name="worker")
+    thread = threading.Thread(target=Worker([work], wake, linger_s=3600).run_jobs, args=(stop,), name="worker")
     thread.start()
     try:
         yield

@@ -32,14 +32,16 @@ log = logging.getLogger(__name__)
 def checks() -> Mapping[str, type[Check]]:
     """Check by name. One of another package cannot take a name that is ours, and is called as its entry point is; one
     that cannot be used (`unusable`) is passed over."""
-    others = {name: check for name, check in plugins.load(plugins.RULES).items() if name not in unusable()}
+    others = {name: check for name, check in plugins.load_plugins(plugins.RULES).items() if name not in unusable()}
     return MappingProxyType(others | {check.name: check for check in OURS})
 
 
 @cache
 def unusable() -> Mapping[str, str]:
     """What other packages offer as a check and is none: its name, and what is wrong with it."""
-    found = {name: wrong for name, check in plugins.load(plugins.RULES).items() if (wrong := _wrong(name, check))}
+    found = {
+        name: wrong for name, check in plugins.load_plugins(plugins.RULES).items() if (wrong := _wrong(name, check))
+    }
     for name, wrong in found.items():
         log.error("the plug-in %s (%s) cannot be used: %s", name, plugins.RULES, wrong)
     return MappingProxyType(found)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from tidemill.cli.common import DataOption, err, open_catalog, out
 from tidemill.errors import StartupError
-from tidemill.settings import load
+from tidemill.settings import load_settings
 
 if TYPE_CHECKING:
     from tidemill.backup.manifest import Manifest
@@ -56,21 +56,21 @@ def backup(
     from tidemill.backup.take import take
 
     open_catalog(data, make=False).close()
-    folder = load({"data": data}).folder
+    folder = load_settings({"data": data}).folder
     os.nice(_NICE)
     begun = time.monotonic()
     with _bar() as progress:
-        still: Still = _held_mill(folder) if is_served(folder) else stopped(folder)
+        still: Still = _held_mill(folder) if is_served(folder) else freeze_stopped(folder)
         report = take(folder, to, still, progress)
     made = report.manifest
-    shared = f", {size(report.shared)} of it shared with {report.base}" if report.base else ""
+    shared = f", {format_size(report.shared)} of it shared with {report.base}" if report.base else ""
     took = f"Made in {time.monotonic() - begun:.1f} s; applying paused for {report.held_s:.2f} s."
     err.print(f"{_about(made)}{shared}.\n{took}", highlight=False, markup=False, soft_wrap=True)
     print(report.path)
 
 
 @app.command("verify")
-def verify(path: PathArgument) -> None:
+def verify_backup(path: PathArgument) -> None:
     """Read every byte of a backup and compare it with what was written, and have SQLite check its databases.
 
     Exit status 0: it is whole; 1: it is damaged, and each damaged file is named.
@@ -98,7 +98,9 @@ def list_backups(path: Annotated[Path, typer.Argument(help="A folder of backups.
     table = Table("backup", "as of", "log to offset", "size", "files", box=None)
     for file in sorted(path.glob(f"[!.]*/{FILE}")):
         made = opened(file.parent).manifest()
-        table.add_row(file.parent.name, made.made_at, f"{made.reached:,}", size(made.bytes), f"{len(made.files):,}")
+        table.add_row(
+            file.parent.name, made.made_at, f"{made.reached:,}", format_size(made.bytes), f"{len(made.files):,}"
+        )
     out.print(table)
 
 
@@ -118,7 +120,7 @@ def restore(
     from tidemill.backup.stored import opened
 
     begun = time.monotonic()
-    folder = load({"data": data}).folder
+    folder = load_settings({"data": data}).folder
     stored = opened(path)
     with _bar() as progress:
         restored = put_back(stored, folder, force=force, progress=_counting(progress, _total(path)))
@@ -132,7 +134,7 @@ def restore(
     )  # fmt: skip
 
 
-def size(count: int) -> str:
+def format_size(count: int) -> str:
     """A number of bytes for people: `512 bytes`, `1.5 MiB`."""
     value, unit = float(count), 0
     while value >= 1024 and unit < len(_UNITS) - 1:
@@ -144,7 +146,7 @@ def _about(manifest: "Manifest") -> str:
     waiting = f" ({manifest.waiting:,} of it to be applied yet)" if manifest.waiting else ""
     return (
         f"As of {manifest.made_at}: the log to offset {manifest.reached:,}{waiting}, "
-        f"{size(manifest.bytes)} in {len(manifest.files):,} files"
+        f"{format_size(manifest.bytes)} in {len(manifest.files):,} files"
     )
 
 
@@ -154,18 +156,18 @@ def _held_mill(folder: Path) -> "Still":
     return lambda: held_mill(folder)
 
 
-def stopped(folder: Path) -> "Still":
+def freeze_stopped(folder: Path) -> "Still":
     """The moment of a folder that no server works on: its own engine freezes its tables."""
     from tidemill.cli.offline import open_store
     from tidemill.mill.backup_hold import Held
     from tidemill.mill.state_files import mill_states
-    from tidemill.store.freeze import freeze
+    from tidemill.store.freeze import freeze_tables
 
     @contextmanager
     def still() -> "Iterator[Held]":
         with open_store(folder) as store:
             begun = time.monotonic()
-            engine = freeze(store)
+            engine = freeze_tables(store)
             checkpoint = mill_states(folder, 1)[0].progress().checkpoint
             yield Held("", checkpoint, engine, time.monotonic() - begun)
 

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from tidemill.errors import StartupError
-from tidemill.settings import load
+from tidemill.settings import load_settings
 
 out = Console()
 err = Console(stderr=True)
@@ -21,14 +21,14 @@ UrlOption = Annotated[str, typer.Option(help="The server to speak to.")]
 KeyOption = Annotated[str, typer.Option(help="An API key for it, with scope admin.", envvar="TIDEMILL_KEY")]
 
 
-def reach_of(tenant: str, catalog: Any = None) -> Any:
+def variable_scope(tenant: str, catalog: Any = None) -> Any:
     """What the [source] of a tenant's feeds may read here: this shell's variables and the folder of secrets, as a
     server with this shell's settings and this catalog gives them (None: as if no key was ever made)."""
     from tidemill.catalog.keys import ever_keys
     from tidemill.feeds.variables import Reaches
 
     closed = catalog is not None and ever_keys(catalog)
-    return Reaches(os.environ, load({}), lambda: closed).of(tenant)
+    return Reaches(os.environ, load_settings({}), lambda: closed).of(tenant)
 
 
 def open_catalog(data: str | None, *, make: bool = True) -> Any:
@@ -38,7 +38,7 @@ def open_catalog(data: str | None, *, make: bool = True) -> Any:
     from tidemill.data_folder import check_folder
 
     os.umask(0o077)
-    folder = load({"data": data}).folder
+    folder = load_settings({"data": data}).folder
     check_folder(folder)
     if not make and not (folder / opening.FILE).exists():
         raise StartupError(f"There is no Tidemill data in '{folder}'. Name its folder with --data or TIDEMILL_DATA.")

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tidemill.cli.common import DataOption, TenantOption, err, open_catalog, out, reach_of
+from tidemill.cli.common import DataOption, TenantOption, err, open_catalog, out, variable_scope
 from tidemill.errors import Fault, InputError, count_of_faults
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _COLOURS: Final = {"added": "green", "removed": "red", "changed": "yellow", "mov
 
 
 @app.command("check")
-def check_feed(files: FilesArgument, tenant: TenantOption = "default") -> None:
+def check_feeds(files: FilesArgument, tenant: TenantOption = "default") -> None:
     """Check definitions and explain every fault with its line.
 
     Nothing is changed and no server is needed: variables of [source] are those of this shell that the setting
@@ -43,7 +43,7 @@ def check_feed(files: FilesArgument, tenant: TenantOption = "default") -> None:
     from tidemill.feeds.load import load
     from tidemill.feeds.revise import check
 
-    environment = reach_of(tenant).variables
+    environment = variable_scope(tenant).variables
     texts = _read(files)
     faults: list[Fault] = []
     for file, text in texts.items():
@@ -91,7 +91,7 @@ def show_feed(
 
 
 @app.command("apply")
-def apply_feed(
+def apply_feeds(
     files: FilesArgument,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; change nothing.")] = False,
     tenant: TenantOption = "default",
@@ -171,7 +171,7 @@ def _desk(tenant: str, data: str | None, url: str, key: str, *, make: bool = Fal
         return ServerDesk(url, key)
     catalog = open_catalog(data, make=make)
     texts = feed_texts(catalog, tenant)
-    return CatalogDesk(texts, FeedBook(texts), tenant, reach_of(tenant, catalog).variables)
+    return CatalogDesk(texts, FeedBook(texts), tenant, variable_scope(tenant, catalog).variables)
 
 
 def _read(files: Sequence[Path]) -> dict[Path, str]:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from tidemill.cli.remote import Remote, checked
+from tidemill.cli.remote import Remote, read_document
 from tidemill.errors import AccessError, NotFoundError
 from tidemill.feeds.diff import DefinitionChange, changes, text_diff
 from tidemill.feeds.revise import revise
@@ -94,7 +94,7 @@ class CatalogDesk:
 
     def apply(self, source: str, text: str, *, dry_run: bool = False) -> ApplyResult:
         """See `FeedDesk`."""
-        name = name_of(text)
+        name = feed_name(text)
         to, environment = (self._texts, self._tenant, name), self._environment
         made = revise(*to, text, source=source, environment=environment, dry_run=dry_run)
         return ApplyResult(name, made.version, made.changed, None if made.before is None else list(made.diff))
@@ -154,11 +154,11 @@ class ServerDesk:
 
     def apply(self, source: str, text: str, *, dry_run: bool = False) -> ApplyResult:
         """See `FeedDesk`."""
-        name = name_of(text)
+        name = feed_name(text)
         params = {"dry_run": "true"} if dry_run else {}
         path = f"/v1/feeds/{_quoted(name)}"
         answer = self._server.ask("PUT", path, params=params, content=text.encode())
-        return msgspec.convert(checked(answer, f"{name[:80]}.toml", source), ApplyResult)
+        return msgspec.convert(read_document(answer, f"{name[:80]}.toml", source), ApplyResult)
 
     def versions(self, name: str) -> list[Version]:
         """See `FeedDesk`."""
@@ -181,7 +181,7 @@ class ServerDesk:
         return self._server.document("GET", path, params=params)
 
 
-def name_of(text: str) -> str:
+def feed_name(text: str) -> str:
     """The name that a text gives its feed; "unnamed" where it cannot be told (what `revise` makes of it says why)."""
     try:
         name = tomllib.loads(text).get("name")

@@ -10,7 +10,7 @@ from tidemill.cli.remote import Remote
 _OVER: Final = ("done", "failed", "cancelled")
 
 
-def follow(server: Remote, path: str, job: dict[str, Any]) -> dict[str, Any]:
+def follow_job(server: Remote, path: str, job: dict[str, Any]) -> dict[str, Any]:
     """The document of a job when it is over; `path` is where those of its kind are, `job` the document as it is now."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True) as progress:

@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 
 from tidemill.cli.common import KeyOption, UrlOption, out
-from tidemill.cli.follow import follow
+from tidemill.cli.follow import follow_job
 from tidemill.cli.remote import Remote
 from tidemill.errors import TidemillError
 
@@ -55,23 +55,23 @@ def list_jobs(
 
 
 @app.command("show")
-def show(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") -> None:
+def show_job(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") -> None:
     """Follow a job to its end, and print what came of it.
 
     Ctrl-C ends the command, not the job. Exit status 1 for a job that failed or was cancelled, and for a verification
     that does not add up. Example: `tidemill jobs show 01936b1e-...`
     """
     server = Remote(url, key)
-    job = follow(server, "/v1/jobs", server.document("GET", f"/v1/jobs/{id}"))
+    job = follow_job(server, "/v1/jobs", server.document("GET", f"/v1/jobs/{id}"))
     if job["state"] != "done":
         raise TidemillError(
             f"Job {job['id']} ({job['kind']}) is {job['state']}: {job['error'] or 'it changed nothing'}"
         )
     if job["kind"] == "replay":
-        from tidemill.cli.replay import difference_text
+        from tidemill.cli.replay import render_difference
 
         request = job["request"]
-        out.print(difference_text(job["id"], job["result"], request["version"], dry_run=request["dry_run"]))
+        out.print(render_difference(job["id"], job["result"], request["version"], dry_run=request["dry_run"]))
     else:
         from tidemill.cli.verify import print_report
 
@@ -81,7 +81,7 @@ def show(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOptio
 
 
 @app.command("cancel")
-def cancel(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") -> None:
+def cancel_job(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") -> None:
     """Cancel a job of which nothing is to be seen yet; it leaves no trace.
 
     A replay that is being published cannot be cancelled. Example: `tidemill jobs cancel 01936b1e-...`

@@ -48,7 +48,7 @@ class Remote:
 
     def document(self, method: str, path: str, **options: Any) -> Any:
         """The document of a good answer. Raises the error that a problem document tells of."""
-        return checked(self.ask(method, path, **options))
+        return read_document(self.ask(method, path, **options))
 
     def lines(self, method: str, path: str, **options: Any) -> "Iterator[Any]":
         """The documents of an answer that is a line each, as they come. Raises as `document`."""
@@ -61,7 +61,7 @@ class Remote:
             ):
                 if not answer.is_success:
                     answer.read()
-                    checked(answer)
+                    read_document(answer)
                 yield from (msgspec.json.decode(line) for line in answer.iter_lines() if line)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol):
             raise StartupError(f"--url must be like http://127.0.0.1:8080, not '{self.url}'") from None
@@ -70,7 +70,7 @@ class Remote:
             raise UnavailableError(f"No answer from {self.url}: {why}") from None
 
 
-def checked(answer: "httpx.Response", theirs: str = "", ours: str = "") -> Any:
+def read_document(answer: "httpx.Response", theirs: str = "", ours: str = "") -> Any:
     """The document of an answer. Raises the error that a problem document tells of; in it the server's name for a text
     (`theirs`) is ours."""
     try:

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tidemill.cli.common import KeyOption, UrlOption, out
-from tidemill.cli.follow import follow
+from tidemill.cli.follow import follow_job
 from tidemill.cli.remote import Remote
 from tidemill.errors import TidemillError
 
@@ -23,7 +23,7 @@ _SHOWN: Final = 10
 
 
 @app.command("start")
-def start(
+def start_replay(
     feed: Annotated[str, typer.Argument(help="The feed.")],
     begin: Annotated[str | None, typer.Option("--start", help="Payloads received from here on (RFC 3339).")] = None,
     end: Annotated[str | None, typer.Option("--end", help="Payloads received before this.")] = None,
@@ -46,17 +46,17 @@ def start(
         body["rejections"] = {"reason": reason}
     server = Remote(url, key)
     replay = server.document("POST", "/v1/replays", json=body)
-    _print(follow(server, "/v1/replays", replay))
+    _print(follow_job(server, "/v1/replays", replay))
 
 
 @app.command("show")
-def show(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") -> None:
+def show_replay(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") -> None:
     """Follow a replay to its end, and print what changed.
 
     Example: `tidemill replay show 01936b1e-...`
     """
     server = Remote(url, key)
-    _print(follow(server, "/v1/replays", server.document("GET", f"/v1/replays/{id}")))
+    _print(follow_job(server, "/v1/replays", server.document("GET", f"/v1/replays/{id}")))
 
 
 @app.command("list")
@@ -82,7 +82,7 @@ def list_replays(url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") 
 
 
 @app.command("cancel")
-def cancel(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") -> None:
+def cancel_replay(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") -> None:
     """Cancel a replay that is not published yet; it leaves no trace.
 
     Example: `tidemill replay cancel 01936b1e-...`
@@ -94,10 +94,10 @@ def cancel(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOpt
 def _print(replay: dict[str, Any]) -> None:
     if replay["state"] != "done":
         raise TidemillError(f"Replay {replay['id']} is {replay['state']}: {replay['error'] or 'it changed nothing'}")
-    out.print(difference_text(replay["id"], replay["difference"], replay["version"], dry_run=replay["dry_run"]))
+    out.print(render_difference(replay["id"], replay["difference"], replay["version"], dry_run=replay["dry_run"]))
 
 
-def difference_text(replay: str, found: dict[str, Any], version: int, *, dry_run: bool) -> RenderableType:
+def render_difference(replay: str, found: dict[str, Any], version: int, *, dry_run: bool) -> RenderableType:
     """What a replay changed, or would change, as a person reads it. `found` is the document of its difference."""
     would = "would be" if dry_run else "are"
     records = f"{found['records']} records of {found['payloads']} payloads, version {version}"

@@ -14,7 +14,14 @@ from rich.text import Text
 
 from tidemill.cli.common import DataOption, KeyOption, TenantOption, UrlOption, err, out
 from tidemill.cli.remote import Remote
-from tidemill.cli.trial import clean, show_answer, show_draft, show_preview, show_structure, table
+from tidemill.cli.source_trial_output import (
+    clean_text,
+    plain_table,
+    show_answer,
+    show_draft,
+    show_preview,
+    show_structure,
+)
 from tidemill.errors import InputError
 from tidemill.model.time import format_instant
 
@@ -65,7 +72,7 @@ def try_source(
 
     The exit status is 0 when records were decoded, 1 when the source was not reached or nothing could be decoded.
     """
-    from tidemill.cli.source_trial import Trial, feed_of, found_in
+    from tidemill.cli.source_trial import Trial, decode_answer, load_feed
     from tidemill.sources.draft import Wish
 
     wish = Wish(
@@ -80,7 +87,7 @@ def try_source(
         headers=dict(_pair("--header", text, ":") for text in header or ()),
         allow=tuple(allow or ()),
     )
-    given = feed_of(decode, feed, data, tenant, with_source=not url)
+    given = load_feed(decode, feed, data, tenant, with_source=not url)
     if given is not None and (wish.time or wish.tags or wish.fields or records or format):
         raise InputError("The feed says how to decode: --time, --tag, --field, --records and --format go without one")
     if draft is not None and (given is not None or draft.exists()):
@@ -91,13 +98,13 @@ def try_source(
     show_answer(trial)
     if answer is None:
         raise typer.Exit(1)
-    found = found_in(trial, answer, limit, time.time_ns())
+    found = decode_answer(trial, answer, limit, time.time_ns())
     show_structure(found)
     if found.preview is not None:
         show_preview(found.preview, limit)
     elif found.why:
-        err.print(clean(found.why), style="red", highlight=False, markup=False, soft_wrap=True)
-        out.print(Text(f"it begins: {clean(answer.body[:300].decode('utf-8', 'replace'))}", style="dim"))
+        err.print(clean_text(found.why), style="red", highlight=False, markup=False, soft_wrap=True)
+        out.print(Text(f"it begins: {clean_text(answer.body[:300].decode('utf-8', 'replace'))}", style="dim"))
     if found.draft is not None:
         show_draft(found.draft, draft)
     if found.preview is None or not found.preview.decoded:
@@ -111,15 +118,15 @@ def list_sources(url: UrlOption = _URL, key: KeyOption = "") -> None:
     Example: `tidemill source list --url https://tidemill.example.com --key $KEY`
     """
     now, why = time.time(), []
-    shown = table("feed", "item", "state", "since", "last poll", "next", "polls", "payloads")
+    shown = plain_table("feed", "item", "state", "since", "last poll", "next", "polls", "payloads")
     for one in Remote(url, key).document("GET", "/v1/sources")["items"]:
         due = _ago(one["next_due_at"], now)
         times = (_ago(one["since_at"], now), _ago(one["last_poll_at"], now), "now" if due.endswith("ago") else due)
         counts = (str(one["polls"]), str(one["payloads"]))
-        shown.add_row(clean(one["feed"]), clean(one["item"]), _state(one["state"]), *times, *counts)
+        shown.add_row(clean_text(one["feed"]), clean_text(one["item"]), _state(one["state"]), *times, *counts)
         if one["reason"]:
             name = " ".join(filter(None, (one["feed"], one["item"])))
-            why.append(f"{clean(name)}: {one['reason']}: {clean(one['detail'] or '')}")
+            why.append(f"{clean_text(name)}: {one['reason']}: {clean_text(one['detail'] or '')}")
     out.print(shown)
     for line in why:
         out.print(Text(line, style="dim"), soft_wrap=True)
@@ -145,17 +152,17 @@ def list_polls(
     path = f"/v1/sources/{quote(feed, safe='')}/polls"
     span = {name: value for name, value in (("item", item), ("start", start), ("end", end)) if value}
     chosen = span | {"limit": str(limit)} | ({"result": result} if result else {})
-    shown = table("started", "item", "result", "status", "ms", "bytes", "records", "detail")
+    shown = plain_table("started", "item", "result", "status", "ms", "bytes", "records", "detail")
     for one in server.document("GET", path, params=chosen)["items"]:
         shown.add_row(
             Text(_ago(one["started_at"], now)),
-            clean(one["item"]),
+            clean_text(one["item"]),
             _state(one["result"]),
             str(one["status"] or ""),
             f"{one['latency_ms']:.0f}",
             str(one["bytes"]),
             str(one["records"]),
-            clean(one["detail"] or ""),
+            clean_text(one["detail"] or ""),
         )
     out.print(shown)
     day = format_instant(int((now - 86_400) * 1e9))
@@ -166,7 +173,7 @@ def _pair(option: str, text: str, mark: str) -> tuple[str, str]:
     name, found, value = text.partition(mark)
     if not (found and name.strip() and value.strip()):
         how = "'NAME: VALUE'" if mark == ":" else "NAME=PATH, such as level='$.v'"
-        raise InputError(f"{option} is {how}, not '{clean(text if mark == '=' else name)}'")
+        raise InputError(f"{option} is {how}, not '{clean_text(text if mark == '=' else name)}'")
     return name.strip(), value.strip()
 
 
@@ -185,7 +192,7 @@ def _summed(found: dict[str, Any], now: float) -> None:
     out.print(Text(f"{found['polls']} polls since {found['start'][:19]}Z: {', '.join(parts)}"), soft_wrap=True)
     worst = found["longest_outage"]
     if worst:
-        what = " ".join(filter(None, (clean(worst["item"]), worst["result"])))
+        what = " ".join(filter(None, (clean_text(worst["item"]), worst["result"])))
         until = "goes on" if worst["end"] is None else f"ended {_ago(worst['end'], now)}"
         out.print(Text(f"longest outage: {_length(worst['seconds'])}, {until} ({what})"), soft_wrap=True)
 

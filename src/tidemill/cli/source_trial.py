@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tidemill.cli.common import open_catalog, reach_of
+from tidemill.cli.common import open_catalog, variable_scope
 from tidemill.errors import FeedDefinitionError, InputError, NotFoundError
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.load import load
@@ -40,7 +40,7 @@ _OPTIONS: Final = {
 _HINTS: Final = {401: "give credentials with --header", 403: "give credentials with --header", 404: "look at the URL"}
 
 
-class Found(msgspec.Struct, frozen=True):
+class TrialResult(msgspec.Struct, frozen=True):
     """What an answer turned out to be. `why`: in words, where nothing could be decoded."""
 
     structure: Structure | None = None
@@ -142,7 +142,7 @@ class Trial:
             client.close()
 
 
-def feed_of(file: Path | None, name: str, data: str | None, tenant: str, *, with_source: bool) -> Feed | None:
+def load_feed(file: Path | None, name: str, data: str | None, tenant: str, *, with_source: bool) -> Feed | None:
     """The feed of a file, or one of a data folder; None when neither is named. Raises InputError, NotFoundError."""
     if file is not None and name:
         raise InputError("either --decode or --feed, not both")
@@ -151,14 +151,14 @@ def feed_of(file: Path | None, name: str, data: str | None, tenant: str, *, with
             text = file.read_bytes().decode()
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"Cannot read {file}: {getattr(error, 'strerror', None) or error}") from None
-        return _load(text, str(file), reach_of(tenant), with_source=with_source)
+        return _load(text, str(file), variable_scope(tenant), with_source=with_source)
     if not name:
         return None
     from tidemill.catalog.feeds import CatalogFeeds
 
     catalog = open_catalog(data, make=False)
     try:
-        kept, reach = CatalogFeeds(catalog).current(tenant, name), reach_of(tenant, catalog)
+        kept, reach = CatalogFeeds(catalog).current(tenant, name), variable_scope(tenant, catalog)
     finally:
         catalog.close()
     if kept is None:
@@ -166,26 +166,28 @@ def feed_of(file: Path | None, name: str, data: str | None, tenant: str, *, with
     return _load(kept.text, name, reach, with_source=with_source)
 
 
-def found_in(trial: Trial, answer: Fetched, limit: int, now_ns: int) -> Found:
+def decode_answer(trial: Trial, answer: Fetched, limit: int, now_ns: int) -> TrialResult:
     """What an answer is to the trial's feed, or to one that is drafted for it."""
     if trial.feed is not None:
         made = preview(trial.feed, answer.body, answer.content_type, now_ns, limit)
-        return Found(preview=made, why="" if made else f"The answer is none of {', '.join(trial.feed.input.formats)}.")
+        return TrialResult(
+            preview=made, why="" if made else f"The answer is none of {', '.join(trial.feed.input.formats)}."
+        )
     wish = trial.wish
     structure = look(answer.body, wish.records)
     asked_for = wish.records is not None or wish.fields or wish.time
     if not asked_for and (structure is None or structure.count < 2) and (odd := odd_shape(answer.body)) is not None:
-        return Found(why=odd.sentence)
+        return TrialResult(why=odd.sentence)
     if structure is None or wish.format not in ("", structure.format):
-        return Found(structure, why=_unlike(structure, wish))
-    environment = reach_of("default").variables
+        return TrialResult(structure, why=_unlike(structure, wish))
+    environment = variable_scope("default").variables
     text = draft(trial.shown_url, structure, wish, environment)
     if text is None:
         why = "Nothing in the records looks like a number; name one with --field NAME=PATH."
-        return Found(structure, why=why)
+        return TrialResult(structure, why=why)
     feed = load(text, source="the draft", environment=environment)
     made = preview(feed, answer.body, answer.content_type, now_ns, limit)
-    return Found(structure, made, text)
+    return TrialResult(structure, made, text)
 
 
 def _unlike(structure: Structure | None, wish: Wish) -> str:

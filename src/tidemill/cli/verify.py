@@ -86,9 +86,9 @@ def _in_folder(
     from tidemill.mill.state_files import mill_states
     from tidemill.mill.verify.scope import check_feed, check_tenant
     from tidemill.mill.verify.walk import Verifier, VerifyScope
-    from tidemill.settings import load
+    from tidemill.settings import load_settings
 
-    settings = load({"data": data})
+    settings = load_settings({"data": data})
     if repair:
         repair_before(settings.folder)
     states = mill_states(settings.folder, partition_count(settings.folder))

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from tidemill.store.client import Store
 
 
-def works(catalog: Catalog, store: "Callable[[], Store]", settings: Settings) -> list[JobWork]:
+def job_works(catalog: Catalog, store: "Callable[[], Store]", settings: Settings) -> list[JobWork]:
     """The work on every kind, over one data folder. `store` is called by the work that needs one: a process that only
     looks for jobs is small, and one that has too little memory for a job has begun it, and can say so."""
-    return [make(catalog, store, settings) for make in WORKS.values()]
+    return [make(catalog, store, settings) for make in JOB_WORKS.values()]
 
 
 def _verify(catalog: Catalog, store: "Callable[[], Store]", settings: Settings) -> JobWork:
@@ -46,4 +46,4 @@ def _verify(catalog: Catalog, store: "Callable[[], Store]", settings: Settings) 
     return VerifyWork(jobs, store, verifier)
 
 
-WORKS: Final[dict[str, "Callable[[Catalog, Callable[[], Store], Settings], JobWork]"]] = {"verify": _verify}
+JOB_WORKS: Final[dict[str, "Callable[[Catalog, Callable[[], Store], Settings], JobWork]"]] = {"verify": _verify}

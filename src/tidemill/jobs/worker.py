@@ -34,7 +34,7 @@ _ENDED: Final = (
 
 
 class Worker:
-    """Works on jobs of these kinds. `turned` is the last sign of life, by `time.monotonic()`; `clock` is ns UTC."""
+    """Works on jobs of these kinds. `last_turn` is the last sign of life, by `time.monotonic()`; `clock` is ns UTC."""
 
     def __init__(
         self,
@@ -52,15 +52,15 @@ class Worker:
         self._running: dict[str, tuple[JobWork, AnyJob]] = {}  # by id
         self._threads: list[threading.Thread] = []
         self._recovered = False
-        self.turned = time.monotonic()
+        self.last_turn = time.monotonic()
 
-    def run(self, stop: threading.Event) -> None:
+    def run_jobs(self, stop: threading.Event) -> None:
         """Work until `stop` is set, or until nothing has been due for a while. Jobs that are not done when `stop` is
         set are queued again."""
         idle_since = time.monotonic()
         while not stop.is_set():
-            self.turned = time.monotonic()
-            self._wake.take()
+            self.last_turn = time.monotonic()
+            self._wake.drain()
             try:
                 self._recover()
                 while self._begin_next(stop):

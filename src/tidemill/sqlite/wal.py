@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from tidemill.durable import replace_file
-from tidemill.flips import flips
+from tidemill.flips import flipped_bits
 
 _HEADER: Final = 32
 _FRAME: Final = 24
@@ -93,7 +93,7 @@ class _WalCursor:
 
 def _with_header(content: bytes) -> bytes | None:
     """With a header that agrees with the first frame: its own weak checksum allows several."""
-    for right in flips(content[:_HEADER]):
+    for right in flipped_bits(content[:_HEADER]):
         if _is_header(right):
             walk = _WalCursor(right + content[_HEADER:])
             frame = walk.frame()

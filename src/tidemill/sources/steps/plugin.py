@@ -82,7 +82,7 @@ class PluginStep:
 
     def _made(self) -> SourcePlugin:
         kind = self._work.pull.kind
-        offered = plugins.load(plugins.SOURCES).get(kind)
+        offered = plugins.load_plugins(plugins.SOURCES).get(kind)
         if offered is None:
             raise TroubleError("definition", f"no installed package offers a source '{kind}'")
         made = offered(self._work.pull.options)

@@ -11,7 +11,7 @@ from tidemill.cli.common import err, out
 from tidemill.errors import InputError
 
 if TYPE_CHECKING:
-    from tidemill.cli.source_trial import Found, Trial
+    from tidemill.cli.source_trial import Trial, TrialResult
     from tidemill.sources.preview import Preview
 
 _SHOWN: Final = 160  # characters of a text of theirs
@@ -20,57 +20,59 @@ _SHOWN: Final = 160  # characters of a text of theirs
 def show_answer(trial: "Trial") -> None:
     """Say how asking went."""
     for note in trial.notes:
-        err.print(Text(clean(note, 2000), style="dim"), soft_wrap=True)
+        err.print(Text(clean_text(note, 2000), style="dim"), soft_wrap=True)
     if trial.answer is not None:
         one = trial.answer
-        kind = clean(one.content_type) or "no content type"
+        kind = clean_text(one.content_type) or "no content type"
         out.print(Text(f"{one.status}, {one.elapsed_s * 1000:.0f} ms, {len(one.body)} bytes, {kind}", style="bold"))
     if trial.failure:
-        err.print(Text(clean(trial.failure, 2000), style="red"), soft_wrap=True)
+        err.print(Text(clean_text(trial.failure, 2000), style="red"), soft_wrap=True)
         if trial.answer is not None and trial.answer.body:
-            out.print(Text(f"it begins: {clean(trial.answer.body[:300].decode('utf-8', 'replace'), 300)}", style="dim"))
+            out.print(
+                Text(f"it begins: {clean_text(trial.answer.body[:300].decode('utf-8', 'replace'), 300)}", style="dim")
+            )
         for network in trial.lacking:
             err.print(Text(f"  --allow {network}"))
 
 
-def show_structure(found: "Found") -> None:
+def show_structure(found: "TrialResult") -> None:
     """Say what the structure was taken for."""
     structure = found.structure
     if structure is None:
         return
-    out.print(Text(f"{structure.count} record(s) at {clean(structure.records)}, as {structure.format}"))
+    out.print(Text(f"{structure.count} record(s) at {clean_text(structure.records)}, as {structure.format}"))
     for member in structure.members:
         verb = "" if member.role == "unused" else "looks "
         style = "dim" if member.role == "unused" else ""
-        path = clean(f"{structure.records}[*]{member.path[1:]}" if structure.count > 1 else member.path)
+        path = clean_text(f"{structure.records}[*]{member.path[1:]}" if structure.count > 1 else member.path)
         out.print(Text(f"  {path} {verb}{member.looks}", style=style), soft_wrap=True)
 
 
 def show_preview(found: "Preview", limit: int) -> None:
     """Show what would be stored, and what would be rejected."""
     if found.refusal:
-        out.print(Text(f"The feed refuses this answer as a whole: {clean(found.refusal[0].message)}", style="red"))
+        out.print(Text(f"The feed refuses this answer as a whole: {clean_text(found.refusal[0].message)}", style="red"))
     counts = f"{found.accepted} of {found.records} record(s) would be stored: {found.points} point(s), "
     out.print(Text(f"{counts}{found.series} series; {found.rejected} rejected", style="bold"))
     tags = list(dict.fromkeys(name for row in found.rows for name in row.tags))
     fields = list(dict.fromkeys(name for row in found.rows for name in row.values))
     marked = any(row.marks for row in found.rows)
     if found.rows:
-        shown = table("time (UTC)", *map(clean, (*tags, *fields)), *(["marks"] if marked else []))
+        shown = plain_table("time (UTC)", *map(clean_text, (*tags, *fields)), *(["marks"] if marked else []))
         for row in found.rows:
-            cells = [row.time, *(clean(row.tags.get(name, "")) for name in tags)]
+            cells = [row.time, *(clean_text(row.tags.get(name, "")) for name in tags)]
             cells += [_number(row.values.get(name)) for name in fields]
             shown.add_row(*map(Text, cells), *([", ".join(row.marks)] if marked else []))
         out.print(shown)
     if found.lost:
-        shown = table("#", "time (UTC)", "reasons", "detail", "record")
+        shown = plain_table("#", "time (UTC)", "reasons", "detail", "record")
         for lost in found.lost:
             cells = [
                 str(lost.index),
                 lost.time or "",
                 ", ".join(lost.reasons),
-                clean(lost.detail),
-                clean(lost.record),
+                clean_text(lost.detail),
+                clean_text(lost.record),
             ]
             shown.add_row(*map(Text, cells), style="red")
         out.print(shown)
@@ -103,12 +105,12 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.10g}"
 
 
-def clean(text: str, longest: int = _SHOWN) -> str:
+def clean_text(text: str, longest: int = _SHOWN) -> str:
     """A text of theirs: on one line, not long, and without characters that a terminal would act on."""
     shown = "".join(char if char.isprintable() else "·" for char in text[: longest + 1])
     return shown if len(text) <= longest else f"{shown[:longest]}…"
 
 
-def table(*columns: str) -> Table:
+def plain_table(*columns: str) -> Table:
     """A table without lines."""
     return Table(*columns, box=None, pad_edge=False, header_style="bold")
