@@ -1,4 +1,4 @@
-"""The composition root: the one place that names concrete classes and puts each process together.
+"""The composition root: names the concrete classes and builds each process of them.
 
 `python -m tidemill.service ROLE LIFELINE_FD`, started by `supervise.py` with a `Runtime` on standard input.
 """
@@ -47,27 +47,27 @@ _STORE_NICE: Final = 10
 _WORKER_NICE: Final = 10
 _STORE_BYTES: Final = 1 << 30  # of memory, for all statements together
 _STORE_ROOM_BYTES: Final = 256 << 20  # beside the largest of them
-_SWITCH_S: Final = 0.0005  # the log's thread asks for the interpreter after each commit: answers wait for it
+_SWITCH_S: Final = 0.0005  # answers wait for the log's thread, which needs the interpreter after each commit
 _MILL_SILENCE_S: Final = 60.0
 _WORKER_SILENCE_S: Final = 60.0
-_MILL_TIMEOUT_S: Final = 100.0  # a statement of the mill's must end some time, not as soon as a person's question
+_MILL_TIMEOUT_S: Final = 100.0  # of a statement of the mill, which may take longer than a client's query
 
 
 def feed_texts(catalog: Catalog, tenant: str = DEFAULT_TENANT) -> CatalogFeeds:
-    """The feed texts of a catalog; `tenant` has the recipes from then on."""
+    """The feed texts of a catalog; installs the recipes for `tenant`."""
     texts = CatalogFeeds(catalog)
     texts.install(tenant, RECIPES, FORMER)
     return texts
 
 
 def open_book(catalog: Catalog, settings: Settings, tenant: str = DEFAULT_TENANT) -> FeedBook:
-    """The feed definitions of a catalog for who polls; `tenant` has the recipes from then on."""
+    """The feed definitions of a catalog with their sources, for the poller; installs the recipes for `tenant`."""
     reaches = Reaches(os.environ, settings, lambda: ever_keys(catalog))
     return FeedBook(feed_texts(catalog, tenant), reach=reaches.of)
 
 
 def run_store(runtime: Runtime, lifeline: Lifeline) -> None:
-    """The embedded engine, until SIGTERM."""
+    """Run the embedded engine until SIGTERM."""
     from tidemill.store.engine.server import EngineOptions, run_engine
 
     os.nice(_STORE_NICE)
@@ -81,7 +81,7 @@ def run_store(runtime: Runtime, lifeline: Lifeline) -> None:
 
 
 def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
-    """The mill and, in a thread beside it, the poller, until SIGTERM."""
+    """Run the mill and, in a thread beside it, the poller, until SIGTERM."""
     from tidemill.sources.addresses import AddressPolicy
     from tidemill.sources.ledger import poll_rows
     from tidemill.sources.poller import Poller
@@ -98,14 +98,14 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
     book = open_book(catalog, runtime.settings)
     store = _mill_store(runtime)
     mill = _crew(runtime, store, book, catalog)
-    turning = threading.Event()  # not yet: it waits for the store, as long as that takes
+    turning = threading.Event()  # set once the store answers, for which the mill waits as long as that takes
     lifeline.beat_while(lambda: not turning.is_set() or time.monotonic() - mill.last_turn < _MILL_SILENCE_S)
     if not _bring_up_to_date(store.address, stop):
         return
     turning.set()
 
     def sources() -> "Iterator[tuple[str, Feed | Unusable]]":
-        # Asked anew each time: a feed that somebody with a key applied is never polled as if there were no keys.
+        # Read anew each time: a feed that was applied with a key is never polled as if there were no keys.
         networks = runtime.settings.source_networks(closed=ever_keys(catalog))
         poller.permit(AddressPolicy.parse(networks))
         return _sources(catalog, book)
@@ -131,7 +131,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
     catalog.watch(CLOSED, access_closed)
     CatalogReplays(catalog).watch(mill.wake)
     poller.start()
-    # Both are told to end at the same moment: what the poller fetched must reach the log before the API ends.
+    # Both end at the same moment: what the poller fetched must reach the log before the API ends.
     ending = threading.Thread(target=lambda: (stop.wait(), poller.stop()), name="end-poller")
     ending.start()
     try:
@@ -143,7 +143,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
 
 
 def _crew(runtime: Runtime, store: Any, book: FeedBook, catalog: Catalog) -> "Crew":
-    """A mill for each partition. Each asks the store by itself: one that hangs is not hidden by the others."""
+    """A mill for each partition. Each has a store client of its own, so that a hung one does not hold the others."""
     from tidemill.hints import Hints
     from tidemill.log.opening import open_partition
     from tidemill.mill.backup_hold import BackupHold
@@ -179,7 +179,7 @@ def _crew(runtime: Runtime, store: Any, book: FeedBook, catalog: Catalog) -> "Cr
 
 
 def run_worker(runtime: Runtime, lifeline: Lifeline) -> None:
-    """Long jobs, until SIGTERM or until there is none. Its memory is bounded, so that it takes nobody else's."""
+    """Do long jobs until SIGTERM or until there is none. The memory of the process is bounded by a setting."""
     from tidemill.jobs.work import job_works
     from tidemill.jobs.worker import Worker
 
@@ -203,7 +203,7 @@ def run_worker(runtime: Runtime, lifeline: Lifeline) -> None:
 
 
 def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
-    """HTTP on the public and the internal listener, until SIGTERM."""
+    """Serve HTTP on the public and the internal listener until SIGTERM."""
     from tidemill.api.app import create_app
     from tidemill.api.applied import AppliedOffsets
     from tidemill.api.pending_deletions import PendingDeletions
@@ -250,7 +250,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
 
 
 def _intake_log(settings: Settings) -> "IntakeLog":
-    """The log as its owner opens it."""
+    """The log, opened as its owner."""
     from tidemill.log.limits import LogLimits
     from tidemill.log.opening import open_log
     from tidemill.mill.state_files import mill_states
@@ -266,7 +266,7 @@ def _intake_log(settings: Settings) -> "IntakeLog":
 
 
 def run_demo(runtime: Runtime, lifeline: Lifeline) -> None:
-    """Simulated traffic through all five feeds, until SIGTERM."""
+    """Simulate traffic through all five feeds until SIGTERM."""
     from tidemill.simulate.demo import run
 
     lifeline.beat_while(lambda: True)
@@ -301,7 +301,7 @@ def _trust(settings: Settings) -> Trust:
 
 
 def _bring_up_to_date(address: Any, stop: threading.Event) -> bool:
-    """Migrate the store, waiting for it as long as it takes; false if told to stop meanwhile."""
+    """Migrate the store, waiting for it without limit; false if `stop` was set meanwhile."""
     from tidemill.store.migrate import migrate
 
     while not stop.is_set():
@@ -317,8 +317,8 @@ def _bring_up_to_date(address: Any, stop: threading.Event) -> bool:
 
 
 def _sources(catalog: Catalog, book: FeedBook) -> "Iterator[tuple[str, Feed | Unusable]]":
-    """Every feed that polls. A recipe as shipped polls for the default tenant only: two tenants that drain one server
-    would each get half of it. A definition that a tenant applied polls for that tenant."""
+    """Yields every feed that polls. A shipped recipe polls for the default tenant only, because two tenants that poll
+    the same server would each get half of its points. A definition that a tenant applied polls for that tenant."""
     from tidemill.sources.state import Unusable
 
     texts = CatalogFeeds(catalog)
@@ -330,7 +330,7 @@ def _sources(catalog: Catalog, book: FeedBook) -> "Iterator[tuple[str, Feed | Un
                 if text is None or (tenant != DEFAULT_TENANT and shipped(name, text.text, text.sha256)):
                     continue
                 feed = book.current(tenant, name)
-            except TidemillError as error:  # for instance a ${NAME} that this process has not: the others go on
+            except TidemillError as error:  # for instance a ${NAME} that this process has not: other feeds go on
                 if text is None or "[source" in text.text:
                     yield tenant, Unusable(name, error.message)
                 continue
@@ -339,7 +339,7 @@ def _sources(catalog: Catalog, book: FeedBook) -> "Iterator[tuple[str, Feed | Un
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one role until it is told to end; the exit status is 0 then."""
+    """Run one role until it ends; returns the exit status of a failure, or ends the process with status 0."""
     role, lifeline_fd = arguments or sys.argv[1:3]
     runtime = msgspec.json.decode(sys.stdin.buffer.read(), type=Runtime)
     telemetry.configure_logging(role, runtime.settings.log_level)
@@ -354,8 +354,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log.exception("ended by an error")
         return 1
     logging.shutdown()
-    # Not sys.exit: it would wait for threads that may hold a query which does not heed its cancellation. All that was
-    # acknowledged is durable by now.
+    # Not sys.exit: it would wait for threads that may hold a query which does not heed its cancellation. Everything
+    # acknowledged is durable.
     os._exit(0)
 
 

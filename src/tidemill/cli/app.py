@@ -1,6 +1,6 @@
-"""The `tidemill` command: serve, settings, keys. Maps options to calls; decides nothing itself.
+"""The `tidemill` command: serve, settings, keys. Maps options to calls, without decisions of its own.
 
-Errors of ours end the command with their message on standard error and status 2 (a faulty file or option) or 1.
+A TidemillError ends the command with its message on standard error and status 2 (a faulty file or option) or 1.
 """
 
 import os
@@ -36,9 +36,9 @@ app.add_typer(source.app, name="source")
 
 
 def main() -> None:
-    """The entry point: run the command and turn our errors into messages and exit codes.
+    """The entry point: run the command and turn each TidemillError into a message and an exit status.
 
-    No message is wrapped: paths and commands in it are there to be copied.
+    No message is wrapped, so that paths and commands in it can be copied.
     """
     try:
         app()

@@ -1,4 +1,4 @@
-"""`tidemill backup` and `tidemill restore`: whole copies of a data folder, made beside a running server or without."""
+"""`tidemill backup` and `tidemill restore`: whole copies of a data folder, with or without a server running on it."""
 
 import os
 import time
@@ -157,7 +157,7 @@ def _held_mill(folder: Path) -> "Still":
 
 
 def freeze_stopped(folder: Path) -> "Still":
-    """The moment of a folder that no server works on: its own engine freezes its tables."""
+    """A `Still` for a folder without a server: an engine is started on it, which freezes the tables."""
     from tidemill.cli.offline import open_store
     from tidemill.mill.backup_hold import Held
     from tidemill.mill.state_files import mill_states
@@ -175,7 +175,7 @@ def freeze_stopped(folder: Path) -> "Still":
 
 
 def _total(path: Path) -> int:
-    """How many bytes a backup holds; 0 where that shows only at its end."""
+    """How many bytes a backup holds; 0 for an archive, which shows it only at its end."""
     from tidemill.backup.stored import StoredFolder, opened
 
     stored = opened(path)

@@ -1,4 +1,4 @@
-"""What the commands share: their options, where they print, and the catalog of a data folder."""
+"""The parts that the commands share: options, consoles, and the catalog of a data folder."""
 
 import os
 from typing import Annotated, Any
@@ -22,8 +22,8 @@ KeyOption = Annotated[str, typer.Option(help="An API key for it, with scope admi
 
 
 def variable_scope(tenant: str, catalog: Any = None) -> Any:
-    """What the [source] of a tenant's feeds may read here: this shell's variables and the folder of secrets, as a
-    server with this shell's settings and this catalog gives them (None: as if no key was ever made)."""
+    """The `VariableScope` of a tenant's feeds here: the shell's variables and the folder of secrets that a server with
+    this shell's settings and this catalog lets [source] read (None: a catalog without keys)."""
     from tidemill.catalog.keys import ever_keys
     from tidemill.feeds.variables import Reaches
 
@@ -32,7 +32,7 @@ def variable_scope(tenant: str, catalog: Any = None) -> Any:
 
 
 def open_catalog(data: str | None, *, make: bool = True) -> Any:
-    """The catalog of a data folder; `make` False: it must be there. Raises StartupError, also for a folder that lost
+    """The catalog of a data folder; with `make` False it must exist. Raises StartupError, also for a folder that lost
     its catalog."""
     from tidemill.catalog import opening
     from tidemill.data_folder import check_folder

@@ -1,4 +1,4 @@
-"""`tidemill feed ...`: check, list, show, apply, versions, diff. Maps options to a desk and prints what it answers."""
+"""`tidemill feed ...`: check, list, show, apply, versions, diff. Maps options to a FeedDesk and prints its answers."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -117,8 +117,8 @@ def apply_feeds(
     if faults:
         raise InputError(f"{count_of_faults(len(faults))}; nothing was changed", tuple(faults))
     if dry_run:
-        for one in tried:
-            out.print(_outcome(one, "would be"))
+        for result in tried:
+            out.print(_outcome(result, "would be"))
         return
     for file, text in texts.items():
         out.print(_outcome(desk.apply(str(file), text), "is"))
@@ -137,15 +137,15 @@ def list_versions(
     Example: `tidemill feed versions location`
     """
     table = _table("version", "made", "sha256", "changed")
-    for one in _desk(tenant, data, url, key).versions(name):
-        table.add_row(str(one.version), f"{one.created_at[:19]}Z", one.sha256[:12], _diff(one.diff))
+    for version in _desk(tenant, data, url, key).versions(name):
+        table.add_row(str(version.version), f"{version.created_at[:19]}Z", version.sha256[:12], _diff(version.diff))
     out.print(table)
 
 
 @app.command("diff")
 def diff_versions(
     name: NameArgument,
-    one: Annotated[int, typer.Argument(help="A version.", metavar="A")],
+    version: Annotated[int, typer.Argument(help="A version.", metavar="A")],
     other: Annotated[int, typer.Argument(help="Another.", metavar="B")],
     tenant: TenantOption = "default",
     data: DataOption = None,
@@ -156,9 +156,9 @@ def diff_versions(
 
     Example: `tidemill feed diff location 1 3`
     """
-    found = _desk(tenant, data, url, key).diff(name, one, other)
-    out.print(_diff(found.diff))
-    for line in (found.text or "").splitlines():
+    difference = _desk(tenant, data, url, key).diff(name, version, other)
+    out.print(_diff(difference.diff))
+    for line in (difference.text or "").splitlines():
         out.print(Text(line, style=_STYLES.get(line[:1], "")), soft_wrap=True)
 
 
@@ -196,29 +196,29 @@ def _outcome(applied: "ApplyResult", verb: str) -> RenderableType:
     return Group(head.append(":"), Padding(_diff(applied.diff), (0, 0, 0, 2), expand=False))
 
 
-def _diff(found: "Iterable[DefinitionChange] | None") -> RenderableType:
-    """Changes as a small table; a word where there are none."""
-    if found is None:
+def _diff(changes: "Iterable[DefinitionChange] | None") -> RenderableType:
+    """Changes as a small table; a few words for the first version and for no changes."""
+    if changes is None:
         return Text("the first", style="dim")
     table = Table.grid(padding=(0, 2))
-    for one in found:
-        colour = _COLOURS[one.change]
-        table.add_row(Text(_MARKS[one.change], style=colour), Text(one.path), _values(one))
+    for change in changes:
+        colour = _COLOURS[change.change]
+        table.add_row(Text(_MARKS[change.change], style=colour), Text(change.path), _values(change))
     return table if table.row_count else Text("nothing but comments or layout", style="dim")
 
 
-def _values(one: "DefinitionChange") -> Text:
-    if one.hidden:
+def _values(change: "DefinitionChange") -> Text:
+    if change.hidden:
         return Text("(not shown)", style="dim")
-    if one.change == "moved":
-        return Text(f"was rule {one.old + 1}, is rule {one.new + 1}")
-    if one.change == "changed":
-        return Text.assemble((_shown(one.old), "red"), " → ", (_shown(one.new), "green"))
-    return Text(_shown(one.new if one.change == "added" else one.old), style=_COLOURS[one.change])
+    if change.change == "moved":
+        return Text(f"was rule {change.old + 1}, is rule {change.new + 1}")
+    if change.change == "changed":
+        return Text.assemble((_shown(change.old), "red"), " → ", (_shown(change.new), "green"))
+    return Text(_shown(change.new if change.change == "added" else change.old), style=_COLOURS[change.change])
 
 
 def _shown(value: Any) -> str:
-    """A value as TOML writes it inline; `""` is said, for an empty text cannot be seen."""
+    """A value as TOML writes it inline; an empty text as `""`."""
     if isinstance(value, dict):
         inside = ", ".join(f"{name} = {_shown(each)}" for name, each in value.items() if each not in ({}, []))
         return f"{{ {inside} }}" if inside else "{}"

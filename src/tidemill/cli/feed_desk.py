@@ -1,6 +1,6 @@
-"""Where the `feed` commands find feeds: in the catalog of a data folder, whether or not a server runs, or at a server.
+"""The feeds that the `feed` commands work on: in the catalog of a data folder (a server may run on it), or at a server.
 
-Both answer the same and raise the same: InputError with every fault, NotFoundError, AccessError, UnavailableError.
+Both desks answer and raise the same: InputError with every fault, NotFoundError, AccessError, UnavailableError.
 """
 
 import tomllib
@@ -32,7 +32,7 @@ class Listed(msgspec.Struct, frozen=True):
 
 
 class ApplyResult(msgspec.Struct, frozen=True):
-    """What became, or would become, of a text. `diff` is None for a new feed."""
+    """The result of applying a text, or of a dry run. `diff` is None for a new feed."""
 
     name: str
     version: int
@@ -41,7 +41,7 @@ class ApplyResult(msgspec.Struct, frozen=True):
 
 
 class Version(msgspec.Struct, frozen=True):
-    """A version; `diff` is what it changed of the one before it, None for the first."""
+    """A version; `diff`: its changes from the version before it, None for the first."""
 
     version: int
     created_at: str
@@ -50,7 +50,7 @@ class Version(msgspec.Struct, frozen=True):
 
 
 class VersionDiff(msgspec.Struct, frozen=True):
-    """What differs between two versions: of the definitions, and of the texts (None: not for this key)."""
+    """The differences between two versions: of the definitions, and of the texts (None: this key may not see them)."""
 
     diff: list[DefinitionChange]
     text: str | None
@@ -63,7 +63,7 @@ class FeedDesk(Protocol):
         """Every feed, by name."""
 
     def show(self, name: str, version: int | None) -> tuple[int, str]:
-        """The number and the text of a version; None: of the one in force."""
+        """The number and the text of a version; with None those of the version in force."""
 
     def apply(self, source: str, text: str, *, dry_run: bool = False) -> ApplyResult:
         """Make a text the next version of the feed that it names. `source` names the text in messages."""
@@ -71,12 +71,12 @@ class FeedDesk(Protocol):
     def versions(self, name: str) -> list[Version]:
         """Every version, newest first."""
 
-    def diff(self, name: str, one: int, other: int) -> VersionDiff:
-        """What differs from one version to another."""
+    def diff(self, name: str, version: int, other: int) -> VersionDiff:
+        """The differences from a version to another."""
 
 
 class CatalogDesk:
-    """Feeds in a catalog. `texts` and `book` are of that catalog; `environment` is what [source] may see."""
+    """Feeds in a catalog. `texts` and `book` are of that catalog; `environment`: variables that [source] may read."""
 
     def __init__(self, texts: Any, book: Any, tenant: str, environment: Mapping[str, str]) -> None:
         self._texts, self._book, self._tenant, self._environment = texts, book, tenant, environment
@@ -115,10 +115,10 @@ class CatalogDesk:
         ]
         return made[::-1]
 
-    def diff(self, name: str, one: int, other: int) -> VersionDiff:
+    def diff(self, name: str, version: int, other: int) -> VersionDiff:
         """See `FeedDesk`."""
-        old, new = self._kept(name, one), self._kept(name, other)
-        names = (f"{name} (version {one})", f"{name} (version {other})")
+        old, new = self._kept(name, version), self._kept(name, other)
+        names = (f"{name} (version {version})", f"{name} (version {other})")
         return VersionDiff(list(changes(old.text, new.text)), text_diff(old.text, new.text, names))
 
     def _kept(self, name: str, version: int | None) -> FeedText:
@@ -147,10 +147,10 @@ class ServerDesk:
 
     def show(self, name: str, version: int | None) -> tuple[int, str]:
         """See `FeedDesk`."""
-        found = self._get(f"/v1/feeds/{_quoted(name)}", **({} if version is None else {"version": str(version)}))
-        if found["text"] is None:
+        feed = self._get(f"/v1/feeds/{_quoted(name)}", **({} if version is None else {"version": str(version)}))
+        if feed["text"] is None:
             raise AccessError("The text of a feed is shown to keys with the scope 'admin' only.", missing_scope="admin")
-        return found["version"], found["text"]
+        return feed["version"], feed["text"]
 
     def apply(self, source: str, text: str, *, dry_run: bool = False) -> ApplyResult:
         """See `FeedDesk`."""
@@ -162,27 +162,28 @@ class ServerDesk:
 
     def versions(self, name: str) -> list[Version]:
         """See `FeedDesk`."""
-        found, cursor = list[Version](), ""
-        while not found or cursor:
+        versions, cursor = list[Version](), ""
+        while not versions or cursor:
             page = self._get(
                 f"/v1/feeds/{_quoted(name)}/versions",
                 limit=str(_MAX_PAGE),
                 **({"cursor": cursor} if cursor else {}),
             )
-            found += msgspec.convert(page["items"], list[Version])
+            versions += msgspec.convert(page["items"], list[Version])
             cursor = page["next"] or ""
-        return found
+        return versions
 
-    def diff(self, name: str, one: int, other: int) -> VersionDiff:
+    def diff(self, name: str, version: int, other: int) -> VersionDiff:
         """See `FeedDesk`."""
-        return msgspec.convert(self._get(f"/v1/feeds/{_quoted(name)}/versions/{one}/diff", to=str(other)), VersionDiff)
+        path = f"/v1/feeds/{_quoted(name)}/versions/{version}/diff"
+        return msgspec.convert(self._get(path, to=str(other)), VersionDiff)
 
     def _get(self, path: str, **params: str) -> Any:
         return self._server.document("GET", path, params=params)
 
 
 def feed_name(text: str) -> str:
-    """The name that a text gives its feed; "unnamed" where it cannot be told (what `revise` makes of it says why)."""
+    """The name that a text gives its feed; "unnamed" if the text has none or is no TOML (`revise` then raises why)."""
     try:
         name = tomllib.loads(text).get("name")
     except (tomllib.TOMLDecodeError, RecursionError):

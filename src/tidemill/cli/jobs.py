@@ -3,10 +3,10 @@
 from typing import Annotated, Any, Final
 
 import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tidemill.cli.common import KeyOption, UrlOption, out
-from tidemill.cli.follow import follow_job
+from tidemill.cli.common import KeyOption, UrlOption, err, out
 from tidemill.cli.remote import Remote
 from tidemill.errors import TidemillError
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 
 IdArgument = Annotated[str, typer.Argument(help="The job's id, as `tidemill jobs list` shows it.", metavar="ID")]
 _PAGE: Final = 100
+_OVER: Final = ("done", "failed", "cancelled")
 
 
 @app.command("list")
@@ -90,8 +91,22 @@ def cancel_job(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: Ke
     out.print(f"job {job['id']} ({job['kind']}) is {job['state']}", highlight=False)
 
 
+def follow_job(server: Remote, path: str, job: dict[str, Any]) -> dict[str, Any]:
+    """Wait until a job is over, with a progress bar; returns its document then. `path`: that of the jobs of its kind;
+    `job`: its document now."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as progress:
+        bar = progress.add_task(job["state"], total=None)
+        while job["state"] not in _OVER:
+            job = server.document("GET", f"{path}/{job['id']}", headers={"Prefer": "wait=0.5"})
+            done, total = job["progress"]["done"], job["progress"]["total"]
+            step = job["progress"].get("step") or job["state"]
+            progress.update(bar, description=step, completed=done, total=total or None)
+    return job
+
+
 def _listed(server: Remote, wanted: dict[str, str], most: int) -> list[dict[str, Any]]:
-    """The newest jobs, page after page, at most so many."""
+    """The newest jobs, at most `most`, read page by page."""
     only: dict[str, Any] = {name: value for name, value in wanted.items() if value}
     jobs: list[dict[str, Any]] = []
     cursor: str | None = ""
@@ -104,7 +119,7 @@ def _listed(server: Remote, wanted: dict[str, str], most: int) -> list[dict[str,
 
 
 def _in_short(job: dict[str, Any]) -> str:
-    """What came of a job, in a few words."""
+    """The result of a job, in a few words."""
     result = job["result"]
     if result is None:
         return job["error"] or ""

@@ -1,6 +1,6 @@
-"""`tidemill simulate ...`: stand-ins for the outside world. Maps options to `simulate/`; decides nothing itself.
+"""`tidemill simulate ...`: stand-ins for the outside world. Maps options to `simulate/`, without decisions of its own.
 
-Senders check every answer they get, print a summary, and exit with 1 if one was unexpected.
+Senders check every answer, print a summary, and exit with status 1 after an unexpected answer.
 """
 
 import sys

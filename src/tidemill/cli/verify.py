@@ -1,4 +1,5 @@
-"""`tidemill verify`: proves of a data folder, or of a running server, that everything is accounted for."""
+"""`tidemill verify`: proves for a data folder, or a running server, that every payload, record and point is accounted
+for."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from tidemill.errors import Fault, InputError, NotFoundError, StartupError
 if TYPE_CHECKING:
     from tidemill.model.verification import VerifyReport
 
-Tell = Callable[[str, int, int], None]
+ShowProgress = Callable[[str, int, int], None]  # the current step, how many payloads are done, of how many
 _ROWS: Final = (
     ("payloads", "payloads"),
     ("deleted", "  of these deleted"),
@@ -51,15 +52,15 @@ def verify(
     them has damaged, and a damaged file of the log is built anew. Example: `tidemill verify --data data`
     """
     since_ns = _instant(since)
-    with _bar() as tell:
+    with _bar() as show_progress:
         if url:
             if tenant:
                 raise StartupError("With --url the tenant is the key's: leave --tenant out.")
             if repair:
                 raise StartupError("A running server mends by itself what it can: stop it, and give --repair --data.")
-            report = _at_server(url, key, feed, since, tell)
+            report = _verify_server(url, key, feed, since, show_progress)
         else:
-            report = _in_folder(data, tenant, feed, since_ns, tell, repair=repair)
+            report = _verify_folder(data, tenant, feed, since_ns, show_progress, repair=repair)
     if as_json:
         import msgspec
 
@@ -70,8 +71,8 @@ def verify(
         raise typer.Exit(1)
 
 
-def _in_folder(
-    data: str | None, tenant: str, feed: str, since_ns: int | None, tell: Tell, *, repair: bool
+def _verify_folder(
+    data: str | None, tenant: str, feed: str, since_ns: int | None, show_progress: ShowProgress, *, repair: bool
 ) -> dict[str, Any]:
     import msgspec
 
@@ -97,9 +98,9 @@ def _in_folder(
         with open_store(settings.folder) as store:
             texts = CatalogFeeds(catalog)
             book = FeedBook(texts, with_sources=False)
-            known = {*texts.tenants(), *(info.tenant for info in list_keys(catalog))}
+            tenants = {*texts.tenants(), *(info.tenant for info in list_keys(catalog))}
             try:
-                check_feed(store, book, check_tenant(store, known, tenant), feed)
+                check_feed(store, book, check_tenant(store, tenants, tenant), feed)
             except NotFoundError as error:
                 raise StartupError(f"{error.message[0].upper()}{error.message[1:]}.") from None
             verifier = Verifier(
@@ -113,23 +114,23 @@ def _in_folder(
             scope = VerifyScope(tenant=tenant, feed=feed, since_ns=since_ns)
             if repair:
                 repair_with(settings.folder, store)
-            report: VerifyReport = verifier.run(scope, lambda told: tell(told.at, told.done, told.total))
+            report: VerifyReport = verifier.run(scope, lambda now: show_progress(now.at, now.done, now.total))
             if repair and repair_after(settings.folder, store, report):
-                report = verifier.run(scope, lambda told: tell(told.at, told.done, told.total))
+                report = verifier.run(scope, lambda now: show_progress(now.at, now.done, now.total))
     finally:
         catalog.close()
-    found: dict[str, Any] = msgspec.to_builtins(report)
-    return found
+    document: dict[str, Any] = msgspec.to_builtins(report)
+    return document
 
 
-def _at_server(url: str, key: str, feed: str, since: str, tell: Tell) -> dict[str, Any]:
+def _verify_server(url: str, key: str, feed: str, since: str, show_progress: ShowProgress) -> dict[str, Any]:
     from tidemill.cli.remote import Remote
     from tidemill.errors import TidemillError
 
-    asked = {name: value for name, value in (("feed", feed), ("since", since)) if value}
-    for line in Remote(url, key).lines("GET", "/v1/verify", params=asked):
+    params = {name: value for name, value in (("feed", feed), ("since", since)) if value}
+    for line in Remote(url, key).lines("GET", "/v1/verify", params=params):
         if "progress" in line:
-            tell(line["progress"]["at"], line["progress"]["done"], line["progress"]["total"])
+            show_progress(line["progress"]["at"], line["progress"]["done"], line["progress"]["total"])
         elif "error" in line:
             raise TidemillError(line["error"]["message"])
         else:
@@ -139,7 +140,7 @@ def _at_server(url: str, key: str, feed: str, since: str, tell: Tell) -> dict[st
 
 
 @contextmanager
-def _bar() -> Iterator[Tell]:
+def _bar() -> Iterator[ShowProgress]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True) as progress:
         bar = progress.add_task("starting", total=None)
@@ -156,7 +157,7 @@ def _instant(since: str) -> int | None:
 
 
 def print_report(report: dict[str, Any]) -> None:
-    """Print the document of a report as a person reads it."""
+    """Print the document of a report as text for a person."""
     from tidemill.mill.verify.kinds import MEANINGS
 
     table = Table(box=None, show_header=False)
@@ -168,10 +169,13 @@ def print_report(report: dict[str, Any]) -> None:
     for note in report["notes"]:
         out.print(f"note: {note}", highlight=False, markup=False, style="yellow", soft_wrap=True)
     shown: dict[str, int] = {}
-    for one in report["findings"]:
-        shown[one["code"]] = shown.get(one["code"], 0) + 1
-        whose = one["receipt"] or (f"place {one['seq']}" if one["seq"] is not None else one["feed"]) or "log"
-        text = f"{one['code']}: {whose}: {one['what']}: expected {one['expected']}, found {one['found']}"
+    for finding in report["findings"]:
+        shown[finding["code"]] = shown.get(finding["code"], 0) + 1
+        offset = f"place {finding['seq']}" if finding["seq"] is not None else finding["feed"]
+        whose = finding["receipt"] or offset or "log"
+        text = (
+            f"{finding['code']}: {whose}: {finding['what']}: expected {finding['expected']}, found {finding['found']}"
+        )
         out.print(text, highlight=False, markup=False, style="red", soft_wrap=True)
     for code, count in report["counts"].items():
         beyond = count - shown.get(code, 0)
