@@ -115,9 +115,8 @@ def _rules() -> str:
 
 
 def _check(item: RuleItem) -> str:
-    about = (
-        f"Looks at: {item.kind}. Reason: `{item.reason}`. Actions: {', '.join(f'`{name}`' for name in item.actions)}."
-    )
+    actions = ", ".join(f"`{action}`" for action in item.actions)
+    about = f"Looks at: {item.kind}. Reason: `{item.reason}`. Actions: {actions}."
     rows = [
         (
             f"`{option.name}`",

@@ -14,9 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 BEAT_S: Final = 1.0
-_PATIENCE_S: Final = (
-    10.0  # then an orphan that does not heed its SIGTERM is ended, so that it does not disturb the next
-)
+_PATIENCE_S: Final = 10.0  # then an orphan that did not heed its SIGTERM ends
 
 
 class Lifeline:

@@ -32,12 +32,7 @@ from tidemill.query.deletion_receipts import (
     requested,
 )
 from tidemill.query.parameters import Parameter, QueryParameters, RangeParameters, Tags
-from tidemill.store.deletions import (
-    find_payload_offset,
-    read_deletion_evidence,
-    read_deletion_scope,
-    read_feed_series,
-)
+from tidemill.store.deletions import find_payload_offset, read_evidence, read_feed_series, read_scope
 
 WAIT_S: Final = 5.0  # for the mill, unless `Prefer: wait=N` says otherwise
 _ANY_PLACE: Final = (1 << 63) - 1
@@ -304,8 +299,8 @@ def look(services: Services, tenant: str, wanted: Deletion) -> DeletionItem:
     """What a deletion would concern, of what is applied now."""
     of = find_payload_offset(services.store, tenant, wanted.receipt) if wanted.receipt else None
     payload_offset = of if of is not None or not wanted.receipt else 0
-    found = read_deletion_scope(services.store, tenant, wanted, _ANY_PLACE, payload_offset=payload_offset)
-    return preview(wanted, read_deletion_evidence(services.store, found))
+    found = read_scope(services.store, tenant, wanted, _ANY_PLACE, payload_offset=payload_offset)
+    return preview(wanted, read_evidence(services.store, found))
 
 
 def _bounded(start_ns: int | None, end_ns: int | None, what: str, instead: str) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import DownloadColumn
 from rich.table import Table
 
-from tidemill.cli.common import DataOption, err, open_catalog, out
+from tidemill.cli.common import DataOption, ShowProgress, err, open_catalog, out, progress_bar
 from tidemill.errors import StartupError
 from tidemill.settings import load_settings
 
@@ -59,7 +59,7 @@ def backup(
     folder = load_settings({"data": data}).folder
     os.nice(_NICE)
     begun = time.monotonic()
-    with _bar() as progress:
+    with progress_bar(DownloadColumn()) as progress:
         still: Still = _held_mill(folder) if is_served(folder) else freeze_stopped(folder)
         report = take(folder, to, still, progress)
     made = report.manifest
@@ -81,7 +81,7 @@ def verify_backup(path: PathArgument) -> None:
 
     begun = time.monotonic()
     stored = opened(path)
-    with _bar() as progress:
+    with progress_bar(DownloadColumn()) as progress:
         manifest, damages = check(stored, _counting(progress, _total(path)))
     if damages:
         raise damaged(stored.path, damages)
@@ -122,7 +122,7 @@ def restore(
     begun = time.monotonic()
     folder = load_settings({"data": data}).folder
     stored = opened(path)
-    with _bar() as progress:
+    with progress_bar(DownloadColumn()) as progress:
         restored = put_back(stored, folder, force=force, progress=_counting(progress, _total(path)))
     if restored.aside is not None:
         err.print(f"What was there is now in {restored.aside}", highlight=False, markup=False, soft_wrap=True)
@@ -182,7 +182,7 @@ def _total(path: Path) -> int:
     return stored.manifest().bytes if isinstance(stored, StoredFolder) else 0
 
 
-def _counting(progress: "Callable[[str, int, int], None]", total: int) -> Callable[[int], None]:
+def _counting(progress: ShowProgress, total: int) -> Callable[[int], None]:
     done = 0
 
     def add(count: int) -> None:
@@ -191,11 +191,3 @@ def _counting(progress: "Callable[[str, int, int], None]", total: int) -> Callab
         progress("reading", done, total)
 
     return add
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[str, int, int], None]]:
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True) as shown:
-        bar = shown.add_task("starting", total=None)
-        yield lambda at, done, total: shown.update(bar, description=at, completed=done, total=total or None)

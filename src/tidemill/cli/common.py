@@ -1,16 +1,20 @@
 """The parts that the commands share: options, consoles, and the catalog of a data folder."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 
 from tidemill.errors import StartupError
 from tidemill.settings import load_settings
 
 out = Console()
 err = Console(stderr=True)
+ShowProgress = Callable[[str, int, int], None]  # the current step, how much is done, of how much (0: unknown)
 
 DataOption = Annotated[
     str | None,
@@ -44,3 +48,12 @@ def open_catalog(data: str | None, *, make: bool = True) -> Any:
         raise StartupError(f"There is no Tidemill data in '{folder}'. Name its folder with --data or TIDEMILL_DATA.")
     folder.mkdir(parents=True, exist_ok=True)
     return opening.open_catalog(folder)
+
+
+@contextmanager
+def progress_bar(count: ProgressColumn | None = None) -> Iterator[ShowProgress]:
+    """A progress bar on standard error; `count` is its column of numbers (None: done/total)."""
+    columns = (TextColumn("{task.description}"), BarColumn(), count or MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as progress:
+        bar = progress.add_task("starting", total=None)
+        yield lambda step, done, total: progress.update(bar, description=step, completed=done, total=total or None)

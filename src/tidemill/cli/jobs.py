@@ -3,10 +3,9 @@
 from typing import Annotated, Any, Final
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tidemill.cli.common import KeyOption, UrlOption, err, out
+from tidemill.cli.common import KeyOption, UrlOption, out, progress_bar
 from tidemill.cli.remote import Remote
 from tidemill.errors import TidemillError
 
@@ -94,14 +93,11 @@ def cancel_job(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: Ke
 def follow_job(server: Remote, path: str, job: dict[str, Any]) -> dict[str, Any]:
     """Wait until a job is over, with a progress bar; returns its document then. `path`: that of the jobs of its kind;
     `job`: its document now."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True) as progress:
-        bar = progress.add_task(job["state"], total=None)
+    with progress_bar() as show_progress:
         while job["state"] not in _OVER:
+            progress = job["progress"]
+            show_progress(progress.get("step") or job["state"], progress["done"], progress["total"])
             job = server.document("GET", f"{path}/{job['id']}", headers={"Prefer": "wait=0.5"})
-            done, total = job["progress"]["done"], job["progress"]["total"]
-            step = job["progress"].get("step") or job["state"]
-            progress.update(bar, description=step, completed=done, total=total or None)
     return job
 
 

@@ -1,6 +1,6 @@
 """`tidemill source ...`: try a URL before anything is saved; list the sources of a server, and their polls.
 
-`source_trial.py` fetches and decodes the answer, `source_trial_output.py` prints it; this module maps options.
+`source_trial.py` fetches and decodes the answer, `trial_output.py` prints it; this module maps options.
 """
 
 import time
@@ -14,14 +14,7 @@ from rich.text import Text
 
 from tidemill.cli.common import DataOption, KeyOption, TenantOption, UrlOption, err, out
 from tidemill.cli.remote import Remote
-from tidemill.cli.source_trial_output import (
-    clean_text,
-    plain_table,
-    show_answer,
-    show_draft,
-    show_preview,
-    show_structure,
-)
+from tidemill.cli.trial_output import clean_text, plain_table, show_answer, show_draft, show_preview, show_structure
 from tidemill.errors import InputError
 from tidemill.model.time import format_instant
 

@@ -1,21 +1,17 @@
 """`tidemill verify`: proves for a data folder, or a running server, that every payload, record and point is accounted
 for."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tidemill.cli.common import DataOption, KeyOption, err, open_catalog, out
+from tidemill.cli.common import DataOption, KeyOption, ShowProgress, open_catalog, out, progress_bar
 from tidemill.errors import Fault, InputError, NotFoundError, StartupError
 
 if TYPE_CHECKING:
     from tidemill.model.verification import VerifyReport
 
-ShowProgress = Callable[[str, int, int], None]  # the current step, how many payloads are done, of how many
 _ROWS: Final = (
     ("payloads", "payloads"),
     ("deleted", "  of these deleted"),
@@ -52,7 +48,7 @@ def verify(
     them has damaged, and a damaged file of the log is built anew. Example: `tidemill verify --data data`
     """
     since_ns = _instant(since)
-    with _bar() as show_progress:
+    with progress_bar() as show_progress:
         if url:
             if tenant:
                 raise StartupError("With --url the tenant is the key's: leave --tenant out.")
@@ -137,14 +133,6 @@ def _verify_server(url: str, key: str, feed: str, since: str, show_progress: Sho
             report: dict[str, Any] = line["report"]
             return report
     raise TidemillError(f"{url} broke off before the report: was it stopped?")
-
-
-@contextmanager
-def _bar() -> Iterator[ShowProgress]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True) as progress:
-        bar = progress.add_task("starting", total=None)
-        yield lambda at, done, total: progress.update(bar, description=at, completed=done, total=total or None)
 
 
 def _instant(since: str) -> int | None:

@@ -8,13 +8,7 @@ from tidemill.mill.context import MillContext
 from tidemill.mill.expired import Expired
 from tidemill.mill.stages import TransformPipeline
 from tidemill.model.deletion import Deletion
-from tidemill.store.deletions import (
-    DeletionEvidence,
-    DeletionScope,
-    find_payload_offset,
-    read_deletion_evidence,
-    read_deletion_scope,
-)
+from tidemill.store.deletions import DeletionEvidence, DeletionScope, find_payload_offset, read_evidence, read_scope
 
 
 class Concerned(msgspec.Struct, frozen=True):
@@ -38,8 +32,8 @@ class ScopeReader:
         of = find_payload_offset(self._store, tenant, deletion.receipt, begun=begun) if deletion.receipt else None
         if deletion.receipt and of is None:
             of = seq  # nothing of it is left: an empty range of places
-        concerned = read_deletion_scope(self._store, tenant, deletion, seq, payload_offset=of)
-        there = read_deletion_evidence(self._store, concerned)
+        concerned = read_scope(self._store, tenant, deletion, seq, payload_offset=of)
+        there = read_evidence(self._store, concerned)
         if deletion.kind == "range" and concerned.series and self._expires(concerned):
             there = self._expired.add(concerned, deletion, there, seq)
         return Concerned(concerned, there)

@@ -64,7 +64,7 @@ class DeletionEvidence(msgspec.Struct, frozen=True):
         return self.payloads.height - self.whole.height
 
 
-def read_deletion_scope(
+def read_scope(
     store: Store, tenant: str, deletion: Deletion, offset: int, *, payload_offset: int | None = None
 ) -> DeletionScope:
     """The scope of a deletion at `offset` of the log. `payload_offset`: that of the payload which it names, if it names
@@ -92,7 +92,7 @@ def read_deletion_scope(
     )
 
 
-def read_deletion_evidence(store: Store, scope: DeletionScope) -> DeletionEvidence:
+def read_evidence(store: Store, scope: DeletionScope) -> DeletionEvidence:
     """What the store holds now of a deletion's scope."""
     points = 0
     if scope.series:

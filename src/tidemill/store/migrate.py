@@ -75,9 +75,8 @@ def read_migrations(folder: Path) -> list[Migration]:
         if not _FILE.match(path.name):
             raise StartupError(f"{path.name}: a migration is named like 0001_foundation.sql")
         text = path.read_text(encoding="utf-8")
-        migrations.append(
-            Migration(path.name, hashlib.sha256(text.encode()).hexdigest(), tuple(split_statements(text)))
-        )
+        sha256 = hashlib.sha256(text.encode()).hexdigest()
+        migrations.append(Migration(path.name, sha256, tuple(split_statements(text))))
     return migrations
 
 
