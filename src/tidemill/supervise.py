@@ -141,7 +141,7 @@ class Supervisor:
         self._runtime = msgspec.structs.replace(self._runtime, stand_ins=tuple(fds.items()))
         self._parts["demo"] = Part("demo", pass_fds=tuple(fds.values()))
 
-    def run(self) -> None:
+    def supervise(self) -> None:
         """Keep all processes running until SIGTERM or SIGINT, then end them, within 10 s."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask_to_stop)

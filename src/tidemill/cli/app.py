@@ -86,7 +86,7 @@ def serve(
     supervisor = Supervisor(settings)
     supervisor.prepare()
     announce_when_ready(out, supervisor.url, settings, open_access=supervisor.open_access)
-    supervisor.run()
+    supervisor.supervise()
 
 
 @app.command("settings")

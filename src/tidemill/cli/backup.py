@@ -114,7 +114,7 @@ def restore(
     """Put a backup back as a data folder, checking every byte on the way.
 
     The folder is then as it was at the moment of the backup: what was sent or deleted later is not in it. Its log goes
-    on far above, so that no place in it is handed out twice. Example: `tidemill restore /backups --data data`
+    on far above, so that no offset is handed out twice. Example: `tidemill restore /backups --data data`
     """
     from tidemill.backup.restore import restore as put_back
     from tidemill.backup.stored import opened

@@ -67,7 +67,7 @@ def list_feeds(
     Example: `tidemill feed list --data data`
     """
     table = _table("feed", "version", "shape", "", "title")
-    for feed in _desk(tenant, data, url, key).feeds():
+    for feed in _desk(tenant, data, url, key).list_feeds():
         table.add_row(feed.name, str(feed.version), feed.shape, "polls" if feed.polls else "", feed.title)
     out.print(table)
 
@@ -85,7 +85,7 @@ def show_feed(
 
     Example: `tidemill feed show location > location.toml`, then edit it and `tidemill feed apply location.toml`
     """
-    number, text = _desk(tenant, data, url, key).show(name, version)
+    number, text = _desk(tenant, data, url, key).read_version(name, version)
     err.print(f"# {name}, version {number}", highlight=False)
     print(text, end="")
 
@@ -111,7 +111,7 @@ def apply_feeds(
     tried: list[ApplyResult] = []
     for file, text in texts.items():
         try:
-            tried.append(desk.apply(str(file), text, dry_run=True))
+            tried.append(desk.apply_text(str(file), text, dry_run=True))
         except InputError as error:
             faults += error.faults
     if faults:
@@ -121,7 +121,7 @@ def apply_feeds(
             out.print(_outcome(result, "would be"))
         return
     for file, text in texts.items():
-        out.print(_outcome(desk.apply(str(file), text), "is"))
+        out.print(_outcome(desk.apply_text(str(file), text), "is"))
 
 
 @app.command("versions")
@@ -137,7 +137,7 @@ def list_versions(
     Example: `tidemill feed versions location`
     """
     table = _table("version", "made", "sha256", "changed")
-    for version in _desk(tenant, data, url, key).versions(name):
+    for version in _desk(tenant, data, url, key).list_versions(name):
         table.add_row(str(version.version), f"{version.created_at[:19]}Z", version.sha256[:12], _diff(version.diff))
     out.print(table)
 
@@ -156,7 +156,7 @@ def diff_versions(
 
     Example: `tidemill feed diff location 1 3`
     """
-    difference = _desk(tenant, data, url, key).diff(name, version, other)
+    difference = _desk(tenant, data, url, key).compare_versions(name, version, other)
     out.print(_diff(difference.diff))
     for line in (difference.text or "").splitlines():
         out.print(Text(line, style=_STYLES.get(line[:1], "")), soft_wrap=True)

@@ -59,19 +59,19 @@ class VersionDiff(msgspec.Struct, frozen=True):
 class FeedDesk(Protocol):
     """Feeds of one tenant."""
 
-    def feeds(self) -> list[Listed]:
+    def list_feeds(self) -> list[Listed]:
         """Every feed, by name."""
 
-    def show(self, name: str, version: int | None) -> tuple[int, str]:
+    def read_version(self, name: str, version: int | None) -> tuple[int, str]:
         """The number and the text of a version; with None those of the version in force."""
 
-    def apply(self, source: str, text: str, *, dry_run: bool = False) -> ApplyResult:
+    def apply_text(self, source: str, text: str, *, dry_run: bool = False) -> ApplyResult:
         """Make a text the next version of the feed that it names. `source` names the text in messages."""
 
-    def versions(self, name: str) -> list[Version]:
+    def list_versions(self, name: str) -> list[Version]:
         """Every version, newest first."""
 
-    def diff(self, name: str, version: int, other: int) -> VersionDiff:
+    def compare_versions(self, name: str, version: int, other: int) -> VersionDiff:
         """The differences from a version to another."""
 
 
@@ -81,25 +81,25 @@ class CatalogDesk:
     def __init__(self, texts: Any, book: Any, tenant: str, environment: Mapping[str, str]) -> None:
         self._texts, self._book, self._tenant, self._environment = texts, book, tenant, environment
 
-    def feeds(self) -> list[Listed]:
+    def list_feeds(self) -> list[Listed]:
         """See `FeedDesk`."""
         feeds = self._book.without_sources().list(self._tenant)
         polls = {text.name: "source" in tomllib.loads(text.text) for text in self._texts.list(self._tenant)}
         return [Listed(feed.name, feed.version, feed.title, feed.shape.kind, polls[feed.name]) for feed in feeds]
 
-    def show(self, name: str, version: int | None) -> tuple[int, str]:
+    def read_version(self, name: str, version: int | None) -> tuple[int, str]:
         """See `FeedDesk`."""
         text = self._kept(name, version)
         return text.version, text.text
 
-    def apply(self, source: str, text: str, *, dry_run: bool = False) -> ApplyResult:
+    def apply_text(self, source: str, text: str, *, dry_run: bool = False) -> ApplyResult:
         """See `FeedDesk`."""
         name = feed_name(text)
         to, environment = (self._texts, self._tenant, name), self._environment
         made = revise(*to, text, source=source, environment=environment, dry_run=dry_run)
         return ApplyResult(name, made.version, made.changed, None if made.before is None else list(made.diff))
 
-    def versions(self, name: str) -> list[Version]:
+    def list_versions(self, name: str) -> list[Version]:
         """See `FeedDesk`."""
         texts: list[FeedText] = self._texts.versions(self._tenant, name)
         if not texts:
@@ -115,7 +115,7 @@ class CatalogDesk:
         ]
         return made[::-1]
 
-    def diff(self, name: str, version: int, other: int) -> VersionDiff:
+    def compare_versions(self, name: str, version: int, other: int) -> VersionDiff:
         """See `FeedDesk`."""
         old, new = self._kept(name, version), self._kept(name, other)
         names = (f"{name} (version {version})", f"{name} (version {other})")
@@ -141,26 +141,26 @@ class ServerDesk:
     def __init__(self, url: str, key: str) -> None:
         self._server = Remote(url, key)
 
-    def feeds(self) -> list[Listed]:
+    def list_feeds(self) -> list[Listed]:
         """See `FeedDesk`."""
         return msgspec.convert(self._get("/v1/feeds")["items"], list[Listed])
 
-    def show(self, name: str, version: int | None) -> tuple[int, str]:
+    def read_version(self, name: str, version: int | None) -> tuple[int, str]:
         """See `FeedDesk`."""
         feed = self._get(f"/v1/feeds/{_quoted(name)}", **({} if version is None else {"version": str(version)}))
         if feed["text"] is None:
             raise AccessError("The text of a feed is shown to keys with the scope 'admin' only.", missing_scope="admin")
         return feed["version"], feed["text"]
 
-    def apply(self, source: str, text: str, *, dry_run: bool = False) -> ApplyResult:
+    def apply_text(self, source: str, text: str, *, dry_run: bool = False) -> ApplyResult:
         """See `FeedDesk`."""
         name = feed_name(text)
         params = {"dry_run": "true"} if dry_run else {}
         path = f"/v1/feeds/{_quoted(name)}"
-        answer = self._server.ask("PUT", path, params=params, content=text.encode())
+        answer = self._server.send_request("PUT", path, params=params, content=text.encode())
         return msgspec.convert(read_document(answer, f"{name[:80]}.toml", source), ApplyResult)
 
-    def versions(self, name: str) -> list[Version]:
+    def list_versions(self, name: str) -> list[Version]:
         """See `FeedDesk`."""
         versions, cursor = list[Version](), ""
         while not versions or cursor:
@@ -173,7 +173,7 @@ class ServerDesk:
             cursor = page["next"] or ""
         return versions
 
-    def diff(self, name: str, version: int, other: int) -> VersionDiff:
+    def compare_versions(self, name: str, version: int, other: int) -> VersionDiff:
         """See `FeedDesk`."""
         path = f"/v1/feeds/{_quoted(name)}/versions/{version}/diff"
         return msgspec.convert(self._get(path, to=str(other)), VersionDiff)

@@ -32,7 +32,7 @@ class Remote:
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._timeout_s = timeout_s
 
-    def ask(self, method: str, path: str, **options: Any) -> "httpx.Response":
+    def send_request(self, method: str, path: str, **options: Any) -> "httpx.Response":
         """The answer to one request, of any status; `options` are httpx's. Raises UnavailableError, StartupError."""
         import httpx  # here, because the import takes 0.2 s and commands on a data folder do not need it
 
@@ -48,7 +48,7 @@ class Remote:
 
     def document(self, method: str, path: str, **options: Any) -> Any:
         """The document of a good answer. Raises the error of a problem document."""
-        return read_document(self.ask(method, path, **options))
+        return read_document(self.send_request(method, path, **options))
 
     def lines(self, method: str, path: str, **options: Any) -> "Iterator[Any]":
         """Yields the documents of an answer with one document a line, as they come. Raises as `document`."""

@@ -159,7 +159,7 @@ def print_report(report: dict[str, Any]) -> None:
     shown: dict[str, int] = {}
     for finding in report["findings"]:
         shown[finding["code"]] = shown.get(finding["code"], 0) + 1
-        offset = f"place {finding['seq']}" if finding["seq"] is not None else finding["feed"]
+        offset = f"offset {finding['seq']}" if finding["seq"] is not None else finding["feed"]
         whose = finding["receipt"] or offset or "log"
         text = (
             f"{finding['code']}: {whose}: {finding['what']}: expected {finding['expected']}, found {finding['found']}"

@@ -104,7 +104,7 @@ def _query(
         return _stream(session, sql, fmt, request.params)
     if name == "MUTATING" and first_word(statement.text) not in _FREES_DISK:
         pool.writes.require_room()
-    result = session.run(sql, fmt, request.params)
+    result = session.run_statement(sql, fmt, request.params)
     if name != "READ_ONLY":
         pool.writes.raise_if_failed()
     if count == 0:  # nothing but comments, or bytes that the engine skips
@@ -156,7 +156,7 @@ def _insert(
 ) -> StatementResult:
     with _data(request, statement, rest) as data:
         sql = statement_comment(tag, "write") + _reading(statement, data.path)
-        result = session.run(sql, params=request.params)
+        result = session.run_statement(sql, params=request.params)
     written, read = str(result.rows_written()), str(result.bytes_written())
     return StatementResult(iter(()), 0, None, _summary(result) | {"read_rows": written, "read_bytes": read}, _nothing)
 

@@ -61,14 +61,14 @@ class EngineSession:
         try:
             if state.settings:
                 pairs = ", ".join(f"`{name}` = {quote_string(value)}" for name, value in state.settings)
-                self.run(f"SET {pairs}".encode())
+                self.run_statement(f"SET {pairs}".encode())
             if state.database:
-                self.run(f"USE {quote_identifier(state.database)}".encode())
+                self.run_statement(f"USE {quote_identifier(state.database)}".encode())
         except BaseException:
             self.close()
             raise
 
-    def run(self, sql: bytes, fmt: str = "TabSeparated", params: dict[str, str] | None = None) -> Any:
+    def run_statement(self, sql: bytes, fmt: str = "TabSeparated", params: dict[str, str] | None = None) -> Any:
         """Run one statement to its end; the result owns its bytes until it is dropped. Raises EngineError."""
         try:
             return self.chdb.query(sql, fmt, params=params or {})
@@ -141,7 +141,7 @@ class SessionPool:
         """Run a small statement on a session of its own, without waiting for queries. Raises EngineError."""
         with self._keeper_lock:
             try:
-                return bytes(self._keeper.run(sql.encode(), params=params).bytes())
+                return bytes(self._keeper.run_statement(sql.encode(), params=params).bytes())
             except EngineError:
                 spent, self._keeper = self._keeper, EngineSession(self._address, SessionState())
                 spent.close()

@@ -31,7 +31,7 @@ _STATE_FORM: Final = re.compile(r"(?P<begun_ns>[0-9]{20}) (?P<outcome>good|fail)
 class StatementRunner(Protocol):
     """Runs statements."""
 
-    def run(self, sql: bytes) -> "Result":
+    def run_statement(self, sql: bytes) -> "Result":
         """The result of the statement."""
 
 
@@ -73,7 +73,7 @@ class EngineWrites:
 
     def _count(self) -> int:
         with self._lock:
-            return int(self._session.run(_FAILED).bytes() or b"0")
+            return int(self._session.run_statement(_FAILED).bytes() or b"0")
 
     def _note(self, outcome: str) -> None:
         """Record `good` or `fail` by overwriting the file, which needs no space on a full disk."""
@@ -103,7 +103,7 @@ def remove_truncated_parts(folder: Path, session: StatementRunner) -> None:
     begun_ns = _failed_since(folder)
     if begun_ns is None:
         return
-    for line in session.run(_BROKEN).bytes().decode().splitlines():
+    for line in session.run_statement(_BROKEN).bytes().decode().splitlines():
         part = Path(line)
         newest_ns = max((path.stat().st_mtime_ns for path in part.glob("*")), default=0)
         if newest_ns >= begun_ns:
