@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from tidemill.errors import StartupError
 from tidemill.settings import load_settings
@@ -57,3 +58,8 @@ def progress_bar(count: ProgressColumn | None = None) -> Iterator[ShowProgress]:
     with Progress(*columns, console=err, transient=True) as progress:
         bar = progress.add_task("starting", total=None)
         yield lambda step, done, total: progress.update(bar, description=step, completed=done, total=total or None)
+
+
+def plain_table(*columns: str) -> Table:
+    """A table without lines."""
+    return Table(*columns, box=None, pad_edge=False, header_style="bold")

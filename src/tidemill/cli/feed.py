@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tidemill.cli.common import DataOption, TenantOption, err, open_catalog, out, variable_scope
+from tidemill.cli.common import DataOption, TenantOption, err, open_catalog, out, plain_table, variable_scope
 from tidemill.errors import Fault, InputError, count_of_faults
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def list_feeds(
 
     Example: `tidemill feed list --data data`
     """
-    table = _table("feed", "version", "shape", "", "title")
+    table = plain_table("feed", "version", "shape", "", "title")
     for feed in _desk(tenant, data, url, key).list_feeds():
         table.add_row(feed.name, str(feed.version), feed.shape, "polls" if feed.polls else "", feed.title)
     out.print(table)
@@ -136,7 +136,7 @@ def list_versions(
 
     Example: `tidemill feed versions location`
     """
-    table = _table("version", "made", "sha256", "changed")
+    table = plain_table("version", "made", "sha256", "changed")
     for version in _desk(tenant, data, url, key).list_versions(name):
         table.add_row(str(version.version), f"{version.created_at[:19]}Z", version.sha256[:12], _diff(version.diff))
     out.print(table)
@@ -225,7 +225,3 @@ def _shown(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_shown, value))}]"
     return json.dumps(value, ensure_ascii=False)
-
-
-def _table(*columns: str) -> Table:
-    return Table(*columns, box=None, pad_edge=False, header_style="bold")

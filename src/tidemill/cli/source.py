@@ -12,9 +12,9 @@ from urllib.parse import quote
 import typer
 from rich.text import Text
 
-from tidemill.cli.common import DataOption, KeyOption, TenantOption, UrlOption, err, out
+from tidemill.cli.common import DataOption, KeyOption, TenantOption, UrlOption, err, out, plain_table
 from tidemill.cli.remote import Remote
-from tidemill.cli.trial_output import clean_text, plain_table, show_answer, show_draft, show_preview, show_structure
+from tidemill.cli.trial_output import clean_text, show_answer, show_draft, show_preview, show_structure
 from tidemill.errors import InputError
 from tidemill.model.time import format_instant
 

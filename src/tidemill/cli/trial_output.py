@@ -4,10 +4,9 @@ act on."""
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from rich.table import Table
 from rich.text import Text
 
-from tidemill.cli.common import err, out
+from tidemill.cli.common import err, out, plain_table
 from tidemill.errors import InputError
 
 if TYPE_CHECKING:
@@ -113,8 +112,3 @@ def clean_text(text: str, longest: int = _SHOWN) -> str:
     act on."""
     shown = "".join(char if char.isprintable() else "·" for char in text[: longest + 1])
     return shown if len(text) <= longest else f"{shown[:longest]}…"
-
-
-def plain_table(*columns: str) -> Table:
-    """A table without lines."""
-    return Table(*columns, box=None, pad_edge=False, header_style="bold")

@@ -15,22 +15,12 @@ from typing import TypeVar
 
 import msgspec
 
+from tidemill.store.engine import wire
 from tidemill.store.engine.errors import TOO_MANY_SIMULTANEOUS_QUERIES, EngineError, from_chdb, refusal
 from tidemill.store.engine.execute import StatementResult, execute_request, statement_comment
 from tidemill.store.engine.request import EngineRequest, authenticate, read_request
 from tidemill.store.engine.sessions import SessionPool
 from tidemill.store.engine.spool import Spool
-from tidemill.store.engine.wire import (
-    Compressor,
-    Receive,
-    Scope,
-    Send,
-    answer_headers,
-    choose_compressor,
-    exception_block,
-    send_error,
-    send_text,
-)
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -66,20 +56,20 @@ class EngineApp:
         self.last_used = time.monotonic()
         self.stopping = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         """Answer one request. Never raises for what a client sent."""
         if scope["type"] != "http":
             return
         path = scope["path"]
         try:
             if path == "/ping" and not self.stopping:
-                await send_text(send, 200, "Ok.\n")
+                await wire.send_text(send, 200, "Ok.\n")
             elif path in {"/", ""}:
                 await self._serve(scope, receive, send)
             else:
-                await send_text(send, 404, f"There is no handle {path}\n")
+                await wire.send_text(send, 404, f"There is no handle {path}\n")
         except EngineError as error:
-            await send_error(send, error)
+            await wire.send_error(send, error)
         except _ClientGoneError:
             pass
 
@@ -91,7 +81,7 @@ class EngineApp:
         except EngineError as error:
             _log.warning("could not cancel a query: %s", error.message)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         authenticate(scope["query_string"], headers, self._config.user, self._config.secret)
         if self.stopping or self._open_requests >= self._config.sessions + self._config.queue:
@@ -113,7 +103,7 @@ class EngineApp:
             return read_request(query_string, headers, body)
         return await self._in_thread(lambda: read_request(query_string, headers, body))
 
-    async def _run(self, request: EngineRequest, receive: Receive, send: Send) -> None:
+    async def _run(self, request: EngineRequest, receive: wire.Receive, send: wire.Send) -> None:
         tag = secrets.token_hex(8)
         disconnected = asyncio.ensure_future(_wait_disconnected(receive))
         guard = asyncio.ensure_future(self._cancel_when_disconnected(disconnected, tag))
@@ -137,11 +127,11 @@ class EngineApp:
             await asyncio.sleep(_KILL_AGAIN_S)
 
     async def _deliver(
-        self, answer: StatementResult, request: EngineRequest, send: Send, disconnected: asyncio.Future[None]
+        self, answer: StatementResult, request: EngineRequest, send: wire.Send, disconnected: asyncio.Future[None]
     ) -> None:
-        compressor = choose_compressor(request.accepts) if answer.format else None
+        compressor = wire.choose_compressor(request.accepts) if answer.format else None
         marker = secrets.token_hex(8)
-        headers = answer_headers(answer, request, marker, compressor)
+        headers = wire.answer_headers(answer, request, marker, compressor)
         try:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             while not disconnected.done() and (chunk := await self._next(answer, compressor)):
@@ -150,7 +140,7 @@ class EngineApp:
             await send({"type": "http.response.body", "body": last, "more_body": False})
         except EngineError as error:
             # The answer stays without its end, so that also a client that knows no exception block sees it as broken.
-            block = exception_block(error, marker)
+            block = wire.exception_block(error, marker)
             await self._push(send, compressor.add(block) + compressor.finish() if compressor else block)
         finally:
             if answer.size is None:
@@ -158,13 +148,13 @@ class EngineApp:
             else:
                 answer.close()
 
-    async def _next(self, answer: StatementResult, compressor: Compressor | None) -> bytes:
+    async def _next(self, answer: StatementResult, compressor: wire.Compressor | None) -> bytes:
         """The next bytes to send, b"" at the end. Stream blocks and compression run in a thread, slices do not."""
         if answer.size is not None and compressor is None:
             return next(answer.chunks, b"")
         return await self._in_thread(lambda: _filled(answer.chunks, compressor))
 
-    async def _push(self, send: Send, chunk: bytes) -> None:
+    async def _push(self, send: wire.Send, chunk: bytes) -> None:
         """Send one chunk. A client that reads none for `send_timeout_s` is given up, because it may hold a session."""
         message = send({"type": "http.response.body", "body": chunk, "more_body": True})
         try:
@@ -183,7 +173,7 @@ class _ClientGoneError(Exception):
     """The client disconnected."""
 
 
-def _filled(chunks: Iterator[bytes], compressor: Compressor | None) -> bytes:
+def _filled(chunks: Iterator[bytes], compressor: wire.Compressor | None) -> bytes:
     for chunk in chunks:
         out = compressor.add(chunk) if compressor else chunk
         if out:
@@ -191,7 +181,7 @@ def _filled(chunks: Iterator[bytes], compressor: Compressor | None) -> bytes:
     return b""
 
 
-async def _receive_body(receive: Receive, body: Spool) -> None:
+async def _receive_body(receive: wire.Receive, body: Spool) -> None:
     while True:
         message = await receive()
         if message["type"] != "http.request":
@@ -202,7 +192,7 @@ async def _receive_body(receive: Receive, body: Spool) -> None:
     body.rewind()
 
 
-async def _wait_disconnected(receive: Receive) -> None:
+async def _wait_disconnected(receive: wire.Receive) -> None:
     with suppress(OSError):
         while (await receive())["type"] == "http.request":
             pass
