@@ -17,16 +17,16 @@ from pathlib import Path
 from bench.cases import dropzone, kill, lineage, location, memory, readyourwrites, replay, rules, series, telemetry
 
 CASES = {
-    "memory": memory.run,
-    "location": location.run,
-    "dropzone": dropzone.run,
-    "series": series.run,
-    "rules": rules.run,
-    "replay": replay.run,
-    "readyourwrites": readyourwrites.run,
-    "kill": kill.run,
-    "telemetry": telemetry.run,
-    "lineage": lineage.run,
+    "memory": memory.measure_memory,
+    "location": location.measure_location,
+    "dropzone": dropzone.measure_dropzone,
+    "series": series.measure_series,
+    "rules": rules.measure_rules,
+    "replay": replay.measure_replay,
+    "readyourwrites": readyourwrites.measure_read_your_writes,
+    "kill": kill.measure_kill,
+    "telemetry": telemetry.measure_telemetry,
+    "lineage": lineage.measure_lineage,
 }
 
 

@@ -1,7 +1,7 @@
-"""Measures what the fence costs a mill's writes. Run by hand: `python -m bench.fence`.
+"""Measures the cost of the fence for a mill's writes. Run it by hand: `python -m bench.fence`.
 
-Its figures are in decision 0023. Processor time of the engine beside the time that passed: the one hardly depends on
-what else the machine does.
+Its figures are in decision 0023: wall time, and the engine's processor time, which hardly depends on other load of the
+machine.
 """
 
 import os
@@ -9,6 +9,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -36,7 +37,7 @@ def main() -> None:
 def _measure(engine: Engine) -> None:
     store = Store(engine.address)
     fenced = [FencedStore(store, 0) for _ in range(15)]
-    print("claim", _shown([_timed_ms(one.take) for one in fenced]), flush=True)
+    print("claim", _shown([_timed_ms(store.claim) for store in fenced]), flush=True)
     stores = {"without": store, "with": fenced[-1]}
     assert engine.process is not None
     for rows, count in ROUNDS.items():
@@ -49,9 +50,9 @@ def _measure(engine: Engine) -> None:
             used[name] += _processor_ms(engine.process.pid) - begun_ms
         for name in stores:
             print(rows, name, _shown(times[name]), f"processor {used[name] / len(times[name]):.2f} ms", flush=True)
-    removals = [lambda seq=seq: fenced[-1].command("mill_withdraw_points", tenant="x", seq=seq) for seq in range(10)]
-    print("DELETE", _shown([_timed_ms(remove) for remove in removals]))
-    print("asking behind it", _shown([_timed_ms(fenced[-1].ensure_owner) for _ in range(10)]))
+    purge = partial(fenced[-1].command, "mill_purge_payload_points", tenant="x")
+    print("DELETE", _shown([_timed_ms(partial(purge, seq=seq)) for seq in range(10)]))
+    print("the check of the owner behind it", _shown([_timed_ms(fenced[-1].ensure_owner) for _ in range(10)]))
     store.close()
 
 

@@ -1,27 +1,27 @@
-"""A measured figure beside the figure asked for."""
+"""A measured figure and its target."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Figure:
-    """`measured` against `asked`; `at_most` says which side of `asked` is good. `asked` None: for information."""
+    """`measured` against `target`, a maximum if `at_most`, else a minimum. `target` None: for information."""
 
     name: str
     measured: float
     unit: str
-    asked: float | None = None
+    target: float | None = None
     at_most: bool = True
 
     @property
     def missed(self) -> bool:
-        if self.asked is None:
+        if self.target is None:
             return False
-        return self.measured > self.asked if self.at_most else self.measured < self.asked
+        return self.measured > self.target if self.at_most else self.measured < self.target
 
     def __str__(self) -> str:
         text = f"{self.name:<44} {self.measured:>12,.1f} {self.unit}"
-        if self.asked is None:
+        if self.target is None:
             return text
         side = "at most" if self.at_most else "at least"
-        return f"{text:<72} {side} {self.asked:,g}: {'MISSED' if self.missed else 'reached'}"
+        return f"{text:<72} {side} {self.target:,g}: {'MISSED' if self.missed else 'reached'}"

@@ -1,8 +1,8 @@
-"""A small HTTP/1.1 load generator: keep-alive connections, open or closed loop, every latency kept.
+"""A small HTTP/1.1 load generator: keep-alive connections, open or closed loop, with every latency.
 
-Closed loop: each connection sends its next request when the last was answered. Paced: requests start on a fixed
-schedule and a late answer counts from when its request was due (no coordinated omission). Answers are read by
-Content-Length only, which is what the server sends for these routes.
+Closed loop: each connection sends its next request after the last answer. Paced: requests start on a fixed schedule,
+and the latency of a late answer counts from when its request was due (no coordinated omission). Answers are read by
+Content-Length only, which the server sends for these routes.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ def request(method: str, path: str, body: bytes = b"", headers: str = "") -> Req
 
 @dataclass
 class Result:
-    """What a load run saw. Latencies in seconds; `statuses` counts answers; `failures` are broken connections."""
+    """The result of a load run. Latencies in seconds; `statuses` counts answers; `failures` are broken connections."""
 
     wall_s: float = 0.0
     latencies: list[float] = field(default_factory=list)
@@ -89,7 +89,7 @@ class _Run:
         self.requests, self.rate, self.keep = requests, rate, keep
         self.result = Result()
         self.done = asyncio.get_running_loop().create_future()
-        self.waiting: deque[_Connection] = deque()  # in turn: the server ends connections that never send
+        self.waiting: deque[_Connection] = deque()  # used in turn, because the server ends connections that never send
         self.under_way = 0
         self.over = False
 
@@ -147,7 +147,7 @@ class _Run:
             sent += 1
 
 
-def run(
+def run_load(
     host: str,
     port: int,
     requests: Iterator[Request],
@@ -157,9 +157,9 @@ def run(
     keep: Callable[[int], bool] = lambda status: False,
     timeout_s: float = 300,
 ) -> Result:
-    """Send every request over `connections` connections (at `rate` a second if given) and return what was seen.
+    """Send every request over `connections` connections (at `rate` a second if given); returns the result.
 
-    `keep(status)` says which answers' bodies to keep.
+    `keep(status)`: whether to keep the bodies of answers with this status. Raises TimeoutError after `timeout_s`.
     """
 
     async def drive() -> Result:

@@ -15,15 +15,15 @@ from tests.support.engine import running_engine
 from tidemill.errors import StoreQueryError
 from tidemill.store.client import Store, StoreAddress
 from tidemill.store.migrate import migrate
-from tidemill.store.queries import Query, load, query
+from tidemill.store.queries import Query, load_queries, query
 
 KINDS: Final = {"none": "", "year": "PARTITION BY toYear(time)", "month": "PARTITION BY toYYYYMM(time)"}
 SERIES, YEARS, HOURS = 20, 20, 8766
-TEXTS: Final = load(Path(__file__).parent / "sql")
+TEXTS: Final = load_queries(Path(__file__).parent / "sql")
 
 
 def main() -> None:
-    """Fill the tables, then time an upload, two questions, and retention both ways."""
+    """Fill the tables, then time an upload, two queries, and retention by DELETE and by DROP PARTITION."""
     with tempfile.TemporaryDirectory() as folder, running_engine(Path(folder), database="tidemill") as address:
         migrate(address)
         for kind, clause in KINDS.items():
@@ -34,7 +34,7 @@ def _measure(kind: str, clause: str, address: StoreAddress) -> None:
     made = query("make", f"CREATE TABLE points_{kind} AS points ENGINE = ReplacingMergeTree(version) {clause} "
                  "ORDER BY (tenant, series, time, ordinal) SETTINGS index_granularity = 2048, fsync_after_insert = 1, "
                  "fsync_part_directory = 1")  # fmt: skip
-    store = Store(address, queries={"make": made, **_of(kind)})
+    store = Store(address, queries={"make": made, **_queries_of(kind)})
     store.command("make")
     for year in range(YEARS):
         store.command("by_fill", series=SERIES, first=year * HOURS, hours=HOURS)
@@ -55,7 +55,7 @@ def _measure(kind: str, clause: str, address: StoreAddress) -> None:
     store.close()
 
 
-def _of(kind: str) -> dict[str, Query]:
+def _queries_of(kind: str) -> dict[str, Query]:
     return {name: query(name, text.sql.replace("points_TABLE", f"points_{kind}")) for name, text in TEXTS.items()}
 
 

@@ -1,7 +1,7 @@
-"""Search for what breaks the properties that the tests state: round after round with other examples, until time is up.
+"""Searches for examples that break the properties of the tests: rounds with other examples each, until the time is up.
 
-`.venv/bin/python scripts/fuzz.py [MINUTES [PYTEST ARGUMENTS...]]` (10 minutes; the round under way is finished). Ends
-with the first round in which a property is broken, with status 1; hypothesis keeps the example in `.hypothesis`, and
+`.venv/bin/python scripts/fuzz.py [MINUTES [PYTEST ARGUMENTS...]]` (10 minutes; the last round is finished). Ends with
+the first round in which a property is broken, with its exit status; hypothesis keeps the example in `.hypothesis`, and
 the next run tries it first.
 """
 
@@ -17,8 +17,8 @@ TEST_TIMEOUT_S: Final = 1_800
 PROPERTIES: Final = ["-m", "hypothesis", "--ignore=tests/faults", f"--timeout={TEST_TIMEOUT_S}"]
 
 
-def search(minutes: float, arguments: list[str]) -> int:
-    """Run rounds for this long; the exit status of the first that broke something, else 0."""
+def run_rounds(minutes: float, arguments: list[str]) -> int:
+    """Run rounds for this long; returns the exit status of the first failed round, else 0."""
     environment = os.environ | {"TIDEMILL_TEST_PROFILE": "fuzz"}
     begun, number = time.monotonic(), 0
     while number == 0 or time.monotonic() - begun < 60 * minutes:
@@ -35,4 +35,4 @@ def search(minutes: float, arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(search(float(sys.argv[1]) if len(sys.argv) > 1 else 10.0, sys.argv[2:]))
+    sys.exit(run_rounds(float(sys.argv[1]) if len(sys.argv) > 1 else 10.0, sys.argv[2:]))

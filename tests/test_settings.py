@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tidemill.errors import StartupError
 from tidemill.feeds.variables import visible_variables
-from tidemill.settings import load, variables_by_tenant
+from tidemill.settings import load_settings, variables_by_tenant
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from tidemill.settings import load, variables_by_tenant
     ],
 )
 def test_sources_reach_loopback_only_when_the_server_is_there_or_somebody_says_so(listen, source_allow, networks):
-    settings = load({"listen": listen}, {"TIDEMILL_SOURCE_ALLOW": source_allow})
+    settings = load_settings({"listen": listen}, {"TIDEMILL_SOURCE_ALLOW": source_allow})
     assert settings.source_networks(closed=False) == networks
     assert settings.source_networks(closed=True) == (networks if source_allow else "")
 
@@ -35,12 +35,12 @@ def test_sources_reach_loopback_only_when_the_server_is_there_or_somebody_says_s
 @pytest.mark.parametrize("text", ["10.1.2.3/16", "localhost", "10.0.0.0/8 ::1/128", "none,10.0.0.0/8", "10.0.0.0/40"])
 def test_networks_that_are_none_stop_the_start_and_name_the_setting(text):
     with pytest.raises(StartupError, match=r"TIDEMILL_SOURCE_ALLOW must be networks such as 10\.1\.0\.0/16"):
-        load({}, {"TIDEMILL_SOURCE_ALLOW": text})
+        load_settings({}, {"TIDEMILL_SOURCE_ALLOW": text})
 
 
 @pytest.mark.parametrize("text", ["TIDEMILL_*", "*", "none", "PLANT_TOKEN, TIDEMILL_*", "A; acme = B, C* ;b-2=none"])
 def test_names_of_variables_may_end_with_a_star(text):
-    assert load({}, {"TIDEMILL_SOURCE_VARIABLES": text}).source_variables == text
+    assert load_settings({}, {"TIDEMILL_SOURCE_VARIABLES": text}).source_variables == text
 
 
 @pytest.mark.parametrize(
@@ -48,29 +48,29 @@ def test_names_of_variables_may_end_with_a_star(text):
 )
 def test_what_is_no_name_of_a_variable_stops_the_start(text):
     with pytest.raises(StartupError, match="TIDEMILL_SOURCE_VARIABLES must be names"):
-        load({}, {"TIDEMILL_SOURCE_VARIABLES": text})
+        load_settings({}, {"TIDEMILL_SOURCE_VARIABLES": text})
 
 
 @pytest.mark.parametrize("text", ["", "mill.example.org", "*.example.org, 192.0.2.7,[2001:db8::1]", "_a.b-c,localhost"])
 def test_names_and_addresses_of_the_server_are_taken(text):
-    assert load({}, {"TIDEMILL_HOSTS": text}).hosts == text
+    assert load_settings({}, {"TIDEMILL_HOSTS": text}).hosts == text
 
 
 @pytest.mark.parametrize("text", ["*", "a.example:8080", "https://a.example", "a.*.example", "a b", "a..b", "::1/128"])
 def test_what_is_no_name_of_a_server_stops_the_start(text):
     with pytest.raises(StartupError, match="TIDEMILL_HOSTS must be names or addresses without a port"):
-        load({}, {"TIDEMILL_HOSTS": text})
+        load_settings({}, {"TIDEMILL_HOSTS": text})
 
 
 def test_a_confirmed_clock_is_an_instant():
-    assert load({}, {}).clock_confirmed_ns == 0
-    assert load({}, {"TIDEMILL_CLOCK_CONFIRMED": "1970-01-01T01:00:01+01:00"}).clock_confirmed_ns == 10**9
+    assert load_settings({}, {}).clock_confirmed_ns == 0
+    assert load_settings({}, {"TIDEMILL_CLOCK_CONFIRMED": "1970-01-01T01:00:01+01:00"}).clock_confirmed_ns == 10**9
 
 
 @pytest.mark.parametrize("text", ["now", "yes", "2026-01-31T12:00:00", "99999-01-01T00:00:00Z"])
 def test_what_is_no_instant_stops_the_start_and_names_the_setting(text):
     with pytest.raises(StartupError, match="TIDEMILL_CLOCK_CONFIRMED must be a time such as"):
-        load({}, {"TIDEMILL_CLOCK_CONFIRMED": text})
+        load_settings({}, {"TIDEMILL_CLOCK_CONFIRMED": text})
 
 
 @pytest.mark.parametrize(
@@ -86,12 +86,12 @@ def test_what_is_no_instant_stops_the_start_and_names_the_setting(text):
 )
 def test_a_variable_that_would_be_two_tenants_stops_the_start(text):
     with pytest.raises(StartupError, match="gives what is one tenant's to another"):
-        load({}, {"TIDEMILL_SOURCE_VARIABLES": text})
+        load_settings({}, {"TIDEMILL_SOURCE_VARIABLES": text})
 
 
 def test_a_tenant_is_named_once():
     with pytest.raises(StartupError, match="speaks of the tenant 'default' twice"):
-        load({}, {"TIDEMILL_SOURCE_VARIABLES": "A;default=B"})
+        load_settings({}, {"TIDEMILL_SOURCE_VARIABLES": "A;default=B"})
 
 
 NAMES = st.from_regex(r"[AB_]{1,3}\*?", fullmatch=True)

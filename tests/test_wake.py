@@ -18,13 +18,13 @@ def test_a_wake_is_there_until_it_is_taken(pipe: WakePipe) -> None:
     assert not pipe.is_woken()
     pipe.wake()
     assert pipe.is_woken() and pipe.is_woken(60)
-    pipe.take()
+    pipe.drain()
     assert not pipe.is_woken(0.01)
-    pipe.take()
+    pipe.drain()
 
 
 def test_a_full_pipe_takes_more_wakes_and_is_emptied_at_once(pipe: WakePipe) -> None:
     for _ in range(70_000):
         pipe.wake()
-    pipe.take()
+    pipe.drain()
     assert not pipe.is_woken()

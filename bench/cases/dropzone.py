@@ -10,8 +10,7 @@ import numpy as np
 from tests.support.server import Server, running_server
 
 from bench.figures import Figure
-from bench.load import Request, request
-from bench.load import run as send
+from bench.load import Request, request, run_load
 
 RATE = 1_000
 START = datetime(2019, 5, 1, tzinfo=UTC)
@@ -31,12 +30,12 @@ def rows(server: Server) -> int:
     return sum(item["count"] for item in items)
 
 
-def run(folder: Path, *, quick: bool) -> list[Figure]:
+def measure_dropzone(folder: Path, *, quick: bool) -> list[Figure]:
     """60 s at 1,000 requests/s, 100 numbers each; all applied within 5 s of the last, none lost or doubled."""
     seconds = 10 if quick else 60
     prepared = list(files(RATE * seconds))
     with running_server(folder / "data") as server:
-        result = send("127.0.0.1", server.port, iter(prepared), connections=64, rate=RATE)
+        result = run_load("127.0.0.1", server.port, iter(prepared), connections=64, rate=RATE)
         ended = time.monotonic()
         print(f"   {result.line()}")
         while rows(server) < len(prepared) and time.monotonic() - ended < 60:

@@ -64,7 +64,7 @@ def recovered(server: Server, timeout_s: float = 30) -> float:
     raise TimeoutError("no recovery")
 
 
-def run(folder: Path, *, quick: bool) -> list[Figure]:
+def measure_kill(folder: Path, *, quick: bool) -> list[Figure]:
     """50 kills of api, mill or store at random moments; every acknowledged fix is applied exactly once."""
     kills = 8 if quick else 50
     choose = random.Random(1)

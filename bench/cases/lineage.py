@@ -14,14 +14,14 @@ from tidemill.model.ids import format_series, series_id
 from tidemill.model.time import format_instant, parse_instant
 from tidemill.store.client import Store, StoreAddress
 from tidemill.store.migrate import migrate
-from tidemill.store.queries import load
+from tidemill.store.queries import load_queries
 
 DEVICES, FIELDS, RECORDS = 200, 5, 20  # a payload is 20 records of one device, each with 5 fields
 PAYLOADS, INSERTS = 500_000, 10
 STEP_NS = 60 * 10**9
 WINDOW_S = 900
 START = parse_instant("2026-01-01T00:00:00Z")
-ASKED_MS = 100.0
+TARGET_MS = 100.0
 FEED = """
 name = "fleet"
 duplicates = "first"
@@ -47,7 +47,7 @@ allow = ["127.0.0.1/32"]
 FILL = ("points", "payloads", "rejections", "replaced", "rollups", "changes", "polls")
 
 
-def run(folder: Path, *, quick: bool) -> list[Figure]:
+def measure_lineage(folder: Path, *, quick: bool) -> list[Figure]:
     """50 million points, 500,000 payloads, 1 million rejections: 200 random instants with a point and 50 without."""
     payloads = PAYLOADS // (20 if quick else 1)
     with running_engine(folder / "store", database="tidemill") as address:
@@ -57,7 +57,7 @@ def run(folder: Path, *, quick: bool) -> list[Figure]:
         print(f"   filled with {payloads * 100:,} points in {time.monotonic() - started:.0f} s", flush=True)
         with running_api(folder / "api", store=address) as api:
             api.services.texts.apply("default", "fleet", FEED)
-            return _ask(api, payloads)
+            return _measure(api, payloads)
 
 
 def _series() -> list[int]:
@@ -68,38 +68,38 @@ _ALL = _series()
 
 
 def _fill(address: StoreAddress, payloads: int) -> None:
-    named = load(Path(__file__).parents[1] / "sql")
+    named = load_queries(Path(__file__).parents[1] / "sql")
     store = Store(address, queries=named, settings={"max_memory_usage": 4 << 30}, timeout_s=600)
     store.command("series", series=_ALL)
     count = payloads // INSERTS
     for number in range(INSERTS):
         for name in FILL:
             values = {"series": _ALL, "start": START, "first": number * count, "count": count}
-            store.command(name, **{key: values[key] for key in named[name].takes})
+            store.command(name, **{key: values[key] for key in named[name].params})
     store.close()
 
 
-def _ask(api: Api, payloads: int) -> list[Figure]:
+def _measure(api: Api, payloads: int) -> list[Figure]:
     random.seed(1)
     minutes = payloads // DEVICES * RECORDS
-    known = [_place(random.randrange(minutes), 0) for _ in range(200)]
-    absent = [_place(random.randrange(minutes), STEP_NS // 2) for _ in range(50)]
-    windows = [(series, at - at % (WINDOW_S * 10**9)) for series, at in known]
+    present = [_instant(random.randrange(minutes), 0) for _ in range(200)]
+    absent = [_instant(random.randrange(minutes), STEP_NS // 2) for _ in range(50)]
+    windows = [(series, at - at % (WINDOW_S * 10**9)) for series, at in present]
     queries = api.services.queries
     why = {"feed": None, "field": None, "tag.": {}, "unit": None}
     page = {"limit": 100, "cursor": None}
     return [
-        *_timed("yardstick: describe a series", known, lambda s, at: queries.series.describe("default", s), None),
-        *_timed("lineage of a point", known, lambda s, at: queries.lineage.point("default", s, at)),
+        *_timed("yardstick: describe a series", present, lambda s, at: queries.series.describe("default", s), None),
+        *_timed("lineage of a point", present, lambda s, at: queries.lineage.point("default", s, at)),
         *_timed("lineage of a window", windows, lambda s, at: queries.windows.window("default", s, at, page)),
-        *_timed("why, a point stands", known, lambda s, at: _why(queries, why, s, at, "stands")),
+        *_timed("why, a point stands", present, lambda s, at: _why(queries, why, s, at, "stands")),
         *_timed("why, nothing stands", absent, lambda s, at: _why(queries, why, s, at, "")),
-        *_timed("lineage of a point, HTTP", known, lambda s, at: _get(api, f"/v1/series/{s}/lineage", at)),
-        *_timed("why over HTTP", known + absent, lambda s, at: _get(api, "/v1/why", at, series=s)),
+        *_timed("lineage of a point, HTTP", present, lambda s, at: _get(api, f"/v1/series/{s}/lineage", at)),
+        *_timed("why over HTTP", present + absent, lambda s, at: _get(api, "/v1/why", at, series=s)),
     ]
 
 
-def _place(minute: int, shift_ns: int) -> tuple[str, int]:
+def _instant(minute: int, shift_ns: int) -> tuple[str, int]:
     return format_series(random.choice(_ALL)), START + minute * STEP_NS + shift_ns
 
 
@@ -114,16 +114,16 @@ def _get(api: Api, path: str, at: int, **given: str) -> None:
 
 
 def _timed(
-    name: str, places: list[tuple[str, int]], work: Callable[[str, int], Any], asked: float | None = ASKED_MS
+    name: str, instants: list[tuple[str, int]], work: Callable[[str, int], Any], target: float | None = TARGET_MS
 ) -> list[Figure]:
-    """Median and 99th percentile in ms; the first few, which open connections, do not count."""
-    for series, at in places[:5]:
+    """Median and 99th percentile in ms; five calls before, which open connections, do not count."""
+    for series, at in instants[:5]:
         work(series, at)
     taken = []
-    for series, at in places:
+    for series, at in instants:
         started = time.perf_counter()
         work(series, at)
         taken.append((time.perf_counter() - started) * 1000)
     taken.sort()
     p99 = taken[min(len(taken) - 1, int(len(taken) * 0.99))]
-    return [Figure(f"{name}, p50", taken[len(taken) // 2], "ms"), Figure(f"{name}, p99", p99, "ms", asked)]
+    return [Figure(f"{name}, p50", taken[len(taken) // 2], "ms"), Figure(f"{name}, p99", p99, "ms", target)]

@@ -8,8 +8,7 @@ from pathlib import Path
 from tests.support.server import Server, running_server
 
 from bench.figures import Figure
-from bench.load import Request, request
-from bench.load import run as send
+from bench.load import Request, request, run_load
 
 USERS = 1_000
 
@@ -38,17 +37,17 @@ def wait_applied(server: Server, total: int, timeout_s: float) -> float:
 
 
 def applied(server: Server) -> int:
-    """Rows of the ledger's other side: every accepted record has a `lat` point."""
+    """The number of accepted records: each has a point of the field `lat`."""
     items = server.client.get("/v1/series?feed=location&field=lat&limit=1000").json()["items"]
     return sum(item["count"] for item in items)
 
 
-def run(folder: Path, *, quick: bool) -> list[Figure]:
+def measure_location(folder: Path, *, quick: bool) -> list[Figure]:
     """32 connections, closed loop, the mill applying at the same time; every request durable before its answer."""
     count = 20_000 if quick else 150_000
     with running_server(folder / "data") as server:
-        send("127.0.0.1", server.port, fixes(2_000), connections=32)
-        result = send("127.0.0.1", server.port, fixes(count, 2_000), connections=32)
+        run_load("127.0.0.1", server.port, fixes(2_000), connections=32)
+        result = run_load("127.0.0.1", server.port, fixes(count, 2_000), connections=32)
         print(f"   {result.line()}")
         behind_s = wait_applied(server, count + 2_000, 120)
         rate = result.statuses.get(200, 0) / result.wall_s

@@ -8,7 +8,7 @@ from tests.support.server import running_server
 from bench.figures import Figure
 
 
-def run(folder: Path, *, quick: bool) -> list[Figure]:
+def measure_memory(folder: Path, *, quick: bool) -> list[Figure]:
     """From the command to /readyz, and resident memory of all processes when nothing happens."""
     with running_server(folder / "data") as server:
         time.sleep(3)

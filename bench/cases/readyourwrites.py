@@ -9,7 +9,7 @@ from tests.support.server import running_server
 from bench.figures import Figure
 
 
-def run(folder: Path, *, quick: bool) -> list[Figure]:
+def measure_read_your_writes(folder: Path, *, quick: bool) -> list[Figure]:
     """One fix at a time on an idle server: from sending to the outcome (`Prefer: wait`)."""
     took = []
     with running_server(folder / "data") as server:

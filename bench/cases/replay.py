@@ -35,7 +35,7 @@ options = { max_future = "1d" }
 """
 
 
-def run(folder: Path, *, quick: bool) -> list[Figure]:
+def measure_replay(folder: Path, *, quick: bool) -> list[Figure]:
     """1,000,000 records of 50 pumps, some 5 % above the range: the range is widened, a dry run, then the replay."""
     count = 50_000 if quick else 1_000_000
     values = np.random.default_rng(1).normal(6.0, 2.43, count).round(3)
@@ -48,12 +48,13 @@ def run(folder: Path, *, quick: bool) -> list[Figure]:
             receipt = answer.json()["id"]
         server.wait_applied(receipt, timeout_s=300)
         put_feed(server, 12)
-        dry_s, found = replay(server, dry_run=True)
-        assert (found["newly_accepted_total"], found["newly_rejected_total"]) == (rejected[0] - rejected[1], 0), found
-        assert found["accepted_after"] == count - rejected[1]
-        print(f"   {found['newly_accepted_total']} newly accepted, {found['windows_changed']} windows would change")
-        real_s, same = replay(server, dry_run=False)
-        assert same == found
+        dry_s, planned = replay(server, dry_run=True)
+        newly = (planned["newly_accepted_total"], planned["newly_rejected_total"])
+        assert newly == (rejected[0] - rejected[1], 0), planned
+        assert planned["accepted_after"] == count - rejected[1]
+        print(f"   {planned['newly_accepted_total']} newly accepted, {planned['windows_changed']} windows would change")
+        real_s, published = replay(server, dry_run=False)
+        assert published == planned
         summary = server.client.get("/v1/rejections/summary?feed=pumps").json()
         assert summary["total"] == rejected[1], summary
     return [
@@ -63,12 +64,12 @@ def run(folder: Path, *, quick: bool) -> list[Figure]:
 
 
 def put_feed(server: Server, highest: int) -> None:
-    """The feed, with a range up to `highest`."""
+    """Apply the feed with a range up to `highest`."""
     server.client.put("/v1/feeds/pumps", content=FEED.replace("MAX", str(highest))).raise_for_status()
 
 
 def payloads(values: Any) -> Iterator[bytes]:
-    """The bodies: every pump in turn, a record a second."""
+    """Yields the bodies: every pump in turn, a record a second."""
     start = 1_700_000_000
     for first in range(0, len(values), PAYLOAD):
         yield msgspec.json.encode(
@@ -82,9 +83,9 @@ def payloads(values: Any) -> Iterator[bytes]:
 def replay(server: Server, *, dry_run: bool) -> tuple[float, dict[str, Any]]:
     """Replay everything; the seconds from the request to the answer, and the difference."""
     started = time.monotonic()
-    asked = {"feed": "pumps", "start": "2020-01-01T00:00:00Z", "dry_run": dry_run}
-    one = server.client.post("/v1/replays", json=asked).raise_for_status().json()
-    while one["state"] not in ("done", "failed"):
-        one = server.client.get(f"/v1/replays/{one['id']}", headers={"Prefer": "wait=5"}).json()
-    assert one["state"] == "done", one
-    return time.monotonic() - started, one["difference"]
+    request = {"feed": "pumps", "start": "2020-01-01T00:00:00Z", "dry_run": dry_run}
+    job = server.client.post("/v1/replays", json=request).raise_for_status().json()
+    while job["state"] not in ("done", "failed"):
+        job = server.client.get(f"/v1/replays/{job['id']}", headers={"Prefer": "wait=5"}).json()
+    assert job["state"] == "done", job
+    return time.monotonic() - started, job["difference"]

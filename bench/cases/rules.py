@@ -58,18 +58,18 @@ class Tails:
         self._last: list[pl.DataFrame] = []
 
     def points(
-        self, tenant: str, asked: pl.DataFrame, reach: LookBack, *, before_seq: int, policy: str
+        self, tenant: str, instants: pl.DataFrame, reach: LookBack, *, before_seq: int, policy: str
     ) -> pl.DataFrame:
         """The last points of these series."""
-        one = asked["series"][0]
-        return next((last for last in self._last if one in last["series"]), pl.DataFrame(schema=POINTS))
+        series = instants["series"][0]
+        return next((last for last in self._last if series in last["series"]), pl.DataFrame(schema=POINTS))
 
     def latest(self, tenant: str, since: pl.DataFrame, *, before_seq: int) -> pl.DataFrame:
         """Nothing is later."""
         return pl.DataFrame(schema=LATEST)
 
     def keep(self, names: BatchSeries, frame: pl.DataFrame, fields: Sequence[str]) -> None:
-        """Remember what was accepted."""
+        """Keep the last accepted points of each series."""
         tail = frame.sort("time").group_by("identity").tail(31)
         self._last = [
             tail.with_columns(
@@ -124,20 +124,20 @@ def payloads(records: int, seed: int = 1) -> list[LogEntry]:
 
 
 def batches(entries: Sequence[LogEntry]) -> list[list[LogEntry]]:
-    """As the mill takes them from a full log."""
-    found: list[list[LogEntry]] = [[]]
+    """The entries in batches as the mill takes them from a full log."""
+    batched: list[list[LogEntry]] = [[]]
     size = 0
     for entry in entries:
-        if found[-1] and (size + len(entry.payload.body) > MAX_BYTES or len(found[-1]) >= MAX_PAYLOADS):
-            found.append([])
+        if batched[-1] and (size + len(entry.payload.body) > MAX_BYTES or len(batched[-1]) >= MAX_PAYLOADS):
+            batched.append([])
             size = 0
-        found[-1].append(entry)
+        batched[-1].append(entry)
         size += len(entry.payload.body)
-    return found
+    return batched
 
 
-def through(feeds: Sequence[Feed], work: Sequence[tuple[int, list[LogEntry]]]) -> Timed:
-    """Decode and judge batches (number of the feed, entries)."""
+def decode_and_judge(feeds: Sequence[Feed], work: Sequence[tuple[int, list[LogEntry]]]) -> Timed:
+    """Decode batches (number of the feed, entries), apply their rules, and time both."""
     decoders = [Decoder(feed) for feed in feeds]
     pasts = [Tails() for _ in feeds]
     timed = Timed(batches=len(work))
@@ -155,7 +155,7 @@ def through(feeds: Sequence[Feed], work: Sequence[tuple[int, list[LogEntry]]]) -
     return timed
 
 
-def run(folder: Path, *, quick: bool) -> list[Figure]:
+def measure_rules(folder: Path, *, quick: bool) -> list[Figure]:
     """1,000,000 JSON records of 100 series, 1,000 a payload; then the same as 100 feeds of 10,000 records."""
     records = 100_000 if quick else 1_000_000
     text = FEED + "".join(f'[[rules]]\ncheck = "{name}"\noptions = {{ {given} }}\n' for name, given in RULES.items())
@@ -164,24 +164,23 @@ def run(folder: Path, *, quick: bool) -> list[Figure]:
     one_feed = [(0, batch) for batch in batches(entries)]
     each = len(entries) // 100
     many_feeds = [(number, entries[number * each : (number + 1) * each]) for number in range(100)]
-    through(feeds[:1], one_feed[:1])  # imports, caches
-    one, many = Timed(), Timed()
+    decode_and_judge(feeds[:1], one_feed[:1])  # imports, caches
+    single, many = Timed(), Timed()
     for turn in range(3):  # in turns, and the best of each: the machine is shared
-        for work, name in ((one_feed, "one"), (many_feeds, "many")):
-            timed = through(feeds, work)
-            best = one if name == "one" else many
-            if turn == 0 or timed.wall_s < best.wall_s:
-                one, many = (timed, many) if name == "one" else (one, timed)
+        timed = decode_and_judge(feeds, one_feed)
+        single = timed if turn == 0 or timed.wall_s < single.wall_s else single
+        timed = decode_and_judge(feeds, many_feeds)
+        many = timed if turn == 0 or timed.wall_s < many.wall_s else many
     size = sum(len(entry.payload.body) for entry in entries)
-    print(f"   {records:,} records, {size / records:.0f} bytes each, {len(RULES)} rules, {one.accepted:,} accepted")
-    for name, timed in (("one feed", one), ("100 feeds", many)):
+    print(f"   {records:,} records, {size / records:.0f} bytes each, {len(RULES)} rules, {single.accepted:,} accepted")
+    for name, timed in (("one feed", single), ("100 feeds", many)):
         print(
             f"   {name}: {timed.batches} batches of {records // timed.batches:,} records: "
             f"decode {timed.decode_s:.2f} s, rules {timed.rules_s:.2f} s, processor {timed.processor_s:.2f} s"
         )
     return [
-        Figure("one feed, 10 rules: decode and rules", records / one.wall_s, "records/s", 300_000, at_most=False),
-        Figure("decode alone", records / one.decode_s, "records/s"),
-        Figure("rules alone", records / one.rules_s, "records/s"),
-        Figure("100 feeds cost more than one by", 100 * (many.wall_s / one.wall_s - 1), "%", 20),
+        Figure("one feed, 10 rules: decode and rules", records / single.wall_s, "records/s", 300_000, at_most=False),
+        Figure("decode alone", records / single.decode_s, "records/s"),
+        Figure("rules alone", records / single.rules_s, "records/s"),
+        Figure("100 feeds cost more than one by", 100 * (many.wall_s / single.wall_s - 1), "%", 20),
     ]

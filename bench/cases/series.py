@@ -11,13 +11,13 @@ from tests.support.server import running_server
 from bench.figures import Figure
 
 
-def run(folder: Path, *, quick: bool) -> list[Figure]:
+def measure_series(folder: Path, *, quick: bool) -> list[Figure]:
     """1,000,000 samples: stored, applied and read back in full, as Arrow and as JSON; then the small requests."""
     count = 100_000 if quick else 1_000_000
     values = np.random.default_rng(1).normal(size=count).tolist()
     figures = []
     with running_server(folder / "data") as server:
-        for fmt, asked in (("arrow", 3.0), ("json", 6.0)):
+        for fmt, target in (("arrow", 3.0), ("json", 6.0)):
             body = msgspec.json.encode(
                 {"name": f"pump {fmt}", "start": "2026-01-01T00:00:00Z", "sample_rate_hz": 25600, "values": values}
             )
@@ -31,9 +31,9 @@ def run(folder: Path, *, quick: bool) -> list[Figure]:
             total_s = time.monotonic() - started
             read = pl.read_ipc_stream(back.content)["value"].to_list() if fmt == "arrow" else back.json()["values"]
             if read != values:
-                raise AssertionError(f"{fmt}: what was read is not what was sent")
+                raise AssertionError(f"{fmt}: the series read differs from the series sent")
             print(f"   {fmt}: answer {stored_s:.2f} s, applied {applied_s:.2f} s, read {total_s - applied_s:.2f} s")
-            figures.append(Figure(f"store + apply + read back ({fmt})", total_s, "s", asked))
+            figures.append(Figure(f"store + apply + read back ({fmt})", total_s, "s", target))
         started = time.monotonic()
         server.client.get(f"/v1/series/{answer.json()['id']}/metrics").raise_for_status()
         figures.append(Figure("metrics of a million samples", (time.monotonic() - started) * 1000, "ms", 350))

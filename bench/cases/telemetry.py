@@ -63,7 +63,7 @@ def settle(server: Server) -> float:
     started = time.monotonic()
     while time.monotonic() - started < 120:
         mill = server.client.get("/readyz").json()["mill"]
-        [state] = [one for one in server.client.get("/v1/sources").json()["items"] if one["feed"] == "telemetry"]
+        [state] = [item for item in server.client.get("/v1/sources").json()["items"] if item["feed"] == "telemetry"]
         if mill["lag"] == 0 and state["state"] == "empty":
             return time.monotonic() - started
         time.sleep(0.1)
@@ -71,9 +71,9 @@ def settle(server: Server) -> float:
 
 
 def account(server: Server, source: httpx.Client) -> tuple[int, int]:
-    """(points that were handed out and are nowhere, points that are there more often than they were handed out)."""
+    """(points handed out and neither stored nor rejected, points stored more often than handed out)."""
     tally = source.get("/tally?points=1").json()
-    handed = Counter((one["time"], one["value"]) for one in tally["points"] if not one["reasons"])
+    handed = Counter((point["time"], point["value"]) for point in tally["points"] if not point["reasons"])
     rows = server.client.get("/v1/feeds/telemetry/points?limit=1000000").json()
     stored = Counter((int(datetime.fromisoformat(row["time"]).timestamp()), row["value"]) for row in rows)
     rejected = server.client.get("/v1/rejections/summary?feed=telemetry").json()["total"]
@@ -81,7 +81,7 @@ def account(server: Server, source: httpx.Client) -> tuple[int, int]:
     return (handed - stored).total() + max(0, missing), (stored - handed).total() + max(0, -missing)
 
 
-def run(folder: Path, *, quick: bool) -> list[Figure]:
+def measure_telemetry(folder: Path, *, quick: bool) -> list[Figure]:
     """60 s at 1,000 points/s from one data server, SIGKILL of the mill every 10 s; every point is accounted for."""
     seconds, kills = (15, 1) if quick else (60, 5)
     count = RATE * seconds

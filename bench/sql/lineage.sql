@@ -1,6 +1,6 @@
 -- Fills a store for the case `lineage`: payload j holds 20 records of device j % 200 a minute apart, from record
--- 20 * (j / 200) on, each with 5 fields; its place in the log is j + 1. `first` and `count` are of payloads; `series` are
--- the ids of all.
+-- 20 * (j / 200) on, each with 5 fields; its offset is j + 1. `first` and `count` are of payloads; `series` are the ids of
+-- all series.
 
 -- name: series
 -- The series: 5 fields of each device.
@@ -33,7 +33,7 @@ FROM (SELECT number AS j, concat('[', arrayStringConcat(arrayMap(k -> concat('{"
     FROM numbers({first:UInt64}, {count:UInt64}))
 
 -- name: rejections
--- Two of each payload: one of ten a duplicate, half of the others of no known series.
+-- Two of each payload: a tenth are duplicates, half of the others of no known series.
 INSERT INTO rejections (tenant, feed, seq, idx, receipt, received_at, time, reasons, detail, record, rules_version,
     series, winner_seq, winner_idx)
 SELECT 'default', 'fleet', j + 1, 20 + h,
@@ -49,7 +49,7 @@ FROM (SELECT intDiv(number, 2) AS j, number % 2 AS h, j % 10 = 0 AS lost
     FROM numbers({first:UInt64} * 2, {count:UInt64} * 2))
 
 -- name: replaced
--- Values that gave way.
+-- Replaced values.
 INSERT INTO replaced (tenant, series, time, seq, idx, value, by_seq, by_idx, received_at)
 SELECT 'default', {series:Array(UInt64)}[number % 200 * 5 + 1],
     fromUnixTimestamp64Nano({start:Int64} + intDiv(number, 200) * 20 * 60000000000, 'UTC'),
@@ -65,7 +65,7 @@ FROM (SELECT number % 1000 AS s, intDiv(number, 1000) AS w
     FROM numbers(intDiv({first:UInt64} * 100, 15), intDiv({count:UInt64} * 100, 15)))
 
 -- name: changes
--- Published values that changed, of points and windows.
+-- Change events of points and windows.
 INSERT INTO changes (tenant, seq, idx, series, every_s, time, feed, old, new, old_count, new_count, why, changed_at)
 SELECT 'default', number + 1, 0, {series:Array(UInt64)}[number % 200 * 5 + 1], number % 2 * 900,
     fromUnixTimestamp64Nano({start:Int64} + intDiv(number, 200) * 20 * 60000000000, 'UTC'), 'fleet', 1, 2, 1, 1,

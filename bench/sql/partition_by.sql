@@ -1,5 +1,5 @@
--- What bench/partition_by.py asks of three tables `points_none`, `points_year` and `points_month`, which differ in
--- PARTITION BY alone. {series} is how many there are; a day's points of each are a minute apart.
+-- Queries of bench/partition_by.py on three tables `points_none`, `points_year` and `points_month`, which differ only in
+-- PARTITION BY. {series}: how many series there are.
 
 -- name: by_fill
 -- The points of a year, from a day on: a point an hour of each series, received an hour later.
@@ -17,19 +17,19 @@ SELECT 'default', {series:UInt64}, toDateTime64('2006-01-01 00:00:00', 9, 'UTC')
 FROM numbers(7305)
 
 -- name: by_range
--- What a person asks: a series over a range of time.
+-- The query of a client: a series over a range of time.
 SELECT count() AS n, avg(value) AS mean
 FROM points_TABLE FINAL
 WHERE tenant = 'default' AND series = {series:UInt64}
     AND time >= toDateTime64({first:String}, 9, 'UTC') AND time < toDateTime64({last:String}, 9, 'UTC')
 
 -- name: by_expired
--- Retention as it is: the points of a feed's series (here a tenth) that were received before a time go.
+-- Retention as the mill does it: deletes the points of a feed's series (here a tenth) that were received before a time.
 DELETE FROM points_TABLE
 WHERE tenant = 'default' AND series < {series:UInt64} AND received_at < toDateTime64({last:String}, 9, 'UTC')
 
 -- name: by_drop
--- Retention by dropping: everything of a partition goes, of whatever tenant and feed.
+-- Retention by dropping a partition, with the points of all tenants and feeds in it.
 ALTER TABLE points_TABLE DROP PARTITION {partition:UInt32}
 
 -- name: by_parts

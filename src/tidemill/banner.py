@@ -1,4 +1,4 @@
-"""What a person sees when the server is up: where it is, who may use it, and three lines to try."""
+"""Prints the banner of `tidemill serve`: the server's address, whether keys are needed, and three commands to try."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ _TRY = """
 
 
 def announce_when_ready(console: Console, url: str, settings: Settings, *, open_access: bool) -> None:
-    """Print the banner, from a thread, as soon as `/readyz` answers 200."""
+    """Print the banner in a thread, as soon as `/readyz` answers 200."""
     arguments = (console, url, settings, open_access, time.monotonic())
     threading.Thread(target=_announce, args=arguments, name="banner", daemon=True).start()
 
@@ -36,9 +36,9 @@ def _announce(console: Console, url: str, settings: Settings, open_access: bool,
 
 
 def _ready(url: str) -> bool:
-    straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the environment's proxy is not for us
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # without the environment's proxy
     try:
-        with straight.open(f"{url}/readyz", timeout=2) as answer:
+        with opener.open(f"{url}/readyz", timeout=2) as answer:
             return bool(answer.status == 200)
     except (OSError, urllib.error.URLError):
         return False

@@ -1,9 +1,9 @@
-"""Whether the system's clock may decide what is removed: it may not after a jump, until it ran steadily for a while.
+"""Decides whether data may be removed by the system's clock: not after a jump, until the clock ran steadily again.
 
-The clock is compared with the time that passed since the machine booted (which also counts while the machine sleeps),
-and, across a boot, with what it showed last, kept in a small file. Time that removals go by is either the system's
-clock or nothing; whoever removes by age waits meanwhile. Accepting, applying and answering go on with the system's
-clock, whatever it shows: a server cannot know which side of a jump was wrong.
+The clock is compared with the time since the machine booted (which also counts while the machine sleeps), and, across a
+boot, with what it showed last, kept in a small file. `TrustedClock` gives either the system's time or none; removals by
+age wait while it gives none. Accepting, applying and answering go on with the system's clock, whatever it shows,
+because a server cannot know which side of a jump was wrong.
 """
 
 import contextlib
@@ -19,9 +19,9 @@ import msgspec
 
 NS_PER_S: Final = 1_000_000_000
 DAY_NS: Final = 86_400 * NS_PER_S
-JUMP_NS: Final = DAY_NS  # what a summer time set by hand or a late correction moves stays below
-AWAY_NS: Final = 7 * DAY_NS  # between two boots nobody counts the time: so long a machine may be switched off
-STEP_NS: Final = 3600 * NS_PER_S  # a clock that moves by more while it is watched does not run steadily
+JUMP_NS: Final = DAY_NS  # a summer time set by hand, or a late correction, moves the clock by less
+AWAY_NS: Final = 7 * DAY_NS  # how long the machine may be switched off: the time between two boots cannot be measured
+STEP_NS: Final = 3600 * NS_PER_S  # a doubted clock that moves by more does not run steadily
 SAVE_EVERY_NS: Final = 60 * NS_PER_S
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class Trust(msgspec.Struct, frozen=True):
 
 
 class _Doubt(msgspec.Struct, frozen=True):
-    """A jump by `jump_ns`; since `since_ns` after boot the clock is ahead of that time by `offset_ns`."""
+    """A jump by `jump_ns`; from `since_ns` after boot on the clock is ahead of the time since boot by `offset_ns`."""
 
     jump_ns: int
     offset_ns: int
@@ -44,7 +44,7 @@ class _Doubt(msgspec.Struct, frozen=True):
 
 
 class _Saved(msgspec.Struct, frozen=True):
-    """The clock as it was trusted last: `wall_ns`, ahead of the time since `boot` by `offset_ns`; and any doubt."""
+    """The clock when it was trusted last: `wall_ns`, ahead of the time since `boot` by `offset_ns`; and any doubt."""
 
     boot: str
     offset_ns: int
@@ -53,12 +53,12 @@ class _Saved(msgspec.Struct, frozen=True):
 
 
 def since_boot_s() -> float:
-    """Seconds since the machine booted, also those in which it slept."""
+    """Seconds since the machine booted, including those in which it slept."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def boot_id() -> str:
-    """What tells this boot of the machine from any other; "" where the system does not say."""
+    """The id of this boot of the machine; "" where the system has none."""
     try:
         return _BOOT.read_text().strip()
     except OSError:
@@ -66,10 +66,10 @@ def boot_id() -> str:
 
 
 class ClockRecord(Protocol):
-    """Keeps what a clock showed last. A value that is some minutes old will do."""
+    """Saves what a clock showed last. A value that is some minutes old is good enough."""
 
     def load(self) -> bytes | None:
-        """What was saved last; None: nothing, or it cannot be read. Raises nothing."""
+        """The value that was saved last; None: there is none, or it cannot be read. Raises nothing."""
 
     def save(self, value: bytes) -> None:
         """Replace the value. A failure raises nothing: the next minute tries again."""
@@ -97,10 +97,10 @@ class ClockFile:
 
 
 class TrustedClock:
-    """The system's clock, or nothing while it is in doubt. Thread-safe. `record` keeps what it showed last.
+    """The system's clock, or no time while the clock is in doubt. Thread-safe. `record` saves what it showed last.
 
-    `wall_ns` is the system's clock (ns since the epoch), `passed_s` seconds since `boot`. `newest_ns` is when the
-    newest data beside it was received (0: there is none): all there is to compare with where the record is empty.
+    `wall_ns` is the system's clock (ns since the epoch), `passed_s` the seconds since `boot`. `newest_ns` is when the
+    newest data was received (0: there is none); the clock is compared with it where the record is empty.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class TrustedClock:
         self.now_ns()
 
     def now_ns(self) -> int | None:
-        """The time by which something may be removed, ns since the epoch; None while nothing may be."""
+        """The time by which data may be removed, ns since the epoch; None while no data may be removed."""
         with self._lock:
             now, passed = self._wall_ns(), self._passed_ns()
             state = self._judged(now, passed)
@@ -138,7 +138,7 @@ class TrustedClock:
 
     @property
     def doubt(self) -> str:
-        """Why nothing is removed by age ("": the clock is trusted), as `now_ns` saw it last."""
+        """Why no data is removed by age, as of the last call of `now_ns`; "": the clock is trusted."""
         doubt = self._state.doubt
         if doubt is None:
             return ""
@@ -149,7 +149,7 @@ class TrustedClock:
         )
 
     def _judged(self, now: int, passed: int) -> _Saved:
-        """What is to be thought of the clock at this reading."""
+        """The state after this reading of the clock: trusted, in doubt, or trusted again."""
         state, offset = self._state, now - passed
         if state.doubt is None:
             jump = offset - state.offset_ns
@@ -163,7 +163,8 @@ class TrustedClock:
         return state
 
     def _resumed(self, last: _Saved, now: int, passed: int) -> _Saved:
-        """The state to start with. Within one boot the time away is known; after another it is bounded by AWAY_NS."""
+        """The state to start with. Within one boot the time that passed is known; after another boot the clock is
+        trusted if it moved by at most AWAY_NS."""
         if last.boot == self._boot != "":
             return last
         offset, away = now - passed, now - last.wall_ns
@@ -194,7 +195,7 @@ class TrustedClock:
 
 
 def _shown(ns: int) -> str:
-    """An instant to the second; of one beyond the calendar the number."""
+    """An instant to the second; an instant beyond the calendar as its number of ns."""
     try:
         return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=ns // NS_PER_S):%Y-%m-%dT%H:%M:%SZ}"
     except OverflowError:

@@ -1,8 +1,8 @@
-"""Named places where a fault test may kill the process, so that a crash is an input like any other.
+"""Crash points: named points of the code where a fault test can kill the process.
 
 `TIDEMILL_CRASH_AT=log.before_commit` kills the process (SIGKILL: no clean-up, as in a power cut) when it reaches that
-place for the first time, `log.before_commit:7` the seventh time. `TIDEMILL_STOP_AT` stops it there instead (SIGSTOP),
-as a machine that sleeps or a hung disk does: it may go on later. Unset, a place costs one test of a constant.
+point for the first time, `log.before_commit:7` the seventh time. `TIDEMILL_STOP_AT` stops it there instead (SIGSTOP),
+as a sleeping machine or a hung disk does: it may go on later. Unset, a crash point costs one test of a constant.
 """
 
 import os
@@ -18,7 +18,7 @@ _left = int(_count or "1")
 
 
 def reach(name: str) -> None:
-    """Say that this place was reached; ends or stops the process here if the environment asks for it."""
+    """Mark a crash point; kills or stops the process here if the environment names this point."""
     if ARMED and name == _name:
         _count_down()
 

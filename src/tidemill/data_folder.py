@@ -1,9 +1,10 @@
-"""Whether a data folder has the catalog that belongs to it. One that lost it is refused: a new, empty catalog knows no
-key, so that the server would be open to everybody, and no feed, so that payloads of the log would wait for ever.
+"""Checks that a data folder has the catalog that belongs to it. A folder that lost its catalog is refused: a new, empty
+catalog has no key, so that the server would be open to everybody, and no feed, so that payloads of the log would wait
+for ever.
 
-Besides the catalog a mark in the folder remembers that there was a key. To go on without what is lost, a person says so
-with `TIDEMILL_ACCEPT_CATALOG_LOSS=N`, N being the last place in the log: said again later, it accepts no other loss.
-What was closed, or may have been, is closed then.
+A mark in the folder, beside the catalog, records that there was a key. To go on without the lost catalog, a person sets
+`TIDEMILL_ACCEPT_CATALOG_LOSS=N`, where N is the last offset of the log, so that the same value accepts no later loss.
+The new catalog is closed: every request needs a key.
 """
 
 import logging
@@ -32,19 +33,19 @@ log = logging.getLogger(__name__)
 
 
 def check_folder(folder: Path, environment: Mapping[str, str] = os.environ) -> None:
-    """Refuse a folder whose catalog is lost, damaged, emptied, or does not know any more that there was a key.
+    """Refuse a folder whose catalog is lost, damaged, emptied, or has no trace of the key that there was.
 
-    A folder in which nothing was ever received is none of these. Raises StartupError that says what is missing, how to
-    put it back, and how to accept the loss; where it is accepted, makes a catalog that is closed, durable on return.
+    A folder in which nothing was ever received is not refused. Raises StartupError that says what is missing, how to
+    restore it, and how to accept the loss; where the loss is accepted, makes a closed catalog, durable on return.
     """
-    found = inspect_catalog(folder)
-    fault = _fault(folder, found)
+    inspected = inspect_catalog(folder)
+    fault = _fault(folder, inspected)
     if fault is None:
         return
-    last = _last_place(folder)
+    last = _last_offset(folder)
     if environment.get(VARIABLE, "").strip() != str(last):
         raise StartupError(_refusal(folder, fault, last))
-    _begin_anew(folder, found)
+    _replace_catalog(folder, inspected)
     log.warning(
         "the catalog was lost, and that is accepted: no key is known, and every request needs one",
         extra={"facts": {"create one with": _KEY.format(folder=folder)}},
@@ -52,7 +53,7 @@ def check_folder(folder: Path, environment: Mapping[str, str] = os.environ) -> N
 
 
 def mark_closed(folder: Path) -> None:
-    """Remember beside the catalog that there was a key. Durable on return; harmless when repeated."""
+    """Record beside the catalog that there was a key. Durable on return; may be repeated."""
     mark = folder / CLOSED_MARK
     if not mark.exists():
         with mark.open("xb") as file:
@@ -61,31 +62,30 @@ def mark_closed(folder: Path) -> None:
         sync_folder(folder)
 
 
-def _fault(folder: Path, found: Inspected) -> str | None:
-    """What is wrong with a folder's catalog, for what else there is in the folder; None where they fit."""
+def _fault(folder: Path, inspected: Inspected) -> str | None:
+    """What is wrong with a folder's catalog, compared with the rest of the folder; None: nothing."""
     marked = (folder / CLOSED_MARK).exists()
-    if found.fault is not None:
-        nothing_yet = found.fault in ("is missing", "is empty") and not (marked or _began(folder))
-        return None if nothing_yet else found.fault
-    if marked and not found.closed:
+    if inspected.fault is not None:
+        unused = inspected.fault in ("is missing", "is empty") and not (marked or _is_used(folder))
+        return None if unused else inspected.fault
+    if marked and not inspected.closed:
         return "knows of no key, though there was one: it is older than the first key, or its keys are lost"
-    without = sorted(_tenants(folder) - found.tenants)
+    without = sorted(_tenants(folder) - inspected.tenants)
     if without:
         return f"has no feeds of the tenant '{without[0]}', for whom payloads were received"
-    if not found.tenants and _last_place(folder) > 0:
+    if not inspected.tenants and _last_offset(folder) > 0:
         return "has no feeds, though payloads were received"
     return None
 
 
-def _began(folder: Path) -> bool:
-    """Whether anything was ever received, or a store was filled: before that a catalog is always made."""
+def _is_used(folder: Path) -> bool:
+    """Whether anything was ever received, or a store exists: the catalog is always made before both."""
     store = folder / "store"
-    return _last_place(folder) > 0 or (store.is_dir() and any(store.iterdir()))
+    return _last_offset(folder) > 0 or (store.is_dir() and any(store.iterdir()))
 
 
-def _last_place(folder: Path) -> int:
-    """The newest place in the log that anything in the folder knows of, of several partitions the sum of theirs; 0:
-    none."""
+def _last_offset(folder: Path) -> int:
+    """The newest offset in the log or in the mill's saved progress, summed over the partitions; 0: none."""
     ends = enumerate(log_files(folder).ends())
     return sum(
         seq_of(max(end, read_progress(position_file(folder, number), start_of(number)).highest)) for number, end in ends
@@ -108,10 +108,10 @@ def _refusal(folder: Path, fault: str, last: int) -> str:
     )
 
 
-def _begin_anew(folder: Path, found: Inspected) -> None:
-    """Make the catalog one that is closed and has the recipes. A file that cannot be used is put aside, not removed."""
+def _replace_catalog(folder: Path, inspected: Inspected) -> None:
+    """Make a closed catalog with the recipes. A file that cannot be used is put aside, not removed."""
     mark_closed(folder)
-    if found.fault is not None:
+    if inspected.fault is not None:
         put_catalog_aside(folder)
     catalog = open_catalog(folder)
     try:

@@ -1,6 +1,6 @@
-"""`make docs`: write the reference pages that are generated from code, so that they cannot disagree with it.
+"""`make docs`: writes the reference pages that are generated from code, so that they cannot disagree with it.
 
-A test generates them again and compares, so a setting, route, reason code or command without its docs fails the build.
+A test generates them again and compares: a setting, route, reason code or command that changed fails it.
 """
 
 import re
@@ -51,7 +51,7 @@ _TABLES: Final = (
 )
 
 
-def pages() -> dict[str, str]:
+def reference_pages() -> dict[str, str]:
     """Every generated page: file name -> Markdown."""
     return {
         "settings.md": _settings(),
@@ -86,8 +86,12 @@ def _feeds() -> str:
     lead = "Each with its options and an example is in [rules.md](rules.md).\n"
     parts.append(f"## Checks that rules may name\n\n{lead}")
     rows = [
-        (f"[`{check.name}`](rules.md#{check.name})", ", ".join(f"`{o.name}`" for o in check_options(check)), check.kind)
-        for check in sorted(BUILT_IN, key=lambda check: check.name)
+        (
+            f"[`{check.name}`](rules.md#{check.name})",
+            ", ".join(f"`{option.name}`" for option in options(check)),
+            check.kind,
+        )
+        for check in sorted(OURS, key=lambda check: check.name)
     ]
     parts.append(_table(("check", "options", "looks at"), rows))
     return "\n".join(parts)
@@ -102,7 +106,7 @@ def _rules() -> str:
     items = rules().values()
     parts += [_check(item) for item in items if item.name in {check.name for check in BUILT_IN}]
     for kind, title in (("contract", "The contract of every feed"), ("policy", "Policies")):
-        rows = [(f"`{item.name}`", item.meaning, _asked(item.example)) for item in items if item.kind == kind]
+        rows = [(f"`{item.name}`", item.meaning, _example(item.example)) for item in items if item.kind == kind]
         if kind == "contract":
             parts.append(f"## {title}\n\n" + _table(("code", "meaning"), (row[:2] for row in rows)) + "\n")
         else:
@@ -111,25 +115,26 @@ def _rules() -> str:
 
 
 def _check(item: RuleItem) -> str:
-    about = f"Looks at: {item.kind}. Reason: `{item.reason}`. Actions: {', '.join(f'`{one}`' for one in item.actions)}."
+    actions = ", ".join(f"`{action}`" for action in item.actions)
+    about = f"Looks at: {item.kind}. Reason: `{item.reason}`. Actions: {actions}."
     rows = [
         (
-            f"`{one.name}`",
-            one.type,
+            f"`{option.name}`",
+            option.type,
             "required"
-            if one.required
+            if option.required
             else ""
-            if one.default is None
-            else f"`{msgspec.json.encode(one.default).decode()}`",
-            one.meaning,
+            if option.default is None
+            else f"`{msgspec.json.encode(option.default).decode()}`",
+            option.meaning,
         )
-        for one in item.options
+        for option in item.options
     ]
     table = _table(("option", "type", "default", "meaning"), rows)
     return f"### {item.name}\n\n{item.meaning}\n\n{about}\n\n{table}\n```toml\n{item.example}```\n\n"
 
 
-def _asked(example: str) -> str:
+def _example(example: str) -> str:
     return f"`{' '.join(example.split())}`" if example else ""
 
 
@@ -180,7 +185,7 @@ def _commands() -> str:
 
 
 class _Command(Protocol):
-    """What a page says of a command; Typer names no public class for it."""
+    """The part of a command that a page shows; Typer has no public class for it."""
 
     @property
     def help(self) -> str | None: ...
@@ -228,9 +233,9 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
 
 
 def main() -> int:
-    """Write the pages; prints what changed."""
+    """Write the pages; prints the names of those that changed."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, text in pages().items():
+    for name, text in reference_pages().items():
         file = FOLDER / name
         if not file.exists() or file.read_text("utf-8") != text:
             file.write_text(text, "utf-8")

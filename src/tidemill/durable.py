@@ -14,7 +14,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Make `content` the content of a file, durable on return: whoever reads sees the old content or the new one.
+    """Replace the content of a file, durable on return: a reader sees the old content or the new one, nothing between.
 
     Raises OSError.
     """

@@ -1,30 +1,30 @@
-"""The one tree of errors. The core raises these; it knows no HTTP.
+"""The tree of Tidemill's errors. They have no part of HTTP: `api/problems.py` is the table that maps them.
 
     TidemillError
-    ├── InputError            what was sent is at fault; carries every Fault found
-    │   ├── FeedDefinitionError   a feed file is at fault
-    │   │   └── FeedDamagedError  the catalog's copy of one is not what was written
+    ├── InputError            the input is faulty; carries every Fault
+    │   ├── FeedDefinitionError   a feed definition is faulty
+    │   │   └── FeedDamagedError  the catalog's copy of a definition is not what was written
     │   └── LimitError            a stated limit was exceeded; names it
     ├── NotFoundError         no such thing for this tenant
-    │   └── GoneError             it was, and was deleted on request
+    │   └── GoneError             it existed, and was deleted on request
     ├── ConflictError         same key, other content; or a lost compare-and-set
     ├── AccessError           no key, unknown key, or a key without the scope
-    ├── UnavailableError      a part is not there now; try again after `retry_after_s`
+    ├── UnavailableError      a part is not available now; try again after `retry_after_s`
     │   ├── LogUnavailableError
     │   │   ├── DiskFullError
     │   │   └── LogDamagedError
     │   └── StoreUnavailableError
-    │       └── LostPartitionError  a mill's partition is another mill's; nothing of it is written any more
-    ├── LogCorruptError       the log is not what it was; needs a person
-    ├── LogLacksError         this kind of log cannot do what was asked of it
+    │       └── LostPartitionError  another mill owns a mill's partition, which the mill writes no more
+    ├── LogCorruptError       the log is shorter than it was, or damaged; a person has to decide
+    ├── LogLacksError         this kind of log cannot do the operation
     ├── StoreQueryError       the store refused a query; carries its code
     │   └── StoreDamagedError     a part of a table is damaged, and the query needs it
-    ├── DamagedError          what was asked for is damaged where it is kept
-    ├── BackupError           a backup could not be made, or is not what it was; nothing was changed
+    ├── DamagedError          a stored thing does not match its checksum
+    ├── BackupError           a backup could not be made, or is damaged; nothing was changed
     └── StartupError          a process cannot start; says what to do next
 
 Every error has a stable `code` (class attribute unless given) and a message that says what failed, where, and
-what to do next. `api/problems.py` is the one table that maps them to HTTP.
+what to do next.
 """
 
 from typing import ClassVar
@@ -33,7 +33,7 @@ import msgspec
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """One thing wrong with what was sent: where (`$.data[17]`), which stable code, and a sentence."""
+    """One fault of an input: its path (`$.data[17]`), a stable code, and a sentence."""
 
     path: str
     code: str
@@ -56,7 +56,7 @@ class TidemillError(Exception):
 
 
 class InputError(TidemillError):
-    """What was sent cannot be taken; `faults` names everything that is wrong with it."""
+    """The input cannot be accepted; `faults` are all its faults."""
 
     code = "invalid"
 
@@ -66,13 +66,13 @@ class InputError(TidemillError):
 
 
 class FeedDefinitionError(InputError):
-    """A feed definition is at fault; each fault's path is `file:line: key` or the key."""
+    """A feed definition is faulty; each fault's path is `file:line: key` or the key."""
 
     code = "feed_invalid"
 
 
 class FeedDamagedError(FeedDefinitionError):
-    """A kept definition is not the text that was applied: its sha256 is another. Nobody's request is at fault."""
+    """A stored definition is not the text that was applied: its sha256 differs. The request is not at fault."""
 
     code = "feed_damaged"
 
@@ -89,13 +89,13 @@ class LimitError(InputError):
 
 
 class NotFoundError(TidemillError):
-    """No such thing for this tenant (another tenant's thing looks the same)."""
+    """No such thing for this tenant (a thing of another tenant gives the same error)."""
 
     code = "not_found"
 
 
 class GoneError(NotFoundError):
-    """It was there and was deleted on request."""
+    """The thing existed and was deleted on request."""
 
     code = "gone"
 
@@ -107,7 +107,7 @@ class ConflictError(TidemillError):
 
 
 class AccessError(TidemillError):
-    """Keys are needed and none, an unknown one, or one without the needed scope was given."""
+    """A key is needed, and the request has none, an unknown key, or a key without the scope."""
 
     code = "unauthorized"
 
@@ -117,7 +117,7 @@ class AccessError(TidemillError):
 
 
 class UnavailableError(TidemillError):
-    """A part is not there now; the same request can succeed after `retry_after_s` seconds."""
+    """A part is not available now; the same request can succeed after `retry_after_s` seconds."""
 
     code = "unavailable"
 
@@ -149,19 +149,19 @@ class StoreUnavailableError(UnavailableError):
 
 
 class LostPartitionError(StoreUnavailableError):
-    """The store refuses a mill that lost its partition to another one. It has to end; what it left, the other does."""
+    """The store refuses a mill that lost its partition to another mill. It has to end; the other mill goes on."""
 
     code = "partition_lost"
 
 
 class LogCorruptError(TidemillError):
-    """The log is shorter than it once was, or its tail does not verify. Serving on would hide a loss."""
+    """The log is shorter than it was, or its tail does not verify. To go on serving would hide a loss."""
 
     code = "log_corrupt"
 
 
 class LogLacksError(TidemillError):
-    """The log of this server is of a kind that cannot do this; nothing was changed. Asking again changes nothing."""
+    """The log of this server is of a kind that cannot do this operation; nothing was changed. A retry fails, too."""
 
     code = "log_lacks"
 
@@ -183,13 +183,13 @@ class StoreDamagedError(StoreQueryError):
 
 
 class DamagedError(TidemillError):
-    """What was asked for is kept, and is not what it was: nothing that is kept of it matches its checksum."""
+    """The thing is stored, and no stored copy of it matches its checksum."""
 
     code = "damaged"
 
 
 class BackupError(TidemillError):
-    """A backup could not be made or put back, or is damaged. The message names the file and the next step."""
+    """A backup could not be made or restored, or is damaged. The message names the file and the next step."""
 
     code = "backup"
 

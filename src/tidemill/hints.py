@@ -1,7 +1,7 @@
 """Hints between `api` and `mill`: one end each of a datagram socket pair that the supervisor holds open.
 
-`api` says how far the log grew, `mill` how far it applied. A hint is eight bytes: a place in the log. Hints only save
-waiting: they may be lost or late (a full buffer drops them), and both sides also look for themselves.
+`api` sends the offset up to which the log grew, `mill` the offset up to which it applied. A hint is eight bytes: an
+offset. Hints only shorten waiting: they may be lost or late (a full buffer drops them), and both sides also poll.
 """
 
 import select
@@ -9,7 +9,7 @@ import socket
 import struct
 import threading
 
-_PLACE = struct.Struct("<Q")
+_OFFSET = struct.Struct("<Q")
 
 
 class Hints:
@@ -27,39 +27,39 @@ class Hints:
     @classmethod
     def pair(cls) -> tuple["Hints", "Hints"]:
         """Two connected ends, for one process or to be passed on."""
-        one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-        return cls(one), cls(other)
+        left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        return cls(left), cls(right)
 
     def fileno(self) -> int:
         """The file descriptor, for event loops."""
         return self._socket.fileno()
 
     def send(self, seq: int) -> None:
-        """Tell the other end a place in the log; dropped when its buffer is full or it is gone."""
+        """Send an offset to the other end; dropped when its buffer is full or it is closed."""
         try:
-            self._socket.send(_PLACE.pack(seq))
+            self._socket.send(_OFFSET.pack(seq))
         except OSError:
             return
 
     def receive(self) -> int | None:
-        """The highest place told since the last call, or None. Never blocks."""
+        """The highest offset received since the last call, or None. Never blocks."""
         highest: int | None = None
         while True:
             try:
-                message = self._socket.recv(_PLACE.size)
+                message = self._socket.recv(_OFFSET.size)
             except OSError:
                 return highest
-            if len(message) == _PLACE.size:
-                highest = max(highest or 0, _PLACE.unpack(message)[0])
+            if len(message) == _OFFSET.size:
+                highest = max(highest or 0, _OFFSET.unpack(message)[0])
 
     def wait(self, timeout_s: float | None) -> int | None:
-        """Like `receive`, after waiting up to `timeout_s` seconds (null: as long as it takes) for the first."""
+        """Like `receive`, after waiting up to `timeout_s` seconds (null: without limit) for the first hint."""
         select.select([self._socket], [], [], timeout_s)
         return self.receive()
 
     def shared(self, count: int) -> "list[Hints]":
-        """An end for each of `count` parts of this process: what one sends goes to the other end, and what comes from
-        there wakes them all, by a thread that ends with the process."""
+        """An end for each of `count` parts of this process: each sends to the other end, and a hint from there wakes
+        all of them, by a thread that ends with the process."""
         pairs = [Hints.pair() for _ in range(count)]
         threading.Thread(target=self._pass_on, args=([inner for inner, _ in pairs],), name="hints", daemon=True).start()
         return [_Shared(outer._socket, self) for _, outer in pairs]
@@ -68,7 +68,7 @@ class Hints:
         while True:
             self.wait(None)
             for end in ends:
-                end.send(0)  # no place: it may be of another part's partition
+                end.send(0)  # without the offset, which may be of another part's partition
 
     def close(self) -> None:
         """Close this end."""
@@ -76,12 +76,12 @@ class Hints:
 
 
 class _Shared(Hints):
-    """An end that sends by another."""
+    """An end that sends through another end."""
 
     def __init__(self, end: socket.socket, sender: Hints) -> None:
         super().__init__(end)
         self._sender = sender
 
     def send(self, seq: int) -> None:
-        """Tell the other end a place in the log."""
+        """See `Hints.send`."""
         self._sender.send(seq)

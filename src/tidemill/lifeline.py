@@ -1,7 +1,7 @@
-"""What a supervised process owes its supervisor: a beat every second, and an end when the supervisor is gone.
+"""The link between a supervised process and its supervisor: a beat every second, and an end when the supervisor dies.
 
-One socket does both: the process writes a byte now and then (the supervisor restarts a process that falls silent),
-and reads it: end of file means that the supervisor died, and the process ends itself as if it had got SIGTERM.
+One socket does both: the process writes a byte every second (the supervisor restarts a process that is silent), and
+reads: end of file means that the supervisor died, and the process ends itself as on SIGTERM.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 BEAT_S: Final = 1.0
-_PATIENCE_S: Final = 10.0  # an orphan that does not heed its SIGTERM must not meet the next server
+_PATIENCE_S: Final = 10.0  # then an orphan that did not heed its SIGTERM ends
 
 
 class Lifeline:
@@ -24,13 +24,13 @@ class Lifeline:
         self._socket = socket.socket(fileno=fd) if fd >= 0 else None
 
     def beat(self) -> None:
-        """Say: alive. Call it from the loop that does the work. Never blocks, never raises."""
+        """Send a sign of life. Call it from the loop that does the work. Never blocks, never raises."""
         if self._socket is not None:
             with contextlib.suppress(OSError):
                 self._socket.send(b".", socket.MSG_DONTWAIT)
 
     def watch(self) -> None:
-        """Look out for the supervisor's end, in a thread."""
+        """Watch for the supervisor's death, in a thread, and end the process then."""
         if self._socket is not None:
             threading.Thread(target=self._watch, args=(self._socket,), name="lifeline", daemon=True).start()
 

@@ -1,7 +1,7 @@
 """One owner for a data folder: an advisory lock on a file in it that names the owner's process id.
 
-The kernel gives the lock back when the owner ends, however it ends, so there is no stale lock to clean up; the file
-itself stays. Guards against a second server on one machine, not against another machine (see `log/local_disk.py`).
+The kernel releases the lock when the owner ends, however it ends, so no stale lock remains; the file itself stays. The
+lock excludes a second server on one machine, not on another machine (see `log/local_disk.py`).
 """
 
 import fcntl
@@ -33,7 +33,7 @@ class FolderLock:
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
-        """Give the lock back; harmless when repeated."""
+        """Release the lock; may be repeated."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

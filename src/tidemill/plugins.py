@@ -1,8 +1,8 @@
-"""What other packages bring: decoders, rules and sources, found by their entry points.
+"""Plug-ins: decoders, rules and sources of other packages, loaded by their entry points.
 
 A package names them in its metadata, for instance `[project.entry-points."tidemill.rules"]` with
-`dew_point = "their_package:DewPoint"`. A name that is ours already cannot be taken over. One that cannot be loaded is
-reported and passed over: a feed that needs it is refused with a sentence, and nothing else suffers.
+`dew_point = "their_package:DewPoint"`. A plug-in cannot replace a name of Tidemill's own. A plug-in that cannot be
+loaded is logged and skipped: a feed that needs it is refused with a sentence, and no other feed is affected.
 """
 
 import logging
@@ -18,12 +18,12 @@ SOURCES: Final = "tidemill.sources"
 
 
 @cache
-def load(group: str) -> dict[str, Any]:
-    """What installed packages offer in a group, by name; read once a process."""
-    found: dict[str, Any] = {}
+def load_plugins(group: str) -> dict[str, Any]:
+    """The plug-ins of installed packages in a group, by name; loaded once a process."""
+    loaded: dict[str, Any] = {}
     for entry in sorted(entry_points(group=group), key=lambda entry: (entry.name, entry.value)):
         try:
-            found.setdefault(entry.name, entry.load())
-        except Exception as error:  # whatever it is: it is theirs
+            loaded.setdefault(entry.name, entry.load())
+        except Exception as error:  # a plug-in may raise anything
             log.error("the plug-in %s (%s) cannot be loaded: %s: %s", entry.name, group, type(error).__name__, error)
-    return found
+    return loaded

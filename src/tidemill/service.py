@@ -1,4 +1,4 @@
-"""The composition root: the one place that names concrete classes and puts each process together.
+"""The composition root: names the concrete classes and builds each process of them.
 
 `python -m tidemill.service ROLE LIFELINE_FD`, started by `supervise.py` with a `Runtime` on standard input.
 """
@@ -46,28 +46,28 @@ _STORE_NICE: Final = 10
 _WORKER_NICE: Final = 10
 _STORE_BYTES: Final = 1 << 30  # of memory, for all statements together
 _STORE_ROOM_BYTES: Final = 256 << 20  # beside the largest of them
-_SWITCH_S: Final = 0.0005  # the log's thread asks for the interpreter after each commit: answers wait for it
+_SWITCH_S: Final = 0.0005  # answers wait for the log's thread, which needs the interpreter after each commit
 _MILL_SILENCE_S: Final = 60.0
 _WORKER_SILENCE_S: Final = 60.0
-_MILL_TIMEOUT_S: Final = 100.0  # a statement of the mill's must end some time, not as soon as a person's question
+_MILL_TIMEOUT_S: Final = 100.0  # of a statement of the mill, which may take longer than a client's query
 
 
 def feed_texts(catalog: Catalog, tenant: str = DEFAULT_TENANT) -> CatalogFeeds:
-    """The feed texts of a catalog; `tenant` has the recipes from then on."""
+    """The feed texts of a catalog; installs the recipes for `tenant`."""
     texts = CatalogFeeds(catalog)
     texts.install(tenant, RECIPES, FORMER_RECIPES)
     return texts
 
 
 def open_book(catalog: Catalog, settings: Settings, tenant: str = DEFAULT_TENANT) -> FeedBook:
-    """The feed definitions of a catalog for who polls; `tenant` has the recipes from then on."""
+    """The feed definitions of a catalog with their sources, for the poller; installs the recipes for `tenant`."""
     scopes = TenantScopes(os.environ, settings, lambda: ever_keys(catalog))
     return FeedBook(feed_texts(catalog, tenant), scope_of=scopes.scope_of)
 
 
 def run_store(runtime: Runtime, lifeline: Lifeline) -> None:
-    """The embedded engine, until SIGTERM."""
-    from tidemill.store.engine.server import EngineOptions, run
+    """Run the embedded engine until SIGTERM."""
+    from tidemill.store.engine.server import EngineOptions, run_engine
 
     os.nice(_STORE_NICE)
     options = EngineOptions(
@@ -76,11 +76,11 @@ def run_store(runtime: Runtime, lifeline: Lifeline) -> None:
         listen=f"127.0.0.1:{runtime.store_port}",
         max_memory=max(_STORE_BYTES, runtime.settings.insert_memory + _STORE_ROOM_BYTES),
     )
-    run(options, lifeline.beat)
+    run_engine(options, lifeline.beat)
 
 
 def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
-    """The mill and, in a thread beside it, the poller, until SIGTERM."""
+    """Run the mill and, in a thread beside it, the poller, until SIGTERM."""
     from tidemill.sources.addresses import AddressPolicy
     from tidemill.sources.ledger import poll_rows
     from tidemill.sources.poller import Poller
@@ -97,14 +97,14 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
     book = open_book(catalog, runtime.settings)
     store = _mill_store(runtime)
     mill = _crew(runtime, store, book, catalog)
-    turning = threading.Event()  # not yet: it waits for the store, as long as that takes
+    turning = threading.Event()  # set once the store answers, for which the mill waits as long as that takes
     lifeline.beat_while(lambda: not turning.is_set() or time.monotonic() - mill.last_turn < _MILL_SILENCE_S)
     if not _bring_up_to_date(store.address, stop):
         return
     turning.set()
 
     def sources() -> "Iterator[tuple[str, Feed | Unusable]]":
-        # Asked anew each time: a feed that somebody with a key applied is never polled as if there were no keys.
+        # Read anew each time: a feed that was applied with a key is never polled as if there were no keys.
         networks = runtime.settings.source_networks(closed=ever_keys(catalog))
         poller.set_policy(AddressPolicy.parse(networks))
         return _sources(catalog, book)
@@ -130,7 +130,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
     catalog.watch(CLOSED_KEY, access_closed)
     CatalogReplays(catalog).watch(mill.wake)
     poller.start()
-    # Both are told to end at the same moment: what the poller fetched must reach the log before the API ends.
+    # Both end at the same moment: what the poller fetched must reach the log before the API ends.
     ending = threading.Thread(target=lambda: (stop.wait(), poller.stop()), name="end-poller")
     ending.start()
     try:
@@ -142,7 +142,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
 
 
 def _crew(runtime: Runtime, store: Any, book: FeedBook, catalog: Catalog) -> "Crew":
-    """A mill for each partition. Each asks the store by itself: one that hangs is not hidden by the others."""
+    """A mill for each partition. Each has a store client of its own, so that a hung one does not hold the others."""
     from tidemill.hints import Hints
     from tidemill.log.opening import open_partition_reader
     from tidemill.mill.backup_hold import BackupHold
@@ -151,11 +151,11 @@ def _crew(runtime: Runtime, store: Any, book: FeedBook, catalog: Catalog) -> "Cr
     from tidemill.mill.turns import Turns
     from tidemill.mill.worker import Mill
     from tidemill.model.offset import Partition
-    from tidemill.store.freeze import FROZEN, freeze
+    from tidemill.store.freeze import FROZEN, freeze_tables
 
     folder, count = runtime.settings.folder, runtime.settings.partitions
     hints, turns = Hints.from_fd(runtime.hint_fd), Turns(count)
-    backup_hold = BackupHold(folder / "mill", folder / "store" / FROZEN, lambda: freeze(store), count)
+    backup_hold = BackupHold(folder / "mill", folder / "store" / FROZEN, lambda: freeze_tables(store), count)
 
     def mill_of(partition: Partition, end: Hints) -> Mill:
         return Mill(
@@ -178,8 +178,8 @@ def _crew(runtime: Runtime, store: Any, book: FeedBook, catalog: Catalog) -> "Cr
 
 
 def run_worker(runtime: Runtime, lifeline: Lifeline) -> None:
-    """Long jobs, until SIGTERM or until there is none. Its memory is bounded, so that it takes nobody else's."""
-    from tidemill.jobs.work import works
+    """Do long jobs until SIGTERM or until there is none. The memory of the process is bounded by a setting."""
+    from tidemill.jobs.work import job_works
     from tidemill.jobs.worker import Worker
 
     os.nice(_WORKER_NICE)
@@ -193,16 +193,16 @@ def run_worker(runtime: Runtime, lifeline: Lifeline) -> None:
     catalog = open_catalog(folder)
     settings = runtime.settings
     store = cache(lambda: _store(runtime, settings.query_timeout, settings.query_memory))
-    worker = Worker(works(catalog, store, settings), WakePipe(*runtime.wake_fds))
-    lifeline.beat_while(lambda: time.monotonic() - worker.turned < _WORKER_SILENCE_S)
+    worker = Worker(job_works(catalog, store, settings), WakePipe(*runtime.wake_fds))
+    lifeline.beat_while(lambda: time.monotonic() - worker.last_turn < _WORKER_SILENCE_S)
     try:
-        worker.run(stop)
+        worker.run_jobs(stop)
     finally:
         lock.release()
 
 
 def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
-    """HTTP on the public and the internal listener, until SIGTERM."""
+    """Serve HTTP on the public and the internal listener until SIGTERM."""
     from tidemill.api.app import create_app
     from tidemill.api.applied import AppliedOffsets
     from tidemill.api.pending_deletions import PendingDeletions
@@ -215,7 +215,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     from tidemill.mill.state_files import mill_states
     from tidemill.query.cursors import Seals
     from tidemill.query.queries import Queries
-    from tidemill.store.deletions import series_of
+    from tidemill.store.deletions import read_feed_series
 
     sys.setswitchinterval(_SWITCH_S)
     settings, folder = runtime.settings, runtime.settings.folder
@@ -226,7 +226,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     book = FeedBook(texts)
     store = _store(runtime, settings.query_timeout, settings.query_memory)
     applied = AppliedOffsets(lambda: progress_of(mills), Hints.from_fd(runtime.hint_fd))
-    deleted = PendingDeletions(applied, intake_log, partial(series_of, store))
+    deleted = PendingDeletions(applied, intake_log, partial(read_feed_series, store))
     services = Services(
         settings=settings,
         log=intake_log,
@@ -249,7 +249,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
 
 
 def _intake_log(settings: Settings) -> "IntakeLog":
-    """The log as its owner opens it."""
+    """The log, opened as its owner."""
     from tidemill.log.limits import LogLimits
     from tidemill.log.opening import open_log
     from tidemill.mill.state_files import mill_states
@@ -265,7 +265,7 @@ def _intake_log(settings: Settings) -> "IntakeLog":
 
 
 def run_demo(runtime: Runtime, lifeline: Lifeline) -> None:
-    """Simulated traffic through all five feeds, until SIGTERM."""
+    """Simulate traffic through all five feeds until SIGTERM."""
     from tidemill.simulate.demo import run
 
     lifeline.beat_while(lambda: True)
@@ -300,7 +300,7 @@ def _trust(settings: Settings) -> Trust:
 
 
 def _bring_up_to_date(address: Any, stop: threading.Event) -> bool:
-    """Migrate the store, waiting for it as long as it takes; false if told to stop meanwhile."""
+    """Migrate the store, waiting for it without limit; false if `stop` was set meanwhile."""
     from tidemill.store.migrate import migrate
 
     while not stop.is_set():
@@ -316,8 +316,8 @@ def _bring_up_to_date(address: Any, stop: threading.Event) -> bool:
 
 
 def _sources(catalog: Catalog, book: FeedBook) -> "Iterator[tuple[str, Feed | Unusable]]":
-    """Every feed that polls. A recipe as shipped polls for the default tenant only: two tenants that drain one server
-    would each get half of it. A definition that a tenant applied polls for that tenant."""
+    """Yields every feed that polls. A shipped recipe polls for the default tenant only, because two tenants that poll
+    the same server would each get half of its points. A definition that a tenant applied polls for that tenant."""
     from tidemill.sources.state import Unusable
 
     texts = CatalogFeeds(catalog)
@@ -329,7 +329,7 @@ def _sources(catalog: Catalog, book: FeedBook) -> "Iterator[tuple[str, Feed | Un
                 if text is None or (tenant != DEFAULT_TENANT and is_shipped_recipe(name, text.text, text.sha256)):
                     continue
                 feed = book.current(tenant, name)
-            except TidemillError as error:  # for instance a ${NAME} that this process has not: the others go on
+            except TidemillError as error:  # for instance a ${NAME} that this process has not: other feeds go on
                 if text is None or "[source" in text.text:
                     yield tenant, Unusable(name, error.message)
                 continue
@@ -338,10 +338,10 @@ def _sources(catalog: Catalog, book: FeedBook) -> "Iterator[tuple[str, Feed | Un
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one role until it is told to end; the exit status is 0 then."""
+    """Run one role until it ends; returns the exit status of a failure, or ends the process with status 0."""
     role, lifeline_fd = arguments or sys.argv[1:3]
     runtime = msgspec.json.decode(sys.stdin.buffer.read(), type=Runtime)
-    telemetry.configure(role, runtime.settings.log_level)
+    telemetry.configure_logging(role, runtime.settings.log_level)
     try:
         lifeline = Lifeline(int(lifeline_fd))
         lifeline.watch()
@@ -353,8 +353,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log.exception("ended by an error")
         return 1
     logging.shutdown()
-    # Not sys.exit: it would wait for threads that may hold a query which does not heed its cancellation. All that was
-    # acknowledged is durable by now.
+    # Not sys.exit: it would wait for threads that may hold a query which does not heed its cancellation. Everything
+    # acknowledged is durable.
     os._exit(0)
 
 

@@ -1,7 +1,7 @@
-"""Every setting, as one table in code: its name, default, and meaning.
+"""The table of all settings: name, default, and meaning.
 
 A setting comes from the command line, else from `TIDEMILL_<NAME>` in the environment, else from its default here.
-`Runtime` is not for users: it is what the supervisor hands to the processes it starts.
+`Runtime` is not for users: the supervisor passes it to the processes that it starts.
 """
 
 import ipaddress
@@ -31,7 +31,7 @@ def _setting(help_text: str, **constraints: Any) -> Any:
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user may set. Sizes in bytes, times in seconds, unless the name says otherwise."""
+    """The settings of a user. Sizes in bytes, times in seconds, unless the name says otherwise."""
 
     data: Annotated[str, _setting("Folder that holds everything: log, catalog, store.")] = "data"
     listen: Annotated[str, _setting("HOST:PORT to serve on.")] = "127.0.0.1:8080"
@@ -124,8 +124,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def insert_memory(self) -> int:
-        """Bytes that the store must let a statement of the mill use, so that every payload that is taken can be stored
-        or set aside: while its row goes in, four buffers hold it, each as long as the next power of two."""
+        """Bytes of memory that a statement of the mill may use in the store, so that every accepted payload can be
+        stored or set aside: while its row is inserted, four buffers hold it, each as long as the next power of two."""
         return max(256 * MIB, 9 * max(self.max_body, self.max_bulk_body, self.max_unpacked))
 
     @property
@@ -150,14 +150,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def source_networks(self, *, closed: bool) -> str:
         """The private networks that sources may poll, as CIDRs with commas between them; empty for none. `closed`:
-        there was a key, so whoever writes feeds may be somebody from elsewhere, whom a proxy lets in."""
+        there was a key, so the author of a feed may be a person from outside, whom a proxy lets in."""
         if not self.source_allow:
             return _LOOPBACK if self.on_loopback and not closed else ""
         return "" if self.source_allow.strip() == "none" else self.source_allow
 
     @property
     def clock_confirmed_ns(self) -> int:
-        """`clock_confirmed` in ns since the epoch; 0: nothing was confirmed."""
+        """`clock_confirmed` in ns since the epoch; 0: not set."""
         return _instant_ns(self.clock_confirmed) if self.clock_confirmed else 0
 
     @property
@@ -166,8 +166,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return Path(self.data).absolute()
 
 
-def load(given: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Settings:
-    """Settings from what was given (None: not given), then the environment, then the defaults.
+def load_settings(given: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings from the `given` values (None: not given), then the environment, then the defaults.
 
     Raises StartupError that names the setting, its value and what it must be.
     """
@@ -207,7 +207,7 @@ def _check_hosts(text: str) -> None:
 
 
 def _instant_ns(text: str) -> int:
-    """Raises ValueError for what is no time, or has no offset from UTC."""
+    """The time in ns since the epoch. Raises ValueError for a text that is no time, or has no offset from UTC."""
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         raise ValueError("it has no offset from UTC (such as Z)")
@@ -234,8 +234,8 @@ def _check_networks(text: str) -> None:
 
 
 def variables_by_tenant(text: str) -> dict[str, tuple[str, ...]]:
-    """The setting `source_variables` as tenant -> names, each with or without a `*` at its end; a tenant that it does
-    not speak of is not in it. No name is two tenants'. Raises StartupError."""
+    """The setting `source_variables` as tenant -> names, each with or without a `*` at its end; only tenants that the
+    setting names. No variable belongs to two tenants. Raises StartupError."""
     bound: dict[str, tuple[str, ...]] = {}
     for part in filter(None, (part.strip() for part in text.split(";"))):
         match = _BOUND.fullmatch(part)
@@ -243,12 +243,12 @@ def variables_by_tenant(text: str) -> dict[str, tuple[str, ...]]:
         if tenant in bound:
             raise StartupError(f"{_VARIABLES} speaks of the tenant '{tenant}' twice; put its names into one list")
         bound[tenant] = _names(names)
-    for (one, names), (other, others) in itertools.combinations(bound.items(), 2):
+    for (tenant, names), (other, others) in itertools.combinations(bound.items(), 2):
         for name, theirs in itertools.product(names, others):
             if _overlap(name, theirs):
                 raise StartupError(
-                    f"{_VARIABLES} gives what is one tenant's to another: {name} of '{one}' and {theirs} of '{other}' "
-                    "name the same variables. Name them one by one, or let them begin differently."
+                    f"{_VARIABLES} gives what is one tenant's to another: {name} of '{tenant}' and {theirs} of "
+                    f"'{other}' name the same variables. Name them one by one, or let them begin differently."
                 )
     return bound
 
@@ -265,25 +265,24 @@ def _names(text: str) -> tuple[str, ...]:
     return names
 
 
-def _overlap(one: str, other: str) -> bool:
+def _overlap(name: str, other: str) -> bool:
     """Whether two names, each with or without a `*` at its end, can name the same variable."""
-    start, other_start = one.removesuffix("*"), other.removesuffix("*")
-    if one.endswith("*") and other.endswith("*"):
+    start, other_start = name.removesuffix("*"), other.removesuffix("*")
+    if name.endswith("*") and other.endswith("*"):
         return start.startswith(other_start) or other_start.startswith(start)
-    if one.endswith("*"):
+    if name.endswith("*"):
         return other.startswith(start)
-    return one.startswith(other_start) if other.endswith("*") else one == other
+    return name.startswith(other_start) if other.endswith("*") else name == other
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):
-    """What the supervisor hands to the processes it starts (as JSON on standard input, which others cannot read as they
-    can an environment; never shown).
+    """The values that the supervisor passes to the processes that it starts, as JSON on standard input, which other
+    users cannot read as they can an environment. It is never shown.
 
     `listen_fd` and `internal_fd` are listening sockets that outlive a restart of `api`, so that a connection made
-    meanwhile waits instead of being refused. `hint_fd` is one end of a datagram socket pair between `api` and `mill`:
-    `api` says that the log grew, `mill` says how far it applied; hints may be lost, nothing depends on them.
-    `wake_fds` are the ends of the pipe by which `api` wakes `worker` (`wake.py`).
-    `url` is where the server can be reached. `stand_ins` are the demonstration's servers and their listening sockets.
+    meanwhile waits instead of being refused. `hint_fd` is one end of a datagram socket pair between `api` and `mill`
+    (`hints.py`). `wake_fds` are the ends of the pipe by which `api` wakes `worker` (`wake.py`). `url`: the server's
+    public URL. `stand_ins`: the demonstration's servers and their listening sockets.
     """
 
     settings: Settings

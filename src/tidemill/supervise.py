@@ -1,9 +1,9 @@
-"""`tidemill serve`: starts store, mill and api, and a worker when there are jobs; watches over them, and ends them.
+"""`tidemill serve`: starts store, mill and api, and a worker when there are jobs; supervises them, and ends them.
 
-Owns what must outlive a restart of any of them: the listening sockets (a connection made while `api` restarts waits
-instead of being refused), the hint sockets, the pipe that wakes the worker, the secret and the store's port of this
-start. A process that exits, or falls silent, is started again: at once, and with growing pauses if it keeps failing.
-Holds no data.
+The supervisor owns everything that must outlive a restart of a process: the listening sockets (a connection made while
+`api` restarts waits instead of being refused), the hint sockets, the pipe that wakes the worker, the secrets and the
+store's port. A process that exits, or is silent, is started again: at once, and with growing pauses if it keeps
+failing. The supervisor holds no data.
 """
 
 import contextlib
@@ -35,11 +35,11 @@ from tidemill.wake import WakePipe
 log = logging.getLogger(__name__)
 
 STOP_S: Final = 9.0  # SIGTERM ends everything within 10 s
-PATIENCE: Final = 3  # quick deaths in a row that are restarted without a pause
-STARTING: Final = 10  # a start may take so many times the silence that is allowed later (a large store loads)
+PATIENCE: Final = 3  # quick deaths in a row after which a process is restarted without a pause
+STARTING: Final = 10  # a start may take this many times the silence that is allowed later (a large store loads)
 STEADY_S: Final = 5.0  # a process that ran this long has recovered
 MAX_PAUSE_S: Final = 5.0
-STAND_INS: Final = {  # what the demonstration serves: the variable by which a recipe finds it, and its path
+STAND_INS: Final = {  # the demonstration's servers: the variable with the URL that a recipe polls, and its path
     "telemetry": ("TIDEMILL_TELEMETRY_URL", "/"),
     "meters": ("TIDEMILL_METERS_URL", "/meterdata/measurement"),
 }
@@ -52,18 +52,18 @@ _FEW_THREADS: Final = {
 }
 
 
-ENDING_BY_THEMSELVES: Final = ("demo", "worker")  # with status 0, when they have nothing more to do
+ENDING_BY_THEMSELVES: Final = ("demo", "worker")  # with status 0, when they have no more work
 
 
 @dataclass
 class Part:
-    """One supervised process and what has become of it so far. `restart_at` null: it runs, or nobody needs it."""
+    """One supervised process and its state. `restart_at` null: it runs, or it is not needed."""
 
     role: str
     process: subprocess.Popen[bytes] | None = None
     lifeline: socket.socket | None = None
     started: float = 0.0
-    heard: float | None = None  # the last beat; none yet: it is still starting
+    last_beat: float | None = None  # the time of the last beat; null: it is still starting
     quick_deaths: int = 0
     restart_at: float | None = 0.0
     restarts: int = 0
@@ -71,7 +71,7 @@ class Part:
 
 
 class Supervisor:
-    """Runs the processes of one data folder until it is told to stop. One instance a process; not reentrant."""
+    """Runs the processes of one data folder until SIGTERM or SIGINT. One instance a process; not reentrant."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -86,18 +86,18 @@ class Supervisor:
 
     @property
     def url(self) -> str:
-        """Where the public listener can be reached, also when port 0 was asked for."""
+        """The URL of the public listener, with its real port where the settings have port 0."""
         host, port = self._sockets[0].getsockname()[:2]
         return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     def prepare(self) -> None:
         """Lock the folder, decide about access, open the sockets. Raises StartupError that says what to do."""
         folder = self._settings.folder
-        os.umask(0o077)  # what is measured, and the hashes of keys, are for this user alone
+        os.umask(0o077)  # the data and the hashes of keys are for this user alone
         _make(folder / "run")
         self._lock = FolderLock(folder, "serve.lock")
         settle_partitions(folder, self._settings.partitions)
-        self._mend(folder)
+        self._repair_tails(folder)
         check_folder(folder)
         self.open_access = self._decide_access()
         public = _listener(self._settings.host, self._settings.port)
@@ -130,7 +130,7 @@ class Supervisor:
             self._prepare_demo()
 
     def _prepare_demo(self) -> None:
-        """Ports of this server's own for what its recipes poll, where nobody configured another place to poll."""
+        """Open a port for each server of the demonstration whose recipe has no URL configured."""
         listeners = {name: _listener("127.0.0.1", 0) for name, (variable, _) in STAND_INS.items() if not _set(variable)}
         self._sockets += listeners.values()
         for name, listener in listeners.items():
@@ -140,8 +140,8 @@ class Supervisor:
         self._runtime = msgspec.structs.replace(self._runtime, stand_ins=tuple(fds.items()))
         self._parts["demo"] = Part("demo", pass_fds=tuple(fds.values()))
 
-    def run(self) -> None:
-        """Keep everything running until SIGTERM or SIGINT, then end it, within 10 s."""
+    def supervise(self) -> None:
+        """Keep all processes running until SIGTERM or SIGINT, then end them, within 10 s."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask_to_stop)
         try:
@@ -169,7 +169,7 @@ class Supervisor:
     def _start(self, part: Part) -> None:
         ours, theirs = socket.socketpair()
         runtime = msgspec.structs.replace(self._runtime, hint_fd=self._hint_fds.get(part.role, -1))
-        if part.role == "demo":  # comes from outside, like any client
+        if part.role == "demo":  # a client without secrets
             runtime = msgspec.structs.replace(runtime, intake_secret="", store_secret="")
         try:
             part.process = subprocess.Popen(
@@ -180,7 +180,7 @@ class Supervisor:
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone, which ends the others in order
             )
             _hand_over(part.process, runtime)
-        except OSError as error:  # no memory, too many processes: the parts that run go on
+        except OSError as error:  # no memory, too many processes: the running parts go on
             log.error("cannot be started now", extra={"facts": {"part": part.role, "error": str(error)}})
             ours.close()
             part.restart_at = time.monotonic() + MAX_PAUSE_S
@@ -189,7 +189,7 @@ class Supervisor:
             theirs.close()
         ours.setblocking(False)
         part.lifeline = ours
-        part.started, part.heard = time.monotonic(), None
+        part.started, part.last_beat = time.monotonic(), None
         part.restart_at = None
         self._selector.register(ours, selectors.EVENT_READ, part)
         log.info("started", extra={"facts": {"part": part.role, "pid": part.process.pid, "restarts": part.restarts}})
@@ -203,23 +203,23 @@ class Supervisor:
         except ConnectionResetError:
             beats = b""
         if beats:
-            part.heard = time.monotonic()
+            part.last_beat = time.monotonic()
         else:
-            self._selector.unregister(part.lifeline)  # it has ended, or is about to
+            self._selector.unregister(part.lifeline)  # the process has ended, or is about to
 
     def _look_after(self, part: Part) -> None:
         process = part.process
         if process is None:
             return
-        silent_s = time.monotonic() - (part.heard or part.started)
-        allowed_s = self._settings.silence * (1 if part.heard else STARTING)
+        silent_s = time.monotonic() - (part.last_beat or part.started)
+        allowed_s = self._settings.silence * (1 if part.last_beat else STARTING)
         if process.poll() is None and silent_s > allowed_s:
             log.error("silent: killed", extra={"facts": {"part": part.role, "silent_s": round(silent_s)}})
             process.kill()
             process.wait()
         if process.poll() is None:
             return
-        self._forget(part)
+        self._close_lifeline(part)
         if process.returncode == 0 and part.role in ENDING_BY_THEMSELVES:
             return
         uptime = time.monotonic() - part.started
@@ -230,7 +230,7 @@ class Supervisor:
         facts = {"part": part.role, "status": process.returncode, "uptime_s": round(uptime, 1), "pause_s": pause}
         log.warning("ended unasked: starting it again", extra={"facts": facts})
 
-    def _forget(self, part: Part) -> None:
+    def _close_lifeline(self, part: Part) -> None:
         part.process = None
         if part.lifeline is not None:
             with contextlib.suppress(KeyError, ValueError):
@@ -239,7 +239,7 @@ class Supervisor:
             part.lifeline = None
 
     def _end(self) -> None:
-        """Ask the writers first, the store last; whoever does not listen is killed in time."""
+        """End the writers first and the store last; a process that does not end in time is killed."""
         deadline = time.monotonic() + STOP_S
         for roles, by in ((("demo",), 1.5), (("api", "mill", "worker"), 6.5), (("store",), STOP_S)):
             processes = [p.process for r in roles if (p := self._parts.get(r)) and p.process is not None]
@@ -259,8 +259,9 @@ class Supervisor:
         if self._lock is not None:
             self._lock.release()
 
-    def _mend(self, folder: Path) -> None:
-        """Repair what the last run left unread, before anybody opens it and forgets what is behind the damage."""
+    def _repair_tails(self, folder: Path) -> None:
+        """Repair damaged WAL tails of the log and the catalog before they are opened, because SQLite drops what is
+        behind the damage."""
         logs = log_files(folder, self._settings.partitions)
         for path in (*logs.repair_tails(), *repair_catalog_tails(folder)):
             log.error("it was damaged, and is read to its end again", extra={"facts": {"file": str(path)}})
@@ -284,7 +285,7 @@ class Supervisor:
 
 
 def _pause_s(quick_deaths: int) -> float:
-    """How long to wait before a part is started again: not at all at first, then 0.2 s doubling up to MAX_PAUSE_S."""
+    """Seconds to wait before a part is started again: 0 at first, then 0.2 s doubling up to MAX_PAUSE_S."""
     over = min(quick_deaths - PATIENCE, 10)  # bounded before the power: a crash loop may last for days
     return min(MAX_PAUSE_S, 0.1 * 2**over) if over > 0 else 0.0
 
@@ -311,20 +312,20 @@ def _listener(host: str, port: int) -> socket.socket:
 
 
 def _set(variable: str) -> bool:
-    """Whether the operator configured this."""
+    """Whether the operator set this environment variable."""
     return bool(os.environ.get(variable))
 
 
 def _hand_over(process: "subprocess.Popen[bytes]", runtime: Runtime) -> None:
-    """Write what a process needs to its standard input; it fits into the pipe, so this does not wait."""
+    """Write the Runtime to the standard input of a process; it fits into the pipe, so this does not wait."""
     assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # it ended already: that is noticed elsewhere
+    with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # the process ended: `_look_after` handles that
         pipe.write(msgspec.json.encode(runtime))
 
 
 def _reserve_port() -> socket.socket:
-    """A socket that holds a loopback port for the store and never listens: while the store is down a connection is
-    refused at once, and no other process can take its place (and its clients' password)."""
+    """A socket that reserves a loopback port for the store and never listens: while the store is down a connection is
+    refused at once, and no other process can take the port (and read the clients' password)."""
     holder = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     holder.bind(("127.0.0.1", 0))

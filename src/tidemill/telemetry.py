@@ -1,6 +1,6 @@
 """Logs of every process: one JSON object a line, or short readable lines on a terminal.
 
-Use plain `logging` everywhere; extra facts go in `extra={"facts": {...}}` and become keys of the line.
+All modules use plain `logging`; extra facts go in `extra={"facts": {...}}` and become keys of the line.
 """
 
 import logging
@@ -19,7 +19,7 @@ class JsonLines(logging.Formatter):
         self._role = role
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, whatever is in it: newlines are escaped by JSON."""
+        """The record as one line: JSON escapes newlines."""
         line: dict[str, Any] = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
@@ -41,7 +41,7 @@ class Readable(logging.Formatter):
         self._role = role
 
     def format(self, record: logging.LogRecord) -> str:
-        """Warnings and worse say so; facts follow the message."""
+        """The record as a line with its level, if that is warning or worse, and its facts behind the message."""
         record.role = self._role
         text = super().format(record)
         if record.levelno >= logging.WARNING:
@@ -50,12 +50,12 @@ class Readable(logging.Formatter):
         return "  ".join([text, *(f"{key}={value}" for key, value in facts.items())])
 
 
-def configure(role: str, level: str) -> None:
-    """Send this process's logs to standard error. Call once, before anything logs."""
+def configure_logging(role: str, level: str) -> None:
+    """Send this process's logs to standard error. Call it once, before the first log line."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Readable(role) if sys.stderr.isatty() else JsonLines(role))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for chatty in ("httpx", "httpcore", "uvicorn.access", "uvicorn.error", "asyncio"):
         logging.getLogger(chatty).setLevel("WARNING")
-    for twice in ("urllib3", "clickhouse_connect"):  # they warn of every request that fails, and raise it as well
-        logging.getLogger(twice).setLevel("ERROR")
+    for library in ("urllib3", "clickhouse_connect"):  # they log every failed request, and raise the error as well
+        logging.getLogger(library).setLevel("ERROR")

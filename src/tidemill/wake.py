@@ -1,7 +1,7 @@
-"""Wakes a process that may not be there: a pipe that the supervisor holds open.
+"""Wakes a process that may not run: a pipe that the supervisor holds open.
 
-Who has something to be done writes a byte. The process that does such things takes all bytes before it looks what is to
-be done; while there is no such process, its supervisor sees that there are bytes, and starts one. So no wake is lost.
+A process that has work for another writes a byte. The woken process reads all bytes before it looks for work; while it
+does not run, the supervisor sees that there are bytes, and starts it. So no wake is lost.
 """
 
 import os
@@ -9,7 +9,7 @@ import select
 from contextlib import suppress
 from typing import Final
 
-_TAKEN_AT_ONCE: Final = 4_096
+_READ_BYTES: Final = 4_096
 
 
 class WakePipe:
@@ -31,18 +31,18 @@ class WakePipe:
         return self.read_fd, self.write_fd
 
     def wake(self) -> None:
-        """There is something to be done. A full pipe says so already."""
+        """Write a byte, unless the pipe is full, which wakes as well. Never blocks."""
         with suppress(BlockingIOError):
             os.write(self.write_fd, b".")
 
     def is_woken(self, timeout_s: float = 0.0) -> bool:
-        """Whether somebody woke since the last `take`, now or within `timeout_s` seconds."""
+        """Whether a byte was written since the last `drain`, or is within `timeout_s` seconds."""
         return bool(select.select([self.read_fd], [], [], timeout_s)[0])
 
-    def take(self) -> None:
-        """Take what was written so far; look for what is to be done after that. Never blocks."""
+    def drain(self) -> None:
+        """Read all bytes written so far; look for work after that. Never blocks."""
         with suppress(BlockingIOError):
-            while len(os.read(self.read_fd, _TAKEN_AT_ONCE)) == _TAKEN_AT_ONCE:
+            while len(os.read(self.read_fd, _READ_BYTES)) == _READ_BYTES:
                 pass
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from tidemill.api.jobs import MAX_QUEUED
 from tidemill.catalog.jobs import CatalogJobs, jobs_of_kinds
 from tidemill.catalog.keys import create_key
 from tidemill.catalog.sqlite import SqliteCatalog
-from tidemill.jobs.work import WORKS
+from tidemill.jobs.work import JOB_WORKS
 from tidemill.model.ids import new_receipt
 from tidemill.model.job_kinds import JOBS, KINDS
 from tidemill.model.replay import Replay, ReplayRequest
@@ -190,7 +190,7 @@ def test_a_clock_in_doubt_removes_no_job(tmp_path: Path) -> None:
 
 
 def test_jobs_that_waited_through_a_restart_wake_the_worker(alone: Api) -> None:
-    alone.wake.take()
+    alone.wake.drain()
     wake_for_waiting(alone.services)
     assert not alone.wake.is_woken()
     CatalogJobs(alone.services.catalog, Verification).create(verification(0))
@@ -252,7 +252,7 @@ def test_a_replay_is_written_as_before() -> None:
 
 def test_every_kind_is_complete(alone: Api) -> None:
     assert set(JOBS) == set(KINDS) == set(VIEWS) == set(MAKERS) == set(jobs_of_kinds(alone.services.catalog))
-    assert {kind for kind, job in JOBS.items() if job.ROLE == "worker"} == set(WORKS)
+    assert {kind for kind, job in JOBS.items() if job.ROLE == "worker"} == set(JOB_WORKS)
     prefixes = [job.PREFIX for job in JOBS.values()]
     assert not any(a != b and a.startswith(b) for a in prefixes for b in prefixes) and len(set(prefixes)) == len(JOBS)
 

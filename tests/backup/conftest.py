@@ -10,7 +10,7 @@ from tests.log.payloads import payload
 from tests.support.engine import running_engine
 from tidemill.backup.take import take_backup
 from tidemill.catalog.sqlite import SqliteCatalog
-from tidemill.cli.backup import stopped
+from tidemill.cli.backup import freeze_stopped
 from tidemill.log.sqlite import SqliteLog
 from tidemill.mill.progress import PartitionProgress
 from tidemill.mill.state_files import FileMillState
@@ -49,13 +49,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def whole(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A backup of it, as a folder. Not to be changed."""
-    return take_backup(made, tmp_path_factory.mktemp("backups"), stopped(made)).path
+    return take_backup(made, tmp_path_factory.mktemp("backups"), freeze_stopped(made)).path
 
 
 @pytest.fixture(scope="session")
 def archive(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A backup of it, as a file. Not to be changed."""
-    return take_backup(made, tmp_path_factory.mktemp("archives") / "whole.tar.zst", stopped(made)).path
+    return take_backup(made, tmp_path_factory.mktemp("archives") / "whole.tar.zst", freeze_stopped(made)).path
 
 
 @pytest.fixture

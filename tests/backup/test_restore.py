@@ -13,7 +13,7 @@ from tidemill.backup.take import take_backup
 from tidemill.catalog.keys import create_key, ever_keys
 from tidemill.catalog.opening import CATALOG_FILE
 from tidemill.catalog.sqlite import SqliteCatalog
-from tidemill.cli.backup import stopped
+from tidemill.cli.backup import freeze_stopped
 from tidemill.cli.offline import open_store
 from tidemill.data_folder import CLOSED_MARK, check_folder, mark_closed
 from tidemill.errors import StartupError
@@ -41,7 +41,7 @@ def test_a_restored_folder_has_the_same_entries_rows_and_position(source: Path, 
     original.close()
     log.close()
     with open_store(data) as store:
-        assert [row["seq"] for row in store.rows("deletion_places", **EVERYWHERE)] == []
+        assert [row["seq"] for row in store.rows("deletion_cleared_offsets", **EVERYWHERE)] == []
         assert {row["name"] for row in store.rows("backup_tables")} > {"points", "payloads", "schema_migrations"}
         frame = store.frame("backup_tables")
     assert frame.height > 10
@@ -73,7 +73,7 @@ def test_a_restored_log_goes_on_far_above(whole: Path, tmp_path: Path) -> None:
 
 def test_a_restore_of_a_restore_goes_on_above_both(whole: Path, tmp_path: Path) -> None:
     restore_backup(open_backup(whole), tmp_path / "data")
-    nothing_sent = take_backup(tmp_path / "data", tmp_path / "backups", stopped(tmp_path / "data"))
+    nothing_sent = take_backup(tmp_path / "data", tmp_path / "backups", freeze_stopped(tmp_path / "data"))
     restore_backup(open_backup(nothing_sent.path), tmp_path / "again")
     log = SqliteLog(tmp_path / "again" / "log")
     assert log.append(payload(b"new")).result(10).seq == 5 + 2 * GAP + 1
@@ -136,7 +136,7 @@ def folder(made: Path, tmp_path: Path) -> Path:
 def test_a_closed_server_is_closed_when_it_is_restored(folder: Path, tmp_path: Path, to: str) -> None:
     close_folder(folder)
     data = tmp_path / "data"
-    restore_backup(open_backup(take_backup(folder, tmp_path / to, stopped(folder)).path), data)
+    restore_backup(open_backup(take_backup(folder, tmp_path / to, freeze_stopped(folder)).path), data)
     assert (data / CLOSED_MARK).read_bytes() == (folder / CLOSED_MARK).read_bytes()
     check_folder(data, {})
     catalog = SqliteCatalog(data / CATALOG_FILE)
@@ -163,7 +163,7 @@ def test_tenants_ahead_of_the_checkpoint_are_ahead_when_restored(folder: Path, t
         log.append(payload(b"%d" % number, tenant="acme")).result(10)
     log.close()
     FileMillState(folder / "mill").save_progress(PartitionProgress(3, {"acme": 7}))
-    report = take_backup(folder, tmp_path / "backups", stopped(folder))
+    report = take_backup(folder, tmp_path / "backups", freeze_stopped(folder))
     assert (report.manifest.checkpoint, report.manifest.waiting) == (3, 3)  # 4 and 5 of one tenant, 8 of the other
     restore_backup(open_backup(report.path), tmp_path / "data")
     assert FileMillState(tmp_path / "data" / "mill").progress() == PartitionProgress(3, {"acme": 7})

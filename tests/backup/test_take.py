@@ -13,7 +13,7 @@ from tidemill.backup import manifest
 from tidemill.backup.moment import backup_lock, held_mill, is_served
 from tidemill.backup.stored import check_backup, open_backup
 from tidemill.backup.take import take_backup
-from tidemill.cli.backup import stopped
+from tidemill.cli.backup import freeze_stopped
 from tidemill.errors import BackupError
 from tidemill.lock import FolderLock
 from tidemill.mill.backup_hold import Held
@@ -66,7 +66,7 @@ def test_every_file_of_a_data_folder_is_in_the_backup_or_left_out_for_a_reason(m
 
 def test_what_did_not_change_is_shared_and_each_backup_stands_alone(folder: Path, tmp_path: Path) -> None:
     to = tmp_path / "backups"
-    first, second = (take_backup(folder, to, stopped(folder)) for _ in range(2))
+    first, second = (take_backup(folder, to, freeze_stopped(folder)) for _ in range(2))
     assert (first.base, first.shared) == ("", 0)
     assert second.base == first.path.name and second.shared > 0
     parts = list(second.path.glob("store/**/data.bin"))
@@ -81,10 +81,10 @@ def test_what_did_not_change_is_shared_and_each_backup_stands_alone(folder: Path
 
 def test_a_file_that_rotted_in_an_earlier_backup_is_not_shared(folder: Path, tmp_path: Path) -> None:
     to = tmp_path / "backups"
-    first = take_backup(folder, to, stopped(folder))
+    first = take_backup(folder, to, freeze_stopped(folder))
     rotten = next(first.path.glob("store/**/data.bin"))
     flip(rotten)
-    second = take_backup(folder, to, stopped(folder))
+    second = take_backup(folder, to, freeze_stopped(folder))
     assert check_backup(open_backup(second.path))[1] == []
     assert [damage.path for damage in check_backup(open_backup(first.path))[1]] == [
         rotten.relative_to(first.path).as_posix()
@@ -93,9 +93,9 @@ def test_a_file_that_rotted_in_an_earlier_backup_is_not_shared(folder: Path, tmp
 
 def test_a_backup_whose_manifest_rotted_is_no_reason_to_make_no_more(folder: Path, tmp_path: Path) -> None:
     to = tmp_path / "backups"
-    first = take_backup(folder, to, stopped(folder))
+    first = take_backup(folder, to, freeze_stopped(folder))
     flip(first.path / manifest.MANIFEST_FILE)
-    second = take_backup(folder, to, stopped(folder))
+    second = take_backup(folder, to, freeze_stopped(folder))
     assert (second.base, second.shared) == ("", 0)
     assert check_backup(open_backup(second.path))[1] == []
 
@@ -106,7 +106,7 @@ def test_what_a_killed_backup_left_is_removed_by_the_next(folder: Path, tmp_path
     left = folder / "store" / "chdb" / "shadow" / "tidemill" / "store"
     left.mkdir(parents=True)
     (left / "part").write_bytes(b"deleted long ago")
-    report = take_backup(folder, to, stopped(folder))
+    report = take_backup(folder, to, freeze_stopped(folder))
     assert [path.name for path in to.iterdir() if path.is_dir()] == [report.path.name]
     assert not left.exists()
     assert not (folder / "mill" / "backup" / "links").exists()
@@ -114,25 +114,25 @@ def test_what_a_killed_backup_left_is_removed_by_the_next(folder: Path, tmp_path
 
 def test_a_backup_inside_its_own_folder_is_refused(folder: Path) -> None:
     with pytest.raises(BackupError, match="inside the data folder"):
-        take_backup(folder, folder / "backups", stopped(folder))
+        take_backup(folder, folder / "backups", freeze_stopped(folder))
     assert not (folder / "backups").exists()
 
 
 def test_an_archive_overwrites_nothing(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "a.tar.zst").write_bytes(b"")
     with pytest.raises(BackupError, match="there already"):
-        take_backup(folder, tmp_path / "a.tar.zst", stopped(folder))
+        take_backup(folder, tmp_path / "a.tar.zst", freeze_stopped(folder))
 
 
 def test_two_backups_at_once_are_refused(folder: Path, tmp_path: Path) -> None:
     with backup_lock(folder), pytest.raises(BackupError, match="Another backup"):
-        take_backup(folder, tmp_path / "backups", stopped(folder))
+        take_backup(folder, tmp_path / "backups", freeze_stopped(folder))
 
 
 def test_a_moment_that_ended_early_makes_no_backup(folder: Path, tmp_path: Path) -> None:
     @contextmanager
     def broken() -> Iterator[Held]:
-        with stopped(folder)() as held:
+        with freeze_stopped(folder)() as held:
             yield held
         raise BackupError("The mill did not keep still long enough.")
 

@@ -108,7 +108,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd-package\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(ENTRIES)
-    caches = (plugins.load, checks_by_name, unusable_checks, rules)
+    caches = (plugins.load_plugins, checks_by_name, unusable_checks, rules)
     sys.path.insert(0, str(folder))
     for cache in caches:
         cache.cache_clear()

@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.support.backups import tidemill
 from tests.support.engine import running_engine
 from tidemill.catalog.sqlite import SqliteCatalog
-from tidemill.cli.backup import size
+from tidemill.cli.backup import format_size
 from tidemill.log.sqlite import SqliteLog
 from tidemill.service import feed_texts
 from tidemill.store.migrate import migrate
@@ -59,7 +59,7 @@ def test_a_long_path_in_a_message_stays_in_one_piece(tmp_path: Path) -> None:
 
 
 def test_sizes_are_for_people() -> None:
-    assert [size(count) for count in (0, 1023, 1024, 1536, 5 << 30)] == [
+    assert [format_size(count) for count in (0, 1023, 1024, 1536, 5 << 30)] == [
         "0 bytes",
         "1023 bytes",
         "1.0 KiB",

@@ -27,7 +27,7 @@ from tests.support.worst_bodies import WORST
 from tidemill.errors import StoreQueryError
 from tidemill.mill.progress import PartitionProgress
 from tidemill.model.offset import ONLY
-from tidemill.settings import load
+from tidemill.settings import load_settings
 from tidemill.store.client import Store
 from tidemill.store.migrate import migrate
 
@@ -277,7 +277,7 @@ def test_a_store_that_refuses_everything_costs_no_payload_and_is_recovered_from(
 def test_the_largest_payload_can_be_set_aside_however_little_memory_a_query_may_use(
     engine: Engine, tmp_path: Path
 ) -> None:
-    settings = load({"data": str(tmp_path), "query_memory": MIB})
+    settings = load_settings({"data": str(tmp_path), "query_memory": MIB})
     body = Random(1).randbytes(max(settings.max_body, settings.max_bulk_body, settings.max_unpacked))
     house = House(tmp_path / "house", engine.address, "large", partition=ONLY)
     house.send("location", body)

@@ -82,7 +82,7 @@ def room(tmp_path: Path) -> Iterator[Room]:
 @contextmanager
 def working(room: Room, linger_s: float = 3600) -> Iterator[threading.Thread]:
     stop = threading.Event()
-    thread = threading.Thread(target=Worker([room.work], room.wake, linger_s=linger_s).run, args=(stop,))
+    thread = threading.Thread(target=Worker([room.work], room.wake, linger_s=linger_s).run_jobs, args=(stop,))
     thread.start()
     try:
         yield thread
@@ -186,6 +186,6 @@ def test_a_worker_without_work_ends_by_itself(room: Room) -> None:
         room.until(job, "done")
         thread.join(60)
         assert not thread.is_alive()
-    room.wake.take()
+    room.wake.drain()
     room.add()
     assert room.wake.is_woken(), "a job that comes after it wakes the next"

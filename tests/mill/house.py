@@ -29,7 +29,7 @@ from tidemill.model.offset import MAX_SEQ, Partition, partition_of, seq_of
 from tidemill.model.payload import LogEntry
 from tidemill.model.replay import Replay, ReplayRequest
 from tidemill.store.client import Store, StoreAddress
-from tidemill.store.queries import Query, packaged, query
+from tidemill.store.queries import Query, packaged_queries, query
 
 __all__ = ["NOW_NS", "House", "Payload"]
 
@@ -71,7 +71,7 @@ def _questions() -> dict[str, Query]:
 
 def questions() -> dict[str, Query]:
     """The product's queries and those of the tests."""
-    return dict(packaged()) | _questions()
+    return dict(packaged_queries()) | _questions()
 
 
 _numbers = itertools.count(1)  # 0 is for tests that have an engine of their own

@@ -16,7 +16,7 @@ from tidemill.mill.checkpoint import Checkpoint
 from tidemill.mill.confirm import Confirmer
 from tidemill.mill.progress import PartitionProgress
 from tidemill.store.client import Store
-from tidemill.store.queries import packaged, query
+from tidemill.store.queries import packaged_queries, query
 
 Build = Callable[..., House]
 
@@ -34,7 +34,7 @@ def with_question(house: House, name: str, sql: str) -> None:
 
 
 def test_payloads_are_applied_while_the_store_refuses_the_count(house: House) -> None:
-    sql = packaged()["confirm_suspects"].sql
+    sql = packaged_queries()["confirm_suspects"].sql
     with_question(house, "confirm_suspects", f"{sql} SETTINGS max_memory_usage = 1000")
     fixes(house, 3)
     house.work()
@@ -49,7 +49,7 @@ def test_payloads_are_applied_while_the_store_refuses_the_count(house: House) ->
 
 
 def test_a_count_that_is_too_much_for_the_store_is_made_in_parts(house: House) -> None:
-    sql = packaged()["confirm_counts"].sql
+    sql = packaged_queries()["confirm_counts"].sql
     with_question(house, "confirm_counts", f"{sql} HAVING throwIf(count() > 3) = 0")
     fixes(house, 10)
     house.work()

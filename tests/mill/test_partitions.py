@@ -216,7 +216,7 @@ def test_what_four_mills_leave_is_what_one_leaves(yard: Build) -> None:
 
 def payloads(yard: Yard, name: str) -> list[dict[str, Any]]:
     asked = {"tenant": yard.tenant(name), "low": 0, "high": (1 << 63) - 1}
-    return yard.store.rows("verify_places", **asked)
+    return yard.store.rows("verify_offsets", **asked)
 
 
 def test_a_mill_that_goes_back_takes_no_other_along(yard: Build) -> None:

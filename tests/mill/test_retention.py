@@ -195,7 +195,7 @@ def test_a_seal_that_was_cut_short_keeps_its_rollup(build: Build, monkeypatch: p
     command = Store.command
 
     def failing(self: Store, name: str, /, **values: Any) -> None:
-        if name == "mill_delete_windows":
+        if name == "mill_expire_windows":
             raise StoreUnavailableError("gone in the middle")
         command(self, name, **values)
 
@@ -203,7 +203,7 @@ def test_a_seal_that_was_cut_short_keeps_its_rollup(build: Build, monkeypatch: p
         patch.setattr(Store, "command", failing)
         job.run()
     house.mill.context.store.command(
-        "mill_delete_expired", tenant=house.tenant, feed="location", before=NOW_NS + DAY_NS, fresh=2**64 - 1
+        "mill_expire_points", tenant=house.tenant, feed="location", before=NOW_NS + DAY_NS, fresh=2**64 - 1
     )
     clocks.pass_days(3)  # now what is left is past retention, too
     job.run()

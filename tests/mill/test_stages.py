@@ -18,7 +18,7 @@ from tidemill.mill.stages import TransformedBatch, TransformPipeline
 from tidemill.mill.status import MillStatus
 from tidemill.model.payload import EntryKind, LogEntry
 from tidemill.model.time import parse_instant
-from tidemill.settings import Settings, load
+from tidemill.settings import Settings, load_settings
 
 DROPZONE = {"time_stamp": "2019-05-01T06:00:00-04:00", "data": [1]}
 POINT = {"time": 1_700_000_000, "value": [0, 0, 128, 63], "tags": []}
@@ -53,9 +53,9 @@ def test_the_limit_holds_where_the_mill_judges(book: FeedBook) -> None:
 
 
 def test_no_setting_is_deeper_than_the_readers_can_go(book: FeedBook) -> None:
-    assert load({"max_depth": DEEPEST}, {}).max_depth == DEEPEST
+    assert load_settings({"max_depth": DEEPEST}, {}).max_depth == DEEPEST
     with pytest.raises(StartupError, match="max_depth"):
-        load({"max_depth": DEEPEST + 1}, {})
+        load_settings({"max_depth": DEEPEST + 1}, {})
     assert Settings().max_depth <= DEEPEST
     body = nested(DROPZONE, DEEPEST).replace(b"[]", b"[NaN]")
     faults = Decoder(book.current("default", "dropzone"), max_depth=DEEPEST).check_payload(body, "json", 0)

@@ -12,7 +12,7 @@ from tests.mill.test_order import strip
 from tests.mill.test_worker import fix
 from tidemill.errors import LostPartitionError
 from tidemill.store.fenced import FencedStore
-from tidemill.store.queries import packaged
+from tidemill.store.queries import packaged_queries
 
 Build = Callable[..., House]
 FILES = ("position", "confirmed", "owner")
@@ -57,13 +57,13 @@ def test_a_checkpoint_is_moved_by_the_mill_that_holds_the_partition_only(build: 
 
 def test_of_two_mills_that_start_at_once_the_later_claim_holds(house: House) -> None:
     first, second = (FencedStore(house.store, house.partition.number) for _ in range(2))
-    first.take()
-    second.take()
+    first.claim()
+    second.claim()
     assert (first.epoch, second.epoch) == (1, 2)
     second.ensure_owner()
     with pytest.raises(LostPartitionError):
         first.ensure_owner()
-    first.take()  # was done: it does not claim the partition back
+    first.claim()  # was done: it does not claim the partition back
     second.ensure_owner()
 
 
@@ -83,11 +83,11 @@ def test_every_statement_of_a_mill_that_writes_rows_has_the_fence() -> None:
     offline = {"repair_body"}  # with the locks of the mill's folder, and no server
     writes = {
         name: query
-        for name, query in packaged().items()
+        for name, query in packaged_queries().items()
         if query.sql.split()[0] in {"INSERT", "DELETE"} and name not in offline
     }
     assert len(writes) > 25
-    assert [name for name, query in writes.items() if "fence_owner" not in query.takes] == []
+    assert [name for name, query in writes.items() if "fence_owner" not in query.params] == []
     lacking = [name for name, query in writes.items() if "throwIf(" not in query.sql and query.sql.startswith("INSERT")]
     assert lacking == ["fence_claim"]
     unsafe = [name for name, query in writes.items() if "throwIf(" in query.sql and query.sql.startswith("DELETE")]

@@ -121,7 +121,7 @@ def test_a_recovered_record_is_not_counted_in_its_payload_again(store: Store, wr
     writer.payload(2, "location", accepted=1, rejected=2)
     writer.rejection(2, 0, "location", ["duplicate"])
     writer.rejection(2, 1, "location", ["duplicate"], recovered_by="p1")
-    settled = store.rows("mill_settled", tenant="default", feed="location", seqs=[2])
+    settled = store.rows("mill_rejections", tenant="default", feed="location", seqs=[2])
     assert [row["idx"] for row in settled] == [0]
     FencedStore(store, 0).command("mill_restate", tenant="default", feed="location", seqs=[2], version=9)
     receipt = queries(store).receipts.receipt("default", "r2")

@@ -2,20 +2,20 @@
 
 import re
 
-from tidemill.store.queries import FOLDER, load
+from tidemill.store.queries import FOLDER, load_queries
 
 INSTANT = "t -> concat(replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T'), 'Z') AS instant"
 QUERIES = {
     name: query
     for path in FOLDER.glob("query_*.sql")
-    for name, query in load(FOLDER).items()
+    for name, query in load_queries(FOLDER).items()
     if f"-- name: {name}\n" in path.read_text()
 }
 
 
 def test_every_query_binds_the_tenant() -> None:
     assert len(QUERIES) > 15
-    free = {name for name, query in QUERIES.items() if "tenant" not in query.takes}
+    free = {name for name, query in QUERIES.items() if "tenant" not in query.params}
     assert free == {"window_start"}  # asks nothing of any table
 
 

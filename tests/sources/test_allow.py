@@ -3,7 +3,7 @@
 import pytest
 
 from tests.sources.conftest import HERE, drained, until
-from tidemill.settings import load
+from tidemill.settings import load_settings
 from tidemill.simulate.data_server import DataServer, DataServerOptions
 from tidemill.simulate.server import running
 from tidemill.sources.addresses import AddressPolicy
@@ -21,7 +21,7 @@ FEED_LINE = 'write allow = ["127.0.0.1/32"] in [source] of the feed'
     ],
 )
 def test_private_network_that_one_side_does_not_name_is_not_polled(server, feed, missing, polling, states):
-    policy = AddressPolicy.parse(load({"source_allow": server}, {}).source_networks(closed=False))
+    policy = AddressPolicy.parse(load_settings({"source_allow": server}, {}).source_networks(closed=False))
     data = DataServer(DataServerOptions(count=5, rate=0))
     with running(data) as url, polling(drained("telemetry", url, allow=feed), policy=policy):
         state = until(lambda: (s := states().get("telemetry")) and s.failures_in_a_row >= 2 and s)
@@ -30,7 +30,7 @@ def test_private_network_that_one_side_does_not_name_is_not_polled(server, feed,
 
 
 def test_private_network_that_both_name_is_polled(polling, intake):
-    policy = AddressPolicy.parse(load({}, {}).source_networks(closed=False))
+    policy = AddressPolicy.parse(load_settings({}, {}).source_networks(closed=False))
     data = DataServer(DataServerOptions(count=5, rate=0))
     with running(data) as url, polling(drained("telemetry", url, allow=("127.0.0.1/32",)), policy=policy):
         until(lambda: len(intake.bodies()) == 5)

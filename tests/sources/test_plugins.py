@@ -60,12 +60,12 @@ def shelf(tmp_path_factory):
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: shelf-package\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[tidemill.sources]\nshelf = shelf_package:Shelf\n")
     sys.path.insert(0, str(folder))
-    plugins.load.cache_clear()
+    plugins.load_plugins.cache_clear()
     import shelf_package  # type: ignore[import-not-found]
 
     yield shelf_package
     sys.path.remove(str(folder))
-    plugins.load.cache_clear()
+    plugins.load_plugins.cache_clear()
 
 
 def feed(*books, name="shelf", **more):
@@ -136,6 +136,6 @@ def test_secret_of_a_plugin_stays_hidden(shelf, polling, states):
 
 
 def test_plugin_that_is_gone_is_a_fault_of_the_definition(polling, states):
-    plugins.load.cache_clear()
+    plugins.load_plugins.cache_clear()
     with polling(Feed(name="shelf", source=Source(kind="vanished", every="30ms"))):
         until(lambda: (s := states().get("shelf")) and s.reason == "definition")

@@ -12,7 +12,7 @@ import pytest
 import urllib3
 
 from tidemill.errors import StoreQueryError, StoreUnavailableError
-from tidemill.store.answers import pieces, whole
+from tidemill.store.answers import read_answer, stream_answer
 from tidemill.store.client import Store, StoreAddress
 from tidemill.store.queries import query
 
@@ -124,24 +124,24 @@ def response(body: bytes, tag: str | None = TAG) -> urllib3.HTTPResponse:
 
 def test_a_store_that_got_busy_is_unavailable() -> None:
     with pytest.raises(StoreUnavailableError, match="202"):
-        whole(response(b"1\n" + block(BUSY)))
+        read_answer(response(b"1\n" + block(BUSY)))
 
 
 @pytest.mark.parametrize("tag", [TAG, None])
 def test_data_that_looks_like_an_error_is_data(tag: str | None) -> None:
     body = b"a payload" + block(WHY, tag="0123456789abcdef")
-    assert whole(response(body, tag)) == body
+    assert read_answer(response(body, tag)) == body
 
 
 @pytest.mark.parametrize("size", [0, 1, 255 << 10, 256 << 10, (256 << 10) + 1, 1 << 20])
 def test_every_byte_comes_through_and_none_of_the_error(size: int) -> None:
     data = bytes(range(251)) * (size // 251 + 1)
     data = data[:size]
-    assert whole(response(data)) == data
-    assert b"".join(pieces(response(data, None))) == data
+    assert read_answer(response(data)) == data
+    assert b"".join(stream_answer(response(data, None))) == data
     given = b""
     with pytest.raises(StoreQueryError):
-        for piece in pieces(response(data + block(WHY * 100))):
+        for piece in stream_answer(response(data + block(WHY * 100))):
             given += piece
     assert data.startswith(given)
 

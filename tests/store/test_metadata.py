@@ -32,7 +32,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = Store(engine.address, queries=QUERIES)
     store.command("create")
     store.command("fill")
-    metadata.keep(folder)
+    metadata.copy_metadata(folder)
     engine.stop()
     return folder
 
@@ -62,16 +62,16 @@ def test_one_flipped_bit_anywhere_is_put_back(folder: Path, seed: int) -> None:
     chance = random.Random(seed)
     path = chance.choice(kept_files(folder))
     before = flip(path, chance)
-    assert metadata.restore(folder) == [str(path.relative_to(folder / "chdb"))]
+    assert metadata.restore_metadata(folder) == [str(path.relative_to(folder / "chdb"))]
     assert path.read_bytes() == before
-    assert metadata.restore(folder) == []
+    assert metadata.restore_metadata(folder) == []
 
 
 def test_a_bit_that_is_flipped_while_the_engine_runs_is_not_copied(folder: Path) -> None:
     [path, *_] = kept_files(folder)
     before = flip(path, random.Random(1))
-    metadata.keep(folder)
-    assert metadata.restore(folder) == [str(path.relative_to(folder / "chdb"))]
+    metadata.copy_metadata(folder)
+    assert metadata.restore_metadata(folder) == [str(path.relative_to(folder / "chdb"))]
     assert path.read_bytes() == before
 
 
@@ -82,7 +82,7 @@ def test_a_copy_that_is_damaged_itself_is_not_put_back(folder: Path) -> None:
         [path, *_] = kept_files(folder)
         flipped = flip(path, random.Random(seed))
         now = path.read_bytes()
-        restored = metadata.restore(folder)
+        restored = metadata.restore_metadata(folder)
         assert path.read_bytes() == (flipped if restored else now), f"seed {seed}: neither right nor left alone"
         path.write_bytes(flipped)
         copies.write_bytes(before)
@@ -96,7 +96,7 @@ def test_the_engine_starts_and_answers_as_before_and_its_own_changes_stay(folder
     store = Store(engine.address, queries=QUERIES)
     assert [(row["k"], row["v"]) for row in store.rows("rows")] == [(n, str(n)) for n in range(100)]
     store.command("more")
-    metadata.keep(folder)
+    metadata.copy_metadata(folder)
     engine.stop()
     engine.start()
     assert [row["name"] for row in Store(engine.address, queries=QUERIES).rows("columns")] == ["k", "v", "w"]

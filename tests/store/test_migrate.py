@@ -9,8 +9,8 @@ import pytest
 from tidemill.errors import LostPartitionError, StartupError, StoreQueryError
 from tidemill.store.client import Store, StoreAddress
 from tidemill.store.fenced import FencedStore
-from tidemill.store.migrate import FOLDER, migrate, split
-from tidemill.store.queries import packaged, query
+from tidemill.store.migrate import FOLDER, migrate, split_statements
+from tidemill.store.queries import packaged_queries, query
 
 QUERIES = {
     q.name: q
@@ -89,7 +89,7 @@ def test_a_store_made_before_partitions_had_owners_is_taken_and_written(address:
     migrate(address, tmp_path)
     Store(address, queries=QUERIES).command("fill")
     assert migrate(address) == ["0003_owners.sql", "0004_replay_plans.sql"]
-    mills = [FencedStore(Store(address, queries=QUERIES | packaged()), 0) for _ in range(2)]
+    mills = [FencedStore(Store(address, queries=QUERIES | packaged_queries()), 0) for _ in range(2)]
     row = pl.DataFrame({"tenant": ["t"], "seq": pl.Series([7], dtype=pl.UInt64), "value": [1.0]})
     for mill in mills:
         mill.insert("points", row)
@@ -131,5 +131,5 @@ def test_misnamed_file_is_refused(address: StoreAddress, tmp_path: Path) -> None
 
 
 def test_statements_end_at_a_semicolon_at_the_end_of_a_line() -> None:
-    assert list(split("-- c;\nSELECT ';'\n, 2; \n\n-- more\nSELECT 3")) == ["SELECT ';'\n, 2", "SELECT 3"]
-    assert list(split("-- only a comment\n")) == []
+    assert list(split_statements("-- c;\nSELECT ';'\n, 2; \n\n-- more\nSELECT 3")) == ["SELECT ';'\n, 2", "SELECT 3"]
+    assert list(split_statements("-- only a comment\n")) == []

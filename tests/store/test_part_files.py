@@ -63,9 +63,9 @@ def test_one_flipped_bit_of_any_small_file_is_put_back(folder: Path, seed: int) 
     path = chance.choice(small_files(folder))
     before = path.read_bytes()
     flip(path, chance)
-    assert part_files.restore(folder) == [str(path.relative_to(folder / "chdb" / "store"))]
+    assert part_files.restore_part_files(folder) == [str(path.relative_to(folder / "chdb" / "store"))]
     assert path.read_bytes() == before
-    assert part_files.restore(folder) == []
+    assert part_files.restore_part_files(folder) == []
     assert not list(folder.rglob("*.new"))
 
 
@@ -73,7 +73,7 @@ def test_what_differs_in_more_than_a_bit_is_left_to_the_engine(folder: Path) -> 
     path = next(path for path in small_files(folder) if path.name == "columns.txt")
     flip(path, random.Random(1), bits=2)
     now = path.read_bytes()
-    assert part_files.restore(folder) == []
+    assert part_files.restore_part_files(folder) == []
     assert path.read_bytes() == now
 
 
@@ -81,12 +81,12 @@ def test_what_differs_in_more_than_a_bit_is_left_to_the_engine(folder: Path) -> 
 def test_a_flipped_bit_in_the_digests_changes_no_part(folder: Path, seed: int) -> None:
     before = {path: path.read_bytes() for path in small_files(folder)}
     flip(folder / part_files.FILE, random.Random(seed))
-    part_files.restore(folder)
-    part_files.keep(folder)
+    part_files.restore_part_files(folder)
+    part_files.record_digests(folder)
     assert {path: path.read_bytes() for path in small_files(folder)} == before
     path = small_files(folder)[0]
     flip(path, random.Random(seed))
-    assert part_files.restore(folder), "the digests were not made anew"
+    assert part_files.restore_part_files(folder), "the digests were not made anew"
 
 
 @pytest.mark.parametrize("wrong", [b"320", b"323", b"121", b"361"])
@@ -100,7 +100,7 @@ def test_a_count_that_is_a_bit_off_is_no_answer(folder: Path, wrong: bytes) -> N
         assert store.rows("highest") == [{"k": 320, "n": 321}]
         assert [row["k"] for row in store.rows("rows")] == list(range(200))
         store.command("drop")
-        part_files.keep(folder)
+        part_files.record_digests(folder)
         assert (folder / part_files.FILE).read_bytes() == b"{}"
     finally:
         engine.stop()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tidemill.errors import StartupError
-from tidemill.store.queries import load, packaged
+from tidemill.store.queries import load_queries, packaged_queries
 
 GOOD = """-- Queries about points.
 
@@ -27,14 +27,14 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_blocks_become_queries_with_the_values_they_take(tmp_path: Path) -> None:
-    queries = load(write(tmp_path, GOOD))
+    queries = load_queries(write(tmp_path, GOOD))
     assert queries.keys() == {"points_range", "count"}
     one = queries["points_range"]
     assert one.comment == "The points of one series in a range, in order of time."
-    assert one.takes == {"series", "start"}
+    assert one.params == {"series", "start"}
     assert one.sql.startswith("SELECT time") and one.sql.endswith("ORDER BY time")
     with pytest.raises(TypeError, match="points_range takes"):
-        one.check({"series": 1})
+        one.check_values({"series": 1})
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_blocks_become_queries_with_the_values_they_take(tmp_path: Path) -> None
 )
 def test_faulty_file_names_the_line(tmp_path: Path, text: str, fault: str) -> None:
     with pytest.raises(StartupError, match=fault):
-        load(write(tmp_path, text))
+        load_queries(write(tmp_path, text))
 
 
 def test_a_fragment_stands_for_its_text_in_every_query_that_includes_it(tmp_path: Path) -> None:
@@ -58,13 +58,13 @@ def test_a_fragment_stands_for_its_text_in_every_query_that_includes_it(tmp_path
     text = (
         f"-- name: one\n-- One.\nSELECT 1\n  -- include: of\n{shared}-- name: two\n-- Two.\n-- include: of\nLIMIT 1\n"
     )
-    queries = load(write(tmp_path, text))
+    queries = load_queries(write(tmp_path, text))
     assert {name: query.sql for name, query in queries.items()} == {
         "one": "SELECT 1\n  FROM t\n  WHERE a = {a:String}",
         "two": "FROM t\nWHERE a = {a:String}\nLIMIT 1",
     }
-    assert queries["two"].takes == {"a"}
+    assert queries["two"].params == {"a"}
 
 
 def test_packaged_queries_load() -> None:
-    assert all(query.comment and query.sql for query in packaged().values())
+    assert all(query.comment and query.sql for query in packaged_queries().values())

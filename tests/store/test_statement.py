@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.store.engine.statement import Statement, split
+from tidemill.store.engine.statement import Statement, split_statement
 
 
 @pytest.mark.parametrize(
@@ -62,22 +62,22 @@ from tidemill.store.engine.statement import Statement, split
     ],
 )
 def test_statement_is_split_from_its_data(source: bytes, expected: Statement) -> None:
-    assert split(source) == expected
+    assert split_statement(source) == expected
 
 
 @given(st.binary(max_size=200))
 def test_data_is_never_touched(data: bytes) -> None:
-    assert split(b"INSERT INTO t (k) FORMAT RowBinary\n" + data).data == data
+    assert split_statement(b"INSERT INTO t (k) FORMAT RowBinary\n" + data).data == data
 
 
 @given(st.text(alphabet="INSERTOFMAT '\"`\\/*-#()\n;x", max_size=80))
 def test_any_text_is_taken(text: str) -> None:
-    split(text.encode())
-    split(b"INSERT INTO t " + text.encode())
+    split_statement(text.encode())
+    split_statement(b"INSERT INTO t " + text.encode())
 
 
 @pytest.mark.parametrize("piece", [b"/*", b"'", b'\\"', b"`", b"'\\", b"--", b"(", b"FORMAT ", b" "])
 def test_time_grows_with_length_only(piece: bytes) -> None:
     started = time.process_time()
-    split(b"INSERT INTO t " + piece * 100_000)
+    split_statement(b"INSERT INTO t " + piece * 100_000)
     assert time.process_time() - started < 2

@@ -48,7 +48,7 @@ from tidemill.query.cursors import Seals
 from tidemill.query.queries import Queries
 from tidemill.settings import Settings
 from tidemill.store.client import Store, StoreAddress
-from tidemill.store.deletions import series_of
+from tidemill.store.deletions import read_feed_series
 from tidemill.wake import WakePipe
 
 SECRET = secrets.token_hex(8)
@@ -95,7 +95,7 @@ def services(
     client = Store(
         store or StoreAddress("127.0.0.1", free_port(), password="x", database="default"), settings=store_settings
     )
-    deleted = PendingDeletions(applied, log, partial(series_of, client))
+    deleted = PendingDeletions(applied, log, partial(read_feed_series, client))
     return Services(
         settings=settings,
         log=log,
@@ -172,7 +172,7 @@ def running_worker(folder: Path, store: StoreAddress, wake: WakePipe) -> Iterato
         return Verifier(client, book, lambda: log, lambda: progress_of(mills), catalog=catalog, live=True)
 
     work = VerifyWork(CatalogVerifications(catalog), lambda: client, verifier)
-    thread = threading.Thread(target=Worker([work], wake, linger_s=3600).run, args=(stop,), name="worker")
+    thread = threading.Thread(target=Worker([work], wake, linger_s=3600).run_jobs, args=(stop,), name="worker")
     thread.start()
     try:
         yield

@@ -32,7 +32,7 @@ from tidemill.query.deletion_receipts import (
     requested,
 )
 from tidemill.query.parameters import Parameter, QueryParameters, RangeParameters, Tags
-from tidemill.store.deletions import evidence, place_of, scope, series_of
+from tidemill.store.deletions import find_payload_offset, read_evidence, read_feed_series, read_scope
 
 WAIT_S: Final = 5.0  # for the mill, unless `Prefer: wait=N` says otherwise
 _ANY_PLACE: Final = (1 << 63) - 1
@@ -278,7 +278,7 @@ async def submit(
 ) -> DeletionItem:
     """Make a deletion durable, hide what it names, and wait for the mill; its receipt, applied or not (unless nobody is
     `told`: then as it was asked for). Raises LogUnavailableError: nothing was acknowledged."""
-    hidden = await ask(lambda: series_of(services.store, tenant, wanted.feed)) if wanted.kind == "feed" else []
+    hidden = await ask(lambda: read_feed_series(services.store, tenant, wanted.feed)) if wanted.kind == "feed" else []
     now_ns = services.clock()
     entry = deletion.deletion_payload(
         wanted, tenant=tenant, receipt=new_receipt(now_ns), received_ns=now_ns, feed_version=feed_version
@@ -297,9 +297,10 @@ async def submit(
 
 def look(services: Services, tenant: str, wanted: Deletion) -> DeletionItem:
     """What a deletion would concern, of what is applied now."""
-    of = place_of(services.store, tenant, wanted.receipt) if wanted.receipt else None
-    found = scope(services.store, tenant, wanted, _ANY_PLACE, of=of if of is not None or not wanted.receipt else 0)
-    return preview(wanted, evidence(services.store, found))
+    of = find_payload_offset(services.store, tenant, wanted.receipt) if wanted.receipt else None
+    payload_offset = of if of is not None or not wanted.receipt else 0
+    found = read_scope(services.store, tenant, wanted, _ANY_PLACE, payload_offset=payload_offset)
+    return preview(wanted, read_evidence(services.store, found))
 
 
 def _bounded(start_ns: int | None, end_ns: int | None, what: str, instead: str) -> None:

@@ -54,7 +54,7 @@ def _erase(
     if partition is None:
         return True
     kept = {**bounds, "low": max(bounds["low"], partition.first_seq())}
-    seqs = [row["seq"] for row in store.rows("deletion_places", **kept)]
+    seqs = [row["seq"] for row in store.rows("deletion_cleared_offsets", **kept)]
     return partition.erase(seqs, newest)
 
 

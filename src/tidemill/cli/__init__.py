@@ -1,4 +1,4 @@
-"""The `tidemill` command: one file a group of commands, and what they share."""
+"""The `tidemill` command: a file for each group of commands, and the functions that they share."""
 
 from tidemill.cli.app import app, main
 

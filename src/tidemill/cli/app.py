@@ -1,6 +1,6 @@
-"""The `tidemill` command: serve, settings, keys. Maps options to calls; decides nothing itself.
+"""The `tidemill` command: serve, settings, keys. Maps options to calls, without decisions of its own.
 
-Errors of ours end the command with their message on standard error and status 2 (a faulty file or option) or 1.
+A TidemillError ends the command with its message on standard error and status 2 (a faulty file or option) or 1.
 """
 
 import os
@@ -15,7 +15,7 @@ from tidemill import __version__
 from tidemill.cli import backup, feed, jobs, replay, simulate, source, verify
 from tidemill.cli.common import DataOption, TenantOption, err, open_catalog, out
 from tidemill.errors import InputError, StartupError, TidemillError
-from tidemill.settings import Settings, load
+from tidemill.settings import Settings, load_settings
 
 app = typer.Typer(
     name="tidemill",
@@ -36,9 +36,9 @@ app.add_typer(source.app, name="source")
 
 
 def main() -> None:
-    """The entry point: run the command and turn our errors into messages and exit codes.
+    """The entry point: run the command and turn each TidemillError into a message and an exit status.
 
-    No message is wrapped: paths and commands in it are there to be copied.
+    No message is wrapped, so that paths and commands in it can be copied.
     """
     try:
         app()
@@ -79,14 +79,14 @@ def serve(
     """
     from tidemill.banner import announce_when_ready
     from tidemill.supervise import Supervisor
-    from tidemill.telemetry import configure
+    from tidemill.telemetry import configure_logging
 
-    settings = load({"data": data, "listen": listen, "demo": demo, "log_level": log_level})
-    configure("serve", settings.log_level)
+    settings = load_settings({"data": data, "listen": listen, "demo": demo, "log_level": log_level})
+    configure_logging("serve", settings.log_level)
     supervisor = Supervisor(settings)
     supervisor.prepare()
     announce_when_ready(out, supervisor.url, settings, open_access=supervisor.open_access)
-    supervisor.run()
+    supervisor.supervise()
 
 
 @app.command("settings")
@@ -94,7 +94,7 @@ def show_settings() -> None:
     """List every setting: its environment variable, value now, and meaning."""
     from tidemill.feeds.recipes import recipe_variables
 
-    settings = load({})
+    settings = load_settings({})
     table = Table("variable", "value", "meaning", box=None)
     for name in Settings.__struct_fields__:
         meaning: Any = Settings.__annotations__[name]
@@ -132,7 +132,7 @@ def create_key(
 
     catalog = open_catalog(data)
     info, secret = create(catalog, tenant, tuple(part.strip() for part in scope.split(",") if part.strip()), name)
-    mark_closed(load({"data": data}).folder)
+    mark_closed(load_settings({"data": data}).folder)
     feed_texts(catalog, tenant)  # a new tenant starts with the recipes
     err.print(f"Key {info.key_id} for tenant {info.tenant} with scope {','.join(info.scopes)}. Shown once:")
     print(secret)

@@ -1,4 +1,4 @@
-"""`tidemill backup` and `tidemill restore`: whole copies of a data folder, made beside a running server or without."""
+"""`tidemill backup` and `tidemill restore`: whole copies of a data folder, with or without a server running on it."""
 
 import os
 import time
@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import DownloadColumn
 from rich.table import Table
 
-from tidemill.cli.common import DataOption, err, open_catalog, out
+from tidemill.cli.common import DataOption, ShowProgress, err, open_catalog, out, progress_bar
 from tidemill.errors import StartupError
-from tidemill.settings import load
+from tidemill.settings import load_settings
 
 if TYPE_CHECKING:
     from tidemill.backup.manifest import Manifest
@@ -56,21 +56,21 @@ def backup(
     from tidemill.backup.take import take_backup
 
     open_catalog(data, make=False).close()
-    folder = load({"data": data}).folder
+    folder = load_settings({"data": data}).folder
     os.nice(_NICE)
     begun = time.monotonic()
-    with _bar() as progress:
-        still: HoldMill = _held_mill(folder) if is_served(folder) else stopped(folder)
+    with progress_bar(DownloadColumn()) as progress:
+        still: HoldMill = _held_mill(folder) if is_served(folder) else freeze_stopped(folder)
         report = take_backup(folder, to, still, progress)
     made = report.manifest
-    shared = f", {size(report.shared)} of it shared with {report.base}" if report.base else ""
+    shared = f", {format_size(report.shared)} of it shared with {report.base}" if report.base else ""
     took = f"Made in {time.monotonic() - begun:.1f} s; applying paused for {report.held_s:.2f} s."
     err.print(f"{_about(made)}{shared}.\n{took}", highlight=False, markup=False, soft_wrap=True)
     print(report.path)
 
 
 @app.command("verify")
-def verify(path: PathArgument) -> None:
+def verify_backup(path: PathArgument) -> None:
     """Read every byte of a backup and compare it with what was written, and have SQLite check its databases.
 
     Exit status 0: it is whole; 1: it is damaged, and each damaged file is named.
@@ -80,7 +80,7 @@ def verify(path: PathArgument) -> None:
 
     begun = time.monotonic()
     stored = open_backup(path)
-    with _bar() as progress:
+    with progress_bar(DownloadColumn()) as progress:
         manifest, damages = check_backup(stored, _counting(progress, _total(path)))
     if damages:
         raise damaged_error(stored.path, damages)
@@ -97,7 +97,9 @@ def list_backups(path: Annotated[Path, typer.Argument(help="A folder of backups.
     table = Table("backup", "as of", "log to offset", "size", "files", box=None)
     for file in sorted(path.glob(f"[!.]*/{MANIFEST_FILE}")):
         made = open_backup(file.parent).manifest()
-        table.add_row(file.parent.name, made.made_at, f"{made.handed_out:,}", size(made.bytes), f"{len(made.files):,}")
+        table.add_row(
+            file.parent.name, made.made_at, f"{made.handed_out:,}", format_size(made.bytes), f"{len(made.files):,}"
+        )
     out.print(table)
 
 
@@ -111,15 +113,15 @@ def restore(
     """Put a backup back as a data folder, checking every byte on the way.
 
     The folder is then as it was at the moment of the backup: what was sent or deleted later is not in it. Its log goes
-    on far above, so that no place in it is handed out twice. Example: `tidemill restore /backups --data data`
+    on far above, so that no offset is handed out twice. Example: `tidemill restore /backups --data data`
     """
     from tidemill.backup.restore import restore_backup as put_back
     from tidemill.backup.stored import open_backup
 
     begun = time.monotonic()
-    folder = load({"data": data}).folder
+    folder = load_settings({"data": data}).folder
     stored = open_backup(path)
-    with _bar() as progress:
+    with progress_bar(DownloadColumn()) as progress:
         restored = put_back(stored, folder, force=force, progress=_counting(progress, _total(path)))
     if restored.aside is not None:
         err.print(f"What was there is now in {restored.aside}", highlight=False, markup=False, soft_wrap=True)
@@ -131,7 +133,7 @@ def restore(
     )  # fmt: skip
 
 
-def size(count: int) -> str:
+def format_size(count: int) -> str:
     """A number of bytes for people: `512 bytes`, `1.5 MiB`."""
     value, unit = float(count), 0
     while value >= 1024 and unit < len(_UNITS) - 1:
@@ -143,7 +145,7 @@ def _about(manifest: "Manifest") -> str:
     waiting = f" ({manifest.waiting:,} of it to be applied yet)" if manifest.waiting else ""
     return (
         f"As of {manifest.made_at}: the log to offset {manifest.handed_out:,}{waiting}, "
-        f"{size(manifest.bytes)} in {len(manifest.files):,} files"
+        f"{format_size(manifest.bytes)} in {len(manifest.files):,} files"
     )
 
 
@@ -153,18 +155,18 @@ def _held_mill(folder: Path) -> "HoldMill":
     return lambda: held_mill(folder)
 
 
-def stopped(folder: Path) -> "HoldMill":
-    """The moment of a folder that no server works on: its own engine freezes its tables."""
+def freeze_stopped(folder: Path) -> "HoldMill":
+    """A `Still` for a folder without a server: an engine is started on it, which freezes the tables."""
     from tidemill.cli.offline import open_store
     from tidemill.mill.backup_hold import Held
     from tidemill.mill.state_files import mill_states
-    from tidemill.store.freeze import freeze
+    from tidemill.store.freeze import freeze_tables
 
     @contextmanager
     def still() -> "Iterator[Held]":
         with open_store(folder) as store:
             begun = time.monotonic()
-            engine = freeze(store)
+            engine = freeze_tables(store)
             checkpoint = mill_states(folder, 1)[0].progress().checkpoint
             yield Held("", checkpoint, engine, time.monotonic() - begun)
 
@@ -172,14 +174,14 @@ def stopped(folder: Path) -> "HoldMill":
 
 
 def _total(path: Path) -> int:
-    """How many bytes a backup holds; 0 where that shows only at its end."""
+    """How many bytes a backup holds; 0 for an archive, which shows it only at its end."""
     from tidemill.backup.stored import StoredFolder, open_backup
 
     stored = open_backup(path)
     return stored.manifest().bytes if isinstance(stored, StoredFolder) else 0
 
 
-def _counting(progress: "Callable[[str, int, int], None]", total: int) -> Callable[[int], None]:
+def _counting(progress: ShowProgress, total: int) -> Callable[[int], None]:
     done = 0
 
     def add(count: int) -> None:
@@ -188,11 +190,3 @@ def _counting(progress: "Callable[[str, int, int], None]", total: int) -> Callab
         progress("reading", done, total)
 
     return add
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[str, int, int], None]]:
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True) as shown:
-        bar = shown.add_task("starting", total=None)
-        yield lambda at, done, total: shown.update(bar, description=at, completed=done, total=total or None)

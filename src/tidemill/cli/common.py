@@ -1,16 +1,21 @@
-"""What the commands share: their options, where they print, and the catalog of a data folder."""
+"""The parts that the commands share: options, consoles, and the catalog of a data folder."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from tidemill.errors import StartupError
-from tidemill.settings import load
+from tidemill.settings import load_settings
 
 out = Console()
 err = Console(stderr=True)
+ShowProgress = Callable[[str, int, int], None]  # the current step, how much is done, of how much (0: unknown)
 
 DataOption = Annotated[
     str | None,
@@ -21,26 +26,40 @@ UrlOption = Annotated[str, typer.Option(help="The server to speak to.")]
 KeyOption = Annotated[str, typer.Option(help="An API key for it, with scope admin.", envvar="TIDEMILL_KEY")]
 
 
-def reach_of(tenant: str, catalog: Any = None) -> Any:
-    """What the [source] of a tenant's feeds may read here: this shell's variables and the folder of secrets, as a
-    server with this shell's settings and this catalog gives them (None: as if no key was ever made)."""
+def variable_scope(tenant: str, catalog: Any = None) -> Any:
+    """The `VariableScope` of a tenant's feeds here: the shell's variables and the folder of secrets that a server with
+    this shell's settings and this catalog lets [source] read (None: a catalog without keys)."""
     from tidemill.catalog.keys import ever_keys
     from tidemill.feeds.variables import TenantScopes
 
     closed = catalog is not None and ever_keys(catalog)
-    return TenantScopes(os.environ, load({}), lambda: closed).scope_of(tenant)
+    return TenantScopes(os.environ, load_settings({}), lambda: closed).scope_of(tenant)
 
 
 def open_catalog(data: str | None, *, make: bool = True) -> Any:
-    """The catalog of a data folder; `make` False: it must be there. Raises StartupError, also for a folder that lost
+    """The catalog of a data folder; with `make` False it must exist. Raises StartupError, also for a folder that lost
     its catalog."""
     from tidemill.catalog import opening
     from tidemill.data_folder import check_folder
 
     os.umask(0o077)
-    folder = load({"data": data}).folder
+    folder = load_settings({"data": data}).folder
     check_folder(folder)
     if not make and not (folder / opening.CATALOG_FILE).exists():
         raise StartupError(f"There is no Tidemill data in '{folder}'. Name its folder with --data or TIDEMILL_DATA.")
     folder.mkdir(parents=True, exist_ok=True)
     return opening.open_catalog(folder)
+
+
+@contextmanager
+def progress_bar(count: ProgressColumn | None = None) -> Iterator[ShowProgress]:
+    """A progress bar on standard error; `count` is its column of numbers (None: done/total)."""
+    columns = (TextColumn("{task.description}"), BarColumn(), count or MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as progress:
+        bar = progress.add_task("starting", total=None)
+        yield lambda step, done, total: progress.update(bar, description=step, completed=done, total=total or None)
+
+
+def plain_table(*columns: str) -> Table:
+    """A table without lines."""
+    return Table(*columns, box=None, pad_edge=False, header_style="bold")

@@ -1,4 +1,4 @@
-"""`tidemill feed ...`: check, list, show, apply, versions, diff. Maps options to a desk and prints what it answers."""
+"""`tidemill feed ...`: check, list, show, apply, versions, diff. Maps options to a FeedDesk and prints its answers."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tidemill.cli.common import DataOption, TenantOption, err, open_catalog, out, reach_of
+from tidemill.cli.common import DataOption, TenantOption, err, open_catalog, out, plain_table, variable_scope
 from tidemill.errors import Fault, InputError, count_of_faults
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _COLOURS: Final = {"added": "green", "removed": "red", "changed": "yellow", "mov
 
 
 @app.command("check")
-def check_feed(files: FilesArgument, tenant: TenantOption = "default") -> None:
+def check_feeds(files: FilesArgument, tenant: TenantOption = "default") -> None:
     """Check definitions and explain every fault with its line.
 
     Nothing is changed and no server is needed: variables of [source] are those of this shell that the setting
@@ -43,7 +43,7 @@ def check_feed(files: FilesArgument, tenant: TenantOption = "default") -> None:
     from tidemill.feeds.load import load_feed
     from tidemill.feeds.revise import check_revision
 
-    environment = reach_of(tenant).variables
+    environment = variable_scope(tenant).variables
     texts = _read(files)
     faults: list[Fault] = []
     for file, text in texts.items():
@@ -66,8 +66,8 @@ def list_feeds(
 
     Example: `tidemill feed list --data data`
     """
-    table = _table("feed", "version", "shape", "", "title")
-    for feed in _desk(tenant, data, url, key).feeds():
+    table = plain_table("feed", "version", "shape", "", "title")
+    for feed in _desk(tenant, data, url, key).list_feeds():
         table.add_row(feed.name, str(feed.version), feed.shape, "polls" if feed.polls else "", feed.title)
     out.print(table)
 
@@ -85,13 +85,13 @@ def show_feed(
 
     Example: `tidemill feed show location > location.toml`, then edit it and `tidemill feed apply location.toml`
     """
-    number, text = _desk(tenant, data, url, key).show(name, version)
+    number, text = _desk(tenant, data, url, key).read_version(name, version)
     err.print(f"# {name}, version {number}", highlight=False)
     print(text, end="")
 
 
 @app.command("apply")
-def apply_feed(
+def apply_feeds(
     files: FilesArgument,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; change nothing.")] = False,
     tenant: TenantOption = "default",
@@ -111,17 +111,17 @@ def apply_feed(
     tried: list[ApplyResult] = []
     for file, text in texts.items():
         try:
-            tried.append(desk.apply(str(file), text, dry_run=True))
+            tried.append(desk.apply_text(str(file), text, dry_run=True))
         except InputError as error:
             faults += error.faults
     if faults:
         raise InputError(f"{count_of_faults(len(faults))}; nothing was changed", tuple(faults))
     if dry_run:
-        for one in tried:
-            out.print(_outcome(one, "would be"))
+        for result in tried:
+            out.print(_outcome(result, "would be"))
         return
     for file, text in texts.items():
-        out.print(_outcome(desk.apply(str(file), text), "is"))
+        out.print(_outcome(desk.apply_text(str(file), text), "is"))
 
 
 @app.command("versions")
@@ -136,16 +136,16 @@ def list_versions(
 
     Example: `tidemill feed versions location`
     """
-    table = _table("version", "made", "sha256", "changed")
-    for one in _desk(tenant, data, url, key).versions(name):
-        table.add_row(str(one.version), f"{one.created_at[:19]}Z", one.sha256[:12], _diff(one.diff))
+    table = plain_table("version", "made", "sha256", "changed")
+    for version in _desk(tenant, data, url, key).list_versions(name):
+        table.add_row(str(version.version), f"{version.created_at[:19]}Z", version.sha256[:12], _diff(version.diff))
     out.print(table)
 
 
 @app.command("diff")
 def diff_versions(
     name: NameArgument,
-    one: Annotated[int, typer.Argument(help="A version.", metavar="A")],
+    version: Annotated[int, typer.Argument(help="A version.", metavar="A")],
     other: Annotated[int, typer.Argument(help="Another.", metavar="B")],
     tenant: TenantOption = "default",
     data: DataOption = None,
@@ -156,9 +156,9 @@ def diff_versions(
 
     Example: `tidemill feed diff location 1 3`
     """
-    found = _desk(tenant, data, url, key).diff(name, one, other)
-    out.print(_diff(found.diff))
-    for line in (found.text or "").splitlines():
+    difference = _desk(tenant, data, url, key).compare_versions(name, version, other)
+    out.print(_diff(difference.diff))
+    for line in (difference.text or "").splitlines():
         out.print(Text(line, style=_STYLES.get(line[:1], "")), soft_wrap=True)
 
 
@@ -171,7 +171,7 @@ def _desk(tenant: str, data: str | None, url: str, key: str, *, make: bool = Fal
         return ServerDesk(url, key)
     catalog = open_catalog(data, make=make)
     texts = feed_texts(catalog, tenant)
-    return CatalogDesk(texts, FeedBook(texts), tenant, reach_of(tenant, catalog).variables)
+    return CatalogDesk(texts, FeedBook(texts), tenant, variable_scope(tenant, catalog).variables)
 
 
 def _read(files: Sequence[Path]) -> dict[Path, str]:
@@ -196,36 +196,32 @@ def _outcome(applied: "ApplyResult", verb: str) -> RenderableType:
     return Group(head.append(":"), Padding(_diff(applied.diff), (0, 0, 0, 2), expand=False))
 
 
-def _diff(found: "Iterable[DefinitionChange] | None") -> RenderableType:
-    """Changes as a small table; a word where there are none."""
-    if found is None:
+def _diff(changes: "Iterable[DefinitionChange] | None") -> RenderableType:
+    """Changes as a small table; a few words for the first version and for no changes."""
+    if changes is None:
         return Text("the first", style="dim")
     table = Table.grid(padding=(0, 2))
-    for one in found:
-        colour = _COLOURS[one.change]
-        table.add_row(Text(_MARKS[one.change], style=colour), Text(one.path), _values(one))
+    for change in changes:
+        colour = _COLOURS[change.change]
+        table.add_row(Text(_MARKS[change.change], style=colour), Text(change.path), _values(change))
     return table if table.row_count else Text("nothing but comments or layout", style="dim")
 
 
-def _values(one: "DefinitionChange") -> Text:
-    if one.hidden:
+def _values(change: "DefinitionChange") -> Text:
+    if change.hidden:
         return Text("(not shown)", style="dim")
-    if one.change == "moved":
-        return Text(f"was rule {one.old + 1}, is rule {one.new + 1}")
-    if one.change == "changed":
-        return Text.assemble((_shown(one.old), "red"), " → ", (_shown(one.new), "green"))
-    return Text(_shown(one.new if one.change == "added" else one.old), style=_COLOURS[one.change])
+    if change.change == "moved":
+        return Text(f"was rule {change.old + 1}, is rule {change.new + 1}")
+    if change.change == "changed":
+        return Text.assemble((_shown(change.old), "red"), " → ", (_shown(change.new), "green"))
+    return Text(_shown(change.new if change.change == "added" else change.old), style=_COLOURS[change.change])
 
 
 def _shown(value: Any) -> str:
-    """A value as TOML writes it inline; `""` is said, for an empty text cannot be seen."""
+    """A value as TOML writes it inline; an empty text as `""`."""
     if isinstance(value, dict):
         inside = ", ".join(f"{name} = {_shown(each)}" for name, each in value.items() if each not in ({}, []))
         return f"{{ {inside} }}" if inside else "{}"
     if isinstance(value, list):
         return f"[{', '.join(map(_shown, value))}]"
     return json.dumps(value, ensure_ascii=False)
-
-
-def _table(*columns: str) -> Table:
-    return Table(*columns, box=None, pad_edge=False, header_style="bold")

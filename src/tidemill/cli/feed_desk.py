@@ -1,6 +1,6 @@
-"""Where the `feed` commands find feeds: in the catalog of a data folder, whether or not a server runs, or at a server.
+"""The feeds that the `feed` commands work on: in the catalog of a data folder (a server may run on it), or at a server.
 
-Both answer the same and raise the same: InputError with every fault, NotFoundError, AccessError, UnavailableError.
+Both desks answer and raise the same: InputError with every fault, NotFoundError, AccessError, UnavailableError.
 """
 
 import tomllib
@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from tidemill.cli.remote import Remote, checked
+from tidemill.cli.remote import Remote, read_document
 from tidemill.errors import AccessError, NotFoundError
 from tidemill.feeds.diff import DefinitionChange, definition_changes, text_diff
 from tidemill.feeds.revise import revise_feed
@@ -32,7 +32,7 @@ class Listed(msgspec.Struct, frozen=True):
 
 
 class ApplyResult(msgspec.Struct, frozen=True):
-    """What became, or would become, of a text. `diff` is None for a new feed."""
+    """The result of applying a text, or of a dry run. `diff` is None for a new feed."""
 
     name: str
     version: int
@@ -41,7 +41,7 @@ class ApplyResult(msgspec.Struct, frozen=True):
 
 
 class Version(msgspec.Struct, frozen=True):
-    """A version; `diff` is what it changed of the one before it, None for the first."""
+    """A version; `diff`: its changes from the version before it, None for the first."""
 
     version: int
     created_at: str
@@ -50,7 +50,7 @@ class Version(msgspec.Struct, frozen=True):
 
 
 class VersionDiff(msgspec.Struct, frozen=True):
-    """What differs between two versions: of the definitions, and of the texts (None: not for this key)."""
+    """The differences between two versions: of the definitions, and of the texts (None: this key may not see them)."""
 
     diff: list[DefinitionChange]
     text: str | None
@@ -59,47 +59,47 @@ class VersionDiff(msgspec.Struct, frozen=True):
 class FeedDesk(Protocol):
     """Feeds of one tenant."""
 
-    def feeds(self) -> list[Listed]:
+    def list_feeds(self) -> list[Listed]:
         """Every feed, by name."""
 
-    def show(self, name: str, version: int | None) -> tuple[int, str]:
-        """The number and the text of a version; None: of the one in force."""
+    def read_version(self, name: str, version: int | None) -> tuple[int, str]:
+        """The number and the text of a version; with None those of the version in force."""
 
-    def apply(self, source: str, text: str, *, dry_run: bool = False) -> ApplyResult:
+    def apply_text(self, source: str, text: str, *, dry_run: bool = False) -> ApplyResult:
         """Make a text the next version of the feed that it names. `source` names the text in messages."""
 
-    def versions(self, name: str) -> list[Version]:
+    def list_versions(self, name: str) -> list[Version]:
         """Every version, newest first."""
 
-    def diff(self, name: str, one: int, other: int) -> VersionDiff:
-        """What differs from one version to another."""
+    def compare_versions(self, name: str, version: int, other: int) -> VersionDiff:
+        """The differences from a version to another."""
 
 
 class CatalogDesk:
-    """Feeds in a catalog. `texts` and `book` are of that catalog; `environment` is what [source] may see."""
+    """Feeds in a catalog. `texts` and `book` are of that catalog; `environment`: variables that [source] may read."""
 
     def __init__(self, texts: Any, book: Any, tenant: str, environment: Mapping[str, str]) -> None:
         self._texts, self._book, self._tenant, self._environment = texts, book, tenant, environment
 
-    def feeds(self) -> list[Listed]:
+    def list_feeds(self) -> list[Listed]:
         """See `FeedDesk`."""
         feeds = self._book.without_sources().list(self._tenant)
         polls = {text.name: "source" in tomllib.loads(text.text) for text in self._texts.list(self._tenant)}
         return [Listed(feed.name, feed.version, feed.title, feed.shape.kind, polls[feed.name]) for feed in feeds]
 
-    def show(self, name: str, version: int | None) -> tuple[int, str]:
+    def read_version(self, name: str, version: int | None) -> tuple[int, str]:
         """See `FeedDesk`."""
         text = self._kept(name, version)
         return text.version, text.text
 
-    def apply(self, source: str, text: str, *, dry_run: bool = False) -> ApplyResult:
+    def apply_text(self, source: str, text: str, *, dry_run: bool = False) -> ApplyResult:
         """See `FeedDesk`."""
-        name = name_of(text)
+        name = feed_name(text)
         to, environment = (self._texts, self._tenant, name), self._environment
         made = revise_feed(*to, text, source=source, environment=environment, dry_run=dry_run)
         return ApplyResult(name, made.version, made.changed, None if made.before is None else list(made.diff))
 
-    def versions(self, name: str) -> list[Version]:
+    def list_versions(self, name: str) -> list[Version]:
         """See `FeedDesk`."""
         texts: list[FeedText] = self._texts.versions(self._tenant, name)
         if not texts:
@@ -115,11 +115,11 @@ class CatalogDesk:
         ]
         return made[::-1]
 
-    def diff(self, name: str, one: int, other: int) -> VersionDiff:
+    def compare_versions(self, name: str, version: int, other: int) -> VersionDiff:
         """See `FeedDesk`."""
-        old, new = self._kept(name, one), self._kept(name, other)
-        names = (f"{name} (version {one})", f"{name} (version {other})")
-        return VersionDiff(list(definition_changes(old.text, new.text)), text_diff(old.text, new.text, names))
+        old, new = self._kept(name, version), self._kept(name, other)
+        names = (f"{name} (version {version})", f"{name} (version {other})")
+        return VersionDiff(list(changes(old.text, new.text)), text_diff(old.text, new.text, names))
 
     def _kept(self, name: str, version: int | None) -> FeedText:
         if version is None:
@@ -141,48 +141,49 @@ class ServerDesk:
     def __init__(self, url: str, key: str) -> None:
         self._server = Remote(url, key)
 
-    def feeds(self) -> list[Listed]:
+    def list_feeds(self) -> list[Listed]:
         """See `FeedDesk`."""
         return msgspec.convert(self._get("/v1/feeds")["items"], list[Listed])
 
-    def show(self, name: str, version: int | None) -> tuple[int, str]:
+    def read_version(self, name: str, version: int | None) -> tuple[int, str]:
         """See `FeedDesk`."""
-        found = self._get(f"/v1/feeds/{_quoted(name)}", **({} if version is None else {"version": str(version)}))
-        if found["text"] is None:
+        feed = self._get(f"/v1/feeds/{_quoted(name)}", **({} if version is None else {"version": str(version)}))
+        if feed["text"] is None:
             raise AccessError("The text of a feed is shown to keys with the scope 'admin' only.", missing_scope="admin")
-        return found["version"], found["text"]
+        return feed["version"], feed["text"]
 
-    def apply(self, source: str, text: str, *, dry_run: bool = False) -> ApplyResult:
+    def apply_text(self, source: str, text: str, *, dry_run: bool = False) -> ApplyResult:
         """See `FeedDesk`."""
-        name = name_of(text)
+        name = feed_name(text)
         params = {"dry_run": "true"} if dry_run else {}
         path = f"/v1/feeds/{_quoted(name)}"
-        answer = self._server.ask("PUT", path, params=params, content=text.encode())
-        return msgspec.convert(checked(answer, f"{name[:80]}.toml", source), ApplyResult)
+        answer = self._server.send_request("PUT", path, params=params, content=text.encode())
+        return msgspec.convert(read_document(answer, f"{name[:80]}.toml", source), ApplyResult)
 
-    def versions(self, name: str) -> list[Version]:
+    def list_versions(self, name: str) -> list[Version]:
         """See `FeedDesk`."""
-        found, cursor = list[Version](), ""
-        while not found or cursor:
+        versions, cursor = list[Version](), ""
+        while not versions or cursor:
             page = self._get(
                 f"/v1/feeds/{_quoted(name)}/versions",
                 limit=str(_MAX_PAGE),
                 **({"cursor": cursor} if cursor else {}),
             )
-            found += msgspec.convert(page["items"], list[Version])
+            versions += msgspec.convert(page["items"], list[Version])
             cursor = page["next"] or ""
-        return found
+        return versions
 
-    def diff(self, name: str, one: int, other: int) -> VersionDiff:
+    def compare_versions(self, name: str, version: int, other: int) -> VersionDiff:
         """See `FeedDesk`."""
-        return msgspec.convert(self._get(f"/v1/feeds/{_quoted(name)}/versions/{one}/diff", to=str(other)), VersionDiff)
+        path = f"/v1/feeds/{_quoted(name)}/versions/{version}/diff"
+        return msgspec.convert(self._get(path, to=str(other)), VersionDiff)
 
     def _get(self, path: str, **params: str) -> Any:
         return self._server.document("GET", path, params=params)
 
 
-def name_of(text: str) -> str:
-    """The name that a text gives its feed; "unnamed" where it gives none (`revise_feed` then raises the reason)."""
+def feed_name(text: str) -> str:
+    """The name that a text gives its feed; "unnamed" if the text has none or is no TOML (`revise` then raises why)."""
     try:
         name = tomllib.loads(text).get("name")
     except (tomllib.TOMLDecodeError, RecursionError):

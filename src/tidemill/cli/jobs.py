@@ -5,8 +5,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.table import Table
 
-from tidemill.cli.common import KeyOption, UrlOption, out
-from tidemill.cli.follow import follow
+from tidemill.cli.common import KeyOption, UrlOption, out, progress_bar
 from tidemill.cli.remote import Remote
 from tidemill.errors import TidemillError
 
@@ -20,6 +19,7 @@ app = typer.Typer(
 
 IdArgument = Annotated[str, typer.Argument(help="The job's id, as `tidemill jobs list` shows it.", metavar="ID")]
 _PAGE: Final = 100
+_OVER: Final = ("done", "failed", "cancelled")
 
 
 @app.command("list")
@@ -55,23 +55,23 @@ def list_jobs(
 
 
 @app.command("show")
-def show(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") -> None:
+def show_job(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") -> None:
     """Follow a job to its end, and print what came of it.
 
     Ctrl-C ends the command, not the job. Exit status 1 for a job that failed or was cancelled, and for a verification
     that does not add up. Example: `tidemill jobs show 01936b1e-...`
     """
     server = Remote(url, key)
-    job = follow(server, "/v1/jobs", server.document("GET", f"/v1/jobs/{id}"))
+    job = follow_job(server, "/v1/jobs", server.document("GET", f"/v1/jobs/{id}"))
     if job["state"] != "done":
         raise TidemillError(
             f"Job {job['id']} ({job['kind']}) is {job['state']}: {job['error'] or 'it changed nothing'}"
         )
     if job["kind"] == "replay":
-        from tidemill.cli.replay import difference_text
+        from tidemill.cli.replay import render_difference
 
         request = job["request"]
-        out.print(difference_text(job["id"], job["result"], request["version"], dry_run=request["dry_run"]))
+        out.print(render_difference(job["id"], job["result"], request["version"], dry_run=request["dry_run"]))
     else:
         from tidemill.cli.verify import print_report
 
@@ -81,7 +81,7 @@ def show(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOptio
 
 
 @app.command("cancel")
-def cancel(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") -> None:
+def cancel_job(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") -> None:
     """Cancel a job of which nothing is to be seen yet; it leaves no trace.
 
     A replay that is being published cannot be cancelled. Example: `tidemill jobs cancel 01936b1e-...`
@@ -90,8 +90,19 @@ def cancel(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOpt
     out.print(f"job {job['id']} ({job['kind']}) is {job['state']}", highlight=False)
 
 
+def follow_job(server: Remote, path: str, job: dict[str, Any]) -> dict[str, Any]:
+    """Wait until a job is over, with a progress bar; returns its document then. `path`: that of the jobs of its kind;
+    `job`: its document now."""
+    with progress_bar() as show_progress:
+        while job["state"] not in _OVER:
+            progress = job["progress"]
+            show_progress(progress.get("step") or job["state"], progress["done"], progress["total"])
+            job = server.document("GET", f"{path}/{job['id']}", headers={"Prefer": "wait=0.5"})
+    return job
+
+
 def _listed(server: Remote, wanted: dict[str, str], most: int) -> list[dict[str, Any]]:
-    """The newest jobs, page after page, at most so many."""
+    """The newest jobs, at most `most`, read page by page."""
     only: dict[str, Any] = {name: value for name, value in wanted.items() if value}
     jobs: list[dict[str, Any]] = []
     cursor: str | None = ""
@@ -104,7 +115,7 @@ def _listed(server: Remote, wanted: dict[str, str], most: int) -> list[dict[str,
 
 
 def _in_short(job: dict[str, Any]) -> str:
-    """What came of a job, in a few words."""
+    """The result of a job, in a few words."""
     result = job["result"]
     if result is None:
         return job["error"] or ""

@@ -1,4 +1,4 @@
-"""A data folder that no server works on: held by its locks, with its store running for as long as it is looked at."""
+"""Opens a data folder without a server: takes its locks, and runs its store as long as a command needs it."""
 
 import json
 import secrets
@@ -23,18 +23,18 @@ _LOCKS: Final = (("", "serve.lock"), ("mill", "mill.lock"))
 
 @contextmanager
 def open_store(folder: Path) -> Iterator[Store]:
-    """The store of a data folder; no server can be started on it meanwhile. Raises StartupError when one is running, or
+    """The store of a data folder; no server can be started on it meanwhile. Raises StartupError when a server runs, or
     when there is no store."""
     if not (folder / "store").is_dir():
         raise StartupError(f"There is no Tidemill data in '{folder}'. Name its folder with --data or TIDEMILL_DATA.")
-    with ExitStack() as held:
+    with ExitStack() as stack:
         for part, name in _LOCKS:
             if (folder / part).is_dir():
                 lock = FolderLock(folder / part, name)
-                held.callback(lock.release)
-        address = held.enter_context(_engine(folder / "store"))
+                stack.callback(lock.release)
+        address = stack.enter_context(_engine(folder / "store"))
         store = Store(address)
-        held.callback(store.close)
+        stack.callback(store.close)
         yield store
 
 
@@ -49,7 +49,7 @@ def _engine(path: Path) -> Iterator[StoreAddress]:
         with log.open("wb") as output:
             process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.PIPE)
         assert process.stdin is not None
-        with suppress(BrokenPipeError), process.stdin as pipe:  # it ended already: `_port` says why
+        with suppress(BrokenPipeError), process.stdin as pipe:  # the process ended: `_port` raises why
             pipe.write(secret.encode())
         try:
             yield StoreAddress("127.0.0.1", _port(process, ready, log), password=secret)

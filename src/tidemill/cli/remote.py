@@ -1,4 +1,4 @@
-"""How commands speak to a server: one request, its JSON document, and the error that a problem document tells of."""
+"""Sends the commands' requests to a server, and turns problem documents into errors."""
 
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,16 +25,16 @@ _LINE_TIMEOUT_S: Final = 300.0  # from one line to the next
 
 
 class Remote:
-    """A server, as the tenant that the key belongs to."""
+    """A server, used as the tenant of the key."""
 
     def __init__(self, url: str, key: str, *, timeout_s: float = _TIMEOUT_S) -> None:
         self.url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._timeout_s = timeout_s
 
-    def ask(self, method: str, path: str, **options: Any) -> "httpx.Response":
-        """The answer to one request, whatever it is; `options` are httpx's. Raises UnavailableError, StartupError."""
-        import httpx  # here: it takes 0.2 s, and a data folder needs none of it
+    def send_request(self, method: str, path: str, **options: Any) -> "httpx.Response":
+        """The answer to one request, of any status; `options` are httpx's. Raises UnavailableError, StartupError."""
+        import httpx  # here, because the import takes 0.2 s and commands on a data folder do not need it
 
         headers = self._headers | options.pop("headers", {})
         try:
@@ -47,11 +47,11 @@ class Remote:
             raise UnavailableError(f"No answer from {self.url}: {why}") from None
 
     def document(self, method: str, path: str, **options: Any) -> Any:
-        """The document of a good answer. Raises the error that a problem document tells of."""
-        return checked(self.ask(method, path, **options))
+        """The document of a good answer. Raises the error of a problem document."""
+        return read_document(self.send_request(method, path, **options))
 
     def lines(self, method: str, path: str, **options: Any) -> "Iterator[Any]":
-        """The documents of an answer that is a line each, as they come. Raises as `document`."""
+        """Yields the documents of an answer with one document a line, as they come. Raises as `document`."""
         import httpx
 
         try:
@@ -61,7 +61,7 @@ class Remote:
             ):
                 if not answer.is_success:
                     answer.read()
-                    checked(answer)
+                    read_document(answer)
                 yield from (msgspec.json.decode(line) for line in answer.iter_lines() if line)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol):
             raise StartupError(f"--url must be like http://127.0.0.1:8080, not '{self.url}'") from None
@@ -70,9 +70,9 @@ class Remote:
             raise UnavailableError(f"No answer from {self.url}: {why}") from None
 
 
-def checked(answer: "httpx.Response", theirs: str = "", ours: str = "") -> Any:
-    """The document of an answer. Raises the error that a problem document tells of; in it the server's name for a text
-    (`theirs`) is ours."""
+def read_document(answer: "httpx.Response", theirs: str = "", ours: str = "") -> Any:
+    """The document of an answer. Raises the error of a problem document; in its texts the server's name of a text
+    (`theirs`) is replaced by `ours`."""
     try:
         document = answer.json()
     except ValueError:

@@ -1,6 +1,6 @@
-"""`tidemill verify --repair`: the steps before the store is open, with it, and after it was verified.
+"""`tidemill verify --repair`: the steps before the store is opened, with the open store, and after the verification.
 
-Nothing is thrown away: damaged files of the log and broken parts of tables are kept under other names.
+No file is deleted: damaged files of the log and broken parts of tables are kept under other names.
 """
 
 from contextlib import ExitStack, closing
@@ -20,7 +20,7 @@ _ASIDE: Final = "set-aside"
 
 
 def repair_before(folder: Path) -> None:
-    """Make the files of the log and of the catalog such that they can be opened, and move broken parts of tables away.
+    """Repair the files of the log and of the catalog so that they can be opened, and move broken parts of tables away.
 
     Raises StartupError while a server runs, LogCorruptError when the log cannot be read at all.
     """
@@ -48,19 +48,19 @@ def repair_before(folder: Path) -> None:
 
 
 def repair_with(folder: Path, store: "Store") -> None:
-    """Put damaged entries of the log right, from themselves or from the store, and set damaged parts of the store aside
-    whose rows the log can give back."""
+    """Repair damaged entries of the log, from their own bytes or from the store, and set damaged parts of the store
+    aside whose rows the log still has."""
     from tidemill.log.opening import log_files, open_log_reader
     from tidemill.mill.verify.repair import stored_body
     from tidemill.mill.verify.repair_parts import repair_parts
 
     _print(log_files(folder).repair_entries(partial(stored_body, store)))
     with closing(open_log_reader(folder)) as log:
-        _print(repair_parts(log, store, lambda: _note_again(folder)))
+        _print(repair_parts(log, store, lambda: _mark_reapply(folder)))
 
 
 def repair_after(folder: Path, store: "Store", report: "VerifyReport") -> bool:
-    """Put right what a report found in the store; whether anything was done."""
+    """Repair the store by the findings of a report; returns whether anything was done."""
     from tidemill.log.opening import open_log_reader
     from tidemill.mill.verify.repair import repair_store
 
@@ -73,17 +73,17 @@ def repair_after(folder: Path, store: "Store", report: "VerifyReport") -> bool:
 
 
 def _move_parts(folder: Path) -> None:
-    """Move the parts that the engine set aside as broken out of its sight; the note `new` outlives a crash in between,
+    """Move the parts that the engine set aside as broken out of its folder. The file `new` outlives a crash in between,
     so that their rows are applied again."""
     aside = folder / "store" / _ASIDE
     for part in sorted((folder / "store" / "chdb" / "store").glob("*/*/detached/broken*")):
-        _note_again(folder)
+        _mark_reapply(folder)
         part.rename(aside / f"{part.parent.parent.name}-{part.name}")
         _say(f"repaired: the broken part {part.name} is moved to {aside}")
 
 
-def _note_again(folder: Path) -> None:
-    """Note that all of the log is to be applied again."""
+def _mark_reapply(folder: Path) -> None:
+    """Record that all of the log is to be applied again."""
     (folder / "store" / _ASIDE).mkdir(exist_ok=True)
     (folder / "store" / _ASIDE / "new").touch()
 

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tidemill.cli.common import KeyOption, UrlOption, out
-from tidemill.cli.follow import follow
+from tidemill.cli.jobs import follow_job
 from tidemill.cli.remote import Remote
 from tidemill.errors import TidemillError
 
@@ -23,7 +23,7 @@ _SHOWN: Final = 10
 
 
 @app.command("start")
-def start(
+def start_replay(
     feed: Annotated[str, typer.Argument(help="The feed.")],
     begin: Annotated[str | None, typer.Option("--start", help="Payloads received from here on (RFC 3339).")] = None,
     end: Annotated[str | None, typer.Option("--end", help="Payloads received before this.")] = None,
@@ -46,17 +46,17 @@ def start(
         body["rejections"] = {"reason": reason}
     server = Remote(url, key)
     replay = server.document("POST", "/v1/replays", json=body)
-    _print(follow(server, "/v1/replays", replay))
+    _print(follow_job(server, "/v1/replays", replay))
 
 
 @app.command("show")
-def show(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") -> None:
+def show_replay(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") -> None:
     """Follow a replay to its end, and print what changed.
 
     Example: `tidemill replay show 01936b1e-...`
     """
     server = Remote(url, key)
-    _print(follow(server, "/v1/replays", server.document("GET", f"/v1/replays/{id}")))
+    _print(follow_job(server, "/v1/replays", server.document("GET", f"/v1/replays/{id}")))
 
 
 @app.command("list")
@@ -66,23 +66,23 @@ def list_replays(url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") 
     Example: `tidemill replay list`
     """
     table = Table("id", "feed", "version", "", "state", "payloads", "accepted anew", "rejected anew", box=None)
-    for one in Remote(url, key).document("GET", "/v1/replays")["items"]:
-        found = one["difference"] or {}
+    for replay in Remote(url, key).document("GET", "/v1/replays")["items"]:
+        difference = replay["difference"] or {}
         table.add_row(
-            one["id"],
-            one["feed"],
-            str(one["version"]),
-            "dry run" if one["dry_run"] else "",
-            one["state"],
-            f"{one['progress']['done']} of {one['progress']['total']}",
-            str(found.get("newly_accepted_total", "")),
-            str(found.get("newly_rejected_total", "")),
+            replay["id"],
+            replay["feed"],
+            str(replay["version"]),
+            "dry run" if replay["dry_run"] else "",
+            replay["state"],
+            f"{replay['progress']['done']} of {replay['progress']['total']}",
+            str(difference.get("newly_accepted_total", "")),
+            str(difference.get("newly_rejected_total", "")),
         )
     out.print(table)
 
 
 @app.command("cancel")
-def cancel(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") -> None:
+def cancel_replay(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") -> None:
     """Cancel a replay that is not published yet; it leaves no trace.
 
     Example: `tidemill replay cancel 01936b1e-...`
@@ -94,24 +94,24 @@ def cancel(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOpt
 def _print(replay: dict[str, Any]) -> None:
     if replay["state"] != "done":
         raise TidemillError(f"Replay {replay['id']} is {replay['state']}: {replay['error'] or 'it changed nothing'}")
-    out.print(difference_text(replay["id"], replay["difference"], replay["version"], dry_run=replay["dry_run"]))
+    out.print(render_difference(replay["id"], replay["difference"], replay["version"], dry_run=replay["dry_run"]))
 
 
-def difference_text(replay: str, found: dict[str, Any], version: int, *, dry_run: bool) -> RenderableType:
-    """What a replay changed, or would change, as a person reads it. `found` is the document of its difference."""
+def render_difference(replay: str, difference: dict[str, Any], version: int, *, dry_run: bool) -> RenderableType:
+    """The changes by a replay, or by its dry run, as text for a person. `difference` is the document of them."""
     would = "would be" if dry_run else "are"
-    records = f"{found['records']} records of {found['payloads']} payloads, version {version}"
+    records = f"{difference['records']} records of {difference['payloads']} payloads, version {version}"
     lines: list[RenderableType] = [
         Text(f"{'dry run' if dry_run else 'replay'} {replay}: {records}", style="bold"),
-        _counts("accepted", found["newly_accepted_total"], found["newly_accepted"], would, "green"),
-        _counts("rejected", found["newly_rejected_total"], found["newly_rejected"], would, "red"),
+        _counts("accepted", difference["newly_accepted_total"], difference["newly_accepted"], would, "green"),
+        _counts("rejected", difference["newly_rejected_total"], difference["newly_rejected"], would, "red"),
         Text(
-            f"points: {found['points_added']} added, {found['points_changed']} changed, "
-            f"{found['points_removed']} removed; rollup windows changed: {found['windows_changed']}"
+            f"points: {difference['points_added']} added, {difference['points_changed']} changed, "
+            f"{difference['points_removed']} removed; rollup windows changed: {difference['windows_changed']}"
         ),
     ]
-    if found["windows"]:
-        lines.append(_windows(found["windows"]))
+    if difference["windows"]:
+        lines.append(_windows(difference["windows"]))
     return Group(*lines)
 
 
@@ -122,11 +122,11 @@ def _counts(what: str, total: int, by_reason: dict[str, int], would: str, style:
 
 def _windows(windows: list[dict[str, Any]]) -> Table:
     table = Table("window", "series", "mean", "points", box=None, title="largest changes", title_justify="left")
-    for one in windows[:_SHOWN]:
-        old, new = one["old"], one["new"]
+    for window in windows[:_SHOWN]:
+        old, new = window["old"], window["new"]
         table.add_row(
-            one["window"],
-            one["series"],
+            window["window"],
+            window["series"],
             f"{_number(old['mean'])} -> {_number(new['mean'])}",
             f"{old['count']} -> {new['count']}",
         )

@@ -1,6 +1,6 @@
-"""`tidemill simulate ...`: stand-ins for the outside world. Maps options to `simulate/`; decides nothing itself.
+"""`tidemill simulate ...`: stand-ins for the outside world. Maps options to `simulate/`, without decisions of its own.
 
-Senders check every answer they get, print a summary, and exit with 1 if one was unexpected.
+Senders check every answer, print a summary, and exit with status 1 after an unexpected answer.
 """
 
 import sys
@@ -8,9 +8,8 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from tidemill.cli.common import progress_bar
 from tidemill.simulate.data_server import DEFAULT_PORT as DATA_SERVER_PORT
 from tidemill.simulate.meters import DEFAULT_PORT as METERS_PORT
 
@@ -125,9 +124,8 @@ def _serve(run: Callable[[], dict[str, Any]], port: int) -> None:
 
 
 def _send(name: str, options: Any, run: Callable[[Any, Callable[[int, int], None]], Any]) -> None:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(name, total=options.count or None)
-        summary = run(options, lambda sent, total: bar.update(task, completed=sent, total=total or None))
+    with progress_bar() as show_progress:
+        show_progress(name, 0, options.count)
+        summary = run(options, lambda sent, total: show_progress(name, sent, total))
     print(summary.text())
     raise typer.Exit(summary.exit_code)

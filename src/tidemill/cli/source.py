@@ -1,6 +1,6 @@
 """`tidemill source ...`: try a URL before anything is saved; list the sources of a server, and their polls.
 
-`source_trial.py` asks and makes sense of the answer, `cli_trial.py` shows it; this maps options.
+`source_trial.py` fetches and decodes the answer, `trial_output.py` prints it; this module maps options.
 """
 
 import time
@@ -12,9 +12,9 @@ from urllib.parse import quote
 import typer
 from rich.text import Text
 
-from tidemill.cli.common import DataOption, KeyOption, TenantOption, UrlOption, err, out
+from tidemill.cli.common import DataOption, KeyOption, TenantOption, UrlOption, err, out, plain_table
 from tidemill.cli.remote import Remote
-from tidemill.cli.trial import clean, show_answer, show_draft, show_preview, show_structure, table
+from tidemill.cli.trial_output import clean_text, show_answer, show_draft, show_preview, show_structure
 from tidemill.errors import InputError
 from tidemill.model.time import format_instant
 
@@ -65,7 +65,7 @@ def try_source(
 
     The exit status is 0 when records were decoded, 1 when the source was not reached or nothing could be decoded.
     """
-    from tidemill.cli.source_trial import Trial, feed_of, found_in
+    from tidemill.cli.source_trial import Trial, decode_answer, load_feed
     from tidemill.sources.draft import DraftOptions
 
     wish = DraftOptions(
@@ -80,27 +80,27 @@ def try_source(
         headers=dict(_pair("--header", text, ":") for text in header or ()),
         allow=tuple(allow or ()),
     )
-    given = feed_of(decode, feed, data, tenant, with_source=not url)
+    given = load_feed(decode, feed, data, tenant, with_source=not url)
     if given is not None and (wish.time or wish.tags or wish.fields or records or format):
         raise InputError("The feed says how to decode: --time, --tag, --field, --records and --format go without one")
     if draft is not None and (given is not None or draft.exists()):
         why = f"{draft} exists already" if given is None else "a draft is made without --decode and --feed"
         raise InputError(f"--draft: {why}")
     trial = Trial(url, given, wish, timeout_s=timeout)
-    answer = trial.ask()
+    answer = trial.fetch()
     show_answer(trial)
     if answer is None:
         raise typer.Exit(1)
-    found = found_in(trial, answer, limit, time.time_ns())
-    show_structure(found)
-    if found.preview is not None:
-        show_preview(found.preview, limit)
-    elif found.why:
-        err.print(clean(found.why), style="red", highlight=False, markup=False, soft_wrap=True)
-        out.print(Text(f"it begins: {clean(answer.body[:300].decode('utf-8', 'replace'))}", style="dim"))
-    if found.draft is not None:
-        show_draft(found.draft, draft)
-    if found.preview is None or not found.preview.decoded:
+    result = decode_answer(trial, answer, limit, time.time_ns())
+    show_structure(result)
+    if result.preview is not None:
+        show_preview(result.preview, limit)
+    elif result.why:
+        err.print(clean_text(result.why), style="red", highlight=False, markup=False, soft_wrap=True)
+        out.print(Text(f"it begins: {clean_text(answer.body[:300].decode('utf-8', 'replace'))}", style="dim"))
+    if result.draft is not None:
+        show_draft(result.draft, draft)
+    if result.preview is None or not result.preview.decoded:
         raise typer.Exit(1)
 
 
@@ -111,15 +111,16 @@ def list_sources(url: UrlOption = _URL, key: KeyOption = "") -> None:
     Example: `tidemill source list --url https://tidemill.example.com --key $KEY`
     """
     now, why = time.time(), []
-    shown = table("feed", "item", "state", "since", "last poll", "next", "polls", "payloads")
-    for one in Remote(url, key).document("GET", "/v1/sources")["items"]:
-        due = _ago(one["next_due_at"], now)
-        times = (_ago(one["since_at"], now), _ago(one["last_poll_at"], now), "now" if due.endswith("ago") else due)
-        counts = (str(one["polls"]), str(one["payloads"]))
-        shown.add_row(clean(one["feed"]), clean(one["item"]), _state(one["state"]), *times, *counts)
-        if one["reason"]:
-            name = " ".join(filter(None, (one["feed"], one["item"])))
-            why.append(f"{clean(name)}: {one['reason']}: {clean(one['detail'] or '')}")
+    shown = plain_table("feed", "item", "state", "since", "last poll", "next", "polls", "payloads")
+    for source in Remote(url, key).document("GET", "/v1/sources")["items"]:
+        due = _ago(source["next_due_at"], now)
+        last_poll = _ago(source["last_poll_at"], now)
+        times = (_ago(source["since_at"], now), last_poll, "now" if due.endswith("ago") else due)
+        counts = (str(source["polls"]), str(source["payloads"]))
+        shown.add_row(clean_text(source["feed"]), clean_text(source["item"]), _state(source["state"]), *times, *counts)
+        if source["reason"]:
+            name = " ".join(filter(None, (source["feed"], source["item"])))
+            why.append(f"{clean_text(name)}: {source['reason']}: {clean_text(source['detail'] or '')}")
     out.print(shown)
     for line in why:
         out.print(Text(line, style="dim"), soft_wrap=True)
@@ -145,34 +146,34 @@ def list_polls(
     path = f"/v1/sources/{quote(feed, safe='')}/polls"
     span = {name: value for name, value in (("item", item), ("start", start), ("end", end)) if value}
     chosen = span | {"limit": str(limit)} | ({"result": result} if result else {})
-    shown = table("started", "item", "result", "status", "ms", "bytes", "records", "detail")
-    for one in server.document("GET", path, params=chosen)["items"]:
+    shown = plain_table("started", "item", "result", "status", "ms", "bytes", "records", "detail")
+    for poll in server.document("GET", path, params=chosen)["items"]:
         shown.add_row(
-            Text(_ago(one["started_at"], now)),
-            clean(one["item"]),
-            _state(one["result"]),
-            str(one["status"] or ""),
-            f"{one['latency_ms']:.0f}",
-            str(one["bytes"]),
-            str(one["records"]),
-            clean(one["detail"] or ""),
+            Text(_ago(poll["started_at"], now)),
+            clean_text(poll["item"]),
+            _state(poll["result"]),
+            str(poll["status"] or ""),
+            f"{poll['latency_ms']:.0f}",
+            str(poll["bytes"]),
+            str(poll["records"]),
+            clean_text(poll["detail"] or ""),
         )
     out.print(shown)
     day = format_instant(int((now - 86_400) * 1e9))
-    _summed(server.document("GET", f"{path}/summary", params={"start": day} | span if not end else span), now)
+    _print_summary(server.document("GET", f"{path}/summary", params={"start": day} | span if not end else span), now)
 
 
 def _pair(option: str, text: str, mark: str) -> tuple[str, str]:
-    name, found, value = text.partition(mark)
-    if not (found and name.strip() and value.strip()):
+    name, separator, value = text.partition(mark)
+    if not (separator and name.strip() and value.strip()):
         how = "'NAME: VALUE'" if mark == ":" else "NAME=PATH, such as level='$.v'"
-        raise InputError(f"{option} is {how}, not '{clean(text if mark == '=' else name)}'")
+        raise InputError(f"{option} is {how}, not '{clean_text(text if mark == '=' else name)}'")
     return name.strip(), value.strip()
 
 
-def _summed(found: dict[str, Any], now: float) -> None:
-    """Say for how long a source was reached."""
-    if not found["share"]:
+def _print_summary(summary: dict[str, Any], now: float) -> None:
+    """Print for how long a source was reached."""
+    if not summary["share"]:
         return
     words = {
         "data": "had data",
@@ -181,17 +182,17 @@ def _summed(found: dict[str, Any], now: float) -> None:
         "unreached": "not reached",
         "unpolled": "not asked",
     }
-    parts = [f"{words[name]} {share:.1%}" for name, share in found["share"].items() if share]
-    out.print(Text(f"{found['polls']} polls since {found['start'][:19]}Z: {', '.join(parts)}"), soft_wrap=True)
-    worst = found["longest_outage"]
+    parts = [f"{words[name]} {share:.1%}" for name, share in summary["share"].items() if share]
+    out.print(Text(f"{summary['polls']} polls since {summary['start'][:19]}Z: {', '.join(parts)}"), soft_wrap=True)
+    worst = summary["longest_outage"]
     if worst:
-        what = " ".join(filter(None, (clean(worst["item"]), worst["result"])))
+        what = " ".join(filter(None, (clean_text(worst["item"]), worst["result"])))
         until = "goes on" if worst["end"] is None else f"ended {_ago(worst['end'], now)}"
         out.print(Text(f"longest outage: {_length(worst['seconds'])}, {until} ({what})"), soft_wrap=True)
 
 
 def _ago(text: str | None, now: float) -> str:
-    """An RFC 3339 time as seen from now."""
+    """An RFC 3339 time relative to now; empty for null."""
     if text is None:
         return ""
     seconds = datetime.fromisoformat(f"{text[:19]}+00:00").astimezone(UTC).timestamp() - now

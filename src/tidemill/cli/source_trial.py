@@ -1,7 +1,6 @@
-"""One question to a source and what can be made of its answer: `tidemill source try`. Nothing is written anywhere.
+"""`tidemill source try`: fetches one answer of a source, decodes it, and drafts a feed. It saves nothing.
 
-The safe client asks, as the poller does; whoever runs this on their own machine says by `allow` which private networks
-it may reach.
+It fetches with the same safe client as the poller; `allow` names the private networks that the client may reach.
 """
 
 import asyncio
@@ -13,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tidemill.cli.common import open_catalog, reach_of
+from tidemill.cli.common import open_catalog, variable_scope
 from tidemill.errors import FeedDefinitionError, InputError, NotFoundError
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.load import load_feed
@@ -30,7 +29,7 @@ from tidemill.sources.structure import Structure, guess_structure
 
 _REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _ANY_STATUS: Final = range(100, 600)
-_LONG: Final = 6  # characters of a secret that can be told from ordinary words
+_LONG: Final = 6  # characters of a secret that is hidden also in the body: a shorter one may be an ordinary word
 _OPTIONS: Final = {
     "source.timeout": "--timeout",
     "source.url": "the URL",
@@ -40,8 +39,8 @@ _OPTIONS: Final = {
 _HINTS: Final = {401: "give credentials with --header", 403: "give credentials with --header", 404: "look at the URL"}
 
 
-class Found(msgspec.Struct, frozen=True):
-    """What an answer turned out to be. `why`: in words, where nothing could be decoded."""
+class TrialResult(msgspec.Struct, frozen=True):
+    """The decoded answer. `why`: the reason in words, where nothing could be decoded."""
 
     structure: Structure | None = None
     preview: Preview | None = None
@@ -50,19 +49,19 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class _Policy(AddressPolicy, frozen=True):
-    """Remembers which networks would have to be allowed."""
+    """An AddressPolicy that collects the networks that would have to be allowed."""
 
     lacking: list[str] = []
 
     def remedy(self, addresses: Any) -> str:
-        """What the caller does to allow these addresses."""
+        """The words that tell the caller how to allow these addresses."""
         self.lacking.extend(dict.fromkeys(map(_network, addresses)))
         return "give this option too"
 
 
 class Trial:
-    """Asks `url`, or what the feed's own source asks first. After `ask`: `answer`, `failure` (a sentence), `lacking`
-    (networks to allow) and `notes`; secrets are in none of them."""
+    """Fetches `url`, or the first request of the feed's own source. After `fetch`: `answer`, `failure` (a sentence),
+    `lacking` (networks to allow) and `notes`, all without secrets."""
 
     def __init__(self, url: str, feed: Feed | None, wish: DraftOptions, *, timeout_s: float) -> None:
         pull = _pull(feed) if not url else None
@@ -84,7 +83,7 @@ class Trial:
             self.notes.append("This is what the feed's own source asks first.")
         self._empty = pull.empty_status if pull else (204,)
         self._hide = Redaction(tuple(dict.fromkeys(filled))).hide
-        self._hide_long = Redaction(tuple(one for one in dict.fromkeys(filled) if len(one) >= _LONG)).hide
+        self._hide_long = Redaction(tuple(text for text in dict.fromkeys(filled) if len(text) >= _LONG)).hide
         self._limits = FetchLimits(timeout_s, timeout_s * 3)
         try:
             self._policy = _Policy(AddressPolicy.parse(",".join(wish.allow)).allowed, lacking=[])
@@ -93,31 +92,31 @@ class Trial:
 
     @property
     def lacking(self) -> list[str]:
-        """The networks that --allow would have to name."""
+        """The networks that --allow has to name for this answer."""
         return self._policy.lacking
 
-    def ask(self) -> Fetched | None:
-        """The answer if it is one to be decoded; else None, and `failure` says why."""
-        found = asyncio.run(self._fetch())
-        if isinstance(found, FetchFailure):
-            self.failure = self._hide(_in_options(found.message))
+    def fetch(self) -> Fetched | None:
+        """The answer if it can be decoded; else None, and `failure` says why."""
+        answer = asyncio.run(self._fetch())
+        if isinstance(answer, FetchFailure):
+            self.failure = self._hide(_in_options(answer.message))
             return None
-        self.answer = found = msgspec.structs.replace(found, body=self._hidden(found.body))
-        if found.status in self._empty:
-            self.failure = f"The source has nothing to give now: it answered {found.status}."
-        elif found.status != 200:
-            hint = _HINTS.get(found.status)
-            self.failure = f"The server answered {found.status}" + (f": {hint}." if hint else ".")
-        elif not found.body.strip():
+        self.answer = answer = msgspec.structs.replace(answer, body=self._hidden(answer.body))
+        if answer.status in self._empty:
+            self.failure = f"The source has nothing to give now: it answered {answer.status}."
+        elif answer.status != 200:
+            hint = _HINTS.get(answer.status)
+            self.failure = f"The server answered {answer.status}" + (f": {hint}." if hint else ".")
+        elif not answer.body.strip():
             self.failure = "The answer has no body."
         if self.failure:
             return None
-        if 'rel="next"' in found.link or "rel=next" in found.link:
+        if 'rel="next"' in answer.link or "rel=next" in answer.link:
             self.notes.append("The answer has a next page: [source.page] with by = 'link' in the feed follows it.")
-        return found
+        return answer
 
     def _hidden(self, body: bytes) -> bytes:
-        """A body without the secrets, which some servers send back. Shorter ones may be anything and stay."""
+        """A body without the secrets that some servers send back; secrets shorter than _LONG stay."""
         try:
             return self._hide_long(body.decode()).encode()
         except UnicodeDecodeError:
@@ -142,8 +141,8 @@ class Trial:
             client.close()
 
 
-def feed_of(file: Path | None, name: str, data: str | None, tenant: str, *, with_source: bool) -> Feed | None:
-    """The feed of a file, or one of a data folder; None when neither is named. Raises InputError, NotFoundError."""
+def load_feed(file: Path | None, name: str, data: str | None, tenant: str, *, with_source: bool) -> Feed | None:
+    """The feed of a file, or of a data folder; None when neither is named. Raises InputError, NotFoundError."""
     if file is not None and name:
         raise InputError("either --decode or --feed, not both")
     if file is not None:
@@ -151,14 +150,14 @@ def feed_of(file: Path | None, name: str, data: str | None, tenant: str, *, with
             text = file.read_bytes().decode()
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"Cannot read {file}: {getattr(error, 'strerror', None) or error}") from None
-        return _load(text, str(file), reach_of(tenant), with_source=with_source)
+        return _load(text, str(file), variable_scope(tenant), with_source=with_source)
     if not name:
         return None
     from tidemill.catalog.feeds import CatalogFeeds
 
     catalog = open_catalog(data, make=False)
     try:
-        kept, reach = CatalogFeeds(catalog).current(tenant, name), reach_of(tenant, catalog)
+        kept, reach = CatalogFeeds(catalog).current(tenant, name), variable_scope(tenant, catalog)
     finally:
         catalog.close()
     if kept is None:
@@ -166,26 +165,28 @@ def feed_of(file: Path | None, name: str, data: str | None, tenant: str, *, with
     return _load(kept.text, name, reach, with_source=with_source)
 
 
-def found_in(trial: Trial, answer: Fetched, limit: int, now_ns: int) -> Found:
-    """What an answer is to the trial's feed, or to one that is drafted for it."""
+def decode_answer(trial: Trial, answer: Fetched, limit: int, now_ns: int) -> TrialResult:
+    """The answer decoded by the trial's feed, or by a feed that is drafted for the answer."""
     if trial.feed is not None:
         made = preview_answer(trial.feed, answer.body, answer.content_type, now_ns, limit)
-        return Found(preview=made, why="" if made else f"The answer is none of {', '.join(trial.feed.input.formats)}.")
+        return TrialResult(
+            preview=made, why="" if made else f"The answer is none of {', '.join(trial.feed.input.formats)}."
+        )
     wish = trial.wish
     structure = guess_structure(answer.body, wish.records)
-    asked_for = wish.records is not None or wish.fields or wish.time
-    if not asked_for and (structure is None or structure.count < 2) and (odd := odd_shape(answer.body)) is not None:
-        return Found(why=odd.sentence)
+    is_guess = wish.records is None and not wish.fields and not wish.time
+    if is_guess and (structure is None or structure.count < 2) and (odd := odd_shape(answer.body)) is not None:
+        return TrialResult(why=odd.sentence)
     if structure is None or wish.format not in ("", structure.format):
-        return Found(structure, why=_unlike(structure, wish))
-    environment = reach_of("default").variables
+        return TrialResult(structure, why=_unlike(structure, wish))
+    environment = variable_scope("default").variables
     text = draft_feed(trial.shown_url, structure, wish, environment)
     if text is None:
         why = "Nothing in the records looks like a number; name one with --field NAME=PATH."
-        return Found(structure, why=why)
+        return TrialResult(structure, why=why)
     feed = load_feed(text, source="the draft", environment=environment)
     made = preview_answer(feed, answer.body, answer.content_type, now_ns, limit)
-    return Found(structure, made, text)
+    return TrialResult(structure, made, text)
 
 
 def _unlike(structure: Structure | None, wish: DraftOptions) -> str:
@@ -217,7 +218,7 @@ def _pull(feed: Feed | None) -> SourceSpec:
 
 
 def _first_of(pull: SourceSpec) -> tuple[str, bytes | None]:
-    """What a source asks first: its first window, its first page; and the body of the request."""
+    """The URL of a source's first request (its first window, its first page), and the body of the request."""
     url, values = pull.url, dict(pull.item_values)
     if pull.windows is not None:
         import time
@@ -232,9 +233,10 @@ def _first_of(pull: SourceSpec) -> tuple[str, bytes | None]:
 
 
 def _filled(text: str, secrets: list[str]) -> str:
-    """A text with its variables filled in, from this shell's environment. Raises InputError."""
+    """A text with its variables filled in from this shell's environment, whose values are added to `secrets`. Raises
+    InputError for a variable without a value."""
 
-    def one(match: re.Match[str]) -> str:
+    def value_of(match: re.Match[str]) -> str:
         name, default = match.groups()
         value = os.environ.get(name, default)
         if value is None:
@@ -242,16 +244,16 @@ def _filled(text: str, secrets: list[str]) -> str:
         secrets.append(value)
         return value
 
-    return _REFERENCE.sub(one, text)
+    return _REFERENCE.sub(value_of, text)
 
 
 def _network(address: Any) -> str:
-    """The network to allow for an address: all of this machine, else the one address."""
-    one = ip_address(str(address).partition("%")[0])
-    one = getattr(one, "ipv4_mapped", None) or one  # ::ffff:127.0.0.1 is another spelling of IPv4
-    if one.version == 4 and one.is_loopback:
+    """The network to allow for an address: all of loopback for an IPv4 loopback address, else the single address."""
+    ip = ip_address(str(address).partition("%")[0])
+    ip = getattr(ip, "ipv4_mapped", None) or ip  # ::ffff:127.0.0.1 is another spelling of IPv4
+    if ip.version == 4 and ip.is_loopback:
         return "127.0.0.0/8"
-    return str(ip_network(one))
+    return str(ip_network(ip))
 
 
 def _in_options(message: str) -> str:

@@ -1,20 +1,17 @@
-"""`tidemill verify`: proves of a data folder, or of a running server, that everything is accounted for."""
+"""`tidemill verify`: proves for a data folder, or a running server, that every payload, record and point is accounted
+for."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tidemill.cli.common import DataOption, KeyOption, err, open_catalog, out
+from tidemill.cli.common import DataOption, KeyOption, ShowProgress, open_catalog, out, progress_bar
 from tidemill.errors import Fault, InputError, NotFoundError, StartupError
 
 if TYPE_CHECKING:
     from tidemill.model.verification import VerifyReport
 
-Tell = Callable[[str, int, int], None]
 _ROWS: Final = (
     ("payloads", "payloads"),
     ("deleted", "  of these deleted"),
@@ -51,15 +48,15 @@ def verify(
     them has damaged, and a damaged file of the log is built anew. Example: `tidemill verify --data data`
     """
     since_ns = _instant(since)
-    with _bar() as tell:
+    with progress_bar() as show_progress:
         if url:
             if tenant:
                 raise StartupError("With --url the tenant is the key's: leave --tenant out.")
             if repair:
                 raise StartupError("A running server mends by itself what it can: stop it, and give --repair --data.")
-            report = _at_server(url, key, feed, since, tell)
+            report = _verify_server(url, key, feed, since, show_progress)
         else:
-            report = _in_folder(data, tenant, feed, since_ns, tell, repair=repair)
+            report = _verify_folder(data, tenant, feed, since_ns, show_progress, repair=repair)
     if as_json:
         import msgspec
 
@@ -70,8 +67,8 @@ def verify(
         raise typer.Exit(1)
 
 
-def _in_folder(
-    data: str | None, tenant: str, feed: str, since_ns: int | None, tell: Tell, *, repair: bool
+def _verify_folder(
+    data: str | None, tenant: str, feed: str, since_ns: int | None, show_progress: ShowProgress, *, repair: bool
 ) -> dict[str, Any]:
     import msgspec
 
@@ -86,9 +83,9 @@ def _in_folder(
     from tidemill.mill.state_files import mill_states
     from tidemill.mill.verify.scope import check_feed, check_tenant
     from tidemill.mill.verify.walk import Verifier, VerifyScope
-    from tidemill.settings import load
+    from tidemill.settings import load_settings
 
-    settings = load({"data": data})
+    settings = load_settings({"data": data})
     if repair:
         repair_before(settings.folder)
     states = mill_states(settings.folder, partition_count(settings.folder))
@@ -97,9 +94,9 @@ def _in_folder(
         with open_store(settings.folder) as store:
             texts = CatalogFeeds(catalog)
             book = FeedBook(texts, with_sources=False)
-            known = {*texts.tenants(), *(info.tenant for info in list_keys(catalog))}
+            tenants = {*texts.tenants(), *(info.tenant for info in list_keys(catalog))}
             try:
-                check_feed(store, book, check_tenant(store, known, tenant), feed)
+                check_feed(store, book, check_tenant(store, tenants, tenant), feed)
             except NotFoundError as error:
                 raise StartupError(f"{error.message[0].upper()}{error.message[1:]}.") from None
             verifier = Verifier(
@@ -113,37 +110,29 @@ def _in_folder(
             scope = VerifyScope(tenant=tenant, feed=feed, since_ns=since_ns)
             if repair:
                 repair_with(settings.folder, store)
-            report: VerifyReport = verifier.run(scope, lambda told: tell(told.at, told.done, told.total))
+            report: VerifyReport = verifier.run(scope, lambda now: show_progress(now.at, now.done, now.total))
             if repair and repair_after(settings.folder, store, report):
-                report = verifier.run(scope, lambda told: tell(told.at, told.done, told.total))
+                report = verifier.run(scope, lambda now: show_progress(now.at, now.done, now.total))
     finally:
         catalog.close()
-    found: dict[str, Any] = msgspec.to_builtins(report)
-    return found
+    document: dict[str, Any] = msgspec.to_builtins(report)
+    return document
 
 
-def _at_server(url: str, key: str, feed: str, since: str, tell: Tell) -> dict[str, Any]:
+def _verify_server(url: str, key: str, feed: str, since: str, show_progress: ShowProgress) -> dict[str, Any]:
     from tidemill.cli.remote import Remote
     from tidemill.errors import TidemillError
 
-    asked = {name: value for name, value in (("feed", feed), ("since", since)) if value}
-    for line in Remote(url, key).lines("GET", "/v1/verify", params=asked):
+    params = {name: value for name, value in (("feed", feed), ("since", since)) if value}
+    for line in Remote(url, key).lines("GET", "/v1/verify", params=params):
         if "progress" in line:
-            tell(line["progress"]["at"], line["progress"]["done"], line["progress"]["total"])
+            show_progress(line["progress"]["at"], line["progress"]["done"], line["progress"]["total"])
         elif "error" in line:
             raise TidemillError(line["error"]["message"])
         else:
             report: dict[str, Any] = line["report"]
             return report
     raise TidemillError(f"{url} broke off before the report: was it stopped?")
-
-
-@contextmanager
-def _bar() -> Iterator[Tell]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True) as progress:
-        bar = progress.add_task("starting", total=None)
-        yield lambda at, done, total: progress.update(bar, description=at, completed=done, total=total or None)
 
 
 def _instant(since: str) -> int | None:
@@ -156,7 +145,7 @@ def _instant(since: str) -> int | None:
 
 
 def print_report(report: dict[str, Any]) -> None:
-    """Print the document of a report as a person reads it."""
+    """Print the document of a report as text for a person."""
     from tidemill.mill.verify.kinds import MEANINGS
 
     table = Table(box=None, show_header=False)
@@ -168,10 +157,13 @@ def print_report(report: dict[str, Any]) -> None:
     for note in report["notes"]:
         out.print(f"note: {note}", highlight=False, markup=False, style="yellow", soft_wrap=True)
     shown: dict[str, int] = {}
-    for one in report["findings"]:
-        shown[one["code"]] = shown.get(one["code"], 0) + 1
-        whose = one["receipt"] or (f"place {one['seq']}" if one["seq"] is not None else one["feed"]) or "log"
-        text = f"{one['code']}: {whose}: {one['what']}: expected {one['expected']}, found {one['found']}"
+    for finding in report["findings"]:
+        shown[finding["code"]] = shown.get(finding["code"], 0) + 1
+        offset = f"offset {finding['seq']}" if finding["seq"] is not None else finding["feed"]
+        whose = finding["receipt"] or offset or "log"
+        text = (
+            f"{finding['code']}: {whose}: {finding['what']}: expected {finding['expected']}, found {finding['found']}"
+        )
         out.print(text, highlight=False, markup=False, style="red", soft_wrap=True)
     for code, count in report["counts"].items():
         beyond = count - shown.get(code, 0)

@@ -4,7 +4,7 @@ import logging
 from functools import cache
 from typing import Any, Final
 
-from tidemill.plugins import DECODERS, load
+from tidemill.plugins import DECODERS, load_plugins
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ def plugin_decoders() -> dict[str, Any]:
     """The decoders of installed packages by the name of their format; a class is instantiated. An object that is no
     decoder is logged as an error and left out."""
     decoders = {}
-    for name, given in load(DECODERS).items():
+    for name, given in load_plugins(DECODERS).items():
         if name in JSON_FORMATS or name in LAYOUT_FORMATS:
             log.error("a plug-in cannot take over the format '%s'", name)
             continue

@@ -48,7 +48,7 @@ def _kind_faults(source: Source) -> Iterator[DefinitionFault]:
                 ("source", "options"), "conflict", "options are for plug-ins; kind = 'http' takes none"
             )
         return
-    offered = plugins.load(plugins.SOURCES)
+    offered = plugins.load_plugins(plugins.SOURCES)
     if source.kind not in offered:
         message = f"no installed package offers a source '{source.kind[:60]}'{did_you_mean(source.kind, offered)}"
         yield DefinitionFault(("source", "kind"), "unknown_source", message)

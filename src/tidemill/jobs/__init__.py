@@ -1,1 +1,1 @@
-"""Long work in processes of its own: the worker, and what it does for each kind of job."""
+"""Long jobs in a process of their own: the worker, and the work on each kind of job."""

@@ -1,4 +1,4 @@
-"""Verifications as jobs: the whole report for who waits, the first findings for who looks later."""
+"""Verifications as jobs: a client that waits gets the whole report, a client that asks later the first findings."""
 
 import time
 from collections.abc import Callable
@@ -19,7 +19,7 @@ _PING_EVERY_S: Final = 0.25
 
 
 class VerifyWork:
-    """Does verifications, each with a verifier of its own. `store` gives the store that they read."""
+    """Does verifications, each with a verifier of its own. `store` returns the store that they read."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class VerifyWork:
         self._clock = clock
 
     def carry_out(self, job: Verification, progress: Progress) -> None:
-        """Verify, and keep the report. Raises what a verifier does."""
+        """Verify, and save the report. Raises what `Verifier.run` raises."""
         from tidemill.mill.verify.walk import VerifyScope
 
         if not job.request.followed:
@@ -46,7 +46,7 @@ class VerifyWork:
         self.jobs.finish(job, report, self._clock())
 
     def is_retried(self, job: Verification) -> bool:
-        """Whoever follows one is told at once that it cannot go on."""
+        """False for a followed job: its client learns at once that it failed."""
         return not job.request.followed
 
     def _wait_for_store(self, progress: Progress) -> None:

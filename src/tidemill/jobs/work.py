@@ -1,4 +1,4 @@
-"""What a worker does for each kind of job whose role is `worker`: the one place that names it."""
+"""Builds the work on each kind of job whose role is `worker`. No other module names these kinds."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from tidemill.store.client import Store
 
 
-def works(catalog: Catalog, store: "Callable[[], Store]", settings: Settings) -> list[JobWork]:
-    """The work on every kind, over one data folder. `store` is called by the work that needs one: a process that only
-    looks for jobs is small, and one that has too little memory for a job has begun it, and can say so."""
-    return [make(catalog, store, settings) for make in WORKS.values()]
+def job_works(catalog: Catalog, store: "Callable[[], Store]", settings: Settings) -> list[JobWork]:
+    """The work on every kind of job, for one data folder. `store` is called only when a job needs the store: so a
+    process that only looks for jobs is small, and one with too little memory for a job has begun it and can fail it."""
+    return [make(catalog, store, settings) for make in JOB_WORKS.values()]
 
 
 def _verify(catalog: Catalog, store: "Callable[[], Store]", settings: Settings) -> JobWork:
@@ -42,8 +42,8 @@ def _verify(catalog: Catalog, store: "Callable[[], Store]", settings: Settings) 
         )
 
     jobs = CatalogVerifications(catalog)
-    jobs.remove_reports()  # of an earlier worker: whoever waited for one has gone
+    jobs.remove_reports()  # of an earlier worker: the clients that waited for them have disconnected
     return VerifyWork(jobs, store, verifier)
 
 
-WORKS: Final[dict[str, "Callable[[Catalog, Callable[[], Store], Settings], JobWork]"]] = {"verify": _verify}
+JOB_WORKS: Final[dict[str, "Callable[[Catalog, Callable[[], Store], Settings], JobWork]"]] = {"verify": _verify}

@@ -1,9 +1,9 @@
-"""The worker's loop: takes queued jobs, the oldest first, and has each done in a thread.
+"""The worker's loop: takes queued jobs, the oldest first, and does each in a thread.
 
-One job of a tenant at a time, so that tenants do not wait for each other. The process ends by itself when nothing has
-been due for a while; its supervisor starts another when somebody wakes it. Jobs that were running when a worker was
-killed are begun again by the next one, alone: a job that kills its process takes no other along, and fails after
-MAX_ATTEMPTS.
+It does one job of a tenant at a time, so that tenants do not wait for each other. The process ends by itself when no
+job was due for a while; its supervisor starts another when a byte is in the wake pipe. Jobs that were running when a
+worker was killed are begun again by the next worker, one at a time and alone, so that a job that kills its process ends
+no other job; it fails after MAX_ATTEMPTS.
 """
 
 import logging
@@ -23,9 +23,9 @@ _log = logging.getLogger(__name__)
 
 SLOTS: Final = 2  # jobs at a time
 MAX_ATTEMPTS: Final = 3
-LINGER_S: Final = 10.0  # a worker that is there begins at once; to start one takes the better part of a second
+LINGER_S: Final = 10.0  # how long an idle worker stays: starting one takes most of a second
 _LOOK_EVERY_S: Final = 0.5
-_PROGRESS_EVERY_S: Final = 0.5  # each is a durable write
+_PROGRESS_EVERY_S: Final = 0.5  # saving progress is a durable write
 _FINISH_S: Final = 2.0
 _ENDED: Final = (
     f"the process that worked on it ended {MAX_ATTEMPTS} times without an outcome; it may need more memory than "
@@ -34,7 +34,7 @@ _ENDED: Final = (
 
 
 class Worker:
-    """Works on jobs of these kinds. `turned` is the last sign of life, by `time.monotonic()`; `clock` is ns UTC."""
+    """Does the jobs of these kinds. `last_turn`: when its loop ran last, by `time.monotonic()`; `clock`: ns UTC."""
 
     def __init__(
         self,
@@ -52,15 +52,15 @@ class Worker:
         self._running: dict[str, tuple[JobWork, AnyJob]] = {}  # by id
         self._threads: list[threading.Thread] = []
         self._recovered = False
-        self.turned = time.monotonic()
+        self.last_turn = time.monotonic()
 
-    def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set, or until nothing has been due for a while. Jobs that are not done when `stop` is
-        set are queued again."""
+    def run_jobs(self, stop: threading.Event) -> None:
+        """Do jobs until `stop` is set, or until none was due for `linger_s`. Jobs that are not done when `stop` is set
+        are queued again."""
         idle_since = time.monotonic()
         while not stop.is_set():
-            self.turned = time.monotonic()
-            self._wake.take()
+            self.last_turn = time.monotonic()
+            self._wake.drain()
             try:
                 self._recover()
                 while self._begin_next(stop):
@@ -76,7 +76,7 @@ class Worker:
         self._hand_back()
 
     def _recover(self) -> None:
-        """Queue again what a worker before this one left running, or fail what has ended too many."""
+        """Queue the jobs again that an earlier worker left running; fail those that were begun MAX_ATTEMPTS times."""
         if self._recovered:
             return
         self._recovered = True
@@ -91,7 +91,7 @@ class Worker:
                         work.jobs.change(job, only=RUNNING, state="queued")
 
     def _begin_next(self, stop: threading.Event) -> bool:
-        """Begin the job that is due; whether there was one."""
+        """Begin the job that is due; returns whether a job was due."""
         due = self._due()
         if due is None:
             return False
@@ -109,7 +109,7 @@ class Worker:
         return True
 
     def _due(self) -> tuple[JobWork, AnyJob] | None:
-        """The oldest queued job of a tenant of whom none is running; one that was begun before waits to be alone."""
+        """The oldest queued job whose tenant has no running job; null: none. A job that was begun before runs alone."""
         with self._lock:
             running = [job for _, job in self._running.values()]
         if len(running) >= SLOTS or any(job.attempts > 1 for job in running):
@@ -124,7 +124,7 @@ class Worker:
     def _do(self, work: JobWork, job: AnyJob, stop: threading.Event) -> None:
         try:
             reach("job.begun")
-            work.carry_out(job, self._progress_of(work, job, stop))
+            work.carry_out(job, self._progress_callback(work, job, stop))
         except JobStoppedError:
             _log.info("job %s was stopped", job.id)
         except Exception as error:
@@ -132,24 +132,25 @@ class Worker:
                 self._end_badly(work, job, error)
             except (ConflictError, NotFoundError):
                 _log.info("job %s was cancelled", job.id)
-            except UnavailableError:  # it is still running as far as the catalog knows
+            except UnavailableError:  # the catalog still has it as running
                 self._recovered = False
         finally:
             with self._lock:
                 self._running.pop(job.id, None)
             self._wake.wake()
 
-    def _progress_of(self, work: JobWork, job: AnyJob, stop: threading.Event) -> Callable[[str, int, int], None]:
-        """What the work says how far it is by: kept in the catalog now and then, where it meets a cancellation."""
-        kept_at = 0.0
+    def _progress_callback(self, work: JobWork, job: AnyJob, stop: threading.Event) -> Callable[[str, int, int], None]:
+        """The job's `Progress`: saves the progress in the catalog twice a second, and raises JobStoppedError once the
+        job is cancelled there or `stop` is set."""
+        saved_at = 0.0
 
         def progress(step: str, done: int, total: int) -> None:
-            nonlocal kept_at
+            nonlocal saved_at
             if stop.is_set():
                 raise JobStoppedError
-            if time.monotonic() - kept_at < _PROGRESS_EVERY_S:
+            if time.monotonic() - saved_at < _PROGRESS_EVERY_S:
                 return
-            kept_at = time.monotonic()
+            saved_at = time.monotonic()
             try:
                 work.jobs.change(job, only=RUNNING, step=step, done=done, total=total)
             except (ConflictError, NotFoundError):
@@ -175,7 +176,7 @@ class Worker:
         work.jobs.change(job, only=RUNNING, state="failed", finished_ns=self._clock(), code=code, error=error)
 
     def _hand_back(self) -> None:
-        """Queue again what is running, as if it had not been begun."""
+        """Queue the running jobs again, as if they had not been begun."""
         with self._lock:
             running = list(self._running.values())
         for work, job in running:

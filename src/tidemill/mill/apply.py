@@ -77,7 +77,7 @@ class Applier:
         """Read from the store how far it is; returns its highest payload. Call before the first `apply`."""
         row = self._store.rows("mill_highest", **self._partition.bounds)[0]
         self.context.versions.raise_to(int(row["version"]))
-        self._announced_until = int(self._store.rows("mill_changes_highest", **self._partition.bounds)[0]["seq"])
+        self._announced_until = int(self._store.rows("mill_highest_change", **self._partition.bounds)[0]["seq"])
         self._applied_until = max(self._applied_until, int(row["seq"]))
         self._known.drop_all()
         return int(row["seq"])

@@ -163,7 +163,7 @@ class Confirmer:
 
     def _missing(self, tenant: str, seqs: Sequence[int], after: int, upto: int) -> int:
         """The first of a tenant's entries that has no row though the log can still give it; 0 if all have one."""
-        stored = self._store.frame("confirm_places", tenant=tenant, after=after, upto=upto)["seq"]
+        stored = self._store.frame("confirm_offsets", tenant=tenant, after=after, upto=upto)["seq"]
         missing = sorted(set(seqs) - set(stored))
         given = [
             entry.seq

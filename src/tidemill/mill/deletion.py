@@ -91,8 +91,8 @@ class Deleter:
         self._known.load(tenant, up_to, 0)
         deleted = self._known.deleted(up_to)
         gone = [deleted.get(series, 0) for series in up_to]
-        keys = {"tenant": tenant, "series": list(up_to), "ups": list(up_to.values())}
-        counted = {row["series"]: row for row in self._store.rows("deletion_alone", gone=gone, **keys)}
+        keys = {"tenant": tenant, "series": list(up_to), "upto_seqs": list(up_to.values())}
+        counted = {row["series"]: row for row in self._store.rows("deletion_sole_series", deleted_seqs=gone, **keys)}
         rows: list[Counted] = []
         seqs: set[int] = set()
         for entry, deletion in run:
@@ -120,12 +120,13 @@ class Deleter:
         counts = before or {
             "points": there.points,
             "records": there.records,
-            "payloads": there.gone.height,
+            "payloads": there.whole.height,
             "payloads_kept": there.kept,
         }
         self._receipts.begin(tenant, [(entry, deletion, counts)])
         reach("deletion.begun")
-        deletion_rows.empty_payloads(self._context, tenant, there.gone["receipt"])  # first: which shows from the points
+        # First, because the points show which payloads these are.
+        deletion_rows.empty_payloads(self._context, tenant, there.whole["receipt"])
         if deletion.kind in ("series", "feed"):
             deletion_rows.entomb_shared_records(self._context, scope, seq)
             reach("deletion.in_between")

@@ -30,7 +30,7 @@ class DeletionChanges:
     def announce(self, scope: DeletionScope, seq: int, deletion: Deletion) -> None:
         """Write the changes of points and windows that a deletion at `seq` concerns, before they go."""
         bound = {"feed": scope.feed, "deletion": seq, "now": self._context.clock()}
-        self._store.command("deletion_tell_points", gone=scope.gone, **bound, **scope.points)
+        self._store.command("deletion_announce_points", deleted_seqs=scope.deleted_seqs, **bound, **scope.points)
         for every_s in self._widths(scope):
             windows = self._store.frame(
                 "deletion_windows", every_s=every_s, inside=deletion.kind == "range", **scope.points
@@ -44,7 +44,7 @@ class DeletionChanges:
 
     def _republish(self, scope: DeletionScope, seq: int, every_s: int) -> None:
         keys = {"tenant": scope.tenant, "every_s": every_s}
-        announced = self._store.frame("deletion_told_windows", deletion=seq, **keys)
+        announced = self._store.frame("deletion_announced_windows", deletion=seq, **keys)
         if announced.is_empty():
             return
         every, known, versions = every_s * NS_PER_S, self._context.known, self._context.versions

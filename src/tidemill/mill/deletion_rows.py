@@ -20,20 +20,22 @@ def entomb_records(context: MillContext, scope: DeletionScope, seq: int, deletio
     """Write tombstones of the records of a range, and of those that had lost to a record of a payload."""
     store, bound = context.store, {"feed": scope.feed, "deletion": seq}
     if deletion.kind == "payload":
-        store.command("deletion_bury_losers", tenant=scope.tenant, series=scope.series, low=scope.low, **bound)
+        store.command(
+            "deletion_write_superseded_tombstones", tenant=scope.tenant, series=scope.series, low=scope.low, **bound
+        )
     else:
-        store.command("deletion_bury", records=scope.records, **bound, **scope.points)
-        store.command("deletion_bury_rejected", deletion=seq, **scope.rejections)
+        store.command("deletion_write_tombstones", records=scope.records, **bound, **scope.points)
+        store.command("deletion_write_rejected_tombstones", deletion=seq, **scope.rejections)
 
 
 def entomb_shared_records(context: MillContext, scope: DeletionScope, seq: int) -> None:
     """Of whole series: write tombstones of records that are not theirs alone, and purge their rejections."""
     store = context.store
     if scope.series and not scope.everything:
-        store.command("deletion_bury", feed=scope.feed, records=False, deletion=seq, **scope.points)
-        store.command("deletion_bury_rejected", deletion=seq, **scope.rejections)
+        store.command("deletion_write_tombstones", feed=scope.feed, records=False, deletion=seq, **scope.points)
+        store.command("deletion_write_rejected_tombstones", deletion=seq, **scope.rejections)
     if scope.series or scope.everything:
-        store.command("deletion_remove_rejections", **scope.rejections)
+        store.command("deletion_purge_rejections", **scope.rejections)
 
 
 def mark_series(context: MillContext, tenant: str, up_to: Mapping[int, int]) -> None:
@@ -43,8 +45,8 @@ def mark_series(context: MillContext, tenant: str, up_to: Mapping[int, int]) -> 
     store, series, seqs = context.store, list(up_to), list(up_to.values())
     store.command("mill_empty_rollups", tenant=tenant, series=series, version=context.versions.next())
     store.command("mill_delete_series", tenant=tenant, series=series, seqs=seqs)
-    if store.rows("deletion_has_changes", tenant=tenant, series=series)[0]["n"]:
-        store.command("deletion_remove_changes_of_series", tenant=tenant, series=series, ups=seqs)
+    if store.rows("deletion_change_count", tenant=tenant, series=series)[0]["n"]:
+        store.command("deletion_purge_series_changes", tenant=tenant, series=series, upto_seqs=seqs)
     context.known.drop(series)
 
 
@@ -53,16 +55,16 @@ def purge_rows(context: MillContext, scope: DeletionScope, seq: int, deletion: D
     store, status = context.store, context.status
     traces = store.rows("deletion_traces", deletion=seq, **scope.rejections)[0]
     if traces["changes"]:
-        store.command("deletion_remove_changes", deletion=seq, **scope.points)
+        store.command("deletion_purge_changes", deletion=seq, **scope.points)
     if traces["replaced"]:
-        store.command("deletion_remove_replaced", **scope.points)
+        store.command("deletion_purge_replaced", **scope.points)
     if traces["rejections"]:
-        store.command("deletion_remove_rejections", **scope.rejections)
+        store.command("deletion_purge_rejections", **scope.rejections)
     status.turn()
     if deletion.kind == "payload" and scope.series:
-        store.command("deletion_remove_payload_points", tenant=scope.tenant, series=scope.series, low=scope.low)
+        store.command("deletion_purge_payload_points", tenant=scope.tenant, series=scope.series, low=scope.low)
     elif scope.series:
-        store.command("deletion_remove_points", **scope.points)
+        store.command("deletion_purge_points", **scope.points)
     status.turn()
 
 
@@ -71,7 +73,7 @@ def empty_payloads(context: MillContext, tenant: str, receipts: pl.Series) -> No
     version = context.versions.next()
     for start in range(0, receipts.len(), _CHUNK):
         part = receipts[start : start + _CHUNK].to_list()
-        context.store.command("deletion_of_payloads", tenant=tenant, receipts=part, version=version)
+        context.store.command("deletion_clear_payloads", tenant=tenant, receipts=part, version=version)
         context.status.turn()
 
 
@@ -79,4 +81,4 @@ def empty_payloads_at(context: MillContext, tenant: str, seqs: list[int]) -> Non
     """As `empty_payloads`, of payloads by their offsets."""
     for start in range(0, len(seqs), _CHUNK):
         part, version = seqs[start : start + _CHUNK], context.versions.next()
-        context.store.command("deletion_of_places", tenant=tenant, seqs=part, version=version)
+        context.store.command("deletion_clear_offsets", tenant=tenant, seqs=part, version=version)

@@ -8,7 +8,7 @@ from tidemill.mill.context import MillContext
 from tidemill.mill.expired import Expired
 from tidemill.mill.stages import TransformPipeline
 from tidemill.model.deletion import Deletion
-from tidemill.store.deletions import DeletionEvidence, DeletionScope, evidence, place_of, scope
+from tidemill.store.deletions import DeletionEvidence, DeletionScope, find_payload_offset, read_evidence, read_scope
 
 
 class Concerned(msgspec.Struct, frozen=True):
@@ -29,11 +29,11 @@ class ScopeReader:
     def read(self, tenant: str, deletion: Deletion, seq: int, *, begun: bool) -> Concerned:
         """What the deletion at `seq` of the log concerns. `begun`: an attempt at it that was cut short may have taken
         bytes already. For a range of a feed whose points expire, tombstones are written of those that have."""
-        of = place_of(self._store, tenant, deletion.receipt, begun=begun) if deletion.receipt else None
+        of = find_payload_offset(self._store, tenant, deletion.receipt, begun=begun) if deletion.receipt else None
         if deletion.receipt and of is None:
             of = seq  # nothing of it is left: an empty range of places
-        concerned = scope(self._store, tenant, deletion, seq, of=of)
-        there = evidence(self._store, concerned)
+        concerned = read_scope(self._store, tenant, deletion, seq, payload_offset=of)
+        there = read_evidence(self._store, concerned)
         if deletion.kind == "range" and concerned.series and self._expires(concerned):
             there = self._expired.add(concerned, deletion, there, seq)
         return Concerned(concerned, there)

@@ -60,7 +60,7 @@ class Eraser:
         if not done:
             return True
         if self._store.rows("erase_old_parts", until=self._until_s)[0]["n"]:
-            self._store.command("erase_nudge")
+            self._store.command("erase_start_merges")
             return True
         self._store.command("erase_done", ids=done, now=self._clock())
         _log.info("erased what %d deletions concerned", len(done))

@@ -35,7 +35,7 @@ class Expired:
             feed=found.feed,
             low=found.low,
             high=found.high,
-            scan=found.scan,
+            feed_series=found.feed_series,
             words=list(asked.tags.values()),
             deletion=deletion,
         )

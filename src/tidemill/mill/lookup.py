@@ -44,7 +44,7 @@ class StateReader:
         has_windows = any(contest.feed.rollups for contest in batch.contests)
         retried_from = first if has_windows and first <= announced_until else 0
         if retried_from:
-            rows = self._store.frame("mill_points_told", tenant=batch.tenant, feed=batch.feed, seqs=batch.seqs)
+            rows = self._store.frame("mill_announced_points", tenant=batch.tenant, feed=batch.feed, seqs=batch.seqs)
             retried = _typed(rows.rename({"time_ns": "time"}), CHANGED)
         return msgspec.structs.replace(
             settled,
@@ -92,7 +92,7 @@ class StateReader:
     def _earlier(self, tenant: str, feed: str, seqs: pl.Series) -> pl.DataFrame:
         if seqs.is_empty():
             return pl.DataFrame(schema=EARLIER)
-        return _typed(self._store.frame("mill_settled", tenant=tenant, feed=feed, seqs=seqs), EARLIER)
+        return _typed(self._store.frame("mill_rejections", tenant=tenant, feed=feed, seqs=seqs), EARLIER)
 
     def _applied(self, batch: FeedBatch, applied_until: int) -> pl.Series:
         """Those of the batch's payloads that were applied before, where that can make a difference."""
@@ -127,7 +127,7 @@ class StateReader:
         frames = [pl.DataFrame(schema=CURRENT)]
         for part in _parts(keys.select(_INSTANT)):
             self._status.lookups += 1
-            rows = self._store.frame("mill_standing", tenant=tenant, series=part["series"], times=part["time"])
+            rows = self._store.frame("mill_point_versions", tenant=tenant, series=part["series"], times=part["time"])
             frames.append(_highest(_typed(rows.rename({"time_ns": "time"}), CURRENT)))
         return pl.concat(frames)
 

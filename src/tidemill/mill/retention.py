@@ -143,7 +143,7 @@ class RetentionJob:
         count = self._store.rows("mill_expired_count", tenant=tenant, feed=feed.name, **past)[0]["n"]
         if count:
             _log.info("removing %d points of %s/%s past retention", count, tenant, feed.name)
-            self._store.command("mill_delete_expired", tenant=tenant, feed=feed.name, **past)
+            self._store.command("mill_expire_points", tenant=tenant, feed=feed.name, **past)
         return False
 
     def _seal(self, tenant: str, feed: Feed, past: Mapping[str, int]) -> bool:
@@ -175,13 +175,13 @@ class RetentionJob:
                 sealed_seq=max(1, self._progress().through(tenant)),
             )
             self._context.known.seal(fresh["series"].to_list(), fresh["window"].to_list())
-        self._store.command("mill_delete_windows", every_ns=every, **keys)
+        self._store.command("mill_expire_windows", every_ns=every, **keys)
         self._context.status.sealed += fresh.height
         return windows.height == _WINDOWS
 
     def _purge(self) -> bool:
         self._purge_at = float("inf")
-        rows = self._store.rows("mill_deleted", limit=_PURGES, **self._partition.bounds)
+        rows = self._store.rows("mill_unpurged_series", limit=_PURGES, **self._partition.bounds)
         for tenant in sorted({row["tenant"] for row in rows}):
             purge(self._store, tenant, {row["series"]: row["deleted_seq"] for row in rows if row["tenant"] == tenant})
         return len(rows) == _PURGES
@@ -196,5 +196,5 @@ class RetentionJob:
 def purge(store: Store, tenant: str, deleted: Mapping[int, int]) -> None:
     """Remove from disk what series held up to the payload that deleted them (`deleted`: seq by series)."""
     keys = {"tenant": tenant, "series": list(deleted), "seqs": list(deleted.values())}
-    store.command("mill_purge_points", **keys)
-    store.command("mill_purge_replaced", **keys)
+    store.command("mill_purge_series_points", **keys)
+    store.command("mill_purge_series_replaced", **keys)

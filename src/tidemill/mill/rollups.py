@@ -90,7 +90,7 @@ def stored(store: Store, *, tenant: str, every: int, windows: pl.DataFrame) -> p
 def told(store: Store, *, tenant: str, every: int, windows: pl.DataFrame, from_seq: int) -> pl.DataFrame:
     """TOLD of these windows: what table `changes` says last of them, told by payloads from `from_seq` on."""
     parts = _parts(tenant, every, windows)
-    return _joined((store.frame("mill_windows_told", from_seq=from_seq, **part) for part in parts), TOLD)
+    return _joined((store.frame("mill_announced_windows", from_seq=from_seq, **part) for part in parts), TOLD)
 
 
 def carried(present: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:

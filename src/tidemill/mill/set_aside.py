@@ -27,10 +27,10 @@ def set_aside(context: MillContext, book: FeedBook, entry: LogEntry, why: str) -
 
 def _purge(context: MillContext, book: FeedBook, entry: LogEntry) -> None:
     store, tenant, feed = context.store, entry.payload.tenant, entry.payload.feed
-    store.command("mill_withdraw_rejections", tenant=tenant, feed=feed, seq=entry.seq)
-    store.command("mill_withdraw_changes", tenant=tenant, seq=entry.seq)
-    if store.rows("mill_points_of", tenant=tenant, seq=entry.seq)[0]["n"]:
+    store.command("mill_purge_payload_rejections", tenant=tenant, feed=feed, seq=entry.seq)
+    store.command("mill_purge_payload_changes", tenant=tenant, seq=entry.seq)
+    if store.rows("mill_point_count", tenant=tenant, seq=entry.seq)[0]["n"]:
         late = rollups.late_of(book, tenant, feed, entry.payload.feed_version)
         version = context.versions.next()
-        store.command("mill_rollups_without", tenant=tenant, seq=entry.seq, version=version, late_ns=late)
-        store.command("mill_withdraw_points", tenant=tenant, seq=entry.seq)
+        store.command("mill_rollups_without_payload", tenant=tenant, seq=entry.seq, version=version, late_ns=late)
+        store.command("mill_purge_payload_points", tenant=tenant, seq=entry.seq)

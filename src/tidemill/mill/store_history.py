@@ -98,7 +98,7 @@ class StorePast:
         return {
             "tenant": tenant,
             "series": series,
-            "gone": [gone.get(one, 0) for one in series],
+            "deleted_seqs": [gone.get(one, 0) for one in series],
             "before_seq": before_seq,
         }
 

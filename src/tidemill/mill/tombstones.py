@@ -41,7 +41,7 @@ class Tombstones:
         old = [seq for seq in seqs if seq < self._latest(tenant)]
         if not old:
             return set()
-        return {row["seq"] for row in self._store.rows("deletion_gone", tenant=tenant, seqs=old)}
+        return {row["seq"] for row in self._store.rows("deletion_deleted_payloads", tenant=tenant, seqs=old)}
 
     def records(self, tenant: str, feed: str, seqs: pl.Series) -> pl.DataFrame:
         """TOMBSTONES of these payloads. `series` 0: the whole record; `reasons`: it was rejected, for these."""
@@ -49,7 +49,7 @@ class Tombstones:
         frames = [pl.DataFrame(schema=TOMBSTONES)]
         for start in range(0, old.len(), _CHUNK):
             part = old[start : start + _CHUNK]
-            found = self._store.frame("deletion_buried", tenant=tenant, feed=feed, seqs=part)
+            found = self._store.frame("deletion_tombstones", tenant=tenant, feed=feed, seqs=part)
             frames.append(found.select(pl.col(name).cast(kind) for name, kind in TOMBSTONES.items()))
         return pl.concat(frames)
 

@@ -294,7 +294,7 @@ class Mill:
         self._settling.settle_beside(picked, entries)
 
     def _start(self) -> None:
-        self._store.take()
+        self._store.claim()
         self._state.hold(self._store.owner, self._store.ensure_owner)
         self._checkpoint.read_again()
         in_store = self._applier.resume()

@@ -87,7 +87,7 @@ class DeletionQueries:
 
     def one(self, tenant: str, receipt: str) -> DeletionItem:
         """The receipt of this id. Raises NotFoundError."""
-        rows = self._store.rows("deletion_one", tenant=tenant, id=receipt)
+        rows = self._store.rows("deletion_receipt", tenant=tenant, id=receipt)
         if rows and rows[0]["applied_ns"] is not None:
             return _item(rows[0])
         logged = self._log.find(tenant, receipt)
@@ -97,7 +97,7 @@ class DeletionQueries:
 
     def known(self, tenant: str, receipt: str) -> bool:
         """Whether this is the id of a deletion."""
-        if self._store.rows("deletion_one", tenant=tenant, id=receipt):
+        if self._store.rows("deletion_receipt", tenant=tenant, id=receipt):
             return True
         logged = self._log.find(tenant, receipt)
         return logged is not None and logged.payload.kind is EntryKind.DELETE
@@ -131,7 +131,7 @@ class DeletionQueries:
 
     def kept(self, tenant: str, receipt: str, query: KeptPayloadsQuery) -> KeptPage:
         """A page of the payloads that a deletion left with their bytes. Raises NotFoundError."""
-        rows = self._store.rows("deletion_one", tenant=tenant, id=receipt)
+        rows = self._store.rows("deletion_receipt", tenant=tenant, id=receipt)
         if not rows:
             self.one(tenant, receipt)
             return KeptPage([], None)
@@ -181,7 +181,7 @@ def preview(asked: Deletion, found: DeletionEvidence) -> DeletionItem:
         applied_at=None,
         points=found.points,
         records=found.records,
-        payloads=found.gone.height,
+        payloads=found.whole.height,
         payloads_kept=found.kept,
         erase_by=None,
         erased_at=None,

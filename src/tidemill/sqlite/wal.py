@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from tidemill.durable import replace_file
-from tidemill.flips import flips
+from tidemill.flips import flipped_bits
 
 _HEADER: Final = 32
 _FRAME: Final = 24
@@ -94,7 +94,7 @@ class _WalCursor:
 
 def _with_header(content: bytes) -> bytes | None:
     """The WAL with a header that fits the first frame; the header's weak checksum alone allows several."""
-    for right in flips(content[:_HEADER]):
+    for right in flipped_bits(content[:_HEADER]):
         if _is_header(right):
             cursor = _WalCursor(right + content[_HEADER:])
             frame = cursor.frame()

@@ -1,7 +1,7 @@
 """Reads the bytes of the store's answers to their end.
 
-A store that has sent its status can say only behind the bytes that it failed. So an answer is taken for whole only
-once its end was seen: without the block that says why it failed (ClickHouse 25.11 and later), and not broken off.
+A store that fails after it sent the status reports the failure only behind the bytes. So an answer counts as whole only
+when its end was read without an exception block (ClickHouse 25.11 and later) and without a broken connection.
 """
 
 from collections.abc import Generator
@@ -15,14 +15,14 @@ _CHUNK_BYTES: Final = 256 << 10
 _TAG: Final = "X-ClickHouse-Exception-Tag"
 
 
-def whole(response: Any) -> bytes:
-    """All bytes of an answer. Raises StoreQueryError or StoreUnavailableError if it failed on the way."""
-    return b"".join(pieces(response))
+def read_answer(response: Any) -> bytes:
+    """All bytes of an answer. Raises StoreQueryError or StoreUnavailableError if it failed after its status."""
+    return b"".join(stream_answer(response))
 
 
-def pieces(response: Any) -> Generator[bytes]:
-    """The bytes of an answer as they come; raises as `whole` does. The end is held back until it is known to be good,
-    so that nothing of what a failed store says of itself is yielded."""
+def stream_answer(response: Any) -> Generator[bytes]:
+    """Yields the bytes of an answer as they come; raises as `read_answer` does. The end is held back until the answer
+    is known to be whole, so that no part of an exception block is yielded."""
     held = b""
     broken: HTTPError | None = None
     try:

@@ -1,7 +1,7 @@
-"""The one store client: `api`, `mill` and `query` reach the engine or a ClickHouse cluster through it alike.
+"""The client of the store: `api`, `mill` and `query` reach the embedded engine or a ClickHouse cluster through it.
 
-It runs named queries (`sql/queries/`) and inserts frames. Values are bound by the server. It knows no schema, and it
-keeps bytes as bytes and columns as columns: pandas, PyArrow and NumPy are never imported on its account.
+It runs named queries (`sql/queries/`) and inserts frames. The server binds the parameters. It knows no schema, and it
+imports neither pandas nor PyArrow nor NumPy.
 """
 
 import io
@@ -23,9 +23,9 @@ from urllib3.exceptions import HTTPError
 from urllib3.util import Timeout
 
 from tidemill.errors import StoreQueryError, StoreUnavailableError
-from tidemill.store.answers import pieces, whole
-from tidemill.store.errors import translate
-from tidemill.store.queries import Query, packaged
+from tidemill.store.answers import read_answer, stream_answer
+from tidemill.store.errors import translate_error
+from tidemill.store.queries import Query, packaged_queries
 from tidemill.store.values import bindable, insertable, plain_rows
 
 # A dict is bound as a Map, not as a JSON text.
@@ -36,10 +36,10 @@ _T = TypeVar("_T")
 BLOCK_BYTES: Final = 16 << 20
 BLOCK_ROWS: Final = 250_000
 _CONNECT_TIMEOUT_S = 2
-_GREETING_TIMEOUT_S = 5  # to the first answer of a store: one that hangs must not hold everybody as long as a query may
+_GREETING_TIMEOUT_S = 5  # for the first answer after connecting: a store that hangs is given up sooner than a query
 _CONNECTIONS = 32
 PARALLEL: Final = 4  # the engine works on a few queries at a time; more would only queue there
-# An error never hides in good JSON: it comes as a status, or as a block behind the bytes.
+# An error is reported by the status or by an exception block behind the bytes, never inside of valid JSON.
 _READ_SETTINGS = {"http_write_exception_in_output_format": "0"}
 # Loopback and data-centre links are faster than LZ4 (1,000,000 points: 62 ms without, 83 ms with).
 _FRAME_SETTINGS = {"output_format_arrow_compression_method": "none"}
@@ -49,16 +49,16 @@ _ROWS_SETTINGS = {
     "output_format_json_quote_denormals": "0",
     "output_format_json_named_tuples_as_objects": "1",
 }
-# A null in a column that takes none is an error: the engine would store 0 for it.
+# A null in a column that is not nullable is an error: without this setting the engine stores 0.
 _INSERT_SETTINGS = {
     "input_format_null_as_default": "0",
-    # Duplicates within one insert are settled by FINAL like all others (1,000,000 points: 0.42 s instead of 0.74 s).
+    # FINAL resolves duplicates within one insert like all others (1,000,000 points: 0.42 s instead of 0.74 s).
     "optimize_on_insert": "0",
 }
 
 
 class StoreAddress(msgspec.Struct, frozen=True):
-    """Where a store answers, and as whom to ask it."""
+    """The address of a store, and the credentials and the database to use there."""
 
     host: str
     port: int
@@ -69,11 +69,11 @@ class StoreAddress(msgspec.Struct, frozen=True):
 
 
 class Store:
-    """A store. Safe to use from several threads at once; holds a pool of connections, opened when first needed.
+    """A store. Thread-safe; holds a pool of connections, opened when first needed.
 
     Every method raises StoreUnavailableError when the store cannot be reached, breaks off, or has too many queries
     (the call may or may not have had its effect: all writes are keyed, so write again), StoreQueryError with the
-    store's code when it refuses, and TypeError when the values given are not those that the query takes.
+    store's code when it refuses, and TypeError when the values given are not the query's parameters.
     """
 
     def __init__(
@@ -95,13 +95,13 @@ class Store:
 
     @property
     def busy(self) -> bool:
-        """Whether a call is under way now. None is for ever: a store that says nothing is given up by `timeout_s`."""
+        """Whether a call is under way now. Every call ends: a store that is silent for `timeout_s` is given up."""
         return self._under_way > 0
 
     def ping(self) -> None:
         """Return if the store answers. Raises StoreUnavailableError."""
         if not self._call(lambda client: client.ping()):
-            self._forget()
+            self._disconnect()
             raise StoreUnavailableError(f"The store at {self.address.host}:{self.address.port} does not answer")
 
     def frame(self, query: str, /, **values: Any) -> pl.DataFrame:
@@ -123,7 +123,7 @@ class Store:
     def stream(self, query: str, fmt: str, /, **values: Any) -> Generator[bytes]:
         """Like `raw`, in pieces while the store works. Errors before the first byte are raised by the call itself,
         later ones by the iterator. Close the iterator to give up early: the store then cancels the query."""
-        return pieces(self._ask(query, fmt, values, {}))
+        return stream_answer(self._open_answer(query, fmt, values, {}))
 
     def insert(self, table: str, frame: pl.DataFrame) -> None:
         """Insert a frame's rows, columns by name; columns not given take their defaults.
@@ -146,58 +146,57 @@ class Store:
         )
 
     def _into(self, table: str, columns: Sequence[str]) -> str:
-        """What stands between INSERT INTO and FORMAT."""
+        """The text between INSERT INTO and FORMAT."""
         return f"`{table}` ({', '.join(f'`{name}`' for name in columns)})"
 
     def command(self, query: str, /, **values: Any) -> None:
         """Run a named query that returns nothing: INSERT SELECT, DDL, ALTER."""
-        asked = self._query(query, values)
+        sql = self._checked_query(query, values).sql
         # As a raw query: unlike `Client.command`, it sends long values in the body instead of the URL.
-        self._call(lambda client: client.raw_query(asked.sql, bindable(values)))
+        self._call(lambda client: client.raw_query(sql, bindable(values)))
 
     def close(self) -> None:
         """Close all connections. The store can be used again: it then connects anew."""
-        self._forget()
+        self._disconnect()
 
-    def _named(self, name: str) -> Query:
-        return (packaged() if self._queries is None else self._queries)[name]
+    def _query_of(self, name: str) -> Query:
+        return (packaged_queries() if self._queries is None else self._queries)[name]
 
-    def _query(self, name: str, values: Mapping[str, Any]) -> Query:
-        asked = self._named(name)
-        asked.check(values)
-        return asked
+    def _checked_query(self, name: str, values: Mapping[str, Any]) -> Query:
+        query = self._query_of(name)
+        query.check_values(values)
+        return query
 
     def _read(self, name: str, fmt: str, values: Mapping[str, Any], settings: Mapping[str, str]) -> bytes:
-        # All of it is held here anyway: so the store may wait for the end, and then says cleanly if it failed.
+        # The whole answer is held here anyway, so the store waits for its end: then a failure shows in the status.
         with self._counted():
-            response = self._ask(name, fmt, values, {**settings, "wait_end_of_query": "1"})
+            response = self._open_answer(name, fmt, values, {**settings, "wait_end_of_query": "1"})
             try:
-                return whole(response)
+                return read_answer(response)
             except StoreUnavailableError:
-                self._forget()
+                self._disconnect()
                 raise
 
-    def _ask(self, name: str, fmt: str, values: Mapping[str, Any], settings: Mapping[str, str]) -> Any:
+    def _open_answer(self, name: str, fmt: str, values: Mapping[str, Any], settings: Mapping[str, str]) -> Any:
         """Run a query; returns the answer once its status is there."""
-        asked, chosen = self._query(name, values), {**_READ_SETTINGS, **settings}
-        return self._call(
-            lambda client: client.raw_stream(asked.sql, bindable(values), settings=chosen, fmt=fmt), asked.sql
-        )
+        sql, settings = self._checked_query(name, values).sql, {**_READ_SETTINGS, **settings}
+        return self._call(lambda client: client.raw_stream(sql, bindable(values), settings=settings, fmt=fmt), sql)
 
-    def _call(self, work: Callable[[Client], _T], question: str = "") -> _T:
+    def _call(self, work: Callable[[Client], _T], read_sql: str = "") -> _T:
+        """Run `work` with a connected client and translate its errors. `read_sql`: the SQL of a query that reads."""
         try:
             with self._counted():
                 return work(self._connected())
         except (ClickHouseError, HTTPError) as error:
-            failure = translate(error, self.address.host, self.address.port, question)
+            failure = translate_error(error, self.address.host, self.address.port, read_sql)
         if isinstance(failure, StoreUnavailableError):
-            self._forget()
+            self._disconnect()
         raise failure from None
 
     def _connected(self) -> Client:
         client = self._client
         if client is None:
-            client = self._connect()  # not under the lock: nobody waits for another one's hung connection
+            client = self._connect()  # not under the lock: no thread waits for another thread's hung connection
             with self._lock:
                 self._client = client
         return client
@@ -234,16 +233,16 @@ class Store:
         client.timeout = Timeout(connect=_CONNECT_TIMEOUT_S, read=self._timeout_s)
         return client
 
-    def _forget(self) -> None:
-        """Connect anew at the next call: what answers then may be another server."""
+    def _disconnect(self) -> None:
+        """Drop all connections, so that the next call connects anew: another server may answer by then."""
         with self._lock:
             self._client = None
         self._connections.clear()
 
 
 def blocks(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """The rows of a frame in order, in parts of about BLOCK_BYTES and at most BLOCK_ROWS; none for an empty frame. A
-    row that is larger is a part by itself."""
+    """Yields the rows of a frame in order, in parts of about BLOCK_BYTES and at most BLOCK_ROWS; nothing for an empty
+    frame. A row that is larger is a part by itself."""
     if frame.height > 1 and (frame.height > BLOCK_ROWS or frame.estimated_size() > BLOCK_BYTES):
         middle = frame.height // 2
         yield from blocks(frame[:middle])
@@ -260,8 +259,8 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(PARALLEL, thread_name_prefix="parallel")
 
 
-def run_parallel(*questions: Callable[[], Any]) -> list[Any]:
-    """Independent questions of a few ms each, side by side: the answers in their order. Raises what the first question
-    that failed raised. The threads are shared by all requests of a process; no question may ask others this way."""
-    waiting = [_threads().submit(question) for question in questions]
-    return [future.result() for future in waiting]
+def run_parallel(*queries: Callable[[], Any]) -> list[Any]:
+    """The results of independent queries of a few ms each, run side by side, in their order. Raises the error of the
+    first query that failed. All requests of a process share the threads, so no query may call `run_parallel` itself."""
+    futures = [_threads().submit(query) for query in queries]
+    return [future.result() for future in futures]

@@ -1,9 +1,9 @@
-"""The store as a mill writes to it: fenced, so that a mill that lost its partition writes nothing any more.
+"""The store of a mill: fenced, so that a mill that lost its partition writes nothing any more.
 
-A mill claims its partition in the store before it reads anything there (table `owners`): an epoch above all that there
-were. Every INSERT and DELETE asks in the same statement whether the partition is still that mill's. After a claim the
-mill waits until no write that was let through before is under way. So what the mill reads from then on changes only by
-its own writes, whatever its predecessor still believes or sends.
+A mill claims its partition in the store (table `owners`) before it reads anything there, with an epoch above all
+earlier ones. Every INSERT and DELETE checks in the same statement that the mill still owns the partition. After a claim
+the mill waits until no write that was admitted for an earlier owner is under way. From then on only its own writes
+change what it reads, whatever an earlier owner still believes or sends.
 """
 
 import logging
@@ -24,42 +24,41 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _REFUSED: Final = 395  # of throwIf
 _FENCED: Final = frozenset({"fence_partition", "fence_owner"})
-_WAIT_S: Final = 2.0  # for writes under way; then the mill says that it waits, and goes on waiting
+_WAIT_S: Final = 2.0  # for writes under way; then the mill reports that it waits, and goes on waiting
 _LOOK_S: Final = 0.02
 _ONE_THREAD: Final = "max_threads = 1"  # a second one costs a small INSERT 0.5 ms, and gains a large one nothing
 
 
 class FencedStore(Store):
-    """`store` for the mill of one partition, which is claimed by the first call. Safe to use from several threads at
-    once.
+    """`store` for the mill of one partition, which the first call claims. Thread-safe.
 
-    Beside what Store raises: LostPartitionError from the first call and from every write once the partition is another
-    mill's (what was not written before is not written). Reads go on. `epoch`: that of the claim, 0 before it.
+    Raises what Store raises, and LostPartitionError from the first call and from every write once another mill owns the
+    partition (such a write stores nothing). Reads go on. `epoch`: that of the claim, 0 before it.
     """
 
     def __init__(self, store: Store, partition: int, clock: Callable[[], int] = time.time_ns) -> None:
         super().__init__(store.address, settings=store._settings, queries=store._queries, timeout_s=store._timeout_s)
         self._connections = store._connections
         self.partition = partition
-        self.owner = secrets.randbits(63) + 1  # 0 is nobody
+        self.owner = secrets.randbits(63) + 1  # 0: no owner
         self.epoch = 0
         self._plain = store
         self._clock = clock
         self._fence = {"fence_partition": partition, "fence_owner": self.owner}
-        self._taking = threading.Lock()
+        self._claim_lock = threading.Lock()
         self._claimed = False
         self._columns: dict[str, dict[str, str]] = {}
 
-    def take(self) -> None:
-        """Claim the partition, unless this was done. Raises StoreUnavailableError while writes of its former owner are
+    def claim(self) -> None:
+        """Claim the partition, unless this is done. Raises StoreUnavailableError while writes of its former owner are
         under way (call again), LostPartitionError when another mill claimed it meanwhile."""
         if self.epoch:
             return
-        with self._taking, self._counted():
-            self._take()
+        with self._claim_lock, self._counted():
+            self._claim()
 
     def ensure_owner(self) -> None:
-        """Raise LostPartitionError when the partition is another mill's."""
+        """Raise LostPartitionError when another mill owns the partition."""
         self._ensure(int(self.rows("fence_owner", fence_partition=self.partition)[0]["owner"]))
 
     def insert(self, table: str, frame: pl.DataFrame) -> None:
@@ -68,29 +67,29 @@ class FencedStore(Store):
             super().insert(table, frame)
 
     def command(self, query: str, /, **values: Any) -> None:
-        """See `Store.command`; the fence of a query is bound here."""
-        asked = self._named(query)
-        if asked.sql.startswith("ALTER"):
+        """See `Store.command`; the parameters of the fence are bound here."""
+        statement = self._query_of(query)
+        if statement.sql.startswith("ALTER"):
             self.ensure_owner()
-        if not asked.takes >= _FENCED:
+        if not statement.params >= _FENCED:
             super().command(query, **values)
             return
         with self._refusing():
             super().command(query, **values, **self._fence)
-        if asked.sql.startswith("DELETE"):
+        if statement.sql.startswith("DELETE"):
             self.ensure_owner()
 
-    def _call(self, work: Callable[[Client], _T], question: str = "") -> _T:
-        self.take()
-        return super()._call(work, question)
+    def _call(self, work: Callable[[Client], _T], read_sql: str = "") -> _T:
+        self.claim()
+        return super()._call(work, read_sql)
 
     def _into(self, table: str, columns: Sequence[str]) -> str:
         """See `Store._into`: a SELECT of the same columns that the fence can refuse."""
         if table not in self._columns:
-            known: dict[str, dict[str, str]] = {}
+            columns_by_table: dict[str, dict[str, str]] = {}
             for row in self.rows("fence_columns"):
-                known.setdefault(row["table"], {})[row["name"]] = row["type"]
-            self._columns = known
+                columns_by_table.setdefault(row["table"], {})[row["name"]] = row["type"]
+            self._columns = columns_by_table
         types = self._columns.get(table, {})
         structure = ", ".join(f"`{name}` {types.get(name, 'String')}" for name in columns)
         quoted = structure.replace("\\", "\\\\").replace("'", "\\'")
@@ -100,8 +99,8 @@ class FencedStore(Store):
             "'partition lost') = 0"
         )
 
-    def _take(self) -> None:
-        if self.epoch:  # by another thread, meanwhile
+    def _claim(self) -> None:
+        if self.epoch:  # another thread claimed it meanwhile
             return
         if not self._claimed:
             self._plain.command("fence_claim", now=self._clock(), **self._fence)
@@ -112,7 +111,7 @@ class FencedStore(Store):
         self.epoch = epoch
 
     def _wait_for_writes(self) -> int:
-        """Wait for the writes that were let through for a former owner; returns the epoch of the claim."""
+        """Wait for the writes that were admitted for a former owner; returns the epoch of the claim."""
         fenced = rf"current_owners.{{1,30}}\({self.partition}[,)]"
         deadline = time.monotonic() + _WAIT_S
         while True:
@@ -132,7 +131,7 @@ class FencedStore(Store):
 
     @contextmanager
     def _refusing(self) -> Iterator[None]:
-        """What the fence refused is a lost partition."""
+        """Turn a refusal by the fence into LostPartitionError."""
         try:
             yield
         except StoreQueryError as error:

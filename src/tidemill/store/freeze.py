@@ -1,8 +1,8 @@
-"""Freezes the tables of the embedded store: hard links to the parts that are active now.
+"""Freezes the tables of the embedded store: makes hard links to the parts that are active now.
 
 Parts never change once they are written, so the links keep the bytes of this moment whatever is inserted, merged or
-deleted afterwards. About 10 ms a table, however large. Each table is frozen by itself: who wants one moment of all
-tables keeps their writers still meanwhile.
+deleted afterwards. That takes about 10 ms a table, however large. Each table is frozen by itself: a caller that needs
+all tables as of one moment has to stop the writers meanwhile.
 """
 
 from pathlib import Path
@@ -11,13 +11,13 @@ from typing import Final
 from tidemill.store.client import Store
 
 ENGINE: Final = Path("chdb")  # the engine's folder, below the store's
-FROZEN: Final = ENGINE / "shadow" / "tidemill"  # where the links are
+FROZEN: Final = ENGINE / "shadow" / "tidemill"  # the folder of the links
 
 
-def freeze(store: Store) -> str:
-    """Freeze every table; returns the version of the engine, which alone is sure to read the parts.
+def freeze_tables(store: Store) -> str:
+    """Freeze every table; returns the version of the engine, the only version that is sure to read the parts.
 
-    Raises StoreUnavailableError, and StoreQueryError while an earlier freeze is still there.
+    Raises StoreUnavailableError, and StoreQueryError while the links of an earlier freeze are still there.
     """
     for row in store.rows("backup_tables"):
         store.command("backup_freeze", table=row["name"])

@@ -1,7 +1,7 @@
 """Brings a store's schema up to date: applies `sql/schema/NNNN_*.sql` in order, each statement once.
 
 Applied statements are recorded in `schema_migrations` with the hash of their file; a file that changed after it was
-applied is refused. Killed at any point, the next run goes on where this one stopped. Not for two runs at once.
+applied is refused. After a kill at any point, the next run continues where this one stopped. Two runs must not overlap.
 """
 
 import hashlib
@@ -43,18 +43,18 @@ class Migration(msgspec.Struct, frozen=True):
 
 
 class AppliedMigration(msgspec.Struct, frozen=True):
-    """How far a file was applied: the number of its last statement, from 1, and the hash it had."""
+    """How far a file is applied: the number of its last applied statement, from 1, and the hash the file had."""
 
     last: int
     sha256: str
 
 
 def migrate(address: StoreAddress, folder: Path = FOLDER) -> list[str]:
-    """Create the database and apply what is missing; the names of the files applied now, [] if up to date.
+    """Create the database and apply the missing statements; returns the names of the files applied now, [] if none.
 
     Raises StartupError for a changed file, StoreQueryError if the store refuses a statement, StoreUnavailableError.
     """
-    migrations = read(folder)
+    migrations = read_migrations(folder)
     first = Store(msgspec.structs.replace(address, database="default"), queries=_OWN)
     first.command("create_database", database=address.database)
     first.close()
@@ -68,18 +68,19 @@ def migrate(address: StoreAddress, folder: Path = FOLDER) -> list[str]:
         store.close()
 
 
-def read(folder: Path) -> list[Migration]:
+def read_migrations(folder: Path) -> list[Migration]:
     """The schema's files in order. Raises StartupError for a name that is not NNNN_words.sql."""
-    found = []
+    migrations = []
     for path in sorted(folder.glob("*.sql")):
         if not _FILE.match(path.name):
             raise StartupError(f"{path.name}: a migration is named like 0001_foundation.sql")
         text = path.read_text(encoding="utf-8")
-        found.append(Migration(path.name, hashlib.sha256(text.encode()).hexdigest(), tuple(split(text))))
-    return found
+        sha256 = hashlib.sha256(text.encode()).hexdigest()
+        migrations.append(Migration(path.name, sha256, tuple(split_statements(text))))
+    return migrations
 
 
-def split(text: str) -> Iterator[str]:
+def split_statements(text: str) -> Iterator[str]:
     """The statements of a file: each ends with `;` at the end of a line that is not a comment."""
     lines: list[str] = []
     for line in text.splitlines():
@@ -111,7 +112,7 @@ def _apply(store: Store, migration: Migration, applied: AppliedMigration) -> boo
         try:
             store.command(f"{migration.file}:{number}")
         except StoreQueryError as error:
-            # Only the first statement without a record may have run already: killed before the record was written.
+            # Only the first statement without a record may have run already: in a run killed before the record.
             if error.store_code != _TABLE_ALREADY_EXISTS or number != applied.last + 1:
                 raise
         record = {"file": [migration.file], "statement": [number], "sha256": [migration.sha256]}

@@ -1,4 +1,4 @@
-"""Carries values between Python and the store's formats: parameters out, small results in, frames in Arrow."""
+"""Converts values between Python and the store's formats: parameters, small results, and frames to insert."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -25,12 +25,12 @@ _TABLE = msgspec.json.Decoder(_Table)
 
 
 def bindable(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values as the driver binds them: a series becomes a list."""
+    """The parameters as the driver binds them: a Polars series becomes a list."""
     return {name: value.to_list() if isinstance(value, pl.Series) else value for name, value in values.items()}
 
 
 def insertable(frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame with lists of {key, value} as maps, which is how the store takes a Map column."""
+    """The frame with lists of {key, value} cast to maps, as the store needs them for a Map column."""
     maps = {
         name: pl.Map(fields["key"], fields["value"])
         for name, kind in frame.schema.items()
@@ -42,18 +42,18 @@ def insertable(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def plain_rows(data: bytes) -> list[dict[str, Any]]:
-    """Rows of a JSONCompact answer whose times are ISO 8601; they become int ns, and floats stay floats."""
+    """The rows of a JSONCompact answer with ISO 8601 times: times become int ns, and floats stay floats."""
     table = _TABLE.decode(data)
     names = [column.name for column in table.meta]
-    times = [(place, to) for place, column in enumerate(table.meta) if (to := _converter(column.type))]
+    converters = [(index, to) for index, column in enumerate(table.meta) if (to := _converter(column.type))]
     for row in table.data:
-        for place, to in times:
-            row[place] = to(row[place])
+        for index, to in converters:
+            row[index] = to(row[index])
     return [dict(zip(names, row, strict=True)) for row in table.data]
 
 
 def _converter(kind: str) -> Callable[[Any], Any] | None:
-    """What turns a JSON value of this type into ours; null: it is as it should be."""
+    """The function that converts a JSON value of this column type; null: the value needs no conversion."""
     for wrapper in ("Nullable(", "LowCardinality("):
         if kind.startswith(wrapper):
             return _converter(kind[len(wrapper) : -1])

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from tidemill.errors import Fault
-from tidemill.flips import flips, unflipped
+from tidemill.flips import find_unflipped, flipped_bits
 from tidemill.log.contract import Header
 from tidemill.log.damage import LogDamage
 from tidemill.model.deletion import ERASED_FORMAT
@@ -114,7 +114,7 @@ def check_row(row: Row) -> CheckedEntry:
     if is_whole(row):
         return CheckedEntry(row, mended=mended)
     sha256 = row[9]
-    body = unflipped(row[HEAD], lambda candidate: hashlib.sha256(candidate).digest() == sha256)
+    body = find_unflipped(row[HEAD], lambda candidate: hashlib.sha256(candidate).digest() == sha256)
     if body is None:
         return CheckedEntry(row, damage="its body does not match its sha256", mended=mended)
     return CheckedEntry((*row[:HEAD], body, row[-1]), mended="its body")
@@ -145,7 +145,7 @@ def _flipped(value: str | bytes | int) -> Iterator[str | bytes | int]:
     if isinstance(value, int):
         yield from (value ^ (1 << bit) for bit in range(_BITS))
     elif isinstance(value, bytes):
-        yield from flips(value)
+        yield from flipped_bits(value)
     else:
-        for data in flips(value.encode("utf-8", "surrogateescape")):
+        for data in flipped_bits(value.encode("utf-8", "surrogateescape")):
             yield data.decode("utf-8", "surrogateescape")

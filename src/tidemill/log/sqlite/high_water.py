@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tidemill.errors import LogCorruptError
-from tidemill.flips import unflipped
+from tidemill.flips import find_unflipped
 
 HIGH_WATER_FILE: Final = "log.high-water"
 _log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ def read_mark(path: Path) -> tuple[int, str]:
 def _parse(content: bytes, path: Path) -> tuple[int, str]:
     if not content:
         return 0, ""
-    right = content if _is_mark(content) else unflipped(content, _is_mark)
+    right = content if _is_mark(content) else find_unflipped(content, _is_mark)
     if right is None:
         raise LogCorruptError(
             f"{path} is not a high-water mark; put back a copy of it, or, if you know that the log beside it is "

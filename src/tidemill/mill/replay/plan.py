@@ -90,7 +90,7 @@ class Planner:
 
 def old_points(store: Store, tenant: str, feed: str, places: OffsetSet) -> pl.DataFrame:
     """ROWS of these payloads in the store."""
-    return rows(store.frame("replay_points_of", tenant=tenant, feed=feed, **places.bound)).filter(places.has())
+    return rows(store.frame("replay_points", tenant=tenant, feed=feed, **places.bound)).filter(places.has())
 
 
 def _moved(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:

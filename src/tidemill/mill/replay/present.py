@@ -30,7 +30,7 @@ def present(store: Store, tenant: str, keys: pl.DataFrame) -> pl.DataFrame:
     wanted = keys.select("series", "time").unique().sort("series", "time")
     if wanted.height <= _FEW:
         parts = [
-            store.frame("mill_standing", tenant=tenant, series=part["series"], times=part["time"])
+            store.frame("mill_point_versions", tenant=tenant, series=part["series"], times=part["time"])
             for part in wanted.iter_slices(_CHUNK)
             if part.height
         ]

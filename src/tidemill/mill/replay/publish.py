@@ -66,7 +66,7 @@ class Publisher:
         concerned = pl.concat([rows["seq"], folder.read("plan-ledger-old")["seq"]]).unique().sort()
         for start in range(0, len(concerned), _CHUNK):
             yield from self._command(
-                "replay_withdraw_rejections",
+                "replay_purge_rejections",
                 tenant=manifest.tenant,
                 feed=manifest.feed,
                 seqs=concerned[start : start + _CHUNK],
@@ -76,7 +76,7 @@ class Publisher:
         for part in stale.iter_slices(_CHUNK):
             if part.height:
                 yield from self._command(
-                    "replay_withdraw_replaced",
+                    "replay_purge_replaced",
                     tenant=manifest.tenant,
                     series=part["series"],
                     times=part["time"],
@@ -101,7 +101,7 @@ class Publisher:
         for part in withdrawn.sort("series", "time").iter_slices(_CHUNK):
             if part.height:
                 yield from self._command(
-                    "replay_withdraw_points",
+                    "replay_purge_points",
                     tenant=tenant,
                     series=part["series"],
                     times=part["time"],

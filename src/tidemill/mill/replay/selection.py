@@ -47,14 +47,14 @@ def revived(store: Store, tenant: str, feed: str, chosen: pl.DataFrame) -> pl.Da
     lost = _held_down(store, tenant, feed, OffsetSet(chosen["seq"]))
     seqs = lost.filter(~lost.is_in(chosen["seq"].implode()))
     parts = [
-        _cast(store.frame("replay_by_place", tenant=tenant, feed=feed, seqs=seqs[start : start + _CHUNK]))
+        _cast(store.frame("replay_by_offset", tenant=tenant, feed=feed, seqs=seqs[start : start + _CHUNK]))
         for start in range(0, len(seqs), _CHUNK)
     ]
     return pl.concat([nothing, *(part.with_columns(revived=pl.lit(True)) for part in parts)]).sort("seq")
 
 
 def _chosen(store: Store, tenant: str, request: ReplayRequest, position: int) -> pl.DataFrame:
-    common = {"tenant": tenant, "feed": request.feed, "position": position}
+    common = {"tenant": tenant, "feed": request.feed, "upto": position}
     if request.receipts is not None:
         found = store.frame("replay_by_receipt", receipts=list(request.receipts), **common)
     elif request.rejections is not None:
@@ -77,7 +77,7 @@ def _range(start_ns: int | None, end_ns: int | None) -> dict[str, int]:
 
 def _held_down(store: Store, tenant: str, feed: str, places: OffsetSet) -> pl.Series:
     """The payloads with a record that lost to one of these, or a value that one of these replaced."""
-    losers = store.frame("replay_losers", tenant=tenant, feed=feed, **places.bound).filter(places.has("winner_seq"))
+    losers = store.frame("replay_superseded", tenant=tenant, feed=feed, **places.bound).filter(places.has("winner_seq"))
     replaced = store.frame("replay_replaced", tenant=tenant, feed=feed, **places.bound).filter(places.has("by_seq"))
     return pl.concat([losers["seq"], replaced["seq"]]).cast(pl.UInt64).unique()
 

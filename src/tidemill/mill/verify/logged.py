@@ -87,7 +87,7 @@ class LogCheck:
 
     def _compare(self, tenant: str, entries: list[LogEntry], findings: Findings) -> list[LogEntry]:
         """The entries without a row in the store; notes what is amiss of them and of the others."""
-        found = self._store.frame("verify_places", tenant=tenant, low=entries[0].seq, high=entries[-1].seq)
+        found = self._store.frame("verify_offsets", tenant=tenant, low=entries[0].seq, high=entries[-1].seq)
         stored = {(row["seq"], row["receipt"]): row for row in found.iter_rows(named=True)}
         at = dict(stored)
         missing = []

@@ -71,7 +71,7 @@ class PageCheck:
         }
         ledger = self._store.frame("verify_rejections", **where)
         found = self._store.frame("verify_payloads", **where)
-        buried = self._store.frame("verify_buried", **where)
+        buried = self._store.frame("verify_tombstones", **where)
         by_seq = {row["seq"]: row for row in found.iter_rows(named=True)}
         recovered = int(ledger["recovered"].sum())
         stored = StoredPayloads(tenant, where["feed"], by_seq, receipts.fresh(ledger, buried), buried, recovered)

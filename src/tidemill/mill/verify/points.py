@@ -96,7 +96,7 @@ class PointCheck:
         """Whose points stand where these are missing."""
         if missing.is_empty():
             return {}
-        found = self._store.frame("mill_standing", tenant=tenant, series=missing["series"], times=missing["time"])
+        found = self._store.frame("mill_point_versions", tenant=tenant, series=missing["series"], times=missing["time"])
         ordered = found.sort("version").select("series", "time_ns", "ordinal", "seq")
         return {(series, time, ordinal): seq for series, time, ordinal, seq in ordered.iter_rows()}
 

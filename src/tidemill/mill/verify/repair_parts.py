@@ -55,6 +55,6 @@ def _begins(store: Store, table: str, part: str) -> int:
     if table not in _WITH_SEQ:
         return 0
     try:
-        return int(store.rows("repair_begins", table=table, part=part)[0]["seq"])
+        return int(store.rows("repair_first_offset", table=table, part=part)[0]["seq"])
     except StoreQueryError:
         return 0

@@ -83,7 +83,7 @@ class PluginStep:
 
     def _make_plugin(self) -> SourcePlugin:
         kind = self._run.spec.kind
-        offered = plugins.load(plugins.SOURCES).get(kind)
+        offered = plugins.load_plugins(plugins.SOURCES).get(kind)
         if offered is None:
             raise PollError("definition", f"no installed package offers a source '{kind}'")
         plugin: SourcePlugin = offered(self._run.spec.options)

@@ -1,7 +1,7 @@
 """The ASGI application: ClickHouse's HTTP interface over a pool of sessions.
 
 The loop only moves bytes; statements, compression and stream blocks run in threads. It bounds how many queries run
-and wait, cancels a read whose client has gone (a write runs to its end), and answers errors as ClickHouse does.
+and wait, cancels a read whose client disconnected (a write runs to its end), and answers errors as ClickHouse does.
 """
 
 import asyncio
@@ -15,13 +15,12 @@ from typing import TypeVar
 
 import msgspec
 
-from tidemill.store.engine.compression import Compressor, choose
+from tidemill.store.engine import wire
 from tidemill.store.engine.errors import TOO_MANY_SIMULTANEOUS_QUERIES, EngineError, from_chdb, refusal
-from tidemill.store.engine.execute import StatementResult, comment, execute
+from tidemill.store.engine.execute import StatementResult, execute_request, statement_comment
 from tidemill.store.engine.request import EngineRequest, authenticate, read_request
 from tidemill.store.engine.sessions import SessionPool
 from tidemill.store.engine.spool import Spool
-from tidemill.store.engine.wire import Receive, Scope, Send, answer_headers, exception_block, send_error, send_text
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -29,12 +28,12 @@ _KILL = "KILL QUERY WHERE position(query, {mark:String}) > 0 ASYNC"
 _KILL_AGAIN_S = 0.2
 # Beside the threads that run queries: for reading requests and compressing answers.
 _SPARE_THREADS = 2
-# So much of a body is read in less time than a thread costs (0.3 to 1 ms of processor time for the way there and back).
+# A body up to this size is read in the loop: that takes less than a thread costs (0.3 to 1 ms of processor time).
 _READ_AT_ONCE_BYTES = 64 << 10
 
 
 class EngineConfig(msgspec.Struct, frozen=True):
-    """What the application needs beside the pool. `defaults` are settings that a request may override."""
+    """The options of the application beside the pool. `defaults` are settings that a request may override."""
 
     user: str
     secret: str
@@ -57,32 +56,32 @@ class EngineApp:
         self.last_used = time.monotonic()
         self.stopping = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         """Answer one request. Never raises for what a client sent."""
         if scope["type"] != "http":
             return
         path = scope["path"]
         try:
             if path == "/ping" and not self.stopping:
-                await send_text(send, 200, "Ok.\n")
+                await wire.send_text(send, 200, "Ok.\n")
             elif path in {"/", ""}:
                 await self._serve(scope, receive, send)
             else:
-                await send_text(send, 404, f"There is no handle {path}\n")
+                await wire.send_text(send, 404, f"There is no handle {path}\n")
         except EngineError as error:
-            await send_error(send, error)
+            await wire.send_error(send, error)
         except _ClientGoneError:
             pass
 
     async def kill_reads(self, tag: str = "") -> None:
         """Cancel the read with this tag, or all of them."""
         try:
-            mark = comment(tag, "read").decode().removesuffix("" if tag else "*/")
+            mark = statement_comment(tag, "read").decode().removesuffix("" if tag else "*/")
             await asyncio.to_thread(self._pool.control, _KILL, {"mark": mark})
         except EngineError as error:
             _log.warning("could not cancel a query: %s", error.message)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(self, scope: wire.Scope, receive: wire.Receive, send: wire.Send) -> None:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         authenticate(scope["query_string"], headers, self._config.user, self._config.secret)
         if self.stopping or self._open_requests >= self._config.sessions + self._config.queue:
@@ -99,49 +98,49 @@ class EngineApp:
             self.last_used = time.monotonic()
 
     async def _read(self, query_string: bytes, headers: dict[str, str], body: Spool) -> EngineRequest:
-        """The request; that of a large body from a thread."""
+        """The request; a large body is read in a thread."""
         if body.size <= _READ_AT_ONCE_BYTES:
             return read_request(query_string, headers, body)
         return await self._in_thread(lambda: read_request(query_string, headers, body))
 
-    async def _run(self, request: EngineRequest, receive: Receive, send: Send) -> None:
+    async def _run(self, request: EngineRequest, receive: wire.Receive, send: wire.Send) -> None:
         tag = secrets.token_hex(8)
-        gone = asyncio.ensure_future(_until_gone(receive))
-        guard = asyncio.ensure_future(self._cancel_when_gone(gone, tag))
+        disconnected = asyncio.ensure_future(_wait_disconnected(receive))
+        guard = asyncio.ensure_future(self._cancel_when_disconnected(disconnected, tag))
         try:
             async with self._slots:
-                if gone.done():
+                if disconnected.done():
                     return
-                answer = await self._in_thread(lambda: execute(self._pool, request, self._config.defaults, tag))
-                if answer.size is None:  # it holds its session while it is streamed
-                    await self._deliver(answer, request, send, gone)
+                answer = await self._in_thread(lambda: execute_request(self._pool, request, self._config.defaults, tag))
+                if answer.size is None:  # a streamed answer holds its session
+                    await self._deliver(answer, request, send, disconnected)
                     return
-            await self._deliver(answer, request, send, gone)
+            await self._deliver(answer, request, send, disconnected)
         finally:
             guard.cancel()
-            gone.cancel()
+            disconnected.cancel()
 
-    async def _cancel_when_gone(self, gone: asyncio.Future[None], tag: str) -> None:
-        await asyncio.wait({gone})
-        while True:  # again and again: it may not have begun when it was first cancelled
+    async def _cancel_when_disconnected(self, disconnected: asyncio.Future[None], tag: str) -> None:
+        await asyncio.wait({disconnected})
+        while True:  # repeated, because the statement may not have begun at the first cancellation
             await self.kill_reads(tag)
             await asyncio.sleep(_KILL_AGAIN_S)
 
     async def _deliver(
-        self, answer: StatementResult, request: EngineRequest, send: Send, gone: asyncio.Future[None]
+        self, answer: StatementResult, request: EngineRequest, send: wire.Send, disconnected: asyncio.Future[None]
     ) -> None:
-        compressor = choose(request.accepts) if answer.format else None
+        compressor = wire.choose_compressor(request.accepts) if answer.format else None
         marker = secrets.token_hex(8)
-        headers = answer_headers(answer, request, marker, compressor)
+        headers = wire.answer_headers(answer, request, marker, compressor)
         try:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-            while not gone.done() and (chunk := await self._next(answer, compressor)):
+            while not disconnected.done() and (chunk := await self._next(answer, compressor)):
                 await self._push(send, chunk)
             last = compressor.finish() if compressor else b""
             await send({"type": "http.response.body", "body": last, "more_body": False})
         except EngineError as error:
-            # Left without its end, so that a client that knows no exception block sees a broken answer too.
-            block = exception_block(error, marker)
+            # The answer stays without its end, so that also a client that knows no exception block sees it as broken.
+            block = wire.exception_block(error, marker)
             await self._push(send, compressor.add(block) + compressor.finish() if compressor else block)
         finally:
             if answer.size is None:
@@ -149,14 +148,14 @@ class EngineApp:
             else:
                 answer.close()
 
-    async def _next(self, answer: StatementResult, compressor: Compressor | None) -> bytes:
-        """The next bytes to send, b"" at the end. Blocks and compression come from a thread, slices do not."""
+    async def _next(self, answer: StatementResult, compressor: wire.Compressor | None) -> bytes:
+        """The next bytes to send, b"" at the end. Stream blocks and compression run in a thread, slices do not."""
         if answer.size is not None and compressor is None:
             return next(answer.chunks, b"")
         return await self._in_thread(lambda: _filled(answer.chunks, compressor))
 
-    async def _push(self, send: Send, chunk: bytes) -> None:
-        """Send one chunk. A client that takes none for a minute is given up: it may hold a session."""
+    async def _push(self, send: wire.Send, chunk: bytes) -> None:
+        """Send one chunk. A client that reads none for `send_timeout_s` is given up, because it may hold a session."""
         message = send({"type": "http.response.body", "body": chunk, "more_body": True})
         try:
             await asyncio.wait_for(message, self._config.send_timeout_s)
@@ -171,10 +170,10 @@ class EngineApp:
 
 
 class _ClientGoneError(Exception):
-    """Nobody is there to answer."""
+    """The client disconnected."""
 
 
-def _filled(chunks: Iterator[bytes], compressor: Compressor | None) -> bytes:
+def _filled(chunks: Iterator[bytes], compressor: wire.Compressor | None) -> bytes:
     for chunk in chunks:
         out = compressor.add(chunk) if compressor else chunk
         if out:
@@ -182,7 +181,7 @@ def _filled(chunks: Iterator[bytes], compressor: Compressor | None) -> bytes:
     return b""
 
 
-async def _receive_body(receive: Receive, body: Spool) -> None:
+async def _receive_body(receive: wire.Receive, body: Spool) -> None:
     while True:
         message = await receive()
         if message["type"] != "http.request":
@@ -193,7 +192,7 @@ async def _receive_body(receive: Receive, body: Spool) -> None:
     body.rewind()
 
 
-async def _until_gone(receive: Receive) -> None:
+async def _wait_disconnected(receive: wire.Receive) -> None:
     with suppress(OSError):
         while (await receive())["type"] == "http.request":
             pass

@@ -45,12 +45,12 @@ class EngineError(TidemillError):
 
 
 def refusal(number: int, name: str, text: str) -> EngineError:
-    """An error of our own in the engine's words."""
+    """An error raised by Tidemill's own code, in the form of ClickHouse's errors."""
     return EngineError(number, f"Code: {number}. DB::Exception: {text} ({name})")
 
 
 def from_chdb(error: Exception) -> EngineError:
-    """What chDB raised. Text before `Code: N` (its own wrapping) is dropped; no code at all is 1002."""
+    """The EngineError for an error of chDB. Text before `Code: N` is dropped; without a code: 1002."""
     text = str(error).strip()
     match = _CODE.search(text)
     if match is None:

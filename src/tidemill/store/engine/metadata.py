@@ -1,8 +1,8 @@
-"""Keeps a copy of the engine's small files that have no checksum of their own (what tables there are, in SQL), and puts
-one of them back when a single bit of it was flipped: with it the engine would not start, or take a table for another.
+"""Copies the engine's small files that have no checksum of their own (the tables' definitions in SQL), and restores a
+file in which a single bit was flipped: with it the engine would not start, or mistake a table for another.
 
 A file that differs from its copy in more than a bit, or was written since, was changed by the engine, and is copied
-anew. One that differs though nobody wrote it is damaged while the engine runs: its copy stays as it is.
+anew. A file that differs though it was not written since was damaged while the engine runs: its copy is kept.
 """
 
 import hashlib
@@ -18,8 +18,8 @@ _log = logging.getLogger(__name__)
 
 
 class Copy(msgspec.Struct, frozen=True):
-    """A file's content and its SHA-256 in hexadecimal, which says whether the copy itself is whole. `written_ns`: when
-    the file was last written."""
+    """A file's content and its SHA-256 in hexadecimal, which proves the copy itself. `written_ns`: when the file was
+    last written."""
 
     content: bytes
     sha256: str
@@ -27,13 +27,13 @@ class Copy(msgspec.Struct, frozen=True):
 
     @property
     def whole(self) -> bool:
-        """Whether the copy is what was copied."""
+        """Whether the content still matches its SHA-256."""
         return hashlib.sha256(self.content).hexdigest() == self.sha256
 
 
-def restore(folder: Path) -> list[str]:
-    """Put back the files under `folder`/chdb of which a single bit differs from its copy; their names. Call it before
-    the engine is opened."""
+def restore_metadata(folder: Path) -> list[str]:
+    """Restore the files under `folder`/chdb of which a single bit differs from the copy; returns their names. Call it
+    before the engine is opened."""
     restored = []
     for name, copy in _read(folder / FILE).items():
         path = folder / "chdb" / name
@@ -42,25 +42,25 @@ def restore(folder: Path) -> list[str]:
         except OSError:
             continue
         if copy.whole and _one_bit(now, copy.content):
-            replace(folder, path, copy.content)
+            replace_small_file(folder, path, copy.content)
             restored.append(name)
             _log.error("one bit of the store's %s was flipped, and is put back", name)
     return restored
 
 
-def keep(folder: Path) -> None:
-    """Copy the files as they are. Call it when the engine is open: then they are good. Raises OSError."""
+def copy_metadata(folder: Path) -> None:
+    """Copy the files as they are. Call it when the engine is open, which proves that they are good. Raises OSError."""
     before = _read(folder / FILE)
     copies = {}
     for path in _small(folder / "chdb"):
         name = str(path.relative_to(folder / "chdb"))
-        copies[name] = _kept(path, before.get(name))
+        copies[name] = _current_copy(path, before.get(name))
     if copies != before:
-        replace(folder, folder / FILE, msgspec.json.encode(copies))
+        replace_small_file(folder, folder / FILE, msgspec.json.encode(copies))
 
 
-def _kept(path: Path, before: Copy | None) -> Copy:
-    """The copy that there is of a file which nobody has written since; else a new one. Raises OSError."""
+def _current_copy(path: Path, before: Copy | None) -> Copy:
+    """The copy `before` if the file was not written since; else a new copy. Raises OSError."""
     written_ns = path.stat().st_mtime_ns
     if before is not None and before.written_ns == written_ns and before.whole:
         return before
@@ -68,9 +68,9 @@ def _kept(path: Path, before: Copy | None) -> Copy:
     return Copy(content, hashlib.sha256(content).hexdigest(), written_ns)
 
 
-def replace(folder: Path, path: Path, content: bytes) -> None:
-    """Write a file under `folder` so that a crash leaves the old one or the new one, and nothing that the engine would
-    come upon. Raises OSError."""
+def replace_small_file(folder: Path, path: Path, content: bytes) -> None:
+    """Write a file under `folder` so that a crash leaves the old or the new content, and no other file that the engine
+    would read. Raises OSError."""
     draft = folder / "small-file.new"
     with draft.open("wb") as file:
         file.write(content)
@@ -91,7 +91,7 @@ def _read(path: Path) -> dict[str, Copy]:
         return {}
 
 
-def _one_bit(one: bytes, other: bytes) -> bool:
-    if len(one) != len(other):
+def _one_bit(left: bytes, right: bytes) -> bool:
+    if len(left) != len(right):
         return False
-    return sum((left ^ right).bit_count() for left, right in zip(one, other, strict=True)) == 1
+    return sum((a ^ b).bit_count() for a, b in zip(left, right, strict=True)) == 1

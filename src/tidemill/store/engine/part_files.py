@@ -1,9 +1,9 @@
-"""Keeps a digest of every small file of every part, and takes back the one bit that was flipped in such a file before
-the engine opens it: few of them have a checksum that the engine looks at. With a count of rows that is one too high it
-reads values that were never written, and says nothing.
+"""Records a digest of every small file of every part, and corrects a single flipped bit in such a file before the
+engine opens it, because the engine checks the checksums of few of them. With a row count that is one too high the
+engine reads values that were never written, without an error.
 
-A part is never changed, so its digests are made once. A file that is not what it was in more than a bit is left to the
-engine, which sets the part aside, and to `tidemill verify`.
+A part is never changed, so its digests are made once. A file that differs in more than a bit is left to the engine,
+which sets the part aside, and to `tidemill verify`.
 """
 
 import hashlib
@@ -15,19 +15,19 @@ from typing import Final
 
 import msgspec
 
-from tidemill.flips import MAX_BYTES, unflipped
-from tidemill.store.engine.metadata import replace
+from tidemill.flips import MAX_BYTES, find_unflipped
+from tidemill.store.engine.metadata import replace_small_file
 
 FILE: Final = "parts.json"
 Digests = dict[str, str]  # by file, in hexadecimal
 _PART: Final = re.compile(r"(?!tmp_|delete_tmp_)\w+_\d+_\d+_\d+(?:_\d+)?")
-_MAX_MISSES: Final = 20  # parts that differ in more than a bit (up to 0.1 s each): then it is another store
+_MAX_MISSES: Final = 20  # parts that differ in more than a bit (up to 0.1 s each): more means another store
 _log = logging.getLogger(__name__)
 
 
-def restore(folder: Path) -> list[str]:
-    """Take back the bit that was flipped in files of the parts under `folder`/chdb; their names. Call it before the
-    engine is opened. Raises OSError."""
+def restore_part_files(folder: Path) -> list[str]:
+    """Correct single flipped bits in files of the parts under `folder`/chdb; returns the files' names. Call it before
+    the engine is opened. Raises OSError."""
     restored = []
     known = _read(folder / FILE)
     whole: dict[str, Digests] = {}
@@ -42,23 +42,23 @@ def restore(folder: Path) -> list[str]:
             continue
         whole[name] = digests
         for file, content in mended.items():
-            replace(folder, part / file, content)
+            replace_small_file(folder, part / file, content)
             restored.append(f"{name}/{file}")
             _log.error("one bit of the store's %s/%s was flipped, and is put back", name, file)
     if whole != known:
         with suppress(OSError):  # a full disk: the next start tries again
-            replace(folder, folder / FILE, msgspec.json.encode(whole))
+            replace_small_file(folder, folder / FILE, msgspec.json.encode(whole))
     return restored
 
 
-def keep(folder: Path) -> None:
-    """Make the digests of the parts that are new; forget those of parts that are gone. Call it when the engine is open,
-    or was: then the files are good. Raises OSError."""
+def record_digests(folder: Path) -> None:
+    """Make the digests of new parts, and drop those of parts that were removed. Call it when the engine is open, or was
+    open, which proves that the files are good. Raises OSError."""
     known = _read(folder / FILE)
     parts = {str(part.relative_to(folder / "chdb" / "store")): part for part in _parts(folder)}
     digests = {name: known.get(name) or _digests(part) for name, part in parts.items()}
     if digests != known:
-        replace(folder, folder / FILE, msgspec.json.encode(digests))
+        replace_small_file(folder, folder / FILE, msgspec.json.encode(digests))
 
 
 def _parts(folder: Path) -> list[Path]:
@@ -66,7 +66,7 @@ def _parts(folder: Path) -> list[Path]:
 
 
 def _digests(part: Path) -> Digests:
-    """The digests of a part's small files; none of one that the engine removes meanwhile."""
+    """The digests of a part's small files; {} if the engine removes the part meanwhile."""
     try:
         small = [path for path in sorted(part.iterdir()) if path.is_file() and path.stat().st_size <= MAX_BYTES]
         return {path.name: _digest(path.read_bytes()) for path in small}
@@ -75,7 +75,7 @@ def _digests(part: Path) -> Digests:
 
 
 def _mended(part: Path, digests: Digests) -> dict[str, bytes] | None:
-    """The files of a part of which one bit has to be taken back, as they were; None: it differs in more than that."""
+    """The corrected content of a part's files with a flipped bit; None: a file differs in more than a bit."""
     mended = {}
     for file, digest in digests.items():
         try:
@@ -92,7 +92,7 @@ def _mended(part: Path, digests: Digests) -> dict[str, bytes] | None:
 
 
 def _unflipped(content: bytes, digest: str) -> bytes | None:
-    return unflipped(content, lambda candidate: _digest(candidate) == digest)
+    return find_unflipped(content, lambda candidate: _digest(candidate) == digest)
 
 
 def _digest(content: bytes) -> str:

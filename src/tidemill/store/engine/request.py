@@ -1,5 +1,5 @@
-"""Reads one HTTP request of ClickHouse's interface into a `EngineRequest`: who asks, the statement, its parameters,
-settings and data. It runs nothing.
+"""Reads one HTTP request of ClickHouse's interface into an `EngineRequest`: user, statement, parameters, settings and
+data. It runs nothing.
 """
 
 import base64
@@ -39,7 +39,7 @@ _TRANSPORT = frozenset(
 
 
 class BodyReader(Protocol):
-    """Bytes to read once, from the start."""
+    """Bytes that can be read once, from the start."""
 
     def read(self, size: int = -1, /) -> bytes:
         """Up to `size` bytes; b"" at the end."""
@@ -61,13 +61,13 @@ class EngineRequest(msgspec.Struct, frozen=True):
 
 
 def read_request(query_string: bytes, headers: Mapping[str, str], body: Spool) -> EngineRequest:
-    """Build a Request; header names are lower case. Raises EngineError for a body that cannot be read."""
+    """Build an EngineRequest; header names are lower case. Raises EngineError for a body that cannot be read."""
     fields = _arguments(query_string)
     content_type, options = parse_options_header(headers.get("content-type", ""))
     if content_type == "multipart/form-data":
         fields |= _form(body, options.get("boundary", ""))
         while body.read(1 << 20):
-            continue  # nothing behind the form is data
+            continue  # bytes behind the form are no data
     compressed = fields.get("enable_http_compression", "0") not in {"", "0"}
     return EngineRequest(
         query=fields.get("query", "").encode("utf-8", "surrogateescape"),
@@ -96,8 +96,8 @@ def authenticate(query_string: bytes, headers: Mapping[str, str], user: str, sec
         raise refusal(AUTHENTICATION_FAILED, "AUTHENTICATION_FAILED", text)
 
 
-def decoded(body: Spool, encoding: str) -> BodyReader:
-    """The body behind its Content-Encoding, decompressed while it is read. Raises EngineError 271 if unknown."""
+def decode_body(body: Spool, encoding: str) -> BodyReader:
+    """A reader that decompresses the body by its Content-Encoding. Raises EngineError 271 for an unknown encoding."""
     if encoding in {"", "identity"}:
         return body
     if encoding == "zstd":
@@ -111,8 +111,8 @@ def decoded(body: Spool, encoding: str) -> BodyReader:
     raise refusal(CANNOT_DECOMPRESS, "CANNOT_DECOMPRESS", f"Unknown Content-Encoding {encoding!r}")
 
 
-def pieces(reader: BodyReader, size: int = 1 << 20) -> Iterator[bytes]:
-    """The rest of a reader in pieces of up to `size` bytes. Raises EngineError 271 if it does not decompress."""
+def read_pieces(reader: BodyReader, size: int = 1 << 20) -> Iterator[bytes]:
+    """Yields the rest of a reader in pieces of up to `size` bytes. Raises EngineError 271 if it does not decompress."""
     while piece := read_piece(reader, size):
         yield piece
 

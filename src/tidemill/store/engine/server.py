@@ -47,12 +47,12 @@ _GRACE_S = 3
 _PURGE_EVERY_S = 2.0
 _KEEP_EVERY_S = 5.0
 _LOOK_EVERY_S = 1.0
-_ANSWER_S = 0.1  # in which the refusal of the statement that met a failed write leaves
+_ANSWER_S = 0.1  # for sending the answer of the statement that met the failed write
 WRITES_FAILED = 75  # the exit status after a failed write
 
 
 class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How to run an engine. `listen` is HOST:PORT, port 0 takes a free one; sizes in bytes."""
+    """The options of an engine. `listen` is HOST:PORT, port 0 takes a free one; sizes in bytes."""
 
     path: Path
     secret: str
@@ -65,10 +65,10 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run an engine until it is told to end; returns the exit status, or ends the process with status 0."""
-    telemetry.configure("store", "info")
+    """Run an engine until a signal ends it; returns the exit status 1, or ends the process with status 0."""
+    telemetry.configure_logging("store", "info")
     try:
-        run(_options(arguments))
+        run_engine(_options(arguments))
     except StartupError as error:
         _log.error(error.message)
         return 1
@@ -77,11 +77,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os._exit(0)
 
 
-def run(options: EngineOptions, beat: Callable[[], None] = lambda: None) -> None:
+def run_engine(options: EngineOptions, beat: Callable[[], None] = lambda: None) -> None:
     """Run an engine in this process until SIGTERM or SIGINT. Call it from the main thread, once. Raises StartupError.
 
-    `beat` is called from its event loop about once a second: as long as it is, requests are being looked at.
-    Afterwards end the process with `os._exit`: a query that did not heed its cancellation may still hold a thread.
+    The event loop calls `beat` about once a second, as long as it handles requests. Afterwards end the process with
+    `os._exit`: a query that did not heed its cancellation may still hold a thread.
     """
     parent = os.getppid()
     if not options.secret:
@@ -99,8 +99,8 @@ def run(options: EngineOptions, beat: Callable[[], None] = lambda: None) -> None
 async def _serve(options: EngineOptions, listener: socket.socket, parent: int, beat: Callable[[], None]) -> None:
     spool = options.path / "spool"
     spool.mkdir(exist_ok=True)
-    metadata.restore(options.path)
-    part_files.restore(options.path)
+    metadata.restore_metadata(options.path)
+    part_files.restore_part_files(options.path)
     pool = SessionPool(options.path / "chdb", options.sessions, options.max_memory)
     _report_detached(pool)
     config = EngineConfig(
@@ -113,7 +113,7 @@ async def _serve(options: EngineOptions, listener: socket.socket, parent: int, b
     )
     app = EngineApp(pool, config)
     server = _server(app)
-    # uvicorn raises the signal again once it has ended; by then it has done its work.
+    # uvicorn raises the signal again after it has ended; the signal has had its effect by then.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     helpers = [
@@ -144,7 +144,7 @@ def _server(app: EngineApp) -> uvicorn.Server:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    # An answer that breaks off on purpose (see app.py) is no fault of the application.
+    # app.py ends some answers without completing them on purpose: that is no fault to be logged.
     logging.getLogger("uvicorn.error").addFilter(lambda record: "without completing" not in record.getMessage())
     return uvicorn.Server(config)
 
@@ -173,7 +173,7 @@ async def _keep_copies(path: Path) -> None:
 
 
 def _copy(path: Path) -> None:
-    for keep in (metadata.keep, part_files.keep):
+    for keep in (metadata.copy_metadata, part_files.record_digests):
         with suppress(OSError):
             keep(path)
 
@@ -186,7 +186,7 @@ async def _end_with_parent(server: uvicorn.Server, parent: int) -> None:
 
 
 async def _cancel_when_stopping(server: uvicorn.Server, app: EngineApp) -> None:
-    """From the signal on: no new queries at once, and reads that still run after a second are cancelled."""
+    """After a signal refuse new queries at once, and cancel reads that still run after a second."""
     while not server.should_exit:
         await asyncio.sleep(0.1)
     app.stopping = True
@@ -195,14 +195,14 @@ async def _cancel_when_stopping(server: uvicorn.Server, app: EngineApp) -> None:
 
 
 async def _end_when_writes_fail(pool: SessionPool) -> None:
-    """End the process at once after a failed write, also one of a merge: whoever started it starts it again."""
-    looked = time.monotonic()
+    """End the process at once after a failed write, also of a merge; the supervisor starts it again."""
+    checked = time.monotonic()
     while not pool.writes.failed.is_set():
         await asyncio.sleep(_ANSWER_S)
-        if time.monotonic() > looked + _LOOK_EVERY_S:
-            looked = time.monotonic()
+        if time.monotonic() > checked + _LOOK_EVERY_S:
+            checked = time.monotonic()
             with suppress(EngineError):
-                await asyncio.to_thread(pool.writes.check)
+                await asyncio.to_thread(pool.writes.raise_if_failed)
     _log.error("a write to the disk failed: ending, to find at the next start which parts it hurt")
     await asyncio.sleep(_ANSWER_S)
     logging.shutdown()
@@ -230,9 +230,9 @@ def _listener(address: str) -> socket.socket:
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Head and body of an answer leave in two writes: without this, the second waits 40 ms for an acknowledgement.
+        # The head and the body of an answer are two writes: without this the second waits 40 ms for an acknowledgement.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # the supervisor holds the port for us
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # the supervisor holds the same port
         listener.bind((host.strip("[]"), int(port)))
         listener.listen(1024)
     except (OSError, ValueError, OverflowError) as error:
@@ -251,7 +251,7 @@ def _options(arguments: Sequence[str] | None) -> EngineOptions:
     parser.add_argument("--max-memory", type=int, default=1 << 30, help="bytes that all queries may use together")
     parser.add_argument("--secret-stdin", action="store_true", help="read the clients' secret from standard input")
     given = vars(parser.parse_args(arguments))
-    # Taken out of the environment, so that no child and no crash report carries it.
+    # Removed from the environment, so that no child and no crash report carries it.
     secret = os.environ.pop("TIDEMILL_STORE_SECRET", "")
     if given.pop("secret_stdin"):
         secret = sys.stdin.read()

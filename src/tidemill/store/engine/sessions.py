@@ -1,9 +1,9 @@
 """A bounded pool of chDB connections to one path.
 
 A chDB connection runs one query at a time, and several to one path share one engine (caches, merges, limits).
-A connection is kept with the settings and the database it was given, and reused only for the same ones; anything
-that may have changed its state (SET, USE, temporary tables) closes it, and so does an error: what a failed query had
-written already stays in its connection and would head the next answer. Opening one costs 0.3 ms, so closing is cheap.
+A connection is kept with the settings and the database it was opened with, and reused only for the same; a statement
+that may have changed its state (SET, USE, temporary tables) closes it, and so does an error: the bytes that a failed
+query wrote stay in its connection and would head the next answer. Opening a connection costs 0.3 ms.
 """
 
 import threading
@@ -14,10 +14,10 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from tidemill.store.engine.broken import broken_parts
+from tidemill.store.engine.broken_parts import read_broken_parts
 from tidemill.store.engine.errors import EngineError, from_chdb
-from tidemill.store.engine.library import load
-from tidemill.store.engine.writes import EngineWrites, after_start, before_start
+from tidemill.store.engine.library import load_chdb
+from tidemill.store.engine.writes import EngineWrites, remove_truncated_mutations, remove_truncated_parts
 
 # Caches and pools sized for a small process. The engine's own defaults are for a whole machine: 5 GiB mark and
 # primary-key caches; 128 threads to remove old parts, which all start a few seconds after a burst of inserts.
@@ -40,13 +40,13 @@ _ENGINE_OPTIONS = {
 
 
 class SessionState(msgspec.Struct, frozen=True):
-    """What a connection was set to: its database and its settings, sorted by name."""
+    """The state of a connection: its database and its settings, sorted by name."""
 
     database: str = ""
     settings: tuple[tuple[str, str], ...] = ()
 
 
-# Classes of statements: a look takes the engine 0.6 ms a KiB, and nearly all are of a few hundred texts, values bound.
+# Classes of statements: the engine needs 0.6 ms a KiB to find one, and nearly all statements are a few hundred texts.
 _MAX_CLASSES, _MAX_CLASS_BYTES = 1_000, 8 << 10
 _classes: dict[tuple[SessionState, bytes], tuple[str, int]] = {}
 
@@ -57,18 +57,18 @@ class EngineSession:
     def __init__(self, address: str, state: SessionState) -> None:
         self.state = state
         self.reusable = True
-        self.chdb: Any = load().connect(address)
+        self.chdb: Any = load_chdb().connect(address)
         try:
             if state.settings:
-                pairs = ", ".join(f"`{name}` = {quoted(value)}" for name, value in state.settings)
-                self.run(f"SET {pairs}".encode())
+                pairs = ", ".join(f"`{name}` = {quote_string(value)}" for name, value in state.settings)
+                self.run_statement(f"SET {pairs}".encode())
             if state.database:
-                self.run(f"USE {identifier(state.database)}".encode())
+                self.run_statement(f"USE {quote_identifier(state.database)}".encode())
         except BaseException:
             self.close()
             raise
 
-    def run(self, sql: bytes, fmt: str = "TabSeparated", params: dict[str, str] | None = None) -> Any:
+    def run_statement(self, sql: bytes, fmt: str = "TabSeparated", params: dict[str, str] | None = None) -> Any:
         """Run one statement to its end; the result owns its bytes until it is dropped. Raises EngineError."""
         try:
             return self.chdb.query(sql, fmt, params=params or {})
@@ -77,14 +77,14 @@ class EngineSession:
 
     def classify(self, sql: bytes) -> tuple[str, int]:
         """The class of the statement (READ_ONLY, MUTATING, CONTROL, UNKNOWN ...) and how many statements there are."""
-        known = _classes.get((self.state, sql))
-        if known is not None:
-            return known
+        cached = _classes.get((self.state, sql))
+        if cached is not None:
+            return cached
         try:
-            found = self.chdb.classify_query(sql)
+            classified = self.chdb.classify_query(sql)
         except Exception as error:
             raise from_chdb(error) from None
-        kind = (found["query_class"].name, found["statement_count"])
+        kind = (classified["query_class"].name, classified["statement_count"])
         if len(sql) <= _MAX_CLASS_BYTES:
             if len(_classes) >= _MAX_CLASSES:
                 _classes.clear()
@@ -99,38 +99,37 @@ class EngineSession:
 
 
 class SessionPool:
-    """Up to `size` sessions in use. `take` never waits: its callers are as many threads as there are sessions.
-    `broken`: the parts that the engine set aside when it started; `writes` says whether what was written reached the
-    disk."""
+    """Up to `size` sessions in use. `acquire` never waits, because its callers are at most `size` threads. `broken`:
+    the parts that the engine set aside when it started. `writes`: whether a write to the disk failed."""
 
     def __init__(self, path: Path, size: int, max_memory_bytes: int) -> None:
         path.mkdir(parents=True, exist_ok=True)
-        before_start(path)
+        remove_truncated_mutations(path)
         options = _ENGINE_OPTIONS | {"max_server_memory_usage": max_memory_bytes}
         self._address = f"{path.resolve()}?{urlencode(options)}"
         self._size = size
         self._idle: deque[EngineSession] = deque()
         self._lock = threading.Lock()
-        # Keeps the engine open whatever happens to the others, and runs what must not wait for them (KILL QUERY).
+        # Keeps the engine open when all other sessions close, and runs statements that must not wait (KILL QUERY).
         self._keeper = EngineSession(self._address, SessionState())
         self._keeper_lock = threading.Lock()
-        after_start(path, self._keeper)
-        self.broken = broken_parts(self.control)
+        remove_truncated_parts(path, self._keeper)
+        self.broken = read_broken_parts(self.control)
         self.writes = EngineWrites(path, EngineSession(self._address, SessionState()))
 
-    def take(self, state: SessionState) -> EngineSession:
+    def acquire(self, state: SessionState) -> EngineSession:
         """A session in exactly this state; a new one if none is idle. Raises EngineError for a bad setting."""
         with self._lock:
-            found = next((session for session in reversed(self._idle) if session.state == state), None)
-            if found is not None:
-                self._idle.remove(found)
-                return found
+            idle = next((session for session in reversed(self._idle) if session.state == state), None)
+            if idle is not None:
+                self._idle.remove(idle)
+                return idle
             surplus = self._idle.popleft() if len(self._idle) >= self._size else None
         if surplus is not None:
             surplus.close()
         return EngineSession(self._address, state)
 
-    def give_back(self, session: EngineSession) -> None:
+    def release(self, session: EngineSession) -> None:
         """Return a session after its query has ended."""
         if session.reusable:
             with self._lock:
@@ -139,17 +138,17 @@ class SessionPool:
             session.close()
 
     def control(self, sql: str, params: dict[str, str] | None = None) -> bytes:
-        """Run a small statement beside all queries. Raises EngineError."""
+        """Run a small statement on a session of its own, without waiting for queries. Raises EngineError."""
         with self._keeper_lock:
             try:
-                return bytes(self._keeper.run(sql.encode(), params=params).bytes())
+                return bytes(self._keeper.run_statement(sql.encode(), params=params).bytes())
             except EngineError:
                 spent, self._keeper = self._keeper, EngineSession(self._address, SessionState())
                 spent.close()
                 raise
 
     def close(self) -> None:
-        """Close every idle session, then the engine. Sessions in use are left to the end of the process."""
+        """Close every idle session, then the engine. Sessions in use close with the process."""
         with self._lock:
             idle, self._idle = self._idle, deque()
         for session in idle:
@@ -158,11 +157,11 @@ class SessionPool:
             self._keeper.close()
 
 
-def quoted(value: str) -> str:
-    """A string literal."""
+def quote_string(value: str) -> str:
+    """The value as an SQL string literal."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'").replace("\0", "\\0") + "'"
 
 
-def identifier(name: str) -> str:
-    """A quoted identifier."""
+def quote_identifier(name: str) -> str:
+    """The name as a quoted SQL identifier."""
     return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"

@@ -1,7 +1,7 @@
 """Bytes on their way into the engine: in memory up to 4 MiB, more in an unlinked file in a folder of the store.
 
-Nothing of it has a name that others could open. The blocks of the file are allocated before they are written, so that
-a full disk is an error of the write, at once, and never a piece that reads as zeros later.
+Neither has a name that other processes could open. The blocks of the file are allocated before they are written, so
+that a full disk fails the write at once, and no piece reads as zeros later.
 """
 
 import errno
@@ -19,7 +19,8 @@ _NO_ALLOCATION: Final = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 
 
 class Spool:
-    """Write to the end, `rewind`, then read, or let the engine read by `path`. Close it, or use it as a context."""
+    """A buffer that is written, then rewound, then read, or read by the engine through `path`. Close it, or use it as a
+    context manager."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -54,7 +55,7 @@ class Spool:
         return self._file.readline(size)
 
     def close(self) -> None:
-        """Give memory or disk back. A second time does nothing."""
+        """Free the memory or the disk space. A second call does nothing."""
         self._file.close()
 
     def __enter__(self) -> "Spool":

@@ -1,13 +1,12 @@
-"""Finds in a request's bytes what the engine must know before it runs them: where the data of an INSERT begins, where
-its SELECT reads that data (`input(...)`), and which format a result asks for. It leaves parsing and every judgement
-about the SQL to chDB.
+"""Splits a statement from its data before the engine runs it: finds where the data of an INSERT begins, where its
+SELECT reads that data (`input(...)`), and which output format the statement names. chDB parses and judges the SQL.
 """
 
 import re
 
 import msgspec
 
-# What is not closed goes on to the end, so that every byte is looked at once.
+# An unclosed comment or quotation goes on to the end, so that every byte is read once.
 _TOKEN = re.compile(
     rb"""(?P<skip> \s+ | --[^\n]* | \#[\ !][^\n]* | /\*.*?(?:\*/|\Z) )
        | (?P<quoted> '(?:[^'\\]|\\.)*+(?:'|\\?\Z) | "(?:[^"\\]|\\.)*+(?:"|\\?\Z) | `(?:[^`\\]|\\.)*+(?:`|\\?\Z) )
@@ -28,10 +27,10 @@ _BEFORE_NAME = frozenset({b"INTO", b"TABLE", b"."})  # what follows is a name, w
 
 
 class Statement(msgspec.Struct, frozen=True):
-    """One statement. With `insert_format`, `text` is the INSERT up to its SETTINGS or FORMAT clause, `settings` the one
-    and `data` what follows the other; without, `text` is the whole statement and `output_format` the format it asks
-    for, if it does. `input_span`: where `input(` stands in the `text` of an INSERT ... SELECT that reads its data so;
-    then `text` goes up to FORMAT."""
+    """One statement. With `insert_format`, `text` is the INSERT up to its SETTINGS or FORMAT clause, `settings` is the
+    SETTINGS clause, and `data` follows the FORMAT clause. Without, `text` is the whole statement, and `output_format`
+    the format that it names, if it names one. `input_span`: the span of `input(` in the `text` of an INSERT ... SELECT
+    that reads its data by it; then `text` goes up to FORMAT."""
 
     text: bytes
     output_format: str | None = None
@@ -41,8 +40,8 @@ class Statement(msgspec.Struct, frozen=True):
     input_span: tuple[int, int] | None = None
 
 
-def split(source: bytes) -> Statement:
-    """Split a statement from the data behind its `FORMAT` clause. Never raises: bad SQL is for the engine."""
+def split_statement(source: bytes) -> Statement:
+    """Split a statement from the data behind its `FORMAT` clause. Never raises: the engine refuses bad SQL."""
     insert = _insert_with_data(source)
     if insert is not None:
         return insert
@@ -56,7 +55,7 @@ def is_insert(source: bytes) -> bool:
 
 
 def first_word(source: bytes) -> bytes:
-    """The first word of a statement, in capitals; b"" if it begins with none."""
+    """The first word of a statement, in capitals; b"" if it does not begin with a word."""
     for token in _TOKEN.finditer(source):
         if token.lastgroup == "word":
             return token.group().upper()

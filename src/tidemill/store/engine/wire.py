@@ -1,16 +1,21 @@
-"""What ClickHouse's HTTP interface looks like on the wire: the heads of answers, errors, and the two error forms."""
+"""ClickHouse's HTTP interface on the wire: the headers of answers, errors in their two forms, and compression.
+
+Answers are compressed piece by piece by a method that the client accepts, at fast levels: both ends share a machine.
+"""
 
 import json
 import uuid
+import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from tidemill.store.engine.compression import Compressor
+import zstandard
+
 from tidemill.store.engine.errors import TOO_MANY_SIMULTANEOUS_QUERIES, EngineError
 from tidemill.store.engine.execute import StatementResult
 from tidemill.store.engine.request import EngineRequest
 
-# ASGI's own shapes.
+# The types of ASGI.
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -27,10 +32,39 @@ _CONTENT_TYPES = {
 }
 
 
+class Compressor:
+    """One answer's compression. `name` is its Content-Encoding."""
+
+    def __init__(self, name: bytes, stream: Any, finish: Any) -> None:
+        self.name = name
+        self._stream = stream
+        self._finish = finish
+
+    def add(self, piece: bytes) -> bytes:
+        """The compressed bytes that are ready after `piece`; b"" if none are yet."""
+        return bytes(self._stream.compress(piece))
+
+    def finish(self) -> bytes:
+        """The rest."""
+        return bytes(self._finish())
+
+
+def choose_compressor(accepts: str) -> Compressor | None:
+    """The compression for an Accept-Encoding value: zstd, else gzip, else null (send as it is)."""
+    offered = {part.split(";")[0].strip().lower() for part in accepts.split(",")}
+    if "zstd" in offered:
+        zstd = zstandard.ZstdCompressor(level=1).compressobj()
+        return Compressor(b"zstd", zstd, zstd.flush)
+    if "gzip" in offered:
+        gzip = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+        return Compressor(b"gzip", gzip, gzip.flush)
+    return None
+
+
 def answer_headers(
     answer: StatementResult, request: EngineRequest, marker: str, compressor: Compressor | None
 ) -> Headers:
-    """The head of a good answer. `marker` is what an exception block behind the bytes would carry."""
+    """The headers of a good answer. `marker`: the tag of an exception block, should one follow the bytes."""
     fmt = answer.format
     headers = [
         (b"x-clickhouse-server-display-name", b"tidemill"),
@@ -51,7 +85,7 @@ def answer_headers(
 
 
 def exception_block(error: EngineError, marker: str) -> bytes:
-    """How ClickHouse (25.11 and later) reports an error behind bytes already sent: in at most 16 KiB."""
+    """The block by which ClickHouse (25.11 and later) reports an error behind bytes already sent: at most 16 KiB."""
     text = error.message.encode(errors="replace")[:_BLOCK_TEXT_BYTES] + b"\n"
     tag = marker.encode()
     return b"\r\n__exception__\r\n%b\r\n%b%d %b\r\n__exception__\r\n" % (tag, text, len(text), tag)

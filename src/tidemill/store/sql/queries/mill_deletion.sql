@@ -1,13 +1,14 @@
--- What a deletion concerns, and how it goes. A deletion is bound as series, a range of time (both ends included, ns) and
--- a range of places in the log (`low` included, `high` not). Everything here may be run again after a crash.
+-- Deletions: queries that find the rows of a deletion's scope, and statements that purge and erase them. A scope is
+-- bound as series, a range of time (both ends included, ns) and a range of offsets (`low` included, `high` not). Every
+-- statement may run again after a crash.
 
 -- fragment: deletion_points
--- Rows of points or replaced values that are concerned.
+-- Rows of points or of replaced values in the scope.
 tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND seq >= {low:UInt64} AND seq < {high:UInt64}
 AND time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') AND time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
 
 -- fragment: deletion_rejections
--- Rejections that are concerned.
+-- Rejections in the scope.
 tenant = {tenant:String} AND feed = {feed:String} AND seq >= {low:UInt64} AND seq < {high:UInt64}
 AND ({everything:Bool} OR (notEmpty(series)
     AND if({records:Bool}, hasAny(series, {series:Array(UInt64)}), hasAll({series:Array(UInt64)}, series))))
@@ -22,24 +23,25 @@ WHERE tenant = {tenant:String} AND feed = {feed:String}
     AND arrayAll((k, v) -> mapContains(tags, k) AND tags[k] = v, {tag_keys:Array(String)}, {tag_values:Array(String)})
 
 -- name: deletion_points_count
--- How many points that stand are concerned. `gone` has the place up to which a series was deleted before.
+-- How many current points are in the scope. `deleted_seqs`: for each series the offset up to which it was deleted
+-- before.
 SELECT count() AS points
 FROM points FINAL
 WHERE
     -- include: deletion_points
-    AND seq > transform(series, {series:Array(UInt64)}, {gone:Array(UInt64)}, toUInt64(0))
+    AND seq > transform(series, {series:Array(UInt64)}, {deleted_seqs:Array(UInt64)}, toUInt64(0))
 
 -- name: deletion_payloads
--- The payloads concerned, how many records of each are, and whether no other record is left in it. `scan`: all series of
--- the feed, and the place up to which each was deleted before (`scan_gone`).
+-- The payloads with records in the scope, how many of their records are, and whether they hold no other record.
+-- `feed_series`: all series of the feed; `feed_deleted_seqs`: for each the offset up to which it was deleted before.
 WITH hit AS (
     SELECT seq FROM points WHERE
         -- include: deletion_points
-        AND seq > transform(series, {scan:Array(UInt64)}, {scan_gone:Array(UInt64)}, toUInt64(0))
+        AND seq > transform(series, {feed_series:Array(UInt64)}, {feed_deleted_seqs:Array(UInt64)}, toUInt64(0))
     UNION DISTINCT
     SELECT seq FROM replaced WHERE
         -- include: deletion_points
-        AND seq > transform(series, {scan:Array(UInt64)}, {scan_gone:Array(UInt64)}, toUInt64(0))
+        AND seq > transform(series, {feed_series:Array(UInt64)}, {feed_deleted_seqs:Array(UInt64)}, toUInt64(0))
     UNION DISTINCT
     SELECT seq FROM rejections FINAL WHERE recovered_by = '' AND
         -- include: deletion_rejections
@@ -58,15 +60,15 @@ INNER JOIN (
             -- include: deletion_points
             ), 2, 0) AS concerned
         FROM points
-        WHERE tenant = {tenant:String} AND series IN {scan:Array(UInt64)} AND seq IN (SELECT seq FROM hit)
-            AND seq > transform(series, {scan:Array(UInt64)}, {scan_gone:Array(UInt64)}, toUInt64(0))
+        WHERE tenant = {tenant:String} AND series IN {feed_series:Array(UInt64)} AND seq IN (SELECT seq FROM hit)
+            AND seq > transform(series, {feed_series:Array(UInt64)}, {feed_deleted_seqs:Array(UInt64)}, toUInt64(0))
         UNION ALL
         SELECT seq, idx, if((
             -- include: deletion_points
             ), 2, 0) AS concerned
         FROM replaced
-        WHERE tenant = {tenant:String} AND series IN {scan:Array(UInt64)} AND seq IN (SELECT seq FROM hit)
-            AND seq > transform(series, {scan:Array(UInt64)}, {scan_gone:Array(UInt64)}, toUInt64(0))
+        WHERE tenant = {tenant:String} AND series IN {feed_series:Array(UInt64)} AND seq IN (SELECT seq FROM hit)
+            AND seq > transform(series, {feed_series:Array(UInt64)}, {feed_deleted_seqs:Array(UInt64)}, toUInt64(0))
         UNION ALL
         SELECT seq, idx, if((
             -- include: deletion_rejections
@@ -80,50 +82,51 @@ INNER JOIN (
     GROUP BY seq) AS f ON f.seq = p.seq
 ORDER BY seq
 
--- name: deletion_everything
--- The payloads of a feed at these places, to go whole.
+-- name: deletion_feed_payloads
+-- The payloads of a feed in this range of offsets, to be deleted as a whole.
 SELECT seq, receipt, toUInt64(accepted) + rejected AS records, true AS whole
 FROM payloads FINAL
 WHERE tenant = {tenant:String} AND feed = {feed:String} AND seq >= {low:UInt64} AND seq < {high:UInt64}
     AND state != 'deleted' AND format != 'deletion'
 ORDER BY seq
 
--- name: deletion_alone
--- Of series whose payloads hold nothing else: their points, and the payloads. `ups`: the place of each one's deletion.
+-- name: deletion_sole_series
+-- For series whose payloads hold no other series: their points, and the payloads. `upto_seqs`: the offset of the
+-- deletion of each.
 SELECT series, count() AS points, uniqExact(seq, idx) AS records, arraySort(groupUniqArray(seq)) AS seqs
 FROM points FINAL
 WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
-    AND seq < transform(series, {series:Array(UInt64)}, {ups:Array(UInt64)}, toUInt64(0))
-    AND seq > transform(series, {series:Array(UInt64)}, {gone:Array(UInt64)}, toUInt64(0))
+    AND seq < transform(series, {series:Array(UInt64)}, {upto_seqs:Array(UInt64)}, toUInt64(0))
+    AND seq > transform(series, {series:Array(UInt64)}, {deleted_seqs:Array(UInt64)}, toUInt64(0))
 GROUP BY series
 
 -- name: deletion_rows
--- What is known of these deletions.
+-- The rows of these deletions.
 SELECT id, seq, toUnixTimestamp64Nano(applied_at) AS applied_ns, points, records, payloads, payloads_kept
 FROM deletions FINAL
 WHERE tenant = {tenant:String} AND id IN {ids:Array(String)}
 
 -- name: deletion_highest
--- The latest deletion of each tenant from `low` to `high` in the log (both included).
+-- The offset of each tenant's latest deletion from `low` to `high` in the log (both included).
 SELECT tenant, max(d.seq) AS seq
 FROM deletions AS d
 WHERE d.seq >= {low:UInt64} AND d.seq <= {high:UInt64}
 GROUP BY tenant
 
--- name: deletion_gone
--- Which of these payloads are deleted.
+-- name: deletion_deleted_payloads
+-- The offsets of those of these payloads that are deleted.
 SELECT seq FROM payloads FINAL
 WHERE tenant = {tenant:String} AND seq IN {seqs:Array(UInt64)} AND state = 'deleted'
 
--- name: deletion_buried
--- The deleted records of these payloads.
+-- name: deletion_tombstones
+-- The tombstones of the records of these payloads.
 SELECT seq, idx, series, CAST(any(reasons) AS Array(String)) AS reasons
 FROM deleted_records
 WHERE tenant = {tenant:String} AND feed = {feed:String} AND seq IN {seqs:Array(UInt64)}
 GROUP BY seq, idx, series
 
--- name: deletion_bury
--- Remember the records concerned: whole ones, or only their points of these series.
+-- name: deletion_write_tombstones
+-- Writes tombstones of the records in the scope: of whole records, or only of their points of these series.
 INSERT INTO deleted_records
 SELECT DISTINCT {tenant:String}, {feed:String}, seq, idx, if({records:Bool}, 0, series), {deletion:UInt64}, []
 FROM (
@@ -136,8 +139,8 @@ FROM (
 WHERE
     -- include: owned_or_refused
 
--- name: deletion_bury_rejected
--- Remember the rejected records concerned, with the outcome that they had.
+-- name: deletion_write_rejected_tombstones
+-- Writes tombstones of the rejected records in the scope, with the reasons why they were rejected.
 INSERT INTO deleted_records
 SELECT {tenant:String}, {feed:String}, seq, idx, 0, {deletion:UInt64}, reasons
 FROM rejections FINAL
@@ -146,8 +149,8 @@ WHERE
     AND recovered_by = '' AND
     -- include: deletion_rejections
 
--- name: deletion_bury_losers
--- Remember what had lost to the points of a payload: replaced values, and duplicates. They lose still.
+-- name: deletion_write_superseded_tombstones
+-- Writes tombstones of what the points of a payload superseded: replaced values, and duplicates. They stay superseded.
 INSERT INTO deleted_records
 SELECT {tenant:String}, {feed:String}, seq, idx, series, {deletion:UInt64}, []
 FROM (
@@ -174,8 +177,8 @@ WHERE
 SELECT DISTINCT every_s FROM rollups WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)} ORDER BY every_s
 
 -- name: deletion_windows
--- The published windows with points that are concerned (replaced ones too: what was told of a window has their values),
--- and, if `inside`, those that lie wholly in the range; sealed ones only when they do.
+-- The published windows with points in the scope (also replaced ones, because change events of a window have their
+-- values), and, if `inside`, the windows that lie wholly in the range; sealed windows only when they lie wholly in it.
 SELECT series, toUnixTimestamp64Nano(window) AS window_ns, count, sealed
 FROM rollups FINAL
 WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND every_s = {every_s:UInt32} AND count > 0
@@ -191,8 +194,8 @@ WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND every_s 
                     -- include: deletion_points
             ))))
 
--- name: deletion_tell_points
--- Tell of every point that goes, without its value.
+-- name: deletion_announce_points
+-- Writes a change event for every point in the scope, without its value.
 INSERT INTO changes
 SELECT {tenant:String}, {deletion:UInt64}, 0, series, 0, time, {feed:String}, NULL, NULL, 1, 0, 'deleted', 0, 0, '',
     fromUnixTimestamp64Nano({now:Int64}, 'UTC'), 1
@@ -201,16 +204,16 @@ WHERE
     -- include: owned_or_refused
     AND
     -- include: deletion_points
-    AND seq > transform(series, {series:Array(UInt64)}, {gone:Array(UInt64)}, toUInt64(0))
+    AND seq > transform(series, {series:Array(UInt64)}, {deleted_seqs:Array(UInt64)}, toUInt64(0))
 
--- name: deletion_told_windows
--- The windows that a deletion told of.
+-- name: deletion_announced_windows
+-- The windows for which a deletion wrote change events.
 SELECT series, toUnixTimestamp64Nano(time) AS window_ns, old_count
 FROM changes FINAL
 WHERE tenant = {tenant:String} AND seq = {deletion:UInt64} AND every_s = {every_s:UInt32} AND why = 'deleted'
 
 -- name: deletion_traces
--- How many rows there are of what a deletion has to remove beside points.
+-- How many rows a deletion has to purge beside points.
 SELECT
     (SELECT count() FROM replaced WHERE
         -- include: deletion_points
@@ -221,8 +224,8 @@ SELECT
     (SELECT count() FROM changes
         WHERE tenant = {tenant:String} AND seq < {deletion:UInt64} AND series IN {series:Array(UInt64)}) AS changes
 
--- name: deletion_remove_changes
--- Remove what was told earlier of the points and windows that go: it has their values.
+-- name: deletion_purge_changes
+-- Purges the earlier change events of the deleted points and windows, because they have their values.
 DELETE FROM changes
 WHERE
     -- include: owned
@@ -235,41 +238,41 @@ WHERE
             -- include: deletion_points
     )
 
--- name: deletion_remove_changes_of_series
--- Remove everything that was told of series that go.
+-- name: deletion_purge_series_changes
+-- Purges all change events of deleted series up to the offsets of their deletions.
 DELETE FROM changes
 WHERE
     -- include: owned
     AND tenant = {tenant:String} AND series IN {series:Array(UInt64)}
-    AND seq <= transform(series, {series:Array(UInt64)}, {ups:Array(UInt64)}, toUInt64(0))
+    AND seq <= transform(series, {series:Array(UInt64)}, {upto_seqs:Array(UInt64)}, toUInt64(0))
 
--- name: deletion_has_changes
--- How much was told of series.
+-- name: deletion_change_count
+-- How many change events these series have.
 SELECT count() AS n FROM changes WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
 
--- name: deletion_remove_replaced
--- Remove the replaced values concerned.
+-- name: deletion_purge_replaced
+-- Purges the replaced values in the scope.
 DELETE FROM replaced WHERE
     -- include: owned
     AND
     -- include: deletion_points
 
--- name: deletion_remove_rejections
--- Remove the rejections concerned, recovered ones too.
+-- name: deletion_purge_rejections
+-- Purges the rejections in the scope, recovered ones too.
 DELETE FROM rejections WHERE
     -- include: owned
     AND
     -- include: deletion_rejections
 
--- name: deletion_remove_points
--- Remove the points concerned, whatever version of them stands.
+-- name: deletion_purge_points
+-- Purges the points in the scope, whichever version of them is current.
 DELETE FROM points WHERE
     -- include: owned
     AND
     -- include: deletion_points
 
--- name: deletion_remove_payload_points
--- Remove the points of a payload, and whatever lies beneath those of them that stand.
+-- name: deletion_purge_payload_points
+-- Purges the points of a payload, and the older versions beneath those of its points that are current.
 DELETE FROM points
 WHERE
     -- include: owned
@@ -279,7 +282,7 @@ WHERE
         WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND seq = {low:UInt64}))
 
 -- name: deletion_empty_sealed
--- Empty sealed windows that lie wholly in the range; they stay sealed.
+-- Empties sealed windows that lie wholly in the range; they stay sealed.
 INSERT INTO rollups (tenant, series, every_s, window, count, mean, min, max, sum, sealed, sealed_seq, version)
 SELECT tenant, series, every_s, window, 0, 0, 0, 0, 0, sealed, sealed_seq, {version:UInt64}
 FROM rollups FINAL
@@ -290,8 +293,8 @@ WHERE
     AND toUnixTimestamp64Nano(window) >= {first:Int64}
     AND toUnixTimestamp64Nano(window) <= {last:Int64} - toInt64({every_s:UInt32}) * 1000000000 + 1
 
--- name: deletion_of_payloads
--- Payloads lose their bytes, and their faults, which quote them.
+-- name: deletion_clear_payloads
+-- Clears the bytes of payloads, and their faults, which quote the bytes.
 INSERT INTO payloads
 SELECT * REPLACE ('deleted' AS state, '' AS faults, '' AS body, {version:UInt64} AS version)
 FROM (
@@ -300,8 +303,8 @@ FROM (
         -- include: owned_or_refused
         AND tenant = {tenant:String} AND receipt IN {receipts:Array(String)} AND state != 'deleted')
 
--- name: deletion_of_places
--- The same by places in the log.
+-- name: deletion_clear_offsets
+-- The same for payloads by their offsets.
 INSERT INTO payloads
 SELECT * REPLACE ('deleted' AS state, '' AS faults, '' AS body, {version:UInt64} AS version)
 FROM (
@@ -311,15 +314,14 @@ FROM (
         AND tenant = {tenant:String} AND seq IN {seqs:Array(UInt64)} AND state != 'deleted')
 
 -- name: erase_pending
--- Deletions from `low` to `high` in the log (both included) whose bytes are not known to be gone from disk, of all
--- tenants.
+-- The deletions of all tenants from `low` to `high` in the log (both included) that are applied and not erased.
 SELECT tenant, id, seq, toString(feed) AS feed, toUnixTimestamp64Nano(applied_at) AS applied_ns
 FROM deletions FINAL
 WHERE isNull(erased_at) AND toUnixTimestamp64Nano(applied_at) > 0 AND seq >= {low:UInt64} AND seq <= {high:UInt64}
 ORDER BY seq
 
 -- name: erase_old_bodies
--- Remove from disk the rows of deleted payloads that still have their bytes.
+-- Purges the rows of deleted payloads that still have their bytes.
 DELETE FROM payloads
 WHERE
     -- include: owned
@@ -327,37 +329,37 @@ WHERE
     AND (tenant, receipt) IN (SELECT tenant, receipt FROM payloads WHERE state = 'deleted')
 
 -- name: erase_masked
--- The tables with rows that are removed and still on disk, and how many parts have some.
+-- The tables with purged rows that are still on disk, and how many parts have such rows.
 SELECT table, count() AS n FROM system.parts
 WHERE database = currentDatabase() AND active AND has_lightweight_delete
 GROUP BY table ORDER BY table
 
 -- name: erase_points
--- Rewrite the parts that have removed rows, without them.
+-- Rewrites the parts that have purged rows, without these rows.
 ALTER TABLE points APPLY DELETED MASK SETTINGS mutations_sync = 0
 
 -- name: erase_replaced
--- Rewrite the parts that have removed rows, without them.
+-- Rewrites the parts that have purged rows, without these rows.
 ALTER TABLE replaced APPLY DELETED MASK SETTINGS mutations_sync = 0
 
 -- name: erase_rejections
--- Rewrite the parts that have removed rows, without them.
+-- Rewrites the parts that have purged rows, without these rows.
 ALTER TABLE rejections APPLY DELETED MASK SETTINGS mutations_sync = 0
 
 -- name: erase_payloads
--- Rewrite the parts that have removed rows, without them.
+-- Rewrites the parts that have purged rows, without these rows.
 ALTER TABLE payloads APPLY DELETED MASK SETTINGS mutations_sync = 0
 
 -- name: erase_changes
--- Rewrite the parts that have removed rows, without them.
+-- Rewrites the parts that have purged rows, without these rows.
 ALTER TABLE changes APPLY DELETED MASK SETTINGS mutations_sync = 0
 
 -- name: erase_rollups
--- Merge the rollups, so that no earlier version of a window is left.
+-- Merges the rollups, so that no earlier version of a window is left.
 OPTIMIZE TABLE rollups FINAL SETTINGS optimize_skip_merged_partitions = 1, alter_sync = 1
 
 -- name: erase_under_way
--- How many tables are still being rewritten.
+-- How many rewrites of tables are not done.
 SELECT count() AS n FROM system.mutations
 WHERE database = currentDatabase() AND NOT is_done
     AND table IN ('points', 'replaced', 'rejections', 'payloads', 'changes')
@@ -367,17 +369,17 @@ WHERE database = currentDatabase() AND NOT is_done
 SELECT toUnixTimestamp(now()) AS now_s
 
 -- name: erase_old_parts
--- How many parts from up to `until` are on disk though no query reads them any more. (Empty ones hold nothing.)
+-- How many parts written up to `until` are on disk though no query reads them any more. (Empty parts hold nothing.)
 SELECT count() AS n FROM system.parts
 WHERE database = currentDatabase() AND _state != 'Active' AND toUnixTimestamp(modification_time) <= {until:UInt64}
     AND table IN ('points', 'replaced', 'rejections', 'payloads', 'changes', 'rollups') AND rows > 0
 
--- name: erase_nudge
--- Wakes the engine's background work, which sleeps for minutes while nothing is written: it removes old parts.
+-- name: erase_start_merges
+-- Wakes the engine's background work, which removes old parts, and sleeps for minutes while nothing is written.
 SYSTEM START MERGES
 
 -- name: erase_done
--- These deletions are erased.
+-- Marks these deletions as erased.
 INSERT INTO deletions
 SELECT * REPLACE (fromUnixTimestamp64Nano({now:Int64}, 'UTC') AS erased_at, toUInt64(3) AS version)
 FROM (
@@ -386,22 +388,23 @@ FROM (
         -- include: owned_or_refused
         AND id IN {ids:Array(String)} AND isNull(erased_at))
 
--- name: deletion_place
--- The place in the log of a payload that has its bytes, or had them when this deletion was `begun`.
+-- name: deletion_payload_offset
+-- The offset of a payload that has its bytes; with `begun` also of one whose bytes are deleted.
 SELECT seq FROM payloads FINAL
 WHERE tenant = {tenant:String} AND receipt = {receipt:String} AND (state != 'deleted' OR {begun:Bool})
     AND format != 'deletion'
 
--- name: deletion_places
--- The payloads of all tenants from `low` to `high` in the log (both included) whose bytes are deleted: the log erases
--- theirs, too.
+-- name: deletion_cleared_offsets
+-- The offsets of the payloads of all tenants from `low` to `high` in the log (both included) whose bytes are deleted;
+-- the log erases their bytes, too.
 SELECT seq FROM payloads FINAL
 WHERE state = 'deleted' AND seq >= {low:UInt64} AND seq <= {high:UInt64}
 ORDER BY seq
 
 -- name: deletion_expired
--- Payloads of a feed with accepted records that left no trace any more (their points are past retention), and whose bytes
--- may name these values (texts with escapes, and other formats than texts, always may). Tells the same when asked again.
+-- Payloads of a feed with accepted records that have no trace any more (their points are past retention), and whose
+-- bytes may name these values (texts with escapes, and formats that are no text, always may). Run again during the same
+-- deletion, it answers the same.
 SELECT p.seq AS seq, p.receipt AS receipt, p.feed_version AS feed_version, p.state AS state, p.bytes AS bytes,
     toUInt64(p.accepted) + p.rejected AS total
 FROM (
@@ -414,9 +417,9 @@ FROM (
 LEFT JOIN (
     SELECT seq, uniqExact(idx) AS n
     FROM (
-        SELECT seq, idx FROM points WHERE tenant = {tenant:String} AND series IN {scan:Array(UInt64)}
+        SELECT seq, idx FROM points WHERE tenant = {tenant:String} AND series IN {feed_series:Array(UInt64)}
         UNION ALL
-        SELECT seq, idx FROM replaced WHERE tenant = {tenant:String} AND series IN {scan:Array(UInt64)}
+        SELECT seq, idx FROM replaced WHERE tenant = {tenant:String} AND series IN {feed_series:Array(UInt64)}
         UNION ALL
         SELECT seq, idx FROM deleted_records
         WHERE tenant = {tenant:String} AND feed = {feed:String} AND series = 0 AND empty(reasons)

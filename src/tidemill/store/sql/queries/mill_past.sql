@@ -1,9 +1,9 @@
--- What the rules that need the past ask of the store: the accepted points of series as of a place in the log. A point
--- that another replaced since is in `replaced`. Without FINAL: every version that is still there is asked for.
+-- Queries for rules that look back: the accepted points of series as of an offset of the log. A point that was replaced
+-- since is in `replaced`. Without FINAL: every version that is still stored is wanted.
 
 -- name: mill_past
--- The points of these series from `start` to `stop` (both included) that were submitted before `before_seq`, each as
--- often as it was submitted. `gone`: of each series, up to which payload it was deleted.
+-- The points of these series from `start` to `stop` (both included) with offsets below `before_seq`, each as often as
+-- it was submitted. `deleted_seqs`: for each series the offset up to which it was deleted.
 SELECT series, toUnixTimestamp64Nano(at) AS time, seq, idx, value
 FROM (
     SELECT series, time AS at, seq, idx, value
@@ -19,10 +19,10 @@ FROM (
         AND replaced.time >= fromUnixTimestamp64Nano({start:Int64}, 'UTC')
         AND replaced.time <= fromUnixTimestamp64Nano({stop:Int64}, 'UTC')
         AND seq < {before_seq:UInt64})
-WHERE seq > transform(series, {series:Array(UInt64)}, {gone:Array(UInt64)}, toUInt64(0))
+WHERE seq > transform(series, {series:Array(UInt64)}, {deleted_seqs:Array(UInt64)}, toUInt64(0))
 
 -- name: mill_past_latest
--- Of each of these series the latest time of a value, at or after `since`, that was submitted before `before_seq`.
+-- For each of these series the latest time, at or after `since`, of a value with an offset below `before_seq`.
 SELECT series, toUnixTimestamp64Nano(max(at)) AS time
 FROM (
     SELECT series, time AS at, seq
@@ -36,5 +36,5 @@ FROM (
     WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
         AND replaced.time >= fromUnixTimestamp64Nano({since:Int64}, 'UTC')
         AND seq < {before_seq:UInt64} AND value IS NOT NULL)
-WHERE seq > transform(series, {series:Array(UInt64)}, {gone:Array(UInt64)}, toUInt64(0))
+WHERE seq > transform(series, {series:Array(UInt64)}, {deleted_seqs:Array(UInt64)}, toUInt64(0))
 GROUP BY series

@@ -1,31 +1,32 @@
--- What a replay asks of the store and tells it. (Deletions are entries of the log, too, and no payloads of data.)
--- Places in the log are bound as a range and, where they are few enough, one by one (`sparse`); the mill leaves out what lies between. Times are ns since the epoch (Int64).
+-- Queries and statements of a replay. (Deletions are entries of the log, too, and no payloads of data.) Offsets are
+-- bound as a range and, with `sparse`, also as a list; without, the mill filters the rows. Times are ns since the epoch
+-- (Int64).
 
 -- name: replay_by_received
--- The payloads of a feed that were received in [start, end), applied or set aside.
+-- The payloads of a feed that were received in [start, end) and applied or set aside, with offsets up to `upto`.
 SELECT seq, receipt, feed_version, state, bytes
 FROM payloads FINAL
 WHERE tenant = {tenant:String} AND feed = {feed:String} AND state IN ('applied', 'poison')
-    AND format != 'deletion' AND seq <= {position:UInt64}
+    AND format != 'deletion' AND seq <= {upto:UInt64}
     AND received_at >= fromUnixTimestamp64Nano({start:Int64}, 'UTC')
     AND received_at < fromUnixTimestamp64Nano({end:Int64}, 'UTC')
 ORDER BY seq
 
 -- name: replay_by_receipt
--- The payloads of these receipts.
+-- The payloads of these receipts, with offsets up to `upto`.
 SELECT seq, receipt, feed_version, state, bytes
 FROM payloads FINAL
 WHERE tenant = {tenant:String} AND feed = {feed:String} AND state != 'deleted'
-    AND format != 'deletion' AND seq <= {position:UInt64}
+    AND format != 'deletion' AND seq <= {upto:UInt64}
     AND receipt IN {receipts:Array(String)}
 ORDER BY seq
 
 -- name: replay_by_rejection
--- The payloads with rejected records that match. Empty text: no filter.
+-- The payloads with rejected records that match, with offsets up to `upto`. Empty text: no filter.
 SELECT seq, receipt, feed_version, state, bytes
 FROM payloads FINAL
 WHERE tenant = {tenant:String} AND feed = {feed:String} AND state != 'deleted' AND format != 'deletion'
-    AND seq <= {position:UInt64}
+    AND seq <= {upto:UInt64}
     AND seq IN (
         SELECT seq FROM rejections FINAL
         WHERE tenant = {tenant:String} AND feed = {feed:String} AND recovered_by = ''
@@ -35,27 +36,28 @@ WHERE tenant = {tenant:String} AND feed = {feed:String} AND state != 'deleted' A
             AND received_at < fromUnixTimestamp64Nano({end:Int64}, 'UTC'))
 ORDER BY seq
 
--- name: replay_by_place
--- The payloads at these places in the log.
+-- name: replay_by_offset
+-- The applied payloads at these offsets.
 SELECT seq, receipt, feed_version, state, bytes
 FROM payloads FINAL
 WHERE tenant = {tenant:String} AND feed = {feed:String} AND state = 'applied' AND seq IN {seqs:Array(UInt64)}
 ORDER BY seq
 
 -- name: replay_applied
--- The places of all applied payloads of a feed in a range of the log.
+-- The offsets of all applied payloads of a feed from `low` to `high` (both included).
 SELECT seq FROM payloads FINAL
 WHERE tenant = {tenant:String} AND feed = {feed:String} AND state = 'applied'
     AND seq BETWEEN {low:UInt64} AND {high:UInt64}
 
 -- name: replay_applied_last
--- The payloads of all tenants beyond this place, up to another, that a replay applied last, and under which version.
+-- The payloads of all tenants with offsets above `after`, up to `upto`, that a replay applied last, and under which
+-- version of the feed.
 SELECT receipt, feed_version, toString(replay) AS replay
 FROM payloads FINAL
 WHERE seq > {after:UInt64} AND seq <= {upto:UInt64} AND replay != '' AND state = 'applied'
 
--- name: replay_losers
--- The payloads with a record that lost to one of these payloads'.
+-- name: replay_superseded
+-- The payloads with a duplicate that a record of these payloads superseded.
 SELECT DISTINCT seq, winner_seq
 FROM rejections FINAL
 WHERE tenant = {tenant:String} AND feed = {feed:String} AND has(reasons, 'duplicate') AND recovered_by = ''
@@ -63,7 +65,7 @@ WHERE tenant = {tenant:String} AND feed = {feed:String} AND has(reasons, 'duplic
     AND (NOT {sparse:Bool} OR winner_seq IN {seqs:Array(UInt64)})
 
 -- name: replay_replaced
--- The values that these payloads replaced, and those of theirs that were replaced.
+-- The values that these payloads replaced, and the values of these payloads that were replaced.
 SELECT series, toUnixTimestamp64Nano(time) AS time_ns, seq, idx, by_seq, by_idx
 FROM replaced FINAL
 WHERE tenant = {tenant:String}
@@ -72,7 +74,7 @@ WHERE tenant = {tenant:String}
         OR (seq BETWEEN {low:UInt64} AND {high:UInt64} AND (NOT {sparse:Bool} OR seq IN {seqs:Array(UInt64)})))
 
 -- name: replay_rejections
--- The whole ledger of these payloads, recovered records too.
+-- All rejections of these payloads, recovered ones too.
 SELECT seq, idx, receipt, toUnixTimestamp64Nano(received_at) AS received_ns,
     toUnixTimestamp64Nano(time) AS time_ns, CAST(reasons AS Array(String)) AS reasons, detail, record,
     rules_version, series, winner_seq, winner_idx, toString(recovered_by) AS recovered_by,
@@ -81,8 +83,8 @@ FROM rejections FINAL
 WHERE tenant = {tenant:String} AND feed = {feed:String} AND seq BETWEEN {low:UInt64} AND {high:UInt64}
     AND (NOT {sparse:Bool} OR seq IN {seqs:Array(UInt64)})
 
--- name: replay_points_of
--- Every row of these payloads among the points.
+-- name: replay_points
+-- Every version of the points of these payloads.
 SELECT series, toUnixTimestamp64Nano(time) AS time_ns, ordinal, seq, idx, value, version,
     toUnixTimestamp64Nano(received_at) AS received_ns
 FROM points
@@ -92,7 +94,7 @@ WHERE tenant = {tenant:String}
     AND (NOT {sparse:Bool} OR seq IN {seqs:Array(UInt64)})
 
 -- name: replay_points_between
--- Every row of these series' points in a range of time (both ends included).
+-- Every version of the points of these series in a range of time (both ends included).
 SELECT series, toUnixTimestamp64Nano(time) AS time_ns, ordinal, seq, idx, value, version,
     toUnixTimestamp64Nano(received_at) AS received_ns
 FROM points
@@ -100,7 +102,7 @@ WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
     AND time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') AND time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
 
 -- name: replay_counts_between
--- How many rows there are of each of these series in a range of time (both ends included).
+-- How many rows of points each of these series has in a range of time (both ends included).
 SELECT series, count() AS n
 FROM points
 WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
@@ -108,7 +110,7 @@ WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
 GROUP BY series
 
 -- name: replay_windows
--- The points that stand in these windows.
+-- The current points in these windows.
 SELECT series, toUnixTimestamp64Nano(time) AS time_ns, ordinal, seq, idx, value, version
 FROM points FINAL
 WHERE tenant = {tenant:String}
@@ -118,11 +120,11 @@ WHERE tenant = {tenant:String}
 SETTINGS enable_extended_results_for_datetime_functions = 1
 
 -- name: replay_published_at
--- The highest index that changes published at this place in the log have.
+-- The highest index of the change events at this offset.
 SELECT max(idx) AS idx FROM changes WHERE tenant = {tenant:String} AND seq = {seq:UInt64}
 
--- name: replay_withdraw_points
--- Remove these points from disk: of each the row of one record.
+-- name: replay_purge_points
+-- Purges these points: of each the row of one record.
 DELETE FROM points
 WHERE
     -- include: owned
@@ -131,8 +133,8 @@ WHERE
         SELECT arrayJoin(arrayZip({series:Array(UInt64)}, {times:Array(Int64)}, {ordinals:Array(Int64)},
             {seqs:Array(UInt64)}, {idxs:Array(UInt32)})))
 
--- name: replay_withdraw_replaced
--- Remove these rows from what was replaced: of each the row of one record.
+-- name: replay_purge_replaced
+-- Purges these replaced values: of each the row of one record.
 DELETE FROM replaced
 WHERE
     -- include: owned
@@ -141,15 +143,15 @@ WHERE
         SELECT arrayJoin(arrayZip({series:Array(UInt64)}, {times:Array(Int64)}, {seqs:Array(UInt64)},
             {idxs:Array(UInt32)})))
 
--- name: replay_withdraw_rejections
--- Remove what was said of the records of these payloads.
+-- name: replay_purge_rejections
+-- Purges the rejections of these payloads.
 DELETE FROM rejections
 WHERE
     -- include: owned
     AND tenant = {tenant:String} AND feed = {feed:String} AND seq IN {seqs:Array(UInt64)}
 
 -- name: replay_outcomes
--- The new outcomes of these payloads; `reasons` are JSON objects.
+-- Writes the new outcomes of these payloads; `reasons` are JSON objects.
 INSERT INTO payloads
 SELECT * REPLACE (
     'applied' AS state,
@@ -167,7 +169,7 @@ FROM (
         AND tenant = {tenant:String} AND seq IN {seqs:Array(UInt64)})
 
 -- name: replay_plan_replays
--- Every replay of which a plan is kept.
+-- Every replay with a stored plan.
 SELECT DISTINCT tenant, replay, feed FROM replay_plans
 
 -- name: replay_plan_parts
@@ -177,11 +179,11 @@ WHERE tenant = {tenant:String} AND replay = {replay:String}
 ORDER BY name, part
 
 -- name: replay_plan_part
--- One of them.
+-- The content of one part of a replay's plan.
 SELECT content FROM replay_plans
 WHERE tenant = {tenant:String} AND replay = {replay:String} AND name = {name:String} AND part = {part:UInt32}
 LIMIT 1
 
 -- name: replay_plan_drop
--- Remove a replay's plan, from disk, too.
+-- Removes a replay's plan, from disk, too.
 ALTER TABLE replay_plans DROP PARTITION ({tenant:String}, {replay:String})

@@ -1,10 +1,11 @@
--- Rollup windows: what they are by the points that stand, what is published of them, and what becomes of them when
--- points go. Windows are bound as begins in ns, side by side with their series.
+-- Rollup windows: their values by the current points, their published values, and their values without deleted points.
+-- Windows are bound as begins in ns, side by side with their series.
 
 -- name: mill_window_values
--- Windows as the points that stand make them; one without a point has no row. The set of windows prunes by primary key:
--- rounding a time down is monotonic. A mean is never outside what it is the mean of, as rounding would have it (three
--- times 1.4). Late is a point that was received more than `late_ns` after the begin of its window.
+-- The values of windows by the current points; a window without a point has no row. The set of windows prunes by
+-- primary key, because rounding a time down is monotonic. A mean is kept between minimum and maximum, which rounding
+-- alone would not do (three times 1.4). A point is late if it was received more than `late_ns` after the begin of its
+-- window.
 SELECT series, toUnixTimestamp64Nano(toDateTime64(begin, 9, 'UTC')) AS window_ns, n AS count,
     if(n = 0, 0, least(greatest(total / n, low), high)) AS mean, low AS min, high AS max, total AS sum, late
 FROM (
@@ -23,7 +24,7 @@ FROM (
 SETTINGS enable_extended_results_for_datetime_functions = 1
 
 -- name: mill_window_rows
--- Windows as they are published.
+-- The published values of these windows.
 SELECT series, toUnixTimestamp64Nano(window) AS window_ns, count, mean, min, max, sum, late,
     toUnixTimestamp64Nano(restated_at) AS restated_ns, sealed, sealed_seq
 FROM rollups FINAL
@@ -32,8 +33,8 @@ WHERE tenant = {tenant:String} AND every_s = {every_s:UInt32}
         SELECT arrayJoin(arrayZip({series:Array(UInt64)},
             arrayMap(w -> fromUnixTimestamp64Nano(w, 'UTC'), {windows:Array(Int64)}))))
 
--- name: mill_windows_told
--- What was told last of a change of these windows by payloads from `from_seq` on.
+-- name: mill_announced_windows
+-- The last announced change of each of these windows, by payloads from `from_seq` on.
 SELECT series, toUnixTimestamp64Nano(time) AS window_ns, argMax(tuple(new), (seq, idx)).1 AS mean,
     argMax(new_count, (seq, idx)) AS count, toUnixTimestamp64Nano(argMax(changed_at, (seq, idx))) AS changed_ns
 FROM changes FINAL
@@ -43,25 +44,25 @@ WHERE tenant = {tenant:String} AND seq >= {from_seq:UInt64} AND every_s = {every
             arrayMap(w -> fromUnixTimestamp64Nano(w, 'UTC'), {windows:Array(Int64)}))))
 GROUP BY series, time
 
--- name: mill_points_told
--- The changes of points that these payloads told of.
+-- name: mill_announced_points
+-- The announced changes of points by these payloads (those of replays are left out).
 SELECT seq, idx, series, toUnixTimestamp64Nano(time) AS time_ns, old, new, old_count, new_count, toString(why) AS why
 FROM changes FINAL
 WHERE tenant = {tenant:String} AND seq IN {seqs:Array(UInt64)} AND every_s = 0 AND feed = {feed:String} AND replay = ''
 
--- name: mill_changes_highest
--- The highest place from `low` to `high` in the log (both included) by which a change was told.
+-- name: mill_highest_change
+-- The highest offset from `low` to `high` in the log (both included) that has a change event.
 SELECT max(c.seq) AS seq FROM changes AS c WHERE c.seq >= {low:UInt64} AND c.seq <= {high:UInt64}
 
--- name: mill_withdraw_changes
--- Remove what one payload told.
+-- name: mill_purge_payload_changes
+-- Purges the change events of one payload.
 DELETE FROM changes
 WHERE tenant = {tenant:String} AND seq = {seq:UInt64} AND
     -- include: owned
 
--- name: mill_rollups_without
--- Recompute the windows that hold points of one payload as if these were not there. Before they go: then a crash
--- between leaves what says which windows they are. Sealed windows stay.
+-- name: mill_rollups_without_payload
+-- Recomputes the windows that hold points of one payload as if these points did not exist. It runs before the points
+-- are purged, so that after a crash in between the points still show which windows are concerned. Sealed windows stay.
 INSERT INTO rollups (tenant, series, every_s, window, count, mean, min, max, sum, late, restated_at, sealed,
     sealed_seq, version)
 WITH
@@ -100,7 +101,8 @@ GROUP BY h.series, h.every_s, h.begin
 SETTINGS join_use_nulls = 1
 
 -- name: mill_empty_rollups
--- The rollups of deleted series: every window gets a row with count 0, and is sealed no more: the series begins anew.
+-- Empties the rollups of deleted series: every window gets a row with count 0 and is no longer sealed, because the
+-- series begins anew.
 INSERT INTO rollups (tenant, series, every_s, window, count, mean, min, max, sum, sealed, sealed_seq, version)
 SELECT tenant, series, every_s, window, 0, 0, 0, 0, 0, false, 0, {version:UInt64}
 FROM rollups FINAL

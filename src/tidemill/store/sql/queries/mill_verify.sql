@@ -1,9 +1,9 @@
--- What `tidemill verify` asks of the store: everything there is, a stretch of the log at a time. Times are answered as
--- ns since the epoch (Int64). It writes nothing.
+-- Queries of `tidemill verify`, which reads everything in the store, one range of the log at a time, and statements of
+-- its repairs (`repair_*`). Times are answered as ns since the epoch (Int64).
 
 -- name: verify_tenants
--- Every tenant that has anything, and the highest place of its payloads from `low` to `high` (both included). (Rows
--- without a tenant are the mill's probes.)
+-- Every tenant with rows, and the highest offset of its payloads from `low` to `high` (both included). (Rows without a
+-- tenant are the mill's probes.)
 SELECT tenant, max(seq) AS highest
 FROM (
     SELECT tenant, seq FROM payloads WHERE seq >= {low:UInt64} AND seq <= {high:UInt64}
@@ -14,20 +14,21 @@ GROUP BY tenant
 ORDER BY tenant
 
 -- name: verify_first
--- The lowest place from `low` to `high` (both included) of a payload that was received at or after `since` (0: none).
+-- The lowest offset from `low` to `high` (both included) of a payload that was received at or after `since` (0: none).
 SELECT min(p.seq) AS seq
 FROM payloads AS p
-WHERE tenant = {tenant:String} AND p.seq >= {low:UInt64} AND p.seq <= {high:UInt64} AND received_at >= fromUnixTimestamp64Nano({since:Int64}, 'UTC')
+WHERE tenant = {tenant:String} AND p.seq >= {low:UInt64} AND p.seq <= {high:UInt64}
+    AND received_at >= fromUnixTimestamp64Nano({since:Int64}, 'UTC')
 
 -- name: verify_total
--- How many payloads there are after a place, up to another.
+-- How many payloads have offsets above `after`, up to `upto`.
 SELECT count() AS n
 FROM payloads FINAL
 WHERE tenant = {tenant:String} AND ({feed:String} = '' OR feed = {feed:String}) AND seq > {after:UInt64}
     AND seq <= {upto:UInt64}
 
 -- name: verify_page
--- The payloads after a place, up to another, in the order of the log.
+-- The payloads with offsets above `after`, up to `upto`, in the order of the log.
 SELECT seq, receipt, toString(feed) AS feed, bytes
 FROM payloads FINAL
 WHERE tenant = {tenant:String} AND ({feed:String} = '' OR feed = {feed:String}) AND seq > {after:UInt64}
@@ -35,14 +36,14 @@ WHERE tenant = {tenant:String} AND ({feed:String} = '' OR feed = {feed:String}) 
 ORDER BY seq, receipt
 LIMIT {limit:UInt32}
 
--- name: verify_places
--- What stands of the payloads at places of the log, from `low` to `high` (both included).
+-- name: verify_offsets
+-- The payloads with offsets from `low` to `high` (both included), without their bytes.
 SELECT seq, receipt, toString(feed) AS feed, hex(sha256) AS sha256, toString(state) AS state
 FROM payloads FINAL
 WHERE tenant = {tenant:String} AND seq BETWEEN {low:UInt64} AND {high:UInt64}
 
 -- name: verify_payloads
--- The payloads of a feed from `low` to `high` (both included), with their bytes in hexadecimal.
+-- The payloads of a feed with offsets from `low` to `high` (both included), with their bytes in hexadecimal.
 SELECT seq, receipt, feed_version, toUnixTimestamp64Nano(received_at) AS received_ns, toString(format) AS format, bytes,
     hex(sha256) AS sha256, toString(state) AS state, accepted, rejected,
     arrayZip(CAST(mapKeys(reasons) AS Array(String)), mapValues(reasons)) AS reasons, faults, hex(body) AS body
@@ -51,14 +52,14 @@ WHERE tenant = {tenant:String} AND feed = {feed:String} AND seq BETWEEN {low:UIn
 ORDER BY seq, receipt
 
 -- name: verify_rejections
--- The ledger of a feed's payloads from `low` to `high` (both included).
+-- The rejections of a feed's payloads with offsets from `low` to `high` (both included).
 SELECT seq, idx, CAST(reasons AS Array(String)) AS reasons, (recovered_by != '')::Bool AS recovered
 FROM rejections FINAL
 WHERE tenant = {tenant:String} AND feed = {feed:String} AND seq BETWEEN {low:UInt64} AND {high:UInt64}
 
 -- name: verify_points
--- The points that stand of payloads from `low` to `high`, of these series (`every`: of whatever series) and from `first`
--- to `last` (all ends included).
+-- The current points of payloads with offsets from `low` to `high`, of these series (`every`: of all series) and with
+-- times from `first` to `last` (all ends included).
 SELECT series, toUnixTimestamp64Nano(time) AS time_ns, ordinal, seq, idx, value
 FROM points FINAL
 WHERE tenant = {tenant:String} AND ({every:Bool} OR series IN {series:Array(UInt64)})
@@ -66,7 +67,7 @@ WHERE tenant = {tenant:String} AND ({every:Bool} OR series IN {series:Array(UInt
     AND seq BETWEEN {low:UInt64} AND {high:UInt64}
 
 -- name: verify_replaced
--- Likewise the values of these payloads that were replaced.
+-- Likewise the replaced values of these payloads.
 SELECT series, toUnixTimestamp64Nano(time) AS time_ns, seq, idx, value
 FROM replaced FINAL
 WHERE tenant = {tenant:String} AND ({every:Bool} OR series IN {series:Array(UInt64)})
@@ -74,7 +75,8 @@ WHERE tenant = {tenant:String} AND ({every:Bool} OR series IN {series:Array(UInt
     AND seq BETWEEN {low:UInt64} AND {high:UInt64}
 
 -- name: verify_point_counts
--- How many points stand of each payload after `after`, up to `upto`; of a feed's series only, where one is named.
+-- How many current points each payload with an offset above `after`, up to `upto` has; of a feed's series only, where a
+-- feed is named.
 SELECT seq, count() AS n
 FROM points FINAL
 WHERE tenant = {tenant:String} AND seq > {after:UInt64} AND seq <= {upto:UInt64}
@@ -83,7 +85,7 @@ WHERE tenant = {tenant:String} AND seq > {after:UInt64} AND seq <= {upto:UInt64}
 GROUP BY seq
 
 -- name: verify_replaced_counts
--- Likewise how many of their values were replaced.
+-- Likewise how many replaced values.
 SELECT seq, count() AS n
 FROM replaced FINAL
 WHERE tenant = {tenant:String} AND seq > {after:UInt64} AND seq <= {upto:UInt64}
@@ -92,7 +94,7 @@ WHERE tenant = {tenant:String} AND seq > {after:UInt64} AND seq <= {upto:UInt64}
 GROUP BY seq
 
 -- name: verify_rejection_counts
--- Likewise how many of their records are in the ledger.
+-- Likewise how many rejections.
 SELECT seq, toString(feed) AS feed, count() AS n
 FROM rejections FINAL
 WHERE tenant = {tenant:String} AND seq > {after:UInt64} AND seq <= {upto:UInt64}
@@ -100,13 +102,13 @@ WHERE tenant = {tenant:String} AND seq > {after:UInt64} AND seq <= {upto:UInt64}
 GROUP BY seq, feed
 
 -- name: verify_deleted_series
--- Up to which payload these series were deleted, where they ever were.
+-- The offsets up to which these series were deleted, where they ever were.
 SELECT series, deleted_seq
 FROM series FINAL
 WHERE tenant = {tenant:String} AND deleted_seq > 0 AND series IN {series:Array(UInt64)}
 
 -- name: verify_alive_counts
--- Likewise without what waits to be removed: points of series that were deleted since.
+-- The counts of verify_point_counts without points that are to be purged: those of series that were deleted since.
 SELECT seq, count() AS n
 FROM (SELECT seq, series FROM points FINAL
     WHERE tenant = {tenant:String} AND seq > {after:UInt64} AND seq <= {upto:UInt64}
@@ -117,22 +119,22 @@ LEFT JOIN (SELECT series, deleted_seq FROM series FINAL WHERE tenant = {tenant:S
 WHERE p.seq > d.deleted_seq
 GROUP BY seq
 
--- name: verify_buried
--- The deleted records of a feed's payloads from `low` to `high`: whole ones (`series` 0, with the reasons of one that was
--- rejected), or their points of a series.
+-- name: verify_tombstones
+-- The tombstones of records of a feed's payloads with offsets from `low` to `high` (both included): of whole records
+-- (`series` 0, with the reasons of a rejected one), or of their points of a series.
 SELECT seq, idx, series, CAST(any(reasons) AS Array(String)) AS reasons
 FROM deleted_records
 WHERE tenant = {tenant:String} AND feed = {feed:String} AND seq BETWEEN {low:UInt64} AND {high:UInt64}
 GROUP BY seq, idx, series
 
 -- name: verify_deletions
--- Everything that was deleted on request, and whether all of it is applied.
+-- All deletions, and whether each is applied.
 SELECT tenant, id, seq, toString(feed) AS feed, toUnixTimestamp64Nano(applied_at) > 0 AS applied
 FROM deletions FINAL
 WHERE ({tenant:String} = '' OR tenant = {tenant:String})
 
 -- name: verify_series
--- The series of a feed, and how many rows of points each has.
+-- The series of a feed, the offset up to which each was deleted, and how many rows of points it has.
 SELECT s.series AS series, s.deleted_seq AS deleted_seq, p.n AS n
 FROM (SELECT series, deleted_seq FROM series FINAL WHERE tenant = {tenant:String} AND feed = {feed:String}) AS s
 LEFT JOIN (SELECT series, count() AS n FROM points WHERE tenant = {tenant:String} GROUP BY series) AS p
@@ -140,7 +142,7 @@ LEFT JOIN (SELECT series, count() AS n FROM points WHERE tenant = {tenant:String
 ORDER BY series
 
 -- name: verify_window_values
--- The windows of these series as the points that stand make them; `newest` is the last payload that counts for one.
+-- The values of these series' windows by the current points; `newest` is the offset of the last payload that counts.
 SELECT series, toUnixTimestamp64Nano(toDateTime64(begin, 9, 'UTC')) AS window_ns, n AS count,
     if(n = 0, 0, least(greatest(total / n, low), high)) AS mean, low AS min, high AS max, total AS sum, newest
 FROM (
@@ -154,7 +156,7 @@ FROM (
 SETTINGS enable_extended_results_for_datetime_functions = 1
 
 -- name: verify_window_rows
--- The windows of these series as they are published.
+-- The published windows of these series.
 SELECT series, toUnixTimestamp64Nano(window) AS window_ns, count, mean, min, max, sum, sealed
 FROM rollups FINAL
 WHERE tenant = {tenant:String} AND every_s = {every_s:UInt32} AND series IN {series:Array(UInt64)}
@@ -165,33 +167,33 @@ WHERE tenant = {tenant:String} AND every_s = {every_s:UInt32} AND series IN {ser
 SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree' ORDER BY name
 
 -- name: verify_table
--- Every part of a table: whether its files have the sizes and checksums with which they were written.
+-- Checks of every part of a table whether its files have the sizes and checksums with which they were written.
 CHECK TABLE {table:Identifier}
 SETTINGS check_query_single_value_result = 0, max_execution_time = 0
 
 -- name: verify_columns
--- Every value of every column of a table is read, as a question would read it: what the files say of themselves may be
--- whole and say too little.
+-- Reads every value of every column of a table, as a query would: files may have the checksums they claim and still
+-- hold too little.
 SELECT count() AS n FROM {table:Identifier} WHERE NOT ignore(*)
 SETTINGS max_execution_time = 0, optimize_use_implicit_projections = 0
 
 -- name: verify_detached
--- Parts that the store set aside at its start; no question reads them.
+-- Parts that the store set aside at its start; no query reads them.
 SELECT table, name, ifNull(reason, '') AS reason
 FROM system.detached_parts
 WHERE database = currentDatabase()
 ORDER BY table, name
 
 -- name: repair_body
--- Give a payload its bytes (hexadecimal) back; all else of it stays.
+-- Writes the bytes of a payload (hexadecimal) again; all else of it stays.
 INSERT INTO payloads
 SELECT * REPLACE (unhex({body:String}) AS body, version + 1 AS version)
 FROM (SELECT * FROM payloads FINAL WHERE tenant = {tenant:String} AND receipt = {receipt:String})
 
--- name: repair_begins
--- The lowest place in the log that a part has rows of.
+-- name: repair_first_offset
+-- The lowest offset among the rows of a part.
 SELECT min(seq) AS seq FROM {table:Identifier} WHERE _part = {part:String}
 
 -- name: repair_detach
--- Take a part out of its table; its files stay, in the folder `detached`.
+-- Takes a part out of its table; its files stay, in the folder `detached`.
 ALTER TABLE {table:Identifier} DETACH PART {part:String}

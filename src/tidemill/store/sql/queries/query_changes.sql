@@ -1,8 +1,9 @@
--- Published values that changed, for those who follow. Their order (seq, idx, series, every_s, time) rises with the log;
--- only what is applied as a whole is told (`until`), so that nothing comes in behind whoever read on.
+-- Change events of published values, for clients that follow them. Their order (seq, idx, series, every_s, time) rises
+-- with the log. Only payloads that are applied as a whole are answered (`until`), so that no event appears later behind
+-- a cursor.
 
 -- name: changes_page
--- Changes after a place, oldest first. Empty text, an empty array and `since` at its lowest mean no filter.
+-- Changes after a cursor, oldest first. Empty text, an empty array and `since` at its lowest mean no filter.
 SELECT seq, idx, series, every_s, toUnixTimestamp64Nano(time) AS ns, feed, old, new, old_count, new_count, why,
     cause_seq, cause_idx, replay, toUnixTimestamp64Nano(changed_at) AS changed_ns
 FROM changes FINAL
@@ -18,7 +19,7 @@ ORDER BY seq, idx, series, every_s, time
 LIMIT {limit:UInt32}
 
 -- name: changes_newest
--- The place of the newest change from `after_seq` on; zeros: there is none.
+-- The offset and index of the newest change from `after_seq` on; zeros: there is none.
 SELECT max(tuple(seq, idx)).1 AS newest_seq, max(tuple(seq, idx)).2 AS newest_idx
 FROM changes
 WHERE tenant = {tenant:String} AND seq >= {after_seq:UInt64} AND seq <= {until:UInt64}

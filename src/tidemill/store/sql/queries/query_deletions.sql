@@ -1,4 +1,4 @@
--- Deletion receipts. Times are ns since the epoch (Int64), null where it has not come to that.
+-- Deletion receipts. Times are ns since the epoch (Int64), null where the step is not done.
 
 -- fragment: deletion_columns
 -- A receipt's columns, newest version.
@@ -7,20 +7,20 @@ SELECT id, seq, toString(kind) AS kind, selector, toUnixTimestamp64Nano(requeste
     toUnixTimestamp64Nano(erased_at) AS erased_ns, points, records, payloads, payloads_kept
 FROM deletions FINAL
 
--- name: deletion_one
--- One deletion.
+-- name: deletion_receipt
+-- The receipt of one deletion.
 -- include: deletion_columns
 WHERE tenant = {tenant:String} AND id = {id:String}
 
 -- name: deletion_page
--- Deletions from a place in the log on and below another, newest first.
+-- Deletions with offsets from `low` to below `before`, newest first.
 -- include: deletion_columns
 WHERE tenant = {tenant:String} AND seq >= {low:UInt64} AND seq < {before:UInt64}
 ORDER BY seq DESC
 LIMIT {limit:UInt32}
 
 -- name: deletion_kept
--- The payloads that hold other records, too, and kept their bytes, by place in the log.
+-- The payloads that hold other records, too, and kept their bytes, by offset.
 SELECT seq, receipt
 FROM payloads FINAL
 WHERE tenant = {tenant:String} AND state != 'deleted' AND seq > {after:UInt64}

@@ -1,8 +1,8 @@
--- The evidence of a page of rollup windows: what a window should have held, and what became of the rest.
+-- The evidence of a page of rollup windows: how many points were to be expected, and why some are missing.
 
 -- name: evidence_spacing
 -- The usual time from one point to the next of each of these series: the median spacing of its last 1,000 points in a
--- stretch of time. No row for one with fewer than three points there.
+-- range of time. No row for a series with fewer than three points there.
 SELECT series, toInt64(arrayReduce('quantileExact', spacings)) AS spacing_ns
 FROM (
     SELECT series,
@@ -20,19 +20,19 @@ WHERE length(spacings) >= 2
 
 -- name: evidence_rejected
 -- How many records of these series were rejected in each window, and have not been recovered.
-SELECT one AS series, toUnixTimestamp64Nano(assumeNotNull(time))
+SELECT series_id AS series, toUnixTimestamp64Nano(assumeNotNull(time))
         - positiveModulo(toUnixTimestamp64Nano(assumeNotNull(time)), {every_ns:Int64}) AS window_ns,
     count() AS n
 FROM rejections FINAL
-ARRAY JOIN series AS one
+ARRAY JOIN series AS series_id
 WHERE tenant = {tenant:String} AND feed = {feed:String} AND recovered_by = '' AND isNotNull(time)
   AND time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') AND time < fromUnixTimestamp64Nano({end:Int64}, 'UTC')
-  AND one IN {series:Array(UInt64)}
-GROUP BY one, window_ns
+  AND series_id IN {series:Array(UInt64)}
+GROUP BY series_id, window_ns
 
 -- name: evidence_polls
--- What came of the polls of a feed's source, by the window in which they began. Failed: anything but an answer that says
--- what there is.
+-- The results of the polls of a feed's source, by the window in which they began. A poll failed unless the source
+-- answered with data, or that there is none.
 SELECT toUnixTimestamp64Nano(started_at) - positiveModulo(toUnixTimestamp64Nano(started_at), {every_ns:Int64}) AS window_ns,
     count() AS polls, countIf(result IN ('data', 'truncated')) AS data, countIf(result IN ('empty', 'unchanged')) AS empty,
     count() - data - empty AS failed

@@ -64,8 +64,8 @@ LEFT JOIN (
 ORDER BY {sign:Int8} * toUnixTimestamp64Nano(page.at), page.tags_text
 
 -- name: summary_replaced
--- The rows that once stood at an instant and were replaced, newest first, each with the payload that brought it and the
--- one that replaced it.
+-- The replaced rows of an instant, newest first, each with the payload that brought it and the payload that replaced
+-- it.
 WITH
     t -> concat(replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T'), 'Z') AS instant,
     old AS (
@@ -115,7 +115,7 @@ ORDER BY old.seq DESC, old.idx DESC
 LIMIT {limit:UInt32}
 
 -- name: feed_points_ahead
--- Where a page of a feed's points ends: the first (ns, series, ordinal) that no longer fits. No row: all fits.
+-- The end of a page of a feed's points: (ns, series, ordinal) of the first point that no longer fits. No row: all fit.
 SELECT toUnixTimestamp64Nano(p.time) AS ns, p.series AS series, p.ordinal AS ordinal
 FROM points AS p FINAL
 INNER JOIN (
@@ -139,7 +139,7 @@ ORDER BY p.time, p.series, p.ordinal
 LIMIT 1 OFFSET {limit:UInt32}
 
 -- name: feed_points
--- A page of a feed's points of one field, in time order; at one instant by series, then as they came.
+-- A page of a feed's points of one field, in time order; at one instant by series, then by ordinal.
 WITH t -> concat(replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T'), 'Z') AS instant
 SELECT instant(p.time) AS time, p.value AS value
 FROM points AS p FINAL
@@ -164,8 +164,8 @@ ORDER BY p.time, p.series, p.ordinal
 LIMIT {limit:UInt32}
 
 -- name: rollup_rows
--- A page of rollup windows, one row a window and set of tags, with the aggregates of each field. Evidence: `count` is the
--- most points any field has in the window.
+-- A page of rollup windows, one row a window and set of tags, with the aggregates of each field. Evidence: `count` is
+-- the most points any field has in the window.
 WITH t -> concat(replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T'), 'Z') AS instant
 SELECT
     instant(r.window) AS time,

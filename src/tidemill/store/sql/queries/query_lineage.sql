@@ -1,9 +1,9 @@
--- Where a point or a rollup window comes from. Every query touches ranges of a key, or rows that a skipping index finds.
--- Times are bound and answered as ns since the epoch. Where a key has rows of one content for each version, the version
--- that stands is chosen here (`LIMIT 1 BY`) and not by FINAL: of a few rows that takes half the time or less.
+-- The lineage of a point or a rollup window. Every query reads ranges of a key, or rows that a skipping index finds.
+-- Times are bound and answered as ns since the epoch. Where the versions of a key differ only in outcome, the current
+-- version is chosen by `LIMIT 1 BY` and not by FINAL: for a few rows that takes half the time or less.
 
 -- name: lineage_points
--- The points that stand at an instant of a series: one, unless the feed keeps all that share an instant.
+-- The current points at an instant of a series: one, unless the feed keeps all points that share an instant.
 SELECT p.ordinal AS ordinal, p.value AS value, p.seq AS seq, p.idx AS idx, p.flags AS flags, p.received_at AS received_at,
     p.attributes AS attributes, CAST(p.marks AS Array(String)) AS marks
 FROM points AS p FINAL
@@ -13,7 +13,7 @@ ORDER BY p.ordinal
 LIMIT {limit:UInt32}
 
 -- name: lineage_replaced
--- The values that stood in [first, last] and do so no more, in the order of submission, each with its successor's place.
+-- The replaced values in [first, last], in the order of submission, each with the offset and index of its successor.
 SELECT r.time AS at, r.seq AS seq, r.idx AS idx, r.value AS value, r.by_seq AS by_seq, r.by_idx AS by_idx,
     r.received_at AS received_at
 FROM replaced AS r
@@ -24,8 +24,8 @@ LIMIT 1 BY r.time, r.seq, r.idx
 LIMIT {limit:UInt32}
 
 -- name: lineage_changes
--- Published values that changed: of a series' points (every_s 0) in [first, last], and of its windows that begin there.
--- With `only`: of the point at `last` and of the windows that begin at `first`.
+-- Change events of a series' points (every_s 0) in [first, last], and of its windows that begin there. With `only`:
+-- those of the point at `last` and of the windows that begin at `first`.
 SELECT c.seq AS seq, c.idx AS idx, c.series AS series, c.every_s AS every_s, c.time AS at, c.old AS old, c.new AS new,
     c.old_count AS old_count, c.new_count AS new_count, c.why AS why, c.cause_seq AS cause_seq, c.cause_idx AS cause_idx,
     c.replay AS replay, c.changed_at AS changed_at
@@ -51,7 +51,7 @@ SELECT * FROM (
 WHERE count > 0
 
 -- name: lineage_duplicates
--- Records that lost against those of an instant: where they are, not what they say.
+-- Duplicates that records of an instant superseded: their offsets and indexes, without their text.
 SELECT r.seq AS seq, r.idx AS idx, r.receipt AS receipt, r.received_at AS received_at, r.winner_seq AS winner_seq,
     r.winner_idx AS winner_idx
 FROM rejections AS r FINAL
@@ -62,7 +62,7 @@ ORDER BY r.seq, r.idx
 LIMIT {limit:UInt32}
 
 -- name: lineage_payloads
--- What is known of the payloads at these places, but for their bytes.
+-- The payloads at these offsets, without their bytes.
 SELECT p.seq AS seq, p.receipt AS receipt, p.feed AS feed, lower(hex(p.sha256)) AS sha256, p.received_at AS received_at,
     p.bytes AS bytes, p.format AS format, p.state AS state, p.feed_version AS feed_version, p.replay AS replay
 FROM payloads AS p
@@ -75,10 +75,10 @@ LIMIT 1 BY p.seq
 SELECT substring(body, 1, {length:UInt32}) FROM payloads WHERE tenant = {tenant:String} AND receipt = {receipt:String} LIMIT 1
 
 -- name: lineage_window_payloads
--- A page of the payloads that the points of a window came with, in the order of submission, with how many each brought.
-SELECT place.1 AS seq, count() AS points, min(place.2) AS first_index
+-- A page of the payloads that brought the points of a window, in the order of submission, with how many each brought.
+SELECT origin.1 AS seq, count() AS points, min(origin.2) AS first_index
 FROM (
-    SELECT argMax((p.seq, p.idx), p.version) AS place
+    SELECT argMax((p.seq, p.idx), p.version) AS origin
     FROM points AS p
     WHERE p.tenant = {tenant:String} AND p.series = {series:UInt64}
       AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
@@ -91,7 +91,7 @@ ORDER BY seq
 LIMIT {limit:UInt32}
 
 -- name: lineage_window_rejected
--- How many records of a series were rejected in [first, last], by reason, and how many more of nobody knows which series.
+-- How many records of a series were rejected in [first, last], by reason, and how many records of unknown series.
 SELECT arrayJoin(arrayDistinct(CAST(r.reasons AS Array(String)))) AS reason,
     countIf(notEmpty(r.series)) AS certain, countIf(empty(r.series)) AS possible
 FROM rejections AS r FINAL
@@ -102,8 +102,8 @@ GROUP BY reason
 ORDER BY reason
 
 -- name: lineage_near
--- The nearest points of a series before and after an instant. In the order of the key, so that one granule each is read;
--- an instant that is there in any version is there.
+-- The nearest points of a series before and after an instant. Read in the order of the key, so that each takes one
+-- granule; any version of a point shows that the series has a point at that instant.
 SELECT * FROM (
     SELECT * FROM (
         SELECT p.time AS at, p.value AS value

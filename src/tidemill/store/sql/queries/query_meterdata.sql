@@ -1,8 +1,8 @@
 -- Meter data in the shape of the metering API that the feed `meters` reads.
 
 -- name: meterdata
--- Records of meters, one an instant, measurement and meter, with the values of their registers; oldest first. Registers
--- of one record share its quality; where records brought them one by one, the newest tells.
+-- Records of meters, one for each instant, measurement and meter, with the values of their registers; oldest first. The
+-- registers of a record share its quality; where several records brought them, the quality is that of the newest.
 -- Timestamps have three fraction digits, as the source writes them.
 SELECT
     concat(replaceOne(substring(toString(p.time), 1, 23), ' ', 'T'), 'Z') AS timestamp,

@@ -1,7 +1,7 @@
 -- Points of one series: raw, page by page, or aggregated over windows.
 
 -- fragment: points_range
--- The points of a series over a range: `good` 1 only those that no rule flagged, `mark` only those flagged so.
+-- The points of a series over a range. `good` 1: only points that no rule flagged. `mark`: only points with this mark.
 FROM points AS p FINAL
 WHERE p.tenant = {tenant:String}
   AND p.series = {series:UInt64}
@@ -12,7 +12,8 @@ WHERE p.tenant = {tenant:String}
   AND ({mark:String} = '' OR has(p.marks, {mark:String}))
 
 -- fragment: points_page
--- Of them those from (first, first_ordinal) to (last, last_ordinal), both included; `sign` -1 is descending order.
+-- Of them the points from (first, first_ordinal) to (last, last_ordinal), both included; `sign` -1: in descending
+-- order.
   AND (p.time > fromUnixTimestamp64Nano({first:Int64}, 'UTC') OR p.ordinal >= {first_ordinal:Int64})
   AND (p.time < fromUnixTimestamp64Nano({last:Int64}, 'UTC') OR p.ordinal <= {last_ordinal:Int64})
 ORDER BY {sign:Int8} * toUnixTimestamp64Nano(p.time), {sign:Int8} * p.ordinal
@@ -35,10 +36,11 @@ SELECT
     p.value AS value
 
 -- fragment: points_calendar
--- What a point's window is: a query in layers around `p`, so that each expression is planned once. `window` is the start
--- in ns of the window of `count` `unit`s that p.time is in, as points_windows says; `label` the wall clock rounded down.
--- What the tables of changes hold, and why this finds the right one, says query/wall_clock.py. `closed_right` 1: a
--- window has its end and not its start. Ends before the innermost FROM; points_calendar_end closes the layers.
+-- The window of a point: a query in layers around `p`, so that each expression is planned once. `window` is the start
+-- in ns of the window of `count` `unit`s that p.time is in, as points_windows says; `label` is the wall clock rounded
+-- down. query/wall_clock.py describes the tables of offset changes, and why the look-up finds the right change.
+-- `closed_right` 1: a window includes its end and not its start. The text ends before the innermost FROM;
+-- points_calendar_end closes it.
 SELECT
     *,
     multiIf(
@@ -54,7 +56,7 @@ FROM (
 SELECT
     *,
     {changes:Array(Int64)}[i] AS changed,
-    {walls:Array(Int64)}[i] AS wall_changed,
+    {wall_changes:Array(Int64)}[i] AS wall_changed,
     {previous:Array(Int64)}[i] AS previous,
     {offset_before:Array(Int64)}[i] AS offset_before,
     {offset_after:Array(Int64)}[i] AS offset_after
@@ -99,7 +101,7 @@ SELECT p.*, toUnixTimestamp64Nano(p.time) - {closed_right:Int64} AS ns_at
 )))))))) AS p
 
 -- name: points_ahead
--- Where a page in ascending order ends: the place (ns, ordinal) of the first point that no longer fits. No row: it fits.
+-- The end of a page in ascending order: (ns, ordinal) of the first point that no longer fits. No row: all points fit.
 SELECT toUnixTimestamp64Nano(p.time) AS ns, p.ordinal AS ordinal
 -- include: points_range
   AND (p.time > fromUnixTimestamp64Nano({first:Int64}, 'UTC') OR p.ordinal >= {first_ordinal:Int64})
@@ -115,8 +117,8 @@ ORDER BY p.tenant DESC, p.series DESC, p.time DESC, p.ordinal DESC
 LIMIT 1 OFFSET {limit:UInt32}
 
 -- name: points_text
--- A page of points from (first, first_ordinal) to (last, last_ordinal), both included, for text formats: RFC 3339 times in
--- a zone. `sign` is 1 for ascending, -1 for descending order.
+-- A page of points from (first, first_ordinal) to (last, last_ordinal), both included, for text formats: RFC 3339 times
+-- in a zone. `sign` is 1 for ascending, -1 for descending order.
 -- include: points_zoned
 -- include: points_range
 -- include: points_page
@@ -152,9 +154,9 @@ SELECT p.time AS time, p.value AS value
 
 -- name: points_windows
 -- Aggregates over windows of `count` `unit`s, in order of the windows' starts (ns). Windows shorter than a minute count
--- from the epoch; minutes, hours, days, weeks (from Monday), months and years follow the wall clock and the calendar of a
--- zone: a day of a clock change has 23 or 25 hours. Missing samples (null) count for nothing. The dear aggregates are only
--- worked out when `agg` names them.
+-- from the epoch; minutes, hours, days, weeks (from Monday), months and years follow the wall clock and the calendar of
+-- a zone: a day of a clock change has 23 or 25 hours. Missing samples (null) are left out. Expensive aggregates are
+-- computed only when `agg` names them.
 SELECT
     window AS ns,
     least(greatest(sumKahan(p.value) / count(p.value), min(p.value)), max(p.value)) AS mean,
@@ -189,7 +191,8 @@ FROM (SELECT fromUnixTimestamp64Nano({at:Int64}, 'UTC') AS time) AS p
 SETTINGS enable_extended_results_for_datetime_functions = 1
 
 -- name: points_extent
--- The first and the last time (ns) that points of a range can have; no row where there is none.
+-- The first and the last time (ns) of points in a range, also of points that are deleted or replaced; no row: no
+-- points.
 SELECT toUnixTimestamp64Nano(min(p.time)) AS first, toUnixTimestamp64Nano(max(p.time)) AS last
 FROM points AS p
 WHERE p.tenant = {tenant:String}

@@ -1,7 +1,7 @@
--- The poll ledger: how each poll of a feed's sources went, and what of a stretch of time they can speak for.
+-- The poll ledger: the result of each poll of a feed's sources, and how much of a range of time the polls cover.
 
 -- fragment: polls_chosen
--- The polls that the filters choose, newest first, behind a place. Empty texts mean no filter.
+-- The polls that match the filters, newest first, before (before_at, before_item). Empty texts mean no filter.
 FROM polls AS p FINAL
 WHERE p.tenant = {tenant:String}
   AND p.feed = {feed:String}
@@ -13,7 +13,7 @@ WHERE p.tenant = {tenant:String}
 ORDER BY p.started_at DESC, p.item DESC
 
 -- name: polls
--- A page of polls, newest first. What there is not (no digest, no receipt, no answer over HTTP) is null.
+-- A page of polls, newest first. A digest, receipt or status that a poll does not have is null.
 WITH t -> concat(replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T'), 'Z') AS instant
 SELECT
     toUnixTimestamp64Nano(p.started_at) AS started_ns,
@@ -33,14 +33,14 @@ SELECT
 LIMIT {limit:UInt32}
 
 -- name: polls_beyond
--- The last poll of a page and the first one behind it, by their places; one row or none: nothing is behind it.
+-- The times and items of the last poll of a page and of the first one after it; one row or none: it is the last page.
 SELECT toUnixTimestamp64Nano(p.started_at) AS started_ns, p.item AS item
 -- include: polls_chosen
 LIMIT 2 OFFSET {offset:UInt32}
 
 -- name: polls_exported
--- The same as a file. With `guarded` (for spreadsheets) a text that one would take for a formula begins with an
--- apostrophe.
+-- The same as a file. With `guarded` (for spreadsheets) a text that a spreadsheet would take for a formula gets an
+-- apostrophe in front.
 WITH
     t -> concat(replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T'), 'Z') AS instant,
     x -> if({guarded:UInt8} AND match(x, '^[\\s"\']*[=+@\\t\\r\\n＝＋－＠-]'), concat('\'', x), x) AS safe
@@ -62,13 +62,12 @@ LIMIT {limit:UInt32}
 SETTINGS format_csv_null_representation = ''
 
 -- name: polls_summary
--- Polls by result, what the source was like for how long, and its longest outage, all clipped to [first, end).
+-- Polls by result, how long the source was in each state, and its longest outage, all clipped to [first, end).
 --
--- A poll speaks for the time from its start to the next poll of the same item. If that one came more than `slack` after
--- it was due, nobody asked: the poll then speaks up to when the next was due, and the rest is `unpolled`. `since` is
--- before `first`, so that the poll that was the newest then speaks for the beginning.
--- An outage is a run of polls of one item without one that was of use; islands are told by how many useful polls of the
--- item came before.
+-- A poll covers the time from its start to the next poll of the same item. If the next poll came more than `slack`
+-- after it was due, the poll covers the time until then, and the rest is `unpolled`. `since` is before `first`, so that
+-- the newest poll before `first` covers the beginning. An outage is a run of failed polls of one item; the runs
+-- (`island`) are numbered by how many useful polls of the item came before.
 WITH
     ranked AS (
         SELECT
@@ -98,8 +97,8 @@ WITH
         SELECT
             *,
             if(following <= planned + {slack:Int64}, following, planned) AS until,
-            greatest(0, least(until, {end:Int64}) - greatest(began, {first:Int64})) AS spoken,
-            greatest(0, least(following, {end:Int64}) - greatest(until, {first:Int64})) AS silent
+            greatest(0, least(until, {end:Int64}) - greatest(began, {first:Int64})) AS covered,
+            greatest(0, least(following, {end:Int64}) - greatest(until, {first:Int64})) AS uncovered
         FROM ranked
     ),
     outages AS (
@@ -108,7 +107,7 @@ WITH
             greatest(min(began), {first:Int64}) AS out_from,
             max(following) AS out_to,
             min(followed) AS ended,
-            sum(spoken) AS lasted,
+            sum(covered) AS lasted,
             count() AS attempts,
             argMax(outcome, began) AS last_outcome,
             argMax(why, began) AS last_why
@@ -124,11 +123,11 @@ FROM (
         min(greatest(began, {first:Int64})) AS from_ns,
         countIf(began >= {first:Int64}) AS polls,
         sumMap(if(began >= {first:Int64}, map(outcome, toUInt64(1)), map())) AS by_result,
-        sumIf(spoken, kind = 'data') AS data,
-        sumIf(spoken, kind = 'empty') AS empty,
-        sumIf(spoken, kind = 'unusable') AS unusable,
-        sumIf(spoken, kind = 'unreached') AS unreached,
-        sum(silent) AS unpolled
+        sumIf(covered, kind = 'data') AS data,
+        sumIf(covered, kind = 'empty') AS empty,
+        sumIf(covered, kind = 'unusable') AS unusable,
+        sumIf(covered, kind = 'unreached') AS unreached,
+        sum(uncovered) AS unpolled
     FROM spans
 ) AS totals
 CROSS JOIN (

@@ -1,8 +1,8 @@
--- What became of a payload, and its bytes. Every query binds the tenant. `instant` is the same text everywhere:
+-- The outcome of a payload, and its bytes. Every query binds the tenant. `instant` is the same text everywhere:
 -- RFC 3339 UTC with only as many fraction digits as needed.
 
 -- name: receipt
--- One receipt as its JSON shows it, without links; no row if it was never applied or belongs to somebody else.
+-- One receipt as its JSON shows it, without links; no row if it was never applied or belongs to another tenant.
 WITH t -> concat(replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T'), 'Z') AS instant
 SELECT
     p.receipt AS id,
@@ -19,15 +19,16 @@ FROM payloads AS p FINAL
 WHERE p.tenant = {tenant:String} AND p.receipt = {receipt:String}
 
 -- name: payload_facts
--- What has to be known before the bytes of a payload are sent: format and SHA-256 (hex).
+-- State, format, SHA-256 (hex) and size of a payload, to be read before its bytes are sent.
 SELECT toString(state) AS state, format, lower(hex(sha256)) AS sha256, bytes
 FROM payloads FINAL
 WHERE tenant = {tenant:String} AND receipt = {receipt:String}
 
 -- name: payload_body
--- The bytes of a payload, as they came (read as RawBLOB). Versions differ in outcome, never in body, unless it is gone.
+-- The bytes of a payload, as they came (read as RawBLOB). Versions differ in outcome, never in body, unless it is
+-- deleted.
 SELECT body FROM payloads WHERE tenant = {tenant:String} AND receipt = {receipt:String} ORDER BY version DESC LIMIT 1
 
 -- name: receipts_by_seq
--- The receipts of some places in the log.
+-- The receipts of the payloads at these offsets.
 SELECT DISTINCT seq, receipt FROM payloads WHERE tenant = {tenant:String} AND seq IN ({seqs:Array(UInt64)})

@@ -1,8 +1,8 @@
--- The rejection ledger: which records did not become points, and why. A record that a replay recovered is left out unless
--- `recovered` is `with` (both kinds) or `only`.
+-- The rejection ledger: the records that did not become points, with the reasons. A record that a replay recovered is
+-- left out unless `recovered` is `with` (both kinds) or `only`.
 
 -- fragment: rejections_chosen
--- The rejections that the filters choose. Empty texts, series 0 and the widest bounds mean no filter.
+-- The rejections that match the filters. Empty texts, series 0 and the widest bounds mean no filter.
 FROM rejections FINAL
 WHERE tenant = {tenant:String}
   AND ({feed:String} = '' OR feed = {feed:String})
@@ -14,16 +14,16 @@ WHERE tenant = {tenant:String}
   AND received_at <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
 
 -- fragment: rejections_before
--- Of them those that come after a page: newest first, by place in the log, then by index in the payload. Where the log
--- has several partitions (else the lists are empty): after the place in each.
+-- Of them those that come after a page: newest first, by offset, then by index in the payload. Where the log has
+-- several partitions (else the lists are empty): those after the page's end in each partition.
   AND (seq, idx) < ({before_seq:UInt64}, {before_idx:UInt64})
   AND (empty({before_seqs:Array(UInt64)}) OR (seq, idx) < (
       {before_seqs:Array(UInt64)}[bitShiftRight(seq, 40) + 1], {before_idxs:Array(UInt64)}[bitShiftRight(seq, 40) + 1]))
 ORDER BY seq DESC, idx DESC
 
 -- fragment: rejections_exported
--- The chosen rejections `r` with the receipts `w` of the winners of duplicates. Sorted beside the memory when they are
--- many: records are up to 64 KiB each.
+-- The chosen rejections `r` with the receipts `w` of the records that superseded duplicates. Many rejections are sorted
+-- on disk: records are up to 64 KiB each.
 FROM (
     SELECT *
     -- include: rejections_chosen
@@ -39,9 +39,9 @@ ORDER BY r.seq DESC, r.idx DESC
 SETTINGS max_bytes_before_external_sort = 200000000, format_csv_null_representation = ''
 
 -- name: rejections
--- A page of rejections, newest first: by place in the log, then by index in the payload, both descending. The inner
--- query finds the page by its narrow columns, so that the records of other pages are never read. A place before
--- (before_seq, before_idx) is after the last page.
+-- A page of rejections, newest first: by offset, then by index in the payload, both descending. The inner query finds
+-- the page by its narrow columns, so that the records of other pages are never read. The page holds the rejections
+-- before (before_seq, before_idx).
 WITH t -> concat(replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T'), 'Z') AS instant
 SELECT
     r.seq AS seq,
@@ -69,14 +69,16 @@ WHERE r.tenant = {tenant:String} AND (r.feed, r.seq, r.idx) IN (
 ORDER BY seq DESC, idx DESC
 
 -- name: rejections_beyond
--- The last rejection of a page and the first one behind it, by their places; one row or none: nothing is behind it.
+-- The offsets and indexes of the last rejection of a page and of the first one after it; one row or none: it is the
+-- last page.
 SELECT seq, idx
 -- include: rejections_chosen
 -- include: rejections_before
 LIMIT 2 OFFSET {offset:UInt32}
 
 -- name: rejections_text
--- An export as lines of JSON: times as RFC 3339, series ids as the API shows them, the record as the text that it was.
+-- An export as lines of JSON: times as RFC 3339, series ids as the API shows them, the record as the text that was
+-- sent.
 WITH t -> concat(replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T'), 'Z') AS instant
 SELECT
     toString(r.feed) AS feed,
@@ -88,7 +90,7 @@ SELECT
     r.detail AS detail,
     r.record AS record,
     r.rules_version AS rules_version,
-    arrayMap(one -> leftPad(lower(hex(one)), 16, '0'), r.series) AS series,
+    arrayMap(id -> leftPad(lower(hex(id)), 16, '0'), r.series) AS series,
     nullIf(w.receipt, '') AS winner_receipt,
     if(r.winner_seq = 0, NULL, r.winner_idx) AS winner_index,
     nullIf(toString(r.recovered_by), '') AS recovered_by,
@@ -96,8 +98,8 @@ SELECT
 -- include: rejections_exported
 
 -- name: rejections_csv
--- The same for spreadsheets: lists joined by spaces, and a text that one would take for a formula begins with an
--- apostrophe (`safe`): one that begins with = + - @, a tab or an end of line, also behind blanks or quotes.
+-- The same for spreadsheets: lists are joined by spaces, and a text that a spreadsheet would take for a formula gets an
+-- apostrophe in front (`safe`): a text that begins with = + - @, a tab or an end of line, also behind blanks or quotes.
 WITH
     t -> concat(replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T'), 'Z') AS instant,
     x -> if(match(x, '^[\\s"\']*[=+@\\t\\r\\n＝＋－＠-]'), concat('\'', x), x) AS safe
@@ -111,7 +113,7 @@ SELECT
     safe(r.detail) AS detail,
     safe(r.record) AS record,
     r.rules_version AS rules_version,
-    arrayStringConcat(arrayMap(one -> leftPad(lower(hex(one)), 16, '0'), r.series), ' ') AS series,
+    arrayStringConcat(arrayMap(id -> leftPad(lower(hex(id)), 16, '0'), r.series), ' ') AS series,
     nullIf(safe(w.receipt), '') AS winner_receipt,
     if(r.winner_seq = 0, NULL, r.winner_idx) AS winner_index,
     nullIf(safe(toString(r.recovered_by)), '') AS recovered_by,
@@ -130,7 +132,7 @@ SELECT
     r.detail AS detail,
     r.record AS record,
     r.rules_version AS rules_version,
-    arrayMap(one -> leftPad(lower(hex(one)), 16, '0'), r.series) AS series,
+    arrayMap(id -> leftPad(lower(hex(id)), 16, '0'), r.series) AS series,
     nullIf(w.receipt, '') AS winner_receipt,
     if(r.winner_seq = 0, NULL, r.winner_idx) AS winner_index,
     nullIf(toString(r.recovered_by), '') AS recovered_by,

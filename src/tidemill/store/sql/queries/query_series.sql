@@ -1,10 +1,10 @@
--- Series: what they are, and how much is in them. `hidden` holds series whose deletion is acknowledged but not yet
--- applied; a deleted series, and points up to `deleted_seq`, are in no answer.
+-- Series: their descriptions and the extent of their points. `hidden` holds series whose deletion is acknowledged but
+-- not yet applied; a deleted series, and points up to `deleted_seq`, are in no answer.
 
 -- name: series_page
 -- A page of series by (feed, name, field, id), with counts of present points and the times of the first and last one.
 -- Empty text means no filter; `tag_keys` and `tag_values` are pairs; (after_*) is where the last page ended.
--- Deletions are looked up in two arrays, and only where there was one: a join costs 30 ms more a million points.
+-- Deletions are looked up in two arrays, and only where there was a deletion: a join costs 30 ms more a million points.
 WITH
     t -> concat(replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T'), 'Z') AS instant,
     page AS (
@@ -30,9 +30,9 @@ SELECT
     page.field AS field,
     page.tags AS tags,
     page.unit AS unit,
-    found.n AS count,
-    if(found.n_all = 0, NULL, instant(found.first)) AS first,
-    if(found.n_all = 0, NULL, instant(found.last)) AS last
+    extent.n AS count,
+    if(extent.n_all = 0, NULL, instant(extent.first)) AS first,
+    if(extent.n_all = 0, NULL, instant(extent.last)) AS last
 FROM page
 LEFT JOIN (
     SELECT p.series AS series, count(p.value) AS n, count() AS n_all, min(p.time) AS first, max(p.time) AS last
@@ -40,7 +40,7 @@ LEFT JOIN (
     WHERE p.tenant = {tenant:String} AND p.series IN (SELECT series FROM page)
       AND (arrayMax(chosen.2) = 0 OR p.seq > transform(p.series, chosen.1, chosen.2, toUInt64(0)))
     GROUP BY p.series
-) AS found ON found.series = page.series
+) AS extent ON extent.series = page.series
 ORDER BY page.feed, page.name, page.field, page.series
 
 -- name: series_count
@@ -55,8 +55,8 @@ WHERE tenant = {tenant:String}
   AND ({name:String} = '' OR name = {name:String})
   AND arrayAll((k, v) -> mapContains(tags, k) AND tags[k] = v, {tag_keys:Array(String)}, {tag_values:Array(String)})
 
--- name: series_one
--- What one series is; no row if there is none.
+-- name: series_row
+-- The description of one series; no row if there is no such series or it is deleted.
 SELECT feed, name, field, tags, unit, description, deleted_seq
 FROM series FINAL
 WHERE tenant = {tenant:String} AND series = {series:UInt64} AND NOT deleted

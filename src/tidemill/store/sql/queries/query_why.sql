@@ -1,7 +1,7 @@
--- The story of one instant. Every query touches ranges of a key, or rows that a skipping index finds.
+-- The evidence for `why` at one instant. Every query reads ranges of a key, or rows that a skipping index finds.
 
 -- name: why_series
--- What series is meant: by id (0: none given), or by feed, field (empty: any) and tags; deleted ones are among them.
+-- The series that match: by id (0: not given), or by feed, field (empty: any) and tags; deleted series are included.
 SELECT s.series AS series, s.feed AS feed, s.name AS name, s.field AS field, s.tags AS tags, s.unit AS unit,
     s.deleted AS deleted, s.deleted_seq AS deleted_seq
 FROM series AS s FINAL
@@ -14,7 +14,7 @@ ORDER BY s.feed, s.name, s.field, s.series
 LIMIT {limit:UInt32}
 
 -- name: why_rejections
--- Records of an instant that were rejected: of this series, or of nobody knows which (then all `words` must be in them).
+-- Rejected records of an instant: of this series, or of unknown series (then all `words` must be in the record).
 SELECT r.seq AS seq, r.idx AS idx, r.receipt AS receipt, r.received_at AS received_at,
     CAST(r.reasons AS Array(String)) AS reasons, r.detail AS detail, r.record AS record, r.rules_version AS rules_version,
     has(r.series, {series:UInt64}) AS certain, r.winner_seq AS winner_seq, r.winner_idx AS winner_idx,
@@ -27,7 +27,7 @@ ORDER BY r.seq, r.idx
 LIMIT {limit:UInt32}
 
 -- name: why_deletions
--- What was deleted on request.
+-- The deletions of a tenant, newest first.
 SELECT d.id AS id, d.seq AS seq, d.kind AS kind, d.selector AS selector, d.requested_at AS requested_at,
     d.applied_at AS applied_at, d.erase_by AS erase_by, d.erased_at AS erased_at
 FROM deletions AS d FINAL
@@ -36,8 +36,8 @@ ORDER BY d.seq DESC
 LIMIT {limit:UInt32}
 
 -- name: why_polls
--- The polls of a source around an instant, by item: the last one before it and the first one after, with the times of
--- the last that reached the source and the last that did not. `reached` are the results of a source that answered.
+-- The polls of a source around an instant, by item: the last poll before it and the first one after, with the times of
+-- the last poll that reached the source and the last that did not. `reached`: the results of polls that were answered.
 SELECT item, poll.1 AS started_at, poll.2 AS result, poll.3 AS status, poll.4 AS detail, poll.5 AS receipt,
     poll.1 <= fromUnixTimestamp64Nano({at:Int64}, 'UTC') AS is_before, reached_at, failed_at
 FROM (

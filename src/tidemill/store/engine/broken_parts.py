@@ -1,7 +1,7 @@
-"""Parts of tables that the engine found broken when it started, and set aside: their rows are in no answer.
+"""Parts of tables that the engine set aside as broken when it started: their rows are in no answer.
 
-An answer without them would look whole, so questions about such a table are refused until somebody has decided about
-the parts (`tidemill verify --repair` moves them away and has their rows applied again from the log).
+An answer without these rows would look whole, so queries of such a table are refused until a person has repaired it
+(`tidemill verify --repair` moves the parts away and applies their rows again from the log).
 """
 
 import re
@@ -23,11 +23,11 @@ class BrokenParts:
         read = rf"\b(?:FROM|JOIN)\s+[(`\s]*(?:\w+`?\.)?`?({names})\b"
         self._reads = re.compile(read.encode(), re.IGNORECASE) if parts else None
 
-    def check(self, sql: bytes) -> None:
+    def check_statement(self, sql: bytes) -> None:
         """Raise EngineError (246) when a statement reads a table with a broken part."""
-        found = self._reads.search(sql) if self._reads else None
-        if found is not None:
-            table = found.group(1).decode()
+        match = self._reads.search(sql) if self._reads else None
+        if match is not None:
+            table = match.group(1).decode()
             named = ", ".join(f"{table}/{part}/" for part in self.parts[table])
             raise refusal(
                 _CORRUPTED_DATA,
@@ -37,8 +37,8 @@ class BrokenParts:
             )
 
 
-def broken_parts(control: Callable[[str], bytes]) -> BrokenParts:
-    """What the engine has set aside; `control` asks it."""
+def read_broken_parts(control: Callable[[str], bytes]) -> BrokenParts:
+    """The parts that the engine has set aside; `control` runs a statement in the engine."""
     parts: dict[str, list[str]] = {}
     for line in control(_BROKEN).decode().splitlines():
         table, name = line.split("\t")
