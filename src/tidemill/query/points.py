@@ -1,7 +1,7 @@
-"""Points of one series: raw pages that the store streams; those of windows are in `point_windows`.
+"""Points of one series: raw pages that the store streams. Pages of windows are in `point_windows`.
 
-Where a raw page ends is looked up first, so that its cursor is known before the first byte is sent; the page itself is
-then a range of places and needs no limit.
+The first point after a raw page is looked up first, so that the cursor is known before the first byte is sent. The page
+itself is then a range of (time, ordinal) and needs no limit.
 """
 
 from typing import Any, Final, Literal
@@ -11,19 +11,19 @@ import msgspec
 from tidemill.model.ids import format_series
 from tidemill.query import answers
 from tidemill.query.answers import Page
-from tidemill.query.cursors import encode
+from tidemill.query.cursors import encode_cursor
 from tidemill.query.parameters import time_range
 from tidemill.query.point_windows import point_windows
-from tidemill.query.points_query import PointsQuery, check
+from tidemill.query.points_query import PointsQuery, check_points_query
 from tidemill.query.series import Description, SeriesQueries
 from tidemill.store.client import Store
 
-FLAGS: Final = ("fold_earlier", "fold_later", "gap_shifted", "shifted")  # of the bits, the lowest first
+FLAGS: Final = ("fold_earlier", "fold_later", "gap_shifted", "shifted")  # a bit each, the lowest first
 
 
 def flag_words(bits: int) -> list[str]:
-    """The words of the bits that are set."""
-    return [word for place, word in enumerate(FLAGS) if bits >> place & 1]
+    """The flags whose bits are set."""
+    return [word for bit, word in enumerate(FLAGS) if bits >> bit & 1]
 
 
 _LOWEST: Final = -(2**63)
@@ -57,18 +57,18 @@ class PointQueries:
     def __init__(self, store: Store, series: SeriesQueries) -> None:
         self._store, self._series = store, series
 
-    def page(self, tenant: str, series: str, query: PointsQuery) -> Page:
-        """A page of points or windows. Raises InputError for combinations that make no sense."""
-        check(query)
+    def read_points(self, tenant: str, series: str, query: PointsQuery) -> Page:
+        """A page of points, or of windows. Raises InputError for parameters that contradict each other."""
+        check_points_query(query)
         described = self._series.describe(tenant, series)
         if query.every is not None:
             return point_windows(self._store, tenant, described, query, query.every)
         return self._raw(tenant, described, query)
 
     def _raw(self, tenant: str, described: Description, query: PointsQuery) -> Page:
-        places, following = self._places(tenant, described, query)
+        page, following = self._page_bounds(tenant, described, query)
         kind = query.format
-        bound = {**places, "sign": -1 if query.order == "desc" else 1}
+        bound = {**page, "sign": -1 if query.order == "desc" else 1}
         if kind in answers.COLUMNAR:
             stream = self._store.stream("points_typed", answers.STORE_FORMATS[kind], **bound)
             return Page(stream, answers.MEDIA_TYPES[kind], following)
@@ -78,10 +78,14 @@ class PointQueries:
         if kind != "json":
             return Page(rows, answers.MEDIA_TYPES[kind], following)
         head = {"series": format_series(described.series), "tz": query.tz}
-        return Page(answers.framed(head, "items", answers.array(rows), {"next": following}), next=following)
+        return Page(
+            answers.object_with_items(head, "items", answers.json_array(rows), {"next": following}), next=following
+        )
 
-    def _places(self, tenant: str, described: Description, query: PointsQuery) -> tuple[dict[str, Any], str | None]:
-        """The page as a range of places (both ends included), and the cursor of the next one."""
+    def _page_bounds(
+        self, tenant: str, described: Description, query: PointsQuery
+    ) -> tuple[dict[str, Any], str | None]:
+        """Parameters that select the page as a range of (time, ordinal), both ends included, and the next cursor."""
         span = time_range(query.start, query.end)
         bound: dict[str, Any] = {
             "tenant": tenant,
@@ -98,17 +102,17 @@ class PointQueries:
         elif query.cursor:
             bound["first"], low = query.cursor
         if descending:
-            found = self._store.rows("points_behind", **bound, last_ordinal=high, limit=query.limit)
+            beyond = self._store.rows("points_behind", **bound, last_ordinal=high, limit=query.limit)
         else:
-            found = self._store.rows("points_ahead", **bound, first_ordinal=low, limit=query.limit)
-        if found and descending:
-            bound["first"], low = found[0]["ns"], found[0]["ordinal"] + 1
-        elif found:
-            bound["last"], high = found[0]["ns"], found[0]["ordinal"] - 1
-        following = encode(found[0]["ns"], found[0]["ordinal"]) if found else None
+            beyond = self._store.rows("points_ahead", **bound, first_ordinal=low, limit=query.limit)
+        if beyond and descending:
+            bound["first"], low = beyond[0]["ns"], beyond[0]["ordinal"] + 1
+        elif beyond:
+            bound["last"], high = beyond[0]["ns"], beyond[0]["ordinal"] - 1
+        following = encode_cursor(beyond[0]["ns"], beyond[0]["ordinal"]) if beyond else None
         return {**bound, "first_ordinal": low, "last_ordinal": high}, following
 
 
 def _marks(query: PointsQuery) -> dict[str, Any]:
-    """What the queries bind for the quality that a request asks for."""
+    """The parameters that the queries bind for the filters by quality and mark."""
     return {"good": int(query.quality == "good"), "mark": query.marked or ""}

@@ -18,7 +18,7 @@ _LEARN_WINDOWS: Final = 100
 _NO_POLLS: Final = {"polls": 0, "data": 0, "empty": 0, "failed": 0}
 
 
-def evidence_of(store: Store, tenant: str, feed: Feed, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def window_evidence(store: Store, tenant: str, feed: Feed, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The members to add to each row of `rollup_rows`, in their order: n, expected, coverage (at most 1), rejected,
     late, restated_at, sealed, and `source` where the feed has one. `expected` null: not known."""
     if not rows or feed.rollups is None:
@@ -37,10 +37,10 @@ def evidence_of(store: Store, tenant: str, feed: Feed, rows: Sequence[Mapping[st
     return [_evidence(row, every, spacing.get(_anchor(row)), rejected, polls) for row in rows]
 
 
-def expectation(
+def expected_and_coverage(
     store: Store, tenant: str, feed: Feed, series: int, *, begin_ns: int, count: int
 ) -> tuple[float | None, float | None]:
-    """`expected` and `coverage` of one window of a series with `count` points, by what `evidence_of` goes by."""
+    """`expected` and `coverage` of one window of a series with `count` points, by what `window_evidence` goes by."""
     if feed.rollups is None:
         return None, None
     every = duration_ns(feed.rollups.every)
@@ -117,24 +117,28 @@ class RollupWindow(msgspec.Struct, frozen=True):
     links: dict[str, str]
 
 
-def widths(feed: Feed | None) -> list[int]:
+def window_widths(feed: Feed | None) -> list[int]:
     """The widths in s of the windows that a feed keeps: one or none."""
     return [duration_ns(feed.rollups.every) // NS_PER_S] if feed and feed.rollups else []
 
 
-def begin(at_ns: int, every_s: int) -> int:
+def window_begin(at_ns: int, every_s: int) -> int:
     """The start (ns) of the window of this width that an instant is in."""
     return at_ns - at_ns % (every_s * NS_PER_S)
 
 
-def windows_of(store: Store, tenant: str, series: int, at_ns: int, feed: Feed | None) -> list[RollupWindow]:
+def windows_at(store: Store, tenant: str, series: int, at_ns: int, feed: Feed | None) -> list[RollupWindow]:
     """The window of the feed that an instant is in; none where the feed keeps none, or the series lacks points."""
-    if feed is None or not widths(feed):
+    if feed is None or not window_widths(feed):
         return []
-    (every_s,) = widths(feed)
-    rows = store.rows("lineage_windows", tenant=tenant, series=series, every_s=every_s, begin=begin(at_ns, every_s))
+    (every_s,) = window_widths(feed)
+    rows = store.rows(
+        "lineage_windows", tenant=tenant, series=series, every_s=every_s, begin=window_begin(at_ns, every_s)
+    )
     return [
-        _window(series, row, *expectation(store, tenant, feed, series, begin_ns=row["begin"], count=row["count"]))
+        _window(
+            series, row, *expected_and_coverage(store, tenant, feed, series, begin_ns=row["begin"], count=row["count"])
+        )
         for row in rows
     ]
 

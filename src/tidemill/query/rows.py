@@ -12,9 +12,9 @@ from tidemill.model.ids import parse_series, series_id
 from tidemill.model.time import parse_instant
 from tidemill.query import answers
 from tidemill.query.answers import Page
-from tidemill.query.cursors import encode
-from tidemill.query.feeds import before, matching, shapeless
-from tidemill.query.origins import Origins, Rules, rules
+from tidemill.query.cursors import encode_cursor
+from tidemill.query.feeds import before_first_ns, feed_filters, shape_error
+from tidemill.query.origins import Origins, Rules, judging_rules
 from tidemill.query.parameters import (
     Order,
     QueryParameters,
@@ -25,8 +25,8 @@ from tidemill.query.parameters import (
     page_cursor,
     time_range,
 )
-from tidemill.query.point_changes import PublishedChange, changes_of
-from tidemill.query.receipts import Links, links
+from tidemill.query.point_changes import PublishedChange, published_changes
+from tidemill.query.receipts import Links, receipt_links
 from tidemill.query.series import Hidden
 from tidemill.store.client import Store
 
@@ -61,7 +61,7 @@ class SummaryRow(TypedDict):
     receipt: str | None
 
 
-class Replaced(msgspec.Struct, frozen=True):
+class ReplacedRow(msgspec.Struct, frozen=True):
     """A row that once stood: its values, its payload and place in it, and the record that replaced it."""
 
     mean: float | None
@@ -83,7 +83,7 @@ class RowChange(PublishedChange, frozen=True):
     field: str
 
 
-class Lineage(msgspec.Struct, frozen=True):
+class RowLineage(msgspec.Struct, frozen=True):
     """Where a row comes from. `index` is the record's place in the payload, `sha256` the payload's (hexadecimal).
     `changes` are published changes of its values."""
 
@@ -94,7 +94,7 @@ class Lineage(msgspec.Struct, frozen=True):
     sha256: str | None
     links: Links | None
     rules: Rules
-    replaced: list[Replaced]
+    replaced: list[ReplacedRow]
     changes: list[RowChange]
 
 
@@ -105,16 +105,16 @@ class RowQueries:
         self._store, self._hidden = store, hidden
         self._origins = Origins(store, book)
 
-    def page(self, tenant: str, feed: Feed, query: RowsQuery) -> Page:
+    def read_rows(self, tenant: str, feed: Feed, query: RowsQuery) -> Page:
         """A JSON array of Row. Raises InputError for a feed of another shape."""
         sign = -1 if query.order == "desc" else 1
-        after, span = query.cursor or (before(sign), ""), time_range(query.start, query.end)
+        after, span = query.cursor or (before_first_ns(sign), ""), time_range(query.start, query.end)
         found = self._rows(tenant, feed, query.tags, span, query.limit + 1, sign=sign, after=after)
         page = found[: query.limit]
-        following = encode(page[-1]["ns"], page[-1]["tags_text"]) if len(found) > len(page) else None
-        return answers.encoded([_row(row, feed) for row in page], following)
+        following = encode_cursor(page[-1]["ns"], page[-1]["tags_text"]) if len(found) > len(page) else None
+        return answers.json_page([_row(row, feed) for row in page], following)
 
-    def lineage(self, tenant: str, feed: Feed, time: str, query: RowLineageQuery) -> Lineage:
+    def lineage(self, tenant: str, feed: Feed, time: str, query: RowLineageQuery) -> RowLineage:
         """Where the row at `time` (RFC 3339, any offset) comes from. A feed with tags needs those that name one row.
 
         Raises NotFoundError when there is none, InputError for a time that is none, several rows, or another shape.
@@ -130,22 +130,22 @@ class RowQueries:
             raise InputError(f"several rows of '{feed.name}' are at {time[:64]}; name one by its tags (tag.NAME=VALUE)")
         row = found[0]
         version = row["feed_version"] or feed.version
-        judged = self._origins.feed(tenant, feed.name, {"feed_version": version})
-        return Lineage(
+        judged = self._origins.feed_version(tenant, feed.name, {"feed_version": version})
+        return RowLineage(
             row=_row(row, feed),
             receipt=row["receipt"] or None,
             index=row["idx"],
             received_at=row["received_at"],
             sha256=row["sha256"] or None,
-            links=links(row["receipt"]) if row["receipt"] else None,
-            rules=rules(feed.name, judged, version, row["marks"]),
+            links=receipt_links(row["receipt"]) if row["receipt"] else None,
+            rules=judging_rules(feed.name, judged, version, row["marks"]),
             replaced=self._replaced(tenant, feed, ns, row["tags_text"]),
             changes=self._changes(tenant, feed, ns, row),
         )
 
     def _changes(self, tenant: str, feed: Feed, ns: int, row: dict[str, Any]) -> list[RowChange]:
         fields = {series_id(tenant, feed.name, row["tags"], field): field for field in SUMMARY}
-        found = changes_of(self._store, tenant, fields, deleted_seq=row["deleted_seq"], first_ns=ns, last_ns=ns)
+        found = published_changes(self._store, tenant, fields, deleted_seq=row["deleted_seq"], first_ns=ns, last_ns=ns)
         return [RowChange(**msgspec.structs.asdict(one), field=fields[parse_series(one.series)]) for one in found]
 
     def _rows(
@@ -157,14 +157,14 @@ class RowQueries:
         count: int,
         *,
         sign: int = 1,
-        after: tuple[int, str] = (before(1), ""),
+        after: tuple[int, str] = (before_first_ns(1), ""),
     ) -> list[dict[str, Any]]:
         """At most `count` rows with these tags, ascending (`sign` 1) or descending (-1), from `after` on."""
         if feed.shape.kind != "summary":
-            raise shapeless(feed, "rows", "has no rows")
+            raise shape_error(feed, "rows", "has no rows")
         return self._store.rows(
             "summary_rows",
-            **matching(tenant, feed, tags, self._hidden(tenant)),
+            **feed_filters(tenant, feed, tags, self._hidden(tenant)),
             first=span.first_ns,
             last=span.last_ns,
             sign=sign,
@@ -173,7 +173,7 @@ class RowQueries:
             limit=count,
         )
 
-    def _replaced(self, tenant: str, feed: Feed, ns: int, tags_text: str) -> list[Replaced]:
+    def _replaced(self, tenant: str, feed: Feed, ns: int, tags_text: str) -> list[ReplacedRow]:
         rows = self._store.rows(
             "summary_replaced",
             tenant=tenant,
@@ -183,7 +183,7 @@ class RowQueries:
             ns=ns,
             limit=MAX_REPLACED,
         )
-        return [_replaced(row) for row in rows]
+        return [_replaced_row(row) for row in rows]
 
 
 def _row(row: dict[str, Any], feed: Feed) -> SummaryRow:
@@ -193,9 +193,9 @@ def _row(row: dict[str, Any], feed: Feed) -> SummaryRow:
     return cast("SummaryRow", {"time": row["time"], **tags, **values, "receipt": row["receipt"] or None})
 
 
-def _replaced(row: dict[str, Any]) -> Replaced:
+def _replaced_row(row: dict[str, Any]) -> ReplacedRow:
     receipt = row["receipt"] or None
-    return Replaced(
+    return ReplacedRow(
         mean=row["mean"],
         stddev=row["stddev"],
         stddev_pop=row["stddev_pop"],
@@ -204,7 +204,7 @@ def _replaced(row: dict[str, Any]) -> Replaced:
         index=row["idx"],
         sha256=row["sha256"] or None,
         received_at=row["received_at"],
-        payload=links(receipt).payload if receipt else None,
+        payload=receipt_links(receipt).payload if receipt else None,
         replaced_by=row["by_receipt"] or None,
         replaced_by_index=row["by_idx"],
     )

@@ -16,7 +16,7 @@ from tidemill.model.ids import format_series, parse_series
 from tidemill.model.time import format_instant
 from tidemill.query import answers, readers
 from tidemill.query.answers import Page
-from tidemill.query.cursors import encode
+from tidemill.query.cursors import encode_cursor
 from tidemill.query.parameters import (
     TEXT,
     FeedName,
@@ -141,7 +141,7 @@ class SeriesQueries:
     def __init__(self, store: Store, hidden: Hidden) -> None:
         self._store, self._hidden = store, hidden
 
-    def page(self, tenant: str, query: SeriesQuery) -> SeriesPage:
+    def list_series(self, tenant: str, query: SeriesQuery) -> SeriesPage:
         """A page of the series that fit."""
         feed, name, field, series = query.cursor or ("", "", "", 0)
         rows = self._store.rows(
@@ -155,10 +155,10 @@ class SeriesQueries:
         )
         page = rows[: query.limit]
         last = page[-1] if len(rows) > len(page) else None
-        after = encode(last["feed"], last["name"], last["field"], last["series"]) if last else None
+        after = encode_cursor(last["feed"], last["name"], last["field"], last["series"]) if last else None
         return SeriesPage([_item(row) for row in page], after)
 
-    def count(self, tenant: str, query: SeriesFilter) -> SeriesCount:
+    def count_series(self, tenant: str, query: SeriesFilter) -> SeriesCount:
         """How many series fit."""
         return msgspec.convert(self._store.rows("series_count", **self._filters(tenant, query))[0], SeriesCount)
 
@@ -168,12 +168,12 @@ class SeriesQueries:
             number = parse_series(series)
         except ValueError:
             raise _unknown(series) from None
-        rows = [] if number in self._hidden(tenant) else self._store.rows("series_one", tenant=tenant, series=number)
+        rows = [] if number in self._hidden(tenant) else self._store.rows("series_by_id", tenant=tenant, series=number)
         if not rows:
             raise _unknown(series)
         return msgspec.convert({**rows[0], "series": number}, Description)
 
-    def full(self, tenant: str, series: str, query: FullSeriesQuery) -> Page:
+    def read_series(self, tenant: str, series: str, query: FullSeriesQuery) -> Page:
         """Every sample of a series (FullSeries as JSON; else rows of `time` and `value`), streamed by the store.
 
         Raises LimitError for JSON of more than MAX_ARRAY_SAMPLES samples; other formats have no limit.
@@ -191,7 +191,7 @@ class SeriesQueries:
             return Page(stream, answers.MEDIA_TYPES[kind])
         _check_samples(extent["count"], series)
         columns = self._store.stream("series_samples", "JSONColumns", **bound, **span)
-        return Page(answers.with_columns(_head(described, extent), columns))
+        return Page(answers.object_with_columns(_head(described, extent), columns))
 
     def metrics(self, tenant: str, series: str, query: MetricsQuery) -> SeriesMetrics:
         """Time-domain metrics of the samples in [start, end). Raises LimitError above MAX_ARRAY_SAMPLES samples."""

@@ -35,25 +35,25 @@ class WallClock(msgspec.Struct, frozen=True):
     before: NDArray[np.int64]
     after: NDArray[np.int64]
 
-    def walls(self, ns: NDArray[np.int64]) -> NDArray[np.int64]:
+    def local_times(self, ns: NDArray[np.int64]) -> NDArray[np.int64]:
         """What the clock shows at instants (ns as if UTC)."""
         walls: NDArray[np.int64] = ns + self.before[np.searchsorted(self.change, ns, side="right")]
         return walls
 
-    def first(self, walls: NDArray[np.int64]) -> NDArray[np.int64]:
+    def first_instants(self, walls: NDArray[np.int64]) -> NDArray[np.int64]:
         """The first instant at which the clock shows each of these times; of one in a gap the end of the gap."""
         at = np.searchsorted(self.wall, walls, side="right")
         found: NDArray[np.int64] = np.maximum(walls - self.before[at], self.previous[at])
         return found
 
-    def again(self, walls: NDArray[np.int64], length_ns: int) -> NDArray[np.int64]:
+    def second_instants(self, walls: NDArray[np.int64], length_ns: int) -> NDArray[np.int64]:
         """The second instants of those times that come twice, where windows of a length have both."""
         at = np.searchsorted(self.wall, walls, side="right")
         twice = (self.before[at] - self.after[at] >= length_ns) & (walls - self.after[at] >= self.change[at])
         later: NDArray[np.int64] = (walls - self.after[at])[twice]
         return later
 
-    def tables(self) -> dict[str, Any]:
+    def lookup_tables(self) -> dict[str, Any]:
         """What the store binds to look up the same (fragment points_calendar)."""
         known = self.change[:-1], self.wall[:-1]
         bits = next(bits for bits in _BITS if all(len(np.unique(times >> bits)) == len(times) for times in known))
@@ -80,11 +80,11 @@ def wall_clock(zone: str, first_ns: int, last_ns: int) -> WallClock:
     first, last = (
         datetime.fromtimestamp(max(MIN_NS, min(ns, MAX_NS)) // NS_PER_S, UTC).year for ns in (first_ns, last_ns)
     )
-    return _of_years(zone, first - 1, last + 1)
+    return _wall_clock_of_years(zone, first - 1, last + 1)
 
 
 @lru_cache(maxsize=256)
-def _of_years(zone: str, first: int, last: int) -> WallClock:
+def _wall_clock_of_years(zone: str, first: int, last: int) -> WallClock:
     offsets: list[int] = []
     starts: list[int] = []
     for year in range(first, last + 1):

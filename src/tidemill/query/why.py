@@ -13,10 +13,10 @@ from tidemill.model.time import format_instant
 from tidemill.query import readers
 from tidemill.query.parameters import TEXT, FieldName, Parameter, QueryParameters, Tags, Unit
 from tidemill.query.series import Hidden
-from tidemill.query.why_absent import Around, around
-from tidemill.query.why_events import Event, events
+from tidemill.query.why_absent import Around, read_surroundings
+from tidemill.query.why_events import Event, instant_events
 from tidemill.query.why_evidence import Gatherer, InstantEvidence, Subject, Subjects
-from tidemill.query.why_words import capital, number, place_of
+from tidemill.query.why_words import capitalize, describe_record, format_value
 from tidemill.store.client import Store
 
 STATES: Final = {
@@ -38,7 +38,7 @@ class InstantVerdict(msgspec.Struct, frozen=True):
     sentence: str
 
 
-def verdict(evidence: InstantEvidence) -> InstantVerdict:
+def instant_verdict(evidence: InstantEvidence) -> InstantVerdict:
     """The first of these that is true: something stands, it was deleted, rejected, is past retention, may have been
     rejected, may still wait, or never came."""
     if evidence.points:
@@ -88,11 +88,13 @@ def _stands(evidence: InstantEvidence) -> InstantVerdict:
     last: dict[str, Any] = evidence.points[-1]
     facts = evidence.facts.get(last["seq"])
     more = len(evidence.points) - 1
-    parts = [f"{number(last['value'])} stands at {format_instant(evidence.at_ns)}, from {place_of(facts, last['idx'])}"]
+    parts = [
+        f"{format_value(last['value'])} stands at {format_instant(evidence.at_ns)}, from {describe_record(facts, last['idx'])}"
+    ]
     parts += [f"{more} more of the same instant stand beside it"] if more else []
     parts += [f"it replaced {len(evidence.replaced)} earlier"] if evidence.replaced else []
     parts += [f"it is flagged {', '.join(last['marks'])}"] if last["marks"] else []
-    return InstantVerdict("stands", last["value"], capital("; ".join(parts)) + ".")
+    return InstantVerdict("stands", last["value"], capitalize("; ".join(parts)) + ".")
 
 
 def _deleted_last(evidence: InstantEvidence, certain: list[dict[str, Any]]) -> bool:
@@ -159,17 +161,17 @@ class WhyQueries:
         """The story. Raises NotFoundError for an id or a feed that is not this tenant's, InputError
         when it is not said which series, or several fit."""
         at_ns = query.time
-        subject = self._subjects.find(tenant, query.series, query.feed, query.field, query.tags)
+        subject = self._subjects.find_subject(tenant, query.series, query.feed, query.field, query.tags)
         evidence = self._gatherer.gather(tenant, subject, at_ns, self._applied(tenant))
-        absent = None if evidence.points else around(self._store, tenant, subject, evidence.feed, at_ns)
+        absent = None if evidence.points else read_surroundings(self._store, tenant, subject, evidence.feed, at_ns)
         return Story(
             series=subject.id,
             feed=subject.feed,
             field=subject.field,
             tags=subject.tags,
             time=format_instant(at_ns),
-            events=events(evidence),
-            verdict=verdict(evidence),
+            events=instant_events(evidence),
+            verdict=instant_verdict(evidence),
             around=absent,
             links=_links(subject, at_ns, stands=bool(evidence.points)),
         )

@@ -68,7 +68,7 @@ class Around(msgspec.Struct, frozen=True):
     source: list[SourceThen]
 
 
-def neighbours(store: Store, tenant: str, subject: Subject, at_ns: int) -> list[dict[str, Any]]:
+def nearest_points(store: Store, tenant: str, subject: Subject, at_ns: int) -> list[dict[str, Any]]:
     """The nearest points before and after; none of a series that is deleted."""
     if not subject.known or subject.deleting:
         return []
@@ -76,11 +76,11 @@ def neighbours(store: Store, tenant: str, subject: Subject, at_ns: int) -> list[
     return store.rows("lineage_near", **bound, at=at_ns)
 
 
-def around(store: Store, tenant: str, subject: Subject, feed: Feed | None, at_ns: int) -> Around:
+def read_surroundings(store: Store, tenant: str, subject: Subject, feed: Feed | None, at_ns: int) -> Around:
     """Everything around."""
     declared = _declared_interval(feed)
     near, source, rejected = run_parallel(
-        lambda: neighbours(store, tenant, subject, at_ns),
+        lambda: nearest_points(store, tenant, subject, at_ns),
         lambda: _source(store, tenant, subject, at_ns) if feed is None or feed.source else [],
         lambda: _nearby(store, tenant, subject, at_ns, declared) if declared else None,
     )

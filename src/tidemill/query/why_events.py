@@ -10,10 +10,17 @@ from tidemill.model.time import format_instant, parse_instant
 from tidemill.query.answers import AnyJson
 from tidemill.query.point_changes import PublishedChange
 from tidemill.query.points import flag_words
-from tidemill.query.receipts import links
+from tidemill.query.receipts import receipt_links
 from tidemill.query.rejections import json_or_text
 from tidemill.query.why_evidence import InstantEvidence, judged_at, rejected_at, replay_times, rules_of, taken_at
-from tidemill.query.why_words import capital, change_told, number, place_of, reasons_told, rules_passed
+from tidemill.query.why_words import (
+    capitalize,
+    count_rules,
+    describe_change,
+    describe_reasons,
+    describe_record,
+    format_value,
+)
 
 EVENTS: Final = {
     "received": "A payload was stored durably.",
@@ -79,10 +86,10 @@ class Event(msgspec.Struct, frozen=True):
     facts: Facts
 
 
-def events(evidence: InstantEvidence) -> list[Event]:
+def instant_events(evidence: InstantEvidence) -> list[Event]:
     """Every event in order of time; those without one come last."""
     told = [*_payloads(evidence), *_replays(evidence), *_points(evidence), *_replaced(evidence), *_rejected(evidence)]
-    told += [*_windows(evidence), *_changes(evidence), *_gone(evidence)]
+    told += [*_windows(evidence), *_changes(evidence), *_deletions(evidence)]
     return sorted(told, key=lambda one: (one.at is None, parse_instant(one.at) if one.at else 0, _ORDER[one.event]))
 
 
@@ -100,7 +107,7 @@ def _payloads(evidence: InstantEvidence) -> Iterator[Event]:
         yield _event(at, "received", text, of, receipt=receipt, sha256=row["sha256"])
         if row["state"] == "deleted":
             text = f"The bytes of payload {receipt} were deleted on request."
-            yield _event(row["gone_ns"], "bytes_deleted", text, of, receipt=receipt)
+            yield _event(row["bytes_deleted_ns"], "bytes_deleted", text, of, receipt=receipt)
 
 
 def _replays(evidence: InstantEvidence) -> Iterator[Event]:
@@ -135,9 +142,9 @@ def _points(evidence: InstantEvidence) -> Iterator[Event]:
 
 def _accepted(at: int, row: Mapping[str, Any], facts: Mapping[str, Any] | None, feed: Feed | None) -> Event:
     """`feed`: the definition that judged the record; None where that is not known."""
-    rules = f"passed {rules_passed(len(feed.rules))} of feed '{feed.name}'" if feed and feed.rules else "was accepted"
+    rules = f"passed {count_rules(len(feed.rules))} of feed '{feed.name}'" if feed and feed.rules else "was accepted"
     judged = f" under version {facts['feed_version']}" if facts and feed else ""
-    text = f"{capital(place_of(facts, row['idx']))} {rules}{judged} and gave {number(row['value'])}."
+    text = f"{capitalize(describe_record(facts, row['idx']))} {rules}{judged} and gave {format_value(row['value'])}."
     found = {"receipt": facts["receipt"] if facts else None, "index": row["idx"], "value": row["value"]}
     return _event(at, "accepted", text, _links(facts), **found)
 
@@ -151,8 +158,8 @@ def _replaced(evidence: InstantEvidence) -> Iterator[Event]:
         yield _accepted(taken_at(evidence, row), row, facts, feed)
         came = taken_at(evidence, by) if by else successor["received_at"] if successor else None
         at = max(taken_at(evidence, row), came) if came else None
-        value = f"{number(by['value'])} of " if by else ""
-        text = f"{capital(number(row['value']))} was replaced by {value}{place_of(successor, row['by_idx'])}."
+        value = f"{format_value(by['value'])} of " if by else ""
+        text = f"{capitalize(format_value(row['value']))} was replaced by {value}{describe_record(successor, row['by_idx'])}."
         new = by["value"] if by else None
         yield _event(at, "replaced", text, _links(successor), old=row["value"], new=new, index=row["by_idx"])
 
@@ -163,7 +170,7 @@ def _rejected(evidence: InstantEvidence) -> Iterator[Event]:
         of = payload_links(row["receipt"])
         where = f"Record {row['idx']} of payload {row['receipt']}"
         facts = {"receipt": row["receipt"], "index": row["idx"], "reasons": row["reasons"]}
-        text = f"{where} was rejected as {reasons_told(row['reasons'], row['detail'])}"
+        text = f"{where} was rejected as {describe_reasons(row['reasons'], row['detail'])}"
         if not row["certain"]:
             text += " Of which series it would have been, it does not say."
         code = "rejected" if row["certain"] else "possibly_rejected"
@@ -177,12 +184,14 @@ def _rejected(evidence: InstantEvidence) -> Iterator[Event]:
 
 def _contest(evidence: InstantEvidence, row: Mapping[str, Any], loser: str, stands: bool) -> Iterator[Event]:
     winner = evidence.facts.get(row["winner_seq"])
-    of = {"loser": links(row["receipt"]).self, **_links(winner)}
+    of = {"loser": receipt_links(row["receipt"]).self, **_links(winner)}
     at = max(row["received_at"], winner["received_at"]) if winner else row["received_at"]
-    text = f"{loser} lost as a duplicate against {place_of(winner, row['winner_idx'])}, which was submitted first."
+    text = (
+        f"{loser} lost as a duplicate against {describe_record(winner, row['winner_idx'])}, which was submitted first."
+    )
     yield _event(at, "duplicate_lost", text, of, index=row["idx"], receipt=row["receipt"])
     if stands:
-        who = capital(place_of(winner, row["winner_idx"]))
+        who = capitalize(describe_record(winner, row["winner_idx"]))
         text = f"{who} stands, and won against {loser[0].lower()}{loser[1:]}."
         yield _event(at, "duplicate_won", text, of, index=row["winner_idx"])
 
@@ -195,7 +204,7 @@ def _windows(evidence: InstantEvidence) -> Iterator[Event]:
         points = f"{window.count} point{'' if window.count == 1 else 's'}"
         if judged:
             restated = [parse_instant(window.restated_at)] if window.restated_at else []
-            text = f"{which} counts it; it now has {points}, mean {number(window.mean)}."
+            text = f"{which} counts it; it now has {points}, mean {format_value(window.mean)}."
             yield _event(max(judged + restated), "window_touched", text, window.links, **facts)
         if window.sealed:
             text = f"{which} is sealed: its points are past retention, its aggregates of {points} stay."
@@ -206,11 +215,11 @@ def _changes(evidence: InstantEvidence) -> Iterator[Event]:
     series = evidence.subject.id
     for change in evidence.changes:
         if change.every_s is None:
-            text = change_told("The published value", change)
+            text = describe_change("The published value", change)
             yield _event(change.changed_at, "changed", text, {}, **_values(change))
         else:
             where = {"lineage": f"/v1/series/{series}/lineage?window={change.time}"}
-            text = change_told(f"The mean of the window of {change.every_s} s from {change.time}", change)
+            text = describe_change(f"The mean of the window of {change.every_s} s from {change.time}", change)
             yield _event(change.changed_at, "window_restated", text, where, **_values(change))
 
 
@@ -218,7 +227,7 @@ def _values(change: PublishedChange) -> dict[str, Any]:
     return {"old": change.old, "new": change.new, "why": change.why, "replay": change.replay}
 
 
-def _gone(evidence: InstantEvidence) -> Iterator[Event]:
+def _deletions(evidence: InstantEvidence) -> Iterator[Event]:
     subject = evidence.subject
     for one in evidence.deletions:
         text = f"Deletion {one.id} ({one.kind}) took away what stood here and was submitted before it."
@@ -241,5 +250,5 @@ def _links(facts: Mapping[str, Any] | None) -> dict[str, str]:
 
 def payload_links(receipt: str) -> dict[str, str]:
     """The links of a payload as members of an event."""
-    of = links(receipt)
+    of = receipt_links(receipt)
     return {"receipt": of.self, "payload": of.payload}

@@ -17,11 +17,11 @@ from tidemill.model.ids import format_series, series_id
 from tidemill.model.offset import Reach, partition_of_feed
 from tidemill.model.payload import EntryKind, LogEntry
 from tidemill.model.time import parse_instant
-from tidemill.query.deletions import AppliedDeletion, deletions
+from tidemill.query.deletions import AppliedDeletion, applied_deletions
 from tidemill.query.lineage import MAX_POINTS, MAX_REPLACED
 from tidemill.query.origins import Origins
-from tidemill.query.point_changes import PublishedChange, changes_of
-from tidemill.query.rollups import RollupWindow, begin, widths, windows_of
+from tidemill.query.point_changes import PublishedChange, published_changes
+from tidemill.query.rollups import RollupWindow, window_begin, window_widths, windows_at
 from tidemill.query.series import Hidden
 from tidemill.store.client import Store, run_parallel
 
@@ -53,7 +53,7 @@ class Subjects:
     def __init__(self, store: Store, book: FeedBook, hidden: Hidden) -> None:
         self._store, self._book, self._hidden = store, book, hidden
 
-    def find(
+    def find_subject(
         self, tenant: str, series: int | None, feed: str | None, field: str | None, tags: Mapping[str, str]
     ) -> Subject:
         """The one series that fits. Raises NotFoundError for an id or feed that is none of the tenant's, and InputError
@@ -159,26 +159,26 @@ class Gatherer:
         """What is known of an instant of a series. `applied`: of each partition, the offset up to which the store has
         it all."""
         waiting = self._waiting(tenant, subject.feed, applied)
-        feed = self._origins.feed(tenant, subject.feed, None)
+        feed = self._origins.feed_version(tenant, subject.feed, None)
         bound = {"tenant": tenant, "series": subject.number, "deleted_seq": subject.deleted_seq}
         points, old, lost, windows, changes, gone = run_parallel(
             lambda: self._store.rows("lineage_points", **bound, at=at_ns, limit=MAX_POINTS),
             lambda: self._store.rows("lineage_replaced", **bound, first=at_ns, last=at_ns, limit=MAX_REPLACED),
             lambda: self._rejections(tenant, subject, at_ns),
-            lambda: windows_of(self._store, tenant, subject.number, at_ns, feed),
+            lambda: windows_at(self._store, tenant, subject.number, at_ns, feed),
             lambda: self._changes(tenant, subject, feed, at_ns),
-            lambda: deletions(self._store, tenant),
+            lambda: applied_deletions(self._store, tenant),
         )
         hidden = subject.deleting  # gone from every answer, also from this one
         named = {row["seq"] for row in points} | {row[name] for row in old for name in ("seq", "by_seq")}
         named |= {row[name] for row in lost for name in ("seq", "winner_seq")}
-        facts = self._origins.facts(tenant, named)
+        facts = self._origins.payload_facts(tenant, named)
         numbers = {row["feed_version"] for row in facts.values()}
         return InstantEvidence(
             subject=subject,
             at_ns=at_ns,
             feed=feed,
-            versions={n: self._origins.feed(tenant, subject.feed, {"feed_version": n}) for n in numbers},
+            versions={n: self._origins.feed_version(tenant, subject.feed, {"feed_version": n}) for n in numbers},
             points=[] if hidden else points,
             replaced=[] if hidden else old,
             rejections=lost,
@@ -202,13 +202,13 @@ class Gatherer:
 
     def _changes(self, tenant: str, subject: Subject, feed: Feed | None, at_ns: int) -> list[PublishedChange]:
         """Of the point, and of the window that it is in."""
-        every_s = widths(feed)
-        return changes_of(
+        every_s = window_widths(feed)
+        return published_changes(
             self._store,
             tenant,
             [subject.number],
             deleted_seq=subject.deleted_seq,
-            first_ns=begin(at_ns, every_s[0]) if every_s else at_ns,
+            first_ns=window_begin(at_ns, every_s[0]) if every_s else at_ns,
             last_ns=at_ns,
             widths=(0, *every_s),
             only=True,
@@ -218,11 +218,11 @@ class Gatherer:
         """Looked up before the store is asked: what is applied meanwhile is in one of the two answers at least."""
         number = partition_of_feed(tenant, feed, len(self._log.partitions))
         read = self._log.partitions[number].read(applied[number], _LOG_COUNT, _LOG_BYTES)
-        ours = [entry.payload for entry in read if _is(entry, tenant, feed)]
+        ours = [entry.payload for entry in read if _is_data_of_feed(entry, tenant, feed)]
         return Waiting(len(ours), ours[0].received_ns) if ours else None
 
 
-def _is(entry: LogEntry, tenant: str, feed: str) -> bool:
+def _is_data_of_feed(entry: LogEntry, tenant: str, feed: str) -> bool:
     payload = entry.payload
     return payload.tenant == tenant and payload.feed == feed and payload.kind in (EntryKind.DATA, EntryKind.REFUSED)
 

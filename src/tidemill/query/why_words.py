@@ -9,22 +9,22 @@ from tidemill.query.point_changes import PublishedChange
 from tidemill.rules.reasons import REASONS
 
 
-def number(value: float | None) -> str:
+def format_value(value: float | None) -> str:
     """A value in its shortest form that is exact; `no value` for one that is missing."""
     return "no value" if value is None else msgspec.json.encode(value).decode().removesuffix(".0")
 
 
-def place_of(facts: Mapping[str, Any] | None, index: int) -> str:
+def describe_record(facts: Mapping[str, Any] | None, index: int) -> str:
     """`record 3 of payload ID`; `facts` None: the store does not know the payload any more."""
     return f"record {index} of payload {facts['receipt']}" if facts else f"record {index} of a payload that is gone"
 
 
-def capital(text: str) -> str:
+def capitalize(text: str) -> str:
     """The text with a capital first letter, the rest as it is."""
     return text[:1].upper() + text[1:]
 
 
-def reasons_told(reasons: Sequence[str], detail: str) -> str:
+def describe_reasons(reasons: Sequence[str], detail: str) -> str:
     """Reason codes, each with what the ledger says of it, else with what it means in general."""
     said, untold = detail.strip().rstrip("."), []
     for code in reasons:
@@ -36,15 +36,15 @@ def reasons_told(reasons: Sequence[str], detail: str) -> str:
     return "; ".join([*untold, *([said] if said else [])]) + "."
 
 
-def rules_passed(count: int) -> str:
+def count_rules(count: int) -> str:
     """`the rule`, `the 3 rules`."""
     return "the rule" if count == 1 else f"the {count} rules"
 
 
-def change_told(what: str, change: PublishedChange) -> str:
+def describe_change(what: str, change: PublishedChange) -> str:
     """One change of `what` as a sentence. A value that was deleted is withheld, which is not the same as none."""
     if change.why == "deleted":
-        after = f"is {number(change.new)} since then" if change.new is not None else "there is none since then"
+        after = f"is {format_value(change.new)} since then" if change.new is not None else "there is none since then"
         return f"{what} changed by a deletion: what it was is withheld, as it was deleted; {after}."
     by = f"by replay {change.replay}" if change.replay else f"({change.why})"
-    return f"{what} changed from {number(change.old)} to {number(change.new)} {by}."
+    return f"{what} changed from {format_value(change.old)} to {format_value(change.new)} {by}."

@@ -12,9 +12,9 @@ from tidemill.feeds.definition import Feed
 from tidemill.model.ids import format_series
 from tidemill.model.time import NS_PER_S, format_instant
 from tidemill.query.cursors import Seals
-from tidemill.query.origins import Origin, Origins, ReplacedValue, Rules, origin, replaced_value, rules
-from tidemill.query.point_changes import PublishedChange, changes_of
-from tidemill.query.rollups import RollupWindow, begin, widths, windows_of
+from tidemill.query.origins import Origin, Origins, ReplacedValue, Rules, judging_rules, payload_origin, replaced_value
+from tidemill.query.point_changes import PublishedChange, published_changes
+from tidemill.query.rollups import RollupWindow, window_begin, window_widths, windows_at
 from tidemill.query.series import Description
 from tidemill.store.client import Store, run_parallel
 
@@ -66,18 +66,18 @@ class WindowLineageQueries:
         self._store, self._seals = store, seals
         self._origins = Origins(store, book)
 
-    def window(
+    def window_lineage(
         self, tenant: str, described: Description, begin_ns: int, limit: int, cursor: str | None
     ) -> WindowLineage:
-        """As `LineageQueries.window`, of a series that is there. Raises NotFoundError for a window that is not."""
-        feed = self._origins.feed(tenant, described.feed, None)
+        """As `LineageQueries.window_lineage`, of a series that is there. Raises NotFoundError for a window that is not."""
+        feed = self._origins.feed_version(tenant, described.feed, None)
         every_s = _width(described, feed, begin_ns)
         last = begin_ns + every_s * NS_PER_S - 1
         span = {"first": begin_ns, "last": last}
         bound = {"tenant": tenant, "series": described.series, "deleted_seq": described.deleted_seq, **span}
-        (after,) = self._seals.after(ROUTE, tenant, cursor, (0,))
+        (after,) = self._seals.open_or_start(ROUTE, tenant, cursor, (0,))
         windows, rows, old, lost, changes = run_parallel(
-            lambda: windows_of(self._store, tenant, described.series, begin_ns, feed),
+            lambda: windows_at(self._store, tenant, described.series, begin_ns, feed),
             lambda: self._store.rows("lineage_window_payloads", **bound, after=after, limit=limit + 1),
             lambda: self._store.rows("lineage_replaced", **bound, limit=_WINDOW_REPLACED),
             lambda: self._rejected(tenant, described, span),
@@ -87,7 +87,7 @@ class WindowLineageQueries:
             raise _empty(described, begin_ns, every_s)
         page = rows[:limit]
         named = {row["seq"] for row in page} | {row[name] for row in old for name in ("seq", "by_seq")}
-        facts = self._origins.facts(tenant, named)
+        facts = self._origins.payload_facts(tenant, named)
         return WindowLineage(
             series=format_series(described.series),
             feed=described.feed,
@@ -95,8 +95,8 @@ class WindowLineageQueries:
             tags=described.tags,
             unit=described.unit or None,
             window=windows[0],
-            rules=rules(described.feed, feed, feed.version if feed else 0),
-            payloads=[WindowPayload(origin(facts.get(r["seq"])), r["points"], r["first_index"]) for r in page],
+            rules=judging_rules(described.feed, feed, feed.version if feed else 0),
+            payloads=[WindowPayload(payload_origin(facts.get(r["seq"])), r["points"], r["first_index"]) for r in page],
             next=self._seals.seal(ROUTE, tenant, page[-1]["seq"]) if len(rows) > len(page) else None,
             replaced=[replaced_value(row, facts) for row in old],
             rejected=lost,
@@ -117,7 +117,7 @@ class WindowLineageQueries:
     def _changes(
         self, tenant: str, described: Description, first: int, last: int, every_s: int
     ) -> list[PublishedChange]:
-        return changes_of(
+        return published_changes(
             self._store,
             tenant,
             [described.series],
@@ -130,12 +130,12 @@ class WindowLineageQueries:
 
 def _width(described: Description, feed: Feed | None, begin_ns: int) -> int:
     """The width in s of the window of the feed that begins at an instant."""
-    if not widths(feed):
+    if not window_widths(feed):
         keeps = "keeps no rollups" if feed else "has a definition that cannot be read"
         message = f"the feed '{described.feed}' {keeps}; ask with time= for the lineage of a point"
         raise InputError(message, (Fault("$query.window", "no_such_shape", message),))
-    every_s = widths(feed)[0]
-    start = begin(begin_ns, every_s)
+    every_s = window_widths(feed)[0]
+    start = window_begin(begin_ns, every_s)
     if start != begin_ns:
         at, of = format_instant(begin_ns), format_instant(start)
         message = f"no window of {every_s} s begins at {at}; it is in that of {of}"

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import msgspec
 
-from tidemill.simulate.fault_injector import FaultInjector, commit, parse_faults, send_slowly
-from tidemill.simulate.server import Receive, Scope, Send, answer, answer_json, parameters, serve
+from tidemill.simulate.fault_injector import FaultInjector, inject_fault, parse_faults, send_slowly
+from tidemill.simulate.server import Receive, Scope, Send, query_parameters, send_json, send_response, serve
 
 DEFAULT_PORT: Final = 28462
 _FRESH_S: Final = 50 * 60  # well inside and well outside of the hour, so that no test sits on the border
@@ -74,9 +74,9 @@ class DataServer:
         if scope["type"] != "http":
             return
         if scope["path"] == "/tally":
-            await answer_json(send, 200, self.tally(points="points" in parameters(scope)))
+            await send_json(send, 200, self.tally(points="points" in query_parameters(scope)))
         elif scope["method"] != "GET":
-            await answer_json(send, 405, {"title": "Method Not Allowed"})
+            await send_json(send, 405, {"title": "Method Not Allowed"})
         else:
             await self._hand_out(scope, receive, send)
 
@@ -85,17 +85,17 @@ class DataServer:
         if fault is not None:
             self._counts[f"fault_{fault}"] += 1
         if fault is not None and fault != "slow":
-            await commit(fault, scope, receive, send)
+            await inject_fault(fault, scope, receive, send)
             return
         point = self._next()
         if point is None:
             self._counts["empty"] += 1
-            await answer_json(send, 404, {"title": "Not Found"})
+            await send_json(send, 404, {"title": "Not Found"})
         elif fault == "slow" and not await send_slowly(point.body(), receive, send):
             self._returned.append(point)
         else:
             if fault is None:
-                await answer(send, 200, point.body())
+                await send_response(send, 200, point.body())
             self._note(point)
 
     def _next(self) -> SimulatedPoint | None:
@@ -138,7 +138,7 @@ class DataServer:
         return tally
 
 
-def run(options: DataServerOptions) -> dict[str, Any]:
+def run_data_server(options: DataServerOptions) -> dict[str, Any]:
     """Serve until SIGINT or SIGTERM, then return the tally. Raises ValueError or OSError at the start."""
     server = DataServer(options)
     serve(server, options.host, options.port)

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 _PATIENCE_S = 3600.0
 
 
-def run(url: str, listeners: Mapping[str, socket.socket], key: str = "") -> None:
+def run_demo_traffic(url: str, listeners: Mapping[str, socket.socket], key: str = "") -> None:
     """Serve and send until told to end. `listeners`: the sockets on which to serve `telemetry` and `meters`, each left
     out where there is none. `key`: an API key with the scopes read and write, where keys are needed."""
     ended = threading.Event()
@@ -38,7 +38,11 @@ def run(url: str, listeners: Mapping[str, socket.socket], key: str = "") -> None
         for name, app in (("telemetry", telemetry), ("meters", meters.MeterServer(meters.MetersOptions()))):
             if name in listeners:
                 servers.enter_context(running(app, listener=listeners[name]))
-        for simulate in (lambda: phones.run(phone), lambda: machines.run(machine), lambda: files.run(file)):
+        for simulate in (
+            lambda: phones.run_phones(phone),
+            lambda: machines.run_machines(machine),
+            lambda: files.run_files(file),
+        ):
             threading.Thread(target=_send, args=(simulate,), daemon=True).start()
         ended.wait()
 

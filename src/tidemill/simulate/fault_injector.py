@@ -1,6 +1,6 @@
 """What a bad server does: errors, hangs, garbage, slow and endless bodies, resets; each at its own rate.
 
-`parse_faults` reads the command line's text, `FaultInjector` draws one for a request, `commit` carries it out.
+`parse_faults` reads the command line's text, `FaultInjector` draws one for a request, `inject_fault` carries it out.
 A fault never uses up a point: only `slow` delivers what was asked for, and then says whether the client stayed.
 """
 
@@ -11,7 +11,7 @@ import struct
 from collections.abc import Mapping
 from typing import Final
 
-from tidemill.simulate.server import TRANSPORT, Receive, Scope, Send, answer
+from tidemill.simulate.server import TRANSPORT, Receive, Scope, Send, send_response
 
 FAULTS: Final = {
     "500": "answer 500",
@@ -62,12 +62,12 @@ class FaultInjector:
         return None
 
 
-async def commit(kind: str, scope: Scope, receive: Receive, send: Send) -> None:
+async def inject_fault(kind: str, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer badly (any kind but `slow`)."""
     if kind == "500":
-        await answer(send, 500, b'{"title": "Internal Server Error"}')
+        await send_response(send, 500, b'{"title": "Internal Server Error"}')
     elif kind == "garbage":
-        await answer(send, 200, _GARBAGE)
+        await send_response(send, 200, _GARBAGE)
     elif kind == "hang":
         await _disconnected(receive)
     elif kind == "reset":

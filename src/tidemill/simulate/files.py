@@ -31,7 +31,7 @@ class FilesOptions(Options, frozen=True, kw_only=True):
     values: int = 100
 
 
-class Sent(msgspec.Struct, frozen=True):
+class SentRow(msgspec.Struct, frozen=True):
     """What a row must say: the numbers that were sent last for its instant, and the receipt they came under."""
 
     data: list[float]
@@ -69,7 +69,7 @@ def bad_document(good: dict[str, Any], number: int) -> tuple[bytes, tuple[str, .
     return json.dumps({**good, **change}).encode(), paths
 
 
-def run(options: FilesOptions, progress: Progress | None = None) -> Summary:
+def run_files(options: FilesOptions, progress: Progress | None = None) -> Summary:
     """Send `count` requests and check answers and rows. Raises ValueError for a `start` that is no instant."""
     start_ns = parse_instant(options.start) // _MINUTE_NS * _MINUTE_NS
 
@@ -80,8 +80,8 @@ def run(options: FilesOptions, progress: Progress | None = None) -> Summary:
 
 
 async def _work(session: ClientSession, options: FilesOptions, start_ns: int) -> None:
-    sent: dict[int, Sent] = {}
-    while (number := session.take()) is not None:
+    sent: dict[int, SentRow] = {}
+    while (number := session.next_number()) is not None:
         await session.pace()
         instant_ns = start_ns + number * 4 * _MINUTE_NS  # room for the objects of an array
         await _send(session, options, number, instant_ns, sent)
@@ -92,7 +92,7 @@ async def _work(session: ClientSession, options: FilesOptions, start_ns: int) ->
 
 
 async def _send(
-    session: ClientSession, options: FilesOptions, number: int, instant_ns: int, sent: dict[int, Sent]
+    session: ClientSession, options: FilesOptions, number: int, instant_ns: int, sent: dict[int, SentRow]
 ) -> None:
     kind = number % 10
     if kind == 3:
@@ -115,32 +115,32 @@ async def _send(
 
 
 async def _post(
-    session: ClientSession, body: bytes, documents: dict[int, dict[str, Any]], sent: dict[int, Sent]
+    session: ClientSession, body: bytes, documents: dict[int, dict[str, Any]], sent: dict[int, SentRow]
 ) -> None:
     reply = await session.call("POST", _PATH, accepts(202), body=body, headers=_CURL)
     if reply is None:
         return
     receipt = reply.json()
     if receipt.get("bytes") != len(body):
-        session.counter.surprise(f"the receipt says {receipt.get('bytes')} bytes, {len(body)} were sent")
+        session.counter.record_unexpected(f"the receipt says {receipt.get('bytes')} bytes, {len(body)} were sent")
     for instant_ns, one in documents.items():
-        sent[instant_ns] = Sent(one["data"], receipt["id"])
+        sent[instant_ns] = SentRow(one["data"], receipt["id"])
 
 
-async def _verify(session: ClientSession, sent: dict[int, Sent]) -> None:
+async def _verify(session: ClientSession, sent: dict[int, SentRow]) -> None:
     if not sent:
         return
     bounds = {"start": format_instant(min(sent)), "end": format_instant(max(sent) + 1), "limit": "10000"}
 
     async def compare() -> None:
-        rows = {row["time"]: row for row in await session.read(f"{_PATH}/rows", bounds)}
+        rows = {row["time"]: row for row in await session.read_json(f"{_PATH}/rows", bounds)}
         for instant_ns, one in sent.items():
             _compare(rows.get(format_instant(instant_ns)), one, format_instant(instant_ns))
 
     await session.verify(f"{len(sent)} rows", compare)
 
 
-def _compare(row: dict[str, Any] | None, sent: Sent, when: str) -> None:
+def _compare(row: dict[str, Any] | None, sent: SentRow, when: str) -> None:
     if row is None:
         raise Unexpected(f"there is no row at {when}")
     if (row["receipt"], row["count"]) != (sent.receipt, len(sent.data)):

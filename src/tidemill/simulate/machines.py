@@ -91,7 +91,7 @@ def _vibration(count: int, draw: np.random.Generator) -> list[float | None]:
     return values
 
 
-def run(options: MachinesOptions, progress: Progress | None = None) -> Summary:
+def run_machines(options: MachinesOptions, progress: Progress | None = None) -> Summary:
     """Store `count` series, read each back, delete some. Raises ValueError for a `start` that is no instant."""
     parse_instant(options.start)
     stored: deque[str] = deque()
@@ -101,7 +101,7 @@ def run(options: MachinesOptions, progress: Progress | None = None) -> Summary:
 
     async def finish(session: ClientSession) -> None:
         async def compare() -> None:
-            count = (await session.read("/v1/series/count"))["count"]
+            count = (await session.read_json("/v1/series/count"))["count"]
             if count < len(stored):
                 raise Unexpected(f"{count} series, though {len(stored)} were stored")
 
@@ -111,14 +111,14 @@ def run(options: MachinesOptions, progress: Progress | None = None) -> Summary:
 
 
 async def _work(session: ClientSession, options: MachinesOptions, stored: deque[str]) -> None:
-    while (number := session.take()) is not None:
+    while (number := session.next_number()) is not None:
         await session.pace()
         series = make_series(options, number)
         identity = await _store(session, series)
         if identity is None:
             continue
         if series.deleted and await _delete(session, identity) and await _store(session, series) != identity:
-            session.counter.surprise(f"{series.name} came back under another id")
+            session.counter.record_unexpected(f"{series.name} came back under another id")
         stored.append(identity)
         while len(stored) > options.keep:
             await _delete(session, stored.popleft())
@@ -132,11 +132,13 @@ async def _store(session: ClientSession, series: Series) -> str | None:
     created = reply.json()
     identity = str(created.get("id"))
     if reply.status == 201 and created.get("count") != len(series.values):
-        session.counter.surprise(f"{series.name}: stored {created.get('count')} of {len(series.values)} samples")
+        session.counter.record_unexpected(
+            f"{series.name}: stored {created.get('count')} of {len(series.values)} samples"
+        )
 
     async def compare() -> None:
-        _compare_samples(series, await session.read(f"/v1/series/{identity}"))
-        _compare_metrics(series, await session.read(f"/v1/series/{identity}/metrics"))
+        _compare_samples(series, await session.read_json(f"/v1/series/{identity}"))
+        _compare_metrics(series, await session.read_json(f"/v1/series/{identity}/metrics"))
 
     within_s = 0.0 if reply.status == 201 else None  # 201 says that it can be read now
     return identity if await session.verify(series.name, compare, within_s) else None
@@ -174,12 +176,12 @@ async def _delete(session: ClientSession, identity: str) -> bool:
     if await session.call("DELETE", f"/v1/series/{identity}", accepts(200, 204)) is None:
         return False
     for path in (f"/v1/series/{identity}", f"/v1/series/{identity}/metrics"):
-        if await session.call("GET", path, _gone) is None:
+        if await session.call("GET", path, _expect_not_found) is None:
             return False
     return True
 
 
-def _gone(reply: Reply) -> str:
+def _expect_not_found(reply: Reply) -> str:
     if reply.status != 404:
         raise Unexpected(f"a deleted series still answers {reply.status}")
     return "refused"

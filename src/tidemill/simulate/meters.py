@@ -15,8 +15,8 @@ import msgspec
 import numpy as np
 
 from tidemill.model.time import parse_instant
-from tidemill.simulate.fault_injector import FaultInjector, commit, parse_faults, send_slowly
-from tidemill.simulate.server import Receive, Scope, Send, answer_json, parameters, serve
+from tidemill.simulate.fault_injector import FaultInjector, inject_fault, parse_faults, send_slowly
+from tidemill.simulate.server import Receive, Scope, Send, query_parameters, send_json, serve
 
 DEFAULT_PORT: Final = 28463
 HOUSEHOLD_MUID: Final = "0c5d4ad6-6cbf-4a52-9a43-6f0d6b1a9d11"
@@ -56,18 +56,18 @@ class MeterServer:
         if scope["type"] != "http":
             return
         if scope["path"] != PATH:
-            await answer_json(send, 404, {"title": "Not Found", "detail": f"There is only {PATH}."})
+            await send_json(send, 404, {"title": "Not Found", "detail": f"There is only {PATH}."})
             return
         self.requests += 1
         fault = self._faults.draw()
         if fault is not None and fault != "slow":
-            await commit(fault, scope, receive, send)
+            await inject_fault(fault, scope, receive, send)
             return
-        status, document = self._answer(parameters(scope))
+        status, document = self._answer(query_parameters(scope))
         if fault == "slow" and status == 200:
             await send_slowly(msgspec.json.encode(document), receive, send)
         else:
-            await answer_json(send, status, document)
+            await send_json(send, status, document)
 
     def _answer(self, asked: dict[str, str]) -> tuple[int, dict[str, Any]]:
         try:
@@ -147,7 +147,7 @@ def _bump(hours: "np.ndarray[Any, np.dtype[np.float64]]", centre: float, width: 
     return np.exp(-0.5 * ((hours - centre) / width) ** 2)
 
 
-def run(options: MetersOptions) -> dict[str, Any]:
+def run_meter_server(options: MetersOptions) -> dict[str, Any]:
     """Serve until SIGINT or SIGTERM; returns the number of requests. Raises ValueError or OSError at the start."""
     server = MeterServer(options)
     serve(server, options.host, options.port)

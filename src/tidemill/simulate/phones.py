@@ -15,7 +15,7 @@ import msgspec
 from tidemill.model.time import NS_PER_S, format_instant, parse_instant
 from tidemill.simulate.session import ClientSession, Options, Progress, Unexpected, accepts, refuses, run_workers
 from tidemill.simulate.summary import Summary
-from tidemill.simulate.walks import Fix, broken, walk
+from tidemill.simulate.walks import Fix, broken_record, walk
 
 _FIELDS: Final = ("lat", "long", "accuracy", "speed")
 _MINUTE_NS: Final = 60 * NS_PER_S
@@ -30,7 +30,7 @@ class PhonesOptions(Options, frozen=True, kw_only=True):
     verify: bool = False
 
 
-class Sending(msgspec.Struct, frozen=True):
+class PlannedRequest(msgspec.Struct, frozen=True):
     """One request to come. `kind` `late` fixes are older than ones sent before; of a `burst` none waits."""
 
     fix: Fix
@@ -38,7 +38,7 @@ class Sending(msgspec.Struct, frozen=True):
     number: int = 0
 
 
-def sendings(seed: int, user: int, start_ns: int) -> Iterator[Sending]:
+def planned_requests(seed: int, user: int, start_ns: int) -> Iterator[PlannedRequest]:
     """What one phone sends, without end: a walk with some fixes held back, sent twice, in bursts or broken."""
     draw = random.Random(f"phone {seed} {user}")
     held: list[Fix] = []
@@ -48,26 +48,26 @@ def sendings(seed: int, user: int, start_ns: int) -> Iterator[Sending]:
         place = draw.random()
         if burst:
             burst -= 1
-            yield Sending(fix, "burst")
+            yield PlannedRequest(fix, "burst")
         elif place < 0.06:
             held.append(fix)
             continue
         else:
             burst = draw.randint(5, 15) if place > 0.98 else 0
-            yield Sending(fix, "fix")
+            yield PlannedRequest(fix, "fix")
         sent = [*sent[-20:], fix]
         if draw.random() < 0.08:
             other = {"accuracy": 99.9, "speed": 9.9}
-            yield Sending(msgspec.structs.replace(draw.choice(sent), **other), "duplicate")
+            yield PlannedRequest(msgspec.structs.replace(draw.choice(sent), **other), "duplicate")
         if held and draw.random() < 0.1:
             late = held.pop(0)
             sent.append(late)
-            yield Sending(late, "late")
+            yield PlannedRequest(late, "late")
         if draw.random() < 0.06:
-            yield Sending(fix, "broken", number + user)
+            yield PlannedRequest(fix, "broken", number + user)
 
 
-def run(options: PhonesOptions, progress: Progress | None = None) -> Summary:
+def run_phones(options: PhonesOptions, progress: Progress | None = None) -> Summary:
     """Send `count` records and check the answers. Raises ValueError for a `start` that is no instant."""
     start_ns = parse_instant(options.start)
     minutes: Minutes = defaultdict(dict)
@@ -87,10 +87,10 @@ async def _work(
     session: ClientSession, options: PhonesOptions, users: list[int], start_ns: int, minutes: Minutes
 ) -> None:
     """Send for these users in turn."""
-    streams = [sendings(options.seed, user, start_ns) for user in users]
+    streams = [planned_requests(options.seed, user, start_ns) for user in users]
     while True:
         for stream in streams:
-            if session.take() is None:
+            if session.next_number() is None:
                 return
             sending = next(stream)
             if sending.kind != "burst":
@@ -98,10 +98,10 @@ async def _work(
             await _send(session, sending, minutes if options.verify else None)
 
 
-async def _send(session: ClientSession, sending: Sending, minutes: Minutes | None) -> None:
+async def _send(session: ClientSession, sending: PlannedRequest, minutes: Minutes | None) -> None:
     fix = sending.fix
     if sending.kind == "broken":
-        body, paths = broken(fix, sending.number)
+        body, paths = broken_record(fix, sending.number)
         await session.call("PUT", "/location", refuses(400, *paths), body=body, headers=_JSON)
         return
     body = msgspec.json.encode(fix.record())
@@ -131,7 +131,7 @@ async def _verify(session: ClientSession, minutes: Minutes) -> None:
 
 
 async def _rollups(session: ClientSession, params: dict[str, str]) -> dict[int, dict[str, Any]]:
-    rows = await session.read("/v1/feeds/location/rollups", params)
+    rows = await session.read_json("/v1/feeds/location/rollups", params)
     return {parse_instant(row["minute"]): row for row in rows}
 
 

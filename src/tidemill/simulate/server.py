@@ -66,19 +66,19 @@ def running(app: App, host: str = "127.0.0.1", port: int = 0, listener: socket.s
             thread.join(10)
 
 
-def parameters(scope: Scope) -> dict[str, str]:
+def query_parameters(scope: Scope) -> dict[str, str]:
     """The query parameters of a request; of one given twice, the last."""
     query = scope["query_string"].decode("ascii", "replace")
     return {name: values[-1] for name, values in parse_qs(query, keep_blank_values=True).items()}
 
 
-async def answer(send: Send, status: int, body: bytes, content_type: str = "application/json") -> None:
+async def send_response(send: Send, status: int, body: bytes, content_type: str = "application/json") -> None:
     """Send a whole response."""
     headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
-async def answer_json(send: Send, status: int, document: object) -> None:
+async def send_json(send: Send, status: int, document: object) -> None:
     """Send a document as JSON."""
-    await answer(send, status, json.dumps(document, allow_nan=False).encode())
+    await send_response(send, status, json.dumps(document, allow_nan=False).encode())

@@ -60,7 +60,7 @@ Check = Callable[[Reply], str]  # returns "accepted" or "refused", or raises Une
 
 
 class ClientSession:
-    """Sends requests and keeps count. `total` is how many calls `take` allows (0: no end)."""
+    """Sends requests and keeps count. `total` is how many calls `next_number` allows (0: no end)."""
 
     def __init__(self, name: str, options: Options, client: httpx.AsyncClient, progress: Progress | None) -> None:
         self.counter = Counter(name)
@@ -71,7 +71,7 @@ class ClientSession:
         self._taken = 0
         self._run = uuid.uuid4().hex
 
-    def take(self) -> int | None:
+    def next_number(self) -> int | None:
         """The number of the next item (from 0), or None when the count is used up."""
         if self._options.count and self._taken >= self._options.count:
             return None
@@ -106,10 +106,10 @@ class ClientSession:
             reply = await self._exchange(method, path, body, {**(headers or {}), **more}, params)
             verdict = check(reply)
         except Unexpected as error:
-            self.counter.surprise(f"{what}: {error}")
+            self.counter.record_unexpected(f"{what}: {error}")
             return None
         except httpx.HTTPError as error:
-            self.counter.surprise(f"{what}: {type(error).__name__}: {error}")
+            self.counter.record_unexpected(f"{what}: {type(error).__name__}: {error}")
             return None
         finally:
             if self._progress is not None:
@@ -132,13 +132,13 @@ class ClientSession:
                 if time.monotonic() >= end:
                     raise
             else:
-                self.counter.took(time.monotonic() - started)
+                self.counter.record_latency(time.monotonic() - started)
                 if answer.status_code not in _TRY_AGAIN or time.monotonic() >= end:
                     return Reply(answer.status_code, answer.headers.get("content-type", ""), answer.content)
             self.counter.retried += 1
             await asyncio.sleep(0.1)
 
-    async def read(self, path: str, params: Mapping[str, str] | None = None) -> Any:
+    async def read_json(self, path: str, params: Mapping[str, str] | None = None) -> Any:
         """GET a document to compare with. Raises Unexpected unless it is 200 and JSON."""
         reply = await self._exchange("GET", path, None, {}, params)
         if reply.status != 200:
@@ -154,7 +154,7 @@ class ClientSession:
                 await compare()
             except (Unexpected, httpx.HTTPError, LookupError, TypeError, ValueError) as error:
                 if time.monotonic() >= end:
-                    self.counter.surprise(f"{what}: {_told(error)}")
+                    self.counter.record_unexpected(f"{what}: {_describe_error(error)}")
                     return False
                 await asyncio.sleep(0.1)
             else:
@@ -162,7 +162,7 @@ class ClientSession:
                 return True
 
 
-def _told(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     return str(error) if isinstance(error, Unexpected) else f"{type(error).__name__}: {error}"
 
 

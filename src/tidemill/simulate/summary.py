@@ -56,14 +56,14 @@ class Counter:
         self._examples: list[str] = []
         self.sent = self.accepted = self.refused = self.unexpected = self.retried = self.verified = 0
 
-    def surprise(self, example: str) -> None:
+    def record_unexpected(self, example: str) -> None:
         """Something was not as expected; the first few are kept as examples."""
         self.unexpected += 1
         if len(self._examples) < _EXAMPLES:
             self._examples.append(example)
             log.warning("%s: unexpected: %s", self._name, example)
 
-    def took(self, seconds: float) -> None:
+    def record_latency(self, seconds: float) -> None:
         """The latency of one answer."""
         self._latencies.append(seconds)
 

@@ -92,7 +92,7 @@ def _device_text(moment: datetime, lat: float, long: float, *, with_offset: bool
     return f"{text.replace(' ', 'T')}{offset[:3]}:{offset[3:5]}"
 
 
-def broken(fix: Fix, number: int) -> tuple[bytes, tuple[str, ...]]:
+def broken_record(fix: Fix, number: int) -> tuple[bytes, tuple[str, ...]]:
     """The `number`-th way to break a record: the body, and the paths that the refusal must name."""
     record = fix.record()
     changes, paths = _BREAKS[number % len(_BREAKS)]

@@ -7,7 +7,7 @@ SELECT id, seq, toString(kind) AS kind, selector, toUnixTimestamp64Nano(requeste
     toUnixTimestamp64Nano(erased_at) AS erased_ns, points, records, payloads, payloads_kept
 FROM deletions FINAL
 
--- name: deletion_one
+-- name: deletion_by_id
 -- One deletion.
 -- include: deletion_columns
 WHERE tenant = {tenant:String} AND id = {id:String}

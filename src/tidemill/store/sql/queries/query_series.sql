@@ -55,7 +55,7 @@ WHERE tenant = {tenant:String}
   AND ({name:String} = '' OR name = {name:String})
   AND arrayAll((k, v) -> mapContains(tags, k) AND tags[k] = v, {tag_keys:Array(String)}, {tag_values:Array(String)})
 
--- name: series_one
+-- name: series_by_id
 -- What one series is; no row if there is none.
 SELECT feed, name, field, tags, unit, description, deleted_seq
 FROM series FINAL
