@@ -134,8 +134,8 @@ def test_another_tenants_series_looks_like_none(store: Store, writer: Writer) ->
     theirs = Writer(store, "elsewhere")
     key = theirs.series("signals", "value")
     theirs.points(key, [START], [1.0])
-    for call in ("full", "metrics"):
-        known = FullSeriesQuery if call == "full" else MetricsQuery
+    for call in ("read_series", "metrics"):
+        known = FullSeriesQuery if call == "read_series" else MetricsQuery
         with pytest.raises(NotFoundError):
             getattr(queries(store).series, call)("default", key, asked(known))
     for text in ("", "xyz", "0" * 17, "A" * 16, "'; drop", "0000000000000000"):

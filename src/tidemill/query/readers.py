@@ -1,4 +1,4 @@
-"""Readers of single query parameters: each converts a text to a value or raises ValueError with a message for the caller.
+"""Readers of single query parameters: each converts text to a value or raises ValueError with a message for callers.
 
 `Context` has all parameters of the request as text, for those whose meaning depends on another (`unit`, `tz`).
 """

@@ -63,7 +63,7 @@ class Bytes(msgspec.Struct, frozen=True):
 
 
 class Receipts:
-    """Looks up receipts in the store first, then in the log: the mill writes the outcome before the log drops the payload.
+    """Looks up receipts in the store, then in the log: the mill writes the outcome before the log drops the payload.
 
     While the store cannot be reached, payloads that the log still has are answered from the log.
     """

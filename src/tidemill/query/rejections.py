@@ -1,7 +1,7 @@
 """The rejection ledger for administrators: pages, newest first, files, and counts by reason.
 
-Order: offset descending, then index in the payload descending. A cursor has the last (seq, idx) of each partition of the
-log, so that new rejections do not change the following pages. A page over several partitions is merged by times of
+Order: offset descending, then index in the payload descending. A cursor has the last (seq, idx) of each partition of
+the log, so that new rejections do not change the following pages. A page over several partitions is merged by times of
 receipt; a file has one partition after the other.
 """
 

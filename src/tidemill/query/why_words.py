@@ -1,4 +1,4 @@
-"""Sentences of a story: numbers, records, why a record was rejected, how a published value changed."""
+"""Phrases of a story: values, records, the reasons of a rejection, the change of a published value."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,25 +15,25 @@ def format_value(value: float | None) -> str:
 
 
 def describe_record(facts: Mapping[str, Any] | None, index: int) -> str:
-    """`record 3 of payload ID`; `facts` None: the store does not know the payload any more."""
+    """`record 3 of payload ID`; `facts` None: the store does not have the payload any more."""
     return f"record {index} of payload {facts['receipt']}" if facts else f"record {index} of a payload that is gone"
 
 
 def capitalize(text: str) -> str:
-    """The text with a capital first letter, the rest as it is."""
+    """The text with a capital first letter and the rest unchanged."""
     return text[:1].upper() + text[1:]
 
 
 def describe_reasons(reasons: Sequence[str], detail: str) -> str:
-    """Reason codes, each with what the ledger says of it, else with what it means in general."""
-    said, untold = detail.strip().rstrip("."), []
+    """Each reason code with its explanation: that of the ledger's `detail`, else the general meaning of the code."""
+    explained, general = detail.strip().rstrip("."), []
     for code in reasons:
         meaning = REASONS.get(code, "a reason that the feed names").rstrip(".")
-        if meaning in said and f"{code}: " not in said:
-            said = said.replace(meaning, f"{code}: {meaning}", 1)
-        elif f"{code}: " not in said:
-            untold.append(f"{code}: {meaning}")
-    return "; ".join([*untold, *([said] if said else [])]) + "."
+        if meaning in explained and f"{code}: " not in explained:
+            explained = explained.replace(meaning, f"{code}: {meaning}", 1)
+        elif f"{code}: " not in explained:
+            general.append(f"{code}: {meaning}")
+    return "; ".join([*general, *([explained] if explained else [])]) + "."
 
 
 def count_rules(count: int) -> str:
@@ -42,7 +42,7 @@ def count_rules(count: int) -> str:
 
 
 def describe_change(what: str, change: PublishedChange) -> str:
-    """One change of `what` as a sentence. A value that was deleted is withheld, which is not the same as none."""
+    """A sentence about one change of `what`. It withholds a deleted value and does not call it missing."""
     if change.why == "deleted":
         after = f"is {format_value(change.new)} since then" if change.new is not None else "there is none since then"
         return f"{what} changed by a deletion: what it was is withheld, as it was deleted; {after}."

@@ -1,5 +1,5 @@
-"""Where a rollup window comes from: its row with the evidence, the payloads that its points came with, page by page,
-the values replaced and records rejected in it, and its restatements."""
+"""The lineage of a rollup window: its row with the evidence, the payloads of its points (page by page), the superseded
+values, the rejected records, and the published changes in it."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -22,7 +22,7 @@ _WINDOW_REPLACED: Final = 1_000
 
 
 class WindowPayload(msgspec.Struct, frozen=True):
-    """A payload with points in a window: how many stand there, and the lowest index in it of those records."""
+    """A payload with current points in a window: how many, and the lowest index of their records in the payload."""
 
     payload: Origin
     points: int
@@ -30,7 +30,7 @@ class WindowPayload(msgspec.Struct, frozen=True):
 
 
 class RejectedInWindow(msgspec.Struct, frozen=True):
-    """Records in a window that were rejected, by reason; `possible`: those of nobody knows which series of the feed."""
+    """Rejected records in a window, by reason; `possible`: those of the feed whose series is not known."""
 
     by_reason: dict[str, int]
     possible: dict[str, int]
@@ -38,8 +38,8 @@ class RejectedInWindow(msgspec.Struct, frozen=True):
 
 
 class WindowLineage(msgspec.Struct, frozen=True):
-    """Everything behind one rollup window of a series. `payloads` is a page: `next` leads to more. Of a sealed window
-    the points are past retention: it has no payloads any more. At most 1,000 of `replaced` and `changes` are shown."""
+    """The lineage of one rollup window of a series. `payloads` is a page: `next` leads to more. The points of a sealed
+    window are past retention, so it has no payloads any more. `replaced` and `changes` have at most 1,000 items."""
 
     series: str
     feed: str
@@ -69,14 +69,14 @@ class WindowLineageQueries:
     def window_lineage(
         self, tenant: str, described: Description, begin_ns: int, limit: int, cursor: str | None
     ) -> WindowLineage:
-        """As `LineageQueries.window_lineage`, of a series that is there. Raises NotFoundError for a window that is not."""
+        """As `LineageQueries.window_lineage`, of a known series. Raises NotFoundError for a window without points."""
         feed = self._origins.feed_version(tenant, described.feed, None)
         every_s = _width(described, feed, begin_ns)
         last = begin_ns + every_s * NS_PER_S - 1
         span = {"first": begin_ns, "last": last}
         bound = {"tenant": tenant, "series": described.series, "deleted_seq": described.deleted_seq, **span}
         (after,) = self._seals.open_or_start(ROUTE, tenant, cursor, (0,))
-        windows, rows, old, lost, changes = run_parallel(
+        windows, rows, replaced, rejected, changes = run_parallel(
             lambda: windows_at(self._store, tenant, described.series, begin_ns, feed),
             lambda: self._store.rows("lineage_window_payloads", **bound, after=after, limit=limit + 1),
             lambda: self._store.rows("lineage_replaced", **bound, limit=_WINDOW_REPLACED),
@@ -86,7 +86,7 @@ class WindowLineageQueries:
         if not windows:
             raise _empty(described, begin_ns, every_s)
         page = rows[:limit]
-        named = {row["seq"] for row in page} | {row[name] for row in old for name in ("seq", "by_seq")}
+        named = {row["seq"] for row in page} | {row[name] for row in replaced for name in ("seq", "by_seq")}
         facts = self._origins.payload_facts(tenant, named)
         return WindowLineage(
             series=format_series(described.series),
@@ -98,8 +98,8 @@ class WindowLineageQueries:
             rules=judging_rules(described.feed, feed, feed.version if feed else 0),
             payloads=[WindowPayload(payload_origin(facts.get(r["seq"])), r["points"], r["first_index"]) for r in page],
             next=self._seals.seal(ROUTE, tenant, page[-1]["seq"]) if len(rows) > len(page) else None,
-            replaced=[replaced_value(row, facts) for row in old],
-            rejected=lost,
+            replaced=[replaced_value(row, facts) for row in replaced],
+            rejected=rejected,
             changes=changes,
             links=_links(described, begin_ns, last + 1),
         )
@@ -129,7 +129,7 @@ class WindowLineageQueries:
 
 
 def _width(described: Description, feed: Feed | None, begin_ns: int) -> int:
-    """The width in s of the window of the feed that begins at an instant."""
+    """The width (s) of the feed's window that begins at an instant. Raises InputError where no window begins there."""
     if not window_widths(feed):
         keeps = "keeps no rollups" if feed else "has a definition that cannot be read"
         message = f"the feed '{described.feed}' {keeps}; ask with time= for the lineage of a point"

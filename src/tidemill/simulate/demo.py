@@ -1,5 +1,5 @@
-"""Traffic through all five feeds, so that a new installation has something to show: the two servers that it polls, and
-phones, machines and files that send to it. Runs until SIGTERM or SIGINT; sends again what a restarting server refused.
+"""Demo traffic through all five feeds of a new installation: the two servers that it polls, and phones, machines and
+files that send to it. Runs until SIGTERM or SIGINT; repeats requests that a restarting server refused.
 """
 
 import logging
@@ -21,13 +21,13 @@ _PATIENCE_S = 3600.0
 
 
 def run_demo_traffic(url: str, listeners: Mapping[str, socket.socket], key: str = "") -> None:
-    """Serve and send until told to end. `listeners`: the sockets on which to serve `telemetry` and `meters`, each left
-    out where there is none. `key`: an API key with the scopes read and write, where keys are needed."""
+    """Serves and sends until a signal. `listeners`: the sockets on which to serve `telemetry` and `meters`; one without
+    a socket is not served. `key`: an API key with the scopes read and write, where keys are required."""
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     now_ns = time.time_ns() // NS_PER_S * NS_PER_S
-    # Walks take about 11 s a fix, so at this rate the eight phones live in real time.
+    # A walk has a fix about every 11 s, so that at this rate the eight phones send in real time.
     phone = phones.PhonesOptions(
         url=url, key=key, count=0, rate=0.85, patience_s=_PATIENCE_S, seed=now_ns % 997, start=format_instant(now_ns)
     )

@@ -1,7 +1,7 @@
-"""Dropzone files as scripts send them, with curl's form content type: JSON objects, arrays, NDJSON, and bad ones.
+"""Dropzone files as scripts send them, with curl's form content type: JSON objects, arrays, NDJSON, and invalid ones.
 
-A refusal must name the path of the fault. Sending an instant again (with another offset) must replace its row. At the
-end of each batch the rows are read back and their mean, deviation, count and receipt compared.
+A refusal must name the path of the fault. A second file for an instant (with another offset) must replace its row. At
+the end of each batch the rows are read back and their mean, deviation, count and receipt are compared.
 """
 
 import json
@@ -32,14 +32,14 @@ class FilesOptions(Options, frozen=True, kw_only=True):
 
 
 class SentRow(msgspec.Struct, frozen=True):
-    """What a row must say: the numbers that were sent last for its instant, and the receipt they came under."""
+    """The expected content of a row: the numbers that were sent last for its instant, and their receipt."""
 
     data: list[float]
     receipt: str
 
 
 def document(options: FilesOptions, number: int, instant_ns: int, attempt: int = 0) -> dict[str, Any]:
-    """A file's content for an instant; the same for the same arguments. Its offset changes with number and attempt."""
+    """The content of a file for an instant, the same for the same arguments; number and attempt select its offset."""
     draw = np.random.default_rng([options.seed, number, attempt])
     hours = _OFFSETS_H[(number + attempt) % len(_OFFSETS_H)]
     zone = timezone(timedelta(hours=hours))
@@ -49,11 +49,11 @@ def document(options: FilesOptions, number: int, instant_ns: int, attempt: int =
 
 
 def bad_document(good: dict[str, Any], number: int) -> tuple[bytes, tuple[str, ...]]:
-    """The `number`-th way to break a file: its bytes, and the paths that the refusal must name."""
+    """The `number`-th kind of invalid file: its bytes, and the paths that the refusal must name."""
     last = len(good["data"]) - 1
-    place = min(17, last)
+    middle = min(17, last)
     changes: tuple[tuple[Any, tuple[str, ...]], ...] = (
-        ({"data": [*good["data"][:place], "1.5", *good["data"][place + 1 :]]}, (f"$.data[{place}]",)),
+        ({"data": [*good["data"][:middle], "1.5", *good["data"][middle + 1 :]]}, (f"$.data[{middle}]",)),
         ({"data": [*good["data"][:last], None]}, (f"$.data[{last}]",)),
         ({"data": []}, ("$.data",)),
         ({"data": 1.5}, ("$.data",)),
@@ -70,7 +70,7 @@ def bad_document(good: dict[str, Any], number: int) -> tuple[bytes, tuple[str, .
 
 
 def run_files(options: FilesOptions, progress: Progress | None = None) -> Summary:
-    """Send `count` requests and check answers and rows. Raises ValueError for a `start` that is no instant."""
+    """Sends `count` requests and checks answers and rows. Raises ValueError for a `start` that is no instant."""
     start_ns = parse_instant(options.start) // _MINUTE_NS * _MINUTE_NS
 
     def work(session: ClientSession) -> Sequence[Awaitable[None]]:
@@ -105,13 +105,13 @@ async def _send(
         await session.call("POST", _PATH, refusal, body=json.dumps(documents).encode(), headers=_CURL)
     elif kind in (5, 8):
         documents = [document(options, number, instant_ns + n * _MINUTE_NS, n) for n in range(3)]
-        lines = [json.dumps(one).encode() for one in documents]
+        lines = [json.dumps(content).encode() for content in documents]
         body = b"[" + b",".join(lines) + b"]" if kind == 5 else b"\n".join(lines) + b"\n"
-        await _post(session, body, {instant_ns + n * _MINUTE_NS: one for n, one in enumerate(documents)}, sent)
+        await _post(session, body, {instant_ns + n * _MINUTE_NS: content for n, content in enumerate(documents)}, sent)
     else:
-        for attempt in range(2 if kind == 1 else 1):  # the same instant again: with another offset, it replaces
-            one = document(options, number, instant_ns, attempt)
-            await _post(session, json.dumps(one).encode(), {instant_ns: one}, sent)
+        for attempt in range(2 if kind == 1 else 1):  # the second file of the instant replaces the first
+            content = document(options, number, instant_ns, attempt)
+            await _post(session, json.dumps(content).encode(), {instant_ns: content}, sent)
 
 
 async def _post(
@@ -123,8 +123,8 @@ async def _post(
     receipt = reply.json()
     if receipt.get("bytes") != len(body):
         session.counter.record_unexpected(f"the receipt says {receipt.get('bytes')} bytes, {len(body)} were sent")
-    for instant_ns, one in documents.items():
-        sent[instant_ns] = SentRow(one["data"], receipt["id"])
+    for instant_ns, content in documents.items():
+        sent[instant_ns] = SentRow(content["data"], receipt["id"])
 
 
 async def _verify(session: ClientSession, sent: dict[int, SentRow]) -> None:
@@ -134,8 +134,8 @@ async def _verify(session: ClientSession, sent: dict[int, SentRow]) -> None:
 
     async def compare() -> None:
         rows = {row["time"]: row for row in await session.read_json(f"{_PATH}/rows", bounds)}
-        for instant_ns, one in sent.items():
-            _compare(rows.get(format_instant(instant_ns)), one, format_instant(instant_ns))
+        for instant_ns, expected in sent.items():
+            _compare(rows.get(format_instant(instant_ns)), expected, format_instant(instant_ns))
 
     await session.verify(f"{len(sent)} rows", compare)
 

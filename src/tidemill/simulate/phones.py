@@ -1,8 +1,8 @@
 """Phones that send one fix at a time to `PUT /location`, and check each answer.
 
-Among the fixes: duplicates (the same timestamp and user, other values), bursts, late records, and broken ones of every
-kind, which must be refused by name. With `verify` the averages per user and minute are read back at the end and
-compared with those of the first-submitted fixes. A user's fixes are sent in order, by one worker.
+The fixes include duplicates (the same timestamp and user, other values), bursts, late records, and every kind of broken
+record, whose refusal must name the fault. With `verify` the averages per user and minute are read back at the end and
+compared with those of the first-submitted fixes. One worker sends all fixes of a user, in order.
 """
 
 import random
@@ -19,7 +19,7 @@ from tidemill.simulate.walks import Fix, broken_record, walk
 
 _FIELDS: Final = ("lat", "long", "accuracy", "speed")
 _MINUTE_NS: Final = 60 * NS_PER_S
-Minutes = dict[tuple[str, int], dict[str, Fix]]  # (user, minute) -> the fixes that count, by timestamp
+Minutes = dict[tuple[str, int], dict[str, Fix]]  # (user, minute) -> the first-submitted fixes, by timestamp
 
 
 class PhonesOptions(Options, frozen=True, kw_only=True):
@@ -31,7 +31,7 @@ class PhonesOptions(Options, frozen=True, kw_only=True):
 
 
 class PlannedRequest(msgspec.Struct, frozen=True):
-    """One request to come. `kind` `late` fixes are older than ones sent before; of a `burst` none waits."""
+    """A request to send. A `late` fix is older than fixes sent before; a `burst` fix is sent without a pause."""
 
     fix: Fix
     kind: Literal["fix", "duplicate", "late", "burst", "broken"]
@@ -39,21 +39,21 @@ class PlannedRequest(msgspec.Struct, frozen=True):
 
 
 def planned_requests(seed: int, user: int, start_ns: int) -> Iterator[PlannedRequest]:
-    """What one phone sends, without end: a walk with some fixes held back, sent twice, in bursts or broken."""
+    """The requests of one phone, without end: a walk with some fixes late, duplicated, in bursts or broken."""
     draw = random.Random(f"phone {seed} {user}")
     held: list[Fix] = []
     burst = 0
     sent: list[Fix] = []
     for number, fix in enumerate(walk(seed, user, start_ns)):
-        place = draw.random()
+        share = draw.random()
         if burst:
             burst -= 1
             yield PlannedRequest(fix, "burst")
-        elif place < 0.06:
+        elif share < 0.06:
             held.append(fix)
             continue
         else:
-            burst = draw.randint(5, 15) if place > 0.98 else 0
+            burst = draw.randint(5, 15) if share > 0.98 else 0
             yield PlannedRequest(fix, "fix")
         sent = [*sent[-20:], fix]
         if draw.random() < 0.08:
@@ -68,14 +68,14 @@ def planned_requests(seed: int, user: int, start_ns: int) -> Iterator[PlannedReq
 
 
 def run_phones(options: PhonesOptions, progress: Progress | None = None) -> Summary:
-    """Send `count` records and check the answers. Raises ValueError for a `start` that is no instant."""
+    """Sends `count` records and checks the answers. Raises ValueError for a `start` that is no instant."""
     start_ns = parse_instant(options.start)
     minutes: Minutes = defaultdict(dict)
     workers = max(1, min(options.connections, options.users))
 
     def work(session: ClientSession) -> Sequence[Awaitable[None]]:
         users = range(options.users)
-        return [_work(session, options, list(users[place::workers]), start_ns, minutes) for place in range(workers)]
+        return [_work(session, options, list(users[first::workers]), start_ns, minutes) for first in range(workers)]
 
     async def finish(session: ClientSession) -> None:
         await _verify(session, minutes)
@@ -86,22 +86,22 @@ def run_phones(options: PhonesOptions, progress: Progress | None = None) -> Summ
 async def _work(
     session: ClientSession, options: PhonesOptions, users: list[int], start_ns: int, minutes: Minutes
 ) -> None:
-    """Send for these users in turn."""
+    """Sends the requests of these users in turn."""
     streams = [planned_requests(options.seed, user, start_ns) for user in users]
     while True:
         for stream in streams:
             if session.next_number() is None:
                 return
-            sending = next(stream)
-            if sending.kind != "burst":
+            planned = next(stream)
+            if planned.kind != "burst":
                 await session.pace()
-            await _send(session, sending, minutes if options.verify else None)
+            await _send(session, planned, minutes if options.verify else None)
 
 
-async def _send(session: ClientSession, sending: PlannedRequest, minutes: Minutes | None) -> None:
-    fix = sending.fix
-    if sending.kind == "broken":
-        body, paths = broken_record(fix, sending.number)
+async def _send(session: ClientSession, planned: PlannedRequest, minutes: Minutes | None) -> None:
+    fix = planned.fix
+    if planned.kind == "broken":
+        body, paths = broken_record(fix, planned.number)
         await session.call("PUT", "/location", refuses(400, *paths), body=body, headers=_JSON)
         return
     body = msgspec.json.encode(fix.record())
@@ -115,7 +115,7 @@ _JSON: Final = {"Content-Type": "application/json"}
 
 
 async def _verify(session: ClientSession, minutes: Minutes) -> None:
-    """Compare every minute of every user."""
+    """Compares every minute of every user."""
     for user in sorted({user for user, _ in minutes}):
         mine = {minute: fixes for (name, minute), fixes in minutes.items() if name == user}
 

@@ -54,7 +54,7 @@ FROM (
 SELECT
     *,
     {changes:Array(Int64)}[i] AS changed,
-    {walls:Array(Int64)}[i] AS wall_changed,
+    {wall_times:Array(Int64)}[i] AS wall_changed,
     {previous:Array(Int64)}[i] AS previous,
     {offset_before:Array(Int64)}[i] AS offset_before,
     {offset_after:Array(Int64)}[i] AS offset_after
