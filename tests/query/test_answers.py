@@ -18,7 +18,7 @@ def test_an_array_is_the_same_however_its_lines_are_cut(items: list[dict[str, ob
     places = [0, *sorted(cut for cut in cuts if cut < len(lines)), len(lines)]
     pieces = [lines[a:b] for a, b in itertools.pairwise(places)]
     assert json.loads(b"".join(json_array(pieces))) == items
-    document = json.loads(b"".join(object_with_items({"a": 1}, "items", json_array(pieces), {"next": None})))
+    document = json.loads(b"".join(object_with_items({"a": 1}, json_array(pieces), {"next": None})))
     assert document == {"a": 1, "items": items, "next": None}
 
 

@@ -16,7 +16,6 @@ from tidemill.query.rejections import (
     RejectionsQuery,
     RejectionSummaryQuery,
     Winner,
-    accepted_format,
     json_or_text,
 )
 from tidemill.store.client import Store
@@ -211,7 +210,8 @@ def test_what_is_behind_the_limit_of_an_export_can_be_asked_for(store: Store, wr
      ("text/html, Application/vnd.apache.parquet", "parquet"), ("application/json, text/csv", "json"), ("???", "json")],
 )  # fmt: skip
 def test_the_format_is_negotiated(header: str, kind: str) -> None:
-    assert accepted_format(header) == kind
+    assert asked(RejectionsQuery).answer_format(header) == kind
+    assert asked(RejectionsQuery, format="csv").answer_format(header) == "csv"
 
 
 @pytest.mark.parametrize("text", ["{broken", "", "\ud7ff text", "[" * 100_000, "NaN", '"\\ud800"'])

@@ -13,13 +13,7 @@ from tidemill.query.answers import Page
 from tidemill.query.lineage import LineageQuery, PointLineage
 from tidemill.query.parameters import QueryParameters
 from tidemill.query.receipts import Bytes, Receipt
-from tidemill.query.rejections import (
-    RejectionPage,
-    RejectionsQuery,
-    RejectionSummary,
-    RejectionSummaryQuery,
-    accepted_format,
-)
+from tidemill.query.rejections import RejectionPage, RejectionsQuery, RejectionSummary, RejectionSummaryQuery
 from tidemill.query.why import Story, WhyQuery
 from tidemill.query.window_lineage import WindowLineage
 
@@ -94,7 +88,7 @@ def list_rejections(call: ReadCall[RejectionsQuery]) -> Page:
     by `Accept`) the whole selection comes at once, the record as a text. In CSV a text that a spreadsheet would take
     for a formula (it begins with = + - @, a tab or an end of line, also behind blanks or quotes) begins with an
     apostrophe."""
-    kind = call.query.format or accepted_format(call.request.headers.get("accept", ""))
+    kind = call.query.answer_format(call.request.headers.get("accept", ""))
     return call.queries.rejections.answer_rejections(call.tenant, call.query, kind)
 
 

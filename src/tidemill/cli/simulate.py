@@ -50,12 +50,8 @@ def data_server(
     """
     from tidemill.simulate.data_server import DataServerOptions, run_data_server
 
-    _serve(
-        lambda: run_data_server(
-            DataServerOptions(host=_HOST, port=port, seed=seed, count=count, rate=rate, faults=faults)
-        ),
-        port,
-    )
+    options = DataServerOptions(host=_HOST, port=port, seed=seed, count=count, rate=rate, faults=faults)
+    _serve(lambda: run_data_server(options), port)
 
 
 @app.command()
@@ -103,9 +99,8 @@ def machines(
     """Store vibration series, read them and their metrics back, compare every value, delete some."""
     from tidemill.simulate.machines import MachinesOptions, run_machines
 
-    _send(
-        "machines", MachinesOptions(url=url, key=key, seed=seed, count=count, rate=rate, samples=samples), run_machines
-    )
+    options = MachinesOptions(url=url, key=key, seed=seed, count=count, rate=rate, samples=samples)
+    _send("machines", options, run_machines)
 
 
 @app.command()

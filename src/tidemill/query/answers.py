@@ -12,7 +12,7 @@ import msgspec
 Body = bytes | Iterator[bytes]
 AnyJson = Annotated[Any, msgspec.Meta(description="Any JSON value.")]
 
-# format parameter -> the store's format for text or columns, and the content type of the answer
+# Of each value of the parameter `format`: the store's format, and the content type of the answer.
 STORE_FORMATS: Final = {
     "ndjson": "JSONEachRow",
     "csv": "CSVWithNames",
@@ -63,9 +63,9 @@ def json_array(lines: Iterable[bytes]) -> Iterator[bytes]:
     yield b"]"
 
 
-def object_with_items(head: dict[str, Any], name: str, items: Iterable[bytes], tail: dict[str, Any]) -> Iterator[bytes]:
-    """The JSON object `{**head, name: items, **tail}`; `items` are the bytes of one JSON value, streamed."""
-    yield msgspec.json.encode(head)[:-1] + (b"," if head else b"") + msgspec.json.encode(name) + b":"
+def object_with_items(head: dict[str, Any], items: Iterable[bytes], tail: dict[str, Any]) -> Iterator[bytes]:
+    """The JSON object `{**head, "items": items, **tail}`; `items` are the bytes of one JSON value, streamed."""
+    yield msgspec.json.encode(head)[:-1] + (b"," if head else b"") + b'"items":'
     yield from items
     end = msgspec.json.encode(tail)
     yield b"," + end[1:] if tail else b"}"
@@ -78,6 +78,6 @@ def object_with_columns(head: dict[str, Any], columns: Iterable[bytes]) -> Itera
     for piece in columns:
         if first and piece:
             first = False
-            yield piece[1:]  # its opening brace
+            yield piece[1:]  # without its opening brace
         else:
             yield piece

@@ -20,6 +20,7 @@ from tidemill.model.time import MAX_NS, MIN_NS, format_instant
 from tidemill.query import readers
 from tidemill.query.cursors import PROCESS_SEALS, Seals, merge_partitions, read_sealed_cursor
 from tidemill.query.parameters import TEXT, FeedName, Parameter, QueryParameters, Unit, limit_to, one_of
+from tidemill.query.receipts import receipts_by_seq
 from tidemill.query.series import Hidden
 from tidemill.store.client import Store
 
@@ -72,8 +73,8 @@ class ChangesQuery(ChangeStreamQuery, frozen=True):
 
 
 class ChangeEvent(msgspec.Struct, frozen=True):
-    """A published value that became another. Of a point `time`; of a rollup window its begin `window`, its length
-    `every` and means as values. `old` null: there was none; `new` null: there is none any more; counts are of points.
+    """A change of a published value. A point has its `time`; a rollup window has its begin `window`, its length `every`,
+    and means as values. `old` null: there was no value; `new` null: there is none any more; counts are of points.
 
     `why`: `replaced` (a later value for the instant), `overtaken` (an earlier record arrived), `late` (a point received
     long after the window's end), `replay`, `deleted`. `receipt`, `index`: the record that brought the new value.
@@ -98,7 +99,7 @@ class ChangeEvent(msgspec.Struct, frozen=True):
 
 
 class ChangePage(msgspec.Struct, frozen=True):
-    """Changes, oldest first. `next` is never null, also at the end: ask with it as `cursor` for more, now or later."""
+    """Changes, oldest first. `next` is never null, also at the end: send it as `cursor` for more, now or later."""
 
     items: list[ChangeEvent]
     next: str
@@ -201,9 +202,7 @@ class Changes:
         return tuple(max(key_after_payload(until), (seq, idx, *_LAST)) for until, (seq, idx) in newest)
 
     def _change_events(self, tenant: str, page: list[dict[str, Any]], behind: list[ChangeKeys]) -> list[ChangeEvent]:
-        seqs = sorted({row["cause_seq"] for row in page if row["cause_seq"]})
-        rows = self._store.rows("receipts_by_seq", tenant=tenant, seqs=seqs) if seqs else []
-        receipts = {row["seq"]: row["receipt"] for row in rows}
+        receipts = receipts_by_seq(self._store, tenant, (row["cause_seq"] for row in page if row["cause_seq"]))
         ids = [self._seals.seal(ROUTE, tenant, *chain(*keys)) for keys in behind]
         return [_change_event(row, own, receipts.get(row["cause_seq"])) for row, own in zip(page, ids, strict=True)]
 

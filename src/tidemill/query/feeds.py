@@ -68,7 +68,7 @@ class FeedPoint(msgspec.Struct, frozen=True):
 
 
 class PollCounts(TypedDict):
-    """How many polls of a feed's source a window saw, and what came of them."""
+    """Numbers of polls of a feed's source in a window, in total and by result."""
 
     polls: int
     data: int
@@ -77,8 +77,8 @@ class PollCounts(TypedDict):
 
 
 class FeedWindow(TypedDict, total=False):
-    """A rollup window of a feed, over one set of tags. It begins at `minute`, `hour` or `day` where it is that long,
-    else at `time`; `count` is how many records it has. From `n` on it is its evidence, where that is asked for.
+    """A rollup window of a feed, over one set of tags. Its begin is `minute`, `hour` or `day` for windows of that
+    length, else `time`; `count` is its number of records. The members from `n` on are its evidence, if requested.
 
     The feed's tags, and the aggregates of its fields, are further members."""
 

@@ -1,8 +1,5 @@
-"""Lineage of a point or a rollup window of a series.
-
-The lineage of a point has its payload, record and rules, the values that it superseded, and the records that were
-rejected as its duplicates.
-"""
+"""Lineage of a point or a rollup window of a series: of a point its payload, record and rules, the values that it
+superseded, and the records that were rejected as its duplicates."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
@@ -25,7 +22,7 @@ from tidemill.query.series import Description, SeriesQueries
 from tidemill.query.window_lineage import WindowLineage, WindowLineageQueries
 from tidemill.store.client import Store, run_parallel
 
-MAX_POINTS: Final = 1_000  # of one instant: where a feed keeps all that share a second
+MAX_POINTS: Final = 1_000  # of one instant, for a feed that keeps all points of an instant
 MAX_REPLACED: Final = 10_000
 _INSTANT: Final = {"type": "string", "examples": ["2026-01-31T12:00:00Z", "1769860800"]}
 _INSTANT_TEXT: Final = "RFC 3339, a date (midnight UTC), or a number since the epoch with `unit`."

@@ -75,8 +75,7 @@ class Origins:
         self._store, self._book = store, book
 
     def payload_facts(self, tenant: str, seqs: Iterable[int]) -> dict[int, dict[str, Any]]:
-        """The facts of the payloads at these offsets, by offset; times in ns. Offsets that the store does not have are
-        left out."""
+        """The facts of the payloads at these offsets that the store has, by offset; times in ns."""
         wanted = sorted(set(seqs) - {0})
         if not wanted:
             return {}

@@ -14,8 +14,7 @@ MAX_CHANGES: Final = 1_000
 
 class PublishedChange(msgspec.Struct, frozen=True):
     """A change of a published value. `every_s` is null for a point, else the width of the rollup window, and the values
-    are its means; `old` null: there was no value, `new` null: there is none any more. `replay`: the replay that caused
-    the change."""
+    are its means; a null `old` or `new` is no value. `replay`: the replay that caused the change."""
 
     series: str
     changed_at: str
@@ -41,8 +40,8 @@ def published_changes(
     only: bool = False,
 ) -> list[PublishedChange]:
     """The changes of points (width 0) of these series in [first, last], and of their windows of these widths that begin
-    in that range, in the order in which they changed, at most MAX_CHANGES. With `only`: just the changes of the points
-    at `last` and of the windows that begin at `first`. Those up to `deleted_seq` are left out."""
+    in that range, in the order in which they changed, after offset `deleted_seq`, at most MAX_CHANGES. With `only`:
+    just the changes of the points at `last` and of the windows that begin at `first`."""
     rows = store.rows(
         "lineage_changes",
         tenant=tenant,

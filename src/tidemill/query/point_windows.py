@@ -55,7 +55,7 @@ class WindowPage(msgspec.Struct, frozen=True):
 
 def point_windows(store: Store, tenant: str, described: Description, query: PointsQuery, every: WindowLength) -> Page:
     """A page of windows of the length `every`. Raises LimitError when `fill` would need more than MAX_WINDOWS."""
-    clock = _request_clock(store, tenant, described, query, every)
+    clock = _clock(store, tenant, described, query, every)
     windows = _Windows(every, clock, int(query.closed == "right"))
     after = query.cursor[0] if query.cursor else _BEFORE_ALL
     limit = query.limit + 1
@@ -86,9 +86,7 @@ class _Windows(msgspec.Struct, frozen=True):
         return {**every, "closed_right": self.closed_right, **self.clock.lookup_tables()}
 
 
-def _request_clock(
-    store: Store, tenant: str, described: Description, query: PointsQuery, every: WindowLength
-) -> WallClock:
+def _clock(store: Store, tenant: str, described: Description, query: PointsQuery, every: WindowLength) -> WallClock:
     """The wall clock of the request's zone, over the time that the request can select."""
     if query.tz == "UTC" or every.of_epoch:
         return wall_clock("UTC", 0, 0)
@@ -165,10 +163,8 @@ def _starts(first: tuple[int, int], last: tuple[int, int], every: WindowLength, 
     ends = pl.Series([first_wall, max(last_wall, first_wall)], dtype=pl.Datetime("ns"))
     # Two days more: the last start may have an earlier wall-clock time than one before it, where clocks were put back.
     naive = pl.datetime_range(ends[0], ends[1] + timedelta(days=2), every.text, time_unit="ns", eager=True)
-    local_times = naive.to_physical().to_numpy()
-    starts = np.unique(
-        np.concatenate([clock.first_instants(local_times), clock.second_instants(local_times, every.nominal_ns)])
-    )
+    times = naive.to_physical().to_numpy()
+    starts = np.unique(np.concatenate([clock.first_instants(times), clock.second_instants(times, every.nominal_ns)]))
     return pl.Series("ns", starts[(starts >= first_ns) & (starts <= last_ns)], dtype=pl.Int64)
 
 
@@ -209,7 +205,7 @@ def _encode_page(frame: pl.DataFrame, head: dict[str, Any], query: PointsQuery, 
     texts.write_ndjson(buffer)
     if kind == "ndjson":
         return Page(buffer.getvalue(), answers.MEDIA_TYPES[kind], following)
-    body = answers.object_with_items(head, "items", answers.json_array([buffer.getvalue()]), {"next": following})
+    body = answers.object_with_items(head, answers.json_array([buffer.getvalue()]), {"next": following})
     return Page(b"".join(body), next=following)
 
 

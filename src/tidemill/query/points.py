@@ -31,10 +31,10 @@ _HIGHEST: Final = 2**63 - 1
 
 
 class Point(msgspec.Struct, frozen=True):
-    """One point; `value` is null for a sample that is present but missing. `flags` say what was decided about a local
-    time: `fold_earlier` or `fold_later` (it was twice, and is taken as that one), `gap_shifted` (it never was, and is
-    put forward by the length of the gap), `shifted` (the feed's shift was added). `marks` are the reason codes of rules
-    that flagged it. In CSV both are joined by spaces."""
+    """One point; `value` is null for a missing sample. `flags` say how a local time was resolved: `fold_earlier` or
+    `fold_later` (it occurs twice, and is taken as that instant), `gap_shifted` (it does not exist, and is put forward
+    by the length of the gap), `shifted` (the feed's shift was added). `marks` are the reason codes of rules that flagged
+    the point. In CSV both are joined by spaces."""
 
     time: str
     value: float | None
@@ -66,7 +66,7 @@ class PointQueries:
         return self._raw(tenant, described, query)
 
     def _raw(self, tenant: str, described: Description, query: PointsQuery) -> Page:
-        page, following = self._page_bounds(tenant, described, query)
+        page, following = self._bounds(tenant, described, query)
         kind = query.format
         bound = {**page, "sign": -1 if query.order == "desc" else 1}
         if kind in answers.COLUMNAR:
@@ -78,13 +78,9 @@ class PointQueries:
         if kind != "json":
             return Page(rows, answers.MEDIA_TYPES[kind], following)
         head = {"series": format_series(described.series), "tz": query.tz}
-        return Page(
-            answers.object_with_items(head, "items", answers.json_array(rows), {"next": following}), next=following
-        )
+        return Page(answers.object_with_items(head, answers.json_array(rows), {"next": following}), next=following)
 
-    def _page_bounds(
-        self, tenant: str, described: Description, query: PointsQuery
-    ) -> tuple[dict[str, Any], str | None]:
+    def _bounds(self, tenant: str, described: Description, query: PointsQuery) -> tuple[dict[str, Any], str | None]:
         """Parameters that select the page as a range of (time, ordinal), both ends included, and the next cursor."""
         span = time_range(query.start, query.end)
         bound: dict[str, Any] = {
@@ -93,7 +89,8 @@ class PointQueries:
             "deleted_seq": described.deleted_seq,
             "first": span.first_ns,
             "last": span.last_ns,
-            **_marks(query),
+            "good": int(query.quality == "good"),
+            "mark": query.marked or "",
         }
         low, high = _LOWEST, _HIGHEST
         descending = query.order == "desc"
@@ -111,8 +108,3 @@ class PointQueries:
             bound["last"], high = beyond[0]["ns"], beyond[0]["ordinal"] - 1
         following = encode_cursor(beyond[0]["ns"], beyond[0]["ordinal"]) if beyond else None
         return {**bound, "first_ordinal": low, "last_ordinal": high}, following
-
-
-def _marks(query: PointsQuery) -> dict[str, Any]:
-    """The parameters that the queries bind for the filters by quality and mark."""
-    return {"good": int(query.quality == "good"), "mark": query.marked or ""}

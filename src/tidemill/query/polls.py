@@ -56,7 +56,7 @@ class PollsQuery(PollSummaryQuery, frozen=True):
 
 
 class PollItem(msgspec.Struct, frozen=True):
-    """One poll. `result`: `data`, `empty`, `unchanged`, `truncated` (asked again by halves), or why it failed. `status`
+    """One poll. `result`: `data`, `empty`, `unchanged`, `truncated` (polled in halves then), or why it failed. `status`
     is null without an answer over HTTP, `sha256` without bytes, `receipt` where nothing was taken, `next_due` when
     polling was being stopped."""
 
@@ -82,7 +82,7 @@ class PollPage(msgspec.Struct, frozen=True):
     next: str | None
 
 
-class SourceStateTimes(msgspec.Struct, frozen=True):
+class SourceTimes(msgspec.Struct, frozen=True):
     """The time that a source was in each state, by the last poll before. `data`: it was reached and had data, new or
     known; `empty`: it was reached and had nothing; `unusable`: it answered and the answer could not be used;
     `unreached`: it did not answer; `unpolled`: no poll was made, for instance because the server was not running."""
@@ -116,8 +116,8 @@ class PollSummary(msgspec.Struct, frozen=True):
     end: str
     polls: int
     by_result: dict[str, int]
-    seconds: SourceStateTimes
-    share: SourceStateTimes | None
+    seconds: SourceTimes
+    share: SourceTimes | None
     longest_outage: Outage | None
 
 
@@ -156,7 +156,7 @@ class Polls:
             slack=_SLACK_NS,
             reached=list(REACHED),
         )
-        times_ns = {name: row[name] for name in SourceStateTimes.__struct_fields__}
+        times_ns = {name: row[name] for name in SourceTimes.__struct_fields__}
         total = sum(times_ns.values())
         start = first if query.start is not None else row["from_ns"]
         return PollSummary(
@@ -165,10 +165,8 @@ class Polls:
             end=format_instant(end),
             polls=row["polls"],
             by_result=row["by_result"],
-            seconds=SourceStateTimes(**{name: _seconds(value) for name, value in times_ns.items()}),
-            share=SourceStateTimes(**{name: round(value / total, 6) for name, value in times_ns.items()})
-            if total
-            else None,
+            seconds=SourceTimes(**{name: _seconds(value) for name, value in times_ns.items()}),
+            share=SourceTimes(**{name: round(value / total, 6) for name, value in times_ns.items()}) if total else None,
             longest_outage=_outage(row) if row["out_ns"] else None,
         )
 

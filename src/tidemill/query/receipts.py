@@ -5,6 +5,7 @@ can be read from the moment of the acknowledgement, from whichever of the two ha
 """
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any, Final, Literal
 
 import msgspec
@@ -131,6 +132,13 @@ class Receipts:
 def receipt_links(receipt: str) -> Links:
     """The links of a receipt."""
     return Links(f"/v1/receipts/{receipt}", f"/v1/receipts/{receipt}/payload", f"/v1/rejections?receipt={receipt}")
+
+
+def receipts_by_seq(store: Store, tenant: str, seqs: Iterable[int]) -> dict[int, str]:
+    """The receipts of the payloads at these offsets that the store has, by offset."""
+    wanted = sorted(set(seqs))
+    rows = store.rows("receipts_by_seq", tenant=tenant, seqs=wanted) if wanted else []
+    return {row["seq"]: row["receipt"] for row in rows}
 
 
 def _stored_receipt(logged: LogEntry) -> Receipt:

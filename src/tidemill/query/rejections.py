@@ -5,7 +5,7 @@ the log, so that new rejections do not change the following pages. A page over s
 receipt; a file has one partition after the other.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import chain
 from typing import Annotated, Any, Final, Literal
 
@@ -28,6 +28,7 @@ from tidemill.query.parameters import (
     one_of,
     time_range,
 )
+from tidemill.query.receipts import receipts_by_seq
 from tidemill.store.client import Store
 
 RejectionKeys = tuple[tuple[int, int], ...]  # (seq, idx) for each partition of the log
@@ -45,7 +46,7 @@ _DEFAULT_PAGE: Final = 100
 
 
 class RejectionSummaryQuery(RangeParameters, frozen=True):
-    """Which rejections: of records received in [start, end)."""
+    """Filters of rejections: of records received in [start, end)."""
 
     feed: FeedName = None
     series: Annotated[
@@ -77,6 +78,16 @@ class RejectionsQuery(RejectionSummaryQuery, frozen=True):
             *FORMATS,
         ),
     ] = None
+
+    def answer_format(self, accept: str) -> str:
+        """`format`; without it that of the first media type in an Accept header that has one, else `json`."""
+        for item in () if self.format else accept.split(","):
+            kind = item.partition(";")[0].strip().lower()
+            if kind in _BY_TYPE:
+                return _BY_TYPE[kind]
+            if kind in ("application/json", "application/*", "*/*"):
+                return "json"
+        return self.format or "json"
 
 
 class Winner(msgspec.Struct, frozen=True):
@@ -143,7 +154,7 @@ class RejectionQueries:
         taken = merge_partitions(rows, count, lambda row: -parse_instant(row["received_at"]))
         page = [row for _, row in taken]
         more = sum(map(len, rows)) > len(page)
-        receipts = self._receipts(tenant, {row["winner_seq"] for row in page if row["winner_seq"]})
+        receipts = receipts_by_seq(self._store, tenant, (row["winner_seq"] for row in page if row["winner_seq"]))
         ended = dict(enumerate(before)) | {number: (row["seq"], row["idx"]) for number, row in taken}
         following = self._cursor(tenant, tuple(ended.values())) if more else None
         return RejectionPage([_rejection(row, receipts) for row in page], following)
@@ -171,12 +182,6 @@ class RejectionQueries:
         """The key at which the last page ended in each partition. Raises InputError for an invalid cursor."""
         parts = self._seals.open_or_start(ROUTE, tenant, query.cursor, tuple(chain(*self._newest)))
         return tuple(zip(parts[::2], parts[1::2], strict=True))
-
-    def _receipts(self, tenant: str, seqs: Iterable[int]) -> dict[int, str]:
-        wanted = sorted(seqs)
-        if not wanted:
-            return {}
-        return {row["seq"]: row["receipt"] for row in self._store.rows("receipts_by_seq", tenant=tenant, seqs=wanted)}
 
 
 def _filters(
@@ -256,14 +261,3 @@ def export_rejections(
     following = cursor(beyond[0]) if len(beyond) > 1 else None
     stream = store.stream(_QUERIES[kind], answers.STORE_FORMATS[kind], **chosen, limit=limit)
     return Page(stream, answers.MEDIA_TYPES[kind], following)
-
-
-def accepted_format(header: str) -> str:
-    """The format of the first media type in an Accept header that has one, else `json`."""
-    for item in header.split(","):
-        kind = item.partition(";")[0].strip().lower()
-        if kind in _BY_TYPE:
-            return _BY_TYPE[kind]
-        if kind in ("application/json", "application/*", "*/*"):
-            return "json"
-    return "json"

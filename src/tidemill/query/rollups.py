@@ -1,8 +1,7 @@
 """Rollup windows with their evidence: how many points a window should have, how many it has, and why some are missing.
 
-A page needs three queries, independent of its number of rows. `expected` is calculated from the feed's declared
-interval, else from the usual spacing of the series: the median over its last 1,000 points in the hundred windows up to
-the end of the page.
+A page needs three queries, however many rows. `expected` is calculated from the feed's declared interval, else from
+the median spacing of the last 1,000 points of the series in the hundred windows up to the end of the page.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +37,7 @@ def window_evidence(store: Store, tenant: str, feed: Feed, rows: Sequence[Mappin
     return [_evidence(row, every, spacing.get(_anchor(row)), rejected, polls) for row in rows]
 
 
-def expected_and_coverage(
+def expected_points(
     store: Store, tenant: str, feed: Feed, series: int, *, begin_ns: int, count: int
 ) -> tuple[float | None, float | None]:
     """`expected` and `coverage` of one window of a series with `count` points, calculated as in `window_evidence`."""
@@ -133,13 +132,10 @@ def windows_at(store: Store, tenant: str, series: int, at_ns: int, feed: Feed | 
     if feed is None or not window_widths(feed):
         return []
     (every_s,) = window_widths(feed)
-    rows = store.rows(
-        "lineage_windows", tenant=tenant, series=series, every_s=every_s, begin=window_begin(at_ns, every_s)
-    )
+    begin = window_begin(at_ns, every_s)
+    rows = store.rows("lineage_windows", tenant=tenant, series=series, every_s=every_s, begin=begin)
     return [
-        _window(
-            series, row, *expected_and_coverage(store, tenant, feed, series, begin_ns=row["begin"], count=row["count"])
-        )
+        _window(series, row, *expected_points(store, tenant, feed, series, begin_ns=row["begin"], count=row["count"]))
         for row in rows
     ]
 

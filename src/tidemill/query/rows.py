@@ -144,12 +144,9 @@ class RowQueries:
 
     def _changes(self, tenant: str, feed: Feed, ns: int, row: dict[str, Any]) -> list[RowChange]:
         fields = {series_id(tenant, feed.name, row["tags"], field): field for field in SUMMARY}
-        changes = published_changes(
-            self._store, tenant, fields, deleted_seq=row["deleted_seq"], first_ns=ns, last_ns=ns
-        )
-        return [
-            RowChange(**msgspec.structs.asdict(change), field=fields[parse_series(change.series)]) for change in changes
-        ]
+        deleted = row["deleted_seq"]
+        changes = published_changes(self._store, tenant, fields, deleted_seq=deleted, first_ns=ns, last_ns=ns)
+        return [RowChange(**msgspec.structs.asdict(c), field=fields[parse_series(c.series)]) for c in changes]
 
     def _rows(
         self,

@@ -35,11 +35,6 @@ class WallClock(msgspec.Struct, frozen=True):
     before: NDArray[np.int64]
     after: NDArray[np.int64]
 
-    def local_times(self, ns: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The wall-clock times (ns as if UTC) of instants."""
-        times: NDArray[np.int64] = ns + self.before[np.searchsorted(self.change, ns, side="right")]
-        return times
-
     def first_instants(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
         """The first instant of each wall-clock time; the end of the gap for a time that does not exist."""
         number = np.searchsorted(self.wall, times, side="right")

@@ -16,7 +16,7 @@ from tidemill.query.series import Hidden
 from tidemill.query.why_absent import Around, read_surroundings
 from tidemill.query.why_events import Event, instant_events
 from tidemill.query.why_evidence import Gatherer, InstantEvidence, Subject, Subjects
-from tidemill.query.why_words import capitalize, describe_record, format_value
+from tidemill.query.why_words import capitalize, record_text, value_text
 from tidemill.store.client import Store
 
 STATES: Final = {
@@ -88,8 +88,8 @@ def _stands(evidence: InstantEvidence) -> InstantVerdict:
     last: dict[str, Any] = evidence.points[-1]
     facts = evidence.facts.get(last["seq"])
     more = len(evidence.points) - 1
-    time, record = format_instant(evidence.at_ns), describe_record(facts, last["idx"])
-    parts = [f"{format_value(last['value'])} stands at {time}, from {record}"]
+    time, record = format_instant(evidence.at_ns), record_text(facts, last["idx"])
+    parts = [f"{value_text(last['value'])} stands at {time}, from {record}"]
     parts += [f"{more} more of the same instant stand beside it"] if more else []
     parts += [f"it replaced {len(evidence.replaced)} earlier"] if evidence.replaced else []
     parts += [f"it is flagged {', '.join(last['marks'])}"] if last["marks"] else []

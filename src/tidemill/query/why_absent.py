@@ -28,7 +28,7 @@ class Neighbour(msgspec.Struct, frozen=True):
 
 
 class Nearby(msgspec.Struct, frozen=True):
-    """Records rejected within `interval_s` of the instant, by reason: of this series, and possibly of it."""
+    """Records rejected within `interval_s` of the instant, by reason: of this series, and `possible` ones of it."""
 
     interval_s: float
     by_reason: dict[str, int]

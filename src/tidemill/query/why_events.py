@@ -13,14 +13,7 @@ from tidemill.query.points import flag_words
 from tidemill.query.receipts import receipt_links
 from tidemill.query.rejections import json_or_text
 from tidemill.query.why_evidence import InstantEvidence, judged_at, rejected_at, replay_times, rules_of, taken_at
-from tidemill.query.why_words import (
-    capitalize,
-    count_rules,
-    describe_change,
-    describe_reasons,
-    describe_record,
-    format_value,
-)
+from tidemill.query.why_words import capitalize, change_text, reasons_text, record_text, rules_text, value_text
 
 EVENTS: Final = {
     "received": "A payload was stored durably.",
@@ -144,10 +137,10 @@ def _points(evidence: InstantEvidence) -> Iterator[Event]:
 
 
 def _accepted(at: int, row: Mapping[str, Any], facts: Mapping[str, Any] | None, feed: Feed | None) -> Event:
-    """`feed`: the definition that judged the record; None where that is not known."""
-    rules = f"passed {count_rules(len(feed.rules))} of feed '{feed.name}'" if feed and feed.rules else "was accepted"
+    """The event of an accepted record. `feed`: the definition that judged the record; None: not known."""
+    rules = f"passed {rules_text(len(feed.rules))} of feed '{feed.name}'" if feed and feed.rules else "was accepted"
     judged = f" under version {facts['feed_version']}" if facts and feed else ""
-    text = f"{capitalize(describe_record(facts, row['idx']))} {rules}{judged} and gave {format_value(row['value'])}."
+    text = f"{capitalize(record_text(facts, row['idx']))} {rules}{judged} and gave {value_text(row['value'])}."
     receipt = facts["receipt"] if facts else None
     return _event(at, "accepted", text, _links(facts), receipt=receipt, index=row["idx"], value=row["value"])
 
@@ -161,9 +154,8 @@ def _replaced(evidence: InstantEvidence) -> Iterator[Event]:
         yield _accepted(taken_at(evidence, row), row, facts, feed)
         came = taken_at(evidence, by) if by else successor["received_at"] if successor else None
         at = max(taken_at(evidence, row), came) if came else None
-        value = f"{format_value(by['value'])} of " if by else ""
-        record = describe_record(successor, row["by_idx"])
-        text = f"{capitalize(format_value(row['value']))} was replaced by {value}{record}."
+        value = f"{value_text(by['value'])} of " if by else ""
+        text = f"{capitalize(value_text(row['value']))} was replaced by {value}{record_text(successor, row['by_idx'])}."
         new = by["value"] if by else None
         yield _event(at, "replaced", text, _links(successor), old=row["value"], new=new, index=row["by_idx"])
 
@@ -174,7 +166,7 @@ def _rejected(evidence: InstantEvidence) -> Iterator[Event]:
         of = payload_links(row["receipt"])
         where = f"Record {row['idx']} of payload {row['receipt']}"
         facts = {"receipt": row["receipt"], "index": row["idx"], "reasons": row["reasons"]}
-        text = f"{where} was rejected as {describe_reasons(row['reasons'], row['detail'])}"
+        text = f"{where} was rejected as {reasons_text(row['reasons'], row['detail'])}"
         if not row["certain"]:
             text += " Of which series it would have been, it does not say."
         code = "rejected" if row["certain"] else "possibly_rejected"
@@ -190,12 +182,10 @@ def _duplicate(evidence: InstantEvidence, row: Mapping[str, Any], record: str, i
     winner = evidence.facts.get(row["winner_seq"])
     of = {"loser": receipt_links(row["receipt"]).self, **_links(winner)}
     at = max(row["received_at"], winner["received_at"]) if winner else row["received_at"]
-    text = (
-        f"{record} lost as a duplicate against {describe_record(winner, row['winner_idx'])}, which was submitted first."
-    )
+    text = f"{record} lost as a duplicate against {record_text(winner, row['winner_idx'])}, which was submitted first."
     yield _event(at, "duplicate_lost", text, of, index=row["idx"], receipt=row["receipt"])
     if is_current:
-        who = capitalize(describe_record(winner, row["winner_idx"]))
+        who = capitalize(record_text(winner, row["winner_idx"]))
         text = f"{who} stands, and won against {record[0].lower()}{record[1:]}."
         yield _event(at, "duplicate_won", text, of, index=row["winner_idx"])
 
@@ -208,7 +198,7 @@ def _windows(evidence: InstantEvidence) -> Iterator[Event]:
         points = f"{window.count} point{'' if window.count == 1 else 's'}"
         if judged:
             restated = [parse_instant(window.restated_at)] if window.restated_at else []
-            text = f"{which} counts it; it now has {points}, mean {format_value(window.mean)}."
+            text = f"{which} counts it; it now has {points}, mean {value_text(window.mean)}."
             yield _event(max(judged + restated), "window_touched", text, window.links, **facts)
         if window.sealed:
             text = f"{which} is sealed: its points are past retention, its aggregates of {points} stay."
@@ -219,11 +209,11 @@ def _changes(evidence: InstantEvidence) -> Iterator[Event]:
     series = evidence.subject.id
     for change in evidence.changes:
         if change.every_s is None:
-            text = describe_change("The published value", change)
+            text = change_text("The published value", change)
             yield _event(change.changed_at, "changed", text, {}, **_values(change))
         else:
             where = {"lineage": f"/v1/series/{series}/lineage?window={change.time}"}
-            text = describe_change(f"The mean of the window of {change.every_s} s from {change.time}", change)
+            text = change_text(f"The mean of the window of {change.every_s} s from {change.time}", change)
             yield _event(change.changed_at, "window_restated", text, where, **_values(change))
 
 

@@ -9,12 +9,12 @@ from tidemill.query.point_changes import PublishedChange
 from tidemill.rules.reasons import REASONS
 
 
-def format_value(value: float | None) -> str:
-    """A value in its shortest form that is exact; `no value` for one that is missing."""
+def value_text(value: float | None) -> str:
+    """The shortest exact form of a value; `no value` for a missing one."""
     return "no value" if value is None else msgspec.json.encode(value).decode().removesuffix(".0")
 
 
-def describe_record(facts: Mapping[str, Any] | None, index: int) -> str:
+def record_text(facts: Mapping[str, Any] | None, index: int) -> str:
     """`record 3 of payload ID`; `facts` None: the store does not have the payload any more."""
     return f"record {index} of payload {facts['receipt']}" if facts else f"record {index} of a payload that is gone"
 
@@ -24,7 +24,7 @@ def capitalize(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def describe_reasons(reasons: Sequence[str], detail: str) -> str:
+def reasons_text(reasons: Sequence[str], detail: str) -> str:
     """Each reason code with its explanation: that of the ledger's `detail`, else the general meaning of the code."""
     explained, general = detail.strip().rstrip("."), []
     for code in reasons:
@@ -36,15 +36,15 @@ def describe_reasons(reasons: Sequence[str], detail: str) -> str:
     return "; ".join([*general, *([explained] if explained else [])]) + "."
 
 
-def count_rules(count: int) -> str:
+def rules_text(count: int) -> str:
     """`the rule`, `the 3 rules`."""
     return "the rule" if count == 1 else f"the {count} rules"
 
 
-def describe_change(what: str, change: PublishedChange) -> str:
+def change_text(what: str, change: PublishedChange) -> str:
     """A sentence about one change of `what`. It withholds a deleted value and does not call it missing."""
     if change.why == "deleted":
-        after = f"is {format_value(change.new)} since then" if change.new is not None else "there is none since then"
+        after = f"is {value_text(change.new)} since then" if change.new is not None else "there is none since then"
         return f"{what} changed by a deletion: what it was is withheld, as it was deleted; {after}."
     by = f"by replay {change.replay}" if change.replay else f"({change.why})"
-    return f"{what} changed from {format_value(change.old)} to {format_value(change.new)} {by}."
+    return f"{what} changed from {value_text(change.old)} to {value_text(change.new)} {by}."

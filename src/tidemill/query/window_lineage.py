@@ -81,7 +81,15 @@ class WindowLineageQueries:
             lambda: self._store.rows("lineage_window_payloads", **bound, after=after, limit=limit + 1),
             lambda: self._store.rows("lineage_replaced", **bound, limit=_WINDOW_REPLACED),
             lambda: self._rejected(tenant, described, span),
-            lambda: self._changes(tenant, described, begin_ns, last, every_s),
+            lambda: published_changes(
+                self._store,
+                tenant,
+                [described.series],
+                deleted_seq=described.deleted_seq,
+                first_ns=begin_ns,
+                last_ns=last,
+                widths=(0, every_s),
+            ),
         )
         if not windows:
             raise _empty(described, begin_ns, every_s)
@@ -112,19 +120,6 @@ class WindowLineageQueries:
             by_reason={row["reason"]: row["certain"] for row in rows if row["certain"]},
             possible={row["reason"]: row["possible"] for row in rows if row["possible"]},
             link=f"/v1/rejections?feed={described.feed}&series={format_series(described.series)}",
-        )
-
-    def _changes(
-        self, tenant: str, described: Description, first: int, last: int, every_s: int
-    ) -> list[PublishedChange]:
-        return published_changes(
-            self._store,
-            tenant,
-            [described.series],
-            deleted_seq=described.deleted_seq,
-            first_ns=first,
-            last_ns=last,
-            widths=(0, every_s),
         )
 
 

@@ -70,7 +70,7 @@ class DataServer:
         self._reasons: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answers one request."""
         if scope["type"] != "http":
             return
         if scope["path"] == "/tally":

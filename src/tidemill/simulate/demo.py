@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from typing import Any
 
 from tidemill.model.time import NS_PER_S, format_instant
 from tidemill.simulate import data_server, files, machines, meters, phones
@@ -38,17 +39,13 @@ def run_demo_traffic(url: str, listeners: Mapping[str, socket.socket], key: str 
         for name, app in (("telemetry", telemetry), ("meters", meters.MeterServer(meters.MetersOptions()))):
             if name in listeners:
                 servers.enter_context(running(app, listener=listeners[name]))
-        for simulate in (
-            lambda: phones.run_phones(phone),
-            lambda: machines.run_machines(machine),
-            lambda: files.run_files(file),
-        ):
-            threading.Thread(target=_send, args=(simulate,), daemon=True).start()
+        for run, options in ((phones.run_phones, phone), (machines.run_machines, machine), (files.run_files, file)):
+            threading.Thread(target=_send, args=(run, options), daemon=True).start()
         ended.wait()
 
 
-def _send(simulate: Callable[[], Summary]) -> None:
+def _send(run: Callable[[Any], Summary], options: Any) -> None:
     try:
-        log.info(simulate().text())
+        log.info(run(options).text())
     except Exception:
         log.exception("a simulator ended; the others go on")

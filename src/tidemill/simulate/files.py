@@ -122,7 +122,7 @@ async def _post(
         return
     receipt = reply.json()
     if receipt.get("bytes") != len(body):
-        session.counter.record_unexpected(f"the receipt says {receipt.get('bytes')} bytes, {len(body)} were sent")
+        session.counter.add_unexpected(f"the receipt says {receipt.get('bytes')} bytes, {len(body)} were sent")
     for instant_ns, content in documents.items():
         sent[instant_ns] = SentRow(content["data"], receipt["id"])
 

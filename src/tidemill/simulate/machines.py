@@ -1,8 +1,7 @@
 """Machines that store vibration series, read them back and compare every sample and the metrics exactly.
 
-A series is a sum of sines with noise and some missing samples, sampled by `interval`, `sample_rate_hz` or `times`. A
-fifth of the series is deleted: then no answer may contain the series, and it must be possible to store it again. At
-most `keep` series stay stored.
+A series is a sum of sines with noise and missing samples, given by `interval`, `sample_rate_hz` or `times`. A fifth is
+deleted: then no answer may contain it, and it must be possible to store it again. At most `keep` stay stored.
 """
 
 import math
@@ -119,7 +118,7 @@ async def _work(session: ClientSession, options: MachinesOptions, stored: deque[
         if identity is None:
             continue
         if series.deleted and await _delete(session, identity) and await _store(session, series) != identity:
-            session.counter.record_unexpected(f"{series.name} came back under another id")
+            session.counter.add_unexpected(f"{series.name} came back under another id")
         stored.append(identity)
         while len(stored) > options.keep:
             await _delete(session, stored.popleft())
@@ -133,9 +132,7 @@ async def _store(session: ClientSession, series: Series) -> str | None:
     created = reply.json()
     identity = str(created.get("id"))
     if reply.status == 201 and created.get("count") != len(series.values):
-        session.counter.record_unexpected(
-            f"{series.name}: stored {created.get('count')} of {len(series.values)} samples"
-        )
+        session.counter.add_unexpected(f"{series.name}: stored {created.get('count')} of {len(series.values)} samples")
 
     async def compare() -> None:
         _compare_samples(series, await session.read_json(f"/v1/series/{identity}"))
@@ -154,7 +151,7 @@ def _compare_samples(series: Series, full: dict[str, Any]) -> None:
         raise Unexpected(f"{len(full['times'])} times for {len(series.times)}")
     times = [parse_instant(text) for text in full["times"]]
     off = max((abs(time - expected) for time, expected in zip(times, series.times, strict=True)), default=0)
-    if off > 1:  # an interval that is no whole number of ns may be rounded either way
+    if off > 1:  # an interval of a fractional number of ns may be rounded either way
         raise Unexpected(f"a time is {off} ns off")
 
 

@@ -52,7 +52,7 @@ class MeterServer:
         self.requests = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answers one request."""
         if scope["type"] != "http":
             return
         if scope["path"] != PATH:

@@ -121,18 +121,15 @@ async def _verify(session: ClientSession, minutes: Minutes) -> None:
 
         async def compare(user: str = user, mine: dict[int, dict[str, Fix]] = mine) -> None:
             bounds = {"start": format_instant(min(mine)), "end": format_instant(max(mine) + _MINUTE_NS)}
-            rows = await _rollups(session, {"user_id": user, "limit": "10000", **bounds})
+            params = {"user_id": user, "limit": "10000", **bounds}
+            windows = await session.read_json("/v1/feeds/location/rollups", params)
+            rows = {parse_instant(window["minute"]): window for window in windows}
             for minute, fixes in mine.items():
                 _compare(user, minute, list(fixes.values()), rows.get(minute))
             if extra := rows.keys() - mine.keys():
                 raise Unexpected(f"{user} has a minute that was never sent: {format_instant(min(extra))}")
 
         await session.verify(f"averages of {user}", compare)
-
-
-async def _rollups(session: ClientSession, params: dict[str, str]) -> dict[int, dict[str, Any]]:
-    rows = await session.read_json("/v1/feeds/location/rollups", params)
-    return {parse_instant(row["minute"]): row for row in rows}
 
 
 def _compare(user: str, minute: int, fixes: list[Fix], row: dict[str, Any] | None) -> None:

@@ -18,8 +18,8 @@ import msgspec
 
 from tidemill.simulate.summary import Counter, Summary
 
-Progress = Callable[[int, int], None]  # (sent so far, requests in all; 0: no end)
-_TIMEOUT_S: Final = 35.0  # the server gives a body 30 s
+Progress = Callable[[int, int], None]  # (sent so far, requests in total; 0: unlimited)
+_TIMEOUT_S: Final = 35.0  # the server waits 30 s for a body
 _VERIFY_S = 10.0
 _TRY_AGAIN: Final = frozenset({429, 502, 503, 507})
 
@@ -106,10 +106,10 @@ class ClientSession:
             reply = await self._exchange(method, path, body, {**(headers or {}), **more}, params)
             verdict = check(reply)
         except Unexpected as error:
-            self.counter.record_unexpected(f"{what}: {error}")
+            self.counter.add_unexpected(f"{what}: {error}")
             return None
         except httpx.HTTPError as error:
-            self.counter.record_unexpected(f"{what}: {type(error).__name__}: {error}")
+            self.counter.add_unexpected(f"{what}: {type(error).__name__}: {error}")
             return None
         finally:
             if self._progress is not None:
@@ -132,7 +132,7 @@ class ClientSession:
                 if time.monotonic() >= end:
                     raise
             else:
-                self.counter.record_latency(time.monotonic() - started)
+                self.counter.add_latency(time.monotonic() - started)
                 if answer.status_code not in _TRY_AGAIN or time.monotonic() >= end:
                     return Reply(answer.status_code, answer.headers.get("content-type", ""), answer.content)
             self.counter.retried += 1
@@ -154,16 +154,13 @@ class ClientSession:
                 await compare()
             except (Unexpected, httpx.HTTPError, LookupError, TypeError, ValueError) as error:
                 if time.monotonic() >= end:
-                    self.counter.record_unexpected(f"{what}: {_describe_error(error)}")
+                    kind = "" if isinstance(error, Unexpected) else f"{type(error).__name__}: "
+                    self.counter.add_unexpected(f"{what}: {kind}{error}")
                     return False
                 await asyncio.sleep(0.1)
             else:
                 self.counter.verified += 1
                 return True
-
-
-def _describe_error(error: Exception) -> str:
-    return str(error) if isinstance(error, Unexpected) else f"{type(error).__name__}: {error}"
 
 
 def accepts(*statuses: int, then: Callable[[Reply], None] | None = None) -> Check:

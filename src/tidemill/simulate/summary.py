@@ -56,15 +56,15 @@ class Counter:
         self._examples: list[str] = []
         self.sent = self.accepted = self.refused = self.unexpected = self.retried = self.verified = 0
 
-    def record_unexpected(self, example: str) -> None:
+    def add_unexpected(self, example: str) -> None:
         """Counts an unexpected outcome; the first few are kept as examples."""
         self.unexpected += 1
         if len(self._examples) < _EXAMPLES:
             self._examples.append(example)
             log.warning("%s: unexpected: %s", self._name, example)
 
-    def record_latency(self, seconds: float) -> None:
-        """Records the latency of one answer."""
+    def add_latency(self, seconds: float) -> None:
+        """Adds the latency of one answer."""
         self._latencies.append(seconds)
 
     def summary(self, elapsed_s: float) -> Summary:

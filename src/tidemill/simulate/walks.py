@@ -30,7 +30,7 @@ CROSSING: Final = 2  # so many of the first start points are on a border
 
 
 class Fix(msgspec.Struct, frozen=True, kw_only=True):
-    """One fix as sent (`timestamp` is the device's text) and the instant it means, ns UTC."""
+    """One fix as sent (`timestamp` is the device's text) and its instant, ns UTC."""
 
     user_id: str
     timestamp: str
@@ -48,7 +48,7 @@ class Fix(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def walk(seed: int, user: int, start_ns: int) -> Iterator[Fix]:
-    """The fixes of one user, in the order of time, without end. The same for the same arguments."""
+    """The fixes of one user in order of time, without end. The same arguments give the same fixes."""
     draw = random.Random(f"walk {seed} {user}")
     long, lat = _STARTS[user % len(_STARTS)]
     moment = datetime.fromtimestamp(start_ns // NS_PER_S, UTC)
