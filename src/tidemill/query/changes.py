@@ -73,8 +73,8 @@ class ChangesQuery(ChangeStreamQuery, frozen=True):
 
 
 class ChangeEvent(msgspec.Struct, frozen=True):
-    """A change of a published value. A point has its `time`; a rollup window has its begin `window`, its length `every`,
-    and means as values. `old` null: there was no value; `new` null: there is none any more; counts are of points.
+    """A change of a published value. A point has its `time`; a rollup window has its begin `window`, its length
+    `every`, and means as values. `old` null: there was no value; `new` null: there is none now; counts are of points.
 
     `why`: `replaced` (a later value for the instant), `overtaken` (an earlier record arrived), `late` (a point received
     long after the window's end), `replay`, `deleted`. `receipt`, `index`: the record that brought the new value.

@@ -33,8 +33,8 @@ _HIGHEST: Final = 2**63 - 1
 class Point(msgspec.Struct, frozen=True):
     """One point; `value` is null for a missing sample. `flags` say how a local time was resolved: `fold_earlier` or
     `fold_later` (it occurs twice, and is taken as that instant), `gap_shifted` (it does not exist, and is put forward
-    by the length of the gap), `shifted` (the feed's shift was added). `marks` are the reason codes of rules that flagged
-    the point. In CSV both are joined by spaces."""
+    by the length of the gap), `shifted` (the feed's shift was added). `marks` are the reason codes of rules that
+    flagged the point. In CSV both are joined by spaces."""
 
     time: str
     value: float | None
