@@ -12,6 +12,8 @@ from tests.support.engine import running_engine
 from bench.figures import Figure
 from tidemill.model.ids import format_series, series_id
 from tidemill.model.time import format_instant, parse_instant
+from tidemill.query.queries import Queries
+from tidemill.query.why import WhyQuery
 from tidemill.store.client import Store, StoreAddress
 from tidemill.store.migrate import migrate
 from tidemill.store.queries import load_queries
@@ -86,14 +88,12 @@ def _measure(api: Api, payloads: int) -> list[Figure]:
     absent = [_instant(random.randrange(minutes), STEP_NS // 2) for _ in range(50)]
     windows = [(series, at - at % (WINDOW_S * 10**9)) for series, at in present]
     queries = api.services.queries
-    why = {"feed": None, "field": None, "tag.": {}, "unit": None}
-    page = {"limit": 100, "cursor": None}
     return [
         *_timed("yardstick: describe a series", present, lambda s, at: queries.series.describe("default", s), None),
-        *_timed("lineage of a point", present, lambda s, at: queries.lineage.point("default", s, at)),
-        *_timed("lineage of a window", windows, lambda s, at: queries.windows.window("default", s, at, page)),
-        *_timed("why, a point stands", present, lambda s, at: _why(queries, why, s, at, "stands")),
-        *_timed("why, nothing stands", absent, lambda s, at: _why(queries, why, s, at, "")),
+        *_timed("lineage of a point", present, lambda s, at: queries.lineage.point_lineage("default", s, at)),
+        *_timed("lineage of a window", windows, lambda s, at: queries.lineage.window_lineage("default", s, at, 100)),
+        *_timed("why, a point stands", present, lambda s, at: _why(queries, s, at, "stands")),
+        *_timed("why, nothing stands", absent, lambda s, at: _why(queries, s, at, "")),
         *_timed("lineage of a point, HTTP", present, lambda s, at: _get(api, f"/v1/series/{s}/lineage", at)),
         *_timed("why over HTTP", present + absent, lambda s, at: _get(api, "/v1/why", at, series=s)),
     ]
@@ -103,8 +103,8 @@ def _instant(minute: int, shift_ns: int) -> tuple[str, int]:
     return format_series(random.choice(_ALL)), START + minute * STEP_NS + shift_ns
 
 
-def _why(queries: Any, given: dict[str, Any], series: str, at: int, state: str) -> None:
-    story = queries.why.why("default", {**given, "series": int(series, 16), "time": at})
+def _why(queries: Queries, series: str, at: int, state: str) -> None:
+    story = queries.why.why("default", WhyQuery(series=int(series, 16), time=at))
     if state and story.verdict.state != state:
         raise AssertionError(f"{series} at {at}: {story.verdict.sentence}")
 

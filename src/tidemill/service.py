@@ -266,10 +266,10 @@ def _intake_log(settings: Settings) -> "IntakeLog":
 
 def run_demo(runtime: Runtime, lifeline: Lifeline) -> None:
     """Simulate traffic through all five feeds until SIGTERM."""
-    from tidemill.simulate.demo import run
+    from tidemill.simulate.demo import run_demo_traffic
 
     lifeline.beat_while(lambda: True)
-    run(runtime.url, {name: socket.socket(fileno=fd) for name, fd in runtime.stand_ins})
+    run_demo_traffic(runtime.url, {name: socket.socket(fileno=fd) for name, fd in runtime.stand_ins})
 
 
 ROLES: Final[dict[str, Callable[[Runtime, Lifeline], None]]] = {

@@ -243,5 +243,5 @@ def test_a_cursor_is_for_its_tenant_and_says_nothing_of_the_log(api: Api) -> Non
     seals = api.services.queries.changes
     for text in given:
         with pytest.raises(ValueError, match="is not a cursor"):
-            seals.places("bravo", text)
-        assert seals.places("default", text)
+            seals.open_cursor("bravo", text)
+        assert seals.open_cursor("default", text)

@@ -71,10 +71,10 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 def test_a_part_that_cannot_be_read_is_named(place: Place) -> None:
     rejections = RejectionQueries(place.house.store)
-    assert rejections.page("default", asked(RejectionsQuery)).items
+    assert rejections.list_rejections("default", asked(RejectionsQuery)).items
     place.spoil("rejections", "data.bin")
     with pytest.raises(StoreDamagedError, match=r"part all_\d+_\d+_\d+ of table rejections is damaged"):
-        RejectionQueries(place.house.store).page("default", asked(RejectionsQuery))
+        RejectionQueries(place.house.store).list_rejections("default", asked(RejectionsQuery))
     report = verify(place.house)
     assert "table_damaged" in report.counts and not report.adds_up
     assert any("of table rejections" in one.what for one in report.findings)

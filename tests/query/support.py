@@ -10,7 +10,7 @@ from tidemill.model.feed_text import FeedText
 from tidemill.model.payload import LogEntry
 from tidemill.model.time import parse_instant
 from tidemill.query.answers import Page
-from tidemill.query.parameters import Q, read
+from tidemill.query.parameters import Q, read_query
 from tidemill.query.queries import Queries
 from tidemill.store.client import Store
 
@@ -65,7 +65,9 @@ def ns(text: str) -> int:
 
 def asked(kind: type[Q], feed: Feed | None = None, /, **given: str) -> Q:
     """Parameters as a request gives them (below a feed, if one is given); `tag__user_id` stands for `tag.user_id`."""
-    return read([(name.replace("__", "."), text) for name, text in given.items()], kind, feed.tags if feed else ())
+    return read_query(
+        [(name.replace("__", "."), text) for name, text in given.items()], kind, feed.tags if feed else ()
+    )
 
 
 def queries(store: Store, log: Any = None, **options: Any) -> Queries:

@@ -9,8 +9,8 @@ from tests.query.conftest import Writer, times
 from tests.query.support import START, asked
 from tidemill.errors import InputError
 from tidemill.model.payload import MAX_RECORDS
-from tidemill.query.changes import ChangePage, Changes, ChangesQuery, end_of
-from tidemill.query.cursors import OF_PROCESS, Seals
+from tidemill.query.changes import ChangePage, Changes, ChangesQuery, key_after_payload
+from tidemill.query.cursors import PROCESS_SEALS, Seals
 from tidemill.store.client import Store
 
 
@@ -34,7 +34,9 @@ def write(writer: Writer, *rows: dict[str, Any]) -> None:
 
 
 def page(store: Store, until: int = 100, hidden: tuple[int, ...] = (), **given: str) -> ChangePage:
-    return Changes(store, lambda tenant: hidden, lambda tenant: (until,)).page("default", asked(ChangesQuery, **given))
+    return Changes(store, lambda tenant: hidden, lambda tenant: (until,)).list_changes(
+        "default", asked(ChangesQuery, **given)
+    )
 
 
 def places(found: ChangePage) -> list[tuple[str, float | None]]:
@@ -85,11 +87,11 @@ def test_filters_narrow_and_a_deleted_series_is_hidden(store: Store, writer: Wri
     assert [item.new for item in page(store, hidden=(7,)).items] == [2.0]
 
 
-SEALED = OF_PROCESS.seal("changes", "default", 1, 2, 3, 4, 5)
+SEALED = PROCESS_SEALS.seal("changes", "default", 1, 2, 3, 4, 5)
 STRANGE = [
-    OF_PROCESS.seal("changes", "default", 1, 2, 3),
-    OF_PROCESS.seal("changes", "other", 1, 2, 3, 4, 5),
-    OF_PROCESS.seal("rejections", "default", 1, 2, 3, 4, 5),
+    PROCESS_SEALS.seal("changes", "default", 1, 2, 3),
+    PROCESS_SEALS.seal("changes", "other", 1, 2, 3, 4, 5),
+    PROCESS_SEALS.seal("rejections", "default", 1, 2, 3, 4, 5),
     Seals(bytes(32)).seal("changes", "default", 1, 2, 3, 4, 5),
     ("B" if SEALED.startswith("A") else "A") + SEALED[1:],
     SEALED[:-2] + ("BA" if SEALED.endswith("AA") else "AA"),
@@ -111,8 +113,8 @@ def test_a_place_that_none_has_given_is_refused(store: Store, given: dict[str, s
 
 def test_now_is_behind_everything_replays_too(store: Store, writer: Writer) -> None:
     changes = Changes(store, lambda tenant: (), lambda tenant: (5,))
-    assert changes.now("default") == (end_of(5),)
+    assert changes.newest_keys("default") == (key_after_payload(5),)
     write(writer, {"seq": 5, "idx": MAX_RECORDS + 1, "why": "replay"})
-    assert changes.now("default")[0][:2] == (5, MAX_RECORDS + 1)
-    assert changes.newest("default", (5,)) == ((5, MAX_RECORDS + 1),)
-    assert changes.newest("other", (5,)) == ((0, 0),)
+    assert changes.newest_keys("default")[0][:2] == (5, MAX_RECORDS + 1)
+    assert changes.newest_changes("default", (5,)) == ((5, MAX_RECORDS + 1),)
+    assert changes.newest_changes("other", (5,)) == ((0, 0),)

@@ -48,7 +48,7 @@ def test_expected_is_learnt_from_the_spacing_or_declared(store: Store, writer: W
 
 def test_lineage_of_a_window_has_the_same_evidence(store: Store, writer: Writer) -> None:
     series = window(writer)
-    found = queries(store).lineage.window("default", series, START, 1).window
+    found = queries(store).lineage.window_lineage("default", series, START, 1).window
     assert (found.expected, found.coverage) == (12.0, 0.5)
 
 

@@ -27,7 +27,7 @@ def summary(writer: Writer, at: int, values: tuple[float | None, ...], *, seq: i
 
 
 def rows(store: Store, feed: Feed = DROPZONE, **given: str):  # type: ignore[no-untyped-def]
-    return document(queries(store).rows.page("default", feed, asked(RowsQuery, feed, **given)))
+    return document(queries(store).rows.read_rows("default", feed, asked(RowsQuery, feed, **given)))
 
 
 def test_rows_have_exactly_the_contracts_members(store: Store, writer: Writer) -> None:
@@ -58,7 +58,7 @@ def test_rows_are_paged(store: Store, writer: Writer, order: str) -> None:
     seen, cursor = [], {}
     while True:
         given = asked(RowsQuery, limit="2", order=order, **cursor)
-        page = queries(store).rows.page("default", DROPZONE, given)
+        page = queries(store).rows.read_rows("default", DROPZONE, given)
         seen += [row["mean"] for row in document(page)]
         if page.next is None:
             break
@@ -72,8 +72,8 @@ def test_rows_of_a_feed_with_tags_carry_and_filter_them(store: Store, writer: Wr
         summary(writer, START, (float(seq), None, 0.0, 1.0), seq=seq, tags={"machine": machine})
     assert [(row["machine"], row["mean"]) for row in rows(store, tagged)] == [("a", 1.0), ("b", 2.0)]
     assert [row["mean"] for row in rows(store, tagged, machine="b")] == [2.0]
-    first = queries(store).rows.page("default", tagged, asked(RowsQuery, limit="1"))
-    second = queries(store).rows.page("default", tagged, asked(RowsQuery, limit="1", cursor=first.next or ""))
+    first = queries(store).rows.read_rows("default", tagged, asked(RowsQuery, limit="1"))
+    second = queries(store).rows.read_rows("default", tagged, asked(RowsQuery, limit="1", cursor=first.next or ""))
     assert [document(page)[0]["mean"] for page in (first, second)] == [1.0, 2.0]
     with pytest.raises(InputError, match="several rows"):
         queries(store).rows.lineage("default", tagged, "2026-01-01T00:00:00Z", asked(RowLineageQuery))

@@ -50,7 +50,7 @@ RECORDS = [{"t": T, "id": "a", "v": 60.5}, {"t": T, "id": "b", "v": 1}]
 
 def of(store: Store, series: str, **given: str) -> Any:
     areas = queries(store, book=book(ruled=RULED))
-    return document(areas.lineage.answer("default", series, asked(LineageQuery, **given)))
+    return document(areas.lineage.answer_lineage("default", series, asked(LineageQuery, **given)))
 
 
 def test_a_point_leads_to_its_record_rules_and_replaced_values(store: Store, writer: Writer) -> None:
@@ -208,5 +208,5 @@ def test_a_record_is_spelled_as_it_came(store: Store, writer: Writer) -> None:
     writer.payload(9, "ruled", f"[{text}]".encode())
     writer.points(series, [ns(T)], [60.5], seq=9)
     areas = queries(store, book=book(ruled=RULED))
-    (point,) = areas.lineage.point("default", series, ns(T)).points
+    (point,) = areas.lineage.point_lineage("default", series, ns(T)).points
     assert msgspec.json.encode(point.record).decode() == text

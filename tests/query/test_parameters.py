@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tests.query.support import ns
 from tidemill.errors import InputError
-from tidemill.query.cursors import cursor, encode
-from tidemill.query.parameters import End, QueryParameters, Start, Tags, Unit, Zone, limit_to, read, time_range
+from tidemill.query.cursors import cursor_reader, encode_cursor
+from tidemill.query.parameters import End, QueryParameters, Start, Tags, Unit, Zone, limit_to, read_query, time_range
 from tidemill.query.points_query import PointsQuery
 from tidemill.query.series import MetricsQuery
 
@@ -25,16 +25,16 @@ class Known(QueryParameters, frozen=True):
 
 def faults(pairs: list[tuple[str, str]], known: Any = Known) -> dict[str, str]:
     with pytest.raises(InputError) as caught:
-        read(pairs, known)
+        read_query(pairs, known)
     return {fault.path: fault.code for fault in caught.value.faults}
 
 
 def start(text: str, **others: str) -> int:
-    return read([("start", text), *others.items()], Known).start or 0
+    return read_query([("start", text), *others.items()], Known).start or 0
 
 
 def test_defaults_are_filled_in() -> None:
-    assert read([], Known) == Known(None, None, None, "UTC", {}, 10)
+    assert read_query([], Known) == Known(None, None, None, "UTC", {}, 10)
 
 
 def test_every_fault_is_named_at_once() -> None:
@@ -50,9 +50,9 @@ def test_every_fault_is_named_at_once() -> None:
 
 def test_an_unknown_parameter_is_told_the_nearest_known_one() -> None:
     with pytest.raises(InputError, match="did you mean 'limit'"):
-        read([("lmit", "5")], Known)
+        read_query([("lmit", "5")], Known)
     with pytest.raises(InputError, match="did you mean 'Europe/Zurich'"):
-        read([("tz", "Europe/Zurch")], Known)
+        read_query([("tz", "Europe/Zurch")], Known)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_instants() -> None:
 
 
 def test_ranges_are_inclusive_inside() -> None:
-    query = read([("start", "5"), ("end", "9"), ("unit", "ns")], Known)
+    query = read_query([("start", "5"), ("end", "9"), ("unit", "ns")], Known)
     span = time_range(query.start, query.end)
     assert (span.first_ns, span.last_ns) == (5, 8)
     assert time_range(None, None).last_ns == 2**63 - 1
@@ -117,31 +117,31 @@ def test_words_that_are_none(name: str, text: str) -> None:
 
 def test_every_faulty_item_of_a_list_is_named() -> None:
     with pytest.raises(InputError) as caught:
-        read([("q", "1.5,a,0"), ("start", "soon")], MetricsQuery)
+        read_query([("q", "1.5,a,0"), ("start", "soon")], MetricsQuery)
     named = {fault.path: fault.message for fault in caught.value.faults}
     assert list(named) == ["$query.q[0]", "$query.q[1]", "$query.start"]
     assert "'1.5'" in named["$query.q[0]"] and "'a'" in named["$query.q[1]"]
-    assert read([("q", "1,.5,1")], MetricsQuery).q == (1.0, 0.5)
+    assert read_query([("q", "1,.5,1")], MetricsQuery).q == (1.0, 0.5)
 
 
 def test_a_parameter_with_a_name_behind_its_dot_is_hinted_as_it_is_written() -> None:
     with pytest.raises(InputError, match=r"did you mean 'tag\.NAME'"):
-        read([("tag.", "1")], Known)
+        read_query([("tag.", "1")], Known)
     with pytest.raises(InputError, match=r"known are .*tag\.NAME, limit"):
-        read([("something", "1")], Known)
+        read_query([("something", "1")], Known)
 
 
 @settings(deadline=None)
 @given(st.integers(-(2**63), 2**64 - 1), st.text())
 def test_cursors_come_back(number: int, text: str) -> None:
-    assert cursor(int, str)(encode(number, text), {}) == (number, text)
+    assert cursor_reader(int, str)(encode_cursor(number, text), {}) == (number, text)
 
 
 @settings(deadline=None)
 @given(st.text(max_size=40))
 def test_no_text_breaks_the_reading_of_a_cursor(text: str) -> None:
     try:
-        parts = cursor(int, int)(text, {})
+        parts = cursor_reader(int, int)(text, {})
     except ValueError:
         return
     assert all(isinstance(part, int) for part in parts)
@@ -153,6 +153,6 @@ def test_no_text_breaks_the_reading_of_a_cursor(text: str) -> None:
 )
 def test_anything_is_read_or_refused(pairs: list[tuple[str, str]]) -> None:
     try:
-        read(pairs, Known)
+        read_query(pairs, Known)
     except InputError as error:
         assert all(fault.path.startswith("$query.") for fault in error.faults)

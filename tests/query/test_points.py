@@ -24,7 +24,9 @@ ROUGHLY_2, ROUGHLY_3 = (pytest.approx(value, abs=0.02) for value in (2.0, 3.0))
 
 
 def points(store: Store, series: str, **given: str) -> dict[str, object]:
-    found: dict[str, object] = document(queries(store).points.page("default", series, asked(PointsQuery, **given)))
+    found: dict[str, object] = document(
+        queries(store).points.read_points("default", series, asked(PointsQuery, **given))
+    )
     return found
 
 
@@ -100,7 +102,7 @@ def test_times_in_a_zone_carry_its_offset(store: Store, writer: Writer) -> None:
 @pytest.mark.parametrize("kind", ["ndjson", "csv", "arrow", "parquet"])
 def test_formats_of_pages_and_windows(store: Store, ten: str, kind: str) -> None:
     for given in ({"limit": "2"}, {"every": "1s", "limit": "2", "agg": "sum"}):
-        page = queries(store).points.page("default", ten, asked(PointsQuery, format=kind, **given))
+        page = queries(store).points.read_points("default", ten, asked(PointsQuery, format=kind, **given))
         body, name = whole(page), "sum" if "every" in given else "value"
         assert page.next is not None
         if kind == "ndjson":
@@ -124,9 +126,9 @@ def test_flags_are_words_in_the_formats_that_are_read(store: Store, writer: Writ
     for zone in ("UTC", "Europe/Zurich"):
         found = points(store, key, tz=zone)["items"]
         assert [item["flags"] for item in found] == expected  # type: ignore[attr-defined]
-    lines = whole(queries(store).points.page("default", key, asked(PointsQuery, format="ndjson"))).splitlines()
+    lines = whole(queries(store).points.read_points("default", key, asked(PointsQuery, format="ndjson"))).splitlines()
     assert [json.loads(line)["flags"] for line in lines] == expected
-    table = pl.read_csv(whole(queries(store).points.page("default", key, asked(PointsQuery, format="csv"))))
+    table = pl.read_csv(whole(queries(store).points.read_points("default", key, asked(PointsQuery, format="csv"))))
     assert table.columns == ["time", "value", "flags", "marks"]
     assert table["flags"].fill_null("").to_list() == [" ".join(words) for words in expected]
     windows_of_it = points(store, key, every="1s")["items"]
@@ -146,9 +148,9 @@ def test_points_are_filtered_by_what_rules_flagged(store: Store, writer: Writer)
     assert [value for _, value in items(store, key, quality="good", cursor=str(first["next"]))] == [3.0]
     for given, mean in (({"quality": "good"}, 1.5), ({"marked": "stuck"}, 2.0), ({}, 1.5)):
         assert [value for _, value in items(store, key, every="1m", **given)] == [mean]
-    body = whole(queries(store).points.page("default", key, asked(PointsQuery, format="csv", marked="stuck")))
+    body = whole(queries(store).points.read_points("default", key, asked(PointsQuery, format="csv", marked="stuck")))
     assert body.splitlines()[1] == b'"2026-01-01T00:00:02Z",2,"","spike stuck"'
-    body = whole(queries(store).points.page("default", key, asked(PointsQuery, format="arrow", quality="good")))
+    body = whole(queries(store).points.read_points("default", key, asked(PointsQuery, format="arrow", quality="good")))
     assert pl.read_ipc_stream(io.BytesIO(body))["value"].to_list() == [0.0, 3.0]
     with pytest.raises(InputError, match="both good and marked"):
         points(store, key, quality="good", marked="spike")

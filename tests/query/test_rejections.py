@@ -11,13 +11,19 @@ import pytest
 from tests.query.conftest import Writer, ids, times
 from tests.query.support import asked, ns, queries, whole
 from tidemill.errors import InputError
-from tidemill.query.rejections import Rejection, RejectionsQuery, RejectionSummaryQuery, Winner, accepted, json_or_text
+from tidemill.query.rejections import (
+    Rejection,
+    RejectionsQuery,
+    RejectionSummaryQuery,
+    Winner,
+    json_or_text,
+)
 from tidemill.store.client import Store
 from tidemill.store.fenced import FencedStore
 
 
 def listed(store: Store, **given: str) -> list[Rejection]:
-    return queries(store).rejections.page("default", asked(RejectionsQuery, **given)).items
+    return queries(store).rejections.list_rejections("default", asked(RejectionsQuery, **given)).items
 
 
 def places(found: list[Rejection]) -> list[tuple[str, int]]:
@@ -60,10 +66,10 @@ def test_newest_first_and_pages_hold_still_while_more_arrives(store: Store, writ
         for idx in (0, 1):
             writer.rejection(seq, idx, "telemetry", ["too_old"])
     areas = queries(store).rejections
-    first = areas.page("default", asked(RejectionsQuery, limit="4"))
+    first = areas.list_rejections("default", asked(RejectionsQuery, limit="4"))
     writer.rejection(4, 0, "telemetry", ["too_old"])
     assert first.next is not None
-    second = areas.page("default", asked(RejectionsQuery, limit="4", cursor=first.next))
+    second = areas.list_rejections("default", asked(RejectionsQuery, limit="4", cursor=first.next))
     assert places(first.items + second.items) == [(f"r{seq}", idx) for seq in (3, 2, 1) for idx in (1, 0)]
     assert second.next is None
 
@@ -134,7 +140,7 @@ PLAIN = ['{"v": -1}', "a=1", "1-2", "", "it's", 'naïve, "quoted"\nand more']
 
 
 def exported(store: Store, kind: str, **given: str) -> tuple[bytes, str | None]:
-    page = queries(store).rejections.answer("default", asked(RejectionsQuery, **given), kind)
+    page = queries(store).rejections.answer_rejections("default", asked(RejectionsQuery, **given), kind)
     return whole(page), page.next
 
 
@@ -204,7 +210,8 @@ def test_what_is_behind_the_limit_of_an_export_can_be_asked_for(store: Store, wr
      ("text/html, Application/vnd.apache.parquet", "parquet"), ("application/json, text/csv", "json"), ("???", "json")],
 )  # fmt: skip
 def test_the_format_is_negotiated(header: str, kind: str) -> None:
-    assert accepted(header) == kind
+    assert asked(RejectionsQuery).answer_format(header) == kind
+    assert asked(RejectionsQuery, format="csv").answer_format(header) == "csv"
 
 
 @pytest.mark.parametrize("text", ["{broken", "", "\ud7ff text", "[" * 100_000, "NaN", '"\\ud800"'])

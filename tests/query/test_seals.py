@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.query.cursors import KEY_BYTES, MAX_PARTS, Seals, sealed
+from tidemill.query.cursors import KEY_BYTES, MAX_PARTS, Seals, read_sealed_cursor
 
 SEALS = Seals(bytes(range(KEY_BYTES)))
 PARTS = st.lists(st.integers(-(2**63), 2**64 - 1), min_size=1, max_size=MAX_PARTS)
@@ -15,7 +15,7 @@ PARTS = st.lists(st.integers(-(2**63), 2**64 - 1), min_size=1, max_size=MAX_PART
 @given(PARTS, st.text(max_size=20), st.booleans())
 def test_places_come_back(parts: list[int], tenant: str, fresh: bool) -> None:
     text = SEALS.seal("r", tenant, *parts, fresh=fresh)
-    assert sealed(text, {}) == text
+    assert read_sealed_cursor(text, {}) == text
     assert list(SEALS.open("r", tenant, text, len(parts))) == parts
 
 

@@ -18,7 +18,7 @@ from tidemill.store.client import Store
 def test_a_series_comes_back_with_every_sample(store: Store, writer: Writer) -> None:
     key = writer.series("signals", "value", {"pump": "3"}, name="pump-3", unit="g")
     writer.points(key, [START, START + 39_062_500, START + 78_125_000], [1.0, None, 1e308])
-    page = queries(store).series.full("default", key, asked(FullSeriesQuery))
+    page = queries(store).series.read_series("default", key, asked(FullSeriesQuery))
     found = json.loads(whole(page))
     assert found == {
         "id": key,
@@ -39,7 +39,7 @@ def test_a_series_comes_back_with_every_sample(store: Store, writer: Writer) -> 
 
 def test_a_series_without_points_is_empty_not_unknown(store: Store, writer: Writer) -> None:
     key = writer.series("signals", "value")
-    found = json.loads(whole(queries(store).series.full("default", key, asked(FullSeriesQuery))))
+    found = json.loads(whole(queries(store).series.read_series("default", key, asked(FullSeriesQuery))))
     assert (found["count"], found["start"], found["end"], found["values"], found["times"]) == (0, None, None, [], [])
     metrics = queries(store).series.metrics("default", key, asked(MetricsQuery))
     assert (metrics.count, metrics.mean, metrics.start) == (0, None, None)
@@ -49,7 +49,7 @@ def test_a_series_without_points_is_empty_not_unknown(store: Store, writer: Writ
 def test_a_series_in_other_formats(store: Store, writer: Writer, kind: str) -> None:
     key = writer.series("signals", "value")
     writer.points(key, [START, START + 500_000_000], [0.1, None])
-    body = whole(queries(store).series.full("default", key, asked(FullSeriesQuery, format=kind)))
+    body = whole(queries(store).series.read_series("default", key, asked(FullSeriesQuery, format=kind)))
     if kind == "ndjson":
         assert [json.loads(line) for line in body.splitlines()] == [
             {"time": "2026-01-01T00:00:00Z", "value": 0.1},
@@ -73,13 +73,13 @@ def test_deleted_points_and_series_are_in_no_answer(store: Store, writer: Writer
     writer.points(again, [START, START + 1], [1.0, 2.0], seq=5)
     writer.points(again, [START + 2], [3.0], seq=6)
     found = queries(store, hidden=lambda tenant: {parse_series(pending)} if tenant == "default" else set())
-    assert found.series.count("default", asked(SeriesFilter)).count == 1
-    items = found.series.page("default", asked(SeriesQuery)).items
+    assert found.series.count_series("default", asked(SeriesFilter)).count == 1
+    items = found.series.list_series("default", asked(SeriesQuery)).items
     assert [(item.id, item.count) for item in items] == [(again, 1)]
-    assert json.loads(whole(found.series.full("default", again, asked(FullSeriesQuery))))["values"] == [3.0]
+    assert json.loads(whole(found.series.read_series("default", again, asked(FullSeriesQuery))))["values"] == [3.0]
     for key in (gone, pending):
         with pytest.raises(NotFoundError):
-            found.series.full("default", key, asked(FullSeriesQuery))
+            found.series.read_series("default", key, asked(FullSeriesQuery))
 
 
 def test_list_has_counts_and_times_of_present_points(store: Store, writer: Writer) -> None:
@@ -87,7 +87,7 @@ def test_list_has_counts_and_times_of_present_points(store: Store, writer: Write
     writer.points(key, [START, START + SECOND], [1.0, None], seq=1)
     writer.points(key, [START], [2.0], seq=2)
     empty = writer.series("location", "long", {"user_id": "a1"})
-    items = queries(store).series.page("default", asked(SeriesQuery)).items
+    items = queries(store).series.list_series("default", asked(SeriesQuery)).items
     assert (items[0].id, items[0].count, items[0].first, items[0].last, items[0].unit, items[0].tags) == (
         key, 1, "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", "deg", {"user_id": "a1"}
     )  # fmt: skip
@@ -103,17 +103,19 @@ def test_list_filters_and_pages(store: Store, writer: Writer) -> None:
     writer.series("other", "lat", {"user_id": "a"}, name="x")
     Writer(store, "elsewhere").series("location", "lat", {"user_id": "a"})
     areas = queries(store).series
-    ids = [item.id for item in areas.page("default", asked(SeriesQuery, feed="location", tag__user_id="b")).items]
+    ids = [
+        item.id for item in areas.list_series("default", asked(SeriesQuery, feed="location", tag__user_id="b")).items
+    ]
     assert sorted(ids) == sorted([made["b", "lat"], made["b", "long"]])
-    assert areas.count("default", asked(SeriesFilter, field="lat")).by_feed == {"location": 3, "other": 1}
-    assert areas.count("default", asked(SeriesFilter, name="x")).count == 1
+    assert areas.count_series("default", asked(SeriesFilter, field="lat")).by_feed == {"location": 3, "other": 1}
+    assert areas.count_series("default", asked(SeriesFilter, name="x")).count == 1
     seen: list[str] = []
-    page = areas.page("default", asked(SeriesQuery, limit="3"))
+    page = areas.list_series("default", asked(SeriesQuery, limit="3"))
     while True:
         seen += [item.id for item in page.items]
         if page.next is None:
             break
-        page = areas.page("default", asked(SeriesQuery, limit="3", cursor=page.next))
+        page = areas.list_series("default", asked(SeriesQuery, limit="3", cursor=page.next))
     assert len(seen) == len(set(seen)) == 7
 
 
@@ -132,8 +134,8 @@ def test_another_tenants_series_looks_like_none(store: Store, writer: Writer) ->
     theirs = Writer(store, "elsewhere")
     key = theirs.series("signals", "value")
     theirs.points(key, [START], [1.0])
-    for call in ("full", "metrics"):
-        known = FullSeriesQuery if call == "full" else MetricsQuery
+    for call in ("read_series", "metrics"):
+        known = FullSeriesQuery if call == "read_series" else MetricsQuery
         with pytest.raises(NotFoundError):
             getattr(queries(store).series, call)("default", key, asked(known))
     for text in ("", "xyz", "0" * 17, "A" * 16, "'; drop", "0000000000000000"):
@@ -146,8 +148,8 @@ def test_too_many_samples_for_one_document(store: Store, writer: Writer, monkeyp
     key = writer.series("signals", "value")
     writer.points(key, [START, START + 1, START + 2], [1.0, 2.0, 3.0])
     with pytest.raises(LimitError, match="3 samples"):
-        queries(store).series.full("default", key, asked(FullSeriesQuery))
-    assert whole(queries(store).series.full("default", key, asked(FullSeriesQuery, format="csv")))
+        queries(store).series.read_series("default", key, asked(FullSeriesQuery))
+    assert whole(queries(store).series.read_series("default", key, asked(FullSeriesQuery, format="csv")))
 
 
 def test_the_list_counts_what_came_after_each_deletion(store: Store, writer: Writer) -> None:
@@ -158,6 +160,6 @@ def test_the_list_counts_what_came_after_each_deletion(store: Store, writer: Wri
     for key in (kept, gone, again):
         writer.points(key, [START, START + SECOND], [1.0, 2.0], seq=5)
         writer.points(key, [START + 2 * SECOND], [3.0], seq=7 if key != again else 8)
-    page = queries(store).series.page("default", asked(SeriesQuery))
+    page = queries(store).series.list_series("default", asked(SeriesQuery))
     assert {item.id: item.count for item in page.items} == {kept: 3, gone: 1, again: 1}
     assert {item.first for item in page.items if item.id != kept} == {"2026-01-01T00:00:02Z"}

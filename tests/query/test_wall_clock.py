@@ -36,7 +36,7 @@ def test_windows_begin_where_the_standard_library_says(
 
 
 def windows(store: Store, key: str, **given: str) -> list[tuple[str, object]]:
-    found = document(queries(store).points.page("default", key, asked(PointsQuery, **given)))["items"]
+    found = document(queries(store).points.read_points("default", key, asked(PointsQuery, **given)))["items"]
     return [(item.pop("time"), *item.values()) for item in found]
 
 
@@ -100,10 +100,9 @@ def test_windows_closed_at_the_right_have_their_end(store: Store, writer: Writer
 def test_every_instant_is_found_by_what_the_clock_shows_then(zone: str, given: list[int]) -> None:
     clock = wall_clock(zone, min(given), max(given))
     instants = np.array(given)
-    walls = clock.walls(instants)
-    assert walls.tolist() == to_wall_ns(instants, zone).tolist()
-    again = set(clock.again(walls, 1).tolist())
-    first = clock.first(walls)
+    walls = to_wall_ns(instants, zone)
+    again = set(clock.second_instants(walls, 1).tolist())
+    first = clock.first_instants(walls)
     assert all(one == ns or ns in again for one, ns in zip(first.tolist(), given, strict=True))
-    tables = clock.tables()
+    tables = clock.lookup_tables()
     assert len(tables["by_change"]) < 5000

@@ -11,10 +11,10 @@ from tidemill.simulate.server import running
 
 def simulate(kind, url, **more):
     if kind == "phones":
-        return phones.run(phones.PhonesOptions(url=url, count=200, verify=True, **more))
+        return phones.run_phones(phones.PhonesOptions(url=url, count=200, verify=True, **more))
     if kind == "files":
-        return files.run(files.FilesOptions(url=url, count=60, **more))
-    return machines.run(machines.MachinesOptions(url=url, count=20, samples=300, **more))
+        return files.run_files(files.FilesOptions(url=url, count=60, **more))
+    return machines.run_machines(machines.MachinesOptions(url=url, count=20, samples=300, **more))
 
 
 @pytest.mark.parametrize("kind", ["phones", "files", "machines"])
@@ -65,7 +65,7 @@ def test_the_same_seed_sends_the_same_bytes():
 
         reference = Reference()
         with running(app) as url:
-            phones.run(phones.PhonesOptions(url=url, count=100, seed=seed, connections=1))
+            phones.run_phones(phones.PhonesOptions(url=url, count=100, seed=seed, connections=1))
         return bodies
 
     assert sent(4) == sent(4)
@@ -75,14 +75,14 @@ def test_the_same_seed_sends_the_same_bytes():
 def test_rate_paces_the_requests():
     with running(Reference()) as url:
         started = time.monotonic()
-        files.run(files.FilesOptions(url=url, count=10, rate=20))
+        files.run_files(files.FilesOptions(url=url, count=10, rate=20))
     assert time.monotonic() - started > 0.4
 
 
 def test_server_that_is_away_is_unexpected_unless_there_is_patience():
     with running(Reference()) as url:
         pass
-    summary = files.run(files.FilesOptions(url=url, count=1, connections=1))
+    summary = files.run_files(files.FilesOptions(url=url, count=1, connections=1))
     assert summary.unexpected == 1 and "ConnectError" in summary.examples[0]
     restarting, calls = Reference(), []
 
@@ -95,5 +95,5 @@ def test_server_that_is_away_is_unexpected_unless_there_is_patience():
             await restarting(scope, receive, send)
 
     with running(app) as url:
-        summary = files.run(files.FilesOptions(url=url, count=10, patience_s=5))
+        summary = files.run_files(files.FilesOptions(url=url, count=10, patience_s=5))
     assert summary.exit_code == 0 and summary.retried >= 10

@@ -18,7 +18,7 @@ DEMO = """
 import socket, sys
 from tidemill.simulate import demo
 names = ("telemetry", "meters")
-demo.run(sys.argv[1], {name: socket.socket(fileno=int(fd)) for name, fd in zip(names, sys.argv[2:])})
+demo.run_demo_traffic(sys.argv[1], {name: socket.socket(fileno=int(fd)) for name, fd in zip(names, sys.argv[2:])})
 """
 
 

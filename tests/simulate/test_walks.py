@@ -6,8 +6,8 @@ import msgspec
 import tzfpy
 
 from tidemill.model.time import parse_instant
-from tidemill.simulate.phones import sendings
-from tidemill.simulate.walks import CROSSING, broken, walk
+from tidemill.simulate.phones import planned_requests
+from tidemill.simulate.walks import CROSSING, broken_record, walk
 
 START = parse_instant("2017-01-01T12:00:00Z")
 
@@ -38,12 +38,12 @@ def test_a_time_that_the_clock_shows_twice_carries_its_offset():
 
 
 def test_every_kind_of_sending_occurs():
-    kinds = [sending.kind for sending in itertools.islice(sendings(1, 0, START), 1000)]
+    kinds = [sending.kind for sending in itertools.islice(planned_requests(1, 0, START), 1000)]
     assert set(kinds) == {"fix", "duplicate", "late", "burst", "broken"}
 
 
 def test_every_break_is_one():
     fix = next(walk(1, 0, START))
-    bodies = {broken(fix, number)[0] for number in range(17)}
+    bodies = {broken_record(fix, number)[0] for number in range(17)}
     assert len(bodies) == 17
     assert msgspec.json.encode(fix.record()) not in bodies

@@ -93,9 +93,9 @@ def test_meters_are_read_to_the_end_and_their_state_shows_it(server, meters):
 
 def test_simulated_clients_find_nothing_unexpected(server):
     found = [
-        phones.run(phones.PhonesOptions(url=server.url, count=150, verify=True)),
-        files.run(files.FilesOptions(url=server.url, count=30)),
-        machines.run(machines.MachinesOptions(url=server.url, count=4, samples=500)),
+        phones.run_phones(phones.PhonesOptions(url=server.url, count=150, verify=True)),
+        files.run_files(files.FilesOptions(url=server.url, count=30)),
+        machines.run_machines(machines.MachinesOptions(url=server.url, count=4, samples=500)),
     ]
     assert [one.examples for one in found] == [(), (), ()]
     assert all(one.exit_code == 0 and one.verified for one in found)

@@ -87,7 +87,7 @@ def compare(store: Store, writer: Writer, name: str, years: range, steps: Iterab
     compared = 0
     for step in steps:
         expected = Counter(start(moment, where, step) for moment in at)
-        page = queries(store).points.page(
+        page = queries(store).points.read_points(
             "default", key, asked(PointsQuery, every=step, tz=name, agg="count", limit="1000000", format="json")
         )
         found = {

@@ -1,1 +1,1 @@
-"""Arrays in, structs out: what can be said about a series. Knows no store, no HTTP and no feed."""
+"""Statistics of a series: arrays in, structs out. Independent of store, HTTP and feeds."""

@@ -1,8 +1,8 @@
 """Time-domain metrics of one series: NumPy arrays in, one frozen struct out.
 
-Missing samples are NaN in the arrays (they arrive so from Arrow) and null in the answer; a metric that is not defined
-(no value, one value, a constant) or that a double cannot hold is null too, never NaN or Infinity. Sums of powers are
-taken of values scaled by a power of two when they are huge or tiny, so that 1e308 has a mean and a deviation.
+Missing samples are NaN in the arrays (as Arrow delivers them) and null in the answer. A metric that is not defined (no
+value, one value, a constant) or that a double cannot hold is null too, never NaN or Infinity. Huge and tiny values are
+scaled by a power of two before their powers are summed, so that 1e308 has a mean and a deviation.
 """
 
 import math
@@ -54,8 +54,8 @@ class TimeMetrics(msgspec.Struct, frozen=True, kw_only=True):
 def time_metrics(times_ns: NDArray[np.int64], values: Floats, quantiles: Sequence[float] = ()) -> TimeMetrics:
     """Metrics of samples at ascending `times_ns` (int64 ns) with `values` (float64, NaN: missing), same length.
 
-    `count` is of present values, `missing` of the others; times of missing samples count for duration and intervals.
-    `quantiles` are in [0, 1]; the answer's keys are their shortest decimal texts. Definitions are with each helper.
+    `count` is of present values, `missing` of the others; duration and intervals include the times of missing samples.
+    `quantiles` are in [0, 1]; the answer's keys are their shortest decimal texts. Each helper documents its formulas.
     """
     present = values[~np.isnan(values)]
     exponent = _scale_exponent(present)
@@ -91,7 +91,7 @@ def _finite(number: float, exponent: int = 0) -> float | None:
 
 
 def _scale_exponent(present: Floats) -> int:
-    """The power of two that brings the largest magnitude to [0.5, 1), or 0 where no scaling is needed."""
+    """The exponent of two that scales the largest magnitude to [0.5, 1), or 0 where no scaling is needed."""
     peak = max(float(present.max()), -float(present.min())) if len(present) else 0.0
     exponent = math.frexp(peak)[1]
     return exponent if abs(exponent) > _SAFE_EXPONENT and peak > 0 else 0
@@ -161,7 +161,7 @@ def _amplitude(x: Floats, exponent: int) -> dict[str, float | None]:
     """rms = sqrt(mean(x ** 2)), peak = max |x|, and their ratios; null ratios for a series of zeros.
 
     crest = peak / rms, shape = rms / mean |x|, impulse = peak / mean |x|: the usual time-domain indicators of
-    vibration, as in Randall (2011), "Vibration-based Condition Monitoring". The mean is not taken away first.
+    vibration, as in Randall (2011), "Vibration-based Condition Monitoring". The mean is not subtracted first.
     """
     if not len(x):
         return dict.fromkeys(("rms", "peak", "crest_factor", "shape_factor", "impulse_factor"))

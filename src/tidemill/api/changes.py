@@ -16,7 +16,7 @@ from tidemill.api.reads_common import AnyRequest, ReadCall, answers, ask, parame
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.errors import Fault, FeedDefinitionError, InputError, StoreQueryError, UnavailableError
-from tidemill.query.changes import ChangeEvent, ChangePage, Changes, ChangesQuery, ChangeStreamQuery, Places
+from tidemill.query.changes import ChangeEvent, ChangeKeys, ChangePage, Changes, ChangesQuery, ChangeStreamQuery
 
 KEEP_ALIVE_S: Final = 15.0
 RETRY_MS: Final = 2000
@@ -36,7 +36,7 @@ def list_changes(call: ReadCall[ChangesQuery]) -> ChangePage:
     payload that did it. `since` is a time of change or an `id`. What a window gains in time is no change. `next` is
     never null: who follows asks with it again, at once or later. 404 for a feed that there is not."""
     _check_feed(call.services, call.tenant, call.query.feed)
-    return call.queries.changes.page(call.tenant, call.query)
+    return call.queries.changes.list_changes(call.tenant, call.query)
 
 
 @get(
@@ -68,13 +68,13 @@ async def follow_changes(
     return Stream(_events(followers, follower, changes, query, start), media_type="text/event-stream", headers=headers)
 
 
-def _last_event(request: AnyRequest, changes: Changes, tenant: str) -> Places | None:
+def _last_event(request: AnyRequest, changes: Changes, tenant: str) -> ChangeKeys | None:
     """Where the header says that the client was. Raises InputError."""
     text = request.headers.get("last-event-id", "")
     if not text:
         return None
     try:
-        return changes.places(tenant, text)
+        return changes.open_cursor(tenant, text)
     except ValueError as error:
         message = f"Last-Event-ID {error}"
         raise InputError(message, (Fault("$header.Last-Event-ID", "invalid", message),)) from None
@@ -87,22 +87,22 @@ def _check_feed(services: Services, tenant: str, feed: str | None) -> None:
             services.book.current(tenant, feed)
 
 
-def _start(changes: Changes, tenant: str, since: str | int | None) -> Places:
-    return changes.now(tenant) if since is None else changes.start(tenant, since=since)
+def _start(changes: Changes, tenant: str, since: str | int | None) -> ChangeKeys:
+    return changes.newest_keys(tenant) if since is None else changes.start_keys(tenant, since=since)
 
 
 async def _events(
-    followers: Followers, follower: Follower, changes: Changes, query: ChangeStreamQuery, start: Places
+    followers: Followers, follower: Follower, changes: Changes, query: ChangeStreamQuery, start: ChangeKeys
 ) -> AsyncIterator[bytes]:
     """The stream from these places on, for as long as the client reads and the server runs. It first tells where it
     begins: a client that is cut off before the first event goes on there."""
     reached, tenant = start, follower.tenant
     try:
-        yield f"retry: {RETRY_MS}\nid: {changes.cursor(tenant, reached)}\n\n".encode()
+        yield f"retry: {RETRY_MS}\nid: {changes.seal_cursor(tenant, reached)}\n\n".encode()
         while not followers.ended:
             after = reached
             try:
-                found = await followers.ask(lambda: changes.after(tenant, query, after, _AT_ONCE))  # noqa: B023
+                found = await followers.ask(lambda: changes.read_after(tenant, query, after, _AT_ONCE))  # noqa: B023
             except (UnavailableError, StoreQueryError) as error:
                 _log.info("a stream waits for the store: %s", error)
                 await asyncio.sleep(AGAIN_S)

@@ -28,8 +28,8 @@ from tidemill.query.deletion_receipts import (
     DeletionsQuery,
     KeptPage,
     KeptPayloadsQuery,
-    preview,
-    requested,
+    preview_item,
+    requested_item,
 )
 from tidemill.query.parameters import Parameter, QueryParameters, RangeParameters, Tags
 from tidemill.store.deletions import find_payload_offset, read_evidence, read_feed_series, read_scope
@@ -198,7 +198,7 @@ async def delete_payload(
     found = await ask(lambda: services.queries.receipts.receipt(tenant, receipt))
     if found.state == "deleted" or services.deleted.payload_gone(tenant, receipt):
         raise GoneError(f"payload '{receipt}' is deleted already")
-    if await ask(lambda: services.queries.deletions.known(tenant, receipt)):
+    if await ask(lambda: services.queries.deletions.exists(tenant, receipt)):
         raise NotFoundError(f"'{receipt}' is the receipt of a deletion; there is no payload of this id")
     wanted = Deletion(kind="payload", feed=found.feed, receipt=receipt, erase_s=services.settings.erase_within)
     return await answer(services, request, tenant, found.rules_version, wanted, dry_run=query.dry_run)
@@ -215,7 +215,7 @@ async def delete_payload(
 def list_deletions(call: ReadCall[DeletionsQuery]) -> DeletionPage:
     """Every deletion of this tenant, newest first: what was asked for, how much it was, and whether the bytes are gone
     from disk."""
-    return call.queries.deletions.page(call.tenant, call.query, call.services.applied.through(call.tenant))
+    return call.queries.deletions.list_deletions(call.tenant, call.query, call.services.applied.through(call.tenant))
 
 
 @reading(
@@ -229,7 +229,7 @@ def list_deletions(call: ReadCall[DeletionsQuery]) -> DeletionPage:
 def get_deletion(call: ReadCall[QueryParameters], deletion_id: str) -> DeletionItem:
     """`requested`: durable, not applied yet. `applied`: in no answer any more. `erased`: the bytes are gone from the
     files of the store and of the log, too."""
-    return call.queries.deletions.one(call.tenant, deletion_id)
+    return call.queries.deletions.receipt(call.tenant, deletion_id)
 
 
 @reading(
@@ -243,7 +243,7 @@ def get_deletion(call: ReadCall[QueryParameters], deletion_id: str) -> DeletionI
 def list_kept_payloads(call: ReadCall[KeptPayloadsQuery], deletion_id: str) -> KeptPage:
     """Payloads that hold deleted records beside others, so that their bytes were kept. Delete a payload by its receipt
     to let go of all of it."""
-    return call.queries.deletions.kept(call.tenant, deletion_id, call.query)
+    return call.queries.deletions.list_kept_payloads(call.tenant, deletion_id, call.query)
 
 
 def check_alone(feed: Feed, series: str) -> None:
@@ -289,10 +289,10 @@ async def submit(
     if await services.applied.wait(tenant, appended.seq, wait_s):
         services.deleted.erase.set()
         if not told:
-            return requested(entry)
-        found: DeletionItem = await ask(lambda: services.queries.deletions.one(tenant, entry.receipt))
+            return requested_item(entry)
+        found: DeletionItem = await ask(lambda: services.queries.deletions.receipt(tenant, entry.receipt))
         return found
-    return requested(entry)
+    return requested_item(entry)
 
 
 def look(services: Services, tenant: str, wanted: Deletion) -> DeletionItem:
@@ -300,7 +300,7 @@ def look(services: Services, tenant: str, wanted: Deletion) -> DeletionItem:
     of = find_payload_offset(services.store, tenant, wanted.receipt) if wanted.receipt else None
     payload_offset = of if of is not None or not wanted.receipt else 0
     found = read_scope(services.store, tenant, wanted, _ANY_PLACE, payload_offset=payload_offset)
-    return preview(wanted, read_evidence(services.store, found))
+    return preview_item(wanted, read_evidence(services.store, found))
 
 
 def _bounded(start_ns: int | None, end_ns: int | None, what: str, instead: str) -> None:

@@ -84,7 +84,7 @@ def list_feed_versions(call: ReadCall[FeedVersionsQuery], feed: str) -> FeedVers
     older = [text for text in texts if query.cursor is None or text.version < query.cursor[0]]
     shown = older[-query.limit :]
     items = [_version(text, before[text.version], call.principal) for text in reversed(shown)]
-    return FeedVersionPage(feed, items, cursors.encode(shown[0].version) if len(shown) < len(older) else None)
+    return FeedVersionPage(feed, items, cursors.encode_cursor(shown[0].version) if len(shown) < len(older) else None)
 
 
 @reading(

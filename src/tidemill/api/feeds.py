@@ -18,7 +18,7 @@ from tidemill.query.answers import Page
 from tidemill.query.feeds import FeedPoint, FeedPointsQuery, FeedWindow, RollupsQuery
 from tidemill.query.meterdata import Measurements, MeasurementsQuery
 from tidemill.query.parameters import Parameter, QueryParameters
-from tidemill.query.rows import Lineage, RowLineageQuery, RowsQuery, SummaryRow
+from tidemill.query.rows import RowLineage, RowLineageQuery, RowsQuery, SummaryRow
 
 
 class FeedItem(msgspec.Struct, frozen=True):
@@ -130,7 +130,7 @@ def list_feed_points(call: ReadCall[FeedPointsQuery], feed: Feed) -> Page:
 )
 def list_rows(call: ReadCall[RowsQuery], feed: Feed) -> Page:
     """Mean, deviations and count of each record of a feed with shape `summary`, and the receipt it came with."""
-    return call.queries.rows.page(call.tenant, feed, call.query)
+    return call.queries.rows.read_rows(call.tenant, feed, call.query)
 
 
 @reading_feed(
@@ -138,9 +138,9 @@ def list_rows(call: ReadCall[RowsQuery], feed: Feed) -> Page:
     RowLineageQuery,
     tags=["feeds"],
     summary="Where a row comes from",
-    responses=answers(Lineage, "The row, its payload, the rules that made it, and every row it replaced."),
+    responses=answers(RowLineage, "The row, its payload, the rules that made it, and every row it replaced."),
 )
-def get_lineage(call: ReadCall[RowLineageQuery], feed: Feed, time: str) -> Lineage:
+def get_lineage(call: ReadCall[RowLineageQuery], feed: Feed, time: str) -> RowLineage:
     """From a row (its time in any offset) to the payload, byte for byte, that made it, the version of the rules, and
     every row that stood there before, newest first."""
     return call.queries.rows.lineage(call.tenant, feed, time, call.query)

@@ -16,7 +16,7 @@ from anyio import CapacityLimiter, to_thread
 from tidemill.api.applied import AppliedOffsets
 from tidemill.errors import StoreQueryError, UnavailableError
 from tidemill.mill.progress import LogProgress
-from tidemill.query.changes import Changes, Newest, Places
+from tidemill.query.changes import ChangeKeys, Changes, NewestChanges
 
 MAX_STREAMS: Final = 100
 MAX_STREAMS_OF_TENANT: Final = 25  # no tenant takes them all
@@ -40,7 +40,7 @@ class Followers:
     def __init__(self, changes: Changes, applied: AppliedOffsets) -> None:
         self._changes, self._applied = changes, applied
         self._open: WeakSet[Follower] = WeakSet()
-        self._newest: dict[str, Newest] = {}
+        self._newest: dict[str, NewestChanges] = {}
         self._woken = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None
         self._limiter: CapacityLimiter | None = None
@@ -77,7 +77,7 @@ class Followers:
             self._limiter = CapacityLimiter(THREADS)
         return await to_thread.run_sync(work, limiter=self._limiter, abandon_on_cancel=True)
 
-    async def changed(self, follower: Follower, reached: Places, timeout_s: float) -> bool:
+    async def changed(self, follower: Follower, reached: ChangeKeys, timeout_s: float) -> bool:
         """Wait until something behind `reached` may have changed, or the server ends; False: not in time."""
         try:
             async with asyncio.timeout(timeout_s):
@@ -108,7 +108,7 @@ class Followers:
         for tenant in {one.tenant for one in self._open}:
             after = tuple(map(min, before.through(tenant), now.through(tenant)))
             known = self._newest.get(tenant, ((0, 0),) * len(after))
-            newest = tuple(map(max, await self.ask(partial(self._changes.newest, tenant, after)), known))
+            newest = tuple(map(max, await self.ask(partial(self._changes.newest_changes, tenant, after)), known))
             if newest != known:
                 self._newest[tenant] = newest
                 self._wake()
@@ -118,6 +118,6 @@ class Followers:
         woken.set()
 
 
-def _is_behind(reached: Places, newest: Newest) -> bool:
+def _is_behind(reached: ChangeKeys, newest: NewestChanges) -> bool:
     """Whether something newer than `reached` is known in any partition."""
     return any(known > place[:2] for place, known in zip(reached, newest, strict=False))

@@ -25,7 +25,7 @@ from tidemill.catalog.keys import Principal
 from tidemill.errors import Fault, InputError, NotFoundError
 from tidemill.model.job import OVER, STATES, AnyJob, State
 from tidemill.model.job_kinds import JOBS, KINDS
-from tidemill.query.cursors import encode
+from tidemill.query.cursors import encode_cursor
 from tidemill.query.parameters import QueryParameters, limit_to, one_of, page_cursor
 
 
@@ -200,7 +200,7 @@ def _page(services: Services, tenant: str, query: JobsQuery) -> JobPage:
     ]
     newest = sorted((job for page in pages for job in page), key=lambda job: job.id, reverse=True)
     shown = newest[:count]
-    return JobPage([job_item(job) for job in shown], encode(shown[-1].id) if len(newest) > count else None)
+    return JobPage([job_item(job) for job in shown], encode_cursor(shown[-1].id) if len(newest) > count else None)
 
 
 JOB_ROUTES: Final = [create_job, list_jobs, get_job, cancel_job]

@@ -13,7 +13,7 @@ from tidemill.query.answers import Page
 from tidemill.query.lineage import LineageQuery, PointLineage
 from tidemill.query.parameters import QueryParameters
 from tidemill.query.receipts import Bytes, Receipt
-from tidemill.query.rejections import RejectionPage, RejectionsQuery, RejectionSummary, RejectionSummaryQuery, accepted
+from tidemill.query.rejections import RejectionPage, RejectionsQuery, RejectionSummary, RejectionSummaryQuery
 from tidemill.query.why import Story, WhyQuery
 from tidemill.query.window_lineage import WindowLineage
 
@@ -88,8 +88,8 @@ def list_rejections(call: ReadCall[RejectionsQuery]) -> Page:
     by `Accept`) the whole selection comes at once, the record as a text. In CSV a text that a spreadsheet would take
     for a formula (it begins with = + - @, a tab or an end of line, also behind blanks or quotes) begins with an
     apostrophe."""
-    kind = call.query.format or accepted(call.request.headers.get("accept", ""))
-    return call.queries.rejections.answer(call.tenant, call.query, kind)
+    kind = call.query.answer_format(call.request.headers.get("accept", ""))
+    return call.queries.rejections.answer_rejections(call.tenant, call.query, kind)
 
 
 @reading(
@@ -122,7 +122,7 @@ def get_series_lineage(call: ReadCall[LineageQuery], series: str) -> Page:
     `window`: the window's row and evidence, a page of the payloads that made it, values replaced and records rejected
     in it. Where nothing stands, the problem names the nearest points; `/v1/why` says why. Whoever may read sees it; the
     ledger of rejections and `/v1/why` are for administrators."""
-    return call.queries.lineage.answer(call.tenant, series, call.query)
+    return call.queries.lineage.answer_lineage(call.tenant, series, call.query)
 
 
 @reading(

@@ -22,8 +22,8 @@ from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.errors import Fault, InputError
 from tidemill.feeds.definition import Feed
-from tidemill.query.answers import MEDIA_TYPES, Page, encoded
-from tidemill.query.parameters import DeclaredParameter, Q, QueryParameters, declared, read
+from tidemill.query.answers import MEDIA_TYPES, Page, json_page
+from tidemill.query.parameters import DeclaredParameter, Q, QueryParameters, declared_parameters, read_query
 from tidemill.query.queries import Queries
 
 THREADS: Final = 6  # the engine works on a few queries at a time; more would only queue there
@@ -149,7 +149,7 @@ def parameters(request: AnyRequest, kind: type[Q], tags: Collection[str] = ()) -
     except ValueError:
         message = f"a query has at most {_MAX_PARAMETERS} parameters"
         raise InputError(message, (Fault("$query", "too_many", message),)) from None
-    return read(given, kind, tags)
+    return read_query(given, kind, tags)
 
 
 def _response(request: AnyRequest, answer: Any) -> Response[Any]:
@@ -157,7 +157,7 @@ def _response(request: AnyRequest, answer: Any) -> Response[Any]:
     follows."""
     if isinstance(answer, Response):
         return answer
-    page = answer if isinstance(answer, Page) else encoded(answer)
+    page = answer if isinstance(answer, Page) else json_page(answer)
     headers = {} if page.next is None else {"Link": f'<{following(request, page.next)}>; rel="next"'}
     if isinstance(page.body, bytes):
         return Response(page.body, media_type=page.media_type, headers=headers)
@@ -186,7 +186,7 @@ async def _pieces(body: Iterator[bytes]) -> AsyncIterator[bytes]:
 def taking(kind: type[QueryParameters], *, also: Sequence[str] = ()) -> type[Operation]:
     """The OpenAPI operation of a route with these query parameters. Its answer 200 is of the stated media type, of
     those that a parameter `format` offers, or of those in `also`."""
-    own = declared(kind)
+    own = declared_parameters(kind)
     formats = [name for one in own if one.name == "format" for name in one.parameter.schema["enum"]]
     kinds = [*also, *(MEDIA_TYPES[name] for name in formats)]
 

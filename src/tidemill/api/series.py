@@ -29,7 +29,7 @@ from tidemill.model.ids import format_series
 from tidemill.model.payload import Payload
 from tidemill.model.time import format_instant
 from tidemill.query.deletion_receipts import DeletionItem
-from tidemill.query.parameters import read
+from tidemill.query.parameters import read_query
 from tidemill.query.receipts import Receipt
 
 SIGNALS: Final = "signals"
@@ -97,7 +97,7 @@ class SeriesRoutes:
         if not alone:
             check_alone(feed, incoming.path)
             self._authenticator.authorize(incoming.headers, "admin", incoming.address)
-        query = read(parse_qsl(incoming.query.decode("latin-1"), keep_blank_values=True), WholeDeletionQuery)
+        query = read_query(parse_qsl(incoming.query.decode("latin-1"), keep_blank_values=True), WholeDeletionQuery)
         wanted = Deletion(
             kind="series", feed=feed.name, series=incoming.path, alone=alone, erase_s=services.settings.erase_within
         )

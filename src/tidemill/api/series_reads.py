@@ -28,7 +28,7 @@ from tidemill.query.series import (
 )
 def list_series(call: ReadCall[SeriesQuery]) -> SeriesPage:
     """Series by feed, name, field and id, with the count of present points and the times of the first and last."""
-    return call.queries.series.page(call.tenant, call.query)
+    return call.queries.series.list_series(call.tenant, call.query)
 
 
 @reading(
@@ -40,7 +40,7 @@ def list_series(call: ReadCall[SeriesQuery]) -> SeriesPage:
 )
 def count_series(call: ReadCall[SeriesFilter]) -> SeriesCount:
     """How many series match the filters. A deleted series counts no more from the moment its deletion is answered."""
-    return call.queries.series.count(call.tenant, call.query)
+    return call.queries.series.count_series(call.tenant, call.query)
 
 
 @reading(
@@ -53,7 +53,7 @@ def count_series(call: ReadCall[SeriesFilter]) -> SeriesCount:
 def get_series(call: ReadCall[FullSeriesQuery], series: str) -> Page:
     """Every sample in time order, streamed: JSON up to 5,000,000 samples, ndjson, csv, arrow and parquet without
     limit. A sample that is present but missing is null."""
-    return call.queries.series.full(call.tenant, series, call.query)
+    return call.queries.series.read_series(call.tenant, series, call.query)
 
 
 @reading(
@@ -70,7 +70,7 @@ def list_points(call: ReadCall[PointsQuery], series: str) -> Page:
     skipped (`gap_shifted`), or that the feed's shift was added (`shifted`), and `marks`: the reason codes of rules that
     flagged it. `quality=good` leaves flagged points out, `marked=CODE` shows only those flagged so; both hold for
     windows, too."""
-    return call.queries.points.page(call.tenant, series, call.query)
+    return call.queries.points.read_points(call.tenant, series, call.query)
 
 
 @reading(

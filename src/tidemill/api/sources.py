@@ -97,7 +97,7 @@ def list_polls(call: ReadCall[PollsQuery], feed: str) -> Page:
     """The poll ledger, newest first. `start` and `end` are of when polls began. A row is written within about a second
     of the end of its poll. As csv a text that a spreadsheet would take for a formula begins with an apostrophe."""
     _must_exist(call.services, call.principal, feed)
-    return Polls(call.services.store).answer(call.tenant, feed, call.query)
+    return Polls(call.services.store).answer_polls(call.tenant, feed, call.query)
 
 
 @reading(

@@ -47,11 +47,10 @@ def data_server(
 
     `GET /tally` says what was handed out, so that it can be compared with what was stored.
     """
-    from tidemill.simulate.data_server import DataServerOptions, run
+    from tidemill.simulate.data_server import DataServerOptions, run_data_server
 
-    _serve(
-        lambda: run(DataServerOptions(host=_HOST, port=port, seed=seed, count=count, rate=rate, faults=faults)), port
-    )
+    options = DataServerOptions(host=_HOST, port=port, seed=seed, count=count, rate=rate, faults=faults)
+    _serve(lambda: run_data_server(options), port)
 
 
 @app.command()
@@ -62,9 +61,9 @@ def meters(
     faults: FaultsOption = "",
 ) -> None:
     """Serve 15-minute values of two meters, a household and a solar roof, as a metering API does."""
-    from tidemill.simulate.meters import MetersOptions, run
+    from tidemill.simulate.meters import MetersOptions, run_meter_server
 
-    _serve(lambda: run(MetersOptions(host=_HOST, port=port, seed=seed, end=end, faults=faults)), port)
+    _serve(lambda: run_meter_server(MetersOptions(host=_HOST, port=port, seed=seed, end=end, faults=faults)), port)
 
 
 @app.command()
@@ -79,12 +78,12 @@ def phones(
     verify: Annotated[bool, typer.Option(help="At the end, compare the averages with what was sent.")] = False,
 ) -> None:
     """Send positions: walks, duplicates, bursts, late and broken records, two users who cross a time zone."""
-    from tidemill.simulate.phones import PhonesOptions, run
+    from tidemill.simulate.phones import PhonesOptions, run_phones
 
     options = PhonesOptions(
         url=url, key=key, seed=seed, count=count, rate=rate, users=users, start=start, verify=verify
     )
-    _send("phones", options, run)
+    _send("phones", options, run_phones)
 
 
 @app.command()
@@ -97,9 +96,10 @@ def machines(
     samples: Annotated[int, typer.Option(help="At most so many samples a series.")] = 2000,
 ) -> None:
     """Store vibration series, read them and their metrics back, compare every value, delete some."""
-    from tidemill.simulate.machines import MachinesOptions, run
+    from tidemill.simulate.machines import MachinesOptions, run_machines
 
-    _send("machines", MachinesOptions(url=url, key=key, seed=seed, count=count, rate=rate, samples=samples), run)
+    options = MachinesOptions(url=url, key=key, seed=seed, count=count, rate=rate, samples=samples)
+    _send("machines", options, run_machines)
 
 
 @app.command()
@@ -112,9 +112,9 @@ def files(
     values: Annotated[int, typer.Option(help="Numbers in each file.")] = 100,
 ) -> None:
     """Drop JSON files as `curl -d @file.json` does, some of them broken, and check the rows that come out."""
-    from tidemill.simulate.files import FilesOptions, run
+    from tidemill.simulate.files import FilesOptions, run_files
 
-    _send("files", FilesOptions(url=url, key=key, seed=seed, count=count, rate=rate, values=values), run)
+    _send("files", FilesOptions(url=url, key=key, seed=seed, count=count, rate=rate, values=values), run_files)
 
 
 def _serve(run: Callable[[], dict[str, Any]], port: int) -> None:

@@ -1,4 +1,4 @@
-"""Questions about what is stored: parameters in, SQL by name, bytes or structs out. Sync; knows no HTTP framework.
+"""Queries over the store and the log: parameters in, bytes or structs out. Sync; independent of the HTTP framework.
 
-Every query binds the tenant. What is not this tenant's looks like what never was.
+Every query binds the tenant. Data of another tenant is answered as if it did not exist.
 """

@@ -1,7 +1,7 @@
-"""Answers as bytes: pieces that the store wrote, joined into the documents of the API without looking at each point.
+"""Answers as bytes: joins the byte pieces that the store wrote into the documents of the API, without parsing a point.
 
-A JSONEachRow stream is one object a line, and a newline inside a text is always escaped there; so an array is the same
-bytes with commas at the ends of lines.
+A JSONEachRow stream has one object per line and escapes every newline inside a text; so a JSON array is the same bytes
+with commas at the ends of lines.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ import msgspec
 Body = bytes | Iterator[bytes]
 AnyJson = Annotated[Any, msgspec.Meta(description="Any JSON value.")]
 
-# format parameter -> the store's format for text or columns, and the content type of the answer
+# Of each value of the parameter `format`: the store's format, and the content type of the answer.
 STORE_FORMATS: Final = {
     "ndjson": "JSONEachRow",
     "csv": "CSVWithNames",
@@ -40,44 +40,44 @@ class Page(msgspec.Struct, frozen=True):
     next: str | None = None
 
 
-def encoded(value: Any, next_cursor: str | None = None) -> Page:
-    """A small answer: structs, dicts and lists as JSON."""
+def json_page(value: Any, next_cursor: str | None = None) -> Page:
+    """A small answer as a Page: structs, dicts and lists encoded as JSON."""
     return Page(msgspec.json.encode(value), next=next_cursor)
 
 
-def array(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """A JSONEachRow stream in pieces of any size -> a JSON array of the same objects."""
+def json_array(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """A JSON array of the objects of a JSONEachRow stream, whose pieces may have any size."""
     yield b"["
-    held = b""  # the newline at a piece's end: a comma if more comes, nothing if not
+    separator = b""  # for the newline at the end of a piece: written only when another row follows
     for piece in lines:
         if not piece:
             continue
         body = piece.rstrip(b"\n")
-        if held and body:
-            yield held
-            held = b""
+        if separator and body:
+            yield separator
+            separator = b""
         if body:
             yield body.replace(b"\n", b",\n")
         if len(body) < len(piece):
-            held = b",\n"
+            separator = b",\n"
     yield b"]"
 
 
-def framed(head: dict[str, Any], name: str, items: Iterable[bytes], tail: dict[str, Any]) -> Iterator[bytes]:
-    """`{**head, name: items, **tail}` with the items as they stream."""
-    yield msgspec.json.encode(head)[:-1] + (b"," if head else b"") + msgspec.json.encode(name) + b":"
+def object_with_items(head: dict[str, Any], items: Iterable[bytes], tail: dict[str, Any]) -> Iterator[bytes]:
+    """The JSON object `{**head, "items": items, **tail}`; `items` are the bytes of one JSON value, streamed."""
+    yield msgspec.json.encode(head)[:-1] + (b"," if head else b"") + b'"items":'
     yield from items
     end = msgspec.json.encode(tail)
     yield b"," + end[1:] if tail else b"}"
 
 
-def with_columns(head: dict[str, Any], columns: Iterable[bytes]) -> Iterator[bytes]:
-    """The members of `head`, then the members of a JSONColumns stream, as one object."""
+def object_with_columns(head: dict[str, Any], columns: Iterable[bytes]) -> Iterator[bytes]:
+    """One JSON object: the members of `head`, then the members of a JSONColumns stream."""
     yield msgspec.json.encode(head)[:-1] + b","
     first = True
     for piece in columns:
         if first and piece:
             first = False
-            yield piece[1:]  # its opening brace
+            yield piece[1:]  # without its opening brace
         else:
             yield piece

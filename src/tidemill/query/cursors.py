@@ -1,13 +1,14 @@
-"""Cursors: where a page ended, as an opaque text; a page begins after a *key*, whatever was inserted since.
+"""Cursors: the key of the last item of a page, as an opaque text. The next page begins after that key, so that items
+inserted in between neither repeat nor hide others.
 
-What is a place in the log is sealed: what it holds is for this server alone. All tenants share one log, so the
-difference of two places says how much others sent between them. A sealed cursor is encrypted and authenticated with a
-key of the installation, bound to the tenant and to the route that gave it, and of a length that depends on nothing:
-nobody reads one, makes one, or uses another tenant's. The construction is SIV (RFC 5297: a tag over the text is the
+A cursor that holds offsets of the log is sealed, and only this server can read it: all tenants share one log, so the
+difference of two offsets says how much others sent in between. A sealed cursor is encrypted and authenticated with a
+key of the installation and bound to the tenant and to the route that gave it; its length does not depend on its values.
+Nobody can read or make one, or use one of another tenant. The construction is SIV (RFC 5297: a tag over the text is the
 nonce of its encryption) with keyed BLAKE2b (RFC 7693) for both parts, which the standard library has.
 
-Pages over several partitions of the log are merged by a time, as there is no order between partitions; their cursor
-holds where each partition's part of a page ended: nothing is left out or comes twice.
+A page over several partitions of the log is merged by a time, because partitions have no common order. Its cursor holds
+the last key of each partition, so that no item is left out and none comes twice.
 """
 
 import base64
@@ -30,13 +31,13 @@ from tidemill.query.readers import Context, Reader
 _MAX_INT: Final = 2**64 - 1
 
 
-def encode(*parts: int | str) -> str:
-    """Parts -> text that is safe in a URL."""
+def encode_cursor(*parts: int | str) -> str:
+    """A cursor of these parts, as text that is safe in a URL. Not sealed: anybody can read it."""
     return base64.urlsafe_b64encode(msgspec.json.encode(parts)).rstrip(b"=").decode()
 
 
-def cursor(*kinds: type) -> Reader:
-    """A reader of cursors with parts of these kinds, as a tuple. ValueError for anything `encode` never gave."""
+def cursor_reader(*kinds: type) -> Reader:
+    """A reader of cursors whose parts have these types, as a tuple; it raises ValueError for text of another shape."""
 
     def read(text: str, _: Context) -> tuple[int | str, ...]:
         try:
@@ -53,7 +54,7 @@ def cursor(*kinds: type) -> Reader:
 
 
 KEY_BYTES: Final = 32
-MAX_PARTS: Final = 5 * MAX_PARTITIONS  # a place of changes in each
+MAX_PARTS: Final = 5 * MAX_PARTITIONS  # the key of a change for each partition
 _PART_BYTES: Final = 9  # an unsigned or a signed integer of 64 bits
 _SALT_BYTES: Final = 8
 _TAG_BYTES: Final = 16
@@ -63,14 +64,14 @@ _UNKNOWN: Final = "is not a cursor of an earlier answer to this route"
 
 
 class Seals:
-    """Seals places and opens them again. `key`: KEY_BYTES that outlive the process, else cursors end with it."""
+    """Seals offsets as cursors and opens them again. `key`: KEY_BYTES; cursors are valid for as long as it is kept."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
 
     def seal(self, route: str, tenant: str, *parts: int, fresh: bool = False) -> str:
-        """Parts (-2^63 to 2^64-1, at most MAX_PARTS) -> text that is safe in a URL. The same parts give the same text,
-        unless it is to be `fresh`: then nobody can say whether two texts hold the same."""
+        """A sealed cursor of these parts (-2^63 to 2^64-1, at most MAX_PARTS), as text that is safe in a URL. The same
+        parts give the same text, unless `fresh`: then nobody can say whether two texts hold the same parts."""
         salt = secrets.token_bytes(_SALT_BYTES) if fresh else bytes(_SALT_BYTES)
         text = salt + b"".join(part.to_bytes(_PART_BYTES, "big", signed=True) for part in parts)
         bound = _bound(route, tenant)
@@ -89,11 +90,11 @@ class Seals:
         plain = self._masked(bound, tag, raw[_TAG_BYTES:])
         if not hmac.compare_digest(self._tag(bound, plain), tag):
             raise ValueError(_UNKNOWN)
-        places = range(_SALT_BYTES, len(plain), _PART_BYTES)
-        return tuple(int.from_bytes(plain[at : at + _PART_BYTES], "big", signed=True) for at in places)
+        starts = range(_SALT_BYTES, len(plain), _PART_BYTES)
+        return tuple(int.from_bytes(plain[start : start + _PART_BYTES], "big", signed=True) for start in starts)
 
-    def after(self, route: str, tenant: str, text: str | None, start: tuple[int, ...]) -> tuple[int, ...]:
-        """The place that the `cursor` of a request holds; `start` where there is none. Raises InputError."""
+    def open_or_start(self, route: str, tenant: str, text: str | None, start: tuple[int, ...]) -> tuple[int, ...]:
+        """The parts of the `cursor` of a request; `start` where it has none. Raises InputError for an invalid one."""
         if text is None:
             return start
         try:
@@ -113,11 +114,11 @@ class Seals:
         return bytes(a ^ b for a, b in zip(text, mask, strict=False))
 
 
-OF_PROCESS: Final = Seals(secrets.token_bytes(KEY_BYTES))  # for who keeps no key: they hold as long as the process
+PROCESS_SEALS: Final = Seals(secrets.token_bytes(KEY_BYTES))  # for callers without a key: valid until the process ends
 
 
-def sealed(text: str, _: Context) -> str:
-    """A text of the shape of a sealed cursor, unopened."""
+def read_sealed_cursor(text: str, _: Context) -> str:
+    """A text of the shape of a sealed cursor, unopened. Raises ValueError for any other shape."""
     if not _SHAPE.fullmatch(text):
         raise ValueError(_UNKNOWN)
     return text
@@ -130,10 +131,10 @@ def _bound(route: str, tenant: str) -> bytes:
 T = TypeVar("T")
 
 
-def first_of(found: Sequence[Sequence[T]], count: int, key: Callable[[T], Any]) -> list[tuple[int, T]]:
-    """The first `count` of what was found in all partitions, each with its partition's number: of what is next in each
-    partition that with the lowest `key`."""
-    if len(found) == 1:
-        return [(0, item) for item in found[0][:count]]
-    numbered = [[(number, item) for item in items] for number, items in enumerate(found)]
+def merge_partitions(partitions: Sequence[Sequence[T]], count: int, key: Callable[[T], Any]) -> list[tuple[int, T]]:
+    """The first `count` items of all partitions, each with the number of its partition, merged by the lowest `key`. The
+    order within a partition is kept."""
+    if len(partitions) == 1:
+        return [(0, item) for item in partitions[0][:count]]
+    numbered = [[(number, item) for item in items] for number, items in enumerate(partitions)]
     return list(islice(heapq.merge(*numbered, key=lambda pair: key(pair[1])), count))

@@ -1,6 +1,6 @@
-"""Deletion receipts: what was asked to be deleted, how much that was, and whether the bytes have left the disk.
+"""Deletion receipts: what was requested to be deleted, how much that was, and whether the bytes are erased from disk.
 
-What is applied, or being applied, is answered by the store; what only the log knows is `requested`.
+The store has the receipts of deletions that are applied or being applied; one that only the log has is `requested`.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from tidemill.model.deletion import Deletion, Selector
 from tidemill.model.offset import Partition, Reach, start_of
 from tidemill.model.payload import EntryKind, Payload
 from tidemill.model.time import NS_PER_S, format_instant
-from tidemill.query.cursors import OF_PROCESS, Seals, first_of
+from tidemill.query.cursors import PROCESS_SEALS, Seals, merge_partitions
 from tidemill.query.parameters import QueryParameters, SealedCursor, limit_to
 from tidemill.store.client import Store
 from tidemill.store.deletions import DeletionEvidence
@@ -38,10 +38,10 @@ class KeptPayloadsQuery(QueryParameters, frozen=True):
 
 
 class DeletionItem(msgspec.Struct, frozen=True):
-    """A deletion receipt. `points`, `records` and `payloads` (those that lost their bytes) are what was concerned;
+    """A deletion receipt. `points`, `records` and `payloads` (those that lost their bytes) count what was deleted;
     `payloads_kept` hold records that are not deleted, too, so they keep their bytes. Counts are null until it is
-    applied. `erase_by`: when the bytes are gone from disk at the latest; `erased_at`: when they were. Of a dry run
-    there is no `id`, and the counts are what would be concerned."""
+    applied. `erase_by`: when the bytes are erased from disk at the latest; `erased_at`: when they were. A dry run has
+    no `id`, and its counts are what would be deleted."""
 
     id: str | None
     kind: str
@@ -82,62 +82,63 @@ class KeptPage(msgspec.Struct, frozen=True):
 class DeletionQueries:
     """Reads deletion receipts of a store and its log."""
 
-    def __init__(self, store: Store, log: LogReader, seals: Seals = OF_PROCESS) -> None:
+    def __init__(self, store: Store, log: LogReader, seals: Seals = PROCESS_SEALS) -> None:
         self._store, self._log, self._seals = store, log, seals
 
-    def one(self, tenant: str, receipt: str) -> DeletionItem:
+    def receipt(self, tenant: str, receipt: str) -> DeletionItem:
         """The receipt of this id. Raises NotFoundError."""
-        rows = self._store.rows("deletion_receipt", tenant=tenant, id=receipt)
+        rows = self._store.rows("deletion_by_id", tenant=tenant, id=receipt)
         if rows and rows[0]["applied_ns"] is not None:
-            return _item(rows[0])
+            return _applied_item(rows[0])
         logged = self._log.find(tenant, receipt)
         if logged is None or logged.payload.kind is not EntryKind.DELETE:
             raise NotFoundError(f"there is no deletion '{receipt[:64]}'")
-        return requested(logged.payload)
+        return requested_item(logged.payload)
 
-    def known(self, tenant: str, receipt: str) -> bool:
-        """Whether this is the id of a deletion."""
-        if self._store.rows("deletion_receipt", tenant=tenant, id=receipt):
+    def exists(self, tenant: str, receipt: str) -> bool:
+        """Whether the store or the log has a deletion of this id."""
+        if self._store.rows("deletion_by_id", tenant=tenant, id=receipt):
             return True
         logged = self._log.find(tenant, receipt)
         return logged is not None and logged.payload.kind is EntryKind.DELETE
 
-    def page(self, tenant: str, query: DeletionsQuery, applied: Reach) -> DeletionPage:
-        """A page; `applied`: of each partition, the offset up to which the store has everything."""
+    def list_deletions(self, tenant: str, query: DeletionsQuery, applied: Reach) -> DeletionPage:
+        """A page; `applied` is the applied offset of each partition. Raises InputError for an invalid cursor."""
         newest = tuple(Partition(number).end + 1 for number in range(len(applied)))
-        before = self._seals.after("deletions", tenant, query.cursor, newest)
+        before = self._seals.open_or_start("deletions", tenant, query.cursor, newest)
         rows = [
             self._store.rows("deletion_page", tenant=tenant, low=start_of(n), before=below, limit=query.limit + 1)
             for n, below in enumerate(before)
         ]
-        taken = first_of(rows, query.limit, lambda row: -row["requested_ns"])
+        taken = merge_partitions(rows, query.limit, lambda row: -row["requested_ns"])
         page = [(number, row) for number, row in taken if row["applied_ns"] is not None]
-        items = [_item(row) for _, row in page]
+        items = [_applied_item(row) for _, row in page]
         if not query.cursor:
             known = {item.id for item in items}
-            items = [one for one in self._waiting(tenant, applied) if one.id not in known] + items
+            items = [item for item in self._waiting(tenant, applied) if item.id not in known] + items
         more = page and sum(map(len, rows)) > query.limit
         reached = dict(enumerate(before)) | {number: row["seq"] for number, row in page}
         return DeletionPage(items, self._seals.seal("deletions", tenant, *reached.values()) if more else None)
 
     def _waiting(self, tenant: str, applied: Reach) -> list[DeletionItem]:
         """The deletions that are not applied yet, newest first."""
-        found = [
+        waiting = [
             [entry.payload for entry in reversed(log.deletions(after)) if entry.payload.tenant == tenant]
             for log, after in zip(self._log.partitions, applied, strict=True)
         ]
-        newest = first_of(found, sum(map(len, found)), lambda payload: -payload.received_ns)
-        return [requested(payload) for _, payload in newest]
+        newest = merge_partitions(waiting, sum(map(len, waiting)), lambda payload: -payload.received_ns)
+        return [requested_item(payload) for _, payload in newest]
 
-    def kept(self, tenant: str, receipt: str, query: KeptPayloadsQuery) -> KeptPage:
-        """A page of the payloads that a deletion left with their bytes. Raises NotFoundError."""
-        rows = self._store.rows("deletion_receipt", tenant=tenant, id=receipt)
+    def list_kept_payloads(self, tenant: str, receipt: str, query: KeptPayloadsQuery) -> KeptPage:
+        """A page of the payloads that kept their bytes after a deletion; empty until it is applied. Raises
+        NotFoundError for an unknown deletion, InputError for an invalid cursor."""
+        rows = self._store.rows("deletion_by_id", tenant=tenant, id=receipt)
         if not rows:
-            self.one(tenant, receipt)
+            self.receipt(tenant, receipt)
             return KeptPage([], None)
         feed = msgspec.json.decode(rows[0]["selector"])["feed"]
-        (after,) = self._seals.after("kept", tenant, query.cursor, (0,))
-        found = self._store.rows(
+        (after,) = self._seals.open_or_start("kept", tenant, query.cursor, (0,))
+        kept = self._store.rows(
             "deletion_kept",
             tenant=tenant,
             feed=feed,
@@ -145,19 +146,19 @@ class DeletionQueries:
             after=after,
             limit=query.limit + 1,
         )
-        page = found[: query.limit]
-        following = self._seals.seal("kept", tenant, page[-1]["seq"]) if len(found) > len(page) else None
+        page = kept[: query.limit]
+        following = self._seals.seal("kept", tenant, page[-1]["seq"]) if len(kept) > len(page) else None
         return KeptPage([KeptPayload(r["receipt"], {"self": f"/v1/receipts/{r['receipt']}"}) for r in page], following)
 
 
-def requested(payload: Payload) -> DeletionItem:
+def requested_item(payload: Payload) -> DeletionItem:
     """The receipt of a deletion that is durable and not applied yet."""
-    asked = deletion.decode_deletion(payload)
-    erase_by = payload.received_ns + int(asked.erase_s * NS_PER_S)
+    order = deletion.read(payload)
+    erase_by = payload.received_ns + int(order.erase_s * NS_PER_S)
     return DeletionItem(
         id=payload.receipt,
-        kind=asked.kind,
-        selector=asked.selector,
+        kind=order.kind,
+        selector=order.selector,
         requested_at=format_instant(payload.received_ns),
         applied_at=None,
         points=None,
@@ -171,18 +172,18 @@ def requested(payload: Payload) -> DeletionItem:
     )
 
 
-def preview(asked: Deletion, found: DeletionEvidence) -> DeletionItem:
-    """What a deletion would be concerned with, now."""
+def preview_item(order: Deletion, evidence: DeletionEvidence) -> DeletionItem:
+    """The receipt of a dry run: what the deletion would delete now, of which `evidence` has the counts."""
     return DeletionItem(
         id=None,
-        kind=asked.kind,
-        selector=asked.selector,
+        kind=order.kind,
+        selector=order.selector,
         requested_at=None,
         applied_at=None,
-        points=found.points,
-        records=found.records,
-        payloads=found.whole.height,
-        payloads_kept=found.kept,
+        points=evidence.points,
+        records=evidence.records,
+        payloads=evidence.gone.height,
+        payloads_kept=evidence.kept,
         erase_by=None,
         erased_at=None,
         state="dry_run",
@@ -190,7 +191,7 @@ def preview(asked: Deletion, found: DeletionEvidence) -> DeletionItem:
     )
 
 
-def _item(row: Mapping[str, Any]) -> DeletionItem:
+def _applied_item(row: Mapping[str, Any]) -> DeletionItem:
     links = {"self": f"/v1/deletions/{row['id']}"}
     if row["payloads_kept"]:
         links["payloads_kept"] = f"/v1/deletions/{row['id']}/payloads"

@@ -1,7 +1,7 @@
-"""What was deleted on request, and whether that concerns a series, an instant or a payload.
+"""Applied deletions, and whether one of them selects an instant of a series or a payload.
 
-The selector of a deletion is what was asked for, as JSON: of `feed`, `series`, `tags`, `receipt` and a range `start`,
-`end` those that it names. It concerns what fits all of them and was submitted before it.
+The selector of a deletion is JSON with some of `feed`, `series`, `tags`, `receipt` and a range `start`, `end`. A
+deletion selects what matches all members of its selector and was submitted before the deletion.
 """
 
 from collections.abc import Collection, Mapping
@@ -17,7 +17,7 @@ MAX_DELETIONS: Final = 10_000
 
 
 class AppliedDeletion(msgspec.Struct, frozen=True):
-    """A deletion that was applied, in ns."""
+    """A deletion that was applied; `applied_ns` in ns since the epoch."""
 
     id: str
     seq: int
@@ -26,11 +26,11 @@ class AppliedDeletion(msgspec.Struct, frozen=True):
     applied_ns: int
 
     def names(self, receipt: str) -> bool:
-        """Whether it is of this payload."""
+        """Whether the selector names this payload."""
         return receipt in _texts(self.selector, "receipt", "receipts", "payload")
 
     def covers(self, feed: str, series: int, tags: Mapping[str, str], at_ns: int) -> bool:
-        """Whether it is of a series, a range of one or a whole feed, and this instant of this series is in it."""
+        """Whether the deletion selects this instant of this series: by series, by range or by feed, not by payload."""
         chosen = self.selector
         named = _texts(chosen, "series")
         if self.kind == "payload" or chosen.get("feed", feed) != feed:
@@ -42,24 +42,24 @@ class AppliedDeletion(msgspec.Struct, frozen=True):
         return (bool(named) or "feed" in chosen) and _within(chosen, at_ns)
 
 
-def deletions(store: Store, tenant: str) -> list[AppliedDeletion]:
+def applied_deletions(store: Store, tenant: str) -> list[AppliedDeletion]:
     """The applied deletions of a tenant, newest first, at most MAX_DELETIONS."""
     rows = store.rows("why_deletions", tenant=tenant, limit=MAX_DELETIONS)
     return [_deletion(row) for row in rows if row["applied_at"] > 0]
 
 
-def gone_at(store: Store, tenant: str, payloads: Collection[Mapping[str, Any]]) -> dict[str, int]:
-    """Since when the bytes of these payloads (`receipt`, `feed`, `seq`) are gone (ns), by receipt: where a deletion
-    names one, or where only one deletion can have taken it along."""
-    known = deletions(store, tenant)
-    found: dict[str, int] = {}
+def bytes_deleted_at(store: Store, tenant: str, payloads: Collection[Mapping[str, Any]]) -> dict[str, int]:
+    """When the bytes of these payloads (`receipt`, `feed`, `seq`) were deleted, in ns, by receipt. Has only payloads
+    that one deletion names, or that only one later deletion of their feed can have included."""
+    known = applied_deletions(store, tenant)
+    times: dict[str, int] = {}
     for row in payloads:
-        naming = [one for one in known if one.names(row["receipt"])]
-        wider = [one for one in known if one.kind != "payload" and one.selector.get("feed") == row["feed"]]
-        chosen = naming or [one for one in wider if one.seq > row["seq"]]
+        naming = [deletion for deletion in known if deletion.names(row["receipt"])]
+        of_feed = [item for item in known if item.kind != "payload" and item.selector.get("feed") == row["feed"]]
+        chosen = naming or [deletion for deletion in of_feed if deletion.seq > row["seq"]]
         if len(chosen) == 1:
-            found[row["receipt"]] = chosen[0].applied_ns
-    return found
+            times[row["receipt"]] = chosen[0].applied_ns
+    return times
 
 
 def _deletion(row: Mapping[str, Any]) -> AppliedDeletion:
@@ -77,11 +77,11 @@ def _deletion(row: Mapping[str, Any]) -> AppliedDeletion:
 
 
 def _texts(selector: Mapping[str, Any], *names: str) -> list[str]:
-    found: list[str] = []
+    texts: list[str] = []
     for name in names:
         value = selector.get(name, [])
-        found += [value] if isinstance(value, str) else [item for item in value if isinstance(item, str)]
-    return found
+        texts += [value] if isinstance(value, str) else [item for item in value if isinstance(item, str)]
+    return texts
 
 
 def _within(selector: Mapping[str, Any], at_ns: int) -> bool:

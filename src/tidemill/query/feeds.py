@@ -1,7 +1,7 @@
 """A whole feed in its own shape: plain points, summary rows, and rollup windows.
 
-The feed's definition is the caller's to find; a feed without the shape that is asked for is an InputError that says
-where its data is instead.
+The caller looks up the feed's definition. A request for a shape that the feed does not have raises InputError, whose
+message says where the data of the feed is.
 """
 
 from collections.abc import Collection, Mapping
@@ -14,7 +14,7 @@ from tidemill.feeds.definition import Feed
 from tidemill.model.time import duration_ns
 from tidemill.query import answers
 from tidemill.query.answers import Page
-from tidemill.query.cursors import encode
+from tidemill.query.cursors import encode_cursor
 from tidemill.query.parameters import (
     FieldName,
     Marked,
@@ -27,7 +27,7 @@ from tidemill.query.parameters import (
     page_cursor,
     time_range,
 )
-from tidemill.query.rollups import evidence_of
+from tidemill.query.rollups import window_evidence
 from tidemill.query.series import Hidden
 from tidemill.store.client import Store
 
@@ -68,7 +68,7 @@ class FeedPoint(msgspec.Struct, frozen=True):
 
 
 class PollCounts(TypedDict):
-    """How many polls of a feed's source a window saw, and what came of them."""
+    """Numbers of polls of a feed's source in a window, in total and by result."""
 
     polls: int
     data: int
@@ -77,8 +77,8 @@ class PollCounts(TypedDict):
 
 
 class FeedWindow(TypedDict, total=False):
-    """A rollup window of a feed, over one set of tags. It begins at `minute`, `hour` or `day` where it is that long,
-    else at `time`; `count` is how many records it has. From `n` on it is its evidence, where that is asked for.
+    """A rollup window of a feed, over one set of tags. Its begin is `minute`, `hour` or `day` for windows of that
+    length, else `time`; `count` is its number of records. The members from `n` on are its evidence, if requested.
 
     The feed's tags, and the aggregates of its fields, are further members."""
 
@@ -114,8 +114,8 @@ class FeedQueries:
         span = time_range(query.start, query.end)
         first, series, ordinal = query.cursor or (span.first_ns, 0, _LOWEST)
         bound = {
-            **matching(tenant, feed, query.tags, self._hidden(tenant)),
-            "field": _field(feed, query.field),
+            **feed_filters(tenant, feed, query.tags, self._hidden(tenant)),
+            "field": _chosen_field(feed, query.field),
             "first": first,
             "first_series": series,
             "first_ordinal": ordinal,
@@ -125,23 +125,23 @@ class FeedQueries:
             "limit": query.limit,
         }
         beyond = self._store.rows("feed_points_ahead", **bound)
-        following = encode(beyond[0]["ns"], beyond[0]["series"], beyond[0]["ordinal"]) if beyond else None
-        return Page(answers.array(self._store.stream("feed_points", "JSONEachRow", **bound)), next=following)
+        following = encode_cursor(beyond[0]["ns"], beyond[0]["series"], beyond[0]["ordinal"]) if beyond else None
+        return Page(answers.json_array(self._store.stream("feed_points", "JSONEachRow", **bound)), next=following)
 
     def rollups(self, tenant: str, feed: Feed, query: RollupsQuery) -> Page:
-        """A JSON array of windows: when it begins (`minute`, `hour` or `day` for windows of that
-        length, else `time`), the tags, each field's aggregates, and `count`.
+        """A JSON array of windows, each with its begin (`minute`, `hour` or `day` for windows of that length, else
+        `time`), the tags, each field's aggregates, and `count`.
 
         The mean of a field has the field's own name, other aggregates `<field>_<aggregate>`. `evidence` adds its
         members. Raises InputError for a feed without rollups.
         """
         if feed.rollups is None:
-            raise shapeless(feed, "rollups", "keeps no rollups")
+            raise shape_error(feed, "rollups", "keeps no rollups")
         span, sign = time_range(query.start, query.end), -1 if query.order == "desc" else 1
-        after_ns, after_tags = query.cursor or (before(sign), "")
+        after_ns, after_tags = query.cursor or (before_first_ns(sign), "")
         rows = self._store.rows(
             "rollup_rows",
-            **matching(tenant, feed, query.tags, self._hidden(tenant)),
+            **feed_filters(tenant, feed, query.tags, self._hidden(tenant)),
             every_s=duration_ns(feed.rollups.every) // 10**9,
             first=span.first_ns,
             last=span.last_ns,
@@ -151,15 +151,15 @@ class FeedQueries:
             limit=query.limit + 1,
         )
         page = rows[: query.limit]
-        following = encode(page[-1]["ns"], page[-1]["tags_text"]) if len(rows) > len(page) else None
+        following = encode_cursor(page[-1]["ns"], page[-1]["tags_text"]) if len(rows) > len(page) else None
         windows = [_window(row, feed) for row in page]
         if query.evidence == "true":
-            added = evidence_of(self._store, tenant, feed, page)
+            added = window_evidence(self._store, tenant, feed, page)
             windows = [window | more for window, more in zip(windows, added, strict=True)]
-        return answers.encoded(windows, following)
+        return answers.json_page(windows, following)
 
 
-def matching(tenant: str, feed: Feed, tags: Mapping[str, str], hidden: Collection[int]) -> dict[str, Any]:
+def feed_filters(tenant: str, feed: Feed, tags: Mapping[str, str], hidden: Collection[int]) -> dict[str, Any]:
     """The values that every query over a feed binds: tenant, feed, hidden series and tags."""
     return {
         "tenant": tenant,
@@ -170,23 +170,23 @@ def matching(tenant: str, feed: Feed, tags: Mapping[str, str], hidden: Collectio
     }
 
 
-def shapeless(feed: Feed, shape: str, why: str) -> InputError:
-    """The error of a feed that has no data in the shape that was asked for."""
+def shape_error(feed: Feed, shape: str, why: str) -> InputError:
+    """The error for a request of a `shape` that the feed does not have; it names the route of its data."""
     has = {"summary": "rows", "points": "points", "samples": "series"}[feed.shape.kind]
     where = f"/v1/series?feed={feed.name}" if has == "series" else f"/v1/feeds/{feed.name}/{has}"
     message = f"The feed '{feed.name}' {why}; its data is at {where}"
     return InputError(message, (Fault(f"$path.{shape}", "no_such_shape", message),))
 
 
-def before(sign: int) -> int:
-    """The place before every instant in ascending (1) or descending (-1) order."""
+def before_first_ns(sign: int) -> int:
+    """The ns before every instant in ascending (`sign` 1) or descending (-1) order."""
     return -(2**63) + 1 if sign > 0 else 2**63 - 1
 
 
-def _field(feed: Feed, field: str | None) -> str:
+def _chosen_field(feed: Feed, field: str | None) -> str:
     """The field to read: the named one, or the only one. Raises InputError."""
     if feed.shape.kind != "points":
-        raise shapeless(feed, "points", "does not keep its records as points")
+        raise shape_error(feed, "points", "does not keep its records as points")
     if field is None and len(feed.fields) == 1 and feed.registers is None:
         return next(iter(feed.fields))
     if field is None:
@@ -200,15 +200,15 @@ def _field(feed: Feed, field: str | None) -> str:
 
 
 def _window(row: dict[str, Any], feed: Feed) -> dict[str, Any]:
-    """One rollup window as it is answered; fields in the feed's order, null where a field had no point."""
+    """The answer's members of one rollup window; fields in the feed's order, null where a field had no point."""
     aggregates = feed.rollups.aggregates if feed.rollups else ()
-    found = {name: place for place, name in enumerate(row["fields"])}
-    names = [*feed.fields, *sorted(set(found) - set(feed.fields))]
+    columns = {name: number for number, name in enumerate(row["fields"])}
+    names = [*feed.fields, *sorted(set(columns) - set(feed.fields))]
     begins = _WINDOW_NAMES.get(feed.rollups.every if feed.rollups else "", "time")
     window: dict[str, Any] = {begins: row["time"], **{tag: row["tags"].get(tag) for tag in feed.tags}}
     for name in names:
         for aggregate in aggregates:
-            column = row["counts"] if aggregate == "count" else row[f"{aggregate}s"]
+            values = row["counts"] if aggregate == "count" else row[f"{aggregate}s"]
             key = name if aggregate == "mean" else f"{name}_{aggregate}"
-            window[key] = column[found[name]] if name in found else None
+            window[key] = values[columns[name]] if name in columns else None
     return {**window, "count": row["count"]}

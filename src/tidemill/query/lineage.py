@@ -1,5 +1,5 @@
-"""Lineage of a series, of a point or a rollup window. Where a point comes from: its payload and place in it, the
-record, the rules, what it replaced, what lost to it."""
+"""Lineage of a point or a rollup window of a series: of a point its payload, record and rules, the values that it
+superseded, and the records that were rejected as its duplicates."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
@@ -13,16 +13,16 @@ from tidemill.model.time import format_instant
 from tidemill.query import answers, readers
 from tidemill.query.answers import AnyJson, Page
 from tidemill.query.cursors import Seals
-from tidemill.query.origins import Origin, Origins, ReplacedValue, Rules, origin, replaced_value, rules
+from tidemill.query.origins import Origin, Origins, ReplacedValue, Rules, judging_rules, payload_origin, replaced_value
 from tidemill.query.parameters import Parameter, QueryParameters, SealedCursor, Unit, limit_to
-from tidemill.query.point_changes import PublishedChange, changes_of
+from tidemill.query.point_changes import PublishedChange, published_changes
 from tidemill.query.points import flag_words
-from tidemill.query.rollups import RollupWindow, windows_of
+from tidemill.query.rollups import RollupWindow, windows_at
 from tidemill.query.series import Description, SeriesQueries
 from tidemill.query.window_lineage import WindowLineage, WindowLineageQueries
 from tidemill.store.client import Store, run_parallel
 
-MAX_POINTS: Final = 1_000  # of one instant: where a feed keeps all that share a second
+MAX_POINTS: Final = 1_000  # of one instant, for a feed that keeps all points of an instant
 MAX_REPLACED: Final = 10_000
 _INSTANT: Final = {"type": "string", "examples": ["2026-01-31T12:00:00Z", "1769860800"]}
 _INSTANT_TEXT: Final = "RFC 3339, a date (midnight UTC), or a number since the epoch with `unit`."
@@ -44,8 +44,8 @@ class LineageQuery(QueryParameters, frozen=True):
 
 
 class PointOrigin(msgspec.Struct, frozen=True):
-    """A point that stands and where it comes from: `index` is its record's place in the payload, `record` the record as
-    it came (null when the payload is gone or larger than 16 MiB)."""
+    """A current point and where it comes from: `index` is its record's index in the payload, `record` the record as it
+    came (null when the payload is deleted or larger than 16 MiB)."""
 
     value: float | None
     flags: list[str]
@@ -57,8 +57,8 @@ class PointOrigin(msgspec.Struct, frozen=True):
     rules: Rules
 
 
-class Loser(msgspec.Struct, frozen=True):
-    """A record that lost as a duplicate against the one at `winner_index` of payload `winner`."""
+class DuplicateRecord(msgspec.Struct, frozen=True):
+    """A record that was rejected as a duplicate of the record at `winner_index` of payload `winner`."""
 
     receipt: str
     index: int
@@ -68,7 +68,7 @@ class Loser(msgspec.Struct, frozen=True):
 
 
 class PointLineage(msgspec.Struct, frozen=True):
-    """Everything behind one instant of a series. `points` is one, unless the feed keeps all that share an instant."""
+    """The lineage of one instant of a series. `points` has one item, unless the feed keeps all of one instant."""
 
     series: str
     feed: str
@@ -78,21 +78,21 @@ class PointLineage(msgspec.Struct, frozen=True):
     time: str
     points: list[PointOrigin]
     replaced: list[ReplacedValue]
-    duplicates: list[Loser]
+    duplicates: list[DuplicateRecord]
     changes: list[PublishedChange]
     windows: list[RollupWindow]
     links: dict[str, str]
 
 
 class LineageQueries:
-    """Lineage of points and windows. Raises NotFoundError for a series or an instant that is not there."""
+    """Reads the lineage of points and windows. Raises NotFoundError for a series or an instant without points."""
 
     def __init__(self, store: Store, series: SeriesQueries, book: FeedBook, seals: Seals) -> None:
         self._store, self._series = store, series
         self._windows = WindowLineageQueries(store, book, seals)
         self._origins = Origins(store, book)
 
-    def answer(self, tenant: str, series: str, query: LineageQuery) -> Page:
+    def answer_lineage(self, tenant: str, series: str, query: LineageQuery) -> Page:
         """PointLineage or WindowLineage. Raises InputError unless one of `time` and `window` is given."""
         at, window = query.time, query.window
         if (at is None) == (window is None):
@@ -100,28 +100,30 @@ class LineageQueries:
             code = "missing" if at is None else "contradiction"
             raise InputError(message, (Fault("$query.time", code, message),))
         if at is not None:
-            return answers.encoded(self.point(tenant, series, at))
+            return answers.json_page(self.point_lineage(tenant, series, at))
         assert window is not None
-        found = self.window(tenant, series, window, query.limit, query.cursor)
-        return answers.encoded(found, found.next)
+        lineage = self.window_lineage(tenant, series, window, query.limit, query.cursor)
+        return answers.json_page(lineage, lineage.next)
 
-    def window(self, tenant: str, series: str, begin_ns: int, limit: int, cursor: str | None = None) -> WindowLineage:
-        """Where the window that begins at an instant (ns) comes from; at most `limit` of its payloads after `cursor`.
+    def window_lineage(
+        self, tenant: str, series: str, begin_ns: int, limit: int, cursor: str | None = None
+    ) -> WindowLineage:
+        """The lineage of the window that begins at an instant (ns), with at most `limit` payloads after `cursor`.
 
         Raises InputError for an instant at which no window of the feed begins, and for a feed without rollups.
         """
-        return self._windows.window(tenant, self._series.describe(tenant, series), begin_ns, limit, cursor)
+        return self._windows.window_lineage(tenant, self._series.describe(tenant, series), begin_ns, limit, cursor)
 
-    def point(self, tenant: str, series: str, at_ns: int) -> PointLineage:
-        """Where what stands at an instant (ns) comes from. NotFoundError names the nearest neighbours."""
+    def point_lineage(self, tenant: str, series: str, at_ns: int) -> PointLineage:
+        """The lineage of the points at an instant (ns). NotFoundError names the nearest points."""
         described = self._series.describe(tenant, series)
-        feed = self._origins.feed(tenant, described.feed, None)
+        feed = self._origins.feed_version(tenant, described.feed, None)
         bound = {"tenant": tenant, "series": described.series, "deleted_seq": described.deleted_seq}
         points, old, windows, changes = run_parallel(
             lambda: self._store.rows("lineage_points", **bound, at=at_ns, limit=MAX_POINTS),
             lambda: self._store.rows("lineage_replaced", **bound, first=at_ns, last=at_ns, limit=MAX_REPLACED),
-            lambda: windows_of(self._store, tenant, described.series, at_ns, feed),
-            lambda: changes_of(
+            lambda: windows_at(self._store, tenant, described.series, at_ns, feed),
+            lambda: published_changes(
                 self._store,
                 tenant,
                 [described.series],
@@ -131,12 +133,12 @@ class LineageQueries:
             ),
         )
         if not points:
-            raise self._nothing(bound, described, at_ns)
-        places = {row["seq"] for row in points}
-        named = places | {row[name] for row in old for name in ("seq", "by_seq")}
-        facts, losers = run_parallel(
-            lambda: self._origins.facts(tenant, named),
-            lambda: self._losers(tenant, described, at_ns, places),
+            raise self._no_point(bound, described, at_ns)
+        seqs = {row["seq"] for row in points}
+        named = seqs | {row[name] for row in old for name in ("seq", "by_seq")}
+        facts, duplicates = run_parallel(
+            lambda: self._origins.payload_facts(tenant, named),
+            lambda: self._duplicates(tenant, described, at_ns, seqs),
         )
         return PointLineage(
             series=series,
@@ -147,7 +149,7 @@ class LineageQueries:
             time=format_instant(at_ns),
             points=[self._point(tenant, described, row, facts.get(row["seq"])) for row in points],
             replaced=[replaced_value(row, facts) for row in old],
-            duplicates=[_loser(row, facts) for row in losers],
+            duplicates=[_duplicate_record(row, facts) for row in duplicates],
             changes=changes,
             windows=windows,
             links={
@@ -160,7 +162,7 @@ class LineageQueries:
     def _point(
         self, tenant: str, described: Description, row: Mapping[str, Any], facts: Mapping[str, Any] | None
     ) -> PointOrigin:
-        feed = self._origins.feed(tenant, described.feed, facts)
+        feed = self._origins.feed_version(tenant, described.feed, facts)
         version = facts["feed_version"] if facts else feed.version if feed else 0
         return PointOrigin(
             value=row["value"],
@@ -168,12 +170,12 @@ class LineageQueries:
             marks=row["marks"],
             attributes=row["attributes"],
             index=row["idx"],
-            payload=origin(facts),
+            payload=payload_origin(facts),
             record=self._origins.record(tenant, feed, facts, row["idx"]),
-            rules=rules(described.feed, feed, version, row["marks"]),
+            rules=judging_rules(described.feed, feed, version, row["marks"]),
         )
 
-    def _losers(self, tenant: str, described: Description, at_ns: int, seqs: set[int]) -> list[dict[str, Any]]:
+    def _duplicates(self, tenant: str, described: Description, at_ns: int, seqs: set[int]) -> list[dict[str, Any]]:
         return self._store.rows(
             "lineage_duplicates",
             tenant=tenant,
@@ -183,20 +185,20 @@ class LineageQueries:
             limit=MAX_REPLACED,
         )
 
-    def _nothing(self, bound: Mapping[str, Any], described: Description, at_ns: int) -> NotFoundError:
+    def _no_point(self, bound: Mapping[str, Any], described: Description, at_ns: int) -> NotFoundError:
         near = self._store.rows("lineage_near", **bound, at=at_ns)
-        found = " and ".join(format_instant(row["at"]) for row in near)
+        times = " and ".join(format_instant(row["at"]) for row in near)
         series, time = format_series(described.series), format_instant(at_ns)
         return NotFoundError(
             f"nothing stands at {time} in series '{series}'; "
-            + (f"the nearest points are at {found}" if near else "it has no points")
+            + (f"the nearest points are at {times}" if near else "it has no points")
             + f". /v1/why?series={series}&time={time} says why"
         )
 
 
-def _loser(row: Mapping[str, Any], facts: Mapping[int, Mapping[str, Any]]) -> Loser:
+def _duplicate_record(row: Mapping[str, Any], facts: Mapping[int, Mapping[str, Any]]) -> DuplicateRecord:
     winner = facts.get(row["winner_seq"])
-    return Loser(
+    return DuplicateRecord(
         receipt=row["receipt"],
         index=row["idx"],
         received_at=format_instant(row["received_at"]),

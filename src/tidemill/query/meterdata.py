@@ -1,4 +1,4 @@
-"""Meter data in the shape of the metering API that the feed `meters` reads, so that its front ends can move over."""
+"""Meter data in the shape of the metering API that the feed `meters` reads, for the front ends of that API."""
 
 from typing import Annotated, Any, Final, TypedDict, cast
 
@@ -26,7 +26,7 @@ class MeasurementsQuery(QueryParameters, frozen=True):
 
 
 class Measurement(TypedDict):
-    """What a meter measured at an instant. `tags` are `muid`, and `quality` where the reading has one. Each register's
+    """The values of a meter at an instant. `tags` are `muid`, and `quality` where the reading has one. Each register's
     value is a further member under its own key (OBIS code)."""
 
     measurement: str
@@ -35,7 +35,7 @@ class Measurement(TypedDict):
 
 
 class Measurements(msgspec.Struct, frozen=True):
-    """Records, one an instant and meter, oldest first."""
+    """Records, one for each instant and meter, oldest first."""
 
     data: list[Measurement]
 
@@ -47,7 +47,7 @@ class Meterdata:
         self._store, self._hidden = store, hidden
 
     def measurements(self, tenant: str, query: MeasurementsQuery) -> Measurements:
-        """At most `limit` records in [start, stop), oldest first; none for a meter that is not there."""
+        """At most `limit` records in [start, stop), oldest first; none for an unknown meter."""
         span = time_range(query.start, query.stop)
         rows = self._store.rows(
             "meterdata",

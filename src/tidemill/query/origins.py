@@ -1,7 +1,7 @@
-"""Payloads as the origin of points: what is known of them, the text of one of their records, and the rules it passed.
+"""Payloads as the origin of points: their facts, the text of one of their records, and the rules that it passed.
 
-A payload may be gone by deletion, and a feed version may be one that cannot be read any more: then less is said, and
-nothing fails.
+A deleted payload or a feed version that cannot be read any more is no error: the parts of the answer that need it are
+null or empty.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -15,17 +15,17 @@ from tidemill.errors import FeedDefinitionError, NotFoundError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
 from tidemill.model.time import format_instant
-from tidemill.query.deletions import gone_at
-from tidemill.query.receipts import Links, links
+from tidemill.query.deletions import bytes_deleted_at
+from tidemill.query.receipts import Links, receipt_links
 from tidemill.query.rejections import json_or_text
 from tidemill.store.client import Store
 
-MAX_CUT_BYTES: Final = 16 << 20  # of a larger payload no record is cut out: reading it all takes too long
+MAX_CUT_BYTES: Final = 16 << 20  # no record is cut out of a larger payload: reading all of it takes too long
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """A payload that something came with. `receipt` is null when the store does not know it (any more); `bytes_gone_at`
-    says since when its bytes are deleted; `replay` is the replay that applied it last, if one did."""
+    """The payload of a record. `receipt` is null when the store does not have the payload (any more); `bytes_gone_at`
+    is when its bytes were deleted; `replay` is the replay that applied the payload last, if one did."""
 
     receipt: str | None
     sha256: str | None
@@ -38,7 +38,7 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 class PassedRule(msgspec.Struct, frozen=True):
-    """A rule of the version that judged a record: what would have broken it, and whether it flagged the record."""
+    """A rule of the feed version that judged a record: what breaks the rule, and whether it flagged the record."""
 
     check: str
     reason: str
@@ -48,7 +48,7 @@ class PassedRule(msgspec.Struct, frozen=True):
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """The feed version whose rules made a point, where to read them, and each of them in order."""
+    """The feed version that judged a record, the link of its definition, and its rules in order."""
 
     feed: str
     version: int
@@ -57,7 +57,7 @@ class Rules(msgspec.Struct, frozen=True):
 
 
 class ReplacedValue(msgspec.Struct, frozen=True):
-    """A value that stood once: when it was received, what replaced it and when that was received."""
+    """A superseded value: when it was received, the payload that replaced it and when that was received."""
 
     value: float | None
     index: int
@@ -74,18 +74,19 @@ class Origins:
     def __init__(self, store: Store, book: FeedBook) -> None:
         self._store, self._book = store, book
 
-    def facts(self, tenant: str, seqs: Iterable[int]) -> dict[int, dict[str, Any]]:
-        """What the store knows of the payloads at these places, by place; times in ns."""
+    def payload_facts(self, tenant: str, seqs: Iterable[int]) -> dict[int, dict[str, Any]]:
+        """The facts of the payloads at these offsets that the store has, by offset; times in ns."""
         wanted = sorted(set(seqs) - {0})
         if not wanted:
             return {}
         rows = {row["seq"]: row for row in self._store.rows("lineage_payloads", tenant=tenant, seqs=wanted)}
-        gone = [row for row in rows.values() if row["state"] == "deleted"]
-        since = gone_at(self._store, tenant, gone) if gone else {}
-        return {seq: {**row, "gone_ns": since.get(row["receipt"])} for seq, row in rows.items()}
+        deleted = [row for row in rows.values() if row["state"] == "deleted"]
+        times = bytes_deleted_at(self._store, tenant, deleted) if deleted else {}
+        return {seq: {**row, "bytes_deleted_ns": times.get(row["receipt"])} for seq, row in rows.items()}
 
     def record(self, tenant: str, feed: Feed | None, facts: Mapping[str, Any] | None, index: int) -> Any:
-        """One record as the ledger shows it: JSON as it came, else a text; null when it is gone or not known."""
+        """The record at an index of a payload: JSON as it came, else its text; None when it is deleted, not known or
+        in a payload of more than MAX_CUT_BYTES."""
         if facts is None or facts["state"] == "deleted":
             return None
         receipt = facts["receipt"]
@@ -99,8 +100,8 @@ class Origins:
         body = self._store.raw("payload_body", "RawBLOB", tenant=tenant, receipt=receipt)
         return json_or_text(Decoder(feed, max_depth=DEEPEST).record_texts(body, facts["format"]).text(index))
 
-    def feed(self, tenant: str, name: str, facts: Mapping[str, Any] | None) -> Feed | None:
-        """The feed version that a payload was applied under; without a payload the one in force. None: not readable."""
+    def feed_version(self, tenant: str, name: str, facts: Mapping[str, Any] | None) -> Feed | None:
+        """The feed version that a payload was applied under; the current one for `facts` None. None: not readable."""
         try:
             if facts is None:
                 return self._book.current(tenant, name)
@@ -109,25 +110,25 @@ class Origins:
             return None
 
 
-def origin(facts: Mapping[str, Any] | None) -> Origin:
-    """A payload as it is answered."""
+def payload_origin(facts: Mapping[str, Any] | None) -> Origin:
+    """The Origin of an answer from the facts of a payload; all null for `facts` None."""
     if facts is None:
         return Origin(None, None, None, None, None, None, None, None)
-    gone = facts["gone_ns"]
+    deleted = facts["bytes_deleted_ns"]
     return Origin(
         receipt=facts["receipt"],
         sha256=facts["sha256"],
         received_at=format_instant(facts["received_at"]),
         state=facts["state"],
         bytes=facts["bytes"],
-        bytes_gone_at=None if gone is None else format_instant(gone),
+        bytes_gone_at=None if deleted is None else format_instant(deleted),
         replay=facts["replay"] or None,
-        links=links(facts["receipt"]),
+        links=receipt_links(facts["receipt"]),
     )
 
 
-def rules(name: str, feed: Feed | None, version: int, marks: Collection[str] = ()) -> Rules:
-    """The rules that a record with these marks passed. `feed` None: its definition cannot be read."""
+def judging_rules(name: str, feed: Feed | None, version: int, marks: Collection[str] = ()) -> Rules:
+    """The rules that judged a record with these marks; none listed for `feed` None (its definition is not readable)."""
     passed = [
         PassedRule(
             check=rule.check,
@@ -142,14 +143,14 @@ def rules(name: str, feed: Feed | None, version: int, marks: Collection[str] = (
 
 
 def replaced_value(row: Mapping[str, Any], facts: Mapping[int, Mapping[str, Any]]) -> ReplacedValue:
-    """A row of `lineage_replaced` as it is answered; `facts` of its payloads by place."""
+    """The ReplacedValue of a row of `lineage_replaced`; `facts` are those of its payloads, by offset."""
     successor = facts.get(row["by_seq"])
     return ReplacedValue(
         value=row["value"],
         index=row["idx"],
         received_at=format_instant(row["received_at"]),
-        payload=origin(facts.get(row["seq"])),
-        replaced_by=origin(successor),
+        payload=payload_origin(facts.get(row["seq"])),
+        replaced_by=payload_origin(successor),
         replaced_by_index=row["by_idx"],
         replaced_at=format_instant(successor["received_at"]) if successor else None,
     )

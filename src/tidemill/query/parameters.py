@@ -1,8 +1,8 @@
-"""Query parameters as structs: what each is called, how it is read, what it means. The only way they are parsed.
+"""Query parameters as structs: the name, the reader and the meaning of each. No route parses its query otherwise.
 
-The query of a route is a subclass of `QueryParameters` whose fields are annotated with a `Parameter`. `read` checks a
-whole request and names everything that is wrong at once, with paths such as `$query.start`. The same declaration
-documents the routes in OpenAPI and in docs/reference, so that none can say what another does not.
+The query of a route is a subclass of `QueryParameters` whose fields are annotated with a `Parameter`. `read_query`
+checks a whole request and reports all of its faults at once, with paths such as `$query.start`. OpenAPI and
+docs/reference are generated from the same declaration, so that they cannot differ from what is parsed.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -14,7 +14,7 @@ import msgspec
 from tidemill.errors import Fault, InputError, count_of_faults
 from tidemill.model.time import MAX_NS, MIN_NS
 from tidemill.query import readers
-from tidemill.query.cursors import cursor, sealed
+from tidemill.query.cursors import cursor_reader, read_sealed_cursor
 
 MAX_LENGTH: Final = 2048
 FORMATS: Final = ("json", "ndjson", "csv", "arrow", "parquet")
@@ -22,9 +22,9 @@ AGGREGATES: Final = ("mean", "min", "max", "sum", "count", "first", "last", "std
 
 
 class Parameter(msgspec.Struct, frozen=True):
-    """How one query parameter is read, and what it means. `schema` is its JSON Schema for OpenAPI. It is called as the
-    field that it annotates, or `name`; a name that ends with `.` takes any name behind the dot (`tag.user_id`) and its
-    field is a dict of them."""
+    """The reader and the meaning of one query parameter. `schema` is its JSON Schema for OpenAPI. `name` is its name in
+    a request, by default that of the annotated field; a name that ends with `.` accepts any name after the dot
+    (`tag.user_id`), and its field is a dict by those names."""
 
     description: str
     reader: readers.Reader
@@ -33,15 +33,15 @@ class Parameter(msgspec.Struct, frozen=True):
 
 
 class QueryParameters(msgspec.Struct, frozen=True):
-    """The query of a request; by itself one without parameters. Each field is annotated with a `Parameter`; its default
-    is what a request without it means, and a field without one is required."""
+    """The query of a request; this base class has no parameters. Each field is annotated with a `Parameter`; its
+    default is the value where a request leaves it out, and a field without a default is required."""
 
 
 Q = TypeVar("Q", bound=QueryParameters)
 
 
 class DeclaredParameter(msgspec.Struct, frozen=True):
-    """One parameter of a route: its name in a request, the field that holds it, its default and what it is."""
+    """One parameter of a route: its name in a request, its field, its declaration and its default."""
 
     name: str
     field: str
@@ -51,40 +51,40 @@ class DeclaredParameter(msgspec.Struct, frozen=True):
 
 
 @cache
-def declared(kind: type[QueryParameters]) -> tuple[DeclaredParameter, ...]:
+def declared_parameters(kind: type[QueryParameters]) -> tuple[DeclaredParameter, ...]:
     """The parameters of a route, in the order of their fields."""
-    return tuple(_declared(field) for field in msgspec.structs.fields(kind))
+    return tuple(_declared_parameter(field) for field in msgspec.structs.fields(kind))
 
 
-def _declared(field: msgspec.structs.FieldInfo) -> DeclaredParameter:
+def _declared_parameter(field: msgspec.structs.FieldInfo) -> DeclaredParameter:
     (parameter,) = field.type.__metadata__
     default = None if field.default is msgspec.NODEFAULT else field.default
     return DeclaredParameter(parameter.name or field.name, field.name, parameter, default, field.required)
 
 
-def read(given: Iterable[tuple[str, str]], kind: type[Q], tags: Collection[str] = ()) -> Q:
-    """The query of a request. `tags`: names of tags that may also be given without `tag.`; one that is the name of a
-    parameter is only reached with it.
+def read_query(given: Iterable[tuple[str, str]], kind: type[Q], tags: Collection[str] = ()) -> Q:
+    """The query of a request as a `kind`. `tags`: names of tags that may also be given without `tag.`; a tag with the
+    name of a parameter needs the prefix.
 
     Raises InputError with a Fault for each: unknown, repeated, empty, overlong, holding NUL, unreadable, missing though
     required, a start that is after its end, and a tag that is given twice with different values.
     """
     pairs = list(given)
     context = dict(pairs)
-    own = declared(kind)
+    own = declared_parameters(kind)
     known = (*own, *_plain_tags(own, tags)) if tags else own
     values: dict[str, Any] = {}
     faults: list[Fault] = []
     seen: set[str] = set()
     for name, text in pairs:
-        one = next((d for d in known if _names(d.name, name)), None)
-        fault = _unfit(name, text, one, known) if name not in seen else _repeated(name)
-        if one is not None and fault is None:
-            faults += _take(name, text, one, context, values)
+        declared = next((d for d in known if _matches_name(d.name, name)), None)
+        fault = _pair_fault(name, text, declared, known) if name not in seen else _repeated_fault(name)
+        if declared is not None and fault is None:
+            faults += _read_pair(name, text, declared, context, values)
         faults += [fault] if fault else []
         seen.add(name)
     faults += [_fault(d.name, "missing", f"'{d.name}' is needed") for d in known if d.required and d.name not in seen]
-    faults += [] if faults else _disorder(values)
+    faults += [] if faults else _order_faults(values)
     if faults:
         raise InputError(f"{count_of_faults(len(faults))} in the query: {faults[0].message}", tuple(faults))
     _join_tags(values, tags)
@@ -100,7 +100,7 @@ def _plain_tags(own: Sequence[DeclaredParameter], tags: Collection[str]) -> Iter
 
 
 def _join_tags(values: dict[str, Any], tags: Collection[str]) -> None:
-    """Put the tags that were given by their plain names among the others. Raises InputError where two contradict."""
+    """Merges the tags that were given without `tag.` into `values["tags"]`. Raises InputError where two contradict."""
     plain = {name: values.pop(f"tag {name}") for name in tags if f"tag {name}" in values}
     if not plain:
         return
@@ -112,56 +112,58 @@ def _join_tags(values: dict[str, Any], tags: Collection[str]) -> None:
     values["tags"] = plain | dotted
 
 
-def _take(
-    name: str, text: str, one: DeclaredParameter, context: readers.Context, values: dict[str, Any]
+def _read_pair(
+    name: str, text: str, declared: DeclaredParameter, context: readers.Context, values: dict[str, Any]
 ) -> list[Fault]:
-    """Read one pair into `values`; everything that is wrong with it."""
+    """Reads one pair into `values`; returns its faults."""
     try:
-        value = one.parameter.reader(text, context)
+        value = declared.parameter.reader(text, context)
     except readers.ItemsError as error:
-        return [_fault(f"{name}[{place}]", "invalid", f"{name}: {wrong}") for place, wrong in error.items.items()]
+        return [_fault(f"{name}[{index}]", "invalid", f"{name}: {message}") for index, message in error.items.items()]
     except ValueError as error:
         return [_fault(name, "invalid", f"{name}: {error}")]
-    if one.name.endswith("."):
-        values.setdefault(one.field, {})[name.removeprefix(one.name)] = value
+    if declared.name.endswith("."):
+        values.setdefault(declared.field, {})[name.removeprefix(declared.name)] = value
     else:
-        values[one.field] = value
+        values[declared.field] = value
     return []
 
 
-def _unfit(name: str, text: str, one: DeclaredParameter | None, known: Sequence[DeclaredParameter]) -> Fault | None:
-    """What is wrong with a pair before its value is read, if anything."""
+def _pair_fault(
+    name: str, text: str, declared: DeclaredParameter | None, known: Sequence[DeclaredParameter]
+) -> Fault | None:
+    """The fault of a pair that shows before its value is read, or None."""
     shown = name[:80].replace("\0", "\ufffd")
     if "\0" in text or "\0" in name:
         return _fault(shown, "invalid", "a NUL character cannot be part of a query")
     if len(text) > MAX_LENGTH or len(name) > MAX_LENGTH:
         return _fault(shown, "too_long", f"'{shown}' is longer than {MAX_LENGTH} characters")
-    if one is None:
+    if declared is None:
         names = [d.name for d in known]
-        listed = f"; known are {', '.join(map(_written, names))}" if names else "; none is taken here"
-        hint = readers.nearest(name, names, _written) or listed
+        listed = f"; known are {', '.join(map(_display_name, names))}" if names else "; none is taken here"
+        hint = readers.nearest(name, names, _display_name) or listed
         return _fault(shown, "unknown_parameter", f"'{shown}' is not a parameter of this route{hint}")
     if text == "":
         return _fault(shown, "empty", f"'{shown}' is empty; leave it out or give it a value")
     return None
 
 
-def _written(name: str) -> str:
-    """A parameter's name as callers write it: what ends with a dot takes a name behind it."""
+def _display_name(name: str) -> str:
+    """A parameter's name for messages: `tag.NAME` for a parameter that accepts any name after its dot."""
     return f"{name}NAME" if name.endswith(".") else name
 
 
-def _repeated(name: str) -> Fault:
+def _repeated_fault(name: str) -> Fault:
     return _fault(name[:80], "repeated", f"'{name[:80]}' is given more than once")
 
 
-def _names(known: str, name: str) -> bool:
-    """Whether a parameter called `known` is the one for `name`."""
+def _matches_name(known: str, name: str) -> bool:
+    """Whether the parameter of the name `known` is the one for `name` of a request."""
     return name.startswith(known) and len(name) > len(known) if known.endswith(".") else name == known
 
 
-def _disorder(values: dict[str, Any]) -> list[Fault]:
-    """A start after its end."""
+def _order_faults(values: dict[str, Any]) -> list[Fault]:
+    """A fault if the start is after the end, else none."""
     for first, last in (("start", "end"), ("start", "stop")):
         start, end = values.get(first), values.get(last)
         if start is not None and end is not None and start > end:
@@ -174,14 +176,14 @@ def _fault(name: str, code: str, message: str) -> Fault:
 
 
 class TimeRange(msgspec.Struct, frozen=True):
-    """[start, end) as both bounds *inclusive* in ns, so that the last representable instant can be asked for."""
+    """[start, end) with both bounds *inclusive*, in ns, so that it can include the last representable instant."""
 
     first_ns: int = MIN_NS
     last_ns: int = MAX_NS
 
 
 def time_range(start: int | None, end: int | None) -> TimeRange:
-    """What a request's `start` and `end` span; everything where they are missing."""
+    """The range of a request's `start` and `end` (ns); None is unbounded."""
     return TimeRange(MIN_NS if start is None else start, MAX_NS if end is None else end - 1)
 
 
@@ -191,25 +193,25 @@ _INSTANT_TEXT: Final = "RFC 3339, a date (midnight in `tz` or UTC), or a number 
 
 
 def one_of(description: str, *allowed: str) -> Parameter:
-    """A parameter that is one of some words."""
+    """A parameter whose value is one of the allowed words."""
     return Parameter(description, readers.choice(*allowed), {"type": "string", "enum": list(allowed)})
 
 
 def limit_to(maximum: int) -> Parameter:
-    """A `limit` with its maximum."""
+    """A `limit` parameter with a maximum."""
     schema = {"type": "integer", "minimum": 1, "maximum": maximum}
     return Parameter(f"Most items of an answer, at most {maximum}.", readers.limit(maximum), schema)
 
 
 def limit_of_files(what: str, page: int, largest_page: int, maximum: int) -> Parameter:
-    """A `limit` where JSON is a page, and a file of another format may hold more."""
+    """A `limit` parameter of a route whose JSON is a page, and whose files in other formats may hold more."""
     description = f"Most {what}: as json {page} unless given, up to {largest_page}; in other formats {maximum}."
     return Parameter(description, readers.limit(maximum), {"type": "integer", "minimum": 1, "maximum": maximum})
 
 
 def page_cursor(*kinds: type) -> Parameter:
-    """A `cursor` whose parts are of these kinds (int or str)."""
-    return Parameter("Where the last page ended: its `next`, or from its `Link` header.", cursor(*kinds), TEXT)
+    """A `cursor` parameter whose parts have these types (int or str)."""
+    return Parameter("Where the last page ended: its `next`, or from its `Link` header.", cursor_reader(*kinds), TEXT)
 
 
 Start = Annotated[int | None, Parameter(f"First instant, included. {_INSTANT_TEXT}", readers.instant, INSTANT)]
@@ -252,12 +254,12 @@ Tags = Annotated[
     Parameter("Only where this tag has this value; `tag.user_id=a1`.", readers.word, TEXT, name="tag."),
 ]
 SealedCursor = Annotated[
-    str | None, Parameter("Where the last page ended: its `next`, or from its `Link` header.", sealed, TEXT)
+    str | None, Parameter("Where the last page ended: its `next`, or from its `Link` header.", read_sealed_cursor, TEXT)
 ]
 
 
 class RangeParameters(QueryParameters, frozen=True):
-    """The query of what lies in [start, end)."""
+    """The query of a time range [start, end)."""
 
     start: Start = None
     end: End = None

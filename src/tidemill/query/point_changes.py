@@ -1,4 +1,4 @@
-"""Published values of a series that changed: rows of table `changes` for some instants."""
+"""Published changes of points and windows of a series: rows of table `changes` for some instants."""
 
 from collections.abc import Collection
 from typing import Any, Final
@@ -13,8 +13,8 @@ MAX_CHANGES: Final = 1_000
 
 
 class PublishedChange(msgspec.Struct, frozen=True):
-    """A published value that changed. `every_s` is null for a point, else the width of the rollup window, and the
-    values are its means; null: there was none, or there is none any more. `replay`: the replay that caused it."""
+    """A change of a published value. `every_s` is null for a point, else the width of the rollup window, and the values
+    are its means; a null `old` or `new` is no value. `replay`: the replay that caused the change."""
 
     series: str
     changed_at: str
@@ -28,7 +28,7 @@ class PublishedChange(msgspec.Struct, frozen=True):
     replay: str | None
 
 
-def changes_of(
+def published_changes(
     store: Store,
     tenant: str,
     series: Collection[int],
@@ -39,8 +39,9 @@ def changes_of(
     widths: Collection[int] = (0,),
     only: bool = False,
 ) -> list[PublishedChange]:
-    """The changes of these series' points (width 0) in [first, last], and of their windows of these widths that begin
-    there, in the order in which they changed. `only`: of the points at `last` and the windows that begin at `first`."""
+    """The changes of points (width 0) of these series in [first, last], and of their windows of these widths that begin
+    in that range, in the order in which they changed, after offset `deleted_seq`, at most MAX_CHANGES. With `only`:
+    just the changes of the points at `last` and of the windows that begin at `first`."""
     rows = store.rows(
         "lineage_changes",
         tenant=tenant,
@@ -52,10 +53,10 @@ def changes_of(
         last=last_ns,
         limit=MAX_CHANGES,
     )
-    return [_change(row) for row in rows]
+    return [_published_change(row) for row in rows]
 
 
-def _change(row: dict[str, Any]) -> PublishedChange:
+def _published_change(row: dict[str, Any]) -> PublishedChange:
     return PublishedChange(
         series=format_series(row["series"]),
         changed_at=format_instant(row["changed_at"]),

@@ -1,7 +1,7 @@
-"""Points aggregated over windows: the store aggregates, this module fills windows without points and writes the answer.
+"""Points aggregated over windows: the store aggregates; this module fills windows without points and writes the answer.
 
-A page without `fill` has only windows with points. With it, windows run from `start` (else the first point) to `end`
-(else the last point), and the whole range is filled before it is cut into pages: where a page ends changes no value.
+A page without `fill` has only windows with points. With `fill`, windows run from `start` (else the first point) to
+`end` (else the last point). The whole range is filled before it is cut into pages, so that page limits change no value.
 """
 
 import io
@@ -16,7 +16,7 @@ from tidemill.errors import LimitError
 from tidemill.model.ids import format_series
 from tidemill.query import answers
 from tidemill.query.answers import Page
-from tidemill.query.cursors import encode
+from tidemill.query.cursors import encode_cursor
 from tidemill.query.parameters import AGGREGATES, TimeRange, time_range
 from tidemill.query.points_query import PointsQuery
 from tidemill.query.readers import WindowLength
@@ -54,7 +54,7 @@ class WindowPage(msgspec.Struct, frozen=True):
 
 
 def point_windows(store: Store, tenant: str, described: Description, query: PointsQuery, every: WindowLength) -> Page:
-    """A page of windows of a length. Raises LimitError when more than MAX_WINDOWS would have to be filled."""
+    """A page of windows of the length `every`. Raises LimitError when `fill` would need more than MAX_WINDOWS."""
     clock = _clock(store, tenant, described, query, every)
     windows = _Windows(every, clock, int(query.closed == "right"))
     after = query.cursor[0] if query.cursor else _BEFORE_ALL
@@ -66,14 +66,14 @@ def point_windows(store: Store, tenant: str, described: Description, query: Poin
         frame = _filled(frame, _grid(store, frame, query, windows), query.fill)
         frame = frame.filter(pl.col("ns") > after).head(limit)
     page = frame.head(query.limit)
-    following = encode(page["ns"][-1], 0) if len(frame) > len(page) else None
+    following = encode_cursor(page["ns"][-1], 0) if len(frame) > len(page) else None
     chosen = page.select("ns", *(_finite(name) for name in query.agg))
     head = {"series": format_series(described.series), "every": every.text, "tz": query.tz}
-    return _written(chosen, head, query, following)
+    return _encode_page(chosen, head, query, following)
 
 
 class _Windows(msgspec.Struct, frozen=True):
-    """How time is divided: windows of a length on a wall clock, closed at the left or (1) at the right."""
+    """Windows of a length on a wall clock, closed at the left (`closed_right` 0) or at the right (1)."""
 
     every: WindowLength
     clock: WallClock
@@ -81,13 +81,13 @@ class _Windows(msgspec.Struct, frozen=True):
 
     @property
     def bound(self) -> dict[str, Any]:
-        """What every question about windows binds."""
+        """The parameters that every window query binds."""
         every = {"count": self.every.count, "unit": self.every.unit, "length": self.every.nominal_ns}
-        return {**every, "closed_right": self.closed_right, **self.clock.tables()}
+        return {**every, "closed_right": self.closed_right, **self.clock.lookup_tables()}
 
 
 def _clock(store: Store, tenant: str, described: Description, query: PointsQuery, every: WindowLength) -> WallClock:
-    """The wall clock of the zone for as long as the request can be about."""
+    """The wall clock of the request's zone, over the time that the request can select."""
     if query.tz == "UTC" or every.of_epoch:
         return wall_clock("UTC", 0, 0)
     span = _span(query)
@@ -100,7 +100,7 @@ def _clock(store: Store, tenant: str, described: Description, query: PointsQuery
 
 
 def _span(query: PointsQuery) -> TimeRange:
-    """The points of the request: [start, end), or (start, end] where windows are closed at the right."""
+    """The range of the request's points: [start, end), or (start, end] where windows are closed at the right."""
     span = time_range(query.start, query.end)
     if query.closed == "left":
         return span
@@ -111,7 +111,7 @@ def _span(query: PointsQuery) -> TimeRange:
 def _aggregated(
     store: Store, tenant: str, described: Description, query: PointsQuery, windows: _Windows, *, after: int, limit: int
 ) -> pl.DataFrame:
-    """Windows with points whose start is after `after`, with every aggregate."""
+    """The windows with points that start after `after` (ns), with the aggregates of the query; at most `limit`."""
     span = _span(query)
     return store.frame(
         "points_windows",
@@ -130,7 +130,7 @@ def _aggregated(
 
 
 def _grid(store: Store, frame: pl.DataFrame, query: PointsQuery, windows: _Windows) -> pl.Series:
-    """The starts of all windows of the request, in ns; those of a wall clock that never was are left out."""
+    """The starts of all windows of the request, in ns, without those whose wall-clock time does not exist."""
     right = windows.closed_right
     bounds = [frame["ns"][0], frame["ns"][-1]] if len(frame) else []
     inside = [ns + right for ns in bounds]
@@ -146,13 +146,14 @@ def _grid(store: Store, frame: pl.DataFrame, query: PointsQuery, windows: _Windo
 
 
 def _window_start(store: Store, windows: _Windows, at_ns: int) -> tuple[int, int]:
-    """(ns, what the wall clock shows) of the start of the window that an instant is in."""
+    """(ns, wall-clock ns) of the start of the window that contains an instant."""
     [row] = store.rows("window_start", at=at_ns, **windows.bound)
     return int(row["ns"]), int(row["label"])
 
 
 def _starts(first: tuple[int, int], last: tuple[int, int], every: WindowLength, clock: WallClock) -> pl.Series:
-    """Window starts from one start to another: even from the epoch up to seconds, else even on the wall clock."""
+    """Window starts from `first` to `last` (pairs of ns and wall-clock ns): equidistant since the epoch for lengths up
+    to seconds, else on the wall clock. Raises LimitError for more than MAX_WINDOWS."""
     (first_ns, first_wall), (last_ns, last_wall) = first, last
     if (last_ns - first_ns) // every.nominal_ns >= MAX_WINDOWS:
         message = f"More than {MAX_WINDOWS} windows to fill; ask for a shorter range or longer windows"
@@ -160,15 +161,15 @@ def _starts(first: tuple[int, int], last: tuple[int, int], every: WindowLength, 
     if every.of_epoch:
         return pl.Series("ns", range(first_ns, last_ns + 1, every.nominal_ns), dtype=pl.Int64)
     ends = pl.Series([first_wall, max(last_wall, first_wall)], dtype=pl.Datetime("ns"))
-    # Two days more: the last start may show less than one before it, where clocks were put back in between.
+    # Two days more: the last start may have an earlier wall-clock time than one before it, where clocks were put back.
     naive = pl.datetime_range(ends[0], ends[1] + timedelta(days=2), every.text, time_unit="ns", eager=True)
-    walls = naive.to_physical().to_numpy()
-    starts = np.unique(np.concatenate([clock.first(walls), clock.again(walls, every.nominal_ns)]))
+    times = naive.to_physical().to_numpy()
+    starts = np.unique(np.concatenate([clock.first_instants(times), clock.second_instants(times, every.nominal_ns)]))
     return pl.Series("ns", starts[(starts >= first_ns) & (starts <= last_ns)], dtype=pl.Int64)
 
 
 def _filled(frame: pl.DataFrame, grid: pl.Series, fill: str) -> pl.DataFrame:
-    """The windows of `frame` and of `grid` in order; where only `grid` has one, count is 0 and the rest is filled."""
+    """The windows of `frame` and `grid` in order. A window of `grid` alone has count 0; its other values are filled."""
     every = pl.DataFrame({"ns": pl.concat([frame["ns"], grid]).unique().sort()})
     joined = every.join(frame, on="ns", how="left", maintain_order="left").with_columns(pl.col("count").fill_null(0))
     values = [name for name in AGGREGATES if name != "count"]
@@ -180,13 +181,13 @@ def _filled(frame: pl.DataFrame, grid: pl.Series, fill: str) -> pl.DataFrame:
 
 
 def _finite(name: str) -> pl.Expr:
-    """An aggregate with what a double cannot hold (a sum of huge values) as null."""
+    """An aggregate with null instead of a value that a double cannot hold (a sum of huge values)."""
     column = pl.col(name)
     return column if name == "count" else pl.when(column.is_finite()).then(column).alias(name)
 
 
-def _written(frame: pl.DataFrame, head: dict[str, Any], query: PointsQuery, following: str | None) -> Page:
-    """The page in the format asked for, `time` first."""
+def _encode_page(frame: pl.DataFrame, head: dict[str, Any], query: PointsQuery, following: str | None) -> Page:
+    """The page in the format of the query, with `time` as the first column."""
     kind = query.format
     buffer = io.BytesIO()
     if kind in answers.COLUMNAR:
@@ -197,19 +198,19 @@ def _written(frame: pl.DataFrame, head: dict[str, Any], query: PointsQuery, foll
         else:
             typed.write_parquet(buffer)
         return Page(buffer.getvalue(), answers.MEDIA_TYPES[kind], following)
-    texts = frame.drop("ns").insert_column(0, instants(frame["ns"], query.tz).alias("time"))
+    texts = frame.drop("ns").insert_column(0, format_instants(frame["ns"], query.tz).alias("time"))
     if kind == "csv":
         texts.write_csv(buffer)
         return Page(buffer.getvalue(), answers.MEDIA_TYPES[kind], following)
     texts.write_ndjson(buffer)
     if kind == "ndjson":
         return Page(buffer.getvalue(), answers.MEDIA_TYPES[kind], following)
-    body = answers.framed(head, "items", answers.array([buffer.getvalue()]), {"next": following})
+    body = answers.object_with_items(head, answers.json_array([buffer.getvalue()]), {"next": following})
     return Page(b"".join(body), next=following)
 
 
-def instants(ns: pl.Series, zone: str = "UTC") -> pl.Series:
-    """Ns since the epoch -> RFC 3339 with only as many fraction digits as needed, and `Z` or the zone's offset."""
+def format_instants(ns: pl.Series, zone: str = "UTC") -> pl.Series:
+    """RFC 3339 texts of ns since the epoch, with as few fraction digits as possible and `Z` or the zone's offset."""
     local = ns.cast(pl.Datetime("ns")).dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
     digits = local.dt.to_string("%Y-%m-%dT%H:%M:%S%.9f").str.strip_chars_end("0").str.strip_chars_end(".")
     return digits + ("Z" if zone == "UTC" else local.dt.to_string("%:z"))

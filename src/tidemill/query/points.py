@@ -1,7 +1,7 @@
-"""Points of one series: raw pages that the store streams; those of windows are in `point_windows`.
+"""Points of one series: raw pages that the store streams. Pages of windows are in `point_windows`.
 
-Where a raw page ends is looked up first, so that its cursor is known before the first byte is sent; the page itself is
-then a range of places and needs no limit.
+The first point after a raw page is looked up first, so that the cursor is known before the first byte is sent. The page
+itself is then a range of (time, ordinal) and needs no limit.
 """
 
 from typing import Any, Final, Literal
@@ -11,19 +11,19 @@ import msgspec
 from tidemill.model.ids import format_series
 from tidemill.query import answers
 from tidemill.query.answers import Page
-from tidemill.query.cursors import encode
+from tidemill.query.cursors import encode_cursor
 from tidemill.query.parameters import time_range
 from tidemill.query.point_windows import point_windows
-from tidemill.query.points_query import PointsQuery, check
+from tidemill.query.points_query import PointsQuery, check_points_query
 from tidemill.query.series import Description, SeriesQueries
 from tidemill.store.client import Store
 
-FLAGS: Final = ("fold_earlier", "fold_later", "gap_shifted", "shifted")  # of the bits, the lowest first
+FLAGS: Final = ("fold_earlier", "fold_later", "gap_shifted", "shifted")  # a bit each, the lowest first
 
 
 def flag_words(bits: int) -> list[str]:
-    """The words of the bits that are set."""
-    return [word for place, word in enumerate(FLAGS) if bits >> place & 1]
+    """The flags whose bits are set."""
+    return [word for bit, word in enumerate(FLAGS) if bits >> bit & 1]
 
 
 _LOWEST: Final = -(2**63)
@@ -31,10 +31,10 @@ _HIGHEST: Final = 2**63 - 1
 
 
 class Point(msgspec.Struct, frozen=True):
-    """One point; `value` is null for a sample that is present but missing. `flags` say what was decided about a local
-    time: `fold_earlier` or `fold_later` (it was twice, and is taken as that one), `gap_shifted` (it never was, and is
-    put forward by the length of the gap), `shifted` (the feed's shift was added). `marks` are the reason codes of rules
-    that flagged it. In CSV both are joined by spaces."""
+    """One point; `value` is null for a missing sample. `flags` say how a local time was resolved: `fold_earlier` or
+    `fold_later` (it occurs twice, and is taken as that instant), `gap_shifted` (it does not exist, and is put forward
+    by the length of the gap), `shifted` (the feed's shift was added). `marks` are the reason codes of rules that
+    flagged the point. In CSV both are joined by spaces."""
 
     time: str
     value: float | None
@@ -57,18 +57,18 @@ class PointQueries:
     def __init__(self, store: Store, series: SeriesQueries) -> None:
         self._store, self._series = store, series
 
-    def page(self, tenant: str, series: str, query: PointsQuery) -> Page:
-        """A page of points or windows. Raises InputError for combinations that make no sense."""
-        check(query)
+    def read_points(self, tenant: str, series: str, query: PointsQuery) -> Page:
+        """A page of points, or of windows. Raises InputError for parameters that contradict each other."""
+        check_points_query(query)
         described = self._series.describe(tenant, series)
         if query.every is not None:
             return point_windows(self._store, tenant, described, query, query.every)
         return self._raw(tenant, described, query)
 
     def _raw(self, tenant: str, described: Description, query: PointsQuery) -> Page:
-        places, following = self._places(tenant, described, query)
+        page, following = self._bounds(tenant, described, query)
         kind = query.format
-        bound = {**places, "sign": -1 if query.order == "desc" else 1}
+        bound = {**page, "sign": -1 if query.order == "desc" else 1}
         if kind in answers.COLUMNAR:
             stream = self._store.stream("points_typed", answers.STORE_FORMATS[kind], **bound)
             return Page(stream, answers.MEDIA_TYPES[kind], following)
@@ -78,10 +78,10 @@ class PointQueries:
         if kind != "json":
             return Page(rows, answers.MEDIA_TYPES[kind], following)
         head = {"series": format_series(described.series), "tz": query.tz}
-        return Page(answers.framed(head, "items", answers.array(rows), {"next": following}), next=following)
+        return Page(answers.object_with_items(head, answers.json_array(rows), {"next": following}), next=following)
 
-    def _places(self, tenant: str, described: Description, query: PointsQuery) -> tuple[dict[str, Any], str | None]:
-        """The page as a range of places (both ends included), and the cursor of the next one."""
+    def _bounds(self, tenant: str, described: Description, query: PointsQuery) -> tuple[dict[str, Any], str | None]:
+        """Parameters that select the page as a range of (time, ordinal), both ends included, and the next cursor."""
         span = time_range(query.start, query.end)
         bound: dict[str, Any] = {
             "tenant": tenant,
@@ -89,7 +89,8 @@ class PointQueries:
             "deleted_seq": described.deleted_seq,
             "first": span.first_ns,
             "last": span.last_ns,
-            **_marks(query),
+            "good": int(query.quality == "good"),
+            "mark": query.marked or "",
         }
         low, high = _LOWEST, _HIGHEST
         descending = query.order == "desc"
@@ -98,17 +99,12 @@ class PointQueries:
         elif query.cursor:
             bound["first"], low = query.cursor
         if descending:
-            found = self._store.rows("points_behind", **bound, last_ordinal=high, limit=query.limit)
+            beyond = self._store.rows("points_behind", **bound, last_ordinal=high, limit=query.limit)
         else:
-            found = self._store.rows("points_ahead", **bound, first_ordinal=low, limit=query.limit)
-        if found and descending:
-            bound["first"], low = found[0]["ns"], found[0]["ordinal"] + 1
-        elif found:
-            bound["last"], high = found[0]["ns"], found[0]["ordinal"] - 1
-        following = encode(found[0]["ns"], found[0]["ordinal"]) if found else None
+            beyond = self._store.rows("points_ahead", **bound, first_ordinal=low, limit=query.limit)
+        if beyond and descending:
+            bound["first"], low = beyond[0]["ns"], beyond[0]["ordinal"] + 1
+        elif beyond:
+            bound["last"], high = beyond[0]["ns"], beyond[0]["ordinal"] - 1
+        following = encode_cursor(beyond[0]["ns"], beyond[0]["ordinal"]) if beyond else None
         return {**bound, "first_ordinal": low, "last_ordinal": high}, following
-
-
-def _marks(query: PointsQuery) -> dict[str, Any]:
-    """What the queries bind for the quality that a request asks for."""
-    return {"good": int(query.quality == "good"), "mark": query.marked or ""}

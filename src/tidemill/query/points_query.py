@@ -20,7 +20,7 @@ from tidemill.query.parameters import (
 
 
 class PointsQuery(RangeParameters, frozen=True):
-    """A page of raw points in [start, end), or with `every` of windows."""
+    """A page of raw points in [start, end), or of windows with `every`."""
 
     every: Every = None
     agg: Aggregates = ("mean",)
@@ -35,8 +35,8 @@ class PointsQuery(RangeParameters, frozen=True):
     marked: Marked = None
 
 
-def check(query: PointsQuery) -> None:
-    """Raise InputError, naming every fault, for parameters that do not go together."""
+def check_points_query(query: PointsQuery) -> None:
+    """Raises InputError with every fault of parameters that contradict each other."""
     faults = []
     if query.every is None and query.fill is not None:
         faults.append(Fault("$query.fill", "needs_every", "'fill' is about windows; give their length with 'every'"))

@@ -1,8 +1,8 @@
-"""The poll ledger as people read it: pages, newest first, and a summary that tells "the source had nothing" from "we
-could not reach it".
+"""The poll ledger: pages, newest first, and a summary that distinguishes a source that had nothing from one that could
+not be reached.
 
-Order: start descending, then item descending; a cursor is such a place, so that pages stay what they were while new
-polls are made.
+Order: start descending, then item descending. A cursor is the (start, item) of a page's last poll, so that new polls do
+not change the following pages.
 """
 
 from typing import Annotated, Any, Final, Literal
@@ -13,7 +13,7 @@ from tidemill.errors import Fault, InputError
 from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S, format_instant
 from tidemill.query import answers, readers
 from tidemill.query.answers import Page
-from tidemill.query.cursors import encode
+from tidemill.query.cursors import encode_cursor
 from tidemill.query.parameters import (
     TEXT,
     Parameter,
@@ -29,12 +29,12 @@ from tidemill.store.client import Store
 MAX_PAGE: Final = 1000
 MAX_EXPORTED: Final = 100_000
 _DEFAULT_PAGE: Final = 100
-_BEFORE_NS: Final = 8 * 86_400 * NS_PER_S  # a source that is asked once a week still says what it was like
-_SLACK_NS: Final = 60 * NS_PER_S  # a poll so late is still that poll: the poller may be busy with others
+_BEFORE_NS: Final = 8 * 86_400 * NS_PER_S  # long enough to include the last poll of a source that is polled once a week
+_SLACK_NS: Final = 60 * NS_PER_S  # how late a poll may begin without a gap: the poller may be busy with other sources
 
 
 class PollSummaryQuery(RangeParameters, frozen=True):
-    """The stretch of time that is summed up."""
+    """The range of time that is summarized."""
 
     item: Annotated[
         str | None, Parameter("Only this item of the source (`muid=...`), as its state names it.", readers.word, TEXT)
@@ -56,7 +56,7 @@ class PollsQuery(PollSummaryQuery, frozen=True):
 
 
 class PollItem(msgspec.Struct, frozen=True):
-    """One poll. `result`: `data`, `empty`, `unchanged`, `truncated` (asked again by halves), or why it failed. `status`
+    """One poll. `result`: `data`, `empty`, `unchanged`, `truncated` (polled in halves then), or why it failed. `status`
     is null without an answer over HTTP, `sha256` without bytes, `receipt` where nothing was taken, `next_due` when
     polling was being stopped."""
 
@@ -82,10 +82,10 @@ class PollPage(msgspec.Struct, frozen=True):
     next: str | None
 
 
-class Standing(msgspec.Struct, frozen=True):
-    """What time is divided into, by the poll that speaks for it. `data`: it was reached and had data, new or known;
-    `empty`: it was reached and had nothing; `unusable`: it answered and the answer was of no use; `unreached`: it did
-    not answer; `unpolled`: nobody asked, for instance because the server was not running."""
+class SourceTimes(msgspec.Struct, frozen=True):
+    """The time that a source was in each state, by the last poll before. `data`: it was reached and had data, new or
+    known; `empty`: it was reached and had nothing; `unusable`: it answered and the answer could not be used;
+    `unreached`: it did not answer; `unpolled`: no poll was made, for instance because the server was not running."""
 
     data: float
     empty: float
@@ -95,8 +95,8 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 class Outage(msgspec.Struct, frozen=True):
-    """Polls of one item in a row of which none was of use. `end` is null where no useful one came after. `result` and
-    `detail` are of the last of them; `seconds` are those that its polls speak for."""
+    """Consecutive polls of one item without a usable answer. `end` is null where no usable answer came after. `result`
+    and `detail` are of the last of these polls; `seconds` is the time that they cover."""
 
     item: str
     start: str
@@ -108,16 +108,16 @@ class Outage(msgspec.Struct, frozen=True):
 
 
 class PollSummary(msgspec.Struct, frozen=True):
-    """The polls of a stretch of time. `seconds` adds up the items of a source; `share` is of all of them (null where
-    there was no poll that speaks for any of it). Time before an item's first poll is not counted at all."""
+    """The polls of a range of time. `seconds` adds up the items of a source; `share` is the part of the total (null
+    where no poll covers any of it). Time before an item's first poll is not counted."""
 
     feed: str
     start: str | None
     end: str
     polls: int
     by_result: dict[str, int]
-    seconds: Standing
-    share: Standing | None
+    seconds: SourceTimes
+    share: SourceTimes | None
     longest_outage: Outage | None
 
 
@@ -127,9 +127,9 @@ class Polls:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def answer(self, tenant: str, feed: str, query: PollsQuery) -> Page:
+    def answer_polls(self, tenant: str, feed: str, query: PollsQuery) -> Page:
         """The selection, as a page or a file. Raises InputError for a limit too high."""
-        chosen, kind = _chosen(tenant, feed, query), query.format
+        chosen, kind = _filters(tenant, feed, query), query.format
         if kind != "json":
             return self._export(chosen, kind, query.limit or MAX_EXPORTED)
         count = query.limit or _DEFAULT_PAGE
@@ -138,11 +138,11 @@ class Polls:
             raise InputError(message, (Fault("$query.limit", "invalid", message),))
         rows = self._store.rows("polls", **chosen, limit=count + 1)
         page = rows[:count]
-        following = encode(page[-1]["started_ns"], page[-1]["item"]) if len(rows) > count else None
-        return answers.encoded(PollPage([_item(row) for row in page], following), following)
+        following = encode_cursor(page[-1]["started_ns"], page[-1]["item"]) if len(rows) > count else None
+        return answers.json_page(PollPage([_item(row) for row in page], following), following)
 
     def summary(self, tenant: str, feed: str, query: PollSummaryQuery, now_ns: int) -> PollSummary:
-        """Up to now where `end` is not given or lies ahead."""
+        """The summary of the range, up to now where `end` is missing or in the future."""
         first = time_range(query.start, query.end).first_ns
         end = max(first, min(now_ns, now_ns if query.end is None else query.end))
         [row] = self._store.rows(
@@ -156,8 +156,8 @@ class Polls:
             slack=_SLACK_NS,
             reached=list(REACHED),
         )
-        spent = {name: row[name] for name in Standing.__struct_fields__}
-        total = sum(spent.values())
+        times_ns = {name: row[name] for name in SourceTimes.__struct_fields__}
+        total = sum(times_ns.values())
         start = first if query.start is not None else row["from_ns"]
         return PollSummary(
             feed=feed,
@@ -165,14 +165,14 @@ class Polls:
             end=format_instant(end),
             polls=row["polls"],
             by_result=row["by_result"],
-            seconds=Standing(**{name: _seconds(value) for name, value in spent.items()}),
-            share=Standing(**{name: round(value / total, 6) for name, value in spent.items()}) if total else None,
+            seconds=SourceTimes(**{name: _seconds(value) for name, value in times_ns.items()}),
+            share=SourceTimes(**{name: round(value / total, 6) for name, value in times_ns.items()}) if total else None,
             longest_outage=_outage(row) if row["out_ns"] else None,
         )
 
     def _export(self, chosen: dict[str, Any], kind: str, limit: int) -> Page:
         beyond = self._store.rows("polls_beyond", **chosen, offset=limit - 1)
-        following = encode(beyond[0]["started_ns"], beyond[0]["item"]) if len(beyond) > 1 else None
+        following = encode_cursor(beyond[0]["started_ns"], beyond[0]["item"]) if len(beyond) > 1 else None
         guarded = int(kind == "csv")
         stream = self._store.stream(
             "polls_exported", answers.STORE_FORMATS[kind], **chosen, limit=limit, guarded=guarded
@@ -180,8 +180,8 @@ class Polls:
         return Page(stream, answers.MEDIA_TYPES[kind], following)
 
 
-def _chosen(tenant: str, feed: str, query: PollsQuery) -> dict[str, Any]:
-    """What the queries bind for the filters of a request and where the last page ended."""
+def _filters(tenant: str, feed: str, query: PollsQuery) -> dict[str, Any]:
+    """The parameters that the queries bind for the filters of a request and the end of the last page."""
     span, (before_at, before_item) = time_range(query.start, query.end), query.cursor or (MAX_NS, "")
     before_at = max(MIN_NS, min(MAX_NS, before_at))
     return {

@@ -1,4 +1,4 @@
-"""Every question the API can ask about what is stored, by area. Sync and thread-safe; one instance a process."""
+"""All queries of the API over the store and the log, by area. Sync and thread-safe; one instance per process."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ from tidemill.feeds.book import FeedBook
 from tidemill.log.contract import LogReader
 from tidemill.model.offset import Reach
 from tidemill.query.changes import Changes
-from tidemill.query.cursors import OF_PROCESS, Seals
+from tidemill.query.cursors import PROCESS_SEALS, Seals
 from tidemill.query.deletion_receipts import DeletionQueries
 from tidemill.query.feeds import FeedQueries
 from tidemill.query.lineage import LineageQueries
@@ -24,9 +24,9 @@ class Queries:
     """The areas over one store and log.
 
     `book` has every version of every feed. `hidden` gives the ids of a tenant's series whose deletion is acknowledged
-    but not applied yet: they are in no answer. `applied` is, of each partition, the offset up to which the store has
-    everything of a tenant. `seals` hide places in the log from who holds a cursor. Every method of an area may raise
-    StoreUnavailableError and StoreQueryError.
+    but not applied yet: no answer contains them. `applied` gives a tenant's applied offset in each partition. `seals`
+    hide the offsets in a cursor from its holder. Every method of an area may raise StoreUnavailableError and
+    StoreQueryError.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Queries:
         hidden: Hidden = lambda tenant: (),
         applied: Callable[[str], Reach] = lambda tenant: (0,),
         *,
-        seals: Seals = OF_PROCESS,
+        seals: Seals = PROCESS_SEALS,
     ) -> None:
         self.receipts = Receipts(store, log)
         self.rejections = RejectionQueries(store, seals, len(log.partitions))

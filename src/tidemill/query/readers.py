@@ -1,6 +1,6 @@
-"""Readers of single query parameters: a text in, a value out, or a ValueError with a sentence for the caller.
+"""Readers of single query parameters: each converts text to a value or raises ValueError with a message for callers.
 
-`Context` is every parameter of the request as text, for those whose meaning depends on another (`unit`, `tz`).
+`Context` has all parameters of the request as text, for those whose meaning depends on another (`unit`, `tz`).
 """
 
 import re
@@ -34,7 +34,7 @@ _MAX_WINDOW_NS: Final = 100 * 366 * 86400 * NS_PER_S
 
 
 class ItemsError(ValueError):
-    """What is wrong with items of a list, by their places in it."""
+    """The faults of items of a list: messages by index."""
 
     def __init__(self, items: dict[int, str]) -> None:
         super().__init__("; ".join(items.values()))
@@ -42,29 +42,29 @@ class ItemsError(ValueError):
 
 
 class WindowLength(msgspec.Struct, frozen=True):
-    """A length of windows: `count` of `unit` (ns, us, ms, s, m, h, d, w, mo, y). Days and more follow a calendar."""
+    """A length of windows: `count` of `unit` (ns, us, ms, s, m, h, d, w, mo, y). Days and longer follow a calendar."""
 
     count: int
     unit: str
 
     @property
     def text(self) -> str:
-        """As it is asked for: `15m`, `1mo`."""
+        """The length as requests write it: `15m`, `1mo`."""
         return f"{self.count}{self.unit}"
 
     @property
     def of_epoch(self) -> bool:
-        """Whether such windows count from the epoch, whatever the zone."""
+        """Whether windows of this length count from the epoch, independent of the zone."""
         return self.unit in UNITS_NS
 
     @property
     def nominal_ns(self) -> int:
-        """Its length in ns, with days of 24 hours, months of 30 and years of 365 days."""
+        """The length in ns, with days of 24 hours, months of 30 and years of 365 days."""
         return self.count * _STEP_NS[self.unit]
 
 
 def instant(text: str, context: Context) -> int:
-    """RFC 3339; a date (midnight in `tz`, else UTC); or a number since the epoch in `unit` -> ns UTC."""
+    """Ns UTC of an RFC 3339 time, a date (midnight in `tz`, else UTC) or a number since the epoch in `unit`."""
     epoch = _EPOCH.fullmatch(text)
     if epoch is not None:
         return _epoch(epoch, context)
@@ -92,7 +92,7 @@ def _midnight(text: str, zone_name: str) -> int:
 
 
 def wall_to_utc(wall_ns: int, zone_name: str) -> int:
-    """Wall-clock ns in a zone -> ns UTC; of a time that is twice the earlier (PEP 495, fold 0)."""
+    """Ns UTC of wall-clock ns in a zone; the earlier instant of a time that occurs twice (PEP 495, fold 0)."""
     seconds, fraction = divmod(wall_ns, NS_PER_S)
     naive = datetime(1970, 1, 1) + timedelta(seconds=seconds)
     offset = naive.replace(tzinfo=ZoneInfo(zone_name)).astimezone(UTC).replace(tzinfo=None) - naive
@@ -114,20 +114,20 @@ def zone(text: str, _: Context) -> str:
 
 
 def window(text: str, _: Context) -> WindowLength:
-    """`15m`, `1h`, `1d`, `1w`, `1mo`, `1y`: a whole number and a unit; hours divide a day; at most a hundred years."""
+    """A length such as `15m`, `1h`, `1d`, `1w`, `1mo`, `1y`. Hours must divide a day; at most a hundred years."""
     match = _WINDOW.fullmatch(text)
     if match is None or int(match[1]) == 0:
         raise ValueError(f"'{text[:40]}' is not a length such as 100ms, 15m, 1h, 1d, 1w, 1mo or 1y")
-    found = WindowLength(int(match[1]), "m" if match[2] == "min" else match[2])
-    if found.nominal_ns > _MAX_WINDOW_NS:
+    length = WindowLength(int(match[1]), "m" if match[2] == "min" else match[2])
+    if length.nominal_ns > _MAX_WINDOW_NS:
         raise ValueError(f"'{text[:40]}' is longer than a hundred years")
-    if found.unit == "h" and 24 % found.count:
+    if length.unit == "h" and 24 % length.count:
         raise ValueError(f"'{text[:40]}' does not divide a day; hours are 1, 2, 3, 4, 6, 8, 12 or 24")
-    return found
+    return length
 
 
 def limit(maximum: int) -> Reader:
-    """A whole number from 1 to `maximum`."""
+    """A reader of whole numbers from 1 to `maximum`."""
 
     def read(text: str, _: Context) -> int:
         if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= maximum):
@@ -138,7 +138,7 @@ def limit(maximum: int) -> Reader:
 
 
 def choice(*allowed: str) -> Reader:
-    """One of some words."""
+    """A reader of one of the allowed words."""
 
     def read(text: str, _: Context) -> str:
         if text not in allowed:
@@ -149,11 +149,11 @@ def choice(*allowed: str) -> Reader:
 
 
 def choices(*allowed: str) -> Reader:
-    """Some of some words, separated by commas; twice the same counts once."""
-    one = choice(*allowed)
+    """A reader of some of the allowed words, separated by commas; repeated words are returned once."""
+    read_word = choice(*allowed)
 
     def read(text: str, context: Context) -> tuple[str, ...]:
-        return _each(text.split(","), lambda word: one(word.strip(), context))
+        return _each(text.split(","), lambda word: read_word(word.strip(), context))
 
     return read
 
@@ -173,17 +173,17 @@ def _quantile(text: str) -> float:
 
 
 def _each(words: Sequence[str], read: Callable[[str], _T]) -> tuple[_T, ...]:
-    """Every item of a list read, twice the same once. Raises ItemsError naming every faulty one."""
-    found: dict[_T, None] = {}
-    wrong: dict[int, str] = {}
-    for place, word in enumerate(words):
+    """The values of the items of a list, each once. Raises ItemsError with the fault of every invalid item."""
+    values: dict[_T, None] = {}
+    faults: dict[int, str] = {}
+    for index, word in enumerate(words):
         try:
-            found[read(word)] = None
+            values[read(word)] = None
         except ValueError as error:
-            wrong[place] = str(error)
-    if wrong:
-        raise ItemsError(wrong)
-    return tuple(found)
+            faults[index] = str(error)
+    if faults:
+        raise ItemsError(faults)
+    return tuple(values)
 
 
 def word(text: str, _: Context) -> str:
@@ -197,6 +197,6 @@ def series(text: str, _: Context) -> int:
 
 
 def nearest(text: str, known: Iterable[str], written: Callable[[str], str] = str) -> str:
-    """` (did you mean 'x'?)` for the nearest known word, as it is `written`, or nothing."""
+    """` (did you mean 'x'?)` with the nearest known word in the form of `written`; empty where no word is near."""
     close = get_close_matches(text, list(known), n=1, cutoff=0.6)
     return f" (did you mean '{written(close[0])}'?)" if close else ""

@@ -1,10 +1,11 @@
-"""Receipts: what became of a payload, and its bytes as they came.
+"""Receipts: the outcome of a payload, and its bytes as they came.
 
-What is applied is answered by the store; what is not yet is answered by the log, as state `stored`. The bytes are there
-from the moment of the acknowledgement, whichever of the two holds them.
+Applied payloads are answered from the store, those that are not applied yet from the log, as state `stored`. The bytes
+can be read from the moment of the acknowledgement, from whichever of the two has them.
 """
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any, Final, Literal
 
 import msgspec
@@ -29,7 +30,7 @@ MEDIA_TYPES: Final = {"json": "application/json", "ndjson": "application/x-ndjso
 
 
 class Links(msgspec.Struct, frozen=True):
-    """Where a receipt, its bytes and its rejections are."""
+    """The links of a receipt, of its bytes and of its rejections."""
 
     self: str
     payload: str
@@ -37,9 +38,9 @@ class Links(msgspec.Struct, frozen=True):
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """A receipt as it is answered. `accepted` and `rejected` are null until the payload is applied; then they add up to
+    """A receipt. `accepted` and `rejected` are null until the payload is applied; then they add up to
     the records in it. `reasons` counts rejected records by reason code. `rules_version` is the feed's version. State
-    `deleted`: the bytes are gone on request, and the rest proves that they were there."""
+    `deleted`: the bytes were deleted on request; the receipt still proves that they were stored."""
 
     id: str
     feed: str
@@ -55,7 +56,7 @@ class Receipt(msgspec.Struct, frozen=True):
 
 
 class Bytes(msgspec.Struct, frozen=True):
-    """A payload verbatim: `sha256` in hexadecimal, `media_type` of the format that intake settled on."""
+    """A payload verbatim: `sha256` in hexadecimal, `media_type` of the format that intake determined."""
 
     body: bytes
     media_type: str
@@ -63,36 +64,36 @@ class Bytes(msgspec.Struct, frozen=True):
 
 
 class Receipts:
-    """Looks in the store first and then in the log: the mill writes the outcome before the log forgets the payload.
+    """Looks up receipts in the store, then in the log: the mill writes the outcome before the log drops the payload.
 
-    While the store cannot be reached, what the log still holds is answered from there.
+    While the store cannot be reached, payloads that the log still has are answered from the log.
     """
 
     def __init__(self, store: Store, log: LogReader) -> None:
         self._store, self._log = store, log
 
     def receipt(self, tenant: str, receipt: str) -> Receipt:
-        """The receipt of this id. Raises NotFoundError, StoreUnavailableError (and the log lacks it), StoreDamagedError
-        (what became of it is not known then; the log would answer that nothing did), LogLacksError (the store does not
-        know it yet, and the log cannot look it up)."""
+        """The receipt of this id. Raises NotFoundError, StoreUnavailableError (where the log does not have it either),
+        StoreDamagedError (its outcome is unknown then; the log would report `stored`), LogLacksError (the store does
+        not have it yet, and the log cannot look it up)."""
         try:
             rows = self._store.rows("receipt", tenant=tenant, receipt=receipt)
         except StoreUnavailableError:
             logged, _ = self._in_log(tenant, receipt)
             if logged is None:
                 raise
-            return _stored(logged)
+            return _stored_receipt(logged)
         if rows:
-            return msgspec.convert({**rows[0], "links": links(receipt)}, Receipt)
+            return msgspec.convert({**rows[0], "links": receipt_links(receipt)}, Receipt)
         logged = self._log.find(tenant, receipt)
         if logged is None:
             raise _unknown(receipt)
-        return _stored(logged)
+        return _stored_receipt(logged)
 
     def payload(self, tenant: str, receipt: str) -> Bytes:
         """The payload's bytes, which match its SHA-256. Raises NotFoundError, GoneError when they were deleted on
-        request, StoreUnavailableError (and the log does not hold it), DamagedError when neither log nor store has them
-        as they were sent, LogLacksError as `receipt`."""
+        request, StoreUnavailableError (where the log does not have it either), DamagedError when neither log nor store
+        has the bytes as they were sent, LogLacksError as `receipt`."""
         logged, absent = self._in_log(tenant, receipt)
         held = logged is not None and not is_erased(logged.payload)
         try:
@@ -128,12 +129,19 @@ class Receipts:
             return None, error
 
 
-def links(receipt: str) -> Links:
+def receipt_links(receipt: str) -> Links:
     """The links of a receipt."""
     return Links(f"/v1/receipts/{receipt}", f"/v1/receipts/{receipt}/payload", f"/v1/rejections?receipt={receipt}")
 
 
-def _stored(logged: LogEntry) -> Receipt:
+def receipts_by_seq(store: Store, tenant: str, seqs: Iterable[int]) -> dict[int, str]:
+    """The receipts of the payloads at these offsets that the store has, by offset."""
+    wanted = sorted(set(seqs))
+    rows = store.rows("receipts_by_seq", tenant=tenant, seqs=wanted) if wanted else []
+    return {row["seq"]: row["receipt"] for row in rows}
+
+
+def _stored_receipt(logged: LogEntry) -> Receipt:
     payload = logged.payload
     return Receipt(
         id=payload.receipt,
@@ -146,7 +154,7 @@ def _stored(logged: LogEntry) -> Receipt:
         rejected=None,
         reasons={},
         rules_version=payload.feed_version,
-        links=links(payload.receipt),
+        links=receipt_links(payload.receipt),
     )
 
 

@@ -1,11 +1,11 @@
-"""The rejection ledger as an administrator reads it: pages, newest first, and counts by reason.
+"""The rejection ledger for administrators: pages, newest first, files, and counts by reason.
 
-Order: place in the log descending, then index in the payload descending; a cursor is such a place, so that pages stay
-what they were while new rejections arrive. Where the log has several partitions, a cursor has a place in each: a page
-is merged by times of receipt, a file has one partition after the other.
+Order: offset descending, then index in the payload descending. A cursor has the last (seq, idx) of each partition of
+the log, so that new rejections do not change the following pages. A page over several partitions is merged by times of
+receipt; a file has one partition after the other.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import chain
 from typing import Annotated, Any, Final, Literal
 
@@ -17,7 +17,7 @@ from tidemill.model.offset import partition_of
 from tidemill.model.time import parse_instant
 from tidemill.query import answers, readers
 from tidemill.query.answers import AnyJson, Page
-from tidemill.query.cursors import OF_PROCESS, Seals, first_of
+from tidemill.query.cursors import PROCESS_SEALS, Seals, merge_partitions
 from tidemill.query.parameters import (
     TEXT,
     FeedName,
@@ -28,12 +28,13 @@ from tidemill.query.parameters import (
     one_of,
     time_range,
 )
+from tidemill.query.receipts import receipts_by_seq
 from tidemill.store.client import Store
 
-Places = tuple[tuple[int, int], ...]  # seq, idx in each partition of the log
+RejectionKeys = tuple[tuple[int, int], ...]  # (seq, idx) for each partition of the log
 
 _NEWEST: Final = (2**64 - 1, 2**32 - 1)
-_NOTHING: Final = (0, 0)  # nothing is before it
+_OLDEST: Final = (0, 0)  # no rejection is before this key
 ROUTE: Final = "rejections"
 
 MAX_PAGE: Final = 1000
@@ -45,7 +46,7 @@ _DEFAULT_PAGE: Final = 100
 
 
 class RejectionSummaryQuery(RangeParameters, frozen=True):
-    """Which rejections: of records received in [start, end)."""
+    """Filters of rejections: of records received in [start, end)."""
 
     feed: FeedName = None
     series: Annotated[
@@ -78,9 +79,19 @@ class RejectionsQuery(RejectionSummaryQuery, frozen=True):
         ),
     ] = None
 
+    def answer_format(self, accept: str) -> str:
+        """`format`; without it that of the first media type in an Accept header that has one, else `json`."""
+        for item in () if self.format else accept.split(","):
+            kind = item.partition(";")[0].strip().lower()
+            if kind in _BY_TYPE:
+                return _BY_TYPE[kind]
+            if kind in ("application/json", "application/*", "*/*"):
+                return "json"
+        return self.format or "json"
+
 
 class Winner(msgspec.Struct, frozen=True):
-    """The record that stands where a duplicate lost: its payload (null: no longer kept) and its index in it."""
+    """The record that a rejected duplicate duplicates: its payload (null: no longer kept) and its index in it."""
 
     receipt: str | None
     index: int
@@ -88,9 +99,9 @@ class Winner(msgspec.Struct, frozen=True):
 
 class Rejection(msgspec.Struct, frozen=True):
     """A record that did not become points. `time` is null where none could be read; `record` is its JSON, or the raw
-    text when it is none, ending with `…` after 64 KiB, empty where the payload could not be cut (`detail` says both);
-    `series` those that its points would have been of, as far as that is known; `winner` is null
-    unless a reason is `duplicate`; `recovered_by` is the replay that made points of it after all."""
+    text where it is not JSON, ending with `…` after 64 KiB, empty where the payload could not be cut (`detail` says
+    both); `series` are those that its points would have belonged to, as far as known; `winner` is null unless a reason
+    is `duplicate`; `recovered_by` is the replay that made points of the record after all."""
 
     feed: str
     receipt: str
@@ -125,11 +136,11 @@ class RejectionSummary(msgspec.Struct, frozen=True):
 class RejectionQueries:
     """Reads the ledger."""
 
-    def __init__(self, store: Store, seals: Seals = OF_PROCESS, partitions: int = 1) -> None:
+    def __init__(self, store: Store, seals: Seals = PROCESS_SEALS, partitions: int = 1) -> None:
         self._store, self._seals = store, seals
-        self._newest: Places = (_NEWEST,) * partitions
+        self._newest: RejectionKeys = (_NEWEST,) * partitions
 
-    def page(self, tenant: str, query: RejectionsQuery) -> RejectionPage:
+    def list_rejections(self, tenant: str, query: RejectionsQuery) -> RejectionPage:
         """A page; `start` and `end` are times of receipt. Raises InputError for a limit too high."""
         count = query.limit or _DEFAULT_PAGE
         if count > MAX_PAGE:
@@ -137,50 +148,46 @@ class RejectionQueries:
             raise InputError(message, (Fault("$query.limit", "invalid", message),))
         filters, before = _filters(tenant, query, query.receipt, query.reason), self._before(tenant, query)
         rows = [
-            self._store.rows("rejections", **filters, **_bound(_only(before, number)), limit=count + 1)
+            self._store.rows("rejections", **filters, **_bound(_only_partition(before, number)), limit=count + 1)
             for number in range(len(before))
         ]
-        taken = first_of(rows, count, lambda row: -parse_instant(row["received_at"]))
+        taken = merge_partitions(rows, count, lambda row: -parse_instant(row["received_at"]))
         page = [row for _, row in taken]
         more = sum(map(len, rows)) > len(page)
-        receipts = self._receipts(tenant, {row["winner_seq"] for row in page if row["winner_seq"]})
+        receipts = receipts_by_seq(self._store, tenant, (row["winner_seq"] for row in page if row["winner_seq"]))
         ended = dict(enumerate(before)) | {number: (row["seq"], row["idx"]) for number, row in taken}
         following = self._cursor(tenant, tuple(ended.values())) if more else None
         return RejectionPage([_rejection(row, receipts) for row in page], following)
 
-    def answer(self, tenant: str, query: RejectionsQuery, kind: str) -> Page:
+    def answer_rejections(self, tenant: str, query: RejectionsQuery, kind: str) -> Page:
         """The selection: a RejectionPage as `json`, else a file in the format `kind`."""
         if kind != "json":
             before, limit = self._before(tenant, query), query.limit or MAX_EXPORTED
             chosen = _filters(tenant, query, query.receipt, query.reason) | _bound(before)
-            return export(self._store, chosen, kind, limit, lambda row: self._cursor(tenant, _passed(before, row)))
-        page = self.page(tenant, query)
-        return answers.encoded(page, page.next)
+            return export_rejections(
+                self._store, chosen, kind, limit, lambda row: self._cursor(tenant, _keys_after_row(before, row))
+            )
+        page = self.list_rejections(tenant, query)
+        return answers.json_page(page, page.next)
 
     def summary(self, tenant: str, query: RejectionSummaryQuery) -> RejectionSummary:
         """Counts by reason and by feed."""
         rows = self._store.rows("rejections_summary", **_filters(tenant, query))
         return msgspec.convert(rows[0], RejectionSummary)
 
-    def _cursor(self, tenant: str, ended: Places) -> str:
+    def _cursor(self, tenant: str, ended: RejectionKeys) -> str:
         return self._seals.seal(ROUTE, tenant, *chain(*ended))
 
-    def _before(self, tenant: str, query: RejectionsQuery) -> Places:
-        """Where the last page ended in each partition. Raises InputError."""
-        parts = self._seals.after(ROUTE, tenant, query.cursor, tuple(chain(*self._newest)))
+    def _before(self, tenant: str, query: RejectionsQuery) -> RejectionKeys:
+        """The key at which the last page ended in each partition. Raises InputError for an invalid cursor."""
+        parts = self._seals.open_or_start(ROUTE, tenant, query.cursor, tuple(chain(*self._newest)))
         return tuple(zip(parts[::2], parts[1::2], strict=True))
-
-    def _receipts(self, tenant: str, seqs: Iterable[int]) -> dict[int, str]:
-        wanted = sorted(seqs)
-        if not wanted:
-            return {}
-        return {row["seq"]: row["receipt"] for row in self._store.rows("receipts_by_seq", tenant=tenant, seqs=wanted)}
 
 
 def _filters(
     tenant: str, query: RejectionSummaryQuery, receipt: str | None = None, reason: str | None = None
 ) -> dict[str, Any]:
-    """What the queries bind for the filters of a request."""
+    """The parameters that the queries bind for the filters of a request."""
     span = time_range(query.start, query.end)
     return {
         "tenant": tenant,
@@ -194,23 +201,23 @@ def _filters(
     }
 
 
-def _bound(before: Places) -> dict[str, Any]:
-    """What the queries bind for the places before which everything is chosen."""
+def _bound(before: RejectionKeys) -> dict[str, Any]:
+    """The parameters that the queries bind to select the rejections before these keys."""
     seq, idx = max(before)
     several = before if len(before) > 1 else ()
-    lists = {"before_seqs": [place[0] for place in several], "before_idxs": [place[1] for place in several]}
+    lists = {"before_seqs": [key[0] for key in several], "before_idxs": [key[1] for key in several]}
     return {"before_seq": seq, "before_idx": idx, **lists}
 
 
-def _only(before: Places, partition: int) -> Places:
-    """These places with nothing before those of the other partitions."""
-    return tuple(place if number == partition else _NOTHING for number, place in enumerate(before))
+def _only_partition(before: RejectionKeys, partition: int) -> RejectionKeys:
+    """The keys that select the rejections of one partition only."""
+    return tuple(key if number == partition else _OLDEST for number, key in enumerate(before))
 
 
-def _passed(before: Places, row: dict[str, Any]) -> Places:
-    """The places behind a row of a file, which has the highest partition first."""
+def _keys_after_row(before: RejectionKeys, row: dict[str, Any]) -> RejectionKeys:
+    """The keys after a row of a file, which has the highest partition first."""
     last = partition_of(row["seq"])
-    above = (row["seq"], row["idx"]), *(_NOTHING for _ in before[last + 1 :])
+    above = (row["seq"], row["idx"]), *(_OLDEST for _ in before[last + 1 :])
     return (*before[:last], *above)
 
 
@@ -234,7 +241,7 @@ def _rejection(row: dict[str, Any], receipts: dict[int, str]) -> Rejection:
 
 
 def json_or_text(text: str) -> Any:
-    """A record's text as the JSON it is, spelled as it came, or as a text when it is no JSON that can be sent."""
+    """The text of a record as raw JSON, byte for byte, or as a string where it is not JSON that can be sent."""
     try:
         msgspec.json.decode(text)
     except (msgspec.MsgspecError, RecursionError, UnicodeError):
@@ -242,26 +249,15 @@ def json_or_text(text: str) -> Any:
     return msgspec.Raw(text.encode())
 
 
-def export(
+def export_rejections(
     store: Store, chosen: dict[str, Any], kind: str, limit: int, cursor: Callable[[dict[str, Any]], str]
 ) -> Page:
-    """The chosen rejections (what `rejections` binds) as a file of a format, at most `limit` of them.
+    """A file of the format `kind` with at most `limit` rejections, selected by the parameters `chosen`.
 
-    In CSV a text that a spreadsheet would take for a formula begins with an apostrophe. `next`, the `cursor`
-    of the last row in it, leads to what is behind the limit.
+    In CSV a text that a spreadsheet would take for a formula begins with an apostrophe. `next` is the `cursor` of the
+    last row in the file; it is None where no row follows.
     """
     beyond = store.rows("rejections_beyond", **chosen, offset=limit - 1)
     following = cursor(beyond[0]) if len(beyond) > 1 else None
     stream = store.stream(_QUERIES[kind], answers.STORE_FORMATS[kind], **chosen, limit=limit)
     return Page(stream, answers.MEDIA_TYPES[kind], following)
-
-
-def accepted(header: str) -> str:
-    """The format that an Accept header asks for: that of the first type in it that is one of ours, else `json`."""
-    for item in header.split(","):
-        kind = item.partition(";")[0].strip().lower()
-        if kind in _BY_TYPE:
-            return _BY_TYPE[kind]
-        if kind in ("application/json", "application/*", "*/*"):
-            return "json"
-    return "json"

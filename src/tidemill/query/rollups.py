@@ -1,7 +1,7 @@
-"""Rollup windows with their evidence: how much a window should have held, how much it did, and what became of the rest.
+"""Rollup windows with their evidence: how many points a window should have, how many it has, and why some are missing.
 
-Three questions a page, none a row. `expected` goes by the feed's declared interval, else by what is usual for the
-series: the median spacing of its last 1,000 points in the hundred windows up to the end of the page.
+A page needs three queries, however many rows. `expected` is calculated from the feed's declared interval, else from
+the median spacing of the last 1,000 points of the series in the hundred windows up to the end of the page.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,16 +18,16 @@ _LEARN_WINDOWS: Final = 100
 _NO_POLLS: Final = {"polls": 0, "data": 0, "empty": 0, "failed": 0}
 
 
-def evidence_of(store: Store, tenant: str, feed: Feed, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The members to add to each row of `rollup_rows`, in their order: n, expected, coverage (at most 1), rejected,
-    late, restated_at, sealed, and `source` where the feed has one. `expected` null: not known."""
+def window_evidence(store: Store, tenant: str, feed: Feed, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The evidence of each row of `rollup_rows`, in the order of the rows: n, expected, coverage (at most 1), rejected,
+    late, restated_at, sealed, and `source` where the feed has a source. `expected` null: not known."""
     if not rows or feed.rollups is None:
         return []
     every = duration_ns(feed.rollups.every)
     low, high = min(row["ns"] for row in rows), max(row["ns"] for row in rows)
     span = {"tenant": tenant, "first": max(low, MIN_NS), "end": min(high + every, MAX_NS)}
     of_feed = {**span, "feed": feed.name, "every_ns": every}
-    series = sorted({one for row in rows for one in row["series"]})
+    series = sorted({number for row in rows for number in row["series"]})
     rejected = {
         (row["series"], row["window_ns"]): row["n"]
         for row in store.rows("evidence_rejected", **of_feed, series=series)
@@ -37,10 +37,10 @@ def evidence_of(store: Store, tenant: str, feed: Feed, rows: Sequence[Mapping[st
     return [_evidence(row, every, spacing.get(_anchor(row)), rejected, polls) for row in rows]
 
 
-def expectation(
+def expected_points(
     store: Store, tenant: str, feed: Feed, series: int, *, begin_ns: int, count: int
 ) -> tuple[float | None, float | None]:
-    """`expected` and `coverage` of one window of a series with `count` points, by what `evidence_of` goes by."""
+    """`expected` and `coverage` of one window of a series with `count` points, calculated as in `window_evidence`."""
     if feed.rollups is None:
         return None, None
     every = duration_ns(feed.rollups.every)
@@ -56,7 +56,7 @@ def _coverage(count: int, every: int, spacing: int | None) -> tuple[float | None
 
 
 def _anchor(row: Mapping[str, Any]) -> int:
-    """The series of a row that has the most points."""
+    """The series with the most points in a row."""
     _, series = max(zip(row["counts"], row["series"], strict=True))
     return int(series)
 
@@ -64,13 +64,13 @@ def _anchor(row: Mapping[str, Any]) -> int:
 def _spacing(
     store: Store, feed: Feed, rows: Sequence[Mapping[str, Any]], span: Mapping[str, Any], every: int
 ) -> dict[int, int]:
-    """The time from one point to the next of each row's series, ns, as declared or learnt."""
+    """The time between points (ns) of the anchor series of each row, as the feed declares or as it was measured."""
     anchors = sorted({_anchor(row) for row in rows})
     if feed.rollups is not None and feed.rollups.interval is not None:
         return dict.fromkeys(anchors, duration_ns(feed.rollups.interval))
     first = max(MIN_NS, min(span["first"], span["end"] - _LEARN_WINDOWS * every))
-    found = store.rows("evidence_spacing", **{**span, "first": first}, series=anchors)
-    return {row["series"]: row["spacing_ns"] for row in found}
+    spacings = store.rows("evidence_spacing", **{**span, "first": first}, series=anchors)
+    return {row["series"]: row["spacing_ns"] for row in spacings}
 
 
 def _evidence(
@@ -82,7 +82,7 @@ def _evidence(
 ) -> dict[str, Any]:
     expected, coverage = _coverage(row["count"], every, spacing)
     restated = row["restated_ns"]
-    found = {
+    evidence = {
         "n": row["count"],
         "expected": expected,
         "coverage": coverage,
@@ -93,14 +93,14 @@ def _evidence(
     }
     if polls is not None:
         of_window = polls.get(row["ns"], _NO_POLLS)
-        found["source"] = {name: of_window[name] for name in _NO_POLLS}
-    return found
+        evidence["source"] = {name: of_window[name] for name in _NO_POLLS}
+    return evidence
 
 
 class RollupWindow(msgspec.Struct, frozen=True):
-    """A rollup window: aggregates of `count` points. `expected` and `coverage` go by how far its points are apart, as
-    the feed declares or as is usual for the series (null: not known); `late` points were received after the window
-    had been over for a while."""
+    """A rollup window: aggregates of `count` points. `expected` and `coverage` are calculated from the time between
+    points that the feed declares or that is usual for the series (null: not known); `late` points were received more
+    than the feed's `late_after` after the end of the window."""
 
     window: str
     every_s: int
@@ -117,24 +117,25 @@ class RollupWindow(msgspec.Struct, frozen=True):
     links: dict[str, str]
 
 
-def widths(feed: Feed | None) -> list[int]:
-    """The widths in s of the windows that a feed keeps: one or none."""
+def window_widths(feed: Feed | None) -> list[int]:
+    """The widths (s) of the rollup windows of a feed: one, or none for a feed without rollups."""
     return [duration_ns(feed.rollups.every) // NS_PER_S] if feed and feed.rollups else []
 
 
-def begin(at_ns: int, every_s: int) -> int:
-    """The start (ns) of the window of this width that an instant is in."""
+def window_begin(at_ns: int, every_s: int) -> int:
+    """The start (ns) of the window of this width that contains an instant."""
     return at_ns - at_ns % (every_s * NS_PER_S)
 
 
-def windows_of(store: Store, tenant: str, series: int, at_ns: int, feed: Feed | None) -> list[RollupWindow]:
-    """The window of the feed that an instant is in; none where the feed keeps none, or the series lacks points."""
-    if feed is None or not widths(feed):
+def windows_at(store: Store, tenant: str, series: int, at_ns: int, feed: Feed | None) -> list[RollupWindow]:
+    """The rollup window that contains an instant; none for a feed without rollups or a window without points."""
+    if feed is None or not window_widths(feed):
         return []
-    (every_s,) = widths(feed)
-    rows = store.rows("lineage_windows", tenant=tenant, series=series, every_s=every_s, begin=begin(at_ns, every_s))
+    (every_s,) = window_widths(feed)
+    begin = window_begin(at_ns, every_s)
+    rows = store.rows("lineage_windows", tenant=tenant, series=series, every_s=every_s, begin=begin)
     return [
-        _window(series, row, *expectation(store, tenant, feed, series, begin_ns=row["begin"], count=row["count"]))
+        _window(series, row, *expected_points(store, tenant, feed, series, begin_ns=row["begin"], count=row["count"]))
         for row in rows
     ]
 

@@ -1,4 +1,4 @@
-"""Rows of feeds with shape `summary`, and where a row comes from: its payload, and every row it replaced."""
+"""Rows of feeds with shape `summary`, and the lineage of a row: its payload and every row that it superseded."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, TypedDict, cast
@@ -12,9 +12,9 @@ from tidemill.model.ids import parse_series, series_id
 from tidemill.model.time import parse_instant
 from tidemill.query import answers
 from tidemill.query.answers import Page
-from tidemill.query.cursors import encode
-from tidemill.query.feeds import before, matching, shapeless
-from tidemill.query.origins import Origins, Rules, rules
+from tidemill.query.cursors import encode_cursor
+from tidemill.query.feeds import before_first_ns, feed_filters, shape_error
+from tidemill.query.origins import Origins, Rules, judging_rules
 from tidemill.query.parameters import (
     Order,
     QueryParameters,
@@ -25,8 +25,8 @@ from tidemill.query.parameters import (
     page_cursor,
     time_range,
 )
-from tidemill.query.point_changes import PublishedChange, changes_of
-from tidemill.query.receipts import Links, links
+from tidemill.query.point_changes import PublishedChange, published_changes
+from tidemill.query.receipts import Links, receipt_links
 from tidemill.query.series import Hidden
 from tidemill.store.client import Store
 
@@ -43,15 +43,14 @@ class RowsQuery(RangeParameters, frozen=True):
 
 
 class RowLineageQuery(QueryParameters, frozen=True):
-    """Which of the rows at a time."""
+    """The tags that select one of the rows at a time."""
 
     tags: Tags = {}
 
 
 class SummaryRow(TypedDict):
     """A summary of the numbers of one record. `stddev` divides by n - 1 and is null for one number, `stddev_pop` by n.
-    `receipt` is the payload's that the record came with. A feed's tags are
-    further members."""
+    `receipt` is that of the record's payload. A feed's tags are further members."""
 
     time: str
     mean: float | None
@@ -61,8 +60,8 @@ class SummaryRow(TypedDict):
     receipt: str | None
 
 
-class Replaced(msgspec.Struct, frozen=True):
-    """A row that once stood: its values, its payload and place in it, and the record that replaced it."""
+class ReplacedRow(msgspec.Struct, frozen=True):
+    """A superseded row: its values, its payload and index in it, and the record that replaced it."""
 
     mean: float | None
     stddev: float | None
@@ -78,14 +77,14 @@ class Replaced(msgspec.Struct, frozen=True):
 
 
 class RowChange(PublishedChange, frozen=True):
-    """A published change of one member of a row: `field` is its name."""
+    """A published change of one member of a row; `field` is the member's name."""
 
     field: str
 
 
-class Lineage(msgspec.Struct, frozen=True):
-    """Where a row comes from. `index` is the record's place in the payload, `sha256` the payload's (hexadecimal).
-    `changes` are published changes of its values."""
+class RowLineage(msgspec.Struct, frozen=True):
+    """The lineage of a row. `index` is the record's index in the payload, `sha256` that of the payload (hexadecimal).
+    `changes` are published changes of the row's values."""
 
     row: SummaryRow
     receipt: str | None
@@ -94,7 +93,7 @@ class Lineage(msgspec.Struct, frozen=True):
     sha256: str | None
     links: Links | None
     rules: Rules
-    replaced: list[Replaced]
+    replaced: list[ReplacedRow]
     changes: list[RowChange]
 
 
@@ -105,48 +104,49 @@ class RowQueries:
         self._store, self._hidden = store, hidden
         self._origins = Origins(store, book)
 
-    def page(self, tenant: str, feed: Feed, query: RowsQuery) -> Page:
-        """A JSON array of Row. Raises InputError for a feed of another shape."""
+    def read_rows(self, tenant: str, feed: Feed, query: RowsQuery) -> Page:
+        """A JSON array of SummaryRow. Raises InputError for a feed of another shape."""
         sign = -1 if query.order == "desc" else 1
-        after, span = query.cursor or (before(sign), ""), time_range(query.start, query.end)
-        found = self._rows(tenant, feed, query.tags, span, query.limit + 1, sign=sign, after=after)
-        page = found[: query.limit]
-        following = encode(page[-1]["ns"], page[-1]["tags_text"]) if len(found) > len(page) else None
-        return answers.encoded([_row(row, feed) for row in page], following)
+        after, span = query.cursor or (before_first_ns(sign), ""), time_range(query.start, query.end)
+        rows = self._rows(tenant, feed, query.tags, span, query.limit + 1, sign=sign, after=after)
+        page = rows[: query.limit]
+        following = encode_cursor(page[-1]["ns"], page[-1]["tags_text"]) if len(rows) > len(page) else None
+        return answers.json_page([_row(row, feed) for row in page], following)
 
-    def lineage(self, tenant: str, feed: Feed, time: str, query: RowLineageQuery) -> Lineage:
-        """Where the row at `time` (RFC 3339, any offset) comes from. A feed with tags needs those that name one row.
+    def lineage(self, tenant: str, feed: Feed, time: str, query: RowLineageQuery) -> RowLineage:
+        """The lineage of the row at `time` (RFC 3339, any offset). A feed with tags needs those that select one row.
 
-        Raises NotFoundError when there is none, InputError for a time that is none, several rows, or another shape.
+        Raises NotFoundError where there is no row or `time` is no time, InputError for several rows or another shape.
         """
         try:
             ns = parse_instant(time)
         except ValueError:
             raise NotFoundError(f"there is no row at '{time[:64]}' in '{feed.name}': that is no time") from None
-        found = self._rows(tenant, feed, query.tags, TimeRange(ns, ns), 2)
-        if not found:
+        rows = self._rows(tenant, feed, query.tags, TimeRange(ns, ns), 2)
+        if not rows:
             raise NotFoundError(f"there is no row at {time[:64]} in '{feed.name}'")
-        if len(found) > 1:
+        if len(rows) > 1:
             raise InputError(f"several rows of '{feed.name}' are at {time[:64]}; name one by its tags (tag.NAME=VALUE)")
-        row = found[0]
+        row = rows[0]
         version = row["feed_version"] or feed.version
-        judged = self._origins.feed(tenant, feed.name, {"feed_version": version})
-        return Lineage(
+        judged = self._origins.feed_version(tenant, feed.name, {"feed_version": version})
+        return RowLineage(
             row=_row(row, feed),
             receipt=row["receipt"] or None,
             index=row["idx"],
             received_at=row["received_at"],
             sha256=row["sha256"] or None,
-            links=links(row["receipt"]) if row["receipt"] else None,
-            rules=rules(feed.name, judged, version, row["marks"]),
+            links=receipt_links(row["receipt"]) if row["receipt"] else None,
+            rules=judging_rules(feed.name, judged, version, row["marks"]),
             replaced=self._replaced(tenant, feed, ns, row["tags_text"]),
             changes=self._changes(tenant, feed, ns, row),
         )
 
     def _changes(self, tenant: str, feed: Feed, ns: int, row: dict[str, Any]) -> list[RowChange]:
         fields = {series_id(tenant, feed.name, row["tags"], field): field for field in SUMMARY}
-        found = changes_of(self._store, tenant, fields, deleted_seq=row["deleted_seq"], first_ns=ns, last_ns=ns)
-        return [RowChange(**msgspec.structs.asdict(one), field=fields[parse_series(one.series)]) for one in found]
+        deleted = row["deleted_seq"]
+        changes = published_changes(self._store, tenant, fields, deleted_seq=deleted, first_ns=ns, last_ns=ns)
+        return [RowChange(**msgspec.structs.asdict(c), field=fields[parse_series(c.series)]) for c in changes]
 
     def _rows(
         self,
@@ -157,14 +157,14 @@ class RowQueries:
         count: int,
         *,
         sign: int = 1,
-        after: tuple[int, str] = (before(1), ""),
+        after: tuple[int, str] = (before_first_ns(1), ""),
     ) -> list[dict[str, Any]]:
-        """At most `count` rows with these tags, ascending (`sign` 1) or descending (-1), from `after` on."""
+        """At most `count` rows with these tags after `after` (ns, tags), ascending (`sign` 1) or descending (-1)."""
         if feed.shape.kind != "summary":
-            raise shapeless(feed, "rows", "has no rows")
+            raise shape_error(feed, "rows", "has no rows")
         return self._store.rows(
             "summary_rows",
-            **matching(tenant, feed, tags, self._hidden(tenant)),
+            **feed_filters(tenant, feed, tags, self._hidden(tenant)),
             first=span.first_ns,
             last=span.last_ns,
             sign=sign,
@@ -173,7 +173,7 @@ class RowQueries:
             limit=count,
         )
 
-    def _replaced(self, tenant: str, feed: Feed, ns: int, tags_text: str) -> list[Replaced]:
+    def _replaced(self, tenant: str, feed: Feed, ns: int, tags_text: str) -> list[ReplacedRow]:
         rows = self._store.rows(
             "summary_replaced",
             tenant=tenant,
@@ -183,19 +183,19 @@ class RowQueries:
             ns=ns,
             limit=MAX_REPLACED,
         )
-        return [_replaced(row) for row in rows]
+        return [_replaced_row(row) for row in rows]
 
 
 def _row(row: dict[str, Any], feed: Feed) -> SummaryRow:
-    """The members of Row, with the feed's tags after the time."""
+    """A SummaryRow, with the feed's tags after the time."""
     tags = {tag: row["tags"].get(tag) for tag in feed.tags}
     values = {name: row[name] for name in ("mean", "stddev", "stddev_pop", "count")}
     return cast("SummaryRow", {"time": row["time"], **tags, **values, "receipt": row["receipt"] or None})
 
 
-def _replaced(row: dict[str, Any]) -> Replaced:
+def _replaced_row(row: dict[str, Any]) -> ReplacedRow:
     receipt = row["receipt"] or None
-    return Replaced(
+    return ReplacedRow(
         mean=row["mean"],
         stddev=row["stddev"],
         stddev_pop=row["stddev_pop"],
@@ -204,7 +204,7 @@ def _replaced(row: dict[str, Any]) -> Replaced:
         index=row["idx"],
         sha256=row["sha256"] or None,
         received_at=row["received_at"],
-        payload=links(receipt).payload if receipt else None,
+        payload=receipt_links(receipt).payload if receipt else None,
         replaced_by=row["by_receipt"] or None,
         replaced_by_index=row["by_idx"],
     )

@@ -1,7 +1,7 @@
 """Series: the list with filters, the count, one series in full, and its metrics.
 
-A series that is deleted is in no answer, from the moment of the acknowledgement: `hidden` names those whose deletion
-the mill has not applied yet.
+No answer contains a deleted series, from the moment of the acknowledgement: `hidden` gives the ids of those whose
+deletion the mill has not applied yet.
 """
 
 from collections.abc import Callable, Collection
@@ -16,7 +16,7 @@ from tidemill.model.ids import format_series, parse_series
 from tidemill.model.time import format_instant
 from tidemill.query import answers, readers
 from tidemill.query.answers import Page
-from tidemill.query.cursors import encode
+from tidemill.query.cursors import encode_cursor
 from tidemill.query.parameters import (
     TEXT,
     FeedName,
@@ -33,12 +33,12 @@ from tidemill.query.parameters import (
 )
 from tidemill.store.client import Store
 
-MAX_ARRAY_SAMPLES: Final = 5_000_000  # the largest series answered as two JSON arrays, or measured at once
+MAX_ARRAY_SAMPLES: Final = 5_000_000  # most samples of two JSON arrays in an answer, and of the input of metrics
 Hidden = Callable[[str], Collection[int]]
 
 
 class SeriesFilter(QueryParameters, frozen=True):
-    """Which series: all that fit everything that is given."""
+    """Filters of series: a series must match all of them."""
 
     feed: FeedName = None
     field: FieldName = None
@@ -96,7 +96,7 @@ class SeriesCount(msgspec.Struct, frozen=True):
 
 
 class Description(msgspec.Struct, frozen=True):
-    """What a series is. `deleted_seq`: points up to this place in the log are not its any more."""
+    """The definition of a series. Points up to offset `deleted_seq` are deleted."""
 
     series: int
     feed: str
@@ -136,13 +136,13 @@ class SeriesMetrics(TimeMetrics, frozen=True, kw_only=True):
 
 
 class SeriesQueries:
-    """Reads series. Raises NotFoundError for a series that is not this tenant's, was never, or is deleted."""
+    """Reads series. Raises NotFoundError for a series of another tenant, an unknown one and a deleted one alike."""
 
     def __init__(self, store: Store, hidden: Hidden) -> None:
         self._store, self._hidden = store, hidden
 
-    def page(self, tenant: str, query: SeriesQuery) -> SeriesPage:
-        """A page of the series that fit."""
+    def list_series(self, tenant: str, query: SeriesQuery) -> SeriesPage:
+        """A page of the series that match."""
         feed, name, field, series = query.cursor or ("", "", "", 0)
         rows = self._store.rows(
             "series_page",
@@ -155,26 +155,26 @@ class SeriesQueries:
         )
         page = rows[: query.limit]
         last = page[-1] if len(rows) > len(page) else None
-        after = encode(last["feed"], last["name"], last["field"], last["series"]) if last else None
+        after = encode_cursor(last["feed"], last["name"], last["field"], last["series"]) if last else None
         return SeriesPage([_item(row) for row in page], after)
 
-    def count(self, tenant: str, query: SeriesFilter) -> SeriesCount:
-        """How many series fit."""
+    def count_series(self, tenant: str, query: SeriesFilter) -> SeriesCount:
+        """How many series match."""
         return msgspec.convert(self._store.rows("series_count", **self._filters(tenant, query))[0], SeriesCount)
 
     def describe(self, tenant: str, series: str) -> Description:
-        """What the series of this id is."""
+        """The definition of the series of this id."""
         try:
             number = parse_series(series)
         except ValueError:
             raise _unknown(series) from None
-        rows = [] if number in self._hidden(tenant) else self._store.rows("series_row", tenant=tenant, series=number)
+        rows = [] if number in self._hidden(tenant) else self._store.rows("series_by_id", tenant=tenant, series=number)
         if not rows:
             raise _unknown(series)
         return msgspec.convert({**rows[0], "series": number}, Description)
 
-    def full(self, tenant: str, series: str, query: FullSeriesQuery) -> Page:
-        """Every sample of a series (FullSeries as JSON; else rows of `time` and `value`), streamed by the store.
+    def read_series(self, tenant: str, series: str, query: FullSeriesQuery) -> Page:
+        """Every sample of a series (FullSeries as JSON, else rows of `time` and `value`), streamed from the store.
 
         Raises LimitError for JSON of more than MAX_ARRAY_SAMPLES samples; other formats have no limit.
         """
@@ -191,7 +191,7 @@ class SeriesQueries:
             return Page(stream, answers.MEDIA_TYPES[kind])
         _check_samples(extent["count"], series)
         columns = self._store.stream("series_samples", "JSONColumns", **bound, **span)
-        return Page(answers.with_columns(_head(described, extent), columns))
+        return Page(answers.object_with_columns(_head(described, extent), columns))
 
     def metrics(self, tenant: str, series: str, query: MetricsQuery) -> SeriesMetrics:
         """Time-domain metrics of the samples in [start, end). Raises LimitError above MAX_ARRAY_SAMPLES samples."""
@@ -208,13 +208,13 @@ class SeriesQueries:
         )
         _check_samples(len(frame), series)
         times, values = _in_time_order(frame["ns"].to_numpy(), frame["value"].to_numpy())  # null becomes NaN
-        found = time_metrics(times, values.astype(np.float64, copy=False), query.q)
+        metrics = time_metrics(times, values.astype(np.float64, copy=False), query.q)
         return SeriesMetrics(
             id=series,
             unit=described.unit or None,
             start=format_instant(int(times[0])) if len(times) else None,
             end=format_instant(int(times[-1])) if len(times) else None,
-            **msgspec.structs.asdict(found),
+            **msgspec.structs.asdict(metrics),
         )
 
     def _filters(self, tenant: str, query: SeriesFilter) -> dict[str, Any]:
@@ -230,7 +230,7 @@ class SeriesQueries:
 
 
 def _in_time_order(times: Any, values: Any) -> tuple[Any, Any]:
-    """Both columns sorted by time; as they are when they are sorted already."""
+    """Both columns sorted by time; the same arrays where they are sorted already."""
     if bool((times[1:] >= times[:-1]).all()):
         return times, values
     order = np.argsort(times, kind="stable")
@@ -244,7 +244,7 @@ def _item(row: dict[str, Any]) -> SeriesItem:
 
 def _head(described: Description, extent: dict[str, Any]) -> dict[str, Any]:
     """The members of FullSeries that come before the arrays."""
-    some = extent["count"] > 0
+    has_points = extent["count"] > 0
     return {
         "id": format_series(described.series),
         "feed": described.feed,
@@ -255,8 +255,8 @@ def _head(described: Description, extent: dict[str, Any]) -> dict[str, Any]:
         "description": described.description or None,
         "count": extent["count"],
         "missing": extent["missing"],
-        "start": format_instant(extent["first_ns"]) if some else None,
-        "end": format_instant(extent["last_ns"]) if some else None,
+        "start": format_instant(extent["first_ns"]) if has_points else None,
+        "end": format_instant(extent["last_ns"]) if has_points else None,
     }
 
 

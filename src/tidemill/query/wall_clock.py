@@ -1,13 +1,13 @@
-"""The wall clock of a zone as tables that the store looks up: windows follow it wherever it goes.
+"""The wall clock of a zone as lookup tables for the store, so that windows follow the changes of its offset.
 
-A window is every instant whose wall clock, rounded down to the window's length, shows the same; it begins with the
-first of them. Where clocks are put back by the length of a window or more, the hours that come twice have windows of
-their own each time. Minutes are counted from the midnight of 1970-01-01 on the wall clock, and lengths that divide a
-day therefore from every midnight.
+A window contains all instants with the same wall-clock time rounded down to the window's length, and begins with the
+first of these instants. Where clocks are put back by the length of a window or more, the hours that occur twice have
+separate windows. Minutes are counted from midnight of 1970-01-01 on the wall clock, and lengths that divide a day
+therefore from every midnight.
 
-A change of offset is at an instant `change`, from `before` to `after`; at it the clock shows `wall` last. To find the
-change that matters for a time without searching, time is cut into buckets of 2^bits ns, so that no bucket has two
-changes.
+The offset changes at an instant `change`, from `before` to `after`; `wall` is the wall-clock time of that instant with
+the offset `before`. To look up the change for a time without a search, time is divided into buckets of 2^bits ns, so
+that no bucket has two changes.
 """
 
 from datetime import UTC, datetime
@@ -26,8 +26,8 @@ _BITS: Final = range(54, 40, -1)  # 208 days and shorter
 
 
 class WallClock(msgspec.Struct, frozen=True):
-    """The changes of a zone's offset from one instant to another, in order, and one more that is never. `previous` is
-    the change before each. All in ns."""
+    """The changes of a zone's offset in a range of time, ascending, and one more after all instants. `previous` is the
+    instant of the change before each. All arrays are in ns."""
 
     change: NDArray[np.int64]
     wall: NDArray[np.int64]
@@ -35,26 +35,22 @@ class WallClock(msgspec.Struct, frozen=True):
     before: NDArray[np.int64]
     after: NDArray[np.int64]
 
-    def walls(self, ns: NDArray[np.int64]) -> NDArray[np.int64]:
-        """What the clock shows at instants (ns as if UTC)."""
-        walls: NDArray[np.int64] = ns + self.before[np.searchsorted(self.change, ns, side="right")]
-        return walls
+    def first_instants(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The first instant of each wall-clock time; the end of the gap for a time that does not exist."""
+        number = np.searchsorted(self.wall, times, side="right")
+        instants: NDArray[np.int64] = np.maximum(times - self.before[number], self.previous[number])
+        return instants
 
-    def first(self, walls: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The first instant at which the clock shows each of these times; of one in a gap the end of the gap."""
-        at = np.searchsorted(self.wall, walls, side="right")
-        found: NDArray[np.int64] = np.maximum(walls - self.before[at], self.previous[at])
-        return found
+    def second_instants(self, times: NDArray[np.int64], length_ns: int) -> NDArray[np.int64]:
+        """The second instants of the wall-clock times that occur twice, where windows of this length are separate."""
+        number = np.searchsorted(self.wall, times, side="right")
+        later: NDArray[np.int64] = times - self.after[number]
+        repeated = (self.before[number] - self.after[number] >= length_ns) & (later >= self.change[number])
+        instants: NDArray[np.int64] = later[repeated]
+        return instants
 
-    def again(self, walls: NDArray[np.int64], length_ns: int) -> NDArray[np.int64]:
-        """The second instants of those times that come twice, where windows of a length have both."""
-        at = np.searchsorted(self.wall, walls, side="right")
-        twice = (self.before[at] - self.after[at] >= length_ns) & (walls - self.after[at] >= self.change[at])
-        later: NDArray[np.int64] = (walls - self.after[at])[twice]
-        return later
-
-    def tables(self) -> dict[str, Any]:
-        """What the store binds to look up the same (fragment points_calendar)."""
+    def lookup_tables(self) -> dict[str, Any]:
+        """The parameters that the SQL fragment points_calendar binds to calculate the same windows."""
         known = self.change[:-1], self.wall[:-1]
         bits = next(bits for bits in _BITS if all(len(np.unique(times >> bits)) == len(times) for times in known))
         first, by_change = _buckets(known[0], bits)
@@ -68,7 +64,7 @@ class WallClock(msgspec.Struct, frozen=True):
             "buckets": len(by_change),
             "wall_buckets": len(by_wall),
             "changes": self.change.tolist(),
-            "wall_changes": self.wall.tolist(),
+            "wall_times": self.wall.tolist(),
             "previous": self.previous.tolist(),
             "offset_before": self.before.tolist(),
             "offset_after": self.after.tolist(),
@@ -76,15 +72,15 @@ class WallClock(msgspec.Struct, frozen=True):
 
 
 def wall_clock(zone: str, first_ns: int, last_ns: int) -> WallClock:
-    """The clock of a zone as it goes from one instant to another, and for a while around."""
+    """The wall clock of a zone over a range of time, with a year more on each side."""
     first, last = (
         datetime.fromtimestamp(max(MIN_NS, min(ns, MAX_NS)) // NS_PER_S, UTC).year for ns in (first_ns, last_ns)
     )
-    return _of_years(zone, first - 1, last + 1)
+    return _wall_clock_of_years(zone, first - 1, last + 1)
 
 
 @lru_cache(maxsize=256)
-def _of_years(zone: str, first: int, last: int) -> WallClock:
+def _wall_clock_of_years(zone: str, first: int, last: int) -> WallClock:
     offsets: list[int] = []
     starts: list[int] = []
     for year in range(first, last + 1):
@@ -101,8 +97,8 @@ def _of_years(zone: str, first: int, last: int) -> WallClock:
 
 
 def _buckets(times: NDArray[np.int64], bits: int) -> tuple[int, list[int]]:
-    """(the number of the first bucket, for each bucket up to one behind the last time the place (from 1) of the first
-    time that is not before it)."""
+    """The number of the first bucket, and for each bucket, up to one after the last time, the index (from 1) of the
+    first time that is not before the bucket."""
     if not len(times):
         return 0, [1]
     first, last = int(times[0]) >> bits, (int(times[-1]) >> bits) + 1

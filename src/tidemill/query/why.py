@@ -1,4 +1,4 @@
-"""Why: the whole story of one instant of a series, as ordered events and a verdict. For administrators only, since it
+"""The story of one instant of a series: all events in order of time, and a verdict. For administrators only, because it
 shows rejected records."""
 
 from collections.abc import Callable
@@ -13,10 +13,10 @@ from tidemill.model.time import format_instant
 from tidemill.query import readers
 from tidemill.query.parameters import TEXT, FieldName, Parameter, QueryParameters, Tags, Unit
 from tidemill.query.series import Hidden
-from tidemill.query.why_absent import Around, around
-from tidemill.query.why_events import Event, events
+from tidemill.query.why_absent import Around, read_surroundings
+from tidemill.query.why_events import Event, instant_events
 from tidemill.query.why_evidence import Gatherer, InstantEvidence, Subject, Subjects
-from tidemill.query.why_words import capital, number, place_of
+from tidemill.query.why_words import capitalize, record_text, value_text
 from tidemill.store.client import Store
 
 STATES: Final = {
@@ -31,16 +31,16 @@ STATES: Final = {
 
 
 class InstantVerdict(msgspec.Struct, frozen=True):
-    """`state` is one of STATES; `value` is that of the point that stands (null: none does, or a missing sample)."""
+    """`state` is one of STATES; `value` is that of the current point (null: no point, or a missing sample)."""
 
     state: str
     value: float | None
     sentence: str
 
 
-def verdict(evidence: InstantEvidence) -> InstantVerdict:
-    """The first of these that is true: something stands, it was deleted, rejected, is past retention, may have been
-    rejected, may still wait, or never came."""
+def instant_verdict(evidence: InstantEvidence) -> InstantVerdict:
+    """The verdict of the first state that applies: a point is current, was deleted, was rejected, is past retention,
+    may have been rejected, may wait in the log, or was never received."""
     if evidence.points:
         return _stands(evidence)
     time = format_instant(evidence.at_ns)
@@ -57,10 +57,10 @@ def verdict(evidence: InstantEvidence) -> InstantVerdict:
         return InstantVerdict(
             "expired", None, f"Points at {time} are past retention; only aggregates of that time are kept."
         )
-    return _nothing_came(evidence, time)
+    return _not_applied(evidence, time)
 
 
-def _nothing_came(evidence: InstantEvidence, time: str) -> InstantVerdict:
+def _not_applied(evidence: InstantEvidence, time: str) -> InstantVerdict:
     possible = [row for row in evidence.rejections if not row["recovered_by"]]
     if possible:
         sentence = f"Nothing stands at {time}; {_refusals(possible)}, and it may have been meant for this series."
@@ -88,21 +88,22 @@ def _stands(evidence: InstantEvidence) -> InstantVerdict:
     last: dict[str, Any] = evidence.points[-1]
     facts = evidence.facts.get(last["seq"])
     more = len(evidence.points) - 1
-    parts = [f"{number(last['value'])} stands at {format_instant(evidence.at_ns)}, from {place_of(facts, last['idx'])}"]
+    time, record = format_instant(evidence.at_ns), record_text(facts, last["idx"])
+    parts = [f"{value_text(last['value'])} stands at {time}, from {record}"]
     parts += [f"{more} more of the same instant stand beside it"] if more else []
     parts += [f"it replaced {len(evidence.replaced)} earlier"] if evidence.replaced else []
     parts += [f"it is flagged {', '.join(last['marks'])}"] if last["marks"] else []
-    return InstantVerdict("stands", last["value"], capital("; ".join(parts)) + ".")
+    return InstantVerdict("stands", last["value"], capitalize("; ".join(parts)) + ".")
 
 
 def _deleted_last(evidence: InstantEvidence, certain: list[dict[str, Any]]) -> bool:
-    """Whether a deletion is the last that happened here: no record was rejected after it."""
-    newest = max([evidence.subject.deleted_seq, *(one.seq for one in evidence.deletions)])
+    """Whether a deletion is the last event of the instant: no record was rejected after it."""
+    newest = max([evidence.subject.deleted_seq, *(deletion.seq for deletion in evidence.deletions)])
     return newest > 0 and all(row["seq"] <= newest for row in certain)
 
 
 def _refusals(rows: list[dict[str, Any]]) -> str:
-    """What was rejected and why, of one record or several."""
+    """A clause about rejected records and their reasons."""
     reasons = ", ".join(sorted({reason for row in rows for reason in row["reasons"]}))
     if len(rows) == 1:
         return f"record {rows[0]['idx']} of payload {rows[0]['receipt']} was rejected ({reasons})"
@@ -110,7 +111,7 @@ def _refusals(rows: list[dict[str, Any]]) -> str:
 
 
 class WhyQuery(QueryParameters, frozen=True, kw_only=True):
-    """An instant of a series, which is named by its id, or by feed, field and tags."""
+    """An instant of a series, selected by its id, or by feed, field and tags."""
 
     series: Annotated[int | None, Parameter("The series, by its id.", readers.series, TEXT)] = None
     feed: Annotated[
@@ -130,8 +131,8 @@ class WhyQuery(QueryParameters, frozen=True, kw_only=True):
 
 
 class Story(msgspec.Struct, frozen=True):
-    """What happened to one instant. `series` is null when it never was and the question does not say enough to name it.
-    `around` is null while something stands."""
+    """What happened to one instant. `series` is null for a series that never existed, where the request does not have
+    all parts of its id. `around` is null where a point is current."""
 
     series: str | None
     feed: str
@@ -145,7 +146,7 @@ class Story(msgspec.Struct, frozen=True):
 
 
 class WhyQueries:
-    """Tells stories. `applied` gives the offset in each partition up to which the store has everything of a tenant."""
+    """Reads stories of instants. `applied` gives a tenant's applied offset in each partition."""
 
     def __init__(
         self, store: Store, log: LogReader, book: FeedBook, hidden: Hidden, applied: Callable[[str], Reach]
@@ -156,30 +157,30 @@ class WhyQueries:
         self._applied = applied
 
     def why(self, tenant: str, query: WhyQuery) -> Story:
-        """The story. Raises NotFoundError for an id or a feed that is not this tenant's, InputError
-        when it is not said which series, or several fit."""
+        """The story. Raises NotFoundError for an id or a feed that is not this tenant's, InputError where the query
+        selects no series or several."""
         at_ns = query.time
-        subject = self._subjects.find(tenant, query.series, query.feed, query.field, query.tags)
+        subject = self._subjects.find_subject(tenant, query.series, query.feed, query.field, query.tags)
         evidence = self._gatherer.gather(tenant, subject, at_ns, self._applied(tenant))
-        absent = None if evidence.points else around(self._store, tenant, subject, evidence.feed, at_ns)
+        absent = None if evidence.points else read_surroundings(self._store, tenant, subject, evidence.feed, at_ns)
         return Story(
             series=subject.id,
             feed=subject.feed,
             field=subject.field,
             tags=subject.tags,
             time=format_instant(at_ns),
-            events=events(evidence),
-            verdict=verdict(evidence),
+            events=instant_events(evidence),
+            verdict=instant_verdict(evidence),
             around=absent,
             links=_links(subject, at_ns, stands=bool(evidence.points)),
         )
 
 
 def _links(subject: Subject, at_ns: int, *, stands: bool) -> dict[str, str]:
-    found = {"feed": f"/v1/feeds/{subject.feed}", "rejections": f"/v1/rejections?feed={subject.feed}"}
+    links = {"feed": f"/v1/feeds/{subject.feed}", "rejections": f"/v1/rejections?feed={subject.feed}"}
     if not subject.known or subject.deleted or subject.deleting:
-        return found
+        return links
     series = f"/v1/series/{subject.id}"
     if stands:
-        found["lineage"] = f"{series}/lineage?time={format_instant(at_ns)}"
-    return {"series": series, **found, "rejections": f"/v1/rejections?feed={subject.feed}&series={subject.id}"}
+        links["lineage"] = f"{series}/lineage?time={format_instant(at_ns)}"
+    return {"series": series, **links, "rejections": f"/v1/rejections?feed={subject.feed}&series={subject.id}"}

@@ -1,5 +1,5 @@
-"""What there is around an instant at which nothing stands: the nearest points, records rejected nearby, and how the
-source was doing then, so that "it had nothing", "it could not be reached" and "it was rejected" are told apart."""
+"""The surroundings of an instant without a point: the nearest points, the rejected records nearby, and the state of the
+source at that time. They distinguish a source without data, an unreachable source and rejected records."""
 
 from collections.abc import Mapping
 from typing import Any, Final, Literal
@@ -15,12 +15,12 @@ from tidemill.store.client import Store, run_parallel
 REACHED: Final = ("data", "empty", "unchanged", "truncated")  # results of polls that the source answered usefully
 _DEFAULT_INTERVAL_NS: Final = 3600 * NS_PER_S
 _LONGEST_INTERVAL_NS: Final = 86400 * NS_PER_S
-_AROUND_NS: Final = (86400 * NS_PER_S, 30 * 86400 * NS_PER_S)  # how far polls are looked for: near, else farther
+_AROUND_NS: Final = (86400 * NS_PER_S, 30 * 86400 * NS_PER_S)  # ranges in which polls are searched: the near one first
 _ITEMS: Final = 20
 
 
 class Neighbour(msgspec.Struct, frozen=True):
-    """The nearest point on one side."""
+    """The nearest point before or after."""
 
     time: str
     value: float | None
@@ -28,7 +28,7 @@ class Neighbour(msgspec.Struct, frozen=True):
 
 
 class Nearby(msgspec.Struct, frozen=True):
-    """Records rejected within `interval_s` of the instant, by reason: of this series, and possibly of it."""
+    """Records rejected within `interval_s` of the instant, by reason: of this series, and `possible` ones of it."""
 
     interval_s: float
     by_reason: dict[str, int]
@@ -47,9 +47,9 @@ class PollThen(msgspec.Struct, frozen=True):
 
 
 class SourceThen(msgspec.Struct, frozen=True):
-    """How a source (one of its `item`s) was doing at the instant, judged by its last poll before. `since`: when it was
-    last in the other state (reached or not); the state began after that. Null: not within 30 days, or where it was
-    reached within a day."""
+    """The state of a source (of one `item`) at the instant, by its last poll before. `since`: when the source was last
+    in the other state (reached or not); the state began after that. Null: not within 30 days, or not within a day where
+    it was reached within a day."""
 
     item: str
     state: Literal["had_data", "had_nothing", "unchanged", "not_reached", "unusable", "not_polled"]
@@ -60,7 +60,7 @@ class SourceThen(msgspec.Struct, frozen=True):
 
 
 class Around(msgspec.Struct, frozen=True):
-    """What is around an instant at which nothing stands. `source` is empty for feeds that poll nothing."""
+    """The surroundings of an instant without a point. `source` is empty for feeds without a source."""
 
     before: Neighbour | None
     after: Neighbour | None
@@ -68,19 +68,19 @@ class Around(msgspec.Struct, frozen=True):
     source: list[SourceThen]
 
 
-def neighbours(store: Store, tenant: str, subject: Subject, at_ns: int) -> list[dict[str, Any]]:
-    """The nearest points before and after; none of a series that is deleted."""
+def nearest_points(store: Store, tenant: str, subject: Subject, at_ns: int) -> list[dict[str, Any]]:
+    """The nearest points before and after; none for a deleted series."""
     if not subject.known or subject.deleting:
         return []
     bound = {"tenant": tenant, "series": subject.number, "deleted_seq": subject.deleted_seq}
     return store.rows("lineage_near", **bound, at=at_ns)
 
 
-def around(store: Store, tenant: str, subject: Subject, feed: Feed | None, at_ns: int) -> Around:
-    """Everything around."""
+def read_surroundings(store: Store, tenant: str, subject: Subject, feed: Feed | None, at_ns: int) -> Around:
+    """The surroundings of an instant of a series."""
     declared = _declared_interval(feed)
     near, source, rejected = run_parallel(
-        lambda: neighbours(store, tenant, subject, at_ns),
+        lambda: nearest_points(store, tenant, subject, at_ns),
         lambda: _source(store, tenant, subject, at_ns) if feed is None or feed.source else [],
         lambda: _nearby(store, tenant, subject, at_ns, declared) if declared else None,
     )
@@ -102,12 +102,12 @@ def _neighbour(subject: Subject, row: Mapping[str, Any] | None) -> Neighbour | N
 
 
 def _declared_interval(feed: Feed | None) -> int | None:
-    """How far apart points of the series are, in ns, as the feed declares."""
+    """The time between points (ns) that the feed declares, or None."""
     return duration_ns(feed.rollups.interval) if feed and feed.rollups and feed.rollups.interval else None
 
 
 def _usual_interval(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> int:
-    """The same where the feed says nothing: the gap between the neighbours."""
+    """The time between points (ns) for a feed that declares none: the gap between the nearest points."""
     if before and after:
         return min(int(after["at"] - before["at"]), _LONGEST_INTERVAL_NS)
     return _DEFAULT_INTERVAL_NS
@@ -132,7 +132,7 @@ def _nearby(store: Store, tenant: str, subject: Subject, at_ns: int, interval: i
 
 
 def _source(store: Store, tenant: str, subject: Subject, at_ns: int) -> list[SourceThen]:
-    """The states of the source's items then; only those that a tag of the series names, if any does."""
+    """The states of the source's items at the instant; only of items that a tag of the series names, if any does."""
     rows: list[dict[str, Any]] = []
     for distance in _AROUND_NS:
         rows = store.rows(
@@ -180,13 +180,13 @@ def _state(
 def _sentence(state: str, row: Mapping[str, Any], since: str | None) -> str:
     at = format_instant(row["started_at"])
     why = f" ({row['result']}: {row['detail']})" if row["detail"] else f" ({row['result']})"
-    gone = f" It had last been fine at {since}." if since else " It had not been fine in the 30 days before."
+    fine = f" It had last been fine at {since}." if since else " It had not been fine in the 30 days before."
     return {
         "had_data": f"The source was reached at {at} and gave data.",
         "had_nothing": f"The source was reached at {at} and had nothing.",
         "unchanged": f"The source was reached at {at} and had what was taken already.",
-        "unusable": f"The source answered at {at}, and the answer could not be used{why}.{gone}",
-        "not_reached": f"The source could not be reached at {at}{why}.{gone}",
+        "unusable": f"The source answered at {at}, and the answer could not be used{why}.{fine}",
+        "not_reached": f"The source could not be reached at {at}{why}.{fine}",
     }[state]
 
 

@@ -10,10 +10,10 @@ from tidemill.model.time import format_instant, parse_instant
 from tidemill.query.answers import AnyJson
 from tidemill.query.point_changes import PublishedChange
 from tidemill.query.points import flag_words
-from tidemill.query.receipts import links
+from tidemill.query.receipts import receipt_links
 from tidemill.query.rejections import json_or_text
 from tidemill.query.why_evidence import InstantEvidence, judged_at, rejected_at, replay_times, rules_of, taken_at
-from tidemill.query.why_words import capital, change_told, number, place_of, reasons_told, rules_passed
+from tidemill.query.why_words import capitalize, change_text, reasons_text, record_text, rules_text, value_text
 
 EVENTS: Final = {
     "received": "A payload was stored durably.",
@@ -36,7 +36,7 @@ EVENTS: Final = {
     "deleting": "A deletion is acknowledged and not applied yet.",
     "waiting": "Payloads of the feed are stored and not applied yet.",
 }
-_ORDER: Final = {code: place for place, code in enumerate(EVENTS)}
+_ORDER: Final = {code: number for number, code in enumerate(EVENTS)}
 _FLAGS: Final = {
     "fold_earlier": "Its local time was twice; it is taken as the earlier one.",
     "fold_later": "Its local time was twice; it is taken as the later one.",
@@ -46,7 +46,7 @@ _FLAGS: Final = {
 
 
 class Facts(TypedDict, total=False):
-    """What the sentence of an event is made from, as far as it applies."""
+    """The facts in the sentence of an event, as far as they apply."""
 
     receipt: str
     sha256: str
@@ -69,8 +69,7 @@ class Facts(TypedDict, total=False):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """Something that happened to an instant. `at` is null where the time of it is not kept. `facts` are what the
-    sentence is made from."""
+    """Something that happened to an instant. `at` is null where its time is not kept. `facts` are those in `text`."""
 
     at: str | None
     event: str
@@ -79,11 +78,15 @@ class Event(msgspec.Struct, frozen=True):
     facts: Facts
 
 
-def events(evidence: InstantEvidence) -> list[Event]:
-    """Every event in order of time; those without one come last."""
-    told = [*_payloads(evidence), *_replays(evidence), *_points(evidence), *_replaced(evidence), *_rejected(evidence)]
-    told += [*_windows(evidence), *_changes(evidence), *_gone(evidence)]
-    return sorted(told, key=lambda one: (one.at is None, parse_instant(one.at) if one.at else 0, _ORDER[one.event]))
+def instant_events(evidence: InstantEvidence) -> list[Event]:
+    """Every event in order of time, those without a time last."""
+    events = [*_payloads(evidence), *_replays(evidence), *_points(evidence), *_replaced(evidence), *_rejected(evidence)]
+    events += [*_windows(evidence), *_changes(evidence), *_deletions(evidence)]
+    return sorted(events, key=_order)
+
+
+def _order(event: Event) -> tuple[bool, int, int]:
+    return event.at is None, parse_instant(event.at) if event.at else 0, _ORDER[event.event]
 
 
 def _event(at: int | str | None, event: str, text: str, links: Mapping[str, str], **facts: Any) -> Event:
@@ -100,11 +103,11 @@ def _payloads(evidence: InstantEvidence) -> Iterator[Event]:
         yield _event(at, "received", text, of, receipt=receipt, sha256=row["sha256"])
         if row["state"] == "deleted":
             text = f"The bytes of payload {receipt} were deleted on request."
-            yield _event(row["gone_ns"], "bytes_deleted", text, of, receipt=receipt)
+            yield _event(row["bytes_deleted_ns"], "bytes_deleted", text, of, receipt=receipt)
 
 
 def _replays(evidence: InstantEvidence) -> Iterator[Event]:
-    """Each replay once: with the payloads that it was the last to apply, else as far as it left a trace."""
+    """The events of each replay: one for each payload that it applied last, else one if other evidence names it."""
     times = replay_times(evidence)
     for row in evidence.facts.values():
         if replay := row["replay"]:
@@ -134,56 +137,56 @@ def _points(evidence: InstantEvidence) -> Iterator[Event]:
 
 
 def _accepted(at: int, row: Mapping[str, Any], facts: Mapping[str, Any] | None, feed: Feed | None) -> Event:
-    """`feed`: the definition that judged the record; None where that is not known."""
-    rules = f"passed {rules_passed(len(feed.rules))} of feed '{feed.name}'" if feed and feed.rules else "was accepted"
+    """The event of an accepted record. `feed`: the definition that judged the record; None: not known."""
+    rules = f"passed {rules_text(len(feed.rules))} of feed '{feed.name}'" if feed and feed.rules else "was accepted"
     judged = f" under version {facts['feed_version']}" if facts and feed else ""
-    text = f"{capital(place_of(facts, row['idx']))} {rules}{judged} and gave {number(row['value'])}."
-    found = {"receipt": facts["receipt"] if facts else None, "index": row["idx"], "value": row["value"]}
-    return _event(at, "accepted", text, _links(facts), **found)
+    text = f"{capitalize(record_text(facts, row['idx']))} {rules}{judged} and gave {value_text(row['value'])}."
+    receipt = facts["receipt"] if facts else None
+    return _event(at, "accepted", text, _links(facts), receipt=receipt, index=row["idx"], value=row["value"])
 
 
 def _replaced(evidence: InstantEvidence) -> Iterator[Event]:
-    stood = {(row["seq"], row["idx"]): row for row in [*evidence.replaced, *evidence.points]}
+    values = {(row["seq"], row["idx"]): row for row in [*evidence.replaced, *evidence.points]}
     for row in evidence.replaced:
         facts, successor = evidence.facts.get(row["seq"]), evidence.facts.get(row["by_seq"])
-        by = stood.get((row["by_seq"], row["by_idx"]))
+        by = values.get((row["by_seq"], row["by_idx"]))
         feed = None if facts and facts["replay"] else rules_of(evidence, facts)
         yield _accepted(taken_at(evidence, row), row, facts, feed)
         came = taken_at(evidence, by) if by else successor["received_at"] if successor else None
         at = max(taken_at(evidence, row), came) if came else None
-        value = f"{number(by['value'])} of " if by else ""
-        text = f"{capital(number(row['value']))} was replaced by {value}{place_of(successor, row['by_idx'])}."
+        value = f"{value_text(by['value'])} of " if by else ""
+        text = f"{capitalize(value_text(row['value']))} was replaced by {value}{record_text(successor, row['by_idx'])}."
         new = by["value"] if by else None
         yield _event(at, "replaced", text, _links(successor), old=row["value"], new=new, index=row["by_idx"])
 
 
 def _rejected(evidence: InstantEvidence) -> Iterator[Event]:
-    stands = {(row["seq"], row["idx"]) for row in evidence.points}
+    current = {(row["seq"], row["idx"]) for row in evidence.points}
     for row in evidence.rejections:
         of = payload_links(row["receipt"])
         where = f"Record {row['idx']} of payload {row['receipt']}"
         facts = {"receipt": row["receipt"], "index": row["idx"], "reasons": row["reasons"]}
-        text = f"{where} was rejected as {reasons_told(row['reasons'], row['detail'])}"
+        text = f"{where} was rejected as {reasons_text(row['reasons'], row['detail'])}"
         if not row["certain"]:
             text += " Of which series it would have been, it does not say."
         code = "rejected" if row["certain"] else "possibly_rejected"
         yield _event(rejected_at(evidence, row), code, text, of, **facts, record=json_or_text(row["record"]))
         if row["winner_seq"]:
-            yield from _contest(evidence, row, where, (row["winner_seq"], row["winner_idx"]) in stands)
+            yield from _duplicate(evidence, row, where, (row["winner_seq"], row["winner_idx"]) in current)
         if row["recovered_by"]:
             text = f"Replay {row['recovered_by']} made points of {where[0].lower()}{where[1:]} after all."
             yield _event(row["recovered_at"], "recovered", text, of, **facts, replay=row["recovered_by"])
 
 
-def _contest(evidence: InstantEvidence, row: Mapping[str, Any], loser: str, stands: bool) -> Iterator[Event]:
+def _duplicate(evidence: InstantEvidence, row: Mapping[str, Any], record: str, is_current: bool) -> Iterator[Event]:
     winner = evidence.facts.get(row["winner_seq"])
-    of = {"loser": links(row["receipt"]).self, **_links(winner)}
+    of = {"loser": receipt_links(row["receipt"]).self, **_links(winner)}
     at = max(row["received_at"], winner["received_at"]) if winner else row["received_at"]
-    text = f"{loser} lost as a duplicate against {place_of(winner, row['winner_idx'])}, which was submitted first."
+    text = f"{record} lost as a duplicate against {record_text(winner, row['winner_idx'])}, which was submitted first."
     yield _event(at, "duplicate_lost", text, of, index=row["idx"], receipt=row["receipt"])
-    if stands:
-        who = capital(place_of(winner, row["winner_idx"]))
-        text = f"{who} stands, and won against {loser[0].lower()}{loser[1:]}."
+    if is_current:
+        who = capitalize(record_text(winner, row["winner_idx"]))
+        text = f"{who} stands, and won against {record[0].lower()}{record[1:]}."
         yield _event(at, "duplicate_won", text, of, index=row["winner_idx"])
 
 
@@ -195,7 +198,7 @@ def _windows(evidence: InstantEvidence) -> Iterator[Event]:
         points = f"{window.count} point{'' if window.count == 1 else 's'}"
         if judged:
             restated = [parse_instant(window.restated_at)] if window.restated_at else []
-            text = f"{which} counts it; it now has {points}, mean {number(window.mean)}."
+            text = f"{which} counts it; it now has {points}, mean {value_text(window.mean)}."
             yield _event(max(judged + restated), "window_touched", text, window.links, **facts)
         if window.sealed:
             text = f"{which} is sealed: its points are past retention, its aggregates of {points} stay."
@@ -206,11 +209,11 @@ def _changes(evidence: InstantEvidence) -> Iterator[Event]:
     series = evidence.subject.id
     for change in evidence.changes:
         if change.every_s is None:
-            text = change_told("The published value", change)
+            text = change_text("The published value", change)
             yield _event(change.changed_at, "changed", text, {}, **_values(change))
         else:
             where = {"lineage": f"/v1/series/{series}/lineage?window={change.time}"}
-            text = change_told(f"The mean of the window of {change.every_s} s from {change.time}", change)
+            text = change_text(f"The mean of the window of {change.every_s} s from {change.time}", change)
             yield _event(change.changed_at, "window_restated", text, where, **_values(change))
 
 
@@ -218,12 +221,12 @@ def _values(change: PublishedChange) -> dict[str, Any]:
     return {"old": change.old, "new": change.new, "why": change.why, "replay": change.replay}
 
 
-def _gone(evidence: InstantEvidence) -> Iterator[Event]:
+def _deletions(evidence: InstantEvidence) -> Iterator[Event]:
     subject = evidence.subject
-    for one in evidence.deletions:
-        text = f"Deletion {one.id} ({one.kind}) took away what stood here and was submitted before it."
-        yield _event(one.applied_ns, "deleted", text, {}, deletion=one.id, kind=one.kind)
-    if subject.deleted_seq and not any(one.seq == subject.deleted_seq for one in evidence.deletions):
+    for deletion in evidence.deletions:
+        text = f"Deletion {deletion.id} ({deletion.kind}) took away what stood here and was submitted before it."
+        yield _event(deletion.applied_ns, "deleted", text, {}, deletion=deletion.id, kind=deletion.kind)
+    if subject.deleted_seq and not any(deletion.seq == subject.deleted_seq for deletion in evidence.deletions):
         text = "The series was deleted on request; what was submitted before that is gone."
         yield _event(None, "deleted", text, {}, kind="series")
     if subject.deleting:
@@ -240,6 +243,6 @@ def _links(facts: Mapping[str, Any] | None) -> dict[str, str]:
 
 
 def payload_links(receipt: str) -> dict[str, str]:
-    """The links of a payload as members of an event."""
-    of = links(receipt)
+    """The links of an event to a payload and its receipt."""
+    of = receipt_links(receipt)
     return {"receipt": of.self, "payload": of.payload}

@@ -1,7 +1,7 @@
-"""Everything that the store and the log know of one instant of a series, gathered in two rounds of side by side
-questions: which series is meant (also one that is deleted or never was), the evidence, and when each thing happened.
+"""The evidence about one instant of a series from the store and the log, read in two rounds of parallel queries.
 
-The story (`why_events.py`) and the verdict (`why.py`) are made from this alone.
+Finds the series of a request (also a deleted one or one that never existed), reads its evidence, and calculates the
+times of events. The events (`why_events.py`) and the verdict (`why.py`) are made from this evidence alone.
 """
 
 from collections.abc import Mapping
@@ -17,20 +17,20 @@ from tidemill.model.ids import format_series, series_id
 from tidemill.model.offset import Reach, partition_of_feed
 from tidemill.model.payload import EntryKind, LogEntry
 from tidemill.model.time import parse_instant
-from tidemill.query.deletions import AppliedDeletion, deletions
+from tidemill.query.deletions import AppliedDeletion, applied_deletions
 from tidemill.query.lineage import MAX_POINTS, MAX_REPLACED
 from tidemill.query.origins import Origins
-from tidemill.query.point_changes import PublishedChange, changes_of
-from tidemill.query.rollups import RollupWindow, begin, widths, windows_of
+from tidemill.query.point_changes import PublishedChange, published_changes
+from tidemill.query.rollups import RollupWindow, window_begin, window_widths, windows_at
 from tidemill.query.series import Hidden
 from tidemill.store.client import Store, run_parallel
 
-MAX_LISTED: Final = 20  # series that a question fits, when it fits several
+MAX_LISTED: Final = 20  # series in the message for a request that matches several
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """A series. `number` is 0 when it is not known which one; `known`: the store has it or had it; `deleting`: its
-    deletion is acknowledged and not applied yet. What has seq <= `deleted_seq` is not its any more."""
+    """A series. `number` is 0 where its id is not known; `known`: the store has or had the series; `deleting`: its
+    deletion is acknowledged and not applied yet. Points with seq <= `deleted_seq` are deleted."""
 
     number: int
     feed: str
@@ -43,21 +43,21 @@ class Subject(msgspec.Struct, frozen=True):
 
     @property
     def id(self) -> str | None:
-        """Its id as APIs show it."""
+        """The id in the form of the API, or None."""
         return format_series(self.number) if self.number else None
 
 
 class Subjects:
-    """Finds the series of a question."""
+    """Finds the series of a request."""
 
     def __init__(self, store: Store, book: FeedBook, hidden: Hidden) -> None:
         self._store, self._book, self._hidden = store, book, hidden
 
-    def find(
+    def find_subject(
         self, tenant: str, series: int | None, feed: str | None, field: str | None, tags: Mapping[str, str]
     ) -> Subject:
-        """The one series that fits. Raises NotFoundError for an id or feed that is none of the tenant's, and InputError
-        when neither is given or several series fit; it lists them."""
+        """The series that matches. Raises NotFoundError for an id or feed that is not the tenant's, and InputError
+        where neither is given or several series match; its message lists them."""
         if series is None and feed is None:
             message = "say which series: by 'series', or by 'feed' with 'field' and tags (tag.NAME=VALUE)"
             raise InputError(message, (Fault("$query.series", "missing", message),))
@@ -95,8 +95,8 @@ class Subjects:
 
 
 def _unknown(tenant: str, feed: Feed, field: str | None, tags: dict[str, str]) -> Subject:
-    """A series that never was: what its id would be, where the question says enough. Raises InputError for a field that
-    the feed does not have."""
+    """A series that never existed, with the id that it would have if the request has all parts of it. Raises InputError
+    for a field that the feed does not have."""
     fields = SUMMARY if feed.shape.kind == "summary" else tuple(feed.fields)
     if field and fields and feed.registers is None and field not in fields:
         message = f"the feed '{feed.name}' has no field '{field[:80]}'; it has {', '.join(fields)}"
@@ -119,20 +119,20 @@ def _words(row: dict[str, Any]) -> str:
 
 
 MAX_REJECTIONS: Final = 1_000  # of one instant
-_LOG_COUNT: Final = 10_000  # how far the log is looked through for payloads that wait
+_LOG_COUNT: Final = 10_000  # most entries of the log that are searched for waiting payloads
 _LOG_BYTES: Final = 8 << 20
 
 
 class Waiting(msgspec.Struct, frozen=True):
-    """Payloads of the feed in the log that are not applied yet: how many at least, and when the first was received."""
+    """Payloads of the feed in the log that are not applied yet: at least how many, and when the first was received."""
 
     count: int
     since_ns: int
 
 
 class InstantEvidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of an instant (ns). Rows are as the queries give them; `facts` of payloads by place; `feed` is the
-    definition in force (None: it cannot be read); `rules` the versions that judged, by number."""
+    """The evidence about an instant (ns). Rows are those of the queries; `facts` are those of payloads, by offset;
+    `feed` is the current definition (None: not readable); `versions` are those that judged records, by number."""
 
     subject: Subject
     at_ns: int
@@ -149,42 +149,41 @@ class InstantEvidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gatherer:
-    """Asks for the evidence."""
+    """Reads the evidence."""
 
     def __init__(self, store: Store, log: LogReader, book: FeedBook) -> None:
         self._store, self._log = store, log
         self._origins = Origins(store, book)
 
     def gather(self, tenant: str, subject: Subject, at_ns: int, applied: Reach) -> InstantEvidence:
-        """What is known of an instant of a series. `applied`: of each partition, the offset up to which the store has
-        it all."""
+        """The evidence about an instant of a series. `applied` is the applied offset of each partition."""
         waiting = self._waiting(tenant, subject.feed, applied)
-        feed = self._origins.feed(tenant, subject.feed, None)
+        feed = self._origins.feed_version(tenant, subject.feed, None)
         bound = {"tenant": tenant, "series": subject.number, "deleted_seq": subject.deleted_seq}
-        points, old, lost, windows, changes, gone = run_parallel(
+        points, replaced, rejections, windows, changes, deletions = run_parallel(
             lambda: self._store.rows("lineage_points", **bound, at=at_ns, limit=MAX_POINTS),
             lambda: self._store.rows("lineage_replaced", **bound, first=at_ns, last=at_ns, limit=MAX_REPLACED),
             lambda: self._rejections(tenant, subject, at_ns),
-            lambda: windows_of(self._store, tenant, subject.number, at_ns, feed),
+            lambda: windows_at(self._store, tenant, subject.number, at_ns, feed),
             lambda: self._changes(tenant, subject, feed, at_ns),
-            lambda: deletions(self._store, tenant),
+            lambda: applied_deletions(self._store, tenant),
         )
-        hidden = subject.deleting  # gone from every answer, also from this one
-        named = {row["seq"] for row in points} | {row[name] for row in old for name in ("seq", "by_seq")}
-        named |= {row[name] for row in lost for name in ("seq", "winner_seq")}
-        facts = self._origins.facts(tenant, named)
+        hidden = subject.deleting  # no answer contains values of a deleted series
+        named = {row["seq"] for row in points} | {row[name] for row in replaced for name in ("seq", "by_seq")}
+        named |= {row[name] for row in rejections for name in ("seq", "winner_seq")}
+        facts = self._origins.payload_facts(tenant, named)
         numbers = {row["feed_version"] for row in facts.values()}
         return InstantEvidence(
             subject=subject,
             at_ns=at_ns,
             feed=feed,
-            versions={n: self._origins.feed(tenant, subject.feed, {"feed_version": n}) for n in numbers},
+            versions={n: self._origins.feed_version(tenant, subject.feed, {"feed_version": n}) for n in numbers},
             points=[] if hidden else points,
-            replaced=[] if hidden else old,
-            rejections=lost,
+            replaced=[] if hidden else replaced,
+            rejections=rejections,
             windows=[] if hidden else windows,
             changes=[] if hidden else changes,
-            deletions=[one for one in gone if one.covers(subject.feed, subject.number, subject.tags, at_ns)],
+            deletions=[item for item in deletions if item.covers(subject.feed, subject.number, subject.tags, at_ns)],
             facts=facts,
             waiting=waiting,
         )
@@ -201,51 +200,52 @@ class Gatherer:
         )
 
     def _changes(self, tenant: str, subject: Subject, feed: Feed | None, at_ns: int) -> list[PublishedChange]:
-        """Of the point, and of the window that it is in."""
-        every_s = widths(feed)
-        return changes_of(
+        """The changes of the point, and of the window that contains it."""
+        every_s = window_widths(feed)
+        return published_changes(
             self._store,
             tenant,
             [subject.number],
             deleted_seq=subject.deleted_seq,
-            first_ns=begin(at_ns, every_s[0]) if every_s else at_ns,
+            first_ns=window_begin(at_ns, every_s[0]) if every_s else at_ns,
             last_ns=at_ns,
             widths=(0, *every_s),
             only=True,
         )
 
     def _waiting(self, tenant: str, feed: str, applied: Reach) -> Waiting | None:
-        """Looked up before the store is asked: what is applied meanwhile is in one of the two answers at least."""
+        """The payloads of the feed that are not applied yet. Must be read before the store, so that a payload which is
+        applied in between is in at least one of the two."""
         number = partition_of_feed(tenant, feed, len(self._log.partitions))
         read = self._log.partitions[number].read(applied[number], _LOG_COUNT, _LOG_BYTES)
-        ours = [entry.payload for entry in read if _is(entry, tenant, feed)]
+        ours = [entry.payload for entry in read if _is_data_of_feed(entry, tenant, feed)]
         return Waiting(len(ours), ours[0].received_ns) if ours else None
 
 
-def _is(entry: LogEntry, tenant: str, feed: str) -> bool:
+def _is_data_of_feed(entry: LogEntry, tenant: str, feed: str) -> bool:
     payload = entry.payload
     return payload.tenant == tenant and payload.feed == feed and payload.kind in (EntryKind.DATA, EntryKind.REFUSED)
 
 
 def replay_times(evidence: InstantEvidence) -> dict[str, int]:
-    """Every replay that left a trace here, by id, with the time of its first."""
-    found: dict[str, int] = {}
+    """The replays that changed or recovered something at the instant, by id, each with its earliest time (ns)."""
+    times: dict[str, int] = {}
     traces = [(change.replay, parse_instant(change.changed_at)) for change in evidence.changes if change.replay]
     traces += [(row["recovered_by"], row["recovered_at"]) for row in evidence.rejections if row["recovered_by"]]
     for replay, at in traces:
-        found[replay] = min(at, found.get(replay, at))
-    return found
+        times[replay] = min(at, times.get(replay, at))
+    return times
 
 
 def taken_at(evidence: InstantEvidence, row: Mapping[str, Any]) -> int:
-    """Since when the record of a value counts: when it was received, or when a replay recovered it."""
-    mine = (row["seq"], row["idx"])
-    recovered = [r["recovered_at"] for r in evidence.rejections if r["recovered_by"] and (r["seq"], r["idx"]) == mine]
+    """When the record of a value was accepted (ns): when it was received, or when a replay recovered it."""
+    key = (row["seq"], row["idx"])
+    recovered = [r["recovered_at"] for r in evidence.rejections if r["recovered_by"] and (r["seq"], r["idx"]) == key]
     return int(max([row["received_at"], *recovered]))
 
 
 def judged_at(evidence: InstantEvidence, row: Mapping[str, Any]) -> int:
-    """When the record of a point was judged last, as far as is known."""
+    """When the record of a point was judged last (ns), as far as known."""
     facts = evidence.facts.get(row["seq"])
     last = replay_times(evidence).get(facts["replay"]) if facts and facts["replay"] else None
     taken = taken_at(evidence, row)
@@ -253,15 +253,15 @@ def judged_at(evidence: InstantEvidence, row: Mapping[str, Any]) -> int:
 
 
 def rules_of(evidence: InstantEvidence, facts: Mapping[str, Any] | None) -> Feed | None:
-    """The definition by which the records of a payload were judged at `judged_at`. None: not known, as a replay of
-    unknown time judged them since, and the payload names the version of that."""
+    """The feed version that judged the records of a payload at `judged_at`. None: not known, because a replay of
+    unknown time judged them later, and the payload names the version of that replay."""
     if facts is None or (facts["replay"] and facts["replay"] not in replay_times(evidence)):
         return None
     return evidence.versions.get(facts["feed_version"])
 
 
 def rejected_at(evidence: InstantEvidence, row: Mapping[str, Any]) -> int:
-    """When a record was rejected: when it was received, or by the replay that took the published value away."""
+    """When a record was rejected (ns): when it was received, or when a replay removed the published value."""
     facts, received = evidence.facts.get(row["seq"]), int(row["received_at"])
     if row["recovered_by"] or facts is None or not facts["replay"]:
         return received

@@ -1,4 +1,4 @@
-"""Sentences of a story: numbers, records, why a record was rejected, how a published value changed."""
+"""Phrases of a story: values, records, the reasons of a rejection, the change of a published value."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,42 +9,42 @@ from tidemill.query.point_changes import PublishedChange
 from tidemill.rules.reasons import REASONS
 
 
-def number(value: float | None) -> str:
-    """A value in its shortest form that is exact; `no value` for one that is missing."""
+def value_text(value: float | None) -> str:
+    """The shortest exact form of a value; `no value` for a missing one."""
     return "no value" if value is None else msgspec.json.encode(value).decode().removesuffix(".0")
 
 
-def place_of(facts: Mapping[str, Any] | None, index: int) -> str:
-    """`record 3 of payload ID`; `facts` None: the store does not know the payload any more."""
+def record_text(facts: Mapping[str, Any] | None, index: int) -> str:
+    """`record 3 of payload ID`; `facts` None: the store does not have the payload any more."""
     return f"record {index} of payload {facts['receipt']}" if facts else f"record {index} of a payload that is gone"
 
 
-def capital(text: str) -> str:
-    """The text with a capital first letter, the rest as it is."""
+def capitalize(text: str) -> str:
+    """The text with a capital first letter and the rest unchanged."""
     return text[:1].upper() + text[1:]
 
 
-def reasons_told(reasons: Sequence[str], detail: str) -> str:
-    """Reason codes, each with what the ledger says of it, else with what it means in general."""
-    said, untold = detail.strip().rstrip("."), []
+def reasons_text(reasons: Sequence[str], detail: str) -> str:
+    """Each reason code with its explanation: that of the ledger's `detail`, else the general meaning of the code."""
+    explained, general = detail.strip().rstrip("."), []
     for code in reasons:
         meaning = REASONS.get(code, "a reason that the feed names").rstrip(".")
-        if meaning in said and f"{code}: " not in said:
-            said = said.replace(meaning, f"{code}: {meaning}", 1)
-        elif f"{code}: " not in said:
-            untold.append(f"{code}: {meaning}")
-    return "; ".join([*untold, *([said] if said else [])]) + "."
+        if meaning in explained and f"{code}: " not in explained:
+            explained = explained.replace(meaning, f"{code}: {meaning}", 1)
+        elif f"{code}: " not in explained:
+            general.append(f"{code}: {meaning}")
+    return "; ".join([*general, *([explained] if explained else [])]) + "."
 
 
-def rules_passed(count: int) -> str:
+def rules_text(count: int) -> str:
     """`the rule`, `the 3 rules`."""
     return "the rule" if count == 1 else f"the {count} rules"
 
 
-def change_told(what: str, change: PublishedChange) -> str:
-    """One change of `what` as a sentence. A value that was deleted is withheld, which is not the same as none."""
+def change_text(what: str, change: PublishedChange) -> str:
+    """A sentence about one change of `what`. It withholds a deleted value and does not call it missing."""
     if change.why == "deleted":
-        after = f"is {number(change.new)} since then" if change.new is not None else "there is none since then"
+        after = f"is {value_text(change.new)} since then" if change.new is not None else "there is none since then"
         return f"{what} changed by a deletion: what it was is withheld, as it was deleted; {after}."
     by = f"by replay {change.replay}" if change.replay else f"({change.why})"
-    return f"{what} changed from {number(change.old)} to {number(change.new)} {by}."
+    return f"{what} changed from {value_text(change.old)} to {value_text(change.new)} {by}."

@@ -1,5 +1,5 @@
-"""Where a rollup window comes from: its row with the evidence, the payloads that its points came with, page by page,
-the values replaced and records rejected in it, and its restatements."""
+"""The lineage of a rollup window: its row with the evidence, the payloads of its points (page by page), the superseded
+values, the rejected records, and the published changes in it."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -12,9 +12,9 @@ from tidemill.feeds.definition import Feed
 from tidemill.model.ids import format_series
 from tidemill.model.time import NS_PER_S, format_instant
 from tidemill.query.cursors import Seals
-from tidemill.query.origins import Origin, Origins, ReplacedValue, Rules, origin, replaced_value, rules
-from tidemill.query.point_changes import PublishedChange, changes_of
-from tidemill.query.rollups import RollupWindow, begin, widths, windows_of
+from tidemill.query.origins import Origin, Origins, ReplacedValue, Rules, judging_rules, payload_origin, replaced_value
+from tidemill.query.point_changes import PublishedChange, published_changes
+from tidemill.query.rollups import RollupWindow, window_begin, window_widths, windows_at
 from tidemill.query.series import Description
 from tidemill.store.client import Store, run_parallel
 
@@ -22,7 +22,7 @@ _WINDOW_REPLACED: Final = 1_000
 
 
 class WindowPayload(msgspec.Struct, frozen=True):
-    """A payload with points in a window: how many stand there, and the lowest index in it of those records."""
+    """A payload with current points in a window: how many, and the lowest index of their records in the payload."""
 
     payload: Origin
     points: int
@@ -30,7 +30,7 @@ class WindowPayload(msgspec.Struct, frozen=True):
 
 
 class RejectedInWindow(msgspec.Struct, frozen=True):
-    """Records in a window that were rejected, by reason; `possible`: those of nobody knows which series of the feed."""
+    """Rejected records in a window, by reason; `possible`: those of the feed whose series is not known."""
 
     by_reason: dict[str, int]
     possible: dict[str, int]
@@ -38,8 +38,8 @@ class RejectedInWindow(msgspec.Struct, frozen=True):
 
 
 class WindowLineage(msgspec.Struct, frozen=True):
-    """Everything behind one rollup window of a series. `payloads` is a page: `next` leads to more. Of a sealed window
-    the points are past retention: it has no payloads any more. At most 1,000 of `replaced` and `changes` are shown."""
+    """The lineage of one rollup window of a series. `payloads` is a page: `next` leads to more. The points of a sealed
+    window are past retention, so it has no payloads any more. `replaced` and `changes` have at most 1,000 items."""
 
     series: str
     feed: str
@@ -66,28 +66,36 @@ class WindowLineageQueries:
         self._store, self._seals = store, seals
         self._origins = Origins(store, book)
 
-    def window(
+    def window_lineage(
         self, tenant: str, described: Description, begin_ns: int, limit: int, cursor: str | None
     ) -> WindowLineage:
-        """As `LineageQueries.window`, of a series that is there. Raises NotFoundError for a window that is not."""
-        feed = self._origins.feed(tenant, described.feed, None)
+        """As `LineageQueries.window_lineage`, of a known series. Raises NotFoundError for a window without points."""
+        feed = self._origins.feed_version(tenant, described.feed, None)
         every_s = _width(described, feed, begin_ns)
         last = begin_ns + every_s * NS_PER_S - 1
         span = {"first": begin_ns, "last": last}
         bound = {"tenant": tenant, "series": described.series, "deleted_seq": described.deleted_seq, **span}
-        (after,) = self._seals.after(ROUTE, tenant, cursor, (0,))
-        windows, rows, old, lost, changes = run_parallel(
-            lambda: windows_of(self._store, tenant, described.series, begin_ns, feed),
+        (after,) = self._seals.open_or_start(ROUTE, tenant, cursor, (0,))
+        windows, rows, replaced, rejected, changes = run_parallel(
+            lambda: windows_at(self._store, tenant, described.series, begin_ns, feed),
             lambda: self._store.rows("lineage_window_payloads", **bound, after=after, limit=limit + 1),
             lambda: self._store.rows("lineage_replaced", **bound, limit=_WINDOW_REPLACED),
             lambda: self._rejected(tenant, described, span),
-            lambda: self._changes(tenant, described, begin_ns, last, every_s),
+            lambda: published_changes(
+                self._store,
+                tenant,
+                [described.series],
+                deleted_seq=described.deleted_seq,
+                first_ns=begin_ns,
+                last_ns=last,
+                widths=(0, every_s),
+            ),
         )
         if not windows:
             raise _empty(described, begin_ns, every_s)
         page = rows[:limit]
-        named = {row["seq"] for row in page} | {row[name] for row in old for name in ("seq", "by_seq")}
-        facts = self._origins.facts(tenant, named)
+        named = {row["seq"] for row in page} | {row[name] for row in replaced for name in ("seq", "by_seq")}
+        facts = self._origins.payload_facts(tenant, named)
         return WindowLineage(
             series=format_series(described.series),
             feed=described.feed,
@@ -95,11 +103,11 @@ class WindowLineageQueries:
             tags=described.tags,
             unit=described.unit or None,
             window=windows[0],
-            rules=rules(described.feed, feed, feed.version if feed else 0),
-            payloads=[WindowPayload(origin(facts.get(r["seq"])), r["points"], r["first_index"]) for r in page],
+            rules=judging_rules(described.feed, feed, feed.version if feed else 0),
+            payloads=[WindowPayload(payload_origin(facts.get(r["seq"])), r["points"], r["first_index"]) for r in page],
             next=self._seals.seal(ROUTE, tenant, page[-1]["seq"]) if len(rows) > len(page) else None,
-            replaced=[replaced_value(row, facts) for row in old],
-            rejected=lost,
+            replaced=[replaced_value(row, facts) for row in replaced],
+            rejected=rejected,
             changes=changes,
             links=_links(described, begin_ns, last + 1),
         )
@@ -114,28 +122,15 @@ class WindowLineageQueries:
             link=f"/v1/rejections?feed={described.feed}&series={format_series(described.series)}",
         )
 
-    def _changes(
-        self, tenant: str, described: Description, first: int, last: int, every_s: int
-    ) -> list[PublishedChange]:
-        return changes_of(
-            self._store,
-            tenant,
-            [described.series],
-            deleted_seq=described.deleted_seq,
-            first_ns=first,
-            last_ns=last,
-            widths=(0, every_s),
-        )
-
 
 def _width(described: Description, feed: Feed | None, begin_ns: int) -> int:
-    """The width in s of the window of the feed that begins at an instant."""
-    if not widths(feed):
+    """The width (s) of the feed's window that begins at an instant. Raises InputError where no window begins there."""
+    if not window_widths(feed):
         keeps = "keeps no rollups" if feed else "has a definition that cannot be read"
         message = f"the feed '{described.feed}' {keeps}; ask with time= for the lineage of a point"
         raise InputError(message, (Fault("$query.window", "no_such_shape", message),))
-    every_s = widths(feed)[0]
-    start = begin(begin_ns, every_s)
+    every_s = window_widths(feed)[0]
+    start = window_begin(begin_ns, every_s)
     if start != begin_ns:
         at, of = format_instant(begin_ns), format_instant(start)
         message = f"no window of {every_s} s begins at {at}; it is in that of {of}"

@@ -1,1 +1,1 @@
-"""Stand-ins for the outside world: servers to poll, and clients that check every answer they get."""
+"""Simulators for tests and demos: servers to poll, and clients that check every answer."""

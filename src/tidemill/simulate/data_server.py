@@ -1,8 +1,8 @@
 """A stand-in for a telemetry data server: one point for each GET, 404 when it has none.
 
-Points come with mixed ages and tags, some as base64, as `CONTRACTS` has them; faults come at the rates asked for.
-`/tally` says what was handed out and what must become of it, so that a test can compare. A point counts as handed
-out once its response was written; a client that hung up on a slow body gets the same point next time.
+Points have mixed ages and tags, some have base64 values, as in `CONTRACTS`; faults occur at the rates of the options.
+`/tally` returns the points that were handed out and their expected outcome, for a test to compare. A point is handed
+out when its response has been written; a client that disconnects during a slow body gets the same point next time.
 """
 
 import base64
@@ -15,18 +15,18 @@ from typing import Any, Final
 
 import msgspec
 
-from tidemill.simulate.fault_injector import FaultInjector, commit, parse_faults, send_slowly
-from tidemill.simulate.server import Receive, Scope, Send, answer, answer_json, parameters, serve
+from tidemill.simulate.fault_injector import FaultInjector, inject_fault, parse_faults, send_slowly
+from tidemill.simulate.server import Receive, Scope, Send, query_parameters, send_json, send_response, serve
 
 DEFAULT_PORT: Final = 28462
-_FRESH_S: Final = 50 * 60  # well inside and well outside of the hour, so that no test sits on the border
+_FRESH_S: Final = 50 * 60  # clearly below and clearly above one hour, so that no test depends on the exact limit
 _OLD_S: Final = 70 * 60
 _TAGS: Final = ((), (), (), ("pump",), ("line-2", "shift-b"), ("system",), ("suspect",), ("system", "suspect"))
 _TALLIED_POINTS: Final = 200_000
 
 
 class DataServerOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """`count` points in all (0: no end), becoming available at `rate` a second (0: all at once).
+    """`count` points in total (0: unlimited), which become available at `rate` per second (0: all at once).
     `faults` as in `parse_faults`."""
 
     host: str = "127.0.0.1"
@@ -38,7 +38,7 @@ class DataServerOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SimulatedPoint(msgspec.Struct, frozen=True):
-    """A point as handed out: `time` in unix seconds, the number its bytes mean, and the reasons (sorted) for which
+    """A point as handed out: `time` in Unix seconds, the number that its bytes encode, and the sorted reasons for which
     it must be rejected (none: it must be kept)."""
 
     time: int
@@ -48,14 +48,14 @@ class SimulatedPoint(msgspec.Struct, frozen=True):
     text_value: bool = False
 
     def body(self) -> bytes:
-        """The point as the server sends it."""
+        """The body of the response with the point."""
         raw = struct.pack("<f", self.value)
         value: object = base64.b64encode(raw).decode() if self.text_value else list(raw)
         return msgspec.json.encode({"time": self.time, "value": value, "tags": self.tags})
 
 
 class DataServer:
-    """The server as an ASGI application. Raises ValueError for options that make no sense."""
+    """The server as an ASGI application. Raises ValueError for invalid options."""
 
     def __init__(self, options: DataServerOptions, clock: Callable[[], float] = time.time) -> None:
         self._options = options
@@ -70,13 +70,13 @@ class DataServer:
         self._reasons: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answers one request."""
         if scope["type"] != "http":
             return
         if scope["path"] == "/tally":
-            await answer_json(send, 200, self.tally(points="points" in parameters(scope)))
+            await send_json(send, 200, self.tally(points="points" in query_parameters(scope)))
         elif scope["method"] != "GET":
-            await answer_json(send, 405, {"title": "Method Not Allowed"})
+            await send_json(send, 405, {"title": "Method Not Allowed"})
         else:
             await self._hand_out(scope, receive, send)
 
@@ -85,18 +85,18 @@ class DataServer:
         if fault is not None:
             self._counts[f"fault_{fault}"] += 1
         if fault is not None and fault != "slow":
-            await commit(fault, scope, receive, send)
+            await inject_fault(fault, scope, receive, send)
             return
         point = self._next()
         if point is None:
             self._counts["empty"] += 1
-            await answer_json(send, 404, {"title": "Not Found"})
+            await send_json(send, 404, {"title": "Not Found"})
         elif fault == "slow" and not await send_slowly(point.body(), receive, send):
             self._returned.append(point)
         else:
             if fault is None:
-                await answer(send, 200, point.body())
-            self._note(point)
+                await send_response(send, 200, point.body())
+            self._count_handed_out(point)
 
     def _next(self) -> SimulatedPoint | None:
         if self._returned:
@@ -121,7 +121,7 @@ class DataServer:
         moment = int(self._clock()) - age
         return SimulatedPoint(moment, value, tags, tuple(sorted(reasons)), draw.random() < 0.1)
 
-    def _note(self, point: SimulatedPoint) -> None:
+    def _count_handed_out(self, point: SimulatedPoint) -> None:
         self._counts["handed_out"] += 1
         self._counts["kept" if not point.reasons else "rejected"] += 1
         self._reasons.update(point.reasons)
@@ -129,7 +129,7 @@ class DataServer:
             self._points.append(point)
 
     def tally(self, *, points: bool = False) -> dict[str, Any]:
-        """What was handed out so far, by kind and by reason; with every point (the first 200,000) if asked."""
+        """Counts of what was handed out so far, by kind and by reason; with `points` also the first 200,000 points."""
         tally: dict[str, Any] = {"handed_out": 0, "kept": 0, "rejected": 0, "empty": 0, **self._counts}
         tally["by_reason"] = dict(self._reasons)
         tally["remaining"] = self._options.count - tally["handed_out"] if self._options.count else None
@@ -138,8 +138,8 @@ class DataServer:
         return tally
 
 
-def run(options: DataServerOptions) -> dict[str, Any]:
-    """Serve until SIGINT or SIGTERM, then return the tally. Raises ValueError or OSError at the start."""
+def run_data_server(options: DataServerOptions) -> dict[str, Any]:
+    """Serves until SIGINT or SIGTERM, then returns the tally. Raises ValueError or OSError at the start."""
     server = DataServer(options)
     serve(server, options.host, options.port)
     return server.tally()

@@ -1,5 +1,5 @@
-"""Traffic through all five feeds, so that a new installation has something to show: the two servers that it polls, and
-phones, machines and files that send to it. Runs until SIGTERM or SIGINT; sends again what a restarting server refused.
+"""Demo traffic through all five feeds of a new installation: the two servers that it polls, and phones, machines and
+files that send to it. Runs until SIGTERM or SIGINT; repeats requests that a restarting server refused.
 """
 
 import logging
@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from typing import Any
 
 from tidemill.model.time import NS_PER_S, format_instant
 from tidemill.simulate import data_server, files, machines, meters, phones
@@ -20,14 +21,14 @@ log = logging.getLogger(__name__)
 _PATIENCE_S = 3600.0
 
 
-def run(url: str, listeners: Mapping[str, socket.socket], key: str = "") -> None:
-    """Serve and send until told to end. `listeners`: the sockets on which to serve `telemetry` and `meters`, each left
-    out where there is none. `key`: an API key with the scopes read and write, where keys are needed."""
+def run_demo_traffic(url: str, listeners: Mapping[str, socket.socket], key: str = "") -> None:
+    """Serves and sends until a signal. `listeners`: the sockets on which to serve `telemetry` and `meters`; one without
+    a socket is not served. `key`: an API key with the scopes read and write, where keys are required."""
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     now_ns = time.time_ns() // NS_PER_S * NS_PER_S
-    # Walks take about 11 s a fix, so at this rate the eight phones live in real time.
+    # A walk has a fix about every 11 s, so that at this rate the eight phones send in real time.
     phone = phones.PhonesOptions(
         url=url, key=key, count=0, rate=0.85, patience_s=_PATIENCE_S, seed=now_ns % 997, start=format_instant(now_ns)
     )
@@ -38,13 +39,13 @@ def run(url: str, listeners: Mapping[str, socket.socket], key: str = "") -> None
         for name, app in (("telemetry", telemetry), ("meters", meters.MeterServer(meters.MetersOptions()))):
             if name in listeners:
                 servers.enter_context(running(app, listener=listeners[name]))
-        for simulate in (lambda: phones.run(phone), lambda: machines.run(machine), lambda: files.run(file)):
-            threading.Thread(target=_send, args=(simulate,), daemon=True).start()
+        for run, options in ((phones.run_phones, phone), (machines.run_machines, machine), (files.run_files, file)):
+            threading.Thread(target=_send, args=(run, options), daemon=True).start()
         ended.wait()
 
 
-def _send(simulate: Callable[[], Summary]) -> None:
+def _send(run: Callable[[Any], Summary], options: Any) -> None:
     try:
-        log.info(simulate().text())
+        log.info(run(options).text())
     except Exception:
         log.exception("a simulator ended; the others go on")

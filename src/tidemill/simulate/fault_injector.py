@@ -1,7 +1,7 @@
-"""What a bad server does: errors, hangs, garbage, slow and endless bodies, resets; each at its own rate.
+"""Faults of a simulated server: errors, hangs, garbage, slow and endless bodies, resets; each at its own rate.
 
-`parse_faults` reads the command line's text, `FaultInjector` draws one for a request, `commit` carries it out.
-A fault never uses up a point: only `slow` delivers what was asked for, and then says whether the client stayed.
+`parse_faults` reads the text of the command line, `FaultInjector` draws a fault for a request, `inject_fault` answers
+with the fault. Only the fault `slow` delivers a point; `send_slowly` returns whether the client received all of it.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import struct
 from collections.abc import Mapping
 from typing import Final
 
-from tidemill.simulate.server import TRANSPORT, Receive, Scope, Send, answer
+from tidemill.simulate.server import TRANSPORT, Receive, Scope, Send, send_response
 
 FAULTS: Final = {
     "500": "answer 500",
@@ -26,7 +26,7 @@ _SLOW_S: Final = 2.0
 
 
 def parse_faults(text: str) -> dict[str, float]:
-    """`500=0.05,hang=0.01` -> rates by kind. Raises ValueError with a sentence for an unknown kind or a bad rate."""
+    """Rates by kind from text such as `500=0.05,hang=0.01`. Raises ValueError for an unknown kind or a bad rate."""
     rates: dict[str, float] = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         kind, _, rate = part.partition("=")
@@ -44,32 +44,32 @@ def parse_faults(text: str) -> dict[str, float]:
 
 
 class FaultInjector:
-    """Draws faults at their rates, the same ones for the same seed."""
+    """Draws faults at their rates. The same seed gives the same faults."""
 
     def __init__(self, rates: Mapping[str, float], seed: int) -> None:
         self._rates = dict(rates)
         self._random = random.Random(f"faults {seed}")
 
     def draw(self) -> str | None:
-        """The fault that the next request meets, or None."""
+        """The fault for the next request, or None."""
         if not self._rates:
             return None
-        place = self._random.random()
+        remainder = self._random.random()
         for kind, rate in self._rates.items():
-            place -= rate
-            if place < 0:
+            remainder -= rate
+            if remainder < 0:
                 return kind
         return None
 
 
-async def commit(kind: str, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer badly (any kind but `slow`)."""
+async def inject_fault(kind: str, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers with a fault of any kind but `slow`."""
     if kind == "500":
-        await answer(send, 500, b'{"title": "Internal Server Error"}')
+        await send_response(send, 500, b'{"title": "Internal Server Error"}')
     elif kind == "garbage":
-        await answer(send, 200, _GARBAGE)
+        await send_response(send, 200, _GARBAGE)
     elif kind == "hang":
-        await _disconnected(receive)
+        await _wait_disconnected(receive)
     elif kind == "reset":
         _reset(scope)
     elif kind == "endless":
@@ -77,29 +77,29 @@ async def commit(kind: str, scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def send_slowly(body: bytes, receive: Receive, send: Send) -> bool:
-    """Send `body` byte by byte; whether the client was still there at the end."""
-    gone = asyncio.ensure_future(_disconnected(receive))
+    """Sends `body` byte by byte; returns whether the client was still connected at the end."""
+    disconnected = asyncio.ensure_future(_wait_disconnected(receive))
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    for place in range(len(body)):
+    for offset in range(len(body)):
         await asyncio.sleep(_SLOW_S / len(body))
-        if gone.done():
+        if disconnected.done():
             return False
-        more = place + 1 < len(body)
-        await send({"type": "http.response.body", "body": body[place : place + 1], "more_body": more})
-    gone.cancel()
+        more = offset + 1 < len(body)
+        await send({"type": "http.response.body", "body": body[offset : offset + 1], "more_body": more})
+    disconnected.cancel()
     return True
 
 
-async def _disconnected(receive: Receive) -> None:
+async def _wait_disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 async def _endless(receive: Receive, send: Send) -> None:
-    gone = asyncio.ensure_future(_disconnected(receive))
+    disconnected = asyncio.ensure_future(_wait_disconnected(receive))
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
-    while not gone.done():
+    while not disconnected.done():
         await send({"type": "http.response.body", "body": b"[" * 65536, "more_body": True})
         await asyncio.sleep(0.001)
 

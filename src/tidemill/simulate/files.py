@@ -1,7 +1,7 @@
-"""Dropzone files as scripts send them, with curl's form content type: JSON objects, arrays, NDJSON, and bad ones.
+"""Dropzone files as scripts send them, with curl's form content type: JSON objects, arrays, NDJSON, and invalid ones.
 
-A refusal must name the path of the fault. Sending an instant again (with another offset) must replace its row. At the
-end of each batch the rows are read back and their mean, deviation, count and receipt compared.
+A refusal must name the path of the fault. A second file for an instant (with another offset) must replace its row. At
+the end of each batch the rows are read back and their mean, deviation, count and receipt are compared.
 """
 
 import json
@@ -31,15 +31,15 @@ class FilesOptions(Options, frozen=True, kw_only=True):
     values: int = 100
 
 
-class Sent(msgspec.Struct, frozen=True):
-    """What a row must say: the numbers that were sent last for its instant, and the receipt they came under."""
+class SentRow(msgspec.Struct, frozen=True):
+    """The expected content of a row: the numbers that were sent last for its instant, and their receipt."""
 
     data: list[float]
     receipt: str
 
 
 def document(options: FilesOptions, number: int, instant_ns: int, attempt: int = 0) -> dict[str, Any]:
-    """A file's content for an instant; the same for the same arguments. Its offset changes with number and attempt."""
+    """The content of a file for an instant, the same for the same arguments; number and attempt select its offset."""
     draw = np.random.default_rng([options.seed, number, attempt])
     hours = _OFFSETS_H[(number + attempt) % len(_OFFSETS_H)]
     zone = timezone(timedelta(hours=hours))
@@ -49,11 +49,11 @@ def document(options: FilesOptions, number: int, instant_ns: int, attempt: int =
 
 
 def bad_document(good: dict[str, Any], number: int) -> tuple[bytes, tuple[str, ...]]:
-    """The `number`-th way to break a file: its bytes, and the paths that the refusal must name."""
+    """The `number`-th kind of invalid file: its bytes, and the paths that the refusal must name."""
     last = len(good["data"]) - 1
-    place = min(17, last)
+    middle = min(17, last)
     changes: tuple[tuple[Any, tuple[str, ...]], ...] = (
-        ({"data": [*good["data"][:place], "1.5", *good["data"][place + 1 :]]}, (f"$.data[{place}]",)),
+        ({"data": [*good["data"][:middle], "1.5", *good["data"][middle + 1 :]]}, (f"$.data[{middle}]",)),
         ({"data": [*good["data"][:last], None]}, (f"$.data[{last}]",)),
         ({"data": []}, ("$.data",)),
         ({"data": 1.5}, ("$.data",)),
@@ -69,8 +69,8 @@ def bad_document(good: dict[str, Any], number: int) -> tuple[bytes, tuple[str, .
     return json.dumps({**good, **change}).encode(), paths
 
 
-def run(options: FilesOptions, progress: Progress | None = None) -> Summary:
-    """Send `count` requests and check answers and rows. Raises ValueError for a `start` that is no instant."""
+def run_files(options: FilesOptions, progress: Progress | None = None) -> Summary:
+    """Sends `count` requests and checks answers and rows. Raises ValueError for a `start` that is no instant."""
     start_ns = parse_instant(options.start) // _MINUTE_NS * _MINUTE_NS
 
     def work(session: ClientSession) -> Sequence[Awaitable[None]]:
@@ -80,8 +80,8 @@ def run(options: FilesOptions, progress: Progress | None = None) -> Summary:
 
 
 async def _work(session: ClientSession, options: FilesOptions, start_ns: int) -> None:
-    sent: dict[int, Sent] = {}
-    while (number := session.take()) is not None:
+    sent: dict[int, SentRow] = {}
+    while (number := session.next_number()) is not None:
         await session.pace()
         instant_ns = start_ns + number * 4 * _MINUTE_NS  # room for the objects of an array
         await _send(session, options, number, instant_ns, sent)
@@ -92,7 +92,7 @@ async def _work(session: ClientSession, options: FilesOptions, start_ns: int) ->
 
 
 async def _send(
-    session: ClientSession, options: FilesOptions, number: int, instant_ns: int, sent: dict[int, Sent]
+    session: ClientSession, options: FilesOptions, number: int, instant_ns: int, sent: dict[int, SentRow]
 ) -> None:
     kind = number % 10
     if kind == 3:
@@ -105,42 +105,42 @@ async def _send(
         await session.call("POST", _PATH, refusal, body=json.dumps(documents).encode(), headers=_CURL)
     elif kind in (5, 8):
         documents = [document(options, number, instant_ns + n * _MINUTE_NS, n) for n in range(3)]
-        lines = [json.dumps(one).encode() for one in documents]
+        lines = [json.dumps(content).encode() for content in documents]
         body = b"[" + b",".join(lines) + b"]" if kind == 5 else b"\n".join(lines) + b"\n"
-        await _post(session, body, {instant_ns + n * _MINUTE_NS: one for n, one in enumerate(documents)}, sent)
+        await _post(session, body, {instant_ns + n * _MINUTE_NS: content for n, content in enumerate(documents)}, sent)
     else:
-        for attempt in range(2 if kind == 1 else 1):  # the same instant again: with another offset, it replaces
-            one = document(options, number, instant_ns, attempt)
-            await _post(session, json.dumps(one).encode(), {instant_ns: one}, sent)
+        for attempt in range(2 if kind == 1 else 1):  # the second file of the instant replaces the first
+            content = document(options, number, instant_ns, attempt)
+            await _post(session, json.dumps(content).encode(), {instant_ns: content}, sent)
 
 
 async def _post(
-    session: ClientSession, body: bytes, documents: dict[int, dict[str, Any]], sent: dict[int, Sent]
+    session: ClientSession, body: bytes, documents: dict[int, dict[str, Any]], sent: dict[int, SentRow]
 ) -> None:
     reply = await session.call("POST", _PATH, accepts(202), body=body, headers=_CURL)
     if reply is None:
         return
     receipt = reply.json()
     if receipt.get("bytes") != len(body):
-        session.counter.surprise(f"the receipt says {receipt.get('bytes')} bytes, {len(body)} were sent")
-    for instant_ns, one in documents.items():
-        sent[instant_ns] = Sent(one["data"], receipt["id"])
+        session.counter.add_unexpected(f"the receipt says {receipt.get('bytes')} bytes, {len(body)} were sent")
+    for instant_ns, content in documents.items():
+        sent[instant_ns] = SentRow(content["data"], receipt["id"])
 
 
-async def _verify(session: ClientSession, sent: dict[int, Sent]) -> None:
+async def _verify(session: ClientSession, sent: dict[int, SentRow]) -> None:
     if not sent:
         return
     bounds = {"start": format_instant(min(sent)), "end": format_instant(max(sent) + 1), "limit": "10000"}
 
     async def compare() -> None:
-        rows = {row["time"]: row for row in await session.read(f"{_PATH}/rows", bounds)}
-        for instant_ns, one in sent.items():
-            _compare(rows.get(format_instant(instant_ns)), one, format_instant(instant_ns))
+        rows = {row["time"]: row for row in await session.read_json(f"{_PATH}/rows", bounds)}
+        for instant_ns, expected in sent.items():
+            _compare(rows.get(format_instant(instant_ns)), expected, format_instant(instant_ns))
 
     await session.verify(f"{len(sent)} rows", compare)
 
 
-def _compare(row: dict[str, Any] | None, sent: Sent, when: str) -> None:
+def _compare(row: dict[str, Any] | None, sent: SentRow, when: str) -> None:
     if row is None:
         raise Unexpected(f"there is no row at {when}")
     if (row["receipt"], row["count"]) != (sent.receipt, len(sent.data)):

@@ -1,7 +1,7 @@
-"""Machines that store vibration series and read them back: every sample and the metrics, compared exactly.
+"""Machines that store vibration series, read them back and compare every sample and the metrics exactly.
 
-A series is a sum of sines with noise, some samples missing, given by `interval`, `sample_rate_hz` or `times`. A fifth
-is deleted again: then it must be gone from every answer, and storing it anew must work. At most `keep` series stay.
+A series is a sum of sines with noise and missing samples, given by `interval`, `sample_rate_hz` or `times`. A fifth is
+deleted: then no answer may contain it, and it must be possible to store it again. At most `keep` stay stored.
 """
 
 import math
@@ -31,7 +31,7 @@ class MachinesOptions(Options, frozen=True, kw_only=True):
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """A series to store: its request, and what must come back. `times` in ns since the epoch, UTC."""
+    """A series to store: its request and the expected answer. `times` in ns since the epoch, UTC."""
 
     name: str
     body: bytes
@@ -56,7 +56,7 @@ def make_series(options: MachinesOptions, number: int) -> Series:
         document["times"] = [format_instant(ns) for ns in times]
     else:
         step = _step(document, kind, draw)
-        times = [start_ns + round(step * place) for place in range(count)]
+        times = [start_ns + round(step * index) for index in range(count)]
         document["start"] = format_instant(start_ns)
     document["values"] = values = _vibration(count, draw)
     return Series(
@@ -69,7 +69,7 @@ def make_series(options: MachinesOptions, number: int) -> Series:
 
 
 def _step(document: dict[str, Any], kind: str, draw: np.random.Generator) -> Fraction:
-    """Choose the sampling of an even series, write it into its document, return its interval in ns."""
+    """Chooses the sampling of an equidistant series and writes it into the document; returns the interval in ns."""
     if kind == "interval":
         document["interval"] = _INTERVALS[int(draw.integers(len(_INTERVALS)))]
         return Fraction(*parse_duration_ns(document["interval"]))
@@ -79,10 +79,10 @@ def _step(document: dict[str, Any], kind: str, draw: np.random.Generator) -> Fra
 
 def _vibration(count: int, draw: np.random.Generator) -> list[float | None]:
     """Three sines with noise, in g; in one series of four, 2 % of the samples (not the first) are missing."""
-    place = np.arange(count)
+    index = np.arange(count)
     wave = draw.normal(0.0, 0.05, count)
     for _ in range(3):
-        wave += draw.uniform(0.1, 2.0) * np.sin(2 * np.pi * draw.uniform(0.001, 0.4) * place + draw.uniform(0, 6))
+        wave += draw.uniform(0.1, 2.0) * np.sin(2 * np.pi * draw.uniform(0.001, 0.4) * index + draw.uniform(0, 6))
     values: list[float | None] = wave.tolist()
     if draw.random() < 0.25:
         for gap in np.nonzero(draw.random(count) < 0.02)[0]:
@@ -91,8 +91,8 @@ def _vibration(count: int, draw: np.random.Generator) -> list[float | None]:
     return values
 
 
-def run(options: MachinesOptions, progress: Progress | None = None) -> Summary:
-    """Store `count` series, read each back, delete some. Raises ValueError for a `start` that is no instant."""
+def run_machines(options: MachinesOptions, progress: Progress | None = None) -> Summary:
+    """Stores `count` series, reads each back, deletes some. Raises ValueError for a `start` that is no instant."""
     parse_instant(options.start)
     stored: deque[str] = deque()
 
@@ -101,7 +101,7 @@ def run(options: MachinesOptions, progress: Progress | None = None) -> Summary:
 
     async def finish(session: ClientSession) -> None:
         async def compare() -> None:
-            count = (await session.read("/v1/series/count"))["count"]
+            count = (await session.read_json("/v1/series/count"))["count"]
             if count < len(stored):
                 raise Unexpected(f"{count} series, though {len(stored)} were stored")
 
@@ -111,47 +111,47 @@ def run(options: MachinesOptions, progress: Progress | None = None) -> Summary:
 
 
 async def _work(session: ClientSession, options: MachinesOptions, stored: deque[str]) -> None:
-    while (number := session.take()) is not None:
+    while (number := session.next_number()) is not None:
         await session.pace()
         series = make_series(options, number)
         identity = await _store(session, series)
         if identity is None:
             continue
         if series.deleted and await _delete(session, identity) and await _store(session, series) != identity:
-            session.counter.surprise(f"{series.name} came back under another id")
+            session.counter.add_unexpected(f"{series.name} came back under another id")
         stored.append(identity)
         while len(stored) > options.keep:
             await _delete(session, stored.popleft())
 
 
 async def _store(session: ClientSession, series: Series) -> str | None:
-    """Store a series, read it and its metrics back; its id, or None when something was not as expected."""
+    """Stores a series, reads it and its metrics back; returns its id, or None after an unexpected answer."""
     reply = await session.call("POST", "/v1/series", accepts(201, 202), body=series.body, headers=_JSON)
     if reply is None:
         return None
     created = reply.json()
     identity = str(created.get("id"))
     if reply.status == 201 and created.get("count") != len(series.values):
-        session.counter.surprise(f"{series.name}: stored {created.get('count')} of {len(series.values)} samples")
+        session.counter.add_unexpected(f"{series.name}: stored {created.get('count')} of {len(series.values)} samples")
 
     async def compare() -> None:
-        _compare_samples(series, await session.read(f"/v1/series/{identity}"))
-        _compare_metrics(series, await session.read(f"/v1/series/{identity}/metrics"))
+        _compare_samples(series, await session.read_json(f"/v1/series/{identity}"))
+        _compare_metrics(series, await session.read_json(f"/v1/series/{identity}/metrics"))
 
-    within_s = 0.0 if reply.status == 201 else None  # 201 says that it can be read now
+    within_s = 0.0 if reply.status == 201 else None  # 201 promises that the series can be read now
     return identity if await session.verify(series.name, compare, within_s) else None
 
 
 def _compare_samples(series: Series, full: dict[str, Any]) -> None:
     if full["values"] != series.values:
         pairs = enumerate(zip(full["values"], series.values, strict=False))
-        place = next((n for n, (one, other) in pairs if one != other), -1)
-        raise Unexpected(f"{len(full['values'])} values for {len(series.values)}, the first other one at {place}")
+        index = next((n for n, (value, expected) in pairs if value != expected), -1)
+        raise Unexpected(f"{len(full['values'])} values for {len(series.values)}, the first other one at {index}")
     if len(full["times"]) != len(series.times):
         raise Unexpected(f"{len(full['times'])} times for {len(series.times)}")
     times = [parse_instant(text) for text in full["times"]]
-    off = max((abs(one - other) for one, other in zip(times, series.times, strict=True)), default=0)
-    if off > 1:  # an interval that is no whole number of ns may be rounded either way
+    off = max((abs(time - expected) for time, expected in zip(times, series.times, strict=True)), default=0)
+    if off > 1:  # an interval of a fractional number of ns may be rounded either way
         raise Unexpected(f"a time is {off} ns off")
 
 
@@ -170,16 +170,16 @@ def _compare_metrics(series: Series, metrics: dict[str, Any]) -> None:
 
 
 async def _delete(session: ClientSession, identity: str) -> bool:
-    """Delete a series; at once it must be gone."""
+    """Deletes a series; its routes must answer 404 at once. Returns whether they did."""
     if await session.call("DELETE", f"/v1/series/{identity}", accepts(200, 204)) is None:
         return False
     for path in (f"/v1/series/{identity}", f"/v1/series/{identity}/metrics"):
-        if await session.call("GET", path, _gone) is None:
+        if await session.call("GET", path, _expect_not_found) is None:
             return False
     return True
 
 
-def _gone(reply: Reply) -> str:
+def _expect_not_found(reply: Reply) -> str:
     if reply.status != 404:
         raise Unexpected(f"a deleted series still answers {reply.status}")
     return "refused"

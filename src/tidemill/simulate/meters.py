@@ -1,7 +1,7 @@
-"""A stand-in for a metering API: two meters, 15-minute energy values, any window, the same values each time.
+"""A stand-in for a metering API: two meters with 15-minute energy values, the same values for every request.
 
 Answers `GET /meterdata/measurement` in the shape of the contract. Values are drawn for each local day from the seed, so
-every window shows the same ones, whatever was asked before. Records are the starts of quarter hours before `end`.
+that they do not depend on the range or the order of requests. Records are at the starts of quarter hours before `end`.
 """
 
 import math
@@ -15,8 +15,8 @@ import msgspec
 import numpy as np
 
 from tidemill.model.time import parse_instant
-from tidemill.simulate.fault_injector import FaultInjector, commit, parse_faults, send_slowly
-from tidemill.simulate.server import Receive, Scope, Send, answer_json, parameters, serve
+from tidemill.simulate.fault_injector import FaultInjector, inject_fault, parse_faults, send_slowly
+from tidemill.simulate.server import Receive, Scope, Send, query_parameters, send_json, serve
 
 DEFAULT_PORT: Final = 28463
 HOUSEHOLD_MUID: Final = "0c5d4ad6-6cbf-4a52-9a43-6f0d6b1a9d11"
@@ -41,7 +41,7 @@ class MetersOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MeterServer:
-    """The server as an ASGI application. Raises ValueError for options that make no sense."""
+    """The server as an ASGI application. Raises ValueError for invalid options."""
 
     def __init__(self, options: MetersOptions, clock_ns: Callable[[], int] = time.time_ns) -> None:
         self._seed = options.seed
@@ -52,36 +52,36 @@ class MeterServer:
         self.requests = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answers one request."""
         if scope["type"] != "http":
             return
         if scope["path"] != PATH:
-            await answer_json(send, 404, {"title": "Not Found", "detail": f"There is only {PATH}."})
+            await send_json(send, 404, {"title": "Not Found", "detail": f"There is only {PATH}."})
             return
         self.requests += 1
         fault = self._faults.draw()
         if fault is not None and fault != "slow":
-            await commit(fault, scope, receive, send)
+            await inject_fault(fault, scope, receive, send)
             return
-        status, document = self._answer(parameters(scope))
+        status, document = self._answer(query_parameters(scope))
         if fault == "slow" and status == 200:
             await send_slowly(msgspec.json.encode(document), receive, send)
         else:
-            await answer_json(send, status, document)
+            await send_json(send, status, document)
 
-    def _answer(self, asked: dict[str, str]) -> tuple[int, dict[str, Any]]:
+    def _answer(self, params: dict[str, str]) -> tuple[int, dict[str, Any]]:
         try:
-            start = parse_bound(asked.get("start") or _DEFAULT_WINDOW[0])
-            stop = parse_bound(asked.get("stop") or _DEFAULT_WINDOW[1])
-            limit = int(asked.get("limit") or 5000)
+            start = parse_bound(params.get("start") or _DEFAULT_WINDOW[0])
+            stop = parse_bound(params.get("stop") or _DEFAULT_WINDOW[1])
+            limit = int(params.get("limit") or 5000)
         except ValueError as error:
             return 400, {"title": "Bad Request", "detail": str(error)}
-        if asked.get("measurement", "energy") != "energy":
+        if params.get("measurement", "energy") != "energy":
             return 200, {"data": []}
-        return 200, {"data": self.records(asked.get("muid", ""), start, stop, min(limit, _MAX_RECORDS))}
+        return 200, {"data": self.records(params.get("muid", ""), start, stop, min(limit, _MAX_RECORDS))}
 
     def records(self, muid: str, start_ns: int, stop_ns: int, limit: int) -> list[dict[str, Any]]:
-        """At most `limit` records of a meter in [start, stop), oldest first; none of a meter that is not there."""
+        """At most `limit` records of a meter in [start, stop), oldest first; none for an unknown meter."""
         if muid not in (HOUSEHOLD_MUID, SOLAR_MUID):
             return []
         end_ns = self._end_ns if self._end_ns is not None else self._clock_ns()
@@ -110,7 +110,7 @@ class MeterServer:
 
 
 def parse_bound(text: str) -> int:
-    """A date (midnight UTC) or an RFC 3339 instant -> ns since the epoch. Raises ValueError with a sentence."""
+    """Ns since the epoch of a date (midnight UTC) or an RFC 3339 instant. Raises ValueError with a sentence."""
     return parse_instant(f"{text}T00:00:00Z" if len(text) == 10 else text)
 
 
@@ -147,8 +147,8 @@ def _bump(hours: "np.ndarray[Any, np.dtype[np.float64]]", centre: float, width: 
     return np.exp(-0.5 * ((hours - centre) / width) ** 2)
 
 
-def run(options: MetersOptions) -> dict[str, Any]:
-    """Serve until SIGINT or SIGTERM; returns the number of requests. Raises ValueError or OSError at the start."""
+def run_meter_server(options: MetersOptions) -> dict[str, Any]:
+    """Serves until SIGINT or SIGTERM; returns the number of requests. Raises ValueError or OSError at the start."""
     server = MeterServer(options)
     serve(server, options.host, options.port)
     return {"requests": server.requests}

@@ -1,8 +1,8 @@
 """Phones that send one fix at a time to `PUT /location`, and check each answer.
 
-Among the fixes: duplicates (the same timestamp and user, other values), bursts, late records, and broken ones of every
-kind, which must be refused by name. With `verify` the averages per user and minute are read back at the end and
-compared with those of the first-submitted fixes. A user's fixes are sent in order, by one worker.
+The fixes include duplicates (the same timestamp and user, other values), bursts, late records, and every kind of broken
+record, whose refusal must name the fault. With `verify` the averages per user and minute are read back at the end and
+compared with those of the first-submitted fixes. One worker sends all fixes of a user, in order.
 """
 
 import random
@@ -15,11 +15,11 @@ import msgspec
 from tidemill.model.time import NS_PER_S, format_instant, parse_instant
 from tidemill.simulate.session import ClientSession, Options, Progress, Unexpected, accepts, refuses, run_workers
 from tidemill.simulate.summary import Summary
-from tidemill.simulate.walks import Fix, broken, walk
+from tidemill.simulate.walks import Fix, broken_record, walk
 
 _FIELDS: Final = ("lat", "long", "accuracy", "speed")
 _MINUTE_NS: Final = 60 * NS_PER_S
-Minutes = dict[tuple[str, int], dict[str, Fix]]  # (user, minute) -> the fixes that count, by timestamp
+Minutes = dict[tuple[str, int], dict[str, Fix]]  # (user, minute) -> the first-submitted fixes, by timestamp
 
 
 class PhonesOptions(Options, frozen=True, kw_only=True):
@@ -30,52 +30,52 @@ class PhonesOptions(Options, frozen=True, kw_only=True):
     verify: bool = False
 
 
-class Sending(msgspec.Struct, frozen=True):
-    """One request to come. `kind` `late` fixes are older than ones sent before; of a `burst` none waits."""
+class PlannedRequest(msgspec.Struct, frozen=True):
+    """A request to send. A `late` fix is older than fixes sent before; a `burst` fix is sent without a pause."""
 
     fix: Fix
     kind: Literal["fix", "duplicate", "late", "burst", "broken"]
     number: int = 0
 
 
-def sendings(seed: int, user: int, start_ns: int) -> Iterator[Sending]:
-    """What one phone sends, without end: a walk with some fixes held back, sent twice, in bursts or broken."""
+def planned_requests(seed: int, user: int, start_ns: int) -> Iterator[PlannedRequest]:
+    """The requests of one phone, without end: a walk with some fixes late, duplicated, in bursts or broken."""
     draw = random.Random(f"phone {seed} {user}")
     held: list[Fix] = []
     burst = 0
     sent: list[Fix] = []
     for number, fix in enumerate(walk(seed, user, start_ns)):
-        place = draw.random()
+        share = draw.random()
         if burst:
             burst -= 1
-            yield Sending(fix, "burst")
-        elif place < 0.06:
+            yield PlannedRequest(fix, "burst")
+        elif share < 0.06:
             held.append(fix)
             continue
         else:
-            burst = draw.randint(5, 15) if place > 0.98 else 0
-            yield Sending(fix, "fix")
+            burst = draw.randint(5, 15) if share > 0.98 else 0
+            yield PlannedRequest(fix, "fix")
         sent = [*sent[-20:], fix]
         if draw.random() < 0.08:
             other = {"accuracy": 99.9, "speed": 9.9}
-            yield Sending(msgspec.structs.replace(draw.choice(sent), **other), "duplicate")
+            yield PlannedRequest(msgspec.structs.replace(draw.choice(sent), **other), "duplicate")
         if held and draw.random() < 0.1:
             late = held.pop(0)
             sent.append(late)
-            yield Sending(late, "late")
+            yield PlannedRequest(late, "late")
         if draw.random() < 0.06:
-            yield Sending(fix, "broken", number + user)
+            yield PlannedRequest(fix, "broken", number + user)
 
 
-def run(options: PhonesOptions, progress: Progress | None = None) -> Summary:
-    """Send `count` records and check the answers. Raises ValueError for a `start` that is no instant."""
+def run_phones(options: PhonesOptions, progress: Progress | None = None) -> Summary:
+    """Sends `count` records and checks the answers. Raises ValueError for a `start` that is no instant."""
     start_ns = parse_instant(options.start)
     minutes: Minutes = defaultdict(dict)
     workers = max(1, min(options.connections, options.users))
 
     def work(session: ClientSession) -> Sequence[Awaitable[None]]:
         users = range(options.users)
-        return [_work(session, options, list(users[place::workers]), start_ns, minutes) for place in range(workers)]
+        return [_work(session, options, list(users[first::workers]), start_ns, minutes) for first in range(workers)]
 
     async def finish(session: ClientSession) -> None:
         await _verify(session, minutes)
@@ -86,22 +86,22 @@ def run(options: PhonesOptions, progress: Progress | None = None) -> Summary:
 async def _work(
     session: ClientSession, options: PhonesOptions, users: list[int], start_ns: int, minutes: Minutes
 ) -> None:
-    """Send for these users in turn."""
-    streams = [sendings(options.seed, user, start_ns) for user in users]
+    """Sends the requests of these users in turn."""
+    streams = [planned_requests(options.seed, user, start_ns) for user in users]
     while True:
         for stream in streams:
-            if session.take() is None:
+            if session.next_number() is None:
                 return
-            sending = next(stream)
-            if sending.kind != "burst":
+            planned = next(stream)
+            if planned.kind != "burst":
                 await session.pace()
-            await _send(session, sending, minutes if options.verify else None)
+            await _send(session, planned, minutes if options.verify else None)
 
 
-async def _send(session: ClientSession, sending: Sending, minutes: Minutes | None) -> None:
-    fix = sending.fix
-    if sending.kind == "broken":
-        body, paths = broken(fix, sending.number)
+async def _send(session: ClientSession, planned: PlannedRequest, minutes: Minutes | None) -> None:
+    fix = planned.fix
+    if planned.kind == "broken":
+        body, paths = broken_record(fix, planned.number)
         await session.call("PUT", "/location", refuses(400, *paths), body=body, headers=_JSON)
         return
     body = msgspec.json.encode(fix.record())
@@ -115,24 +115,21 @@ _JSON: Final = {"Content-Type": "application/json"}
 
 
 async def _verify(session: ClientSession, minutes: Minutes) -> None:
-    """Compare every minute of every user."""
+    """Compares every minute of every user."""
     for user in sorted({user for user, _ in minutes}):
         mine = {minute: fixes for (name, minute), fixes in minutes.items() if name == user}
 
         async def compare(user: str = user, mine: dict[int, dict[str, Fix]] = mine) -> None:
             bounds = {"start": format_instant(min(mine)), "end": format_instant(max(mine) + _MINUTE_NS)}
-            rows = await _rollups(session, {"user_id": user, "limit": "10000", **bounds})
+            params = {"user_id": user, "limit": "10000", **bounds}
+            windows = await session.read_json("/v1/feeds/location/rollups", params)
+            rows = {parse_instant(window["minute"]): window for window in windows}
             for minute, fixes in mine.items():
                 _compare(user, minute, list(fixes.values()), rows.get(minute))
             if extra := rows.keys() - mine.keys():
                 raise Unexpected(f"{user} has a minute that was never sent: {format_instant(min(extra))}")
 
         await session.verify(f"averages of {user}", compare)
-
-
-async def _rollups(session: ClientSession, params: dict[str, str]) -> dict[int, dict[str, Any]]:
-    rows = await session.read("/v1/feeds/location/rollups", params)
-    return {parse_instant(row["minute"]): row for row in rows}
 
 
 def _compare(user: str, minute: int, fixes: list[Fix], row: dict[str, Any] | None) -> None:

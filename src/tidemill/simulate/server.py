@@ -1,7 +1,6 @@
 """Runs a raw ASGI application on uvicorn: blocking for the command line, or in a thread for as long as a `with` lasts.
 
-Leaves what is answered to the application. Guarantees that the port is open when `running` hands over the URL,
-and that the server is gone when the `with` ends.
+Guarantees that the port is open when `running` returns the URL, and that the server has ended when the `with` ends.
 """
 
 import json
@@ -25,7 +24,7 @@ TRANSPORT = "tidemill.transport"
 
 
 class _OpenProtocol(HttpToolsProtocol):
-    """Hands the connection to the application, so that it can reset it."""
+    """Passes the connection to the application, so that the application can reset it."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -46,15 +45,15 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def serve(app: App, host: str, port: int) -> None:
-    """Serve until SIGINT or SIGTERM. Raises OSError when the port is taken."""
+    """Serves until SIGINT or SIGTERM. Raises OSError when the port is in use."""
     with _listen(host, port) as listener:
         _server(app).run(sockets=[listener])
 
 
 @contextmanager
 def running(app: App, host: str = "127.0.0.1", port: int = 0, listener: socket.socket | None = None) -> Iterator[str]:
-    """Serve in a thread; gives the URL (without a slash at the end). Port 0 takes a free one; a `listener` is used
-    instead, and closed at the end."""
+    """Serves in a thread; yields the URL (without a slash at the end). Port 0 selects a free port. A `listener` is used
+    instead of host and port, and closed at the end."""
     with listener or _listen(host, port) as listening:
         server = _server(app)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="simulator", daemon=True)
@@ -66,19 +65,19 @@ def running(app: App, host: str = "127.0.0.1", port: int = 0, listener: socket.s
             thread.join(10)
 
 
-def parameters(scope: Scope) -> dict[str, str]:
-    """The query parameters of a request; of one given twice, the last."""
+def query_parameters(scope: Scope) -> dict[str, str]:
+    """The query parameters of a request; the last value of a repeated parameter."""
     query = scope["query_string"].decode("ascii", "replace")
     return {name: values[-1] for name, values in parse_qs(query, keep_blank_values=True).items()}
 
 
-async def answer(send: Send, status: int, body: bytes, content_type: str = "application/json") -> None:
-    """Send a whole response."""
+async def send_response(send: Send, status: int, body: bytes, content_type: str = "application/json") -> None:
+    """Sends a whole response."""
     headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
-async def answer_json(send: Send, status: int, document: object) -> None:
-    """Send a document as JSON."""
-    await answer(send, status, json.dumps(document, allow_nan=False).encode())
+async def send_json(send: Send, status: int, document: object) -> None:
+    """Sends a document as JSON."""
+    await send_response(send, status, json.dumps(document, allow_nan=False).encode())

@@ -1,8 +1,8 @@
-"""What the simulated clients share: paced requests over one HTTP session, and a check of every answer.
+"""The common parts of the simulated clients: paced requests over one HTTP session, and a check of every answer.
 
-A simulator is a set of workers, each a coroutine that sends its requests in order through `ClientSession.call`;
-`run_workers` runs them until they end, SIGINT or SIGTERM, and gives the summary. Times to wait come from the rate, so
-that the same seed sends the same bytes in the same order for each worker.
+A simulator is a set of workers, each a coroutine that sends its requests in order through `ClientSession.call`.
+`run_workers` runs them until they end or until SIGINT or SIGTERM, and returns the summary. Pauses depend on the rate
+alone, so that the same seed sends the same bytes in the same order for each worker.
 """
 
 import asyncio
@@ -18,19 +18,19 @@ import msgspec
 
 from tidemill.simulate.summary import Counter, Summary
 
-Progress = Callable[[int, int], None]  # (sent so far, requests in all; 0: no end)
-_TIMEOUT_S: Final = 35.0  # the server gives a body 30 s
+Progress = Callable[[int, int], None]  # (sent so far, requests in total; 0: unlimited)
+_TIMEOUT_S: Final = 35.0  # the server waits 30 s for a body
 _VERIFY_S = 10.0
 _TRY_AGAIN: Final = frozenset({429, 502, 503, 507})
 
 
-class Unexpected(Exception):  # noqa: N818 - it is what it says
+class Unexpected(Exception):  # noqa: N818 - raise Unexpected(...) reads well
     """An answer that the contract does not allow."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What every simulated client takes: `count` items in all (0: until stopped) at `rate` a second (0: as fast as
-    answers come) over `connections`. `patience_s`: for how long to send again what a server that is away refused."""
+    """The options of every simulated client: `count` items in total (0: until stopped) at `rate` per second (0: as fast
+    as answers come) over `connections`. `patience_s`: how long a request is repeated while the server is away."""
 
     url: str = "http://127.0.0.1:8080"
     key: str = ""
@@ -42,7 +42,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """An answer, read."""
+    """A complete answer."""
 
     status: int
     content_type: str
@@ -60,7 +60,7 @@ Check = Callable[[Reply], str]  # returns "accepted" or "refused", or raises Une
 
 
 class ClientSession:
-    """Sends requests and keeps count. `total` is how many calls `take` allows (0: no end)."""
+    """Sends requests and counts their outcomes."""
 
     def __init__(self, name: str, options: Options, client: httpx.AsyncClient, progress: Progress | None) -> None:
         self.counter = Counter(name)
@@ -71,15 +71,15 @@ class ClientSession:
         self._taken = 0
         self._run = uuid.uuid4().hex
 
-    def take(self) -> int | None:
-        """The number of the next item (from 0), or None when the count is used up."""
+    def next_number(self) -> int | None:
+        """The number of the next item (from 0), or None after `count` items."""
         if self._options.count and self._taken >= self._options.count:
             return None
         self._taken += 1
         return self._taken - 1
 
     async def pace(self) -> None:
-        """Wait until the rate allows one more; after a stall at most a second's worth is made up for."""
+        """Waits until the rate allows the next request; catches up at most one second after a stall."""
         if self._options.rate <= 0:
             return
         now = time.monotonic()
@@ -97,8 +97,8 @@ class ClientSession:
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str] | None = None,
     ) -> Reply | None:
-        """Send one request and check its answer; None when it was not as expected. Sent again with the same
-        idempotency key for `patience_s` while the server is away."""
+        """Sends one request and checks its answer; returns None for an unexpected answer. Repeats the request with the
+        same idempotency key for `patience_s` while the server is unavailable."""
         self.counter.sent += 1
         more = {"Idempotency-Key": f"{self._run}-{self.counter.sent}"} if self._options.patience_s and body else {}
         what = f"{method} {path}"
@@ -106,10 +106,10 @@ class ClientSession:
             reply = await self._exchange(method, path, body, {**(headers or {}), **more}, params)
             verdict = check(reply)
         except Unexpected as error:
-            self.counter.surprise(f"{what}: {error}")
+            self.counter.add_unexpected(f"{what}: {error}")
             return None
         except httpx.HTTPError as error:
-            self.counter.surprise(f"{what}: {type(error).__name__}: {error}")
+            self.counter.add_unexpected(f"{what}: {type(error).__name__}: {error}")
             return None
         finally:
             if self._progress is not None:
@@ -132,29 +132,30 @@ class ClientSession:
                 if time.monotonic() >= end:
                     raise
             else:
-                self.counter.took(time.monotonic() - started)
+                self.counter.add_latency(time.monotonic() - started)
                 if answer.status_code not in _TRY_AGAIN or time.monotonic() >= end:
                     return Reply(answer.status_code, answer.headers.get("content-type", ""), answer.content)
             self.counter.retried += 1
             await asyncio.sleep(0.1)
 
-    async def read(self, path: str, params: Mapping[str, str] | None = None) -> Any:
-        """GET a document to compare with. Raises Unexpected unless it is 200 and JSON."""
+    async def read_json(self, path: str, params: Mapping[str, str] | None = None) -> Any:
+        """The JSON document at a path. Raises Unexpected unless the answer is 200 and JSON."""
         reply = await self._exchange("GET", path, None, {}, params)
         if reply.status != 200:
             raise Unexpected(f"GET {path} answered {reply.status}: {reply.body[:200]!r}")
         return reply.json()
 
     async def verify(self, what: str, compare: Callable[[], Awaitable[None]], within_s: float | None = None) -> bool:
-        """Compare what was sent with what can be read, until it agrees or `within_s` passed (the mill applies after
-        the answer). `compare` raises Unexpected with what differs; a document of another shape counts as differing."""
+        """Repeats `compare` until it succeeds or `within_s` has passed (the mill applies after the answer); returns
+        whether it succeeded. `compare` raises Unexpected for a difference; a document of another shape is one, too."""
         end = time.monotonic() + (_VERIFY_S if within_s is None else within_s)
         while True:
             try:
                 await compare()
             except (Unexpected, httpx.HTTPError, LookupError, TypeError, ValueError) as error:
                 if time.monotonic() >= end:
-                    self.counter.surprise(f"{what}: {_told(error)}")
+                    kind = "" if isinstance(error, Unexpected) else f"{type(error).__name__}: "
+                    self.counter.add_unexpected(f"{what}: {kind}{error}")
                     return False
                 await asyncio.sleep(0.1)
             else:
@@ -162,12 +163,8 @@ class ClientSession:
                 return True
 
 
-def _told(error: Exception) -> str:
-    return str(error) if isinstance(error, Unexpected) else f"{type(error).__name__}: {error}"
-
-
 def accepts(*statuses: int, then: Callable[[Reply], None] | None = None) -> Check:
-    """A check that the status is one of these and the body a JSON object (nothing for 204); `then` looks closer."""
+    """A check that the status is one of these and the body a JSON object (empty for 204); `then` checks further."""
 
     def check(reply: Reply) -> str:
         if reply.status not in statuses:
@@ -182,7 +179,7 @@ def accepts(*statuses: int, then: Callable[[Reply], None] | None = None) -> Chec
 
 
 def refuses(status: int, *paths: str) -> Check:
-    """A check that the answer is a problem document of this status that names each of these paths."""
+    """A check that the answer is a problem document with this status and a fault at each of these paths."""
 
     def check(reply: Reply) -> str:
         if reply.status != status:
@@ -205,7 +202,7 @@ def run_workers(
     progress: Progress | None = None,
     finish: Callable[[ClientSession], Awaitable[None]] | None = None,
 ) -> Summary:
-    """Run all workers to their end (or SIGINT, SIGTERM), then `finish`; returns the summary."""
+    """Runs all workers until they end, or a SIGINT or SIGTERM; then `finish`, unless stopped. Returns the summary."""
     return asyncio.run(_run(name, options, workers, progress, finish))
 
 

@@ -1,4 +1,4 @@
-"""What a simulator found: how many requests, how many answers as expected, examples of the others, latencies."""
+"""The result of a simulator: counts of requests and of expected answers, examples of unexpected ones, latencies."""
 
 import logging
 from collections import deque
@@ -9,12 +9,12 @@ import msgspec
 log = logging.getLogger(__name__)
 
 _EXAMPLES: Final = 5
-_SAMPLES: Final = 100_000  # latencies kept, the newest; percentiles of longer runs are of these
+_SAMPLES: Final = 100_000  # the newest latencies are kept; percentiles of longer runs are of these
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a run. `accepted`, `refused` (refusals that were expected) and `unexpected` add up to `sent`;
-    `verified` counts facts read back and compared, `retried` sendings again after a refused connection or a 503.
+    `verified` counts comparisons with what was read back, `retried` repeated requests (no connection, or a 503).
     Latencies in ms, null when nothing was sent."""
 
     name: str
@@ -48,7 +48,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counter:
-    """Collects what becomes a Summary."""
+    """Counts the outcomes that a Summary reports."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -56,19 +56,19 @@ class Counter:
         self._examples: list[str] = []
         self.sent = self.accepted = self.refused = self.unexpected = self.retried = self.verified = 0
 
-    def surprise(self, example: str) -> None:
-        """Something was not as expected; the first few are kept as examples."""
+    def add_unexpected(self, example: str) -> None:
+        """Counts an unexpected outcome; the first few are kept as examples."""
         self.unexpected += 1
         if len(self._examples) < _EXAMPLES:
             self._examples.append(example)
             log.warning("%s: unexpected: %s", self._name, example)
 
-    def took(self, seconds: float) -> None:
-        """The latency of one answer."""
+    def add_latency(self, seconds: float) -> None:
+        """Adds the latency of one answer."""
         self._latencies.append(seconds)
 
     def summary(self, elapsed_s: float) -> Summary:
-        """Everything so far."""
+        """The Summary so far."""
         ordered = sorted(self._latencies)
         return Summary(
             name=self._name,

@@ -1,8 +1,8 @@
-"""Where simulated phones go: one walk for each user, as the fixes a device would record, and ways to break a record.
+"""Walks of simulated phones: for each user the fixes that a device would record, and the kinds of broken records.
 
-Pure and seeded. A device writes its local time (zone of its position) without an offset, now and then with one; two of
-the users cross from one zone into another and back. A user never has the same local text twice for two instants, so
-that what counts as a duplicate is never in doubt.
+Pure and seeded. A device writes its local time (zone of its position) without an offset, sometimes with an offset; two
+of the users cross from one zone into another and back. A user never has the same text for two instants, so that
+duplicates are unambiguous.
 """
 
 import random
@@ -16,7 +16,7 @@ import tzfpy
 from tidemill.model.time import NS_PER_S
 from tidemill.model.zones import zone
 
-_PLACES: Final = (
+_STARTS: Final = (
     (-7.035, 38.88),  # Caia: Portugal | Spain
     (-85.21, 33.00),  # Georgia | Alabama
     (-73.916, 40.701),  # New York
@@ -26,11 +26,11 @@ _PLACES: Final = (
     (139.76, 35.68),  # Tokyo
     (-30.0, 45.0),  # at sea
 )
-CROSSING: Final = 2  # the first so many places are on a border
+CROSSING: Final = 2  # so many of the first start points are on a border
 
 
 class Fix(msgspec.Struct, frozen=True, kw_only=True):
-    """One fix as sent (`timestamp` is the device's text) and the instant it means, ns UTC."""
+    """One fix as sent (`timestamp` is the device's text) and its instant, ns UTC."""
 
     user_id: str
     timestamp: str
@@ -48,12 +48,12 @@ class Fix(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def walk(seed: int, user: int, start_ns: int) -> Iterator[Fix]:
-    """The fixes of one user, in the order of time, without end. The same for the same arguments."""
+    """The fixes of one user in order of time, without end. The same arguments give the same fixes."""
     draw = random.Random(f"walk {seed} {user}")
-    long, lat = _PLACES[user % len(_PLACES)]
+    long, lat = _STARTS[user % len(_STARTS)]
     moment = datetime.fromtimestamp(start_ns // NS_PER_S, UTC)
     heading = draw.choice((-1, 1))
-    said: set[str] = set()
+    written: set[str] = set()
     for step in range(10**12):
         moment += timedelta(seconds=draw.randint(2, 20), milliseconds=draw.choice((0, 0, 0, 250, 123)))
         if step % 40 == 20:
@@ -62,11 +62,11 @@ def walk(seed: int, user: int, start_ns: int) -> Iterator[Fix]:
         long = round(long + heading * 0.0015, 6)
         lat = round(lat + draw.uniform(-0.0004, 0.0004), 6)
         text = _device_text(moment, lat, long, with_offset=draw.random() < 0.05)
-        if text in said:
+        if text in written:
             continue
-        said.add(text)
-        if len(said) > 20_000:
-            said.clear()  # longer ago than any border can set a clock back
+        written.add(text)
+        if len(written) > 20_000:
+            written.clear()  # older than the largest step back at a border
         yield Fix(
             user_id=f"sim{seed}-{user}",
             timestamp=text,
@@ -79,41 +79,41 @@ def walk(seed: int, user: int, start_ns: int) -> Iterator[Fix]:
 
 
 def _device_text(moment: datetime, lat: float, long: float, *, with_offset: bool) -> str:
-    """A local time as devices write it; one that the clock shows twice gets its offset, or it would be read as the
-    earlier one."""
+    """A local time as devices write it. A time that occurs twice gets its offset, because it would be read as the
+    earlier instant without one."""
     local = moment.astimezone(zone(tzfpy.get_tz(long, lat)))
-    twice = local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
+    repeated = local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
     text = local.strftime("%Y-%m-%d %H:%M:%S")
     if local.microsecond:
         text += f".{local.microsecond:06d}".rstrip("0")
-    if not (with_offset or twice):
+    if not (with_offset or repeated):
         return text
     offset = local.strftime("%z")
     return f"{text.replace(' ', 'T')}{offset[:3]}:{offset[3:5]}"
 
 
-def broken(fix: Fix, number: int) -> tuple[bytes, tuple[str, ...]]:
-    """The `number`-th way to break a record: the body, and the paths that the refusal must name."""
+def broken_record(fix: Fix, number: int) -> tuple[bytes, tuple[str, ...]]:
+    """The `number`-th kind of broken record: the body, and the paths that the refusal must name."""
     record = fix.record()
     changes, paths = _BREAKS[number % len(_BREAKS)]
     if isinstance(changes, bytes):
         return changes or msgspec.json.encode(record)[:-20], paths
     for name, value in changes.items():
-        if value is _GONE:
+        if value is _MISSING:
             del record[name]
         else:
             record[name] = value
-    # what JSON cannot say is put in as text
+    # NaN and numbers beyond a double are inserted as text, because the encoder refuses them
     return msgspec.json.encode(record).replace(b'"<nan>"', b"NaN").replace(b'"<huge>"', b"1e999"), paths
 
 
-_GONE: Final = object()
+_MISSING: Final = object()
 _BREAKS: Final[tuple[tuple[bytes | dict[str, Any], tuple[str, ...]], ...]] = (
     ({"lat": 90.5}, ("$.lat",)),
     ({"long": -181}, ("$.long",)),
     ({"lat": "north"}, ("$.lat",)),
-    ({"timestamp": _GONE}, ("$.timestamp",)),
-    ({"user_id": _GONE}, ("$.user_id",)),
+    ({"timestamp": _MISSING}, ("$.timestamp",)),
+    ({"user_id": _MISSING}, ("$.user_id",)),
     ({"user_id": ["a1"]}, ("$.user_id",)),
     ({"timestamp": "yesterday"}, ("$.timestamp",)),
     ({"timestamp": "2017-02-29 12:00:00"}, ("$.timestamp",)),
@@ -121,7 +121,7 @@ _BREAKS: Final[tuple[tuple[bytes | dict[str, Any], tuple[str, ...]], ...]] = (
     ({"speed": "<huge>"}, ("$.speed",)),
     ({"speed": None}, ("$.speed",)),
     ({"accuracy": -1}, ("$.accuracy",)),
-    ({"lat": _GONE, "long": "x", "speed": -3}, ("$.lat", "$.long", "$.speed")),
+    ({"lat": _MISSING, "long": "x", "speed": -3}, ("$.lat", "$.long", "$.speed")),
     ({"lat": "<nan>"}, ()),
     (b"", ()),  # cut short
     (b"[1]", ("$[0]",)),
