@@ -88,10 +88,10 @@ def _feeds() -> str:
     rows = [
         (
             f"[`{check.name}`](rules.md#{check.name})",
-            ", ".join(f"`{option.name}`" for option in options(check)),
+            ", ".join(f"`{option.name}`" for option in check_options(check)),
             check.kind,
         )
-        for check in sorted(OURS, key=lambda check: check.name)
+        for check in sorted(BUILT_IN, key=lambda check: check.name)
     ]
     parts.append(_table(("check", "options", "looks at"), rows))
     return "\n".join(parts)

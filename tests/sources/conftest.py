@@ -49,7 +49,7 @@ class Intake:
             raise UnavailableError("the API is not there", 0.01)
         now = time.time_ns()
         digest = hashlib.sha256(body).digest()
-        form = format_asked(content_type, request_values)
+        form = format_with_tags(content_type, request_values)
         payload = Payload(new_receipt(now), tenant, feed, 1, now, form, body, digest)
         appended = await self.log.append_async(payload, idempotency_key)
         if self.lost_answers > 0:

@@ -32,14 +32,16 @@ log = logging.getLogger(__name__)
 def checks_by_name() -> Mapping[str, type[Check]]:
     """Checks by name. A check of another package has the name of its entry point and cannot take the name of a built-in
     check; one that cannot be used (`unusable_checks`) is left out."""
-    others = {name: check for name, check in plugins.load(plugins.RULES).items() if name not in unusable_checks()}
+    others = {
+        name: check for name, check in plugins.load_plugins(plugins.RULES).items() if name not in unusable_checks()
+    }
     return MappingProxyType(others | {check.name: check for check in BUILT_IN})
 
 
 @cache
 def unusable_checks() -> Mapping[str, str]:
     """The entry points of other packages that are no valid checks: fault by name. Logs each once."""
-    offered = plugins.load(plugins.RULES).items()
+    offered = plugins.load_plugins(plugins.RULES).items()
     faults = {name: fault for name, check in offered if (fault := _plugin_fault(name, check))}
     for name, fault in faults.items():
         log.error("the plug-in %s (%s) cannot be used: %s", name, plugins.RULES, fault)

@@ -119,7 +119,7 @@ class CatalogDesk:
         """See `FeedDesk`."""
         old, new = self._kept(name, version), self._kept(name, other)
         names = (f"{name} (version {version})", f"{name} (version {other})")
-        return VersionDiff(list(changes(old.text, new.text)), text_diff(old.text, new.text, names))
+        return VersionDiff(list(definition_changes(old.text, new.text)), text_diff(old.text, new.text, names))
 
     def _kept(self, name: str, version: int | None) -> FeedText:
         if version is None:

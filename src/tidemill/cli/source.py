@@ -65,7 +65,7 @@ def try_source(
 
     The exit status is 0 when records were decoded, 1 when the source was not reached or nothing could be decoded.
     """
-    from tidemill.cli.source_trial import Trial, decode_answer, load_feed
+    from tidemill.cli.source_trial import Trial, decode_answer, load_given_feed
     from tidemill.sources.draft import DraftOptions
 
     wish = DraftOptions(
@@ -80,7 +80,7 @@ def try_source(
         headers=dict(_pair("--header", text, ":") for text in header or ()),
         allow=tuple(allow or ()),
     )
-    given = load_feed(decode, feed, data, tenant, with_source=not url)
+    given = load_given_feed(decode, feed, data, tenant, with_source=not url)
     if given is not None and (wish.time or wish.tags or wish.fields or records or format):
         raise InputError("The feed says how to decode: --time, --tag, --field, --records and --format go without one")
     if draft is not None and (given is not None or draft.exists()):

@@ -141,7 +141,7 @@ class Trial:
             client.close()
 
 
-def load_feed(file: Path | None, name: str, data: str | None, tenant: str, *, with_source: bool) -> Feed | None:
+def load_given_feed(file: Path | None, name: str, data: str | None, tenant: str, *, with_source: bool) -> Feed | None:
     """The feed of a file, or of a data folder; None when neither is named. Raises InputError, NotFoundError."""
     if file is not None and name:
         raise InputError("either --decode or --feed, not both")

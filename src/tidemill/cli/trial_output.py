@@ -45,7 +45,7 @@ def show_structure(result: "TrialResult") -> None:
         verb = "" if member.role == "unused" else "looks "
         style = "dim" if member.role == "unused" else ""
         path = clean_text(f"{structure.records}[*]{member.path[1:]}" if structure.count > 1 else member.path)
-        out.print(Text(f"  {path} {verb}{member.looks}", style=style), soft_wrap=True)
+        out.print(Text(f"  {path} {verb}{member.explanation}", style=style), soft_wrap=True)
 
 
 def show_preview(preview: "Preview", limit: int) -> None:
@@ -66,9 +66,9 @@ def show_preview(preview: "Preview", limit: int) -> None:
             cells += [_number(row.values.get(name)) for name in fields]
             shown.add_row(*map(Text, cells), *([", ".join(row.marks)] if marked else []))
         out.print(shown)
-    if preview.lost:
+    if preview.rejections:
         shown = plain_table("#", "time (UTC)", "reasons", "detail", "record")
-        for lost in preview.lost:
+        for lost in preview.rejections:
             cells = [
                 str(lost.index),
                 lost.time or "",

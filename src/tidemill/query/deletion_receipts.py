@@ -153,7 +153,7 @@ class DeletionQueries:
 
 def requested_item(payload: Payload) -> DeletionItem:
     """The receipt of a deletion that is durable and not applied yet."""
-    order = deletion.read(payload)
+    order = deletion.decode_deletion(payload)
     erase_by = payload.received_ns + int(order.erase_s * NS_PER_S)
     return DeletionItem(
         id=payload.receipt,
@@ -182,7 +182,7 @@ def preview_item(order: Deletion, evidence: DeletionEvidence) -> DeletionItem:
         applied_at=None,
         points=evidence.points,
         records=evidence.records,
-        payloads=evidence.gone.height,
+        payloads=evidence.whole.height,
         payloads_kept=evidence.kept,
         erase_by=None,
         erased_at=None,
