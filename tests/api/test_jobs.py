@@ -13,7 +13,7 @@ import pytest
 from tests.api.samples import problem, row
 from tests.support.api import Api, running_api
 from tidemill.api.job_request import MAKERS
-from tidemill.api.job_upkeep import job_gauges, prune, wake_for_waiting
+from tidemill.api.job_upkeep import job_gauges, prune_jobs, wake_for_waiting
 from tidemill.api.job_views import VIEWS
 from tidemill.api.jobs import MAX_QUEUED
 from tidemill.catalog.jobs import CatalogJobs, jobs_of_kinds
@@ -175,7 +175,7 @@ def test_old_jobs_are_removed_but_for_the_newest_of_a_tenant(alone: Api) -> None
     waiting = verification(now_ns - 95 * DAY_NS, "acme")
     for job in (*made.values(), waiting):
         jobs.create(job)
-    assert prune(alone.services) == 2
+    assert prune_jobs(alone.services) == 2
     kept = [waiting.id, *(made[one].id for one in (("beta", 90), ("beta", 80), ("acme", 40), ("acme", 5)))]
     assert sorted(job.id for job in jobs.list()) == sorted(kept)
 
@@ -186,7 +186,7 @@ def test_a_clock_in_doubt_removes_no_job(tmp_path: Path) -> None:
     settings = Settings(data=str(tmp_path), job_keep=0, job_keep_days=0)
     with running_api(tmp_path, settings=settings) as api:
         CatalogJobs(api.services.catalog, Verification).create(verification(0, state="done", finished_ns=0))
-        assert prune(api.services) == 0
+        assert prune_jobs(api.services) == 0
 
 
 def test_jobs_that_waited_through_a_restart_wake_the_worker(alone: Api) -> None:

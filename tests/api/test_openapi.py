@@ -410,20 +410,20 @@ def test_a_body_is_described_for_every_kind_of_job(api: Api) -> None:
 
 def test_too_many_requests_at_once_are_told_to_come_back() -> None:
     from tidemill.api.body import Gate
-    from tidemill.api.problems import OverloadedError, answer
+    from tidemill.api.problems import OverloadedError, problem_answer
 
     gate = Gate(max_requests=2, max_bytes=10)
     gate.enter()
     gate.enter()
     with pytest.raises(OverloadedError) as caught:
         gate.enter()
-    told = answer(caught.value)
+    told = problem_answer(caught.value)
     assert told.status == 503
     assert dict(told.headers)[b"retry-after"] == b"1"
-    gate.take(10)
+    gate.add_bytes(10)
     with pytest.raises(OverloadedError):
-        gate.take(1)
+        gate.add_bytes(1)
     gate.leave(10)
     gate.enter()
-    gate.take(10)
+    gate.add_bytes(10)
     assert MAX_REQUESTS > 1000

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.support.server import Server, running_server
-from tidemill.api.replay_request import read
+from tidemill.api.replay_request import decode_replay_body
 from tidemill.errors import InputError
 
 FEED = """
@@ -113,7 +113,7 @@ def test_every_fault_of_a_request_is_named(http: httpx.Client, body: Any, paths:
 def test_a_fault_is_told_in_the_words_of_json() -> None:
     for body, words in ((b"{}", "1 fault in the body: 'feed' is missing"), (b"[]", "must be an object, not array")):
         with pytest.raises(InputError, match=words):
-            read(body)
+            decode_replay_body(body)
 
 
 def test_one_that_is_over_cannot_be_cancelled_and_another_was_never(http: httpx.Client) -> None:

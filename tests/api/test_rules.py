@@ -4,7 +4,7 @@ import pytest
 
 from tests.api.samples import problem
 from tests.support.api import Api
-from tidemill.api.rules import rules
+from tidemill.api.rules import rules_by_name
 from tidemill.checks.library import OURS
 from tidemill.rules.reasons import REASONS
 
@@ -20,7 +20,7 @@ def test_every_rule_is_listed(api: Api) -> None:
 
 
 def test_names_of_checks_are_no_codes_of_faults() -> None:
-    assert all(rules()[check.name].kind == check.kind for check in OURS)
+    assert all(rules_by_name()[check.name].kind == check.kind for check in OURS)
 
 
 def test_one_rule_says_all_that_a_feed_needs(api: Api) -> None:
@@ -47,7 +47,7 @@ def test_policies_are_rules(api: Api, name: str, reason: str | None) -> None:
 
 
 def test_a_rule_that_needs_the_past_cannot_refuse() -> None:
-    history = [item for item in rules().values() if item.kind == "history"]
+    history = [item for item in rules_by_name().values() if item.kind == "history"]
     assert history
     assert all("refuse" not in item.actions for item in history)
 

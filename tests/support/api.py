@@ -95,7 +95,7 @@ def services(
     client = Store(
         store or StoreAddress("127.0.0.1", free_port(), password="x", database="default"), settings=store_settings
     )
-    deleted = PendingDeletions(applied, log, partial(series_of, client))
+    pending = PendingDeletions(applied, log, partial(series_of, client))
     return Services(
         settings=settings,
         log=log,
@@ -104,9 +104,9 @@ def services(
         texts=texts,
         catalog=catalog,
         store=client,
-        queries=Queries(client, log, book, deleted.of, applied.through, seals=Seals(cursor_key(catalog))),
+        queries=Queries(client, log, book, pending.hidden_series, applied.through, seals=Seals(cursor_key(catalog))),
         applied=applied,
-        deleted=deleted,
+        pending_deletions=pending,
         mills=mills,
         clock=time.time_ns,
         internal_secret=SECRET,
@@ -191,7 +191,7 @@ def running_api(folder: Path, **options: Any) -> Iterator[Api]:
     parts = services(folder, hints=ours, wake=wake, **options)
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    server = api_server.build(create_app(parts), parts.settings, parts.applied.stop)
+    server = api_server.build_server(create_app(parts), parts.settings, parts.applied.stop)
     loops: list[asyncio.AbstractEventLoop] = []
 
     async def serve() -> None:

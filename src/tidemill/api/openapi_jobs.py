@@ -1,4 +1,4 @@
-"""The body of `POST /v1/jobs` in the OpenAPI document: a shape for each kind, which `job_request` reads."""
+"""Describes the body of `POST /v1/jobs` in the OpenAPI document: a schema for each kind; `job_request` decodes it."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -27,12 +27,12 @@ VERIFY_BODY: Final[dict[str, Schema | Reference]] = {
 
 
 def _body(kind: str, properties: dict[str, Schema | Reference], description: str, *required: str) -> Schema:
-    named: dict[str, Schema | Reference] = {
+    kind_property: dict[str, Schema | Reference] = {
         "kind": Schema(type=OpenAPIType.STRING, const=kind, description="The kind of job.")
     }
     return Schema(
         type=OpenAPIType.OBJECT,
-        properties=named | properties,
+        properties=kind_property | properties,
         required=["kind", *required],
         additional_properties=False,
         description=description,
@@ -45,9 +45,9 @@ BODIES: Final = {
 }
 
 
-@dataclass  # without it the inherited __init__ passes over __post_init__
+@dataclass  # otherwise the inherited __init__ does not call __post_init__
 class PostJob(Operation):
-    """The operation with its body."""
+    """The OpenAPI operation with its body."""
 
     def __post_init__(self) -> None:
         schema = Schema(one_of=list(BODIES.values()))

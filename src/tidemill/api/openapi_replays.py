@@ -1,4 +1,4 @@
-"""The body of `POST /v1/replays` in the OpenAPI document: Litestar does not see it, `replay_request` reads it."""
+"""Describes the body of `POST /v1/replays` in the OpenAPI document; `replay_request` decodes it."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -28,7 +28,7 @@ _REJECTIONS: Final[dict[str, Schema | Reference]] = {
     "end": _instant("Received before this instant (RFC 3339)."),
 }
 REPLAY_BODY: Final[dict[str, Schema | Reference]] = {
-    "feed": Schema(type=OpenAPIType.STRING, description="The feed whose payloads go through the rules again."),
+    "feed": Schema(type=OpenAPIType.STRING, description="The feed to whose payloads the rules are applied again."),
     "start": _instant("Payloads that were received from this instant on (RFC 3339)."),
     "end": _instant("Payloads that were received before this instant (RFC 3339)."),
     "receipts": Schema(
@@ -50,7 +50,7 @@ REPLAY_BODY: Final[dict[str, Schema | Reference]] = {
         description="The version to apply; by default the one in force.",
     ),
     "dry_run": Schema(
-        type=OpenAPIType.BOOLEAN, default=False, description="Find the difference, and write nothing of it."
+        type=OpenAPIType.BOOLEAN, default=False, description="Compute the difference, and write nothing."
     ),
 }
 
@@ -60,9 +60,9 @@ REPLAY_TEXT: Final = (
 )
 
 
-@dataclass  # without it the inherited __init__ passes over __post_init__
+@dataclass  # otherwise the inherited __init__ does not call __post_init__
 class PostReplay(Operation):
-    """The operation with its body."""
+    """The OpenAPI operation with its body."""
 
     def __post_init__(self) -> None:
         schema = Schema(
