@@ -59,8 +59,8 @@ def keyed(api: Api, tenant: str, scope: str) -> httpx.Client:
 
 
 def verification(created_ns: int, tenant: str = "default", **changes: Any) -> Verification:
-    asked = VerifyRequest()
-    job = Verification(id=new_receipt(created_ns), tenant=tenant, request=asked, state="queued", created_ns=created_ns)
+    scope, job_id = VerifyRequest(), new_receipt(created_ns)
+    job = Verification(id=job_id, tenant=tenant, request=scope, state="queued", created_ns=created_ns)
     return msgspec.structs.replace(job, **changes)
 
 
@@ -176,7 +176,7 @@ def test_old_jobs_are_removed_but_for_the_newest_of_a_tenant(alone: Api) -> None
     for job in (*made.values(), waiting):
         jobs.create(job)
     assert prune_jobs(alone.services) == 2
-    kept = [waiting.id, *(made[one].id for one in (("beta", 90), ("beta", 80), ("acme", 40), ("acme", 5)))]
+    kept = [waiting.id, *(made[key].id for key in (("beta", 90), ("beta", 80), ("acme", 40), ("acme", 5)))]
     assert sorted(job.id for job in jobs.list()) == sorted(kept)
 
 
@@ -245,8 +245,8 @@ def test_a_folder_of_before_keeps_its_replays(tmp_path: Path) -> None:
 
 def test_a_replay_is_written_as_before() -> None:
     """So that a version of before reads it, too."""
-    asked = ReplayRequest(feed="dropzone", version=1, dry_run=True)
-    written = json.loads(msgspec.json.encode(Replay(id="a", tenant="t", request=asked, state="queued", created_ns=0)))
+    chosen = ReplayRequest(feed="dropzone", version=1, dry_run=True)
+    written = json.loads(msgspec.json.encode(Replay(id="a", tenant="t", request=chosen, state="queued", created_ns=0)))
     assert set(BEFORE) <= set(written)
 
 

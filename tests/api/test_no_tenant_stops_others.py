@@ -60,7 +60,7 @@ def test_a_tenant_takes_some_of_the_streams(monkeypatch: pytest.MonkeyPatch) -> 
 
     async def story() -> None:
         streams = Followers(None, _Applied())  # type: ignore[arg-type]
-        held = [streams.add_follower("a"), streams.enter("a")]
+        held = [streams.add_follower("a"), streams.add_follower("a")]
         with pytest.raises(UnavailableError, match="You have 2"):
             streams.add_follower("a")
         held.append(streams.add_follower("b"))

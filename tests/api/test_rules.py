@@ -24,26 +24,26 @@ def test_names_of_checks_are_no_codes_of_faults() -> None:
 
 
 def test_one_rule_says_all_that_a_feed_needs(api: Api) -> None:
-    found = api.client.get("/v1/rules/range").json()
-    assert (found["kind"], found["reason"], found["actions"]) == (
+    item = api.client.get("/v1/rules/range").json()
+    assert (item["kind"], item["reason"], item["actions"]) == (
         "value",
         "outside_range",
         ["reject", "flag", "refuse"],
     )
-    assert found["options"][0] == {
+    assert item["options"][0] == {
         "name": "field",
         "type": "text",
         "required": True,
         "default": None,
         "meaning": "the number field",
     }
-    assert 'check = "range"' in found["example"]
+    assert 'check = "range"' in item["example"]
 
 
 @pytest.mark.parametrize(("name", "reason"), [("first", "duplicate"), ("keep", None), ("dst_gap", "dst_gap")])
 def test_policies_are_rules(api: Api, name: str, reason: str | None) -> None:
-    found = api.client.get(f"/v1/rules/{name}").json()
-    assert (found["kind"], found["reason"]) == ("policy", reason)
+    item = api.client.get(f"/v1/rules/{name}").json()
+    assert (item["kind"], item["reason"]) == ("policy", reason)
 
 
 def test_a_rule_that_needs_the_past_cannot_refuse() -> None:

@@ -76,8 +76,7 @@ def create_app(services: Services) -> Front:
     shared |= {"followers": Followers(services.queries.changes, services.applied)}
 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        """Admit a request that has the scope of its handler (default `read`; null: no key needed). Raises
-        AccessError."""
+        """Admit a request with the scope of its handler (default `read`; null: no key). Raises AccessError."""
         scope = handler.opt.get("scope", "read")
         if scope is not None:
             headers, address = dict(connection.scope["headers"]), client_address(connection.scope)

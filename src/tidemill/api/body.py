@@ -20,8 +20,7 @@ class ClientGoneError(Exception):
 
 
 class Gate:
-    """Counts requests and bytes in flight. A request over either bound is refused and may be sent again, so that the
-    process never runs out of memory."""
+    """Counts requests and bytes in flight, and refuses requests over either bound before memory runs out."""
 
     def __init__(self, max_requests: int = MAX_REQUESTS, max_bytes: int = MAX_BYTES) -> None:
         self._max_requests, self._max_bytes = max_requests, max_bytes

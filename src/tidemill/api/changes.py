@@ -12,16 +12,7 @@ from litestar.di import NamedDependency
 from litestar.response import Stream
 
 from tidemill.api.followers import AGAIN_S, Follower, Followers
-from tidemill.api.reads_common import (
-    AnyRequest,
-    ReadCall,
-    answer_specs,
-    ask_store,
-    operation_taking,
-    parse_query,
-    problem_spec,
-    reading,
-)
+from tidemill.api.reads_common import AnyRequest, ReadCall, answer_specs, ask_store, operation_of, parse_query, reading
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.errors import Fault, FeedDefinitionError, InputError, StoreQueryError, UnavailableError
@@ -55,11 +46,8 @@ def list_changes(call: ReadCall[ChangesQuery]) -> ChangePage:
     tags=["ledger"],
     summary="Changes as they happen",
     operation_id="followChanges",
-    operation_class=operation_taking(ChangeStreamQuery),
-    responses={
-        **answer_specs(ChangeEvent, "Events `change`, with the `id` of each.", "text/event-stream"),
-        503: problem_spec("Too many streams. Try again."),
-    },
+    operation_class=operation_of(ChangeStreamQuery),
+    responses=answer_specs(ChangeEvent, "Events `change`, with the `id` of each.", "text/event-stream"),
     opt={"scope": "read"},
 )
 async def follow_changes(

@@ -3,11 +3,10 @@
 `deletion_requests.py` makes the deletions durable.
 """
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from litestar import Response, delete
 from litestar.di import NamedDependency
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
 from tidemill.api.deletion_requests import answer_deletion, check_deletable_alone
@@ -15,8 +14,9 @@ from tidemill.api.reads_common import (
     AnyRequest,
     ReadCall,
     answer_specs,
+    answers_with,
     ask_store,
-    operation_taking,
+    operation_of,
     parse_query,
     problem_spec,
     reading,
@@ -26,13 +26,7 @@ from tidemill.catalog.keys import Principal
 from tidemill.errors import Fault, GoneError, InputError, NotFoundError
 from tidemill.model.deletion import Deletion
 from tidemill.query import readers
-from tidemill.query.deletion_receipts import (
-    DeletionItem,
-    DeletionPage,
-    DeletionsQuery,
-    KeptPage,
-    KeptPayloadsQuery,
-)
+from tidemill.query.deletion_receipts import DeletionItem, DeletionPage, DeletionsQuery, KeptPage, KeptPayloadsQuery
 from tidemill.query.parameters import Parameter, QueryParameters, RangeParameters, Tags
 
 DryRun = Annotated[
@@ -63,10 +57,9 @@ class FeedDeletionQuery(SeriesDeletionQuery, frozen=True):
     tags: Tags = {}
 
 
-def _deletion_answers(text: str) -> dict[int, ResponseSpec]:
-    specs = answer_specs(DeletionItem, f"{text} The deletion is applied, or it was a dry run.")
-    durable = ResponseSpec(DeletionItem, generate_examples=False, description="Durable; it is applied soon.")
-    return {200: specs[200], 202: durable, **{status: specs[status] for status in (400, 404, 503)}}
+def _deletion_answers(text: str) -> dict[int, Any]:
+    applied = answers_with(DeletionItem, f"{text} The deletion is applied, or it was a dry run.", 400, 404, 503)
+    return applied | answers_with(DeletionItem, "Durable; it is applied soon.", status=202)
 
 
 @delete(
@@ -74,12 +67,9 @@ def _deletion_answers(text: str) -> dict[int, ResponseSpec]:
     tags=["ledger"],
     summary="Delete a range of a series",
     operation_id="deletePointsOfSeries",
-    operation_class=operation_taking(SeriesDeletionQuery),
+    operation_class=operation_of(SeriesDeletionQuery),
     status_code=200,
-    responses={
-        **_deletion_answers("The receipt."),
-        409: problem_spec("Its records have other fields, too."),
-    },
+    responses={**_deletion_answers("The receipt."), 409: problem_spec("Its records have other fields, too.")},
     opt={"scope": "admin"},
 )
 async def delete_points_of_series(
@@ -112,16 +102,13 @@ async def delete_points_of_series(
     tags=["ledger"],
     summary="Delete records of a feed by tags and range",
     operation_id="deletePointsOfFeed",
-    operation_class=operation_taking(FeedDeletionQuery),
+    operation_class=operation_of(FeedDeletionQuery),
     status_code=200,
     responses=_deletion_answers("The receipt."),
     opt={"scope": "admin"},
 )
 async def delete_points_of_feed(
-    feed: FromPath[str],
-    request: AnyRequest,
-    principal: NamedDependency[Principal],
-    services: NamedDependency[Services],
+    feed: FromPath[str], request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
 ) -> Response[DeletionItem]:
     """Deletes the records of all series with these tags (none given: all series of the feed) in [start, end), with all
     their fields; a tag or a bound is needed. Otherwise like a range of a series; with tags alone, the series themselves
@@ -147,16 +134,13 @@ async def delete_points_of_feed(
     tags=["ledger"],
     summary="Delete everything of a feed",
     operation_id="deleteFeedData",
-    operation_class=operation_taking(WholeDeletionQuery),
+    operation_class=operation_of(WholeDeletionQuery),
     status_code=200,
     responses=_deletion_answers("The receipt."),
     opt={"scope": "admin"},
 )
 async def delete_feed(
-    feed: FromPath[str],
-    request: AnyRequest,
-    principal: NamedDependency[Principal],
-    services: NamedDependency[Services],
+    feed: FromPath[str], request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
 ) -> Response[DeletionItem]:
     """Deletes every point, rollup window, rejection and payload of the feed. Its definition and all versions of it
     stay, and so do receipts (state `deleted`, with sha256 and counts) and the ledger of polls, which holds hashes only.
@@ -172,12 +156,9 @@ async def delete_feed(
     tags=["ledger"],
     summary="Delete one payload",
     operation_id="deletePayload",
-    operation_class=operation_taking(WholeDeletionQuery),
+    operation_class=operation_of(WholeDeletionQuery),
     status_code=200,
-    responses={
-        **_deletion_answers("The receipt of the deletion."),
-        410: problem_spec("It is deleted already."),
-    },
+    responses={**_deletion_answers("The receipt of the deletion."), 410: problem_spec("It is deleted already.")},
     opt={"scope": "admin"},
 )
 async def delete_payload(

@@ -51,9 +51,7 @@ def _operation(path: str, method: str, operation: dict[str, Any], base: str) -> 
         )
         for p in operation.get("parameters", [])
     ]
-    answers = [
-        (html_text(status), html_text(answer["description"])) for status, answer in operation["responses"].items()
-    ]
+    answers = [(html_text(status), html_text(spec["description"])) for status, spec in operation["responses"].items()]
     return (
         f'<h3 id="{operation["operationId"]}"><span class=verb>{method.upper()}</span>'
         f"<code>{html_text(path)}</code></h3>"

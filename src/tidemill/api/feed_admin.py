@@ -19,7 +19,7 @@ from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, RequestBody, Sc
 from litestar.openapi.spec import Parameter as ParameterSpec
 from litestar.params import FromPath
 
-from tidemill.api.reads_common import AnyRequest, operation_taking, parse_query, problem_spec
+from tidemill.api.reads_common import AnyRequest, operation_of, parse_query, problem_spec
 from tidemill.api.services import Services, in_force
 from tidemill.catalog.keys import Principal
 from tidemill.errors import Fault, FeedDefinitionError, InputError, LimitError, TidemillError
@@ -58,7 +58,7 @@ class FeedChange(msgspec.Struct, frozen=True):
     links: dict[str, str]
 
 
-class _PutFeed(operation_taking(PutFeedQuery)):  # type: ignore[misc]
+class _PutFeed(operation_of(PutFeedQuery)):  # type: ignore[misc]
     """The OpenAPI operation with its body and headers, which Litestar does not derive."""
 
     def __post_init__(self) -> None:
@@ -91,10 +91,7 @@ class _PutFeed(operation_taking(PutFeedQuery)):  # type: ignore[misc]
     request_max_body_size=_BODY_LIMIT,
 )
 async def put_feed(
-    feed: FromPath[str],
-    request: AnyRequest,
-    principal: NamedDependency[Principal],
-    services: NamedDependency[Services],
+    feed: FromPath[str], request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
 ) -> Response[FeedChange]:
     """The body is the feed's TOML text, whatever its content type: `curl -T pumps.toml .../v1/feeds/pumps`. A text with
     any fault is refused as a whole, each fault named with its line, and the version in force stays. Payloads sent after

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from tidemill.api.reads_common import ReadCall, answer_specs, problem_spec, reading
+from tidemill.api.reads_common import ReadCall, answers_with, reading
 from tidemill.catalog.keys import Principal
 from tidemill.errors import NotFoundError
 from tidemill.feeds.diff import DefinitionChange, changes, text_diff, without_source
@@ -68,11 +68,7 @@ class FeedDiff(msgspec.Struct, frozen=True, rename={"from_version": "from", "to_
     of_store=False,
     tags=["admin"],
     summary="The versions of a feed",
-    responses={
-        200: answer_specs(FeedVersionPage, "Versions, newest first, each with what it changed.")[200],
-        400: problem_spec("The query is at fault."),
-        404: problem_spec("No such feed."),
-    },
+    responses=answers_with(FeedVersionPage, "Versions, newest first, each with what it changed.", 400, 404),
 )
 def list_feed_versions(call: ReadCall[FeedVersionsQuery], feed: str) -> FeedVersionPage:
     """Every version, newest first, and what it changed of the previous one. Rules that only moved are not listed as
@@ -93,11 +89,9 @@ def list_feed_versions(call: ReadCall[FeedVersionsQuery], feed: str) -> FeedVers
     of_store=False,
     tags=["admin"],
     summary="What differs between two versions",
-    responses={
-        200: answer_specs(FeedDiff, "The difference of the definitions, and for administrators of the texts.")[200],
-        400: problem_spec("The query is at fault."),
-        404: problem_spec("No such feed, or no such version of it."),
-    },
+    responses=answers_with(
+        FeedDiff, "The difference of the definitions, and for administrators of the texts.", 400, 404
+    ),
 )
 def diff_feed_versions(call: ReadCall[FeedDiffQuery], feed: str, version: int) -> FeedDiff:
     """What changed from `version` to the version `to`, in either direction, as a list of paths with old and new value,
@@ -115,11 +109,7 @@ def diff_feed_versions(call: ReadCall[FeedDiffQuery], feed: str, version: int) -
     old, new = stored_text(version), stored_text(other)
     if other is None and old.version == new.version > 1:  # the version in force is compared with the previous one
         old = stored_text(version - 1)
-    lines = (
-        text_diff(old.text, new.text, (_version_title(old), _version_title(new)))
-        if "admin" in principal.scopes
-        else None
-    )
+    lines = text_diff(old.text, new.text, (_title(old), _title(new))) if "admin" in principal.scopes else None
     return FeedDiff(feed, old.version, new.version, _visible_changes(changes(old.text, new.text), principal), lines)
 
 
@@ -137,7 +127,7 @@ def _visible_changes(diff: tuple[DefinitionChange, ...], principal: Principal) -
     return list(diff if "admin" in principal.scopes else without_source(diff))
 
 
-def _version_title(text: FeedText) -> str:
+def _title(text: FeedText) -> str:
     return f"{text.name} (version {text.version})"
 
 

@@ -7,7 +7,7 @@ import msgspec
 from litestar import get
 from litestar.di import NamedDependency
 
-from tidemill.api.reads_common import ReadCall, answer_specs, problem_spec, reading, reading_feed
+from tidemill.api.reads_common import ReadCall, answer_specs, answers_with, reading, reading_feed
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.errors import FeedDefinitionError, NotFoundError
@@ -80,11 +80,7 @@ def list_feeds(principal: NamedDependency[Principal], services: NamedDependency[
     of_store=False,
     tags=["admin"],
     summary="One feed",
-    responses={
-        200: answer_specs(FeedDetail, "Request fulfilled, document follows")[200],
-        400: problem_spec("The query is at fault."),
-        404: problem_spec("No such feed, or no such version of it."),
-    },
+    responses=answers_with(FeedDetail, "Request fulfilled, document follows", 400, 404),
 )
 def get_feed(call: ReadCall[FeedQuery], feed: str) -> FeedDetail:
     """The definition in force, or that of `version`, and for administrators its TOML text. A version never changes."""

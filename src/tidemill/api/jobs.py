@@ -10,15 +10,14 @@ from typing import Annotated, Any, Final, TypeVar
 from anyio import to_thread
 from litestar import Response, delete, get, post
 from litestar.di import NamedDependency
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
 from tidemill.api.job_request import job_of
 from tidemill.api.job_views import JobPage, ReplayJob, VerifyJob, job_item
 from tidemill.api.json_body import decode_document
-from tidemill.api.openapi_jobs import PostJob
+from tidemill.api.openapi_bodies import PostJob
 from tidemill.api.prefer import applied_header, preferred_wait_s
-from tidemill.api.reads_common import AnyRequest, answer_specs, next_page, operation_taking, parse_query
+from tidemill.api.reads_common import AnyRequest, answers_with, next_page, operation_of, parse_query, problem_spec
 from tidemill.api.services import Services
 from tidemill.catalog.jobs import CatalogJobs, jobs_of_kinds
 from tidemill.catalog.keys import Principal
@@ -78,12 +77,6 @@ async def queued_answer(services: Services, request: AnyRequest, job: _JobT, pat
     return job, {"status_code": 200 if job.state in OVER else 202, "headers": headers}
 
 
-def job_answers(kind: Any, text: str, *problems: int, status: int = 200) -> dict[int, ResponseSpec]:
-    """The documented answers of a route: `kind` under `status`, and the problems of these statuses."""
-    specs = answer_specs(kind, text)
-    return {status: specs[200], **{problem: specs[problem] for problem in problems}}
-
-
 @post(
     "/v1/jobs",
     tags=["jobs"],
@@ -92,8 +85,8 @@ def job_answers(kind: Any, text: str, *problems: int, status: int = 200) -> dict
     operation_class=PostJob,
     status_code=202,
     responses={
-        **job_answers(_AnyJobItem, "It is queued, or, with `Prefer: wait=N`, not over yet.", 400, status=202),
-        **job_answers(_AnyJobItem, "With `Prefer: wait=N`: it is over."),
+        **answers_with(_AnyJobItem, "It is queued, or, with `Prefer: wait=N`, not over yet.", 400, status=202),
+        **answers_with(_AnyJobItem, "With `Prefer: wait=N`: it is over."),
     },
     opt={"scope": "admin"},
 )
@@ -120,14 +113,8 @@ async def create_job(
     tags=["jobs"],
     summary="List the jobs",
     operation_id="listJobs",
-    operation_class=operation_taking(JobsQuery),
-    responses={
-        code: answer
-        for code, answer in answer_specs(
-            JobPage, "A page of jobs; `next` is the cursor of the next.", more=True
-        ).items()
-        if code in (200, 400)
-    },
+    operation_class=operation_of(JobsQuery),
+    responses=answers_with(JobPage, "A page of jobs; `next` is the cursor of the next.", 400, more=True),
     opt={"scope": "admin"},
 )
 async def list_jobs(
@@ -146,7 +133,7 @@ async def list_jobs(
     tags=["jobs"],
     summary="How far a job is, and what comes of it",
     operation_id="getJob",
-    responses=job_answers(_AnyJobItem, "The job.", 400, 404),
+    responses=answers_with(_AnyJobItem, "The job.", 400, 404),
     opt={"scope": "admin"},
 )
 async def get_job(
@@ -166,8 +153,8 @@ async def get_job(
     operation_id="cancelJob",
     status_code=200,
     responses={
-        **job_answers(_AnyJobItem, "It is cancelled, and changed nothing.", 400, 404),
-        409: ResponseSpec(dict[str, Any], generate_examples=False, description="It is over, or being published."),
+        **answers_with(_AnyJobItem, "It is cancelled, and changed nothing.", 400, 404),
+        409: problem_spec("It is over, or being published."),
     },
     opt={"scope": "admin"},
 )

@@ -140,9 +140,8 @@ def get_series_lineage(call: ReadCall[LineageQuery], series: str) -> Page:
 def get_why(call: ReadCall[WhyQuery]) -> Story:
     """Explains an instant of a series (named by its id, or by feed, field and tags): when and in which payload it was
     received, the results of the rules, duplicates, replacements, replays, windows, deletions, and a verdict in one
-    sentence. Where there is no point: the nearest points, records rejected nearby, and the state of the source at that
-    time. A record without a readable time is in the ledger only. For administrators, since it shows rejected records.
-    """
+    sentence. Where there is no point: the nearest points, records rejected nearby, and the state of the source then.
+    A record without a readable time is in the ledger only. For administrators, since it shows rejected records."""
     return call.queries.why.why(call.tenant, call.query)
 
 

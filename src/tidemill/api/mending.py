@@ -18,8 +18,7 @@ LOOK_EVERY_S: Final = 5.0
 
 
 def mend_entries(store: Store, log: IntakeLog, tried: set[int]) -> None:
-    """Try to mend each damaged entry that is not in `tried`, and add it to `tried`. Raises TidemillError: the rest may
-    be tried again later."""
+    """Try to mend each damaged entry that is not in `tried`, and add it. Raises TidemillError: call again later."""
     for damage in log.known_damages():
         if damage.seq in tried or not damage.receipt:
             continue

@@ -45,9 +45,7 @@ PROBLEMS: Final[dict[str, Meaning]] = {
     ),
     "gone": Meaning(410, "It was deleted on request", "Its receipt stays as a proof; the bytes do not come back."),
     "version_mismatch": Meaning(
-        412,
-        "Another version is in force",
-        "Nothing was changed. Read that version, and make the change to it.",
+        412, "Another version is in force", "Nothing was changed. Read that version, and make the change to it."
     ),
     "too_large": Meaning(413, "The body is over a stated limit", "`errors` names the limit. Send smaller payloads."),
     "uri_too_long": Meaning(414, "The request line is too long", "Shorten the URL."),

@@ -28,12 +28,7 @@ from tidemill.query.queries import Queries
 
 THREADS: Final = 6  # the engine works on a few queries at a time; more would only queue in it
 _MAX_PARAMETERS: Final = 100
-_PROBLEMS: Final = {
-    400: "The query is at fault.",
-    404: "No such thing.",
-    422: "Too big a question.",
-    503: "Try again.",
-}
+_PROBLEMS: Final = {400: "The query is at fault.", 404: "No such thing.", 422: "Too big a question.", 503: "Try again."}
 _BYTES: Final = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
 _FILES: Final = {
     MEDIA_TYPES["json"]: Schema(description="Any JSON value."),
@@ -121,7 +116,7 @@ def _documented(
     path: str, query: type[QueryParameters], scope: str, work: Callable[..., Any], documented: dict[str, Any]
 ) -> Callable[[Any], HTTPRouteHandler]:
     """Litestar's decorator for a handler with the documentation of `work` and its name in camel case."""
-    operation = operation_taking(query, also=documented.pop("also", ()))
+    operation = operation_of(query, also=documented.pop("also", ()))
 
     def decorate(handler: Any) -> HTTPRouteHandler:
         handler.__name__, handler.__doc__ = work.__name__, work.__doc__
@@ -183,7 +178,7 @@ async def _pieces(body: Iterator[bytes]) -> AsyncIterator[bytes]:
             close()
 
 
-def operation_taking(kind: type[QueryParameters], *, also: Sequence[str] = ()) -> type[Operation]:
+def operation_of(kind: type[QueryParameters], *, also: Sequence[str] = ()) -> type[Operation]:
     """The OpenAPI operation of a route with these query parameters. Its answer 200 has the stated media type, those of
     a parameter `format`, and those in `also`."""
     fields = declared(kind)
@@ -226,6 +221,19 @@ def answer_specs(
     text = f'{description} A `Link` header with `rel="next"` leads to the next page.' if more else description
     problems = {status: problem_spec(reason) for status, reason in _PROBLEMS.items()}
     return {200: ResponseSpec(kind, generate_examples=False, description=text, media_type=media_type), **problems}
+
+
+def answers_with(
+    kind: Any,
+    description: str,
+    *problems: int,
+    status: int = 200,
+    media_type: str = MEDIA_TYPES["json"],
+    more: bool = False,
+) -> dict[int, Any]:
+    """As `answer_specs`, with `kind` under `status` and only the problems of these statuses."""
+    specs = answer_specs(kind, description, media_type, more=more)
+    return {status: specs[200], **{problem: specs[problem] for problem in problems}}
 
 
 def problem_spec(description: str) -> ResponseSpec:

@@ -1,12 +1,11 @@
 """Routes of replays, for administrators: create, follow and cancel them. They are views of the jobs of that kind."""
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from anyio import to_thread
 from litestar import Response, delete, get, post
 from litestar.di import NamedDependency
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
 from tidemill.api.job_request import replay_of
@@ -17,10 +16,10 @@ from tidemill.api.job_views import (
     payload_selection,
     replay_difference,
 )
-from tidemill.api.jobs import MAX_QUEUED, job_answers, queue_job, queued_answer, wait_until_over
-from tidemill.api.openapi_replays import PostReplay
+from tidemill.api.jobs import MAX_QUEUED, queue_job, queued_answer, wait_until_over
+from tidemill.api.openapi_bodies import PostReplay
 from tidemill.api.prefer import preferred_wait_s
-from tidemill.api.reads_common import AnyRequest, parse_query
+from tidemill.api.reads_common import AnyRequest, answers_with, parse_query, problem_spec
 from tidemill.api.replay_request import decode_replay_body
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
@@ -72,8 +71,8 @@ class ReplayPage(msgspec.Struct, frozen=True):
     operation_class=PostReplay,
     status_code=202,
     responses={
-        **job_answers(ReplayItem, "It is queued, or, with `Prefer: wait=N`, not over yet.", 400, status=202),
-        200: ResponseSpec(ReplayItem, generate_examples=False, description="With `Prefer: wait=N`: it is over."),
+        **answers_with(ReplayItem, "It is queued, or, with `Prefer: wait=N`, not over yet.", 400, status=202),
+        **answers_with(ReplayItem, "With `Prefer: wait=N`: it is over."),
     },
     opt={"scope": "admin"},
 )
@@ -102,7 +101,7 @@ async def create_replay(
     tags=["ledger"],
     summary="List the replays",
     operation_id="listReplays",
-    responses=job_answers(ReplayPage, f"The replays, newest first; of those that are over {MAX_LISTED}.", 400),
+    responses=answers_with(ReplayPage, f"The replays, newest first; of those that are over {MAX_LISTED}.", 400),
     opt={"scope": "admin"},
 )
 async def list_replays(
@@ -122,7 +121,7 @@ async def list_replays(
     tags=["ledger"],
     summary="How far a replay is, and what it changes",
     operation_id="getReplay",
-    responses=job_answers(ReplayItem, "The replay.", 400, 404),
+    responses=answers_with(ReplayItem, "The replay.", 400, 404),
     opt={"scope": "admin"},
 )
 async def get_replay(
@@ -145,8 +144,8 @@ async def get_replay(
     operation_id="cancelReplay",
     status_code=200,
     responses={
-        **job_answers(ReplayItem, "It is cancelled, and changed nothing.", 400, 404),
-        409: ResponseSpec(dict[str, Any], generate_examples=False, description="It is over, or being published."),
+        **answers_with(ReplayItem, "It is cancelled, and changed nothing.", 400, 404),
+        409: problem_spec("It is over, or being published."),
     },
     opt={"scope": "admin"},
 )

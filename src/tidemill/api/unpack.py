@@ -45,8 +45,7 @@ def content_encoding(header: bytes | None) -> str | None:
 
 
 def unpack_body(body: bytes, name: str, *, max_size: int, max_ratio: int) -> bytes:
-    """The unpacked body. Raises LimitError (`max_unpacked`, `max_ratio`), or EncodingError for a malformed or cut-off
-    stream and for bytes after its end."""
+    """The unpacked body. Raises LimitError (`max_unpacked`, `max_ratio`) or EncodingError (malformed, cut off)."""
     allowed = min(max_size, max(RATIO_FLOOR, max_ratio * len(body)))
     pieces: list[bytes] = []
     size = 0

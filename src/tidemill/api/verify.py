@@ -19,7 +19,7 @@ from litestar.response import Stream
 from tidemill.api.job_request import verification_of
 from tidemill.api.job_views import VerifyReportItem, verify_report_item
 from tidemill.api.jobs import queue_job
-from tidemill.api.reads_common import AnyRequest, answer_specs, operation_taking, parse_query
+from tidemill.api.reads_common import AnyRequest, answers_with, operation_of, parse_query
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.catalog.verifications import CatalogVerifications
@@ -76,12 +76,8 @@ class VerifyLine(msgspec.Struct, frozen=True, omit_defaults=True):
     tags=["ledger"],
     summary="Prove that everything is accounted for",
     operation_id="verify",
-    operation_class=operation_taking(VerifyQuery),
-    responses={
-        status: spec
-        for status, spec in answer_specs(VerifyLine, "One line after the other.", "application/x-ndjson").items()
-        if status in (200, 400, 404, 503)
-    },
+    operation_class=operation_of(VerifyQuery),
+    responses=answers_with(VerifyLine, "One line after the other.", 400, 404, 503, media_type="application/x-ndjson"),
     opt={"scope": "admin"},
 )
 async def stream_verification(
