@@ -13,7 +13,7 @@ from tests.support.api import Api, running_api, running_mill
 from tests.support.engine import running_engine
 from tidemill.catalog.keys import create_key
 from tidemill.errors import LogCorruptError
-from tidemill.log.sqlite import ShutLog
+from tidemill.log.sqlite.shut import ShutLog
 from tidemill.model.time import parse_instant
 from tidemill.store.migrate import migrate
 
