@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 import httpx
-from tests.support.proof import ask
+from tests.support.proof import verify_report
 from tests.support.server import Server, free_port, running_server
 
 from bench.figures import Figure
@@ -92,7 +92,7 @@ def measure_telemetry(folder: Path, *, quick: bool) -> list[Figure]:
         polled_s = poll_and_kill(server, source, count, kills)
         settled_s = settle(server)
         lost, doubled = account(server, source)
-        report = ask(server.client, feed="telemetry")
+        report = verify_report(server.client, feed="telemetry")
     totals = report["totals"]
     print(f"   verify: {json.dumps(totals)} in {report['seconds']:.1f} s", flush=True)
     for finding in report["findings"][:20]:

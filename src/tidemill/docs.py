@@ -15,8 +15,8 @@ from typer.core import TyperGroup
 
 from tidemill import cli
 from tidemill.api.app import Document
-from tidemill.api.problems import PROBLEMS
-from tidemill.api.rules import RuleItem, rules
+from tidemill.api.problem_codes import PROBLEMS
+from tidemill.api.rules import RuleItem, rules_by_name
 from tidemill.checks.describe import check_options
 from tidemill.checks.library import BUILT_IN
 from tidemill.feeds import definition, source, time_policy
@@ -103,7 +103,7 @@ def _rules() -> str:
         "may give it another `reason`, and says what becomes of a record that breaks it: `action`."
     )
     parts = [_page("Rules", lead), "## Checks\n\n"]
-    items = rules().values()
+    items = rules_by_name().values()
     parts += [_check(item) for item in items if item.name in {check.name for check in BUILT_IN}]
     for kind, title in (("contract", "The contract of every feed"), ("policy", "Policies")):
         rows = [(f"`{item.name}`", item.meaning, _example(item.example)) for item in items if item.kind == kind]

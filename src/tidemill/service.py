@@ -206,7 +206,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     from tidemill.api.app import create_app
     from tidemill.api.applied import AppliedOffsets
     from tidemill.api.pending_deletions import PendingDeletions
-    from tidemill.api.server import build
+    from tidemill.api.server import build_server
     from tidemill.api.services import Services
     from tidemill.catalog.cursor_key import cursor_key
     from tidemill.catalog.keys import KeyRing
@@ -226,7 +226,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     book = FeedBook(texts)
     store = _store(runtime, settings.query_timeout, settings.query_memory)
     applied = AppliedOffsets(lambda: progress_of(mills), Hints.from_fd(runtime.hint_fd))
-    deleted = PendingDeletions(applied, intake_log, partial(read_feed_series, store))
+    pending = PendingDeletions(applied, intake_log, partial(read_feed_series, store))
     services = Services(
         settings=settings,
         log=intake_log,
@@ -235,9 +235,11 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
         texts=texts,
         catalog=catalog,
         store=store,
-        queries=Queries(store, intake_log, book, deleted.of, applied.through, seals=Seals(cursor_key(catalog))),
+        queries=Queries(
+            store, intake_log, book, pending.hidden_series, applied.through, seals=Seals(cursor_key(catalog))
+        ),
         applied=applied,
-        deleted=deleted,
+        pending_deletions=pending,
         mills=mills,
         clock=time.time_ns,
         internal_secret=runtime.intake_secret,
@@ -245,7 +247,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
         wake_worker=WakePipe(*runtime.wake_fds).wake,
     )
     sockets = [socket.socket(fileno=fd) for fd in (runtime.listen_fd, runtime.internal_fd)]
-    build(create_app(services), settings, applied.stop, lifeline.beat).run(sockets)  # on uvloop
+    build_server(create_app(services), settings, applied.stop, lifeline.beat).run(sockets)  # on uvloop
 
 
 def _intake_log(settings: Settings) -> "IntakeLog":

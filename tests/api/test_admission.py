@@ -36,8 +36,8 @@ OTHER_ORIGINS = ["null", "https://evil.example", f"http://localhost:{PORT}9", "h
 OWN_SITES = [None, "same-origin", "none"]
 OTHER_SITES = ["cross-site", "same-site", ""]
 SAFE = {"GET", "HEAD", "OPTIONS"}
-Asked = tuple[str, str, str, str | None, str | None]
-MATRIX: list[Asked] = [
+MatrixRequest = tuple[str, str, str, str | None, str | None]
+MATRIX: list[MatrixRequest] = [
     (method, path, host, origin, site)
     for (method, path), host, origin, site in itertools.product(
         ROUTES, OUR_HOSTS + OTHER_HOSTS, OWN_ORIGINS + OTHER_ORIGINS, OWN_SITES + OTHER_SITES
@@ -62,9 +62,9 @@ def closed_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Api
         yield api, secret
 
 
-def ask(wire: http.client.HTTPConnection, asked: Asked, key: str | None = None) -> tuple[int, str]:
+def ask(wire: http.client.HTTPConnection, request: MatrixRequest, key: str | None = None) -> tuple[int, str]:
     """The status and the problem code of a request of the matrix, on a connection that is kept."""
-    method, path, host, origin, site = asked
+    method, path, host, origin, site = request
     host = host.replace(PORT, str(wire.port))
     headers = {"Host": host, "Content-Type": "text/plain"}
     if origin is not None:
@@ -84,9 +84,9 @@ def ask(wire: http.client.HTTPConnection, asked: Asked, key: str | None = None) 
     return answer.status, json.loads(content)["code"] if failed else ""
 
 
-def expected(asked: Asked) -> tuple[int, str] | None:
+def expected(request: MatrixRequest) -> tuple[int, str] | None:
     """What refuses a request of the matrix, or None: it is taken."""
-    method, _, host, origin, site = asked
+    method, _, host, origin, site = request
     if host in OTHER_HOSTS:
         return 421, "" if method == "HEAD" else "misdirected"
     if method not in SAFE and (origin in OTHER_ORIGINS or site in OTHER_SITES):
@@ -97,12 +97,12 @@ def expected(asked: Asked) -> tuple[int, str] | None:
 def walk(api: Api, keys: list[str | None]) -> None:
     wire = http.client.HTTPConnection("127.0.0.1", api.port, timeout=10)
     for key in keys:
-        for asked in MATRIX:
-            got, refusal = ask(wire, asked, key), expected(asked)
+        for request in MATRIX:
+            got, refusal = ask(wire, request, key), expected(request)
             if refusal is None:
-                assert got[0] != 421 and got[1] != "cross_site", (asked, got)
+                assert got[0] != 421 and got[1] != "cross_site", (request, got)
             else:
-                assert got == refusal, (asked, got)
+                assert got == refusal, (request, got)
     wire.close()
 
 

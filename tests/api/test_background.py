@@ -42,14 +42,14 @@ def until(true: Callable[[], bool]) -> None:
 def test_a_wait_ends_when_the_mill_says_so_or_in_time() -> None:
     async def story() -> None:
         ours, theirs = Hints.pair()
-        place = 3
-        applied = AppliedOffsets(lambda: LogProgress((PartitionProgress(place),)), ours)
+        checkpoint = 3
+        applied = AppliedOffsets(lambda: LogProgress((PartitionProgress(checkpoint),)), ours)
         applied.start()
-        assert await applied.wait("t", 3, 0)
-        assert not await applied.wait("t", 4, 0.01)
-        waits = [asyncio.create_task(applied.wait("t", seq, 5)) for seq in (9, 5, 7)]
+        assert await applied.wait_until_applied("t", 3, 0)
+        assert not await applied.wait_until_applied("t", 4, 0.01)
+        waits = [asyncio.create_task(applied.wait_until_applied("t", seq, 5)) for seq in (9, 5, 7)]
         await asyncio.sleep(0.01)
-        place = 7
+        checkpoint = 7
         theirs.send(7)
         assert await asyncio.wait_for(waits[1], 1)
         assert await asyncio.wait_for(waits[2], 1)
@@ -62,12 +62,12 @@ def test_a_wait_ends_when_the_mill_says_so_or_in_time() -> None:
 
 def test_a_lost_hint_costs_a_moment() -> None:
     async def story() -> None:
-        place = 0
-        applied = AppliedOffsets(lambda: LogProgress((PartitionProgress(place),)))
+        checkpoint = 0
+        applied = AppliedOffsets(lambda: LogProgress((PartitionProgress(checkpoint),)))
         applied.start()
-        waiting = asyncio.create_task(applied.wait("t", 2, 5))
+        waiting = asyncio.create_task(applied.wait_until_applied("t", 2, 5))
         await asyncio.sleep(0.01)
-        place = 2
+        checkpoint = 2
         began = time.monotonic()
         assert await waiting
         assert time.monotonic() - began < 4.5
@@ -81,10 +81,10 @@ def test_growth_is_told_once_a_turn_of_the_loop() -> None:
         ours, theirs = Hints.pair()
         applied = AppliedOffsets(lambda: LogProgress((PartitionProgress(0),)), ours)
         for seq in (4, 9, 6):
-            applied.grew(seq)
+            applied.log_grew(seq)
         await asyncio.sleep(0)
         assert theirs.receive() == 9
-        applied.grew(10)
+        applied.log_grew(10)
         await asyncio.sleep(0)
         assert theirs.receive() == 10
 
@@ -105,49 +105,49 @@ def test_pending_deletions_are_known_after_a_restart(tmp_path: Path) -> None:
     log = SqliteLog(tmp_path, limits=LogLimits(min_free_bytes=0, min_free_ratio=0))
     for number, kind in enumerate([EntryKind.DELETE, EntryKind.DATA, EntryKind.DELETE]):
         log.append(_entry(number, kind)).result()
-    place = 0
-    applied = AppliedOffsets(lambda: LogProgress((PartitionProgress(place),)))
-    deleted = PendingDeletions(applied, log, lambda tenant, feed: [7])
-    assert deleted.of("t") == {0, 2}
-    assert deleted.of("other") == frozenset()
-    assert deleted.gone("t", 2) and not deleted.gone("t", 1) and not deleted.gone("other", 2)
-    place = 1
-    applied.look()
-    assert deleted.of("t") == {2}
-    place = 3
-    applied.look()
-    assert deleted.of("t") == frozenset()
+    checkpoint = 0
+    applied = AppliedOffsets(lambda: LogProgress((PartitionProgress(checkpoint),)))
+    pending = PendingDeletions(applied, log, lambda tenant, feed: [7])
+    assert pending.hidden_series("t") == {0, 2}
+    assert pending.hidden_series("other") == frozenset()
+    assert pending.hides_series("t", 2) and not pending.hides_series("t", 1) and not pending.hides_series("other", 2)
+    checkpoint = 1
+    applied.refresh()
+    assert pending.hidden_series("t") == {2}
+    checkpoint = 3
+    applied.refresh()
+    assert pending.hidden_series("t") == frozenset()
     text = msgspec.json.encode(Deletion(kind="feed", feed="signals"))
     log.append(Payload("r9", "t", "signals", 1, 0, "x", text, hashlib.sha256(text).digest(), EntryKind.DELETE)).result()
-    assert deleted.of("t") == {7}, "the series of the feed, as another process deleted it"
+    assert pending.hidden_series("t") == {7}, "the series of the feed, as another process deleted it"
     log.close()
 
 
 def test_deletions_are_read_while_others_are_added(tmp_path: Path) -> None:
     log = SqliteLog(tmp_path, limits=LogLimits(min_free_bytes=0, min_free_ratio=0))
-    deleted = PendingDeletions(
+    pending = PendingDeletions(
         AppliedOffsets(lambda: LogProgress((PartitionProgress(0),))), log, lambda tenant, feed: []
     )
     faults: list[Exception] = []
     done = threading.Event()
 
-    def read() -> None:
+    def read_in_a_loop() -> None:
         try:
             while not done.is_set():
-                deleted.of("t")
+                pending.hidden_series("t")
         except Exception as error:
             faults.append(error)
 
-    readers = [threading.Thread(target=read) for _ in range(2)]
+    readers = [threading.Thread(target=read_in_a_loop) for _ in range(2)]
     for reader in readers:
         reader.start()
     for number in range(1500):
-        deleted.add("t", _series(number), number + 1)
+        pending.add_deletion("t", _series(number), number + 1)
     done.set()
     for reader in readers:
         reader.join()
     assert faults == []
-    assert len(deleted.of("t")) == 1500
+    assert len(pending.hidden_series("t")) == 1500
     log.close()
 
 
@@ -158,10 +158,10 @@ def test_deletions_come_back_when_the_mill_goes_back(tmp_path: Path) -> None:
             api.services.log.append(_entry(number, EntryKind.DELETE)).result()
         state.save_progress(PartitionProgress(2))
         until(lambda: api.services.applied.progress.partitions[0].checkpoint == 2)
-        api.services.deleted.add("t", _series(9), 2)  # drops those that are applied
-        assert api.services.deleted.of("t") == frozenset()
+        api.services.pending_deletions.add_deletion("t", _series(9), 2)  # drops those that are applied
+        assert api.services.pending_deletions.hidden_series("t") == frozenset()
         state.save_progress(PartitionProgress(1))
-        until(lambda: api.services.deleted.of("t") == {2, 9})
+        until(lambda: api.services.pending_deletions.hidden_series("t") == {2, 9})
         assert api.services.applied.progress.partitions[0].checkpoint == 1
 
 
@@ -171,7 +171,7 @@ def test_a_hint_of_an_earlier_start_is_not_believed() -> None:
         theirs.send(9)
         applied = AppliedOffsets(lambda: LogProgress((PartitionProgress(3),)), ours)
         applied.start()
-        assert not await applied.wait("t", 5, 0.05)
+        assert not await applied.wait_until_applied("t", 5, 0.05)
         assert applied.progress.partitions[0].checkpoint == 3
         applied.stop()
 
@@ -180,16 +180,16 @@ def test_a_hint_of_an_earlier_start_is_not_believed() -> None:
 
 def test_a_wait_after_the_mill_went_back_is_not_over_too_early() -> None:
     async def story() -> None:
-        place = 9
-        applied = AppliedOffsets(lambda: LogProgress((PartitionProgress(place),)))
+        checkpoint = 9
+        applied = AppliedOffsets(lambda: LogProgress((PartitionProgress(checkpoint),)))
         applied.start()
-        assert await applied.wait("t", 9, 0)
-        place = 4
+        assert await applied.wait_until_applied("t", 9, 0)
+        checkpoint = 4
         await asyncio.sleep(2 * IDLE_LOOK_S)
-        waiting = asyncio.create_task(applied.wait("t", 9, 5))
+        waiting = asyncio.create_task(applied.wait_until_applied("t", 9, 5))
         await asyncio.sleep(0.02)
         assert not waiting.done()
-        place = 9
+        checkpoint = 9
         assert await waiting
         applied.stop()
 
@@ -265,11 +265,11 @@ import json, socket, sys
 from pathlib import Path
 from tests.support.api import services
 from tidemill.api.app import create_app
-from tidemill.api.server import build
+from tidemill.api.server import build_server
 parts = services(Path(sys.argv[1]))
 listener = socket.create_server(("127.0.0.1", 0))
 print(listener.getsockname()[1], flush=True)
-build(create_app(parts), parts.settings, parts.applied.stop).run([listener])
+build_server(create_app(parts), parts.settings, parts.applied.stop).run([listener])
 parts.keys.close()
 parts.catalog.close()
 """
@@ -283,7 +283,7 @@ def test_sigterm_under_load_ends_with_success_and_loses_nothing(tmp_path: Path) 
     url = f"http://127.0.0.1:{int(process.stdout.readline())}"
     receipts: list[str] = []
 
-    def load() -> None:
+    def send_until_the_end() -> None:
         with httpx.Client(base_url=url, trust_env=False, timeout=10) as client:
             try:
                 while True:
@@ -291,7 +291,7 @@ def test_sigterm_under_load_ends_with_success_and_loses_nothing(tmp_path: Path) 
             except (httpx.HTTPError, json.JSONDecodeError):
                 return
 
-    loads = [threading.Thread(target=load) for _ in range(4)]
+    loads = [threading.Thread(target=send_until_the_end) for _ in range(4)]
     for each in loads:
         each.start()
     deadline = time.monotonic() + 60

@@ -116,8 +116,8 @@ FIXES: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
 def test_every_fault_of_a_fix_is_named(api: Api, fields: dict[str, Any], expected: dict[str, str]) -> None:
     sent = body(fix(**fields))
     document = refused(api, api.client.put("/location", content=sent), sent)
-    found = {fault["path"]: fault["code"] for fault in document["errors"]}
-    assert expected.items() <= found.items(), found
+    faults = {fault["path"]: fault["code"] for fault in document["errors"]}
+    assert expected.items() <= faults.items(), faults
 
 
 def test_an_array_without_a_fix_is_no_submission(api: Api) -> None:
@@ -188,7 +188,7 @@ def test_options_are_those_that_a_refused_method_is_told(api: Api, path: str, me
     options = api.client.options(path)
     assert (options.status_code, options.content) == (204, b"")
     assert set(options.headers["allow"].split(", ")) == methods
-    told = api.client.patch(path)
-    problem(told, 405, "method_not_allowed")
-    assert told.headers["allow"] == options.headers["allow"]
+    answer = api.client.patch(path)
+    problem(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"] == options.headers["allow"]
     problem(api.client.options("/nothing/here"), 404, "not_found")

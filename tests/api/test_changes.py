@@ -34,7 +34,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 
 
 class Events:
-    """What a stream says: `take(n)` more changes; `last` is the id to go on from."""
+    """The events of a stream: `take_events(n)` gives more changes; `last` is the id to resume after."""
 
     def __init__(self, answer: httpx.Response) -> None:
         assert answer.status_code == 200
@@ -53,11 +53,11 @@ class Events:
                 name = text
             elif key == "data":
                 assert name == "change"
-                found = json.loads(text)
-                assert found["id"] == self.last
-                yield found
+                event = json.loads(text)
+                assert event["id"] == self.last
+                yield event
 
-    def take(self, count: int) -> list[dict[str, Any]]:
+    def take_events(self, count: int) -> list[dict[str, Any]]:
         return list(islice(self, count))
 
     def begin(self) -> "Events":
@@ -88,13 +88,13 @@ def test_a_follower_hears_of_a_change_and_goes_on_where_it_was(api: Api) -> None
     with follow(api.client) as events:
         events.begin()
         put(api.client, at, 2.0)
-        (first,) = events.take(1)
+        (first,) = events.take_events(1)
         assert (first["time"], first["old"], first["new"], first["why"]) == (at, 1.0, 2.0, "replaced")
         assert api.client.get(first["link"]).json()["feed"] == "dropzone"
     for value in (3.0, 4.0):
         put(api.client, at, value)
     with follow(api.client, events.last) as again:
-        assert [(item["old"], item["new"]) for item in again.take(2)] == [(2.0, 3.0), (3.0, 4.0)]
+        assert [(item["old"], item["new"]) for item in again.take_events(2)] == [(2.0, 3.0), (3.0, 4.0)]
     pages = api.client.get("/v1/changes", params={"feed": "dropzone", "series": first["series"], "since": first["id"]})
     assert [item["new"] for item in pages.json()["items"]] == [3.0, 4.0]
 
@@ -104,12 +104,12 @@ def test_a_stream_may_be_narrowed_and_begin_in_the_past(api: Api) -> None:
     for value in (1.0, 2.0):
         put(api.client, at, value)
     with follow(api.client, since="2020-01-01", feed="dropzone", kind="point") as events:
-        found = []
+        received = []
         for item in events:
-            found.append(item)
+            received.append(item)
             if item["time"] == at:
                 break
-    assert found[-1]["new"] == 2.0
+    assert received[-1]["new"] == 2.0
     problem(api.client.get(STREAM, params={"kind": "neither"}), 400, "invalid")
     for route in ("/v1/changes", STREAM):
         assert api.client.get(route, params={"feed": "nope"}).status_code == 404
@@ -172,13 +172,13 @@ class Faithful(threading.Thread):
                 events.begin()
                 self.connections += 1
                 self.begun.set()
-                for item in self._of(events):
+                for item in self._noting_last_id(events):
                     self.seen.append((item["old"], item["new"]))
                     if item["new"] == self.until:
                         return
             time.sleep(0.05)
 
-    def _of(self, events: Events) -> Iterator[dict[str, Any]]:
+    def _noting_last_id(self, events: Events) -> Iterator[dict[str, Any]]:
         self.last = events.last or self.last
         for item in events:
             self.last = events.last

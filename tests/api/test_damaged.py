@@ -13,7 +13,7 @@ import pytest
 from tests.api.samples import problem
 from tests.support.api import Api, running_api, running_mill
 from tests.support.engine import Engine
-from tidemill.api.mending import mend
+from tidemill.api.mending import mend_entries
 from tidemill.log.limits import LogLimits
 from tidemill.store.client import Store
 from tidemill.store.migrate import migrate
@@ -78,10 +78,10 @@ def test_what_is_damaged_in_log_and_store_is_a_problem_that_names_both(engine: E
         Store(engine.address, queries={"other_body": OTHER_BODY}).command("other_body", receipt=receipt)
         garble(tmp_path)
         for headers in ({}, {"If-None-Match": tag}):
-            found = problem(api.client.get(f"/v1/receipts/{receipt}/payload", headers=headers), 500, "damaged")
-            assert receipt in found["detail"] and "sha256" in found["detail"], found
+            document = problem(api.client.get(f"/v1/receipts/{receipt}/payload", headers=headers), 500, "damaged")
+            assert receipt in document["detail"] and "sha256" in document["detail"], document
         tried: set[int] = set()
-        mend(api.services.store, api.services.log, tried)
+        mend_entries(api.services.store, api.services.log, tried)
         assert tried == {1}, "it is tried once"
         assert [damage.receipt for damage in api.services.log.known_damages()] == [receipt]
         assert receipt in api.client.get("/readyz").json()["log"]["degraded"]
@@ -100,9 +100,9 @@ def test_a_flipped_bit_in_a_part_of_the_store_is_a_problem_that_names_the_part(e
             (part / "data.bin").write_bytes(content)
         engine.start()
         assert api.client.get(f"/v1/receipts/{receipt}/payload").content == body, "the log has it still"
-        assert api.services.log.partitions[0].trim(api.services.applied.look().partitions[0].checkpoint) == 1
-        found = problem(api.client.get(f"/v1/receipts/{receipt}/payload"), 500, "damaged")
-        assert re.search(r"part all_\d+_\d+_\d+ of table payloads is damaged", found["detail"]), found
+        assert api.services.log.partitions[0].trim(api.services.applied.refresh().partitions[0].checkpoint) == 1
+        document = problem(api.client.get(f"/v1/receipts/{receipt}/payload"), 500, "damaged")
+        assert re.search(r"part all_\d+_\d+_\d+ of table payloads is damaged", document["detail"]), document
 
 
 def test_a_receipt_whose_row_is_damaged_is_a_problem_and_not_the_state_of_the_log(

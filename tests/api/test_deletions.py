@@ -61,19 +61,19 @@ def counted(item: dict[str, Any]) -> tuple[int, int, int, int]:
 
 
 def series(client: httpx.Client, feed: str, **filters: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = client.get("/v1/series", params={"feed": feed} | filters).json()["items"]
-    return found
+    items: list[dict[str, Any]] = client.get("/v1/series", params={"feed": feed} | filters).json()["items"]
+    return items
 
 
 def test_records_of_a_person_go_with_a_receipt(client: httpx.Client) -> None:
     url = make(client, "people")
     alone = send(client, url, record(1), record(2))
     mixed = send(client, url, record(3), record(3, "y"))
-    asked = {"tag.who": "x"}
-    preview = client.delete(f"{url}/points", params=asked | {"dry_run": "true"}).json()
+    filters = {"tag.who": "x"}
+    preview = client.delete(f"{url}/points", params=filters | {"dry_run": "true"}).json()
     assert (preview["state"], preview["id"], counted(preview)) == ("dry_run", None, (6, 3, 1, 1))
     assert sum(item["count"] for item in series(client, "people")) == 8, "a dry run changes nothing"
-    answer = client.delete(f"{url}/points", params=asked)
+    answer = client.delete(f"{url}/points", params=filters)
     item = answer.json()
     assert (answer.status_code, item["state"], counted(item)) == (200, "applied", (6, 3, 1, 1))
     assert item["selector"] == {"feed": "people", "tags": {"who": "x"}}
@@ -83,7 +83,7 @@ def test_records_of_a_person_go_with_a_receipt(client: httpx.Client) -> None:
     assert client.get(item["links"]["self"]).json() == item
     assert client.get("/v1/deletions?limit=1").json()["items"] == [item]
     kept = client.get(item["links"]["payloads_kept"]).json()
-    assert [one["receipt"] for one in kept["items"]] == [mixed]
+    assert [listed["receipt"] for listed in kept["items"]] == [mixed]
     assert [(item["tags"], item["count"]) for item in series(client, "people")] == [({"who": "y"}, 1)] * 2
     receipt = client.get(f"/v1/receipts/{alone}").json()
     assert (receipt["state"], receipt["accepted"], receipt["bytes"] > 0) == ("deleted", 2, True)
@@ -97,10 +97,10 @@ def test_a_range_of_one_series_and_the_series_itself(client: httpx.Client) -> No
     [a] = series(client, "ranges", field="a")
     item = client.delete(f"/v1/series/{a['id']}/points", params={"start": "1970-01-01T00:00:03Z"}).json()
     assert (item["kind"], counted(item)) == ("range", (2, 2, 0, 1))
-    assert [one["count"] for one in series(client, "ranges")] == [3, 5]
+    assert [listed["count"] for listed in series(client, "ranges")] == [3, 5]
     answer = client.delete(f"/v1/series/{a['id']}")
     assert (answer.status_code, answer.json()["kind"], answer.json()["payloads_kept"]) == (200, "series", 1)
-    assert [one["field"] for one in series(client, "ranges")] == ["b"]
+    assert [listed["field"] for listed in series(client, "ranges")] == ["b"]
     problem(client.get(f"/v1/series/{a['id']}"), 404, "not_found")
 
 
@@ -119,11 +119,11 @@ def test_a_second_api_on_the_same_log_hides_what_the_first_deleted(tmp_path: Pat
 
 def hides_what_was_deleted(first: httpx.Client, second: httpx.Client, url: str, receipt: str) -> None:
     at_once = {"Prefer": "wait=0"}
-    one, other = series(second, "shared", field="a")
+    shared, other = series(second, "shared", field="a")
     assert len(series(second, "shared", field="b")) == 2
-    assert first.delete(f"/v1/series/{one['id']}", headers=at_once).status_code == 202
+    assert first.delete(f"/v1/series/{shared['id']}", headers=at_once).status_code == 202
     assert [item["id"] for item in series(second, "shared", field="a")] == [other["id"]]
-    problem(second.get(f"/v1/series/{one['id']}"), 404, "not_found")
+    problem(second.get(f"/v1/series/{shared['id']}"), 404, "not_found")
     assert first.delete(receipt, headers=at_once).status_code == 202
     deadline = time.monotonic() + 60
     while second.get(f"{receipt}/payload").status_code != 410:
@@ -134,12 +134,12 @@ def hides_what_was_deleted(first: httpx.Client, second: httpx.Client, url: str, 
 
 def test_one_payload_goes_once(client: httpx.Client) -> None:
     url = make(client, "payloads")
-    one, other = send(client, url, record(1)), send(client, url, record(2))
-    answer = client.delete(f"/v1/receipts/{one}", headers={"Prefer": "wait=9"})
+    first, other = send(client, url, record(1)), send(client, url, record(2))
+    answer = client.delete(f"/v1/receipts/{first}", headers={"Prefer": "wait=9"})
     assert (answer.status_code, counted(answer.json())) == (200, (2, 1, 1, 0))
     assert answer.headers["preference-applied"] == "wait=9"
-    problem(client.get(f"/v1/receipts/{one}/payload"), 410, "gone")
-    problem(client.delete(f"/v1/receipts/{one}"), 410, "gone")
+    problem(client.get(f"/v1/receipts/{first}/payload"), 410, "gone")
+    problem(client.delete(f"/v1/receipts/{first}"), 410, "gone")
     problem(client.delete(f"/v1/receipts/{answer.json()['id']}"), 404, "not_found")
     assert client.get(f"/v1/receipts/{other}/payload").status_code == 200
     assert [item["count"] for item in series(client, "payloads")] == [1, 1]
@@ -164,16 +164,16 @@ def test_everything_of_a_feed_goes_and_its_definition_stays(whole: Api, client: 
 
 def test_a_series_sent_whole_is_in_the_list_of_deletions(client: httpx.Client) -> None:
     sent = {"name": "listed", "start": "2026-01-01T00:00:00Z", "interval": "1s", "values": [1, 2]}
-    one = client.post("/v1/series", json=sent, headers=WAIT).json()
-    preview = client.delete(f"/v1/series/{one['id']}?dry_run=true")
+    created = client.post("/v1/series", json=sent, headers=WAIT).json()
+    preview = client.delete(f"/v1/series/{created['id']}?dry_run=true")
     assert (preview.status_code, counted(preview.json())) == (200, (2, 2, 1, 0))
-    deleted = client.delete(f"/v1/series/{one['id']}")
+    deleted = client.delete(f"/v1/series/{created['id']}")
     assert deleted.status_code == 204
     assert client.get(deleted.headers["location"]).json()["kind"] == "series"
     client.post("/v1/series", json=sent | {"values": [3]}, headers=WAIT)
     item = client.get("/v1/deletions?limit=1").json()["items"][0]
-    assert (item["kind"], item["selector"]["series"], counted(item)) == ("series", one["id"], (2, 2, 1, 0))
-    problem(client.get(f"/v1/receipts/{one['receipt']['id']}/payload"), 410, "gone")
+    assert (item["kind"], item["selector"]["series"], counted(item)) == ("series", created["id"], (2, 2, 1, 0))
+    problem(client.get(f"/v1/receipts/{created['receipt']['id']}/payload"), 410, "gone")
 
 
 def test_what_is_not_said_or_not_there_is_a_problem(client: httpx.Client) -> None:

@@ -178,7 +178,7 @@ def made(whole: Api, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]
             known[name] = api.client.post("/v1/replays", json=REQUESTS["createReplay"]["body"]).json()["id"]
         steady = Steady()
         examples = {name: example(api, name, REQUESTS[name], known) for name in OPERATIONS if name in REQUESTS}
-        return {name: steady.value(one) for name, one in examples.items()}
+        return {name: steady.value(shown) for name, shown in examples.items()}
 
 
 def example(api: Api, name: str, request: dict[str, Any], known: dict[str, str]) -> dict[str, Any]:
@@ -199,8 +199,8 @@ def example(api: Api, name: str, request: dict[str, Any], known: dict[str, str])
     shown = json.loads(answer.content) if kind == "application/json" else answer.text
     if kind in ("text/plain", "application/x-ndjson"):
         shown = "".join(shown.splitlines(keepends=True)[:1])
-    found = {"parameters": given, "status": answer.status_code, "media_type": kind, "answer": shown}
-    return found if body is None else found | {"body": body}
+    exchange = {"parameters": given, "status": answer.status_code, "media_type": kind, "answer": shown}
+    return exchange if body is None else exchange | {"body": body}
 
 
 def events(stream: httpx.Response) -> bytes:
@@ -249,18 +249,18 @@ def test_every_operation_has_an_example_that_is_up_to_date(made: dict[str, Any])
     if os.environ.get("TIDEMILL_TEST_WRITE_EXAMPLES"):
         FILE.write_text(text, "utf-8")
     kept = json.loads(FILE.read_text("utf-8"))
-    for name, one in made.items():
-        assert kept.get(name) == one, f"{name}: run `make docs` and commit the result"
+    for name, example in made.items():
+        assert kept.get(name) == example, f"{name}: run `make docs` and commit the result"
 
 
 def test_examples_are_what_the_document_says(made: dict[str, Any]) -> None:
-    for name, one in made.items():
-        if one["media_type"] != "application/json":
+    for name, example in made.items():
+        if example["media_type"] != "application/json":
             continue
-        answer = OPERATIONS[name][2]["responses"][str(one["status"])]["content"][one["media_type"]]
+        answer = OPERATIONS[name][2]["responses"][str(example["status"])]["content"][example["media_type"]]
         validator = jsonschema_rs.Draft202012Validator(answer["schema"] | {"components": DOCUMENT["components"]})
         faults = [
-            f"{name}{list(fault.instance_path)}: {fault.message}" for fault in validator.iter_errors(one["answer"])
+            f"{name}{list(fault.instance_path)}: {fault.message}" for fault in validator.iter_errors(example["answer"])
         ]
         assert not faults, faults
 
@@ -270,7 +270,7 @@ def test_the_document_shows_every_example() -> None:
         kept = json.loads(FILE.read_text("utf-8"))[name]
         answer = operation["responses"][str(kept["status"])]["content"][kept["media_type"]]
         assert answer["example"] == kept["answer"], name
-        shown = {one["name"].rstrip("*"): one for one in operation.get("parameters", [])}
+        shown = {described["name"].rstrip("*"): described for described in operation.get("parameters", [])}
         for parameter in shown.values():
             assert not parameter.get("required") or "example" in parameter, name
         if "requestBody" in operation:

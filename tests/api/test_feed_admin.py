@@ -86,7 +86,7 @@ def test_every_fault_is_named_with_its_line_and_the_version_in_force_stays(serve
     put(server, name, definition(name))
     bad = definition("other", max_age="soon", more="[fields.x]\nrequred = true\n", head='duplicates = "first"\n')
     document = problem(put(server, name, bad), 400, "feed_invalid")
-    faults = {(one["path"], one["code"]) for one in document["errors"]}
+    faults = {(fault["path"], fault["code"]) for fault in document["errors"]}
     assert faults >= {
         (f"{name}.toml:1: name", "name_mismatch"),
         (f"{name}.toml:2: duplicates", "cannot_change"),
@@ -193,7 +193,7 @@ def test_what_stored_points_were_decided_by_cannot_change(
 ) -> None:
     put(server, name, definition(name))
     document = problem(put(server, name, definition(name, head=head, more=more)), 400, "feed_invalid")
-    (fault,) = [one for one in document["errors"] if one["code"] == "cannot_change"]
+    (fault,) = [item for item in document["errors"] if item["code"] == "cannot_change"]
     assert fault["path"].endswith(f": {key}")
     assert "new feed" in fault["message"]
     written = definition(name, head='duplicates = "last"\n', more='[rollups]\nevery = "5m"\n[shape]\nkind = "points"\n')
@@ -206,9 +206,11 @@ def test_versions_are_listed_newest_first_with_what_each_changed(server: Api, na
     for n, hour in enumerate(hours):
         assert put(server, name, definition(name, max_age=f"{hour}h") + "#" * n).json()["version"] == n + 1
     page = server.client.get(f"/v1/feeds/{name}/versions").json()
-    assert [one["version"] for one in page["items"]] == [6, 5, 4, 3, 2, 1]
-    told = [[(c["old"], c["new"]) for c in one["diff"]] if one["diff"] is not None else None for one in page["items"]]
-    assert told == [[("4h", "5h")], [("3h", "4h")], [("2h", "3h")], [], [("1h", "2h")], None]
+    assert [item["version"] for item in page["items"]] == [6, 5, 4, 3, 2, 1]
+    diffs = [
+        [(c["old"], c["new"]) for c in item["diff"]] if item["diff"] is not None else None for item in page["items"]
+    ]
+    assert diffs == [[("4h", "5h")], [("3h", "4h")], [("2h", "3h")], [], [("1h", "2h")], None]
     assert server.client.get(page["items"][2]["links"]["self"]).json()["sha256"] == page["items"][2]["sha256"]
     walked, cursor = [], None
     while walked == [] or cursor:
@@ -223,13 +225,13 @@ def test_any_two_versions_are_compared_in_both_directions(server: Api, name: str
     for hour in (1, 2, 3):
         put(server, name, definition(name, max_age=f"{hour}h"))
     url = f"/v1/feeds/{name}/versions/1/diff"
-    found = server.client.get(url).json()  # to the one in force
-    assert (found["from"], found["to"]) == (1, 3)
-    assert [(one["old"], one["new"]) for one in found["diff"]] == [("1h", "3h")]
-    assert f"--- {name} (version 1)\n+++ {name} (version 3)" in found["text"]
-    assert '+options = { max_age = "3h" }' in found["text"]
+    diff = server.client.get(url).json()  # to the one in force
+    assert (diff["from"], diff["to"]) == (1, 3)
+    assert [(change["old"], change["new"]) for change in diff["diff"]] == [("1h", "3h")]
+    assert f"--- {name} (version 1)\n+++ {name} (version 3)" in diff["text"]
+    assert '+options = { max_age = "3h" }' in diff["text"]
     back = server.client.get(f"/v1/feeds/{name}/versions/3/diff", params={"to": "2"}).json()
-    assert [(one["old"], one["new"]) for one in back["diff"]] == [("3h", "2h")]
+    assert [(change["old"], change["new"]) for change in back["diff"]] == [("3h", "2h")]
     assert server.client.get(url, params={"to": "1"}).json()["diff"] == []
     for wrong in (f"/v1/feeds/{name}/versions/9/diff", f"{url}?to=9", "/v1/feeds/never/versions/1/diff"):
         problem(server.client.get(wrong), 404, "not_found")
@@ -344,9 +346,11 @@ def test_each_payload_is_applied_under_the_version_that_its_receipt_names(whole:
     last = whole.client.post(f"/v1/feeds/{name}", json={"t": now - 600, "bar": 0}, headers={"Prefer": "wait=20"}).json()
     assert (last["state"], last["rules_version"], last["rejected"]) == ("applied", 6, 1)
     outcomes = [whole.client.get(f"/v1/receipts/{receipt}").json() for receipt in sent]
-    assert {one["rules_version"] for one in outcomes} >= {1, 6}
-    for one in outcomes:
-        assert (one["accepted"], one["rejected"]) == ((1, 0) if one["rules_version"] % 2 else (0, 1)), one
+    assert {outcome["rules_version"] for outcome in outcomes} >= {1, 6}
+    for outcome in outcomes:
+        assert (outcome["accepted"], outcome["rejected"]) == ((1, 0) if outcome["rules_version"] % 2 else (0, 1)), (
+            outcome
+        )
 
 
 def test_recipes_can_be_sent_back_as_they_are(server: Api) -> None:
@@ -380,11 +384,11 @@ def test_a_feed_whose_plug_in_is_not_installed_is_shown_with_its_fault(server: A
     ],
 )
 def test_a_fault_says_what_to_do(server: Api, text: str, words: str) -> None:
-    found = problem(
+    document = problem(
         put(server, "x", text, headers={"Content-Type": "application/x-www-form-urlencoded"}), 400, "feed_invalid"
     )
-    assert words in " ".join(fault["message"] for fault in found["errors"])
-    assert ("curl -d" in found["detail"]) == bool(text.strip() and "\n" not in text)
+    assert words in " ".join(fault["message"] for fault in document["errors"])
+    assert ("curl -d" in document["detail"]) == bool(text.strip() and "\n" not in text)
 
 
 def test_none_match_makes_only_new_feeds(server: Api, name: str) -> None:
@@ -398,5 +402,9 @@ def test_none_match_makes_only_new_feeds(server: Api, name: str) -> None:
 def test_the_version_in_force_is_compared_with_the_one_before_it(server: Api, name: str) -> None:
     for age in ("1h", "2h"):
         put(server, name, definition(name, max_age=age))
-    found = server.client.get(f"/v1/feeds/{name}/versions/2/diff").json()
-    assert (found["from"], found["to"], [(one["old"], one["new"]) for one in found["diff"]]) == (1, 2, [("1h", "2h")])
+    diff = server.client.get(f"/v1/feeds/{name}/versions/2/diff").json()
+    assert (diff["from"], diff["to"], [(change["old"], change["new"]) for change in diff["diff"]]) == (
+        1,
+        2,
+        [("1h", "2h")],
+    )

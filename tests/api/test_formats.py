@@ -13,7 +13,7 @@ input = { formats = ["binary"], layout.record_bytes = 6 }
 time = { at = 0, type = "uint32_be", format = "unix_s" }
 fields.level = { at = 4, type = "int16_be" }
 """
-GONE = """
+UNREADABLE = """
 name = "gone"
 input.formats = ["their-format"]
 time.path = "$.at"
@@ -35,7 +35,7 @@ def test_a_feed_of_binary_records_takes_any_content_type(tmp_path: Path, kind: s
 
 def test_a_feed_that_cannot_be_read_now_is_nobody_elses_trouble(tmp_path: Path) -> None:
     with running_api(tmp_path) as api:
-        api.services.texts.apply("default", "gone", GONE)
+        api.services.texts.apply("default", "gone", UNREADABLE)
         answer = api.client.post("/v1/feeds/gone", json={"at": "2026-01-01T00:00:00Z", "level": 1})
         assert "unknown format 'their-format'" in problem(answer, 503, "unavailable")["detail"]
         assert int(answer.headers["retry-after"]) == 60

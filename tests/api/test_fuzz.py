@@ -42,7 +42,7 @@ TARGETS = st.sampled_from(
 )
 
 
-def check(answer: httpx.Response) -> None:
+def check_answer(answer: httpx.Response) -> None:
     assert answer.status_code < 500, answer.text
     if answer.status_code >= 400:
         assert answer.headers["content-type"] == "application/problem+json"
@@ -62,7 +62,7 @@ def test_any_body_and_headers_are_answered(
         headers = {**headers, "Prefer": "wait=0"}  # it would be kept to
     before = api.services.log.last_seq()
     answer = api.client.request(*target, content=content, headers=headers)
-    check(answer)
+    check_answer(answer)
     kept = answer.status_code < 300 or "receipt" in answer.json()
     replayed = "idempotency-replayed" in answer.headers
     assert api.services.log.last_seq() - before == (1 if kept and not replayed else 0)

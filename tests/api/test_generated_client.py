@@ -38,8 +38,8 @@ def untyped(schema: dict[str, Any], path: str) -> Iterator[str]:
         yield path
     elif schema.get("type") == "object" and not schema.get("properties") and not schema.get("additionalProperties"):
         yield f"{path}.*"
-    for one in inner:
-        yield from untyped(one, path)
+    for branch in inner:
+        yield from untyped(branch, path)
     for name, member in schema.get("properties", {}).items():
         yield from untyped(member, f"{path}.{name}")
     if "items" in schema:
@@ -49,13 +49,15 @@ def untyped(schema: dict[str, Any], path: str) -> Iterator[str]:
 
 
 def test_every_answer_is_typed() -> None:
-    found = {one for name, schema in DOCUMENT["components"]["schemas"].items() for one in untyped(schema, name)}
+    kinds = {
+        location for name, schema in DOCUMENT["components"]["schemas"].items() for location in untyped(schema, name)
+    }
     for path, item in DOCUMENT["paths"].items():
         for method, operation in item.items():
             for status, answer in operation["responses"].items():
                 for kind, content in answer.get("content", {}).items():
-                    found |= set(untyped(content["schema"], f"{method} {path} {status} {kind}"))
-    assert found == ANY_JSON
+                    kinds |= set(untyped(content["schema"], f"{method} {path} {status} {kind}"))
+    assert kinds == ANY_JSON
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +79,10 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def types(generated: str, model: str) -> dict[str, str]:
     """The members of a generated model and their types, as they are written."""
-    found = getattr(importlib.import_module(f"{generated}.models"), model)
-    return {field.name: str(field.type) for field in attrs.fields(found) if field.name != "additional_properties"}
+    generated_model = getattr(importlib.import_module(f"{generated}.models"), model)
+    return {
+        field.name: str(field.type) for field in attrs.fields(generated_model) if field.name != "additional_properties"
+    }
 
 
 def test_points_windows_and_definitions_have_real_types(generated: str) -> None:
@@ -104,13 +108,13 @@ def test_points_windows_and_definitions_have_real_types(generated: str) -> None:
 def test_the_generated_client_reads_what_was_sent(generated: str, whole: Api) -> None:
     whole.client.post("/v1/feeds/dropzone", json=row(), headers=WAIT)
     client = importlib.import_module(generated).Client(base_url=whole.url, timeout=60)
-    read = importlib.import_module(f"{generated}.api.series.list_points").sync
+    list_points = importlib.import_module(f"{generated}.api.series.list_points").sync
     listed = importlib.import_module(f"{generated}.api.series.list_series").sync(client=client, feed="dropzone")
     series = next(item for item in listed.items if item.field == "count")
-    page = read(series=series.id, client=client)
+    page = list_points(series=series.id, client=client)
     assert type(page).__name__ == "PointPage"
     assert page.items[-1].value == len(row()["data"])
-    windows = read(series=series.id, client=client, every="1d", agg="mean,count")
+    windows = list_points(series=series.id, client=client, every="1d", agg="mean,count")
     assert type(windows).__name__ == "WindowPage"
     assert windows.items[-1].mean == page.items[-1].value
     feed = importlib.import_module(f"{generated}.api.admin.get_feed").sync("dropzone", client=client)

@@ -9,7 +9,7 @@ import pytest
 from tests.api.samples import fix, problem, row
 from tests.support.api import Api, running_api
 from tidemill.api.metrics import METRICS
-from tidemill.api.problems import PROBLEMS
+from tidemill.api.problem_codes import PROBLEMS
 from tidemill.feeds.recipes import RECIPES
 from tidemill.log.limits import LogLimits
 from tidemill.rules.reasons import REASONS

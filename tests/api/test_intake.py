@@ -18,9 +18,9 @@ LINES = b"\n".join(body(row()) for _ in range(3)) + b"\n"
 
 
 def kept(api: Api, receipt: str) -> Payload:
-    found = api.services.log.find("default", receipt)
-    assert found is not None, "an acknowledged payload is not in the log"
-    return found.payload
+    entry = api.services.log.find("default", receipt)
+    assert entry is not None, "an acknowledged payload is not in the log"
+    return entry.payload
 
 
 def post(api: Api, content: bytes, feed: str = "dropzone", **headers: str) -> httpx.Response:

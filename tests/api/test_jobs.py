@@ -13,7 +13,7 @@ import pytest
 from tests.api.samples import problem, row
 from tests.support.api import Api, running_api
 from tidemill.api.job_request import MAKERS
-from tidemill.api.job_upkeep import job_gauges, prune, wake_for_waiting
+from tidemill.api.job_upkeep import job_gauges, prune_jobs, wake_for_waiting
 from tidemill.api.job_views import VIEWS
 from tidemill.api.jobs import MAX_QUEUED
 from tidemill.catalog.jobs import CatalogJobs, jobs_of_kinds
@@ -59,8 +59,8 @@ def keyed(api: Api, tenant: str, scope: str) -> httpx.Client:
 
 
 def verification(created_ns: int, tenant: str = "default", **changes: Any) -> Verification:
-    asked = VerifyRequest()
-    job = Verification(id=new_receipt(created_ns), tenant=tenant, request=asked, state="queued", created_ns=created_ns)
+    scope, job_id = VerifyRequest(), new_receipt(created_ns)
+    job = Verification(id=job_id, tenant=tenant, request=scope, state="queued", created_ns=created_ns)
     return msgspec.structs.replace(job, **changes)
 
 
@@ -175,8 +175,8 @@ def test_old_jobs_are_removed_but_for_the_newest_of_a_tenant(alone: Api) -> None
     waiting = verification(now_ns - 95 * DAY_NS, "acme")
     for job in (*made.values(), waiting):
         jobs.create(job)
-    assert prune(alone.services) == 2
-    kept = [waiting.id, *(made[one].id for one in (("beta", 90), ("beta", 80), ("acme", 40), ("acme", 5)))]
+    assert prune_jobs(alone.services) == 2
+    kept = [waiting.id, *(made[key].id for key in (("beta", 90), ("beta", 80), ("acme", 40), ("acme", 5)))]
     assert sorted(job.id for job in jobs.list()) == sorted(kept)
 
 
@@ -186,7 +186,7 @@ def test_a_clock_in_doubt_removes_no_job(tmp_path: Path) -> None:
     settings = Settings(data=str(tmp_path), job_keep=0, job_keep_days=0)
     with running_api(tmp_path, settings=settings) as api:
         CatalogJobs(api.services.catalog, Verification).create(verification(0, state="done", finished_ns=0))
-        assert prune(api.services) == 0
+        assert prune_jobs(api.services) == 0
 
 
 def test_jobs_that_waited_through_a_restart_wake_the_worker(alone: Api) -> None:
@@ -245,8 +245,8 @@ def test_a_folder_of_before_keeps_its_replays(tmp_path: Path) -> None:
 
 def test_a_replay_is_written_as_before() -> None:
     """So that a version of before reads it, too."""
-    asked = ReplayRequest(feed="dropzone", version=1, dry_run=True)
-    written = json.loads(msgspec.json.encode(Replay(id="a", tenant="t", request=asked, state="queued", created_ns=0)))
+    chosen = ReplayRequest(feed="dropzone", version=1, dry_run=True)
+    written = json.loads(msgspec.json.encode(Replay(id="a", tenant="t", request=chosen, state="queued", created_ns=0)))
     assert set(BEFORE) <= set(written)
 
 

@@ -106,8 +106,8 @@ def test_a_flood_is_summed_up(caplog: pytest.LogCaptureFixture) -> None:
 
     with caplog.at_level(logging.WARNING):
         asyncio.run(flood())
-    told = [(facts["status"], facts["count"]) for facts in (record.__dict__["facts"] for record in caplog.records)]
-    assert told == [(507, 1), (503, 1), (507, 2), (503, 1)]
+    counts = [(facts["status"], facts["count"]) for facts in (record.__dict__["facts"] for record in caplog.records)]
+    assert counts == [(507, 1), (503, 1), (507, 2), (503, 1)]
 
 
 def test_a_key_that_was_sent_is_in_no_line(api: Api, caplog: pytest.LogCaptureFixture) -> None:
@@ -124,5 +124,5 @@ def test_what_came_since_the_last_line_is_said_when_the_server_ends(
         for _ in range(4):
             assert api.client.put("/location", json=fix()).status_code == 507
     facts = [record.facts for record in caplog.records if record.getMessage() == "requests fail"]  # type: ignore[attr-defined]
-    assert [(one["status"], one["count"]) for one in facts] == [(507, 1), (507, 3)]
+    assert [(fact["status"], fact["count"]) for fact in facts] == [(507, 1), (507, 3)]
     assert 0 <= facts[1]["seconds"] <= EVERY_S

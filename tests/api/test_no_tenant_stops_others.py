@@ -60,14 +60,14 @@ def test_a_tenant_takes_some_of_the_streams(monkeypatch: pytest.MonkeyPatch) -> 
 
     async def story() -> None:
         streams = Followers(None, _Applied())  # type: ignore[arg-type]
-        held = [streams.enter("a"), streams.enter("a")]
+        held = [streams.add_follower("a"), streams.add_follower("a")]
         with pytest.raises(UnavailableError, match="You have 2"):
-            streams.enter("a")
-        held.append(streams.enter("b"))
+            streams.add_follower("a")
+        held.append(streams.add_follower("b"))
         with pytest.raises(UnavailableError, match="There are 3"):
-            streams.enter("b")
-        streams.leave(held[0])
-        held.append(streams.enter("a"))
+            streams.add_follower("b")
+        streams.remove_follower(held[0])
+        held.append(streams.add_follower("a"))
 
     asyncio.run(story())
 

@@ -200,7 +200,7 @@ def deletion(houses: Houses, method: str, path: str, headers: dict[str, str]) ->
     return ask(houses.whole, method, path, known, params=DELETIONS[path], headers=headers)
 
 
-def gone(houses: Houses, method: str, path: str) -> httpx.Response:
+def deleted_already(houses: Houses, method: str, path: str) -> httpx.Response:
     fresh = houses.whole.client.post("/v1/feeds/dropzone", json=row(), headers=WAIT).json()["id"]
     houses.whole.client.delete(f"/v1/receipts/{fresh}", headers=WAIT)
     return ask(houses.whole, method, path, houses.known | {"receipt": fresh})
@@ -313,7 +313,7 @@ REACH: dict[int, Reach] = {
     404: missing,
     408: too_slow,
     409: contradicting,
-    410: gone,
+    410: deleted_already,
     412: stale,
     413: too_large,
     415: unreadable,
@@ -357,9 +357,9 @@ def test_every_route_is_documented(api: Api) -> None:
 def test_allow_says_what_the_document_says(houses: Houses, method: str, path: str) -> None:
     documented = {each.upper() for each, other in OPERATIONS if other == path}
     documented |= {"OPTIONS"} | ({"HEAD"} if "GET" in documented else set())
-    for asked in ("OPTIONS", "PATCH"):
-        answer = houses.alone.client.request(asked, url(path, houses.known))
-        assert answer.status_code == (204 if asked == "OPTIONS" else 405)
+    for verb in ("OPTIONS", "PATCH"):
+        answer = houses.alone.client.request(verb, url(path, houses.known))
+        assert answer.status_code == (204 if verb == "OPTIONS" else 405)
         assert set(answer.headers["allow"].split(", ")) == documented
 
 
@@ -398,7 +398,7 @@ def test_the_body_of_a_replay_is_described(api: Api) -> None:
     assert list(schema["properties"]) == list(ReplayBody.__struct_fields__)
     assert list(schema["properties"]["rejections"]["properties"]) == list(RejectionsBody.__struct_fields__)
     assert schema["required"] == ["feed"]
-    assert "those that were refused come only when" in " ".join(operation["description"].split())
+    assert "refused payloads are taken only where" in " ".join(operation["description"].split())
 
 
 def test_a_body_is_described_for_every_kind_of_job(api: Api) -> None:
@@ -410,20 +410,20 @@ def test_a_body_is_described_for_every_kind_of_job(api: Api) -> None:
 
 def test_too_many_requests_at_once_are_told_to_come_back() -> None:
     from tidemill.api.body import Gate
-    from tidemill.api.problems import OverloadedError, answer
+    from tidemill.api.problems import OverloadedError, problem_answer
 
     gate = Gate(max_requests=2, max_bytes=10)
     gate.enter()
     gate.enter()
     with pytest.raises(OverloadedError) as caught:
         gate.enter()
-    told = answer(caught.value)
-    assert told.status == 503
-    assert dict(told.headers)[b"retry-after"] == b"1"
-    gate.take(10)
+    answer = problem_answer(caught.value)
+    assert answer.status == 503
+    assert dict(answer.headers)[b"retry-after"] == b"1"
+    gate.add_bytes(10)
     with pytest.raises(OverloadedError):
-        gate.take(1)
+        gate.add_bytes(1)
     gate.leave(10)
     gate.enter()
-    gate.take(10)
+    gate.add_bytes(10)
     assert MAX_REQUESTS > 1000

@@ -17,8 +17,8 @@ def send(api: Api, feed: str, body: object) -> str:
 def test_a_row_and_the_row_it_replaced(whole: Api) -> None:
     first = send(whole, "dropzone", {"time_stamp": "2011-05-01T06:00:00-04:00", "data": [1, 2]})
     second = send(whole, "dropzone", {"time_stamp": "2011-05-01T12:00:00+02:00", "data": [4]})
-    found = whole.client.get("/v1/feeds/dropzone/rows", params={"start": "2011-05-01", "end": "2011-05-02"})
-    assert found.json() == [
+    answer = whole.client.get("/v1/feeds/dropzone/rows", params={"start": "2011-05-01", "end": "2011-05-02"})
+    assert answer.json() == [
         {
             "time": "2011-05-01T10:00:00Z",
             "mean": 4.0,
@@ -30,7 +30,7 @@ def test_a_row_and_the_row_it_replaced(whole: Api) -> None:
     ]
     lineage = whole.client.get("/v1/feeds/dropzone/rows/2011-05-01T10:00:00Z/lineage").json()
     assert (lineage["receipt"], lineage["index"], lineage["rules"]["feed"]) == (second, 0, "dropzone")
-    assert lineage["row"] == found.json()[0]
+    assert lineage["row"] == answer.json()[0]
     assert whole.client.get(lineage["links"]["payload"]).status_code == 200
     (old,) = lineage["replaced"]
     assert (old["mean"], old["count"], old["receipt"], old["replaced_by"]) == (1.5, 2, first, second)
@@ -65,10 +65,10 @@ def test_points_are_exactly_time_and_value(whole: Api) -> None:
     now = int(time.time())
     send(whole, "telemetry", [{"time": now, "value": [0, 0, 192, 63], "tags": []}] * 2)
     given = {"start": str(now), "end": str(now + 1), "unit": "s"}
-    found = whole.client.get("/v1/feeds/telemetry/points", params=given).json()
-    assert len(found) >= 2
-    assert all(list(point) == ["time", "value"] for point in found)
-    assert [point["value"] for point in found].count(1.5) >= 2
+    points = whole.client.get("/v1/feeds/telemetry/points", params=given).json()
+    assert len(points) >= 2
+    assert all(list(point) == ["time", "value"] for point in points)
+    assert [point["value"] for point in points].count(1.5) >= 2
     first = whole.client.get("/v1/feeds/telemetry/points", params=given | {"limit": "1"})
     assert len(first.json()) == 1
     assert len(whole.client.get(first.links["next"]["url"]).json()) == 1
@@ -79,8 +79,8 @@ def test_rollups_are_minutes_of_a_user(whole: Api) -> None:
     for second, speed in ((12, 1), (40, 3)):
         body = fix | {"timestamp": f"2017-01-01T13:05:{second}-05:00", "speed": speed}
         assert whole.client.put("/location", json=body, headers=WAIT).status_code == 200
-    found = whole.client.get("/v1/feeds/location/rollups", params={"user_id": "rolled"}).json()
-    assert found == [
+    windows = whole.client.get("/v1/feeds/location/rollups", params={"user_id": "rolled"}).json()
+    assert windows == [
         {
             "minute": "2017-01-01T18:05:00Z",
             "user_id": "rolled",

@@ -23,25 +23,25 @@ UTC = "2026-07-01T17:05:12Z"
 def sent(whole: Api) -> dict[str, Any]:
     """A fix, one that lost against it and one of another minute that was refused; its series of `speed`."""
     receipts = [whole.client.put("/location", json=fix, headers=WAIT).json() for fix in (FIX, FIX | {"speed": 2})]
-    found = whole.client.get("/v1/series", params={"feed": "location", "tag.user_id": "lineage", "field": "speed"})
-    (series,) = found.json()["items"]
+    answer = whole.client.get("/v1/series", params={"feed": "location", "tag.user_id": "lineage", "field": "speed"})
+    (series,) = answer.json()["items"]
     return {"first": receipts[0]["id"], "second": receipts[1]["id"], "series": series["id"]}
 
 
 def test_from_a_point_to_its_bytes_and_its_loser(whole: Api, sent: dict[str, Any]) -> None:
-    found = whole.client.get(f"/v1/series/{sent['series']}/lineage", params={"time": UTC}).json()
-    (point,) = found["points"]
+    lineage = whole.client.get(f"/v1/series/{sent['series']}/lineage", params={"time": UTC}).json()
+    (point,) = lineage["points"]
     assert (point["value"], point["record"], point["index"]) == (1, FIX, 0)
     assert whole.client.get(point["payload"]["links"]["payload"]).json() == FIX
-    assert [(lost["receipt"], lost["winner"]) for lost in found["duplicates"]] == [(sent["second"], sent["first"])]
+    assert [(lost["receipt"], lost["winner"]) for lost in lineage["duplicates"]] == [(sent["second"], sent["first"])]
     assert whole.client.get(point["rules"]["definition"]).json()["version"] == point["rules"]["version"]
-    (window,) = found["windows"]
+    (window,) = lineage["windows"]
     of_window = whole.client.get(window["links"]["lineage"]).json()
     assert [page["payload"]["receipt"] for page in of_window["payloads"]] == [sent["first"]]
     assert of_window["rejected"]["by_reason"] == {"duplicate": 1}
     assert whole.client.get(of_window["rejected"]["link"]).json()["items"][0]["receipt"] == sent["second"]
     assert whole.client.get(of_window["links"]["points"]).json()["items"][0]["value"] == 1
-    story = whole.client.get(found["links"]["why"]).json()
+    story = whole.client.get(lineage["links"]["why"]).json()
     assert [event["event"] for event in story["events"]] == [
         "received", "accepted", "window_touched", "received", "rejected", "duplicate_lost", "duplicate_won"
     ]  # fmt: skip

@@ -19,12 +19,12 @@ def test_what_was_read_from_the_source_is_answered_in_its_shape(whole: Api) -> N
     ]
     sent = whole.client.post("/v1/feeds/meters", json={"data": records}, headers={"Prefer": "wait=10"})
     assert sent.json()["accepted"] == 2, sent.text
-    asked = {"muid": MUID, "measurement": "energy", "limit": "5000", "start": "2023-02-01", "stop": "2023-03-01"}
-    assert whole.client.get("/meterdata/measurement", params=asked).json() == {"data": records}
-    assert whole.client.get("/meterdata/measurement", params=asked | {"limit": "1"}).json() == {"data": records[:1]}
-    later = asked | {"start": "2023-02-01T00:15:00Z"}
+    selection = {"muid": MUID, "measurement": "energy", "limit": "5000", "start": "2023-02-01", "stop": "2023-03-01"}
+    assert whole.client.get("/meterdata/measurement", params=selection).json() == {"data": records}
+    assert whole.client.get("/meterdata/measurement", params=selection | {"limit": "1"}).json() == {"data": records[:1]}
+    later = selection | {"start": "2023-02-01T00:15:00Z"}
     assert whole.client.get("/meterdata/measurement", params=later).json() == {"data": records[1:]}
-    assert whole.client.get("/meterdata/measurement", params=asked | {"muid": "nobody"}).json() == {"data": []}
+    assert whole.client.get("/meterdata/measurement", params=selection | {"muid": "nobody"}).json() == {"data": []}
 
 
 def test_faults_are_problems(whole: Api) -> None:

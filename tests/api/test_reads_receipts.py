@@ -19,8 +19,8 @@ def sent(api: Api, body: bytes = SENT) -> str:
 
 def test_a_receipt_has_exactly_the_contracts_members(whole: Api) -> None:
     receipt = sent(whole)
-    found = whole.client.get(f"/v1/receipts/{receipt}").json()
-    assert list(found) == [
+    item = whole.client.get(f"/v1/receipts/{receipt}").json()
+    assert list(item) == [
         "id",
         "feed",
         "received_at",
@@ -33,9 +33,9 @@ def test_a_receipt_has_exactly_the_contracts_members(whole: Api) -> None:
         "rules_version",
         "links",
     ]
-    assert (found["id"], found["feed"], found["state"], found["bytes"]) == (receipt, "dropzone", "applied", len(SENT))
-    assert (found["accepted"], found["rejected"], found["reasons"]) == (1, 0, {})
-    for link in found["links"].values():
+    assert (item["id"], item["feed"], item["state"], item["bytes"]) == (receipt, "dropzone", "applied", len(SENT))
+    assert (item["accepted"], item["rejected"], item["reasons"]) == (1, 0, {})
+    for link in item["links"].values():
         assert whole.client.get(link).status_code == 200
 
 
@@ -68,8 +68,8 @@ def test_unknown_receipts_and_parameters(whole: Api) -> None:
 
 def test_the_log_answers_for_what_is_durable_while_the_store_is_away(api: Api) -> None:
     receipt = api.client.post("/v1/feeds/dropzone", content=SENT).json()["id"]
-    found = api.client.get(f"/v1/receipts/{receipt}")
-    assert (found.status_code, found.json()["state"], found.json()["accepted"]) == (200, "stored", None)
+    answer = api.client.get(f"/v1/receipts/{receipt}")
+    assert (answer.status_code, answer.json()["state"], answer.json()["accepted"]) == (200, "stored", None)
     assert api.client.get(f"/v1/receipts/{receipt}/payload").content == SENT
 
 

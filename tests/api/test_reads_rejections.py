@@ -29,13 +29,13 @@ def test_every_reason_is_listed_and_counted(whole: Api) -> None:
     before = whole.client.get("/v1/rejections/summary", params={"feed": "telemetry"}).json()
     receipt = whole.client.post("/v1/feeds/telemetry", json=points, headers=WAIT).json()
     assert (receipt["accepted"], receipt["rejected"]) == (1, 2)
-    found = whole.client.get(receipt["links"]["rejections"]).json()
-    assert found["next"] is None
-    assert [(item["index"], item["reasons"]) for item in found["items"]] == [
+    page = whole.client.get(receipt["links"]["rejections"]).json()
+    assert page["next"] is None
+    assert [(item["index"], item["reasons"]) for item in page["items"]] == [
         (2, ["suspect"]),
         (1, ["too_old", "internal", "suspect"]),
     ]
-    oldest = found["items"][1]
+    oldest = page["items"][1]
     assert oldest["record"] == points[1]
     assert (oldest["feed"], oldest["receipt"]) == ("telemetry", receipt["id"])
     assert {"received_at", "time", "detail", "rules_version", "winner"} < set(oldest)

@@ -28,10 +28,10 @@ def following(answer: httpx.Response) -> str | None:
 
 def test_a_series_has_every_sample_with_values_and_times(whole: Api) -> None:
     key = create(whole, "full", [1, None, 2.5], unit="g")
-    found = whole.client.get(f"/v1/series/{key}").json()
-    assert (found["values"], found["count"], found["unit"]) == ([1.0, None, 2.5], 3, "g")
-    assert found["times"] == ["2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", "2026-01-01T00:00:02Z"]
-    assert (found["start"], found["end"]) == (found["times"][0], found["times"][-1])
+    series = whole.client.get(f"/v1/series/{key}").json()
+    assert (series["values"], series["count"], series["unit"]) == ([1.0, None, 2.5], 3, "g")
+    assert series["times"] == ["2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", "2026-01-01T00:00:02Z"]
+    assert (series["start"], series["end"]) == (series["times"][0], series["times"][-1])
 
 
 @pytest.mark.parametrize(
@@ -81,21 +81,21 @@ def test_pages_follow_the_link_and_the_cursor(whole: Api) -> None:
 def test_windows(whole: Api) -> None:
     key = create(whole, "windows", [1, 2, None, None, 5, 6])
     given = {"every": "2s", "agg": "mean,count", "fill": "previous"}
-    found = whole.client.get(f"/v1/series/{key}/points", params=given).json()
-    assert [(item["mean"], item["count"]) for item in found["items"]] == [(1.5, 2), (1.5, 0), (5.5, 2)]
+    page = whole.client.get(f"/v1/series/{key}/points", params=given).json()
+    assert [(item["mean"], item["count"]) for item in page["items"]] == [(1.5, 2), (1.5, 0), (5.5, 2)]
 
 
 def test_metrics_are_null_where_not_defined(whole: Api) -> None:
     key = create(whole, "constant", [3.0, 3.0])
-    found = whole.client.get(f"/v1/series/{key}/metrics", params={"q": "0.5,1"}).json()
-    assert (found["stddev"], found["skewness"], found["quantiles"]) == (0.0, None, {"0.5": 3.0, "1": 3.0})
+    metrics = whole.client.get(f"/v1/series/{key}/metrics", params={"q": "0.5,1"}).json()
+    assert (metrics["stddev"], metrics["skewness"], metrics["quantiles"]) == (0.0, None, {"0.5": 3.0, "1": 3.0})
 
 
 def test_list_and_count_filter_by_tag(whole: Api) -> None:
     create(whole, "tagged", [1.0])
-    found = whole.client.get("/v1/series", params={"tag.t": "tagged"}).json()
-    assert [item["name"] for item in found["items"]] == ["tagged"]
-    assert list(found["items"][0]) == ["id", "feed", "name", "field", "tags", "unit", "count", "first", "last"]
+    page = whole.client.get("/v1/series", params={"tag.t": "tagged"}).json()
+    assert [item["name"] for item in page["items"]] == ["tagged"]
+    assert list(page["items"][0]) == ["id", "feed", "name", "field", "tags", "unit", "count", "first", "last"]
     assert whole.client.get("/v1/series/count", params={"tag.t": "tagged"}).json()["count"] == 1
     assert whole.client.get("/v1/series/count", params={"tag.t": "nobody"}).json() == {"count": 0, "by_feed": {}}
 

@@ -49,7 +49,7 @@ def record(second: int, **other: Any) -> dict[str, Any]:
 def test_every_broken_record_is_named_and_the_payload_is_kept_with_its_reasons(house: Api) -> None:
     sent = json.dumps([record(1), record(2, bar=11), record(-AHEAD, bar=12)]).encode()
     document = problem(house.client.post(f"/v1/feeds/{FEED}", content=sent), 400, "invalid")
-    assert [(one["path"], one["code"]) for one in document["errors"]] == [
+    assert [(fault["path"], fault["code"]) for fault in document["errors"]] == [
         ("$[1]", "burst"),
         ("$[2]", "burst"),
         ("$[2]", "in_future"),
@@ -61,13 +61,13 @@ def test_every_broken_record_is_named_and_the_payload_is_kept_with_its_reasons(h
     outcome = house.client.get(f"/v1/receipts/{document['receipt']}").json()
     assert (outcome["state"], outcome["accepted"], outcome["rejected"]) == ("refused", 0, 3)
     ledger = house.client.get("/v1/rejections", params={"receipt": document["receipt"]}).json()["items"]
-    assert [one["reasons"] for one in reversed(ledger)] == [["payload_refused"], ["burst"], ["burst", "in_future"]]
+    assert [fault["reasons"] for fault in reversed(ledger)] == [["payload_refused"], ["burst"], ["burst", "in_future"]]
 
 
 def test_a_single_record_is_named_by_its_path_and_sent_again_corrected(house: Api) -> None:
     key = {"Idempotency-Key": "pump-1"}
     document = problem(house.client.post(f"/v1/feeds/{FEED}", json=record(3, bar=11), headers=key), 400, "invalid")
-    assert [one["path"] for one in document["errors"]] == ["$"]
+    assert [fault["path"] for fault in document["errors"]] == ["$"]
     again = house.client.post(f"/v1/feeds/{FEED}", json=record(3, bar=9), headers=key | WAIT)
     assert (again.status_code, again.json()["accepted"]) == (200, 1)
 
@@ -75,7 +75,7 @@ def test_a_single_record_is_named_by_its_path_and_sent_again_corrected(house: Ap
 def test_the_contract_speaks_first(house: Api) -> None:
     sent = [record(4, bar="x"), record(5, bar=11)]
     document = problem(house.client.post(f"/v1/feeds/{FEED}", json=sent), 400, "invalid")
-    assert [(one["path"], one["code"]) for one in document["errors"]] == [("$[0].bar", "wrong_type")]
+    assert [(fault["path"], fault["code"]) for fault in document["errors"]] == [("$[0].bar", "wrong_type")]
 
 
 def test_what_a_source_brought_is_taken_and_the_record_rejected(house: Api) -> None:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.support.server import Server, running_server
-from tidemill.api.replay_request import read
+from tidemill.api.replay_request import decode_replay_body
 from tidemill.errors import InputError
 
 FEED = """
@@ -67,9 +67,9 @@ def test_a_mended_rule_recovers_what_it_rejected(http: httpx.Client) -> None:
     put_feed(http, "pumps", 100)
     chosen = {"feed": "pumps", "rejections": {"reason": "outside_range"}}
     dry = replay(http, **chosen, dry_run=True)
-    found = dry["difference"]
-    assert (found["newly_accepted"], found["newly_rejected"]) == ({"outside_range": 1}, {})
-    (window,) = found["windows"]
+    difference = dry["difference"]
+    assert (difference["newly_accepted"], difference["newly_rejected"]) == ({"outside_range": 1}, {})
+    (window,) = difference["windows"]
     assert (window["window"], window["old"], window["new"]) == (
         "2026-01-01T00:00:00Z",
         {"mean": 6, "count": 2},
@@ -78,7 +78,7 @@ def test_a_mended_rule_recovers_what_it_rejected(http: httpx.Client) -> None:
     assert http.get(f"/v1/receipts/{receipt}").json()["rejected"] == 1, "a dry run changes nothing"
 
     real = replay(http, **chosen)
-    assert real["difference"] == found
+    assert real["difference"] == difference
     after = http.get(f"/v1/receipts/{receipt}").json()
     assert (after["accepted"], after["rejected"], after["rules_version"]) == (3, 0, 2)
     (row,) = http.get("/v1/feeds/pumps/rollups").json()
@@ -87,7 +87,7 @@ def test_a_mended_rule_recovers_what_it_rejected(http: httpx.Client) -> None:
     assert rejection["recovered_by"] == real["id"]
     assert http.get(f"/v1/rejections?receipt={receipt}").json()["items"] == []
     assert replay(http, **chosen)["difference"]["payloads"] == 0, "nothing is left to recover"
-    listed = [one["id"] for one in http.get("/v1/replays").json()["items"]]
+    listed = [item["id"] for item in http.get("/v1/replays").json()["items"]]
     assert listed[-2:] == [real["id"], dry["id"]]
 
 
@@ -113,7 +113,7 @@ def test_every_fault_of_a_request_is_named(http: httpx.Client, body: Any, paths:
 def test_a_fault_is_told_in_the_words_of_json() -> None:
     for body, words in ((b"{}", "1 fault in the body: 'feed' is missing"), (b"[]", "must be an object, not array")):
         with pytest.raises(InputError, match=words):
-            read(body)
+            decode_replay_body(body)
 
 
 def test_one_that_is_over_cannot_be_cancelled_and_another_was_never(http: httpx.Client) -> None:

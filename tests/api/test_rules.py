@@ -4,7 +4,7 @@ import pytest
 
 from tests.api.samples import problem
 from tests.support.api import Api
-from tidemill.api.rules import rules
+from tidemill.api.rules import rules_by_name
 from tidemill.checks.library import BUILT_IN
 from tidemill.rules.reasons import REASONS
 
@@ -20,34 +20,34 @@ def test_every_rule_is_listed(api: Api) -> None:
 
 
 def test_names_of_checks_are_no_codes_of_faults() -> None:
-    assert all(rules()[check.name].kind == check.kind for check in BUILT_IN)
+    assert all(rules_by_name()[check.name].kind == check.kind for check in BUILT_IN)
 
 
 def test_one_rule_says_all_that_a_feed_needs(api: Api) -> None:
-    found = api.client.get("/v1/rules/range").json()
-    assert (found["kind"], found["reason"], found["actions"]) == (
+    item = api.client.get("/v1/rules/range").json()
+    assert (item["kind"], item["reason"], item["actions"]) == (
         "value",
         "outside_range",
         ["reject", "flag", "refuse"],
     )
-    assert found["options"][0] == {
+    assert item["options"][0] == {
         "name": "field",
         "type": "text",
         "required": True,
         "default": None,
         "meaning": "the number field",
     }
-    assert 'check = "range"' in found["example"]
+    assert 'check = "range"' in item["example"]
 
 
 @pytest.mark.parametrize(("name", "reason"), [("first", "duplicate"), ("keep", None), ("dst_gap", "dst_gap")])
 def test_policies_are_rules(api: Api, name: str, reason: str | None) -> None:
-    found = api.client.get(f"/v1/rules/{name}").json()
-    assert (found["kind"], found["reason"]) == ("policy", reason)
+    item = api.client.get(f"/v1/rules/{name}").json()
+    assert (item["kind"], item["reason"]) == ("policy", reason)
 
 
 def test_a_rule_that_needs_the_past_cannot_refuse() -> None:
-    history = [item for item in rules().values() if item.kind == "history"]
+    history = [item for item in rules_by_name().values() if item.kind == "history"]
     assert history
     assert all("refuse" not in item.actions for item in history)
 

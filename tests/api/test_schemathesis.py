@@ -65,7 +65,7 @@ def known(whole: Api) -> Iterator[dict[str, Any]]:
     for value in (b"{}", body(row(data=[1.0])), body(row(data=[2.0]))):  # a rejection, a change
         client.post("/v1/feeds/dropzone", content=value, headers=WAIT)
     replay = client.post("/v1/replays", json={"feed": "dropzone", "start": "2100-01-01T00:00:00Z"}, headers=WAIT)
-    gone = client.delete("/v1/feeds/dropzone/points?end=1900-01-01", headers=WAIT)
+    deletion = client.delete("/v1/feeds/dropzone/points?end=1900-01-01", headers=WAIT)
     yield {
         "feed": ["dropzone", "location", "signals"],
         "series": [series],
@@ -75,7 +75,7 @@ def known(whole: Api) -> Iterator[dict[str, Any]]:
         "rule": ["range"],
         "replay": [replay.json()["id"]],
         "job": [replay.json()["id"]],
-        "deletion_id": [gone.json()["id"]],
+        "deletion_id": [deletion.json()["id"]],
         "start": ["2000-01-01", "2019-05-01T06:00:00-04:00"],
         "end": ["2030-01-01"],
         "stop": ["2030-01-01"],
@@ -141,7 +141,7 @@ def test_answers_are_as_documented(name: str, mode: GenerationMode, whole: Api, 
         suppress_health_check=list(HealthCheck),
     )
     @given(case=OPERATIONS[name].as_strategy(generation_mode=mode))
-    def check(case: Case) -> None:
+    def check_case(case: Case) -> None:
         if case.path == "/v1/verify":
             wait_for_verifications(whole)  # that were asked for as jobs: a tenant has one at a time
         if mode is GenerationMode.POSITIVE:
@@ -150,7 +150,7 @@ def test_answers_are_as_documented(name: str, mode: GenerationMode, whole: Api, 
         SEEN[mode, answer.status_code // 100] += 1
 
     with suppress(Unsatisfiable):  # an operation to which nothing wrong can be sent
-        check()
+        check_case()
 
 
 def test_answers_of_every_kind_came() -> None:

@@ -126,13 +126,13 @@ def test_pages_stay_what_they_were_while_polls_are_made(tenant: Tenant) -> None:
     tenant.write(*(poll(n, "empty", tenant=tenant.name, item=item) for n in range(3) for item in ("muid=a", "muid=b")))
     whole = [(row["started_at"], row["item"]) for row in polls(tenant)["items"]]
     assert whole == [(at(n), item) for n in (2, 1, 0) for item in ("muid=b", "muid=a")]
-    read, query = [], {"limit": 1}
+    rows, query = [], {"limit": 1}
     for n in range(6):
         page = polls(tenant, **query)
-        read += [(row["started_at"], row["item"]) for row in page["items"]]
+        rows += [(row["started_at"], row["item"]) for row in page["items"]]
         tenant.write(poll(5 + n, "data", tenant=tenant.name, item="muid=a"))
         query = {"limit": 1, "cursor": page["next"]}
-    assert (read, page["next"]) == (whole, None)
+    assert (rows, page["next"]) == (whole, None)
     linked = tenant.get("/v1/sources/telemetry/polls", limit=2, item="muid=b")
     following = tenant.get(linked.headers["link"].partition(">")[0].removeprefix("<"))
     assert [row["started_at"] for row in following.json()["items"]] == [at(0)]
@@ -171,13 +171,13 @@ def test_nothing_there_is_told_from_not_reached_and_from_not_asked(tenant: Tenan
     results = ("data", "empty", "empty", "timeout", "garbage", "refused", "unchanged", "data")
     tenant.write(*(poll(10 * n, result, tenant=tenant.name, detail=f"no. {n}") for n, result in enumerate(results)))
     tenant.write(poll(200, "data", tenant=tenant.name))  # nobody asked from minute 80, when the next was due
-    found = summary(tenant, start=at(0), end=at(210))
-    minutes = {name: seconds / 60 for name, seconds in found["seconds"].items()}
+    page = summary(tenant, start=at(0), end=at(210))
+    minutes = {name: seconds / 60 for name, seconds in page["seconds"].items()}
     assert minutes == {"data": 40, "empty": 20, "unusable": 10, "unreached": 20, "unpolled": 120}
-    assert found["polls"] == 9
-    assert found["by_result"] == {"data": 3, "empty": 2, "timeout": 1, "garbage": 1, "refused": 1, "unchanged": 1}
-    assert sum(found["share"].values()) == pytest.approx(1, abs=1e-5)
-    assert found["longest_outage"] == {
+    assert page["polls"] == 9
+    assert page["by_result"] == {"data": 3, "empty": 2, "timeout": 1, "garbage": 1, "refused": 1, "unchanged": 1}
+    assert sum(page["share"].values()) == pytest.approx(1, abs=1e-5)
+    assert page["longest_outage"] == {
         "item": "",
         "start": at(30),
         "end": at(60),
@@ -190,27 +190,27 @@ def test_nothing_there_is_told_from_not_reached_and_from_not_asked(tenant: Tenan
 
 def test_the_poll_before_the_stretch_speaks_for_its_beginning(tenant: Tenant) -> None:
     tenant.write(poll(0, "empty", tenant=tenant.name, every=60), poll(60, "timeout", tenant=tenant.name, every=60))
-    found = summary(tenant, start=at(30), end=at(90))
-    assert (found["start"], found["end"], found["polls"], found["by_result"]) == (at(30), at(90), 1, {"timeout": 1})
-    assert (found["seconds"]["empty"], found["seconds"]["unreached"]) == (1800, 1800)
-    assert (found["longest_outage"]["end"], found["longest_outage"]["seconds"]) == (None, 1800)
+    page = summary(tenant, start=at(30), end=at(90))
+    assert (page["start"], page["end"], page["polls"], page["by_result"]) == (at(30), at(90), 1, {"timeout": 1})
+    assert (page["seconds"]["empty"], page["seconds"]["unreached"]) == (1800, 1800)
+    assert (page["longest_outage"]["end"], page["longest_outage"]["seconds"]) == (None, 1800)
 
 
 def test_items_have_outages_of_their_own(tenant: Tenant) -> None:
     for n in range(4):
         tenant.write(poll(10 * n, "data", tenant=tenant.name, item="muid=a"))
         tenant.write(poll(10 * n + 5, "refused" if n in (1, 2) else "empty", tenant=tenant.name, item="muid=b"))
-    both, one = summary(tenant, end=at(40)), summary(tenant, end=at(40), item="muid=a")
+    both, single = summary(tenant, end=at(40)), summary(tenant, end=at(40), item="muid=a")
     assert both["start"] == at(0)
     assert (both["seconds"]["data"], both["seconds"]["unreached"], both["seconds"]["empty"]) == (2400, 1200, 900)
     assert (both["longest_outage"]["item"], both["longest_outage"]["seconds"]) == ("muid=b", 1200)
-    assert (one["seconds"]["data"], one["longest_outage"]) == (2400, None)
+    assert (single["seconds"]["data"], single["longest_outage"]) == (2400, None)
 
 
 def test_without_polls_there_is_nothing_to_share(tenant: Tenant) -> None:
-    found = summary(tenant)
-    assert (found["polls"], found["by_result"], found["share"], found["longest_outage"]) == (0, {}, None, None)
-    assert found["start"] is None
+    page = summary(tenant)
+    assert (page["polls"], page["by_result"], page["share"], page["longest_outage"]) == (0, {}, None, None)
+    assert page["start"] is None
     ahead = summary(tenant, start="2200-01-01", end="2200-01-02")
     assert ahead["polls"] == 0
 
@@ -242,8 +242,8 @@ def test_another_tenants_feeds_and_polls_are_not_there(tenant: Tenant) -> None:
 
 def test_faults_of_a_query_are_all_named(tenant: Tenant) -> None:
     answer = tenant.get("/v1/sources/telemetry/polls", limit="0", cursor="x", format="parquet", feed="y")
-    found = {fault["path"]: fault["code"] for fault in problem(answer, 400, "invalid")["errors"]}
-    assert found == {
+    faults = {fault["path"]: fault["code"] for fault in problem(answer, 400, "invalid")["errors"]}
+    assert faults == {
         "$query.limit": "invalid",
         "$query.cursor": "invalid",
         "$query.format": "invalid",

@@ -26,23 +26,23 @@ def test_a_stall_is_named_and_logged_once_and_its_end_as_well(caplog: pytest.Log
     clock = Clock()
     watch = StallWatch(clock)
     held = MillStatus(state="waiting_for_store", last_error="payload 8: refused (code 241)", recovered=False)
-    assert watch.look(7, 7, held, silent=False).seconds == 0
+    assert watch.observe(7, 7, held, silent=False).seconds == 0
     clock.now += 3600
-    watch.look(7, 9, held, silent=False)
+    watch.observe(7, 9, held, silent=False)
     clock.now += STALLED_S - 1
-    assert watch.look(7, 9, held, silent=False).why == ""
+    assert watch.observe(7, 9, held, silent=False).why == ""
     clock.now += 1
     for _ in range(3):
-        stall = watch.look(7, 12, held, silent=False)
+        stall = watch.observe(7, 12, held, silent=False)
     assert stall.why == (
         "5 entries of the log wait, from offset 8 on; the mill is waiting for store; its last error: "
         "payload 8: refused (code 241)"
     )
-    assert "says nothing" in watch.look(7, 12, held, silent=True).why
-    assert watch.look(8, 12, held, silent=False).why == ""
+    assert "says nothing" in watch.observe(7, 12, held, silent=True).why
+    assert watch.observe(8, 12, held, silent=False).why == ""
     clock.now += STALLED_S
     idle = MillStatus(state="idle")
-    assert watch.look(8, 12, idle, silent=False).seconds == 0, "places at the end of the log may be empty"
+    assert watch.observe(8, 12, idle, silent=False).seconds == 0, "places at the end of the log may be empty"
     lines = [record.levelname for record in caplog.records if "the mill" in record.message]
     assert lines == ["ERROR", "INFO"]
 
@@ -77,21 +77,21 @@ def test_a_log_that_is_not_confirmed_for_long_is_said_to_be_held_back(caplog: py
     clock = Clock()
     watch = TrimWatch(clock)
     status = MillStatus(state="idle", last_error="the store cannot be asked (code 241)", recovered=False)
-    assert watch.look(7, 7, status) == ""
+    assert watch.observe(7, 7, status) == ""
     clock.now += 2 * TRIM_HELD_S
-    assert watch.look(7, 9, status) == "", "payloads wait to be confirmed since now"
+    assert watch.observe(7, 9, status) == "", "payloads wait to be confirmed since now"
     clock.now += TRIM_HELD_S - 1
-    assert watch.look(7, 20, status) == ""
+    assert watch.observe(7, 20, status) == ""
     clock.now += 1
     for _ in range(3):
-        held = watch.look(7, 21, status)
+        held = watch.observe(7, 21, status)
     assert held == (
         "the log is not trimmed, and fills the disk in the end: for 900 s no count of the store has confirmed that it "
         "holds what is applied from offset 8 on; the mill's last error: the store cannot be asked (code 241)"
     )
-    assert watch.look(8, 21, status) == "", "it goes on"
+    assert watch.observe(8, 21, status) == "", "it goes on"
     clock.now += TRIM_HELD_S
-    assert watch.look(21, 21, None) == "", "nothing waits"
+    assert watch.observe(21, 21, None) == "", "nothing waits"
     lines = [record.levelname for record in caplog.records if "trimmed" in record.message]
     assert lines == ["ERROR", "INFO"]
 

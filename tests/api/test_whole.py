@@ -65,8 +65,8 @@ def test_a_series_is_created_read_deleted_and_sent_again(whole: Api) -> None:
 
 def test_series_without_name_and_tags_never_mix_and_a_replay_is_the_same(whole: Api) -> None:
     sent = {"start": "2026-01-01T00:00:00Z", "interval": "1s", "values": [1]}
-    one, other = (whole.client.post("/v1/series", json=sent).json()["id"] for _ in range(2))
-    assert one != other
+    created, other = (whole.client.post("/v1/series", json=sent).json()["id"] for _ in range(2))
+    assert created != other
     key = {"Idempotency-Key": "s1"}
     first, again = (whole.client.post("/v1/series", json=sent, headers=key) for _ in range(2))
     assert first.json()["id"] == again.json()["id"]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.payloads import logged
 from tidemill import plugins
-from tidemill.api.rules import rules
+from tidemill.api.rules import rules_by_name
 from tidemill.checks.library import checks_by_name, unusable_checks
 from tidemill.decode.decoder import Decoder
 from tidemill.errors import FeedDefinitionError
@@ -108,7 +108,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd-package\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(ENTRIES)
-    caches = (plugins.load_plugins, checks_by_name, unusable_checks, rules)
+    caches = (plugins.load_plugins, checks_by_name, unusable_checks, rules_by_name)
     sys.path.insert(0, str(folder))
     for cache in caches:
         cache.cache_clear()
@@ -129,7 +129,10 @@ def test_a_check_of_another_package_is_one_of_ours() -> None:
     bodies = [b'{"t": 1700000000, "site": "a", "v": %d}' % value for value in (1, 2, 3)]
     checked = apply_rules(feed, Decoder(feed).decode_batch([logged(seq, body, "p") for seq, body in enumerate(bodies)]))
     assert checked.rejections.select("seq", "reasons").rows() == [(1, ["even"])]
-    assert (rules()["even"].kind, rules()["even"].meaning) == ("plugin", "The value of `field` is even.")
+    assert (rules_by_name()["even"].kind, rules_by_name()["even"].meaning) == (
+        "plugin",
+        "The value of `field` is even.",
+    )
 
 
 def test_our_names_stay_ours() -> None:

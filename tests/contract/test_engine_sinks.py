@@ -22,11 +22,11 @@ from tests.support.sinks import (
     by_select,
     by_store,
     by_values,
-    code,
-    connected,
-    count,
+    connect,
+    count_rows,
+    error_code,
     every_way,
-    made,
+    make_table,
     rows,
 )
 
@@ -40,17 +40,17 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 @pytest.fixture
 def client(engine: Engine) -> Iterator[Client]:
-    with connected(engine.address) as client:
+    with connect(engine.address) as client:
         yield client
 
 
 @every_way
 @pytest.mark.parametrize("size", [5, LARGE])
 def test_what_is_answered_well_is_stored(engine: Engine, client: Client, way: Way, size: int) -> None:
-    table, frame = made(client), rows(size if way is not by_values else 5)
+    table, frame = make_table(client), rows(size if way is not by_values else 5)
     way(engine.address, table, frame)
     stored = client.command(f"SELECT (count(), sum(k), sum(cityHash64(s))) FROM {table}")
-    by_select(engine.address, same := made(client), frame)
+    by_select(engine.address, same := make_table(client), frame)
     assert stored == client.command(f"SELECT (count(), sum(k), sum(cityHash64(s))) FROM {same}")
 
 
@@ -58,73 +58,73 @@ def test_what_is_answered_well_is_stored(engine: Engine, client: Client, way: Wa
 @pytest.mark.parametrize("size", [5, LARGE])
 def test_a_violated_constraint_is_an_error(engine: Engine, client: Client, way: Way, size: int) -> None:
     frame = rows(size if way is not by_values else 5)
-    table = made(client, extra=f", CONSTRAINT below CHECK k < {frame.height - 1}")
-    assert code(lambda: way(engine.address, table, frame)) == 469
-    assert count(client, table) < frame.height
+    table = make_table(client, extra=f", CONSTRAINT below CHECK k < {frame.height - 1}")
+    assert error_code(lambda: way(engine.address, table, frame)) == 469
+    assert count_rows(client, table) < frame.height
 
 
 @every_way
 def test_too_many_partitions_are_an_error(engine: Engine, client: Client, way: Way) -> None:
-    table = made(client, partition="PARTITION BY k")
-    assert code(lambda: way(engine.address, table, rows(300))) == 252
-    assert count(client, table) == 0
+    table = make_table(client, partition="PARTITION BY k")
+    assert error_code(lambda: way(engine.address, table, rows(300))) == 252
+    assert count_rows(client, table) == 0
 
 
 @every_way
 def test_too_many_parts_are_an_error(engine: Engine, client: Client, way: Way) -> None:
-    table = made(client, settings="parts_to_throw_insert = 3, parts_to_delay_insert = 1000")
+    table = make_table(client, settings="parts_to_throw_insert = 3, parts_to_delay_insert = 1000")
     client.command(f"SYSTEM STOP MERGES {table}")
     for number in range(3):
         way(engine.address, table, rows(5, 5 * number))
-    assert code(lambda: way(engine.address, table, rows(5, 100))) == 252
-    assert count(client, table) == 15
+    assert error_code(lambda: way(engine.address, table, rows(5, 100))) == 252
+    assert count_rows(client, table) == 15
 
 
 @every_way
 def test_a_read_only_part_folder_is_an_error(engine: Engine, client: Client, way: Way) -> None:
-    table = made(client)
+    table = make_table(client)
     by_store(engine.address, table, rows(5))
     paths = client.command(f"SELECT arrayElement(data_paths, 1) FROM system.tables WHERE name = '{table}'")
     with read_only(Path(str(paths))):
-        assert code(lambda: way(engine.address, table, rows(5, 5)))
-    assert count(client, table) == 5
+        assert error_code(lambda: way(engine.address, table, rows(5, 5)))
+    assert count_rows(client, table) == 5
     by_store(engine.address, table, rows(5, 5))
-    assert count(client, table) == 10
+    assert count_rows(client, table) == 10
 
 
 @every_way
 def test_a_view_that_fails_is_an_error(engine: Engine, client: Client, way: Way) -> None:
-    table, target = made(client), made(client)
+    table, target = make_table(client), make_table(client)
     client.command(f"CREATE MATERIALIZED VIEW v_{table} TO {target} AS SELECT k + throwIf(k = 4) AS k, s FROM {table}")
-    assert code(lambda: way(engine.address, table, rows(5))) == 395
+    assert error_code(lambda: way(engine.address, table, rows(5))) == 395
 
 
 @every_way
 def test_a_limit_of_memory_is_an_error(engine: Engine, client: Client, way: Way) -> None:
-    table = made(client, settings="min_bytes_for_wide_part = 0")
+    table = make_table(client, settings="min_bytes_for_wide_part = 0")
     frame = rows(LARGE if way is not by_values else 20_000)
     SETTINGS["max_memory_usage"] = 1 << 20
     try:
-        assert code(lambda: way(engine.address, table, frame)) == 241
+        assert error_code(lambda: way(engine.address, table, frame)) == 241
     finally:
         del SETTINGS["max_memory_usage"]
-    assert count(client, table) < frame.height
+    assert count_rows(client, table) < frame.height
 
 
 @pytest.mark.parametrize("height", [10, LARGE])
 @pytest.mark.parametrize("fmt", ["CSV", "TSV", "JSONEachRow", "ArrowStream", "Parquet"])
 def test_a_wrong_type_late_in_the_data_is_an_error(client: Client, fmt: str, height: int) -> None:
-    table = made(client)
+    table = make_table(client)
     texts = rows(height).select(pl.col("k").cast(pl.String), "s")
     wrong = texts.with_columns(k=pl.when(pl.col("k") == str(height - 1)).then(pl.lit("x")).otherwise(pl.col("k")))
     for frame, stored in ((texts, height), (wrong, None)):
         data = written(frame, fmt)
         if stored is None:
-            assert code(lambda data=data: client.raw_insert(table, ["k", "s"], data, fmt=fmt)) > 0  # type: ignore[misc]
-            assert count(client, table) < 2 * height
+            assert error_code(lambda data=data: client.raw_insert(table, ["k", "s"], data, fmt=fmt)) > 0  # type: ignore[misc]
+            assert count_rows(client, table) < 2 * height
         else:
             client.raw_insert(table, ["k", "s"], data, fmt=fmt)
-            assert count(client, table) == stored
+            assert count_rows(client, table) == stored
 
 
 def written(frame: pl.DataFrame, fmt: str) -> bytes:

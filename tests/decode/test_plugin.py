@@ -136,7 +136,7 @@ def test_a_format_is_known_by_its_name_and_one_that_is_no_decoder_is_not() -> No
 
 
 def settled(content_type: bytes | None, body: bytes, *taken: str) -> str:
-    return intake_formats.settle(intake_formats.named(content_type, taken), body, taken)
+    return intake_formats.settle_format(intake_formats.named_format(content_type, taken), body, taken)
 
 
 def test_intake_knows_a_format_by_its_content_type() -> None:

@@ -15,7 +15,7 @@ import apsw
 import pytest
 
 from tests.support import flipping
-from tests.support.flipping import Folder, ask, between, caught_up, problem, send
+from tests.support.flipping import Folder, answer_to, caught_up, is_between, problem, send
 from tests.support.rounds import rounds
 from tests.support.server import Server, running_server
 
@@ -28,7 +28,7 @@ _NOTICED = ("was flipped", "is damaged", "was damaged")  # what the server says 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    return flipping.build(tmp_path_factory.mktemp("flips") / "data")
+    return flipping.build_folder(tmp_path_factory.mktemp("flips") / "data")
 
 
 @pytest.mark.parametrize("number", range(SEED, SEED + rounds(10, 1000)))
@@ -64,9 +64,9 @@ def served(data: Path, whole: Folder, where: str, *, may_refuse: bool) -> list[s
             assert "damaged" in state, f"{where}: {state}\n{_log(server)}"
             amiss.append(f"it does not catch up: {state}")
         for question in whole.questions:
-            answer = ask(server.client, question)
+            answer = answer_to(server.client, question)
             right = whole.answers[question]
-            if answer != right and not (behind and between(answer, whole.behind[question], right)):
+            if answer != right and not (behind and is_between(answer, whole.behind[question], right)):
                 said = problem(answer[1])
                 assert said, f"{where}: {question}: {answer}\ninstead of {right}"
                 assert said["code"] in _DAMAGED, f"{where}: {question}: {said}\n{_log(server)}"
@@ -84,11 +84,11 @@ def served(data: Path, whole: Folder, where: str, *, may_refuse: bool) -> list[s
 
 def test_an_answer_of_a_server_that_is_behind_is_held_against_what_does_not_change() -> None:
     before, after = (200, '{"a": [1, 2], "n": 4, "s": "x"}'), (200, '{"a": [1, 2, 3], "n": 0, "s": "y"}')
-    assert between(before, before, after) and between(after, before, after)
-    assert between((200, '{"a": [1, 2], "n": 2, "s": "z"}'), before, after)
+    assert is_between(before, before, after) and is_between(after, before, after)
+    assert is_between((200, '{"a": [1, 2], "n": 2, "s": "z"}'), before, after)
     wrong = ['{"a": [1, 3], "n": 2, "s": "z"}', '{"a": [1, 2], "n": 5, "s": "z"}', '{"a": [1, 2], "n": 2}', "none"]
-    assert not any(between((200, text), before, after) for text in wrong)
-    assert not between((500, before[1]), before, after)
+    assert not any(is_between((200, text), before, after) for text in wrong)
+    assert not is_between((500, before[1]), before, after)
 
 
 def verify(data: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -119,7 +119,7 @@ def test_a_log_that_cannot_be_opened_refuses_with_words_until_it_is_repaired(who
         assert (refused.status_code, refused.json()["code"]) == (503, "log_corrupt")
         assert "verify --repair" in refused.json()["detail"]
         rows = next(question for question in whole.questions if "dropzone/rows" in question)
-        assert len(json.loads(ask(server.client, rows)[1])) >= flipping.PAYLOADS
+        assert len(json.loads(answer_to(server.client, rows)[1])) >= flipping.PAYLOADS
         log = _log(server)
         assert "Traceback" not in log and "ended unasked" not in log, log
     assert verify(data).returncode == 1
@@ -128,5 +128,5 @@ def test_a_log_that_cannot_be_opened_refuses_with_words_until_it_is_repaired(who
     assert repaired.returncode == 0, repaired.stdout
     with running_server(data) as server:
         assert caught_up(server.client, 60)
-        assert {question: ask(server.client, question) for question in whole.questions} == whole.answers
+        assert {question: answer_to(server.client, question) for question in whole.questions} == whole.answers
         assert all(answer.status_code < 300 for answer in send(server.client, range(1, 2)))

@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults.test_processes import Sender
 from tests.support.disks import KINDS, Filler, small_disk
-from tests.support.proof import ask
+from tests.support.proof import verify_report
 from tests.support.rounds import rounds
 from tests.support.server import Server, running_server
 
@@ -98,6 +98,6 @@ def _settle(server: Server, receipts: list[str]) -> None:
 
 
 def _proved(server: Server) -> dict[str, dict[str, int]]:
-    report = ask(server.client)
+    report = verify_report(server.client)
     assert report["adds_up"], report["findings"][:10]
     return report

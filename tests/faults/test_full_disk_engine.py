@@ -18,7 +18,18 @@ from clickhouse_connect.driver.client import Client
 
 from tests.support.disks import KINDS, Filler, small_disk
 from tests.support.engine import Engine
-from tests.support.sinks import REFUSALS, WAYS, Way, by_select, by_store, code, connected, every_way, made, rows
+from tests.support.sinks import (
+    REFUSALS,
+    WAYS,
+    Way,
+    by_select,
+    by_store,
+    connect,
+    error_code,
+    every_way,
+    make_table,
+    rows,
+)
 from tidemill.store.client import StoreAddress
 from tidemill.store.engine.server import WRITES_FAILED
 
@@ -38,7 +49,7 @@ def restarted(engine: Engine) -> Client:
     """The engine has ended for a failed write; as its supervisor does, start it again."""
     assert engine.process is not None
     assert engine.process.wait(20) == WRITES_FAILED
-    return connected(engine.start().address)
+    return connect(engine.start().address)
 
 
 @every_way
@@ -46,11 +57,11 @@ def test_a_write_that_fails_half_way_is_an_error_and_leaves_nothing(tmp_path: Pa
     """chDB would commit the part, cut off: the engine ends, and finds it at its next start."""
     engine = Engine(tmp_path / "engine").start()
     try:
-        client = connected(engine.address)
-        table, frame = made(client, extra=", pad String DEFAULT randomPrintableASCII(1000)"), rows(1_000)
+        client = connect(engine.address)
+        table, frame = make_table(client, extra=", pad String DEFAULT randomPrintableASCII(1000)"), rows(1_000)
         way(engine.address, table, frame[:5])
         with small_files(engine):
-            assert code(lambda: way(engine.address, table, frame)) == 75
+            assert error_code(lambda: way(engine.address, table, frame)) == 75
             client = restarted(engine)
         assert client.command(f"SELECT count(), sum(length(pad)) FROM {table}") == ["5", "5000"]
         assert client.command("SELECT count() FROM system.detached_parts") == 0
@@ -64,23 +75,23 @@ def test_a_part_that_was_whole_before_is_not_removed_with_those_that_were_cut_of
     """It is broken by something else: the table is refused until somebody has looked."""
     engine = Engine(tmp_path / "engine").start()
     try:
-        client = connected(engine.address)
-        table = made(client, extra=", pad String DEFAULT randomPrintableASCII(1000)")
+        client = connect(engine.address)
+        table = make_table(client, extra=", pad String DEFAULT randomPrintableASCII(1000)")
         by_store(engine.address, table, rows(5))
         (part,) = client.command(f"SELECT path FROM system.parts WHERE table = '{table}'").splitlines()  # type: ignore[union-attr]
         assert engine.stop() == 0
-        client = connected(engine.start().address)
+        client = connect(engine.start().address)
         with small_files(engine):
-            assert code(lambda: by_store(engine.address, table, rows(1_000))) == 75
+            assert error_code(lambda: by_store(engine.address, table, rows(1_000))) == 75
             assert engine.process is not None
             assert engine.process.wait(20) == WRITES_FAILED
         data = max(Path(part).glob("*.bin"), key=lambda path: path.stat().st_size)
         written_ns = data.stat().st_mtime_ns
         data.write_bytes(data.read_bytes()[:-1])
         os.utime(data, ns=(written_ns, written_ns))
-        client = connected(engine.start().address)
+        client = connect(engine.start().address)
         assert client.command("SELECT count() FROM system.detached_parts") == 1
-        assert code(lambda: client.command(f"SELECT count() FROM {table}")) == 246
+        assert error_code(lambda: client.command(f"SELECT count() FROM {table}")) == 246
     finally:
         engine.stop()
 
@@ -93,8 +104,8 @@ def test_a_merge_that_fails_half_way_takes_no_row_along(tmp_path: Path, statemen
     """The last of the statements waits for nothing: merges begin in the background, and nobody is there to be told."""
     engine = Engine(tmp_path / "engine").start()
     try:
-        client = connected(engine.address)
-        table = made(client, extra=", pad String DEFAULT randomPrintableASCII(1000)")
+        client = connect(engine.address)
+        table = make_table(client, extra=", pad String DEFAULT randomPrintableASCII(1000)")
         client.command(f"ALTER TABLE {table} MODIFY SETTING old_parts_lifetime = 60")
         client.command(f"SYSTEM STOP MERGES {table}")
         for first in range(0, 1200, 150):
@@ -116,8 +127,8 @@ def test_a_merge_that_fails_half_way_takes_no_row_along(tmp_path: Path, statemen
 def test_a_mutation_that_was_cut_off_does_not_keep_the_engine_from_starting(tmp_path: Path, text: str) -> None:
     engine = Engine(tmp_path / "engine").start()
     try:
-        client = connected(engine.address)
-        table = made(client)
+        client = connect(engine.address)
+        table = make_table(client)
         by_store(engine.address, table, rows(5))
         client.command(f"DELETE FROM {table} WHERE k = 3")
         client.command(f"ALTER TABLE {table} DELETE WHERE k = 2 SETTINGS mutations_sync = 1")
@@ -127,7 +138,7 @@ def test_a_mutation_that_was_cut_off_does_not_keep_the_engine_from_starting(tmp_
         assert engine.stop() == 0
         whole = sorted(path.name for path in folder.glob("mutation_*.txt"))
         (folder / "mutation_900.txt").write_text(text)
-        client = connected(engine.start().address)
+        client = connect(engine.start().address)
         assert client.command(f"SELECT groupArray(k) FROM {table}") == "[0,1,4]"
         assert sorted(path.name for path in folder.glob("mutation_*.txt")) == whole
         assert whole
@@ -141,7 +152,7 @@ def test_no_space_is_an_error(tmp_path: Path, kind: str) -> None:
     with small_disk(kind, tmp_path / kind, 96) as disk:
         engine = Engine(disk / "engine").start()
         try:
-            with connected(engine.address) as client:
+            with connect(engine.address) as client:
                 fill_and_free(engine.address, client, Filler(disk))
         finally:
             engine.stop()
@@ -149,7 +160,7 @@ def test_no_space_is_an_error(tmp_path: Path, kind: str) -> None:
 
 def fill_and_free(address: StoreAddress, client: Client, filler: Filler) -> None:
     """Two cycles of inserts by every way but `INSERT SELECT` until the disk is full, and of freeing it again."""
-    table, acknowledged, refused = made(client), 0, 0
+    table, acknowledged, refused = make_table(client), 0, 0
     ways = [way for way in WAYS.values() if way is not by_select]
     for _ in range(2):
         filler.fill(leave_bytes=17 << 20)

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 from importlib import resources
 
 from tests.query.conftest import Writer
+from tests.support.calendar_windows import STEPS, compare_windows
 from tests.support.rounds import rounds
-from tests.support.walls import STEPS, compare
 from tidemill.model.zones import zone
 from tidemill.store.client import Store
 
@@ -28,4 +28,4 @@ def test_windows_begin_where_the_standard_library_says(store: Store, writer: Wri
     for number, name in enumerate(every[:: rounds(15, 1)]):
         # Steps in turn: each zone is asked about three kinds of windows, the odd ones about all.
         odd = name in ("Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Chatham", "Africa/Casablanca")
-        assert compare(store, writer, name, years, STEPS if odd else STEPS[number % 4 :: 4])
+        assert compare_windows(store, writer, name, years, STEPS if odd else STEPS[number % 4 :: 4])

@@ -10,7 +10,7 @@ from typing import Any
 from tests.mill.house import House
 from tests.mill.test_worker import fix
 from tests.support.engine import Engine
-from tidemill.api.erasure import erase
+from tidemill.api.erasure import erase_deleted
 from tidemill.mill.erase import Eraser
 from tidemill.mill.progress import LogProgress
 from tidemill.model.deletion import Deletion
@@ -83,7 +83,7 @@ def test_after_a_payload_and_a_feed_are_erased_no_file_holds_their_bytes(tmp_pat
         eraser = Eraser(house.mill.context.store, house.log.erased, house.clock, checkpoint, house.partition)
         for _ in range(20):
             assert eraser.run(), "the log has not let go yet"
-        assert erase(house.store, house.log, house.catalog, LogProgress((house.mill.progress,)))
+        assert erase_deleted(house.store, house.log, house.catalog, LogProgress((house.mill.progress,)))
         [replayed] = house.replays.list("t")
         assert (replayed.result.points, replayed.result.records) == ((), 1), "its values are gone, not its counts"
         assert house.log.erased() == house.offset(last)

@@ -227,8 +227,8 @@ def test_a_mill_that_goes_back_takes_no_other_along(yard: Build) -> None:
     before = [mill.progress.checkpoint for mill in four.mills]
     mill = four.mills[2]
     mill._checkpoint.save(mill.progress.checkpoint - 1)
-    applied.look()
-    assert applied.fell.is_set()
+    applied.refresh()
+    assert applied.went_back.is_set()
     for name in NAMES:
         through = applied.through(four.tenant(name))
         assert through == (before[0], before[1], before[2] - 1, before[3])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.query.conftest import Writer
 from tests.query.support import asked, document, ns, queries
-from tests.support.walls import compare
+from tests.support.calendar_windows import compare_windows
 from tidemill.errors import InputError
 from tidemill.query.points_query import PointsQuery
 from tidemill.query.wall_clock import wall_clock
@@ -32,7 +32,7 @@ YEAR = 365 * 24 * HOUR
 def test_windows_begin_where_the_standard_library_says(
     store: Store, writer: Writer, name: str, steps: tuple[str, ...]
 ) -> None:
-    assert compare(store, writer, name, range(2026, 2027), steps) > 10
+    assert compare_windows(store, writer, name, range(2026, 2027), steps) > 10
 
 
 def windows(store: Store, key: str, **given: str) -> list[tuple[str, object]]:

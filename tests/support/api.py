@@ -1,4 +1,4 @@
-"""The real API on a real socket, in a thread: real log, catalog and feeds; the store is what address it is given."""
+"""Runs the real API on a real socket, in a thread: real log, catalog and feeds, and the store at a given address."""
 
 import asyncio
 import secrets
@@ -56,8 +56,8 @@ SECRET = secrets.token_hex(8)
 
 @dataclass
 class Api:
-    """A running API. `client` speaks to it; `services` are its parts; `hints` is the mill's end of the pair, `wake`
-    the worker's pipe."""
+    """A running API. `client` sends requests to it; `services` are its collaborators; `hints` is the mill's end of the
+    pair, `wake` the worker's pipe."""
 
     url: str
     port: int
@@ -68,7 +68,7 @@ class Api:
     loop: asyncio.AbstractEventLoop = field(repr=False)
 
     def call(self, work: Callable[[], Any]) -> None:
-        """Run something in the API's event loop."""
+        """Run `work` in the API's event loop."""
         self.loop.call_soon_threadsafe(work)
 
 
@@ -95,7 +95,7 @@ def services(
     client = Store(
         store or StoreAddress("127.0.0.1", free_port(), password="x", database="default"), settings=store_settings
     )
-    deleted = PendingDeletions(applied, log, partial(read_feed_series, client))
+    pending = PendingDeletions(applied, log, partial(read_feed_series, client))
     return Services(
         settings=settings,
         log=log,
@@ -104,9 +104,9 @@ def services(
         texts=texts,
         catalog=catalog,
         store=client,
-        queries=Queries(client, log, book, deleted.of, applied.through, seals=Seals(cursor_key(catalog))),
+        queries=Queries(client, log, book, pending.hidden_series, applied.through, seals=Seals(cursor_key(catalog))),
         applied=applied,
-        deleted=deleted,
+        pending_deletions=pending,
         mills=mills,
         clock=time.time_ns,
         internal_secret=SECRET,
@@ -162,7 +162,7 @@ def running_mill(
 
 @contextmanager
 def running_worker(folder: Path, store: StoreAddress, wake: WakePipe) -> Iterator[None]:
-    """The real worker in a thread, on the catalog, log and position of `services(folder)`."""
+    """The real worker in a thread, on the catalog, log and progress of `services(folder)`."""
     catalog, stop = SqliteCatalog(folder / "catalog.sqlite"), threading.Event()
     client, book = Store(store), FeedBook(CatalogFeeds(catalog), {})
 
@@ -191,7 +191,7 @@ def running_api(folder: Path, **options: Any) -> Iterator[Api]:
     parts = services(folder, hints=ours, wake=wake, **options)
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    server = api_server.build(create_app(parts), parts.settings, parts.applied.stop)
+    server = api_server.build_server(create_app(parts), parts.settings, parts.applied.stop)
     loops: list[asyncio.AbstractEventLoop] = []
 
     async def serve() -> None:

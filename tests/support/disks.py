@@ -35,7 +35,7 @@ def small_disk(kind: str, at: Path, size_mib: int) -> Iterator[Path]:
     else:
         with image.open("wb") as file:
             file.truncate(size_mib << 20)
-        made = _run(
+        made = _run_command(
             "mkfs.ext4", "-q", "-F", "-m", "0", "-E", "root_owner=" + f"{os.getuid()}:{os.getgid()}", str(image)
         )
         refusal = made or privileged("mount", "-o", "loop", str(image), str(folder))
@@ -71,10 +71,10 @@ def read_only(folder: Path) -> Iterator[None]:
 
 def privileged(*command: str) -> str:
     """Run a command as root; returns "", or why that did not work."""
-    return _run(*command) if os.getuid() == 0 else _run("sudo", "-n", *command)
+    return _run_command(*command) if os.getuid() == 0 else _run_command("sudo", "-n", *command)
 
 
-def _run(*command: str) -> str:
+def _run_command(*command: str) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     except OSError as error:
@@ -102,5 +102,5 @@ class Filler:
 
 
 def _free(folder: Path) -> int:
-    found = os.statvfs(folder)
-    return found.f_bavail * found.f_frsize
+    stats = os.statvfs(folder)
+    return stats.f_bavail * stats.f_frsize

@@ -1,4 +1,4 @@
-"""A real store engine for tests: its own process, its own folder, a free port, ended by whoever started it."""
+"""A real store engine for tests: its own process, its own folder and a free port; the caller ends it."""
 
 import json
 import os

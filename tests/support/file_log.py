@@ -1,8 +1,8 @@
-"""A log over plain files, written against the contract alone: durable, and without what only a database gives.
+"""A log over plain files, written against the contract alone: durable, without the capabilities of a database.
 
-A partition is a file of records (two lengths, a checksum, the head, the body), each forced to disk before it is
-acknowledged, and a small file that says how far that is: readers go no further. It has a receipt index, unless it is
-opened without; it takes no idempotency keys, and lets go of nothing.
+A partition is a file of records (two lengths, a checksum, the head, the body), each synced to disk before it is
+acknowledged, and a small file with the durable size, which readers respect. It has a receipt index, unless it is opened
+without; it takes no idempotency keys, and erases nothing.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ _decode = msgspec.msgpack.Decoder(Head).decode
 
 
 class Slot(NamedTuple):
-    """Where the body of an entry is in the file."""
+    """The byte offset and size of the body of an entry in the file."""
 
     head: Head
     at: int
@@ -76,7 +76,7 @@ class FileLogReader:
         self._scanned = 0
 
     def _durable(self) -> tuple[int, int]:
-        """(bytes, newest offset) that are durable."""
+        """The durable size in bytes and the newest durable offset."""
         try:
             content = (self.folder / DURABLE).read_bytes()
         except FileNotFoundError:
@@ -87,7 +87,7 @@ class FileLogReader:
         return size, seq
 
     def _refreshed(self) -> list[Slot]:
-        """The entries, with those that came since the last look."""
+        """All entries, after scanning those appended since the last call."""
         with self._lock:
             end, _ = self._durable()
             if end > self._scanned:
@@ -177,7 +177,7 @@ class FileLogReader:
 
 
 class FileLog(FileLogReader):
-    """The one writer's side of a partition, and alone a log of one."""
+    """The only writer of a partition, and by itself a log of one partition."""
 
     def __init__(self, folder: Path, partition: int = 0, *, index: bool = True) -> None:
         super().__init__(folder, partition, index=index)
@@ -232,8 +232,8 @@ class FileLog(FileLogReader):
     def trim(self, confirmed: int) -> int:
         raise capability_error("files", Capability.ERASURE)
 
-    def erase(self, seqs: Sequence[int], upto_offset: int) -> bool:
-        raise capability_error("files", Capability.ERASURE)
+    def erase(self, seqs: Sequence[int], upto: int) -> bool:
+        raise lacks("files", Capability.ERASURE)
 
     def mend(self, seq: int, body: bytes) -> bool:
         raise capability_error("files", Capability.REPAIR)

@@ -1,5 +1,5 @@
-"""A data folder with something of everything, questions about it, and a bit of it that is flipped: for the rig that
-shows that no flipped bit gives a wrong answer."""
+"""Builds a data folder with data of every feed, queries it, and flips a bit in a copy of it, for the tests that no
+flipped bit gives a wrong answer."""
 
 import contextlib
 import json
@@ -17,12 +17,12 @@ import psutil
 from tests.support.server import Server, running_server
 
 PAYLOADS = 60  # of each feed
-# Files that hold nothing that is asked for, or that a start makes anew.
 _CURSOR = re.compile(r'"next":"[^"]*"')
+# Files without data that any question reads, or that a start makes anew.
 _LEFT_OUT = ("serve.lock", "mill.lock", "log.lock", "engine.lock", "log.sqlite-shm", "catalog.sqlite-shm")
 
 
-def bodies(number: int) -> dict[str, tuple[str, str, Any]]:
+def requests_of(number: int) -> dict[str, tuple[str, str, Any]]:
     """By feed: method, path and body of the payload with this number; some of their records are rejected."""
     second, minute = number % 60, number // 60
     moment = f"2026-01-01T{minute:02}:{second:02}:00"
@@ -54,12 +54,12 @@ def send(client: httpx.Client, numbers: range) -> list[httpx.Response]:
     return [
         client.request(method, path, json=body, headers=at_once)
         for number in numbers
-        for method, path, body in bodies(number).values()
+        for method, path, body in requests_of(number).values()
     ]
 
 
 def caught_up(client: httpx.Client, timeout_s: float) -> bool:
-    """Whether the mill has applied all of the log, now or in time; false at once where it says that damage keeps it."""
+    """Whether the mill applies all of the log within `timeout_s` seconds; false at once where damage prevents that."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         with contextlib.suppress(httpx.HTTPError, KeyError, ValueError):
@@ -75,7 +75,7 @@ def caught_up(client: httpx.Client, timeout_s: float) -> bool:
 
 @dataclass
 class Folder:
-    """A data folder at rest; what it answers while it is whole, and (`behind`) while its newest payloads are not
+    """A data folder at rest; its `answers` while it is whole, and `behind`: those while its newest payloads are not
     applied yet."""
 
     path: Path
@@ -85,8 +85,8 @@ class Folder:
 
     def files(self) -> list[Path]:
         """The files in which a bit can be flipped, relative to the folder, in order."""
-        found = (path for path in self.path.rglob("*") if path.is_file() and path.stat().st_size > 0)
-        kept = (path for path in found if path.name not in _LEFT_OUT and not path.is_symlink())
+        paths = (path for path in self.path.rglob("*") if path.is_file() and path.stat().st_size > 0)
+        kept = (path for path in paths if path.name not in _LEFT_OUT and not path.is_symlink())
         return sorted(path.relative_to(self.path) for path in kept)
 
     def flipped(self, to: Path, chance: random.Random) -> tuple[Path, int, int]:
@@ -116,8 +116,8 @@ def _kind(file: Path) -> str:
     return f"part/{file.name}" if len(file.parts) > 5 and file.parts[0] == "store" else str(file)
 
 
-def build(folder: Path) -> Folder:
-    """Fill a server, end it as a power cut would, and ask a copy of what it left."""
+def build_folder(folder: Path) -> Folder:
+    """Fill a server, end it as a power cut would, and record the answers of a copy of its folder."""
     with running_server(folder) as server:
         mill = server.part("mill")
         mill.suspend()  # one batch instead of dozens: few parts, which all count
@@ -130,26 +130,26 @@ def build(folder: Path) -> Folder:
         taken += send(server.client, range(PAYLOADS, PAYLOADS + 4))
         series = [item["id"] for item in server.client.get("/v1/series", params={"limit": 8}).json()["items"]]
         questions = _questions([_receipt(answer) for answer in taken], series)
-        behind = {question: ask(server.client, question) for question in questions}
+        behind = {question: answer_to(server.client, question) for question in questions}
         go_dark(server)
     built = Folder(folder, questions, behind, {})
     copy = folder.with_name("whole")
     shutil.copytree(folder, copy, symlinks=True)
     with running_server(copy) as server:
         assert caught_up(server.client, 60)
-        built.answers |= {question: ask(server.client, question) for question in questions}
+        built.answers |= {question: answer_to(server.client, question) for question in questions}
     refused = {question: text for question, (status, text) in built.answers.items() if status != 200}
     assert not refused, refused
     return built
 
 
-def ask(client: httpx.Client, question: str) -> tuple[int, str]:
-    """(status, body) of an answer; a payload's headers belong to it. Cursors are another text each time."""
+def answer_to(client: httpx.Client, question: str) -> tuple[int, str]:
+    """(status, body and ETag) of an answer, without the cursors, which differ each time."""
     answer = client.get(question)
     return answer.status_code, _CURSOR.sub('"next":', answer.text) + answer.headers.get("etag", "")
 
 
-def between(answer: tuple[int, str], before: tuple[int, str], after: tuple[int, str]) -> bool:
+def is_between(answer: tuple[int, str], before: tuple[int, str], after: tuple[int, str]) -> bool:
     """Whether an answer can be that of a server that has applied some of the newest payloads: what is the same `before`
     any of them is applied and `after` all are, is as it is there."""
     if answer in (before, after):
@@ -158,16 +158,16 @@ def between(answer: tuple[int, str], before: tuple[int, str], after: tuple[int, 
         texts = [json.loads(text) for status, text in (answer, before, after) if status == 200]
     except ValueError:
         return False
-    return len(texts) == 3 and _is_between(*texts)
+    return len(texts) == 3 and _value_is_between(*texts)
 
 
-def _is_between(answer: Any, before: Any, after: Any) -> bool:
+def _value_is_between(answer: Any, before: Any, after: Any) -> bool:
     if before == after or type(before) is not type(after):
         return bool(answer == before or before != after)
     if isinstance(before, dict):
         both = before.keys() & after.keys()
         return isinstance(answer, dict) and all(
-            key in answer and _is_between(answer[key], before[key], after[key]) for key in both
+            key in answer and _value_is_between(answer[key], before[key], after[key]) for key in both
         )
     if isinstance(before, list):
         return isinstance(answer, list) and all(item in answer for item in before if item in after)
@@ -189,18 +189,18 @@ def _questions(receipts: list[str], series: list[str]) -> list[str]:
         "/v1/series?limit=500",
         "/v1/series/count",
         "/v1/changes?limit=500",
-        *(f"/v1/series/{one}/points?{day}" for one in series),
-        *(f"/v1/series/{one}/points?{day}&every=15m&agg=mean,max" for one in series[:3]),
-        *(f"/v1/why?series={one}&time={instant}" for one in series[:3]),
-        *(f"/v1/receipts/{one}" for one in receipts[::23]),
-        *(f"/v1/receipts/{one}/payload" for one in receipts[::17]),
+        *(f"/v1/series/{name}/points?{day}" for name in series),
+        *(f"/v1/series/{name}/points?{day}&every=15m&agg=mean,max" for name in series[:3]),
+        *(f"/v1/why?series={name}&time={instant}" for name in series[:3]),
+        *(f"/v1/receipts/{name}" for name in receipts[::23]),
+        *(f"/v1/receipts/{name}/payload" for name in receipts[::17]),
     ]
 
 
 def _receipt(answer: httpx.Response) -> str:
-    said = answer.json()
-    named = said.get("receipt", said)
-    return str(named["id"] if isinstance(named, dict) else named)
+    document = answer.json()
+    receipt = document.get("receipt", document)
+    return str(receipt["id"] if isinstance(receipt, dict) else receipt)
 
 
 def go_dark(server: Server) -> None:
@@ -217,7 +217,7 @@ def go_dark(server: Server) -> None:
 def problem(text: str) -> dict[str, Any]:
     """A problem document, or {}."""
     with contextlib.suppress(ValueError):
-        said = json.loads(text)
-        if isinstance(said, dict) and "code" in said:
-            return said
+        document = json.loads(text)
+        if isinstance(document, dict) and "code" in document:
+            return document
     return {}

@@ -1,4 +1,4 @@
-"""A store that lies: a proxy before a real engine; when asked to, it answers 200 to inserts and passes none on."""
+"""A store that loses data: a proxy before a real engine that can answer 200 to inserts and pass none of them on."""
 
 import http.client
 from collections.abc import Iterator
@@ -21,8 +21,8 @@ class LyingStore:
         self.swallowed = 0
 
     def swallows(self, path: str, body: bytes) -> bool:
-        asked = parse_qs(urlsplit(path).query).get("query", [""])[0] or body[:2_000].decode("latin-1")
-        words = asked.replace("`", "").replace("(", " ").split()
+        statement = parse_qs(urlsplit(path).query).get("query", [""])[0] or body[:2_000].decode("latin-1")
+        words = statement.replace("`", "").replace("(", " ").split()
         if words[:2] != ["INSERT", "INTO"] or not self.table:
             return False
         return self.table in ("*", words[2])
@@ -30,7 +30,7 @@ class LyingStore:
 
 @contextmanager
 def lying_store(behind: StoreAddress) -> Iterator[tuple[StoreAddress, LyingStore]]:
-    """(its address, what it does) for the length of a `with`."""
+    """The address of a proxy before `behind` and its `LyingStore`, for the length of a `with`."""
     liar = LyingStore(behind)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(liar))
     server.daemon_threads = True

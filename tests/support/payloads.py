@@ -18,7 +18,7 @@ FIX = (
 def logged(
     seq: int, body: bytes, feed: str = "location", format: str = "json", received_ns: int = RECEIVED_NS
 ) -> LogEntry:
-    """A payload at a place in the log."""
+    """A payload at an offset of the log."""
     receipt = f"00000000-0000-7000-8000-{seq:012x}"
     digest = hashlib.sha256(body).digest()
     return LogEntry(seq, Payload(receipt, "default", feed, 1, received_ns, format, body, digest))

@@ -1,4 +1,4 @@
-"""How often tests do what takes long: a few times in `make test` and `make test-faults`, many in `make faults`."""
+"""How often slow tests repeat: a few times in `make test` and `make test-faults`, many times in `make faults`."""
 
 import os
 

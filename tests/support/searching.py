@@ -1,4 +1,4 @@
-"""Whether properties are searched at random for what breaks them (`make fuzz`), or tried with the same examples."""
+"""Whether property tests search at random (`make fuzz`) or use the same examples each time."""
 
 import os
 from typing import Final

@@ -47,11 +47,11 @@ class Server:
 
     def rss_mib(self) -> dict[str, float]:
         """Resident memory of every process, by role, in MiB."""
-        found = {"serve": psutil.Process(self.process.pid).memory_info().rss / 2**20}
+        memory_mib = {"serve": psutil.Process(self.process.pid).memory_info().rss / 2**20}
         for role in ("store", "mill", "api"):
             with contextlib.suppress(LookupError, psutil.Error):
-                found[role] = self.part(role).memory_info().rss / 2**20
-        return found
+                memory_mib[role] = self.part(role).memory_info().rss / 2**20
+        return memory_mib
 
     def wait_ready(self, timeout_s: float = 60, enough: tuple[int, ...] = (200,)) -> None:
         deadline = time.monotonic() + timeout_s
@@ -72,8 +72,8 @@ class Server:
         while time.monotonic() < deadline:
             answer = self.client.get(f"/v1/receipts/{receipt}", headers=headers)
             if answer.status_code == 200 and answer.json()["state"] != "stored":
-                found: dict[str, object] = answer.json()
-                return found
+                receipt_item: dict[str, object] = answer.json()
+                return receipt_item
             time.sleep(0.02)
         raise TimeoutError(f"receipt {receipt} was not applied in {timeout_s} s: {answer.text}")
 

@@ -1,4 +1,4 @@
-"""Every way to insert a frame into a table of an engine, for tests of what may keep it from being stored."""
+"""Every way to insert a frame into a table of an engine, for tests of inserts that fail."""
 
 import re
 import secrets
@@ -18,7 +18,7 @@ LARGE = 200_000  # rows: as Arrow 5 MB, more than is kept in memory on the way i
 Way = Callable[[StoreAddress, str, pl.DataFrame], None]
 
 
-def connected(address: StoreAddress) -> Client:
+def connect(address: StoreAddress) -> Client:
     return clickhouse_connect.get_client(
         host=address.host,
         port=address.port,
@@ -34,14 +34,14 @@ def rows(count: int, first: int = 0) -> pl.DataFrame:
     return pl.DataFrame({"k": keys, "s": keys.cast(pl.String).str.zfill(8)})
 
 
-def made(client: Client, extra: str = "", partition: str = "", settings: str = "fsync_after_insert = 1") -> str:
+def make_table(client: Client, extra: str = "", partition: str = "", settings: str = "fsync_after_insert = 1") -> str:
     name = f"t_{secrets.token_hex(4)}"
     kind = f"ENGINE = MergeTree {partition} ORDER BY k SETTINGS {settings}"
     client.command(f"CREATE TABLE {name} (k UInt64, s String {extra}) {kind}")
     return name
 
 
-def count(client: Client, table: str) -> int:
+def count_rows(client: Client, table: str) -> int:
     return int(client.command(f"SELECT count() FROM {table}"))  # type: ignore[arg-type]
 
 
@@ -50,7 +50,7 @@ def by_store(address: StoreAddress, table: str, frame: pl.DataFrame) -> None:
 
 
 def by_native(address: StoreAddress, table: str, frame: pl.DataFrame) -> None:
-    with connected(address) as client:
+    with connect(address) as client:
         client.insert(table, frame.rows(), column_names=frame.columns, settings=SETTINGS)
 
 
@@ -99,10 +99,10 @@ def _post(address: StoreAddress, body: bytes, **arguments: str) -> None:
         raise StoreQueryError(int(answer.headers["X-ClickHouse-Exception-Code"]), answer.text)
 
 
-def code(work: Callable[[], None]) -> int:
+def error_code(work: Callable[[], None]) -> int:
     """The code of the error that `work` must end with."""
     with pytest.raises(REFUSALS) as caught:
         work()
-    found = re.search(r"Code: (\d+)\.", str(caught.value))
-    assert found is not None, caught.value
-    return int(found.group(1))
+    match = re.search(r"Code: (\d+)\.", str(caught.value))
+    assert match is not None, caught.value
+    return int(match.group(1))

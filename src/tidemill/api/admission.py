@@ -1,32 +1,32 @@
-"""What a request has to be before any route sees it: HTTP/1.0 or 1.1, with one `Host` that is ours, expecting nothing
-unknown, and, where it changes something, not from a page of another site.
+"""Checks the head of every request before a route sees it: HTTP/1.0 or 1.1, one `Host` of this server, no unknown
+`Expect`, and for a method that changes something no page of another site as the sender.
 
-Holds with keys and without. curl and programs send neither `Origin` nor `Sec-Fetch-Site`: they pass by one look into a
-set. Leaves malformed HTTP to `protocol.py` and keys to `auth.py`.
+Applies with keys and without. curl and programs send neither `Origin` nor `Sec-Fetch-Site`: one set look-up admits
+them. Malformed HTTP is left to `protocol.py`, keys to `auth.py`.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
-from tidemill.api.hosts import ServerHosts, split
+from tidemill.api.hosts import ServerHosts, split_authority
 from tidemill.api.problems import CrossSiteError, ExpectationError, MisdirectedError
 from tidemill.errors import Fault, InputError, TidemillError
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-ALIVE: Final = "/healthz"  # answers any Host: balancers send odd ones, and "alive" is all that it says
+ALIVE: Final = "/healthz"  # answers any Host: balancers send odd ones, and the answer says only "alive"
 _SPECIAL: Final = frozenset({b"origin", b"sec-fetch-site", b"expect"})
 _OWN_SITE: Final = frozenset({b"same-origin", b"none"})  # none: no page, the user typed the address
 
 
 class Admission:
-    """Judges requests by their heads alone. One per process."""
+    """Admits or refuses requests by their heads alone. One per process."""
 
     def __init__(self, hosts: ServerHosts) -> None:
         self._hosts = hosts
 
     def refusal(self, method: str, path: str, version: str, headers: Mapping[bytes, bytes]) -> TidemillError | None:
-        """Why a request is refused, or None. `version` is `1.1` or what else the request line says; `headers` by
-        lower-case name, several of one name joined by commas."""
+        """The error that refuses a request, or None. `version` is the HTTP version of the request line, such as `1.1`;
+        `headers` are by lower-case name, several of one name joined by commas."""
         known = headers.get(b"host") in self._hosts.remembered
         if known and version == "1.1" and _SPECIAL.isdisjoint(headers):
             return None
@@ -60,7 +60,7 @@ class Admission:
             shown = host[:100].decode("latin-1")
             raise _invalid("Host", f"The Host header is one HOST or HOST:PORT, not '{shown}'.") from None
         if not ours and (path != ALIVE or method not in SAFE_METHODS):
-            name = split(host)[0][:100]
+            name = split_authority(host)[0][:100]
             raise MisdirectedError(
                 f"This server does not answer to the name '{name}'. If that is one of its names, an operator adds it "
                 f"to the setting TIDEMILL_HOSTS (TIDEMILL_HOSTS={name}) and starts the server again."

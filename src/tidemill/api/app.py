@@ -1,6 +1,6 @@
-"""Puts the HTTP application together: the front layer with the intake routes, and Litestar with everything else.
+"""Builds the HTTP application: the front layer with the intake routes, and Litestar with all other routes.
 
-Leaves running it to `server.py` and choosing the parts to `service.py`.
+`server.py` runs it; `service.py` chooses its parts.
 """
 
 from functools import cached_property
@@ -49,16 +49,16 @@ FIXED_PATHS: Final = frozenset(path for handler in HANDLERS for path in handler.
 
 
 class Document:
-    """The OpenAPI document, described once, when first asked for."""
+    """The OpenAPI document, made once, when it is first requested."""
 
     @cached_property
     def data(self) -> dict[str, Any]:
         """The document as plain data."""
-        return openapi.describe(HANDLERS, _dependencies({}))
+        return openapi.describe_api(HANDLERS, _dependencies({}))
 
 
 def create_app(services: Services) -> Front:
-    """The ASGI application over `services`. Its lifespan starts the background work and at the end closes the log."""
+    """The ASGI application over `services`. Its lifespan starts the background work and closes the log at its end."""
     gate, metrics = Gate(), Metrics()
     authenticator = Authenticator(services.keys, open_access=services.open_access)
     intake = Intake(services, gate, metrics)
@@ -76,7 +76,7 @@ def create_app(services: Services) -> Front:
     shared |= {"followers": Followers(services.queries.changes, services.applied)}
 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        """Let a request through if it has the scope that its handler names (`read` unless said otherwise)."""
+        """Admit a request with the scope of its handler (default `read`; null: no key). Raises AccessError."""
         scope = handler.opt.get("scope", "read")
         if scope is not None:
             headers, address = dict(connection.scope["headers"]), client_address(connection.scope)
@@ -87,7 +87,7 @@ def create_app(services: Services) -> Front:
         HANDLERS,
         guards=[guard],
         dependencies=_dependencies(shared),
-        exception_handlers=litestar_errors.handlers(routes.methods),
+        exception_handlers=litestar_errors.exception_handlers(routes.methods),
         lifespan=[lifecycle.lifespan(services, health)],
         state=State(shared),
         openapi_config=None,
@@ -99,7 +99,7 @@ def create_app(services: Services) -> Front:
         routes,
         gate,
         metrics,
-        allowed=lambda path: litestar_errors.allowed(inner, path, routes.methods),
+        allowed=lambda path: litestar_errors.allowed_methods(inner, path, routes.methods),
         admission=Admission(ServerHosts(services.settings.host, services.settings.hosts)),
     )
 
@@ -110,11 +110,10 @@ def _principal(request: Request[Any, Any, Any]) -> Principal:
 
 
 def _dependencies(shared: dict[str, Any]) -> dict[str, Provide]:
-    """What handlers may ask for by name: `principal`, `services`, `queries`, `health`, `document`, `followers`,
-    `authenticator`."""
+    """The arguments that Litestar gives to handlers by name: `principal`, and the members of `shared`."""
 
-    def give(name: str) -> Provide:
+    def provide(name: str) -> Provide:
         return Provide(lambda: shared[name], sync_to_thread=False)
 
-    named = {name: give(name) for name in ("services", "queries", "health", "document", "followers", "authenticator")}
-    return {"principal": Provide(_principal, sync_to_thread=False), **named}
+    names = ("services", "queries", "health", "document", "followers", "authenticator")
+    return {"principal": Provide(_principal, sync_to_thread=False), **{name: provide(name) for name in names}}

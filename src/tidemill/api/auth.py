@@ -1,7 +1,7 @@
-"""Who is asking: keys from `Authorization: Bearer` or `X-API-Key`, else open access where that is on.
+"""Reads who sends a request: the key in `Authorization: Bearer` or `X-API-Key`, else open access where that is on.
 
-Keys are `catalog/keys.py`'s matter; this module reads headers and says what is missing. That another tenant's things
-are not found is nobody's special case: everything is asked for by tenant.
+`catalog/keys.py` keeps the keys. Tenants need no check of their own here: every query names the tenant of the key, so
+what belongs to another tenant is not found.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ ANYONE: Final = Principal(OPEN_TENANT, frozenset(SCOPES), "open")
 
 
 class Authenticator:
-    """Turns request headers into a principal. `open_access`: nobody needs a key while none exists."""
+    """Gives the principal of request headers. `open_access`: no key is needed while none exists."""
 
     def __init__(self, keys: KeyRing, *, open_access: bool) -> None:
         self._keys, self._open = keys, open_access
@@ -24,11 +24,11 @@ class Authenticator:
 
     @property
     def is_open(self) -> bool:
-        """Whether a request without a key is let in at this moment."""
+        """Whether a request without a key is admitted at this moment."""
         return self._open and not self._keys.ever_keys()
 
-    def sees(self, headers: Mapping[bytes, bytes], scope: Scope, address: str) -> bool:
-        """Whether a request that needs no key may see more: it has a key of the scope, or access is open.
+    def has_scope(self, headers: Mapping[bytes, bytes], scope: Scope, address: str) -> bool:
+        """Whether a request that needs no key has one of the scope, or access is open.
 
         Raises AccessError and WrongKeysError for a wrong key.
         """
@@ -36,10 +36,10 @@ class Authenticator:
         return self.is_open if secret is None else scope in self._known(secret, address).scopes
 
     def authorize(self, headers: Mapping[bytes, bytes], scope: Scope, address: str) -> Principal:
-        """The principal of a request from an address, which has the scope.
+        """The principal of a request from `address`; it has the scope.
 
-        Raises AccessError: no key where one is needed, an unknown one, or one without the scope; WrongKeysError after
-        too many unknown ones.
+        Raises AccessError for a missing or unknown key and for a key without the scope, WrongKeysError after too many
+        unknown keys.
         """
         secret = _secret(headers)
         if secret is None:
@@ -60,7 +60,7 @@ class Authenticator:
 
 
 def _secret(headers: Mapping[bytes, bytes]) -> str | None:
-    """The secret that was sent; X-API-Key when both are there. Raises AccessError for another scheme."""
+    """The secret in the headers (of both, that in X-API-Key), or null. Raises AccessError for another scheme."""
     key = headers.get(b"x-api-key")
     if key is not None:
         return key.decode("latin-1").strip()

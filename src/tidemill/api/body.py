@@ -1,7 +1,7 @@
 """Reads request bodies within stated limits, and bounds what all requests together hold in memory.
 
-How long a body may take is watched by the protocol (`protocol.py`), not here: a timer for each request would cost a
-tenth of what the hot path costs in all.
+The protocol (`protocol.py`) limits how long a body may take: a timer for each request would add a tenth to the cost of
+the hot path.
 """
 
 from typing import Any, Final
@@ -16,11 +16,11 @@ MAX_BYTES: Final = 384 << 20  # bytes of bodies in flight, packed and unpacked t
 
 
 class ClientGoneError(Exception):
-    """The client closed the connection before its body was complete; there is nobody to answer."""
+    """The client closed the connection before its body was complete; no answer is sent."""
 
 
 class Gate:
-    """Counts requests and bytes in flight; over either bound a request is told to come back, instead of an OOM."""
+    """Counts requests and bytes in flight, and refuses requests over either bound before memory runs out."""
 
     def __init__(self, max_requests: int = MAX_REQUESTS, max_bytes: int = MAX_BYTES) -> None:
         self._max_requests, self._max_bytes = max_requests, max_bytes
@@ -34,11 +34,11 @@ class Gate:
         self.requests += 1
 
     def leave(self, size: int) -> None:
-        """Undo one `enter` and the `size` bytes that this request took."""
+        """Undo one `enter` and the `size` bytes that the request added."""
         self.requests -= 1
         self.bytes -= size
 
-    def take(self, size: int) -> None:
+    def add_bytes(self, size: int) -> None:
         """Count bytes of a request in flight. Raises OverloadedError (then they are not counted)."""
         if self.bytes + size > self._max_bytes:
             raise OverloadedError(f"{self.bytes >> 20} MiB of bodies are in flight; no room for this one.", 1.0)
@@ -46,8 +46,8 @@ class Gate:
 
 
 class Incoming:
-    """One intake request: its headers (lower-case names, several of one name joined), query, body to come, and the
-    address that it comes from."""
+    """One intake request. `path`: the value of the path's parameter; `headers`: by lower-case name, several of one name
+    joined; `receive`: gives the body; `complete`: the body was received; `held`: its bytes that `Gate` counts."""
 
     __slots__ = ("address", "complete", "headers", "held", "path", "query", "receive")
 
@@ -57,15 +57,15 @@ class Incoming:
         self.held = 0
 
     def hold(self, gate: Gate, size: int) -> None:
-        """Count bytes that this request holds until it is answered. Raises OverloadedError."""
-        gate.take(size)
+        """Count bytes that this request holds until its answer. Raises OverloadedError."""
+        gate.add_bytes(size)
         self.held += size
 
 
-async def read(incoming: Incoming, gate: Gate, limit: int, name: str) -> bytes:
-    """The whole body, at most `limit` bytes (`name` is the limit's), with or without a Content-Length.
+async def read_body(incoming: Incoming, gate: Gate, limit: int, name: str) -> bytes:
+    """The whole body, at most `limit` bytes, with or without a Content-Length. `name` is the name of the limit.
 
-    Raises LimitError, OverloadedError or ClientGoneError; then the body is not complete.
+    Raises LimitError, OverloadedError or ClientGoneError; the body is not complete then.
     """
     declared = incoming.headers.get(b"content-length")
     if declared is not None and int(declared) > limit:

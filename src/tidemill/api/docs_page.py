@@ -4,38 +4,39 @@ import json
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from tidemill.api.html import code, table, text
+from tidemill.api.html import html_code, html_table, html_text
 
 _METHODS: Final = ("get", "put", "post", "delete")
 
 
-def render(document: dict[str, Any], base: str) -> str:
+def render_docs(document: dict[str, Any], base: str) -> str:
     """The page's body. `base` is the URL that curl lines begin with."""
     groups = {tag["name"]: tag.get("description", "") for tag in document.get("tags", [])}
-    found = [
+    operations = [
         (path, method, item[method])
         for path, item in document["paths"].items()
         for method in _METHODS
         if method in item
     ]
     parts = [
-        f"<h1>{text(document['info']['title'])} API</h1><p class=soft>{text(document['info'].get('summary', ''))}. "
+        f"<h1>{html_text(document['info']['title'])} API</h1>"
+        f"<p class=soft>{html_text(document['info'].get('summary', ''))}. "
         'Also as <a href="/openapi.json">OpenAPI 3.1</a>; every code is on <a href="/docs/problems">its page</a>.</p>',
-        _contents(groups, found),
+        _contents(groups, operations),
     ]
     for tag, description in groups.items():
-        own = [entry for entry in found if tag in entry[2].get("tags", [])]
-        if own:
-            parts.append(f"<h2>{text(tag)}</h2><p>{text(description)}</p>")
-            parts += [_operation(path, method, operation, base) for path, method, operation in own]
+        tagged = [entry for entry in operations if tag in entry[2].get("tags", [])]
+        if tagged:
+            parts.append(f"<h2>{html_text(tag)}</h2><p>{html_text(description)}</p>")
+            parts += [_operation(path, method, operation, base) for path, method, operation in tagged]
     return "".join(parts)
 
 
-def _contents(groups: dict[str, str], found: list[tuple[str, str, dict[str, Any]]]) -> str:
+def _contents(groups: dict[str, str], operations: list[tuple[str, str, dict[str, Any]]]) -> str:
     items = "".join(
-        f'<li><a href="#{operation["operationId"]}"><span class=verb>{method.upper()}</span>{text(path)}</a></li>'
+        f'<li><a href="#{operation["operationId"]}"><span class=verb>{method.upper()}</span>{html_text(path)}</a></li>'
         for tag in groups
-        for path, method, operation in found
+        for path, method, operation in operations
         if tag in operation.get("tags", [])
     )
     return f"<nav><ul>{items}</ul></nav>"
@@ -44,19 +45,20 @@ def _contents(groups: dict[str, str], found: list[tuple[str, str, dict[str, Any]
 def _operation(path: str, method: str, operation: dict[str, Any], base: str) -> str:
     parameters = [
         (
-            f"<code>{text(p['name'])}</code>",
-            text(p["in"] + (", required" if p.get("required") else "")),
-            text(p.get("description", "")),
+            f"<code>{html_text(p['name'])}</code>",
+            html_text(p["in"] + (", required" if p.get("required") else "")),
+            html_text(p.get("description", "")),
         )
         for p in operation.get("parameters", [])
     ]
-    answers = [(text(status), text(answer["description"])) for status, answer in operation["responses"].items()]
+    answers = [(html_text(status), html_text(spec["description"])) for status, spec in operation["responses"].items()]
     return (
-        f'<h3 id="{operation["operationId"]}"><span class=verb>{method.upper()}</span><code>{text(path)}</code></h3>'
-        f"<p><b>{text(operation.get('summary', ''))}.</b> {text(operation.get('description', ''))}</p>"
-        + table(("parameter", "in", "meaning"), parameters)
-        + code(_curl(path, method, operation, base))
-        + table(("status", "meaning"), answers)
+        f'<h3 id="{operation["operationId"]}"><span class=verb>{method.upper()}</span>'
+        f"<code>{html_text(path)}</code></h3>"
+        f"<p><b>{html_text(operation.get('summary', ''))}.</b> {html_text(operation.get('description', ''))}</p>"
+        + html_table(("parameter", "in", "meaning"), parameters)
+        + html_code(_curl(path, method, operation, base))
+        + html_table(("status", "meaning"), answers)
     )
 
 

@@ -1,7 +1,7 @@
-"""Lets log and catalog forget the bytes of what is deleted: soon after a deletion, and looked after every minute.
+"""Erases the bytes of deleted data from log and catalog: soon after a deletion, and once a minute.
 
-The log belongs to this process, the deletion to the mill: what is deleted is read from the store, and how far the log
-is stands in the log, where the mill sees it.
+The mill applies deletions; this process owns the log. So applied deletions are read from the store, and the log keeps
+the offset up to which it is erased, where the mill reads it.
 """
 
 import asyncio
@@ -22,25 +22,25 @@ from tidemill.store.client import Store
 
 _log = logging.getLogger(__name__)
 LOOK_EVERY_S: Final = 60.0
-_AGAIN_S: Final = 5.0  # when a reader was in the way
+_AGAIN_S: Final = 5.0  # after a reader held up the erasure
 
 
-def erase(store: Store, log: IntakeLog, catalog: Catalog, progress: LogProgress) -> bool:
-    """Let log and catalog forget what deletions up to each partition's checkpoint concern (beyond it tenants are at
-    different offsets); false if a reader of either is in the way. A log that cannot erase keeps the bytes. Raises what
-    they do."""
+def erase_deleted(store: Store, log: IntakeLog, catalog: Catalog, progress: LogProgress) -> bool:
+    """Erase from log and catalog what deletions up to each partition's checkpoint concern (beyond the checkpoint
+    tenants are at different offsets). Returns false if a reader of either holds it up. A log that cannot erase keeps
+    its bytes. Raises what store, log and catalog raise."""
     can_erase = Capability.ERASURE in log.capabilities
-    done = [
-        _erase(store, kept if can_erase else None, catalog, partition.bounds, applied.checkpoint)
-        for kept, (partition, applied) in zip(log.partitions, progress.numbered(), strict=True)
+    erased = [
+        _erase_in_partition(store, logged if can_erase else None, catalog, partition.bounds, applied.checkpoint)
+        for logged, (partition, applied) in zip(log.partitions, progress.numbered(), strict=True)
     ]
-    return all(done)
+    return all(erased)
 
 
-def _erase(
+def _erase_in_partition(
     store: Store, partition: LogPartition | None, catalog: Catalog, bounds: Mapping[str, int], checkpoint: int
 ) -> bool:
-    """The same for one partition (null: it cannot erase), whose offsets are within `bounds`."""
+    """As `erase_deleted` for one partition, whose offsets are within `bounds`; null: its log cannot erase."""
     pending = [row for row in store.rows("erase_pending", **bounds) if row["seq"] <= checkpoint]
     newest = max((row["seq"] for row in pending), default=0)
     if newest <= (partition.erased() if partition else 0):
@@ -59,17 +59,17 @@ def _erase(
 
 
 async def keep_erasing(
-    store: Store, log: IntakeLog, catalog: Catalog, deleted: PendingDeletions, progress: Callable[[], LogProgress]
+    store: Store, log: IntakeLog, catalog: Catalog, pending: PendingDeletions, progress: Callable[[], LogProgress]
 ) -> None:
-    """Erase for as long as the API runs."""
+    """Erase deleted data for as long as the API runs."""
     while True:
         with suppress(TimeoutError):
-            await asyncio.wait_for(deleted.erase.wait(), LOOK_EVERY_S)
-        deleted.erase.clear()
+            await asyncio.wait_for(pending.erase_due.wait(), LOOK_EVERY_S)
+        pending.erase_due.clear()
         try:
-            if not await asyncio.to_thread(erase, store, log, catalog, progress()):
+            if not await asyncio.to_thread(erase_deleted, store, log, catalog, progress()):
                 await asyncio.sleep(_AGAIN_S)
-                deleted.erase.set()
+                pending.erase_due.set()
         except TidemillError as error:
             _log.info("the log could not forget what is deleted yet: %s", error.message)
         except Exception:

@@ -1,7 +1,7 @@
-"""The route that makes feeds and their next versions; `feed_versions.py` says what versions there are.
+"""The route that creates feeds and new versions of them; `feed_versions.py` lists the versions.
 
-What a text may be is `feeds/revise.py`'s matter. A version is in force for this process before the request that made it
-is answered; other processes take it up within a second.
+`feeds/revise.py` checks the text. A version is in force in this process before the request that made it is answered,
+and in other processes within a second.
 """
 
 import os
@@ -19,7 +19,7 @@ from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, RequestBody, Sc
 from litestar.openapi.spec import Parameter as ParameterSpec
 from litestar.params import FromPath
 
-from tidemill.api.reads_common import AnyRequest, parameters, problem, taking
+from tidemill.api.reads_common import AnyRequest, operation_of, parse_query, problem_spec
 from tidemill.api.services import Services, in_force
 from tidemill.catalog.keys import Principal
 from tidemill.errors import Fault, FeedDefinitionError, InputError, LimitError, TidemillError
@@ -30,14 +30,14 @@ from tidemill.model.time import format_instant
 from tidemill.query.parameters import QueryParameters, one_of
 
 MAX_FEED: Final = 256 << 10  # bytes of a definition; the longest recipe has 2 KiB
-_BODY_LIMIT: Final = 64 << 20  # Litestar's own, above ours: ours names itself
+_BODY_LIMIT: Final = 64 << 20  # for Litestar; above MAX_FEED, whose error names the limit
 _IF_MATCH: Final = re.compile(r'"?([0-9]{1,9})"?', re.ASCII)
 _CURL_FORM: Final = "application/x-www-form-urlencoded"
 _CURL_HINT: Final = "curl -d takes line breaks out of a file; send it with -T or --data-binary."
 
 
 class PutFeedQuery(QueryParameters, frozen=True):
-    """Whether a text is taken, or only checked."""
+    """Whether a text is stored, or only checked."""
 
     dry_run: Annotated[
         Literal["true", "false"],
@@ -46,7 +46,7 @@ class PutFeedQuery(QueryParameters, frozen=True):
 
 
 class FeedChange(msgspec.Struct, frozen=True):
-    """What became of a feed's text. `diff` is null for a feed that is new; [] where only comments or layout changed."""
+    """The result of sending a feed's text. `diff` is null for a new feed, [] where only comments or layout changed."""
 
     name: str
     version: int
@@ -58,8 +58,8 @@ class FeedChange(msgspec.Struct, frozen=True):
     links: dict[str, str]
 
 
-class _PutFeed(taking(PutFeedQuery)):  # type: ignore[misc]
-    """The operation with its body and its header, which Litestar does not see."""
+class _PutFeed(operation_of(PutFeedQuery)):  # type: ignore[misc]
+    """The OpenAPI operation with its body and headers, which Litestar does not derive."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -82,25 +82,22 @@ class _PutFeed(taking(PutFeedQuery)):  # type: ignore[misc]
     responses={
         200: ResponseSpec(FeedChange, generate_examples=False, description="A new version, or the same text again."),
         201: ResponseSpec(FeedChange, generate_examples=False, description="A new feed, at version 1."),
-        400: problem("The definition is at fault."),
-        408: problem("The text did not arrive in time."),
-        412: problem("Another version is in force than If-Match or If-None-Match says."),
-        413: problem("The text is longer than 256 KiB."),
+        400: problem_spec("The definition is at fault."),
+        408: problem_spec("The text did not arrive in time."),
+        412: problem_spec("Another version is in force than If-Match or If-None-Match says."),
+        413: problem_spec("The text is longer than 256 KiB."),
     },
     opt={"scope": "admin"},
     request_max_body_size=_BODY_LIMIT,
 )
 async def put_feed(
-    feed: FromPath[str],
-    request: AnyRequest,
-    principal: NamedDependency[Principal],
-    services: NamedDependency[Services],
+    feed: FromPath[str], request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
 ) -> Response[FeedChange]:
-    """The body is the feed's TOML text, whatever its content type: `curl -T pumps.toml .../v1/feeds/pumps`. Any fault
-    refuses all of it, each named with its line, and the version in force stays. Payloads sent after the answer are
-    taken under the new version; those before keep theirs. The text of the version in force makes no new one.
-    """
-    query = parameters(request, PutFeedQuery)
+    """The body is the feed's TOML text, whatever its content type: `curl -T pumps.toml .../v1/feeds/pumps`. A text with
+    any fault is refused as a whole, each fault named with its line, and the version in force stays. Payloads sent after
+    the answer are taken under the new version; earlier ones keep theirs. Sending the text in force again makes no new
+    version."""
+    query = parse_query(request, PutFeedQuery)
     expect = _expected(request.headers.get("if-match"), request.headers.get("if-none-match"))
     dry_run = query.dry_run == "true"
     source = f"{feed[:80]}.toml"
@@ -122,7 +119,7 @@ async def put_feed(
         raise
     services.book.refresh()
     if not dry_run:
-        with suppress(TidemillError):  # it is durable; who needs it next would compile it as well
+        with suppress(TidemillError):  # the version is durable; the next request that needs it compiles it again
             await in_force(services.book, principal.tenant, feed)
     answer = _change(feed, revision, dry_run=dry_run)
     if dry_run:
@@ -146,7 +143,7 @@ def _change(name: str, revision: Revision, *, dry_run: bool) -> FeedChange:
 
 
 def _expected(header: str | None, none_match: str | None) -> int | None:
-    """The version that must be in force; 0: none may be."""
+    """The version that must be in force; 0: no feed of this name may exist; null: any. Raises InputError."""
     if none_match is not None:
         if header is None and none_match.strip() == "*":
             return 0
@@ -162,20 +159,20 @@ def _expected(header: str | None, none_match: str | None) -> int | None:
 
 
 async def _body(request: AnyRequest) -> bytes:
-    """The whole body. Raises LimitError as soon as it is over the limit."""
+    """The whole body. Raises LimitError as soon as more than MAX_FEED bytes came, InputError for one cut off."""
     body = bytearray()
     try:
         async for piece in request.stream():
             body += piece
             if len(body) > MAX_FEED:
                 raise LimitError("max_feed", MAX_FEED, f"A feed definition has at most {MAX_FEED >> 10} KiB.")
-    except InternalServerException:  # so Litestar says that the client has gone
+    except InternalServerException:  # Litestar's error for a client that disconnected
         raise InputError("The body ended before it was whole; nothing was changed.") from None
     return bytes(body)
 
 
 def _text(body: bytes, source: str) -> str:
-    """The body as text. Raises FeedDefinitionError for what is none, and for what was not meant to be TOML."""
+    """The body as text. Raises FeedDefinitionError for bytes that are no text, an empty body, and JSON."""
     try:
         text = body.decode()
     except UnicodeDecodeError as error:

@@ -1,12 +1,12 @@
-"""Routes that say what versions a feed has and what changed between them. Whoever may read sees them; texts, and what a
-source is asked with, are for administrators.
+"""Routes that list the versions of a feed and what changed between them. Keys with the scope `read` see them; texts and
+the values in [source] are for administrators.
 """
 
 from typing import Annotated, Final
 
 import msgspec
 
-from tidemill.api.reads_common import ReadCall, answers, problem, reading
+from tidemill.api.reads_common import ReadCall, answers_with, reading
 from tidemill.catalog.keys import Principal
 from tidemill.errors import NotFoundError
 from tidemill.feeds.diff import DefinitionChange, definition_changes, hide_source_values, text_diff
@@ -19,14 +19,14 @@ _TO: Final = "Without it the one in force; of the version in force itself, what 
 
 
 class FeedVersionsQuery(QueryParameters, frozen=True):
-    """A page of versions."""
+    """The page of versions to list."""
 
     limit: Annotated[int, limit_to(100)] = 20
     cursor: Annotated[tuple[int] | None, page_cursor(int)] = None
 
 
 class FeedDiffQuery(QueryParameters, frozen=True):
-    """What a version is compared with."""
+    """The version to compare with."""
 
     to: Annotated[
         int | None,
@@ -35,7 +35,7 @@ class FeedDiffQuery(QueryParameters, frozen=True):
 
 
 class FeedVersion(msgspec.Struct, frozen=True):
-    """One version. `diff` is what it changed of the version before it; null for the first."""
+    """One version. `diff` is what it changed of the previous version; null for the first."""
 
     version: int
     created_at: str
@@ -53,7 +53,7 @@ class FeedVersionPage(msgspec.Struct, frozen=True):
 
 
 class FeedDiff(msgspec.Struct, frozen=True, rename={"from_version": "from", "to_version": "to"}):
-    """What differs from one version to another: of the definitions, and of the texts (for administrators)."""
+    """The difference between two versions: of the definitions, and of the texts (`text`: for administrators)."""
 
     name: str
     from_version: int
@@ -68,15 +68,11 @@ class FeedDiff(msgspec.Struct, frozen=True, rename={"from_version": "from", "to_
     of_store=False,
     tags=["admin"],
     summary="The versions of a feed",
-    responses={
-        200: answers(FeedVersionPage, "Versions, newest first, each with what it changed.")[200],
-        400: problem("The query is at fault."),
-        404: problem("No such feed."),
-    },
+    responses=answers_with(FeedVersionPage, "Versions, newest first, each with what it changed.", 400, 404),
 )
 def list_feed_versions(call: ReadCall[FeedVersionsQuery], feed: str) -> FeedVersionPage:
-    """Every version, newest first, and what it changed of the one before. Rules that moved are told from rules that
-    changed. What changed in [source] has its values for administrators only. `links.self` leads to the text."""
+    """Every version, newest first, and what it changed of the previous one. Rules that only moved are not listed as
+    changed. Values of changes in [source] are for administrators only. `links.self` leads to the text."""
     texts, query = call.services.texts.versions(call.tenant, feed), call.query
     if not texts:
         raise NotFoundError(f"there is no feed '{feed[:100]}'")
@@ -93,18 +89,16 @@ def list_feed_versions(call: ReadCall[FeedVersionsQuery], feed: str) -> FeedVers
     of_store=False,
     tags=["admin"],
     summary="What differs between two versions",
-    responses={
-        200: answers(FeedDiff, "The difference of the definitions, and for administrators of the texts.")[200],
-        400: problem("The query is at fault."),
-        404: problem("No such feed, or no such version of it."),
-    },
+    responses=answers_with(
+        FeedDiff, "The difference of the definitions, and for administrators of the texts.", 400, 404
+    ),
 )
 def diff_feed_versions(call: ReadCall[FeedDiffQuery], feed: str, version: int) -> FeedDiff:
-    """What changed from `version` to the version `to`, in either direction, as a list of paths with old and new value;
-    and for administrators line by line (unified diff). `from` and `to` of the answer say what was compared."""
+    """What changed from `version` to the version `to`, in either direction, as a list of paths with old and new value,
+    and for administrators as a unified diff of the texts. `from` and `to` of the answer are the versions compared."""
     other, principal = call.query.to, call.principal
 
-    def kept(number: int | None) -> FeedText:
+    def stored_text(number: int | None) -> FeedText:
         texts = call.services.texts
         text = texts.current(call.tenant, feed) if number is None else texts.version(call.tenant, feed, number)
         if text is None:
@@ -112,11 +106,11 @@ def diff_feed_versions(call: ReadCall[FeedDiffQuery], feed: str, version: int) -
             raise NotFoundError(f"there is no {which} feed '{feed[:100]}'")
         return text
 
-    old, new = kept(version), kept(other)
-    if other is None and old.version == new.version > 1:  # itself has nothing to be compared with but its past
-        old = kept(version - 1)
-    lines = text_diff(old.text, new.text, (_named(old), _named(new))) if "admin" in principal.scopes else None
-    return FeedDiff(feed, old.version, new.version, _shown(definition_changes(old.text, new.text), principal), lines)
+    old, new = stored_text(version), stored_text(other)
+    if other is None and old.version == new.version > 1:  # the version in force is compared with the previous one
+        old = stored_text(version - 1)
+    lines = text_diff(old.text, new.text, (_title(old), _title(new))) if "admin" in principal.scopes else None
+    return FeedDiff(feed, old.version, new.version, _visible_changes(definition_changes(old.text, new.text), principal), lines)
 
 
 def _version(text: FeedText, before: FeedText | None, principal: Principal) -> FeedVersion:
@@ -124,16 +118,16 @@ def _version(text: FeedText, before: FeedText | None, principal: Principal) -> F
         version=text.version,
         created_at=format_instant(text.created_ns),
         sha256=text.sha256,
-        diff=None if before is None else _shown(definition_changes(before.text, text.text), principal),
+        diff=None if before is None else _visible_changes(definition_changes(before.text, text.text), principal),
         links={"self": f"/v1/feeds/{text.name}?version={text.version}"},
     )
 
 
-def _shown(found: tuple[DefinitionChange, ...], principal: Principal) -> list[DefinitionChange]:
-    return list(found if "admin" in principal.scopes else hide_source_values(found))
+def _visible_changes(diff: tuple[DefinitionChange, ...], principal: Principal) -> list[DefinitionChange]:
+    return list(diff if "admin" in principal.scopes else hide_source_values(diff))
 
 
-def _named(text: FeedText) -> str:
+def _title(text: FeedText) -> str:
     return f"{text.name} (version {text.version})"
 
 

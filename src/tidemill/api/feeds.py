@@ -1,5 +1,5 @@
-"""Routes of feeds: which there are, and what each holds, in its own shape. What a feed holds is a bare JSON array;
-`Link` leads to the next page. `feed_admin.py` makes feeds, `feed_versions.py` says what versions there are."""
+"""Routes that list feeds and read the data of each in its own shape, as a bare JSON array; `Link` leads to the next
+page. `feed_admin.py` creates feeds, `feed_versions.py` lists their versions."""
 
 from typing import Annotated, Any, Final
 
@@ -7,7 +7,7 @@ import msgspec
 from litestar import get
 from litestar.di import NamedDependency
 
-from tidemill.api.reads_common import ReadCall, answers, problem, reading, reading_feed
+from tidemill.api.reads_common import ReadCall, answer_specs, answers_with, reading, reading_feed
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.errors import FeedDefinitionError, NotFoundError
@@ -36,15 +36,15 @@ class FeedItem(msgspec.Struct, frozen=True):
 
 
 class FeedPage(msgspec.Struct, frozen=True):
-    """Every feed of a tenant, by name."""
+    """Every feed of a tenant, ordered by name."""
 
     items: list[FeedItem]
 
 
 class FeedDetail(msgspec.Struct, frozen=True):
-    """One feed: its definition as data, and its text word for word (for administrators: sources may hold secrets).
+    """One feed: its definition as data, and its exact text (for administrators: sources may hold secrets).
     `definition` is null where this server cannot read the text, for instance because a plug-in that it names is not
-    installed; `fault` says why."""
+    installed; `fault` is the reason."""
 
     name: str
     version: int
@@ -56,7 +56,7 @@ class FeedDetail(msgspec.Struct, frozen=True):
 
 
 class FeedQuery(QueryParameters, frozen=True):
-    """Which version of a feed."""
+    """The version of the feed to show."""
 
     version: Annotated[
         int | None,
@@ -70,7 +70,7 @@ class FeedQuery(QueryParameters, frozen=True):
 
 @get("/v1/feeds", tags=["admin"], summary="List the feeds", operation_id="listFeeds", sync_to_thread=True)
 def list_feeds(principal: NamedDependency[Principal], services: NamedDependency[Services]) -> FeedPage:
-    """Every feed of this tenant, by name, in the version that is in force."""
+    """Every feed of this tenant, ordered by name, in the version that is in force."""
     return FeedPage([feed_item(feed) for feed in services.book.list(principal.tenant)])
 
 
@@ -80,14 +80,10 @@ def list_feeds(principal: NamedDependency[Principal], services: NamedDependency[
     of_store=False,
     tags=["admin"],
     summary="One feed",
-    responses={
-        200: answers(FeedDetail, "Request fulfilled, document follows")[200],
-        400: problem("The query is at fault."),
-        404: problem("No such feed, or no such version of it."),
-    },
+    responses=answers_with(FeedDetail, "Request fulfilled, document follows", 400, 404),
 )
 def get_feed(call: ReadCall[FeedQuery], feed: str) -> FeedDetail:
-    """The definition in force, or that of `version`; and for administrators its TOML text. Versions never change."""
+    """The definition in force, or that of `version`, and for administrators its TOML text. A version never changes."""
     texts, number, admin = call.services.texts, call.query.version, "admin" in call.principal.scopes
     text = texts.current(call.tenant, feed) if number is None else texts.version(call.tenant, feed, number)
     if text is None:
@@ -113,7 +109,7 @@ def get_feed(call: ReadCall[FeedQuery], feed: str) -> FeedDetail:
     FeedPointsQuery,
     tags=["feeds"],
     summary="A feed's points",
-    responses=answers(list[FeedPoint], "Points in time order.", more=True),
+    responses=answer_specs(list[FeedPoint], "Points in time order.", more=True),
 )
 def list_feed_points(call: ReadCall[FeedPointsQuery], feed: Feed) -> Page:
     """Points of one field in [start, end), in time order. A feed with several fields needs `field`; its tags filter,
@@ -126,10 +122,10 @@ def list_feed_points(call: ReadCall[FeedPointsQuery], feed: Feed) -> Page:
     RowsQuery,
     tags=["feeds"],
     summary="A feed's summary rows",
-    responses=answers(list[SummaryRow], "Rows in time order.", more=True),
+    responses=answer_specs(list[SummaryRow], "Rows in time order.", more=True),
 )
 def list_rows(call: ReadCall[RowsQuery], feed: Feed) -> Page:
-    """Mean, deviations and count of each record of a feed with shape `summary`, and the receipt it came with."""
+    """Mean, deviations and count of each record of a feed with shape `summary`, and the receipt of its payload."""
     return call.queries.rows.read_rows(call.tenant, feed, call.query)
 
 
@@ -138,11 +134,11 @@ def list_rows(call: ReadCall[RowsQuery], feed: Feed) -> Page:
     RowLineageQuery,
     tags=["feeds"],
     summary="Where a row comes from",
-    responses=answers(RowLineage, "The row, its payload, the rules that made it, and every row it replaced."),
+    responses=answer_specs(RowLineage, "The row, its payload, the rules that made it, and every row it replaced."),
 )
 def get_lineage(call: ReadCall[RowLineageQuery], feed: Feed, time: str) -> RowLineage:
-    """From a row (its time in any offset) to the payload, byte for byte, that made it, the version of the rules, and
-    every row that stood there before, newest first."""
+    """Leads from a row (its time in any offset) to the exact payload that made it, the version of the rules, and every
+    earlier row of the same time, newest first."""
     return call.queries.rows.lineage(call.tenant, feed, time, call.query)
 
 
@@ -151,13 +147,13 @@ def get_lineage(call: ReadCall[RowLineageQuery], feed: Feed, time: str) -> RowLi
     RollupsQuery,
     tags=["feeds"],
     summary="A feed's rollup windows",
-    responses=answers(list[FeedWindow], "Windows in time order: time, tags, averages by field, count.", more=True),
+    responses=answer_specs(list[FeedWindow], "Windows in time order: time, tags, averages by field, count.", more=True),
 )
 def list_rollups(call: ReadCall[RollupsQuery], feed: Feed) -> Page:
-    """One row a window and set of tags. A field's mean has the field's name, other aggregates `field_aggregate`;
-    `count` is how many records the window has. Tags filter, also by their plain names (`user_id=a1`). With
-    `evidence=true` also `n`, `expected`, `coverage`, `rejected`, `late`, `restated_at`, `sealed`, and of a feed with a
-    source what came of its polls."""
+    """One row for each window and set of tags. The mean of a field has the field's name, other aggregates are named
+    `field_aggregate`; `count` is the number of records in the window. Tags filter, also by their plain names
+    (`user_id=a1`). With `evidence=true` also `n`, `expected`, `coverage`, `rejected`, `late`, `restated_at`, `sealed`,
+    and for a feed with a source the results of its polls."""
     return call.queries.feeds.rollups(call.tenant, feed, call.query)
 
 
@@ -166,7 +162,7 @@ def list_rollups(call: ReadCall[RollupsQuery], feed: Feed) -> Page:
     MeasurementsQuery,
     tags=["feeds"],
     summary="Meter data in the shape of its source",
-    responses=answers(Measurements, "Records of meters, oldest first."),
+    responses=answer_specs(Measurements, "Records of meters, oldest first."),
 )
 def list_measurements(call: ReadCall[MeasurementsQuery]) -> Measurements:
     """Records in [start, stop), oldest first, at most `limit`; each register (OBIS code) under its own key. Timestamps

@@ -1,5 +1,5 @@
-"""Answers that come in floods for one reason, such as a full disk: a line for the first, then one a minute with how
-many there were, and one at the end. Who sends a thousand requests a second writes no thousand lines a second."""
+"""Limits the log lines of answers that fail in masses for one reason, such as a full disk: one line for the first, then
+one a minute with their number, and one at the end. A thousand failed requests a second write no thousand lines."""
 
 import asyncio
 import logging
@@ -8,11 +8,11 @@ from typing import Final
 log = logging.getLogger("tidemill.access")
 
 EVERY_S: Final = 60.0
-STATUSES: Final = frozenset({503, 507})  # said once a request by the answer; the cause has a line of its own
+STATUSES: Final = frozenset({503, 507})  # each answer says so to its client; the cause has a log line of its own
 
 
 class Floods:
-    """Sums up answers by status. Lives in one event loop."""
+    """Counts answers by status and logs the counts. Lives in one event loop."""
 
     def __init__(self, every_s: float = EVERY_S) -> None:
         self._every_s = every_s
@@ -20,7 +20,7 @@ class Floods:
         self._due: dict[int, asyncio.TimerHandle] = {}
 
     def count(self, status: int, route: str) -> None:
-        """Count one answer of a status and a route; the first one after a silence is logged at once."""
+        """Count one answer of a status and a route; the first after a minute without any is logged at once."""
         if status in self._counts:
             self._counts[status] += 1
             return
@@ -28,7 +28,7 @@ class Floods:
         self._wait(status)
 
     def end(self) -> None:
-        """Log what was counted since the last lines, and no more after that."""
+        """Log what was counted since the last lines, and stop logging."""
         for status, due in self._due.items():
             due.cancel()
             self._log(status, self._every_s - max(0.0, due.when() - asyncio.get_running_loop().time()))

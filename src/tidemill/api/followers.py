@@ -1,7 +1,7 @@
-"""Those who follow changes, and what wakes them: one look at the store for all of a tenant's when the mill has
-moved on.
+"""Wakes the streams that follow changes: one query of the store for all streams of a tenant, when the mill has applied
+more.
 
-A follower reads its own pages at its own pace; nothing is queued for it here. The looks have threads of their own, so
+Each stream reads its pages at its own pace; nothing is queued for it here. The queries have threads of their own, so
 that neither intake nor other reads wait for a stream. Lives in one event loop.
 """
 
@@ -19,23 +19,23 @@ from tidemill.mill.progress import LogProgress
 from tidemill.query.changes import ChangeKeys, Changes, NewestChanges
 
 MAX_STREAMS: Final = 100
-MAX_STREAMS_OF_TENANT: Final = 25  # no tenant takes them all
-LOOK_S: Final = 0.25  # at least between two looks
-POLL_S: Final = 1.0  # a replay publishes without moving on
-AGAIN_S: Final = 1.0  # after the store could not be asked
+MAX_STREAMS_OF_TENANT: Final = 25  # so that no tenant occupies all streams
+LOOK_S: Final = 0.25  # at least, between two queries of the store
+POLL_S: Final = 1.0  # a replay publishes changes without new applied offsets
+AGAIN_S: Final = 1.0  # after a query of the store failed
 THREADS: Final = 2
 _T = TypeVar("_T")
 
 
 class Follower:
-    """One stream of a tenant; it counts for as long as somebody holds it."""
+    """One stream of a tenant. It counts for as long as the object is referenced."""
 
     def __init__(self, tenant: str) -> None:
         self.tenant = tenant
 
 
 class Followers:
-    """All streams. `ended` once the server ends: they are to end, too."""
+    """All streams of this process. `ended`: the server is ending, and so must every stream."""
 
     def __init__(self, changes: Changes, applied: AppliedOffsets) -> None:
         self._changes, self._applied = changes, applied
@@ -50,15 +50,15 @@ class Followers:
         """Whether the server is ending."""
         return self._applied.stopped
 
-    def enter(self, tenant: str) -> Follower:
-        """Take one more in. Raises UnavailableError when there are MAX_STREAMS, or
-        MAX_STREAMS_OF_TENANT of this tenant, or the server is ending."""
+    def add_follower(self, tenant: str) -> Follower:
+        """Register one more stream. Raises UnavailableError when there are MAX_STREAMS in all or MAX_STREAMS_OF_TENANT
+        of this tenant, or the server is ending."""
         if self.ended:
             raise UnavailableError("The server is ending; follow again in a moment.", 1.0)
         if len(self._open) >= MAX_STREAMS:
             message = f"There are {MAX_STREAMS} streams already; poll /v1/changes, or try again later"
             raise UnavailableError(message, 30.0)
-        if sum(one.tenant == tenant for one in self._open) >= MAX_STREAMS_OF_TENANT:
+        if sum(follower.tenant == tenant for follower in self._open) >= MAX_STREAMS_OF_TENANT:
             message = f"You have {MAX_STREAMS_OF_TENANT} streams already; poll /v1/changes, or end one of them"
             raise UnavailableError(message, 30.0)
         follower = Follower(tenant)
@@ -67,21 +67,21 @@ class Followers:
             self._watch = asyncio.create_task(self._keep_looking(), name="followers")
         return follower
 
-    def leave(self, follower: Follower) -> None:
-        """It follows no longer."""
+    def remove_follower(self, follower: Follower) -> None:
+        """Unregister a stream that has ended."""
         self._open.discard(follower)
 
-    async def ask(self, work: Callable[[], _T]) -> _T:
-        """Run a question to the store in a thread of the streams'."""
+    async def ask_store(self, work: Callable[[], _T]) -> _T:
+        """The result of `work`, a query of the store, run in one of the threads for streams."""
         if self._limiter is None:
             self._limiter = CapacityLimiter(THREADS)
         return await to_thread.run_sync(work, limiter=self._limiter, abandon_on_cancel=True)
 
-    async def changed(self, follower: Follower, reached: ChangeKeys, timeout_s: float) -> bool:
-        """Wait until something behind `reached` may have changed, or the server ends; False: not in time."""
+    async def wait_for_change(self, follower: Follower, reached: ChangeKeys, timeout_s: float) -> bool:
+        """Wait until there may be changes after `reached`, or the server ends. False: not within `timeout_s`."""
         try:
             async with asyncio.timeout(timeout_s):
-                while not self.ended and not _is_behind(reached, self._newest.get(follower.tenant, ())):
+                while not self.ended and not _has_newer(reached, self._newest.get(follower.tenant, ())):
                     await self._woken.wait()
         except TimeoutError:
             return False
@@ -92,7 +92,7 @@ class Followers:
         try:
             while self._open and not self.ended:
                 if looked == self._applied.progress:
-                    await self._applied.moves(POLL_S)
+                    await self._applied.wait_for_progress(POLL_S)
                 now = self._applied.progress
                 try:
                     await self._look(looked, now)
@@ -105,10 +105,10 @@ class Followers:
             self._wake()
 
     async def _look(self, before: LogProgress, now: LogProgress) -> None:
-        for tenant in {one.tenant for one in self._open}:
+        for tenant in {follower.tenant for follower in self._open}:
             after = tuple(map(min, before.through(tenant), now.through(tenant)))
             known = self._newest.get(tenant, ((0, 0),) * len(after))
-            newest = tuple(map(max, await self.ask(partial(self._changes.newest_changes, tenant, after)), known))
+            newest = tuple(map(max, await self.ask_store(partial(self._changes.newest_changes, tenant, after)), known))
             if newest != known:
                 self._newest[tenant] = newest
                 self._wake()
@@ -118,6 +118,6 @@ class Followers:
         woken.set()
 
 
-def _is_behind(reached: ChangeKeys, newest: NewestChanges) -> bool:
-    """Whether something newer than `reached` is known in any partition."""
-    return any(known > place[:2] for place, known in zip(reached, newest, strict=False))
+def _has_newer(reached: ChangeKeys, newest: NewestChanges) -> bool:
+    """Whether changes newer than `reached` are known in any partition."""
+    return any(known > offset[:2] for offset, known in zip(reached, newest, strict=False))

@@ -1,8 +1,8 @@
-"""Which format a body is in: by its content type, or by a look at it when the type says nothing.
+"""Decides the format of a body: by its content type, or by the body itself where the type says nothing.
 
-`curl -d` says `application/x-www-form-urlencoded` whatever it sends, so that type, none at all, text/plain and
-application/octet-stream are looked through; a type that names another format is refused. A feed of binary records takes
-any type: its payloads are bytes. A plug-in's format is known by the content types that it names.
+`curl -d` says `application/x-www-form-urlencoded` whatever it sends. So for that type, no type, text/plain and
+application/octet-stream the body decides; a type that names another format is refused. A feed of binary records takes
+any type. A plug-in's format is known by the content types that the plug-in names.
 """
 
 import re
@@ -31,14 +31,14 @@ _NAMED: Final = {
     b"application/json-seq": None,
 }
 _VAGUE: Final = {b"", b"application/x-www-form-urlencoded", b"text/plain", b"application/octet-stream", b"*/*"}
-_OURS: Final = frozenset((*JSON_FORMATS, *LAYOUT_FORMATS))
+_BUILT_IN: Final = frozenset((*JSON_FORMATS, *LAYOUT_FORMATS))
 _FIRST_LINE: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*(\{[^\n]*\})[ \t\r]*\n\s*\S")
 _UTF8: Final = {b"utf-8", b"utf8", b"us-ascii", b"ascii"}
 
 
-def named(content_type: bytes | None, taken: tuple[str, ...] = JSON_FORMATS) -> str | None:
-    """The format that a content type names to a feed that takes some; null when the body has to be looked at. Raises
-    MediaTypeError."""
+def named_format(content_type: bytes | None, taken: tuple[str, ...] = JSON_FORMATS) -> str | None:
+    """The format that a content type names, for a feed that takes the formats `taken`; null when the body decides.
+    Raises MediaTypeError."""
     if taken[0] in LAYOUT_FORMATS:
         return taken[0]
     if content_type == b"application/json" and taken[0] in JSON_FORMATS:  # nearly always
@@ -46,44 +46,44 @@ def named(content_type: bytes | None, taken: tuple[str, ...] = JSON_FORMATS) -> 
     kind, _, parameters = (content_type or b"").partition(b";")
     kind = kind.strip().lower()
     decoders = plugin_decoders()
-    theirs = {media_type: name for name in taken if name in decoders for media_type in decoders[name].media_types}
-    if (known := kind.decode("latin-1")) in theirs:
-        return theirs[known]
+    plugins = {media_type: name for name in taken if name in decoders for media_type in decoders[name].media_types}
+    if (media_type := kind.decode("latin-1")) in plugins:
+        return plugins[media_type]
     _check_charset(parameters)
-    found = _NAMED.get(kind)
-    if found is not None:
-        return found
+    name = _NAMED.get(kind)
+    if name is not None:
+        return name
     if kind in _VAGUE:
         return None
     if kind.startswith(b"application/") and kind.endswith(b"+json"):
         return "json"
     raise MediaTypeError(
-        f"The content type '{kind.decode('latin-1')[:80]}' is not taken. Taken are: {'; '.join([*theirs, *TAKEN])}."
+        f"The content type '{kind.decode('latin-1')[:80]}' is not taken. Taken are: {'; '.join([*plugins, *TAKEN])}."
     )
 
 
-def settle(found: str | None, body: bytes, taken: tuple[str, ...]) -> str:
-    """The format of a body: as named, else as it looks (lines of JSON often come as `application/json`); one that the
-    feed takes. Raises MediaTypeError."""
-    if found is None and not set(taken) & set(JSON_FORMATS):
+def settle_format(named: str | None, body: bytes, taken: tuple[str, ...]) -> str:
+    """The format of a body, one of `taken`: as `named` by its content type, else by its content (NDJSON is often sent
+    as `application/json`). Raises MediaTypeError."""
+    if named is None and not set(taken) & set(JSON_FORMATS):
         if len(taken) > 1:
             raise MediaTypeError(f"Say by the content type which format this is: {', '.join(taken)}.")
         return taken[0]
-    chosen = found or "json"
-    if chosen == "json" and "ndjson" in taken and _looks_like_lines(body):  # as JSON it would be refused whole
+    chosen = named or "json"
+    if chosen == "json" and "ndjson" in taken and _looks_like_lines(body):  # as JSON the whole body would be refused
         chosen = "ndjson"
     if chosen not in taken:
         raise MediaTypeError(f"This feed does not take {chosen}; it takes {', '.join(taken)}.")
     return chosen
 
 
-def plug_in(taken: tuple[str, ...]) -> bool:
-    """Whether a format of another package is among those that a feed takes."""
-    return not _OURS.issuperset(taken)
+def takes_plugin_format(taken: tuple[str, ...]) -> bool:
+    """Whether a plug-in's format is among those that a feed takes."""
+    return not _BUILT_IN.issuperset(taken)
 
 
 def _looks_like_lines(body: bytes) -> bool:
-    """Whether the first line is an object of its own and others follow it."""
+    """Whether the first line is a whole JSON object and more lines follow."""
     match = _FIRST_LINE.match(body) if b"\n" in body else None
     if match is None:
         return False

@@ -1,7 +1,7 @@
 """The outermost ASGI layer: answers the intake routes itself and hands every other request to Litestar.
 
 Intake is the hot path: a Litestar handler would add 110 µs to a request, this layer adds 8 (decision 0007). It admits,
-counts, bounds and logs every request, and turns every error of an intake route into a problem document.
+counts, limits and logs every request, and answers every error of an intake route with a problem document.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from tidemill.errors import UnavailableError
 log = logging.getLogger("tidemill.access")
 
 SLOW_S: Final = 1.0  # answers slower than this are logged
-LINGER_S: Final = 1.0  # how long, and how much, an answered client may go on sending before it is cut off
+LINGER_S: Final = 1.0  # how long, and how much, a client may go on sending after its answer before it is cut off
 LINGER_BYTES: Final = 8 << 20
 DRAIN_BYTES: Final = 64 << 10  # bodies up to this are read to their end after an error, so that the connection stays
 UNROUTED: Final = "(none)"
@@ -35,7 +35,7 @@ Allowed = Callable[[str], Sequence[str]]
 
 
 class Route(msgspec.Struct, frozen=True):
-    """An intake route. `path` ends with one `{parameter}` or has none."""
+    """An intake route. `path` has no parameter, or ends with one, such as `{feed}`."""
 
     method: str
     path: str
@@ -43,16 +43,16 @@ class Route(msgspec.Struct, frozen=True):
 
 
 class Routes:
-    """The intake routes, by method and path. A trailing slash makes no difference. `others`: paths of the framework's
-    that a parameter does not stand for (`/v1/series/count` is no series)."""
+    """The intake routes, by method and path. A trailing slash makes no difference. `others`: paths of Litestar's
+    routes, which are no value of a parameter (`/v1/series/count` is no series)."""
 
     def __init__(self, routes: Sequence[Route], others: Iterable[str] = ()) -> None:
         self._others = frozenset(others)
         self._exact = {(route.method, route.path): route for route in routes if "{" not in route.path}
         self._prefixed = [(route.path.partition("{")[0], route) for route in routes if "{" in route.path]
 
-    def find(self, method: str, path: str) -> tuple[Route | None, str]:
-        """The route of a request and the value of its parameter ("": it has none)."""
+    def find_route(self, method: str, path: str) -> tuple[Route | None, str]:
+        """The route of a request (null: none) and the value of its parameter ("": it has none)."""
         route = self._exact.get((method, path))
         if route is not None:
             return route, ""
@@ -63,13 +63,13 @@ class Routes:
         return self._exact.get((method, path)), ""
 
     def methods(self, path: str) -> set[str]:
-        """The methods that a path has here (for `Allow`)."""
-        return {method for method in ("PUT", "POST", "DELETE") if self.find(method, path)[0] is not None}
+        """The methods of the intake routes of a path, for `Allow`."""
+        return {method for method in ("PUT", "POST", "DELETE") if self.find_route(method, path)[0] is not None}
 
 
 class Front:
-    """The ASGI application that the server runs. `inner` is Litestar; `allowed` are the methods of a path, whoever
-    answers them."""
+    """The ASGI application that the server runs. `inner` is Litestar; `allowed` gives all methods of a path, those of
+    Litestar's routes included."""
 
     def __init__(
         self, inner: Any, routes: Routes, gate: Gate, metrics: Metrics, *, allowed: Allowed, admission: Admission
@@ -79,25 +79,25 @@ class Front:
         self._floods = Floods()
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        """Answer one request, or hand it on."""
+        """Answer one request, or hand it to Litestar."""
         if scope["type"] != "http":
             await self._inner(scope, receive, send)
-            if scope["type"] == "lifespan":  # it lasts as long as the server
+            if scope["type"] == "lifespan":  # this call lasts as long as the server
                 self._floods.end()
             return
         started = time.perf_counter()
         method, path, headers = scope["method"], scope["path"], _headers(scope["headers"])
         refusal = self._admission.refusal(method, path, scope["http_version"], headers)
         if refusal is not None:
-            refused = problems.answer(refusal)
+            refused = problems.problem_answer(refusal)
             await _send(Incoming("", b"", headers, receive, ""), refused, send)
             self._done(UNROUTED, scope, refused.status, started)
             return
-        route, parameter = self._routes.find(method, path)
+        route, parameter = self._routes.find_route(method, path)
         if route is None:
-            known = self._allowed(path) if method == "OPTIONS" else ()
-            if known:
-                await self._options(known, scope, send, started)
+            allowed = self._allowed(path) if method == "OPTIONS" else ()
+            if allowed:
+                await self._answer_options(allowed, scope, send, started)
             else:
                 await self._hand_on(scope, receive, send, started)
             return
@@ -118,14 +118,14 @@ class Front:
         except ClientGoneError:
             return None
         except asyncio.CancelledError:  # only when the server ends and the request did not finish in time
-            return problems.answer(
+            return problems.problem_answer(
                 UnavailableError("The server is ending; nothing of this is known to be stored.", 1.0)
             )
         except Exception as error:
-            return problems.answer(error)
+            return problems.problem_answer(error)
 
-    async def _options(self, known: Sequence[str], scope: Scope, send: Any, started: float) -> None:
-        headers = [(b"allow", ", ".join(known).encode())]
+    async def _answer_options(self, allowed: Sequence[str], scope: Scope, send: Any, started: float) -> None:
+        headers = [(b"allow", ", ".join(allowed).encode())]
         await send({"type": "http.response.start", "status": 204, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
         self._done(UNROUTED, scope, 204, started)
@@ -133,20 +133,20 @@ class Front:
     async def _hand_on(self, scope: Scope, receive: Any, send: Any, started: float) -> None:
         status = 0
 
-        async def watched(message: Any) -> None:
+        async def send_noting_status(message: Any) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
-        if scope["method"] == "HEAD":  # is GET to Litestar; the server leaves the body out
+        if scope["method"] == "HEAD":  # Litestar answers it as GET; the server leaves the body out
             scope = {**scope, "method": "GET"}
-        await self._inner(scope, receive, watched)
+        await self._inner(scope, receive, send_noting_status)
         self._done(scope.get("path_template") or UNROUTED, scope, status, started)
 
     def _done(self, route: str, scope: Scope, status: int, started: float) -> None:
         seconds = time.perf_counter() - started
-        self._metrics.answered(route, status, seconds)
+        self._metrics.count_answer(route, status, seconds)
         if status in STATUSES:
             self._floods.count(status, route)
         elif status >= 500 or seconds > SLOW_S:
@@ -155,13 +155,13 @@ class Front:
 
 
 def client_address(scope: Scope) -> str:
-    """The address of a request's peer (a proxy's, behind one); empty where there is none."""
+    """The address of a request's peer, which may be a proxy; empty where there is none."""
     client = scope.get("client")
     return client[0] if client else ""
 
 
 def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """Headers by name; several of one name become one, joined by commas (RFC 9110, 5.3)."""
+    """Headers by name; several of one name are joined by commas (RFC 9110, 5.3)."""
     headers: dict[bytes, bytes] = {}
     for name, value in pairs:
         headers[name] = headers[name] + b", " + value if name in headers else value
@@ -169,7 +169,7 @@ def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
 
 async def _send(incoming: Incoming, answer: HttpAnswer, send: Any) -> None:
-    """Answer a request, whether its body has come or not."""
+    """Send the answer to a request, also before its body is complete."""
     if incoming.complete or await _drained(incoming):
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})
@@ -178,7 +178,7 @@ async def _send(incoming: Incoming, answer: HttpAnswer, send: Any) -> None:
 
 
 async def _drained(incoming: Incoming) -> bool:
-    """After an error: whether the rest of the body is short and was read, so that the connection can be used again."""
+    """Read a short rest of the body after an error. True: it is read, and the connection can be used again."""
     headers = incoming.headers
     if b"transfer-encoding" in headers or b"expect" in headers:
         return False
@@ -194,8 +194,8 @@ async def _drained(incoming: Incoming) -> bool:
 
 
 async def _answer_and_linger(incoming: Incoming, answer: HttpAnswer, send: Any) -> None:
-    """Answer before the body has come, read on for a moment (closing at once would reset the connection and could take
-    the answer with it), then close."""
+    """Send an answer before the body is complete, read on for LINGER_S (closing at once would reset the connection,
+    and the client could lose the answer), then close."""
     headers = [*answer.headers, (b"connection", b"close")]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body, "more_body": True})

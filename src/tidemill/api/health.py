@@ -1,7 +1,7 @@
-"""`/healthz` (alive), `/readyz` (can acknowledge) and `/metrics`.
+"""The routes `/healthz` (alive), `/readyz` (can acknowledge) and `/metrics`.
 
-The first two need no key. How much comes in, and how far log and mill are, is of all tenants together: once keys exist,
-the details of `/readyz` and all of `/metrics` are for administrators (Prometheus sends its key as a bearer token).
+The first two need no key. Amounts of data and the progress of log and mill are of all tenants, so once keys exist, the
+details of `/readyz` and all of `/metrics` are for administrators (Prometheus sends its key as a bearer token).
 """
 
 import asyncio
@@ -28,8 +28,8 @@ from tidemill.mill.status import MillStatus, combined
 from tidemill.model.offset import seq_of
 from tidemill.model.time import format_instant
 
-STORE_MEMORY_S: Final = 1.0  # the store is not asked more often than this, whoever asks us
-STORE_PROMPT_S: Final = 0.2  # what is asked now is waited for this long; it is shown at the next look otherwise
+STORE_MEMORY_S: Final = 1.0  # the least time between two pings of the store, however many requests come
+STORE_PROMPT_S: Final = 0.2  # how long a request waits for a ping that it started; a later request shows the result
 STORE_PATIENCE_S: Final = 2.0
 MILL_SILENT_S: Final = 5.0
 DEGRADED_UNSAID: Final = "Something does not go on as it should; a key with the scope 'admin' shows what."
@@ -38,9 +38,9 @@ PUBLIC: Final = {"scope": None}
 
 
 class MillView(msgspec.Struct, frozen=True):
-    """The mill as the API sees it: how far it is, how far behind, and what it says of itself. `last_error` is its last
-    since it started ("": none); `recovered` says that it went on since. `stalled_s`: since how many seconds nothing
-    more is applied though something waits."""
+    """The mill as the API sees it. `lag`: entries of the log that are not applied; `last_error`: the last one since the
+    mill started ("": none); `recovered`: the mill has gone on since that error; `stalled_s`: for how many seconds
+    nothing more was applied though entries wait."""
 
     state: str
     applied_seq: int
@@ -52,16 +52,16 @@ class MillView(msgspec.Struct, frozen=True):
 
 
 class StoreView(msgspec.Struct, frozen=True):
-    """Whether the store answers, and if not, why."""
+    """Whether the store answers, and the reason if not."""
 
     up: bool
     reason: str
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """What `/readyz` says. `ready`: payloads can be acknowledged; store and mill are shown and do not decide it.
-    `degraded`: what does not go on as it should, one sentence each. Once keys exist, `log`, `mill` and `store` are null
-    for who is no administrator, and `degraded` only says that there is something."""
+    """The answer of `/readyz`. `ready`: payloads can be acknowledged; store and mill are shown and do not decide it.
+    `degraded`: what does not work as it should, one sentence each. Once keys exist, `log`, `mill` and `store` are null
+    except for administrators, and `degraded` then says only that something is degraded."""
 
     ready: bool
     degraded: list[str]
@@ -72,7 +72,7 @@ class Ready(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """The state of everything, whoever may see it."""
+    """The state of log, mill and store, with all details."""
 
     open_access: bool
     log: LogHealth
@@ -81,7 +81,7 @@ class State(msgspec.Struct, frozen=True):
     degraded: list[str]
 
     def shown(self, *, details: bool) -> Ready:
-        """As `/readyz` says it, with or without details."""
+        """The answer of `/readyz`, with or without details."""
         if not details:
             degraded = [DEGRADED_UNSAID] if self.degraded else []
             return Ready(self.log.accepting, degraded, self.open_access, None, None, None)
@@ -89,40 +89,40 @@ class State(msgspec.Struct, frozen=True):
 
 
 class StoreWatch:
-    """Asks the store whether it answers, one question at a time; nobody waits for a store that hangs."""
+    """Pings the store, one ping at a time. No request waits for a store that hangs."""
 
     def __init__(self, ping: Callable[[], object]) -> None:
         self._ping = ping
         self._thread = ThreadPoolExecutor(1, "store-ping")
         self._view = StoreView(False, "not asked yet")
-        self._asked = 0.0
-        self._asking: asyncio.Task[None] | None = None
+        self._pinged_at = 0.0
+        self._pinging: asyncio.Task[None] | None = None
 
     async def view(self) -> StoreView:
-        """The store's last answer, at most about a second old, or that there is none."""
+        """The result of the last ping, at most about a second old; down where no answer came in time."""
         now = time.monotonic()
-        if self._asking is None or (self._asking.done() and now - self._asked > STORE_MEMORY_S):
-            self._asked, self._asking = now, asyncio.create_task(self._ask(), name="store_ping")
-        prompt_s = self._asked + STORE_PROMPT_S - now
+        if self._pinging is None or (self._pinging.done() and now - self._pinged_at > STORE_MEMORY_S):
+            self._pinged_at, self._pinging = now, asyncio.create_task(self._ping_once(), name="store_ping")
+        prompt_s = self._pinged_at + STORE_PROMPT_S - now
         if prompt_s > 0:
-            await asyncio.wait({self._asking}, timeout=prompt_s)
-        if not self._asking.done() and now - self._asked > STORE_PATIENCE_S:
+            await asyncio.wait({self._pinging}, timeout=prompt_s)
+        if not self._pinging.done() and now - self._pinged_at > STORE_PATIENCE_S:
             return StoreView(False, f"no answer within {STORE_PATIENCE_S:g} s")
         return self._view
 
-    async def _ask(self) -> None:
+    async def _ping_once(self) -> None:
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._ping)
         except TidemillError as error:
             self._view = StoreView(False, error.message)
-        except Exception as error:  # whatever it is: it does not answer as a store does
+        except Exception as error:  # any other error also means that the store does not answer
             self._view = StoreView(False, f"{type(error).__name__}: {error}")
         else:
             self._view = StoreView(True, "")
 
 
 class Health:
-    """Looks at the parts."""
+    """Reads the state of log, mill and store, and the metrics. `is_open()`: whether a request needs no key."""
 
     def __init__(self, services: Services, gate: Gate, metrics: Metrics, is_open: Any) -> None:
         self._services, self._gate, self._metrics, self._is_open = services, gate, metrics, is_open
@@ -131,11 +131,11 @@ class Health:
         self._trims = [TrimWatch() for _ in services.log.partitions]
 
     def _statuses(self) -> tuple[MillStatus | None, ...]:
-        """What the mill of each partition said last of itself."""
+        """The last status that the mill of each partition wrote."""
         return tuple(mill.telemetry() for mill in self._services.mills)
 
     async def state(self) -> State:
-        """The state of everything, now."""
+        """The present state of log, mill and store."""
         log = await asyncio.to_thread(self._services.log.health)
         return State(self._is_open(), log, self.mill(), await self._store.view(), self._degraded(log))
 
@@ -147,31 +147,31 @@ class Health:
         return [reason for reason in (doubt, log.degraded, stalled, self._not_trimmed(log)) if reason]
 
     def _not_trimmed(self, log: LogHealth) -> str:
-        """Why nothing leaves the log, for long or for good; empty: it is trimmed."""
+        """Why the log has not been trimmed for long, or never can be; empty: it is trimmed."""
         if Capability.ERASURE not in self._services.log.capabilities:
             return capability_error(log.implementation, Capability.ERASURE).message
         return "; ".join(self._trims_held_back())
 
     def _trims_held_back(self) -> list[str]:
-        """Of each partition that cannot be trimmed, why."""
-        applied = self._services.applied.look().partitions
-        held = [
-            watch.look(mill.confirmed().checkpoint, progress.checkpoint, mill.telemetry())
+        """The reasons of all partitions that cannot be trimmed."""
+        applied = self._services.applied.refresh().partitions
+        reasons = [
+            watch.observe(mill.confirmed().checkpoint, progress.checkpoint, mill.telemetry())
             for watch, progress, mill in zip(self._trims, applied, self._services.mills, strict=True)
         ]
-        return [why for why in held if why]
+        return [reason for reason in reasons if reason]
 
     def stall(self) -> Stall:
-        """Whether the mill makes progress, as of now; of several partitions, that with the longest stall."""
-        statuses, applied = self._statuses(), self._services.applied.look().partitions
+        """The present stall of the mill, if any; of several partitions the longest one."""
+        statuses, applied = self._statuses(), self._services.applied.refresh().partitions
         stalls = [
-            watch.look(applied[n].checkpoint, partition.last_seq(), statuses[n], silent=self._silent(statuses[n]))
+            watch.observe(applied[n].checkpoint, partition.last_seq(), statuses[n], silent=self._silent(statuses[n]))
             for n, (watch, partition) in enumerate(zip(self._stalls, self._services.log.partitions, strict=True))
         ]
         return max(stalls, key=lambda stall: stall.seconds)
 
     async def keep_watching(self) -> None:
-        """Look at the mill for as long as the API runs, so that a stall is noticed when nobody asks."""
+        """Observe the mill for as long as the API runs, so that a stall is noticed without requests."""
         while True:
             await asyncio.sleep(WATCH_EVERY_S)
             self.stall()
@@ -181,7 +181,7 @@ class Health:
         return status is None or (self._services.clock() - status.looped_at_ns) / 1e9 > MILL_SILENT_S
 
     def mill(self) -> MillView:
-        """How far the mill is, and what it said last."""
+        """The progress of the mill and its last status, over all partitions."""
         applied = sum(seq_of(progress.checkpoint) for progress in self._services.applied.progress.partitions)
         last = sum(seq_of(partition.last_seq()) for partition in self._services.log.partitions)
         status = combined(self._statuses())
@@ -197,8 +197,8 @@ class Health:
         state, mill = await self.state(), combined(self._statuses())
         counted = {f"tidemill_mill_{name}_total": getattr(mill, name) for name in MILL_COUNTERS} if mill else {}
         offsets = await asyncio.to_thread(self._offsets)
-        offsets["tidemill_confirmed_seq"] = [seq_of(one.confirmed) if one else 0 for one in self._statuses()]
-        return self._metrics.render(
+        offsets["tidemill_confirmed_seq"] = [seq_of(status.confirmed) if status else 0 for status in self._statuses()]
+        return self._metrics.prometheus_page(
             {
                 **counted,
                 "tidemill_intake_in_flight": self._gate.requests,
@@ -216,7 +216,7 @@ class Health:
         )
 
     def _jobs(self) -> dict[str, list[tuple[dict[str, str], float]]]:
-        """Jobs by kind and state, and how long the oldest that is queued waits; nothing where that cannot be read."""
+        """The gauges of jobs by kind and state, and of the oldest queued job; empty where they cannot be read."""
         try:
             counts, waits_s = job_gauges(self._services.catalog, self._services.clock())
         except UnavailableError:
@@ -227,7 +227,7 @@ class Health:
         }
 
     def _offsets(self) -> dict[str, list[int]]:
-        """The ends of every partition, and how far the mill is in it."""
+        """The first, last and applied offset of every partition."""
         partitions, applied = self._services.log.partitions, self._services.applied.progress.partitions
         return {
             "tidemill_log_last_seq": [seq_of(partition.last_seq()) for partition in partitions],
@@ -237,7 +237,7 @@ class Health:
 
 
 def _first_seq(partition: LogPartition) -> int:
-    """The oldest place that a partition keeps; 0 also where it cannot be read."""
+    """The oldest offset in a partition; 0 also where it cannot be read."""
     try:
         return seq_of(partition.first_seq())
     except UnavailableError:
@@ -263,7 +263,7 @@ async def readyz(
 ) -> Response[Ready]:
     """Whether payloads can be made durable and acknowledged; `503` when they cannot. Shows log, mill and store to
     administrators, and to everybody while no key exists. Needs no key; a wrong one is refused."""
-    details = authenticator.sees(dict(request.scope["headers"]), "admin", client_address(request.scope))
+    details = authenticator.has_scope(dict(request.scope["headers"]), "admin", client_address(request.scope))
     ready = (await health.state()).shown(details=details)
     if ready.ready:
         return Response(ready)

@@ -1,15 +1,15 @@
-"""Which names and addresses are this server's: what a `Host` may say, and which pages' `Origin` is its own.
+"""The names and addresses of this server: which `Host` it answers to, and which `Origin` is a page of its own.
 
-A page in a browser can send requests to a server that only the user's machine reaches: by a name of the attacker's that
-leads there (DNS rebinding), or straight across sites. So a name counts only if it is listed; an address needs no list
-where the server listens on all of them, because no DNS can lead an address elsewhere (decision 0017).
+A page in a browser can send requests to a server that only the user's machine reaches: through a name of the attacker
+that resolves to it (DNS rebinding), or directly across sites. So a name counts only if it is listed; an address needs
+no list where the server listens on all addresses, because no DNS can redirect an address (decision 0017).
 """
 
 import ipaddress
 import re
 from typing import Final
 
-MAX_REMEMBERED: Final = 1024  # values of `Host` that were judged to be ours; each may have another port
+MAX_REMEMBERED: Final = 1024  # values of `Host` known to be of this server; each may have another port
 _AUTHORITY: Final = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]+)(?::([0-9]{0,5}))?")
 _ORIGIN: Final = re.compile(rb"(https?)://([^/@\s]+)", re.ASCII)
 _PORTS: Final = {b"http": b"80", b"https": b"443"}
@@ -34,14 +34,14 @@ class ServerHosts:
 
     @property
     def remembered(self) -> set[bytes]:
-        """Values of `Host` that are known to be ours, for a look at no cost; what is missing may be ours, too."""
+        """Values of `Host` known to be of this server, for a cheap look-up; a missing value may be of this server."""
         return self._remembered
 
     def is_ours(self, host: bytes) -> bool:
-        """Whether a `Host` (any port) is one of this server's. Raises ValueError where it is no host at all."""
+        """Whether a `Host` (any port) names this server. Raises ValueError for a malformed one."""
         if host in self._remembered:
             return True
-        name, _ = split(host)
+        name, _ = split_authority(host)
         if not self._has(name):
             return False
         if len(self._remembered) >= MAX_REMEMBERED:
@@ -51,13 +51,13 @@ class ServerHosts:
 
     def is_own_page(self, origin: bytes, host: bytes) -> bool:
         """Whether an `Origin` is a page of this server: of the same authority as `host`, or of a listed name (a proxy
-        may have replaced `Host`). Another port on the same machine is another application. `null` is nobody's."""
+        may have replaced `Host`). Another port on the same machine is another application; `null` is no page."""
         match = _ORIGIN.fullmatch(origin)
         if match is None:
             return False
         default = _PORTS[match[1]]
         try:
-            (name, port), (own_name, own_port) = split(match[2]), split(host)
+            (name, port), (own_name, own_port) = split_authority(match[2]), split_authority(host)
         except ValueError:
             return False
         return name in self._listed or (name, port or default) == (own_name, own_port or default)
@@ -69,8 +69,8 @@ class ServerHosts:
         return self._any_address or address.is_loopback or address in self._addresses
 
 
-def split(authority: bytes) -> tuple[str, bytes]:
-    """(name or address in lower case without brackets, port or b""). Raises ValueError."""
+def split_authority(authority: bytes) -> tuple[str, bytes]:
+    """An authority as (name or address in lower case without brackets, port or b""). Raises ValueError."""
     match = _AUTHORITY.fullmatch(authority)
     if match is None:
         raise ValueError("is not HOST or HOST:PORT")
@@ -78,7 +78,7 @@ def split(authority: bytes) -> tuple[str, bytes]:
 
 
 def _address(text: str) -> Address | None:
-    """An IP address (an IPv4 one also where it is written as IPv6), or None for a name."""
+    """The IP address of a text (IPv4-mapped IPv6 as IPv4), or None for a name."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""A page of HTML: one self-contained document, its style from here, no script, nothing from elsewhere."""
+"""Makes HTML pages: self-contained documents with their own style, no script and no external resource."""
 
 from collections.abc import Sequence
 from html import escape
@@ -29,8 +29,8 @@ _HEADERS: Final = {
 }
 
 
-def page(title: str, body: str) -> Response[str]:
-    """A whole document. `body` is HTML whose texts are escaped already (`text`)."""
+def html_page(title: str, body: str) -> Response[str]:
+    """A response with a whole document. `body` is HTML whose texts are escaped already (`html_text`)."""
     document = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width,initial-scale=1"><style>{STYLE}</style></head>'
@@ -39,14 +39,14 @@ def page(title: str, body: str) -> Response[str]:
     return Response(document, media_type="text/html", headers=_HEADERS)
 
 
-def text(value: object) -> str:
-    """A value as HTML text; words between back-ticks become code."""
+def html_text(value: object) -> str:
+    """A value as escaped HTML text; what stands between back-ticks becomes code."""
     parts = escape(str(value)).split("`")
     return "".join(f"<code>{part}</code>" if n % 2 else part for n, part in enumerate(parts))
 
 
-def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """A table of cells that are HTML already."""
+def html_table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """A table; cells are HTML already. Empty where there are no rows."""
     if not rows:
         return ""
     top = "".join(f"<th>{name}</th>" for name in head)
@@ -54,6 +54,6 @@ def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def code(source: str) -> str:
-    """A block of code."""
+def html_code(source: str) -> str:
+    """A block of code; escapes it."""
     return f"<pre><code>{escape(source)}</code></pre>"

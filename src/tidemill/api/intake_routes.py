@@ -1,7 +1,7 @@
 """The routes that take payloads of any feed: `POST /v1/feeds/{feed}`, `PUT /location`, `POST /internal/payloads`.
 
-`202` with the receipt means durable; with `Prefer: wait=N` the answer is the applied outcome (`200`) if it is known in
-time. `PUT /location` says `200` as soon as the fix is durable, because its callers look for that.
+`202` with the receipt means durable; with `Prefer: wait=N` the answer is the applied receipt (`200`) if it is known in
+time. `PUT /location` answers `200` as soon as the fix is durable, because its clients expect that.
 """
 
 import hmac
@@ -33,7 +33,7 @@ class IntakeRoutes:
         self._longest_wait_s = services.settings.max_wait
 
     def routes(self) -> list[Route]:
-        """The table that `Front` works by."""
+        """The routes, for `Routes`."""
         return [
             Route("PUT", "/location", self.put_location),
             Route("POST", "/v1/feeds/{feed}", self.post_feed),
@@ -53,7 +53,7 @@ class IntakeRoutes:
         return await self._receipt(incoming, accepted, 202)
 
     async def post_internal(self, incoming: Incoming) -> HttpAnswer:
-        """A payload that a source fetched; for this installation's own processes, which know the secret."""
+        """A payload that a source fetched; for the processes of this installation, which know the secret."""
         secret = incoming.headers.get(b"x-tidemill-secret", b"")
         if not hmac.compare_digest(secret, self._services.internal_secret.encode()):
             raise NotFoundError("No such resource.")
@@ -63,27 +63,27 @@ class IntakeRoutes:
             faults = tuple(Fault(f"$query.{name}", "missing", f"'{name}' is needed, once") for name in missing)
             raise InputError("The query has to name a tenant and a feed.", faults)
         principal = Principal(query["tenant"][0], frozenset({"write"}), "internal")
-        asked = dict(parse_qsl(query.get("asked", [""])[0]))
-        accepted = await self._intake.accept(incoming, principal, query["feed"][0], fetched=True, asked=asked)
+        params = dict(parse_qsl(query.get("asked", [""])[0]))
+        accepted = await self._intake.accept(incoming, principal, query["feed"][0], fetched=True, fetch_params=params)
         return await self._receipt(incoming, accepted, 202)
 
     async def _receipt(self, incoming: Incoming, accepted: Accepted, status: int) -> HttpAnswer:
         appended = accepted.appended
         headers = [JSON]
         body = None
-        wait_s = prefer.wait_s(incoming.headers.get(b"prefer"), self._longest_wait_s)
+        wait_s = prefer.preferred_wait_s(incoming.headers.get(b"prefer"), self._longest_wait_s)
         if wait_s is not None or appended.replayed:
             tenant = accepted.payload.tenant
-            body = await self._outcomes.json(tenant, appended.receipt, appended.seq, wait_s or 0.0)
+            body = await self._outcomes.applied_receipt_json(tenant, appended.receipt, appended.seq, wait_s or 0.0)
         if body is not None and wait_s is not None:
             status = 200
             headers.append(prefer.applied_header(wait_s))
-        return finish(status, headers, accepted, body or outcomes.stored(accepted.payload, appended))
+        return receipt_answer(status, headers, accepted, body or outcomes.stored_receipt(accepted.payload, appended))
 
 
-def finish(status: int, headers: list[Header], accepted: Accepted, body: bytes) -> HttpAnswer:
-    """The answer with the headers that every receipt has."""
-    headers += [(b"content-length", b"%d" % len(body)), outcomes.location(accepted.appended.receipt)]
+def receipt_answer(status: int, headers: list[Header], accepted: Accepted, body: bytes) -> HttpAnswer:
+    """The answer that carries a receipt, with the headers of every receipt; `headers` is extended."""
+    headers += [(b"content-length", b"%d" % len(body)), outcomes.location_header(accepted.appended.receipt)]
     if accepted.appended.replayed:
         headers.append(REPLAYED)
     return HttpAnswer(status, headers, body)

@@ -1,4 +1,4 @@
-"""What becomes of jobs beside the requests: the worker is woken for those that wait, and old ones are removed."""
+"""Wakes the worker for jobs that wait, removes old jobs, and counts jobs for the metrics."""
 
 import asyncio
 import logging
@@ -17,15 +17,15 @@ _NS_PER_DAY: Final = 86_400 * 10**9
 
 
 def wake_for_waiting(services: Services) -> None:
-    """Wake the worker if a job waits for it: one that was asked for before a restart, or whose wake was never sent."""
+    """Wake the worker if a job waits for it: one created before a restart, or whose wake-up call was lost."""
     worker_jobs = [CatalogJobs(services.catalog, kind) for kind in JOBS.values() if kind.ROLE == "worker"]
     if any(jobs.under_way() for jobs in worker_jobs):
         services.wake_worker()
 
 
-def prune(services: Services) -> int:
-    """Remove jobs that have been over for longer than they are kept; returns how many were removed. Nothing is removed
-    by a clock that is in doubt."""
+def prune_jobs(services: Services) -> int:
+    """Remove jobs that have been over for longer than they are kept; returns how many were removed. Removes nothing
+    while the clock is in doubt."""
     if services.log.health().clock_doubt:
         return 0
     ended_before_ns = services.clock() - int(services.settings.job_keep_days * _NS_PER_DAY)
@@ -34,11 +34,11 @@ def prune(services: Services) -> int:
 
 
 async def keep_jobs(services: Services) -> None:
-    """Do both for as long as the API runs."""
+    """Wake the worker and remove old jobs for as long as the API runs."""
     while True:
         try:
             await asyncio.to_thread(wake_for_waiting, services)
-            if removed := await asyncio.to_thread(prune, services):
+            if removed := await asyncio.to_thread(prune_jobs, services):
                 _log.info("removed jobs that were over long ago", extra={"facts": {"jobs": removed}})
         except TidemillError as error:
             _log.info("jobs could not be looked after: %s", error.message)
@@ -48,8 +48,8 @@ async def keep_jobs(services: Services) -> None:
 
 
 def job_gauges(catalog: Catalog, now_ns: int) -> tuple[dict[tuple[str, str], int], dict[str, float]]:
-    """How many jobs of all tenants there are by kind and state; and since how many seconds the oldest queued one of
-    each kind waits (0: none does)."""
+    """The number of jobs of all tenants by kind and state, and for how many seconds the oldest queued job of each kind
+    has waited (0: none waits)."""
     counts: dict[tuple[str, str], int] = {}
     waits_s: dict[str, float] = {}
     for kind, jobs in jobs_of_kinds(catalog).items():

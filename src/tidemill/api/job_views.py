@@ -1,4 +1,4 @@
-"""Jobs as they are answered: what is common to all kinds, what each was asked for, and what came of it."""
+"""Jobs as the API answers them: the members common to all kinds, the request of each kind, and its result."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -12,7 +12,7 @@ from tidemill.model.verification import Totals, Verification, VerifyFinding, Ver
 
 
 class JobProgress(msgspec.Struct, frozen=True):
-    """How many payloads are through, of how many, and what the job is at, if it says so."""
+    """How many payloads are done, of how many, and the step that the job is at (null: unknown)."""
 
     done: int
     total: int
@@ -20,7 +20,7 @@ class JobProgress(msgspec.Struct, frozen=True):
 
 
 class RejectionSelection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Payloads with rejected records that match all that is given. Times are of receipt, [start, end)."""
+    """Payloads with rejected records that match every given member. Times are of receipt, [start, end)."""
 
     reason: str | None = None
     receipt: str | None = None
@@ -29,7 +29,7 @@ class RejectionSelection(msgspec.Struct, frozen=True, kw_only=True, omit_default
 
 
 class PayloadSelection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Which payloads: by time of receipt [start, end), by receipts, or by their rejections."""
+    """Which payloads a replay takes: by time of receipt [start, end), by receipts, or by their rejections."""
 
     start: str | None = None
     end: str | None = None
@@ -64,8 +64,8 @@ class ChangedPoint(msgspec.Struct, frozen=True):
 
 
 class ReplayDifference(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replay changes, or would change. Counts are of records unless they say otherwise; `newly_accepted` is by
-    the reason that falls, `newly_rejected` by the new one. `windows` and `points` are those with the largest change."""
+    """What a replay changes, or would change. Counts are of records unless named otherwise; `newly_accepted` is by the
+    former reason, `newly_rejected` by the new one. `windows` and `points` are those with the largest change."""
 
     payloads: int
     records: int
@@ -87,8 +87,8 @@ class ReplayDifference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VerifyReportItem(msgspec.Struct, frozen=True, kw_only=True):
-    """What a verification came to. `counts`: every finding by its code, also those that `findings` does not list;
-    `notes`: what a reader should know and that is no fault; `complete`: false when it was given up before its end;
+    """The result of a verification. `counts`: the number of findings by code, also of those that `findings` does not
+    list; `notes`: remarks that are no fault; `complete`: false when the verification was ended before its end;
     `adds_up`: everything is accounted for."""
 
     totals: Totals
@@ -101,8 +101,7 @@ class VerifyReportItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplayJobRequest(msgspec.Struct, frozen=True):
-    """What a replay was asked for: the `version` of a feed to apply, to which payloads. Of a dry run nothing is
-    written."""
+    """The request of a replay: the `version` of a feed to apply, and to which payloads. A dry run writes nothing."""
 
     feed: str
     version: int
@@ -111,14 +110,14 @@ class ReplayJobRequest(msgspec.Struct, frozen=True):
 
 
 class VerifyJobRequest(msgspec.Struct, frozen=True):
-    """What a verification was asked for: one feed (null: all), what was received from an instant on (null: all)."""
+    """The request of a verification: one feed (null: all), what was received from an instant on (null: all)."""
 
     feed: str | None
     since: str | None
 
 
 class ReplayJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="replay"):
-    """A job that puts payloads through the rules again. `result` is what it changed, or would change."""
+    """A job that applies the rules to payloads again. `result` is what it changed, or would change."""
 
     id: str
     state: State
@@ -133,7 +132,7 @@ class ReplayJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
 
 
 class VerifyJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="verify"):
-    """A job that proves that everything is accounted for. `result` is the report; of its findings at most a hundred."""
+    """A job that proves that everything is accounted for. `result` is the report, with at most a hundred findings."""
 
     id: str
     state: State
@@ -163,8 +162,8 @@ def replay_job(job: Replay) -> ReplayJob:
     links = {"replay": f"/v1/replays/{job.id}", "rejections": f"/v1/rejections?feed={request.feed}&recovered=only"}
     return ReplayJob(
         **_common(job),
-        request=ReplayJobRequest(request.feed, request.version, request.dry_run, selection(job)),
-        result=None if job.result is None else difference(job.result),
+        request=ReplayJobRequest(request.feed, request.version, request.dry_run, payload_selection(job)),
+        result=None if job.result is None else replay_difference(job.result),
         links={"self": f"/v1/jobs/{job.id}", **links, "changes": f"/v1/changes?feed={request.feed}"},
     )
 
@@ -173,8 +172,8 @@ def verify_job(job: Verification) -> VerifyJob:
     """A verification as a job."""
     return VerifyJob(
         **_common(job),
-        request=VerifyJobRequest(job.request.feed or None, time_text(job.request.since_ns)),
-        result=None if job.result is None else report(job.result),
+        request=VerifyJobRequest(job.request.feed or None, instant_text(job.request.since_ns)),
+        result=None if job.result is None else verify_report_item(job.result),
         links={"self": f"/v1/jobs/{job.id}"},
     )
 
@@ -183,7 +182,7 @@ VIEWS: Final[dict[str, Callable[[Any], JobItem]]] = {"replay": replay_job, "veri
 
 
 def job_item(job: AnyJob) -> JobItem:
-    """A job of any kind as it is answered."""
+    """A job of any kind as the API answers it."""
     return VIEWS[job.kind](job)
 
 
@@ -193,25 +192,25 @@ def _common(job: AnyJob) -> dict[str, Any]:
         "state": job.state,
         "progress": JobProgress(job.done, job.total, job.step or None),
         "created_at": format_instant(job.created_ns),
-        "started_at": time_text(job.started_ns),
-        "finished_at": time_text(job.finished_ns),
+        "started_at": instant_text(job.started_ns),
+        "finished_at": instant_text(job.finished_ns),
         "error": job.error or None,
     }
 
 
-def selection(job: Replay) -> PayloadSelection:
+def payload_selection(job: Replay) -> PayloadSelection:
     """Which payloads a replay takes."""
     request = job.request
     return PayloadSelection(
-        start=time_text(request.start_ns),
-        end=time_text(request.end_ns),
+        start=instant_text(request.start_ns),
+        end=instant_text(request.end_ns),
         receipts=request.receipts,
-        rejections=None if request.rejections is None else _rejections(request.rejections),
+        rejections=None if request.rejections is None else _rejection_selection(request.rejections),
     )
 
 
-def difference(changes: ReplayOutcome) -> ReplayDifference:
-    """What a replay changes, with times as they are read."""
+def replay_difference(changes: ReplayOutcome) -> ReplayDifference:
+    """What a replay changes, with times as RFC 3339."""
     windows = [
         ChangedWindow(
             series=window.series,
@@ -228,17 +227,17 @@ def difference(changes: ReplayOutcome) -> ReplayDifference:
     return ReplayDifference(**msgspec.structs.asdict(changes) | {"windows": windows, "points": points})
 
 
-def report(outcome: VerifyReport) -> VerifyReportItem:
-    """A report, with its verdict."""
+def verify_report_item(outcome: VerifyReport) -> VerifyReportItem:
+    """The report of a verification, with its verdict `adds_up`."""
     return VerifyReportItem(**msgspec.structs.asdict(outcome), adds_up=outcome.adds_up)
 
 
-def time_text(ns: int | None) -> str | None:
-    """A time as it is read; null stays null."""
+def instant_text(ns: int | None) -> str | None:
+    """A time as RFC 3339; null stays null."""
     return None if ns is None else format_instant(ns)
 
 
-def _rejections(only: RejectionFilter) -> RejectionSelection:
+def _rejection_selection(only: RejectionFilter) -> RejectionSelection:
     return RejectionSelection(
-        reason=only.reason, receipt=only.receipt, start=time_text(only.start_ns), end=time_text(only.end_ns)
+        reason=only.reason, receipt=only.receipt, start=instant_text(only.start_ns), end=instant_text(only.end_ns)
     )

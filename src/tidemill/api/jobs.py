@@ -1,6 +1,6 @@
-"""Routes of jobs, for administrators: ask for one, follow it, list them, cancel one. Mill and worker do the work.
+"""Routes of jobs, for administrators: create, follow, list and cancel them. Mill and worker do the work.
 
-What replays and verifications have of their own (`replays.py`, `verify.py`) are views of the same jobs.
+The routes of replays and verifications (`replays.py`, `verify.py`) are views of the same jobs.
 """
 
 import asyncio
@@ -10,15 +10,14 @@ from typing import Annotated, Any, Final, TypeVar
 from anyio import to_thread
 from litestar import Response, delete, get, post
 from litestar.di import NamedDependency
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
 from tidemill.api.job_request import job_of
 from tidemill.api.job_views import JobPage, ReplayJob, VerifyJob, job_item
-from tidemill.api.json_body import decoded
-from tidemill.api.openapi_jobs import PostJob
-from tidemill.api.prefer import applied_header, wait_s
-from tidemill.api.reads_common import AnyRequest, answers, following, parameters, taking
+from tidemill.api.json_body import decode_document
+from tidemill.api.openapi_bodies import PostJob
+from tidemill.api.prefer import applied_header, preferred_wait_s
+from tidemill.api.reads_common import AnyRequest, answers_with, next_page, operation_of, parse_query, problem_spec
 from tidemill.api.services import Services
 from tidemill.catalog.jobs import CatalogJobs, jobs_of_kinds
 from tidemill.catalog.keys import Principal
@@ -30,7 +29,7 @@ from tidemill.query.parameters import QueryParameters, limit_to, one_of, page_cu
 
 
 class JobsQuery(QueryParameters, frozen=True):
-    """Which jobs are listed."""
+    """The jobs to list."""
 
     kind: Annotated[str | None, one_of("Only jobs of this kind.", *KINDS)] = None
     state: Annotated[State | None, one_of("Only jobs in this state.", *STATES)] = None
@@ -45,7 +44,7 @@ _AnyJobItem = ReplayJob | VerifyJob
 
 
 def queue_job(services: Services, job: AnyJob) -> None:
-    """Keep a new job, durable on return, and wake who works on it. Raises InputError when too many wait already."""
+    """Store a new job, durable on return, and wake its worker. Raises InputError when MAX_QUEUED wait already."""
     jobs = CatalogJobs(services.catalog, JOBS[job.kind])
     waiting = sum(other.tenant == job.tenant for other in jobs.under_way())
     if waiting >= MAX_QUEUED:
@@ -56,32 +55,26 @@ def queue_job(services: Services, job: AnyJob) -> None:
         services.wake_worker()
 
 
-async def until_over(services: Services, job: _JobT, wait: float) -> _JobT:
-    """The job when it is over, or after `wait` seconds."""
-    until = time.monotonic() + wait
+async def wait_until_over(services: Services, job: _JobT, wait_s: float) -> _JobT:
+    """The job when it is over, or its state after `wait_s` seconds."""
+    deadline = time.monotonic() + wait_s
     jobs = CatalogJobs(services.catalog, type(job))
-    while job.state not in OVER and time.monotonic() < until:
-        await asyncio.sleep(min(_LOOK_EVERY_S, max(0.0, until - time.monotonic())))
+    while job.state not in OVER and time.monotonic() < deadline:
+        await asyncio.sleep(min(_LOOK_EVERY_S, max(0.0, deadline - time.monotonic())))
         job = await to_thread.run_sync(jobs.get, job.tenant, job.id)
     return job
 
 
 async def queued_answer(services: Services, request: AnyRequest, job: _JobT, path: str) -> tuple[_JobT, dict[str, Any]]:
-    """A job that was just queued, after the wait that its request asks for; and the status and headers of the answer,
-    which leads to `path`."""
-    wait = wait_s(request.headers.get("prefer", "").encode() or None, services.settings.max_wait)
-    job = await until_over(services, job, wait or 0.0)
+    """A job that was just queued, after the wait that its request prefers; and the arguments `status_code` and
+    `headers` of the response, whose `Location` is below `path`."""
+    wait_s = preferred_wait_s(request.headers.get("prefer"), services.settings.max_wait)
+    job = await wait_until_over(services, job, wait_s or 0.0)
     headers = {"Location": f"{path}/{job.id}"}
-    if wait is not None:
-        name, value = applied_header(wait)
+    if wait_s is not None:
+        name, value = applied_header(wait_s)
         headers[name.decode()] = value.decode()
     return job, {"status_code": 200 if job.state in OVER else 202, "headers": headers}
-
-
-def documented(kind: Any, text: str, *problems: int, status: int = 200) -> dict[int, ResponseSpec]:
-    """The documented answers of a route: `kind`, and these problems."""
-    every = answers(kind, text)
-    return {status: every[200], **{code: every[code] for code in problems}}
 
 
 @post(
@@ -92,27 +85,27 @@ def documented(kind: Any, text: str, *problems: int, status: int = 200) -> dict[
     operation_class=PostJob,
     status_code=202,
     responses={
-        **documented(_AnyJobItem, "It is queued, or, with `Prefer: wait=N`, not over yet.", 400, status=202),
-        200: ResponseSpec(_AnyJobItem, generate_examples=False, description="With `Prefer: wait=N`: it is over."),
+        **answers_with(_AnyJobItem, "It is queued, or, with `Prefer: wait=N`, not over yet.", 400, status=202),
+        **answers_with(_AnyJobItem, "With `Prefer: wait=N`: it is over."),
     },
     opt={"scope": "admin"},
 )
 async def create_job(
     request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
 ) -> Response[_AnyJobItem]:
-    """Queues a job of a kind: `replay` puts payloads through the rules again, `verify` proves that everything is
-    accounted for. It outlives the request, and a restart of the server. Follow it by its `Location`, or wait for it
-    with `Prefer: wait=N`. No job runs in the process that takes payloads."""
-    parameters(request, QueryParameters)
-    data = decoded(await request.body())
+    """Queues a job of a kind: `replay` applies the rules to payloads again, `verify` proves that everything is
+    accounted for. The job outlives the request and a restart of the server. Follow it by its `Location`, or wait for
+    its end with `Prefer: wait=N`. No job runs in the process that takes payloads."""
+    parse_query(request, QueryParameters)
+    data = decode_document(await request.body())
 
     def make() -> AnyJob:
         job = job_of(data, principal.tenant, services, services.clock())
         queue_job(services, job)
         return job
 
-    job, how = await queued_answer(services, request, await to_thread.run_sync(make), "/v1/jobs")
-    return Response(job_item(job), **how)
+    job, options = await queued_answer(services, request, await to_thread.run_sync(make), "/v1/jobs")
+    return Response(job_item(job), **options)
 
 
 @get(
@@ -120,22 +113,18 @@ async def create_job(
     tags=["jobs"],
     summary="List the jobs",
     operation_id="listJobs",
-    operation_class=taking(JobsQuery),
-    responses={
-        code: answer
-        for code, answer in answers(JobPage, "A page of jobs; `next` is the cursor of the next.", more=True).items()
-        if code in (200, 400)
-    },
+    operation_class=operation_of(JobsQuery),
+    responses=answers_with(JobPage, "A page of jobs; `next` is the cursor of the next.", 400, more=True),
     opt={"scope": "admin"},
 )
 async def list_jobs(
     request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
 ) -> Response[JobPage]:
-    """The jobs of this tenant, of every kind, newest first. Those that are over are kept for `TIDEMILL_JOB_KEEP_DAYS`
+    """The jobs of this tenant, of every kind, newest first. Jobs that are over are kept for `TIDEMILL_JOB_KEEP_DAYS`
     days, the newest `TIDEMILL_JOB_KEEP` of each kind longer, and never more than 1,000 of a kind."""
-    query = parameters(request, JobsQuery)
-    page = await to_thread.run_sync(_page, services, principal.tenant, query)
-    headers = {} if page.next is None else {"Link": f'<{following(request, page.next)}>; rel="next"'}
+    query = parse_query(request, JobsQuery)
+    page = await to_thread.run_sync(_job_page, services, principal.tenant, query)
+    headers = {} if page.next is None else {"Link": f'<{next_page(request, page.next)}>; rel="next"'}
     return Response(page, headers=headers)
 
 
@@ -144,17 +133,17 @@ async def list_jobs(
     tags=["jobs"],
     summary="How far a job is, and what comes of it",
     operation_id="getJob",
-    responses=documented(_AnyJobItem, "The job.", 400, 404),
+    responses=answers_with(_AnyJobItem, "The job.", 400, 404),
     opt={"scope": "admin"},
 )
 async def get_job(
     job: FromPath[str], request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
 ) -> _AnyJobItem:
-    """A job as it stands; with `Prefer: wait=N` as it is when it is over, or after N seconds."""
-    parameters(request, QueryParameters)
-    known = await to_thread.run_sync(lambda: _known(services, principal.tenant, job)[1])
-    wait = wait_s(request.headers.get("prefer", "").encode() or None, services.settings.max_wait)
-    return job_item(await until_over(services, known, wait or 0.0))
+    """The present state of a job; with `Prefer: wait=N` its state when it is over, or after N seconds."""
+    parse_query(request, QueryParameters)
+    current = await to_thread.run_sync(lambda: _find_job(services, principal.tenant, job)[1])
+    wait_s = preferred_wait_s(request.headers.get("prefer"), services.settings.max_wait)
+    return job_item(await wait_until_over(services, current, wait_s or 0.0))
 
 
 @delete(
@@ -164,26 +153,26 @@ async def get_job(
     operation_id="cancelJob",
     status_code=200,
     responses={
-        **documented(_AnyJobItem, "It is cancelled, and changed nothing.", 400, 404),
-        409: ResponseSpec(dict[str, Any], generate_examples=False, description="It is over, or being published."),
+        **answers_with(_AnyJobItem, "It is cancelled, and changed nothing.", 400, 404),
+        409: problem_spec("It is over, or being published."),
     },
     opt={"scope": "admin"},
 )
 async def cancel_job(
     job: FromPath[str], request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
 ) -> _AnyJobItem:
-    """End a job of which nothing is to be seen yet; it leaves no trace."""
-    parameters(request, QueryParameters)
+    """Ends a job that has not published anything yet; it changes nothing."""
+    parse_query(request, QueryParameters)
 
     def cancel() -> AnyJob:
-        jobs, known = _known(services, principal.tenant, job)
-        return jobs.cancel(principal.tenant, known.id, services.clock())
+        jobs, current = _find_job(services, principal.tenant, job)
+        return jobs.cancel(principal.tenant, current.id, services.clock())
 
     return job_item(await to_thread.run_sync(cancel))
 
 
-def _known(services: Services, tenant: str, job: str) -> tuple[CatalogJobs[AnyJob], AnyJob]:
-    """A job, whatever its kind, among those of its kind. Raises NotFoundError."""
+def _find_job(services: Services, tenant: str, job: str) -> tuple[CatalogJobs[AnyJob], AnyJob]:
+    """A job of any kind, and the jobs of that kind. Raises NotFoundError."""
     for jobs in jobs_of_kinds(services.catalog).values():
         try:
             return jobs, jobs.get(tenant, job)
@@ -192,7 +181,7 @@ def _known(services: Services, tenant: str, job: str) -> tuple[CatalogJobs[AnyJo
     raise NotFoundError(f"there is no job '{job[:64]}'")
 
 
-def _page(services: Services, tenant: str, query: JobsQuery) -> JobPage:
+def _job_page(services: Services, tenant: str, query: JobsQuery) -> JobPage:
     before, count = (query.cursor or (None,))[0], query.limit
     pages = [
         jobs.page(tenant, query.state, before, count + 1)

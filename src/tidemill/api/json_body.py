@@ -1,4 +1,4 @@
-"""Bodies of requests that are JSON documents of a stated shape: every fault of the shape named, by its JSON path."""
+"""Decodes request bodies that are JSON documents of a stated shape, and names every fault of the shape by its path."""
 
 from typing import Any, Final, TypeVar
 
@@ -11,8 +11,8 @@ _T = TypeVar("_T")
 _JSON_WORDS: Final = {"list": "array", "str": "string", "int": "number", "float": "number", "bool": "boolean"}
 
 
-def decoded(raw: bytes) -> Any:
-    """The document of a body. Raises InputError."""
+def decode_document(raw: bytes) -> Any:
+    """The JSON document of a body. Raises InputError."""
     try:
         return msgspec.json.decode(raw)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
@@ -20,22 +20,22 @@ def decoded(raw: bytes) -> Any:
         raise InputError(fault.message, (fault,)) from None
 
 
-def shaped(data: Any, kind: type[_T]) -> tuple[_T | None, list[Fault]]:
-    """A document as a struct of this kind, null where its faults do not let it be one; and all faults of its shape."""
+def convert_document(data: Any, kind: type[_T]) -> tuple[_T | None, list[Fault]]:
+    """A document as a struct of this kind (null where its faults prevent that), and all faults of its shape."""
     findings: list[DefinitionFault] = []
     body = convert_data(data, kind, (), findings)
     faults = [Fault(_path(finding.key), finding.code, _in_json(finding.message)) for finding in findings]
     return (body if isinstance(body, kind) else None), faults
 
 
-def refuse(faults: list[Fault]) -> None:
-    """Raises InputError if there are faults."""
+def refuse_faults(faults: list[Fault]) -> None:
+    """Raise InputError if there are faults."""
     if faults:
         raise InputError(f"{count_of_faults(len(faults))} in the body: {faults[0].message}", tuple(faults))
 
 
 def _in_json(message: str) -> str:
-    """A sentence about TOML in the words of JSON."""
+    """A message about TOML in the words of JSON."""
     expected, split, kind = message.partition(", not ")
     if expected != "must be a table":
         return message

@@ -1,5 +1,5 @@
-"""Routes of the ledger: what became of a payload, its bytes as they came, which records were rejected, the way from a
-point or a rollup window to the payloads that made it, and why an instant is as it is."""
+"""Routes of the ledger: receipts, the bytes of payloads, rejected records, the lineage of points and rollup windows,
+and the explanation of an instant."""
 
 import base64
 from typing import Any, Final
@@ -7,7 +7,7 @@ from typing import Any, Final
 from litestar import Response
 from litestar.openapi.datastructures import ResponseSpec
 
-from tidemill.api.reads_common import ReadCall, answers, problem, reading
+from tidemill.api.reads_common import ReadCall, answer_specs, problem_spec, reading
 from tidemill.errors import GoneError
 from tidemill.query.answers import Page
 from tidemill.query.lineage import LineageQuery, PointLineage
@@ -23,12 +23,14 @@ from tidemill.query.window_lineage import WindowLineage
     QueryParameters,
     tags=["ledger"],
     summary="What became of a payload",
-    responses=answers(Receipt, "The receipt. Once applied, `accepted` and `rejected` add up to the records in it."),
+    responses=answer_specs(
+        Receipt, "The receipt. Once applied, `accepted` and `rejected` add up to the records in it."
+    ),
 )
 def get_receipt(call: ReadCall[QueryParameters], receipt: str) -> Receipt:
-    """The receipt of one payload: durable since when, applied or not, records accepted, and rejected by reason.
-    Whoever may read sees this and the payload's bytes; which records were rejected is in the ledger, and the ledger and
-    `/v1/why` are for administrators."""
+    """The receipt of one payload: when it became durable, whether it is applied, and how many records were accepted and
+    were rejected by reason. A key with the scope `read` shows this and the payload's bytes; the ledger of rejected
+    records and `/v1/why` are for administrators."""
     return call.queries.receipts.receipt(call.tenant, receipt)
 
 
@@ -39,23 +41,23 @@ def get_receipt(call: ReadCall[QueryParameters], receipt: str) -> Receipt:
     summary="The bytes of a payload",
     also=("application/json", "application/x-ndjson"),
     responses={
-        **answers(
+        **answer_specs(
             bytes, "The payload, byte for byte as it came, its content coding undone.", "application/octet-stream"
         ),
         304: ResponseSpec(None, generate_examples=False, description="`If-None-Match` has its hash."),
-        410: problem("Its bytes were deleted on request."),
+        410: problem_spec("Its bytes were deleted on request."),
     },
 )
 def get_payload(call: ReadCall[QueryParameters], receipt: str) -> Response[Any]:
-    """The payload byte for byte (of a packed body what was in it), as a download that no browser will run. `ETag` is
-    its SHA-256 in hexadecimal, `Repr-Digest` (RFC 9530) and `Digest` (RFC 3230) are the same in Base64. `If-None-Match`
-    is answered 304. Whoever may read sees every payload of the tenant, rejected records in it too."""
-    if call.services.deleted.payload_gone(call.tenant, receipt):
+    """The payload byte for byte (a packed body unpacked), as a download that no browser will run. `ETag` is its SHA-256
+    in hexadecimal, `Repr-Digest` (RFC 9530) and `Digest` (RFC 3230) are the same in Base64. A matching `If-None-Match`
+    is answered 304. A key with the scope `read` shows every payload of the tenant, its rejected records included."""
+    if call.services.pending_deletions.hides_payload(call.tenant, receipt):
         raise GoneError(f"the bytes of payload '{receipt[:64]}' were deleted on request")
     payload = call.queries.receipts.payload(call.tenant, receipt)
     headers = _headers(receipt, payload)
-    known = call.request.headers.get("if-none-match", "")
-    if payload.sha256 in known or known.strip() == "*":
+    etags = call.request.headers.get("if-none-match", "")
+    if payload.sha256 in etags or etags.strip() == "*":
         return Response(b"", status_code=304, headers=headers, media_type=payload.media_type)
     return Response(payload.body, headers=headers, media_type=payload.media_type)
 
@@ -79,15 +81,17 @@ def _headers(receipt: str, payload: Bytes) -> dict[str, str]:
     scope="admin",
     tags=["ledger"],
     summary="Which records became no points, and why",
-    responses=answers(RejectionPage, "A page of rejections; `next` is the cursor of the following one.", more=True),
+    responses=answer_specs(
+        RejectionPage, "A page of rejections; `next` is the cursor of the following one.", more=True
+    ),
 )
 def list_rejections(call: ReadCall[RejectionsQuery]) -> Page:
-    """Rejected records, newest first (by their payload's place in the log, then by their index in it). `start` and
-    `end` are times of receipt. Each carries every reason, the record itself, and for a duplicate the winner. Records
-    that a replay recovered are left out unless `recovered` says otherwise. As csv, ndjson or parquet (by `format`, else
-    by `Accept`) the whole selection comes at once, the record as a text. In CSV a text that a spreadsheet would take
-    for a formula (it begins with = + - @, a tab or an end of line, also behind blanks or quotes) begins with an
-    apostrophe."""
+    """Rejected records, newest first (by the offset of their payload in the log, then by their index in it). `start`
+    and `end` are times of receipt. Each item has all reasons, the record itself, and for a duplicate the record that it
+    lost against. Records that a replay recovered are left out unless `recovered` says otherwise. As csv, ndjson or
+    parquet (by `format`, else by `Accept`) the answer has the whole selection, the record as a text. In CSV a text that
+    a spreadsheet would take for a formula (it begins with = + - @, a tab or an end of line, also behind blanks or
+    quotes) begins with an apostrophe."""
     kind = call.query.answer_format(call.request.headers.get("accept", ""))
     return call.queries.rejections.answer_rejections(call.tenant, call.query, kind)
 
@@ -98,7 +102,7 @@ def list_rejections(call: ReadCall[RejectionsQuery]) -> Page:
     scope="admin",
     tags=["ledger"],
     summary="How many records were rejected, by reason",
-    responses=answers(RejectionSummary, "Counts by reason and by feed."),
+    responses=answer_specs(RejectionSummary, "Counts by reason and by feed."),
 )
 def summarize_rejections(call: ReadCall[RejectionSummaryQuery]) -> RejectionSummary:
     """Counts of rejected records. A record with two reasons counts once in `total` and under both reasons."""
@@ -110,18 +114,18 @@ def summarize_rejections(call: ReadCall[RejectionSummaryQuery]) -> RejectionSumm
     LineageQuery,
     tags=["ledger"],
     summary="Where a point or a rollup window comes from",
-    responses=answers(
+    responses=answer_specs(
         PointLineage | WindowLineage,
         "With `time` the lineage of what stands then; with `window` that of the window that begins then.",
         more=True,
     ),
 )
 def get_series_lineage(call: ReadCall[LineageQuery], series: str) -> Page:
-    """With `time`: the point that stands then, its payload and place in it, the record as it came, the rules that it
-    passed, every value that it replaced, the duplicates that lost against it, and the rollup windows it is in. With
-    `window`: the window's row and evidence, a page of the payloads that made it, values replaced and records rejected
-    in it. Where nothing stands, the problem names the nearest points; `/v1/why` says why. Whoever may read sees it; the
-    ledger of rejections and `/v1/why` are for administrators."""
+    """With `time`: the point at that time, its payload and index in it, the record as sent, the rules that it passed,
+    every value that it replaced, the duplicates that lost against it, and its rollup windows. With `window`: the row
+    and evidence of the window, a page of its payloads, and the values replaced and records rejected in it. Where there
+    is no point, the problem names the nearest points; `/v1/why` says why. For keys with the scope `read`; the ledger of
+    rejections and `/v1/why` are for administrators."""
     return call.queries.lineage.answer_lineage(call.tenant, series, call.query)
 
 
@@ -131,13 +135,13 @@ def get_series_lineage(call: ReadCall[LineageQuery], series: str) -> Page:
     scope="admin",
     tags=["ledger"],
     summary="The whole story of one instant",
-    responses=answers(Story, "Ordered events, a verdict, and where nothing stands what is around."),
+    responses=answer_specs(Story, "Ordered events, a verdict, and where nothing stands what is around."),
 )
 def get_why(call: ReadCall[WhyQuery]) -> Story:
-    """Of an instant of a series (named by its id, or by feed, field and tags): received when and in which payload, what
-    the rules said, duplicate contests, what replaced what, replays, windows, deletions, and a verdict in one sentence.
-    Where nothing stands: the nearest points, records rejected nearby, and how the source was doing then. A record of
-    which no time could be read is in the ledger only. For administrators, since it shows rejected records."""
+    """Explains an instant of a series (named by its id, or by feed, field and tags): when and in which payload it was
+    received, the results of the rules, duplicates, replacements, replays, windows, deletions, and a verdict in one
+    sentence. Where there is no point: the nearest points, records rejected nearby, and the state of the source then.
+    A record without a readable time is in the ledger only. For administrators, since it shows rejected records."""
     return call.queries.why.why(call.tenant, call.query)
 
 

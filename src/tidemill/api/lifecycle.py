@@ -1,6 +1,6 @@
-"""What runs beside the requests: listening to the mill, following feed changes, trimming the log. And the end.
+"""Runs the background work beside the requests: following the mill, feeds and deletions, trimming the log; and its end.
 
-The log is trimmed only up to where a mill that runs now has confirmed that the store holds everything.
+The log is trimmed only up to the offset where a mill that runs now has confirmed that the store holds everything.
 """
 
 import asyncio
@@ -27,33 +27,32 @@ _AGAIN_S: Final = 1.0
 
 
 @asynccontextmanager
-async def running(services: Services, health: Health) -> AsyncIterator[None]:
+async def background_work(services: Services, health: Health) -> AsyncIterator[None]:
     """Start the background work; at the end stop it, then close the log (all requests have finished by then)."""
+    pending = services.pending_deletions
     services.applied.start()
-    with suppress(UnavailableError):  # it is looked at again at once, and by every read
-        await asyncio.to_thread(services.deleted.follow)
+    with suppress(UnavailableError):  # the background task and every read try again
+        await asyncio.to_thread(pending.follow_log)
     end_watch = services.catalog.watch(FEEDS_PREFIX, services.book.refresh)
-    beside = [
-        asyncio.create_task(_follow_falls(services), name="follow_falls"),
-        asyncio.create_task(services.deleted.keep_following(), name="follow_deletions"),
+    tasks = [
+        asyncio.create_task(_keep_following_setbacks(services), name="follow_setbacks"),
+        asyncio.create_task(pending.keep_following(), name="follow_deletions"),
         asyncio.create_task(health.keep_watching(), name="watch_mill"),
         asyncio.create_task(keep_jobs(services), name="jobs"),
         asyncio.create_task(
-            keep_erasing(
-                services.store, services.log, services.catalog, services.deleted, lambda: services.applied.progress
-            ),
+            keep_erasing(services.store, services.log, services.catalog, pending, lambda: services.applied.progress),
             name="erase",
         ),
     ]
-    can = services.log.capabilities
-    if Capability.ERASURE in can:
-        beside.append(asyncio.create_task(_trim(services), name="trim"))
-    if Capability.REPAIR in can:
-        beside.append(asyncio.create_task(keep_mending(services.store, services.log), name="mend"))
+    capabilities = services.log.capabilities
+    if Capability.ERASURE in capabilities:
+        tasks.append(asyncio.create_task(_keep_trimming(services), name="trim"))
+    if Capability.REPAIR in capabilities:
+        tasks.append(asyncio.create_task(keep_mending(services.store, services.log), name="mend"))
     try:
         yield
     finally:
-        for task in beside:
+        for task in tasks:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
@@ -63,11 +62,11 @@ async def running(services: Services, health: Health) -> AsyncIterator[None]:
 
 
 def lifespan(services: Services, health: Health) -> Any:
-    """`running` as Litestar wants it."""
+    """`background_work` as a lifespan for Litestar."""
 
     @asynccontextmanager
     async def of_app(_: Any) -> AsyncIterator[None]:
-        async with running(services, health):
+        async with background_work(services, health):
             yield
 
     return of_app
@@ -76,23 +75,23 @@ def lifespan(services: Services, health: Health) -> Any:
 def trimmable(
     applied: PartitionProgress, confirmed: PartitionProgress, before: Heartbeat | None, now: Heartbeat | None
 ) -> int:
-    """The offset up to which a partition may be trimmed; 0: not now. `before` and `now` are the signs of life of its
-    mill at the look before this one and at this one; only a mill that turned between them counts.
+    """The offset up to which a partition may be trimmed; 0: not now. `before` and `now` are its mill's previous and
+    present heartbeat; only a mill that completed a turn of its loop between them counts.
 
-    A mill that turns has compared the store with its checkpoint: until then the checkpoint may be that of a store that
-    was wiped or restored, and the log holds what the store lacks. What it has confirmed was counted in the store since.
+    A mill that turns has compared the store with its checkpoint. Before that, the checkpoint may be of a store that was
+    wiped or restored since, and the log holds what the store lacks. Confirmed offsets were counted in the store since.
     """
     if now is None or not now.turns or (before is not None and before.looped_at_ns == now.looped_at_ns):
         return 0
     return min(applied.checkpoint, confirmed.checkpoint)
 
 
-async def _trim(services: Services) -> None:
+async def _keep_trimming(services: Services) -> None:
     before = await asyncio.to_thread(_heartbeats, services)
     while True:
         await asyncio.sleep(TRIM_EVERY_S)
         now = await asyncio.to_thread(_heartbeats, services)
-        progress = services.applied.look()
+        progress = services.applied.refresh()
         for number, partition in enumerate(services.log.partitions):
             confirmed = await asyncio.to_thread(services.mills[number].confirmed)
             if upto := trimmable(progress.partitions[number], confirmed, before[number], now[number]):
@@ -106,24 +105,24 @@ def _heartbeats(services: Services) -> list[Heartbeat | None]:
 
 async def _trim_partition(partition: LogPartition, upto: int) -> None:
     try:
-        gone = await asyncio.to_thread(partition.trim, upto)
+        trimmed = await asyncio.to_thread(partition.trim, upto)
     except UnavailableError as error:
         log.warning("the log could not be trimmed: %s", error)
     except Exception:
         log.exception("the log could not be trimmed")
     else:
-        if gone:
-            log.info("trimmed the log", extra={"facts": {"entries": gone}})
+        if trimmed:
+            log.info("trimmed the log", extra={"facts": {"entries": trimmed}})
 
 
-async def _follow_falls(services: Services) -> None:
-    """When the mill goes back, deletions that it had applied are to be applied again: hide their series until then."""
+async def _keep_following_setbacks(services: Services) -> None:
+    """Each time the applied progress goes back, hide again what deletions beyond it name, until they are applied."""
     while True:
-        await services.applied.fell.wait()
-        services.applied.fell.clear()
+        await services.applied.went_back.wait()
+        services.applied.went_back.clear()
         try:
-            await asyncio.to_thread(services.deleted.follow_again)
+            await asyncio.to_thread(services.pending_deletions.follow_log_again)
         except Exception as error:
             log.warning("the deletions in the log could not be read, trying again: %s", error)
-            services.applied.fell.set()
+            services.applied.went_back.set()
             await asyncio.sleep(_AGAIN_S)

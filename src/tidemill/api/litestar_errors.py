@@ -1,4 +1,4 @@
-"""Litestar's errors, and ours raised in its handlers, as problem documents."""
+"""Answers errors raised in Litestar's handlers, Litestar's own and Tidemill's, with problem documents."""
 
 import re
 from functools import lru_cache
@@ -18,7 +18,7 @@ from tidemill.api import problems
 from tidemill.api.problems import HttpAnswer, MethodError
 from tidemill.errors import Fault, InputError, LimitError, NotFoundError, TidemillError
 
-_GONE = "client disconnected prematurely"  # Litestar's words when a body ends before its end
+_BODY_CUT_OFF = "client disconnected prematurely"  # Litestar's message for a body that is cut off
 
 
 @lru_cache(maxsize=512)
@@ -26,11 +26,11 @@ def _pattern(path_format: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\{\w+\}", "[^/]+", path_format))
 
 
-def handlers(intake_methods: Any) -> dict[Any, Any]:
-    """The exception handlers for the Litestar app. `intake_methods`: path -> methods that the front layer takes."""
+def exception_handlers(intake_methods: Any) -> dict[Any, Any]:
+    """The exception handlers for the Litestar app. `intake_methods(path)`: the methods of the front layer's routes."""
 
     def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-        return to_response(problems.answer(translate(request, error, intake_methods)))
+        return to_response(problems.problem_answer(translate_error(request, error, intake_methods)))
 
     return {Exception: handle, HTTPException: handle, TidemillError: handle}
 
@@ -43,18 +43,18 @@ def to_response(answer: HttpAnswer) -> Response[bytes]:
     return Response(answer.body, status_code=answer.status, headers=headers, media_type=kind)
 
 
-def translate(request: Request[Any, Any, Any], error: Exception, intake_methods: Any) -> Exception:
-    """Litestar's own errors as ours; every other as it is."""
+def translate_error(request: Request[Any, Any, Any], error: Exception, intake_methods: Any) -> Exception:
+    """Litestar's own errors as those of Tidemill; any other error unchanged."""
     path, method = request.scope["path"], request.scope["method"]
     if isinstance(error, MethodNotAllowedException | NotFoundException):
-        known = allowed(request.app, path, intake_methods)
-        if known:
-            return MethodError(method, path, known)
+        allowed = allowed_methods(request.app, path, intake_methods)
+        if allowed:
+            return MethodError(method, path, allowed)
         return NotFoundError(f"There is nothing at {path[:200]}. /docs lists what there is.")
     if isinstance(error, ValidationException):
         return InputError(error.detail, tuple(_faults(error)))
-    if isinstance(error, InternalServerException) and error.detail == _GONE:
-        return LimitError("body_timeout", 0, "The request did not arrive whole.")  # nobody is there to read it
+    if isinstance(error, InternalServerException) and error.detail == _BODY_CUT_OFF:
+        return LimitError("body_timeout", 0, "The request did not arrive whole.")  # the client has disconnected
     if isinstance(error, HTTPException) and error.status_code == 413:
         return LimitError("max_body", 0, "The body is too large.")
     if isinstance(error, HTTPException) and 400 <= error.status_code < 500:
@@ -62,24 +62,24 @@ def translate(request: Request[Any, Any, Any], error: Exception, intake_methods:
     return error
 
 
-def allowed(app: Litestar, path: str, intake_methods: Any) -> tuple[str, ...]:
-    """Every method that a path takes, for `Allow`; () where there is nothing. What takes GET takes HEAD."""
-    known = set(intake_methods(path)) | _methods(app, path)
-    if known:
-        known |= {"OPTIONS"} | ({"HEAD"} if "GET" in known else set())
-    return tuple(sorted(known))
+def allowed_methods(app: Litestar, path: str, intake_methods: Any) -> tuple[str, ...]:
+    """Every method of a path, for `Allow`, with HEAD beside GET; () for an unknown path."""
+    allowed = set(intake_methods(path)) | _methods(app, path)
+    if allowed:
+        allowed |= {"OPTIONS"} | ({"HEAD"} if "GET" in allowed else set())
+    return tuple(sorted(allowed))
 
 
 def _methods(app: Litestar, path: str) -> set[str]:
-    """The methods that Litestar's routes have for a path. Looked for only when a request failed."""
-    wanted = path.rstrip("/") or "/"
+    """The methods of Litestar's routes for a path. Called only when a request failed."""
+    path = path.rstrip("/") or "/"
     routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
-    routes = [route for route in routes if route.path_format == wanted] or routes  # a path before a pattern
-    return {method for route in routes if _pattern(route.path_format).fullmatch(wanted) for method in route.methods}
+    routes = [route for route in routes if route.path_format == path] or routes  # an exact path before a pattern
+    return {method for route in routes if _pattern(route.path_format).fullmatch(path) for method in route.methods}
 
 
 def _faults(error: ValidationException) -> list[Fault]:
-    found: Any = error.extra if isinstance(error.extra, list) else []
+    items: Any = error.extra if isinstance(error.extra, list) else []
     return [
-        Fault(f"${item.get('source', '')}.{item.get('key', '')}", "invalid", item.get("message", "")) for item in found
+        Fault(f"${item.get('source', '')}.{item.get('key', '')}", "invalid", item.get("message", "")) for item in items
     ]

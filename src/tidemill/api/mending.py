@@ -1,7 +1,7 @@
-"""Puts the bytes of damaged entries back into the log from the store's copy, where that matches the entry's sha256.
+"""Restores the bytes of damaged entries of the log from the store's copy, where that matches the entry's sha256.
 
-Looks every few seconds at what is known to be damaged; each entry is tried once. What cannot be mended stays named by
-health, and is a matter of `tidemill verify --repair`.
+Tries each known damage once, a few seconds after it was noticed. Damage that stays is shown by health and left to
+`tidemill verify --repair`.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ _log = logging.getLogger(__name__)
 LOOK_EVERY_S: Final = 5.0
 
 
-def mend(store: Store, log: IntakeLog, tried: set[int]) -> None:
-    """Try to mend each damaged entry that is not among `tried`, and add it. Raises TidemillError: try again later."""
+def mend_entries(store: Store, log: IntakeLog, tried: set[int]) -> None:
+    """Try to mend each damaged entry that is not in `tried`, and add it. Raises TidemillError: call again later."""
     for damage in log.known_damages():
         if damage.seq in tried or not damage.receipt:
             continue
@@ -29,10 +29,10 @@ def mend(store: Store, log: IntakeLog, tried: set[int]) -> None:
 
 
 def _body(store: Store, log: IntakeLog, damage: LogDamage) -> bytes | None:
-    """The bytes of a damaged entry: as they are mended where it is read, or the store's."""
+    """The bytes of a damaged entry: from the log where reading it mends it, else from the store; null: none."""
     if damage.mended:
-        logged = log.find(damage.tenant, damage.receipt)
-        return None if logged is None or logged.damage else logged.payload.body
+        entry = log.find(damage.tenant, damage.receipt)
+        return None if entry is None or entry.damage else entry.payload.body
     try:
         return store.raw("payload_body", "RawBLOB", tenant=damage.tenant, receipt=damage.receipt)
     except StoreDamagedError:
@@ -44,7 +44,7 @@ async def keep_mending(store: Store, log: IntakeLog) -> None:
     tried: set[int] = set()
     while True:
         try:
-            await asyncio.to_thread(mend, store, log, tried)
+            await asyncio.to_thread(mend_entries, store, log, tried)
         except TidemillError as error:
             _log.debug("damaged entries of the log are not mended yet: %s", error.message)
         except Exception:

@@ -1,4 +1,4 @@
-"""Counters of this process in Prometheus' text format (version 0.0.4). Counting is one dictionary step a request."""
+"""Counts answers and payloads (one dictionary step a request), writes metrics as Prometheus text (version 0.0.4)."""
 
 from bisect import bisect_left
 from collections import Counter
@@ -7,10 +7,10 @@ from typing import Final
 
 BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
-# What the mill counts (`mill/status.py`), as `tidemill_mill_<name>_total`.
+# The counters of the mill (`mill/status.py`), shown as `tidemill_mill_<name>_total`.
 MILL_COUNTERS: Final = ("accepted", "rejected", "points", "replaced", "changes", "restatements", "poisoned", "returns")
 
-# name -> (type, help). Everything that `/metrics` shows is named here.
+# name -> (type, help) of every metric that `/metrics` shows.
 METRICS: Final[dict[str, tuple[str, str]]] = {
     "tidemill_http_requests_total": ("counter", "Requests answered, by route and status."),
     "tidemill_http_request_seconds": ("histogram", "Time to answer, by route."),
@@ -18,20 +18,20 @@ METRICS: Final[dict[str, tuple[str, str]]] = {
     "tidemill_intake_payloads_total": ("counter", "Payloads made durable, by feed and kind (data, refused)."),
     "tidemill_intake_in_flight": ("gauge", "Intake requests in flight."),
     "tidemill_intake_in_flight_bytes": ("gauge", "Bytes of bodies in flight."),
-    "tidemill_log_last_seq": ("gauge", "Newest durable place in the log."),
-    "tidemill_log_first_seq": ("gauge", "Oldest place that the log keeps."),
+    "tidemill_log_last_seq": ("gauge", "Newest durable offset in the log."),
+    "tidemill_log_first_seq": ("gauge", "Oldest offset that the log keeps."),
     "tidemill_log_bytes": ("gauge", "Size of the log on disk."),
     "tidemill_log_free_bytes": ("gauge", "Free disk where the log is."),
     "tidemill_log_accepting": ("gauge", "1 when payloads can be acknowledged, else 0."),
     "tidemill_clock_trusted": ("gauge", "1 when applied payloads are trimmed by age; 0 while the clock is in doubt."),
-    "tidemill_applied_seq": ("gauge", "Place in the log up to which the mill has applied everything."),
-    "tidemill_confirmed_seq": ("gauge", "Place up to which a count of the store confirmed that, for the log to go."),
+    "tidemill_applied_seq": ("gauge", "Offset in the log up to which the mill has applied everything."),
+    "tidemill_confirmed_seq": ("gauge", "Offset up to which a count of the store confirmed that; trimming ends there."),
     "tidemill_mill_stalled": ("gauge", "1 when nothing more is applied for 30 s though something waits, else 0."),
     "tidemill_mill_no_progress_seconds": ("gauge", "Seconds since something was applied while something waits."),
     "tidemill_mill_accepted_total": ("counter", "Records accepted, since the mill started."),
     "tidemill_mill_rejected_total": ("counter", "Records rejected."),
     "tidemill_mill_points_total": ("counter", "Points written."),
-    "tidemill_mill_replaced_total": ("counter", "Values that gave way to a later submission."),
+    "tidemill_mill_replaced_total": ("counter", "Values that a later submission superseded."),
     "tidemill_mill_changes_total": ("counter", "Published values that changed."),
     "tidemill_mill_restatements_total": ("counter", "Rollup windows restated."),
     "tidemill_mill_poisoned_total": ("counter", "Payloads set aside because they could not be applied."),
@@ -43,7 +43,7 @@ METRICS: Final[dict[str, tuple[str, str]]] = {
 
 
 class Metrics:
-    """Counts answers and payloads; `render` writes them with the gauges it is given."""
+    """The counters of this process. Lives in one event loop."""
 
     def __init__(self) -> None:
         self.answers: Counter[tuple[str, int]] = Counter()
@@ -52,8 +52,8 @@ class Metrics:
         self.payloads: Counter[tuple[str, str]] = Counter()
         self.bytes: Counter[str] = Counter()
 
-    def answered(self, route: str, status: int, seconds: float) -> None:
-        """Count one answer of a route (its template, so that the number of routes is bounded)."""
+    def count_answer(self, route: str, status: int, seconds: float) -> None:
+        """Count one answer of a route, by its path template, so that the number of labels is bounded."""
         self.answers[route, status] += 1
         buckets = self._buckets.get(route)
         if buckets is None:
@@ -61,26 +61,26 @@ class Metrics:
         buckets[bisect_left(BUCKETS_S, seconds)] += 1
         self._seconds[route] += seconds  # type: ignore[assignment]  # a Counter of floats
 
-    def took(self, feed: str, kind: str, size: int) -> None:
+    def count_payload(self, feed: str, kind: str, size: int) -> None:
         """Count one durable payload."""
         self.payloads[feed, kind] += 1
         self.bytes[feed] += size
 
-    def render(
+    def prometheus_page(
         self,
         gauges: dict[str, float],
-        of_partitions: dict[str, list[int]],
+        by_partition: dict[str, list[int]],
         labelled: dict[str, list[tuple[dict[str, str], float]]],
     ) -> str:
-        """The whole page. `gauges` are values of this moment by metric name, `of_partitions` such of each partition of
-        the log (with the label `partition` where there are several), `labelled` such with other labels."""
+        """The whole page. By metric name: `gauges` are present values, `by_partition` those of each partition of the
+        log (with the label `partition` where there are several), `labelled` those with other labels."""
         lines: list[str] = []
         for name, (kind, text) in METRICS.items():
             lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
             if name in gauges:
                 lines.append(f"{name} {gauges[name]:g}" if gauges[name] < 1e6 else f"{name} {gauges[name]:.0f}")
-            elif name in of_partitions:
-                values = of_partitions[name]
+            elif name in by_partition:
+                values = by_partition[name]
                 labels = [_labels(partition=str(n)) if len(values) > 1 else "" for n in range(len(values))]
                 lines += [f"{name}{label} {value}" for label, value in zip(labels, values, strict=True)]
             elif name in labelled:

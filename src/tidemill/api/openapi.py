@@ -1,8 +1,8 @@
-"""The OpenAPI 3.1 document: Litestar's description of its handlers, the intake operations, and what all have in common
-(problem documents, keys).
+"""Makes the OpenAPI 3.1 document: Litestar's description of its handlers, the intake operations, and the problem
+documents and keys common to all.
 
-A Litestar handler says in `responses` which problem statuses it has of its own; `401`, `403` and `429` are added to
-those whose `opt["scope"]` is not null, `421` to all but `/healthz`.
+A Litestar handler lists its own problem statuses in `responses`; `401`, `403` and `429` are added to those whose
+`opt["scope"]` is not null, `421` to all but `/healthz`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +20,7 @@ from litestar.types import ControllerRouterHandler
 from tidemill import __version__
 from tidemill.api.admission import ALIVE
 from tidemill.api.openapi_intake import OPERATIONS, SCHEMAS
-from tidemill.api.problems import PROBLEMS
+from tidemill.api.problem_codes import PROBLEMS
 from tidemill.api.series import CreatedSeries
 from tidemill.query.feeds import FeedWindow
 from tidemill.query.meterdata import Measurement
@@ -37,14 +37,14 @@ TAGS: Final = {
 }
 _SECURITY: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {"apiKey": []}, {}]
 
-# Members besides those that are named: tags of the feed, its fields' aggregates, registers of a meter.
-_FURTHER: Final = {
+# Types of members whose names a feed decides: its tags, aggregates of its fields, registers of a meter.
+_ADDITIONAL: Final = {
     FeedWindow.__name__: {"type": ["number", "string", "null"]},
     SummaryRow.__name__: {"type": ["string", "null"]},
     Measurement.__name__: {"type": ["number", "null"]},
 }
 
-# What answers of a problem carry besides: name -> (statuses, type, meaning).
+# Headers of problem answers: name -> (statuses, type, meaning).
 _HEADERS: Final[dict[str, tuple[frozenset[int], str, str]]] = {
     "Retry-After": (frozenset({429, 503, 507}), "integer", "Seconds after which the same request may succeed."),
     "WWW-Authenticate": (frozenset({401}), "string", "`Bearer`: send a key."),
@@ -52,8 +52,8 @@ _HEADERS: Final[dict[str, tuple[frozenset[int], str, str]]] = {
 }
 
 
-def describe(handlers: Sequence[ControllerRouterHandler], dependencies: dict[str, Any]) -> dict[str, Any]:
-    """The whole document as plain data. `handlers` are those that Litestar serves."""
+def describe_api(handlers: Sequence[ControllerRouterHandler], dependencies: dict[str, Any]) -> dict[str, Any]:
+    """The whole document as plain data. `handlers` are those of Litestar."""
     config = OpenAPIConfig(
         title="Tidemill",
         version=__version__,
@@ -77,19 +77,19 @@ def describe(handlers: Sequence[ControllerRouterHandler], dependencies: dict[str
     document["components"].setdefault("schemas", {}).update(SCHEMAS | created)
     handlers_by_route = _handlers(described)
     examples = msgspec.json.decode(resources.files("tidemill.api").joinpath("examples.json").read_bytes())
-    _tell_of_structs(document["components"]["schemas"], handlers_by_route.values())
+    _complete_schemas(document["components"]["schemas"], handlers_by_route.values())
     for path, item in document["paths"].items():
         for method, operation in item.items():
             if isinstance(operation, dict) and "responses" in operation:
-                _finish(operation, handlers_by_route.get((path, method)), path)
-                _show(operation, examples.get(operation["operationId"]))
+                _complete_operation(operation, handlers_by_route.get((path, method)), path)
+                _add_example(operation, examples.get(operation["operationId"]))
     document["paths"] = dict(sorted(document["paths"].items()))
     return document
 
 
-def _tell_of_structs(schemas: dict[str, Any], handlers: Iterable[HTTPRouteHandler]) -> None:
-    """Write into the schemas what Litestar leaves out: that an answer has every member (a struct that leaves defaults
-    out excepted), what may be there besides, and what each type is."""
+def _complete_schemas(schemas: dict[str, Any], handlers: Iterable[HTTPRouteHandler]) -> None:
+    """Add to the schemas what Litestar leaves out: that an answer has every member (except where a struct omits
+    defaults), the types of additional members, and the descriptions of types."""
     for kind in _types(handlers):
         schema = schemas.get(kind.cls.__name__)
         if schema is None:
@@ -98,55 +98,54 @@ def _tell_of_structs(schemas: dict[str, Any], handlers: Iterable[HTTPRouteHandle
             schema["required"] = [field.encode_name for field in kind.fields]
             schema.pop("default", None)
             for member in schema["properties"].values():
-                member.pop("default", None)  # of what is never left out; and some are no JSON
+                member.pop("default", None)  # these members are never left out, and some defaults are no JSON
         schema.setdefault("description", " ".join((kind.cls.__doc__ or "").split()))
-    for name, further in _FURTHER.items():
-        schemas[name]["additionalProperties"] = further
+    for name, types in _ADDITIONAL.items():
+        schemas[name]["additionalProperties"] = types
 
 
 def _types(handlers: Iterable[HTTPRouteHandler]) -> Iterator[Any]:
-    """Every struct and typed dict in an answer, as msgspec sees it."""
+    """The msgspec types of every struct and typed dict in an answer."""
     answers = [handler.parsed_fn_signature.return_type.annotation for handler in handlers]
     answers += [spec.data_container for handler in handlers for spec in (handler.responses or {}).values()]
-    waiting: list[Any] = [msgspec.inspect.type_info(kind) for one in answers for kind in _united(one)]
+    queue: list[Any] = [msgspec.inspect.type_info(kind) for answer in answers for kind in _union_members(answer)]
     seen: set[type] = set()
-    while waiting:
-        kind = waiting.pop()
+    while queue:
+        kind = queue.pop()
         if isinstance(kind, msgspec.inspect.StructType | msgspec.inspect.TypedDictType):
             if kind.cls in seen:
                 continue
             seen.add(kind.cls)
             yield kind
-            waiting += [field.type for field in kind.fields]
+            queue += [field.type for field in kind.fields]
         else:
-            waiting += [getattr(kind, name) for name in ("item_type", "value_type", "type") if hasattr(kind, name)]
-            waiting += getattr(kind, "types", ())
+            queue += [getattr(kind, name) for name in ("item_type", "value_type", "type") if hasattr(kind, name)]
+            queue += getattr(kind, "types", ())
 
 
-def _united(kind: Any) -> tuple[Any, ...]:
-    """The members of a union, which msgspec does not take apart; a response is of what it holds."""
+def _union_members(kind: Any) -> tuple[Any, ...]:
+    """The members of a union, which msgspec does not separate, or the content type of a `Response`; else the type."""
     inner = get_args(kind)
     return inner if isinstance(kind, UnionType) or get_origin(kind) is Response else (kind,)
 
 
 def _handlers(app: Litestar) -> dict[tuple[str, str], HTTPRouteHandler]:
-    """The handlers by path and method."""
-    found = {}
+    """The handlers by path and lower-case method."""
+    handlers = {}
     for route in app.routes:
         for method, (handler, _) in getattr(route, "route_handler_map", {}).items():
-            found[getattr(route, "path_format", route.path), method.lower()] = handler
-    return found
+            handlers[getattr(route, "path_format", route.path), method.lower()] = handler
+    return handlers
 
 
-def _finish(operation: dict[str, Any], handler: HTTPRouteHandler | None, path: str) -> None:
-    """Write out the problems in place of what Litestar guesses; say whether a key is needed. What asks for many things
-    finds none of them, which is no error."""
-    given = operation.get("parameters", [])
-    given.sort(key=lambda one: path.index("{" + one["name"] + "}") if one["in"] == "path" else len(path))
+def _complete_operation(operation: dict[str, Any], handler: HTTPRouteHandler | None, path: str) -> None:
+    """Write the problem answers in place of those that Litestar guesses, and whether a key is needed."""
+    parameters = operation.get("parameters", [])
+    parameters.sort(key=lambda item: path.index("{" + item["name"] + "}") if item["in"] == "path" else len(path))
     problems = {int(status) for status in operation.pop("problems", [])}
     if handler is not None:
         problems |= {status for status in handler.responses or {} if status >= 400}
-        problems -= set() if "{" in path else {404}
+        problems -= set() if "{" in path else {404}  # a list without items is no error
     if handler is None or handler.opt.get("scope", "read") is not None:
         operation["security"] = _SECURITY
         problems |= {401, 403, 429}
@@ -158,17 +157,17 @@ def _finish(operation: dict[str, Any], handler: HTTPRouteHandler | None, path: s
     operation["responses"] = answers | {"default": _problem(0)}
 
 
-def _show(operation: dict[str, Any], example: dict[str, Any] | None) -> None:
-    """Put the example of an operation, made by the tests, into its parameters, its body and its answer."""
+def _add_example(operation: dict[str, Any], example: dict[str, Any] | None) -> None:
+    """Add the example of an operation, made by the tests, to its parameters, its body and its answer."""
     if example is None:
         return
     for parameter in operation.get("parameters", []):
         name = parameter["name"].removesuffix("*")
-        given = [
+        texts = [
             text for key, text in example["parameters"].items() if key == name or (name[-1] == "." and name in key)
         ]
-        if given:
-            parameter["example"] = given[0]
+        if texts:
+            parameter["example"] = texts[0]
     answer = operation["responses"].get(str(example["status"]), {}).get("content", {}).get(example["media_type"])
     if answer is not None:
         answer["example"] = example["answer"]
@@ -177,7 +176,7 @@ def _show(operation: dict[str, Any], example: dict[str, Any] | None) -> None:
 
 
 def _is_own(operation: dict[str, Any], status: int) -> bool:
-    """Whether a failure is answered with a document that is no problem document (`/readyz`)."""
+    """Whether a failure is answered with another document than a problem document (`/readyz`)."""
     content = operation["responses"].get(str(status), {}).get("content", {})
     return any("$ref" in media.get("schema", {}) for media in content.values())
 

@@ -75,7 +75,7 @@ _OUTCOME: Final = _answer("Receipt", "Applied: the outcome, because `Prefer: wai
 _STORED: Final = _answer("Receipt", "Durable: the receipt.", "Location", "Idempotency-Replayed")
 _PROBLEMS: Final = (400, 404, 408, 409, 413, 415, 503, 507)
 
-# path -> method -> operation. `problems` lists the statuses of problem documents; `openapi.py` writes them out.
+# path -> method -> operation. `problems` lists the statuses of problem documents; `openapi.py` describes them.
 OPERATIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {
     "/location": {
         "put": {
@@ -146,7 +146,7 @@ OPERATIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {
     },
 }
 
-# What the operations above refer to; `Receipt` is described by the routes that read receipts.
+# The schemas of the operations above; that of `Receipt` comes from the routes that read receipts.
 SCHEMAS: Final[dict[str, Any]] = {
     "Fix": {
         "type": "object",

@@ -1,4 +1,4 @@
-"""Receipts as intake answers them: of a payload that is durable, and, for those who wait for it, what became of it."""
+"""Makes the receipts that intake answers with: of a durable payload, or of an applied one for clients that wait."""
 
 import asyncio
 import logging
@@ -15,10 +15,10 @@ from tidemill.model.time import format_instant
 from tidemill.query.receipts import Receipt
 
 log = logging.getLogger(__name__)
-THREADS: Final = 4  # of its own, so that a wait can be given up and at most so many questions hang with the store
-PATIENCE_S: Final = 1.0  # for the store's answer, after the mill's
+THREADS: Final = 4  # of its own, so that a wait can be abandoned; bounds the queries that hang with the store
+PATIENCE_S: Final = 1.0  # for the store's answer, after the mill has applied the payload
 _encoder: Final = msgspec.json.Encoder()
-# Every value put in is a number, hex, a UUID, an instant or a feed's name (a slug): nothing needs escaping.
+# Every value is a number, hex, a UUID, an instant or a feed's name (a slug), so none needs escaping.
 _STORED: Final = (
     '{"id":"%s","feed":"%s","received_at":"%s","bytes":%d,"sha256":"%s","state":"stored","accepted":null,'
     '"rejected":null,"reasons":{},"rules_version":%d,"links":{"self":"/v1/receipts/%s",'
@@ -27,34 +27,34 @@ _STORED: Final = (
 
 
 class Outcomes:
-    """Waits for the mill, then asks the store. Never fails: what is not known in time is null."""
+    """Waits for the mill, then reads the receipt from the store. A failure or a wait that ends is null, no error."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._threads = ThreadPoolExecutor(THREADS, "outcomes")
 
-    async def of(self, tenant: str, receipt: str, seq: int, wait_s: float) -> Receipt | None:
-        """The applied outcome of a receipt, else null (it is durable all the same): within `wait_s` seconds and a
-        moment for the store."""
-        if not await self._services.applied.wait(tenant, seq, wait_s):
+    async def applied_receipt(self, tenant: str, receipt: str, seq: int, wait_s: float) -> Receipt | None:
+        """The receipt of a payload once it is applied; null where it is not within `wait_s` and PATIENCE_S seconds (the
+        payload is durable all the same)."""
+        if not await self._services.applied.wait_until_applied(tenant, seq, wait_s):
             return None
-        read = self._services.queries.receipts.receipt
+        read_receipt = self._services.queries.receipts.receipt
         try:
             async with asyncio.timeout(PATIENCE_S):
-                outcome = await asyncio.get_running_loop().run_in_executor(self._threads, read, tenant, receipt)
+                outcome = await asyncio.get_running_loop().run_in_executor(self._threads, read_receipt, tenant, receipt)
         except (UnavailableError, TimeoutError) as error:
             log.info("an outcome could not be read: %s", error)
             return None
         return None if outcome.state == "stored" else outcome
 
-    async def json(self, tenant: str, receipt: str, seq: int, wait_s: float) -> bytes | None:
-        """`of` as JSON."""
-        outcome = await self.of(tenant, receipt, seq, wait_s)
+    async def applied_receipt_json(self, tenant: str, receipt: str, seq: int, wait_s: float) -> bytes | None:
+        """`applied_receipt` as JSON."""
+        outcome = await self.applied_receipt(tenant, receipt, seq, wait_s)
         return None if outcome is None else _encoder.encode(outcome)
 
 
-def stored(payload: Payload, appended: Appended) -> bytes:
-    """The receipt of a payload that is durable and not yet applied. `accepted` and `rejected` are not known yet."""
+def stored_receipt(payload: Payload, appended: Appended) -> bytes:
+    """The receipt, as JSON, of a payload that is durable and not applied yet; `accepted` and `rejected` are null."""
     receipt = appended.receipt
     text = _STORED % (
         receipt,
@@ -70,6 +70,6 @@ def stored(payload: Payload, appended: Appended) -> bytes:
     return text.encode()
 
 
-def location(receipt: str) -> tuple[bytes, bytes]:
+def location_header(receipt: str) -> tuple[bytes, bytes]:
     """The Location header of a receipt."""
     return (b"location", b"/v1/receipts/" + receipt.encode())

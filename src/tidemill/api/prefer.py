@@ -1,4 +1,4 @@
-"""The `Prefer: wait=N` header (RFC 7240): how long a client wants to wait for the outcome of its payload."""
+"""The `Prefer: wait=N` header (RFC 7240): how long a client wants to wait for an outcome."""
 
 import re
 from typing import Final
@@ -6,14 +6,14 @@ from typing import Final
 _WAIT: Final = re.compile(rb"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6}(?:\.\d{1,3})?)\"?\s*(?=$|[,;])", re.IGNORECASE)
 
 
-def wait_s(header: bytes | None, longest_s: float) -> float | None:
-    """Seconds to wait, at most `longest_s`; null when the header asks for none (malformed ones are passed over)."""
+def preferred_wait_s(header: bytes | str | None, longest_s: float) -> float | None:
+    """The seconds to wait, at most `longest_s`; null when the header names none (a malformed one is ignored)."""
     if header is None:
         return None
-    match = _WAIT.search(header)
+    match = _WAIT.search(header.encode() if isinstance(header, str) else header)
     return min(float(match[1]), longest_s) if match else None
 
 
-def applied_header(wait: float) -> tuple[bytes, bytes]:
-    """The header that says which wait was kept to."""
-    return (b"preference-applied", b"wait=%g" % wait)
+def applied_header(wait_s: float) -> tuple[bytes, bytes]:
+    """The `Preference-Applied` header of an answer that waited."""
+    return (b"preference-applied", b"wait=%g" % wait_s)

@@ -1,8 +1,8 @@
-"""The one table from errors to problem documents (RFC 9457, `application/problem+json`).
+"""Answers errors with problem documents (RFC 9457, `application/problem+json`).
 
-Every problem has a stable `code`, a status and a title from `PROBLEMS`; `detail` says what failed and what to do,
-`errors` names every fault. What was not raised on purpose becomes `internal` with an incident id: the traceback goes to
-the log, never to the client. The docs page of problems is made from the same table.
+Every problem has a stable `code`, and its status and title from `problem_codes.PROBLEMS`; `detail` says what failed and
+what to do, `errors` names every fault. An unexpected exception becomes `internal` with an incident id: its traceback
+goes to the log, never to the client.
 """
 
 import logging
@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from tidemill.api.problem_codes import PROBLEMS
 from tidemill.errors import (
     AccessError,
     ConflictError,
@@ -32,113 +33,12 @@ from tidemill.errors import (
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE: Final = b"application/problem+json"
-MAX_ERRORS: Final = 101  # faults a problem document names: a decoder gives 100 and how many more there are
+MAX_ERRORS: Final = 101  # faults that a problem document names: a decoder gives 100 and a count of the rest
 
 Header = tuple[bytes, bytes]
 
 
-class Meaning(msgspec.Struct, frozen=True):
-    """What a problem code means: its HTTP status, its title, and what to do about it."""
-
-    status: int
-    title: str
-    help: str
-
-
-PROBLEMS: Final[dict[str, Meaning]] = {
-    "invalid": Meaning(
-        400,
-        "What was sent cannot be taken",
-        "`errors` names every fault with its place. Of a payload that a feed refused, the bytes and the reasons are "
-        "kept: `receipt` names them.",
-    ),
-    "feed_invalid": Meaning(400, "The feed definition is at fault", "`errors` names every fault with its line."),
-    "unauthorized": Meaning(
-        401, "A key is needed", "Send `Authorization: Bearer KEY` or `X-API-Key: KEY`; `tidemill key create` makes one."
-    ),
-    "forbidden": Meaning(403, "The key may not do this", "Use a key with the scope that `detail` names."),
-    "cross_site": Meaning(
-        403,
-        "A page of another site sent this",
-        "What changes something is taken from programs, and from pages of this server itself. A name of this server "
-        "that it does not know goes into the setting TIDEMILL_HOSTS.",
-    ),
-    "not_found": Meaning(404, "No such thing", "It never was, it is gone, or it belongs to another tenant."),
-    "method_not_allowed": Meaning(405, "The method is not allowed here", "The `Allow` header lists those that are."),
-    "too_slow": Meaning(408, "The request took too long to arrive", "Send it again, whole, within the stated time."),
-    "conflict": Meaning(
-        409, "The request contradicts an earlier one", "Use a new Idempotency-Key for another body, or the same body."
-    ),
-    "not_deletable": Meaning(
-        409,
-        "This series cannot be deleted by itself",
-        "Its points come from records that other series have points of, too. Delete records, by tags or range, with "
-        "`DELETE /v1/feeds/{feed}/points`.",
-    ),
-    "gone": Meaning(410, "It was deleted on request", "Its receipt stays as a proof; the bytes do not come back."),
-    "version_mismatch": Meaning(
-        412,
-        "Another version is in force",
-        "Nothing was changed. Read that version, and make the change to it.",
-    ),
-    "too_large": Meaning(413, "The body is over a stated limit", "`errors` names the limit. Send smaller payloads."),
-    "uri_too_long": Meaning(414, "The request line is too long", "Shorten the URL."),
-    "unsupported_media_type": Meaning(
-        415, "The format cannot be read", "`detail` lists the content types and encodings that are taken."
-    ),
-    "expectation_failed": Meaning(417, "What is expected cannot be met", "Send `Expect: 100-continue`, or no Expect."),
-    "misdirected": Meaning(
-        421,
-        "This server has no such name",
-        "Use an address or a name that it has. An operator adds names with the setting TIDEMILL_HOSTS.",
-    ),
-    "query_limit": Meaning(
-        422, "The question is too big", "Ask for a shorter range, fewer series or coarser steps, or page with `limit`."
-    ),
-    "wrong_keys": Meaning(
-        429,
-        "Too many wrong keys came from this address",
-        "Send a right key, at once; or no more wrong ones for `Retry-After` seconds.",
-    ),
-    "headers_too_large": Meaning(
-        431,
-        "What a request has besides its body is over the stated limit",
-        "Send fewer or shorter headers, chunk extensions and trailers.",
-    ),
-    "damaged": Meaning(
-        500,
-        "What is kept of it is damaged",
-        "A disk changed bytes; `detail` names what and where, and `tidemill verify` lists all of it. An operator can "
-        "run `tidemill verify --repair`, or put back a backup. The rest is served.",
-    ),
-    "internal": Meaning(
-        500, "Something unexpected happened", "It is ours, not yours. Report the `incident` id; the server logged it."
-    ),
-    "log_lacks": Meaning(
-        501,
-        "The log of this server cannot do this",
-        "`detail` says what, and what to do instead. It depends on how the server is run.",
-    ),
-    "unavailable": Meaning(503, "A part is not there now", "Send the same request again after `Retry-After` seconds."),
-    "feed_damaged": Meaning(
-        503, "A feed's definition is damaged in the catalog", "An operator puts the catalog back from a backup."
-    ),
-    "overloaded": Meaning(
-        503, "Too much is in flight", "Nothing was stored. Send the same request again after `Retry-After` seconds."
-    ),
-    "log_unavailable": Meaning(
-        503, "The log cannot make anything durable now", "Nothing was acknowledged. Send it again after `Retry-After`."
-    ),
-    "log_corrupt": Meaning(503, "The log is not what it was", "Nothing was acknowledged. An operator has to look."),
-    "store_unavailable": Meaning(
-        503, "The store cannot be reached", "Payloads are still accepted. Ask again after `Retry-After` seconds."
-    ),
-    "disk_full": Meaning(
-        507, "Too little free disk to store anything", "Free some space on the server. Reads go on meanwhile."
-    ),
-}
-
-# The status of a LimitError by the limit's name; any other is a limit of a query.
+# The code of a LimitError by the name of its limit; any other limit is one of a query.
 _LIMIT_CODES: Final = {
     "max_body": "too_large",
     "max_bulk_body": "too_large",
@@ -161,19 +61,19 @@ _STORE_LIMITS: Final = {158, 159, 160, 241, 307, 396}  # ClickHouse: too many ro
 
 
 class MediaTypeError(InputError):
-    """A content type, charset or content encoding that is not taken."""
+    """The content type, charset or content encoding is not taken."""
 
     code = "unsupported_media_type"
 
 
 class OverloadedError(UnavailableError):
-    """Too many requests or bytes are in flight; nothing of this one was kept."""
+    """Too many requests or bytes are in flight; nothing of this request was kept."""
 
     code = "overloaded"
 
 
 class WrongKeysError(TidemillError):
-    """Too many wrong keys came from an address; it may send another after `retry_after_s` seconds."""
+    """Too many wrong keys came from an address; it may send another key after `retry_after_s` seconds."""
 
     code = "wrong_keys"
 
@@ -189,19 +89,19 @@ class MisdirectedError(TidemillError):
 
 
 class CrossSiteError(TidemillError):
-    """A page of another site asks for a change."""
+    """A page of another site requests a change."""
 
     code = "cross_site"
 
 
 class ExpectationError(TidemillError):
-    """`Expect` asks for something that is not known."""
+    """`Expect` names an unknown expectation."""
 
     code = "expectation_failed"
 
 
 class MethodError(TidemillError):
-    """The path exists, not with this method; `allowed` lists the methods it has."""
+    """The path exists, but not with this method; `allowed` lists its methods."""
 
     code = "method_not_allowed"
 
@@ -211,13 +111,13 @@ class MethodError(TidemillError):
 
 
 class NotDeletableError(ConflictError):
-    """A series whose points come from records that other series share; deleting it would tear them apart."""
+    """The points of a series come from records that other series share, so it cannot be deleted by itself."""
 
     code = "not_deletable"
 
 
 class RefusedError(InputError):
-    """A payload broke its feed's contract: kept in the ledger under `receipt`, not taken into the feed."""
+    """A payload breaks the contract of its feed: kept in the ledger under `receipt`, not taken into the feed."""
 
     def __init__(self, message: str, faults: tuple[Fault, ...], receipt: str) -> None:
         super().__init__(message, faults)
@@ -236,7 +136,7 @@ _encoder: Final = msgspec.json.Encoder()
 
 
 def code_of(error: Exception) -> str:
-    """The problem code of an error; `internal` for whatever was not raised on purpose."""
+    """The problem code of an error; `internal` for an unexpected exception."""
     if isinstance(error, LimitError):
         return _LIMIT_CODES.get(error.limit, "query_limit")
     if isinstance(error, AccessError):
@@ -248,8 +148,8 @@ def code_of(error: Exception) -> str:
     return next((code for kind, code in _TYPED if isinstance(error, kind)), "internal")
 
 
-def answer(error: Exception) -> HttpAnswer:
-    """The answer to a request that ended in `error`. Logs what is unexpected."""
+def problem_answer(error: Exception) -> HttpAnswer:
+    """The answer to a request that ended in `error`. Logs an unexpected exception."""
     if isinstance(error, StoreQueryError) and error.store_code in _STORE_BEING_MADE:
         error = StoreUnavailableError("The store is being made: its tables are not there yet; ask again in a moment")
     code = code_of(error)
@@ -260,10 +160,10 @@ def answer(error: Exception) -> HttpAnswer:
     if len(faults) > MAX_ERRORS:
         detail += f" (the first {MAX_ERRORS} of {len(faults)} faults)"
     receipt = error.receipt if isinstance(error, RefusedError) else None
-    return document(code, detail, faults[:MAX_ERRORS], receipt=receipt, headers=_headers(error, code))
+    return problem_document(code, detail, faults[:MAX_ERRORS], receipt=receipt, headers=_headers(error, code))
 
 
-def document(
+def problem_document(
     code: str,
     detail: str,
     faults: tuple[Fault, ...] = (),
@@ -308,4 +208,4 @@ def _headers(error: Exception, code: str) -> list[Header]:
 def _internal(error: Exception) -> HttpAnswer:
     incident = uuid.uuid4().hex
     log.error("unexpected error", exc_info=error, extra={"facts": {"incident": incident}})
-    return document("internal", f"An unexpected error; its incident id is {incident}.", incident=incident)
+    return problem_document("internal", f"An unexpected error; its incident id is {incident}.", incident=incident)

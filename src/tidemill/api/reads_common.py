@@ -1,7 +1,7 @@
-"""How a read route is declared: path, parameters as a struct, what it answers, and one function of its resource.
+"""Declares read routes: path, parameters as a struct, documented answers, and one function of the resource.
 
-The declaration parses requests and is what OpenAPI and docs/reference say of the route. The store is asked in a few
-threads of their own, so that slow questions wait for each other and never for intake.
+The declaration parses requests and documents the route in OpenAPI and docs/reference. Queries of the store run in a few
+threads of their own, so that slow queries wait for each other and intake never waits for them.
 """
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
@@ -26,14 +26,9 @@ from tidemill.query.answers import MEDIA_TYPES, Page, json_page
 from tidemill.query.parameters import DeclaredParameter, Q, QueryParameters, declared_parameters, read_query
 from tidemill.query.queries import Queries
 
-THREADS: Final = 6  # the engine works on a few queries at a time; more would only queue there
+THREADS: Final = 6  # the engine works on a few queries at a time; more would only queue in it
 _MAX_PARAMETERS: Final = 100
-_PROBLEMS: Final = {
-    400: "The query is at fault.",
-    404: "No such thing.",
-    422: "Too big a question.",
-    503: "Try again.",
-}
+_PROBLEMS: Final = {400: "The query is at fault.", 404: "No such thing.", 422: "Too big a question.", 503: "Try again."}
 _BYTES: Final = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
 _FILES: Final = {
     MEDIA_TYPES["json"]: Schema(description="Any JSON value."),
@@ -47,7 +42,7 @@ AnyRequest = Request[Any, Any, Any]
 
 @dataclass(slots=True)
 class ReadCall(Generic[Q]):
-    """One request of a read route: who calls, with which query."""
+    """One request of a read route: its principal and its query."""
 
     request: AnyRequest
     services: Services
@@ -56,12 +51,12 @@ class ReadCall(Generic[Q]):
 
     @property
     def tenant(self) -> str:
-        """The tenant that is read."""
+        """The tenant whose data is read."""
         return self.principal.tenant
 
     @property
     def queries(self) -> Queries:
-        """The questions that the store answers."""
+        """The queries of the store."""
         return self.services.queries
 
 
@@ -71,18 +66,18 @@ Work = Callable[Concatenate[ReadCall[Q], ...], Any]
 def reading(
     path: str, query: type[Q], *, scope: str = "read", of_store: bool = True, **documented: Any
 ) -> Callable[[Work[Q]], HTTPRouteHandler]:
-    """A route that answers with what the decorated function returns: a struct, a page, or a whole response.
+    """Decorates a function as a read route, whose answer it returns: a struct, a page, or a whole response.
 
-    The function runs in a thread of the reads', unless it does not ask the store (`of_store` False). It gets the call
-    and the parameters of the path. `documented` is what Litestar's `get` takes.
+    The function gets the call and the parameters of the path. It runs in a thread for reads, or in any thread where it
+    does not query the store (`of_store` false). `documented` are arguments of Litestar's `get`.
     """
 
     def declare(work: Work[Q]) -> HTTPRouteHandler:
-        run = ask if of_store else to_thread.run_sync
+        run_in_thread = ask_store if of_store else to_thread.run_sync
 
         async def handler(request: AnyRequest) -> Response[Any]:
-            call = ReadCall(request, *_caller(request), parameters(request, query))
-            return _response(request, await run(lambda: work(call, **request.path_params)))
+            call = ReadCall(request, *_caller(request), parse_query(request, query))
+            return _response(request, await run_in_thread(lambda: work(call, **request.path_params)))
 
         return _documented(path, query, scope, work, documented)(handler)
 
@@ -92,8 +87,8 @@ def reading(
 def reading_feed(
     path: str, query: type[Q], **documented: Any
 ) -> Callable[[Callable[Concatenate[ReadCall[Q], Feed, ...], Any]], HTTPRouteHandler]:
-    """As `reading`, of a route below a feed, which the function gets in place of its name. The feed's own tags filter
-    by their plain names, too: `user_id=a1` for `tag.user_id=a1`."""
+    """As `reading`, for a route below a feed: the function gets the feed in force in place of its name. The feed's own
+    tags filter by their plain names, too: `user_id=a1` for `tag.user_id=a1`."""
 
     def declare(work: Callable[Concatenate[ReadCall[Q], Feed, ...], Any]) -> HTTPRouteHandler:
         async def handler(request: AnyRequest) -> Response[Any]:
@@ -103,10 +98,10 @@ def reading_feed(
             def answer() -> Any:
                 feed = services.book.current(principal.tenant, others.pop("feed"))
                 return work(
-                    ReadCall(request, services, principal, parameters(request, query, feed.tags)), feed, **others
+                    ReadCall(request, services, principal, parse_query(request, query, feed.tags)), feed, **others
                 )
 
-            return _response(request, await ask(answer))
+            return _response(request, await ask_store(answer))
 
         return _documented(path, query, "read", work, documented)(handler)
 
@@ -120,8 +115,8 @@ def _caller(request: AnyRequest) -> tuple[Services, Principal]:
 def _documented(
     path: str, query: type[QueryParameters], scope: str, work: Callable[..., Any], documented: dict[str, Any]
 ) -> Callable[[Any], HTTPRouteHandler]:
-    """Litestar's decorator for a handler that is documented as `work` is, and called as it is in camel case."""
-    operation = taking(query, also=documented.pop("also", ()))
+    """Litestar's decorator for a handler with the documentation of `work` and its name in camel case."""
+    operation = operation_of(query, also=documented.pop("also", ()))
 
     def decorate(handler: Any) -> HTTPRouteHandler:
         handler.__name__, handler.__doc__ = work.__name__, work.__doc__
@@ -132,8 +127,8 @@ def _documented(
     return decorate
 
 
-async def ask(work: Callable[[], _T]) -> _T:
-    """Run a question to the store in a thread of the reads'."""
+async def ask_store(work: Callable[[], _T]) -> _T:
+    """The result of `work`, a query of the store, run in one of the threads for reads."""
     limiter = _limiter.get(None)
     if limiter is None:
         limiter = CapacityLimiter(THREADS)
@@ -141,7 +136,7 @@ async def ask(work: Callable[[], _T]) -> _T:
     return await to_thread.run_sync(work, limiter=limiter)
 
 
-def parameters(request: AnyRequest, kind: type[Q], tags: Collection[str] = ()) -> Q:
+def parse_query(request: AnyRequest, kind: type[Q], tags: Collection[str] = ()) -> Q:
     """The query of a request; `tags` as `query.parameters.read` takes them. Raises InputError naming every fault."""
     raw = request.scope["query_string"].decode("latin-1")
     try:
@@ -153,28 +148,28 @@ def parameters(request: AnyRequest, kind: type[Q], tags: Collection[str] = ()) -
 
 
 def _response(request: AnyRequest, answer: Any) -> Response[Any]:
-    """An answer as a response: a page is streamed where the store still writes; `Link: <...>; rel="next"` where more
-    follows."""
+    """The response of an answer: a page is streamed while the store still writes it; `Link: <...>; rel="next"` leads to
+    the next page, if any."""
     if isinstance(answer, Response):
         return answer
     page = answer if isinstance(answer, Page) else json_page(answer)
-    headers = {} if page.next is None else {"Link": f'<{following(request, page.next)}>; rel="next"'}
+    headers = {} if page.next is None else {"Link": f'<{next_page(request, page.next)}>; rel="next"'}
     if isinstance(page.body, bytes):
         return Response(page.body, media_type=page.media_type, headers=headers)
     return Stream(_pieces(page.body), media_type=page.media_type, headers=headers)
 
 
-def following(request: AnyRequest, cursor: str) -> str:
-    """The same request from a cursor on, as a reference relative to the server."""
+def next_page(request: AnyRequest, cursor: str) -> str:
+    """The URL of the same request from a cursor on, relative to the server."""
     raw = request.scope["query_string"].decode("latin-1")
     kept = [(name, text) for name, text in parse_qsl(raw, keep_blank_values=True) if name != "cursor"]
     return f"{request.url.path}?{urlencode([*kept, ('cursor', cursor)])}"
 
 
 async def _pieces(body: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """The pieces of a body, each asked for in a thread; gives the query up when the client has gone."""
+    """The pieces of a body, each read in a thread; ends the query when the client disconnects."""
     try:
-        while (piece := await ask(lambda: next(body, None))) is not None:
+        while (piece := await ask_store(lambda: next(body, None))) is not None:
             if piece:
                 yield piece
     finally:
@@ -183,49 +178,64 @@ async def _pieces(body: Iterator[bytes]) -> AsyncIterator[bytes]:
             close()
 
 
-def taking(kind: type[QueryParameters], *, also: Sequence[str] = ()) -> type[Operation]:
-    """The OpenAPI operation of a route with these query parameters. Its answer 200 is of the stated media type, of
-    those that a parameter `format` offers, or of those in `also`."""
-    own = declared_parameters(kind)
-    formats = [name for one in own if one.name == "format" for name in one.parameter.schema["enum"]]
-    kinds = [*also, *(MEDIA_TYPES[name] for name in formats)]
+def operation_of(kind: type[QueryParameters], *, also: Sequence[str] = ()) -> type[Operation]:
+    """The OpenAPI operation of a route with these query parameters. Its answer 200 has the stated media type, those of
+    a parameter `format`, and those in `also`."""
+    fields = declared_parameters(kind)
+    formats = [name for field in fields if field.name == "format" for name in field.parameter.schema["enum"]]
+    media_types = [*also, *(MEDIA_TYPES[name] for name in formats)]
 
     @dataclass
     class Documented(Operation):
         def __post_init__(self) -> None:
-            self.parameters = [*(self.parameters or []), *(_spec(one) for one in own)]
+            self.parameters = [*(self.parameters or []), *map(_parameter_spec, fields)]
             answer = (self.responses or {}).get("200")
             if isinstance(answer, OpenAPIResponse) and answer.content is not None:
-                for media_type in kinds:
+                for media_type in media_types:
                     answer.content.setdefault(media_type, OpenAPIMediaType(schema=_FILES.get(media_type, _BYTES)))
 
     return Documented
 
 
-def _spec(one: DeclaredParameter) -> ParameterSpec:
-    schema = dict(one.parameter.schema)
+def _parameter_spec(field: DeclaredParameter) -> ParameterSpec:
+    schema = dict(field.parameter.schema)
     kind = schema.pop("type", "string")
-    if isinstance(one.default, str | int):
-        schema["default"] = one.default
+    if isinstance(field.default, str | int):
+        schema["default"] = field.default
     return ParameterSpec(
-        name=f"{one.name}*" if one.name.endswith(".") else one.name,
+        name=f"{field.name}*" if field.name.endswith(".") else field.name,
         param_in="query",
-        description=one.parameter.description,
-        required=one.required,
+        description=field.parameter.description,
+        required=field.required,
         schema=Schema(type=kind, **schema),
     )
 
 
-def answers(kind: Any, description: str, media_type: str = "application/json", *, more: bool = False) -> dict[int, Any]:
-    """The documented responses of a route: `kind` as 200, and the problems that every read can end in.
+def answer_specs(
+    kind: Any, description: str, media_type: str = "application/json", *, more: bool = False
+) -> dict[int, Any]:
+    """The documented answers of a route: `kind` as 200, and the problems common to all reads.
 
     `more`: the answer is paged by a `Link` header.
     """
     text = f'{description} A `Link` header with `rel="next"` leads to the next page.' if more else description
-    problems = {status: problem(reason) for status, reason in _PROBLEMS.items()}
+    problems = {status: problem_spec(reason) for status, reason in _PROBLEMS.items()}
     return {200: ResponseSpec(kind, generate_examples=False, description=text, media_type=media_type), **problems}
 
 
-def problem(description: str) -> ResponseSpec:
+def answers_with(
+    kind: Any,
+    description: str,
+    *problems: int,
+    status: int = 200,
+    media_type: str = MEDIA_TYPES["json"],
+    more: bool = False,
+) -> dict[int, Any]:
+    """As `answer_specs`, with `kind` under `status` and only the problems of these statuses."""
+    specs = answer_specs(kind, description, media_type, more=more)
+    return {status: specs[200], **{problem: specs[problem] for problem in problems}}
+
+
+def problem_spec(description: str) -> ResponseSpec:
     """A documented answer that is a problem document."""
     return ResponseSpec(dict[str, Any], generate_examples=False, description=description)

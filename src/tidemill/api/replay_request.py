@@ -1,10 +1,10 @@
-"""What the body of `POST /v1/replays` may be: every fault named, then a `ReplayRequest`. Knows no HTTP."""
+"""Decodes and checks the body of `POST /v1/replays`, naming every fault, and makes the `ReplayRequest` of it."""
 
 from typing import Any, Final
 
 import msgspec
 
-from tidemill.api.json_body import decoded, refuse, shaped
+from tidemill.api.json_body import convert_document, decode_document, refuse_faults
 from tidemill.errors import Fault
 from tidemill.model.replay import RejectionFilter, ReplayRequest
 from tidemill.model.time import parse_instant
@@ -14,7 +14,7 @@ _WAYS: Final = "either `start` and `end` (times of receipt; one may be left out)
 
 
 class RejectionsBody(msgspec.Struct, frozen=True):
-    """Payloads that have rejected records which match everything that is given."""
+    """Payloads that have rejected records which match every given member."""
 
     reason: str | None = None
     receipt: str | None = None
@@ -35,23 +35,23 @@ class ReplayBody(msgspec.Struct, frozen=True):
     dry_run: bool = False
 
 
-def read(raw: bytes) -> ReplayBody:
-    """The body. Raises InputError naming every fault of its shape."""
-    return body_of(decoded(raw))
+def decode_replay_body(raw: bytes) -> ReplayBody:
+    """The body decoded from JSON. Raises InputError naming every fault."""
+    return replay_body(decode_document(raw))
 
 
-def body_of(data: Any) -> ReplayBody:
-    """A document as a body. Raises InputError naming every fault of its shape."""
-    body, faults = shaped(data, ReplayBody)
+def replay_body(data: Any) -> ReplayBody:
+    """A document as a body. Raises InputError naming every fault."""
+    body, faults = convert_document(data, ReplayBody)
     if body is not None:
-        faults += _meaning(body)
-    refuse(faults)
+        faults += _faults(body)
+    refuse_faults(faults)
     assert body is not None
     return body
 
 
-def request(body: ReplayBody, version: int) -> ReplayRequest:
-    """The replay that a body without faults asks for; `version` is the one to apply."""
+def replay_request_of(body: ReplayBody, version: int) -> ReplayRequest:
+    """The replay that a body without faults requests; `version` is the version of the feed to apply."""
     only = body.rejections
     return ReplayRequest(
         feed=body.feed,
@@ -66,8 +66,8 @@ def request(body: ReplayBody, version: int) -> ReplayRequest:
     )
 
 
-def _meaning(body: ReplayBody) -> list[Fault]:
-    """What is wrong with a body whose types are right."""
+def _faults(body: ReplayBody) -> list[Fault]:
+    """The faults of a body whose types are right."""
     times = [("$.start", body.start), ("$.end", body.end)]
     if body.rejections is not None:
         times += [("$.rejections.start", body.rejections.start), ("$.rejections.end", body.rejections.end)]
@@ -81,11 +81,11 @@ def _meaning(body: ReplayBody) -> list[Fault]:
     if body.version is not None and body.version < 1:
         faults.append(Fault("$.version", "out_of_range", "versions count from 1"))
     if not faults:
-        faults += _order(body)
+        faults += _order_faults(body)
     return faults
 
 
-def _order(body: ReplayBody) -> list[Fault]:
+def _order_faults(body: ReplayBody) -> list[Fault]:
     spans: list[tuple[str, Any]] = [("$.end", body), ("$.rejections.end", body.rejections)]
     return [
         Fault(path, "conflict", "end must be after start")

@@ -1,5 +1,5 @@
-"""`GET /v1/rules` and `/v1/codes`: everything that can keep a record from becoming points, what a feed says to have it
-so, and what every code means."""
+"""The routes `GET /v1/rules` and `/v1/codes`: every rule that can keep a record from becoming points, how a feed names
+it, and the meaning of every code."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -9,8 +9,8 @@ import msgspec
 from litestar import get
 from litestar.params import FromPath
 
-from tidemill.api.problems import PROBLEMS
-from tidemill.api.reads_common import problem
+from tidemill.api.problem_codes import PROBLEMS
+from tidemill.api.reads_common import problem_spec
 from tidemill.checks.check import Check, HistoryCheck
 from tidemill.checks.describe import Option, check_example, check_meaning, check_options
 from tidemill.checks.faults import name_hint
@@ -22,7 +22,7 @@ from tidemill.rules.reasons import INTAKE_REASONS, REASONS, STATE_REASONS, TIME_
 Kind = Literal["value", "time", "text", "history", "plugin", "contract", "policy"]
 Action = Literal["reject", "flag", "refuse"]
 
-# How a feed asks for a policy; what is asked for nowhere is not listed.
+# The TOML by which a feed selects a policy; policies that no feed selects are not listed.
 _POLICY_EXAMPLES: Final = {
     "dst_gap": '[time]\ngap = "reject"\n',
     "dst_fold": '[time]\nfold = "reject"\n',
@@ -40,10 +40,10 @@ _DUPLICATES: Final = {
 
 
 class RuleItem(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule. `kind`: what it looks at (`value`, `text`, `time`, `history`, whatever a `plugin` does), or whose it is
-    (of the feed's `contract`, of a `policy`). `reason` is the code it gives, unless the feed names another; null
-    where it rejects nothing. `actions` are what a feed may have it do. `example` is TOML; "" where a feed need not ask.
-    """
+    """A rule. `kind`: what it checks (`value`, `text`, `time`, `history`, or what a `plugin` checks), or where it comes
+    from (the feed's `contract`, a `policy`). `reason` is the code of its rejections, unless the feed names another;
+    null where it rejects nothing. `actions` are those that a feed may choose. `example` is TOML; "" where a feed need
+    not name the rule."""
 
     name: str
     kind: Kind
@@ -55,7 +55,7 @@ class RuleItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RulePage(msgspec.Struct, frozen=True):
-    """Every rule: checks first, then the contract's faults, then policies."""
+    """Every rule: checks, then the faults of contracts, then policies."""
 
     items: list[RuleItem]
 
@@ -75,16 +75,16 @@ class Codes(msgspec.Struct, frozen=True):
 
 
 @cache
-def rules() -> dict[str, RuleItem]:
+def rules_by_name() -> dict[str, RuleItem]:
     """Every rule by its name."""
     return {item.name: item for item in (*_checks(), *_contract(), *_policies())}
 
 
 @get("/v1/rules", tags=["admin"], summary="List the rules", operation_id="listRules", opt={"scope": "read"})
 async def list_rules() -> RulePage:
-    """Every check that a feed's rules may name, those of plug-ins too, with its options and an example; what breaks the
-    contract of every feed; and the policies of time, duplicates and retention."""
-    return RulePage(list(rules().values()))
+    """Every check that a feed's rules may name, those of plug-ins included, with its options and an example; the faults
+    that break the contract of any feed; and the policies of time, duplicates and retention."""
+    return RulePage(list(rules_by_name().values()))
 
 
 @get(
@@ -92,15 +92,15 @@ async def list_rules() -> RulePage:
     tags=["admin"],
     summary="One rule",
     operation_id="getRule",
-    responses={404: problem("No rule of that name.")},
+    responses={404: problem_spec("No rule of that name.")},
     opt={"scope": "read"},
 )
 async def get_rule(rule: FromPath[str]) -> RuleItem:
-    """A rule by its name: the name of a check, the code of a fault, or the policy's own."""
-    found = rules().get(rule)
-    if found is None:
-        raise NotFoundError(f"there is no rule '{rule[:100]}'{name_hint(rule[:100], rules())}")
-    return found
+    """A rule by its name: the name of a check, the code of a fault, or the name of a policy."""
+    item = rules_by_name().get(rule)
+    if item is None:
+        raise NotFoundError(f"there is no rule '{rule[:100]}'{name_hint(rule[:100], rules_by_name())}")
+    return item
 
 
 @get("/v1/codes", tags=["admin"], summary="List every code", operation_id="listCodes", opt={"scope": None})
@@ -113,15 +113,15 @@ async def list_codes() -> Codes:
 
 
 def check_item(name: str, check: type[Check]) -> RuleItem:
-    """A check as the list shows it. A plug-in's is called `name`, whatever it calls itself."""
-    past = issubclass(check, HistoryCheck)
+    """A check as the list shows it, under `name`, also where a plug-in's check has another name of its own."""
+    of_history = issubclass(check, HistoryCheck)
     return RuleItem(
         name=name,
         kind=check.kind if check in BUILT_IN else "plugin",
         reason=check.reason,
         meaning=check_meaning(check),
         options=tuple(check_options(check)),
-        actions=("reject", "flag") if past else ("reject", "flag", "refuse"),
+        actions=("reject", "flag") if of_history else ("reject", "flag", "refuse"),
         example=check_example(check, name) if check.example else "",
     )
 
@@ -138,13 +138,13 @@ def _contract() -> Iterator[RuleItem]:
 
 def _policies() -> Iterator[RuleItem]:
     for name, text in _DUPLICATES.items():
-        reason, written = "duplicate" if name == "first" else None, f'duplicates = "{name}"\n'
+        reason, toml = "duplicate" if name == "first" else None, f'duplicates = "{name}"\n'
         actions: tuple[Action, ...] = ("reject",) if reason else ()
-        yield RuleItem(name=name, kind="policy", reason=reason, meaning=text, actions=actions, example=written)
+        yield RuleItem(name=name, kind="policy", reason=reason, meaning=text, actions=actions, example=toml)
     for code, text in {**TIME_REASONS, **STATE_REASONS}.items():
         if code != "duplicate":
-            written = _POLICY_EXAMPLES.get(code, "")
-            yield RuleItem(name=code, kind="policy", reason=code, meaning=text, example=written)
+            toml = _POLICY_EXAMPLES.get(code, "")
+            yield RuleItem(name=code, kind="policy", reason=code, meaning=text, example=toml)
 
 
 RULE_ROUTES: Final = [list_rules, get_rule, list_codes]

@@ -1,7 +1,7 @@
-"""`POST /v1/series` and `DELETE /v1/series/{id}`: the feed `signals`, answered in the words of its contract.
+"""The routes `POST /v1/series` (payloads of the feed `signals`) and `DELETE /v1/series/{id}`.
 
-A deletion is an entry of the log like any other, so it has its place among the payloads: what was sent before it is
-gone, what is sent after it stays. Until the mill has applied it, `deleted.py` hides the series.
+A deletion is an entry of the log: it deletes what was sent before it, and what is sent after it stays. Until the mill
+has applied it, `pending_deletions.py` hides the series.
 """
 
 import asyncio
@@ -13,13 +13,14 @@ import msgspec
 from tidemill.api import outcomes, prefer
 from tidemill.api.auth import Authenticator
 from tidemill.api.body import Incoming
-from tidemill.api.deletions import WAIT_S, WholeDeletionQuery, check_alone, look, submit
+from tidemill.api.deletion_requests import WAIT_S, check_deletable_alone, preview_deletion, submit_deletion
+from tidemill.api.deletions import WholeDeletionQuery
 from tidemill.api.front import Route
 from tidemill.api.intake import OFF_LOOP_BYTES, Accepted, Intake
 from tidemill.api.intake_routes import JSON, REPLAYED
 from tidemill.api.outcomes import Outcomes
 from tidemill.api.problems import HttpAnswer
-from tidemill.api.reads_common import ask
+from tidemill.api.reads_common import ask_store
 from tidemill.api.services import Services, in_force
 from tidemill.decode.decoder import Decoder
 from tidemill.errors import NotFoundError
@@ -36,7 +37,7 @@ SIGNALS: Final = "signals"
 
 
 class CreatedSeries(msgspec.Struct, frozen=True):
-    """The answer to a new series. `tags` hold its name, too; `count`, `start`, `end` are of this request."""
+    """The answer to a new series. `tags` include its name; `count`, `start`, `end` are of this request."""
 
     id: str
     name: str | None
@@ -60,24 +61,24 @@ class SeriesRoutes:
         self._authenticator, self._outcomes = authenticator, outcomes
 
     def routes(self) -> list[Route]:
-        """The table that `Front` works by."""
+        """The routes, for `Routes`."""
         return [
             Route("POST", "/v1/series", self.post_series),
             Route("DELETE", "/v1/series/{series}", self.delete_series),
         ]
 
     async def post_series(self, incoming: Incoming) -> HttpAnswer:
-        """`201` when it can be read within `series_wait` (or `Prefer: wait=N`), else `202`; the id is the same."""
+        """`201` when the series can be read within `series_wait` (or `Prefer: wait=N`), else `202`; the same id."""
         principal = self._authenticator.authorize(incoming.headers, "write", incoming.address)
         accepted = await self._intake.accept(incoming, principal, SIGNALS)
         payload, appended = accepted.payload, accepted.appended
         settings = self._services.settings
-        preferred = prefer.wait_s(incoming.headers.get(b"prefer"), settings.max_wait)
+        preferred = prefer.preferred_wait_s(incoming.headers.get(b"prefer"), settings.max_wait)
         wait_s = settings.series_wait if preferred is None else preferred
         outcome = asyncio.create_task(self._readable(principal.tenant, appended, wait_s))
         created = await self._created(accepted)
         applied = await outcome
-        receipt = outcomes.stored(payload, appended) if applied is None else _encoder.encode(applied)
+        receipt = outcomes.stored_receipt(payload, appended) if applied is None else _encoder.encode(applied)
         status = 202 if applied is None else 201
         body = _encoder.encode(msgspec.structs.replace(created, receipt=msgspec.Raw(receipt)))
         headers = [JSON, (b"content-length", b"%d" % len(body)), (b"location", f"/v1/series/{created.id}".encode())]
@@ -86,44 +87,46 @@ class SeriesRoutes:
         return HttpAnswer(status, headers + ([REPLAYED] if appended.replayed else []), body)
 
     async def delete_series(self, incoming: Incoming) -> HttpAnswer:
-        """Of a series that was sent whole: `204` when the deletion is durable; from then on it is in no answer, and
-        `Location` leads to the deletion receipt. Of one whose points come from records, for administrators: the
-        deletion receipt. `404` if there is none, `409` if its records cannot do without it."""
+        """For a series that was sent whole: `204` when the deletion is durable; from then on no answer has it, and
+        `Location` leads to the deletion receipt. For one whose points come from records, and for administrators only:
+        the deletion receipt. `404` for an unknown series, `409` where its records cannot be kept without it."""
         principal = self._authenticator.authorize(incoming.headers, "write", incoming.address)
         services, tenant = self._services, principal.tenant
-        described = await ask(lambda: services.queries.series.describe(tenant, incoming.path))
+        described = await ask_store(lambda: services.queries.series.describe(tenant, incoming.path))
         feed = await in_force(services.book, tenant, described.feed)
         alone = feed.shape.kind == "samples"
         if not alone:
-            check_alone(feed, incoming.path)
+            check_deletable_alone(feed, incoming.path)
             self._authenticator.authorize(incoming.headers, "admin", incoming.address)
         query = read_query(parse_qsl(incoming.query.decode("latin-1"), keep_blank_values=True), WholeDeletionQuery)
-        wanted = Deletion(
+        deletion = Deletion(
             kind="series", feed=feed.name, series=incoming.path, alone=alone, erase_s=services.settings.erase_within
         )
         if query.dry_run:
-            return _json(200, await ask(lambda: look(services, tenant, wanted)))
-        if services.deleted.gone(tenant, described.series):  # another request was faster
+            return _json(200, await ask_store(lambda: preview_deletion(services, tenant, deletion)))
+        if services.pending_deletions.hides_series(tenant, described.series):  # another request deleted it meanwhile
             raise NotFoundError(f"there is no series '{incoming.path}'")
         if not alone:
-            preferred = prefer.wait_s(incoming.headers.get(b"prefer"), services.settings.max_wait)
+            preferred = prefer.preferred_wait_s(incoming.headers.get(b"prefer"), services.settings.max_wait)
             wait_s = WAIT_S if preferred is None else preferred
-            item = await submit(services, tenant, feed.version, wanted, wait_s)
+            item = await submit_deletion(services, tenant, feed.version, deletion, wait_s)
             return _json(202 if item.state == "requested" else 200, item)
-        item = await submit(services, tenant, feed.version, wanted, services.settings.series_wait, told=False)
+        item = await submit_deletion(
+            services, tenant, feed.version, deletion, services.settings.series_wait, read_back=False
+        )
         return HttpAnswer(204, [(b"location", f"/v1/deletions/{item.id}".encode())], b"")
 
     async def _readable(self, tenant: str, appended: Appended, wait_s: float) -> Receipt | None:
-        """The applied outcome, if the mill and the store give it within `wait_s` seconds."""
+        """The receipt, if mill and store show it as applied within `wait_s` seconds; else null."""
         try:
             async with asyncio.timeout(wait_s):
-                outcome = await self._outcomes.of(tenant, appended.receipt, appended.seq, wait_s)
+                outcome = await self._outcomes.applied_receipt(tenant, appended.receipt, appended.seq, wait_s)
         except TimeoutError:
             return None
         return outcome if outcome is not None and outcome.state == "applied" else None
 
     async def _created(self, accepted: Accepted) -> CreatedSeries:
-        """What the payload will be as a series; of a replay, what the first one was."""
+        """The series that the payload will be; for a repeated request (`replayed`), that of the first one."""
         appended = accepted.appended
         payload = msgspec.structs.replace(accepted.payload, receipt=appended.receipt, received_ns=appended.received_ns)
         decoder = self._intake.decoder(

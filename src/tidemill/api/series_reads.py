@@ -1,8 +1,8 @@
-"""Routes that read series: list, count, one in full, its points, its metrics. `series.py` writes them."""
+"""Routes that read series: the list, the count, a series in full, its points, its metrics. `series.py` writes them."""
 
 from typing import Final
 
-from tidemill.api.reads_common import ReadCall, answers, reading
+from tidemill.api.reads_common import ReadCall, answer_specs, reading
 from tidemill.query.answers import Page
 from tidemill.query.point_windows import WindowPage
 from tidemill.query.points import PointPage
@@ -24,7 +24,7 @@ from tidemill.query.series import (
     SeriesQuery,
     tags=["series"],
     summary="List series",
-    responses=answers(SeriesPage, "A page of series; `next` is the cursor of the following one."),
+    responses=answer_specs(SeriesPage, "A page of series; `next` is the cursor of the following one."),
 )
 def list_series(call: ReadCall[SeriesQuery]) -> SeriesPage:
     """Series by feed, name, field and id, with the count of present points and the times of the first and last."""
@@ -36,10 +36,10 @@ def list_series(call: ReadCall[SeriesQuery]) -> SeriesPage:
     SeriesFilter,
     tags=["series"],
     summary="Count series",
-    responses=answers(SeriesCount, "How many series match, in all and by feed."),
+    responses=answer_specs(SeriesCount, "How many series match, in all and by feed."),
 )
 def count_series(call: ReadCall[SeriesFilter]) -> SeriesCount:
-    """How many series match the filters. A deleted series counts no more from the moment its deletion is answered."""
+    """How many series match the filters. A series is not counted any more once its deletion is answered."""
     return call.queries.series.count_series(call.tenant, call.query)
 
 
@@ -48,11 +48,11 @@ def count_series(call: ReadCall[SeriesFilter]) -> SeriesCount:
     FullSeriesQuery,
     tags=["series"],
     summary="A series with every sample",
-    responses=answers(FullSeries, "As JSON: what the series is, and its `values` and `times`. Else rows of both."),
+    responses=answer_specs(FullSeries, "As JSON: what the series is, and its `values` and `times`. Else rows of both."),
 )
 def get_series(call: ReadCall[FullSeriesQuery], series: str) -> Page:
     """Every sample in time order, streamed: JSON up to 5,000,000 samples, ndjson, csv, arrow and parquet without
-    limit. A sample that is present but missing is null."""
+    limit. A sample without a value is null."""
     return call.queries.series.read_series(call.tenant, series, call.query)
 
 
@@ -61,15 +61,14 @@ def get_series(call: ReadCall[FullSeriesQuery], series: str) -> Page:
     PointsQuery,
     tags=["series"],
     summary="Points of a series, raw or over windows",
-    responses=answers(WindowPage | PointPage, "A page of points, or with `every` of windows.", more=True),
+    responses=answer_specs(WindowPage | PointPage, "A page of points, or with `every` of windows.", more=True),
 )
 def list_points(call: ReadCall[PointsQuery], series: str) -> Page:
     """Points in [start, end), raw or (with `every`) aggregated over windows that follow the calendar of `tz`. The first
-    and last window hold only points in the range; `time` is where the window starts. A raw point as json, ndjson or csv
-    has `flags`: what was decided about a local time that a clock change made twice (`fold_earlier`, `fold_later`) or
-    skipped (`gap_shifted`), or that the feed's shift was added (`shifted`), and `marks`: the reason codes of rules that
-    flagged it. `quality=good` leaves flagged points out, `marked=CODE` shows only those flagged so; both hold for
-    windows, too."""
+    and last window hold only points in the range; `time` is the start of the window. A raw point as json, ndjson or csv
+    has `flags`: how a local time was read that a clock change repeated (`fold_earlier`, `fold_later`) or skipped
+    (`gap_shifted`), or that the feed's shift was added (`shifted`), and `marks`: the reason codes of rules that flagged
+    it. `quality=good` leaves flagged points out, `marked=CODE` selects those with that mark, also for windows."""
     return call.queries.points.read_points(call.tenant, series, call.query)
 
 
@@ -78,7 +77,7 @@ def list_points(call: ReadCall[PointsQuery], series: str) -> Page:
     MetricsQuery,
     tags=["series"],
     summary="Time-domain metrics of a series",
-    responses=answers(SeriesMetrics, "The metrics; null where one is not defined, never NaN."),
+    responses=answer_specs(SeriesMetrics, "The metrics; null where one is not defined, never NaN."),
 )
 def get_metrics(call: ReadCall[MetricsQuery], series: str) -> SeriesMetrics:
     """Location, spread, shape, amplitude and sampling of the samples in [start, end). `kurtosis` is 3 for a normal

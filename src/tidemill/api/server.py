@@ -1,7 +1,7 @@
-"""The uvicorn server that runs the API: its protocol, its time limits, and a graceful end.
+"""Builds the uvicorn server that runs the API, with its protocol, its time limits, and a graceful end.
 
-On SIGTERM: no new connections, waits for outcomes are cut short (they answer `202`), requests finish, then the
-application's lifespan ends (which closes the log).
+On SIGTERM the server takes no new connections and ends waits for the mill (they answer `202`); requests finish, then
+the application's lifespan ends and closes the log.
 """
 
 import signal
@@ -16,16 +16,16 @@ from tidemill.api.protocol import LimitedProtocol
 from tidemill.settings import Settings
 
 KEEP_ALIVE_S: Final = 75
-SHUTDOWN_S: Final = 6  # SIGTERM has to end everything within 10 s
-# On every answer, whoever gives it: no browser guesses another type than the stated one, and no page of another site
-# gets an answer into its process.
+SHUTDOWN_S: Final = 6  # every process has to end within 10 s of SIGTERM
+# On every answer, so that no browser guesses another type than the stated one, and no page of another site gets an
+# answer into its process.
 SAFE_HEADERS: Final = [("X-Content-Type-Options", "nosniff"), ("Cross-Origin-Resource-Policy", "same-origin")]
 _TICKS_A_LOOK: Final = 5  # uvicorn ticks every 100 ms
 _TICKS_A_BEAT: Final = 10
 
 
 class ApiServer(uvicorn.Server):
-    """`run(sockets)` runs it on uvloop until SIGTERM or SIGINT; `should_exit = True` ends it too."""
+    """A server whose `run(sockets)` serves on uvloop until SIGTERM or SIGINT; `should_exit = True` ends it too."""
 
     def __init__(
         self, config: uvicorn.Config, before_shutdown: Callable[[], None], beat: Callable[[], None] = lambda: None
@@ -36,7 +36,7 @@ class ApiServer(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """End on SIGTERM and SIGINT, as a success: uvicorn would raise the signal again and die of it."""
+        """End on SIGTERM and SIGINT with exit status 0: uvicorn would raise the signal again and be killed by it."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -48,22 +48,22 @@ class ApiServer(uvicorn.Server):
                 signal.signal(number, handler)
 
     async def on_tick(self, counter: int) -> bool:
-        """Look for requests that take too long to arrive."""
+        """Call `beat`, and enforce the deadlines of all connections."""
         if counter % _TICKS_A_BEAT == 0:
             self._beat()
         if counter % _TICKS_A_LOOK == 0:
             for connection in list(self.server_state.connections):
                 if isinstance(connection, LimitedProtocol):
-                    connection.look(connection.loop.time())
+                    connection.enforce_deadlines(connection.loop.time())
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: Any = None) -> None:
-        """End waits, then let requests finish."""
+        """End waits for the mill, then let requests finish."""
         self._before_shutdown()
         await super().shutdown(sockets)
 
 
-def build(
+def build_server(
     app: Any,
     settings: Settings,
     before_shutdown: Callable[[], None] = lambda: None,

@@ -1,4 +1,4 @@
-"""What the API works with, put together by `service.py` (the composition root) and handed to `create_app`."""
+"""The collaborators of the API: `service.py` (the composition root) makes them for `create_app`."""
 
 from collections.abc import Callable, Sequence
 
@@ -23,8 +23,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     """Every collaborator of the API.
 
     `clock` is ns since the epoch, UTC. `mills` are the states of the mills of the partitions.
-    `internal_secret` opens `/internal/...`; `open_access` says that nobody needs a key while none exists. `wake_worker`
-    says that there is a job for a worker.
+    `internal_secret` opens `/internal/...`; `open_access`: no key is needed while none exists. `wake_worker()` tells a
+    worker that a job waits.
     """
 
     settings: Settings
@@ -36,7 +36,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     store: Store
     queries: Queries
     applied: AppliedOffsets
-    deleted: PendingDeletions
+    pending_deletions: PendingDeletions
     mills: Sequence[MillStateReader]
     clock: Callable[[], int]
     internal_secret: str
@@ -45,7 +45,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def in_force(book: FeedBook, tenant: str, name: str) -> Feed:
-    """The feed in force, for handlers in the event loop: a look into memory, or, once a version, a thread compiles it
+    """The feed in force, for handlers in the event loop: from memory, or, once for each version, compiled in a thread
     (a tenth of a second, in which every other tenant would wait). Raises what `FeedBook.current` raises."""
     feed = book.cached(tenant, name)
     return feed if feed is not None else await to_thread.run_sync(book.current, tenant, name)

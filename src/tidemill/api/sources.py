@@ -1,6 +1,6 @@
-"""Pull sources over HTTP: how each is doing, its polls one by one, and what of a stretch of time they speak for.
+"""Routes of pull sources: the state of each, its polls, and how much of a time range its polls cover.
 
-For whoever may read. What a source said of a failure was rid of secrets before it was written down.
+For keys with the scope `read`. Secrets were removed from the details of failures before those were stored.
 """
 
 from typing import Any, Final
@@ -11,7 +11,7 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
-from tidemill.api.reads_common import ReadCall, answers, problem, reading
+from tidemill.api.reads_common import ReadCall, answer_specs, problem_spec, reading
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.errors import NotFoundError
@@ -21,14 +21,14 @@ from tidemill.query.polls import PollPage, Polls, PollsQuery, PollSummary, PollS
 from tidemill.sources.state import SourceState, State
 from tidemill.sources.state_store import read_states
 
-_NO_FEED: Final = {404: problem("No such feed.")}
+_NO_FEED: Final = {404: problem_spec("No such feed.")}
 
 
 class SourceItem(msgspec.Struct, frozen=True, kw_only=True):
-    """How one item of a source is doing, as its poller wrote it last. `state`: `ok`, `empty` (it had nothing),
-    `unchanged` (it has what was taken), `slow`; `failing` or `open` (left alone until `next_due_at`) with `reason` and
-    `detail`. `retry_at`: the server `retry_host` asked to be left alone until then. `since_at` is when the state began.
-    Counts are since it was first polled; times are RFC 3339."""
+    """The state of one item of a source, as its poller wrote it last. `state`: `ok`, `empty` (nothing was there),
+    `unchanged` (nothing new was there), `slow`; `failing` or `open` (not polled until `next_due_at`) with `reason` and
+    `detail`. `retry_at`: the server `retry_host` wants no request before then. `since_at`: when the state began. Counts
+    are since the first poll; times are RFC 3339."""
 
     feed: str
     item: str
@@ -56,16 +56,16 @@ class SourceItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SourceList(msgspec.Struct, frozen=True):
-    """Sources by feed and item."""
+    """Sources, ordered by feed and item."""
 
     items: list[SourceItem]
 
 
 @get("/v1/sources", tags=["admin"], summary="List the sources", operation_id="listSources", sync_to_thread=True)
 def list_sources(principal: NamedDependency[Principal], services: NamedDependency[Services]) -> SourceList:
-    """Each source of this tenant: what its last poll did, when it polls next, and how far it has read. Feeds as
-    shipped poll for the tenant `default` only; another tenant has sources once it applies a feed that has a `[source]`.
-    """
+    """Each source of this tenant: the result of its last poll, the time of the next one, and how far it has read.
+    Shipped feeds poll for the tenant `default` only; another tenant has sources once it applies a feed with a
+    `[source]`."""
     return SourceList([source_item(state) for state in read_states(services.catalog, principal.tenant)])
 
 
@@ -80,8 +80,8 @@ def list_sources(principal: NamedDependency[Principal], services: NamedDependenc
 def get_sources(
     feed: FromPath[str], principal: NamedDependency[Principal], services: NamedDependency[Services]
 ) -> SourceList:
-    """Each item that the feed's `[source]` polls; none for a feed that polls nothing (or that nothing polls yet)."""
-    _must_exist(services, principal, feed)
+    """Each item that the feed's `[source]` polls; none for a feed without a `[source]` or not polled yet."""
+    _check_feed_exists(services, principal, feed)
     states = read_states(services.catalog, principal.tenant)
     return SourceList([source_item(state) for state in states if state.feed == feed])
 
@@ -91,12 +91,13 @@ def get_sources(
     PollsQuery,
     tags=["admin"],
     summary="The polls of a feed's sources",
-    responses=answers(PollPage, "A page of polls; `next` is the cursor of the following one.", more=True),
+    responses=answer_specs(PollPage, "A page of polls; `next` is the cursor of the following one.", more=True),
 )
 def list_polls(call: ReadCall[PollsQuery], feed: str) -> Page:
-    """The poll ledger, newest first. `start` and `end` are of when polls began. A row is written within about a second
-    of the end of its poll. As csv a text that a spreadsheet would take for a formula begins with an apostrophe."""
-    _must_exist(call.services, call.principal, feed)
+    """The poll ledger, newest first. `start` and `end` are times at which polls began. A row is written within about a
+    second of the end of its poll. As csv a text that a spreadsheet would take for a formula begins with an apostrophe.
+    """
+    _check_feed_exists(call.services, call.principal, feed)
     return Polls(call.services.store).answer_polls(call.tenant, feed, call.query)
 
 
@@ -105,29 +106,29 @@ def list_polls(call: ReadCall[PollsQuery], feed: str) -> Page:
     PollSummaryQuery,
     tags=["admin"],
     summary="How much of the time a feed's sources were reached",
-    responses=answers(PollSummary, "Polls by result, the time they speak for, and the longest outage."),
+    responses=answer_specs(PollSummary, "Polls by result, the time they speak for, and the longest outage."),
 )
 def summarize_polls(call: ReadCall[PollSummaryQuery], feed: str) -> PollSummary:
-    """Tells "the source had nothing" from "it could not be reached" and from "nobody asked". A poll speaks for the time
-    until the next one of its item, or until that was due if it came more than a minute late."""
-    _must_exist(call.services, call.principal, feed)
+    """Distinguishes "the source had nothing", "the source could not be reached" and "the source was not polled". A poll
+    covers the time until the next poll of its item, or until that was due if it came more than a minute late."""
+    _check_feed_exists(call.services, call.principal, feed)
     return Polls(call.services.store).summary(call.tenant, feed, call.query, call.services.clock())
 
 
 def source_item(state: SourceState) -> SourceItem:
-    """A source's state as it is shown: `..._ns` becomes `..._at`, RFC 3339."""
-    shown: dict[str, Any] = {}
+    """A source's state as the API answers it: `..._ns` becomes `..._at`, RFC 3339."""
+    members: dict[str, Any] = {}
     for name, value in msgspec.structs.asdict(state).items():
         if name.endswith("_ns"):
-            shown[name.removesuffix("_ns") + "_at"] = format_instant(value) if value else None
+            members[name.removesuffix("_ns") + "_at"] = format_instant(value) if value else None
         elif name != "tenant":
-            shown[name] = value
+            members[name] = value
     path = f"/v1/sources/{quote(state.feed, safe='')}"
     item = f"?item={quote(state.item, safe='')}" if state.item else ""
-    return SourceItem(**shown, links={"polls": f"{path}/polls{item}", "summary": f"{path}/polls/summary{item}"})
+    return SourceItem(**members, links={"polls": f"{path}/polls{item}", "summary": f"{path}/polls/summary{item}"})
 
 
-def _must_exist(services: Services, principal: Principal, feed: str) -> None:
+def _check_feed_exists(services: Services, principal: Principal, feed: str) -> None:
     if services.texts.current(principal.tenant, feed) is None:
         raise NotFoundError(f"there is no feed '{feed[:100]}'")
 

@@ -1,7 +1,7 @@
-"""Undoes gzip and zstd on bodies, one whole frame each, within limits of size and ratio.
+"""Unpacks gzip and zstd bodies of one whole stream, within limits of size and ratio.
 
-Refused: several encodings, several members or frames one after the other, bytes after the end, a cut-off stream.
-What is kept and hashed is the unpacked body, or the packed one where it cannot be unpacked.
+Refuses several encodings, several members or frames in a row, bytes after the end, and a cut-off stream. The unpacked
+body is kept and hashed, or the packed one where it cannot be unpacked.
 """
 
 import zlib
@@ -13,7 +13,7 @@ import zstandard
 from tidemill.api.problems import MediaTypeError
 from tidemill.errors import Fault, InputError, LimitError
 
-RATIO_FLOOR: Final = 64 << 10  # bytes: below this a high ratio harms nobody (a night of zeros packs 500:1)
+RATIO_FLOOR: Final = 64 << 10  # bytes: below this a high ratio is harmless (a night of zeros packs 500:1)
 _PIECE: Final = 64 << 10
 _ZSTD_PIECE: Final = 512  # packed bytes a step: a zstd block of 4 bytes may unpack to 128 KiB
 _MAX_WINDOW: Final = 64 << 20
@@ -25,7 +25,7 @@ class EncodingError(InputError):
     """A body is not one whole stream of the encoding that it names."""
 
 
-def encoding(header: bytes | None) -> str | None:
+def content_encoding(header: bytes | None) -> str | None:
     """The one encoding of a Content-Encoding header, null for none, also where it is empty (RFC 9110, 5.6.1.2: empty
     items of a list are ignored). Raises MediaTypeError."""
     if header is None:
@@ -44,20 +44,20 @@ def encoding(header: bytes | None) -> str | None:
     return name
 
 
-def unpack(body: bytes, name: str, *, max_size: int, max_ratio: int) -> bytes:
-    """The unpacked body. Raises LimitError (`max_unpacked`, `max_ratio`) or EncodingError (garbage, cut off, more)."""
+def unpack_body(body: bytes, name: str, *, max_size: int, max_ratio: int) -> bytes:
+    """The unpacked body. Raises LimitError (`max_unpacked`, `max_ratio`) or EncodingError (malformed, cut off)."""
     allowed = min(max_size, max(RATIO_FLOOR, max_ratio * len(body)))
     pieces: list[bytes] = []
     size = 0
     for piece in _gunzip(body) if name == "gzip" else _unzstd(body):
         size += len(piece)
         if size > allowed:
-            raise _over(allowed, max_size, max_ratio)
+            raise _limit_error(allowed, max_size, max_ratio)
         pieces.append(piece)
     return b"".join(pieces)
 
 
-def _over(allowed: int, max_size: int, max_ratio: int) -> LimitError:
+def _limit_error(allowed: int, max_size: int, max_ratio: int) -> LimitError:
     if allowed == max_size:
         return LimitError("max_unpacked", max_size, f"The body unpacks to more than max_unpacked ({max_size} bytes).")
     return LimitError("max_ratio", max_ratio, f"The body unpacks to more than max_ratio ({max_ratio}) times its size.")
@@ -73,30 +73,30 @@ def _gunzip(body: bytes) -> Iterator[bytes]:
             if piece:
                 yield piece
             elif not stream.eof and not rest:
-                raise _broken("gzip", "it is cut off")
+                raise _encoding_error("gzip", "it is cut off")
     except zlib.error as error:
-        raise _broken("gzip", str(error)) from None
+        raise _encoding_error("gzip", str(error)) from None
     if stream.unused_data:
-        raise _broken("gzip", "bytes follow its end (concatenated members are not taken)")
+        raise _encoding_error("gzip", "bytes follow its end (concatenated members are not taken)")
 
 
 def _unzstd(body: bytes) -> Iterator[bytes]:
     stream = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).decompressobj()
-    at = 0
+    offset = 0
     try:
-        while at < len(body) and not stream.eof:
-            piece = stream.decompress(body[at : at + _ZSTD_PIECE])
-            at += _ZSTD_PIECE
+        while offset < len(body) and not stream.eof:
+            piece = stream.decompress(body[offset : offset + _ZSTD_PIECE])
+            offset += _ZSTD_PIECE
             if piece:
                 yield piece
     except zstandard.ZstdError as error:
-        raise _broken("zstd", str(error)) from None
+        raise _encoding_error("zstd", str(error)) from None
     if not stream.eof:
-        raise _broken("zstd", "it is cut off")
-    if at < len(body) or stream.unused_data:
-        raise _broken("zstd", "bytes follow its end (concatenated frames are not taken)")
+        raise _encoding_error("zstd", "it is cut off")
+    if offset < len(body) or stream.unused_data:
+        raise _encoding_error("zstd", "bytes follow its end (concatenated frames are not taken)")
 
 
-def _broken(name: str, why: str) -> EncodingError:
+def _encoding_error(name: str, why: str) -> EncodingError:
     message = f"The body is not one whole {name} stream: {why}."
     return EncodingError(message, (Fault("$", "invalid_encoding", message),))

@@ -1,7 +1,7 @@
-"""The route of `tidemill verify` at a running server: newline-delimited JSON while the work goes on, the report last.
+"""The route of `tidemill verify` at a running server: progress as newline-delimited JSON, the report as the last line.
 
-A view of a job that a worker does; it is cancelled when whoever asked goes away. It reads a whole tenant, so each
-tenant has one at a time, and there are MAX_RUNS in all; who comes too many is told to come back.
+The route follows a job that a worker does, and cancels it when the client disconnects. A verification reads all data of
+a tenant, so each tenant has one at a time, and there are at most MAX_RUNS; a further request is answered 503.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from litestar.di import NamedDependency
 from litestar.response import Stream
 
 from tidemill.api.job_request import verification_of
-from tidemill.api.job_views import VerifyReportItem, report
+from tidemill.api.job_views import VerifyReportItem, verify_report_item
 from tidemill.api.jobs import queue_job
-from tidemill.api.reads_common import AnyRequest, answers, parameters, taking
+from tidemill.api.reads_common import AnyRequest, answers_with, operation_of, parse_query
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.catalog.verifications import CatalogVerifications
@@ -32,7 +32,7 @@ from tidemill.query.parameters import TEXT, FeedName, Parameter, QueryParameters
 
 
 class VerifyQuery(QueryParameters, frozen=True):
-    """What is verified."""
+    """The scope of a verification."""
 
     feed: FeedName = None
     since: Annotated[int | None, Parameter("Only what was received from this instant on.", readers.instant, TEXT)] = (
@@ -44,11 +44,11 @@ class VerifyQuery(QueryParameters, frozen=True):
 MAX_RUNS: Final = 2
 _RETRY_S: Final = 30.0
 _LOOK_EVERY_S: Final = 0.1
-_entry: Final = threading.Lock()
+_queue_lock: Final = threading.Lock()
 
 
 class VerifyProgress(msgspec.Struct, frozen=True):
-    """How far it is: `done` of `total` payloads, and what it is at."""
+    """The progress: `done` of `total` payloads, and `at`, the present step."""
 
     at: str
     done: int
@@ -56,15 +56,15 @@ class VerifyProgress(msgspec.Struct, frozen=True):
 
 
 class VerifyFailure(msgspec.Struct, frozen=True):
-    """Why it ended without a report."""
+    """Why a verification ended without a report."""
 
     code: str
     message: str
 
 
 class VerifyLine(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line. `progress` comes now and then; the last line has `report`, or the `error` that ended the work.
-    `report.adds_up` says whether everything is accounted for; `report.counts` has every finding by its code."""
+    """One line. Lines with `progress` come first; the last line has `report`, or the `error` that ended the work.
+    `report.adds_up` says whether everything is accounted for; `report.counts` has the number of findings by code."""
 
     progress: VerifyProgress | None = None
     report: VerifyReportItem | None = None
@@ -76,28 +76,24 @@ class VerifyLine(msgspec.Struct, frozen=True, omit_defaults=True):
     tags=["ledger"],
     summary="Prove that everything is accounted for",
     operation_id="verify",
-    operation_class=taking(VerifyQuery),
-    responses={
-        status: spec
-        for status, spec in answers(VerifyLine, "One line after the other.", "application/x-ndjson").items()
-        if status in (200, 400, 404, 503)
-    },
+    operation_class=operation_of(VerifyQuery),
+    responses=answers_with(VerifyLine, "One line after the other.", 400, 404, 503, media_type="application/x-ndjson"),
     opt={"scope": "admin"},
 )
-async def verify(
+async def stream_verification(
     request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
 ) -> Stream:
-    """Walks log, payloads, ledger, points and rollups of this tenant: of every receipt accepted + rejected are the
-    records in its bytes, and of every accepted record each point stands, was replaced, or its absence is explained.
-    What does not add up is listed. A million payloads take about a minute."""
-    query = parameters(request, VerifyQuery)
+    """Reads log, payloads, ledger, points and rollups of this tenant and checks that accepted and rejected records of
+    every receipt add up to the records in its bytes, and that every point of an accepted record exists, was replaced,
+    or its absence is explained. Differences are listed. A million payloads take about a minute."""
+    query = parse_query(request, VerifyQuery)
     scope = VerifyRequest(feed=query.feed or "", since_ns=query.since, followed=True)
     await to_thread.run_sync(check_feed, services.store, services.book, [principal.tenant], scope.feed)
     jobs = CatalogVerifications(services.catalog)
     await to_thread.run_sync(_check_room, jobs, principal.tenant)
-    await to_thread.run_sync(services.store.ping)  # what cannot begin is said by the status
+    await to_thread.run_sync(services.store.ping)  # a store that is down is a 503, not a line of the stream
     job = verification_of(principal.tenant, scope, services.clock())
-    await to_thread.run_sync(_enter, services, jobs, job)
+    await to_thread.run_sync(_queue_if_room, services, jobs, job)
     return Stream(_lines(services, jobs, job), media_type="application/x-ndjson")
 
 
@@ -110,14 +106,14 @@ def _check_room(jobs: CatalogVerifications, tenant: str) -> None:
         raise UnavailableError(f"{MAX_RUNS} verifications are running; ask again in a while.", _RETRY_S)
 
 
-def _enter(services: Services, jobs: CatalogVerifications, job: Verification) -> None:
-    with _entry:
+def _queue_if_room(services: Services, jobs: CatalogVerifications, job: Verification) -> None:
+    with _queue_lock:
         _check_room(jobs, job.tenant)
         queue_job(services, job)
 
 
 async def _lines(services: Services, jobs: CatalogVerifications, job: Verification) -> AsyncIterator[bytes]:
-    shown = None
+    last_progress = None
     try:
         while not services.applied.stopped:
             with suppress(UnavailableError):  # the catalog is busy: look again
@@ -125,26 +121,26 @@ async def _lines(services: Services, jobs: CatalogVerifications, job: Verificati
             if job.state in OVER:
                 yield _line(await to_thread.run_sync(_last_line, jobs, job))
                 return
-            now = VerifyProgress(job.step, job.done, job.total)
-            if job.step and now != shown:
-                shown = now
-                yield _line(VerifyLine(progress=now))
+            progress = VerifyProgress(job.step, job.done, job.total)
+            if job.step and progress != last_progress:
+                last_progress = progress
+                yield _line(VerifyLine(progress=progress))
             await asyncio.sleep(_LOOK_EVERY_S)
-    finally:  # nothing may be waited for here: whoever asked may have gone
-        with suppress(RuntimeError):  # the server has ended: the job is not followed, and goes on
-            asyncio.get_running_loop().run_in_executor(None, _leave, services, jobs, job)
+    finally:  # nothing may be awaited here: the client may have disconnected
+        with suppress(RuntimeError):  # the event loop has ended with the server: the job goes on
+            asyncio.get_running_loop().run_in_executor(None, _cancel_unfollowed, services, jobs, job)
 
 
 def _last_line(jobs: CatalogVerifications, job: Verification) -> VerifyLine:
     whole = jobs.take_report(job) if job.state == "done" else None
     if whole is not None:
-        return VerifyLine(report=report(whole))
+        return VerifyLine(report=verify_report_item(whole))
     message = job.error or f"the verification was {job.state}"
     return VerifyLine(error=VerifyFailure(job.code or job.state, message))
 
 
-def _leave(services: Services, jobs: CatalogVerifications, job: Verification) -> None:
-    """Cancel what nobody follows any more, if it is not over."""
+def _cancel_unfollowed(services: Services, jobs: CatalogVerifications, job: Verification) -> None:
+    """Cancel a job whose client has disconnected, if it is not over, and remove its report."""
     with suppress(ConflictError, NotFoundError, UnavailableError):
         jobs.take_report(job)
         jobs.cancel(job.tenant, job.id, services.clock())
@@ -154,4 +150,4 @@ def _line(line: VerifyLine) -> bytes:
     return msgspec.json.encode(line) + b"\n"
 
 
-VERIFY_ROUTES: Final = [verify]
+VERIFY_ROUTES: Final = [stream_verification]

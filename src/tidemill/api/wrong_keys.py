@@ -1,8 +1,8 @@
-"""How many wrong keys an address may send: MAX_A_MINUTE, then 429 until the oldest of them is a minute old.
+"""Limits the wrong keys that an address may send: MAX_A_MINUTE, then 429 until the oldest of them is a minute old.
 
 A right key is never refused: keys are 256 random bits, so no number of guesses finds one, and behind a proxy or shared
-address a client with a revoked key would lock all others out. What is bounded is what guesses cost, and that they go
-on unnoticed. An IPv6 address counts as its /64: whoever has one has all of it.
+address a client with a revoked key would lock out all others. The limit bounds the cost of guesses and makes them
+visible. An IPv6 address counts as its /64, because a host usually owns all of that network.
 """
 
 import ipaddress
@@ -15,7 +15,7 @@ from typing import Final
 from tidemill.api.problems import WrongKeysError
 
 MAX_A_MINUTE: Final = 20
-MAX_ADDRESSES: Final = 4096  # remembered at a time; the one that was silent longest is forgotten
+MAX_ADDRESSES: Final = 4096  # remembered at a time; the one that was silent longest is dropped first
 _MINUTE_S: Final = 60.0
 
 
@@ -42,7 +42,7 @@ class WrongKeys:
 
 
 def _network(address: str) -> str:
-    """What counts as one address."""
+    """The network that an address is counted under: itself, or the /64 of an IPv6 address."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Where windows begin on the wall clock of a zone, one by one by the standard library: an independent answer."""
+"""Computes where windows begin on the wall clock of a zone with the standard library, to compare with the store."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -17,7 +17,7 @@ EPOCH = datetime(1970, 1, 1)
 MINUTE = timedelta(minutes=1)
 
 
-def minutes(step: str) -> int:
+def step_minutes(step: str) -> int:
     """The usual length of a window."""
     number = int(step.rstrip("mohdw"))
     unit = {"m": 1, "h": 60, "d": 1440, "w": 10_080, "mo": 43_200}[step.lstrip("0123456789")]
@@ -31,16 +31,16 @@ def rounded(wall: datetime, step: str) -> datetime:
         return midnight.replace(day=1)
     if step == "1w":
         return midnight - timedelta(days=wall.weekday())
-    return EPOCH + (wall - EPOCH) // (minutes(step) * MINUTE) * (minutes(step) * MINUTE)
+    return EPOCH + (wall - EPOCH) // (step_minutes(step) * MINUTE) * (step_minutes(step) * MINUTE)
 
 
-def start(at: datetime, where: ZoneInfo, step: str) -> datetime:
+def window_start(at: datetime, where: ZoneInfo, step: str) -> datetime:
     """The start of the window that an instant (aware, UTC) is in."""
     label = rounded(at.astimezone(where).replace(tzinfo=None, fold=0), step)
     first, second = (label.replace(tzinfo=where, fold=fold).astimezone(UTC) for fold in (0, 1))
-    if first.astimezone(where).replace(tzinfo=None) != label:  # it never was: the clock was put forward over it
+    if first.astimezone(where).replace(tzinfo=None) != label:  # a local time that a clock change skipped
         return _change(min(first, second) - timedelta(days=1), max(first, second), where)
-    if first < second <= at and minutes(step) * MINUTE <= second - first:
+    if first < second <= at and step_minutes(step) * MINUTE <= second - first:
         return second
     return first
 
@@ -58,7 +58,7 @@ def _change(low: datetime, high: datetime, where: ZoneInfo) -> datetime:
     return high
 
 
-def changes(where: ZoneInfo, years: Iterable[int]) -> Iterator[datetime]:
+def offset_changes(where: ZoneInfo, years: Iterable[int]) -> Iterator[datetime]:
     """Days on which the offset of a zone changes."""
     for year in years:
         days = [datetime(year, 1, 1, tzinfo=UTC) + timedelta(days=n) for n in range(367)]
@@ -68,13 +68,13 @@ def changes(where: ZoneInfo, years: Iterable[int]) -> Iterator[datetime]:
 
 def moments(where: ZoneInfo, years: range) -> list[datetime]:
     """Every ten minutes, and a second before each hour, around every change, and some of any day."""
-    some = [*changes(where, years), datetime(years[0], 7, 10, tzinfo=UTC)]
+    some = [*offset_changes(where, years), datetime(years[0], 7, 10, tzinfo=UTC)]
     walk = [day + n * 10 * MINUTE for day in some for n in range(-60, 180)]
     return sorted({*walk, *(moment - timedelta(seconds=1) for moment in walk[::6])})
 
 
-def compare(store: Store, writer: Writer, name: str, years: range, steps: Iterable[str]) -> int:
-    """Compare the windows of a zone with those of the standard library; how many there were."""
+def compare_windows(store: Store, writer: Writer, name: str, years: range, steps: Iterable[str]) -> int:
+    """Compare the windows of a zone in the store with those of the standard library; returns the number of windows."""
     where = zone(name)
     assert where is not None
     at = moments(where, years)
@@ -86,18 +86,18 @@ def compare(store: Store, writer: Writer, name: str, years: range, steps: Iterab
     )
     compared = 0
     for step in steps:
-        expected = Counter(start(moment, where, step) for moment in at)
+        expected = Counter(window_start(moment, where, step) for moment in at)
         page = queries(store).points.read_points(
             "default", key, asked(PointsQuery, every=step, tz=name, agg="count", limit="1000000", format="json")
         )
-        found = {
+        counts = {
             datetime.fromisoformat(item["time"]).astimezone(UTC): item["count"] for item in document(page)["items"]
         }
         wrong = {
-            format_instant(int(moment.timestamp()) * 10**9): (found.get(moment), expected.get(moment))
-            for moment in sorted(found.keys() | expected.keys())
-            if found.get(moment) != expected.get(moment)
+            format_instant(int(moment.timestamp()) * 10**9): (counts.get(moment), expected.get(moment))
+            for moment in sorted(counts.keys() | expected.keys())
+            if counts.get(moment) != expected.get(moment)
         }
         assert not wrong, f"{name} {step}: {dict(list(wrong.items())[:5])} (found, expected)"
-        compared += len(found)
+        compared += len(counts)
     return compared

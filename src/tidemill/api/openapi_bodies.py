@@ -1,0 +1,111 @@
+"""Describes the bodies of `POST /v1/replays` and `POST /v1/jobs` in the OpenAPI document.
+
+Litestar does not derive them; `replay_request.py` and `job_request.py` decode them.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from litestar.openapi.spec import (
+    OpenAPIFormat,
+    OpenAPIMediaType,
+    OpenAPIType,
+    Operation,
+    Reference,
+    RequestBody,
+    Schema,
+)
+
+from tidemill.api.job_request import VerifyBody
+from tidemill.api.replay_request import MAX_RECEIPTS, RejectionsBody, ReplayBody
+
+
+def _instant(description: str) -> Schema:
+    return Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.DATE_TIME, description=description)
+
+
+_RECEIPT: Final = Schema(type=OpenAPIType.STRING, description="The receipt of one payload.")
+_REJECTIONS: Final[dict[str, Schema | Reference]] = {
+    "reason": Schema(type=OpenAPIType.STRING, description="With this reason code, as `/v1/codes` lists them."),
+    "receipt": _RECEIPT,
+    "start": _instant("Received from this instant on (RFC 3339)."),
+    "end": _instant("Received before this instant (RFC 3339)."),
+}
+_REPLAY_BODY: Final[dict[str, Schema | Reference]] = {
+    "feed": Schema(type=OpenAPIType.STRING, description="The feed to whose payloads the rules are applied again."),
+    "start": _instant("Payloads that were received from this instant on (RFC 3339)."),
+    "end": _instant("Payloads that were received before this instant (RFC 3339)."),
+    "receipts": Schema(
+        type=OpenAPIType.ARRAY,
+        items=_RECEIPT,
+        min_items=1,
+        max_items=MAX_RECEIPTS,
+        description="These payloads, also those that were refused at intake.",
+    ),
+    "rejections": Schema(
+        type=OpenAPIType.OBJECT,
+        properties=_REJECTIONS,
+        additional_properties=False,
+        description=f"{' '.join((RejectionsBody.__doc__ or '').split())} Refused payloads are among them.",
+    ),
+    "version": Schema(
+        type=OpenAPIType.INTEGER, minimum=1, description="The version to apply; by default the one in force."
+    ),
+    "dry_run": Schema(
+        type=OpenAPIType.BOOLEAN, default=False, description="Compute the difference, and write nothing."
+    ),
+}
+
+_REPLAY_TEXT: Final = (
+    f"{' '.join((ReplayBody.__doc__ or '').split())} Exactly one of: a range (`start`, `end`, or one of them), "
+    "`receipts`, `rejections`."
+)
+_VERIFY_BODY: Final[dict[str, Schema | Reference]] = {
+    "feed": Schema(type=OpenAPIType.STRING, description="Only this feed; by default all."),
+    "since": Schema(
+        type=OpenAPIType.STRING,
+        format=OpenAPIFormat.DATE_TIME,
+        description="Only what was received from this instant on (RFC 3339).",
+    ),
+}
+
+
+def _job_body(kind: str, properties: dict[str, Schema | Reference], description: str, *required: str) -> Schema:
+    kind_property: dict[str, Schema | Reference] = {
+        "kind": Schema(type=OpenAPIType.STRING, const=kind, description="The kind of job.")
+    }
+    return Schema(
+        type=OpenAPIType.OBJECT,
+        properties=kind_property | properties,
+        required=["kind", *required],
+        additional_properties=False,
+        description=description,
+    )
+
+
+JOB_BODIES: Final = {
+    "replay": _job_body("replay", _REPLAY_BODY, _REPLAY_TEXT, "feed"),
+    "verify": _job_body("verify", _VERIFY_BODY, " ".join((VerifyBody.__doc__ or "").split())),
+}
+
+
+def _operation_with_body(schema: Schema) -> type[Operation]:
+    @dataclass  # otherwise the inherited __init__ does not call __post_init__
+    class WithBody(Operation):
+        def __post_init__(self) -> None:
+            content = {"application/json": OpenAPIMediaType(schema=schema)}
+            self.request_body = RequestBody(content=content, required=True)
+
+    return WithBody
+
+
+PostReplay: Final = _operation_with_body(
+    Schema(
+        type=OpenAPIType.OBJECT,
+        properties=_REPLAY_BODY,
+        required=["feed"],
+        additional_properties=False,
+        description=_REPLAY_TEXT,
+    )
+)
+PostJob: Final = _operation_with_body(Schema(one_of=list(JOB_BODIES.values())))
