@@ -53,7 +53,7 @@ REQUESTS: list[tuple[str, str, dict[str, Any]]] = [
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What a server at its default level would write that is no information (see `telemetry.configure`)."""
+    """What a server at its default level would write that is no information (see `telemetry.configure_logging`)."""
     return [
         f"{record.levelname} {record.name}: {record.getMessage()}"
         for record in caplog.records
