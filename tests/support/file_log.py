@@ -232,8 +232,8 @@ class FileLog(FileLogReader):
     def trim(self, confirmed: int) -> int:
         raise capability_error("files", Capability.ERASURE)
 
-    def erase(self, seqs: Sequence[int], upto: int) -> bool:
-        raise lacks("files", Capability.ERASURE)
+    def erase(self, seqs: Sequence[int], upto_offset: int) -> bool:
+        raise capability_error("files", Capability.ERASURE)
 
     def mend(self, seq: int, body: bytes) -> bool:
         raise capability_error("files", Capability.REPAIR)

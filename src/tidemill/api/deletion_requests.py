@@ -12,11 +12,10 @@ from tidemill.api.problems import NotDeletableError
 from tidemill.api.reads_common import AnyRequest, ask_store
 from tidemill.api.services import Services
 from tidemill.feeds.definition import Feed
-from tidemill.model.deletion import Deletion
-from tidemill.model.deletion import entry as deletion_entry
+from tidemill.model.deletion import Deletion, deletion_payload
 from tidemill.model.ids import new_receipt
-from tidemill.query.deletion_receipts import DeletionItem, preview, requested
-from tidemill.store.deletions import evidence, place_of, scope, series_of
+from tidemill.query.deletion_receipts import DeletionItem, preview_item, requested_item
+from tidemill.store.deletions import find_payload_offset, read_evidence, read_feed_series, read_scope
 
 WAIT_S: Final = 5.0  # for the mill, unless `Prefer: wait=N` says otherwise
 _ANY_OFFSET: Final = (1 << 63) - 1
@@ -61,25 +60,25 @@ async def submit_deletion(
     """
     hidden: list[int] = []
     if deletion.kind == "feed":
-        hidden = await ask_store(lambda: series_of(services.store, tenant, deletion.feed))
+        hidden = await ask_store(lambda: read_feed_series(services.store, tenant, deletion.feed))
     now_ns = services.clock()
-    entry = deletion_entry(
+    entry = deletion_payload(
         deletion, tenant=tenant, receipt=new_receipt(now_ns), received_ns=now_ns, feed_version=feed_version
     )
     appended = await services.log.append_async(entry)
     services.pending_deletions.add_deletion(tenant, deletion, appended.seq, hidden)
     services.applied.log_grew(appended.seq)
     if not await services.applied.wait_until_applied(tenant, appended.seq, wait_s):
-        return requested(entry)
+        return requested_item(entry)
     services.pending_deletions.erase_due.set()
     if not read_back:
-        return requested(entry)
-    item: DeletionItem = await ask_store(lambda: services.queries.deletions.one(tenant, entry.receipt))
+        return requested_item(entry)
+    item: DeletionItem = await ask_store(lambda: services.queries.deletions.receipt(tenant, entry.receipt))
     return item
 
 
 def preview_deletion(services: Services, tenant: str, deletion: Deletion) -> DeletionItem:
     """What a deletion would concern of what is applied now. Writes nothing."""
-    payload_seq = (place_of(services.store, tenant, deletion.receipt) or 0) if deletion.receipt else None
-    concerned = scope(services.store, tenant, deletion, _ANY_OFFSET, of=payload_seq)
-    return preview(deletion, evidence(services.store, concerned))
+    payload_seq = (find_payload_offset(services.store, tenant, deletion.receipt) or 0) if deletion.receipt else None
+    scope = read_scope(services.store, tenant, deletion, _ANY_OFFSET, payload_offset=payload_seq)
+    return preview_item(deletion, read_evidence(services.store, scope))

@@ -175,7 +175,7 @@ async def delete_payload(
     payload = await ask_store(lambda: services.queries.receipts.receipt(tenant, receipt))
     if payload.state == "deleted" or services.pending_deletions.hides_payload(tenant, receipt):
         raise GoneError(f"payload '{receipt}' is deleted already")
-    if await ask_store(lambda: services.queries.deletions.known(tenant, receipt)):
+    if await ask_store(lambda: services.queries.deletions.exists(tenant, receipt)):
         raise NotFoundError(f"'{receipt}' is the receipt of a deletion; there is no payload of this id")
     deletion = Deletion(kind="payload", feed=payload.feed, receipt=receipt, erase_s=services.settings.erase_within)
     return await answer_deletion(services, request, tenant, payload.rules_version, deletion, dry_run=query.dry_run)
@@ -192,7 +192,7 @@ async def delete_payload(
 def list_deletions(call: ReadCall[DeletionsQuery]) -> DeletionPage:
     """Every deletion of this tenant, newest first: what was requested, how much it concerned, and whether the bytes are
     erased from disk."""
-    return call.queries.deletions.page(call.tenant, call.query, call.services.applied.through(call.tenant))
+    return call.queries.deletions.list_deletions(call.tenant, call.query, call.services.applied.through(call.tenant))
 
 
 @reading(
@@ -206,7 +206,7 @@ def list_deletions(call: ReadCall[DeletionsQuery]) -> DeletionPage:
 def get_deletion(call: ReadCall[QueryParameters], deletion_id: str) -> DeletionItem:
     """`requested`: durable, not applied yet. `applied`: in no answer any more. `erased`: the bytes are no longer in the
     files of the store and of the log either."""
-    return call.queries.deletions.one(call.tenant, deletion_id)
+    return call.queries.deletions.receipt(call.tenant, deletion_id)
 
 
 @reading(
@@ -220,7 +220,7 @@ def get_deletion(call: ReadCall[QueryParameters], deletion_id: str) -> DeletionI
 def list_kept_payloads(call: ReadCall[KeptPayloadsQuery], deletion_id: str) -> KeptPage:
     """Payloads that hold deleted records beside others, so that their bytes were kept. To erase those bytes too, delete
     the payload by its receipt."""
-    return call.queries.deletions.kept(call.tenant, deletion_id, call.query)
+    return call.queries.deletions.list_kept_payloads(call.tenant, deletion_id, call.query)
 
 
 def _check_bounded(start_ns: int | None, end_ns: int | None, kind: str, whole: str) -> None:

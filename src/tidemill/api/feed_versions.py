@@ -110,7 +110,9 @@ def diff_feed_versions(call: ReadCall[FeedDiffQuery], feed: str, version: int) -
     if other is None and old.version == new.version > 1:  # the version in force is compared with the previous one
         old = stored_text(version - 1)
     lines = text_diff(old.text, new.text, (_title(old), _title(new))) if "admin" in principal.scopes else None
-    return FeedDiff(feed, old.version, new.version, _visible_changes(definition_changes(old.text, new.text), principal), lines)
+    return FeedDiff(
+        feed, old.version, new.version, _visible_changes(definition_changes(old.text, new.text), principal), lines
+    )
 
 
 def _version(text: FeedText, before: FeedText | None, principal: Principal) -> FeedVersion:

@@ -17,8 +17,7 @@ import msgspec
 from tidemill.api.applied import AppliedOffsets
 from tidemill.errors import UnavailableError
 from tidemill.log.contract import LogReader
-from tidemill.model.deletion import Deletion
-from tidemill.model.deletion import read as decode_deletion
+from tidemill.model.deletion import Deletion, decode_deletion
 from tidemill.model.offset import covers
 
 _log = logging.getLogger(__name__)
