@@ -1,4 +1,4 @@
-"""A saved progress as its one owner works with it: read once, then kept in memory beside what is saved."""
+"""A saved progress in memory, for its only writer: read once, and replaced in memory whenever it is saved."""
 
 from collections.abc import Callable, Mapping
 
@@ -7,14 +7,14 @@ from tidemill.mill.state import MillState
 
 
 class Checkpoint:
-    """The progress that `saved` reads, in the partition that begins after `start`; `keep` makes another one durable, or
-    raises."""
+    """The progress in the partition that begins after `start`: `load` reads the saved one, `keep` makes another one
+    durable, or raises."""
 
     def __init__(
-        self, saved: Callable[[], PartitionProgress], keep: Callable[[PartitionProgress], None], start: int = 0
+        self, load: Callable[[], PartitionProgress], keep: Callable[[PartitionProgress], None], start: int = 0
     ) -> None:
-        self.progress, self.start = saved(), start
-        self._saved, self._keep = saved, keep
+        self.progress, self.start = load(), start
+        self._load, self._keep = load, keep
 
     @classmethod
     def applied(cls, state: MillState) -> "Checkpoint":
@@ -28,16 +28,16 @@ class Checkpoint:
 
     @property
     def seq(self) -> int:
-        """The offset up to which everything is."""
+        """The checkpoint: the offset up to which everything is applied (or confirmed)."""
         return self.progress.checkpoint
 
-    def read_again(self) -> None:
-        """Take what is saved now: another mill may have had the partition since."""
-        self.progress = self._saved()
+    def reread(self) -> None:
+        """Read the saved progress again: another mill may have worked on the partition since."""
+        self.progress = self._load()
 
     def save(self, seq: int, ahead: Mapping[str, int] | None = None) -> None:
-        """Make `seq` the checkpoint and `ahead` the tenants ahead of it, durable on return. Raises OSError: the old
-        ones stay; LostPartitionError when another mill holds the partition."""
-        progress = PartitionProgress(seq, {tenant: at for tenant, at in (ahead or {}).items() if at > seq})
+        """Make `seq` the checkpoint and `ahead` the offsets of the tenants that are ahead of it, durable on return.
+        Raises OSError: the old progress stays; LostPartitionError when another mill holds the partition."""
+        progress = PartitionProgress(seq, {tenant: offset for tenant, offset in (ahead or {}).items() if offset > seq})
         self._keep(progress)
         self.progress = progress

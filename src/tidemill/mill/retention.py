@@ -67,7 +67,7 @@ class RetentionJob:
         self._purge_at = self._erase_at = float("inf")
         self._work: list[Callable[[], bool]] = []
 
-    def step(self) -> bool:
+    def run_step(self) -> bool:
         """Do the next small piece of work if any is due. Raises StoreUnavailableError."""
         try:
             if self._work:
@@ -93,10 +93,10 @@ class RetentionJob:
         self._purge_at = min(self._purge_at, self._monotonic() + _PURGE_AFTER_S)
         self._erase_at = min(self._erase_at, self._monotonic() + _ERASE_AFTER_S)
 
-    def run(self) -> None:
+    def run_due(self) -> None:
         """Do all that is due now, whatever the hour."""
         self._due = self._monotonic()
-        while self.step():
+        while self.run_step():
             pass
 
     def _plan(self) -> list[Callable[[], bool]]:
@@ -162,7 +162,7 @@ class RetentionJob:
         # Sealed already, and killed before the points went: their rollup must not be computed from what is left.
         done = self._store.frame("mill_sealed", every_s=every_s, **keys).rename({"window_ns": "window"})
         fresh = windows.join(done, on=["series", "window"], how="anti")
-        self._context.known.load(tenant, windows["series"].unique().to_list(), 0)
+        self._context.known.load_series(tenant, windows["series"].unique().to_list(), 0)
         if not fresh.is_empty():
             rollups.recompute(
                 self._store,
@@ -183,17 +183,19 @@ class RetentionJob:
         self._purge_at = float("inf")
         rows = self._store.rows("mill_deleted", limit=_PURGES, **self._partition.bounds)
         for tenant in sorted({row["tenant"] for row in rows}):
-            purge(self._store, tenant, {row["series"]: row["deleted_seq"] for row in rows if row["tenant"] == tenant})
+            purge_series(
+                self._store, tenant, {row["series"]: row["deleted_seq"] for row in rows if row["tenant"] == tenant}
+            )
         return len(rows) == _PURGES
 
     def _erase(self) -> bool:
         self._erase_at = float("inf")
-        if self._eraser.run():
+        if self._eraser.run_step():
             self._erase_at = self._monotonic() + _ERASE_AFTER_S
         return False
 
 
-def purge(store: Store, tenant: str, deleted: Mapping[int, int]) -> None:
+def purge_series(store: Store, tenant: str, deleted: Mapping[int, int]) -> None:
     """Remove from disk what series held up to the payload that deleted them (`deleted`: seq by series)."""
     keys = {"tenant": tenant, "series": list(deleted), "seqs": list(deleted.values())}
     store.command("mill_purge_points", **keys)

@@ -40,7 +40,7 @@ class TransformedBatch(msgspec.Struct, frozen=True):
     counts: pl.DataFrame
 
 
-def warm() -> None:
+def load_time_zones() -> None:
     """Load what the first batch would wait for: the map of time zones (0.1 to 0.4 s)."""
     zone_at(0.0, 0.0)
 
@@ -58,7 +58,7 @@ class TransformPipeline:
         self._max_depth = max_depth
         self._decoders: dict[tuple[str, str, int], Decoder] = {}
 
-    def run(
+    def transform(
         self, tenant: str, name: str, version: int, entries: Sequence[LogEntry], past: Past = NO_PAST
     ) -> TransformedBatch:
         """Decode, check and shape entries, which are in the order of the log. Raises UnavailableError while there is no
@@ -76,7 +76,7 @@ class TransformPipeline:
 
     def looks_back(self, tenant: str, name: str, version: int) -> bool:
         """Whether the rules of a feed version need the past. Then entries of it must not be judged together with those
-        of another version, and only after everything before them is applied. Raises as `run`."""
+        of another version, and only after everything before them is applied. Raises as `transform`."""
         return any(isinstance(rule.compiled(), PastCheck) for rule in self._feed(tenant, name, version).rules)
 
     def texts(self, entries: Mapping[int, LogEntry], records: pl.DataFrame) -> list[str]:
@@ -113,16 +113,16 @@ class TransformPipeline:
         try:
             feed = self._book.version(payload.tenant, payload.feed, payload.feed_version)
         except TidemillError:
-            return refused.whole(entry)
-        named = refused.by_record(payload.faults, feed.input.records)
+            return refused.reject_whole_payload(entry)
+        named = refused.group_faults_by_record(payload.faults, feed.input.records)
         if feed.shape.kind == "samples" or payload.format not in feed.input.formats:
-            return refused.whole(entry)
+            return refused.reject_whole_payload(entry)
         batch = self._decoder(payload.tenant, payload.feed, payload.feed_version).decode([entry])
         times = instants(feed, batch.stamps)
         if named is None:
-            return refused.timed(refused.whole(entry), times)
+            return refused.with_times(refused.reject_whole_payload(entry), times)
         good = resolve_times(feed, batch.frame).select(times.columns)
-        return refused.timed(refused.each(entry, named, batch), pl.concat([times, good]))
+        return refused.with_times(refused.reject_each_record(entry, named, batch), pl.concat([times, good]))
 
     def _feed(self, tenant: str, name: str, version: int) -> Feed:
         try:

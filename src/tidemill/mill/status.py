@@ -38,7 +38,7 @@ class MillStatus(msgspec.Struct, kw_only=True):
     ] = "starting"
     looped_at_ns: int = 0
     turned: float = 0.0
-    position: int = 0
+    applied_offset: int = msgspec.field(default=0, name="position")
     confirmed: int = 0
     log_seq: int = 0
     last_error: str = ""
@@ -66,7 +66,7 @@ class MillStatus(msgspec.Struct, kw_only=True):
     @property
     def lag(self) -> int:
         """How many places of the log are not applied yet (gaps included)."""
-        return max(0, self.log_seq - self.position)
+        return max(0, self.log_seq - self.applied_offset)
 
     def add(self, other: "MillStatus") -> None:
         """Add what another has counted, which then counts from the beginning."""
@@ -136,12 +136,12 @@ def last_turn(status: MillStatus) -> float:
     return status.turned
 
 
-def described(status: MillStatus | None) -> str:
+def describe_status(status: MillStatus | None) -> str:
     """What a mill said last, for an error message; empty if it said nothing."""
     return f" (it is '{status.state}': {status.last_error or 'no error'})" if status else ""
 
 
-def combined(statuses: Sequence[MillStatus | None]) -> MillStatus | None:
+def combine_statuses(statuses: Sequence[MillStatus | None]) -> MillStatus | None:
     """What the mills of several partitions say together: the state and the doubt of one that is not idle, the newest
     error, the oldest sign of life, the sums of what is counted. None when one of them says nothing."""
     known = [status for status in statuses if status is not None]

@@ -60,7 +60,7 @@ class StorePast:
         """The rows for which something can be there: no look-up for a series that is new."""
         series = asked["series"].unique()
         since = asked["time"].min()
-        self._known.load(tenant, series, since if isinstance(since, int) else 0)
+        self._known.load_series(tenant, series, since if isinstance(since, int) else 0)
         latest = self._known.frame(series).select("series", "latest")
         return asked.join(latest, on="series").filter(pl.col("time") - within_ns <= pl.col("latest")).drop("latest")
 
@@ -77,7 +77,7 @@ class StorePast:
             now = waiting.filter(pl.col("width") >= width - 1)[:_CHUNK]  # the next narrower go along
             waiting = waiting.join(now, on="series", how="anti")
             width_ns = min(_width_ns(width), further) if reach.count else 0
-            found = _standing(self._ask(tenant, now, reach.span_ns + width_ns, before_seq), policy)
+            found = _current(self._ask(tenant, now, reach.span_ns + width_ns, before_seq), policy)
             needed = self._learn(now, found, reach)
             short = needed.filter(pl.col("found") < reach.count) if width_ns < further else needed.clear()
             yield found.join(short, on="series", how="anti")
@@ -119,7 +119,7 @@ class StorePast:
         return needed
 
 
-def runs(entries: Sequence[LogEntry], looks_back: Callable[[str, str, int], bool]) -> Iterator[list[LogEntry]]:
+def split_runs(entries: Sequence[LogEntry], looks_back: Callable[[str, str, int], bool]) -> Iterator[list[LogEntry]]:
     """Entries in runs that may be applied together: a payload of a feed whose rules need the past (`looks_back` of
     tenant, feed and version) must find what was accepted under another version before it in the store."""
     run: list[LogEntry] = []
@@ -156,7 +156,7 @@ def _nearby(asked: pl.DataFrame, gap_ns: int) -> Iterator[pl.DataFrame]:
         yield group.drop("group").sort("series")
 
 
-def _standing(found: pl.DataFrame, policy: str) -> pl.DataFrame:
+def _current(found: pl.DataFrame, policy: str) -> pl.DataFrame:
     """Of several points at one instant the one that stands."""
     if found.is_empty():
         return pl.DataFrame(schema=POINTS)

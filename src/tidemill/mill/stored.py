@@ -10,7 +10,7 @@ from tidemill.model.payload import EntryKind, LogEntry, Payload
 from tidemill.store.client import Store
 
 
-def entry(tenant: str, feed: str, row: Mapping[str, Any], version: int) -> LogEntry:
+def stored_entry(tenant: str, feed: str, row: Mapping[str, Any], version: int) -> LogEntry:
     """A row of `mill_payloads` as the entry of the log that it was, to be applied under `version`."""
     payload = Payload(
         receipt=row["receipt"],

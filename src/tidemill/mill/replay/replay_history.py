@@ -37,7 +37,7 @@ class ReplayPast(StorePast):
         return later.group_by("series").agg(pl.col("time").max()).select(list(LATEST))
 
     def _possible(self, tenant: str, asked: pl.DataFrame, within_ns: int) -> pl.DataFrame:
-        self._known.load(tenant, asked["series"].unique(), 0)
+        self._known.load_series(tenant, asked["series"].unique(), 0)
         return asked
 
     def _ask(self, tenant: str, now: pl.DataFrame, back_ns: int, before_seq: int) -> pl.DataFrame:
