@@ -23,13 +23,13 @@ from tests.mill.test_replay import build_with
 from tests.mill.test_worker import fix
 from tests.mill.verifying import prove
 from tests.support.rounds import rounds
-from tidemill.mill.progress import Position
+from tidemill.mill.state_files import read_progress
 from tidemill.model.deletion import Deletion
 from tidemill.model.ids import new_receipt
 from tidemill.model.replay import Replay, ReplayRequest
 
 Build = Callable[..., House]
-LIVE = ("before_insert", "after_points", "after_told", "after_insert", "after_position")
+LIVE = ("before_insert", "after_points", "after_told", "after_insert", "after_checkpoint")
 DELETIONS = [
     *(("begun", "payload"), ("buried", "range"), ("in_between", "series"), ("before_applied", "feed")),
     *(("in_between", "range"), ("buried", "payload"), ("begun", "range"), ("in_between", "feed")),
@@ -120,7 +120,7 @@ def test_a_mill_that_sleeps_in_a_batch_wakes_in_vain(build: Build, point: str) -
         house.send("location", [fix(9, speed=8.0), fix(10)])
         house.work()
     assert outcome(shared) == outcome(calm)
-    assert Position(shared.folder / "mill" / "position", shared.partition.start).seq == shared.offset(7)
+    assert read_progress(shared.folder / "mill" / "position", shared.partition.start).checkpoint == shared.offset(7)
     prove(shared)
 
 

@@ -54,7 +54,7 @@ def more_traffic(house: House) -> None:
     house.send("dropzone", {"time_stamp": "2019-05-01T06:00:01Z", "data": [7.0]})
 
 
-@pytest.mark.parametrize("point", ["before_insert", "after_points", "after_insert", "after_position"])
+@pytest.mark.parametrize("point", ["before_insert", "after_points", "after_insert", "after_checkpoint"])
 def test_a_crash_anywhere_is_made_good(build: Build, point: str) -> None:
     calm, crashing = build(), build()
     for house in (calm, crashing):
@@ -300,7 +300,7 @@ def test_a_payload_that_is_set_aside_leaves_nothing(build: Build, monkeypatch: p
     bad = shaken.send("location", both)
     calm.send("location", both, kind=EntryKind.REFUSED, faults=(Fault("$", "poison", ""),))
     calm.work()
-    monkeypatch.setattr("tidemill.mill.settling.TRIES_ALONE", 2)
+    monkeypatch.setattr("tidemill.mill.retries.TRIES_ALONE", 2)
     with monkeypatch.context() as patch:
         refusing(
             patch,
@@ -324,7 +324,7 @@ def test_a_payload_that_is_set_aside_leaves_nothing(build: Build, monkeypatch: p
 def test_a_store_that_refuses_what_is_set_aside_does_not_end_the_mill(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tidemill.mill.settling.TRIES_ALONE", 1)
+    monkeypatch.setattr("tidemill.mill.retries.TRIES_ALONE", 1)
     house.send("location", fix(1))
     with monkeypatch.context() as patch:
         refusing(patch, 117, lambda name, frame: name == "payloads")

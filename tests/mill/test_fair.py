@@ -123,7 +123,7 @@ def test_rules_that_look_back_find_the_same_past(
 def test_a_payload_that_the_store_refuses_is_set_aside_and_others_go_on_meanwhile(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tidemill.mill.settling.TRIES_SCARCE", 3)
+    monkeypatch.setattr("tidemill.mill.retries.TRIES_SCARCE", 3)
     other = house.neighbour("one")
     house.send("location", fix(0))
     house.work()
@@ -152,7 +152,7 @@ def test_a_store_that_takes_probes_and_refuses_all_payloads_costs_none(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Too many parts in the partition of now: what was applied before is refused as well."""
-    monkeypatch.setattr("tidemill.mill.settling.TRIES_SCARCE", 2)
+    monkeypatch.setattr("tidemill.mill.retries.TRIES_SCARCE", 2)
     house.send("location", fix(0))
     house.work()
     for second in range(1, 4):
@@ -170,7 +170,7 @@ def test_a_store_that_takes_probes_and_refuses_all_payloads_costs_none(
 def test_without_anything_applied_before_one_payload_is_set_aside_and_no_second(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tidemill.mill.settling.TRIES_ALONE", 2)
+    monkeypatch.setattr("tidemill.mill.retries.TRIES_ALONE", 2)
     for second in range(3):
         house.send("location", fix(second))
     with monkeypatch.context() as patch:

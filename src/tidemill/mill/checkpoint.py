@@ -1,9 +1,15 @@
-"""A saved progress in memory, for its only writer: read once, and replaced in memory whenever it is saved."""
+"""The saved progress of a partition in memory, for its only writer: read once, replaced in memory whenever it is saved;
+and the writer that saves what the lanes have applied.
+"""
 
 from collections.abc import Callable, Mapping
 
+from tidemill.crash_points import reach
+from tidemill.hints import Hints
+from tidemill.mill.lanes import Lanes
 from tidemill.mill.progress import PartitionProgress
 from tidemill.mill.state import MillState
+from tidemill.mill.status import MillStatus
 
 
 class Checkpoint:
@@ -41,3 +47,36 @@ class Checkpoint:
         progress = PartitionProgress(seq, {tenant: offset for tenant, offset in (ahead or {}).items() if offset > seq})
         self._keep(progress)
         self.progress = progress
+
+
+class ProgressWriter:
+    """Saves in `checkpoint` what is applied in the lanes, and sends a hint of it to the API."""
+
+    def __init__(self, lanes: Lanes, checkpoint: Checkpoint, hints: Hints, status: MillStatus) -> None:
+        self.checkpoint = checkpoint
+        self._lanes = lanes
+        self._hints = hints
+        self._status = status
+        self._saved = True
+
+    def mark_applied(self, through: Mapping[str, int]) -> None:
+        """Mark everything of these tenants up to these offsets as applied, and save it. Raises as `save`."""
+        self._lanes.mark_applied(through)
+        self._saved = False
+        self.save()
+
+    def recount(self) -> None:
+        """Have `save` save the progress, which changed though nothing was applied."""
+        self._saved = False
+
+    def save(self) -> None:
+        """Save the progress, unless it is saved. Raises OSError: call it again, because the lanes have gone on."""
+        if self._saved:
+            return
+        progress = self._lanes.progress()
+        with self._status.stage("position"):
+            self.checkpoint.save(progress.checkpoint, progress.ahead)
+        self._saved = True
+        reach("mill.after_checkpoint")
+        self._status.applied_offset = progress.checkpoint
+        self._hints.send(progress.checkpoint)

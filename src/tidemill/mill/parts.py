@@ -17,7 +17,7 @@ from tidemill.log.contract import BacklogReader
 from tidemill.mill.apply import Applier
 from tidemill.mill.beside import Beside
 from tidemill.mill.canary import Canary
-from tidemill.mill.checkpoint import Checkpoint
+from tidemill.mill.checkpoint import Checkpoint, ProgressWriter
 from tidemill.mill.confirm import Confirmer
 from tidemill.mill.context import new_context
 from tidemill.mill.costs import Costs
@@ -59,6 +59,7 @@ class MillParts:
         self.checkpoint = Checkpoint.applied(state)
         self.status = MillStatus(applied_offset=self.checkpoint.seq)
         self.lanes = Lanes(Costs(), self.checkpoint.progress)
+        self.progress = ProgressWriter(self.lanes, self.checkpoint, hints, self.status)
         self.guard = CrashLoopGuard(state)
         book = book.without_sources()  # a variable that only the poller needs must not hold payloads up
         self.context = new_context(self.store, self.status, clock, partition)
@@ -87,8 +88,7 @@ class MillParts:
             self.guard,
             Canary(self.store, self.applier, reader),
             Beside(self.applier, _applier_beside(self.store, book, clock, max_depth, partition)),
-            checkpoint=self.checkpoint,
-            hints=hints,
+            progress=self.progress,
             clock=clock,
         )
         confirmed = Checkpoint.confirmed(state)

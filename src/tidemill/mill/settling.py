@@ -22,12 +22,11 @@ from tidemill.errors import (
     StoreUnavailableError,
     UnavailableError,
 )
-from tidemill.hints import Hints
 from tidemill.log.contract import Header
 from tidemill.mill.apply import Applier
 from tidemill.mill.beside import Beside
 from tidemill.mill.canary import Canary
-from tidemill.mill.checkpoint import Checkpoint
+from tidemill.mill.checkpoint import ProgressWriter
 from tidemill.mill.costs import CostKey
 from tidemill.mill.crash_loop import CrashLoopGuard
 from tidemill.mill.lanes import MAX_PAYLOADS, Lanes
@@ -39,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 
 class Settling:
-    """Settles entries of one log, by one applier. `at_most`: how many payloads a batch should hold now."""
+    """Settles entries of one log with one applier. `at_most`: how many payloads a batch should hold now."""
 
     def __init__(
         self,
@@ -49,8 +48,7 @@ class Settling:
         canary: Canary,
         beside: Beside,
         *,
-        checkpoint: Checkpoint,
-        hints: Hints,
+        progress: ProgressWriter,
         clock: Callable[[], int],
     ) -> None:
         self.at_most = MAX_PAYLOADS
@@ -60,16 +58,14 @@ class Settling:
         self._guard = guard
         self._canary = canary
         self._beside = beside
-        self._checkpoint = checkpoint
-        self._hints = hints
+        self._progress = progress
         self._clock = clock
-        self._retries = Retries(lanes, canary, checkpoint, self._status, clock)
+        self._retries = Retries(lanes, canary, progress.checkpoint, self._status, clock)
         self._settled = 0
-        self._saved = True  # the checkpoint
 
     def settle(self, picked: Sequence[Header], entries: Sequence[LogEntry]) -> int:
-        """Settle what was picked, in the order of the log; returns how many are: applied or set aside. The others are
-        held back. Raises UnavailableError: the store, the log or the catalog is waited for."""
+        """Settle the picked entries, in the order of the log; returns how many are settled: applied or set aside. The
+        others are held back. Raises UnavailableError while the store, the log or the catalog is away."""
         self._settled = 0
         missing = {header.seq for header in picked} - {entry.seq for entry in entries}
         if missing:
@@ -77,14 +73,15 @@ class Settling:
         for is_damaged, run in groupby(entries, key=lambda entry: bool(entry.damage)):
             free = [entry for entry in run if self._retries.is_free(entry)]
             if free:
-                (self._pass_damaged if is_damaged else self._advance)(free)
+                (self._settle_damaged if is_damaged else self._advance)(free)
         if missing:
-            self._passed({header.tenant: header.seq for header in picked if self._retries.is_over(header, missing)})
+            over = [header for header in picked if self._retries.is_over(header, missing)]
+            self._progress.mark_applied({header.tenant: header.seq for header in over})
         return self._settled
 
     @property
     def busy(self) -> bool:
-        """Whether a payload is applied beside the loop: then nothing else may change the store but batches."""
+        """Whether a payload is applied beside the loop: then only batches may change the store."""
         return self._beside.busy
 
     @property
@@ -94,8 +91,8 @@ class Settling:
         return self._beside.last_turn
 
     def settle_beside(self, picked: Sequence[Header], entries: Sequence[LogEntry]) -> int:
-        """Begin to apply a costly payload (of a lane that is away) beside the loop; `collect` settles it. What there is
-        nothing to apply of, or is damaged, is settled at once, as `settle` does."""
+        """Begin to apply a costly payload (of a lane that is away) beside the loop; `collect` settles it. A payload
+        that is missing in the log or damaged is settled at once, as `settle` does."""
         if not entries or entries[0].damage:
             self._lanes.return_lane(picked[0])
             return self.settle(picked, entries)
@@ -113,19 +110,19 @@ class Settling:
         return 0
 
     def collect(self) -> int | None:
-        """Settle what was applied beside the loop, once it has ended; returns how many payloads that are, null while
-        there is none. Raises as `settle`."""
+        """Settle the batch that was applied beside the loop, if it has ended; returns how many payloads are settled,
+        null if no batch has ended. Raises as `settle`."""
         done = self._beside.collect()
         if done is None:
             return None
         self._settled = 0
         self._guard.end_beside()
         if self._lanes.return_lane(_headers(done.entries)[0]):
-            self._judge(done.entries, done.error, done.spent)
+            self._handle_outcome(done.entries, done.error, done.spent)
         return self._settled
 
     def finish(self, timeout_s: float) -> None:
-        """Wait for what is applied beside the loop, at most so long, and settle it. Raises as `settle`."""
+        """Wait at most `timeout_s` for the batch that is applied beside the loop, and settle it. Raises as `settle`."""
         self._beside.wait(timeout_s)
         self.collect()
 
@@ -145,16 +142,18 @@ class Settling:
             self._applier.apply_entries(entries)
         except BaseException as raised:  # a panic in a library is a BaseException
             error = raised
-        self._judge(entries, error, self._applier.spent)
+        self._handle_outcome(entries, error, self._applier.spent)
 
-    def _judge(self, entries: Sequence[LogEntry], error: BaseException | None, spent: Mapping[CostKey, float]) -> None:
-        """Move on, or find out what is at fault."""
+    def _handle_outcome(
+        self, entries: Sequence[LogEntry], error: BaseException | None, spent: Mapping[CostKey, float]
+    ) -> None:
+        """Save the progress of an applied batch, or deal with the error that it ended with."""
         if isinstance(error, LostPartitionError):
-            raise error  # whoever has the partition now applies them
+            raise error  # the mill that has claimed the partition applies the entries
         if isinstance(error, StoreUnavailableError):
-            self._broke_off(entries, error)
+            self._retry_break(entries, error)
         elif isinstance(error, (LogUnavailableError, OSError, KeyboardInterrupt, SystemExit)):
-            raise error  # nothing that a payload could be blamed for
+            raise error  # no payload can be at fault
         elif isinstance(error, UnavailableError):
             self._wait_for_catalog(entries, error)
         elif error is not None:
@@ -163,12 +162,12 @@ class Settling:
             self._retries.add_batch()
             self.at_most = min(MAX_PAYLOADS, 2 * self.at_most)
             self._lanes.costs.learn(_headers(entries), spent)
-            self._moved(entries)
+            self._finish_batch(entries)
 
-    def _broke_off(self, entries: Sequence[LogEntry], error: StoreUnavailableError) -> None:
-        """Wait for the store; after some times try fewer payloads at once, and hold back one that is alone.
+    def _retry_break(self, entries: Sequence[LogEntry], error: StoreUnavailableError) -> None:
+        """Count the break of the store. After MANY breaks a batch is made smaller, and a single payload is held back.
 
-        A deletion is tried until it is done. Raises `error` unless others may go on.
+        A deletion is tried until it is applied. Raises `error` unless a payload is held back, so that others go on.
         """
         if len(entries) == 1 and entries[0].payload.kind is EntryKind.DELETE:
             raise error
@@ -186,8 +185,9 @@ class Settling:
         self._set_aside(entry, why)
         self._retries.add_given_up()
 
-    def _pass_damaged(self, entries: Sequence[LogEntry]) -> None:
-        """Apply entries whose bytes are damaged in the log from the store's copy; set those aside that it lacks."""
+    def _settle_damaged(self, entries: Sequence[LogEntry]) -> None:
+        """Apply entries whose bytes are damaged in the log from the store's copy; set aside those that it has no copy
+        of."""
         for entry in entries:
             if not self._retries.is_free(entry):
                 continue
@@ -204,45 +204,24 @@ class Settling:
             _log.error("payload %d is set aside: %s", entry.seq, entry.damage)
             self._set_aside(entry, f"its bytes were damaged in the log before they were applied: {entry.damage}")
 
-    def _moved(self, entries: Sequence[LogEntry]) -> None:
+    def _finish_batch(self, entries: Sequence[LogEntry]) -> None:
         reach("mill.after_insert")
-        self._passed({entry.payload.tenant: entry.seq for entry in entries})
+        self._progress.mark_applied({entry.payload.tenant: entry.seq for entry in entries})
         self._retries.breaks.clear({entry.seq for entry in entries})
         self._status.batches += 1
         self._status.payloads += len(entries)
         self._guard.end_batch(counted=not any(map(self._lanes.is_blocked, {entry.payload.tenant for entry in entries})))
         self._settled += len(entries)
 
-    def _passed(self, through: dict[str, int]) -> None:
-        self._lanes.mark_applied(through)
-        self._saved = False
-        self.save()
-
-    def recount(self) -> None:
-        """What counts as applied is another, though nothing was applied: `save` saves it."""
-        self._saved = False
-
-    def save(self) -> None:
-        """Save what is applied, unless it was saved. Raises OSError: call it again, for the lanes have gone on."""
-        if self._saved:
-            return
-        progress = self._lanes.progress()
-        with self._status.stage("position"):
-            self._checkpoint.save(progress.checkpoint, progress.ahead)
-        self._saved = True
-        reach("mill.after_position")
-        self._status.applied_offset = progress.checkpoint
-        self._hints.send(progress.checkpoint)
-
     def _narrow(self, entries: Sequence[LogEntry], error: BaseException) -> None:
-        """Settle entries that cannot be applied together, by lanes, then by halves."""
+        """Settle entries that cannot be applied in one batch: by lanes, then by halves."""
         _log.warning("payloads %d to %d: %s: %s", entries[0].seq, entries[-1].seq, type(error).__name__, error)
         if isinstance(error, StoreQueryError):
             self._canary.probe(error)
             self.at_most = max(1, len(entries) // 2)
         if not self._by_lane(entries):
             if len(entries) == 1:
-                self._alone(entries[0], error)
+                self._settle_alone(entries[0], error)
                 return
             middle = len(entries) // 2
             self._advance(entries[:middle])
@@ -250,7 +229,7 @@ class Settling:
                 self._advance(entries[middle:])
 
     def _by_lane(self, entries: Sequence[LogEntry]) -> bool:
-        """Settle the entries of each tenant by themselves; false where they are of one."""
+        """Settle the entries of each tenant by themselves; returns false where they are of a single tenant."""
         of_tenant: dict[str, list[LogEntry]] = {}
         for entry in entries:
             of_tenant.setdefault(entry.payload.tenant, []).append(entry)
@@ -260,15 +239,15 @@ class Settling:
             self._advance(part)
         return True
 
-    def _alone(self, entry: LogEntry, error: BaseException) -> None:
-        """A payload that cannot be applied by itself: it is tried again, then set aside."""
+    def _settle_alone(self, entry: LogEntry, error: BaseException) -> None:
+        """Hold back a payload that cannot be applied by itself; set it aside when it was tried often enough."""
         if not isinstance(error, StoreQueryError):
             _log.error("payload %d is set aside", entry.seq, exc_info=error)
             self._set_aside(entry, f"{type(error).__name__}: {error}")
             return
         why = f"the store refuses it (code {error.store_code}): {error.message}"
         hold = self._retries.hold(entry, why)
-        if isinstance(error, StoreDamagedError):  # no payload is at fault: it waits until the store is repaired
+        if isinstance(error, StoreDamagedError):  # no payload is at fault: this one waits until the store is repaired
             return
         if not self._retries.is_exhausted(hold, error):
             return
@@ -287,10 +266,10 @@ class Settling:
                 entry, f"the store refuses what sets it aside (code {error.store_code}): {error.message}"
             )
             raise
-        self._moved([entry])
+        self._finish_batch([entry])
 
     def _wait_for_catalog(self, entries: Sequence[LogEntry], error: UnavailableError) -> None:
-        """What one tenant's payloads wait for holds back that tenant's only. Raises `error` when nobody goes on."""
+        """Hold back the payloads of a tenant that wait for the catalog. Raises `error` when no lane can go on."""
         if self._by_lane(entries):
             return
         self._retries.hold(entries[0], error.message, state="waiting_for_catalog")

@@ -53,6 +53,7 @@ class Mill:
         self._reader, self._store, self._hints = parts.reader, parts.store, parts.hints
         self._clock, self._partition, self._checkpoint = parts.clock, parts.partition, parts.checkpoint
         self._lanes, self._guard, self._settling = parts.lanes, parts.guard, parts.settling
+        self._progress = parts.progress
         self._applier, self._retention, self._confirmer = parts.applier, parts.retention, parts.confirmer
         self.recovery = Recovery(parts)
         self._turns = turns or Turns()
@@ -160,10 +161,10 @@ class Mill:
         if not self._started:
             self._start()
         if self.replays is not None and self._lanes.block(self.replays.blocked):
-            self._settling.recount()
+            self._progress.recount()
             self._applier.recall_replays(self.progress.checkpoint)
         self.status.looped_at_ns = self._clock()
-        self._settling.save()
+        self._progress.save()
         if not self._settling.busy:
             self.recovery.confirm()
         elif (settled := self._settling.collect()) is not None:
