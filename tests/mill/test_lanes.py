@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tidemill.log.contract import Header
 from tidemill.mill.costs import Costs
-from tidemill.mill.lanes import ALONE_S, BATCH_S, COSTLY_S, MAX_BYTES, MAX_WAITING, Hold, Lanes
+from tidemill.mill.lanes import ALONE_S, BATCH_S, COSTLY_S, MAX_BYTES, Hold, Lanes
 from tidemill.mill.progress import PartitionProgress
 from tidemill.model.payload import EntryKind
 
@@ -60,7 +60,7 @@ def test_every_entry_is_picked_once_and_those_of_a_tenant_in_their_order(
     for tenant in "abc":
         assert seen[tenant] == [one.seq for one in headers if one.tenant == tenant]
     assert lanes.progress() == PartitionProgress(seq)
-    assert lanes.room == MAX_WAITING
+    assert lanes.waiting == 0
 
 
 def test_what_is_costly_is_not_among_what_is_cheap_and_goes_by_turns() -> None:

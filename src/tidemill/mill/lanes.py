@@ -73,6 +73,11 @@ class Lanes:
         """How many more headers may be added."""
         return MAX_WAITING - self._count
 
+    @property
+    def waiting(self) -> int:
+        """How many entries wait."""
+        return self._count
+
     def add(self, headers: Iterable[Header]) -> None:
         """Add entries, which follow those that were added before. Those that are applied already are left out."""
         for header in headers:
