@@ -134,7 +134,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
     ending = threading.Thread(target=lambda: (stop.wait(), poller.stop()), name="end-poller")
     ending.start()
     try:
-        mill.run(stop)
+        mill.run_until(stop)
     finally:
         stop.set()
         ending.join()
@@ -147,6 +147,7 @@ def _crew(runtime: Runtime, store: Any, book: FeedBook, catalog: Catalog) -> "Cr
     from tidemill.log.opening import open_partition_reader
     from tidemill.mill.backup_hold import BackupHold
     from tidemill.mill.crew import Crew
+    from tidemill.mill.parts import MillParts
     from tidemill.mill.state_files import FileMillState, mill_folder
     from tidemill.mill.turns import Turns
     from tidemill.mill.worker import Mill
@@ -159,17 +160,19 @@ def _crew(runtime: Runtime, store: Any, book: FeedBook, catalog: Catalog) -> "Cr
 
     def mill_of(partition: Partition, end: Hints) -> Mill:
         return Mill(
-            open_partition_reader(folder, partition.number),
-            _mill_store(runtime) if partition.number else store,
-            book,
-            FileMillState(mill_folder(folder, partition.number), partition.start, catalog),
-            end,
-            work=mill_folder(folder, partition.number) / "replays",
-            max_depth=runtime.settings.max_depth,
-            replays=CatalogReplays(catalog),
-            trust=_trust(runtime.settings),
+            MillParts(
+                open_partition_reader(folder, partition.number),
+                _mill_store(runtime) if partition.number else store,
+                book,
+                FileMillState(mill_folder(folder, partition.number), partition.start, catalog),
+                end,
+                work=mill_folder(folder, partition.number) / "replays",
+                max_depth=runtime.settings.max_depth,
+                replays=CatalogReplays(catalog),
+                trust=_trust(runtime.settings),
+                partition=partition,
+            ),
             backup_hold=backup_hold,
-            partition=partition,
             turns=turns,
         )
 

@@ -39,12 +39,12 @@ def test_a_store_that_keeps_nothing_is_found_out_and_what_it_lacks_is_applied_ag
                 house.send("location", fix("a", second), received_ns=time.time_ns())
                 second += 1
 
-        threads = [threading.Thread(target=sent), threading.Thread(target=house.mill.run, args=(stop,))]
+        threads = [threading.Thread(target=sent), threading.Thread(target=house.mill.run_until, args=(stop,))]
         for thread in threads:
             thread.start()
         status = house.mill.status
         try:
-            until(lambda: status.position > 20, 60)
+            until(lambda: status.applied_offset > 20, 60)
             for table in ("points", "*"):
                 liar.table = table
                 before = liar.swallowed

@@ -124,7 +124,7 @@ def test_sigkill_loses_and_doubles_nothing(server: Server, role: str) -> None:
         "mill.before_insert:3",
         "mill.after_points:3",
         "mill.after_insert:3",
-        "mill.after_position:3",
+        "mill.after_checkpoint:3",
     ],
 )
 def test_a_crash_at_each_named_place_loses_and_doubles_nothing(tmp_path: Path, place: str) -> None:

@@ -28,7 +28,7 @@ from tidemill.model.ids import new_receipt
 from tidemill.model.replay import Replay, ReplayRequest
 
 Build = Callable[..., House]
-LIVE = ("before_insert", "after_points", "after_told", "after_insert", "after_position")
+LIVE = ("before_insert", "after_points", "after_told", "after_insert", "after_checkpoint")
 DELETIONS = [
     *(("begun", "payload"), ("buried", "range"), ("in_between", "series"), ("before_applied", "feed")),
     *(("in_between", "range"), ("buried", "payload"), ("begun", "range"), ("in_between", "feed")),

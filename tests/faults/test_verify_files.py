@@ -18,7 +18,7 @@ from tests.query.support import asked
 from tests.support.engine import Engine
 from tidemill.errors import StoreDamagedError, StoreQueryError
 from tidemill.log.opening import log_files, open_log_reader
-from tidemill.mill.settling import TRIES_ALONE
+from tidemill.mill.retries import TRIES_ALONE
 from tidemill.mill.verify.repair import repair_store, stored_body
 from tidemill.mill.verify.repair_parts import repair_parts
 from tidemill.model.offset import ONLY
@@ -134,7 +134,7 @@ def test_damage_to_who_owns_a_partition_is_waited_for_and_set_aside_whatever_the
     place.spoil("owners", "data.bin")
     place.house.send("dropzone", heap(9, 1.0, 2.0))
     with pytest.raises(StoreQueryError):
-        place.house.mill.step()
+        place.house.mill.apply_batch()
     repaired = repair_parts(open_log_reader(place.folder), Store(place.engine.address), pytest.fail)
     assert (len(repaired.done), repaired.lost) == (1, [])
     assert "of table owners is damaged, and set aside" in repaired.done[0]
@@ -151,7 +151,7 @@ def test_a_payload_that_meets_a_damaged_part_waits_for_the_repair_and_is_not_set
     deadline = time.monotonic() + 60
     lanes = place.house.mill._lanes
     while (hold := lanes.held("default")) is None or hold.tries <= TRIES_ALONE:
-        place.house.mill.step()
+        place.house.mill.apply_batch()
         assert time.monotonic() < deadline, place.house.mill.status.last_error
         time.sleep(0.01)
     assert "damaged" in place.house.mill.status.last_error

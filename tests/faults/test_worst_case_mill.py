@@ -196,7 +196,7 @@ def test_the_worst_payloads_of_a_tenant_bound_memory_and_hold_nobody_else_up(tmp
 @contextlib.contextmanager
 def working(house: House) -> Iterator[None]:
     stop = threading.Event()
-    thread = threading.Thread(target=house.mill.run, args=(stop,))
+    thread = threading.Thread(target=house.mill.run_until, args=(stop,))
     thread.start()
     try:
         yield

@@ -21,7 +21,7 @@ from tidemill.catalog.feeds import CatalogFeeds
 from tidemill.feeds.book import FeedBook
 from tidemill.mill import ledger, rollups, store_history
 from tidemill.mill.affected import AffectedWindows
-from tidemill.mill.batch import by_feed, transform
+from tidemill.mill.batch import group_by_feed, transform_entries
 from tidemill.mill.decide import decide
 from tidemill.mill.ledger import INSTANT
 from tidemill.mill.stages import TransformPipeline
@@ -62,7 +62,7 @@ class Folded(Tables):
         """Apply entries in these batches, whatever their order."""
         for batch in batches:
             alive = [entry for entry in batch if entry.seq not in self.deleted_payloads()]
-            for run in store_history.runs(alive, self._pipeline.looks_back):
+            for run in store_history.split_runs(alive, self._pipeline.looks_back):
                 self._apply(run)
 
     def all(self, table: str, tenant: str = "") -> list[dict[str, Any]]:
@@ -99,8 +99,8 @@ class Folded(Tables):
         version = next(self._versions)
         batch = []
         try:
-            for (tenant, feed), of_feed in by_feed(entries):
-                transformed = transform(tenant, feed, of_feed, self._pipeline, History(self))
+            for (tenant, feed), of_feed in group_by_feed(entries):
+                transformed = transform_entries(tenant, feed, of_feed, self._pipeline, History(self))
                 state = self.state(transformed)
                 writes = decide(transformed, state, version=version, now=NOW_NS)
                 for contest in writes.contests:

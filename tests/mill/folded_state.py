@@ -10,7 +10,7 @@ from tidemill.mill import rollups
 from tidemill.mill.affected import AffectedWindows
 from tidemill.mill.batch import FeedBatch
 from tidemill.mill.changes import CHANGED
-from tidemill.mill.known import NEVER, SERIES_STATES, words
+from tidemill.mill.known import NEVER, SERIES_STATES, hash_words
 from tidemill.mill.store_state import CURRENT, EARLIER, SEALED, StoreState
 from tidemill.mill.tombstones import TOMBSTONES
 from tidemill.rules.history_lookup import LATEST, POINTS
@@ -45,7 +45,7 @@ class Tables:
 
     def _states(self, series: pl.Series) -> pl.DataFrame:
         rows = self.held("series").select(
-            "series", "version", "deleted", "deleted_seq", created_ns=_ns("created_at"), words=words()
+            "series", "version", "deleted", "deleted_seq", created_ns=_ns("created_at"), words=hash_words()
         )  # fmt: skip
         latest = self.held("points").group_by("series").agg(latest=_ns("time").max())
         ends = self.held("rollups").group_by("series").agg(

@@ -21,6 +21,7 @@ from tidemill.log.contract import BacklogReader, IntakeLog
 from tidemill.log.limits import LogLimits
 from tidemill.log.opening import open_partition_reader
 from tidemill.log.sqlite import SqliteLog
+from tidemill.mill.parts import MillParts
 from tidemill.mill.state_files import FileMillState
 from tidemill.mill.worker import Mill
 from tidemill.model.deletion import Deletion, deletion_payload
@@ -117,15 +118,17 @@ class House:
         end = hints or Hints.pair()[1]
         self.state = FileMillState(self.folder / "mill", self.partition.start, self.catalog)
         self.mill = Mill(
-            self.open_reader(),
-            self.store,
-            self.book,
-            self.state,
-            end,
-            work=self.folder / "mill" / "replays",
-            clock=self.clock,
-            replays=self.replays,
-            partition=self.partition,
+            MillParts(
+                self.open_reader(),
+                self.store,
+                self.book,
+                self.state,
+                end,
+                work=self.folder / "mill" / "replays",
+                clock=self.clock,
+                replays=self.replays,
+                partition=self.partition,
+            )
         )
         return self.mill
 
@@ -166,7 +169,7 @@ class House:
     def work(self) -> int:
         """Apply all that the log holds."""
         count = 0
-        while (done := self.mill.step()) or self.mill.holding:
+        while (done := self.mill.apply_batch()) or self.mill.holding:
             count += done
             if not done:
                 time.sleep(0.01)
@@ -196,7 +199,7 @@ class House:
         applier = self.mill._applier
         applier.resume()
         for batch in batches:
-            applier.apply(batch)
+            applier.apply_entries(batch)
 
     def all(self, table: str, tenant: str = "") -> list[dict[str, Any]]:
         return self.store.rows(f"all_{table}", tenant=tenant or self.tenant)

@@ -21,6 +21,7 @@ from tidemill.decode.decoder import Decoder
 from tidemill.feeds.book import FeedBook
 from tidemill.hints import Hints
 from tidemill.log.sqlite import SqliteLogReader
+from tidemill.mill.parts import MillParts
 from tidemill.mill.state_files import FileMillState
 from tidemill.mill.worker import Mill
 from tidemill.model.offset import Partition
@@ -43,8 +44,10 @@ def main(folder: Path, address: StoreAddress, partition: Partition) -> None:
     reader = SqliteLogReader(folder / "log")
     state = FileMillState(folder / "mill", partition.start, catalog)
     work, replays = folder / "mill" / "replays", CatalogReplays(catalog)
-    mill = Mill(reader, Store(address), book, state, Hints.pair()[0], work=work, replays=replays, partition=partition)
-    while mill.step() or (mill.replays and mill.replays.step(mill.progress)):
+    mill = Mill(
+        MillParts(reader, Store(address), book, state, Hints.pair()[0], work=work, replays=replays, partition=partition)
+    )
+    while mill.apply_batch() or (mill.replays and mill.replays.step(mill.progress)):
         pass
     print(mill.progress.checkpoint)
 

@@ -33,7 +33,7 @@ class Mill:
 
     def run(self) -> None:
         while not self.stop.wait(0.001):
-            self.hold.keep(42, self.turn, self.stop)
+            self.hold.hold_still(42, self.turn, self.stop)
             self.rounds += 1
 
     def turn(self) -> None:
@@ -91,7 +91,7 @@ def test_the_mill_keeps_still_until_the_hold_is_removed(tmp_path: Path, desk: Pa
         for mine in ("a", "b"):
             (desk / HOLD).write_text(mine)
             held = answer(desk, mine)
-            assert (held.position, held.engine, held.error) == (42, "26.9", "")
+            assert (held.offset, held.engine, held.error) == (42, "26.9", "")
             still, turns = mill.rounds, mill.turns
             until(lambda turns=turns: mill.turns > turns + 5)
             assert mill.rounds == still

@@ -165,9 +165,9 @@ def test_a_second_attempt_in_other_batches_continues_the_chain(
     applier = house.mill._applier
     with monkeypatch.context() as patch, pytest.raises(ConnectionError):
         patch.setattr(Store, "insert", failing)
-        applier.apply(entries[1:3])
-    applier.apply(entries[1:2])
-    applier.apply(entries[2:4])
+        applier.apply_entries(entries[1:3])
+    applier.apply_entries(entries[1:2])
+    applier.apply_entries(entries[2:4])
     windows = [(old, new) for _, every, _, old, new, _ in told(house) if every]
     assert windows[0][0] == 1.0
     assert windows[-1][1] == 5.0

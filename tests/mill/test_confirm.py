@@ -81,7 +81,7 @@ def test_nothing_is_confirmed_beyond_what_is_missing(house: House) -> None:
     (house.folder / "mill" / "confirmed").unlink(missing_ok=True)
     lose(house, "payloads", "tenant = {tenant:String} AND {seq} = 11")
     mill = house.new_mill()
-    mill._confirm()
+    mill.recovery.confirm()
     assert (mill.progress.checkpoint, mill.status.confirmed) == (house.offset(10), house.offset(0))
     assert mill.status.last_error.endswith(f"applying again from payload {house.offset(11)}")
 
@@ -96,7 +96,7 @@ def test_what_went_on_request_is_not_missed(house: House) -> None:
     first = house.entries()[0].payload.receipt
     house.ask(Deletion(kind="payload", feed="location", receipt=first))
     house.work()
-    house.mill._retention.run()
+    house.mill._retention.run_due()
     (house.folder / "mill" / "confirmed").unlink(missing_ok=True)
     before = house.everything()
     house.new_mill()
@@ -113,9 +113,9 @@ def test_what_is_past_retention_is_not_missed(build: Build) -> None:
     house.send("location", fix(12))
     house.work()
     job = retention(house, clocks)
-    job.run()
+    job.run_due()
     clocks.pass_days(8)
-    job.run()
+    job.run_due()
     assert house.all("points") == []
     (house.folder / "mill" / "confirmed").unlink(missing_ok=True)
     house.new_mill()
@@ -135,7 +135,7 @@ def test_a_wiped_store_takes_the_confirmed_place_back(build: Build, tmp_path: Pa
         )
     mill = house.new_mill()
     mill._start()
-    mill._confirm()
+    mill.recovery.confirm()
     assert mill.status.confirmed <= house.offset(10)
     house.work()
     prove(house)

@@ -38,7 +38,7 @@ def test_payloads_are_applied_while_the_store_refuses_the_count(house: House) ->
     with_question(house, "confirm_suspects", f"{sql} SETTINGS max_memory_usage = 1000")
     fixes(house, 3)
     house.work()
-    house.mill._confirm()
+    house.mill.recovery.confirm()
     fixes(house, 3)
     house.work()
     assert (house.applied, house.mill.status.confirmed) == (6, house.offset(0)), "nothing is trimmed uncounted"
@@ -96,7 +96,7 @@ def test_what_is_lacking_is_applied_also_when_the_store_goes_away_before_it_is_a
 
     house.mill._store.rows = away  # type: ignore[method-assign]
     with pytest.raises(StoreUnavailableError):
-        house.mill.step()
+        house.mill.apply_batch()
     del house.mill._store.rows  # type: ignore[method-assign]
     house.mill._confirmer.hurry()  # as the loop does after every error
     house.work()
@@ -110,7 +110,7 @@ def test_the_position_that_could_not_be_saved_is_saved_when_there_is_room_again(
     draft.mkdir(parents=True)  # nothing can be written there
     fixes(house, 2)
     with pytest.raises(OSError):
-        house.mill.step()
+        house.mill.apply_batch()
     draft.rmdir()
     house.work()
     assert house.state.progress().checkpoint == house.offset(2)
@@ -131,14 +131,14 @@ def test_a_payload_that_lacks_for_good_is_applied_again_less_and_less_often(hous
     lose(house, "payloads", "tenant = {tenant:String} AND {seq} = 2")
     looks = []
     while now[0] < 3_600:
-        if confirmer.look(house.offset(3)) == house.offset(1):
+        if confirmer.confirm_next(house.offset(3)) == house.offset(1):
             looks.append(now[0])
         now[0] += 10.0
     assert looks[:3] == [0, 20, 60]
     assert len(looks) <= 12
     house.apply([house.entries()])
     now[0] += 600.0
-    assert confirmer.look(house.offset(3)) is None
+    assert confirmer.confirm_next(house.offset(3)) is None
     assert confirmer.seq == house.offset(3)
 
 

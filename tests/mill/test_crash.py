@@ -54,7 +54,7 @@ def more_traffic(house: House) -> None:
     house.send("dropzone", {"time_stamp": "2019-05-01T06:00:01Z", "data": [7.0]})
 
 
-@pytest.mark.parametrize("point", ["before_insert", "after_points", "after_insert", "after_position"])
+@pytest.mark.parametrize("point", ["before_insert", "after_points", "after_insert", "after_checkpoint"])
 def test_a_crash_anywhere_is_made_good(build: Build, point: str) -> None:
     calm, crashing = build(), build()
     for house in (calm, crashing):
@@ -113,7 +113,7 @@ def test_payloads_of_a_feed_that_the_catalog_lacks_wait_for_it(house: House) -> 
     house.send("location", fix(1))
     house.send("mine", fix(2))
     with pytest.raises(UnavailableError, match="version 1 of feed 'mine'"):
-        house.mill.step()
+        house.mill.apply_batch()
     house.texts.apply(house.tenant, "mine", house.texts.list(house.tenant)[1].text.replace("location", "mine"))
     assert house.work() == 2
     assert {row["state"] for row in house.all("payloads")} == {"applied"}
@@ -127,12 +127,12 @@ def test_a_variable_that_only_polling_needs_holds_no_payload_up(house: House) ->
     house.send("location", fix(1), feed_version=version)
     house.work()
     assert [row["state"] for row in house.all("payloads")] == ["applied"]
-    house.mill._retention.run()
+    house.mill._retention.run_due()
 
 
 def working(house: House) -> tuple[threading.Event, threading.Thread]:
     stop = threading.Event()
-    thread = threading.Thread(target=house.mill.run, args=(stop,))
+    thread = threading.Thread(target=house.mill.run_until, args=(stop,))
     thread.start()
     return stop, thread
 
@@ -171,7 +171,7 @@ def test_a_store_that_goes_away_is_waited_for(tmp_path: Path) -> None:
         engine.stop()
     found = house.state.telemetry()
     assert found is not None
-    assert (found.state, found.position, found.lag) == ("stopped", house.offset(2), 0)
+    assert (found.state, found.applied_offset, found.lag) == ("stopped", house.offset(2), 0)
 
 
 def test_ends_by_force_while_a_slow_store_is_waited_for_condemn_nobody(
@@ -270,7 +270,7 @@ def test_a_store_that_refuses_for_reasons_of_its_own_is_waited_for(
         refusing(patch, code, lambda name, frame: name == "points")
         for _ in range(3):
             with pytest.raises(StoreUnavailableError, match=f"{code}"):
-                house.mill.step()
+                house.mill.apply_batch()
     assert house.work() == 3
     assert {row["state"] for row in house.all("payloads")} == {"applied"}
     assert len(house.values("speed")) == 3
@@ -283,7 +283,7 @@ def test_a_store_with_memory_for_few_payloads_is_given_few(house: House, monkeyp
     done = refusals = 0
     while done < 20:
         try:
-            done += house.mill.step()
+            done += house.mill.apply_batch()
         except StoreUnavailableError:
             refusals += 1
             assert refusals < 20
@@ -300,7 +300,7 @@ def test_a_payload_that_is_set_aside_leaves_nothing(build: Build, monkeypatch: p
     bad = shaken.send("location", both)
     calm.send("location", both, kind=EntryKind.REFUSED, faults=(Fault("$", "poison", ""),))
     calm.work()
-    monkeypatch.setattr("tidemill.mill.settling.TRIES_ALONE", 2)
+    monkeypatch.setattr("tidemill.mill.retries.TRIES_ALONE", 2)
     with monkeypatch.context() as patch:
         refusing(
             patch,
@@ -324,7 +324,7 @@ def test_a_payload_that_is_set_aside_leaves_nothing(build: Build, monkeypatch: p
 def test_a_store_that_refuses_what_is_set_aside_does_not_end_the_mill(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tidemill.mill.settling.TRIES_ALONE", 1)
+    monkeypatch.setattr("tidemill.mill.retries.TRIES_ALONE", 1)
     house.send("location", fix(1))
     with monkeypatch.context() as patch:
         refusing(patch, 117, lambda name, frame: name == "payloads")

@@ -100,7 +100,7 @@ def test_what_was_counted_before_is_not_forgiven(tmp_path: Path) -> None:
 def test_an_end_by_force_after_it_was_told_to_stop_is_no_crash(tmp_path: Path) -> None:
     for _ in range(5):
         guard = started(tmp_path / "a", 0)
-        guard.stopping()
+        guard.forgive_stop()
         guard.begin(entries(1, 1))
     assert not started(tmp_path / "a", 0).is_poison(entries(1, 1))
 
@@ -109,11 +109,11 @@ def test_of_a_batch_of_some_tenants_only_theirs_are_suspected(tmp_path: Path) ->
     batch = [LogEntry(seq, payload(tenant=tenant)) for seq, tenant in ((3, "a"), (5, "b"), (9, "a"))]
     started(tmp_path / "a", 0).begin(batch)
     guard = started(tmp_path / "a", 0)
-    found = {(t, s) for t in "abc" for s in range(1, 12) if guard.suspected(Header(s, t, "f", EntryKind.DATA, 1))}
+    found = {(t, s) for t in "abc" for s in range(1, 12) if guard.is_suspect(Header(s, t, "f", EntryKind.DATA, 1))}
     assert {(3, "a"), (5, "b"), (9, "a")} <= {(s, t) for t, s in found}
     assert not any(t == "c" or s > 9 or (t == "b" and s > 5) for t, s in found)
-    assert guard.suspects(PartitionProgress(2, {"a": 9}))
-    assert not guard.suspects(PartitionProgress(2, {"a": 9, "b": 5}))
+    assert guard.has_suspects(PartitionProgress(2, {"a": 9}))
+    assert not guard.has_suspects(PartitionProgress(2, {"a": 9, "b": 5}))
 
 
 def test_an_attempt_of_an_older_version_suspects_all_up_to_its_last(tmp_path: Path) -> None:
@@ -123,9 +123,9 @@ def test_an_attempt_of_an_older_version_suspects_all_up_to_its_last(tmp_path: Pa
     )
     guard = started(tmp_path / "a", 2)
     assert guard.limit(PartitionProgress(2)) == 1
-    assert guard.suspected(Header(9, "any", "f", EntryKind.DATA, 1))
-    assert not guard.suspected(Header(10, "any", "f", EntryKind.DATA, 1))
-    assert not guard.suspects(PartitionProgress(9))
+    assert guard.is_suspect(Header(9, "any", "f", EntryKind.DATA, 1))
+    assert not guard.is_suspect(Header(10, "any", "f", EntryKind.DATA, 1))
+    assert not guard.has_suspects(PartitionProgress(9))
 
 
 COSTLY = LogEntry(3, payload(tenant="costly"))
@@ -134,8 +134,8 @@ COSTLY = LogEntry(3, payload(tenant="costly"))
 def suspected(path: Path, position: int) -> list[int]:
     guard = started(path, position)
     owners = {1: "default", 2: "default", 3: "costly", 4: "costly", 5: "default"}
-    assert guard.suspects(PartitionProgress(position))
-    return [seq for seq, name in owners.items() if guard.suspected(Header(seq, name, "f", EntryKind.DATA, 1))]
+    assert guard.has_suspects(PartitionProgress(position))
+    return [seq for seq, name in owners.items() if guard.is_suspect(Header(seq, name, "f", EntryKind.DATA, 1))]
 
 
 def test_what_is_applied_beside_the_loop_is_suspected_with_the_batch_and_after_it(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_what_is_applied_beside_the_loop_is_suspected_with_the_batch_and_after_i
     guard.begin_beside([COSTLY])
     guard.begin(entries(1, 2))
     assert suspected(tmp_path / "a", 0) == [1, 2, 3]
-    guard.settled()
+    guard.end_batch()
     assert suspected(tmp_path / "a", 2) == [3]
     alone = started(tmp_path / "a", 2)
     assert not alone.is_poison([COSTLY])

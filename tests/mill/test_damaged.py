@@ -88,7 +88,7 @@ def test_a_damaged_entry_whose_copy_the_store_refuses_holds_up_its_own_tenant_on
     house.send("dropzone", heap(0, 1.0, 2.0), tenant=other)
     garble(house, 1, "2.0", "9.0")
     for _ in range(3):
-        house.mill.step()
+        house.mill.apply_batch()
     assert [row["seq"] for row in house.all("payloads", other)] == [3]
     assert house.all("payloads") == []
     assert house.mill.holding
@@ -100,12 +100,12 @@ def test_an_entry_that_is_lost_while_it_is_held_back_is_passed(build: Build) -> 
     for number in range(3):
         house.send("dropzone", heap(number, 1.0, 2.0))
     house.mill._start()
-    house.mill._look()
+    house.mill._read_headers()
     house.mill._lanes.hold(house.tenant, Hold(house.offset(1), "the store refuses it", 1, 0.0))
     with apsw.Connection(str(house.folder / "log" / "log.sqlite")) as connection:
         connection.execute("DELETE FROM entries WHERE seq = ?", (house.offset(1),))
     connection.close()
     for _ in range(4):
-        house.mill.step()
+        house.mill.apply_batch()
     assert house.mill.progress.checkpoint == house.offset(3)
     assert {row["seq"] for row in house.all("payloads")} == {2, 3}

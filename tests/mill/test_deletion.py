@@ -32,7 +32,7 @@ def test_a_deleted_series_is_marked_and_purged(house: House) -> None:
     house.work()
     assert alive(house) == {}
     assert [row["deleted"] for row in house.all("series")] == [True]
-    house.mill._retention.run()
+    house.mill._retention.run_due()
     assert house.all("points") == []
     data, deletion = house.all("payloads")
     assert (data["state"], data["body"], data["accepted"], deletion["state"]) == ("deleted", "", 1 + 1, "applied")
@@ -47,7 +47,7 @@ def test_sent_again_it_is_back_with_only_what_is_new(house: House) -> None:
     assert list(alive(house).values()) == [4.0]
     assert [row["deleted"] for row in house.all("series")] == [False]
     assert house.all("replaced") == [], "a deleted value is not replaced"
-    house.mill._retention.run()
+    house.mill._retention.run_due()
     assert [row["value"] for row in house.all("points")] == [4.0]
 
 
@@ -131,7 +131,7 @@ def test_replay_over_a_deletion_changes_nothing(house: House) -> None:
     for speed in (2.0, 8.0):
         house.send("location", fix(12, speed=speed))
     house.work()
-    house.mill._retention.run()
+    house.mill._retention.run_due()
     before = house.everything()
     (house.folder / "mill" / "position").unlink()
     house.new_mill()

@@ -175,7 +175,7 @@ def test_a_feed_goes_whole_and_begins_anew(house: House) -> None:
     house.work()
     delete(house, "feed", "location")
     assert counts(house) == (8, 3, 1, 0)
-    house.mill._retention.run()
+    house.mill._retention.run_due()
     assert house.all("rejections") == house.all("rollups") == []
     assert {row["seq"] for row in house.all("points")} == {2}
     assert all(row["deleted"] for row in house.all("series") if row["feed"] == "location")
@@ -206,9 +206,9 @@ def test_sealed_windows_are_emptied_where_the_range_holds_them_whole(build: Buil
     house.send("location", fix(1, "b2"), received_ns=clocks.now())
     house.work()
     job = retention(house, clocks)
-    job.run()
+    job.run_due()
     clocks.pass_days(8)
-    job.run()
+    job.run_due()
     assert house.all("points") == []
     cut = parse_instant("2017-01-01T18:06:30Z")
     delete(house, "range", "location", tags={"user_id": "a1"}, end_ns=cut)
@@ -254,7 +254,7 @@ def test_a_deletion_that_is_cut_short_anywhere_is_made_good(build: Build, monkey
     cut = crowd(build())
 
     def end(name: str) -> None:
-        if name == "deletion.buried":
+        if name == "deletion.tombstones_written":
             raise StoreUnavailableError("cut short")
 
     monkeypatch.setattr("tidemill.mill.deletion.reach", end)

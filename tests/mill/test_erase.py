@@ -82,19 +82,19 @@ def test_after_a_payload_and_a_feed_are_erased_no_file_holds_their_bytes(tmp_pat
         checkpoint = lambda: house.mill.progress.checkpoint  # noqa: E731
         eraser = Eraser(house.mill.context.store, house.log.erased, house.clock, checkpoint, house.partition)
         for _ in range(20):
-            assert eraser.run(), "the log has not let go yet"
+            assert eraser.run_step(), "the log has not let go yet"
         assert erase_deleted(house.store, house.log, house.catalog, LogProgress((house.mill.progress,)))
         [replayed] = house.replays.list("t")
         assert (replayed.result.points, replayed.result.records) == ((), 1), "its values are gone, not its counts"
         assert house.log.erased() == house.offset(last)
         assert {row["erased_ns"] for row in receipts(house).values()} == {None}
         for _ in range(150):
-            if not eraser.run():
+            if not eraser.run_step():
                 break
             time.sleep(0.1)
         assert all(row["erased_ns"] for row in receipts(house).values())
         assert holding(tmp_path, SECRET) == holding(tmp_path, OTHER) == set()
         assert holding(tmp_path, KEPT) == {"store", "log"}
-        assert not eraser.run()
+        assert not eraser.run_step()
         house.close()
     assert holding(tmp_path, SECRET) == set()

@@ -44,7 +44,7 @@ class Fickle(Costs):
         super().__init__()
         self._chance = chance
 
-    def of(self, header: Header) -> float:
+    def estimate_s(self, header: Header) -> float:
         return self._chance.choice([0.001, 0.2, 0.5, 3.0])
 
 
@@ -54,7 +54,7 @@ def by_fits_and_starts(house: House, chance: Random, last: int) -> None:
     while house.mill.progress.checkpoint < house.offset(last):
         if chance.random() < 0.2:
             path = house.folder / "mill" / "position"
-            house.mill._guard.stopping()  # who is told to end is not ended by a payload
+            house.mill._guard.forgive_stop()  # who is told to end is not ended by a payload
             house.mill._settling._beside.wait(60)  # a process takes its threads along
             if older is not None and chance.random() < 0.5:
                 path.write_bytes(older)
@@ -62,7 +62,7 @@ def by_fits_and_starts(house: House, chance: Random, last: int) -> None:
             house.new_mill()
         house.mill._lanes.costs = Fickle(chance)
         house.mill._settling.at_most = chance.randint(1, 5)
-        house.mill.step()
+        house.mill.apply_batch()
 
 
 @settings(max_examples=rounds(2, 40), deadline=None, phases=PHASES, suppress_health_check=list(HealthCheck))
@@ -122,7 +122,7 @@ def test_rules_that_look_back_find_the_same_past(
 def test_a_payload_that_the_store_refuses_is_set_aside_and_others_go_on_meanwhile(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tidemill.mill.settling.TRIES_SCARCE", 3)
+    monkeypatch.setattr("tidemill.mill.retries.TRIES_SCARCE", 3)
     other = house.neighbour("one")
     house.send("location", fix(0))
     house.work()
@@ -133,7 +133,7 @@ def test_a_payload_that_the_store_refuses_is_set_aside_and_others_go_on_meanwhil
         monkeypatch, 241, lambda name, frame: name == "points" and house.offset(bad) in frame.to_dict().get("seq", [])
     )
     house.mill._lanes.costs = Costs()  # the first payload of all loads code
-    house.mill.step()
+    house.mill.apply_batch()
     assert house.mill.progress == PartitionProgress(house.offset(bad - 1), {other: house.offset(seq)})
     assert house.mill.status.state == "waiting_for_store"
     assert "code 241" in house.mill.status.last_error
@@ -151,7 +151,7 @@ def test_a_store_that_takes_probes_and_refuses_all_payloads_costs_none(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Too many parts in the partition of now: what was applied before is refused as well."""
-    monkeypatch.setattr("tidemill.mill.settling.TRIES_SCARCE", 2)
+    monkeypatch.setattr("tidemill.mill.retries.TRIES_SCARCE", 2)
     house.send("location", fix(0))
     house.work()
     for second in range(1, 4):
@@ -169,7 +169,7 @@ def test_a_store_that_takes_probes_and_refuses_all_payloads_costs_none(
 def test_without_anything_applied_before_one_payload_is_set_aside_and_no_second(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tidemill.mill.settling.TRIES_ALONE", 2)
+    monkeypatch.setattr("tidemill.mill.retries.TRIES_ALONE", 2)
     for second in range(3):
         house.send("location", fix(second))
     with monkeypatch.context() as patch:
@@ -177,7 +177,7 @@ def test_without_anything_applied_before_one_payload_is_set_aside_and_no_second(
         deadline = time.monotonic() + 60
         while "nothing else was applied" not in house.mill.status.last_error:
             assert time.monotonic() < deadline, "it has no brake"
-            house.mill.step()
+            house.mill.apply_batch()
             time.sleep(0.02)
     assert [row["state"] for row in house.all("payloads")] == ["poison"]
 
@@ -186,7 +186,7 @@ def test_a_tenant_whose_feed_the_catalog_lacks_waits_alone(house: House) -> None
     other = house.neighbour("one")
     house.send("mine", fix(1))
     seq = house.send("location", fix(2), tenant=other)
-    house.mill.step()
+    house.mill.apply_batch()
     assert house.mill.progress == PartitionProgress(house.partition.start, {other: house.offset(seq)})
     assert house.mill.status.state == "waiting_for_catalog"
     house.texts.apply(house.tenant, "mine", house.texts.list(house.tenant)[1].text.replace("location", "mine"))
@@ -216,7 +216,7 @@ def test_a_payload_under_which_the_store_breaks_off_is_set_aside_and_others_go_o
     while house.mill.progress.checkpoint < house.offset(after[-1]):
         assert time.monotonic() < deadline, house.mill.status
         with suppress(UnavailableError):
-            house.mill.step()
+            house.mill.apply_batch()
         if house.mill.holding:
             time.sleep(0.01)
     states = {row["seq"]: row["state"] for tenant in others for row in house.all("payloads", tenant)}

@@ -43,14 +43,14 @@ def test_every_entry_is_picked_once_and_those_of_a_tenant_in_their_order(
     seen: dict[str, list[int]] = defaultdict(list)
     applied: set[int] = set()
     while batch := lanes.pick(at_most, 0.0) or lanes.pick_costly(0.0):
-        lanes.back(batch[0])
+        lanes.return_lane(batch[0])
         assert len(batch) <= at_most
         assert [one.seq for one in batch] == sorted(one.seq for one in batch)
         assert len(batch) == 1 or sum(one.size_bytes for one in batch) <= MAX_BYTES
-        assert len(batch) == 1 or sum(map(lanes.costs.of, batch)) <= ALONE_S + COSTLY_S + 1e-6
+        assert len(batch) == 1 or sum(map(lanes.costs.estimate_s, batch)) <= ALONE_S + COSTLY_S + 1e-6
         for one in batch:
             seen[one.tenant].append(one.seq)
-        lanes.done(through(batch))
+        lanes.mark_applied(through(batch))
         applied |= {one.seq for one in batch}
         progress = lanes.progress()
         for one in headers:
@@ -72,20 +72,20 @@ def test_what_is_costly_is_not_among_what_is_cheap_and_goes_by_turns() -> None:
         [costly] = lanes.pick_costly(0.0)
         assert all(one.tenant != costly.tenant for one in lanes.pick(10, 0.0)), "its lane is away"
         turns.append(costly.tenant)
-        assert lanes.back(costly)
-        lanes.done({costly.tenant: costly.seq})
+        assert lanes.return_lane(costly)
+        lanes.mark_applied({costly.tenant: costly.seq})
     assert turns[:3] == turns[3:] and len(set(turns)) == 3
 
 
 def test_a_lane_that_is_restarted_stays_away_and_is_applied_again_from_there() -> None:
     lanes = lanes_of(header(1, "a"), header(2, "a", 8 * MIB))
-    lanes.done({"a": 1})
+    lanes.mark_applied({"a": 1})
     [costly] = lanes.pick_costly(0.0)
     assert costly.seq == 2
     lanes.restart(PartitionProgress())
     lanes.add([header(1, "a"), header(2, "a", 8 * MIB)])
     assert lanes.pick(10, 0.0) == [], "something of the tenant is still being applied"
-    assert not lanes.back(costly), "what is before it is to be applied again first"
+    assert not lanes.return_lane(costly), "what is before it is to be applied again first"
     assert [one.seq for one in lanes.pick(10, 0.0)] == [1]
 
 
@@ -105,18 +105,18 @@ def test_a_batch_holds_a_share_of_every_lane() -> None:
     lanes.costs.learn(batch, {(one.tenant, "f", False): 4.0 for one in batch})
     slower = lanes.pick(10_000, 0.0)
     assert len({one.tenant for one in slower}) == 201
-    assert sum(map(lanes.costs.of, slower)) == pytest.approx(BATCH_S, abs=0.01)
+    assert sum(map(lanes.costs.estimate_s, slower)) == pytest.approx(BATCH_S, abs=0.01)
 
 
 def test_a_lane_that_is_held_holds_nobody_else_and_is_tried_alone() -> None:
     lanes = lanes_of(header(1, "a"), header(2, "b"), header(3, "a"))
     lanes.hold("a", Hold(1, "refused", 1, 5.0))
     assert [one.seq for one in lanes.pick(10, 0.0)] == [2]
-    lanes.done({"b": 2})
+    lanes.mark_applied({"b": 2})
     assert lanes.progress() == PartitionProgress(0, {"b": 2})
     assert lanes.pick(10, 4.9) == []
     assert [one.seq for one in lanes.pick(10, 5.0)] == [1]
-    lanes.done({"a": 1})
+    lanes.mark_applied({"a": 1})
     assert lanes.held("a") is None
     assert [one.seq for one in lanes.pick(10, 5.0)] == [3]
 
@@ -124,23 +124,23 @@ def test_a_lane_that_is_held_holds_nobody_else_and_is_tried_alone() -> None:
 def test_costs_rise_at_once_and_fall_slowly_and_are_each_tenants_own() -> None:
     costs = Costs()
     first, second, third = (header(1, tenant, MIB) for tenant in "abc")
-    guessed = costs.of(first)
+    guessed = costs.estimate_s(first)
     costs.learn([first, second], {("a", "f", False): 4.0, ("b", "f", False): 1.0})
-    assert costs.of(first) == pytest.approx(4.0, abs=0.1)
-    assert costs.of(second) == pytest.approx(1.0, abs=0.1)
-    assert costs.of(third) == guessed
+    assert costs.estimate_s(first) == pytest.approx(4.0, abs=0.1)
+    assert costs.estimate_s(second) == pytest.approx(1.0, abs=0.1)
+    assert costs.estimate_s(third) == guessed
     costs.learn([first], {("a", "f", False): 0.1})
-    assert 2.0 < costs.of(first) < 4.0
+    assert 2.0 < costs.estimate_s(first) < 4.0
 
 
 def test_neither_a_slow_moment_nor_a_cheap_past_makes_a_payload_what_its_size_is_not() -> None:
     costs = Costs()
     small, large = header(1), header(1, size=8 * MIB)
     costs.learn([small], {("a", "f", False): 3.0})
-    assert costs.of(small) < COSTLY_S
+    assert costs.estimate_s(small) < COSTLY_S
     for _ in range(100):
         costs.learn([large], {("a", "f", False): 0.01})
-    assert costs.of(large) > COSTLY_S
+    assert costs.estimate_s(large) > COSTLY_S
 
 
 FEEDS = st.tuples(st.sampled_from("ab"), st.sampled_from("fg"))
@@ -162,7 +162,7 @@ def test_a_blocked_feed_waits_and_the_others_go_on(
         while batch := lanes.pick(3, 0.0):
             assert not {(one.tenant, one.feed) for one in batch} & blocked
             applied += batch
-            lanes.done(through(batch))
+            lanes.mark_applied(through(batch))
             now = lanes.progress()
             assert all(one in applied for one in headers if now.applied(one.tenant, one.seq))
             assert all(now.through(tenant) <= offset for (tenant, _), offset in offsets.items())

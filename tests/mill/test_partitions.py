@@ -26,6 +26,7 @@ from tidemill.log.partitioned import PartitionedLog, PartitionedReader
 from tidemill.log.partitions import log_folder
 from tidemill.log.sqlite import SqliteLog, SqliteLogReader
 from tidemill.mill.crew import Crew
+from tidemill.mill.parts import MillParts
 from tidemill.mill.progress import LogProgress
 from tidemill.mill.state_files import FileMillState, mill_folder, position_file
 from tidemill.mill.turns import Turns
@@ -71,15 +72,17 @@ class Yard:
         turns, book = Turns(self.count), FeedBook(self.texts, {})
         self.mills = [
             Mill(
-                SqliteLogReader(log_folder(self.folder, index)),
-                Store(self.address, queries=questions()),
-                book,
-                FileMillState(mill_folder(self.folder, index), one.start, self.catalog),
-                Hints.pair()[1],
-                work=mill_folder(self.folder, index) / "replays",
-                clock=lambda: NOW_NS,
-                replays=self.replays,
-                partition=one,
+                MillParts(
+                    SqliteLogReader(log_folder(self.folder, index)),
+                    Store(self.address, queries=questions()),
+                    book,
+                    FileMillState(mill_folder(self.folder, index), one.start, self.catalog),
+                    Hints.pair()[1],
+                    work=mill_folder(self.folder, index) / "replays",
+                    clock=lambda: NOW_NS,
+                    replays=self.replays,
+                    partition=one,
+                ),
                 turns=turns,
             )
             for index, one in enumerate(self.partitions)
@@ -99,7 +102,7 @@ class Yard:
     def work(self) -> None:
         """Let all mills run side by side until everything is applied and no replay is under way."""
         stop = threading.Event()
-        running = threading.Thread(target=Crew(self.mills).run, args=(stop,))
+        running = threading.Thread(target=Crew(self.mills).run_until, args=(stop,))
         running.start()
         deadline = time.monotonic() + 60
         try:

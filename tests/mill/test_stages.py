@@ -37,7 +37,7 @@ def nested(record: Mapping[str, object], depth: int) -> bytes:
 
 
 def mill(book: FeedBook, feed: str, body: bytes, max_depth: int) -> TransformedBatch:
-    return TransformPipeline(book, MillStatus(), max_depth).run("default", feed, 1, [logged(1, body, feed)])
+    return TransformPipeline(book, MillStatus(), max_depth).transform("default", feed, 1, [logged(1, body, feed)])
 
 
 def test_what_intake_judged_is_not_judged_again(book: FeedBook) -> None:

@@ -13,6 +13,7 @@ from tests.mill.test_worker import fix
 from tidemill.errors import StoreUnavailableError
 from tidemill.hints import Hints
 from tidemill.log.sqlite import SqliteLogReader
+from tidemill.mill.parts import MillParts
 from tidemill.mill.state_files import FileMillState
 from tidemill.mill.worker import Mill
 from tidemill.store.client import Store
@@ -28,7 +29,7 @@ def wait_for(what: Callable[[], bool]) -> None:
 @contextmanager
 def running(mill: Mill) -> Iterator[None]:
     stop = threading.Event()
-    thread = threading.Thread(target=mill.run, args=(stop,))
+    thread = threading.Thread(target=mill.run_until, args=(stop,))
     thread.start()
     try:
         yield
@@ -62,7 +63,9 @@ def test_a_log_that_is_not_there_yet_is_no_error_at_the_start(
 ) -> None:
     reader = SqliteLogReader(tmp_path / "no log yet")
     mill = Mill(
-        reader, house.store, house.book, FileMillState(tmp_path / "new"), Hints.pair()[1], work=tmp_path / "work"
+        MillParts(
+            reader, house.store, house.book, FileMillState(tmp_path / "new"), Hints.pair()[1], work=tmp_path / "work"
+        )
     )
     with running(mill):
         wait_for(lambda: mill.status.state == "waiting_for_log")

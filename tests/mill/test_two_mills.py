@@ -31,7 +31,7 @@ def test_a_mill_that_lost_its_partition_changes_nothing_says_so_and_ends(build: 
     before = shared.everything()
     files = {path: path.read_bytes() for name in FILES if (path := shared.folder / "mill" / name).exists()}
     with pytest.raises(LostPartitionError, match="belongs to another mill"):
-        old.run(threading.Event())
+        old.run_until(threading.Event())
     status = shared.state.telemetry()
     assert status is not None and status.state == "lost_partition" and not status.recovered
     assert "belongs to another mill" in status.last_error

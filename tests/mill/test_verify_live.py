@@ -29,7 +29,7 @@ def under_load(house: House, pause_s: float = 0.0) -> Iterator[None]:
 
     def apply() -> None:
         while not stop.is_set():
-            house.mill.step()
+            house.mill.apply_batch()
 
     threads = [threading.Thread(target=work) for work in (send, apply)]
     for thread in threads:

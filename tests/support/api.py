@@ -38,6 +38,7 @@ from tidemill.log.limits import LogLimits
 from tidemill.log.partitioned import PartitionedReader
 from tidemill.log.sqlite import SqliteLog, SqliteLogReader
 from tidemill.mill.crew import Crew
+from tidemill.mill.parts import MillParts
 from tidemill.mill.state import progress_of
 from tidemill.mill.state_files import FileMillState
 from tidemill.mill.turns import Turns
@@ -137,19 +138,21 @@ def running_mill(
     turns, book = Turns(count), FeedBook(CatalogFeeds(catalog), {})
     mills = [
         Mill(
-            reader,
-            Store(store),
-            book,
-            state,
-            end,
-            work=folder / f"replays-{number}",
-            replays=CatalogReplays(catalog),
-            partition=Partition(partition_of(state.start), count),
+            MillParts(
+                reader,
+                Store(store),
+                book,
+                state,
+                end,
+                work=folder / f"replays-{number}",
+                replays=CatalogReplays(catalog),
+                partition=Partition(partition_of(state.start), count),
+            ),
             turns=turns,
         )
         for number, (reader, state, end) in enumerate(zip(log.partitions, states, ends, strict=True))
     ]
-    thread = threading.Thread(target=Crew(mills).run, args=(stop,), name="mill")
+    thread = threading.Thread(target=Crew(mills).run_until, args=(stop,), name="mill")
     thread.start()
     try:
         yield

@@ -24,7 +24,7 @@ from tidemill.api.services import Services
 from tidemill.api.stall import Stall, StallWatch, TrimWatch
 from tidemill.errors import TidemillError, UnavailableError
 from tidemill.log.contract import Capability, LogHealth, LogPartition, capability_error
-from tidemill.mill.status import MillStatus, combined
+from tidemill.mill.status import MillStatus, combine_statuses
 from tidemill.model.offset import seq_of
 from tidemill.model.time import format_instant
 
@@ -140,7 +140,7 @@ class Health:
         return State(self._is_open(), log, self.mill(), await self._store.view(), self._degraded(log))
 
     def _degraded(self, log: LogHealth) -> list[str]:
-        status = combined(self._statuses())
+        status = combine_statuses(self._statuses())
         doubt = log.clock_doubt or (status.clock_doubt if status else "")
         stall = self.stall()
         stalled = f"the mill has applied nothing more for {stall.seconds:.0f} s: {stall.why}" if stall.why else ""
@@ -184,7 +184,7 @@ class Health:
         """The progress of the mill and its last status, over all partitions."""
         applied = sum(seq_of(progress.checkpoint) for progress in self._services.applied.progress.partitions)
         last = sum(seq_of(partition.last_seq()) for partition in self._services.log.partitions)
-        status = combined(self._statuses())
+        status = combine_statuses(self._statuses())
         if status is None:
             return MillView("unknown", applied, last - applied, "")
         state = "silent" if self._silent(status) else status.state
@@ -194,7 +194,7 @@ class Health:
 
     async def metrics(self) -> str:
         """The Prometheus page."""
-        state, mill = await self.state(), combined(self._statuses())
+        state, mill = await self.state(), combine_statuses(self._statuses())
         counted = {f"tidemill_mill_{name}_total": getattr(mill, name) for name in MILL_COUNTERS} if mill else {}
         offsets = await asyncio.to_thread(self._offsets)
         offsets["tidemill_confirmed_seq"] = [seq_of(status.confirmed) if status else 0 for status in self._statuses()]

@@ -18,7 +18,7 @@ from tidemill.errors import BackupError, StartupError
 from tidemill.lock import FolderLock
 from tidemill.mill.backup_hold import FOLDER, HELD, HOLD, LOCK, Held
 from tidemill.mill.state_files import mill_states, write_atomically
-from tidemill.mill.status import described
+from tidemill.mill.status import describe_status
 
 HoldMill = Callable[[], contextlib.AbstractContextManager[Held]]
 
@@ -89,7 +89,7 @@ def _wait_for_answer(folder: Path, path: Path, request_id: str) -> Held:
         if not is_served(folder):
             raise BackupError("The server was stopped meanwhile. Try again: a stopped folder is backed up as well.")
         time.sleep(_LOOK_S)
-    state = described(mill_states(folder, 1)[0].telemetry())
+    state = describe_status(mill_states(folder, 1)[0].telemetry())
     raise BackupError(
         f"The mill of the server on '{folder}' did not answer within {_ANSWER_S:.0f} s{state}. "
         "Look at GET /readyz, or stop the server and back up its folder."

@@ -1,11 +1,10 @@
-"""Applies entries of the log to the store: everything that one micro-batch changes, in an order that a crash
-cannot hurt.
+"""Applies entries of the log to the store: writes all rows of a micro-batch, in an order that is safe in a crash.
 
-What a batch makes of the store is decided without it (`decide.py`); here the state is read before, and the rows are
-written after. First the ledger of what is superseded; then series, replaced, changes, rejections and points side by
-side (the points after the others where a value that stands is replaced: only the store can tell which); the changes of
-rollups, rollups; last the payloads. When a payload's row is there, all of it can be read. Every write is keyed, so
-applying entries again changes nothing.
+Reads the state that a batch needs, has `decide.py` decide the rows without the store, and writes them: first the
+rejections of superseded records; then series, replaced, changes, rejections and points in parallel (the points after
+the others where a current value is replaced, because the store can no longer say which after that); then the changes of
+rollups, and the rollups; last the payloads. Once the row of a payload is in the store, all of the payload can be read.
+Every write is keyed, so applying entries again changes nothing.
 """
 
 import time
@@ -20,16 +19,16 @@ from msgspec import structs
 
 from tidemill.crash_points import reach
 from tidemill.feeds.book import FeedBook
-from tidemill.mill import ledger, set_aside, store_history
-from tidemill.mill.batch import by_feed, transform
+from tidemill.mill import ledger, rollups, store_history
+from tidemill.mill.batch import group_by_feed, transform_entries
 from tidemill.mill.context import MillContext
-from tidemill.mill.costs import Like
+from tidemill.mill.costs import CostKey
 from tidemill.mill.decide import decide
 from tidemill.mill.deletion import Deleter
 from tidemill.mill.insert import insert_all
 from tidemill.mill.lookup import StateReader
 from tidemill.mill.portions import Growth
-from tidemill.mill.retention import purge
+from tidemill.mill.retention import purge_series
 from tidemill.mill.stages import TransformPipeline
 from tidemill.mill.superseded import write_superseded
 from tidemill.mill.writes import Writes
@@ -38,13 +37,14 @@ from tidemill.model.offset import ONLY, Partition
 from tidemill.model.payload import EntryKind, LogEntry
 
 _RECORDS: Final = 50_000
+_POISON_TEXT_BYTES: Final = 64 << 10
 _WRITE_BYTE_S: Final = 20e-9  # to write a byte of rows (1,000,000 points, 110 MB: 2 s)
 
 
 class Applier:
     """The only writer of points, series, replaced, changes, rejections, rollups and payloads. Not thread-safe.
 
-    Raises StoreUnavailableError or StoreQueryError with some of it written: apply the same entries again.
+    Raises StoreUnavailableError or StoreQueryError with some rows written: apply the same entries again.
     """
 
     def __init__(
@@ -67,14 +67,15 @@ class Applier:
         self._history = store_history.StorePast(context)
         self._replays: dict[str, str] = {}  # by receipt, of payloads that are applied again
         self._versions: dict[str, int] = {}  # under which a replay applied them
-        self._applied_until = partition.start  # no payload beyond was ever applied
-        self._announced_until = 0  # payloads up to here may have written changes in an attempt that was cut short
+        self._applied_until = partition.start  # no payload beyond this offset was ever applied
+        self._announced_until = 0  # payloads up to this offset may have changes of an attempt that was cut short
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="mill-write")
         self._growth = Growth()
-        self.spent = defaultdict[Like, float](float)  # seconds of the processor, since someone cleared it
+        self.spent = defaultdict[CostKey, float](float)  # seconds of the processor, since it was cleared
 
     def resume(self) -> int:
-        """Read from the store how far it is; returns its highest payload. Call before the first `apply`."""
+        """Read from the store what it has applied; returns the offset of its highest payload. Call it before the first
+        `apply_entries`."""
         row = self._store.rows("mill_highest", **self._partition.bounds)[0]
         self.context.versions.raise_to(int(row["version"]))
         self._announced_until = int(self._store.rows("mill_highest_change", **self._partition.bounds)[0]["seq"])
@@ -83,21 +84,22 @@ class Applier:
         return int(row["seq"])
 
     def recall_replays(self, after: int) -> None:
-        """Payloads beyond this place are applied again: those that were replayed, under the version of their replay."""
+        """Payloads beyond the offset `after` are applied again: read which of them were replayed, so that they are
+        applied under the version of their replay."""
         rows = self._store.rows("replay_applied_last", after=after, upto=self._partition.end)
         self._replays = {row["receipt"]: row["replay"] for row in rows}
         self._versions = {row["receipt"]: row["feed_version"] for row in rows}
 
     def take_over(self, other: "Applier") -> None:
-        """Go on where another applier of the same store has been; what was remembered of the store may be old."""
+        """Continue after another applier of the same store. Forgets the states of series, which may be old."""
         self.context.versions.raise_to(other.context.versions.highest)
         self._applied_until = max(self._applied_until, other._applied_until)
         self._announced_until = max(self._announced_until, other._announced_until)
         self._replays, self._versions = other._replays, other._versions
         self._known.drop_all()
 
-    def apply(self, entries: Sequence[LogEntry]) -> None:
-        """Make the store what it must be after these entries, which follow each other in the log."""
+    def apply_entries(self, entries: Sequence[LogEntry]) -> None:
+        """Make the store what it must be after these entries, which are in the order of the log."""
         highest = max((entry.seq for entry in entries), default=0)
         try:
             entries = [self._as_replayed(entry) for entry in entries] if self._replays else entries
@@ -105,10 +107,10 @@ class Applier:
                 if deletes:
                     self._delete(list(run))
                     continue
-                for together in store_history.runs(self._alive(list(run)), self._pipeline.looks_back):
-                    self._apply(together)
+                for separable in store_history.split_runs(self._without_deleted(list(run)), self._pipeline.looks_back):
+                    self._apply(separable)
         except BaseException:
-            self._known.drop_all()  # what it remembers may not have been written
+            self._known.drop_all()  # the states may not have been written
             self._announced_until = max(self._announced_until, highest)
             raise
         finally:
@@ -116,19 +118,43 @@ class Applier:
         self._known.trim()
 
     def apply_again(self, entry: LogEntry) -> None:
-        """Apply an entry that was applied before and changed nothing since: it changes nothing."""
+        """Apply an entry once more, which was applied before. Changes nothing in the store."""
         self._announced_until = max(self._announced_until, entry.seq)
-        self.apply([entry])
+        self.apply_entries([entry])
 
     def set_aside(self, entry: LogEntry, why: str) -> None:
-        """Keep a payload that cannot be applied, with the reason, and make nothing of it."""
-        set_aside.set_aside(self.context, self._book, entry, why)
+        """Keep a payload that cannot be applied, or whose bytes were lost, with the reason, and store no points of it.
+
+        Deletes the rows that an attempt may have written (rows of `replaced` stay), then writes the rejection, then the
+        row of the payload. Raises StoreUnavailableError, StoreQueryError: set the payload aside again.
+        """
+        self._delete_attempt(entry)
+        rejections = ledger.poison(entry, why)
+        text = entry.payload.body[:_POISON_TEXT_BYTES].decode("utf-8", "replace")  # whatever the payload's size
+        keys = entry.payload.tenant, entry.payload.feed, ledger.origins([entry])
+        outcomes = ledger.outcomes_without_points(rejections, "poison")
+        payloads = ledger.payload_rows([entry], outcomes, self.context.versions.next())
+        self._store.insert("rejections", ledger.rejection_rows(rejections, *keys, [text]))
+        self._store.insert("payloads", payloads)
+        self._status.poisoned += 1
+        self._status.failed(f"payload {entry.seq} is set aside: {why}", self.context.clock())
 
     def close(self) -> None:
         """End the threads."""
         self._pool.shutdown()
 
+    def _delete_attempt(self, entry: LogEntry) -> None:
+        keys = {"tenant": entry.payload.tenant, "seq": entry.seq}
+        feed = entry.payload.feed
+        self._store.command("mill_purge_payload_rejections", feed=feed, **keys)
+        self._store.command("mill_purge_payload_changes", **keys)
+        if self._store.rows("mill_point_count", **keys)[0]["n"]:
+            late = rollups.late_of(self._book, entry.payload.tenant, feed, entry.payload.feed_version)
+            self._store.command("mill_rollups_without_payload", version=self.context.versions.next(), late_ns=late, **keys)
+            self._store.command("mill_purge_payload_points", **keys)
+
     def _as_replayed(self, entry: LogEntry) -> LogEntry:
+        """The entry under the feed version that a replay applied it under last, if one did."""
         version = self._versions.get(entry.payload.receipt)
         if version is None:
             return entry
@@ -136,14 +162,14 @@ class Applier:
         return structs.replace(entry, payload=payload)
 
     def _apply(self, entries: list[LogEntry]) -> None:
-        for portion in self._growth.portions(entries):
+        for portion in self._growth.cut_portions(entries):
             self._apply_portion(portion)
 
     def _apply_portion(self, entries: list[LogEntry]) -> None:
         version = self.context.versions.next()
         batch: list[Writes] = []
         rejections = []
-        for (tenant, feed), of_feed in by_feed(entries):
+        for (tenant, feed), of_feed in group_by_feed(entries):
             begun = time.thread_time()
             writes = self._decide(tenant, feed, of_feed, version)
             batch.append(writes)
@@ -157,47 +183,48 @@ class Applier:
         self._count(batch, payloads)
 
     def _decide(self, tenant: str, feed: str, entries: list[LogEntry], version: int) -> Writes:
-        """What to write for one feed's payloads; what must be written before it is decided of others is."""
-        batch = transform(tenant, feed, entries, self._pipeline, self._history)
+        """The rows to write for the payloads of one feed. Writes here what the decision about the next feed depends on:
+        the purge of deleted series and the superseded records."""
+        batch = transform_entries(tenant, feed, entries, self._pipeline, self._history)
         with self._status.stage("decide"):
-            state = self._reader.read(
+            state = self._reader.read_state(
                 batch, applied_until=self._applied_until, announced_until=self._announced_until
             )  # fmt: skip
             writes = decide(batch, state, version=version, now=self.context.clock())
         for contest in writes.contests:
             if contest.purged:
-                purge(self._store, tenant, contest.purged)
+                purge_series(self._store, tenant, contest.purged)
             if not contest.superseded.is_empty():
-                lost, texts = contest.superseded, self._pipeline.texts
                 self._status.restated += write_superseded(
-                    self.context, tenant, feed, lost, texts_of=texts, version=version
+                    self.context, tenant, feed, contest.superseded, texts_of=self._pipeline.texts, version=version
                 )
             self._known.learn(contest.series, contest.latest)
         return writes
 
     def _delete(self, entries: list[LogEntry]) -> None:
         begun = time.perf_counter()  # the store's time: it does the work
-        self._deleter.apply(entries)
+        self._deleter.apply_deletions(entries)
         for entry in entries:
             self.spent[entry.payload.tenant, entry.payload.feed, True] += (time.perf_counter() - begun) / len(entries)
 
-    def _alive(self, entries: Sequence[LogEntry]) -> list[LogEntry]:
-        """Without those that were deleted. Of what only the log still knows to be erased, a payload without bytes."""
-        gone: set[int] = set()
+    def _without_deleted(self, entries: Sequence[LogEntry]) -> list[LogEntry]:
+        """The entries that were not deleted. Writes a payload row without bytes for those whose bytes the log erased
+        while the store has no tombstone of them."""
+        deleted: set[int] = set()
         for tenant in {entry.payload.tenant for entry in entries}:
             seqs = [entry.seq for entry in entries if entry.payload.tenant == tenant]
-            gone |= self._known.tombstones.payloads(tenant, seqs)
-        alive = [entry for entry in entries if entry.seq not in gone]
+            deleted |= self._known.tombstones.deleted_payloads(tenant, seqs)
+        alive = [entry for entry in entries if entry.seq not in deleted]
         erased = [entry for entry in alive if is_erased(entry.payload)]
         if erased:
-            nothing = pl.DataFrame({"seq": [entry.seq for entry in erased]}, schema={"seq": pl.UInt64})
-            outcomes = ledger.outcomes(nothing.with_columns(records=0), ledger.rejected([]), "deleted")
+            seqs_only = pl.DataFrame({"seq": [entry.seq for entry in erased]}, schema={"seq": pl.UInt64})
+            outcomes = ledger.outcomes(seqs_only.with_columns(records=0), ledger.rejected([]), "deleted")
             self._store.insert("payloads", ledger.payload_rows(erased, outcomes, self.context.versions.next()))
         return [entry for entry in alive if not is_erased(entry.payload)]
 
     def _rejection_rows(self, entries: Sequence[LogEntry], writes: Writes) -> Iterator[pl.DataFrame]:
-        """Rows of the ledger, with the text of each record, in parts: made when they are written, so that no more of
-        them are held than go in at once."""
+        """Rows of table `rejections`, with the text of each record, in parts of _RECORDS rows. Each part is made when
+        it is written, so that only one is in memory."""
         tenant, feed, rejections = writes.tenant, writes.feed, writes.rejections
         origins = ledger.origins(entries)
         texts = self._pipeline.each_text({entry.seq: entry for entry in entries}, rejections)

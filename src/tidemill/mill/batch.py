@@ -1,4 +1,4 @@
-"""What one feed's payloads are after decode and rules, before anybody looks at the store: what `decide` is given."""
+"""The payloads of one feed after decode and rules, before the store is read: the input of `decide`."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -14,8 +14,8 @@ from tidemill.rules.history_lookup import Past
 
 
 class Contest(msgspec.Struct, frozen=True):
-    """Points that contend with each other: of the versions of a feed with one duplicate policy. `feed`: the newest of
-    them; `points` and `series` as the shape makes them (`rules.shape`)."""
+    """Points among which duplicates are decided: those of all versions of a feed with the same duplicate policy.
+    `feed`: the newest of these versions; `points` and `series` as the shape makes them (`rules.shape`)."""
 
     feed: Feed
     points: pl.DataFrame
@@ -23,9 +23,9 @@ class Contest(msgspec.Struct, frozen=True):
 
 
 class FeedBatch(msgspec.Struct, frozen=True, kw_only=True):
-    """Payloads of one feed, at most one entry each. `seqs` (u64): those with data; `counts`: `seq`, `records` of these;
-    `refused`: the rejections (REJECTED) of payloads that intake refused, `rejected` those of the rules; `contests`
-    have at least one point each."""
+    """Payloads of one feed, each at most once. `seqs` (u64): the offsets of the payloads with data; `counts`: their
+    `seq` and `records`; `refused`: the rejections (REJECTED) of payloads that intake refused; `rejected`: those of the
+    rules; `contests` have at least one point each."""
 
     tenant: str
     feed: str
@@ -36,16 +36,16 @@ class FeedBatch(msgspec.Struct, frozen=True, kw_only=True):
     contests: tuple[Contest, ...]
 
 
-def transform(
+def transform_entries(
     tenant: str, feed: str, entries: Sequence[LogEntry], pipeline: TransformPipeline, history: Past
 ) -> FeedBatch:
-    """Put the payloads of one feed through decode and rules, those of each version together. Raises as
-    `TransformPipeline.run`."""
+    """Put the payloads of one feed through decode and rules, version by version. Raises as
+    `TransformPipeline.transform`."""
     data = [entry for entry in entries if entry.payload.kind is EntryKind.DATA]
     refused = [pipeline.refused(entry) for entry in entries if entry.payload.kind is EntryKind.REFUSED]
     versions = [
-        pipeline.run(tenant, feed, version, list(run), history)
-        for version, run in groupby(sorted(data, key=_version), key=_version)
+        pipeline.transform(tenant, feed, version, list(run), history)
+        for version, run in groupby(sorted(data, key=_feed_version), key=_feed_version)
     ]
     return FeedBatch(
         tenant=tenant,
@@ -58,8 +58,8 @@ def transform(
     )
 
 
-def by_feed(entries: Sequence[LogEntry]) -> Iterator[tuple[tuple[str, str], list[LogEntry]]]:
-    """The entries of each tenant and feed."""
+def group_by_feed(entries: Sequence[LogEntry]) -> Iterator[tuple[tuple[str, str], list[LogEntry]]]:
+    """The entries of each tenant and feed, in their order."""
     groups: dict[tuple[str, str], list[LogEntry]] = {}
     for entry in entries:
         groups.setdefault((entry.payload.tenant, entry.payload.feed), []).append(entry)
@@ -69,17 +69,17 @@ def by_feed(entries: Sequence[LogEntry]) -> Iterator[tuple[tuple[str, str], list
 _NO_COUNTS = pl.DataFrame(schema={"seq": pl.UInt64, "records": pl.UInt32})
 
 
-def _version(entry: LogEntry) -> int:
+def _feed_version(entry: LogEntry) -> int:
     return entry.payload.feed_version
 
 
 def _contests(versions: Sequence[TransformedBatch]) -> Iterator[Contest]:
-    for _, run in groupby(sorted(versions, key=_policy), key=_policy):
+    for _, run in groupby(sorted(versions, key=_duplicate_policy), key=_duplicate_policy):
         same = sorted(run, key=lambda version: version.feed.version)
         points = pl.concat([version.points for version in same])
         if not points.is_empty():
             yield Contest(same[-1].feed, points, pl.concat([version.series for version in same]))
 
 
-def _policy(version: TransformedBatch) -> str:
+def _duplicate_policy(version: TransformedBatch) -> str:
     return version.feed.duplicates

@@ -1,7 +1,8 @@
-"""Applies a costly payload in a thread of its own while the loop goes on with what is cheap, of other tenants.
+"""Applies a costly payload in a thread of its own while the loop goes on with the cheap payloads of other tenants.
 
-The thread has an applier of its own. Nothing is shared but the store, which takes both: keys begin with the tenant, and
-a tenant is either here or there. What an applier remembers of the store is forgotten whenever a tenant changes sides.
+The thread has an applier of its own and shares only the store with the loop. The two never write the same keys, because
+keys begin with the tenant, and a tenant is with one of them only. An applier forgets what it remembers of the store
+whenever a tenant moves to the other applier.
 """
 
 import threading
@@ -11,22 +12,23 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from tidemill.mill.apply import Applier
-from tidemill.mill.costs import Like
+from tidemill.mill.costs import CostKey
 from tidemill.mill.status import last_turn
 from tidemill.model.payload import LogEntry
 
 
 class Done(msgspec.Struct, frozen=True):
-    """What was applied beside the loop, or why it was not, and the seconds `spent` on it."""
+    """A batch that has ended: its entries, the `error` that it ended with (null: it is applied), and the seconds
+    `spent`."""
 
     entries: Sequence[LogEntry]
     error: BaseException | None
-    spent: Mapping[Like, float]
+    spent: Mapping[CostKey, float]
 
 
 class Beside:
-    """One batch at a time; all calls come from the loop's thread. `own` is used by the other thread only, and has a
-    status of its own, which is added to that of `main` at the end of each batch."""
+    """Applies one batch at a time; all calls come from the loop's thread. Only the other thread uses the applier `own`,
+    whose status is added to that of `main` at the end of each batch."""
 
     def __init__(self, main: Applier, own: Applier) -> None:
         self._main = main
@@ -36,23 +38,23 @@ class Beside:
 
     @property
     def busy(self) -> bool:
-        """Whether a batch is under way, or its end was not collected."""
+        """Whether a batch is under way, or has ended and was not collected."""
         return self._thread is not None
 
     @property
-    def turned(self) -> float:
-        """Its last sign of life by `time.monotonic()`; now, when nothing is under way."""
+    def last_turn(self) -> float:
+        """The last sign of life of the batch, by `time.monotonic()`; the present when no batch is under way."""
         return last_turn(self._own.context.status) if self.busy and self._done is None else time.monotonic()
 
     def start(self, entries: Sequence[LogEntry]) -> None:
-        """Begin to apply entries of one tenant; none is under way."""
+        """Begin to apply entries of one tenant. Call it only while no batch is under way."""
         self._own.take_over(self._main)
         self._own.context.status.turn()
         self._thread = threading.Thread(target=self._apply, args=(entries,), name="mill-beside", daemon=True)
         self._thread.start()
 
     def collect(self) -> Done | None:
-        """The end of the batch, once; None while it is under way."""
+        """The batch that has ended, once; null while it is under way, or there is none."""
         done = self._done
         if self._thread is None or done is None:
             return None
@@ -63,7 +65,7 @@ class Beside:
         return done
 
     def wait(self, timeout_s: float) -> None:
-        """Wait until the batch has ended, at most so long."""
+        """Wait until the batch has ended, at most `timeout_s`."""
         if self._thread is not None:
             self._thread.join(timeout_s)
 
@@ -71,7 +73,7 @@ class Beside:
         error = None
         self._own.spent.clear()
         try:
-            self._own.apply(entries)
-        except BaseException as raised:  # a panic in a library is a BaseException; the loop judges it
+            self._own.apply_entries(entries)
+        except BaseException as raised:  # a panic in a library is a BaseException; the loop decides about it
             error = raised
         self._done = Done(entries, error, dict(self._own.spent))

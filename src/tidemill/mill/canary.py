@@ -1,7 +1,7 @@
-"""Whether a store that refused a payload takes anything: asked before a payload is given up for the store's answer.
+"""Checks whether a store that refused a payload takes other rows, before the payload is given up.
 
-A store that refuses everything (its disk is full, a table is missing, it is read-only, it has no memory left) is waited
-for, whatever its answer to a payload was. Rows of probes have no tenant; they are keyed, so there is one of each.
+The mill waits for a store that refuses everything (its disk is full, a table is missing, it is read-only, it has no
+memory left), whatever it answered to a payload. The rows of probes have no tenant and are keyed, so each table has one.
 """
 
 import logging
@@ -22,11 +22,11 @@ _log = logging.getLogger(__name__)
 _TABLES: Final = ("series", "points", "replaced", "changes", "rollups")
 _PROBE: Final = pl.DataFrame({"tenant": [""]})
 _SMALL_BYTES: Final = 64 << 10
-_BACK: Final = 500  # entries of the log behind the checkpoint
+_LOOK_BACK: Final = 500  # entries of the log behind the checkpoint
 
 
 class Canary:
-    """Probes of one store."""
+    """Probes one store."""
 
     def __init__(self, store: Store, applier: Applier, reader: BacklogReader) -> None:
         self._store = store
@@ -35,44 +35,44 @@ class Canary:
 
     def probe(self, refused: StoreQueryError | None = None) -> None:
         """Write a row to every table. Raises StoreUnavailableError where the store refuses that as well, or is away.
-        `refused`: why it is asked."""
+        `refused`: the answer that made the probe necessary."""
         for table in _TABLES:
             try:
                 self._store.insert(table, _PROBE)
             except StoreQueryError as error:
-                raise refusing(error) from refused
+                raise store_refuses_all(error) from refused
 
     def apply_again(self, progress: PartitionProgress, is_away: Callable[[str], bool]) -> bool:
-        """Apply a small payload once more that was applied before: by every stage, look-up and write. None of a tenant
-        that `is_away`: something of it is being changed now. False where there is none. Raises StoreUnavailableError
-        where the store refuses that."""
+        """Apply a small payload once more that was applied before, with every stage, look-up and write; returns false
+        where there is none. Takes no payload of a tenant that `is_away`, because that tenant is being changed now.
+        Raises StoreUnavailableError where the store refuses the payload."""
         entry = self._applied_before(progress, is_away)
         if entry is None:
             return False
         try:
             self._applier.apply_again(entry)
         except StoreQueryError as error:
-            raise refusing(error) from error
+            raise store_refuses_all(error) from error
         return True
 
     def _applied_before(self, progress: PartitionProgress, is_away: Callable[[str], bool]) -> LogEntry | None:
-        headers = self._reader.headers(max(0, progress.checkpoint - _BACK), _BACK)
+        headers = self._reader.headers(max(0, progress.checkpoint - _LOOK_BACK), _LOOK_BACK)
         small = [
-            one
-            for one in headers
-            if one.kind is EntryKind.DATA
-            and 0 < one.size_bytes <= _SMALL_BYTES
-            and progress.applied(one.tenant, one.seq)
+            header
+            for header in headers
+            if header.kind is EntryKind.DATA
+            and 0 < header.size_bytes <= _SMALL_BYTES
+            and progress.applied(header.tenant, header.seq)
         ]
-        for tenant in dict.fromkeys(one.tenant for one in reversed(small) if not is_away(one.tenant)):
-            seqs = [one.seq for one in small if one.tenant == tenant]
+        for tenant in dict.fromkeys(header.tenant for header in reversed(small) if not is_away(header.tenant)):
+            seqs = [header.seq for header in small if header.tenant == tenant]
             rows = self._store.rows("mill_plainly_applied", tenant=tenant, seqs=seqs)
             if rows:
-                found = self._reader.entries_at([max(row["seq"] for row in rows)])
-                return found[0] if found and not found[0].damage else None
+                entries = self._reader.entries_at([max(row["seq"] for row in rows)])
+                return entries[0] if entries and not entries[0].damage else None
         return None
 
 
-def refusing(error: StoreQueryError) -> StoreUnavailableError:
-    """A store that answers, and refuses everything, is a store to wait for."""
+def store_refuses_all(error: StoreQueryError) -> StoreUnavailableError:
+    """The error of a store that answers but refuses everything: the mill waits for it."""
     return StoreUnavailableError(f"The store refuses to work (code {error.store_code}): {error.message}")

@@ -1,5 +1,5 @@
-"""Whether a published rollup window is another now. The one comparison: for live batches, and for replays both in the
-preview and when they are published.
+"""Compares rollup windows with the published ones. Live batches, the preview of replays and their publication use this
+same comparison.
 """
 
 from typing import Any, Final
@@ -8,8 +8,8 @@ import polars as pl
 
 # Of the largest value in the window. The store adds up in another order than Polars, and in another one after a merge:
 # adding n values in any order errs by at most (n - 1) units in the last place of their absolute sum (Higham 2002,
-# Accuracy and Stability of Numerical Algorithms, section 4.2), in practice by a few. 18 of them, so that 0.3 against
-# 0.1 + 0.2 is the same. A window none of whose values changed is not compared by its mean at all.
+# Accuracy and Stability of Numerical Algorithms, section 4.2), in practice by a few. 18 of them, so that 0.3 and
+# 0.1 + 0.2 are the same. A window none of whose values changed is not compared by its mean at all.
 ROUNDING: Final = 4e-15
 
 WINDOW_CHANGES: Final[dict[str, Any]] = {
@@ -24,10 +24,10 @@ _KEY: Final = ["series", "window"]
 
 
 def window_changes(windows: pl.DataFrame, published: pl.DataFrame, present: pl.DataFrame) -> pl.DataFrame:
-    """WINDOW_CHANGES: those of `windows` that are no longer what is published of them. Pure.
+    """WINDOW_CHANGES of those `windows` that differ from what is published of them. Pure.
 
-    `windows` has `series`, `window` and `moved`: whether a value in the window may have changed; where none did, only
-    another count makes it another window. `published` and `present` have `series`, `window`, `count`, `mean`, `min`,
+    `windows` has `series`, `window` and `moved`: whether a value in the window may have changed; where none did, the
+    window differs by its count only. `published` and `present` have `series`, `window`, `count`, `mean`, `min`,
     `max`; a window without a row, or with count 0, has no points there, and its mean is null here.
     """
     old = published.filter(pl.col("count") > 0).select(

@@ -1,4 +1,4 @@
-"""What the parts of one mill share: the store, what is known of series, counters, the clock, versions.
+"""The context that the parts of a mill share: the store, the states of series, the status, the clock, the versions.
 
 `MillContext` is made once for each thread that applies payloads, and handed to every part that works in that thread.
 """
@@ -15,8 +15,8 @@ from tidemill.store.client import Store
 
 
 class Versions:
-    """Versions of rows that are versioned by time: each is above all that were given, also when the clock stands still
-    or runs back. Not thread-safe."""
+    """Gives versions to rows that are versioned by time: each version is above all earlier ones, also when the clock
+    stops or runs back. Not thread-safe."""
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self._clock = clock
@@ -28,12 +28,12 @@ class Versions:
         return self.highest
 
     def raise_to(self, version: int) -> None:
-        """A version that somebody else gave: those that follow are above it."""
+        """Give only versions above this one from now on."""
         self.highest = max(self.highest, version)
 
 
 class MillContext(msgspec.Struct, frozen=True):
-    """The five things that travel together. `clock` gives ns since the epoch. Not thread-safe: a thread has its own."""
+    """The context of one thread. `clock` gives ns since the epoch. Not thread-safe: each thread has its own context."""
 
     store: Store
     known: KnownSeries
@@ -48,5 +48,5 @@ def new_context(
     clock: Callable[[], int] = time.time_ns,
     partition: Partition = ONLY,
 ) -> MillContext:
-    """A context that knows nothing of the store yet."""
+    """A context in which no state of the store is loaded yet."""
     return MillContext(store, KnownSeries(store, partition), status or MillStatus(), clock, Versions(clock))

@@ -1,9 +1,9 @@
-"""What the mill was about to apply, written down before it does, so that a crash names its suspects.
+"""Saves which payloads the mill is about to apply, so that after a crash they are the suspects.
 
 After one crash the same batch is tried again (the power may have failed); after every further one without progress the
-batch is cut to a sixteenth. A payload that was tried alone and ended the process twice is the culprit: it is poison.
-An end while the mill waits for the store, or once it was told to stop, is nobody's fault: such attempts are forgiven.
-No fsync: a crash of the process leaves the page cache, and a power cut is nobody's fault.
+batch is cut to a sixteenth. A payload that was tried alone and ended the process twice is poison. An end of the process
+while the mill waits for the store, or after it was asked to stop, is no crash: such attempts are forgiven. The attempt
+is saved without fsync: a crash of the process leaves the page cache, and a power cut is no fault of a payload.
 """
 
 import logging
@@ -24,8 +24,8 @@ _CRASHES_ALONE = 2
 
 
 class CrashLoopGuard:
-    """Keeps the attempt in `state`. Call `resume` once at start, `begin` before each batch. `stopping` may come from
-    another thread."""
+    """Keeps the attempt in `state`. Call `resume` once at start, `begin` before each batch. `forgive_stop` may be
+    called in another thread."""
 
     def __init__(self, state: MillState) -> None:
         self._state = state
@@ -39,13 +39,13 @@ class CrashLoopGuard:
         self._lock = threading.Lock()
 
     def resume(self, progress: PartitionProgress) -> None:
-        """Take up after a start: an attempt beyond what is applied ended the process."""
+        """Read the saved attempt after a start: where its payloads are not applied, they are suspects."""
         attempt = self._state.attempt()
         if attempt is None:
             return
         self._limit = attempt.limit
         self._suspect_until, self._suspect_through = attempt.suspect_until, attempt.suspect_through
-        if _passed(progress, attempt.last, attempt.through):
+        if _is_applied(progress, attempt.last, attempt.through):
             return
         crashes = attempt.crashes + (not attempt.forgiven)
         if self.limit(progress) == 0:
@@ -61,34 +61,35 @@ class CrashLoopGuard:
             return
         _log.warning("the mill ended %d time(s) while applying payloads %d to %d", crashes, attempt.first, attempt.last)
 
-    def suspects(self, progress: PartitionProgress) -> bool:
-        """Whether some entries are suspected, so that they are to be applied before all others."""
-        if _passed(progress, self._suspect_until, self._suspect_through):
+    def has_suspects(self, progress: PartitionProgress) -> bool:
+        """Whether there are suspects, which are to be applied before all other entries."""
+        if _is_applied(progress, self._suspect_until, self._suspect_through):
             self._limit, self._suspect_until, self._suspect_through = 0, 0, {}
         return self._suspect_until > 0
 
-    def suspected(self, header: Header) -> bool:
-        """Whether this entry is among those."""
+    def is_suspect(self, header: Header) -> bool:
+        """Whether this entry is a suspect."""
         if self._suspect_through:
             return header.seq <= self._suspect_through.get(header.tenant, 0)
         return header.seq <= self._suspect_until
 
     def limit(self, progress: PartitionProgress) -> int:
-        """How many payloads the next batch may hold (0: as many as it likes)."""
-        return self._limit if self.suspects(progress) else 0
+        """How many payloads the next batch may hold (0: no limit)."""
+        return self._limit if self.has_suspects(progress) else 0
 
     def begin_beside(self, entries: Sequence[LogEntry]) -> None:
-        """Write down what is about to be applied beside the batches of the loop, until `end_beside`. Raises OSError."""
+        """Save that these entries are about to be applied beside the batches of the loop, until `end_beside`. Raises
+        OSError."""
         self._beside = list(entries)
         self.begin([])
 
     def end_beside(self) -> None:
-        """What was applied beside is done with. Whatever else was under way is, too."""
+        """Nothing is applied beside the loop any more, and no batch of the loop is under way."""
         self._beside = []
 
-    def settled(self, *, counted: bool = True) -> None:
-        """A batch is done with: only what is still applied beside could be at fault if the process ended now. Not
-        `counted`: the saved progress does not say so."""
+    def end_batch(self, *, counted: bool = True) -> None:
+        """The batch is settled: only what is still applied beside the loop can be at fault if the process ends now.
+        Not `counted`: the saved progress does not include the batch."""
         if self._beside:
             with suppress(OSError):
                 self.begin([])
@@ -96,12 +97,12 @@ class CrashLoopGuard:
             self.forgive()
 
     def begin(self, entries: Sequence[LogEntry]) -> None:
-        """Write down what is about to be applied. Raises OSError."""
+        """Save that these entries are about to be applied. Raises OSError."""
         entries = sorted([*entries, *self._beside], key=lambda entry: entry.seq) if self._beside else entries
         first, last = entries[0].seq, entries[-1].seq
         crashes = 0
         if self._crashed is not None and self._crashed.first == first:
-            # Shorter than before: its count of crashes alone begins anew when it first is alone.
+            # A payload that is alone for the first time begins with no crashes of its own.
             crashes = self._crashed.crashes if len(entries) > 1 or self._crashed.count == 1 else 0
         with self._lock:
             self._current = Attempt(
@@ -118,15 +119,15 @@ class CrashLoopGuard:
             self._write()
 
     def forgive(self) -> None:
-        """The batch under way is only waiting: until the next `begin` an end of the process is nobody's fault."""
+        """The batch under way only waits: until the next `begin` an end of the process is no crash."""
         with self._lock:
             if self._current is not None and not self._current.forgiven:
                 self._current = msgspec.structs.replace(self._current, forgiven=True)
                 with suppress(OSError):
                     self._write()
 
-    def stopping(self) -> None:
-        """The process was told to end: that it is ended by force is nobody's fault from now on."""
+    def forgive_stop(self) -> None:
+        """The process was asked to end: if it is ended by force from now on, that is no crash."""
         self._stopping = True
         self.forgive()
 
@@ -142,7 +143,7 @@ class CrashLoopGuard:
         return crashed.crashes >= _CRASHES_ALONE
 
 
-def _passed(progress: PartitionProgress, until: int, through: Mapping[str, int]) -> bool:
+def _is_applied(progress: PartitionProgress, until: int, through: Mapping[str, int]) -> bool:
     """Whether all of these entries are applied: of the tenants named in `through`, else of all."""
     if through:
         return all(progress.applied(tenant, seq) for tenant, seq in through.items())

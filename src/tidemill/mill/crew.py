@@ -8,7 +8,7 @@ from tidemill.mill.worker import Mill
 
 
 class Crew:
-    """These mills. When one of them ends by an error, all end: whoever started the process starts it again."""
+    """Runs these mills. When one of them ends by an error, all end, so that the process ends and is started again."""
 
     def __init__(self, mills: Sequence[Mill]) -> None:
         self._mills = mills
@@ -23,10 +23,10 @@ class Crew:
         for mill in self._mills:
             mill.wake()
 
-    def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set; raises what ended a mill."""
+    def run_until(self, stop: threading.Event) -> None:
+        """Work until `stop` is set. Raises the error that ended a mill."""
         if len(self._mills) == 1:
-            self._mills[0].run(stop)
+            self._mills[0].run_until(stop)
             return
         with ThreadPoolExecutor(len(self._mills), "mill") as pool:
             running = [pool.submit(self._run, mill, stop) for mill in self._mills]
@@ -35,6 +35,6 @@ class Crew:
 
     def _run(self, mill: Mill, stop: threading.Event) -> None:
         try:
-            mill.run(stop)
+            mill.run_until(stop)
         finally:
             stop.set()

@@ -1,9 +1,9 @@
-"""Decides what a batch of one feed makes of what the store says: rows to write, windows to compute again, records that
-lose what they had. Pure: frames in, frames out; whoever calls it reads `StoreState` before and writes `Writes` after.
+"""Decides what a batch of one feed writes: the rows, the windows to compute again, the records that are superseded.
+Pure: takes the batch and the `StoreState` that was read for it, and returns `Writes`.
 
-A record was settled long ago (deleted, or of a sealed window), comes too late for a sealed window, is a duplicate, or
-its points are stored. The outcome depends neither on the order in which payloads are decided nor on how they are cut
-into batches.
+Each record either keeps an earlier outcome (it was deleted, or its window was sealed after it counted), is too late for
+a sealed window, is a duplicate, or has its points stored. The outcome depends neither on the order in which payloads
+are decided nor on how they are cut into batches.
 """
 
 import msgspec
@@ -13,7 +13,7 @@ from tidemill.feeds.definition import Feed
 from tidemill.mill import changes, ledger, rollups
 from tidemill.mill.affected import AffectedWindows, affected_windows
 from tidemill.mill.batch import Contest, FeedBatch
-from tidemill.mill.known import words
+from tidemill.mill.known import hash_words
 from tidemill.mill.ledger import DUPLICATE, rejected
 from tidemill.mill.replaced import REPLACED, last_wins
 from tidemill.mill.series import series_rows
@@ -26,9 +26,9 @@ _RECORD = ["seq", "idx"]
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """What a contest comes to: `points` to store (columns of the shape), `rejections` (REJECTED), `superseded`: records
-    that stood and lost (`duplicates.SUPERSEDED`), `replaced` (REPLACED); `purge`: rows of deleted series are in the
-    way of their successors."""
+    """The decision about a contest: `points` to store (columns of the shape), `rejections` (REJECTED), `superseded`:
+    records in the store that were current and are not any more (`duplicates.SUPERSEDED`), `replaced` (REPLACED);
+    `purge`: rows of deleted series must leave the store before the points are written."""
 
     points: pl.DataFrame
     rejections: pl.DataFrame
@@ -38,7 +38,7 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 def decide(batch: FeedBatch, state: StoreState, *, version: int, now: int) -> Writes:
-    """What to write for a batch. `version` is that of rows that are versioned by time, `now` ns since the epoch."""
+    """The rows to write for a batch. `version`: of the rows that are versioned by time; `now`: ns since the epoch."""
     parts: list[ContestWrites] = []
     for contest in batch.contests:
         state = _after(state, parts[-1]) if parts else state
@@ -58,29 +58,29 @@ def decide(batch: FeedBatch, state: StoreState, *, version: int, now: int) -> Wr
     )
 
 
-def contend(contest: Contest, state: StoreState) -> Decision:
-    """The fate of every point of a contest."""
+def decide_contest(contest: Contest, state: StoreState) -> Decision:
+    """The decision about every point of a contest."""
     deleted = state.series.filter(pl.col("deleted_seq") > 0).select("series", "deleted_seq")
-    points, gone = _without_tombstones(contest.points, state.tombstones)
+    points, earlier = _without_tombstones(contest.points, state.tombstones)
     current, dead = state.current, state.current.clear()
     if deleted.height:
         points, settled = _without_deleted(points, deleted, state)
-        gone = rejected([gone, settled])
+        earlier = rejected([earlier, settled])
         current, dead = _alive_and_dead(current, deleted)
     points, late = _without_sealed(contest.feed, points, state)
     entrants, lost, replaced, purge = points, pl.DataFrame(schema=SUPERSEDED), pl.DataFrame(schema=REPLACED), False
     if contest.feed.duplicates == "first":
-        # Of two the first submitted stays, but this one was deleted: out of the way before its successor comes.
+        # The first submitted point stays current. A deleted one does not: it is purged before the next one is stored.
         purge = dead.height > 0 and not points.filter("anchor").join(dead, on=["series", "time"]).is_empty()
         points, lost = keep_first_records(points, current)
     elif contest.feed.duplicates == "last":
         points, replaced = last_wins(points, current)
-        if state.applied.len():  # what a value replaced that was applied before is in the ledger already
+        if state.applied.len():  # of payloads that were applied before, the replaced values are in the table already
             replaced = replaced.filter(pl.col("stood") | ~pl.col("seq").is_in(state.applied.implode()))
     offered = contest.points
     return Decision(
         points=points,
-        rejections=rejected([gone, _with_series(late, offered), _with_series(_duplicates(lost, entrants), offered)]),
+        rejections=rejected([earlier, _with_series(late, offered), _with_series(_duplicates(lost, entrants), offered)]),
         superseded=lost.filter("stood") if lost.height else lost,
         replaced=replaced,
         purge=purge,
@@ -88,8 +88,8 @@ def contend(contest: Contest, state: StoreState) -> Decision:
 
 
 def _writes(batch: FeedBatch, contest: Contest, state: StoreState, *, version: int, now: int) -> ContestWrites:
-    """What to write for one contest of a batch."""
-    tenant, feed, decision = batch.tenant, contest.feed, contend(contest, state)
+    """The rows to write for one contest of a batch."""
+    tenant, feed, decision = batch.tenant, contest.feed, decide_contest(contest, state)
     points = decision.points
     changed = changes.replaced(decision.replaced) if decision.replaced.height else pl.DataFrame(schema=changes.CHANGED)
     if not decision.superseded.is_empty():
@@ -117,7 +117,7 @@ def _deleted(contest: Contest, state: StoreState) -> dict[int, int]:
 def _windows(
     tenant: str, feed: Feed, state: StoreState, points: pl.DataFrame, changed: pl.DataFrame
 ) -> AffectedWindows | None:
-    """The windows of a contest's points, and of those that an earlier attempt may have announced; null: no rollups."""
+    """The windows of a contest's points and of the changes of an earlier attempt; null: the feed has no rollups."""
     if not feed.rollups:
         return None
     every, late = rollups.every_ns(feed), rollups.late_ns(feed)
@@ -129,38 +129,38 @@ def _windows(
 
 
 def _after(state: StoreState, writes: ContestWrites) -> StoreState:
-    """The state for the next contest: the series that this one writes are there, and its points are."""
+    """The state for the next contest, in which the series and points that these writes store are known."""
     latest = writes.latest.group_by("series").agg(pl.col("time").max().alias("written"))
     rows = writes.series.select(
         "series",
-        pl.col("version").alias("by"),
+        pl.col("version").alias("row_version"),
         pl.col("created_at").cast(pl.Int64).alias("created"),
-        words().alias("said"),
+        hash_words().alias("row_words"),
     )
     series = state.series.join(latest, on="series", how="left").join(rows, on="series", how="left")
     return msgspec.structs.replace(
         state,
         series=series.with_columns(
             latest=pl.max_horizontal("latest", "written"),
-            version=pl.max_horizontal("version", "by"),
-            deleted=pl.col("deleted") & pl.col("by").is_null(),
+            version=pl.max_horizontal("version", "row_version"),
+            deleted=pl.col("deleted") & pl.col("row_version").is_null(),
             created_ns=pl.coalesce("created", "created_ns"),
-            words=pl.coalesce("said", "words"),
-        ).drop("written", "by", "created", "said"),
+            words=pl.coalesce("row_words", "words"),
+        ).drop("written", "row_version", "created", "row_words"),
     )
 
 
 def _alive_and_dead(rows: pl.DataFrame, deleted: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows (`series`, `seq`) that were submitted after their series was deleted, and the others; `deleted` has the
-    `deleted_seq` of those series that ever were."""
+    """Splits rows (`series`, `seq`) into those that were submitted after their series was deleted, and the others.
+    `deleted` has the `deleted_seq` of the series that were ever deleted."""
     both = rows.join(deleted, on="series", how="left", maintain_order="left")
     is_dead = (pl.col("seq") <= pl.col("deleted_seq")).fill_null(False)
     return both.filter(~is_dead).select(rows.columns), both.filter(is_dead).select(rows.columns)
 
 
 def _duplicates(lost: pl.DataFrame, entrants: pl.DataFrame) -> pl.DataFrame:
-    """Records to reject because they lost: those of the batch, also one that stood and is applied again in this very
-    batch: it is counted with its batch, too."""
+    """The records to reject as duplicates: those of the batch, including a record that was current and is applied again
+    in this batch, because it is counted with its batch."""
     if lost.is_empty():
         return lost
     mine = ~pl.col("stood") | pl.col("seq").is_in(entrants["seq"].unique().implode())
@@ -170,7 +170,8 @@ def _duplicates(lost: pl.DataFrame, entrants: pl.DataFrame) -> pl.DataFrame:
 def _without_deleted(
     points: pl.DataFrame, deleted: pl.DataFrame, state: StoreState
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Applied again after they were deleted: no points, and the outcome that they had."""
+    """Points without those of series that were deleted after they were submitted, and the rejections that the records
+    of those had before."""
     alive, dead = _alive_and_dead(points, deleted)
     if dead.is_empty():
         return points, points.clear().select(_RECORD)
@@ -179,7 +180,8 @@ def _without_deleted(
 
 
 def _without_tombstones(points: pl.DataFrame, tombstones: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Without records that were deleted one by one, or had lost to such; `reasons` of those that were rejected."""
+    """Points without those of records that have a tombstone, and the `reasons` of such records that were rejected
+    before."""
     if tombstones.is_empty():
         return points, points.clear().select(_RECORD)
     points = points.join(tombstones, on=[*_RECORD, "series"], how="anti")
@@ -189,7 +191,8 @@ def _without_tombstones(points: pl.DataFrame, tombstones: pl.DataFrame) -> tuple
 
 
 def _without_sealed(feed: Feed, points: pl.DataFrame, state: StoreState) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Records of sealed windows: too late, unless they counted for the window (then the outcome that they had)."""
+    """Points without those in sealed windows, and the rejections of these: too late, or the outcome that they had
+    before, if they counted for the window."""
     every = rollups.every_ns(feed)
     if not feed.retention.seal_rollups or not every or state.sealed.is_empty():
         return points, points.clear().select(_RECORD)
@@ -208,14 +211,14 @@ def _without_sealed(feed: Feed, points: pl.DataFrame, state: StoreState) -> tupl
 
 
 def _earlier(state: StoreState, records: pl.DataFrame) -> pl.DataFrame:
-    """Of records (`seq`, `idx`, `time`) that were decided before their series was deleted or their window sealed: those
-    that were rejected then, as they were."""
+    """The rejections that these records (`seq`, `idx`, `time`) had before their series was deleted or their window was
+    sealed; no rows of those that were accepted."""
     return state.earlier.join(records.select(*_RECORD, "time").unique(_RECORD), on=_RECORD)
 
 
 def _with_series(lost: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
-    """Records that lost, with the series of the points that they had offered."""
+    """Rejected records, with the series of the points that they had offered."""
     if lost.is_empty():
         return lost
-    of = points.join(lost.select(_RECORD), on=_RECORD, how="semi").group_by(_RECORD).agg("series")
-    return lost.join(of, on=_RECORD, how="left")
+    series = points.join(lost.select(_RECORD), on=_RECORD, how="semi").group_by(_RECORD).agg("series")
+    return lost.join(series, on=_RECORD, how="left")

@@ -1,12 +1,13 @@
-"""Applies deletions, step by step: what they name and was submitted before them is deleted, and a receipt says how much
-that was.
+"""Applies deletions, step by step: deletes what a deletion names and was submitted before it, and writes a receipt with
+the counts of what that was.
 
-Every step may be done again: first the receipt's counts, then the payloads that go whole, then the changes and the
-tombstones, then the rows themselves, then the rollups of the windows that were announced; last the receipt says
-`applied`. The bytes leave the disk later (`erase.py`).
+Every step may be repeated: first the counts of the receipt, then the payloads that are deleted whole, then the changes
+and the tombstones, then the purge of the rows, then the rollups of the windows whose changes were written; last the
+receipt says `applied`. The bytes leave the disk later (`erase.py`).
 
-A series or a feed is deleted by a mark (`deleted_seq`), so it is quick however many points there are. A payload that is
-deleted takes its points with it; what those had replaced stays replaced, and what had lost to them stays rejected.
+A series or a feed is deleted by a mark (`deleted_seq`), so it is quick however many points there are. With a payload
+its points are deleted; the values that they had replaced stay replaced, and the records that they had superseded stay
+rejected.
 """
 
 import logging
@@ -35,16 +36,16 @@ OnDeletion = Callable[[str, str], None]
 
 
 def no_replays(tenant: str, feed: str) -> None:
-    """For a mill without replays: nothing on disk of a feed could bring back what is deleted."""
+    """Does nothing, for a mill without replays: no plan on disk could bring back deleted points of a feed."""
 
 
 def _no_retention() -> None:
-    """For a mill without retention."""
+    """Does nothing, for a mill without retention."""
 
 
 class Deleter:
-    """Applies deletions to one store. `before(tenant, feed)` is called before anything of a feed is deleted, `after`
-    when deletions are applied: their points are still to be purged."""
+    """Applies deletions to one store. Calls `before(tenant, feed)` before anything of a feed is deleted, and `after`
+    when deletions are applied and their points are still to be purged."""
 
     def __init__(
         self,
@@ -64,47 +65,46 @@ class Deleter:
         self._before = before
         self._after = after
 
-    def apply(self, entries: Sequence[LogEntry]) -> None:
+    def apply_deletions(self, entries: Sequence[LogEntry]) -> None:
         """Apply these deletions in their order. Raises StoreUnavailableError, StoreQueryError: apply them again."""
-        readable = [(entry, deletion) for entry in entries if (deletion := _read(entry)) is not None]
+        readable = [(entry, deletion) for entry in entries if (deletion := _read_deletion(entry)) is not None]
         for tenant, run in groupby(readable, key=_tenant_of_whole_series):
             if tenant:
                 self._delete_whole_series(tenant, list(run))
                 continue
             for entry, deletion in run:
                 self._delete(entry, deletion)
-        nothing = pl.DataFrame({"seq": [entry.seq for entry in entries]}, schema={"seq": pl.UInt64})
-        outcomes = ledger.outcomes(nothing.with_columns(records=0), ledger.rejected([]), "applied")
+        seqs = pl.DataFrame({"seq": [entry.seq for entry in entries]}, schema={"seq": pl.UInt64})
+        outcomes = ledger.outcomes(seqs.with_columns(records=0), ledger.rejected([]), "applied")
         rows = ledger.payload_rows(entries, outcomes, self._context.versions.next())
         self._store.insert("payloads", rows)
         self._after()
 
     def _delete_whole_series(self, tenant: str, run: Sequence[tuple[LogEntry, Deletion]]) -> None:
-        """Series that were sent whole, of one tenant: together, as there may be many, and none costs more than a few
-        statements."""
+        """Delete whole series of one tenant, all with the same few statements, because there may be many."""
         pending = self._receipts.pending(tenant, [entry for entry, _ in run])
         run = [(entry, deletion) for entry, deletion in run if entry.payload.receipt in pending]
         if not run:
             return
         self._begin(tenant, {deletion.feed for _, deletion in run}, run[-1][0].seq)
-        up_to = {deletion.number: entry.seq for entry, deletion in run}
-        self._known.load(tenant, up_to, 0)
-        deleted = self._known.deleted(up_to)
-        gone = [deleted.get(series, 0) for series in up_to]
-        keys = {"tenant": tenant, "series": list(up_to), "upto_seqs": list(up_to.values())}
-        counted = {row["series"]: row for row in self._store.rows("deletion_sole_series", deleted_seqs=gone, **keys)}
+        offsets = {deletion.number: entry.seq for entry, deletion in run}
+        self._known.load_series(tenant, offsets, 0)
+        deleted = self._known.deleted(offsets)
+        deleted_before = [deleted.get(series, 0) for series in offsets]
+        keys = {"tenant": tenant, "series": list(offsets), "upto_seqs": list(offsets.values())}
+        counted = {row["series"]: row for row in self._store.rows("deletion_sole_series", deleted_seqs=deleted_before, **keys)}
         rows: list[Counted] = []
         seqs: set[int] = set()
         for entry, deletion in run:
             row = counted.pop(deletion.number, {"points": 0, "records": 0, "seqs": []})
             counts = {"points": row["points"], "records": row["records"], "payloads": len(row["seqs"])}
-            before = pending[entry.payload.receipt]  # counted before any of it went
+            before = pending[entry.payload.receipt]  # counted before any of it was deleted
             rows.append((entry, deletion, before or counts | {"payloads_kept": 0}))
             seqs.update(row["seqs"])
         self._receipts.begin(tenant, rows)
         reach("deletion.begun")
         deletion_rows.empty_payloads_at(self._context, tenant, sorted(seqs))
-        deletion_rows.mark_series(self._context, tenant, up_to)
+        deletion_rows.mark_series(self._context, tenant, offsets)
         self._receipts.finish(tenant, rows)
 
     def _delete(self, entry: LogEntry, deletion: Deletion) -> None:
@@ -115,18 +115,18 @@ class Deleter:
         self._begin(tenant, {deletion.feed}, seq)
         before = pending[entry.payload.receipt]
         begun = before is not None and before["payloads"] > 0
-        concerned = self._scopes.read(tenant, deletion, seq, begun=begun)
-        scope, there = concerned.scope, concerned.evidence
+        concerned = self._scopes.read_concerned(tenant, deletion, seq, begun=begun)
+        scope, evidence = concerned.scope, concerned.evidence
         counts = before or {
-            "points": there.points,
-            "records": there.records,
-            "payloads": there.whole.height,
-            "payloads_kept": there.kept,
+            "points": evidence.points,
+            "records": evidence.records,
+            "payloads": evidence.whole.height,
+            "payloads_kept": evidence.kept,
         }
         self._receipts.begin(tenant, [(entry, deletion, counts)])
         reach("deletion.begun")
-        # First, because the points show which payloads these are.
-        deletion_rows.empty_payloads(self._context, tenant, there.whole["receipt"])
+        # Payloads first, because the points show which payloads they are.
+        deletion_rows.empty_payloads(self._context, tenant, evidence.whole["receipt"])
         if deletion.kind in ("series", "feed"):
             deletion_rows.entomb_shared_records(self._context, scope, seq)
             reach("deletion.in_between")
@@ -134,42 +134,43 @@ class Deleter:
         elif scope.series or scope.everything:
             self._delete_points(scope, seq, deletion)
             if deletion.tags and deletion.start_ns is None and deletion.end_ns is None:
-                # All there was of them: they are listed no more. Not up to the deletion itself, whose changes stay.
+                # The series have no points left, and are listed no more. The changes of the deletion itself stay.
                 deletion_rows.mark_series(self._context, tenant, dict.fromkeys(scope.series, seq - 1))
         self._known.drop(scope.series)
         reach("deletion.before_applied")
         self._receipts.finish(tenant, [(entry, deletion, counts)])
 
     def _delete_points(self, scope: DeletionScope, seq: int, deletion: Deletion) -> None:
-        """Points of a range or a payload: their changes, their tombstones, their rows; then their windows."""
+        """Delete points of a range or a payload: write their changes and tombstones, purge their rows, then compute
+        their windows again."""
         if scope.series:
             self._changes.announce(scope, seq, deletion)
         deletion_rows.entomb_records(self._context, scope, seq, deletion)
-        reach("deletion.buried")
+        reach("deletion.tombstones_written")
         deletion_rows.purge_rows(self._context, scope, seq, deletion)
         reach("deletion.in_between")
         self._changes.republish(scope, seq)
 
     def _begin(self, tenant: str, feeds: Iterable[str], seq: int) -> None:
-        self._known.tombstones.note(tenant, seq)
+        self._known.tombstones.note_deletion(tenant, seq)
         self._context.status.turn()
         try:
             for feed in feeds:
                 self._before(tenant, feed)
         except UnavailableError:
             raise
-        except Exception as error:  # whatever it is, the deletion is not at fault: it waits, and is never given up
+        except Exception as error:  # no error is the fault of the deletion: it waits, and is never given up
             message = f"deletion {seq} waits for the replays of its feed: {type(error).__name__}: {error}"
             raise UnavailableError(message) from error
 
 
 def _tenant_of_whole_series(pair: tuple[LogEntry, Deletion]) -> str:
-    """The tenant of a series that was sent whole; empty for what is applied by itself."""
+    """The tenant of a deletion of a whole series; empty for a deletion that is applied by itself."""
     entry, deletion = pair
     return entry.payload.tenant if deletion.alone and deletion.kind == "series" else ""
 
 
-def _read(entry: LogEntry) -> Deletion | None:
+def _read_deletion(entry: LogEntry) -> Deletion | None:
     try:
         return deletions.decode_deletion(entry.payload)
     except (msgspec.MsgspecError, ValueError):

@@ -1,8 +1,8 @@
-"""What a deletion changes for those who have used the values: rows of table `changes`, and the rollup windows as the
-points that are left make them.
+"""Writes what a deletion changes for the readers of the values: rows of table `changes`, and the rollup windows
+computed again from the points that are left.
 
 The changes are written before the points are purged, because values and windows are read from those points. They carry
-no old values. Once the windows are computed again, their changes are written with what they are now.
+no old values. Once the windows are computed again, their changes are written with the new means and counts.
 """
 
 import polars as pl
@@ -20,7 +20,7 @@ _BEFORE, _AFTER = 1, 2  # versions of a window's change
 
 
 class DeletionChanges:
-    """Writes them to one store. Raises StoreUnavailableError, StoreQueryError."""
+    """Writes the changes of deletions to one store. Raises StoreUnavailableError, StoreQueryError."""
 
     def __init__(self, context: MillContext, book: FeedBook) -> None:
         self._context = context
@@ -28,18 +28,20 @@ class DeletionChanges:
         self._book = book
 
     def announce(self, scope: DeletionScope, seq: int, deletion: Deletion) -> None:
-        """Write the changes of points and windows that a deletion at `seq` concerns, before they go."""
-        bound = {"feed": scope.feed, "deletion": seq, "now": self._context.clock()}
-        self._store.command("deletion_announce_points", deleted_seqs=scope.deleted_seqs, **bound, **scope.points)
-        for every_s in self._widths(scope):
+        """Write the changes of the points and windows that the deletion at offset `seq` concerns. Call it before the
+        points are purged."""
+        params = {"feed": scope.feed, "deletion": seq, "now": self._context.clock()}
+        self._store.command("deletion_announce_points", deleted_seqs=scope.deleted_seqs, **params, **scope.points)
+        for every_s in self._window_widths_s(scope):
             windows = self._store.frame(
                 "deletion_windows", every_s=every_s, inside=deletion.kind == "range", **scope.points
             )
             self._insert(scope, seq, every_s, windows.rename({"count": "old_count"}), _BEFORE)
 
     def republish(self, scope: DeletionScope, seq: int) -> None:
-        """Publish the windows that were announced, as the points that are left make them, and write what they are."""
-        for every_s in self._widths(scope):
+        """Compute the announced windows again from the points that are left, and write their changes with the
+        result."""
+        for every_s in self._window_widths_s(scope):
             self._republish(scope, seq, every_s)
 
     def _republish(self, scope: DeletionScope, seq: int, every_s: int) -> None:
@@ -56,7 +58,7 @@ class DeletionChanges:
                 version=versions.next(), **keys,
             )  # fmt: skip
         open_windows = windows.join(present.filter("sealed"), on=rollups.KEY, how="anti")
-        known.load(scope.tenant, windows["series"].unique().to_list(), 0)
+        known.load_series(scope.tenant, windows["series"].unique().to_list(), 0)
         version = versions.next()
         late = rollups.late_of(self._book, scope.tenant, scope.feed, self._feed_version(scope))
         rollups.recompute(
@@ -84,10 +86,10 @@ class DeletionChanges:
         ).select(pl.col(name).cast(kind) for name, kind in CHANGED.items())
         now, every = self._context.clock(), every_s * NS_PER_S
         rows = change_rows(changed, tenant=scope.tenant, feed=scope.feed, now=now, version=0, every=every)
-        nobody = pl.lit(0, pl.UInt64)
-        self._store.insert("changes", rows.with_columns(cause_seq=nobody, version=pl.lit(version, pl.UInt64)))
+        no_cause = pl.lit(0, pl.UInt64)
+        self._store.insert("changes", rows.with_columns(cause_seq=no_cause, version=pl.lit(version, pl.UInt64)))
 
-    def _widths(self, scope: DeletionScope) -> list[int]:
+    def _window_widths_s(self, scope: DeletionScope) -> list[int]:
         """The widths in seconds of the windows that these series have."""
         if not scope.series:
             return []

@@ -1,5 +1,5 @@
-"""The receipts of deletions: rows of table `deletions`. A receipt is written twice, so that a deletion that was cut
-short is found: with its counts before anything is deleted, and as applied when all of it is."""
+"""Writes the receipts of deletions: rows of table `deletions`. A receipt is written twice, so that an interrupted
+deletion is noticed: with its counts before anything is deleted, and as applied when everything is."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -20,28 +20,29 @@ Counted = tuple[LogEntry, Deletion, Counts]
 
 
 class DeletionReceiptRows:
-    """Receipts in one store. Raises StoreUnavailableError, StoreQueryError."""
+    """Receipts of deletions in one store. Raises StoreUnavailableError, StoreQueryError."""
 
     def __init__(self, context: MillContext) -> None:
         self._store = context.store
         self._clock = context.clock
 
     def pending(self, tenant: str, entries: Sequence[LogEntry]) -> dict[str, Counts | None]:
-        """Of these deletions those that are to be applied: by id the counts that a first attempt wrote, if one did."""
-        todo: dict[str, Counts | None] = {entry.payload.receipt: None for entry in entries}
-        for row in self._store.rows("deletion_rows", tenant=tenant, ids=list(todo)):
+        """Those of these deletions that are to be applied: by id the counts that a first attempt wrote, null if there
+        was none."""
+        pending: dict[str, Counts | None] = {entry.payload.receipt: None for entry in entries}
+        for row in self._store.rows("deletion_rows", tenant=tenant, ids=list(pending)):
             if row["applied_ns"]:
-                del todo[row["id"]]
+                del pending[row["id"]]
             else:
-                todo[row["id"]] = {name: row[name] for name in _COUNTS}
-        return todo
+                pending[row["id"]] = {name: row[name] for name in _COUNTS}
+        return pending
 
     def begin(self, tenant: str, rows: Sequence[Counted]) -> None:
         """Write the counts, before anything is deleted."""
         self._write(tenant, rows, 0, _PENDING)
 
     def finish(self, tenant: str, rows: Sequence[Counted]) -> None:
-        """Say that all of it is applied."""
+        """Write that the deletions are applied."""
         self._write(tenant, rows, self._clock(), _APPLIED)
 
     def _write(self, tenant: str, rows: Sequence[Counted], now: int, version: int) -> None:

@@ -1,4 +1,5 @@
-"""What a deletion means: which series, which stretch of time and of the log, and what is there of it now."""
+"""Reads what a deletion concerns: its series, its range of time and of the log, and the points and payloads that are in
+the store of it."""
 
 import msgspec
 
@@ -12,34 +13,34 @@ from tidemill.store.deletions import DeletionEvidence, DeletionScope, find_paylo
 
 
 class Concerned(msgspec.Struct, frozen=True):
-    """What a deletion concerns, and what is there of it."""
+    """The scope of a deletion, and what the store has of it."""
 
     scope: DeletionScope
     evidence: DeletionEvidence
 
 
 class ScopeReader:
-    """Reads what deletions concern from one store. Raises StoreUnavailableError, StoreQueryError."""
+    """Reads scopes of deletions from one store. Raises StoreUnavailableError, StoreQueryError."""
 
     def __init__(self, context: MillContext, book: FeedBook, pipeline: TransformPipeline) -> None:
         self._store = context.store
         self._book = book
         self._expired = Expired(context, pipeline)
 
-    def read(self, tenant: str, deletion: Deletion, seq: int, *, begun: bool) -> Concerned:
-        """What the deletion at `seq` of the log concerns. `begun`: an attempt at it that was cut short may have taken
-        bytes already. For a range of a feed whose points expire, tombstones are written of those that have."""
-        of = find_payload_offset(self._store, tenant, deletion.receipt, begun=begun) if deletion.receipt else None
-        if deletion.receipt and of is None:
-            of = seq  # nothing of it is left: an empty range of places
-        concerned = read_scope(self._store, tenant, deletion, seq, payload_offset=of)
-        there = read_evidence(self._store, concerned)
+    def read_concerned(self, tenant: str, deletion: Deletion, seq: int, *, begun: bool) -> Concerned:
+        """What the deletion at offset `seq` concerns. `begun`: an interrupted attempt at it may have removed payload
+        bytes already. For a range of a feed whose points expire, writes tombstones of the expired points."""
+        payload_seq = find_payload_offset(self._store, tenant, deletion.receipt, begun=begun) if deletion.receipt else None
+        if deletion.receipt and payload_seq is None:
+            payload_seq = seq  # nothing of the payload is left: an empty range of offsets
+        concerned = read_scope(self._store, tenant, deletion, seq, payload_offset=payload_seq)
+        present = read_evidence(self._store, concerned)
         if deletion.kind == "range" and concerned.series and self._expires(concerned):
-            there = self._expired.add(concerned, deletion, there, seq)
-        return Concerned(concerned, there)
+            present = self._expired.add_expired(concerned, deletion, present, seq)
+        return Concerned(concerned, present)
 
     def _expires(self, concerned: DeletionScope) -> bool:
-        """Whether points of the feed go by themselves, so that bytes may be all that is left of a record."""
+        """Whether points of the feed expire, so that the payload's bytes may be all that is left of a record."""
         try:
             feed = self._book.current(concerned.tenant, concerned.feed)
         except (NotFoundError, FeedDefinitionError):

@@ -1,7 +1,7 @@
-"""Makes deleted rows leave the store's files: rewrites the parts that still hold them, and says so in the deletion's
-receipt once the old parts are gone and the log has let go of its bytes, too.
+"""Erases deleted rows from the store's files: has the parts rewritten that still hold them, and writes the time into
+the deletion's receipt once the old parts are removed and the log has erased its bytes, too.
 
-Done again until then, also after a restart: nothing of it is remembered on disk.
+Repeated until then, also after a restart, because no progress of it is saved.
 """
 
 import logging
@@ -17,8 +17,8 @@ _TABLES: Final = ("points", "replaced", "rejections", "payloads", "changes")
 
 
 class Eraser:
-    """The job. `log_erased` gives the deletion (its seq) up to which the log has let go, `checkpoint` the offset up to
-    which everything in the log is applied."""
+    """Erases step by step. `log_erased` gives the offset of the deletion up to which the log has erased bytes,
+    `checkpoint` the offset up to which everything in the log is applied."""
 
     def __init__(
         self,
@@ -33,14 +33,14 @@ class Eraser:
         self._clock = clock
         self._checkpoint = checkpoint
         self._bounds = partition.bounds
-        self._begun = 0  # the newest deletion for which the engine was told to rewrite parts
+        self._begun = 0  # the newest deletion for which parts are being rewritten
         self._rewritten = 0  # the newest deletion whose rows are in no active part
         self._until_s = 0  # parts from up to then may still have them
 
-    def run(self) -> bool:
-        """Do what can be done now; whether there is something left for later. Raises StoreUnavailableError,
+    def run_step(self) -> bool:
+        """Do what can be done now; returns whether something is left for later. Raises StoreUnavailableError,
         StoreQueryError, LogUnavailableError."""
-        # Up to the checkpoint deletions follow each other by seq; beyond it tenants are at different offsets.
+        # Up to the checkpoint all deletions are applied; beyond it tenants are at different offsets.
         checkpoint = self._checkpoint()
         pending = [row for row in self._store.rows("erase_pending", **self._bounds) if row["seq"] <= checkpoint]
         if not pending:
@@ -54,9 +54,9 @@ class Eraser:
                 return True
             self._until_s = int(self._store.rows("erase_now")[0]["now_s"])
             self._rewritten = self._begun
-            return True  # old parts stay for a few minutes
-        reached = min(self._rewritten, self._log_erased())
-        done = [row["id"] for row in pending if row["seq"] <= reached]
+            return True  # the engine keeps old parts for a few minutes
+        erased_seq = min(self._rewritten, self._log_erased())
+        done = [row["id"] for row in pending if row["seq"] <= erased_seq]
         if not done:
             return True
         if self._store.rows("erase_old_parts", until=self._until_s)[0]["n"]:
@@ -67,7 +67,7 @@ class Eraser:
         return len(done) < len(pending)
 
     def _rewrite(self) -> None:
-        """Have all parts with removed rows rewritten: the engine does it beside other work, however long it takes."""
+        """Have the engine rewrite all parts with deleted rows. Does not wait until it has."""
         self._store.command("erase_old_bodies")
         masked = {row["table"] for row in self._store.rows("erase_masked")}
         for table in _TABLES:

@@ -1,5 +1,5 @@
-"""Finds records to delete whose points are past retention: only the bytes of their payloads still have them, so these
-are decoded once more. Asked only for feeds whose points expire."""
+"""Finds records to delete whose points are past retention: only the bytes of their payloads still have the records, so
+the payloads are decoded once more. Used only for feeds whose points expire."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -10,81 +10,84 @@ import polars as pl
 from tidemill.errors import TidemillError
 from tidemill.mill.context import MillContext
 from tidemill.mill.stages import TransformPipeline
-from tidemill.mill.stored import entry
+from tidemill.mill.stored import stored_entry
 from tidemill.model.deletion import Deletion
 from tidemill.model.payload import LogEntry
 from tidemill.store.deletions import DeletionEvidence, DeletionScope
 
 _PORTION: Final = 2_000
-_FOUND: Final[dict[str, Any]] = {"seq": pl.UInt64, "idx": pl.UInt32, "series": pl.UInt64}
+_RECORDS: Final[dict[str, Any]] = {"seq": pl.UInt64, "idx": pl.UInt32, "series": pl.UInt64}
 
 
 class Expired:
-    """Looks into the payloads of one store."""
+    """Decodes payloads of one store for deletions."""
 
     def __init__(self, context: MillContext, pipeline: TransformPipeline) -> None:
         self._store = context.store
         self._status = context.status
         self._pipeline = pipeline
 
-    def add(self, found: DeletionScope, asked: Deletion, there: DeletionEvidence, deletion: int) -> DeletionEvidence:
-        """`there` and what is past retention of it; remembers single records, so that they do not come back."""
+    def add_expired(
+        self, scope: DeletionScope, deletion: Deletion, evidence: DeletionEvidence, seq: int
+    ) -> DeletionEvidence:
+        """`evidence` with the payloads of records whose points are past retention. Writes tombstones of these records
+        for the deletion at offset `seq`."""
         rows = self._store.frame(
             "deletion_expired",
-            tenant=found.tenant,
-            feed=found.feed,
-            low=found.low,
-            high=found.high,
-            feed_series=found.feed_series,
-            words=list(asked.tags.values()),
-            deletion=deletion,
+            tenant=scope.tenant,
+            feed=scope.feed,
+            low=scope.low,
+            high=scope.high,
+            feed_series=scope.feed_series,
+            words=list(deletion.tags.values()),
+            deletion=seq,
         )
         if rows.is_empty():
-            return there
-        records = self._records(found, rows)
-        self._bury(found, records, deletion)
+            return evidence
+        records = self._records(scope, rows)
+        self._write_tombstones(scope, records, seq)
         covered = records.group_by("seq").agg(pl.col("idx").n_unique().cast(pl.UInt64).alias("records"))
-        whole = (pl.col("records") >= pl.col("total")) & pl.lit(found.records)
+        whole = (pl.col("records") >= pl.col("total")) & pl.lit(scope.records)
         more = rows.join(covered, on="seq").select("seq", "receipt", "records", whole.alias("whole"))
-        columns = there.payloads.columns
-        both = pl.concat([there.payloads, more.select(columns)], how="vertical_relaxed")
+        columns = evidence.payloads.columns
+        both = pl.concat([evidence.payloads, more.select(columns)], how="vertical_relaxed")
         payloads = both.group_by("seq", "receipt").agg(pl.col("records").max(), pl.col("whole").any()).sort("seq")
-        return DeletionEvidence(there.points, int(payloads["records"].sum()), payloads.select(columns))
+        return DeletionEvidence(evidence.points, int(payloads["records"].sum()), payloads.select(columns))
 
-    def _records(self, found: DeletionScope, rows: pl.DataFrame) -> pl.DataFrame:
-        """`seq`, `idx`, `series` of the records concerned."""
-        frames = [pl.DataFrame(schema=_FOUND)]
+    def _records(self, scope: DeletionScope, rows: pl.DataFrame) -> pl.DataFrame:
+        """`seq`, `idx`, `series` of the records of these payloads (`seq`) that are in the scope."""
+        frames = [pl.DataFrame(schema=_RECORDS)]
         for part in rows.iter_slices(_PORTION):
-            for version, run in groupby(self._entries(found, part), key=lambda one: one.payload.feed_version):
-                frames.append(self._of(found, version, list(run)))
+            for version, run in groupby(self._entries(scope, part), key=lambda entry: entry.payload.feed_version):
+                frames.append(self._run_records(scope, version, list(run)))
             self._status.turn()
         return pl.concat(frames)
 
-    def _entries(self, found: DeletionScope, part: pl.DataFrame) -> Iterator[LogEntry]:
-        stored = self._store.frame("mill_payloads", tenant=found.tenant, seqs=part["seq"])
+    def _entries(self, scope: DeletionScope, part: pl.DataFrame) -> Iterator[LogEntry]:
+        stored = self._store.frame("mill_payloads", tenant=scope.tenant, seqs=part["seq"])
         for row in stored.iter_rows(named=True):
-            yield entry(found.tenant, found.feed, row, row["feed_version"])
+            yield stored_entry(scope.tenant, scope.feed, row, row["feed_version"])
 
-    def _of(self, found: DeletionScope, version: int, run: list[LogEntry]) -> pl.DataFrame:
+    def _run_records(self, scope: DeletionScope, version: int, run: list[LogEntry]) -> pl.DataFrame:
         try:
-            milled = self._pipeline.run(found.tenant, found.feed, version, run)
+            transformed = self._pipeline.transform(scope.tenant, scope.feed, version, run)
         except TidemillError:
-            return pl.DataFrame(schema=_FOUND)  # that version of the feed cannot be read: its payloads keep their bytes
-        rejected = milled.rejections.select("seq", "idx", "time", "series").explode("series").drop_nulls("series")
-        both = pl.concat([milled.points.select("seq", "idx", "time", "series"), rejected])
-        inside = pl.col("series").is_in(found.series) & pl.col("time").is_between(found.first, found.last)
-        return both.filter(inside).select(pl.col(name).cast(kind) for name, kind in _FOUND.items())
+            return pl.DataFrame(schema=_RECORDS)  # the feed version cannot be read: its payloads keep their bytes
+        rejected = transformed.rejections.select("seq", "idx", "time", "series").explode("series").drop_nulls("series")
+        both = pl.concat([transformed.points.select("seq", "idx", "time", "series"), rejected])
+        inside = pl.col("series").is_in(scope.series) & pl.col("time").is_between(scope.first, scope.last)
+        return both.filter(inside).select(pl.col(name).cast(kind) for name, kind in _RECORDS.items())
 
-    def _bury(self, found: DeletionScope, records: pl.DataFrame, deletion: int) -> None:
-        series = pl.lit(0, pl.UInt64) if found.records else pl.col("series")
+    def _write_tombstones(self, scope: DeletionScope, records: pl.DataFrame, seq: int) -> None:
+        series = pl.lit(0, pl.UInt64) if scope.records else pl.col("series")
         self._store.insert(
             "deleted_records",
             records.select(
-                pl.lit(found.tenant).alias("tenant"),
-                pl.lit(found.feed).alias("feed"),
+                pl.lit(scope.tenant).alias("tenant"),
+                pl.lit(scope.feed).alias("feed"),
                 "seq",
                 "idx",
                 series.alias("series"),
-                pl.lit(deletion, pl.UInt64).alias("deletion"),
+                pl.lit(seq, pl.UInt64).alias("deletion"),
             ).unique(),
         )

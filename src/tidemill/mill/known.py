@@ -1,5 +1,5 @@
-"""What the mill remembers of series, so that live data costs no look-up: what the store's row says, and the latest
-instant at which a point can be. Loaded from the store when unknown, bounded, and dropped after any failed write.
+"""Remembers the state of series, so that live data costs no look-up: what the store's row says, and the latest instant
+at which the store can have a point. Loaded from the store when unknown, bounded, and dropped after any failed write.
 
 `latest` is an upper bound: no point of the series is later. It may be too high (then a look-up returns nothing).
 """
@@ -16,7 +16,7 @@ from tidemill.model.time import MIN_NS
 from tidemill.store.client import Store
 
 _KEEP = 200_000  # about 250 bytes each
-_CHUNK = 5_000  # ids in one question
+_CHUNK = 5_000  # ids in one query
 NEVER = MIN_NS - 1
 
 
@@ -55,8 +55,9 @@ class KnownSeries:
         self._states: dict[int, SeriesState] = {}
         self.tombstones = Tombstones(store, partition)
 
-    def load(self, tenant: str, series: Iterable[int], since: int) -> int:
-        """Make these series known; returns how many were not. `since`: the earliest instant that will be asked for."""
+    def load_series(self, tenant: str, series: Iterable[int], since: int) -> int:
+        """Load the states of these series; returns how many were unknown. `since`: the earliest instant of which a
+        look-up may follow."""
         unknown = [id_ for id_ in series if id_ not in self._states]
         for start in range(0, len(unknown), _CHUNK):
             self._load(tenant, unknown[start : start + _CHUNK], since)
@@ -79,7 +80,7 @@ class KnownSeries:
 
     def learn(self, rows: pl.DataFrame, points: pl.DataFrame) -> None:
         """Rows of table `series` and `points` (`series`, `time`) that are being written, of loaded series."""
-        written = rows.with_columns(words=words(), created_ns=pl.col("created_at").cast(pl.Int64))
+        written = rows.with_columns(words=hash_words(), created_ns=pl.col("created_at").cast(pl.Int64))
         for id_, version, created_ns, hashed in written.select("series", "version", "created_ns", "words").iter_rows():
             state = self._states[id_]
             state.version, state.deleted = max(version, state.version), False
@@ -110,27 +111,27 @@ class KnownSeries:
                 del self._states[id_]
 
     def drop(self, series: Iterable[int]) -> None:
-        """Read these again when they are needed."""
+        """Forget these series: their states are loaded again when they are needed."""
         for id_ in series:
             self._states.pop(id_, None)
 
     def drop_all(self) -> None:
-        """Know nothing: what was remembered may not have been written."""
+        """Forget all series: what is remembered may not have been written."""
         self._states.clear()
         self.tombstones.drop()
 
     def _load(self, tenant: str, series: list[int], since: int) -> None:
         self._states.update((id_, SeriesState()) for id_ in series)
-        rows = self._store.frame("mill_series", tenant=tenant, series=series).with_columns(words=words())
+        rows = self._store.frame("mill_series", tenant=tenant, series=series).with_columns(words=hash_words())
         for row in rows.iter_rows(named=True):
             state = self._states[row["series"]]
             state.version, state.deleted, state.deleted_seq = row["version"], bool(row["deleted"]), row["deleted_seq"]
             state.created_ns = row["created_ns"]
             state.words = row["words"]
-            state.latest = since - 1  # nothing is later than this, unless the next question returns something
+            state.latest = since - 1  # no point is later, unless the next query returns one
         stored = rows["series"]
         if stored.is_empty():
-            return  # points without a series row are of a batch that was cut short: all of it is applied again
+            return  # points without a series row are of a batch that was cut short, which is applied again
         for row in self._store.rows("mill_latest", tenant=tenant, series=stored, since=since):
             self._states[row["series"]].latest = row["latest"]
         for row in self._store.rows("mill_sealed_until", tenant=tenant, series=stored):
@@ -139,7 +140,7 @@ class KnownSeries:
             state.restated_until = NEVER if row["restated_until"] is None else row["restated_until"]
 
 
-def words() -> pl.Expr:
+def hash_words() -> pl.Expr:
     """A hash of what a series row says beside its identity; null and empty texts are the same."""
     texts = (pl.col(name).cast(pl.String).fill_null("") for name in ("feed", "name", "unit", "description"))
     return pl.concat_str(texts, separator="\x00").hash()

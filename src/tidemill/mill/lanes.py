@@ -1,8 +1,7 @@
-"""What of the log waits to be applied, in one lane a tenant, and which of it comes next.
+"""The entries of the log that wait to be applied, in one lane per tenant, and which of them are applied next.
 
-In a lane the order is that of the log, always. Among lanes nobody waits for anybody: a batch takes of every lane its
-share of about a second, and an entry that is costly by itself is applied beside the batches of the others
-(`beside.py`), one after the other.
+A lane keeps the order of the log. No lane waits for another: a batch takes a share of about a second of each lane, and
+an entry that is costly by itself is applied beside the batches of the other lanes (`beside.py`), one at a time.
 """
 
 from collections import deque
@@ -19,9 +18,9 @@ from tidemill.model.payload import EntryKind
 
 MAX_PAYLOADS: Final = 10_000
 MAX_BYTES: Final = 16 << 20
-MAX_WAITING: Final = 100_000  # headers that are looked at beyond the checkpoint, some 150 bytes each
+MAX_WAITING: Final = 100_000  # headers beyond the checkpoint, some 150 bytes each
 BATCH_S: Final = 1.0
-ALONE_S: Final = 2.0  # while nobody else waits
+ALONE_S: Final = 2.0  # while no other lane waits
 COSTLY_S: Final = 0.25
 
 
@@ -29,8 +28,9 @@ Waiting = Literal["waiting_for_store", "waiting_for_catalog"]
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """Why the first entry of a lane is not applied now: `why` in words, its `seq`, how often it was tried, whether it
-    may be tried again at `until` (by the monotonic clock) only. `since` is what the caller counted at the first try."""
+    """Why the first entry of a lane is not applied now: its `seq`, the reason `why` in words, how often it was tried,
+    and the time `until` (by the monotonic clock) before which it is not tried again. `since` is the count of the
+    caller at the first try."""
 
     seq: int
     why: str
@@ -41,8 +41,8 @@ class Hold(msgspec.Struct, frozen=True):
 
 
 class Lane:
-    """One tenant's entries that wait; `parked`: those of its feeds that are blocked; `served`: when it last had a batch
-    of its own."""
+    """The entries of one tenant that wait; `parked`: those of its feeds that are blocked; `served`: the turn in which
+    the lane last had a batch of its own."""
 
     def __init__(self) -> None:
         self.waiting: deque[Header] = deque()
@@ -52,7 +52,7 @@ class Lane:
 
 
 class Lanes:
-    """All lanes. `progress` is what was applied before; not thread-safe."""
+    """The lanes of all tenants. `progress` is what is applied already. Not thread-safe."""
 
     def __init__(self, costs: Costs, progress: PartitionProgress) -> None:
         self.costs = costs
@@ -62,7 +62,7 @@ class Lanes:
         self.restart(progress)
 
     def restart(self, progress: PartitionProgress) -> None:
-        """Let go of what waits: it is to be added again, from the checkpoint on."""
+        """Remove all entries that wait: they are to be added again, from the checkpoint on."""
         self._lanes: dict[str, Lane] = {}
         self._through = dict(progress.ahead)
         self.scanned = progress.checkpoint
@@ -79,7 +79,7 @@ class Lanes:
         return self._count
 
     def add(self, headers: Iterable[Header]) -> None:
-        """Entries that follow those that were added before."""
+        """Add entries, which follow those that were added before. Those that are applied already are left out."""
         for header in headers:
             self.scanned = header.seq
             if header.seq <= self._through.get(header.tenant, 0):
@@ -90,8 +90,8 @@ class Lanes:
             (lane.parked if self._is_parked(header) else lane.waiting).append(header)
             self._count += 1
 
-    def done(self, seqs: Mapping[str, int]) -> None:
-        """By tenant: everything of it up to this offset is applied."""
+    def mark_applied(self, seqs: Mapping[str, int]) -> None:
+        """Mark everything of these tenants up to these offsets as applied."""
         for tenant, seq in seqs.items():
             lane = self._lanes.get(tenant)
             while lane is not None and lane.waiting and lane.waiting[0].seq <= seq:
@@ -112,9 +112,9 @@ class Lanes:
         return PartitionProgress(checkpoint, {tenant: seq for tenant, seq in ahead.items() if seq > checkpoint})
 
     def block(self, feeds: Mapping[tuple[str, str], int]) -> bool:
-        """Of these feeds (tenant and name), and no others, nothing is picked; and of their tenants nothing counts as
-        applied beyond these offsets. What else a tenant has goes on, in the log's order. Returns whether that is
-        new: then the progress may be, too."""
+        """Block these feeds (tenant and name) and no others: none of their entries is picked, and nothing of their
+        tenants counts as applied beyond these offsets. The other entries of a tenant go on, in the log's order. Returns
+        whether the blocks changed: then the progress may have changed, too."""
         if feeds == self._blocked:
             return False
         self._blocked = dict(feeds)
@@ -127,17 +127,17 @@ class Lanes:
         return True
 
     def is_blocked(self, tenant: str) -> bool:
-        """Whether any feed of a tenant is blocked: then what is applied of it may not count yet."""
+        """Whether any feed of a tenant is blocked: then applied payloads of the tenant may not count yet."""
         return any(blocked == tenant for blocked, _ in self._blocked)
 
     def _is_parked(self, header: Header) -> bool:
         return (header.tenant, header.feed) in self._blocked
 
     def _bounds(self) -> dict[str, int]:
-        """By tenant, of those that have entries that wait or a feed that is blocked: the offset up to which everything
-        may count as applied."""
+        """The offset up to which everything may count as applied, of each tenant that has entries that wait or a feed
+        that is blocked."""
         bounds = {
-            tenant: min(some[0].seq for some in (lane.waiting, lane.parked) if some) - 1
+            tenant: min(entries[0].seq for entries in (lane.waiting, lane.parked) if entries) - 1
             for tenant, lane in self._lanes.items()
             if lane.waiting or lane.parked
         }
@@ -163,20 +163,20 @@ class Lanes:
         """Whether there is anything to apply now that is not costly."""
         return any(self._is_ready(lane, now) and not self._is_costly(lane) for lane in self._lanes.values())
 
-    def suspects(self, suspected: Callable[[Header], bool], count: int, now: float) -> list[Header]:
-        """Of the entries that are suspected the first, in the order of the log."""
-        found = [
+    def suspects(self, is_suspect: Callable[[Header], bool], count: int, now: float) -> list[Header]:
+        """The first `count` of the suspects, in the order of the log."""
+        headers = [
             header
             for lane in self._lanes.values()
             if self._is_ready(lane, now)
             for header in list(lane.waiting)[:MAX_PAYLOADS]
-            if suspected(header)
+            if is_suspect(header)
         ]
-        return sorted(found, key=_seq)[:count]
+        return sorted(headers, key=_seq)[:count]
 
     def pick(self, at_most: int, now: float) -> list[Header]:
-        """The next batch of what is cheap, in the order of the log; [] when nothing of that is ready. Or, by itself, an
-        entry that is being tried again."""
+        """The next batch of cheap entries, in the order of the log; [] when none is ready. Every second turn it is an
+        entry that is being tried again, alone."""
         ready = [lane for lane in self._lanes.values() if self._is_ready(lane, now)]
         cheap = [lane for lane in ready if not self._is_costly(lane)]
         tried = [lane for lane in cheap if lane.hold]
@@ -194,8 +194,8 @@ class Lanes:
         return sorted(batch.taken, key=_seq)
 
     def pick_costly(self, now: float) -> list[Header]:
-        """The first entry of the lane that has waited longest for a costly one; [] when none is ready. The lane is away
-        until it comes `back`, also when all lanes are restarted."""
+        """The first entry of the lane that has waited longest for a costly entry; [] when none is ready. The lane is
+        away until `return_lane`, also when all lanes are restarted."""
         ready = [lane for lane in self._lanes.values() if self._is_ready(lane, now) and self._is_costly(lane)]
         if not ready:
             return []
@@ -204,9 +204,10 @@ class Lanes:
         lane.served, self.away = self._turn, lane.waiting[0].tenant
         return [lane.waiting[0]]
 
-    def back(self, header: Header) -> bool:
-        """The lane that was away for this entry is not any more; whether the entry is still its first. It is not where
-        the lanes were restarted from further back: then those before it are to be applied first, and it again."""
+    def return_lane(self, header: Header) -> bool:
+        """End the absence of the lane that was away for this entry; returns whether the entry is still its first. It is
+        not where the lanes were restarted from further back: then the entries before it are applied first, and this
+        entry once more."""
         self.away = ""
         lane = self._lanes.get(header.tenant)
         return lane is not None and bool(lane.waiting) and lane.waiting[0].seq == header.seq
@@ -217,9 +218,9 @@ class Lanes:
         return batch.taken
 
     def _is_costly(self, lane: Lane) -> bool:
-        """Deletions never are: only the loop itself may apply them."""
+        """Whether the first entry of a lane is costly. A deletion never is: only the loop itself may apply it."""
         first = lane.waiting[0]
-        return first.kind is not EntryKind.DELETE and self.costs.of(first) > COSTLY_S
+        return first.kind is not EntryKind.DELETE and self.costs.estimate_s(first) > COSTLY_S
 
     def _is_ready(self, lane: Lane, now: float) -> bool:
         if not lane.waiting or lane.waiting[0].tenant == self.away:
@@ -239,12 +240,12 @@ class _Batch:
         self._from: dict[int, int] = {}  # by lane, how many of its entries were taken
 
     def take(self, lane: Lane, share_s: float, *, first: bool = False) -> None:
-        """Take entries of a lane that cost `share_s` seconds together; `first`: the first whatever it costs. Of a lane
-        whose first entry is being tried again, that one only."""
+        """Take entries of a lane that cost `share_s` seconds in sum; `first`: its first entry whatever that costs. Of a
+        lane whose first entry is being tried again, that entry only."""
         begun = self._from.get(id(lane), 0)
         number = begun
         for header in islice(lane.waiting, begun, None):
-            cost_s = self._costs.of(header)
+            cost_s = self._costs.estimate_s(header)
             small = header.size_bytes <= self._left_bytes or not self.taken
             cheap = cost_s <= COSTLY_S or header.kind is EntryKind.DELETE
             fits = cheap and small and (cost_s <= min(share_s, self.left_s) or not self.taken)

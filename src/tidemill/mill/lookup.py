@@ -1,8 +1,8 @@
-"""Reads from the store what `decide` is given of it: what stands at a batch's instants, which windows are sealed, what
-was decided when its payloads were applied before.
+"""Reads the state of the store that `decide` needs: the current points at a batch's instants, the sealed windows, and
+the outcomes of payloads that were applied before.
 
-Most batches need none of it: what is known of series says that nothing can be there. Keys go as server-bound arrays, in
-key order.
+Most batches need no query, because the remembered state of their series says that the store has nothing to return. Keys
+are bound by the server as arrays, in key order.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ from tidemill.mill.context import MillContext
 from tidemill.mill.store_state import CURRENT, EARLIER, SEALED, StoreState
 from tidemill.store.client import Store
 
-_CHUNK = 10_000  # keys in one question: 400 kB of bound values, some 50 ms
+_CHUNK = 10_000  # keys in one query: 400 kB of bound values, some 50 ms
 _RECORD = ["seq", "idx"]
 _INSTANT = ["series", "time"]
 
@@ -32,11 +32,11 @@ class StateReader:
         self._known = context.known
         self._status = context.status
 
-    def read(self, batch: FeedBatch, *, applied_until: int, announced_until: int) -> StoreState:
-        """All that `decide` needs of the store for a batch. No payload beyond `applied_until` was applied before, and
-        none beyond `announced_until` has rows of an attempt that was cut short."""
+    def read_state(self, batch: FeedBatch, *, applied_until: int, announced_until: int) -> StoreState:
+        """The state that `decide` needs for a batch. No payload beyond `applied_until` was applied before, and none
+        beyond `announced_until` has changes of an interrupted attempt."""
         seqs = pl.concat([batch.seqs, batch.refused["seq"]])
-        settled = self.settled(batch.tenant, batch.feed, seqs, batch.contests)
+        settled = self.read_settled(batch.tenant, batch.feed, seqs, batch.contests)
         if not batch.contests:
             return settled
         current = [self._current(batch.tenant, contest, settled.series) for contest in batch.contests]
@@ -54,15 +54,15 @@ class StateReader:
             retried_from=retried_from,
         )
 
-    def settled(self, tenant: str, feed: str, seqs: pl.Series, contests: Sequence[Contest]) -> StoreState:
-        """What was settled before of these contests of the payloads `seqs`: of their series, deleted records, sealed
-        windows; nothing of their instants."""
-        tombstones = self._known.tombstones.records(tenant, feed, seqs)
+    def read_settled(self, tenant: str, feed: str, seqs: pl.Series, contests: Sequence[Contest]) -> StoreState:
+        """The state without the points at the contests' instants: the states of their series, sealed windows, and the
+        tombstones and earlier rejections of the payloads `seqs`."""
+        tombstones = self._known.tombstones.deleted_records(tenant, feed, seqs)
         if not contests:
             return StoreState(tombstones=tombstones)
         points = pl.concat([contest.points.select(*_INSTANT, *_RECORD, "anchor") for contest in contests])
         series, since = points["series"].unique(), points["time"].min()
-        self._known.load(tenant, series, since if isinstance(since, int) else 0)
+        self._known.load_series(tenant, series, since if isinstance(since, int) else 0)
         states = self._known.frame(series)
         sealed = [self._sealed(tenant, contest, states) for contest in contests]
         windows = pl.concat([windows for windows, _ in sealed])
@@ -102,8 +102,8 @@ class StateReader:
         return self._store.frame("mill_applied", tenant=batch.tenant, seqs=seqs)["seq"].cast(pl.UInt64)
 
     def _current(self, tenant: str, contest: Contest, states: pl.DataFrame) -> pl.DataFrame:
-        """CURRENT of a contest: at its instants, or where the first submitted stays, at those of its anchors, and at
-        all those of records that win over one that stands."""
+        """CURRENT of a contest: at its instants. Under the policy `first` at the instants of its anchors, and at all
+        instants of the records that win over a current one."""
         if contest.feed.duplicates == "keep":
             return pl.DataFrame(schema=CURRENT)
         if contest.feed.duplicates == "last":
@@ -123,7 +123,7 @@ class StateReader:
         return pl.concat([current, self._at(tenant, rest)])
 
     def _at(self, tenant: str, keys: pl.DataFrame) -> pl.DataFrame:
-        """CURRENT at these instants (`series`, `time`)."""
+        """CURRENT at these instants (`series`, `time`), by queries."""
         frames = [pl.DataFrame(schema=CURRENT)]
         for part in _parts(keys.select(_INSTANT)):
             self._status.lookups += 1
@@ -142,8 +142,8 @@ def sealed_records(store: Store, tenant: str, feed: Feed, records: pl.DataFrame)
         return records.clear().with_columns(sealed_seq=pl.lit(None, pl.UInt64))
     frames = [pl.DataFrame(schema=SEALED)]
     for part in _parts(candidates.select("series", "window")):
-        bound: dict[str, Any] = {"tenant": tenant, "every_s": every // 1_000_000_000}
-        rows = store.frame("mill_sealed", series=part["series"], windows=part["window"], **bound)
+        params: dict[str, Any] = {"tenant": tenant, "every_s": every // 1_000_000_000}
+        rows = store.frame("mill_sealed", series=part["series"], windows=part["window"], **params)
         frames.append(_typed(rows.rename({"window_ns": "window"}), SEALED))
     return candidates.join(pl.concat(frames), on=["series", "window"]).drop("window")
 
@@ -157,7 +157,7 @@ def _deleted(points: pl.DataFrame, states: pl.DataFrame) -> pl.Series:
 
 
 def _possible(points: pl.DataFrame, states: pl.DataFrame) -> pl.DataFrame:
-    """The instants at which the store can have a point."""
+    """Those of these instants at which the store can have a point."""
     since = points["time"].min()
     latest = states.filter(pl.col("latest") >= since).select("series", "latest")
     if latest.is_empty():
@@ -166,7 +166,7 @@ def _possible(points: pl.DataFrame, states: pl.DataFrame) -> pl.DataFrame:
 
 
 def _highest(rows: pl.DataFrame) -> pl.DataFrame:
-    """Of each point the row with the highest version."""
+    """The row with the highest version of each point."""
     ordered = rows.sort("version", descending=True)
     return ordered.unique(["series", "time", "ordinal"], keep="first", maintain_order=True)
 

@@ -13,14 +13,14 @@ _MIDDLE_GAP_S: Final = 0.4
 
 
 class Pace:
-    """The pace of one loop."""
+    """The pace of one loop. Not thread-safe."""
 
     def __init__(self) -> None:
         self._begun = 0.0
         self._count = 0
 
     def begin(self, count: int) -> None:
-        """A batch of so many payloads begins."""
+        """A batch of `count` payloads begins."""
         self._begun, self._count = time.monotonic(), count
 
     def rest(self) -> None:

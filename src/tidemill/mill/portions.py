@@ -1,7 +1,7 @@
-"""Cuts a batch into portions by the bytes of the rows that it makes: a few bytes of a payload may make many rows.
+"""Cuts a batch into portions by the bytes of the rows that its payloads make: a small payload may make many rows.
 
-How many bytes of rows a byte of a payload makes is learnt from feed and tenant; of a feed that is new a little is
-applied first. One payload is never cut, so it alone may make more.
+Learns for each tenant and feed how many bytes of rows a byte of a payload makes; the first portion of a new feed is
+small. A payload is never cut, so a single one may make a larger portion.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from tidemill.model.payload import LogEntry
 
 ROWS_BYTES: Final = 64 << 20
 _UNKNOWN: Final = 32.0
-_LEAST: Final = 8.0  # no trust beyond this: the next payload may be of another shape
+_LEAST: Final = 8.0  # never less, because the next payload may be of another shape
 _SLOWLY: Final = 0.3  # it rises at once and falls by this share
 _ENTRY_BYTES: Final = 400  # the row of a payload, besides its bytes
 _KEEP: Final = 10_000
@@ -23,8 +23,9 @@ class Growth:
     def __init__(self) -> None:
         self._factors: dict[tuple[str, str], float] = {}
 
-    def portions(self, entries: Sequence[LogEntry]) -> Iterator[list[LogEntry]]:
-        """The entries in their order, in parts that make about ROWS_BYTES; each is cut when the one before is done."""
+    def cut_portions(self, entries: Sequence[LogEntry]) -> Iterator[list[LogEntry]]:
+        """The entries in their order, in portions that make about ROWS_BYTES of rows. Cuts a portion only when the one
+        before was applied, so that it goes by what was learnt from that."""
         portion: list[LogEntry] = []
         size = 0.0
         for entry in entries:
@@ -40,7 +41,7 @@ class Growth:
             yield portion
 
     def learn(self, tenant: str, feed: str, entries: Sequence[LogEntry], rows_bytes: int) -> None:
-        """These entries of one feed made rows of so many bytes."""
+        """Learn that these entries of one feed made `rows_bytes` of rows."""
         if len(self._factors) >= _KEEP:
             self._factors.clear()
         bodies = sum(len(entry.payload.body) for entry in entries)

@@ -1,5 +1,5 @@
-"""How far the mill has applied a partition of the log: the offset up to which everything is in the store (the
-checkpoint), and how far beyond it each tenant is that is ahead of it; and where a mill has to begin by that.
+"""What of a partition of the log the mill has applied: the checkpoint, which is the offset up to which everything is in
+the store, and the offsets of the tenants that are ahead of the checkpoint. And the checkpoint that a mill starts at.
 """
 
 import logging
@@ -15,8 +15,8 @@ _log = logging.getLogger(__name__)
 
 
 class PartitionProgress(msgspec.Struct, frozen=True):
-    """What of a partition is applied: every payload up to `checkpoint`, and those of a tenant up to its offset in
-    `ahead` (by tenant; only those that are ahead)."""
+    """What of a partition is applied: every payload up to `checkpoint`, and the payloads of a tenant up to its offset
+    in `ahead` (which has only the tenants that are ahead)."""
 
     checkpoint: int = 0
     ahead: Mapping[str, int] = {}
@@ -43,10 +43,10 @@ class LogProgress(msgspec.Struct, frozen=True):
     def numbered(self) -> list[tuple[Partition, PartitionProgress]]:
         """Each partition with its progress."""
         count = len(self.partitions)
-        return [(Partition(partition_of(one.checkpoint), count), one) for one in self.partitions]
+        return [(Partition(partition_of(progress.checkpoint), count), progress) for progress in self.partitions]
 
     def through(self, tenant: str) -> Reach:
-        """Of each partition, the offset up to which every payload of this tenant is applied."""
+        """The offset of each partition up to which every payload of this tenant is applied."""
         return tuple(progress.through(tenant) for progress in self.partitions)
 
     def applied(self, tenant: str, seq: int) -> bool:
@@ -55,7 +55,7 @@ class LogProgress(msgspec.Struct, frozen=True):
 
 
 def reconcile(
-    position: int,
+    checkpoint: int,
     *,
     in_store: int,
     first_seq: int,
@@ -64,24 +64,25 @@ def reconcile(
     ahead: int = 0,
     begin: int = 0,
 ) -> int:
-    """The checkpoint to start at, given the highest payload in the store and what the log holds; `ahead`: the highest
-    payload of a tenant that was ahead of the checkpoint; `begin`: the offset before the first that there ever was.
+    """The checkpoint to start at, given the saved `checkpoint`, the highest payload in the store, and the offsets that
+    the log holds; `ahead`: the highest payload of a tenant that was ahead of the checkpoint; `begin`: the offset before
+    the first that there ever was.
 
-    A store that knows less than the position was wiped or restored: what it lacks is applied again. Says so when the
-    log no longer holds what is missing. Raises StartupError when the log ends before what was applied: another log,
-    or one that lost entries, would give their places to other payloads; LogUnavailableError when that loss is
-    `accepted` and the log's owner has yet to go on above it.
+    A store that ends before the checkpoint was wiped or restored: what it lacks is applied again. Logs an error when
+    the log no longer holds what is missing. Raises StartupError when the log ends before what was applied, because
+    another log, or one that lost entries, would give the same offsets to other payloads; LogUnavailableError when that
+    loss is `accepted` and the log's owner has yet to go on above it.
     """
-    known = max(position, in_store, ahead)
-    if last_seq < known:
-        message = f"the log ends at {last_seq}, but payloads up to {known} were applied to the store from it"
-        if accepted >= known:
+    applied = max(checkpoint, in_store, ahead)
+    if last_seq < applied:
+        message = f"the log ends at {last_seq}, but payloads up to {applied} were applied to the store from it"
+        if accepted >= applied:
             raise LogUnavailableError(f"{message}: waiting until it goes on above {accepted}")
-        raise StartupError(f"{message}: it is another log, or lost entries. {advice_after_loss(known)}")
-    start = min(position, max(in_store, begin))
-    if start < position:
+        raise StartupError(f"{message}: it is another log, or lost entries. {advice_after_loss(applied)}")
+    start = min(checkpoint, max(in_store, begin))
+    if start < checkpoint:
         _log.warning(
-            "the store ends at payload %d but the position is %d: applying again from there", in_store, position
+            "the store ends at payload %d but the position is %d: applying again from there", in_store, checkpoint
         )
     if first_seq > start + 1:
         _log.error("the log begins at %d: payloads %d to %d are only in backups", first_seq, start + 1, first_seq - 1)

@@ -1,5 +1,5 @@
-"""The rejections of a payload that was refused at intake: one for each record that it held, so that accepted + rejected
-are its records. Pure. The faulty ones carry their own reasons, the others `payload_refused`.
+"""Makes the rejections of a payload that was refused at intake: one for each of its records, so that accepted +
+rejected is the number of its records. Pure. Faulty records carry their own reasons, the others `payload_refused`.
 """
 
 import re
@@ -17,14 +17,14 @@ from tidemill.rules.reasons import STATE_REASONS
 
 _INDEX = re.compile(r"\[(\d+)\]")
 _INNOCENT = "payload_refused"
-_SUMMARY = "more_faults"  # says how many faults are not named; about no record
+_SUMMARY = "more_faults"  # counts the faults that are not listed; it names no record
 
 Named = dict[int, list[Fault]]
 
 
-def by_record(faults: Sequence[Fault], records: str) -> Named | None:
-    """The faults by the index of their record, where each names one; else null: the payload is one record, or cannot be
-    read as records. `records` is the path where the feed has them."""
+def group_faults_by_record(faults: Sequence[Fault], records: str) -> Named | None:
+    """The faults by the index of their record; null where a fault names no record, because the payload is one record or
+    cannot be read as records. `records` is the path of the feed's records."""
     named: Named = {}
     for fault in faults:
         match = _INDEX.match(fault.path.removeprefix(records))
@@ -35,22 +35,22 @@ def by_record(faults: Sequence[Fault], records: str) -> Named | None:
     return named or None
 
 
-def whole(entry: LogEntry) -> pl.DataFrame:
+def reject_whole_payload(entry: LogEntry) -> pl.DataFrame:
     """REJECTED of a payload that counts as one record, with all its faults."""
     faults = entry.payload.faults
     known = [fault for fault in faults if fault.code != _SUMMARY] or [Fault("$", "refused", "refused at intake")]
-    return _frame(entry.seq, {0: _told(known)})
+    return _frame(entry.seq, {0: _reasons_and_detail(known)})
 
 
-def each(entry: LogEntry, named: Named, batch: Batch) -> pl.DataFrame:
-    """REJECTED of every record of a payload. `batch` is the payload decoded again: it counts the records, and knows the
-    faults of those beyond the hundred that intake names."""
+def reject_each_record(entry: LogEntry, named: Named, batch: Batch) -> pl.DataFrame:
+    """REJECTED of every record of a payload. `batch` is the payload decoded again: it counts the records, and has the
+    faults of the records beyond the hundred that intake lists."""
     count = max(int(batch.counts["records"].sum()), max(named) + 1)
-    by_intake = _frame(entry.seq, {index: _told(faults) for index, faults in named.items()})
-    read = batch.rejections.join(by_intake, on="idx", how="anti")
-    faulty = rejected([by_intake, read])
-    every = pl.DataFrame({"idx": pl.int_range(count, dtype=pl.UInt32, eager=True)})
-    innocent = every.join(faulty, on="idx", how="anti").select(
+    by_intake = _frame(entry.seq, {index: _reasons_and_detail(faults) for index, faults in named.items()})
+    decoded = batch.rejections.join(by_intake, on="idx", how="anti")
+    faulty = rejected([by_intake, decoded])
+    indices = pl.DataFrame({"idx": pl.int_range(count, dtype=pl.UInt32, eager=True)})
+    innocent = indices.join(faulty, on="idx", how="anti").select(
         pl.lit(entry.seq, pl.UInt64).alias("seq"),
         "idx",
         pl.lit([_INNOCENT]).alias("reasons"),
@@ -59,22 +59,22 @@ def each(entry: LogEntry, named: Named, batch: Batch) -> pl.DataFrame:
     return rejected([faulty, innocent])
 
 
-def timed(rejections: pl.DataFrame, times: pl.DataFrame) -> pl.DataFrame:
-    """REJECTED with the times (`seq`, `idx`, `time`) of the records that have one."""
+def with_times(rejections: pl.DataFrame, times: pl.DataFrame) -> pl.DataFrame:
+    """REJECTED with the times (`seq`, `idx`, `time`) of those records that have a time."""
     return rejected([rejections.drop("time").join(times, on=["seq", "idx"], how="left")])
 
 
-def _told(faults: Sequence[Fault]) -> tuple[list[str], str]:
+def _reasons_and_detail(faults: Sequence[Fault]) -> tuple[list[str], str]:
     """Reasons and detail of a record."""
     reasons = list(dict.fromkeys(fault.code for fault in faults))
     return reasons, faults_detail(faults, len(faults))
 
 
-def _frame(seq: int, told: dict[int, tuple[list[str], str]]) -> pl.DataFrame:
+def _frame(seq: int, rejections: dict[int, tuple[list[str], str]]) -> pl.DataFrame:
     columns: dict[str, Any] = {
-        "seq": pl.repeat(seq, len(told), dtype=pl.UInt64, eager=True),
-        "idx": pl.Series(list(told), dtype=pl.UInt32),
-        "reasons": [reasons for reasons, _ in told.values()],
-        "detail": [detail for _, detail in told.values()],
+        "seq": pl.repeat(seq, len(rejections), dtype=pl.UInt64, eager=True),
+        "idx": pl.Series(list(rejections), dtype=pl.UInt32),
+        "reasons": [reasons for reasons, _ in rejections.values()],
+        "detail": [detail for _, detail in rejections.values()],
     }
     return rejected([pl.DataFrame(columns)])

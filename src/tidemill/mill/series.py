@@ -4,7 +4,7 @@ from typing import Final
 
 import polars as pl
 
-from tidemill.mill.known import words
+from tidemill.mill.known import hash_words
 from tidemill.mill.ledger import INSTANT
 from tidemill.rules.shape import SERIES
 
@@ -27,7 +27,7 @@ def series_rows(states: pl.DataFrame, tenant: str, described: pl.DataFrame, poin
     The row's version is the seq of the payload: whatever the order, the last writer's words stay.
     """
     is_new = (pl.col("version") == 0) | pl.col("deleted")
-    rows = described.unique("series", keep="last", maintain_order=True).with_columns(said=words())
+    rows = described.unique("series", keep="last", maintain_order=True).with_columns(said=hash_words())
     rows = rows.join(states, on="series").filter(is_new | (pl.col("said") != pl.col("words")))
     if rows.is_empty():
         return _NOTHING

@@ -1,17 +1,17 @@
-"""Applies a batch and moves on; narrows it down to the payload at fault where that fails; sets that one aside.
+"""Applies a batch and saves the progress. A batch that fails is narrowed down to the payload at fault, which is set
+aside.
 
-A store that is away is waited for. One that answers with an error is tried again a bounded number of times: the batch
-by lanes, then by halves, at last a payload alone, while other tenants go on. It is set aside only after the store took
-a probe and something that it had taken before, so that a store that refuses everything costs nobody a payload. One that
-breaks off under the same payloads again and again, and answers in between, is treated likewise: something in them may
-end it.
+A store that is away is waited for. A store that answers with an error is tried again a bounded number of times: the
+batch by lanes, then by halves, at last a payload alone, while other tenants go on. That payload is set aside only after
+the store took a probe and a payload that it had taken before, so that a store that refuses everything costs nobody a
+payload. A store that breaks off under the same payloads again and again, and answers in between, is treated likewise:
+something in those payloads may end it.
 """
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
-from typing import Final
 
 from tidemill.crash_points import reach
 from tidemill.errors import (
@@ -22,33 +22,23 @@ from tidemill.errors import (
     StoreUnavailableError,
     UnavailableError,
 )
-from tidemill.hints import Hints
 from tidemill.log.contract import Header
 from tidemill.mill.apply import Applier
 from tidemill.mill.beside import Beside
-from tidemill.mill.breaks import FEWER, MANY, TOO_MANY, Breaks
 from tidemill.mill.canary import Canary
-from tidemill.mill.checkpoint import Checkpoint
-from tidemill.mill.costs import Like
+from tidemill.mill.checkpoint import ProgressWriter
+from tidemill.mill.costs import CostKey
 from tidemill.mill.crash_loop import CrashLoopGuard
-from tidemill.mill.lanes import MAX_PAYLOADS, Hold, Lanes, Waiting
+from tidemill.mill.lanes import MAX_PAYLOADS, Lanes
+from tidemill.mill.retries import BRAKE_S, FEWER, MANY, Retries
 from tidemill.mill.stored import whole_entry
 from tidemill.model.payload import EntryKind, LogEntry
 
 _log = logging.getLogger(__name__)
 
-# What wants memory, time or threads may fit a moment later; what is wrong with the data stays wrong. (A store without
-# room says that it cannot do anything now: `store/faults.py`.)
-_SCARCE: Final = frozenset({159, 160, 173, 241, 439})
-TRIES_ALONE = 5
-TRIES_SCARCE = 7
-_AGAIN_S: Final = 0.2  # then twice as long each time
-_AGAIN_MOST_S: Final = 10.0
-_BRAKE_S: Final = 60.0
-
 
 class Settling:
-    """Settles entries of one log, by one applier. `at_most`: how many payloads a batch should hold now."""
+    """Settles entries of one log with one applier. `at_most`: how many payloads a batch should hold now."""
 
     def __init__(
         self,
@@ -58,8 +48,7 @@ class Settling:
         canary: Canary,
         beside: Beside,
         *,
-        checkpoint: Checkpoint,
-        hints: Hints,
+        progress: ProgressWriter,
         clock: Callable[[], int],
     ) -> None:
         self.at_most = MAX_PAYLOADS
@@ -69,163 +58,145 @@ class Settling:
         self._guard = guard
         self._canary = canary
         self._beside = beside
-        self._checkpoint = checkpoint
-        self._hints = hints
+        self._progress = progress
         self._clock = clock
-        self._applied = 0  # batches
-        self._set_aside_at = -1  # as many batches were applied when the store's refusal last cost a payload
+        self._retries = Retries(lanes, canary, progress.checkpoint, self._status, clock)
         self._settled = 0
-        self._saved = True  # the checkpoint
-        self._breaks = Breaks()
 
     def settle(self, picked: Sequence[Header], entries: Sequence[LogEntry]) -> int:
-        """Settle what was picked, in the order of the log; returns how many are: applied or set aside. The others are
-        held back. Raises UnavailableError: the store, the log or the catalog is waited for."""
+        """Settle the picked entries, in the order of the log; returns how many are settled: applied or set aside. The
+        others are held back. Raises UnavailableError while the store, the log or the catalog is away."""
         self._settled = 0
         missing = {header.seq for header in picked} - {entry.seq for entry in entries}
         if missing:
             _log.error("%d payloads from %d on are not in the log any more", len(missing), min(missing))
         for is_damaged, run in groupby(entries, key=lambda entry: bool(entry.damage)):
-            free = [entry for entry in run if self._is_free(entry)]
+            free = [entry for entry in run if self._retries.is_free(entry)]
             if free:
-                (self._pass_damaged if is_damaged else self._advance)(free)
+                (self._settle_damaged if is_damaged else self._advance)(free)
         if missing:
-            self._passed({header.tenant: header.seq for header in picked if self._is_over(header, missing)})
+            over = [header for header in picked if self._retries.is_over(header, missing)]
+            self._progress.mark_applied({header.tenant: header.seq for header in over})
         return self._settled
 
     @property
     def busy(self) -> bool:
-        """Whether a payload is applied beside the loop: then nothing else may change the store but batches."""
+        """Whether a payload is applied beside the loop: then only batches may change the store."""
         return self._beside.busy
 
     @property
-    def turned(self) -> float:
-        """The last sign of life of what is applied beside the loop, by `time.monotonic()`; now, when nothing is."""
-        return self._beside.turned
+    def last_turn(self) -> float:
+        """The last sign of life of what is applied beside the loop, by `time.monotonic()`; the present, when nothing
+        is."""
+        return self._beside.last_turn
 
     def settle_beside(self, picked: Sequence[Header], entries: Sequence[LogEntry]) -> int:
-        """Begin to apply a costly payload (of a lane that is away) beside the loop; `collect` settles it. What there is
-        nothing to apply of, or is damaged, is settled at once, as `settle` does."""
+        """Begin to apply a costly payload (of a lane that is away) beside the loop; `collect` settles it. A payload
+        that is missing in the log or damaged is settled at once, as `settle` does."""
         if not entries or entries[0].damage:
-            self._lanes.back(picked[0])
+            self._lanes.return_lane(picked[0])
             return self.settle(picked, entries)
         try:
-            if self._ends_the_store(entries):
-                self._lanes.back(picked[0])
+            if self._retries.breaks_store(entries):
+                self._lanes.return_lane(picked[0])
                 self._settled = 0
                 self._give_up(entries[0])
                 return self._settled
             self._guard.begin_beside(entries)
         except BaseException:
-            self._lanes.back(picked[0])
+            self._lanes.return_lane(picked[0])
             raise
         self._beside.start(entries)
         return 0
 
     def collect(self) -> int | None:
-        """Settle what was applied beside the loop, once it has ended; returns how many payloads that are, null while
-        there is none. Raises as `settle`."""
+        """Settle the batch that was applied beside the loop, if it has ended; returns how many payloads are settled,
+        null if no batch has ended. Raises as `settle`."""
         done = self._beside.collect()
         if done is None:
             return None
         self._settled = 0
         self._guard.end_beside()
-        if self._lanes.back(_headers(done.entries)[0]):
-            self._judge(done.entries, done.error, done.spent)
+        if self._lanes.return_lane(_headers(done.entries)[0]):
+            self._handle_outcome(done.entries, done.error, done.spent)
         return self._settled
 
     def finish(self, timeout_s: float) -> None:
-        """Wait for what is applied beside the loop, at most so long, and settle it. Raises as `settle`."""
+        """Wait at most `timeout_s` for the batch that is applied beside the loop, and settle it. Raises as `settle`."""
         self._beside.wait(timeout_s)
         self.collect()
 
     def _advance(self, entries: Sequence[LogEntry]) -> None:
-        """Apply entries and move on; in smaller parts when they cannot be applied together."""
+        """Apply entries and save the progress; in smaller parts when they cannot be applied in one batch."""
         self._status.looped_at_ns = self._clock()
         if self._guard.is_poison(entries):
             self._set_aside(entries[0], "it ended the process twice while it was applied alone")
             return
-        if self._ends_the_store(entries):
+        if self._retries.breaks_store(entries):
             self._give_up(entries[0])
             return
         error = None
         try:
             self._guard.begin(entries)
             self._applier.spent.clear()
-            self._applier.apply(entries)
+            self._applier.apply_entries(entries)
         except BaseException as raised:  # a panic in a library is a BaseException
             error = raised
-        self._judge(entries, error, self._applier.spent)
+        self._handle_outcome(entries, error, self._applier.spent)
 
-    def _judge(self, entries: Sequence[LogEntry], error: BaseException | None, spent: Mapping[Like, float]) -> None:
-        """Move on, or find out what is at fault."""
+    def _handle_outcome(
+        self, entries: Sequence[LogEntry], error: BaseException | None, spent: Mapping[CostKey, float]
+    ) -> None:
+        """Save the progress of an applied batch, or deal with the error that it ended with."""
         if isinstance(error, LostPartitionError):
-            raise error  # whoever has the partition now applies them
+            raise error  # the mill that has claimed the partition applies the entries
         if isinstance(error, StoreUnavailableError):
-            self._broke_off(entries, error)
+            self._retry_break(entries, error)
         elif isinstance(error, (LogUnavailableError, OSError, KeyboardInterrupt, SystemExit)):
-            raise error  # nothing that a payload could be blamed for
+            raise error  # no payload can be at fault
         elif isinstance(error, UnavailableError):
             self._wait_for_catalog(entries, error)
         elif error is not None:
             self._narrow(entries, error)
         else:
-            self._applied += 1
+            self._retries.add_batch()
             self.at_most = min(MAX_PAYLOADS, 2 * self.at_most)
             self._lanes.costs.learn(_headers(entries), spent)
-            self._moved(entries)
+            self._finish_batch(entries)
 
-    def _broke_off(self, entries: Sequence[LogEntry], error: StoreUnavailableError) -> None:
-        """Wait for the store; after some times try fewer payloads at once, and hold back one that is alone.
+    def _retry_break(self, entries: Sequence[LogEntry], error: StoreUnavailableError) -> None:
+        """Count the break of the store. After MANY breaks a batch is made smaller, and a single payload is held back.
 
-        A deletion is tried until it is done. Raises `error` unless others may go on.
+        A deletion is tried until it is applied. Raises `error` unless a payload is held back, so that others go on.
         """
         if len(entries) == 1 and entries[0].payload.kind is EntryKind.DELETE:
             raise error
-        count = self._breaks.add(entries)
+        count = self._retries.breaks.add(entries)
         if count < MANY:
             raise error
         self.at_most = max(1, len(entries) // FEWER)
         if len(entries) > 1:
             raise error
-        self._hold(entries[0], f"the store broke off {count} times while it was applied: {error.message}")
-
-    def _ends_the_store(self, entries: Sequence[LogEntry]) -> bool:
-        """Whether the store broke off so often under one payload that it is given up.
-
-        Raises StoreUnavailableError while a store that broke off does not answer: then it is away, whatever is tried.
-        """
-        count = self._breaks.of(entries)
-        if count:
-            self._canary.probe()
-        hold = self._lanes.held(entries[0].payload.tenant)
-        return len(entries) == 1 and count >= TOO_MANY and hold is not None and self._store_works(hold)
+        self._retries.hold(entries[0], f"the store broke off {count} times while it was applied: {error.message}")
 
     def _give_up(self, entry: LogEntry) -> None:
-        why = f"the store broke off {self._breaks.of([entry])} times while it was applied alone"
+        why = f"the store broke off {self._retries.breaks.count([entry])} times while it was applied alone"
         _log.error("payload %d is set aside: %s", entry.seq, why)
         self._set_aside(entry, why)
-        self._set_aside_at = self._applied
+        self._retries.add_given_up()
 
-    def _is_over(self, header: Header, missing: Set[int]) -> bool:
-        """Whether an entry is settled or not there, and likewise those before it in its lane."""
-        hold = self._lanes.held(header.tenant)
-        return hold is None or header.seq < hold.seq or header.seq == hold.seq in missing
-
-    def _is_free(self, entry: LogEntry) -> bool:
-        """Whether nothing before an entry is held back in its lane; the one that is held is tried again itself."""
-        hold = self._lanes.held(entry.payload.tenant)
-        return hold is None or hold.seq >= entry.seq
-
-    def _pass_damaged(self, entries: Sequence[LogEntry]) -> None:
-        """Apply entries whose bytes are damaged in the log from the store's copy; set those aside that it lacks."""
+    def _settle_damaged(self, entries: Sequence[LogEntry]) -> None:
+        """Apply entries whose bytes are damaged in the log from the store's copy; set aside those that it has no copy
+        of."""
         for entry in entries:
-            if not self._is_free(entry):
+            if not self._retries.is_free(entry):
                 continue
             try:
                 whole = whole_entry(self._applier.context.store, entry)
             except StoreQueryError as error:
-                self._hold(entry, f"it is damaged in the log, and the store does not give its bytes: {error.message}")
+                self._retries.hold(
+                    entry, f"it is damaged in the log, and the store does not give its bytes: {error.message}"
+                )
                 continue
             if whole is not None:
                 self._advance([whole])
@@ -233,45 +204,24 @@ class Settling:
             _log.error("payload %d is set aside: %s", entry.seq, entry.damage)
             self._set_aside(entry, f"its bytes were damaged in the log before they were applied: {entry.damage}")
 
-    def _moved(self, entries: Sequence[LogEntry]) -> None:
+    def _finish_batch(self, entries: Sequence[LogEntry]) -> None:
         reach("mill.after_insert")
-        self._passed({entry.payload.tenant: entry.seq for entry in entries})
-        self._breaks.settled({entry.seq for entry in entries})
+        self._progress.mark_applied({entry.payload.tenant: entry.seq for entry in entries})
+        self._retries.breaks.clear({entry.seq for entry in entries})
         self._status.batches += 1
         self._status.payloads += len(entries)
-        self._guard.settled(counted=not any(map(self._lanes.is_blocked, {entry.payload.tenant for entry in entries})))
+        self._guard.end_batch(counted=not any(map(self._lanes.is_blocked, {entry.payload.tenant for entry in entries})))
         self._settled += len(entries)
 
-    def _passed(self, through: dict[str, int]) -> None:
-        self._lanes.done(through)
-        self._saved = False
-        self.save()
-
-    def recount(self) -> None:
-        """What counts as applied is another, though nothing was applied: `save` saves it."""
-        self._saved = False
-
-    def save(self) -> None:
-        """Save what is applied, unless it was saved. Raises OSError: call it again, for the lanes have gone on."""
-        if self._saved:
-            return
-        progress = self._lanes.progress()
-        with self._status.stage("position"):
-            self._checkpoint.save(progress.checkpoint, progress.ahead)
-        self._saved = True
-        reach("mill.after_position")
-        self._status.position = progress.checkpoint
-        self._hints.send(progress.checkpoint)
-
     def _narrow(self, entries: Sequence[LogEntry], error: BaseException) -> None:
-        """Settle entries that cannot be applied together, by lanes, then by halves."""
+        """Settle entries that cannot be applied in one batch: by lanes, then by halves."""
         _log.warning("payloads %d to %d: %s: %s", entries[0].seq, entries[-1].seq, type(error).__name__, error)
         if isinstance(error, StoreQueryError):
             self._canary.probe(error)
             self.at_most = max(1, len(entries) // 2)
         if not self._by_lane(entries):
             if len(entries) == 1:
-                self._alone(entries[0], error)
+                self._settle_alone(entries[0], error)
                 return
             middle = len(entries) // 2
             self._advance(entries[:middle])
@@ -279,7 +229,7 @@ class Settling:
                 self._advance(entries[middle:])
 
     def _by_lane(self, entries: Sequence[LogEntry]) -> bool:
-        """Settle the entries of each tenant by themselves; false where they are of one."""
+        """Settle the entries of each tenant by themselves; returns false where they are of a single tenant."""
         of_tenant: dict[str, list[LogEntry]] = {}
         for entry in entries:
             of_tenant.setdefault(entry.payload.tenant, []).append(entry)
@@ -289,62 +239,40 @@ class Settling:
             self._advance(part)
         return True
 
-    def _alone(self, entry: LogEntry, error: BaseException) -> None:
-        """A payload that cannot be applied by itself: it is tried again, then set aside."""
+    def _settle_alone(self, entry: LogEntry, error: BaseException) -> None:
+        """Hold back a payload that cannot be applied by itself; set it aside when it was tried often enough."""
         if not isinstance(error, StoreQueryError):
             _log.error("payload %d is set aside", entry.seq, exc_info=error)
             self._set_aside(entry, f"{type(error).__name__}: {error}")
             return
         why = f"the store refuses it (code {error.store_code}): {error.message}"
-        hold = self._hold(entry, why)
-        if isinstance(error, StoreDamagedError):  # no payload is at fault: it waits until the store is repaired
+        hold = self._retries.hold(entry, why)
+        if isinstance(error, StoreDamagedError):  # no payload is at fault: this one waits until the store is repaired
             return
-        if hold.tries < (TRIES_SCARCE if error.store_code in _SCARCE else TRIES_ALONE):
+        if not self._retries.is_exhausted(hold, error):
             return
-        if not self._store_works(hold):
-            self._hold(entry, f"{why}; nothing else was applied since the last that it refused", _BRAKE_S)
+        if not self._retries.store_works(hold):
+            self._retries.hold(entry, f"{why}; nothing else was applied since the last that it refused", BRAKE_S)
             return
         _log.error("payload %d is set aside: %s", entry.seq, why)
         self._set_aside(entry, why)
-        self._set_aside_at = self._applied
-
-    def _store_works(self, hold: Hold) -> bool:
-        """Whether the store took a real payload since the held one was first refused, or takes one again that it took
-        before. Where there is none, one payload may be set aside, and no second before another is applied."""
-        if self._applied > hold.since or self._canary.apply_again(self._checkpoint.progress, self._is_away):
-            return True
-        return self._set_aside_at < self._applied
-
-    def _is_away(self, tenant: str) -> bool:
-        """Whether something of a tenant is being changed beside the loop, or half of a replay of it is published."""
-        return tenant == self._lanes.away or self._lanes.is_blocked(tenant)
-
-    def _hold(self, entry: LogEntry, why: str, seconds: float = 0.0, state: Waiting = "waiting_for_store") -> Hold:
-        """Hold the lane of an entry back for a while, longer each time (or for `seconds`)."""
-        tenant = entry.payload.tenant
-        before = self._lanes.held(tenant)
-        tries = before.tries + 1 if before and before.seq == entry.seq else 1
-        seconds = seconds or min(_AGAIN_S * 2 ** (tries - 1), _AGAIN_MOST_S)
-        since = before.since if before and before.seq == entry.seq else self._applied
-        hold = Hold(entry.seq, why, tries, time.monotonic() + seconds, state, since)
-        self._lanes.hold(tenant, hold)
-        self._status.failed(f"payload {entry.seq} of feed '{entry.payload.feed}' waits: {why}", self._clock())
-        self._status.state = state
-        return hold
+        self._retries.add_given_up()
 
     def _set_aside(self, entry: LogEntry, why: str) -> None:
         try:
             self._applier.set_aside(entry, why)
         except StoreQueryError as error:
-            self._hold(entry, f"the store refuses what sets it aside (code {error.store_code}): {error.message}")
+            self._retries.hold(
+                entry, f"the store refuses what sets it aside (code {error.store_code}): {error.message}"
+            )
             raise
-        self._moved([entry])
+        self._finish_batch([entry])
 
     def _wait_for_catalog(self, entries: Sequence[LogEntry], error: UnavailableError) -> None:
-        """What one tenant's payloads wait for holds back that tenant's only. Raises `error` when nobody goes on."""
+        """Hold back the payloads of a tenant that wait for the catalog. Raises `error` when no lane can go on."""
         if self._by_lane(entries):
             return
-        self._hold(entries[0], error.message, state="waiting_for_catalog")
+        self._retries.hold(entries[0], error.message, state="waiting_for_catalog")
         if not self._lanes.ready(time.monotonic()):
             raise error
 

@@ -1,7 +1,7 @@
-"""Bytes to points: runs decode, rules and shape for the payloads of one feed version in one go. No I/O, but for
-the past that the rules of some feeds ask for: it is given, and knows where to look.
+"""Transforms bytes to points: runs decode, rules and shape for the payloads of one feed version at once. Does no I/O,
+except through the `past` that is passed in for the rules of some feeds.
 
-Decoders are built once per feed version and kept; versions never change.
+Decoders are built once per feed version and kept, because versions never change.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,16 +40,16 @@ class TransformedBatch(msgspec.Struct, frozen=True):
     counts: pl.DataFrame
 
 
-def warm() -> None:
-    """Load what the first batch would wait for: the map of time zones (0.1 to 0.4 s)."""
+def load_time_zones() -> None:
+    """Load the map of time zones (0.1 to 0.4 s), so that the first batch does not wait for it."""
     zone_at(0.0, 0.0)
 
 
 class TransformPipeline:
     """The stages before the store, for every feed version of every tenant.
 
-    `max_depth` of JSON holds for feeds whose records are judged here. What intake judged and took is not judged again:
-    the setting may have been another one then.
+    `max_depth` of JSON applies to feeds whose records are checked here. Payloads that intake has checked and accepted
+    are not checked again, because the setting may have been another one then.
     """
 
     def __init__(self, book: FeedBook, status: MillStatus, max_depth: int = MAX_DEPTH) -> None:
@@ -58,12 +58,12 @@ class TransformPipeline:
         self._max_depth = max_depth
         self._decoders: dict[tuple[str, str, int], Decoder] = {}
 
-    def run(
+    def transform(
         self, tenant: str, name: str, version: int, entries: Sequence[LogEntry], past: Past = NO_PAST
     ) -> TransformedBatch:
-        """Decode, check and shape entries, which are in the order of the log. Raises UnavailableError while there is no
-        such feed version, or none that can be read: payloads were taken for it, so it is the catalog's fault and not
-        theirs; and what `past` raises. It is asked as of the first entry, and only where `looks_back`."""
+        """Decode, check and shape entries, which are in the order of the log. `past` is read as of the first entry, and
+        only where `looks_back`. Raises UnavailableError while the feed version is missing or cannot be read: payloads
+        were accepted under it, so the catalog is at fault and not the payloads; and what `past` raises."""
         feed = self._feed(tenant, name, version)
         with self._status.stage("decode"):
             batch = self._decoder(tenant, name, version).decode_batch(entries)
@@ -75,17 +75,17 @@ class TransformPipeline:
         return TransformedBatch(feed, shaped.points, shaped.series, rejections, batch.counts)
 
     def looks_back(self, tenant: str, name: str, version: int) -> bool:
-        """Whether the rules of a feed version need the past. Then entries of it must not be judged together with those
-        of another version, and only after everything before them is applied. Raises as `run`."""
+        """Whether the rules of a feed version need the past. Then its entries must not be checked in one batch with
+        those of another version, and only after everything before them is applied. Raises as `transform`."""
         return any(isinstance(rule.compiled(), PastCheck) for rule in self._feed(tenant, name, version).rules)
 
     def texts(self, entries: Mapping[int, LogEntry], records: pl.DataFrame) -> list[str]:
-        """Records (`seq`, `idx`) of entries as the ledger keeps them, in their order. A payload is cut once for all of
-        its records that stand together."""
+        """The texts of records (`seq`, `idx`) of entries for the ledger, in their order. A payload is cut once for all
+        of its records that follow each other."""
         return list(self.each_text(entries, records))
 
     def each_text(self, entries: Mapping[int, LogEntry], records: pl.DataFrame) -> Iterator[str]:
-        """As `texts`, one text at a time: only one payload's cuts are held."""
+        """As `texts`, one text at a time: only the cuts of one payload are in memory."""
         for seq, some in groupby(records.select("seq", "idx").iter_rows(), key=itemgetter(0)):
             texts = self._texts(entries[seq].payload)
             for _, index in some:
@@ -95,11 +95,11 @@ class TransformPipeline:
         try:
             decoder = self._decoder(payload.tenant, payload.feed, payload.feed_version)
             return decoder.record_texts(payload.body, payload.format)
-        except Exception:  # a text for people; what is wrong with the bytes is in the reasons
+        except Exception:  # the text is only shown to people; the reasons say what is wrong with the bytes
             return Texts(payload.body)
 
     def refuses(self, entry: LogEntry) -> bool:
-        """Whether intake would refuse this payload under the feed version that it names now."""
+        """Whether intake would refuse this payload under the feed version that it names now. Raises as `transform`."""
         payload = entry.payload
         feed = self._feed(payload.tenant, payload.feed, payload.feed_version)
         if feed.input.on_fault != "refuse":
@@ -113,16 +113,16 @@ class TransformPipeline:
         try:
             feed = self._book.version(payload.tenant, payload.feed, payload.feed_version)
         except TidemillError:
-            return refused.whole(entry)
-        named = refused.by_record(payload.faults, feed.input.records)
+            return refused.reject_whole_payload(entry)
+        named = refused.group_faults_by_record(payload.faults, feed.input.records)
         if feed.shape.kind == "samples" or payload.format not in feed.input.formats:
-            return refused.whole(entry)
+            return refused.reject_whole_payload(entry)
         batch = self._decoder(payload.tenant, payload.feed, payload.feed_version).decode_batch([entry])
         times = resolve_stamps(feed, batch.stamps)
         if named is None:
-            return refused.timed(refused.whole(entry), times)
-        good = resolve_times(feed, batch.frame).select(times.columns)
-        return refused.timed(refused.each(entry, named, batch), pl.concat([times, good]))
+            return refused.with_times(refused.reject_whole_payload(entry), times)
+        resolved = resolve_times(feed, batch.frame).select(times.columns)
+        return refused.with_times(refused.reject_each_record(entry, named, batch), pl.concat([times, resolved]))
 
     def _feed(self, tenant: str, name: str, version: int) -> Feed:
         try:

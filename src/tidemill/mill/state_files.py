@@ -1,10 +1,10 @@
-"""The state of a mill in small files of its own folder; only what it publishes is in the catalog.
+"""The state of a mill in small files of its own folder; only the manifests of publications are in the catalog.
 
 Progress is saved by write, fsync, rename and fsync of the folder, with a checksum, so that a reader sees the old one or
-the new one. A file that is missing or damaged is an empty one. The file `owner` has the number of the mill that holds
-the state; it is written, and progress is saved, under a lock on it: a mill that was taken for dead may share the folder
-with its successor. What is being published outlives the folder: half of a
-replay in the store must be ended, also by a mill that begins on an empty disk.
+the new one. A file that is missing or damaged counts as empty. The file `owner` has the number of the mill that holds
+the state; the number is written, and progress is saved, under a lock on that file, because a mill that was believed to
+be dead may share the folder with its successor. Manifests outlive the folder: a publication that began must be ended,
+also by a mill that begins on an empty disk.
 """
 
 import contextlib
@@ -38,15 +38,15 @@ _decode_ahead = msgspec.json.Decoder(dict[str, int]).decode
 
 
 class FileMillState:
-    """The `MillState` of the partition that begins after `start`, in `folder`. Without a `catalog` nothing can be
-    published: that is for those who only read, or have no replays."""
+    """The `MillState` of the partition that begins after `start`, in `folder`. Without a `catalog`, as for readers and
+    mills without replays, nothing can be published."""
 
     def __init__(self, folder: Path, start: int = 0, catalog: Catalog | None = None) -> None:
         self.start = start
         self.retention_clock = ClockFile(folder / "mill.clock")
         self._folder = folder
         self._catalog = catalog
-        self._owner = b""  # nobody's: whoever repairs or restores a folder while no mill runs
+        self._owner = b""  # of no mill: for repairing or restoring a folder while no mill runs
         self._prefix = f"{_PUBLISHING}{partition_of(start)}/"
 
     def progress(self) -> PartitionProgress:
@@ -59,17 +59,17 @@ class FileMillState:
 
     def heartbeat(self) -> Heartbeat | None:
         """See `MillStateReader.heartbeat`."""
-        return self._read("mill.json", Heartbeat)
+        return self._read_value("mill.json", Heartbeat)
 
     def telemetry(self) -> MillStatus | None:
         """See `MillStateReader.telemetry`."""
-        return self._read("mill.json", MillStatus)
+        return self._read_value("mill.json", MillStatus)
 
     def hold(self, owner: int, ensure: Callable[[], None]) -> None:
         """See `MillState.hold`. Raises OSError."""
         self._owner = f"{owner:0{_OWNER_BYTES}d}".encode("ascii")
         with self._locked() as descriptor:
-            ensure()  # under the lock: of two mills that start, the later one writes last
+            ensure()  # under the lock, so that of two mills that start the later one writes last
             os.pwrite(descriptor, self._owner, 0)
             os.fsync(descriptor)
 
@@ -83,7 +83,7 @@ class FileMillState:
 
     def attempt(self) -> Attempt | None:
         """See `MillState.attempt`."""
-        return self._read("mill.attempt", Attempt, warn=True)
+        return self._read_value("mill.attempt", Attempt, warn=True)
 
     def save_attempt(self, attempt: Attempt) -> None:
         """See `MillState.save_attempt`."""
@@ -102,7 +102,7 @@ class FileMillState:
     def save_manifest(self, manifest: PublishManifest) -> None:
         """See `MillState.save_manifest`. Raises UnavailableError."""
         assert self._catalog is not None
-        with contextlib.suppress(ConflictError):  # it is there
+        with contextlib.suppress(ConflictError):  # the manifest is saved already
             self._catalog.put(self._key(manifest), msgspec.json.encode(manifest), expect=0)
 
     def remove_manifest(self, manifest: PublishManifest) -> None:
@@ -113,7 +113,7 @@ class FileMillState:
     def _key(self, manifest: PublishManifest) -> str:
         return f"{self._prefix}{manifest.tenant}/{manifest.replay}"
 
-    def _read(self, name: str, kind: type[_T], *, warn: bool = False) -> _T | None:
+    def _read_value(self, name: str, kind: type[_T], *, warn: bool = False) -> _T | None:
         path = self._folder / name
         try:
             return msgspec.json.decode(path.read_bytes(), type=kind)
@@ -164,10 +164,10 @@ def mill_states(data: Path, count: int) -> tuple[FileMillState, ...]:
 
 
 def read_progress(path: Path, start: int = 0) -> PartitionProgress:
-    """The progress in a file of the partition that begins after `start`; nothing if there is none, nothing with a
-    warning if it cannot be read."""
+    """The progress in a file of the partition that begins after `start`. It is empty if there is no file, and empty
+    with a warning if the file cannot be read."""
     try:
-        return _decode(path.read_text("ascii"))
+        return _decode_progress(path.read_text("ascii"))
     except FileNotFoundError:
         return PartitionProgress(start)
     except (OSError, ValueError) as error:
@@ -193,16 +193,16 @@ def write_atomically(path: Path, content: bytes, *, durable: bool) -> None:
 
 
 def encode_progress(progress: PartitionProgress) -> bytes:
-    """The content of a file of a progress."""
+    """The content of a progress file."""
     content = f"{_MAGIC} {progress.checkpoint}"
     if progress.ahead:
         content = f"{_MAGIC_AHEAD} {progress.checkpoint} {msgspec.json.encode(progress.ahead).hex()}"
-    # Of a checkpoint alone the checksum is that of its digits, as it always was.
+    # Without tenants that are ahead, the checksum is that of the digits only: older versions wrote it so.
     summed = content if progress.ahead else str(progress.checkpoint)
     return f"{content} {_checksum(summed)}\n".encode("ascii")
 
 
-def _decode(text: str) -> PartitionProgress:
+def _decode_progress(text: str) -> PartitionProgress:
     magic, *fields, checksum = text.split()
     if magic == _MAGIC and len(fields) == 1:
         ahead: dict[str, int] = {}

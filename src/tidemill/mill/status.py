@@ -1,7 +1,7 @@
-"""What the mill is doing, as numbers that health and metrics show. Telemetry and nothing else: the mill only writes it,
-and nothing is decided by it (`tests/test_layers.py`).
+"""The status of a mill: numbers that health and metrics show. The status is telemetry only: the mill writes it, and
+nothing is decided by it (`tests/test_layers.py`).
 
-It is given to others at most twice a second; losing it loses nothing.
+It is written at most twice a second; nothing is lost with it.
 """
 
 import time
@@ -21,9 +21,9 @@ _COUNTED_BY_LOOP = ("retries", "returns", "batches", "payloads", "poisoned", "se
 
 class MillStatus(msgspec.Struct, kw_only=True):
     """Counters since the mill started; times in ns since the epoch (0: never), `stage_s` seconds spent by stage.
-    `recovered`: the mill went on after `last_error`; `clock_doubt`: why nothing is removed by age ("": it is);
-    `confirmed`: the offset up to which a count of the store showed that it holds what was applied; `returns`: how often
-    it did not, and the mill went back."""
+    `recovered`: the mill went on after `last_error`; `clock_doubt`: why no points expire ("": they do);
+    `applied_offset`: the checkpoint; `confirmed`: the offset up to which a count of the store showed that it holds what
+    was applied; `returns`: how often the store lacked something, and the mill went back."""
 
     state: Literal[
         "starting",
@@ -38,7 +38,7 @@ class MillStatus(msgspec.Struct, kw_only=True):
     ] = "starting"
     looped_at_ns: int = 0
     turned: float = 0.0
-    position: int = 0
+    applied_offset: int = msgspec.field(default=0, name="position")
     confirmed: int = 0
     log_seq: int = 0
     last_error: str = ""
@@ -65,11 +65,11 @@ class MillStatus(msgspec.Struct, kw_only=True):
 
     @property
     def lag(self) -> int:
-        """How many places of the log are not applied yet (gaps included)."""
-        return max(0, self.log_seq - self.position)
+        """How many offsets of the log are not applied yet (gaps included)."""
+        return max(0, self.log_seq - self.applied_offset)
 
     def add(self, other: "MillStatus") -> None:
-        """Add what another has counted, which then counts from the beginning."""
+        """Add the counters of another status, and reset them there."""
         for name in _COUNTED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
             setattr(other, name, 0)
@@ -78,11 +78,11 @@ class MillStatus(msgspec.Struct, kw_only=True):
         other.stage_s.clear()
 
     def failed(self, why: str, now_ns: int) -> None:
-        """Something went wrong, and the mill has yet to go on."""
+        """Note an error after which the mill has yet to go on."""
         self.last_error, self.last_error_at_ns, self.recovered = why, now_ns, False
 
     def saw(self, log_seq: int) -> None:
-        """The log reaches this offset."""
+        """Note that the log reaches this offset."""
         self.log_seq = max(self.log_seq, log_seq)
 
     def turn(self) -> None:
@@ -91,7 +91,7 @@ class MillStatus(msgspec.Struct, kw_only=True):
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Add the time spent inside to `stage_s[name]`."""
+        """Add the time spent in the block to `stage_s[name]`."""
         begun = time.perf_counter()
         self.turn()
         try:
@@ -110,12 +110,12 @@ class Heartbeat(msgspec.Struct, frozen=True):
 
     @property
     def turns(self) -> bool:
-        """Whether the mill turned since it started: then it has compared the store with its checkpoint."""
+        """Whether the mill has begun a turn since it started: then it has compared the store with its checkpoint."""
         return self.looped_at_ns > 0 and self.state not in ("starting", "stopped")
 
 
 class HeartbeatWriter:
-    """Gives a status to `beat`, at most twice a second unless forced."""
+    """Passes a status to `beat`, at most twice a second unless forced."""
 
     def __init__(self, beat: Callable[[MillStatus], None], monotonic: Callable[[], float] = time.monotonic) -> None:
         self._beat = beat
@@ -123,7 +123,7 @@ class HeartbeatWriter:
         self._written = -_WRITE_EVERY_S
 
     def beat(self, status: MillStatus, *, force: bool = False) -> None:
-        """Write `status` if it is time."""
+        """Write `status` if the last one is old enough, or `force`."""
         now = self._monotonic()
         if not force and now - self._written < _WRITE_EVERY_S:
             return
@@ -136,14 +136,14 @@ def last_turn(status: MillStatus) -> float:
     return status.turned
 
 
-def described(status: MillStatus | None) -> str:
-    """What a mill said last, for an error message; empty if it said nothing."""
+def describe_status(status: MillStatus | None) -> str:
+    """State and last error of a mill, for an error message; empty without a status."""
     return f" (it is '{status.state}': {status.last_error or 'no error'})" if status else ""
 
 
-def combined(statuses: Sequence[MillStatus | None]) -> MillStatus | None:
-    """What the mills of several partitions say together: the state and the doubt of one that is not idle, the newest
-    error, the oldest sign of life, the sums of what is counted. None when one of them says nothing."""
+def combine_statuses(statuses: Sequence[MillStatus | None]) -> MillStatus | None:
+    """One status for the mills of several partitions: the state and the doubt of one that is not idle, the newest
+    error, the oldest sign of life, the sums of the counters. None when one of the statuses is missing."""
     known = [status for status in statuses if status is not None]
     if len(known) < len(statuses) or len(known) == 1:
         return known[0] if len(statuses) == 1 and known else None

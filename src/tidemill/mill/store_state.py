@@ -1,6 +1,6 @@
-"""What the store says of a batch before it is decided: what `decide` is given beside the batch. Frames only.
+"""The state of the store that `decide` needs besides the batch. Frames only.
 
-More rows than the batch concerns are allowed everywhere: `decide` takes those that it needs.
+Every frame may have more rows than the batch concerns: `decide` selects those that it needs.
 """
 
 from typing import Any, Final
@@ -12,7 +12,7 @@ from tidemill.mill.changes import CHANGED
 from tidemill.mill.known import SERIES_STATES
 from tidemill.mill.tombstones import TOMBSTONES
 
-# Of each point at the instants of a batch the row that stands, also where its series is deleted (seq <= deleted_seq).
+# The current row of each point at the instants of a batch, also where its series is deleted (seq <= deleted_seq).
 CURRENT: Final[dict[str, Any]] = {
     "series": pl.UInt64,
     "time": pl.Int64,
@@ -38,7 +38,7 @@ SEQS: Final = pl.Series("seq", [], dtype=pl.UInt64)
 
 
 class StoreState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the store says of one feed's batch.
+    """The state of the store for one feed's batch.
 
     `series`: SERIES_STATES of every series of the batch. `tombstones`: TOMBSTONES of its payloads. `current`: CURRENT.
     `sealed`: SEALED of its windows, for a feed that seals. `earlier`: EARLIER of records whose series was deleted or

@@ -1,4 +1,4 @@
-"""Payloads as the store keeps them, to be applied or cut apart once more."""
+"""Reads payloads from the store as entries of the log, to apply or to cut them once more."""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from tidemill.model.payload import EntryKind, LogEntry, Payload
 from tidemill.store.client import Store
 
 
-def entry(tenant: str, feed: str, row: Mapping[str, Any], version: int) -> LogEntry:
-    """A row of `mill_payloads` as the entry of the log that it was, to be applied under `version`."""
+def stored_entry(tenant: str, feed: str, row: Mapping[str, Any], version: int) -> LogEntry:
+    """The entry of the log for a row of query `mill_payloads`, to be applied under the feed version `version`."""
     payload = Payload(
         receipt=row["receipt"],
         tenant=tenant,
@@ -27,7 +27,7 @@ def entry(tenant: str, feed: str, row: Mapping[str, Any], version: int) -> LogEn
 
 
 def whole_entry(store: Store, damaged: LogEntry) -> LogEntry | None:
-    """An entry whose bytes the log has lost, with those of the store; None where the store has not those either.
+    """An entry whose bytes are damaged in the log, with the bytes of the store; null where the store lacks them, too.
     Raises StoreUnavailableError, StoreQueryError."""
     payload = damaged.payload
     body = store.raw("payload_body", "RawBLOB", tenant=payload.tenant, receipt=payload.receipt)

@@ -11,7 +11,7 @@ import polars as pl
 
 from tidemill.mill import ledger
 from tidemill.mill.context import MillContext
-from tidemill.mill.stored import entry
+from tidemill.mill.stored import stored_entry
 from tidemill.model.payload import LogEntry
 
 RecordTexts = Callable[[Mapping[int, LogEntry], pl.DataFrame], list[str]]
@@ -49,7 +49,7 @@ def superseded_rows(
 
     A payload that the store does not have yet is passed over: it is still to be applied, and will lose then.
     """
-    entries = {row["seq"]: entry(tenant, feed, row, row["feed_version"]) for row in payloads}
+    entries = {row["seq"]: stored_entry(tenant, feed, row, row["feed_version"]) for row in payloads}
     lost = superseded.filter(pl.col("seq").is_in(list(entries))).with_columns(
         reasons=pl.lit(["duplicate"]), detail=pl.lit(ledger.DUPLICATE)
     )

@@ -1,21 +1,17 @@
 """The mill's loop: micro-batches from the log, through the rules, into the store; then the checkpoint, then a hint.
 
-At once when idle, in larger batches under load: the API needs the processor more. At least once in, exactly once in
-effect. Tenants do not wait for each other (`lanes.py`). A store or log that is away is waited for; a payload that
-cannot be applied is set aside (`settling.py`); the log moves on.
+An idle mill applies a payload at once; under load it gathers larger batches, because the API needs the processor more.
+Every payload is applied at least once, and takes effect exactly once. Tenants do not wait for each other (`lanes.py`).
+The loop waits for a store or log that is away; a payload that cannot be applied is set aside (`settling.py`), and the
+log moves on.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-from tidemill.catalog.replays import CatalogReplays
-from tidemill.clock import Trust
-from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.errors import (
     LogUnavailableError,
     LostPartitionError,
@@ -24,130 +20,53 @@ from tidemill.errors import (
     TidemillError,
     UnavailableError,
 )
-from tidemill.feeds.book import FeedBook
-from tidemill.hints import Hints
-from tidemill.log.contract import BacklogReader, Header
-from tidemill.log.loss import accepted_loss
-from tidemill.mill.apply import Applier
+from tidemill.log.contract import Header
 from tidemill.mill.backup_hold import BackupHold
-from tidemill.mill.beside import Beside
-from tidemill.mill.canary import Canary
-from tidemill.mill.checkpoint import Checkpoint
-from tidemill.mill.confirm import Confirmer
-from tidemill.mill.context import new_context
-from tidemill.mill.costs import Costs
-from tidemill.mill.crash_loop import CrashLoopGuard
-from tidemill.mill.deletion import Deleter, no_replays
-from tidemill.mill.lanes import MAX_PAYLOADS, Lanes
+from tidemill.mill.lanes import MAX_PAYLOADS
 from tidemill.mill.pace import Pace
-from tidemill.mill.progress import PartitionProgress, reconcile
-from tidemill.mill.replay.job import Replays
-from tidemill.mill.retention import RetentionJob
-from tidemill.mill.settling import Settling
-from tidemill.mill.stages import TransformPipeline, warm
-from tidemill.mill.state import MillState
-from tidemill.mill.status import HeartbeatWriter, MillStatus, last_turn
+from tidemill.mill.parts import MillParts
+from tidemill.mill.progress import PartitionProgress
+from tidemill.mill.recovery import Recovery
+from tidemill.mill.status import HeartbeatWriter, last_turn
 from tidemill.mill.turns import Turns
-from tidemill.model.offset import ONLY, Partition
-from tidemill.store.client import Store
-from tidemill.store.fenced import FencedStore
 
 _log = logging.getLogger(__name__)
 
-MAX_HEADERS = 10_000  # read at a time
-LOOK_EVERY_S = 0.05  # a lost hint costs this much
-_BACKOFF_S = (0.1, 1.0)
-_REPLAY_PAUSE_S = (0.2, 10.0)  # after a replay that could not be published
-_QUIET_S = 10.0  # so long the log may be missing at the start before that is an error
-_TEND_EVERY_S = 5.0  # retention goes on under load, too
-_FINISH_S = 3.0  # for what is applied beside the loop at the end; it is applied again otherwise
+MAX_HEADERS: Final = 10_000  # read at a time
+LOOK_EVERY_S: Final = 0.05  # a lost hint costs this much
+_BACKOFF_S: Final = (0.1, 1.0)
+_REPLAY_PAUSE_S: Final = (0.2, 10.0)  # after a replay that could not be published
+_QUIET_S: Final = 10.0  # so long the log may be missing at the start before that is an error
+_RETENTION_EVERY_S: Final = 5.0  # retention goes on under load, too
+_FINISH_S: Final = 3.0  # for what is applied beside the loop at the end; it is applied again otherwise
 
 
 class Mill:
-    """One mill over one partition of the log, which it claims at its start. `run` works until it is told to end; `step`
-    applies one micro-batch. Both raise LostPartitionError once another mill has claimed the partition.
+    """One mill over one partition of the log, which it claims at its start. `run_until` works until it is told to end;
+    `apply_batch` applies one micro-batch. Both raise LostPartitionError once another mill has claimed the partition.
 
-    `work` is the folder for what replays have decided so far, which may be large. `turns` is shared by the mills of a
-    process.
+    `turns` is shared by the mills of a process.
     """
 
-    def __init__(
-        self,
-        reader: BacklogReader,
-        store: Store,
-        book: FeedBook,
-        state: MillState,
-        hints: Hints,
-        *,
-        work: Path,
-        clock: Callable[[], int] = time.time_ns,
-        max_depth: int = MAX_DEPTH,
-        trust: Trust | None = None,
-        replays: CatalogReplays | None = None,
-        backup_hold: BackupHold | None = None,
-        partition: Partition = ONLY,
-        turns: Turns | None = None,
-    ) -> None:
-        store = FencedStore(store, partition.number, clock)
-        checkpoint = Checkpoint.applied(state)
-        self.status = MillStatus(position=checkpoint.seq)
-        self._partition = partition
+    def __init__(self, parts: MillParts, *, backup_hold: BackupHold | None = None, turns: Turns | None = None) -> None:
+        self.status, self.context, self.replays = parts.status, parts.context, parts.replays
+        self._reader, self._store, self._hints = parts.reader, parts.store, parts.hints
+        self._clock, self._partition, self._checkpoint = parts.clock, parts.partition, parts.checkpoint
+        self._lanes, self._guard, self._settling = parts.lanes, parts.guard, parts.settling
+        self._progress = parts.progress
+        self._applier, self._retention, self._confirmer = parts.applier, parts.retention, parts.confirmer
+        self.recovery = Recovery(parts)
         self._turns = turns or Turns()
-        self._reader = reader
-        self._store = store
-        self._state = state
-        self._checkpoint = checkpoint
-        self._hints = hints
-        self._clock = clock
-        self._lanes = Lanes(Costs(), checkpoint.progress)
-        self._guard = CrashLoopGuard(state)
-        self._heartbeat = HeartbeatWriter(state.beat)
-        book = book.without_sources()  # a variable that only the poller needs must not hold payloads up
-        self.context = context = new_context(store, self.status, clock, partition)
-        pipeline = TransformPipeline(book, self.status, max_depth)
-        self.replays = (
-            Replays(replays, context, book, pipeline, state=state, path=work, owns=partition.owns) if replays else None
-        )
-        self._retention = RetentionJob(
-            context,
-            book,
-            lambda: checkpoint.progress,
-            state.retention_clock,
-            trust,
-            log_erased=reader.erased,
-            partition=partition,
-            is_published=self._lanes.is_blocked,
-        )
-        before = self.replays.begin_anew if self.replays else no_replays
-        deleter = Deleter(context, book, pipeline, before=before, after=self._retention.purge_soon)
-        self._applier = Applier(context, book, pipeline, deleter, partition)
-        self._settling = Settling(
-            self._applier,
-            self._lanes,
-            self._guard,
-            Canary(store, self._applier, reader),
-            Beside(self._applier, _applier_beside(store, book, clock, max_depth, partition)),
-            checkpoint=checkpoint,
-            hints=hints,
-            clock=clock,
-        )
-        self._confirmer = Confirmer(
-            reader,
-            store,
-            book,
-            Checkpoint.confirmed(state),
-            clock=clock,
-            max_depth=max_depth,
-        )
         self._backup_hold = backup_hold
+        self._heartbeat = HeartbeatWriter(parts.state.beat)
         self._replay_error = ""  # why the replay under way cannot be published
         self._replay_at, self._replay_pause_s = 0.0, _REPLAY_PAUSE_S[0]
         self._started = False
-        self._last_error = ""  # that was logged
-        self._made = time.monotonic()
-        self._pacing = Pace()
-        self._tended = 0.0
-        self._overdue = False  # retention: then nothing costly is begun before it had its turn
+        self._logged_error = ""
+        self._made_at = time.monotonic()
+        self._pace = Pace()
+        self._retention_at = 0.0  # when retention had its last turn
+        self._overdue = False  # retention: then nothing costly is begun before its turn
         self.status.turn()
 
     @property
@@ -163,33 +82,33 @@ class Mill:
     @property
     def last_turn(self) -> float:
         """The last sign of life, by `time.monotonic()`: between the stages of a batch, between the steps of retention,
-        while nothing is to be done, and all the while that a part is waited for (no wait for the store is for ever).
+        while there is nothing to do, and all the while that the loop waits for the store (no such wait is for ever).
         """
-        return time.monotonic() if self._store.busy else min(last_turn(self.status), self._settling.turned)
+        return time.monotonic() if self._store.busy else min(last_turn(self.status), self._settling.last_turn)
 
     def wake(self) -> None:
         """There may be a new replay. Thread-safe."""
         if self.replays is not None:
             self.replays.wake()
 
-    def run(self, stop: threading.Event) -> None:
+    def run_until(self, stop: threading.Event) -> None:
         """Work until `stop` is set; the batch under way is finished first. Raises LostPartitionError."""
-        threading.Thread(target=self._forgive_when, args=(stop,), name="mill-stop", daemon=True).start()
+        threading.Thread(target=self._forgive_after, args=(stop,), name="mill-stop", daemon=True).start()
         backoff_s = _BACKOFF_S[0]
         while not stop.is_set():
             self.status.turn()
             if self._backup_hold is not None and not self._settling.busy:
-                self._backup_hold.keep(self._checkpoint.seq, self.status.turn, stop, self._partition.number)
+                self._backup_hold.hold_still(self._checkpoint.seq, self.status.turn, stop, self._partition.number)
             try:
-                self._pace(stop)
-                self._overdue = time.monotonic() > self._tended + _TEND_EVERY_S
-                count = self.step()
+                self._gather(stop)
+                self._overdue = time.monotonic() > self._retention_at + _RETENTION_EVERY_S
+                count = self.apply_batch()
                 alone = not self._settling.busy
-                replayed = alone and self._replay()
+                replayed = alone and self._run_replay()
                 if count == 0 and not replayed:
                     self._rest()
                 elif alone and self._overdue:
-                    self._tend()
+                    self._run_retention()
                 backoff_s = _BACKOFF_S[0]
                 held = self._lanes.oldest_hold() is not None or self._replay_error != ""
                 self.status.recovered = not held and not self._confirmer.refused
@@ -200,7 +119,7 @@ class Mill:
             except (UnavailableError, StoreQueryError, OSError) as error:
                 self._guard.forgive()
                 self._confirmer.hurry()
-                self._note(error)
+                self._note_failure(error)
                 stop.wait(backoff_s)
                 backoff_s = min(2 * backoff_s, _BACKOFF_S[1])
             self._heartbeat.beat(self.status)
@@ -215,9 +134,9 @@ class Mill:
         self._heartbeat.beat(self.status, force=True)
         self._applier.close()
 
-    def _replay(self) -> bool:
-        """A piece of a replay's work, if there is any. A replay that cannot be published is tried again later: its feed
-        waits, the others go on. Raises UnavailableError while nothing of it is published."""
+    def _run_replay(self) -> bool:
+        """Do a piece of a replay's work; returns whether there was any. A replay that cannot be published is tried
+        again later: its feed waits, the others go on. Raises UnavailableError while nothing of it is published."""
         if self.replays is None or time.monotonic() < self._replay_at:
             return False
         try:
@@ -225,55 +144,61 @@ class Mill:
         except UnavailableError as error:
             if not self.replays.blocked:
                 raise
-            self._note(error)
+            self._note_failure(error)
             self._replay_error, self._replay_at = str(error), time.monotonic() + self._replay_pause_s
             self._replay_pause_s = min(2 * self._replay_pause_s, _REPLAY_PAUSE_S[1])
             return False
         self._replay_error, self._replay_pause_s = "", _REPLAY_PAUSE_S[0]
         return worked
 
-    def _forgive_when(self, stop: threading.Event) -> None:
+    def _forgive_after(self, stop: threading.Event) -> None:
+        """From the end of the loop on, a process that is ended by force is no crash."""
         stop.wait()
-        self._guard.stopping()
+        self._guard.forgive_stop()
 
-    def step(self) -> int:
+    def apply_batch(self) -> int:
         """Apply one micro-batch; returns how many payloads it settled. Raises UnavailableError: nothing is lost."""
         if not self._started:
             self._start()
         if self.replays is not None and self._lanes.block(self.replays.blocked):
-            self._settling.recount()
+            self._progress.recount()
             self._applier.recall_replays(self.progress.checkpoint)
         self.status.looped_at_ns = self._clock()
-        self._settling.save()
+        self._progress.save()
         if not self._settling.busy:
-            self._confirm()
+            self.recovery.confirm()
         elif (settled := self._settling.collect()) is not None:
-            return settled  # a moment for what may not go on beside a batch
+            return settled  # confirming and replays may only go on while nothing is applied beside the loop
         with self.status.stage("read"):
-            self._look()
+            self._read_headers()
             picked = self._pick()
             entries = self._reader.entries_at([header.seq for header in picked])
         if not picked:
             return 0
-        self._pacing.begin(len(picked))
+        self._pace.begin(len(picked))
         self.status.state = "applying"
         with self._turns.taken(self.status.turn):
             return self._settling.settle(picked, entries)
 
-    def _look(self) -> None:
-        """Read what came into the log since."""
+    def _start(self) -> None:
+        self.recovery.start()
+        self._started = True
+
+    def _read_headers(self) -> None:
+        """Read the headers of the entries that came into the log since the last call, as far as there is room."""
         count = min(MAX_HEADERS, self._lanes.room)
         if count > 0:
             self._lanes.add(self._reader.headers(self._lanes.scanned, count))
         self.status.saw(self._lanes.scanned)
 
     def _pick(self) -> list[Header]:
+        """The entries to apply now: the suspects of a crash before all others. May begin a costly one beside them."""
         now = time.monotonic()
-        if self._guard.suspects(self.progress):
+        if self._guard.has_suspects(self.progress):
             if self._settling.busy:
                 return []
             limit = self._guard.limit(self.progress) or MAX_PAYLOADS
-            suspects = self._lanes.suspects(self._guard.suspected, min(limit, self._settling.at_most), now)
+            suspects = self._lanes.suspects(self._guard.is_suspect, min(limit, self._settling.at_most), now)
             if suspects:
                 return suspects
         else:
@@ -289,68 +214,15 @@ class Mill:
         try:
             entries = self._reader.entries_at([header.seq for header in picked])
         except BaseException:
-            self._lanes.back(picked[0])
+            self._lanes.return_lane(picked[0])
             raise
         self._settling.settle_beside(picked, entries)
 
-    def _start(self) -> None:
-        self._store.claim()
-        self._state.hold(self._store.owner, self._store.ensure_owner)
-        self._checkpoint.read_again()
-        in_store = self._applier.resume()
-        before = self.progress
-        start = reconcile(
-            before.checkpoint,
-            in_store=in_store,
-            first_seq=self._reader.first_seq(),
-            last_seq=self._reader.last_seq(),
-            accepted=accepted_loss(self._partition.number),
-            ahead=before.highest,
-            begin=self._partition.start,
-        )
-        # A store that lacks the highest payload lacks who knows what of those who were ahead.
-        ahead = before.ahead if before.highest <= in_store else {}
-        if (start, ahead) != (before.checkpoint, before.ahead):
-            self._confirmer.forget()
-            self._checkpoint.save(start, ahead)
-        self._go_on()
-        if self.replays is not None:
-            self.replays.resume()
-        self._guard.resume(self.progress)
-        if start < in_store:
-            self._applier.recall_replays(start)
-        warm()
-        self._started = True
-
-    def _confirm(self) -> None:
-        """Have the store counted when it is time, and go back to where it lacks something. Not while a replay is being
-        published: the counts are of before and after."""
-        if self.replays is not None and self.replays.blocked:
-            return
-        back = self._confirmer.look(self._checkpoint.seq)
-        self.status.confirmed = self._confirmer.seq
-        if self._confirmer.refused:
-            self.status.failed(self._confirmer.refused, self._clock())
-        if back is None:
-            return
-        self._applier.resume()
-        self._applier.recall_replays(back)
-        self._checkpoint.save(back)  # last of what can fail: with it the lanes go back, too
-        self._go_on()
-        self.status.returns += 1
-        why = f"the store lacks what it had answered for: applying again from payload {back + 1}"
-        self.status.failed(why, self._clock())
-
-    def _go_on(self) -> None:
-        """Take the saved progress for what is applied, and look at the log from there on."""
-        self._lanes.restart(self.progress)
-        self.status.position = self.progress.checkpoint
-
-    def _pace(self, stop: threading.Event) -> None:
+    def _gather(self, stop: threading.Event) -> None:
         """Let a batch gather while there is load; never when the last one left something."""
         if self._lanes.ready(time.monotonic()):
             return
-        wait_s = self._pacing.wait_s()
+        wait_s = self._pace.wait_s()
         if wait_s > 0:
             stop.wait(wait_s)
 
@@ -358,39 +230,30 @@ class Mill:
         hold = self._lanes.oldest_hold()
         waits = hold.state if hold else "waiting_for_store" if self._replay_error else "idle"
         self.status.state = "applying" if self._settling.busy else waits
-        self._pacing.rest()
-        if self._settling.busy or not self._tend():
-            told = self._hints.wait(LOOK_EVERY_S)
-            self.status.saw(told or 0)
+        self._pace.rest()
+        if self._settling.busy or not self._run_retention():
+            log_seq = self._hints.wait(LOOK_EVERY_S)
+            self.status.saw(log_seq or 0)
 
-    def _tend(self) -> bool:
-        """A piece of retention's work; whether there was any."""
-        self._tended = time.monotonic()
-        return self._retention.step()
+    def _run_retention(self) -> bool:
+        """Do a piece of retention's work; returns whether there was any."""
+        self._retention_at = time.monotonic()
+        return self._retention.run_step()
 
     def _log_may_come(self, error: Exception) -> bool:
-        """Whether this is only that the log is not there yet: whoever makes it starts at the same time."""
-        at_start = not self._started and time.monotonic() < self._made + _QUIET_S
+        """Whether the error only says that the log is not there yet: its owner starts at the same time."""
+        at_start = not self._started and time.monotonic() < self._made_at + _QUIET_S
         return at_start and isinstance(error, LogUnavailableError)
 
-    def _note(self, error: UnavailableError | StoreQueryError | OSError) -> None:
+    def _note_failure(self, error: UnavailableError | StoreQueryError | OSError) -> None:
         self.status.state = _waits_for(error)
         if self._log_may_come(error):
             return
         self.status.retries += 1
         self.status.failed(str(error), self._clock())
-        if str(error) != self._last_error:
+        if str(error) != self._logged_error:
             _log.warning("waiting: %s", error)
-        self._last_error = str(error)
-
-
-def _applier_beside(
-    store: Store, book: FeedBook, clock: Callable[[], int], max_depth: int, partition: Partition
-) -> Applier:
-    """An applier for another thread, with a context of its own. No deletion is applied beside the loop."""
-    context = new_context(store, None, clock, partition)
-    pipeline = TransformPipeline(book, context.status, max_depth)
-    return Applier(context, book, pipeline, Deleter(context, book, pipeline), partition)
+        self._logged_error = str(error)
 
 
 def _waits_for(error: Exception) -> Literal["waiting_for_store", "waiting_for_log", "waiting_for_catalog"]:

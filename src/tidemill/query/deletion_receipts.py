@@ -87,7 +87,7 @@ class DeletionQueries:
 
     def receipt(self, tenant: str, receipt: str) -> DeletionItem:
         """The receipt of this id. Raises NotFoundError."""
-        rows = self._store.rows("deletion_by_id", tenant=tenant, id=receipt)
+        rows = self._store.rows("deletion_receipt", tenant=tenant, id=receipt)
         if rows and rows[0]["applied_ns"] is not None:
             return _applied_item(rows[0])
         logged = self._log.find(tenant, receipt)
@@ -97,7 +97,7 @@ class DeletionQueries:
 
     def exists(self, tenant: str, receipt: str) -> bool:
         """Whether the store or the log has a deletion of this id."""
-        if self._store.rows("deletion_by_id", tenant=tenant, id=receipt):
+        if self._store.rows("deletion_receipt", tenant=tenant, id=receipt):
             return True
         logged = self._log.find(tenant, receipt)
         return logged is not None and logged.payload.kind is EntryKind.DELETE
@@ -132,7 +132,7 @@ class DeletionQueries:
     def list_kept_payloads(self, tenant: str, receipt: str, query: KeptPayloadsQuery) -> KeptPage:
         """A page of the payloads that kept their bytes after a deletion; empty until it is applied. Raises
         NotFoundError for an unknown deletion, InputError for an invalid cursor."""
-        rows = self._store.rows("deletion_by_id", tenant=tenant, id=receipt)
+        rows = self._store.rows("deletion_receipt", tenant=tenant, id=receipt)
         if not rows:
             self.receipt(tenant, receipt)
             return KeptPage([], None)

@@ -168,7 +168,7 @@ class SeriesQueries:
             number = parse_series(series)
         except ValueError:
             raise _unknown(series) from None
-        rows = [] if number in self._hidden(tenant) else self._store.rows("series_by_id", tenant=tenant, series=number)
+        rows = [] if number in self._hidden(tenant) else self._store.rows("series_row", tenant=tenant, series=number)
         if not rows:
             raise _unknown(series)
         return msgspec.convert({**rows[0], "series": number}, Description)

@@ -64,7 +64,7 @@ class WallClock(msgspec.Struct, frozen=True):
             "buckets": len(by_change),
             "wall_buckets": len(by_wall),
             "changes": self.change.tolist(),
-            "wall_times": self.wall.tolist(),
+            "wall_changes": self.wall.tolist(),
             "previous": self.previous.tolist(),
             "offset_before": self.before.tolist(),
             "offset_after": self.after.tolist(),

@@ -15,7 +15,7 @@ from tidemill.mill.replay.plan import PLACE, Planner, ReplayPlan, joined_rejecti
 from tidemill.mill.replay.publish import ledger_rows
 from tidemill.mill.stages import TransformPipeline
 from tidemill.mill.state import PublishManifest
-from tidemill.mill.stored import entry
+from tidemill.mill.stored import stored_entry
 from tidemill.mill.tombstones import without_deleted
 from tidemill.model.payload import MAX_RECORDS
 from tidemill.model.replay import Replay, ReplayOutcome
@@ -55,7 +55,7 @@ class Concluding:
         plan = self._planner.plan(replay.tenant, feed, places, offered, had)
         self._status.turn()
         rejected = joined_rejections(milled.joined(folder, "rejected").drop("record"), plan)
-        tombstones = self._known.tombstones.records(replay.tenant, feed.name, counts["seq"])
+        tombstones = self._known.tombstones.deleted_records(replay.tenant, feed.name, counts["seq"])
         rejected = without_deleted(rejected, tombstones)
         gone = tombstones.filter((pl.col("series") == 0) & (pl.col("reasons").list.len() > 0)).drop("series")
         moved = window_differences.changed(self._store, self._known, plan, places, tenant=replay.tenant, feed=feed)
@@ -123,7 +123,7 @@ class Concluding:
         for part in records.select("seq").unique().sort("seq").iter_slices(milled.PORTION_PAYLOADS):
             stored = self._store.frame("mill_payloads", tenant=manifest.tenant, seqs=part["seq"])
             entries = {
-                row["seq"]: entry(manifest.tenant, manifest.feed, row, row["feed_version"])
+                row["seq"]: stored_entry(manifest.tenant, manifest.feed, row, row["feed_version"])
                 for row in stored.iter_rows(named=True)
             }
             wanted = records.filter(pl.col("seq").is_in(part["seq"].implode())).select(PLACE).sort(PLACE)

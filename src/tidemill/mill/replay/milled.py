@@ -13,7 +13,7 @@ from tidemill.mill import ledger
 from tidemill.mill.replay.folder import Folder
 from tidemill.mill.replay.replay_history import ReplayPast
 from tidemill.mill.stages import NO_PAST, TransformedBatch, TransformPipeline
-from tidemill.mill.stored import entry
+from tidemill.mill.stored import stored_entry
 from tidemill.model.payload import LogEntry
 from tidemill.rules.shape import POINTS, SERIES
 from tidemill.store.client import Store
@@ -75,7 +75,7 @@ def mill(
     versions = dict(zip(rows["seq"], rows["feed_version"], strict=True))
     states = dict(zip(rows["seq"], rows["state"], strict=True))
     stored = store.frame("mill_payloads", tenant=tenant, seqs=rows["seq"])
-    entries = [entry(tenant, feed, row, versions[row["seq"]]) for row in stored.iter_rows(named=True)]
+    entries = [stored_entry(tenant, feed, row, versions[row["seq"]]) for row in stored.iter_rows(named=True)]
     entries = [one for one in entries if states[one.seq] != "refused" or not pipeline.refuses(one)]
     numbers = dict(zip(rows["seq"], rows["run"], strict=True))
     milled = []
@@ -103,7 +103,7 @@ def _run(
 ) -> TransformedBatch:
     version = run[0].payload.feed_version
     try:
-        return pipeline.run(tenant, feed, version, run, past or NO_PAST)
+        return pipeline.transform(tenant, feed, version, run, past or NO_PAST)
     except TidemillError:
         raise
     except Exception as error:

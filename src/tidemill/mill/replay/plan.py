@@ -13,7 +13,7 @@ from tidemill.feeds.definition import Feed
 from tidemill.mill import ledger
 from tidemill.mill.batch import Contest
 from tidemill.mill.context import MillContext
-from tidemill.mill.decide import Decision, contend
+from tidemill.mill.decide import Decision, decide_contest
 from tidemill.mill.lookup import StateReader
 from tidemill.mill.replay.offset_set import OffsetSet
 from tidemill.mill.replay.present import KEY, ROWS, present, rows, standing
@@ -63,7 +63,7 @@ class Planner:
         keys = pl.concat([frame.select("series", "time") for frame in (offered, old)])
         here = present(self._store, tenant, keys)
         ids = keys["series"].unique()
-        self._known.load(tenant, ids, 0)
+        self._known.load_series(tenant, ids, 0)
         gone = self._known.frame(ids).select("series", "deleted_seq")
         there = here.join(gone, on="series")
         here = there.filter(pl.col("seq") > pl.col("deleted_seq")).select(list(ROWS))
@@ -84,8 +84,8 @@ class Planner:
         """The contest of what is offered with the `rest`, as if nothing of it had ever been applied."""
         points = offered if not offered.is_empty() else pl.DataFrame(schema=POINTS)
         contest = Contest(feed, points, pl.DataFrame(schema=SERIES))
-        state = self._reader.settled(tenant, feed.name, points["seq"], [contest])
-        return contend(contest, msgspec.structs.replace(state, current=standing(rest).select(list(CURRENT))))
+        state = self._reader.read_settled(tenant, feed.name, points["seq"], [contest])
+        return decide_contest(contest, msgspec.structs.replace(state, current=standing(rest).select(list(CURRENT))))
 
 
 def old_points(store: Store, tenant: str, feed: str, places: OffsetSet) -> pl.DataFrame:

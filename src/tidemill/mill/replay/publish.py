@@ -44,7 +44,7 @@ class Publisher:
         tenant, points, known = manifest.tenant, folder.read("plan-points"), KnownSeries(self._store)
         yield from self._ledger(folder, manifest)
         reach("replay.after_ledger")
-        known.load(tenant, points["series"].unique(), 0)
+        known.load_series(tenant, points["series"].unique(), 0)
         series = series_rows(known.frame(points["series"].unique()), tenant, folder.read("plan-series"), points)
         yield from self._insert("series", series)
         yield from self._points(tenant, points, folder.read("plan-withdrawn"))
@@ -52,7 +52,7 @@ class Publisher:
         self._supersede(manifest, folder.read("plan-superseded"))
         yield
         windows, changed = folder.read("plan-windows"), folder.read("plan-changed-windows")
-        known.load(tenant, windows["series"].unique(), 0)
+        known.load_series(tenant, windows["series"].unique(), 0)
         changed = yield from self._rollups(known, manifest, windows, changed)
         reach("replay.after_rollups")
         yield from self._outcomes(folder.read("plan-outcomes"), manifest)

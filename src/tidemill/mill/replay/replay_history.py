@@ -32,16 +32,16 @@ class ReplayPast(StorePast):
         """As `Past.latest`; here every point since is looked at, as the store cannot leave out a payload's."""
         self._possible(tenant, since, 0)
         now = since.select("series", pl.col("time").alias("first"), pl.lit(MAX_NS).alias("last"))
-        found = self._ask(tenant, now, 0, before_seq).filter(pl.col("value").is_not_null())
+        found = self._query(tenant, now, 0, before_seq).filter(pl.col("value").is_not_null())
         later = found.join(since, on="series", suffix="_asked").filter(pl.col("time") >= pl.col("time_asked"))
         return later.group_by("series").agg(pl.col("time").max()).select(list(LATEST))
 
     def _possible(self, tenant: str, asked: pl.DataFrame, within_ns: int) -> pl.DataFrame:
-        self._known.load(tenant, asked["series"].unique(), 0)
+        self._known.load_series(tenant, asked["series"].unique(), 0)
         return asked
 
-    def _ask(self, tenant: str, now: pl.DataFrame, back_ns: int, before_seq: int) -> pl.DataFrame:
-        stored = super()._ask(tenant, now, back_ns, before_seq).select(_COLUMNS).filter(~self._places.has())
+    def _query(self, tenant: str, now: pl.DataFrame, back_ns: int, before_seq: int) -> pl.DataFrame:
+        stored = super()._query(tenant, now, back_ns, before_seq).select(_COLUMNS).filter(~self._places.has())
         first, last = now["first"].min(), now["last"].max()
         assert isinstance(first, int)
         mine = self._become.join(now, on="series", how="semi").filter(

@@ -61,7 +61,7 @@ def _standing(store: Store, known: KnownSeries, tenant: str, every: int, windows
         windows=windows["window"],
     ).rename({"time_ns": "time"})
     ids = windows["series"].unique()
-    known.load(tenant, ids, 0)
+    known.load_series(tenant, ids, 0)
     alive = known.frame(ids).select("series", "deleted_seq")
     return found.join(alive, on="series").filter(pl.col("seq") > pl.col("deleted_seq")).select(_COLUMNS)
 

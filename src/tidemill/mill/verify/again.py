@@ -70,7 +70,9 @@ class VersionedReader:
             return _counts(held)
         if compiled.shape.kind == "samples":
             return _counts(held)
-        named = {entry.seq: refused.by_record(entry.payload.faults, compiled.input.records) for entry in entries}
+        named = {
+            entry.seq: refused.group_faults_by_record(entry.payload.faults, compiled.input.records) for entry in entries
+        }
         several = [entry for entry in entries if named[entry.seq] and entry.payload.format in compiled.input.formats]
         if several:
             for seq, records in decoder.decode_batch(several).counts.select("seq", "records").iter_rows():
