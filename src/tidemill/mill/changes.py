@@ -16,10 +16,10 @@ import polars as pl
 
 from tidemill.mill import rollups
 from tidemill.mill.compare import window_changes
-from tidemill.mill.ledger import INSTANT
 from tidemill.model.payload import MAX_RECORDS
 from tidemill.model.time import NS_PER_S
 from tidemill.rules.shape import place
+from tidemill.store.tables import table
 
 # A change, of a point or a window (then `time` is its begin); `old`, `new` null: none, or a sample that is missing.
 CHANGED: Final[dict[str, Any]] = {
@@ -46,27 +46,19 @@ _LAST: Final = (1 << 63) - 1
 
 
 def change_rows(
-    changed: pl.DataFrame, *, tenant: str, feed: str, now: int, version: int, every: int = 0, replay: str = ""
+    changed: pl.DataFrame, *, tenant: str, feed: str, now: int, version: int, every: int = 0
 ) -> pl.DataFrame:
     """Rows of table `changes` for CHANGED points, or windows of width `every` (ns). `now` is ns since the epoch."""
-    return changed.select(
-        pl.lit(tenant).alias("tenant"),
-        "seq",
-        "idx",
-        "series",
-        pl.lit(every // NS_PER_S, pl.UInt32).alias("every_s"),
-        pl.col("time").cast(INSTANT),
-        pl.lit(feed).alias("feed"),
-        "old",
-        "new",
-        "old_count",
-        "new_count",
-        "why",
-        pl.col("seq").alias("cause_seq"),
-        pl.col("idx").alias("cause_idx"),
-        pl.lit(replay).alias("replay"),
-        pl.lit(now).cast(INSTANT).alias("changed_at"),
-        pl.lit(_LAST - version, pl.UInt64).alias("version"),
+    return table("changes").rows(
+        changed,
+        tenant=tenant,
+        every_s=every // NS_PER_S,
+        feed=feed,
+        cause_seq=pl.col("seq"),
+        cause_idx=pl.col("idx"),
+        replay="",
+        changed_at=now,
+        version=_LAST - version,
     )
 
 

@@ -15,6 +15,7 @@ from tidemill.mill.context import MillContext
 from tidemill.model.deletion import Deletion
 from tidemill.model.time import NS_PER_S
 from tidemill.store.deletions import DeletionScope
+from tidemill.store.tables import table
 
 _BEFORE, _AFTER = 1, 2  # versions of a window's change
 
@@ -84,8 +85,7 @@ class DeletionChanges:
         ).select(pl.col(name).cast(kind) for name, kind in CHANGED.items())
         now, every = self._context.clock(), every_s * NS_PER_S
         rows = change_rows(changed, tenant=scope.tenant, feed=scope.feed, now=now, version=0, every=every)
-        nobody = pl.lit(0, pl.UInt64)
-        self._store.insert("changes", rows.with_columns(cause_seq=nobody, version=pl.lit(version, pl.UInt64)))
+        self._store.insert("changes", table("changes").rows(rows, cause_seq=0, version=version))
 
     def _widths(self, scope: DeletionScope) -> list[int]:
         """The widths in seconds of the windows that these series have."""

@@ -13,10 +13,9 @@ import polars as pl
 from tidemill.decode.texts import CUT_OFF, MAX_RECORD_TEXT
 from tidemill.model.payload import LogEntry
 from tidemill.rules.shape import place
+from tidemill.store.tables import table
 
 NONE: Final[Mapping[str, str]] = MappingProxyType({})
-INSTANT = pl.Datetime("ns", "UTC")
-REASONS = pl.List(pl.Struct({"key": pl.String, "value": pl.UInt32}))
 
 # A record that was rejected, whatever by. `time`, `series`, `winner_*`: null where there is none.
 REJECTED: dict[str, Any] = {
@@ -29,12 +28,9 @@ REJECTED: dict[str, Any] = {
     "winner_seq": pl.UInt64,
     "winner_idx": pl.UInt32,
 }
+# What became of payloads: columns of table `payloads`.
 OUTCOMES: dict[str, Any] = {
-    "seq": pl.UInt64,
-    "state": pl.String,
-    "accepted": pl.UInt32,
-    "rejected": pl.UInt32,
-    "reasons": REASONS,
+    name: table("payloads").columns[name] for name in ("seq", "state", "accepted", "rejected", "reasons")
 }
 _BEGINNING = f"the record is longer than the {MAX_RECORD_TEXT} bytes of it that are kept here"
 _NOT_CUT = "the payload cannot be cut into records: its bytes are kept with its receipt"
@@ -71,7 +67,7 @@ def outcomes(counts: pl.DataFrame, rejections: pl.DataFrame, state: str) -> pl.D
             pl.lit(state).alias("state"),
             pl.col("records").cast(pl.UInt32).alias("accepted"),
             pl.lit(0, pl.UInt32).alias("rejected"),
-            pl.lit([], REASONS).alias("reasons"),
+            pl.lit([], OUTCOMES["reasons"]).alias("reasons"),
         )
     lost = rejections.group_by("seq").agg(pl.len().cast(pl.UInt32).alias("rejected"))
     by_reason = (
@@ -92,7 +88,7 @@ def outcomes(counts: pl.DataFrame, rejections: pl.DataFrame, state: str) -> pl.D
             pl.lit(state).alias("state"),
             (pl.col("records") - n).cast(pl.UInt32).alias("accepted"),
             n.alias("rejected"),
-            pl.col("reasons").cast(REASONS).fill_null([]),
+            pl.col("reasons").cast(OUTCOMES["reasons"]).fill_null([]),
         )
     )
 
@@ -123,19 +119,17 @@ def payload_rows(
             "receipt": [p.receipt for p in payloads],
             "seq": pl.Series([entry.seq for entry in entries], dtype=pl.UInt64),
             "feed": [p.feed for p in payloads],
-            "feed_version": pl.Series([p.feed_version for p in payloads], dtype=pl.UInt32),
-            "received_at": pl.Series([p.received_ns for p in payloads], dtype=pl.Int64).cast(INSTANT),
+            "feed_version": [p.feed_version for p in payloads],
+            "received_at": pl.Series([p.received_ns for p in payloads], dtype=pl.Int64),
             "format": [p.format for p in payloads],
-            "bytes": pl.Series([len(p.body) for p in payloads], dtype=pl.UInt64),
+            "bytes": [len(p.body) for p in payloads],
             "sha256": pl.Series([p.sha256 for p in payloads], dtype=pl.Binary),
             "faults": [msgspec.json.encode(p.faults).decode() if p.faults else "" for p in payloads],
             "body": pl.Series([p.body for p in payloads], dtype=pl.Binary),
             "replay": [replays.get(p.receipt, "") for p in payloads],
         }
     )
-    return rows.join(found, on="seq", how="left", maintain_order="left").with_columns(
-        pl.lit(version, pl.UInt64).alias("version")
-    )
+    return table("payloads").rows(rows.join(found, on="seq", how="left", maintain_order="left"), version=version)
 
 
 def origins(entries: Iterable[LogEntry]) -> pl.DataFrame:
@@ -150,24 +144,16 @@ def rejection_rows(
 ) -> pl.DataFrame:
     """Rows of table `rejections` from REJECTED, the `origins` of its payloads, and the text of each record. `detail`
     says so where a text is only the beginning of its record, or is empty because the payload could not be cut."""
-    return (
-        rejections.with_columns(pl.Series("record", records, dtype=pl.String))
-        .join(payloads, on="seq", how="left", maintain_order="left")
-        .select(
-            pl.lit(tenant).alias("tenant"),
-            pl.lit(feed).alias("feed"),
-            "seq",
-            "idx",
-            "receipt",
-            pl.col("received_ns").cast(INSTANT).alias("received_at"),
-            pl.col("time").cast(INSTANT),
-            "reasons",
-            _DETAIL.alias("detail"),
-            "record",
-            "rules_version",
-            pl.col("series").fill_null([]),
-            pl.col("winner_seq").fill_null(0),
-            pl.col("winner_idx").fill_null(0),
-            (-place("winner_seq", "winner_idx")).fill_null(0).alias("version"),
-        )
+    rows = rejections.with_columns(pl.Series("record", records, dtype=pl.String))
+    return table("rejections").rows(
+        rows.join(payloads, on="seq", how="left", maintain_order="left"),
+        tenant=tenant,
+        feed=feed,
+        received_at=pl.col("received_ns"),
+        detail=_DETAIL,
+        series=pl.col("series").fill_null([]),
+        winner_seq=pl.col("winner_seq").fill_null(0),
+        winner_idx=pl.col("winner_idx").fill_null(0),
+        recovered_by="",
+        version=(-place("winner_seq", "winner_idx")).fill_null(0),
     )

@@ -14,26 +14,24 @@ from tidemill.errors import FeedDefinitionError, NotFoundError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
 from tidemill.mill.known import KnownSeries
-from tidemill.mill.ledger import INSTANT
 from tidemill.model.time import NS_PER_S, duration_ns
 from tidemill.store.client import Store
+from tidemill.store.tables import table
 
-VALUES: Final[dict[str, Any]] = {
-    "series": pl.UInt64,
-    "window": pl.Int64,
-    "count": pl.UInt64,
-    "mean": pl.Float64,
-    "min": pl.Float64,
-    "max": pl.Float64,
-    "sum": pl.Float64,
-    "late": pl.UInt64,
+KEY: Final = ["series", "window"]
+# Every column of table `rollups` but these is an aggregate of a window's points.
+_NO_AGGREGATES: Final = frozenset(
+    {"tenant", "series", "every_s", "window", "late", "restated_at", "sealed", "sealed_seq", "version"}
+)
+AGGREGATES: Final[dict[str, Any]] = {
+    name: kind for name, kind in table("rollups").columns.items() if name not in _NO_AGGREGATES
 }
+VALUES: Final[dict[str, Any]] = {"series": pl.UInt64, "window": pl.Int64, **AGGREGATES, "late": pl.UInt64}
 STORED: Final[dict[str, Any]] = {**VALUES, "restated_ns": pl.Int64, "sealed": pl.Boolean, "sealed_seq": pl.UInt64}
 TOLD: Final[dict[str, Any]] = {
     **{name: VALUES[name] for name in ("series", "window", "mean", "count")},
     "changed_ns": pl.Int64,
 }
-KEY: Final = ["series", "window"]
 LATE_NS: Final = 3600 * NS_PER_S  # `late_after` of a feed that says nothing
 _CHUNK: Final = 10_000  # windows in one statement: 2 × 200 kB of bound values
 _MOST_NS: Final = 1 << 62
@@ -118,16 +116,14 @@ def rows(
     carry the time `now` (ns); `sealed_seq` above 0 seals them all. Pure."""
     fresh = restated.select(*KEY, fresh_ns=pl.lit(now, pl.Int64))
     whole = carried(present, before).join(fresh, on=KEY, how="left")
-    return whole.sort(KEY).select(
-        pl.lit(tenant).alias("tenant"),
-        "series",
-        pl.lit(every // NS_PER_S, pl.UInt32).alias("every_s"),
-        pl.col("window").cast(INSTANT),
-        *(name for name in VALUES if name not in KEY),
-        pl.coalesce("fresh_ns", "restated_ns").cast(INSTANT).alias("restated_at"),
-        pl.lit(sealed_seq > 0).alias("sealed"),
-        pl.lit(sealed_seq, pl.UInt64).alias("sealed_seq"),
-        pl.lit(version, pl.UInt64).alias("version"),
+    return table("rollups").rows(
+        whole.sort(KEY),
+        tenant=tenant,
+        every_s=every // NS_PER_S,
+        restated_at=pl.coalesce("fresh_ns", "restated_ns"),
+        sealed=sealed_seq > 0,
+        sealed_seq=sealed_seq,
+        version=version,
     )
 
 

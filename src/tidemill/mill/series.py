@@ -1,23 +1,9 @@
 """The rows of table `series` that a batch writes: of new series, and where one is described anew. Pure."""
 
-from typing import Final
-
 import polars as pl
 
 from tidemill.mill.known import words
-from tidemill.mill.ledger import INSTANT
-from tidemill.rules.shape import SERIES
-
-_NOTHING: Final = pl.DataFrame(
-    schema={
-        "tenant": pl.String,
-        **SERIES,
-        "deleted_seq": pl.UInt64,
-        "deleted": pl.Boolean,
-        "created_at": INSTANT,
-        "version": pl.UInt64,
-    }
-)
+from tidemill.store.tables import table
 
 
 def series_rows(states: pl.DataFrame, tenant: str, described: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
@@ -30,17 +16,16 @@ def series_rows(states: pl.DataFrame, tenant: str, described: pl.DataFrame, poin
     rows = described.unique("series", keep="last", maintain_order=True).with_columns(said=words())
     rows = rows.join(states, on="series").filter(is_new | (pl.col("said") != pl.col("words")))
     if rows.is_empty():
-        return _NOTHING
+        return pl.DataFrame(schema=table("series").columns)
     written = points.group_by("series").agg(pl.col("seq").max().alias("by"), pl.col("received_ns").min())
     rows = rows.join(written, on="series").filter(is_new | (pl.col("by") >= pl.col("version")))
     created = pl.when(pl.col("created_ns") == 0).then("received_ns").otherwise("created_ns")
-    return rows.select(
-        pl.lit(tenant).alias("tenant"),
-        *(name for name in SERIES if name not in ("unit", "description")),
-        pl.col("unit").fill_null(""),
-        pl.col("description").fill_null(""),
-        "deleted_seq",
-        pl.lit(False).alias("deleted"),
-        created.cast(INSTANT).alias("created_at"),
-        pl.col("by").alias("version"),
+    return table("series").rows(
+        rows,
+        tenant=tenant,
+        unit=pl.col("unit").fill_null(""),
+        description=pl.col("description").fill_null(""),
+        deleted=False,
+        created_at=created,
+        version=pl.col("by"),
     )

@@ -6,8 +6,8 @@ import msgspec
 import polars as pl
 
 from tidemill.mill.affected import AffectedWindows
-from tidemill.mill.ledger import INSTANT
 from tidemill.rules.shape import place
+from tidemill.store.tables import table
 
 
 class ContestWrites(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,34 +54,11 @@ class Writes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def point_rows(tenant: str, points: pl.DataFrame) -> pl.DataFrame:
-    """Rows of table `points`, in its order."""
-    return points.select(
-        pl.lit(tenant).alias("tenant"),
-        "series",
-        pl.col("time").cast(INSTANT),
-        "ordinal",
-        "value",
-        "version",
-        "seq",
-        "idx",
-        "flags",
-        pl.col("received_ns").cast(INSTANT).alias("received_at"),
-        "attributes",
-        "marks",
-    )
+    """Rows of table `points` from `rules.shape.POINTS`."""
+    return table("points").rows(points, tenant=tenant, received_at=pl.col("received_ns"))
 
 
 def replaced_rows(tenant: str, replaced: pl.DataFrame) -> pl.DataFrame:
-    """Rows of table `replaced`."""
-    return replaced.select(
-        pl.lit(tenant).alias("tenant"),
-        "series",
-        pl.col("time").cast(INSTANT),
-        "seq",
-        "idx",
-        "value",
-        "by_seq",
-        "by_idx",
-        pl.col("received_ns").cast(INSTANT).alias("received_at"),
-        (-place("by_seq", "by_idx")).alias("version"),
-    )
+    """Rows of table `replaced` from `mill.replaced.REPLACED`."""
+    version = -place("by_seq", "by_idx")
+    return table("replaced").rows(replaced, tenant=tenant, received_at=pl.col("received_ns"), version=version)

@@ -7,23 +7,17 @@ published.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
 from tidemill.mill.replay.folder import Folder
 from tidemill.store.client import Store
+from tidemill.store.tables import table
 
 _PART_BYTES: Final = 4 << 20
 _INSERT_BYTES: Final = 16 << 20  # at once
-_SCHEMA: Final[dict[str, Any]] = {
-    "tenant": pl.String,
-    "replay": pl.String,
-    "feed": pl.String,
-    "name": pl.String,
-    "part": pl.UInt32,
-    "content": pl.Binary,
-}
+_COLUMNS: Final = ("tenant", "replay", "feed", "name", "part", "content")
 
 
 class PlanCopies:
@@ -69,7 +63,9 @@ class PlanCopies:
 
     def _insert(self, rows: list[tuple[str, str, str, str, int, bytes]]) -> None:
         if rows:
-            self._store.insert("replay_plans", pl.DataFrame(rows, schema=_SCHEMA, orient="row"))
+            self._store.insert(
+                "replay_plans", table("replay_plans").rows(pl.DataFrame(rows, schema=_COLUMNS, orient="row"))
+            )
 
 
 def _parts(paths: list[Path]) -> Iterator[tuple[str, int, bytes]]:

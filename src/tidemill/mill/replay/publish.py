@@ -14,7 +14,6 @@ from tidemill.crash_points import reach
 from tidemill.mill import ledger, rollups
 from tidemill.mill.context import MillContext
 from tidemill.mill.known import KnownSeries
-from tidemill.mill.ledger import INSTANT
 from tidemill.mill.replay.folder import Folder
 from tidemill.mill.replay.present import KEY
 from tidemill.mill.series import series_rows
@@ -23,6 +22,7 @@ from tidemill.mill.superseded import RecordTexts, write_superseded
 from tidemill.mill.writes import point_rows, replaced_rows
 from tidemill.model.time import NS_PER_S
 from tidemill.rules.shape import place
+from tidemill.store.tables import table
 
 _CHUNK: Final = 10_000
 _ROWS: Final = 250_000
@@ -95,7 +95,7 @@ class Publisher:
 
     def _insert_points(self, tenant: str, points: pl.DataFrame) -> Iterator[None]:
         for part in points.iter_slices(_ROWS):
-            yield from self._insert("points", _plain(point_rows(tenant, part)))
+            yield from self._insert("points", table("points").without_null_lists(point_rows(tenant, part)))
 
     def _withdraw(self, tenant: str, withdrawn: pl.DataFrame) -> Iterator[None]:
         for part in withdrawn.sort("series", "time").iter_slices(_CHUNK):
@@ -174,48 +174,36 @@ class Publisher:
 def change_rows(moved: pl.DataFrame, manifest: PublishManifest) -> pl.DataFrame:
     """Rows of table `changes` for the values that move (`plan.MOVED`); what appears where nothing was is no change of
     a published value, unless its place had been rejected: it is told as well, for whoever follows."""
-    changed = moved.select(
-        "series",
-        "time",
-        "old",
-        "new",
-        pl.col("was").cast(pl.UInt64).alias("old_count"),
-        pl.col("is").cast(pl.UInt64).alias("new_count"),
-        pl.when("is").then("cause_seq").otherwise(0).alias("cause_seq"),
-        pl.when("is").then("cause_idx").otherwise(0).alias("cause_idx"),
-    )
-    return _with_offset(changed, manifest, at_idx=manifest.at_idx, every_s=0)
+    of_point = {
+        "old_count": pl.col("was"),
+        "new_count": pl.col("is"),
+        "cause_seq": pl.when("is").then("cause_seq").otherwise(0),
+        "cause_idx": pl.when("is").then("cause_idx").otherwise(0),
+    }
+    return _published_changes(moved, manifest, idx=manifest.at_idx, every_s=0, **of_point)
 
 
 def window_change_rows(changed: pl.DataFrame, manifest: PublishManifest) -> pl.DataFrame:
     """Rows of table `changes` for windows (`compare.WINDOW_CHANGES`). They are written after those of points, and so
     have a place after them: who follows misses none."""
-    rows = changed.select(
-        "series",
-        pl.col("window").alias("time"),
-        pl.col("old_mean").alias("old"),
-        pl.col("new_mean").alias("new"),
-        "old_count",
-        "new_count",
-        pl.lit(0, pl.UInt64).alias("cause_seq"),
-        pl.lit(0, pl.UInt32).alias("cause_idx"),
-    )
-    return _with_offset(rows, manifest, at_idx=manifest.at_idx + 1, every_s=manifest.every // NS_PER_S)
+    of_window = {"time": pl.col("window"), "old": pl.col("old_mean"), "new": pl.col("new_mean")}
+    nobody = {"cause_seq": 0, "cause_idx": 0}
+    every_s = manifest.every // NS_PER_S
+    return _published_changes(changed, manifest, idx=manifest.at_idx + 1, every_s=every_s, **of_window, **nobody)
 
 
-def _with_offset(changed: pl.DataFrame, manifest: PublishManifest, *, at_idx: int, every_s: int) -> pl.DataFrame:
-    """What a replay changed, with the offset and the time that it carries."""
-    return changed.with_columns(
-        pl.lit(manifest.tenant).alias("tenant"),
-        pl.lit(manifest.at_seq, pl.UInt64).alias("seq"),
-        pl.lit(at_idx, pl.UInt32).alias("idx"),
-        pl.lit(every_s, pl.UInt32).alias("every_s"),
-        pl.col("time").cast(INSTANT),
-        pl.lit(manifest.feed).alias("feed"),
-        pl.lit("replay").alias("why"),
-        pl.lit(manifest.replay).alias("replay"),
-        pl.lit(manifest.now_ns).cast(INSTANT).alias("changed_at"),
-        pl.lit(manifest.version, pl.UInt64).alias("version"),
+def _published_changes(changed: pl.DataFrame, manifest: PublishManifest, **values: Any) -> pl.DataFrame:
+    """Rows of table `changes` with these values, and with the offset and the time of the replay."""
+    return table("changes").rows(
+        changed,
+        tenant=manifest.tenant,
+        seq=manifest.at_seq,
+        feed=manifest.feed,
+        why="replay",
+        replay=manifest.replay,
+        changed_at=manifest.now_ns,
+        version=manifest.version,
+        **values,
     )
 
 
@@ -226,35 +214,15 @@ def ledger_rows(
     of the `old` ledger that are no longer: marked as recovered."""
     records = rejected["record"].to_list()
     now = ledger.rejection_rows(rejected.drop("record"), manifest.tenant, manifest.feed, origins, records)
-    blank = [pl.lit("").alias("recovered_by"), pl.lit(None, INSTANT).alias("recovered_at")]
-    now = now.with_columns(blank)
     fresh = pl.col("recovered_by") == ""
-    fallen = old.join(rejected, on=["seq", "idx"], how="anti").select(
-        pl.lit(manifest.tenant).alias("tenant"),
-        pl.lit(manifest.feed).alias("feed"),
-        *(
-            "seq",
-            "idx",
-            "receipt",
-            "reasons",
-            "detail",
-            "record",
-            "rules_version",
-            "series",
-            "winner_seq",
-            "winner_idx",
-        ),
-        pl.col("received_ns").cast(INSTANT).alias("received_at"),
-        pl.col("time_ns").cast(INSTANT).alias("time"),
-        (-place("winner_seq", "winner_idx")).alias("version"),
-        pl.when(fresh).then(pl.lit(manifest.replay)).otherwise("recovered_by").alias("recovered_by"),
-        pl.when(fresh).then(manifest.now_ns).otherwise("recovered_ns").cast(INSTANT).alias("recovered_at"),
+    recovered = table("rejections").rows(
+        old.join(rejected, on=["seq", "idx"], how="anti"),
+        tenant=manifest.tenant,
+        feed=manifest.feed,
+        received_at=pl.col("received_ns"),
+        time=pl.col("time_ns"),
+        recovered_by=pl.when(fresh).then(pl.lit(manifest.replay)).otherwise("recovered_by"),
+        recovered_at=pl.when(fresh).then(manifest.now_ns).otherwise("recovered_ns"),
+        version=-place("winner_seq", "winner_idx"),
     )
-    return pl.concat([now, fallen.select(now.columns)], how="vertical_relaxed")
-
-
-def _plain(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows without nulls where the table takes none."""
-    return rows.with_columns(
-        pl.col(name).fill_null(pl.lit([], dtype=rows.schema[name])) for name in ("attributes", "marks")
-    )
+    return pl.concat([now, recovered])

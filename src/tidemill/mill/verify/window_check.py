@@ -23,7 +23,8 @@ TOLERANCE: Final = 1e-9  # of the largest value: the order of adding up differs
 _ROWS: Final = 1_000_000  # of points behind one question
 _SERIES: Final = 5_000
 _KEY: Final = ["series", "window"]
-_VALUES: Final = ("count", "mean", "min", "max", "sum")
+_VALUES: Final = tuple(rollups.AGGREGATES)
+_EXACT: Final = ("count", "min", "max")
 
 
 class WindowCheck:
@@ -94,10 +95,12 @@ class WindowCheck:
 def _same() -> pl.Expr:
     scale = pl.max_horizontal(pl.col("due_min").abs(), pl.col("due_max").abs())
     near = [
-        (pl.col(f"due_{name}") - pl.col(f"is_{name}")).abs() <= TOLERANCE * by
-        for name, by in (("mean", scale), ("sum", scale * pl.col("due_count")))
+        (pl.col(f"due_{name}") - pl.col(f"is_{name}")).abs()
+        <= TOLERANCE * (scale * pl.col("due_count") if name == "sum" else scale)
+        for name in _VALUES
+        if name not in _EXACT
     ]
-    exact = [pl.col(f"due_{name}") == pl.col(f"is_{name}") for name in ("count", "min", "max")]
+    exact = [pl.col(f"due_{name}") == pl.col(f"is_{name}") for name in _EXACT]
     return pl.all_horizontal(*near, *exact)
 
 

@@ -124,7 +124,7 @@ GROUP BY seq, idx, series
 
 -- name: deletion_bury
 -- Remember the records concerned: whole ones, or only their points of these series.
-INSERT INTO deleted_records
+INSERT INTO deleted_records (tenant, feed, seq, idx, series, deletion, reasons)
 SELECT DISTINCT {tenant:String}, {feed:String}, seq, idx, if({records:Bool}, 0, series), {deletion:UInt64}, []
 FROM (
     SELECT seq, idx, series FROM points WHERE
@@ -138,7 +138,7 @@ WHERE
 
 -- name: deletion_bury_rejected
 -- Remember the rejected records concerned, with the outcome that they had.
-INSERT INTO deleted_records
+INSERT INTO deleted_records (tenant, feed, seq, idx, series, deletion, reasons)
 SELECT {tenant:String}, {feed:String}, seq, idx, 0, {deletion:UInt64}, reasons
 FROM rejections FINAL
 WHERE
@@ -148,7 +148,7 @@ WHERE
 
 -- name: deletion_bury_losers
 -- Remember what had lost to the points of a payload: replaced values, and duplicates. They lose still.
-INSERT INTO deleted_records
+INSERT INTO deleted_records (tenant, feed, seq, idx, series, deletion, reasons)
 SELECT {tenant:String}, {feed:String}, seq, idx, series, {deletion:UInt64}, []
 FROM (
     SELECT seq, idx, series, time FROM replaced
@@ -193,8 +193,8 @@ WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND every_s 
 
 -- name: deletion_tell_points
 -- Tell of every point that goes, without its value.
-INSERT INTO changes
-SELECT {tenant:String}, {deletion:UInt64}, 0, series, 0, time, {feed:String}, NULL, NULL, 1, 0, 'deleted', 0, 0, '',
+INSERT INTO changes (tenant, seq, series, time, feed, old_count, why, changed_at, version)
+SELECT {tenant:String}, {deletion:UInt64}, series, time, {feed:String}, 1, 'deleted',
     fromUnixTimestamp64Nano({now:Int64}, 'UTC'), 1
 FROM points FINAL
 WHERE
@@ -279,9 +279,9 @@ WHERE
         WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND seq = {low:UInt64}))
 
 -- name: deletion_empty_sealed
--- Empty sealed windows that lie wholly in the range; they stay sealed.
-INSERT INTO rollups (tenant, series, every_s, window, count, mean, min, max, sum, sealed, sealed_seq, version)
-SELECT tenant, series, every_s, window, 0, 0, 0, 0, 0, sealed, sealed_seq, {version:UInt64}
+-- Empty sealed windows that lie wholly in the range (their aggregates are their defaults, 0); they stay sealed.
+INSERT INTO rollups (tenant, series, every_s, window, sealed, sealed_seq, version)
+SELECT tenant, series, every_s, window, sealed, sealed_seq, {version:UInt64}
 FROM rollups FINAL
 WHERE
     -- include: owned_or_refused
