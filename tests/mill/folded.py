@@ -124,7 +124,7 @@ class Folded(Tables):
             if writes.rejections.is_empty():
                 continue
             texts = self._pipeline.texts({entry.seq: entry for entry in of_feed}, writes.rejections)
-            origins = ledger.origins(of_feed)
+            origins = ledger.payload_origins(of_feed)
             rows = ledger.rejection_rows(writes.rejections, writes.tenant, writes.feed, origins, texts)
             self.insert("rejections", rows)
         for contest in contests:
@@ -184,7 +184,7 @@ class Folded(Tables):
         counted = held.filter(pl.col("seq").is_in(seqs) & (pl.col("state") == "applied"))
         rejected = self.held("rejections").filter(pl.col("seq").is_in(seqs))
         counts = counted.select("seq", records=pl.col("accepted") + pl.col("rejected"))
-        outcomes = ledger.outcomes(counts, rejected, "applied").filter(pl.col("rejected") > 0)
+        outcomes = ledger.payload_outcomes(counts, rejected, "applied").filter(pl.col("rejected") > 0)
         rows = counted.drop("state", "accepted", "rejected", "reasons").join(outcomes, on="seq")
         self.insert("payloads", rows.with_columns(version=pl.lit(version, pl.UInt64)).select(held.columns))
 
@@ -193,7 +193,9 @@ class Folded(Tables):
         keys = windows.windows.select(rollups.KEY)
         points = self.alive("points").with_columns(window=rollups.window_of(windows.every))
         present = values(points.join(keys, on=rollups.KEY, how="semi"), windows.every, windows.late)
-        published = self.windows(windows.every).join(windows.asked().select(rollups.KEY), on=rollups.KEY, how="semi")
+        published = self.windows(windows.every).join(
+            windows.maybe_published().select(rollups.KEY), on=rollups.KEY, how="semi"
+        )
         announced = self.announced(windows) if windows.from_seq else None
         changed, rows = windows.rows(present, published, announced, version=version, now=NOW_NS)
         self.insert("changes", changed)

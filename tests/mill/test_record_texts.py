@@ -92,10 +92,10 @@ def rows(sent: Sent) -> pl.DataFrame:
     """The rows of the ledger of a payload, by index."""
     decoder = DECODERS[sent.feed]
     entry = logged(1, sent.body, "f", sent.format)
-    rejections = ledger.rejected([decoder.decode([entry]).rejections])
+    rejections = ledger.concat_rejections([decoder.decode([entry]).rejections])
     texts = decoder.texts(sent.body, sent.format)
     records = [texts.text(index) for index in rejections["idx"]]
-    return ledger.rejection_rows(rejections, "default", "f", ledger.origins([entry]), records)
+    return ledger.rejection_rows(rejections, "default", "f", ledger.payload_origins([entry]), records)
 
 
 def bounded(sent: Sent, found: pl.DataFrame) -> None:
@@ -161,7 +161,9 @@ def test_records_of_a_payload_that_cannot_be_cut_refer_to_it() -> None:
     texts = DECODERS[worst.PLAIN].texts(entry.payload.body, "json")
     known = pl.DataFrame({"seq": [1, 1], "idx": [0, 1], "detail": ["a", "b"]})
     records = [texts.text(0), texts.text(1)]
-    found = ledger.rejection_rows(ledger.rejected([known]), "default", "f", ledger.origins([entry]), records)
+    found = ledger.rejection_rows(
+        ledger.concat_rejections([known]), "default", "f", ledger.payload_origins([entry]), records
+    )
     assert found.select("record", "detail").rows() == [
         ("[1, nul]", "a"),
         ("", "b; the payload cannot be cut into records: its bytes are kept with its receipt"),

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from tests.mill.house import House
 from tidemill.log.sqlite import SqliteLogReader
-from tidemill.mill.verify.logged import LogCheck
+from tidemill.mill.verify.log_check import LogCheck
 from tidemill.mill.verify.report import Findings
 
 Build = Callable[..., House]

@@ -85,7 +85,7 @@ def _in_folder(
     from tidemill.mill.state import progress_of
     from tidemill.mill.state_files import mill_states
     from tidemill.mill.verify.scope import check_feed, check_tenant
-    from tidemill.mill.verify.walk import Verifier, VerifyScope
+    from tidemill.mill.verify.verifier import Verifier, VerifyScope
     from tidemill.settings import load
 
     settings = load({"data": data})
@@ -113,9 +113,9 @@ def _in_folder(
             scope = VerifyScope(tenant=tenant, feed=feed, since_ns=since_ns)
             if repair:
                 repair_with(settings.folder, store)
-            report: VerifyReport = verifier.run(scope, lambda told: tell(told.at, told.done, told.total))
+            report: VerifyReport = verifier.verify(scope, lambda told: tell(told.at, told.done, told.total))
             if repair and repair_after(settings.folder, store, report):
-                report = verifier.run(scope, lambda told: tell(told.at, told.done, told.total))
+                report = verifier.verify(scope, lambda told: tell(told.at, told.done, told.total))
     finally:
         catalog.close()
     found: dict[str, Any] = msgspec.to_builtins(report)

@@ -191,7 +191,7 @@ class Applier:
         erased = [entry for entry in alive if is_erased(entry.payload)]
         if erased:
             nothing = pl.DataFrame({"seq": [entry.seq for entry in erased]}, schema={"seq": pl.UInt64})
-            outcomes = ledger.outcomes(nothing.with_columns(records=0), ledger.rejected([]), "deleted")
+            outcomes = ledger.payload_outcomes(nothing.with_columns(records=0), ledger.concat_rejections([]), "deleted")
             self._store.insert("payloads", ledger.payload_rows(erased, outcomes, self.context.versions.next()))
         return [entry for entry in alive if not is_erased(entry.payload)]
 
@@ -199,7 +199,7 @@ class Applier:
         """Rows of the ledger, with the text of each record, in parts: made when they are written, so that no more of
         them are held than go in at once."""
         tenant, feed, rejections = writes.tenant, writes.feed, writes.rejections
-        origins = ledger.origins(entries)
+        origins = ledger.payload_origins(entries)
         texts = self._pipeline.each_text({entry.seq: entry for entry in entries}, rejections)
         for part in rejections.iter_slices(_RECORDS):
             if part.height:

@@ -74,7 +74,7 @@ class Deleter:
             for entry, deletion in run:
                 self._delete(entry, deletion)
         nothing = pl.DataFrame({"seq": [entry.seq for entry in entries]}, schema={"seq": pl.UInt64})
-        outcomes = ledger.outcomes(nothing.with_columns(records=0), ledger.rejected([]), "applied")
+        outcomes = ledger.payload_outcomes(nothing.with_columns(records=0), ledger.concat_rejections([]), "applied")
         rows = ledger.payload_rows(entries, outcomes, self._context.versions.next())
         self._store.insert("payloads", rows)
         self._after()
@@ -103,8 +103,8 @@ class Deleter:
             seqs.update(row["seqs"])
         self._receipts.begin(tenant, rows)
         reach("deletion.begun")
-        deletion_rows.empty_payloads_at(self._context, tenant, sorted(seqs))
-        deletion_rows.mark_series(self._context, tenant, up_to)
+        deletion_rows.purge_bodies_at(self._context, tenant, sorted(seqs))
+        deletion_rows.mark_series_deleted(self._context, tenant, up_to)
         self._receipts.finish(tenant, rows)
 
     def _delete(self, entry: LogEntry, deletion: Deletion) -> None:
@@ -125,16 +125,16 @@ class Deleter:
         }
         self._receipts.begin(tenant, [(entry, deletion, counts)])
         reach("deletion.begun")
-        deletion_rows.empty_payloads(self._context, tenant, there.gone["receipt"])  # first: which shows from the points
+        deletion_rows.purge_bodies(self._context, tenant, there.gone["receipt"])  # first: which shows from the points
         if deletion.kind in ("series", "feed"):
-            deletion_rows.entomb_shared_records(self._context, scope, seq)
+            deletion_rows.write_tombstones_of_shared_records(self._context, scope, seq)
             reach("deletion.in_between")
-            deletion_rows.mark_series(self._context, tenant, dict.fromkeys(scope.series, seq))
+            deletion_rows.mark_series_deleted(self._context, tenant, dict.fromkeys(scope.series, seq))
         elif scope.series or scope.everything:
             self._delete_points(scope, seq, deletion)
             if deletion.tags and deletion.start_ns is None and deletion.end_ns is None:
                 # All there was of them: they are listed no more. Not up to the deletion itself, whose changes stay.
-                deletion_rows.mark_series(self._context, tenant, dict.fromkeys(scope.series, seq - 1))
+                deletion_rows.mark_series_deleted(self._context, tenant, dict.fromkeys(scope.series, seq - 1))
         self._known.drop(scope.series)
         reach("deletion.before_applied")
         self._receipts.finish(tenant, [(entry, deletion, counts)])
@@ -143,7 +143,7 @@ class Deleter:
         """Points of a range or a payload: their changes, their tombstones, their rows; then their windows."""
         if scope.series:
             self._changes.announce(scope, seq, deletion)
-        deletion_rows.entomb_records(self._context, scope, seq, deletion)
+        deletion_rows.write_tombstones(self._context, scope, seq, deletion)
         reach("deletion.buried")
         deletion_rows.purge_rows(self._context, scope, seq, deletion)
         reach("deletion.in_between")

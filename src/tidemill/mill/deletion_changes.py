@@ -50,7 +50,7 @@ class DeletionChanges:
             return
         every, known, versions = every_s * NS_PER_S, self._context.known, self._context.versions
         windows = announced.select("series", pl.col("window_ns").alias("window"))
-        present = rollups.stored(self._store, tenant=scope.tenant, every=every, windows=windows)
+        present = rollups.read_stored_windows(self._store, tenant=scope.tenant, every=every, windows=windows)
         if present["sealed"].any():
             self._store.command(
                 "deletion_empty_sealed", series=scope.series, first=scope.first, last=scope.last,
@@ -60,11 +60,11 @@ class DeletionChanges:
         known.load(scope.tenant, windows["series"].unique().to_list(), 0)
         version = versions.next()
         late = rollups.late_of(self._book, scope.tenant, scope.feed, self._feed_version(scope))
-        rollups.recompute(
+        rollups.recompute_windows(
             self._store, known, tenant=scope.tenant, every=every, windows=open_windows, version=version, late=late,
             restated_ns=self._context.clock(),
         )  # fmt: skip
-        now = rollups.stored(self._store, tenant=scope.tenant, every=every, windows=windows)
+        now = rollups.read_stored_windows(self._store, tenant=scope.tenant, every=every, windows=windows)
         mean = pl.when(pl.col("count") > 0).then("mean").alias("new")
         now = now.select("series", pl.col("window").alias("window_ns"), mean, pl.col("count").alias("new_count"))
         self._insert(scope, seq, every_s, announced.join(now, on=["series", "window_ns"]), _AFTER)

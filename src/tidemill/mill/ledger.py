@@ -1,4 +1,4 @@
-"""Turns what became of payloads into rows of `payloads` and `rejections`. Pure: frames in, frames out.
+"""Makes rows of tables `payloads` and `rejections` from outcomes and rejections. Pure: frames in, frames out.
 
 Of every payload applied: accepted + rejected = its records. A record is rejected once, with all its reasons.
 """
@@ -17,7 +17,7 @@ from tidemill.store.tables import table
 
 NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
-# A record that was rejected, whatever by. `time`, `series`, `winner_*`: null where there is none.
+# Rejected records, whatever rejected them. `time`, `series`, `winner_*`: null where there is none.
 REJECTED: dict[str, Any] = {
     "seq": pl.UInt64,
     "idx": pl.UInt32,
@@ -28,7 +28,7 @@ REJECTED: dict[str, Any] = {
     "winner_seq": pl.UInt64,
     "winner_idx": pl.UInt32,
 }
-# What became of payloads: columns of table `payloads`.
+# Outcomes of payloads: columns of table `payloads`.
 OUTCOMES: dict[str, Any] = {
     name: table("payloads").columns[name] for name in ("seq", "state", "accepted", "rejected", "reasons")
 }
@@ -46,7 +46,7 @@ _DETAIL = pl.concat_str(
 DUPLICATE = "duplicate: another record of the same series and time was submitted first"
 
 
-def rejected(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+def concat_rejections(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """Frames of rejections of any origin as one, with the columns of REJECTED (missing ones null)."""
     whole = [
         frame.select(
@@ -59,7 +59,7 @@ def rejected(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
     return pl.concat(whole).sort("seq", "idx") if whole else pl.DataFrame(schema=REJECTED)
 
 
-def outcomes(counts: pl.DataFrame, rejections: pl.DataFrame, state: str) -> pl.DataFrame:
+def payload_outcomes(counts: pl.DataFrame, rejections: pl.DataFrame, state: str) -> pl.DataFrame:
     """OUTCOMES of payloads, from `counts` (`seq`, `records`) and their rejections (REJECTED)."""
     if rejections.is_empty():
         return counts.select(
@@ -97,20 +97,20 @@ def outcomes_without_points(rejections: pl.DataFrame, state: str) -> pl.DataFram
     """OUTCOMES of payloads that were not applied: as many records as were rejected, none accepted."""
     if rejections.is_empty():
         return pl.DataFrame(schema=OUTCOMES)
-    return outcomes(rejections.group_by("seq").agg(pl.len().alias("records")), rejections, state)
+    return payload_outcomes(rejections.group_by("seq").agg(pl.len().alias("records")), rejections, state)
 
 
-def poison(entry: LogEntry, why: str) -> pl.DataFrame:
+def poison_rejection(entry: LogEntry, why: str) -> pl.DataFrame:
     """The rejection of a payload that cannot be applied, or whose bytes are not what was sent."""
     reason = "damaged" if entry.damage else "poison"
     row = {"seq": [entry.seq], "idx": [0], "reasons": [[reason]], "detail": [why[:4096]]}
-    return rejected([pl.DataFrame(row)])
+    return concat_rejections([pl.DataFrame(row)])
 
 
 def payload_rows(
-    entries: Sequence[LogEntry], found: pl.DataFrame, version: int, replays: Mapping[str, str] = NONE
+    entries: Sequence[LogEntry], outcomes: pl.DataFrame, version: int, replays: Mapping[str, str] = NONE
 ) -> pl.DataFrame:
-    """Rows of table `payloads`, the bytes verbatim; `found` (OUTCOMES) has every entry. `replays`: by receipt, the
+    """Rows of table `payloads`, the bytes verbatim; `outcomes` (OUTCOMES) has every entry. `replays`: by receipt, the
     replay that applied a payload last."""
     payloads = [entry.payload for entry in entries]
     rows = pl.DataFrame(
@@ -129,11 +129,11 @@ def payload_rows(
             "replay": [replays.get(p.receipt, "") for p in payloads],
         }
     )
-    return table("payloads").rows(rows.join(found, on="seq", how="left", maintain_order="left"), version=version)
+    return table("payloads").rows(rows.join(outcomes, on="seq", how="left", maintain_order="left"), version=version)
 
 
-def origins(entries: Iterable[LogEntry]) -> pl.DataFrame:
-    """Where rejections come from: `seq`, `receipt`, `received_ns`, `rules_version` of each payload."""
+def payload_origins(entries: Iterable[LogEntry]) -> pl.DataFrame:
+    """The payloads of rejections: `seq`, `receipt`, `received_ns`, `rules_version` of each."""
     rows = [(e.seq, e.payload.receipt, e.payload.received_ns, e.payload.feed_version) for e in entries]
     schema = {"seq": pl.UInt64, "receipt": pl.String, "received_ns": pl.Int64, "rules_version": pl.UInt32}
     return pl.DataFrame(rows, schema=schema, orient="row")
@@ -142,8 +142,9 @@ def origins(entries: Iterable[LogEntry]) -> pl.DataFrame:
 def rejection_rows(
     rejections: pl.DataFrame, tenant: str, feed: str, payloads: pl.DataFrame, records: Sequence[str]
 ) -> pl.DataFrame:
-    """Rows of table `rejections` from REJECTED, the `origins` of its payloads, and the text of each record. `detail`
-    says so where a text is only the beginning of its record, or is empty because the payload could not be cut."""
+    """Rows of table `rejections` from REJECTED, the `payload_origins` of its payloads, and the text of each record.
+    `detail` says so where a text is only the beginning of its record, or is empty because the payload could not be
+    cut."""
     rows = rejections.with_columns(pl.Series("record", records, dtype=pl.String))
     return table("rejections").rows(
         rows.join(payloads, on="seq", how="left", maintain_order="left"),

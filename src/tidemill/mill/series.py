@@ -1,4 +1,4 @@
-"""The rows of table `series` that a batch writes: of new series, and where one is described anew. Pure."""
+"""The rows of table `series` that a batch writes: of new series, and of series with a new description. Pure."""
 
 import polars as pl
 
@@ -10,7 +10,7 @@ def series_rows(states: pl.DataFrame, tenant: str, described: pl.DataFrame, poin
     """The rows to write for the series of `points`, given what the shape says of them and what is known of them
     (`known.SERIES_STATES`).
 
-    The row's version is the seq of the payload: whatever the order, the last writer's words stay.
+    The row's version is the seq of the payload, so the description of the last payload stays, whatever the order.
     """
     is_new = (pl.col("version") == 0) | pl.col("deleted")
     rows = described.unique("series", keep="last", maintain_order=True).with_columns(said=words())

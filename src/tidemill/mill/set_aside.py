@@ -14,9 +14,9 @@ def set_aside(context: MillContext, book: FeedBook, entry: LogEntry, why: str) -
     """Remove what an attempt at a payload may have written (what its values replaced stays in `replaced`), then write
     its rejection with the reason, then its row. Raises StoreUnavailableError, StoreQueryError: set it aside again."""
     _purge(context, book, entry)
-    rejections = ledger.poison(entry, why)
+    rejections = ledger.poison_rejection(entry, why)
     text = entry.payload.body[:_POISON_TEXT].decode("utf-8", "replace")  # of any size, it must not fail for it
-    of = entry.payload.tenant, entry.payload.feed, ledger.origins([entry])
+    of = entry.payload.tenant, entry.payload.feed, ledger.payload_origins([entry])
     outcomes = ledger.outcomes_without_points(rejections, "poison")
     payloads = ledger.payload_rows([entry], outcomes, context.versions.next())
     context.store.insert("rejections", ledger.rejection_rows(rejections, *of, [text]))

@@ -1,4 +1,4 @@
-"""What a batch makes of the store, as frames: what `decide` returns. Nothing here writes; `insert.py` does."""
+"""What a batch writes to the store, as frames: the result of `decide`. `insert.py` inserts them."""
 
 from collections.abc import Mapping
 
@@ -11,13 +11,14 @@ from tidemill.store.tables import table
 
 
 class ContestWrites(msgspec.Struct, frozen=True, kw_only=True):
-    """Of points that contend with each other.
+    """The writes of points that contend with each other.
 
     `points`, `series`, `replaced`, `changes`: rows of these tables. `rejections` (REJECTED): all of the contest.
-    `superseded`: records that stood and lost (`rules.duplicates.LOSERS`): the ledger is to say so before the points are
-    written. `purged`: by series, the payload up to which rows of it are to leave the table `points` first.
-    `before_points`: `replaced` and `changes` are written before the points, because afterwards nobody could tell.
-    `latest`: `series`, `time` of the points. `windows`: to compute again when the points are written; null: none.
+    `superseded`: records that were current and are superseded (`rules.duplicates.LOSERS`): their rejections are written
+    before the points. `purged`: by series, the payload up to which rows of it are to leave the table `points` first.
+    `before_points`: `replaced` and `changes` are written before the points, because they are decided from the points
+    that are current before. `latest`: `series`, `time` of the points. `windows`: to publish when the points are
+    written; null: none.
     """
 
     points: pl.DataFrame
@@ -33,12 +34,12 @@ class ContestWrites(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def size_bytes(self) -> int:
-        """Of the rows, about."""
+        """The size of the rows, about."""
         return int(self.points.estimated_size()) + int(self.replaced.estimated_size())
 
 
 class Writes(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one feed's batch. `rejections` (REJECTED): those to list in the ledger, still without their texts;
+    """The writes of one feed's batch. `rejections` (REJECTED): those to list in the ledger, still without their texts;
     `outcomes` (OUTCOMES) of all its payloads."""
 
     tenant: str
@@ -49,7 +50,7 @@ class Writes(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def size_bytes(self) -> int:
-        """Of the rows, about; but for the texts of rejections."""
+        """The size of the rows, about, without the texts of rejections."""
         return int(self.rejections.estimated_size()) + sum(contest.size_bytes for contest in self.contests)
 
 

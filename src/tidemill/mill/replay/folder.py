@@ -1,5 +1,5 @@
-"""What a replay keeps on disk while it works: frames, each written whole or not at all. So a mill that was killed goes
-on where it was, and what is about to be published is published whole."""
+"""The files of a replay on disk: frames, each written whole or not at all. So a mill that was killed continues the
+replay where it was, and a plan is published whole."""
 
 import os
 import shutil

@@ -1,8 +1,7 @@
-"""Keeps a copy of what is about to be published in the store, for a mill that lost its disk.
+"""Keeps a copy of a plan in the store while it is published, for a mill that lost its disk.
 
-What a plan was decided from is gone once half of it is published: points that were replaced are merged away, the ledger
-says other things. So the plan itself is kept beside what it changes, as the files of its folder, until all of it is
-published.
+A plan that is half published cannot be decided again: replaced points are merged away, and the ledger has changed. So
+the files of the plan are kept in the store until all of it is published.
 """
 
 from collections.abc import Iterator

@@ -15,7 +15,7 @@ from tidemill.mill import ledger, rollups
 from tidemill.mill.context import MillContext
 from tidemill.mill.known import KnownSeries
 from tidemill.mill.replay.folder import Folder
-from tidemill.mill.replay.present import KEY
+from tidemill.mill.replay.stored_rows import KEY
 from tidemill.mill.series import series_rows
 from tidemill.mill.state import PublishManifest
 from tidemill.mill.superseded import RecordTexts, write_superseded
@@ -30,8 +30,8 @@ _MEANS: Final = {"series": pl.UInt64, "window": pl.Int64, "new_mean": pl.Float64
 
 
 class Publisher:
-    """Writes plans. `texts_of` cuts records out of payloads. Looks series up by itself: what the mill knows of them
-    changes between two pieces."""
+    """Writes plans. `texts_of` cuts records out of payloads. Loads known series of its own, because those of the mill
+    change between two pieces."""
 
     def __init__(self, context: MillContext, texts_of: RecordTexts) -> None:
         self._context = context
@@ -85,20 +85,20 @@ class Publisher:
                 )
         yield from self._insert("replaced", replaced_rows(manifest.tenant, folder.read("plan-replaced")))
 
-    def _points(self, tenant: str, points: pl.DataFrame, withdrawn: pl.DataFrame) -> Iterator[None]:
-        """Where another row takes the place of one that goes, that one goes first: merged with it, the new row could be
-        the one that is dropped."""
-        instead = points.join(withdrawn, on=KEY, how="semi")
-        yield from self._insert_points(tenant, points.join(withdrawn, on=KEY, how="anti"))
-        yield from self._withdraw(tenant, withdrawn)
+    def _points(self, tenant: str, points: pl.DataFrame, removed: pl.DataFrame) -> Iterator[None]:
+        """Write the points and remove rows. Where a new row has the key of a removed one, the old row is removed first,
+        because a merge of both could drop the new row."""
+        instead = points.join(removed, on=KEY, how="semi")
+        yield from self._insert_points(tenant, points.join(removed, on=KEY, how="anti"))
+        yield from self._remove(tenant, removed)
         yield from self._insert_points(tenant, instead)
 
     def _insert_points(self, tenant: str, points: pl.DataFrame) -> Iterator[None]:
         for part in points.iter_slices(_ROWS):
             yield from self._insert("points", table("points").without_null_lists(point_rows(tenant, part)))
 
-    def _withdraw(self, tenant: str, withdrawn: pl.DataFrame) -> Iterator[None]:
-        for part in withdrawn.sort("series", "time").iter_slices(_CHUNK):
+    def _remove(self, tenant: str, removed: pl.DataFrame) -> Iterator[None]:
+        for part in removed.sort("series", "time").iter_slices(_CHUNK):
             if part.height:
                 yield from self._command(
                     "replay_withdraw_points",
@@ -126,19 +126,19 @@ class Publisher:
             if part.height:
                 means.append(self._windows(known, manifest, part, changed))
                 yield
-        found = pl.concat(means)
-        return changed.drop("new_mean").join(found, on=rollups.KEY, how="left", maintain_order="left")
+        published = pl.concat(means)
+        return changed.drop("new_mean").join(published, on=rollups.KEY, how="left", maintain_order="left")
 
     def _windows(
         self, known: KnownSeries, manifest: PublishManifest, windows: pl.DataFrame, changed: pl.DataFrame
     ) -> pl.DataFrame:
         """Publish some windows; `series`, `window` and `new_mean` of those that have points."""
         of: dict[str, Any] = {"tenant": manifest.tenant, "every": manifest.every}
-        before = rollups.stored(self._store, windows=windows, **of)
-        present = rollups.values(self._store, known, windows=windows, late=manifest.late, **of)
+        before = rollups.read_stored_windows(self._store, windows=windows, **of)
+        present = rollups.read_window_values(self._store, known, windows=windows, late=manifest.late, **of)
         restated = changed.join(windows, on=rollups.KEY, how="semi")
         version, now = manifest.version, manifest.now_ns
-        self._store.insert("rollups", rollups.rows(present, before, restated, version=version, now=now, **of))
+        self._store.insert("rollups", rollups.rollup_rows(present, before, restated, version=version, now=now, **of))
         return present.select(*rollups.KEY, new_mean="mean")
 
     def _outcomes(self, outcomes: pl.DataFrame, manifest: PublishManifest) -> Iterator[None]:
@@ -172,8 +172,8 @@ class Publisher:
 
 
 def change_rows(moved: pl.DataFrame, manifest: PublishManifest) -> pl.DataFrame:
-    """Rows of table `changes` for the values that move (`plan.MOVED`); what appears where nothing was is no change of
-    a published value, unless its place had been rejected: it is told as well, for whoever follows."""
+    """Rows of table `changes` for the instants of `plan.MOVED`, also where there was no value before: a follower of
+    the changes reads the new value."""
     of_point = {
         "old_count": pl.col("was"),
         "new_count": pl.col("is"),
@@ -184,8 +184,8 @@ def change_rows(moved: pl.DataFrame, manifest: PublishManifest) -> pl.DataFrame:
 
 
 def window_change_rows(changed: pl.DataFrame, manifest: PublishManifest) -> pl.DataFrame:
-    """Rows of table `changes` for windows (`compare.WINDOW_CHANGES`). They are written after those of points, and so
-    have a place after them: who follows misses none."""
+    """Rows of table `changes` for windows (`compare.WINDOW_CHANGES`). They are written after those of points and have a
+    higher index, so that a follower misses none."""
     of_window = {"time": pl.col("window"), "old": pl.col("old_mean"), "new": pl.col("new_mean")}
     nobody = {"cause_seq": 0, "cause_idx": 0}
     every_s = manifest.every // NS_PER_S

@@ -1,4 +1,4 @@
-"""The catalog: its file is whole, and every feed's text is the one that was applied."""
+"""Checks the catalog: its file is whole, and every feed's text is the one that was applied."""
 
 from tidemill.catalog.contract import Catalog
 from tidemill.catalog.feeds import CatalogFeeds
@@ -8,8 +8,8 @@ from tidemill.mill.verify.report import Findings
 
 
 def check_catalog(catalog: Catalog, findings: Findings) -> dict[str, frozenset[str]]:
-    """Note what is damaged in a catalog, of all tenants; returns the feeds of which a version is, by tenant: what was
-    made by them cannot be checked."""
+    """Note what is damaged in a catalog, of all tenants; returns by tenant the feeds with a damaged version: their
+    payloads cannot be checked."""
     feeds: dict[str, frozenset[str]] = {}
     try:
         for fault in catalog.check():

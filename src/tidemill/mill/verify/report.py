@@ -36,9 +36,9 @@ class Findings:
             self.counts[kind.code] = self.counts.get(kind.code, 0) + count
 
     def merge(self, other: "Findings") -> None:
-        """Take over another's."""
+        """Add the findings of another collection."""
         for finding in other.shown:
-            if sum(one.code == finding.code for one in self.shown) < MAX_SHOWN:
+            if sum(shown.code == finding.code for shown in self.shown) < MAX_SHOWN:
                 self.shown.append(finding)
         for code, count in other.counts.items():
             self.counts[code] = self.counts.get(code, 0) + count
