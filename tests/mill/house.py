@@ -37,7 +37,7 @@ __all__ = ["NOW_NS", "House", "Payload"]
 
 Payload = dict[str, Any]
 TABLES = {
-    "points": "tenant, series, time, ordinal, value, {seq}, idx, flags, received_at, delay_ns, attributes",
+    "points": "tenant, series, time, ordinal, value, {seq}, idx, flags, received_at, attributes",
     "series": "tenant, series, feed, name, field, tags, unit, deleted, {deleted_seq}",
     "rejections": "tenant, feed, {seq}, idx, time, reasons, record, rules_version, {winner_seq}, winner_idx, "
     "recovered_by",

@@ -32,7 +32,6 @@ POINTS: Final[dict[str, Any]] = {
     "idx": pl.UInt32,
     "flags": pl.UInt8,
     "received_ns": pl.Int64,
-    "delay_ns": pl.Int64,
     "attributes": TAGS,
     "marks": pl.List(pl.String),
     "anchor": pl.Boolean,
@@ -73,7 +72,6 @@ def shape(feed: Feed, tenant: str, checked: CheckedBatch, batch: Batch) -> Shape
     points = points.with_columns(
         version=-place() if feed.first_wins else place(),
         ordinal=place() if feed.duplicates == "keep" else pl.lit(0, pl.Int64),
-        delay_ns=pl.col("received_ns") - pl.col("time"),
     )
     return Shaped(points.select(list(POINTS)), names.series(), _with_series(feed, tenant, checked.rejections, batch))
 
