@@ -153,12 +153,7 @@ def values(points: pl.DataFrame, every: int, late: int) -> pl.DataFrame:
     value = pl.col("value")
     is_late = value.is_not_null() & (pl.col("received_ns") - pl.col("window") > every + late)
     found = points.group_by(rollups.KEY).agg(
-        count=value.count(),
-        min=value.min(),
-        max=value.max(),
-        sum=value.sum(),
-        rms=(value * value).mean().sqrt(),
-        late=is_late.sum(),
+        count=value.count(), min=value.min(), max=value.max(), sum=value.sum(), late=is_late.sum()
     )
     mean = (pl.col("sum") / pl.col("count")).clip(pl.col("min"), pl.col("max"))
     found = found.with_columns(mean=pl.when(pl.col("count") > 0).then(mean))

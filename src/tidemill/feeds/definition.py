@@ -76,7 +76,7 @@ class Rollup(Table, frozen=True):
     every: str
     interval: str | None = None
     late_after: str = "1h"
-    aggregates: tuple[Literal["mean", "min", "max", "sum", "rms", "count"], ...] = ("mean",)
+    aggregates: tuple[Literal["mean", "min", "max", "sum", "count"], ...] = ("mean",)
 
 
 class RetentionPolicy(Table, frozen=True):

@@ -3,7 +3,7 @@
 
 -- fragment: window_aggregate_names
 -- The aggregates of a rollup window: every column of table `rollups` that follows from the values in it.
-count, mean, min, max, sum, rms
+count, mean, min, max, sum
 
 -- fragment: window_aggregates
 -- The same, computed from `value` of the points that stand in a window; zeros where no point has one. A mean is never
@@ -12,8 +12,7 @@ count(value) AS count,
 if(count = 0, 0, least(greatest(sum / count, min), max)) AS mean,
 ifNull(min(value), 0) AS min,
 ifNull(max(value), 0) AS max,
-ifNull(sumKahan(value), 0) AS sum,
-if(count = 0, 0, sqrt(sumKahan(value * value) / count)) AS rms
+ifNull(sumKahan(value), 0) AS sum
 
 -- name: mill_window_values
 -- Windows as the points that stand make them; one without a point has no row. The set of windows prunes by primary key:
