@@ -98,9 +98,9 @@ def rows(sent: Sent) -> pl.DataFrame:
     return ledger.rejection_rows(rejections, "default", "f", ledger.payload_origins([entry]), records)
 
 
-def bounded(sent: Sent, found: pl.DataFrame) -> None:
-    records, details = found["record"].str.len_bytes(), found["detail"].str.len_bytes()
-    assert records.sum() + details.sum() <= 2 * len(sent.body) + 1024 * found.height
+def bounded(sent: Sent, frame: pl.DataFrame) -> None:
+    records, details = frame["record"].str.len_bytes(), frame["detail"].str.len_bytes()
+    assert records.sum() + details.sum() <= 2 * len(sent.body) + 1024 * frame.height
     assert (records <= MAX_RECORD_TEXT).all()
     assert (details <= 1024).all()
 

@@ -72,11 +72,11 @@ def replaced_changes(values: pl.DataFrame) -> pl.DataFrame:
     return _points(changed, "replaced")
 
 
-def superseded_changes(lost: pl.DataFrame, current: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
+def superseded_changes(superseded: pl.DataFrame, current: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
     """CHANGED of records that were current and are superseded (`rules.duplicates.LOSERS`) by `points` of this batch,
     given the current points at these instants (`state.CURRENT`)."""
     winners = points.join(
-        lost.select("time", seq="winner_seq", idx="winner_idx", lost_seq="seq", lost_idx="idx"),
+        superseded.select("time", seq="winner_seq", idx="winner_idx", lost_seq="seq", lost_idx="idx"),
         on=["time", "seq", "idx"],
     )
     both = winners.join(
@@ -93,18 +93,18 @@ def windows_of_batch(points: pl.DataFrame, changed: pl.DataFrame, *, every: int,
     whys = pl.col("why").replace_strict(list(_WHY), range(len(_WHY)), return_dtype=pl.Int32)
     rows = pl.concat(
         [
-            points.select("series", window, "seq", place().alias("place"), is_late.cast(pl.Int32).alias("rank")),
-            changed.select("series", window, "seq", place().alias("place"), whys.alias("rank")),
+            points.select("series", window, "seq", place().alias("record"), is_late.cast(pl.Int32).alias("rank")),
+            changed.select("series", window, "seq", place().alias("record"), whys.alias("rank")),
         ]
     )
     return (
         rows.group_by("series", "window")
-        .agg(pl.col("seq").max(), pl.col("place").max(), pl.col("rank").max())
+        .agg(pl.col("seq").max(), pl.col("record").max(), pl.col("rank").max())
         .select(
             "series",
             "window",
             "seq",
-            (pl.col("place") % MAX_RECORDS).cast(pl.UInt32).alias("idx"),
+            (pl.col("record") % MAX_RECORDS).cast(pl.UInt32).alias("idx"),
             pl.when(pl.col("rank") > 0)
             .then(pl.col("rank").replace_strict(range(len(_WHY)), list(_WHY), return_dtype=pl.String))
             .alias("why"),

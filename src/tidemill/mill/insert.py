@@ -1,7 +1,7 @@
 """The inserts of one micro-batch: one frame a table for all feeds together, side by side where order is free.
 
-Before the points: whatever only the store's present state can tell (a value about to be replaced). After them: rollups.
-Last: the payloads.
+Rows that are decided from the current points (replaced values, changes) are inserted before the points, rollups after
+them. Last: the payloads.
 """
 
 from collections.abc import Callable, Iterable, Sequence

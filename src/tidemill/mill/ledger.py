@@ -69,7 +69,7 @@ def payload_outcomes(counts: pl.DataFrame, rejections: pl.DataFrame, state: str)
             pl.lit(0, pl.UInt32).alias("rejected"),
             pl.lit([], OUTCOMES["reasons"]).alias("reasons"),
         )
-    lost = rejections.group_by("seq").agg(pl.len().cast(pl.UInt32).alias("rejected"))
+    by_seq = rejections.group_by("seq").agg(pl.len().cast(pl.UInt32).alias("rejected"))
     by_reason = (
         rejections.select("seq", "reasons")
         .explode("reasons")
@@ -81,7 +81,7 @@ def payload_outcomes(counts: pl.DataFrame, rejections: pl.DataFrame, state: str)
     )
     n = pl.col("rejected").fill_null(0)
     return (
-        counts.join(lost, on="seq", how="left")
+        counts.join(by_seq, on="seq", how="left")
         .join(by_reason, on="seq", how="left")
         .select(
             "seq",

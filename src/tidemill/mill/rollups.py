@@ -102,9 +102,9 @@ def with_restated_times(present: pl.DataFrame, before: pl.DataFrame) -> pl.DataF
     now."""
     if before.is_empty():
         return present.with_columns(restated_ns=pl.lit(None, pl.Int64))
-    lost = before.filter(pl.col("count") > 0).join(present, on=KEY, how="anti")
+    emptied = before.filter(pl.col("count") > 0).join(present, on=KEY, how="anti")
     nothing = (pl.lit(0).cast(kind).alias(name) for name, kind in VALUES.items() if name not in KEY)
-    whole = pl.concat([present, lost.select(*KEY, *nothing)])
+    whole = pl.concat([present, emptied.select(*KEY, *nothing)])
     return whole.join(before.select(*KEY, "restated_ns"), on=KEY, how="left")
 
 

@@ -53,9 +53,9 @@ def superseded_rows(
     A payload that the store does not have yet is left out: it is not applied yet, and its record is rejected then.
     """
     entries = {row["seq"]: entry(tenant, feed, row, row["feed_version"]) for row in payloads}
-    lost = superseded.filter(pl.col("seq").is_in(list(entries))).with_columns(
+    known = superseded.filter(pl.col("seq").is_in(list(entries))).with_columns(
         reasons=pl.lit(["duplicate"]), detail=pl.lit(ledger.DUPLICATE)
     )
-    rejections = ledger.concat_rejections([lost])
+    rejections = ledger.concat_rejections([known])
     texts = texts_of(entries, rejections)
     return ledger.rejection_rows(rejections, tenant, feed, ledger.payload_origins(entries.values()), texts)

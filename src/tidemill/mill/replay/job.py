@@ -186,7 +186,7 @@ class Replays:
             folder.write(milled.SELECTION, milled.cut_into_portions(self._in_runs(replay, selection)))
 
     def _looks_back(self, replay: Replay, selection: pl.DataFrame) -> bool:
-        """Whether rules of any version to apply need the past."""
+        """Whether rules of any version to apply need history."""
         versions = selection["feed_version"].unique().to_list()
         return any(self._pipeline.looks_back(replay.tenant, replay.request.feed, version) for version in versions)
 

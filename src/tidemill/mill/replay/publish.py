@@ -110,11 +110,11 @@ class Publisher:
                     idxs=part["idx"],
                 )
 
-    def _supersede(self, manifest: PublishManifest, lost: pl.DataFrame) -> None:
-        if lost.is_empty():
+    def _supersede(self, manifest: PublishManifest, superseded: pl.DataFrame) -> None:
+        if superseded.is_empty():
             return
         tenant, feed, version = manifest.tenant, manifest.feed, manifest.version
-        write_superseded(self._context, tenant, feed, lost, texts_of=self._texts_of, version=version)
+        write_superseded(self._context, tenant, feed, superseded, texts_of=self._texts_of, version=version)
 
     def _rollups(
         self, known: KnownSeries, manifest: PublishManifest, windows: pl.DataFrame, changed: pl.DataFrame
@@ -187,9 +187,9 @@ def window_change_rows(changed: pl.DataFrame, manifest: PublishManifest) -> pl.D
     """Rows of table `changes` for windows (`compare.WINDOW_CHANGES`). They are written after those of points and have a
     higher index, so that a follower misses none."""
     of_window = {"time": pl.col("window"), "old": pl.col("old_mean"), "new": pl.col("new_mean")}
-    nobody = {"cause_seq": 0, "cause_idx": 0}
+    no_cause = {"cause_seq": 0, "cause_idx": 0}
     every_s = manifest.every // NS_PER_S
-    return _published_changes(changed, manifest, idx=manifest.at_idx + 1, every_s=every_s, **of_window, **nobody)
+    return _published_changes(changed, manifest, idx=manifest.at_idx + 1, every_s=every_s, **of_window, **no_cause)
 
 
 def _published_changes(changed: pl.DataFrame, manifest: PublishManifest, **values: Any) -> pl.DataFrame:

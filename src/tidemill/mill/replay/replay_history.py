@@ -33,7 +33,7 @@ class ReplayPast(StorePast):
         self._possible(tenant, since, 0)
         now = since.select("series", pl.col("time").alias("first"), pl.lit(MAX_NS).alias("last"))
         points = self._ask(tenant, now, 0, before_seq).filter(pl.col("value").is_not_null())
-        later = points.join(since, on="series", suffix="_asked").filter(pl.col("time") >= pl.col("time_asked"))
+        later = points.join(since, on="series", suffix="_since").filter(pl.col("time") >= pl.col("time_since"))
         return later.group_by("series").agg(pl.col("time").max()).select(list(LATEST))
 
     def _possible(self, tenant: str, series: pl.DataFrame, within_ns: int) -> pl.DataFrame:

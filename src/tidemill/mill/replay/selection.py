@@ -44,8 +44,8 @@ def read_revived_payloads(store: Store, tenant: str, feed: str, chosen: pl.DataF
     nothing = chosen.select(*CHOSEN, "revived").clear()
     if chosen.is_empty():
         return nothing
-    lost = _superseded_seqs(store, tenant, feed, OffsetSet(chosen["seq"]))
-    seqs = lost.filter(~lost.is_in(chosen["seq"].implode()))
+    superseded = _superseded_seqs(store, tenant, feed, OffsetSet(chosen["seq"]))
+    seqs = superseded.filter(~superseded.is_in(chosen["seq"].implode()))
     parts = [
         _cast(store.frame("replay_by_place", tenant=tenant, feed=feed, seqs=seqs[start : start + _CHUNK]))
         for start in range(0, len(seqs), _CHUNK)

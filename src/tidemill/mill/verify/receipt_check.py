@@ -107,7 +107,7 @@ def decode_again(
 def check_receipts(stored: StoredPayloads, again: DecodedPayloads, findings: Findings) -> Totals:
     """Compare the receipts with the ledger and with the records that there are; returns the sums."""
     records = dict(again.counts.iter_rows())
-    lost = dict(stored.rejected.group_by("seq").len().iter_rows())
+    rejected = dict(stored.rejected.group_by("seq").len().iter_rows())
     reasons = _reasons(stored.rejected)
     for seq, row in stored.rows.items():
         if row["state"] == "deleted" or seq in again.unreadable:
@@ -115,8 +115,8 @@ def check_receipts(stored: StoredPayloads, again: DecodedPayloads, findings: Fin
         stated, n = row["accepted"] + row["rejected"], records.get(seq, 0)
         if stated != n:
             _say(findings, kinds.ReceiptSum, stored, seq, "accepted + rejected", n, stated)
-        if row["rejected"] != lost.get(seq, 0):
-            _say(findings, kinds.ReceiptRejected, stored, seq, "rejected", lost.get(seq, 0), row["rejected"])
+        if row["rejected"] != rejected.get(seq, 0):
+            _say(findings, kinds.ReceiptRejected, stored, seq, "rejected", rejected.get(seq, 0), row["rejected"])
         in_row = {pair["1"]: pair["2"] for pair in row["reasons"]}
         if in_row != reasons.get(seq, {}):
             _say(findings, kinds.ReceiptReasons, stored, seq, "reasons", _text(reasons.get(seq, {})), _text(in_row))
@@ -148,8 +148,8 @@ def _records(stored: StoredPayloads, again: DecodedPayloads, findings: Findings)
 def _say(
     findings: Findings, kind: type[kinds.FindingKind], stored: StoredPayloads, seq: int, what: str, *sides: object
 ) -> None:
-    expected, found = sides
-    findings.add(kind, what=what, expected=expected, found=found, **stored.about(seq))
+    expected, observed = sides
+    findings.add(kind, what=what, expected=expected, found=observed, **stored.about(seq))
 
 
 def _reasons(rejected: pl.DataFrame) -> dict[int, dict[str, int]]:
