@@ -16,10 +16,9 @@ from tidemill.mill.batch import Contest, FeedBatch
 from tidemill.mill.known import words
 from tidemill.mill.ledger import DUPLICATE, concat_rejections
 from tidemill.mill.replaced import REPLACED, last_wins
-from tidemill.mill.series import series_rows
 from tidemill.mill.store_state import StoreState
 from tidemill.mill.tombstones import without_deleted
-from tidemill.mill.writes import ContestWrites, Writes, point_rows, replaced_rows
+from tidemill.mill.writes import ContestWrites, Writes, point_rows, replaced_rows, series_rows
 from tidemill.rules.duplicates import LOSERS, first_wins
 
 _RECORD = ["seq", "idx"]

@@ -6,6 +6,7 @@ import msgspec
 import polars as pl
 
 from tidemill.mill.affected import AffectedWindows
+from tidemill.mill.known import words
 from tidemill.rules.shape import place
 from tidemill.store.tables import table
 
@@ -63,3 +64,28 @@ def replaced_rows(tenant: str, replaced: pl.DataFrame) -> pl.DataFrame:
     """Rows of table `replaced` from `mill.replaced.REPLACED`."""
     version = -place("by_seq", "by_idx")
     return table("replaced").rows(replaced, tenant=tenant, received_at=pl.col("received_ns"), version=version)
+
+
+def series_rows(states: pl.DataFrame, tenant: str, described: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
+    """Rows of table `series` for the new series of `points` and those with a new description, given their description
+    by the shape (`rules.shape.SERIES`) and their `known.SERIES_STATES`.
+
+    The row's version is the seq of the payload, so the description of the last payload stays, whatever the order.
+    """
+    is_new = (pl.col("version") == 0) | pl.col("deleted")
+    rows = described.unique("series", keep="last", maintain_order=True).with_columns(new_words=words())
+    rows = rows.join(states, on="series").filter(is_new | (pl.col("new_words") != pl.col("words")))
+    if rows.is_empty():
+        return pl.DataFrame(schema=table("series").columns)
+    written = points.group_by("series").agg(pl.col("seq").max().alias("last_seq"), pl.col("received_ns").min())
+    rows = rows.join(written, on="series").filter(is_new | (pl.col("last_seq") >= pl.col("version")))
+    created = pl.when(pl.col("created_ns") == 0).then("received_ns").otherwise("created_ns")
+    return table("series").rows(
+        rows,
+        tenant=tenant,
+        unit=pl.col("unit").fill_null(""),
+        description=pl.col("description").fill_null(""),
+        deleted=False,
+        created_at=created,
+        version=pl.col("last_seq"),
+    )

@@ -16,10 +16,9 @@ from tidemill.mill.context import MillContext
 from tidemill.mill.known import KnownSeries
 from tidemill.mill.replay.folder import Folder
 from tidemill.mill.replay.stored_rows import KEY
-from tidemill.mill.series import series_rows
 from tidemill.mill.state import PublishManifest
 from tidemill.mill.superseded import RecordTexts, write_superseded
-from tidemill.mill.writes import point_rows, replaced_rows
+from tidemill.mill.writes import point_rows, replaced_rows, series_rows
 from tidemill.model.time import NS_PER_S
 from tidemill.rules.shape import place
 from tidemill.store.tables import table
