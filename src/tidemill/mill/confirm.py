@@ -185,5 +185,5 @@ class Confirmer:
         findings = Findings()
         low, high = int(suspects["seq"][0]), int(suspects["seq"][-1])
         stretch = Stretch(tenant=tenant, feed=feed, page=suspects, after=low - 1, upto=high)
-        self._pages.check(stretch, findings, lambda *_: None)
+        self._pages.check_stretch(stretch, findings, lambda *_: None)
         return not any(kind.code in findings.counts for kind in _LOST)

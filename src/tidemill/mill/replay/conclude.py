@@ -106,7 +106,7 @@ class Concluding:
             "plan-outcomes": _outcomes(milled.read_all_portions(folder, "counts"), selection, conclusion),
         }
         for name, frame in frames.items():
-            folder.write(name, frame)
+            folder.write_frame(name, frame)
 
     def _with_records(
         self, folder: Folder, manifest: PublishManifest, rejected: pl.DataFrame, old: pl.DataFrame

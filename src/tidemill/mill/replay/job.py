@@ -142,7 +142,7 @@ class Replays:
         if not folder.has(milled.SELECTION):
             self._begin(replay, folder, applied)
             return
-        selection = folder.read(milled.SELECTION)
+        selection = folder.read_frame(milled.SELECTION)
         portions = selection["portion"].unique().sort().to_list()
         number = next((n for n in portions if not milled.is_milled(folder, n)), None)
         if number is not None:
@@ -154,7 +154,7 @@ class Replays:
             return
         alone = pl.int_range(pl.len(), dtype=pl.UInt32) + 1 + int(str(selection["run"].max()))
         more = milled.cut_into_portions(more.with_columns(run=alone), portions[-1] + 1)
-        folder.write(milled.SELECTION, pl.concat([selection, more.select(selection.columns)]))
+        folder.write_frame(milled.SELECTION, pl.concat([selection, more.select(selection.columns)]))
         self._replays.change(replay, total=selection.height + more.height)
 
     def _mill(self, replay: Replay, folder: Folder, selection: pl.DataFrame, number: int) -> None:
@@ -169,7 +169,7 @@ class Replays:
             number=number,
             past=self._past_of(replay, folder, selection) if self._looks_back(replay, selection) else None,
         )
-        points = folder.height("points-")
+        points = folder.count_rows("points-")
         if points > MAX_POINTS:
             message = f"it makes more than {MAX_POINTS:,} points, which is what one replay may: choose a shorter range"
             raise InputError(message)
@@ -183,7 +183,7 @@ class Replays:
         if selection.is_empty():
             self._finish(replay, folder, ReplayOutcome())
         else:
-            folder.write(milled.SELECTION, milled.cut_into_portions(self._in_runs(replay, selection)))
+            folder.write_frame(milled.SELECTION, milled.cut_into_portions(self._in_runs(replay, selection)))
 
     def _looks_back(self, replay: Replay, selection: pl.DataFrame) -> bool:
         """Whether rules of any version to apply need history."""
@@ -203,7 +203,7 @@ class Replays:
         """The history for the rules of the replay under way."""
         if self._past is None or self._past[0] != replay.id:
             past = ReplayPast(self._context, OffsetSet(selection["seq"]))
-            for points in folder.all("points-"):
+            for points in folder.read_frames("points-"):
                 past.add(points)
             self._past = replay.id, past
         return self._past[1]

@@ -41,7 +41,7 @@ def is_milled(folder: Folder, number: int) -> bool:
 
 def read_all_portions(folder: Folder, name: str) -> pl.DataFrame:
     """The frames of one name of all portions."""
-    return pl.concat(folder.all(f"{name}-"), how="vertical_relaxed")
+    return pl.concat(folder.read_frames(f"{name}-"), how="vertical_relaxed")
 
 
 def cut_into_portions(selection: pl.DataFrame, first: int = 0) -> pl.DataFrame:
@@ -95,7 +95,7 @@ def mill_portion(
         "counts": _joined([part.counts for part in milled], COUNTS),
     }
     for name, frame in frames.items():
-        folder.write(f"{name}-{number:05d}", frame)
+        folder.write_frame(f"{name}-{number:05d}", frame)
 
 
 def _run(

@@ -46,7 +46,7 @@ class PlanCopies:
         parts = self._store.rows("replay_plan_parts", tenant=tenant, replay=replay)
         for name in dict.fromkeys(row["name"] for row in parts):
             numbers = [row["part"] for row in parts if row["name"] == name]
-            folder.put(name, (self._content(tenant, replay, name, number) for number in numbers))
+            folder.write_bytes(name, (self._content(tenant, replay, name, number) for number in numbers))
         return bool(parts)
 
     def drop(self, tenant: str, replay: str) -> None:

@@ -64,7 +64,7 @@ class Publications:
         for path in self._path.glob("*/*"):
             folder, key = Folder(path), (path.parent.name, path.name)
             if folder.has(_MANIFEST) and key not in manifests:
-                manifests[key] = folder.noted(_MANIFEST, PublishManifest)
+                manifests[key] = folder.read_struct(_MANIFEST, PublishManifest)
                 self._state.save_manifest(manifests[key])
             elif key not in manifests and not self._is_under_way(*key):
                 folder.remove()
@@ -105,7 +105,7 @@ class Publications:
         folder = self._folder(manifest)
         if manifest == self._planned:
             yield from self._copies.keep(folder, manifest.tenant, manifest.replay, manifest.feed)
-            folder.note(_MANIFEST, manifest)
+            folder.write_struct(_MANIFEST, manifest)
             self._state.save_manifest(manifest)
             self._planned = None
             reach("replay.planned")
@@ -138,7 +138,7 @@ class Publications:
             return True
         if not self._copies.bring_back(folder, manifest.tenant, manifest.replay):
             return False
-        folder.note(_MANIFEST, manifest)
+        folder.write_struct(_MANIFEST, manifest)
         return True
 
     def _publish(self, folder: Folder, manifest: PublishManifest) -> Iterator[None]:

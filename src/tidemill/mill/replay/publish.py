@@ -40,29 +40,29 @@ class Publisher:
     def publish(self, folder: Folder, manifest: PublishManifest) -> Iterator[None]:
         """Make the store what the plan in `folder` says, a pause after each piece. Raises StoreUnavailableError,
         StoreQueryError with some of it written: publish all of it again."""
-        tenant, points, known = manifest.tenant, folder.read("plan-points"), KnownSeries(self._store)
+        tenant, points, known = manifest.tenant, folder.read_frame("plan-points"), KnownSeries(self._store)
         yield from self._ledger(folder, manifest)
         reach("replay.after_ledger")
         known.load(tenant, points["series"].unique(), 0)
-        series = series_rows(known.frame(points["series"].unique()), tenant, folder.read("plan-series"), points)
+        series = series_rows(known.frame(points["series"].unique()), tenant, folder.read_frame("plan-series"), points)
         yield from self._insert("series", series)
-        yield from self._points(tenant, points, folder.read("plan-withdrawn"))
+        yield from self._points(tenant, points, folder.read_frame("plan-withdrawn"))
         reach("replay.after_points")
-        self._supersede(manifest, folder.read("plan-superseded"))
+        self._supersede(manifest, folder.read_frame("plan-superseded"))
         yield
-        windows, changed = folder.read("plan-windows"), folder.read("plan-changed-windows")
+        windows, changed = folder.read_frame("plan-windows"), folder.read_frame("plan-changed-windows")
         known.load(tenant, windows["series"].unique(), 0)
         changed = yield from self._rollups(known, manifest, windows, changed)
         reach("replay.after_rollups")
-        yield from self._outcomes(folder.read("plan-outcomes"), manifest)
+        yield from self._outcomes(folder.read_frame("plan-outcomes"), manifest)
         reach("replay.after_outcomes")
-        yield from self._insert("changes", change_rows(folder.read("plan-moved"), manifest))
+        yield from self._insert("changes", change_rows(folder.read_frame("plan-moved"), manifest))
         yield from self._insert("changes", window_change_rows(changed, manifest))
         reach("replay.after_changes")
 
     def _ledger(self, folder: Folder, manifest: PublishManifest) -> Iterator[None]:
-        rows = folder.read("plan-ledger")
-        concerned = pl.concat([rows["seq"], folder.read("plan-ledger-old")["seq"]]).unique().sort()
+        rows = folder.read_frame("plan-ledger")
+        concerned = pl.concat([rows["seq"], folder.read_frame("plan-ledger-old")["seq"]]).unique().sort()
         for start in range(0, len(concerned), _CHUNK):
             yield from self._command(
                 "replay_withdraw_rejections",
@@ -71,7 +71,7 @@ class Publisher:
                 seqs=concerned[start : start + _CHUNK],
             )
         yield from self._insert("rejections", rows)
-        stale = folder.read("plan-stale")
+        stale = folder.read_frame("plan-stale")
         for part in stale.iter_slices(_CHUNK):
             if part.height:
                 yield from self._command(
@@ -82,7 +82,7 @@ class Publisher:
                     seqs=part["seq"],
                     idxs=part["idx"],
                 )
-        yield from self._insert("replaced", replaced_rows(manifest.tenant, folder.read("plan-replaced")))
+        yield from self._insert("replaced", replaced_rows(manifest.tenant, folder.read_frame("plan-replaced")))
 
     def _points(self, tenant: str, points: pl.DataFrame, removed: pl.DataFrame) -> Iterator[None]:
         """Write the points and remove rows. Where a new row has the key of a removed one, the old row is removed first,

@@ -47,7 +47,7 @@ class PageCheck:
         self._reader = reader
         self._points = points
 
-    def check(self, stretch: Stretch, findings: Findings, on_progress: Callable[[int, str], None]) -> Totals:
+    def check_stretch(self, stretch: Stretch, findings: Findings, on_progress: Callable[[int, str], None]) -> Totals:
         """Check a stretch; returns its sums. `on_progress` is called with how many of its payloads are done."""
         totals, owned, done = Totals(), dict[int, int](), 0
         self._doubled(stretch, findings)
@@ -79,9 +79,9 @@ class PageCheck:
             tenant, where["feed"], by_seq, receipt_check.rejected_records(ledger, tombstones), tombstones, recovered
         )
         entries = receipt_check.entries_of(stored, self._deleted_until(stored), findings)
-        again = receipt_check.decode_again(self._reader, stored, entries, findings)
-        totals = receipt_check.check_receipts(stored, again, findings)
-        of_points, owned = self._points.check(stored, again, findings)
+        decoded = receipt_check.decode_again(self._reader, stored, entries, findings)
+        totals = receipt_check.check_receipts(stored, decoded, findings)
+        of_points, owned = self._points.check_points(stored, decoded, findings)
         totals.add(of_points)
         return totals, owned
 
@@ -104,10 +104,7 @@ class PageCheck:
     def _points_of(self, stretch: Stretch, owned: dict[int, int], findings: Findings) -> None:
         """Note points of a payload beyond those that it makes, and points of a payload that is not there."""
         about = stretch.page.unique("seq").select("seq", "receipt", "feed")
-        for query in (
-            "verify_point_counts",
-            "verify_alive_counts",
-        ):  # the second query costs more, and is rarely needed
+        for query in ("verify_point_counts", "verify_alive_counts"):  # the second costs more, and is rarely needed
             points = self._store.frame(query, **_where(stretch)).sort("seq")
             if all(n <= owned.get(seq, 0) for seq, n in points.iter_rows()):
                 return

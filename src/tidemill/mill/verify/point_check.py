@@ -27,12 +27,12 @@ class PointCheck:
         self._store = store
         self._explainer = explainer
 
-    def check(
-        self, stored: StoredPayloads, again: DecodedPayloads, findings: Findings
+    def check_points(
+        self, stored: StoredPayloads, decoded: DecodedPayloads, findings: Findings
     ) -> tuple[Totals, dict[int, int]]:
         """Check the points of these payloads; returns (sums, how many of the points that each payload makes are
         current)."""
-        made = again.points
+        made = decoded.points
         if made.is_empty():
             return Totals(), {}
         current = self._current(stored, made).rename({"value": "stands"})

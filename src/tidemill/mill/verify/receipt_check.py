@@ -95,22 +95,22 @@ def decode_again(
             parts.append(msgspec.structs.replace(joined_payloads([]), counts=counts))
         else:
             parts.append(_counted(batch, 1))
-    again = joined_payloads(parts)
-    for seq, why in again.unreadable.items():
+    decoded = joined_payloads(parts)
+    for seq, why in decoded.unreadable.items():
         findings.add(
             kinds.PayloadUnreadable, what="decoding its bytes again", expected="records", found=why,
             **stored.about(seq),
         )  # fmt: skip
-    return again
+    return decoded
 
 
-def check_receipts(stored: StoredPayloads, again: DecodedPayloads, findings: Findings) -> Totals:
+def check_receipts(stored: StoredPayloads, decoded: DecodedPayloads, findings: Findings) -> Totals:
     """Compare the receipts with the ledger and with the records that there are; returns the sums."""
-    records = dict(again.counts.iter_rows())
+    records = dict(decoded.counts.iter_rows())
     rejected = dict(stored.rejected.group_by("seq").len().iter_rows())
     reasons = _reasons(stored.rejected)
     for seq, row in stored.rows.items():
-        if row["state"] == "deleted" or seq in again.unreadable:
+        if row["state"] == "deleted" or seq in decoded.unreadable:
             continue
         stated, n = row["accepted"] + row["rejected"], records.get(seq, 0)
         if stated != n:
@@ -123,7 +123,7 @@ def check_receipts(stored: StoredPayloads, again: DecodedPayloads, findings: Fin
         if row["state"] != "applied" and row["accepted"]:
             _say(findings, kinds.ReceiptAccepted, stored, seq, f"accepted of a {row['state']} payload", 0,
                  row["accepted"])  # fmt: skip
-    _records(stored, again, findings)
+    _records(stored, decoded, findings)
     held = [row for row in stored.rows.values() if row["state"] != "deleted"]
     return Totals(
         payloads=len(stored.rows),
@@ -135,13 +135,13 @@ def check_receipts(stored: StoredPayloads, again: DecodedPayloads, findings: Fin
     )
 
 
-def _records(stored: StoredPayloads, again: DecodedPayloads, findings: Findings) -> None:
+def _records(stored: StoredPayloads, decoded: DecodedPayloads, findings: Findings) -> None:
     """Note records that the ledger names and the payload lacks, and records that cannot make points and are not in the
     ledger."""
-    beyond = stored.rejected.join(again.counts, on="seq").filter(pl.col("idx") >= pl.col("records"))
+    beyond = stored.rejected.join(decoded.counts, on="seq").filter(pl.col("idx") >= pl.col("records"))
     for seq, idx, records in beyond.select(*RECORD, "records").iter_rows():
         _say(findings, kinds.RecordUnknown, stored, seq, f"record {idx} of the ledger", f"{records} records", idx)
-    for seq, idx in again.mute.join(stored.rejected, on=RECORD, how="anti").iter_rows():
+    for seq, idx in decoded.mute.join(stored.rejected, on=RECORD, how="anti").iter_rows():
         _say(findings, kinds.RecordUnaccounted, stored, seq, f"record {idx}", "in the ledger", "not there")
 
 

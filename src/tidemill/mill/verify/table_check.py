@@ -14,7 +14,7 @@ class TableCheck:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def check(self, findings: Findings, on_progress: Callable[[int, str], None]) -> list[str]:
+    def check_tables(self, findings: Findings, on_progress: Callable[[int, str], None]) -> list[str]:
         """Read every part of every table, of all tenants: a part holds rows of several. Returns notes.
 
         Costs about as much as reading the files (1 GB/s when they are in memory)."""

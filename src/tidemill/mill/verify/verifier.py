@@ -132,7 +132,7 @@ class _Verification:
         """The files, the log, then each tenant's payloads and rollups."""
         begun = time.monotonic()
         complete = True
-        self._notes += TableCheck(self._store).check(self._findings, self._progress)
+        self._notes += TableCheck(self._store).check_tables(self._findings, self._progress)
         if catalog is not None:
             self._damaged = check_catalog(catalog, self._findings)
         try:
@@ -228,7 +228,7 @@ class _Verification:
     def _tenant(self, whole: _Whole) -> None:
         tenant = whole.tenant
         for stretch in self._stretches(whole):
-            totals = self._settled(lambda findings, of=stretch: self._pages.check(of, findings, self._progress))  # type: ignore[misc]
+            totals = self._settled(lambda findings, of=stretch: self._pages.check_stretch(of, findings, self._progress))  # type: ignore[misc]
             self._totals.add(totals)
             self._done += totals.payloads
         feeds = {row["feed"] for row in self._store.rows("mill_feeds") if row["tenant"] == tenant}
@@ -238,7 +238,9 @@ class _Verification:
         for feed in sorted(feeds & {self._scope.feed} if self._scope.feed else feeds):
             self._progress(0, f"rollups of {feed}")
             totals, note = self._settled(
-                lambda findings, of=feed: self._windows.check(tenant, of, findings, after=after, upto=whole.upto)  # type: ignore[misc]
+                lambda findings, of=feed: self._windows.check_windows(
+                    tenant, of, findings, after=after, upto=whole.upto
+                )  # type: ignore[misc]
             )
             self._totals.add(totals)
             if note:

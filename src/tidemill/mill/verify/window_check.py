@@ -35,7 +35,7 @@ class WindowCheck:
         self._store = store
         self._explainer = explainer
 
-    def check(self, tenant: str, feed: str, findings: Findings, *, after: int, upto: int) -> tuple[Totals, str]:
+    def check_windows(self, tenant: str, feed: str, findings: Findings, *, after: int, upto: int) -> tuple[Totals, str]:
         """(sums, a note or ""). Windows whose newest point is beyond `upto` are being written; those whose newest is
         not beyond `after` (0: of all) are out of scope."""
         widths = {rollups.every_ns(version) for version in self._explainer.versions(tenant, feed)}
