@@ -13,15 +13,17 @@ def check_catalog(catalog: Catalog, findings: Findings) -> dict[str, frozenset[s
     feeds: dict[str, frozenset[str]] = {}
     try:
         for fault in catalog.check():
-            findings.add(kinds.CatalogDamaged, tenant="", what="structure of the catalog", expected="ok", found=fault)
+            findings.add(
+                kinds.CatalogDamaged, tenant="", what="structure of the catalog", expected="ok", observed=fault
+            )
         texts = CatalogFeeds(catalog)
         for tenant in texts.tenants():
             for feed, error in texts.damaged(tenant):
                 feeds[tenant] = feeds.get(tenant, frozenset()) | {feed}
                 findings.add(
                     kinds.CatalogDamaged, tenant=tenant, feed=feed, what="text of a version",
-                    expected="what was applied", found=error.message,
+                    expected="what was applied", observed=error.message,
                 )  # fmt: skip
     except (TidemillError, ValueError) as error:  # a damaged entry may not even be JSON
-        findings.add(kinds.CatalogDamaged, tenant="", what="an entry", expected="what was written", found=str(error))
+        findings.add(kinds.CatalogDamaged, tenant="", what="an entry", expected="what was written", observed=str(error))
     return feeds

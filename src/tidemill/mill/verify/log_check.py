@@ -38,7 +38,7 @@ class LogCheck:
         before what was durable in it, or before what was applied (`highest`: the last payload in the store)."""
         check = self._log.self_check(whole=whole)
         for fault in check.faults:
-            findings.add(kinds.LogDamaged, tenant="", what=fault.what, expected=fault.expected, found=fault.observed)
+            findings.add(kinds.LogDamaged, tenant="", what=fault.what, expected=fault.expected, observed=fault.observed)
         last = self._log.last_seq()  # after everything that it is held against: commits go on meanwhile
         for what, seq in (("its high-water mark", check.durable),
                           ("the highest payload applied", self._progress.highest),
@@ -49,7 +49,7 @@ class LogCheck:
                     tenant="",
                     what=what,
                     expected=f"an end at {seq} or beyond",
-                    found=f"an end at {last}",
+                    observed=f"an end at {last}",
                 )
 
     def check_entries(
@@ -85,7 +85,7 @@ class LogCheck:
                 findings.add(
                     kinds.LogDamaged, tenant=damage.tenant, feed=damage.feed, receipt=damage.receipt,
                     seq=damage.seq or None, what="entry" if damage.seq else "file", expected="what was appended",
-                    found=damage.what,
+                    observed=damage.what,
                 )  # fmt: skip
 
     def _compare(self, tenant: str, entries: list[LogEntry], findings: Findings) -> list[LogEntry]:
@@ -101,7 +101,7 @@ class LogCheck:
                 missing.append(entry)
                 if self._progress.applied(tenant, seq):
                     findings.add(
-                        kinds.LogUnapplied, what="payload", expected="a row in the store", found="none", **about
+                        kinds.LogUnapplied, what="payload", expected="a row in the store", observed="none", **about
                     )
                 continue
             for what, logged, in_store in (
@@ -109,7 +109,7 @@ class LogCheck:
                 ("sha256", entry.payload.sha256.hex(), row["sha256"].lower()),
             ):
                 if logged != in_store:
-                    findings.add(kinds.LogDiffers, what=what, expected=logged, found=in_store, **about)
+                    findings.add(kinds.LogDiffers, what=what, expected=logged, observed=in_store, **about)
         return missing
 
     def _pages(self, after: int) -> Iterator[list[LogEntry]]:

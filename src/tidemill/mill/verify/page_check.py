@@ -98,7 +98,7 @@ class PageCheck:
             named, feeds = of[0]
             findings.add(
                 kinds.PayloadDoubled, tenant=stretch.tenant, feed=feeds[0], seq=seq, receipt=named[0],
-                what="payloads at one place", expected=1, found=", ".join(named),
+                what="payloads at one place", expected=1, observed=", ".join(named),
             )  # fmt: skip
 
     def _points_of(self, stretch: Stretch, owned: dict[int, int], findings: Findings) -> None:
@@ -113,7 +113,7 @@ class PageCheck:
                 findings.add(
                     kinds.PointStranger, tenant=stretch.tenant, feed=row["feed"], seq=row["seq"],
                     receipt=row["receipt"], what="points that stand", expected=owned.get(row["seq"], 0),
-                    found=row["n"],
+                    observed=row["n"],
                 )  # fmt: skip
         unknown = points.join(about, on="seq", how="anti", maintain_order="left")
         self._orphans(stretch, kinds.PointOrphan, "points", unknown, findings)
@@ -130,7 +130,7 @@ class PageCheck:
         for seq, n in rows.select("seq", "n").iter_rows():
             findings.add(
                 kind, tenant=stretch.tenant, feed=stretch.feed, seq=seq, what=what, expected="a payload at this place",
-                found=f"none, and {n} that name it",
+                observed=f"none, and {n} that name it",
             )  # fmt: skip
 
 

@@ -71,7 +71,7 @@ class PointCheck:
         for row in alive.head(room).iter_rows(named=True):
             findings.add(
                 kinds.PointRejected, what=_what(row), expected="no point: the record is in the ledger",
-                found=row["stands"], **stored.about(row["seq"]),
+                observed=row["stands"], **stored.about(row["seq"]),
             )  # fmt: skip
         findings.more(kinds.PointRejected, alive.height - room)
 
@@ -80,7 +80,7 @@ class PointCheck:
         room = findings.room(kinds.PointDiffers)
         for row in differ.head(room).iter_rows(named=True):
             findings.add(
-                kinds.PointDiffers, what=_what(row), expected=row["value"], found=row[column],
+                kinds.PointDiffers, what=_what(row), expected=row["value"], observed=row[column],
                 **stored.about(row["seq"]),
             )  # fmt: skip
         findings.more(kinds.PointDiffers, differ.height - room)
@@ -93,7 +93,11 @@ class PointCheck:
             other = instead.get((row["series"], row["time"], row["ordinal"]))
             observed = "nothing" if other is None else f"a point of payload {other}"
             findings.add(
-                kinds.PointMissing, what=_what(row), expected=row["value"], found=observed, **stored.about(row["seq"])
+                kinds.PointMissing,
+                what=_what(row),
+                expected=row["value"],
+                observed=observed,
+                **stored.about(row["seq"]),
             )
         findings.more(kinds.PointMissing, missing.height - room)
 

@@ -98,7 +98,7 @@ def decode_again(
     decoded = joined_payloads(parts)
     for seq, why in decoded.unreadable.items():
         findings.add(
-            kinds.PayloadUnreadable, what="decoding its bytes again", expected="records", found=why,
+            kinds.PayloadUnreadable, what="decoding its bytes again", expected="records", observed=why,
             **stored.about(seq),
         )  # fmt: skip
     return decoded
@@ -149,7 +149,7 @@ def _say(
     findings: Findings, kind: type[kinds.FindingKind], stored: StoredPayloads, seq: int, what: str, *sides: object
 ) -> None:
     expected, observed = sides
-    findings.add(kind, what=what, expected=expected, found=observed, **stored.about(seq))
+    findings.add(kind, what=what, expected=expected, observed=observed, **stored.about(seq))
 
 
 def _reasons(rejected: pl.DataFrame) -> dict[int, dict[str, int]]:

@@ -22,11 +22,17 @@ class Findings:
         return max(0, MAX_SHOWN - self.counts.get(kind.code, 0))
 
     def add(
-        self, kind: type[FindingKind], *, tenant: str, what: str, expected: object, found: object, **of: object
+        self, kind: type[FindingKind], *, tenant: str, what: str, expected: object, observed: object, **of: object
     ) -> None:
         """Note one finding."""
         if self.room(kind):
-            given = {"code": kind.code, "tenant": tenant, "what": what, "expected": str(expected), "found": str(found)}
+            given = {
+                "code": kind.code,
+                "tenant": tenant,
+                "what": what,
+                "expected": str(expected),
+                "found": str(observed),
+            }
             self.shown.append(msgspec.convert(given | of, VerifyFinding))
         self.more(kind, 1)
 

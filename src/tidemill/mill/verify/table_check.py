@@ -38,7 +38,7 @@ class TableCheck:
             if row["reason"].startswith("broken"):
                 findings.add(
                     kinds.PartDetached, tenant="", what=f"part {row['name']} of table {row['table']}",
-                    expected="a part that is read", found=f"set aside by the store: {row['reason']}",
+                    expected="a part that is read", observed=f"set aside by the store: {row['reason']}",
                 )  # fmt: skip
             else:
                 notes.append(f"part {row['name']} of table {row['table']} is detached ({row['reason']}): not read")
@@ -47,5 +47,9 @@ class TableCheck:
 
 def _add(findings: Findings, table: str, what: str, message: str) -> None:
     findings.add(
-        kinds.TableDamaged, tenant="", what=f"{what} of table {table}", expected="what was written", found=message[:500]
+        kinds.TableDamaged,
+        tenant="",
+        what=f"{what} of table {table}",
+        expected="what was written",
+        observed=message[:500],
     )

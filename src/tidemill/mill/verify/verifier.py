@@ -138,7 +138,7 @@ class _Verification:
         try:
             self._walk(log, applied, book, None if catalog is None else CatalogReplays(catalog))
         except LogDamagedError as error:
-            self._findings.add(kinds.LogDamaged, tenant="", what="file", expected="a log", found=error.message)
+            self._findings.add(kinds.LogDamaged, tenant="", what="file", expected="a log", observed=error.message)
             complete = False
         except (StoreQueryError, UnavailableError) as error:
             if not self._findings.counts:

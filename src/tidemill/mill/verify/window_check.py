@@ -88,7 +88,7 @@ class WindowCheck:
         for row in rows.head(room).iter_rows(named=True):
             what = f"series {format_series(row['series'])}, window {format_instant(row['window'])}"
             findings.add(
-                kind, tenant=tenant, feed=feed, what=what, expected=_text(row, "due_"), found=_text(row, "is_")
+                kind, tenant=tenant, feed=feed, what=what, expected=_text(row, "due_"), observed=_text(row, "is_")
             )
         findings.more(kind, rows.height - room)
 
