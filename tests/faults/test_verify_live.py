@@ -10,7 +10,7 @@ from tests.support.engine import running_engine
 from tests.support.rounds import rounds
 from tidemill.log.partitioned import PartitionedReader
 from tidemill.mill.state import progress_of
-from tidemill.mill.verify.walk import Verifier, VerifyScope
+from tidemill.mill.verify.verifier import Verifier, VerifyScope
 from tidemill.model.offset import ONLY
 from tidemill.store.client import Store
 from tidemill.store.migrate import migrate
@@ -37,5 +37,5 @@ def verify_under_load(house: House) -> None:
     )
     with under_load(house, 1 / 400):  # faster, and every verification would take longer than the one before
         for _ in range(rounds(8, 200)):
-            report = verifier.run(VerifyScope(tenant=house.tenant))
+            report = verifier.verify(VerifyScope(tenant=house.tenant))
             assert report.counts == {}, report.findings[:5]

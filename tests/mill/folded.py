@@ -14,7 +14,7 @@ import polars as pl
 
 from tests.log.payloads import NOW_NS
 from tests.log.payloads import payload as make_payload
-from tests.mill.declared import declared
+from tests.mill.declared import folded
 from tests.mill.folded_state import History, Tables, values
 from tests.mill.house import EVIDENCE, TABLES
 from tidemill.catalog.feeds import CatalogFeeds
@@ -23,12 +23,12 @@ from tidemill.mill import ledger, rollups, store_history
 from tidemill.mill.affected import AffectedWindows
 from tidemill.mill.batch import group_by_feed, transform_entries
 from tidemill.mill.decide import decide
-from tidemill.mill.ledger import INSTANT
 from tidemill.mill.stages import TransformPipeline
 from tidemill.mill.status import MillStatus
 from tidemill.mill.superseded import superseded_rows
 from tidemill.mill.writes import ContestWrites, Writes
 from tidemill.model.payload import LogEntry
+from tidemill.store.tables import table as schema_table
 
 
 class Killed(BaseException):
@@ -73,7 +73,9 @@ class Folded(Tables):
         if table == "rollups":
             held = held.filter(pl.col("count") > 0)
         names = [re.sub(r"\W", "", name.split(" AS ")[-1]) for name in (TABLES | EVIDENCE)[table].split(", ")]
-        rows = held.select(pl.col(name).cast(pl.Int64) if held.schema[name] == INSTANT else name for name in names)
+        rows = held.select(
+            pl.col(name).cast(pl.Int64) if held.schema[name] == pl.Datetime("ns", "UTC") else name for name in names
+        )
         maps = {name for name in names if isinstance(getattr(held.schema[name], "inner", None), pl.Struct)}
         return [
             {name: _plain(value, name in maps) for name, value in row.items()} for row in rows.iter_rows(named=True)
@@ -122,7 +124,7 @@ class Folded(Tables):
             if writes.rejections.is_empty():
                 continue
             texts = self._pipeline.texts({entry.seq: entry for entry in of_feed}, writes.rejections)
-            origins = ledger.origins(of_feed)
+            origins = ledger.payload_origins(of_feed)
             rows = ledger.rejection_rows(writes.rejections, writes.tenant, writes.feed, origins, texts)
             self.insert("rejections", rows)
         for contest in contests:
@@ -141,7 +143,7 @@ class Folded(Tables):
             if self.writes_left == 0:
                 raise Killed
             self.writes_left -= 1
-        self.tables[table] = declared()[table].folded(self.tables[table], rows)
+        self.tables[table] = folded(schema_table(table), self.tables[table], rows)
 
     def _before(self, tenant: str, feed: str, contest: ContestWrites, version: int) -> None:
         """What is written before anything else of a batch: see `mill.superseded`."""
@@ -152,7 +154,7 @@ class Folded(Tables):
             for table in ("points", "replaced"):
                 held = self.held(table)
                 dead = held.join(gone, on="series").filter(pl.col("seq") <= pl.col("upto"))
-                self.tables[table] = held.join(dead, on=declared()[table].key, how="anti", maintain_order="left")
+                self.tables[table] = held.join(dead, on=schema_table(table).key, how="anti", maintain_order="left")
         if contest.superseded.is_empty():
             return
         lost = contest.superseded
@@ -182,7 +184,7 @@ class Folded(Tables):
         counted = held.filter(pl.col("seq").is_in(seqs) & (pl.col("state") == "applied"))
         rejected = self.held("rejections").filter(pl.col("seq").is_in(seqs))
         counts = counted.select("seq", records=pl.col("accepted") + pl.col("rejected"))
-        outcomes = ledger.outcomes(counts, rejected, "applied").filter(pl.col("rejected") > 0)
+        outcomes = ledger.payload_outcomes(counts, rejected, "applied").filter(pl.col("rejected") > 0)
         rows = counted.drop("state", "accepted", "rejected", "reasons").join(outcomes, on="seq")
         self.insert("payloads", rows.with_columns(version=pl.lit(version, pl.UInt64)).select(held.columns))
 
@@ -191,7 +193,9 @@ class Folded(Tables):
         keys = windows.windows.select(rollups.KEY)
         points = self.alive("points").with_columns(window=rollups.window_of(windows.every))
         present = values(points.join(keys, on=rollups.KEY, how="semi"), windows.every, windows.late)
-        published = self.windows(windows.every).join(windows.asked().select(rollups.KEY), on=rollups.KEY, how="semi")
+        published = self.windows(windows.every).join(
+            windows.maybe_published().select(rollups.KEY), on=rollups.KEY, how="semi"
+        )
         announced = self.announced(windows) if windows.from_seq else None
         changed, rows = windows.rows(present, published, announced, version=version, now=NOW_NS)
         self.insert("changes", changed)

@@ -120,7 +120,7 @@ class History:
         self._tables = tables
 
     def points(
-        self, tenant: str, asked: pl.DataFrame, reach: LookBack, *, before_seq: int, policy: str
+        self, tenant: str, series: pl.DataFrame, reach: LookBack, *, before_seq: int, policy: str
     ) -> pl.DataFrame:
         ever = self._ever(before_seq)
         if ever.is_empty():
@@ -129,7 +129,7 @@ class History:
         key = ["series", "time"]
         ordered = ordered if policy == "first" else ordered.reverse()
         kept = ordered.unique(key, keep="first", maintain_order=True)
-        return kept.join(asked, on="series", how="semi").sort(key)
+        return kept.join(series, on="series", how="semi").sort(key)
 
     def latest(self, tenant: str, since: pl.DataFrame, *, before_seq: int) -> pl.DataFrame:
         ever = self._ever(before_seq).filter(pl.col("value").is_not_null())

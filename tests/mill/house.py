@@ -22,6 +22,7 @@ from tidemill.log.limits import LogLimits
 from tidemill.log.opening import open_partition_reader
 from tidemill.log.sqlite import SqliteLog
 from tidemill.mill.parts import MillParts
+from tidemill.mill.rollups import AGGREGATES
 from tidemill.mill.state_files import FileMillState
 from tidemill.mill.worker import Mill
 from tidemill.model.deletion import Deletion, deletion_payload
@@ -42,7 +43,7 @@ TABLES = {
     "recovered_by",
     "payloads": "tenant, {seq}, receipt, feed, feed_version, state, accepted, rejected, reasons, hex(body) AS body, "
     "hex(sha256) AS sha256, faults",
-    "rollups": "tenant, series, window, count, mean, min, max, sum, late, sealed",
+    "rollups": f"tenant, series, window, {', '.join(AGGREGATES)}, late, sealed",
     "replaced": "tenant, series, time, {seq}, idx, value, {by_seq}, by_idx",
 }
 # What depends on how payloads were split into batches: which values were published in between.

@@ -18,7 +18,7 @@ from tidemill.feeds.recipes import RECIPES
 from tidemill.log.partitioned import PartitionedLog, PartitionedReader
 from tidemill.log.partitions import log_folder
 from tidemill.mill.state import progress_of
-from tidemill.mill.verify.walk import Verifier, VerifyScope
+from tidemill.mill.verify.verifier import Verifier, VerifyScope
 from tidemill.model.verification import VerifyReport
 from tidemill.store.client import Store, StoreAddress
 
@@ -42,7 +42,7 @@ class Round:
         progress = progress_of(mill_states(self.folder, self.log))
         book, catalog = api.services.book, api.services.catalog
         verifier = Verifier(Store(self.engine), book, self.readers, lambda: progress, catalog=catalog)
-        return verifier.run(VerifyScope(tenant=self.tenant))
+        return verifier.verify(VerifyScope(tenant=self.tenant))
 
 
 class Sender:

@@ -1,4 +1,4 @@
-"""Every published value that changes is told, once, with what it was; what only grows is not told."""
+"""Every published value that changes has one change event with its old value; a window that only grows has none."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -44,7 +44,7 @@ def send(house: House, *records: tuple[int, float], at: int = IN_TIME) -> int:
     return house.send("location", body, feed_version=2, received_ns=at)
 
 
-def told(house: House) -> list[tuple[Any, ...]]:
+def change_events(house: House) -> list[tuple[Any, ...]]:
     """(seq, what, time past the window, old, new, why) in the order of followers."""
     return [
         (row["seq"], row["every_s"], (row["time"] - WINDOW) // 10**9, row["old"], row["new"], row["why"])
@@ -61,7 +61,7 @@ def test_a_window_that_grows_in_time_is_not_restated(house: House) -> None:
     for second in range(3):
         send(house, (second, float(second)))
         house.work()
-    assert told(house) == []
+    assert change_events(house) == []
     assert restated(house) == [False]
     assert house.mill.status.lookups == 0
 
@@ -72,11 +72,11 @@ def test_a_late_point_restates_its_window_and_stays_told(house: House) -> None:
     house.work()
     late = send(house, (2, 4.0), at=LATE)
     house.work()
-    assert told(house) == [(late, 60, 0, 2.0, 3.0, "late")]
+    assert change_events(house) == [(late, 60, 0, 2.0, 3.0, "late")]
     assert [(row["count"], row["late"]) for row in house.all("rollups")] == [(2, 1)]
     send(house, (3, 3.0))
     house.work()
-    assert len(told(house)) == 1, "a point in time, though it came after"
+    assert len(change_events(house)) == 1, "a point in time, though it came after"
     assert restated(house) == [True], "and what was restated stays so"
 
 
@@ -85,7 +85,7 @@ def test_a_window_that_is_new_to_readers_is_not_restated_however_late(house: Hou
     send(house, (1, 2.0), (2, 4.0), at=LATE)
     send(house, (3, 9.0), at=LATE)
     house.work()
-    assert told(house) == []
+    assert change_events(house) == []
 
 
 def test_a_replaced_value_is_told_with_its_window_and_the_chain_holds(house: House) -> None:
@@ -95,7 +95,7 @@ def test_a_replaced_value_is_told_with_its_window_and_the_chain_holds(house: Hou
         seqs.append(send(house, (1, speed)))
         house.work()
     _, _, third, fourth = seqs
-    assert told(house) == [
+    assert change_events(house) == [
         (third, 0, 1, 1.0, 2.0, "replaced"),
         (third, 60, 0, 1.0, 2.0, "replaced"),
         (fourth, 0, 1, 2.0, 5.0, "replaced"),
@@ -113,7 +113,7 @@ def test_values_that_were_never_published_make_a_chain_of_points_and_no_window(h
     settled(house)
     first, second = send(house, (1, 1.0), (1, 2.0)), send(house, (1, 3.0))
     house.work()
-    assert told(house) == [(first, 0, 1, 1.0, 2.0, "replaced"), (second, 0, 1, 2.0, 3.0, "replaced")]
+    assert change_events(house) == [(first, 0, 1, 1.0, 2.0, "replaced"), (second, 0, 1, 2.0, 3.0, "replaced")]
 
 
 def test_a_record_that_is_overtaken_changes_its_point_and_its_window(house: House) -> None:
@@ -121,10 +121,10 @@ def test_a_record_that_is_overtaken_changes_its_point_and_its_window(house: Hous
     early, late = send(house, (1, 1.0)), send(house, (1, 2.0))
     one, two = house.entries()
     house.apply([[two], [one]])
-    assert told(house) == [(early, 0, 1, 2.0, 1.0, "overtaken"), (early, 60, 0, 2.0, 1.0, "overtaken")]
+    assert change_events(house) == [(early, 0, 1, 2.0, 1.0, "overtaken"), (early, 60, 0, 2.0, 1.0, "overtaken")]
     assert late > early
     house.apply([[one, two]])
-    assert len(told(house)) == 2
+    assert len(change_events(house)) == 2
 
 
 @pytest.mark.parametrize("point", ["before_insert", "after_points", "after_told", "after_insert"])
@@ -136,11 +136,11 @@ def test_a_crash_anywhere_tells_all_and_nothing_twice(build: Build, point: str) 
         send(house, (1, 5.0))
         send(house, (3, 3.0), at=LATE)
     calm.work()
-    assert len(told(calm)) == 2
+    assert len(change_events(calm)) == 2
     assert run(crashing, f"mill.{point}").returncode == SIGKILLED
     crashing.new_mill()
     crashing.work()
-    assert told(crashing) == told(calm)
+    assert change_events(crashing) == change_events(calm)
     assert restated(crashing) == restated(calm) == [True]
 
 
@@ -168,9 +168,9 @@ def test_a_second_attempt_in_other_batches_continues_the_chain(
         applier.apply_entries(entries[1:3])
     applier.apply_entries(entries[1:2])
     applier.apply_entries(entries[2:4])
-    windows = [(old, new) for _, every, _, old, new, _ in told(house) if every]
+    windows = [(old, new) for _, every, _, old, new, _ in change_events(house) if every]
     assert windows[0][0] == 1.0
     assert windows[-1][1] == 5.0
     assert all(one[1] == following[0] for one, following in pairwise(windows)), windows
-    assert [(old, new) for _, every, _, old, new, _ in told(house) if not every] == [(1.0, 5.0)]
+    assert [(old, new) for _, every, _, old, new, _ in change_events(house) if not every] == [(1.0, 5.0)]
     assert [row["mean"] for row in house.all("rollups")] == [5.0]

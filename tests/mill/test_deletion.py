@@ -91,7 +91,7 @@ def test_a_deleted_series_is_sealed_no_more_whether_merged_or_not(house: House) 
     windows = pl.DataFrame({"series": [row["series"] for row in rows], "window": [row["window"] for row in rows]})
     windows = windows.cast({"series": pl.UInt64, "window": pl.Int64})
     context = house.mill.context
-    rollups.recompute(
+    rollups.recompute_windows(
         house.store,
         context.known,
         tenant=house.tenant,

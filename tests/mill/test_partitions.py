@@ -30,7 +30,7 @@ from tidemill.mill.parts import MillParts
 from tidemill.mill.progress import LogProgress
 from tidemill.mill.state_files import FileMillState, mill_folder, position_file
 from tidemill.mill.turns import Turns
-from tidemill.mill.verify.walk import Verifier, VerifyScope
+from tidemill.mill.verify.verifier import Verifier, VerifyScope
 from tidemill.mill.worker import Mill
 from tidemill.model.deletion import Deletion, deletion_payload
 from tidemill.model.ids import new_receipt
@@ -129,7 +129,7 @@ class Yard:
     def verify(self) -> list[VerifyReport]:
         book = FeedBook(self.texts, {})
         verifier = Verifier(self.store, book, self.open_reader, lambda: self.progress, clock=lambda: NOW_NS)
-        return [verifier.run(VerifyScope(tenant=self.tenant(name))) for name in NAMES]
+        return [verifier.verify(VerifyScope(tenant=self.tenant(name))) for name in NAMES]
 
     def left(self, name: str) -> dict[str, list[str]]:
         """What a tenant has in the store, without places and ids."""

@@ -92,15 +92,15 @@ def rows(sent: Sent) -> pl.DataFrame:
     """The rows of the ledger of a payload, by index."""
     decoder = DECODERS[sent.feed]
     entry = logged(1, sent.body, "f", sent.format)
-    rejections = ledger.rejected([decoder.decode_batch([entry]).rejections])
+    rejections = ledger.concat_rejections([decoder.decode_batch([entry]).rejections])
     texts = decoder.record_texts(sent.body, sent.format)
     records = [texts.text(index) for index in rejections["idx"]]
-    return ledger.rejection_rows(rejections, "default", "f", ledger.origins([entry]), records)
+    return ledger.rejection_rows(rejections, "default", "f", ledger.payload_origins([entry]), records)
 
 
-def bounded(sent: Sent, found: pl.DataFrame) -> None:
-    records, details = found["record"].str.len_bytes(), found["detail"].str.len_bytes()
-    assert records.sum() + details.sum() <= 2 * len(sent.body) + 1024 * found.height
+def bounded(sent: Sent, frame: pl.DataFrame) -> None:
+    records, details = frame["record"].str.len_bytes(), frame["detail"].str.len_bytes()
+    assert records.sum() + details.sum() <= 2 * len(sent.body) + 1024 * frame.height
     assert (records <= MAX_RECORD_TEXT).all()
     assert (details <= 1024).all()
 
@@ -163,7 +163,9 @@ def test_records_of_a_payload_that_cannot_be_cut_refer_to_it() -> None:
     texts = DECODERS[worst.PLAIN].record_texts(entry.payload.body, "json")
     known = pl.DataFrame({"seq": [1, 1], "idx": [0, 1], "detail": ["a", "b"]})
     records = [texts.text(0), texts.text(1)]
-    found = ledger.rejection_rows(ledger.rejected([known]), "default", "f", ledger.origins([entry]), records)
+    found = ledger.rejection_rows(
+        ledger.concat_rejections([known]), "default", "f", ledger.payload_origins([entry]), records
+    )
     assert found.select("record", "detail").rows() == [
         ("[1, nul]", "a"),
         ("", "b; the payload cannot be cut into records: its bytes are kept with its receipt"),

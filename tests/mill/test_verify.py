@@ -262,7 +262,7 @@ def test_every_kind_is_broken_once(broken: Broken) -> None:
 
 
 def test_the_size_of_pages_does_not_matter(broken: Broken, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidemill.mill.verify.walk.PAGE", 7)
+    monkeypatch.setattr("tidemill.mill.verify.verifier.PAGE", 7)
     small = verify(broken[0])
     assert small.counts == broken[3].counts
     assert small.totals == broken[3].totals

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from tests.mill.house import House
 from tidemill.log.sqlite import SqliteLogReader
-from tidemill.mill.verify.logged import LogCheck
+from tidemill.mill.verify.log_check import LogCheck
 from tidemill.mill.verify.report import Findings
 
 Build = Callable[..., House]
@@ -50,6 +50,6 @@ def test_the_end_of_the_log_is_read_after_what_it_is_held_against(build: Build) 
         while runs < RUNS or house.log.last_seq() < 1_000:
             assert time.monotonic() < deadline
             runs, findings = runs + 1, Findings()
-            LogCheck(log, house.store, house.state.progress()).itself(0, findings, whole=False)
+            LogCheck(log, house.store, house.state.progress()).check_log(0, findings, whole=False)
             assert findings.counts == {}
     log.close()

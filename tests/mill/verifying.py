@@ -3,7 +3,7 @@
 from tests.mill.house import House
 from tidemill.log.partitioned import PartitionedReader
 from tidemill.mill.state import progress_of
-from tidemill.mill.verify.walk import Verifier, VerifyScope
+from tidemill.mill.verify.verifier import Verifier, VerifyScope
 from tidemill.model.verification import VerifyReport
 
 
@@ -17,7 +17,7 @@ def verify(house: House, **scope: object) -> VerifyReport:
         catalog=house.catalog,
         clock=house.clock,
     )
-    return verifier.run(VerifyScope(tenant=house.tenant, **scope))  # type: ignore[arg-type]
+    return verifier.verify(VerifyScope(tenant=house.tenant, **scope))  # type: ignore[arg-type]
 
 
 def prove(house: House) -> VerifyReport:

@@ -14,9 +14,9 @@ from tidemill.model.ids import format_series, series_id
 from tidemill.store.client import Store, StoreAddress
 from tidemill.store.migrate import migrate
 from tidemill.store.queries import query
+from tidemill.store.tables import table
 
 WRITTEN: set[str] = set()  # tables that the test before left something in
-KEY_VALUE = pl.List(pl.Struct({"key": pl.String, "value": pl.String}))
 
 
 def times(values: Sequence[int]) -> pl.Series:
@@ -34,39 +34,20 @@ class Writer:
     def __init__(self, store: Store, tenant: str = "default") -> None:
         self.store, self.tenant = store, tenant
 
-    def insert(self, table: str, frame: pl.DataFrame) -> None:
-        WRITTEN.add(table)
-        self.store.insert(table, frame)
+    def insert(self, name: str, frame: pl.DataFrame) -> None:
+        WRITTEN.add(name)
+        self.store.insert(name, frame)
 
-    def series(
-        self,
-        feed: str,
-        field: str,
-        tags: Mapping[str, str] | None = None,
-        *,
-        name: str = "",
-        unit: str = "",
-        deleted_seq: int = 0,
-        deleted: bool = False,
-        version: int = 1,
-    ) -> str:
+    def write(self, name: str, height: int = 1, /, **values: Any) -> None:
+        """Write rows of a table: of each column a series or a constant, else its default."""
+        declared, rows = table(name), pl.DataFrame({"row": range(height)})
+        self.insert(name, declared.rows(rows, **{**declared.defaults, "tenant": self.tenant, **values}))
+
+    def series(self, feed: str, field: str, tags: Mapping[str, str] | None = None, **values: Any) -> str:
         """Write a series row; its id as text."""
         identity = series_id(self.tenant, feed, tags or {}, field)
-        row = {
-            "tenant": [self.tenant],
-            "series": pl.Series([identity], dtype=pl.UInt64),
-            "feed": [feed],
-            "name": [name],
-            "field": [field],
-            "tags": pl.Series([[{"key": k, "value": v} for k, v in (tags or {}).items()]], dtype=KEY_VALUE),
-            "unit": [unit],
-            "description": [""],
-            "deleted_seq": pl.Series([deleted_seq], dtype=pl.UInt64),
-            "deleted": [deleted],
-            "created_at": times([0]),
-            "version": pl.Series([version], dtype=pl.UInt64),
-        }
-        self.insert("series", pl.DataFrame(row))
+        row = {"series": identity, "feed": feed, "field": field, "tags": _pairs(tags), "version": 1, **values}
+        self.write("series", **row)
         return format_series(identity)
 
     def points(
@@ -83,140 +64,87 @@ class Writer:
         marks: Sequence[str] = (),
         attributes: Mapping[str, str] | None = None,
     ) -> None:
-        place = seq << 20 | idx
-        count = len(at)
-        pairs = [{"key": k, "value": v} for k, v in (attributes or {}).items()]
-        self.insert(
+        offset = seq << 20 | idx
+        self.write(
             "points",
-            pl.DataFrame(
-                {
-                    "tenant": [self.tenant] * count,
-                    "series": pl.Series([int(series, 16)] * count, dtype=pl.UInt64),
-                    "time": times(at),
-                    "ordinal": pl.Series(ordinals or [0] * count, dtype=pl.Int64),
-                    "value": pl.Series(values, dtype=pl.Float64),
-                    "version": pl.Series([-place if first_wins else place] * count, dtype=pl.Int64),
-                    "seq": pl.Series([seq] * count, dtype=pl.UInt64),
-                    "idx": pl.Series([idx] * count, dtype=pl.UInt32),
-                    "flags": pl.Series(flags or [0] * count, dtype=pl.UInt8),
-                    "received_at": times([ns("2026-01-02T03:04:05Z") + seq] * count),
-                    "attributes": pl.Series([pairs] * count, dtype=KEY_VALUE),
-                    "marks": pl.Series([list(marks)] * count, dtype=pl.List(pl.String)),
-                }
-            ),
+            len(at),
+            series=int(series, 16),
+            time=times(at),
+            ordinal=pl.Series(ordinals or [0] * len(at), dtype=pl.Int64),
+            value=pl.Series(values, dtype=pl.Float64),
+            version=-offset if first_wins else offset,
+            seq=seq,
+            idx=idx,
+            flags=pl.Series(flags or [0] * len(at), dtype=pl.UInt8),
+            received_at=_received(seq),
+            attributes=_pairs(attributes),
+            marks=list(marks),
         )
 
     def payload(self, seq: int, feed: str, body: bytes = b"{}", **facts: Any) -> str:
         receipt = f"r{seq}"
         values = {
-            "tenant": self.tenant,
             "receipt": receipt,
             "seq": seq,
             "feed": feed,
             "feed_version": 3,
-            "received_at": times([ns("2026-01-02T03:04:05Z") + seq]),
+            "received_at": _received(seq),
             "format": "json",
             "bytes": len(body),
             "sha256": sha256(body).digest(),
             "state": "applied",
             "accepted": 1,
-            "rejected": 0,
-            "faults": "",
             "body": body,
             "version": 1,
-            **facts,
         }
-        frame = pl.DataFrame({k: v if isinstance(v, pl.Series) else [v] for k, v in values.items()})
-        self.insert("payloads", frame)
+        self.write("payloads", **{**values, **facts})
         return receipt
 
     def rejection(self, seq: int, idx: int, feed: str, reasons: list[str], **facts: Any) -> None:
         values = {
-            "tenant": self.tenant,
             "feed": feed,
             "seq": seq,
             "idx": idx,
             "receipt": f"r{seq}",
-            "received_at": times([ns("2026-01-02T03:04:05Z") + seq]),
-            "time": times([ns("2026-01-01T00:00:00Z")]),
-            "reasons": [reasons],
+            "received_at": _received(seq),
+            "time": ns("2026-01-01T00:00:00Z"),
+            "reasons": reasons,
             "detail": "because",
             "record": '{"a": 1.50}',
             "rules_version": 3,
-            "winner_seq": 0,
-            "winner_idx": 0,
-            **facts,
         }
-        frame = pl.DataFrame({k: v if isinstance(v, pl.Series | list) else [v] for k, v in values.items()})
-        self.insert("rejections", frame)
+        self.write("rejections", **{**values, **facts})
 
     def rollup(self, series: str, window: int, mean: float, count: int, version: int = 1, **facts: Any) -> None:
-        self.insert(
-            "rollups",
-            pl.DataFrame(
-                {
-                    "tenant": [self.tenant],
-                    "series": pl.Series([int(series, 16)], dtype=pl.UInt64),
-                    "every_s": pl.Series([60], dtype=pl.UInt32),
-                    "window": times([window]),
-                    "count": pl.Series([count], dtype=pl.UInt64),
-                    "mean": [mean],
-                    "min": [mean - 1],
-                    "max": [mean + 1],
-                    "sum": [mean * count],
-                    "sealed": [False],
-                    "version": pl.Series([version], dtype=pl.UInt64),
-                }
-            ).with_columns(**facts),
-        )
+        aggregates = {"count": count, "mean": mean, "min": mean - 1, "max": mean + 1, "sum": mean * count}
+        key = {"series": int(series, 16), "every_s": 60, "window": window}
+        self.write("rollups", **{**key, **aggregates, "version": version, **facts})
 
     def replaced(self, series: str, at: int, value: float | None, *, seq: int, by_seq: int) -> None:
-        self.insert(
-            "replaced",
-            pl.DataFrame(
-                {
-                    "tenant": [self.tenant],
-                    "series": pl.Series([int(series, 16)], dtype=pl.UInt64),
-                    "time": times([at]),
-                    "seq": pl.Series([seq], dtype=pl.UInt64),
-                    "idx": pl.Series([0], dtype=pl.UInt32),
-                    "value": pl.Series([value], dtype=pl.Float64),
-                    "by_seq": pl.Series([by_seq], dtype=pl.UInt64),
-                    "by_idx": pl.Series([0], dtype=pl.UInt32),
-                    "received_at": times([ns("2026-01-02T03:04:05Z") + seq]),
-                }
-            ),
-        )
+        key = {"series": int(series, 16), "time": at, "seq": seq}
+        self.write("replaced", **key, value=value, by_seq=by_seq, received_at=_received(seq))
 
-    def change(
-        self, series: str, at: int, old: float | None, new: float | None, why: str, **facts: pl.Series | pl.Expr
-    ) -> None:
+    def change(self, series: str, at: int, old: float | None, new: float | None, why: str, **facts: Any) -> None:
         """A published value that changed: of a point, unless `every_s` says otherwise."""
-        row = {
-            "tenant": [self.tenant],
-            "seq": pl.Series([9], dtype=pl.UInt64),
-            "idx": pl.Series([0], dtype=pl.UInt32),
-            "series": pl.Series([int(series, 16)], dtype=pl.UInt64),
-            "every_s": pl.Series([0], dtype=pl.UInt32),
-            "time": times([at]),
-            "feed": ["any"],
-            "old": pl.Series([old], dtype=pl.Float64),
-            "new": pl.Series([new], dtype=pl.Float64),
-            "old_count": pl.Series([1], dtype=pl.UInt64),
-            "new_count": pl.Series([1], dtype=pl.UInt64),
-            "why": [why],
-            "cause_seq": pl.Series([9], dtype=pl.UInt64),
-            "cause_idx": pl.Series([0], dtype=pl.UInt32),
-            "replay": [""],
-            "changed_at": times([ns("2026-01-03T00:00:00Z")]),
-            "version": pl.Series([1], dtype=pl.UInt64),
+        values = {
+            "seq": 9,
+            "series": int(series, 16),
+            "time": at,
+            "feed": "any",
+            "old": old,
+            "new": new,
+            "old_count": 1,
+            "new_count": 1,
+            "why": why,
+            "cause_seq": 9,
+            "changed_at": ns("2026-01-03T00:00:00Z"),
+            "version": 1,
         }
-        self.insert("changes", pl.DataFrame(row).with_columns(**facts))
+        self.write("changes", **{**values, **facts})
 
     def deletion(self, seq: int, kind: str, selector: Mapping[str, Any], **facts: Any) -> None:
-        at = times([ns("2026-01-05T00:00:00Z")])
+        at = ns("2026-01-05T00:00:00Z")
         values = {
-            "tenant": self.tenant,
             "id": f"d{seq}",
             "seq": seq,
             "kind": kind,
@@ -224,14 +152,17 @@ class Writer:
             "requested_at": at,
             "applied_at": at,
             "erase_by": at,
-            "points": 0,
-            "records": 0,
-            "payloads": 0,
             "version": 1,
-            **facts,
         }
-        frame = pl.DataFrame({k: v if isinstance(v, pl.Series) else [v] for k, v in values.items()})
-        self.insert("deletions", frame)
+        self.write("deletions", **{**values, **facts})
+
+
+def _pairs(texts: Mapping[str, str] | None) -> list[dict[str, str]]:
+    return [{"key": key, "value": value} for key, value in (texts or {}).items()]
+
+
+def _received(seq: int) -> int:
+    return ns("2026-01-02T03:04:05Z") + seq
 
 
 EMPTY = {"empty": query("empty", "TRUNCATE TABLE {table:Identifier}")}

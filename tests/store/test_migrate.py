@@ -88,7 +88,7 @@ def test_a_store_made_before_partitions_had_owners_is_taken_and_written(address:
         shutil.copy(file, tmp_path)
     migrate(address, tmp_path)
     Store(address, queries=QUERIES).command("fill")
-    assert migrate(address) == ["0003_owners.sql", "0004_replay_plans.sql"]
+    assert migrate(address) == [path.name for path in sorted(FOLDER.glob("*.sql"))][2:]
     mills = [FencedStore(Store(address, queries=QUERIES | packaged_queries()), 0) for _ in range(2)]
     row = pl.DataFrame({"tenant": ["t"], "seq": pl.Series([7], dtype=pl.UInt64), "value": [1.0]})
     for mill in mills:

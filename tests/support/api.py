@@ -42,7 +42,7 @@ from tidemill.mill.parts import MillParts
 from tidemill.mill.state import progress_of
 from tidemill.mill.state_files import FileMillState
 from tidemill.mill.turns import Turns
-from tidemill.mill.verify.walk import Verifier
+from tidemill.mill.verify.verifier import Verifier
 from tidemill.mill.worker import Mill
 from tidemill.model.offset import Partition, partition_of
 from tidemill.query.cursors import Seals

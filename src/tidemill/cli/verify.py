@@ -82,7 +82,7 @@ def _verify_folder(
     from tidemill.mill.state import progress_of
     from tidemill.mill.state_files import mill_states
     from tidemill.mill.verify.scope import check_feed, check_tenant
-    from tidemill.mill.verify.walk import Verifier, VerifyScope
+    from tidemill.mill.verify.verifier import Verifier, VerifyScope
     from tidemill.settings import load_settings
 
     settings = load_settings({"data": data})
@@ -110,9 +110,9 @@ def _verify_folder(
             scope = VerifyScope(tenant=tenant, feed=feed, since_ns=since_ns)
             if repair:
                 repair_with(settings.folder, store)
-            report: VerifyReport = verifier.run(scope, lambda now: show_progress(now.at, now.done, now.total))
+            report: VerifyReport = verifier.verify(scope, lambda now: show_progress(now.at, now.done, now.total))
             if repair and repair_after(settings.folder, store, report):
-                report = verifier.run(scope, lambda now: show_progress(now.at, now.done, now.total))
+                report = verifier.verify(scope, lambda now: show_progress(now.at, now.done, now.total))
     finally:
         catalog.close()
     document: dict[str, Any] = msgspec.to_builtins(report)

@@ -11,7 +11,7 @@ from tidemill.jobs.contract import Progress
 from tidemill.model.verification import Verification
 
 if TYPE_CHECKING:
-    from tidemill.mill.verify.walk import Verifier
+    from tidemill.mill.verify.verifier import Verifier
     from tidemill.store.client import Store
 
 STORE_WAIT_S: Final = 60.0  # a server that starts has its store some seconds later
@@ -36,12 +36,12 @@ class VerifyWork:
 
     def carry_out(self, job: Verification, progress: Progress) -> None:
         """Verify, and save the report. Raises what `Verifier.run` raises."""
-        from tidemill.mill.verify.walk import VerifyScope
+        from tidemill.mill.verify.verifier import VerifyScope
 
         if not job.request.followed:
             self._wait_for_store(progress)
         scope = VerifyScope(tenant=job.tenant, feed=job.request.feed, since_ns=job.request.since_ns)
-        report = self._verifier().run(scope, lambda now: progress(now.at, now.done, now.total))
+        report = self._verifier().verify(scope, lambda now: progress(now.at, now.done, now.total))
         reach("job.before_done")
         self.jobs.finish(job, report, self._clock())
 

@@ -11,7 +11,7 @@ from tidemill.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tidemill.mill.verify.walk import Verifier
+    from tidemill.mill.verify.verifier import Verifier
     from tidemill.store.client import Store
 
 
@@ -28,7 +28,7 @@ def _verify(catalog: Catalog, store: "Callable[[], Store]", settings: Settings) 
         from tidemill.log.opening import open_log_reader
         from tidemill.mill.state import progress_of
         from tidemill.mill.state_files import mill_states
-        from tidemill.mill.verify.walk import Verifier
+        from tidemill.mill.verify.verifier import Verifier
 
         mills = mill_states(settings.folder, settings.partitions)
         return Verifier(

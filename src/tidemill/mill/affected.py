@@ -1,7 +1,7 @@
 """The rollup windows that a batch affects: which they are, how they are published, and which of them are restated.
 
-Live data opens new windows: then nothing was published, and what is stored is not asked for. A batch that may have been
-cut short (`from_seq` above 0) is compared with what was announced already.
+Of windows that live data opens nothing is published yet, so they are not read from the store. A batch that may have
+been cut short (`from_seq` above 0) is compared with the changes that its first attempt wrote.
 """
 
 import msgspec
@@ -13,8 +13,8 @@ from tidemill.mill.context import MillContext
 
 
 class AffectedWindows(msgspec.Struct, frozen=True, kw_only=True):
-    """Rollup windows of a feed that must be computed again (`changes.AFFECTED`, and `ask`: something may be published);
-    `every` and `late` in ns; `from_seq`: the first payload of a batch that may have announced changes before, else 0.
+    """Rollup windows of a feed that must be computed again (`changes.AFFECTED`, and `maybe_published`); `every` and
+    `late` in ns; `from_seq`: the first payload of a batch of which an attempt may have written changes, else 0.
     """
 
     tenant: str
@@ -24,18 +24,24 @@ class AffectedWindows(msgspec.Struct, frozen=True, kw_only=True):
     windows: pl.DataFrame
     from_seq: int
 
-    def asked(self) -> pl.DataFrame:
-        """The windows of which something may be published."""
-        return self.windows if self.from_seq else self.windows.filter("ask")
+    def maybe_published(self) -> pl.DataFrame:
+        """The windows that may be published already."""
+        return self.windows if self.from_seq else self.windows.filter("maybe_published")
 
     def publish(self, context: MillContext, version: int) -> None:
-        """Write their rollups, after the changes of those that were published. Raises StoreUnavailableError,
-        StoreQueryError."""
+        """Write the rollups of the windows, after the changes of those that were published. Raises
+        StoreUnavailableError, StoreQueryError."""
         store, status = context.store, context.status
-        of = {"tenant": self.tenant, "every": self.every}
-        present = rollups.values(store, context.known, windows=self.windows, late=self.late, **of)  # type: ignore[arg-type]
-        stored = rollups.stored(store, windows=self.asked(), **of)  # type: ignore[arg-type]
-        announced = rollups.told(store, windows=self.asked(), from_seq=self.from_seq, **of) if self.from_seq else None  # type: ignore[arg-type]
+        tenant, every, windows = self.tenant, self.every, self.maybe_published()
+        present = rollups.read_window_values(
+            store, context.known, tenant=tenant, every=every, windows=self.windows, late=self.late
+        )
+        stored = rollups.read_stored_windows(store, tenant=tenant, every=every, windows=windows)
+        announced = None
+        if self.from_seq:
+            announced = rollups.read_announced_windows(
+                store, tenant=tenant, every=every, windows=windows, from_seq=self.from_seq
+            )
         changed, rows = self.rows(present, stored, announced, version=version, now=context.clock())
         if not changed.is_empty():
             store.insert("changes", changed)
@@ -55,17 +61,17 @@ class AffectedWindows(msgspec.Struct, frozen=True, kw_only=True):
         now: int,
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Rows of tables `changes` and `rollups`, given the windows as the points make them now (`rollups.VALUES`), as
-        they are `stored` (`rollups.STORED`), and as they were `announced` (`rollups.TOLD`; null: never). Pure."""
+        they are `stored` (`rollups.STORED`), and as they were `announced` (`rollups.ANNOUNCED`; null: never). Pure."""
         published = stored.select(*rollups.KEY, "mean", "count", "min", "max")
         if announced is not None:
             stored, published = _with_announced(stored, published, announced)
-        changed = changes.restated(present, published, self.windows)
+        changed = changes.restated_windows(present, published, self.windows)
         restated = changed.select("series", window="time")
         return (
             changes.change_rows(
                 changed, tenant=self.tenant, feed=self.feed, now=now, version=version, every=self.every
             ),
-            rollups.rows(
+            rollups.rollup_rows(
                 present, stored, restated, tenant=self.tenant, every=self.every, version=version, now=now
             ),
         )  # fmt: skip
@@ -74,20 +80,22 @@ class AffectedWindows(msgspec.Struct, frozen=True, kw_only=True):
 def affected_windows(
     states: pl.DataFrame, points: pl.DataFrame, changed: pl.DataFrame, *, every: int, late: int
 ) -> pl.DataFrame:
-    """AFFECTED with `ask`: the windows of a batch's points and of its CHANGED points, given what was known of their
-    series (SERIES_STATES) before. Pure."""
-    windows = changes.affected(points, changed, every=every, late=late)
+    """AFFECTED with `maybe_published`: the windows of a batch's points and of its CHANGED points, given what was known
+    of their series (SERIES_STATES) before. Pure."""
+    windows = changes.windows_of_batch(points, changed, every=every, late=late)
     windows = windows.join(states.select("series", "latest", "restated_until"), on="series", how="left")
     opened = pl.col("window") > pl.col("latest")
     restated = pl.col("window") <= pl.col("restated_until")
-    return windows.with_columns(ask=(pl.col("why").is_not_null() & ~opened) | restated).drop("latest", "restated_until")
+    return windows.with_columns(maybe_published=(pl.col("why").is_not_null() & ~opened) | restated).drop(
+        "latest", "restated_until"
+    )
 
 
 def _with_announced(
     stored: pl.DataFrame, published: pl.DataFrame, announced: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What is stored, restated when it was announced to be; and what was said of the windows last: announced and then
-    cut short, or stored."""
+    """(STORED with the time of an announced restatement, the windows as they were published last: as announced by an
+    attempt that was cut short, else as stored)."""
     stored = stored.join(announced.select(*rollups.KEY, "changed_ns"), on=rollups.KEY, how="left")
     stored = stored.with_columns(restated_ns=pl.max_horizontal("restated_ns", "changed_ns")).drop("changed_ns")
     published = published.join(announced, on=rollups.KEY, how="anti")

@@ -129,9 +129,9 @@ class Applier:
         row of the payload. Raises StoreUnavailableError, StoreQueryError: set the payload aside again.
         """
         self._delete_attempt(entry)
-        rejections = ledger.poison(entry, why)
+        rejections = ledger.poison_rejection(entry, why)
         text = entry.payload.body[:_POISON_TEXT_BYTES].decode("utf-8", "replace")  # whatever the payload's size
-        keys = entry.payload.tenant, entry.payload.feed, ledger.origins([entry])
+        keys = entry.payload.tenant, entry.payload.feed, ledger.payload_origins([entry])
         outcomes = ledger.outcomes_without_points(rejections, "poison")
         payloads = ledger.payload_rows([entry], outcomes, self.context.versions.next())
         self._store.insert("rejections", ledger.rejection_rows(rejections, *keys, [text]))
@@ -150,7 +150,9 @@ class Applier:
         self._store.command("mill_purge_payload_changes", **keys)
         if self._store.rows("mill_point_count", **keys)[0]["n"]:
             late = rollups.late_of(self._book, entry.payload.tenant, feed, entry.payload.feed_version)
-            self._store.command("mill_rollups_without_payload", version=self.context.versions.next(), late_ns=late, **keys)
+            self._store.command(
+                "mill_rollups_without_payload", version=self.context.versions.next(), late_ns=late, **keys
+            )
             self._store.command("mill_purge_payload_points", **keys)
 
     def _as_replayed(self, entry: LogEntry) -> LogEntry:
@@ -218,7 +220,9 @@ class Applier:
         erased = [entry for entry in alive if is_erased(entry.payload)]
         if erased:
             seqs_only = pl.DataFrame({"seq": [entry.seq for entry in erased]}, schema={"seq": pl.UInt64})
-            outcomes = ledger.outcomes(seqs_only.with_columns(records=0), ledger.rejected([]), "deleted")
+            outcomes = ledger.payload_outcomes(
+                seqs_only.with_columns(records=0), ledger.concat_rejections([]), "deleted"
+            )
             self._store.insert("payloads", ledger.payload_rows(erased, outcomes, self.context.versions.next()))
         return [entry for entry in alive if not is_erased(entry.payload)]
 
@@ -226,7 +230,7 @@ class Applier:
         """Rows of table `rejections`, with the text of each record, in parts of _RECORDS rows. Each part is made when
         it is written, so that only one is in memory."""
         tenant, feed, rejections = writes.tenant, writes.feed, writes.rejections
-        origins = ledger.origins(entries)
+        origins = ledger.payload_origins(entries)
         texts = self._pipeline.each_text({entry.seq: entry for entry in entries}, rejections)
         for part in rejections.iter_slices(_RECORDS):
             if part.height:

@@ -52,8 +52,8 @@ def transform_entries(
         feed=feed,
         seqs=pl.Series([entry.seq for entry in data], dtype=pl.UInt64),
         counts=pl.concat([version.counts for version in versions]) if versions else _NO_COUNTS,
-        refused=ledger.rejected(refused),
-        rejected=ledger.rejected([version.rejections for version in versions]),
+        refused=ledger.concat_rejections(refused),
+        rejected=ledger.concat_rejections([version.rejections for version in versions]),
         contests=tuple(_contests(versions)),
     )
 

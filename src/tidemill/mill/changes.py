@@ -1,13 +1,15 @@
-"""Tells which published values became others: rows of table `changes`, for everyone who has used the old ones.
+"""Finds which published values changed: rows of table `changes`, for everyone who has used the old values.
 
-A point changes when another replaces it by a different value, or when a record submitted earlier takes its place. A
+A point changes when another point replaces it with a different value, or when a record that was submitted earlier
+supersedes its record. A
 rollup window is *restated* when it was published with points (a row with count above 0 was written for an earlier
 batch) and its mean or count changes by a point that is late for it (received more than `late_after` after its end), or
 by a change of one of its points. A window that grows by points in time is not restated: it is still being written.
 
-What is told is written before what it tells of: afterwards the old value is gone. So a batch that was cut short has
-told of windows that a second attempt finds changed already, or in another batch: it goes by what was told last.
-Keys are the places of the causes in the log, so telling twice is telling once; of two the first stays.
+Changes are written before the points that cause them, because the old values are read from the store. So the first
+attempt at a batch may have written changes of windows that a second attempt finds changed already, or in another batch:
+the second attempt compares with the changes that were written last. The key of a change is the offset of its cause, so
+writing a change twice has no effect; of two rows with one key the first stays.
 """
 
 from typing import Any, Final
@@ -16,10 +18,10 @@ import polars as pl
 
 from tidemill.mill import rollups
 from tidemill.mill.compare import window_changes
-from tidemill.mill.ledger import INSTANT
 from tidemill.model.payload import MAX_RECORDS
 from tidemill.model.time import NS_PER_S
 from tidemill.rules.shape import version_of
+from tidemill.store.tables import table
 
 # A change, of a point or a window (then `time` is its begin); `old`, `new` null: none, or a sample that is missing.
 CHANGED: Final[dict[str, Any]] = {
@@ -33,7 +35,8 @@ CHANGED: Final[dict[str, Any]] = {
     "new_count": pl.UInt64,
     "why": pl.String,
 }
-# Windows that a batch touched: the highest place in it that did, and why that restates them (null: it does not).
+# Windows that a batch affects: the highest (seq, idx) in the batch that does, and why it restates them (null: it does
+# not).
 AFFECTED: Final[dict[str, Any]] = {
     "series": pl.UInt64,
     "window": pl.Int64,
@@ -46,42 +49,34 @@ _LAST: Final = (1 << 63) - 1
 
 
 def change_rows(
-    changed: pl.DataFrame, *, tenant: str, feed: str, now: int, version: int, every: int = 0, replay: str = ""
+    changed: pl.DataFrame, *, tenant: str, feed: str, now: int, version: int, every: int = 0
 ) -> pl.DataFrame:
     """Rows of table `changes` for CHANGED points, or windows of width `every` (ns). `now` is ns since the epoch."""
-    return changed.select(
-        pl.lit(tenant).alias("tenant"),
-        "seq",
-        "idx",
-        "series",
-        pl.lit(every // NS_PER_S, pl.UInt32).alias("every_s"),
-        pl.col("time").cast(INSTANT),
-        pl.lit(feed).alias("feed"),
-        "old",
-        "new",
-        "old_count",
-        "new_count",
-        "why",
-        pl.col("seq").alias("cause_seq"),
-        pl.col("idx").alias("cause_idx"),
-        pl.lit(replay).alias("replay"),
-        pl.lit(now).cast(INSTANT).alias("changed_at"),
-        pl.lit(_LAST - version, pl.UInt64).alias("version"),
+    return table("changes").rows(
+        changed,
+        tenant=tenant,
+        every_s=every // NS_PER_S,
+        feed=feed,
+        cause_seq=pl.col("seq"),
+        cause_idx=pl.col("idx"),
+        replay="",
+        changed_at=now,
+        version=_LAST - version,
     )
 
 
-def replaced(values: pl.DataFrame) -> pl.DataFrame:
-    """CHANGED of values that were replaced by another one of this batch (`mill.replaced.REPLACED`)."""
+def replaced_changes(values: pl.DataFrame) -> pl.DataFrame:
+    """CHANGED of values that were replaced by a value of this batch (`mill.replaced.REPLACED`)."""
     differs = pl.col("value").ne_missing(pl.col("by_value")) & ~pl.col("by_stood")
     changed = values.filter(differs).select("series", "time", seq="by_seq", idx="by_idx", old="value", new="by_value")
     return _points(changed, "replaced")
 
 
-def superseded(lost: pl.DataFrame, current: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
-    """CHANGED of records that stood and lost (`duplicates.SUPERSEDED`) to `points` of this batch, given what stood at
-    the instants of these (`state.CURRENT`)."""
+def superseded_changes(superseded: pl.DataFrame, current: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
+    """CHANGED of records that were current and are superseded (`rules.duplicates.SUPERSEDED`) by `points` of this batch,
+    given the current points at these instants (`state.CURRENT`)."""
     winners = points.join(
-        lost.select("time", seq="winner_seq", idx="winner_idx", lost_seq="seq", lost_idx="idx"),
+        superseded.select("time", seq="winner_seq", idx="winner_idx", lost_seq="seq", lost_idx="idx"),
         on=["time", "seq", "idx"],
     )
     both = winners.join(
@@ -91,25 +86,25 @@ def superseded(lost: pl.DataFrame, current: pl.DataFrame, points: pl.DataFrame) 
     return _points(both.rename({"value": "new"}), "overtaken")
 
 
-def affected(points: pl.DataFrame, changed: pl.DataFrame, *, every: int, late: int) -> pl.DataFrame:
+def windows_of_batch(points: pl.DataFrame, changed: pl.DataFrame, *, every: int, late: int) -> pl.DataFrame:
     """AFFECTED: the windows of a batch's points (columns of the shape) and of the CHANGED points."""
     window = rollups.window_of(every).alias("window")
     is_late = pl.col("received_ns") - window > every + late
     whys = pl.col("why").replace_strict(list(_WHY), range(len(_WHY)), return_dtype=pl.Int32)
     rows = pl.concat(
         [
-            points.select("series", window, "seq", version_of().alias("place"), is_late.cast(pl.Int32).alias("rank")),
-            changed.select("series", window, "seq", version_of().alias("place"), whys.alias("rank")),
+            points.select("series", window, "seq", version_of().alias("record"), is_late.cast(pl.Int32).alias("rank")),
+            changed.select("series", window, "seq", version_of().alias("record"), whys.alias("rank")),
         ]
     )
     return (
         rows.group_by("series", "window")
-        .agg(pl.col("seq").max(), pl.col("place").max(), pl.col("rank").max())
+        .agg(pl.col("seq").max(), pl.col("record").max(), pl.col("rank").max())
         .select(
             "series",
             "window",
             "seq",
-            (pl.col("place") % MAX_RECORDS).cast(pl.UInt32).alias("idx"),
+            (pl.col("record") % MAX_RECORDS).cast(pl.UInt32).alias("idx"),
             pl.when(pl.col("rank") > 0)
             .then(pl.col("rank").replace_strict(range(len(_WHY)), list(_WHY), return_dtype=pl.String))
             .alias("why"),
@@ -117,8 +112,8 @@ def affected(points: pl.DataFrame, changed: pl.DataFrame, *, every: int, late: i
     )
 
 
-def restated(present: pl.DataFrame, before: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
-    """CHANGED of those AFFECTED windows with a cause that are in `present` (VALUES) another than `before` (`series`,
+def restated_windows(present: pl.DataFrame, before: pl.DataFrame, windows: pl.DataFrame) -> pl.DataFrame:
+    """CHANGED of those AFFECTED windows with a cause that differ in `present` (VALUES) from `before` (`series`,
     `window`, `mean`, `count`, `min`, `max`); none for a window that was not published."""
     moved = windows.filter(pl.col("why").is_not_null()).with_columns(moved=pl.lit(True))
     if moved.is_empty():
@@ -132,6 +127,6 @@ def restated(present: pl.DataFrame, before: pl.DataFrame, windows: pl.DataFrame)
 
 
 def _points(changed: pl.DataFrame, why: str) -> pl.DataFrame:
-    one = pl.lit(1, pl.UInt64)
-    named = changed.with_columns(one.alias("old_count"), one.alias("new_count"), pl.lit(why).alias("why"))
-    return named.select(list(CHANGED))
+    count = pl.lit(1, pl.UInt64)
+    points = changed.with_columns(old_count=count, new_count=count, why=pl.lit(why))
+    return points.select(list(CHANGED))

@@ -21,10 +21,10 @@ from tidemill.feeds.book import FeedBook
 from tidemill.log.contract import BacklogReader, Header
 from tidemill.mill.checkpoint import Checkpoint
 from tidemill.mill.verify import kinds
-from tidemill.mill.verify.again import VersionedReader
+from tidemill.mill.verify.decoded import VersionedReader
 from tidemill.mill.verify.explain import Explainer
-from tidemill.mill.verify.page import PageCheck, Stretch
-from tidemill.mill.verify.points import PointCheck
+from tidemill.mill.verify.page_check import PageCheck, Stretch
+from tidemill.mill.verify.point_check import PointCheck
 from tidemill.mill.verify.report import Findings
 from tidemill.store.client import Store
 
@@ -188,5 +188,5 @@ class Confirmer:
         findings = Findings()
         low, high = int(suspects["seq"][0]), int(suspects["seq"][-1])
         stretch = Stretch(tenant=tenant, feed=feed, page=suspects, after=low - 1, upto=high)
-        self._pages.check(stretch, findings, lambda *_: None)
+        self._pages.check_stretch(stretch, findings, lambda *_: None)
         return not any(kind.code in findings.counts for kind in _LOST)

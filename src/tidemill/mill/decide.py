@@ -14,12 +14,11 @@ from tidemill.mill import changes, ledger, rollups
 from tidemill.mill.affected import AffectedWindows, affected_windows
 from tidemill.mill.batch import Contest, FeedBatch
 from tidemill.mill.known import hash_words
-from tidemill.mill.ledger import DUPLICATE, rejected
+from tidemill.mill.ledger import DUPLICATE, concat_rejections
 from tidemill.mill.replaced import REPLACED, last_wins
-from tidemill.mill.series import series_rows
 from tidemill.mill.store_state import StoreState
 from tidemill.mill.tombstones import without_deleted
-from tidemill.mill.writes import ContestWrites, Writes, point_rows, replaced_rows
+from tidemill.mill.writes import ContestWrites, Writes, point_rows, replaced_rows, series_rows
 from tidemill.rules.duplicates import SUPERSEDED, keep_first_records
 
 _RECORD = ["seq", "idx"]
@@ -43,12 +42,12 @@ def decide(batch: FeedBatch, state: StoreState, *, version: int, now: int) -> Wr
     for contest in batch.contests:
         state = _after(state, parts[-1]) if parts else state
         parts.append(_writes(batch, contest, state, version=version, now=now))
-    rejections = rejected([batch.rejected, *(part.rejections for part in parts)])
+    rejections = concat_rejections([batch.rejected, *(part.rejections for part in parts)])
     outcomes = [
         ledger.outcomes_without_points(batch.refused, "refused"),
-        ledger.outcomes(batch.counts, rejections, "applied"),
+        ledger.payload_outcomes(batch.counts, rejections, "applied"),
     ]
-    listed = without_deleted(rejected([batch.refused, rejections]), state.tombstones)
+    listed = without_deleted(concat_rejections([batch.refused, rejections]), state.tombstones)
     return Writes(
         tenant=batch.tenant,
         feed=batch.feed,
@@ -65,7 +64,7 @@ def decide_contest(contest: Contest, state: StoreState) -> Decision:
     current, dead = state.current, state.current.clear()
     if deleted.height:
         points, settled = _without_deleted(points, deleted, state)
-        earlier = rejected([earlier, settled])
+        earlier = concat_rejections([earlier, settled])
         current, dead = _alive_and_dead(current, deleted)
     points, late = _without_sealed(contest.feed, points, state)
     entrants, lost, replaced, purge = points, pl.DataFrame(schema=SUPERSEDED), pl.DataFrame(schema=REPLACED), False
@@ -80,7 +79,9 @@ def decide_contest(contest: Contest, state: StoreState) -> Decision:
     offered = contest.points
     return Decision(
         points=points,
-        rejections=rejected([earlier, _with_series(late, offered), _with_series(_duplicates(lost, entrants), offered)]),
+        rejections=concat_rejections(
+            [earlier, _with_series(late, offered), _with_series(_duplicates(lost, entrants), offered)]
+        ),
         superseded=lost.filter("stood") if lost.height else lost,
         replaced=replaced,
         purge=purge,
@@ -91,9 +92,13 @@ def _writes(batch: FeedBatch, contest: Contest, state: StoreState, *, version: i
     """The rows to write for one contest of a batch."""
     tenant, feed, decision = batch.tenant, contest.feed, decide_contest(contest, state)
     points = decision.points
-    changed = changes.replaced(decision.replaced) if decision.replaced.height else pl.DataFrame(schema=changes.CHANGED)
+    changed = (
+        changes.replaced_changes(decision.replaced)
+        if decision.replaced.height
+        else pl.DataFrame(schema=changes.CHANGED)
+    )
     if not decision.superseded.is_empty():
-        changed = pl.concat([changed, changes.superseded(decision.superseded, state.current, points)])
+        changed = pl.concat([changed, changes.superseded_changes(decision.superseded, state.current, points)])
     return ContestWrites(
         points=point_rows(tenant, points),
         series=series_rows(state.series, tenant, contest.series, points),
@@ -207,7 +212,7 @@ def _without_sealed(feed: Feed, points: pl.DataFrame, state: StoreState) -> tupl
         reasons=pl.lit(["window_sealed"]),
         detail=pl.lit("the window of this instant is past retention and sealed"),
     )
-    return points.join(inside, on=_RECORD, how="anti"), rejected([late, _earlier(state, before)])
+    return points.join(inside, on=_RECORD, how="anti"), concat_rejections([late, _earlier(state, before)])
 
 
 def _earlier(state: StoreState, records: pl.DataFrame) -> pl.DataFrame:

@@ -75,7 +75,7 @@ class Deleter:
             for entry, deletion in run:
                 self._delete(entry, deletion)
         seqs = pl.DataFrame({"seq": [entry.seq for entry in entries]}, schema={"seq": pl.UInt64})
-        outcomes = ledger.outcomes(seqs.with_columns(records=0), ledger.rejected([]), "applied")
+        outcomes = ledger.payload_outcomes(seqs.with_columns(records=0), ledger.concat_rejections([]), "applied")
         rows = ledger.payload_rows(entries, outcomes, self._context.versions.next())
         self._store.insert("payloads", rows)
         self._after()
@@ -92,7 +92,9 @@ class Deleter:
         deleted = self._known.deleted(offsets)
         deleted_before = [deleted.get(series, 0) for series in offsets]
         keys = {"tenant": tenant, "series": list(offsets), "upto_seqs": list(offsets.values())}
-        counted = {row["series"]: row for row in self._store.rows("deletion_sole_series", deleted_seqs=deleted_before, **keys)}
+        counted = {
+            row["series"]: row for row in self._store.rows("deletion_sole_series", deleted_seqs=deleted_before, **keys)
+        }
         rows: list[Counted] = []
         seqs: set[int] = set()
         for entry, deletion in run:
@@ -103,8 +105,8 @@ class Deleter:
             seqs.update(row["seqs"])
         self._receipts.begin(tenant, rows)
         reach("deletion.begun")
-        deletion_rows.empty_payloads_at(self._context, tenant, sorted(seqs))
-        deletion_rows.mark_series(self._context, tenant, offsets)
+        deletion_rows.purge_bodies_at(self._context, tenant, sorted(seqs))
+        deletion_rows.mark_series_deleted(self._context, tenant, offsets)
         self._receipts.finish(tenant, rows)
 
     def _delete(self, entry: LogEntry, deletion: Deletion) -> None:
@@ -126,16 +128,16 @@ class Deleter:
         self._receipts.begin(tenant, [(entry, deletion, counts)])
         reach("deletion.begun")
         # Payloads first, because the points show which payloads they are.
-        deletion_rows.empty_payloads(self._context, tenant, evidence.whole["receipt"])
+        deletion_rows.purge_bodies(self._context, tenant, evidence.whole["receipt"])
         if deletion.kind in ("series", "feed"):
-            deletion_rows.entomb_shared_records(self._context, scope, seq)
+            deletion_rows.write_tombstones_of_shared_records(self._context, scope, seq)
             reach("deletion.in_between")
-            deletion_rows.mark_series(self._context, tenant, dict.fromkeys(scope.series, seq))
+            deletion_rows.mark_series_deleted(self._context, tenant, dict.fromkeys(scope.series, seq))
         elif scope.series or scope.everything:
             self._delete_points(scope, seq, deletion)
             if deletion.tags and deletion.start_ns is None and deletion.end_ns is None:
                 # The series have no points left, and are listed no more. The changes of the deletion itself stay.
-                deletion_rows.mark_series(self._context, tenant, dict.fromkeys(scope.series, seq - 1))
+                deletion_rows.mark_series_deleted(self._context, tenant, dict.fromkeys(scope.series, seq - 1))
         self._known.drop(scope.series)
         reach("deletion.before_applied")
         self._receipts.finish(tenant, [(entry, deletion, counts)])
@@ -145,7 +147,7 @@ class Deleter:
         their windows again."""
         if scope.series:
             self._changes.announce(scope, seq, deletion)
-        deletion_rows.entomb_records(self._context, scope, seq, deletion)
+        deletion_rows.write_tombstones(self._context, scope, seq, deletion)
         reach("deletion.tombstones_written")
         deletion_rows.purge_rows(self._context, scope, seq, deletion)
         reach("deletion.in_between")

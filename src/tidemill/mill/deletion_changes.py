@@ -15,6 +15,7 @@ from tidemill.mill.context import MillContext
 from tidemill.model.deletion import Deletion
 from tidemill.model.time import NS_PER_S
 from tidemill.store.deletions import DeletionScope
+from tidemill.store.tables import table
 
 _BEFORE, _AFTER = 1, 2  # versions of a window's change
 
@@ -51,7 +52,7 @@ class DeletionChanges:
             return
         every, known, versions = every_s * NS_PER_S, self._context.known, self._context.versions
         windows = announced.select("series", pl.col("window_ns").alias("window"))
-        present = rollups.stored(self._store, tenant=scope.tenant, every=every, windows=windows)
+        present = rollups.read_stored_windows(self._store, tenant=scope.tenant, every=every, windows=windows)
         if present["sealed"].any():
             self._store.command(
                 "deletion_empty_sealed", series=scope.series, first=scope.first, last=scope.last,
@@ -61,11 +62,11 @@ class DeletionChanges:
         known.load_series(scope.tenant, windows["series"].unique().to_list(), 0)
         version = versions.next()
         late = rollups.late_of(self._book, scope.tenant, scope.feed, self._feed_version(scope))
-        rollups.recompute(
+        rollups.recompute_windows(
             self._store, known, tenant=scope.tenant, every=every, windows=open_windows, version=version, late=late,
             restated_ns=self._context.clock(),
         )  # fmt: skip
-        now = rollups.stored(self._store, tenant=scope.tenant, every=every, windows=windows)
+        now = rollups.read_stored_windows(self._store, tenant=scope.tenant, every=every, windows=windows)
         mean = pl.when(pl.col("count") > 0).then("mean").alias("new")
         now = now.select("series", pl.col("window").alias("window_ns"), mean, pl.col("count").alias("new_count"))
         self._insert(scope, seq, every_s, announced.join(now, on=["series", "window_ns"]), _AFTER)
@@ -86,8 +87,7 @@ class DeletionChanges:
         ).select(pl.col(name).cast(kind) for name, kind in CHANGED.items())
         now, every = self._context.clock(), every_s * NS_PER_S
         rows = change_rows(changed, tenant=scope.tenant, feed=scope.feed, now=now, version=0, every=every)
-        no_cause = pl.lit(0, pl.UInt64)
-        self._store.insert("changes", rows.with_columns(cause_seq=no_cause, version=pl.lit(version, pl.UInt64)))
+        self._store.insert("changes", table("changes").rows(rows, cause_seq=0, version=version))
 
     def _window_widths_s(self, scope: DeletionScope) -> list[int]:
         """The widths in seconds of the windows that these series have."""

@@ -8,10 +8,10 @@ import msgspec
 import polars as pl
 
 from tidemill.mill.context import MillContext
-from tidemill.mill.ledger import INSTANT
 from tidemill.model.deletion import Deletion
 from tidemill.model.payload import LogEntry
 from tidemill.model.time import NS_PER_S
+from tidemill.store.tables import table
 
 _PENDING, _APPLIED = 1, 2  # versions of a receipt
 _COUNTS: Final = ("points", "records", "payloads", "payloads_kept")
@@ -62,6 +62,4 @@ class DeletionReceiptRows:
             }
             for entry, deletion, counts in rows
         ]
-        instants = pl.col("requested_at", "applied_at", "erase_by").cast(pl.Int64).cast(INSTANT)
-        numbers = pl.col("seq", *_COUNTS, "version").cast(pl.UInt64)
-        self._store.insert("deletions", pl.DataFrame(receipts).with_columns(instants, numbers))
+        self._store.insert("deletions", table("deletions").rows(pl.DataFrame(receipts)))

@@ -1,7 +1,7 @@
-"""What a deletion does to rows: tombstones for what must not return, the mark of a whole series, and the purge of what
-is not covered by it. Every function may be run again. Raises StoreUnavailableError, StoreQueryError.
+"""Writes of a deletion: tombstones of records that must not return, marks of deleted series, and the purge of other
+rows. Every function may be run again. Raises StoreUnavailableError, StoreQueryError.
 
-A tombstone is written before the rows that it stands for are purged, because it is made of them.
+A tombstone is written before the rows of its record are purged, because it is made from them.
 """
 
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ from tidemill.store.deletions import DeletionScope
 _CHUNK: Final = 5_000
 
 
-def entomb_records(context: MillContext, scope: DeletionScope, seq: int, deletion: Deletion) -> None:
-    """Write tombstones of the records of a range, and of those that had lost to a record of a payload."""
+def write_tombstones(context: MillContext, scope: DeletionScope, seq: int, deletion: Deletion) -> None:
+    """Write tombstones of the records of a range, or of the records that are superseded by a record of a payload."""
     store, bound = context.store, {"feed": scope.feed, "deletion": seq}
     if deletion.kind == "payload":
         store.command(
@@ -28,8 +28,9 @@ def entomb_records(context: MillContext, scope: DeletionScope, seq: int, deletio
         store.command("deletion_write_rejected_tombstones", deletion=seq, **scope.rejections)
 
 
-def entomb_shared_records(context: MillContext, scope: DeletionScope, seq: int) -> None:
-    """Of whole series: write tombstones of records that are not theirs alone, and purge their rejections."""
+def write_tombstones_of_shared_records(context: MillContext, scope: DeletionScope, seq: int) -> None:
+    """Write tombstones of records that whole series share with other series, and purge the rejections of these
+    series."""
     store = context.store
     if scope.series and not scope.everything:
         store.command("deletion_write_tombstones", feed=scope.feed, records=False, deletion=seq, **scope.points)
@@ -38,11 +39,12 @@ def entomb_shared_records(context: MillContext, scope: DeletionScope, seq: int) 
         store.command("deletion_purge_rejections", **scope.rejections)
 
 
-def mark_series(context: MillContext, tenant: str, up_to: Mapping[int, int]) -> None:
-    """Mark series as deleted up to these payloads: rollups first, so that a crash between is made good."""
-    if not up_to:
+def mark_series_deleted(context: MillContext, tenant: str, upto_seqs: Mapping[int, int]) -> None:
+    """Mark each series as deleted up to a payload (its seq); rollups first, so that running it again after a crash in
+    between completes it."""
+    if not upto_seqs:
         return
-    store, series, seqs = context.store, list(up_to), list(up_to.values())
+    store, series, seqs = context.store, list(upto_seqs), list(upto_seqs.values())
     store.command("mill_empty_rollups", tenant=tenant, series=series, version=context.versions.next())
     store.command("mill_delete_series", tenant=tenant, series=series, seqs=seqs)
     if store.rows("deletion_change_count", tenant=tenant, series=series)[0]["n"]:
@@ -51,7 +53,7 @@ def mark_series(context: MillContext, tenant: str, up_to: Mapping[int, int]) -> 
 
 
 def purge_rows(context: MillContext, scope: DeletionScope, seq: int, deletion: Deletion) -> None:
-    """Purge the rows of a range or a payload; what there is none of costs no statement."""
+    """Purge the rows of a range or a payload. A table without such rows costs no statement."""
     store, status = context.store, context.status
     traces = store.rows("deletion_traces", deletion=seq, **scope.rejections)[0]
     if traces["changes"]:
@@ -68,8 +70,8 @@ def purge_rows(context: MillContext, scope: DeletionScope, seq: int, deletion: D
     status.turn()
 
 
-def empty_payloads(context: MillContext, tenant: str, receipts: pl.Series) -> None:
-    """Payloads of which nothing else is left lose their bytes."""
+def purge_bodies(context: MillContext, tenant: str, receipts: pl.Series) -> None:
+    """Purge the bytes of payloads of which no record is left."""
     version = context.versions.next()
     for start in range(0, receipts.len(), _CHUNK):
         part = receipts[start : start + _CHUNK].to_list()
@@ -77,8 +79,8 @@ def empty_payloads(context: MillContext, tenant: str, receipts: pl.Series) -> No
         context.status.turn()
 
 
-def empty_payloads_at(context: MillContext, tenant: str, seqs: list[int]) -> None:
-    """As `empty_payloads`, of payloads by their offsets."""
+def purge_bodies_at(context: MillContext, tenant: str, seqs: list[int]) -> None:
+    """As `purge_bodies`, of payloads by their offsets."""
     for start in range(0, len(seqs), _CHUNK):
         part, version = seqs[start : start + _CHUNK], context.versions.next()
         context.store.command("deletion_clear_offsets", tenant=tenant, seqs=part, version=version)

@@ -30,7 +30,9 @@ class ScopeReader:
     def read_concerned(self, tenant: str, deletion: Deletion, seq: int, *, begun: bool) -> Concerned:
         """What the deletion at offset `seq` concerns. `begun`: an interrupted attempt at it may have removed payload
         bytes already. For a range of a feed whose points expire, writes tombstones of the expired points."""
-        payload_seq = find_payload_offset(self._store, tenant, deletion.receipt, begun=begun) if deletion.receipt else None
+        payload_seq = (
+            find_payload_offset(self._store, tenant, deletion.receipt, begun=begun) if deletion.receipt else None
+        )
         if deletion.receipt and payload_seq is None:
             payload_seq = seq  # nothing of the payload is left: an empty range of offsets
         concerned = read_scope(self._store, tenant, deletion, seq, payload_offset=payload_seq)

@@ -1,7 +1,7 @@
 """The inserts of one micro-batch: one frame a table for all feeds together, side by side where order is free.
 
-Before the points: whatever only the store's present state can tell (a value about to be replaced). After them: rollups.
-Last: the payloads.
+Rows that are decided from the current points (replaced values, changes) are inserted before the points, rollups after
+them. Last: the payloads.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +16,7 @@ from tidemill.mill.affected import AffectedWindows
 from tidemill.mill.context import MillContext
 from tidemill.mill.writes import Writes
 from tidemill.store.client import BLOCK_BYTES
+from tidemill.store.tables import table
 
 
 def insert_all(
@@ -27,11 +28,11 @@ def insert_all(
     payloads: pl.DataFrame,
     version: int,
 ) -> None:
-    """Insert what was decided of all feeds of a batch; `rejections` come in parts that are made while they go in, and
-    `payloads` go in last. Raises StoreUnavailableError, StoreQueryError with some of it written."""
+    """Insert the writes of all feeds of a batch; `rejections` come in parts, each made while the part before it is
+    inserted; `payloads` are inserted last. Raises StoreUnavailableError, StoreQueryError with some of it written."""
     store, status = context.store, context.status
     contests = [contest for writes in batch for contest in writes.contests]
-    ledger = {name: [getattr(one, name) for one in contests] for name in ("series", "replaced", "changes")}
+    ledger = {name: [getattr(contest, name) for contest in contests] for name in ("series", "replaced", "changes")}
     points = {"points": [contest.points for contest in contests]}
     with status.stage("insert"):
         if any(contest.before_points for contest in contests):
@@ -41,14 +42,14 @@ def insert_all(
             _insert(context, pool, ledger | points, rejections)
     reach("mill.after_points")
     with status.stage("rollups"):
-        of_feeds = [[one.windows for one in writes.contests if one.windows is not None] for writes in batch]
-        _side_by_side(pool, [partial(_publish, context, windows, version) for windows in of_feeds if windows])
+        of_feeds = [[contest.windows for contest in writes.contests if contest.windows] for writes in batch]
+        _run_tasks(pool, [partial(_publish, context, windows, version) for windows in of_feeds if windows])
     with status.stage("payloads"):
         store.insert("payloads", payloads)
 
 
 def _publish(context: MillContext, of_feed: Sequence[AffectedWindows], version: int) -> None:
-    """The windows of one feed, one after the other: those of versions with other policies may be the same."""
+    """Publish the windows of one feed in order: versions with different policies may affect the same windows."""
     for windows in of_feed:
         windows.publish(context, version)
 
@@ -59,19 +60,19 @@ def _insert(
     tables: dict[str, list[pl.DataFrame]],
     rejections: Sequence[Iterable[pl.DataFrame]] = (),
 ) -> None:
-    frames = {table: _lean(_joined(frames)) for table, frames in tables.items()}
+    frames = {name: table(name).without_null_lists(_joined(parts)) for name, parts in tables.items() if parts}
     tasks: list[Callable[[], None]] = [
-        partial(context.store.insert, table, frame) for table, frame in frames.items() if not frame.is_empty()
+        partial(context.store.insert, name, frame) for name, frame in frames.items() if not frame.is_empty()
     ]
-    _side_by_side(pool, [*tasks, partial(_insert_rejections, context, rejections)])
+    _run_tasks(pool, [*tasks, partial(_insert_rejections, context, rejections)])
 
 
 def _insert_rejections(context: MillContext, rejections: Sequence[Iterable[pl.DataFrame]]) -> None:
-    """Insert parts together up to the size of a block."""
+    """Insert the parts, several in one INSERT up to the size of a block."""
     parts: list[pl.DataFrame] = []
     for part in chain.from_iterable(rejections):
         parts.append(part)
-        if sum(one.estimated_size() for one in parts) > BLOCK_BYTES:
+        if sum(part.estimated_size() for part in parts) > BLOCK_BYTES:
             context.store.insert("rejections", _joined(parts))
             parts.clear()
         context.status.turn()
@@ -79,8 +80,8 @@ def _insert_rejections(context: MillContext, rejections: Sequence[Iterable[pl.Da
         context.store.insert("rejections", _joined(parts))
 
 
-def _side_by_side(pool: Executor, tasks: Sequence[Callable[[], None]]) -> None:
-    """Run all and wait for all; the first error is raised once none is under way."""
+def _run_tasks(pool: Executor, tasks: Sequence[Callable[[], None]]) -> None:
+    """Run all tasks and wait for all; raises the first error once no task is running."""
     if len(tasks) == 1:
         tasks[0]()
         return
@@ -92,16 +93,4 @@ def _side_by_side(pool: Executor, tasks: Sequence[Callable[[], None]]) -> None:
 
 
 def _joined(frames: list[pl.DataFrame]) -> pl.DataFrame:
-    return pl.concat(frames) if frames else pl.DataFrame()
-
-
-def _lean(frame: pl.DataFrame) -> pl.DataFrame:
-    """Without attributes or marks where no point has any: the table's default says the same, and 20,000 empty maps cost
-    0.5 ms to encode."""
-    for name in ("attributes", "marks"):
-        nulls = frame[name].null_count() if name in frame.columns else 0
-        if nulls and nulls == frame.height:
-            frame = frame.drop(name)
-        elif nulls:
-            frame = frame.with_columns(pl.col(name).fill_null(pl.lit([], dtype=frame.schema[name])))
-    return frame
+    return pl.concat(frames)

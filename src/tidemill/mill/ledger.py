@@ -1,4 +1,4 @@
-"""Turns what became of payloads into rows of `payloads` and `rejections`. Pure: frames in, frames out.
+"""Makes rows of tables `payloads` and `rejections` from outcomes and rejections. Pure: frames in, frames out.
 
 Of every payload applied: accepted + rejected = its records. A record is rejected once, with all its reasons.
 """
@@ -13,12 +13,11 @@ import polars as pl
 from tidemill.decode.texts import CUT_OFF, MAX_RECORD_TEXT
 from tidemill.model.payload import LogEntry
 from tidemill.rules.shape import version_of
+from tidemill.store.tables import table
 
 NONE: Final[Mapping[str, str]] = MappingProxyType({})
-INSTANT = pl.Datetime("ns", "UTC")
-REASONS = pl.List(pl.Struct({"key": pl.String, "value": pl.UInt32}))
 
-# A record that was rejected, whatever by. `time`, `series`, `winner_*`: null where there is none.
+# Rejected records, whatever rejected them. `time`, `series`, `winner_*`: null where there is none.
 REJECTED: dict[str, Any] = {
     "seq": pl.UInt64,
     "idx": pl.UInt32,
@@ -29,12 +28,9 @@ REJECTED: dict[str, Any] = {
     "winner_seq": pl.UInt64,
     "winner_idx": pl.UInt32,
 }
+# Outcomes of payloads: columns of table `payloads`.
 OUTCOMES: dict[str, Any] = {
-    "seq": pl.UInt64,
-    "state": pl.String,
-    "accepted": pl.UInt32,
-    "rejected": pl.UInt32,
-    "reasons": REASONS,
+    name: table("payloads").columns[name] for name in ("seq", "state", "accepted", "rejected", "reasons")
 }
 _BEGINNING = f"the record is longer than the {MAX_RECORD_TEXT} bytes of it that are kept here"
 _NOT_CUT = "the payload cannot be cut into records: its bytes are kept with its receipt"
@@ -50,7 +46,7 @@ _DETAIL = pl.concat_str(
 DUPLICATE = "duplicate: another record of the same series and time was submitted first"
 
 
-def rejected(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+def concat_rejections(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """Frames of rejections of any origin as one, with the columns of REJECTED (missing ones null)."""
     whole = [
         frame.select(
@@ -63,7 +59,7 @@ def rejected(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
     return pl.concat(whole).sort("seq", "idx") if whole else pl.DataFrame(schema=REJECTED)
 
 
-def outcomes(counts: pl.DataFrame, rejections: pl.DataFrame, state: str) -> pl.DataFrame:
+def payload_outcomes(counts: pl.DataFrame, rejections: pl.DataFrame, state: str) -> pl.DataFrame:
     """OUTCOMES of payloads, from `counts` (`seq`, `records`) and their rejections (REJECTED)."""
     if rejections.is_empty():
         return counts.select(
@@ -71,9 +67,9 @@ def outcomes(counts: pl.DataFrame, rejections: pl.DataFrame, state: str) -> pl.D
             pl.lit(state).alias("state"),
             pl.col("records").cast(pl.UInt32).alias("accepted"),
             pl.lit(0, pl.UInt32).alias("rejected"),
-            pl.lit([], REASONS).alias("reasons"),
+            pl.lit([], OUTCOMES["reasons"]).alias("reasons"),
         )
-    lost = rejections.group_by("seq").agg(pl.len().cast(pl.UInt32).alias("rejected"))
+    by_seq = rejections.group_by("seq").agg(pl.len().cast(pl.UInt32).alias("rejected"))
     by_reason = (
         rejections.select("seq", "reasons")
         .explode("reasons")
@@ -85,14 +81,14 @@ def outcomes(counts: pl.DataFrame, rejections: pl.DataFrame, state: str) -> pl.D
     )
     n = pl.col("rejected").fill_null(0)
     return (
-        counts.join(lost, on="seq", how="left")
+        counts.join(by_seq, on="seq", how="left")
         .join(by_reason, on="seq", how="left")
         .select(
             "seq",
             pl.lit(state).alias("state"),
             (pl.col("records") - n).cast(pl.UInt32).alias("accepted"),
             n.alias("rejected"),
-            pl.col("reasons").cast(REASONS).fill_null([]),
+            pl.col("reasons").cast(OUTCOMES["reasons"]).fill_null([]),
         )
     )
 
@@ -101,20 +97,20 @@ def outcomes_without_points(rejections: pl.DataFrame, state: str) -> pl.DataFram
     """OUTCOMES of payloads that were not applied: as many records as were rejected, none accepted."""
     if rejections.is_empty():
         return pl.DataFrame(schema=OUTCOMES)
-    return outcomes(rejections.group_by("seq").agg(pl.len().alias("records")), rejections, state)
+    return payload_outcomes(rejections.group_by("seq").agg(pl.len().alias("records")), rejections, state)
 
 
-def poison(entry: LogEntry, why: str) -> pl.DataFrame:
+def poison_rejection(entry: LogEntry, why: str) -> pl.DataFrame:
     """The rejection of a payload that cannot be applied, or whose bytes are not what was sent."""
     reason = "damaged" if entry.damage else "poison"
     row = {"seq": [entry.seq], "idx": [0], "reasons": [[reason]], "detail": [why[:4096]]}
-    return rejected([pl.DataFrame(row)])
+    return concat_rejections([pl.DataFrame(row)])
 
 
 def payload_rows(
-    entries: Sequence[LogEntry], found: pl.DataFrame, version: int, replays: Mapping[str, str] = NONE
+    entries: Sequence[LogEntry], outcomes: pl.DataFrame, version: int, replays: Mapping[str, str] = NONE
 ) -> pl.DataFrame:
-    """Rows of table `payloads`, the bytes verbatim; `found` (OUTCOMES) has every entry. `replays`: by receipt, the
+    """Rows of table `payloads`, the bytes verbatim; `outcomes` (OUTCOMES) has every entry. `replays`: by receipt, the
     replay that applied a payload last."""
     payloads = [entry.payload for entry in entries]
     rows = pl.DataFrame(
@@ -123,23 +119,21 @@ def payload_rows(
             "receipt": [p.receipt for p in payloads],
             "seq": pl.Series([entry.seq for entry in entries], dtype=pl.UInt64),
             "feed": [p.feed for p in payloads],
-            "feed_version": pl.Series([p.feed_version for p in payloads], dtype=pl.UInt32),
-            "received_at": pl.Series([p.received_ns for p in payloads], dtype=pl.Int64).cast(INSTANT),
+            "feed_version": [p.feed_version for p in payloads],
+            "received_at": pl.Series([p.received_ns for p in payloads], dtype=pl.Int64),
             "format": [p.format for p in payloads],
-            "bytes": pl.Series([len(p.body) for p in payloads], dtype=pl.UInt64),
+            "bytes": [len(p.body) for p in payloads],
             "sha256": pl.Series([p.sha256 for p in payloads], dtype=pl.Binary),
             "faults": [msgspec.json.encode(p.faults).decode() if p.faults else "" for p in payloads],
             "body": pl.Series([p.body for p in payloads], dtype=pl.Binary),
             "replay": [replays.get(p.receipt, "") for p in payloads],
         }
     )
-    return rows.join(found, on="seq", how="left", maintain_order="left").with_columns(
-        pl.lit(version, pl.UInt64).alias("version")
-    )
+    return table("payloads").rows(rows.join(outcomes, on="seq", how="left", maintain_order="left"), version=version)
 
 
-def origins(entries: Iterable[LogEntry]) -> pl.DataFrame:
-    """Where rejections come from: `seq`, `receipt`, `received_ns`, `rules_version` of each payload."""
+def payload_origins(entries: Iterable[LogEntry]) -> pl.DataFrame:
+    """The payloads of rejections: `seq`, `receipt`, `received_ns`, `rules_version` of each."""
     rows = [(e.seq, e.payload.receipt, e.payload.received_ns, e.payload.feed_version) for e in entries]
     schema = {"seq": pl.UInt64, "receipt": pl.String, "received_ns": pl.Int64, "rules_version": pl.UInt32}
     return pl.DataFrame(rows, schema=schema, orient="row")
@@ -148,26 +142,19 @@ def origins(entries: Iterable[LogEntry]) -> pl.DataFrame:
 def rejection_rows(
     rejections: pl.DataFrame, tenant: str, feed: str, payloads: pl.DataFrame, records: Sequence[str]
 ) -> pl.DataFrame:
-    """Rows of table `rejections` from REJECTED, the `origins` of its payloads, and the text of each record. `detail`
-    says so where a text is only the beginning of its record, or is empty because the payload could not be cut."""
-    return (
-        rejections.with_columns(pl.Series("record", records, dtype=pl.String))
-        .join(payloads, on="seq", how="left", maintain_order="left")
-        .select(
-            pl.lit(tenant).alias("tenant"),
-            pl.lit(feed).alias("feed"),
-            "seq",
-            "idx",
-            "receipt",
-            pl.col("received_ns").cast(INSTANT).alias("received_at"),
-            pl.col("time").cast(INSTANT),
-            "reasons",
-            _DETAIL.alias("detail"),
-            "record",
-            "rules_version",
-            pl.col("series").fill_null([]),
-            pl.col("winner_seq").fill_null(0),
-            pl.col("winner_idx").fill_null(0),
-            (-version_of("winner_seq", "winner_idx")).fill_null(0).alias("version"),
-        )
+    """Rows of table `rejections` from REJECTED, the `payload_origins` of its payloads, and the text of each record.
+    `detail` says so where a text is only the beginning of its record, or is empty because the payload could not be
+    cut."""
+    rows = rejections.with_columns(pl.Series("record", records, dtype=pl.String))
+    return table("rejections").rows(
+        rows.join(payloads, on="seq", how="left", maintain_order="left"),
+        tenant=tenant,
+        feed=feed,
+        received_at=pl.col("received_ns"),
+        detail=_DETAIL,
+        series=pl.col("series").fill_null([]),
+        winner_seq=pl.col("winner_seq").fill_null(0),
+        winner_idx=pl.col("winner_idx").fill_null(0),
+        recovered_by="",
+        version=(-version_of("winner_seq", "winner_idx")).fill_null(0),
     )

@@ -11,7 +11,7 @@ import polars as pl
 from tidemill.decode.batch import Batch
 from tidemill.decode.fault_collector import faults_detail
 from tidemill.errors import Fault
-from tidemill.mill.ledger import rejected
+from tidemill.mill.ledger import concat_rejections
 from tidemill.model.payload import LogEntry
 from tidemill.rules.reasons import STATE_REASONS
 
@@ -48,7 +48,7 @@ def reject_each_record(entry: LogEntry, named: Named, batch: Batch) -> pl.DataFr
     count = max(int(batch.counts["records"].sum()), max(named) + 1)
     by_intake = _frame(entry.seq, {index: _reasons_and_detail(faults) for index, faults in named.items()})
     decoded = batch.rejections.join(by_intake, on="idx", how="anti")
-    faulty = rejected([by_intake, decoded])
+    faulty = concat_rejections([by_intake, decoded])
     indices = pl.DataFrame({"idx": pl.int_range(count, dtype=pl.UInt32, eager=True)})
     innocent = indices.join(faulty, on="idx", how="anti").select(
         pl.lit(entry.seq, pl.UInt64).alias("seq"),
@@ -56,12 +56,12 @@ def reject_each_record(entry: LogEntry, named: Named, batch: Batch) -> pl.DataFr
         pl.lit([_INNOCENT]).alias("reasons"),
         pl.lit(STATE_REASONS[_INNOCENT]).alias("detail"),
     )
-    return rejected([faulty, innocent])
+    return concat_rejections([faulty, innocent])
 
 
 def with_times(rejections: pl.DataFrame, times: pl.DataFrame) -> pl.DataFrame:
     """REJECTED with the times (`seq`, `idx`, `time`) of those records that have a time."""
-    return rejected([rejections.drop("time").join(times, on=["seq", "idx"], how="left")])
+    return concat_rejections([rejections.drop("time").join(times, on=["seq", "idx"], how="left")])
 
 
 def _reasons_and_detail(faults: Sequence[Fault]) -> tuple[list[str], str]:
@@ -77,4 +77,4 @@ def _frame(seq: int, rejections: dict[int, tuple[list[str], str]]) -> pl.DataFra
         "reasons": [reasons for reasons, _ in rejections.values()],
         "detail": [detail for _, detail in rejections.values()],
     }
-    return rejected([pl.DataFrame(columns)])
+    return concat_rejections([pl.DataFrame(columns)])

@@ -1,7 +1,8 @@
-"""Which values the last submission replaced, exactly: a chain, whatever the order and however records are batched.
+"""Decides which values are replaced where the last record wins: at each instant a chain, the same for every order and
+every cut into batches.
 
-A value is replaced by its nearest successor, also by one that does not differ (reading a source again): so every
-accepted record leaves a trace at its instant, and takes its place again should its successor be withdrawn.
+A value is replaced by its nearest successor, also by an equal value (a source that was read again). So every accepted
+record leaves a row at its instant, and is current again when its successor is removed by a replay.
 """
 
 import polars as pl
@@ -20,29 +21,30 @@ REPLACED = {
     "by_stood": pl.Boolean,
 }
 _KEY = ["series", "time", "ordinal"]
-_PLACE = ["seq", "idx"]
+_RECORD = ["seq", "idx"]
 
 
-def last_wins(points: pl.DataFrame, standing: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """(the points that stand after all, REPLACED) of a batch and what stands in the store at its instants.
+def last_wins(points: pl.DataFrame, current: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(the points of a batch that are current afterwards, REPLACED), given the `current` points of the store at its
+    instants.
 
-    `stood` tells a replaced value that stands in the store from one that does not; `by_stood` whether its successor is
-    not of the batch. The same point in both is one point: one that is applied again beside its successor did stand.
+    `stood`: whether the replaced value is current in the store; `by_stood`: whether its successor is in the store and
+    not in the batch. A point that is in both (applied again) counts as one, which was current.
     """
-    if standing.is_empty() and not points.select(_KEY).is_duplicated().any():
+    if current.is_empty() and not points.select(_KEY).is_duplicated().any():
         return points, pl.DataFrame(schema=REPLACED)
-    columns = [*_KEY, *_PLACE, "version", "value", "received_ns"]
-    there = standing.select(*_KEY, *_PLACE, stood=pl.lit(True))
-    arrived = points.select(columns).join(there, on=[*_KEY, *_PLACE], how="left", maintain_order="left")
+    columns = [*_KEY, *_RECORD, "version", "value", "received_ns"]
+    stored = current.select(*_KEY, *_RECORD, stood=pl.lit(True))
+    arrived = points.select(columns).join(stored, on=[*_KEY, *_RECORD], how="left", maintain_order="left")
     arrived = arrived.with_columns(pl.col("stood").fill_null(False), older=pl.lit(False))
-    stood = standing.select(columns).join(arrived, on=[*_KEY, *_PLACE], how="anti")
+    stood = current.select(columns).join(arrived, on=[*_KEY, *_RECORD], how="anti")
     stood = stood.with_columns(stood=pl.lit(True), older=pl.lit(True))
     ranked = pl.concat([arrived, stood]).sort(*_KEY, "version")
-    beaten = ranked.with_columns(
+    replaced = ranked.with_columns(
         pl.col("seq").shift(-1).over(_KEY).alias("by_seq"),
         pl.col("idx").shift(-1).over(_KEY).alias("by_idx"),
         pl.col("value").shift(-1).over(_KEY).alias("by_value"),
         pl.col("older").shift(-1).over(_KEY).alias("by_stood"),
     ).filter(pl.col("by_seq").is_not_null())
-    kept = points.join(beaten, on=[*_KEY, *_PLACE], how="anti")
-    return kept, beaten.select(list(REPLACED))
+    kept = points.join(replaced, on=[*_KEY, *_RECORD], how="anti")
+    return kept, replaced.select(list(REPLACED))

@@ -166,7 +166,7 @@ class RetentionJob:
         fresh = windows.join(done, on=["series", "window"], how="anti")
         self._context.known.load_series(tenant, windows["series"].unique().to_list(), 0)
         if not fresh.is_empty():
-            rollups.recompute(
+            rollups.recompute_windows(
                 self._store,
                 self._context.known,
                 tenant=tenant,

@@ -71,7 +71,7 @@ class TransformPipeline:
             checked = apply_rules(feed, batch, HistoryLookup(tenant, entries[0].seq, past, self._status.turn))
         with self._status.stage("shape"):
             shaped = shape_points(feed, tenant, checked, batch)
-        rejections = ledger.rejected([shaped.rejections])
+        rejections = ledger.concat_rejections([shaped.rejections])
         return TransformedBatch(feed, shaped.points, shaped.series, rejections, batch.counts)
 
     def looks_back(self, tenant: str, name: str, version: int) -> bool:

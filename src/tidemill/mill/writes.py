@@ -1,4 +1,4 @@
-"""What a batch makes of the store, as frames: what `decide` returns. Nothing here writes; `insert.py` does."""
+"""What a batch writes to the store, as frames: the result of `decide`. `insert.py` inserts them."""
 
 from collections.abc import Mapping
 
@@ -6,18 +6,20 @@ import msgspec
 import polars as pl
 
 from tidemill.mill.affected import AffectedWindows
-from tidemill.mill.ledger import INSTANT
+from tidemill.mill.known import hash_words
 from tidemill.rules.shape import version_of
+from tidemill.store.tables import table
 
 
 class ContestWrites(msgspec.Struct, frozen=True, kw_only=True):
-    """Of points that contend with each other.
+    """The writes of points that contend with each other.
 
     `points`, `series`, `replaced`, `changes`: rows of these tables. `rejections` (REJECTED): all of the contest.
-    `superseded`: records that stood and lost (`duplicates.SUPERSEDED`): the ledger is to say so before the points are
-    written. `purged`: by series, the payload up to which rows of it are to leave the table `points` first.
-    `before_points`: `replaced` and `changes` are written before the points, because afterwards nobody could tell.
-    `latest`: `series`, `time` of the points. `windows`: to compute again when the points are written; null: none.
+    `superseded`: records that were current and are superseded (`rules.duplicates.SUPERSEDED`): their rejections are written
+    before the points. `purged`: by series, the payload up to which rows of it are to leave the table `points` first.
+    `before_points`: `replaced` and `changes` are written before the points, because they are decided from the points
+    that are current before. `latest`: `series`, `time` of the points. `windows`: to publish when the points are
+    written; null: none.
     """
 
     points: pl.DataFrame
@@ -33,12 +35,12 @@ class ContestWrites(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def size_bytes(self) -> int:
-        """Of the rows, about."""
+        """The size of the rows, about."""
         return int(self.points.estimated_size()) + int(self.replaced.estimated_size())
 
 
 class Writes(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one feed's batch. `rejections` (REJECTED): those to list in the ledger, still without their texts;
+    """The writes of one feed's batch. `rejections` (REJECTED): those to list in the ledger, still without their texts;
     `outcomes` (OUTCOMES) of all its payloads."""
 
     tenant: str
@@ -49,39 +51,41 @@ class Writes(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def size_bytes(self) -> int:
-        """Of the rows, about; but for the texts of rejections."""
+        """The size of the rows, about, without the texts of rejections."""
         return int(self.rejections.estimated_size()) + sum(contest.size_bytes for contest in self.contests)
 
 
 def point_rows(tenant: str, points: pl.DataFrame) -> pl.DataFrame:
-    """Rows of table `points`, in its order."""
-    return points.select(
-        pl.lit(tenant).alias("tenant"),
-        "series",
-        pl.col("time").cast(INSTANT),
-        "ordinal",
-        "value",
-        "version",
-        "seq",
-        "idx",
-        "flags",
-        pl.col("received_ns").cast(INSTANT).alias("received_at"),
-        "attributes",
-        "marks",
-    )
+    """Rows of table `points` from `rules.shape.POINTS`."""
+    return table("points").rows(points, tenant=tenant, received_at=pl.col("received_ns"))
 
 
 def replaced_rows(tenant: str, replaced: pl.DataFrame) -> pl.DataFrame:
-    """Rows of table `replaced`."""
-    return replaced.select(
-        pl.lit(tenant).alias("tenant"),
-        "series",
-        pl.col("time").cast(INSTANT),
-        "seq",
-        "idx",
-        "value",
-        "by_seq",
-        "by_idx",
-        pl.col("received_ns").cast(INSTANT).alias("received_at"),
-        (-version_of("by_seq", "by_idx")).alias("version"),
+    """Rows of table `replaced` from `mill.replaced.REPLACED`."""
+    version = -version_of("by_seq", "by_idx")
+    return table("replaced").rows(replaced, tenant=tenant, received_at=pl.col("received_ns"), version=version)
+
+
+def series_rows(states: pl.DataFrame, tenant: str, described: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
+    """Rows of table `series` for the new series of `points` and those with a new description, given their description
+    by the shape (`rules.shape.SERIES`) and their `known.SERIES_STATES`.
+
+    The row's version is the seq of the payload, so the description of the last payload stays, whatever the order.
+    """
+    is_new = (pl.col("version") == 0) | pl.col("deleted")
+    rows = described.unique("series", keep="last", maintain_order=True).with_columns(new_words=hash_words())
+    rows = rows.join(states, on="series").filter(is_new | (pl.col("new_words") != pl.col("words")))
+    if rows.is_empty():
+        return pl.DataFrame(schema=table("series").columns)
+    written = points.group_by("series").agg(pl.col("seq").max().alias("last_seq"), pl.col("received_ns").min())
+    rows = rows.join(written, on="series").filter(is_new | (pl.col("last_seq") >= pl.col("version")))
+    created = pl.when(pl.col("created_ns") == 0).then("received_ns").otherwise("created_ns")
+    return table("series").rows(
+        rows,
+        tenant=tenant,
+        unit=pl.col("unit").fill_null(""),
+        description=pl.col("description").fill_null(""),
+        deleted=False,
+        created_at=created,
+        version=pl.col("last_seq"),
     )

@@ -208,7 +208,7 @@ def _window(row: dict[str, Any], feed: Feed) -> dict[str, Any]:
     window: dict[str, Any] = {begins: row["time"], **{tag: row["tags"].get(tag) for tag in feed.tags}}
     for name in names:
         for aggregate in aggregates:
-            values = row["counts"] if aggregate == "count" else row[f"{aggregate}s"]
+            values = row["counts" if aggregate == "count" else f"groupArray({aggregate})"]
             key = name if aggregate == "mean" else f"{name}_{aggregate}"
             window[key] = values[columns[name]] if name in columns else None
     return {**window, "count": row["count"]}

@@ -1,39 +1,39 @@
-"""What a replay changes, counted: records by reason, points, rollup windows. Pure."""
+"""Counts what a replay changes: records by reason, points, rollup windows. Pure."""
 
 from typing import Any, Final
 
 import polars as pl
 
-from tidemill.mill.replay.plan import PLACE, ReplayPlan
+from tidemill.mill.replay.plan import RECORD, ReplayPlan
 from tidemill.model.ids import format_series
 from tidemill.model.replay import PointDifference, ReplayOutcome, WindowDifference
 
 _NAMED: Final = 100
 
 
-def of_records(counts: pl.DataFrame, before: pl.DataFrame, after: pl.DataFrame) -> dict[str, Any]:
-    """The counts of records in a Difference, from `counts` (`seq`, `records`), and from the rejections (`seq`, `idx`,
-    `reasons`) that there are `before` and will be `after`."""
+def record_counts(counts: pl.DataFrame, before: pl.DataFrame, after: pl.DataFrame) -> dict[str, Any]:
+    """The counts of records in a ReplayOutcome, from `counts` (`seq`, `records`), and from the rejections (`seq`,
+    `idx`, `reasons`) `before` and `after` the replay."""
     records = int(counts["records"].sum())
     before = _each(counts, before)
-    fallen = before.join(after, on=PLACE, how="anti")
-    new = after.join(before, on=PLACE, how="anti")
-    both = before.join(after, on=PLACE, suffix="_after")
+    recovered = before.join(after, on=RECORD, how="anti")
+    new = after.join(before, on=RECORD, how="anti")
+    both = before.join(after, on=RECORD, suffix="_after")
     changed = both.filter(pl.col("reasons").list.sort() != pl.col("reasons_after").list.sort())
     return {
         "payloads": counts["seq"].n_unique(),
         "records": records,
         "accepted_before": records - before.height,
         "accepted_after": records - after.height,
-        "newly_accepted_total": fallen.height,
+        "newly_accepted_total": recovered.height,
         "newly_rejected_total": new.height,
-        "newly_accepted": _by_reason(fallen),
+        "newly_accepted": _by_reason(recovered),
         "newly_rejected": _by_reason(new),
         "reasons_changed": changed.height,
     }
 
 
-def of_points(plan: ReplayPlan) -> dict[str, Any]:
+def point_counts(plan: ReplayPlan) -> dict[str, Any]:
     """The counts of points, and those with the largest change."""
     moved = plan.moved
     changed = moved.filter(pl.col("was") & pl.col("is"))
@@ -51,7 +51,7 @@ def of_points(plan: ReplayPlan) -> dict[str, Any]:
     }
 
 
-def of_windows(changed: pl.DataFrame, every_s: int) -> dict[str, Any]:
+def window_counts(changed: pl.DataFrame, every_s: int) -> dict[str, Any]:
     """The counts of windows (`compare.WINDOW_CHANGES`), and those with the largest change of mean."""
     size = (pl.col("new_mean") - pl.col("old_mean")).abs()
     largest = changed.with_columns(size=size).sort("size", descending=True, nulls_last=False).head(_NAMED)
@@ -73,17 +73,17 @@ def of_windows(changed: pl.DataFrame, every_s: int) -> dict[str, Any]:
     }
 
 
-def difference(*parts: dict[str, Any]) -> ReplayOutcome:
-    """A Difference of its parts."""
+def replay_outcome(*parts: dict[str, Any]) -> ReplayOutcome:
+    """A ReplayOutcome of its parts."""
     return ReplayOutcome(**{name: value for part in parts for name, value in part.items()})
 
 
 def _each(counts: pl.DataFrame, rejections: pl.DataFrame) -> pl.DataFrame:
-    """Rejections with a row for every record of a payload that was set aside whole, in one row."""
+    """Rejections, with a row for every record of a payload that was set aside as poison, which has one row."""
     whole = rejections.filter(pl.col("reasons").list.contains("poison")).select("seq", "reasons")
     every = whole.join(counts, on="seq").with_columns(idx=pl.int_ranges(0, "records", dtype=pl.UInt32)).explode("idx")
     parts = [rejections.join(whole, on="seq", how="anti"), every]
-    return pl.concat([part.select(*PLACE, "reasons") for part in parts])
+    return pl.concat([part.select(*RECORD, "reasons") for part in parts])
 
 
 def _by_reason(rejections: pl.DataFrame) -> dict[str, int]:

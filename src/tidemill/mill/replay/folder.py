@@ -1,5 +1,5 @@
-"""What a replay keeps on disk while it works: frames, each written whole or not at all. So a mill that was killed goes
-on where it was, and what is about to be published is published whole."""
+"""The files of a replay on disk: frames, each written whole or not at all. So a mill that was killed continues the
+replay where it was, and a plan is published whole."""
 
 import os
 import shutil
@@ -26,12 +26,12 @@ class Folder:
         """Whether a frame or a struct of that name was written."""
         return (self.path / name).exists()
 
-    def write(self, name: str, frame: pl.DataFrame) -> None:
+    def write_frame(self, name: str, frame: pl.DataFrame) -> None:
         """Write a frame, durable on return."""
         with self._draft(name) as file:
             frame.write_ipc(file)
 
-    def put(self, name: str, content: Iterable[bytes]) -> None:
+    def write_bytes(self, name: str, content: Iterable[bytes]) -> None:
         """Write the bytes of a frame, which come in parts; durable on return."""
         with self._draft(name) as file:
             file.writelines(content)
@@ -50,25 +50,25 @@ class Folder:
         """The files of every frame whose name begins so, by name."""
         return sorted(path for path in self.path.glob(f"{prefix}*") if not path.name.endswith((".draft", ".new")))
 
-    def read(self, name: str) -> pl.DataFrame:
+    def read_frame(self, name: str) -> pl.DataFrame:
         """A frame that was written."""
         return pl.read_ipc((self.path / name).read_bytes())
 
-    def all(self, prefix: str) -> Iterator[pl.DataFrame]:
+    def read_frames(self, prefix: str) -> Iterator[pl.DataFrame]:
         """Every frame whose name begins so, by name."""
         for path in self.paths(prefix):
             yield pl.read_ipc(path.read_bytes())
 
-    def height(self, prefix: str) -> int:
+    def count_rows(self, prefix: str) -> int:
         """How many rows there are in all frames whose name begins so."""
         return sum(int(pl.scan_ipc(path).select(pl.len()).collect().item()) for path in self.paths(prefix))
 
-    def note(self, name: str, value: Any) -> None:
+    def write_struct(self, name: str, value: Any) -> None:
         """Write a struct, durable on return."""
         self.path.mkdir(parents=True, exist_ok=True)
         write_atomically(self.path / name, msgspec.json.encode(value), durable=True)
 
-    def noted(self, name: str, kind: type[_T]) -> _T:
+    def read_struct(self, name: str, kind: type[_T]) -> _T:
         """A struct that was written."""
         return msgspec.json.decode((self.path / name).read_bytes(), type=kind)
 

@@ -1,7 +1,7 @@
-"""Works off replays in small steps between the mill's batches: choose payloads, put them through the rules a portion at
-a time, find what changes; unless it is a dry run, publish it.
+"""Runs replays in small steps between the mill's batches: select payloads, put them through the rules a portion at a
+time, conclude what changes and, unless it is a dry run, publish it.
 
-Readers see nothing of it before it is published. What was done is on disk: a mill that was killed goes on there. While
+Readers see nothing of a replay before it is published. Its files are on disk: a mill that was killed continues. While
 a replay is being published (`publications.py`), its feed waits, so that no batch of it comes between.
 """
 
@@ -32,7 +32,7 @@ from tidemill.mill.replay.folder import Folder
 from tidemill.mill.replay.offset_set import OffsetSet
 from tidemill.mill.replay.publications import Publications
 from tidemill.mill.replay.replay_history import ReplayPast, numbered_runs
-from tidemill.mill.replay.selection import revived, select
+from tidemill.mill.replay.selection import read_revived_payloads, select_payloads
 from tidemill.mill.stages import TransformPipeline
 from tidemill.mill.state import MillState, PublishManifest
 from tidemill.model.job import UNDER_WAY
@@ -45,8 +45,8 @@ _LOOK_EVERY_S: Final = 0.2
 
 
 class Replays:
-    """The replays of all tenants' feeds that a mill `owns`, one at a time, oldest first. `wake` (from any thread) says
-    that there may be one."""
+    """The replays of all tenants' feeds that a mill `owns`, one at a time, oldest first. Call `wake` (from any thread)
+    when there may be a new one."""
 
     def __init__(
         self,
@@ -76,14 +76,14 @@ class Replays:
         self._past: tuple[str, ReplayPast] | None = None
 
     def wake(self) -> None:
-        """There may be a new replay, or one was cancelled."""
+        """Look for replays at the next step: there may be a new one, or one was cancelled."""
         self._look = True
 
     def begin_anew(self, tenant: str, feed: str) -> None:
-        """Something of a feed is being deleted: what a replay of it has on disk must not bring that back."""
+        """Restart the replays of a feed of which something is deleted: their files on disk must not restore it."""
         for replay in self._replays.list(tenant):
             if replay.request.feed == feed and replay.state in UNDER_WAY:
-                self._folder(replay).remove()  # it is not being published: then its feed waits, deletions too
+                self._folder(replay).remove()  # no replay that is published: the deletions of its feed wait as well
                 self._past, self._look = None, True
                 with suppress(ConflictError, NotFoundError):  # it was cancelled at this moment
                     self._replays.change(replay, state="queued", done=0)
@@ -125,40 +125,41 @@ class Replays:
         self._status.state, self._status.looped_at_ns = "replaying", self._clock()
 
     def _next(self) -> Replay | None:
-        """The replay that is due. The catalog tells of new ones within a second; nobody should wait that long."""
+        """The replay that is due. Asks the catalog every _LOOK_EVERY_S, because its own
+        notice of a new replay takes up to a second."""
         now = time.monotonic()
         if self._current is None and not self._look and now < self._looked + _LOOK_EVERY_S:
             return None
         self._look, self._looked = False, now
-        found = [one for one in self._replays.under_way() if self._owns(one.tenant, one.request.feed)]
-        if found and (self._current is None or self._current.id != found[0].id):
+        due = [each for each in self._replays.under_way() if self._owns(each.tenant, each.request.feed)]
+        if due and (self._current is None or self._current.id != due[0].id):
             self._book.refresh()
-        self._current = found[0] if found else None
+        self._current = due[0] if due else None
         return self._current
 
-    def _advance(self, replay: Replay, position: int) -> None:
+    def _advance(self, replay: Replay, applied: int) -> None:
         folder = self._folder(replay)
         if not folder.has(milled.SELECTION):
-            self._begin(replay, folder, position)
+            self._begin(replay, folder, applied)
             return
-        selection = folder.read(milled.SELECTION)
+        selection = folder.read_frame(milled.SELECTION)
         portions = selection["portion"].unique().sort().to_list()
         number = next((n for n in portions if not milled.is_milled(folder, n)), None)
         if number is not None:
             self._mill(replay, folder, selection, number)
             return
-        more = revived(self._store, replay.tenant, replay.request.feed, selection)
+        more = read_revived_payloads(self._store, replay.tenant, replay.request.feed, selection)
         if more.is_empty():
-            self._conclude(replay, folder, selection, position)
+            self._conclude(replay, folder, selection, applied)
             return
         alone = pl.int_range(pl.len(), dtype=pl.UInt32) + 1 + int(str(selection["run"].max()))
-        more = milled.cut(more.with_columns(run=alone), portions[-1] + 1)
-        folder.write(milled.SELECTION, pl.concat([selection, more.select(selection.columns)]))
+        more = milled.cut_into_portions(more.with_columns(run=alone), portions[-1] + 1)
+        folder.write_frame(milled.SELECTION, pl.concat([selection, more.select(selection.columns)]))
         self._replays.change(replay, total=selection.height + more.height)
 
     def _mill(self, replay: Replay, folder: Folder, selection: pl.DataFrame, number: int) -> None:
         """Put one portion through the rules."""
-        milled.mill(
+        milled.mill_portion(
             self._store,
             self._pipeline,
             folder,
@@ -168,29 +169,29 @@ class Replays:
             number=number,
             past=self._past_of(replay, folder, selection) if self._looks_back(replay, selection) else None,
         )
-        points = folder.height("points-")
+        points = folder.count_rows("points-")
         if points > MAX_POINTS:
             message = f"it makes more than {MAX_POINTS:,} points, which is what one replay may: choose a shorter range"
             raise InputError(message)
         self._replays.change(replay, done=selection.filter(pl.col("portion") <= number).height)
         reach("replay.after_portion")
 
-    def _begin(self, replay: Replay, folder: Folder, position: int) -> None:
+    def _begin(self, replay: Replay, folder: Folder, applied: int) -> None:
         self._book.version(replay.tenant, replay.request.feed, replay.request.version)
-        selection = select(self._store, replay.tenant, replay.request, position)
+        selection = select_payloads(self._store, replay.tenant, replay.request, applied)
         self._replays.change(replay, state="running", started_ns=self._clock(), total=selection.height, done=0)
         if selection.is_empty():
             self._finish(replay, folder, ReplayOutcome())
         else:
-            folder.write(milled.SELECTION, milled.cut(self._in_runs(replay, selection)))
+            folder.write_frame(milled.SELECTION, milled.cut_into_portions(self._in_runs(replay, selection)))
 
     def _looks_back(self, replay: Replay, selection: pl.DataFrame) -> bool:
-        """Whether rules of any version to apply need the past."""
+        """Whether rules of any version to apply need history."""
         versions = selection["feed_version"].unique().to_list()
-        return any(self._pipeline.looks_back(replay.tenant, replay.request.feed, one) for one in versions)
+        return any(self._pipeline.looks_back(replay.tenant, replay.request.feed, version) for version in versions)
 
     def _in_runs(self, replay: Replay, selection: pl.DataFrame) -> pl.DataFrame:
-        """The selection with `run`: where rules look back, payloads between the chosen ones are part of the past."""
+        """The selection with `run`: where rules look back, payloads between the chosen ones are part of the history."""
         request = replay.request
         if not self._looks_back(replay, selection):
             return selection.with_columns(run=pl.lit(0, pl.UInt32))
@@ -199,16 +200,17 @@ class Replays:
         return numbered_runs(selection, applied["seq"])
 
     def _past_of(self, replay: Replay, folder: Folder, selection: pl.DataFrame) -> ReplayPast:
-        """The past as the replay under way sees it."""
+        """The history for the rules of the replay under way."""
         if self._past is None or self._past[0] != replay.id:
             past = ReplayPast(self._context, OffsetSet(selection["seq"]))
-            for points in folder.all("points-"):
+            for points in folder.read_frames("points-"):
                 past.add(points)
             self._past = replay.id, past
         return self._past[1]
 
-    def _conclude(self, replay: Replay, folder: Folder, selection: pl.DataFrame, position: int) -> None:
-        """Everything is milled: find what changes; publish it, or say it."""
+    def _conclude(self, replay: Replay, folder: Folder, selection: pl.DataFrame, applied: int) -> None:
+        """Conclude a replay whose portions are all milled: publish it or, for a dry run, report what it would
+        change."""
         feed = self._book.version(replay.tenant, replay.request.feed, replay.request.version)
         conclusion = self._concluding.conclude(replay, feed, folder)
         if replay.request.dry_run:
@@ -220,8 +222,8 @@ class Replays:
             feed=feed.name,
             version=self._context.versions.next(),
             now_ns=self._clock(),
-            at_seq=position,
-            at_idx=self._concluding.at_idx(replay.tenant, position),
+            at_seq=applied,
+            at_idx=self._concluding.at_idx(replay.tenant, applied),
             every=rollups.every_ns(feed),
             late=rollups.late_ns(feed),
             difference=conclusion.difference,
@@ -230,8 +232,8 @@ class Replays:
         self._publications.begin(manifest)
         self._past = None
 
-    def _finish(self, replay: Replay, folder: Folder, found: ReplayOutcome) -> None:
-        self._replays.change(replay, state="done", finished_ns=self._clock(), result=found)
+    def _finish(self, replay: Replay, folder: Folder, outcome: ReplayOutcome) -> None:
+        self._replays.change(replay, state="done", finished_ns=self._clock(), result=outcome)
         folder.remove()
         self._past = None
 

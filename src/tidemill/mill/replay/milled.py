@@ -1,6 +1,6 @@
-"""Puts a replay's payloads through decode and rules, a portion at a time, and keeps what comes out on disk.
+"""Puts a replay's payloads through decode and rules, a portion at a time, and writes the resulting frames to disk.
 
-Nothing is written to the store. A portion is some 8 MB of payloads: a fraction of a second between live batches.
+Writes nothing to the store. A portion is some 8 MB of payloads: a fraction of a second between live batches.
 """
 
 from itertools import groupby
@@ -39,12 +39,12 @@ def is_milled(folder: Folder, number: int) -> bool:
     return folder.has(f"counts-{number:05d}")
 
 
-def joined(folder: Folder, name: str) -> pl.DataFrame:
+def read_all_portions(folder: Folder, name: str) -> pl.DataFrame:
     """The frames of one name of all portions."""
-    return pl.concat(folder.all(f"{name}-"), how="vertical_relaxed")
+    return pl.concat(folder.read_frames(f"{name}-"), how="vertical_relaxed")
 
 
-def cut(selection: pl.DataFrame, first: int = 0) -> pl.DataFrame:
+def cut_into_portions(selection: pl.DataFrame, first: int = 0) -> pl.DataFrame:
     """The selection with `portion`, numbered from `first`: each of at most PORTION_BYTES (or of one payload) and
     PORTION_PAYLOADS."""
     portions, size, held = [], 0, 0
@@ -56,7 +56,7 @@ def cut(selection: pl.DataFrame, first: int = 0) -> pl.DataFrame:
     return selection.with_columns(pl.Series("portion", portions, dtype=pl.UInt32))
 
 
-def mill(
+def mill_portion(
     store: Store,
     pipeline: TransformPipeline,
     folder: Folder,
@@ -76,26 +76,26 @@ def mill(
     states = dict(zip(rows["seq"], rows["state"], strict=True))
     stored = store.frame("mill_payloads", tenant=tenant, seqs=rows["seq"])
     entries = [stored_entry(tenant, feed, row, versions[row["seq"]]) for row in stored.iter_rows(named=True)]
-    entries = [one for one in entries if states[one.seq] != "refused" or not pipeline.refuses(one)]
+    entries = [each for each in entries if states[each.seq] != "refused" or not pipeline.refuses(each)]
     numbers = dict(zip(rows["seq"], rows["run"], strict=True))
     milled = []
     for _, run in groupby(entries, key=lambda entry: (entry.payload.feed_version, numbers[entry.seq])):
-        one = _run(pipeline, tenant, feed, list(run), past)
+        transformed = _run(pipeline, tenant, feed, list(run), past)
         if past is not None:
-            past.add(one.points)
-        milled.append(one)
+            past.add(transformed.points)
+        milled.append(transformed)
     by_seq = {entry.seq: entry for entry in entries}
-    rejected = ledger.rejected([one.rejections for one in milled])
+    rejected = ledger.concat_rejections([part.rejections for part in milled])
     texts = pipeline.texts(by_seq, rejected)
     frames = {
-        "points": _joined([one.points for one in milled], POINTS),
-        "series": _joined([one.series for one in milled], SERIES),
+        "points": _joined([part.points for part in milled], POINTS),
+        "series": _joined([part.series for part in milled], SERIES),
         "rejected": rejected.with_columns(pl.Series("record", texts, dtype=pl.String)),
-        "origins": ledger.origins(entries),
-        "counts": _joined([one.counts for one in milled], COUNTS),
+        "origins": ledger.payload_origins(entries),
+        "counts": _joined([part.counts for part in milled], COUNTS),
     }
     for name, frame in frames.items():
-        folder.write(f"{name}-{number:05d}", frame)
+        folder.write_frame(f"{name}-{number:05d}", frame)
 
 
 def _run(
@@ -109,7 +109,7 @@ def _run(
     except Exception as error:
         if len(run) == 1:
             raise UnfitError(run[0].payload.receipt, error) from error
-        for entry in run:  # which one it is
+        for entry in run:  # raises for the entry that is the cause
             _run(pipeline, tenant, feed, [entry], past)
         raise
 

@@ -1,7 +1,7 @@
-"""What a replay comes to: the contest of its points with those that stand, decided for all of them together.
+"""Plans a replay: its points contend with the current points, decided for all of them at once.
 
-The points of the replayed payloads count as gone and are entered anew. Which rows are written, which go, and what
-changes for readers follows; nothing is written here.
+The stored points of the replayed payloads are left out, and their new points contend as if applied for the first time.
+The plan says which rows are written, which are removed and what changes for readers. Writes nothing.
 """
 
 from typing import Final
@@ -16,12 +16,12 @@ from tidemill.mill.context import MillContext
 from tidemill.mill.decide import Decision, decide_contest
 from tidemill.mill.lookup import StateReader
 from tidemill.mill.replay.offset_set import OffsetSet
-from tidemill.mill.replay.present import KEY, ROWS, present, rows, standing
+from tidemill.mill.replay.stored_rows import KEY, ROWS, as_rows, current_rows, read_rows_at
 from tidemill.mill.store_state import CURRENT
 from tidemill.rules.shape import POINTS, SERIES
 from tidemill.store.client import Store
 
-PLACE: Final = ["seq", "idx"]
+RECORD: Final = ["seq", "idx"]
 MOVED: Final = {
     "series": pl.UInt64,
     "time": pl.Int64,
@@ -35,14 +35,14 @@ MOVED: Final = {
 
 
 class ReplayPlan(msgspec.Struct, frozen=True):
-    """`points` (POINTS) to write; `withdrawn` (ROWS) to remove, among them what is left of deleted series at these
-    instants: the first submitted stays, also if it is dead; `rejections` (REJECTED) of the contest;
-    `superseded` (LOSERS): records of other payloads that lose; `replaced` (REPLACED) to write in place of the rows that
-    concern these payloads; `moved` (MOVED): each instant at which what stands changes, `was`/`is` whether there was, or
-    is, a point."""
+    """`points` (POINTS) to write; `removed` (ROWS): to remove, among them rows of deleted series at these
+    instants, which would win where the first record wins; `rejections` (REJECTED) of the contest;
+    `superseded` (LOSERS): records of other payloads; `replaced` (REPLACED) to write in place of the rows that
+    concern these payloads; `moved` (MOVED): each instant at which the current value changes, `was`/`is`: whether there
+    was, or is, a point."""
 
     points: pl.DataFrame
-    withdrawn: pl.DataFrame
+    removed: pl.DataFrame
     rejections: pl.DataFrame
     superseded: pl.DataFrame
     replaced: pl.DataFrame
@@ -50,52 +50,52 @@ class ReplayPlan(msgspec.Struct, frozen=True):
 
 
 class Planner:
-    """Plans against one store. What is known of the series concerned is brought up to date."""
+    """Plans against one store. Loads the series concerned into the known series."""
 
     def __init__(self, context: MillContext) -> None:
         self._reader = StateReader(context)
         self._store = context.store
         self._known = context.known
 
-    def plan(self, tenant: str, feed: Feed, places: OffsetSet, offered: pl.DataFrame, old: pl.DataFrame) -> ReplayPlan:
-        """The fate of `offered` (POINTS: what the rules let pass of the payloads at `places`), where `old` (ROWS) is
-        what these payloads have in the store."""
+    def plan(self, tenant: str, feed: Feed, offsets: OffsetSet, offered: pl.DataFrame, old: pl.DataFrame) -> ReplayPlan:
+        """The plan for `offered` (POINTS that the rules accepted, of the payloads at `offsets`), given the `old` (ROWS)
+        of these payloads in the store."""
         keys = pl.concat([frame.select("series", "time") for frame in (offered, old)])
-        here = present(self._store, tenant, keys)
+        stored = read_rows_at(self._store, tenant, keys)
         ids = keys["series"].unique()
         self._known.load_series(tenant, ids, 0)
-        gone = self._known.frame(ids).select("series", "deleted_seq")
-        there = here.join(gone, on="series")
-        here = there.filter(pl.col("seq") > pl.col("deleted_seq")).select(list(ROWS))
-        dead = there.filter(pl.col("seq") <= pl.col("deleted_seq")).select(list(ROWS))
-        rest = here.filter(~places.has())
+        deleted = self._known.frame(ids).select("series", "deleted_seq")
+        stored = stored.join(deleted, on="series")
+        alive = stored.filter(pl.col("seq") > pl.col("deleted_seq")).select(list(ROWS))
+        dead = stored.filter(pl.col("seq") <= pl.col("deleted_seq")).select(list(ROWS))
+        rest = alive.filter(~offsets.has())
         decision = self._contend(tenant, feed, offered, rest)
         after = pl.concat([rest, decision.points.select(list(ROWS))])
         return ReplayPlan(
             points=decision.points.select(list(POINTS)),
-            withdrawn=pl.concat([old, dead]).unique().join(decision.points, on=[*KEY, *PLACE], how="anti"),
+            removed=pl.concat([old, dead]).unique().join(decision.points, on=[*KEY, *RECORD], how="anti"),
             rejections=decision.rejections,
             superseded=decision.superseded,
             replaced=decision.replaced,
-            moved=_moved(standing(here), standing(after)),
+            moved=_moved(current_rows(alive), current_rows(after)),
         )
 
     def _contend(self, tenant: str, feed: Feed, offered: pl.DataFrame, rest: pl.DataFrame) -> Decision:
-        """The contest of what is offered with the `rest`, as if nothing of it had ever been applied."""
+        """The contest of the offered points with the `rest`, as if none of them had been applied before."""
         points = offered if not offered.is_empty() else pl.DataFrame(schema=POINTS)
         contest = Contest(feed, points, pl.DataFrame(schema=SERIES))
         state = self._reader.read_settled(tenant, feed.name, points["seq"], [contest])
-        return decide_contest(contest, msgspec.structs.replace(state, current=standing(rest).select(list(CURRENT))))
+        return decide_contest(contest, msgspec.structs.replace(state, current=current_rows(rest).select(list(CURRENT))))
 
 
-def old_points(store: Store, tenant: str, feed: str, places: OffsetSet) -> pl.DataFrame:
+def read_old_points(store: Store, tenant: str, feed: str, offsets: OffsetSet) -> pl.DataFrame:
     """ROWS of these payloads in the store."""
-    return rows(store.frame("replay_points", tenant=tenant, feed=feed, **places.bound)).filter(places.has())
+    return as_rows(store.frame("replay_points", tenant=tenant, feed=feed, **offsets.bound)).filter(offsets.has())
 
 
 def _moved(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
-    """MOVED from what stands before and after."""
-    columns = [*KEY, *PLACE, "value"]
+    """MOVED, from the current rows before and after."""
+    columns = [*KEY, *RECORD, "value"]
     old = before.select(*columns, was=pl.lit(True))
     new = after.select(*columns, **{"is": pl.lit(True)})
     both = old.join(new, on=KEY, how="full", coalesce=True, suffix="_new").with_columns(
@@ -116,4 +116,4 @@ def _moved(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
 
 def joined_rejections(by_rules: pl.DataFrame, plan: ReplayPlan) -> pl.DataFrame:
     """REJECTED of the replayed payloads altogether: by the rules and by the contest."""
-    return ledger.rejected([by_rules, plan.rejections])
+    return ledger.concat_rejections([by_rules, plan.rejections])

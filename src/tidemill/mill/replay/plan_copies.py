@@ -1,29 +1,22 @@
-"""Keeps a copy of what is about to be published in the store, for a mill that lost its disk.
+"""Keeps a copy of a plan in the store while it is published, for a mill that lost its disk.
 
-What a plan was decided from is gone once half of it is published: points that were replaced are merged away, the ledger
-says other things. So the plan itself is kept beside what it changes, as the files of its folder, until all of it is
-published.
+A plan that is half published cannot be decided again: replaced points are merged away, and the ledger has changed. So
+the files of the plan are kept in the store until all of it is published.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
 from tidemill.mill.replay.folder import Folder
 from tidemill.store.client import Store
+from tidemill.store.tables import table
 
 _PART_BYTES: Final = 4 << 20
 _INSERT_BYTES: Final = 16 << 20  # at once
-_SCHEMA: Final[dict[str, Any]] = {
-    "tenant": pl.String,
-    "replay": pl.String,
-    "feed": pl.String,
-    "name": pl.String,
-    "part": pl.UInt32,
-    "content": pl.Binary,
-}
+_COLUMNS: Final = ("tenant", "replay", "feed", "name", "part", "content")
 
 
 class PlanCopies:
@@ -53,7 +46,7 @@ class PlanCopies:
         parts = self._store.rows("replay_plan_parts", tenant=tenant, replay=replay)
         for name in dict.fromkeys(row["name"] for row in parts):
             numbers = [row["part"] for row in parts if row["name"] == name]
-            folder.put(name, (self._content(tenant, replay, name, number) for number in numbers))
+            folder.write_bytes(name, (self._content(tenant, replay, name, number) for number in numbers))
         return bool(parts)
 
     def drop(self, tenant: str, replay: str) -> None:
@@ -69,7 +62,9 @@ class PlanCopies:
 
     def _insert(self, rows: list[tuple[str, str, str, str, int, bytes]]) -> None:
         if rows:
-            self._store.insert("replay_plans", pl.DataFrame(rows, schema=_SCHEMA, orient="row"))
+            self._store.insert(
+                "replay_plans", table("replay_plans").rows(pl.DataFrame(rows, schema=_COLUMNS, orient="row"))
+            )
 
 
 def _parts(paths: list[Path]) -> Iterator[tuple[str, int, bytes]]:

@@ -1,7 +1,8 @@
 """Which replays are being published, from the moment that their plan is decided until all of it is in the store.
 
-A feed of which a replay is being published waits: no batch of it comes between planned and published. Other feeds go
-on, also while a publication fails and is tried again. What was begun is ended by whoever runs the partition next: the
+A feed of which a replay is being published waits: no batch of it is applied between plan and publication. Other feeds
+go on, also while a publication fails and is tried again. The next mill of the partition ends a publication that was
+begun: the
 manifest is in the mill's state, the plan on disk and, for a mill that lost its disk, in the store.
 """
 
@@ -57,20 +58,20 @@ class Publications:
         self._pieces: Iterator[None] | None = None
 
     def resume(self) -> None:
-        """Block the feeds of what was being published when the mill ended, and clear away what is of no use any more.
+        """Block the feeds of the publications under way when the mill ended, and remove folders and copies of no use.
         Call it before the first batch. Raises UnavailableError: nothing may be applied before."""
-        found = {(one.tenant, one.replay): one for one in self._state.manifests()}
+        manifests = {(each.tenant, each.replay): each for each in self._state.manifests()}
         for path in self._path.glob("*/*"):
             folder, key = Folder(path), (path.parent.name, path.name)
-            if folder.has(_MANIFEST) and key not in found:
-                found[key] = folder.noted(_MANIFEST, PublishManifest)
-                self._state.save_manifest(found[key])
-            elif key not in found and not self._is_under_way(*key):
+            if folder.has(_MANIFEST) and key not in manifests:
+                manifests[key] = folder.read_struct(_MANIFEST, PublishManifest)
+                self._state.save_manifest(manifests[key])
+            elif key not in manifests and not self._is_under_way(*key):
                 folder.remove()
         for tenant, replay, feed in self._copies.kept():
-            if self._owns(tenant, feed) and (tenant, replay) not in found:
-                self._copies.drop(tenant, replay)  # the mill ended before it was whole
-        self._manifests = list(found.values())
+            if self._owns(tenant, feed) and (tenant, replay) not in manifests:
+                self._copies.drop(tenant, replay)  # the mill ended before the copy was whole
+        self._manifests = list(manifests.values())
         self._block()
 
     def begin(self, manifest: PublishManifest) -> None:
@@ -104,17 +105,19 @@ class Publications:
         folder = self._folder(manifest)
         if manifest == self._planned:
             yield from self._copies.keep(folder, manifest.tenant, manifest.replay, manifest.feed)
-            folder.note(_MANIFEST, manifest)
+            folder.write_struct(_MANIFEST, manifest)
             self._state.save_manifest(manifest)
             self._planned = None
             reach("replay.planned")
-        if (replay := self._replay(manifest)) is None:  # it is not known any more, though some may be published
+        if (
+            replay := self._replay(manifest)
+        ) is None:  # the replay is not known any more, though some of it may be published
             yield from self._publish(folder, manifest)
         elif replay.state not in OVER and self._may_publish(replay, folder, manifest):
             yield from self._publish(folder, manifest)
             with suppress(NotFoundError):
-                found, now = manifest.difference, self._clock()
-                self._replays.change(replay, state="done", finished_ns=now, result=found)
+                now, outcome = self._clock(), manifest.difference
+                self._replays.change(replay, state="done", finished_ns=now, result=outcome)
             reach("replay.published")
 
     def _may_publish(self, replay: Replay, folder: Folder, manifest: PublishManifest) -> bool:
@@ -135,7 +138,7 @@ class Publications:
             return True
         if not self._copies.bring_back(folder, manifest.tenant, manifest.replay):
             return False
-        folder.note(_MANIFEST, manifest)
+        folder.write_struct(_MANIFEST, manifest)
         return True
 
     def _publish(self, folder: Folder, manifest: PublishManifest) -> Iterator[None]:
@@ -143,12 +146,12 @@ class Publications:
             return
         yield from self._publisher.publish(folder, manifest)
         self._context.versions.raise_to(manifest.version)
-        self._context.known.drop_all()  # what is remembered of the store is of before
+        self._context.known.drop_all()  # the known series are those from before the publication
         self._context.status.restated += 1
         _log.info("replay %s is published", manifest.replay)
 
     def _end(self, manifest: PublishManifest) -> None:
-        """Nothing of it is left to do: its feed goes on, last of all."""
+        """End a publication that is complete: remove its files and, last, unblock its feed."""
         folder = self._folder(manifest)
         folder.drop(_MANIFEST)  # first: what is left of a folder is no plan
         self._copies.drop(manifest.tenant, manifest.replay)
@@ -159,7 +162,7 @@ class Publications:
         self._block()
 
     def _block(self) -> None:
-        self.blocked = {(one.tenant, one.feed): one.at_seq for one in self._manifests}
+        self.blocked = {(each.tenant, each.feed): each.at_seq for each in self._manifests}
 
     def _replay(self, manifest: PublishManifest) -> Replay | None:
         try:

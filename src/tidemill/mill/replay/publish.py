@@ -14,15 +14,14 @@ from tidemill.crash_points import reach
 from tidemill.mill import ledger, rollups
 from tidemill.mill.context import MillContext
 from tidemill.mill.known import KnownSeries
-from tidemill.mill.ledger import INSTANT
 from tidemill.mill.replay.folder import Folder
-from tidemill.mill.replay.present import KEY
-from tidemill.mill.series import series_rows
+from tidemill.mill.replay.stored_rows import KEY
 from tidemill.mill.state import PublishManifest
 from tidemill.mill.superseded import RecordTexts, write_superseded
-from tidemill.mill.writes import point_rows, replaced_rows
+from tidemill.mill.writes import point_rows, replaced_rows, series_rows
 from tidemill.model.time import NS_PER_S
 from tidemill.rules.shape import version_of
+from tidemill.store.tables import table
 
 _CHUNK: Final = 10_000
 _ROWS: Final = 250_000
@@ -30,8 +29,8 @@ _MEANS: Final = {"series": pl.UInt64, "window": pl.Int64, "new_mean": pl.Float64
 
 
 class Publisher:
-    """Writes plans. `texts_of` cuts records out of payloads. Looks series up by itself: what the mill knows of them
-    changes between two pieces."""
+    """Writes plans. `texts_of` cuts records out of payloads. Loads known series of its own, because those of the mill
+    change between two pieces."""
 
     def __init__(self, context: MillContext, texts_of: RecordTexts) -> None:
         self._context = context
@@ -41,29 +40,29 @@ class Publisher:
     def publish(self, folder: Folder, manifest: PublishManifest) -> Iterator[None]:
         """Make the store what the plan in `folder` says, a pause after each piece. Raises StoreUnavailableError,
         StoreQueryError with some of it written: publish all of it again."""
-        tenant, points, known = manifest.tenant, folder.read("plan-points"), KnownSeries(self._store)
+        tenant, points, known = manifest.tenant, folder.read_frame("plan-points"), KnownSeries(self._store)
         yield from self._ledger(folder, manifest)
         reach("replay.after_ledger")
         known.load_series(tenant, points["series"].unique(), 0)
-        series = series_rows(known.frame(points["series"].unique()), tenant, folder.read("plan-series"), points)
+        series = series_rows(known.frame(points["series"].unique()), tenant, folder.read_frame("plan-series"), points)
         yield from self._insert("series", series)
-        yield from self._points(tenant, points, folder.read("plan-withdrawn"))
+        yield from self._points(tenant, points, folder.read_frame("plan-withdrawn"))
         reach("replay.after_points")
-        self._supersede(manifest, folder.read("plan-superseded"))
+        self._supersede(manifest, folder.read_frame("plan-superseded"))
         yield
-        windows, changed = folder.read("plan-windows"), folder.read("plan-changed-windows")
+        windows, changed = folder.read_frame("plan-windows"), folder.read_frame("plan-changed-windows")
         known.load_series(tenant, windows["series"].unique(), 0)
         changed = yield from self._rollups(known, manifest, windows, changed)
         reach("replay.after_rollups")
-        yield from self._outcomes(folder.read("plan-outcomes"), manifest)
+        yield from self._outcomes(folder.read_frame("plan-outcomes"), manifest)
         reach("replay.after_outcomes")
-        yield from self._insert("changes", change_rows(folder.read("plan-moved"), manifest))
+        yield from self._insert("changes", change_rows(folder.read_frame("plan-moved"), manifest))
         yield from self._insert("changes", window_change_rows(changed, manifest))
         reach("replay.after_changes")
 
     def _ledger(self, folder: Folder, manifest: PublishManifest) -> Iterator[None]:
-        rows = folder.read("plan-ledger")
-        concerned = pl.concat([rows["seq"], folder.read("plan-ledger-old")["seq"]]).unique().sort()
+        rows = folder.read_frame("plan-ledger")
+        concerned = pl.concat([rows["seq"], folder.read_frame("plan-ledger-old")["seq"]]).unique().sort()
         for start in range(0, len(concerned), _CHUNK):
             yield from self._command(
                 "replay_purge_rejections",
@@ -72,7 +71,7 @@ class Publisher:
                 seqs=concerned[start : start + _CHUNK],
             )
         yield from self._insert("rejections", rows)
-        stale = folder.read("plan-stale")
+        stale = folder.read_frame("plan-stale")
         for part in stale.iter_slices(_CHUNK):
             if part.height:
                 yield from self._command(
@@ -83,22 +82,22 @@ class Publisher:
                     seqs=part["seq"],
                     idxs=part["idx"],
                 )
-        yield from self._insert("replaced", replaced_rows(manifest.tenant, folder.read("plan-replaced")))
+        yield from self._insert("replaced", replaced_rows(manifest.tenant, folder.read_frame("plan-replaced")))
 
-    def _points(self, tenant: str, points: pl.DataFrame, withdrawn: pl.DataFrame) -> Iterator[None]:
-        """Where another row takes the place of one that goes, that one goes first: merged with it, the new row could be
-        the one that is dropped."""
-        instead = points.join(withdrawn, on=KEY, how="semi")
-        yield from self._insert_points(tenant, points.join(withdrawn, on=KEY, how="anti"))
-        yield from self._withdraw(tenant, withdrawn)
+    def _points(self, tenant: str, points: pl.DataFrame, removed: pl.DataFrame) -> Iterator[None]:
+        """Write the points and remove rows. Where a new row has the key of a removed one, the old row is removed first,
+        because a merge of both could drop the new row."""
+        instead = points.join(removed, on=KEY, how="semi")
+        yield from self._insert_points(tenant, points.join(removed, on=KEY, how="anti"))
+        yield from self._remove(tenant, removed)
         yield from self._insert_points(tenant, instead)
 
     def _insert_points(self, tenant: str, points: pl.DataFrame) -> Iterator[None]:
         for part in points.iter_slices(_ROWS):
-            yield from self._insert("points", _plain(point_rows(tenant, part)))
+            yield from self._insert("points", table("points").without_null_lists(point_rows(tenant, part)))
 
-    def _withdraw(self, tenant: str, withdrawn: pl.DataFrame) -> Iterator[None]:
-        for part in withdrawn.sort("series", "time").iter_slices(_CHUNK):
+    def _remove(self, tenant: str, removed: pl.DataFrame) -> Iterator[None]:
+        for part in removed.sort("series", "time").iter_slices(_CHUNK):
             if part.height:
                 yield from self._command(
                     "replay_purge_points",
@@ -110,11 +109,11 @@ class Publisher:
                     idxs=part["idx"],
                 )
 
-    def _supersede(self, manifest: PublishManifest, lost: pl.DataFrame) -> None:
-        if lost.is_empty():
+    def _supersede(self, manifest: PublishManifest, superseded: pl.DataFrame) -> None:
+        if superseded.is_empty():
             return
         tenant, feed, version = manifest.tenant, manifest.feed, manifest.version
-        write_superseded(self._context, tenant, feed, lost, texts_of=self._texts_of, version=version)
+        write_superseded(self._context, tenant, feed, superseded, texts_of=self._texts_of, version=version)
 
     def _rollups(
         self, known: KnownSeries, manifest: PublishManifest, windows: pl.DataFrame, changed: pl.DataFrame
@@ -126,19 +125,19 @@ class Publisher:
             if part.height:
                 means.append(self._windows(known, manifest, part, changed))
                 yield
-        found = pl.concat(means)
-        return changed.drop("new_mean").join(found, on=rollups.KEY, how="left", maintain_order="left")
+        published = pl.concat(means)
+        return changed.drop("new_mean").join(published, on=rollups.KEY, how="left", maintain_order="left")
 
     def _windows(
         self, known: KnownSeries, manifest: PublishManifest, windows: pl.DataFrame, changed: pl.DataFrame
     ) -> pl.DataFrame:
         """Publish some windows; `series`, `window` and `new_mean` of those that have points."""
         of: dict[str, Any] = {"tenant": manifest.tenant, "every": manifest.every}
-        before = rollups.stored(self._store, windows=windows, **of)
-        present = rollups.values(self._store, known, windows=windows, late=manifest.late, **of)
+        before = rollups.read_stored_windows(self._store, windows=windows, **of)
+        present = rollups.read_window_values(self._store, known, windows=windows, late=manifest.late, **of)
         restated = changed.join(windows, on=rollups.KEY, how="semi")
         version, now = manifest.version, manifest.now_ns
-        self._store.insert("rollups", rollups.rows(present, before, restated, version=version, now=now, **of))
+        self._store.insert("rollups", rollups.rollup_rows(present, before, restated, version=version, now=now, **of))
         return present.select(*rollups.KEY, new_mean="mean")
 
     def _outcomes(self, outcomes: pl.DataFrame, manifest: PublishManifest) -> Iterator[None]:
@@ -172,50 +171,38 @@ class Publisher:
 
 
 def change_rows(moved: pl.DataFrame, manifest: PublishManifest) -> pl.DataFrame:
-    """Rows of table `changes` for the values that move (`plan.MOVED`); what appears where nothing was is no change of
-    a published value, unless its place had been rejected: it is told as well, for whoever follows."""
-    changed = moved.select(
-        "series",
-        "time",
-        "old",
-        "new",
-        pl.col("was").cast(pl.UInt64).alias("old_count"),
-        pl.col("is").cast(pl.UInt64).alias("new_count"),
-        pl.when("is").then("cause_seq").otherwise(0).alias("cause_seq"),
-        pl.when("is").then("cause_idx").otherwise(0).alias("cause_idx"),
-    )
-    return _with_offset(changed, manifest, at_idx=manifest.at_idx, every_s=0)
+    """Rows of table `changes` for the instants of `plan.MOVED`, also where there was no value before: a follower of
+    the changes reads the new value."""
+    of_point = {
+        "old_count": pl.col("was"),
+        "new_count": pl.col("is"),
+        "cause_seq": pl.when("is").then("cause_seq").otherwise(0),
+        "cause_idx": pl.when("is").then("cause_idx").otherwise(0),
+    }
+    return _published_changes(moved, manifest, idx=manifest.at_idx, every_s=0, **of_point)
 
 
 def window_change_rows(changed: pl.DataFrame, manifest: PublishManifest) -> pl.DataFrame:
-    """Rows of table `changes` for windows (`compare.WINDOW_CHANGES`). They are written after those of points, and so
-    have a place after them: who follows misses none."""
-    rows = changed.select(
-        "series",
-        pl.col("window").alias("time"),
-        pl.col("old_mean").alias("old"),
-        pl.col("new_mean").alias("new"),
-        "old_count",
-        "new_count",
-        pl.lit(0, pl.UInt64).alias("cause_seq"),
-        pl.lit(0, pl.UInt32).alias("cause_idx"),
-    )
-    return _with_offset(rows, manifest, at_idx=manifest.at_idx + 1, every_s=manifest.every // NS_PER_S)
+    """Rows of table `changes` for windows (`compare.WINDOW_CHANGES`). They are written after those of points and have a
+    higher index, so that a follower misses none."""
+    of_window = {"time": pl.col("window"), "old": pl.col("old_mean"), "new": pl.col("new_mean")}
+    no_cause = {"cause_seq": 0, "cause_idx": 0}
+    every_s = manifest.every // NS_PER_S
+    return _published_changes(changed, manifest, idx=manifest.at_idx + 1, every_s=every_s, **of_window, **no_cause)
 
 
-def _with_offset(changed: pl.DataFrame, manifest: PublishManifest, *, at_idx: int, every_s: int) -> pl.DataFrame:
-    """What a replay changed, with the offset and the time that it carries."""
-    return changed.with_columns(
-        pl.lit(manifest.tenant).alias("tenant"),
-        pl.lit(manifest.at_seq, pl.UInt64).alias("seq"),
-        pl.lit(at_idx, pl.UInt32).alias("idx"),
-        pl.lit(every_s, pl.UInt32).alias("every_s"),
-        pl.col("time").cast(INSTANT),
-        pl.lit(manifest.feed).alias("feed"),
-        pl.lit("replay").alias("why"),
-        pl.lit(manifest.replay).alias("replay"),
-        pl.lit(manifest.now_ns).cast(INSTANT).alias("changed_at"),
-        pl.lit(manifest.version, pl.UInt64).alias("version"),
+def _published_changes(changed: pl.DataFrame, manifest: PublishManifest, **values: Any) -> pl.DataFrame:
+    """Rows of table `changes` with these values, and with the offset and the time of the replay."""
+    return table("changes").rows(
+        changed,
+        tenant=manifest.tenant,
+        seq=manifest.at_seq,
+        feed=manifest.feed,
+        why="replay",
+        replay=manifest.replay,
+        changed_at=manifest.now_ns,
+        version=manifest.version,
+        **values,
     )
 
 
@@ -226,35 +213,15 @@ def ledger_rows(
     of the `old` ledger that are no longer: marked as recovered."""
     records = rejected["record"].to_list()
     now = ledger.rejection_rows(rejected.drop("record"), manifest.tenant, manifest.feed, origins, records)
-    blank = [pl.lit("").alias("recovered_by"), pl.lit(None, INSTANT).alias("recovered_at")]
-    now = now.with_columns(blank)
     fresh = pl.col("recovered_by") == ""
-    fallen = old.join(rejected, on=["seq", "idx"], how="anti").select(
-        pl.lit(manifest.tenant).alias("tenant"),
-        pl.lit(manifest.feed).alias("feed"),
-        *(
-            "seq",
-            "idx",
-            "receipt",
-            "reasons",
-            "detail",
-            "record",
-            "rules_version",
-            "series",
-            "winner_seq",
-            "winner_idx",
-        ),
-        pl.col("received_ns").cast(INSTANT).alias("received_at"),
-        pl.col("time_ns").cast(INSTANT).alias("time"),
-        (-version_of("winner_seq", "winner_idx")).alias("version"),
-        pl.when(fresh).then(pl.lit(manifest.replay)).otherwise("recovered_by").alias("recovered_by"),
-        pl.when(fresh).then(manifest.now_ns).otherwise("recovered_ns").cast(INSTANT).alias("recovered_at"),
+    recovered = table("rejections").rows(
+        old.join(rejected, on=["seq", "idx"], how="anti"),
+        tenant=manifest.tenant,
+        feed=manifest.feed,
+        received_at=pl.col("received_ns"),
+        time=pl.col("time_ns"),
+        recovered_by=pl.when(fresh).then(pl.lit(manifest.replay)).otherwise("recovered_by"),
+        recovered_at=pl.when(fresh).then(manifest.now_ns).otherwise("recovered_ns"),
+        version=-version_of("winner_seq", "winner_idx"),
     )
-    return pl.concat([now, fallen.select(now.columns)], how="vertical_relaxed")
-
-
-def _plain(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows without nulls where the table takes none."""
-    return rows.with_columns(
-        pl.col(name).fill_null(pl.lit([], dtype=rows.schema[name])) for name in ("attributes", "marks")
-    )
+    return pl.concat([now, recovered])

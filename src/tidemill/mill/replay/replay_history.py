@@ -1,5 +1,5 @@
-"""The past as a replay sees it: what the store holds, without what its payloads left there, and with what their records
-become now."""
+"""The history for the rules of a replay: accepted points of the store, without those of the replayed payloads, and with
+the points that these payloads make now."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -16,49 +16,49 @@ _COLUMNS: Final = list(POINTS)
 
 
 class ReplayPast(StorePast):
-    """The past in one store as of any place, had the payloads at `places` been applied as they are now. `add` what they
-    become, in the order of the log."""
+    """The history at any offset, as if the payloads at `offsets` had been applied as they are now. Call `add` with the
+    points that they make, in the order of the log."""
 
-    def __init__(self, context: MillContext, places: OffsetSet) -> None:
+    def __init__(self, context: MillContext, offsets: OffsetSet) -> None:
         super().__init__(context)
-        self._places = places
-        self._become = pl.DataFrame(schema=POINTS)
+        self._offsets = offsets
+        self._points = pl.DataFrame(schema=POINTS)
 
     def add(self, points: pl.DataFrame) -> None:
-        """Points of these payloads that the rules let pass."""
-        self._become = pl.concat([self._become, points.select(_COLUMNS)])
+        """Add points of these payloads that the rules accepted."""
+        self._points = pl.concat([self._points, points.select(_COLUMNS)])
 
     def latest(self, tenant: str, since: pl.DataFrame, *, before_seq: int) -> pl.DataFrame:
-        """As `Past.latest`; here every point since is looked at, as the store cannot leave out a payload's."""
+        """As `Past.latest`. Reads every point since, because the store cannot leave out the points of a payload."""
         self._possible(tenant, since, 0)
         now = since.select("series", pl.col("time").alias("first"), pl.lit(MAX_NS).alias("last"))
-        found = self._query(tenant, now, 0, before_seq).filter(pl.col("value").is_not_null())
-        later = found.join(since, on="series", suffix="_asked").filter(pl.col("time") >= pl.col("time_asked"))
+        points = self._query(tenant, now, 0, before_seq).filter(pl.col("value").is_not_null())
+        later = points.join(since, on="series", suffix="_since").filter(pl.col("time") >= pl.col("time_since"))
         return later.group_by("series").agg(pl.col("time").max()).select(list(LATEST))
 
-    def _possible(self, tenant: str, asked: pl.DataFrame, within_ns: int) -> pl.DataFrame:
-        self._known.load_series(tenant, asked["series"].unique(), 0)
-        return asked
+    def _possible(self, tenant: str, series: pl.DataFrame, within_ns: int) -> pl.DataFrame:
+        self._known.load_series(tenant, series["series"].unique(), 0)
+        return series
 
     def _query(self, tenant: str, now: pl.DataFrame, back_ns: int, before_seq: int) -> pl.DataFrame:
-        stored = super()._query(tenant, now, back_ns, before_seq).select(_COLUMNS).filter(~self._places.has())
+        stored = super()._query(tenant, now, back_ns, before_seq).select(_COLUMNS).filter(~self._offsets.has())
         first, last = now["first"].min(), now["last"].max()
         assert isinstance(first, int)
-        mine = self._become.join(now, on="series", how="semi").filter(
+        made = self._points.join(now, on="series", how="semi").filter(
             pl.col("time").is_between(first - back_ns, last) & (pl.col("seq") < before_seq)
         )
-        return pl.concat([stored, mine], how="vertical_relaxed")
+        return pl.concat([stored, made], how="vertical_relaxed")
 
 
 def numbered_runs(selection: pl.DataFrame, between: Iterable[int]) -> pl.DataFrame:
-    """A selection with `run`: payloads of one run have no other payload of the feed between them. `between` are the
-    places of all that were applied."""
+    """A selection with `run`: payloads of one run have no other payload of the feed between them. `between`: the
+    offsets of all applied payloads."""
     others = set(between) - set(selection["seq"])
-    places = pl.concat(
+    offsets = pl.concat(
         [
             selection.select("seq", other=pl.lit(False)),
             pl.DataFrame({"seq": sorted(others)}, schema={"seq": pl.UInt64}).with_columns(other=pl.lit(True)),
         ]
     ).sort("seq")
-    runs = places.with_columns(run=pl.col("other").cum_sum().cast(pl.UInt32)).filter(~pl.col("other"))
+    runs = offsets.with_columns(run=pl.col("other").cum_sum().cast(pl.UInt32)).filter(~pl.col("other"))
     return selection.drop("run", strict=False).join(runs.select("seq", "run"), on="seq", maintain_order="left")

@@ -1,4 +1,5 @@
-"""Why a point of an accepted record is there no more: its series or range was deleted, or it is past retention."""
+"""Explains why a point of an accepted record is not stored: its series or range was deleted, or it is past
+retention."""
 
 from collections.abc import Callable, Iterator
 
@@ -34,11 +35,11 @@ class Explainer:
 
     def expired_before(self, tenant: str, feed: str) -> int:
         """Points that were received before this may be past retention, ns, by some version of the feed that does not
-        seal: where windows are sealed, it must show that they are."""
+        seal. Of a version that seals, the sealed windows themselves explain what is absent."""
         kept = [
-            duration_ns(one.retention.points)
-            for one in self.versions(tenant, feed)
-            if one.retention.points and not (one.retention.seal_rollups and one.rollups)
+            duration_ns(version.retention.points)
+            for version in self.versions(tenant, feed)
+            if version.retention.points and not (version.retention.seal_rollups and version.rollups)
         ]
         return self._clock() - min(kept) if kept else NEVER
 
@@ -46,17 +47,18 @@ class Explainer:
         """Without points of deleted series."""
         if points.is_empty():
             return points
-        gone = self._deleted(tenant, points["series"].unique())
-        kept = points.join(gone, on="series", how="left").filter(
+        deleted = self._deleted(tenant, points["series"].unique())
+        kept = points.join(deleted, on="series", how="left").filter(
             pl.col("deleted_seq").is_null() | (pl.col("seq") > pl.col("deleted_seq"))
         )
         return kept.drop("deleted_seq")
 
-    def unexplained(self, tenant: str, feed: str, absent: pl.DataFrame, buried: pl.DataFrame) -> pl.DataFrame:
-        """Of absent points (`again.POINTS`) those that nothing explains; `buried`: see `receipts.Stored`."""
+    def unexplained(self, tenant: str, feed: str, absent: pl.DataFrame, tombstones: pl.DataFrame) -> pl.DataFrame:
+        """Of absent points (`decoded.POINTS`) those that nothing explains; `tombstones`: see
+        `receipt_check.StoredPayloads`."""
         rest = self.alive(tenant, absent)
-        rest = rest.join(buried.filter(pl.col("series") == 0), on=["seq", "idx"], how="anti")
-        rest = rest.join(buried, on=["seq", "idx", "series"], how="anti")
+        rest = rest.join(tombstones.filter(pl.col("series") == 0), on=["seq", "idx"], how="anti")
+        rest = rest.join(tombstones, on=["seq", "idx", "series"], how="anti")
         if rest.is_empty():
             return rest
         rest = self._unsealed(tenant, feed, rest)
@@ -64,12 +66,12 @@ class Explainer:
 
     def _unsealed(self, tenant: str, feed: str, absent: pl.DataFrame) -> pl.DataFrame:
         """Without points whose window was sealed after they counted for it."""
-        sealing = {rollups.every_ns(one): one for one in self.versions(tenant, feed) if one.retention.seal_rollups}
+        sealing = {rollups.every_ns(each): each for each in self.versions(tenant, feed) if each.retention.seal_rollups}
         for every, version in sealing.items():
             if every and not absent.is_empty():
-                asked = absent.with_columns(sealed_until=pl.lit(MAX_NS))
-                found = sealed_records(self._store, tenant, version, asked)
-                counted = found.filter(pl.col("seq") <= pl.col("sealed_seq"))
+                records = absent.with_columns(sealed_until=pl.lit(MAX_NS))
+                sealed = sealed_records(self._store, tenant, version, records)
+                counted = sealed.filter(pl.col("seq") <= pl.col("sealed_seq"))
                 absent = absent.join(counted, on=["series", "time", "ordinal", "seq", "idx"], how="anti")
         return absent
 

@@ -1,6 +1,6 @@
 """Repairs a data folder that no server works on: log and store give each other back what one of them has lost.
 
-Nothing is written that its own checksum does not prove. What is gone from both is said to be.
+Writes only bytes that match their checksum. Bytes that both have lost are reported as lost.
 """
 
 from pathlib import Path
@@ -33,9 +33,11 @@ def repair_store(data: Path, log: LogReader, store: Store, report: VerifyReport,
     states = mill_states(data, len(log.partitions))
     for number, (partition, state) in enumerate(zip(log.partitions, states, strict=True)):
         lacks = [
-            one.seq
-            for one in report.findings
-            if one.code == kinds.LogUnapplied.code and one.seq and index_of(one.seq, len(log.partitions)) == number
+            finding.seq
+            for finding in report.findings
+            if finding.code == kinds.LogUnapplied.code
+            and finding.seq
+            and index_of(finding.seq, len(log.partitions)) == number
         ]
         if again:
             lacks.append(partition.first_seq())
@@ -49,11 +51,13 @@ def repair_store(data: Path, log: LogReader, store: Store, report: VerifyReport,
 def _put_bodies_back(log: LogReader, store: Store, report: VerifyReport, repaired: Repaired) -> None:
     """Write the bodies of payloads that the store has damaged from the log's copies."""
     damaged = {
-        (one.tenant, one.receipt) for one in report.findings if one.code == kinds.PayloadBytes.code and one.receipt
+        (finding.tenant, finding.receipt)
+        for finding in report.findings
+        if finding.code == kinds.PayloadBytes.code and finding.receipt
     }
     for tenant, receipt in sorted(damaged):
-        found = [partition.find(tenant, receipt) for partition in log.partitions]
-        copies = [logged for logged in found if logged is not None and not logged.damage]
+        entries = [partition.find(tenant, receipt) for partition in log.partitions]
+        copies = [logged for logged in entries if logged is not None and not logged.damage]
         if not copies:
             why = "its bytes in the store, and the log has no copy of it that matches"
             repaired.lost.append(f"payload {receipt}: {why}")

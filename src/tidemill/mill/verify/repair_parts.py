@@ -12,7 +12,7 @@ from tidemill.model.offset import seq_of
 from tidemill.store.client import Store
 
 _MADE_ANEW: Final = "owners"  # a mill claims its partition at every start
-# What the mill makes of the log; `polls` and `schema_migrations` are of nothing that is kept elsewhere.
+# The tables that the mill makes from the log; what is in `polls` and `schema_migrations` is kept nowhere else.
 _OF_THE_LOG: Final = frozenset(
     {"points", "series", "payloads", "rejections", "replaced", "rollups", "changes", "deletions", "deleted_records"}
 )
@@ -23,7 +23,7 @@ def repair_parts(log: LogReader, store: Store, note_again: Callable[[], None]) -
     """Detach the damaged parts of which the log has everything. `note_again` is called before a part is detached: all
     of the log is to be applied again. Raises TidemillError, OSError."""
     done: list[str] = []
-    gone: list[str] = []
+    lost: list[str] = []
     firsts = [partition.first_seq() for partition in log.partitions]
     is_whole = all(seq_of(first) == 1 for first in firsts)
     for table, part in list(_damaged(store)):
@@ -38,8 +38,8 @@ def repair_parts(log: LogReader, store: Store, note_again: Callable[[], None]) -
             store.command("repair_detach", table=table, part=part)
             done.append(f"{where} is damaged, and set aside: the log has what was in it")
         else:
-            gone.append(f"what cannot be read of {where}: the log lacks some of it. The part stays; put back a backup")
-    return Repaired(done, gone)
+            lost.append(f"what cannot be read of {where}: the log lacks some of it. The part stays; put back a backup")
+    return Repaired(done, lost)
 
 
 def _damaged(store: Store) -> Iterator[tuple[str, str]]:
@@ -51,7 +51,7 @@ def _damaged(store: Store) -> Iterator[tuple[str, str]]:
 
 
 def _begins(store: Store, table: str, part: str) -> int:
-    """The lowest place in the log of a part's rows; 0: not known."""
+    """The lowest offset of a part's rows; 0: not known."""
     if table not in _WITH_SEQ:
         return 0
     try:

@@ -22,11 +22,17 @@ class Findings:
         return max(0, MAX_SHOWN - self.counts.get(kind.code, 0))
 
     def add(
-        self, kind: type[FindingKind], *, tenant: str, what: str, expected: object, found: object, **of: object
+        self, kind: type[FindingKind], *, tenant: str, what: str, expected: object, observed: object, **of: object
     ) -> None:
         """Note one finding."""
         if self.room(kind):
-            given = {"code": kind.code, "tenant": tenant, "what": what, "expected": str(expected), "found": str(found)}
+            given = {
+                "code": kind.code,
+                "tenant": tenant,
+                "what": what,
+                "expected": str(expected),
+                "found": str(observed),
+            }
             self.shown.append(msgspec.convert(given | of, VerifyFinding))
         self.more(kind, 1)
 
@@ -36,9 +42,9 @@ class Findings:
             self.counts[kind.code] = self.counts.get(kind.code, 0) + count
 
     def merge(self, other: "Findings") -> None:
-        """Take over another's."""
+        """Add the findings of another collection."""
         for finding in other.shown:
-            if sum(one.code == finding.code for one in self.shown) < MAX_SHOWN:
+            if sum(shown.code == finding.code for shown in self.shown) < MAX_SHOWN:
                 self.shown.append(finding)
         for code, count in other.counts.items():
             self.counts[code] = self.counts.get(code, 0) + count

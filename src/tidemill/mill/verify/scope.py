@@ -1,4 +1,5 @@
-"""Whether there is what is to be verified: a name that nobody knows is a slip, not something that adds up."""
+"""Checks that the tenant and the feed to be verified exist: a name that nobody knows is a mistake, not a clean
+result."""
 
 from collections.abc import Iterable
 

@@ -1,7 +1,7 @@
-"""What is half done: deletions and replays that the mill had begun to write. Their feeds are not looked at.
+"""Deletions and replays that the mill had begun to write and has not ended. Their feeds are not verified.
 
-A mill that was ended in the middle of one makes it whole at its next start; until then neither the state before nor the
-one after is there.
+A mill that ended in the middle of a deletion or replay completes it at its next start; until then the store has neither
+the state before nor the state after.
 """
 
 import msgspec
@@ -18,21 +18,21 @@ class Unsettled(msgspec.Struct):
     notes: list[str] = []
 
 
-def unsettled(store: Store, replays: CatalogReplays | None, tenant: str) -> Unsettled:
+def read_unsettled(store: Store, replays: CatalogReplays | None, tenant: str) -> Unsettled:
     """What is half done now, of one tenant or (empty) of all."""
-    found = Unsettled()
+    result = Unsettled()
     for row in store.rows("verify_deletions", tenant=tenant):
         if not row["applied"]:
-            _leave_out(found, row["tenant"], row["feed"], f"deletion {row['id']} is half applied")
+            _leave_out(result, row["tenant"], row["feed"], f"deletion {row['id']} is half applied")
     for replay in [] if replays is None else replays.list(tenant or None):
         about = f"replay {replay.id} of '{replay.request.feed}' is {replay.state}"
         if replay.state == "publishing":
-            _leave_out(found, replay.tenant, replay.request.feed, about)
+            _leave_out(result, replay.tenant, replay.request.feed, about)
         elif replay.state not in OVER:
-            found.notes.append(f"{about}: {replay.done} of {replay.total} payloads; it has changed nothing yet")
-    return found
+            result.notes.append(f"{about}: {replay.done} of {replay.total} payloads; it has changed nothing yet")
+    return result
 
 
-def _leave_out(found: Unsettled, tenant: str, feed: str, why: str) -> None:
-    found.feeds[tenant] = found.feeds.get(tenant, frozenset()) | {feed}
-    found.notes.append(f"feed '{feed}' of tenant '{tenant}' is left out: {why}")
+def _leave_out(result: Unsettled, tenant: str, feed: str, why: str) -> None:
+    result.feeds[tenant] = result.feeds.get(tenant, frozenset()) | {feed}
+    result.notes.append(f"feed '{feed}' of tenant '{tenant}' is left out: {why}")

@@ -1,4 +1,5 @@
-"""Rollups: every published window is what the points that stand make of it, and every point's window is published.
+"""Checks rollups: every published window has the aggregates of its current points, and every point's window is
+published.
 
 Sealed windows are final and left out. So are those of a feed whose width changed from one version to the next: windows
 of the earlier width are not kept up.
@@ -20,10 +21,11 @@ from tidemill.model.verification import Totals
 from tidemill.store.client import Store
 
 TOLERANCE: Final = 1e-9  # of the largest value: the order of adding up differs
-_ROWS: Final = 1_000_000  # of points behind one question
+_ROWS: Final = 1_000_000  # of points behind one query
 _SERIES: Final = 5_000
 _KEY: Final = ["series", "window"]
-_VALUES: Final = ("count", "mean", "min", "max", "sum")
+_VALUES: Final = tuple(rollups.AGGREGATES)
+_EXACT: Final = ("count", "min", "max")
 
 
 class WindowCheck:
@@ -33,10 +35,10 @@ class WindowCheck:
         self._store = store
         self._explainer = explainer
 
-    def check(self, tenant: str, feed: str, findings: Findings, *, after: int, upto: int) -> tuple[Totals, str]:
+    def check_windows(self, tenant: str, feed: str, findings: Findings, *, after: int, upto: int) -> tuple[Totals, str]:
         """(sums, a note or ""). Windows whose newest point is beyond `upto` are being written; those whose newest is
-        not beyond `after` (0: of all) were not asked for."""
-        widths = {rollups.every_ns(one) for one in self._explainer.versions(tenant, feed)}
+        not beyond `after` (0: of all) are out of scope."""
+        widths = {rollups.every_ns(version) for version in self._explainer.versions(tenant, feed)}
         if not widths - {0}:
             return Totals(), ""
         if len(widths) > 1:
@@ -47,23 +49,23 @@ class WindowCheck:
             both = self._both(tenant, every, part)
             totals.add(Totals(windows=both["is_count"].count(), sealed=int(both["sealed"].fill_null(False).sum())))
             newest = pl.col("newest").fill_null(0)
-            asked = (newest > after) if after else pl.lit(True)
-            open_ = both.filter(~pl.col("sealed").fill_null(False) & (newest <= upto) & asked)
+            in_scope = (newest > after) if after else pl.lit(True)
+            open_ = both.filter(~pl.col("sealed").fill_null(False) & (newest <= upto) & in_scope)
             self._compare(tenant, feed, open_, findings)
         return totals, ""
 
     def _parts(self, tenant: str, feed: str) -> Iterator[pl.DataFrame]:
         """The feed's series, so many at a time that their points are not too many."""
         series = self._store.frame("verify_series", tenant=tenant, feed=feed)
-        place = pl.int_range(pl.len()) // _SERIES
-        part = (pl.col("n").cum_sum() // _ROWS) * (1 << 32) + place
+        by_count = pl.int_range(pl.len()) // _SERIES
+        part = (pl.col("n").cum_sum() // _ROWS) * (1 << 32) + by_count
         yield from series.with_columns(part=part).partition_by("part", maintain_order=True)
 
     def _both(self, tenant: str, every: int, part: pl.DataFrame) -> pl.DataFrame:
         """Windows as published (`is_...`) and as the points make them (`due_...`); null where there is none."""
-        asked: dict[str, Any] = {"tenant": tenant, "every_s": every // NS_PER_S, "series": part["series"]}
-        published = self._store.frame("verify_window_rows", **asked).rename({"window_ns": "window"})
-        made = self._store.frame("verify_window_values", deleted_seqs=part["deleted_seq"], **asked)
+        params: dict[str, Any] = {"tenant": tenant, "every_s": every // NS_PER_S, "series": part["series"]}
+        published = self._store.frame("verify_window_rows", **params).rename({"window_ns": "window"})
+        made = self._store.frame("verify_window_values", deleted_seqs=part["deleted_seq"], **params)
         made = made.rename({"window_ns": "window"}).filter(pl.col("count") > 0)
         published = published.rename({name: f"is_{name}" for name in _VALUES})
         made = made.rename({name: f"due_{name}" for name in _VALUES})
@@ -86,7 +88,7 @@ class WindowCheck:
         for row in rows.head(room).iter_rows(named=True):
             what = f"series {format_series(row['series'])}, window {format_instant(row['window'])}"
             findings.add(
-                kind, tenant=tenant, feed=feed, what=what, expected=_text(row, "due_"), found=_text(row, "is_")
+                kind, tenant=tenant, feed=feed, what=what, expected=_text(row, "due_"), observed=_text(row, "is_")
             )
         findings.more(kind, rows.height - room)
 
@@ -94,10 +96,12 @@ class WindowCheck:
 def _same() -> pl.Expr:
     scale = pl.max_horizontal(pl.col("due_min").abs(), pl.col("due_max").abs())
     near = [
-        (pl.col(f"due_{name}") - pl.col(f"is_{name}")).abs() <= TOLERANCE * by
-        for name, by in (("mean", scale), ("sum", scale * pl.col("due_count")))
+        (pl.col(f"due_{name}") - pl.col(f"is_{name}")).abs()
+        <= TOLERANCE * (scale * pl.col("due_count") if name == "sum" else scale)
+        for name in _VALUES
+        if name not in _EXACT
     ]
-    exact = [pl.col(f"due_{name}") == pl.col(f"is_{name}") for name in ("count", "min", "max")]
+    exact = [pl.col(f"due_{name}") == pl.col(f"is_{name}") for name in _EXACT]
     return pl.all_horizontal(*near, *exact)
 
 

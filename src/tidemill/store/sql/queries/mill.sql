@@ -97,8 +97,11 @@ ARRAY JOIN [indexOf(arrayZip({seqs:Array(UInt64)}, {idxs:Array(UInt32)}), (winne
 -- name: mill_restate
 -- Counts the outcome of applied payloads again, from their rejections as they are now.
 INSERT INTO payloads
-SELECT tenant, receipt, seq, feed, feed_version, received_at, format, bytes, sha256, state,
-    toUInt32(accepted + rejected - r.n), toUInt32(r.n), r.by_reason, faults, body, replay, {version:UInt64}
+SELECT p.* REPLACE (
+    toUInt32(p.accepted + p.rejected - r.n) AS accepted,
+    toUInt32(r.n) AS rejected,
+    r.by_reason AS reasons,
+    {version:UInt64} AS version)
 FROM (
     SELECT * FROM payloads FINAL
     WHERE

@@ -127,7 +127,7 @@ GROUP BY seq, idx, series
 
 -- name: deletion_write_tombstones
 -- Writes tombstones of the records in the scope: of whole records, or only of their points of these series.
-INSERT INTO deleted_records
+INSERT INTO deleted_records (tenant, feed, seq, idx, series, deletion, reasons)
 SELECT DISTINCT {tenant:String}, {feed:String}, seq, idx, if({records:Bool}, 0, series), {deletion:UInt64}, []
 FROM (
     SELECT seq, idx, series FROM points WHERE
@@ -141,7 +141,7 @@ WHERE
 
 -- name: deletion_write_rejected_tombstones
 -- Writes tombstones of the rejected records in the scope, with the reasons why they were rejected.
-INSERT INTO deleted_records
+INSERT INTO deleted_records (tenant, feed, seq, idx, series, deletion, reasons)
 SELECT {tenant:String}, {feed:String}, seq, idx, 0, {deletion:UInt64}, reasons
 FROM rejections FINAL
 WHERE
@@ -151,7 +151,7 @@ WHERE
 
 -- name: deletion_write_superseded_tombstones
 -- Writes tombstones of what the points of a payload superseded: replaced values, and duplicates. They stay superseded.
-INSERT INTO deleted_records
+INSERT INTO deleted_records (tenant, feed, seq, idx, series, deletion, reasons)
 SELECT {tenant:String}, {feed:String}, seq, idx, series, {deletion:UInt64}, []
 FROM (
     SELECT seq, idx, series, time FROM replaced
@@ -196,8 +196,8 @@ WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND every_s 
 
 -- name: deletion_announce_points
 -- Writes a change event for every point in the scope, without its value.
-INSERT INTO changes
-SELECT {tenant:String}, {deletion:UInt64}, 0, series, 0, time, {feed:String}, NULL, NULL, 1, 0, 'deleted', 0, 0, '',
+INSERT INTO changes (tenant, seq, series, time, feed, old_count, why, changed_at, version)
+SELECT {tenant:String}, {deletion:UInt64}, series, time, {feed:String}, 1, 'deleted',
     fromUnixTimestamp64Nano({now:Int64}, 'UTC'), 1
 FROM points FINAL
 WHERE
@@ -282,9 +282,9 @@ WHERE
         WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND seq = {low:UInt64}))
 
 -- name: deletion_empty_sealed
--- Empties sealed windows that lie wholly in the range; they stay sealed.
-INSERT INTO rollups (tenant, series, every_s, window, count, mean, min, max, sum, sealed, sealed_seq, version)
-SELECT tenant, series, every_s, window, 0, 0, 0, 0, 0, sealed, sealed_seq, {version:UInt64}
+-- Empties sealed windows that lie wholly in the range (their aggregates are their defaults, 0); they stay sealed.
+INSERT INTO rollups (tenant, series, every_s, window, sealed, sealed_seq, version)
+SELECT tenant, series, every_s, window, sealed, sealed_seq, {version:UInt64}
 FROM rollups FINAL
 WHERE
     -- include: owned_or_refused

@@ -1,32 +1,41 @@
 -- Rollup windows: their values by the current points, their published values, and their values without deleted points.
 -- Windows are bound as begins in ns, side by side with their series.
 
+-- fragment: window_aggregate_names
+-- The aggregates of a rollup window: every column of table `rollups` that follows from the values in it.
+count, mean, min, max, sum
+
+-- fragment: window_aggregates
+-- The same, computed from `value` of the points that stand in a window; zeros where no point has one. A mean is never
+-- outside what it is the mean of, as rounding would have it (three times 1.4).
+count(value) AS count,
+if(count = 0, 0, least(greatest(sum / count, min), max)) AS mean,
+ifNull(min(value), 0) AS min,
+ifNull(max(value), 0) AS max,
+ifNull(sumKahan(value), 0) AS sum
+
 -- name: mill_window_values
--- The values of windows by the current points; a window without a point has no row. The set of windows prunes by
--- primary key, because rounding a time down is monotonic. A mean is kept between minimum and maximum, which rounding
--- alone would not do (three times 1.4). A point is late if it was received more than `late_ns` after the begin of its
--- window.
-SELECT series, toUnixTimestamp64Nano(toDateTime64(begin, 9, 'UTC')) AS window_ns, n AS count,
-    if(n = 0, 0, least(greatest(total / n, low), high)) AS mean, low AS min, high AS max, total AS sum, late
-FROM (
-    SELECT series, toStartOfInterval(time, toIntervalSecond({every_s:UInt32})) AS begin,
-        count(value) AS n, ifNull(min(value), 0) AS low, ifNull(max(value), 0) AS high,
-        ifNull(sumKahan(value), 0) AS total,
-        countIf(isNotNull(value) AND toUnixTimestamp64Nano(received_at)
-            - toUnixTimestamp64Nano(toDateTime64(begin, 9, 'UTC')) > {late_ns:Int64}) AS late
-    FROM points FINAL
-    WHERE tenant = {tenant:String}
-        AND (series, toStartOfInterval(time, toIntervalSecond({every_s:UInt32}))) IN (
-            SELECT arrayJoin(arrayZip({series:Array(UInt64)},
-                arrayMap(t -> fromUnixTimestamp64Nano(t, 'UTC'), {windows:Array(Int64)}))))
-        AND seq > transform(series, {deleted_series:Array(UInt64)}, {deleted_seqs:Array(UInt64)}, toUInt64(0))
-    GROUP BY series, begin)
+-- Windows as the points that stand make them; one without a point has no row. The set of windows prunes by primary key:
+-- rounding a time down is monotonic. Late is a point that was received more than `late_ns` after the begin of its window.
+SELECT series, toUnixTimestamp64Nano(toDateTime64(begin, 9, 'UTC')) AS window_ns,
+    -- include: window_aggregates
+    ,
+    countIf(isNotNull(value) AND toUnixTimestamp64Nano(received_at)
+        - toUnixTimestamp64Nano(toDateTime64(begin, 9, 'UTC')) > {late_ns:Int64}) AS late
+FROM points FINAL
+WHERE tenant = {tenant:String}
+    AND (series, toStartOfInterval(time, toIntervalSecond({every_s:UInt32}))) IN (
+        SELECT arrayJoin(arrayZip({series:Array(UInt64)},
+            arrayMap(t -> fromUnixTimestamp64Nano(t, 'UTC'), {windows:Array(Int64)}))))
+    AND seq > transform(series, {deleted_series:Array(UInt64)}, {deleted_seqs:Array(UInt64)}, toUInt64(0))
+GROUP BY series, toStartOfInterval(time, toIntervalSecond({every_s:UInt32})) AS begin
 SETTINGS enable_extended_results_for_datetime_functions = 1
 
 -- name: mill_window_rows
--- The published values of these windows.
-SELECT series, toUnixTimestamp64Nano(window) AS window_ns, count, mean, min, max, sum, late,
-    toUnixTimestamp64Nano(restated_at) AS restated_ns, sealed, sealed_seq
+-- Windows as they are published.
+SELECT series, toUnixTimestamp64Nano(window) AS window_ns, late,
+    toUnixTimestamp64Nano(restated_at) AS restated_ns, sealed, sealed_seq,
+    -- include: window_aggregate_names
 FROM rollups FINAL
 WHERE tenant = {tenant:String} AND every_s = {every_s:UInt32}
     AND (series, window) IN (
@@ -61,10 +70,11 @@ WHERE tenant = {tenant:String} AND seq = {seq:UInt64} AND
     -- include: owned
 
 -- name: mill_rollups_without_payload
--- Recomputes the windows that hold points of one payload as if these points did not exist. It runs before the points
--- are purged, so that after a crash in between the points still show which windows are concerned. Sealed windows stay.
-INSERT INTO rollups (tenant, series, every_s, window, count, mean, min, max, sum, late, restated_at, sealed,
-    sealed_seq, version)
+-- Recompute the windows that hold points of one payload as if these were not there. Before they go: then a crash
+-- between leaves what says which windows they are. Sealed windows stay.
+INSERT INTO rollups (tenant, series, every_s, window, late, restated_at, sealed, sealed_seq, version,
+    -- include: window_aggregate_names
+)
 WITH
     hit AS (
         SELECT DISTINCT p.series AS series, e.every_s AS every_s, p.t - positiveModulo(p.t, e.every_s * 1000000000) AS begin
@@ -90,10 +100,10 @@ WITH
                     WHERE tenant = {tenant:String} AND deleted_seq > 0) AS d ON q.series = d.series
                 WHERE q.tenant = {tenant:String} AND q.seq <= d.deleted_seq)
         GROUP BY series, time, ordinal)
-SELECT {tenant:String}, h.series, h.every_s, fromUnixTimestamp64Nano(h.begin, 'UTC'), count(r.value),
-    ifNull(avg(r.value), 0), ifNull(min(r.value), 0), ifNull(max(r.value), 0), ifNull(sum(r.value), 0),
-    countIf(isNotNull(r.value) AND r.received - h.begin > h.every_s * 1000000000 + {late_ns:Int64}), any(o.restated_at),
-    false, 0, {version:UInt64}
+SELECT {tenant:String}, h.series, h.every_s, fromUnixTimestamp64Nano(h.begin, 'UTC'),
+    countIf(isNotNull(value) AND r.received - h.begin > h.every_s * 1000000000 + {late_ns:Int64}), any(o.restated_at),
+    false, 0, {version:UInt64},
+    -- include: window_aggregates
 FROM hit AS h
 LEFT JOIN rest AS r ON h.series = r.series AND h.begin = r.t - positiveModulo(r.t, h.every_s * 1000000000)
 LEFT JOIN published AS o ON h.series = o.series AND h.every_s = o.every_s AND h.begin = o.begin
@@ -101,10 +111,10 @@ GROUP BY h.series, h.every_s, h.begin
 SETTINGS join_use_nulls = 1
 
 -- name: mill_empty_rollups
--- Empties the rollups of deleted series: every window gets a row with count 0 and is no longer sealed, because the
--- series begins anew.
-INSERT INTO rollups (tenant, series, every_s, window, count, mean, min, max, sum, sealed, sealed_seq, version)
-SELECT tenant, series, every_s, window, 0, 0, 0, 0, 0, false, 0, {version:UInt64}
+-- The rollups of deleted series: every window gets a row without points (its aggregates
+-- are their defaults, 0), and is sealed no more: the series begins anew.
+INSERT INTO rollups (tenant, series, every_s, window, sealed, sealed_seq, version)
+SELECT tenant, series, every_s, window, false, 0, {version:UInt64}
 FROM rollups FINAL
 WHERE
     -- include: owned_or_refused

@@ -143,21 +143,18 @@ ORDER BY series
 
 -- name: verify_window_values
 -- The values of these series' windows by the current points; `newest` is the offset of the last payload that counts.
-SELECT series, toUnixTimestamp64Nano(toDateTime64(begin, 9, 'UTC')) AS window_ns, n AS count,
-    if(n = 0, 0, least(greatest(total / n, low), high)) AS mean, low AS min, high AS max, total AS sum, newest
-FROM (
-    SELECT series, toStartOfInterval(time, toIntervalSecond({every_s:UInt32})) AS begin, count(value) AS n,
-        ifNull(min(value), 0) AS low, ifNull(max(value), 0) AS high, ifNull(sumKahan(value), 0) AS total,
-        max(seq) AS newest
-    FROM points FINAL
-    WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
-        AND seq > transform(series, {series:Array(UInt64)}, {deleted_seqs:Array(UInt64)}, toUInt64(0))
-    GROUP BY series, begin)
+SELECT series, toUnixTimestamp64Nano(toDateTime64(begin, 9, 'UTC')) AS window_ns, max(seq) AS newest,
+    -- include: window_aggregates
+FROM points FINAL
+WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
+    AND seq > transform(series, {series:Array(UInt64)}, {deleted_seqs:Array(UInt64)}, toUInt64(0))
+GROUP BY series, toStartOfInterval(time, toIntervalSecond({every_s:UInt32})) AS begin
 SETTINGS enable_extended_results_for_datetime_functions = 1
 
 -- name: verify_window_rows
 -- The published windows of these series.
-SELECT series, toUnixTimestamp64Nano(window) AS window_ns, count, mean, min, max, sum, sealed
+SELECT series, toUnixTimestamp64Nano(window) AS window_ns, sealed,
+    -- include: window_aggregate_names
 FROM rollups FINAL
 WHERE tenant = {tenant:String} AND every_s = {every_s:UInt32} AND series IN {series:Array(UInt64)}
     AND (count > 0 OR sealed)

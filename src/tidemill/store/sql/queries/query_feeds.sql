@@ -172,10 +172,9 @@ SELECT
     any(s.tags) AS tags,
     toString(s.tags) AS tags_text,
     groupArray(toString(s.field)) AS fields,
-    groupArray(r.mean) AS means,
-    groupArray(r.min) AS mins,
-    groupArray(r.max) AS maxs,
-    groupArray(r.sum) AS sums,
+    r.COLUMNS(
+        -- include: window_aggregate_names
+    ) APPLY (groupArray),
     groupArray(r.count) AS counts,
     max(r.count) AS count,
     groupArray(r.series) AS series,

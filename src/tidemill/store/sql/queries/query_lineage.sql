@@ -40,8 +40,8 @@ LIMIT {limit:UInt32}
 -- name: lineage_windows
 -- The rollup window of this width and start, if a series has it.
 SELECT * FROM (
-    SELECT r.every_s AS every_s, r.window AS begin, r.count AS count, r.mean AS mean, r.min AS min, r.max AS max,
-        r.sum AS sum, r.late AS late, r.restated_at AS restated_at, r.sealed AS sealed
+    SELECT r.every_s AS every_s, r.window AS begin, r.late AS late, r.restated_at AS restated_at, r.sealed AS sealed,
+        -- include: window_aggregate_names
     FROM rollups AS r
     WHERE r.tenant = {tenant:String} AND r.series = {series:UInt64} AND r.every_s = {every_s:UInt32}
       AND r.window = fromUnixTimestamp64Nano({begin:Int64}, 'UTC')

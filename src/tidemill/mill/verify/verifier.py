@@ -1,7 +1,7 @@
-"""Walks everything that a store and a log hold, a stretch of the log at a time, and reports what does not add up.
+"""Verifies everything that a store and a log hold, a stretch of the log at a time, and reports what does not add up.
 
 Writes nothing. A stretch is a page of payloads, so that memory is bounded however many there are. Beside a running mill
-a page with findings is looked at again: between two questions the mill may have changed what they are about.
+a page with findings is checked again: between two queries the mill may have changed the rows that they read.
 """
 
 import contextlib
@@ -20,15 +20,15 @@ from tidemill.log.contract import LogReader, PartitionReader
 from tidemill.mill.progress import LogProgress
 from tidemill.mill.progress import PartitionProgress as MillProgress
 from tidemill.mill.verify import kinds
-from tidemill.mill.verify.again import VersionedReader
 from tidemill.mill.verify.catalog import check_catalog
+from tidemill.mill.verify.decoded import VersionedReader
 from tidemill.mill.verify.explain import Explainer
-from tidemill.mill.verify.logged import LogCheck
-from tidemill.mill.verify.page import PageCheck, Stretch
-from tidemill.mill.verify.points import PointCheck
+from tidemill.mill.verify.log_check import LogCheck
+from tidemill.mill.verify.page_check import PageCheck, Stretch
+from tidemill.mill.verify.point_check import PointCheck
 from tidemill.mill.verify.report import Findings
-from tidemill.mill.verify.tables import TableCheck
-from tidemill.mill.verify.unsettled import unsettled
+from tidemill.mill.verify.table_check import TableCheck
+from tidemill.mill.verify.unsettled import read_unsettled
 from tidemill.mill.verify.window_check import WindowCheck
 from tidemill.model.offset import Partition
 from tidemill.model.verification import Totals, VerifyReport
@@ -68,7 +68,7 @@ class _Whole(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verifier:
-    """Verifies one store and its log, which `open_log` opens for each run. `position` is what of the log the mill has
+    """Verifies one store and its log, which `open_log` opens for each run. `applied` is what of the log the mill has
     applied, in every partition; `live`: it may go on meanwhile. Raises StoreUnavailableError, StoreQueryError,
     LogUnavailableError."""
 
@@ -77,7 +77,7 @@ class Verifier:
         store: Store,
         book: FeedBook,
         open_log: Callable[[], LogReader],
-        position: Callable[[], LogProgress],
+        applied: Callable[[], LogProgress],
         *,
         catalog: Catalog | None = None,
         live: bool = False,
@@ -86,7 +86,7 @@ class Verifier:
     ) -> None:
         self._store = store
         self._open_log = open_log
-        self._position = position
+        self._applied = applied
         self._live = live
         self._catalog = catalog
         self._book = book = book.without_sources()  # what only polling needs is no fault here
@@ -94,14 +94,15 @@ class Verifier:
         self._pages = PageCheck(store, VersionedReader(book, max_depth), PointCheck(store, explainer))
         self._windows = WindowCheck(store, explainer)
 
-    def run(self, scope: VerifyScope, tell: Callable[[WalkProgress], None] = lambda _: None) -> VerifyReport:
-        """Verify. `tell` is called now and then; what it raises ends the work."""
-        run = _Run(self._store, self._pages, self._windows, scope, tell, live=self._live)
+    def verify(self, scope: VerifyScope, on_progress: Callable[[WalkProgress], None] = lambda _: None) -> VerifyReport:
+        """Verify. `on_progress` is called several times a second at most; an error that it raises ends the
+        verification."""
+        verification = _Verification(self._store, self._pages, self._windows, scope, on_progress, live=self._live)
         with contextlib.closing(self._open_log()) as log:
-            return run.report(log, self._position, self._book, self._catalog)
+            return verification.report(log, self._applied, self._book, self._catalog)
 
 
-class _Run:
+class _Verification:
     """One run of a verifier."""
 
     def __init__(
@@ -110,7 +111,7 @@ class _Run:
         pages: PageCheck,
         windows: WindowCheck,
         scope: VerifyScope,
-        tell: Callable[[WalkProgress], None],
+        on_progress: Callable[[WalkProgress], None],
         *,
         live: bool,
     ) -> None:
@@ -119,25 +120,25 @@ class _Run:
         self._pages = pages
         self._windows = windows
         self._scope = scope
-        self._tell = tell
+        self._on_progress = on_progress
         self._live = live
         self._unsettled: dict[str, frozenset[str]] = {}
         self._damaged: dict[str, frozenset[str]] = {}  # feeds, by tenant, whose text is
         self._done = self._total = 0
 
     def report(
-        self, log: LogReader, position: Callable[[], LogProgress], book: FeedBook, catalog: Catalog | None
+        self, log: LogReader, applied: Callable[[], LogProgress], book: FeedBook, catalog: Catalog | None
     ) -> VerifyReport:
         """The files, the log, then each tenant's payloads and rollups."""
         begun = time.monotonic()
         complete = True
-        self._notes += TableCheck(self._store).check(self._findings, self._progress)
+        self._notes += TableCheck(self._store).check_tables(self._findings, self._progress)
         if catalog is not None:
             self._damaged = check_catalog(catalog, self._findings)
         try:
-            self._walk(log, position, book, None if catalog is None else CatalogReplays(catalog))
+            self._walk(log, applied, book, None if catalog is None else CatalogReplays(catalog))
         except LogDamagedError as error:
-            self._findings.add(kinds.LogDamaged, tenant="", what="file", expected="a log", found=error.message)
+            self._findings.add(kinds.LogDamaged, tenant="", what="file", expected="a log", observed=error.message)
             complete = False
         except (StoreQueryError, UnavailableError) as error:
             if not self._findings.counts:
@@ -154,13 +155,13 @@ class _Run:
         )
 
     def _walk(
-        self, log: LogReader, position: Callable[[], LogProgress], book: FeedBook, replays: CatalogReplays | None
+        self, log: LogReader, applied: Callable[[], LogProgress], book: FeedBook, replays: CatalogReplays | None
     ) -> None:
-        half_done = unsettled(self._store, replays, self._scope.tenant)
+        half_done = read_unsettled(self._store, replays, self._scope.tenant)
         self._unsettled = half_done.feeds
         self._notes += half_done.notes
-        reached = position().numbered()  # before the store and the log, neither of which may then be behind it
-        stretches = [one for partition, progress in reached for one in self._whole_stretches(partition, progress)]
+        reached = applied().numbered()  # read before the store and the log, so that neither is behind the progress
+        stretches = [whole for partition, progress in reached for whole in self._whole_stretches(partition, progress)]
         self._total = sum(self._count(whole, self._scope.feed) for whole in stretches)
         for tenant in dict.fromkeys(whole.tenant for whole in stretches):
             self._leave_out([whole for whole in stretches if whole.tenant == tenant], tenant, book)
@@ -172,8 +173,8 @@ class _Run:
 
     def _whole_stretches(self, partition: Partition, reached: MillProgress) -> list[_Whole]:
         """All of a partition, by tenant."""
-        found = self._store.rows("verify_tenants", **partition.bounds)
-        known = {row["tenant"]: int(row["highest"]) for row in found}
+        rows = self._store.rows("verify_tenants", **partition.bounds)
+        known = {row["tenant"]: int(row["highest"]) for row in rows}
         named = [self._scope.tenant] if self._scope.tenant else sorted(known)
         return [
             _Whole(
@@ -187,7 +188,7 @@ class _Run:
         ]
 
     def _first(self, tenant: str, partition: Partition) -> int:
-        """The place after which everything of a partition is asked for."""
+        """The offset after which everything of a partition is verified."""
         if self._scope.since_ns is None:
             return partition.start
         bound = {"tenant": tenant, "since": self._scope.since_ns, **partition.bounds}
@@ -211,21 +212,23 @@ class _Run:
             if payloads := sum(self._count(whole, feed) for whole in stretches):
                 self._notes.append(f"{named}: {payloads} payload{'s'[: payloads != 1]} not checked")
 
-    def _log(self, log: PartitionReader, position: MillProgress, stretches: list[_Whole]) -> None:
-        check = LogCheck(log, self._store, position)
+    def _log(self, log: PartitionReader, progress: MillProgress, stretches: list[_Whole]) -> None:
+        check = LogCheck(log, self._store, progress)
         highest = max((whole.highest for whole in stretches), default=0)
-        check.itself(highest, self._findings, whole=not self._live)
-        # Of all tenants: also of one whose payloads all wait, which the store does not know.
+        check.check_log(highest, self._findings, whole=not self._live)
+        # Of all tenants, also of a tenant whose payloads all wait: the store does not know that tenant.
         wanted = {whole.tenant for whole in stretches} if self._scope.tenant else None
         after = min((whole.after for whole in stretches), default=0)
-        passed = self._settled(lambda found: check.walk(wanted, self._scope.feed, after, found, self._progress))
+        passed = self._settled(
+            lambda findings: check.check_entries(wanted, self._scope.feed, after, findings, self._progress)
+        )
         self._totals.log_entries += passed.entries
         self._totals.waiting += passed.waiting
 
     def _tenant(self, whole: _Whole) -> None:
         tenant = whole.tenant
         for stretch in self._stretches(whole):
-            totals = self._settled(lambda found, of=stretch: self._pages.check(of, found, self._progress))  # type: ignore[misc]
+            totals = self._settled(lambda findings, of=stretch: self._pages.check_stretch(of, findings, self._progress))  # type: ignore[misc]
             self._totals.add(totals)
             self._done += totals.payloads
         feeds = {row["feed"] for row in self._store.rows("mill_feeds") if row["tenant"] == tenant}
@@ -235,7 +238,9 @@ class _Run:
         for feed in sorted(feeds & {self._scope.feed} if self._scope.feed else feeds):
             self._progress(0, f"rollups of {feed}")
             totals, note = self._settled(
-                lambda found, of=feed: self._windows.check(tenant, of, found, after=after, upto=whole.upto)  # type: ignore[misc]
+                lambda findings, of=feed: self._windows.check_windows(
+                    tenant, of, findings, after=after, upto=whole.upto
+                )  # type: ignore[misc]
             )
             self._totals.add(totals)
             if note:
@@ -254,16 +259,17 @@ class _Run:
             after = end
 
     def _settled(self, check: Callable[[Findings], _T]) -> _T:
-        """Do a check; beside a running mill again while it finds something, a few times. What it found last counts."""
+        """Do a check; beside a running mill, repeat the check a few times while it has findings. Only the findings of
+        the last check count."""
         for look in range(_LOOKS if self._live else 1):
             if look:
                 time.sleep(_LOOK_AGAIN_S)
-            found = Findings()
-            outcome = check(found)
-            if not found.counts:
+            findings = Findings()
+            outcome = check(findings)
+            if not findings.counts:
                 break
-        self._findings.merge(found)
+        self._findings.merge(findings)
         return outcome
 
     def _progress(self, done: int, at: str) -> None:
-        self._tell(WalkProgress(at, min(self._done + done, self._total), self._total))
+        self._on_progress(WalkProgress(at, min(self._done + done, self._total), self._total))

@@ -1,5 +1,5 @@
-"""What the store holds at the instants that a replay concerns: every row, also of records that lost and were not yet
-merged away. By key where they are few, else by ranges of time."""
+"""The rows of points that the store has at the instants that a replay concerns, also rows of superseded records that
+were not yet merged away. By key where they are few, else by ranges of time."""
 
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ _CHUNK: Final = 10_000
 _AT_ONCE: Final = 2_000_000  # rows of one range scan
 
 
-def present(store: Store, tenant: str, keys: pl.DataFrame) -> pl.DataFrame:
+def read_rows_at(store: Store, tenant: str, keys: pl.DataFrame) -> pl.DataFrame:
     """ROWS at these keys (`series`, `time`)."""
     wanted = keys.select("series", "time").unique().sort("series", "time")
     if wanted.height <= _FEW:
@@ -35,24 +35,24 @@ def present(store: Store, tenant: str, keys: pl.DataFrame) -> pl.DataFrame:
             if part.height
         ]
     else:
-        parts = [_between(store, tenant, one) for one in _scans(store, tenant, wanted)]
-    return pl.concat([pl.DataFrame(schema=ROWS), *(rows(part) for part in parts)])
+        parts = [_between(store, tenant, keys) for keys in _scans(store, tenant, wanted)]
+    return pl.concat([pl.DataFrame(schema=ROWS), *(as_rows(part) for part in parts)])
 
 
-def rows(frame: pl.DataFrame) -> pl.DataFrame:
+def as_rows(frame: pl.DataFrame) -> pl.DataFrame:
     """A frame of the store's as ROWS."""
     return frame.rename({"time_ns": "time"}).select(pl.col(name).cast(kind) for name, kind in ROWS.items())
 
 
-def standing(rows: pl.DataFrame) -> pl.DataFrame:
-    """Of ROWS (or frames like them) the one that stands at each key: the highest version."""
-    return rows.sort(*KEY, "version", descending=[False, False, False, True]).unique(
+def current_rows(as_rows: pl.DataFrame) -> pl.DataFrame:
+    """Of ROWS (or frames like them) the current row of each key: the one with the highest version."""
+    return as_rows.sort(*KEY, "version", descending=[False, False, False, True]).unique(
         KEY, keep="first", maintain_order=True
     )
 
 
 def _scans(store: Store, tenant: str, wanted: pl.DataFrame) -> list[pl.DataFrame]:
-    """The keys cut by series, so that no scan meets too many rows (one series alone may)."""
+    """The keys, cut by series so that one scan reads at most _AT_ONCE rows, or one series."""
     counts = store.frame("replay_counts_between", tenant=tenant, series=wanted["series"].unique(), **_range(wanted))
     ordered = wanted.select("series").unique(maintain_order=True).join(counts, on="series", how="left")
     groups = (ordered["n"].fill_null(0).cum_sum() // _AT_ONCE).alias("scan")
@@ -60,8 +60,8 @@ def _scans(store: Store, tenant: str, wanted: pl.DataFrame) -> list[pl.DataFrame
 
 
 def _between(store: Store, tenant: str, wanted: pl.DataFrame) -> pl.DataFrame:
-    found = store.frame("replay_points_between", tenant=tenant, series=wanted["series"].unique(), **_range(wanted))
-    return found.join(wanted, left_on=["series", "time_ns"], right_on=["series", "time"], how="semi")
+    rows = store.frame("replay_points_between", tenant=tenant, series=wanted["series"].unique(), **_range(wanted))
+    return rows.join(wanted, left_on=["series", "time_ns"], right_on=["series", "time"], how="semi")
 
 
 def _range(wanted: pl.DataFrame) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""What payloads hold, decoded again under the feed version that they were applied under: how many records each has, and
-the points that every record would make if no rule spoke against it.
+"""The content of payloads, decoded again under the feed version that they were applied under: how many records each
+has, and the points that every record would make if no rule rejected it.
 
-Rules are not asked again: what they said is in the ledger, and some of them went by a past that is gone.
+Rules are not applied again: their rejections are in the ledger, and some of them depended on points that are deleted.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from tidemill.model.payload import LogEntry
 from tidemill.rules.apply import apply_rules
 from tidemill.rules.shape import shape_points
 
-PLACE: Final = ["seq", "idx"]
+RECORD: Final = ["seq", "idx"]
 POINTS: Final = {
     "series": pl.UInt64,
     "time": pl.Int64,
@@ -32,7 +32,7 @@ POINTS: Final = {
 COUNTS: Final = {"seq": pl.UInt64, "records": pl.UInt64}
 
 
-class Again(msgspec.Struct, frozen=True):
+class DecodedPayloads(msgspec.Struct, frozen=True):
     """`points` (POINTS); `counts` (COUNTS): the records of each payload; `mute` (`seq`, `idx`): records that cannot
     make points, whatever the rules; `unreadable`: why a payload could not be decoded, by seq."""
 
@@ -50,7 +50,7 @@ class VersionedReader:
         self._max_depth = max_depth
         self._compiled: dict[tuple[str, str, int], tuple[Feed, Decoder]] = {}
 
-    def applied(self, tenant: str, feed: str, version: int, entries: Sequence[LogEntry]) -> Again:
+    def applied(self, tenant: str, feed: str, version: int, entries: Sequence[LogEntry]) -> DecodedPayloads:
         """Applied payloads of one feed version."""
         try:
             return self._applied(tenant, feed, version, entries)
@@ -59,7 +59,7 @@ class VersionedReader:
         except Exception as error:
             if len(entries) == 1:
                 return _unreadable(entries, f"{type(error).__name__}: {error}")
-        return joined([self.applied(tenant, feed, version, [entry]) for entry in entries])
+        return joined_payloads([self.applied(tenant, feed, version, [entry]) for entry in entries])
 
     def refused(self, tenant: str, feed: str, version: int, entries: Sequence[LogEntry]) -> pl.DataFrame:
         """COUNTS of payloads that were refused at intake: one where the faults name no records of it."""
@@ -79,15 +79,15 @@ class VersionedReader:
                 held[seq] = max(records, max(named[seq] or {0: []}) + 1)
         return _counts(held)
 
-    def _applied(self, tenant: str, feed: str, version: int, entries: Sequence[LogEntry]) -> Again:
+    def _applied(self, tenant: str, feed: str, version: int, entries: Sequence[LogEntry]) -> DecodedPayloads:
         compiled, decoder = self._of(tenant, feed, version)
         batch = decoder.decode_batch(entries)
         checked = apply_rules(compiled, batch)
         shaped = shape_points(compiled, tenant, checked, batch)
-        return Again(
+        return DecodedPayloads(
             points=shaped.points.select(pl.col(name).cast(kind) for name, kind in POINTS.items()),
             counts=batch.counts.select(pl.col(name).cast(kind) for name, kind in COUNTS.items()),
-            mute=shaped.rejections.select(PLACE),
+            mute=shaped.rejections.select(RECORD),
             unreadable={},
         )
 
@@ -100,18 +100,18 @@ class VersionedReader:
         return self._compiled[key]
 
 
-def joined(several: Sequence[Again]) -> Again:
-    """Several as one."""
-    return Again(
-        points=pl.concat([pl.DataFrame(schema=POINTS), *(one.points for one in several)]),
-        counts=pl.concat([pl.DataFrame(schema=COUNTS), *(one.counts for one in several)]),
-        mute=pl.concat([pl.DataFrame(schema={"seq": pl.UInt64, "idx": pl.UInt32}), *(one.mute for one in several)]),
-        unreadable={seq: why for one in several for seq, why in one.unreadable.items()},
+def joined_payloads(parts: Sequence[DecodedPayloads]) -> DecodedPayloads:
+    """Parts as one."""
+    return DecodedPayloads(
+        points=pl.concat([pl.DataFrame(schema=POINTS), *(part.points for part in parts)]),
+        counts=pl.concat([pl.DataFrame(schema=COUNTS), *(part.counts for part in parts)]),
+        mute=pl.concat([pl.DataFrame(schema={"seq": pl.UInt64, "idx": pl.UInt32}), *(part.mute for part in parts)]),
+        unreadable={seq: why for part in parts for seq, why in part.unreadable.items()},
     )
 
 
-def _unreadable(entries: Sequence[LogEntry], why: str) -> Again:
-    return msgspec.structs.replace(joined([]), unreadable={entry.seq: why for entry in entries})
+def _unreadable(entries: Sequence[LogEntry], why: str) -> DecodedPayloads:
+    return msgspec.structs.replace(joined_payloads([]), unreadable={entry.seq: why for entry in entries})
 
 
 def _counts(held: dict[int, int]) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Payloads and their receipts: the bytes are what was sent, and accepted + rejected are the records in them."""
+"""Checks payloads and their receipts: the bytes are what was sent, and accepted + rejected are the records in them."""
 
 import hashlib
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ import polars as pl
 
 from tidemill.errors import Fault
 from tidemill.mill.verify import kinds
-from tidemill.mill.verify.again import COUNTS, PLACE, Again, VersionedReader, joined
+from tidemill.mill.verify.decoded import COUNTS, RECORD, DecodedPayloads, VersionedReader, joined_payloads
 from tidemill.mill.verify.report import Findings
 from tidemill.model import deletion
 from tidemill.model.payload import EntryKind, LogEntry, Payload
@@ -21,15 +21,15 @@ _faults = msgspec.json.Decoder(tuple[Fault, ...]).decode
 
 
 class StoredPayloads(msgspec.Struct, frozen=True):
-    """Payloads of one feed as the store has them. `rows` by seq; `fresh` (`seq`, `idx`, `reasons`): their rejected
-    records, also deleted ones, and without recovered ones, of which there are `recovered`; `buried` (`seq`, `idx`,
+    """Payloads of one feed as the store has them. `rows` by seq; `rejected` (`seq`, `idx`, `reasons`): their rejected
+    records, also deleted ones, and without recovered ones, of which there are `recovered`; `tombstones` (`seq`, `idx`,
     `series`): deleted records, or (`series` above 0) points of theirs."""
 
     tenant: str
     feed: str
     rows: dict[int, dict[str, Any]]
-    fresh: pl.DataFrame
-    buried: pl.DataFrame
+    rejected: pl.DataFrame
+    tombstones: pl.DataFrame
     recovered: int
 
     def about(self, seq: int) -> dict[str, Any]:
@@ -38,17 +38,17 @@ class StoredPayloads(msgspec.Struct, frozen=True):
         return {"tenant": self.tenant, "feed": self.feed, "seq": seq, "receipt": row["receipt"] if row else ""}
 
 
-def fresh(ledger: pl.DataFrame, buried: pl.DataFrame) -> pl.DataFrame:
+def rejected_records(ledger: pl.DataFrame, tombstones: pl.DataFrame) -> pl.DataFrame:
     """`seq`, `idx`, `reasons` of the records that are rejected: those of the ledger, and deleted ones that were."""
-    gone = buried.filter((pl.col("series") == 0) & (pl.col("reasons").list.len() > 0))
-    columns = [*PLACE, "reasons"]
-    both = pl.concat([ledger.filter(~pl.col("recovered")).select(columns), gone.select(columns)])
-    return both.unique(PLACE, keep="first", maintain_order=True)
+    deleted = tombstones.filter((pl.col("series") == 0) & (pl.col("reasons").list.len() > 0))
+    columns = [*RECORD, "reasons"]
+    both = pl.concat([ledger.filter(~pl.col("recovered")).select(columns), deleted.select(columns)])
+    return both.unique(RECORD, keep="first", maintain_order=True)
 
 
 def entries_of(stored: StoredPayloads, deleted_until: int, findings: Findings) -> list[LogEntry]:
     """The payloads that have their bytes, as entries of the log; notes bytes that are not what the row says.
-    `deleted_until`: the place of the feed's last deletion."""
+    `deleted_until`: the offset of the feed's last deletion."""
     entries = []
     for seq, row in stored.rows.items():
         body, sha256 = bytes.fromhex(row["body"]), bytes.fromhex(row["sha256"])
@@ -74,11 +74,11 @@ def _deleted(stored: StoredPayloads, seq: int, deleted_until: int, findings: Fin
         _say(findings, kinds.PayloadState, stored, seq, "state", "a deletion of the feed after it", "deleted")
 
 
-def read_again(
+def decode_again(
     reader: VersionedReader, stored: StoredPayloads, entries: Iterable[LogEntry], findings: Findings
-) -> Again:
+) -> DecodedPayloads:
     """What these payloads hold. A refused payload's records make no points, and poison is one record."""
-    found = []
+    parts = []
     of_state = sorted(entries, key=lambda entry: (stored.rows[entry.seq]["state"], entry.payload.feed_version))
     for (state, version), run in groupby(
         of_state, key=lambda entry: (stored.rows[entry.seq]["state"], entry.payload.feed_version)
@@ -87,43 +87,43 @@ def read_again(
         if state == "applied":
             deletions = [entry for entry in batch if _deletes(stored.rows[entry.seq])]
             data = [entry for entry in batch if not _deletes(stored.rows[entry.seq])]
-            found.append(_counted(deletions, 0))
+            parts.append(_counted(deletions, 0))
             if data:
-                found.append(reader.applied(stored.tenant, stored.feed, version, data))
+                parts.append(reader.applied(stored.tenant, stored.feed, version, data))
         elif state == "refused":
             counts = reader.refused(stored.tenant, stored.feed, version, batch)
-            found.append(msgspec.structs.replace(joined([]), counts=counts))
+            parts.append(msgspec.structs.replace(joined_payloads([]), counts=counts))
         else:
-            found.append(_counted(batch, 1))
-    again = joined(found)
-    for seq, why in again.unreadable.items():
+            parts.append(_counted(batch, 1))
+    decoded = joined_payloads(parts)
+    for seq, why in decoded.unreadable.items():
         findings.add(
-            kinds.PayloadUnreadable, what="decoding its bytes again", expected="records", found=why,
+            kinds.PayloadUnreadable, what="decoding its bytes again", expected="records", observed=why,
             **stored.about(seq),
         )  # fmt: skip
-    return again
+    return decoded
 
 
-def check(stored: StoredPayloads, again: Again, findings: Findings) -> Totals:
+def check_receipts(stored: StoredPayloads, decoded: DecodedPayloads, findings: Findings) -> Totals:
     """Compare the receipts with the ledger and with the records that there are; returns the sums."""
-    records = dict(again.counts.iter_rows())
-    lost = dict(stored.fresh.group_by("seq").len().iter_rows())
-    reasons = _reasons(stored.fresh)
+    records = dict(decoded.counts.iter_rows())
+    rejected = dict(stored.rejected.group_by("seq").len().iter_rows())
+    reasons = _reasons(stored.rejected)
     for seq, row in stored.rows.items():
-        if row["state"] == "deleted" or seq in again.unreadable:
+        if row["state"] == "deleted" or seq in decoded.unreadable:
             continue
-        told, n = row["accepted"] + row["rejected"], records.get(seq, 0)
-        if told != n:
-            _say(findings, kinds.ReceiptSum, stored, seq, "accepted + rejected", n, told)
-        if row["rejected"] != lost.get(seq, 0):
-            _say(findings, kinds.ReceiptRejected, stored, seq, "rejected", lost.get(seq, 0), row["rejected"])
+        stated, n = row["accepted"] + row["rejected"], records.get(seq, 0)
+        if stated != n:
+            _say(findings, kinds.ReceiptSum, stored, seq, "accepted + rejected", n, stated)
+        if row["rejected"] != rejected.get(seq, 0):
+            _say(findings, kinds.ReceiptRejected, stored, seq, "rejected", rejected.get(seq, 0), row["rejected"])
         in_row = {pair["1"]: pair["2"] for pair in row["reasons"]}
         if in_row != reasons.get(seq, {}):
             _say(findings, kinds.ReceiptReasons, stored, seq, "reasons", _text(reasons.get(seq, {})), _text(in_row))
         if row["state"] != "applied" and row["accepted"]:
             _say(findings, kinds.ReceiptAccepted, stored, seq, f"accepted of a {row['state']} payload", 0,
                  row["accepted"])  # fmt: skip
-    _records(stored, again, findings)
+    _records(stored, decoded, findings)
     held = [row for row in stored.rows.values() if row["state"] != "deleted"]
     return Totals(
         payloads=len(stored.rows),
@@ -135,28 +135,29 @@ def check(stored: StoredPayloads, again: Again, findings: Findings) -> Totals:
     )
 
 
-def _records(stored: StoredPayloads, again: Again, findings: Findings) -> None:
-    """Records that the ledger names and the payload lacks, and such that can be nothing but rejected and are not."""
-    beyond = stored.fresh.join(again.counts, on="seq").filter(pl.col("idx") >= pl.col("records"))
-    for seq, idx, records in beyond.select(*PLACE, "records").iter_rows():
+def _records(stored: StoredPayloads, decoded: DecodedPayloads, findings: Findings) -> None:
+    """Note records that the ledger names and the payload lacks, and records that cannot make points and are not in the
+    ledger."""
+    beyond = stored.rejected.join(decoded.counts, on="seq").filter(pl.col("idx") >= pl.col("records"))
+    for seq, idx, records in beyond.select(*RECORD, "records").iter_rows():
         _say(findings, kinds.RecordUnknown, stored, seq, f"record {idx} of the ledger", f"{records} records", idx)
-    for seq, idx in again.mute.join(stored.fresh, on=PLACE, how="anti").iter_rows():
+    for seq, idx in decoded.mute.join(stored.rejected, on=RECORD, how="anti").iter_rows():
         _say(findings, kinds.RecordUnaccounted, stored, seq, f"record {idx}", "in the ledger", "not there")
 
 
 def _say(
     findings: Findings, kind: type[kinds.FindingKind], stored: StoredPayloads, seq: int, what: str, *sides: object
 ) -> None:
-    expected, found = sides
-    findings.add(kind, what=what, expected=expected, found=found, **stored.about(seq))
+    expected, observed = sides
+    findings.add(kind, what=what, expected=expected, observed=observed, **stored.about(seq))
 
 
-def _reasons(fresh: pl.DataFrame) -> dict[int, dict[str, int]]:
-    counted = fresh.select("seq", "reasons").explode("reasons").group_by("seq", "reasons").len()
-    found: dict[int, dict[str, int]] = {}
+def _reasons(rejected: pl.DataFrame) -> dict[int, dict[str, int]]:
+    counted = rejected.select("seq", "reasons").explode("reasons").group_by("seq", "reasons").len()
+    by_seq: dict[int, dict[str, int]] = {}
     for seq, reason, n in counted.iter_rows():
-        found.setdefault(seq, {})[reason] = n
-    return found
+        by_seq.setdefault(seq, {})[reason] = n
+    return by_seq
 
 
 def _text(reasons: dict[str, int]) -> str:
@@ -164,13 +165,13 @@ def _text(reasons: dict[str, int]) -> str:
 
 
 def _deletes(row: dict[str, Any]) -> bool:
-    """Whether it asks for a deletion: such an entry holds no records."""
+    """Whether a payload is the request of a deletion, which holds no records."""
     return bool(row["format"] == deletion.DELETION_FORMAT)
 
 
-def _counted(entries: list[LogEntry], records: int) -> Again:
+def _counted(entries: list[LogEntry], records: int) -> DecodedPayloads:
     counts = pl.DataFrame({"seq": [e.seq for e in entries], "records": [records] * len(entries)}, schema=COUNTS)
-    return msgspec.structs.replace(joined([]), counts=counts)
+    return msgspec.structs.replace(joined_payloads([]), counts=counts)
 
 
 def _entry(stored: StoredPayloads, seq: int, row: dict[str, Any], body: bytes, sha256: bytes) -> LogEntry:

@@ -1,4 +1,4 @@
-"""The files of the store itself: every part of every table is read and held against its checksums."""
+"""Checks the files of the store itself: every part of every table is read and compared with its checksums."""
 
 from collections.abc import Callable
 
@@ -14,12 +14,12 @@ class TableCheck:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def check(self, findings: Findings, tell: Callable[[int, str], None]) -> list[str]:
+    def check_tables(self, findings: Findings, on_progress: Callable[[int, str], None]) -> list[str]:
         """Read every part of every table, of all tenants: a part holds rows of several. Returns notes.
 
         Costs about as much as reading the files (1 GB/s when they are in memory)."""
         for row in self._store.rows("verify_tables"):
-            tell(0, f"table {row['name']}")
+            on_progress(0, f"table {row['name']}")
             self._table(row["name"], findings)
         return self._detached(findings)
 
@@ -38,7 +38,7 @@ class TableCheck:
             if row["reason"].startswith("broken"):
                 findings.add(
                     kinds.PartDetached, tenant="", what=f"part {row['name']} of table {row['table']}",
-                    expected="a part that is read", found=f"set aside by the store: {row['reason']}",
+                    expected="a part that is read", observed=f"set aside by the store: {row['reason']}",
                 )  # fmt: skip
             else:
                 notes.append(f"part {row['name']} of table {row['table']} is detached ({row['reason']}): not read")
@@ -47,5 +47,9 @@ class TableCheck:
 
 def _add(findings: Findings, table: str, what: str, message: str) -> None:
     findings.add(
-        kinds.TableDamaged, tenant="", what=f"{what} of table {table}", expected="what was written", found=message[:500]
+        kinds.TableDamaged,
+        tenant="",
+        what=f"{what} of table {table}",
+        expected="what was written",
+        observed=message[:500],
     )
