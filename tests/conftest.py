@@ -1,5 +1,5 @@
-"""How all tests run: properties with the same examples each time and no deadline (a busy machine is no fault of the code),
-temporary folders in memory where there is room, and what takes long apart.
+"""How all tests run: properties with the same examples each time and no deadline (a busy machine is no fault of the
+code), temporary folders in memory where there is room, and what takes long apart.
 
 With TIDEMILL_TEST_PROFILE=fuzz the examples are others each time, and what breaks a property is kept in `.hypothesis`
 and tried first by the next run (`scripts/fuzz.py`).

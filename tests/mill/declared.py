@@ -4,10 +4,10 @@ from functools import cache
 
 import polars as pl
 
-from tidemill.store.tables import Table, packaged_tables
+from tidemill.store.tables import StoreTable, packaged_tables
 
 
-def folded(table: Table, held: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+def folded(table: StoreTable, held: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """What a table holds after an insert: of rows with one key the one with the highest version, of equal ones the
     last. Columns that the rows do not have, and nulls in columns that take none, are the table's defaults."""
     unknown = set(rows.columns) - set(table.columns)

@@ -73,8 +73,8 @@ def replaced_changes(values: pl.DataFrame) -> pl.DataFrame:
 
 
 def superseded_changes(superseded: pl.DataFrame, current: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
-    """CHANGED of records that were current and are superseded (`rules.duplicates.SUPERSEDED`) by `points` of this batch,
-    given the current points at these instants (`state.CURRENT`)."""
+    """CHANGED of records that were current and are superseded (`rules.duplicates.SUPERSEDED`) by `points` of this
+    batch, given the current points at these instants (`store_state.CURRENT`)."""
     winners = points.join(
         superseded.select("time", seq="winner_seq", idx="winner_idx", lost_seq="seq", lost_idx="idx"),
         on=["time", "seq", "idx"],

@@ -43,7 +43,7 @@ _BYTES: Final = {("payloads", "body"), ("replay_plans", "content")}  # a String 
 _ZERO: Final[dict[Any, Any]] = {pl.String: "", pl.Boolean: False, pl.Binary: b"", pl.Float64: 0.0}
 
 
-class Table(msgspec.Struct, frozen=True, eq=False):
+class StoreTable(msgspec.Struct, frozen=True, eq=False):
     """What the schema declares of a table. `columns`: the Polars type of each, in their order; a Map is a list of
     {key, value}. `defaults`: what the store takes for a column that an insert leaves out, unless it is nullable.
     `optional`: the columns that are nullable or declare a DEFAULT. `version` empty: the last row of a key stays."""
@@ -83,10 +83,10 @@ class Table(msgspec.Struct, frozen=True, eq=False):
 
 @lru_cache(maxsize=512)
 def _selection(
-    table: Table, present: tuple[tuple[str, Any], ...], values: frozenset[str]
+    table: StoreTable, present: tuple[tuple[str, Any], ...], values: frozenset[str]
 ) -> tuple[tuple[str, pl.Expr | None], ...]:
     """Each column of a table with its expression for frames of these columns and types; null: one of `values`. Kept,
-    because making the expressions takes longer than selecting a million rows by them. Raises TypeError as `Table.rows`.
+    because making the expressions takes longer than selecting a million rows by them. Raises TypeError as `StoreTable.rows`.
     """
     if unknown := values - table.columns.keys():
         raise TypeError(f"table {table.name} has no columns {sorted(unknown)}")
@@ -110,18 +110,18 @@ def _expression(name: str, kind: Any, value: Any) -> pl.Expr:
     return (pl.lit(value).cast(kind) if isinstance(value, pl.Series) else pl.lit(value, kind)).alias(name)
 
 
-def table(name: str) -> Table:
+def table(name: str) -> StoreTable:
     """The table of this name. Raises KeyError."""
     return packaged_tables()[name]
 
 
 @cache
-def packaged_tables() -> Mapping[str, Table]:
+def packaged_tables() -> Mapping[str, StoreTable]:
     """Every table of the packaged schema by its name. Parsed once."""
     return parse_tables("\n".join(path.read_text() for path in sorted(FOLDER.glob("*.sql"))))
 
 
-def parse_tables(text: str) -> dict[str, Table]:
+def parse_tables(text: str) -> dict[str, StoreTable]:
     """The tables of a schema. Raises KeyError for a type that has no Polars type here, and for a column that is added
     to a table that the schema does not create; ValueError for one that is added after a column that is not there."""
     created = {name: (inside, tuple(key.split(", ")), version) for name, inside, version, key in _TABLE.findall(text)}
@@ -132,10 +132,10 @@ def parse_tables(text: str) -> dict[str, Table]:
     return {name: _table(name, columns[name], key, version) for name, (_, key, version) in created.items()}
 
 
-def _table(name: str, declared: list[tuple[str, str, str]], key: tuple[str, ...], version: str) -> Table:
+def _table(name: str, declared: list[tuple[str, str, str]], key: tuple[str, ...], version: str) -> StoreTable:
     columns = {column: pl.Binary if (name, column) in _BYTES else _polars_type(kind) for column, kind, _ in declared}
     nullable = {column for column, kind, _ in declared if kind.startswith(("Nullable(", "LowCardinality(Nullable("))}
-    return Table(
+    return StoreTable(
         name,
         columns,
         {
