@@ -54,7 +54,7 @@ class Broken:
 def plugged() -> Iterator[None]:
     given = {"python": Evaluated, "again": Evaluated(), "none": NoDecoder(), "broken": Broken, "json": Evaluated}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(formats, "load", lambda group: given)
+        patch.setattr(formats, "load_plugins", lambda group: given)
         formats.plugin_decoders.cache_clear()
         yield
     formats.plugin_decoders.cache_clear()

@@ -28,7 +28,7 @@ from tidemill.model.offset import Partition
 from tidemill.model.payload import LogEntry
 from tidemill.store.client import Store, StoreAddress
 
-_decode = Decoder.decode
+_decode = Decoder.decode_batch
 
 
 def _fragile(self: Decoder, payloads: Sequence[LogEntry]) -> Batch:
@@ -38,7 +38,7 @@ def _fragile(self: Decoder, payloads: Sequence[LogEntry]) -> Batch:
 
 
 def main(folder: Path, address: StoreAddress, partition: Partition) -> None:
-    Decoder.decode = _fragile  # type: ignore[method-assign]
+    Decoder.decode_batch = _fragile  # type: ignore[method-assign]
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     book = FeedBook(CatalogFeeds(catalog), {})
     reader = SqliteLogReader(folder / "log")

@@ -89,14 +89,14 @@ def test_a_payload_that_kills_the_mill_is_set_aside_and_the_log_moves_on(build: 
 
 
 def test_a_payload_that_raises_is_set_aside_alone(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    decode = Decoder.decode
+    decode = Decoder.decode_batch
 
     def fragile(self: Decoder, payloads: Sequence[LogEntry]) -> Batch:
         if any(b"RAISE" in entry.payload.body for entry in payloads):
             raise RuntimeError("a fault of ours")
         return decode(self, payloads)
 
-    monkeypatch.setattr(Decoder, "decode", fragile)
+    monkeypatch.setattr(Decoder, "decode_batch", fragile)
     house = build()
     for second in range(7):
         house.send("location", fix(second, "RAISE" if second in {0, 5} else "a1"))

@@ -56,7 +56,7 @@ def reading(day: int, value: float) -> dict[str, Any]:
 def test_a_store_to_which_everything_happened_adds_up(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     clocks = Clocks()
     house = build(clock=clocks.now)
-    decode = Decoder.decode
+    decode = Decoder.decode_batch
 
     def fragile(self: Decoder, payloads: Any) -> Any:
         if any(b"POISON" in entry.payload.body for entry in payloads):
@@ -64,7 +64,7 @@ def test_a_store_to_which_everything_happened_adds_up(build: Build, monkeypatch:
         return decode(self, payloads)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Decoder, "decode", fragile)
+        patched.setattr(Decoder, "decode_batch", fragile)
         house.send("location", [fix(1), fix(1, speed=2.0), fix(2), fix(75)])
         house.send("location", fix(3, "POISON"))
         house.send("location", fix(2, speed=3.0))

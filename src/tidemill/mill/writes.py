@@ -16,7 +16,8 @@ class ContestWrites(msgspec.Struct, frozen=True, kw_only=True):
 
     `points`, `series`, `replaced`, `changes`: rows of these tables. `rejections` (REJECTED): all of the contest.
     `superseded`: records that were current and are superseded (`rules.duplicates.SUPERSEDED`): their rejections are
-    written before the points. `purged`: by series, the payload up to which rows of it are to leave the table `points` first.
+    written before the points. `purged`: by series, the payload up to which rows of it are to leave the table `points`
+    first.
     `before_points`: `replaced` and `changes` are written before the points, because they are decided from the points
     that are current before. `latest`: `series`, `time` of the points. `windows`: to publish when the points are
     written; null: none.

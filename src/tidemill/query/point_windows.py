@@ -80,10 +80,15 @@ class _Windows(msgspec.Struct, frozen=True):
     closed_right: int
 
     @property
-    def bound(self) -> dict[str, Any]:
-        """The parameters that every window query binds."""
+    def length(self) -> dict[str, Any]:
+        """The parameters of the windows' length and closed end."""
         every = {"count": self.every.count, "unit": self.every.unit, "length": self.every.nominal_ns}
-        return {**every, "closed_right": self.closed_right, **self.clock.lookup_tables()}
+        return {**every, "closed_right": self.closed_right}
+
+    @property
+    def bound(self) -> dict[str, Any]:
+        """The parameters of window queries that follow a wall clock."""
+        return {**self.length, **self.clock.lookup_tables()}
 
 
 def _clock(store: Store, tenant: str, described: Description, query: PointsQuery, every: WindowLength) -> WallClock:
@@ -113,8 +118,9 @@ def _aggregated(
 ) -> pl.DataFrame:
     """The windows with points that start after `after` (ns), with the aggregates of the query; at most `limit`."""
     span = _span(query)
+    is_utc = query.tz == "UTC" or windows.every.of_epoch
     return store.frame(
-        "points_windows",
+        "points_windows_utc" if is_utc else "points_windows",
         tenant=tenant,
         series=described.series,
         deleted_seq=described.deleted_seq,
@@ -125,7 +131,7 @@ def _aggregated(
         agg=list(query.agg),
         after=after,
         limit=limit,
-        **windows.bound,
+        **(windows.length if is_utc else windows.bound),
     )
 
 

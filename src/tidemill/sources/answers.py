@@ -74,7 +74,17 @@ def judge_answer(body: bytes, claimed: str, expected: ExpectedAnswer, max_depth:
             as_json(form, body)
     except ValueError as error:
         return AnswerVerdict(None, why=f"it is not {form}: {error}")
+    return trusted_verdict(claimed)
+
+
+def trusted_verdict(claimed: str) -> AnswerVerdict:
+    """The verdict on bytes that are taken as what they are claimed to be."""
     return AnswerVerdict(claimed or "application/octet-stream")
+
+
+def is_plugin_format(body: bytes, claimed: str, formats: tuple[str, ...]) -> bool:
+    """Whether the bytes are to be decoded by a plug-in."""
+    return answer_format(body, claimed, formats) in plugin_decoders()
 
 
 def answer_format(body: bytes, claimed: str, formats: tuple[str, ...]) -> str:

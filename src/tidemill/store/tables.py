@@ -86,8 +86,8 @@ def _selection(
     table: StoreTable, present: tuple[tuple[str, Any], ...], values: frozenset[str]
 ) -> tuple[tuple[str, pl.Expr | None], ...]:
     """Each column of a table with its expression for frames of these columns and types; null: one of `values`. Kept,
-    because making the expressions takes longer than selecting a million rows by them. Raises TypeError as `StoreTable.rows`.
-    """
+    because making the expressions takes longer than selecting a million rows by them. Raises TypeError as
+    `StoreTable.rows`."""
     if unknown := values - table.columns.keys():
         raise TypeError(f"table {table.name} has no columns {sorted(unknown)}")
     types = dict(present)

@@ -100,6 +100,18 @@ SELECT p.*, toUnixTimestamp64Nano(p.time) - {closed_right:Int64} AS ns_at
 -- Closes the layers of points_calendar.
 )))))))) AS p
 
+-- fragment: points_aggregates
+-- The aggregates of a window of points. The dear ones are only worked out when `agg` names them.
+    least(greatest(sumKahan(p.value) / count(p.value), min(p.value)), max(p.value)) AS mean,
+    min(p.value) AS min,
+    max(p.value) AS max,
+    sumKahan(p.value) AS sum,
+    count(p.value) AS count,
+    argMinIf(p.value, (p.time, p.ordinal), has({agg:Array(String)}, 'first')) AS first,
+    argMaxIf(p.value, (p.time, p.ordinal), has({agg:Array(String)}, 'last')) AS last,
+    if(count(p.value) > 1, stddevSampStableIf(p.value, has({agg:Array(String)}, 'stddev')), NULL) AS stddev,
+    quantileExactInclusiveIf(0.5)(p.value, has({agg:Array(String)}, 'median')) AS median
+
 -- name: points_ahead
 -- The end of a page in ascending order: (ns, ordinal) of the first point that no longer fits. No row: all points fit.
 SELECT toUnixTimestamp64Nano(p.time) AS ns, p.ordinal AS ordinal
@@ -159,15 +171,7 @@ SELECT p.time AS time, p.value AS value
 -- computed only when `agg` names them.
 SELECT
     window AS ns,
-    least(greatest(sumKahan(p.value) / count(p.value), min(p.value)), max(p.value)) AS mean,
-    min(p.value) AS min,
-    max(p.value) AS max,
-    sumKahan(p.value) AS sum,
-    count(p.value) AS count,
-    argMinIf(p.value, (p.time, p.ordinal), has({agg:Array(String)}, 'first')) AS first,
-    argMaxIf(p.value, (p.time, p.ordinal), has({agg:Array(String)}, 'last')) AS last,
-    if(count(p.value) > 1, stddevSampStableIf(p.value, has({agg:Array(String)}, 'stddev')), NULL) AS stddev,
-    quantileExactInclusiveIf(0.5)(p.value, has({agg:Array(String)}, 'median')) AS median
+    -- include: points_aggregates
 FROM (
 -- include: points_calendar
 FROM (SELECT p.time, p.ordinal, p.value
@@ -175,6 +179,31 @@ FROM (SELECT p.time, p.ordinal, p.value
   AND isNotNull(p.value)
 ) AS p
 -- include: points_calendar_end
+GROUP BY ns
+HAVING ns > {after:Int64}
+ORDER BY ns
+LIMIT {limit:UInt32}
+SETTINGS enable_extended_results_for_datetime_functions = 1
+
+-- name: points_windows_utc
+-- The same in UTC, whose clock never changes: with less to plan.
+WITH
+    toUnixTimestamp64Nano(p.time) - {closed_right:Int64} AS ns_at,
+    fromUnixTimestamp64Nano(ns_at, 'UTC') AS clock
+SELECT
+    if(
+        {unit:String} IN ('ns', 'us', 'ms', 's', 'm', 'h'),
+        ns_at - positiveModulo(ns_at, {length:Int64}),
+        toUnixTimestamp64Nano(toDateTime64(multiIf(
+            {unit:String} = 'd', toStartOfInterval(clock, toIntervalDay({count:Int64}), 'UTC'),
+            {unit:String} = 'w', toStartOfInterval(clock, toIntervalWeek({count:Int64}), 'UTC'),
+            {unit:String} = 'mo', toStartOfInterval(clock, toIntervalMonth({count:Int64}), 'UTC'),
+            toStartOfInterval(clock, toIntervalYear({count:Int64}), 'UTC')
+        ), 9, 'UTC'))
+    ) AS ns,
+    -- include: points_aggregates
+-- include: points_range
+  AND isNotNull(p.value)
 GROUP BY ns
 HAVING ns > {after:Int64}
 ORDER BY ns
