@@ -27,7 +27,7 @@ run: $(VENV)/.ready-to-run ## serve on http://127.0.0.1:$(PORT) with simulated t
 	@$(BIN)/tidemill serve --data "$(DATA)" --listen 127.0.0.1:$(PORT) $(if $(filter 0,$(DEMO)),,--demo)
 
 test: setup ## run the tests, all but the slow ones and those that break things
-	@$(BIN)/python -m pytest --ignore=tests/faults -m "not slow"
+	@$(BIN)/python -m pytest -n 3 --ignore=tests/faults -m "not slow"
 
 test-faults: setup ## run the slow tests, and those that kill, fill, flip and flood on purpose
 	@$(BIN)/python -m pytest -m slow

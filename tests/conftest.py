@@ -24,13 +24,17 @@ MEMORY = Path("/dev/shm")
 ROOM_BYTES = 4 << 30
 # `make test` leaves these to `make test-faults`, as it leaves out tests/faults: they take the longest.
 SLOW = {
+    "api/test_hung_store.py",
     "api/test_schemathesis.py",
     "mill/test_any_log.py",
     "mill/test_confirm.py",
     "mill/test_confirm_faults.py",
     "mill/test_crash.py",
     "mill/test_deletion_parts.py",
+    "mill/test_erase.py",
+    "mill/test_fair.py",
     "mill/test_partitions.py",
+    "mill/test_replay.py",
     "mill/test_verify.py",
     "sources/test_serve.py",
 }
