@@ -26,7 +26,11 @@ ROOM_BYTES = 4 << 30
 SLOW = {
     "api/test_hung_store.py",
     "api/test_schemathesis.py",
+    "backup/test_restore.py",
+    "backup/test_stored.py",
+    "cli/test_backup.py",
     "mill/test_any_log.py",
+    "mill/test_changes.py",
     "mill/test_confirm.py",
     "mill/test_confirm_faults.py",
     "mill/test_crash.py",
@@ -36,6 +40,8 @@ SLOW = {
     "mill/test_partitions.py",
     "mill/test_replay.py",
     "mill/test_verify.py",
+    "mill/test_window_changes.py",
+    "sources/test_poller.py",
     "sources/test_serve.py",
 }
 
