@@ -30,8 +30,8 @@ from tidemill.model.replay import Replay, ReplayRequest
 Build = Callable[..., House]
 LIVE = ("before_insert", "after_points", "after_told", "after_insert", "after_checkpoint")
 DELETIONS = [
-    *(("begun", "payload"), ("buried", "range"), ("in_between", "series"), ("before_applied", "feed")),
-    *(("in_between", "range"), ("buried", "payload"), ("begun", "range"), ("in_between", "feed")),
+    *(("begun", "payload"), ("tombstones_written", "range"), ("in_between", "series"), ("before_applied", "feed")),
+    *(("in_between", "range"), ("tombstones_written", "payload"), ("begun", "range"), ("in_between", "feed")),
     *(("before_applied", "payload"), ("begun", "series"), ("before_applied", "range"), ("begun", "feed")),
 ]
 REPLAYS = ("planned", "after_ledger", "after_points", "after_rollups")

@@ -110,3 +110,10 @@ def test_windows_tile_for_a_server_that_counts_the_end_in(web, polling, intake, 
 def test_formats_are_checked(window, key):
     source = Source(url="http://x/{start}", window=SourceWindow(start="2026-01-01T00:00:00Z", **window))
     assert [one.key for one in source_faults(Feed(name="x", source=source))] == [("source", "window", key)]
+
+
+@pytest.mark.parametrize("pattern", ["%m/%Y", "%Y", "%H:%M", "%d.%m.%Y %I:%M"])
+def test_a_pattern_that_writes_several_bounds_alike_is_refused(pattern: str) -> None:
+    window = SourceWindow(start="2026-01-01T00:00:00Z", size="1h", format=pattern)
+    source = Source(url="http://127.0.0.1:1/?from={start}&to={stop}", every="1h", window=window)
+    assert "bad_pattern" in {fault.code for fault in source_faults(Feed(name="f", source=source))}

@@ -179,6 +179,11 @@ def by_number(request):
     return 200, {}, listed([number] if number < PAGES else [])
 
 
+def by_number_that_ends(request):
+    number = int(request.query["p"]) - 1
+    return (200, {}, listed([number])) if number < PAGES else (404, {}, b'{"detail": "Invalid page."}')
+
+
 def by_offset(request):
     first = int(request.query["skip"])
     return 200, {}, listed(range(PAGES)[first : first + 2])
@@ -195,11 +200,12 @@ def served(web, polling, intake, shown):
         (by_body_url, SourcePaging(by="url", cursor_path="$.next"), ["", "1", "2", "3", "4", "5"]),
         (by_header, SourcePaging(by="cursor", cursor_header="X-Next", param="after"), ["", "1", "2", "3", "4", "5"]),
         (by_number, SourcePaging(by="page", param="p"), ["1", "2", "3", "4", "5", "6", "7"]),
+        (by_number_that_ends, SourcePaging(by="page", param="p"), ["1", "2", "3", "4", "5", "6", "7"]),
         (by_number, SourcePaging(by="page", param="p", start="3", size=2), ["3"]),
         (by_offset, SourcePaging(by="offset", param="skip"), ["0", "2", "4", "6"]),
         (by_offset, SourcePaging(by="offset", param="skip", size=4, start="1"), ["1"]),
     ],
-    ids=["url", "header", "page", "page-size", "offset", "offset-size"],
+    ids=["url", "header", "page", "page-404", "page-size", "offset", "offset-size"],
 )
 def test_every_way_to_page_reads_each_page_once_a_round(answer, way, asked, served):
     web, polling, intake, shown = served
@@ -213,6 +219,14 @@ def test_every_way_to_page_reads_each_page_once_a_round(answer, way, asked, serv
     logins = {request.headers["authorization"] for request in web.requests}
     assert logins == {"Basic cmVhZGVyOnBhc3Mgd29yZA=="}, "also where a page is a whole URL"
     assert "pass" not in str(shown())
+
+
+def test_behind_the_last_counted_page_the_source_waits_for_its_time(web, polling, intake, shown):
+    with web.answering(by_number_that_ends) as url:
+        with polling(feed(url, SourcePaging(by="page", param="p"), every="1h")):
+            state = until(lambda: (s := shown()) and len(web.requests) > PAGES and s.next_due_ns and s)
+        assert (state.state, state.reason) == ("ok", "")
+    assert len(intake.bodies()) == PAGES
 
 
 def test_a_server_that_knows_no_pages_is_found_out(web, polling, intake, shown):

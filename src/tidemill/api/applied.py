@@ -25,8 +25,8 @@ IDLE_LOOK_S: Final = 0.2
 class AppliedOffsets:
     """`progress` is what is applied, as it was when last looked at; `went_back` is set when it fell.
 
-    `position` reads the mill's durable position in every partition (microseconds); `hints` is this process's end of the
-    pair, or null.
+    `read_progress` reads the mill's durable checkpoint in every partition (microseconds); `hints` is this process's end
+    of the pair, or null.
     """
 
     def __init__(self, read_progress: Callable[[], LogProgress], hints: Hints | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The key with which this installation seals cursors (`query/seals.py`). It is made once and kept for good, so that
+"""The key with which this installation seals cursors (`query/cursors.py`). It is made once and kept for good, so that
 the cursors of clients stay valid after restarts and in every process."""
 
 import secrets

@@ -34,7 +34,7 @@ def fill_placeholders(text: str, values: Mapping[str, str]) -> str:
 def fill_url(url: str, values: Mapping[str, str]) -> str:
     """The URL with each `{name}` (also percent-encoded) replaced by its value, percent-encoded."""
     for name, text in values.items():
-        for word in (f"{{{name}}}", f"%7B{name}%7D"):
+        for word in (f"{{{name}}}", f"%7B{name}%7D", f"{{{name}:number}}", f"%7B{name}%3Anumber%7D"):
             url = url.replace(word, quote(text, safe=":"))
     return url
 

@@ -136,6 +136,8 @@ def _window_format_faults(window: SourceWindow) -> Iterator[DefinitionFault]:
         yield DefinitionFault((*key, "format"), "unknown_format", message)
     if "%" in window.format and (odd := _unknown_directive(window.format)):
         yield DefinitionFault((*key, "format"), "bad_pattern", f"{odd} is no directive of strftime that says a time")
+    elif "%" in window.format and (why := _lacking_directive(window.format)):
+        yield DefinitionFault((*key, "format"), "bad_pattern", why)
     if zone(window.zone) is None:
         message = f"there is no zone '{window.zone[:60]}'; write it as Europe/Zurich"
         yield DefinitionFault((*key, "zone"), "unknown_zone", message)
@@ -148,6 +150,14 @@ def _window_format_faults(window: SourceWindow) -> Iterator[DefinitionFault]:
 def _unknown_directive(pattern: str) -> str:
     """The first directive of a pattern that is no directive of date and time; "" if there is none."""
     return next((directive for directive in re.findall(r"%.?", pattern) if directive[1:] not in _DIRECTIVES), "")
+
+
+def _lacking_directive(pattern: str) -> str:
+    """What a pattern does not say, so that several bounds would be written alike; "" if it says a day and its hour."""
+    given = set(re.findall(r"%(.)", pattern))
+    if not given & set("djFD"):
+        return "a bound needs its day: %d with the month, %j, %F or %D"
+    return "%I is one of two hours of the day: write %I with %p, or %H" if "I" in given and "p" not in given else ""
 
 
 _WINDOW_FORMATS: Final = ("date", "local", "rfc3339", "unix_ms", "unix_s")

@@ -86,7 +86,7 @@ class BackupHold:
         self._keep_still(wanted, partition, offset)
         while _read_text(self._folder / HOLD) == wanted and self._is_running():
             turn()
-            if time.monotonic() > self._held_since.get(wanted, time.monotonic()) + LONGEST_S or stop.wait(_LOOK_S):
+            if time.monotonic() > self._held_since.get(wanted, begun) + LONGEST_S or stop.wait(_LOOK_S):
                 break
         (self._folder / HOLD).unlink(missing_ok=True)
         facts = {"position": offset, "held_s": round(time.monotonic() - begun, 3)}

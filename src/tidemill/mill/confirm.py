@@ -74,6 +74,10 @@ class Confirmer:
         """The offset up to which everything is confirmed."""
         return self._confirmed.seq
 
+    def reread(self) -> None:
+        """Go by what is saved now: another mill may have worked on the partition since."""
+        self._confirmed.reread()
+
     def hurry(self) -> None:
         """Something went wrong with the store: the next `confirm_next` counts."""
         self._due = self._monotonic()

@@ -77,7 +77,7 @@ class MillParts:
             trust,
             log_erased=reader.erased,
             partition=partition,
-            is_published=self.lanes.is_blocked,
+            is_published=self._is_published,
         )
         before = self.replays.begin_anew if self.replays else no_replays
         deleter = Deleter(self.context, book, pipeline, before=before, after=self.retention.purge_soon)
@@ -93,6 +93,10 @@ class MillParts:
         )
         confirmed = Checkpoint.confirmed(state)
         self.confirmer = Confirmer(reader, self.store, book, confirmed, clock=clock, max_depth=max_depth)
+
+    def _is_published(self, tenant: str) -> bool:
+        """Whether a replay of a tenant is being published, from the moment that it is planned."""
+        return self.replays is not None and any(owner == tenant for owner, _ in self.replays.blocked)
 
 
 def _applier_beside(

@@ -20,6 +20,7 @@ class Recovery:
         parts.store.claim()
         parts.state.hold(parts.store.owner, parts.store.ensure_owner)
         parts.checkpoint.reread()
+        parts.confirmer.reread()
         in_store = parts.applier.resume()
         before = parts.checkpoint.progress
         start = reconcile(

@@ -23,7 +23,7 @@ FEWER: Final = 8  # times fewer
 TRIES_ALONE: Final = 5
 TRIES_SCARCE: Final = 7
 # What wants memory, time or threads may fit a moment later; what is wrong with the data stays wrong. (A store without
-# room says that it cannot do anything now: `store/faults.py`.)
+# room says that it cannot do anything now: `store/errors.py`.)
 _SCARCE: Final = frozenset({159, 160, 173, 241, 439})
 BRAKE_S: Final = 60.0
 _AGAIN_S: Final = 0.2  # then twice as long each time

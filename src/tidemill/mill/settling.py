@@ -241,6 +241,10 @@ class Settling:
 
     def _settle_alone(self, entry: LogEntry, error: BaseException) -> None:
         """Hold back a payload that cannot be applied by itself; set it aside when it was tried often enough."""
+        if entry.payload.kind is EntryKind.DELETE:  # never given up: what it hides would be seen again
+            _log.error("the deletion %d waits", entry.seq, exc_info=error)
+            self._retries.hold(entry, f"the deletion cannot be applied: {error}", BRAKE_S)
+            return
         if not isinstance(error, StoreQueryError):
             _log.error("payload %d is set aside", entry.seq, exc_info=error)
             self._set_aside(entry, f"{type(error).__name__}: {error}")

@@ -61,6 +61,7 @@ class Mill:
         self._heartbeat = HeartbeatWriter(parts.state.beat)
         self._replay_error = ""  # why the replay under way cannot be published
         self._replay_at, self._replay_pause_s = 0.0, _REPLAY_PAUSE_S[0]
+        self._recall_due = False  # a replay began or ended to be published: which payloads it applied is to be read
         self._started = False
         self._logged_error = ""
         self._made_at = time.monotonic()
@@ -141,6 +142,8 @@ class Mill:
             return False
         try:
             worked = self.replays.step(self.progress)
+        except LostPartitionError:
+            raise
         except UnavailableError as error:
             if not self.replays.blocked:
                 raise
@@ -162,7 +165,10 @@ class Mill:
             self._start()
         if self.replays is not None and self._lanes.block(self.replays.blocked):
             self._progress.recount()
+            self._recall_due = True
+        if self._recall_due:
             self._applier.recall_replays(self.progress.checkpoint)
+            self._recall_due = False
         self.status.looped_at_ns = self._clock()
         self._progress.save()
         if not self._settling.busy:

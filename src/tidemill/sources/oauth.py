@@ -116,6 +116,7 @@ class OAuthTokens:
             raise TokenError(f"no token: the server says {str(error.error)[:60]} ({answer.status}): {hint}") from None
         except Exception:  # oauthlib may raise anything for an invalid answer
             raise TokenError(f"no token: the answer ({answer.status}) is none of OAuth 2: {hint}") from None
+        self._note_rotation(document)
         if (
             not isinstance(document.get("access_token"), str)
             or str(document.get("token_type", "bearer")).lower() != "bearer"
@@ -131,6 +132,9 @@ class OAuthTokens:
         if not self._token.isascii() or not self._token.isprintable():
             self._token = ""
             raise TokenError("no token: the server's token cannot be sent in a header")
+
+    def _note_rotation(self, document: dict[str, Any]) -> None:
+        """Keep a new refresh token, also beside an access token that cannot be used: the server knows no other one."""
         refresh = document.get("refresh_token")
         known = self.rotated.token if self.rotated else self._config.refresh_token
         if self._config.refresh_token and isinstance(refresh, str) and refresh and refresh != known:

@@ -225,6 +225,7 @@ class SourceRun:
         The same idempotency `key` with the same bytes is stored once: callers derive it from the saved cursor and the
         answer, so that it is the same after a restart. An answer that was unusable or refused for a `request_key` is
         not handed in again for `REJECTED_FOR_S`. Raises PollError."""
+        self._refused = None  # of an earlier payload: the ledger has it
         sha256, past = hashlib.sha256(answer.fetched.body).digest(), self._rejected
         same = past is not None and (past.request_key, past.sha256) == (request_key, sha256)
         if past is not None and same and time.monotonic() < past.until_s:

@@ -102,7 +102,8 @@ def _moved(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
         pl.col("was", "is").fill_null(False)
     )
     changed = both.filter((pl.col("was") != pl.col("is")) | pl.col("value").ne_missing(pl.col("value_new")))
-    return changed.select(
+    # In the order of the change events' keys: a follower between two inserts misses none.
+    return changed.sort("series", "time").select(
         "series",
         "time",
         pl.col("value").alias("old"),

@@ -57,7 +57,7 @@ class Publisher:
         yield from self._outcomes(folder.read_frame("plan-outcomes"), manifest)
         reach("replay.after_outcomes")
         yield from self._insert("changes", change_rows(folder.read_frame("plan-moved"), manifest))
-        yield from self._insert("changes", window_change_rows(changed, manifest))
+        yield from self._insert("changes", window_change_rows(changed.sort(rollups.KEY), manifest))
         reach("replay.after_changes")
 
     def _ledger(self, folder: Folder, manifest: PublishManifest) -> Iterator[None]:

@@ -29,7 +29,7 @@ class PageStep:
         self._redaction = Redaction(run.spec.secrets)
         self._seen: set[str] = set()  # identities of the requests of this round
         self._pages = 0
-        self._last_body = b""  # SHA-256 of the previous page
+        self._last_page: tuple[str | None, bytes] = None, b""  # the previous page: its token and its SHA-256
         self._has_data = False  # whether this round brought a payload
 
     async def poll_once(self) -> bool:
@@ -68,7 +68,8 @@ class PageStep:
 
     async def _fetch(self, url: str, token: str | None) -> SourceAnswer:
         empty = frozenset(self._run.spec.empty_status)
-        expected = (empty if token is None else empty - _UNKNOWN_PAGE) | {200}
+        # Behind the last counted page there is nothing; a cursor that the server does not know any more is a failure.
+        expected = (empty if token is None or self._paging.counted else empty - _UNKNOWN_PAGE) | {200}
         try:
             return await self._run.fetch(url, expected, values=self._paging.placeholder_values(token))
         except PollError as error:
@@ -99,10 +100,11 @@ class PageStep:
         except PagingError as error:
             raise PollError(error.reason, str(error)) from None
         body = hashlib.sha256(answer.fetched.body).digest()
-        if self._paging.counted and next_token is not None and token is not None and body == self._last_body:
+        same = body == self._last_page[1] and token != self._last_page[0]
+        if self._paging.counted and next_token is not None and token is not None and same:
             why = "this page is the same as the one before: does the server know the parameter?"
             raise PollError("loop", why)
-        self._last_body = body
+        self._last_page = token, body
         if len(self._seen) >= _MAX_SEEN:
             self._seen.clear()
         request = self._run.request_identity(url, self._paging.placeholder_values(token))
