@@ -225,7 +225,7 @@ def test_behind_the_last_counted_page_the_source_waits_for_its_time(web, polling
     with web.answering(by_number_that_ends) as url:
         with polling(feed(url, SourcePaging(by="page", param="p"), every="1h")):
             state = until(lambda: (s := shown()) and len(web.requests) > PAGES and s.next_due_ns and s)
-        assert (state.state, state.reason) == ("ok", "")
+        assert (state.state, state.reason) == ("ok", None)
     assert len(intake.bodies()) == PAGES
 
 
