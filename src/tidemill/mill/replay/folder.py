@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, TypeVar
 import msgspec
 import polars as pl
 
+from tidemill.durable import sync_folder
 from tidemill.mill.state_files import write_atomically
 
 _T = TypeVar("_T")
@@ -45,6 +46,7 @@ class Folder:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self.path / name)
+        sync_folder(self.path)
 
     def paths(self, prefix: str) -> list[Path]:
         """The files of every frame whose name begins so, by name."""
