@@ -96,7 +96,7 @@ def test_nothing_is_no_failure_and_no_payload(web, answer, polling, intake, show
     with web.answering(lambda request: answer) as url:
         for drain in (False, True):
             with polling(plain(url, drain=drain)):
-                until(lambda drain=drain: (s := shown()) and s.empty >= 2 + 2 * drain)
+                until(lambda drain=drain: (s := shown()) and s.state == "empty" and s.empty >= 2 + 2 * drain)
             assert (shown().state, shown().failures, intake.calls) == ("empty", 0, 0)
 
 
