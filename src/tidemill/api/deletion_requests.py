@@ -43,10 +43,7 @@ async def answer_deletion(
     preferred_s = prefer.preferred_wait_s(request.headers.get("prefer"), services.settings.max_wait)
     wait_s = WAIT_S if preferred_s is None else preferred_s
     item = await submit_deletion(services, tenant, feed_version, deletion, wait_s)
-    headers = {"Location": f"/v1/deletions/{item.id}"}
-    if preferred_s is not None:
-        name, value = prefer.applied_header(preferred_s)
-        headers[name.decode()] = value.decode()
+    headers = prefer.location_headers(f"/v1/deletions/{item.id}", preferred_s)
     return Response(item, status_code=202 if item.state == "requested" else 200, headers=headers)
 
 

@@ -10,13 +10,14 @@ from typing import Annotated, Any, Final, TypeVar
 from anyio import to_thread
 from litestar import Response, delete, get, post
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
 from tidemill.api.job_request import job_of
 from tidemill.api.job_views import JobPage, ReplayJob, VerifyJob, job_item
 from tidemill.api.json_body import decode_document
 from tidemill.api.openapi_bodies import PostJob
-from tidemill.api.prefer import applied_header, preferred_wait_s
+from tidemill.api.prefer import location_headers, preferred_wait_s
 from tidemill.api.reads_common import AnyRequest, answers_with, next_page, operation_of, parse_query, problem_spec
 from tidemill.api.services import Services
 from tidemill.catalog.jobs import CatalogJobs, jobs_of_kinds
@@ -70,11 +71,16 @@ async def queued_answer(services: Services, request: AnyRequest, job: _JobT, pat
     `headers` of the response, whose `Location` is below `path`."""
     wait_s = preferred_wait_s(request.headers.get("prefer"), services.settings.max_wait)
     job = await wait_until_over(services, job, wait_s or 0.0)
-    headers = {"Location": f"{path}/{job.id}"}
-    if wait_s is not None:
-        name, value = applied_header(wait_s)
-        headers[name.decode()] = value.decode()
+    headers = location_headers(f"{path}/{job.id}", wait_s)
     return job, {"status_code": 200 if job.state in OVER else 202, "headers": headers}
+
+
+def queued_answers(kind: Any) -> dict[int, ResponseSpec]:
+    """The documented answers of a route that queues a job and answers it as `kind`."""
+    return {
+        **answers_with(kind, "It is queued, or, with `Prefer: wait=N`, not over yet.", 400, status=202),
+        **answers_with(kind, "With `Prefer: wait=N`: it is over."),
+    }
 
 
 @post(
@@ -84,10 +90,7 @@ async def queued_answer(services: Services, request: AnyRequest, job: _JobT, pat
     operation_id="createJob",
     operation_class=PostJob,
     status_code=202,
-    responses={
-        **answers_with(_AnyJobItem, "It is queued, or, with `Prefer: wait=N`, not over yet.", 400, status=202),
-        **answers_with(_AnyJobItem, "With `Prefer: wait=N`: it is over."),
-    },
+    responses=queued_answers(_AnyJobItem),
     opt={"scope": "admin"},
 )
 async def create_job(

@@ -17,3 +17,12 @@ def preferred_wait_s(header: bytes | str | None, longest_s: float) -> float | No
 def applied_header(wait_s: float) -> tuple[bytes, bytes]:
     """The `Preference-Applied` header of an answer that waited."""
     return (b"preference-applied", b"wait=%g" % wait_s)
+
+
+def location_headers(location: str, wait_s: float | None) -> dict[str, str]:
+    """The headers of an answer to a request that made something at `location`, after the preferred wait, if any."""
+    headers = {"Location": location}
+    if wait_s is not None:
+        name, value = applied_header(wait_s)
+        headers[name.decode()] = value.decode()
+    return headers

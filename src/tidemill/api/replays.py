@@ -16,7 +16,7 @@ from tidemill.api.job_views import (
     payload_selection,
     replay_difference,
 )
-from tidemill.api.jobs import MAX_QUEUED, queue_job, queued_answer, wait_until_over
+from tidemill.api.jobs import MAX_QUEUED, queue_job, queued_answer, queued_answers, wait_until_over
 from tidemill.api.openapi_bodies import PostReplay
 from tidemill.api.prefer import preferred_wait_s
 from tidemill.api.reads_common import AnyRequest, answers_with, parse_query, problem_spec
@@ -70,10 +70,7 @@ class ReplayPage(msgspec.Struct, frozen=True):
     operation_id="createReplay",
     operation_class=PostReplay,
     status_code=202,
-    responses={
-        **answers_with(ReplayItem, "It is queued, or, with `Prefer: wait=N`, not over yet.", 400, status=202),
-        **answers_with(ReplayItem, "With `Prefer: wait=N`: it is over."),
-    },
+    responses=queued_answers(ReplayItem),
     opt={"scope": "admin"},
 )
 async def create_replay(

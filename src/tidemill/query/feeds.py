@@ -16,6 +16,7 @@ from tidemill.query import answers
 from tidemill.query.answers import Page
 from tidemill.query.cursors import encode_cursor
 from tidemill.query.parameters import (
+    QUALITY_CONFLICT,
     FieldName,
     Marked,
     Order,
@@ -25,6 +26,7 @@ from tidemill.query.parameters import (
     limit_to,
     one_of,
     page_cursor,
+    quality_params,
     time_range,
 )
 from tidemill.query.rollups import window_evidence
@@ -109,8 +111,7 @@ class FeedQueries:
         Raises InputError unless the feed has points and `field` names one of several fields.
         """
         if query.quality is not None and query.marked is not None:
-            message = "no point is both good and marked; ask for one of them"
-            raise InputError(message, (Fault("$query.quality", "contradiction", message),))
+            raise InputError(QUALITY_CONFLICT.message, (QUALITY_CONFLICT,))
         span = time_range(query.start, query.end)
         first, series, ordinal = query.cursor or (span.first_ns, 0, _LOWEST)
         bound = {
@@ -120,8 +121,7 @@ class FeedQueries:
             "first_series": series,
             "first_ordinal": ordinal,
             "last": span.last_ns,
-            "good": int(query.quality == "good"),
-            "mark": query.marked or "",
+            **quality_params(query.quality, query.marked),
             "limit": query.limit,
         }
         beyond = self._store.rows("feed_points_ahead", **bound)

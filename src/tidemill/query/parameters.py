@@ -247,6 +247,16 @@ Fill = Annotated[
 FeedName = Annotated[str | None, Parameter("Only of this feed.", readers.word, TEXT)]
 FieldName = Annotated[str | None, Parameter("Only this field.", readers.word, TEXT)]
 SeriesName = Annotated[str | None, Parameter("Only series of exactly this name.", readers.word, TEXT)]
+QUALITY_CONFLICT: Final = Fault(
+    "$query.quality", "contradiction", "no point is both good and marked; ask for one of them"
+)
+
+
+def quality_params(quality: str | None, marked: str | None) -> dict[str, Any]:
+    """The parameters `good` and `mark` of the queries that filter points by their quality."""
+    return {"good": int(quality == "good"), "mark": marked or ""}
+
+
 Quality = Annotated[Literal["good"] | None, one_of("`good`: only points that no rule flagged.", "good")]
 Marked = Annotated[str | None, Parameter("Only points that a rule flagged with this reason code.", readers.word, TEXT)]
 Tags = Annotated[

@@ -17,7 +17,7 @@ from tidemill.model.ids import format_series
 from tidemill.query import answers
 from tidemill.query.answers import Page
 from tidemill.query.cursors import encode_cursor
-from tidemill.query.parameters import AGGREGATES, TimeRange, time_range
+from tidemill.query.parameters import AGGREGATES, TimeRange, quality_params, time_range
 from tidemill.query.points_query import PointsQuery
 from tidemill.query.readers import WindowLength
 from tidemill.query.series import Description
@@ -91,9 +91,14 @@ class _Windows(msgspec.Struct, frozen=True):
         return {**self.length, **self.clock.lookup_tables()}
 
 
+def _is_utc(query: PointsQuery, every: WindowLength) -> bool:
+    """Whether no change of a clock concerns the windows."""
+    return query.tz == "UTC" or every.of_epoch
+
+
 def _clock(store: Store, tenant: str, described: Description, query: PointsQuery, every: WindowLength) -> WallClock:
     """The wall clock of the request's zone, over the time that the request can select."""
-    if query.tz == "UTC" or every.of_epoch:
+    if _is_utc(query, every):
         return wall_clock("UTC", 0, 0)
     span = _span(query)
     limits = {"tenant": tenant, "series": described.series, "first": span.first_ns, "last": span.last_ns}
@@ -118,7 +123,7 @@ def _aggregated(
 ) -> pl.DataFrame:
     """The windows with points that start after `after` (ns), with the aggregates of the query; at most `limit`."""
     span = _span(query)
-    is_utc = query.tz == "UTC" or windows.every.of_epoch
+    is_utc = _is_utc(query, windows.every)
     return store.frame(
         "points_windows_utc" if is_utc else "points_windows",
         tenant=tenant,
@@ -126,11 +131,10 @@ def _aggregated(
         deleted_seq=described.deleted_seq,
         first=max(span.first_ns, after),
         last=span.last_ns,
-        good=int(query.quality == "good"),
-        mark=query.marked or "",
         agg=list(query.agg),
         after=after,
         limit=limit,
+        **quality_params(query.quality, query.marked),
         **(windows.length if is_utc else windows.bound),
     )
 

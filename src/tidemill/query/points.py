@@ -12,7 +12,7 @@ from tidemill.model.ids import format_series
 from tidemill.query import answers
 from tidemill.query.answers import Page
 from tidemill.query.cursors import encode_cursor
-from tidemill.query.parameters import time_range
+from tidemill.query.parameters import quality_params, time_range
 from tidemill.query.point_windows import point_windows
 from tidemill.query.points_query import PointsQuery, check_points_query
 from tidemill.query.series import Description, SeriesQueries
@@ -89,8 +89,7 @@ class PointQueries:
             "deleted_seq": described.deleted_seq,
             "first": span.first_ns,
             "last": span.last_ns,
-            "good": int(query.quality == "good"),
-            "mark": query.marked or "",
+            **quality_params(query.quality, query.marked),
         }
         low, high = _LOWEST, _HIGHEST
         descending = query.order == "desc"

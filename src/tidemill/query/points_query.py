@@ -4,6 +4,7 @@ from typing import Annotated
 
 from tidemill.errors import Fault, InputError, count_of_faults
 from tidemill.query.parameters import (
+    QUALITY_CONFLICT,
     Aggregates,
     Closed,
     Every,
@@ -47,6 +48,6 @@ def check_points_query(query: PointsQuery) -> None:
     if query.every is not None and query.order == "desc":
         faults.append(Fault("$query.order", "not_with_every", "windows come in ascending order only"))
     if query.quality is not None and query.marked is not None:
-        faults.append(Fault("$query.quality", "contradiction", "no point is both good and marked; ask for one of them"))
+        faults.append(QUALITY_CONFLICT)
     if faults:
         raise InputError(f"{count_of_faults(len(faults))} in the query: {faults[0].message}", tuple(faults))

@@ -35,6 +35,15 @@ SELECT
     ) AS time,
     p.value AS value
 
+-- fragment: points_date
+-- The begin (ns) of the days, weeks, months or years that a time `clock` is in.
+toUnixTimestamp64Nano(toDateTime64(multiIf(
+    {unit:String} = 'd', toStartOfInterval(clock, toIntervalDay({count:Int64}), 'UTC'),
+    {unit:String} = 'w', toStartOfInterval(clock, toIntervalWeek({count:Int64}), 'UTC'),
+    {unit:String} = 'mo', toStartOfInterval(clock, toIntervalMonth({count:Int64}), 'UTC'),
+    toStartOfInterval(clock, toIntervalYear({count:Int64}), 'UTC')
+), 9, 'UTC'))
+
 -- fragment: points_calendar
 -- The window of a point: a query in layers around `p`, so that each expression is planned once. `window` is the start
 -- in ns of the window of `count` `unit`s that p.time is in, as points_windows says; `label` is the wall clock rounded
@@ -71,12 +80,7 @@ SELECT
     multiIf(
         {unit:String} IN ('ns', 'us', 'ms', 's'), ns_at - positiveModulo(ns_at, {length:Int64}),
         {unit:String} IN ('m', 'h'), wall - positiveModulo(wall, {length:Int64}),
-        toUnixTimestamp64Nano(toDateTime64(multiIf(
-            {unit:String} = 'd', toStartOfInterval(clock, toIntervalDay({count:Int64}), 'UTC'),
-            {unit:String} = 'w', toStartOfInterval(clock, toIntervalWeek({count:Int64}), 'UTC'),
-            {unit:String} = 'mo', toStartOfInterval(clock, toIntervalMonth({count:Int64}), 'UTC'),
-            toStartOfInterval(clock, toIntervalYear({count:Int64}), 'UTC')
-        ), 9, 'UTC'))
+        -- include: points_date
     ) AS label
 FROM (
 SELECT *, fromUnixTimestamp64Nano(wall, 'UTC') AS clock
@@ -194,12 +198,7 @@ SELECT
     if(
         {unit:String} IN ('ns', 'us', 'ms', 's', 'm', 'h'),
         ns_at - positiveModulo(ns_at, {length:Int64}),
-        toUnixTimestamp64Nano(toDateTime64(multiIf(
-            {unit:String} = 'd', toStartOfInterval(clock, toIntervalDay({count:Int64}), 'UTC'),
-            {unit:String} = 'w', toStartOfInterval(clock, toIntervalWeek({count:Int64}), 'UTC'),
-            {unit:String} = 'mo', toStartOfInterval(clock, toIntervalMonth({count:Int64}), 'UTC'),
-            toStartOfInterval(clock, toIntervalYear({count:Int64}), 'UTC')
-        ), 9, 'UTC'))
+        -- include: points_date
     ) AS ns,
     -- include: points_aggregates
 -- include: points_range
