@@ -7,8 +7,11 @@ lock excludes a second server on one machine, not on another machine (see `log/l
 import fcntl
 import os
 from pathlib import Path
+from typing import Final
 
 from tidemill.errors import StartupError
+
+_URL_FILE: Final = Path("run", "url")  # in the data folder, beside the lock that says whether it is still true
 
 
 class FolderLock:
@@ -37,3 +40,16 @@ class FolderLock:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+
+def note_served_url(folder: Path, url: str) -> None:
+    """Record where the server of a data folder listens, for `served_url`. `folder/run` exists."""
+    (folder / _URL_FILE).write_text(url, "utf-8")
+
+
+def served_url(folder: Path) -> str | None:
+    """Where the server listens that holds the folder's lock, or held it last; null where none ever did."""
+    try:
+        return (folder / _URL_FILE).read_text("utf-8").strip() or None
+    except OSError:
+        return None

@@ -346,7 +346,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one role until it ends; returns the exit status of a failure, or ends the process with status 0."""
     role, lifeline_fd = arguments or sys.argv[1:3]
     runtime = msgspec.json.decode(sys.stdin.buffer.read(), type=Runtime)
-    telemetry.configure_logging(role, runtime.settings.log_level)
+    telemetry.configure_logging(role, runtime.settings.log_level, runtime.settings.log_format)
     try:
         lifeline = Lifeline(int(lifeline_fd))
         lifeline.watch()

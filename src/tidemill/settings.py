@@ -121,6 +121,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Annotated[str, _setting("debug, info, warning or error.", pattern="^(debug|info|warning|error)$")] = (
         "info"
     )
+    log_format: Annotated[
+        str,
+        _setting(
+            "How the log is written to standard error: `json`, one object a line; `text`, for people; `auto`, text on "
+            "a terminal and JSON elsewhere.",
+            pattern="^(auto|json|text)$",
+        ),
+    ] = "auto"
 
     @property
     def insert_memory(self) -> int:

@@ -26,7 +26,7 @@ from tidemill.catalog.keys import KeyRing
 from tidemill.catalog.opening import open_catalog, repair_catalog_tails
 from tidemill.data_folder import check_folder, mark_closed
 from tidemill.errors import StartupError
-from tidemill.lock import FolderLock
+from tidemill.lock import FolderLock, note_served_url
 from tidemill.log.opening import log_files
 from tidemill.log.partitions import settle_partitions
 from tidemill.settings import Runtime, Settings
@@ -106,6 +106,7 @@ class Supervisor:
         for_api, for_mill = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._wake = WakePipe.new()
         self._sockets = [public, internal, for_api, for_mill, reserved]
+        note_served_url(folder, self.url)
         self._runtime = Runtime(
             settings=self._settings,
             intake_secret=secrets.token_urlsafe(32),

@@ -1,4 +1,5 @@
-"""Logs of every process: one JSON object a line, or short readable lines on a terminal.
+"""Logs of every process: one JSON object a line, or short readable lines (the setting `log_format`; by default on a
+terminal).
 
 All modules use plain `logging`; extra facts go in `extra={"facts": {...}}` and become keys of the line.
 """
@@ -50,10 +51,12 @@ class Readable(logging.Formatter):
         return "  ".join([text, *(f"{key}={value}" for key, value in facts.items())])
 
 
-def configure_logging(role: str, level: str) -> None:
-    """Send this process's logs to standard error. Call it once, before the first log line."""
+def configure_logging(role: str, level: str, form: str = "auto") -> None:
+    """Send this process's logs to standard error. Call it once, before the first log line. `form`: the setting
+    `log_format` (json, text, or auto: text on a terminal)."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Readable(role) if sys.stderr.isatty() else JsonLines(role))
+    readable = sys.stderr.isatty() if form == "auto" else form == "text"
+    handler.setFormatter(Readable(role) if readable else JsonLines(role))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for chatty in ("httpx", "httpcore", "uvicorn.access", "uvicorn.error", "asyncio"):
         logging.getLogger(chatty).setLevel("WARNING")

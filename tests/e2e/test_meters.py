@@ -14,6 +14,7 @@ SOLAR = "7f2f9f0e-35a1-4f0e-9f0b-2f6f0d1c8a22"
 
 def month(url: str, muid: str) -> list[dict[str, object]]:
     params = {"muid": muid, "measurement": "energy", "limit": 5000, "start": "2023-02-01", "stop": "2023-03-01"}
+    params["order"] = "asc"  # which the simulated source always does
     answer = httpx.get(f"{url}/meterdata/measurement", params=params, trust_env=False, timeout=10)
     assert answer.status_code == 200, answer.text
     found: list[dict[str, object]] = answer.json()["data"]

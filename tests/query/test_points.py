@@ -117,6 +117,24 @@ def test_formats_of_pages_and_windows(store: Store, ten: str, kind: str) -> None
         assert [row[name] for row in rows] == [0.0, 1.0]
 
 
+def test_csv_is_quoted_in_one_way(store: Store, ten: str) -> None:
+    """Texts and names in quotes, numbers without, null empty; whether the store writes it or this process."""
+    wanted = {"format": "csv", "limit": "2"}
+    raw = whole(queries(store).points.read_points("default", ten, asked(PointsQuery, **wanted)))
+    assert raw.splitlines()[0] == b'"time","value","flags","marks"'
+    assert raw.splitlines()[1].startswith(b'"2026-') and b',0,""' in raw
+    windows = asked(PointsQuery, **wanted, every="1s", agg="mean,count,stddev")
+    lines = whole(queries(store).points.read_points("default", ten, windows)).splitlines()
+    assert lines[0] == b'"time","mean","count","stddev"'
+    assert lines[1] == raw.splitlines()[1].split(b",")[0] + b",0.0,1,"
+
+
+def test_aggregates_without_windows_are_refused(store: Store, ten: str) -> None:
+    with pytest.raises(InputError, match="'agg' is about windows; give their length with 'every'") as refused:
+        queries(store).points.read_points("default", ten, asked(PointsQuery, agg="max"))
+    assert [(fault.path, fault.code) for fault in refused.value.faults] == [("$query.agg", "needs_every")]
+
+
 def test_flags_are_words_in_the_formats_that_are_read(store: Store, writer: Writer) -> None:
     assert [1 << bit for bit in range(len(FLAGS))] == [FOLD_EARLIER, FOLD_LATER, GAP_SHIFTED, SHIFTED]
     assert typing.get_args(typing.get_args(typing.get_type_hints(Point)["flags"])[0]) == FLAGS

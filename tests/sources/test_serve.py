@@ -78,7 +78,7 @@ def test_every_point_of_a_faulty_server_is_kept_or_rejected_once_across_restarts
 
 
 def test_meters_are_read_to_the_end_and_their_state_shows_it(server, meters):
-    month = {"measurement": "energy", "limit": 5000, "start": "2023-02-01", "stop": "2023-03-01"}
+    month = {"measurement": "energy", "limit": 5000, "start": "2023-02-01", "stop": "2023-03-01", "order": "asc"}
     for muid in (HOUSEHOLD_MUID, SOLAR_MUID):
         truth = meters.records(muid, parse_bound("2023-02-01"), parse_bound("2023-03-01"), 5000)
         assert len(truth) == 28 * 96

@@ -162,11 +162,11 @@ def list_rollups(call: ReadCall[RollupsQuery], feed: Feed) -> Page:
     MeasurementsQuery,
     tags=["feeds"],
     summary="Meter data in the shape of its source",
-    responses=answer_specs(Measurements, "Records of meters, oldest first."),
+    responses=answer_specs(Measurements, "Records of meters, newest first unless `order` is `asc`."),
 )
 def list_measurements(call: ReadCall[MeasurementsQuery]) -> Measurements:
-    """Records in [start, stop), oldest first, at most `limit`; each register (OBIS code) under its own key. Timestamps
-    are UTC with three fraction digits."""
+    """Records in [start, stop), at most `limit`, newest first as the source answers, or with `order=asc` oldest first;
+    each register (OBIS code) under its own key. Timestamps are UTC with three fraction digits."""
     return call.queries.meterdata.measurements(call.tenant, call.query)
 
 

@@ -108,7 +108,9 @@ OPERATIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {
             "operationId": "postSeries",
             "summary": "Store a raw series",
             "description": "The feed `signals`: evenly sampled (`start` and `interval` or `sample_rate_hz`) or with "
-            "`times`. Up to 1,000,000 samples. `201` when it can be read at once, else `202`; the id is the same.",
+            "`times`. Times are ISO 8601 texts, or numbers since the epoch: then `time_unit` says their unit, and is "
+            'needed, as in `{"time_unit": "s", "times": [1767225600, 1767225660], "values": [5.1, 5.3]}`. '
+            "Up to 1,000,000 samples. `201` when it can be read at once, else `202`; the id is the same.",
             "parameters": [PREFER, KEY, ENCODING],
             "requestBody": _body({"$ref": "#/components/schemas/NewSeries"}, lines=False),
             "responses": {
@@ -146,6 +148,8 @@ OPERATIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {
     },
 }
 
+_TIME: Final = {"type": ["string", "number"], "description": "ISO 8601, or a number since the epoch in `time_unit`."}
+
 # The schemas of the operations above; that of `Receipt` comes from the routes that read receipts.
 SCHEMAS: Final[dict[str, Any]] = {
     "Fix": {
@@ -168,10 +172,15 @@ SCHEMAS: Final[dict[str, Any]] = {
             "unit": {"type": "string"},
             "description": {"type": "string"},
             "tags": {"type": "object", "additionalProperties": {"type": "string"}},
-            "start": {"type": "string", "format": "date-time"},
+            "start": _TIME,
+            "time_unit": {
+                "type": "string",
+                "enum": ["s", "ms", "us", "ns"],
+                "description": "The unit of `start` or `times` where they are numbers; needed then.",
+            },
             "interval": {"type": "string", "examples": ["39.0625us", "15m"]},
             "sample_rate_hz": {"type": "number", "exclusiveMinimum": 0},
-            "times": {"type": "array", "items": {"type": "string", "format": "date-time"}},
+            "times": {"type": "array", "items": _TIME},
             "values": {"type": "array", "items": {"type": ["number", "null"]}, "maxItems": 1_000_000},
         },
     },

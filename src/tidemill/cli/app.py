@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from tidemill import __version__
-from tidemill.cli import backup, feed, jobs, replay, simulate, source, verify
-from tidemill.cli.common import DataOption, TenantOption, err, open_catalog, out
+from tidemill.cli import backup, feed, jobs, keys, replay, simulate, source, verify, why
+from tidemill.cli.common import DataOption, err, out
 from tidemill.errors import InputError, StartupError, TidemillError
 from tidemill.settings import Settings, load_settings
 
@@ -25,14 +25,28 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-keys = typer.Typer(no_args_is_help=True, help="API keys: create, list, revoke.")
-app.add_typer(keys, name="key")
 app.add_typer(backup.app, name="backup")
 app.add_typer(feed.app, name="feed")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(keys.app, name="key")
 app.add_typer(replay.app, name="replay")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(source.app, name="source")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        out.print(__version__, highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    show: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """The time-series service that can account for every point."""
 
 
 def main() -> None:
@@ -82,7 +96,7 @@ def serve(
     from tidemill.telemetry import configure_logging
 
     settings = load_settings({"data": data, "listen": listen, "demo": demo, "log_level": log_level})
-    configure_logging("serve", settings.log_level)
+    configure_logging("serve", settings.log_level, settings.log_format)
     supervisor = Supervisor(settings)
     supervisor.prepare()
     announce_when_ready(out, supervisor.url, settings, open_access=supervisor.open_access)
@@ -112,51 +126,8 @@ def version() -> None:
 
 
 app.command("verify")(verify.verify)
+app.command("why")(why.why)
 app.command("restore")(backup.restore)
-
-
-@keys.command("create")
-def create_key(
-    tenant: TenantOption,
-    scope: Annotated[str, typer.Option(help="Comma-separated: read, write, admin (admin means all).")],
-    name: Annotated[str, typer.Option(help="A note to tell keys apart by.")] = "",
-    data: DataOption = None,
-) -> None:
-    """Create a key and print it, once: only its hash is kept.
-
-    The first key of a data folder ends open access: from then on every request needs one.
-    """
-    from tidemill.catalog.keys import create_key as create
-    from tidemill.data_folder import mark_closed
-    from tidemill.service import feed_texts
-
-    catalog = open_catalog(data)
-    info, secret = create(catalog, tenant, tuple(part.strip() for part in scope.split(",") if part.strip()), name)
-    mark_closed(load_settings({"data": data}).folder)
-    feed_texts(catalog, tenant)  # a new tenant starts with the recipes
-    err.print(f"Key {info.key_id} for tenant {info.tenant} with scope {','.join(info.scopes)}. Shown once:")
-    print(secret)
-
-
-@keys.command("list")
-def list_keys(data: DataOption = None) -> None:
-    """List the keys, without their secrets."""
-    from tidemill.catalog.keys import list_keys as listed
-    from tidemill.model.time import format_instant
-
-    table = Table("id", "tenant", "scopes", "name", "created", box=None)
-    for info in listed(open_catalog(data, make=False)):
-        table.add_row(info.key_id, info.tenant, ",".join(info.scopes), info.name, format_instant(info.created_ns))
-    out.print(table)
-
-
-@keys.command("revoke")
-def revoke_key(key_id: str, data: DataOption = None) -> None:
-    """Revoke a key; running servers refuse it within a second."""
-    from tidemill.catalog.keys import revoke_key
-
-    revoke_key(open_catalog(data, make=False), key_id)
-    out.print(f"Key {key_id} is revoked.")
 
 
 if __name__ == "__main__":

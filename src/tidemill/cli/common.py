@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -22,8 +22,27 @@ DataOption = Annotated[
     typer.Option("--data", help="Folder that holds everything.", envvar="TIDEMILL_DATA", show_default="data"),
 ]
 TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant.")]
-UrlOption = Annotated[str, typer.Option(help="The server to speak to.")]
+UrlOption = Annotated[str, typer.Option("--url", help="The server to speak to.", envvar="TIDEMILL_URL")]
 KeyOption = Annotated[str, typer.Option(help="An API key for it, with scope admin.", envvar="TIDEMILL_KEY")]
+DEFAULT_URL: Final = "http://127.0.0.1:8080"
+
+
+def _folder_before_variable(context: typer.Context, url: str) -> str:
+    """The server to speak to; empty for a data folder that the command line names, whatever TIDEMILL_URL says."""
+    sources = {name: context.get_parameter_source(name) for name in ("url", "data")}
+    given = {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+    return "" if given == {"data"} else url
+
+
+FolderOrUrlOption = Annotated[
+    str,
+    typer.Option(
+        "--url",
+        help="A server to speak to, instead of the data folder. Without it TIDEMILL_URL, unless --data is given.",
+        envvar="TIDEMILL_URL",
+        callback=_folder_before_variable,
+    ),
+]
 
 
 def variable_scope(tenant: str, catalog: Any = None) -> Any:

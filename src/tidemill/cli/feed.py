@@ -11,7 +11,16 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tidemill.cli.common import DataOption, TenantOption, err, open_catalog, out, plain_table, variable_scope
+from tidemill.cli.common import (
+    DataOption,
+    FolderOrUrlOption,
+    TenantOption,
+    err,
+    open_catalog,
+    out,
+    plain_table,
+    variable_scope,
+)
 from tidemill.errors import Fault, InputError, count_of_faults
 
 if TYPE_CHECKING:
@@ -26,7 +35,6 @@ app = typer.Typer(
 
 FilesArgument = Annotated[list[Path], typer.Argument(help="Feed definitions (TOML).", metavar="FILE")]
 NameArgument = Annotated[str, typer.Argument(help="The feed's name.")]
-UrlOption = Annotated[str, typer.Option(help="A server to speak to, instead of the data folder.")]
 KeyOption = Annotated[str, typer.Option(help="An API key for it (changes need scope admin).", envvar="TIDEMILL_KEY")]
 _STYLES: Final = {"+": "green", "-": "red", "@": "cyan"}
 _MARKS: Final = {"added": "+", "removed": "-", "changed": "~", "moved": ">"}
@@ -60,7 +68,7 @@ def check_feeds(files: FilesArgument, tenant: TenantOption = "default") -> None:
 
 @app.command("list")
 def list_feeds(
-    tenant: TenantOption = "default", data: DataOption = None, url: UrlOption = "", key: KeyOption = ""
+    tenant: TenantOption = "default", data: DataOption = None, url: FolderOrUrlOption = "", key: KeyOption = ""
 ) -> None:
     """List the feeds, each with the version in force.
 
@@ -78,7 +86,7 @@ def show_feed(
     version: Annotated[int | None, typer.Option(help="This version.", show_default="the one in force")] = None,
     tenant: TenantOption = "default",
     data: DataOption = None,
-    url: UrlOption = "",
+    url: FolderOrUrlOption = "",
     key: KeyOption = "",
 ) -> None:
     """Print a definition, word for word as it was applied.
@@ -96,7 +104,7 @@ def apply_feeds(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; change nothing.")] = False,
     tenant: TenantOption = "default",
     data: DataOption = None,
-    url: UrlOption = "",
+    url: FolderOrUrlOption = "",
     key: KeyOption = "",
 ) -> None:
     """Make definitions the current versions of their feeds, and print what changes.
@@ -129,7 +137,7 @@ def list_versions(
     name: NameArgument,
     tenant: TenantOption = "default",
     data: DataOption = None,
-    url: UrlOption = "",
+    url: FolderOrUrlOption = "",
     key: KeyOption = "",
 ) -> None:
     """List the versions of a feed, newest first, each with what it changed of the one before.
@@ -149,7 +157,7 @@ def diff_versions(
     other: Annotated[int, typer.Argument(help="Another.", metavar="B")],
     tenant: TenantOption = "default",
     data: DataOption = None,
-    url: UrlOption = "",
+    url: FolderOrUrlOption = "",
     key: KeyOption = "",
 ) -> None:
     """Show what changed from version A to version B: in what the feed does, and line by line.

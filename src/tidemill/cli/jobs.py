@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.table import Table
 
-from tidemill.cli.common import KeyOption, UrlOption, out, progress_bar
+from tidemill.cli.common import DEFAULT_URL, KeyOption, UrlOption, out, progress_bar
 from tidemill.cli.remote import Remote
 from tidemill.errors import TidemillError
 
@@ -32,7 +32,7 @@ def list_jobs(
         ),
     ] = "",
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 20,
-    url: UrlOption = "http://127.0.0.1:8080",
+    url: UrlOption = DEFAULT_URL,
     key: KeyOption = "",
 ) -> None:
     """List jobs, newest first.
@@ -55,7 +55,7 @@ def list_jobs(
 
 
 @app.command("show")
-def show_job(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") -> None:
+def show_job(id: IdArgument, url: UrlOption = DEFAULT_URL, key: KeyOption = "") -> None:
     """Follow a job to its end, and print what came of it.
 
     Ctrl-C ends the command, not the job. Exit status 1 for a job that failed or was cancelled, and for a verification
@@ -81,7 +81,7 @@ def show_job(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyO
 
 
 @app.command("cancel")
-def cancel_job(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") -> None:
+def cancel_job(id: IdArgument, url: UrlOption = DEFAULT_URL, key: KeyOption = "") -> None:
     """Cancel a job of which nothing is to be seen yet; it leaves no trace.
 
     A replay that is being published cannot be cancelled. Example: `tidemill jobs cancel 01936b1e-...`

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tidemill.errors import StartupError
-from tidemill.lock import FolderLock
+from tidemill.lock import FolderLock, served_url
 from tidemill.store.client import Store, StoreAddress
 
 _READY_S: Final = 60.0
@@ -30,12 +30,21 @@ def open_store(folder: Path) -> Iterator[Store]:
     with ExitStack() as stack:
         for part, name in _LOCKS:
             if (folder / part).is_dir():
-                lock = FolderLock(folder / part, name)
-                stack.callback(lock.release)
+                stack.callback(_lock(folder, folder / part, name).release)
         address = stack.enter_context(_engine(folder / "store"))
         store = Store(address)
         stack.callback(store.close)
         yield store
+
+
+def _lock(folder: Path, directory: Path, name: str) -> FolderLock:
+    try:
+        return FolderLock(directory, name)
+    except StartupError as error:
+        url = served_url(folder)
+        if url is None:
+            raise
+        raise StartupError(f"{error.message}. Or ask the server that runs on it: tidemill verify --url {url}") from None
 
 
 @contextmanager

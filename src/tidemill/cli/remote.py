@@ -40,11 +40,8 @@ class Remote:
         try:
             with httpx.Client(base_url=self.url, timeout=self._timeout_s, trust_env=False) as http:
                 return http.request(method, path, headers=headers, **options)
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol):
-            raise StartupError(f"--url must be like http://127.0.0.1:8080, not '{self.url}'") from None
-        except httpx.HTTPError as error:
-            why = str(error) or type(error).__name__
-            raise UnavailableError(f"No answer from {self.url}: {why}") from None
+        except (httpx.InvalidURL, httpx.HTTPError) as error:
+            raise _no_answer(self.url, error) from None
 
     def document(self, method: str, path: str, **options: Any) -> Any:
         """The document of a good answer. Raises the error of a problem document."""
@@ -63,11 +60,23 @@ class Remote:
                     answer.read()
                     read_document(answer)
                 yield from (msgspec.json.decode(line) for line in answer.iter_lines() if line)
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol):
-            raise StartupError(f"--url must be like http://127.0.0.1:8080, not '{self.url}'") from None
-        except httpx.HTTPError as error:
-            why = str(error) or type(error).__name__
-            raise UnavailableError(f"No answer from {self.url}: {why}") from None
+        except (httpx.InvalidURL, httpx.HTTPError) as error:
+            raise _no_answer(self.url, error) from None
+
+
+def _no_answer(url: str, error: Exception) -> TidemillError:
+    """The error of a request that got no answer, with the options that name another server."""
+    import httpx
+
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
+        return StartupError(f"--url must be like http://127.0.0.1:8080, not '{url}'")
+    why = str(error) or type(error).__name__
+    if not isinstance(error, httpx.ConnectError):
+        return UnavailableError(f"No answer from {url}: {why}")
+    return UnavailableError(
+        f"No answer from {url}: {why}. Is a server running there? `tidemill serve` starts one; name another with --url "
+        "or TIDEMILL_URL."
+    )
 
 
 def read_document(answer: "httpx.Response", theirs: str = "", ours: str = "") -> Any:

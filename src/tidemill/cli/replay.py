@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tidemill.cli.common import KeyOption, UrlOption, out
+from tidemill.cli.common import DEFAULT_URL, KeyOption, UrlOption, out
 from tidemill.cli.jobs import follow_job
 from tidemill.cli.remote import Remote
 from tidemill.errors import TidemillError
@@ -31,7 +31,7 @@ def start_replay(
     reason: Annotated[str | None, typer.Option(help="Payloads with records rejected for this reason.")] = None,
     version: Annotated[int | None, typer.Option(help="Version of the feed.", show_default="the one in force")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would change; change nothing.")] = False,
-    url: UrlOption = "http://127.0.0.1:8080",
+    url: UrlOption = DEFAULT_URL,
     key: KeyOption = "",
 ) -> None:
     """Replay payloads of a feed, and print what changes.
@@ -50,7 +50,7 @@ def start_replay(
 
 
 @app.command("show")
-def show_replay(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") -> None:
+def show_replay(id: IdArgument, url: UrlOption = DEFAULT_URL, key: KeyOption = "") -> None:
     """Follow a replay to its end, and print what changed.
 
     Example: `tidemill replay show 01936b1e-...`
@@ -60,7 +60,7 @@ def show_replay(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: K
 
 
 @app.command("list")
-def list_replays(url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") -> None:
+def list_replays(url: UrlOption = DEFAULT_URL, key: KeyOption = "") -> None:
     """List replays, newest first.
 
     Example: `tidemill replay list`
@@ -82,7 +82,7 @@ def list_replays(url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") 
 
 
 @app.command("cancel")
-def cancel_replay(id: IdArgument, url: UrlOption = "http://127.0.0.1:8080", key: KeyOption = "") -> None:
+def cancel_replay(id: IdArgument, url: UrlOption = DEFAULT_URL, key: KeyOption = "") -> None:
     """Cancel a replay that is not published yet; it leaves no trace.
 
     Example: `tidemill replay cancel 01936b1e-...`

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import typer
 from rich.text import Text
 
-from tidemill.cli.common import DataOption, KeyOption, TenantOption, UrlOption, err, out, plain_table
+from tidemill.cli.common import DEFAULT_URL, DataOption, KeyOption, TenantOption, UrlOption, err, out, plain_table
 from tidemill.cli.remote import Remote
 from tidemill.cli.trial_output import clean_text, show_answer, show_draft, show_preview, show_structure
 from tidemill.errors import InputError
@@ -24,7 +24,6 @@ app = typer.Typer(
     help="Pull sources: try a URL before anything is saved, see how sources are doing and how their polls went.",
 )
 
-_URL: Final = "http://127.0.0.1:8080"
 _COLOURS: Final = {"ok": "green", "data": "green", "slow": "yellow", "failing": "red", "open": "red"}
 _QUIET: Final = ("starting", "empty", "unchanged", "truncated")
 
@@ -105,7 +104,7 @@ def try_source(
 
 
 @app.command("list")
-def list_sources(url: UrlOption = _URL, key: KeyOption = "") -> None:
+def list_sources(url: UrlOption = DEFAULT_URL, key: KeyOption = "") -> None:
     """List the sources of a server: how each is doing, since when, and when it is polled next.
 
     Example: `tidemill source list --url https://tidemill.example.com --key $KEY`
@@ -134,7 +133,7 @@ def list_polls(
     start: Annotated[str | None, typer.Option(help="Polls from here on (RFC 3339).")] = None,
     end: Annotated[str | None, typer.Option(help="Polls before this.")] = None,
     limit: Annotated[int, typer.Option(help="Most polls.", min=1, max=1000)] = 20,
-    url: UrlOption = _URL,
+    url: UrlOption = DEFAULT_URL,
     key: KeyOption = "",
 ) -> None:
     """List the polls of a feed's sources, newest first, and for how long they were reached (unless a stretch of time is

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.table import Table
 
-from tidemill.cli.common import DataOption, KeyOption, ShowProgress, open_catalog, out, progress_bar
+from tidemill.cli.common import DataOption, FolderOrUrlOption, KeyOption, ShowProgress, open_catalog, out, progress_bar
 from tidemill.errors import Fault, InputError, NotFoundError, StartupError
 
 if TYPE_CHECKING:
@@ -38,14 +38,15 @@ def verify(
     repair: Annotated[
         bool, typer.Option("--repair", help="Of a data folder: put back what is damaged and of which a copy is left.")
     ] = False,
-    url: Annotated[str, typer.Option(help="A running server to ask, instead of a data folder.")] = "",
+    url: FolderOrUrlOption = "",
     key: KeyOption = "",
 ) -> None:
     """Prove that every payload, record and point is accounted for, or list what does not add up.
 
     Of a data folder while no server runs on it; of a running server with `--url` (and the tenant of the key). Exit
     status 0: everything adds up; 1: it does not. With `--repair` log and store first give each other back what one of
-    them has damaged, and a damaged file of the log is built anew. Example: `tidemill verify --data data`
+    them has damaged, and a damaged file of the log is built anew. Example: `tidemill verify --data data`, or while a
+    server runs: `tidemill verify --url http://127.0.0.1:8080`
     """
     since_ns = _instant(since)
     with progress_bar() as show_progress:

@@ -1,11 +1,21 @@
 """Meter data in the shape of the metering API that the feed `meters` reads, for the front ends of that API."""
 
-from typing import Annotated, Any, Final, TypedDict, cast
+from typing import Annotated, Any, Final, Literal, TypedDict, cast
 
 import msgspec
 
 from tidemill.query import readers
-from tidemill.query.parameters import TEXT, Parameter, QueryParameters, Start, Stop, Unit, limit_to, time_range
+from tidemill.query.parameters import (
+    TEXT,
+    Parameter,
+    QueryParameters,
+    Start,
+    Stop,
+    Unit,
+    limit_to,
+    one_of,
+    time_range,
+)
 from tidemill.query.series import Hidden
 from tidemill.store.client import Store
 
@@ -23,6 +33,9 @@ class MeasurementsQuery(QueryParameters, frozen=True):
     start: Start = None
     stop: Stop = None
     unit: Unit = None
+    order: Annotated[
+        Literal["asc", "desc"], one_of("Order in time; `limit` counts from its beginning.", "asc", "desc")
+    ] = "desc"
 
 
 class Measurement(TypedDict):
@@ -35,7 +48,7 @@ class Measurement(TypedDict):
 
 
 class Measurements(msgspec.Struct, frozen=True):
-    """Records, one for each instant and meter, oldest first."""
+    """Records, one for each instant and meter, newest first unless the request has `order=asc`."""
 
     data: list[Measurement]
 
@@ -47,7 +60,7 @@ class Meterdata:
         self._store, self._hidden = store, hidden
 
     def measurements(self, tenant: str, query: MeasurementsQuery) -> Measurements:
-        """At most `limit` records in [start, stop), oldest first; none for an unknown meter."""
+        """At most `limit` records in [start, stop), in the order of the query; none for an unknown meter."""
         span = time_range(query.start, query.stop)
         rows = self._store.rows(
             "meterdata",
@@ -58,6 +71,7 @@ class Meterdata:
             measurement=query.measurement or "",
             first=span.first_ns,
             last=span.last_ns,
+            sign=-1 if query.order == "desc" else 1,
             limit=query.limit,
         )
         return Measurements([_record(row) for row in rows])

@@ -228,7 +228,9 @@ Every = Annotated[
 Aggregates = Annotated[
     tuple[str, ...],
     Parameter(
-        f"Aggregates of a window, separated by commas: {', '.join(AGGREGATES)}.", readers.choices(*AGGREGATES), TEXT
+        f"Aggregates of a window of `every`, separated by commas: {', '.join(AGGREGATES)}; `mean` unless given.",
+        readers.choices(*AGGREGATES),
+        TEXT,
     ),
 ]
 Closed = Annotated[

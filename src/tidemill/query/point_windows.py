@@ -67,7 +67,7 @@ def point_windows(store: Store, tenant: str, described: Description, query: Poin
         frame = frame.filter(pl.col("ns") > after).head(limit)
     page = frame.head(query.limit)
     following = encode_cursor(page["ns"][-1], 0) if len(frame) > len(page) else None
-    chosen = page.select("ns", *(_finite(name) for name in query.agg))
+    chosen = page.select("ns", *(_finite(name) for name in query.aggregates))
     head = {"series": format_series(described.series), "every": every.text, "tz": query.tz}
     return _encode_page(chosen, head, query, following)
 
@@ -131,7 +131,7 @@ def _aggregated(
         deleted_seq=described.deleted_seq,
         first=max(span.first_ns, after),
         last=span.last_ns,
-        agg=list(query.agg),
+        agg=list(query.aggregates),
         after=after,
         limit=limit,
         **quality_params(query.quality, query.marked),
@@ -209,8 +209,9 @@ def _encode_page(frame: pl.DataFrame, head: dict[str, Any], query: PointsQuery, 
             typed.write_parquet(buffer)
         return Page(buffer.getvalue(), answers.MEDIA_TYPES[kind], following)
     texts = frame.drop("ns").insert_column(0, format_instants(frame["ns"], query.tz).alias("time"))
-    if kind == "csv":
-        texts.write_csv(buffer)
+    if kind == "csv":  # as the store writes CSV: texts in quotes, numbers without, null empty
+        buffer.write((",".join(f'"{name}"' for name in texts.columns) + "\n").encode())
+        texts.write_csv(buffer, include_header=False, quote_style="non_numeric")
         return Page(buffer.getvalue(), answers.MEDIA_TYPES[kind], following)
     texts.write_ndjson(buffer)
     if kind == "ndjson":

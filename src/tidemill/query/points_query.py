@@ -24,7 +24,7 @@ class PointsQuery(RangeParameters, frozen=True):
     """A page of raw points in [start, end), or of windows with `every`."""
 
     every: Every = None
-    agg: Aggregates = ("mean",)
+    agg: Aggregates = ()
     closed: Closed = "left"
     tz: Zone = "UTC"
     fill: Fill = None
@@ -35,10 +35,21 @@ class PointsQuery(RangeParameters, frozen=True):
     quality: Quality = None
     marked: Marked = None
 
+    @property
+    def aggregates(self) -> tuple[str, ...]:
+        """The aggregates of a window; the mean unless the request names others."""
+        return self.agg or ("mean",)
+
 
 def check_points_query(query: PointsQuery) -> None:
     """Raises InputError with every fault of parameters that contradict each other."""
     faults = []
+    if query.every is None and query.agg:
+        message = (
+            "'agg' is about windows; give their length with 'every', such as every=1h. Of the whole range "
+            "/v1/series/{id}/metrics has the aggregates"
+        )
+        faults.append(Fault("$query.agg", "needs_every", message))
     if query.every is None and query.fill is not None:
         faults.append(Fault("$query.fill", "needs_every", "'fill' is about windows; give their length with 'every'"))
     if query.every is None and query.closed == "right":

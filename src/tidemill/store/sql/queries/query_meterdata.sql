@@ -1,8 +1,9 @@
 -- Meter data in the shape of the metering API that the feed `meters` reads.
 
 -- name: meterdata
--- Records of meters, one for each instant, measurement and meter, with the values of their registers; oldest first. The
--- registers of a record share its quality; where several records brought them, the quality is that of the newest.
+-- Records of meters, one for each instant, measurement and meter, with the values of their registers; oldest first
+-- (`sign` 1) or newest first (-1). The registers of a record share its quality; where several records brought them, the
+-- quality is that of the newest.
 -- Timestamps have three fraction digits, as the source writes them.
 SELECT
     concat(replaceOne(substring(toString(p.time), 1, 23), ' ', 'T'), 'Z') AS timestamp,
@@ -30,5 +31,5 @@ WHERE p.tenant = {tenant:String}
   AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
   AND isNotNull(p.value)
 GROUP BY p.time, s.tags['measurement'], s.tags['muid']
-ORDER BY p.time, muid, measurement
+ORDER BY toUnixTimestamp64Nano(p.time) * {sign:Int8}, muid, measurement
 LIMIT {limit:UInt32}
