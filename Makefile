@@ -8,7 +8,7 @@ DEMO   ?= 1
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-faults faults fuzz lint check bench docs clean
+.PHONY: help setup run shell test test-faults faults fuzz lint check bench docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -25,6 +25,10 @@ $(VENV)/.ready-to-run: requirements.txt requirements-build.txt pyproject.toml sc
 
 run: $(VENV)/.ready-to-run ## serve on http://127.0.0.1:$(PORT) with simulated traffic (DEMO=0 without; PORT, DATA override)
 	@$(BIN)/tidemill serve --data "$(DATA)" --listen 127.0.0.1:$(PORT) $(if $(filter 0,$(DEMO)),,--demo)
+
+shell: $(VENV)/.ready-to-run ## a shell with the tidemill command, which speaks to the server of `make run` (PORT overrides)
+	@echo "The tidemill command speaks to http://127.0.0.1:$(PORT); exit ends this shell."
+	@. $(BIN)/activate && TIDEMILL_URL=http://127.0.0.1:$(PORT) exec "$${SHELL:-sh}"
 
 test: setup ## run the tests, all but the slow ones and those that break things
 	@$(BIN)/python -m pytest -n 3 --ignore=tests/faults -m "not slow"

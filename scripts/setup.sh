@@ -19,8 +19,33 @@ if ! "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null; then
         exit 1
     fi
 fi
-[ -x "$VENV/bin/python" ] || "$PYTHON" -m venv "$VENV"
-echo "Installing $REQUIREMENTS into $VENV (about a minute the first time) ..."
-"$VENV/bin/python" -m pip install -q --disable-pip-version-check --require-hashes --no-deps --only-binary=:all: \
-    -r "$REQUIREMENTS" -r requirements-build.txt
-"$VENV/bin/python" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation --editable .
+# Say what pip is doing, a word a package and not three lines; `failed` on standard input ends with status 1.
+follow() {
+    awk -v total="$1" '
+        /^failed$/ { failed = 1 }
+        /^(Collecting|Requirement already satisfied)/ {
+            count++
+            if (count % 10 == 0) { printf "  %d of %d packages\n", count, total; fflush() }
+        }
+        /^ *Downloading .*MB/ { printf "  downloading %s %s %s\n", $2, $3, $4; fflush() }
+        /^Installing collected/ { print "  unpacking them (some 20 s) ..."; fflush() }
+        END { exit failed }'
+}
+
+pip() {
+    "$VENV/bin/python" -m pip --disable-pip-version-check "$@"
+}
+
+if [ ! -x "$VENV/bin/python" ]; then
+    echo "Making $VENV ..."
+    "$PYTHON" -m venv "$VENV"
+fi
+COUNT=$(cat "$REQUIREMENTS" requirements-build.txt | grep -c '==')
+echo "Installing the $COUNT packages of $REQUIREMENTS into $VENV (half a minute, and what downloads take) ..."
+# Modules are compiled as they are first imported: that takes less than compiling all of them here.
+{
+    pip install --no-compile --progress-bar off --require-hashes --no-deps --only-binary=:all: \
+        -r "$REQUIREMENTS" -r requirements-build.txt || echo failed
+} | follow "$COUNT"
+pip install -q --no-deps --no-build-isolation --editable .
+echo "$VENV is ready; \`. $VENV/bin/activate\` gives a shell the tidemill command."

@@ -1,7 +1,7 @@
 """`tidemill key ...`: API keys: create, list, revoke. Says what the first key changes for everybody else."""
 
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 from rich.table import Table
@@ -58,9 +58,10 @@ def _consequences(folder: Path, data: str | None, *, first: bool, shut_out: bool
     lines = [_CLOSED, _SOURCES] if first else []
     if shut_out and (folder / "log").exists():
         where = f" --data {data}" if data else ""
+        command = f"tidemill key create{where} --tenant {DEFAULT_TENANT} --scope read,write,admin"
         lines.append(
-            f"What was stored without a key is the tenant {DEFAULT_TENANT}'s, and no key reads it now. To go on with it "
-            f"create one of that tenant: tidemill key create{where} --tenant {DEFAULT_TENANT} --scope read,write,admin"
+            f"What was stored without a key is the tenant {DEFAULT_TENANT}'s, and no key reads it now. "
+            f"To go on with it, create one of that tenant: {command}"
         )
     return lines
 

@@ -33,8 +33,8 @@ def run_demo_traffic(url: str, listeners: Mapping[str, socket.socket], key: str 
         url=url, key=key, count=0, rate=0.85, patience_s=_PATIENCE_S, seed=now_ns % 997, start=format_instant(now_ns)
     )
     machine = machines.MachinesOptions(url=url, key=key, count=0, rate=0.1, patience_s=_PATIENCE_S, keep=50)
-    # Later than the file in `examples`, so that rows which a reader of the README sends are not replaced.
-    file = files.FilesOptions(url=url, key=key, count=0, rate=0.5, patience_s=_PATIENCE_S, start="2020-01-01T00:00:00Z")
+    # After the file in `examples`: its row, which a reader of the README sends, comes first and is not replaced.
+    file = files.FilesOptions(url=url, key=key, count=0, rate=0.5, patience_s=_PATIENCE_S, start="2026-02-01T00:00:00Z")
     with ExitStack() as servers:
         telemetry = data_server.DataServer(data_server.DataServerOptions(rate=5, faults="500=0.002,slow=0.002"))
         for name, app in (("telemetry", telemetry), ("meters", meters.MeterServer(meters.MetersOptions()))):
