@@ -27,7 +27,7 @@ follow() {
             count++
             if (count % 10 == 0) { printf "  %d of %d packages\n", count, total; fflush() }
         }
-        /^ *Downloading .*MB/ { printf "  downloading %s %s %s\n", $2, $3, $4; fflush() }
+        /^ *Downloading .*MB/ { sub(/-.*/, "", $2); printf "  downloading %s %s %s\n", $2, $3, $4; fflush() }
         /^Installing collected/ { print "  unpacking them (some 20 s) ..."; fflush() }
         END { exit failed }'
 }

@@ -43,6 +43,7 @@ SLOW = {
     "mill/test_window_changes.py",
     "sources/test_poller.py",
     "sources/test_serve.py",
+    "test_readme.py",
 }
 
 # Nearly all tests sync to disk, many times: in memory they take half as long. What disks do is tried in tests/faults.

@@ -17,10 +17,19 @@ def test_generated_pages_are_up_to_date(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+WRITTEN = ["README.md", "CONTRIBUTING.md", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md"))]
+
+
+@pytest.mark.parametrize("page", [page for page in WRITTEN if not page.startswith("docs/reference/")])
 def test_links_lead_somewhere(page: str) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text("utf-8")):
-        assert (ROOT / target).exists(), f"{page} links to {target}"
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (ROOT / page).read_text("utf-8")):
+        assert ((ROOT / page).parent / target).exists(), f"{page} links to {target}"
+
+
+def test_the_index_leads_to_every_page() -> None:
+    index = (ROOT / "docs/README.md").read_text("utf-8")
+    pages = [page for page in WRITTEN if page.startswith("docs/") and "/decisions/" not in page]
+    assert [page for page in pages if page != "docs/README.md" and page.removeprefix("docs/") not in index] == []
 
 
 def test_every_make_target_of_the_readme_exists() -> None:
