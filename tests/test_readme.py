@@ -6,6 +6,7 @@ space does not count, `…` stands for anything, and ids and times of receipt ma
 """
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -122,6 +123,8 @@ def test_the_banner_says_where_it_is_and_how_the_command_is_called(place: Place)
     command = re.search(r"^    (curl -X PUT .*)$", banner, re.MULTILINE)
     why = re.search(r"^    (\S*tidemill why .*)$", banner, re.MULTILINE)
     assert command is not None and why is not None
+    lines = [json.loads(line) for line in banner.splitlines() if line.startswith("{")]
+    assert {"store", "mill", "api"} <= {line.get("part") for line in lines}, "where no terminal is, the log is JSON"
     assert place.run(command[1]).returncode == 0
     assert "was received for feed 'location'" in place.run(why[1]).stdout
 

@@ -25,7 +25,7 @@ def runner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
         monkeypatch.delenv(name, raising=False)
 
     def run(*arguments: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["tidemill", group, *map(str, arguments)])
+        monkeypatch.setattr(sys, "argv", ["tidemill", *group.split(), *map(str, arguments)])
         out.width = err.width = 160
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:

@@ -5,26 +5,43 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
-from tidemill import __version__
+from tidemill import __version__, cli, docs
 from tidemill.catalog.keys import KeyRing
 from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.settings import Settings
 
 
-def tidemill(*arguments: str) -> subprocess.CompletedProcess[str]:
+def tidemill(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tidemill.cli", *arguments],
         capture_output=True,
         text=True,
         check=False,
         timeout=30,
-        env={"NO_COLOR": "1", "COLUMNS": "160", "PATH": "/usr/bin:/bin"},
+        env={"NO_COLOR": "1", "COLUMNS": "160", "PATH": "/usr/bin:/bin"} | environment,
     )
 
 
 def test_version() -> None:
     assert tidemill("version").stdout.strip() == __version__
+
+
+def test_the_version_is_an_option_too() -> None:
+    assert tidemill("--version").stdout == tidemill("version").stdout
+
+
+@pytest.mark.parametrize(("wrong", "near"), [(["servr"], "serve"), (["feeds"], "feed"), (["key", "creat"], "create")])
+def test_a_wrong_command_names_the_near_one(wrong: list[str], near: str) -> None:
+    done = tidemill(*wrong)
+    assert done.returncode == 2 and f"Did you mean '{near}'?" in done.stderr
+
+
+@pytest.mark.parametrize("words", [name for name, _ in docs._walk("", get_command(cli.app))])
+def test_every_help_text_has_an_example(words: str) -> None:
+    (command,) = (command for name, command in docs._walk("", get_command(cli.app)) if name == words)
+    assert f"`tidemill{words}" in (command.help or ""), f"tidemill{words} --help shows no example"
 
 
 def test_without_a_command_it_explains_itself() -> None:
@@ -43,6 +60,12 @@ def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
     done = tidemill("serve", "--data", str(tmp_path), "--listen", "8080")
     assert done.returncode == 2
     assert "HOST:PORT" in done.stderr
+
+
+@pytest.mark.parametrize(("name", "value"), [("TIDEMILL_LOG_FORMAT", "xml"), ("TIDEMILL_LOG_LEVEL", "loud")])
+def test_a_wrong_word_for_a_setting_is_named(tmp_path: Path, name: str, value: str) -> None:
+    done = tidemill("serve", "--data", str(tmp_path), **{name: value})
+    assert done.returncode == 2 and name.removeprefix("TIDEMILL_").lower() in done.stderr
 
 
 def test_a_key_is_printed_once_and_kept_as_a_hash(tmp_path: Path) -> None:

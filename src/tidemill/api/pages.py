@@ -84,8 +84,9 @@ def _start_body(state: State, feeds: list[Feed], base: str) -> str:
         for f in feeds
     ]
     lines = (
-        f'curl -X POST -d \'{{"time_stamp": "2026-01-01T06:00:00-04:00", "data": [0.37, 1.58]}}\' '
-        f"'{base}/v1/feeds/dropzone'\n"
+        "curl -H 'Prefer: wait=5' "
+        '-d \'{"time_stamp": "2026-01-01T06:00:00-04:00", "data": [0.37, 1.58]}\' \\\n'
+        f"  '{base}/v1/feeds/dropzone'\n"
         f"curl '{base}/v1/feeds/dropzone/rows'\n"
         f"curl '{base}/v1/series?limit=5'"
     )

@@ -34,8 +34,8 @@ app.add_typer(simulate.app, name="simulate")
 app.add_typer(source.app, name="source")
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         out.print(__version__, highlight=False)
         raise typer.Exit
 
@@ -60,7 +60,8 @@ def main() -> None:
         if len(error.faults) != 1 or error.faults[0].message != error.message:
             err.print(error.message.partition("\n")[0], style="red", highlight=False, markup=False, soft_wrap=True)
         for fault in error.faults:
-            err.print(f"  {fault.path}: {fault.message} ({fault.code})", highlight=False, markup=False)
+            line = f"  {fault.path}: {fault.message} ({fault.code})"
+            err.print(line, highlight=False, markup=False, soft_wrap=True)
         sys.exit(2)
     except StartupError as error:
         err.print(error.message, style="red", highlight=False, markup=False, soft_wrap=True)
@@ -90,6 +91,8 @@ def serve(
     Starts three processes (api, mill, store), and a worker while there are long jobs, and watches over them. Ready when
     `GET /readyz` answers 200.
     SIGTERM or Ctrl-C ends all of them within 10 seconds. `tidemill settings` lists every other setting.
+
+    Example: `tidemill serve --data ./data --demo`
     """
     from tidemill.banner import announce_when_ready
     from tidemill.supervise import Supervisor
@@ -105,7 +108,10 @@ def serve(
 
 @app.command("settings")
 def show_settings() -> None:
-    """List every setting: its environment variable, value now, and meaning."""
+    """List every setting: its environment variable, value now, and meaning.
+
+    Example: `tidemill settings | grep LOG`
+    """
     from tidemill.feeds.recipes import recipe_variables
 
     settings = load_settings({})
@@ -121,7 +127,10 @@ def show_settings() -> None:
 
 @app.command()
 def version() -> None:
-    """Print the version."""
+    """Print the version.
+
+    Example: `tidemill version`
+    """
     out.print(__version__, highlight=False)
 
 

@@ -23,10 +23,7 @@ if TYPE_CHECKING:
 _NICE: Final = 10  # acknowledging comes before copying
 _UNITS: Final = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
-app = typer.Typer(
-    invoke_without_command=True,
-    help="Back up a data folder, beside a running server or without; check and list backups.",
-)
+app = typer.Typer(invoke_without_command=True, rich_markup_mode="markdown")
 
 PathArgument = Annotated[
     Path, typer.Argument(help="A backup, an archive, or a folder of backups (then its newest).", show_default=False)
@@ -74,6 +71,7 @@ def verify_backup(path: PathArgument) -> None:
     """Read every byte of a backup and compare it with what was written, and have SQLite check its databases.
 
     Exit status 0: it is whole; 1: it is damaged, and each damaged file is named.
+    Example: `tidemill backup verify /backups`
     """
     from tidemill.backup.restore import damaged_error
     from tidemill.backup.stored import check_backup, open_backup
@@ -90,7 +88,10 @@ def verify_backup(path: PathArgument) -> None:
 
 @app.command("list")
 def list_backups(path: Annotated[Path, typer.Argument(help="A folder of backups.", show_default=False)]) -> None:
-    """List the whole backups in a folder, oldest first, without checking them. One that broke off is not among them."""
+    """List the whole backups in a folder, oldest first, without checking them. One that broke off is not among them.
+
+    Example: `tidemill backup list /backups`
+    """
     from tidemill.backup.manifest import MANIFEST_FILE
     from tidemill.backup.stored import open_backup
 

@@ -46,6 +46,8 @@ def data_server(
     """Serve telemetry points to whoever polls: mixed ages and tags, 404 when there is none.
 
     `GET /tally` says what was handed out, so that it can be compared with what was stored.
+    Example: `tidemill simulate data-server --port 28462 --rate 5`, and start the server with
+    TIDEMILL_TELEMETRY_URL=http://127.0.0.1:28462/
     """
     from tidemill.simulate.data_server import DataServerOptions, run_data_server
 
@@ -60,7 +62,10 @@ def meters(
     end: Annotated[str, typer.Option(help="RFC 3339 instant after which there are no values; empty: now.")] = "",
     faults: FaultsOption = "",
 ) -> None:
-    """Serve 15-minute values of two meters, a household and a solar roof, as a metering API does."""
+    """Serve 15-minute values of two meters, a household and a solar roof, as a metering API does.
+
+    Example: `tidemill simulate meters --end 2023-03-01T00:00:00Z`
+    """
     from tidemill.simulate.meters import MetersOptions, run_meter_server
 
     _serve(lambda: run_meter_server(MetersOptions(host=_HOST, port=port, seed=seed, end=end, faults=faults)), port)
@@ -77,7 +82,10 @@ def phones(
     start: Annotated[str, typer.Option(help="When their walks begin (RFC 3339).")] = "2017-01-01T12:00:00Z",
     verify: Annotated[bool, typer.Option(help="At the end, compare the averages with what was sent.")] = False,
 ) -> None:
-    """Send positions: walks, duplicates, bursts, late and broken records, two users who cross a time zone."""
+    """Send positions: walks, duplicates, bursts, late and broken records, two users who cross a time zone.
+
+    Example: `tidemill simulate phones --count 500 --verify`
+    """
     from tidemill.simulate.phones import PhonesOptions, run_phones
 
     options = PhonesOptions(
@@ -95,7 +103,10 @@ def machines(
     rate: RateOption = 0.0,
     samples: Annotated[int, typer.Option(help="At most so many samples a series.")] = 2000,
 ) -> None:
-    """Store vibration series, read them and their metrics back, compare every value, delete some."""
+    """Store vibration series, read them and their metrics back, compare every value, delete some.
+
+    Example: `tidemill simulate machines --count 5`
+    """
     from tidemill.simulate.machines import MachinesOptions, run_machines
 
     options = MachinesOptions(url=url, key=key, seed=seed, count=count, rate=rate, samples=samples)
@@ -111,7 +122,10 @@ def files(
     rate: RateOption = 0.0,
     values: Annotated[int, typer.Option(help="Numbers in each file.")] = 100,
 ) -> None:
-    """Drop JSON files as `curl -d @file.json` does, some of them broken, and check the rows that come out."""
+    """Drop JSON files as `curl -d @file.json` does, some of them broken, and check the rows that come out.
+
+    Example: `tidemill simulate files --count 100 --rate 10`
+    """
     from tidemill.simulate.files import FilesOptions, run_files
 
     _send("files", FilesOptions(url=url, key=key, seed=seed, count=count, rate=rate, values=values), run_files)

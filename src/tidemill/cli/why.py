@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from tidemill.cli.common import DEFAULT_URL, KeyOption, UrlOption, out
-from tidemill.cli.remote import Remote
+from tidemill.cli.remote import Remote, read_document
 from tidemill.errors import InputError
 
 _COLOURS: Final = {
@@ -42,7 +42,7 @@ def why(
         raise InputError(f"--format is text or json, not '{format}'")
     params = {"feed": feed, "field": field, "series": series, "time": time, "unit": unit}
     chosen = {name: value for name, value in params.items() if value} | _tag_params(tag or ())
-    story = Remote(url, key).document("GET", "/v1/why", params=chosen)
+    story = read_document(Remote(url, key).send_request("GET", "/v1/why", params=chosen), "$query.", "--")
     if format == "json":
         print(msgspec.json.format(msgspec.json.encode(story)).decode())
     else:

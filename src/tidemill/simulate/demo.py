@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
+from tidemill.errors import AccessError
 from tidemill.model.time import NS_PER_S, format_instant
 from tidemill.simulate import data_server, files, machines, meters, phones
 from tidemill.simulate.server import running
@@ -48,5 +49,7 @@ def run_demo_traffic(url: str, listeners: Mapping[str, socket.socket], key: str 
 def _send(run: Callable[[Any], Summary], options: Any) -> None:
     try:
         log.info(run(options).text())
+    except AccessError:
+        log.warning("the demonstration sends nothing more: every request needs a key now")
     except Exception:
         log.exception("a simulator ended; the others go on")

@@ -16,6 +16,7 @@ from typing import Any, Final
 import httpx
 import msgspec
 
+from tidemill.errors import AccessError
 from tidemill.simulate.summary import Counter, Summary
 
 Progress = Callable[[int, int], None]  # (sent so far, requests in total; 0: unlimited)
@@ -98,7 +99,8 @@ class ClientSession:
         params: Mapping[str, str] | None = None,
     ) -> Reply | None:
         """Sends one request and checks its answer; returns None for an unexpected answer. Repeats the request with the
-        same idempotency key for `patience_s` while the server is unavailable."""
+        same idempotency key for `patience_s` while the server is unavailable. Raises AccessError where a key is needed:
+        no later request would do better."""
         self.counter.sent += 1
         more = {"Idempotency-Key": f"{self._run}-{self.counter.sent}"} if self._options.patience_s and body else {}
         what = f"{method} {path}"
@@ -133,6 +135,8 @@ class ClientSession:
                     raise
             else:
                 self.counter.add_latency(time.monotonic() - started)
+                if answer.status_code == 401:
+                    raise AccessError(f"{self._options.url} wants a key: give one with --key or TIDEMILL_KEY.")
                 if answer.status_code not in _TRY_AGAIN or time.monotonic() >= end:
                     return Reply(answer.status_code, answer.headers.get("content-type", ""), answer.content)
             self.counter.retried += 1
