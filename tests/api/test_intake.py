@@ -245,6 +245,19 @@ def test_one_broken_document_from_curl_gets_no_hint_of_lines(api: Api) -> None:
     )
 
 
+def test_a_sentence_about_a_local_time_that_never_was_ends_once(api: Api) -> None:
+    fix = {"timestamp": "2026-03-08 02:30:00", "lat": 40.7, "long": -73.9, "accuracy": 1, "speed": 1, "user_id": "gap"}
+    refused = problem(api.client.put("/location", json=fix), 400, "invalid")
+    assert refused["errors"][0]["code"] == "dst_gap"
+    assert refused["detail"].endswith(".") and not refused["detail"].endswith("..")
+
+
+def test_an_unknown_feed_is_answered_with_where_the_feeds_are(api: Api) -> None:
+    answer = api.client.post("/v1/feeds/dropzones", content=body(row()))
+    detail = problem(answer, 404, "not_found")["detail"]
+    assert detail == "there is no feed 'dropzones'; GET /v1/feeds lists those that there are"
+
+
 def test_a_refused_payload_does_not_use_up_its_key(api: Api) -> None:
     problem(post(api, b"{}", **{"Idempotency-Key": "k2"}), 400, "invalid")
     assert post(api, body(row()), **{"Idempotency-Key": "k2"}).status_code == 202

@@ -9,6 +9,7 @@ import msgspec
 from tidemill.api.reads_common import ReadCall, answers_with, reading
 from tidemill.catalog.keys import Principal
 from tidemill.errors import NotFoundError
+from tidemill.feeds.book import missing_feed
 from tidemill.feeds.diff import DefinitionChange, definition_changes, hide_source_values, text_diff
 from tidemill.model.feed_text import FeedText
 from tidemill.model.time import format_instant
@@ -75,7 +76,7 @@ def list_feed_versions(call: ReadCall[FeedVersionsQuery], feed: str) -> FeedVers
     changed. Values of changes in [source] are for administrators only. `links.self` leads to the text."""
     texts, query = call.services.texts.versions(call.tenant, feed), call.query
     if not texts:
-        raise NotFoundError(f"there is no feed '{feed[:100]}'")
+        raise missing_feed(feed)
     before = dict(zip((text.version for text in texts), [None, *texts], strict=False))
     older = [text for text in texts if query.cursor is None or text.version < query.cursor[0]]
     shown = older[-query.limit :]

@@ -247,7 +247,7 @@ def _idempotency_key(incoming: Incoming) -> str | None:
 
 def _refusal_message(prepared: PreparedBody, feed: Feed, incoming: Incoming) -> str:
     faults = prepared.faults
-    first = f"{faults[0].path}: {faults[0].message}"
+    first = f"{faults[0].path}: {faults[0].message.removesuffix('.')}"
     more = f" ({len(faults) - 1} more in `errors`)" if len(faults) > 1 else ""
     hint = ""
     from_curl = incoming.headers.get(b"content-type") == _CURL_FORM

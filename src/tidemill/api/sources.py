@@ -14,7 +14,7 @@ from litestar.params import FromPath
 from tidemill.api.reads_common import ReadCall, answer_specs, problem_spec, reading
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
-from tidemill.errors import NotFoundError
+from tidemill.feeds.book import missing_feed
 from tidemill.model.time import format_instant
 from tidemill.query.answers import Page
 from tidemill.query.polls import PollPage, Polls, PollsQuery, PollSummary, PollSummaryQuery
@@ -130,7 +130,7 @@ def source_item(state: SourceState) -> SourceItem:
 
 def _check_feed_exists(services: Services, principal: Principal, feed: str) -> None:
     if services.texts.current(principal.tenant, feed) is None:
-        raise NotFoundError(f"there is no feed '{feed[:100]}'")
+        raise missing_feed(feed)
 
 
 SOURCE_ROUTES: Final = [list_sources, get_sources, list_polls, summarize_polls]

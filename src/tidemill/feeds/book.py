@@ -26,6 +26,11 @@ from tidemill.model.feed_text import FeedText
 log = logging.getLogger(__name__)
 
 
+def missing_feed(name: str) -> NotFoundError:
+    """The error for a feed that the tenant does not have. Its message names no other: looking for one costs a read."""
+    return NotFoundError(f"there is no feed '{name[:100]}'; GET /v1/feeds lists those that there are")
+
+
 class FeedTexts(Protocol):
     """Stores feed texts. Reads may touch a disk; `apply` is durable on return."""
 
@@ -81,7 +86,7 @@ class FeedBook:
         generation = self._generation
         text = self._texts.current(tenant, name)
         if text is None:
-            raise NotFoundError(f"there is no feed '{name[:100]}'")
+            raise missing_feed(name)
         return self._cache_current(tenant, text, generation)
 
     def version(self, tenant: str, name: str, number: int) -> Feed:
