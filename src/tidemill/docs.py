@@ -170,7 +170,11 @@ def _api() -> str:
 
 
 def _commands() -> str:
-    parts = [_page("Commands", "`tidemill COMMAND --help` says the same.")]
+    lead = (
+        "`tidemill COMMAND --help` says the same. What speaks to a server takes its address from `--url`, else from "
+        "`TIDEMILL_URL`, and a key from `--key`, else from `TIDEMILL_KEY`; `make shell` sets the address."
+    )
+    parts = [_page("Commands", lead)]
     for name, command in _walk("tidemill", typer.main.get_command(cli.app)):
         help_text = " ".join((command.help or "").split())
         parts.append(f"## {name}\n\n{help_text}\n")
