@@ -248,7 +248,8 @@ def test_meter_data_has_the_shape_of_its_source(store: Store, writer: Writer) ->
         "0100021D00FF": 0.0,
     }
     asked_for = {"muid": MUID, "measurement": "energy", "start": "2023-02-01", "stop": "2023-03-01"}
-    found = measurements(store, **asked_for, limit="5000")
+    found = measurements(store, **asked_for, limit="5000", order="asc")
+    assert found[::-1] == measurements(store, **asked_for), "newest first unless the request says otherwise"
     assert found[0] == record
     assert list(found[0]) == list(record)
     assert found[1]["timestamp"] == "2023-02-01T00:15:00.500Z"
