@@ -37,7 +37,7 @@ def window_key(at_ns: int, zone: str, every: str, closed: str) -> str:
 
 
 def plain_windows(
-    readings: Sequence[Reading], start: int, end: int, zone: str, every: str, closed: str
+    readings: Sequence[Reading], start: int, end: int, *, zone: str, every: str, closed: str
 ) -> dict[str, tuple[float | None, float | None]]:
     """(increase, rate) of each window with readings, read plainly: one pair of neighbours after the other."""
     held = sorted((at, value) for at, value in readings if value is not None)
@@ -81,6 +81,7 @@ def counters(draw: st.DrawFn) -> list[Reading]:
 def test_windows_have_what_a_plain_sum_of_rises_says(
     store: Store,
     writer: Writer,
+    *,
     readings: list[Reading],
     zone: str,
     every: str,
@@ -96,7 +97,7 @@ def test_windows_have_what_a_plain_sum_of_rises_says(
         window_key(ns(str(time)) + (closed == "right"), zone, every, closed): values
         for time, *values in windows(store, key, **given)
     }
-    expected = plain_windows(readings, start, end, zone, every, closed)
+    expected = plain_windows(readings, start, end, zone=zone, every=every, closed=closed)
     assert found.keys() == expected.keys()
     for window, values in expected.items():
         assert found[window] == [
@@ -132,9 +133,7 @@ def test_a_day_has_what_was_used_in_it_whatever_lies_between_days(store: Store, 
     assert windows(store, meter, every="1d", start="2026-01-02")[0][1] == pytest.approx(9.2)
 
 
-def test_a_window_without_points_has_none_and_the_first_point_has_nothing_to_rise_from(
-    store: Store, meter: str
-) -> None:
+def test_a_window_without_points_has_no_increase_and_the_first_point_none_either(store: Store, meter: str) -> None:
     for fill in ("null", "previous", "linear"):
         hours = windows(store, meter, every="15m", fill=fill, agg="increase,count", end="2026-01-01T09:30:00Z")
         assert [increase for _, increase, _ in hours] == [None, *map(pytest.approx, (0.5, 0.0, 0.3, 0.4)), None]

@@ -229,10 +229,10 @@ Every = Annotated[
 Aggregates = Annotated[
     tuple[str, ...],
     Parameter(
-        f"Aggregates of a window, separated by commas: {', '.join(AGGREGATES)}. `increase` is by how much a counter rose"
-        " from the point before the window to its last one: the sum of the rises from point to point, where a value that"
-        " fell counts from 0; `rate` is the same for each second between those two points. Both are null where no"
-        " point of the window has one before it, and no `fill` makes them up.",
+        f"Aggregates of a window, separated by commas: {', '.join(AGGREGATES)}. `increase` is by how much a counter"
+        " rose from the point before the window to its last one: the sum of the rises from point to point, where a"
+        " value that fell counts from 0; `rate` is the same for each second between those two points. Both are null"
+        " where no point of the window has one before it, and no `fill` makes them up.",
         readers.choices(*AGGREGATES),
         TEXT,
     ),
