@@ -42,6 +42,7 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     reason: ClassVar[str]
     kind: ClassVar[Kind] = "value"
     example: ClassVar[str] = ""
+    example_action: ClassVar[str] = ""
 
     def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """The faults of the options for a feed with these columns, each (option, sentence); [] without faults."""

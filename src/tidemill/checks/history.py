@@ -6,6 +6,11 @@ look at the latest time of any accepted point submitted before, whatever the rec
 
 - A record is accepted if it breaks no rule with action `reject` or `refuse`. A rejected record belongs to no past; a
   flagged one does. This holds for all rules that need the past: a record that breaks one of them is no past for any.
+- Only `counter_reset` also compares with a record that it has rejected itself: a counter that began again falls once,
+  and what follows counts anew. So with action `reject` it rejects the one record at the fall, and not all that come
+  after it until `within` has passed. The record before is then the nearest earlier one that was accepted, or that
+  nothing but rules of `counter_reset` rejected; after one of these a record passes, whatever its value (the ledger
+  keeps that it was rejected, not its number).
 - A record that breaks a rule of another kind is evaluated all the same, so that it carries every reason.
 - Where several points were accepted at one instant, the past has the one that is current among those submitted before:
   the first where the feed keeps the first, else the last.
@@ -305,14 +310,17 @@ class Spike(PastCheck, frozen=True, kw_only=True):
 
 
 class CounterReset(PastCheck, frozen=True, kw_only=True):
-    """The value of `field`, a counter, is below the value before it. With `wrap`, a counter that passed that number and
-    began again at 0 is no reset, if its rise, counted across `wrap`, is less than half of `wrap` (as RFC 1982
-    compares).
+    """The value of `field`, a counter, is below the value before it: a dip, or the first reading of another counter.
+    With `wrap`, a counter that passed that number and began again at 0 is no reset, if its rise, counted across `wrap`,
+    is less than half of `wrap` (as RFC 1982 compares). Flag such records where they are good readings: the aggregates
+    `increase` and `rate` count on from them. With `reject` that one record is lost, and the record after it passes.
     """
 
     name = "counter_reset"
     reason = "counter_reset"
     example = 'field = "energy", wrap = 4294967296'
+    example_action = "flag"  # a reset is no fault of the reading
+    resumes = True
     wrap: Annotated[float | None, meant("the number at which the counter begins again at 0")] = None
 
     def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:

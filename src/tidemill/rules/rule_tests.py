@@ -92,7 +92,7 @@ def _compile_tests(feed: Feed, rule_tests: Sequence[RuleTest]) -> RuleTests:
     past = {}
     for number, test in enumerate(rule_tests):
         if isinstance(test.broken, PastCheck):
-            past[number] = HistoryTest(test.broken, not test.flags)
+            past[number] = HistoryTest(test.broken, not test.flags, test.code, _resumes(test, rule_tests))
             columns.add(f"f.{test.broken.field}")
             continue
         expression = test.broken.fill_null(False).alias(hit_column(number))
@@ -115,6 +115,13 @@ def _compile_tests(feed: Feed, rule_tests: Sequence[RuleTest]) -> RuleTests:
         detail=_details(rejecting).alias("detail"),
         marks=_marks([(number, test) for number, test in enumerate(rule_tests) if test.flags]),
     )
+
+
+def _resumes(test: RuleTest, rule_tests: Sequence[RuleTest]) -> bool:
+    """Whether records that only this test rejects belong to its past: its reason code must say so, also in the
+    ledger."""
+    alike = [other.broken for other in rule_tests if other.code == test.code and not other.flags]
+    return not test.flags and all(isinstance(broken, PastCheck) and broken.resumes for broken in alike)
 
 
 def _any_hit(hits: Sequence[str]) -> pl.Expr:
