@@ -116,6 +116,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
         record=lambda polls: store.insert("polls", poll_rows(polls)),
         max_depth=runtime.settings.max_depth,
         renew_secrets=book.renew_secrets,
+        removed=CatalogFeeds(catalog).removed_everywhere,
     )
 
     def feeds_changed() -> None:
@@ -331,7 +332,11 @@ def _sources(catalog: Catalog, book: FeedBook) -> "Iterator[tuple[str, Feed | Un
             text = None
             try:
                 text = texts.current(tenant, name)
-                if text is None or (tenant != DEFAULT_TENANT and is_shipped_recipe(name, text.text, text.sha256)):
+                if (
+                    text is None
+                    or text.removal
+                    or (tenant != DEFAULT_TENANT and is_shipped_recipe(name, text.text, text.sha256))
+                ):
                     continue
                 feed = book.current(tenant, name)
             except TidemillError as error:  # for instance a ${NAME} that this process has not: other feeds go on

@@ -7,7 +7,7 @@ stored under them; points under other settings would contradict the stored ones.
 
 import tomllib
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
@@ -18,7 +18,7 @@ from tidemill.feeds.diff import DefinitionChange, definition_changes, parse_defi
 from tidemill.feeds.key_lines import Key, KeyLines
 from tidemill.feeds.load import definition_error, load_feed
 from tidemill.feeds.placeholders import indistinct_item_faults
-from tidemill.model.feed_text import FeedText
+from tidemill.model.feed_text import FeedRemoval, FeedText
 
 _FIXED: Final[dict[Key, str]] = {("duplicates",): "last", ("shape", "kind"): "points"}  # key -> default
 
@@ -35,6 +35,9 @@ class FeedVersions(FeedTexts, Protocol):
 
     def versions(self, tenant: str, name: str) -> list[FeedText]:
         """Every version of a feed, oldest first; [] where there is none."""
+
+    def remove(self, tenant: str, name: str, data: Literal["keep", "delete"]) -> FeedRemoval:
+        """Remove a feed, durable on return; its versions stay. Raises NotFoundError."""
 
     def add(self, tenant: str, name: str, number: int, text: str) -> FeedText:
         """Store a text as version `number`, durable on return. Raises ConflictError if that version exists."""
@@ -74,7 +77,8 @@ def revise_feed(
     dry_run: bool = False,
 ) -> Revision:
     """Make a text the next version of the feed `name`; the text of the version in force makes no new version. Of two
-    concurrent calls both make a version, in some order, each checked against the version before it.
+    concurrent calls both make a version, in some order, each checked against the version before it. A feed that was
+    removed is in force again with the version after its newest, also with the same text.
 
     `source` names the text in messages; `environment` fills the variables of [source]; `expect` is the version that
     must be in force (0: none). Raises FeedDefinitionError with every fault, or StaleVersionError; then nothing has
@@ -84,9 +88,10 @@ def revise_feed(
         before = texts.current(tenant, name)
         check_revision(text, name, before, source=source, environment=environment)
         number = 0 if before is None else before.version
-        if expect is not None and expect != number:
-            raise StaleVersionError(_stale_message(name, expect, number))
-        if before is not None and before.text == text:
+        in_force = 0 if before is None or before.removal else number
+        if expect is not None and expect != in_force:
+            raise StaleVersionError(_stale_message(name, expect, in_force))
+        if before is not None and before.text == text and in_force:
             return Revision(number, before, before, ())
         diff = () if before is None else definition_changes(before.text, text)
         if dry_run:

@@ -74,7 +74,7 @@ def point_windows(store: Store, tenant: str, described: Description, query: Poin
     page = frame.head(query.limit)
     following = encode_cursor(page["ns"][-1], 0) if len(frame) > len(page) else None
     chosen = page.select("ns", *(_finite(name) for name in query.agg))
-    head = {"series": format_series(described.series), "every": every.text, "tz": query.tz}
+    head: dict[str, Any] = {"series": format_series(described.series), "every": every.text, "tz": query.tz}
     head |= _units(described.unit, query.agg)
     return _encode_page(chosen, head, query, following)
 
