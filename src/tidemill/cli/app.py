@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tidemill import __version__
-from tidemill.cli import backup, feed, jobs, replay, simulate, source, verify
+from tidemill.cli import backup, feed, jobs, receipts, replay, simulate, source, verify
 from tidemill.cli.common import DataOption, TenantOption, err, open_catalog, out
 from tidemill.errors import InputError, StartupError, TidemillError
 from tidemill.settings import Settings, load_settings
@@ -33,6 +33,7 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(replay.app, name="replay")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(source.app, name="source")
+app.command("receipts")(receipts.list_receipts)
 
 
 def main() -> None:
