@@ -22,12 +22,14 @@ from tidemill.model.feed_text import FeedRemoval, FeedText
 
 _FIXED: Final[dict[Key, str]] = {("duplicates",): "last", ("shape", "kind"): "points"}  # key -> default
 
-_OF_REFERENCES: Final = {
+_VALUELESS: Final = {
     "variable_unset",
     "variable_refused",
     "secret_unreadable",
     "misplaced_secret",
-}  # codes of faults whose messages hold no filled-in value
+    "unknown_key",
+    "missing",
+}  # codes of faults whose messages name keys and references, and hold no filled-in value
 
 
 class FeedVersions(FeedTexts, Protocol):
@@ -163,14 +165,17 @@ def _value_at(data: Any, key: Key, default: Any) -> Any:
 def _without_values(fault: Fault, text: str) -> Fault:
     """The fault without the values of filled-in variables: whoever sends the text may not be allowed to know them."""
     key = fault.path.rpartition(": ")[2].split(".")
-    if key[0] != "source" or fault.code in _OF_REFERENCES:
+    if key[0] != "source" or fault.code in _VALUELESS:
         return fault
     written: Any = tomllib.loads(text)
     for part in key:
-        written = written.get(part) if isinstance(written, dict) else None
-    if written is None or "${" not in str(written):
+        # A key with dots in it cannot be followed: then the last table that could is taken.
+        written = written.get(part, written) if isinstance(written, dict) else written
+    if "${" not in str(written):
         return fault
-    return Fault(fault.path, fault.code, f"with its variables filled in here, '{str(written)[:80]}' cannot be taken")
+    what = "what is in this table" if isinstance(written, dict | list) else f"'{str(written)[:80]}'"
+    message = f"with its variables filled in here, {what} cannot be taken (their values are not shown)"
+    return Fault(fault.path, fault.code, message)
 
 
 def _stale_message(name: str, expected: int, number: int) -> str:

@@ -10,11 +10,10 @@ import polars as pl
 from tidemill.checks.look_back import PastCheck
 from tidemill.feeds.definition import SUMMARY, Feed
 from tidemill.rules.history import HistoryTest
-from tidemill.rules.reasons import REASONS
+from tidemill.rules.time_details import time_detail
 
 _MAX_CACHED: Final = 1_000
 _TIMELESS: Final = pl.col("time_reason").is_not_null()
-_TIME_DETAIL: Final = pl.col("time_reason").replace_strict(dict(REASONS), default=None, return_dtype=pl.String)
 
 
 class RuleTest(msgspec.Struct, frozen=True):
@@ -112,7 +111,7 @@ def _compile_tests(feed: Feed, rule_tests: Sequence[RuleTest]) -> RuleTests:
         refused=_any_hit([hit_column(number) for number, _ in rejecting if number not in past]),
         failed=_any_hit([hit_column(number) for number, _ in rejecting]) if rejecting else None,
         codes=_codes(rejecting, "time_reason").alias("reasons"),
-        detail=_details(rejecting).alias("detail"),
+        detail=_details(rejecting, time_detail(feed)).alias("detail"),
         marks=_marks([(number, test) for number, test in enumerate(rule_tests) if test.flags]),
     )
 
@@ -133,9 +132,9 @@ def _codes(rule_tests: Sequence[tuple[int, RuleTest]], *first: str) -> pl.Expr:
     return pl.concat_list(*first, *codes).list.drop_nulls().list.unique(maintain_order=True)
 
 
-def _details(rule_tests: Sequence[tuple[int, RuleTest]]) -> pl.Expr:
+def _details(rule_tests: Sequence[tuple[int, RuleTest]], of_time: pl.Expr) -> pl.Expr:
     details = [pl.when(hit_column(number)).then(pl.lit(test.detail)) for number, test in rule_tests]
-    return pl.concat_str([_TIME_DETAIL, *details], separator="; ", ignore_nulls=True)
+    return pl.concat_str([of_time, *details], separator="; ", ignore_nulls=True)
 
 
 def _marks(flagging: Sequence[tuple[int, RuleTest]]) -> pl.Expr | None:
