@@ -160,10 +160,10 @@ def test_the_unit_is_said_and_every_format_has_the_numbers(store: Store, meter: 
     read = queries(store).points.read_points
     asked_for = {"every": "1d", "agg": "increase,rate,last"}
     page = document(read("default", meter, asked(PointsQuery, **asked_for)))
-    assert page["units"] == {"increase": "kWh", "rate": "kWh/s"}
+    assert page["units"] == {"increase": "kWh", "rate": "kWh/s", "last": "kWh"}
     expected = [(item["increase"], item["rate"], item["last"]) for item in page["items"]]
     lines = whole(read("default", meter, asked(PointsQuery, **asked_for, format="ndjson"))).splitlines()
     assert [(row["increase"], row["rate"], row["last"]) for row in map(json.loads, lines)] == expected
     text = whole(read("default", meter, asked(PointsQuery, **asked_for, format="csv"))).decode()
     assert [tuple(map(float, list(row.values())[1:])) for row in csv.DictReader(io.StringIO(text))] == expected
-    assert "units" not in document(read("default", meter, asked(PointsQuery, every="1d")))
+    assert document(read("default", meter, asked(PointsQuery, every="1d", agg="count")))["units"] == {}

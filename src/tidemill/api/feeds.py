@@ -7,7 +7,7 @@ import msgspec
 from litestar import get
 from litestar.di import NamedDependency
 
-from tidemill.api.reads_common import ReadCall, answer_specs, answers_with, reading, reading_feed
+from tidemill.api.reads_common import ReadCall, answer_specs, answers_with, problem_spec, reading, reading_feed
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.errors import FeedDefinitionError, NotFoundError
@@ -81,7 +81,10 @@ def list_feeds(principal: NamedDependency[Principal], services: NamedDependency[
     of_store=False,
     tags=["admin"],
     summary="One feed",
-    responses=answers_with(FeedDetail, "Request fulfilled, document follows", 400, 404),
+    responses={
+        **answers_with(FeedDetail, "Request fulfilled, document follows", 400, 404),
+        410: problem_spec("The feed was removed; its versions can be read."),
+    },
 )
 def get_feed(call: ReadCall[FeedQuery], feed: str) -> FeedDetail:
     """The definition in force, or that of `version` (also of a feed that was removed), and for administrators its TOML

@@ -76,7 +76,7 @@ def list_sources(principal: NamedDependency[Principal], services: NamedDependenc
     tags=["admin"],
     summary="The sources of one feed",
     operation_id="getSources",
-    responses=_NO_FEED,
+    responses={**_NO_FEED, 410: problem_spec("The feed was removed.")},
     sync_to_thread=True,
 )
 def get_sources(

@@ -48,15 +48,15 @@ class PointWindow(TypedDict, total=False):
 
 
 class WindowPage(msgspec.Struct, frozen=True):
-    """A page of windows of a length `every` that follow the calendar of `tz`. `units` are those of `increase` and
-    `rate`, where `agg` asks for them and the series has a unit."""
+    """A page of windows of a length `every` that follow the calendar of `tz`. `units`: of each aggregate in `agg`, if
+    the series has a unit; `count` has none."""
 
     series: str
     every: str
     tz: str
+    units: dict[str, str]
     items: list[PointWindow]
     next: str | None
-    units: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
 def point_windows(store: Store, tenant: str, described: Description, query: PointsQuery, every: WindowLength) -> Page:
@@ -75,15 +75,14 @@ def point_windows(store: Store, tenant: str, described: Description, query: Poin
     following = encode_cursor(page["ns"][-1], 0) if len(frame) > len(page) else None
     chosen = page.select("ns", *(_finite(name) for name in query.agg))
     head: dict[str, Any] = {"series": format_series(described.series), "every": every.text, "tz": query.tz}
-    head |= _units(described.unit, query.agg)
+    head["units"] = _units(described.unit, query.agg)
     return _encode_page(chosen, head, query, following)
 
 
-def _units(unit: str, aggregates: Sequence[str]) -> dict[str, dict[str, str]]:
-    """The member `units` of a page for a series of this unit; {} where there is nothing to say."""
-    units = {"increase": unit, "rate": f"{unit}/s"}
-    chosen = {name: units[name] for name in aggregates if unit and name in units}
-    return {"units": chosen} if chosen else {}
+def _units(unit: str, aggregates: Sequence[str]) -> dict[str, str]:
+    """The unit of each aggregate of a series of this unit that has one."""
+    named = [name for name in aggregates if unit and name != "count"]
+    return {name: f"{unit}/s" if name == "rate" else unit for name in named}
 
 
 class _Windows(msgspec.Struct, frozen=True):

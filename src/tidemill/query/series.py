@@ -5,7 +5,7 @@ deletion the mill has not applied yet.
 """
 
 from collections.abc import Callable, Collection
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
@@ -80,7 +80,7 @@ class SeriesItem(msgspec.Struct, frozen=True):
     count: int
     first: str | None
     last: str | None
-    removed: Literal[True] | msgspec.UnsetType = msgspec.UNSET
+    removed: bool
 
 
 class SeriesPage(msgspec.Struct, frozen=True):
@@ -241,8 +241,8 @@ def _in_time_order(times: Any, values: Any) -> tuple[Any, Any]:
 
 def _item(row: dict[str, Any], removed: bool) -> SeriesItem:
     number = row.pop("series")
-    item = {**row, "id": format_series(number), "unit": row["unit"] or None}
-    return msgspec.convert(item | ({"removed": True} if removed else {}), SeriesItem)
+    item = {**row, "id": format_series(number), "unit": row["unit"] or None, "removed": removed}
+    return msgspec.convert(item, SeriesItem)
 
 
 def _head(described: Description, extent: dict[str, Any]) -> dict[str, Any]:
