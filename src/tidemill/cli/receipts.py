@@ -35,6 +35,8 @@ def list_receipts(
     chosen = {"feed": feed, "state": state, "start": start, "end": end}
     given = {name: text for name, text in chosen.items() if text}
     table = plain_table("received", "receipt", "feed", "state", "accepted", "rejected", "bytes", "reasons")
+    for column, width in zip(table.columns, (20, 36), strict=False):  # whole, to be copied
+        column.min_width = width
     for item in islice(_items(Remote(url, key), given, limit), limit):
         counts = ["" if item[name] is None else str(item[name]) for name in ("accepted", "rejected", "bytes")]
         reasons = ", ".join(f"{reason} {count}" for reason, count in item["reasons"].items())
