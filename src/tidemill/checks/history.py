@@ -25,7 +25,7 @@ The same records in other batches give the same result, also after a restart and
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Annotated
+from typing import Annotated, Final
 
 import numpy as np
 
@@ -37,6 +37,9 @@ from tidemill.checks.spikes import robust_z, robust_z_of
 Newest = Iterator[tuple[int, float]]
 
 
+_LATEST: Final = "the latest time of the points of the series that were accepted and sent before, however long ago"
+
+
 class Monotonic(PastCheck, frozen=True, kw_only=True):
     """The record's time is not later than the latest accepted time of its series among the records submitted
     before."""
@@ -44,6 +47,7 @@ class Monotonic(PastCheck, frozen=True, kw_only=True):
     name = "monotonic"
     reason = "not_monotonic"
     example = 'field = "energy"'
+    compares_with = _LATEST
 
     def reach(self) -> LookBack:
         """The latest point."""
@@ -69,6 +73,7 @@ class Late(PastCheck, frozen=True, kw_only=True):
     name = "late"
     reason = "late"
     example = 'field = "power", behind = "10m"'
+    compares_with = _LATEST
     behind: Annotated[str, meant("how far behind the latest point a record may be")]
 
     def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
@@ -321,6 +326,11 @@ class CounterReset(PastCheck, frozen=True, kw_only=True):
     example = 'field = "energy", wrap = 4294967296'
     example_action = "flag"  # a reset is no fault of the reading
     resumes = True
+    compares_with = (
+        "the nearest record of the series that was sent before the record and is earlier in time, by at most `within`,"
+        " and that was accepted (flagged ones are), or that nothing but `counter_reset` rejected: after one of these a"
+        " record passes, whatever its value"
+    )
     wrap: Annotated[float | None, meant("the number at which the counter begins again at 0")] = None
 
     def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:

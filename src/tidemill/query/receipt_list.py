@@ -22,6 +22,7 @@ _AFTER_ALL: Final = "~"  # sorts after every id
 _MAX_WAITING: Final = 5_000  # entries of a partition that are looked at: the newest
 _MAX_WAITING_BYTES: Final = 16 << 20
 _CHUNK: Final = 500
+_RARE: Final = ("refused", "poison", "deleted")
 
 
 class ReceiptsQuery(RangeParameters, frozen=True):
@@ -79,7 +80,8 @@ class ReceiptList:
         receipts: list[Receipt] = []
         count = 2 * (query.limit + 1)  # a row is there once for each version that is not merged yet
         while len(receipts) <= query.limit:
-            ids = [row["id"] for row in self._store.rows("receipts_newest", before=before, limit=count, **bound)]
+            name = "receipts_newest_rare" if query.state in _RARE else "receipts_newest"
+            ids = [row["id"] for row in self._store.rows(name, before=before, limit=count, **bound)]
             if ids:
                 receipts += self._read(tenant, ids, query.state or "")
             if len(ids) < count:

@@ -22,9 +22,9 @@ FROM payloads AS p FINAL
 -- include: receipt_columns
 WHERE p.tenant = {tenant:String} AND p.receipt = {receipt:String}
 
--- name: receipts_newest
--- The ids of the newest receipts before an id, newest first, each as often as it has rows: a row that matches may be
--- replaced by one that does not. Without FINAL: the key is read from its end, and no further than to the last of them.
+-- fragment: receipts_chosen
+-- The ids of the newest receipts before an id, newest first, each as often as it has rows: without FINAL. A row that
+-- matches may be replaced by one that does not.
 SELECT p.receipt AS id
 FROM payloads AS p
 WHERE p.tenant = {tenant:String} AND p.receipt < {before:String} AND p.receipt >= {since:String}
@@ -35,6 +35,15 @@ WHERE p.tenant = {tenant:String} AND p.receipt < {before:String} AND p.receipt >
     AND p.received_at <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
 ORDER BY p.tenant DESC, p.receipt DESC
 LIMIT {limit:UInt32}
+
+-- name: receipts_newest
+-- The ids of a page, where most rows match: the key is read from its end, and no further than to the last of them.
+-- include: receipts_chosen
+
+-- name: receipts_newest_rare
+-- The same where few rows match: the states of all rows are read first, which is quicker than granule by granule.
+-- include: receipts_chosen
+SETTINGS optimize_read_in_order = 0
 
 -- name: receipts_page
 -- The receipts of these ids that are in a state (empty: in any), newest first.
