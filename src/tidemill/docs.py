@@ -117,6 +117,8 @@ def _rules() -> str:
 def _check(item: RuleItem) -> str:
     actions = ", ".join(f"`{action}`" for action in item.actions)
     about = f"Looks at: {item.kind}. Reason: `{item.reason}`. Actions: {actions}."
+    if item.compares_with:
+        about += f"\n\nCompares with {item.compares_with}."
     rows = [
         (
             f"`{option.name}`",

@@ -100,6 +100,12 @@ class GoneError(NotFoundError):
     code = "gone"
 
 
+class FeedRemovedError(NotFoundError):
+    """The feed existed and was removed. What is said in the message became of its data."""
+
+    code = "feed_removed"
+
+
 class ConflictError(TidemillError):
     """The same idempotency key with another body, or a lost compare-and-set."""
 

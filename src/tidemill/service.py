@@ -19,7 +19,7 @@ import msgspec
 
 from tidemill import telemetry
 from tidemill.catalog.contract import Catalog
-from tidemill.catalog.feeds import FEEDS_PREFIX, CatalogFeeds
+from tidemill.catalog.feeds import CatalogFeeds
 from tidemill.catalog.keys import CLOSED_KEY, ever_keys
 from tidemill.catalog.opening import open_catalog
 from tidemill.catalog.replays import CatalogReplays
@@ -109,6 +109,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
         poller.set_policy(AddressPolicy.parse(networks))
         return _sources(catalog, book)
 
+    texts = CatalogFeeds(catalog)
     poller = Poller(
         sources,
         catalog,
@@ -116,6 +117,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
         record=lambda polls: store.insert("polls", poll_rows(polls)),
         max_depth=runtime.settings.max_depth,
         renew_secrets=book.renew_secrets,
+        removed=texts.removed_everywhere,
     )
 
     def feeds_changed() -> None:
@@ -126,7 +128,7 @@ def run_mill(runtime: Runtime, lifeline: Lifeline) -> None:
         book.clear_compiled()
         poller.notify_changed()
 
-    catalog.watch(FEEDS_PREFIX, feeds_changed)
+    texts.watch(feeds_changed)
     catalog.watch(CLOSED_KEY, access_closed)
     CatalogReplays(catalog).watch(mill.wake)
     poller.start()
@@ -331,7 +333,11 @@ def _sources(catalog: Catalog, book: FeedBook) -> "Iterator[tuple[str, Feed | Un
             text = None
             try:
                 text = texts.current(tenant, name)
-                if text is None or (tenant != DEFAULT_TENANT and is_shipped_recipe(name, text.text, text.sha256)):
+                if (
+                    text is None
+                    or text.removal
+                    or (tenant != DEFAULT_TENANT and is_shipped_recipe(name, text.text, text.sha256))
+                ):
                     continue
                 feed = book.current(tenant, name)
             except TidemillError as error:  # for instance a ${NAME} that this process has not: other feeds go on

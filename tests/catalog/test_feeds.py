@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tidemill.catalog.feeds import CatalogFeeds
 from tidemill.catalog.sqlite import SqliteCatalog
-from tidemill.errors import ConflictError, FeedDamagedError
+from tidemill.errors import ConflictError, FeedDamagedError, NotFoundError
 
 
 @pytest.fixture
@@ -50,6 +50,36 @@ def test_list_has_the_newest_of_each_feed_of_one_tenant(feeds: CatalogFeeds) -> 
     feeds.apply("acme2", "c", "1")
     assert [(each.name, each.version) for each in feeds.list("acme")] == [("a", 2), ("a-x", 1), ("b", 1)]
     assert feeds.current("acme", "c") is None
+
+
+def test_a_removed_feed_keeps_its_versions_and_comes_back_with_the_next(
+    catalog: SqliteCatalog, feeds: CatalogFeeds
+) -> None:
+    for text in ("1", "2"):
+        feeds.apply("acme", "a/x", text)
+    feeds.apply("acme", "b", "1")
+    changed = threading.Event()
+    end = feeds.watch(changed.set)
+    assert feeds.remove("acme", "a/x", "keep").version == 2
+    assert changed.wait(60)
+    end()
+    other = CatalogFeeds(catalog)  # as after a restart
+    assert [text.name for text in other.list("acme")] == ["b"]
+    assert other.removed_everywhere() == [("acme", "a/x")]
+    removed = other.current("acme", "a/x")
+    assert removed is not None and removed.removal is not None
+    assert (removed.version, removed.removal.removed_ns, removed.removal.data) == (2, 7, "keep")
+    assert len(other.versions("acme", "a/x")) == 2
+    other.install("acme", {"a/x": "recipe", "c": "recipe"})
+    assert [text.name for text in other.list("acme")] == ["b", "c"]
+    assert feeds.remove("acme", "a/x", "delete").removed_ns == 7
+    again = other.apply("acme", "a/x", "2")
+    assert (again.version, other.removed("acme")) == (3, {})
+    for reader in (feeds, other):
+        current = reader.current("acme", "a/x")
+        assert current is not None and (current.version, current.removal) == (3, None)
+    with pytest.raises(NotFoundError):
+        feeds.remove("acme", "never", "keep")
 
 
 def test_name_with_a_slash_reaches_no_other_feed(feeds: CatalogFeeds) -> None:

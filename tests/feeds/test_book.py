@@ -8,7 +8,7 @@ from tidemill.errors import FeedDefinitionError, NotFoundError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.recipes import FORMER_RECIPES, RECIPES, is_shipped_recipe
 from tidemill.feeds.variables import VariableScope
-from tidemill.model.feed_text import FeedText
+from tidemill.model.feed_text import FeedRemoval, FeedText
 
 
 class Texts:
@@ -30,6 +30,9 @@ class Texts:
 
     def list(self, tenant: str) -> list[FeedText]:
         return [versions[-1] for (owner, _), versions in sorted(self.kept.items()) if owner == tenant]
+
+    def removed(self, tenant: str) -> dict[str, FeedRemoval]:
+        return {}
 
     def apply(self, tenant: str, name: str, text: str) -> FeedText:
         versions = self.kept.setdefault((tenant, name), [])

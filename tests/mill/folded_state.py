@@ -1,5 +1,6 @@
 """The state that tables in frames make: what `decide` is given, and the history that rules with a past are given."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -130,6 +131,16 @@ class History:
         ordered = ordered if policy == "first" else ordered.reverse()
         kept = ordered.unique(key, keep="first", maintain_order=True)
         return kept.join(series, on="series", how="semi").sort(key)
+
+    def rejected(
+        self, tenant: str, feed: str, rows: pl.DataFrame, *, within_ns: int, codes: Sequence[str], before_seq: int
+    ) -> pl.DataFrame:
+        held = self._tables.held("rejections").filter(
+            (pl.col("seq") < before_seq) & (pl.col("feed") == feed) & pl.col("time").is_not_null()
+        )
+        known = (pl.col("reasons").list.len() > 0) & pl.col("reasons").list.eval(pl.element().is_in(codes)).list.all()
+        times = held.filter(known & (pl.col("recovered_by") == "")).explode("series").with_columns(time=_ns("time"))
+        return times.select(pl.col(name).cast(kind) for name, kind in LATEST.items()).unique().sort("series", "time")
 
     def latest(self, tenant: str, since: pl.DataFrame, *, before_seq: int) -> pl.DataFrame:
         ever = self._ever(before_seq).filter(pl.col("value").is_not_null())

@@ -66,6 +66,31 @@ def test_a_replaced_value_is_the_past_of_what_was_sent_before_its_successor(hous
     assert house.everything() == before
 
 
+RESET = [{"check": "counter_reset", "action": "reject", "options": {"field": "v"}}]
+METER = [10432.1, 10432.6, 0.0, 0.3, 0.7, 9.7, 9.9, 2.0, 2.5]
+
+
+def test_a_counter_that_began_again_is_rejected_once_in_any_batches_and_replays(house: House) -> None:
+    flagging = install(house, "last", [RESET[0] | {"action": "flag"}])
+    for number, value in enumerate(METER):
+        house.send("plant", [{"t": NOW + number, "s": "a", "v": value}], feed_version=flagging)
+    entries = house.entries()
+    house.apply([entries])
+    assert ledger(house) == {}
+    strict = install(house, "last", RESET)
+    house.replay("plant", strict, receipts=tuple(entry.payload.receipt for entry in entries[2:4]))
+    house.work_replays()
+    assert ledger(house) == {(3, 0): ["counter_reset"]}
+    house.replay("plant", strict)
+    house.work_replays()
+    assert ledger(house) == {(3, 0): ["counter_reset"], (8, 0): ["counter_reset"]}
+    for number, value in enumerate([2.4, 2.45, 2.6]):  # in batches of their own, after a restart
+        house.send("plant", [{"t": NOW + 60 + number, "s": "a", "v": value}], feed_version=strict)
+        house.new_mill()
+        house.apply([house.entries()[-1:]])
+    assert sorted(ledger(house)) == [(3, 0), (8, 0), (10, 0)]
+
+
 def sent(house: House, times: list[int]) -> StorePast:
     """A past over a house to which a series was sent, one value at each time."""
     version = install(house, "last", [])

@@ -6,7 +6,7 @@ from typing import Any
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.recipes import RECIPES
-from tidemill.model.feed_text import FeedText
+from tidemill.model.feed_text import FeedRemoval, FeedText
 from tidemill.model.payload import LogEntry
 from tidemill.model.time import parse_instant
 from tidemill.query.answers import Page
@@ -50,6 +50,9 @@ class Texts:
 
     def list(self, tenant: str) -> list[FeedText]:
         raise NotImplementedError
+
+    def removed(self, tenant: str) -> dict[str, FeedRemoval]:
+        return {}
 
     def apply(self, tenant: str, name: str, text: str) -> FeedText:
         raise NotImplementedError

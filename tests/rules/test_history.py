@@ -59,17 +59,22 @@ def plain(
 ) -> dict[Place, list[str]]:
     """The reasons of each record; those of flags where it was not rejected."""
     accepted: list[tuple[Place, Record]] = []
+    fallen: list[Record] = []
     found = {}
     for place, record in records:
-        broken = [rule for rule in rules if breaks(policy, rule, record, accepted)]
+        broken = [rule for rule in rules if breaks(policy, rule, record, accepted, fallen)]
         rejecting = [rule for rule in broken if rule["action"] != "flag"]
         found[place] = [rule["check"] for rule in rejecting or broken]
         if not rejecting:
             accepted.append((place, record))
+        elif {rule["check"] for rule in rejecting} == {"counter_reset"}:
+            fallen.append(record)
     return found
 
 
-def breaks(policy: str, rule: dict[str, Any], record: Record, accepted: list[tuple[Place, Record]]) -> bool:
+def breaks(
+    policy: str, rule: dict[str, Any], record: Record, accepted: list[tuple[Place, Record]], fallen: list[Record]
+) -> bool:
     options = rule["options"]
     value, time = record.get(options["field"]), record["t"]
     if value is None:
@@ -92,6 +97,10 @@ def breaks(policy: str, rule: dict[str, Any], record: Record, accepted: list[tup
         return bool(ever) and time < max(ever) - seconds(options["behind"])
     within = seconds(options.get("within", "1d"))
     past = sorted((t, v) for t, v in stands.items() if v is not None and time - within <= t < time)
+    if rule["check"] == "counter_reset":  # a counter that began again falls once
+        falls = [other["t"] for other in fallen if other["s"] == record["s"] and time - within <= other["t"] < time]
+        if falls and (not past or max(falls) > past[-1][0]):
+            return False
     return bool(past) and AGAINST[rule["check"]](options, time, value, past)
 
 
@@ -145,6 +154,7 @@ class Kept:
     def __init__(self, feed: Feed) -> None:
         self.feed = feed
         self.rows: list[tuple[int, int, int, int, float | None]] = []
+        self.rejections: list[tuple[int, int, list[int], list[str]]] = []
 
     def add(self, points: pl.DataFrame) -> None:
         self.rows += points.select("series", "time", "seq", "idx", "value").rows()
@@ -169,6 +179,16 @@ class Kept:
             found |= set(nulls)
         return pl.DataFrame(sorted(found, key=lambda row: row[:2]), schema=POINTS, orient="row")
 
+    def rejected(
+        self, tenant: str, feed: str, rows: pl.DataFrame, *, within_ns: int, codes: Sequence[str], before_seq: int
+    ) -> pl.DataFrame:
+        found = set()
+        for series, time in rows.select("series", "time").iter_rows():
+            for seq, at, of, reasons in self.rejections:
+                if seq < before_seq and series in of and set(reasons) <= set(codes) and time - within_ns <= at <= time:
+                    found.add((series, at))
+        return pl.DataFrame(sorted(found), schema=LATEST, orient="row")
+
     def latest(self, tenant: str, since: pl.DataFrame, *, before_seq: int) -> pl.DataFrame:
         found = []
         for series, time in since.select("series", "time").iter_rows():
@@ -188,7 +208,9 @@ def ours(feed: Feed, batches: Sequence[Sequence[LogEntry]]) -> dict[Place, list[
             found[seq, idx] = [names[reason] for reason in reasons]
         for seq, idx, marks in checked.frame.select("seq", "idx", "marks").iter_rows():
             found[seq, idx] = [names[mark] for mark in marks or []]
-        points = shape_points(feed, "default", checked, batch).points
+        shaped = shape_points(feed, "default", checked, batch)
+        points = shaped.points
+        kept.rejections += shaped.rejections.select("seq", "time", "series", "reasons").rows()
         if feed.duplicates == "first":  # what loses the contest is not stored
             points = points.sort("seq", "idx").join(
                 pl.DataFrame(
@@ -367,6 +389,26 @@ def test_a_counter_may_overflow_but_not_begin_anew() -> None:
     assert judged('within = "1d"', [250, 4, 251], "counter_reset") == [False, True, False]
 
 
+def test_a_counter_falls_once_and_what_follows_counts_anew() -> None:
+    meter = [10432.1, 10432.6, 0.0, 0.3, 0.7, 9.7, 9.9]
+    assert judged('within = "1d"', meter, "counter_reset") == [False, False, True, False, False, False, False]
+    assert judged('within = "1d"', [100, 101, 0, 102, 9999, 103, 104], "counter_reset") == [
+        *(False, False, True, False, False, True, False)
+    ]
+
+
+def test_what_another_rule_rejects_as_well_is_no_reading_of_a_counter() -> None:
+    rules = [
+        {"check": "counter_reset", "action": "reject", "options": {"field": "v"}},
+        {"check": "range", "action": "reject", "options": {"field": "v", "max": 1000}},
+        {"check": "step", "action": "reject", "options": {"field": "v", "max_change": 50}},
+    ]
+    records = [{"t": NOW + n, "s": "s", "v": value * 1.0} for n, value in enumerate([100, 2, 3, 98, 97, 120])]
+    found = ours(plant("last", rules), [[entry] for entry in entries_of([[record] for record in records])])
+    assert list(found.values()) == [[], *[["counter_reset", "step"]] * 2, ["counter_reset"], [], []]
+    assert found == plain("last", rules, numbered([[record] for record in records]))
+
+
 def test_the_summary_of_a_record_is_judged_too() -> None:
     rule = {"check": "step", "options": {"field": "mean", "max_change": 1}}
     feed = load_feed(
@@ -380,7 +422,7 @@ def test_the_summary_of_a_record_is_judged_too() -> None:
 
 
 def test_registers_are_judged_each_by_its_own_series() -> None:
-    rules = [{"check": "counter_reset", "options": {"field": name}} for name in ("1.8.0", "2.8.0")]
+    rules = [{"check": "counter_reset", "action": "flag", "options": {"field": name}} for name in ("1.8.0", "2.8.0")]
     feed = load_feed('name = "plant"\n[time]\npath = "$.t"\nformat = "unix_s"\n[registers]\nexcept_keys = ["t"]\n')
     feed = msgspec.structs.replace(feed, rules=tuple(msgspec.convert(rule, Rule) for rule in rules))
     records = [

@@ -237,6 +237,25 @@ def test_a_list_of_sources_that_breaks_off_is_read_again(catalog, intake):
     assert len(tries) == 3
 
 
+def test_all_that_is_kept_of_the_sources_of_a_removed_feed_is_deleted(catalog, polling, intake, states):
+    catalog.put("tokens/default/gone/-", b"{}")
+    catalog.put("tokens/default/gone-not/-", b"{}")
+    intake.up = False
+    with (
+        running(DataServer(DataServerOptions(count=5, rate=0))) as url,
+        running(DataServer(DataServerOptions(count=5, rate=0))) as other,
+    ):
+        feeds, removed = [drained("gone", url), drained("gone-not", other)], []
+        with polling(feeds, removed=lambda: removed) as poller:
+            until(lambda: {"gone", "gone-not"} <= states().keys())
+            feeds.pop(0)
+            removed.append(("default", "gone"))
+            poller.notify_changed()
+            until(lambda: "gone" not in states() and not catalog.list("tokens/default/gone/"))
+    kept = {entry.key.split("/")[2] for prefix in ("sources/", "unsent/", "tokens/") for entry in catalog.list(prefix)}
+    assert kept == {"gone-not"}
+
+
 def test_plain_source_is_polled_once_each_time(polling, intake):
     with running(DataServer(DataServerOptions(count=3, rate=0))) as url:
         feed = drained("plain", url, drain=False, every="100ms")

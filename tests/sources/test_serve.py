@@ -1,6 +1,7 @@
 """Sources through the whole house: stand-ins with faults, `tidemill serve`, and restarts in the middle of it."""
 
 import signal
+import time
 from collections import Counter
 
 import httpx
@@ -180,3 +181,35 @@ def test_items_that_answers_do_not_name_are_series_of_their_own(server):
     assert sorted(point["value"] for point in points) == [7, 10], "the path came decoded"
     rejections = server.client.get("/v1/rejections", params={"feed": "pits"}).json()["items"]
     assert {one["reasons"][0] for one in rejections} == {"not_finite"}
+
+
+def test_a_removed_feed_is_polled_no_more_and_stays_removed_across_restarts(server):
+    web = Web(lambda request: (200, {}, b'[{"t": "2026-01-01T00:00:00Z", "v": 1}]'))
+    with running(web) as url:
+        text = 'name = "gone"\n[time]\npath = "$.t"\n[fields.v]\npath = "$.v"\n[source]\nevery = "100ms"\n'
+        text += f'url = "{url}/"\nallow = ["127.0.0.0/8"]\n'
+        assert server.client.put("/v1/feeds/gone", content=text).status_code == 201
+        until(lambda: state(server, "gone") and server.client.get("/v1/series?feed=gone").json()["items"])
+        assert server.client.delete("/v1/feeds/gone", params={"data": "keep"}).status_code == 200
+        assert not state(server, "gone")
+
+        def ended():
+            known = len(web.requests)
+            time.sleep(1)
+            return len(web.requests) == known
+
+        def serving():
+            try:
+                return server.client.get("/readyz").status_code == 200
+            except httpx.HTTPError:
+                return False
+
+        until(ended)
+        for part in ("mill", "api"):
+            server.part(part).send_signal(signal.SIGKILL)
+        until(serving)
+        assert ended()
+        names = {feed["name"] for feed in server.client.get("/v1/feeds").json()["items"]}
+        assert "gone" not in names and "telemetry" in names
+        assert server.client.post("/v1/feeds/gone", json={}).status_code == 410
+        assert [item["removed"] for item in server.client.get("/v1/series?feed=gone").json()["items"]] == [True]

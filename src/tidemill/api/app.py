@@ -19,6 +19,7 @@ from tidemill.api.body import Gate
 from tidemill.api.changes import CHANGE_ROUTES
 from tidemill.api.deletions import DELETION_ROUTES
 from tidemill.api.feed_admin import FEED_ADMIN_ROUTES
+from tidemill.api.feed_removal import REMOVAL_ROUTES
 from tidemill.api.feed_versions import VERSION_ROUTES
 from tidemill.api.feeds import FEED_ROUTES
 from tidemill.api.followers import Followers
@@ -42,8 +43,9 @@ from tidemill.api.verify import VERIFY_ROUTES
 from tidemill.catalog.keys import Principal
 
 HANDLERS: Final[list[Any]] = [
-    *HEALTH_ROUTES, *FEED_ROUTES, *FEED_ADMIN_ROUTES, *VERSION_ROUTES, *SOURCE_ROUTES, *RULE_ROUTES, *VERIFY_ROUTES,
-    *PAGE_ROUTES, *SERIES_ROUTES, *LEDGER_ROUTES, *CHANGE_ROUTES, *REPLAY_ROUTES, *DELETION_ROUTES, *JOB_ROUTES,
+    *HEALTH_ROUTES, *FEED_ROUTES, *FEED_ADMIN_ROUTES, *REMOVAL_ROUTES, *VERSION_ROUTES, *SOURCE_ROUTES, *RULE_ROUTES,
+    *VERIFY_ROUTES, *PAGE_ROUTES, *SERIES_ROUTES, *LEDGER_ROUTES, *CHANGE_ROUTES, *REPLAY_ROUTES, *DELETION_ROUTES,
+    *JOB_ROUTES,
 ]  # fmt: skip
 FIXED_PATHS: Final = frozenset(path for handler in HANDLERS for path in handler.paths if "{" not in path)
 

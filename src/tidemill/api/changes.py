@@ -83,7 +83,7 @@ def _check_feed(services: Services, tenant: str, feed: str | None) -> None:
     """Raise NotFoundError for a feed that the tenant does not have; one with an unreadable definition has changes."""
     if feed:
         with suppress(FeedDefinitionError):
-            services.book.current(tenant, feed)
+            services.book.newest(tenant, feed)
 
 
 def _stream_start(changes: Changes, tenant: str, since: str | int | None) -> ChangeKeys:

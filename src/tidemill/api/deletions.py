@@ -21,7 +21,7 @@ from tidemill.api.reads_common import (
     problem_spec,
     reading,
 )
-from tidemill.api.services import Services, in_force
+from tidemill.api.services import Services, newest_version
 from tidemill.catalog.keys import Principal
 from tidemill.errors import Fault, GoneError, InputError, NotFoundError
 from tidemill.model.deletion import Deletion
@@ -84,7 +84,7 @@ async def delete_points_of_series(
     query = parse_query(request, SeriesDeletionQuery)
     _check_bounded(query.start, query.end, "series", f"DELETE /v1/series/{series}")
     described = await ask_store(lambda: services.queries.series.describe(principal.tenant, series))
-    feed = await in_force(services.book, principal.tenant, described.feed)
+    feed = await newest_version(services.book, principal.tenant, described.feed)
     check_deletable_alone(feed, series)
     deletion = Deletion(
         kind="range",
@@ -116,8 +116,8 @@ async def delete_points_of_feed(
     Until the answer is 200 the records may still be in answers."""
     query = parse_query(request, FeedDeletionQuery)
     if not query.tags:
-        _check_bounded(query.start, query.end, "feed", f"DELETE /v1/feeds/{feed}")
-    current = await in_force(services.book, principal.tenant, feed)
+        _check_bounded(query.start, query.end, "feed", f"DELETE /v1/feeds/{feed}/data")
+    current = await newest_version(services.book, principal.tenant, feed)
     deletion = Deletion(
         kind="range",
         feed=current.name,
@@ -130,7 +130,7 @@ async def delete_points_of_feed(
 
 
 @delete(
-    "/v1/feeds/{feed:str}",
+    "/v1/feeds/{feed:str}/data",
     tags=["ledger"],
     summary="Delete everything of a feed",
     operation_id="deleteFeedData",
@@ -139,14 +139,14 @@ async def delete_points_of_feed(
     responses=_deletion_answers("The receipt."),
     opt={"scope": "admin"},
 )
-async def delete_feed(
+async def delete_feed_data(
     feed: FromPath[str], request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
 ) -> Response[DeletionItem]:
     """Deletes every point, rollup window, rejection and payload of the feed. Its definition and all versions of it
     stay, and so do receipts (state `deleted`, with sha256 and counts) and the ledger of polls, which holds hashes only.
-    Payloads sent afterwards are taken as those of a new feed."""
+    Payloads sent afterwards are taken as those of a new feed. `DELETE /v1/feeds/{feed}` removes the feed itself."""
     query = parse_query(request, WholeDeletionQuery)
-    current = await in_force(services.book, principal.tenant, feed)
+    current = await newest_version(services.book, principal.tenant, feed)
     deletion = Deletion(kind="feed", feed=current.name, erase_s=services.settings.erase_within)
     return await answer_deletion(services, request, principal.tenant, current.version, deletion, dry_run=query.dry_run)
 
@@ -234,7 +234,7 @@ def _check_bounded(start_ns: int | None, end_ns: int | None, kind: str, whole: s
 DELETION_ROUTES: Final = [
     delete_points_of_series,
     delete_points_of_feed,
-    delete_feed,
+    delete_feed_data,
     delete_payload,
     list_deletions,
     get_deletion,

@@ -7,10 +7,11 @@ import msgspec
 from litestar import get
 from litestar.di import NamedDependency
 
-from tidemill.api.reads_common import ReadCall, answer_specs, answers_with, reading, reading_feed
+from tidemill.api.reads_common import ReadCall, answer_specs, answers_with, problem_spec, reading, reading_feed
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.errors import FeedDefinitionError, NotFoundError
+from tidemill.feeds.book import removed_error
 from tidemill.feeds.definition import Definition, Feed
 from tidemill.model.time import format_instant
 from tidemill.query import readers
@@ -80,14 +81,20 @@ def list_feeds(principal: NamedDependency[Principal], services: NamedDependency[
     of_store=False,
     tags=["admin"],
     summary="One feed",
-    responses=answers_with(FeedDetail, "Request fulfilled, document follows", 400, 404),
+    responses={
+        **answers_with(FeedDetail, "Request fulfilled, document follows", 400, 404),
+        410: problem_spec("The feed was removed; its versions can be read."),
+    },
 )
 def get_feed(call: ReadCall[FeedQuery], feed: str) -> FeedDetail:
-    """The definition in force, or that of `version`, and for administrators its TOML text. A version never changes."""
+    """The definition in force, or that of `version` (also of a feed that was removed), and for administrators its TOML
+    text. A version never changes."""
     texts, number, admin = call.services.texts, call.query.version, "admin" in call.principal.scopes
     text = texts.current(call.tenant, feed) if number is None else texts.version(call.tenant, feed, number)
     if text is None:
         raise NotFoundError(f"there is no {'' if number is None else f'version {number} of a '}feed '{feed[:100]}'")
+    if text.removal is not None:
+        raise removed_error(feed, text.removal)
     definition, fault = None, None
     try:
         definition = call.services.book.version(call.tenant, feed, text.version).without_source

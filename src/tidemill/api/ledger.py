@@ -12,10 +12,25 @@ from tidemill.errors import GoneError
 from tidemill.query.answers import Page
 from tidemill.query.lineage import LineageQuery, PointLineage
 from tidemill.query.parameters import QueryParameters
+from tidemill.query.receipt_list import ReceiptPage, ReceiptsQuery
 from tidemill.query.receipts import Bytes, Receipt
 from tidemill.query.rejections import RejectionPage, RejectionsQuery, RejectionSummary, RejectionSummaryQuery
 from tidemill.query.why import Story, WhyQuery
 from tidemill.query.window_lineage import WindowLineage
+
+
+@reading(
+    "/v1/receipts",
+    ReceiptsQuery,
+    tags=["ledger"],
+    summary="List receipts",
+    responses=answer_specs(ReceiptPage, "A page of receipts, newest first; `next` is the cursor of the following one."),
+)
+def list_receipts(call: ReadCall[ReceiptsQuery]) -> ReceiptPage:
+    """The receipts of this tenant, newest first: of payloads that were applied, refused, set aside (`poison`) or
+    deleted, and of those that wait in the log (`stored`). `start` and `end` are times of receipt. Deletions are listed
+    by `/v1/deletions`."""
+    return call.queries.receipt_list.list_receipts(call.tenant, call.query)
 
 
 @reading(
@@ -145,4 +160,12 @@ def get_why(call: ReadCall[WhyQuery]) -> Story:
     return call.queries.why.why(call.tenant, call.query)
 
 
-LEDGER_ROUTES: Final = [get_receipt, get_payload, list_rejections, summarize_rejections, get_series_lineage, get_why]
+LEDGER_ROUTES: Final = [
+    list_receipts,
+    get_receipt,
+    get_payload,
+    list_rejections,
+    summarize_rejections,
+    get_series_lineage,
+    get_why,
+]

@@ -14,7 +14,7 @@ from tidemill.api.health import Health
 from tidemill.api.job_upkeep import keep_jobs
 from tidemill.api.mending import keep_mending
 from tidemill.api.services import Services
-from tidemill.catalog.feeds import FEEDS_PREFIX
+from tidemill.catalog.feeds import CatalogFeeds
 from tidemill.errors import UnavailableError
 from tidemill.log.contract import Capability, LogPartition
 from tidemill.mill.progress import PartitionProgress
@@ -33,7 +33,7 @@ async def background_work(services: Services, health: Health) -> AsyncIterator[N
     services.applied.start()
     with suppress(UnavailableError):  # the background task and every read try again
         await asyncio.to_thread(pending.follow_log)
-    end_watch = services.catalog.watch(FEEDS_PREFIX, services.book.refresh)
+    end_watch = CatalogFeeds(services.catalog).watch(services.book.refresh)
     tasks = [
         asyncio.create_task(_keep_following_setbacks(services), name="follow_setbacks"),
         asyncio.create_task(pending.keep_following(), name="follow_deletions"),

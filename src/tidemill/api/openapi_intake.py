@@ -73,7 +73,7 @@ def _answer(schema: str, description: str, *headers: str) -> dict[str, Any]:
 _RECEIPT_HEADERS: Final = ("Location", "Preference-Applied", "Idempotency-Replayed")
 _OUTCOME: Final = _answer("Receipt", "Applied: the outcome, because `Prefer: wait` asked for it.", *_RECEIPT_HEADERS)
 _STORED: Final = _answer("Receipt", "Durable: the receipt.", "Location", "Idempotency-Replayed")
-_PROBLEMS: Final = (400, 404, 408, 409, 413, 415, 503, 507)
+_PROBLEMS: Final = (400, 404, 408, 409, 410, 413, 415, 503, 507)
 
 # path -> method -> operation. `problems` lists the statuses of problem documents; `openapi.py` describes them.
 OPERATIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {

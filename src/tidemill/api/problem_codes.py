@@ -44,6 +44,11 @@ PROBLEMS: Final[dict[str, Meaning]] = {
         "`DELETE /v1/feeds/{feed}/points`.",
     ),
     "gone": Meaning(410, "It was deleted on request", "Its receipt stays as a proof; the bytes do not come back."),
+    "feed_removed": Meaning(
+        410,
+        "The feed was removed",
+        "`detail` says when, and what became of its data. `PUT /v1/feeds/{feed}` with a definition brings it back.",
+    ),
     "version_mismatch": Meaning(
         412, "Another version is in force", "Nothing was changed. Read that version, and make the change to it."
     ),

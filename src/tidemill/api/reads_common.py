@@ -87,8 +87,8 @@ def reading(
 def reading_feed(
     path: str, query: type[Q], **documented: Any
 ) -> Callable[[Callable[Concatenate[ReadCall[Q], Feed, ...], Any]], HTTPRouteHandler]:
-    """As `reading`, for a route below a feed: the function gets the feed in force in place of its name. The feed's own
-    tags filter by their plain names, too: `user_id=a1` for `tag.user_id=a1`."""
+    """As `reading`, for a route below a feed: the function gets the newest version of the feed, which may be removed,
+    in place of its name. The feed's own tags filter by their plain names, too: `user_id=a1` for `tag.user_id=a1`."""
 
     def declare(work: Callable[Concatenate[ReadCall[Q], Feed, ...], Any]) -> HTTPRouteHandler:
         async def handler(request: AnyRequest) -> Response[Any]:
@@ -96,7 +96,7 @@ def reading_feed(
             others = dict(request.path_params)
 
             def answer() -> Any:
-                feed = services.book.current(principal.tenant, others.pop("feed"))
+                feed = services.book.newest(principal.tenant, others.pop("feed"))
                 return work(
                     ReadCall(request, services, principal, parse_query(request, query, feed.tags)), feed, **others
                 )

@@ -43,7 +43,7 @@ class RuleItem(msgspec.Struct, frozen=True, kw_only=True):
     """A rule. `kind`: what it checks (`value`, `text`, `time`, `history`, or what a `plugin` checks), or where it comes
     from (the feed's `contract`, a `policy`). `reason` is the code of its rejections, unless the feed names another;
     null where it rejects nothing. `actions` are those that a feed may choose. `example` is TOML; "" where a feed need
-    not name the rule."""
+    not name the rule. `compares_with`: of a check of history, what "the value before" is."""
 
     name: str
     kind: Kind
@@ -52,6 +52,7 @@ class RuleItem(msgspec.Struct, frozen=True, kw_only=True):
     options: tuple[Option, ...] = ()
     actions: tuple[Action, ...] = ("reject",)
     example: str = ""
+    compares_with: str | None = None
 
 
 class RulePage(msgspec.Struct, frozen=True):
@@ -123,6 +124,7 @@ def check_item(name: str, check: type[Check]) -> RuleItem:
         options=tuple(check_options(check)),
         actions=("reject", "flag") if of_history else ("reject", "flag", "refuse"),
         example=check_example(check, name) if check.example else "",
+        compares_with=check.compares_with if issubclass(check, HistoryCheck) else None,
     )
 
 

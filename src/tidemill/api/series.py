@@ -21,7 +21,7 @@ from tidemill.api.intake_routes import JSON, REPLAYED
 from tidemill.api.outcomes import Outcomes
 from tidemill.api.problems import HttpAnswer
 from tidemill.api.reads_common import ask_store
-from tidemill.api.services import Services, in_force
+from tidemill.api.services import Services, newest_version
 from tidemill.decode.decoder import Decoder
 from tidemill.errors import NotFoundError
 from tidemill.log.contract import Appended
@@ -93,7 +93,7 @@ class SeriesRoutes:
         principal = self._authenticator.authorize(incoming.headers, "write", incoming.address)
         services, tenant = self._services, principal.tenant
         described = await ask_store(lambda: services.queries.series.describe(tenant, incoming.path))
-        feed = await in_force(services.book, tenant, described.feed)
+        feed = await newest_version(services.book, tenant, described.feed)
         alone = feed.shape.kind == "samples"
         if not alone:
             check_deletable_alone(feed, incoming.path)

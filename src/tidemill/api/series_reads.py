@@ -28,7 +28,8 @@ from tidemill.query.series import (
 )
 def list_series(call: ReadCall[SeriesQuery]) -> SeriesPage:
     """Series by feed, name, field and id, with the count of present points and the times of the first and last."""
-    return call.queries.series.list_series(call.tenant, call.query)
+    removed = call.services.book.removed(call.tenant)
+    return call.queries.series.list_series(call.tenant, call.query, removed)
 
 
 @reading(

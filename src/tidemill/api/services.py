@@ -44,6 +44,12 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     wake_worker: Callable[[], None]
 
 
+async def newest_version(book: FeedBook, tenant: str, name: str) -> Feed:
+    """The newest version of a feed, also of a removed one, as `in_force`. Raises what `FeedBook.newest` raises."""
+    feed = book.cached(tenant, name)
+    return feed if feed is not None else await to_thread.run_sync(book.newest, tenant, name)
+
+
 async def in_force(book: FeedBook, tenant: str, name: str) -> Feed:
     """The feed in force, for handlers in the event loop: from memory, or, once for each version, compiled in a thread
     (a tenth of a second, in which every other tenant would wait). Raises what `FeedBook.current` raises."""

@@ -66,7 +66,9 @@ def list_sources(principal: NamedDependency[Principal], services: NamedDependenc
     """Each source of this tenant: the result of its last poll, the time of the next one, and how far it has read.
     Shipped feeds poll for the tenant `default` only; another tenant has sources once it applies a feed with a
     `[source]`."""
-    return SourceList([source_item(state) for state in read_states(services.catalog, principal.tenant)])
+    removed = services.book.removed(principal.tenant)  # the poller deletes what is kept of their sources
+    states = read_states(services.catalog, principal.tenant)
+    return SourceList([source_item(state) for state in states if state.feed not in removed])
 
 
 @get(
@@ -74,14 +76,14 @@ def list_sources(principal: NamedDependency[Principal], services: NamedDependenc
     tags=["admin"],
     summary="The sources of one feed",
     operation_id="getSources",
-    responses=_NO_FEED,
+    responses={**_NO_FEED, 410: problem_spec("The feed was removed.")},
     sync_to_thread=True,
 )
 def get_sources(
     feed: FromPath[str], principal: NamedDependency[Principal], services: NamedDependency[Services]
 ) -> SourceList:
     """Each item that the feed's `[source]` polls; none for a feed without a `[source]` or not polled yet."""
-    _check_feed_exists(services, principal, feed)
+    services.book.check_in_force(principal.tenant, feed)
     states = read_states(services.catalog, principal.tenant)
     return SourceList([source_item(state) for state in states if state.feed == feed])
 

@@ -42,6 +42,7 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     reason: ClassVar[str]
     kind: ClassVar[Kind] = "value"
     example: ClassVar[str] = ""
+    example_action: ClassVar[str] = ""
 
     def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """The faults of the options for a feed with these columns, each (option, sentence); [] without faults."""
@@ -64,9 +65,13 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class HistoryCheck(Check, frozen=True):
     """A check that compares a record with earlier points of its series: the current points that were submitted earlier
     and are earlier in time, not further back than `within`. `rules/history.py` evaluates it; `broken` is never called.
-    """
+    `compares_with` says for people what these points are."""
 
     kind: ClassVar[Kind] = "history"
+    compares_with: ClassVar[str] = (
+        "points of the record's series that were accepted (flagged ones are, rejected ones are not), were sent before"
+        " it, are earlier in time, and not by more than `within`; of several at one instant, the current one"
+    )
 
     field: Annotated[str, meant("the number field")]
     within: Annotated[str, meant("how far back to look")] = "1d"

@@ -39,7 +39,8 @@ def check_options(check: type[Check]) -> list[Option]:
 def check_example(check: type[Check], name: str = "") -> str:
     """A rule that uses the check, as TOML of a feed. `name`: the name of a plug-in's entry point, instead of the
     check's own."""
-    return f'[[rules]]\ncheck = "{name or check.name}"\noptions = {{ {check.example} }}\n'
+    action = f'action = "{check.example_action}"\n' if check.example_action else ""
+    return f'[[rules]]\ncheck = "{name or check.name}"\n{action}options = {{ {check.example} }}\n'
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:

@@ -6,6 +6,11 @@ look at the latest time of any accepted point submitted before, whatever the rec
 
 - A record is accepted if it breaks no rule with action `reject` or `refuse`. A rejected record belongs to no past; a
   flagged one does. This holds for all rules that need the past: a record that breaks one of them is no past for any.
+- Only `counter_reset` also compares with a record that it has rejected itself: a counter that began again falls once,
+  and what follows counts anew. So with action `reject` it rejects the one record at the fall, and not all that come
+  after it until `within` has passed. The record before is then the nearest earlier one that was accepted, or that
+  nothing but rules of `counter_reset` rejected; after one of these a record passes, whatever its value (the ledger
+  keeps that it was rejected, not its number).
 - A record that breaks a rule of another kind is evaluated all the same, so that it carries every reason.
 - Where several points were accepted at one instant, the past has the one that is current among those submitted before:
   the first where the feed keeps the first, else the last.
@@ -20,7 +25,7 @@ The same records in other batches give the same result, also after a restart and
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Annotated
+from typing import Annotated, Final
 
 import numpy as np
 
@@ -32,6 +37,9 @@ from tidemill.checks.spikes import robust_z, robust_z_of
 Newest = Iterator[tuple[int, float]]
 
 
+_LATEST: Final = "the latest time of the points of the series that were accepted and sent before, however long ago"
+
+
 class Monotonic(PastCheck, frozen=True, kw_only=True):
     """The record's time is not later than the latest accepted time of its series among the records submitted
     before."""
@@ -39,6 +47,7 @@ class Monotonic(PastCheck, frozen=True, kw_only=True):
     name = "monotonic"
     reason = "not_monotonic"
     example = 'field = "energy"'
+    compares_with = _LATEST
 
     def reach(self) -> LookBack:
         """The latest point."""
@@ -64,6 +73,7 @@ class Late(PastCheck, frozen=True, kw_only=True):
     name = "late"
     reason = "late"
     example = 'field = "power", behind = "10m"'
+    compares_with = _LATEST
     behind: Annotated[str, meant("how far behind the latest point a record may be")]
 
     def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
@@ -305,14 +315,22 @@ class Spike(PastCheck, frozen=True, kw_only=True):
 
 
 class CounterReset(PastCheck, frozen=True, kw_only=True):
-    """The value of `field`, a counter, is below the value before it. With `wrap`, a counter that passed that number and
-    began again at 0 is no reset, if its rise, counted across `wrap`, is less than half of `wrap` (as RFC 1982
-    compares).
+    """The value of `field`, a counter, is below the value before it: a dip, or the first reading of another counter.
+    With `wrap`, a counter that passed that number and began again at 0 is no reset, if its rise, counted across `wrap`,
+    is less than half of `wrap` (as RFC 1982 compares). Flag such records where they are good readings: the aggregates
+    `increase` and `rate` count on from them. With `reject` that one record is lost, and the record after it passes.
     """
 
     name = "counter_reset"
     reason = "counter_reset"
     example = 'field = "energy", wrap = 4294967296'
+    example_action = "flag"  # a reset is no fault of the reading
+    resumes = True
+    compares_with = (
+        "the nearest record of the series that was sent before the record and is earlier in time, by at most `within`,"
+        " and that was accepted (flagged ones are), or that nothing but `counter_reset` rejected: after one of these a"
+        " record passes, whatever its value"
+    )
     wrap: Annotated[float | None, meant("the number at which the counter begins again at 0")] = None
 
     def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ record at a time is for all others and for records near a rejected one.
 
 from collections.abc import Iterator
 from functools import cache
-from typing import Final
+from typing import ClassVar, Final
 
 import msgspec
 import numpy as np
@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+RESTART: Final = float("-inf")  # in the past of a check that `resumes`: what comes after a rejected record counts anew
 _LONGEST: Final = 4 * 10**18  # 126 years: no instant less this leaves the range of int64
 
 
@@ -107,7 +108,10 @@ class Rows(msgspec.Struct, frozen=True):
 
 class PastCheck(HistoryCheck, frozen=True, kw_only=True):
     """A check that compares a value with the earlier points of its series. Records without a value of `field` are never
-    passed to it."""
+    passed to it. `resumes`: a record that nothing but such a check rejected belongs to the past all the same, with
+    RESTART in place of its value."""
+
+    resumes: ClassVar[bool] = False
 
     def faults(self, columns: FeedColumns) -> list[tuple[str, str]]:
         """`field` must exist and `within` must be a duration."""

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tidemill import __version__
-from tidemill.cli import backup, feed, jobs, keys, replay, simulate, source, verify, why
+from tidemill.cli import backup, feed, jobs, keys, receipts, replay, simulate, source, verify, why
 from tidemill.cli.common import DataOption, err, out
 from tidemill.errors import InputError, StartupError, TidemillError
 from tidemill.settings import Settings, load_settings
@@ -32,6 +32,7 @@ app.add_typer(keys.app, name="key")
 app.add_typer(replay.app, name="replay")
 app.add_typer(simulate.app, name="simulate")
 app.add_typer(source.app, name="source")
+app.command("receipts")(receipts.list_receipts)
 
 
 def _print_version(wanted: bool) -> None:

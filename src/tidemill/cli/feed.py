@@ -1,9 +1,11 @@
-"""`tidemill feed ...`: check, list, show, apply, versions, diff. Maps options to a FeedDesk and prints its answers."""
+"""`tidemill feed ...`: check, list, show, apply, remove, versions, diff. Maps options to a FeedDesk and prints its
+answers; a feed is removed at a server only, which has the data."""
 
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import quote
 
 import typer
 from rich.console import Group, RenderableType
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    help="Feeds: check a definition, apply it, list feeds and their versions, show what changed.",
+    help="Feeds: check a definition, apply it, list feeds and their versions, show what changed, remove a feed.",
 )
 
 FilesArgument = Annotated[list[Path], typer.Argument(help="Feed definitions (TOML).", metavar="FILE")]
@@ -130,6 +132,41 @@ def apply_feeds(
         return
     for file, text in texts.items():
         out.print(_outcome(desk.apply_text(str(file), text), "is"))
+
+
+@app.command("remove")
+def remove_feed(
+    name: NameArgument,
+    data: Annotated[
+        str,
+        typer.Option("--data", help="What becomes of its data: `keep` (it can still be read) or `delete`."),
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    url: Annotated[str, typer.Option(help="The server.", envvar="TIDEMILL_URL")] = "http://127.0.0.1:8080",
+    key: KeyOption = "",
+) -> None:
+    """Remove a feed at a server: its polls end and nothing is taken for it; its data is kept or deleted.
+
+    Says first how much there is, and asks. The feed comes back when it is applied again. Example:
+    `tidemill feed remove pumps --data keep`
+    """
+    from tidemill.cli.remote import Remote
+
+    server, path = Remote(url, key), f"/v1/feeds/{quote(name, safe='')}"
+    contents = server.document("DELETE", path, params={"dry_run": "true"})["contents"]
+    there = f"{contents['points']} points in {contents['series']} series, {contents['receipts']} receipts and"
+    out.print(f"Feed '{name}' has {there} {contents['rejections']} rejections.", highlight=False, soft_wrap=True)
+    if data not in ("keep", "delete"):
+        raise InputError("Say what becomes of them: --data keep (they can still be read) or --data delete.")
+    deletes = data == "delete"
+    done = "and everything of it is deleted" if deletes else "and what it has is kept"
+    if not yes and not typer.confirm(f"The feed is removed {done}. Go on?"):
+        raise InputError("Nothing was changed.")
+    removed = server.document("DELETE", path, params={"data": data})
+    out.print(f"Feed '{name}' is removed (it was at version {removed['version']}).", highlight=False, soft_wrap=True)
+    if removed["deletion"]:
+        receipt = f"{removed['deletion']['id']} ({removed['deletion']['state']})"
+        out.print(f"Deletion receipt: {receipt}", highlight=False, soft_wrap=True)
 
 
 @app.command("versions")

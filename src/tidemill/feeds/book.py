@@ -14,14 +14,15 @@ from typing import Any, Protocol
 import msgspec
 
 from tidemill.checks.library import checks_by_name
-from tidemill.errors import FeedDamagedError, FeedDefinitionError, NotFoundError
+from tidemill.errors import FeedDamagedError, FeedDefinitionError, FeedRemovedError, NotFoundError
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.fill import changed_files
 from tidemill.feeds.formats import known_formats
 from tidemill.feeds.load import load_feed
 from tidemill.feeds.source import FilledSource
 from tidemill.feeds.variables import AS_WRITTEN, VariableScope
-from tidemill.model.feed_text import FeedText
+from tidemill.model.feed_text import FeedRemoval, FeedText
+from tidemill.model.time import format_instant
 
 log = logging.getLogger(__name__)
 
@@ -35,13 +36,16 @@ class FeedTexts(Protocol):
     """Stores feed texts. Reads may touch a disk; `apply` is durable on return."""
 
     def current(self, tenant: str, name: str) -> FeedText | None:
-        """The newest version, or None."""
+        """The newest version, with the removal of a removed feed; None where there never was one."""
 
     def version(self, tenant: str, name: str, number: int) -> FeedText | None:
         """One version, or None."""
 
     def list(self, tenant: str) -> list[FeedText]:
-        """The newest version of every feed of a tenant, by name."""
+        """The newest version of every feed of a tenant that is not removed, by name."""
+
+    def removed(self, tenant: str) -> Mapping[str, FeedRemoval]:
+        """The removed feeds of a tenant, by name."""
 
     def apply(self, tenant: str, name: str, text: str) -> FeedText:
         """Keep a text as the next version; the same text as the current one makes no new version."""
@@ -66,6 +70,8 @@ class FeedBook:
         self._with_sources = with_sources
         self._scope_of = scope_of or (lambda _tenant: VariableScope(environment))
         self._current: dict[tuple[str, str], Feed] = {}
+        self._newest: dict[tuple[str, str], Feed] = {}  # also of removed feeds
+        self._removed: dict[str, frozenset[str]] = {}
         self._versions: dict[tuple[str, str, int], Feed] = {}
         self._lock = threading.Lock()
         self._generation = 0
@@ -79,7 +85,8 @@ class FeedBook:
         return self._current.get((tenant, name))
 
     def current(self, tenant: str, name: str) -> Feed:
-        """The feed in force. Raises NotFoundError when the tenant has none of that name."""
+        """The feed in force, for whoever takes in data. Raises NotFoundError when the tenant has none of that name,
+        FeedRemovedError when it was removed."""
         feed = self._current.get((tenant, name))
         if feed is not None:
             return feed
@@ -87,7 +94,36 @@ class FeedBook:
         text = self._texts.current(tenant, name)
         if text is None:
             raise missing_feed(name)
+        if text.removal is not None:
+            raise removed_error(name, text.removal)
         return self._cache_current(tenant, text, generation)
+
+    def newest(self, tenant: str, name: str) -> Feed:
+        """The newest version of a feed, also of a removed one, for whoever reads or keeps its data. Raises
+        NotFoundError when the tenant never had one of that name."""
+        feed = self._newest.get((tenant, name)) or self._current.get((tenant, name))
+        if feed is not None:
+            return feed
+        generation = self._generation
+        text = self._texts.current(tenant, name)
+        if text is None:
+            raise NotFoundError(f"there is no feed '{name[:100]}'")
+        feed = self._compile(tenant, text)
+        with self._lock:
+            if generation == self._generation:
+                self._newest[tenant, name] = feed
+        return feed
+
+    def removed(self, tenant: str) -> frozenset[str]:
+        """The names of a tenant's removed feeds. Read once, until `refresh`."""
+        names = self._removed.get(tenant)
+        if names is None:
+            generation = self._generation
+            names = frozenset(self._texts.removed(tenant))
+            with self._lock:
+                if generation == self._generation:
+                    self._removed[tenant] = names
+        return names
 
     def version(self, tenant: str, name: str, number: int) -> Feed:
         """One version of a feed. Raises NotFoundError when there is none."""
@@ -126,20 +162,28 @@ class FeedBook:
         return missing
 
     def has_feed(self, tenant: str, name: str) -> bool:
-        """Whether a tenant has a feed of that name, including a feed that cannot be read."""
+        """Whether a tenant has or had a feed of that name, including a feed that cannot be read."""
         return self._texts.current(tenant, name) is not None
+
+    def check_in_force(self, tenant: str, name: str) -> None:
+        """Raises NotFoundError or FeedRemovedError as `current`, and nothing for a feed that cannot be read."""
+        text = self._texts.current(tenant, name)
+        if text is None:
+            raise NotFoundError(f"there is no feed '{name[:100]}'")
+        if text.removal is not None:
+            raise removed_error(name, text.removal)
 
     def refresh(self) -> None:
         """Drop which version of each feed is current; the next call of `current` or `list` reads it again."""
         with self._lock:
             self._generation += 1
-            self._current = {}
+            self._current, self._newest, self._removed = {}, {}, {}
 
     def clear_compiled(self) -> None:
         """Drop every compiled version, so that the next use compiles it again: what sources may read has changed."""
         with self._lock:
             self._generation += 1
-            self._current, self._versions = {}, {}
+            self._current, self._newest, self._versions = {}, {}, {}
 
     def renew_secrets(self) -> bool:
         """Drop the feeds in force whose secrets came from files with a different text by now, so that the next use
@@ -154,6 +198,7 @@ class FeedBook:
             for tenant, name, version in stale:
                 self._generation += 1
                 self._current.pop((tenant, name), None)
+                self._newest.pop((tenant, name), None)
                 self._versions.pop((tenant, name, version), None)
         return bool(stale)
 
@@ -182,6 +227,17 @@ class FeedBook:
                 if generation == self._generation:  # else it may hold secrets that must not be read any more
                     self._versions[key] = feed
         return feed
+
+
+def removed_error(name: str, removal: FeedRemoval) -> FeedRemovedError:
+    """The error of a request that needs a feed that was removed."""
+    data = "its data was deleted"
+    if removal.data == "keep":
+        data = "its data was kept, and its series, receipts and rejections can be read"
+    when = format_instant(removal.removed_ns)
+    return FeedRemovedError(
+        f"The feed '{name[:100]}' was removed at {when}; {data}. Apply a definition to use it again."
+    )
 
 
 def _missing_plugins(text: str) -> tuple[str, ...]:

@@ -57,9 +57,14 @@ class Filler:
 
     def merge_faults(self, faults: list[DefinitionFault]) -> list[DefinitionFault]:
         """The filler's own faults, then `faults` (of the filled table) without values that must not be shown. Faults of
-        keys that could not be filled in are left out: the filler has a fault of its own for them."""
-        merged = list(self._faults)
+        keys that could not be filled in are left out: the filler has a fault of its own for them. Of an unknown key
+        only that is said."""
+        unknown = {fault.key for fault in faults if fault.code == "unknown_key"}
+        merged = [fault for fault in self._faults if not any(fault.key[: len(key)] == key for key in unknown)]
         for fault in faults:
+            if fault.key in unknown:
+                merged.append(fault)
+                continue
             if fault.key in self._hiding:
                 message = f"what was filled in is not right ({fault.code}); {_HINT}"
                 fault = msgspec.structs.replace(fault, message=message)  # noqa: PLW2901

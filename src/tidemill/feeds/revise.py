@@ -7,7 +7,7 @@ stored under them; points under other settings would contradict the stored ones.
 
 import tomllib
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
@@ -18,16 +18,18 @@ from tidemill.feeds.diff import DefinitionChange, definition_changes, parse_defi
 from tidemill.feeds.key_lines import Key, KeyLines
 from tidemill.feeds.load import definition_error, load_feed
 from tidemill.feeds.placeholders import indistinct_item_faults
-from tidemill.model.feed_text import FeedText
+from tidemill.model.feed_text import FeedRemoval, FeedText
 
 _FIXED: Final[dict[Key, str]] = {("duplicates",): "last", ("shape", "kind"): "points"}  # key -> default
 
-_OF_REFERENCES: Final = {
+_VALUELESS: Final = {
     "variable_unset",
     "variable_refused",
     "secret_unreadable",
     "misplaced_secret",
-}  # codes of faults whose messages hold no filled-in value
+    "unknown_key",
+    "missing",
+}  # codes of faults whose messages name keys and references, and hold no filled-in value
 
 
 class FeedVersions(FeedTexts, Protocol):
@@ -35,6 +37,9 @@ class FeedVersions(FeedTexts, Protocol):
 
     def versions(self, tenant: str, name: str) -> list[FeedText]:
         """Every version of a feed, oldest first; [] where there is none."""
+
+    def remove(self, tenant: str, name: str, data: Literal["keep", "delete"]) -> FeedRemoval:
+        """Remove a feed, durable on return; its versions stay. Raises NotFoundError."""
 
     def add(self, tenant: str, name: str, number: int, text: str) -> FeedText:
         """Store a text as version `number`, durable on return. Raises ConflictError if that version exists."""
@@ -74,7 +79,8 @@ def revise_feed(
     dry_run: bool = False,
 ) -> Revision:
     """Make a text the next version of the feed `name`; the text of the version in force makes no new version. Of two
-    concurrent calls both make a version, in some order, each checked against the version before it.
+    concurrent calls both make a version, in some order, each checked against the version before it. A feed that was
+    removed is in force again with the version after its newest, also with the same text.
 
     `source` names the text in messages; `environment` fills the variables of [source]; `expect` is the version that
     must be in force (0: none). Raises FeedDefinitionError with every fault, or StaleVersionError; then nothing has
@@ -84,9 +90,10 @@ def revise_feed(
         before = texts.current(tenant, name)
         check_revision(text, name, before, source=source, environment=environment)
         number = 0 if before is None else before.version
-        if expect is not None and expect != number:
-            raise StaleVersionError(_stale_message(name, expect, number))
-        if before is not None and before.text == text:
+        in_force = 0 if before is None or before.removal else number
+        if expect is not None and expect != in_force:
+            raise StaleVersionError(_stale_message(name, expect, in_force))
+        if before is not None and before.text == text and in_force:
             return Revision(number, before, before, ())
         diff = () if before is None else definition_changes(before.text, text)
         if dry_run:
@@ -158,14 +165,17 @@ def _value_at(data: Any, key: Key, default: Any) -> Any:
 def _without_values(fault: Fault, text: str) -> Fault:
     """The fault without the values of filled-in variables: whoever sends the text may not be allowed to know them."""
     key = fault.path.rpartition(": ")[2].split(".")
-    if key[0] != "source" or fault.code in _OF_REFERENCES:
+    if key[0] != "source" or fault.code in _VALUELESS:
         return fault
     written: Any = tomllib.loads(text)
     for part in key:
-        written = written.get(part) if isinstance(written, dict) else None
-    if written is None or "${" not in str(written):
+        # A key with dots in it cannot be followed: then the last table that could is taken.
+        written = written.get(part, written) if isinstance(written, dict) else written
+    if "${" not in str(written):
         return fault
-    return Fault(fault.path, fault.code, f"with its variables filled in here, '{str(written)[:80]}' cannot be taken")
+    what = "what is in this table" if isinstance(written, dict | list) else f"'{str(written)[:80]}'"
+    message = f"with its variables filled in here, {what} cannot be taken (their values are not shown)"
+    return Fault(fault.path, fault.code, message)
 
 
 def _stale_message(name: str, expected: int, number: int) -> str:

@@ -98,6 +98,6 @@ class DeletionChanges:
 
     def _feed_version(self, scope: DeletionScope) -> int:
         try:
-            return self._book.current(scope.tenant, scope.feed).version
+            return self._book.newest(scope.tenant, scope.feed).version
         except (NotFoundError, FeedDefinitionError):
             return 0

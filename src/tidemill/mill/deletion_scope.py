@@ -44,7 +44,7 @@ class ScopeReader:
     def _expires(self, concerned: DeletionScope) -> bool:
         """Whether points of the feed expire, so that the payload's bytes may be all that is left of a record."""
         try:
-            feed = self._book.current(concerned.tenant, concerned.feed)
+            feed = self._book.newest(concerned.tenant, concerned.feed)
         except (NotFoundError, FeedDefinitionError):
             return False
         return feed.retention.points is not None

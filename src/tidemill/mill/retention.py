@@ -111,7 +111,7 @@ class RetentionJob:
             if not self._partition.owns(row["tenant"], row["feed"]):
                 continue
             try:
-                feed = self._book.current(row["tenant"], row["feed"])
+                feed = self._book.newest(row["tenant"], row["feed"])
             except (NotFoundError, FeedDefinitionError):
                 continue  # its definition is missing or cannot be read: its points stay
             if feed.retention.points is None:

@@ -16,7 +16,7 @@ from tidemill.checks.look_back import LookBack
 from tidemill.mill.context import MillContext
 from tidemill.model.payload import EntryKind, LogEntry
 from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S
-from tidemill.rules.history_lookup import LATEST, POINTS
+from tidemill.rules.history_lookup import LATEST, POINTS, REJECTED_TIMES
 
 _CHUNK: Final = 5_000  # series in one query
 _KEEP: Final = 200_000  # series whose width is remembered
@@ -54,6 +54,30 @@ class StorePast:
             rows = self._store.frame("mill_past_latest", **params)
             frames.append(rows.join(part, on="series", suffix="_since").filter(pl.col("time") >= pl.col("time_since")))
         return pl.concat(frame.select(list(LATEST)) for frame in frames)
+
+    def rejected(
+        self, tenant: str, feed: str, rows: pl.DataFrame, *, within_ns: int, codes: Sequence[str], before_seq: int
+    ) -> pl.DataFrame:
+        """As `Past.rejected`."""
+        self._known.load_series(tenant, rows["series"].unique(), 0)
+        frames = [pl.DataFrame(schema=REJECTED_TIMES)]
+        for group in _group_by_time(rows, within_ns + _GAP_NS):
+            for start in range(0, group.height, _CHUNK):
+                part = group[start : start + _CHUNK]
+                frames.append(
+                    self._query_rejected(tenant, feed, part, within_ns=within_ns, codes=codes, before_seq=before_seq)
+                )
+        times = pl.concat(frame.select(list(REJECTED_TIMES)) for frame in frames)
+        return times.unique(["series", "time"]).sort("series", "time")
+
+    def _query_rejected(
+        self, tenant: str, feed: str, now: pl.DataFrame, *, within_ns: int, codes: Sequence[str], before_seq: int
+    ) -> pl.DataFrame:
+        """`series`, `time`, `seq` of the rejected records that a group of series (`series`, `first`, `last`) needs."""
+        first, last = now["first"].min(), now["last"].max()
+        assert isinstance(first, int)
+        params = self._params(tenant, now["series"], before_seq) | {"feed": feed, "codes": list(codes)}
+        return self._store.frame("mill_past_rejected", **params, start=max(first - within_ns, MIN_NS), stop=last)
 
     def _possible(self, tenant: str, instants: pl.DataFrame, within_ns: int) -> pl.DataFrame:
         """Those of these rows (`series`, `time`) for which the store can have a point: none of a new series."""

@@ -1,14 +1,27 @@
-"""A feed definition as the catalog keeps it: its TOML text, verbatim, and its version. `feeds/load.py` parses it."""
+"""A feed definition as the catalog keeps it: its TOML text, verbatim, and its version. `feeds/load.py` parses it. And
+the removal of a feed."""
+
+from typing import Literal
 
 import msgspec
 
 
-class FeedText(msgspec.Struct, frozen=True):
+class FeedRemoval(msgspec.Struct, frozen=True):
+    """That a feed was removed, with all its versions up to `version`. `data`: what became of its data then."""
+
+    version: int
+    removed_ns: int
+    data: Literal["keep", "delete"]
+
+
+class FeedText(msgspec.Struct, frozen=True, omit_defaults=True):
     """One version of a tenant's feed. Versions count from 1 and never change; `sha256` is of the text's UTF-8 bytes,
-    in hexadecimal. `created_ns` is ns since the epoch, UTC."""
+    in hexadecimal. `created_ns` is ns since the epoch, UTC. `removal`: the feed is removed, and has no version in force
+    (it is not stored with the version)."""
 
     name: str
     version: int
     text: str
     sha256: str
     created_ns: int
+    removal: FeedRemoval | None = None

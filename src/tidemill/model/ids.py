@@ -29,6 +29,12 @@ def new_receipt(now_ns: int) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+def receipt_floor(at_ns: int) -> str:
+    """A text that sorts before every receipt given out at or after an instant."""
+    stamp = f"{max(at_ns, 0) // 1_000_000:012x}"
+    return f"{stamp[:8]}-{stamp[8:]}"
+
+
 def series_id(tenant: str, feed: str, tags: Mapping[str, str], field: str) -> int:
     """The 64-bit id of a series: the first 8 bytes of SHA-256 over the canonical JSON of its identity."""
     identity = msgspec.json.encode([tenant, feed, sorted(tags.items()), field])

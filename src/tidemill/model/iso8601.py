@@ -35,6 +35,23 @@ OFFSET: Final = (
 )
 _ISO: Final = re.compile(rf"{_DATE}(?:[Tt ]{_TIME}(?: ?(?:{OFFSET}))?|(?P<day_zulu>[Zz]))?", re.ASCII)
 _OFFSET: Final = re.compile(OFFSET, re.ASCII)
+_LACKS: Final = tuple(
+    (re.compile(pattern, re.ASCII), why)
+    for pattern, why in (
+        (r"\s*$", "it is empty"),
+        (r"\s|.*\s$", "there are spaces around it"),
+        (r"\d\d?:\d\d(:\d\d([.,]\d+)?)?\s*([AaPp][Mm]\s*)?(Z|[+-]\d\d.*)?$", "it has no date"),
+        (r"\d{4}-\d\d-\d\d[Tt]$", "it has no time of day behind the T"),
+        (r"\d{4}$", "it has a year, and no month and day"),
+        (r"[+-]?\d+([.,]\d+)?$", "it is a number; for an epoch say so with [time] format, such as unix_s"),
+        (rf"{_DATE}[Tt ]{_TIME} ?\[?[A-Za-z]", "what follows the time is no offset from UTC such as +01:00 or Z"),
+        (r"\d{4}-\d\d?-\d\d?", "months, days, hours, minutes and seconds have two digits each"),
+        (
+            r"\d\d?[./-]\d\d?[./-]\d{2,4}|\d{4}[./]|[A-Za-z]",
+            "for another way of writing give [time] format its pattern",
+        ),
+    )
+)
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 _DIGITS: Final = 40  # of a fraction; further digits are far less than a nanosecond
 
@@ -55,7 +72,7 @@ def parse_iso(text: str, expected: str = ISO_INSTANT_TEXT) -> Written:
     why; for a text that is no time at all the sentence names `expected` instead."""
     match = _ISO.fullmatch(text)
     if match is None:
-        raise ValueError(f"'{text[:40]}' is not {expected}")
+        raise ValueError(f"'{text[:40]}' is not {expected}{_what_is_wrong(text[:80])}")
     groups = match.groupdict()
     try:
         days = _date_of(groups).toordinal() - _EPOCH
@@ -98,6 +115,11 @@ def fraction_ns(digits: str | None, unit_ns: int) -> int:
     kept = digits[:_DIGITS]
     ns: int = int(kept) * unit_ns // 10 ** len(kept)
     return ns
+
+
+def _what_is_wrong(text: str) -> str:
+    """What a text that is no ISO 8601 time lacks or has too much, and what to do; "" where that is not known."""
+    return next((f": {why}" for pattern, why in _LACKS if pattern.match(text)), "")
 
 
 def _date_of(groups: Groups) -> date:

@@ -104,7 +104,7 @@ class Origins:
         """The feed version that a payload was applied under; the current one for `facts` None. None: not readable."""
         try:
             if facts is None:
-                return self._book.current(tenant, name)
+                return self._book.newest(tenant, name)
             return self._book.version(tenant, name, facts["feed_version"])
         except (NotFoundError, FeedDefinitionError):
             return None

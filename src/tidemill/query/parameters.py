@@ -18,7 +18,8 @@ from tidemill.query.cursors import cursor_reader, read_sealed_cursor
 
 MAX_LENGTH: Final = 2048
 FORMATS: Final = ("json", "ndjson", "csv", "arrow", "parquet")
-AGGREGATES: Final = ("mean", "min", "max", "sum", "count", "first", "last", "stddev", "median")
+AGGREGATES: Final = ("mean", "min", "max", "sum", "count", "first", "last", "stddev", "median", "increase", "rate")
+OF_COUNTERS: Final = frozenset({"increase", "rate"})  # the aggregates that compare a point with the one before it
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -228,7 +229,10 @@ Every = Annotated[
 Aggregates = Annotated[
     tuple[str, ...],
     Parameter(
-        f"Aggregates of a window of `every`, separated by commas: {', '.join(AGGREGATES)}; `mean` unless given.",
+        f"Aggregates of a window of `every`, separated by commas: {', '.join(AGGREGATES)}; `mean` unless given."
+        " `increase` is by how much a counter rose from the point before the window to its last one: the sum of the"
+        " rises from point to point, where a value that fell counts from 0; `rate` is the same for each second between"
+        " those two points. Both are null where no point of the window has one before it, and no `fill` makes them up.",
         readers.choices(*AGGREGATES),
         TEXT,
     ),

@@ -5,6 +5,7 @@ A page without `fill` has only windows with points. With `fill`, windows run fro
 """
 
 import io
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final, Required, TypedDict
 
@@ -16,8 +17,9 @@ from tidemill.errors import LimitError
 from tidemill.model.ids import format_series
 from tidemill.query import answers
 from tidemill.query.answers import Page
+from tidemill.query.counters import time_before
 from tidemill.query.cursors import encode_cursor
-from tidemill.query.parameters import AGGREGATES, TimeRange, quality_params, time_range
+from tidemill.query.parameters import OF_COUNTERS, TimeRange, quality_params, time_range
 from tidemill.query.points_query import PointsQuery
 from tidemill.query.readers import WindowLength
 from tidemill.query.series import Description
@@ -41,14 +43,18 @@ class PointWindow(TypedDict, total=False):
     last: float | None
     stddev: float | None
     median: float | None
+    increase: float | None
+    rate: float | None
 
 
 class WindowPage(msgspec.Struct, frozen=True):
-    """A page of windows of a length `every` that follow the calendar of `tz`."""
+    """A page of windows of a length `every` that follow the calendar of `tz`. `units`: of each aggregate in `agg`, if
+    the series has a unit; `count` has none."""
 
     series: str
     every: str
     tz: str
+    units: dict[str, str]
     items: list[PointWindow]
     next: str | None
 
@@ -68,8 +74,15 @@ def point_windows(store: Store, tenant: str, described: Description, query: Poin
     page = frame.head(query.limit)
     following = encode_cursor(page["ns"][-1], 0) if len(frame) > len(page) else None
     chosen = page.select("ns", *(_finite(name) for name in query.aggregates))
-    head = {"series": format_series(described.series), "every": every.text, "tz": query.tz}
+    head: dict[str, Any] = {"series": format_series(described.series), "every": every.text, "tz": query.tz}
+    head["units"] = _units(described.unit, query.aggregates)
     return _encode_page(chosen, head, query, following)
+
+
+def _units(unit: str, aggregates: Sequence[str]) -> dict[str, str]:
+    """The unit of each aggregate of a series of this unit that has one."""
+    named = [name for name in aggregates if unit and name != "count"]
+    return {name: f"{unit}/s" if name == "rate" else unit for name in named}
 
 
 class _Windows(msgspec.Struct, frozen=True):
@@ -124,17 +137,26 @@ def _aggregated(
     """The windows with points that start after `after` (ns), with the aggregates of the query; at most `limit`."""
     span = _span(query)
     is_utc = _is_utc(query, windows.every)
+    first = max(span.first_ns, after)
+    chosen = {
+        "tenant": tenant,
+        "series": described.series,
+        "deleted_seq": described.deleted_seq,
+        **quality_params(query.quality, query.marked),
+    }
+    kind, counter = "", {}
+    if not OF_COUNTERS.isdisjoint(query.aggregates):
+        kind, counter = "counter_", {"begin": first}
+        first = time_before(store, chosen, first)
     return store.frame(
-        "points_windows_utc" if is_utc else "points_windows",
-        tenant=tenant,
-        series=described.series,
-        deleted_seq=described.deleted_seq,
-        first=max(span.first_ns, after),
+        f"points_{kind}windows_utc" if is_utc else f"points_{kind}windows",
+        first=first,
         last=span.last_ns,
         agg=list(query.aggregates),
         after=after,
         limit=limit,
-        **quality_params(query.quality, query.marked),
+        **chosen,
+        **counter,
         **(windows.length if is_utc else windows.bound),
     )
 
@@ -182,7 +204,7 @@ def _filled(frame: pl.DataFrame, grid: pl.Series, fill: str) -> pl.DataFrame:
     """The windows of `frame` and `grid` in order. A window of `grid` alone has count 0; its other values are filled."""
     every = pl.DataFrame({"ns": pl.concat([frame["ns"], grid]).unique().sort()})
     joined = every.join(frame, on="ns", how="left", maintain_order="left").with_columns(pl.col("count").fill_null(0))
-    values = [name for name in AGGREGATES if name != "count"]
+    values = [name for name in frame.columns if name not in ("ns", "count", *OF_COUNTERS)]
     if fill == "previous":
         return joined.with_columns(pl.col(values).forward_fill())
     if fill == "linear":

@@ -12,6 +12,7 @@ from tidemill.query.feeds import FeedQueries
 from tidemill.query.lineage import LineageQueries
 from tidemill.query.meterdata import Meterdata
 from tidemill.query.points import PointQueries
+from tidemill.query.receipt_list import ReceiptList
 from tidemill.query.receipts import Receipts
 from tidemill.query.rejections import RejectionQueries
 from tidemill.query.rows import RowQueries
@@ -40,6 +41,7 @@ class Queries:
         seals: Seals = PROCESS_SEALS,
     ) -> None:
         self.receipts = Receipts(store, log)
+        self.receipt_list = ReceiptList(store, log, applied)
         self.rejections = RejectionQueries(store, seals, len(log.partitions))
         self.deletions = DeletionQueries(store, log, seals)
         self.series = SeriesQueries(store, hidden)

@@ -82,13 +82,13 @@ class Receipts:
             logged, _ = self._in_log(tenant, receipt)
             if logged is None:
                 raise
-            return _stored_receipt(logged)
+            return stored_receipt(logged)
         if rows:
             return msgspec.convert({**rows[0], "links": receipt_links(receipt)}, Receipt)
         logged = self._log.find(tenant, receipt)
         if logged is None:
             raise _unknown(receipt)
-        return _stored_receipt(logged)
+        return stored_receipt(logged)
 
     def payload(self, tenant: str, receipt: str) -> Bytes:
         """The payload's bytes, which match its SHA-256. Raises NotFoundError, GoneError when they were deleted on
@@ -141,7 +141,8 @@ def receipts_by_seq(store: Store, tenant: str, seqs: Iterable[int]) -> dict[int,
     return {row["seq"]: row["receipt"] for row in rows}
 
 
-def _stored_receipt(logged: LogEntry) -> Receipt:
+def stored_receipt(logged: LogEntry) -> Receipt:
+    """The receipt of a payload that is not applied yet."""
     payload = logged.payload
     return Receipt(
         id=payload.receipt,

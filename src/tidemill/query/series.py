@@ -68,7 +68,8 @@ class MetricsQuery(RangeParameters, frozen=True):
 
 
 class SeriesItem(msgspec.Struct, frozen=True):
-    """A series in a list. `count` is of present (not null) points; `first` and `last` are times of samples."""
+    """A series in a list. `count` is of present (not null) points; `first` and `last` are times of samples. `removed`:
+    its feed was removed, and the series can still be read."""
 
     id: str
     feed: str
@@ -79,6 +80,7 @@ class SeriesItem(msgspec.Struct, frozen=True):
     count: int
     first: str | None
     last: str | None
+    removed: bool
 
 
 class SeriesPage(msgspec.Struct, frozen=True):
@@ -141,8 +143,8 @@ class SeriesQueries:
     def __init__(self, store: Store, hidden: Hidden) -> None:
         self._store, self._hidden = store, hidden
 
-    def list_series(self, tenant: str, query: SeriesQuery) -> SeriesPage:
-        """A page of the series that match."""
+    def list_series(self, tenant: str, query: SeriesQuery, removed: Collection[str] = ()) -> SeriesPage:
+        """A page of the series that match. `removed`: the names of feeds that were removed."""
         feed, name, field, series = query.cursor or ("", "", "", 0)
         rows = self._store.rows(
             "series_page",
@@ -156,7 +158,7 @@ class SeriesQueries:
         page = rows[: query.limit]
         last = page[-1] if len(rows) > len(page) else None
         after = encode_cursor(last["feed"], last["name"], last["field"], last["series"]) if last else None
-        return SeriesPage([_item(row) for row in page], after)
+        return SeriesPage([_item(row, row["feed"] in removed) for row in page], after)
 
     def count_series(self, tenant: str, query: SeriesFilter) -> SeriesCount:
         """How many series match."""
@@ -237,9 +239,10 @@ def _in_time_order(times: Any, values: Any) -> tuple[Any, Any]:
     return times[order], values[order]
 
 
-def _item(row: dict[str, Any]) -> SeriesItem:
+def _item(row: dict[str, Any], removed: bool) -> SeriesItem:
     number = row.pop("series")
-    return msgspec.convert({**row, "id": format_series(number), "unit": row["unit"] or None}, SeriesItem)
+    item = {**row, "id": format_series(number), "unit": row["unit"] or None, "removed": removed}
+    return msgspec.convert(item, SeriesItem)
 
 
 def _head(described: Description, extent: dict[str, Any]) -> dict[str, Any]:

@@ -79,7 +79,7 @@ class Subjects:
         if series is not None:
             raise NotFoundError(f"there is no series '{format_series(series)}' that fits")
         assert feed is not None
-        return _unknown(tenant, self._book.current(tenant, feed), field, dict(tags))
+        return _unknown(tenant, self._book.newest(tenant, feed), field, dict(tags))
 
     def _known(self, tenant: str, row: dict[str, Any]) -> Subject:
         return Subject(

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tidemill.checks.look_back import Bools, Floats, Ints, LookBack, PastCheck, Rows
+from tidemill.checks.look_back import RESTART, Bools, Floats, Ints, LookBack, PastCheck, Rows
 from tidemill.decode.batch import Batch
 from tidemill.feeds.definition import Feed
 from tidemill.model.ids import series_id
@@ -30,10 +30,13 @@ _NEVER: Final = np.iinfo(np.int64).min
 
 
 class HistoryTest(msgspec.Struct, frozen=True):
-    """A check, and whether a record that breaks it is rejected (else it is flagged)."""
+    """A check, its reason code, and whether a record that breaks it is rejected (else it is flagged). `resumes`: a
+    record that only such checks reject belongs to their past."""
 
     check: PastCheck
     rejects: bool
+    code: str
+    resumes: bool
 
 
 def evaluate_history(
@@ -55,7 +58,10 @@ def evaluate_history(
 class _Field(msgspec.Struct, frozen=True):
     """One number field: which rows have a value (`there`), and the `values` (NaN: none); the past of all groups one
     after the other: `time`, `value` (NaN: a point without one), and where each group's past begins, with the end of the
-    last; the `latest` time of each group (_NEVER: none); and the past without points that have no value (`held_*`)."""
+    last; the `latest` time of each group (_NEVER: none); and the past without points that have no value (`held_*`).
+    `resumes`: for checks that resume. Then the `rejected` times of each group, which begin at `rejected_begin`, are
+    among `held_time`, with RESTART as the value, where no point with a value is; and rejected rows count, those that
+    are in `counts`."""
 
     there: Bools
     values: Floats
@@ -66,6 +72,14 @@ class _Field(msgspec.Struct, frozen=True):
     held_time: Ints
     held_value: Floats
     held_begin: Ints
+    resumes: bool
+    rejected: Ints
+    rejected_begin: Ints
+    counts: Bools
+
+    def rejected_of(self, group: int) -> Ints | None:
+        """The times of a group's rejected records; None where they do not count."""
+        return self.rejected[self.rejected_begin[group] : self.rejected_begin[group + 1]] if self.resumes else None
 
     def past_of(self, group: int) -> tuple[Ints, Floats, int | None]:
         """(times, values, latest time or None) of a group's past."""
@@ -90,13 +104,18 @@ class _HistoryEvaluation:
         self._group = np.repeat(np.arange(len(starts)), np.diff(self._begin))
         self._time = columns["time"]
         self._refused = columns["refused"]
-        names = list(dict.fromkeys(test.check.field for test in tests))
-        self._checks = [(test.check, names.index(test.check.field), test.rejects) for test in tests]
+        self._codes = tuple(sorted({test.code for test in tests if test.resumes}))
+        lines = list(dict.fromkeys(map(self._line, tests)))
+        self._checks = [(test.check, lines.index(self._line(test)), test.rejects, test.resumes) for test in tests]
         tags = batch.identities["tags"].gather(identity[starts]).to_list()
         self._tags = [tuple((pair["key"], pair["value"]) for pair in pairs) for pairs in tags]
-        self._fields = [self._read_field(name, columns[f"f.{name}"], lookup) for name in names]
+        self._fields = [
+            self._read_field(name, columns[f"f.{name}"], lookup, number=number, resumes=resumes)
+            for number, (name, resumes) in enumerate(lines)
+        ]
         self._broken = [np.zeros(len(identity), np.bool_) for _ in tests]
         self._accepted = ~self._refused
+        self._resumed = np.zeros(len(identity), np.bool_)  # only checks that resume reject the row
         self._settled = self._begin[:-1].copy()  # the results of a group's rows before this are final
         self._evaluators: dict[int, SequentialEvaluator] = {}
 
@@ -124,6 +143,8 @@ class _HistoryEvaluation:
         for field in self._fields:
             held = field.begin[1:] > field.begin[:-1]
             disordered[held] |= field.time[field.begin[1:][held] - 1] >= first[held]
+            held = field.rejected_begin[1:] > field.rejected_begin[:-1]
+            disordered[held] |= field.rejected[field.rejected_begin[1:][held] - 1] >= first[held]
             disordered |= field.latest >= first
         return disordered
 
@@ -132,9 +153,9 @@ class _HistoryEvaluation:
         doubt."""
         for _ in range(_MAX_TURNS):
             rows = _ranges(self._settled[active], self._begin[active + 1])
-            was = self._accepted[rows]
+            accepted, resumed = self._accepted[rows], self._resumed[rows]
             self._evaluate_once(active, rows)
-            changed = rows[self._accepted[rows] != was]
+            changed = rows[(self._accepted[rows] != accepted) | (self._resumed[rows] != resumed)]
             self._settled[active] = self._begin[active + 1]
             active, at = np.unique(self._group[changed], return_index=True)
             self._settled[active] = changed[at]
@@ -145,16 +166,19 @@ class _HistoryEvaluation:
     def _evaluate_once(self, active: Ints, rows: Ints) -> None:
         """Evaluate these rows (of the `active` groups, to their ends) by the rows that count as accepted, and update
         which rows do."""
-        refused = self._refused[rows].copy()
+        refused, fell = self._refused[rows].copy(), np.zeros(len(rows), np.bool_)
         views = [self._rows_with_past(field, active, rows) for field in self._fields]
-        for number, (check, field, rejects) in enumerate(self._checks):
+        for number, (check, field, rejects, resumes) in enumerate(self._checks):
             with_value, view = views[field]
             hits = np.zeros(len(rows), np.bool_)
             hits[with_value] = check.judge_rows(view)
             self._broken[number][rows] = hits
-            if rejects:
+            if resumes:
+                fell |= hits
+            elif rejects:
                 refused |= hits
-        self._accepted[rows] = ~refused
+        self._accepted[rows] = ~(refused | fell)
+        self._resumed[rows] = fell & ~refused
 
     def _rows_with_past(self, field: _Field, active: Ints, rows: Ints) -> tuple[Ints, Rows]:
         """(which of `rows` have a value, these rows with their past). `rows` are the unsettled rows of the `active`
@@ -165,6 +189,8 @@ class _HistoryEvaluation:
         slot = self._group if whole else np.repeat(np.arange(len(active)), sizes)
         begin = np.cumsum(sizes) - sizes
         taken = self._accepted[every] & field.there[every]
+        fallen = self._resumed[every] & field.counts[every] if field.resumes else None
+        taken = taken if fallen is None else taken | fallen
         running: Ints = np.append(0, np.cumsum(taken))
         counts = before + running[begin + sizes] - running[begin]
         first: Ints = np.cumsum(counts) - counts
@@ -174,6 +200,8 @@ class _HistoryEvaluation:
         at = _ranges(first, first + before)
         time[at], value[at] = field.held_time[held], field.held_value[held]
         time[stop[taken]], value[stop[taken]] = self._time[every][taken], field.values[every][taken]
+        if fallen is not None:
+            value[stop[fallen]] = RESTART
         chosen = np.flatnonzero(field.there[rows])
         # The unsettled rows of a group are its last ones.
         offset = _ranges(begin + (self._settled - self._begin[:-1])[active], begin + sizes)[chosen]
@@ -196,24 +224,34 @@ class _HistoryEvaluation:
                 [field.past_of(group) for field in self._fields],
                 first_wins=self._feed.first_wins,
                 contends=self._contends,
+                rejected=[field.rejected_of(group) for field in self._fields],
+                everywhere=self._feed.registers is None,
             )
-        evaluator.skip_rows(self._accepted[begin + evaluator.at : start].tolist())
+        skipped = slice(begin + evaluator.at, start)
+        evaluator.skip_rows(self._accepted[skipped].tolist(), self._resumed[skipped].tolist())
         refused = self._refused[start:stop].tolist()
         hits = [evaluator.judge_row(self._checks, refused=is_refused) for is_refused in refused]
-        accepted = ~self._refused[start:stop]
-        for number, (_, _, rejects) in enumerate(self._checks):
+        accepted, fell = ~self._refused[start:stop], np.zeros(stop - start, np.bool_)
+        for number, (_, _, rejects, resumes) in enumerate(self._checks):
             column = np.fromiter((row[number] for row in hits), np.bool_, stop - start)
             self._broken[number][start:stop] = column
-            if rejects:
+            if resumes:
+                fell |= column
+            elif rejects:
                 accepted &= ~column
-        self._accepted[start:stop] = accepted
+        self._accepted[start:stop] = accepted & ~fell
+        self._resumed[start:stop] = accepted & fell
         self._settled[group] = stop
 
-    def _read_field(self, name: str, values: Floats, lookup: HistoryLookup) -> _Field:
-        """Read the past of one field's series."""
+    def _line(self, test: HistoryTest) -> tuple[str, bool]:
+        """The field of a test, and whether rejected records belong to its past."""
+        return test.check.field, test.check.resumes and bool(self._codes)
+
+    def _read_field(self, name: str, values: Floats, lookup: HistoryLookup, *, number: int, resumes: bool) -> _Field:
+        """Read the past of one field's series, for the checks of this line."""
         reach = LookBack()
-        for check, _, _ in self._checks:
-            if check.field == name:
+        for check, line, _, _ in self._checks:
+            if line == number:
                 reach = reach.combine(check.reach())
         ids = np.array([_series(lookup.tenant, self._feed.name, tags, name) for tags in self._tags], np.uint64)
         there = ~np.isnan(values)
@@ -228,8 +266,36 @@ class _HistoryEvaluation:
             since = instants.group_by("series").agg(pl.col("time").min())
             _write_latest(lookup.past.latest(lookup.tenant, since, before_seq=lookup.before_seq), ids, latest)
         held = ~np.isnan(value)
-        held_begin = np.append(0, np.cumsum(held))[begin]
-        return _Field(there, values, time, value, begin, latest, time[held], value[held], held_begin)
+        past_held = time[held], value[held], np.append(0, np.cumsum(held))[begin]
+        counts = there if self._feed.registers is not None else np.ones(len(there), np.bool_)
+        rejected, rejected_begin = np.empty(0, np.int64), np.zeros(len(ids) + 1, np.int64)
+        if resumes:
+            instants = pl.DataFrame({"series": ids[self._group], "time": self._time})
+            fallen = lookup.past.rejected(
+                lookup.tenant,
+                self._feed.name,
+                instants,
+                within_ns=reach.within_ns,
+                codes=self._codes,
+                before_seq=lookup.before_seq,
+            )
+            rejected, _, rejected_begin = _group_past(fallen.with_columns(value=pl.lit(RESTART)), ids)
+            past_held = _with_rejected(*past_held, rejected=rejected, rejected_begin=rejected_begin)
+        return _Field(
+            there=there,
+            values=values,
+            time=time,
+            value=value,
+            begin=begin,
+            latest=latest,
+            held_time=past_held[0],
+            held_value=past_held[1],
+            held_begin=past_held[2],
+            resumes=resumes,
+            rejected=rejected,
+            rejected_begin=rejected_begin,
+            counts=counts,
+        )
 
 
 class _Columns:
@@ -270,6 +336,21 @@ def _group_past(past: pl.DataFrame, ids: NDArray[np.uint64]) -> tuple[Ints, Floa
     start, stop = np.searchsorted(series, ids), np.searchsorted(series, ids, side="right")
     rows = _ranges(start, stop)
     return past["time"].to_numpy()[rows], past["value"].to_numpy()[rows], np.append(0, np.cumsum(stop - start))
+
+
+def _with_rejected(
+    time: Ints, value: Floats, begin: Ints, *, rejected: Ints, rejected_begin: Ints
+) -> tuple[Ints, Floats, Ints]:
+    """A past (time, value, begin of each group) with RESTART at the times of rejected records where it has no point."""
+    groups = np.arange(len(begin) - 1)
+    group = np.append(np.repeat(groups, np.diff(begin)), np.repeat(groups, np.diff(rejected_begin)))
+    times = np.append(time, rejected)
+    restarts = np.append(np.zeros(len(time), np.bool_), np.ones(len(rejected), np.bool_))
+    order = np.lexsort((restarts, times, group))
+    group, times, restarts = group[order], times[order], restarts[order]
+    values = np.append(value, np.full(len(rejected), RESTART))[order]
+    again = (np.diff(times, prepend=_NEVER) == 0) & (np.diff(group, prepend=-1) == 0) & restarts
+    return times[~again], values[~again], np.searchsorted(group[~again], np.arange(len(begin)))
 
 
 def _write_latest(latest_times: pl.DataFrame, ids: NDArray[np.uint64], latest: Ints) -> None:

@@ -5,7 +5,7 @@ The evaluation (`rules/history.py`) is pure; the mill reads the past from the st
 it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -21,6 +21,7 @@ POINTS: Final[dict[str, Any]] = {
     "value": pl.Float64,
 }
 LATEST: Final[dict[str, Any]] = {"series": pl.UInt64, "time": pl.Int64}
+REJECTED_TIMES: Final = LATEST
 
 
 class Past(Protocol):
@@ -44,6 +45,14 @@ class Past(Protocol):
         after `time`. LATEST; no row for a series that has none."""
         ...
 
+    def rejected(
+        self, tenant: str, feed: str, rows: pl.DataFrame, *, within_ns: int, codes: Sequence[str], before_seq: int
+    ) -> pl.DataFrame:
+        """For each row of `rows` (`series`, `time`): the times of records of the series, from `time - within_ns` to
+        `time`, that are rejected for reasons all of which are among `codes`. REJECTED_TIMES, sorted by series and time,
+        each once; more times may be returned."""
+        ...
+
 
 class NoHistory:
     """A past without points."""
@@ -55,6 +64,12 @@ class NoHistory:
     def latest(self, tenant: str, since: pl.DataFrame, *, before_seq: int) -> pl.DataFrame:
         """No time."""
         return pl.DataFrame(schema=LATEST)
+
+    def rejected(
+        self, tenant: str, feed: str, rows: pl.DataFrame, *, within_ns: int, codes: Sequence[str], before_seq: int
+    ) -> pl.DataFrame:
+        """No time."""
+        return pl.DataFrame(schema=REJECTED_TIMES)
 
 
 def _no_turn() -> None:

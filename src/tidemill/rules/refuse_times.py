@@ -19,8 +19,8 @@ from tidemill.feeds.definition import Feed
 from tidemill.feeds.paths import parse_path
 from tidemill.model.iso8601 import DAY_S
 from tidemill.model.time import NS_PER_S
-from tidemill.rules.reasons import TIME_REASONS
 from tidemill.rules.time import resolve_times
+from tidemill.rules.time_details import time_detail
 from tidemill.rules.zones import offsets_around, zone_at
 
 _NEAR_NS: Final = 2 * DAY_S * NS_PER_S
@@ -44,8 +44,12 @@ class LocalTimeCheck:
         frame = decode().frame
         if frame.height != 1:
             return ()
-        reason = resolve_times(self._feed, frame)["time_reason"][0]
-        return () if reason is None else (Fault(self._path, reason, TIME_REASONS.get(reason, "It has no instant.")),)
+        resolved = resolve_times(self._feed, frame)
+        reason = resolved["time_reason"][0]
+        if reason is None:
+            return ()
+        detail = resolved.select(time_detail(self._feed).alias("detail"))["detail"][0]
+        return (Fault(self._path, reason, detail or "It has no instant."),)
 
     def _certain(self, body: bytes) -> bool:
         """Whether the record certainly has an instant. False also where that takes the full resolution to decide."""

@@ -10,11 +10,10 @@ import polars as pl
 from tidemill.checks.look_back import PastCheck
 from tidemill.feeds.definition import SUMMARY, Feed
 from tidemill.rules.history import HistoryTest
-from tidemill.rules.reasons import REASONS
+from tidemill.rules.time_details import time_detail
 
 _MAX_CACHED: Final = 1_000
 _TIMELESS: Final = pl.col("time_reason").is_not_null()
-_TIME_DETAIL: Final = pl.col("time_reason").replace_strict(dict(REASONS), default=None, return_dtype=pl.String)
 
 
 class RuleTest(msgspec.Struct, frozen=True):
@@ -92,7 +91,7 @@ def _compile_tests(feed: Feed, rule_tests: Sequence[RuleTest]) -> RuleTests:
     past = {}
     for number, test in enumerate(rule_tests):
         if isinstance(test.broken, PastCheck):
-            past[number] = HistoryTest(test.broken, not test.flags)
+            past[number] = HistoryTest(test.broken, not test.flags, test.code, _resumes(test, rule_tests))
             columns.add(f"f.{test.broken.field}")
             continue
         expression = test.broken.fill_null(False).alias(hit_column(number))
@@ -112,9 +111,16 @@ def _compile_tests(feed: Feed, rule_tests: Sequence[RuleTest]) -> RuleTests:
         refused=_any_hit([hit_column(number) for number, _ in rejecting if number not in past]),
         failed=_any_hit([hit_column(number) for number, _ in rejecting]) if rejecting else None,
         codes=_codes(rejecting, "time_reason").alias("reasons"),
-        detail=_details(rejecting).alias("detail"),
+        detail=_details(rejecting, time_detail(feed)).alias("detail"),
         marks=_marks([(number, test) for number, test in enumerate(rule_tests) if test.flags]),
     )
+
+
+def _resumes(test: RuleTest, rule_tests: Sequence[RuleTest]) -> bool:
+    """Whether records that only this test rejects belong to its past: its reason code must say so, also in the
+    ledger."""
+    alike = [other.broken for other in rule_tests if other.code == test.code and not other.flags]
+    return not test.flags and all(isinstance(broken, PastCheck) and broken.resumes for broken in alike)
 
 
 def _any_hit(hits: Sequence[str]) -> pl.Expr:
@@ -126,9 +132,9 @@ def _codes(rule_tests: Sequence[tuple[int, RuleTest]], *first: str) -> pl.Expr:
     return pl.concat_list(*first, *codes).list.drop_nulls().list.unique(maintain_order=True)
 
 
-def _details(rule_tests: Sequence[tuple[int, RuleTest]]) -> pl.Expr:
+def _details(rule_tests: Sequence[tuple[int, RuleTest]], of_time: pl.Expr) -> pl.Expr:
     details = [pl.when(hit_column(number)).then(pl.lit(test.detail)) for number, test in rule_tests]
-    return pl.concat_str([_TIME_DETAIL, *details], separator="; ", ignore_nulls=True)
+    return pl.concat_str([of_time, *details], separator="; ", ignore_nulls=True)
 
 
 def _marks(flagging: Sequence[tuple[int, RuleTest]]) -> pl.Expr | None:

@@ -48,7 +48,8 @@ class Poller:
     addresses that the server lets sources reach; `max_depth`: how deep an answer may nest. `submit` is called in the
     poller's loop, the catalog in another thread, and `record` (of poll rows) in a third: it may take long, is called
     again with the same rows if it raises, and at the end is waited for at most `record_grace_s`. `renew_secrets` is
-    called every second and returns whether a secret has changed; then `sources` is called again. It may block."""
+    called every second and returns whether a secret has changed; then `sources` is called again. It may block.
+    `removed`: the feeds (tenant, name) that were removed: what is kept of their sources is deleted. It may block."""
 
     def __init__(
         self,
@@ -63,6 +64,7 @@ class Poller:
         rng: random.Random | None = None,
         max_depth: int = MAX_DEPTH,
         renew_secrets: Callable[[], bool] = lambda: False,
+        removed: Callable[[], Iterable[tuple[str, str]]] = tuple,
     ) -> None:
         self._sources = sources
         self._catalog = catalog
@@ -75,6 +77,7 @@ class Poller:
         self._max_depth = max_depth
         self._hosts = SourceHosts()
         self._renew_secrets = renew_secrets
+        self._removed = removed
         self._running: dict[str, tuple[SourceTask, asyncio.Task[None]]] = {}
         self._with_state: set[str] | None = None  # sources with a state in the catalog; None: not known yet
         self._faulty: dict[str, SourceState] = {}  # the states of feeds that cannot be polled
@@ -160,6 +163,7 @@ class Poller:
         for key in wanted.keys() & set(ended):
             self._start_task(wanted[key])
         await self._save_fault_states(wanted.keys(), self._faulty)
+        await self._state_store.delete_feeds(await self._state_store.run_blocking(lambda: list(self._removed())))
 
     async def _hold(self, specs: Sequence[SourceSpec]) -> None:
         """Hold each host until the instant of its `Retry-After` to an earlier run, before any item is polled."""

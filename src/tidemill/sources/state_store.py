@@ -7,8 +7,9 @@ refresh token that a server replaced.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -72,6 +73,12 @@ class SourceStateStore:
         """Delete the state of a source that does not exist any more. Its cursor stays, in case the source returns."""
         await self.run_blocking(lambda: self._catalog.delete(f"{source}/state"))
 
+    async def delete_feeds(self, feeds: Iterable[tuple[str, str]]) -> None:
+        """Delete all that is kept of the sources of these feeds (tenant, name): states, cursors, tokens and payloads
+        that were not taken yet."""
+        for tenant, feed in feeds:
+            await self.run_blocking(partial(delete_sources, self._catalog, tenant, feed))
+
     async def keys_with_state(self) -> set[str]:
         """The keys of the sources that have a state, of all tenants."""
         keys = [entry.key for entry in await self.run_blocking(lambda: self._catalog.list(_PREFIX))]
@@ -95,6 +102,14 @@ class SourceStateStore:
     def close(self) -> None:
         """End the thread after its last call."""
         self._thread.shutdown(wait=True)
+
+
+def delete_sources(catalog: Catalog, tenant: str, feed: str) -> None:
+    """Delete all that the catalog keeps of a feed's sources: states, cursors, tokens and payloads that were not taken
+    yet. Harmless when repeated; the poller must not run them any more."""
+    for prefix in (_PREFIX, _UNSENT_PREFIX, _TOKEN_PREFIX):
+        for entry in catalog.list(f"{prefix}{quote(tenant, safe='=.,-_')}/{quote(feed, safe='=.,-_')}/"):
+            catalog.delete(entry.key)
 
 
 def _unsent_prefix(source: str) -> str:

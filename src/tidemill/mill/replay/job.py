@@ -203,8 +203,8 @@ class Replays:
         """The history for the rules of the replay under way."""
         if self._past is None or self._past[0] != replay.id:
             past = ReplayPast(self._context, OffsetSet(selection["seq"]))
-            for points in folder.read_frames("points-"):
-                past.add(points)
+            for points, rejected in zip(folder.read_frames("points-"), folder.read_frames("rejected-"), strict=False):
+                past.add(points, rejected)
             self._past = replay.id, past
         return self._past[1]
 

@@ -82,7 +82,7 @@ def mill_portion(
     for _, run in groupby(entries, key=lambda entry: (entry.payload.feed_version, numbers[entry.seq])):
         transformed = _run(pipeline, tenant, feed, list(run), past)
         if past is not None:
-            past.add(transformed.points)
+            past.add(transformed.points, transformed.rejections)
         milled.append(transformed)
     by_seq = {entry.seq: entry for entry in entries}
     rejected = ledger.concat_rejections([part.rejections for part in milled])

@@ -1,8 +1,8 @@
 """The history for the rules of a replay: accepted points of the store, without those of the replayed payloads, and with
 the points that these payloads make now."""
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 import polars as pl
 
@@ -13,6 +13,12 @@ from tidemill.model.time import MAX_NS
 from tidemill.rules.history_lookup import LATEST, POINTS
 
 _COLUMNS: Final = list(POINTS)
+_REJECTED: Final[dict[str, Any]] = {
+    "series": pl.UInt64,
+    "time": pl.Int64,
+    "seq": pl.UInt64,
+    "reasons": pl.List(pl.String),
+}
 
 
 class ReplayPast(StorePast):
@@ -23,10 +29,13 @@ class ReplayPast(StorePast):
         super().__init__(context)
         self._offsets = offsets
         self._points = pl.DataFrame(schema=POINTS)
+        self._rejected = pl.DataFrame(schema=_REJECTED)
 
-    def add(self, points: pl.DataFrame) -> None:
-        """Add points of these payloads that the rules accepted."""
+    def add(self, points: pl.DataFrame, rejected: pl.DataFrame) -> None:
+        """Add points of these payloads that the rules accepted, and the records (REJECTED) that they rejected."""
         self._points = pl.concat([self._points, points.select(_COLUMNS)])
+        times = rejected.filter(pl.col("time").is_not_null()).explode("series").drop_nulls("series")
+        self._rejected = pl.concat([self._rejected, times.select(list(_REJECTED))])
 
     def latest(self, tenant: str, since: pl.DataFrame, *, before_seq: int) -> pl.DataFrame:
         """As `Past.latest`. Reads every point since, because the store cannot leave out the points of a payload."""
@@ -35,6 +44,21 @@ class ReplayPast(StorePast):
         points = self._query(tenant, now, 0, before_seq).filter(pl.col("value").is_not_null())
         later = points.join(since, on="series", suffix="_since").filter(pl.col("time") >= pl.col("time_since"))
         return later.group_by("series").agg(pl.col("time").max()).select(list(LATEST))
+
+    def _query_rejected(
+        self, tenant: str, feed: str, now: pl.DataFrame, *, within_ns: int, codes: Sequence[str], before_seq: int
+    ) -> pl.DataFrame:
+        stored = super()._query_rejected(tenant, feed, now, within_ns=within_ns, codes=codes, before_seq=before_seq)
+        first, last = now["first"].min(), now["last"].max()
+        assert isinstance(first, int)
+        known = (pl.col("reasons").list.len() > 0) & pl.col("reasons").list.eval(pl.element().is_in(codes)).list.all()
+        made = self._rejected.join(now, on="series", how="semi").filter(
+            pl.col("time").is_between(first - within_ns, last) & (pl.col("seq") < before_seq) & known
+        )
+        columns = ["series", "time", "seq"]
+        return pl.concat(
+            [stored.select(columns).filter(~self._offsets.has()), made.select(columns)], how="vertical_relaxed"
+        )
 
     def _possible(self, tenant: str, series: pl.DataFrame, within_ns: int) -> pl.DataFrame:
         self._known.load_series(tenant, series["series"].unique(), 0)

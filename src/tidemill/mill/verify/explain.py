@@ -85,7 +85,7 @@ class Explainer:
 
     def _read(self, tenant: str, feed: str) -> Iterator[Feed]:
         try:
-            newest = self._book.current(tenant, feed).version
+            newest = self._book.newest(tenant, feed).version
         except TidemillError:
             return
         for number in range(1, newest + 1):

@@ -3,6 +3,10 @@
 -- fragment: points_range
 -- The points of a series over a range. `good` 1: only points that no rule flagged. `mark`: only points with this mark.
 FROM points AS p FINAL
+-- include: points_chosen
+
+-- fragment: points_chosen
+-- The conditions of points_range.
 WHERE p.tenant = {tenant:String}
   AND p.series = {series:UInt64}
   AND p.seq > {deleted_seq:UInt64}
@@ -116,6 +120,51 @@ SELECT p.*, toUnixTimestamp64Nano(p.time) - {closed_right:Int64} AS ns_at
     if(count(p.value) > 1, stddevSampStableIf(p.value, has({agg:Array(String)}, 'stddev')), NULL) AS stddev,
     quantileExactInclusiveIf(0.5)(p.value, has({agg:Array(String)}, 'median')) AS median
 
+-- fragment: points_rises
+-- The points of a range with a value, each with its `rise` over the point before it, the time of which (ns) is
+-- `ns_before`; null: there is none. A counter that falls began again at 0. `first` is the time of the point before the
+-- range, which has its rise outside of it; the range begins at `begin`.
+(
+SELECT time, ordinal, value, ns_before, if(isNull(before), NULL, if(value >= before, value - before, greatest(value, 0)))
+    AS rise
+FROM (
+SELECT
+    p.time AS time,
+    p.ordinal AS ordinal,
+    p.value AS value,
+    any(p.value) OVER previous AS before,
+    any(toNullable(toUnixTimestamp64Nano(p.time))) OVER previous AS ns_before
+-- include: points_range
+  AND isNotNull(p.value)
+WINDOW previous AS (ORDER BY p.time, p.ordinal ROWS BETWEEN 1 PRECEDING AND 1 PRECEDING)
+)
+WHERE time >= fromUnixTimestamp64Nano({begin:Int64}, 'UTC')
+) AS p
+
+-- fragment: points_increase
+-- The increase of a counter in a window, from the point before the window on, and the same for each second from that
+-- point to the window's last one. Null: no point of the window has one before it; the rate also where no time passed.
+    sumKahan(p.rise) AS increase,
+    if(max(p.time) > fromUnixTimestamp64Nano(min(p.ns_before), 'UTC'),
+        increase * 1e9 / (toUnixTimestamp64Nano(max(p.time)) - min(p.ns_before)), NULL) AS rate
+
+-- name: points_before_any
+-- The times (ns) of points with a value in a range, the latest first, after `offset` of them: also of points that others
+-- have replaced. Reads no more than these: without FINAL.
+SELECT toUnixTimestamp64Nano(p.time) AS ns
+FROM points AS p
+-- include: points_chosen
+  AND isNotNull(p.value)
+ORDER BY p.tenant DESC, p.series DESC, p.time DESC, p.ordinal DESC
+LIMIT 1 OFFSET {offset:UInt64}
+
+-- name: points_before
+-- The time (ns) of the latest current point with a value in a range; no row: there is none.
+SELECT toUnixTimestamp64Nano(max(p.time)) AS ns
+-- include: points_range
+  AND isNotNull(p.value)
+HAVING count() > 0
+
 -- name: points_ahead
 -- The end of a page in ascending order: (ns, ordinal) of the first point that no longer fits. No row: all points fit.
 SELECT toUnixTimestamp64Nano(p.time) AS ns, p.ordinal AS ordinal
@@ -203,6 +252,46 @@ SELECT
     -- include: points_aggregates
 -- include: points_range
   AND isNotNull(p.value)
+GROUP BY ns
+HAVING ns > {after:Int64}
+ORDER BY ns
+LIMIT {limit:UInt32}
+SETTINGS enable_extended_results_for_datetime_functions = 1
+
+-- name: points_counter_windows
+-- The same with the increase and the rate of a counter.
+SELECT
+    window AS ns,
+    -- include: points_aggregates
+    ,
+    -- include: points_increase
+FROM (
+-- include: points_calendar
+FROM
+-- include: points_rises
+-- include: points_calendar_end
+GROUP BY ns
+HAVING ns > {after:Int64}
+ORDER BY ns
+LIMIT {limit:UInt32}
+SETTINGS enable_extended_results_for_datetime_functions = 1
+
+-- name: points_counter_windows_utc
+-- The same in UTC.
+WITH
+    toUnixTimestamp64Nano(p.time) - {closed_right:Int64} AS ns_at,
+    fromUnixTimestamp64Nano(ns_at, 'UTC') AS clock
+SELECT
+    if(
+        {unit:String} IN ('ns', 'us', 'ms', 's', 'm', 'h'),
+        ns_at - positiveModulo(ns_at, {length:Int64}),
+        -- include: points_date
+    ) AS ns,
+    -- include: points_aggregates
+    ,
+    -- include: points_increase
+FROM
+-- include: points_rises
 GROUP BY ns
 HAVING ns > {after:Int64}
 ORDER BY ns

@@ -1,8 +1,8 @@
 -- The outcome of a payload, and its bytes. Every query binds the tenant. `instant` is the same text everywhere:
 -- RFC 3339 UTC with only as many fraction digits as needed.
 
--- name: receipt
--- One receipt as its JSON shows it, without links; no row if it was never applied or belongs to another tenant.
+-- fragment: receipt_columns
+-- A receipt as its JSON shows it, without links.
 WITH t -> concat(replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T'), 'Z') AS instant
 SELECT
     p.receipt AS id,
@@ -16,7 +16,41 @@ SELECT
     CAST(p.reasons AS Map(String, UInt32)) AS reasons,
     p.feed_version AS rules_version
 FROM payloads AS p FINAL
+
+-- name: receipt
+-- One receipt; no row if it was never applied or belongs to another tenant.
+-- include: receipt_columns
 WHERE p.tenant = {tenant:String} AND p.receipt = {receipt:String}
+
+-- fragment: receipts_chosen
+-- The ids of the newest receipts before an id, newest first, each as often as it has rows: without FINAL. A row that
+-- matches may be replaced by one that does not.
+SELECT p.receipt AS id
+FROM payloads AS p
+WHERE p.tenant = {tenant:String} AND p.receipt < {before:String} AND p.receipt >= {since:String}
+    AND ({feed:String} = '' OR p.feed = {feed:String})
+    AND ({state:String} = '' OR p.state = {state:String})
+    AND p.format != 'deletion'
+    AND p.received_at >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+    AND p.received_at <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+ORDER BY p.tenant DESC, p.receipt DESC
+LIMIT {limit:UInt32}
+
+-- name: receipts_newest
+-- The ids of a page, where most rows match: the key is read from its end, and no further than to the last of them.
+-- include: receipts_chosen
+
+-- name: receipts_newest_rare
+-- The same where few rows match: the states of all rows are read first, which is quicker than granule by granule.
+-- include: receipts_chosen
+SETTINGS optimize_read_in_order = 0
+
+-- name: receipts_page
+-- The receipts of these ids that are in a state (empty: in any), newest first.
+-- include: receipt_columns
+WHERE p.tenant = {tenant:String} AND p.receipt IN ({receipts:Array(String)})
+    AND ({state:String} = '' OR p.state = {state:String})
+ORDER BY p.receipt DESC
 
 -- name: payload_facts
 -- State, format, SHA-256 (hex) and size of a payload, to be read before its bytes are sent.
