@@ -14,9 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from tidemill.cli.common import (
+    DEFAULT_URL,
     DataOption,
     FolderOrUrlOption,
     TenantOption,
+    UrlOption,
     err,
     open_catalog,
     out,
@@ -137,18 +139,18 @@ def apply_feeds(
 @app.command("remove")
 def remove_feed(
     name: NameArgument,
-    data: Annotated[
-        str,
-        typer.Option("--data", help="What becomes of its data: `keep` (it can still be read) or `delete`."),
-    ] = "",
+    keep: Annotated[
+        bool | None,
+        typer.Option("--keep-data/--delete-data", help="What becomes of its data; kept data can still be read."),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    url: Annotated[str, typer.Option(help="The server.", envvar="TIDEMILL_URL")] = "http://127.0.0.1:8080",
+    url: UrlOption = DEFAULT_URL,
     key: KeyOption = "",
 ) -> None:
     """Remove a feed at a server: its polls end and nothing is taken for it; its data is kept or deleted.
 
     Says first how much there is, and asks. The feed comes back when it is applied again. Example:
-    `tidemill feed remove pumps --data keep`
+    `tidemill feed remove pumps --keep-data`
     """
     from tidemill.cli.remote import Remote
 
@@ -156,13 +158,12 @@ def remove_feed(
     contents = server.document("DELETE", path, params={"dry_run": "true"})["contents"]
     there = f"{contents['points']} points in {contents['series']} series, {contents['receipts']} receipts and"
     out.print(f"Feed '{name}' has {there} {contents['rejections']} rejections.", highlight=False, soft_wrap=True)
-    if data not in ("keep", "delete"):
-        raise InputError("Say what becomes of them: --data keep (they can still be read) or --data delete.")
-    deletes = data == "delete"
-    done = "and everything of it is deleted" if deletes else "and what it has is kept"
+    if keep is None:
+        raise InputError("Say what becomes of them: --keep-data (they can still be read) or --delete-data.")
+    done = "and what it has is kept" if keep else "and everything of it is deleted"
     if not yes and not typer.confirm(f"The feed is removed {done}. Go on?"):
         raise InputError("Nothing was changed.")
-    removed = server.document("DELETE", path, params={"data": data})
+    removed = server.document("DELETE", path, params={"data": "keep" if keep else "delete"})
     out.print(f"Feed '{name}' is removed (it was at version {removed['version']}).", highlight=False, soft_wrap=True)
     if removed["deletion"]:
         receipt = f"{removed['deletion']['id']} ({removed['deletion']['state']})"
