@@ -41,7 +41,7 @@ def test_a_feed_is_removed_once_both_choices_are_known(server: Api, feed: Run, r
     assert [line.split()[1:6] for line in listed[1:]] == [[sent.json()["id"], "pumps", "applied", "1", "1"]]
     assert receipts("--state", "poison", "--url", server.url).out.count("\n") == 1
     unsaid = feed("remove", "pumps", "--url", server.url)
-    assert unsaid.status == 2 and "--keep-data" in unsaid.err and "--data delete" in unsaid.err
+    assert unsaid.status == 2 and "--keep-data" in unsaid.err and "--delete-data" in unsaid.err
     assert "1 points in 1 series, 1 receipts and 1 rejections" in unsaid.out
     assert "pumps" in feed("list", "--url", server.url).out
     removed = feed("remove", "pumps", "--keep-data", "--yes", "--url", server.url)
