@@ -132,6 +132,7 @@ class Definition(Table, frozen=True):
     labels: Labels | None = None
     rules: tuple[Rule, ...] = ()
     duplicates: Literal["first", "last", "keep"] = "last"
+    duplicates_by: tuple[Literal["time", "local_time"], ...] = ("time",)
     shape: Shape = Shape()
     rollups: Rollup | None = None
     retention: RetentionPolicy = RetentionPolicy()
@@ -163,3 +164,8 @@ class Feed(Definition, frozen=True):
     def first_wins(self) -> bool:
         """Whether the first submitted of several points of a series at the same instant is the current one."""
         return self.duplicates == "first"
+
+    @property
+    def compares_local_times(self) -> bool:
+        """Whether records of one series are duplicates also by their local time as it was sent, whatever its zone."""
+        return "local_time" in self.duplicates_by

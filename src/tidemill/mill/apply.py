@@ -196,11 +196,18 @@ class Applier:
         for contest in writes.contests:
             if contest.purged:
                 purge_series(self._store, tenant, contest.purged)
-            if not contest.superseded.is_empty():
+            if contest.supersedes:
                 self._status.restated += write_superseded(
-                    self.context, tenant, feed, contest.superseded, texts_of=self._pipeline.texts, version=version
+                    self.context,
+                    tenant,
+                    feed,
+                    contest.superseded,
+                    texts_of=self._pipeline.texts,
+                    version=version,
+                    repointed=contest.repointed,
                 )
             self._known.learn(contest.series, contest.latest)
+            self._known.submissions.learn(contest.submissions)
         return writes
 
     def _delete(self, entries: list[LogEntry]) -> None:
