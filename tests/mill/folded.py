@@ -156,7 +156,9 @@ class Folded(Tables):
         self._count_write()
         held = self.held("points").with_columns(time_ns=pl.col("time").cast(pl.Int64))
         keys = contest.withdrawn.rename({"time": "time_ns"})
-        self.tables["points"] = held.join(keys, on=["series", "time_ns"], how="anti", maintain_order="left").drop("time_ns")
+        self.tables["points"] = held.join(keys, on=["series", "time_ns"], how="anti", maintain_order="left").drop(
+            "time_ns"
+        )
 
     def _before(self, tenant: str, feed: str, contest: ContestWrites, version: int) -> None:
         """What is written before anything else of a batch: see `mill.superseded`."""
@@ -196,7 +198,9 @@ class Folded(Tables):
         """`mill_repoint_records`."""
         held = self.held("rejections")
         winners = repointed.select("seq", "idx", new_seq="winner_seq", new_idx="winner_idx")
-        self._insert_repointed(held.filter(pl.col("reasons").list.contains("duplicate")).join(winners, on=["seq", "idx"]))
+        self._insert_repointed(
+            held.filter(pl.col("reasons").list.contains("duplicate")).join(winners, on=["seq", "idx"])
+        )
 
     def _insert_repointed(self, moved: pl.DataFrame) -> None:
         place = pl.col("new_seq").cast(pl.Int64) * 2**20 + pl.col("new_idx").cast(pl.Int64)

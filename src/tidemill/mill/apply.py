@@ -148,6 +148,8 @@ class Applier:
         feed = entry.payload.feed
         self._store.command("mill_purge_payload_rejections", feed=feed, **keys)
         self._store.command("mill_purge_payload_changes", **keys)
+        if self._store.rows("mill_payload_submissions", **keys)[0]["n"]:
+            self._store.command("mill_purge_payload_submissions", **keys)
         if self._store.rows("mill_point_count", **keys)[0]["n"]:
             late = rollups.late_of(self._book, entry.payload.tenant, feed, entry.payload.feed_version)
             self._store.command(

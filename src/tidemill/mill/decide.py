@@ -81,7 +81,12 @@ def decide_contest(contest: Contest, state: StoreState) -> Decision:
         purge = dead.height > 0 and not points.filter("anchor").join(dead, on=["series", "time"]).is_empty()
         if by_local_time:
             contested = keep_first_submissions(points, current, submitted)
-            points, lost, repointed, detail = contested.points, contested.superseded, contested.repointed, LOCAL_DUPLICATE
+            points, lost, repointed, detail = (
+                contested.points,
+                contested.superseded,
+                contested.repointed,
+                LOCAL_DUPLICATE,
+            )
         else:
             points, lost = keep_first_records(points, current)
     elif contest.feed.duplicates == "last":
@@ -113,7 +118,7 @@ def _writes(batch: FeedBatch, contest: Contest, state: StoreState, *, version: i
     )
     if not decision.superseded.is_empty():
         changed = pl.concat([changed, changes.superseded_changes(decision.superseded, state.current, points)])
-    withdrawn = _withdrawn(contest, decision, state)
+    withdrawn = withdrawn_points(contest.feed, decision, state)
     return ContestWrites(
         points=point_rows(tenant, points),
         series=series_rows(state.series, tenant, contest.series, points),
@@ -122,7 +127,7 @@ def _writes(batch: FeedBatch, contest: Contest, state: StoreState, *, version: i
         rejections=decision.rejections,
         superseded=decision.superseded,
         purged=_deleted(contest, state) if decision.purge else {},
-        submissions=_submissions(tenant, decision, state),
+        submissions=decided_submissions(tenant, decision, state),
         repointed=decision.repointed,
         withdrawn=withdrawn,
         before_points=bool(decision.replaced["stood"].any()) or not changed.is_empty() or not withdrawn.is_empty(),
@@ -131,19 +136,19 @@ def _writes(batch: FeedBatch, contest: Contest, state: StoreState, *, version: i
     )
 
 
-def _withdrawn(contest: Contest, decision: Decision, state: StoreState) -> pl.DataFrame:
-    """`series`, `time` of the points of superseded records at which the batch stores none instead; those of anchors
-    last, because they show whether a record is still current."""
-    if decision.repointed is None or decision.superseded.is_empty():
+def withdrawn_points(feed: Feed, decision: Decision, state: StoreState) -> pl.DataFrame:
+    """WITHDRAWN: the points of superseded records at whose instants the decision stores none instead. Those of anchors
+    are last, because they show whether a record is still current."""
+    if not feed.compares_local_times or decision.superseded.is_empty():
         return pl.DataFrame(schema=WITHDRAWN)
+    assert decision.entrants is not None
     lost = state.current.join(decision.superseded, on=_RECORD, how="semi").select(list(WITHDRAWN))
-    anchors = contest.points.filter("anchor")["series"].unique().implode()
     lost = lost.join(decision.points, on=list(WITHDRAWN), how="anti")
-    return lost.sort(pl.col("series").is_in(anchors), "series", "time")
+    return lost.sort(pl.col("series").is_in(decision.entrants["series"].unique().implode()), "series", "time")
 
 
-def _submissions(tenant: str, decision: Decision, state: StoreState) -> pl.DataFrame:
-    """Rows of table `submissions`."""
+def decided_submissions(tenant: str, decision: Decision, state: StoreState) -> pl.DataFrame:
+    """Rows of table `submissions` for a decision."""
     if decision.entrants is None:
         return pl.DataFrame(schema=table("submissions").columns)
     return submission_rows(tenant, decision.entrants, decision.points, decision.superseded, state.current)

@@ -29,10 +29,10 @@ class KnownSubmissions:
         self._store = store
         self._until: dict[tuple[int, bool], int] = {}  # by series and kind of time
 
-    def read(self, tenant: str, anchors: pl.DataFrame, states: pl.DataFrame) -> pl.DataFrame:
+    def read(self, tenant: str, anchors: pl.DataFrame, states: pl.DataFrame, *, every: bool = False) -> pl.DataFrame:
         """SUBMITTED of the times of these records (`series`, `time`, `local_ns`, `seq`, `idx`): of each time the first
-        record, and those with offsets from that of the batch's first payload on. Records up to the `deleted_seq` of
-        their series in `states` (SERIES_STATES) are left out."""
+        record, and those with offsets from that of the batch's first payload on; with `every` all. Records up to the
+        `deleted_seq` of their series in `states` (SERIES_STATES) are left out."""
         keys = submission_keys(anchors)
         self._load(tenant, keys)
         possible = keys.filter(keys["at"] <= self._bounds(keys)).select(_KEY).unique().sort(_KEY)
@@ -41,7 +41,7 @@ class KnownSubmissions:
             deleted = pl.DataFrame({"series": [0], "deleted_seq": [0]}, schema=deleted.schema)
         bound = {
             "tenant": tenant,
-            "least": keys["seq"].min(),
+            "least": 0 if every else keys["seq"].min(),
             "deleted_series": deleted["series"],
             "deleted_seqs": deleted["deleted_seq"],
         }
@@ -49,7 +49,9 @@ class KnownSubmissions:
         for part in possible.iter_slices(_CHUNK):
             if part.height:
                 kinds = part["local"].cast(pl.UInt8)
-                rows = self._store.frame("mill_submissions", series=part["series"], kinds=kinds, ats=part["at"], **bound)
+                rows = self._store.frame(
+                    "mill_submissions", series=part["series"], kinds=kinds, ats=part["at"], **bound
+                )
                 rows = rows.rename({"time_ns": "time"})
                 frames.append(rows.select(pl.col(name).cast(kind) for name, kind in SUBMITTED.items()))
         return pl.concat(frames)

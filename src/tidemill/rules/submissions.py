@@ -27,13 +27,17 @@ SUBMITTED: Final[dict[str, Any]] = {
 }
 _KEY: Final = ["series", "local", "at"]
 _RECORD: Final = ["seq", "idx"]
-_REPOINTED: Final = [*_RECORD, "winner_seq", "winner_idx"]
+REPOINTED: Final[dict[str, Any]] = {
+    "seq": pl.UInt64,
+    "idx": pl.UInt32,
+    "winner_seq": pl.UInt64,
+    "winner_idx": pl.UInt32,
+}
 
 
 class Contested(msgspec.Struct, frozen=True):
     """`points`: those that stay. `superseded` (`duplicates.SUPERSEDED`): the duplicates of the batch, and the records
-    that were current until now (`stood`). `repointed` (`seq`, `idx`, `winner_seq`, `winner_idx`): duplicates in the
-    store that have a record of the batch as their earliest now."""
+    that were current until now (`stood`). `repointed` (REPOINTED): duplicates in the store that have a record of the batch as their earliest now."""
 
     points: pl.DataFrame
     superseded: pl.DataFrame
@@ -49,7 +53,7 @@ def keep_first_submissions(points: pl.DataFrame, current: pl.DataFrame, submitte
     anchors = points.filter("anchor")
     here = submission_keys(anchors)
     if current.is_empty() and submitted.is_empty() and here.select(_KEY).n_unique() == here.height:
-        return Contested(points, pl.DataFrame(schema=SUPERSEDED), pl.DataFrame(schema=SUPERSEDED).select(_REPOINTED))
+        return Contested(points, pl.DataFrame(schema=SUPERSEDED), pl.DataFrame(schema=REPOINTED))
     stored = current.join(anchors.select("series").unique(), on="series", how="semi")
     standing = stored.select(_RECORD).unique().with_columns(stood=pl.lit(True))
     mine = anchors.select(_RECORD).unique().with_columns(mine=pl.lit(True))
@@ -62,11 +66,13 @@ def keep_first_submissions(points: pl.DataFrame, current: pl.DataFrame, submitte
     )
     superseded = losers.filter(pl.col("mine") | pl.col("stood")).sort(_RECORD)
     winners = mine.select(winner_seq="seq", winner_idx="idx")
-    others = losers.filter(~pl.col("mine") & ~pl.col("stood")).join(winners, on=["winner_seq", "winner_idx"], how="semi")
+    others = losers.filter(~pl.col("mine") & ~pl.col("stood")).join(
+        winners, on=["winner_seq", "winner_idx"], how="semi"
+    )
     return Contested(
         points.join(superseded, on=_RECORD, how="anti"),
         superseded.select(list(SUPERSEDED)),
-        others.select(_REPOINTED).sort(_RECORD),
+        others.select(list(REPOINTED)).sort(_RECORD),
     )
 
 

@@ -52,37 +52,6 @@ WHERE tenant = {tenant:String}
         SELECT arrayJoin(arrayZip({series:Array(UInt64)},
             arrayMap(t -> fromUnixTimestamp64Nano(t, 'UTC'), {times:Array(Int64)}))))
 
--- name: mill_submitted_until
--- The latest instant and the latest local time of each of these series at or after `since`; no row where there is none.
-SELECT series, local, max(at) AS until
-FROM submissions
-WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)} AND at >= {since:Int64}
-GROUP BY series, local
-
--- name: mill_submissions
--- Of each of these times the first record that was submitted for it, and all with offsets from `least` on. Records of a
--- series up to its offset in `deleted_seqs` do not count.
-SELECT series, local, at, seq, idx, toUnixTimestamp64Nano(time) AS time_ns
-FROM (
-    SELECT series, local, at, seq, idx, time,
-        row_number() OVER (PARTITION BY series, local, at ORDER BY seq, idx) AS n
-    FROM submissions
-    WHERE tenant = {tenant:String}
-        AND (series, local, at) IN (
-            SELECT arrayJoin(arrayZip({series:Array(UInt64)},
-                arrayMap(k -> k = 1, {kinds:Array(UInt8)}), {ats:Array(Int64)})))
-        AND seq > transform(series, {deleted_series:Array(UInt64)}, {deleted_seqs:Array(UInt64)}, toUInt64(0)))
-WHERE n = 1 OR seq >= {least:UInt64}
-
--- name: mill_withdraw_points
--- Purges all rows of these points: a superseded one, and those that were superseded by it before.
-DELETE FROM points
-WHERE
-    -- include: owned
-    AND tenant = {tenant:String} AND series IN {series:Array(UInt64)}
-    AND (series, toUnixTimestamp64Nano(time)) IN (
-        SELECT arrayJoin(arrayZip({series:Array(UInt64)}, {times:Array(Int64)})))
-
 -- name: mill_payloads
 -- The payloads at these offsets, with their bytes in hexadecimal.
 SELECT seq, receipt, feed_version, format, state, toUnixTimestamp64Nano(received_at) AS received_ns, hex(body) AS body
@@ -124,24 +93,6 @@ FROM (
         AND has(reasons, 'duplicate')
         AND has(arrayZip({seqs:Array(UInt64)}, {idxs:Array(UInt32)}), (winner_seq, winner_idx)))
 ARRAY JOIN [indexOf(arrayZip({seqs:Array(UInt64)}, {idxs:Array(UInt32)}), (winner_seq, winner_idx))] AS winner
-
--- name: mill_repoint_records
--- These duplicates become duplicates of an earlier record; one whose winner is earlier still keeps it.
-INSERT INTO rejections
-SELECT * REPLACE (
-    {winner_seqs:Array(UInt64)}[record] AS winner_seq,
-    {winner_idxs:Array(UInt32)}[record] AS winner_idx,
-    -toInt64(bitOr(bitShiftLeft(bitAnd({winner_seqs:Array(UInt64)}[record], 1099511627775), 20),
-        {winner_idxs:Array(UInt32)}[record])) AS version)
-FROM (
-    SELECT *
-    FROM rejections FINAL
-    WHERE
-        -- include: owned_or_refused
-        AND tenant = {tenant:String} AND feed = {feed:String} AND seq IN {seqs:Array(UInt64)}
-        AND has(reasons, 'duplicate')
-        AND has(arrayZip({seqs:Array(UInt64)}, {idxs:Array(UInt32)}), (seq, idx)))
-ARRAY JOIN [indexOf(arrayZip({seqs:Array(UInt64)}, {idxs:Array(UInt32)}), (seq, idx))] AS record
 
 -- name: mill_restate
 -- Counts the outcome of applied payloads again, from their rejections as they are now.
