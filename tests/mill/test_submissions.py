@@ -45,7 +45,7 @@ _UTC_NOON_NS = 1_483_272_000 * 10**9  # 2017-01-01T12:00:00Z
 Sent = dict[str, Any]
 
 
-def sent(hour: int, second: int, zone: str, user: str, lat: float, speed: float | None, offset: bool) -> Sent:
+def sent(*, hour: int, second: int, zone: str, user: str, lat: float, speed: float | None, offset: bool) -> Sent:
     """A record at some local time; with an offset its time is an instant, and has no local time to compare."""
     written = f"2017-01-01 {hour:02d}:00:{second:02d}" + (f"-0{HOURS[zone]}:00" if offset else "")
     return {"at": written, "zone": zone, "user": user, "lat": lat} | ({} if speed is None else {"speed": speed})

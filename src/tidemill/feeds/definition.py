@@ -139,7 +139,14 @@ class Definition(Table, frozen=True):
 
 
 class Feed(Definition, frozen=True):
-    """A feed definition. `name` is unique within a tenant; `version` is given by the catalog."""
+    """A feed definition. `name` is unique within a tenant; `version` is given by the catalog.
+
+    `duplicates` decides between records of one series at one time: the `last` submitted is current, the `first` is, or
+    all are kept (`keep`). `duplicates_by = ["time", "local_time"]` (with `first`) takes records also for the same if
+    the local times that were sent are the same and their zones differ; a time with an offset is no local time. A record
+    is a duplicate if any earlier one has its time or its local time, also one that is a duplicate itself. Local times
+    are compared as long as points are kept.
+    """
 
     source: Source | None = None
 

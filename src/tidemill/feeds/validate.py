@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from tidemill.checks.check import HistoryCheck
+from tidemill.checks.check import Check, HistoryCheck
 from tidemill.checks.library import checks_by_name, unusable_checks
 from tidemill.checks.pattern_cost import MAX_COST, pattern_cost
 from tidemill.checks.texts import Pattern, cost_fault
@@ -208,6 +208,8 @@ def _duplicates_by_fault(feed: Feed) -> str | None:
         return "'local_time' needs duplicates = 'first'"
     if feed.shape.kind != "points" or feed.registers is not None:
         return "'local_time' needs records with [fields], one point for each"
+    if any(issubclass(checks_by_name().get(rule.check, Check), HistoryCheck) for rule in feed.rules):
+        return "'local_time' cannot be combined with rules that look at earlier records: leave out one or the other"
     if not feed.time.zoned:
         return "'local_time' needs local times: name their zone by 'zone', 'zone_path' or 'zone_position' in [time]"
     return None

@@ -19,7 +19,6 @@ from tidemill.mill.writes import Writes
 from tidemill.store.client import BLOCK_BYTES
 from tidemill.store.tables import table
 
-
 _LEDGER: Final = ("series", "replaced", "changes", "submissions")
 _CHUNK: Final = 10_000  # keys in one statement
 

@@ -42,10 +42,10 @@ class StoreState(msgspec.Struct, frozen=True, kw_only=True):
     """The state of the store for one feed's batch.
 
     `series`: SERIES_STATES of every series of the batch. `tombstones`: TOMBSTONES of its payloads. `current`: CURRENT.
-    `submitted`: SUBMITTED of its records' times, for a feed that compares local times. `sealed`: SEALED of its windows, for a feed that seals. `earlier`: EARLIER of records whose series was deleted or
-    whose window was sealed since. `applied`: those of its payloads that were applied before. `announced`: the CHANGED
-    points that an earlier attempt at it wrote to `changes`; `retried_from`: its first payload if there may have been
-    such an attempt, else 0.
+    `submitted`: SUBMITTED of its records' times, for a feed that compares local times. `sealed`: SEALED of its windows,
+    for a feed that seals. `earlier`: EARLIER of records whose series was deleted or whose window was sealed since.
+    `applied`: those of its payloads that were applied before. `announced`: the CHANGED points that an earlier attempt
+    at it wrote to `changes`; `retried_from`: its first payload if there may have been such an attempt, else 0.
     """
 
     series: pl.DataFrame = pl.DataFrame(schema=SERIES_STATES)

@@ -11,19 +11,18 @@ from tidemill.mill.known import hash_words
 from tidemill.rules.shape import version_of
 from tidemill.store.tables import table
 
-
 WITHDRAWN: Final[dict[str, Any]] = {"series": pl.UInt64, "time": pl.Int64}
 
 
 class ContestWrites(msgspec.Struct, frozen=True, kw_only=True):
     """The writes of points that contend with each other.
 
-    `points`, `series`, `replaced`, `changes`: rows of these tables. `rejections` (REJECTED): all of the contest.
-    `superseded`: records that were current and are superseded (`rules.duplicates.SUPERSEDED`): their rejections are
-    written before the points; `repointed`: see `rules.submissions.Contested`, null where the feed does not compare
-    local times. `submissions`: rows of the table. `withdrawn` (WITHDRAWN): the instants at which superseded records
-    lose their points without another point in their place. `purged`: by series, the payload up to which rows of it are to leave the table `points`
-    first.
+    `points`, `series`, `replaced`, `changes`, `submissions`: rows of these tables. `rejections` (REJECTED): all of the
+    contest. `superseded`: records that were current and are superseded (`rules.duplicates.SUPERSEDED`): their
+    rejections are written before the points. `repointed` (`rules.submissions.REPOINTED`): null where the feed does not
+    compare local times. `withdrawn` (WITHDRAWN): the points of superseded records that get no other in their place:
+    removed before the points are written. `purged`: by series, the payload up to which rows of it are to leave the
+    table `points` first.
     `before_points`: `replaced` and `changes` are written before the points, because they are decided from the points
     that are current before. `latest`: `series`, `time` of the points. `windows`: to publish when the points are
     written; null: none.

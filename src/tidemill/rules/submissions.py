@@ -1,4 +1,4 @@
-"""Decides which records stay current where duplicates are compared by instant and by the local time as it was sent. Pure.
+"""Decides which records stay current where they are compared by instant and by the local time as it was sent. Pure.
 
 A record is a duplicate if an earlier record of its series, in the order of the log, has its instant or its local time,
 whether or not that earlier record is a duplicate itself. So one more record can only make others duplicates and never
@@ -37,7 +37,8 @@ REPOINTED: Final[dict[str, Any]] = {
 
 class Contested(msgspec.Struct, frozen=True):
     """`points`: those that stay. `superseded` (`duplicates.SUPERSEDED`): the duplicates of the batch, and the records
-    that were current until now (`stood`). `repointed` (REPOINTED): duplicates in the store that have a record of the batch as their earliest now."""
+    that were current until now (`stood`). `repointed` (REPOINTED): duplicates in the store that have a record of the
+    batch as their earliest now."""
 
     points: pl.DataFrame
     superseded: pl.DataFrame

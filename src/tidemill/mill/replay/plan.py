@@ -40,7 +40,7 @@ class ReplayPlan(msgspec.Struct, frozen=True):
     instants, which would win where the first record wins; `rejections` (REJECTED) of the contest;
     `superseded` (LOSERS): records of other payloads; `replaced` (REPLACED) to write in place of the rows that
     concern these payloads; `moved` (MOVED): each instant at which the current value changes, `was`/`is`: whether there
-    was, or is, a point. Of a feed that compares local times: `repointed` (see `rules.submissions.Contested`; else null),
+    was, or is, a point. Of a feed that compares local times: `repointed` (`rules.submissions.REPOINTED`; else null),
     and the rows of table `submissions` to write in place of those of these payloads."""
 
     points: pl.DataFrame
