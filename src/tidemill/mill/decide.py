@@ -16,7 +16,7 @@ from tidemill.mill.batch import Contest, FeedBatch
 from tidemill.mill.known import hash_words
 from tidemill.mill.ledger import DUPLICATE, LOCAL_DUPLICATE, concat_rejections
 from tidemill.mill.replaced import REPLACED, last_wins
-from tidemill.mill.store_state import StoreState
+from tidemill.mill.store_state import CURRENT, SEQS, StoreState
 from tidemill.mill.submissions import submission_rows
 from tidemill.mill.tombstones import without_deleted
 from tidemill.mill.writes import WITHDRAWN, ContestWrites, Writes, point_rows, replaced_rows, series_rows
@@ -63,8 +63,9 @@ def decide(batch: FeedBatch, state: StoreState, *, version: int, now: int) -> Wr
     )
 
 
-def decide_contest(contest: Contest, state: StoreState) -> Decision:
-    """The decision about every point of a contest."""
+def decide_contest(contest: Contest, state: StoreState, seqs: pl.Series = SEQS) -> Decision:
+    """The decision about every point of a contest. `seqs`: payloads whose rejections are listed with this batch, also
+    where their records are of another contest."""
     deleted = state.series.filter(pl.col("deleted_seq") > 0).select("series", "deleted_seq")
     points, earlier = _without_tombstones(contest.points, state.tombstones)
     current, dead, submitted = state.current, state.current.clear(), state.submitted
@@ -97,7 +98,11 @@ def decide_contest(contest: Contest, state: StoreState) -> Decision:
     return Decision(
         points=points,
         rejections=concat_rejections(
-            [earlier, _with_series(late, offered), _with_series(_duplicates(lost, entrants, detail), offered)]
+            [
+                earlier,
+                _with_series(late, offered),
+                _with_series(_duplicates(lost, pl.concat([entrants["seq"], seqs]), detail), offered),
+            ]
         ),
         superseded=lost.filter("stood") if lost.height else lost,
         replaced=replaced,
@@ -109,7 +114,7 @@ def decide_contest(contest: Contest, state: StoreState) -> Decision:
 
 def _writes(batch: FeedBatch, contest: Contest, state: StoreState, *, version: int, now: int) -> ContestWrites:
     """The rows to write for one contest of a batch."""
-    tenant, feed, decision = batch.tenant, contest.feed, decide_contest(contest, state)
+    tenant, feed, decision = batch.tenant, contest.feed, decide_contest(contest, state, batch.seqs)
     points = decision.points
     changed = (
         changes.replaced_changes(decision.replaced)
@@ -175,7 +180,8 @@ def _windows(
 
 
 def _after(state: StoreState, writes: ContestWrites) -> StoreState:
-    """The state for the next contest, in which the series and points that these writes store are known."""
+    """The state for the next contest, in which the series and points that these writes store are known, as if they had
+    been written in a batch of their own."""
     latest = writes.latest.group_by("series").agg(pl.col("time").max().alias("written"))
     rows = writes.series.select(
         "series",
@@ -186,6 +192,7 @@ def _after(state: StoreState, writes: ContestWrites) -> StoreState:
     series = state.series.join(latest, on="series", how="left").join(rows, on="series", how="left")
     return msgspec.structs.replace(
         state,
+        current=_with_points(state.current, writes.points),
         series=series.with_columns(
             latest=pl.max_horizontal("latest", "written"),
             version=pl.max_horizontal("version", "row_version"),
@@ -193,6 +200,15 @@ def _after(state: StoreState, writes: ContestWrites) -> StoreState:
             created_ns=pl.coalesce("created", "created_ns"),
             words=pl.coalesce("row_words", "words"),
         ).drop("written", "row_version", "created", "row_words"),
+    )
+
+
+def _with_points(current: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """CURRENT with rows of table `points` that are being written: of each point the row with the highest version."""
+    written = rows.with_columns(pl.col("time").cast(pl.Int64), received_ns=pl.col("received_at").cast(pl.Int64))
+    both = pl.concat([current, written.select(pl.col(name).cast(kind) for name, kind in CURRENT.items())])
+    return both.sort("version", descending=True).unique(
+        ["series", "time", "ordinal"], keep="first", maintain_order=True
     )
 
 
@@ -204,12 +220,12 @@ def _alive_and_dead(rows: pl.DataFrame, deleted: pl.DataFrame) -> tuple[pl.DataF
     return both.filter(~is_dead).select(rows.columns), both.filter(is_dead).select(rows.columns)
 
 
-def _duplicates(lost: pl.DataFrame, entrants: pl.DataFrame, detail: str) -> pl.DataFrame:
+def _duplicates(lost: pl.DataFrame, seqs: pl.Series, detail: str) -> pl.DataFrame:
     """The records to reject as duplicates: those of the batch, including a record that was current and is applied again
     in this batch, because it is counted with its batch."""
     if lost.is_empty():
         return lost
-    mine = ~pl.col("stood") | pl.col("seq").is_in(entrants["seq"].unique().implode())
+    mine = ~pl.col("stood") | pl.col("seq").is_in(seqs.unique().implode())
     return lost.filter(mine).with_columns(reasons=pl.lit(["duplicate"]), detail=pl.lit(detail))
 
 

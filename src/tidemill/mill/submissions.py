@@ -19,6 +19,7 @@ _KEEP: Final = 200_000  # series
 _SERIES: Final = 5_000  # ids in one query
 _CHUNK: Final = 10_000  # keys in one query
 _KEY: Final = ["series", "local", "at"]
+_OF_RECORD: Final = ["seq", "idx", "time", "received_ns"]
 _NEVER: Final = MIN_NS - 1
 
 
@@ -94,16 +95,18 @@ def submission_rows(
     that are `superseded` (`duplicates.SUPERSEDED`), given the `current` points (`store_state.CURRENT`). Pure.
 
     Of each record its local time; of a duplicate its instant, too, because no point has it any more."""
-    keys = submission_keys(anchors)
+    local = anchors.filter(pl.col("local_ns").is_not_null()).select(
+        "series", pl.lit(True).alias("local"), pl.col("local_ns").alias("at"), *_OF_RECORD
+    )
+    parts = [local]
     stays = points.filter("anchor").select("seq", "idx")
-    of_batch = pl.concat(
-        [keys.filter("local"), keys.filter(~pl.col("local")).join(stays, on=["seq", "idx"], how="anti")]
-    ).join(anchors.select("seq", "idx", "received_ns"), on=["seq", "idx"])
-    stored = current.join(superseded.filter("stood"), on=["seq", "idx"], how="semi").join(
-        anchors.select("series").unique(), on="series", how="semi"
-    )
-    of_store = stored.select(
-        "series", pl.lit(False).alias("local"), pl.col("time").alias("at"), "seq", "idx", "time", "received_ns"
-    )
-    rows = pl.concat([of_batch, of_store]).unique()
-    return table("submissions").rows(rows, tenant=tenant, received_at=pl.col("received_ns"))
+    if stays.height < anchors.height:
+        parts.append(_at_instants(anchors.join(stays, on=["seq", "idx"], how="anti")))
+    if superseded.height:
+        of_anchors = current.join(anchors.select("series").unique(), on="series", how="semi")
+        parts.append(_at_instants(of_anchors.join(superseded.filter("stood"), on=["seq", "idx"], how="semi")))
+    return table("submissions").rows(pl.concat(parts), tenant=tenant, received_at=pl.col("received_ns"))
+
+
+def _at_instants(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.select("series", pl.lit(False).alias("local"), pl.col("time").alias("at"), *_OF_RECORD)
