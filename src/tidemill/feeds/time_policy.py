@@ -31,7 +31,8 @@ class TimePolicy(Table, frozen=True):
     `rfc3339` only the texts of RFC 3339 (also without an offset); `unix_s|unix_ms|unix_us|unix_ns` a number, in quotes
     or not; and anything with a `%` is a pattern such as `%d.%m.%Y %H:%M`: `%Y %y` year, `%m %b %B` month, `%d %e` day,
     `%j` day of the year, `%a %A` weekday, `%H %k` hour (`%I` with `%p`), `%M` minute, `%S` second, `%f` its decimals,
-    `%z` offset, `%F` `%T` `%R` for `%Y-%m-%d` `%H:%M:%S` `%H:%M`. `received` takes the time of receipt instead.
+    `%z` offset, `%F` `%T` `%R` for `%Y-%m-%d` `%H:%M:%S` `%H:%M`. A text of digits that is a date by `iso8601` and a
+    number by another format of the list (`"20260131"`) is refused. `received` takes the time of receipt instead.
 
     An offset in the time always wins, then one in a member of its own, `offset_path`: a text such as `+01:00`, or a
     number of `offset_unit` (`s`, `min`, `h`), east positive. Without any, `offset = "required"` makes it a contract

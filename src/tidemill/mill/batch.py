@@ -15,7 +15,8 @@ from tidemill.rules.history_lookup import Past
 
 class Contest(msgspec.Struct, frozen=True):
     """Points among which duplicates are decided: those of versions of a feed that follow each other and have the same
-    duplicate policy. `feed`: the newest of these versions; `points` and `series` as the shape makes them (`rules.shape`)."""
+    duplicate policy. `feed`: the newest of these versions; `points`, `series` as the shape makes them
+    (`rules.shape`)."""
 
     feed: Feed
     points: pl.DataFrame
