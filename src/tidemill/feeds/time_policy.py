@@ -39,8 +39,9 @@ class TimePolicy(Table, frozen=True):
     fault; else the zone comes from `zone` (IANA name), from `zone_path` (a text in the record) or from `zone_position`
     (paths of latitude and longitude; at sea the nautical zone). `epoch = "local"`: the numbers count that local wall
     clock and not UTC. `gap`: a local time that did not exist; `fold`: a local time that existed twice; `by_order`
-    chooses by the order of a series' records in the payload, and rejects a time if the order does not decide
-    (`fold_unclear`).
+    chooses by the order of a series' records in the payload, else by the points around it that came before: records at
+    whose times the first run is stored are the second run, unless they have the very values that are stored. A time
+    that neither decides is rejected (`fold_unclear`).
 
     `stamp = "end"`: a time is the end of the `interval` that it closes (`30m`, `1d`, `1mo`), and points are stored at
     its begin; days and longer are of the calendar of the zone (without one of UTC). `shift` corrects times that are

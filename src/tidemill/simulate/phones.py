@@ -32,7 +32,7 @@ class CountedFixes:
 
     def add(self, fix: Fix) -> None:
         """Add the fix that was submitted next."""
-        keys = {(fix.user_id, fix.timestamp), (fix.user_id, fix.instant_ns)}
+        keys: set[tuple[str, str | int]] = {(fix.user_id, fix.timestamp), (fix.user_id, fix.instant_ns)}
         if not keys & self._submitted:
             self.minutes[fix.user_id, fix.instant_ns // _MINUTE_NS * _MINUTE_NS].append(fix)
         self._submitted |= keys
