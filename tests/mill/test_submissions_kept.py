@@ -8,8 +8,10 @@ from typing import Any
 import polars as pl
 import pytest
 
+from tests.mill.breaking import BreakingEverywhere
 from tests.mill.house import House
 from tests.mill.properties import installed
+from tests.mill.test_order import strip
 from tests.mill.test_retention import Clocks, retention
 from tests.mill.test_submissions import FEED, HOURS, Sent, expected, instant, tables
 from tests.mill.verifying import prove
@@ -85,6 +87,31 @@ def test_one_that_was_current_is_taken_back_with_its_window_and_says_so(build: B
         (60, None, 0, "overtaken", 1),
     }
     assert [row["mean"] for row in house.all("rollups") if row["count"]] == [1.0]
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_taking_back_is_made_good_when_the_store_breaks_off_at_any_write(build: Build, after: bool) -> None:
+    calm, broken = sending(build), sending(build)
+    for house in (calm, broken):
+        for record in (fix(13, EAST, 1.0), fix(13, MIDDLE, 2.0), fix(14, EAST, 3.0), fix(13, WEST, 4.0)):
+            house.send("walks", record, feed_version=installed(house, "walks", FEED))
+        house.apply([house.entries()[1:]])
+    calm.apply([calm.entries()[:1]])
+    breaking, done = BreakingEverywhere(broken, after=after), False
+    while not done:
+        with breaking:
+            broken.mill._applier.apply_entries(broken.entries()[:1])
+            done = True
+    assert {"mill_withdraw_points", "mill_repoint_records", "submissions"} <= {name for name, _ in breaking.broken}
+    assert (
+        tables(broken)
+        == tables(calm)
+        == expected(
+            {1: [fix(13, EAST, 1.0)], 2: [fix(13, MIDDLE, 2.0)], 3: [fix(14, EAST, 3.0)], 4: [fix(13, WEST, 4.0)]}
+        )
+    )
+    told, due = (strip(house.everything() | {"changes": house.all("changes")})["changes"] for house in (broken, calm))
+    assert told == due
 
 
 def test_a_deleted_payload_leaves_its_duplicates_rejected_and_its_time_free(build: Build) -> None:
